@@ -1,0 +1,1 @@
+//! The typed Rust SDK over the HTTP API.

@@ -1,0 +1,1 @@
+//! The service: HTTP API, authentication, dispatch and background passes.

@@ -1,0 +1,1 @@
+//! What is true: states, roles, permissions, tag matching, filters and quotas. Pure functions, no I/O.

@@ -1,0 +1,2 @@
+//! The mito binary: command line, configuration, roles and exit codes.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Artifacts and attachments: an S3-compatible service or a directory, behind one interface.

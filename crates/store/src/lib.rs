@@ -1,0 +1,1 @@
+//! Every SQL string and migration: named operations on PostgreSQL and SQLite.

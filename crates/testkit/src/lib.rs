@@ -1,0 +1,1 @@
+//! Development only: private PostgreSQL, Redis and S3 servers, a stepped clock, and stories.
