@@ -1,1 +1,23 @@
-//! What is true: states, roles, permissions, tag matching, filters and quotas. Pure functions, no I/O.
+//! What is true, whatever stores it and whatever carries it.
+//!
+//! Entities whose impossible combinations have no spelling, the limits of every input, and the
+//! decisions: who may do what, which worker may take which task, when a lease is over. Pure
+//! functions and plain data; no I/O, no runtime, no ambient time or randomness: [`clock`] and
+//! [`entropy`] are how those come in.
+
+pub mod account;
+pub mod backoff;
+pub mod clock;
+pub mod comparison;
+pub mod entropy;
+pub mod ids;
+pub mod limits;
+pub mod name;
+pub mod object;
+pub mod permission;
+pub mod quota;
+pub mod spec;
+pub mod tags;
+pub mod task;
+pub mod wait_status;
+pub mod worker;

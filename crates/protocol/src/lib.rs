@@ -1,1 +1,32 @@
-//! What crosses the wire: ids, requests, responses, events and error codes. Plain serde, no I/O.
+//! What crosses the wire between a coordinator and its clients and workers.
+//!
+//! One module per subject, one type per message, plain `serde`. Nothing here performs I/O, decides
+//! anything or knows a database: a type is the shape of a message and the limits of that shape.
+//! Section numbers (`§9`) refer to the HTTP contract.
+//!
+//! Readers are lenient where the contract is (unknown fields are ignored, several spellings of an
+//! enum are accepted); writers produce one form only.
+
+pub mod admin;
+pub mod artifact;
+pub mod attachment;
+pub mod auth;
+pub mod duration;
+pub mod error;
+pub mod exec_state;
+pub mod group;
+pub mod password;
+pub mod report;
+pub mod storage;
+pub mod task;
+pub mod timestamp;
+pub mod worker;
+
+pub use artifact::{ArtifactInfo, ArtifactKind};
+pub use error::{ErrorBody, ErrorCode};
+pub use exec_state::ExecState;
+pub use group::Role;
+pub use password::Md5Password;
+pub use task::{TaskInfo, TaskResult, TaskResultMessage, TaskSpec, TaskState};
+pub use timestamp::Timestamp;
+pub use uuid::Uuid;

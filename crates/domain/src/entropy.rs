@@ -1,0 +1,34 @@
+//! Randomness and identity as arguments.
+
+use rand::TryRng;
+use uuid::Uuid;
+
+/// Draws unpredictable bits. The one implementation that asks the machine is [`OsEntropy`].
+pub trait Entropy: Send + Sync + std::fmt::Debug {
+    /// Fills `bytes` with unpredictable bits.
+    fn fill(&self, bytes: &mut [u8]);
+
+    /// A number nobody can guess.
+    fn number(&self) -> i64 {
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes);
+        i64::from_le_bytes(bytes)
+    }
+
+    /// A version 4 UUID; published clients accept no other version.
+    fn uuid(&self) -> Uuid {
+        let mut bytes = [0; 16];
+        self.fill(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+}
+
+/// The operating system's generator.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OsEntropy;
+
+impl Entropy for OsEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        rand::rngs::SysRng.try_fill_bytes(bytes).expect("the operating system gives random bytes");
+    }
+}

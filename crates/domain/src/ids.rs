@@ -1,0 +1,25 @@
+//! Internal identities: row numbers that never leave the coordinator, each its own type.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+    )*};
+}
+
+ids! {
+    /// A user account.
+    UserId,
+    /// A group.
+    GroupId,
+    /// A task; workers see this number in contract reports, and only there.
+    TaskId,
+    /// A registered worker.
+    WorkerId,
+    /// One (group, tag set): tasks of a lane run on exactly the same workers.
+    LaneId,
+}

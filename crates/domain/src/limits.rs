@@ -1,0 +1,34 @@
+//! The limits of every input, in one place. Each is generous for honest use and small enough that no
+//! single request can hurt the others.
+
+use std::time::Duration;
+
+/// Different words in one set of tags or labels.
+pub const MAX_WORDS: usize = 256;
+/// Bytes in one tag or label.
+pub const MAX_WORD_BYTES: usize = 255;
+/// Bytes in one argument or `KEY=value` of a command. Linux refuses 128 KiB (`MAX_ARG_STRLEN`).
+pub const MAX_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
+/// Bytes in all arguments and variables of a command together. Linux allows a quarter of the stack,
+/// 2 MiB as a rule, and the worker's own environment has to fit too.
+pub const MAX_COMMAND_BYTES: usize = 1_500_000;
+/// Files that one task may fetch.
+pub const MAX_RESOURCES: usize = 1024;
+/// Bytes in `group/key` of an attachment, one less than S3 takes.
+pub const MAX_OBJECT_KEY_BYTES: usize = 1023;
+/// Longest timeout of a task: a hundred years.
+pub const MAX_TIMEOUT: Duration = Duration::from_hours(100 * 8_766);
+/// Bytes in the body of a request.
+pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes in the body of a batch submission: room for 100,000 short tasks.
+pub const MAX_BATCH_BODY_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes in an idempotency key.
+pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
+/// Storage quota of a new group, in bytes (semantics §2).
+pub const DEFAULT_STORAGE_QUOTA: i64 = 16_000_000_000;
+/// Groups a new user may create, the personal one included (semantics §2).
+pub const DEFAULT_GROUP_QUOTA: i32 = 8;
+/// How long a worker may spend on resources and on a watched task, before and besides the timeout.
+pub const PREPARATION_ALLOWANCE: Duration = Duration::from_mins(30);
+/// How long past its timeout a running task is left alone (HTTP contract §12.4).
+pub const OVERDUE_GRACE: Duration = Duration::from_mins(1);

@@ -1,0 +1,111 @@
+//! Names of stored objects. Keys are made here and nowhere else.
+
+use std::fmt;
+
+use mitosis_protocol::ArtifactKind;
+use uuid::Uuid;
+
+use crate::limits;
+use crate::name::Name;
+
+/// Which kind of object, and so which bucket or folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Shelf {
+    /// What tasks leave behind.
+    Artifacts,
+    /// What groups share.
+    Attachments,
+}
+
+/// The full name of one stored object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    shelf: Shelf,
+    path: String,
+}
+
+/// Text that can't be the key of an attachment (HTTP contract §8).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidKey {
+    /// `group/key` over the limit.
+    #[error("group and key together have at most {limit} bytes", limit = limits::MAX_OBJECT_KEY_BYTES)]
+    TooLong,
+    /// Empty, absolute, with an empty part, with a `.` or `..` part, or with a control character.
+    #[error(
+        "a key is made of parts joined by single `/`; none may be empty, `.` or `..`, and control characters are not allowed"
+    )]
+    BadPart,
+}
+
+/// Checks the part of an attachment's key that the user chooses.
+pub fn check_key(key: &str) -> Result<(), InvalidKey> {
+    if key.len() > limits::MAX_OBJECT_KEY_BYTES {
+        return Err(InvalidKey::TooLong);
+    }
+    let good = |part: &str| !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control);
+    if key.split('/').all(good) { Ok(()) } else { Err(InvalidKey::BadPart) }
+}
+
+impl ObjectKey {
+    /// An archive that one attempt uploads; visible only once the attempt is committed.
+    pub fn attempt_artifact(task: Uuid, epoch: i64, kind: ArtifactKind) -> Self {
+        Self { shelf: Shelf::Artifacts, path: format!("{task}/{epoch}/{}", kind.file_name()) }
+    }
+
+    /// An archive that a user uploads for a task.
+    pub fn artifact(task: Uuid, kind: ArtifactKind) -> Self {
+        Self { shelf: Shelf::Artifacts, path: format!("{task}/{}", kind.file_name()) }
+    }
+
+    /// A file that a group shares.
+    pub fn attachment(group: &Name, key: &str) -> Result<Self, InvalidKey> {
+        check_key(key)?;
+        let path = format!("{group}/{key}");
+        if path.len() > limits::MAX_OBJECT_KEY_BYTES {
+            return Err(InvalidKey::TooLong);
+        }
+        Ok(Self { shelf: Shelf::Attachments, path })
+    }
+
+    /// A key that was stored earlier, as [`Self::path`] gave it.
+    pub fn from_stored(shelf: Shelf, path: String) -> Self {
+        Self { shelf, path }
+    }
+
+    /// Which kind of object.
+    pub const fn shelf(&self) -> Shelf {
+        self.shelf
+    }
+
+    /// The name within the shelf, parts joined by `/`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefix = match self.shelf {
+            Shelf::Artifacts => "artifacts",
+            Shelf::Attachments => "attachments",
+        };
+        write!(f, "{prefix}/{}", self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_cannot_leave_their_shelf() {
+        let group = Name::new("lab").unwrap();
+        for good in ["a.bin", "in/a b/ü.bin", "..a", "a..", "%2e%2e"] {
+            assert!(ObjectKey::attachment(&group, good).is_ok(), "{good}");
+        }
+        for bad in ["", "/", "/a", "a/", "a//b", "./a", "a/./b", "../a", "a/..", "a\0b", "a\nb"] {
+            assert_eq!(ObjectKey::attachment(&group, bad), Err(InvalidKey::BadPart), "{bad:?}");
+        }
+        assert_eq!(ObjectKey::attachment(&group, &"x".repeat(1020)), Err(InvalidKey::TooLong));
+    }
+}

@@ -1,0 +1,64 @@
+//! Who may do what: the one place that answers (HTTP contract §4, semantics §1).
+
+use mitosis_protocol::Role;
+
+/// Something a member may do in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// See the group, its tasks, workers and attachments; download.
+    View,
+    /// Submit tasks.
+    Submit,
+    /// Change, relabel or cancel tasks.
+    ManageTasks,
+    /// Upload or delete artifacts and attachments.
+    ManageFiles,
+    /// Register a worker that serves the group.
+    Serve,
+    /// Manage members.
+    ManageMembers,
+    /// Stop workers on which the group is Admin and edit their group lists.
+    ControlWorkers,
+    /// Change tags and labels of workers on which the group has Write or Admin.
+    LabelWorkers,
+}
+
+impl Action {
+    /// The least role that allows it.
+    pub const fn least_role(self) -> Role {
+        match self {
+            Self::View => Role::Read,
+            Self::Submit | Self::ManageTasks | Self::ManageFiles | Self::Serve | Self::LabelWorkers => {
+                Role::Write
+            }
+            Self::ManageMembers | Self::ControlWorkers => Role::Admin,
+        }
+    }
+
+    /// Whether a member with this role may do it.
+    pub fn allowed_to(self, role: Role) -> bool {
+        role >= self.least_role()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_role_includes_the_ones_before_it() {
+        for (action, reader, writer, admin) in [
+            (Action::View, true, true, true),
+            (Action::Submit, false, true, true),
+            (Action::ManageTasks, false, true, true),
+            (Action::ManageFiles, false, true, true),
+            (Action::Serve, false, true, true),
+            (Action::LabelWorkers, false, true, true),
+            (Action::ManageMembers, false, false, true),
+            (Action::ControlWorkers, false, false, true),
+        ] {
+            let allowed = [Role::Read, Role::Write, Role::Admin].map(|role| action.allowed_to(role));
+            assert_eq!(allowed, [reader, writer, admin], "{action:?}");
+        }
+    }
+}

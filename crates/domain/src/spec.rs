@@ -1,0 +1,178 @@
+//! Whether a task can be run at all: checked when it is submitted, not when it fails.
+
+use std::path::{Component, Path};
+use std::time::Duration;
+
+use mitosis_protocol::TaskSpec;
+use mitosis_protocol::task::RemoteFile;
+
+use crate::limits;
+
+/// Why a spec or timeout is refused. Each sentence says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSpec {
+    /// One argument over the limit of the operating system.
+    #[error("argument {index} has {bytes} bytes; the operating system takes at most {limit}: pass it in a file, as an attachment", limit = limits::MAX_ARGUMENT_BYTES)]
+    ArgumentTooLong {
+        /// Position, from 0.
+        index: usize,
+        /// Its length.
+        bytes: usize,
+    },
+    /// One variable over the limit of the operating system.
+    #[error("variable `{key}` has {bytes} bytes; the operating system takes at most {limit}: pass it in a file, as an attachment", limit = limits::MAX_ARGUMENT_BYTES)]
+    VariableTooLong {
+        /// Its name.
+        key: String,
+        /// Length of `key=value`.
+        bytes: usize,
+    },
+    /// The whole command over the limit.
+    #[error("arguments and variables have {bytes} bytes together; the limit is {limit}: pass them in a file, as an attachment", limit = limits::MAX_COMMAND_BYTES)]
+    CommandTooLong {
+        /// All lengths together.
+        bytes: usize,
+    },
+    /// A NUL byte, which no process can be given.
+    #[error("{place} contains a NUL byte, which a command can't be given")]
+    Nul {
+        /// Where.
+        place: String,
+    },
+    /// A variable without a usable name.
+    #[error("{0:?} can't name a variable: use a name that is not empty and has no `=`")]
+    VariableName(String),
+    /// A path that leaves the resource directory.
+    #[error("local_path {0:?} must be relative, name a file, and not contain `..`")]
+    LocalPath(String),
+    /// Too many files.
+    #[error("a task can fetch at most {limit} files, this one asks for {count}", limit = limits::MAX_RESOURCES)]
+    TooManyResources {
+        /// How many it asks for.
+        count: usize,
+    },
+    /// A key that names no attachment.
+    #[error("{0:?} can't be the key of an attachment")]
+    AttachmentKey(String),
+    /// A timeout over the limit.
+    #[error("the timeout is over a hundred years; leave it out or write something like `24h`")]
+    TimeoutTooLong,
+}
+
+/// Checks everything about a spec that can be known before it runs.
+pub fn check(spec: &TaskSpec) -> Result<(), InvalidSpec> {
+    check_command(spec)?;
+    if spec.resources.len() > limits::MAX_RESOURCES {
+        return Err(InvalidSpec::TooManyResources { count: spec.resources.len() });
+    }
+    for resource in &spec.resources {
+        check_local_path(&resource.local_path)?;
+        if let RemoteFile::Attachment { key } = &resource.remote_file {
+            crate::object::check_key(key).map_err(|_| InvalidSpec::AttachmentKey(key.clone()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a timeout can be kept and stored.
+pub fn check_timeout(timeout: Duration) -> Result<(), InvalidSpec> {
+    if timeout > limits::MAX_TIMEOUT { Err(InvalidSpec::TimeoutTooLong) } else { Ok(()) }
+}
+
+fn check_command(spec: &TaskSpec) -> Result<(), InvalidSpec> {
+    let mut total = 0;
+    for (index, argument) in spec.args.iter().enumerate() {
+        if argument.contains('\0') {
+            return Err(InvalidSpec::Nul { place: format!("argument {index}") });
+        }
+        if argument.len() > limits::MAX_ARGUMENT_BYTES {
+            return Err(InvalidSpec::ArgumentTooLong { index, bytes: argument.len() });
+        }
+        total += argument.len() + 1;
+    }
+    for (key, value) in &spec.envs {
+        if key.contains('\0') || value.contains('\0') {
+            return Err(InvalidSpec::Nul { place: format!("variable {key:?}") });
+        }
+        if key.is_empty() || key.contains('=') {
+            return Err(InvalidSpec::VariableName(key.clone()));
+        }
+        let bytes = key.len() + value.len() + 1;
+        if bytes > limits::MAX_ARGUMENT_BYTES {
+            return Err(InvalidSpec::VariableTooLong { key: key.clone(), bytes });
+        }
+        total += bytes + 1;
+    }
+    if total > limits::MAX_COMMAND_BYTES { Err(InvalidSpec::CommandTooLong { bytes: total }) } else { Ok(()) }
+}
+
+fn check_local_path(path: &str) -> Result<(), InvalidSpec> {
+    let mut parts = Path::new(path).components().peekable();
+    let inside = parts.peek().is_some()
+        && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        && Path::new(path).file_name().is_some()
+        && !path.ends_with('/')
+        && !path.contains('\0')
+        && path.len() < 4096;
+    if inside { Ok(()) } else { Err(InvalidSpec::LocalPath(path.to_owned())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use mitosis_protocol::task::ResourceDownload;
+
+    use super::*;
+
+    fn command(args: &[&str]) -> TaskSpec {
+        TaskSpec {
+            args: args.iter().map(ToString::to_string).collect(),
+            envs: BTreeMap::new(),
+            resources: Vec::new(),
+            terminal_output: false,
+            watch: None,
+        }
+    }
+
+    #[test]
+    fn what_the_operating_system_would_refuse_is_refused_at_once() {
+        assert_eq!(check(&command(&["echo", "hi"])), Ok(()));
+        assert_eq!(check(&command(&[])), Ok(()), "an empty command prints the environment");
+        let long = "x".repeat(200 * 1024);
+        assert!(matches!(
+            check(&command(&["echo", &long])),
+            Err(InvalidSpec::ArgumentTooLong { index: 1, .. })
+        ));
+        let many = vec!["x".repeat(100_000); 20];
+        let many: Vec<_> = many.iter().map(String::as_str).collect();
+        assert!(matches!(check(&command(&many)), Err(InvalidSpec::CommandTooLong { .. })));
+        assert!(matches!(check(&command(&["a\0b"])), Err(InvalidSpec::Nul { .. })));
+        let mut named_badly = command(&["true"]);
+        named_badly.envs.insert("A=B".into(), "c".into());
+        assert!(matches!(check(&named_badly), Err(InvalidSpec::VariableName(_))));
+    }
+
+    #[test]
+    fn files_stay_inside_the_resource_directory() {
+        let fetching = |path: &str| TaskSpec {
+            resources: vec![ResourceDownload {
+                remote_file: RemoteFile::Attachment { key: "in/a.bin".into() },
+                local_path: path.into(),
+            }],
+            ..command(&["true"])
+        };
+        for inside in ["a.bin", "in/a.bin", "./a", "...", "a..b"] {
+            assert_eq!(check(&fetching(inside)), Ok(()), "{inside}");
+        }
+        for outside in ["", "/etc/passwd", "../a", "a/../../b", "a/..", ".", "a/", "a\0"] {
+            assert!(matches!(check(&fetching(outside)), Err(InvalidSpec::LocalPath(_))), "{outside:?}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_that_nothing_can_hold_is_refused() {
+        assert_eq!(check_timeout(Duration::from_secs(u64::MAX / 2)), Err(InvalidSpec::TimeoutTooLong));
+        assert_eq!(check_timeout(Duration::ZERO), Ok(()));
+    }
+}

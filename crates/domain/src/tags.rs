@@ -1,0 +1,98 @@
+//! Tags and labels: sets of words.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+
+/// A set of words in canonical order. Tags decide where a task may run; labels only find it again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Words(BTreeSet<String>);
+
+/// A word or a set of words that is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidWords {
+    /// A set over the limit.
+    #[error("there are {0} different words, the limit is {limit}", limit = limits::MAX_WORDS)]
+    TooMany(usize),
+    /// A word over the limit.
+    #[error("a tag or label has at most {limit} bytes, `{0}…` has more", limit = limits::MAX_WORD_BYTES)]
+    TooLong(String),
+    /// An empty word.
+    #[error("a tag or label can't be empty")]
+    Empty,
+    /// A control character, which databases and terminals do not survive.
+    #[error("a tag or label can't contain control characters, {0:?} does")]
+    Control(String),
+}
+
+impl Words {
+    /// Checks each word, drops duplicates and puts them in order.
+    pub fn new<I: IntoIterator<Item = S>, S: Into<String>>(words: I) -> Result<Self, InvalidWords> {
+        let set: BTreeSet<String> = words.into_iter().map(Into::into).collect();
+        if set.len() > limits::MAX_WORDS {
+            return Err(InvalidWords::TooMany(set.len()));
+        }
+        for word in &set {
+            if word.is_empty() {
+                return Err(InvalidWords::Empty);
+            }
+            if word.len() > limits::MAX_WORD_BYTES {
+                return Err(InvalidWords::TooLong(word.chars().take(32).collect()));
+            }
+            if word.chars().any(char::is_control) {
+                return Err(InvalidWords::Control(word.clone()));
+            }
+        }
+        Ok(Self(set))
+    }
+
+    /// The words in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The words in order, owned.
+    pub fn to_vec(&self) -> Vec<String> {
+        self.0.iter().cloned().collect()
+    }
+
+    /// Whether a worker with the tags `offered` may run a task with these tags (semantics §5).
+    pub fn all_in(&self, offered: &Self) -> bool {
+        self.0.is_subset(&offered.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Words {
+        Words::new(text.split_whitespace()).unwrap()
+    }
+
+    #[test]
+    fn a_task_runs_where_all_its_tags_are_offered() {
+        assert!(words("gpu").all_in(&words("eu gpu")));
+        assert!(words("").all_in(&words("")));
+        assert!(words("").all_in(&words("eu")));
+        assert!(!words("gpu eu").all_in(&words("gpu")));
+        assert!(!words("gpu").all_in(&words("")));
+    }
+
+    #[test]
+    fn words_that_would_hurt_are_refused() {
+        assert_eq!(Words::new([""]), Err(InvalidWords::Empty));
+        assert!(matches!(Words::new(["a\0b"]), Err(InvalidWords::Control(_))));
+        assert!(matches!(Words::new(["x".repeat(1 << 20)]), Err(InvalidWords::TooLong(_))));
+        assert!(matches!(Words::new((0..1000).map(|n| n.to_string())), Err(InvalidWords::TooMany(1000))));
+        assert_eq!(Words::new(["b", "a", "b"]).unwrap().to_vec(), ["a", "b"]);
+    }
+}

@@ -1,0 +1,38 @@
+//! Workers as the coordinator knows them.
+
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::worker::WorkerState;
+use uuid::Uuid;
+
+use crate::ids::{UserId, WorkerId};
+use crate::tags::Words;
+
+/// A registered worker. The record goes when the worker does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Worker {
+    /// Internal identity.
+    pub id: WorkerId,
+    /// Identity on the wire; new at every start of the process.
+    pub uuid: Uuid,
+    /// Who registered it.
+    pub creator: UserId,
+    /// Name of that user.
+    pub creator_name: String,
+    /// State of that user's account; a worker dies with its owner.
+    pub creator_state: AccountState,
+    /// What it can do.
+    pub tags: Words,
+    /// For queries only.
+    pub labels: Words,
+    /// Whether it takes tasks.
+    pub state: WorkerState,
+    /// Registration.
+    pub created_at: Timestamp,
+    /// Last change; heartbeats do not count.
+    pub updated_at: Timestamp,
+    /// Last sign of life.
+    pub last_heartbeat: Timestamp,
+    /// Tasks it holds, oldest first.
+    pub held: Vec<Uuid>,
+}

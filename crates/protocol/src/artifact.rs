@@ -1,0 +1,160 @@
+//! Artifacts: the archives a task leaves behind (§10).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::task::TaskFilter;
+
+/// Which of a task's three archives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ArtifactKind {
+    /// What the command left in `MITO_RESULT_DIR`.
+    #[serde(rename = "result", alias = "Result", alias = "RESULT")]
+    Result,
+    /// What the command left in `MITO_EXEC_DIR`.
+    #[serde(
+        rename = "exec-log",
+        alias = "exec",
+        alias = "Exec",
+        alias = "EXEC",
+        alias = "execlog",
+        alias = "Execlog",
+        alias = "ExecLog",
+        alias = "EXECLOG"
+    )]
+    ExecLog,
+    /// Standard output and standard error.
+    #[serde(
+        rename = "std-log",
+        alias = "std",
+        alias = "Std",
+        alias = "STD",
+        alias = "stdlog",
+        alias = "Stdlog",
+        alias = "STDLOG",
+        alias = "terminal",
+        alias = "Terminal",
+        alias = "TERMINAL"
+    )]
+    StdLog,
+}
+
+impl ArtifactKind {
+    /// All three, in the order in which a worker uploads them.
+    pub const ALL: [Self; 3] = [Self::Result, Self::ExecLog, Self::StdLog];
+
+    /// The name used in JSON, in paths and as the stem of the file name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Result => "result",
+            Self::ExecLog => "exec-log",
+            Self::StdLog => "std-log",
+        }
+    }
+
+    /// `result.tar.gz`, `exec-log.tar.gz` or `std-log.tar.gz`.
+    pub fn file_name(self) -> String {
+        format!("{self}.tar.gz")
+    }
+}
+
+impl fmt::Display for ArtifactKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for ArtifactKind {
+    type Err = UnknownArtifactKind;
+
+    /// Accepts every spelling that JSON accepts.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let reader = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text);
+        Self::deserialize(reader).map_err(|_| UnknownArtifactKind(text.to_owned()))
+    }
+}
+
+/// Text that names no artifact type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an artifact type; use result, exec-log or std-log")]
+pub struct UnknownArtifactKind(String);
+
+/// One stored archive of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactInfo {
+    /// Which archive.
+    pub content_type: ArtifactKind,
+    /// Recorded size in bytes.
+    pub size: i64,
+    /// First upload.
+    pub created_at: Timestamp,
+    /// Last upload.
+    pub updated_at: Timestamp,
+}
+
+/// `POST /tasks/{uuid}/artifacts`, and the `Upload` report of a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadArtifactRequest {
+    /// Which archive.
+    pub content_type: ArtifactKind,
+    /// Exact number of bytes that will be sent.
+    pub content_length: u64,
+}
+
+/// `POST /tasks/download/artifacts` and `POST /tasks/delete/artifacts`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ArtifactsByFilterRequest {
+    /// Which tasks.
+    #[serde(flatten)]
+    pub filter: TaskFilter,
+    /// Only tasks committed by this worker.
+    #[serde(default)]
+    pub reporter_uuid: Option<uuid::Uuid>,
+    /// Which archive of each.
+    pub content_type: ArtifactKind,
+}
+
+/// `POST /tasks/download/artifacts/list` and `POST /tasks/delete/artifacts/list`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ArtifactsByListRequest {
+    /// Which tasks; at least one.
+    pub uuids: Vec<uuid::Uuid>,
+    /// Which archive of each.
+    pub content_type: ArtifactKind,
+}
+
+/// One item of [`ArtifactDownloadsReply`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactDownload {
+    /// The task.
+    pub uuid: uuid::Uuid,
+    /// Valid for 86400 s.
+    pub url: String,
+    /// Recorded size in bytes.
+    pub size: i64,
+}
+
+/// Reply to a batch download.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactDownloadsReply {
+    /// Tasks without that archive are left out.
+    pub downloads: Vec<ArtifactDownload>,
+}
+
+/// Reply to a deletion by filter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedArtifactsReply {
+    /// How many archives are gone.
+    pub deleted_count: u64,
+}
+
+/// Reply to a deletion by list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedArtifactsListReply {
+    /// How many archives are gone.
+    pub deleted_count: u64,
+    /// Tasks whose archive was unknown, too young, not allowed, or could not be removed.
+    pub failed_uuids: Vec<uuid::Uuid>,
+}

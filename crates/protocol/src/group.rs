@@ -1,0 +1,70 @@
+//! Groups and membership (§7).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::admin::AccountState;
+
+/// What a member may do in a group, and what a group may do with a worker.
+///
+/// Ordered: each role includes the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Role {
+    /// Look and download.
+    #[serde(alias = "read", alias = "READ")]
+    Read,
+    /// Also submit, change, cancel and upload; on a worker: run tasks there.
+    #[serde(alias = "write", alias = "WRITE")]
+    Write,
+    /// Also manage members; on a worker: control it.
+    #[serde(alias = "admin", alias = "ADMIN")]
+    Admin,
+}
+
+/// `POST /groups`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CreateGroupRequest {
+    /// 1 to 255 of `A-Z a-z 0-9 - _`; shares its name space with users.
+    pub group_name: String,
+}
+
+/// `GET /groups/{group}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupInfo {
+    /// Name of the group.
+    pub group_name: String,
+    /// Who made it.
+    pub creator_username: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Only `Active` groups take uploads.
+    pub state: AccountState,
+    /// How many task numbers were handed out.
+    pub task_count: i64,
+    /// Bytes the group may store.
+    pub storage_quota: i64,
+    /// Bytes the group stores, announced uploads included.
+    pub storage_used: i64,
+    /// Workers that list the group, with any role.
+    pub worker_count: i64,
+    /// Members and roles; null unless the caller is Admin in the group.
+    pub users_in_group: Option<BTreeMap<String, Role>>,
+}
+
+/// `PUT /groups/{group}/users` and `PUT /workers/{uuid}/groups`: names with the role each shall have.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RelationsRequest {
+    /// At least one entry.
+    pub relations: BTreeMap<String, Role>,
+}
+
+/// `POST /groups/{group}/users/remove`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemoveUsersRequest {
+    /// At least one name.
+    pub users: Vec<String>,
+}

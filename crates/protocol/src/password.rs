@@ -1,0 +1,46 @@
+//! Passwords as the contract sends them: the raw MD5 digest of the UTF-8 text, sixteen bytes (§2).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The sixteen bytes that stand for a password on the wire.
+///
+/// They are as good as the password itself to whoever reads them, so `Debug` shows nothing.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Md5Password([u8; 16]);
+
+impl Md5Password {
+    /// Wraps a digest that was computed elsewhere.
+    pub const fn from_digest(digest: [u8; 16]) -> Self {
+        Self(digest)
+    }
+
+    /// The digest, to be hashed or compared; never to be logged.
+    pub const fn expose(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Md5Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Md5Password(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_an_array_of_exactly_sixteen_bytes_and_never_printed() {
+        let json = serde_json::to_string(&Md5Password::from_digest([7; 16])).unwrap();
+        assert_eq!(json, "[7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7]");
+        for wrong in
+            ["[1,2,3]", "\"5f4dcc3b5aa765d61d8327deb882cf99\"", "[256,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]"]
+        {
+            assert!(serde_json::from_str::<Md5Password>(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(format!("{:?}", Md5Password::from_digest([7; 16])), "Md5Password(…)");
+    }
+}

@@ -1,0 +1,61 @@
+//! What a worker reports about the task it holds (§12.2).
+
+use serde::{Deserialize, Serialize};
+
+use crate::TaskResult;
+use crate::artifact::UploadArtifactRequest;
+use crate::task::SubmitTaskRequest;
+
+/// `POST /workers/tasks`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportRequest {
+    /// Internal number from the fetched task.
+    pub id: i64,
+    /// What happened.
+    pub op: ReportOp,
+}
+
+/// What happened to the task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReportOp {
+    /// The command ended by itself.
+    Finish,
+    /// The command was killed at its timeout, or never started.
+    Cancel,
+    /// An artifact is about to be sent.
+    Upload(UploadArtifactRequest),
+    /// A follow-up task shall be created.
+    Submit(Box<SubmitTaskRequest>),
+    /// The task is over, with this result.
+    Commit(TaskResult),
+}
+
+/// Reply to a report.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportReply {
+    /// Where to send the artifact; null for everything but `Upload`.
+    pub url: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ArtifactKind;
+
+    #[test]
+    fn operations_are_spelled_as_published_workers_spell_them() {
+        let spelled = |op| serde_json::to_string(&ReportRequest { id: 1007, op }).unwrap();
+        assert_eq!(spelled(ReportOp::Finish), r#"{"id":1007,"op":"Finish"}"#);
+        assert_eq!(
+            spelled(ReportOp::Upload(UploadArtifactRequest {
+                content_type: ArtifactKind::StdLog,
+                content_length: 357
+            })),
+            r#"{"id":1007,"op":{"Upload":{"content_type":"std-log","content_length":357}}}"#
+        );
+        assert_eq!(
+            spelled(ReportOp::Commit(TaskResult { exit_status: 768, msg: None })),
+            r#"{"id":1007,"op":{"Commit":{"exit_status":768,"msg":null}}}"#
+        );
+    }
+}

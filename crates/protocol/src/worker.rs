@@ -1,0 +1,197 @@
+//! Workers, seen by users (§11) and by themselves (§12).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Role, TaskSpec, Timestamp, duration};
+
+/// Whether a worker takes tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum WorkerState {
+    /// Takes tasks.
+    Normal,
+    /// Ends with the task it holds.
+    GracefulShutdown,
+}
+
+/// How to stop a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum ShutdownOp {
+    /// After the task it holds.
+    #[default]
+    #[serde(alias = "graceful")]
+    Graceful,
+    /// At once; its task waits for another worker.
+    #[serde(alias = "force")]
+    Force,
+}
+
+/// `POST /workers`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RegisterWorkerRequest {
+    /// What it can do.
+    pub tags: Vec<String>,
+    /// For queries only.
+    pub labels: Vec<String>,
+    /// `name` (role Write) or `name:role`.
+    pub groups: Vec<String>,
+    /// Life of the token; the coordinator's default when null.
+    #[serde(with = "duration::optional_text", default)]
+    pub lifetime: Option<Duration>,
+}
+
+/// Reply to a registration.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct RegisterWorkerReply {
+    /// Identity for this run of the process, version 4.
+    pub worker_id: Uuid,
+    /// Bearer token for the worker's own calls.
+    pub token: String,
+    /// Where to announce execution states; null without Redis.
+    #[serde(default)]
+    pub redis_url: Option<String>,
+}
+
+/// A worker as users see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerInfo {
+    /// Identity.
+    pub worker_id: Uuid,
+    /// Who registered it.
+    pub creator_username: String,
+    /// What it can do.
+    pub tags: Vec<String>,
+    /// For queries only.
+    pub labels: Vec<String>,
+    /// Registration.
+    pub created_at: Timestamp,
+    /// Last change; heartbeats do not count.
+    pub updated_at: Timestamp,
+    /// Whether it takes tasks.
+    pub state: WorkerState,
+    /// Last sign of life.
+    pub last_heartbeat: Timestamp,
+    /// The task it runs, by UUID despite the name.
+    pub assigned_task_id: Option<Uuid>,
+}
+
+/// `GET /workers/{uuid}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetWorkerReply {
+    /// The worker.
+    pub info: WorkerInfo,
+    /// Groups with their roles on it.
+    pub groups: BTreeMap<String, Role>,
+}
+
+/// Which workers of a group.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct WorkerFilter {
+    /// The group; the caller's personal one when absent.
+    #[serde(default)]
+    pub group_name: Option<String>,
+    /// The group's role on the worker is one of these.
+    #[serde(default)]
+    pub role: Option<Vec<Role>>,
+    /// Has all of these.
+    #[serde(default)]
+    pub tags: Option<Vec<String>>,
+    /// Has all of these.
+    #[serde(default)]
+    pub labels: Option<Vec<String>>,
+    /// Registered by this user.
+    #[serde(default)]
+    pub creator_username: Option<String>,
+}
+
+/// `POST /workers/query`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct QueryWorkersRequest {
+    /// Which workers.
+    #[serde(flatten)]
+    pub filter: WorkerFilter,
+    /// Only count.
+    pub count: bool,
+}
+
+/// Reply to a query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryWorkersReply {
+    /// How many match.
+    pub count: u64,
+    /// Empty when only counting.
+    pub workers: Vec<WorkerInfo>,
+    /// The group asked about.
+    pub group_name: String,
+}
+
+/// `PUT /workers/{uuid}/tags`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TagsRequest {
+    /// Replaces the tags; at least one.
+    pub tags: Vec<String>,
+}
+
+/// `DELETE /workers/{uuid}/groups/remove`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemoveGroupsRequest {
+    /// At least one name.
+    pub groups: Vec<String>,
+}
+
+/// `POST /workers/shutdown`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ShutdownWorkersRequest {
+    /// Which workers.
+    #[serde(flatten)]
+    pub filter: WorkerFilter,
+    /// How.
+    pub op: ShutdownOp,
+}
+
+/// Reply to a shutdown by filter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShutdownWorkersReply {
+    /// Removed or marked.
+    pub shutdown_count: u64,
+    /// The group asked about.
+    pub group_name: String,
+}
+
+/// `POST /workers/shutdown/list`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ShutdownWorkersListRequest {
+    /// At least one.
+    pub uuids: Vec<Uuid>,
+    /// How.
+    pub op: ShutdownOp,
+}
+
+/// Reply to a shutdown by list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShutdownWorkersListReply {
+    /// Removed or marked.
+    pub shutdown_count: u64,
+    /// Unknown, or not the caller's to stop.
+    pub failed_uuids: Vec<Uuid>,
+}
+
+/// `GET /workers/tasks`: the task handed out, or JSON `null`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchedTask {
+    /// Internal number, used in reports only.
+    pub id: i64,
+    /// Global identity.
+    pub uuid: Uuid,
+    /// Limit on the run time of the command.
+    #[serde(with = "duration::text")]
+    pub timeout: Duration,
+    /// The task that asked for this one.
+    #[serde(default)]
+    pub upstream_task_uuid: Option<Uuid>,
+    /// What to run.
+    pub spec: TaskSpec,
+}
