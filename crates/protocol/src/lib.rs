@@ -15,6 +15,7 @@ pub mod duration;
 pub mod error;
 pub mod exec_state;
 pub mod group;
+pub mod output;
 pub mod password;
 pub mod report;
 pub mod storage;

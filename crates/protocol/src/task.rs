@@ -10,7 +10,7 @@ use crate::artifact::{ArtifactInfo, ArtifactKind};
 use crate::{ErrorBody, ExecState, Timestamp, duration};
 
 /// Where a task stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub enum TaskState {
     /// A follow-up whose upstream task has not ended yet.
     Pending,
@@ -22,7 +22,8 @@ pub enum TaskState {
     Finished,
     /// Timed out, not startable, or cancelled.
     Cancelled,
-    /// Never sent; published clients have the name.
+    /// Never stored; published clients have the name.
+    #[default]
     Unknown,
 }
 

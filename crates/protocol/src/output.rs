@@ -1,0 +1,100 @@
+//! Live output of running tasks. Ours; the contract has no counterpart.
+//!
+//! Nothing is sent until somebody follows. A follower asks for bytes from an offset on each stream;
+//! the coordinator passes the lowest offsets on to the worker as a *demand*; the worker answers with
+//! a *chunk* and is told the next demand. Nobody in between keeps bytes: a follower that reconnects
+//! asks again from the last byte it has seen, and after the end reads the rest from the `std-log`
+//! artifact.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::duration;
+
+/// Most bytes of one stream in one chunk.
+pub const MAX_CHUNK_BYTES: usize = 256 * 1024;
+
+/// Query of `GET /v1/tasks/{uuid}/output`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowQuery {
+    /// First byte wanted of standard output.
+    #[serde(default)]
+    pub stdout: u64,
+    /// First byte wanted of standard error.
+    #[serde(default)]
+    pub stderr: u64,
+    /// How long the coordinator may hold the request when there is nothing to send; at most 20 s.
+    #[serde(with = "duration::optional_text", default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Duration>,
+}
+
+/// Reply to a follower: what came in meanwhile, from exactly the offsets asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowReply {
+    /// Bytes of standard output, in base64.
+    #[serde(default, with = "base64_bytes")]
+    pub stdout: Vec<u8>,
+    /// Bytes of standard error, in base64.
+    #[serde(default, with = "base64_bytes")]
+    pub stderr: Vec<u8>,
+    /// Where the task stands.
+    pub state: crate::TaskState,
+    /// Set once the task has ended for good; what is missing then is in its `std-log` artifact.
+    #[serde(default)]
+    pub result: Option<crate::TaskResult>,
+}
+
+/// Reply to `GET /v1/workers/tasks/{uuid}/output?wait=20s` and to every chunk: what followers want.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputDemand {
+    /// First byte wanted of standard output; null when nobody follows.
+    #[serde(default)]
+    pub stdout: Option<u64>,
+    /// First byte wanted of standard error; null when nobody follows.
+    #[serde(default)]
+    pub stderr: Option<u64>,
+}
+
+/// `POST /v1/workers/tasks/{uuid}/output`: bytes that a demand asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputChunk {
+    /// Offset of the first byte of `stdout`.
+    pub stdout_offset: u64,
+    /// Bytes of standard output, in base64; at most [`MAX_CHUNK_BYTES`].
+    #[serde(default, with = "base64_bytes")]
+    pub stdout: Vec<u8>,
+    /// Offset of the first byte of `stderr`.
+    pub stderr_offset: u64,
+    /// Bytes of standard error, in base64; at most [`MAX_CHUNK_BYTES`].
+    #[serde(default, with = "base64_bytes")]
+    pub stderr: Vec<u8>,
+}
+
+mod base64_bytes {
+    use std::borrow::Cow;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(Cow::<'de, str>::deserialize(deserializer)?.as_bytes()).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_text_survive() {
+        let chunk = OutputChunk { stdout: vec![0xff, 0, 0xfe], ..OutputChunk::default() };
+        let json = serde_json::to_string(&chunk).unwrap();
+        assert_eq!(serde_json::from_str::<OutputChunk>(&json).unwrap(), chunk);
+    }
+}
