@@ -1,1 +1,17 @@
-//! Every SQL string and migration: named operations on PostgreSQL and SQLite.
+//! The state of a coordinator, behind named operations.
+//!
+//! Everything that touches a database is in this crate: every SQL string, every migration, every
+//! conversion of a row. An operation is named after its intention, is one transaction, and is durable
+//! when it returns. The [`ops`] traits say what each promises; [`postgres`] and [`sqlite`] keep the
+//! promises, and one conformance suite holds both to them.
+//!
+//! An `Err` from an operation is always a [`Fault`]: the database could not do its work. What the
+//! caller asked for and can't have ("the name is taken") is part of the `Ok` value.
+
+mod fault;
+pub mod ops;
+pub mod postgres;
+pub mod sqlite;
+
+pub use fault::{BoxError, Fault};
+pub use ops::Store;

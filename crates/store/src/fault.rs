@@ -1,0 +1,49 @@
+//! What can go wrong with a database, as opposed to with a request.
+
+/// The database did not do its work. Nothing was changed, unless the variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// It can't be reached or does not answer; trying again may help.
+    #[error("the database can't be reached")]
+    Unavailable(#[source] BoxError),
+    /// The connection broke while committing: whether the change stands is not known. Operations are
+    /// safe to repeat.
+    #[error("the connection to the database broke during a commit")]
+    CommitUnknown(#[source] BoxError),
+    /// Another process has the embedded database open.
+    #[error("the database {path} is in use by another process{}", owner.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    InUse {
+        /// The database file.
+        path: String,
+        /// The process that has it open, if it left its number.
+        owner: Option<u32>,
+    },
+    /// The schema is newer than this program, or a migration failed.
+    #[error("the database schema can't be brought up to date")]
+    Schema(#[source] BoxError),
+    /// The address or path of the database makes no sense.
+    #[error("`{address}` is no usable database address")]
+    Address {
+        /// As configured, without its password.
+        address: String,
+        /// What is wrong with it.
+        #[source]
+        source: BoxError,
+    },
+    /// The store is shutting down.
+    #[error("the store is closed")]
+    Closed,
+    /// A row that this program can't have written, or a statement that failed: a defect.
+    #[error("the database holds or did something unexpected")]
+    Unexpected(#[source] BoxError),
+}
+
+/// Whatever a driver reports.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Fault {
+    /// Whether trying again later may help.
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::CommitUnknown(_))
+    }
+}

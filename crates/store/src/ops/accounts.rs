@@ -1,0 +1,99 @@
+//! User accounts.
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+use mitosis_domain::account::User;
+use mitosis_domain::ids::UserId;
+use mitosis_domain::name::Name;
+use mitosis_domain::quota::QuotaChange;
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::admin::AccountState;
+
+use crate::Fault;
+
+/// A user to be made, together with the personal group.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// Name of the account and of the group.
+    pub name: Name,
+    /// Argon2id PHC string.
+    pub password_hash: String,
+    /// Whether `/admin` is open to it.
+    pub admin: bool,
+}
+
+/// Outcome of [`Accounts::create_user`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserCreation {
+    /// The account, the group and the Admin membership exist now.
+    Created(UserId),
+    /// A user or group has that name.
+    NameTaken,
+}
+
+/// Outcome of [`Accounts::bootstrap_admin`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bootstrap {
+    /// The first administrator exists now.
+    Created(UserId),
+    /// It was done at an earlier start; settings given since then have no effect.
+    AlreadyDone,
+    /// A user or group of that name was there before; it was left alone.
+    NameTaken,
+}
+
+/// What a login does to the tokens issued before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionChange {
+    /// Keep the generation in force, if there is one; else start the given one.
+    Retain(i64),
+    /// Start the given one: all earlier tokens stop working.
+    Replace(i64),
+}
+
+/// User accounts.
+#[async_trait]
+pub trait Accounts {
+    /// Makes an account, its personal group and the Admin membership in it.
+    async fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<UserCreation, Fault>;
+
+    /// Makes the first administrator, once in the life of the database (semantics §12). Safe when
+    /// several coordinators start at the same time.
+    async fn bootstrap_admin(&self, new: &NewUser, now: Timestamp) -> Result<Bootstrap, Fault>;
+
+    /// The account of that name, whatever its state.
+    async fn user(&self, name: &str) -> Result<Option<User>, Fault>;
+
+    /// Records a login and answers with the session in force after it.
+    async fn record_login(
+        &self,
+        user: UserId,
+        change: SessionChange,
+        peer: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<i64, Fault>;
+
+    /// Sets the password and starts the given session, so that earlier tokens stop working.
+    /// False when the account is gone.
+    async fn set_password(
+        &self,
+        user: UserId,
+        password_hash: &str,
+        session: i64,
+        now: Timestamp,
+    ) -> Result<bool, Fault>;
+
+    /// Sets the state of an account. False when there is none of that name.
+    async fn set_account_state(&self, name: &str, state: AccountState, now: Timestamp)
+    -> Result<bool, Fault>;
+
+    /// Changes how many groups a user may create; answers the quota in force, or `None` for an unknown
+    /// user.
+    async fn change_group_quota(
+        &self,
+        name: &str,
+        change: QuotaChange,
+        now: Timestamp,
+    ) -> Result<Option<i32>, Fault>;
+}

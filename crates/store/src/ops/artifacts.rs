@@ -1,0 +1,104 @@
+//! Records of artifacts. Bytes are elsewhere; a record says which object is a task's archive.
+
+use async_trait::async_trait;
+use mitosis_domain::ids::TaskId;
+use mitosis_protocol::{ArtifactKind, Timestamp};
+use uuid::Uuid;
+
+use crate::Fault;
+use crate::ops::dispatch::Holder;
+
+/// The visible archive of one kind of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// Which archive.
+    pub kind: ArtifactKind,
+    /// Recorded size in bytes.
+    pub size: i64,
+    /// Path of the object on the artifacts' shelf.
+    pub object: String,
+    /// First upload.
+    pub created_at: Timestamp,
+    /// Last upload.
+    pub updated_at: Timestamp,
+}
+
+/// Outcome of announcing an upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reservation {
+    /// The bytes may be sent to this path, and the growth is charged.
+    Reserved {
+        /// Whether something was registered under this name.
+        exist: bool,
+        /// Path of the object on its shelf.
+        object: String,
+    },
+    /// The group would store more than it may.
+    OverQuota,
+    /// Only Active groups take uploads.
+    GroupNotActive,
+    /// The task does not exist, or the attempt does not hold it.
+    NoSuchTask,
+}
+
+/// Outcome of removing a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removal {
+    /// The record is gone and its size is given back; the object at this path can go too.
+    Removed {
+        /// Path of the object on its shelf.
+        object: String,
+    },
+    /// It was touched after the given time: an upload may still be under way.
+    TooYoung,
+    /// There is none.
+    Unknown,
+}
+
+/// Records of artifacts.
+#[async_trait]
+pub trait Artifacts {
+    /// Announces an upload by the attempt that holds the task. Charged at once in one conditional
+    /// update; not visible before the attempt is committed. Announcing again replaces the earlier
+    /// announcement of the same attempt and charges only growth.
+    async fn reserve_attempt_artifact(
+        &self,
+        holder: Holder,
+        kind: ArtifactKind,
+        size: i64,
+        now: Timestamp,
+    ) -> Result<Reservation, Fault>;
+
+    /// Announces an upload by a user; visible at once. The larger of the old and new sizes is recorded,
+    /// and only growth is charged (HTTP contract §8, §10).
+    async fn reserve_artifact(
+        &self,
+        task: Uuid,
+        kind: ArtifactKind,
+        size: i64,
+        now: Timestamp,
+    ) -> Result<Reservation, Fault>;
+
+    /// Archives that the attempt has announced so far and that would become visible with it.
+    async fn announced_artifacts(&self, holder: Holder) -> Result<Vec<Artifact>, Fault>;
+
+    /// Visible archives of a task.
+    async fn artifacts(&self, task: TaskId) -> Result<Vec<Artifact>, Fault>;
+
+    /// Removes the record of an archive that was not touched since `untouched_since` (an admin passes
+    /// the present). The caller removes the object.
+    async fn remove_artifact(
+        &self,
+        task: Uuid,
+        kind: ArtifactKind,
+        untouched_since: Timestamp,
+    ) -> Result<Removal, Fault>;
+
+    /// Takes up to `limit` objects that no record needs any more: of attempts that were lost, or
+    /// replaced by a later one. Their sizes have been given back. The caller removes the objects, then
+    /// calls [`Self::forget_garbage`].
+    async fn garbage(&self, limit: u32) -> Result<Vec<String>, Fault>;
+
+    /// Forgets objects that were removed.
+    async fn forget_garbage(&self, objects: &[String]) -> Result<(), Fault>;
+}

@@ -1,0 +1,124 @@
+//! The way of a task through a worker: claim, report, follow-up, complete.
+//!
+//! Deleting the lease row is the only way to end an attempt. Completion, a forced stop and expiry all
+//! race for that row, and the one that deletes it wins; every other finds nothing and says so.
+
+use async_trait::async_trait;
+use mitosis_domain::ids::{TaskId, WorkerId};
+use mitosis_domain::task::{ExecEnd, LeaseKey, Task};
+use mitosis_protocol::{TaskResult, Timestamp};
+
+use crate::Fault;
+use crate::ops::tasks::{NewTask, TaskIds};
+
+/// A task handed to a worker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assignment {
+    /// The task, in phase Running.
+    pub task: Task,
+    /// What the holder must show to report on it.
+    pub lease: LeaseKey,
+}
+
+/// Outcome of [`Dispatch::claim`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Claim {
+    /// As many as were wanted, or as many as there were; possibly none.
+    Assigned(Vec<Assignment>),
+    /// The worker is not registered any more.
+    WorkerGone,
+    /// The worker shall stop after what it holds, so it gets nothing.
+    Stopping,
+}
+
+/// Who says that a task is held, and so whether a report counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// The worker that the task is leased to now (contract protocol: one run of a process, one worker).
+    Worker(WorkerId, TaskId),
+    /// The attempt with this key (native protocol).
+    Lease(LeaseKey),
+}
+
+/// How an attempt is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Completion {
+    /// Who says so.
+    pub holder: Holder,
+    /// How the command ended, if it was not reported before.
+    pub end: Option<ExecEnd>,
+    /// With what result.
+    pub result: TaskResult,
+}
+
+/// Outcome of one [`Completion`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completed {
+    /// The task is over, and the attempt's artifacts are visible.
+    Committed,
+    /// This very attempt had been committed before: the reply was lost, the answer is the same.
+    Replayed,
+    /// The attempt does not hold the task; nothing was changed.
+    Stale,
+    /// How the command ended was neither reported before nor given now; nothing was changed.
+    NotReported,
+}
+
+/// Outcome of [`Dispatch::report_end`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReport {
+    /// Noted. Repeating the report, even with the other end, notes the latest.
+    Noted,
+    /// The attempt does not hold the task.
+    NotHeld,
+}
+
+/// Outcome of [`Dispatch::submit_follow_up`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FollowUp {
+    /// The task is Pending until its upstream is committed. An earlier follow-up of the same attempt
+    /// is gone.
+    Created(TaskIds),
+    /// The attempt does not hold the upstream task.
+    NotHeld,
+    /// The end of the upstream task has not been reported yet.
+    TooEarly,
+    /// The follow-up names another group than its upstream.
+    OtherGroup,
+    /// The worker may not run tasks of the group.
+    Forbidden,
+    /// The creator of the upstream task is not Active.
+    CreatorNotActive,
+}
+
+/// The way of a task through a worker.
+#[async_trait]
+pub trait Dispatch {
+    /// Leases up to `tokens.len()` Ready tasks that the worker may run (semantics §5): its groups with
+    /// Write or Admin, and all tags of the task among its own. Larger priority first, then older. Each
+    /// task goes to one worker only, however many coordinators ask at once.
+    async fn claim(&self, worker: WorkerId, tokens: &[i64], now: Timestamp) -> Result<Claim, Fault>;
+
+    /// Like [`Self::claim`] for one task, but a worker that holds a Running task is given that one
+    /// again, with the key it had: the reply to its last fetch was lost (HTTP contract §12.1).
+    async fn claim_or_resume(&self, worker: WorkerId, token: i64, now: Timestamp) -> Result<Claim, Fault>;
+
+    /// Notes how the command ended; the result is to follow.
+    async fn report_end(&self, holder: Holder, end: ExecEnd, now: Timestamp) -> Result<EndReport, Fault>;
+
+    /// The task that is held, with its lease; `None` when the holder does not hold it.
+    async fn held(&self, holder: Holder) -> Result<Option<Assignment>, Fault>;
+
+    /// Makes a follow-up of a held task (semantics §4.3). Its creator is the upstream task's.
+    async fn submit_follow_up(
+        &self,
+        holder: Holder,
+        task: &NewTask,
+        now: Timestamp,
+    ) -> Result<FollowUp, Fault>;
+
+    /// Ends attempts, each fenced by its holder: the task is over, the artifacts reserved by this
+    /// attempt become visible, its follow-up becomes Ready, a worker that was to stop after its last
+    /// task is removed. One outcome per completion, in order; they do not affect one another.
+    async fn complete(&self, completions: &[Completion], now: Timestamp) -> Result<Vec<Completed>, Fault>;
+}

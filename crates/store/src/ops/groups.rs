@@ -1,0 +1,84 @@
+//! Groups and their members.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use mitosis_domain::account::{Group, Membership};
+use mitosis_domain::ids::{GroupId, UserId};
+use mitosis_domain::name::Name;
+use mitosis_domain::quota::QuotaChange;
+use mitosis_protocol::{Role, Timestamp};
+
+use crate::Fault;
+
+/// Outcome of [`Groups::create_group`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupCreation {
+    /// The group exists and the caller is its Admin.
+    Created(GroupId),
+    /// A user or group has that name.
+    NameTaken,
+    /// The caller has created as many groups as allowed.
+    QuotaReached,
+}
+
+/// Outcome of a change of members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MembersChange {
+    /// All of it was done.
+    Done,
+    /// Nothing was done: there is no such user.
+    UnknownUser(String),
+    /// Nothing was done: the group would be left without an Admin.
+    LastAdmin,
+}
+
+/// Groups and their members.
+#[async_trait]
+pub trait Groups {
+    /// Makes a group with the caller as Admin, if the quota allows: one conditional update, so the
+    /// quota holds under concurrent calls.
+    async fn create_group(
+        &self,
+        creator: UserId,
+        name: &Name,
+        now: Timestamp,
+    ) -> Result<GroupCreation, Fault>;
+
+    /// The group of that name.
+    async fn group(&self, name: &str) -> Result<Option<Group>, Fault>;
+
+    /// What a user is to the group of that name.
+    async fn membership(&self, user: UserId, group_name: &str) -> Result<Membership, Fault>;
+
+    /// Members by user name.
+    async fn members(&self, group: GroupId) -> Result<BTreeMap<String, Role>, Fault>;
+
+    /// Groups of a user, by group name.
+    async fn groups_of(&self, user: UserId) -> Result<BTreeMap<String, Role>, Fault>;
+
+    /// Gives each named user the role, adding or changing memberships; all or nothing.
+    async fn set_members(
+        &self,
+        group: GroupId,
+        relations: &BTreeMap<String, Role>,
+        now: Timestamp,
+    ) -> Result<MembersChange, Fault>;
+
+    /// Ends memberships; all or nothing. Users who exist but are not members are passed over.
+    async fn remove_members(
+        &self,
+        group: GroupId,
+        names: &[String],
+        now: Timestamp,
+    ) -> Result<MembersChange, Fault>;
+
+    /// Changes how many bytes a group may store; answers the quota in force, or `None` for an unknown
+    /// group.
+    async fn change_storage_quota(
+        &self,
+        name: &str,
+        change: QuotaChange,
+        now: Timestamp,
+    ) -> Result<Option<i64>, Fault>;
+}

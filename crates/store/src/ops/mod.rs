@@ -1,0 +1,51 @@
+//! What a store can do. One trait per subject, together [`Store`].
+//!
+//! All operations take the time as an argument; none reads a clock. Identities (`UserId`, `TaskId`)
+//! come from earlier answers of the same store. An operation on several items is one transaction
+//! unless its text says otherwise.
+
+pub mod accounts;
+pub mod artifacts;
+pub mod attachments;
+pub mod dispatch;
+pub mod groups;
+pub mod query;
+pub mod reaper;
+pub mod tasks;
+pub mod workers;
+
+use async_trait::async_trait;
+
+pub use accounts::Accounts;
+pub use artifacts::Artifacts;
+pub use attachments::Attachments;
+pub use dispatch::Dispatch;
+pub use groups::Groups;
+pub use reaper::Reaper;
+pub use tasks::Tasks;
+pub use workers::Workers;
+
+use crate::Fault;
+
+/// All operations together; what the coordinator holds as `Arc<dyn Store>`.
+#[async_trait]
+pub trait Store:
+    Accounts
+    + Groups
+    + Tasks
+    + Dispatch
+    + Reaper
+    + Workers
+    + Artifacts
+    + Attachments
+    + Send
+    + Sync
+    + std::fmt::Debug
+{
+    /// Proves that the database answers. For health checks: cheap, and true.
+    async fn ping(&self) -> Result<(), Fault>;
+
+    /// Lets what is under way end, then lets go of the database. Later operations fail with
+    /// [`Fault::Closed`].
+    async fn close(&self);
+}

@@ -1,0 +1,70 @@
+//! Which rows a caller wants, in the store's own terms.
+
+use mitosis_domain::comparison::Comparison;
+use mitosis_domain::ids::{GroupId, TaskId};
+use mitosis_domain::tags::Words;
+use mitosis_protocol::{Role, TaskState};
+use uuid::Uuid;
+
+/// Which tasks of one group; conditions are joined by AND, `None` is no condition.
+#[derive(Debug, Clone)]
+pub struct TaskQuery {
+    /// The group.
+    pub group: GroupId,
+    /// Submitted by one of these user names.
+    pub creators: Option<Vec<String>>,
+    /// Has all of these.
+    pub tags: Words,
+    /// Has all of these.
+    pub labels: Words,
+    /// In one of these states.
+    pub states: Option<Vec<TaskState>>,
+    /// The raw exit status of an ended task; a task without a result never matches.
+    pub exit_status: Option<Comparison>,
+    /// The priority.
+    pub priority: Option<Comparison>,
+    /// Committed by this worker.
+    pub reporter: Option<Uuid>,
+}
+
+impl TaskQuery {
+    /// Every task of a group.
+    pub fn all_of(group: GroupId) -> Self {
+        Self {
+            group,
+            creators: None,
+            tags: Words::default(),
+            labels: Words::default(),
+            states: None,
+            exit_status: None,
+            priority: None,
+            reporter: None,
+        }
+    }
+}
+
+/// Which part of the matches, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Only tasks older than this one: the keyset way, cheap at any depth.
+    pub before: Option<TaskId>,
+    /// Matches to pass over: the contract's way, its cost grows with the number.
+    pub offset: u64,
+    /// Most rows to return.
+    pub limit: u64,
+}
+
+/// Which workers; conditions are joined by AND.
+#[derive(Debug, Clone)]
+pub struct WorkerQuery {
+    /// Lists this group.
+    pub group: GroupId,
+    /// The group has one of these roles on it; `None` for any.
+    pub roles: Option<Vec<Role>>,
+    /// Has all of these.
+    pub tags: Words,
+    /// Has all of these.
+    pub labels: Words,
+    /// Registered by the user of this name.
+    pub creator: Option<String>,
+}

@@ -1,0 +1,117 @@
+//! Submission, lookup, change and cancellation of tasks.
+
+use async_trait::async_trait;
+use mitosis_domain::ids::{GroupId, UserId};
+use mitosis_domain::tags::Words;
+use mitosis_domain::task::Task;
+use mitosis_protocol::{TaskSpec, Timestamp};
+use uuid::Uuid;
+
+use crate::Fault;
+use crate::ops::query::{Page, TaskQuery};
+
+/// A task to be made. Already checked: the store takes it as it is.
+#[derive(Debug, Clone)]
+pub struct NewTask {
+    /// Global identity, version 4.
+    pub uuid: Uuid,
+    /// Group that owns it.
+    pub group: GroupId,
+    /// What a worker must have.
+    pub tags: Words,
+    /// For queries only.
+    pub labels: Words,
+    /// Limit on the run time of the command, in seconds.
+    pub timeout_seconds: i64,
+    /// Larger goes first.
+    pub priority: i32,
+    /// What to run.
+    pub spec: TaskSpec,
+}
+
+/// What was handed out for a submitted task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskIds {
+    /// Global identity.
+    pub uuid: Uuid,
+    /// Number within the group, from 1.
+    pub number: i64,
+}
+
+/// Makes a submission safe to repeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// Chosen by the caller; unique per user.
+    pub key: String,
+    /// Of the request, so that a reused key is noticed.
+    pub digest: [u8; 32],
+}
+
+/// Outcome of [`Tasks::submit`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submission {
+    /// All tasks are Ready; ids in the order of the request.
+    Accepted(Vec<TaskIds>),
+    /// The same key and request were accepted before; these are the ids of then.
+    Replayed(Vec<TaskIds>),
+    /// The key was used for a different request; nothing was done.
+    KeyReused,
+}
+
+/// Change of a waiting task; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct TaskChange {
+    /// Replaces the tags.
+    pub tags: Option<Words>,
+    /// Replaces the timeout, in seconds.
+    pub timeout_seconds: Option<i64>,
+    /// Replaces the priority.
+    pub priority: Option<i32>,
+    /// Replaces the spec.
+    pub spec: Option<TaskSpec>,
+}
+
+/// Which waiting tasks a cancellation is after.
+#[derive(Debug, Clone)]
+pub enum CancelSelection {
+    /// These, if they are Ready; the form that names one task does not touch Pending ones.
+    Ready(Vec<Uuid>),
+    /// These, if they are Ready or Pending.
+    Waiting(Vec<Uuid>),
+    /// Matches of a query that are Ready or Pending. A state condition that holds neither matches
+    /// nothing, and so does any condition on the exit status.
+    Matching(TaskQuery),
+}
+
+/// Submission, lookup, change and cancellation.
+#[async_trait]
+pub trait Tasks {
+    /// Makes all tasks Ready, or none. Numbers count up within each group. Takes 100,000 tasks in one
+    /// call without holding a copy of them in memory per statement.
+    async fn submit(
+        &self,
+        creator: UserId,
+        tasks: &[NewTask],
+        key: Option<&IdempotencyKey>,
+        now: Timestamp,
+    ) -> Result<Submission, Fault>;
+
+    /// The task of that UUID, in any state.
+    async fn task(&self, uuid: Uuid) -> Result<Option<Task>, Fault>;
+
+    /// One page of matches, newest first.
+    async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault>;
+
+    /// How many tasks match.
+    async fn count_tasks(&self, query: &TaskQuery) -> Result<u64, Fault>;
+
+    /// Changes a task if it is Ready and puts it where its new tags and priority belong. False when it
+    /// is not Ready, or there is none.
+    async fn change_task(&self, uuid: Uuid, change: &TaskChange, now: Timestamp) -> Result<bool, Fault>;
+
+    /// Replaces the labels of a task in any state. False when there is none.
+    async fn set_task_labels(&self, uuid: Uuid, labels: &Words, now: Timestamp) -> Result<bool, Fault>;
+
+    /// Ends waiting tasks as Cancelled with `UserCancellation` and exit status 0; answers which.
+    async fn cancel(&self, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault>;
+}
