@@ -1,0 +1,197 @@
+//! Objects as files below one folder, for a coordinator that stands alone.
+//!
+//! ```text
+//! root/
+//! ├── artifacts/…      one file per object, named by `layout`
+//! ├── attachments/…
+//! ├── temporary/…      bodies on their way in
+//! └── link-secret      signs links; readable by the coordinator only
+//! ```
+//!
+//! A file appears under its final name only when it is complete and on the disk. All work on files
+//! happens on the runtime's blocking threads.
+
+mod layout;
+mod list;
+mod put;
+mod remove;
+mod secret;
+mod temporary;
+
+use std::fs;
+use std::io::{self, SeekFrom};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use mitosis_domain::entropy::Entropy;
+use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_protocol::Timestamp;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio_util::io::ReaderStream;
+
+use self::layout::Layout;
+use self::temporary::Temporary;
+use crate::link::LinkSigner;
+use crate::object::exactly;
+use crate::{
+    ByteRange, ByteStream, Link, LinkError, ObjectBody, ObjectError, ObjectMeta, ObjectStore, Right,
+    SignedAccess, Span,
+};
+
+/// How much is read from a file at a time.
+const READ_SIZE: usize = 256 * 1024;
+
+/// Keeps objects in files below one folder.
+#[derive(Debug)]
+pub struct DirectoryStore {
+    layout: Layout,
+    entropy: Arc<dyn Entropy>,
+    signer: LinkSigner,
+}
+
+impl DirectoryStore {
+    /// Opens the store below `root`. Creates the folders, and the secret that signs links, when they
+    /// are missing.
+    pub async fn open(root: impl Into<PathBuf>, entropy: Arc<dyn Entropy>) -> Result<Self, ObjectError> {
+        let layout = Layout::new(root.into());
+        let (at, bits) = (layout.clone(), entropy.clone());
+        let secret = blocking(move || {
+            create_folders(&at)?;
+            secret::load_or_create(&at, &*bits)
+        })
+        .await?;
+        Ok(Self { layout, entropy, signer: LinkSigner::new(&secret) })
+    }
+
+    /// Writes a file and removes it again.
+    async fn prove_writable(&self) -> Result<(), ObjectError> {
+        let (folder, name) = (self.layout.temporary(), self.entropy.uuid());
+        blocking(move || Temporary::create(&folder, name)?.prove_writable()).await
+    }
+}
+
+#[async_trait]
+impl ObjectStore for DirectoryStore {
+    async fn prepare(&self) -> Result<(), ObjectError> {
+        let layout = self.layout.clone();
+        let removed = blocking(move || {
+            create_folders(&layout)?;
+            temporary::remove_abandoned(&layout.temporary())
+        })
+        .await?;
+        if removed > 0 {
+            tracing::info!(removed, "removed unfinished uploads of an earlier run");
+        }
+        self.prove_writable().await
+    }
+
+    async fn check(&self) -> Result<(), ObjectError> {
+        self.prove_writable().await
+    }
+
+    async fn put(&self, key: &ObjectKey, body: ByteStream, length: u64) -> Result<(), ObjectError> {
+        put::put(&self.layout, self.entropy.uuid(), key, exactly(body, length)).await
+    }
+
+    async fn get(&self, key: &ObjectKey, range: Option<ByteRange>) -> Result<ObjectBody, ObjectError> {
+        let path = self.layout.file(key);
+        let failed = |doing| ObjectError::directory(doing, path.clone());
+        let mut file = match tokio::fs::File::open(&path).await {
+            Ok(file) => file,
+            Err(error) if is_absent(&error) => return Err(ObjectError::NotFound(key.clone())),
+            Err(error) => return Err(failed("open")(error)),
+        };
+        let total = file.metadata().await.map_err(failed("look at"))?.len();
+        let Span { offset, length } = match range {
+            Some(range) => range.resolve(total).ok_or(ObjectError::RangeOutside { total })?,
+            None => Span { offset: 0, length: total },
+        };
+        file.seek(SeekFrom::Start(offset)).await.map_err(failed("read"))?;
+        let stream = ReaderStream::with_capacity(file.take(length), READ_SIZE).boxed();
+        Ok(ObjectBody { length, offset, total, stream })
+    }
+
+    async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, ObjectError> {
+        let path = self.layout.file(key);
+        match tokio::fs::metadata(&path).await {
+            Ok(metadata) => layout::describe(key.clone(), &path, &metadata).map(Some),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(ObjectError::directory("look at", path)(error)),
+        }
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectError> {
+        let (path, shelf) = (self.layout.file(key), self.layout.shelf(key.shelf()));
+        blocking(move || remove::remove(&path, &shelf)).await
+    }
+
+    async fn list(
+        &self,
+        shelf: Shelf,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ObjectMeta>, ObjectError> {
+        let folder = self.layout.shelf(shelf);
+        let page = list::Page::new(shelf, prefix, after, limit);
+        blocking(move || page.fill(&folder)).await
+    }
+
+    fn upload_link(
+        &self,
+        key: &ObjectKey,
+        length: u64,
+        valid: Duration,
+        now: Timestamp,
+    ) -> Result<Link, ObjectError> {
+        Ok(self.signer.sign(key, Right::Upload { length }, valid, now))
+    }
+
+    fn download_link(&self, key: &ObjectKey, valid: Duration, now: Timestamp) -> Result<Link, ObjectError> {
+        Ok(self.signer.sign(key, Right::Download, valid, now))
+    }
+
+    fn verify_link(
+        &self,
+        method: &str,
+        path_and_query: &str,
+        now: Timestamp,
+    ) -> Result<SignedAccess, LinkError> {
+        self.signer.verify(method, path_and_query, now)
+    }
+}
+
+/// Creates the store's own folders, closed to other users.
+fn create_folders(layout: &Layout) -> Result<(), ObjectError> {
+    let folders = [layout.shelf(Shelf::Artifacts), layout.shelf(Shelf::Attachments), layout.temporary()];
+    for folder in folders {
+        create_folder(&folder).map_err(ObjectError::directory("create", folder))?;
+    }
+    Ok(())
+}
+
+/// Creates a folder and those above it, closed to other users.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Whether the error means that there is no such object. A name that the file system finds too long
+/// was never stored.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename)
+}
+
+/// Does work on files where it may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ObjectError> + Send + 'static,
+) -> Result<T, ObjectError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(ObjectError::ShuttingDown),
+    }
+}

@@ -1,0 +1,103 @@
+//! Files on their way in.
+//!
+//! Each is locked by the process that writes it. A process that dies loses its locks, so an unlocked
+//! file is an abandoned one, whoever else is running.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use crate::ObjectError;
+
+/// A file without a final name. It is removed when it is dropped before it got one.
+#[derive(Debug)]
+pub(super) struct Temporary {
+    path: PathBuf,
+    file: File,
+    kept: bool,
+}
+
+impl Temporary {
+    /// Creates and locks an empty file, readable by its owner only.
+    pub(super) fn create(folder: &Path, name: Uuid) -> Result<Self, ObjectError> {
+        let path = folder.join(name.to_string());
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(ObjectError::directory("create", &path))?;
+        file.lock().map_err(ObjectError::directory("lock", &path))?;
+        Ok(Self { path, file, kept: false })
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A second handle on the same open file.
+    pub(super) fn handle(&self) -> Result<File, ObjectError> {
+        self.file.try_clone().map_err(ObjectError::directory("open", &self.path))
+    }
+
+    /// Waits until the bytes are on the disk.
+    pub(super) fn sync(&self) -> Result<(), ObjectError> {
+        self.file.sync_all().map_err(ObjectError::directory("save", &self.path))
+    }
+
+    /// Writes one byte, and lets the file go.
+    pub(super) fn prove_writable(mut self) -> Result<(), ObjectError> {
+        self.file.write_all(b"\n").map_err(ObjectError::directory("write", &self.path))
+    }
+
+    /// Says that the file now has its final name.
+    pub(super) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        // What can't be removed now stays without a lock, and the next start removes it.
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "could not remove an unfinished upload");
+        }
+    }
+}
+
+/// Removes the files that no running process is writing, and says how many there were.
+pub(super) fn remove_abandoned(folder: &Path) -> Result<usize, ObjectError> {
+    let mut removed = 0;
+    for entry in fs::read_dir(folder).map_err(ObjectError::directory("list", folder))? {
+        let path = entry.map_err(ObjectError::directory("list", folder))?.path();
+        if is_abandoned(&path).map_err(ObjectError::directory("open", &path))? {
+            match fs::remove_file(&path) {
+                Ok(()) => removed += 1,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(ObjectError::directory("remove", path)(error)),
+            }
+        }
+    }
+    Ok(removed)
+}
+
+fn is_abandoned(path: &Path) -> io::Result<bool> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        // Its writer finished in this moment.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(fs::TryLockError::WouldBlock) => Ok(false),
+        Err(fs::TryLockError::Error(error)) => Err(error),
+    }
+}

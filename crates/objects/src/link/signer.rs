@@ -1,0 +1,181 @@
+//! Signs and verifies links to the coordinator with HMAC-SHA256.
+//!
+//! The signature covers everything that a link says. It is checked first, so that nobody learns
+//! anything from the answer to a link that was made up.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_protocol::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use url::form_urlencoded;
+
+use crate::{Link, LinkError, Right, SignedAccess};
+
+/// Where the coordinator serves objects.
+const MOUNT: &str = "/v1/objects/";
+
+/// What stays as it is in the path of a link.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Holds the secret that makes links trustworthy.
+pub(crate) struct LinkSigner {
+    secret: hmac::Key,
+}
+
+impl LinkSigner {
+    /// Signs with `secret`, which nobody else may know.
+    pub(crate) fn new(secret: &[u8]) -> Self {
+        Self { secret: hmac::Key::new(hmac::HMAC_SHA256, secret) }
+    }
+
+    /// A link that allows `right` on `key` until `now + valid`.
+    pub(crate) fn sign(&self, key: &ObjectKey, right: Right, valid: Duration, now: Timestamp) -> Link {
+        let until = now.saturating_add(valid).unix_seconds();
+        let tag = hmac::sign(&self.secret, statement(key, right, until).as_bytes());
+        let signature = URL_SAFE_NO_PAD.encode(tag);
+        let path = utf8_percent_encode(key.path(), PLAIN);
+        let shelf = shelf_name(key.shelf());
+        let right = match right {
+            Right::Upload { length } => format!("upload={length}"),
+            Right::Download => "download".to_owned(),
+        };
+        Link::ViaCoordinator(format!("{MOUNT}{shelf}/{path}?{right}&until={until}&signature={signature}"))
+    }
+
+    /// What the bearer of this address may do at `now`.
+    pub(crate) fn verify(
+        &self,
+        method: &str,
+        path_and_query: &str,
+        now: Timestamp,
+    ) -> Result<SignedAccess, LinkError> {
+        let claim = Claim::read(path_and_query).ok_or(LinkError::Invalid)?;
+        let statement = statement(&claim.key, claim.right, claim.until);
+        hmac::verify(&self.secret, statement.as_bytes(), &claim.signature).map_err(|_| LinkError::Invalid)?;
+        match (claim.right, method) {
+            (Right::Upload { .. }, "PUT") | (Right::Download, "GET" | "HEAD") => {}
+            (Right::Upload { .. }, _) => return Err(LinkError::WrongMethod { allowed: "PUT" }),
+            (Right::Download, _) => return Err(LinkError::WrongMethod { allowed: "GET" }),
+        }
+        if now.unix_seconds() >= claim.until {
+            return Err(LinkError::Expired);
+        }
+        Ok(SignedAccess { key: claim.key, right: claim.right })
+    }
+}
+
+impl fmt::Debug for LinkSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkSigner")
+    }
+}
+
+/// The text that is signed. The path comes last because it is the one part that may hold anything.
+fn statement(key: &ObjectKey, right: Right, until: i64) -> String {
+    let shelf = shelf_name(key.shelf());
+    let path = key.path();
+    match right {
+        Right::Upload { length } => format!("mitosis link 1\nupload {length}\n{until}\n{shelf}\n{path}"),
+        Right::Download => format!("mitosis link 1\ndownload\n{until}\n{shelf}\n{path}"),
+    }
+}
+
+/// What an address says, believed by nobody yet.
+struct Claim {
+    key: ObjectKey,
+    right: Right,
+    until: i64,
+    signature: Vec<u8>,
+}
+
+impl Claim {
+    fn read(path_and_query: &str) -> Option<Self> {
+        let (path, query) = path_and_query.strip_prefix(MOUNT)?.split_once('?')?;
+        let (shelf, path) = path.split_once('/')?;
+        let path = percent_decode_str(path).decode_utf8().ok()?;
+        let (mut right, mut until, mut signature) = (None, None, None);
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match name.as_ref() {
+                "upload" => right = Some(Right::Upload { length: value.parse().ok()? }),
+                "download" => right = Some(Right::Download),
+                "until" => until = Some(value.parse().ok()?),
+                "signature" => signature = Some(URL_SAFE_NO_PAD.decode(value.as_bytes()).ok()?),
+                _ => {}
+            }
+        }
+        let key = ObjectKey::from_stored(shelf_named(shelf)?, Cow::into_owned(path));
+        Some(Self { key, right: right?, until: until?, signature: signature? })
+    }
+}
+
+const fn shelf_name(shelf: Shelf) -> &'static str {
+    match shelf {
+        Shelf::Artifacts => "artifacts",
+        Shelf::Attachments => "attachments",
+    }
+}
+
+fn shelf_named(name: &str) -> Option<Shelf> {
+    [Shelf::Artifacts, Shelf::Attachments].into_iter().find(|shelf| shelf_name(*shelf) == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_micros(1_900_000_000_000_000);
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn link(right: Right) -> (LinkSigner, ObjectKey, String) {
+        let signer = LinkSigner::new(b"a secret of the test");
+        let key = ObjectKey::from_stored(Shelf::Attachments, "lab/ü 100%/a+b&c?.bin".to_owned());
+        let Link::ViaCoordinator(address) = signer.sign(&key, right, HOUR, NOW) else { panic!("not direct") };
+        (signer, key, address)
+    }
+
+    #[test]
+    fn a_link_allows_what_it_was_signed_for_until_its_last_second() {
+        let (signer, key, upload) = link(Right::Upload { length: 12 });
+        let last = NOW + HOUR - Duration::from_secs(1);
+        let right = Right::Upload { length: 12 };
+        assert_eq!(signer.verify("PUT", &upload, last), Ok(SignedAccess { key, right }));
+        assert_eq!(signer.verify("PUT", &upload, NOW + HOUR), Err(LinkError::Expired));
+    }
+
+    #[test]
+    fn a_link_is_for_one_method() {
+        let (signer, key, download) = link(Right::Download);
+        let access = SignedAccess { key, right: Right::Download };
+        assert_eq!(signer.verify("HEAD", &download, NOW), Ok(access));
+        assert_eq!(signer.verify("PUT", &download, NOW), Err(LinkError::WrongMethod { allowed: "GET" }));
+        let (signer, _, upload) = link(Right::Upload { length: 1 });
+        assert_eq!(signer.verify("GET", &upload, NOW), Err(LinkError::WrongMethod { allowed: "PUT" }));
+    }
+
+    #[test]
+    fn a_link_with_any_byte_changed_is_refused_and_never_called_expired() {
+        let (signer, _, upload) = link(Right::Upload { length: 12 });
+        for at in 0..upload.len() {
+            let mut bytes = upload.clone().into_bytes();
+            bytes[at] = if bytes[at] == b'1' { b'2' } else { b'1' };
+            let changed = String::from_utf8(bytes).unwrap();
+            let late = NOW + HOUR + HOUR;
+            assert_eq!(signer.verify("PUT", &changed, late), Err(LinkError::Invalid), "{changed}");
+        }
+        let more = upload.replace("upload=12", "upload=12&upload=13");
+        assert_eq!(signer.verify("PUT", &more, NOW), Err(LinkError::Invalid));
+    }
+
+    #[test]
+    fn a_link_signed_with_another_secret_is_refused() {
+        let (_, _, upload) = link(Right::Upload { length: 12 });
+        let stranger = LinkSigner::new(b"another secret");
+        assert_eq!(stranger.verify("PUT", &upload, NOW), Err(LinkError::Invalid));
+    }
+}

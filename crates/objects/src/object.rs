@@ -1,0 +1,72 @@
+//! What a store gives back: descriptions of objects, and their bytes.
+
+use std::fmt;
+use std::io;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use mitosis_domain::object::ObjectKey;
+use mitosis_protocol::Timestamp;
+
+use crate::ObjectError;
+
+/// Bytes on their way in or out. An error ends the stream.
+pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
+
+/// What is known about a stored object without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// Its name.
+    pub key: ObjectKey,
+    /// Its size in bytes.
+    pub length: u64,
+    /// When it was last written, to the second on S3.
+    pub changed: Timestamp,
+}
+
+/// An object, or a part of one, being read.
+pub struct ObjectBody {
+    /// How many bytes `stream` gives.
+    pub length: u64,
+    /// Where the first of them lies in the object.
+    pub offset: u64,
+    /// The size of the whole object.
+    pub total: u64,
+    /// The bytes. A stream that ends before `length` ends with an error.
+    pub stream: ByteStream,
+}
+
+impl fmt::Debug for ObjectBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectBody")
+            .field("length", &self.length)
+            .field("offset", &self.offset)
+            .field("total", &self.total)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A body that must have exactly the announced length; see [`exactly`].
+pub(crate) type ExactBody = BoxStream<'static, Result<Bytes, ObjectError>>;
+
+/// Passes `body` on and ends with an error when it has more or fewer than `announced` bytes. A
+/// receiver that acts only at the end of the stream therefore never acts on a wrong length.
+pub(crate) fn exactly(body: ByteStream, announced: u64) -> ExactBody {
+    stream::try_unfold((body, 0_u64), move |(mut body, received)| async move {
+        let Some(chunk) = body.next().await else {
+            return if received == announced {
+                Ok(None)
+            } else {
+                Err(ObjectError::BodyTooShort { announced, received })
+            };
+        };
+        let chunk = chunk.map_err(ObjectError::BodyFailed)?;
+        let received = received + chunk.len() as u64;
+        if received > announced {
+            return Err(ObjectError::BodyTooLong { announced });
+        }
+        Ok(Some((chunk, (body, received))))
+    })
+    .boxed()
+}
