@@ -1,9 +1,32 @@
 //! Why an object store did not do what it was asked.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use mitosis_domain::object::ObjectKey;
+
+/// The refusal of an S3 service in its own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status code.
+    pub status: u16,
+    /// The code in the body; empty when there was none.
+    pub code: String,
+    /// The sentence in the body; empty when there was none.
+    pub message: String,
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, code, message } = self;
+        match (code.as_str(), message.as_str()) {
+            ("", _) => write!(f, "status {status}"),
+            (code, "") => write!(f, "{code} (status {status})"),
+            (code, message) => write!(f, "{message} ({code}, status {status})"),
+        }
+    }
+}
 
 /// Why a store refused or failed. [`Self::hint`] says what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +85,87 @@ pub enum ObjectError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The address of the object store, or the name of a bucket, can't be used.
+    #[error("`{endpoint}` can't be the address of an object store: {why}")]
+    BadEndpoint {
+        /// The address as it was configured, without user and password.
+        endpoint: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The HTTP client could not be set up.
+    #[error("could not set up the HTTP client for the object store")]
+    HttpClient(#[source] reqwest::Error),
+    /// Nobody answered, or not in time, or the connection broke.
+    #[error("could not reach the object store at {endpoint}")]
+    Unreachable {
+        /// Scheme, host and port.
+        endpoint: String,
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The access key is not known, or the secret key does not belong to it.
+    #[error("the object store at {endpoint} refuses the credentials: {reply}")]
+    CredentialsRefused {
+        /// Scheme, host and port.
+        endpoint: String,
+        /// What it said.
+        reply: Box<Reply>,
+    },
+    /// Requests are signed for another region than the one the store is in.
+    #[error("the object store at {endpoint} is not in the region `{configured}`: {reply}")]
+    WrongRegion {
+        /// Scheme, host and port.
+        endpoint: String,
+        /// The region that requests are signed for.
+        configured: String,
+        /// The region that the store names, if it does.
+        expected: Option<String>,
+        /// What it said.
+        reply: Box<Reply>,
+    },
+    /// The credentials are good, but not for this.
+    #[error("the object store at {endpoint} does not let these credentials use bucket `{bucket}`: {reply}")]
+    NoPermission {
+        /// Scheme, host and port.
+        endpoint: String,
+        /// Which bucket.
+        bucket: String,
+        /// What it said.
+        reply: Box<Reply>,
+    },
+    /// The bucket is gone.
+    #[error("there is no bucket `{bucket}` at {endpoint}")]
+    NoBucket {
+        /// Scheme, host and port.
+        endpoint: String,
+        /// Which bucket.
+        bucket: String,
+    },
+    /// The clocks of the two machines differ too much for a signature to be valid.
+    #[error("the clocks of this machine and of the object store at {endpoint} differ too much: {reply}")]
+    ClockSkewed {
+        /// Scheme, host and port.
+        endpoint: String,
+        /// What it said.
+        reply: Box<Reply>,
+    },
+    /// The store refused for a reason that is not listed above, or failed.
+    #[error("the object store at {endpoint} answered: {reply}")]
+    Refused {
+        /// Scheme, host and port.
+        endpoint: String,
+        /// What it said.
+        reply: Box<Reply>,
+    },
+    /// The store answered with success and something that can't be understood.
+    #[error("the object store at {endpoint} sent {what}; it may not be an S3 service")]
+    BadReply {
+        /// Scheme, host and port.
+        endpoint: String,
+        /// What was wrong with it.
+        what: &'static str,
+    },
     /// The process is ending, and begins nothing new.
     #[error("the object store is shutting down")]
     ShuttingDown,
@@ -86,6 +190,20 @@ impl ObjectError {
             Self::UntrustedSecret { .. } => {
                 Some("remove the file and start again; a new secret is made, and links handed out so far end")
             }
+            Self::BadEndpoint { .. } => Some("check s3_url; it looks like `http://127.0.0.1:9000`"),
+            Self::Unreachable { .. } => Some(
+                "check that s3_url is right, that the object store runs, and that this machine may connect to it",
+            ),
+            Self::CredentialsRefused { .. } => Some("check s3_access_key and s3_secret_key"),
+            Self::WrongRegion { .. } => Some("set s3_region to the region of the object store"),
+            Self::NoPermission { .. } => Some(
+                "allow the access key to list the bucket and to get, put and delete its objects, \
+                 or set artifacts_bucket and attachments_bucket to buckets where it may",
+            ),
+            Self::NoBucket { .. } => {
+                Some("start the coordinator again to create the bucket, or create it by hand")
+            }
+            Self::ClockSkewed { .. } => Some("set the clocks of both machines, for example with NTP"),
             _ => None,
         }
     }

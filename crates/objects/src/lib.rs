@@ -12,9 +12,10 @@ mod error;
 mod link;
 mod object;
 mod range;
+pub mod s3;
 mod store;
 
-pub use error::ObjectError;
+pub use error::{ObjectError, Reply};
 pub use link::{Link, LinkError, Right, SignedAccess};
 pub use object::{ByteStream, ObjectBody, ObjectMeta};
 pub use range::{ByteRange, Span};

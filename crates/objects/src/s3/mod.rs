@@ -1,0 +1,184 @@
+//! Objects in the buckets of an S3-compatible service.
+//!
+//! Requests are signed here (SigV4, as presigned addresses) and sent with the HTTP client; transient
+//! faults are waited out. Clients and workers are handed presigned addresses and talk to the service
+//! themselves, unless it can't be reached by them or can't take the object in one request.
+//!
+//! When the reply to the last step of a `put` is lost for good, the caller gets an error although the
+//! service may have stored the object. It is then stored whole.
+
+mod config;
+mod fault;
+mod get;
+mod list;
+mod prepare;
+mod put;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_lc_rs::hmac;
+use mitosis_domain::clock::Clock;
+use mitosis_domain::entropy::Entropy;
+use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_protocol::Timestamp;
+use rusty_s3::{Bucket, S3Action};
+use secrecy::ExposeSecret as _;
+
+pub use self::config::{Addressing, LinkRoute, S3Config};
+use self::fault::Fault;
+use self::wire::{Wire, signing_time};
+use crate::link::LinkSigner;
+use crate::object::exactly;
+use crate::{
+    ByteRange, ByteStream, Link, LinkError, ObjectBody, ObjectError, ObjectMeta, ObjectStore, Right,
+    SignedAccess,
+};
+
+/// The longest validity that S3 knows.
+const LONGEST_VALIDITY: Duration = Duration::from_hours(7 * 24);
+
+/// Keeps objects in two buckets.
+#[derive(Debug)]
+pub struct S3Store {
+    wire: Arc<Wire>,
+    /// The buckets as those who are handed a link see them.
+    public_artifacts: Bucket,
+    public_attachments: Bucket,
+    links: LinkRoute,
+    part_size: u64,
+    signer: LinkSigner,
+}
+
+impl S3Store {
+    /// Checks the configuration; nothing is sent yet. Our own requests carry the time of `clock`, and
+    /// services refuse one that is more than a few minutes from their own.
+    pub fn new(
+        config: &S3Config,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, ObjectError> {
+        let public = config.public_endpoint.as_ref().unwrap_or(&config.endpoint);
+        Ok(Self {
+            wire: Arc::new(Wire::new(config, clock, entropy)?),
+            public_artifacts: config.bucket(public, &config.artifacts_bucket)?,
+            public_attachments: config.bucket(public, &config.attachments_bucket)?,
+            links: config.links,
+            part_size: config.part_size,
+            signer: LinkSigner::new(link_secret(config).as_ref()),
+        })
+    }
+
+    fn public_bucket(&self, shelf: Shelf) -> &Bucket {
+        match shelf {
+            Shelf::Artifacts => &self.public_artifacts,
+            Shelf::Attachments => &self.public_attachments,
+        }
+    }
+}
+
+/// The secret that signs links to the coordinator: one that every coordinator with this configuration
+/// finds, and from which nobody finds the key that it was made of.
+fn link_secret(config: &S3Config) -> impl AsRef<[u8]> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, config.secret_key.expose_secret().as_bytes());
+    hmac::sign(&key, b"mitosis link secret 1")
+}
+
+/// Refuses keys that an address would change the meaning of: `a/../b` would become `b`.
+fn check(key: &ObjectKey) -> Result<(), ObjectError> {
+    if key.path().split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(ObjectError::UnusableKey(key.clone()));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl ObjectStore for S3Store {
+    async fn prepare(&self) -> Result<(), ObjectError> {
+        for shelf in [Shelf::Artifacts, Shelf::Attachments] {
+            prepare::prepare(&self.wire, shelf).await?;
+        }
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), ObjectError> {
+        for shelf in [Shelf::Artifacts, Shelf::Attachments] {
+            prepare::check(&self.wire, shelf).await.map_err(self.wire.explain(shelf))?;
+        }
+        Ok(())
+    }
+
+    async fn put(&self, key: &ObjectKey, body: ByteStream, length: u64) -> Result<(), ObjectError> {
+        check(key)?;
+        put::put(&self.wire, key, exactly(body, length), length, self.part_size).await
+    }
+
+    async fn get(&self, key: &ObjectKey, range: Option<ByteRange>) -> Result<ObjectBody, ObjectError> {
+        check(key)?;
+        get::get(&self.wire, key, range).await
+    }
+
+    async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, ObjectError> {
+        check(key)?;
+        get::head(&self.wire, key).await
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectError> {
+        check(key)?;
+        let action = self.wire.bucket(key.shelf()).delete_object(Some(self.wire.credentials()), key.path());
+        match self.wire.call(&action).await {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.is(Fault::is_absence) => Ok(()),
+            Err(failure) => Err(self.wire.explain(key.shelf())(failure)),
+        }
+    }
+
+    async fn list(
+        &self,
+        shelf: Shelf,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ObjectMeta>, ObjectError> {
+        list::list(&self.wire, shelf, prefix, after, limit).await
+    }
+
+    fn upload_link(
+        &self,
+        key: &ObjectKey,
+        length: u64,
+        valid: Duration,
+        now: Timestamp,
+    ) -> Result<Link, ObjectError> {
+        check(key)?;
+        if self.links == LinkRoute::ViaCoordinator || length > put::MAX_PART {
+            return Ok(self.signer.sign(key, Right::Upload { length }, valid, now));
+        }
+        let bucket = self.public_bucket(key.shelf());
+        let mut action = bucket.put_object(Some(self.wire.credentials()), key.path());
+        // A signed header must be sent as it was signed: a body of another length is refused.
+        action.headers_mut().insert("content-length", length.to_string());
+        Ok(Link::Direct(action.sign_with_time(valid.min(LONGEST_VALIDITY), &signing_time(now))))
+    }
+
+    fn download_link(&self, key: &ObjectKey, valid: Duration, now: Timestamp) -> Result<Link, ObjectError> {
+        check(key)?;
+        if self.links == LinkRoute::ViaCoordinator {
+            return Ok(self.signer.sign(key, Right::Download, valid, now));
+        }
+        let bucket = self.public_bucket(key.shelf());
+        let action = bucket.get_object(Some(self.wire.credentials()), key.path());
+        Ok(Link::Direct(action.sign_with_time(valid.min(LONGEST_VALIDITY), &signing_time(now))))
+    }
+
+    fn verify_link(
+        &self,
+        method: &str,
+        path_and_query: &str,
+        now: Timestamp,
+    ) -> Result<SignedAccess, LinkError> {
+        self.signer.verify(method, path_and_query, now)
+    }
+}

@@ -1,0 +1,48 @@
+//! Gets a bucket ready, and finds out whether it is.
+
+use bytes::Bytes;
+use mitosis_domain::object::{ObjectKey, Shelf};
+use reqwest::header::HeaderMap;
+
+use super::fault::Fault;
+use super::put::put_whole;
+use super::wire::{Failure, Wire};
+use crate::ObjectError;
+
+/// An object that comes and goes to prove that others can. No key of an artifact or attachment is
+/// like it, as they all have a `/`.
+const PROBE: &str = "mitosis-write-probe";
+
+pub(super) async fn prepare(wire: &Wire, shelf: Shelf) -> Result<(), ObjectError> {
+    match check(wire, shelf).await {
+        Ok(()) => {}
+        Err(failure) if failure.is(Fault::is_missing_bucket) => create(wire, shelf).await?,
+        Err(failure) => return Err(wire.explain(shelf)(failure)),
+    }
+    let probe = ObjectKey::from_stored(shelf, PROBE.to_owned());
+    put_whole(wire, &probe, Bytes::from_static(b"\n")).await?;
+    let action = wire.bucket(shelf).delete_object(Some(wire.credentials()), PROBE);
+    wire.call(&action).await.map_err(wire.explain(shelf))?;
+    Ok(())
+}
+
+/// Lists the bucket rather than asking for its head: only then does a refusal come with a reason.
+pub(super) async fn check(wire: &Wire, shelf: Shelf) -> Result<(), Failure> {
+    let mut action = wire.bucket(shelf).list_objects_v2(Some(wire.credentials()));
+    action.with_max_keys(1);
+    let response = wire.call(&action).await?;
+    wire.text(response).await.map(drop)
+}
+
+/// Creates the bucket in the service's own region. Another coordinator may be faster.
+async fn create(wire: &Wire, shelf: Shelf) -> Result<(), ObjectError> {
+    let bucket = wire.bucket(shelf);
+    let action = bucket.create_bucket(wire.credentials());
+    match wire.send(&action, HeaderMap::new(), Some(Bytes::new())).await {
+        Ok(_) => tracing::info!(bucket = bucket.name(), "created a bucket"),
+        Err(failure) if failure.is(Fault::is_existing_bucket) => {}
+        Err(failure) => return Err(wire.explain(shelf)(failure)),
+    }
+    // A name that somebody else has taken is found out here.
+    check(wire, shelf).await.map_err(wire.explain(shelf))
+}
