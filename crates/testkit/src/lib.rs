@@ -1,1 +1,3 @@
 //! Development only: private PostgreSQL, Redis and S3 servers, a stepped clock, and stories.
+
+pub mod s3;
