@@ -1,8 +1,9 @@
 //! A private S3 service in this process, on a free port of the loopback interface.
 //!
-//! It checks signatures, their expiry and the headers they cover, as a real service does. It does
-//! not check the region, and it keeps objects as plain files: a part of a key has at most 255 bytes,
-//! and `a` and `a/b` can't both exist.
+//! It checks signatures, their expiry and the headers they cover, as a real service does. It is
+//! less than one in this: it does not check the region; it keeps objects as plain files, so a part of
+//! a key has at most 255 bytes and `a` and `a/b` can't both exist; and it fails with status 500 when
+//! asked for more bytes at the end than an object has, where others give the whole object.
 
 use std::convert::Infallible;
 use std::io;

@@ -58,12 +58,17 @@ fn move_into_place(temporary: &Temporary, place: &Path) -> Result<(), ObjectErro
     for attempt in 1.. {
         match create_folder(folder).and_then(|()| fs::rename(temporary.path(), place)) {
             Ok(()) => break,
-            // A removal found the folder empty and took it away between our two steps.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS => {}
+            // A removal found the folder empty and took it away between our steps.
+            Err(error) if is_vanished_folder(&error) && attempt < ATTEMPTS => {}
             Err(error) => return Err(ObjectError::directory("move a file to", place)(error)),
         }
     }
     Ok(())
+}
+
+/// `AlreadyExists` is what creating a folder says when it was there first and then was not.
+fn is_vanished_folder(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
 }
 
 /// Waits until the names are on the disk too: of the file, and of each folder on the way to it. A

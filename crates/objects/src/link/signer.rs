@@ -103,7 +103,7 @@ impl Claim {
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
                 "upload" => right = Some(Right::Upload { length: value.parse().ok()? }),
-                "download" => right = Some(Right::Download),
+                "download" if value.is_empty() => right = Some(Right::Download),
                 "until" => until = Some(value.parse().ok()?),
                 "signature" => signature = Some(URL_SAFE_NO_PAD.decode(value.as_bytes()).ok()?),
                 _ => {}

@@ -1,0 +1,10 @@
+//! The object stores as their callers see them.
+
+#![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
+
+mod backend;
+mod canned;
+mod conformance;
+mod directory;
+mod doors;
+mod s3;

@@ -1,0 +1,193 @@
+//! What only S3 does: it is somewhere else, has its own opinions, and fails in its own ways.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
+
+use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_objects::s3::S3Config;
+use mitosis_objects::{Link, ObjectError, ObjectStore as _};
+use mitosis_testkit::s3::S3Server;
+use reqwest::StatusCode;
+use tokio::net::TcpSocket;
+
+use crate::backend::{Backend, HOUR, body, config, content, key, now, s3_store};
+use crate::canned::{Answer, Canned};
+
+const LIST: &str = r#"<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>false</IsTruncated></ListBucketResult>"#;
+const SLOW_DOWN: Answer =
+    (503, "<Error><Code>SlowDown</Code><Message>Reduce your request rate</Message></Error>");
+const DENIED: Answer = (403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>");
+
+fn canned(service: &Canned) -> S3Config {
+    S3Config::new(service.url().parse().unwrap(), "key", "swordfish".into())
+}
+
+#[tokio::test]
+async fn missing_buckets_are_created_under_their_configured_names() {
+    let server = S3Server::start().await.unwrap();
+    let mut config = config(&server);
+    config.attachments_bucket = "our-files".to_owned();
+    let store = s3_store(&config);
+    let error = store.check().await.unwrap_err();
+    assert!(
+        matches!(&error, ObjectError::NoBucket { bucket, .. } if bucket == "mitosis-artifacts"),
+        "{error:?}"
+    );
+    store.prepare().await.unwrap();
+    store.check().await.unwrap();
+    for bucket in ["mitosis-artifacts", "our-files"] {
+        assert!(server.root().join(bucket).is_dir(), "{bucket}");
+    }
+    store.put(&key("lab/a"), body(b"x"), 1).await.unwrap();
+    assert!(server.root().join("our-files/lab/a").is_file());
+}
+
+#[tokio::test]
+async fn coordinators_may_prepare_the_same_buckets_at_the_same_time() {
+    let server = S3Server::start().await.unwrap();
+    let starts = (0..4).map(|_| {
+        let store = s3_store(&config(&server));
+        tokio::spawn(async move { store.prepare().await })
+    });
+    for start in starts.collect::<Vec<_>>() {
+        start.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_named_and_not_repeated() {
+    let server = S3Server::start().await.unwrap();
+    let wrong_secret = S3Config { secret_key: "swordfish".into(), ..config(&server) };
+    let wrong_access = S3Config { access_key: "somebody".to_owned(), ..config(&server) };
+    for config in [wrong_secret, wrong_access] {
+        let store = s3_store(&config);
+        for error in [store.prepare().await.unwrap_err(), store.check().await.unwrap_err()] {
+            assert!(matches!(error, ObjectError::CredentialsRefused { .. }), "{error:?}");
+            assert_eq!(error.hint(), Some("check s3_access_key and s3_secret_key"));
+            assert!(!format!("{error:?} {error}").contains("swordfish"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_there_is_unreachable() {
+    // Bound and not listening: nobody else can be given the port, and nobody answers.
+    let held = TcpSocket::new_v4().unwrap();
+    held.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let endpoint = format!("http://{}", held.local_addr().unwrap());
+    let store = s3_store(&S3Config::new(endpoint.parse().unwrap(), "key", "swordfish".into()));
+    for error in [store.prepare().await.unwrap_err(), store.check().await.unwrap_err()] {
+        assert_eq!(error.to_string(), format!("could not reach the object store at {endpoint}"));
+        assert!(error.hint().unwrap().contains("s3_url"));
+        assert!(!format!("{error:?}").contains("X-Amz"), "no signature in what is logged: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_accepts_and_says_nothing_is_unreachable() {
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let mut config = S3Config::new(endpoint.parse().unwrap(), "key", "secret".into());
+    config.reply_timeout = Duration::from_millis(50);
+    let error = s3_store(&config).check().await.unwrap_err();
+    assert!(matches!(error, ObjectError::Unreachable { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_is_explained_by_its_cause() {
+    let region: &'static [Answer] = &[(
+        400,
+        "<Error><Code>AuthorizationQueryParametersError</Code><Message>the region is wrong</Message>\
+         <Region>eu-west-1</Region></Error>",
+    )];
+    let service = Canned::start(region).await;
+    let error = s3_store(&canned(&service)).prepare().await.unwrap_err();
+    assert!(
+        matches!(&error, ObjectError::WrongRegion { expected: Some(region), .. } if region == "eu-west-1")
+    );
+    assert!(error.hint().unwrap().contains("s3_region"));
+    assert_eq!(service.requests().len(), 1, "a refusal is not repeated");
+
+    let service = Canned::start(&[(200, LIST), DENIED]).await;
+    let store = s3_store(&canned(&service));
+    let error = store.prepare().await.unwrap_err();
+    assert!(matches!(error, ObjectError::NoPermission { .. }), "may list and not write: {error:?}");
+
+    let service = Canned::start(&[(200, "<html>hello</html>")]).await;
+    let error = s3_store(&canned(&service)).list(Shelf::Artifacts, "", None, 1).await.unwrap_err();
+    assert!(matches!(error, ObjectError::BadReply { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn transient_faults_are_waited_out() {
+    let service = Canned::start(&[SLOW_DOWN, (500, ""), (200, "")]).await;
+    s3_store(&canned(&service)).put(&key("lab/a"), body(b"x"), 1).await.unwrap();
+    assert_eq!(service.requests(), ["PUT /mitosis-attachments/lab/a"; 3]);
+}
+
+#[tokio::test]
+async fn a_fault_that_lasts_is_reported_after_a_few_attempts() {
+    let service = Canned::start(&[SLOW_DOWN]).await;
+    let error = s3_store(&canned(&service)).check().await.unwrap_err();
+    assert!(error.to_string().ends_with("Reduce your request rate (SlowDown, status 503)"), "{error}");
+    assert_eq!(service.requests().len(), 4);
+}
+
+#[tokio::test]
+async fn an_upload_whose_part_fails_is_aborted() {
+    const BEGUN: &str = r#"<InitiateMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><UploadId>7</UploadId></InitiateMultipartUploadResult>"#;
+    let service = Canned::start(&[(200, BEGUN), (200, ""), DENIED]).await;
+    let mut config = canned(&service);
+    config.part_size = 1000;
+    let error = s3_store(&config).put(&key("a"), body(&content(1, 3000)), 3000).await.unwrap_err();
+    assert!(matches!(error, ObjectError::NoPermission { .. }), "{error:?}");
+    assert_eq!(service.requests().last().unwrap(), "DELETE /mitosis-attachments/a");
+}
+
+#[tokio::test]
+async fn a_completion_that_says_yes_and_then_no_is_a_failure() {
+    const BEGUN: &str = r#"<InitiateMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><UploadId>7</UploadId></InitiateMultipartUploadResult>"#;
+    const NO: &str = "<Error><Code>InternalError</Code><Message>We failed</Message></Error>";
+    let service = Canned::start(&[(200, BEGUN), (200, ""), (200, ""), (200, NO), (204, "")]).await;
+    let mut config = canned(&service);
+    config.part_size = 1000;
+    let error = s3_store(&config).put(&key("a"), body(&content(1, 2000)), 2000).await.unwrap_err();
+    assert!(error.to_string().contains("We failed"), "{error}");
+    assert_eq!(service.requests().len(), 5, "begin, two parts, complete, abort");
+}
+
+#[tokio::test]
+async fn links_lead_to_the_public_address_and_requests_to_the_private_one() {
+    let server = S3Server::start().await.unwrap();
+    let public = server.url().replace("127.0.0.1", "localhost");
+    let config = S3Config { public_endpoint: Some(public.parse().unwrap()), ..config(&server) };
+    let store = s3_store(&config);
+    store.prepare().await.unwrap();
+    store.put(&key("lab/a"), body(b"x"), 1).await.unwrap();
+    let Link::Direct(address) = store.download_link(&key("lab/a"), HOUR, now()).unwrap() else { panic!() };
+    assert!(address.as_str().starts_with(&format!("{public}/mitosis-attachments/lab/a?")), "{address}");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    assert_eq!(http.get(address).send().await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_one_request_is_uploaded_through_the_coordinator() {
+    let backend = Backend::s3().await;
+    let five_gib = 5 * 1024 * 1024 * 1024;
+    let link = |length| backend.store.upload_link(&key("lab/huge"), length, HOUR, now()).unwrap();
+    assert!(matches!(link(five_gib), Link::Direct(_)));
+    let Link::ViaCoordinator(target) = link(five_gib + 1) else { panic!() };
+    assert!(backend.store.verify_link("PUT", &target, now()).is_ok());
+}
+
+#[tokio::test]
+async fn a_key_that_points_elsewhere_is_not_sent() {
+    let backend = Backend::s3().await;
+    for path in ["../mitosis-artifacts/x", "a/../b", "a//b", "", "."] {
+        let key = ObjectKey::from_stored(Shelf::Attachments, path.to_owned());
+        let error = backend.store.put(&key, body(b"x"), 1).await.unwrap_err();
+        assert!(matches!(error, ObjectError::UnusableKey(_)), "{path}: {error:?}");
+        assert!(backend.store.upload_link(&key, 1, HOUR, now()).is_err(), "{path}");
+        assert!(backend.store.delete(&key).await.is_err(), "{path}");
+    }
+}
