@@ -197,8 +197,8 @@ impl ObjectError {
             Self::CredentialsRefused { .. } => Some("check s3_access_key and s3_secret_key"),
             Self::WrongRegion { .. } => Some("set s3_region to the region of the object store"),
             Self::NoPermission { .. } => Some(
-                "allow the access key to list the bucket and to get, put and delete its objects, \
-                 or set artifacts_bucket and attachments_bucket to buckets where it may",
+                "create the bucket by hand if it is missing, and allow the access key to list it and to get, \
+                 put and delete its objects",
             ),
             Self::NoBucket { .. } => {
                 Some("start the coordinator again to create the bucket, or create it by hand")

@@ -104,11 +104,18 @@ impl Fault {
             }
             "RequestTimeTooSkewed" => Cause::Clock,
             "NoSuchBucket" => Cause::Bucket,
+            // Garage has one code for all of it, and tells the cause in words.
+            "AccessDenied" if self.names_credentials() => Cause::Credentials,
             "AccessDenied" | "AllAccessDisabled" | "AccountProblem" | "Forbidden" => Cause::Permission,
             _ if matches!(self.reply.status, 301 | 307) => Cause::Region,
             "" if matches!(self.reply.status, 401 | 403) => Cause::Permission,
             _ => Cause::Other,
         }
+    }
+
+    fn names_credentials(&self) -> bool {
+        let message = self.reply.message.as_str();
+        message.contains("Invalid signature") || message.contains("No such key:")
     }
 
     fn names_region(&self) -> bool {
@@ -183,6 +190,17 @@ mod tests {
         assert!(matches!(unnamed, ObjectError::WrongRegion { expected: None, .. }));
         let other = refusal(400, "AuthorizationQueryParametersError", "<Message>X-Amz-Expires</Message>");
         assert!(matches!(other, ObjectError::Refused { .. }));
+    }
+
+    #[test]
+    fn garage_has_one_code_for_every_refusal() {
+        for message in ["Forbidden: Invalid signature", "Forbidden: No such key: GK31c2f218a2e44f485b94239e"]
+        {
+            let error = refusal(403, "AccessDenied", &format!("<Message>{message}</Message>"));
+            assert!(matches!(error, ObjectError::CredentialsRefused { .. }), "{error:?}");
+        }
+        let error = refusal(403, "AccessDenied", "<Message>Forbidden: Operation is not allowed</Message>");
+        assert!(matches!(error, ObjectError::NoPermission { .. }), "{error:?}");
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl ObjectStore for S3Store {
 
     async fn check(&self) -> Result<(), ObjectError> {
         for shelf in [Shelf::Artifacts, Shelf::Attachments] {
-            prepare::check(&self.wire, shelf).await.map_err(self.wire.explain(shelf))?;
+            prepare::check(&self.wire, shelf).await?;
         }
         Ok(())
     }

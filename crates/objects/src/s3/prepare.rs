@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use mitosis_domain::object::{ObjectKey, Shelf};
 use reqwest::header::HeaderMap;
+use rusty_s3::actions::ListObjectsV2;
 
 use super::fault::Fault;
 use super::put::put_whole;
-use super::wire::{Failure, Wire};
+use super::wire::Wire;
 use crate::ObjectError;
 
 /// An object that comes and goes to prove that others can. No key of an artifact or attachment is
@@ -14,8 +15,8 @@ use crate::ObjectError;
 const PROBE: &str = "mitosis-write-probe";
 
 pub(super) async fn prepare(wire: &Wire, shelf: Shelf) -> Result<(), ObjectError> {
-    match check(wire, shelf).await {
-        Ok(()) => {}
+    match wire.call(&first_key(wire, shelf)).await {
+        Ok(_) => {}
         Err(failure) if failure.is(Fault::is_missing_bucket) => create(wire, shelf).await?,
         Err(failure) => return Err(wire.explain(shelf)(failure)),
     }
@@ -26,12 +27,17 @@ pub(super) async fn prepare(wire: &Wire, shelf: Shelf) -> Result<(), ObjectError
     Ok(())
 }
 
+/// Whether the bucket is there and the credentials are good, asked once.
+pub(super) async fn check(wire: &Wire, shelf: Shelf) -> Result<(), ObjectError> {
+    wire.ask(&first_key(wire, shelf)).await.map_err(wire.explain(shelf))?;
+    Ok(())
+}
+
 /// Lists the bucket rather than asking for its head: only then does a refusal come with a reason.
-pub(super) async fn check(wire: &Wire, shelf: Shelf) -> Result<(), Failure> {
+fn first_key(wire: &Wire, shelf: Shelf) -> ListObjectsV2<'_> {
     let mut action = wire.bucket(shelf).list_objects_v2(Some(wire.credentials()));
     action.with_max_keys(1);
-    let response = wire.call(&action).await?;
-    wire.text(response).await.map(drop)
+    action
 }
 
 /// Creates the bucket in the service's own region. Another coordinator may be faster.
@@ -44,5 +50,5 @@ async fn create(wire: &Wire, shelf: Shelf) -> Result<(), ObjectError> {
         Err(failure) => return Err(wire.explain(shelf)(failure)),
     }
     // A name that somebody else has taken is found out here.
-    check(wire, shelf).await.map_err(wire.explain(shelf))
+    check(wire, shelf).await
 }

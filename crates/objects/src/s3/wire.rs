@@ -111,6 +111,11 @@ impl Wire {
         self.send(action, HeaderMap::new(), None).await
     }
 
+    /// Sends a request without a body, once: for those who would rather know than wait.
+    pub(super) async fn ask<'a>(&self, action: &(impl S3Action<'a> + Sync)) -> Result<Response, Failure> {
+        self.attempt(action, HeaderMap::new(), None).await
+    }
+
     /// Sends a request, again and again while the failure may pass. Every request that is made here
     /// has the same effect once or several times.
     pub(super) async fn send<'a, A: S3Action<'a> + Sync>(

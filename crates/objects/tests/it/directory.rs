@@ -1,10 +1,12 @@
 //! What only a directory does: it shares a file system with the rest of the world.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use mitosis_domain::entropy::OsEntropy;
 use mitosis_domain::object::ObjectKey;
 use mitosis_objects::directory::DirectoryStore;
@@ -101,10 +103,23 @@ async fn preparing_removes_what_a_crash_left_and_spares_what_somebody_is_writing
     let backend = Backend::directory().await;
     let temporary = folder(&backend, "temporary");
     fs::write(temporary.join("left-behind"), b"half an obj").unwrap();
-    let busy = File::create(temporary.join("busy")).unwrap();
-    busy.lock().unwrap();
-    backend.store.prepare().await.unwrap();
-    assert_eq!(files_below(&temporary), [temporary.join("busy")]);
+    let (end, ended) = tokio::sync::oneshot::channel();
+    let rest = stream::once(async move { Ok(ended.await.unwrap()) });
+    let body = stream::iter([Ok(Bytes::from("begin"))]).chain(rest).boxed();
+    let upload = tokio::spawn({
+        let store = backend.store.clone();
+        async move { store.put(&key("lab/a"), body, 8).await }
+    });
+    while files_below(&temporary).len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    // Another coordinator starts, on the same directory.
+    let other = DirectoryStore::open(folder(&backend, ""), Arc::new(OsEntropy)).await.unwrap();
+    other.prepare().await.unwrap();
+    assert_eq!(files_below(&temporary).len(), 1);
+    end.send(Bytes::from("end")).unwrap();
+    upload.await.unwrap().unwrap();
+    assert_eq!(backend.get(&key("lab/a")).await.unwrap(), b"beginend");
 }
 
 #[tokio::test]

@@ -3,11 +3,13 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_objects::s3::S3Config;
 use mitosis_objects::{Link, ObjectError, ObjectStore as _};
 use mitosis_testkit::s3::S3Server;
 use reqwest::StatusCode;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::net::TcpSocket;
 
 use crate::backend::{Backend, HOUR, body, config, content, key, now, s3_store};
@@ -128,9 +130,42 @@ async fn transient_faults_are_waited_out() {
 #[tokio::test]
 async fn a_fault_that_lasts_is_reported_after_a_few_attempts() {
     let service = Canned::start(&[SLOW_DOWN]).await;
-    let error = s3_store(&canned(&service)).check().await.unwrap_err();
+    let store = s3_store(&canned(&service));
+    let error = store.delete(&key("lab/a")).await.unwrap_err();
     assert!(error.to_string().ends_with("Reduce your request rate (SlowDown, status 503)"), "{error}");
     assert_eq!(service.requests().len(), 4);
+    store.check().await.unwrap_err();
+    assert_eq!(service.requests().len(), 5, "a health check tells what is, at once");
+}
+
+#[tokio::test]
+async fn a_download_that_breaks_off_or_stalls_ends_with_an_error() {
+    for breaks_off in [true, false] {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let mut config = S3Config::new(endpoint.parse().unwrap(), "key", "secret".into());
+        config.reply_timeout = Duration::from_millis(200);
+        let service = tokio::spawn(async move {
+            let mut socket = BufStream::new(listener.accept().await.unwrap().0);
+            let mut line = String::new();
+            while line != "\r\n" {
+                line.clear();
+                socket.read_line(&mut line).await.unwrap();
+            }
+            socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345").await.unwrap();
+            socket.flush().await.unwrap();
+            if !breaks_off {
+                std::future::pending::<()>().await;
+            }
+        });
+        let object = s3_store(&config).get(&key("lab/a"), None).await.unwrap();
+        assert_eq!(object.length, 10);
+        let chunks: Vec<_> = object.stream.collect().await;
+        let (last, before) = chunks.split_last().unwrap();
+        assert!(last.is_err(), "five bytes are not ten: {last:?}");
+        assert_eq!(before.iter().map(|chunk| chunk.as_ref().unwrap().len()).sum::<usize>(), 5);
+        service.abort();
+    }
 }
 
 #[tokio::test]
