@@ -38,6 +38,18 @@ pub enum Fault {
     Unexpected(#[source] BoxError),
 }
 
+/// The database was written by a later version of this program; the source of [`Fault::Schema`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the database has schema version {found}, this program knows versions up to {known}; start the newer program, or restore a backup from before the upgrade"
+)]
+pub struct NewerSchema {
+    /// Version of the database.
+    pub found: i64,
+    /// The latest version this program can bring a database to.
+    pub known: i64,
+}
+
 /// Whatever a driver reports.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

@@ -8,10 +8,11 @@
 //! An `Err` from an operation is always a [`Fault`]: the database could not do its work. What the
 //! caller asked for and can't have ("the name is taken") is part of the `Ok` value.
 
+mod code;
 mod fault;
 pub mod ops;
 pub mod postgres;
 pub mod sqlite;
 
-pub use fault::{BoxError, Fault};
+pub use fault::{BoxError, Fault, NewerSchema};
 pub use ops::Store;

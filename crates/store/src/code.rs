@@ -1,0 +1,98 @@
+//! The small numbers that stand for enums in rows, the same in both databases.
+//!
+//! A number, once given, never changes its meaning: it is in databases out there. Reading is loud: a
+//! number without a meaning is an error, never a default.
+
+use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::worker::WorkerState;
+use mitosis_protocol::{ArtifactKind, Role, TaskResultMessage, TaskState};
+
+use crate::Fault;
+
+/// An enum with a number for each of its variants.
+pub(crate) trait Code: Sized + Copy {
+    /// The number that is stored.
+    fn code(self) -> i16;
+
+    /// The variant behind a stored number.
+    fn from_code(code: i16) -> Result<Self, UnknownCode>;
+}
+
+/// A stored number without a meaning: the row was not written by this program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{code} stands for no {name}")]
+pub(crate) struct UnknownCode {
+    name: &'static str,
+    code: i16,
+}
+
+impl From<UnknownCode> for Fault {
+    fn from(unknown: UnknownCode) -> Self {
+        Self::Unexpected(Box::new(unknown))
+    }
+}
+
+macro_rules! codes {
+    ($($name:ident { $($variant:ident = $code:literal),* $(,)? })*) => {$(
+        impl Code for $name {
+            fn code(self) -> i16 {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            fn from_code(code: i16) -> Result<Self, UnknownCode> {
+                match code {
+                    $($code => Ok(Self::$variant),)*
+                    _ => Err(UnknownCode { name: stringify!($name), code }),
+                }
+            }
+        }
+    )*};
+}
+
+codes! {
+    Role { Read = 0, Write = 1, Admin = 2 }
+    AccountState { Active = 0, Locked = 1, Deleted = 2 }
+    WorkerState { Normal = 0, GracefulShutdown = 1 }
+    TaskState { Pending = 0, Ready = 1, Running = 2, Finished = 3, Cancelled = 4, Unknown = 5 }
+    // The same numbers as the states they lead to.
+    ExecEnd { Finished = 3, Cancelled = 4 }
+    ArtifactKind { Result = 0, ExecLog = 1, StdLog = 2 }
+    TaskResultMessage {
+        FetchResourceTimeout = 0,
+        ExecTimeout = 1,
+        UploadResultTimeout = 2,
+        ResourceNotFound = 3,
+        ResourceForbidden = 4,
+        WatchTimeout = 5,
+        UserCancellation = 6,
+        SubmitNewTaskFailed = 7,
+    }
+}
+
+/// The place of a priority in the `neg_priority` column, where the smallest goes first. It is the
+/// complement and not the negation, which does not exist for the least priority.
+pub(crate) const fn neg_priority(priority: i32) -> i32 {
+    !priority
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_leads_back_to_its_variant_and_an_unknown_one_to_an_error() {
+        for role in [Role::Read, Role::Write, Role::Admin] {
+            assert_eq!(Role::from_code(role.code()), Ok(role));
+        }
+        assert_eq!(ExecEnd::Finished.code(), TaskState::Finished.code());
+        assert_eq!(ExecEnd::Cancelled.code(), TaskState::Cancelled.code());
+        assert_eq!(Role::from_code(3).unwrap_err().to_string(), "3 stands for no Role");
+    }
+
+    #[test]
+    fn larger_priorities_come_first_at_both_ends_of_the_range() {
+        let order = [i32::MAX, 7, 0, -1, i32::MIN].map(neg_priority);
+        assert!(order.is_sorted(), "{order:?}");
+    }
+}
