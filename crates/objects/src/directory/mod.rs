@@ -11,6 +11,7 @@
 //! A file appears under its final name only when it is complete and on the disk. All work on files
 //! happens on the runtime's blocking threads.
 
+mod folders;
 mod layout;
 mod list;
 mod put;
@@ -18,10 +19,8 @@ mod remove;
 mod secret;
 mod temporary;
 
-use std::fs;
 use std::io::{self, SeekFrom};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +32,7 @@ use mitosis_protocol::Timestamp;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
+use self::folders::Folders;
 use self::layout::Layout;
 use self::temporary::Temporary;
 use crate::link::LinkSigner;
@@ -49,6 +49,7 @@ const READ_SIZE: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct DirectoryStore {
     layout: Layout,
+    folders: Folders,
     entropy: Arc<dyn Entropy>,
     signer: LinkSigner,
 }
@@ -57,14 +58,15 @@ impl DirectoryStore {
     /// Opens the store below `root`. Creates the folders, and the secret that signs links, when they
     /// are missing.
     pub async fn open(root: impl Into<PathBuf>, entropy: Arc<dyn Entropy>) -> Result<Self, ObjectError> {
-        let layout = Layout::new(root.into());
+        let root = root.into();
+        let (layout, folders) = (Layout::new(root.clone()), Folders::new(root));
         let (at, bits) = (layout.clone(), entropy.clone());
         let secret = blocking(move || {
             create_folders(&at)?;
             secret::load_or_create(&at, &*bits)
         })
         .await?;
-        Ok(Self { layout, entropy, signer: LinkSigner::new(&secret) })
+        Ok(Self { layout, folders, entropy, signer: LinkSigner::new(&secret) })
     }
 
     /// Writes a file and removes it again.
@@ -94,7 +96,8 @@ impl ObjectStore for DirectoryStore {
     }
 
     async fn put(&self, key: &ObjectKey, body: ByteStream, length: u64) -> Result<(), ObjectError> {
-        put::put(&self.layout, self.entropy.uuid(), key, exactly(body, length)).await
+        let folders = self.folders.clone();
+        put::put(&self.layout, folders, self.entropy.uuid(), key, exactly(body, length)).await
     }
 
     async fn get(&self, key: &ObjectKey, range: Option<ByteRange>) -> Result<ObjectBody, ObjectError> {
@@ -126,7 +129,8 @@ impl ObjectStore for DirectoryStore {
 
     async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectError> {
         let (path, shelf) = (self.layout.file(key), self.layout.shelf(key.shelf()));
-        blocking(move || remove::remove(&path, &shelf)).await
+        let folders = self.folders.clone();
+        blocking(move || remove::remove(&folders, &path, &shelf)).await
     }
 
     async fn list(
@@ -169,14 +173,9 @@ impl ObjectStore for DirectoryStore {
 fn create_folders(layout: &Layout) -> Result<(), ObjectError> {
     let folders = [layout.shelf(Shelf::Artifacts), layout.shelf(Shelf::Attachments), layout.temporary()];
     for folder in folders {
-        create_folder(&folder).map_err(ObjectError::directory("create", folder))?;
+        folders::create(&folder).map_err(ObjectError::directory("create", folder))?;
     }
     Ok(())
-}
-
-/// Creates a folder and those above it, closed to other users.
-fn create_folder(folder: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// Whether the error means that there is no such object. A name that the file system finds too long

@@ -78,26 +78,6 @@ async fn deleting_leaves_no_empty_folders() {
     assert!(!lab.exists() && folder(&backend, "attachments").exists());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_put_survives_removals_that_take_its_folder_away() {
-    let backend = Arc::new(Backend::directory().await);
-    let removals = tokio::spawn({
-        let backend = backend.clone();
-        async move {
-            for _ in 0..200 {
-                backend.store.delete(&key("lab/deep/er/other")).await.unwrap();
-                backend.put(&key("lab/deep/er/other"), b"x").await.unwrap();
-            }
-        }
-    });
-    for _ in 0..200 {
-        backend.put(&key("lab/deep/er/mine"), b"mine").await.unwrap();
-        assert_eq!(backend.get(&key("lab/deep/er/mine")).await.unwrap(), b"mine");
-        backend.store.delete(&key("lab/deep/er/mine")).await.unwrap();
-    }
-    removals.await.unwrap();
-}
-
 #[tokio::test]
 async fn preparing_removes_what_a_crash_left_and_spares_what_somebody_is_writing() {
     let backend = Backend::directory().await;

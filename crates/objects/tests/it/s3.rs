@@ -114,6 +114,8 @@ async fn a_refusal_is_explained_by_its_cause() {
     let store = s3_store(&canned(&service));
     let error = store.prepare().await.unwrap_err();
     assert!(matches!(error, ObjectError::NoPermission { .. }), "may list and not write: {error:?}");
+    let (list, write) = ("GET /mitosis-artifacts/", "PUT /mitosis-artifacts/mitosis-write-probe");
+    assert_eq!(service.requests(), [list, write]);
 
     let service = Canned::start(&[(200, "<html>hello</html>")]).await;
     let error = s3_store(&canned(&service)).list(Shelf::Artifacts, "", None, 1).await.unwrap_err();
