@@ -1,0 +1,67 @@
+//! Records of artifacts, and of objects that no record needs any more.
+
+mod garbage;
+pub(super) mod records;
+mod remove;
+mod reserve;
+
+use async_trait::async_trait;
+use mitosis_domain::ids::TaskId;
+use mitosis_protocol::{ArtifactKind, Timestamp};
+use uuid::Uuid;
+
+use super::SqliteStore;
+use crate::Fault;
+use crate::ops::artifacts::{Artifact, Artifacts, Removal, Reservation};
+use crate::ops::dispatch::Holder;
+
+pub(super) use reserve::charge;
+
+#[async_trait]
+impl Artifacts for SqliteStore {
+    async fn reserve_attempt_artifact(
+        &self,
+        holder: Holder,
+        kind: ArtifactKind,
+        size: i64,
+        now: Timestamp,
+    ) -> Result<Reservation, Fault> {
+        self.write(move |db| reserve::for_attempt(db, holder, kind, size, now)).await
+    }
+
+    async fn reserve_artifact(
+        &self,
+        task: Uuid,
+        kind: ArtifactKind,
+        size: i64,
+        now: Timestamp,
+    ) -> Result<Reservation, Fault> {
+        self.write(move |db| reserve::for_user(db, task, kind, size, now)).await
+    }
+
+    async fn announced_artifacts(&self, holder: Holder) -> Result<Vec<Artifact>, Fault> {
+        self.read(move |db| records::announced(db, holder)).await
+    }
+
+    async fn artifacts(&self, task: TaskId) -> Result<Vec<Artifact>, Fault> {
+        self.read(move |db| records::visible(db, task)).await
+    }
+
+    async fn remove_artifact(
+        &self,
+        task: Uuid,
+        kind: ArtifactKind,
+        untouched_since: Timestamp,
+    ) -> Result<Removal, Fault> {
+        self.write(move |db| remove::remove(db, task, kind, untouched_since)).await
+    }
+
+    async fn garbage(&self, limit: u32) -> Result<Vec<String>, Fault> {
+        self.read(move |db| garbage::list(db, limit)).await
+    }
+
+    async fn forget_garbage(&self, objects: &[String]) -> Result<(), Fault> {
+        let objects = objects.to_vec();
+        self.write(move |db| objects.iter().try_for_each(|object| garbage::forget(db, object))).await
+    }
+}

@@ -1,0 +1,52 @@
+//! Removing the record of a visible archive.
+
+use mitosis_domain::ids::TaskId;
+use mitosis_protocol::{ArtifactKind, Timestamp};
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::super::row::{Columns, Run};
+use super::records::GIVE_BACK;
+use crate::Fault;
+use crate::code::Code;
+use crate::ops::artifacts::Removal;
+
+struct Visible {
+    id: i64,
+    task: TaskId,
+    size: i64,
+    object: String,
+    updated_at: Timestamp,
+}
+
+const VISIBLE_OF_TASK: &str = "
+    SELECT a.id, a.task_id, a.size, a.object, a.updated_at
+    FROM task t JOIN artifact a ON a.task_id = t.id
+    WHERE t.uuid = ?1 AND a.kind = ?2 AND a.visible";
+
+const DELETE_ARTIFACT: &str = "DELETE FROM artifact WHERE id = ?1";
+
+/// Removes the record unless it was touched after `untouched_since`.
+pub(super) fn remove(
+    db: &Connection,
+    task: Uuid,
+    kind: ArtifactKind,
+    untouched_since: Timestamp,
+) -> Result<Removal, Fault> {
+    let found = db.optional(VISIBLE_OF_TASK, params![task.as_bytes(), kind.code()], |row| {
+        Ok(Visible {
+            id: row.value("id")?,
+            task: TaskId(row.value("task_id")?),
+            size: row.value("size")?,
+            object: row.value("object")?,
+            updated_at: row.time("updated_at")?,
+        })
+    })?;
+    let Some(artifact) = found else { return Ok(Removal::Unknown) };
+    if artifact.updated_at > untouched_since {
+        return Ok(Removal::TooYoung);
+    }
+    db.run_one(DELETE_ARTIFACT, [artifact.id])?;
+    db.run_one(GIVE_BACK, [artifact.task.0, artifact.size])?;
+    Ok(Removal::Removed { object: artifact.object })
+}

@@ -1,0 +1,159 @@
+//! Announcing an upload: the record and the charge come before the bytes.
+
+use mitosis_domain::ids::{GroupId, TaskId};
+use mitosis_domain::object::ObjectKey;
+use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::{ArtifactKind, Timestamp};
+use rusqlite::{Connection, Params, Row, params};
+use uuid::Uuid;
+
+use super::super::dispatch::lease;
+use super::super::row::{Columns, Run};
+use super::garbage;
+use crate::Fault;
+use crate::code::Code;
+use crate::ops::artifacts::Reservation;
+use crate::ops::dispatch::Holder;
+
+/// Charges only what fits: the quota holds however many ask at once, and asking for nothing is free
+/// even in a group that is over its quota.
+const CHARGE: &str = "
+    UPDATE groups SET storage_used = storage_used + ?2
+    WHERE id = ?1 AND (?2 = 0 OR ?2 <= storage_quota - storage_used)";
+
+/// Charges a group for growth; false when the quota does not allow it.
+pub(in super::super) fn charge(db: &Connection, group: GroupId, growth: i64) -> Result<bool, Fault> {
+    Ok(db.run(CHARGE, [group.0, growth])? == 1)
+}
+
+/// The task that a file is for.
+struct Target {
+    task: TaskId,
+    uuid: Uuid,
+    group: GroupId,
+    group_state: AccountState,
+}
+
+const TARGET_BY_ID: &str = "
+    SELECT t.id, t.uuid, t.group_id, g.state AS group_state
+    FROM task t JOIN groups g ON g.id = t.group_id WHERE t.id = ?1";
+
+const TARGET_BY_UUID: &str = "
+    SELECT t.id, t.uuid, t.group_id, g.state AS group_state
+    FROM task t JOIN groups g ON g.id = t.group_id WHERE t.uuid = ?1";
+
+fn read_target(row: &Row<'_>) -> Result<Target, Fault> {
+    Ok(Target {
+        task: TaskId(row.value("id")?),
+        uuid: row.uuid("uuid")?,
+        group: GroupId(row.value("group_id")?),
+        group_state: row.code("group_state")?,
+    })
+}
+
+/// What is registered under the same name.
+struct Existing {
+    id: i64,
+    size: i64,
+    object: String,
+}
+
+const OF_ATTEMPT: &str = "
+    SELECT id, size, object FROM artifact
+    WHERE task_id = ?1 AND kind = ?2 AND epoch = ?3 AND NOT visible";
+
+const VISIBLE: &str = "
+    SELECT id, size, object FROM artifact WHERE task_id = ?1 AND kind = ?2 AND visible";
+
+fn find(db: &Connection, sql: &str, key: impl Params) -> Result<Option<Existing>, Fault> {
+    db.optional(sql, key, |row| Ok(Existing { id: row.get(0)?, size: row.get(1)?, object: row.get(2)? }))
+}
+
+/// Announces an upload of the attempt that holds the task; not visible before its commit.
+pub(super) fn for_attempt(
+    db: &Connection,
+    holder: Holder,
+    kind: ArtifactKind,
+    size: i64,
+    now: Timestamp,
+) -> Result<Reservation, Fault> {
+    let Some(lease) = lease::find(db, holder)? else { return Ok(Reservation::NoSuchTask) };
+    let target = db.one(TARGET_BY_ID, [lease.key.task.0], read_target)?;
+    let epoch = lease.key.epoch;
+    let new = NewArtifact {
+        kind,
+        epoch,
+        visible: false,
+        object: ObjectKey::attempt_artifact(target.uuid, epoch, kind),
+    };
+    let existing = find(db, OF_ATTEMPT, params![target.task.0, kind.code(), epoch])?;
+    let outcome = reserve(db, &target, &new, existing, size, now)?;
+    if matches!(outcome, Reservation::Reserved { .. }) {
+        lease::touch(db, target.task, now)?;
+    }
+    Ok(outcome)
+}
+
+const TOUCH_TASK: &str = "UPDATE task SET updated_at = ?2 WHERE id = ?1";
+
+/// Announces an upload by a user; visible at once, over whatever is visible now.
+pub(super) fn for_user(
+    db: &Connection,
+    task: Uuid,
+    kind: ArtifactKind,
+    size: i64,
+    now: Timestamp,
+) -> Result<Reservation, Fault> {
+    let Some(target) = db.optional(TARGET_BY_UUID, [task.as_bytes()], read_target)? else {
+        return Ok(Reservation::NoSuchTask);
+    };
+    let new = NewArtifact { kind, epoch: 0, visible: true, object: ObjectKey::artifact(task, kind) };
+    let existing = find(db, VISIBLE, params![target.task.0, kind.code()])?;
+    let outcome = reserve(db, &target, &new, existing, size, now)?;
+    if matches!(outcome, Reservation::Reserved { .. }) {
+        db.run_one(TOUCH_TASK, params![target.task.0, now.unix_micros()])?;
+    }
+    Ok(outcome)
+}
+
+/// The record to be made when there is none to grow.
+struct NewArtifact {
+    kind: ArtifactKind,
+    epoch: i64,
+    visible: bool,
+    object: ObjectKey,
+}
+
+const INSERT_ARTIFACT: &str = "
+    INSERT INTO artifact (task_id, kind, epoch, size, object, visible, created_at, updated_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)";
+
+const GROW_ARTIFACT: &str = "UPDATE artifact SET size = max(size, ?2), updated_at = ?3 WHERE id = ?1";
+
+fn reserve(
+    db: &Connection,
+    target: &Target,
+    new: &NewArtifact,
+    existing: Option<Existing>,
+    size: i64,
+    now: Timestamp,
+) -> Result<Reservation, Fault> {
+    if target.group_state != AccountState::Active {
+        return Ok(Reservation::GroupNotActive);
+    }
+    let recorded = existing.as_ref().map_or(0, |existing| existing.size);
+    if !charge(db, target.group, size.saturating_sub(recorded).max(0))? {
+        return Ok(Reservation::OverQuota);
+    }
+    if let Some(Existing { id, object, .. }) = existing {
+        db.run_one(GROW_ARTIFACT, params![id, size, now.unix_micros()])?;
+        return Ok(Reservation::Reserved { exist: true, object });
+    }
+    let object = new.object.path().to_owned();
+    garbage::forget(db, &object)?;
+    db.run_one(
+        INSERT_ARTIFACT,
+        params![target.task.0, new.kind.code(), new.epoch, size, object, new.visible, now.unix_micros()],
+    )?;
+    Ok(Reservation::Reserved { exist: false, object })
+}

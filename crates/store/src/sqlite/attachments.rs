@@ -1,0 +1,141 @@
+//! Records of attachments.
+
+use async_trait::async_trait;
+use mitosis_domain::ids::GroupId;
+use mitosis_domain::name::Name;
+use mitosis_domain::object::ObjectKey;
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::admin::AccountState;
+use rusqlite::{Connection, Row, params};
+
+use super::SqliteStore;
+use super::artifacts::charge;
+use super::row::{Columns, Run, read_count, row_count};
+use crate::Fault;
+use crate::ops::artifacts::{Removal, Reservation};
+use crate::ops::attachments::{Attachment, AttachmentQuery, Attachments};
+
+#[async_trait]
+impl Attachments for SqliteStore {
+    async fn reserve_attachment(
+        &self,
+        group: GroupId,
+        key: &str,
+        size: i64,
+        now: Timestamp,
+    ) -> Result<Reservation, Fault> {
+        let key = key.to_owned();
+        self.write(move |db| reserve(db, group, &key, size, now)).await
+    }
+
+    async fn attachment(&self, group: GroupId, key: &str) -> Result<Option<Attachment>, Fault> {
+        let key = key.to_owned();
+        self.read(move |db| db.optional(ATTACHMENT_BY_KEY, params![group.0, key], read)).await
+    }
+
+    async fn query_attachments(
+        &self,
+        query: &AttachmentQuery,
+        offset: u64,
+        limit: u64,
+    ) -> Result<Vec<Attachment>, Fault> {
+        let query = query.clone();
+        self.read(move |db| {
+            let page = params![query.group.0, query.key_contains, row_count(limit), row_count(offset)];
+            db.all(QUERY_ATTACHMENTS, page, read)
+        })
+        .await
+    }
+
+    async fn count_attachments(&self, query: &AttachmentQuery) -> Result<u64, Fault> {
+        let query = query.clone();
+        self.read(move |db| db.one(COUNT_ATTACHMENTS, params![query.group.0, query.key_contains], read_count))
+            .await
+    }
+
+    async fn remove_attachment(
+        &self,
+        group: GroupId,
+        key: &str,
+        untouched_since: Timestamp,
+    ) -> Result<Removal, Fault> {
+        let key = key.to_owned();
+        self.write(move |db| remove(db, group, &key, untouched_since)).await
+    }
+}
+
+const ATTACHMENT_BY_KEY: &str = "
+    SELECT key, size, created_at, updated_at FROM attachment WHERE group_id = ?1 AND key = ?2";
+
+/// Not LIKE: in a key, `%` and `_` are characters like any other.
+const QUERY_ATTACHMENTS: &str = "
+    SELECT key, size, created_at, updated_at FROM attachment
+    WHERE group_id = ?1 AND (?2 IS NULL OR instr(key, ?2) > 0)
+    ORDER BY key LIMIT ?3 OFFSET ?4";
+
+const COUNT_ATTACHMENTS: &str = "
+    SELECT count(*) FROM attachment WHERE group_id = ?1 AND (?2 IS NULL OR instr(key, ?2) > 0)";
+
+fn read(row: &Row<'_>) -> Result<Attachment, Fault> {
+    Ok(Attachment {
+        key: row.value("key")?,
+        size: row.value("size")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}
+
+const GROUP: &str = "SELECT name, state FROM groups WHERE id = ?1";
+
+const PUT_ATTACHMENT: &str = "
+    INSERT INTO attachment (group_id, key, size, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)
+    ON CONFLICT (group_id, key) DO UPDATE SET
+        size = max(size, excluded.size),
+        updated_at = excluded.updated_at";
+
+fn reserve(
+    db: &Connection,
+    group: GroupId,
+    key: &str,
+    size: i64,
+    now: Timestamp,
+) -> Result<Reservation, Fault> {
+    let (_, state) = group_of(db, group)?;
+    if state != AccountState::Active {
+        return Ok(Reservation::GroupNotActive);
+    }
+    let existing = db.optional(ATTACHMENT_BY_KEY, params![group.0, key], read)?;
+    let recorded = existing.as_ref().map_or(0, |existing| existing.size);
+    if !charge(db, group, size.saturating_sub(recorded).max(0))? {
+        return Ok(Reservation::OverQuota);
+    }
+    db.run_one(PUT_ATTACHMENT, params![group.0, key, size, now.unix_micros()])?;
+    Ok(Reservation::Reserved { exist: existing.is_some(), object: object_path(db, group, key)? })
+}
+
+fn group_of(db: &Connection, group: GroupId) -> Result<(String, AccountState), Fault> {
+    db.one(GROUP, [group.0], |row| Ok((row.value("name")?, row.code("state")?)))
+}
+
+fn object_path(db: &Connection, group: GroupId, key: &str) -> Result<String, Fault> {
+    let (name, _) = group_of(db, group)?;
+    let name = Name::new(name).map_err(|invalid| Fault::Unexpected(invalid.into()))?;
+    let object = ObjectKey::attachment(&name, key).map_err(|invalid| Fault::Unexpected(invalid.into()))?;
+    Ok(object.path().to_owned())
+}
+
+const DELETE_ATTACHMENT: &str = "DELETE FROM attachment WHERE group_id = ?1 AND key = ?2";
+
+const GIVE_BACK: &str = "UPDATE groups SET storage_used = storage_used - ?2 WHERE id = ?1";
+
+fn remove(db: &Connection, group: GroupId, key: &str, untouched_since: Timestamp) -> Result<Removal, Fault> {
+    let Some(attachment) = db.optional(ATTACHMENT_BY_KEY, params![group.0, key], read)? else {
+        return Ok(Removal::Unknown);
+    };
+    if attachment.updated_at > untouched_since {
+        return Ok(Removal::TooYoung);
+    }
+    db.run_one(DELETE_ATTACHMENT, params![group.0, key])?;
+    db.run_one(GIVE_BACK, [group.0, attachment.size])?;
+    Ok(Removal::Removed { object: object_path(db, group, key)? })
+}

@@ -1,0 +1,87 @@
+//! The end of a task: the result, its artifacts and its follow-up appear together.
+
+use mitosis_domain::ids::WorkerId;
+use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::{TaskResult, Timestamp};
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::super::artifacts::records;
+use super::super::row::{Columns, Run};
+use super::super::workers;
+use super::follow_up;
+use super::lease::{self, Lease};
+use crate::Fault;
+use crate::code::Code;
+use crate::ops::dispatch::{Completed, Completion, Holder};
+
+/// Ends the attempt if its holder still holds the task.
+pub(super) fn complete(db: &Connection, completion: &Completion, now: Timestamp) -> Result<Completed, Fault> {
+    let Some(lease) = lease::find(db, completion.holder)? else {
+        return Ok(if was_committed(db, completion.holder)? {
+            Completed::Replayed
+        } else {
+            Completed::Stale
+        });
+    };
+    let Some(end) = lease.reported_end.or(completion.end) else { return Ok(Completed::NotReported) };
+    lease::end(db, lease.key.task)?;
+    insert_done(db, &lease, end, completion.result, now)?;
+    records::publish_attempt(db, lease.key.task, lease.key.epoch, now)?;
+    follow_up::release(db, lease.key.task, lease.key.epoch, now)?;
+    workers::after_commit(db, lease.worker, now)?;
+    Ok(Completed::Committed)
+}
+
+const COMMITTED_BY_WORKER: &str = "
+    SELECT EXISTS (SELECT 1 FROM done WHERE task_id = ?1 AND reporter_worker_id = ?2)";
+
+/// A cancellation has no reporter, so no token can pass for its zero.
+const COMMITTED_BY_ATTEMPT: &str = "
+    SELECT EXISTS (
+        SELECT 1 FROM done
+        WHERE task_id = ?1 AND epoch = ?2 AND token = ?3 AND reporter_worker_id IS NOT NULL)";
+
+fn was_committed(db: &Connection, holder: Holder) -> Result<bool, Fault> {
+    match holder {
+        Holder::Worker(worker, task) => {
+            db.one(COMMITTED_BY_WORKER, [task.0, worker.0], |row| Ok(row.get(0)?))
+        }
+        Holder::Lease(key) => {
+            db.one(COMMITTED_BY_ATTEMPT, [key.task.0, key.epoch, key.token], |row| Ok(row.get(0)?))
+        }
+    }
+}
+
+const INSERT_DONE: &str = "
+    INSERT INTO done (task_id, state, exit_status, message, reporter_uuid, reporter_worker_id,
+                      epoch, token, claimed_at, finished_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+
+const UUID_OF_WORKER: &str = "SELECT uuid FROM worker WHERE id = ?1";
+
+fn insert_done(
+    db: &Connection,
+    lease: &Lease,
+    end: ExecEnd,
+    result: TaskResult,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let WorkerId(worker) = lease.worker;
+    let reporter: Uuid = db.one(UUID_OF_WORKER, [worker], |row| row.uuid("uuid"))?;
+    db.run_one(
+        INSERT_DONE,
+        params![
+            lease.key.task.0,
+            end.code(),
+            result.exit_status,
+            result.msg.map(Code::code),
+            reporter.as_bytes(),
+            worker,
+            lease.key.epoch,
+            lease.key.token,
+            lease.claimed_at.unix_micros(),
+            now.unix_micros(),
+        ],
+    )
+}

@@ -1,0 +1,127 @@
+//! A task that another task asks for (semantics §4.3): made, released, dropped.
+
+use mitosis_domain::ids::{GroupId, LaneId, TaskId, UserId, WorkerId};
+use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::{Role, Timestamp};
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::super::artifacts::records;
+use super::super::row::{Columns, Run};
+use super::super::tasks::insert::{self, NewRow, Origin, take_numbers};
+use super::super::tasks::intern::Interned;
+use super::lease;
+use crate::Fault;
+use crate::code::neg_priority;
+use crate::ops::dispatch::{FollowUp, Holder};
+use crate::ops::tasks::TaskIds;
+
+/// What has to be known of the task that asks.
+struct Upstream {
+    uuid: Uuid,
+    group: GroupId,
+    creator: UserId,
+    creator_state: AccountState,
+}
+
+const UPSTREAM: &str = "
+    SELECT t.uuid, t.group_id, t.creator_id, u.state AS creator_state
+    FROM task t JOIN users u ON u.id = t.creator_id
+    WHERE t.id = ?1";
+
+const ROLE_ON_WORKER: &str = "SELECT role FROM worker_group WHERE worker_id = ?1 AND group_id = ?2";
+
+const INSERT_PENDING: &str = "
+    INSERT INTO pending (task_id, upstream_task_id, upstream_epoch) VALUES (?1, ?2, ?3)";
+
+const LINK_DOWNSTREAM: &str = "UPDATE task SET downstream_uuid = ?2 WHERE id = ?1";
+
+/// Makes the task Pending until the attempt that asks for it is committed.
+pub(super) fn submit(
+    db: &Connection,
+    holder: Holder,
+    row: &NewRow,
+    now: Timestamp,
+) -> Result<FollowUp, Fault> {
+    let Some(lease) = lease::find(db, holder)? else { return Ok(FollowUp::NotHeld) };
+    if lease.reported_end.is_none() {
+        return Ok(FollowUp::TooEarly);
+    }
+    let upstream = db.one(UPSTREAM, [lease.key.task.0], |row| {
+        Ok(Upstream {
+            uuid: row.uuid("uuid")?,
+            group: GroupId(row.value("group_id")?),
+            creator: UserId(row.value("creator_id")?),
+            creator_state: row.code("creator_state")?,
+        })
+    })?;
+    if row.group != upstream.group {
+        return Ok(FollowUp::OtherGroup);
+    }
+    if !may_run(db, lease.worker, row.group)? {
+        return Ok(FollowUp::Forbidden);
+    }
+    if upstream.creator_state != AccountState::Active {
+        return Ok(FollowUp::CreatorNotActive);
+    }
+    drop_pending(db, lease.key.task, now)?;
+    let number = take_numbers(db, row.group, 1)?;
+    let origin = Origin { creator: upstream.creator, number, upstream: Some(upstream.uuid) };
+    let (task, _) = insert::insert(db, &mut Interned::default(), row, origin, now)?;
+    db.run_one(INSERT_PENDING, [task.0, lease.key.task.0, lease.key.epoch])?;
+    db.run_one(LINK_DOWNSTREAM, params![lease.key.task.0, row.uuid.as_bytes()])?;
+    lease::touch(db, lease.key.task, now)?;
+    Ok(FollowUp::Created(TaskIds { uuid: row.uuid, number }))
+}
+
+fn may_run(db: &Connection, worker: WorkerId, group: GroupId) -> Result<bool, Fault> {
+    let role: Option<Role> = db.optional(ROLE_ON_WORKER, [worker.0, group.0], |row| row.code("role"))?;
+    Ok(role.is_some_and(|role| role >= Role::Write))
+}
+
+const RELEASE_PENDING: &str = "
+    DELETE FROM pending WHERE upstream_task_id = ?1 AND upstream_epoch = ?2 RETURNING task_id";
+
+const PLACE_OF_TASK: &str = "SELECT lane_id, priority FROM task WHERE id = ?1";
+
+const INSERT_RELEASED: &str = "
+    INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
+    VALUES (?1, ?2, ?3, 0, 0, ?4)";
+
+/// Makes the follow-up of a committed attempt Ready, if there is one and nobody cancelled it.
+pub(super) fn release(db: &Connection, upstream: TaskId, epoch: i64, now: Timestamp) -> Result<(), Fault> {
+    let released: Vec<i64> = db.all(RELEASE_PENDING, [upstream.0, epoch], |row| Ok(row.get(0)?))?;
+    for task in released {
+        let (lane, priority) = db.one(PLACE_OF_TASK, [task], |row| Ok((LaneId(row.get(0)?), row.get(1)?)))?;
+        db.run_one(INSERT_RELEASED, params![lane.0, neg_priority(priority), task, now.unix_micros()])?;
+    }
+    Ok(())
+}
+
+const PENDING_OF_UPSTREAM: &str = "
+    SELECT p.task_id, t.uuid FROM pending p JOIN task t ON t.id = p.task_id WHERE p.upstream_task_id = ?1";
+
+const UNLINK_DOWNSTREAM: &str = "
+    UPDATE task SET downstream_uuid = NULL WHERE id = ?1 AND downstream_uuid = ?2";
+
+/// In the order that the references between the tables allow; `?1` is the task.
+const DELETE_EVERY_TRACE: [&str; 3] = [
+    "DELETE FROM pending WHERE task_id = ?1",
+    "DELETE FROM task_label WHERE task_id = ?1",
+    "DELETE FROM task WHERE id = ?1",
+];
+
+/// Removes what a lost or repeated request left behind, as if it had never been asked for.
+pub(super) fn drop_pending(db: &Connection, upstream: TaskId, now: Timestamp) -> Result<(), Fault> {
+    let orphans: Vec<(TaskId, Uuid)> = db.all(PENDING_OF_UPSTREAM, [upstream.0], |row| {
+        Ok((TaskId(row.value("task_id")?), row.uuid("uuid")?))
+    })?;
+    for (orphan, uuid) in orphans {
+        records::discard_all(db, orphan, now)?;
+        for delete in DELETE_EVERY_TRACE {
+            db.run(delete, [orphan.0])?;
+        }
+        db.run(UNLINK_DOWNSTREAM, params![upstream.0, uuid.as_bytes()])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! Taking a task back from an attempt that did not commit it.
+
+use mitosis_domain::ids::TaskId;
+use mitosis_protocol::Timestamp;
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::super::artifacts::records;
+use super::super::row::{Columns, Run};
+use super::follow_up;
+use super::lease::{self, Lease};
+use crate::Fault;
+use crate::code::neg_priority;
+
+const PLACE_OF_TASK: &str = "SELECT uuid, lane_id, priority FROM task WHERE id = ?1";
+
+const BACK_IN_LINE: &str = "
+    INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+/// Makes the task Ready again, in its old place, and drops what the attempt prepared.
+pub(in super::super) fn lose(db: &Connection, lost: &Lease, now: Timestamp) -> Result<Uuid, Fault> {
+    let task: TaskId = lost.key.task;
+    lease::end(db, task)?;
+    let (uuid, lane, priority): (Uuid, i64, i32) = db.one(PLACE_OF_TASK, [task.0], |row| {
+        Ok((row.uuid("uuid")?, row.value("lane_id")?, row.value("priority")?))
+    })?;
+    db.run_one(
+        BACK_IN_LINE,
+        params![lane, neg_priority(priority), task.0, lost.key.epoch, lost.losses + 1, now.unix_micros()],
+    )?;
+    records::discard_attempt(db, task, lost.key.epoch, now)?;
+    follow_up::drop_pending(db, task, now)?;
+    Ok(uuid)
+}

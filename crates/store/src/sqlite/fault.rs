@@ -1,0 +1,85 @@
+//! What SQLite reports, in the store's terms.
+
+use std::sync::Arc;
+
+use rusqlite::ErrorCode;
+
+use crate::Fault;
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        if is_transient(&error) { Self::Unavailable(error.into()) } else { Self::Unexpected(error.into()) }
+    }
+}
+
+/// A transaction that served several operations did not become durable; each of them is told.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum NotWritten {
+    /// It could not begin, or not be committed.
+    #[error("the changes could not be written to disk")]
+    Commit(#[source] Arc<rusqlite::Error>),
+    /// Another operation of the transaction met an error that undid all of it; a full disk, for one.
+    #[error("the changes were undone, because another operation at the same time failed")]
+    Undone,
+}
+
+impl From<NotWritten> for Fault {
+    fn from(lost: NotWritten) -> Self {
+        Self::Unavailable(lost.into())
+    }
+}
+
+/// An operation that panicked. Its changes were undone.
+#[derive(Debug, thiserror::Error)]
+#[error("an operation panicked: {0}")]
+pub(super) struct Panicked(pub(super) String);
+
+impl From<Panicked> for Fault {
+    fn from(panicked: Panicked) -> Self {
+        Self::Unexpected(panicked.into())
+    }
+}
+
+/// A row or a value that this program can't have written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Corrupt {
+    /// A statement that must touch one row touched another number.
+    #[error("a statement that must touch one row touched {touched}: {sql}")]
+    RowCount {
+        /// How many.
+        touched: usize,
+        /// Which statement.
+        sql: String,
+    },
+    /// A task without a row in any of the tables that say where it stands.
+    #[error("task {0} is in no state")]
+    NoPhase(i64),
+    /// A JSON column that can't be read or written.
+    #[error("a JSON value can't be converted")]
+    Json(#[from] serde_json::Error),
+    /// A UUID in text form that is none.
+    #[error("a stored UUID can't be read")]
+    Uuid(#[from] uuid::Error),
+}
+
+impl From<Corrupt> for Fault {
+    fn from(corrupt: Corrupt) -> Self {
+        Self::Unexpected(corrupt.into())
+    }
+}
+
+/// A full or failing disk and a lack of memory may pass; a failing statement does not.
+fn is_transient(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DiskFull
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly
+                | ErrorCode::OutOfMemory
+        )
+    )
+}

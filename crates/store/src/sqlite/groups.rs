@@ -1,0 +1,269 @@
+//! Groups and their members.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use mitosis_domain::account::{Group, Membership};
+use mitosis_domain::ids::{GroupId, UserId};
+use mitosis_domain::limits;
+use mitosis_domain::name::Name;
+use mitosis_domain::quota::QuotaChange;
+use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::{Role, Timestamp};
+use rusqlite::{Connection, Row, params};
+
+use super::SqliteStore;
+use super::accounts::name_is_taken;
+use super::row::{Columns, Run};
+use crate::Fault;
+use crate::code::Code;
+use crate::ops::groups::{GroupCreation, Groups, MembersChange};
+
+#[async_trait]
+impl Groups for SqliteStore {
+    async fn create_group(
+        &self,
+        creator: UserId,
+        name: &Name,
+        now: Timestamp,
+    ) -> Result<GroupCreation, Fault> {
+        let name = name.clone();
+        self.write(move |db| create_group(db, creator, &name, now)).await
+    }
+
+    async fn group(&self, name: &str) -> Result<Option<Group>, Fault> {
+        let name = name.to_owned();
+        self.read(move |db| db.optional(GROUP_BY_NAME, [name], read_group)).await
+    }
+
+    async fn membership(&self, user: UserId, group_name: &str) -> Result<Membership, Fault> {
+        let group_name = group_name.to_owned();
+        self.read(move |db| {
+            let found = db.optional(MEMBERSHIP, params![user.0, group_name], read_membership)?;
+            Ok(found.unwrap_or(Membership::NoSuchGroup))
+        })
+        .await
+    }
+
+    async fn members(&self, group: GroupId) -> Result<BTreeMap<String, Role>, Fault> {
+        self.read(move |db| members(db, group)).await
+    }
+
+    async fn groups_of(&self, user: UserId) -> Result<BTreeMap<String, Role>, Fault> {
+        self.read(move |db| db.all(GROUPS_OF_USER, [user.0], read_relation)).await
+    }
+
+    async fn set_members(
+        &self,
+        group: GroupId,
+        relations: &BTreeMap<String, Role>,
+        now: Timestamp,
+    ) -> Result<MembersChange, Fault> {
+        let relations = relations.clone();
+        self.write(move |db| set_members(db, group, &relations, now)).await
+    }
+
+    async fn remove_members(
+        &self,
+        group: GroupId,
+        names: &[String],
+        now: Timestamp,
+    ) -> Result<MembersChange, Fault> {
+        let names = names.to_vec();
+        self.write(move |db| remove_members(db, group, &names, now)).await
+    }
+
+    async fn change_storage_quota(
+        &self,
+        name: &str,
+        change: QuotaChange,
+        now: Timestamp,
+    ) -> Result<Option<i64>, Fault> {
+        let name = name.to_owned();
+        self.write(move |db| change_storage_quota(db, &name, change, now)).await
+    }
+}
+
+/// Counts only while the quota allows another one.
+const COUNT_GROUP: &str = "
+    UPDATE users SET group_count = group_count + 1, updated_at = ?2
+    WHERE id = ?1 AND group_count < group_quota";
+
+const SET_MEMBER: &str = "
+    INSERT INTO membership (user_id, group_id, role)
+    SELECT id, ?2, ?3 FROM users WHERE username = ?1
+    ON CONFLICT (user_id, group_id) DO UPDATE SET role = excluded.role";
+
+const ADD_CREATOR: &str = "INSERT INTO membership (user_id, group_id, role) VALUES (?1, ?2, ?3)";
+
+fn create_group(
+    db: &Connection,
+    creator: UserId,
+    name: &Name,
+    now: Timestamp,
+) -> Result<GroupCreation, Fault> {
+    if name_is_taken(db, name.as_str())? {
+        return Ok(GroupCreation::NameTaken);
+    }
+    if db.run(COUNT_GROUP, params![creator.0, now.unix_micros()])? == 0 {
+        return Ok(GroupCreation::QuotaReached);
+    }
+    let group = insert_group(db, creator, name, now)?;
+    db.run_one(ADD_CREATOR, params![creator.0, group.0, Role::Admin.code()])?;
+    Ok(GroupCreation::Created(group))
+}
+
+const INSERT_GROUP: &str = "
+    INSERT INTO groups (name, creator_id, state, task_count, storage_quota, storage_used, created_at, updated_at)
+    VALUES (?1, ?2, ?3, 0, ?4, 0, ?5, ?5)";
+
+/// Makes a group without members.
+pub(super) fn insert_group(
+    db: &Connection,
+    creator: UserId,
+    name: &Name,
+    now: Timestamp,
+) -> Result<GroupId, Fault> {
+    let state = AccountState::Active.code();
+    let quota = limits::DEFAULT_STORAGE_QUOTA;
+    db.insert(INSERT_GROUP, params![name.as_str(), creator.0, state, quota, now.unix_micros()]).map(GroupId)
+}
+
+const GROUP_BY_NAME: &str = "
+    SELECT g.id, g.name, u.username AS creator, g.state, g.task_count, g.storage_quota, g.storage_used,
+           (SELECT count(*) FROM worker_group w WHERE w.group_id = g.id) AS worker_count,
+           g.created_at, g.updated_at
+    FROM groups g JOIN users u ON u.id = g.creator_id
+    WHERE g.name = ?1";
+
+fn read_group(row: &Row<'_>) -> Result<Group, Fault> {
+    Ok(Group {
+        id: GroupId(row.value("id")?),
+        name: row.value("name")?,
+        creator: row.value("creator")?,
+        state: row.code("state")?,
+        task_count: row.value("task_count")?,
+        storage_quota: row.value("storage_quota")?,
+        storage_used: row.value("storage_used")?,
+        worker_count: row.value("worker_count")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}
+
+const MEMBERSHIP: &str = "
+    SELECT g.id, m.role
+    FROM groups g LEFT JOIN membership m ON m.group_id = g.id AND m.user_id = ?1
+    WHERE g.name = ?2";
+
+fn read_membership(row: &Row<'_>) -> Result<Membership, Fault> {
+    let group = GroupId(row.value("id")?);
+    Ok(match row.optional_code("role")? {
+        Some(role) => Membership::Member(group, role),
+        None => Membership::Outsider(group),
+    })
+}
+
+const MEMBERS: &str = "
+    SELECT u.username AS name, m.role
+    FROM membership m JOIN users u ON u.id = m.user_id
+    WHERE m.group_id = ?1";
+
+const GROUPS_OF_USER: &str = "
+    SELECT g.name, m.role
+    FROM membership m JOIN groups g ON g.id = m.group_id
+    WHERE m.user_id = ?1";
+
+fn members(db: &Connection, group: GroupId) -> Result<BTreeMap<String, Role>, Fault> {
+    db.all(MEMBERS, [group.0], read_relation)
+}
+
+/// A name and a role.
+pub(super) fn read_relation(row: &Row<'_>) -> Result<(String, Role), Fault> {
+    Ok((row.value("name")?, row.code("role")?))
+}
+
+const USER_EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM users WHERE username = ?1)";
+
+/// The first name that no user has.
+fn unknown_user<'a>(
+    db: &Connection,
+    names: impl IntoIterator<Item = &'a String>,
+) -> Result<Option<String>, Fault> {
+    for name in names {
+        if !db.one(USER_EXISTS, [name], |row| Ok(row.get::<_, bool>(0)?))? {
+            return Ok(Some(name.clone()));
+        }
+    }
+    Ok(None)
+}
+
+fn has_admin(members: &BTreeMap<String, Role>) -> bool {
+    members.values().any(|role| *role == Role::Admin)
+}
+
+const TOUCH_GROUP: &str = "UPDATE groups SET updated_at = ?2 WHERE id = ?1";
+
+fn set_members(
+    db: &Connection,
+    group: GroupId,
+    relations: &BTreeMap<String, Role>,
+    now: Timestamp,
+) -> Result<MembersChange, Fault> {
+    if let Some(name) = unknown_user(db, relations.keys())? {
+        return Ok(MembersChange::UnknownUser(name));
+    }
+    let mut after = members(db, group)?;
+    after.extend(relations.clone());
+    if !has_admin(&after) {
+        return Ok(MembersChange::LastAdmin);
+    }
+    for (name, role) in relations {
+        db.run_one(SET_MEMBER, params![name, group.0, role.code()])?;
+    }
+    db.run_one(TOUCH_GROUP, params![group.0, now.unix_micros()])?;
+    Ok(MembersChange::Done)
+}
+
+const REMOVE_MEMBER: &str = "
+    DELETE FROM membership
+    WHERE group_id = ?2 AND user_id = (SELECT id FROM users WHERE username = ?1)";
+
+fn remove_members(
+    db: &Connection,
+    group: GroupId,
+    names: &[String],
+    now: Timestamp,
+) -> Result<MembersChange, Fault> {
+    if let Some(name) = unknown_user(db, names)? {
+        return Ok(MembersChange::UnknownUser(name));
+    }
+    let mut after = members(db, group)?;
+    after.retain(|name, _| !names.contains(name));
+    if !has_admin(&after) {
+        return Ok(MembersChange::LastAdmin);
+    }
+    for name in names {
+        db.run(REMOVE_MEMBER, params![name, group.0])?;
+    }
+    db.run_one(TOUCH_GROUP, params![group.0, now.unix_micros()])?;
+    Ok(MembersChange::Done)
+}
+
+const STORAGE_QUOTA: &str = "SELECT storage_quota FROM groups WHERE name = ?1";
+
+const SET_STORAGE_QUOTA: &str = "UPDATE groups SET storage_quota = ?2, updated_at = ?3 WHERE name = ?1";
+
+fn change_storage_quota(
+    db: &Connection,
+    name: &str,
+    change: QuotaChange,
+    now: Timestamp,
+) -> Result<Option<i64>, Fault> {
+    let Some(current) = db.optional(STORAGE_QUOTA, [name], |row| Ok(row.get(0)?))? else {
+        return Ok(None);
+    };
+    let quota = change.apply(current, i64::MAX);
+    db.run_one(SET_STORAGE_QUOTA, params![name, quota, now.unix_micros()])?;
+    Ok(Some(quota))
+}

@@ -1,0 +1,77 @@
+//! One process per database: a lock file beside it, held for life.
+//!
+//! The operating system lets go of the lock when the process ends, however it ends, so there is nothing
+//! to clean up after a crash. The file itself stays; removing it would let two processes lock two
+//! different files of the same name.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::Fault;
+
+/// Proof that no other process uses the database. Dropping it lets others in.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+/// Makes the file and its directory, readable for the owner only, unless they are there; answers with
+/// the one true path, so that two names of a file meet at the same lock.
+pub(super) fn prepare(path: &Path) -> Result<PathBuf, Fault> {
+    make_file(path)
+        .map_err(|source| Fault::Address { address: path.display().to_string(), source: source.into() })
+}
+
+fn make_file(path: &Path) -> io::Result<PathBuf> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        // A file whose name is lost in a power failure is lost with everything in it.
+        Ok(_) => File::open(directory)?.sync_all()?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    path.canonicalize()
+}
+
+/// Takes the lock, or says who has it.
+pub(super) fn take(database: &Path) -> Result<Lock, Fault> {
+    let unusable =
+        |source: io::Error| Fault::Address { address: database.display().to_string(), source: source.into() };
+    let mut name = database.as_os_str().to_owned();
+    name.push(".lock");
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(PathBuf::from(name))
+        .map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(Fault::InUse { path: database.display().to_string(), owner: owner(&mut file) });
+        }
+        Err(TryLockError::Error(source)) => return Err(unusable(source)),
+    }
+    sign(&mut file).map_err(unusable)?;
+    Ok(Lock { _file: file })
+}
+
+fn sign(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn owner(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}

@@ -1,0 +1,100 @@
+//! The store in one file: SQLite for a coordinator that stands alone.
+//!
+//! One thread writes ([`writer`]), a few connections read ([`readers`]), and a lock file keeps every
+//! other process away ([`lock`]). An operation is a function of a connection, in the file named after
+//! it; it runs in a transaction that the writer opened and is answered after the commit. None of them
+//! may begin, commit or roll back by itself, ask for the time, or keep state between calls.
+
+mod accounts;
+mod artifacts;
+mod attachments;
+mod dispatch;
+mod fault;
+mod groups;
+mod lock;
+mod readers;
+mod reaper;
+mod row;
+mod schema;
+mod tasks;
+mod workers;
+mod writer;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+
+use crate::{Fault, Store};
+use readers::Readers;
+use row::Run;
+use writer::{Urgency, Writer};
+
+/// Connections that serve reads. More would only wait for the same disk and processors.
+const READERS: usize = 4;
+
+/// A store in one file, open in this process only.
+#[derive(Debug)]
+pub struct SqliteStore {
+    // Closed in this order when dropped: the last connection to go tidies up the file.
+    readers: Readers,
+    writer: Writer,
+}
+
+impl SqliteStore {
+    /// Opens the database at `path`, makes it first if there is none, and brings its schema up to date.
+    ///
+    /// Blocks; meant for the start of a process. A database that is open already, here or in another
+    /// process, is refused with [`Fault::InUse`].
+    pub fn open(path: &Path) -> Result<Self, Fault> {
+        let file = lock::prepare(path)?;
+        let lock = lock::take(&file)?;
+        let mut db = schema::open_for_writing(&file)?;
+        schema::migrate(&mut db)?;
+        let readers = (0..READERS).map(|_| schema::open_for_reading(&file)).collect::<Result<_, _>>()?;
+        Ok(Self { readers: Readers::new(readers), writer: Writer::start(db, lock)? })
+    }
+
+    /// Runs an operation on the writer; answers when it is durable.
+    async fn write<T, W>(&self, work: W) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.writer.run(Urgency::Normal, work).await
+    }
+
+    /// Like [`Self::write`], before everything that is not urgent and waits.
+    async fn write_soon<T, W>(&self, work: W) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.writer.run(Urgency::Urgent, work).await
+    }
+
+    /// Runs a lookup on one snapshot of the database, beside the writer.
+    async fn read<T, W>(&self, work: W) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.readers.run(work).await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn ping(&self) -> Result<(), Fault> {
+        self.writer.check()?;
+        self.read(|db| db.one(READ_SOMETHING, [], |_| Ok(()))).await
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Comes from the file, not from the parser alone.
+const READ_SOMETHING: &str = "SELECT count(*) FROM bootstrap";

@@ -1,0 +1,166 @@
+//! Running a statement, and reading its rows. A row is converted once, loudly.
+
+use mitosis_domain::tags::Words;
+use mitosis_protocol::Timestamp;
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, Params, Row};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::fault::Corrupt;
+use crate::Fault;
+use crate::code::Code;
+
+/// Statements in the shapes in which operations need them. All are kept prepared.
+pub(super) trait Run {
+    /// Changes rows; answers how many.
+    fn run(&self, sql: &str, params: impl Params) -> Result<usize, Fault>;
+
+    /// Changes exactly one row; anything else is a defect.
+    fn run_one(&self, sql: &str, params: impl Params) -> Result<(), Fault>;
+
+    /// Adds a row; answers its id.
+    fn insert(&self, sql: &str, params: impl Params) -> Result<i64, Fault>;
+
+    /// The first row, which must be there.
+    fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault>;
+
+    /// The first row, if there is one.
+    fn optional<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T, Fault>,
+    ) -> Result<Option<T>, Fault>;
+
+    /// All rows.
+    fn all<C: FromIterator<T>, T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> Result<T, Fault>,
+    ) -> Result<C, Fault>;
+}
+
+impl Run for Connection {
+    fn run(&self, sql: &str, params: impl Params) -> Result<usize, Fault> {
+        Ok(self.prepare_cached(sql)?.execute(params)?)
+    }
+
+    fn run_one(&self, sql: &str, params: impl Params) -> Result<(), Fault> {
+        match self.run(sql, params)? {
+            1 => Ok(()),
+            touched => Err(Corrupt::RowCount { touched, sql: sql.to_owned() }.into()),
+        }
+    }
+
+    fn insert(&self, sql: &str, params: impl Params) -> Result<i64, Fault> {
+        self.run_one(sql, params)?;
+        Ok(self.last_insert_rowid())
+    }
+
+    fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.optional(sql, params, read)?
+            .ok_or_else(|| Corrupt::RowCount { touched: 0, sql: sql.to_owned() }.into())
+    }
+
+    fn optional<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T, Fault>,
+    ) -> Result<Option<T>, Fault> {
+        self.prepare_cached(sql)?.query(params)?.next()?.map(read).transpose()
+    }
+
+    fn all<C: FromIterator<T>, T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> Result<T, Fault>,
+    ) -> Result<C, Fault> {
+        let mut statement = self.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        std::iter::from_fn(|| match rows.next() {
+            Ok(row) => row.map(&mut read),
+            Err(error) => Some(Err(error.into())),
+        })
+        .collect()
+    }
+}
+
+/// Columns in the domain's types.
+pub(super) trait Columns {
+    /// Whatever SQLite itself knows.
+    fn value<T: FromSql>(&self, column: &str) -> Result<T, Fault>;
+
+    /// Microseconds since 1970.
+    fn time(&self, column: &str) -> Result<Timestamp, Fault> {
+        Ok(Timestamp::from_unix_micros(self.value(column)?))
+    }
+
+    /// Sixteen bytes.
+    fn uuid(&self, column: &str) -> Result<Uuid, Fault> {
+        Ok(Uuid::from_bytes(self.value(column)?))
+    }
+
+    /// Sixteen bytes, or NULL.
+    fn optional_uuid(&self, column: &str) -> Result<Option<Uuid>, Fault> {
+        Ok(self.value::<Option<_>>(column)?.map(Uuid::from_bytes))
+    }
+
+    /// The number of an enum.
+    fn code<T: Code>(&self, column: &str) -> Result<T, Fault> {
+        Ok(T::from_code(self.value(column)?)?)
+    }
+
+    /// The number of an enum, or NULL.
+    fn optional_code<T: Code>(&self, column: &str) -> Result<Option<T>, Fault> {
+        Ok(self.value::<Option<_>>(column)?.map(T::from_code).transpose()?)
+    }
+
+    /// JSON text.
+    fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, Fault>;
+
+    /// A JSON array of words.
+    fn words(&self, column: &str) -> Result<Words, Fault> {
+        self.json(column)
+    }
+}
+
+impl Columns for Row<'_> {
+    fn value<T: FromSql>(&self, column: &str) -> Result<T, Fault> {
+        Ok(self.get(column)?)
+    }
+
+    fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, Fault> {
+        let text = self.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?;
+        Ok(serde_json::from_str(text).map_err(Corrupt::from)?)
+    }
+}
+
+/// JSON text, as [`Columns::json`] reads it.
+pub(super) fn to_json(value: &impl Serialize) -> Result<String, Fault> {
+    Ok(serde_json::to_string(value).map_err(Corrupt::from)?)
+}
+
+/// A number of rows for `LIMIT` and `OFFSET`, which are signed.
+pub(super) fn row_count(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
+}
+
+/// The result of a `count(*)`.
+pub(super) fn read_count(row: &Row<'_>) -> Result<u64, Fault> {
+    Ok(row.get::<_, i64>(0)?.unsigned_abs())
+}

@@ -1,0 +1,80 @@
+//! How a connection is set up, and how the schema is brought up to date.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use crate::{Fault, NewerSchema};
+
+mod embedded {
+    refinery::embed_migrations!("migrations/sqlite");
+}
+
+/// Statements that a connection keeps prepared: more than there are.
+const STATEMENTS: usize = 256;
+
+/// Durable when committed, readable while written to.
+const WRITER_SETTINGS: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -65536;            -- KiB
+    PRAGMA wal_autocheckpoint = 4000;      -- pages: fewer, larger copies back into the file
+    PRAGMA journal_size_limit = 67108864;  -- bytes that a log keeps after a burst
+";
+
+const READER_SETTINGS: &str = "
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -16384;            -- KiB
+";
+
+/// The connection that may change things.
+pub(super) fn open_for_writing(file: &Path) -> Result<Connection, Fault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open(file, flags, WRITER_SETTINGS)
+}
+
+/// A connection that can't.
+pub(super) fn open_for_reading(file: &Path) -> Result<Connection, Fault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open(file, flags, READER_SETTINGS)
+}
+
+fn open(file: &Path, flags: OpenFlags, settings: &str) -> Result<Connection, Fault> {
+    let unusable = |source: rusqlite::Error| Fault::Address {
+        address: file.display().to_string(),
+        source: source.into(),
+    };
+    let db = Connection::open_with_flags(file, flags).map_err(unusable)?;
+    db.busy_timeout(Duration::from_secs(10))?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
+    db.execute_batch(settings).map_err(unusable)?;
+    Ok(db)
+}
+
+/// Applies what this database has not seen yet.
+pub(super) fn migrate(db: &mut Connection) -> Result<(), Fault> {
+    let runner = embedded::migrations::runner();
+    let known = runner.get_migrations().iter().map(|migration| i64::from(migration.version())).max();
+    let known = known.expect("there is a first migration");
+    if let Some(found) = schema_version(db)?.filter(|found| *found > known) {
+        return Err(Fault::Schema(NewerSchema { found, known }.into()));
+    }
+    runner.set_grouped(true).run(db).map_err(|error| Fault::Schema(error.into()))?;
+    Ok(())
+}
+
+/// The latest migration that was applied; none in a new database.
+fn schema_version(db: &Connection) -> Result<Option<i64>, Fault> {
+    let migrated = db
+        .query_row("SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history'", [], |_| Ok(()))
+        .optional()?;
+    match migrated {
+        None => Ok(None),
+        Some(()) => {
+            Ok(db.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0))?)
+        }
+    }
+}

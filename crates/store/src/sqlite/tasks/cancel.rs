@@ -1,0 +1,92 @@
+//! Ending tasks that wait, because a user says so.
+
+use mitosis_domain::ids::TaskId;
+use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::{TaskResultMessage, TaskState, Timestamp};
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::super::row::{Columns, Run};
+use super::{get, query};
+use crate::Fault;
+use crate::code::Code;
+use crate::ops::query::TaskQuery;
+use crate::ops::tasks::CancelSelection;
+
+/// Which waiting tasks may be ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Ready,
+    ReadyAndPending,
+}
+
+/// Ends what is selected and waits; answers which.
+pub(super) fn cancel(
+    db: &Connection,
+    selection: &CancelSelection,
+    now: Timestamp,
+) -> Result<Vec<Uuid>, Fault> {
+    match selection {
+        CancelSelection::Ready(uuids) => cancel_listed(db, uuids, Reach::Ready, now),
+        CancelSelection::Waiting(uuids) => cancel_listed(db, uuids, Reach::ReadyAndPending, now),
+        CancelSelection::Matching(query) => cancel_matching(db, query, now),
+    }
+}
+
+fn cancel_listed(db: &Connection, uuids: &[Uuid], reach: Reach, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+    let mut cancelled = Vec::new();
+    for uuid in uuids {
+        if let Some(id) = get::id_of(db, *uuid)?
+            && cancel_one(db, id, reach, now)?
+        {
+            cancelled.push(*uuid);
+        }
+    }
+    Ok(cancelled)
+}
+
+const UUID_OF_TASK: &str = "SELECT uuid FROM task WHERE id = ?1";
+
+fn cancel_matching(db: &Connection, query: &TaskQuery, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+    let Some(query) = waiting_part(query) else { return Ok(Vec::new()) };
+    let mut cancelled = Vec::new();
+    for id in query::all_ids(db, &query)? {
+        if cancel_one(db, id, Reach::ReadyAndPending, now)? {
+            cancelled.push(db.one(UUID_OF_TASK, [id.0], |row| row.uuid("uuid"))?);
+        }
+    }
+    Ok(cancelled)
+}
+
+/// The query, narrowed to tasks that wait; none when it asks for nothing of the kind.
+fn waiting_part(query: &TaskQuery) -> Option<TaskQuery> {
+    let mut states = vec![TaskState::Pending, TaskState::Ready];
+    if let Some(asked) = &query.states {
+        states.retain(|state| asked.contains(state));
+    }
+    if states.is_empty() || query.exit_status.is_some() || query.reporter.is_some() {
+        return None;
+    }
+    Some(TaskQuery { states: Some(states), ..query.clone() })
+}
+
+const TAKE_READY: &str = "DELETE FROM ready WHERE task_id = ?1 RETURNING epoch";
+
+const TAKE_PENDING: &str = "DELETE FROM pending WHERE task_id = ?1 RETURNING 0 AS epoch";
+
+/// Nobody held it, so there is no reporter, and no token that could replay this end.
+const INSERT_CANCELLED: &str = "
+    INSERT INTO done (task_id, state, exit_status, message, epoch, token, finished_at)
+    VALUES (?1, ?2, 0, ?3, ?4, 0, ?5)";
+
+fn cancel_one(db: &Connection, task: TaskId, reach: Reach, now: Timestamp) -> Result<bool, Fault> {
+    let mut epoch: Option<i64> = db.optional(TAKE_READY, [task.0], |row| Ok(row.get(0)?))?;
+    if epoch.is_none() && reach == Reach::ReadyAndPending {
+        epoch = db.optional(TAKE_PENDING, [task.0], |row| Ok(row.get(0)?))?;
+    }
+    let Some(epoch) = epoch else { return Ok(false) };
+    let state = ExecEnd::Cancelled.code();
+    let message = TaskResultMessage::UserCancellation.code();
+    db.run_one(INSERT_CANCELLED, params![task.0, state, message, epoch, now.unix_micros()])?;
+    Ok(true)
+}

@@ -1,0 +1,69 @@
+//! Changing a task that waits.
+
+use mitosis_domain::ids::{GroupId, LaneId, TaskId};
+use mitosis_protocol::Timestamp;
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::super::row::{Columns, Run, to_json};
+use super::intern::Interned;
+use crate::Fault;
+use crate::code::neg_priority;
+use crate::ops::tasks::TaskChange;
+
+struct Waiting {
+    id: TaskId,
+    group: GroupId,
+    lane: LaneId,
+    priority: i32,
+}
+
+const FIND_READY: &str = "
+    SELECT t.id, t.group_id, t.lane_id, t.priority
+    FROM task t JOIN ready r ON r.task_id = t.id
+    WHERE t.uuid = ?1";
+
+const CHANGE_TASK: &str = "
+    UPDATE task SET
+        lane_id = ?2,
+        priority = ?3,
+        timeout_seconds = coalesce(?4, timeout_seconds),
+        spec = coalesce(?5, spec),
+        updated_at = ?6
+    WHERE id = ?1";
+
+/// Attempts, losses and age stay with the task.
+const MOVE_IN_LINE: &str = "UPDATE ready SET lane_id = ?2, neg_priority = ?3 WHERE task_id = ?1";
+
+/// Changes the task if it is Ready; false otherwise.
+pub(super) fn change(
+    db: &Connection,
+    uuid: Uuid,
+    change: &TaskChange,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    let Some(task) = find_ready(db, uuid)? else { return Ok(false) };
+    let lane = match &change.tags {
+        Some(tags) => Interned::default().lane(db, task.group, &to_json(tags)?)?,
+        None => task.lane,
+    };
+    let priority = change.priority.unwrap_or(task.priority);
+    let spec = change.spec.as_ref().map(to_json).transpose()?;
+    db.run_one(
+        CHANGE_TASK,
+        params![task.id.0, lane.0, priority, change.timeout_seconds, spec, now.unix_micros()],
+    )?;
+    db.run_one(MOVE_IN_LINE, params![task.id.0, lane.0, neg_priority(priority)])?;
+    Ok(true)
+}
+
+fn find_ready(db: &Connection, uuid: Uuid) -> Result<Option<Waiting>, Fault> {
+    db.optional(FIND_READY, [uuid.as_bytes()], |row| {
+        Ok(Waiting {
+            id: TaskId(row.value("id")?),
+            group: GroupId(row.value("group_id")?),
+            lane: LaneId(row.value("lane_id")?),
+            priority: row.value("priority")?,
+        })
+    })
+}

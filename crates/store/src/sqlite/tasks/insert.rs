@@ -1,0 +1,126 @@
+//! Adding the rows of a new task, except the one that says where it stands.
+
+use mitosis_domain::ids::{GroupId, LaneId, TaskId, UserId};
+use mitosis_protocol::Timestamp;
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::super::row::{Run, to_json};
+use super::intern::Interned;
+use crate::Fault;
+use crate::ops::tasks::NewTask;
+
+/// Tasks that are converted in one go; the thread that converts them serves others in between.
+const CONVERT_AT_ONCE: usize = 256;
+
+/// A new task in the form of its row.
+#[derive(Debug)]
+pub(in super::super) struct NewRow {
+    pub(in super::super) uuid: Uuid,
+    pub(in super::super) group: GroupId,
+    pub(super) tags: String,
+    pub(super) labels: Vec<String>,
+    labels_json: String,
+    timeout_seconds: i64,
+    pub(super) priority: i32,
+    spec: String,
+}
+
+impl NewRow {
+    /// Converts a task.
+    pub(in super::super) fn new(task: &NewTask) -> Result<Self, Fault> {
+        Ok(Self {
+            uuid: task.uuid,
+            group: task.group,
+            tags: to_json(&task.tags)?,
+            labels: task.labels.to_vec(),
+            labels_json: to_json(&task.labels)?,
+            timeout_seconds: task.timeout_seconds,
+            priority: task.priority,
+            spec: to_json(&task.spec)?,
+        })
+    }
+}
+
+/// Converts many tasks before the writer is asked, so that it does nothing but write.
+pub(super) async fn to_rows(tasks: &[NewTask]) -> Result<Vec<NewRow>, Fault> {
+    let mut rows = Vec::with_capacity(tasks.len());
+    for some in tasks.chunks(CONVERT_AT_ONCE) {
+        for task in some {
+            rows.push(NewRow::new(task)?);
+        }
+        tokio::task::yield_now().await;
+    }
+    Ok(rows)
+}
+
+/// What only the database knows of a new task.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Origin {
+    pub(in super::super) creator: UserId,
+    pub(in super::super) number: i64,
+    pub(in super::super) upstream: Option<Uuid>,
+}
+
+const TAKE_NUMBERS: &str = "
+    UPDATE groups SET task_count = task_count + ?2 WHERE id = ?1 RETURNING task_count";
+
+/// Hands out numbers of a group; answers the first.
+pub(in super::super) fn take_numbers(db: &Connection, group: GroupId, count: i64) -> Result<i64, Fault> {
+    db.one(TAKE_NUMBERS, [group.0, count], |row| Ok(row.get::<_, i64>(0)? - count + 1))
+}
+
+const INSERT_TASK: &str = "
+    INSERT INTO task (uuid, group_id, number, creator_id, lane_id, priority, labels, spec,
+                      timeout_seconds, created_at, updated_at, upstream_uuid)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)";
+
+pub(super) const INSERT_TASK_LABEL: &str = "INSERT INTO task_label (label_id, task_id) VALUES (?1, ?2)";
+
+/// Adds a task and its labels; answers its id and lane.
+pub(in super::super) fn insert(
+    db: &Connection,
+    interned: &mut Interned,
+    row: &NewRow,
+    origin: Origin,
+    now: Timestamp,
+) -> Result<(TaskId, LaneId), Fault> {
+    let lane = interned.lane(db, row.group, &row.tags)?;
+    let id = db.insert(
+        INSERT_TASK,
+        params![
+            row.uuid.as_bytes(),
+            row.group.0,
+            origin.number,
+            origin.creator.0,
+            lane.0,
+            row.priority,
+            row.labels_json,
+            row.spec,
+            row.timeout_seconds,
+            now.unix_micros(),
+            origin.upstream.as_ref().map(Uuid::as_bytes),
+        ],
+    )?;
+    for label in &row.labels {
+        let label = interned.label(db, row.group, label)?;
+        db.run_one(INSERT_TASK_LABEL, [label, id])?;
+    }
+    Ok((TaskId(id), lane))
+}
+
+const INSERT_READY: &str = "
+    INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
+    VALUES (?1, ?2, ?3, 0, 0, ?4)";
+
+/// Puts a new task in line.
+pub(super) fn insert_ready(
+    db: &Connection,
+    lane: LaneId,
+    priority: i32,
+    task: TaskId,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let place = crate::code::neg_priority(priority);
+    db.run_one(INSERT_READY, params![lane.0, place, task.0, now.unix_micros()])
+}

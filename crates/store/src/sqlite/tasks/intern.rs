@@ -1,0 +1,67 @@
+//! Lanes and labels: found or made once, known by number from then on.
+
+use std::collections::HashMap;
+
+use mitosis_domain::ids::{GroupId, LaneId};
+use rusqlite::{Connection, params};
+
+use super::super::row::Run;
+use crate::Fault;
+
+/// Numbers that one operation has looked up. It must not outlive the operation: if that is undone, so
+/// are the numbers it made.
+#[derive(Debug, Default)]
+pub(in super::super) struct Interned {
+    lanes: HashMap<GroupId, HashMap<String, LaneId>>,
+    labels: HashMap<GroupId, HashMap<String, i64>>,
+}
+
+impl Interned {
+    /// The lane of a group for a tag set in its canonical JSON form.
+    pub(super) fn lane(&mut self, db: &Connection, group: GroupId, tags: &str) -> Result<LaneId, Fault> {
+        let lanes = self.lanes.entry(group).or_default();
+        if let Some(known) = lanes.get(tags) {
+            return Ok(*known);
+        }
+        let lane = LaneId(find_or_make_lane(db, group, tags)?);
+        lanes.insert(tags.to_owned(), lane);
+        Ok(lane)
+    }
+
+    /// The number of a label within a group.
+    pub(super) fn label(&mut self, db: &Connection, group: GroupId, name: &str) -> Result<i64, Fault> {
+        let labels = self.labels.entry(group).or_default();
+        if let Some(known) = labels.get(name) {
+            return Ok(*known);
+        }
+        let label = find_or_make(db, FIND_LABEL, INSERT_LABEL, params![group.0, name])?;
+        labels.insert(name.to_owned(), label);
+        Ok(label)
+    }
+}
+
+const FIND_TAG_SET: &str = "SELECT id FROM tag_set WHERE tags = ?1";
+const INSERT_TAG_SET: &str = "INSERT INTO tag_set (tags) VALUES (?1)";
+
+const FIND_LANE: &str = "SELECT id FROM lane WHERE group_id = ?1 AND tag_set_id = ?2";
+const INSERT_LANE: &str = "INSERT INTO lane (group_id, tag_set_id) VALUES (?1, ?2)";
+
+const FIND_LABEL: &str = "SELECT id FROM label WHERE group_id = ?1 AND name = ?2";
+const INSERT_LABEL: &str = "INSERT INTO label (group_id, name) VALUES (?1, ?2)";
+
+fn find_or_make_lane(db: &Connection, group: GroupId, tags: &str) -> Result<i64, Fault> {
+    let tag_set = find_or_make(db, FIND_TAG_SET, INSERT_TAG_SET, params![tags])?;
+    find_or_make(db, FIND_LANE, INSERT_LANE, params![group.0, tag_set])
+}
+
+fn find_or_make(
+    db: &Connection,
+    find: &str,
+    make: &str,
+    key: impl rusqlite::Params + Copy,
+) -> Result<i64, Fault> {
+    match db.optional(find, key, |row| Ok(row.get(0)?))? {
+        Some(id) => Ok(id),
+        None => db.insert(make, key),
+    }
+}

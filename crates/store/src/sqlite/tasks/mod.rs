@@ -1,0 +1,66 @@
+//! Submission, lookup, change and cancellation of tasks.
+
+mod cancel;
+mod change;
+pub(super) mod get;
+pub(super) mod insert;
+pub(super) mod intern;
+mod labels;
+mod query;
+mod submit;
+
+use async_trait::async_trait;
+use mitosis_domain::ids::UserId;
+use mitosis_domain::tags::Words;
+use mitosis_domain::task::Task;
+use mitosis_protocol::Timestamp;
+use uuid::Uuid;
+
+use super::SqliteStore;
+use crate::Fault;
+use crate::ops::query::{Page, TaskQuery};
+use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, Submission, TaskChange, Tasks};
+
+#[async_trait]
+impl Tasks for SqliteStore {
+    async fn submit(
+        &self,
+        creator: UserId,
+        tasks: &[NewTask],
+        key: Option<&IdempotencyKey>,
+        now: Timestamp,
+    ) -> Result<Submission, Fault> {
+        let rows = insert::to_rows(tasks).await?;
+        let key = key.cloned();
+        self.write(move |db| submit::submit(db, creator, &rows, key.as_ref(), now)).await
+    }
+
+    async fn task(&self, uuid: Uuid) -> Result<Option<Task>, Fault> {
+        self.read(move |db| get::by_uuid(db, uuid)).await
+    }
+
+    async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
+        let query = query.clone();
+        self.read(move |db| query::page(db, &query, page)).await
+    }
+
+    async fn count_tasks(&self, query: &TaskQuery) -> Result<u64, Fault> {
+        let query = query.clone();
+        self.read(move |db| query::count(db, &query)).await
+    }
+
+    async fn change_task(&self, uuid: Uuid, change: &TaskChange, now: Timestamp) -> Result<bool, Fault> {
+        let change = change.clone();
+        self.write(move |db| change::change(db, uuid, &change, now)).await
+    }
+
+    async fn set_task_labels(&self, uuid: Uuid, labels: &Words, now: Timestamp) -> Result<bool, Fault> {
+        let labels = labels.clone();
+        self.write(move |db| labels::set(db, uuid, &labels, now)).await
+    }
+
+    async fn cancel(&self, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+        let selection = selection.clone();
+        self.write(move |db| cancel::cancel(db, &selection, now)).await
+    }
+}

@@ -1,0 +1,230 @@
+//! Which tasks match, newest first.
+//!
+//! A query walks one index from its newest end and tests the other conditions on the way, so a page
+//! costs what it passes over and not what the table holds. Which index to walk ([`Walk`]) follows from
+//! the query alone; the order of the joins is fixed by `CROSS JOIN`, so that no statistics can change it.
+
+use mitosis_domain::comparison::Comparison;
+use mitosis_domain::ids::TaskId;
+use mitosis_domain::tags::Words;
+use mitosis_domain::task::Task;
+use mitosis_protocol::TaskState;
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use super::super::row::{Run, read_count, row_count, to_json};
+use super::get;
+use crate::Fault;
+use crate::code::Code;
+use crate::ops::query::{Page, TaskQuery};
+
+/// One page of matches.
+pub(super) fn page(db: &Connection, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
+    let Some(mut matches) = Matches::of(query)? else { return Ok(Vec::new()) };
+    if let Some(before) = page.before {
+        let before = matches.bind(before.0);
+        matches.and(&format!("{} < {before}", matches.walk.id()));
+    }
+    let limit = matches.bind(row_count(page.limit));
+    let offset = matches.bind(row_count(page.offset));
+    let sql = format!("{} LIMIT {limit} OFFSET {offset}", matches.select_ids());
+    let ids: Vec<TaskId> = matches.run(db, &sql)?;
+    ids.into_iter().map(|id| get::by_id(db, id)).collect()
+}
+
+/// How many match.
+pub(super) fn count(db: &Connection, query: &TaskQuery) -> Result<u64, Fault> {
+    let Some(matches) = Matches::of(query)? else { return Ok(0) };
+    let sql = matches.select_count();
+    db.one(&sql, params_from_iter(&matches.parameters), read_count)
+}
+
+/// The ids of all matches.
+pub(super) fn all_ids(db: &Connection, query: &TaskQuery) -> Result<Vec<TaskId>, Fault> {
+    let Some(matches) = Matches::of(query)? else { return Ok(Vec::new()) };
+    matches.run(db, &matches.select_ids())
+}
+
+/// The index that a query walks: the one with the fewest rows beside the matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Walk {
+    /// Tasks with one of the labels asked for.
+    Label,
+    /// Tasks that one worker has committed.
+    Reporter,
+    /// Tasks in some of the states that end sometime.
+    Live,
+    /// All tasks of the group.
+    Group,
+}
+
+impl Walk {
+    fn choose(query: &TaskQuery) -> Self {
+        let live =
+            |state: &TaskState| matches!(state, TaskState::Pending | TaskState::Ready | TaskState::Running);
+        if !query.labels.is_empty() {
+            Self::Label
+        } else if query.reporter.is_some() {
+            Self::Reporter
+        } else if query.states.as_ref().is_some_and(|states| states.iter().all(live)) {
+            Self::Live
+        } else {
+            Self::Group
+        }
+    }
+
+    /// The column that the index is ordered by.
+    const fn id(self) -> &'static str {
+        match self {
+            Self::Group => "t.id",
+            Self::Label | Self::Reporter | Self::Live => "walk.task_id",
+        }
+    }
+}
+
+/// A query as SQL: where it walks, and what else must hold.
+struct Matches {
+    walk: Walk,
+    from: String,
+    conditions: Vec<String>,
+    parameters: Vec<Value>,
+}
+
+impl Matches {
+    /// `None` when no task can match.
+    fn of(query: &TaskQuery) -> Result<Option<Self>, Fault> {
+        let walk = Walk::choose(query);
+        let mut matches = Self { walk, from: String::new(), conditions: Vec::new(), parameters: Vec::new() };
+        let group = matches.bind(query.group.0);
+        matches.and(&format!("t.group_id = {group}"));
+        if !matches.walk_and_test_states(query.states.as_deref()) {
+            return Ok(None);
+        }
+        matches.test_labels(&query.labels, &group);
+        matches.test_tags(&query.tags, &group)?;
+        matches.test_creators(query.creators.as_deref())?;
+        matches.test_reporter(query);
+        matches.test_number("t.priority", query.priority);
+        matches.test_number("(SELECT exit_status FROM done WHERE done.task_id = t.id)", query.exit_status);
+        Ok(Some(matches))
+    }
+
+    fn bind(&mut self, value: impl Into<Value>) -> String {
+        self.parameters.push(value.into());
+        format!("?{}", self.parameters.len())
+    }
+
+    fn and(&mut self, condition: &str) {
+        self.conditions.push(condition.to_owned());
+    }
+
+    /// False when no state is asked for that a task can be in.
+    fn walk_and_test_states(&mut self, states: Option<&[TaskState]>) -> bool {
+        self.from = match self.walk {
+            Walk::Label => "task_label walk CROSS JOIN task t ON t.id = walk.task_id".to_owned(),
+            Walk::Reporter => "done walk CROSS JOIN task t ON t.id = walk.task_id".to_owned(),
+            Walk::Group => "task t INDEXED BY task_by_group".to_owned(),
+            Walk::Live => {
+                let tables = live_tables(states.unwrap_or_default());
+                format!("({tables}) walk CROSS JOIN task t ON t.id = walk.task_id")
+            }
+        };
+        let Some(states) = states else { return true };
+        if self.walk != Walk::Live {
+            let codes: Vec<_> = states.iter().map(|state| state.code().to_string()).collect();
+            self.and(&format!("{STATE_OF_TASK} IN ({})", codes.join(", ")));
+        }
+        states.iter().any(|state| *state != TaskState::Unknown)
+    }
+
+    /// The first label is walked along, the others are looked up for each task.
+    fn test_labels(&mut self, labels: &Words, group: &str) {
+        for (at, label) in labels.iter().enumerate() {
+            let name = self.bind(label.to_owned());
+            let id = format!("(SELECT id FROM label WHERE group_id = {group} AND name = {name})");
+            if at == 0 {
+                self.and(&format!("walk.label_id = {id}"));
+            } else {
+                self.and(&format!(
+                    "EXISTS (SELECT 1 FROM task_label x WHERE x.label_id = {id} AND x.task_id = t.id)"
+                ));
+            }
+        }
+    }
+
+    /// Tags are a property of the lane: the few lanes that qualify are found once.
+    fn test_tags(&mut self, tags: &Words, group: &str) -> Result<(), Fault> {
+        if !tags.is_empty() {
+            let tags = self.bind(to_json(tags)?);
+            self.and(&format!(
+                "t.lane_id IN (
+                    SELECT lane.id FROM lane JOIN tag_set ON tag_set.id = lane.tag_set_id
+                    WHERE lane.group_id = {group} AND NOT EXISTS (
+                        SELECT value FROM json_each({tags}) EXCEPT SELECT value FROM json_each(tag_set.tags)))"
+            ));
+        }
+        Ok(())
+    }
+
+    fn test_creators(&mut self, names: Option<&[String]>) -> Result<(), Fault> {
+        if let Some(names) = names {
+            let names = self.bind(to_json(&names)?);
+            self.and(&format!(
+                "t.creator_id IN (
+                    SELECT id FROM users WHERE username IN (SELECT value FROM json_each({names})))"
+            ));
+        }
+        Ok(())
+    }
+
+    fn test_reporter(&mut self, query: &TaskQuery) {
+        let Some(reporter) = query.reporter else { return };
+        let reporter = self.bind(reporter.as_bytes().to_vec());
+        if self.walk == Walk::Reporter {
+            self.and(&format!("walk.reporter_uuid = {reporter}"));
+        } else {
+            self.and(&format!(
+                "EXISTS (SELECT 1 FROM done x WHERE x.task_id = t.id AND x.reporter_uuid = {reporter})"
+            ));
+        }
+    }
+
+    /// A task without the number compares as NULL, which no condition accepts.
+    fn test_number(&mut self, number: &str, comparison: Option<Comparison>) {
+        if let Some(Comparison { operator, number: other }) = comparison {
+            let other = self.bind(other);
+            self.and(&format!("{number} {} {other}", operator.as_str()));
+        }
+    }
+
+    fn select_ids(&self) -> String {
+        let id = self.walk.id();
+        format!("SELECT {id} FROM {} WHERE {} ORDER BY {id} DESC", self.from, self.conditions.join(" AND "))
+    }
+
+    fn select_count(&self) -> String {
+        format!("SELECT count(*) FROM {} WHERE {}", self.from, self.conditions.join(" AND "))
+    }
+
+    fn run(&self, db: &Connection, sql: &str) -> Result<Vec<TaskId>, Fault> {
+        db.all(sql, params_from_iter(&self.parameters), |row| Ok(TaskId(row.get(0)?)))
+    }
+}
+
+/// The number of the state, from whichever table holds the task; see `code.rs`.
+const STATE_OF_TASK: &str = "coalesce(
+    (SELECT state FROM done WHERE done.task_id = t.id),
+    (SELECT coalesce(reported_end, 2) FROM lease WHERE lease.task_id = t.id),
+    (SELECT 0 FROM pending WHERE pending.task_id = t.id),
+    1)";
+
+fn live_tables(states: &[TaskState]) -> String {
+    let tables = [
+        (TaskState::Pending, "SELECT task_id FROM pending"),
+        (TaskState::Ready, "SELECT task_id FROM ready"),
+        (TaskState::Running, "SELECT task_id FROM lease WHERE reported_end IS NULL"),
+    ];
+    let chosen: Vec<_> =
+        tables.into_iter().filter(|(state, _)| states.contains(state)).map(|(_, sql)| sql).collect();
+    chosen.join(" UNION ALL ")
+}

@@ -1,0 +1,85 @@
+//! Accepting tasks, all or none.
+
+use std::collections::HashMap;
+
+use mitosis_domain::ids::{GroupId, UserId};
+use mitosis_protocol::Timestamp;
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::super::row::{Columns, Run, to_json};
+use super::insert::{self, NewRow, Origin, insert_ready, take_numbers};
+use super::intern::Interned;
+use crate::Fault;
+use crate::ops::tasks::{IdempotencyKey, Submission, TaskIds};
+
+const FIND_SUBMISSION: &str = "SELECT digest, ids FROM submission WHERE creator_id = ?1 AND key = ?2";
+
+const NOTE_SUBMISSION: &str = "
+    INSERT INTO submission (creator_id, key, digest, ids, created_at) VALUES (?1, ?2, ?3, ?4, ?5)";
+
+/// Makes all tasks Ready, unless the key says that this was done before.
+pub(super) fn submit(
+    db: &Connection,
+    creator: UserId,
+    rows: &[NewRow],
+    key: Option<&IdempotencyKey>,
+    now: Timestamp,
+) -> Result<Submission, Fault> {
+    if let Some(key) = key
+        && let Some(earlier) = find_earlier(db, creator, key)?
+    {
+        return Ok(earlier);
+    }
+    let ids = insert_all(db, creator, rows, now)?;
+    if let Some(key) = key {
+        let handed_out: Vec<_> = ids.iter().map(|ids| (ids.uuid, ids.number)).collect();
+        let handed_out = to_json(&handed_out)?;
+        db.run_one(
+            NOTE_SUBMISSION,
+            params![creator.0, key.key, key.digest.as_slice(), handed_out, now.unix_micros()],
+        )?;
+    }
+    Ok(Submission::Accepted(ids))
+}
+
+fn find_earlier(db: &Connection, creator: UserId, key: &IdempotencyKey) -> Result<Option<Submission>, Fault> {
+    db.optional(FIND_SUBMISSION, params![creator.0, key.key], |row| {
+        if row.value::<Vec<u8>>("digest")? != key.digest {
+            return Ok(Submission::KeyReused);
+        }
+        let ids: Vec<(Uuid, i64)> = row.json("ids")?;
+        let ids = ids.into_iter().map(|(uuid, number)| TaskIds { uuid, number }).collect();
+        Ok(Submission::Replayed(ids))
+    })
+}
+
+fn insert_all(
+    db: &Connection,
+    creator: UserId,
+    rows: &[NewRow],
+    now: Timestamp,
+) -> Result<Vec<TaskIds>, Fault> {
+    let mut numbers = reserve_numbers(db, rows)?;
+    let mut interned = Interned::default();
+    let mut ids = Vec::with_capacity(rows.len());
+    for row in rows {
+        let next = numbers.get_mut(&row.group).expect("every group of the batch has numbers");
+        let number = *next;
+        *next += 1;
+        let origin = Origin { creator, number, upstream: None };
+        let (task, lane) = insert::insert(db, &mut interned, row, origin, now)?;
+        insert_ready(db, lane, row.priority, task, now)?;
+        ids.push(TaskIds { uuid: row.uuid, number });
+    }
+    Ok(ids)
+}
+
+/// Takes all numbers of a group at once; answers the first of each.
+fn reserve_numbers(db: &Connection, rows: &[NewRow]) -> Result<HashMap<GroupId, i64>, Fault> {
+    let mut counts: HashMap<GroupId, i64> = HashMap::new();
+    for row in rows {
+        *counts.entry(row.group).or_default() += 1;
+    }
+    counts.into_iter().map(|(group, count)| Ok((group, take_numbers(db, group, count)?))).collect()
+}

@@ -1,0 +1,98 @@
+//! Workers: registration, signs of life, what users change about them, and their end.
+
+mod edit;
+mod get;
+mod groups;
+mod register;
+pub(super) mod remove;
+mod renew;
+mod stop;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mitosis_domain::ids::WorkerId;
+use mitosis_domain::tags::Words;
+use mitosis_domain::worker::Worker;
+use mitosis_protocol::worker::ShutdownOp;
+use mitosis_protocol::{Role, Timestamp};
+use uuid::Uuid;
+
+use super::SqliteStore;
+use crate::Fault;
+use crate::ops::query::WorkerQuery;
+use crate::ops::workers::{NewWorker, Stop, WorkerGroupsChange, Workers};
+
+pub(super) use edit::touch;
+pub(super) use stop::after_commit;
+
+#[async_trait]
+impl Workers for SqliteStore {
+    async fn register_worker(
+        &self,
+        new: &NewWorker,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<WorkerId, Fault> {
+        let new = new.clone();
+        self.write(move |db| register::register(db, &new, lease, now)).await
+    }
+
+    async fn worker(&self, uuid: Uuid) -> Result<Option<Worker>, Fault> {
+        self.read(move |db| get::by_uuid(db, uuid)).await
+    }
+
+    async fn worker_groups(&self, worker: WorkerId) -> Result<BTreeMap<String, Role>, Fault> {
+        self.read(move |db| groups::of_worker(db, worker)).await
+    }
+
+    async fn query_workers(&self, query: &WorkerQuery) -> Result<Vec<Worker>, Fault> {
+        let query = query.clone();
+        self.read(move |db| get::matching(db, &query)).await
+    }
+
+    async fn renew_leases(
+        &self,
+        workers: &[WorkerId],
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<WorkerId>, Fault> {
+        let workers = workers.to_vec();
+        self.write_soon(move |db| renew::renew(db, &workers, lease, now)).await
+    }
+
+    async fn set_worker_tags(&self, uuid: Uuid, tags: &Words, now: Timestamp) -> Result<bool, Fault> {
+        let tags = tags.clone();
+        self.write(move |db| edit::set_tags(db, uuid, &tags, now)).await
+    }
+
+    async fn set_worker_labels(&self, uuid: Uuid, labels: &Words, now: Timestamp) -> Result<bool, Fault> {
+        let labels = labels.clone();
+        self.write(move |db| edit::set_labels(db, uuid, &labels, now)).await
+    }
+
+    async fn set_worker_groups(
+        &self,
+        uuid: Uuid,
+        relations: &BTreeMap<String, Role>,
+        now: Timestamp,
+    ) -> Result<WorkerGroupsChange, Fault> {
+        let relations = relations.clone();
+        self.write(move |db| groups::set(db, uuid, &relations, now)).await
+    }
+
+    async fn remove_worker_groups(
+        &self,
+        uuid: Uuid,
+        groups: &[String],
+        now: Timestamp,
+    ) -> Result<WorkerGroupsChange, Fault> {
+        let names = groups.to_vec();
+        self.write(move |db| groups::remove(db, uuid, &names, now)).await
+    }
+
+    async fn stop_worker(&self, uuid: Uuid, op: ShutdownOp, now: Timestamp) -> Result<Stop, Fault> {
+        self.write(move |db| stop::stop(db, uuid, op, now)).await
+    }
+}

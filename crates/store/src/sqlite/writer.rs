@@ -1,0 +1,294 @@
+//! The one thread that writes.
+//!
+//! It takes what waits, runs each operation inside its own savepoint of one transaction, commits once,
+//! and only then answers. So a burst of operations costs one trip to the disk, an operation that fails
+//! takes nothing with it, and nothing is acknowledged before it is durable.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::fault::{NotWritten, Panicked};
+use super::lock::Lock;
+use crate::Fault;
+
+/// Operations in one transaction at most.
+const BATCH: usize = 512;
+/// A transaction takes no further operation once it is this old: the first one is waiting for the commit.
+const BATCH_AGE: Duration = Duration::from_millis(20);
+
+/// What may be served before the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// Before everything normal that waits: someone is declared dead if it comes too late.
+    Urgent,
+    /// In the order of arrival.
+    Normal,
+}
+
+/// The way to the thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Arc<Queue>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread. It holds the connection and the lock until it ends.
+    pub(super) fn start(db: Connection, lock: Lock) -> Result<Self, Fault> {
+        let queue = Arc::new(Queue::default());
+        let served = Arc::clone(&queue);
+        let thread = std::thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(move || {
+                // Dropped in reverse: first the connection goes, then the lock, then the queue is shut.
+                let queue = ShutWhenDropped(served);
+                let _lock = lock;
+                let db = db;
+                serve(&db, &queue.0);
+            })
+            .map_err(|source| Fault::Unavailable(source.into()))?;
+        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Hands `work` to the thread and waits until it is durable. When the caller stops waiting, the
+    /// work is done all the same.
+    pub(super) async fn run<T, W>(&self, urgency: Urgency, work: W) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.queue.push(urgency, Box::new(Operation { work: Some(work), value: None, reply }))?;
+        answer.await.unwrap_or(Err(Fault::Closed))
+    }
+
+    /// Whether the thread is there to serve.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        if self.queue.state().closing { Err(Fault::Closed) } else { Ok(()) }
+    }
+
+    /// Serves what waits, then ends the thread.
+    pub(super) async fn close(&self) {
+        if let Some(thread) = self.shut() {
+            let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(ended, Ok(Ok(()))) {
+                tracing::error!("the writing thread of the database panicked");
+            }
+        }
+    }
+
+    fn shut(&self) -> Option<JoinHandle<()>> {
+        self.queue.shut();
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for Writer {
+    /// Waits for the thread, so that whoever opens the database next finds the lock free.
+    fn drop(&mut self) {
+        if let Some(thread) = self.shut()
+            && thread.join().is_err()
+        {
+            tracing::error!("the writing thread of the database panicked");
+        }
+    }
+}
+
+/// One operation, and whoever waits for it.
+trait Job: Send {
+    /// Does the work, and keeps what came of it.
+    fn run(&mut self, db: &Connection) -> Result<(), Fault>;
+
+    /// Tells the caller: what came of it, or that it was lost.
+    fn answer(self: Box<Self>, durable: Result<(), Fault>);
+}
+
+struct Operation<T, W> {
+    work: Option<W>,
+    value: Option<T>,
+    reply: oneshot::Sender<Result<T, Fault>>,
+}
+
+impl<T, W> Job for Operation<T, W>
+where
+    T: Send,
+    W: FnOnce(&Connection) -> Result<T, Fault> + Send,
+{
+    fn run(&mut self, db: &Connection) -> Result<(), Fault> {
+        let work = self.work.take().expect("an operation runs once");
+        self.value = Some(work(db)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, durable: Result<(), Fault>) {
+        let Self { value, reply, .. } = *self;
+        let outcome = durable.map(|()| value.expect("an operation that succeeded has a value"));
+        // The caller may have stopped waiting; that changes nothing.
+        drop(reply.send(outcome));
+    }
+}
+
+/// What waits for the thread.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<QueueState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct QueueState {
+    urgent: VecDeque<Box<dyn Job>>,
+    normal: VecDeque<Box<dyn Job>>,
+    closing: bool,
+}
+
+impl QueueState {
+    fn pop(&mut self) -> Option<Box<dyn Job>> {
+        self.urgent.pop_front().or_else(|| self.normal.pop_front())
+    }
+}
+
+impl Queue {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, urgency: Urgency, job: Box<dyn Job>) -> Result<(), Fault> {
+        let mut state = self.state();
+        if state.closing {
+            return Err(Fault::Closed);
+        }
+        match urgency {
+            Urgency::Urgent => state.urgent.push_back(job),
+            Urgency::Normal => state.normal.push_back(job),
+        }
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// The next job, waiting for one; `None` once the queue is shut and empty.
+    fn wait(&self) -> Option<Box<dyn Job>> {
+        let mut state = self.state();
+        loop {
+            if let Some(job) = state.pop() {
+                return Some(job);
+            }
+            if state.closing {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn try_next(&self) -> Option<Box<dyn Job>> {
+        self.state().pop()
+    }
+
+    fn shut(&self) {
+        self.state().closing = true;
+        self.changed.notify_one();
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = self.state();
+        let waiting = state.urgent.len() + state.normal.len();
+        f.debug_struct("Queue").field("waiting", &waiting).field("closing", &state.closing).finish()
+    }
+}
+
+/// Should the thread end by a panic, nobody may wait for it any longer.
+struct ShutWhenDropped(Arc<Queue>);
+
+impl Drop for ShutWhenDropped {
+    fn drop(&mut self) {
+        self.0.shut();
+        while self.0.try_next().is_some() {}
+    }
+}
+
+fn serve(db: &Connection, queue: &Queue) {
+    while let Some(first) = queue.wait() {
+        let Batch { done, outcome } = run_batch(db, first, queue);
+        if let Err(lost) = &outcome {
+            let error: &dyn std::error::Error = lost;
+            tracing::error!(error, operations = done.len(), "changes could not be written");
+        }
+        for job in done {
+            job.answer(outcome.clone().map_err(Fault::from));
+        }
+    }
+}
+
+/// Operations that succeeded, and whether their transaction did.
+struct Batch {
+    done: Vec<Box<dyn Job>>,
+    outcome: Result<(), NotWritten>,
+}
+
+fn run_batch(db: &Connection, first: Box<dyn Job>, queue: &Queue) -> Batch {
+    if let Err(error) = db.execute_batch("BEGIN IMMEDIATE") {
+        return Batch { done: vec![first], outcome: Err(NotWritten::Commit(Arc::new(error))) };
+    }
+    let begun = Instant::now();
+    let mut done = Vec::new();
+    let mut next = Some(first);
+    while let Some(mut job) = next {
+        match run_alone(db, job.as_mut()) {
+            Ok(()) => done.push(job),
+            // Nothing of it is left, so its caller need not wait for the commit.
+            Err(fault) => job.answer(Err(fault)),
+        }
+        if db.is_autocommit() {
+            return Batch { done, outcome: Err(NotWritten::Undone) };
+        }
+        let full = done.len() >= BATCH || begun.elapsed() >= BATCH_AGE;
+        next = if full { None } else { queue.try_next() };
+    }
+    let outcome = db.execute_batch("COMMIT").map_err(|error| {
+        undo_all(db);
+        NotWritten::Commit(Arc::new(error))
+    });
+    Batch { done, outcome }
+}
+
+/// Runs one operation so that its failure leaves nothing behind and touches no other. Should even that
+/// fail, the whole transaction is undone.
+fn run_alone(db: &Connection, job: &mut dyn Job) -> Result<(), Fault> {
+    execute(db, "SAVEPOINT operation")?;
+    let outcome = catch_unwind(AssertUnwindSafe(|| job.run(db)))
+        .unwrap_or_else(|panic| Err(Panicked(panic_text(panic.as_ref())).into()));
+    let ended = match &outcome {
+        Ok(()) => execute(db, "RELEASE operation"),
+        // The error undid the whole transaction, and the savepoint with it.
+        Err(_) if db.is_autocommit() => Ok(()),
+        Err(_) => execute(db, "ROLLBACK TO operation").and_then(|()| execute(db, "RELEASE operation")),
+    };
+    if ended.is_err() {
+        undo_all(db);
+    }
+    outcome.and(ended)
+}
+
+fn undo_all(db: &Connection) {
+    // It may be undone already; then there is nothing to roll back, and SQLite says so.
+    drop(db.execute_batch("ROLLBACK"));
+}
+
+fn execute(db: &Connection, sql: &str) -> Result<(), Fault> {
+    db.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}

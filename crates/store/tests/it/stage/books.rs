@@ -1,0 +1,57 @@
+//! What must hold in every database at every moment, counted past the store.
+
+use super::Stage;
+use crate::backend::Backend;
+
+/// Each counts the rows that break a rule.
+const RULES: [(&str, &str); 8] = [
+    (
+        "a task stands in exactly one place",
+        "SELECT count(*) FROM task t WHERE
+            (SELECT count(*) FROM pending WHERE task_id = t.id) +
+            (SELECT count(*) FROM ready WHERE task_id = t.id) +
+            (SELECT count(*) FROM lease WHERE task_id = t.id) +
+            (SELECT count(*) FROM done WHERE task_id = t.id) <> 1",
+    ),
+    (
+        "a task waits in its lane",
+        "SELECT count(*) FROM ready r JOIN task t ON t.id = r.task_id WHERE r.lane_id <> t.lane_id",
+    ),
+    (
+        "a group is charged for what it has recorded",
+        "SELECT count(*) FROM groups g WHERE g.storage_used <>
+            (SELECT coalesce(sum(a.size), 0) FROM artifact a JOIN task t ON t.id = a.task_id
+             WHERE t.group_id = g.id) +
+            (SELECT coalesce(sum(size), 0) FROM attachment WHERE group_id = g.id)",
+    ),
+    (
+        "a follow-up waits for an attempt that lives",
+        "SELECT count(*) FROM pending p WHERE NOT EXISTS
+            (SELECT 1 FROM lease WHERE task_id = p.upstream_task_id)",
+    ),
+    (
+        "an archive that nobody may see belongs to an attempt that lives",
+        "SELECT count(*) FROM artifact a WHERE NOT visible AND NOT EXISTS
+            (SELECT 1 FROM lease l WHERE l.task_id = a.task_id AND l.epoch = a.epoch)",
+    ),
+    ("garbage is nobody's", "SELECT count(*) FROM garbage g JOIN artifact a ON a.object = g.object"),
+    (
+        "a worker has a lease on life",
+        "SELECT count(*) FROM worker w WHERE NOT EXISTS
+            (SELECT 1 FROM worker_session WHERE worker_id = w.id)",
+    ),
+    (
+        "a group has an Admin",
+        "SELECT count(*) FROM groups g WHERE NOT EXISTS
+            (SELECT 1 FROM membership WHERE group_id = g.id AND role = 2)",
+    ),
+];
+
+impl<B: Backend> Stage<B> {
+    /// Fails if a rule is broken.
+    pub(crate) async fn check_books(&self) {
+        for (rule, violations) in RULES {
+            assert_eq!(self.scalar(violations).await, 0, "broken: {rule}");
+        }
+    }
+}

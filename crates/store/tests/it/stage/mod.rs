@@ -1,0 +1,248 @@
+//! Where a story takes place: a store, a clock that only the story moves, and short words for what
+//! every story needs.
+
+mod books;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mitosis_domain::account::Membership;
+use mitosis_domain::ids::{GroupId, UserId, WorkerId};
+use mitosis_domain::name::Name;
+use mitosis_domain::tags::Words;
+use mitosis_domain::task::{ExecEnd, Phase, Task};
+use mitosis_protocol::{Role, TaskResult, TaskSpec, Timestamp};
+use mitosis_store::Store;
+use mitosis_store::ops::accounts::{NewUser, UserCreation};
+use mitosis_store::ops::dispatch::{Assignment, Claim, Completed, Completion, EndReport, Holder};
+use mitosis_store::ops::groups::GroupCreation;
+use mitosis_store::ops::tasks::{NewTask, Submission, TaskIds};
+use mitosis_store::ops::workers::NewWorker;
+use uuid::Uuid;
+
+use crate::backend::Backend;
+
+/// How long the workers of the stories live without a sign of life.
+pub(crate) const LEASE: Duration = Duration::from_secs(60);
+/// The smallest step of a stored time.
+pub(crate) const TICK: Duration = Duration::from_micros(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const HOUR: Duration = Duration::from_hours(1);
+
+/// A store and what surrounds it.
+pub(crate) struct Stage<B> {
+    backend: B,
+    pub(crate) now: Timestamp,
+    made: AtomicU64,
+}
+
+/// A user and the personal group.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    pub(crate) name: String,
+    pub(crate) user: UserId,
+    pub(crate) group: GroupId,
+}
+
+/// A registered worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hand {
+    pub(crate) id: WorkerId,
+    pub(crate) uuid: Uuid,
+}
+
+/// Words, from text.
+pub(crate) fn words(text: &str) -> Words {
+    Words::new(text.split_whitespace()).unwrap()
+}
+
+/// A name, from text.
+pub(crate) fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// A result with this exit status and nothing to add.
+pub(crate) fn status(exit_status: i32) -> TaskResult {
+    TaskResult { exit_status, msg: None }
+}
+
+/// The tasks of a claim that gave some.
+pub(crate) fn assigned(claim: Claim) -> Vec<Assignment> {
+    match claim {
+        Claim::Assigned(assignments) => assignments,
+        other => panic!("the claim was answered with {other:?}"),
+    }
+}
+
+impl<B: Backend> Stage<B> {
+    /// An empty store, at some time.
+    pub(crate) async fn set_up() -> Self {
+        let now = Timestamp::from_unix_micros(1_928_423_045_250_000);
+        Self { backend: B::fresh().await, now, made: AtomicU64::new(0) }
+    }
+
+    /// The store.
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        self.backend.store()
+    }
+
+    /// Time passes.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+    }
+
+    /// The coordinator starts again.
+    pub(crate) async fn restart(&mut self) {
+        self.backend.reopen().await;
+    }
+
+    /// The one number that a query gives.
+    pub(crate) async fn scalar(&self, sql: &str) -> i64 {
+        self.backend.scalar(sql).await
+    }
+
+    /// A number that was not given before.
+    pub(crate) fn number(&self) -> u64 {
+        self.made.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A UUID of version 4 that was not given before.
+    pub(crate) fn uuid(&self) -> Uuid {
+        uuid::Builder::from_random_bytes(u128::from(self.number()).to_be_bytes()).into_uuid()
+    }
+
+    /// A new account.
+    pub(crate) fn new_user(text: &str) -> NewUser {
+        NewUser { name: name(text), password_hash: format!("$argon2id$hash of {text}"), admin: false }
+    }
+
+    /// A person with an account.
+    pub(crate) async fn person(&self, text: &str) -> Person {
+        let created = self.store().create_user(&Self::new_user(text), self.now).await.unwrap();
+        let UserCreation::Created(user) = created else { panic!("{text}: {created:?}") };
+        let Membership::Member(group, Role::Admin) = self.store().membership(user, text).await.unwrap()
+        else {
+            panic!("{text} is not Admin of the personal group")
+        };
+        Person { name: text.to_owned(), user, group }
+    }
+
+    /// A further group of a person.
+    pub(crate) async fn group(&self, owner: &Person, text: &str) -> GroupId {
+        match self.store().create_group(owner.user, &name(text), self.now).await.unwrap() {
+            GroupCreation::Created(group) => group,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    /// A task without any wishes, not submitted yet.
+    pub(crate) fn task(&self, group: GroupId) -> NewTask {
+        NewTask {
+            uuid: self.uuid(),
+            group,
+            tags: Words::default(),
+            labels: Words::default(),
+            timeout_seconds: 600,
+            priority: 0,
+            spec: TaskSpec {
+                args: vec!["true".to_owned()],
+                envs: BTreeMap::new(),
+                resources: Vec::new(),
+                terminal_output: false,
+                watch: None,
+            },
+        }
+    }
+
+    /// Submits tasks that must be accepted.
+    pub(crate) async fn submit(&self, creator: &Person, tasks: &[NewTask]) -> Vec<TaskIds> {
+        match self.store().submit(creator.user, tasks, None, self.now).await.unwrap() {
+            Submission::Accepted(ids) => ids,
+            other => panic!("the submission was answered with {other:?}"),
+        }
+    }
+
+    /// Submits one plain task to the personal group.
+    pub(crate) async fn submit_one(&self, creator: &Person) -> Uuid {
+        self.submit(creator, &[self.task(creator.group)]).await[0].uuid
+    }
+
+    /// The task as it is stored.
+    pub(crate) async fn get(&self, uuid: Uuid) -> Task {
+        self.store().task(uuid).await.unwrap().expect("the task is there")
+    }
+
+    /// Where the task stands.
+    pub(crate) async fn phase(&self, uuid: Uuid) -> Phase {
+        self.get(uuid).await.phase
+    }
+
+    /// A worker not registered yet; the owner's group is Admin on it.
+    pub(crate) fn new_worker(&self, owner: &Person) -> NewWorker {
+        NewWorker {
+            uuid: self.uuid(),
+            creator: owner.user,
+            tags: Words::default(),
+            labels: Words::default(),
+            groups: BTreeMap::from([(owner.group, Role::Admin)]),
+        }
+    }
+
+    /// Registers a worker.
+    pub(crate) async fn register(&self, new: &NewWorker) -> Hand {
+        let id = self.store().register_worker(new, LEASE, self.now).await.unwrap();
+        Hand { id, uuid: new.uuid }
+    }
+
+    /// A registered worker without tags, for the owner's group.
+    pub(crate) async fn hand(&self, owner: &Person) -> Hand {
+        self.register(&self.new_worker(owner)).await
+    }
+
+    /// Claims up to `count` tasks.
+    pub(crate) async fn claim(&self, hand: Hand, count: usize) -> Vec<Assignment> {
+        let tokens: Vec<i64> = (0..count).map(|_| self.token()).collect();
+        assigned(self.store().claim(hand.id, &tokens, self.now).await.unwrap())
+    }
+
+    /// Claims a task that must be there.
+    pub(crate) async fn claim_one(&self, hand: Hand) -> Assignment {
+        self.claim(hand, 1).await.pop().expect("a task is waiting")
+    }
+
+    /// A token that was not given before.
+    pub(crate) fn token(&self) -> i64 {
+        1_000_000 + i64::try_from(self.number()).unwrap()
+    }
+
+    /// Reports how the command ended.
+    pub(crate) async fn report(&self, holder: Holder, end: ExecEnd) -> EndReport {
+        self.store().report_end(holder, end, self.now).await.unwrap()
+    }
+
+    /// Ends one attempt that was reported.
+    pub(crate) async fn commit(&self, holder: Holder, result: TaskResult) -> Completed {
+        self.complete(Completion { holder, end: None, result }).await
+    }
+
+    /// Ends one attempt.
+    pub(crate) async fn complete(&self, completion: Completion) -> Completed {
+        let outcomes = self.store().complete(&[completion], self.now).await.unwrap();
+        assert_eq!(outcomes.len(), 1);
+        outcomes[0]
+    }
+
+    /// Ends one attempt as Finished.
+    pub(crate) async fn finish(&self, held: &Assignment) {
+        let completion =
+            Completion { holder: Holder::Lease(held.lease), end: Some(ExecEnd::Finished), result: status(0) };
+        assert_eq!(self.complete(completion).await, Completed::Committed);
+    }
+
+    /// What the group is charged.
+    pub(crate) async fn used(&self, group_name: &str) -> i64 {
+        self.store().group(group_name).await.unwrap().expect("the group is there").storage_used
+    }
+}
