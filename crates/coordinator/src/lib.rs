@@ -1,1 +1,21 @@
 //! The service: HTTP API, authentication, dispatch and background passes.
+//!
+//! [`Coordinator::start`] turns [`Settings`] into a running service. Requests come in through `api`
+//! (a file per verb), prove who is asking through `auth`, and end in an operation of the store.
+//! `dispatch` lets waiting workers know; `events` passes live output on; `reconcilers` repair what time
+//! and failures leave behind. Nothing here holds state that would be missed after a `kill -9`.
+
+mod api;
+mod app;
+mod auth;
+mod dispatch;
+mod error;
+mod events;
+mod reconcilers;
+mod serve;
+mod settings;
+mod start;
+
+pub use auth::keys::KeyError;
+pub use settings::{Database, KeyFiles, Objects, S3Settings, Settings};
+pub use start::{Coordinator, Running, StartError, Stop};

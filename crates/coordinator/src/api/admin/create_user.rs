@@ -1,0 +1,34 @@
+//! `POST /admin/users`: a new account with its personal group.
+
+use axum::extract::State;
+use mitosis_domain::name::Name;
+use mitosis_protocol::ErrorCode;
+use mitosis_protocol::admin::CreateUserRequest;
+use mitosis_store::ops::accounts::{NewUser, UserCreation};
+
+use crate::api::body::Body;
+use crate::api::reply::Empty;
+use crate::app::App;
+use crate::auth::caller::AdminCaller;
+use crate::error::{ApiError, Refusal};
+
+/// 400 for a bad name, 409 for one that a user or group has.
+pub(super) async fn create_user(
+    State(app): State<App>,
+    AdminCaller(admin): AdminCaller,
+    Body(request): Body<CreateUserRequest>,
+) -> Result<Empty, ApiError> {
+    let name = Name::new(request.username).map_err(Refusal::invalid)?;
+    let password_hash = app.passwords.hash(&request.md5_password).await;
+    let new = NewUser { name, password_hash, admin: request.admin };
+    match app.store.create_user(&new, app.now()).await? {
+        UserCreation::Created(_) => {
+            tracing::info!(user = %new.name, by = admin.name, "made an account");
+            Ok(Empty)
+        }
+        UserCreation::NameTaken => {
+            let text = format!("a user or group is called `{}`", new.name);
+            Err(Refusal::new(ErrorCode::NameTaken, text).into())
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! `POST /admin/shutdown`: stops the coordinator gracefully.
+
+use axum::extract::State;
+use mitosis_protocol::admin::ShutdownRequest;
+use secrecy::ExposeSecret as _;
+
+use crate::api::body::Body;
+use crate::api::reply::Empty;
+use crate::app::App;
+use crate::auth::caller::AdminCaller;
+use crate::error::{ApiError, Refusal};
+
+/// 403 unless the secret is the one that the coordinator wrote to its log at start.
+pub(super) async fn shutdown(
+    State(app): State<App>,
+    AdminCaller(admin): AdminCaller,
+    Body(request): Body<ShutdownRequest>,
+) -> Result<Empty, ApiError> {
+    let expected = app.shutdown_secret.expose_secret().as_bytes();
+    if aws_lc_rs::constant_time::verify_slices_are_equal(expected, request.secret.as_bytes()).is_err() {
+        return Err(Refusal::forbidden("this is not the secret of this start")
+            .hint("it is in the coordinator's log, and changes at every start")
+            .into());
+    }
+    tracing::warn!(by = admin.name, "an administrator stops the coordinator");
+    app.stopping.cancel();
+    Ok(Empty)
+}

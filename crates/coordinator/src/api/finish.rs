@@ -1,0 +1,51 @@
+//! The last touch to every answer: its id, and the body of a refusal.
+
+use std::any::Any;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use mitosis_protocol::{ErrorBody, ErrorCode};
+use tracing::Instrument as _;
+
+use crate::app::App;
+use crate::error::{ApiError, Refusal};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Gives the request an id, runs it under that name in the log, and writes the id into the answer.
+pub(super) async fn finish(State(app): State<App>, request: Request, next: Next) -> Response {
+    let id = format!("{:016x}", app.entropy.number());
+    let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
+    let mut response = next.run(request).instrument(span).await;
+    if let Some(refusal) = response.extensions_mut().remove::<ErrorBody>() {
+        response = with_body(response.status(), ErrorBody { request_id: Some(id.clone()), ..refusal });
+    }
+    if let Ok(id) = HeaderValue::try_from(id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+fn with_body(status: StatusCode, body: ErrorBody) -> Response {
+    let mut response = (status, Json(body)).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// Answers a request whose handler panicked.
+#[expect(clippy::needless_pass_by_value, reason = "the signature is tower's")]
+pub(super) fn panicked(panic: Box<dyn Any + Send>) -> http::Response<Body> {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    tracing::error!(panic = text, "a handler panicked");
+    ApiError::from(Refusal::new(ErrorCode::Internal, "the coordinator failed to do this")).into_response()
+}

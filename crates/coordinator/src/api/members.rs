@@ -1,0 +1,54 @@
+//! "May this user do this in this group?" as handlers ask it.
+
+use mitosis_domain::account::{Membership, User};
+use mitosis_domain::ids::GroupId;
+use mitosis_domain::permission::Action;
+use mitosis_protocol::ErrorCode;
+
+use crate::app::App;
+use crate::error::{ApiError, Refusal};
+
+/// The group, if the user may do this in it: 404 for an unknown group, 403 for an outsider or a role
+/// that is too low.
+pub(crate) async fn require(
+    app: &App,
+    user: &User,
+    group: &str,
+    action: Action,
+) -> Result<GroupId, ApiError> {
+    let membership = app.store.membership(user.id, group).await?;
+    Ok(permit(membership, group, action)?)
+}
+
+/// The same for routes that answer 400 to outsiders and for unknown groups.
+pub(crate) async fn require_for_filter(
+    app: &App,
+    user: &User,
+    group: &str,
+    action: Action,
+) -> Result<GroupId, ApiError> {
+    let membership = app.store.membership(user.id, group).await?;
+    Ok(match membership {
+        Membership::NoSuchGroup | Membership::Outsider(_) => Err(not_in(group, ErrorCode::InvalidRequest)),
+        Membership::Member(..) => permit(membership, group, action),
+    }?)
+}
+
+/// The decision alone.
+pub(crate) fn permit(membership: Membership, group: &str, action: Action) -> Result<GroupId, Refusal> {
+    match membership {
+        Membership::NoSuchGroup => Err(Refusal::no_such("group", group)),
+        Membership::Outsider(_) => Err(not_in(group, ErrorCode::Forbidden)),
+        Membership::Member(id, role) if action.allowed_to(role) => Ok(id),
+        Membership::Member(_, role) => Err(Refusal::forbidden(format!(
+            "this needs the role {:?} in the group `{group}`; yours is {role:?}",
+            action.least_role()
+        ))
+        .hint("ask an Admin of the group")),
+    }
+}
+
+fn not_in(group: &str, code: ErrorCode) -> Refusal {
+    Refusal::new(code, format!("there is no group `{group}`, or you are not in it"))
+        .hint("`mito client users groups` lists yours")
+}

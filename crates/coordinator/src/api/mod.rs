@@ -1,0 +1,41 @@
+//! The HTTP API: a file per verb, and what all verbs share.
+//!
+//! A handler's arguments are the proofs that the caller may be here; its body is the few lines that do
+//! the work. Input is checked with `domain`, the work is an operation of the store, and the answer is a
+//! type of `protocol`.
+
+mod admin;
+mod body;
+mod finish;
+mod members;
+mod objects;
+mod origin;
+mod public;
+mod reply;
+mod user;
+mod worker;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use mitosis_domain::limits;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
+
+use crate::app::App;
+
+/// Every route, wrapped in what holds for all of them.
+pub(crate) fn router(app: App) -> Router {
+    Router::new()
+        .merge(public::routes())
+        .merge(user::routes())
+        .merge(worker::routes())
+        .merge(admin::routes())
+        .layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))
+        .merge(user::batch_routes())
+        .merge(objects::routes())
+        .layer(CatchPanicLayer::custom(finish::panicked))
+        .layer(from_fn_with_state(app.clone(), finish::finish))
+        .layer(CorsLayer::permissive())
+        .with_state(app)
+}

@@ -1,0 +1,46 @@
+//! `GET /health`: whether this coordinator can do its work, and if not, what is missing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use mitosis_protocol::auth::HealthReply;
+
+use crate::app::App;
+use crate::error::chain;
+
+/// A part that takes longer than this to answer counts as away.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// 200 when database and object store answer, 503 otherwise. The cause is in the log; the reply names
+/// only the part, since anybody may ask.
+pub(super) async fn health(State(app): State<App>) -> (StatusCode, Json<HealthReply>) {
+    let (database, objects) =
+        tokio::join!(answers("database", app.store.ping()), answers("objects", app.objects.check()));
+    let parts = BTreeMap::from([
+        ("database".to_owned(), database.to_owned()),
+        ("objects".to_owned(), objects.to_owned()),
+    ]);
+    let (code, status) = match parts.values().all(|part| part == "ok") {
+        true => (StatusCode::OK, "ok"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+    };
+    let version = Some(env!("CARGO_PKG_VERSION").to_owned());
+    (code, Json(HealthReply { status: status.to_owned(), parts, version }))
+}
+
+async fn answers<E: std::error::Error + 'static>(
+    part: &str,
+    question: impl Future<Output = Result<(), E>>,
+) -> &'static str {
+    match tokio::time::timeout(PATIENCE, question).await {
+        Ok(Ok(())) => "ok",
+        Ok(Err(error)) => {
+            tracing::warn!(part, cause = chain(&error), "a health check failed");
+            "unavailable"
+        }
+        Err(_) => "no answer in time",
+    }
+}

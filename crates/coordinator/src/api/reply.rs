@@ -1,0 +1,22 @@
+//! Successes without content (HTTP contract §1): always status 200, in one of two forms.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+
+/// No body and no content type.
+pub(crate) struct Empty;
+
+/// The JSON literal `null`.
+pub(crate) struct Null;
+
+impl IntoResponse for Empty {
+    fn into_response(self) -> Response {
+        StatusCode::OK.into_response()
+    }
+}
+
+impl IntoResponse for Null {
+    fn into_response(self) -> Response {
+        axum::Json(()).into_response()
+    }
+}

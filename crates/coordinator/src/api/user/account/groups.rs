@@ -1,0 +1,17 @@
+//! `GET /users/groups`: the caller's groups and roles.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_protocol::auth::OwnGroupsReply;
+
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::ApiError;
+
+/// Every group, the personal one included.
+pub(super) async fn groups(
+    State(app): State<App>,
+    Caller(user): Caller,
+) -> Result<Json<OwnGroupsReply>, ApiError> {
+    Ok(Json(OwnGroupsReply { groups: app.store.groups_of(user.id).await? }))
+}

@@ -1,0 +1,47 @@
+//! `GET /tasks/{uuid}/download/artifacts/{content_type}`: a link to one of a task's archives.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::ids::TaskId;
+use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::permission::Action;
+use mitosis_protocol::storage::DownloadReply;
+use mitosis_protocol::{ArtifactKind, ErrorCode, Uuid};
+
+use super::download_valid;
+use crate::api::body::InPath;
+use crate::api::origin::Origin;
+use crate::api::user::tasks::find;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::{ApiError, Refusal};
+
+/// For members of the task's group. 404 when the task has no such archive.
+pub(super) async fn download(
+    State(app): State<App>,
+    Caller(user): Caller,
+    origin: Origin,
+    InPath((uuid, kind)): InPath<(Uuid, ArtifactKind)>,
+) -> Result<Json<DownloadReply>, ApiError> {
+    let task = find(&app, &user, uuid, Action::View).await?;
+    link(&app, &origin, task.id, kind).await.map(Json)
+}
+
+/// A link to the visible archive of a task.
+pub(in crate::api) async fn link(
+    app: &App,
+    origin: &Origin,
+    task: TaskId,
+    kind: ArtifactKind,
+) -> Result<DownloadReply, ApiError> {
+    let artifact = app
+        .store
+        .artifacts(task)
+        .await?
+        .into_iter()
+        .find(|artifact| artifact.kind == kind)
+        .ok_or_else(|| Refusal::new(ErrorCode::NotFound, format!("the task has no `{kind}` artifact")))?;
+    let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
+    let link = app.objects.download_link(&key, download_valid(artifact.size), app.now())?;
+    Ok(DownloadReply { url: origin.resolve(link), size: artifact.size })
+}

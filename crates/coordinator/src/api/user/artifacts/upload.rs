@@ -1,0 +1,35 @@
+//! `POST /tasks/{uuid}/artifacts`: a link to upload one of a task's archives.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::permission::Action;
+use mitosis_protocol::Uuid;
+use mitosis_protocol::artifact::UploadArtifactRequest;
+use mitosis_protocol::storage::UploadReply;
+
+use super::{UPLOAD_VALID, announced, reserved};
+use crate::api::body::{Body, InPath};
+use crate::api::origin::Origin;
+use crate::api::user::tasks::find;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::ApiError;
+
+/// Charged to the group's quota at once; works in every state of the task.
+pub(super) async fn upload(
+    State(app): State<App>,
+    Caller(user): Caller,
+    origin: Origin,
+    InPath(uuid): InPath<Uuid>,
+    Body(request): Body<UploadArtifactRequest>,
+) -> Result<Json<UploadReply>, ApiError> {
+    find(&app, &user, uuid, Action::ManageFiles).await?;
+    let size = announced(request.content_length)?;
+    let now = app.now();
+    let reservation = app.store.reserve_artifact(uuid, request.content_type, size, now).await?;
+    let (exist, object) = reserved(reservation)?;
+    let key = ObjectKey::from_stored(Shelf::Artifacts, object);
+    let link = app.objects.upload_link(&key, request.content_length, UPLOAD_VALID, now)?;
+    Ok(Json(UploadReply { exist, url: origin.resolve(link) }))
+}

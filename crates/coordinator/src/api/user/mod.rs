@@ -1,0 +1,25 @@
+//! Routes for users.
+
+mod account;
+pub(super) mod artifacts;
+mod groups;
+pub(super) mod tasks;
+pub(super) mod workers;
+
+use axum::Router;
+
+use crate::app::App;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .merge(account::routes())
+        .merge(groups::routes())
+        .merge(tasks::routes())
+        .merge(artifacts::routes())
+        .merge(workers::routes())
+}
+
+/// Routes whose bodies may be large.
+pub(super) fn batch_routes() -> Router<App> {
+    tasks::batch_routes()
+}

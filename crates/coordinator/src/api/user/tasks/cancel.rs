@@ -1,0 +1,26 @@
+//! `DELETE /tasks/{uuid}`: cancels a task that waits for a worker.
+
+use axum::extract::State;
+use mitosis_protocol::Uuid;
+use mitosis_store::ops::tasks::CancelSelection;
+
+use super::{find_own, not_ready};
+use crate::api::body::InPath;
+use crate::api::reply::Empty;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::ApiError;
+
+/// 404 when it is not Ready: running, ended, or pending behind another.
+pub(super) async fn cancel(
+    State(app): State<App>,
+    Caller(user): Caller,
+    InPath(uuid): InPath<Uuid>,
+) -> Result<Empty, ApiError> {
+    find_own(&app, &user, uuid).await?;
+    let cancelled = app.store.cancel(&CancelSelection::Ready(vec![uuid]), app.now()).await?;
+    for task in &cancelled {
+        app.output.changed(*task);
+    }
+    if cancelled.is_empty() { Err(not_ready(uuid).into()) } else { Ok(Empty) }
+}

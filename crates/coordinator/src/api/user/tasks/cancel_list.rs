@@ -1,0 +1,49 @@
+//! `POST /tasks/cancel/list`: cancels the tasks of a list that wait.
+
+use std::collections::{HashMap, HashSet};
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::permission::Action;
+use mitosis_protocol::Uuid;
+use mitosis_protocol::task::{CancelTasksListRequest, CancelledTasksListReply};
+use mitosis_store::ops::tasks::CancelSelection;
+
+use crate::api::body::Body;
+use crate::api::members::permit;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::{ApiError, Refusal};
+
+/// Ready and Pending ones, where the caller has Write; the others are listed as failed.
+pub(super) async fn cancel_list(
+    State(app): State<App>,
+    Caller(user): Caller,
+    Body(request): Body<CancelTasksListRequest>,
+) -> Result<Json<CancelledTasksListReply>, ApiError> {
+    if request.uuids.is_empty() {
+        return Err(Refusal::invalid("there are no tasks in this list").into());
+    }
+    let mut memberships = HashMap::new();
+    let mut allowed = Vec::new();
+    for uuid in &request.uuids {
+        let Some(task) = app.store.task(*uuid).await? else { continue };
+        let membership = match memberships.get(&task.group_name) {
+            Some(membership) => *membership,
+            None => app.store.membership(user.id, &task.group_name).await?,
+        };
+        if permit(membership, &task.group_name, Action::ManageTasks).is_ok() {
+            allowed.push(*uuid);
+        }
+        memberships.insert(task.group_name, membership);
+    }
+    let cancelled = app.store.cancel(&CancelSelection::Waiting(allowed), app.now()).await?;
+    let cancelled: HashSet<Uuid> = cancelled.into_iter().collect();
+    for task in &cancelled {
+        app.output.changed(*task);
+    }
+    Ok(Json(CancelledTasksListReply {
+        cancelled_count: cancelled.len() as u64,
+        failed_uuids: request.uuids.into_iter().filter(|uuid| !cancelled.contains(uuid)).collect(),
+    }))
+}

@@ -1,0 +1,31 @@
+//! `POST /tasks/cancel`: cancels the matches of a filter that wait.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::permission::Action;
+use mitosis_protocol::task::{CancelledTasksReply, TaskFilter};
+use mitosis_store::ops::tasks::CancelSelection;
+
+use super::filter;
+use crate::api::body::Body;
+use crate::api::members::require_for_filter;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::ApiError;
+
+/// Touches nothing that the filter does not name: one that names neither Ready nor Pending selects
+/// nothing.
+pub(super) async fn cancel_many(
+    State(app): State<App>,
+    Caller(user): Caller,
+    Body(filter): Body<TaskFilter>,
+) -> Result<Json<CancelledTasksReply>, ApiError> {
+    let group_name = filter.group_name.clone().unwrap_or_else(|| user.name.clone());
+    let group = require_for_filter(&app, &user, &group_name, Action::ManageTasks).await?;
+    let query = filter::query(filter, group, None)?;
+    let cancelled = app.store.cancel(&CancelSelection::Matching(query), app.now()).await?;
+    for task in &cancelled {
+        app.output.changed(*task);
+    }
+    Ok(Json(CancelledTasksReply { cancelled_count: cancelled.len() as u64, group_name }))
+}

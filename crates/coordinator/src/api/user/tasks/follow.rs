@@ -1,0 +1,60 @@
+//! `GET /v1/tasks/{uuid}/output`: live output, from an offset on each stream.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::permission::Action;
+use mitosis_domain::task::{Phase, Task};
+use mitosis_protocol::Uuid;
+use mitosis_protocol::output::{FollowQuery, FollowReply};
+use tokio::time::{Instant, timeout_at};
+
+use super::find;
+use crate::api::body::{InPath, InQuery};
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::{ApiError, Refusal};
+use crate::events::output_hub::Wake;
+
+/// The longest that a request is held.
+pub(in crate::api) const MOST_WAIT: Duration = Duration::from_secs(20);
+/// How long to rely on being woken; other coordinators do not wake this one's followers.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Answers when there are bytes, when the task has ended, or when `wait` is over.
+pub(super) async fn follow(
+    State(app): State<App>,
+    Caller(user): Caller,
+    InPath(uuid): InPath<Uuid>,
+    InQuery(query): InQuery<FollowQuery>,
+) -> Result<Json<FollowReply>, ApiError> {
+    let mut task = find(&app, &user, uuid, Action::View).await?;
+    let deadline = Instant::now() + query.wait.unwrap_or_default().min(MOST_WAIT);
+    loop {
+        // In line first, then a look: an end in between still wakes.
+        let mut following = app.output.follow(uuid, query.stdout, query.stderr);
+        task = app.store.task(uuid).await?.ok_or_else(|| Refusal::no_such("task", task.uuid))?;
+        let over = Instant::now() >= deadline || app.stopping.is_cancelled();
+        if over || matches!(task.phase, Phase::Ended(_)) {
+            return Ok(Json(reply(&task, Vec::new(), Vec::new())));
+        }
+        let until = deadline.min(Instant::now() + LOOK_AGAIN);
+        tokio::select! {
+            wake = timeout_at(until, following.woken()) => {
+                if let Ok(Wake::Bytes { stdout, stderr }) = wake {
+                    return Ok(Json(reply(&task, stdout, stderr)));
+                }
+            }
+            () = app.stopping.cancelled() => {}
+        }
+    }
+}
+
+fn reply(task: &Task, stdout: Vec<u8>, stderr: Vec<u8>) -> FollowReply {
+    let result = match &task.phase {
+        Phase::Ended(ending) => Some(ending.result),
+        Phase::Pending | Phase::Ready | Phase::Running(_) | Phase::Reported(..) => None,
+    };
+    FollowReply { stdout, stderr, state: task.phase.state(), result }
+}

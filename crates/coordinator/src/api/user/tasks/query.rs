@@ -1,0 +1,39 @@
+//! `POST /tasks/query`: tasks of a group, newest first.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::permission::Action;
+use mitosis_protocol::task::{QueryTasksReply, QueryTasksRequest};
+use mitosis_store::ops::query::Page;
+
+use super::{filter, view};
+use crate::api::body::Body;
+use crate::api::members::require_for_filter;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::ApiError;
+
+/// Rows in one reply when the caller names no limit, and at the most.
+const MOST_ROWS: u64 = 10_000;
+
+/// With `count`, the number of all matches and no rows.
+pub(super) async fn query(
+    State(app): State<App>,
+    Caller(user): Caller,
+    Body(request): Body<QueryTasksRequest>,
+) -> Result<Json<QueryTasksReply>, ApiError> {
+    let group_name = request.filter.group_name.clone().unwrap_or_else(|| user.name.clone());
+    let group = require_for_filter(&app, &user, &group_name, Action::View).await?;
+    let query = filter::query(request.filter, group, request.reporter_uuid)?;
+    if request.count {
+        let count = app.store.count_tasks(&query).await?;
+        return Ok(Json(QueryTasksReply { count, tasks: Vec::new(), group_name }));
+    }
+    let page = Page {
+        before: None,
+        offset: request.offset.unwrap_or(0),
+        limit: request.limit.unwrap_or(MOST_ROWS).min(MOST_ROWS),
+    };
+    let tasks: Vec<_> = app.store.query_tasks(&query, page).await?.into_iter().map(view::info).collect();
+    Ok(Json(QueryTasksReply { count: tasks.len() as u64, tasks, group_name }))
+}

@@ -1,0 +1,37 @@
+//! `POST /tasks`: one task.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::permission::Action;
+use mitosis_protocol::ErrorCode;
+use mitosis_protocol::task::{SubmitTaskReply, SubmitTaskRequest};
+use mitosis_store::ops::tasks::Submission;
+
+use super::submission;
+use crate::api::body::Body;
+use crate::api::members::require;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::{ApiError, Refusal};
+
+/// The task is Ready, durably, when this answers. Needs Write in the group.
+pub(super) async fn submit(
+    State(app): State<App>,
+    Caller(user): Caller,
+    Body(request): Body<SubmitTaskRequest>,
+) -> Result<Json<SubmitTaskReply>, ApiError> {
+    let group = require(&app, &user, &request.group_name, Action::Submit).await?;
+    let task = submission::check(request, group, app.entropy.uuid())?;
+    let (Submission::Accepted(ids) | Submission::Replayed(ids)) =
+        app.store.submit(user.id, &[task], None, app.now()).await?
+    else {
+        return Err(Refusal::new(ErrorCode::KeyReused, "the idempotency key was used before").into());
+    };
+    app.bell.ring();
+    let [ids] = ids[..] else {
+        return Err(
+            Refusal::new(ErrorCode::Internal, "the store answered for another number of tasks").into()
+        );
+    };
+    Ok(Json(SubmitTaskReply { task_id: ids.number, uuid: ids.uuid }))
+}

@@ -1,0 +1,41 @@
+//! A task as the contract shows it.
+
+use mitosis_domain::task::{Phase, Task};
+use mitosis_protocol::{ArtifactInfo, TaskInfo};
+use mitosis_store::ops::artifacts::Artifact;
+
+/// Everything about a task but its artifacts.
+pub(in crate::api) fn info(task: Task) -> TaskInfo {
+    let (result, reporter_uuid) = match &task.phase {
+        Phase::Ended(ending) => (Some(ending.result), ending.reporter),
+        Phase::Pending | Phase::Ready | Phase::Running(_) | Phase::Reported(..) => (None, None),
+    };
+    TaskInfo {
+        uuid: task.uuid,
+        creator_username: task.creator,
+        group_name: task.group_name,
+        task_id: task.number,
+        tags: task.tags.to_vec(),
+        labels: task.labels.to_vec(),
+        created_at: task.created_at,
+        updated_at: task.updated_at,
+        state: task.phase.state(),
+        timeout: task.timeout_seconds,
+        priority: task.priority,
+        spec: task.spec,
+        result,
+        upstream_task_uuid: task.upstream,
+        downstream_task_uuid: task.downstream,
+        reporter_uuid,
+    }
+}
+
+/// One of its archives.
+pub(in crate::api) fn artifact(artifact: &Artifact) -> ArtifactInfo {
+    ArtifactInfo {
+        content_type: artifact.kind,
+        size: artifact.size,
+        created_at: artifact.created_at,
+        updated_at: artifact.updated_at,
+    }
+}

@@ -1,0 +1,45 @@
+//! `DELETE /workers/{uuid}?op=`: stops a worker.
+
+use axum::extract::State;
+use mitosis_domain::permission::Action;
+use mitosis_protocol::worker::ShutdownOp;
+use mitosis_protocol::{Role, Uuid};
+use mitosis_store::ops::workers::Stop;
+use serde::Deserialize;
+
+use super::get::{find, require};
+use crate::api::body::{InPath, InQuery};
+use crate::api::reply::Empty;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::{ApiError, Refusal};
+
+/// What follows the question mark.
+#[derive(Deserialize)]
+pub(in crate::api) struct Op {
+    #[serde(default)]
+    pub(in crate::api) op: ShutdownOp,
+}
+
+/// Needs Admin in a group that is Admin on the worker.
+pub(super) async fn cancel(
+    State(app): State<App>,
+    Caller(user): Caller,
+    InPath(uuid): InPath<Uuid>,
+    InQuery(Op { op }): InQuery<Op>,
+) -> Result<Empty, ApiError> {
+    let (_, groups) = find(&app, uuid).await?;
+    require(&app, &user, &groups, Action::ControlWorkers, Role::Admin).await?;
+    stop(&app, uuid, op).await
+}
+
+/// Stops a worker; a task that it gives back is announced.
+pub(in crate::api) async fn stop(app: &App, uuid: Uuid, op: ShutdownOp) -> Result<Empty, ApiError> {
+    match app.store.stop_worker(uuid, op, app.now()).await? {
+        Stop::Removed | Stop::Marked => {
+            app.bell.ring();
+            Ok(Empty)
+        }
+        Stop::Unknown => Err(Refusal::no_such("worker", uuid).into()),
+    }
+}

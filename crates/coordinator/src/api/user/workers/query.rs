@@ -1,0 +1,56 @@
+//! `POST /workers/query`: workers that serve a group.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::account::{Membership, User};
+use mitosis_domain::permission::Action;
+use mitosis_protocol::worker::{QueryWorkersReply, QueryWorkersRequest, WorkerFilter};
+use mitosis_store::ops::query::WorkerQuery;
+
+use super::get::info;
+use crate::api::body::Body;
+use crate::api::members::permit;
+use crate::api::user::tasks::submission::words;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::{ApiError, Refusal};
+
+/// With `count`, the number of all matches and no rows.
+pub(super) async fn query(
+    State(app): State<App>,
+    Caller(user): Caller,
+    Body(request): Body<QueryWorkersRequest>,
+) -> Result<Json<QueryWorkersReply>, ApiError> {
+    let (query, group_name) = checked(&app, &user, request.filter, Action::View).await?;
+    let workers = app.store.query_workers(&query).await?;
+    let count = workers.len() as u64;
+    let workers = match request.count {
+        true => Vec::new(),
+        false => workers.into_iter().map(info).collect(),
+    };
+    Ok(Json(QueryWorkersReply { count, workers, group_name }))
+}
+
+/// 403 for an unknown group as for a foreign one.
+pub(super) async fn checked(
+    app: &App,
+    user: &User,
+    filter: WorkerFilter,
+    action: Action,
+) -> Result<(WorkerQuery, String), ApiError> {
+    let group_name = filter.group_name.unwrap_or_else(|| user.name.clone());
+    let membership = app.store.membership(user.id, &group_name).await?;
+    if membership == Membership::NoSuchGroup {
+        return Err(
+            Refusal::forbidden(format!("there is no group `{group_name}`, or you are not in it")).into()
+        );
+    }
+    let query = WorkerQuery {
+        group: permit(membership, &group_name, action)?,
+        roles: filter.role,
+        tags: words(filter.tags.unwrap_or_default())?,
+        labels: words(filter.labels.unwrap_or_default())?,
+        creator: filter.creator_username,
+    };
+    Ok((query, group_name))
+}

@@ -1,0 +1,85 @@
+//! `POST /workers`: a new worker.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{AppendHeaders, IntoResponse};
+use mitosis_domain::account::{Membership, User};
+use mitosis_domain::ids::GroupId;
+use mitosis_domain::permission::Action;
+use mitosis_protocol::Role;
+use mitosis_protocol::worker::{RegisterWorkerReply, RegisterWorkerRequest};
+use mitosis_store::ops::workers::NewWorker;
+
+use crate::api::body::Body;
+use crate::api::members::permit;
+use crate::api::user::tasks::submission::words;
+use crate::api::worker::lease_header;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::ApiError;
+
+/// The caller's personal group is always Admin on it. Other groups need Write there; unknown ones are
+/// passed over, as the contract has it.
+pub(super) async fn register(
+    State(app): State<App>,
+    Caller(user): Caller,
+    Body(request): Body<RegisterWorkerRequest>,
+) -> Result<impl IntoResponse, ApiError> {
+    let new = NewWorker {
+        uuid: app.entropy.uuid(),
+        creator: user.id,
+        tags: words(request.tags)?,
+        labels: words(request.labels)?,
+        groups: groups(&app, &user, &request.groups).await?,
+    };
+    let now = app.now();
+    app.store.register_worker(&new, app.lease, now).await?;
+    let token = app.tokens.for_worker(new.uuid, request.lifetime, now);
+    let reply = RegisterWorkerReply { worker_id: new.uuid, token, redis_url: None };
+    Ok((AppendHeaders([lease_header(&app)]), Json(reply)))
+}
+
+async fn groups(app: &App, user: &User, entries: &[String]) -> Result<BTreeMap<GroupId, Role>, ApiError> {
+    let mut groups = BTreeMap::new();
+    for (name, role) in entries.iter().filter_map(|entry| parse(entry)) {
+        let membership = app.store.membership(user.id, name).await?;
+        if membership != Membership::NoSuchGroup {
+            groups.insert(permit(membership, name, Action::Serve)?, role);
+        }
+    }
+    if let Membership::Member(own, _) = app.store.membership(user.id, &user.name).await? {
+        groups.insert(own, Role::Admin);
+    }
+    Ok(groups)
+}
+
+/// `name` or `name:role`; an unknown role is Write, and an entry with more colons is none.
+fn parse(entry: &str) -> Option<(&str, Role)> {
+    match entry.split(':').collect::<Vec<_>>()[..] {
+        [name] => Some((name, Role::Write)),
+        [name, role] => Some((
+            name,
+            match role {
+                "read" | "Read" | "READ" => Role::Read,
+                "admin" | "Admin" | "ADMIN" => Role::Admin,
+                _ => Role::Write,
+            },
+        )),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_read_as_the_contract_reads_them() {
+        assert_eq!(parse("lab"), Some(("lab", Role::Write)));
+        assert_eq!(parse("lab:READ"), Some(("lab", Role::Read)));
+        assert_eq!(parse("lab:boss"), Some(("lab", Role::Write)));
+        assert_eq!(parse("lab:read:x"), None);
+    }
+}

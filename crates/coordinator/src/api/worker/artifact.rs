@@ -1,0 +1,28 @@
+//! `GET /workers/tasks/{uuid}/artifacts/{content_type}`: a link to an archive that a task needs.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_protocol::storage::DownloadReply;
+use mitosis_protocol::{ArtifactKind, Uuid};
+
+use super::task::serves_or_needs;
+use crate::api::body::InPath;
+use crate::api::origin::Origin;
+use crate::api::user::artifacts::link;
+use crate::app::App;
+use crate::auth::worker::WorkerCaller;
+use crate::dispatch::patience::patiently;
+use crate::error::{ApiError, Refusal};
+
+/// `uuid` is the task that left the archive.
+pub(super) async fn artifact(
+    State(app): State<App>,
+    WorkerCaller(worker): WorkerCaller,
+    origin: Origin,
+    InPath((uuid, kind)): InPath<(Uuid, ArtifactKind)>,
+) -> Result<Json<DownloadReply>, ApiError> {
+    let task =
+        patiently(&app, || app.store.task(uuid)).await?.ok_or_else(|| Refusal::no_such("task", uuid))?;
+    serves_or_needs(&app, &worker, uuid, &task.group_name).await?;
+    link(&app, &origin, task.id, kind).await.map(Json)
+}

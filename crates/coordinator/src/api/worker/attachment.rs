@@ -1,0 +1,36 @@
+//! `GET /workers/tasks/{uuid}/attachments/{*key}`: a link to a file of the task's group.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::name::Name;
+use mitosis_domain::object::ObjectKey;
+use mitosis_protocol::Uuid;
+use mitosis_protocol::storage::DownloadReply;
+
+use super::task::serves_or_needs;
+use crate::api::body::InPath;
+use crate::api::origin::Origin;
+use crate::api::user::artifacts::download_valid;
+use crate::app::App;
+use crate::auth::worker::WorkerCaller;
+use crate::dispatch::patience::patiently;
+use crate::error::{ApiError, Refusal};
+
+/// `uuid` is the task that is run; the file is one of its group.
+pub(super) async fn attachment(
+    State(app): State<App>,
+    WorkerCaller(worker): WorkerCaller,
+    origin: Origin,
+    InPath((uuid, key)): InPath<(Uuid, String)>,
+) -> Result<Json<DownloadReply>, ApiError> {
+    let task =
+        patiently(&app, || app.store.task(uuid)).await?.ok_or_else(|| Refusal::no_such("task", uuid))?;
+    serves_or_needs(&app, &worker, uuid, &task.group_name).await?;
+    let attachment = patiently(&app, || app.store.attachment(task.group, &key))
+        .await?
+        .ok_or_else(|| Refusal::no_such("attachment", &key))?;
+    let group = Name::new(task.group_name).map_err(Refusal::invalid)?;
+    let object = ObjectKey::attachment(&group, &key).map_err(Refusal::invalid)?;
+    let link = app.objects.download_link(&object, download_valid(attachment.size), app.now())?;
+    Ok(Json(DownloadReply { url: origin.resolve(link), size: attachment.size }))
+}

@@ -1,0 +1,33 @@
+//! Routes for workers: the contract protocol (HTTP contract §12), and live output beside it.
+
+mod artifact;
+mod attachment;
+mod fetch;
+mod heartbeat;
+mod output;
+mod report;
+mod sign_off;
+mod task;
+
+use axum::Router;
+use axum::routing::{get, post};
+use http::HeaderName;
+
+use crate::api::user;
+use crate::app::App;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/workers", user::workers::registration().delete(sign_off::sign_off))
+        .route("/workers/heartbeat", post(heartbeat::heartbeat))
+        .route("/workers/tasks", get(fetch::fetch).post(report::report))
+        .route("/workers/tasks/{uuid}", get(task::task))
+        .route("/workers/tasks/{uuid}/artifacts/{content_type}", get(artifact::artifact))
+        .route("/workers/tasks/{uuid}/attachments/{*key}", get(attachment::attachment))
+        .route("/v1/workers/tasks/{uuid}/output", get(output::demand).post(output::chunk))
+}
+
+/// Tells a worker of ours how long it may be silent, in seconds. Published workers do not look.
+pub(super) fn lease_header(app: &App) -> (HeaderName, String) {
+    (HeaderName::from_static("x-mito-lease"), app.lease.as_secs().to_string())
+}

@@ -1,0 +1,136 @@
+//! `POST /workers/tasks`: what a worker reports about the task it holds (HTTP contract §12.2).
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::ids::TaskId;
+use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::task::{ExecEnd, Phase};
+use mitosis_domain::worker::Worker;
+use mitosis_protocol::artifact::UploadArtifactRequest;
+use mitosis_protocol::report::{ReportOp, ReportReply, ReportRequest};
+use mitosis_protocol::task::SubmitTaskRequest;
+use mitosis_protocol::{ErrorCode, TaskResult};
+use mitosis_store::ops::dispatch::{Completed, Completion, EndReport, FollowUp, Holder};
+
+use crate::api::body::Body;
+use crate::api::origin::Origin;
+use crate::api::user::artifacts::{UPLOAD_VALID, announced, reserved};
+use crate::api::user::tasks::submission;
+use crate::app::App;
+use crate::auth::worker::WorkerCaller;
+use crate::dispatch::patience::patiently;
+use crate::error::{ApiError, Refusal};
+
+/// Every operation counts only from the worker that holds the task now; a former holder gets 404.
+pub(super) async fn report(
+    State(app): State<App>,
+    WorkerCaller(worker): WorkerCaller,
+    origin: Origin,
+    Body(request): Body<ReportRequest>,
+) -> Result<Json<ReportReply>, ApiError> {
+    let holder = Holder::Worker(worker.id, TaskId(request.id));
+    let url = match request.op {
+        ReportOp::Finish => end(&app, holder, ExecEnd::Finished).await?,
+        ReportOp::Cancel => end(&app, holder, ExecEnd::Cancelled).await?,
+        ReportOp::Upload(upload) => Some(announce(&app, holder, &origin, &upload).await?),
+        ReportOp::Submit(task) => follow_up(&app, holder, *task).await?,
+        ReportOp::Commit(result) => commit(&app, holder, &worker, result).await?,
+    };
+    Ok(Json(ReportReply { url }))
+}
+
+async fn end(app: &App, holder: Holder, end: ExecEnd) -> Result<Option<String>, ApiError> {
+    match patiently(app, || app.store.report_end(holder, end, app.now())).await? {
+        EndReport::Noted => Ok(None),
+        EndReport::NotHeld => Err(lease_lost().into()),
+    }
+}
+
+async fn announce(
+    app: &App,
+    holder: Holder,
+    origin: &Origin,
+    upload: &UploadArtifactRequest,
+) -> Result<String, ApiError> {
+    let (kind, size) = (upload.content_type, announced(upload.content_length)?);
+    let reservation =
+        patiently(app, || app.store.reserve_attempt_artifact(holder, kind, size, app.now())).await?;
+    let (_, object) = reserved(reservation)?;
+    let key = ObjectKey::from_stored(Shelf::Artifacts, object);
+    let link = app.objects.upload_link(&key, upload.content_length, UPLOAD_VALID, app.now())?;
+    Ok(origin.resolve(link))
+}
+
+async fn follow_up(
+    app: &App,
+    holder: Holder,
+    request: SubmitTaskRequest,
+) -> Result<Option<String>, ApiError> {
+    let held = patiently(app, || app.store.held(holder)).await?.ok_or_else(lease_lost)?;
+    if request.group_name != held.task.group_name {
+        return Err(other_group().into());
+    }
+    let task = submission::check(request, held.task.group, app.entropy.uuid())?;
+    match patiently(app, || app.store.submit_follow_up(holder, &task, app.now())).await? {
+        FollowUp::Created(_) => Ok(None),
+        FollowUp::NotHeld => Err(lease_lost().into()),
+        FollowUp::TooEarly => Err(not_reported().into()),
+        FollowUp::OtherGroup => Err(other_group().into()),
+        FollowUp::Forbidden => Err(Refusal::forbidden("the worker has no Write on the task's group").into()),
+        FollowUp::CreatorNotActive => {
+            Err(Refusal::new(ErrorCode::AccountNotActive, "the task's creator is locked or deleted").into())
+        }
+    }
+}
+
+async fn commit(
+    app: &App,
+    holder: Holder,
+    worker: &Worker,
+    result: TaskResult,
+) -> Result<Option<String>, ApiError> {
+    if let Some(held) = patiently(app, || app.store.held(holder)).await?
+        && matches!(held.task.phase, Phase::Reported(..))
+    {
+        warn_about_missing_objects(app, holder).await;
+    }
+    let completion = Completion { holder, end: None, result };
+    let outcome = patiently(app, || app.store.complete(std::slice::from_ref(&completion), app.now())).await?;
+    match outcome.first() {
+        Some(Completed::Committed | Completed::Replayed) => {
+            app.bell.ring();
+            worker.held.iter().for_each(|task| app.output.changed(*task));
+            Ok(None)
+        }
+        Some(Completed::NotReported) => Err(not_reported().into()),
+        Some(Completed::Stale) | None => Err(lease_lost().into()),
+    }
+}
+
+/// An announced object that is not there, or has another size, is an archive that nobody can read.
+/// The result stands all the same: the command has run.
+async fn warn_about_missing_objects(app: &App, holder: Holder) {
+    let Ok(announced) = app.store.announced_artifacts(holder).await else { return };
+    for artifact in announced {
+        let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
+        match app.objects.head(&key).await {
+            Ok(Some(stored)) if i64::try_from(stored.length) == Ok(artifact.size) => {}
+            Ok(stored) => tracing::warn!(%key, announced = artifact.size, stored = ?stored.map(|s| s.length),
+                "an announced artifact did not arrive as announced"),
+            Err(error) => tracing::warn!(%key, %error, "an announced artifact could not be checked"),
+        }
+    }
+}
+
+fn lease_lost() -> Refusal {
+    Refusal::new(ErrorCode::LeaseLost, "the worker does not hold this task, or not any more")
+        .hint("drop it; another attempt has it or it has ended")
+}
+
+fn not_reported() -> Refusal {
+    Refusal::invalid("report Finish or Cancel first")
+}
+
+fn other_group() -> Refusal {
+    Refusal::invalid("a follow-up belongs to the group of the task that asks for it")
+}

@@ -1,0 +1,23 @@
+//! `DELETE /workers`: a worker leaves.
+
+use axum::extract::State;
+use mitosis_protocol::worker::ShutdownOp;
+
+use crate::api::reply::Null;
+use crate::app::App;
+use crate::auth::worker::WorkerCaller;
+use crate::dispatch::patience::patiently;
+use crate::error::ApiError;
+
+/// Its record goes at once; a task that it held is Ready again.
+pub(super) async fn sign_off(
+    State(app): State<App>,
+    WorkerCaller(worker): WorkerCaller,
+) -> Result<Null, ApiError> {
+    patiently(&app, || app.store.stop_worker(worker.uuid, ShutdownOp::Force, app.now())).await?;
+    app.bell.ring();
+    for task in worker.held {
+        app.output.changed(task);
+    }
+    Ok(Null)
+}

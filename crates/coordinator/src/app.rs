@@ -1,0 +1,60 @@
+//! What every handler and background pass works with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mitosis_domain::clock::Clock;
+use mitosis_domain::entropy::Entropy;
+use mitosis_objects::ObjectStore;
+use mitosis_protocol::Timestamp;
+use mitosis_store::Store;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::passwords::Passwords;
+use crate::auth::tokens::Tokens;
+use crate::dispatch::bell::Bell;
+use crate::dispatch::renewals::Renewals;
+use crate::events::output_hub::OutputHub;
+
+/// Shared by everything in one coordinator; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Parts>);
+
+/// The parts of an [`App`].
+pub(crate) struct Parts {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) tokens: Tokens,
+    pub(crate) passwords: Passwords,
+    pub(crate) bell: Bell,
+    pub(crate) renewals: Renewals,
+    pub(crate) output: OutputHub,
+    /// How long a worker may be silent.
+    pub(crate) lease: Duration,
+    /// Stops the service when an administrator shows it.
+    pub(crate) shutdown_secret: SecretString,
+    /// Set when the service begins to stop: held requests are answered at once.
+    pub(crate) stopping: CancellationToken,
+}
+
+impl App {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The present moment, by the coordinator's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

@@ -1,0 +1,39 @@
+//! Holding a worker's request while the database is away.
+
+use std::time::Duration;
+
+use mitosis_domain::backoff::Backoff;
+use mitosis_store::Fault;
+
+use crate::app::App;
+
+/// How long a request is held. Published workers have no time limit of their own.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Repeats an operation while the database is away. Operations are safe to repeat, also when it is not
+/// known whether the last try was committed.
+pub(crate) async fn patiently<T, F>(app: &App, mut operation: impl FnMut() -> F) -> Result<T, Fault>
+where
+    F: Future<Output = Result<T, Fault>>,
+{
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+    loop {
+        let fault = match operation().await {
+            Err(fault) if fault.is_transient() => fault,
+            outcome => return outcome,
+        };
+        let wait = backoff.next_wait(chance(app));
+        if tokio::time::Instant::now() + wait >= deadline || app.stopping.is_cancelled() {
+            return Err(fault);
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// A number that is uniform over its whole range.
+pub(crate) fn chance(app: &App) -> u32 {
+    let mut bytes = [0; 4];
+    app.entropy.fill(&mut bytes);
+    u32::from_le_bytes(bytes)
+}

@@ -1,0 +1,3 @@
+//! What happens to tasks while they run, passed on to whoever asks.
+
+pub(crate) mod output_hub;

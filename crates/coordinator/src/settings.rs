@@ -1,0 +1,96 @@
+//! What a coordinator needs to be told. Reading files and arguments is the binary's business.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+/// Everything a coordinator needs to be told. The defaults are those of the contract
+/// (command line §3.1).
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to listen.
+    pub bind: SocketAddr,
+    /// Where state is.
+    pub database: Database,
+    /// Where objects are.
+    pub objects: Objects,
+    /// Name of the first administrator, made once.
+    pub admin_user: String,
+    /// Password of the first administrator.
+    pub admin_password: SecretString,
+    /// The pair that signs tokens.
+    pub keys: KeyFiles,
+    /// Life of a token that does not ask for another.
+    pub token_lifetime: Duration,
+    /// How long a worker may be silent before its tasks are given to others.
+    pub heartbeat_timeout: Duration,
+}
+
+/// Where state is.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// An embedded file.
+    Sqlite(PathBuf),
+    /// A PostgreSQL server, by URL.
+    Postgres(SecretString),
+}
+
+/// Where objects are.
+#[derive(Debug, Clone)]
+pub enum Objects {
+    /// A directory; the coordinator serves the bytes itself.
+    Directory(PathBuf),
+    /// An S3-compatible service.
+    S3(S3Settings),
+}
+
+/// An S3-compatible service.
+#[derive(Debug, Clone)]
+pub struct S3Settings {
+    /// Where it is.
+    pub endpoint: Url,
+    /// Where clients and workers reach it, if that is another address.
+    pub public_endpoint: Option<Url>,
+    /// Names the account.
+    pub access_key: String,
+    /// Proves it.
+    pub secret_key: SecretString,
+    /// What requests are signed for.
+    pub region: String,
+    /// Put the bucket into the path rather than into the host name.
+    pub force_path_style: bool,
+    /// Bucket of artifacts.
+    pub artifacts_bucket: String,
+    /// Bucket of attachments.
+    pub attachments_bucket: String,
+}
+
+/// The Ed25519 pair that signs tokens, in two PEM files.
+#[derive(Debug, Clone)]
+pub struct KeyFiles {
+    /// PKCS#8.
+    pub private: PathBuf,
+    /// SubjectPublicKeyInfo.
+    pub public: PathBuf,
+    /// Make the pair if both files are missing.
+    pub create: bool,
+}
+
+impl Settings {
+    /// The documented defaults, for state and objects that are given.
+    pub fn new(database: Database, objects: Objects) -> Self {
+        Self {
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 5000)),
+            database,
+            objects,
+            admin_user: "mitosis_admin".to_owned(),
+            admin_password: "mitosis_admin".into(),
+            keys: KeyFiles { private: "private.pem".into(), public: "public.pem".into(), create: true },
+            token_lifetime: Duration::from_hours(7 * 24),
+            heartbeat_timeout: Duration::from_mins(10),
+        }
+    }
+}

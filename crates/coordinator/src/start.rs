@@ -1,0 +1,297 @@
+//! From settings to a running service, and to its end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mitosis_domain::clock::Clock;
+use mitosis_domain::entropy::Entropy;
+use mitosis_domain::name::{InvalidName, Name};
+use mitosis_objects::directory::DirectoryStore;
+use mitosis_objects::s3::{Addressing, S3Config, S3Store};
+use mitosis_objects::{ObjectError, ObjectStore};
+use mitosis_protocol::Md5Password;
+use mitosis_store::ops::accounts::{Bootstrap, NewUser};
+use mitosis_store::sqlite::SqliteStore;
+use mitosis_store::{Fault, Store};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api;
+use crate::app::{App, Parts};
+use crate::auth::keys::{self, KeyError};
+use crate::auth::passwords::Passwords;
+use crate::auth::tokens::Tokens;
+use crate::dispatch::bell::Bell;
+use crate::dispatch::renewals::Renewals;
+use crate::events::output_hub::OutputHub;
+use crate::settings::{Database, Objects, S3Settings, Settings};
+use crate::{reconcilers, serve};
+
+/// How long background work may take to end.
+const BACKGROUND_LIMIT: Duration = Duration::from_secs(30);
+
+/// Why a coordinator did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no usable pair of keys.
+    #[error("there is no usable pair of keys for access tokens")]
+    Keys(#[from] KeyError),
+    /// The database can't be used.
+    #[error("the database can't be used")]
+    Store(#[from] Fault),
+    /// The object store can't be used.
+    #[error("the object store can't be used")]
+    Objects(#[from] ObjectError),
+    /// The configured administrator can't be made.
+    #[error("admin_user is no usable name")]
+    AdminName(#[from] InvalidName),
+    /// The password is too long.
+    #[error("admin_password has more than 255 bytes")]
+    AdminPassword,
+    /// The address can't be listened on.
+    #[error("can't listen on {address}")]
+    Bind {
+        /// The configured address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl StartError {
+    /// What the operator can do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Keys(KeyError::NoPair { .. }) => {
+                "use the two files of one pair, or remove the public one: it is worked out from the private one"
+            }
+            Self::Keys(_) => KeyError::HINT,
+            Self::Store(Fault::Unavailable(_)) => {
+                "check that db_url is right and that the database runs; for one machine, `mito dev` needs none"
+            }
+            Self::Store(Fault::InUse { .. }) => "stop the other process, or use another file",
+            Self::Store(Fault::Schema(_)) => "use a version of mito that is at least as new as the database",
+            Self::Store(_) => "check db_url",
+            Self::Objects(error) => return error.hint().map(str::to_owned),
+            Self::AdminName(_) | Self::AdminPassword => "choose another and start again",
+            Self::Bind { source, .. } => match source.kind() {
+                io::ErrorKind::AddrInUse => "another program has the port; choose another with --bind",
+                io::ErrorKind::AddrNotAvailable => {
+                    "this machine has no such address; choose another with --bind"
+                }
+                io::ErrorKind::PermissionDenied => {
+                    "ports below 1024 are for root; choose another with --bind"
+                }
+                _ => "choose another with --bind",
+            },
+        };
+        Some(text.to_owned())
+    }
+}
+
+/// How to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Let requests that are under way end.
+    Gracefully,
+    /// Break them off. Nothing acknowledged is lost.
+    Now,
+}
+
+/// Turns settings into a running service.
+#[derive(Debug)]
+pub struct Coordinator;
+
+/// A running service.
+pub struct Running {
+    address: SocketAddr,
+    stopping: CancellationToken,
+    server: tokio::task::JoinHandle<io::Result<()>>,
+    background: TaskTracker,
+    store: Arc<dyn Store>,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Coordinator {
+    /// Starts everything, in the order in which a mistake in the settings is cheapest to find; when it
+    /// returns, the service answers.
+    pub async fn start(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Running, StartError> {
+        let pair = keys::load(&settings.keys)?;
+        let admin = Name::new(settings.admin_user.as_str())?;
+        let store = open_store(&settings.database).await?;
+        let objects = open_objects(&settings.objects, &clock, &entropy).await?;
+        let passwords = Passwords::new(entropy.clone());
+        bootstrap(&*store, &passwords, admin, &settings.admin_password, &*clock).await?;
+        store.extend_all_leases(settings.heartbeat_timeout, clock.now()).await?;
+        let listener = listen(settings.bind).await?;
+        let address =
+            listener.local_addr().map_err(|source| StartError::Bind { address: settings.bind, source })?;
+
+        let app = App::new(Parts {
+            renewals: Renewals::start(store.clone(), clock.clone(), settings.heartbeat_timeout),
+            store: store.clone(),
+            objects,
+            tokens: Tokens::new(&pair, settings.token_lifetime),
+            passwords,
+            bell: Bell::new(),
+            output: OutputHub::default(),
+            lease: settings.heartbeat_timeout,
+            shutdown_secret: shutdown_secret(&*entropy),
+            stopping: CancellationToken::new(),
+            clock,
+            entropy,
+        });
+        warn_about_the_default_password(&settings);
+        tracing::warn!(secret = app.shutdown_secret.expose_secret(), "secret for `client admin shutdown`");
+        let background = TaskTracker::new();
+        reconcilers::start(&app, &background);
+        background.close();
+        let stopping = app.stopping.clone();
+        let server = tokio::spawn(serve::serve(listener, api::router(app.clone()), app));
+        tracing::info!(%address, "listening");
+        Ok(Running { address, stopping, server, background, store })
+    }
+}
+
+impl Running {
+    /// Where it listens; the port that was chosen if the settings said 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends when the service has stopped by itself: an administrator asked for it, or it failed.
+    pub async fn finished(&mut self) -> io::Result<()> {
+        match (&mut self.server).await {
+            Ok(outcome) => outcome,
+            Err(panic) => Err(io::Error::other(panic)),
+        }
+    }
+
+    /// Stops the service and lets go of the database.
+    pub async fn stop(mut self, how: Stop) -> io::Result<()> {
+        self.stopping.cancel();
+        if how == Stop::Now {
+            self.server.abort();
+        }
+        let outcome = if self.server.is_finished() { Ok(()) } else { self.drained(how).await };
+        if tokio::time::timeout(BACKGROUND_LIMIT, self.background.wait()).await.is_err() {
+            tracing::warn!("background work did not end in time");
+        }
+        self.store.close().await;
+        outcome
+    }
+
+    async fn drained(&mut self, how: Stop) -> io::Result<()> {
+        match (&mut self.server).await {
+            Ok(outcome) => outcome,
+            Err(_) if how == Stop::Now => Ok(()),
+            Err(panic) => Err(io::Error::other(panic)),
+        }
+    }
+}
+
+async fn open_store(database: &Database) -> Result<Arc<dyn Store>, Fault> {
+    match database {
+        Database::Sqlite(path) => {
+            let path = path.clone();
+            let store = tokio::task::spawn_blocking(move || SqliteStore::open(&path))
+                .await
+                .map_err(|panic| Fault::Unexpected(panic.into()))??;
+            Ok(Arc::new(store) as Arc<dyn Store>)
+        }
+        Database::Postgres(url) => open_postgres(url).await,
+    }
+}
+
+async fn open_postgres(_url: &SecretString) -> Result<Arc<dyn Store>, Fault> {
+    Err(Fault::Address { address: "postgres://…".into(), source: "PostgreSQL is not wired yet".into() })
+}
+
+async fn open_objects(
+    objects: &Objects,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Arc<dyn ObjectStore>, ObjectError> {
+    let store: Arc<dyn ObjectStore> = match objects {
+        Objects::Directory(root) => Arc::new(DirectoryStore::open(root, entropy.clone()).await?),
+        Objects::S3(settings) => {
+            Arc::new(S3Store::new(&s3_config(settings), clock.clone(), entropy.clone())?)
+        }
+    };
+    store.prepare().await?;
+    Ok(store)
+}
+
+fn s3_config(settings: &S3Settings) -> S3Config {
+    let S3Settings { endpoint, access_key, secret_key, .. } = settings;
+    S3Config {
+        public_endpoint: settings.public_endpoint.clone(),
+        region: settings.region.clone(),
+        addressing: match settings.force_path_style {
+            true => Addressing::Path,
+            false => Addressing::VirtualHost,
+        },
+        artifacts_bucket: settings.artifacts_bucket.clone(),
+        attachments_bucket: settings.attachments_bucket.clone(),
+        ..S3Config::new(endpoint.clone(), access_key, secret_key.clone())
+    }
+}
+
+/// Makes the first administrator, once in the life of the database.
+async fn bootstrap(
+    store: &dyn Store,
+    passwords: &Passwords,
+    name: Name,
+    password: &SecretString,
+    clock: &dyn Clock,
+) -> Result<(), StartError> {
+    let password = password.expose_secret();
+    if password.len() > 255 {
+        return Err(StartError::AdminPassword);
+    }
+    let digest = Md5Password::from_digest(md5::compute(password).0);
+    let new = NewUser { name, password_hash: passwords.hash(&digest).await, admin: true };
+    match store.bootstrap_admin(&new, clock.now()).await? {
+        Bootstrap::Created(_) => tracing::info!(user = %new.name, "made the first administrator"),
+        Bootstrap::AlreadyDone => {}
+        Bootstrap::NameTaken => {
+            tracing::warn!(user = %new.name, "the name of the first administrator is taken; left alone");
+        }
+    }
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Bind { address, source })
+}
+
+fn shutdown_secret(entropy: &dyn Entropy) -> SecretString {
+    entropy.uuid().simple().to_string().into()
+}
+
+fn warn_about_the_default_password(settings: &Settings) {
+    let default = Settings::new(settings.database.clone(), settings.objects.clone());
+    if !settings.bind.ip().is_loopback()
+        && settings.admin_password.expose_secret() == default.admin_password.expose_secret()
+    {
+        tracing::error!(
+            bind = %settings.bind, user = settings.admin_user,
+            "anybody who can reach this address knows the administrator's password: it is the documented \
+             default. Change it now with `mito client users change-password`, or set admin_password before \
+             the first start"
+        );
+    }
+}
