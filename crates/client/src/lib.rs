@@ -1,1 +1,19 @@
 //! The typed Rust SDK over the HTTP API.
+//!
+//! [`Client`] is an address; [`UserClient`] adds a user's token, [`WorkerClient`] a worker's, so that
+//! one can't be used where the other belongs. A verb has the same name as its route and its file in the
+//! coordinator. Tokens and signed links are never part of an error's text.
+
+mod account;
+mod agent;
+mod call;
+mod connection;
+mod error;
+mod tasks;
+mod transfer;
+mod workers;
+
+pub use connection::{Client, UserClient, WorkerClient};
+pub use error::{ClientError, Unreachable};
+pub use transfer::TransferError;
+pub use workers::Registration;

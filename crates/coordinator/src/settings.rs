@@ -44,7 +44,7 @@ pub enum Objects {
     /// A directory; the coordinator serves the bytes itself.
     Directory(PathBuf),
     /// An S3-compatible service.
-    S3(S3Settings),
+    S3(Box<S3Settings>),
 }
 
 /// An S3-compatible service.

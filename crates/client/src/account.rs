@@ -1,0 +1,61 @@
+//! Login, and the own account (HTTP contract §5).
+
+use mitosis_protocol::Md5Password;
+use mitosis_protocol::auth::{
+    ChangeOwnPasswordRequest, HealthReply, LoginRequest, OwnGroupsReply, TokenReply,
+};
+use reqwest::Method;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{Client, ClientError, UserClient};
+
+/// The digest that stands for a password on the wire.
+fn digest(password: &SecretString) -> Md5Password {
+    Md5Password::from_digest(md5::compute(password.expose_secret()).0)
+}
+
+impl Client {
+    /// Whether the coordinator can do its work; its own account of each part, also when it can't.
+    pub async fn health(&self) -> Result<HealthReply, ClientError> {
+        self.call(Method::GET, "/health").read().await
+    }
+
+    /// Trades a name and a password for a token. Unless `retain` is set, the account's earlier tokens
+    /// stop working.
+    pub async fn login(
+        &self,
+        username: &str,
+        password: &SecretString,
+        retain: bool,
+    ) -> Result<SecretString, ClientError> {
+        let request = LoginRequest { username: username.to_owned(), md5_password: digest(password), retain };
+        let reply: TokenReply = self.call(Method::POST, "/login").json(&request).read().await?;
+        Ok(reply.token.into())
+    }
+}
+
+impl UserClient {
+    /// The name behind the token.
+    pub async fn auth(&self) -> Result<String, ClientError> {
+        self.call(Method::GET, "/auth").text().await
+    }
+
+    /// The caller's groups and roles.
+    pub async fn groups(&self) -> Result<OwnGroupsReply, ClientError> {
+        self.call(Method::GET, "/users/groups").read().await
+    }
+
+    /// Sets the caller's own password; answers the token that replaces this one.
+    pub async fn change_password(
+        &self,
+        username: &str,
+        old: &SecretString,
+        new: &SecretString,
+    ) -> Result<SecretString, ClientError> {
+        let request =
+            ChangeOwnPasswordRequest { old_md5_password: digest(old), new_md5_password: digest(new) };
+        let path = format!("/users/{username}/password");
+        let reply: TokenReply = self.call(Method::POST, &path).json(&request).read().await?;
+        Ok(reply.token.into())
+    }
+}

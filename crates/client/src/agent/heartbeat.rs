@@ -1,0 +1,18 @@
+//! A sign of life.
+
+use std::time::Duration;
+
+use reqwest::Method;
+
+use crate::{ClientError, WorkerClient};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+impl WorkerClient {
+    /// `POST /workers/heartbeat`: answers how long the worker may be silent now, if the coordinator
+    /// says so.
+    pub async fn heartbeat(&self) -> Result<Option<Duration>, ClientError> {
+        let response = self.call(Method::POST, "/workers/heartbeat").within(LIMIT).send().await?;
+        Ok(super::lease(&response))
+    }
+}

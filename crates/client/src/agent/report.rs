@@ -1,0 +1,17 @@
+//! Reporting on a task.
+
+use std::time::Duration;
+
+use mitosis_protocol::report::{ReportReply, ReportRequest};
+use reqwest::Method;
+
+use crate::{ClientError, WorkerClient};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+impl WorkerClient {
+    /// `POST /workers/tasks`. Repeating a report is safe.
+    pub async fn report(&self, report: &ReportRequest) -> Result<ReportReply, ClientError> {
+        self.call(Method::POST, "/workers/tasks").json(report).within(LIMIT).read().await
+    }
+}

@@ -1,0 +1,17 @@
+//! Leaving.
+
+use std::time::Duration;
+
+use reqwest::Method;
+
+use crate::{ClientError, WorkerClient};
+
+/// Leaving must not take long, whatever the coordinator does.
+const LIMIT: Duration = Duration::from_secs(3);
+
+impl WorkerClient {
+    /// `DELETE /workers`: a task that the worker holds waits for another.
+    pub async fn sign_off(&self) -> Result<(), ClientError> {
+        self.call(Method::DELETE, "/workers").within(LIMIT).done().await
+    }
+}

@@ -1,0 +1,88 @@
+//! One request and its answer.
+
+use std::time::Duration;
+
+use mitosis_protocol::ErrorBody;
+use reqwest::{Method, RequestBuilder, Response};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::ClientError;
+
+/// A request that is being put together.
+pub(crate) struct Call<'a> {
+    address: &'a str,
+    request: RequestBuilder,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(http: &reqwest::Client, address: &'a str, method: Method, path: &str) -> Self {
+        Self { address, request: http.request(method, format!("{address}{path}")) }
+    }
+
+    pub(crate) fn bearer(self, token: &SecretString) -> Self {
+        Self { request: self.request.bearer_auth(token.expose_secret()), ..self }
+    }
+
+    pub(crate) fn json(self, body: &impl Serialize) -> Self {
+        Self { request: self.request.json(body), ..self }
+    }
+
+    pub(crate) fn within(self, limit: Duration) -> Self {
+        Self { request: self.request.timeout(limit), ..self }
+    }
+
+    /// Sends it and reads the answer as JSON.
+    pub(crate) async fn read<T: DeserializeOwned>(self) -> Result<T, ClientError> {
+        let address = self.address.to_owned();
+        let response = self.send().await?;
+        response.json().await.map_err(|error| broken(&address, error))
+    }
+
+    /// Sends it and reads the answer as text.
+    pub(crate) async fn text(self) -> Result<String, ClientError> {
+        let address = self.address.to_owned();
+        self.send().await?.text().await.map_err(|error| broken(&address, error))
+    }
+
+    /// Sends it; a success has nothing to read.
+    pub(crate) async fn done(self) -> Result<(), ClientError> {
+        self.send().await.map(drop)
+    }
+
+    /// Sends it; anything but a success is an error.
+    pub(crate) async fn send(self) -> Result<Response, ClientError> {
+        let Self { address, request } = self;
+        let unreachable = |error: reqwest::Error| ClientError::Unreachable {
+            address: address.to_owned(),
+            source: error.into(),
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+    }
+}
+
+fn broken(address: &str, error: reqwest::Error) -> ClientError {
+    let address = address.to_owned();
+    match error.is_decode() {
+        true => ClientError::Unexpected { address, source: error.into() },
+        false => ClientError::Unreachable { address, source: error.into() },
+    }
+}
+
+/// Reads a refusal: JSON where the server sends it, else whatever text there is.
+async fn refused(response: Response) -> ClientError {
+    let status = response.status();
+    let text = response.text().await.unwrap_or_default();
+    let body = serde_json::from_str(&text).unwrap_or_else(|_| ErrorBody {
+        msg: match text.trim() {
+            "" => format!("the coordinator answered {status}"),
+            text => text.chars().take(500).collect(),
+        },
+        code: None,
+        hint: None,
+        request_id: None,
+    });
+    ClientError::Refused { status: status.as_u16(), body: Box::new(body) }
+}

@@ -1,0 +1,24 @@
+//! Following a task's output while it runs.
+
+use std::time::Duration;
+
+use mitosis_protocol::Uuid;
+use mitosis_protocol::output::{FollowQuery, FollowReply};
+use reqwest::Method;
+
+use crate::{ClientError, UserClient};
+
+/// What the connection may take on top of the time for which the request is held.
+const MARGIN: Duration = Duration::from_secs(15);
+
+impl UserClient {
+    /// `GET /v1/tasks/{uuid}/output`: what comes after the given offsets, or where the task stands once
+    /// `wait` is over.
+    pub async fn follow(&self, uuid: Uuid, query: &FollowQuery) -> Result<FollowReply, ClientError> {
+        let FollowQuery { stdout, stderr, wait } = query;
+        let wait = wait.unwrap_or_default();
+        let path =
+            format!("/v1/tasks/{uuid}/output?stdout={stdout}&stderr={stderr}&wait={}s", wait.as_secs());
+        self.call(Method::GET, &path).within(wait + MARGIN).read().await
+    }
+}

@@ -1,0 +1,8 @@
+//! Tasks (HTTP contract §9) and their artifacts (§10).
+
+mod artifacts;
+mod cancel;
+mod follow;
+mod get;
+mod query;
+mod submit;

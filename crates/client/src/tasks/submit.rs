@@ -1,0 +1,19 @@
+//! Submission of one task, or of many.
+
+use mitosis_protocol::task::{SubmitTaskReply, SubmitTaskRequest, SubmitTasksReply, SubmitTasksRequest};
+use reqwest::Method;
+
+use crate::{ClientError, UserClient};
+
+impl UserClient {
+    /// `POST /tasks`. The task is stored when this returns.
+    pub async fn submit(&self, task: &SubmitTaskRequest) -> Result<SubmitTaskReply, ClientError> {
+        self.call(Method::POST, "/tasks").json(task).read().await
+    }
+
+    /// `POST /tasks/submit`: one outcome per task, in order. With an idempotency key it is safe to
+    /// repeat.
+    pub async fn submit_many(&self, tasks: &SubmitTasksRequest) -> Result<SubmitTasksReply, ClientError> {
+        self.call(Method::POST, "/tasks/submit").json(tasks).read().await
+    }
+}

@@ -1,0 +1,191 @@
+//! Moving bytes over links (HTTP contract §13). A link is a permission, so it is never shown.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use futures_util::StreamExt as _;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use reqwest::{Response, header};
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt as _;
+use tokio_util::io::ReaderStream;
+
+use crate::error::Unreachable;
+use crate::{Client, UserClient, WorkerClient};
+
+/// What of a key must be written as `%XX` in a path; `/` stays.
+const IN_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'|')
+    .add(b'[')
+    .add(b']');
+
+/// Why bytes did not get over.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// The store refused. The text is its own sentence, if it had one.
+    #[error("the object store refused: {message} (status {status})")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        message: String,
+    },
+    /// Nobody answered, or the connection broke.
+    #[error("the object store at {host} can't be reached from here")]
+    Unreachable {
+        /// Host and port of the link.
+        host: String,
+        /// What went wrong.
+        source: Unreachable,
+    },
+    /// The file can't be read or written.
+    #[error("{path} can't be {doing}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// `read` or `written`.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl TransferError {
+    /// Whether trying again later may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => *status >= 500 || *status == 429,
+            Self::File { .. } => false,
+        }
+    }
+}
+
+/// A key as part of a path.
+pub(crate) fn encode_key(key: &str) -> String {
+    utf8_percent_encode(key, IN_PATH).to_string()
+}
+
+impl Client {
+    /// Sends a whole file to an upload link.
+    pub async fn upload(&self, url: &str, file: &Path) -> Result<(), TransferError> {
+        let cant_read = |source| TransferError::File { path: file.to_owned(), doing: "read", source };
+        let content = File::open(file).await.map_err(cant_read)?;
+        let length = content.metadata().await.map_err(cant_read)?.len();
+        let request = self
+            .http()
+            .put(url)
+            .header(header::CONTENT_LENGTH, length)
+            .body(reqwest::Body::wrap_stream(ReaderStream::with_capacity(content, 256 * 1024)));
+        checked(request.send().await.map_err(|error| unreachable(url, error))?).await.map(drop)
+    }
+
+    /// Reads a whole object from a download link into a file, which is either complete or not there.
+    pub async fn download(&self, url: &str, file: &Path) -> Result<u64, TransferError> {
+        let response = self.open(url).await?;
+        let partial = partial_name(file);
+        let outcome = receive(url, response, &partial).await;
+        let outcome = match outcome {
+            Ok(length) => tokio::fs::rename(&partial, file)
+                .await
+                .map(|()| length)
+                .map_err(|source| TransferError::File { path: file.to_owned(), doing: "written", source }),
+            Err(error) => Err(error),
+        };
+        if outcome.is_err() {
+            // What is left of a broken download is of no use; that it can't be removed changes nothing.
+            let _ = tokio::fs::remove_file(&partial).await;
+        }
+        outcome
+    }
+
+    async fn open(&self, url: &str) -> Result<Response, TransferError> {
+        checked(self.http().get(url).send().await.map_err(|error| unreachable(url, error))?).await
+    }
+}
+
+impl UserClient {
+    /// See [`Client::download`].
+    pub async fn download(&self, url: &str, file: &Path) -> Result<u64, TransferError> {
+        self.client().download(url, file).await
+    }
+}
+
+impl WorkerClient {
+    /// See [`Client::download`].
+    pub async fn download(&self, url: &str, file: &Path) -> Result<u64, TransferError> {
+        self.client().download(url, file).await
+    }
+
+    /// See [`Client::upload`].
+    pub async fn upload(&self, url: &str, file: &Path) -> Result<(), TransferError> {
+        self.client().upload(url, file).await
+    }
+}
+
+async fn receive(url: &str, response: Response, file: &Path) -> Result<u64, TransferError> {
+    let cant_write = |source| TransferError::File { path: file.to_owned(), doing: "written", source };
+    let mut target = File::create(file).await.map_err(cant_write)?;
+    let mut body = response.bytes_stream();
+    let mut length = 0;
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|error| unreachable(url, error))?;
+        target.write_all(&chunk).await.map_err(cant_write)?;
+        length += chunk.len() as u64;
+    }
+    target.flush().await.map_err(cant_write)?;
+    Ok(length)
+}
+
+async fn checked(response: Response) -> Result<Response, TransferError> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let body = response.text().await.unwrap_or_default();
+    let message = between(&body, "<Message>", "</Message>").unwrap_or("no reason given").to_owned();
+    Err(TransferError::Refused { status: status.as_u16(), message })
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    text.split_once(start)?.1.split_once(end).map(|(inside, _)| inside)
+}
+
+fn unreachable(url: &str, error: reqwest::Error) -> TransferError {
+    let host = url::Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+    TransferError::Unreachable { host, source: error.into() }
+}
+
+fn partial_name(file: &Path) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    file.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_keep_their_slashes_and_nothing_else_that_a_path_would_misread() {
+        assert_eq!(encode_key("in/a b?#ü%.bin"), "in/a%20b%3F%23%C3%BC%25.bin");
+    }
+
+    #[test]
+    fn the_sentence_of_an_object_store_is_found_in_its_xml() {
+        let xml = "<Error><Code>X</Code><Message>Access denied</Message></Error>";
+        assert_eq!(between(xml, "<Message>", "</Message>"), Some("Access denied"));
+    }
+}

@@ -1,0 +1,38 @@
+//! Workers, as users register them (HTTP contract §11).
+
+use std::time::Duration;
+
+use mitosis_protocol::Uuid;
+use mitosis_protocol::worker::{RegisterWorkerReply, RegisterWorkerRequest};
+use reqwest::Method;
+
+use crate::{ClientError, UserClient, WorkerClient};
+
+/// A worker that was registered.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// Its identity.
+    pub uuid: Uuid,
+    /// Its own connection.
+    pub client: WorkerClient,
+    /// How long it may be silent, if the coordinator says so.
+    pub lease: Option<Duration>,
+}
+
+impl UserClient {
+    /// `POST /workers`.
+    pub async fn register_worker(
+        &self,
+        request: &RegisterWorkerRequest,
+    ) -> Result<Registration, ClientError> {
+        let response = self.call(Method::POST, "/workers").json(request).send().await?;
+        let lease = crate::agent::lease(&response);
+        let address = self.client().address().to_owned();
+        let reply: RegisterWorkerReply = response
+            .json()
+            .await
+            .map_err(|error| ClientError::Unexpected { address, source: error.into() })?;
+        let client = self.client().with_worker_token(reply.token.into());
+        Ok(Registration { uuid: reply.worker_id, client, lease })
+    }
+}
