@@ -1,0 +1,3 @@
+//! What the operating system does for a worker.
+
+pub(crate) mod group;

@@ -1,0 +1,38 @@
+//! What has to be there before the command can start.
+
+use mitosis_domain::limits::PREPARATION_ALLOWANCE;
+use mitosis_protocol::TaskResultMessage;
+use tokio::time::timeout_at;
+
+use super::scratch::OutputFiles;
+use super::{Attempt, Lost};
+
+/// Whether the command can start.
+pub(super) enum Prepared {
+    /// It can, and this is where it writes.
+    Ready(OutputFiles),
+    /// It can't, and this is what its result says.
+    Impossible(TaskResultMessage),
+}
+
+impl Attempt<'_> {
+    /// Clean directories, then the files that the task asks for, then the task that it watches.
+    pub(super) async fn prepare(&self) -> Result<Prepared, Lost> {
+        let output = self.session.scratch.freshen().await.map_err(|error| {
+            tracing::error!(%error, "the scratch directory can't be made ready");
+            Lost::GivenUp
+        })?;
+        let deadline = self.fetched_at + PREPARATION_ALLOWANCE;
+        let fetched = match timeout_at(deadline, self.fetch_resources()).await {
+            Ok(fetched) => fetched?,
+            Err(_) => Err(TaskResultMessage::FetchResourceTimeout),
+        };
+        if let Err(why) = fetched {
+            return Ok(Prepared::Impossible(why));
+        }
+        match timeout_at(deadline, self.watched_task_is_there()).await {
+            Ok(there) => there.map(|()| Prepared::Ready(output)),
+            Err(_) => Ok(Prepared::Impossible(TaskResultMessage::WatchTimeout)),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Telling the coordinator (HTTP contract §12.2). Every report is repeated until it is answered.
+
+use mitosis_client::ClientError;
+use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::TaskResult;
+use mitosis_protocol::report::{ReportOp, ReportReply, ReportRequest};
+
+use super::{Attempt, Lost};
+use crate::insist::insist;
+
+impl Attempt<'_> {
+    /// Says how the command ended.
+    pub(super) async fn end(&self, end: ExecEnd) -> Result<(), Lost> {
+        let op = match end {
+            ExecEnd::Finished => ReportOp::Finish,
+            ExecEnd::Cancelled => ReportOp::Cancel,
+        };
+        self.report(op).await.map(drop).map_err(|error| lost(&error))
+    }
+
+    /// Makes the result final.
+    pub(super) async fn commit(&self, result: TaskResult) -> Result<TaskResult, Lost> {
+        self.report(ReportOp::Commit(result)).await.map(|_| result).map_err(|error| lost(&error))
+    }
+
+    pub(super) async fn report(&self, op: ReportOp) -> Result<ReportReply, ClientError> {
+        let request = ReportRequest { id: self.task.id, op };
+        let call = || self.session.client.report(&request);
+        insist(&*self.session.settings.entropy, "reporting", call).await
+    }
+}
+
+fn lost(error: &ClientError) -> Lost {
+    tracing::warn!(%error, "a report was refused");
+    match error.status() {
+        Some(401) => Lost::Unknown,
+        Some(404) => Lost::TakenBack,
+        _ => Lost::GivenUp,
+    }
+}

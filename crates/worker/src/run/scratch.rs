@@ -1,0 +1,153 @@
+//! The directories of one registration (semantics §7.2). One task at a time uses them; they are handed on
+//! when they are found untouched, and replaced when a task wrote into them.
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use mitosis_protocol::{ArtifactKind, Uuid};
+
+use crate::worker::WorkerError;
+
+/// Where a task finds and leaves things.
+#[derive(Debug, Clone)]
+pub(crate) struct Scratch {
+    root: PathBuf,
+}
+
+/// Where a command writes.
+#[derive(Debug)]
+pub(crate) struct OutputFiles {
+    pub(crate) stdout: File,
+    pub(crate) stderr: File,
+}
+
+impl Scratch {
+    /// Makes the root for a registration.
+    pub(crate) async fn make(base: &Path, worker: Uuid) -> Result<Self, WorkerError> {
+        let root = base.join(worker.to_string());
+        let scratch = Self { root: root.clone() };
+        on_a_blocking_thread(move || {
+            private_folder(&root)
+                .map(|()| scratch)
+                .map_err(|source| WorkerError::Scratch { path: root, source })
+        })
+        .await
+    }
+
+    pub(crate) fn result(&self) -> PathBuf {
+        self.root.join("result")
+    }
+
+    pub(crate) fn exec(&self) -> PathBuf {
+        self.root.join("exec")
+    }
+
+    pub(crate) fn resource(&self) -> PathBuf {
+        self.root.join("resource")
+    }
+
+    pub(crate) fn new_task(&self) -> PathBuf {
+        self.root.join("new_task.json")
+    }
+
+    pub(crate) fn stdout(&self) -> PathBuf {
+        self.root.join("stdout.log")
+    }
+
+    pub(crate) fn stderr(&self) -> PathBuf {
+        self.root.join("stderr.log")
+    }
+
+    pub(crate) fn archive(&self, kind: ArtifactKind) -> PathBuf {
+        self.root.join(kind.file_name())
+    }
+
+    /// Makes everything as if no task had ever run here.
+    pub(crate) async fn freshen(&self) -> io::Result<OutputFiles> {
+        let scratch = self.clone();
+        on_a_blocking_thread(move || {
+            for folder in [scratch.result(), scratch.exec(), scratch.resource()] {
+                empty_folder(&folder)?;
+            }
+            absent(&scratch.new_task())?;
+            Ok(OutputFiles { stdout: new_file(&scratch.stdout())?, stderr: new_file(&scratch.stderr())? })
+        })
+        .await
+    }
+
+    /// Removes it all. What can't be removed is left, and said.
+    pub(crate) async fn remove(&self) {
+        let root = self.root.clone();
+        on_a_blocking_thread(move || {
+            if let Err(error) = std::fs::remove_dir_all(&root) {
+                tracing::warn!(%error, path = %root.display(), "can't remove the scratch directory");
+            }
+        })
+        .await;
+    }
+}
+
+/// Runs file work where it holds nothing up.
+pub(crate) async fn on_a_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("file work does not panic, and is not aborted")
+}
+
+fn private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+fn empty_folder(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() && std::fs::read_dir(path)?.next().is_none() => return Ok(()),
+        Ok(found) if found.is_dir() => std::fs::remove_dir_all(path)?,
+        Ok(_) => std::fs::remove_file(path)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    private_folder(path)
+}
+
+fn absent(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => std::fs::remove_dir_all(path),
+        removed => removed,
+    }
+}
+
+/// A file that nobody else has open: something left over from an earlier task may still write to the old
+/// one.
+fn new_file(path: &Path) -> io::Result<File> {
+    absent(path)?;
+    File::options().append(true).create_new(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whatever_a_task_did_to_its_directories_the_next_one_finds_them_fresh() {
+        let base = tempfile::tempdir().unwrap();
+        let scratch = Scratch::make(base.path(), Uuid::nil()).await.unwrap();
+        scratch.freshen().await.unwrap();
+        std::fs::write(scratch.result().join("left"), "x").unwrap();
+        std::fs::remove_dir(scratch.exec()).unwrap();
+        std::os::unix::fs::symlink("/", scratch.exec()).unwrap();
+        std::fs::create_dir_all(scratch.resource().join("a/b")).unwrap();
+        std::fs::create_dir(scratch.new_task()).unwrap();
+        std::fs::write(scratch.stdout(), "old").unwrap();
+
+        scratch.freshen().await.unwrap();
+        for folder in [scratch.result(), scratch.exec(), scratch.resource()] {
+            assert!(folder.symlink_metadata().unwrap().is_dir(), "{}", folder.display());
+            assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "{}", folder.display());
+        }
+        assert!(!scratch.new_task().exists());
+        assert_eq!(std::fs::read(scratch.stdout()).unwrap(), b"");
+        scratch.remove().await;
+        assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,69 @@
+//! How long this worker may still act for the coordinator.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// A lease that heartbeats renew. It counts from the moment a heartbeat was *sent*, and ends a little
+/// early, so that it is over here before it is over at the coordinator.
+#[derive(Debug)]
+pub(crate) struct Lease(watch::Sender<Term>);
+
+#[derive(Debug, Clone, Copy)]
+struct Term {
+    until: Instant,
+    length: Duration,
+}
+
+impl Term {
+    fn new(from: Instant, length: Duration) -> Self {
+        let margin = (length / 10).min(Duration::from_secs(10));
+        Self { until: from + length.saturating_sub(margin), length }
+    }
+}
+
+impl Lease {
+    pub(crate) fn new(from: Instant, length: Duration) -> Self {
+        Self(watch::Sender::new(Term::new(from, length)))
+    }
+
+    /// A heartbeat sent at `from` was answered.
+    pub(crate) fn renew(&self, from: Instant, length: Duration) {
+        self.0.send_replace(Term::new(from, length));
+    }
+
+    /// What the coordinator granted last.
+    pub(crate) fn length(&self) -> Duration {
+        self.0.borrow().length
+    }
+
+    /// Whether it is not over yet.
+    pub(crate) fn holds(&self) -> bool {
+        Instant::now() < self.0.borrow().until
+    }
+
+    /// Ends when the lease does.
+    pub(crate) async fn over(&self) {
+        while self.holds() {
+            let until = self.0.borrow().until;
+            tokio::time::sleep_until(until).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_ends_before_the_coordinator_ends_it_unless_it_is_renewed() {
+        let start = Instant::now();
+        let lease = Lease::new(start, Duration::from_secs(30));
+        tokio::time::advance(Duration::from_secs(20)).await;
+        lease.renew(Instant::now(), Duration::from_secs(30));
+        lease.over().await;
+        assert_eq!(start.elapsed().as_secs(), 20 + 27);
+        assert!(!lease.holds());
+    }
+}

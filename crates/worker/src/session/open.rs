@@ -1,0 +1,35 @@
+//! Becoming a worker.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Session;
+use super::lease::Lease;
+use crate::insist::insist;
+use crate::run::scratch::Scratch;
+use crate::settings::Settings;
+use crate::worker::WorkerError;
+
+/// How long a worker may be silent when the coordinator does not say: the default of the contract.
+pub(super) const LEASE_OF_OLD_COORDINATORS: Duration = Duration::from_secs(600);
+
+impl Session {
+    /// Logs in and registers, waiting for a coordinator that is away.
+    pub(crate) async fn open(settings: &Settings) -> Result<Self, WorkerError> {
+        let entropy = &*settings.entropy;
+        let user = insist(entropy, "logging in", || settings.login.log_in()).await?;
+        let asked = Instant::now();
+        let registration =
+            insist(entropy, "registering", || user.register_worker(&settings.registration)).await?;
+        let scratch = Scratch::make(&settings.scratch, registration.uuid).await?;
+        tracing::info!(worker = %registration.uuid, "registered");
+        Ok(Self {
+            lease: Lease::new(asked, registration.lease.unwrap_or(LEASE_OF_OLD_COORDINATORS)),
+            client: registration.client,
+            holds_requests: registration.lease.is_some(),
+            scratch,
+            settings: settings.clone(),
+        })
+    }
+}

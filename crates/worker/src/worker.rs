@@ -1,0 +1,67 @@
+//! A worker: its slots, from start to end.
+
+use mitosis_client::ClientError;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use crate::settings::Settings;
+use crate::slot;
+
+/// How a worker ended without a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to stop, here.
+    Stopped,
+    /// The coordinator removed it, or its lifetime is over.
+    Removed,
+}
+
+/// Why a worker can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The coordinator does not let it in.
+    #[error("the coordinator refuses this worker")]
+    Refused(#[from] ClientError),
+    /// The scratch directory can't be used.
+    #[error("the scratch directory {path} can't be used")]
+    Scratch {
+        /// Which directory.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A fault of the program.
+    #[error("a slot of the worker failed")]
+    Fault(#[from] tokio::task::JoinError),
+}
+
+/// Runs tasks until it is told to stop.
+#[derive(Debug)]
+pub struct Worker;
+
+impl Worker {
+    /// Runs until `stop` is cancelled, until every slot has been removed by the coordinator, or until
+    /// the coordinator refuses it. A coordinator that is away is waited for. What still runs at a stop is
+    /// killed, and its task waits for another worker.
+    pub async fn run(settings: Settings, stop: CancellationToken) -> Result<Ended, WorkerError> {
+        let stop = stop.child_token();
+        let mut slots = JoinSet::new();
+        for number in 1..=settings.slots.max(1) {
+            let busy = slot::keep_busy(settings.clone(), stop.clone());
+            slots.spawn(busy.instrument(tracing::info_span!("slot", number)));
+        }
+        let mut ended = Ok(Ended::Removed);
+        while let Some(slot) = slots.join_next().await {
+            match slot.map_err(WorkerError::from).flatten() {
+                Ok(Ended::Removed) => {}
+                Ok(Ended::Stopped) => ended = ended.map(|_| Ended::Stopped),
+                Err(error) => {
+                    stop.cancel();
+                    ended = ended.and(Err(error));
+                }
+            }
+        }
+        ended
+    }
+}
