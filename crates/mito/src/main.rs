@@ -1,2 +1,49 @@
-//! The mito binary: command line, configuration, roles and exit codes.
-fn main() {}
+//! The `mito` binary: argv, configuration, roles and exit codes.
+//!
+//! `cli` says what can be asked for, `config` what was configured, `commands` does it. Only this file
+//! decides how the process ends.
+
+mod cli;
+mod commands;
+mod config;
+mod credentials;
+mod embedded;
+mod exit;
+mod failure;
+mod follow;
+mod identity;
+mod lifecycle;
+mod logging;
+mod show;
+mod streams;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+
+use crate::cli::Cli;
+use crate::config::Environment;
+use crate::exit::Exit;
+
+/// How long threads that still work on files may hold up the end.
+const LAST_WORK: Duration = Duration::from_millis(200);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("mito: no threads can be started: {error}");
+            return Exit::Fault.into();
+        }
+    };
+    let outcome = runtime.block_on(commands::run(cli, &Environment::take()));
+    runtime.shutdown_timeout(LAST_WORK);
+    outcome.unwrap_or_else(|failure| {
+        if !failure.is_quiet() {
+            eprintln!("{failure}");
+        }
+        failure.exit().into()
+    })
+}

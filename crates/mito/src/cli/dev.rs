@@ -1,0 +1,20 @@
+//! `mito dev`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Options of `mito dev`.
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Where state is kept; `$XDG_DATA_HOME/mitosis/dev` unless given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// How many tasks to run at once; one per CPU unless given
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) slots: Option<u16>,
+    /// The address to listen on; port 0 takes a free one
+    #[arg(short, long, default_value = "127.0.0.1:5000")]
+    pub(crate) bind: SocketAddr,
+}

@@ -1,0 +1,42 @@
+//! The command line, as `clap` reads it. Only shapes: what a command does is in `commands`.
+
+pub(crate) mod client;
+pub(crate) mod coordinator;
+pub(crate) mod dev;
+pub(crate) mod run;
+mod text;
+pub(crate) mod worker;
+
+use clap::{Parser, Subcommand};
+
+/// Runs commands on many machines and never loses one.
+#[derive(Debug, Parser)]
+#[command(name = "mito", version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the mitosis coordinator
+    Coordinator(coordinator::CoordinatorArgs),
+    /// Run a worker: it takes tasks from a coordinator, one per slot
+    Worker(worker::WorkerArgs),
+    /// Talk to a coordinator
+    Client(client::ClientArgs),
+    /// Run a command as a task, show its output, and end with its exit code
+    Run(run::RunArgs),
+    /// Run the whole system in one process on this machine
+    Dev(dev::DevArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,97 @@
+//! Grammars of single arguments (command line §5).
+
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use mitosis_protocol::task::{RemoteFile, ResourceDownload};
+use mitosis_protocol::{ArtifactKind, ExecState, Uuid, duration};
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    duration::parse(text).map_err(|error| error.to_string())
+}
+
+/// `KEY=VALUE`.
+pub(super) fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".to_owned()),
+    }
+}
+
+/// `artifact=<uuid>:<type>:<local path>` or `attachment=<key>:<local path>`.
+pub(super) fn resource(text: &str) -> Result<ResourceDownload, String> {
+    const SHAPE: &str = "write it as artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH";
+    let (kind, rest) = text.split_once('=').ok_or(SHAPE)?;
+    let parts: Vec<&str> = rest.split(':').collect();
+    let (remote_file, local_path) = match (kind, parts.as_slice()) {
+        ("artifact", [uuid, kind, local]) => {
+            let uuid = uuid.parse().map_err(|_| format!("`{uuid}` is no UUID"))?;
+            let content_type = kind
+                .parse::<ArtifactKind>()
+                .or_else(|_| kind.to_lowercase().parse())
+                .map_err(|error| error.to_string())?;
+            (RemoteFile::Artifact { uuid, content_type }, local)
+        }
+        ("attachment", [key, local]) => (RemoteFile::Attachment { key: cleaned(key) }, local),
+        _ => return Err(SHAPE.to_owned()),
+    };
+    Ok(ResourceDownload { remote_file, local_path: (*local_path).to_owned() })
+}
+
+/// `UUID,STATE`.
+pub(super) fn watch(text: &str) -> Result<(Uuid, ExecState), String> {
+    let (uuid, state) = text.split_once(',').ok_or("write it as UUID,STATE")?;
+    let uuid = uuid.trim().parse().map_err(|_| format!("`{uuid}` is no UUID"))?;
+    let state = serde_json::from_value(serde_json::Value::from(state.trim()))
+        .map_err(|_| format!("`{state}` is no state; the usual one is TaskCommitted"))?;
+    Ok((uuid, state))
+}
+
+/// `a/./b/../c` is `a/c`.
+fn cleaned(key: &str) -> String {
+    let mut clean = PathBuf::new();
+    for part in Path::new(key).components() {
+        match part {
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::Normal(part) => clean.push(part),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    clean.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_names_an_artifact_or_an_attachment() {
+        let uuid = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
+        let artifact = resource(&format!("artifact={uuid}:STDLOG:logs/before.tar.gz")).unwrap();
+        assert_eq!(artifact.local_path, "logs/before.tar.gz");
+        assert!(matches!(
+            artifact.remote_file,
+            RemoteFile::Artifact { content_type: ArtifactKind::StdLog, .. }
+        ));
+        let attachment = resource("attachment=a/./b/../c:in.csv").unwrap();
+        assert_eq!(attachment.remote_file, RemoteFile::Attachment { key: "a/c".into() });
+        for wrong in ["a.csv", "attachment=a", "attachment=a:b:c", "artifact=x:result:y", "other=a:b"] {
+            assert!(resource(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_variable_keeps_everything_after_the_first_equals_sign() {
+        assert_eq!(variable("A=b=c,d").unwrap(), ("A".into(), "b=c,d".into()));
+        assert!(variable("=x").is_err() && variable("x").is_err());
+    }
+
+    #[test]
+    fn a_watched_state_must_exist() {
+        let uuid = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
+        assert_eq!(watch(&format!("{uuid},TaskCommitted")).unwrap().1, ExecState::TaskCommitted);
+        assert!(watch(&format!("{uuid},Finished")).is_err());
+    }
+}

@@ -1,0 +1,88 @@
+//! `mito worker`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::text;
+use crate::config::Options;
+
+/// Options of `mito worker`. Each overrides the key of the configuration with a similar name.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+pub(crate) struct WorkerArgs {
+    /// The address of the coordinator
+    #[arg(short, long, value_name = "URL")]
+    coordinator: Option<String>,
+    /// The path of the config file
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// How many tasks to run at once
+    #[arg(long)]
+    slots: Option<u64>,
+    /// How long to wait before asking an older coordinator again
+    #[arg(long, value_parser = text::duration)]
+    polling_interval: Option<Duration>,
+    /// Longest time between two signs of life
+    #[arg(long, value_parser = text::duration)]
+    heartbeat_interval: Option<Duration>,
+    /// Where tokens are kept
+    #[arg(long)]
+    credential_path: Option<PathBuf>,
+    /// The user on whose behalf it works
+    #[arg(short, long)]
+    user: Option<String>,
+    /// The user's password; better kept in the config file or in MITO_PASSWORD
+    #[arg(short, long)]
+    password: Option<String>,
+    /// Groups to work for besides the own one: `name` or `name:role`
+    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
+    groups: Vec<String>,
+    /// What this machine can do; a task runs where all its tags are
+    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
+    tags: Vec<String>,
+    /// Words by which to find the worker again
+    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
+    labels: Vec<String>,
+    /// Life of the worker's token
+    #[arg(long, value_parser = text::duration)]
+    lifetime: Option<Duration>,
+    /// Leave the user's other sessions alone when logging in
+    #[arg(long)]
+    retain: bool,
+    /// Do without Redis
+    #[arg(long)]
+    skip_redis: bool,
+    /// Enable logging to file
+    #[arg(long)]
+    file_log: bool,
+    /// Log to one file together with the other workers of this machine
+    #[arg(long)]
+    shared_log: bool,
+    /// The log file path
+    #[arg(long)]
+    log_path: Option<PathBuf>,
+}
+
+impl WorkerArgs {
+    pub(crate) fn options(&self) -> Options {
+        Options::default()
+            .text("coordinator_addr", self.coordinator.as_ref())
+            .count("slots", self.slots)
+            .duration("polling_interval", self.polling_interval)
+            .duration("heartbeat_interval", self.heartbeat_interval)
+            .path("credential_path", self.credential_path.as_ref())
+            .text("user", self.user.as_ref())
+            .text("password", self.password.as_ref())
+            .words("groups", &self.groups)
+            .words("tags", &self.tags)
+            .words("labels", &self.labels)
+            .duration("lifetime", self.lifetime)
+            .flag("retain", self.retain)
+            .flag("skip_redis", self.skip_redis)
+            .flag("file_log", self.file_log)
+            .flag("shared_log", self.shared_log)
+            .path("log_path", self.log_path.as_ref())
+    }
+}

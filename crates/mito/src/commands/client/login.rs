@@ -1,0 +1,27 @@
+//! `mito client login`.
+
+use mitosis_client::Client;
+use secrecy::SecretString;
+
+use crate::cli::client::LoginArgs;
+use crate::config::client::ClientConfig;
+use crate::credentials::CredentialsFile;
+use crate::failure::Failure;
+use crate::identity::{ask, ask_secretly, keep};
+
+pub(super) async fn login(args: &LoginArgs, config: &ClientConfig) -> Result<(), Failure> {
+    let client = Client::new(&config.address)?;
+    let name = match args.username.as_ref().or(config.user.as_ref()) {
+        Some(name) => name.clone(),
+        None => ask("user: ")?,
+    };
+    let password = match args.password.clone().map(SecretString::from).or_else(|| config.password.clone()) {
+        Some(password) => password,
+        None => ask_secretly(&format!("password of {name}: "))?,
+    };
+    let token = client.login(&name, &password, args.retain || config.retain).await?;
+    let file = CredentialsFile::at(config.credentials.clone());
+    keep(&file, &name, &token)?;
+    eprintln!("logged in as {name}; the token is in {}", file.path().display());
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! `mito client tasks artifacts`.
+
+pub(super) mod download;

@@ -1,0 +1,59 @@
+//! `mito dev`: the whole system in one process, with data that stays.
+
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::cli::dev::DevArgs;
+use crate::config::Environment;
+use crate::credentials::CredentialsFile;
+use crate::embedded::{Embedded, USER};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::lifecycle::StopRequests;
+use crate::{identity, logging};
+
+pub(super) async fn run(args: &DevArgs, environment: &Environment) -> Result<ExitCode, Failure> {
+    let home = home(args, environment)?;
+    let _logging = logging::start(environment, logging::COMMAND, None)?;
+    let mut requests =
+        StopRequests::listen().map_err(|error| Failure::io("can't listen to signals", error))?;
+    let slots = args.slots.map_or_else(cpus, usize::from);
+    let mut system = Embedded::start(&home, args.bind, slots).await?;
+    let credentials = CredentialsFile::at(home.join("credentials"));
+    identity::keep(&credentials, USER, system.token())?;
+    welcome(&system, &home, &credentials, slots);
+    tokio::select! {
+        ended = system.finished() => ended?,
+        signal = requests.next() => tracing::info!(signal, "stopping"),
+    }
+    tokio::select! {
+        stopped = system.stop() => stopped?,
+        _ = requests.next() => return Ok(Exit::Failure.into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn home(args: &DevArgs, environment: &Environment) -> Result<PathBuf, Failure> {
+    let home = args.data.clone().unwrap_or_else(|| environment.data_folder().join("dev"));
+    std::path::absolute(&home).map_err(|error| Failure::io("can't tell the current folder", error))
+}
+
+fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+fn welcome(system: &Embedded, home: &Path, credentials: &CredentialsFile, slots: usize) {
+    let address = system.user().client().address();
+    println!("mitosis is ready at {address}");
+    println!("  data      {}", home.display());
+    println!("  slots     {slots}");
+    println!("  user      {USER}");
+    println!("  password  in {}", home.join("password").display());
+    println!("In another terminal, paste:");
+    println!(
+        "  export MITO_COORDINATOR_ADDR={address} MITO_CREDENTIAL_PATH='{}'",
+        credentials.path().display()
+    );
+    println!("and try: mito run -- echo hello");
+}

@@ -1,0 +1,24 @@
+//! What each command does, one file per verb.
+
+mod client;
+mod coordinator;
+mod dev;
+mod run;
+mod worker;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::config::Environment;
+use crate::failure::Failure;
+
+/// Does what the command line asks for.
+pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode, Failure> {
+    match cli.command {
+        Command::Coordinator(args) => coordinator::run(&args, environment).await,
+        Command::Worker(args) => worker::run(&args, environment).await,
+        Command::Client(args) => client::run(&args, environment).await,
+        Command::Run(args) => run::run(&args, environment).await,
+        Command::Dev(args) => dev::run(&args, environment).await,
+    }
+}

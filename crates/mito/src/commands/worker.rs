@@ -1,0 +1,77 @@
+//! `mito worker`: runs tasks until it is told to stop.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use mitosis_domain::entropy::{Entropy as _, OsEntropy};
+use mitosis_worker::{Settings, Worker};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::worker::WorkerArgs;
+use crate::config::client::ClientConfig;
+use crate::config::worker::WorkerConfig;
+use crate::config::{Environment, Layers, Role};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::identity::{Identity, WorkerLogin};
+use crate::lifecycle::StopRequests;
+use crate::logging::{self, LogFile};
+
+pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<ExitCode, Failure> {
+    let layers = Layers::load(Role::Worker, args.config.as_deref(), args.options(), environment)?;
+    let config = WorkerConfig::new(&layers)?;
+    let _logging = logging::start(environment, logging::SERVICE, log_file(&layers, environment))?;
+    let login = log_in(ClientConfig::new(&layers, environment)).await?;
+    let settings = Settings {
+        registration: config.registration,
+        slots: config.slots,
+        polling_interval: config.polling_interval,
+        heartbeat_interval: config.heartbeat_interval,
+        ..Settings::new(Arc::new(login), environment.cache_folder(), Arc::new(OsEntropy))
+    };
+    until_stopped(settings).await
+}
+
+/// A password that is wrong, or missing, is told before anything starts.
+async fn log_in(config: ClientConfig) -> Result<WorkerLogin, Failure> {
+    let identity = Identity::establish_patiently(&config).await?;
+    Ok(WorkerLogin::new(config, identity))
+}
+
+async fn until_stopped(settings: Settings) -> Result<ExitCode, Failure> {
+    let mut requests =
+        StopRequests::listen().map_err(|error| Failure::io("can't listen to signals", error))?;
+    let stop = CancellationToken::new();
+    let working = Worker::run(settings, stop.clone());
+    tokio::pin!(working);
+    let ended = tokio::select! {
+        ended = &mut working => ended?,
+        signal = requests.next() => {
+            tracing::info!(signal, "stopping; what runs is killed and given back");
+            stop.cancel();
+            tokio::select! {
+                ended = &mut working => ended?,
+                signal = requests.next() => {
+                    tracing::warn!(signal, "stopped at once");
+                    return Ok(Exit::Failure.into());
+                }
+            }
+        }
+    };
+    tracing::info!(?ended, "stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn log_file(layers: &Layers, environment: &Environment) -> Option<LogFile> {
+    let shared = layers.flag("shared_log");
+    (shared || layers.flag("file_log")).then(|| match (layers.path("log_path"), shared) {
+        (Some(path), _) => LogFile::At(path.to_owned()),
+        (None, true) => LogFile::Daily {
+            folder: environment.cache_folder().join("worker"),
+            name: "workers.log".to_owned(),
+        },
+        (None, false) => {
+            LogFile::At(environment.cache_folder().join("worker").join(format!("{}.log", OsEntropy.uuid())))
+        }
+    })
+}

@@ -1,0 +1,95 @@
+//! From layers to a coordinator's settings (command line §3.1).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mitosis_coordinator::{Database, KeyFiles, Objects, S3Settings, Settings};
+use secrecy::SecretString;
+use url::Url;
+
+use super::{ConfigError, Layers};
+
+const DB_URL: &str = "postgres://mitosis:mitosis@localhost/mitosis";
+const S3_URL: &str = "http://localhost:9000";
+
+/// What a coordinator is started with.
+pub(crate) fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
+    let mut settings = Settings::new(database(layers)?, objects(layers)?);
+    let wanted = "an IP address and a port, such as 127.0.0.1:5000";
+    settings.bind = layers.parsed::<SocketAddr>("bind", wanted)?.unwrap_or(settings.bind);
+    if let Some(user) = layers.text("admin_user") {
+        user.clone_into(&mut settings.admin_user);
+    }
+    settings.admin_password = layers.secret("admin_password").unwrap_or(settings.admin_password);
+    settings.keys = keys(layers);
+    settings.token_lifetime = positive(layers, "access_token_expires_in", settings.token_lifetime)?;
+    settings.heartbeat_timeout = positive(layers, "heartbeat_timeout", settings.heartbeat_timeout)?;
+    Ok(settings)
+}
+
+fn database(layers: &Layers) -> Result<Database, ConfigError> {
+    let url = layers.text("db_url").unwrap_or(DB_URL);
+    if let Some(path) = url.strip_prefix("sqlite://") {
+        return embedded_path(layers, "db_url", path).map(Database::Sqlite);
+    }
+    match url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        true => Ok(Database::Postgres(SecretString::from(url))),
+        false => Err(layers.invalid("db_url", "it must start with postgres:// or sqlite:///")),
+    }
+}
+
+fn objects(layers: &Layers) -> Result<Objects, ConfigError> {
+    let url = layers.text("s3_url").unwrap_or(S3_URL);
+    if let Some(path) = url.strip_prefix("file://") {
+        return embedded_path(layers, "s3_url", path).map(Objects::Directory);
+    }
+    let text = |key, default: &str| layers.text(key).unwrap_or(default).to_owned();
+    Ok(Objects::S3(Box::new(S3Settings {
+        endpoint: web_address(layers, "s3_url", url)?,
+        public_endpoint: layers
+            .text("s3_public_url")
+            .map(|url| web_address(layers, "s3_public_url", url))
+            .transpose()?,
+        access_key: text("s3_access_key", "mitosis_access"),
+        secret_key: layers.secret("s3_secret_key").unwrap_or_else(|| "mitosis_secret".into()),
+        region: text("s3_region", "mitosis"),
+        force_path_style: layers.flag("s3_force_path_style"),
+        artifacts_bucket: text("artifacts_bucket", "mitosis-artifacts"),
+        attachments_bucket: text("attachments_bucket", "mitosis-attachments"),
+    })))
+}
+
+/// A pair is made only at the default places: a configured one that is missing is a mistake.
+fn keys(layers: &Layers) -> KeyFiles {
+    let (private, public) =
+        (layers.path("access_token_private_path"), layers.path("access_token_public_path"));
+    let default = |name: &str| PathBuf::from(name);
+    let private = private.map_or_else(|| default("private.pem"), PathBuf::from);
+    let public = public.map_or_else(|| default("public.pem"), PathBuf::from);
+    let at_default = private.ends_with("private.pem") && public.ends_with("public.pem");
+    KeyFiles { create: at_default, private, public }
+}
+
+fn positive(layers: &Layers, key: &'static str, default: Duration) -> Result<Duration, ConfigError> {
+    match layers.duration(key) {
+        Some(given) if given < Duration::from_secs(1) => {
+            Err(layers.invalid(key, "it must be a second or more"))
+        }
+        given => Ok(given.unwrap_or(default)),
+    }
+}
+
+fn embedded_path(layers: &Layers, key: &'static str, path: &str) -> Result<PathBuf, ConfigError> {
+    match path.starts_with('/') && path.len() > 1 {
+        true => Ok(PathBuf::from(path)),
+        false => Err(layers.invalid(key, "three slashes and an absolute path belong after the scheme")),
+    }
+}
+
+fn web_address(layers: &Layers, key: &'static str, url: &str) -> Result<Url, ConfigError> {
+    match Url::parse(url) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Ok(url),
+        _ => Err(layers.invalid(key, "it must be an address such as http://127.0.0.1:9000")),
+    }
+}

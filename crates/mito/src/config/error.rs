@@ -1,0 +1,66 @@
+//! What can be wrong with a configuration. Values are never shown: any of them may be a secret.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::value::Misfit;
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A table of a file.
+    File { path: PathBuf, table: String },
+    /// A variable.
+    Variable(String),
+    /// The command line.
+    Option,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, table } => write!(f, "[{table}] of {}", path.display()),
+            Self::Variable(name) => write!(f, "the variable {name}"),
+            Self::Option => f.write_str("the command line"),
+        }
+    }
+}
+
+/// Why a configuration can't be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("there is no configuration file {}", .0.display())]
+    Missing(PathBuf),
+    #[error("the configuration file {path} can't be read", path = path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{path}, line {line}: {message}", path = path.display())]
+    Malformed { path: PathBuf, line: usize, message: String },
+    #[error("`{key}` in {origin} is no key that mito knows")]
+    UnknownKey { key: String, origin: Origin, nearest: Option<&'static str> },
+    #[error("[{table}] in {path} is no table that mito knows", path = path.display())]
+    UnknownTable { table: String, path: PathBuf },
+    #[error("`{key}` from {origin} can't be used")]
+    Misfit { key: &'static str, origin: Origin, source: Misfit },
+    #[error("`{key}` from {origin} can't be used: {why}")]
+    Invalid { key: &'static str, origin: Origin, why: String },
+}
+
+impl ConfigError {
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing(_) => Some(
+                "check --config; a relative name is looked for here and in every folder above".to_owned(),
+            ),
+            Self::UnknownKey { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
+            Self::UnknownKey { nearest: None, .. } => {
+                Some("remove it; config.example.toml has every key there is".to_owned())
+            }
+            Self::UnknownTable { .. } => Some("use [coordinator], [worker], [client] or [global]".to_owned()),
+            Self::Malformed { .. } => {
+                Some("text needs quotes; config.example.toml shows the form".to_owned())
+            }
+            Self::Unreadable { .. } | Self::Misfit { .. } | Self::Invalid { .. } => None,
+        }
+    }
+}

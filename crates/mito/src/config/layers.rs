@@ -1,0 +1,283 @@
+//! The layers, put on top of each other key by key.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::environment::Environment;
+use super::error::{ConfigError, Origin};
+use super::file::{self, Said};
+use super::keys::Role;
+use super::value::Value;
+
+/// What the command line says: a value for each key that has an option and was given.
+#[derive(Debug, Default)]
+pub(crate) struct Options(Vec<(&'static str, Value)>);
+
+impl Options {
+    pub(crate) fn text(mut self, key: &'static str, value: Option<&String>) -> Self {
+        self.0.extend(value.map(|text| (key, Value::Text(text.clone()))));
+        self
+    }
+
+    pub(crate) fn path(mut self, key: &'static str, value: Option<&PathBuf>) -> Self {
+        self.0.extend(value.map(|path| (key, Value::Path(path.clone()))));
+        self
+    }
+
+    pub(crate) fn duration(mut self, key: &'static str, value: Option<Duration>) -> Self {
+        self.0.extend(value.map(|duration| (key, Value::Duration(duration))));
+        self
+    }
+
+    /// An option without a value can only turn something on.
+    pub(crate) fn flag(mut self, key: &'static str, given: bool) -> Self {
+        self.0.extend(given.then_some((key, Value::Flag(true))));
+        self
+    }
+
+    /// A list that was not given leaves the one below.
+    pub(crate) fn words(mut self, key: &'static str, words: &[String]) -> Self {
+        self.0.extend((!words.is_empty()).then(|| (key, Value::Words(words.to_vec()))));
+        self
+    }
+
+    pub(crate) fn count(mut self, key: &'static str, value: Option<u64>) -> Self {
+        self.0.extend(value.map(|count| (key, Value::Count(count))));
+        self
+    }
+}
+
+/// The values that count, each with its origin.
+#[derive(Debug, Default)]
+pub(crate) struct Layers(BTreeMap<&'static str, (Value, Origin)>);
+
+impl Layers {
+    /// Reads every layer for a role.
+    pub(crate) fn load(
+        role: Role,
+        config: Option<&Path>,
+        options: Options,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
+        Self::load_in(&file::working_folder()?, role, config, options, environment)
+    }
+
+    fn load_in(
+        here: &Path,
+        role: Role,
+        config: Option<&Path>,
+        options: Options,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
+        let mut layers = Self::default();
+        let users_own = environment.config_folder().join("config.toml");
+        let given = match config {
+            Some(name) => Some(file::find(name, here).ok_or_else(|| ConfigError::Missing(name.to_owned()))?),
+            None => file::find(Path::new("config.toml"), here),
+        };
+        let files = [users_own.is_file().then_some(users_own), given];
+        let mut globals = Vec::new();
+        for path in files.into_iter().flatten() {
+            let Said { own, global } = file::read(&path, role)?;
+            layers.put(own.into_iter().map(|(key, value, origin)| (key.name, value, origin)));
+            globals.extend(global.into_iter().map(|(key, value, origin)| (key.name, value, origin)));
+        }
+        layers.put(variables(role, environment)?);
+        layers.put(options.0.into_iter().map(|(key, value)| (key, value, Origin::Option)));
+        layers.put(globals);
+        Ok(layers)
+    }
+
+    fn put(&mut self, values: impl IntoIterator<Item = (&'static str, Value, Origin)>) {
+        self.0.extend(values.into_iter().map(|(key, value, origin)| (key, (value, origin))));
+    }
+
+    pub(crate) fn text(&self, key: &'static str) -> Option<&str> {
+        match self.0.get(key)? {
+            (Value::Text(text), _) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn secret(&self, key: &'static str) -> Option<SecretString> {
+        self.text(key).map(SecretString::from)
+    }
+
+    pub(crate) fn path(&self, key: &'static str) -> Option<&Path> {
+        match self.0.get(key)? {
+            (Value::Path(path), _) => Some(path),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn duration(&self, key: &'static str) -> Option<Duration> {
+        match self.0.get(key)? {
+            (Value::Duration(duration), _) => Some(*duration),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn flag(&self, key: &'static str) -> bool {
+        matches!(self.0.get(key), Some((Value::Flag(true), _)))
+    }
+
+    pub(crate) fn words(&self, key: &'static str) -> Vec<String> {
+        match self.0.get(key) {
+            Some((Value::Words(words), _)) => words.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn count(&self, key: &'static str) -> Option<u64> {
+        match self.0.get(key)? {
+            (Value::Count(count), _) => Some(*count),
+            _ => None,
+        }
+    }
+
+    /// Text that stands for something else; `wanted` says what it should look like.
+    pub(crate) fn parsed<T: FromStr>(
+        &self,
+        key: &'static str,
+        wanted: &str,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(text) = self.text(key) else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| self.invalid(key, format!("it must be {wanted}")))
+    }
+
+    /// An error about a key, wherever its value came from.
+    pub(crate) fn invalid(&self, key: &'static str, why: impl Into<String>) -> ConfigError {
+        let origin = self.0.get(key).map_or(Origin::Option, |(_, origin)| origin.clone());
+        ConfigError::Invalid { key, origin, why: why.into() }
+    }
+}
+
+fn variables(
+    role: Role,
+    environment: &Environment,
+) -> Result<Vec<(&'static str, Value, Origin)>, ConfigError> {
+    let mut values = Vec::new();
+    for key in role.keys() {
+        let name = format!("MITO_{}", key.name.to_uppercase());
+        let Some(text) = environment.text(&name) else { continue };
+        let origin = Origin::Variable(name);
+        let value = Value::from_variable(key.kind, text).map_err(|source| ConfigError::Misfit {
+            key: key.name,
+            origin: origin.clone(),
+            source,
+        })?;
+        values.push((key.name, value, origin));
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Home(tempfile::TempDir);
+
+    impl Home {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn with(self, path: &str, text: &str) -> Self {
+            let path = self.0.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+            self
+        }
+
+        fn load(&self, variables: &[(&str, &str)], options: Options) -> Result<Layers, ConfigError> {
+            self.load_file(None, variables, options)
+        }
+
+        fn load_file(
+            &self,
+            config: Option<&str>,
+            variables: &[(&str, &str)],
+            options: Options,
+        ) -> Result<Layers, ConfigError> {
+            let config_home = self.0.path().join("xdg");
+            let mut environment = Environment::from([("XDG_CONFIG_HOME", config_home.to_str().unwrap())]);
+            for (name, value) in variables {
+                environment.set(name, value);
+            }
+            let here = self.0.path().join("a/b");
+            std::fs::create_dir_all(&here).unwrap();
+            Layers::load_in(&here, Role::Coordinator, config.map(Path::new), options, &environment)
+        }
+    }
+
+    #[test]
+    fn a_stronger_layer_wins_key_by_key() {
+        let home = Home::new()
+            .with(
+                "xdg/mitosis/config.toml",
+                "[coordinator]\nbind='user'\ndb_url='user'\ns3_url='user'\ns3_region='user'",
+            )
+            .with(
+                "a/config.toml",
+                "[coordinator]\ndb_url='file'\ns3_url='file'\ns3_region='file'\n[worker]\ntags=['gpu']",
+            );
+        let db = "option".to_owned();
+        let layers = home
+            .load(
+                &[("MITO_S3_URL", "variable"), ("MITO_DB_URL", "variable")],
+                Options::default().text("db_url", Some(&db)),
+            )
+            .unwrap();
+        let seen = ["bind", "s3_region", "s3_url", "db_url"].map(|key| layers.text(key).unwrap());
+        assert_eq!(seen, ["user", "file", "variable", "option"]);
+    }
+
+    #[test]
+    fn the_global_table_is_above_everything_and_the_default_table_below_notice() {
+        let home = Home::new().with(
+            "config.toml",
+            "[global]\ndb_url='global'\ntags=['x']\n[default]\nanything=1\n[coordinator]\nbind='own'",
+        );
+        let db = "option".to_owned();
+        let layers = home.load(&[], Options::default().text("db_url", Some(&db))).unwrap();
+        assert_eq!((layers.text("db_url"), layers.text("bind")), (Some("global"), Some("own")));
+    }
+
+    #[test]
+    fn a_path_in_a_file_starts_from_the_folder_of_the_file() {
+        let home = Home::new()
+            .with("a/config.toml", "[coordinator]\nlog_path='logs/x.log'\nheartbeat_timeout='90s'");
+        let layers = home.load(&[("MITO_ACCESS_TOKEN_PUBLIC_PATH", "here.pem")], Options::default()).unwrap();
+        assert_eq!(layers.path("log_path"), Some(home.0.path().join("a/logs/x.log").as_path()));
+        assert_eq!(layers.path("access_token_public_path"), Some(Path::new("here.pem")));
+        assert_eq!(layers.duration("heartbeat_timeout"), Some(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place_and_without_their_value() {
+        let told = |text: &str| {
+            let error = Home::new().with("config.toml", text).load(&[], Options::default()).unwrap_err();
+            format!("{error} {}", error.hint().unwrap_or_default())
+        };
+        assert!(told("[coordinator]\ndb_ulr='x'").ends_with("did you mean `db_url`?"));
+        assert!(told("[cordinator]\n").contains("use [coordinator]"));
+        assert!(told("bind='x'").contains("`bind`"));
+        let malformed = told("[coordinator]\ns3_secret_key = hunter2\"");
+        assert!(malformed.contains("line 2") && !malformed.contains("hunter2"), "{malformed}");
+        let wrong = told("[coordinator]\nheartbeat_timeout = 'hunter2'");
+        assert!(wrong.contains("`heartbeat_timeout`") && !wrong.contains("hunter2"), "{wrong}");
+    }
+
+    #[test]
+    fn a_named_file_must_exist_and_is_found_in_a_folder_above() {
+        let home = Home::new().with("mine.toml", "[coordinator]\nbind='mine'");
+        let layers = home.load_file(Some("mine.toml"), &[], Options::default()).unwrap();
+        assert_eq!(layers.text("bind"), Some("mine"));
+        let error = home.load_file(Some("other.toml"), &[], Options::default()).unwrap_err();
+        assert!(matches!(error, ConfigError::Missing(_)), "{error}");
+    }
+}

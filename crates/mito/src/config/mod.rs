@@ -1,0 +1,18 @@
+//! Configuration in layers (command line §2): defaults, the user's file, the file given, the environment,
+//! options, and the `[global]` table above all of them. Read once, at the start; nothing else in the
+//! program asks the environment.
+
+pub(crate) mod client;
+pub(crate) mod coordinator;
+mod environment;
+mod error;
+mod file;
+mod keys;
+mod layers;
+mod value;
+pub(crate) mod worker;
+
+pub(crate) use environment::Environment;
+pub(crate) use error::ConfigError;
+pub(crate) use keys::Role;
+pub(crate) use layers::{Layers, Options};

@@ -1,0 +1,37 @@
+//! From layers to a worker's settings (command line §3.2).
+
+use std::time::Duration;
+
+use mitosis_protocol::worker::RegisterWorkerRequest;
+
+use super::{ConfigError, Layers};
+
+/// What is special to a worker; whom it talks to is as for a client.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerConfig {
+    pub(crate) registration: RegisterWorkerRequest,
+    pub(crate) slots: usize,
+    pub(crate) polling_interval: Duration,
+    pub(crate) heartbeat_interval: Duration,
+}
+
+impl WorkerConfig {
+    pub(crate) fn new(layers: &Layers) -> Result<Self, ConfigError> {
+        let slots = match layers.count("slots") {
+            Some(0) => return Err(layers.invalid("slots", "a worker needs at least one")),
+            Some(slots) => usize::try_from(slots).map_err(|_| layers.invalid("slots", "it is too large"))?,
+            None => 1,
+        };
+        Ok(Self {
+            registration: RegisterWorkerRequest {
+                tags: layers.words("tags"),
+                labels: layers.words("labels"),
+                groups: layers.words("groups"),
+                lifetime: layers.duration("lifetime"),
+            },
+            slots,
+            polling_interval: layers.duration("polling_interval").unwrap_or(Duration::from_secs(180)),
+            heartbeat_interval: layers.duration("heartbeat_interval").unwrap_or(Duration::from_secs(300)),
+        })
+    }
+}

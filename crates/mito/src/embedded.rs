@@ -1,0 +1,152 @@
+//! The whole system in this process: a coordinator on a file and a directory, and a worker beside it.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mitosis_client::{Client, ClientError, UserClient};
+use mitosis_coordinator::{Coordinator, Database, KeyFiles, Objects, Running, Settings, Stop};
+use mitosis_domain::clock::SystemClock;
+use mitosis_domain::entropy::{Entropy, OsEntropy};
+use mitosis_worker::{Ended, Login, Worker, WorkerError};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+
+/// The one user.
+pub(crate) const USER: &str = "mitosis_admin";
+/// A worker in the same process is lost only with the process; a short lease gives its tasks back soon
+/// after a `kill -9`.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// A running system.
+pub(crate) struct Embedded {
+    coordinator: Running,
+    worker: JoinHandle<Result<Ended, WorkerError>>,
+    stop_worker: CancellationToken,
+    user: UserClient,
+    token: SecretString,
+}
+
+impl Embedded {
+    /// Starts everything on the data in `home`, which is made if it is not there.
+    pub(crate) async fn start(home: &Path, bind: SocketAddr, slots: usize) -> Result<Self, Failure> {
+        private_folder(home)?;
+        let password = password(home)?;
+        let coordinator =
+            Coordinator::start(settings(home, bind, &password), Arc::new(SystemClock), Arc::new(OsEntropy))
+                .await?;
+        let client = Client::new(&format!("http://{}", reachable(coordinator.address())))?;
+        let token = client.login(USER, &password, true).await?;
+        let user = client.with_user_token(token.clone());
+        let stop_worker = CancellationToken::new();
+        let worker = tokio::spawn(Worker::run(
+            mitosis_worker::Settings {
+                slots,
+                ..mitosis_worker::Settings::new(
+                    Arc::new(Neighbour { client, password }),
+                    home.join("worker"),
+                    Arc::new(OsEntropy),
+                )
+            },
+            stop_worker.clone(),
+        ));
+        Ok(Self { coordinator, worker, stop_worker, user, token })
+    }
+
+    pub(crate) fn user(&self) -> &UserClient {
+        &self.user
+    }
+
+    pub(crate) fn token(&self) -> &SecretString {
+        &self.token
+    }
+
+    /// Ends when the system has stopped by itself.
+    pub(crate) async fn finished(&mut self) -> Result<(), Failure> {
+        self.coordinator.finished().await.map_err(|error| Failure::io("the coordinator failed", error))
+    }
+
+    /// Stops the worker, which kills what runs, then the coordinator.
+    pub(crate) async fn stop(self) -> Result<(), Failure> {
+        self.stop_worker.cancel();
+        let worker = self.worker.await.map_err(WorkerError::from).flatten();
+        let coordinator = self.coordinator.stop(Stop::Gracefully).await;
+        worker?;
+        coordinator.map_err(|error| Failure::io("the coordinator did not stop well", error))
+    }
+}
+
+/// A new folder under the cache, for a system that lives as long as one command.
+pub(crate) fn temporary_home(cache: &Path) -> PathBuf {
+    cache.join("local").join(OsEntropy.uuid().to_string())
+}
+
+fn settings(home: &Path, bind: SocketAddr, password: &SecretString) -> Settings {
+    Settings {
+        bind,
+        admin_user: USER.to_owned(),
+        admin_password: password.clone(),
+        keys: KeyFiles { private: home.join("private.pem"), public: home.join("public.pem"), create: true },
+        heartbeat_timeout: LEASE,
+        ..Settings::new(Database::Sqlite(home.join("state.db")), Objects::Directory(home.join("objects")))
+    }
+}
+
+/// Where this machine itself reaches what listens on all addresses.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip().is_unspecified() {
+        true => SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), address.port()),
+        false => address,
+    }
+}
+
+fn private_folder(path: &Path) -> Result<(), Failure> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| Failure::io(format!("can't make the folder {}", path.display()), error))
+}
+
+/// The password of the one user, drawn at the first start: others on this machine can reach the port.
+fn password(home: &Path) -> Result<SecretString, Failure> {
+    let path = home.join("password");
+    read_or_draw(&path)
+        .map_err(|error| Failure::io(format!("can't keep the password in {}", path.display()), error))
+}
+
+fn read_or_draw(path: &Path) -> io::Result<SecretString> {
+    match fs::read_to_string(path) {
+        Ok(text) if !text.trim().is_empty() => return Ok(text.trim().into()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let drawn = SecretString::from(OsEntropy.uuid().simple().to_string());
+    let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(drawn.expose_secret().as_bytes())?;
+    file.sync_all()?;
+    Ok(drawn)
+}
+
+/// How the worker logs in next door.
+struct Neighbour {
+    client: Client,
+    password: SecretString,
+}
+
+#[async_trait]
+impl Login for Neighbour {
+    async fn log_in(&self) -> Result<UserClient, ClientError> {
+        let token = self.client.login(USER, &self.password, true).await?;
+        Ok(self.client.with_user_token(token))
+    }
+}

@@ -1,0 +1,144 @@
+//! Why a command of `mito` failed: a sentence, its causes, what to do, and the exit code.
+
+use std::error::Error;
+use std::fmt;
+
+use mitosis_client::{ClientError, TransferError};
+use mitosis_coordinator::StartError;
+use mitosis_worker::WorkerError;
+
+use crate::config::ConfigError;
+use crate::exit::Exit;
+
+/// A failed command.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    error: Box<dyn Error + Send + Sync>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { exit, error: error.into(), hint: None }
+    }
+
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Nobody reads any more; there is nobody to tell.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.exit == Exit::BrokenPipe
+    }
+
+    /// A failure of this machine's files, terminal or clock.
+    pub(crate) fn io(doing: impl fmt::Display, source: std::io::Error) -> Self {
+        if source.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self::new(Exit::BrokenPipe, source);
+        }
+        Self::new(Exit::Failure, IoFailure { doing: doing.to_string(), source })
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}")]
+struct IoFailure {
+    doing: String,
+    source: std::io::Error,
+}
+
+impl fmt::Display for Failure {
+    /// One line for the sentence, one for each cause, one for the hint.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mito: {}", self.error)?;
+        let mut said = self.error.to_string();
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            let sentence = error.to_string();
+            if !said.contains(&sentence) {
+                write!(f, "\n  because: {sentence}")?;
+                said.push_str(&sentence);
+            }
+            cause = error.source();
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let exit = match (&error, error.status()) {
+            (_, Some(401 | 403)) => Exit::Auth,
+            (_, Some(404)) => Exit::NotFound,
+            (_, Some(500..)) => Exit::Fault,
+            (ClientError::Unreachable { .. } | ClientError::Unexpected { .. }, _) => Exit::Network,
+            (ClientError::Address(_), _) => Exit::Config,
+            _ => Exit::Failure,
+        };
+        let hint = error.hint().map(str::to_owned);
+        Self { exit, error: error.into(), hint }
+    }
+}
+
+impl From<TransferError> for Failure {
+    fn from(error: TransferError) -> Self {
+        let (exit, hint) = match &error {
+            TransferError::Unreachable { .. } => (
+                Exit::Network,
+                Some(
+                    "the coordinator's s3_url or s3_public_url must be an address that this machine can reach",
+                ),
+            ),
+            TransferError::Refused { .. } | TransferError::File { .. } => (Exit::Failure, None),
+        };
+        Self { exit, error: error.into(), hint: hint.map(str::to_owned) }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let hint = error.hint();
+        Self { exit: Exit::Config, error: error.into(), hint }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let hint = error.hint();
+        Self { exit: Exit::Failure, error: error.into(), hint }
+    }
+}
+
+impl From<WorkerError> for Failure {
+    fn from(error: WorkerError) -> Self {
+        match error {
+            WorkerError::Refused(error) => error.into(),
+            WorkerError::Scratch { .. } => Self::new(Exit::Failure, error)
+                .with_hint("set XDG_CACHE_HOME to a folder that can be written and has room"),
+            WorkerError::Fault(_) => Self::new(Exit::Fault, error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_its_causes_once_and_ends_with_what_to_do() {
+        let source = std::io::Error::other("the disk is full");
+        let failure = Failure::io("can't write notes.txt", source).with_hint("make room");
+        assert_eq!(
+            failure.to_string(),
+            "mito: can't write notes.txt\n  because: the disk is full\n  hint: make room"
+        );
+    }
+}

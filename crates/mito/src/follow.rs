@@ -1,0 +1,175 @@
+//! Watching a task to its end: what it writes appears here, on the same streams, each byte once.
+//!
+//! While the task runs its output is followed; what is missing at the end is read from its archive. A
+//! connection that breaks is made again, and the streams go on at the byte where they stopped.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use mitosis_client::{ClientError, UserClient};
+use mitosis_domain::backoff::Backoff;
+use mitosis_domain::entropy::{Entropy as _, OsEntropy};
+use mitosis_protocol::output::{FollowQuery, FollowReply};
+use mitosis_protocol::{ArtifactKind, TaskResult, Uuid};
+use tokio::time::Instant;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::streams;
+
+/// How long the coordinator may hold a question.
+const HOLD: Duration = Duration::from_secs(10);
+/// How long a coordinator may be away before we stop waiting for it.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// When the first word about it is due.
+const WORTH_A_WORD: Duration = Duration::from_secs(2);
+
+/// How far both streams have been shown.
+#[derive(Debug, Default)]
+struct Shown {
+    stdout: u64,
+    stderr: u64,
+}
+
+/// Shows what a task writes until it has ended; answers its result.
+pub(crate) async fn follow(user: &UserClient, task: Uuid, scratch: &Path) -> Result<TaskResult, Failure> {
+    let mut shown = Shown::default();
+    let mut outage = Outage::new();
+    loop {
+        let query = FollowQuery { stdout: shown.stdout, stderr: shown.stderr, wait: Some(HOLD) };
+        match user.follow(task, &query).await {
+            Ok(reply) => {
+                outage.over();
+                shown.show(&reply)?;
+                if let Some(result) = reply.result {
+                    show_the_rest(user, task, &shown, scratch).await?;
+                    return Ok(result);
+                }
+            }
+            Err(error) if error.is_transient() => outage.wait(error, task).await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+impl Shown {
+    fn show(&mut self, reply: &FollowReply) -> Result<(), Failure> {
+        write(&mut io::stdout().lock(), &reply.stdout)?;
+        write(&mut io::stderr().lock(), &reply.stderr)?;
+        self.stdout += reply.stdout.len() as u64;
+        self.stderr += reply.stderr.len() as u64;
+        Ok(())
+    }
+}
+
+fn write(stream: &mut impl io::Write, bytes: &[u8]) -> Result<(), Failure> {
+    let written =
+        if bytes.is_empty() { Ok(()) } else { stream.write_all(bytes).and_then(|()| stream.flush()) };
+    written.map_err(|error| Failure::io("can't write the task's output", error))
+}
+
+/// What the archive has beyond what was shown.
+async fn show_the_rest(user: &UserClient, task: Uuid, shown: &Shown, scratch: &Path) -> Result<(), Failure> {
+    let link = match patiently(task, || user.artifact_link(task, ArtifactKind::StdLog)).await {
+        Err(error) if error.status() == Some(404) => return Ok(()),
+        link => link?,
+    };
+    let archive = scratch.join(format!("{task}.std-log.tar.gz"));
+    std::fs::create_dir_all(scratch)
+        .map_err(|error| Failure::io(format!("can't make the folder {}", scratch.display()), error))?;
+    user.download(&link.url, &archive).await?;
+    let (stdout, stderr) = (shown.stdout, shown.stderr);
+    let shown = tokio::task::spawn_blocking(move || {
+        let outcome =
+            streams::copy(&archive, stdout, stderr, &mut io::stdout().lock(), &mut io::stderr().lock());
+        let removed = std::fs::remove_file(&archive);
+        outcome.and(removed)
+    });
+    shown
+        .await
+        .map_err(io::Error::other)
+        .flatten()
+        .and_then(|()| io::stdout().flush())
+        .map_err(|error| Failure::io("can't show the task's output", error))
+}
+
+/// Repeats a call while the coordinator is away.
+pub(crate) async fn patiently<T, F: Future<Output = Result<T, ClientError>>>(
+    task: Uuid,
+    mut call: impl FnMut() -> F,
+) -> Result<T, ClientErrorOrLost> {
+    let mut outage = Outage::new();
+    loop {
+        match call().await {
+            Err(error) if error.is_transient() => {
+                outage.wait(error, task).await.map_err(ClientErrorOrLost::Lost)?;
+            }
+            answer => return answer.map_err(ClientErrorOrLost::Refused),
+        }
+    }
+}
+
+/// A refusal, or a connection that did not come back.
+#[derive(Debug)]
+pub(crate) enum ClientErrorOrLost {
+    Refused(ClientError),
+    Lost(Failure),
+}
+
+impl ClientErrorOrLost {
+    fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused(error) => error.status(),
+            Self::Lost(_) => None,
+        }
+    }
+}
+
+impl From<ClientErrorOrLost> for Failure {
+    fn from(error: ClientErrorOrLost) -> Self {
+        match error {
+            ClientErrorOrLost::Refused(error) => error.into(),
+            ClientErrorOrLost::Lost(failure) => failure,
+        }
+    }
+}
+
+/// A time without answers.
+struct Outage {
+    since: Option<Instant>,
+    said: bool,
+    backoff: Backoff,
+}
+
+impl Outage {
+    fn new() -> Self {
+        let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        Self { since: None, said: false, backoff }
+    }
+
+    fn over(&mut self) {
+        if self.said {
+            eprintln!("mito: connected again");
+        }
+        *self = Self::new();
+    }
+
+    /// Waits before the next try; fails when the outage has lasted too long.
+    async fn wait(&mut self, error: ClientError, task: Uuid) -> Result<(), Failure> {
+        let lasted = self.since.get_or_insert_with(Instant::now).elapsed();
+        if lasted > PATIENCE {
+            return Err(Failure::new(Exit::Network, error).with_hint(format!(
+                "the task goes on without us; see later with `mito client tasks get {task}`"
+            )));
+        }
+        if lasted > WORTH_A_WORD && !self.said {
+            eprintln!("mito: {error}; trying again for {} s", PATIENCE.as_secs());
+            self.said = true;
+        }
+        let mut chance = [0; 4];
+        OsEntropy.fill(&mut chance);
+        tokio::time::sleep(self.backoff.next_wait(u32::from_le_bytes(chance))).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! Where log lines go (command line §9): always standard error; a file where it is configured.
+
+use std::path::{Path, PathBuf};
+
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
+
+use crate::config::Environment;
+use crate::failure::Failure;
+
+/// What a service says of itself.
+pub(crate) const SERVICE: &str = "mito=info,mitosis=info";
+/// What a command says of itself: its own words, and only what went wrong besides.
+pub(crate) const COMMAND: &str = "error";
+
+/// A file to log to.
+#[derive(Debug)]
+pub(crate) enum LogFile {
+    /// Exactly this one.
+    At(PathBuf),
+    /// `folder/name.<date>`, a new one each day.
+    Daily { folder: PathBuf, name: String },
+}
+
+/// Writes what is left when it goes.
+#[derive(Debug)]
+#[must_use = "the file is flushed when this goes"]
+pub(crate) struct Logging(#[expect(dead_code, reason = "held for its drop")] Option<WorkerGuard>);
+
+/// Starts logging; once in the life of the process.
+pub(crate) fn start(
+    environment: &Environment,
+    default: &str,
+    file: Option<LogFile>,
+) -> Result<Logging, Failure> {
+    let filter = |variable| EnvFilter::new(environment.text(variable).unwrap_or(default));
+    let console = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(
+            environment.text("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr()),
+        )
+        .with_filter(filter("RUST_LOG"));
+    let (file, guard) = match file.map(open).transpose()? {
+        Some(appender) => {
+            let (writer, guard) = tracing_appender::non_blocking(appender);
+            let layer = fmt::layer().with_writer(writer).with_ansi(false);
+            (Some(layer.with_filter(filter("MITO_FILE_LOG_LEVEL"))), Some(guard))
+        }
+        None => (None, None),
+    };
+    tracing_subscriber::registry().with(console).with(file).init();
+    Ok(Logging(guard))
+}
+
+fn open(file: LogFile) -> Result<Box<dyn std::io::Write + Send>, Failure> {
+    let folder = |path: &Path| {
+        std::fs::create_dir_all(path)
+            .map_err(|error| Failure::io(format!("can't make the folder of logs {}", path.display()), error))
+    };
+    match file {
+        LogFile::At(path) => {
+            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                folder(parent)?;
+            }
+            let opened = std::fs::File::options().create(true).append(true).open(&path);
+            opened
+                .map(|file| Box::new(file) as _)
+                .map_err(|error| Failure::io(format!("can't write the log file {}", path.display()), error))
+        }
+        LogFile::Daily { folder: place, name } => {
+            folder(&place)?;
+            tracing_appender::rolling::Builder::new()
+                .rotation(tracing_appender::rolling::Rotation::DAILY)
+                .filename_prefix(name)
+                .build(&place)
+                .map(|appender| Box::new(appender) as _)
+                .map_err(|error| {
+                    Failure::io(
+                        format!("can't write logs to {}", place.display()),
+                        std::io::Error::other(error),
+                    )
+                })
+        }
+    }
+}

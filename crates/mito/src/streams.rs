@@ -1,0 +1,61 @@
+//! Reading the two streams out of a `std-log` archive (semantics §8).
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+
+/// Copies what comes after the given offsets of each stream.
+pub(crate) fn copy(
+    archive: &Path,
+    stdout_from: u64,
+    stderr_from: u64,
+    stdout: &mut impl Write,
+    stderr: &mut impl Write,
+) -> io::Result<()> {
+    let mut archive = tar::Archive::new(GzDecoder::new(io::BufReader::new(File::open(archive)?)));
+    for entry in archive.entries()? {
+        let entry = entry?;
+        let path = entry.path()?.into_owned();
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some("stdout.log") => copy_from(entry, stdout_from, stdout)?,
+            Some("stderr.log") => copy_from(entry, stderr_from, stderr)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn copy_from(mut stream: impl Read, offset: u64, to: &mut impl Write) -> io::Result<()> {
+    io::copy(&mut stream.by_ref().take(offset), &mut io::sink())?;
+    io::copy(&mut stream, to)?;
+    to.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    #[test]
+    fn each_stream_goes_on_where_it_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("std-log.tar.gz");
+        let mut archive =
+            tar::Builder::new(GzEncoder::new(File::create(&path).unwrap(), Compression::fast()));
+        for (name, text) in [("std-log/stdout.log", "0123456789"), ("std-log/stderr.log", "abc")] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o664);
+            archive.append_data(&mut header, name, text.as_bytes()).unwrap();
+        }
+        archive.into_inner().unwrap().finish().unwrap();
+
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        copy(&path, 4, 3, &mut out, &mut err).unwrap();
+        assert_eq!((out.as_slice(), err.as_slice()), (b"456789".as_slice(), b"".as_slice()));
+    }
+}
