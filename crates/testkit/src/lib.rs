@@ -1,3 +1,4 @@
 //! Development only: private PostgreSQL, Redis and S3 servers, a stepped clock, and stories.
 
+pub mod clock;
 pub mod s3;

@@ -94,7 +94,10 @@ impl Attempt<'_> {
         tracing::info!("stopping the command: {}", overstep.sentence());
         let status = group.stop(GRACE).await;
         let ran = ended(group, status, Some(&overstep)).await?;
-        if let Err(error) = writeln!(output.stderr, "mito: {}", overstep.sentence()) {
+        // The result has a word for the first of the two, and none for the second.
+        if matches!(overstep, Overstep::Output)
+            && let Err(error) = writeln!(output.stderr, "mito: {}", overstep.sentence())
+        {
             tracing::warn!(%error, "can't say so in its error output");
         }
         Ok(ran)

@@ -1,0 +1,145 @@
+//! What a published worker says, in its order, and every refusal (HTTP contract §12).
+
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, task};
+
+#[tokio::test]
+async fn the_normal_sequence_goes_from_fetch_to_commit() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    let worker = ann.worker(&json!({})).await;
+
+    let fetched = worker.fetches().await;
+    assert_eq!((&fetched["uuid"], &fetched["timeout"]), (&json!(uuid), &json!("1m 30s")));
+    assert_eq!(fetched["upstream_task_uuid"], Value::Null);
+    assert_eq!(ann.state(&uuid).await, "Running");
+
+    let nothing = json!({"url": null});
+    assert_eq!(worker.reports(&fetched, &json!("Finish")).await.expect(200).json(), nothing);
+    assert_eq!(ann.state(&uuid).await, "Finished");
+    assert_eq!(ann.task(&uuid).await["result"], Value::Null);
+
+    let bytes = b"archive".to_vec();
+    let upload = json!({"Upload": {"content_type": "std-log", "content_length": bytes.len()}});
+    let url = worker.reports(&fetched, &upload).await.expect(200).json()["url"].as_str().unwrap().to_owned();
+    assert!(worker.uploads(&url, &bytes).await.is_success());
+
+    let commit = json!({"Commit": {"exit_status": 768, "msg": null}});
+    assert_eq!(worker.reports(&fetched, &commit).await.expect(200).json(), nothing);
+    let ended = ann.task(&uuid).await;
+    assert_eq!(ended["state"], "Finished");
+    assert_eq!(ended["result"], json!({"exit_status": 768, "msg": null}));
+    assert_eq!(ended["reporter_uuid"], json!(worker.name));
+
+    let link = ann.get(&format!("/tasks/{uuid}/download/artifacts/std-log")).await.expect(200).json();
+    assert_eq!(link["size"], bytes.len());
+    let got = ann.downloads(link["url"].as_str().unwrap()).await.expect(200);
+    assert_eq!(got.text.as_bytes(), bytes);
+    assert!(!got.headers.contains_key("content-encoding"));
+}
+
+#[tokio::test]
+async fn without_a_task_the_answer_is_the_word_null() {
+    let stage = Stage::set_up().await;
+    let worker = stage.user("ann").await.worker(&json!({})).await.token;
+    let answer =
+        stage.send(reqwest::Method::GET, "/workers/tasks?wait=0s", Some(&worker), None).await.expect(200);
+    assert_eq!(
+        (answer.text.as_str(), &answer.headers["content-type"]),
+        ("null", &"application/json".parse().unwrap())
+    );
+    let beat = stage.send(reqwest::Method::POST, "/workers/heartbeat", Some(&worker), None).await.expect(200);
+    assert_eq!(beat.text, "null");
+    let left = stage.send(reqwest::Method::DELETE, "/workers", Some(&worker), None).await.expect(200);
+    assert_eq!(left.text, "null");
+    stage
+        .send(reqwest::Method::POST, "/workers/heartbeat", Some(&worker), None)
+        .await
+        .expect_refused(401, "invalid_token");
+}
+
+#[tokio::test]
+async fn reports_out_of_order_or_from_somebody_else_are_refused() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    ann.submits(&json!({})).await;
+    let (worker, other) = (ann.worker(&json!({})).await, ann.worker(&json!({})).await);
+    let fetched = worker.fetches().await;
+    let commit = json!({"Commit": {"exit_status": 0, "msg": null}});
+    let follow_up = json!({"Submit": task("ann", &json!({}))});
+
+    worker.reports(&fetched, &commit).await.expect(400);
+    worker.reports(&fetched, &follow_up).await.expect(400);
+    other.reports(&fetched, &json!("Finish")).await.expect_refused(404, "lease_lost");
+    other.reports(&json!({"id": 999_999}), &json!("Finish")).await.expect_refused(404, "lease_lost");
+    worker.reports(&fetched, &json!("Explode")).await.expect_refused(422, "wrong_shape");
+
+    worker.reports(&fetched, &json!("Finish")).await.expect(200);
+    other.reports(&fetched, &commit).await.expect_refused(404, "lease_lost");
+    worker.reports(&fetched, &commit).await.expect(200);
+    worker.reports(&fetched, &json!("Finish")).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_was_lost_can_be_repeated() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    let worker = ann.worker(&json!({})).await;
+    let fetched = worker.fetches().await;
+    worker.finishes(&fetched, 256).await;
+    let again = json!({"Commit": {"exit_status": 256, "msg": null}});
+    worker.reports(&fetched, &again).await.expect(200);
+    assert_eq!(ann.task(&uuid).await["result"]["exit_status"], 256);
+}
+
+#[tokio::test]
+async fn a_fetch_whose_answer_was_lost_gives_the_same_task_again() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    ann.submits(&json!({})).await;
+    ann.submits(&json!({})).await;
+    let worker = ann.worker(&json!({})).await;
+    let first = worker.fetches().await;
+    assert_eq!(worker.fetches().await, first);
+    worker.finishes(&first, 0).await;
+    assert_ne!(worker.fetches().await["uuid"], first["uuid"]);
+}
+
+#[tokio::test]
+async fn a_follow_up_waits_for_its_upstream_and_knows_it() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    let upstream = ann.submits(&json!({})).await;
+    let worker = ann.worker(&json!({})).await;
+    let fetched = worker.fetches().await;
+    worker.reports(&fetched, &json!("Finish")).await.expect(200);
+    let elsewhere = json!({"Submit": task("nobody", &json!({}))});
+    worker.reports(&fetched, &elsewhere).await.expect(400);
+    worker.reports(&fetched, &json!({"Submit": task("ann", &json!({}))})).await.expect(200);
+    let downstream = ann.task(&upstream).await["downstream_task_uuid"].as_str().unwrap().to_owned();
+    assert_eq!(ann.state(&downstream).await, "Pending");
+    worker.reports(&fetched, &json!({"Commit": {"exit_status": 0, "msg": null}})).await.expect(200);
+
+    let next = worker.fetches().await;
+    assert_eq!((&next["uuid"], &next["upstream_task_uuid"]), (&json!(downstream), &json!(upstream)));
+}
+
+#[tokio::test]
+async fn a_follow_up_of_an_attempt_that_was_lost_goes_with_it() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    let upstream = ann.submits(&json!({})).await;
+    let worker = ann.worker(&json!({})).await;
+    let fetched = worker.fetches().await;
+    worker.reports(&fetched, &json!("Finish")).await.expect(200);
+    worker.reports(&fetched, &json!({"Submit": task("ann", &json!({}))})).await.expect(200);
+    worker.delete("/workers").await.expect(200);
+    assert_eq!(ann.state(&upstream).await, "Ready");
+    assert_eq!(ann.task(&upstream).await["downstream_task_uuid"], Value::Null);
+    let waiting =
+        ann.post("/tasks/query", &json!({"states": ["Pending", "Ready"], "count": true})).await.json();
+    assert_eq!(waiting["count"], 1);
+}

@@ -1,0 +1,57 @@
+//! Output on its way from a worker to those who follow.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::stage::Stage;
+
+#[tokio::test]
+async fn a_follower_gets_the_bytes_it_asked_for_and_the_worker_is_told_which() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    let worker = ann.worker(&json!({})).await;
+    worker.fetches().await;
+    let channel = format!("/v1/workers/tasks/{uuid}/output");
+
+    let followed = format!("/v1/tasks/{uuid}/output?stdout=3&stderr=0&wait=20s");
+    let demanded = format!("{channel}?wait=20s");
+    let (reply, ()) = tokio::join!(ann.get(&followed), async {
+        let demand = worker.get(&demanded).await.expect(200).json();
+        assert_eq!(demand, json!({"stdout": 3, "stderr": 0}));
+        let chunk =
+            json!({"stdout_offset": 3, "stdout": STANDARD.encode("def"), "stderr_offset": 0, "stderr": ""});
+        let next = worker.post(&channel, &chunk).await.expect(200).json();
+        assert_eq!(next, json!({"stdout": null, "stderr": null}));
+    });
+    let reply = reply.expect(200).json();
+    assert_eq!(reply["stdout"], json!(STANDARD.encode("def")));
+    assert_eq!((&reply["state"], &reply["result"]), (&json!("Running"), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_follower_is_told_of_the_end_at_once() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    let worker = ann.worker(&json!({})).await;
+    let task = worker.fetches().await;
+    worker.reports(&task, &json!("Finish")).await.expect(200);
+    let followed = format!("/v1/tasks/{uuid}/output?wait=20s");
+    let (reply, _) = tokio::join!(ann.get(&followed), async {
+        worker.reports(&task, &json!({"Commit": {"exit_status": 7, "msg": null}})).await
+    });
+    assert_eq!(reply.expect(200).json()["result"], json!({"exit_status": 7, "msg": null}));
+}
+
+#[tokio::test]
+async fn a_worker_can_only_speak_for_the_task_it_holds() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    let (holder, other) = (ann.worker(&json!({})).await, ann.worker(&json!({})).await);
+    holder.fetches().await;
+    let chunk = json!({"stdout_offset": 0, "stdout": "", "stderr_offset": 0, "stderr": ""});
+    other.post(&format!("/v1/workers/tasks/{uuid}/output"), &chunk).await.expect_refused(404, "lease_lost");
+}

@@ -1,0 +1,247 @@
+//! A coordinator in this process, a clock that only the story moves, and a plain HTTP client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mitosis_coordinator::{Coordinator, Database, KeyFiles, Objects, Running, Settings, Stop};
+use mitosis_domain::entropy::OsEntropy;
+use mitosis_protocol::Timestamp;
+use mitosis_testkit::clock::SteppedClock;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long workers may be silent.
+pub(crate) const LEASE: Duration = Duration::from_secs(600);
+/// The documented default.
+pub(crate) const ADMIN: &str = "mitosis_admin";
+
+/// A running coordinator and what surrounds it.
+pub(crate) struct Stage {
+    running: Option<Running>,
+    address: String,
+    http: reqwest::Client,
+    pub(crate) clock: Arc<SteppedClock>,
+    pub(crate) folder: TempDir,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
+}
+
+/// Somebody with a token.
+#[derive(Clone)]
+pub(crate) struct Someone<'a> {
+    stage: &'a Stage,
+    pub(crate) name: String,
+    pub(crate) token: String,
+}
+
+impl Stage {
+    pub(crate) async fn set_up() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SteppedClock::at(Timestamp::parse("2031-02-09T17:04:05.25Z").unwrap()));
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut stage = Self { running: None, address: String::new(), http, clock, folder };
+        stage.start().await;
+        stage
+    }
+
+    async fn start(&mut self) {
+        let place = |name| self.folder.path().join(name);
+        let settings = Settings {
+            bind: "127.0.0.1:0".parse().unwrap(),
+            keys: KeyFiles { private: place("private.pem"), public: place("public.pem"), create: true },
+            heartbeat_timeout: LEASE,
+            ..Settings::new(Database::Sqlite(place("state.db")), Objects::Directory(place("objects")))
+        };
+        let running = Coordinator::start(settings, self.clock.clone(), Arc::new(OsEntropy)).await.unwrap();
+        self.address = format!("http://{}", running.address());
+        self.running = Some(running);
+    }
+
+    /// Stops the coordinator and starts it again on the same data.
+    pub(crate) async fn restart(&mut self) {
+        self.running.take().unwrap().stop(Stop::Gracefully).await.unwrap();
+        self.start().await;
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> Answer {
+        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.address) };
+        let mut request = self.http.request(method, url);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        Answer::read(request).await
+    }
+
+    /// A request that the short forms can't make.
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.address) };
+        self.http.request(method, url)
+    }
+
+    /// Logs in; other sessions of the user stay.
+    pub(crate) async fn login(&self, name: &str, password: &str) -> Answer {
+        let digest = md5::compute(password).0;
+        let body = json!({"username": name, "md5_password": digest, "retain": true});
+        self.send(Method::POST, "/login", None, Some(&body)).await
+    }
+
+    pub(crate) async fn logged_in(&self, name: &str, password: &str) -> Someone<'_> {
+        let token = self.login(name, password).await.json()["token"].as_str().unwrap().to_owned();
+        Someone { stage: self, name: name.to_owned(), token }
+    }
+
+    pub(crate) async fn admin(&self) -> Someone<'_> {
+        self.logged_in(ADMIN, ADMIN).await
+    }
+
+    /// A new user, logged in; the password is the name.
+    pub(crate) async fn user(&self, name: &str) -> Someone<'_> {
+        let body = json!({"username": name, "md5_password": md5::compute(name).0, "admin": false});
+        self.admin().await.post("/admin/users", &body).await.expect(200);
+        self.logged_in(name, name).await
+    }
+}
+
+impl Answer {
+    pub(crate) async fn read(request: reqwest::RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, text: response.text().await.unwrap() }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+
+    /// A refusal with this status and stable code, and a sentence.
+    #[track_caller]
+    pub(crate) fn expect_refused(self, status: u16, code: &str) -> Self {
+        let answer = self.expect(status);
+        let body = answer.json();
+        assert_eq!(body["code"], code, "{body}");
+        assert!(body["msg"].as_str().is_some_and(|msg| !msg.is_empty()), "{body}");
+        assert!(body["request_id"].is_string(), "{body}");
+        answer
+    }
+
+    /// A success without anything to read.
+    #[track_caller]
+    pub(crate) fn expect_empty(self) -> Self {
+        let answer = self.expect(200);
+        assert_eq!(answer.text, "");
+        assert!(!answer.headers.contains_key("content-type"), "{:?}", answer.headers);
+        answer
+    }
+}
+
+impl Someone<'_> {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.stage.send(Method::GET, path, Some(&self.token), None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.stage.send(Method::POST, path, Some(&self.token), Some(body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.stage.send(Method::PUT, path, Some(&self.token), Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.stage.send(Method::DELETE, path, Some(&self.token), None).await
+    }
+
+    /// Submits a task to a group; answers its UUID.
+    pub(crate) async fn submits_to(&self, group: &str, changes: &Value) -> String {
+        let answer = self.post("/tasks", &task(group, changes)).await.expect(200);
+        answer.json()["uuid"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn submits(&self, changes: &Value) -> String {
+        self.submits_to(&self.name, changes).await
+    }
+
+    pub(crate) async fn task(&self, uuid: &str) -> Value {
+        self.get(&format!("/tasks/{uuid}")).await.expect(200).json()["info"].clone()
+    }
+
+    pub(crate) async fn state(&self, uuid: &str) -> String {
+        self.task(uuid).await["state"].as_str().unwrap().to_owned()
+    }
+
+    /// Registers a worker.
+    pub(crate) async fn worker(&self, changes: &Value) -> Someone<'_> {
+        let body = changed(json!({"tags": [], "labels": [], "groups": [], "lifetime": null}), changes);
+        let reply = self.post("/workers", &body).await.expect(200).json();
+        Someone {
+            stage: self.stage,
+            name: reply["worker_id"].as_str().unwrap().to_owned(),
+            token: reply["token"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// Asks for a task as a worker, without waiting.
+    pub(crate) async fn fetches(&self) -> Value {
+        self.get("/workers/tasks?wait=0s").await.expect(200).json()
+    }
+
+    /// Reports on a fetched task as a worker.
+    pub(crate) async fn reports(&self, task: &Value, op: &Value) -> Answer {
+        self.post("/workers/tasks", &json!({"id": task["id"], "op": op})).await
+    }
+
+    /// Reports the normal end of a task, up to its commit.
+    pub(crate) async fn finishes(&self, task: &Value, exit_status: i32) {
+        self.reports(task, &json!("Finish")).await.expect(200);
+        self.reports(task, &json!({"Commit": {"exit_status": exit_status, "msg": null}})).await.expect(200);
+    }
+
+    /// Sends bytes to an upload link.
+    pub(crate) async fn uploads(&self, url: &str, bytes: &[u8]) -> StatusCode {
+        let request = self.stage.request(Method::PUT, url).body(bytes.to_vec());
+        request.send().await.unwrap().status()
+    }
+
+    /// Reads a download link.
+    pub(crate) async fn downloads(&self, url: &str) -> Answer {
+        self.stage.send(Method::GET, url, None, None).await
+    }
+}
+
+/// A submission with some fields changed.
+pub(crate) fn task(group: &str, changes: &Value) -> Value {
+    let plain = json!({
+        "group_name": group, "tags": [], "labels": [], "timeout": "90s", "priority": 0,
+        "task_spec": {"args": ["true"], "envs": {}, "resources": [], "terminal_output": false, "watch": null},
+    });
+    changed(plain, changes)
+}
+
+fn changed(mut plain: Value, changes: &Value) -> Value {
+    for (key, value) in changes.as_object().unwrap() {
+        plain[key] = value.clone();
+    }
+    plain
+}

@@ -1,0 +1,154 @@
+//! Tasks as users see them.
+
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, task};
+
+#[tokio::test]
+async fn a_submitted_task_is_there_in_the_form_of_the_contract() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    let changes = json!({"tags": ["gpu"], "labels": ["run-7"], "timeout": "20min", "priority": -5});
+    let uuid = ann.submits(&changes).await;
+    assert_eq!(uuid::Uuid::parse_str(&uuid).unwrap().get_version_num(), 4);
+    let reply = ann.get(&format!("/tasks/{uuid}")).await.expect(200).json();
+    assert_eq!(
+        reply,
+        json!({
+            "info": {
+                "uuid": uuid, "creator_username": "ann", "group_name": "ann", "task_id": 1,
+                "tags": ["gpu"], "labels": ["run-7"],
+                "created_at": "2031-02-09 17:04:05.25 +00:00:00",
+                "updated_at": "2031-02-09 17:04:05.25 +00:00:00",
+                "state": "Ready", "timeout": 1200, "priority": -5,
+                "spec": {"args": ["true"], "envs": {}, "resources": [], "terminal_output": false, "watch": null},
+                "result": null,
+                "upstream_task_uuid": null, "downstream_task_uuid": null, "reporter_uuid": null,
+            },
+            "artifacts": [],
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_waiting_task_can_be_cancelled_once() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    ann.delete(&format!("/tasks/{uuid}")).await.expect_empty();
+    let task = ann.task(&uuid).await;
+    assert_eq!(task["state"], "Cancelled");
+    assert_eq!(task["result"], json!({"exit_status": 0, "msg": "UserCancellation"}));
+    assert_eq!(task["reporter_uuid"], Value::Null);
+    ann.delete(&format!("/tasks/{uuid}")).await.expect_refused(404, "not_found");
+    let worker = ann.worker(&json!({})).await;
+    assert_eq!(worker.fetches().await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_running_task_can_t_be_cancelled_or_changed_but_relabelled() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    ann.worker(&json!({})).await.fetches().await;
+    ann.delete(&format!("/tasks/{uuid}")).await.expect_refused(404, "not_found");
+    ann.put(&format!("/tasks/{uuid}"), &json!({"priority": 3})).await.expect(404);
+    ann.put(&format!("/tasks/{uuid}/labels"), &json!({"labels": ["x"]})).await.expect_empty();
+    assert_eq!(ann.task(&uuid).await["labels"], json!(["x"]));
+}
+
+#[tokio::test]
+async fn a_waiting_task_can_be_changed_and_the_timeout_may_be_left_out() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    ann.put(&format!("/tasks/{uuid}"), &json!({})).await.expect(400);
+    ann.put(&format!("/tasks/{uuid}"), &json!({"priority": 3, "tags": ["gpu"]})).await.expect_empty();
+    let task = ann.task(&uuid).await;
+    assert_eq!(
+        (&task["priority"], &task["tags"], &task["timeout"]),
+        (&json!(3), &json!(["gpu"]), &json!(90))
+    );
+    assert_eq!(ann.worker(&json!({})).await.fetches().await, Value::Null);
+    assert_ne!(ann.worker(&json!({"tags": ["gpu", "eu"]})).await.fetches().await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_query_finds_what_all_its_conditions_name() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    for priority in [1, 5, 10] {
+        ann.submits(&json!({"priority": priority, "labels": ["a", format!("p{priority}")]})).await;
+    }
+    let count = async |filter: Value| {
+        let mut body = filter;
+        body["count"] = json!(true);
+        let reply = ann.post("/tasks/query", &body).await.expect(200).json();
+        assert_eq!((&reply["tasks"], &reply["group_name"]), (&json!([]), &json!("ann")));
+        reply["count"].as_u64().unwrap()
+    };
+    assert_eq!(count(json!({})).await, 3);
+    assert_eq!(count(json!({"priority": ">=5"})).await, 2);
+    assert_eq!(count(json!({"priority": "!=5", "labels": ["a"]})).await, 2);
+    assert_eq!(count(json!({"labels": ["a", "p10"]})).await, 1);
+    assert_eq!(count(json!({"labels": ["%"]})).await, 0);
+    assert_eq!(count(json!({"states": ["Running"]})).await, 0);
+    assert_eq!(count(json!({"exit_status": "!=0"})).await, 0);
+    assert_eq!(count(json!({"creator_usernames": ["raj", "ann"], "offset": 2})).await, 3);
+    let page = ann.post("/tasks/query", &json!({"limit": 2, "offset": 1, "count": false})).await.json();
+    let priorities: Vec<_> = page["tasks"].as_array().unwrap().iter().map(|task| &task["priority"]).collect();
+    assert_eq!((page["count"].as_u64(), priorities), (Some(2), vec![&json!(5), &json!(1)]));
+}
+
+#[tokio::test]
+async fn a_query_that_makes_no_sense_is_refused() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    stage.user("raj").await;
+    for wrong in [
+        json!({"count": true, "priority": "about 5"}),
+        json!({"count": true, "labels": []}),
+        json!({"count": true, "group_name": "raj"}),
+        json!({"count": true, "group_name": "nobody"}),
+    ] {
+        ann.post("/tasks/query", &wrong).await.expect(400);
+    }
+    ann.post("/tasks/query", &json!({})).await.expect_refused(422, "wrong_shape");
+}
+
+#[tokio::test]
+async fn a_batch_answers_for_each_task_and_a_repetition_with_its_key_submits_nothing() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    let good = task("ann", &json!({}));
+    let bad = task("nobody", &json!({}));
+    let body = json!({"tasks": [good, bad, good], "idempotency_key": "k1"});
+    let first = ann.post("/tasks/submit", &body).await.expect(200).json();
+    let results = first["results"].as_array().unwrap();
+    assert_eq!(results[0]["Ok"]["task_id"], 1);
+    assert!(results[1]["Err"]["msg"].as_str().unwrap().contains("nobody"));
+    assert!(results[2]["Ok"]["uuid"].is_string());
+    assert_eq!(ann.post("/tasks/submit", &body).await.expect(200).json(), first);
+    let other = json!({"tasks": [good], "idempotency_key": "k1"});
+    ann.post("/tasks/submit", &other).await.expect_refused(409, "key_reused");
+    let count = ann.post("/tasks/query", &json!({"count": true})).await.json()["count"].clone();
+    assert_eq!(count, 2);
+    ann.post("/tasks/submit", &json!({"tasks": []})).await.expect(400);
+}
+
+#[tokio::test]
+async fn a_cancellation_by_filter_touches_only_what_the_filter_names() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    let keep = ann.submits(&json!({"labels": ["keep"]})).await;
+    ann.submits(&json!({"labels": ["drop"]})).await;
+    let cancel = async |body: Value| {
+        ann.post("/tasks/cancel", &body).await.expect(200).json()["cancelled_count"].clone()
+    };
+    assert_eq!(cancel(json!({"states": ["Finished"]})).await, 0);
+    assert_eq!(cancel(json!({"labels": ["drop"]})).await, 1);
+    assert_eq!(ann.state(&keep).await, "Ready");
+    let unknown = uuid::Uuid::nil().to_string();
+    let reply = ann.post("/tasks/cancel/list", &json!({"uuids": [keep, unknown]})).await.expect(200).json();
+    assert_eq!(reply, json!({"cancelled_count": 1, "failed_uuids": [unknown]}));
+}

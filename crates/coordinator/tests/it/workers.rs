@@ -1,0 +1,68 @@
+//! Workers as their owners see and stop them.
+
+use serde_json::{Value, json};
+
+use crate::stage::Stage;
+
+#[tokio::test]
+async fn a_worker_is_shown_with_what_it_holds() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    let worker = ann.worker(&json!({"tags": ["gpu"], "labels": ["rack-1"]})).await;
+    let uuid = ann.submits(&json!({})).await;
+    worker.fetches().await;
+    let shown = ann.get(&format!("/workers/{}", worker.name)).await.expect(200).json();
+    assert_eq!(shown["info"]["assigned_task_id"], json!(uuid));
+    assert_eq!((&shown["info"]["tags"], &shown["info"]["state"]), (&json!(["gpu"]), &json!("Normal")));
+    let count = async |filter: Value| {
+        let mut body = filter;
+        body["count"] = json!(true);
+        ann.post("/workers/query", &body).await.expect(200).json()["count"].clone()
+    };
+    assert_eq!(count(json!({"tags": ["gpu"], "labels": []})).await, 1);
+    assert_eq!(count(json!({"role": ["Write"]})).await, 0);
+    assert_eq!(count(json!({"role": []})).await, 0);
+    assert_eq!(count(json!({"labels": ["rack-2"]})).await, 0);
+}
+
+#[tokio::test]
+async fn an_idle_worker_goes_at_once_and_a_busy_one_after_its_task() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    let idle = ann.worker(&json!({})).await;
+    ann.delete(&format!("/workers/{}", idle.name)).await.expect_empty();
+    idle.post("/workers/heartbeat", &json!(null)).await.expect(401);
+
+    let busy = ann.worker(&json!({})).await;
+    ann.submits(&json!({})).await;
+    let task = busy.fetches().await;
+    ann.delete(&format!("/workers/{}?op=graceful", busy.name)).await.expect_empty();
+    busy.post("/workers/heartbeat", &json!(null)).await.expect(200);
+    busy.finishes(&task, 0).await;
+    busy.post("/workers/heartbeat", &json!(null)).await.expect(401);
+    assert_eq!(ann.task(task["uuid"].as_str().unwrap()).await["state"], "Finished");
+}
+
+#[tokio::test]
+async fn a_worker_that_is_forced_off_loses_its_task() {
+    let stage = Stage::set_up().await;
+    let ann = stage.user("ann").await;
+    let worker = ann.worker(&json!({})).await;
+    let uuid = ann.submits(&json!({})).await;
+    worker.fetches().await;
+    ann.delete(&format!("/workers/{}?op=explode", worker.name)).await.expect(400);
+    ann.delete(&format!("/workers/{}?op=Force", worker.name)).await.expect_empty();
+    worker.post("/workers/heartbeat", &json!(null)).await.expect(401);
+    assert_eq!(ann.state(&uuid).await, "Ready");
+}
+
+#[tokio::test]
+async fn a_token_of_a_worker_ends_with_its_lifetime() {
+    let stage = Stage::set_up().await;
+    let worker = stage.user("ann").await.worker(&json!({"lifetime": "5min"})).await.token;
+    let beat = async || stage.send(reqwest::Method::POST, "/workers/heartbeat", Some(&worker), None).await;
+    stage.clock.advance(std::time::Duration::from_secs(359));
+    beat().await.expect(200);
+    stage.clock.advance(std::time::Duration::from_secs(2));
+    beat().await.expect(401);
+}

@@ -1,0 +1,98 @@
+//! A system that stays.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use nix::sys::signal::Signal;
+
+use crate::home::{Home, ended};
+
+const DEV: [&str; 7] = ["dev", "--data", "data", "--slots", "2", "--bind", "127.0.0.1:0"];
+
+#[tokio::test]
+async fn what_was_done_is_there_after_a_restart() {
+    let home = Home::new();
+    let credentials = home.path().join("data/credentials");
+    let client = |address: &str, args: &[&str]| {
+        let mut command = home.mito(args);
+        command.env("MITO_COORDINATOR_ADDR", address.trim()).env("MITO_CREDENTIAL_PATH", &credentials);
+        ended(command)
+    };
+
+    let (dev, address) = home.start(&DEV, "ready at").await;
+    let run = client(&address, &["run", "--", "sh", "-c", "echo out; echo err >&2; exit 7"]).await;
+    assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (Some(7), "out\n", "err\n"));
+    let args = [
+        "client",
+        "tasks",
+        "submit",
+        "--terminal",
+        "-l",
+        "first",
+        "--",
+        "sh",
+        "-c",
+        "echo kept; echo 42 > $MITO_RESULT_DIR/answer",
+    ];
+    let submitted = client(&address, &args).await;
+    let uuid = submitted.stdout.split_whitespace().last().expect("the UUID is the last word").to_owned();
+    until_it_has_a_result(&uuid, |args| client(&address, args)).await;
+    dev.signal(Signal::SIGTERM);
+    assert!(dev.wait().await.success());
+
+    let (dev, address) = home.start(&DEV, "ready at").await;
+    let found = client(&address, &["client", "tasks", "query", "-l", "first", "-s", "finished"]).await;
+    assert_eq!(found.stdout, format!("Found 1 tasks\n{uuid}\n"));
+    let shown = client(&address, &["client", "tasks", "get", &uuid]).await;
+    assert!(shown.stdout.contains("artifact    result") && shown.stdout.contains("artifact    std-log"));
+    let got = client(&address, &["client", "tasks", "artifacts", "download", &uuid, "result"]).await;
+    assert_eq!((got.code, got.stdout.as_str()), (Some(0), "result.tar.gz\n"), "{}", got.stderr);
+    let archive = std::fs::File::open(home.path().join("result.tar.gz")).unwrap();
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive));
+    let names: Vec<_> = archive
+        .entries()
+        .unwrap()
+        .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+        .collect();
+    assert_eq!(names, ["result", "result/answer"]);
+    drop(dev);
+}
+
+async fn until_it_has_a_result<F: Future<Output = crate::home::Output>>(
+    uuid: &str,
+    client: impl Fn(&'static [&'static str]) -> F,
+) {
+    for _ in 0..600 {
+        let found = client(&["client", "tasks", "query", "-l", "first", "-e", ">=0"]).await;
+        if found.stdout.contains(uuid) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("{uuid} has no result");
+}
+
+#[tokio::test]
+async fn nobody_else_on_the_machine_can_read_the_data_or_guess_the_password() {
+    let home = Home::new();
+    let (_dev, _) = home.start(&DEV, "ready at").await;
+    let mode = |path: &str| std::fs::metadata(home.path().join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("data"), 0o700);
+    for secret in ["data/password", "data/credentials", "data/private.pem"] {
+        assert_eq!(mode(secret), 0o600, "{secret}");
+    }
+    assert!(std::fs::read_to_string(home.path().join("data/password")).unwrap().len() >= 32);
+}
+
+#[tokio::test]
+async fn a_second_one_on_the_same_data_is_refused_and_told_why() {
+    let home = Home::new();
+    let (mut first, _) = home.start(&DEV, "ready at").await;
+    let second = home.run(&DEV).await;
+    assert_eq!(second.code, Some(1));
+    assert!(
+        second.stderr.contains("another process") && second.stderr.contains("hint:"),
+        "{}",
+        second.stderr
+    );
+    assert!(first.is_running());
+}

@@ -1,0 +1,91 @@
+//! `kill -9`, and what it must not cost.
+
+use std::collections::BTreeMap;
+
+use mitosis_protocol::TaskState;
+use mitosis_protocol::task::{SubmitTaskRequest, SubmitTasksRequest};
+use nix::sys::signal::Signal;
+
+use crate::home::{Home, all_tasks, task, until_so_many};
+
+const TASKS: usize = 200;
+
+/// Two hundred tasks of 0.2 s, each of which writes one line to `ran` when it starts.
+fn tasks(home: &Home) -> SubmitTasksRequest {
+    let log = home.path().join("ran");
+    let script = format!("echo $MITO_TASK_UUID >> {}; sleep 0.2", log.display());
+    let one: SubmitTaskRequest = task(&["sh", "-c", &script]);
+    SubmitTasksRequest { tasks: vec![one; TASKS], idempotency_key: None }
+}
+
+/// How often each task was started.
+fn starts(home: &Home) -> BTreeMap<String, usize> {
+    let mut starts = BTreeMap::new();
+    for line in std::fs::read_to_string(home.path().join("ran")).unwrap().lines() {
+        *starts.entry(line.to_owned()).or_default() += 1;
+    }
+    starts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_that_is_killed_loses_nothing_and_repeats_nothing() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let port = coordinator.port();
+    let admin = coordinator.admin().await;
+    let mut worker = home.worker(&coordinator.address, "8").await;
+    admin.submit_many(&tasks(&home)).await.unwrap();
+    until_so_many(&admin, TaskState::Finished, 20).await;
+
+    coordinator.service.kill().await;
+    let coordinator = home.coordinator(port, "600s").await;
+    until_so_many(&admin, TaskState::Finished, TASKS).await;
+
+    assert!(worker.is_running(), "the worker outlives the coordinator");
+    for task in all_tasks(&admin).await {
+        let result = task.result.unwrap_or_else(|| panic!("{} has no result", task.uuid));
+        assert_eq!((result.exit_status, result.msg), (0, None));
+    }
+    let starts = starts(&home);
+    let repeated: Vec<_> = starts.iter().filter(|(_, count)| **count != 1).collect();
+    assert_eq!((starts.len(), repeated.as_slice()), (TASKS, [].as_slice()));
+    drop(coordinator);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_killed_leaves_its_tasks_to_another() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "2s").await;
+    let admin = coordinator.admin().await;
+    let victim = home.worker(&coordinator.address, "4").await;
+    let _other = home.worker(&coordinator.address, "4").await;
+    admin.submit_many(&tasks(&home)).await.unwrap();
+    until_so_many(&admin, TaskState::Finished, 20).await;
+
+    victim.kill().await;
+    until_so_many(&admin, TaskState::Finished, TASKS).await;
+    let tasks = all_tasks(&admin).await;
+    assert_eq!(tasks.len(), TASKS);
+    assert!(tasks.iter().all(|task| task.result.is_some_and(|result| result.exit_status == 0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_asked_to_stop_gives_its_task_back_at_once() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = coordinator.admin().await;
+    let worker = home.worker(&coordinator.address, "1").await;
+    let uuid = admin.submit(&task(&["sleep", "61"])).await.unwrap().uuid;
+    until_so_many(&admin, TaskState::Running, 1).await;
+    worker.signal(Signal::SIGTERM);
+    assert!(worker.wait().await.success());
+    assert_eq!(admin.task(uuid).await.unwrap().info.state, TaskState::Ready);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_stops_in_order_at_the_first_signal() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    coordinator.service.signal(Signal::SIGTERM);
+    assert!(coordinator.service.wait().await.success());
+}

@@ -1,0 +1,9 @@
+//! Stories about the binary, told as its users live them: real processes, real files, real signals.
+
+#![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
+
+mod bad_input;
+mod dev;
+mod home;
+mod kills;
+mod run_local;
