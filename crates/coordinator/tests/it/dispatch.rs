@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::stage::{LEASE, Stage};
+use crate::stage::{LEASE, Someone, Stage};
 
 #[tokio::test]
 async fn larger_priorities_go_first_and_the_older_among_equals() {
@@ -57,7 +57,7 @@ async fn a_worker_that_is_silent_for_a_lease_loses_its_task_and_its_late_report_
     let fetched = lost.fetches().await;
     let patient = ann.worker(&json!({})).await;
 
-    stage.clock.advance(LEASE - Duration::from_secs(1));
+    stage.clock.advance(LEASE.saturating_sub(Duration::from_secs(1)));
     patient.post("/workers/heartbeat", &json!(null)).await.expect(200);
     assert_eq!(ann.state(&uuid).await, "Running");
     stage.clock.advance(Duration::from_secs(2));
@@ -120,7 +120,7 @@ async fn of_many_workers_that_ask_at_once_each_gets_another_task() {
     for _ in 0..8 {
         workers.push(ann.worker(&json!({})).await);
     }
-    let fetched = futures_util::future::join_all(workers.iter().map(|worker| worker.fetches())).await;
+    let fetched = futures_util::future::join_all(workers.iter().map(Someone::fetches)).await;
     let mut uuids: Vec<_> = fetched.iter().map(|task| task["uuid"].as_str().unwrap()).collect();
     uuids.sort_unstable();
     uuids.dedup();

@@ -1,0 +1,58 @@
+//! How a worker comes to its end.
+
+use mitosis_worker::Ended;
+
+use crate::script::Script;
+
+/// Whether a process is there, and not only waits to be collected.
+fn is_alive(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+/// Hands out a task that stays, and waits until it runs; answers its process.
+async fn a_running_task(script: &Script) -> String {
+    let pid = script.scratch().join("pid");
+    script.has(&format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 61", pid.display()), |_| {});
+    let there = async {
+        while !pid.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), there).await.unwrap();
+    std::fs::read_to_string(pid).unwrap()
+}
+
+#[tokio::test]
+async fn asked_to_stop_it_kills_what_runs_signs_off_and_leaves_nothing() {
+    let script = Script::new().await;
+    let worker = script.worker(1);
+    let pid = a_running_task(&script).await;
+    assert!(is_alive(&pid));
+    script.stop();
+    assert_eq!(worker.await.unwrap().unwrap(), Ended::Stopped);
+    assert!(!is_alive(&pid), "the command lives on");
+    assert!(script.heard().iter().any(|line| line.starts_with("DELETE /workers ")));
+    assert!(script.reports().is_empty());
+    let left =
+        std::fs::read_dir(script.scratch()).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir());
+    assert_eq!(left.count(), 0);
+}
+
+#[tokio::test]
+async fn removed_by_the_coordinator_it_kills_what_runs_and_ends() {
+    let script = Script::with_lease(Some(3)).await;
+    let worker = script.worker(1);
+    let pid = a_running_task(&script).await;
+    script.fails("POST /workers/heartbeat", 401, 1);
+    assert_eq!(worker.await.unwrap().unwrap(), Ended::Removed);
+    assert!(!is_alive(&pid), "the command lives on");
+}
+
+#[tokio::test]
+async fn refused_at_the_door_it_says_so_instead_of_knocking_for_ever() {
+    let script = Script::new().await;
+    script.fails("POST /workers ", 403, 1);
+    let refused = script.worker(2).await.unwrap().unwrap_err();
+    assert!(refused.to_string().contains("refuses"), "{refused}");
+}

@@ -1,0 +1,8 @@
+//! Stories about the worker, told against a coordinator that keeps to a script.
+
+#![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
+
+mod endings;
+mod outages;
+mod script;
+mod tasks;

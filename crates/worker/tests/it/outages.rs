@@ -1,0 +1,73 @@
+//! A coordinator that is away, or ill.
+
+use serde_json::json;
+
+use crate::script::Script;
+
+#[tokio::test]
+async fn a_result_survives_every_kind_of_answer_that_is_none() {
+    let script = Script::new().await;
+    script.fails("POST /workers ", 503, 2);
+    script.fails("GET /workers/tasks ", 502, 2);
+    script.fails(r#"POST /workers/tasks {"id":1,"op":"Finish""#, 500, 2);
+    script.fails(r#"POST /workers/tasks {"id":1,"op":{"Upload""#, 429, 2);
+    script.fails("PUT /objects", 503, 2);
+    script.fails(r#"POST /workers/tasks {"id":1,"op":{"Commit""#, 500, 2);
+    script.has("echo r > $MITO_RESULT_DIR/r; exit 4", |_| {});
+    let worker = script.worker(1);
+    assert_eq!(script.commits(3).await, json!({"exit_status": 1024, "msg": null}));
+    assert_eq!(script.uploads().len(), 1);
+    assert!(!worker.is_finished());
+}
+
+#[tokio::test]
+async fn over_a_quota_the_archives_are_left_out_and_the_result_stands() {
+    let script = Script::new().await;
+    script.has("echo r > $MITO_RESULT_DIR/r; echo e > $MITO_EXEC_DIR/e; exit 4", |_| {});
+    script.fails(r#"POST /workers/tasks {"id":1,"op":{"Upload""#, 403, 1);
+    let _worker = script.worker(1);
+    assert_eq!(script.commits(1).await, json!({"exit_status": 1024, "msg": null}));
+    assert!(script.uploads().is_empty());
+}
+
+#[tokio::test]
+async fn an_object_store_that_keeps_refusing_makes_the_result_incomplete_not_silent() {
+    let script = Script::new().await;
+    script.has("echo r > $MITO_RESULT_DIR/r", |_| {});
+    script.fails("PUT /objects", 403, 100);
+    let _worker = script.worker(1);
+    assert_eq!(script.commits(1).await, json!({"exit_status": 0, "msg": "UploadResultTimeout"}));
+}
+
+#[tokio::test]
+async fn a_task_that_was_taken_back_is_dropped_and_the_next_one_runs() {
+    let script = Script::new().await;
+    script.has("exit 1", |_| {});
+    script.has("exit 2", |_| {});
+    script.fails("POST /workers/tasks ", 404, 1);
+    let _worker = script.worker(1);
+    assert_eq!(script.commits(1).await["exit_status"], 512);
+}
+
+#[tokio::test]
+async fn a_worker_that_can_t_renew_its_lease_kills_its_command_and_registers_again() {
+    let script = Script::with_lease(Some(1)).await;
+    script.fails("POST /workers/heartbeat", 503, 1_000_000);
+    let pid = script.scratch().join("pid");
+    script.has(&format!("echo $$ > {}; exec sleep 61", pid.display()), |_| {});
+    let _worker = script.worker(1);
+    script.hears("POST /workers ", 2).await;
+    let pid = std::fs::read_to_string(pid).unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z "), "the command lives on: {stat}");
+    assert_eq!(script.reports(), Vec::<serde_json::Value>::new());
+}
+
+#[tokio::test]
+async fn an_old_coordinator_that_promises_nothing_is_served_too() {
+    let script = Script::with_lease(None).await;
+    let _worker = script.worker(1);
+    script.hears("GET /workers/tasks ", 3).await;
+    script.has("exit 6", |_| {});
+    assert_eq!(script.commits(1).await["exit_status"], 6 << 8);
+}

@@ -1,0 +1,256 @@
+//! A coordinator that hands out the tasks it is given, remembers everything it is told, and fails when
+//! it is told to.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use mitosis_client::{Client, ClientError, UserClient};
+use mitosis_domain::entropy::OsEntropy;
+use mitosis_protocol::worker::FetchedTask;
+use mitosis_protocol::{TaskSpec, Uuid};
+use mitosis_worker::{Ended, Login, Settings, Worker, WorkerError};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Longest time that anything here may take. Reaching it is a failure, never a pause.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The scripted coordinator, and the worker that works for it.
+pub(crate) struct Script {
+    address: String,
+    book: Arc<Mutex<Book>>,
+    scratch: TempDir,
+    stop: CancellationToken,
+}
+
+/// What it will say, and what it was told.
+#[derive(Default)]
+struct Book {
+    tasks: VecDeque<FetchedTask>,
+    failures: Vec<Failure>,
+    heard: Vec<String>,
+    uploads: Vec<(String, Vec<u8>)>,
+    lease: Option<u64>,
+}
+
+/// An answer that replaces the usual one, for a while.
+struct Failure {
+    to: &'static str,
+    status: u16,
+    times: usize,
+}
+
+impl Script {
+    /// Starts the coordinator. Its leases have this many seconds; none is how old coordinators are.
+    pub(crate) async fn with_lease(lease: Option<u64>) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let book = Arc::new(Mutex::new(Book { lease, ..Book::default() }));
+        tokio::spawn(serve(listener, address.clone(), book.clone()));
+        Self { address, book, scratch: tempfile::tempdir().unwrap(), stop: CancellationToken::new() }
+    }
+
+    pub(crate) async fn new() -> Self {
+        Self::with_lease(Some(600)).await
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap()
+    }
+
+    /// Has a task to hand out: a shell script, and changes to the rest.
+    pub(crate) fn has(&self, script: &str, change: impl FnOnce(&mut FetchedTask)) {
+        let mut book = self.book();
+        let number = u128::try_from(book.tasks.len() + book.heard.len() + 1).unwrap();
+        let mut task = FetchedTask {
+            id: i64::try_from(number).unwrap(),
+            uuid: Uuid::from_u128(number),
+            timeout: Duration::from_secs(60),
+            upstream_task_uuid: None,
+            spec: TaskSpec {
+                args: ["sh", "-c", script].map(str::to_owned).to_vec(),
+                envs: [].into(),
+                resources: vec![],
+                terminal_output: false,
+                watch: None,
+            },
+        };
+        change(&mut task);
+        book.tasks.push_back(task);
+    }
+
+    /// Will answer requests that begin like this with a status, so many times.
+    pub(crate) fn fails(&self, to: &'static str, status: u16, times: usize) {
+        self.book().failures.push(Failure { to, status, times });
+    }
+
+    /// Starts a worker.
+    pub(crate) fn worker(&self, slots: usize) -> JoinHandle<Result<Ended, WorkerError>> {
+        let login = Arc::new(Known(self.address.clone()));
+        let settings = Settings {
+            slots,
+            polling_interval: Duration::from_millis(50),
+            output_limit: 1_000_000,
+            ..Settings::new(login, self.scratch.path().to_owned(), Arc::new(OsEntropy))
+        };
+        tokio::spawn(Worker::run(settings, self.stop.clone()))
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    pub(crate) fn scratch(&self) -> &std::path::Path {
+        self.scratch.path()
+    }
+
+    /// Everything that was said, one line each: method, path, body.
+    pub(crate) fn heard(&self) -> Vec<String> {
+        self.book().heard.clone()
+    }
+
+    /// The operations of the reports so far.
+    pub(crate) fn reports(&self) -> Vec<Value> {
+        let heard = self.heard();
+        let bodies = heard.iter().filter_map(|line| line.strip_prefix("POST /workers/tasks "));
+        bodies.map(|body| serde_json::from_str::<Value>(body).unwrap()["op"].clone()).collect()
+    }
+
+    pub(crate) fn uploads(&self) -> Vec<(String, Vec<u8>)> {
+        self.book().uploads.clone()
+    }
+
+    /// Waits until something that begins like this was said so many times.
+    pub(crate) async fn hears(&self, what: &str, times: usize) {
+        let heard = async {
+            while self.heard().iter().filter(|line| line.starts_with(what)).count() < times {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, heard)
+            .await
+            .unwrap_or_else(|_| panic!("`{what}` in {:#?}", self.heard()));
+    }
+
+    /// Waits for so many commits; answers the last.
+    pub(crate) async fn commits(&self, times: usize) -> Value {
+        let commits =
+            || self.reports().into_iter().filter_map(|op| op.get("Commit").cloned()).collect::<Vec<_>>();
+        let committed = async {
+            while commits().len() < times {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, committed).await.unwrap_or_else(|_| panic!("{:#?}", self.heard()));
+        commits().pop().unwrap()
+    }
+}
+
+/// Someone who is always logged in.
+struct Known(String);
+
+#[async_trait]
+impl Login for Known {
+    async fn log_in(&self) -> Result<UserClient, ClientError> {
+        Ok(Client::new(&self.0)?.with_user_token("token".into()))
+    }
+}
+
+async fn serve(listener: TcpListener, address: String, book: Arc<Mutex<Book>>) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (address, book) = (address.clone(), book.clone());
+        tokio::spawn(async move {
+            let answer = service_fn(move |request| answer(request, address.clone(), book.clone()));
+            // A worker that goes away in the middle of a request is part of the story.
+            let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await;
+        });
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    address: String,
+    book: Arc<Mutex<Book>>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let held = {
+        let mut book = book.lock().unwrap();
+        let line = format!(
+            "{method} {path} {}",
+            String::from_utf8_lossy(if path.starts_with("/objects") { b"" } else { &body })
+        );
+        book.heard.push(line.clone());
+        if let Some(failure) =
+            book.failures.iter_mut().find(|failure| failure.times > 0 && line.starts_with(failure.to))
+        {
+            failure.times -= 1;
+            return Ok(Response::builder().status(failure.status).body(Full::default()).unwrap());
+        }
+        if method == Method::PUT {
+            book.uploads.push((path.clone(), body.to_vec()));
+        }
+        book.usual(&method, &path, &body, &address)
+    };
+    match held {
+        Some(response) => Ok(response),
+        // A task may be there the next time.
+        None => {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok(reply(&Value::Null, None))
+        }
+    }
+}
+
+impl Book {
+    fn usual(
+        &mut self,
+        method: &Method,
+        path: &str,
+        body: &[u8],
+        address: &str,
+    ) -> Option<Response<Full<Bytes>>> {
+        let value = match (method, path) {
+            (&Method::POST, "/workers") => {
+                let uuid = Uuid::from_u128(0xabc0 + u128::try_from(self.heard.len()).unwrap());
+                json!({"worker_id": uuid, "token": "worker", "redis_url": null})
+            }
+            (&Method::GET, "/workers/tasks") => serde_json::to_value(self.tasks.pop_front()?).unwrap(),
+            (&Method::POST, "/workers/tasks") => {
+                let report: Value = serde_json::from_slice(body).unwrap();
+                let kind = report["op"]["Upload"]["content_type"].as_str();
+                json!({"url": kind.map(|kind| format!("{address}/objects/{kind}"))})
+            }
+            (&Method::GET, path) if path.starts_with("/workers/tasks/") => {
+                json!({"url": format!("{address}/objects/resource"), "size": 8})
+            }
+            (&Method::GET, "/objects/resource") => return Some(Response::new(Full::from("resource"))),
+            (&Method::GET, path) if path.starts_with("/v1/") => return None,
+            _ => Value::Null,
+        };
+        Some(reply(&value, self.lease))
+    }
+}
+
+fn reply(value: &Value, lease: Option<u64>) -> Response<Full<Bytes>> {
+    let mut response = Response::builder().header("content-type", "application/json");
+    if let Some(lease) = lease {
+        response = response.header("x-mito-lease", lease);
+    }
+    response.body(Full::from(value.to_string())).unwrap()
+}

@@ -1,0 +1,143 @@
+//! What a task sees, and what is told of it.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use mitosis_protocol::task::{RemoteFile, ResourceDownload};
+use serde_json::json;
+
+use crate::script::Script;
+
+/// The files of an uploaded archive.
+fn unpacked(bytes: &[u8]) -> BTreeMap<String, String> {
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes));
+    let entries = archive.entries().unwrap().map(|entry| {
+        let mut entry = entry.unwrap();
+        let mut text = String::new();
+        entry.read_to_string(&mut text).unwrap();
+        (entry.path().unwrap().display().to_string(), text)
+    });
+    entries.collect()
+}
+
+#[tokio::test]
+async fn reports_and_uploads_come_in_the_order_of_the_contract() {
+    let script = Script::new().await;
+    script.has(
+        "echo r > $MITO_RESULT_DIR/r; echo e > $MITO_EXEC_DIR/e; echo out; echo err >&2; exit 3",
+        |task| task.spec.terminal_output = true,
+    );
+    let _worker = script.worker(1);
+    assert_eq!(script.commits(1).await, json!({"exit_status": 768, "msg": null}));
+
+    let reports = script.reports();
+    let kinds: Vec<_> = reports.iter().filter_map(|op| op["Upload"]["content_type"].as_str()).collect();
+    assert_eq!((&reports[0], kinds), (&json!("Finish"), vec!["result", "exec-log", "std-log"]));
+    let uploads = script.uploads();
+    for ((path, bytes), report) in uploads.iter().zip(&reports[1..]) {
+        assert_eq!(report["Upload"]["content_length"], bytes.len(), "{path}");
+    }
+    assert_eq!(unpacked(&uploads[0].1)["result/r"], "r\n");
+    assert_eq!(unpacked(&uploads[1].1)["exec-log/e"], "e\n");
+    let streams = unpacked(&uploads[2].1);
+    assert_eq!((&*streams["std-log/stdout.log"], &*streams["std-log/stderr.log"]), ("out\n", "err\n"));
+}
+
+#[tokio::test]
+async fn a_task_that_leaves_nothing_uploads_nothing_and_the_next_one_finds_clean_directories() {
+    let script = Script::new().await;
+    script.has("touch $MITO_RESULT_DIR/old; echo '{' > $MITO_NEW_TASK.not", |_| {});
+    script.has("test -z \"$(ls $MITO_RESULT_DIR)\" && test ! -e $MITO_NEW_TASK", |_| {});
+    let _worker = script.worker(1);
+    assert_eq!(script.commits(2).await, json!({"exit_status": 0, "msg": null}));
+    assert_eq!(script.uploads().len(), 1);
+}
+
+#[tokio::test]
+async fn a_timeout_is_a_cancellation_with_the_raw_status_and_keeps_the_output() {
+    let script = Script::new().await;
+    script.has("echo before; sleep 61", |task| {
+        task.spec.terminal_output = true;
+        task.timeout = std::time::Duration::from_millis(300);
+    });
+    let _worker = script.worker(1);
+    assert_eq!(script.commits(1).await, json!({"exit_status": 15, "msg": "ExecTimeout"}));
+    assert_eq!(script.reports()[0], "Cancel");
+    assert_eq!(unpacked(&script.uploads()[0].1)["std-log/stdout.log"], "before\n");
+}
+
+#[tokio::test]
+async fn output_without_end_is_stopped_and_says_so() {
+    let script = Script::new().await;
+    script.has("yes", |task| task.spec.terminal_output = true);
+    let _worker = script.worker(1);
+    assert_eq!(script.commits(1).await["exit_status"], 15);
+    let streams = unpacked(&script.uploads()[0].1);
+    assert!(streams["std-log/stderr.log"].contains("more output"), "{}", streams["std-log/stderr.log"]);
+}
+
+#[tokio::test]
+async fn a_command_that_the_system_does_not_take_is_the_task_s_failure() {
+    let script = Script::new().await;
+    script.has("", |task| task.spec.args.push("x".repeat(200 * 1024)));
+    script.has("exit 5", |_| {});
+    let _worker = script.worker(1);
+    assert_eq!(script.commits(2).await["exit_status"], 5 << 8);
+    let commits: Vec<_> = script.reports().into_iter().filter_map(|op| op.get("Commit").cloned()).collect();
+    assert_eq!(commits[0]["exit_status"], 126 << 8);
+}
+
+fn with_resource(task: &mut mitosis_protocol::worker::FetchedTask) {
+    let remote_file = RemoteFile::Attachment { key: "in/a b.txt".into() };
+    task.spec.resources.push(ResourceDownload { remote_file, local_path: "deep/a.txt".into() });
+}
+
+#[tokio::test]
+async fn resources_are_in_place_before_the_command_starts() {
+    let script = Script::new().await;
+    script.has("test \"$(cat $MITO_RESOURCE_DIR/deep/a.txt)\" = resource", with_resource);
+    let _worker = script.worker(1);
+    assert_eq!(script.commits(1).await, json!({"exit_status": 0, "msg": null}));
+    script.hears("GET /workers/tasks/00000000-0000-0000-0000-000000000001/attachments/in/a%20b.txt", 1).await;
+}
+
+#[tokio::test]
+async fn without_its_resource_a_task_is_cancelled_with_the_reason() {
+    for (refusing, status, msg) in [
+        ("GET /workers/tasks/", 404, "ResourceNotFound"),
+        ("GET /workers/tasks/", 403, "ResourceForbidden"),
+        ("GET /objects/", 404, "ResourceNotFound"),
+        ("GET /objects/", 403, "ResourceForbidden"),
+    ] {
+        let script = Script::new().await;
+        script.fails(refusing, status, 1);
+        script.has("exit 9", with_resource);
+        let _worker = script.worker(1);
+        assert_eq!(script.commits(1).await, json!({"exit_status": 0, "msg": msg}), "{refusing} {status}");
+        assert_eq!(script.reports()[0], "Cancel");
+    }
+}
+
+#[tokio::test]
+async fn a_follow_up_is_submitted_before_the_commit_and_a_bad_one_is_told() {
+    let follow_up = r#"{"group_name":"g","tags":[],"labels":[],"timeout":"1s","priority":0,"task_spec":{"args":["true"]}}"#;
+    let script = Script::new().await;
+    script.has(&format!("echo '{follow_up}' > $MITO_NEW_TASK"), |_| {});
+    let _worker = script.worker(1);
+    assert_eq!(script.commits(1).await["msg"], json!(null));
+    assert_eq!(script.reports()[1]["Submit"]["group_name"], "g");
+
+    script.has("echo '{' > $MITO_NEW_TASK", |_| {});
+    assert_eq!(script.commits(2).await, json!({"exit_status": 0, "msg": "SubmitNewTaskFailed"}));
+}
+
+#[tokio::test]
+async fn slots_run_side_by_side() {
+    let script = Script::new().await;
+    let folder = script.scratch().display().to_string();
+    // Each waits for the other.
+    script.has(&format!("touch {folder}/a; until test -e {folder}/b; do sleep 0.02; done"), |_| {});
+    script.has(&format!("touch {folder}/b; until test -e {folder}/a; do sleep 0.02; done"), |_| {});
+    let _worker = script.worker(2);
+    assert_eq!(script.commits(2).await["exit_status"], 0);
+}
