@@ -4,15 +4,40 @@
 //! one backend, and ends each with a look into the books. A story that is missing in its list is
 //! reported as unused code.
 
+pub(crate) mod accounts;
 pub(crate) mod dispatch;
+pub(crate) mod groups;
 
 /// Tells every story on one backend: `conformance!(name: Type)`.
 macro_rules! conformance {
     ($backend:ident: $type:ty) => {
         mod $backend {
             $crate::conformance::tell! { $type;
+                accounts {
+                    a_new_user_is_admin_of_a_group_of_the_same_name,
+                    a_name_that_a_user_or_a_group_has_is_taken,
+                    of_many_who_want_one_name_one_gets_it,
+                    the_first_admin_is_made_once_however_many_coordinators_start,
+                    the_first_admin_does_not_take_over_an_account,
+                    a_login_keeps_or_replaces_the_session_as_asked,
+                    a_new_password_starts_a_new_session,
+                    the_state_of_an_account_is_set_by_name,
+                    the_quota_of_groups_changes_within_its_range,
+                    changes_of_a_quota_add_up_when_made_at_once,
+                }
                 dispatch {
                     a_task_goes_its_way_from_submission_to_its_end,
+                }
+                groups {
+                    a_group_belongs_to_who_made_it,
+                    a_group_can_not_have_the_name_of_a_user_or_group,
+                    nobody_makes_more_groups_than_allowed_even_all_at_once,
+                    a_user_is_a_member_an_outsider_or_asks_for_no_group,
+                    members_are_added_changed_and_removed_together,
+                    a_change_that_names_a_stranger_changes_nobody,
+                    the_last_admin_stays,
+                    two_admins_who_leave_at_once_do_not_both_get_away,
+                    the_quota_of_storage_changes_by_name,
                 }
             }
         }

@@ -1,0 +1,146 @@
+//! Groups: made within a quota, never without an Admin.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use mitosis_domain::account::Membership;
+use mitosis_domain::ids::GroupId;
+use mitosis_domain::limits;
+use mitosis_domain::quota::QuotaChange;
+use mitosis_protocol::Role;
+use mitosis_store::ops::groups::{GroupCreation, MembersChange};
+
+use crate::backend::Backend;
+use crate::stage::{SECOND, Stage, name};
+
+fn roles(relations: &[(&str, Role)]) -> BTreeMap<String, Role> {
+    relations.iter().map(|(name, role)| ((*name).to_owned(), *role)).collect()
+}
+
+async fn set<B: Backend>(stage: &Stage<B>, group: GroupId, relations: &[(&str, Role)]) -> MembersChange {
+    stage.store().set_members(group, &roles(relations), stage.now).await.unwrap()
+}
+
+async fn remove<B: Backend>(stage: &Stage<B>, group: GroupId, names: &[&str]) -> MembersChange {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    stage.store().remove_members(group, &names, stage.now).await.unwrap()
+}
+
+pub(crate) async fn a_group_belongs_to_who_made_it<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    stage.pass(SECOND);
+    let lab = stage.group(&ann, "lab").await;
+    let group = stage.store().group("lab").await.unwrap().unwrap();
+    assert_eq!((group.id, group.name.as_str(), group.creator.as_str()), (lab, "lab", "ann"));
+    assert_eq!((group.task_count, group.worker_count, group.created_at), (0, 0, stage.now));
+    assert_eq!(stage.store().members(lab).await.unwrap(), roles(&[("ann", Role::Admin)]));
+    let hers = roles(&[("ann", Role::Admin), ("lab", Role::Admin)]);
+    assert_eq!(stage.store().groups_of(ann.user).await.unwrap(), hers);
+    assert!(stage.store().group("none").await.unwrap().is_none());
+}
+
+pub(crate) async fn a_group_can_not_have_the_name_of_a_user_or_group<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    stage.person("bob").await;
+    stage.group(&ann, "lab").await;
+    for taken in ["bob", "lab"] {
+        let outcome = stage.store().create_group(ann.user, &name(taken), stage.now).await.unwrap();
+        assert_eq!(outcome, GroupCreation::NameTaken, "{taken}");
+    }
+    assert_eq!(stage.store().user("ann").await.unwrap().unwrap().group_count, 2);
+}
+
+pub(crate) async fn nobody_makes_more_groups_than_allowed_even_all_at_once<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let store = stage.store();
+    let names: Vec<_> = (0..24).map(|number| name(&format!("lab{number}"))).collect();
+    let outcomes = join_all(names.iter().map(|name| store.create_group(ann.user, name, stage.now))).await;
+    let created = outcomes.iter().filter(|outcome| matches!(outcome, Ok(GroupCreation::Created(_)))).count();
+    let refused =
+        outcomes.iter().filter(|outcome| matches!(outcome, Ok(GroupCreation::QuotaReached))).count();
+    let room = usize::try_from(limits::DEFAULT_GROUP_QUOTA).unwrap() - 1;
+    assert_eq!((created, refused), (room, names.len() - room), "{outcomes:?}");
+    assert_eq!(store.groups_of(ann.user).await.unwrap().len(), room + 1);
+    assert_eq!(store.user("ann").await.unwrap().unwrap().group_count, limits::DEFAULT_GROUP_QUOTA);
+}
+
+pub(crate) async fn a_user_is_a_member_an_outsider_or_asks_for_no_group<B: Backend>(stage: &mut Stage<B>) {
+    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
+    let lab = stage.group(&ann, "lab").await;
+    let membership = async |group: &str| stage.store().membership(bob.user, group).await.unwrap();
+    assert_eq!(membership("lab").await, Membership::Outsider(lab));
+    assert_eq!(membership("none").await, Membership::NoSuchGroup);
+    assert_eq!(set(stage, lab, &[("bob", Role::Write)]).await, MembersChange::Done);
+    assert_eq!(membership("lab").await, Membership::Member(lab, Role::Write));
+}
+
+pub(crate) async fn members_are_added_changed_and_removed_together<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let bob = stage.person("bob").await;
+    stage.person("cat").await;
+    let lab = stage.group(&ann, "lab").await;
+    set(stage, lab, &[("bob", Role::Read), ("cat", Role::Write)]).await;
+    set(stage, lab, &[("bob", Role::Admin)]).await;
+    let all = roles(&[("ann", Role::Admin), ("bob", Role::Admin), ("cat", Role::Write)]);
+    assert_eq!(stage.store().members(lab).await.unwrap(), all);
+    assert_eq!(stage.store().groups_of(bob.user).await.unwrap()["lab"], Role::Admin);
+
+    assert_eq!(remove(stage, lab, &["ann", "cat"]).await, MembersChange::Done);
+    assert_eq!(remove(stage, lab, &["ann", "cat"]).await, MembersChange::Done, "once more");
+    assert_eq!(stage.store().members(lab).await.unwrap(), roles(&[("bob", Role::Admin)]));
+}
+
+pub(crate) async fn a_change_that_names_a_stranger_changes_nobody<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    stage.person("bob").await;
+    let lab = stage.group(&ann, "lab").await;
+    let stranger = MembersChange::UnknownUser("eve".to_owned());
+    assert_eq!(set(stage, lab, &[("bob", Role::Read), ("eve", Role::Read)]).await, stranger);
+    assert_eq!(stage.store().members(lab).await.unwrap(), roles(&[("ann", Role::Admin)]));
+    set(stage, lab, &[("bob", Role::Read)]).await;
+    assert_eq!(remove(stage, lab, &["bob", "eve"]).await, stranger);
+    assert_eq!(stage.store().members(lab).await.unwrap().len(), 2);
+}
+
+pub(crate) async fn the_last_admin_stays<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    stage.person("bob").await;
+    let lab = stage.group(&ann, "lab").await;
+    set(stage, lab, &[("bob", Role::Write)]).await;
+    assert_eq!(set(stage, lab, &[("ann", Role::Write)]).await, MembersChange::LastAdmin);
+    assert_eq!(remove(stage, lab, &["bob", "ann"]).await, MembersChange::LastAdmin);
+    let before = roles(&[("ann", Role::Admin), ("bob", Role::Write)]);
+    assert_eq!(stage.store().members(lab).await.unwrap(), before);
+    let handed_over = set(stage, lab, &[("ann", Role::Read), ("bob", Role::Admin)]).await;
+    assert_eq!(handed_over, MembersChange::Done);
+}
+
+pub(crate) async fn two_admins_who_leave_at_once_do_not_both_get_away<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    stage.person("bob").await;
+    for round in 0..6 {
+        let lab = stage.group(&ann, &format!("lab{round}")).await;
+        set(stage, lab, &[("bob", Role::Admin)]).await;
+        let outcomes = join_all([remove(stage, lab, &["ann"]), remove(stage, lab, &["bob"])]).await;
+        assert!(outcomes.contains(&MembersChange::Done), "{outcomes:?}");
+        assert!(outcomes.contains(&MembersChange::LastAdmin), "{outcomes:?}");
+        assert_eq!(stage.store().members(lab).await.unwrap().len(), 1);
+    }
+}
+
+pub(crate) async fn the_quota_of_storage_changes_by_name<B: Backend>(stage: &mut Stage<B>) {
+    stage.person("ann").await;
+    let store = stage.store();
+    for (change, in_force) in [
+        (QuotaChange::Set(1_000), 1_000),
+        (QuotaChange::Add(24), 1_024),
+        (QuotaChange::Subtract(9_999), 0),
+        (QuotaChange::Add(i64::MAX), i64::MAX),
+        (QuotaChange::Add(1), i64::MAX),
+    ] {
+        let answer = store.change_storage_quota("ann", change, stage.now).await.unwrap();
+        assert_eq!(answer, Some(in_force), "{change:?}");
+        assert_eq!(store.group("ann").await.unwrap().unwrap().storage_quota, in_force);
+    }
+    assert_eq!(store.change_storage_quota("none", QuotaChange::Set(1), stage.now).await.unwrap(), None);
+}
