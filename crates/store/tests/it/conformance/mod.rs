@@ -5,8 +5,11 @@
 //! reported as unused code.
 
 pub(crate) mod accounts;
+pub(crate) mod cancellation;
 pub(crate) mod dispatch;
 pub(crate) mod groups;
+pub(crate) mod queries;
+pub(crate) mod tasks;
 
 /// Tells every story on one backend: `conformance!(name: Type)`.
 macro_rules! conformance {
@@ -25,6 +28,16 @@ macro_rules! conformance {
                     the_quota_of_groups_changes_within_its_range,
                     changes_of_a_quota_add_up_when_made_at_once,
                 }
+                cancellation {
+                    a_waiting_task_is_over_when_cancelled,
+                    what_does_not_wait_is_passed_over,
+                    a_follow_up_is_cancelled_only_where_pending_tasks_count,
+                    a_query_cancels_its_waiting_matches,
+                    a_query_for_what_can_not_wait_cancels_nothing,
+                    many_who_cancel_at_once_cancel_each_task_once,
+                    claims_and_cancellations_share_tasks_out_between_them,
+                    a_cancellation_never_undoes_a_commit_that_it_races,
+                }
                 dispatch {
                     a_task_goes_its_way_from_submission_to_its_end,
                 }
@@ -38,6 +51,30 @@ macro_rules! conformance {
                     the_last_admin_stays,
                     two_admins_who_leave_at_once_do_not_both_get_away,
                     the_quota_of_storage_changes_by_name,
+                }
+                queries {
+                    tasks_of_one_group_come_newest_first,
+                    words_match_when_the_task_has_them_all,
+                    percent_and_underscore_are_characters_like_any_other,
+                    priorities_compare_as_numbers,
+                    a_task_without_a_result_has_no_exit_status,
+                    creators_and_reporters_are_told_apart,
+                    states_match_wherever_a_task_stands,
+                    pages_join_without_gap_or_overlap_while_tasks_arrive,
+                    offset_and_limit_cut_out_a_window,
+                }
+                tasks {
+                    a_task_is_kept_as_it_was_submitted,
+                    numbers_count_up_within_each_group,
+                    numbers_are_never_given_twice_under_concurrency,
+                    a_batch_with_one_bad_task_leaves_nothing_behind,
+                    thousands_go_in_at_once_and_once_only,
+                    a_key_answers_for_one_request_of_one_user,
+                    the_same_request_sent_many_times_at_once_is_done_once,
+                    a_waiting_task_can_be_changed,
+                    a_changed_task_waits_where_it_belongs_now,
+                    only_a_waiting_task_can_be_changed,
+                    labels_can_be_replaced_in_any_state,
                 }
             }
         }

@@ -1,0 +1,253 @@
+//! Finding tasks: what matches, in which order, page by page.
+
+use mitosis_domain::comparison::{Comparison, Operator};
+use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::TaskState;
+use mitosis_store::ops::dispatch::{Completed, Completion, Holder};
+use mitosis_store::ops::query::{Page, TaskQuery};
+use mitosis_store::ops::tasks::{CancelSelection, NewTask};
+use uuid::Uuid;
+
+use crate::backend::Backend;
+use crate::stage::{Hand, Person, Stage, status, words};
+
+const EVERYTHING: Page = Page { before: None, offset: 0, limit: 1_000 };
+
+async fn find<B: Backend>(stage: &Stage<B>, query: &TaskQuery) -> Vec<Uuid> {
+    let found = stage.store().query_tasks(query, EVERYTHING).await.unwrap();
+    let count = stage.store().count_tasks(query).await.unwrap();
+    assert_eq!(count, found.len() as u64, "the count agrees with the list: {query:?}");
+    for task in &found {
+        assert_eq!(*task, stage.get(task.uuid).await);
+    }
+    found.into_iter().map(|task| task.uuid).collect()
+}
+
+async fn add<B: Backend>(stage: &Stage<B>, creator: &Person, task: NewTask) -> Uuid {
+    stage.submit(creator, &[task]).await[0].uuid
+}
+
+async fn end_with<B: Backend>(stage: &Stage<B>, hand: Hand, exit_status: i32) {
+    let holder = Holder::Lease(stage.claim_one(hand).await.lease);
+    let completion = Completion { holder, end: Some(ExecEnd::Finished), result: status(exit_status) };
+    assert_eq!(stage.complete(completion).await, Completed::Committed);
+}
+
+pub(crate) async fn tasks_of_one_group_come_newest_first<B: Backend>(stage: &mut Stage<B>) {
+    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
+    let mut hers = Vec::new();
+    for priority in [0, 9, -9] {
+        hers.push(add(stage, &ann, NewTask { priority, ..stage.task(ann.group) }).await);
+        stage.submit_one(&bob).await;
+    }
+    hers.reverse();
+    assert_eq!(find(stage, &TaskQuery::all_of(ann.group)).await, hers);
+}
+
+pub(crate) async fn words_match_when_the_task_has_them_all<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let with = |tags: &str, labels: &str| NewTask {
+        tags: words(tags),
+        labels: words(labels),
+        ..stage.task(ann.group)
+    };
+    let both = add(stage, &ann, with("gpu linux", "day night")).await;
+    let one = add(stage, &ann, with("gpu", "night")).await;
+    let none = add(stage, &ann, with("", "")).await;
+    let all = TaskQuery::all_of(ann.group);
+    for (tags, labels, expected) in [
+        ("", "", vec![none, one, both]),
+        ("gpu", "", vec![one, both]),
+        ("linux gpu", "", vec![both]),
+        ("", "night", vec![one, both]),
+        ("", "night day", vec![both]),
+        ("linux", "night", vec![both]),
+        ("arm", "", vec![]),
+        ("", "week", vec![]),
+    ] {
+        let query = TaskQuery { tags: words(tags), labels: words(labels), ..all.clone() };
+        assert_eq!(find(stage, &query).await, expected, "{tags:?} {labels:?}");
+    }
+}
+
+pub(crate) async fn percent_and_underscore_are_characters_like_any_other<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    for label in ["a%", "a_", "ab", "abc", "A%", "a\\%"] {
+        add(stage, &ann, NewTask { labels: words(label), tags: words(label), ..stage.task(ann.group) }).await;
+    }
+    let all = TaskQuery::all_of(ann.group);
+    for word in ["a%", "a_", "A%", "a\\%"] {
+        let by_label = TaskQuery { labels: words(word), ..all.clone() };
+        let by_tag = TaskQuery { tags: words(word), ..all.clone() };
+        assert_eq!(find(stage, &by_label).await.len(), 1, "{word}");
+        assert_eq!(find(stage, &by_tag).await.len(), 1, "{word}");
+    }
+    for word in ["%", "_", "a"] {
+        assert!(find(stage, &TaskQuery { labels: words(word), ..all.clone() }).await.is_empty(), "{word}");
+    }
+}
+
+pub(crate) async fn priorities_compare_as_numbers<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let priorities = [i32::MIN, -10, -9, 0, 9, 10, 100, i32::MAX];
+    for priority in priorities {
+        add(stage, &ann, NewTask { priority, ..stage.task(ann.group) }).await;
+    }
+    for number in [-10, 9, 10, i32::MAX] {
+        for operator in EVERY_OPERATOR {
+            let comparison = Comparison { operator, number };
+            let query = TaskQuery { priority: Some(comparison), ..TaskQuery::all_of(ann.group) };
+            let expected = priorities.into_iter().filter(|priority| comparison.holds(*priority)).count();
+            assert_eq!(find(stage, &query).await.len(), expected, "{comparison:?}");
+        }
+    }
+}
+
+const EVERY_OPERATOR: [Operator; 6] = [
+    Operator::Equal,
+    Operator::NotEqual,
+    Operator::Less,
+    Operator::LessOrEqual,
+    Operator::Greater,
+    Operator::GreaterOrEqual,
+];
+
+pub(crate) async fn a_task_without_a_result_has_no_exit_status<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    let statuses = [-1, 0, 9, 768, 1_024];
+    for exit_status in statuses {
+        stage.submit_one(&ann).await;
+        end_with(stage, hand, exit_status).await;
+    }
+    stage.submit_one(&ann).await;
+    for operator in EVERY_OPERATOR {
+        let comparison = Comparison { operator, number: 9 };
+        let query = TaskQuery { exit_status: Some(comparison), ..TaskQuery::all_of(ann.group) };
+        let expected = statuses.into_iter().filter(|status| comparison.holds(*status)).count();
+        assert_eq!(find(stage, &query).await.len(), expected, "{comparison:?}");
+    }
+}
+
+pub(crate) async fn creators_and_reporters_are_told_apart<B: Backend>(stage: &mut Stage<B>) {
+    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
+    let (left, right) = (stage.hand(&ann).await, stage.hand(&ann).await);
+    let by_ann = stage.submit_one(&ann).await;
+    end_with(stage, left, 0).await;
+    let by_bob = add(stage, &bob, stage.task(ann.group)).await;
+    end_with(stage, right, 0).await;
+    let waiting = stage.submit_one(&ann).await;
+
+    let all = TaskQuery::all_of(ann.group);
+    let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+    for (creators, expected) in [
+        (names(&["ann"]), vec![waiting, by_ann]),
+        (names(&["bob", "eve"]), vec![by_bob]),
+        (names(&["ann", "bob"]), vec![waiting, by_bob, by_ann]),
+        (names(&["eve"]), vec![]),
+        (names(&[]), vec![]),
+    ] {
+        let query = TaskQuery { creators, ..all.clone() };
+        assert_eq!(find(stage, &query).await, expected, "{query:?}");
+    }
+    for (reporter, expected) in [(left.uuid, vec![by_ann]), (right.uuid, vec![by_bob]), (waiting, vec![])] {
+        let query = TaskQuery { reporter: Some(reporter), ..all.clone() };
+        assert_eq!(find(stage, &query).await, expected);
+    }
+}
+
+/// One task in each state; the follow-up waits for the one that is reported but not committed.
+struct EveryState {
+    finished: Uuid,
+    cancelled: Uuid,
+    reported: Uuid,
+    running: Uuid,
+    ready: Uuid,
+    pending: Uuid,
+}
+
+async fn every_state<B: Backend>(stage: &Stage<B>, ann: &Person) -> EveryState {
+    let hand = stage.hand(ann).await;
+    let labelled = || NewTask { labels: words("x"), ..stage.task(ann.group) };
+    let finished = add(stage, ann, labelled()).await;
+    end_with(stage, hand, 0).await;
+    let cancelled = add(stage, ann, labelled()).await;
+    stage.store().cancel(&CancelSelection::Ready(vec![cancelled]), stage.now).await.unwrap();
+    let reported = add(stage, ann, labelled()).await;
+    let holder = Holder::Lease(stage.claim_one(hand).await.lease);
+    stage.report(holder, ExecEnd::Cancelled).await;
+    let follow_up = labelled();
+    stage.store().submit_follow_up(holder, &follow_up, stage.now).await.unwrap();
+    let running = add(stage, ann, labelled()).await;
+    stage.claim_one(hand).await;
+    let ready = add(stage, ann, labelled()).await;
+    EveryState { finished, cancelled, reported, running, ready, pending: follow_up.uuid }
+}
+
+pub(crate) async fn states_match_wherever_a_task_stands<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let EveryState { finished, cancelled, reported, running, ready, pending } =
+        every_state(stage, &ann).await;
+    for labels in ["", "x"] {
+        for (states, expected) in [
+            (vec![TaskState::Pending], vec![pending]),
+            (vec![TaskState::Ready], vec![ready]),
+            (vec![TaskState::Running], vec![running]),
+            (vec![TaskState::Finished], vec![finished]),
+            (vec![TaskState::Cancelled], vec![reported, cancelled]),
+            (vec![TaskState::Ready, TaskState::Running, TaskState::Pending], vec![ready, running, pending]),
+            (vec![TaskState::Ready, TaskState::Finished], vec![ready, finished]),
+            (vec![TaskState::Unknown], vec![]),
+            (vec![TaskState::Unknown, TaskState::Ready], vec![ready]),
+            (vec![], vec![]),
+        ] {
+            let query = TaskQuery {
+                states: Some(states.clone()),
+                labels: words(labels),
+                ..TaskQuery::all_of(ann.group)
+            };
+            assert_eq!(find(stage, &query).await, expected, "{states:?} {labels:?}");
+        }
+    }
+}
+
+pub(crate) async fn pages_join_without_gap_or_overlap_while_tasks_arrive<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let batch: Vec<_> = (0..25).map(|_| stage.task(ann.group)).collect();
+    stage.submit(&ann, &batch).await;
+    let query = TaskQuery::all_of(ann.group);
+    let newest_first: Vec<Uuid> = batch.iter().rev().map(|task| task.uuid).collect();
+
+    let (mut seen, mut before) = (Vec::new(), None);
+    loop {
+        let page = Page { before, offset: 0, limit: 7 };
+        let found = stage.store().query_tasks(&query, page).await.unwrap();
+        let Some(last) = found.last() else { break };
+        before = Some(last.id);
+        seen.extend(found.iter().map(|task| task.uuid));
+        stage.submit_one(&ann).await;
+    }
+    assert_eq!(seen, newest_first);
+}
+
+pub(crate) async fn offset_and_limit_cut_out_a_window<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let batch: Vec<_> = (0..10).map(|_| stage.task(ann.group)).collect();
+    stage.submit(&ann, &batch).await;
+    let query = TaskQuery::all_of(ann.group);
+    let newest_first: Vec<Uuid> = batch.iter().rev().map(|task| task.uuid).collect();
+    for (offset, limit, expected) in [
+        (0, 3, &newest_first[..3]),
+        (3, 4, &newest_first[3..7]),
+        (8, 100, &newest_first[8..]),
+        (10, 5, &[]),
+        (0, 0, &[]),
+        (0, u64::MAX, &newest_first[..]),
+        (u64::MAX, u64::MAX, &[]),
+    ] {
+        let page = Page { before: None, offset, limit };
+        let found = stage.store().query_tasks(&query, page).await.unwrap();
+        let found: Vec<Uuid> = found.iter().map(|task| task.uuid).collect();
+        assert_eq!(found, expected, "{offset} {limit}");
+    }
+}

@@ -1,0 +1,235 @@
+//! Tasks: submitted all or none, once per key, changed while they wait.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use mitosis_domain::task::{Phase, Task};
+use mitosis_protocol::TaskSpec;
+use mitosis_store::ops::query::TaskQuery;
+use mitosis_store::ops::tasks::{IdempotencyKey, NewTask, Submission, TaskChange, TaskIds};
+
+use crate::backend::Backend;
+use crate::stage::{Person, SECOND, Stage, words};
+
+fn key(text: &str, digest: u8) -> IdempotencyKey {
+    IdempotencyKey { key: text.to_owned(), digest: [digest; 32] }
+}
+
+async fn submit_with_key<B: Backend>(
+    stage: &Stage<B>,
+    creator: &Person,
+    tasks: &[NewTask],
+    key: &IdempotencyKey,
+) -> Submission {
+    stage.store().submit(creator.user, tasks, Some(key), stage.now).await.unwrap()
+}
+
+async fn count<B: Backend>(stage: &Stage<B>, owner: &Person) -> u64 {
+    stage.store().count_tasks(&TaskQuery::all_of(owner.group)).await.unwrap()
+}
+
+/// A task with something in every field.
+fn elaborate<B: Backend>(stage: &Stage<B>, owner: &Person) -> NewTask {
+    let plain = stage.task(owner.group);
+    let spec = TaskSpec {
+        args: vec!["sh".to_owned(), "-c".to_owned(), "echo \"'$HOME\\' %_\" 🦀".to_owned()],
+        envs: [("KEY".to_owned(), "a=b\nc".to_owned())].into(),
+        terminal_output: true,
+        ..plain.spec
+    };
+    NewTask {
+        tags: words("gpu linux"),
+        labels: words("night 100% a_b"),
+        priority: -7,
+        timeout_seconds: 12,
+        spec,
+        ..plain
+    }
+}
+
+pub(crate) async fn a_task_is_kept_as_it_was_submitted<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let new = elaborate(stage, &ann);
+    let ids = stage.submit(&ann, std::slice::from_ref(&new)).await;
+    assert_eq!(ids, [TaskIds { uuid: new.uuid, number: 1 }]);
+    stage.restart().await;
+    let kept = stage.get(new.uuid).await;
+    let expected = Task {
+        id: kept.id,
+        uuid: new.uuid,
+        group: ann.group,
+        group_name: ann.name,
+        number: 1,
+        creator: "ann".to_owned(),
+        tags: new.tags,
+        labels: new.labels,
+        timeout_seconds: 12,
+        priority: -7,
+        spec: new.spec,
+        created_at: stage.now,
+        updated_at: stage.now,
+        upstream: None,
+        downstream: None,
+        phase: Phase::Ready,
+    };
+    assert_eq!(kept, expected);
+    assert!(stage.store().task(stage.uuid()).await.unwrap().is_none());
+}
+
+pub(crate) async fn numbers_count_up_within_each_group<B: Backend>(stage: &mut Stage<B>) {
+    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
+    let batch = [ann.group, bob.group, ann.group, ann.group].map(|group| stage.task(group));
+    let numbers = |ids: Vec<TaskIds>| ids.iter().map(|ids| ids.number).collect::<Vec<_>>();
+    assert_eq!(numbers(stage.submit(&ann, &batch).await), [1, 1, 2, 3]);
+    let batch = [bob.group, ann.group].map(|group| stage.task(group));
+    assert_eq!(numbers(stage.submit(&ann, &batch).await), [2, 4]);
+    assert_eq!(stage.store().group("ann").await.unwrap().unwrap().task_count, 4);
+}
+
+pub(crate) async fn numbers_are_never_given_twice_under_concurrency<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let batches: Vec<[NewTask; 3]> = (0..32).map(|_| [(); 3].map(|()| stage.task(ann.group))).collect();
+    let ids = join_all(batches.iter().map(|batch| stage.submit(&ann, batch))).await;
+    let numbers: BTreeSet<i64> = ids.iter().flatten().map(|ids| ids.number).collect();
+    assert_eq!(numbers, (1..=96).collect());
+}
+
+pub(crate) async fn a_batch_with_one_bad_task_leaves_nothing_behind<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let there = stage.submit_one(&ann).await;
+    let batch = [stage.task(ann.group), NewTask { uuid: there, ..stage.task(ann.group) }];
+    let retry = key("retry", 1);
+    let refused = stage.store().submit(ann.user, &batch, Some(&retry), stage.now).await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert_eq!(count(stage, &ann).await, 1);
+    let ids = stage.submit(&ann, &[stage.task(ann.group)]).await;
+    assert_eq!(ids[0].number, 2, "no number was used up");
+    let good = [stage.task(ann.group)];
+    let outcome = submit_with_key(stage, &ann, &good, &retry).await;
+    assert!(matches!(outcome, Submission::Accepted(_)), "{outcome:?}");
+}
+
+pub(crate) async fn thousands_go_in_at_once_and_once_only<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let tags = ["", "gpu", "gpu linux", "arm"];
+    let batch: Vec<NewTask> = (0..3_000)
+        .map(|at| NewTask { tags: words(tags[at % 4]), labels: words("sweep"), ..stage.task(ann.group) })
+        .collect();
+    let nightly = key("nightly", 1);
+    let Submission::Accepted(ids) = submit_with_key(stage, &ann, &batch, &nightly).await else {
+        panic!("the batch was not accepted")
+    };
+    let expected: Vec<TaskIds> =
+        batch.iter().zip(1..).map(|(task, number)| TaskIds { uuid: task.uuid, number }).collect();
+    assert_eq!(ids, expected);
+
+    stage.restart().await;
+    stage.pass(SECOND);
+    let again: Vec<NewTask> =
+        batch.iter().map(|task| NewTask { uuid: stage.uuid(), ..task.clone() }).collect();
+    assert_eq!(submit_with_key(stage, &ann, &again, &nightly).await, Submission::Replayed(expected));
+    assert_eq!(count(stage, &ann).await, 3_000);
+}
+
+pub(crate) async fn a_key_answers_for_one_request_of_one_user<B: Backend>(stage: &mut Stage<B>) {
+    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
+    let task = [stage.task(ann.group)];
+    let first = submit_with_key(stage, &ann, &task, &key("k", 1)).await;
+    assert!(matches!(first, Submission::Accepted(_)), "{first:?}");
+    let other = [stage.task(ann.group)];
+    assert_eq!(submit_with_key(stage, &ann, &other, &key("k", 2)).await, Submission::KeyReused);
+    assert_eq!(count(stage, &ann).await, 1);
+    for (who, key) in [(&ann, key("K", 1)), (&bob, key("k", 1))] {
+        let outcome = submit_with_key(stage, who, &[stage.task(who.group)], &key).await;
+        assert!(matches!(outcome, Submission::Accepted(_)), "{outcome:?}");
+    }
+}
+
+pub(crate) async fn the_same_request_sent_many_times_at_once_is_done_once<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let batches: Vec<[NewTask; 2]> = (0..16).map(|_| [(); 2].map(|()| stage.task(ann.group))).collect();
+    let same = key("same", 9);
+    let outcomes = join_all(batches.iter().map(|batch| submit_with_key(stage, &ann, batch, &same))).await;
+    let accepted: Vec<_> = outcomes
+        .iter()
+        .filter_map(|outcome| match outcome {
+            Submission::Accepted(ids) => Some(ids.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(accepted.len(), 1, "{outcomes:?}");
+    let replayed = Submission::Replayed(accepted[0].clone());
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == replayed).count(), 15, "{outcomes:?}");
+    assert_eq!(count(stage, &ann).await, 2);
+}
+
+pub(crate) async fn a_waiting_task_can_be_changed<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let uuid = stage.submit_one(&ann).await;
+    let before = stage.get(uuid).await;
+    stage.pass(SECOND);
+    let change = TaskChange { priority: Some(9), ..TaskChange::default() };
+    assert!(stage.store().change_task(uuid, &change, stage.now).await.unwrap());
+    let after = stage.get(uuid).await;
+    assert_eq!(after, Task { priority: 9, updated_at: stage.now, ..before });
+
+    let elaborate = elaborate(stage, &ann);
+    let change = TaskChange {
+        tags: Some(elaborate.tags.clone()),
+        timeout_seconds: Some(12),
+        priority: None,
+        spec: Some(elaborate.spec.clone()),
+    };
+    assert!(stage.store().change_task(uuid, &change, stage.now).await.unwrap());
+    let expected = Task { tags: elaborate.tags, timeout_seconds: 12, spec: elaborate.spec, ..after };
+    assert_eq!(stage.get(uuid).await, expected);
+}
+
+pub(crate) async fn a_changed_task_waits_where_it_belongs_now<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    let (first, second, third) =
+        (stage.submit_one(&ann).await, stage.submit_one(&ann).await, stage.submit_one(&ann).await);
+    let ahead = TaskChange { priority: Some(1), ..TaskChange::default() };
+    let elsewhere = TaskChange { tags: Some(words("gpu")), ..TaskChange::default() };
+    assert!(stage.store().change_task(third, &ahead, stage.now).await.unwrap());
+    assert!(stage.store().change_task(first, &elsewhere, stage.now).await.unwrap());
+    let order: Vec<_> = stage.claim(hand, 3).await.iter().map(|held| held.task.uuid).collect();
+    assert_eq!(order, [third, second]);
+}
+
+pub(crate) async fn only_a_waiting_task_can_be_changed<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    let uuid = stage.submit_one(&ann).await;
+    let held = stage.claim_one(hand).await;
+    let change = TaskChange { priority: Some(9), ..TaskChange::default() };
+    let try_it = async || stage.store().change_task(uuid, &change, stage.now).await.unwrap();
+    assert!(!try_it().await, "Running");
+    stage.finish(&held).await;
+    assert!(!try_it().await, "Finished");
+    assert_eq!(stage.get(uuid).await.priority, 0);
+    assert!(!stage.store().change_task(stage.uuid(), &change, stage.now).await.unwrap(), "unknown");
+}
+
+pub(crate) async fn labels_can_be_replaced_in_any_state<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    let uuid = stage.submit_one(&ann).await;
+    let relabel = async |stage: &Stage<B>, text: &str| {
+        assert!(stage.store().set_task_labels(uuid, &words(text), stage.now).await.unwrap());
+        assert_eq!(stage.get(uuid).await.labels, words(text));
+        let query = TaskQuery { labels: words(text), ..TaskQuery::all_of(ann.group) };
+        assert_eq!(stage.store().count_tasks(&query).await.unwrap(), 1, "{text}");
+    };
+    relabel(stage, "ready").await;
+    let held = stage.claim_one(hand).await;
+    relabel(stage, "running twice").await;
+    stage.finish(&held).await;
+    stage.pass(SECOND);
+    relabel(stage, "over twice").await;
+    assert_eq!(stage.get(uuid).await.updated_at, stage.now);
+    let old = TaskQuery { labels: words("running"), ..TaskQuery::all_of(ann.group) };
+    assert_eq!(stage.store().count_tasks(&old).await.unwrap(), 0);
+    assert!(!stage.store().set_task_labels(stage.uuid(), &words("x"), stage.now).await.unwrap());
+}
