@@ -7,6 +7,8 @@
 pub(crate) mod accounts;
 pub(crate) mod cancellation;
 pub(crate) mod dispatch;
+pub(crate) mod fencing;
+pub(crate) mod follow_ups;
 pub(crate) mod groups;
 pub(crate) mod queries;
 pub(crate) mod tasks;
@@ -40,6 +42,39 @@ macro_rules! conformance {
                 }
                 dispatch {
                     a_task_goes_its_way_from_submission_to_its_end,
+                    larger_priority_goes_first_and_then_age,
+                    a_worker_gets_what_its_tags_allow,
+                    a_worker_gets_tasks_of_groups_that_may_write_to_it,
+                    each_task_goes_to_one_worker_however_many_ask,
+                    nothing_waiting_is_no_error,
+                    a_worker_that_is_gone_or_stopping_gets_nothing,
+                    a_repeated_fetch_gives_the_same_task_with_the_same_key,
+                    fetches_sent_many_times_at_once_give_one_task,
+                    the_last_report_of_an_end_counts,
+                    a_result_without_an_end_is_refused,
+                    completions_sent_together_do_not_affect_one_another,
+                    a_completion_sent_many_times_at_once_counts_once,
+                }
+                fencing {
+                    a_wrong_number_in_the_key_opens_nothing,
+                    a_lost_attempt_is_shut_out_while_the_task_waits,
+                    a_lost_attempt_is_shut_out_while_another_runs,
+                    a_lost_attempt_is_shut_out_after_another_committed,
+                    the_same_token_in_a_later_attempt_lets_no_earlier_one_in,
+                    a_committed_attempt_is_answered_again_but_changes_nothing,
+                    no_key_passes_for_the_attempt_behind_a_cancellation,
+                    a_later_worker_is_never_taken_for_a_removed_one,
+                    a_commit_and_the_loss_of_its_worker_never_both_win,
+                }
+                follow_ups {
+                    a_follow_up_waits_for_the_commit_of_its_upstream,
+                    the_creator_of_a_follow_up_is_that_of_its_upstream,
+                    asking_again_replaces_the_earlier_follow_up,
+                    a_repeated_commit_releases_no_second_time,
+                    a_lost_attempt_takes_its_follow_up_along,
+                    nothing_follows_before_the_end_is_reported,
+                    a_follow_up_stays_in_the_group,
+                    a_refused_follow_up_leaves_the_earlier_one,
                 }
                 groups {
                     a_group_belongs_to_who_made_it,
