@@ -3,6 +3,8 @@
 //! [`conformance`] holds every promise of the operations, once for all backends; [`backend`] says how a
 //! backend is started and looked into; the rest is about one backend only.
 
+#![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
+
 mod backend;
 mod conformance;
 mod stage;

@@ -5,13 +5,18 @@
 //! reported as unused code.
 
 pub(crate) mod accounts;
+pub(crate) mod artifacts;
+pub(crate) mod attachments;
 pub(crate) mod cancellation;
 pub(crate) mod dispatch;
 pub(crate) mod fencing;
 pub(crate) mod follow_ups;
 pub(crate) mod groups;
 pub(crate) mod queries;
+pub(crate) mod reaper;
 pub(crate) mod tasks;
+pub(crate) mod whole;
+pub(crate) mod workers;
 
 /// Tells every story on one backend: `conformance!(name: Type)`.
 macro_rules! conformance {
@@ -29,6 +34,31 @@ macro_rules! conformance {
                     the_state_of_an_account_is_set_by_name,
                     the_quota_of_groups_changes_within_its_range,
                     changes_of_a_quota_add_up_when_made_at_once,
+                }
+                artifacts {
+                    archives_of_an_attempt_are_seen_with_its_commit,
+                    announcing_again_charges_only_growth,
+                    each_attempt_writes_to_an_object_of_its_own,
+                    an_upload_by_a_user_is_seen_at_once,
+                    a_commit_replaces_what_a_user_uploaded,
+                    the_quota_is_exact,
+                    sixty_four_uploads_at_once_never_exceed_the_quota,
+                    one_archive_announced_many_times_at_once_is_charged_once,
+                    only_active_groups_take_uploads,
+                    a_removed_archive_gives_its_size_back,
+                    an_archive_nobody_may_see_yet_can_not_be_removed,
+                    garbage_is_taken_in_portions_and_forgotten_when_told,
+                    an_object_in_use_again_is_no_garbage,
+                }
+                attachments {
+                    the_larger_size_is_kept_and_only_growth_is_charged,
+                    keys_of_different_groups_have_nothing_to_do_with_one_another,
+                    keys_are_matched_to_the_letter_and_come_in_byte_order,
+                    pages_of_keys_follow_one_another,
+                    sixty_four_files_at_once_never_exceed_the_quota,
+                    one_file_put_many_times_at_once_is_charged_once,
+                    what_does_not_fit_leaves_the_file_as_it_was,
+                    a_removed_file_gives_its_size_back,
                 }
                 cancellation {
                     a_waiting_task_is_over_when_cancelled,
@@ -98,6 +128,18 @@ macro_rules! conformance {
                     pages_join_without_gap_or_overlap_while_tasks_arrive,
                     offset_and_limit_cut_out_a_window,
                 }
+                reaper {
+                    a_silent_worker_is_removed_when_its_lease_is_over,
+                    a_sign_of_life_keeps_a_worker,
+                    given_back_tasks_stand_in_their_old_place,
+                    what_a_lost_attempt_stored_is_given_back,
+                    a_worker_that_runs_on_too_long_is_removed,
+                    a_reported_task_is_not_overdue,
+                    a_worker_that_is_silent_and_overdue_goes_once,
+                    no_more_are_removed_at_once_than_asked_for,
+                    coordinators_that_reap_at_once_give_each_task_back_once,
+                    nobody_is_declared_dead_for_an_outage,
+                }
                 tasks {
                     a_task_is_kept_as_it_was_submitted,
                     numbers_count_up_within_each_group,
@@ -110,6 +152,21 @@ macro_rules! conformance {
                     a_changed_task_waits_where_it_belongs_now,
                     only_a_waiting_task_can_be_changed,
                     labels_can_be_replaced_in_any_state,
+                }
+                whole {
+                    an_open_store_answers,
+                    a_closed_store_says_that_it_is_closed,
+                }
+                workers {
+                    a_worker_is_kept_as_it_was_registered,
+                    a_worker_shows_the_tasks_that_it_holds,
+                    a_sign_of_life_is_noted_and_the_gone_are_named,
+                    tags_and_labels_are_replaced,
+                    groups_come_and_go_together_or_not_at_all,
+                    workers_of_a_group_are_found_oldest_first,
+                    an_idle_worker_goes_when_told_either_way,
+                    a_busy_worker_goes_after_its_last_task_when_asked_kindly,
+                    force_gives_every_held_task_back,
                 }
             }
         }

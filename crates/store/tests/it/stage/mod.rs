@@ -13,6 +13,7 @@ use mitosis_domain::ids::{GroupId, UserId, WorkerId};
 use mitosis_domain::name::Name;
 use mitosis_domain::tags::Words;
 use mitosis_domain::task::{ExecEnd, Phase, Task};
+use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, TaskResult, TaskSpec, Timestamp};
 use mitosis_store::Store;
 use mitosis_store::ops::accounts::{NewUser, UserCreation};
@@ -244,5 +245,17 @@ impl<B: Backend> Stage<B> {
     /// What the group is charged.
     pub(crate) async fn used(&self, group_name: &str) -> i64 {
         self.store().group(group_name).await.unwrap().expect("the group is there").storage_used
+    }
+
+    /// Sets the state of a group, past the store: no operation does.
+    pub(crate) async fn set_group_state(&self, group_name: &str, state: AccountState) {
+        let code = match state {
+            AccountState::Active => 0,
+            AccountState::Locked => 1,
+            AccountState::Deleted => 2,
+        };
+        let update = format!("UPDATE groups SET state = {code} WHERE name = '{group_name}' RETURNING id");
+        self.scalar(&update).await;
+        assert_eq!(self.store().group(group_name).await.unwrap().unwrap().state, state);
     }
 }

@@ -1,0 +1,259 @@
+//! Records of archives: charged when announced, seen when committed, given back when lost.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use mitosis_domain::quota::QuotaChange;
+use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::ArtifactKind::{self, ExecLog, Result as Output};
+use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::worker::ShutdownOp;
+use mitosis_store::ops::artifacts::{Artifact, Removal, Reservation};
+use mitosis_store::ops::dispatch::{Assignment, Completed, Holder};
+use uuid::Uuid;
+
+use crate::backend::Backend;
+use crate::stage::{Hand, Person, SECOND, Stage, TICK, status};
+
+async fn announce<B: Backend>(
+    stage: &Stage<B>,
+    holder: Holder,
+    kind: ArtifactKind,
+    size: i64,
+) -> Reservation {
+    stage.store().reserve_attempt_artifact(holder, kind, size, stage.now).await.unwrap()
+}
+
+async fn upload<B: Backend>(stage: &Stage<B>, task: Uuid, kind: ArtifactKind, size: i64) -> Reservation {
+    stage.store().reserve_artifact(task, kind, size, stage.now).await.unwrap()
+}
+
+async fn visible<B: Backend>(stage: &Stage<B>, task: Uuid) -> Vec<Artifact> {
+    let id = stage.get(task).await.id;
+    stage.store().artifacts(id).await.unwrap()
+}
+
+fn object(reservation: Reservation) -> String {
+    match reservation {
+        Reservation::Reserved { object, .. } => object,
+        other => panic!("refused: {other:?}"),
+    }
+}
+
+fn exist(reservation: &Reservation) -> Option<bool> {
+    match reservation {
+        Reservation::Reserved { exist, .. } => Some(*exist),
+        _ => None,
+    }
+}
+
+async fn limit<B: Backend>(stage: &Stage<B>, bytes: i64) {
+    let change = QuotaChange::Set(bytes);
+    assert!(stage.store().change_storage_quota("ann", change, stage.now).await.unwrap().is_some());
+}
+
+async fn running<B: Backend>(stage: &Stage<B>) -> (Person, Hand, Assignment, Holder) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    stage.submit_one(&ann).await;
+    let held = stage.claim_one(hand).await;
+    let holder = Holder::Lease(held.lease);
+    (ann, hand, held, holder)
+}
+
+pub(crate) async fn archives_of_an_attempt_are_seen_with_its_commit<B: Backend>(stage: &mut Stage<B>) {
+    let (_, _, held, holder) = running(stage).await;
+    let uuid = held.task.uuid;
+    stage.report(holder, ExecEnd::Finished).await;
+    let announced_at = stage.now;
+    let output = object(announce(stage, holder, Output, 300).await);
+    let log = object(announce(stage, holder, ExecLog, 50).await);
+    assert_ne!(output, log);
+    assert_eq!(stage.used("ann").await, 350, "charged at once");
+    assert!(visible(stage, uuid).await.is_empty());
+    let announced = stage.store().announced_artifacts(holder).await.unwrap();
+    stage.pass(SECOND);
+    assert_eq!(stage.commit(holder, status(0)).await, Completed::Committed);
+    let seen = visible(stage, uuid).await;
+    let (created_at, updated_at) = (announced_at, announced_at);
+    let expected = [
+        Artifact { kind: Output, size: 300, object: output, created_at, updated_at },
+        Artifact { kind: ExecLog, size: 50, object: log, created_at, updated_at },
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(announced, expected);
+    assert_eq!(stage.used("ann").await, 350);
+    assert!(stage.store().garbage(10).await.unwrap().is_empty());
+}
+
+pub(crate) async fn announcing_again_charges_only_growth<B: Backend>(stage: &mut Stage<B>) {
+    let (_, _, _, holder) = running(stage).await;
+    let mut objects = BTreeSet::new();
+    for (size, existed, charged) in [(100, false, 100), (100, true, 100), (250, true, 250), (40, true, 250)] {
+        let reservation = announce(stage, holder, Output, size).await;
+        assert_eq!(exist(&reservation), Some(existed), "{size}");
+        objects.insert(object(reservation));
+        assert_eq!(stage.used("ann").await, charged, "{size}");
+    }
+    assert_eq!(objects.len(), 1, "one object all along");
+}
+
+pub(crate) async fn each_attempt_writes_to_an_object_of_its_own<B: Backend>(stage: &mut Stage<B>) {
+    let (ann, hand, held, holder) = running(stage).await;
+    let lost = object(announce(stage, holder, Output, 100).await);
+    stage.store().stop_worker(hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
+    assert_eq!(stage.used("ann").await, 0);
+    let next = stage.hand(&ann).await;
+    let holder = Holder::Lease(stage.claim_one(next).await.lease);
+    let kept = object(announce(stage, holder, Output, 70).await);
+    assert_ne!(kept, lost);
+    stage.report(holder, ExecEnd::Finished).await;
+    stage.commit(holder, status(0)).await;
+    assert_eq!(visible(stage, held.task.uuid).await[0].object, kept);
+    assert_eq!(stage.store().garbage(10).await.unwrap(), [lost]);
+    assert_eq!(stage.used("ann").await, 70);
+}
+
+pub(crate) async fn an_upload_by_a_user_is_seen_at_once<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let uuid = stage.submit_one(&ann).await;
+    let first_at = stage.now;
+    let path = object(upload(stage, uuid, Output, 100).await);
+    stage.pass(SECOND);
+    for (size, recorded) in [(60, 100), (180, 180)] {
+        assert_eq!(exist(&upload(stage, uuid, Output, size).await), Some(true));
+        let expected = Artifact {
+            kind: Output,
+            size: recorded,
+            object: path.clone(),
+            created_at: first_at,
+            updated_at: stage.now,
+        };
+        assert_eq!(visible(stage, uuid).await, [expected]);
+        assert_eq!(stage.used("ann").await, recorded);
+    }
+    assert_eq!(stage.get(uuid).await.updated_at, stage.now);
+}
+
+pub(crate) async fn a_commit_replaces_what_a_user_uploaded<B: Backend>(stage: &mut Stage<B>) {
+    let (_, _, held, holder) = running(stage).await;
+    let by_user = object(upload(stage, held.task.uuid, Output, 100).await);
+    let log_by_user = object(upload(stage, held.task.uuid, ExecLog, 5).await);
+    let by_attempt = object(announce(stage, holder, Output, 30).await);
+    assert_eq!(stage.used("ann").await, 135);
+    stage.finish(&held).await;
+    let seen = visible(stage, held.task.uuid).await;
+    let objects: Vec<&str> = seen.iter().map(|artifact| artifact.object.as_str()).collect();
+    assert_eq!(objects, [by_attempt.as_str(), log_by_user.as_str()]);
+    assert_eq!(stage.used("ann").await, 35);
+    assert_eq!(stage.store().garbage(10).await.unwrap(), [by_user]);
+}
+
+pub(crate) async fn the_quota_is_exact<B: Backend>(stage: &mut Stage<B>) {
+    let (_, _, held, holder) = running(stage).await;
+    limit(stage, 100).await;
+    assert_eq!(announce(stage, holder, Output, 101).await, Reservation::OverQuota);
+    assert_eq!(upload(stage, held.task.uuid, Output, i64::MAX).await, Reservation::OverQuota);
+    assert_eq!(exist(&announce(stage, holder, Output, 100).await), Some(false));
+    assert_eq!(upload(stage, held.task.uuid, ExecLog, 1).await, Reservation::OverQuota);
+    assert_eq!(announce(stage, holder, Output, 101).await, Reservation::OverQuota);
+    assert_eq!(stage.used("ann").await, 100);
+    assert_eq!(exist(&announce(stage, holder, ExecLog, 0).await), Some(false), "nothing needs no room");
+    limit(stage, 10).await;
+    assert_eq!(exist(&announce(stage, holder, Output, 90).await), Some(true), "no growth, no charge");
+}
+
+pub(crate) async fn sixty_four_uploads_at_once_never_exceed_the_quota<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let batch: Vec<_> = (0..64).map(|_| stage.task(ann.group)).collect();
+    let uuids: Vec<Uuid> = stage.submit(&ann, &batch).await.iter().map(|ids| ids.uuid).collect();
+    limit(stage, 1_000).await;
+    let outcomes = join_all(uuids.iter().map(|uuid| upload(stage, *uuid, Output, 30))).await;
+    let accepted = outcomes.iter().filter(|outcome| exist(outcome) == Some(false)).count();
+    let refused = outcomes.iter().filter(|outcome| **outcome == Reservation::OverQuota).count();
+    assert_eq!((accepted, refused), (33, 31), "{outcomes:?}");
+    assert_eq!(stage.used("ann").await, 990);
+}
+
+pub(crate) async fn one_archive_announced_many_times_at_once_is_charged_once<B: Backend>(
+    stage: &mut Stage<B>,
+) {
+    let ann = stage.person("ann").await;
+    let uuid = stage.submit_one(&ann).await;
+    let outcomes = join_all((1..=32).map(|size| upload(stage, uuid, Output, size))).await;
+    assert_eq!(outcomes.iter().filter(|outcome| exist(outcome) == Some(false)).count(), 1);
+    assert_eq!(outcomes.iter().filter(|outcome| exist(outcome) == Some(true)).count(), 31);
+    assert_eq!(stage.used("ann").await, 32);
+}
+
+pub(crate) async fn only_active_groups_take_uploads<B: Backend>(stage: &mut Stage<B>) {
+    let (_, _, held, holder) = running(stage).await;
+    for state in [AccountState::Locked, AccountState::Deleted] {
+        stage.set_group_state("ann", state).await;
+        assert_eq!(announce(stage, holder, Output, 1).await, Reservation::GroupNotActive);
+        assert_eq!(upload(stage, held.task.uuid, Output, 1).await, Reservation::GroupNotActive);
+    }
+    assert_eq!(upload(stage, stage.uuid(), Output, 1).await, Reservation::NoSuchTask);
+    assert_eq!(stage.used("ann").await, 0);
+}
+
+pub(crate) async fn a_removed_archive_gives_its_size_back<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let uuid = stage.submit_one(&ann).await;
+    let path = object(upload(stage, uuid, Output, 100).await);
+    let touched = stage.now;
+    let remove =
+        async |stage: &Stage<B>, kind, since| stage.store().remove_artifact(uuid, kind, since).await.unwrap();
+    assert_eq!(remove(stage, ExecLog, touched).await, Removal::Unknown);
+    assert_eq!(remove(stage, Output, touched - TICK).await, Removal::TooYoung);
+    assert_eq!(stage.used("ann").await, 100);
+    assert_eq!(remove(stage, Output, touched).await, Removal::Removed { object: path.clone() });
+    assert_eq!(remove(stage, Output, touched).await, Removal::Unknown);
+    assert_eq!(stage.used("ann").await, 0);
+    assert!(visible(stage, uuid).await.is_empty());
+    assert_eq!(exist(&upload(stage, uuid, Output, 7).await), Some(false));
+    let unknown = stage.store().remove_artifact(stage.uuid(), Output, touched).await.unwrap();
+    assert_eq!(unknown, Removal::Unknown);
+}
+
+pub(crate) async fn an_archive_nobody_may_see_yet_can_not_be_removed<B: Backend>(stage: &mut Stage<B>) {
+    let (_, _, held, holder) = running(stage).await;
+    announce(stage, holder, Output, 100).await;
+    let removal = stage.store().remove_artifact(held.task.uuid, Output, stage.now).await.unwrap();
+    assert_eq!(removal, Removal::Unknown);
+    assert_eq!(stage.store().announced_artifacts(holder).await.unwrap().len(), 1);
+}
+
+pub(crate) async fn garbage_is_taken_in_portions_and_forgotten_when_told<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    let batch: Vec<_> = (0..5).map(|_| stage.task(ann.group)).collect();
+    stage.submit(&ann, &batch).await;
+    for held in stage.claim(hand, 5).await {
+        announce(stage, Holder::Lease(held.lease), Output, 1).await;
+    }
+    stage.store().stop_worker(hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
+    let store = stage.store();
+    let mut seen = BTreeSet::new();
+    for left in [5, 3, 1, 0] {
+        let portion = store.garbage(2).await.unwrap();
+        assert_eq!(store.garbage(2).await.unwrap(), portion, "kept until it is forgotten");
+        assert_eq!(portion.len(), left.min(2));
+        store.forget_garbage(&portion).await.unwrap();
+        store.forget_garbage(&portion).await.unwrap();
+        seen.extend(portion);
+    }
+    assert_eq!(seen.len(), 5);
+}
+
+pub(crate) async fn an_object_in_use_again_is_no_garbage<B: Backend>(stage: &mut Stage<B>) {
+    let (_, _, held, holder) = running(stage).await;
+    let uuid = held.task.uuid;
+    let by_user = object(upload(stage, uuid, Output, 10).await);
+    announce(stage, holder, Output, 20).await;
+    stage.finish(&held).await;
+    assert_eq!(stage.store().garbage(10).await.unwrap(), std::slice::from_ref(&by_user));
+    stage.store().remove_artifact(uuid, Output, stage.now).await.unwrap();
+    assert_eq!(object(upload(stage, uuid, Output, 30).await), by_user);
+    assert!(stage.store().garbage(10).await.unwrap().is_empty());
+}

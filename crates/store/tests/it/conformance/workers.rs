@@ -1,0 +1,203 @@
+//! Workers: they come, say what they can do, and are told to go.
+
+use std::collections::BTreeMap;
+
+use mitosis_domain::task::Phase;
+use mitosis_protocol::Role;
+use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::worker::{ShutdownOp, WorkerState};
+use mitosis_store::ops::query::WorkerQuery;
+use mitosis_store::ops::workers::{NewWorker, Stop, WorkerGroupsChange};
+use uuid::Uuid;
+
+use crate::backend::Backend;
+use crate::stage::{Hand, LEASE, Person, SECOND, Stage, words};
+
+fn relations(relations: &[(&str, Role)]) -> BTreeMap<String, Role> {
+    relations.iter().map(|(name, role)| ((*name).to_owned(), *role)).collect()
+}
+
+async fn stop<B: Backend>(stage: &Stage<B>, uuid: Uuid, op: ShutdownOp) -> Stop {
+    stage.store().stop_worker(uuid, op, stage.now).await.unwrap()
+}
+
+async fn is_there<B: Backend>(stage: &Stage<B>, hand: Hand) -> bool {
+    stage.store().worker(hand.uuid).await.unwrap().is_some()
+}
+
+pub(crate) async fn a_worker_is_kept_as_it_was_registered<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let new = NewWorker { tags: words("gpu a_b"), labels: words("rack%1"), ..stage.new_worker(&ann) };
+    let hand = stage.register(&new).await;
+    stage.restart().await;
+    let worker = stage.store().worker(hand.uuid).await.unwrap().unwrap();
+    assert_eq!((worker.id, worker.uuid, worker.creator), (hand.id, new.uuid, ann.user));
+    assert_eq!((worker.creator_name.as_str(), worker.creator_state), ("ann", AccountState::Active));
+    assert_eq!((worker.tags, worker.labels, worker.state), (new.tags, new.labels, WorkerState::Normal));
+    assert_eq!(
+        (worker.created_at, worker.updated_at, worker.last_heartbeat),
+        (stage.now, stage.now, stage.now)
+    );
+    assert!(worker.held.is_empty());
+    let groups = stage.store().worker_groups(hand.id).await.unwrap();
+    assert_eq!(groups, relations(&[("ann", Role::Admin)]));
+    assert_eq!(stage.store().group("ann").await.unwrap().unwrap().worker_count, 1);
+    assert!(stage.store().worker(stage.uuid()).await.unwrap().is_none());
+}
+
+pub(crate) async fn a_worker_shows_the_tasks_that_it_holds<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    let (first, second) = (stage.submit_one(&ann).await, stage.submit_one(&ann).await);
+    let held = stage.claim_one(hand).await;
+    stage.pass(SECOND);
+    stage.claim_one(hand).await;
+    let shown = async |stage: &Stage<B>| stage.store().worker(hand.uuid).await.unwrap().unwrap().held;
+    assert_eq!(shown(stage).await, [first, second]);
+    stage.finish(&held).await;
+    assert_eq!(shown(stage).await, [second]);
+}
+
+pub(crate) async fn a_sign_of_life_is_noted_and_the_gone_are_named<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let (here, gone, quiet) = (stage.hand(&ann).await, stage.hand(&ann).await, stage.hand(&ann).await);
+    stop(stage, gone.uuid, ShutdownOp::Force).await;
+    let registered = stage.now;
+    stage.pass(SECOND);
+    let answer = stage.store().renew_leases(&[here.id, gone.id], LEASE, stage.now).await.unwrap();
+    assert_eq!(answer, [gone.id]);
+    let worker = stage.store().worker(here.uuid).await.unwrap().unwrap();
+    assert_eq!((worker.last_heartbeat, worker.updated_at), (stage.now, registered));
+    assert_eq!(stage.store().worker(quiet.uuid).await.unwrap().unwrap().last_heartbeat, registered);
+    assert!(stage.store().renew_leases(&[], LEASE, stage.now).await.unwrap().is_empty());
+}
+
+pub(crate) async fn tags_and_labels_are_replaced<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    let store = stage.store();
+    stage.pass(SECOND);
+    assert!(store.set_worker_tags(hand.uuid, &words("x y"), stage.now).await.unwrap());
+    assert!(store.set_worker_labels(hand.uuid, &words("z"), stage.now).await.unwrap());
+    let worker = store.worker(hand.uuid).await.unwrap().unwrap();
+    assert_eq!((worker.tags, worker.labels, worker.updated_at), (words("x y"), words("z"), stage.now));
+    let nobody = stage.uuid();
+    assert!(!store.set_worker_tags(nobody, &words("x"), stage.now).await.unwrap());
+    assert!(!store.set_worker_labels(nobody, &words("x"), stage.now).await.unwrap());
+}
+
+pub(crate) async fn groups_come_and_go_together_or_not_at_all<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    stage.group(&ann, "lab").await;
+    stage.group(&ann, "shop").await;
+    let hand = stage.hand(&ann).await;
+    let store = stage.store();
+    let set = async |stage: &Stage<B>, roles: &[(&str, Role)]| {
+        store.set_worker_groups(hand.uuid, &relations(roles), stage.now).await.unwrap()
+    };
+    let remove = async |stage: &Stage<B>, names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        store.remove_worker_groups(hand.uuid, &names, stage.now).await.unwrap()
+    };
+    let unknown = WorkerGroupsChange::UnknownGroup("none".to_owned());
+
+    assert_eq!(set(stage, &[("lab", Role::Read), ("none", Role::Read)]).await, unknown);
+    assert_eq!(store.worker_groups(hand.id).await.unwrap().len(), 1);
+    assert_eq!(set(stage, &[("lab", Role::Read), ("ann", Role::Write)]).await, WorkerGroupsChange::Done);
+    let both = relations(&[("ann", Role::Write), ("lab", Role::Read)]);
+    assert_eq!(store.worker_groups(hand.id).await.unwrap(), both);
+
+    assert_eq!(remove(stage, &["ann", "none"]).await, unknown);
+    assert_eq!(store.worker_groups(hand.id).await.unwrap(), both);
+    assert_eq!(remove(stage, &["ann", "shop"]).await, WorkerGroupsChange::Done, "shop is passed over");
+    assert_eq!(store.worker_groups(hand.id).await.unwrap(), relations(&[("lab", Role::Read)]));
+
+    let nobody = stage.uuid();
+    let outcome = store.set_worker_groups(nobody, &both, stage.now).await.unwrap();
+    assert_eq!(outcome, WorkerGroupsChange::UnknownWorker);
+    let outcome = store.remove_worker_groups(nobody, &["lab".to_owned()], stage.now).await.unwrap();
+    assert_eq!(outcome, WorkerGroupsChange::UnknownWorker);
+}
+
+async fn crew<B: Backend>(stage: &Stage<B>, ann: &Person, bob: &Person) -> [Hand; 3] {
+    let new = |owner, tags, labels, role| NewWorker {
+        tags: words(tags),
+        labels: words(labels),
+        groups: [(ann.group, role)].into(),
+        ..stage.new_worker(owner)
+    };
+    let plain = stage.register(&new(ann, "", "", Role::Admin)).await;
+    let big = stage.register(&new(ann, "gpu big", "a%", Role::Read)).await;
+    let other = stage.register(&new(bob, "gpu", "ab a%", Role::Write)).await;
+    stage.hand(bob).await;
+    [plain, big, other]
+}
+
+pub(crate) async fn workers_of_a_group_are_found_oldest_first<B: Backend>(stage: &mut Stage<B>) {
+    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
+    let [plain, big, other] = crew(stage, &ann, &bob).await;
+    let all =
+        WorkerQuery { group: ann.group, roles: None, tags: words(""), labels: words(""), creator: None };
+    for (query, expected) in [
+        (all.clone(), vec![plain, big, other]),
+        (WorkerQuery { roles: Some(vec![Role::Read, Role::Admin]), ..all.clone() }, vec![plain, big]),
+        (WorkerQuery { roles: Some(vec![]), ..all.clone() }, vec![]),
+        (WorkerQuery { tags: words("gpu"), ..all.clone() }, vec![big, other]),
+        (WorkerQuery { tags: words("gpu big"), ..all.clone() }, vec![big]),
+        (WorkerQuery { labels: words("a%"), ..all.clone() }, vec![big, other]),
+        (WorkerQuery { labels: words("a_"), ..all.clone() }, vec![]),
+        (WorkerQuery { creator: Some("bob".to_owned()), ..all.clone() }, vec![other]),
+        (WorkerQuery { creator: Some("eve".to_owned()), ..all.clone() }, vec![]),
+    ] {
+        let found = stage.store().query_workers(&query).await.unwrap();
+        let found: Vec<Uuid> = found.iter().map(|worker| worker.uuid).collect();
+        let expected: Vec<Uuid> = expected.iter().map(|hand| hand.uuid).collect();
+        assert_eq!(found, expected, "{query:?}");
+    }
+}
+
+pub(crate) async fn an_idle_worker_goes_when_told_either_way<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    for op in [ShutdownOp::Graceful, ShutdownOp::Force] {
+        let hand = stage.hand(&ann).await;
+        assert_eq!(stop(stage, hand.uuid, op).await, Stop::Removed);
+        assert!(!is_there(stage, hand).await);
+        assert_eq!(stop(stage, hand.uuid, op).await, Stop::Unknown, "again");
+    }
+    assert_eq!(stage.store().group("ann").await.unwrap().unwrap().worker_count, 0);
+}
+
+pub(crate) async fn a_busy_worker_goes_after_its_last_task_when_asked_kindly<B: Backend>(
+    stage: &mut Stage<B>,
+) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    let uuids = [stage.submit_one(&ann).await, stage.submit_one(&ann).await];
+    let held = stage.claim(hand, 2).await;
+    for _ in 0..2 {
+        assert_eq!(stop(stage, hand.uuid, ShutdownOp::Graceful).await, Stop::Marked);
+    }
+    let worker = stage.store().worker(hand.uuid).await.unwrap().unwrap();
+    assert_eq!(worker.state, WorkerState::GracefulShutdown);
+    stage.finish(&held[0]).await;
+    assert!(is_there(stage, hand).await, "it still holds a task");
+    stage.finish(&held[1]).await;
+    assert!(!is_there(stage, hand).await);
+    for uuid in uuids {
+        let Phase::Ended(ending) = stage.phase(uuid).await else { panic!("not over") };
+        assert_eq!(ending.reporter, Some(hand.uuid), "its name outlives its record");
+    }
+}
+
+pub(crate) async fn force_gives_every_held_task_back<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    let uuids = [stage.submit_one(&ann).await, stage.submit_one(&ann).await];
+    stage.claim(hand, 2).await;
+    assert_eq!(stop(stage, hand.uuid, ShutdownOp::Graceful).await, Stop::Marked);
+    assert_eq!(stop(stage, hand.uuid, ShutdownOp::Force).await, Stop::Removed);
+    for uuid in uuids {
+        assert_eq!(stage.phase(uuid).await, Phase::Ready);
+    }
+    assert!(stage.store().renew_leases(&[hand.id], LEASE, stage.now).await.unwrap() == [hand.id]);
+}
