@@ -7,6 +7,7 @@
 
 mod backend;
 mod conformance;
+mod model;
 mod stage;
 
 conformance::conformance!(sqlite: crate::backend::sqlite::Sqlite);

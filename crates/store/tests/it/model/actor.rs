@@ -1,0 +1,195 @@
+//! Makes the moves in a store, and reports in the words of the model.
+
+use mitosis_domain::task::LeaseKey;
+use mitosis_protocol::ArtifactKind;
+use mitosis_store::ops::artifacts::Reservation;
+use mitosis_store::ops::dispatch::{Claim, Completion, EndReport, FollowUp, Holder};
+use mitosis_store::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, Submission, TaskChange};
+use uuid::Uuid;
+
+use super::moves::{Key, Move, Way, Wish};
+use super::world::Answer;
+use crate::backend::Backend;
+use crate::stage::{Hand, LEASE, Person, Stage, status, words};
+
+/// A store, and what the things of the model are called in it.
+pub(super) struct Actor<B> {
+    pub(super) stage: Stage<B>,
+    pub(super) ann: Person,
+    pub(super) tasks: Vec<Uuid>,
+    pub(super) workers: Vec<Hand>,
+    pub(super) attempts: Vec<(LeaseKey, Hand)>,
+}
+
+impl<B: Backend> Actor<B> {
+    pub(super) async fn set_up() -> Self {
+        let stage = Stage::set_up().await;
+        let ann = stage.person("ann").await;
+        Self { stage, ann, tasks: Vec::new(), workers: Vec::new(), attempts: Vec::new() }
+    }
+
+    pub(super) async fn make(&mut self, next: &Move) -> Answer {
+        match next {
+            Move::Submit { wishes, key } => self.submit(wishes, *key).await,
+            Move::Register { gpu } => self.register(*gpu).await,
+            Move::Claim { worker, count } => self.claim(*worker, *count).await,
+            Move::Fetch { worker } => self.fetch(*worker).await,
+            Move::Report { attempt, way, end } => {
+                match self.stage.report(self.holder(*attempt, *way), *end).await {
+                    EndReport::Noted => Answer::Noted,
+                    EndReport::NotHeld => Answer::NotHeld,
+                }
+            }
+            Move::Complete { attempt, way, end, exit_status } => {
+                let (holder, result) = (self.holder(*attempt, *way), status(*exit_status));
+                Answer::Completed(self.stage.complete(Completion { holder, end: *end, result }).await)
+            }
+            Move::FollowUp { attempt, way, wish } => self.follow_up(*attempt, *way, *wish).await,
+            Move::Announce { attempt, way, size } => self.announce(*attempt, *way, *size).await,
+            Move::Cancel { tasks, pending_too } => self.cancel(tasks, *pending_too).await,
+            Move::Prioritise { task, priority } => self.prioritise(*task, *priority).await,
+            Move::Renew { worker } => self.renew(*worker).await,
+            Move::Stop { worker, op } => {
+                let uuid = self.workers[*worker].uuid;
+                Answer::Stopped(self.stage.store().stop_worker(uuid, *op, self.stage.now).await.unwrap())
+            }
+            Move::Pass { .. } => Answer::Done,
+            Move::Reap { limit } => self.reap(*limit).await,
+            Move::Restart { after_an_outage } => self.restart(*after_an_outage).await,
+        }
+    }
+
+    fn holder(&self, attempt: usize, way: Way) -> Holder {
+        let (lease, hand) = self.attempts[attempt];
+        match way {
+            Way::Key => Holder::Lease(lease),
+            Way::Worker => Holder::Worker(hand.id, lease.task),
+        }
+    }
+
+    fn task_at(&self, uuid: Uuid) -> usize {
+        self.tasks.iter().position(|known| *known == uuid).expect("a task that was made")
+    }
+
+    fn tasks_at(&self, uuids: impl IntoIterator<Item = Uuid>) -> Vec<usize> {
+        uuids.into_iter().map(|uuid| self.task_at(uuid)).collect()
+    }
+
+    fn new_task(&self, Wish { priority, gpu }: Wish) -> NewTask {
+        let tags = words(if gpu { "gpu" } else { "" });
+        NewTask { priority, tags, ..self.stage.task(self.ann.group) }
+    }
+
+    async fn submit(&mut self, wishes: &[Wish], key: Option<Key>) -> Answer {
+        let new: Vec<NewTask> = wishes.iter().map(|wish| self.new_task(*wish)).collect();
+        let key =
+            key.map(|Key { name, request }| IdempotencyKey { key: name.to_string(), digest: [request; 32] });
+        let outcome = self.stage.store().submit(self.ann.user, &new, key.as_ref(), self.stage.now).await;
+        match outcome.unwrap() {
+            Submission::Accepted(ids) => {
+                self.tasks.extend(new.iter().map(|task| task.uuid));
+                Answer::Accepted(self.tasks_at(ids.iter().map(|ids| ids.uuid)))
+            }
+            Submission::Replayed(ids) => Answer::Replayed(self.tasks_at(ids.iter().map(|ids| ids.uuid))),
+            Submission::KeyReused => Answer::KeyReused,
+        }
+    }
+
+    async fn register(&mut self, gpu: bool) -> Answer {
+        let mut new = self.stage.new_worker(&self.ann);
+        new.tags = words(if gpu { "gpu" } else { "" });
+        self.workers.push(self.stage.register(&new).await);
+        Answer::Done
+    }
+
+    async fn claim(&mut self, worker: usize, count: usize) -> Answer {
+        let tokens: Vec<i64> = (0..count).map(|_| self.stage.token()).collect();
+        let hand = self.workers[worker];
+        let claim = self.stage.store().claim(hand.id, &tokens, self.stage.now).await.unwrap();
+        self.given(hand, claim)
+    }
+
+    async fn fetch(&mut self, worker: usize) -> Answer {
+        let (hand, token) = (self.workers[worker], self.stage.token());
+        let claim = self.stage.store().claim_or_resume(hand.id, token, self.stage.now).await.unwrap();
+        self.given(hand, claim)
+    }
+
+    fn given(&mut self, hand: Hand, claim: Claim) -> Answer {
+        let assignments = match claim {
+            Claim::WorkerGone => return Answer::WorkerGone,
+            Claim::Stopping => return Answer::Stopping,
+            Claim::Assigned(assignments) => assignments,
+        };
+        let mut given = Vec::new();
+        for held in assignments {
+            let known = self.attempts.iter().position(|(lease, _)| *lease == held.lease);
+            let attempt = known.unwrap_or(self.attempts.len());
+            if known.is_none() {
+                self.attempts.push((held.lease, hand));
+            }
+            given.push((self.task_at(held.task.uuid), attempt));
+        }
+        Answer::Given(given)
+    }
+
+    async fn follow_up(&mut self, attempt: usize, way: Way, wish: Wish) -> Answer {
+        let (new, holder) = (self.new_task(wish), self.holder(attempt, way));
+        match self.stage.store().submit_follow_up(holder, &new, self.stage.now).await.unwrap() {
+            FollowUp::Created(ids) => {
+                self.tasks.push(new.uuid);
+                Answer::Accepted(vec![self.task_at(ids.uuid)])
+            }
+            FollowUp::NotHeld => Answer::NotHeld,
+            FollowUp::TooEarly => Answer::TooEarly,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn announce(&self, attempt: usize, way: Way, size: i64) -> Answer {
+        let (holder, kind) = (self.holder(attempt, way), ArtifactKind::Result);
+        let store = self.stage.store();
+        match store.reserve_attempt_artifact(holder, kind, size, self.stage.now).await.unwrap() {
+            Reservation::Reserved { .. } => Answer::Reserved,
+            Reservation::NoSuchTask => Answer::NotHeld,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn cancel(&self, tasks: &[usize], pending_too: bool) -> Answer {
+        let named = tasks.iter().map(|at| self.tasks[*at]).collect();
+        let selection =
+            if pending_too { CancelSelection::Waiting(named) } else { CancelSelection::Ready(named) };
+        let cancelled = self.stage.store().cancel(&selection, self.stage.now).await.unwrap();
+        Answer::Cancelled(self.tasks_at(cancelled))
+    }
+
+    async fn prioritise(&self, task: usize, priority: i32) -> Answer {
+        let change = TaskChange { priority: Some(priority), ..TaskChange::default() };
+        let store = self.stage.store();
+        Answer::Changed(store.change_task(self.tasks[task], &change, self.stage.now).await.unwrap())
+    }
+
+    async fn renew(&self, worker: usize) -> Answer {
+        let id = self.workers[worker].id;
+        let gone = self.stage.store().renew_leases(&[id], LEASE, self.stage.now).await.unwrap();
+        Answer::Alive(gone.is_empty())
+    }
+
+    async fn reap(&self, limit: u32) -> Answer {
+        let reaped = self.stage.store().reap(self.stage.now, limit).await.unwrap();
+        let told = reaped.into_iter().map(|reaped| {
+            let worker = self.workers.iter().position(|hand| hand.uuid == reaped.worker);
+            (worker.expect("a worker that came"), reaped.reason, self.tasks_at(reaped.returned))
+        });
+        Answer::Reaped(told.collect())
+    }
+
+    async fn restart(&mut self, after_an_outage: bool) -> Answer {
+        self.stage.restart().await;
+        if after_an_outage {
+            self.stage.store().extend_all_leases(LEASE, self.stage.now).await.unwrap();
+        }
+        Answer::Done
+    }
+}

@@ -1,0 +1,69 @@
+//! Everything that there is, in the store and in the model, side by side.
+
+use mitosis_domain::task::{Attempt, Ending, ExecEnd, Phase};
+use mitosis_protocol::{TaskResult, TaskResultMessage};
+use mitosis_store::ops::query::TaskQuery;
+use uuid::Uuid;
+
+use super::actor::Actor;
+use super::world::{Place, World};
+use crate::backend::Backend;
+use crate::stage::status;
+
+impl<B: Backend> Actor<B> {
+    /// Compares every task and worker with the model.
+    pub(super) async fn agrees_with(&self, world: &World) {
+        for at in 0..world.tasks.len() {
+            self.task_agrees(world, at).await;
+        }
+        for (at, hand) in self.workers.iter().enumerate() {
+            let worker = self.stage.store().worker(hand.uuid).await.unwrap();
+            assert_eq!(worker.is_some(), world.is_there(at), "worker {at}");
+            let held: Vec<Uuid> = worker.map(|worker| worker.held).unwrap_or_default();
+            let expected = world.held_by(at).into_iter();
+            let expected: Vec<Uuid> =
+                expected.map(|attempt| self.tasks[world.attempts[attempt].task]).collect();
+            assert_eq!(held, expected, "what worker {at} holds");
+        }
+        let count = self.stage.store().count_tasks(&TaskQuery::all_of(self.ann.group)).await.unwrap();
+        let kept = world.tasks.iter().filter(|task| task.place != Place::Dropped).count();
+        assert_eq!(count, kept as u64, "tasks in all");
+    }
+
+    async fn task_agrees(&self, world: &World, at: usize) {
+        let model = &world.tasks[at];
+        let task = self.stage.store().task(self.tasks[at]).await.unwrap();
+        let Some(phase) = self.phase_of(world, model.place) else {
+            assert_eq!(task, None, "task {at} was dropped");
+            return;
+        };
+        let task = task.unwrap_or_else(|| panic!("task {at} disappeared: {model:?}"));
+        assert_eq!(task.phase, phase, "task {at}");
+        assert_eq!(task.priority, model.priority, "task {at}");
+        assert_eq!(task.upstream, model.upstream.map(|at| self.tasks[at]), "task {at}");
+        assert_eq!(task.downstream, model.downstream.map(|at| self.tasks[at]), "task {at}");
+    }
+
+    fn phase_of(&self, world: &World, place: Place) -> Option<Phase> {
+        let hand_of = |attempt: usize| self.attempts[attempt].1.uuid;
+        Some(match place {
+            Place::Pending => Phase::Pending,
+            Place::Ready => Phase::Ready,
+            Place::Held(attempt) => {
+                let held = &world.attempts[attempt];
+                let (epoch, claimed_at) = (held.epoch, held.claimed_at);
+                let attempt = Attempt { worker: hand_of(attempt), epoch, claimed_at };
+                held.reported.map_or(Phase::Running(attempt), |end| Phase::Reported(attempt, end))
+            }
+            Place::Cancelled { at } => {
+                let result = TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) };
+                Phase::Ended(Ending { end: ExecEnd::Cancelled, result, reporter: None, at })
+            }
+            Place::Committed { attempt, end, exit_status, at } => {
+                let reporter = Some(hand_of(attempt));
+                Phase::Ended(Ending { end, result: status(exit_status), reporter, at })
+            }
+            Place::Dropped => return None,
+        })
+    }
+}

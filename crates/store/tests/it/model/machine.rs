@@ -1,0 +1,63 @@
+//! One history, told to the store and to the model.
+
+use std::marker::PhantomData;
+
+use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
+use tokio::runtime::Runtime;
+
+use super::actor::Actor;
+use super::moves::Move;
+use super::world::World;
+use crate::backend::Backend;
+
+/// The name under which a backend is compared with the model.
+pub(super) struct Machine<B>(PhantomData<B>);
+
+/// The store under test, and where its work runs.
+pub(super) struct Cast<B> {
+    actor: Actor<B>,
+    runtime: Runtime,
+}
+
+impl<B: Backend> StateMachineTest for Machine<B> {
+    type SystemUnderTest = Cast<B>;
+    type Reference = World;
+
+    fn init_test(_: &World) -> Cast<B> {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let actor = runtime.block_on(Actor::set_up());
+        Cast { actor, runtime }
+    }
+
+    fn apply(mut cast: Cast<B>, world: &World, next: Move) -> Cast<B> {
+        cast.make(&next, world);
+        cast
+    }
+
+    fn check_invariants(cast: &Cast<B>, world: &World) {
+        cast.runtime.block_on(cast.actor.agrees_with(world));
+    }
+
+    /// What still waits is claimed in order, and stays so when the coordinator starts again.
+    fn teardown(mut cast: Cast<B>, mut world: World) {
+        let everything = Move::Claim { worker: world.workers.len(), count: 1_000 };
+        for next in [Move::Register { gpu: true }, everything, Move::Restart { after_an_outage: true }] {
+            world = World::apply(world, &next);
+            cast.make(&next, &world);
+        }
+        let Cast { actor, runtime } = cast;
+        runtime.block_on(async move {
+            actor.agrees_with(&world).await;
+            actor.stage.check_books().await;
+        });
+    }
+}
+
+impl<B: Backend> Cast<B> {
+    fn make(&mut self, next: &Move, world: &World) {
+        self.actor.stage.now = world.now;
+        let answer = self.runtime.block_on(self.actor.make(next));
+        assert_eq!(answer, world.answer, "the store's answer, and the model's, to {next:?}");
+    }
+}
