@@ -144,6 +144,9 @@ pub(crate) async fn a_committed_attempt_is_answered_again_but_changes_nothing<B:
         assert_eq!(stage.report(holder, ExecEnd::Cancelled).await, EndReport::NotHeld);
     }
     assert_eq!(stage.get(uuid).await, over);
+    let LeaseKey { token, .. } = held.lease;
+    let guessed = Holder::Lease(LeaseKey { token: token + 1, ..held.lease });
+    is_shut_out(stage, &ann, guessed, uuid).await;
 }
 
 pub(crate) async fn no_key_passes_for_the_attempt_behind_a_cancellation<B: Backend>(stage: &mut Stage<B>) {

@@ -13,6 +13,7 @@ pub(crate) mod fencing;
 pub(crate) mod follow_ups;
 pub(crate) mod groups;
 pub(crate) mod queries;
+pub(crate) mod races;
 pub(crate) mod reaper;
 pub(crate) mod tasks;
 pub(crate) mod whole;
@@ -128,10 +129,22 @@ macro_rules! conformance {
                     pages_join_without_gap_or_overlap_while_tasks_arrive,
                     offset_and_limit_cut_out_a_window,
                 }
+                races {
+                    a_worker_removed_while_it_claims_keeps_nothing,
+                    a_worker_asked_to_stop_while_it_claims_goes_or_ends_its_task,
+                    a_worker_asked_to_stop_during_its_last_commit_is_gone_after_both,
+                    two_last_commits_of_a_stopping_worker_remove_it,
+                    a_follow_up_asked_for_during_the_commit_is_refused_or_released,
+                    a_follow_up_cancelled_during_the_commit_never_runs,
+                    an_archive_announced_by_a_dying_worker_is_given_back,
+                    a_sign_of_life_at_the_last_moment_counts_or_is_refused,
+                    a_task_changed_while_it_is_claimed_was_changed_before_or_not_at_all,
+                }
                 reaper {
                     a_silent_worker_is_removed_when_its_lease_is_over,
                     a_sign_of_life_keeps_a_worker,
                     given_back_tasks_stand_in_their_old_place,
+                    lost_attempts_are_counted_on_the_task,
                     what_a_lost_attempt_stored_is_given_back,
                     a_worker_that_runs_on_too_long_is_removed,
                     a_reported_task_is_not_overdue,

@@ -213,21 +213,32 @@ pub(crate) async fn states_match_wherever_a_task_stands<B: Backend>(stage: &mut 
 
 pub(crate) async fn pages_join_without_gap_or_overlap_while_tasks_arrive<B: Backend>(stage: &mut Stage<B>) {
     let ann = stage.person("ann").await;
-    let batch: Vec<_> = (0..25).map(|_| stage.task(ann.group)).collect();
-    stage.submit(&ann, &batch).await;
-    let query = TaskQuery::all_of(ann.group);
-    let newest_first: Vec<Uuid> = batch.iter().rev().map(|task| task.uuid).collect();
-
-    let (mut seen, mut before) = (Vec::new(), None);
-    loop {
-        let page = Page { before, offset: 0, limit: 7 };
-        let found = stage.store().query_tasks(&query, page).await.unwrap();
-        let Some(last) = found.last() else { break };
-        before = Some(last.id);
-        seen.extend(found.iter().map(|task| task.uuid));
-        stage.submit_one(&ann).await;
+    let matching = || NewTask { tags: words("gpu"), labels: words("x"), ..stage.task(ann.group) };
+    let all = TaskQuery::all_of(ann.group);
+    let waiting = Some(vec![TaskState::Pending, TaskState::Ready, TaskState::Running]);
+    let mut newest_first: Vec<Uuid> = Vec::new();
+    for query in [
+        all.clone(),
+        TaskQuery { labels: words("x"), ..all.clone() },
+        TaskQuery { tags: words("gpu"), ..all.clone() },
+        TaskQuery { states: waiting, ..all.clone() },
+        TaskQuery { creators: Some(vec!["ann".to_owned()]), ..all.clone() },
+    ] {
+        let batch: Vec<_> = (0..9).map(|_| matching()).collect();
+        stage.submit(&ann, &batch).await;
+        newest_first.splice(0..0, batch.iter().rev().map(|task| task.uuid));
+        let (mut seen, mut before, mut arrived) = (Vec::new(), None, Vec::new());
+        loop {
+            let page = Page { before, offset: 0, limit: 7 };
+            let found = stage.store().query_tasks(&query, page).await.unwrap();
+            let Some(last) = found.last() else { break };
+            before = Some(last.id);
+            seen.extend(found.iter().map(|task| task.uuid));
+            arrived.insert(0, add(stage, &ann, matching()).await);
+        }
+        assert_eq!(seen, newest_first, "{query:?}");
+        newest_first.splice(0..0, arrived);
     }
-    assert_eq!(seen, newest_first);
 }
 
 pub(crate) async fn offset_and_limit_cut_out_a_window<B: Backend>(stage: &mut Stage<B>) {

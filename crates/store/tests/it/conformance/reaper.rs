@@ -79,6 +79,18 @@ pub(crate) async fn given_back_tasks_stand_in_their_old_place<B: Backend>(stage:
     assert_eq!(epochs, [2, 1, 2, 1]);
 }
 
+pub(crate) async fn lost_attempts_are_counted_on_the_task<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let uuid = stage.submit_one(&ann).await;
+    for losses in 1..=3 {
+        let hand = stage.hand(&ann).await;
+        assert_eq!(stage.claim_one(hand).await.task.uuid, uuid);
+        stage.pass(LEASE);
+        reap(stage).await;
+        assert_eq!(stage.scalar("SELECT CAST(losses AS BIGINT) FROM ready").await, losses);
+    }
+}
+
 pub(crate) async fn what_a_lost_attempt_stored_is_given_back<B: Backend>(stage: &mut Stage<B>) {
     let ann = stage.person("ann").await;
     let hand = stage.hand(&ann).await;

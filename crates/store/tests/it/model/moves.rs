@@ -63,6 +63,11 @@ fn key() -> impl Strategy<Value = Option<Key>> {
     prop::option::weighted(0.3, (0..3_u8, 0..2_u8).prop_map(|(name, request)| Key { name, request }))
 }
 
+/// One of so many; more often one of the latest, about which there is more to say.
+fn one_of(made: usize) -> impl Strategy<Value = usize> + Clone {
+    prop_oneof![2 => made.saturating_sub(4)..made, 1 => 0..made]
+}
+
 type Choice = (u32, BoxedStrategy<Move>);
 
 /// Possible at any time.
@@ -80,7 +85,7 @@ fn always() -> Vec<Choice> {
 
 /// What workers do, and what is done to them.
 fn of_workers(workers: usize) -> Vec<Choice> {
-    let worker = 0..workers;
+    let worker = one_of(workers);
     let op = prop_oneof![3 => Just(ShutdownOp::Graceful), 1 => Just(ShutdownOp::Force)];
     vec![
         (8, (worker.clone(), 1..4_usize).prop_map(|(worker, count)| Move::Claim { worker, count }).boxed()),
@@ -92,7 +97,7 @@ fn of_workers(workers: usize) -> Vec<Choice> {
 
 /// What attempts say, whether they still hold their task or not.
 fn of_attempts(attempts: usize) -> Vec<Choice> {
-    let attempt = 0..attempts;
+    let attempt = one_of(attempts);
     let complete = (attempt.clone(), way(), prop::option::of(end()), 0..1_000);
     vec![
         (
@@ -129,7 +134,7 @@ fn of_attempts(attempts: usize) -> Vec<Choice> {
 
 /// What users do with their tasks.
 fn of_tasks(tasks: usize) -> Vec<Choice> {
-    let some = prop::collection::vec(0..tasks, 1..3);
+    let some = prop::collection::vec(one_of(tasks), 1..3);
     vec![
         (
             2,
@@ -137,7 +142,7 @@ fn of_tasks(tasks: usize) -> Vec<Choice> {
                 .prop_map(|(tasks, pending_too)| Move::Cancel { tasks, pending_too })
                 .boxed(),
         ),
-        (2, (0..tasks, -2..=2).prop_map(|(task, priority)| Move::Prioritise { task, priority }).boxed()),
+        (2, (one_of(tasks), -2..=2).prop_map(|(task, priority)| Move::Prioritise { task, priority }).boxed()),
     ]
 }
 
