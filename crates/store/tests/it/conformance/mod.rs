@@ -165,6 +165,8 @@ macro_rules! conformance {
                     a_changed_task_waits_where_it_belongs_now,
                     only_a_waiting_task_can_be_changed,
                     labels_can_be_replaced_in_any_state,
+                    an_empty_batch_is_a_batch_like_any_other,
+                    a_task_may_run_as_long_as_the_limit_says,
                 }
                 whole {
                     an_open_store_answers,

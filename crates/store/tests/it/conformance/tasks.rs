@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
+use mitosis_domain::limits;
 use mitosis_domain::task::{Phase, Task};
 use mitosis_protocol::TaskSpec;
 use mitosis_store::ops::query::TaskQuery;
@@ -232,4 +233,23 @@ pub(crate) async fn labels_can_be_replaced_in_any_state<B: Backend>(stage: &mut 
     let old = TaskQuery { labels: words("running"), ..TaskQuery::all_of(ann.group) };
     assert_eq!(stage.store().count_tasks(&old).await.unwrap(), 0);
     assert!(!stage.store().set_task_labels(stage.uuid(), &words("x"), stage.now).await.unwrap());
+}
+
+pub(crate) async fn an_empty_batch_is_a_batch_like_any_other<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let empty = key("empty", 1);
+    assert_eq!(submit_with_key(stage, &ann, &[], &empty).await, Submission::Accepted(Vec::new()));
+    assert_eq!(submit_with_key(stage, &ann, &[], &empty).await, Submission::Replayed(Vec::new()));
+    assert_eq!(stage.store().group("ann").await.unwrap().unwrap().task_count, 0);
+}
+
+pub(crate) async fn a_task_may_run_as_long_as_the_limit_says<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    let timeout_seconds = i64::try_from(limits::MAX_TIMEOUT.as_secs()).unwrap();
+    stage.submit(&ann, &[NewTask { timeout_seconds, ..stage.task(ann.group) }]).await;
+    let held = stage.claim_one(hand).await;
+    assert_eq!(held.task.timeout_seconds, timeout_seconds);
+    assert!(stage.store().reap(stage.now, 1).await.unwrap().is_empty(), "not overdue yet");
+    stage.finish(&held).await;
 }

@@ -22,7 +22,7 @@ use machine::Machine;
 use world::World;
 
 /// How many histories are told, unless `MITO_MODEL_CASES` says otherwise.
-const CASES: u32 = 48;
+const CASES: u32 = 128;
 /// Moves in the longest of them.
 const LONGEST: usize = 80;
 
