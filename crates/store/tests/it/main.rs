@@ -10,4 +10,5 @@ mod conformance;
 mod model;
 mod stage;
 
+conformance::conformance!(postgres: crate::backend::postgres::Postgres);
 conformance::conformance!(sqlite: crate::backend::sqlite::Sqlite);

@@ -1,5 +1,6 @@
 //! How a database is started for a story, and looked into when it is over.
 
+pub(crate) mod postgres;
 pub(crate) mod sqlite;
 
 use std::sync::Arc;
@@ -10,6 +11,12 @@ use mitosis_store::Store;
 /// A database of its own, gone with the value.
 #[async_trait]
 pub(crate) trait Backend: Sized + Send + Sync {
+    /// Keeps what databases have in common, such as a server, until it is dropped.
+    type House: Send;
+
+    /// Readies it for several databases that are made one after the other.
+    async fn house() -> Self::House;
+
     /// An empty one.
     async fn fresh() -> Self;
 

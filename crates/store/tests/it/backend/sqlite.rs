@@ -23,6 +23,10 @@ impl Sqlite {
 
 #[async_trait]
 impl Backend for Sqlite {
+    type House = ();
+
+    async fn house() -> Self::House {}
+
     async fn fresh() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(&Self::file(&directory)).unwrap());

@@ -37,6 +37,8 @@ fn cases() -> u32 {
 /// Tells random histories to fresh stores; shows the shortest on which store and model disagree.
 pub(crate) fn agree<B: Backend>() {
     let config = Config { cases: cases(), failure_persistence: None, ..Config::default() };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _house = runtime.block_on(B::house());
     let mut runner = TestRunner::new(config.clone());
     let histories = World::sequential_strategy(1..LONGEST);
     let told = runner.run(&histories, |(start, moves, seen)| {
@@ -60,4 +62,5 @@ macro_rules! model {
     };
 }
 
+model!(postgres: crate::backend::postgres::Postgres);
 model!(sqlite: crate::backend::sqlite::Sqlite);

@@ -1,0 +1,29 @@
+//! Objects that no record needs any more.
+
+use mitosis_protocol::Timestamp;
+
+use super::super::row::{self, Db};
+use crate::Fault;
+
+const INSERT_GARBAGE: &str = "INSERT INTO garbage (object, since) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+
+const DELETE_GARBAGE: &str = "DELETE FROM garbage WHERE object = ANY($1)";
+
+const OLDEST_GARBAGE: &str = "SELECT object FROM garbage ORDER BY since, object LIMIT $1";
+
+/// Notes an object whose record is gone.
+pub(super) async fn add(tx: &impl Db, object: &str, now: Timestamp) -> Result<(), Fault> {
+    row::run(tx, INSERT_GARBAGE, &[&object, &now.unix_micros()]).await?;
+    Ok(())
+}
+
+/// Forgets objects: they were removed, or a new record needs them.
+pub(super) async fn forget(db: &impl Db, objects: &[&str]) -> Result<(), Fault> {
+    row::run(db, DELETE_GARBAGE, &[&objects]).await?;
+    Ok(())
+}
+
+/// The oldest of them.
+pub(super) async fn list(db: &impl Db, limit: u32) -> Result<Vec<String>, Fault> {
+    row::all(db, OLDEST_GARBAGE, &[&i64::from(limit)], row::only).await
+}

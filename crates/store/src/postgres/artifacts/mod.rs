@@ -1,0 +1,67 @@
+//! Records of artifacts, and of objects that no record needs any more.
+
+mod garbage;
+pub(super) mod records;
+mod remove;
+mod reserve;
+
+use async_trait::async_trait;
+use mitosis_domain::ids::TaskId;
+use mitosis_protocol::{ArtifactKind, Timestamp};
+use uuid::Uuid;
+
+use super::{PostgresStore, write};
+use crate::Fault;
+use crate::ops::artifacts::{Artifact, Artifacts, Removal, Reservation};
+use crate::ops::dispatch::Holder;
+
+pub(super) use reserve::charge;
+
+#[async_trait]
+impl Artifacts for PostgresStore {
+    async fn reserve_attempt_artifact(
+        &self,
+        holder: Holder,
+        kind: ArtifactKind,
+        size: i64,
+        now: Timestamp,
+    ) -> Result<Reservation, Fault> {
+        write!(self, tx => reserve::for_attempt(tx, holder, kind, size, now))
+    }
+
+    async fn reserve_artifact(
+        &self,
+        task: Uuid,
+        kind: ArtifactKind,
+        size: i64,
+        now: Timestamp,
+    ) -> Result<Reservation, Fault> {
+        write!(self, tx => reserve::for_user(tx, task, kind, size, now))
+    }
+
+    async fn announced_artifacts(&self, holder: Holder) -> Result<Vec<Artifact>, Fault> {
+        records::announced(&self.client().await?, holder).await
+    }
+
+    async fn artifacts(&self, task: TaskId) -> Result<Vec<Artifact>, Fault> {
+        records::visible(&self.client().await?, task).await
+    }
+
+    async fn remove_artifact(
+        &self,
+        task: Uuid,
+        kind: ArtifactKind,
+        untouched_since: Timestamp,
+    ) -> Result<Removal, Fault> {
+        write!(self, tx => remove::remove(tx, task, kind, untouched_since))
+    }
+
+    async fn garbage(&self, limit: u32) -> Result<Vec<String>, Fault> {
+        garbage::list(&self.client().await?, limit).await
+    }
+
+    async fn forget_garbage(&self, objects: &[String]) -> Result<(), Fault> {
+        let objects: Vec<&str> = objects.iter().map(String::as_str).collect();
+        garbage::forget(&self.client().await?, &objects).await
+    }
+}

@@ -1,0 +1,130 @@
+//! The records of a task's archives: listed, published with a commit, discarded with an attempt.
+//!
+//! What a group is charged is always the sum of the sizes of its records, so a record never goes
+//! without its size being given back in the same transaction.
+
+use mitosis_domain::ids::TaskId;
+use mitosis_protocol::{ArtifactKind, Timestamp};
+use tokio_postgres::Row;
+
+use super::super::dispatch::lease;
+use super::super::row::{self, Columns, Db};
+use super::garbage;
+use crate::Fault;
+use crate::code::Code;
+use crate::ops::artifacts::Artifact;
+use crate::ops::dispatch::Holder;
+
+const VISIBLE_ARTIFACTS: &str = "
+    SELECT kind, size, object, created_at, updated_at
+    FROM artifact WHERE task_id = $1 AND visible ORDER BY kind";
+
+const ANNOUNCED_ARTIFACTS: &str = "
+    SELECT kind, size, object, created_at, updated_at
+    FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible ORDER BY kind";
+
+/// What everybody may see.
+pub(super) async fn visible(db: &impl Db, task: TaskId) -> Result<Vec<Artifact>, Fault> {
+    row::all(db, VISIBLE_ARTIFACTS, &[&task.0], read).await
+}
+
+/// What an attempt has announced; nothing if it does not hold the task.
+pub(super) async fn announced(db: &impl Db, holder: Holder) -> Result<Vec<Artifact>, Fault> {
+    match lease::find(db, holder).await? {
+        Some(lease) => row::all(db, ANNOUNCED_ARTIFACTS, &[&lease.key.task.0, &lease.key.epoch], read).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+fn read(row: &Row) -> Result<Artifact, Fault> {
+    Ok(Artifact {
+        kind: row.code("kind")?,
+        size: row.value("size")?,
+        object: row.value("object")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}
+
+/// A record that was taken out.
+struct Taken {
+    size: i64,
+    object: String,
+}
+
+fn read_taken(row: &Row) -> Result<Taken, Fault> {
+    Ok(Taken { size: row.try_get(0)?, object: row.try_get(1)? })
+}
+
+const LOCK_TASK: &str = "SELECT 1 FROM task WHERE id = $1 FOR UPDATE";
+
+/// Keeps uploads by users away from the visible archives of a task.
+async fn lock_task(tx: &impl Db, task: TaskId) -> Result<(), Fault> {
+    row::one(tx, LOCK_TASK, &[&task.0], |_| Ok(())).await
+}
+
+const KINDS_OF_ATTEMPT: &str = "
+    SELECT kind FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible";
+
+const TAKE_VISIBLE: &str = "
+    DELETE FROM artifact WHERE task_id = $1 AND kind = $2 AND visible RETURNING size, object";
+
+const SHOW_ATTEMPT: &str =
+    "UPDATE artifact SET visible = true WHERE task_id = $1 AND kind = $2 AND epoch = $3";
+
+/// Makes the archives of a committed attempt the visible ones, in place of those there were.
+pub(in super::super) async fn publish_attempt(
+    tx: &impl Db,
+    task: TaskId,
+    epoch: i64,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let kinds: Vec<ArtifactKind> =
+        row::all(tx, KINDS_OF_ATTEMPT, &[&task.0, &epoch], |row| row.code("kind")).await?;
+    if kinds.is_empty() {
+        return Ok(());
+    }
+    lock_task(tx, task).await?;
+    for kind in kinds {
+        let replaced: Vec<Taken> = row::all(tx, TAKE_VISIBLE, &[&task.0, &kind.code()], read_taken).await?;
+        give_back(tx, task, replaced, now).await?;
+        row::run_one(tx, SHOW_ATTEMPT, &[&task.0, &kind.code(), &epoch]).await?;
+    }
+    Ok(())
+}
+
+const TAKE_ANNOUNCED: &str = "
+    DELETE FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible RETURNING size, object";
+
+/// Drops what a lost attempt announced.
+pub(in super::super) async fn discard_attempt(
+    tx: &impl Db,
+    task: TaskId,
+    epoch: i64,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let taken: Vec<Taken> = row::all(tx, TAKE_ANNOUNCED, &[&task.0, &epoch], read_taken).await?;
+    give_back(tx, task, taken, now).await
+}
+
+const TAKE_ALL: &str = "DELETE FROM artifact WHERE task_id = $1 RETURNING size, object";
+
+/// Drops all archives of a task that is about to vanish.
+pub(in super::super) async fn discard_all(tx: &impl Db, task: TaskId, now: Timestamp) -> Result<(), Fault> {
+    lock_task(tx, task).await?;
+    let taken: Vec<Taken> = row::all(tx, TAKE_ALL, &[&task.0], read_taken).await?;
+    give_back(tx, task, taken, now).await
+}
+
+/// The group of the task is charged that much less.
+pub(super) const GIVE_BACK: &str = "
+    UPDATE groups SET storage_used = storage_used - $2
+    WHERE id = (SELECT group_id FROM task WHERE id = $1)";
+
+async fn give_back(tx: &impl Db, task: TaskId, taken: Vec<Taken>, now: Timestamp) -> Result<(), Fault> {
+    for Taken { size, object } in taken {
+        row::run_one(tx, GIVE_BACK, &[&task.0, &size]).await?;
+        garbage::add(tx, &object, now).await?;
+    }
+    Ok(())
+}

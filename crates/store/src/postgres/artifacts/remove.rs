@@ -1,0 +1,57 @@
+//! Removing the record of a visible archive.
+
+use mitosis_domain::ids::TaskId;
+use mitosis_protocol::{ArtifactKind, Timestamp};
+use uuid::Uuid;
+
+use super::super::row::{self, Columns, Db};
+use super::records::GIVE_BACK;
+use crate::Fault;
+use crate::code::Code;
+use crate::ops::artifacts::Removal;
+
+struct Visible {
+    id: i64,
+    task: TaskId,
+    size: i64,
+    object: String,
+    updated_at: Timestamp,
+}
+
+/// Uploads and other removals wait.
+const LOCK_TASK: &str = "SELECT id FROM task WHERE uuid = $1 FOR UPDATE";
+
+const VISIBLE_OF_TASK: &str = "
+    SELECT a.id, a.task_id, a.size, a.object, a.updated_at
+    FROM artifact a WHERE a.task_id = $1 AND a.kind = $2 AND a.visible";
+
+const DELETE_ARTIFACT: &str = "DELETE FROM artifact WHERE id = $1";
+
+/// Removes the record unless it was touched after `untouched_since`.
+pub(super) async fn remove(
+    tx: &impl Db,
+    task: Uuid,
+    kind: ArtifactKind,
+    untouched_since: Timestamp,
+) -> Result<Removal, Fault> {
+    let Some(task) = row::optional(tx, LOCK_TASK, &[&task], row::only::<i64>).await? else {
+        return Ok(Removal::Unknown);
+    };
+    let found = row::optional(tx, VISIBLE_OF_TASK, &[&task, &kind.code()], |row| {
+        Ok(Visible {
+            id: row.value("id")?,
+            task: TaskId(row.value("task_id")?),
+            size: row.value("size")?,
+            object: row.value("object")?,
+            updated_at: row.time("updated_at")?,
+        })
+    })
+    .await?;
+    let Some(artifact) = found else { return Ok(Removal::Unknown) };
+    if artifact.updated_at > untouched_since {
+        return Ok(Removal::TooYoung);
+    }
+    row::run_one(tx, DELETE_ARTIFACT, &[&artifact.id]).await?;
+    row::run_one(tx, GIVE_BACK, &[&artifact.task.0, &artifact.size]).await?;
+    Ok(Removal::Removed { object: artifact.object })
+}

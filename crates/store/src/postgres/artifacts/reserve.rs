@@ -1,0 +1,162 @@
+//! Announcing an upload: the record and the charge come before the bytes.
+
+use mitosis_domain::ids::{GroupId, TaskId};
+use mitosis_domain::object::ObjectKey;
+use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::{ArtifactKind, Timestamp};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::super::dispatch::lease;
+use super::super::row::{self, Columns, Db};
+use super::garbage;
+use crate::Fault;
+use crate::code::Code;
+use crate::ops::artifacts::Reservation;
+use crate::ops::dispatch::Holder;
+
+/// Charges only what fits: the quota holds however many ask at once, and asking for nothing is free
+/// even in a group that is over its quota.
+const CHARGE: &str = "
+    UPDATE groups SET storage_used = storage_used + $2
+    WHERE id = $1 AND ($2::bigint = 0 OR $2 <= storage_quota - storage_used)";
+
+/// Charges a group for growth; false when the quota does not allow it.
+pub(in super::super) async fn charge(tx: &impl Db, group: GroupId, growth: i64) -> Result<bool, Fault> {
+    Ok(row::run(tx, CHARGE, &[&group.0, &growth]).await? == 1)
+}
+
+/// The task that a file is for.
+struct Target {
+    task: TaskId,
+    uuid: Uuid,
+    group: GroupId,
+    group_state: AccountState,
+}
+
+const TARGET_BY_ID: &str = "
+    SELECT t.id, t.uuid, t.group_id, g.state AS group_state
+    FROM task t JOIN groups g ON g.id = t.group_id WHERE t.id = $1";
+
+/// Locked, so that uploads to one task, and the commit of its attempt, take turns.
+const TARGET_BY_UUID: &str = "
+    SELECT t.id, t.uuid, t.group_id, g.state AS group_state
+    FROM task t JOIN groups g ON g.id = t.group_id WHERE t.uuid = $1 FOR UPDATE OF t";
+
+fn read_target(row: &Row) -> Result<Target, Fault> {
+    Ok(Target {
+        task: TaskId(row.value("id")?),
+        uuid: row.value("uuid")?,
+        group: GroupId(row.value("group_id")?),
+        group_state: row.code("group_state")?,
+    })
+}
+
+/// What is registered under the same name.
+struct Existing {
+    id: i64,
+    size: i64,
+    object: String,
+}
+
+const OF_ATTEMPT: &str = "
+    SELECT id, size, object FROM artifact
+    WHERE task_id = $1 AND kind = $2 AND epoch = $3 AND NOT visible";
+
+const VISIBLE: &str = "
+    SELECT id, size, object FROM artifact WHERE task_id = $1 AND kind = $2 AND visible";
+
+async fn find(tx: &impl Db, sql: &str, key: row::Params<'_>) -> Result<Option<Existing>, Fault> {
+    row::optional(tx, sql, key, |row| {
+        Ok(Existing { id: row.try_get(0)?, size: row.try_get(1)?, object: row.try_get(2)? })
+    })
+    .await
+}
+
+/// Announces an upload of the attempt that holds the task; not visible before its commit.
+pub(super) async fn for_attempt(
+    tx: &impl Db,
+    holder: Holder,
+    kind: ArtifactKind,
+    size: i64,
+    now: Timestamp,
+) -> Result<Reservation, Fault> {
+    let Some(lease) = lease::hold(tx, holder).await? else { return Ok(Reservation::NoSuchTask) };
+    let target = row::one(tx, TARGET_BY_ID, &[&lease.key.task.0], read_target).await?;
+    let epoch = lease.key.epoch;
+    let new = NewArtifact {
+        kind,
+        epoch,
+        visible: false,
+        object: ObjectKey::attempt_artifact(target.uuid, epoch, kind),
+    };
+    let existing = find(tx, OF_ATTEMPT, &[&target.task.0, &kind.code(), &epoch]).await?;
+    let outcome = reserve(tx, &target, &new, existing, size, now).await?;
+    if matches!(outcome, Reservation::Reserved { .. }) {
+        lease::touch(tx, target.task, now).await?;
+    }
+    Ok(outcome)
+}
+
+const TOUCH_TASK: &str = "UPDATE task SET updated_at = $2 WHERE id = $1";
+
+/// Announces an upload by a user; visible at once, over whatever is visible now.
+pub(super) async fn for_user(
+    tx: &impl Db,
+    task: Uuid,
+    kind: ArtifactKind,
+    size: i64,
+    now: Timestamp,
+) -> Result<Reservation, Fault> {
+    let Some(target) = row::optional(tx, TARGET_BY_UUID, &[&task], read_target).await? else {
+        return Ok(Reservation::NoSuchTask);
+    };
+    let new = NewArtifact { kind, epoch: 0, visible: true, object: ObjectKey::artifact(task, kind) };
+    let existing = find(tx, VISIBLE, &[&target.task.0, &kind.code()]).await?;
+    let outcome = reserve(tx, &target, &new, existing, size, now).await?;
+    if matches!(outcome, Reservation::Reserved { .. }) {
+        row::run_one(tx, TOUCH_TASK, &[&target.task.0, &now.unix_micros()]).await?;
+    }
+    Ok(outcome)
+}
+
+/// The record to be made when there is none to grow.
+struct NewArtifact {
+    kind: ArtifactKind,
+    epoch: i64,
+    visible: bool,
+    object: ObjectKey,
+}
+
+const INSERT_ARTIFACT: &str = "
+    INSERT INTO artifact (task_id, kind, epoch, size, object, visible, created_at, updated_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)";
+
+const GROW_ARTIFACT: &str = "UPDATE artifact SET size = greatest(size, $2), updated_at = $3 WHERE id = $1";
+
+async fn reserve(
+    tx: &impl Db,
+    target: &Target,
+    new: &NewArtifact,
+    existing: Option<Existing>,
+    size: i64,
+    now: Timestamp,
+) -> Result<Reservation, Fault> {
+    if target.group_state != AccountState::Active {
+        return Ok(Reservation::GroupNotActive);
+    }
+    let recorded = existing.as_ref().map_or(0, |existing| existing.size);
+    if !charge(tx, target.group, size.saturating_sub(recorded).max(0)).await? {
+        return Ok(Reservation::OverQuota);
+    }
+    if let Some(Existing { id, object, .. }) = existing {
+        row::run_one(tx, GROW_ARTIFACT, &[&id, &size, &now.unix_micros()]).await?;
+        return Ok(Reservation::Reserved { exist: true, object });
+    }
+    let object = new.object.path().to_owned();
+    garbage::forget(tx, &[&object]).await?;
+    let params: row::Params<'_> =
+        &[&target.task.0, &new.kind.code(), &new.epoch, &size, &object, &new.visible, &now.unix_micros()];
+    row::run_one(tx, INSERT_ARTIFACT, params).await?;
+    Ok(Reservation::Reserved { exist: false, object })
+}

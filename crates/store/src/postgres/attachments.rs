@@ -1,0 +1,146 @@
+//! Records of attachments.
+
+use async_trait::async_trait;
+use mitosis_domain::ids::GroupId;
+use mitosis_domain::name::Name;
+use mitosis_domain::object::ObjectKey;
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::admin::AccountState;
+use tokio_postgres::Row;
+
+use super::artifacts::charge;
+use super::row::{self, Columns, Db, row_count};
+use super::{PostgresStore, write};
+use crate::Fault;
+use crate::ops::artifacts::{Removal, Reservation};
+use crate::ops::attachments::{Attachment, AttachmentQuery, Attachments};
+
+#[async_trait]
+impl Attachments for PostgresStore {
+    async fn reserve_attachment(
+        &self,
+        group: GroupId,
+        key: &str,
+        size: i64,
+        now: Timestamp,
+    ) -> Result<Reservation, Fault> {
+        write!(self, tx => reserve(tx, group, key, size, now))
+    }
+
+    async fn attachment(&self, group: GroupId, key: &str) -> Result<Option<Attachment>, Fault> {
+        find(&self.client().await?, group, key).await
+    }
+
+    async fn query_attachments(
+        &self,
+        query: &AttachmentQuery,
+        offset: u64,
+        limit: u64,
+    ) -> Result<Vec<Attachment>, Fault> {
+        let params: row::Params<'_> =
+            &[&query.group.0, &query.key_contains, &row_count(limit), &row_count(offset)];
+        row::all(&self.client().await?, QUERY_ATTACHMENTS, params, read).await
+    }
+
+    async fn count_attachments(&self, query: &AttachmentQuery) -> Result<u64, Fault> {
+        let params: row::Params<'_> = &[&query.group.0, &query.key_contains];
+        let count: i64 = row::one(&self.client().await?, COUNT_ATTACHMENTS, params, row::only).await?;
+        Ok(count.unsigned_abs())
+    }
+
+    async fn remove_attachment(
+        &self,
+        group: GroupId,
+        key: &str,
+        untouched_since: Timestamp,
+    ) -> Result<Removal, Fault> {
+        write!(self, tx => remove(tx, group, key, untouched_since))
+    }
+}
+
+const ATTACHMENT_BY_KEY: &str = "
+    SELECT key, size, created_at, updated_at FROM attachment WHERE group_id = $1 AND key = $2";
+
+/// Not LIKE: in a key, `%` and `_` are characters like any other.
+const QUERY_ATTACHMENTS: &str = "
+    SELECT key, size, created_at, updated_at FROM attachment
+    WHERE group_id = $1 AND ($2::text IS NULL OR strpos(key, $2) > 0)
+    ORDER BY key LIMIT $3 OFFSET $4";
+
+const COUNT_ATTACHMENTS: &str = "
+    SELECT count(*) FROM attachment WHERE group_id = $1 AND ($2::text IS NULL OR strpos(key, $2) > 0)";
+
+async fn find(db: &impl Db, group: GroupId, key: &str) -> Result<Option<Attachment>, Fault> {
+    row::optional(db, ATTACHMENT_BY_KEY, &[&group.0, &key], read).await
+}
+
+fn read(row: &Row) -> Result<Attachment, Fault> {
+    Ok(Attachment {
+        key: row.value("key")?,
+        size: row.value("size")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}
+
+/// Changes of one group's files take turns.
+const LOCK_GROUP: &str = "SELECT name, state FROM groups WHERE id = $1 FOR UPDATE";
+
+struct Group {
+    name: String,
+    state: AccountState,
+}
+
+async fn lock_group(tx: &impl Db, group: GroupId) -> Result<Group, Fault> {
+    row::one(tx, LOCK_GROUP, &[&group.0], |row| {
+        Ok(Group { name: row.value("name")?, state: row.code("state")? })
+    })
+    .await
+}
+
+fn object_path(group: Group, key: &str) -> Result<String, Fault> {
+    let name = Name::new(group.name).map_err(|invalid| Fault::Unexpected(invalid.into()))?;
+    let object = ObjectKey::attachment(&name, key).map_err(|invalid| Fault::Unexpected(invalid.into()))?;
+    Ok(object.path().to_owned())
+}
+
+const PUT_ATTACHMENT: &str = "
+    INSERT INTO attachment (group_id, key, size, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)
+    ON CONFLICT (group_id, key) DO UPDATE SET
+        size = greatest(attachment.size, excluded.size),
+        updated_at = excluded.updated_at";
+
+async fn reserve(
+    tx: &impl Db,
+    id: GroupId,
+    key: &str,
+    size: i64,
+    now: Timestamp,
+) -> Result<Reservation, Fault> {
+    let group = lock_group(tx, id).await?;
+    if group.state != AccountState::Active {
+        return Ok(Reservation::GroupNotActive);
+    }
+    let existing = find(tx, id, key).await?;
+    let recorded = existing.as_ref().map_or(0, |existing| existing.size);
+    if !charge(tx, id, size.saturating_sub(recorded).max(0)).await? {
+        return Ok(Reservation::OverQuota);
+    }
+    row::run_one(tx, PUT_ATTACHMENT, &[&id.0, &key, &size, &now.unix_micros()]).await?;
+    Ok(Reservation::Reserved { exist: existing.is_some(), object: object_path(group, key)? })
+}
+
+const DELETE_ATTACHMENT: &str = "DELETE FROM attachment WHERE group_id = $1 AND key = $2";
+
+const GIVE_BACK: &str = "UPDATE groups SET storage_used = storage_used - $2 WHERE id = $1";
+
+async fn remove(tx: &impl Db, id: GroupId, key: &str, untouched_since: Timestamp) -> Result<Removal, Fault> {
+    let group = lock_group(tx, id).await?;
+    let Some(attachment) = find(tx, id, key).await? else { return Ok(Removal::Unknown) };
+    if attachment.updated_at > untouched_since {
+        return Ok(Removal::TooYoung);
+    }
+    row::run_one(tx, DELETE_ATTACHMENT, &[&id.0, &key]).await?;
+    row::run_one(tx, GIVE_BACK, &[&id.0, &attachment.size]).await?;
+    Ok(Removal::Removed { object: object_path(group, key)? })
+}

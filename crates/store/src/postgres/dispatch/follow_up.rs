@@ -1,0 +1,136 @@
+//! A task that another task asks for (semantics §4.3): made, released, dropped.
+
+use mitosis_domain::ids::{GroupId, LaneId, TaskId, UserId, WorkerId};
+use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::{Role, Timestamp};
+use uuid::Uuid;
+
+use super::super::artifacts::records;
+use super::super::row::{self, Columns, Db};
+use super::super::tasks::insert::{insert, take_numbers};
+use super::lease;
+use crate::Fault;
+use crate::code::neg_priority;
+use crate::ops::dispatch::{FollowUp, Holder};
+use crate::ops::tasks::{NewTask, TaskIds};
+
+/// What has to be known of the task that asks.
+struct Upstream {
+    uuid: Uuid,
+    group: GroupId,
+    creator: UserId,
+    creator_state: AccountState,
+}
+
+const UPSTREAM: &str = "
+    SELECT t.uuid, t.group_id, t.creator_id, u.state AS creator_state
+    FROM task t JOIN users u ON u.id = t.creator_id
+    WHERE t.id = $1";
+
+const ROLE_ON_WORKER: &str = "SELECT role FROM worker_group WHERE worker_id = $1 AND group_id = $2";
+
+const INSERT_PENDING: &str = "
+    INSERT INTO pending (task_id, upstream_task_id, upstream_epoch) VALUES ($1, $2, $3)";
+
+const LINK_DOWNSTREAM: &str = "UPDATE task SET downstream_uuid = $2 WHERE id = $1";
+
+/// Makes the task Pending until the attempt that asks for it is committed.
+pub(super) async fn submit(
+    tx: &impl Db,
+    holder: Holder,
+    task: &NewTask,
+    now: Timestamp,
+) -> Result<FollowUp, Fault> {
+    let Some(lease) = lease::hold(tx, holder).await? else { return Ok(FollowUp::NotHeld) };
+    if lease.reported_end.is_none() {
+        return Ok(FollowUp::TooEarly);
+    }
+    let upstream = row::one(tx, UPSTREAM, &[&lease.key.task.0], |row| {
+        Ok(Upstream {
+            uuid: row.value("uuid")?,
+            group: GroupId(row.value("group_id")?),
+            creator: UserId(row.value("creator_id")?),
+            creator_state: row.code("creator_state")?,
+        })
+    })
+    .await?;
+    if task.group != upstream.group {
+        return Ok(FollowUp::OtherGroup);
+    }
+    if !may_run(tx, lease.worker, task.group).await? {
+        return Ok(FollowUp::Forbidden);
+    }
+    if upstream.creator_state != AccountState::Active {
+        return Ok(FollowUp::CreatorNotActive);
+    }
+    drop_pending(tx, lease.key.task, now).await?;
+    let number = take_numbers(tx, task.group, 1).await?;
+    let new = std::slice::from_ref(task);
+    let placed = insert(tx, upstream.creator, Some(upstream.uuid), new, |_| number, now).await?;
+    for new in placed {
+        row::run_one(tx, INSERT_PENDING, &[&new.id, &lease.key.task.0, &lease.key.epoch]).await?;
+    }
+    row::run_one(tx, LINK_DOWNSTREAM, &[&lease.key.task.0, &task.uuid]).await?;
+    lease::touch(tx, lease.key.task, now).await?;
+    Ok(FollowUp::Created(TaskIds { uuid: task.uuid, number }))
+}
+
+async fn may_run(tx: &impl Db, worker: WorkerId, group: GroupId) -> Result<bool, Fault> {
+    let role: Option<Role> =
+        row::optional(tx, ROLE_ON_WORKER, &[&worker.0, &group.0], |row| row.code("role")).await?;
+    Ok(role.is_some_and(|role| role >= Role::Write))
+}
+
+const RELEASE_PENDING: &str = "
+    DELETE FROM pending WHERE upstream_task_id = $1 AND upstream_epoch = $2 RETURNING task_id";
+
+const PLACE_OF_TASK: &str = "SELECT lane_id, priority FROM task WHERE id = $1";
+
+const INSERT_RELEASED: &str = "
+    INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
+    VALUES ($1, $2, $3, 0, 0, $4)";
+
+/// Makes the follow-up of a committed attempt Ready, if there is one and nobody cancelled it.
+pub(super) async fn release(tx: &impl Db, upstream: TaskId, epoch: i64, now: Timestamp) -> Result<(), Fault> {
+    let released: Vec<i64> = row::all(tx, RELEASE_PENDING, &[&upstream.0, &epoch], row::only).await?;
+    for task in released {
+        let (lane, priority) = row::one(tx, PLACE_OF_TASK, &[&task], |row| {
+            Ok((LaneId(row.value("lane_id")?), row.value("priority")?))
+        })
+        .await?;
+        let params: row::Params<'_> = &[&lane.0, &neg_priority(priority), &task, &now.unix_micros()];
+        row::run_one(tx, INSERT_RELEASED, params).await?;
+    }
+    Ok(())
+}
+
+/// Locked, so that none is cancelled while it is dropped.
+const PENDING_OF_UPSTREAM: &str = "
+    SELECT p.task_id, t.uuid FROM pending p JOIN task t ON t.id = p.task_id
+    WHERE p.upstream_task_id = $1 FOR UPDATE OF p";
+
+const UNLINK_DOWNSTREAM: &str = "
+    UPDATE task SET downstream_uuid = NULL WHERE id = $1 AND downstream_uuid = $2";
+
+/// `$1` is the task.
+const DELETE_EVERY_TRACE: [&str; 3] = [
+    "DELETE FROM pending WHERE task_id = $1",
+    "DELETE FROM task_label WHERE task_id = $1",
+    "DELETE FROM task WHERE id = $1",
+];
+
+/// Removes what a lost or repeated request left behind, as if it had never been asked for.
+pub(super) async fn drop_pending(tx: &impl Db, upstream: TaskId, now: Timestamp) -> Result<(), Fault> {
+    let orphans: Vec<(TaskId, Uuid)> = row::all(tx, PENDING_OF_UPSTREAM, &[&upstream.0], |row| {
+        Ok((TaskId(row.value("task_id")?), row.value("uuid")?))
+    })
+    .await?;
+    for (orphan, uuid) in orphans {
+        records::discard_all(tx, orphan, now).await?;
+        for delete in DELETE_EVERY_TRACE {
+            row::run(tx, delete, &[&orphan.0]).await?;
+        }
+        row::run(tx, UNLINK_DOWNSTREAM, &[&upstream.0, &uuid]).await?;
+    }
+    Ok(())
+}

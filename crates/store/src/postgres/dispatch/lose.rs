@@ -1,0 +1,34 @@
+//! Taking a task back from an attempt that did not commit it.
+
+use mitosis_domain::ids::TaskId;
+use mitosis_protocol::Timestamp;
+use uuid::Uuid;
+
+use super::super::artifacts::records;
+use super::super::row::{self, Columns, Db};
+use super::follow_up;
+use super::lease::{self, Lease};
+use crate::Fault;
+use crate::code::neg_priority;
+
+const PLACE_OF_TASK: &str = "SELECT uuid, lane_id, priority FROM task WHERE id = $1";
+
+const BACK_IN_LINE: &str = "
+    INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
+    VALUES ($1, $2, $3, $4, $5, $6)";
+
+/// Makes the task Ready again, in its old place, and drops what the attempt prepared.
+pub(in super::super) async fn lose(tx: &impl Db, lost: &Lease, now: Timestamp) -> Result<Uuid, Fault> {
+    let task: TaskId = lost.key.task;
+    lease::end(tx, task).await?;
+    let (uuid, lane, priority): (Uuid, i64, i32) = row::one(tx, PLACE_OF_TASK, &[&task.0], |row| {
+        Ok((row.value("uuid")?, row.value("lane_id")?, row.value("priority")?))
+    })
+    .await?;
+    let params: row::Params<'_> =
+        &[&lane, &neg_priority(priority), &task.0, &lost.key.epoch, &(lost.losses + 1), &now.unix_micros()];
+    row::run_one(tx, BACK_IN_LINE, params).await?;
+    records::discard_attempt(tx, task, lost.key.epoch, now).await?;
+    follow_up::drop_pending(tx, task, now).await?;
+    Ok(uuid)
+}

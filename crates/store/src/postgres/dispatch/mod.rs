@@ -1,0 +1,50 @@
+//! The way of a task through a worker.
+
+mod claim;
+mod complete;
+mod follow_up;
+pub(super) mod lease;
+pub(super) mod lose;
+mod report_end;
+
+use async_trait::async_trait;
+use mitosis_domain::ids::WorkerId;
+use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::Timestamp;
+
+use super::{PostgresStore, write};
+use crate::Fault;
+use crate::ops::dispatch::{Assignment, Claim, Completed, Completion, Dispatch, EndReport, FollowUp, Holder};
+use crate::ops::tasks::NewTask;
+
+#[async_trait]
+impl Dispatch for PostgresStore {
+    async fn claim(&self, worker: WorkerId, tokens: &[i64], now: Timestamp) -> Result<Claim, Fault> {
+        write!(self, tx => claim::claim(tx, worker, tokens, now))
+    }
+
+    async fn claim_or_resume(&self, worker: WorkerId, token: i64, now: Timestamp) -> Result<Claim, Fault> {
+        write!(self, tx => claim::claim_or_resume(tx, worker, token, now))
+    }
+
+    async fn report_end(&self, holder: Holder, end: ExecEnd, now: Timestamp) -> Result<EndReport, Fault> {
+        write!(self, tx => report_end::report_end(tx, holder, end, now))
+    }
+
+    async fn held(&self, holder: Holder) -> Result<Option<Assignment>, Fault> {
+        write!(self, tx => lease::held(tx, holder))
+    }
+
+    async fn submit_follow_up(
+        &self,
+        holder: Holder,
+        task: &NewTask,
+        now: Timestamp,
+    ) -> Result<FollowUp, Fault> {
+        write!(self, tx => follow_up::submit(tx, holder, task, now))
+    }
+
+    async fn complete(&self, completions: &[Completion], now: Timestamp) -> Result<Vec<Completed>, Fault> {
+        write!(self, tx => complete::complete(tx, completions, now))
+    }
+}

@@ -1,0 +1,24 @@
+//! Noting how the command ended.
+
+use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::Timestamp;
+
+use super::super::row::{self, Db};
+use super::lease;
+use crate::Fault;
+use crate::code::Code;
+use crate::ops::dispatch::{EndReport, Holder};
+
+const NOTE_END: &str = "UPDATE lease SET reported_end = $2, updated_at = $3 WHERE task_id = $1";
+
+/// Notes it on the lease, if that is still there.
+pub(super) async fn report_end(
+    tx: &impl Db,
+    holder: Holder,
+    end: ExecEnd,
+    now: Timestamp,
+) -> Result<EndReport, Fault> {
+    let Some(lease) = lease::hold(tx, holder).await? else { return Ok(EndReport::NotHeld) };
+    row::run_one(tx, NOTE_END, &[&lease.key.task.0, &end.code(), &now.unix_micros()]).await?;
+    Ok(EndReport::Noted)
+}

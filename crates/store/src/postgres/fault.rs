@@ -1,0 +1,96 @@
+//! What PostgreSQL reports, in the store's terms.
+
+use deadpool_postgres::PoolError;
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
+
+use crate::Fault;
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        if is_transient(&error) { Self::Unavailable(error.into()) } else { Self::Unexpected(error.into()) }
+    }
+}
+
+impl From<PoolError> for Fault {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => error.into(),
+            PoolError::Closed => Self::Closed,
+            other => Self::Unavailable(other.into()),
+        }
+    }
+}
+
+/// A first connection that did not come about.
+pub(super) fn of_connect(error: Error, address: String) -> Fault {
+    match error.code() {
+        // Whoever is there answers, and will answer the same the next time.
+        Some(code) if is_refusal(code) => Fault::Address { address, source: error.into() },
+        _ => Fault::Unavailable(error.into()),
+    }
+}
+
+/// A commit that was not answered may stand.
+pub(super) fn of_commit(error: Error) -> Fault {
+    match error.code() {
+        Some(_) => error.into(),
+        None => Fault::CommitUnknown(error.into()),
+    }
+}
+
+/// Whether an operation was undone only because another one was in its way.
+pub(super) fn lost_a_race(fault: &Fault) -> bool {
+    let Fault::Unavailable(error) = fault else { return false };
+    let code = error.downcast_ref::<Error>().and_then(Error::code);
+    matches!(code, Some(&(SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED)))
+}
+
+fn is_refusal(code: &SqlState) -> bool {
+    [
+        SqlState::INVALID_PASSWORD,
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+        SqlState::INVALID_CATALOG_NAME,
+        SqlState::INSUFFICIENT_PRIVILEGE,
+    ]
+    .contains(code)
+}
+
+/// Broken connections, a server that starts or stops, and a lack of resources may pass; a failing
+/// statement does not.
+fn is_transient(error: &Error) -> bool {
+    let Some(code) = error.code() else {
+        return error.is_closed()
+            || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>());
+    };
+    // Classes: connection, lost races, resources, operator intervention, system.
+    let class = &code.code()[..2];
+    matches!(class, "08" | "40" | "53" | "57" | "58")
+        || *code == SqlState::LOCK_NOT_AVAILABLE
+        || *code == SqlState::READ_ONLY_SQL_TRANSACTION
+}
+
+/// A row or a value that this program can't have written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Corrupt {
+    /// A statement that must touch one row touched another number.
+    #[error("a statement that must touch one row touched {touched}: {sql}")]
+    RowCount {
+        /// How many.
+        touched: u64,
+        /// Which statement.
+        sql: String,
+    },
+    /// A task without a row in any of the tables that say where it stands.
+    #[error("task {0} is in no state")]
+    NoPhase(i64),
+    /// A JSON value that can't be written.
+    #[error("a JSON value can't be converted")]
+    Json(#[from] serde_json::Error),
+}
+
+impl From<Corrupt> for Fault {
+    fn from(corrupt: Corrupt) -> Self {
+        Self::Unexpected(corrupt.into())
+    }
+}

@@ -1,0 +1,95 @@
+//! The store on PostgreSQL 15 or later, shared by any number of coordinators.
+//!
+//! An operation is a function of a transaction, in the file named after it; [`write`] opens the
+//! transaction, commits it, and repeats the operation when it lost a race against another one. Locks are
+//! taken in one order everywhere (worker, lease, task, group), so that losing is rare. None of the
+//! functions may commit, ask for the time, or keep state between calls.
+
+mod accounts;
+mod artifacts;
+mod attachments;
+mod connect;
+mod dispatch;
+mod fault;
+mod groups;
+mod reaper;
+mod row;
+mod schema;
+mod tasks;
+mod workers;
+
+use async_trait::async_trait;
+use deadpool_postgres::{Client, Pool, Transaction};
+
+use crate::{Fault, Store};
+
+/// How often an operation that lost a race is tried.
+const TRIES: usize = 8;
+
+/// A store in a PostgreSQL database.
+#[derive(Debug)]
+pub struct PostgresStore {
+    pool: Pool,
+}
+
+impl PostgresStore {
+    /// Connects to the database behind a `postgres://` URL and brings its schema up to date. Several
+    /// coordinators may do this at once.
+    pub async fn open(url: &str) -> Result<Self, Fault> {
+        let config = connect::config(url)?;
+        schema::migrate(&config).await?;
+        Ok(Self { pool: connect::pool(config)? })
+    }
+
+    async fn client(&self) -> Result<Client, Fault> {
+        Ok(self.pool.get().await?)
+    }
+}
+
+/// Makes the changes of a transaction durable.
+async fn commit(transaction: Transaction<'_>) -> Result<(), Fault> {
+    transaction.commit().await.map_err(fault::of_commit)
+}
+
+/// Runs `$work` in a transaction `$tx` of a store and answers once it is durable.
+///
+/// A macro and not a function, because the future of a closure that borrows the transaction can't be
+/// said to be `Send`.
+macro_rules! write {
+    ($store:expr, $tx:ident => $work:expr) => {{
+        let mut tries = 1;
+        loop {
+            let outcome = async {
+                let mut client = $store.client().await?;
+                let transaction = client.transaction().await?;
+                let $tx = &transaction;
+                let outcome = $work.await?;
+                $crate::postgres::commit(transaction).await?;
+                Ok::<_, $crate::Fault>(outcome)
+            };
+            match outcome.await {
+                Err(fault)
+                    if tries < $crate::postgres::TRIES && $crate::postgres::fault::lost_a_race(&fault) =>
+                {
+                    tries += 1;
+                }
+                outcome => break outcome,
+            }
+        }
+    }};
+}
+use write;
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn ping(&self) -> Result<(), Fault> {
+        row::one(&self.client().await?, READ_SOMETHING, &[], |_| Ok(())).await
+    }
+
+    async fn close(&self) {
+        self.pool.close();
+    }
+}
+
+/// Comes from a table, not from the parser alone.
+const READ_SOMETHING: &str = "SELECT count(*) FROM bootstrap";

@@ -1,0 +1,88 @@
+//! Taking tasks back from workers that are gone.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mitosis_domain::ids::WorkerId;
+use mitosis_protocol::Timestamp;
+use uuid::Uuid;
+
+use super::row::{self, Db};
+use super::workers::remove::remove;
+use super::{PostgresStore, write};
+use crate::Fault;
+use crate::ops::reaper::{ReapReason, Reaped, Reaper};
+
+#[async_trait]
+impl Reaper for PostgresStore {
+    /// One worker per transaction: none waits for the tasks of another. The first fault ends the round;
+    /// what was done before it is told, and it is met again in the next round.
+    async fn reap(&self, now: Timestamp, limit: u32) -> Result<Vec<Reaped>, Fault> {
+        let mut reaped = Vec::new();
+        for (candidates, reason) in
+            [(SILENT_WORKERS, ReapReason::Silent), (OVERDUE_WORKERS, ReapReason::Overdue)]
+        {
+            let room = i64::from(limit) - i64::try_from(reaped.len()).expect("not more than the limit");
+            let params: row::Params<'_> = &[&now.unix_micros(), &room];
+            let gone: Vec<i64> = row::all(&self.client().await?, candidates, params, row::only).await?;
+            for worker in gone.into_iter().map(WorkerId) {
+                match write!(self, tx => reap(tx, worker, reason, now)) {
+                    Ok(one) => reaped.extend(one),
+                    Err(fault) if reaped.is_empty() => return Err(fault),
+                    Err(_) => return Ok(reaped),
+                }
+            }
+        }
+        Ok(reaped)
+    }
+
+    async fn extend_all_leases(&self, lease: Duration, now: Timestamp) -> Result<u64, Fault> {
+        row::run(&self.client().await?, EXTEND_ALL, &[&(now + lease).unix_micros()]).await
+    }
+}
+
+/// Never shortens a lease.
+const EXTEND_ALL: &str = "UPDATE worker_session SET lease_until = greatest(lease_until, $1)";
+
+/// A lease is over at its last instant.
+const SILENT_WORKERS: &str = "
+    SELECT worker_id FROM worker_session
+    WHERE lease_until <= $1
+    ORDER BY lease_until, worker_id LIMIT $2";
+
+/// Only while the command has not been reported to have ended: after that the worker is at work on the
+/// artifacts.
+const OVERDUE_WORKERS: &str = "
+    SELECT worker_id FROM lease
+    WHERE reported_end IS NULL AND overdue_at <= $1
+    GROUP BY worker_id ORDER BY min(overdue_at), worker_id LIMIT $2";
+
+/// Waits for whoever is at work on the worker, or is just hearing from it.
+const LOCK: &str = "
+    SELECT w.uuid FROM worker w JOIN worker_session s ON s.worker_id = w.id
+    WHERE w.id = $1 FOR UPDATE";
+
+const IS_SILENT: &str = "
+    SELECT EXISTS (SELECT 1 FROM worker_session WHERE worker_id = $1 AND lease_until <= $2)";
+
+const IS_OVERDUE: &str = "
+    SELECT EXISTS (
+        SELECT 1 FROM lease WHERE worker_id = $1 AND reported_end IS NULL AND overdue_at <= $2)";
+
+/// Removes the worker if what made it a candidate is still so, now that nobody can change it.
+async fn reap(
+    tx: &impl Db,
+    worker: WorkerId,
+    reason: ReapReason,
+    now: Timestamp,
+) -> Result<Option<Reaped>, Fault> {
+    let Some(uuid) = row::optional(tx, LOCK, &[&worker.0], row::only::<Uuid>).await? else { return Ok(None) };
+    let still_so = match reason {
+        ReapReason::Silent => IS_SILENT,
+        ReapReason::Overdue => IS_OVERDUE,
+    };
+    if !row::one(tx, still_so, &[&worker.0, &now.unix_micros()], row::only).await? {
+        return Ok(None);
+    }
+    Ok(Some(Reaped { worker: uuid, reason, returned: remove(tx, worker, now).await? }))
+}

@@ -1,0 +1,97 @@
+//! Ending tasks that wait, because a user says so.
+
+use std::collections::{HashMap, HashSet};
+
+use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::{TaskResultMessage, TaskState, Timestamp};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::super::row::{self, Columns, Db};
+use super::query;
+use crate::Fault;
+use crate::code::Code;
+use crate::ops::query::TaskQuery;
+use crate::ops::tasks::CancelSelection;
+
+/// Which waiting tasks may be ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Ready,
+    ReadyAndPending,
+}
+
+/// Ends what is selected and waits; answers which, in the order of the selection.
+pub(super) async fn cancel(
+    tx: &impl Db,
+    selection: &CancelSelection,
+    now: Timestamp,
+) -> Result<Vec<Uuid>, Fault> {
+    match selection {
+        CancelSelection::Ready(uuids) => cancel_listed(tx, uuids, Reach::Ready, now).await,
+        CancelSelection::Waiting(uuids) => cancel_listed(tx, uuids, Reach::ReadyAndPending, now).await,
+        CancelSelection::Matching(query) => match waiting_part(query) {
+            Some(query) => {
+                let ids = query::all_ids(tx, &query).await?;
+                cancel_all(tx, &ids, Reach::ReadyAndPending, now).await
+            }
+            None => Ok(Vec::new()),
+        },
+    }
+}
+
+const IDS_OF_TASKS: &str = "SELECT id FROM task WHERE uuid = ANY($1)";
+
+async fn cancel_listed(
+    tx: &impl Db,
+    uuids: &[Uuid],
+    reach: Reach,
+    now: Timestamp,
+) -> Result<Vec<Uuid>, Fault> {
+    let ids: Vec<i64> = row::all(tx, IDS_OF_TASKS, &[&uuids], row::only).await?;
+    let mut cancelled: HashSet<Uuid> = cancel_all(tx, &ids, reach, now).await?.into_iter().collect();
+    // One that is listed twice is cancelled once.
+    Ok(uuids.iter().filter(|uuid| cancelled.remove(*uuid)).copied().collect())
+}
+
+/// The query, narrowed to tasks that wait; none when it asks for nothing of the kind.
+fn waiting_part(query: &TaskQuery) -> Option<TaskQuery> {
+    let mut states = vec![TaskState::Pending, TaskState::Ready];
+    if let Some(asked) = &query.states {
+        states.retain(|state| asked.contains(state));
+    }
+    if states.is_empty() || query.exit_status.is_some() || query.reporter.is_some() {
+        return None;
+    }
+    Some(TaskQuery { states: Some(states), ..query.clone() })
+}
+
+/// Nobody held them, so there is no reporter, and no token that could replay this end.
+const CANCEL_READY: &str = "
+    WITH taken AS (DELETE FROM ready WHERE task_id = ANY($1) RETURNING task_id, epoch)
+    INSERT INTO done (task_id, state, exit_status, message, epoch, token, finished_at)
+    SELECT task_id, $2, 0, $3, epoch, 0, $4 FROM taken
+    RETURNING task_id, (SELECT uuid FROM task WHERE id = task_id) AS uuid";
+
+const CANCEL_PENDING: &str = "
+    WITH taken AS (DELETE FROM pending WHERE task_id = ANY($1) RETURNING task_id)
+    INSERT INTO done (task_id, state, exit_status, message, epoch, token, finished_at)
+    SELECT task_id, $2, 0, $3, 0, 0, $4 FROM taken
+    RETURNING task_id, (SELECT uuid FROM task WHERE id = task_id) AS uuid";
+
+/// Ends those that wait; answers them in the order of `ids`.
+async fn cancel_all(tx: &impl Db, ids: &[i64], reach: Reach, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+    let (state, message) = (ExecEnd::Cancelled.code(), TaskResultMessage::UserCancellation.code());
+    let params: row::Params<'_> = &[&ids, &state, &message, &now.unix_micros()];
+    let mut cancelled = HashMap::new();
+    // A task goes from Pending to Ready and never back, so in this order none slips through.
+    if reach == Reach::ReadyAndPending {
+        cancelled = row::all(tx, CANCEL_PENDING, params, read_cancelled).await?;
+    }
+    cancelled.extend(row::all::<Vec<_>, _>(tx, CANCEL_READY, params, read_cancelled).await?);
+    Ok(ids.iter().filter_map(|id| cancelled.remove(id)).collect())
+}
+
+fn read_cancelled(row: &Row) -> Result<(i64, Uuid), Fault> {
+    Ok((row.value("task_id")?, row.value("uuid")?))
+}

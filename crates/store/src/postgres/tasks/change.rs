@@ -1,0 +1,72 @@
+//! Changing a task that waits.
+
+use std::collections::BTreeSet;
+
+use mitosis_domain::ids::GroupId;
+use mitosis_protocol::Timestamp;
+use tokio_postgres::types::Json;
+use uuid::Uuid;
+
+use super::super::row::{self, Columns, Db};
+use super::intern;
+use crate::Fault;
+use crate::code::neg_priority;
+use crate::ops::tasks::TaskChange;
+
+struct Waiting {
+    id: i64,
+    group: GroupId,
+    lane: i64,
+    priority: i32,
+}
+
+/// Holds its place in line, so that nobody claims it meanwhile.
+const FIND_READY: &str = "
+    SELECT t.id, t.group_id, t.lane_id, t.priority
+    FROM task t JOIN ready r ON r.task_id = t.id
+    WHERE t.uuid = $1
+    FOR UPDATE OF r";
+
+const CHANGE_TASK: &str = "
+    UPDATE task SET
+        lane_id = $2,
+        priority = $3,
+        timeout_seconds = coalesce($4, timeout_seconds),
+        spec = coalesce($5, spec),
+        updated_at = $6
+    WHERE id = $1";
+
+/// Attempts, losses and age stay with the task.
+const MOVE_IN_LINE: &str = "UPDATE ready SET lane_id = $2, neg_priority = $3 WHERE task_id = $1";
+
+/// Changes the task if it is Ready; false otherwise.
+pub(super) async fn change(
+    tx: &impl Db,
+    uuid: Uuid,
+    change: &TaskChange,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    let found = row::optional(tx, FIND_READY, &[&uuid], |row| {
+        Ok(Waiting {
+            id: row.value("id")?,
+            group: GroupId(row.value("group_id")?),
+            lane: row.value("lane_id")?,
+            priority: row.value("priority")?,
+        })
+    })
+    .await?;
+    let Some(task) = found else { return Ok(false) };
+    let lane = match &change.tags {
+        Some(tags) => {
+            intern::lanes(tx, BTreeSet::from([(task.group, tags)])).await?[&(task.group, tags.clone())].0
+        }
+        None => task.lane,
+    };
+    let priority = change.priority.unwrap_or(task.priority);
+    let spec = change.spec.as_ref().map(Json);
+    let params: row::Params<'_> =
+        &[&task.id, &lane, &priority, &change.timeout_seconds, &spec, &now.unix_micros()];
+    row::run_one(tx, CHANGE_TASK, params).await?;
+    row::run_one(tx, MOVE_IN_LINE, &[&task.id, &lane, &neg_priority(priority)]).await?;
+    Ok(true)
+}

@@ -1,0 +1,59 @@
+//! Submission, lookup, change and cancellation of tasks.
+
+mod cancel;
+mod change;
+pub(super) mod get;
+pub(super) mod insert;
+mod intern;
+mod labels;
+mod query;
+mod submit;
+
+use async_trait::async_trait;
+use mitosis_domain::ids::UserId;
+use mitosis_domain::tags::Words;
+use mitosis_domain::task::Task;
+use mitosis_protocol::Timestamp;
+use uuid::Uuid;
+
+use super::{PostgresStore, write};
+use crate::Fault;
+use crate::ops::query::{Page, TaskQuery};
+use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, Submission, TaskChange, Tasks};
+
+#[async_trait]
+impl Tasks for PostgresStore {
+    async fn submit(
+        &self,
+        creator: UserId,
+        tasks: &[NewTask],
+        key: Option<&IdempotencyKey>,
+        now: Timestamp,
+    ) -> Result<Submission, Fault> {
+        write!(self, tx => submit::submit(tx, creator, tasks, key, now))
+    }
+
+    async fn task(&self, uuid: Uuid) -> Result<Option<Task>, Fault> {
+        get::by_uuid(&self.client().await?, uuid).await
+    }
+
+    async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
+        query::page(&self.client().await?, query, page).await
+    }
+
+    async fn count_tasks(&self, query: &TaskQuery) -> Result<u64, Fault> {
+        query::count(&self.client().await?, query).await
+    }
+
+    async fn change_task(&self, uuid: Uuid, change: &TaskChange, now: Timestamp) -> Result<bool, Fault> {
+        write!(self, tx => change::change(tx, uuid, change, now))
+    }
+
+    async fn set_task_labels(&self, uuid: Uuid, labels: &Words, now: Timestamp) -> Result<bool, Fault> {
+        write!(self, tx => labels::set(tx, uuid, labels, now))
+    }
+
+    async fn cancel(&self, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+        write!(self, tx => cancel::cancel(tx, selection, now))
+    }
+}

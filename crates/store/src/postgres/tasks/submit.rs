@@ -1,0 +1,86 @@
+//! Accepting tasks, all or none.
+
+use std::collections::BTreeMap;
+
+use mitosis_domain::ids::{GroupId, UserId};
+use mitosis_protocol::Timestamp;
+use tokio_postgres::types::Json;
+use uuid::Uuid;
+
+use super::super::row::{self, Columns, Db};
+use super::insert::{insert, insert_ready, take_numbers};
+use crate::Fault;
+use crate::ops::tasks::{IdempotencyKey, NewTask, Submission, TaskIds};
+
+/// Whoever comes second waits here until the first has been committed, or undone.
+const RESERVE_KEY: &str = "
+    INSERT INTO submission (creator_id, key, digest, ids, created_at) VALUES ($1, $2, $3, '[]', $4)
+    ON CONFLICT (creator_id, key) DO NOTHING";
+
+const FIND_SUBMISSION: &str = "SELECT digest, ids FROM submission WHERE creator_id = $1 AND key = $2";
+
+const NOTE_IDS: &str = "UPDATE submission SET ids = $3 WHERE creator_id = $1 AND key = $2";
+
+/// Makes all tasks Ready, unless the key says that this was done before.
+pub(super) async fn submit(
+    tx: &impl Db,
+    creator: UserId,
+    tasks: &[NewTask],
+    key: Option<&IdempotencyKey>,
+    now: Timestamp,
+) -> Result<Submission, Fault> {
+    if let Some(key) = key {
+        let params: row::Params<'_> = &[&creator.0, &key.key, &key.digest.as_slice(), &now.unix_micros()];
+        if row::run(tx, RESERVE_KEY, params).await? == 0 {
+            return find_earlier(tx, creator, key).await;
+        }
+    }
+    let ids = insert_all(tx, creator, tasks, now).await?;
+    if let Some(key) = key {
+        let handed_out: Vec<_> = ids.iter().map(|ids| (ids.uuid, ids.number)).collect();
+        row::run_one(tx, NOTE_IDS, &[&creator.0, &key.key, &Json(handed_out)]).await?;
+    }
+    Ok(Submission::Accepted(ids))
+}
+
+async fn find_earlier(tx: &impl Db, creator: UserId, key: &IdempotencyKey) -> Result<Submission, Fault> {
+    row::one(tx, FIND_SUBMISSION, &[&creator.0, &key.key], |row| {
+        if row.value::<Vec<u8>>("digest")? != key.digest {
+            return Ok(Submission::KeyReused);
+        }
+        let ids: Vec<(Uuid, i64)> = row.json("ids")?;
+        Ok(Submission::Replayed(ids.into_iter().map(|(uuid, number)| TaskIds { uuid, number }).collect()))
+    })
+    .await
+}
+
+async fn insert_all(
+    tx: &impl Db,
+    creator: UserId,
+    tasks: &[NewTask],
+    now: Timestamp,
+) -> Result<Vec<TaskIds>, Fault> {
+    let mut numbers = reserve_numbers(tx, tasks).await?;
+    let next_number = |group: GroupId| {
+        let next = numbers.get_mut(&group).expect("every group of the batch has numbers");
+        *next += 1;
+        *next - 1
+    };
+    let placed = insert(tx, creator, None, tasks, next_number, now).await?;
+    insert_ready(tx, &placed, now).await?;
+    Ok(placed.iter().map(|new| TaskIds { uuid: new.task.uuid, number: new.number }).collect())
+}
+
+/// Takes all numbers of a group at once; answers the first of each. Groups in order, so that two
+/// submissions to the same ones never wait for each other in a circle.
+async fn reserve_numbers(tx: &impl Db, tasks: &[NewTask]) -> Result<BTreeMap<GroupId, i64>, Fault> {
+    let mut counts: BTreeMap<GroupId, i64> = BTreeMap::new();
+    for task in tasks {
+        *counts.entry(task.group).or_default() += 1;
+    }
+    let mut first = BTreeMap::new();
+    for (group, count) in counts {
+        first.insert(group, take_numbers(tx, group, count).await?);
+    }
+    Ok(first)
+}

@@ -1,0 +1,51 @@
+//! Telling a worker to stop.
+
+use mitosis_domain::ids::WorkerId;
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::worker::{ShutdownOp, WorkerState};
+use uuid::Uuid;
+
+use super::super::row::{self, Columns, Db};
+use super::edit::touch;
+use super::lock::lock_by_uuid;
+use super::remove::remove;
+use crate::Fault;
+use crate::code::Code;
+use crate::ops::workers::Stop;
+
+const HOLDS_A_TASK: &str = "SELECT EXISTS (SELECT 1 FROM lease WHERE worker_id = $1)";
+
+async fn holds_a_task(tx: &impl Db, worker: WorkerId) -> Result<bool, Fault> {
+    row::one(tx, HOLDS_A_TASK, &[&worker.0], row::only).await
+}
+
+const SET_STATE: &str = "UPDATE worker SET state = $2, updated_at = $3 WHERE id = $1";
+
+/// Removes the worker, or marks it when it may still end what it holds.
+pub(super) async fn stop(tx: &impl Db, uuid: Uuid, op: ShutdownOp, now: Timestamp) -> Result<Stop, Fault> {
+    let Some(worker) = lock_by_uuid(tx, uuid).await? else { return Ok(Stop::Unknown) };
+    if op == ShutdownOp::Graceful && holds_a_task(tx, worker).await? {
+        let state = WorkerState::GracefulShutdown.code();
+        row::run_one(tx, SET_STATE, &[&worker.0, &state, &now.unix_micros()]).await?;
+        return Ok(Stop::Marked);
+    }
+    remove(tx, worker, now).await?;
+    Ok(Stop::Removed)
+}
+
+const STATE_OF_WORKER: &str = "SELECT state FROM worker WHERE id = $1";
+
+/// A worker, locked by the caller, has committed a task: if it was to stop and this was the last, it is
+/// removed.
+pub(in super::super) async fn after_commit(
+    tx: &impl Db,
+    worker: WorkerId,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    match row::one(tx, STATE_OF_WORKER, &[&worker.0], |row| row.code("state")).await? {
+        WorkerState::GracefulShutdown if !holds_a_task(tx, worker).await? => {
+            remove(tx, worker, now).await.map(drop)
+        }
+        WorkerState::GracefulShutdown | WorkerState::Normal => touch(tx, worker, now).await,
+    }
+}

@@ -1,0 +1,297 @@
+//! A private PostgreSQL server: a directory and a process of its own, from the Debian packages.
+//!
+//! It does not flush to the disk, so its data survives the crash of a process but not of the machine;
+//! apart from that it is configured as it comes. Making a cluster takes a second, so one is made once
+//! per build directory and copied from then on.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, User};
+use tempfile::TempDir;
+use tokio_postgres::{Client, Config, NoTls};
+
+const SETTINGS: &str = "
+    fsync = off
+    full_page_writes = off
+    max_connections = 200
+    shared_buffers = 32MB
+    dynamic_shared_memory_type = mmap
+    logging_collector = off
+    lc_messages = 'C'
+";
+
+/// Who may come in: the socket is in a directory that only its owner may enter.
+const HBA: &str = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+
+const READY_LIMIT: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A running server. It stops, and forgets everything, when this is dropped.
+#[derive(Debug)]
+pub struct PostgresServer {
+    home: TempDir,
+    port: Option<u16>,
+    process: Option<Child>,
+    databases: AtomicU32,
+}
+
+impl PostgresServer {
+    /// The superuser of the server.
+    pub const USER: &str = "mitosis";
+    /// The password of that user, asked for on the loopback interface.
+    pub const PASSWORD: &str = "mitosis-secret";
+
+    /// Starts an empty server that listens on a socket in its own directory.
+    pub async fn start() -> io::Result<Self> {
+        Self::start_listening(false).await
+    }
+
+    /// Starts an empty server that listens on a free port of the loopback interface too.
+    pub async fn start_on_loopback() -> io::Result<Self> {
+        Self::start_listening(true).await
+    }
+
+    async fn start_listening(on_loopback: bool) -> io::Result<Self> {
+        let home = TempDir::new()?;
+        fs::set_permissions(home.path(), Permissions::from_mode(0o700))?;
+        copy_owned(&template()?, &home.path().join("data"))?;
+        give_away(home.path())?;
+        let port = if on_loopback { Some(free_port()?) } else { None };
+        let mut server = Self { home, port, process: None, databases: AtomicU32::new(0) };
+        server.restart().await?;
+        Ok(server)
+    }
+
+    /// Where a database is: `postgres://mitosis:…@127.0.0.1:PORT/NAME`, or through the socket.
+    pub fn url(&self, database: &str) -> String {
+        match self.port {
+            Some(port) => {
+                format!("postgres://{}:{}@127.0.0.1:{port}/{database}", Self::USER, Self::PASSWORD)
+            }
+            None => {
+                let socket = self.home.path().display().to_string().replace('/', "%2F");
+                format!("postgres://{}@{socket}/{database}", Self::USER)
+            }
+        }
+    }
+
+    /// Makes an empty database; answers its URL.
+    pub async fn fresh_database(&self) -> io::Result<String> {
+        self.copied_database("template0").await
+    }
+
+    /// Makes a copy of a database to which nobody is connected; answers its URL.
+    pub async fn copied_database(&self, original: &str) -> io::Result<String> {
+        let name = format!("story_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.execute(&format!("CREATE DATABASE {name} TEMPLATE {original}")).await?;
+        Ok(self.url(&name))
+    }
+
+    async fn execute(&self, sql: &str) -> io::Result<()> {
+        let client = self.connect().await.map_err(io::Error::other)?;
+        client.batch_execute(sql).await.map_err(io::Error::other)
+    }
+
+    async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
+        let mut config = Config::new();
+        config
+            .host_path(self.home.path())
+            .port(self.port.unwrap_or(5432))
+            .user(Self::USER)
+            .dbname("postgres");
+        let (client, connection) = config.connect(NoTls).await?;
+        // Ends when the client is dropped; a fault comes out of whatever the client does next.
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// Kills the server, as a crash would.
+    pub fn kill(&mut self) -> io::Result<()> {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        process.kill()?;
+        process.wait().map(drop)
+    }
+
+    /// Starts the server again on the same data, at the same place.
+    pub async fn restart(&mut self) -> io::Result<()> {
+        self.kill()?;
+        let deadline = Instant::now() + READY_LIMIT;
+        loop {
+            self.process = Some(self.spawn()?);
+            if self.is_ready(deadline).await? {
+                return Ok(());
+            }
+            // Processes of a killed server may need a moment to notice that it is gone.
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn spawn(&self) -> io::Result<Child> {
+        let log = File::create(self.log())?;
+        let mut command = as_owner(&program("postgres")?)?;
+        command.arg("-D").arg(self.home.path().join("data")).arg("-k").arg(self.home.path());
+        match self.port {
+            Some(port) => command.args(["-h", "127.0.0.1", "-p", &port.to_string()]),
+            None => command.args(["-h", ""]),
+        };
+        command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.home.path().join("log")
+    }
+
+    /// Waits until the server takes connections; false when it has ended.
+    async fn is_ready(&mut self, deadline: Instant) -> io::Result<bool> {
+        loop {
+            let process = self.process.as_mut().expect("just started");
+            let ended = process.try_wait()?.is_some();
+            if Instant::now() > deadline {
+                let log = fs::read_to_string(self.log())?;
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("PostgreSQL does not start: {log}"),
+                ));
+            }
+            if ended {
+                return Ok(false);
+            }
+            if self.connect().await.is_ok() {
+                return Ok(true);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        let Some(mut process) = self.process.take() else { return };
+        // At once, but with its shared memory given back, which a kill would leave behind.
+        let id = Pid::from_raw(process.id().cast_signed());
+        if kill(id, Signal::SIGQUIT).is_ok() {
+            process.wait().ok();
+        }
+    }
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// The newest installed version of a program of PostgreSQL.
+fn program(name: &str) -> io::Result<PathBuf> {
+    let missing =
+        || io::Error::new(io::ErrorKind::NotFound, "PostgreSQL is not installed (Debian: postgresql)");
+    let mut found: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
+        .map_err(|_| missing())?
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            Some((version, entry.path().join("bin").join(name)))
+        })
+        .filter(|(_, path)| path.exists())
+        .collect();
+    found.sort();
+    found.pop().map(|(_, path)| path).ok_or_else(missing)
+}
+
+/// PostgreSQL refuses to run as root; the user of the Debian package stands in.
+fn owner() -> io::Result<Option<User>> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(None);
+    }
+    User::from_name("postgres")?
+        .map(Some)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no user 'postgres'"))
+}
+
+fn as_owner(program: &Path) -> io::Result<Command> {
+    let mut command = Command::new(program);
+    if let Some(owner) = owner()? {
+        command.uid(owner.uid.as_raw()).gid(owner.gid.as_raw());
+    }
+    Ok(command)
+}
+
+fn give_away(path: &Path) -> io::Result<()> {
+    match owner()? {
+        Some(owner) => chown(path, Some(owner.uid.as_raw()), Some(owner.gid.as_raw())),
+        None => Ok(()),
+    }
+}
+
+/// A cluster that never ran, made by whoever needs it first.
+fn template() -> io::Result<PathBuf> {
+    let executable = std::env::current_exe()?;
+    let folder = executable.parent().expect("an executable is in a folder");
+    let version = program("initdb")?.components().rev().nth(2).map(|part| part.as_os_str().to_owned());
+    let name = format!("postgres-{}", version.unwrap_or_default().display());
+    let template = folder.join(&name);
+    let lock = File::create(folder.join(format!("{name}.lock")))?;
+    lock.lock()?;
+    if !template.exists() {
+        let unfinished = folder.join(format!("{name}.unfinished"));
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished)?;
+        }
+        make_cluster(&unfinished)?;
+        fs::rename(&unfinished, &template)?;
+    }
+    Ok(template)
+}
+
+fn make_cluster(target: &Path) -> io::Result<()> {
+    let home = TempDir::new()?;
+    give_away(home.path())?;
+    let (data, password) = (home.path().join("data"), home.path().join("password"));
+    fs::write(&password, PostgresServer::PASSWORD)?;
+    give_away(&password)?;
+    let made = as_owner(&program("initdb")?)?
+        .arg("--no-sync")
+        .args(["--encoding", "UTF8", "--locale", "C", "--wal-segsize", "1"])
+        .args(["--username", PostgresServer::USER, "--auth", "scram-sha-256"])
+        .arg("--pwfile")
+        .arg(&password)
+        .arg("--pgdata")
+        .arg(&data)
+        .current_dir("/")
+        .output()?;
+    if !made.status.success() {
+        return Err(io::Error::other(format!("initdb: {}", String::from_utf8_lossy(&made.stderr))));
+    }
+    fs::write(data.join("pg_hba.conf"), HBA)?;
+    let settings = data.join("postgresql.conf");
+    fs::write(&settings, fs::read_to_string(&settings)? + SETTINGS)?;
+    copy(&data, target, &|_| Ok(()))
+}
+
+fn copy_owned(from: &Path, to: &Path) -> io::Result<()> {
+    copy(from, to, &give_away)
+}
+
+fn copy(from: &Path, to: &Path, finish: &dyn Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    fs::create_dir(to)?;
+    fs::set_permissions(to, Permissions::from_mode(0o700))?;
+    finish(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target, finish)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+            finish(&target)?;
+        }
+    }
+    Ok(())
+}
