@@ -13,6 +13,7 @@ use mitosis_objects::s3::{Addressing, S3Config, S3Store};
 use mitosis_objects::{ObjectError, ObjectStore};
 use mitosis_protocol::Md5Password;
 use mitosis_store::ops::accounts::{Bootstrap, NewUser};
+use mitosis_store::postgres::PostgresStore;
 use mitosis_store::sqlite::SqliteStore;
 use mitosis_store::{Fault, Store};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -212,12 +213,8 @@ async fn open_store(database: &Database) -> Result<Arc<dyn Store>, Fault> {
                 .map_err(|panic| Fault::Unexpected(panic.into()))??;
             Ok(Arc::new(store) as Arc<dyn Store>)
         }
-        Database::Postgres(url) => open_postgres(url).await,
+        Database::Postgres(url) => Ok(Arc::new(PostgresStore::open(url.expose_secret()).await?)),
     }
-}
-
-async fn open_postgres(_url: &SecretString) -> Result<Arc<dyn Store>, Fault> {
-    Err(Fault::Address { address: "postgres://…".into(), source: "PostgreSQL is not wired yet".into() })
 }
 
 async fn open_objects(

@@ -5,36 +5,28 @@ use serde_json::json;
 
 use crate::stage::{ADMIN, Stage};
 
-#[tokio::test]
-async fn health_tells_the_truth_about_each_part() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn health_tells_the_truth_about_each_part(mut stage: Stage) {
     let well = stage.send(Method::GET, "/health", None, None).await.expect(200).json();
     assert_eq!(well["status"], "ok");
-    std::fs::remove_dir_all(stage.folder.path().join("objects")).unwrap();
+    stage.lose_objects();
     let ill = stage.send(Method::GET, "/health", None, None).await.expect(503);
     assert_ne!(ill.json()["status"], "ok");
     assert!(ill.text.contains("objects"), "{}", ill.text);
 }
 
-#[tokio::test]
-async fn the_name_behind_a_token_comes_bare() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn the_name_behind_a_token_comes_bare(stage: Stage) {
     let answer = stage.admin().await.get("/auth").await.expect(200);
     assert_eq!(answer.text, ADMIN);
     assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
 }
 
-#[tokio::test]
-async fn a_wrong_password_and_an_unknown_name_are_told_apart_by_nothing() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_wrong_password_and_an_unknown_name_are_told_apart_by_nothing(stage: Stage) {
     let wrong = stage.login(ADMIN, "wrong").await.expect_refused(401, "wrong_credentials").json();
     let unknown = stage.login("nobody", "wrong").await.expect_refused(401, "wrong_credentials").json();
     assert_eq!(wrong["msg"], unknown["msg"]);
 }
 
-#[tokio::test]
-async fn a_login_that_does_not_retain_ends_the_other_sessions() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_login_that_does_not_retain_ends_the_other_sessions(stage: Stage) {
     let (first, second) = (stage.admin().await, stage.admin().await);
     first.get("/auth").await.expect(200);
     second.get("/auth").await.expect(200);
@@ -45,9 +37,7 @@ async fn a_login_that_does_not_retain_ends_the_other_sessions() {
     stage.send(Method::GET, "/auth", Some(token), None).await.expect(200);
 }
 
-#[tokio::test]
-async fn another_password_ends_every_session_and_gives_a_new_token() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn another_password_ends_every_session_and_gives_a_new_token(stage: Stage) {
     let ann = stage.user("ann").await;
     let body = json!({"old_md5_password": md5::compute("ann").0, "new_md5_password": md5::compute("new").0});
     ann.post("/users/raj/password", &body).await.expect(401);
@@ -58,9 +48,7 @@ async fn another_password_ends_every_session_and_gives_a_new_token() {
     stage.login("ann", "new").await.expect(200);
 }
 
-#[tokio::test]
-async fn a_token_that_is_missing_damaged_or_old_is_refused() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_token_that_is_missing_damaged_or_old_is_refused(stage: Stage) {
     let admin = stage.admin().await;
     stage.send(Method::GET, "/auth", None, None).await.expect_refused(400, "missing_token");
     stage.send(Method::GET, "/auth", Some("nonsense"), None).await.expect_refused(401, "invalid_token");
@@ -74,17 +62,13 @@ async fn a_token_that_is_missing_damaged_or_old_is_refused() {
     admin.get("/auth").await.expect_refused(401, "invalid_token");
 }
 
-#[tokio::test]
-async fn a_token_outlives_a_restart() {
-    let mut stage = Stage::set_up().await;
+pub(crate) async fn a_token_outlives_a_restart(mut stage: Stage) {
     let token = stage.admin().await.token;
     stage.restart().await;
     stage.send(Method::GET, "/auth", Some(&token), None).await.expect(200);
 }
 
-#[tokio::test]
-async fn a_user_has_a_group_of_the_same_name_and_may_make_seven_more() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_user_has_a_group_of_the_same_name_and_may_make_seven_more(stage: Stage) {
     let ann = stage.user("ann").await;
     assert_eq!(ann.get("/users/groups").await.json(), json!({"groups": {"ann": "Admin"}}));
     for number in 1..=7 {

@@ -10,9 +10,7 @@ async fn uploads(worker: &Someone<'_>, task: &Value, bytes: &[u8]) {
     assert!(worker.uploads(reply["url"].as_str().unwrap(), bytes).await.is_success());
 }
 
-#[tokio::test]
-async fn what_an_attempt_left_that_was_lost_is_never_seen() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn what_an_attempt_left_that_was_lost_is_never_seen(stage: Stage) {
     let ann = stage.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let path = format!("/tasks/{uuid}/download/artifacts/result");
@@ -32,9 +30,7 @@ async fn what_an_attempt_left_that_was_lost_is_never_seen() {
     assert_eq!(ann.downloads(link["url"].as_str().unwrap()).await.expect(200).text, "of the second");
 }
 
-#[tokio::test]
-async fn an_upload_has_exactly_the_announced_length() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn an_upload_has_exactly_the_announced_length(stage: Stage) {
     let ann = stage.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let body = json!({"content_type": "result", "content_length": 5});
@@ -48,9 +44,7 @@ async fn an_upload_has_exactly_the_announced_length() {
     assert_eq!(reply["exist"], true);
 }
 
-#[tokio::test]
-async fn a_link_ends_after_its_hour_and_can_t_be_turned_to_another_object() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_link_ends_after_its_hour_and_can_t_be_turned_to_another_object(stage: Stage) {
     let ann = stage.user("ann").await;
     let (mine, other) = (ann.submits(&json!({})).await, ann.submits(&json!({})).await);
     let body = json!({"content_type": "result", "content_length": 5});
@@ -61,9 +55,7 @@ async fn a_link_ends_after_its_hour_and_can_t_be_turned_to_another_object() {
     assert!(ann.uploads(url, b"fivef").await.is_client_error());
 }
 
-#[tokio::test]
-async fn an_artifact_can_be_deleted_an_hour_after_its_upload() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn an_artifact_can_be_deleted_an_hour_after_its_upload(stage: Stage) {
     let ann = stage.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let body = json!({"content_type": "result", "content_length": 5});

@@ -4,9 +4,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{Stage, task};
 
-#[tokio::test]
-async fn the_normal_sequence_goes_from_fetch_to_commit() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn the_normal_sequence_goes_from_fetch_to_commit(stage: Stage) {
     let ann = stage.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
@@ -40,9 +38,7 @@ async fn the_normal_sequence_goes_from_fetch_to_commit() {
     assert!(!got.headers.contains_key("content-encoding"));
 }
 
-#[tokio::test]
-async fn without_a_task_the_answer_is_the_word_null() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn without_a_task_the_answer_is_the_word_null(stage: Stage) {
     let worker = stage.user("ann").await.worker(&json!({})).await.token;
     let answer =
         stage.send(reqwest::Method::GET, "/workers/tasks?wait=0s", Some(&worker), None).await.expect(200);
@@ -60,9 +56,7 @@ async fn without_a_task_the_answer_is_the_word_null() {
         .expect_refused(401, "invalid_token");
 }
 
-#[tokio::test]
-async fn reports_out_of_order_or_from_somebody_else_are_refused() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn reports_out_of_order_or_from_somebody_else_are_refused(stage: Stage) {
     let ann = stage.user("ann").await;
     ann.submits(&json!({})).await;
     let (worker, other) = (ann.worker(&json!({})).await, ann.worker(&json!({})).await);
@@ -82,9 +76,7 @@ async fn reports_out_of_order_or_from_somebody_else_are_refused() {
     worker.reports(&fetched, &json!("Finish")).await.expect(404);
 }
 
-#[tokio::test]
-async fn a_commit_whose_answer_was_lost_can_be_repeated() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_commit_whose_answer_was_lost_can_be_repeated(stage: Stage) {
     let ann = stage.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
@@ -95,9 +87,7 @@ async fn a_commit_whose_answer_was_lost_can_be_repeated() {
     assert_eq!(ann.task(&uuid).await["result"]["exit_status"], 256);
 }
 
-#[tokio::test]
-async fn a_fetch_whose_answer_was_lost_gives_the_same_task_again() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_fetch_whose_answer_was_lost_gives_the_same_task_again(stage: Stage) {
     let ann = stage.user("ann").await;
     ann.submits(&json!({})).await;
     ann.submits(&json!({})).await;
@@ -108,9 +98,7 @@ async fn a_fetch_whose_answer_was_lost_gives_the_same_task_again() {
     assert_ne!(worker.fetches().await["uuid"], first["uuid"]);
 }
 
-#[tokio::test]
-async fn a_follow_up_waits_for_its_upstream_and_knows_it() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_follow_up_waits_for_its_upstream_and_knows_it(stage: Stage) {
     let ann = stage.user("ann").await;
     let upstream = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
@@ -127,9 +115,7 @@ async fn a_follow_up_waits_for_its_upstream_and_knows_it() {
     assert_eq!((&next["uuid"], &next["upstream_task_uuid"]), (&json!(downstream), &json!(upstream)));
 }
 
-#[tokio::test]
-async fn a_follow_up_of_an_attempt_that_was_lost_goes_with_it() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_follow_up_of_an_attempt_that_was_lost_goes_with_it(stage: Stage) {
     let ann = stage.user("ann").await;
     let upstream = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;

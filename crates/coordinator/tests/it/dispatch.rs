@@ -6,9 +6,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{LEASE, Someone, Stage};
 
-#[tokio::test]
-async fn larger_priorities_go_first_and_the_older_among_equals() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn larger_priorities_go_first_and_the_older_among_equals(stage: Stage) {
     let ann = stage.user("ann").await;
     let mut uuids = Vec::new();
     for priority in [0, 5, -3, 5] {
@@ -24,9 +22,7 @@ async fn larger_priorities_go_first_and_the_older_among_equals() {
     assert_eq!(order, [1, 3, 0, 2]);
 }
 
-#[tokio::test]
-async fn a_worker_gets_only_tasks_whose_tags_it_has_and_whose_groups_it_serves() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_worker_gets_only_tasks_whose_tags_it_has_and_whose_groups_it_serves(stage: Stage) {
     let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
     ann.submits(&json!({"tags": ["gpu", "eu"]})).await;
     let plain = ann.worker(&json!({})).await;
@@ -38,9 +34,7 @@ async fn a_worker_gets_only_tasks_whose_tags_it_has_and_whose_groups_it_serves()
     assert_ne!(ann.worker(&json!({"tags": ["us", "eu", "gpu"]})).await.fetches().await, Value::Null);
 }
 
-#[tokio::test]
-async fn a_request_that_is_held_is_answered_when_a_task_comes() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_request_that_is_held_is_answered_when_a_task_comes(stage: Stage) {
     let ann = stage.user("ann").await;
     let worker = ann.worker(&json!({})).await;
     let (held, uuid) =
@@ -48,9 +42,9 @@ async fn a_request_that_is_held_is_answered_when_a_task_comes() {
     assert_eq!(held.expect(200).json()["uuid"], json!(uuid));
 }
 
-#[tokio::test]
-async fn a_worker_that_is_silent_for_a_lease_loses_its_task_and_its_late_report_is_refused() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_worker_that_is_silent_for_a_lease_loses_its_task_and_its_late_report_is_refused(
+    stage: Stage,
+) {
     let ann = stage.user("ann").await;
     let uuid = ann.submits(&json!({"timeout": "3h"})).await;
     let lost = ann.worker(&json!({})).await;
@@ -70,9 +64,7 @@ async fn a_worker_that_is_silent_for_a_lease_loses_its_task_and_its_late_report_
     assert_eq!(ann.task(&uuid).await["reporter_uuid"], json!(patient.name));
 }
 
-#[tokio::test]
-async fn after_a_restart_every_worker_has_a_whole_lease_and_its_task() {
-    let mut stage = Stage::set_up().await;
+pub(crate) async fn after_a_restart_every_worker_has_a_whole_lease_and_its_task(mut stage: Stage) {
     let (uuid, token, fetched) = {
         let ann = stage.user("ann").await;
         let uuid = ann.submits(&json!({})).await;
@@ -88,9 +80,7 @@ async fn after_a_restart_every_worker_has_a_whole_lease_and_its_task() {
     assert_eq!(ann.state(&uuid).await, "Finished");
 }
 
-#[tokio::test]
-async fn a_task_that_runs_far_over_its_time_is_taken_back() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_task_that_runs_far_over_its_time_is_taken_back(stage: Stage) {
     let ann = stage.user("ann").await;
     let uuid = ann.submits(&json!({"timeout": "90s"})).await;
     let worker = ann.worker(&json!({})).await;
@@ -109,9 +99,7 @@ async fn a_task_that_runs_far_over_its_time_is_taken_back() {
     assert_eq!(other.get("/workers/tasks?wait=20s").await.expect(200).json()["uuid"], json!(uuid));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_many_workers_that_ask_at_once_each_gets_another_task() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn of_many_workers_that_ask_at_once_each_gets_another_task(stage: Stage) {
     let ann = stage.user("ann").await;
     for _ in 0..8 {
         ann.submits(&json!({})).await;

@@ -5,9 +5,7 @@ use serde_json::json;
 
 use crate::stage::{Answer, Stage, task};
 
-#[tokio::test]
-async fn routes_and_methods_that_do_not_exist_answer_without_a_body() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn routes_and_methods_that_do_not_exist_answer_without_a_body(stage: Stage) {
     for path in ["/nowhere", "/groups/", "//groups", "/tasks/x/y/z"] {
         let answer = stage.send(Method::GET, path, None, None).await.expect(404);
         assert_eq!(answer.text, "", "{path}");
@@ -17,9 +15,7 @@ async fn routes_and_methods_that_do_not_exist_answer_without_a_body() {
     assert_eq!((answer.text.as_str(), &answer.headers["allow"]), ("", &"POST".parse().unwrap()));
 }
 
-#[tokio::test]
-async fn a_body_that_is_not_json_or_of_the_wrong_shape_is_refused() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_body_that_is_not_json_or_of_the_wrong_shape_is_refused(stage: Stage) {
     let admin = stage.admin().await;
     let send = |content_type: &'static str, body: &'static str| {
         let request = stage.request(Method::POST, "/tasks").bearer_auth(&admin.token);
@@ -41,9 +37,7 @@ async fn a_body_that_is_not_json_or_of_the_wrong_shape_is_refused() {
     send("application/json", Box::leak(deep.into_boxed_str())).await.expect(400);
 }
 
-#[tokio::test]
-async fn a_task_that_could_never_run_is_refused_when_it_is_submitted() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_task_that_could_never_run_is_refused_when_it_is_submitted(stage: Stage) {
     let admin = stage.admin().await;
     let spec = |changes: serde_json::Value| {
         let mut spec = json!({"args": ["true"]});
@@ -72,18 +66,14 @@ async fn a_task_that_could_never_run_is_refused_when_it_is_submitted() {
     assert_eq!(count, 0);
 }
 
-#[tokio::test]
-async fn a_body_over_the_limit_is_refused_and_the_service_goes_on() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_body_over_the_limit_is_refused_and_the_service_goes_on(stage: Stage) {
     let admin = stage.admin().await;
     let huge = json!({"task_spec": {"args": ["x".repeat(5 * 1024 * 1024)]}});
     admin.post("/tasks", &task("mitosis_admin", &huge)).await.expect_refused(413, "too_large");
     admin.submits(&json!({})).await;
 }
 
-#[tokio::test]
-async fn names_are_letters_digits_dashes_and_underscores() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn names_are_letters_digits_dashes_and_underscores(stage: Stage) {
     let admin = stage.admin().await;
     for name in ["", "a b", "a/b", "ä", "a\u{0}", &"x".repeat(256)] {
         admin.post("/groups", &json!({"group_name": name})).await.expect(400);
@@ -91,9 +81,7 @@ async fn names_are_letters_digits_dashes_and_underscores() {
     admin.post("/groups", &json!({"group_name": "x".repeat(255)})).await.expect_empty();
 }
 
-#[tokio::test]
-async fn unknown_arguments_and_fields_are_ignored_and_every_origin_may_ask() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn unknown_arguments_and_fields_are_ignored_and_every_origin_may_ask(stage: Stage) {
     let admin = stage.admin().await;
     let answer = admin.get("/users/groups?op=force").await.expect(200);
     assert_eq!(answer.headers["access-control-allow-origin"], "*");

@@ -6,9 +6,7 @@ use serde_json::{Value, json};
 
 use crate::stage::Stage;
 
-#[tokio::test]
-async fn a_follower_gets_the_bytes_it_asked_for_and_the_worker_is_told_which() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_follower_gets_the_bytes_it_asked_for_and_the_worker_is_told_which(stage: Stage) {
     let ann = stage.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
@@ -30,9 +28,7 @@ async fn a_follower_gets_the_bytes_it_asked_for_and_the_worker_is_told_which() {
     assert_eq!((&reply["state"], &reply["result"]), (&json!("Running"), &Value::Null));
 }
 
-#[tokio::test]
-async fn a_follower_is_told_of_the_end_at_once() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_follower_is_told_of_the_end_at_once(stage: Stage) {
     let ann = stage.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
@@ -45,9 +41,7 @@ async fn a_follower_is_told_of_the_end_at_once() {
     assert_eq!(reply.expect(200).json()["result"], json!({"exit_status": 7, "msg": null}));
 }
 
-#[tokio::test]
-async fn a_worker_can_only_speak_for_the_task_it_holds() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_worker_can_only_speak_for_the_task_it_holds(stage: Stage) {
     let ann = stage.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let (holder, other) = (ann.worker(&json!({})).await, ann.worker(&json!({})).await);

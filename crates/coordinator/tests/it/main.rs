@@ -1,4 +1,5 @@
-//! Stories about the service, told over HTTP as clients and workers live them.
+//! Stories about the service, told over HTTP as clients and workers live them, of a coordinator that
+//! stands alone and of one in a cluster. A story that is in no list is reported as unused code.
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
 
@@ -8,7 +9,122 @@ mod conversation;
 mod dispatch;
 mod input;
 mod live_output;
+mod outages;
 mod stage;
 mod tasks;
 mod tenants;
 mod workers;
+
+/// Tells every story in one kind of surroundings: `stories!(name: Surroundings::Variant)`.
+macro_rules! stories {
+    ($place:ident: $surroundings:expr) => {
+        mod $place {
+            $crate::tell! { $surroundings;
+            account {
+                health_tells_the_truth_about_each_part,
+                the_name_behind_a_token_comes_bare,
+                a_wrong_password_and_an_unknown_name_are_told_apart_by_nothing,
+                a_login_that_does_not_retain_ends_the_other_sessions,
+                another_password_ends_every_session_and_gives_a_new_token,
+                a_token_that_is_missing_damaged_or_old_is_refused,
+                a_token_outlives_a_restart,
+                a_user_has_a_group_of_the_same_name_and_may_make_seven_more,
+            }
+            artifacts {
+                what_an_attempt_left_that_was_lost_is_never_seen,
+                an_upload_has_exactly_the_announced_length,
+            }
+            conversation {
+                the_normal_sequence_goes_from_fetch_to_commit,
+                without_a_task_the_answer_is_the_word_null,
+                reports_out_of_order_or_from_somebody_else_are_refused,
+                a_commit_whose_answer_was_lost_can_be_repeated,
+                a_fetch_whose_answer_was_lost_gives_the_same_task_again,
+                a_follow_up_waits_for_its_upstream_and_knows_it,
+                a_follow_up_of_an_attempt_that_was_lost_goes_with_it,
+            }
+            dispatch {
+                larger_priorities_go_first_and_the_older_among_equals,
+                a_worker_gets_only_tasks_whose_tags_it_has_and_whose_groups_it_serves,
+                a_request_that_is_held_is_answered_when_a_task_comes,
+                a_worker_that_is_silent_for_a_lease_loses_its_task_and_its_late_report_is_refused,
+                a_task_that_runs_far_over_its_time_is_taken_back,
+                of_many_workers_that_ask_at_once_each_gets_another_task,
+            }
+            input {
+                routes_and_methods_that_do_not_exist_answer_without_a_body,
+                a_body_that_is_not_json_or_of_the_wrong_shape_is_refused,
+                a_task_that_could_never_run_is_refused_when_it_is_submitted,
+                a_body_over_the_limit_is_refused_and_the_service_goes_on,
+                names_are_letters_digits_dashes_and_underscores,
+                unknown_arguments_and_fields_are_ignored_and_every_origin_may_ask,
+            }
+            live_output {
+                a_follower_gets_the_bytes_it_asked_for_and_the_worker_is_told_which,
+                a_follower_is_told_of_the_end_at_once,
+                a_worker_can_only_speak_for_the_task_it_holds,
+            }
+            tasks {
+                a_submitted_task_is_there_in_the_form_of_the_contract,
+                a_waiting_task_can_be_cancelled_once,
+                a_running_task_can_t_be_cancelled_or_changed_but_relabelled,
+                a_waiting_task_can_be_changed_and_the_timeout_may_be_left_out,
+                a_query_finds_what_all_its_conditions_name,
+                a_query_that_makes_no_sense_is_refused,
+                a_batch_answers_for_each_task_and_a_repetition_with_its_key_submits_nothing,
+                a_cancellation_by_filter_touches_only_what_the_filter_names,
+            }
+            tenants {
+                a_stranger_sees_and_touches_nothing,
+                a_reader_sees_and_does_not_touch_and_a_writer_does_both,
+                a_worker_serves_the_groups_that_its_owner_may_serve,
+            }
+            workers {
+                a_worker_is_shown_with_what_it_holds,
+                an_idle_worker_goes_at_once_and_a_busy_one_after_its_task,
+                a_worker_that_is_forced_off_loses_its_task,
+                a_token_of_a_worker_ends_with_its_lifetime,
+            }
+            }
+        }
+    };
+}
+
+macro_rules! tell {
+    ($surroundings:expr; $($subject:ident { $($story:ident),* $(,)? })*) => {$(
+        mod $subject {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() {
+                let stage = $crate::stage::Stage::set_up($surroundings).await;
+                $crate::$subject::$story(stage).await;
+            }
+        )*}
+    )*};
+}
+pub(crate) use tell;
+
+/// An S3 service has a clock of its own, so the stories that turn ours further than it accepts are told
+/// of the directory only.
+mod with_time_passing {
+    crate::tell! { crate::stage::Surroundings::Alone;
+        artifacts {
+            a_link_ends_after_its_hour_and_can_t_be_turned_to_another_object,
+            an_artifact_can_be_deleted_an_hour_after_its_upload,
+        }
+        dispatch {
+            after_a_restart_every_worker_has_a_whole_lease_and_its_task,
+        }
+    }
+}
+
+mod with_a_server {
+    crate::tell! { crate::stage::Surroundings::Cluster;
+        outages {
+            an_outage_of_the_database_is_told_and_passes,
+            a_worker_does_not_notice_an_outage_of_the_database,
+        }
+    }
+}
+
+stories!(alone: crate::stage::Surroundings::Alone);
+stories!(cluster: crate::stage::Surroundings::Cluster);

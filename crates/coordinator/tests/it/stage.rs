@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mitosis_coordinator::{Coordinator, Database, KeyFiles, Objects, Running, Settings, Stop};
+use mitosis_coordinator::{Coordinator, Database, KeyFiles, Objects, Running, S3Settings, Settings, Stop};
+use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::entropy::OsEntropy;
 use mitosis_protocol::Timestamp;
 use mitosis_testkit::clock::SteppedClock;
+use mitosis_testkit::postgres::PostgresServer;
+use mitosis_testkit::s3::S3Server;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
 
 /// How long workers may be silent.
 pub(crate) const LEASE: Duration = Duration::from_secs(600);
@@ -21,8 +25,47 @@ pub(crate) struct Stage {
     running: Option<Running>,
     address: String,
     http: reqwest::Client,
+    services: Option<Services>,
     pub(crate) clock: Arc<SteppedClock>,
     pub(crate) folder: TempDir,
+}
+
+/// What a coordinator in a cluster needs around it.
+struct Services {
+    postgres: Mutex<PostgresServer>,
+    db_url: String,
+    s3: Option<S3Server>,
+}
+
+impl Services {
+    async fn start() -> Self {
+        let (postgres, s3) = (PostgresServer::start().await.unwrap(), S3Server::start().await.unwrap());
+        let db_url = postgres.fresh_database().await.unwrap();
+        Self { postgres: Mutex::new(postgres), db_url, s3: Some(s3) }
+    }
+
+    fn settings(&self) -> Settings {
+        let s3 = S3Settings {
+            endpoint: self.s3.as_ref().unwrap().url().parse().unwrap(),
+            public_endpoint: None,
+            access_key: S3Server::ACCESS_KEY.to_owned(),
+            secret_key: S3Server::SECRET_KEY.into(),
+            region: "mitosis".to_owned(),
+            force_path_style: true,
+            artifacts_bucket: "mitosis-artifacts".to_owned(),
+            attachments_bucket: "mitosis-attachments".to_owned(),
+        };
+        Settings::new(Database::Postgres(self.db_url.clone().into()), Objects::S3(Box::new(s3)))
+    }
+}
+
+/// What a coordinator is started with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Surroundings {
+    /// A file and a directory.
+    Alone,
+    /// PostgreSQL and S3.
+    Cluster,
 }
 
 /// An answer, read to its end.
@@ -42,11 +85,16 @@ pub(crate) struct Someone<'a> {
 }
 
 impl Stage {
-    pub(crate) async fn set_up() -> Self {
+    pub(crate) async fn set_up(surroundings: Surroundings) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(SteppedClock::at(Timestamp::parse("2031-02-09T17:04:05.25Z").unwrap()));
+        let (services, now) = match surroundings {
+            Surroundings::Alone => (None, Timestamp::parse("2031-02-09T17:04:05.25Z").unwrap()),
+            // S3 looks at its own clock.
+            Surroundings::Cluster => (Some(Services::start().await), SystemClock.now()),
+        };
+        let clock = Arc::new(SteppedClock::at(now));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let mut stage = Self { running: None, address: String::new(), http, clock, folder };
+        let mut stage = Self { running: None, address: String::new(), http, services, clock, folder };
         stage.start().await;
         stage
     }
@@ -57,7 +105,12 @@ impl Stage {
             bind: "127.0.0.1:0".parse().unwrap(),
             keys: KeyFiles { private: place("private.pem"), public: place("public.pem"), create: true },
             heartbeat_timeout: LEASE,
-            ..Settings::new(Database::Sqlite(place("state.db")), Objects::Directory(place("objects")))
+            ..match &self.services {
+                Some(services) => services.settings(),
+                None => {
+                    Settings::new(Database::Sqlite(place("state.db")), Objects::Directory(place("objects")))
+                }
+            }
         };
         let running = Coordinator::start(settings, self.clock.clone(), Arc::new(OsEntropy)).await.unwrap();
         self.address = format!("http://{}", running.address());
@@ -68,6 +121,19 @@ impl Stage {
     pub(crate) async fn restart(&mut self) {
         self.running.take().unwrap().stop(Stop::Gracefully).await.unwrap();
         self.start().await;
+    }
+
+    /// The object store breaks down.
+    pub(crate) fn lose_objects(&mut self) {
+        match &mut self.services {
+            Some(services) => drop(services.s3.take()),
+            None => std::fs::remove_dir_all(self.folder.path().join("objects")).unwrap(),
+        }
+    }
+
+    /// The database server of a cluster.
+    pub(crate) async fn postgres(&self) -> MutexGuard<'_, PostgresServer> {
+        self.services.as_ref().expect("a cluster").postgres.lock().await
     }
 
     pub(crate) async fn send(

@@ -4,9 +4,7 @@ use serde_json::json;
 
 use crate::stage::{Stage, task};
 
-#[tokio::test]
-async fn a_stranger_sees_and_touches_nothing() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_stranger_sees_and_touches_nothing(stage: Stage) {
     let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
     let uuid = ann.submits(&json!({})).await;
     let artifact = json!({"content_type": "result", "content_length": 5});
@@ -45,9 +43,7 @@ async fn a_stranger_sees_and_touches_nothing() {
     worker.post("/workers/heartbeat", &json!(null)).await.expect(200);
 }
 
-#[tokio::test]
-async fn a_reader_sees_and_does_not_touch_and_a_writer_does_both() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_reader_sees_and_does_not_touch_and_a_writer_does_both(stage: Stage) {
     let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
     let uuid = ann.submits(&json!({})).await;
     ann.put("/groups/ann/users", &json!({"relations": {"raj": "Read"}})).await.expect_empty();
@@ -67,9 +63,7 @@ async fn a_reader_sees_and_does_not_touch_and_a_writer_does_both() {
     assert_eq!(members, json!({"ann": "Admin", "raj": "Write"}));
 }
 
-#[tokio::test]
-async fn a_worker_serves_the_groups_that_its_owner_may_serve() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_worker_serves_the_groups_that_its_owner_may_serve(stage: Stage) {
     let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
     ann.put("/groups/ann/users", &json!({"relations": {"raj": "Write"}})).await.expect_empty();
     let uuid = ann.submits(&json!({})).await;

@@ -4,9 +4,7 @@ use serde_json::{Value, json};
 
 use crate::stage::Stage;
 
-#[tokio::test]
-async fn a_worker_is_shown_with_what_it_holds() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_worker_is_shown_with_what_it_holds(stage: Stage) {
     let ann = stage.user("ann").await;
     let worker = ann.worker(&json!({"tags": ["gpu"], "labels": ["rack-1"]})).await;
     let uuid = ann.submits(&json!({})).await;
@@ -25,9 +23,7 @@ async fn a_worker_is_shown_with_what_it_holds() {
     assert_eq!(count(json!({"labels": ["rack-2"]})).await, 0);
 }
 
-#[tokio::test]
-async fn an_idle_worker_goes_at_once_and_a_busy_one_after_its_task() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn an_idle_worker_goes_at_once_and_a_busy_one_after_its_task(stage: Stage) {
     let ann = stage.user("ann").await;
     let idle = ann.worker(&json!({})).await;
     ann.delete(&format!("/workers/{}", idle.name)).await.expect_empty();
@@ -43,9 +39,7 @@ async fn an_idle_worker_goes_at_once_and_a_busy_one_after_its_task() {
     assert_eq!(ann.task(task["uuid"].as_str().unwrap()).await["state"], "Finished");
 }
 
-#[tokio::test]
-async fn a_worker_that_is_forced_off_loses_its_task() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_worker_that_is_forced_off_loses_its_task(stage: Stage) {
     let ann = stage.user("ann").await;
     let worker = ann.worker(&json!({})).await;
     let uuid = ann.submits(&json!({})).await;
@@ -56,9 +50,7 @@ async fn a_worker_that_is_forced_off_loses_its_task() {
     assert_eq!(ann.state(&uuid).await, "Ready");
 }
 
-#[tokio::test]
-async fn a_token_of_a_worker_ends_with_its_lifetime() {
-    let stage = Stage::set_up().await;
+pub(crate) async fn a_token_of_a_worker_ends_with_its_lifetime(stage: Stage) {
     let worker = stage.user("ann").await.worker(&json!({"lifetime": "5min"})).await.token;
     let beat = async || stage.send(reqwest::Method::POST, "/workers/heartbeat", Some(&worker), None).await;
     stage.clock.advance(std::time::Duration::from_secs(359));
