@@ -97,8 +97,11 @@ fn create(files: &KeyFiles) -> Result<(), KeyError> {
     let pair = Ed25519KeyPair::generate().map_err(|_| KeyError::NotMade)?;
     let private = pair.to_pkcs8v1().map_err(|_| KeyError::NotMade)?;
     let public = [&PUBLIC_KEY_PREFIX, pair.public_key().as_ref()].concat();
-    write(&files.private, &to_pem(private.as_ref(), "PRIVATE KEY"))?;
-    write(&files.public, &to_pem(&public, "PUBLIC KEY"))?;
+    if !publish(&files.private, &to_pem(private.as_ref(), "PRIVATE KEY"))? {
+        // Another coordinator was quicker; its pair is the one to use.
+        return Ok(());
+    }
+    publish(&files.public, &to_pem(&public, "PUBLIC KEY"))?;
     tracing::info!(private = %files.private.display(), public = %files.public.display(), "made a key pair");
     Ok(())
 }
@@ -110,17 +113,24 @@ fn read(path: &Path) -> Result<String, KeyError> {
     })
 }
 
-/// Writes a file that only its owner can read, and never over another.
-fn write(path: &Path, text: &str) -> Result<(), KeyError> {
-    let written = || {
+/// Makes a file that only its owner can read, whole from its first moment; false when there is one.
+fn publish(path: &Path, text: &str) -> Result<bool, KeyError> {
+    let publish = || {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder)?;
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let draft = path.with_added_extension(format!("{}.draft", std::process::id()));
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
         file.write_all(text.as_bytes())?;
-        file.sync_all()
+        file.sync_all()?;
+        let linked = std::fs::hard_link(&draft, path);
+        std::fs::remove_file(&draft)?;
+        match linked {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            linked => linked.map(|()| true),
+        }
     };
-    written().map_err(|source| KeyError::File { path: path.to_owned(), doing: "written", source })
+    publish().map_err(|source| KeyError::File { path: path.to_owned(), doing: "written", source })
 }
 
 fn to_pem(der: &[u8], label: &str) -> String {

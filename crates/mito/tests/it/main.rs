@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
 
 mod bad_input;
+mod cluster;
 mod dev;
 mod home;
 mod kills;

@@ -1,0 +1,162 @@
+//! A coordinator as the documentation describes it: a TOML file, PostgreSQL, and an S3 service.
+
+use std::path::Path;
+use std::process::Command;
+
+use mitosis_testkit::postgres::PostgresServer;
+use mitosis_testkit::s3::S3Server;
+
+use crate::home::{Coordinator, Home, ended};
+
+/// The services, and a home with a configuration that leads to them.
+struct Cluster {
+    postgres: PostgresServer,
+    s3: S3Server,
+    home: Home,
+}
+
+impl Cluster {
+    async fn start() -> Self {
+        let postgres = PostgresServer::start_on_loopback().await.unwrap();
+        Self { postgres, s3: S3Server::start().await.unwrap(), home: Home::new() }
+    }
+
+    /// The example of the documentation, with other ports and passwords.
+    async fn config(&self) -> String {
+        let db_url = self.postgres.fresh_database().await.unwrap();
+        format!(
+            r#"[coordinator]
+bind = "127.0.0.1:0"
+db_url = "{db_url}"
+s3_url = "{}"
+s3_access_key = "mitosis_access"
+s3_secret_key = "mitosis_secret"
+# redis_url is not set. It should be in format like "redis://:mitosis@localhost"
+# redis_worker_password is not set by default and will be generated randomly
+# redis_client_password is not set by default and will be generated randomly
+admin_user = "mitosis_admin"
+admin_password = "mitosis_admin"
+access_token_private_path = "private.pem"
+access_token_public_path = "public.pem"
+access_token_expires_in = "7d"
+heartbeat_timeout = "600s"
+file_log = false
+# log_path is not set. It will use the default rolling log file path if file_log is set to true
+"#,
+            self.s3.url()
+        )
+    }
+
+    async fn coordinator(&self) -> Coordinator {
+        let config = self.home.write("coordinator.toml", &self.config().await);
+        let args = ["coordinator", "--config", config.to_str().unwrap()];
+        let (service, address) = self.home.start(&args, "listening address=").await;
+        Coordinator { service, address: format!("http://{address}") }
+    }
+}
+
+/// The client's answer to a command that must succeed.
+async fn client(home: &Home, coordinator: &Coordinator, args: &[&str]) -> String {
+    let options = ["client", "-c", &coordinator.address, "-u", "mitosis_admin", "--retain"];
+    let mut command = home.mito(&[&options[..], args].concat());
+    command.env("MITO_PASSWORD", "mitosis_admin");
+    let output = ended(command).await;
+    assert_eq!(output.code, Some(0), "{args:?}: {}", output.stderr);
+    output.stdout.trim().to_owned()
+}
+
+/// Submits a task; answers its UUID, which is the last word of the answer.
+async fn submitted(home: &Home, coordinator: &Coordinator, args: &[&str]) -> String {
+    client(home, coordinator, args).await.rsplit(' ').next().unwrap().to_owned()
+}
+
+/// The names and contents of an archive, as `tar` reads it.
+fn unpack(archive: &Path) -> Vec<(String, String)> {
+    let tar = |args: &[&str]| {
+        let output = Command::new("tar").args(args).arg(archive).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let names = tar(&["-tzf"]);
+    let files = names.lines().filter(|name| !name.ends_with('/'));
+    files
+        .map(|name| {
+            let output = Command::new("tar").args(["-xzOf"]).arg(archive).arg(name).output().unwrap();
+            (name.trim_start_matches("./").to_owned(), String::from_utf8(output.stdout).unwrap())
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_leaves_its_three_artifacts_in_a_cluster() {
+    let cluster = Cluster::start().await;
+    let (home, coordinator) = (&cluster.home, cluster.coordinator().await);
+    let _worker = home.worker(&coordinator.address, "2").await;
+
+    let script = "echo said; echo cried >&2; echo made > $MITO_RESULT_DIR/made.txt; \
+                  echo noted > $MITO_EXEC_DIR/noted.txt; exit 3";
+    let submit = ["tasks", "submit", "--terminal", "--labels", "first", "--", "sh", "-c", script];
+    let uuid = submitted(home, &coordinator, &submit).await;
+    let admin = coordinator.admin().await;
+    crate::home::until_so_many(&admin, mitosis_protocol::TaskState::Finished, 1).await;
+
+    let shown = client(home, &coordinator, &["tasks", "get", &uuid]).await;
+    assert!(shown.contains("Finished") && shown.contains("exit"), "{shown}");
+    for (kind, file, text) in [
+        ("result", "result/made.txt", "made\n"),
+        ("exec-log", "exec-log/noted.txt", "noted\n"),
+        ("std-log", "std-log/stdout.log", "said\n"),
+    ] {
+        client(home, &coordinator, &["tasks", "artifacts", "download", &uuid, kind]).await;
+        let files = unpack(&home.path().join(format!("{kind}.tar.gz")));
+        assert!(files.contains(&(file.to_owned(), text.to_owned())), "{kind}: {files:?}");
+    }
+
+    let waiting = ["tasks", "submit", "--tags", "nobody-has-it", "--", "true"];
+    let waiting = submitted(home, &coordinator, &waiting).await;
+    let found = client(home, &coordinator, &["tasks", "query", "-s", "ready"]).await;
+    assert!(found.contains(&waiting) && !found.contains(&uuid), "{found}");
+    client(home, &coordinator, &["tasks", "cancel", &waiting]).await;
+    let shown = client(home, &coordinator, &["tasks", "get", &waiting]).await;
+    assert!(shown.contains("Cancelled"), "{shown}");
+    let by_label = client(home, &coordinator, &["tasks", "query", "--labels", "first"]).await;
+    assert!(by_label.contains(&uuid) && !by_label.contains(&waiting), "{by_label}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_secrets_are_told_before_anything_starts() {
+    let cluster = Cluster::start().await;
+    let config = cluster.config().await;
+    for (right, wrong, words) in [
+        (PostgresServer::PASSWORD, "hunter2", ["db_url", "password"]),
+        ("mitosis_secret\"", "hunter2\"", ["s3_secret_key", "object store"]),
+        ("/story_0", "/nowhere", ["nowhere", "db_url"]),
+    ] {
+        let path = cluster.home.write("wrong.toml", &config.replace(right, wrong));
+        let output = cluster.home.run(&["coordinator", "--config", path.to_str().unwrap()]).await;
+        assert_eq!(output.code, Some(1), "{}", output.stderr);
+        for word in words {
+            assert!(output.stderr.contains(word), "`{word}` is not in: {}", output.stderr);
+        }
+        assert!(output.stderr.contains("hint:") && !output.stderr.contains("hunter2"), "{}", output.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_coordinators_share_the_work_of_one_database() {
+    let cluster = Cluster::start().await;
+    let home = &cluster.home;
+    let config = home.write("coordinator.toml", &cluster.config().await);
+    let args = ["coordinator", "--config", config.to_str().unwrap()];
+    let (first, second) =
+        tokio::join!(home.start(&args, "listening address="), home.start(&args, "listening address="));
+    let [first, second] = [first, second]
+        .map(|(service, address)| Coordinator { service, address: format!("http://{address}") });
+    let _worker = home.worker(&second.address, "1").await;
+    let uuid = submitted(home, &first, &["tasks", "submit", "--", "true"]).await;
+    let admin = first.admin().await;
+    crate::home::until_so_many(&admin, mitosis_protocol::TaskState::Finished, 1).await;
+    first.service.kill().await;
+    let shown = client(home, &second, &["tasks", "get", &uuid]).await;
+    assert!(shown.contains("Finished"), "{shown}");
+}
