@@ -6,7 +6,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::config::Host;
 use tokio_postgres::{Config, NoTls};
 
-use crate::Fault;
+use crate::{BoxError, Fault};
 
 /// Connections of one coordinator. More would only wait for the same disk and processors.
 const CONNECTIONS: usize = 16;
@@ -23,10 +23,11 @@ const SESSION: &str = "-c statement_timeout=120s -c lock_timeout=20s \
 
 /// Reads a URL and adds what every connection needs.
 pub(super) fn config(url: &str) -> Result<Config, Fault> {
-    let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| Fault::Address {
-        address: "db_url".to_owned(),
-        source: error.into(),
-    })?;
+    let refused = |source: BoxError| Fault::Address { address: "db_url".to_owned(), source };
+    let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| refused(error.into()))?;
+    if config.get_hosts().is_empty() {
+        return Err(refused("it names no host".into()));
+    }
     config
         .application_name("mito")
         .connect_timeout(CONNECT_LIMIT)

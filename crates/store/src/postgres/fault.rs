@@ -61,7 +61,7 @@ fn is_refusal(code: &SqlState) -> bool {
 fn is_transient(error: &Error) -> bool {
     let Some(code) = error.code() else {
         return error.is_closed()
-            || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>());
+            || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
     };
     // Classes: connection, lost races, resources, operator intervention, system.
     let class = &code.code()[..2];

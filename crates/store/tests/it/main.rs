@@ -8,6 +8,7 @@
 mod backend;
 mod conformance;
 mod model;
+mod server;
 mod stage;
 
 conformance::conformance!(postgres: crate::backend::postgres::Postgres);

@@ -188,7 +188,8 @@ async fn answer(
     book: Arc<Mutex<Book>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body =
+        request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let held = {
         let mut book = book.lock().unwrap();
         let line = format!(

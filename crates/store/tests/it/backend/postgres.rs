@@ -26,10 +26,17 @@ async fn server() -> Arc<PostgresServer> {
 
 /// A store on a server.
 pub(crate) struct Postgres {
-    /// Stops with the last database in it.
-    _server: Arc<PostgresServer>,
+    /// Stops with the last database in it; not ours if the story has started it.
+    _server: Option<Arc<PostgresServer>>,
     url: String,
-    store: Arc<PostgresStore>,
+    store: Arc<dyn Store>,
+}
+
+impl Postgres {
+    /// A store on the server of a story.
+    pub(crate) fn around(url: &str, store: Arc<dyn Store>) -> Self {
+        Self { _server: None, url: url.to_owned(), store }
+    }
 }
 
 #[async_trait]
@@ -44,7 +51,7 @@ impl Backend for Postgres {
         let server = server().await;
         let url = server.fresh_database().await.unwrap();
         let store = Arc::new(PostgresStore::open(&url).await.unwrap());
-        Self { _server: server, url, store }
+        Self { _server: Some(server), url, store }
     }
 
     fn store(&self) -> Arc<dyn Store> {

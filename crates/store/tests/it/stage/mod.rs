@@ -29,6 +29,8 @@ use crate::backend::Backend;
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 /// The smallest step of a stored time.
 pub(crate) const TICK: Duration = Duration::from_micros(1);
+/// When every story begins, in microseconds since 1970.
+const START: i64 = 1_928_423_045_250_000;
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const HOUR: Duration = Duration::from_hours(1);
 
@@ -80,8 +82,12 @@ pub(crate) fn assigned(claim: Claim) -> Vec<Assignment> {
 impl<B: Backend> Stage<B> {
     /// An empty store, at some time.
     pub(crate) async fn set_up() -> Self {
-        let now = Timestamp::from_unix_micros(1_928_423_045_250_000);
-        Self { backend: B::fresh().await, now, made: AtomicU64::new(0) }
+        Self::over(B::fresh().await)
+    }
+
+    /// A store that the story has started itself.
+    pub(crate) fn over(backend: B) -> Self {
+        Self { backend, now: Timestamp::from_unix_micros(START), made: AtomicU64::new(0) }
     }
 
     /// The store.
