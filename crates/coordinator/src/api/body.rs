@@ -39,6 +39,14 @@ fn refuse_body(rejection: &JsonRejection) -> Refusal {
     }
 }
 
+/// The values of a key that may come several times after the question mark.
+pub(crate) fn repeated(query: Option<&str>, key: &str) -> Vec<String> {
+    url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .filter(|(name, _)| name == key)
+        .map(|(_, value)| value.into_owned())
+        .collect()
+}
+
 /// Arguments in the path.
 pub(crate) struct InPath<T>(pub(crate) T);
 

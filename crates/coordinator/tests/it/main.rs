@@ -10,6 +10,7 @@ mod dispatch;
 mod input;
 mod live_output;
 mod outages;
+mod permissions;
 mod stage;
 mod tasks;
 mod tenants;
@@ -113,6 +114,9 @@ mod with_time_passing {
         }
         dispatch {
             after_a_restart_every_worker_has_a_whole_lease_and_its_task,
+        }
+        permissions {
+            every_route_lets_in_whom_it_should_and_nobody_else,
         }
     }
 }

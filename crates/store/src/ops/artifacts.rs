@@ -1,5 +1,7 @@
 //! Records of artifacts. Bytes are elsewhere; a record says which object is a task's archive.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use mitosis_domain::ids::TaskId;
 use mitosis_protocol::{ArtifactKind, Timestamp};
@@ -84,6 +86,13 @@ pub trait Artifacts {
 
     /// Visible archives of a task.
     async fn artifacts(&self, task: TaskId) -> Result<Vec<Artifact>, Fault>;
+
+    /// The visible archive of one kind of each task that has one.
+    async fn artifacts_of_kind(
+        &self,
+        tasks: &[TaskId],
+        kind: ArtifactKind,
+    ) -> Result<HashMap<TaskId, Artifact>, Fault>;
 
     /// Removes the record of an archive that was not touched since `untouched_since` (an admin passes
     /// the present). The caller removes the object.

@@ -99,6 +99,9 @@ pub trait Tasks {
     /// The task of that UUID, in any state.
     async fn task(&self, uuid: Uuid) -> Result<Option<Task>, Fault>;
 
+    /// Those of many tasks that exist, newest first.
+    async fn tasks(&self, uuids: &[Uuid]) -> Result<Vec<Task>, Fault>;
+
     /// One page of matches, newest first.
     async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault>;
 

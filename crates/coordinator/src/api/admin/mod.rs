@@ -1,15 +1,27 @@
 //! Routes for site administrators.
 
 mod create_user;
+mod groups;
 mod shutdown;
+mod tasks;
+mod users;
+mod workers;
 
 use axum::Router;
-use axum::routing::post;
+use axum::routing::{delete, post};
 
 use crate::app::App;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/admin/users", post(create_user::create_user))
+        .route("/admin/users/{username}", delete(users::delete))
+        .route("/admin/users/{username}/password", post(users::password))
+        .route("/admin/users/{username}/state", post(users::state))
+        .route("/admin/users/{username}/group-quota", post(users::group_quota))
+        .route("/admin/groups/{group}/storage-quota", post(groups::storage_quota))
+        .route("/admin/groups/{group}/attachments/{*key}", delete(groups::delete_attachment))
+        .route("/admin/tasks/{uuid}/artifacts/{content_type}", delete(tasks::delete_artifact))
+        .route("/admin/workers/{uuid}", delete(workers::cancel))
         .route("/admin/shutdown", post(shutdown::shutdown))
 }

@@ -2,6 +2,7 @@
 
 mod account;
 pub(super) mod artifacts;
+pub(super) mod attachments;
 mod groups;
 pub(super) mod tasks;
 pub(super) mod workers;
@@ -16,6 +17,7 @@ pub(super) fn routes() -> Router<App> {
         .merge(groups::routes())
         .merge(tasks::routes())
         .merge(artifacts::routes())
+        .merge(attachments::routes())
         .merge(workers::routes())
 }
 

@@ -5,6 +5,8 @@ pub(super) mod records;
 mod remove;
 mod reserve;
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use mitosis_domain::ids::TaskId;
 use mitosis_protocol::{ArtifactKind, Timestamp};
@@ -45,6 +47,14 @@ impl Artifacts for PostgresStore {
 
     async fn artifacts(&self, task: TaskId) -> Result<Vec<Artifact>, Fault> {
         records::visible(&self.client().await?, task).await
+    }
+
+    async fn artifacts_of_kind(
+        &self,
+        tasks: &[TaskId],
+        kind: ArtifactKind,
+    ) -> Result<HashMap<TaskId, Artifact>, Fault> {
+        records::visible_of_kind(&self.client().await?, tasks, kind).await
     }
 
     async fn remove_artifact(

@@ -3,6 +3,8 @@
 //! What a group is charged is always the sum of the sizes of its records, so a record never goes
 //! without its size being given back in the same transaction.
 
+use std::collections::HashMap;
+
 use mitosis_domain::ids::TaskId;
 use mitosis_protocol::{ArtifactKind, Timestamp};
 use tokio_postgres::Row;
@@ -26,6 +28,21 @@ const ANNOUNCED_ARTIFACTS: &str = "
 /// What everybody may see.
 pub(super) async fn visible(db: &impl Db, task: TaskId) -> Result<Vec<Artifact>, Fault> {
     row::all(db, VISIBLE_ARTIFACTS, &[&task.0], read).await
+}
+
+const VISIBLE_OF_KIND: &str = "
+    SELECT task_id, kind, size, object, created_at, updated_at
+    FROM artifact WHERE task_id = ANY($1) AND kind = $2 AND visible";
+
+/// What everybody may see of many tasks.
+pub(super) async fn visible_of_kind(
+    db: &impl Db,
+    tasks: &[TaskId],
+    kind: ArtifactKind,
+) -> Result<HashMap<TaskId, Artifact>, Fault> {
+    let ids: Vec<i64> = tasks.iter().map(|task| task.0).collect();
+    let read = |row: &Row| Ok((TaskId(row.value("task_id")?), read(row)?));
+    row::all(db, VISIBLE_OF_KIND, &[&ids, &kind.code()], read).await
 }
 
 /// What an attempt has announced; nothing if it does not hold the task.

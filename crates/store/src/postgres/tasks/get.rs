@@ -38,11 +38,18 @@ const TASK_BY_UUID: &str = concat!(select_task!(), "WHERE t.uuid = $1");
 
 const TASK_BY_ID: &str = concat!(select_task!(), "WHERE t.id = $1");
 
+const TASKS_BY_UUIDS: &str = concat!(select_task!(), "WHERE t.uuid = ANY($1) ORDER BY t.id DESC");
+
 const TASKS_BY_IDS: &str = concat!(select_task!(), "WHERE t.id = ANY($1) ORDER BY t.id DESC");
 
 /// The task of that UUID.
 pub(super) async fn by_uuid(db: &impl Db, uuid: Uuid) -> Result<Option<Task>, Fault> {
     row::optional(db, TASK_BY_UUID, &[&uuid], read).await
+}
+
+/// The tasks of these UUIDs, newest first.
+pub(super) async fn by_uuids(db: &impl Db, uuids: &[Uuid]) -> Result<Vec<Task>, Fault> {
+    row::all(db, TASKS_BY_UUIDS, &[&uuids], read).await
 }
 
 /// The task of an id that the database itself gave.

@@ -37,6 +37,10 @@ impl Tasks for PostgresStore {
         get::by_uuid(&self.client().await?, uuid).await
     }
 
+    async fn tasks(&self, uuids: &[Uuid]) -> Result<Vec<Task>, Fault> {
+        get::by_uuids(&self.client().await?, uuids).await
+    }
+
     async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
         query::page(&self.client().await?, query, page).await
     }

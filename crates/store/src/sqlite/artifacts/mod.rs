@@ -5,6 +5,8 @@ pub(super) mod records;
 mod remove;
 mod reserve;
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use mitosis_domain::ids::TaskId;
 use mitosis_protocol::{ArtifactKind, Timestamp};
@@ -45,6 +47,15 @@ impl Artifacts for SqliteStore {
 
     async fn artifacts(&self, task: TaskId) -> Result<Vec<Artifact>, Fault> {
         self.read(move |db| records::visible(db, task)).await
+    }
+
+    async fn artifacts_of_kind(
+        &self,
+        tasks: &[TaskId],
+        kind: ArtifactKind,
+    ) -> Result<HashMap<TaskId, Artifact>, Fault> {
+        let tasks = tasks.to_vec();
+        self.read(move |db| records::visible_of_kind(db, &tasks, kind)).await
     }
 
     async fn remove_artifact(

@@ -3,6 +3,8 @@
 //! What a group is charged is always the sum of the sizes of its records, so a record never goes
 //! without its size being given back in the same transaction.
 
+use std::collections::HashMap;
+
 use mitosis_domain::ids::TaskId;
 use mitosis_protocol::{ArtifactKind, Timestamp};
 use rusqlite::{Connection, Row, params};
@@ -26,6 +28,24 @@ const ANNOUNCED_ARTIFACTS: &str = "
 /// What everybody may see.
 pub(super) fn visible(db: &Connection, task: TaskId) -> Result<Vec<Artifact>, Fault> {
     db.all(VISIBLE_ARTIFACTS, [task.0], read)
+}
+
+const VISIBLE_OF_KIND: &str = "
+    SELECT kind, size, object, created_at, updated_at
+    FROM artifact WHERE task_id = ?1 AND kind = ?2 AND visible";
+
+/// What everybody may see of many tasks.
+pub(super) fn visible_of_kind(
+    db: &Connection,
+    tasks: &[TaskId],
+    kind: ArtifactKind,
+) -> Result<HashMap<TaskId, Artifact>, Fault> {
+    let mut found = HashMap::new();
+    for task in tasks {
+        let artifact = db.optional(VISIBLE_OF_KIND, params![task.0, kind.code()], read)?;
+        found.extend(artifact.map(|artifact| (*task, artifact)));
+    }
+    Ok(found)
 }
 
 /// What an attempt has announced; nothing if it does not hold the task.

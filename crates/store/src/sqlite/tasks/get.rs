@@ -1,5 +1,8 @@
 //! Reading a task from its rows.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::task::{Attempt, Ending, Phase, Task};
 use mitosis_protocol::TaskResult;
@@ -42,6 +45,16 @@ const TASK_BY_ID: &str = concat!(select_task!(), "WHERE t.id = ?1");
 /// The task of that UUID.
 pub(super) fn by_uuid(db: &Connection, uuid: Uuid) -> Result<Option<Task>, Fault> {
     db.optional(TASK_BY_UUID, [uuid.as_bytes()], read)
+}
+
+/// The tasks of these UUIDs, newest first.
+pub(super) fn by_uuids(db: &Connection, uuids: &[Uuid]) -> Result<Vec<Task>, Fault> {
+    let mut tasks = Vec::new();
+    for uuid in uuids.iter().collect::<BTreeSet<_>>() {
+        tasks.extend(by_uuid(db, *uuid)?);
+    }
+    tasks.sort_unstable_by_key(|task| Reverse(task.id));
+    Ok(tasks)
 }
 
 /// The task of an id that the database itself gave.

@@ -39,6 +39,11 @@ impl Tasks for SqliteStore {
         self.read(move |db| get::by_uuid(db, uuid)).await
     }
 
+    async fn tasks(&self, uuids: &[Uuid]) -> Result<Vec<Task>, Fault> {
+        let uuids = uuids.to_vec();
+        self.read(move |db| get::by_uuids(db, &uuids)).await
+    }
+
     async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
         let query = query.clone();
         self.read(move |db| query::page(db, &query, page)).await

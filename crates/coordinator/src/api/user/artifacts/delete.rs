@@ -1,22 +1,18 @@
 //! `DELETE /tasks/{uuid}/artifacts/{content_type}`: removes one of a task's archives.
 
-use std::time::Duration;
-
 use axum::extract::State;
 use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::{ArtifactKind, ErrorCode, Timestamp, Uuid};
 use mitosis_store::ops::artifacts::Removal;
 
+use super::{LEFT_ALONE, too_young};
 use crate::api::body::InPath;
 use crate::api::reply::Empty;
 use crate::api::user::tasks::find;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
-
-/// How long after an upload was announced its object is left alone; its link may still work.
-const LEFT_ALONE: Duration = Duration::from_hours(1);
 
 /// 400 within an hour of the last upload.
 pub(super) async fn delete(
@@ -41,11 +37,7 @@ pub(in crate::api) async fn remove(
             app.objects.delete(&ObjectKey::from_stored(Shelf::Artifacts, object)).await?;
             Ok(Empty)
         }
-        Removal::TooYoung => {
-            Err(Refusal::invalid("it was uploaded less than an hour ago; an upload may be under way")
-                .hint("try again later, or ask an administrator")
-                .into())
-        }
+        Removal::TooYoung => Err(too_young().into()),
         Removal::Unknown => {
             Err(Refusal::new(ErrorCode::NotFound, format!("the task has no `{kind}` artifact")).into())
         }

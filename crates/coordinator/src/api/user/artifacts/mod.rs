@@ -1,25 +1,39 @@
 //! Artifacts, for users.
 
 mod delete;
+mod delete_many;
 mod download;
-pub(in crate::api) use download::link;
+mod download_many;
 mod upload;
 
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{delete as on_delete, get, post};
-use mitosis_protocol::ErrorCode;
-use mitosis_store::ops::artifacts::Reservation;
+use mitosis_domain::ids::TaskId;
+use mitosis_domain::task::Task;
+use mitosis_protocol::{ArtifactKind, ErrorCode, Uuid};
+use mitosis_store::ops::artifacts::{Artifact, Reservation};
 
 use crate::app::App;
-use crate::error::Refusal;
+use crate::error::{ApiError, Refusal, chain};
+
+pub(in crate::api) use delete::remove;
+pub(in crate::api) use download::link;
 
 /// How long an upload link works.
 pub(in crate::api) const UPLOAD_VALID: Duration = Duration::from_hours(1);
+/// How long each link of a batch works.
+pub(in crate::api) const BATCH_DOWNLOAD_VALID: Duration = Duration::from_hours(24);
+/// How long after an upload was announced its object is left alone; its link may still work.
+pub(in crate::api) const LEFT_ALONE: Duration = Duration::from_hours(1);
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
+        .route("/tasks/download/artifacts", post(download_many::by_filter))
+        .route("/tasks/download/artifacts/list", post(download_many::by_list))
+        .route("/tasks/delete/artifacts", post(delete_many::by_filter))
+        .route("/tasks/delete/artifacts/list", post(delete_many::by_list))
         .route("/tasks/{uuid}/artifacts", post(upload::upload))
         .route("/tasks/{uuid}/artifacts/{content_type}", on_delete(delete::delete))
         .route("/tasks/{uuid}/download/artifacts/{content_type}", get(download::download))
@@ -34,6 +48,32 @@ pub(in crate::api) fn download_valid(size: i64) -> Duration {
 /// The announced length as it can be stored.
 pub(in crate::api) fn announced(length: u64) -> Result<i64, Refusal> {
     i64::try_from(length).map_err(|_| Refusal::invalid("content_length is more than any store can hold"))
+}
+
+/// The visible archive of one kind of each task that has one, in the order of the tasks.
+async fn of_each(app: &App, tasks: &[Task], kind: ArtifactKind) -> Result<Vec<(Uuid, Artifact)>, ApiError> {
+    let ids: Vec<TaskId> = tasks.iter().map(|task| task.id).collect();
+    let mut found = app.store.artifacts_of_kind(&ids, kind).await?;
+    Ok(tasks.iter().filter_map(|task| Some((task.uuid, found.remove(&task.id)?))).collect())
+}
+
+/// Whether a removal within a batch was passed over. The batch goes on, unless the database is away.
+pub(in crate::api) fn passed_over<T>(removal: Result<T, ApiError>) -> Result<bool, ApiError> {
+    match removal {
+        Ok(_) => Ok(false),
+        Err(ApiError::Refused(_)) => Ok(true),
+        Err(ApiError::Objects(error)) => {
+            tracing::warn!(cause = chain(&error), "an object could not be removed");
+            Ok(true)
+        }
+        Err(fault @ ApiError::Store(_)) => Err(fault),
+    }
+}
+
+/// Why something can't be deleted yet.
+pub(in crate::api) fn too_young() -> Refusal {
+    Refusal::invalid("it was uploaded less than an hour ago; an upload may be under way")
+        .hint("try again later, or ask an administrator")
 }
 
 /// Where the bytes may be sent, if they may.

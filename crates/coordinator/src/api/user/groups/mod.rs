@@ -2,6 +2,7 @@
 
 mod create;
 mod get;
+mod remove_users;
 mod update_users;
 
 use axum::Router;
@@ -13,5 +14,6 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/groups", post(create::create))
         .route("/groups/{group}", on_get(get::get))
-        .route("/groups/{group}/users", put(update_users::update_users))
+        .route("/groups/{group}/users", put(update_users::update_users).delete(remove_users::by_query))
+        .route("/groups/{group}/users/remove", post(remove_users::by_body))
 }

@@ -1,6 +1,6 @@
 //! `POST /tasks/cancel/list`: cancels the tasks of a list that wait.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use axum::Json;
 use axum::extract::State;
@@ -9,8 +9,8 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::task::{CancelTasksListRequest, CancelledTasksListReply};
 use mitosis_store::ops::tasks::CancelSelection;
 
+use super::permitted;
 use crate::api::body::Body;
-use crate::api::members::permit;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
@@ -24,19 +24,8 @@ pub(super) async fn cancel_list(
     if request.uuids.is_empty() {
         return Err(Refusal::invalid("there are no tasks in this list").into());
     }
-    let mut memberships = HashMap::new();
-    let mut allowed = Vec::new();
-    for uuid in &request.uuids {
-        let Some(task) = app.store.task(*uuid).await? else { continue };
-        let membership = match memberships.get(&task.group_name) {
-            Some(membership) => *membership,
-            None => app.store.membership(user.id, &task.group_name).await?,
-        };
-        if permit(membership, &task.group_name, Action::ManageTasks).is_ok() {
-            allowed.push(*uuid);
-        }
-        memberships.insert(task.group_name, membership);
-    }
+    let tasks = permitted(&app, &user, &request.uuids, Action::ManageTasks).await?;
+    let allowed = tasks.into_iter().map(|task| task.uuid).collect();
     let cancelled = app.store.cancel(&CancelSelection::Waiting(allowed), app.now()).await?;
     let cancelled: HashSet<Uuid> = cancelled.into_iter().collect();
     for task in &cancelled {

@@ -1,14 +1,42 @@
 //! From the filter of a request to a query of the store.
 
+use mitosis_domain::account::{Membership, User};
 use mitosis_domain::comparison::Comparison;
 use mitosis_domain::ids::GroupId;
+use mitosis_domain::permission::Action;
 use mitosis_domain::tags::Words;
-use mitosis_protocol::Uuid;
+use mitosis_domain::task::Task;
 use mitosis_protocol::task::TaskFilter;
-use mitosis_store::ops::query::TaskQuery;
+use mitosis_protocol::{Role, Uuid};
+use mitosis_store::ops::query::{Page, TaskQuery};
 
 use super::submission::words;
-use crate::error::Refusal;
+use crate::api::members::require_for_filter;
+use crate::app::App;
+use crate::error::{ApiError, Refusal};
+
+/// Most tasks of one batch.
+const MOST_TASKS: u64 = 10_000;
+
+/// The newest matches of a filter, for a user who may do this in its group, with the user's role there;
+/// 400 for outsiders.
+pub(in crate::api::user) async fn matches(
+    app: &App,
+    user: &User,
+    filter: TaskFilter,
+    reporter: Option<Uuid>,
+    action: Action,
+) -> Result<(Vec<Task>, Role), ApiError> {
+    let group_name = filter.group_name.clone().unwrap_or_else(|| user.name.clone());
+    let group = require_for_filter(app, user, &group_name, action).await?;
+    let role = match app.store.membership(user.id, &group_name).await? {
+        Membership::Member(_, role) => role,
+        Membership::Outsider(_) | Membership::NoSuchGroup => Role::Read,
+    };
+    let query = query(filter, group, reporter)?;
+    let page = Page { before: None, offset: 0, limit: MOST_TASKS };
+    Ok((app.store.query_tasks(&query, page).await?, role))
+}
 
 /// 400 for a condition that can't be read, and for an empty set, which could only match nothing.
 pub(in crate::api::user) fn query(

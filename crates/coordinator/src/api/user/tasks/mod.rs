@@ -51,6 +51,19 @@ pub(super) async fn find(app: &App, user: &User, uuid: Uuid, action: Action) -> 
     Ok(task)
 }
 
+/// Those of the tasks that exist and with which the user may do this.
+pub(super) async fn permitted(
+    app: &App,
+    user: &User,
+    uuids: &[Uuid],
+    action: Action,
+) -> Result<Vec<Task>, ApiError> {
+    let roles = app.store.groups_of(user.id).await?;
+    let mut tasks = app.store.tasks(uuids).await?;
+    tasks.retain(|task| roles.get(&task.group_name).is_some_and(|role| action.allowed_to(*role)));
+    Ok(tasks)
+}
+
 /// The same for routes that answer 400 to outsiders.
 async fn find_own(app: &App, user: &User, uuid: Uuid) -> Result<Task, ApiError> {
     let task = app.store.task(uuid).await?.ok_or_else(|| Refusal::no_such("task", uuid))?;

@@ -1,0 +1,42 @@
+//! `/admin/groups/{group}`: the quota and the files of any group.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::quota::QuotaChange;
+use mitosis_protocol::admin::{StorageQuotaReply, StorageQuotaRequest};
+
+use crate::api::body::{Body, InPath};
+use crate::api::reply::Empty;
+use crate::api::user::attachments::removal;
+use crate::app::App;
+use crate::auth::caller::AdminCaller;
+use crate::error::{ApiError, Refusal};
+
+/// `POST /admin/groups/{group}/storage-quota`: how many bytes the group may store.
+pub(super) async fn storage_quota(
+    State(app): State<App>,
+    AdminCaller(admin): AdminCaller,
+    InPath(group): InPath<String>,
+    Body(request): Body<StorageQuotaRequest>,
+) -> Result<Json<StorageQuotaReply>, ApiError> {
+    let change = QuotaChange::parse_size(&request.storage_quota).map_err(Refusal::invalid)?;
+    let storage_quota = app
+        .store
+        .change_storage_quota(&group, change, app.now())
+        .await?
+        .ok_or_else(|| Refusal::no_such("group", &group))?;
+    tracing::info!(group, storage_quota, by = admin.name, "set a quota of storage");
+    Ok(Json(StorageQuotaReply { storage_quota }))
+}
+
+/// `DELETE /admin/groups/{group}/attachments/{*key}`, however young it is.
+pub(super) async fn delete_attachment(
+    State(app): State<App>,
+    AdminCaller(admin): AdminCaller,
+    InPath((name, key)): InPath<(String, String)>,
+) -> Result<Empty, ApiError> {
+    let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such("group", &name))?;
+    removal::remove(&app, group.id, &key, app.now()).await?;
+    tracing::info!(group = name, key, by = admin.name, "removed an attachment");
+    Ok(Empty)
+}

@@ -1,0 +1,22 @@
+//! `DELETE /admin/tasks/{uuid}/artifacts/{content_type}`: removes an archive of any task.
+
+use axum::extract::State;
+use mitosis_protocol::{ArtifactKind, Uuid};
+
+use crate::api::body::InPath;
+use crate::api::reply::Empty;
+use crate::api::user::artifacts::remove;
+use crate::app::App;
+use crate::auth::caller::AdminCaller;
+use crate::error::ApiError;
+
+/// However young it is.
+pub(super) async fn delete_artifact(
+    State(app): State<App>,
+    AdminCaller(admin): AdminCaller,
+    InPath((uuid, kind)): InPath<(Uuid, ArtifactKind)>,
+) -> Result<Empty, ApiError> {
+    remove(&app, uuid, kind, app.now()).await?;
+    tracing::info!(task = %uuid, %kind, by = admin.name, "removed an artifact");
+    Ok(Empty)
+}

@@ -1,0 +1,82 @@
+//! `/admin/users/{username}`: the state, the password and the quota of an account.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::quota::QuotaChange;
+use mitosis_protocol::admin::{
+    AccountState, AccountStateBody, GroupQuotaReply, GroupQuotaRequest, ResetPasswordRequest,
+};
+
+use crate::api::body::{Body, InPath};
+use crate::api::reply::Empty;
+use crate::app::App;
+use crate::auth::caller::AdminCaller;
+use crate::error::{ApiError, Refusal};
+
+/// `DELETE /admin/users/{username}`. The name stays taken, and the account can be made active again.
+pub(super) async fn delete(
+    State(app): State<App>,
+    AdminCaller(admin): AdminCaller,
+    InPath(username): InPath<String>,
+) -> Result<Json<AccountStateBody>, ApiError> {
+    set(&app, &admin.name, &username, AccountState::Deleted).await
+}
+
+/// `POST /admin/users/{username}/state`. Anything but Active shuts the user, and the user's workers, out.
+pub(super) async fn state(
+    State(app): State<App>,
+    AdminCaller(admin): AdminCaller,
+    InPath(username): InPath<String>,
+    Body(request): Body<AccountStateBody>,
+) -> Result<Json<AccountStateBody>, ApiError> {
+    set(&app, &admin.name, &username, request.state).await
+}
+
+async fn set(
+    app: &App,
+    admin: &str,
+    username: &str,
+    state: AccountState,
+) -> Result<Json<AccountStateBody>, ApiError> {
+    if admin == username && state != AccountState::Active {
+        return Err(Refusal::invalid("nobody can lock or delete the own account")
+            .hint("ask another administrator")
+            .into());
+    }
+    if !app.store.set_account_state(username, state, app.now()).await? {
+        return Err(Refusal::no_such("user", username).into());
+    }
+    tracing::info!(user = username, ?state, by = admin, "set the state of an account");
+    Ok(Json(AccountStateBody { state }))
+}
+
+/// `POST /admin/users/{username}/password`. Ends the user's sessions.
+pub(super) async fn password(
+    State(app): State<App>,
+    AdminCaller(admin): AdminCaller,
+    InPath(username): InPath<String>,
+    Body(request): Body<ResetPasswordRequest>,
+) -> Result<Empty, ApiError> {
+    let user = app.store.user(&username).await?.ok_or_else(|| Refusal::no_such("user", &username))?;
+    let hash = app.passwords.hash(&request.new_md5_password).await;
+    app.store.set_password(user.id, &hash, app.entropy.number(), app.now()).await?;
+    tracing::info!(user = username, by = admin.name, "set the password of an account");
+    Ok(Empty)
+}
+
+/// `POST /admin/users/{username}/group-quota`: how many groups the user may make.
+pub(super) async fn group_quota(
+    State(app): State<App>,
+    AdminCaller(admin): AdminCaller,
+    InPath(username): InPath<String>,
+    Body(request): Body<GroupQuotaRequest>,
+) -> Result<Json<GroupQuotaReply>, ApiError> {
+    let change = QuotaChange::parse_count(&request.group_quota).map_err(Refusal::invalid)?;
+    let group_quota = app
+        .store
+        .change_group_quota(&username, change, app.now())
+        .await?
+        .ok_or_else(|| Refusal::no_such("user", &username))?;
+    tracing::info!(user = username, group_quota, by = admin.name, "set a quota of groups");
+    Ok(Json(GroupQuotaReply { group_quota }))
+}

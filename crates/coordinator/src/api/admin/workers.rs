@@ -1,0 +1,23 @@
+//! `DELETE /admin/workers/{uuid}?op=`: stops any worker.
+
+use axum::extract::State;
+use mitosis_protocol::Uuid;
+
+use crate::api::body::{InPath, InQuery};
+use crate::api::reply::Empty;
+use crate::api::user::workers::{Op, stop};
+use crate::app::App;
+use crate::auth::caller::AdminCaller;
+use crate::error::ApiError;
+
+/// As `DELETE /workers/{uuid}`, whosever it is.
+pub(super) async fn cancel(
+    State(app): State<App>,
+    AdminCaller(admin): AdminCaller,
+    InPath(uuid): InPath<Uuid>,
+    InQuery(Op { op }): InQuery<Op>,
+) -> Result<Empty, ApiError> {
+    let done = stop(&app, uuid, op).await?;
+    tracing::info!(worker = %uuid, ?op, by = admin.name, "stopped a worker");
+    Ok(done)
+}

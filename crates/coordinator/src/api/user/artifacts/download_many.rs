@@ -1,0 +1,60 @@
+//! `POST /tasks/download/artifacts` and `…/list`: links to one archive of each of many tasks.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::permission::Action;
+use mitosis_domain::task::Task;
+use mitosis_protocol::ArtifactKind;
+use mitosis_protocol::artifact::{
+    ArtifactDownload, ArtifactDownloadsReply, ArtifactsByFilterRequest, ArtifactsByListRequest,
+};
+
+use super::{BATCH_DOWNLOAD_VALID, of_each};
+use crate::api::body::Body;
+use crate::api::origin::Origin;
+use crate::api::user::tasks::{filter, permitted};
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::{ApiError, Refusal};
+
+/// Of the tasks that match a filter.
+pub(super) async fn by_filter(
+    State(app): State<App>,
+    Caller(user): Caller,
+    origin: Origin,
+    Body(request): Body<ArtifactsByFilterRequest>,
+) -> Result<Json<ArtifactDownloadsReply>, ApiError> {
+    let ArtifactsByFilterRequest { filter, reporter_uuid, content_type } = request;
+    let (tasks, _) = filter::matches(&app, &user, filter, reporter_uuid, Action::View).await?;
+    links(&app, &origin, &tasks, content_type).await
+}
+
+/// Of the tasks of a list; those unknown, foreign or without that archive are left out.
+pub(super) async fn by_list(
+    State(app): State<App>,
+    Caller(user): Caller,
+    origin: Origin,
+    Body(request): Body<ArtifactsByListRequest>,
+) -> Result<Json<ArtifactDownloadsReply>, ApiError> {
+    if request.uuids.is_empty() {
+        return Err(Refusal::invalid("there are no tasks in this list").into());
+    }
+    let tasks = permitted(&app, &user, &request.uuids, Action::View).await?;
+    links(&app, &origin, &tasks, request.content_type).await
+}
+
+async fn links(
+    app: &App,
+    origin: &Origin,
+    tasks: &[Task],
+    kind: ArtifactKind,
+) -> Result<Json<ArtifactDownloadsReply>, ApiError> {
+    let mut downloads = Vec::new();
+    for (uuid, artifact) in of_each(app, tasks, kind).await? {
+        let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
+        let link = app.objects.download_link(&key, BATCH_DOWNLOAD_VALID, app.now())?;
+        downloads.push(ArtifactDownload { uuid, url: origin.resolve(link), size: artifact.size });
+    }
+    Ok(Json(ArtifactDownloadsReply { downloads }))
+}

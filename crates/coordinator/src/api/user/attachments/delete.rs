@@ -1,0 +1,38 @@
+//! `DELETE /groups/{group}/attachments/{*key}`: removes a file.
+
+use axum::extract::State;
+use mitosis_domain::account::User;
+use mitosis_domain::permission::Action;
+
+use super::removal::remove;
+use crate::api::body::InPath;
+use crate::api::members::require;
+use crate::api::reply::Empty;
+use crate::api::user::artifacts::LEFT_ALONE;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::ApiError;
+
+/// 400 within an hour of the last upload.
+pub(super) async fn delete(
+    State(app): State<App>,
+    Caller(user): Caller,
+    InPath((group, key)): InPath<(String, String)>,
+) -> Result<Empty, ApiError> {
+    delete_as(&app, &user, &group, &key).await
+}
+
+/// The same for a file that is called like the route beside it.
+pub(super) async fn delete_query(
+    State(app): State<App>,
+    Caller(user): Caller,
+    InPath(group): InPath<String>,
+) -> Result<Empty, ApiError> {
+    delete_as(&app, &user, &group, "query").await
+}
+
+async fn delete_as(app: &App, user: &User, group: &str, key: &str) -> Result<Empty, ApiError> {
+    let id = require(app, user, group, Action::ManageFiles).await?;
+    remove(app, id, key, app.now() - LEFT_ALONE).await?;
+    Ok(Empty)
+}

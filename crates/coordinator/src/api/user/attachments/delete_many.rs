@@ -1,0 +1,59 @@
+//! `POST /groups/{group}/delete/attachments` and `…/list`: removes many files.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::permission::Action;
+use mitosis_protocol::attachment::{
+    AttachmentsByFilterRequest, AttachmentsByListRequest, DeletedAttachmentsListReply,
+    DeletedAttachmentsReply,
+};
+
+use super::query::page;
+use super::removal::remove;
+use crate::api::body::{Body, InPath};
+use crate::api::members::require_for_filter;
+use crate::api::user::artifacts::{LEFT_ALONE, passed_over};
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::{ApiError, Refusal};
+
+/// Those whose key contains a text; what was uploaded within the last hour is passed over.
+pub(super) async fn by_filter(
+    State(app): State<App>,
+    Caller(user): Caller,
+    InPath(group_name): InPath<String>,
+    Body(request): Body<AttachmentsByFilterRequest>,
+) -> Result<Json<DeletedAttachmentsReply>, ApiError> {
+    let AttachmentsByFilterRequest { key, limit, offset } = request;
+    let (group, found) = page(&app, &user, &group_name, key, offset, limit, Action::ManageFiles).await?;
+    let untouched_since = app.now() - LEFT_ALONE;
+    let mut deleted_count = 0;
+    for attachment in found {
+        if !passed_over(remove(&app, group, &attachment.key, untouched_since).await)? {
+            deleted_count += 1;
+        }
+    }
+    Ok(Json(DeletedAttachmentsReply { deleted_count, group_name }))
+}
+
+/// Those of a list; the others are listed as failed.
+pub(super) async fn by_list(
+    State(app): State<App>,
+    Caller(user): Caller,
+    InPath(group_name): InPath<String>,
+    Body(request): Body<AttachmentsByListRequest>,
+) -> Result<Json<DeletedAttachmentsListReply>, ApiError> {
+    let group = require_for_filter(&app, &user, &group_name, Action::ManageFiles).await?;
+    if request.keys.is_empty() {
+        return Err(Refusal::invalid("there are no keys in this list").into());
+    }
+    let untouched_since = app.now() - LEFT_ALONE;
+    let mut reply = DeletedAttachmentsListReply { deleted_count: 0, failed_keys: Vec::new(), group_name };
+    for key in request.keys {
+        match passed_over(remove(&app, group, &key, untouched_since).await)? {
+            true => reply.failed_keys.push(key),
+            false => reply.deleted_count += 1,
+        }
+    }
+    Ok(Json(reply))
+}

@@ -1,0 +1,66 @@
+//! `POST /groups/{group}/download/attachments` and `…/list`: links to many files.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::permission::Action;
+use mitosis_protocol::attachment::{
+    AttachmentDownload, AttachmentDownloadsReply, AttachmentsByFilterRequest, AttachmentsByListRequest,
+};
+use mitosis_store::ops::attachments::Attachment;
+
+use super::object;
+use super::query::page;
+use crate::api::body::{Body, InPath};
+use crate::api::members::require_for_filter;
+use crate::api::origin::Origin;
+use crate::api::user::artifacts::BATCH_DOWNLOAD_VALID;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::{ApiError, Refusal};
+
+/// Those whose key contains a text.
+pub(super) async fn by_filter(
+    State(app): State<App>,
+    Caller(user): Caller,
+    origin: Origin,
+    InPath(group_name): InPath<String>,
+    Body(request): Body<AttachmentsByFilterRequest>,
+) -> Result<Json<AttachmentDownloadsReply>, ApiError> {
+    let AttachmentsByFilterRequest { key, limit, offset } = request;
+    let (_, found) = page(&app, &user, &group_name, key, offset, limit, Action::View).await?;
+    links(&app, &origin, group_name, found)
+}
+
+/// Those of a list; unknown ones are left out.
+pub(super) async fn by_list(
+    State(app): State<App>,
+    Caller(user): Caller,
+    origin: Origin,
+    InPath(group_name): InPath<String>,
+    Body(request): Body<AttachmentsByListRequest>,
+) -> Result<Json<AttachmentDownloadsReply>, ApiError> {
+    let group = require_for_filter(&app, &user, &group_name, Action::View).await?;
+    if request.keys.is_empty() {
+        return Err(Refusal::invalid("there are no keys in this list").into());
+    }
+    let mut found = Vec::new();
+    for key in &request.keys {
+        found.extend(app.store.attachment(group, key).await?);
+    }
+    links(&app, &origin, group_name, found)
+}
+
+fn links(
+    app: &App,
+    origin: &Origin,
+    group_name: String,
+    found: Vec<Attachment>,
+) -> Result<Json<AttachmentDownloadsReply>, ApiError> {
+    let mut downloads = Vec::with_capacity(found.len());
+    for Attachment { key, size, .. } in found {
+        let object = object(&group_name, &key)?;
+        let link = app.objects.download_link(&object, BATCH_DOWNLOAD_VALID, app.now())?;
+        downloads.push(AttachmentDownload { key, url: origin.resolve(link), size });
+    }
+    Ok(Json(AttachmentDownloadsReply { downloads, group_name }))
+}

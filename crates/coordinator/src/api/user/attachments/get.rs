@@ -1,0 +1,42 @@
+//! `GET /groups/{group}/attachments/{*key}`: what is known of a file.
+
+use axum::Json;
+use axum::extract::State;
+use http::HeaderMap;
+use mitosis_domain::account::User;
+use mitosis_domain::permission::Action;
+use mitosis_protocol::attachment::AttachmentInfo;
+use mitosis_store::ops::attachments::Attachment;
+
+use super::info;
+use crate::api::body::InPath;
+use crate::api::members::require;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::{ApiError, Refusal};
+
+/// For members. 404 for an unknown group or key.
+pub(super) async fn get(
+    State(app): State<App>,
+    Caller(user): Caller,
+    headers: HeaderMap,
+    InPath((group, key)): InPath<(String, String)>,
+) -> Result<Json<AttachmentInfo>, ApiError> {
+    Ok(Json(info(&find(&app, &user, &group, &key).await?, &headers)))
+}
+
+/// The same for a file that is called like the route beside it.
+pub(super) async fn get_query(
+    State(app): State<App>,
+    Caller(user): Caller,
+    headers: HeaderMap,
+    InPath(group): InPath<String>,
+) -> Result<Json<AttachmentInfo>, ApiError> {
+    Ok(Json(info(&find(&app, &user, &group, "query").await?, &headers)))
+}
+
+/// The file, if the user may see it.
+pub(super) async fn find(app: &App, user: &User, group: &str, key: &str) -> Result<Attachment, ApiError> {
+    let id = require(app, user, group, Action::View).await?;
+    Ok(app.store.attachment(id, key).await?.ok_or_else(|| Refusal::no_such("attachment", key))?)
+}

@@ -1,0 +1,27 @@
+//! Removing a file: its record, then its object.
+
+use mitosis_domain::ids::GroupId;
+use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_protocol::Timestamp;
+use mitosis_store::ops::artifacts::Removal;
+
+use crate::api::user::artifacts::too_young;
+use crate::app::App;
+use crate::error::{ApiError, Refusal};
+
+/// Whether the file was there and old enough. An object that could not be removed now is overwritten by
+/// the next upload of the same key.
+pub(in crate::api) async fn remove(
+    app: &App,
+    group: GroupId,
+    key: &str,
+    untouched_since: Timestamp,
+) -> Result<(), ApiError> {
+    match app.store.remove_attachment(group, key, untouched_since).await? {
+        Removal::Removed { object } => {
+            Ok(app.objects.delete(&ObjectKey::from_stored(Shelf::Attachments, object)).await?)
+        }
+        Removal::TooYoung => Err(too_young().into()),
+        Removal::Unknown => Err(Refusal::no_such("attachment", key).into()),
+    }
+}

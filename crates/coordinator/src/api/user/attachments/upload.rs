@@ -1,0 +1,33 @@
+//! `POST /groups/{group}/attachments`: a link to upload a file of a group.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::permission::Action;
+use mitosis_protocol::attachment::UploadAttachmentRequest;
+use mitosis_protocol::storage::UploadReply;
+
+use super::object;
+use crate::api::body::{Body, InPath};
+use crate::api::members::require;
+use crate::api::origin::Origin;
+use crate::api::user::artifacts::{UPLOAD_VALID, announced, reserved};
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::ApiError;
+
+/// Recorded, and charged to the group's quota, at once.
+pub(super) async fn upload(
+    State(app): State<App>,
+    Caller(user): Caller,
+    origin: Origin,
+    InPath(group): InPath<String>,
+    Body(request): Body<UploadAttachmentRequest>,
+) -> Result<Json<UploadReply>, ApiError> {
+    let key = object(&group, &request.key)?;
+    let size = announced(request.content_length)?;
+    let id = require(&app, &user, &group, Action::ManageFiles).await?;
+    let now = app.now();
+    let (exist, _) = reserved(app.store.reserve_attachment(id, &request.key, size, now).await?)?;
+    let link = app.objects.upload_link(&key, request.content_length, UPLOAD_VALID, now)?;
+    Ok(Json(UploadReply { exist, url: origin.resolve(link) }))
+}

@@ -1,0 +1,45 @@
+//! `DELETE /groups/{group}/users?users=` and `POST /groups/{group}/users/remove`: takes users out of a
+//! group.
+
+use axum::extract::{RawQuery, State};
+use mitosis_domain::account::User;
+use mitosis_domain::permission::Action;
+use mitosis_protocol::group::RemoveUsersRequest;
+
+use super::update_users::answer;
+use crate::api::body::{Body, InPath, repeated};
+use crate::api::members::require;
+use crate::api::reply::Empty;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::{ApiError, Refusal};
+
+/// Users as repeated keys after the question mark.
+pub(super) async fn by_query(
+    State(app): State<App>,
+    Caller(user): Caller,
+    InPath(group): InPath<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Empty, ApiError> {
+    remove(&app, &user, &group, &repeated(query.as_deref(), "users")).await
+}
+
+/// Users in the body.
+pub(super) async fn by_body(
+    State(app): State<App>,
+    Caller(user): Caller,
+    InPath(group): InPath<String>,
+    Body(request): Body<RemoveUsersRequest>,
+) -> Result<Empty, ApiError> {
+    remove(&app, &user, &group, &request.users).await
+}
+
+/// All or none. Users who are not members are passed over; 400 for one that does not exist, and when no
+/// Admin would be left.
+async fn remove(app: &App, user: &User, group: &str, users: &[String]) -> Result<Empty, ApiError> {
+    let id = require(app, user, group, Action::ManageMembers).await?;
+    if users.is_empty() {
+        return Err(Refusal::invalid("name at least one user").into());
+    }
+    answer(app.store.remove_members(id, users, app.now()).await?)
+}
