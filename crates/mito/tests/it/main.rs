@@ -8,3 +8,4 @@ mod dev;
 mod home;
 mod kills;
 mod run_local;
+mod sdk;
