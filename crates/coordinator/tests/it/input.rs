@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::stage::{Answer, Stage, task};
 
@@ -35,6 +36,23 @@ pub(crate) async fn a_body_that_is_not_json_or_of_the_wrong_shape_is_refused(sta
         .expect_refused(422, "wrong_shape");
     let deep = format!("{{\"x\": {}", "[".repeat(200));
     send("application/json", Box::leak(deep.into_boxed_str())).await.expect(400);
+}
+
+pub(crate) async fn a_body_that_is_far_too_long_is_refused_with_an_answer(stage: Stage) {
+    let admin = stage.admin().await;
+    let body = vec![b' '; 64 << 20];
+    let mut connection = tokio::net::TcpStream::connect(stage.address()).await.unwrap();
+    let head = format!(
+        "POST /tasks HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        admin.token,
+        body.len()
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.write_all(&body).await.expect("the whole body is taken");
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("too_large"), "{answer}");
 }
 
 pub(crate) async fn a_task_that_could_never_run_is_refused_when_it_is_submitted(stage: Stage) {

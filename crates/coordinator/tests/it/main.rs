@@ -53,6 +53,7 @@ macro_rules! stories {
                 of_many_workers_that_ask_at_once_each_gets_another_task,
             }
             input {
+                a_body_that_is_far_too_long_is_refused_with_an_answer,
                 routes_and_methods_that_do_not_exist_answer_without_a_body,
                 a_body_that_is_not_json_or_of_the_wrong_shape_is_refused,
                 a_task_that_could_never_run_is_refused_when_it_is_submitted,

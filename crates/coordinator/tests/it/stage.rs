@@ -123,6 +123,11 @@ impl Stage {
         self.start().await;
     }
 
+    /// Host and port.
+    pub(crate) fn address(&self) -> &str {
+        self.address.strip_prefix("http://").unwrap()
+    }
+
     /// The object store breaks down.
     pub(crate) fn lose_objects(&mut self) {
         match &mut self.services {
