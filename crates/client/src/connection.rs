@@ -42,7 +42,10 @@ impl Client {
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
             return Err(ClientError::Address(address.to_owned()));
         }
-        let mut http = reqwest::Client::builder().connect_timeout(CONNECT_LIMIT).tcp_nodelay(true);
+        let mut http = reqwest::Client::builder()
+            .user_agent(concat!("mito/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_LIMIT)
+            .tcp_nodelay(true);
         if is_loopback(&url) {
             http = http.no_proxy();
         }

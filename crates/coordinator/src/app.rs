@@ -15,6 +15,7 @@ use crate::auth::passwords::Passwords;
 use crate::auth::tokens::Tokens;
 use crate::dispatch::bell::Bell;
 use crate::dispatch::renewals::Renewals;
+use crate::events::announcer::Announcer;
 use crate::events::output_hub::OutputHub;
 
 /// Shared by everything in one coordinator; cheap to clone.
@@ -32,6 +33,7 @@ pub(crate) struct Parts {
     pub(crate) bell: Bell,
     pub(crate) renewals: Renewals,
     pub(crate) output: OutputHub,
+    pub(crate) announcer: Announcer,
     /// How long a worker may be silent.
     pub(crate) lease: Duration,
     /// Stops the service when an administrator shows it.

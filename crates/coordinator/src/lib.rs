@@ -17,5 +17,5 @@ mod settings;
 mod start;
 
 pub use auth::keys::KeyError;
-pub use settings::{Database, KeyFiles, Objects, S3Settings, Settings};
+pub use settings::{Database, KeyFiles, Objects, RedisSettings, S3Settings, Settings};
 pub use start::{Coordinator, Running, StartError, Stop};

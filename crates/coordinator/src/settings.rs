@@ -17,6 +17,8 @@ pub struct Settings {
     pub database: Database,
     /// Where objects are.
     pub objects: Objects,
+    /// Where live states are announced, if anywhere.
+    pub redis: Option<RedisSettings>,
     /// Name of the first administrator, made once.
     pub admin_user: String,
     /// Password of the first administrator.
@@ -68,6 +70,19 @@ pub struct S3Settings {
     pub attachments_bucket: String,
 }
 
+/// A Redis server for live execution states (semantics §10).
+#[derive(Debug, Clone)]
+pub struct RedisSettings {
+    /// Where it is, with the password of a user that may manage others.
+    pub url: SecretString,
+    /// Password of the workers' user; drawn at each start unless given.
+    pub worker_password: Option<SecretString>,
+    /// Password of the clients' user; drawn at each start unless given.
+    pub client_password: Option<SecretString>,
+    /// Leave the users as they are.
+    pub skip_acl_rules: bool,
+}
+
 /// The Ed25519 pair that signs tokens, in two PEM files.
 #[derive(Debug, Clone)]
 pub struct KeyFiles {
@@ -86,6 +101,7 @@ impl Settings {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 5000)),
             database,
             objects,
+            redis: None,
             admin_user: "mitosis_admin".to_owned(),
             admin_password: "mitosis_admin".into(),
             keys: KeyFiles { private: "private.pem".into(), public: "public.pem".into(), create: true },

@@ -28,6 +28,7 @@ use crate::auth::passwords::Passwords;
 use crate::auth::tokens::Tokens;
 use crate::dispatch::bell::Bell;
 use crate::dispatch::renewals::Renewals;
+use crate::events::announcer::{Announcer, RedisConfigError};
 use crate::events::output_hub::OutputHub;
 use crate::settings::{Database, Objects, S3Settings, Settings};
 use crate::{reconcilers, serve};
@@ -53,6 +54,9 @@ pub enum StartError {
     /// The password is too long.
     #[error("admin_password has more than 255 bytes")]
     AdminPassword,
+    /// Redis can't be used as configured.
+    #[error("Redis can't be used")]
+    Redis(#[from] RedisConfigError),
     /// The address can't be listened on.
     #[error("can't listen on {address}")]
     Bind {
@@ -78,6 +82,12 @@ impl StartError {
             Self::Store(Fault::Schema(_)) => "use a version of mito that is at least as new as the database",
             Self::Store(_) => "check db_url",
             Self::Objects(error) => return error.hint().map(str::to_owned),
+            Self::Redis(RedisConfigError::Address(_)) => {
+                "set redis_url to an address that workers and clients can reach, or leave it out"
+            }
+            Self::Redis(RedisConfigError::PasswordsMissing) => {
+                "set redis_worker_password and redis_client_password"
+            }
             Self::AdminName(_) | Self::AdminPassword => "choose another and start again",
             Self::Bind { source, .. } => match source.kind() {
                 io::ErrorKind::AddrInUse => "another program has the port; choose another with --bind",
@@ -137,6 +147,11 @@ impl Coordinator {
         let passwords = Passwords::new(entropy.clone());
         bootstrap(&*store, &passwords, admin, &settings.admin_password, &*clock).await?;
         store.extend_all_leases(settings.heartbeat_timeout, clock.now()).await?;
+        let (background, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let announcer = match &settings.redis {
+            Some(redis) => Announcer::start(redis, &*entropy, &background, stopping.clone()).await?,
+            None => Announcer::off(),
+        };
         let listener = listen(settings.bind).await?;
         let address =
             listener.local_addr().map_err(|source| StartError::Bind { address: settings.bind, source })?;
@@ -149,18 +164,17 @@ impl Coordinator {
             passwords,
             bell: Bell::new(),
             output: OutputHub::default(),
+            announcer,
             lease: settings.heartbeat_timeout,
             shutdown_secret: shutdown_secret(&*entropy),
-            stopping: CancellationToken::new(),
+            stopping: stopping.clone(),
             clock,
             entropy,
         });
         warn_about_the_default_password(&settings);
         tracing::warn!(secret = app.shutdown_secret.expose_secret(), "secret for `client admin shutdown`");
-        let background = TaskTracker::new();
         reconcilers::start(&app, &background);
         background.close();
-        let stopping = app.stopping.clone();
         let server = tokio::spawn(serve::serve(listener, api::router(app.clone()), app));
         tracing::info!(%address, "listening");
         Ok(Running { address, stopping, server, background, store })

@@ -2,4 +2,5 @@
 
 pub mod clock;
 pub mod postgres;
+pub mod redis;
 pub mod s3;

@@ -1,6 +1,9 @@
 //! Workers that are registered, as arguments of handlers.
 
+use std::convert::Infallible;
+
 use axum::extract::FromRequestParts;
+use http::header::USER_AGENT;
 use http::request::Parts;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::admin::AccountState;
@@ -15,6 +18,18 @@ use crate::error::ApiError;
 /// The database being away is not a reason to refuse: published workers take any refusal as an order
 /// to exit, so the request waits for a while.
 pub(crate) struct WorkerCaller(pub(crate) Worker);
+
+/// Whether the caller is an agent of ours. Published workers announce their states by themselves.
+pub(crate) struct IsOurs(pub(crate) bool);
+
+impl FromRequestParts<App> for IsOurs {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Infallible> {
+        let agent = parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+        Ok(Self(agent.is_some_and(|agent| agent.starts_with("mito/"))))
+    }
+}
 
 impl FromRequestParts<App> for WorkerCaller {
     type Rejection = ApiError;

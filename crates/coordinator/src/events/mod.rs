@@ -1,3 +1,4 @@
 //! What happens to tasks while they run, passed on to whoever asks.
 
+pub(crate) mod announcer;
 pub(crate) mod output_hub;

@@ -9,6 +9,7 @@ mod conversation;
 mod dispatch;
 mod input;
 mod live_output;
+mod live_states;
 mod outages;
 mod permissions;
 mod stage;
@@ -118,6 +119,17 @@ mod with_time_passing {
         }
         permissions {
             every_route_lets_in_whom_it_should_and_nobody_else,
+        }
+    }
+}
+
+mod with_redis {
+    crate::tell! { crate::stage::Surroundings::WithRedis;
+        live_states {
+            workers_write_and_clients_read_and_neither_does_more,
+            states_of_our_agents_are_announced_and_expire,
+            published_workers_announce_by_themselves,
+            tasks_go_on_without_redis_and_states_come_back_with_it,
         }
     }
 }

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mitosis_coordinator::{Coordinator, Database, KeyFiles, Objects, Running, S3Settings, Settings, Stop};
+use mitosis_coordinator::{
+    Coordinator, Database, KeyFiles, Objects, RedisSettings, Running, S3Settings, Settings, Stop,
+};
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::entropy::OsEntropy;
 use mitosis_protocol::Timestamp;
 use mitosis_testkit::clock::SteppedClock;
 use mitosis_testkit::postgres::PostgresServer;
+use mitosis_testkit::redis::RedisServer;
 use mitosis_testkit::s3::S3Server;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -26,6 +29,7 @@ pub(crate) struct Stage {
     address: String,
     http: reqwest::Client,
     services: Option<Services>,
+    redis: Option<Mutex<RedisServer>>,
     pub(crate) clock: Arc<SteppedClock>,
     pub(crate) folder: TempDir,
 }
@@ -66,6 +70,8 @@ pub(crate) enum Surroundings {
     Alone,
     /// PostgreSQL and S3.
     Cluster,
+    /// A file, a directory, and Redis.
+    WithRedis,
 }
 
 /// An answer, read to its end.
@@ -88,13 +94,27 @@ impl Stage {
     pub(crate) async fn set_up(surroundings: Surroundings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (services, now) = match surroundings {
-            Surroundings::Alone => (None, Timestamp::parse("2031-02-09T17:04:05.25Z").unwrap()),
+            Surroundings::Alone | Surroundings::WithRedis => {
+                (None, Timestamp::parse("2031-02-09T17:04:05.25Z").unwrap())
+            }
             // S3 looks at its own clock.
             Surroundings::Cluster => (Some(Services::start().await), SystemClock.now()),
         };
+        let redis = match surroundings {
+            Surroundings::WithRedis => Some(RedisServer::start().await.unwrap()),
+            Surroundings::Alone | Surroundings::Cluster => None,
+        };
         let clock = Arc::new(SteppedClock::at(now));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let mut stage = Self { running: None, address: String::new(), http, services, clock, folder };
+        let mut stage = Self {
+            running: None,
+            address: String::new(),
+            http,
+            services,
+            redis: redis.map(Mutex::new),
+            clock,
+            folder,
+        };
         stage.start().await;
         stage
     }
@@ -105,6 +125,15 @@ impl Stage {
             bind: "127.0.0.1:0".parse().unwrap(),
             keys: KeyFiles { private: place("private.pem"), public: place("public.pem"), create: true },
             heartbeat_timeout: LEASE,
+            redis: match &self.redis {
+                Some(redis) => Some(RedisSettings {
+                    url: redis.lock().await.url().into(),
+                    worker_password: Some("for workers: !@/".into()),
+                    client_password: None,
+                    skip_acl_rules: false,
+                }),
+                None => None,
+            },
             ..match &self.services {
                 Some(services) => services.settings(),
                 None => {
@@ -139,6 +168,11 @@ impl Stage {
     /// The database server of a cluster.
     pub(crate) async fn postgres(&self) -> MutexGuard<'_, PostgresServer> {
         self.services.as_ref().expect("a cluster").postgres.lock().await
+    }
+
+    /// The Redis server.
+    pub(crate) async fn redis(&self) -> MutexGuard<'_, RedisServer> {
+        self.redis.as_ref().expect("surroundings with Redis").lock().await
     }
 
     pub(crate) async fn send(

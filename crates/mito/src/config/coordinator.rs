@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mitosis_coordinator::{Database, KeyFiles, Objects, S3Settings, Settings};
+use mitosis_coordinator::{Database, KeyFiles, Objects, RedisSettings, S3Settings, Settings};
 use secrecy::SecretString;
 use url::Url;
 
@@ -22,6 +22,7 @@ pub(crate) fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
         user.clone_into(&mut settings.admin_user);
     }
     settings.admin_password = layers.secret("admin_password").unwrap_or(settings.admin_password);
+    settings.redis = redis(layers);
     settings.keys = keys(layers);
     settings.token_lifetime = positive(layers, "access_token_expires_in", settings.token_lifetime)?;
     settings.heartbeat_timeout = positive(layers, "heartbeat_timeout", settings.heartbeat_timeout)?;
@@ -58,6 +59,15 @@ fn objects(layers: &Layers) -> Result<Objects, ConfigError> {
         artifacts_bucket: text("artifacts_bucket", "mitosis-artifacts"),
         attachments_bucket: text("attachments_bucket", "mitosis-attachments"),
     })))
+}
+
+fn redis(layers: &Layers) -> Option<RedisSettings> {
+    Some(RedisSettings {
+        url: layers.secret("redis_url")?,
+        worker_password: layers.secret("redis_worker_password"),
+        client_password: layers.secret("redis_client_password"),
+        skip_acl_rules: layers.flag("redis_skip_acl_rules"),
+    })
 }
 
 /// A pair is made only at the default places: a configured one that is missing is a mistake.

@@ -19,11 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) async fn health(State(app): State<App>) -> (StatusCode, Json<HealthReply>) {
     let (database, objects) =
         tokio::join!(answers("database", app.store.ping()), answers("objects", app.objects.check()));
-    let parts = BTreeMap::from([
+    let mut parts = BTreeMap::from([
         ("database".to_owned(), database.to_owned()),
         ("objects".to_owned(), objects.to_owned()),
     ]);
-    let (code, status) = match parts.values().all(|part| part == "ok") {
+    // Reported, but never a reason to be ill: nothing waits for Redis.
+    let redis = app.announcer.is_connected().map(|connected| if connected { "ok" } else { "unavailable" });
+    let well = parts.values().all(|part| part == "ok");
+    parts.extend(redis.map(|redis| ("redis".to_owned(), redis.to_owned())));
+    let (code, status) = match well {
         true => (StatusCode::OK, "ok"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };

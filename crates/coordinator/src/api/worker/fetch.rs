@@ -15,7 +15,7 @@ use crate::api::body::InQuery;
 use crate::api::user::tasks::follow::MOST_WAIT;
 use crate::app::App;
 use crate::auth::caller::invalid_token;
-use crate::auth::worker::WorkerCaller;
+use crate::auth::worker::{IsOurs, WorkerCaller};
 use crate::dispatch::patience::patiently;
 use crate::error::ApiError;
 
@@ -37,12 +37,16 @@ pub(super) struct Wait {
 pub(super) async fn fetch(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
+    IsOurs(is_ours): IsOurs,
     InQuery(Wait { wait }): InQuery<Wait>,
 ) -> Result<Json<Option<FetchedTask>>, ApiError> {
     let deadline = Instant::now() + wait.unwrap_or(WAIT_UNASKED).min(MOST_WAIT);
     let mut bell = app.bell.listen();
     loop {
         if let Some(task) = claim(&app, &worker).await? {
+            if is_ours {
+                app.announcer.assigned(task.uuid, task.timeout, !task.spec.resources.is_empty());
+            }
             return Ok(Json(Some(task)));
         }
         let over = Instant::now() >= deadline || app.stopping.is_cancelled();

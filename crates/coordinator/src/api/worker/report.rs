@@ -9,7 +9,7 @@ use mitosis_domain::worker::Worker;
 use mitosis_protocol::artifact::UploadArtifactRequest;
 use mitosis_protocol::report::{ReportOp, ReportReply, ReportRequest};
 use mitosis_protocol::task::SubmitTaskRequest;
-use mitosis_protocol::{ErrorCode, TaskResult};
+use mitosis_protocol::{ErrorCode, TaskResult, TaskResultMessage, Uuid};
 use mitosis_store::ops::dispatch::{Completed, Completion, EndReport, FollowUp, Holder};
 
 use crate::api::body::Body;
@@ -17,7 +17,7 @@ use crate::api::origin::Origin;
 use crate::api::user::artifacts::{UPLOAD_VALID, announced, reserved};
 use crate::api::user::tasks::submission;
 use crate::app::App;
-use crate::auth::worker::WorkerCaller;
+use crate::auth::worker::{IsOurs, WorkerCaller};
 use crate::dispatch::patience::patiently;
 use crate::error::{ApiError, Refusal};
 
@@ -25,10 +25,12 @@ use crate::error::{ApiError, Refusal};
 pub(super) async fn report(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
+    IsOurs(is_ours): IsOurs,
     origin: Origin,
     Body(request): Body<ReportRequest>,
 ) -> Result<Json<ReportReply>, ApiError> {
     let holder = Holder::Worker(worker.id, TaskId(request.id));
+    let told = Told::of(&request.op);
     let url = match request.op {
         ReportOp::Finish => end(&app, holder, ExecEnd::Finished).await?,
         ReportOp::Cancel => end(&app, holder, ExecEnd::Cancelled).await?,
@@ -36,7 +38,39 @@ pub(super) async fn report(
         ReportOp::Submit(task) => follow_up(&app, holder, *task).await?,
         ReportOp::Commit(result) => commit(&app, holder, &worker, result).await?,
     };
+    if is_ours && let [task] = worker.held[..] {
+        told.announce(&app, task);
+    }
     Ok(Json(ReportReply { url }))
+}
+
+/// What a report tells those who watch the task.
+#[derive(Clone, Copy)]
+enum Told {
+    Nothing,
+    Finished,
+    Uploads,
+    Committed(Option<TaskResultMessage>),
+}
+
+impl Told {
+    const fn of(op: &ReportOp) -> Self {
+        match op {
+            ReportOp::Finish => Self::Finished,
+            ReportOp::Upload(_) => Self::Uploads,
+            ReportOp::Commit(result) => Self::Committed(result.msg),
+            ReportOp::Cancel | ReportOp::Submit(_) => Self::Nothing,
+        }
+    }
+
+    fn announce(self, app: &App, task: Uuid) {
+        match self {
+            Self::Nothing => {}
+            Self::Finished => app.announcer.finished(task),
+            Self::Uploads => app.announcer.uploads(task),
+            Self::Committed(msg) => app.announcer.committed(task, msg),
+        }
+    }
 }
 
 async fn end(app: &App, holder: Holder, end: ExecEnd) -> Result<Option<String>, ApiError> {
@@ -87,12 +121,13 @@ async fn commit(
     app: &App,
     holder: Holder,
     worker: &Worker,
-    result: TaskResult,
+    mut result: TaskResult,
 ) -> Result<Option<String>, ApiError> {
     if let Some(held) = patiently(app, || app.store.held(holder)).await?
         && matches!(held.task.phase, Phase::Reported(..))
+        && !all_arrived(app, holder).await
     {
-        warn_about_missing_objects(app, holder).await;
+        result.msg = result.msg.or(Some(TaskResultMessage::UploadResultTimeout));
     }
     let completion = Completion { holder, end: None, result };
     let outcome = patiently(app, || app.store.complete(std::slice::from_ref(&completion), app.now())).await?;
@@ -107,19 +142,25 @@ async fn commit(
     }
 }
 
-/// An announced object that is not there, or has another size, is an archive that nobody can read.
-/// The result stands all the same: the command has run.
-async fn warn_about_missing_objects(app: &App, holder: Holder) {
-    let Ok(announced) = app.store.announced_artifacts(holder).await else { return };
+/// Whether every announced archive is in the object store, in its announced size. One that is not there
+/// is told in the result, so that nobody takes the task for a success. An object store that is away is
+/// not the task's fault: the result stands, since the command has run.
+async fn all_arrived(app: &App, holder: Holder) -> bool {
+    let Ok(announced) = app.store.announced_artifacts(holder).await else { return true };
+    let mut all = true;
     for artifact in announced {
         let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
         match app.objects.head(&key).await {
             Ok(Some(stored)) if i64::try_from(stored.length) == Ok(artifact.size) => {}
-            Ok(stored) => tracing::warn!(%key, announced = artifact.size, stored = ?stored.map(|s| s.length),
-                "an announced artifact did not arrive as announced"),
-            Err(error) => tracing::warn!(%key, %error, "an announced artifact could not be checked"),
+            Ok(stored) => {
+                let stored = stored.map(|stored| stored.length);
+                tracing::warn!(%key, announced = artifact.size, ?stored, "an archive did not arrive as announced");
+                all = false;
+            }
+            Err(error) => tracing::warn!(%key, %error, "an announced archive could not be checked"),
         }
     }
+    all
 }
 
 fn lease_lost() -> Refusal {

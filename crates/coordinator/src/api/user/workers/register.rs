@@ -37,7 +37,8 @@ pub(super) async fn register(
     let now = app.now();
     app.store.register_worker(&new, app.lease, now).await?;
     let token = app.tokens.for_worker(new.uuid, request.lifetime, now);
-    let reply = RegisterWorkerReply { worker_id: new.uuid, token, redis_url: None };
+    let redis_url = app.announcer.worker_url().map(str::to_owned);
+    let reply = RegisterWorkerReply { worker_id: new.uuid, token, redis_url };
     Ok((AppendHeaders([lease_header(&app)]), Json(reply)))
 }
 

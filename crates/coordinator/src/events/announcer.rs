@@ -1,0 +1,271 @@
+//! Live execution states on Redis (semantics §10): who may read and write them, and those of our own
+//! agents.
+//!
+//! Nothing waits for Redis. Announcements go through a queue and are dropped when it is full or Redis is
+//! away; published workers announce by themselves. A connection that comes back finds its users set up
+//! again, since a Redis without persistence forgets them.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mitosis_domain::entropy::Entropy;
+use mitosis_protocol::{ExecState, TaskResultMessage, Uuid};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, RedisError};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::settings::RedisSettings;
+
+/// Announcements that wait while Redis is slow.
+const QUEUE: usize = 10_000;
+/// Announcements in one round trip.
+const BATCH: usize = 500;
+/// How long Redis may take to answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// How often a connection, or its absence, is looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+const MINUTE: u64 = 60;
+
+/// Why `redis_url` can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RedisConfigError {
+    /// It is no address of a server that workers and clients could reach.
+    #[error("redis_url must have the form redis://:PASSWORD@HOST:PORT")]
+    Address(#[source] Option<RedisError>),
+    /// Passwords that are neither given nor to be set.
+    #[error("redis_skip_acl_rules leaves the users of Redis alone, so their passwords must be configured")]
+    PasswordsMissing,
+}
+
+/// One state of one task.
+#[derive(Debug, Clone, Copy)]
+struct Announcement {
+    task: Uuid,
+    state: ExecState,
+    lasts: Duration,
+}
+
+/// Takes announcements; does nothing when Redis is not configured.
+#[derive(Debug)]
+pub(crate) struct Announcer(Option<Link>);
+
+#[derive(Debug)]
+struct Link {
+    worker_url: SecretString,
+    client_url: SecretString,
+    announcements: mpsc::Sender<Announcement>,
+    connected: watch::Receiver<bool>,
+}
+
+/// A user of Redis, with the rules that the contract names.
+struct RedisUser {
+    name: &'static str,
+    password: SecretString,
+    rules: &'static [&'static str],
+}
+
+impl Announcer {
+    /// Without Redis.
+    pub(crate) const fn off() -> Self {
+        Self(None)
+    }
+
+    /// Starts the task that keeps a connection, and waits a moment for the first one.
+    pub(crate) async fn start(
+        settings: &RedisSettings,
+        entropy: &dyn Entropy,
+        background: &TaskTracker,
+        stopping: CancellationToken,
+    ) -> Result<Self, RedisConfigError> {
+        let refused = |error| RedisConfigError::Address(Some(error));
+        let info = settings.url.expose_secret().into_connection_info().map_err(refused)?;
+        let ConnectionAddr::Tcp(host, port) = info.addr().clone() else {
+            return Err(RedisConfigError::Address(None));
+        };
+        let client = Client::open(info).map_err(refused)?;
+        let worker = user(settings, settings.worker_password.as_ref(), entropy, WORKER)?;
+        let reader = user(settings, settings.client_password.as_ref(), entropy, CLIENT)?;
+        let (announcements, inbox) = mpsc::channel(QUEUE);
+        let (is_connected, mut connected) = watch::channel(false);
+        let link = Link {
+            worker_url: url(&worker, &host, port)?,
+            client_url: url(&reader, &host, port)?,
+            announcements,
+            connected: connected.clone(),
+        };
+        let users = if settings.skip_acl_rules { Vec::new() } else { vec![worker, reader] };
+        background.spawn(stopping.run_until_cancelled_owned(keep(client, users, inbox, is_connected)));
+        if tokio::time::timeout(2 * ANSWER_LIMIT, connected.wait_for(|connected| *connected)).await.is_err() {
+            tracing::warn!("Redis can't be reached at redis_url; live states begin when it is there");
+        }
+        Ok(Self(Some(link)))
+    }
+
+    /// Where a worker announces and watches; nothing without Redis.
+    pub(crate) fn worker_url(&self) -> Option<&str> {
+        self.0.as_ref().map(|link| link.worker_url.expose_secret())
+    }
+
+    /// Where a client watches; nothing without Redis.
+    pub(crate) fn client_url(&self) -> Option<&str> {
+        self.0.as_ref().map(|link| link.client_url.expose_secret())
+    }
+
+    /// Whether Redis answers; nothing when it is not configured.
+    pub(crate) fn is_connected(&self) -> Option<bool> {
+        self.0.as_ref().map(|link| *link.connected.borrow())
+    }
+
+    /// One of our agents was given a task that may run this long.
+    pub(crate) fn assigned(&self, task: Uuid, timeout: Duration, fetches_first: bool) {
+        match fetches_first {
+            true => self.announce(task, ExecState::FetchResource, Duration::from_secs(6 * MINUTE)),
+            false => self.announce(task, ExecState::ExecPending, timeout + Duration::from_secs(MINUTE)),
+        }
+    }
+
+    /// The command ended by itself.
+    pub(crate) fn finished(&self, task: Uuid) {
+        self.announce(task, ExecState::ExecFinished, Duration::from_secs(11 * MINUTE));
+    }
+
+    /// Artifacts are on their way.
+    pub(crate) fn uploads(&self, task: Uuid) {
+        self.announce(task, ExecState::UploadResult, Duration::from_secs(11 * MINUTE));
+    }
+
+    /// The task is over. A failure is announced before the end.
+    pub(crate) fn committed(&self, task: Uuid, msg: Option<TaskResultMessage>) {
+        let failure = match msg {
+            Some(TaskResultMessage::FetchResourceTimeout) => Some(ExecState::FetchResourceTimeout),
+            Some(TaskResultMessage::ResourceNotFound) => Some(ExecState::FetchResourceNotFound),
+            Some(TaskResultMessage::ResourceForbidden) => Some(ExecState::FetchResourceForbidden),
+            Some(TaskResultMessage::WatchTimeout) => Some(ExecState::WatchTimeout),
+            Some(TaskResultMessage::ExecTimeout) => Some(ExecState::ExecTimeout),
+            Some(TaskResultMessage::UploadResultTimeout) => Some(ExecState::UploadResultTimeout),
+            Some(TaskResultMessage::UserCancellation | TaskResultMessage::SubmitNewTaskFailed) | None => None,
+        };
+        for state in failure.into_iter().chain([ExecState::TaskCommitted]) {
+            self.announce(task, state, Duration::from_secs(MINUTE));
+        }
+    }
+
+    fn announce(&self, task: Uuid, state: ExecState, lasts: Duration) {
+        if let Some(link) = &self.0 {
+            // A full queue means that Redis is slow; what is dropped here is stale by then.
+            let _ = link.announcements.try_send(Announcement { task, state, lasts });
+        }
+    }
+}
+
+type UserRules = (&'static str, &'static [&'static str]);
+
+const WORKER: UserRules = (
+    "mitosis_worker",
+    &["~task:*", "&task:*", "+@read", "+@write", "+@connection", "+@pubsub", "-@dangerous"],
+);
+const CLIENT: UserRules =
+    ("mitosis_client", &["~task:*", "&task:*", "+@read", "+@connection", "+@pubsub", "-@dangerous"]);
+
+fn user(
+    settings: &RedisSettings,
+    password: Option<&SecretString>,
+    entropy: &dyn Entropy,
+    (name, rules): UserRules,
+) -> Result<RedisUser, RedisConfigError> {
+    let password = match password {
+        Some(password) => password.clone(),
+        None if settings.skip_acl_rules => return Err(RedisConfigError::PasswordsMissing),
+        None => {
+            let mut drawn = [0; 32];
+            entropy.fill(&mut drawn);
+            URL_SAFE_NO_PAD.encode(drawn).into()
+        }
+    };
+    Ok(RedisUser { name, password, rules })
+}
+
+fn url(user: &RedisUser, host: &str, port: u16) -> Result<SecretString, RedisConfigError> {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let unusable = |()| RedisConfigError::Address(None);
+    let mut url = Url::parse(&format!("redis://{host}:{port}/?protocol=resp3"))
+        .map_err(|_| RedisConfigError::Address(None))?;
+    url.set_username(user.name).map_err(unusable)?;
+    url.set_password(Some(user.password.expose_secret())).map_err(unusable)?;
+    Ok(String::from(url).into())
+}
+
+/// Keeps a connection and passes announcements on, until every sender is gone.
+async fn keep(
+    client: Client,
+    users: Vec<RedisUser>,
+    mut inbox: mpsc::Receiver<Announcement>,
+    is_connected: watch::Sender<bool>,
+) {
+    let mut look = tokio::time::interval(LOOK_AGAIN);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut connection = None;
+    let mut batch = Vec::new();
+    loop {
+        batch.clear();
+        let outcome = tokio::select! {
+            received = inbox.recv_many(&mut batch, BATCH) => {
+                if received == 0 {
+                    return;
+                }
+                match &mut connection {
+                    Some(connection) => publish(connection, &batch).await,
+                    None => continue,
+                }
+            }
+            _ = look.tick() => match &mut connection {
+                Some(connection) => redis::cmd("PING").query_async(connection).await,
+                None => connect(&client, &users).await.map(|fresh| connection = Some(fresh)),
+            }
+        };
+        if let Err(error) = outcome {
+            if connection.take().is_some() {
+                tracing::warn!(%error, "the connection to Redis broke");
+            } else {
+                tracing::debug!(%error, "Redis can't be reached");
+            }
+        }
+        is_connected.send_replace(connection.is_some());
+    }
+}
+
+async fn connect(client: &Client, users: &[RedisUser]) -> Result<MultiplexedConnection, RedisError> {
+    let limits = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(ANSWER_LIMIT))
+        .set_response_timeout(Some(ANSWER_LIMIT));
+    let mut connection = client.get_multiplexed_async_connection_with_config(&limits).await?;
+    for user in users {
+        redis::cmd("ACL")
+            .arg("SETUSER")
+            .arg(user.name)
+            .arg("reset")
+            .arg("on")
+            .arg(format!(">{}", user.password.expose_secret()))
+            .arg(user.rules)
+            .query_async::<()>(&mut connection)
+            .await?;
+    }
+    tracing::info!("connected to Redis");
+    Ok(connection)
+}
+
+async fn publish(connection: &mut MultiplexedConnection, batch: &[Announcement]) -> Result<(), RedisError> {
+    let mut pipeline = redis::pipe();
+    for Announcement { task, state, lasts } in batch {
+        let (key, state) = (format!("task:{task}"), state.as_i32());
+        pipeline.cmd("SET").arg(&key).arg(state).arg("EX").arg(lasts.as_secs()).ignore();
+        pipeline.cmd("PUBLISH").arg(&key).arg(state).ignore();
+    }
+    pipeline.query_async(connection).await
+}

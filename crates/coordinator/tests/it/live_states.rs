@@ -1,0 +1,153 @@
+//! Live execution states on Redis.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use redis::aio::MultiplexedConnection;
+use redis::{Client, RedisError};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::stage::{Answer, Someone, Stage};
+
+/// Nothing here takes this long.
+const LIMIT: Duration = Duration::from_secs(30);
+
+async fn connection(url: &str) -> MultiplexedConnection {
+    Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
+}
+
+async fn client_url(stage: &Stage) -> String {
+    let reply = stage.admin().await.get("/redis").await.expect(200).json();
+    reply["url"].as_str().unwrap().to_owned()
+}
+
+async fn worker_url(someone: &Someone<'_>) -> String {
+    let body = json!({"tags": [], "labels": [], "groups": []});
+    let reply = someone.post("/workers", &body).await.expect(200).json();
+    reply["redis_url"].as_str().unwrap().to_owned()
+}
+
+/// What one of our own agents sends.
+async fn as_agent(stage: &Stage, worker: &Someone<'_>, method: Method, body: Option<&Value>) -> Value {
+    let mut request = stage.request(method, "/workers/tasks?wait=0s").bearer_auth(&worker.token);
+    request = request.header("user-agent", "mito/1.2.3");
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    Answer::read(request).await.expect(200).json()
+}
+
+pub(crate) async fn workers_write_and_clients_read_and_neither_does_more(stage: Stage) {
+    let (client_url, worker_url) = (client_url(&stage).await, worker_url(&stage.admin().await).await);
+    assert!(client_url.starts_with("redis://mitosis_client:") && client_url.ends_with("/?protocol=resp3"));
+    assert!(worker_url.starts_with("redis://mitosis_worker:") && worker_url.ends_with("/?protocol=resp3"));
+    let (mut client, mut worker) = (connection(&client_url).await, connection(&worker_url).await);
+
+    let set = |key: &'static str| redis::cmd("SET").arg(key).arg(11).to_owned();
+    set("task:x").query_async::<()>(&mut worker).await.unwrap();
+    redis::cmd("PUBLISH").arg("task:x").arg(11).query_async::<i64>(&mut worker).await.unwrap();
+    let read: i64 = redis::cmd("GET").arg("task:x").query_async(&mut client).await.unwrap();
+    assert_eq!(read, 11);
+
+    let refused = |outcome: Result<redis::Value, RedisError>| {
+        assert!(outcome.unwrap_err().to_string().to_lowercase().contains("permission"));
+    };
+    refused(set("task:x").query_async(&mut client).await);
+    refused(set("other").query_async(&mut worker).await);
+    refused(redis::cmd("GET").arg("other").query_async(&mut client).await);
+    refused(redis::cmd("FLUSHALL").query_async(&mut worker).await);
+    refused(redis::cmd("ACL").arg("LIST").query_async(&mut worker).await);
+}
+
+pub(crate) async fn states_of_our_agents_are_announced_and_expire(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let url = client_url(&stage).await;
+    let uuid = ann.submits(&json!({})).await;
+    let channel = format!("task:{uuid}");
+    let mut subscription = Client::open(url.as_str()).unwrap().get_async_pubsub().await.unwrap();
+    subscription.subscribe(&channel).await.unwrap();
+
+    let worker = ann.worker(&json!({})).await;
+    let task = as_agent(&stage, &worker, Method::GET, None).await;
+    let report = |op: Value| json!({"id": task["id"], "op": op});
+    let commit = json!({"Commit": {"exit_status": 9, "msg": "ExecTimeout"}});
+    for op in [json!("Cancel"), json!({"Upload": {"content_type": "std-log", "content_length": 1}}), commit] {
+        as_agent(&stage, &worker, Method::POST, Some(&report(op))).await;
+    }
+    let mut seen = Vec::new();
+    let mut messages = subscription.on_message();
+    while seen.last() != Some(&19) {
+        let message = tokio::time::timeout(LIMIT, messages.next()).await.unwrap().unwrap();
+        seen.push(message.get_payload::<i32>().unwrap());
+    }
+    assert_eq!(seen, [10, 14, 13, 19], "pending, uploading, timed out, over");
+    let mut reader = connection(&url).await;
+    let left: i64 = redis::cmd("TTL").arg(&channel).query_async(&mut reader).await.unwrap();
+    assert!((1..=60).contains(&left), "{left}");
+}
+
+pub(crate) async fn published_workers_announce_by_themselves(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    let worker = ann.worker(&json!({})).await;
+    let task = worker.fetches().await;
+    worker.finishes(&task, 0).await;
+    // What our agent announces next comes after whatever might have been announced before.
+    let next = ann.submits(&json!({})).await;
+    as_agent(&stage, &worker, Method::GET, None).await;
+    let mut reader = connection(&client_url(&stage).await).await;
+    until(&mut reader, &next).await;
+    let state: Option<i32> =
+        redis::cmd("GET").arg(format!("task:{uuid}")).query_async(&mut reader).await.unwrap();
+    assert_eq!(state, None);
+}
+
+async fn until(reader: &mut MultiplexedConnection, uuid: &str) {
+    let key = format!("task:{uuid}");
+    tokio::time::timeout(LIMIT, async {
+        loop {
+            let state: Option<i32> = redis::cmd("GET").arg(&key).query_async(reader).await.unwrap();
+            if state.is_some() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("the state of a task of our agent is announced");
+}
+
+pub(crate) async fn tasks_go_on_without_redis_and_states_come_back_with_it(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let worker = ann.worker(&json!({})).await;
+    stage.redis().await.kill().unwrap();
+
+    let uuid = ann.submits(&json!({})).await;
+    let task = as_agent(&stage, &worker, Method::GET, None).await;
+    worker.finishes(&task, 0).await;
+    assert_eq!(ann.state(&uuid).await, "Finished");
+    redis_is(&stage, "unavailable").await;
+
+    stage.redis().await.restart().await.unwrap();
+    redis_is(&stage, "ok").await;
+    let mut reader = connection(&client_url(&stage).await).await;
+    let next = ann.submits(&json!({})).await;
+    as_agent(&stage, &worker, Method::GET, None).await;
+    until(&mut reader, &next).await;
+}
+
+/// Waits until the health report says so; Redis never makes the coordinator ill.
+async fn redis_is(stage: &Stage, wanted: &str) {
+    tokio::time::timeout(LIMIT, async {
+        loop {
+            let health = stage.send(Method::GET, "/health", None, None).await.expect(200).json();
+            if health["parts"]["redis"] == wanted {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .unwrap_or_else(|_| panic!("Redis is {wanted}"));
+}

@@ -1,0 +1,72 @@
+//! A private Redis server, on a free port of the loopback interface, that keeps nothing on disk.
+
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const READY_LIMIT: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A running server. It stops, and forgets everything, when this is dropped.
+#[derive(Debug)]
+pub struct RedisServer {
+    port: u16,
+    process: Option<Child>,
+}
+
+impl RedisServer {
+    /// The password of the user that may manage others.
+    pub const PASSWORD: &str = "redis-secret";
+
+    /// Starts an empty server.
+    pub async fn start() -> io::Result<Self> {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let mut server = Self { port, process: None };
+        server.restart().await?;
+        Ok(server)
+    }
+
+    /// Where it listens, as in `redis_url`.
+    pub fn url(&self) -> String {
+        format!("redis://:{}@127.0.0.1:{}", Self::PASSWORD, self.port)
+    }
+
+    /// Kills the server, as a crash would.
+    pub fn kill(&mut self) -> io::Result<()> {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        process.kill()?;
+        process.wait().map(drop)
+    }
+
+    /// Starts the server again, empty, at the same place.
+    pub async fn restart(&mut self) -> io::Result<()> {
+        self.kill()?;
+        let mut process = Command::new("redis-server")
+            .arg("-")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        // Through standard input, so that the password is in no list of processes.
+        let mut settings = process.stdin.take().expect("it was asked for");
+        writeln!(settings, "bind 127.0.0.1\nport {}\nsave \"\"\nrequirepass {}", self.port, Self::PASSWORD)?;
+        drop(settings);
+        self.process = Some(process);
+        let deadline = Instant::now() + READY_LIMIT;
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
+            if Instant::now() > deadline {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "Redis does not start"));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // What can't be ended here ends with the machine.
+        self.kill().ok();
+    }
+}
