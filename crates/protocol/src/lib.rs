@@ -10,6 +10,7 @@
 pub mod admin;
 pub mod artifact;
 pub mod attachment;
+pub mod audit;
 pub mod auth;
 pub mod duration;
 pub mod error;
@@ -21,6 +22,7 @@ pub mod report;
 pub mod storage;
 pub mod task;
 pub mod timestamp;
+pub mod tokens;
 pub mod worker;
 
 pub use artifact::{ArtifactInfo, ArtifactKind};

@@ -5,6 +5,7 @@
 
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::tokens::TokenScope;
 use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{ArtifactKind, Role, TaskResultMessage, TaskState};
 
@@ -57,6 +58,7 @@ codes! {
     TaskState { Pending = 0, Ready = 1, Running = 2, Finished = 3, Cancelled = 4, Unknown = 5 }
     // The same numbers as the states they lead to.
     ExecEnd { Finished = 3, Cancelled = 4 }
+    TokenScope { Read = 0, Write = 1, Admin = 2 }
     ArtifactKind { Result = 0, ExecLog = 1, StdLog = 2 }
     TaskResultMessage {
         FetchResourceTimeout = 0,

@@ -7,8 +7,10 @@
 pub mod accounts;
 pub mod artifacts;
 pub mod attachments;
+pub mod audit;
 pub mod dispatch;
 pub mod groups;
+pub mod personal_tokens;
 pub mod query;
 pub mod reaper;
 pub mod tasks;
@@ -19,8 +21,10 @@ use async_trait::async_trait;
 pub use accounts::Accounts;
 pub use artifacts::Artifacts;
 pub use attachments::Attachments;
+pub use audit::Audit;
 pub use dispatch::Dispatch;
 pub use groups::Groups;
+pub use personal_tokens::PersonalTokens;
 pub use reaper::Reaper;
 pub use tasks::Tasks;
 pub use workers::Workers;
@@ -38,6 +42,8 @@ pub trait Store:
     + Workers
     + Artifacts
     + Attachments
+    + PersonalTokens
+    + Audit
     + Send
     + Sync
     + std::fmt::Debug

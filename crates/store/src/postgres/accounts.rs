@@ -83,7 +83,8 @@ const USER_BY_NAME: &str = "
     SELECT id, username, password_hash, session, admin, state, group_quota, group_count, created_at
     FROM users WHERE username = $1";
 
-fn read_user(row: &Row) -> Result<User, Fault> {
+/// A row with the columns of a user.
+pub(super) fn read_user(row: &Row) -> Result<User, Fault> {
     Ok(User {
         id: UserId(row.value("id")?),
         name: row.value("username")?,

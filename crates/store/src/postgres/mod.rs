@@ -8,10 +8,12 @@
 mod accounts;
 mod artifacts;
 mod attachments;
+mod audit;
 mod connect;
 mod dispatch;
 mod fault;
 mod groups;
+mod personal_tokens;
 mod reaper;
 mod row;
 mod schema;

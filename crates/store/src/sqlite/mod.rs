@@ -8,10 +8,12 @@
 mod accounts;
 mod artifacts;
 mod attachments;
+mod audit;
 mod dispatch;
 mod fault;
 mod groups;
 mod lock;
+mod personal_tokens;
 mod readers;
 mod reaper;
 mod row;

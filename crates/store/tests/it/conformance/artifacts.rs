@@ -257,3 +257,18 @@ pub(crate) async fn an_object_in_use_again_is_no_garbage<B: Backend>(stage: &mut
     assert_eq!(object(upload(stage, uuid, Output, 30).await), by_user);
     assert!(stage.store().garbage(10).await.unwrap().is_empty());
 }
+
+pub(crate) async fn archives_of_many_tasks_are_found_at_once<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let store = stage.store();
+    let (with, without) = (stage.submit_one(&ann).await, stage.submit_one(&ann).await);
+    for kind in [ArtifactKind::Result, ArtifactKind::StdLog] {
+        store.reserve_artifact(with, kind, 7, stage.now).await.unwrap();
+    }
+    store.reserve_artifact(without, ArtifactKind::ExecLog, 8, stage.now).await.unwrap();
+    let ids = [stage.get(with).await.id, stage.get(without).await.id];
+    let found = store.artifacts_of_kind(&ids, ArtifactKind::StdLog).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[&ids[0]].kind, found[&ids[0]].size), (ArtifactKind::StdLog, 7));
+    assert!(store.artifacts_of_kind(&[], ArtifactKind::StdLog).await.unwrap().is_empty());
+}

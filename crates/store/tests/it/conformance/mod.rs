@@ -7,11 +7,13 @@
 pub(crate) mod accounts;
 pub(crate) mod artifacts;
 pub(crate) mod attachments;
+pub(crate) mod audit;
 pub(crate) mod cancellation;
 pub(crate) mod dispatch;
 pub(crate) mod fencing;
 pub(crate) mod follow_ups;
 pub(crate) mod groups;
+pub(crate) mod personal_tokens;
 pub(crate) mod queries;
 pub(crate) mod races;
 pub(crate) mod reaper;
@@ -41,6 +43,7 @@ macro_rules! conformance {
                     announcing_again_charges_only_growth,
                     each_attempt_writes_to_an_object_of_its_own,
                     an_upload_by_a_user_is_seen_at_once,
+                    archives_of_many_tasks_are_found_at_once,
                     a_commit_replaces_what_a_user_uploaded,
                     the_quota_is_exact,
                     sixty_four_uploads_at_once_never_exceed_the_quota,
@@ -60,6 +63,9 @@ macro_rules! conformance {
                     one_file_put_many_times_at_once_is_charged_once,
                     what_does_not_fit_leaves_the_file_as_it_was,
                     a_removed_file_gives_its_size_back,
+                }
+                audit {
+                    entries_are_read_newest_first_page_by_page,
                 }
                 cancellation {
                     a_waiting_task_is_over_when_cancelled,
@@ -118,6 +124,10 @@ macro_rules! conformance {
                     two_admins_who_leave_at_once_do_not_both_get_away,
                     the_quota_of_storage_changes_by_name,
                 }
+                personal_tokens {
+                    a_token_leads_to_its_owner_until_it_is_revoked,
+                    a_token_ends_at_its_time_and_is_still_listed,
+                }
                 queries {
                     tasks_of_one_group_come_newest_first,
                     words_match_when_the_task_has_them_all,
@@ -165,6 +175,7 @@ macro_rules! conformance {
                     a_changed_task_waits_where_it_belongs_now,
                     only_a_waiting_task_can_be_changed,
                     labels_can_be_replaced_in_any_state,
+                    many_tasks_are_found_by_their_uuids,
                     an_empty_batch_is_a_batch_like_any_other,
                     a_task_may_run_as_long_as_the_limit_says,
                 }

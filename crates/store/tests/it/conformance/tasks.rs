@@ -253,3 +253,13 @@ pub(crate) async fn a_task_may_run_as_long_as_the_limit_says<B: Backend>(stage: 
     assert!(stage.store().reap(stage.now, 1).await.unwrap().is_empty(), "not overdue yet");
     stage.finish(&held).await;
 }
+
+pub(crate) async fn many_tasks_are_found_by_their_uuids<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let (first, _, third) =
+        (stage.submit_one(&ann).await, stage.submit_one(&ann).await, stage.submit_one(&ann).await);
+    let found = stage.store().tasks(&[first, stage.uuid(), third, first]).await.unwrap();
+    let found: Vec<_> = found.into_iter().map(|task| task.uuid).collect();
+    assert_eq!(found, [third, first], "each once, newest first, without those that do not exist");
+    assert!(stage.store().tasks(&[]).await.unwrap().is_empty());
+}

@@ -1,0 +1,26 @@
+//! The audit log. Entries are added and read, never changed.
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::audit::AuditEntry;
+
+use crate::Fault;
+
+/// The audit log.
+#[async_trait]
+pub trait Audit {
+    /// Adds an entry.
+    async fn record(
+        &self,
+        actor: &str,
+        action: &str,
+        target: &str,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<(), Fault>;
+
+    /// Entries with smaller ids than `before`, newest first.
+    async fn audit(&self, before: Option<i64>, limit: u64) -> Result<Vec<AuditEntry>, Fault>;
+}

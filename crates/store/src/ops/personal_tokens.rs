@@ -1,0 +1,44 @@
+//! Personal tokens. Only digests are stored.
+
+use async_trait::async_trait;
+use mitosis_domain::account::User;
+use mitosis_domain::ids::UserId;
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::tokens::{TokenInfo, TokenScope};
+
+use crate::Fault;
+
+/// A token to be made.
+#[derive(Debug, Clone)]
+pub struct NewPersonalToken {
+    /// Whose it is.
+    pub owner: UserId,
+    /// By which the owner recognises it.
+    pub name: String,
+    /// SHA-256 of the token.
+    pub digest: [u8; 32],
+    /// What it may be used for.
+    pub scope: TokenScope,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Personal tokens.
+#[async_trait]
+pub trait PersonalTokens {
+    /// Makes a token; answers its id.
+    async fn create_personal_token(&self, new: &NewPersonalToken, now: Timestamp) -> Result<i64, Fault>;
+
+    /// The tokens of a user, oldest first.
+    async fn personal_tokens(&self, owner: UserId) -> Result<Vec<TokenInfo>, Fault>;
+
+    /// Removes a token of a user. False when there is none of that id.
+    async fn revoke_personal_token(&self, owner: UserId, id: i64) -> Result<bool, Fault>;
+
+    /// Who owns the token of that digest, and what it may be used for; nobody once it has ended.
+    async fn owner_of_personal_token(
+        &self,
+        digest: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<(User, TokenScope)>, Fault>;
+}

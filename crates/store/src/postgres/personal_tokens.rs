@@ -1,0 +1,73 @@
+//! Personal tokens.
+
+use async_trait::async_trait;
+use mitosis_domain::account::User;
+use mitosis_domain::ids::UserId;
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::tokens::{TokenInfo, TokenScope};
+use tokio_postgres::Row;
+
+use super::PostgresStore;
+use super::accounts::read_user;
+use super::row::{self, Columns};
+use crate::Fault;
+use crate::code::Code;
+use crate::ops::personal_tokens::{NewPersonalToken, PersonalTokens};
+
+#[async_trait]
+impl PersonalTokens for PostgresStore {
+    async fn create_personal_token(&self, new: &NewPersonalToken, now: Timestamp) -> Result<i64, Fault> {
+        let params: row::Params<'_> = &[
+            &new.owner.0,
+            &new.name,
+            &new.digest.as_slice(),
+            &new.scope.code(),
+            &now.unix_micros(),
+            &new.expires_at.map(Timestamp::unix_micros),
+        ];
+        row::one(&self.client().await?, INSERT, params, row::only).await
+    }
+
+    async fn personal_tokens(&self, owner: UserId) -> Result<Vec<TokenInfo>, Fault> {
+        row::all(&self.client().await?, OF_USER, &[&owner.0], read).await
+    }
+
+    async fn revoke_personal_token(&self, owner: UserId, id: i64) -> Result<bool, Fault> {
+        Ok(row::run(&self.client().await?, REVOKE, &[&owner.0, &id]).await? == 1)
+    }
+
+    async fn owner_of_personal_token(
+        &self,
+        digest: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<(User, TokenScope)>, Fault> {
+        let params: row::Params<'_> = &[&digest.as_slice(), &now.unix_micros()];
+        row::optional(&self.client().await?, OWNER, params, |row| Ok((read_user(row)?, row.code("scope")?)))
+            .await
+    }
+}
+
+const INSERT: &str = "
+    INSERT INTO personal_token (user_id, name, digest, scope, created_at, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
+
+const OF_USER: &str = "
+    SELECT id, name, scope, created_at, expires_at FROM personal_token WHERE user_id = $1 ORDER BY id";
+
+const REVOKE: &str = "DELETE FROM personal_token WHERE user_id = $1 AND id = $2";
+
+const OWNER: &str = "
+    SELECT u.id, u.username, u.password_hash, u.session, u.admin, u.state, u.group_quota, u.group_count,
+           u.created_at, t.scope
+    FROM personal_token t JOIN users u ON u.id = t.user_id
+    WHERE t.digest = $1 AND (t.expires_at IS NULL OR t.expires_at > $2)";
+
+fn read(row: &Row) -> Result<TokenInfo, Fault> {
+    Ok(TokenInfo {
+        id: row.value("id")?,
+        name: row.value("name")?,
+        scope: row.code("scope")?,
+        created_at: row.time("created_at")?,
+        expires_at: row.value::<Option<i64>>("expires_at")?.map(Timestamp::from_unix_micros),
+    })
+}

@@ -1,0 +1,53 @@
+//! Personal tokens.
+
+use mitosis_protocol::tokens::TokenScope;
+use mitosis_store::ops::personal_tokens::NewPersonalToken;
+
+use crate::backend::Backend;
+use crate::stage::{HOUR, Person, Stage, TICK};
+
+fn token(owner: &Person, number: u8) -> NewPersonalToken {
+    let name = format!("token {number}");
+    NewPersonalToken {
+        owner: owner.user,
+        name,
+        digest: [number; 32],
+        scope: TokenScope::Read,
+        expires_at: None,
+    }
+}
+
+pub(crate) async fn a_token_leads_to_its_owner_until_it_is_revoked<B: Backend>(stage: &mut Stage<B>) {
+    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
+    let store = stage.store();
+    let first = store.create_personal_token(&token(&ann, 1), stage.now).await.unwrap();
+    let write = NewPersonalToken { scope: TokenScope::Write, ..token(&raj, 2) };
+    store.create_personal_token(&write, stage.now).await.unwrap();
+
+    let (user, scope) = store.owner_of_personal_token(&[1; 32], stage.now).await.unwrap().unwrap();
+    assert_eq!((user.id, user.name.as_str(), scope), (ann.user, "ann", TokenScope::Read));
+    let (user, scope) = store.owner_of_personal_token(&[2; 32], stage.now).await.unwrap().unwrap();
+    assert_eq!((user.id, scope), (raj.user, TokenScope::Write));
+    assert!(store.owner_of_personal_token(&[3; 32], stage.now).await.unwrap().is_none());
+
+    assert!(!store.revoke_personal_token(raj.user, first).await.unwrap(), "it is not raj's");
+    assert!(store.revoke_personal_token(ann.user, first).await.unwrap());
+    assert!(!store.revoke_personal_token(ann.user, first).await.unwrap());
+    assert!(store.owner_of_personal_token(&[1; 32], stage.now).await.unwrap().is_none());
+}
+
+pub(crate) async fn a_token_ends_at_its_time_and_is_still_listed<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let store = stage.store();
+    let end = stage.now + HOUR;
+    store.create_personal_token(&token(&ann, 1), stage.now).await.unwrap();
+    let short = NewPersonalToken { expires_at: Some(end), ..token(&ann, 2) };
+    store.create_personal_token(&short, stage.now).await.unwrap();
+    assert!(store.owner_of_personal_token(&[2; 32], end - TICK).await.unwrap().is_some());
+    assert!(store.owner_of_personal_token(&[2; 32], end).await.unwrap().is_none());
+
+    let listed = store.personal_tokens(ann.user).await.unwrap();
+    let shown: Vec<_> = listed.iter().map(|token| (token.name.as_str(), token.expires_at)).collect();
+    assert_eq!(shown, [("token 1", None), ("token 2", Some(end))]);
+    assert!(listed.iter().all(|token| token.created_at == stage.now && token.scope == TokenScope::Read));
+}
