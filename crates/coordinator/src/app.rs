@@ -1,5 +1,6 @@
 //! What every handler and background pass works with.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,11 +8,12 @@ use mitosis_domain::clock::Clock;
 use mitosis_domain::entropy::Entropy;
 use mitosis_objects::ObjectStore;
 use mitosis_protocol::Timestamp;
-use mitosis_store::Store;
+use mitosis_store::{Fault, Store};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::passwords::Passwords;
+use crate::auth::throttle::Throttle;
 use crate::auth::tokens::Tokens;
 use crate::dispatch::bell::Bell;
 use crate::dispatch::renewals::Renewals;
@@ -30,6 +32,7 @@ pub(crate) struct Parts {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) tokens: Tokens,
     pub(crate) passwords: Passwords,
+    pub(crate) throttle: Throttle,
     pub(crate) bell: Bell,
     pub(crate) renewals: Renewals,
     pub(crate) output: OutputHub,
@@ -45,6 +48,19 @@ pub(crate) struct Parts {
 impl App {
     pub(crate) fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    /// Writes to the audit log what was done.
+    pub(crate) async fn record(
+        &self,
+        actor: &str,
+        action: &str,
+        target: impl Into<String> + Send,
+        address: Option<IpAddr>,
+    ) -> Result<(), Fault> {
+        let target = target.into();
+        tracing::info!(actor, action, target, "audit");
+        self.store.record(actor, action, &target, address, self.now()).await
     }
 
     /// The present moment, by the coordinator's clock.

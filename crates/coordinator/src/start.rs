@@ -25,6 +25,7 @@ use crate::api;
 use crate::app::{App, Parts};
 use crate::auth::keys::{self, KeyError};
 use crate::auth::passwords::Passwords;
+use crate::auth::throttle::Throttle;
 use crate::auth::tokens::Tokens;
 use crate::dispatch::bell::Bell;
 use crate::dispatch::renewals::Renewals;
@@ -162,6 +163,7 @@ impl Coordinator {
             objects,
             tokens: Tokens::new(&pair, settings.token_lifetime),
             passwords,
+            throttle: Throttle::default(),
             bell: Bell::new(),
             output: OutputHub::default(),
             announcer,

@@ -24,7 +24,7 @@ pub enum TokenScope {
 /// `POST /v1/tokens`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CreateTokenRequest {
-    /// By which its owner recognises it; 1 to 255 bytes.
+    /// By which its owner recognises it; made like the name of a user.
     pub name: String,
     /// What it may be used for.
     pub scope: TokenScope,

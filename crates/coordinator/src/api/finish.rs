@@ -32,7 +32,7 @@ pub(super) async fn finish(State(app): State<App>, request: Request, next: Next)
 
 fn with_body(status: StatusCode, body: ErrorBody) -> Response {
     let mut response = (status, Json(body)).into_response();
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response

@@ -6,5 +6,6 @@
 pub(crate) mod caller;
 pub(crate) mod keys;
 pub(crate) mod passwords;
+pub(crate) mod throttle;
 pub(crate) mod tokens;
 pub(crate) mod worker;

@@ -12,6 +12,7 @@ mod live_output;
 mod live_states;
 mod outages;
 mod permissions;
+mod security;
 mod stage;
 mod tasks;
 mod tenants;
@@ -67,6 +68,10 @@ macro_rules! stories {
                 a_follower_is_told_of_the_end_at_once,
                 a_worker_can_only_speak_for_the_task_it_holds,
             }
+            security {
+                a_personal_token_does_what_its_scope_says,
+                logins_and_administrative_acts_are_written_down,
+            }
             tasks {
                 a_submitted_task_is_there_in_the_form_of_the_contract,
                 a_waiting_task_can_be_cancelled_once,
@@ -116,6 +121,11 @@ mod with_time_passing {
         }
         dispatch {
             after_a_restart_every_worker_has_a_whole_lease_and_its_task,
+        }
+        security {
+            guessing_a_password_is_slowed_down,
+            a_personal_token_ends_when_revoked_or_over_and_not_with_the_session,
+            a_worker_renews_its_token,
         }
         permissions {
             every_route_lets_in_whom_it_should_and_nobody_else,

@@ -262,6 +262,11 @@ impl Answer {
 }
 
 impl Someone<'_> {
+    /// The same with another token.
+    pub(crate) fn with(&self, token: &str) -> Self {
+        Self { token: token.to_owned(), ..self.clone() }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.stage.send(Method::GET, path, Some(&self.token), None).await
     }

@@ -4,6 +4,7 @@ use axum::extract::State;
 use mitosis_domain::name::Name;
 use mitosis_protocol::ErrorCode;
 use mitosis_protocol::admin::CreateUserRequest;
+use mitosis_protocol::audit::actions;
 use mitosis_store::ops::accounts::{NewUser, UserCreation};
 
 use crate::api::body::Body;
@@ -23,7 +24,9 @@ pub(super) async fn create_user(
     let new = NewUser { name, password_hash, admin: request.admin };
     match app.store.create_user(&new, app.now()).await? {
         UserCreation::Created(_) => {
-            tracing::info!(user = %new.name, by = admin.name, "made an account");
+            let kind = if new.admin { "administrator" } else { "user" };
+            let target = format!("{} ({kind})", new.name);
+            app.record(&admin.name, actions::USER_CREATED, target, None).await?;
             Ok(Empty)
         }
         UserCreation::NameTaken => {

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::{StorageQuotaReply, StorageQuotaRequest};
+use mitosis_protocol::audit::actions;
 
 use crate::api::body::{Body, InPath};
 use crate::api::reply::Empty;
@@ -25,7 +26,8 @@ pub(super) async fn storage_quota(
         .change_storage_quota(&group, change, app.now())
         .await?
         .ok_or_else(|| Refusal::no_such("group", &group))?;
-    tracing::info!(group, storage_quota, by = admin.name, "set a quota of storage");
+    let target = format!("{group}: {storage_quota}");
+    app.record(&admin.name, actions::STORAGE_QUOTA_SET, target, None).await?;
     Ok(Json(StorageQuotaReply { storage_quota }))
 }
 
@@ -37,6 +39,7 @@ pub(super) async fn delete_attachment(
 ) -> Result<Empty, ApiError> {
     let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such("group", &name))?;
     removal::remove(&app, group.id, &key, app.now()).await?;
-    tracing::info!(group = name, key, by = admin.name, "removed an attachment");
+    let target = format!("{name}/{key}");
+    app.record(&admin.name, actions::ATTACHMENT_REMOVED, target, None).await?;
     Ok(Empty)
 }

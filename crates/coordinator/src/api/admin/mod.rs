@@ -1,5 +1,6 @@
 //! Routes for site administrators.
 
+mod audit;
 mod create_user;
 mod groups;
 mod shutdown;
@@ -8,7 +9,7 @@ mod users;
 mod workers;
 
 use axum::Router;
-use axum::routing::{delete, post};
+use axum::routing::{delete, get, post};
 
 use crate::app::App;
 
@@ -23,5 +24,6 @@ pub(super) fn routes() -> Router<App> {
         .route("/admin/groups/{group}/attachments/{*key}", delete(groups::delete_attachment))
         .route("/admin/tasks/{uuid}/artifacts/{content_type}", delete(tasks::delete_artifact))
         .route("/admin/workers/{uuid}", delete(workers::cancel))
+        .route("/v1/admin/audit", get(audit::audit))
         .route("/admin/shutdown", post(shutdown::shutdown))
 }

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use mitosis_protocol::admin::ShutdownRequest;
+use mitosis_protocol::audit::actions;
 use secrecy::ExposeSecret as _;
 
 use crate::api::body::Body;
@@ -22,7 +23,7 @@ pub(super) async fn shutdown(
             .hint("it is in the coordinator's log, and changes at every start")
             .into());
     }
-    tracing::warn!(by = admin.name, "an administrator stops the coordinator");
+    app.record(&admin.name, actions::COORDINATOR_STOPPED, "", None).await?;
     app.stopping.cancel();
     Ok(Empty)
 }

@@ -1,6 +1,7 @@
 //! `DELETE /admin/tasks/{uuid}/artifacts/{content_type}`: removes an archive of any task.
 
 use axum::extract::State;
+use mitosis_protocol::audit::actions;
 use mitosis_protocol::{ArtifactKind, Uuid};
 
 use crate::api::body::InPath;
@@ -17,6 +18,6 @@ pub(super) async fn delete_artifact(
     InPath((uuid, kind)): InPath<(Uuid, ArtifactKind)>,
 ) -> Result<Empty, ApiError> {
     remove(&app, uuid, kind, app.now()).await?;
-    tracing::info!(task = %uuid, %kind, by = admin.name, "removed an artifact");
+    app.record(&admin.name, actions::ARTIFACT_REMOVED, format!("{uuid} {kind}"), None).await?;
     Ok(Empty)
 }

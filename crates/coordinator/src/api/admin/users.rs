@@ -6,6 +6,7 @@ use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::{
     AccountState, AccountStateBody, GroupQuotaReply, GroupQuotaRequest, ResetPasswordRequest,
 };
+use mitosis_protocol::audit::actions;
 
 use crate::api::body::{Body, InPath};
 use crate::api::reply::Empty;
@@ -46,7 +47,8 @@ async fn set(
     if !app.store.set_account_state(username, state, app.now()).await? {
         return Err(Refusal::no_such("user", username).into());
     }
-    tracing::info!(user = username, ?state, by = admin, "set the state of an account");
+    let target = format!("{username}: {state:?}");
+    app.record(admin, actions::USER_STATE_SET, target, None).await?;
     Ok(Json(AccountStateBody { state }))
 }
 
@@ -60,7 +62,7 @@ pub(super) async fn password(
     let user = app.store.user(&username).await?.ok_or_else(|| Refusal::no_such("user", &username))?;
     let hash = app.passwords.hash(&request.new_md5_password).await;
     app.store.set_password(user.id, &hash, app.entropy.number(), app.now()).await?;
-    tracing::info!(user = username, by = admin.name, "set the password of an account");
+    app.record(&admin.name, actions::USER_PASSWORD_SET, &username, None).await?;
     Ok(Empty)
 }
 
@@ -77,6 +79,7 @@ pub(super) async fn group_quota(
         .change_group_quota(&username, change, app.now())
         .await?
         .ok_or_else(|| Refusal::no_such("user", &username))?;
-    tracing::info!(user = username, group_quota, by = admin.name, "set a quota of groups");
+    let target = format!("{username}: {group_quota}");
+    app.record(&admin.name, actions::GROUP_QUOTA_SET, target, None).await?;
     Ok(Json(GroupQuotaReply { group_quota }))
 }

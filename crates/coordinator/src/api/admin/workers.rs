@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use mitosis_protocol::Uuid;
+use mitosis_protocol::audit::actions;
 
 use crate::api::body::{InPath, InQuery};
 use crate::api::reply::Empty;
@@ -18,6 +19,6 @@ pub(super) async fn cancel(
     InQuery(Op { op }): InQuery<Op>,
 ) -> Result<Empty, ApiError> {
     let done = stop(&app, uuid, op).await?;
-    tracing::info!(worker = %uuid, ?op, by = admin.name, "stopped a worker");
+    app.record(&admin.name, actions::WORKER_STOPPED, format!("{uuid} {op:?}"), None).await?;
     Ok(done)
 }

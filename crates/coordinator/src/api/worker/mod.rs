@@ -8,6 +8,7 @@ mod output;
 mod report;
 mod sign_off;
 mod task;
+mod token;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -24,6 +25,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/workers/tasks/{uuid}", get(task::task))
         .route("/workers/tasks/{uuid}/artifacts/{content_type}", get(artifact::artifact))
         .route("/workers/tasks/{uuid}/attachments/{*key}", get(attachment::attachment))
+        .route("/v1/workers/token", post(token::token))
         .route("/v1/workers/tasks/{uuid}/output", get(output::demand).post(output::chunk))
 }
 

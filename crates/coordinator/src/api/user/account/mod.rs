@@ -4,9 +4,10 @@ mod auth;
 mod groups;
 mod password;
 mod redis;
+mod tokens;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 use crate::app::App;
 
@@ -14,6 +15,8 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/auth", get(auth::auth))
         .route("/redis", get(redis::redis))
+        .route("/v1/tokens", post(tokens::create).get(tokens::list))
+        .route("/v1/tokens/{id}", delete(tokens::revoke))
         .route("/users/groups", get(groups::groups))
         .route("/users/{username}/password", post(password::password))
 }

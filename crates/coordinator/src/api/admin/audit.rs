@@ -1,0 +1,31 @@
+//! `GET /v1/admin/audit`: what administrators did, and who logged in.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_protocol::audit::AuditReply;
+use serde::Deserialize;
+
+use crate::api::body::InQuery;
+use crate::app::App;
+use crate::auth::caller::AdminCaller;
+use crate::error::ApiError;
+
+const ROWS: u64 = 100;
+const MOST_ROWS: u64 = 10_000;
+
+/// What follows the question mark.
+#[derive(Deserialize)]
+pub(super) struct Page {
+    before: Option<i64>,
+    limit: Option<u64>,
+}
+
+/// Newest first.
+pub(super) async fn audit(
+    State(app): State<App>,
+    AdminCaller(_): AdminCaller,
+    InQuery(page): InQuery<Page>,
+) -> Result<Json<AuditReply>, ApiError> {
+    let limit = page.limit.unwrap_or(ROWS).min(MOST_ROWS);
+    Ok(Json(AuditReply { entries: app.store.audit(page.before, limit).await? }))
+}

@@ -1,0 +1,69 @@
+//! `/v1/tokens`: the caller's personal tokens.
+
+use axum::Json;
+use axum::extract::State;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mitosis_domain::name::Name;
+use mitosis_protocol::audit::actions;
+use mitosis_protocol::tokens::{CreateTokenReply, CreateTokenRequest, PREFIX, TokenScope, TokensReply};
+use mitosis_store::ops::personal_tokens::NewPersonalToken;
+
+use crate::api::body::{Body, InPath};
+use crate::api::reply::Empty;
+use crate::app::App;
+use crate::auth::caller::{PasswordCaller, personal_token_digest};
+use crate::error::{ApiError, Refusal};
+
+/// Tokens of one user. More are a sign that something makes them and forgets them.
+const MOST: usize = 1000;
+
+/// `POST /v1/tokens`. The reply is the only place where the token is ever shown.
+pub(super) async fn create(
+    State(app): State<App>,
+    PasswordCaller(user): PasswordCaller,
+    Body(request): Body<CreateTokenRequest>,
+) -> Result<Json<CreateTokenReply>, ApiError> {
+    let name = Name::new(request.name).map_err(Refusal::invalid)?;
+    if request.scope == TokenScope::Admin && !user.admin {
+        return Err(Refusal::forbidden("only administrators have the scope `admin`").into());
+    }
+    if app.store.personal_tokens(user.id).await?.len() >= MOST {
+        return Err(Refusal::invalid(format!("there are {MOST} tokens already")).hint("revoke some").into());
+    }
+    let mut drawn = [0; 32];
+    app.entropy.fill(&mut drawn);
+    let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(drawn));
+    let now = app.now();
+    let new = NewPersonalToken {
+        owner: user.id,
+        name: name.to_string(),
+        digest: personal_token_digest(&token),
+        scope: request.scope,
+        expires_at: request.lifetime.map(|lifetime| now + lifetime),
+    };
+    let id = app.store.create_personal_token(&new, now).await?;
+    app.record(&user.name, actions::TOKEN_CREATED, format!("{id} {}", new.name), None).await?;
+    Ok(Json(CreateTokenReply { id, token }))
+}
+
+/// `GET /v1/tokens`
+pub(super) async fn list(
+    State(app): State<App>,
+    PasswordCaller(user): PasswordCaller,
+) -> Result<Json<TokensReply>, ApiError> {
+    Ok(Json(TokensReply { tokens: app.store.personal_tokens(user.id).await? }))
+}
+
+/// `DELETE /v1/tokens/{id}`. In force at once.
+pub(super) async fn revoke(
+    State(app): State<App>,
+    PasswordCaller(user): PasswordCaller,
+    InPath(id): InPath<i64>,
+) -> Result<Empty, ApiError> {
+    if !app.store.revoke_personal_token(user.id, id).await? {
+        return Err(Refusal::no_such("token", id).into());
+    }
+    app.record(&user.name, actions::TOKEN_REVOKED, id.to_string(), None).await?;
+    Ok(Empty)
+}

@@ -1,0 +1,19 @@
+//! `POST /v1/workers/token`: a new token for a worker whose own is about to end.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_protocol::auth::TokenReply;
+use mitosis_protocol::tokens::RenewWorkerTokenRequest;
+
+use crate::api::body::Body;
+use crate::app::App;
+use crate::auth::worker::WorkerCaller;
+
+/// The earlier token stays valid until its own end.
+pub(super) async fn token(
+    State(app): State<App>,
+    WorkerCaller(worker): WorkerCaller,
+    Body(request): Body<RenewWorkerTokenRequest>,
+) -> Json<TokenReply> {
+    Json(TokenReply { token: app.tokens.for_worker(worker.uuid, request.lifetime, app.now()) })
+}

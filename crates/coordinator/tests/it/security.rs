@@ -1,0 +1,129 @@
+//! Passwords, personal tokens, and what is written down about them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::stage::{ADMIN, Someone, Stage, task};
+
+/// A personal token of somebody, and its id.
+async fn personal_token<'a>(owner: &Someone<'a>, scope: &str, lifetime: Option<&str>) -> (Someone<'a>, i64) {
+    let body = json!({"name": "script", "scope": scope, "lifetime": lifetime});
+    let reply = owner.post("/v1/tokens", &body).await.expect(200).json();
+    let token = reply["token"].as_str().unwrap().to_owned();
+    assert!(token.starts_with("mito_pat_"), "{token}");
+    (owner.with(&token), reply["id"].as_i64().unwrap())
+}
+
+pub(crate) async fn guessing_a_password_is_slowed_down(stage: Stage) {
+    stage.user("ann").await;
+    for _ in 0..20 {
+        stage.login("ann", "guess").await.expect_refused(401, "wrong_credentials");
+    }
+    let refused = stage.login("ann", "ann").await.expect_refused(429, "too_many_requests");
+    assert!(refused.json()["hint"].as_str().unwrap().contains("wait"), "{}", refused.text);
+    assert!(refused.headers.contains_key("retry-after"));
+    stage.login(ADMIN, ADMIN).await.expect(200);
+    stage.clock.advance(Duration::from_secs(16));
+    stage.login("ann", "ann").await.expect(200);
+}
+
+pub(crate) async fn a_personal_token_does_what_its_scope_says(stage: Stage) {
+    let (admin, ann) = (stage.admin().await, stage.user("ann").await);
+    let uuid = ann.submits(&json!({})).await;
+    let (reader, _) = personal_token(&ann, "read", None).await;
+    let (writer, _) = personal_token(&ann, "write", None).await;
+
+    reader.get(&format!("/tasks/{uuid}")).await.expect(200);
+    reader.post("/tasks/query", &json!({"count": true})).await.expect(200);
+    reader.post("/tasks/download/artifacts", &json!({"content_type": "result"})).await.expect(200);
+    reader.post("/tasks", &task("ann", &json!({}))).await.expect_refused(403, "forbidden");
+    reader.delete(&format!("/tasks/{uuid}")).await.expect_refused(403, "forbidden");
+    reader.put("/groups/ann/users", &json!({"relations": {}})).await.expect_refused(403, "forbidden");
+
+    writer.post("/tasks", &task("ann", &json!({}))).await.expect(200);
+    writer.post("/v1/tokens", &json!({"name": "x", "scope": "read"})).await.expect_refused(403, "forbidden");
+    let passwords =
+        json!({"old_md5_password": md5::compute("ann").0, "new_md5_password": md5::compute("x").0});
+    writer.post("/users/ann/password", &passwords).await.expect_refused(403, "forbidden");
+
+    ann.post("/v1/tokens", &json!({"name": "x", "scope": "admin"})).await.expect_refused(403, "forbidden");
+    let state = json!({"state": "Locked"});
+    let (of_admin, _) = personal_token(&admin, "write", None).await;
+    of_admin.post("/admin/users/ann/state", &state).await.expect_refused(403, "forbidden");
+    let (of_admin, _) = personal_token(&admin, "admin", None).await;
+    of_admin.post("/admin/users/ann/state", &state).await.expect(200);
+    reader.get(&format!("/tasks/{uuid}")).await.expect_refused(403, "account_not_active");
+}
+
+pub(crate) async fn a_personal_token_ends_when_revoked_or_over_and_not_with_the_session(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let (kept, id) = personal_token(&ann, "read", None).await;
+    let (short, _) = personal_token(&ann, "read", Some("1h")).await;
+    let relogin = json!({"username": "ann", "md5_password": md5::compute("ann").0});
+    let token = stage.send(reqwest::Method::POST, "/login", None, Some(&relogin)).await.expect(200).json();
+    ann.get("/auth").await.expect_refused(401, "invalid_token");
+    let ann = ann.with(token["token"].as_str().unwrap());
+    for token in [&kept, &short] {
+        assert_eq!(token.get("/auth").await.expect(200).text, "ann");
+    }
+    stage.clock.advance(Duration::from_secs(3600));
+    short.get("/auth").await.expect_refused(401, "invalid_token");
+    kept.get("/auth").await.expect(200);
+
+    let listed = ann.get("/v1/tokens").await.expect(200);
+    assert_eq!(listed.json()["tokens"].as_array().unwrap().len(), 2);
+    assert!(!listed.text.contains(&kept.token[9..]), "a token is shown once");
+    stage.user("raj").await.delete(&format!("/v1/tokens/{id}")).await.expect_refused(404, "not_found");
+    ann.delete(&format!("/v1/tokens/{id}")).await.expect_empty();
+    kept.get("/auth").await.expect_refused(401, "invalid_token");
+    ann.with("mito_pat_guess").get("/auth").await.expect_refused(401, "invalid_token");
+}
+
+pub(crate) async fn a_worker_renews_its_token(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let worker = ann.worker(&json!({"lifetime": "10min"})).await;
+    let reply = worker.post("/v1/workers/token", &json!({"lifetime": "1h"})).await.expect(200).json();
+    let renewed = worker.with(reply["token"].as_str().unwrap());
+    stage.clock.advance(Duration::from_secs(599));
+    renewed.post("/workers/heartbeat", &Value::Null).await.expect(200);
+    stage.clock.advance(Duration::from_secs(100));
+    worker.post("/workers/heartbeat", &Value::Null).await.expect_refused(401, "invalid_token");
+    renewed.post("/workers/heartbeat", &Value::Null).await.expect(200);
+    ann.post("/v1/workers/token", &json!({})).await.expect_refused(401, "invalid_token");
+}
+
+pub(crate) async fn logins_and_administrative_acts_are_written_down(stage: Stage) {
+    let admin = stage.admin().await;
+    let ann = stage.user("ann").await;
+    stage.login("ann", "hunter2").await.expect(401);
+    stage.login("not a name: hunter2", "x").await.expect(401);
+    admin.post("/admin/users/ann/group-quota", &json!({"group_quota": "+1"})).await.expect(200);
+    admin.delete("/admin/users/ann").await.expect(200);
+
+    let log = admin.get("/v1/admin/audit?limit=6").await.expect(200);
+    let entries = log.json()["entries"].clone();
+    let told: Vec<_> = entries
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| format!("{} {} {}", entry["actor"], entry["action"], entry["target"]).replace('"', ""))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "mitosis_admin user.state_set ann: Deleted",
+            "mitosis_admin user.group_quota_set ann: 9",
+            "? login.failed ",
+            "ann login.failed ",
+            "ann login.succeeded ",
+            "mitosis_admin user.created ann (user)",
+        ]
+    );
+    assert_eq!(entries[2]["address"], "127.0.0.1");
+    assert!(!log.text.contains("hunter2"));
+    let before = entries[5]["id"].as_i64().unwrap();
+    let earlier = admin.get(&format!("/v1/admin/audit?before={before}")).await.expect(200).json();
+    assert!(earlier["entries"].as_array().unwrap().iter().all(|entry| entry["id"].as_i64() < Some(before)));
+    ann.get("/v1/admin/audit").await.expect_refused(403, "forbidden");
+}
