@@ -34,6 +34,8 @@ pub(crate) struct Parts {
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
     pub(crate) bell: Bell,
+    /// Rung when a task came to another state without becoming Ready.
+    pub(crate) news: Bell,
     pub(crate) renewals: Renewals,
     pub(crate) output: OutputHub,
     pub(crate) announcer: Announcer,

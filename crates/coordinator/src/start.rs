@@ -165,6 +165,7 @@ impl Coordinator {
             passwords,
             throttle: Throttle::default(),
             bell: Bell::new(),
+            news: Bell::new(),
             output: OutputHub::default(),
             announcer,
             lease: settings.heartbeat_timeout,

@@ -14,6 +14,7 @@ pub mod audit;
 pub mod auth;
 pub mod duration;
 pub mod error;
+pub mod events;
 pub mod exec_state;
 pub mod group;
 pub mod output;

@@ -7,6 +7,7 @@ mod account;
 mod artifacts;
 mod conversation;
 mod dispatch;
+mod events;
 mod input;
 mod live_output;
 mod live_states;
@@ -53,6 +54,11 @@ macro_rules! stories {
                 a_worker_that_is_silent_for_a_lease_loses_its_task_and_its_late_report_is_refused,
                 a_task_that_runs_far_over_its_time_is_taken_back,
                 of_many_workers_that_ask_at_once_each_gets_another_task,
+            }
+            events {
+                a_stream_of_one_task_ends_with_the_task,
+                a_stream_of_a_group_tells_what_happens_in_it_and_goes_on_after_a_break,
+                nobody_hears_of_tasks_of_others,
             }
             input {
                 a_body_that_is_far_too_long_is_refused_with_an_answer,

@@ -9,6 +9,7 @@ pub mod artifacts;
 pub mod attachments;
 pub mod audit;
 pub mod dispatch;
+pub mod events;
 pub mod groups;
 pub mod personal_tokens;
 pub mod query;
@@ -23,6 +24,7 @@ pub use artifacts::Artifacts;
 pub use attachments::Attachments;
 pub use audit::Audit;
 pub use dispatch::Dispatch;
+pub use events::Events;
 pub use groups::Groups;
 pub use personal_tokens::PersonalTokens;
 pub use reaper::Reaper;
@@ -44,6 +46,7 @@ pub trait Store:
     + Attachments
     + PersonalTokens
     + Audit
+    + Events
     + Send
     + Sync
     + std::fmt::Debug

@@ -11,6 +11,7 @@ mod attachments;
 mod audit;
 mod connect;
 mod dispatch;
+mod events;
 mod fault;
 mod groups;
 mod personal_tokens;

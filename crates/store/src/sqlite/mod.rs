@@ -10,6 +10,7 @@ mod artifacts;
 mod attachments;
 mod audit;
 mod dispatch;
+mod events;
 mod fault;
 mod groups;
 mod lock;

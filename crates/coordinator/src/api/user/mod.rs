@@ -3,6 +3,7 @@
 mod account;
 pub(super) mod artifacts;
 pub(super) mod attachments;
+mod events;
 mod groups;
 pub(super) mod tasks;
 pub(super) mod workers;
@@ -19,6 +20,7 @@ pub(super) fn routes() -> Router<App> {
         .merge(artifacts::routes())
         .merge(attachments::routes())
         .merge(workers::routes())
+        .merge(events::routes())
 }
 
 /// Routes whose bodies may be large.

@@ -44,6 +44,7 @@ pub(super) async fn fetch(
     let mut bell = app.bell.listen();
     loop {
         if let Some(task) = claim(&app, &worker).await? {
+            app.news.ring();
             if is_ours {
                 app.announcer.assigned(task.uuid, task.timeout, !task.spec.resources.is_empty());
             }

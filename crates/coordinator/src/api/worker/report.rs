@@ -38,6 +38,7 @@ pub(super) async fn report(
         ReportOp::Submit(task) => follow_up(&app, holder, *task).await?,
         ReportOp::Commit(result) => commit(&app, holder, &worker, result).await?,
     };
+    app.news.ring();
     if is_ours && let [task] = worker.held[..] {
         told.announce(&app, task);
     }

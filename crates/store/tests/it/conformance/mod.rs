@@ -10,6 +10,7 @@ pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod cancellation;
 pub(crate) mod dispatch;
+pub(crate) mod events;
 pub(crate) mod fencing;
 pub(crate) mod follow_ups;
 pub(crate) mod groups;
@@ -91,6 +92,11 @@ macro_rules! conformance {
                     a_result_without_an_end_is_refused,
                     completions_sent_together_do_not_affect_one_another,
                     a_completion_sent_many_times_at_once_counts_once,
+                }
+                events {
+                    a_task_is_told_where_it_stands_since_when,
+                    a_lost_task_is_told_again,
+                    only_what_was_asked_for_is_told_page_by_page,
                 }
                 fencing {
                     a_wrong_number_in_the_key_opens_nothing,

@@ -19,6 +19,7 @@ pub(super) async fn cancel(
 ) -> Result<Empty, ApiError> {
     find_own(&app, &user, uuid).await?;
     let cancelled = app.store.cancel(&CancelSelection::Ready(vec![uuid]), app.now()).await?;
+    app.news.ring();
     for task in &cancelled {
         app.output.changed(*task);
     }

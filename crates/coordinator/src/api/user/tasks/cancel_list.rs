@@ -28,6 +28,7 @@ pub(super) async fn cancel_list(
     let allowed = tasks.into_iter().map(|task| task.uuid).collect();
     let cancelled = app.store.cancel(&CancelSelection::Waiting(allowed), app.now()).await?;
     let cancelled: HashSet<Uuid> = cancelled.into_iter().collect();
+    app.news.ring();
     for task in &cancelled {
         app.output.changed(*task);
     }

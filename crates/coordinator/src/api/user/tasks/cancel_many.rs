@@ -24,6 +24,7 @@ pub(super) async fn cancel_many(
     let group = require_for_filter(&app, &user, &group_name, Action::ManageTasks).await?;
     let query = filter::query(filter, group, None)?;
     let cancelled = app.store.cancel(&CancelSelection::Matching(query), app.now()).await?;
+    app.news.ring();
     for task in &cancelled {
         app.output.changed(*task);
     }

@@ -1,0 +1,130 @@
+//! Server-sent events.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::stage::{Someone, Stage};
+
+/// Nothing here takes this long.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A stream, read event by event.
+struct Listening {
+    response: reqwest::Response,
+    read: String,
+}
+
+struct Told {
+    id: String,
+    data: Value,
+}
+
+impl Listening {
+    async fn to(stage: &Stage, someone: &Someone<'_>, path: &str, last: Option<&str>) -> Self {
+        let mut request = stage.request(Method::GET, path).bearer_auth(&someone.token);
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { response, read: String::new() }
+    }
+
+    /// The next event; nothing when the stream is over.
+    async fn next(&mut self) -> Option<Told> {
+        loop {
+            if let Some(end) = self.read.find("\n\n") {
+                let event: String = self.read.drain(..end + 2).collect();
+                let field =
+                    |name| event.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()));
+                let Some((id, data)) = field("id:").zip(field("data:")) else { continue };
+                return Some(Told { id, data: serde_json::from_str(&data).unwrap() });
+            }
+            let chunk = tokio::time::timeout(LIMIT, self.response.chunk()).await.expect("something is told");
+            self.read.push_str(std::str::from_utf8(&chunk.unwrap()?).unwrap());
+        }
+    }
+
+    async fn states(&mut self, count: usize) -> Vec<(String, String)> {
+        let mut states = Vec::new();
+        while states.len() < count {
+            let told = self.next().await.expect("the stream goes on").data;
+            states.push((
+                told["uuid"].as_str().unwrap().to_owned(),
+                told["state"].as_str().unwrap().to_owned(),
+            ));
+        }
+        states
+    }
+}
+
+pub(crate) async fn a_stream_of_one_task_ends_with_the_task(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    let mut stream = Listening::to(&stage, &ann, &format!("/v1/tasks/{uuid}/events"), None).await;
+    let first = stream.next().await.unwrap();
+    assert_eq!((&first.data["state"], &first.data["uuid"]), (&json!("Ready"), &json!(uuid)));
+    let worker = ann.worker(&json!({})).await;
+    stage.clock.advance(Duration::from_secs(1));
+    let task = worker.fetches().await;
+    assert_eq!(stream.next().await.unwrap().data["state"], "Running");
+    stage.clock.advance(Duration::from_secs(1));
+    worker.finishes(&task, 256).await;
+    let last = loop {
+        let told = stream.next().await.expect("the end is told");
+        if told.data["result"] != Value::Null {
+            break told;
+        }
+    };
+    assert_eq!(last.data["result"]["exit_status"], 256);
+    assert!(stream.next().await.is_none(), "nothing follows");
+    let path = format!("/v1/tasks/{uuid}/events");
+    let mut again = Listening::to(&stage, &ann, &path, Some(&last.id)).await;
+    assert!(again.next().await.is_none(), "all was told before");
+}
+
+pub(crate) async fn a_stream_of_a_group_tells_what_happens_in_it_and_goes_on_after_a_break(stage: Stage) {
+    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+    let mut stream = Listening::to(&stage, &ann, "/v1/events?label=mine", None).await;
+    stage.clock.advance(Duration::from_secs(1));
+    raj.submits(&json!({"labels": ["mine"]})).await;
+    ann.submits(&json!({"labels": ["other"]})).await;
+    let uuid = ann.submits(&json!({"labels": ["mine"]})).await;
+    let told = stream.next().await.unwrap();
+    assert_eq!((&told.data["uuid"], &told.data["state"]), (&json!(uuid), &json!("Ready")));
+    drop(stream);
+
+    stage.clock.advance(Duration::from_secs(60));
+    let missed = ann.submits(&json!({"labels": ["mine"]})).await;
+    stage.clock.advance(Duration::from_secs(60));
+    let mut stream = Listening::to(&stage, &ann, "/v1/events?label=mine", Some(&told.id)).await;
+    let mut seen = stream.states(1).await;
+    // The last seconds before the break may be told again.
+    if seen[0].0 == uuid {
+        seen = stream.states(1).await;
+    }
+    assert_eq!(seen, [(missed, "Ready".to_owned())]);
+}
+
+pub(crate) async fn nobody_hears_of_tasks_of_others(stage: Stage) {
+    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+    let uuid = ann.submits(&json!({})).await;
+    raj.get("/v1/events?group=ann").await.expect_refused(403, "forbidden");
+    raj.get("/v1/events?group=nowhere").await.expect_refused(404, "not_found");
+    raj.get(&format!("/v1/tasks/{uuid}/events")).await.expect_refused(403, "forbidden");
+    let request = stage.request(Method::GET, "/v1/events").bearer_auth(&ann.token);
+    let refused = crate::stage::Answer::read(request.header("last-event-id", "yesterday")).await;
+    refused.expect_refused(400, "invalid_request");
+
+    ann.put("/groups/ann/users", &json!({"relations": {"raj": "Read"}})).await.expect(200);
+    let mut stream = Listening::to(&stage, &raj, "/v1/events?group=ann", None).await;
+    stage.clock.advance(Duration::from_secs(1));
+    let seen = ann.submits(&json!({})).await;
+    assert_eq!(stream.next().await.unwrap().data["uuid"], seen.as_str());
+    ann.post("/groups/ann/users/remove", &json!({"users": ["raj"]})).await.expect(200);
+    ann.submits(&json!({})).await;
+    assert!(stream.next().await.is_none(), "a stream ends with the membership");
+}

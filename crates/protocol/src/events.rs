@@ -1,0 +1,26 @@
+//! Events: a task came to another state (native API, server-sent events).
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{TaskResult, TaskState, Timestamp};
+
+/// Where a task stands since a moment. The `data` of a server-sent event named `task`.
+///
+/// The stream shows where tasks stand, not every step between: a task that starts and ends between two
+/// looks is told once, as ended. After a reconnect the last seconds may be told again, with the same ids.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskEvent {
+    /// The task.
+    pub uuid: Uuid,
+    /// Its group.
+    pub group_name: String,
+    /// Its number within the group.
+    pub task_id: i64,
+    /// Where it stands.
+    pub state: TaskState,
+    /// Its result, once it is over.
+    pub result: Option<TaskResult>,
+    /// Since when.
+    pub at: Timestamp,
+}

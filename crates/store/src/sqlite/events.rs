@@ -1,0 +1,70 @@
+//! What changed lately.
+
+use async_trait::async_trait;
+use mitosis_domain::ids::TaskId;
+use mitosis_protocol::events::TaskEvent;
+use mitosis_protocol::{TaskResult, TaskState};
+use rusqlite::{Row, params};
+
+use super::SqliteStore;
+use super::row::{Columns, Run, row_count, to_json};
+use crate::Fault;
+use crate::ops::events::{ChangeQuery, Cursor, Events};
+
+#[async_trait]
+impl Events for SqliteStore {
+    async fn changes(
+        &self,
+        query: &ChangeQuery,
+        after: Cursor,
+        limit: u64,
+    ) -> Result<Vec<(Cursor, TaskEvent)>, Fault> {
+        let groups: Vec<i64> = query.groups.iter().map(|group| group.0).collect();
+        let (groups, label) = (to_json(&groups)?, query.label.clone());
+        self.read(move |db| {
+            let (at, task) = (after.at.unix_micros(), after.task.0);
+            db.all(CHANGES, params![groups, at, task, label, row_count(limit)], read)
+        })
+        .await
+    }
+}
+
+/// Groups come as a JSON array of ids.
+const CHANGES: &str = "
+    SELECT t.id, t.uuid, g.name AS group_name, t.number, c.state, c.at, c.exit_status, c.message
+    FROM (
+        SELECT task_id, state, finished_at AS at, exit_status, message FROM done WHERE finished_at >= ?2
+        UNION ALL
+        SELECT task_id, coalesce(reported_end, 2), updated_at, NULL, NULL FROM lease WHERE updated_at >= ?2
+        UNION ALL
+        SELECT task_id, 1, queued_at, NULL, NULL FROM ready WHERE queued_at >= ?2
+        UNION ALL
+        SELECT task_id, 0, created_at, NULL, NULL
+        FROM pending JOIN task ON task.id = pending.task_id WHERE created_at >= ?2
+    ) c
+    CROSS JOIN task t ON t.id = c.task_id
+    CROSS JOIN groups g ON g.id = t.group_id
+    WHERE (c.at, t.id) > (?2, ?3)
+      AND t.group_id IN (SELECT value FROM json_each(?1))
+      AND (?4 IS NULL OR EXISTS (
+          SELECT 1 FROM task_label x JOIN label l ON l.id = x.label_id
+          WHERE x.task_id = t.id AND l.group_id = t.group_id AND l.name = ?4))
+    ORDER BY c.at, t.id LIMIT ?5";
+
+fn read(row: &Row<'_>) -> Result<(Cursor, TaskEvent), Fault> {
+    let cursor = Cursor { at: row.time("at")?, task: TaskId(row.value("id")?) };
+    let state: TaskState = row.code("state")?;
+    let result = match row.value::<Option<i32>>("exit_status")? {
+        Some(exit_status) => Some(TaskResult { exit_status, msg: row.optional_code("message")? }),
+        None => None,
+    };
+    let event = TaskEvent {
+        uuid: row.uuid("uuid")?,
+        group_name: row.value("group_name")?,
+        task_id: row.value("number")?,
+        state,
+        result,
+        at: cursor.at,
+    };
+    Ok((cursor, event))
+}
