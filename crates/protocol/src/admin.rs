@@ -1,11 +1,12 @@
 //! Site administration (§6).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Md5Password;
 
 /// State of a user or a group (§2.1). Anything but `Active` refuses every call of the account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum AccountState {
     /// In use.
     Active,
@@ -16,7 +17,7 @@ pub enum AccountState {
 }
 
 /// `POST /admin/users`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreateUserRequest {
     /// Account name: 1 to 255 of `A-Z a-z 0-9 - _`.
     pub username: String,
@@ -27,49 +28,49 @@ pub struct CreateUserRequest {
 }
 
 /// `POST /admin/users/{username}/password`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ResetPasswordRequest {
     /// Digest of the password to set.
     pub new_md5_password: Md5Password,
 }
 
 /// `POST /admin/users/{username}/state`, and the reply to it and to a deletion.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AccountStateBody {
     /// The state to set, or the state now in force.
     pub state: AccountState,
 }
 
 /// `POST /admin/users/{username}/group-quota`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct GroupQuotaRequest {
     /// `n` or `=n` sets, `+n` adds, `-n` takes away.
     pub group_quota: String,
 }
 
 /// Reply to a change of the group quota.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GroupQuotaReply {
     /// Number of groups the user may create, the personal one included.
     pub group_quota: i32,
 }
 
 /// `POST /admin/groups/{group}/storage-quota`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct StorageQuotaRequest {
     /// A byte size such as `16GB`; `=` sets, `+` adds, `-` takes away.
     pub storage_quota: String,
 }
 
 /// Reply to a change of the storage quota.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StorageQuotaReply {
     /// Bytes the group may store.
     pub storage_quota: i64,
 }
 
 /// `POST /admin/shutdown`.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct ShutdownRequest {
     /// The secret that the coordinator wrote to its log at start.
     pub secret: String,

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Timestamp;
 use crate::task::TaskFilter;
 
 /// Which of a task's three archives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub enum ArtifactKind {
     /// What the command left in `MITO_RESULT_DIR`.
     #[serde(rename = "result", alias = "Result", alias = "RESULT")]
@@ -82,7 +83,7 @@ impl std::str::FromStr for ArtifactKind {
 pub struct UnknownArtifactKind(String);
 
 /// One stored archive of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ArtifactInfo {
     /// Which archive.
     pub content_type: ArtifactKind,
@@ -95,7 +96,7 @@ pub struct ArtifactInfo {
 }
 
 /// `POST /tasks/{uuid}/artifacts`, and the `Upload` report of a worker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UploadArtifactRequest {
     /// Which archive.
     pub content_type: ArtifactKind,
@@ -104,7 +105,7 @@ pub struct UploadArtifactRequest {
 }
 
 /// `POST /tasks/download/artifacts` and `POST /tasks/delete/artifacts`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ArtifactsByFilterRequest {
     /// Which tasks.
     #[serde(flatten)]
@@ -117,7 +118,7 @@ pub struct ArtifactsByFilterRequest {
 }
 
 /// `POST /tasks/download/artifacts/list` and `POST /tasks/delete/artifacts/list`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ArtifactsByListRequest {
     /// Which tasks; at least one.
     pub uuids: Vec<uuid::Uuid>,
@@ -126,7 +127,7 @@ pub struct ArtifactsByListRequest {
 }
 
 /// One item of [`ArtifactDownloadsReply`].
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ArtifactDownload {
     /// The task.
     pub uuid: uuid::Uuid,
@@ -137,21 +138,21 @@ pub struct ArtifactDownload {
 }
 
 /// Reply to a batch download.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ArtifactDownloadsReply {
     /// Tasks without that archive are left out.
     pub downloads: Vec<ArtifactDownload>,
 }
 
 /// Reply to a deletion by filter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeletedArtifactsReply {
     /// How many archives are gone.
     pub deleted_count: u64,
 }
 
 /// Reply to a deletion by list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeletedArtifactsListReply {
     /// How many archives are gone.
     pub deleted_count: u64,

@@ -1,11 +1,12 @@
 //! Attachments: files that a group shares with its tasks (§8).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Timestamp;
 
 /// `POST /groups/{group}/attachments`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct UploadAttachmentRequest {
     /// Name within the group, may contain `/`.
     pub key: String,
@@ -17,7 +18,7 @@ pub struct UploadAttachmentRequest {
 ///
 /// The published Rust client insists on `NoSet`; the published Python SDK insists on `NotSet`. The
 /// coordinator writes `NoSet` unless the caller is that SDK (§15).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum AttachmentContentType {
     /// No media type is recorded.
     NoSet,
@@ -26,7 +27,7 @@ pub enum AttachmentContentType {
 }
 
 /// `GET /groups/{group}/attachments/{key}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttachmentInfo {
     /// Constant.
     pub content_type: AttachmentContentType,
@@ -39,7 +40,7 @@ pub struct AttachmentInfo {
 }
 
 /// `POST /groups/{group}/attachments/query`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct QueryAttachmentsRequest {
     /// Substring of the key, taken literally.
     #[serde(default)]
@@ -55,7 +56,7 @@ pub struct QueryAttachmentsRequest {
 }
 
 /// One row of [`QueryAttachmentsReply`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttachmentRow {
     /// Name within the group.
     pub key: String,
@@ -65,7 +66,7 @@ pub struct AttachmentRow {
 }
 
 /// Reply to a query.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueryAttachmentsReply {
     /// Rows in this reply, or all matches when only counting.
     pub count: u64,
@@ -76,7 +77,7 @@ pub struct QueryAttachmentsReply {
 }
 
 /// `POST /groups/{group}/download/attachments` and `…/delete/attachments`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AttachmentsByFilterRequest {
     /// Substring of the key, taken literally.
     #[serde(default)]
@@ -90,14 +91,14 @@ pub struct AttachmentsByFilterRequest {
 }
 
 /// `POST /groups/{group}/download/attachments/list` and `…/delete/attachments/list`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AttachmentsByListRequest {
     /// At least one.
     pub keys: Vec<String>,
 }
 
 /// One item of [`AttachmentDownloadsReply`].
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttachmentDownload {
     /// Name within the group.
     pub key: String,
@@ -108,7 +109,7 @@ pub struct AttachmentDownload {
 }
 
 /// Reply to a batch download.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttachmentDownloadsReply {
     /// Unknown keys are left out.
     pub downloads: Vec<AttachmentDownload>,
@@ -117,7 +118,7 @@ pub struct AttachmentDownloadsReply {
 }
 
 /// Reply to a deletion by filter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeletedAttachmentsReply {
     /// How many are gone.
     pub deleted_count: u64,
@@ -126,7 +127,7 @@ pub struct DeletedAttachmentsReply {
 }
 
 /// Reply to a deletion by list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeletedAttachmentsListReply {
     /// How many are gone.
     pub deleted_count: u64,

@@ -3,18 +3,19 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Timestamp;
 
 /// `GET /v1/admin/audit`, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditReply {
     /// One page; the `id` of the last is `before` of the next.
     pub entries: Vec<AuditEntry>,
 }
 
 /// Something that was done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditEntry {
     /// Rises with time.
     pub id: i64,
@@ -27,6 +28,7 @@ pub struct AuditEntry {
     /// To what: a name or a UUID, with details.
     pub target: String,
     /// From which address, where that is known.
+    #[schema(value_type = Option<String>)]
     pub address: Option<IpAddr>,
 }
 

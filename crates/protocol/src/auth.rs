@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{Md5Password, Role};
 
 /// `POST /login`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct LoginRequest {
     /// Account name.
     pub username: String,
@@ -19,14 +20,14 @@ pub struct LoginRequest {
 }
 
 /// Reply to a login or a change of the own password.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct TokenReply {
     /// Opaque bearer token.
     pub token: String,
 }
 
 /// `POST /users/{username}/password`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ChangeOwnPasswordRequest {
     /// Digest of the password in force.
     pub old_md5_password: Md5Password,
@@ -35,21 +36,21 @@ pub struct ChangeOwnPasswordRequest {
 }
 
 /// `GET /users/groups`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OwnGroupsReply {
     /// Every group the caller belongs to, with the caller's role in it.
     pub groups: BTreeMap<String, Role>,
 }
 
 /// `GET /redis`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RedisReply {
     /// Where to subscribe; null when Redis is not configured.
     pub url: Option<String>,
 }
 
 /// `GET /health`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HealthReply {
     /// `ok`, or `unavailable` with status 503.
     pub status: String,

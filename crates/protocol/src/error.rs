@@ -1,12 +1,13 @@
 //! What a refusal looks like (§1.1): a sentence, and beside it a stable code and a hint.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The body of every answer that is not a success.
 ///
 /// Published clients read `msg` only. The other fields are ours: `code` is stable and meant for
 /// programs, `hint` says what to do, `request_id` finds the request in the coordinator's log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
     /// One sentence for a person.
     pub msg: String,
@@ -25,7 +26,7 @@ pub struct ErrorBody {
 ///
 /// A reader that meets a code it does not know gets [`ErrorCode::Unknown`]; the status code of the
 /// answer still tells the class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorCode {

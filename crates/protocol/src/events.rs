@@ -1,6 +1,7 @@
 //! Events: a task came to another state (native API, server-sent events).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{TaskResult, TaskState, Timestamp};
@@ -9,7 +10,7 @@ use crate::{TaskResult, TaskState, Timestamp};
 ///
 /// The stream shows where tasks stand, not every step between: a task that starts and ends between two
 /// looks is told once, as ended. After a reconnect the last seconds may be told again, with the same ids.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskEvent {
     /// The task.
     pub uuid: Uuid,

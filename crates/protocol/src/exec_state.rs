@@ -1,9 +1,10 @@
 //! How far a worker is with a task (semantics §6): names in JSON, integers in Redis.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// How far a worker is with a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[repr(i32)]
 pub enum ExecState {
     /// The worker went away.

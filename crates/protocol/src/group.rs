@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Timestamp;
 use crate::admin::AccountState;
@@ -10,7 +11,7 @@ use crate::admin::AccountState;
 /// What a member may do in a group, and what a group may do with a worker.
 ///
 /// Ordered: each role includes the ones before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub enum Role {
     /// Look and download.
     #[serde(alias = "read", alias = "READ")]
@@ -24,14 +25,14 @@ pub enum Role {
 }
 
 /// `POST /groups`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreateGroupRequest {
     /// 1 to 255 of `A-Z a-z 0-9 - _`; shares its name space with users.
     pub group_name: String,
 }
 
 /// `GET /groups/{group}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GroupInfo {
     /// Name of the group.
     pub group_name: String,
@@ -56,14 +57,14 @@ pub struct GroupInfo {
 }
 
 /// `PUT /groups/{group}/users` and `PUT /workers/{uuid}/groups`: names with the role each shall have.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RelationsRequest {
     /// At least one entry.
     pub relations: BTreeMap<String, Role>,
 }
 
 /// `POST /groups/{group}/users/remove`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RemoveUsersRequest {
     /// At least one name.
     pub users: Vec<String>,

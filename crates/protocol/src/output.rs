@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::duration;
 
@@ -16,7 +17,7 @@ use crate::duration;
 pub const MAX_CHUNK_BYTES: usize = 256 * 1024;
 
 /// Query of `GET /v1/tasks/{uuid}/output`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FollowQuery {
     /// First byte wanted of standard output.
     #[serde(default)]
@@ -26,17 +27,20 @@ pub struct FollowQuery {
     pub stderr: u64,
     /// How long the coordinator may hold the request when there is nothing to send; at most 20 s.
     #[serde(with = "duration::optional_text", default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "1h 30m")]
     pub wait: Option<Duration>,
 }
 
 /// Reply to a follower: what came in meanwhile, from exactly the offsets asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FollowReply {
     /// Bytes of standard output, in base64.
     #[serde(default, with = "base64_bytes")]
+    #[schema(value_type = String, content_encoding = "base64")]
     pub stdout: Vec<u8>,
     /// Bytes of standard error, in base64.
     #[serde(default, with = "base64_bytes")]
+    #[schema(value_type = String, content_encoding = "base64")]
     pub stderr: Vec<u8>,
     /// Where the task stands.
     pub state: crate::TaskState,
@@ -46,7 +50,7 @@ pub struct FollowReply {
 }
 
 /// Reply to `GET /v1/workers/tasks/{uuid}/output?wait=20s` and to every chunk: what followers want.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OutputDemand {
     /// First byte wanted of standard output; null when nobody follows.
     #[serde(default)]
@@ -57,17 +61,19 @@ pub struct OutputDemand {
 }
 
 /// `POST /v1/workers/tasks/{uuid}/output`: bytes that a demand asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OutputChunk {
     /// Offset of the first byte of `stdout`.
     pub stdout_offset: u64,
     /// Bytes of standard output, in base64; at most [`MAX_CHUNK_BYTES`].
     #[serde(default, with = "base64_bytes")]
+    #[schema(value_type = String, content_encoding = "base64")]
     pub stdout: Vec<u8>,
     /// Offset of the first byte of `stderr`.
     pub stderr_offset: u64,
     /// Bytes of standard error, in base64; at most [`MAX_CHUNK_BYTES`].
     #[serde(default, with = "base64_bytes")]
+    #[schema(value_type = String, content_encoding = "base64")]
     pub stderr: Vec<u8>,
 }
 

@@ -3,12 +3,29 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// The sixteen bytes that stand for a password on the wire.
 ///
 /// They are as good as the password itself to whoever reads them, so `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Md5Password([u8; 16]);
+
+impl PartialSchema for Md5Password {
+    fn schema() -> RefOr<Schema> {
+        let byte = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(255));
+        ArrayBuilder::new()
+            .items(byte)
+            .min_items(Some(16))
+            .max_items(Some(16))
+            .description(Some("MD5 of the password, byte by byte"))
+            .into()
+    }
+}
+
+impl ToSchema for Md5Password {}
 
 impl Md5Password {
     /// Wraps a digest that was computed elsewhere.

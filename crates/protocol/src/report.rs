@@ -1,13 +1,14 @@
 //! What a worker reports about the task it holds (§12.2).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::TaskResult;
 use crate::artifact::UploadArtifactRequest;
 use crate::task::SubmitTaskRequest;
 
 /// `POST /workers/tasks`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReportRequest {
     /// Internal number from the fetched task.
     pub id: i64,
@@ -16,7 +17,7 @@ pub struct ReportRequest {
 }
 
 /// What happened to the task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum ReportOp {
     /// The command ended by itself.
     Finish,
@@ -31,7 +32,7 @@ pub enum ReportOp {
 }
 
 /// Reply to a report.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReportReply {
     /// Where to send the artifact; null for everything but `Upload`.
     pub url: Option<String>,

@@ -1,9 +1,10 @@
 //! Links to stored bytes (§13). URLs are absolute, opaque and short-lived.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Where to `PUT` the bytes that were announced.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UploadReply {
     /// Whether an object was already registered under this name.
     #[serde(default)]
@@ -13,7 +14,7 @@ pub struct UploadReply {
 }
 
 /// Where to `GET` the bytes.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DownloadReply {
     /// Valid for at least 3600 s.
     pub url: String,

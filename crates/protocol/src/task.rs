@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::artifact::{ArtifactInfo, ArtifactKind};
 use crate::{ErrorBody, ExecState, Timestamp, duration};
 
 /// Where a task stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, ToSchema,
+)]
 pub enum TaskState {
     /// A follow-up whose upstream task has not ended yet.
     Pending,
@@ -28,7 +31,7 @@ pub enum TaskState {
 }
 
 /// What to run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskSpec {
     /// Arguments of `/usr/bin/env`; no shell is involved.
     pub args: Vec<String>,
@@ -43,11 +46,12 @@ pub struct TaskSpec {
     pub terminal_output: bool,
     /// Wait for this task to reach this state before the command starts.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, min_items = 2, max_items = 2)]
     pub watch: Option<(Uuid, ExecState)>,
 }
 
 /// A file to fetch before the command starts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ResourceDownload {
     /// What to fetch.
     pub remote_file: RemoteFile,
@@ -56,7 +60,7 @@ pub struct ResourceDownload {
 }
 
 /// A stored file that a task may use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum RemoteFile {
     /// An archive that another task left.
     Artifact {
@@ -73,7 +77,7 @@ pub enum RemoteFile {
 }
 
 /// How a task ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskResult {
     /// Raw POSIX wait status: exit code n is n × 256, death by signal s is s (+128 with a core dump).
     pub exit_status: i32,
@@ -83,7 +87,7 @@ pub struct TaskResult {
 }
 
 /// Why a task ended the way it did (semantics §4.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum TaskResultMessage {
     /// A resource took too long to download.
     FetchResourceTimeout,
@@ -104,7 +108,7 @@ pub enum TaskResultMessage {
 }
 
 /// `POST /tasks`, and the content of `MITO_NEW_TASK`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SubmitTaskRequest {
     /// Group that owns the task.
     pub group_name: String,
@@ -114,6 +118,7 @@ pub struct SubmitTaskRequest {
     pub labels: Vec<String>,
     /// Limit on the run time of the command.
     #[serde(with = "duration::text")]
+    #[schema(value_type = String, example = "10min")]
     pub timeout: Duration,
     /// Larger goes first.
     pub priority: i32,
@@ -122,7 +127,7 @@ pub struct SubmitTaskRequest {
 }
 
 /// Reply to a single submission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SubmitTaskReply {
     /// Number within the group, from 1.
     pub task_id: i64,
@@ -131,7 +136,7 @@ pub struct SubmitTaskReply {
 }
 
 /// `POST /tasks/submit`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SubmitTasksRequest {
     /// At least one.
     pub tasks: Vec<SubmitTaskRequest>,
@@ -141,7 +146,7 @@ pub struct SubmitTasksRequest {
 }
 
 /// Outcome for one task of a batch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum SubmitOutcome {
     /// Accepted.
     Ok(SubmitTaskReply),
@@ -150,14 +155,14 @@ pub enum SubmitOutcome {
 }
 
 /// Reply to a batch, in the order of the request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SubmitTasksReply {
     /// One outcome per task.
     pub results: Vec<SubmitOutcome>,
 }
 
 /// Everything about a task but its artifacts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskInfo {
     /// Global identity.
     pub uuid: Uuid,
@@ -197,7 +202,7 @@ pub struct TaskInfo {
 }
 
 /// `GET /tasks/{uuid}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GetTaskReply {
     /// The task.
     pub info: TaskInfo,
@@ -206,13 +211,14 @@ pub struct GetTaskReply {
 }
 
 /// `PUT /tasks/{uuid}`; only while Ready.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct ChangeTaskRequest {
     /// Replaces the tags.
     #[serde(default)]
     pub tags: Option<Vec<String>>,
     /// Replaces the timeout.
     #[serde(with = "duration::optional_text", default)]
+    #[schema(value_type = Option<String>, example = "1h 30m")]
     pub timeout: Option<Duration>,
     /// Replaces the priority.
     #[serde(default)]
@@ -223,7 +229,7 @@ pub struct ChangeTaskRequest {
 }
 
 /// `PUT /tasks/{uuid}/labels` and `PUT /workers/{uuid}/labels`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct LabelsRequest {
     /// Replaces the labels.
     pub labels: Vec<String>,
@@ -232,7 +238,7 @@ pub struct LabelsRequest {
 /// Which tasks of a group; conditions are joined by AND.
 ///
 /// Also the whole body of `POST /tasks/cancel`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct TaskFilter {
     /// Submitted by one of these.
     #[serde(default)]
@@ -258,7 +264,7 @@ pub struct TaskFilter {
 }
 
 /// `POST /tasks/query`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct QueryTasksRequest {
     /// Which tasks.
     #[serde(flatten)]
@@ -277,7 +283,7 @@ pub struct QueryTasksRequest {
 }
 
 /// Reply to a query, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueryTasksReply {
     /// Rows in this reply, or all matches when only counting.
     pub count: u64,
@@ -288,7 +294,7 @@ pub struct QueryTasksReply {
 }
 
 /// Reply to a cancellation by filter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CancelledTasksReply {
     /// How many were cancelled.
     pub cancelled_count: u64,
@@ -297,14 +303,14 @@ pub struct CancelledTasksReply {
 }
 
 /// `POST /tasks/cancel/list`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CancelTasksListRequest {
     /// At least one.
     pub uuids: Vec<Uuid>,
 }
 
 /// Reply to a cancellation by list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CancelledTasksListReply {
     /// How many were cancelled.
     pub cancelled_count: u64,

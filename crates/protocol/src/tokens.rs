@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Timestamp;
 
@@ -10,7 +11,7 @@ use crate::Timestamp;
 pub const PREFIX: &str = "mito_pat_";
 
 /// What a personal token may be used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenScope {
     /// Look and download; change nothing.
@@ -22,7 +23,7 @@ pub enum TokenScope {
 }
 
 /// `POST /v1/tokens`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreateTokenRequest {
     /// By which its owner recognises it; made like the name of a user.
     pub name: String,
@@ -30,11 +31,12 @@ pub struct CreateTokenRequest {
     pub scope: TokenScope,
     /// How long it is valid; for ever when absent.
     #[serde(default, with = "crate::duration::optional_text")]
+    #[schema(value_type = Option<String>, example = "1h 30m")]
     pub lifetime: Option<Duration>,
 }
 
 /// Reply to [`CreateTokenRequest`].
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreateTokenReply {
     /// Names it when it is revoked.
     pub id: i64,
@@ -43,7 +45,7 @@ pub struct CreateTokenReply {
 }
 
 /// One of the caller's tokens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokenInfo {
     /// Names it when it is revoked.
     pub id: i64,
@@ -58,16 +60,17 @@ pub struct TokenInfo {
 }
 
 /// `GET /v1/tokens`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokensReply {
     /// Oldest first; those that have ended too.
     pub tokens: Vec<TokenInfo>,
 }
 
 /// `POST /v1/workers/token`: a worker's token with a new end.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct RenewWorkerTokenRequest {
     /// How long it is valid; the coordinator's default when absent.
     #[serde(default, with = "crate::duration::optional_text")]
+    #[schema(value_type = Option<String>, example = "1h 30m")]
     pub lifetime: Option<Duration>,
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{Role, TaskSpec, Timestamp, duration};
 
 /// Whether a worker takes tasks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum WorkerState {
     /// Takes tasks.
     Normal,
@@ -18,7 +19,7 @@ pub enum WorkerState {
 }
 
 /// How to stop a worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
 pub enum ShutdownOp {
     /// After the task it holds.
     #[default]
@@ -30,7 +31,7 @@ pub enum ShutdownOp {
 }
 
 /// `POST /workers`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RegisterWorkerRequest {
     /// What it can do.
     pub tags: Vec<String>,
@@ -40,11 +41,12 @@ pub struct RegisterWorkerRequest {
     pub groups: Vec<String>,
     /// Life of the token; the coordinator's default when null.
     #[serde(with = "duration::optional_text", default)]
+    #[schema(value_type = Option<String>, example = "1h 30m")]
     pub lifetime: Option<Duration>,
 }
 
 /// Reply to a registration.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct RegisterWorkerReply {
     /// Identity for this run of the process, version 4.
     pub worker_id: Uuid,
@@ -56,7 +58,7 @@ pub struct RegisterWorkerReply {
 }
 
 /// A worker as users see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerInfo {
     /// Identity.
     pub worker_id: Uuid,
@@ -79,7 +81,7 @@ pub struct WorkerInfo {
 }
 
 /// `GET /workers/{uuid}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GetWorkerReply {
     /// The worker.
     pub info: WorkerInfo,
@@ -88,7 +90,7 @@ pub struct GetWorkerReply {
 }
 
 /// Which workers of a group.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct WorkerFilter {
     /// The group; the caller's personal one when absent.
     #[serde(default)]
@@ -108,7 +110,7 @@ pub struct WorkerFilter {
 }
 
 /// `POST /workers/query`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct QueryWorkersRequest {
     /// Which workers.
     #[serde(flatten)]
@@ -118,7 +120,7 @@ pub struct QueryWorkersRequest {
 }
 
 /// Reply to a query.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueryWorkersReply {
     /// How many match.
     pub count: u64,
@@ -129,21 +131,21 @@ pub struct QueryWorkersReply {
 }
 
 /// `PUT /workers/{uuid}/tags`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TagsRequest {
     /// Replaces the tags; at least one.
     pub tags: Vec<String>,
 }
 
 /// `DELETE /workers/{uuid}/groups/remove`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RemoveGroupsRequest {
     /// At least one name.
     pub groups: Vec<String>,
 }
 
 /// `POST /workers/shutdown`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ShutdownWorkersRequest {
     /// Which workers.
     #[serde(flatten)]
@@ -153,7 +155,7 @@ pub struct ShutdownWorkersRequest {
 }
 
 /// Reply to a shutdown by filter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShutdownWorkersReply {
     /// Removed or marked.
     pub shutdown_count: u64,
@@ -162,7 +164,7 @@ pub struct ShutdownWorkersReply {
 }
 
 /// `POST /workers/shutdown/list`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ShutdownWorkersListRequest {
     /// At least one.
     pub uuids: Vec<Uuid>,
@@ -171,7 +173,7 @@ pub struct ShutdownWorkersListRequest {
 }
 
 /// Reply to a shutdown by list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShutdownWorkersListReply {
     /// Removed or marked.
     pub shutdown_count: u64,
@@ -180,7 +182,7 @@ pub struct ShutdownWorkersListReply {
 }
 
 /// `GET /workers/tasks`: the task handed out, or JSON `null`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FetchedTask {
     /// Internal number, used in reports only.
     pub id: i64,
@@ -188,6 +190,7 @@ pub struct FetchedTask {
     pub uuid: Uuid,
     /// Limit on the run time of the command.
     #[serde(with = "duration::text")]
+    #[schema(value_type = String, example = "10min")]
     pub timeout: Duration,
     /// The task that asked for this one.
     #[serde(default)]

@@ -10,6 +10,7 @@ mod drain;
 mod finish;
 mod members;
 mod objects;
+mod openapi;
 mod origin;
 mod public;
 mod reply;
@@ -32,6 +33,7 @@ pub(crate) fn router(app: App) -> Router {
         .merge(user::routes())
         .merge(worker::routes())
         .merge(admin::routes())
+        .merge(openapi::routes())
         .layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))
         .merge(user::batch_routes())
         .merge(objects::routes())

@@ -11,6 +11,7 @@ mod events;
 mod input;
 mod live_output;
 mod live_states;
+mod openapi;
 mod outages;
 mod permissions;
 mod security;
@@ -127,6 +128,11 @@ mod with_time_passing {
         }
         dispatch {
             after_a_restart_every_worker_has_a_whole_lease_and_its_task,
+        }
+        openapi {
+            every_route_is_described_and_every_description_leads_somewhere,
+            the_description_changes_only_on_purpose,
+            the_page_needs_nothing_from_elsewhere,
         }
         security {
             guessing_a_password_is_slowed_down,

@@ -55,7 +55,7 @@ const EVERYBODY: [Asker; 15] = [
 
 /// What a route asks for.
 #[derive(Debug, Clone, Copy)]
-enum Needs {
+pub(crate) enum Needs {
     /// Nothing.
     Nothing,
     /// Any user who is let in.
@@ -87,7 +87,7 @@ const TASK: &str = r#"{"group_name": "{group}", "tags": [], "labels": [], "timeo
 /// Every route of the contract: method, path, body, and what it asks for. `{group}`, `{task}`, `{worker}`
 /// and the like stand for things made for each question.
 #[rustfmt::skip]
-const ROUTES: [(&str, &str, &str, Needs); 64] = [
+pub(crate) const ROUTES: [(&str, &str, &str, Needs); 64] = [
     ("GET", "/health", "", Nothing),
     ("POST", "/login", "{login}", Nothing),
     ("GET", "/auth", "", AnyUser),

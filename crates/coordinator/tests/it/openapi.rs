@@ -1,0 +1,60 @@
+//! The API's description of itself.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::permissions::ROUTES;
+use crate::stage::Stage;
+
+async fn description(stage: &Stage) -> Value {
+    stage.send(Method::GET, "/openapi.json", None, None).await.expect(200).json()
+}
+
+/// Method and path of each operation.
+fn operations(description: &Value) -> BTreeSet<(String, String)> {
+    let paths = description["paths"].as_object().unwrap();
+    let each = paths.iter().flat_map(|(path, item)| {
+        item.as_object().unwrap().keys().map(move |method| (method.to_uppercase(), path.clone()))
+    });
+    each.collect()
+}
+
+/// Parts of a path, where everything that is filled in counts as the same.
+fn shape(path: &str, known: &BTreeSet<(String, String)>, method: &str) -> bool {
+    let path = path.split('?').next().unwrap();
+    known.iter().any(|(other, template)| {
+        let (parts, template): (Vec<_>, Vec<_>) = (path.split('/').collect(), template.split('/').collect());
+        other == method
+            && parts.len() == template.len()
+            && parts.iter().zip(&template).all(|(part, wanted)| wanted.starts_with('{') || part == wanted)
+    })
+}
+
+pub(crate) async fn every_route_is_described_and_every_description_leads_somewhere(stage: Stage) {
+    let known = operations(&description(&stage).await);
+    for (method, path, _, _) in ROUTES {
+        assert!(shape(path, &known, method), "{method} {path} is not described");
+    }
+    let uuid = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
+    for (method, path) in &known {
+        let path = path.replace("{uuid}", uuid).replace("{content_type}", "result").replace("{id}", "1");
+        let path = path.replace(['{', '}'], "");
+        let answer = stage.send(method.parse().unwrap(), &path, None, None).await;
+        assert!(!matches!(answer.status, 404 | 405), "{method} {path}: {answer:?}");
+    }
+}
+
+pub(crate) async fn the_description_changes_only_on_purpose(stage: Stage) {
+    let mut description = description(&stage).await;
+    assert_eq!(description["openapi"], "3.1.0");
+    description["info"]["version"] = "any".into();
+    insta::assert_snapshot!("openapi", serde_json::to_string_pretty(&description).unwrap());
+}
+
+pub(crate) async fn the_page_needs_nothing_from_elsewhere(stage: Stage) {
+    let page = stage.send(Method::GET, "/docs", None, None).await.expect(200);
+    assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
+    assert!(!page.text.contains("http://") && !page.text.contains("https://"), "{}", page.text);
+}
