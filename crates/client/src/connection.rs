@@ -91,6 +91,11 @@ impl UserClient {
 }
 
 impl WorkerClient {
+    /// The worker's token.
+    pub fn token(&self) -> &SecretString {
+        &self.token
+    }
+
     /// The address behind it.
     pub fn client(&self) -> &Client {
         &self.client

@@ -9,14 +9,14 @@ use mitosis_testkit::s3::S3Server;
 use crate::home::{Coordinator, Home, ended};
 
 /// The services, and a home with a configuration that leads to them.
-struct Cluster {
+pub(crate) struct Cluster {
     postgres: PostgresServer,
     s3: S3Server,
-    home: Home,
+    pub(crate) home: Home,
 }
 
 impl Cluster {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let postgres = PostgresServer::start_on_loopback().await.unwrap();
         Self { postgres, s3: S3Server::start().await.unwrap(), home: Home::new() }
     }
@@ -47,7 +47,7 @@ file_log = false
         )
     }
 
-    async fn coordinator(&self) -> Coordinator {
+    pub(crate) async fn coordinator(&self) -> Coordinator {
         let config = self.home.write("coordinator.toml", &self.config().await);
         let args = ["coordinator", "--config", config.to_str().unwrap()];
         let (service, address) = self.home.start(&args, "listening address=").await;

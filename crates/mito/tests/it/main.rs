@@ -4,8 +4,10 @@
 
 mod bad_input;
 mod cluster;
+mod description;
 mod dev;
 mod home;
 mod kills;
+mod python;
 mod run_local;
 mod sdk;

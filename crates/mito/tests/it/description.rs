@@ -1,0 +1,68 @@
+//! Requests drawn from the API's own description, most of them odd: each is answered as described, and
+//! none is a fault of the server.
+
+use mitosis_client::Client;
+use mitosis_protocol::worker::RegisterWorkerRequest;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::process::Command;
+
+use crate::cluster::Cluster;
+use crate::home::{ADMIN, Coordinator, Home, ended};
+use crate::python::programs;
+
+const CHECKS: &str =
+    "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
+
+/// What each kind of caller may be asked about. A stream has no end, and a worker that signs off is gone.
+const AS_USER: &[&str] = &["--exclude-path-regex", "/events$", "--exclude-tag", "worker's side"];
+const AS_WORKER: &[&str] = &["--include-tag", "worker's side", "--exclude-path", "/workers"];
+
+async fn ask(home: &Home, coordinator: &Coordinator, token: &str, selection: &[&str]) {
+    let programs = programs("schemathesis==4.32.5").await;
+    let config = format!(
+        "[headers]\nAuthorization = \"Bearer {token}\"\n\
+         [checks]\nnegative_data_rejection.enabled = false\npositive_data_acceptance.enabled = false\n\
+         missing_required_header.enabled = false\nunsupported_method.enabled = false\n"
+    );
+    let config = home.write("schemathesis.toml", &config);
+    let mut command = Command::new(programs.join("schemathesis"));
+    command
+        .arg("--config-file")
+        .arg(config)
+        .args(["run", &format!("{}/openapi.json", coordinator.address), "--checks", CHECKS])
+        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "10"])
+        .args(["--generation-database", "none", "--continue-on-failure", "--no-color", "--warnings", "off"])
+        .args(selection)
+        .env("HOME", home.path())
+        .current_dir(home.path());
+    let output = ended(command).await;
+    assert_eq!(output.code, Some(0), "{}\n{}", output.stdout, output.stderr);
+    // An exhausted budget or a wrong selection must not pass for a success.
+    assert!(output.stdout.contains("generated,"), "{}", output.stdout);
+}
+
+async fn ask_as_both(home: &Home, coordinator: &Coordinator) {
+    let client = Client::new(&coordinator.address).unwrap();
+    let token = client.login(ADMIN, &SecretString::from(ADMIN), true).await.unwrap();
+    let admin = client.with_user_token(token.clone());
+    let new = RegisterWorkerRequest { tags: vec![], labels: vec![], groups: vec![], lifetime: None };
+    let worker = admin.register_worker(&new).await.unwrap().client;
+    ask(home, coordinator, worker.token().expose_secret(), AS_WORKER).await;
+    worker.heartbeat().await.expect("it was a worker to the end");
+    ask(home, coordinator, token.expose_secret(), AS_USER).await;
+    assert_eq!(admin.auth().await.unwrap(), ADMIN, "it was a user to the end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_requests_are_answered_as_described_by_a_coordinator_alone() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    ask_as_both(&home, &coordinator).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_requests_are_answered_as_described_in_a_cluster() {
+    let cluster = Cluster::start().await;
+    let coordinator = cluster.coordinator().await;
+    ask_as_both(&cluster.home, &coordinator).await;
+}
