@@ -108,6 +108,7 @@ impl ApiError {
             )
             .hint("the change may or may not stand; look before you try again"),
             Self::Store(fault) if fault.is_transient() => busy("the database"),
+            Self::Store(Fault::Nul(_)) => Refusal::invalid("a text holds a NUL character"),
             Self::Objects(ObjectError::Unreachable { .. }) => busy("the object store"),
             Self::Objects(ObjectError::NotFound(_)) => {
                 Refusal::new(ErrorCode::NotFound, "the stored object is gone")
@@ -123,7 +124,7 @@ impl ApiError {
 impl IntoResponse for ApiError {
     /// Leaves the body to [`crate::api::finish`], which knows the id of the request.
     fn into_response(self) -> Response {
-        if !matches!(self, Self::Refused(_)) {
+        if !matches!(self, Self::Refused(_) | Self::Store(Fault::Nul(_))) {
             tracing::error!(cause = chain(&self), "a request failed");
         }
         let refusal = self.refusal();

@@ -30,6 +30,9 @@ pub enum Fault {
         #[source]
         source: BoxError,
     },
+    /// A text holds a NUL character, which PostgreSQL can neither keep nor find.
+    #[error("a text holds a NUL character")]
+    Nul(#[source] BoxError),
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,

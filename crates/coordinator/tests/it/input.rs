@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::stage::{Answer, Stage, task};
+use crate::stage::{Answer, Someone, Stage, task};
 
 pub(crate) async fn routes_and_methods_that_do_not_exist_answer_without_a_body(stage: Stage) {
     for path in ["/nowhere", "/groups/", "//groups", "/tasks/x/y/z"] {
@@ -105,4 +105,143 @@ pub(crate) async fn unknown_arguments_and_fields_are_ignored_and_every_origin_ma
     assert_eq!(answer.headers["access-control-allow-origin"], "*");
     assert_eq!(answer.headers["access-control-expose-headers"], "*");
     admin.post("/tasks", &task("mitosis_admin", &json!({"colour": "green"}))).await.expect(200);
+}
+
+/// What everybody may see of the admin's group: nothing that is asked below may change it.
+async fn picture(admin: &Someone<'_>) -> String {
+    let tasks = admin.post("/tasks/query", &json!({"count": false})).await.expect(200).text;
+    let files = admin
+        .post("/groups/mitosis_admin/attachments/query", &json!({"count": false}))
+        .await
+        .expect(200)
+        .text;
+    let group = admin.get("/groups/mitosis_admin").await.expect(200).text;
+    format!("{tasks}{files}{group}")
+}
+
+pub(crate) async fn odd_texts_are_refused_or_match_nothing_and_change_nothing(stage: Stage) {
+    let admin = stage.admin().await;
+    admin.submits(&json!({"labels": ["a_c", "100%"]})).await;
+    admin
+        .post("/groups/mitosis_admin/attachments", &json!({"key": "a_c", "content_length": 1}))
+        .await
+        .expect(200);
+    let before = picture(&admin).await;
+    let long = "x".repeat(1 << 20);
+    for odd in [
+        "\u{0}",
+        "a\u{0}b",
+        "",
+        "..",
+        "/",
+        "%",
+        "\u{feff}",
+        "\u{202e}",
+        "😀",
+        "'; DROP TABLE task; --",
+        &long,
+    ] {
+        for (path, body) in [
+            ("/tasks/query", json!({"count": true, "group_name": odd})),
+            ("/tasks/cancel", json!({"creator_usernames": [odd]})),
+            ("/tasks/cancel", json!({"labels": [odd]})),
+            ("/tasks/cancel", json!({"tags": [odd]})),
+            ("/workers/shutdown", json!({"op": "Force", "tags": [odd], "labels": [odd]})),
+            ("/workers/query", json!({"count": true, "creator_username": odd})),
+            ("/groups/mitosis_admin/delete/attachments", json!({"key": odd})),
+            ("/groups/mitosis_admin/delete/attachments/list", json!({"keys": [odd]})),
+            ("/groups/mitosis_admin/users/remove", json!({"users": [odd]})),
+            ("/login", json!({"username": odd, "md5_password": md5::compute(odd).0})),
+            ("/admin/users", json!({"username": odd, "md5_password": md5::compute(odd).0, "admin": true})),
+            ("/workers", json!({"tags": [], "labels": [], "groups": [odd], "lifetime": odd})),
+        ] {
+            let answer = admin.post(path, &body).await;
+            assert!(answer.status < 500, "{path} {odd:.20?}: {answer:?}");
+        }
+        let put = json!({"relations": {odd: "Admin"}});
+        let answer = admin.put("/groups/mitosis_admin/users", &put).await;
+        assert_eq!(answer.status, 400, "{odd:.20?}: {answer:?}");
+        assert_eq!(picture(&admin).await, before, "{odd:.20?}");
+    }
+    for path in [
+        "/tasks/%00",
+        "/groups/%00",
+        "/groups/mitosis_admin/attachments/%00",
+        "/groups/%2e%2e",
+        "/workers/%ff",
+    ] {
+        let answer = admin.get(path).await;
+        assert!((400..500).contains(&answer.status), "{path}: {answer:?}");
+    }
+}
+
+pub(crate) async fn keys_that_leave_their_group_are_refused(stage: Stage) {
+    let admin = stage.admin().await;
+    let before = picture(&admin).await;
+    for key in ["../x", "a/../../x", "/etc/passwd", "a//b", "a/./b", "a/", "..", "", "a\u{0}", "a\nb"] {
+        let body = json!({"key": key, "content_length": 1});
+        admin.post("/groups/mitosis_admin/attachments", &body).await.expect_refused(400, "invalid_request");
+    }
+    assert_eq!(picture(&admin).await, before);
+}
+
+pub(crate) async fn wildcards_are_characters_like_any_other(stage: Stage) {
+    let admin = stage.admin().await;
+    for key in ["abc", "a_c", "a%c"] {
+        admin
+            .post("/groups/mitosis_admin/attachments", &json!({"key": key, "content_length": 1}))
+            .await
+            .expect(200);
+    }
+    for (key, found) in [("_", 1), ("%", 1), ("a", 3), ("a_c", 1)] {
+        let query = json!({"key": key, "count": true});
+        let reply = admin.post("/groups/mitosis_admin/attachments/query", &query).await.expect(200);
+        assert_eq!(reply.json()["count"], found, "{key}");
+    }
+}
+
+pub(crate) async fn numbers_out_of_range_are_refused_and_large_ones_are_bounded(stage: Stage) {
+    let admin = stage.admin().await;
+    admin.submits(&json!({})).await;
+    for (field, number) in
+        [("limit", json!(-1)), ("offset", json!(-1)), ("limit", json!(1.5)), ("limit", json!("1"))]
+    {
+        admin
+            .post("/tasks/query", &json!({"count": false, field: number}))
+            .await
+            .expect_refused(422, "wrong_shape");
+    }
+    for field in ["limit", "offset"] {
+        let reply =
+            admin.post("/tasks/query", &json!({"count": false, field: u64::MAX})).await.expect(200).json();
+        assert_eq!(reply["count"], u8::from(field == "limit"));
+    }
+    for priority in [json!(2_147_483_648_i64), json!(-2_147_483_649_i64)] {
+        admin
+            .post("/tasks", &task("mitosis_admin", &json!({"priority": priority})))
+            .await
+            .expect_refused(422, "wrong_shape");
+    }
+    for length in [json!(-1), json!(u64::MAX)] {
+        let body = json!({"key": "k", "content_length": length});
+        let refused = admin.post("/groups/mitosis_admin/attachments", &body).await;
+        assert!(matches!(refused.status, 400 | 422), "{refused:?}");
+    }
+}
+
+pub(crate) async fn duplicates_count_once_and_lists_are_bounded_by_their_size(stage: Stage) {
+    let admin = stage.admin().await;
+    let uuid = admin.submits(&json!({"tags": ["a", "a", "b"], "labels": ["x", "x"]})).await;
+    let shown = admin.task(&uuid).await;
+    assert_eq!((&shown["tags"], &shown["labels"]), (&json!(["a", "b"]), &json!(["x"])));
+    let twice = admin.post("/tasks/cancel/list", &json!({"uuids": [uuid, uuid]})).await.expect(200).json();
+    assert_eq!(twice["cancelled_count"], 1);
+    let many = vec!["3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a"; 100_000];
+    let refused = admin.post("/tasks/cancel/list", &json!({"uuids": many})).await;
+    refused.expect_refused(413, "too_large");
+    admin.post("/tasks/cancel/list", &json!({"uuids": []})).await.expect_refused(400, "invalid_request");
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    let request = stage.request(Method::POST, "/tasks").bearer_auth(&admin.token);
+    let answer = Answer::read(request.header("content-type", "application/json").body(deep)).await;
+    assert!((400..500).contains(&answer.status), "{answer:?}");
 }

@@ -62,6 +62,11 @@ macro_rules! stories {
                 nobody_hears_of_tasks_of_others,
             }
             input {
+                odd_texts_are_refused_or_match_nothing_and_change_nothing,
+                keys_that_leave_their_group_are_refused,
+                wildcards_are_characters_like_any_other,
+                numbers_out_of_range_are_refused_and_large_ones_are_bounded,
+                duplicates_count_once_and_lists_are_bounded_by_their_size,
                 a_body_that_is_far_too_long_is_refused_with_an_answer,
                 routes_and_methods_that_do_not_exist_answer_without_a_body,
                 a_body_that_is_not_json_or_of_the_wrong_shape_is_refused,

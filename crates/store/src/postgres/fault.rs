@@ -8,7 +8,13 @@ use crate::Fault;
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
-        if is_transient(&error) { Self::Unavailable(error.into()) } else { Self::Unexpected(error.into()) }
+        match error.code() {
+            _ if is_transient(&error) => Self::Unavailable(error.into()),
+            Some(&(SqlState::CHARACTER_NOT_IN_REPERTOIRE | SqlState::UNTRANSLATABLE_CHARACTER)) => {
+                Self::Nul(error.into())
+            }
+            _ => Self::Unexpected(error.into()),
+        }
     }
 }
 
