@@ -52,6 +52,10 @@ pub mod actions {
     pub const USER_PASSWORD_SET: &str = "user.password_set";
     /// An administrator changed how many groups a user may make.
     pub const GROUP_QUOTA_SET: &str = "user.group_quota_set";
+    /// An Admin of a group deleted it.
+    pub const GROUP_DELETED: &str = "group.deleted";
+    /// An administrator gave users roles in a group, and made it active.
+    pub const GROUP_RESTORED: &str = "group.restored";
     /// An administrator changed how much a group may store.
     pub const STORAGE_QUOTA_SET: &str = "group.storage_quota_set";
     /// An administrator removed an attachment.

@@ -278,6 +278,10 @@ pub struct QueryTasksRequest {
     /// Rows to skip.
     #[serde(default)]
     pub offset: Option<u64>,
+    /// Only tasks submitted before this one: the last row of a page leads to the next, at the same cost
+    /// however far back. Old servers do not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Uuid>,
     /// Only count.
     pub count: bool,
 }

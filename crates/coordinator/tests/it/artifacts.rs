@@ -67,3 +67,16 @@ pub(crate) async fn an_artifact_can_be_deleted_an_hour_after_its_upload(stage: S
     ann.delete(&path).await.expect_empty();
     ann.delete(&path).await.expect_refused(404, "not_found");
 }
+
+pub(crate) async fn an_archive_that_never_came_is_told_in_the_result(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    let worker = ann.worker(&json!({})).await;
+    let task = worker.fetches().await;
+    worker.reports(&task, &json!("Finish")).await.expect(200);
+    let upload = json!({"Upload": {"content_type": "result", "content_length": 5}});
+    worker.reports(&task, &upload).await.expect(200);
+    worker.reports(&task, &json!({"Commit": {"exit_status": 0, "msg": null}})).await.expect(200);
+    let result = ann.task(&uuid).await["result"].clone();
+    assert_eq!(result, json!({"exit_status": 0, "msg": "UploadResultTimeout"}));
+}

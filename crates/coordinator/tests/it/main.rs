@@ -8,6 +8,7 @@ mod artifacts;
 mod conversation;
 mod dispatch;
 mod events;
+mod golden;
 mod input;
 mod live_output;
 mod live_states;
@@ -36,6 +37,7 @@ macro_rules! stories {
                 a_user_has_a_group_of_the_same_name_and_may_make_seven_more,
             }
             artifacts {
+                an_archive_that_never_came_is_told_in_the_result,
                 what_an_attempt_left_that_was_lost_is_never_seen,
                 an_upload_has_exactly_the_announced_length,
             }
@@ -85,6 +87,7 @@ macro_rules! stories {
                 logins_and_administrative_acts_are_written_down,
             }
             tasks {
+                pages_are_turned_by_the_last_row,
                 a_submitted_task_is_there_in_the_form_of_the_contract,
                 a_waiting_task_can_be_cancelled_once,
                 a_running_task_can_t_be_cancelled_or_changed_but_relabelled,
@@ -95,6 +98,7 @@ macro_rules! stories {
                 a_cancellation_by_filter_touches_only_what_the_filter_names,
             }
             tenants {
+                a_group_can_be_deleted_and_an_administrator_can_bring_it_back,
                 a_stranger_sees_and_touches_nothing,
                 a_reader_sees_and_does_not_touch_and_a_writer_does_both,
                 a_worker_serves_the_groups_that_its_owner_may_serve,
@@ -133,6 +137,10 @@ mod with_time_passing {
         }
         dispatch {
             after_a_restart_every_worker_has_a_whole_lease_and_its_task,
+        }
+        golden {
+            a_worker_says_what_published_workers_say,
+            a_client_says_what_published_clients_say,
         }
         openapi {
             every_route_is_described_and_every_description_leads_somewhere,

@@ -140,3 +140,27 @@ pub(crate) async fn a_cancellation_by_filter_touches_only_what_the_filter_names(
     let reply = ann.post("/tasks/cancel/list", &json!({"uuids": [keep, unknown]})).await.expect(200).json();
     assert_eq!(reply, json!({"cancelled_count": 1, "failed_uuids": [unknown]}));
 }
+
+pub(crate) async fn pages_are_turned_by_the_last_row(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let mut submitted = Vec::new();
+    for _ in 0..5 {
+        submitted.insert(0, ann.submits(&json!({})).await);
+    }
+    let (mut seen, mut before) = (Vec::new(), Value::Null);
+    loop {
+        let query = json!({"count": false, "limit": 2, "before": before});
+        let page = ann.post("/tasks/query", &query).await.expect(200).json();
+        let rows: Vec<String> = page["tasks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["uuid"].as_str().unwrap().to_owned())
+            .collect();
+        let Some(last) = rows.last() else { break };
+        before = json!(last);
+        ann.submits(&json!({"labels": ["meanwhile"]})).await;
+        seen.extend(rows);
+    }
+    assert_eq!(seen, submitted);
+}

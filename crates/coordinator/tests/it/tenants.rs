@@ -72,3 +72,24 @@ pub(crate) async fn a_worker_serves_the_groups_that_its_owner_may_serve(stage: S
     let groups = raj.get(&format!("/workers/{}", worker.name)).await.expect(200).json()["groups"].clone();
     assert_eq!(groups, json!({"ann": "Write", "raj": "Admin"}));
 }
+
+pub(crate) async fn a_group_can_be_deleted_and_an_administrator_can_bring_it_back(stage: Stage) {
+    let (admin, ann, raj) = (stage.admin().await, stage.user("ann").await, stage.user("raj").await);
+    ann.post("/groups", &json!({"group_name": "lab"})).await.expect(200);
+    ann.put("/groups/lab/users", &json!({"relations": {"raj": "Write"}})).await.expect(200);
+    let uuid = raj.submits_to("lab", &json!({})).await;
+    raj.delete("/v1/groups/lab").await.expect_refused(403, "forbidden");
+    ann.delete("/v1/groups/ann").await.expect_refused(400, "invalid_request");
+    ann.delete("/v1/groups/lab").await.expect_empty();
+    for gone in [&ann, &raj] {
+        gone.get("/groups/lab").await.expect_refused(403, "forbidden");
+        gone.post("/tasks", &task("lab", &json!({}))).await.expect_refused(403, "forbidden");
+    }
+    let alone = json!({"relations": {"raj": "Write"}});
+    admin.put("/v1/admin/groups/lab/users", &alone).await.expect_refused(400, "invalid_request");
+    ann.put("/v1/admin/groups/lab/users", &alone).await.expect_refused(403, "forbidden");
+    admin.put("/v1/admin/groups/lab/users", &json!({"relations": {"raj": "Admin"}})).await.expect_empty();
+    assert_eq!(raj.task(&uuid).await["state"], "Cancelled");
+    raj.submits_to("lab", &json!({})).await;
+    ann.get("/groups/lab").await.expect_refused(403, "forbidden");
+}

@@ -8,6 +8,7 @@ use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_domain::name::Name;
 use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::{Role, Timestamp};
+use uuid::Uuid;
 
 use crate::Fault;
 
@@ -31,6 +32,15 @@ pub enum MembersChange {
     UnknownUser(String),
     /// Nothing was done: the group would be left without an Admin.
     LastAdmin,
+}
+
+/// Outcome of [`Groups::delete_group`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupDeletion {
+    /// It is Deleted, and these tasks were cancelled.
+    Deleted(Vec<Uuid>),
+    /// Nothing was done: it is the personal group of a user.
+    Personal,
 }
 
 /// Groups and their members.
@@ -70,6 +80,19 @@ pub trait Groups {
         &self,
         group: GroupId,
         names: &[String],
+        now: Timestamp,
+    ) -> Result<MembersChange, Fault>;
+
+    /// Makes a group Deleted: nobody is a member any more, no worker serves it, its waiting tasks are
+    /// cancelled. What it stores stays, and so does its name.
+    async fn delete_group(&self, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault>;
+
+    /// Makes a group Active again and gives users roles in it; all or nothing. It must have an Admin
+    /// afterwards.
+    async fn restore_group(
+        &self,
+        group: GroupId,
+        relations: &BTreeMap<String, Role>,
         now: Timestamp,
     ) -> Result<MembersChange, Fault>;
 

@@ -14,10 +14,13 @@ use tokio_postgres::Row;
 
 use super::accounts::name_is_taken;
 use super::row::{self, Columns, Db};
+use super::tasks::cancel;
 use super::{PostgresStore, write};
 use crate::Fault;
 use crate::code::Code;
-use crate::ops::groups::{GroupCreation, Groups, MembersChange};
+use crate::ops::groups::{GroupCreation, GroupDeletion, Groups, MembersChange};
+use crate::ops::query::TaskQuery;
+use crate::ops::tasks::CancelSelection;
 
 #[async_trait]
 impl Groups for PostgresStore {
@@ -64,6 +67,19 @@ impl Groups for PostgresStore {
         now: Timestamp,
     ) -> Result<MembersChange, Fault> {
         write!(self, tx => remove_members(tx, group, names, now))
+    }
+
+    async fn delete_group(&self, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
+        write!(self, tx => delete_group(tx, group, now))
+    }
+
+    async fn restore_group(
+        &self,
+        group: GroupId,
+        relations: &BTreeMap<String, Role>,
+        now: Timestamp,
+    ) -> Result<MembersChange, Fault> {
+        write!(self, tx => restore_group(tx, group, relations, now))
     }
 
     async fn change_storage_quota(
@@ -255,4 +271,42 @@ async fn change_storage_quota(
     let quota = change.apply(current, i64::MAX);
     row::run_one(tx, SET_STORAGE_QUOTA, &[&name, &quota, &now.unix_micros()]).await?;
     Ok(Some(quota))
+}
+
+const IS_PERSONAL: &str = "
+    SELECT EXISTS (SELECT 1 FROM groups JOIN users ON users.username = groups.name WHERE groups.id = $1)";
+
+const SET_STATE: &str = "UPDATE groups SET state = $2, updated_at = $3 WHERE id = $1";
+
+/// `$1` is the group.
+const DELETE_RELATIONS: [&str; 2] =
+    ["DELETE FROM membership WHERE group_id = $1", "DELETE FROM worker_group WHERE group_id = $1"];
+
+async fn delete_group(tx: &impl Db, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
+    if row::one(tx, IS_PERSONAL, &[&group.0], row::only).await? {
+        return Ok(GroupDeletion::Personal);
+    }
+    set_state(tx, group, AccountState::Deleted, now).await?;
+    for delete in DELETE_RELATIONS {
+        row::run(tx, delete, &[&group.0]).await?;
+    }
+    let waiting = CancelSelection::Matching(TaskQuery::all_of(group));
+    Ok(GroupDeletion::Deleted(cancel(tx, &waiting, now).await?))
+}
+
+async fn set_state(tx: &impl Db, group: GroupId, state: AccountState, now: Timestamp) -> Result<(), Fault> {
+    row::run_one(tx, SET_STATE, &[&group.0, &state.code(), &now.unix_micros()]).await
+}
+
+async fn restore_group(
+    tx: &impl Db,
+    group: GroupId,
+    relations: &BTreeMap<String, Role>,
+    now: Timestamp,
+) -> Result<MembersChange, Fault> {
+    let change = set_members(tx, group, relations, now).await?;
+    if change == MembersChange::Done {
+        set_state(tx, group, AccountState::Active, now).await?;
+    }
+    Ok(change)
 }

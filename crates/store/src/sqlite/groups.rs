@@ -15,9 +15,12 @@ use rusqlite::{Connection, Row, params};
 use super::SqliteStore;
 use super::accounts::name_is_taken;
 use super::row::{Columns, Run};
+use super::tasks::cancel;
 use crate::Fault;
 use crate::code::Code;
-use crate::ops::groups::{GroupCreation, Groups, MembersChange};
+use crate::ops::groups::{GroupCreation, GroupDeletion, Groups, MembersChange};
+use crate::ops::query::TaskQuery;
+use crate::ops::tasks::CancelSelection;
 
 #[async_trait]
 impl Groups for SqliteStore {
@@ -71,6 +74,20 @@ impl Groups for SqliteStore {
     ) -> Result<MembersChange, Fault> {
         let names = names.to_vec();
         self.write(move |db| remove_members(db, group, &names, now)).await
+    }
+
+    async fn delete_group(&self, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
+        self.write(move |db| delete_group(db, group, now)).await
+    }
+
+    async fn restore_group(
+        &self,
+        group: GroupId,
+        relations: &BTreeMap<String, Role>,
+        now: Timestamp,
+    ) -> Result<MembersChange, Fault> {
+        let relations = relations.clone();
+        self.write(move |db| restore_group(db, group, &relations, now)).await
     }
 
     async fn change_storage_quota(
@@ -266,4 +283,42 @@ fn change_storage_quota(
     let quota = change.apply(current, i64::MAX);
     db.run_one(SET_STORAGE_QUOTA, params![name, quota, now.unix_micros()])?;
     Ok(Some(quota))
+}
+
+const IS_PERSONAL: &str = "
+    SELECT EXISTS (SELECT 1 FROM groups JOIN users ON users.username = groups.name WHERE groups.id = ?1)";
+
+const SET_STATE: &str = "UPDATE groups SET state = ?2, updated_at = ?3 WHERE id = ?1";
+
+/// `?1` is the group.
+const DELETE_RELATIONS: [&str; 2] =
+    ["DELETE FROM membership WHERE group_id = ?1", "DELETE FROM worker_group WHERE group_id = ?1"];
+
+fn delete_group(db: &Connection, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
+    if db.one(IS_PERSONAL, [group.0], |row| Ok(row.get(0)?))? {
+        return Ok(GroupDeletion::Personal);
+    }
+    set_state(db, group, AccountState::Deleted, now)?;
+    for delete in DELETE_RELATIONS {
+        db.run(delete, [group.0])?;
+    }
+    let waiting = CancelSelection::Matching(TaskQuery::all_of(group));
+    Ok(GroupDeletion::Deleted(cancel(db, &waiting, now)?))
+}
+
+fn set_state(db: &Connection, group: GroupId, state: AccountState, now: Timestamp) -> Result<(), Fault> {
+    db.run_one(SET_STATE, params![group.0, state.code(), now.unix_micros()])
+}
+
+fn restore_group(
+    db: &Connection,
+    group: GroupId,
+    relations: &BTreeMap<String, Role>,
+    now: Timestamp,
+) -> Result<MembersChange, Fault> {
+    let change = set_members(db, group, relations, now)?;
+    if change == MembersChange::Done {
+        set_state(db, group, AccountState::Active, now)?;
+    }
+    Ok(change)
 }

@@ -5,10 +5,12 @@ use axum::extract::State;
 use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::{StorageQuotaReply, StorageQuotaRequest};
 use mitosis_protocol::audit::actions;
+use mitosis_protocol::group::RelationsRequest;
 
 use crate::api::body::{Body, InPath};
 use crate::api::reply::Empty;
 use crate::api::user::attachments::removal;
+use crate::api::user::groups::update_users::answer;
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
 use crate::error::{ApiError, Refusal};
@@ -29,6 +31,20 @@ pub(super) async fn storage_quota(
     let target = format!("{group}: {storage_quota}");
     app.record(&admin.name, actions::STORAGE_QUOTA_SET, target, None).await?;
     Ok(Json(StorageQuotaReply { storage_quota }))
+}
+
+/// `PUT /v1/admin/groups/{group}/users`: gives users roles in any group, and makes it active again.
+pub(super) async fn restore(
+    State(app): State<App>,
+    AdminCaller(admin): AdminCaller,
+    InPath(name): InPath<String>,
+    Body(request): Body<RelationsRequest>,
+) -> Result<Empty, ApiError> {
+    let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such("group", &name))?;
+    let done = answer(app.store.restore_group(group.id, &request.relations, app.now()).await?)?;
+    let target = format!("{name}: {:?}", request.relations);
+    app.record(&admin.name, actions::GROUP_RESTORED, target, None).await?;
+    Ok(done)
 }
 
 /// `DELETE /admin/groups/{group}/attachments/{*key}`, however young it is.

@@ -9,7 +9,7 @@ mod users;
 mod workers;
 
 use axum::Router;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 
 use crate::app::App;
 
@@ -24,6 +24,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/admin/groups/{group}/attachments/{*key}", delete(groups::delete_attachment))
         .route("/admin/tasks/{uuid}/artifacts/{content_type}", delete(tasks::delete_artifact))
         .route("/admin/workers/{uuid}", delete(workers::cancel))
+        .route("/v1/admin/groups/{group}/users", put(groups::restore))
         .route("/v1/admin/audit", get(audit::audit))
         .route("/admin/shutdown", post(shutdown::shutdown))
 }

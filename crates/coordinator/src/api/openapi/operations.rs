@@ -94,6 +94,14 @@ fn administration(d: &mut Description) {
     d.op("POST /admin/groups/{group}/storage-quota", tag, Admin, "How much a group may store")
         .body::<StorageQuotaRequest>()
         .reply::<StorageQuotaReply>();
+    d.op(
+        "PUT /v1/admin/groups/{group}/users",
+        tag,
+        Admin,
+        "Give roles in any group, and make it active again",
+    )
+    .body::<RelationsRequest>()
+    .empty();
     d.op("DELETE /admin/groups/{group}/attachments/{*key}", tag, Admin, "Remove any attachment").empty();
     d.op("DELETE /admin/tasks/{uuid}/artifacts/{content_type}", tag, Admin, "Remove any artifact").empty();
     d.op("DELETE /admin/workers/{uuid}", tag, Admin, "Stop any worker").query("op", Type::String, OP).empty();
@@ -108,6 +116,7 @@ fn groups(d: &mut Description) {
     let tag = "groups";
     d.op("POST /groups", tag, User, "Make a group").body::<CreateGroupRequest>().or(409).empty();
     d.op("GET /groups/{group}", tag, User, "A group").reply::<GroupInfo>();
+    d.op("DELETE /v1/groups/{group}", tag, User, "Delete a group; an administrator can undo it").empty();
     d.op("PUT /groups/{group}/users", tag, User, "Add members or change their roles")
         .body::<RelationsRequest>()
         .empty();

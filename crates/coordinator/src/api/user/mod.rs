@@ -4,7 +4,7 @@ mod account;
 pub(super) mod artifacts;
 pub(super) mod attachments;
 mod events;
-mod groups;
+pub(super) mod groups;
 pub(super) mod tasks;
 pub(super) mod workers;
 

@@ -22,7 +22,7 @@ enum Reach {
 }
 
 /// Ends what is selected and waits; answers which, in the order of the selection.
-pub(super) async fn cancel(
+pub(in super::super) async fn cancel(
     tx: &impl Db,
     selection: &CancelSelection,
     now: Timestamp,

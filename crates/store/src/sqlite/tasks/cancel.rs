@@ -21,7 +21,7 @@ enum Reach {
 }
 
 /// Ends what is selected and waits; answers which.
-pub(super) fn cancel(
+pub(in super::super) fn cancel(
     db: &Connection,
     selection: &CancelSelection,
     now: Timestamp,

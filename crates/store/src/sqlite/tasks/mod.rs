@@ -21,6 +21,8 @@ use crate::Fault;
 use crate::ops::query::{Page, TaskQuery};
 use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, Submission, TaskChange, Tasks};
 
+pub(super) use cancel::cancel;
+
 #[async_trait]
 impl Tasks for SqliteStore {
     async fn submit(

@@ -8,7 +8,8 @@ use mitosis_domain::ids::GroupId;
 use mitosis_domain::limits;
 use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::Role;
-use mitosis_store::ops::groups::{GroupCreation, MembersChange};
+use mitosis_protocol::admin::AccountState;
+use mitosis_store::ops::groups::{GroupCreation, GroupDeletion, MembersChange};
 
 use crate::backend::Backend;
 use crate::stage::{SECOND, Stage, name};
@@ -143,4 +144,37 @@ pub(crate) async fn the_quota_of_storage_changes_by_name<B: Backend>(stage: &mut
         assert_eq!(store.group("ann").await.unwrap().unwrap().storage_quota, in_force);
     }
     assert_eq!(store.change_storage_quota("none", QuotaChange::Set(1), stage.now).await.unwrap(), None);
+}
+
+pub(crate) async fn a_deleted_group_has_nobody_and_nothing_waits_in_it<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let lab = stage.group(&ann, "lab").await;
+    let mut new = stage.new_worker(&ann);
+    new.groups.insert(lab, Role::Write);
+    let hand = stage.register(&new).await;
+    let tasks = [stage.task(lab), stage.task(lab)];
+    stage.submit(&ann, &tasks).await;
+    let held = stage.claim_one(hand).await;
+
+    let store = stage.store();
+    assert_eq!(store.delete_group(ann.group, stage.now).await.unwrap(), GroupDeletion::Personal);
+    let deletion = store.delete_group(lab, stage.now).await.unwrap();
+    assert_eq!(deletion, GroupDeletion::Deleted(vec![tasks[1].uuid]));
+    assert_eq!(store.membership(ann.user, "lab").await.unwrap(), Membership::Outsider(lab));
+    assert!(!store.worker_groups(hand.id).await.unwrap().contains_key("lab"));
+    assert_eq!(store.group("lab").await.unwrap().unwrap().state, AccountState::Deleted);
+    assert_eq!(
+        store.create_group(ann.user, &name("lab"), stage.now).await.unwrap(),
+        GroupCreation::NameTaken
+    );
+    stage.finish(&held).await;
+
+    let without_admin = BTreeMap::from([("ann".to_owned(), Role::Write)]);
+    let change = store.restore_group(lab, &without_admin, stage.now).await.unwrap();
+    assert_eq!(change, MembersChange::LastAdmin);
+    assert_eq!(store.group("lab").await.unwrap().unwrap().state, AccountState::Deleted);
+    let with_admin = BTreeMap::from([("ann".to_owned(), Role::Admin)]);
+    assert_eq!(store.restore_group(lab, &with_admin, stage.now).await.unwrap(), MembersChange::Done);
+    assert_eq!(store.membership(ann.user, "lab").await.unwrap(), Membership::Member(lab, Role::Admin));
+    assert_eq!(store.group("lab").await.unwrap().unwrap().state, AccountState::Active);
 }

@@ -129,6 +129,7 @@ macro_rules! conformance {
                     the_last_admin_stays,
                     two_admins_who_leave_at_once_do_not_both_get_away,
                     the_quota_of_storage_changes_by_name,
+                    a_deleted_group_has_nobody_and_nothing_waits_in_it,
                 }
                 personal_tokens {
                     a_token_leads_to_its_owner_until_it_is_revoked,

@@ -41,8 +41,8 @@ const RULES: [(&str, &str); 8] = [
             (SELECT 1 FROM worker_session WHERE worker_id = w.id)",
     ),
     (
-        "a group has an Admin",
-        "SELECT count(*) FROM groups g WHERE NOT EXISTS
+        "a group that is not Deleted has an Admin",
+        "SELECT count(*) FROM groups g WHERE state <> 2 AND NOT EXISTS
             (SELECT 1 FROM membership WHERE group_id = g.id AND role = 2)",
     ),
 ];

@@ -27,7 +27,7 @@ pub(super) async fn update_users(
 }
 
 /// What a change of members means to the caller.
-pub(super) fn answer(change: MembersChange) -> Result<Empty, ApiError> {
+pub(in crate::api) fn answer(change: MembersChange) -> Result<Empty, ApiError> {
     match change {
         MembersChange::Done => Ok(Empty),
         MembersChange::UnknownUser(name) => {

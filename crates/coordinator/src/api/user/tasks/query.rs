@@ -6,7 +6,7 @@ use mitosis_domain::permission::Action;
 use mitosis_protocol::task::{QueryTasksReply, QueryTasksRequest};
 use mitosis_store::ops::query::Page;
 
-use super::{filter, view};
+use super::{filter, find, view};
 use crate::api::body::Body;
 use crate::api::members::require_for_filter;
 use crate::app::App;
@@ -29,8 +29,12 @@ pub(super) async fn query(
         let count = app.store.count_tasks(&query).await?;
         return Ok(Json(QueryTasksReply { count, tasks: Vec::new(), group_name }));
     }
+    let before = match request.before {
+        Some(uuid) => Some(find(&app, &user, uuid, Action::View).await?.id),
+        None => None,
+    };
     let page = Page {
-        before: None,
+        before,
         offset: request.offset.unwrap_or(0),
         limit: request.limit.unwrap_or(MOST_ROWS).min(MOST_ROWS),
     };

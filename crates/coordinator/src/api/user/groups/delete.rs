@@ -1,0 +1,33 @@
+//! `DELETE /v1/groups/{group}`: deletes a group.
+
+use axum::extract::State;
+use mitosis_domain::permission::Action;
+use mitosis_protocol::audit::actions;
+use mitosis_store::ops::groups::GroupDeletion;
+
+use crate::api::body::InPath;
+use crate::api::members::require;
+use crate::api::reply::Empty;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::{ApiError, Refusal};
+
+/// Needs Admin. Waiting tasks are cancelled, running ones end; an administrator can undo it.
+pub(super) async fn delete(
+    State(app): State<App>,
+    Caller(user): Caller,
+    InPath(group): InPath<String>,
+) -> Result<Empty, ApiError> {
+    let id = require(&app, &user, &group, Action::ManageMembers).await?;
+    match app.store.delete_group(id, app.now()).await? {
+        GroupDeletion::Deleted(cancelled) => {
+            app.news.ring();
+            for task in cancelled {
+                app.output.changed(task);
+            }
+            app.record(&user.name, actions::GROUP_DELETED, group, None).await?;
+            Ok(Empty)
+        }
+        GroupDeletion::Personal => Err(Refusal::invalid("a personal group lasts as long as its user").into()),
+    }
+}

@@ -1,0 +1,157 @@
+//! Whole conversations, byte for byte, as the contract writes them. What differs from run to run (ids,
+//! tokens, links) is named in the order of its appearance.
+
+use std::fmt::Write as _;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::stage::{ADMIN, Answer, Stage, task};
+
+/// Everything that was said.
+struct Transcript<'a> {
+    stage: &'a Stage,
+    text: String,
+    names: Vec<(String, String)>,
+}
+
+impl<'a> Transcript<'a> {
+    fn of(stage: &'a Stage) -> Self {
+        Self { stage, text: String::new(), names: Vec::new() }
+    }
+
+    /// From now on, this is written as that.
+    fn call(&mut self, value: &Value, name: &str) -> String {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        self.names.push((value.clone(), name.to_owned()));
+        value
+    }
+
+    fn named(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (value, name) in self.names.iter().rev() {
+            text = text.replace(value.as_str(), name);
+        }
+        text
+    }
+
+    /// All of it; what got its name later has it from the beginning.
+    fn whole(&self) -> String {
+        self.named(&self.text)
+    }
+
+    /// Says something and writes down both sides.
+    async fn say(&mut self, token: Option<&str>, line: &str, body: Option<Value>) -> Answer {
+        let (method, path) = line.split_once(' ').unwrap();
+        let method: Method = method.parse().unwrap();
+        let answer = self.stage.send(method, path, token, body.as_ref()).await;
+        writeln!(self.text, "> {}", self.named(line)).unwrap();
+        if let Some(body) = body {
+            writeln!(self.text, "> {}", self.named(&body.to_string())).unwrap();
+        }
+        let kind =
+            answer.headers.get("content-type").map_or("no content type", |kind| kind.to_str().unwrap());
+        writeln!(self.text, "< {} {kind}", answer.status).unwrap();
+        let shown = match answer.headers.get("x-request-id") {
+            Some(id) => answer.text.replace(id.to_str().unwrap(), "REQUEST"),
+            None => answer.text.clone(),
+        };
+        writeln!(self.text, "< {}\n", self.named(&shown)).unwrap();
+        answer
+    }
+}
+
+fn digest(password: &str) -> Value {
+    json!(md5::compute(password).0)
+}
+
+pub(crate) async fn a_worker_says_what_published_workers_say(stage: Stage) {
+    let mut t = Transcript::of(&stage);
+    let login = json!({"username": ADMIN, "md5_password": digest(ADMIN), "retain": true});
+    let token = stage.send(Method::POST, "/login", None, Some(&login)).await.json()["token"].clone();
+    let user = Some(token.as_str().unwrap());
+    let submitted = t.say(user, "POST /tasks", Some(task(ADMIN, &json!({"labels": ["run-7"]})))).await.json();
+    let uuid = t.call(&submitted["uuid"], "TASK");
+
+    let new = json!({"tags": [], "labels": [], "groups": [], "lifetime": null});
+    let registered = stage.send(Method::POST, "/workers", user, Some(&new)).await.json();
+    let worker = t.call(&registered["token"], "TOKEN");
+    t.call(&registered["worker_id"], "WORKER");
+    t.say(user, "POST /workers/query", Some(json!({"count": false}))).await;
+
+    let worker = Some(worker.as_str());
+    t.say(worker, "POST /workers/heartbeat", None).await;
+    let task = t.say(worker, "GET /workers/tasks", None).await.json();
+    let id = task["id"].clone();
+    let report = |op: Value| Some(json!({"id": id, "op": op}));
+    let commit = json!({"Commit": {"exit_status": 768, "msg": null}});
+    t.say(worker, "POST /workers/tasks", report(commit.clone())).await;
+    t.say(worker, "POST /workers/tasks", report(json!("Finish"))).await;
+    let upload = json!({"Upload": {"content_type": "std-log", "content_length": 3}});
+    let link = t.stage.send(Method::POST, "/workers/tasks", worker, report(upload).as_ref()).await.json();
+    let put = stage.request(Method::PUT, link["url"].as_str().unwrap()).body("abc");
+    Answer::read(put).await.expect(200);
+    let follow_up = json!({"Submit": crate::stage::task(ADMIN, &json!({"priority": -1}))});
+    t.say(worker, "POST /workers/tasks", report(follow_up)).await;
+    t.say(worker, "POST /workers/tasks", report(commit.clone())).await;
+    t.say(worker, "POST /workers/tasks", report(commit)).await;
+    t.say(worker, "POST /workers/tasks", report(json!("Finish"))).await;
+
+    let shown = stage.send(Method::GET, &format!("/tasks/{uuid}"), user, None).await.json();
+    t.call(&shown["info"]["downstream_task_uuid"], "FOLLOW-UP");
+    t.say(user, &format!("GET /tasks/{uuid}"), None).await;
+    t.say(worker, "GET /workers/tasks", None).await;
+    t.say(worker, "DELETE /workers", None).await;
+    t.say(worker, "POST /workers/heartbeat", None).await;
+    t.say(worker, "GET /workers/tasks", None).await;
+    insta::assert_snapshot!("worker", t.whole());
+}
+
+pub(crate) async fn a_client_says_what_published_clients_say(stage: Stage) {
+    let mut t = Transcript::of(&stage);
+    t.say(None, "GET /auth", None).await;
+    t.say(Some("nonsense"), "GET /auth", None).await;
+    let wrong = json!({"username": "ann", "md5_password": digest("x")});
+    t.say(None, "POST /login", Some(wrong)).await;
+    let login = json!({"username": ADMIN, "md5_password": digest(ADMIN)});
+    let token = stage.send(Method::POST, "/login", None, Some(&login)).await.json()["token"].clone();
+    let user = Some(token.as_str().unwrap());
+    t.say(user, "GET /auth", None).await;
+    t.say(user, "GET /redis", None).await;
+    t.say(user, "GET /users/groups", None).await;
+    t.say(user, "POST /groups", Some(json!({"group_name": "lab"}))).await;
+    t.say(user, "POST /groups", Some(json!({"group_name": "lab"}))).await;
+    t.say(user, "POST /groups", Some(json!({"group_name": "a b"}))).await;
+    t.say(user, "GET /groups/lab", None).await;
+    t.say(user, "GET /groups/nowhere", None).await;
+    t.say(user, "PUT /groups/lab/users", Some(json!({"relations": {"ann": "Write"}}))).await;
+    let account = json!({"username": "ann", "md5_password": digest("ann"), "admin": false});
+    t.say(user, "POST /admin/users", Some(account)).await;
+    t.say(user, "PUT /groups/lab/users", Some(json!({"relations": {"ann": "WRITE"}}))).await;
+    t.say(user, "GET /groups/lab", None).await;
+    t.say(user, "DELETE /groups/lab/users?users=ann", None).await;
+    t.say(user, "POST /admin/users/ann/group-quota", Some(json!({"group_quota": "+2"}))).await;
+    t.say(user, "POST /admin/groups/lab/storage-quota", Some(json!({"storage_quota": "=1.5 GiB"}))).await;
+    t.say(user, "POST /admin/users/ann/state", Some(json!({"state": "Locked"}))).await;
+    t.say(user, "DELETE /admin/users/ann", None).await;
+    t.say(user, "POST /tasks", Some(json!({"group_name": "lab"}))).await;
+    let batch = json!({"tasks": [task("lab", &json!({})), task("nowhere", &json!({}))]});
+    let outcome = stage.send(Method::POST, "/tasks/submit", user, Some(&batch)).await.json();
+    let uuid = t.call(&outcome["results"][0]["Ok"]["uuid"], "TASK");
+    let query = json!({"group_name": "lab", "priority": ">=-3", "count": false});
+    t.say(user, "POST /tasks/query", Some(query)).await;
+    t.say(user, "POST /tasks/query", Some(json!({"group_name": "lab", "count": true}))).await;
+    t.say(user, "POST /tasks/query", Some(json!({"group_name": "lab"}))).await;
+    t.say(user, "POST /tasks/query", Some(json!({"priority": "5!", "count": true}))).await;
+    t.say(user, &format!("PUT /tasks/{uuid}"), Some(json!({}))).await;
+    t.say(user, &format!("PUT /tasks/{uuid}"), Some(json!({"priority": 5}))).await;
+    t.say(user, &format!("DELETE /tasks/{uuid}"), None).await;
+    t.say(user, &format!("DELETE /tasks/{uuid}"), None).await;
+    t.say(user, &format!("GET /tasks/{uuid}"), None).await;
+    t.say(user, "GET /tasks/42", None).await;
+    t.say(user, "POST /groups/lab/attachments/query", Some(json!({"count": false}))).await;
+    t.say(user, "GET /groups/lab/attachments/a/b", None).await;
+    t.say(user, "GET /nowhere", None).await;
+    t.say(user, "PUT /groups", None).await;
+    insta::assert_snapshot!("client", t.whole());
+}
