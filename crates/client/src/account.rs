@@ -7,10 +7,11 @@ use mitosis_protocol::auth::{
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::transfer::encode_name;
 use crate::{Client, ClientError, UserClient};
 
 /// The digest that stands for a password on the wire.
-fn digest(password: &SecretString) -> Md5Password {
+pub(crate) fn digest(password: &SecretString) -> Md5Password {
     Md5Password::from_digest(md5::compute(password.expose_secret()).0)
 }
 
@@ -54,7 +55,7 @@ impl UserClient {
     ) -> Result<SecretString, ClientError> {
         let request =
             ChangeOwnPasswordRequest { old_md5_password: digest(old), new_md5_password: digest(new) };
-        let path = format!("/users/{username}/password");
+        let path = format!("/users/{}/password", encode_name(username));
         let reply: TokenReply = self.call(Method::POST, &path).json(&request).read().await?;
         Ok(reply.token.into())
     }
