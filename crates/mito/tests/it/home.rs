@@ -170,12 +170,17 @@ impl<'a> Person<'a> {
         Self { name, ..*self }
     }
 
-    /// `mito client` with these arguments, whatever comes of it.
-    pub(crate) async fn tries(&self, args: &[&str]) -> Output {
+    /// `mito client` with these arguments.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let options = ["client", "-c", self.address, "-u", self.name, "--retain"];
         let mut command = self.home.mito(&[&options[..], args].concat());
         command.env("MITO_PASSWORD", self.name);
-        ended(command).await
+        command
+    }
+
+    /// `mito client` with these arguments, whatever comes of it.
+    pub(crate) async fn tries(&self, args: &[&str]) -> Output {
+        ended(self.command(args)).await
     }
 
     /// The results of `mito client` with these arguments, which must succeed.

@@ -7,6 +7,7 @@ mod client_admin;
 mod client_artifacts;
 mod client_attachments;
 mod client_groups;
+mod client_interactive;
 mod client_shell;
 mod client_tasks;
 mod client_workers;

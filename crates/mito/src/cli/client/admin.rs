@@ -117,3 +117,14 @@ pub(crate) enum AdminWorkersCommand {
         how: StopArgs,
     },
 }
+
+impl AdminCommand {
+    pub(super) fn carries_a_secret(&self) -> bool {
+        match self {
+            Self::Users(AdminUsersCommand::Create(args)) => args.password.is_some(),
+            Self::Users(AdminUsersCommand::ChangePassword(args)) => args.new_password.is_some(),
+            Self::Shutdown { secret } => secret.is_some(),
+            _ => false,
+        }
+    }
+}

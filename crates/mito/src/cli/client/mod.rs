@@ -12,7 +12,7 @@ pub(crate) mod workers;
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::config::Options;
 
@@ -37,6 +37,17 @@ pub(crate) struct ClientArgs {
     /// Leave the user's other sessions alone when logging in
     #[arg(long)]
     retain: bool,
+    /// Ask for commands until there are no more
+    #[arg(short, long)]
+    pub(crate) interactive: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<ClientCommand>,
+}
+
+/// A line of the interactive mode.
+#[derive(Debug, Parser)]
+#[command(multicall = true)]
+pub(crate) struct Line {
     #[command(subcommand)]
     pub(crate) command: ClientCommand,
 }
@@ -79,6 +90,18 @@ pub(crate) struct CmdArgs {
     pub(crate) command: Vec<String>,
 }
 
+impl ClientCommand {
+    /// Whether its words are better forgotten.
+    pub(crate) fn carries_a_secret(&self) -> bool {
+        match self {
+            Self::Login(args) => args.password.is_some(),
+            Self::Users(command) => command.carries_a_secret(),
+            Self::Admin(command) => command.carries_a_secret(),
+            _ => false,
+        }
+    }
+}
+
 impl ClientArgs {
     pub(crate) fn options(&self) -> Options {
         Options::default()
@@ -87,5 +110,27 @@ impl ClientArgs {
             .text("user", self.user.as_ref())
             .text("password", self.password.as_ref())
             .flag("retain", self.retain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_with_a_password_or_a_secret_in_them_are_known() {
+        let carries = |line: &str| Line::parse_from(line.split(' ')).command.carries_a_secret();
+        for line in [
+            "login ann pw",
+            "users change-password old",
+            "admin users create ann pw",
+            "admin users change-password ann pw",
+            "admin shutdown secret",
+        ] {
+            assert!(carries(line), "{line}");
+        }
+        for line in ["auth", "login ann", "users groups", "admin users create ann", "admin shutdown"] {
+            assert!(!carries(line), "{line}");
+        }
     }
 }

@@ -29,3 +29,12 @@ pub(crate) struct ChangePasswordArgs {
     /// Asked for when not given
     pub(crate) new_password: Option<String>,
 }
+
+impl UsersCommand {
+    pub(super) fn carries_a_secret(&self) -> bool {
+        match self {
+            Self::ChangePassword(args) => args.orig_password.is_some(),
+            Self::Groups => false,
+        }
+    }
+}

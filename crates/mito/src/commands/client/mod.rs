@@ -4,6 +4,7 @@ mod admin;
 mod auth;
 mod cmd;
 mod groups;
+mod interactive;
 mod login;
 mod remainder;
 mod session;
@@ -18,6 +19,7 @@ use self::session::Session;
 use crate::cli::client::{ClientArgs, ClientCommand};
 use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Role};
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::logging;
 
@@ -34,10 +36,15 @@ pub(super) async fn run(args: &ClientArgs, environment: &Environment) -> Result<
     let _logging = logging::start(environment, logging::COMMAND, None)?;
     let layers = Layers::load(Role::Client, args.config.as_deref(), args.options(), environment)?;
     let mut session = Session::new(environment, ClientConfig::new(&layers, environment));
-    Ok(match obey(&args.command, &mut session).await? {
-        After::GoOn | After::Leave => ExitCode::SUCCESS,
-        After::Code(code) => code.into(),
-    })
+    match (&args.command, args.interactive) {
+        (command, true) => interactive::run(command.as_ref(), &mut session).await,
+        (Some(command), false) => Ok(match obey(command, &mut session).await? {
+            After::GoOn | After::Leave => ExitCode::SUCCESS,
+            After::Code(code) => code.into(),
+        }),
+        (None, false) => Err(Failure::new(Exit::Usage, "no command was given")
+            .with_hint("see `mito client --help` for all of them, or use `mito client -i`")),
+    }
 }
 
 async fn obey(command: &ClientCommand, session: &mut Session<'_>) -> Result<After, Failure> {
