@@ -46,7 +46,7 @@ pub(crate) struct ClientArgs {
 
 /// A line of the interactive mode.
 #[derive(Debug, Parser)]
-#[command(multicall = true)]
+#[command(multicall = true, about = "Commands of the interactive mode", long_about = None)]
 pub(crate) struct Line {
     #[command(subcommand)]
     pub(crate) command: ClientCommand,
@@ -131,6 +131,87 @@ mod tests {
         }
         for line in ["auth", "login ann", "users groups", "admin users create ann", "admin shutdown"] {
             assert!(!carries(line), "{line}");
+        }
+    }
+
+    /// Command line §4, with every option in its long and in its short form.
+    #[test]
+    fn every_command_of_the_contract_is_understood() {
+        let uuid = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
+        let filters = "-c a b -g g -t t,u -l l -s ready running -e =0 -p >=5";
+        let long_filters =
+            "--creators a --group g --tags t --labels l --state unknown --exit-status 0 --priority -1";
+        for line in [
+            "auth",
+            "login",
+            "login u p --retain",
+            "users change-password o n",
+            "users my-groups",
+            "groups create g",
+            "groups get g",
+            "groups update-user g a:read b:ADMIN",
+            "groups remove-user g a b",
+            "groups attachments upload f k -g g -s --pb",
+            "groups attachments upload f --group g --smart",
+            "groups attachments download k -g g -o o --no-download --pb -s",
+            "groups attachments download k --group g --output o --smart",
+            "groups attachments get k -g g -s",
+            "groups attachments delete k -g g -s",
+            "groups attachments query -g g -k k --limit 1 --offset 2 --count",
+            "groups attachments query --group g --key k",
+            "groups attachments download-many -g g -k k --limit 1 --offset 2 -o o --no-download --pb --concurrent 3",
+            "groups attachments download-list k l -g g -o o --no-download --pb --concurrent 3",
+            "groups attachments delete-many -g g -k k --limit 1 --offset 2",
+            "groups attachments delete-list k l -g g",
+            "tasks submit -g g -t t u -l l --timeout 1h -p=-3 -e A=1,B=2 --terminal -r attachment=k:f --watch UUID,ExecFinished -- ls -l",
+            "tasks submit --group g --tags t --labels l --priority 1 --envs A=1 B=2 --resources artifact=UUID:terminal:f",
+            "tasks submit-many -f f.json",
+            "tasks submit-many --file f.json",
+            "tasks get UUID",
+            "tasks query FILTERS --reporter-uuid UUID --limit 1 --offset 2 -v --count",
+            "tasks query LONG_FILTERS --verbose",
+            "tasks cancel UUID",
+            "tasks cancel-many FILTERS",
+            "tasks cancel-list UUID,UUID UUID",
+            "tasks update-labels UUID",
+            "tasks update-labels UUID a b",
+            "tasks change UUID -t t u --timeout 1h -p 1 -e A=1 --terminal --watch UUID,TaskCommitted -- ls -l",
+            "tasks artifacts upload f UUID result --pb",
+            "tasks artifacts download UUID exec-log -o o --no-download --pb",
+            "tasks artifacts delete UUID std-log",
+            "tasks artifacts download-many result FILTERS --reporter-uuid UUID -o o --no-download --pb --concurrent 3",
+            "tasks artifacts download-list result UUID UUID -o o --no-download --pb --concurrent 3",
+            "tasks artifacts delete-many result FILTERS --reporter-uuid UUID",
+            "tasks artifacts delete-list result UUID UUID",
+            "workers get UUID",
+            "workers query -g g -r read WRITE -t t u -l l --creator c -v --count",
+            "workers query --group g --role Admin --tags t --labels l --verbose",
+            "workers cancel UUID -f",
+            "workers cancel-many -g g -r read -t t -l l --creator c -f",
+            "workers cancel-list UUID UUID --force",
+            "workers update-tags UUID a b",
+            "workers update-labels UUID a b",
+            "workers update-roles UUID g:write h:read",
+            "workers remove-roles UUID g h",
+            "admin users create u p --admin",
+            "admin users delete u",
+            "admin users change-password u p",
+            "admin users group-quota u -2",
+            "admin groups storage-quota g -1.5g",
+            "admin groups attachments delete k -g g -s",
+            "admin tasks artifacts delete UUID result",
+            "admin workers cancel UUID -f",
+            "admin shutdown s",
+            "cmd -s -- ls -l",
+            "cmd --split -- ls",
+            "quit",
+            "exit",
+        ] {
+            let words = line.replace("LONG_FILTERS", long_filters).replace("FILTERS", filters);
+            let words = words.replace("UUID", uuid);
+            if let Err(error) = Line::try_parse_from(words.split(' ')) {
+                panic!("{line}: {error}");
+            }
         }
     }
 }

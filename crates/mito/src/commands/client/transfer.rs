@@ -45,7 +45,10 @@ pub(super) async fn fetch_many(
     if options.no_download {
         return items.iter().try_for_each(|item| show::line(format_args!("{} {}", item.label, item.url)));
     }
-    let on_bytes = progress(options.pb, items.iter().map(|item| item.size).sum());
+    if items.is_empty() {
+        eprintln!("there is nothing to download");
+    }
+    let on_bytes = progress(options.pb, items.iter().map(|item| item.size).fold(0, i64::saturating_add));
     let mut fetched = stream::iter(items)
         .map(|item| {
             let (target, on_bytes) = (options.output.join(&item.name), on_bytes.clone());
@@ -115,19 +118,41 @@ pub(super) async fn send(
     Ok(client.client().upload_telling(&place.url, file, on_bytes).await?)
 }
 
-/// Says on standard error, once per percent, how much of `total` bytes has got over.
+/// How much of an expected number of bytes has got over, on standard error.
+struct Meter {
+    total: u64,
+    done: AtomicU64,
+}
+
 fn progress(shown: bool, total: i64) -> OnBytes {
-    let total = total.max(1).unsigned_abs();
-    let percent = move |bytes: u64| (u128::from(bytes) * 100 / u128::from(total)).min(100);
-    let done = AtomicU64::new(0);
-    Arc::new(move |bytes| {
-        let before = done.fetch_add(bytes, Ordering::Relaxed);
-        let now = percent(before + bytes);
-        if shown && now > percent(before) {
-            let end = if now == 100 { "\n" } else { "" };
-            eprint!("\r{now:3} %{end}");
+    if !shown {
+        return Arc::new(|_| {});
+    }
+    let meter = Meter { total: total.max(1).unsigned_abs(), done: AtomicU64::new(0) };
+    Arc::new(move |bytes| meter.add(bytes))
+}
+
+impl Meter {
+    fn add(&self, bytes: u64) {
+        let before = self.done.fetch_add(bytes, Ordering::Relaxed);
+        let now = self.percent(before + bytes);
+        if now > self.percent(before) {
+            eprint!("\r{now:3} %");
         }
-    })
+    }
+
+    fn percent(&self, bytes: u64) -> u128 {
+        (u128::from(bytes) * 100 / u128::from(self.total)).min(100)
+    }
+}
+
+impl Drop for Meter {
+    /// The expected size is an upper bound, so the end is not always at 100 %.
+    fn drop(&mut self) {
+        if self.done.load(Ordering::Relaxed) > 0 {
+            eprintln!();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -77,7 +77,8 @@ fn understood(line: &str) -> Result<Option<ClientCommand>, Failure> {
         Ok(line) => Ok(Some(line.command)),
         Err(answer) if answer.use_stderr() => {
             let sentence = answer.render().to_string();
-            let sentence = sentence.trim_start_matches("error: ").trim_end().to_owned();
+            let sentence = sentence.trim_start_matches("error: ");
+            let sentence = sentence.split("\n\nFor more information").next().unwrap_or(sentence);
             Err(Failure::new(Exit::Usage, sentence).with_hint("`help` tells what can be done"))
         }
         Err(help) => {
