@@ -2,7 +2,7 @@
 
 use mitosis_protocol::Md5Password;
 use mitosis_protocol::auth::{
-    ChangeOwnPasswordRequest, HealthReply, LoginRequest, OwnGroupsReply, TokenReply,
+    ChangeOwnPasswordRequest, HealthReply, LoginRequest, OwnGroupsReply, RedisReply, TokenReply,
 };
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -44,6 +44,11 @@ impl UserClient {
     /// The caller's groups and roles.
     pub async fn groups(&self) -> Result<OwnGroupsReply, ClientError> {
         self.call(Method::GET, "/users/groups").read().await
+    }
+
+    /// Where execution states are announced; nowhere without Redis.
+    pub async fn redis(&self) -> Result<RedisReply, ClientError> {
+        self.call(Method::GET, "/redis").read().await
     }
 
     /// Sets the caller's own password; answers the token that replaces this one.

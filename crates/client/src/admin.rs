@@ -41,6 +41,18 @@ impl UserClient {
         self.call(Method::POST, &path).json(&request).done().await
     }
 
+    /// `POST /admin/users/{username}/state`: answers the state now in force.
+    pub async fn set_user_state(
+        &self,
+        username: &str,
+        state: AccountState,
+    ) -> Result<AccountState, ClientError> {
+        let path = format!("/admin/users/{}/state", encode_name(username));
+        let body: AccountStateBody =
+            self.call(Method::POST, &path).json(&AccountStateBody { state }).read().await?;
+        Ok(body.state)
+    }
+
     /// `POST /admin/users/{username}/group-quota`: answers how many groups the user may make now.
     pub async fn change_group_quota(&self, username: &str, quota: &str) -> Result<i32, ClientError> {
         let path = format!("/admin/users/{}/group-quota", encode_name(username));
