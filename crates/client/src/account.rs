@@ -2,15 +2,16 @@
 
 use mitosis_protocol::Md5Password;
 use mitosis_protocol::auth::{
-    ChangeOwnPasswordRequest, HealthReply, LoginRequest, OwnGroupsReply, TokenReply,
+    ChangeOwnPasswordRequest, HealthReply, LoginRequest, OwnGroupsReply, RedisReply, TokenReply,
 };
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::transfer::encode_name;
 use crate::{Client, ClientError, UserClient};
 
 /// The digest that stands for a password on the wire.
-fn digest(password: &SecretString) -> Md5Password {
+pub(crate) fn digest(password: &SecretString) -> Md5Password {
     Md5Password::from_digest(md5::compute(password.expose_secret()).0)
 }
 
@@ -45,6 +46,11 @@ impl UserClient {
         self.call(Method::GET, "/users/groups").read().await
     }
 
+    /// Where execution states are announced; nowhere without Redis.
+    pub async fn redis(&self) -> Result<RedisReply, ClientError> {
+        self.call(Method::GET, "/redis").read().await
+    }
+
     /// Sets the caller's own password; answers the token that replaces this one.
     pub async fn change_password(
         &self,
@@ -54,7 +60,7 @@ impl UserClient {
     ) -> Result<SecretString, ClientError> {
         let request =
             ChangeOwnPasswordRequest { old_md5_password: digest(old), new_md5_password: digest(new) };
-        let path = format!("/users/{username}/password");
+        let path = format!("/users/{}/password", encode_name(username));
         let reply: TokenReply = self.call(Method::POST, &path).json(&request).read().await?;
         Ok(reply.token.into())
     }

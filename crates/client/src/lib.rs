@@ -5,15 +5,17 @@
 //! coordinator. Tokens and signed links are never part of an error's text.
 
 mod account;
+mod admin;
 mod agent;
 mod call;
 mod connection;
 mod error;
+mod groups;
 mod tasks;
 mod transfer;
 mod workers;
 
 pub use connection::{Client, UserClient, WorkerClient};
 pub use error::{ClientError, Unreachable};
-pub use transfer::TransferError;
+pub use transfer::{OnBytes, TransferError};
 pub use workers::Registration;

@@ -2,8 +2,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::{Response, header};
 use tokio::fs::File;
@@ -30,6 +31,12 @@ const IN_PATH: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'[')
     .add(b']');
+
+/// The same for a name that must stay one segment.
+const IN_SEGMENT: &AsciiSet = &IN_PATH.add(b'/');
+
+/// Told how many bytes have just got over.
+pub type OnBytes = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// Why bytes did not get over.
 #[derive(Debug, thiserror::Error)]
@@ -78,25 +85,52 @@ pub(crate) fn encode_key(key: &str) -> String {
     utf8_percent_encode(key, IN_PATH).to_string()
 }
 
+/// A name as one segment of a path.
+pub(crate) fn encode_name(name: &str) -> String {
+    utf8_percent_encode(name, IN_SEGMENT).to_string()
+}
+
 impl Client {
     /// Sends a whole file to an upload link.
     pub async fn upload(&self, url: &str, file: &Path) -> Result<(), TransferError> {
+        self.upload_telling(url, file, Arc::new(|_| {})).await
+    }
+
+    /// As [`Self::upload`], saying how it goes.
+    pub async fn upload_telling(
+        &self,
+        url: &str,
+        file: &Path,
+        on_bytes: OnBytes,
+    ) -> Result<(), TransferError> {
         let cant_read = |source| TransferError::File { path: file.to_owned(), doing: "read", source };
         let content = File::open(file).await.map_err(cant_read)?;
         let length = content.metadata().await.map_err(cant_read)?.len();
+        let content = ReaderStream::with_capacity(content, 256 * 1024)
+            .inspect_ok(move |chunk| on_bytes(chunk.len() as u64));
         let request = self
             .http()
             .put(url)
             .header(header::CONTENT_LENGTH, length)
-            .body(reqwest::Body::wrap_stream(ReaderStream::with_capacity(content, 256 * 1024)));
+            .body(reqwest::Body::wrap_stream(content));
         checked(request.send().await.map_err(|error| unreachable(url, error))?).await.map(drop)
     }
 
     /// Reads a whole object from a download link into a file, which is either complete or not there.
     pub async fn download(&self, url: &str, file: &Path) -> Result<u64, TransferError> {
+        self.download_telling(url, file, Arc::new(|_| {})).await
+    }
+
+    /// As [`Self::download`], saying how it goes.
+    pub async fn download_telling(
+        &self,
+        url: &str,
+        file: &Path,
+        on_bytes: OnBytes,
+    ) -> Result<u64, TransferError> {
         let response = self.open(url).await?;
         let partial = partial_name(file);
-        let outcome = receive(url, response, &partial).await;
+        let outcome = receive(url, response, &partial, &on_bytes).await;
         let outcome = match outcome {
             Ok(length) => tokio::fs::rename(&partial, file)
                 .await
@@ -135,7 +169,12 @@ impl WorkerClient {
     }
 }
 
-async fn receive(url: &str, response: Response, file: &Path) -> Result<u64, TransferError> {
+async fn receive(
+    url: &str,
+    response: Response,
+    file: &Path,
+    on_bytes: &OnBytes,
+) -> Result<u64, TransferError> {
     let cant_write = |source| TransferError::File { path: file.to_owned(), doing: "written", source };
     let mut target = File::create(file).await.map_err(cant_write)?;
     let mut body = response.bytes_stream();
@@ -144,6 +183,7 @@ async fn receive(url: &str, response: Response, file: &Path) -> Result<u64, Tran
         let chunk = chunk.map_err(|error| unreachable(url, error))?;
         target.write_all(&chunk).await.map_err(cant_write)?;
         length += chunk.len() as u64;
+        on_bytes(chunk.len() as u64);
     }
     target.flush().await.map_err(cant_write)?;
     Ok(length)
@@ -181,6 +221,11 @@ mod tests {
     #[test]
     fn keys_keep_their_slashes_and_nothing_else_that_a_path_would_misread() {
         assert_eq!(encode_key("in/a b?#ü%.bin"), "in/a%20b%3F%23%C3%BC%25.bin");
+    }
+
+    #[test]
+    fn a_name_stays_one_segment_of_a_path() {
+        assert_eq!(encode_name("vision-lab/users?x"), "vision-lab%2Fusers%3Fx");
     }
 
     #[test]

@@ -107,6 +107,34 @@ pub(crate) fn ask_secretly(question: &str) -> Result<SecretString, Failure> {
         .map_err(|error| Failure::io("can't ask on the terminal", error))
 }
 
+/// A name from the command line, or from the terminal.
+pub(crate) fn given_or_asked(given: Option<&str>, question: &str) -> Result<String, Failure> {
+    match given {
+        Some(given) => Ok(given.to_owned()),
+        None => askable(question).and_then(|()| ask(question)),
+    }
+}
+
+/// A secret from the command line, or from the terminal.
+pub(crate) fn given_or_asked_secretly(given: Option<&str>, question: &str) -> Result<SecretString, Failure> {
+    match given {
+        Some(given) => Ok(given.into()),
+        None => askable(question).and_then(|()| ask_secretly(question)),
+    }
+}
+
+fn askable(question: &str) -> Result<(), Failure> {
+    let what = question.trim_end_matches([':', ' ']);
+    match io::stdin().is_terminal() {
+        true => Ok(()),
+        false => Err(Failure::new(
+            Exit::Usage,
+            format!("the {what} was not given, and there is no terminal to ask for it"),
+        )
+        .with_hint("run the command in a terminal, or give what it asks for as an argument")),
+    }
+}
+
 fn on_a_terminal() -> Result<(), Failure> {
     match io::stdin().is_terminal() {
         true => Ok(()),

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod cancel;
+mod change;
 mod follow;
 mod get;
 mod query;

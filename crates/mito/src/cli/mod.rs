@@ -4,7 +4,7 @@ pub(crate) mod client;
 pub(crate) mod coordinator;
 pub(crate) mod dev;
 pub(crate) mod run;
-mod text;
+pub(crate) mod text;
 pub(crate) mod worker;
 
 use clap::{Parser, Subcommand};

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
-use mitosis_protocol::{ArtifactKind, ExecState, Uuid, duration};
+use mitosis_protocol::{ArtifactKind, ExecState, Role, Uuid, duration};
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     duration::parse(text).map_err(|error| error.to_string())
@@ -15,6 +15,20 @@ pub(super) fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write it as NAME=VALUE".to_owned()),
+    }
+}
+
+/// `read`, `write` or `admin`, in lower, upper or capitalised form.
+pub(super) fn role(text: &str) -> Result<Role, String> {
+    serde_json::from_value(serde_json::Value::from(text))
+        .map_err(|_| format!("`{text}` is no role; use read, write or admin"))
+}
+
+/// `NAME:ROLE`.
+pub(super) fn relation(text: &str) -> Result<(String, Role), String> {
+    match text.split_once(':') {
+        Some((name, word)) if !name.is_empty() => Ok((name.to_owned(), role(word)?)),
+        _ => Err("write it as NAME:ROLE, such as ann:read".to_owned()),
     }
 }
 
@@ -48,7 +62,7 @@ pub(super) fn watch(text: &str) -> Result<(Uuid, ExecState), String> {
 }
 
 /// `a/./b/../c` is `a/c`.
-fn cleaned(key: &str) -> String {
+pub(crate) fn cleaned(key: &str) -> String {
     let mut clean = PathBuf::new();
     for part in Path::new(key).components() {
         match part {
@@ -86,6 +100,16 @@ mod tests {
     fn a_variable_keeps_everything_after_the_first_equals_sign() {
         assert_eq!(variable("A=b=c,d").unwrap(), ("A".into(), "b=c,d".into()));
         assert!(variable("=x").is_err() && variable("x").is_err());
+    }
+
+    #[test]
+    fn a_role_comes_after_the_first_colon_in_any_of_three_forms() {
+        assert_eq!(relation("ann:read").unwrap(), ("ann".into(), Role::Read));
+        assert_eq!(relation("ann:WRITE").unwrap().1, Role::Write);
+        assert_eq!(relation("ann:Admin").unwrap().1, Role::Admin);
+        for wrong in ["ann", ":read", "ann:", "ann:rEAD", "ann:read:write"] {
+            assert!(relation(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

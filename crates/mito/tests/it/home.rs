@@ -62,6 +62,20 @@ impl Home {
         path
     }
 
+    /// Waits until a line of a file has `mark`; answers the rest of that line.
+    pub(crate) async fn until_written(&self, file: &str, mark: &str) -> String {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let text = std::fs::read_to_string(self.path().join(file)).unwrap_or_default();
+            let mut whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            if let Some((_, rest)) = whole.find_map(|line| line.split_once(mark)) {
+                return rest.to_owned();
+            }
+            assert!(Instant::now() < deadline, "{file} does not say `{mark}`: {text}");
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
     /// `mito` with nothing in its environment but this home.
     pub(crate) fn mito(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mito"));
@@ -108,11 +122,19 @@ impl Home {
 
     /// Starts a coordinator with a file and a directory in this home, on the given port.
     pub(crate) async fn coordinator(&self, port: u16, heartbeat_timeout: &str) -> Coordinator {
+        let bind = format!("127.0.0.1:{port}");
+        self.coordinator_with(&["--bind", &bind, "--heartbeat-timeout", heartbeat_timeout]).await
+    }
+
+    /// Starts a coordinator that also logs to a file of this home.
+    pub(crate) async fn coordinator_logging_to(&self, file: &str) -> Coordinator {
+        self.coordinator_with(&["--bind", "127.0.0.1:0", "--file-log", "--log-path", file]).await
+    }
+
+    async fn coordinator_with(&self, options: &[&str]) -> Coordinator {
         let db = format!("sqlite://{}/state.db", self.path().display());
         let s3 = format!("file://{}/objects", self.path().display());
-        let bind = format!("127.0.0.1:{port}");
-        let args = ["coordinator", "--bind", &bind, "--db", &db, "--s3", &s3];
-        let args = [&args[..], &["--heartbeat-timeout", heartbeat_timeout]].concat();
+        let args = [&["coordinator", "--db", &db, "--s3", &s3], options].concat();
         let (service, address) = self.start(&args, "listening address=").await;
         Coordinator { service, address: format!("http://{address}") }
     }
@@ -126,6 +148,79 @@ impl Home {
         let config = password.to_str().unwrap();
         let args = ["worker", "--config", config, "-c", address, "--slots", slots];
         self.start(&args, "registered").await.0
+    }
+}
+
+/// Somebody who gives commands; the password is the name.
+pub(crate) struct Person<'a> {
+    home: &'a Home,
+    address: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Person<'a> {
+    /// The administrator whom the documentation names.
+    pub(crate) fn administrator(home: &'a Home, coordinator: &'a Coordinator) -> Self {
+        Self { home, address: &coordinator.address, name: ADMIN }
+    }
+
+    /// Somebody new.
+    pub(crate) async fn welcomes(&self, name: &'a str) -> Self {
+        self.does(&["admin", "users", "create", name, name]).await;
+        Self { name, ..*self }
+    }
+
+    /// `mito client` with these arguments.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let options = ["client", "-c", self.address, "-u", self.name, "--retain"];
+        let mut command = self.home.mito(&[&options[..], args].concat());
+        command.env("MITO_PASSWORD", self.name);
+        command
+    }
+
+    /// `mito client` with these arguments, whatever comes of it.
+    pub(crate) async fn tries(&self, args: &[&str]) -> Output {
+        ended(self.command(args)).await
+    }
+
+    /// The results of `mito client` with these arguments, which must succeed.
+    pub(crate) async fn does(&self, args: &[&str]) -> String {
+        let output = self.tries(args).await;
+        assert_eq!(output.code, Some(0), "{args:?}: {}", output.stderr);
+        output.stdout.trim().to_owned()
+    }
+
+    /// `mito client` with these arguments must fail with a code, and say these words.
+    pub(crate) async fn is_refused(&self, args: &[&str], code: i32, words: &[&str]) -> Output {
+        let output = self.tries(args).await;
+        assert_eq!(output.code, Some(code), "{args:?}: {}{}", output.stdout, output.stderr);
+        for word in words {
+            assert!(
+                output.stderr.contains(word),
+                "`{word}` is not in the answer to {args:?}: {}",
+                output.stderr
+            );
+        }
+        output
+    }
+
+    /// Submits a task with these options and words; answers its UUID.
+    pub(crate) async fn submits(&self, args: &[&str]) -> String {
+        let answer = self.does(&[&["tasks", "submit"], args].concat()).await;
+        answer.rsplit(' ').next().unwrap().to_owned()
+    }
+
+    /// Repeats a command until its result says `word`.
+    pub(crate) async fn waits_for(&self, word: &str, args: &[&str]) -> String {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let answer = self.does(args).await;
+            if answer.contains(word) {
+                return answer;
+            }
+            assert!(Instant::now() < deadline, "{args:?} does not say `{word}`: {answer}");
+            sleep(LOOK_AGAIN).await;
+        }
     }
 }
 

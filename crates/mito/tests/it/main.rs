@@ -3,6 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
 
 mod bad_input;
+mod client_admin;
+mod client_artifacts;
+mod client_attachments;
+mod client_groups;
+mod client_interactive;
+mod client_shell;
+mod client_tasks;
+mod client_workers;
 mod cluster;
 mod description;
 mod dev;

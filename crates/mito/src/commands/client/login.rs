@@ -3,13 +3,14 @@
 use mitosis_client::Client;
 use secrecy::SecretString;
 
-use crate::cli::client::LoginArgs;
-use crate::config::client::ClientConfig;
+use super::session::Session;
+use crate::cli::client::users::LoginArgs;
 use crate::credentials::CredentialsFile;
 use crate::failure::Failure;
-use crate::identity::{ask, ask_secretly, keep};
+use crate::identity::{Identity, ask, ask_secretly, keep};
 
-pub(super) async fn login(args: &LoginArgs, config: &ClientConfig) -> Result<(), Failure> {
+pub(super) async fn login(args: &LoginArgs, session: &mut Session<'_>) -> Result<(), Failure> {
+    let config = &session.config;
     let client = Client::new(&config.address)?;
     let name = match args.username.as_ref().or(config.user.as_ref()) {
         Some(name) => name.clone(),
@@ -23,5 +24,6 @@ pub(super) async fn login(args: &LoginArgs, config: &ClientConfig) -> Result<(),
     let file = CredentialsFile::at(config.credentials.clone());
     keep(&file, &name, &token)?;
     eprintln!("logged in as {name}; the token is in {}", file.path().display());
+    session.become_user(Identity { client: client.with_user_token(token), name });
     Ok(())
 }

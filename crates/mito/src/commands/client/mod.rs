@@ -1,28 +1,63 @@
-//! `mito client`.
+//! `mito client`, a file per verb.
 
+mod admin;
 mod auth;
+mod cmd;
+mod groups;
+mod interactive;
 mod login;
+mod remainder;
+mod session;
 mod tasks;
+mod transfer;
 mod users;
+mod workers;
 
 use std::process::ExitCode;
 
+use self::session::Session;
 use crate::cli::client::{ClientArgs, ClientCommand};
 use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Role};
+use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::identity::Identity;
 use crate::logging;
+
+/// What follows a command that succeeded.
+enum After {
+    GoOn,
+    /// There is nothing left to talk to, or to say.
+    Leave,
+    /// The code of a command of this machine.
+    Code(u8),
+}
 
 pub(super) async fn run(args: &ClientArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND, None)?;
     let layers = Layers::load(Role::Client, args.config.as_deref(), args.options(), environment)?;
-    let config = ClientConfig::new(&layers, environment);
-    match &args.command {
-        ClientCommand::Login(args) => login::login(args, &config).await?,
-        ClientCommand::Auth => auth::auth(&Identity::establish(&config).await?)?,
-        ClientCommand::Users(command) => users::run(command, &config).await?,
-        ClientCommand::Tasks(command) => tasks::run(command, &Identity::establish(&config).await?).await?,
+    let mut session = Session::new(environment, ClientConfig::new(&layers, environment));
+    match (&args.command, args.interactive) {
+        (command, true) => interactive::run(command.as_ref(), &mut session).await,
+        (Some(command), false) => Ok(match obey(command, &mut session).await? {
+            After::GoOn | After::Leave => ExitCode::SUCCESS,
+            After::Code(code) => code.into(),
+        }),
+        (None, false) => Err(Failure::new(Exit::Usage, "no command was given")
+            .with_hint("see `mito client --help` for all of them, or use `mito client -i`")),
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+async fn obey(command: &ClientCommand, session: &mut Session<'_>) -> Result<After, Failure> {
+    match command {
+        ClientCommand::Admin(command) => return admin::run(command, &session.identity().await?).await,
+        ClientCommand::Auth => auth::auth(&session.identity().await?)?,
+        ClientCommand::Login(args) => login::login(args, session).await?,
+        ClientCommand::Users(command) => users::run(command, session).await?,
+        ClientCommand::Groups(command) => groups::run(command, &session.identity().await?).await?,
+        ClientCommand::Tasks(command) => tasks::run(command, &session.identity().await?).await?,
+        ClientCommand::Workers(command) => workers::run(command, &session.identity().await?).await?,
+        ClientCommand::Cmd(args) => return cmd::cmd(args, session.environment).await,
+        ClientCommand::Quit => return Ok(After::Leave),
+    }
+    Ok(After::GoOn)
 }

@@ -1,6 +1,6 @@
 //! `mito client tasks query`.
 
-use crate::cli::client::QueryArgs;
+use crate::cli::client::tasks::QueryArgs;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show;

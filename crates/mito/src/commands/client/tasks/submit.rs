@@ -1,6 +1,6 @@
 //! `mito client tasks submit`.
 
-use crate::cli::client::SubmitArgs;
+use crate::cli::client::tasks::SubmitArgs;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show;

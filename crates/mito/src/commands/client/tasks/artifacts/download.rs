@@ -1,31 +1,47 @@
-//! `mito client tasks artifacts download`.
+//! `mito client tasks artifacts download`, `download-many` and `download-list`.
 
-use std::path::PathBuf;
+use mitosis_protocol::Uuid;
+use mitosis_protocol::artifact::ArtifactDownload;
 
-use crate::cli::client::DownloadArgs;
+use crate::cli::client::artifacts::{DownloadArgs, DownloadListArgs, DownloadManyArgs};
+use crate::commands::client::remainder::{nothing_left, something_given};
+use crate::commands::client::transfer::{self, Item};
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show;
 
-pub(in crate::commands::client::tasks) async fn download(
-    args: &DownloadArgs,
-    identity: &Identity,
-) -> Result<(), Failure> {
-    let link = identity.client.artifact_link(args.uuid, args.kind).await?;
-    if args.no_download {
-        return show::line(&link.url);
-    }
-    let target = target(args);
-    let size = identity.client.download(&link.url, &target).await?;
-    eprintln!("{size} bytes");
-    show::line(target.display())
+pub(super) async fn one(args: &DownloadArgs, identity: &Identity) -> Result<(), Failure> {
+    let DownloadArgs { uuid, kind, options } = args;
+    let link = identity.client.artifact_link(*uuid, *kind).await?;
+    let item =
+        Item { label: uuid.to_string(), url: link.url, size: link.size, name: kind.file_name().into() };
+    transfer::fetch(&identity.client, item, options).await
 }
 
-/// A folder gets a file of the usual name; anything else is the name.
-fn target(args: &DownloadArgs) -> PathBuf {
-    match &args.output {
-        Some(path) if path.is_dir() => path.join(args.kind.file_name()),
-        Some(path) => path.clone(),
-        None => PathBuf::from(args.kind.file_name()),
-    }
+pub(super) async fn many(args: &DownloadManyArgs, identity: &Identity) -> Result<(), Failure> {
+    let found = identity.client.artifact_links(&args.which.request()).await?;
+    transfer::fetch_many(&identity.client, items(found.downloads), &args.options).await
+}
+
+pub(super) async fn list(args: &DownloadListArgs, identity: &Identity) -> Result<(), Failure> {
+    let request = args.which.request();
+    something_given(&request.uuids, "UUID")?;
+    let found = identity.client.listed_artifact_links(&request).await?.downloads;
+    let missing: Vec<Uuid> =
+        request.uuids.iter().filter(|uuid| found.iter().all(|found| found.uuid != **uuid)).copied().collect();
+    let fetched = transfer::fetch_many(&identity.client, items(found), &args.options).await;
+    let sentence = format!("these tasks have no {}", request.content_type);
+    nothing_left(&missing, &sentence, "see what a task left with `mito client tasks get`")?;
+    fetched
+}
+
+fn items(found: Vec<ArtifactDownload>) -> Vec<Item> {
+    found
+        .into_iter()
+        .map(|ArtifactDownload { uuid, url, size }| Item {
+            label: uuid.to_string(),
+            url,
+            size,
+            name: format!("{uuid}.tar.gz").into(),
+        })
+        .collect()
 }

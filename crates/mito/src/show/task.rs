@@ -1,18 +1,12 @@
-//! Results, on standard output.
+//! A task.
 
 use std::fmt::{self, Display};
-use std::io::{self, Write as _};
 
 use mitosis_domain::wait_status::WaitStatus;
-use mitosis_protocol::{TaskInfo, TaskResult};
+use mitosis_protocol::task::RemoteFile;
+use mitosis_protocol::{TaskInfo, TaskResult, TaskSpec};
 
-use crate::failure::Failure;
-
-/// Writes a line. That nobody reads any more ends the command quietly.
-pub(crate) fn line(text: impl Display) -> Result<(), Failure> {
-    writeln!(io::stdout().lock(), "{text}")
-        .map_err(|error| Failure::io("can't write to standard output", error))
-}
+use super::words;
 
 /// Everything about a task, a line per fact.
 pub(crate) fn task(task: &TaskInfo) -> impl Display {
@@ -24,12 +18,12 @@ pub(crate) fn task(task: &TaskInfo) -> impl Display {
             "task        {} of group {}, by {}",
             task.task_id, task.group_name, task.creator_username
         )?;
-        writeln!(f, "tags        {}", task.tags.join(" "))?;
-        writeln!(f, "labels      {}", task.labels.join(" "))?;
+        writeln!(f, "tags        {}", words(&task.tags))?;
+        writeln!(f, "labels      {}", words(&task.labels))?;
         writeln!(f, "timeout     {} s, priority {}", task.timeout, task.priority)?;
         writeln!(f, "created     {}", task.created_at)?;
         writeln!(f, "updated     {}", task.updated_at)?;
-        writeln!(f, "command     {}", task.spec.args.join(" "))?;
+        spec(&task.spec, f)?;
         for (name, uuid) in [
             ("upstream", task.upstream_task_uuid),
             ("downstream", task.downstream_task_uuid),
@@ -44,6 +38,29 @@ pub(crate) fn task(task: &TaskInfo) -> impl Display {
             None => write!(f, "result      none yet"),
         }
     })
+}
+
+fn spec(spec: &TaskSpec, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(f, "command     {}", words(&spec.args))?;
+    for (name, value) in &spec.envs {
+        writeln!(f, "variable    {name}={value}")?;
+    }
+    for resource in &spec.resources {
+        let local = &resource.local_path;
+        match &resource.remote_file {
+            RemoteFile::Artifact { uuid, content_type } => {
+                writeln!(f, "resource    artifact {content_type} of {uuid} as {local}")?;
+            }
+            RemoteFile::Attachment { key } => writeln!(f, "resource    attachment {key} as {local}")?,
+        }
+    }
+    if spec.terminal_output {
+        writeln!(f, "terminal    kept")?;
+    }
+    match spec.watch {
+        Some((uuid, state)) => writeln!(f, "watches     {uuid} until {state:?}"),
+        None => Ok(()),
+    }
 }
 
 fn outcome(result: &TaskResult) -> impl Display {

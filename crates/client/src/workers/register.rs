@@ -1,4 +1,4 @@
-//! Workers, as users register them (HTTP contract §11).
+//! Registering a worker.
 
 use std::time::Duration;
 

@@ -1,0 +1,93 @@
+//! Site administration (HTTP contract §6). Everything here needs an administrator's token.
+
+use mitosis_protocol::admin::{
+    AccountState, AccountStateBody, CreateUserRequest, GroupQuotaReply, GroupQuotaRequest,
+    ResetPasswordRequest, ShutdownRequest, StorageQuotaReply, StorageQuotaRequest,
+};
+use mitosis_protocol::worker::ShutdownOp;
+use mitosis_protocol::{ArtifactKind, Uuid};
+use reqwest::Method;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::account::digest;
+use crate::transfer::{encode_key, encode_name};
+use crate::workers::shutdown_query;
+use crate::{ClientError, UserClient};
+
+impl UserClient {
+    /// `POST /admin/users`: an account, and the group of the same name.
+    pub async fn create_user(
+        &self,
+        username: &str,
+        password: &SecretString,
+        admin: bool,
+    ) -> Result<(), ClientError> {
+        let request =
+            CreateUserRequest { username: username.to_owned(), md5_password: digest(password), admin };
+        self.call(Method::POST, "/admin/users").json(&request).done().await
+    }
+
+    /// `DELETE /admin/users/{username}`. The name stays taken.
+    pub async fn delete_user(&self, username: &str) -> Result<AccountState, ClientError> {
+        let path = format!("/admin/users/{}", encode_name(username));
+        let body: AccountStateBody = self.call(Method::DELETE, &path).read().await?;
+        Ok(body.state)
+    }
+
+    /// `POST /admin/users/{username}/password`. The user's tokens stop working.
+    pub async fn reset_password(&self, username: &str, new: &SecretString) -> Result<(), ClientError> {
+        let path = format!("/admin/users/{}/password", encode_name(username));
+        let request = ResetPasswordRequest { new_md5_password: digest(new) };
+        self.call(Method::POST, &path).json(&request).done().await
+    }
+
+    /// `POST /admin/users/{username}/state`: answers the state now in force.
+    pub async fn set_user_state(
+        &self,
+        username: &str,
+        state: AccountState,
+    ) -> Result<AccountState, ClientError> {
+        let path = format!("/admin/users/{}/state", encode_name(username));
+        let body: AccountStateBody =
+            self.call(Method::POST, &path).json(&AccountStateBody { state }).read().await?;
+        Ok(body.state)
+    }
+
+    /// `POST /admin/users/{username}/group-quota`: answers how many groups the user may make now.
+    pub async fn change_group_quota(&self, username: &str, quota: &str) -> Result<i32, ClientError> {
+        let path = format!("/admin/users/{}/group-quota", encode_name(username));
+        let request = GroupQuotaRequest { group_quota: quota.to_owned() };
+        let reply: GroupQuotaReply = self.call(Method::POST, &path).json(&request).read().await?;
+        Ok(reply.group_quota)
+    }
+
+    /// `POST /admin/groups/{group}/storage-quota`: answers how many bytes the group may store now.
+    pub async fn change_storage_quota(&self, group: &str, quota: &str) -> Result<i64, ClientError> {
+        let path = format!("/admin/groups/{}/storage-quota", encode_name(group));
+        let request = StorageQuotaRequest { storage_quota: quota.to_owned() };
+        let reply: StorageQuotaReply = self.call(Method::POST, &path).json(&request).read().await?;
+        Ok(reply.storage_quota)
+    }
+
+    /// `DELETE /admin/groups/{group}/attachments/{key}`, however young it is.
+    pub async fn delete_attachment_as_admin(&self, group: &str, key: &str) -> Result<(), ClientError> {
+        let path = format!("/admin/groups/{}/attachments/{}", encode_name(group), encode_key(key));
+        self.call(Method::DELETE, &path).done().await
+    }
+
+    /// `DELETE /admin/tasks/{uuid}/artifacts/{kind}`, however young it is.
+    pub async fn delete_artifact_as_admin(&self, uuid: Uuid, kind: ArtifactKind) -> Result<(), ClientError> {
+        self.call(Method::DELETE, &format!("/admin/tasks/{uuid}/artifacts/{kind}")).done().await
+    }
+
+    /// `DELETE /admin/workers/{uuid}`.
+    pub async fn shut_down_worker_as_admin(&self, uuid: Uuid, op: ShutdownOp) -> Result<(), ClientError> {
+        self.call(Method::DELETE, &format!("/admin/workers/{uuid}{}", shutdown_query(op))).done().await
+    }
+
+    /// `POST /admin/shutdown`: stops the coordinator. The secret is in its log.
+    pub async fn shut_down_coordinator(&self, secret: &SecretString) -> Result<(), ClientError> {
+        let request = ShutdownRequest { secret: secret.expose_secret().to_owned() };
+        self.call(Method::POST, "/admin/shutdown").json(&request).done().await
+    }
+}

@@ -1,0 +1,6 @@
+//! Groups (HTTP contract §7) and their attachments (§8).
+
+mod attachments;
+mod create;
+mod get;
+mod members;

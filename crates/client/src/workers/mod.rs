@@ -1,0 +1,10 @@
+//! Workers, as users see them (HTTP contract §11).
+
+mod change;
+mod get;
+mod query;
+mod register;
+mod shutdown;
+
+pub use register::Registration;
+pub(crate) use shutdown::shutdown_query;

@@ -1,0 +1,115 @@
+//! `mito client tasks artifacts`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use mitosis_protocol::artifact::{ArtifactsByFilterRequest, ArtifactsByListRequest};
+use mitosis_protocol::{ArtifactKind, Uuid};
+
+use super::filter::FilterArgs;
+use super::transfer::{BatchOptions, DownloadOptions};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ArtifactsCommand {
+    /// Upload an archive for a task
+    Upload(UploadArgs),
+    /// Download an archive of a task
+    Download(DownloadArgs),
+    /// Delete an archive of a task
+    Delete {
+        /// The task
+        uuid: Uuid,
+        /// result, exec-log or std-log
+        #[arg(value_name = "TYPE")]
+        kind: ArtifactKind,
+    },
+    /// Download an archive of each task that matches
+    DownloadMany(DownloadManyArgs),
+    /// Download an archive of each of these tasks
+    DownloadList(DownloadListArgs),
+    /// Delete an archive of each task that matches, those of the last hour excepted
+    DeleteMany(ManyArgs),
+    /// Delete an archive of each of these tasks
+    DeleteList(ListArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UploadArgs {
+    /// What to upload
+    pub(crate) local_file: PathBuf,
+    /// The task
+    pub(crate) uuid: Uuid,
+    /// result, exec-log or std-log
+    #[arg(value_name = "TYPE")]
+    pub(crate) kind: ArtifactKind,
+    /// Show how far it is
+    #[arg(long)]
+    pub(crate) pb: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DownloadArgs {
+    /// The task
+    pub(crate) uuid: Uuid,
+    /// result, exec-log or std-log
+    #[arg(value_name = "TYPE")]
+    pub(crate) kind: ArtifactKind,
+    #[command(flatten)]
+    pub(crate) options: DownloadOptions,
+}
+
+/// Which archive of which tasks, by filter.
+#[derive(Debug, Args)]
+pub(crate) struct ManyArgs {
+    /// result, exec-log or std-log
+    #[arg(value_name = "TYPE")]
+    kind: ArtifactKind,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Committed by this worker
+    #[arg(long)]
+    reporter_uuid: Option<Uuid>,
+}
+
+/// Which archive of which tasks, by name.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// result, exec-log or std-log
+    #[arg(value_name = "TYPE")]
+    kind: ArtifactKind,
+    /// The tasks
+    #[arg(value_name = "UUID", value_delimiter = ',')]
+    uuids: Vec<Uuid>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DownloadManyArgs {
+    #[command(flatten)]
+    pub(crate) which: ManyArgs,
+    #[command(flatten)]
+    pub(crate) options: BatchOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DownloadListArgs {
+    #[command(flatten)]
+    pub(crate) which: ListArgs,
+    #[command(flatten)]
+    pub(crate) options: BatchOptions,
+}
+
+impl ManyArgs {
+    pub(crate) fn request(&self) -> ArtifactsByFilterRequest {
+        ArtifactsByFilterRequest {
+            filter: self.filter.filter(),
+            reporter_uuid: self.reporter_uuid,
+            content_type: self.kind,
+        }
+    }
+}
+
+impl ListArgs {
+    pub(crate) fn request(&self) -> ArtifactsByListRequest {
+        ArtifactsByListRequest { uuids: self.uuids.clone(), content_type: self.kind }
+    }
+}

@@ -1,0 +1,74 @@
+//! Which tasks (command line §4.2).
+
+use clap::{Args, ValueEnum};
+use mitosis_protocol::TaskState;
+use mitosis_protocol::task::TaskFilter;
+
+/// The filters that all commands on many tasks share.
+#[derive(Debug, Args)]
+pub(crate) struct FilterArgs {
+    /// Submitted by one of these users
+    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
+    creators: Vec<String>,
+    /// Of this group; the user's own unless given
+    #[arg(short, long)]
+    group: Option<String>,
+    /// With all of these tags
+    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
+    tags: Vec<String>,
+    /// With all of these labels
+    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
+    labels: Vec<String>,
+    /// In one of these states
+    #[arg(short, long = "state", num_args = 1.., value_delimiter = ',')]
+    state: Vec<StateArg>,
+    /// Raw wait status, such as `256` or `!=0`
+    #[arg(short, long)]
+    exit_status: Option<String>,
+    /// Priority, such as `>=5`
+    #[arg(short, long, allow_hyphen_values = true)]
+    priority: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StateArg {
+    Pending,
+    Ready,
+    Running,
+    Finished,
+    Cancelled,
+    Unknown,
+}
+
+impl FilterArgs {
+    pub(crate) fn filter(&self) -> TaskFilter {
+        TaskFilter {
+            creator_usernames: some(&self.creators),
+            group_name: self.group.clone(),
+            tags: some(&self.tags),
+            labels: some(&self.labels),
+            states: (!self.state.is_empty())
+                .then(|| self.state.iter().map(|state| (*state).into()).collect()),
+            exit_status: self.exit_status.clone(),
+            priority: self.priority.clone(),
+        }
+    }
+}
+
+/// A list that was not given is no condition.
+pub(super) fn some<T: Clone>(words: &[T]) -> Option<Vec<T>> {
+    (!words.is_empty()).then(|| words.to_vec())
+}
+
+impl From<StateArg> for TaskState {
+    fn from(state: StateArg) -> Self {
+        match state {
+            StateArg::Pending => Self::Pending,
+            StateArg::Ready => Self::Ready,
+            StateArg::Running => Self::Running,
+            StateArg::Finished => Self::Finished,
+            StateArg::Cancelled => Self::Cancelled,
+            StateArg::Unknown => Self::Unknown,
+        }
+    }
+}

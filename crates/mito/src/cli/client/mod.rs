@@ -1,0 +1,217 @@
+//! `mito client` and everything below (command line §4), a file per noun.
+
+pub(crate) mod admin;
+pub(crate) mod artifacts;
+pub(crate) mod attachments;
+mod filter;
+pub(crate) mod groups;
+pub(crate) mod tasks;
+pub(crate) mod transfer;
+pub(crate) mod users;
+pub(crate) mod workers;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Options;
+
+/// Options of `mito client`; they come before the subcommand.
+#[derive(Debug, Args)]
+pub(crate) struct ClientArgs {
+    /// The address of the coordinator
+    #[arg(short, long, value_name = "URL")]
+    coordinator: Option<String>,
+    /// The path of the config file
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Where tokens are kept
+    #[arg(long)]
+    credential_path: Option<PathBuf>,
+    /// The user to log in as
+    #[arg(short, long)]
+    user: Option<String>,
+    /// The user's password; better kept in the config file or in MITO_PASSWORD
+    #[arg(short, long)]
+    password: Option<String>,
+    /// Leave the user's other sessions alone when logging in
+    #[arg(long)]
+    retain: bool,
+    /// Ask for commands until there are no more
+    #[arg(short, long)]
+    pub(crate) interactive: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<ClientCommand>,
+}
+
+/// A line of the interactive mode.
+#[derive(Debug, Parser)]
+#[command(multicall = true, about = "Commands of the interactive mode", long_about = None)]
+pub(crate) struct Line {
+    #[command(subcommand)]
+    pub(crate) command: ClientCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientCommand {
+    /// Manage the site; for administrators
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
+    /// Say who is logged in
+    Auth,
+    /// Log in and keep the token
+    Login(users::LoginArgs),
+    /// The own account
+    #[command(subcommand)]
+    Users(users::UsersCommand),
+    /// Groups, their members and their files
+    #[command(subcommand)]
+    Groups(groups::GroupsCommand),
+    /// Tasks and what they leave behind
+    #[command(subcommand)]
+    Tasks(tasks::TasksCommand),
+    /// Workers
+    #[command(subcommand)]
+    Workers(workers::WorkersCommand),
+    /// Run a command of this machine's shell
+    Cmd(CmdArgs),
+    /// Leave the interactive mode
+    #[command(alias = "exit")]
+    Quit,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CmdArgs {
+    /// Hand each word to the shell as an argument of its own
+    #[arg(short, long)]
+    pub(crate) split: bool,
+    /// The command
+    #[arg(last = true, value_name = "CMD")]
+    pub(crate) command: Vec<String>,
+}
+
+impl ClientCommand {
+    /// Whether its words are better forgotten.
+    pub(crate) fn carries_a_secret(&self) -> bool {
+        match self {
+            Self::Login(args) => args.password.is_some(),
+            Self::Users(command) => command.carries_a_secret(),
+            Self::Admin(command) => command.carries_a_secret(),
+            _ => false,
+        }
+    }
+}
+
+impl ClientArgs {
+    pub(crate) fn options(&self) -> Options {
+        Options::default()
+            .text("coordinator_addr", self.coordinator.as_ref())
+            .path("credential_path", self.credential_path.as_ref())
+            .text("user", self.user.as_ref())
+            .text("password", self.password.as_ref())
+            .flag("retain", self.retain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_with_a_password_or_a_secret_in_them_are_known() {
+        let carries = |line: &str| Line::parse_from(line.split(' ')).command.carries_a_secret();
+        for line in [
+            "login ann pw",
+            "users change-password old",
+            "admin users create ann pw",
+            "admin users change-password ann pw",
+            "admin shutdown secret",
+        ] {
+            assert!(carries(line), "{line}");
+        }
+        for line in ["auth", "login ann", "users groups", "admin users create ann", "admin shutdown"] {
+            assert!(!carries(line), "{line}");
+        }
+    }
+
+    /// Command line §4, with every option in its long and in its short form.
+    #[test]
+    fn every_command_of_the_contract_is_understood() {
+        let uuid = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
+        let filters = "-c a b -g g -t t,u -l l -s ready running -e =0 -p >=5";
+        let long_filters =
+            "--creators a --group g --tags t --labels l --state unknown --exit-status 0 --priority -1";
+        for line in [
+            "auth",
+            "login",
+            "login u p --retain",
+            "users change-password o n",
+            "users my-groups",
+            "groups create g",
+            "groups get g",
+            "groups update-user g a:read b:ADMIN",
+            "groups remove-user g a b",
+            "groups attachments upload f k -g g -s --pb",
+            "groups attachments upload f --group g --smart",
+            "groups attachments download k -g g -o o --no-download --pb -s",
+            "groups attachments download k --group g --output o --smart",
+            "groups attachments get k -g g -s",
+            "groups attachments delete k -g g -s",
+            "groups attachments query -g g -k k --limit 1 --offset 2 --count",
+            "groups attachments query --group g --key k",
+            "groups attachments download-many -g g -k k --limit 1 --offset 2 -o o --no-download --pb --concurrent 3",
+            "groups attachments download-list k l -g g -o o --no-download --pb --concurrent 3",
+            "groups attachments delete-many -g g -k k --limit 1 --offset 2",
+            "groups attachments delete-list k l -g g",
+            "tasks submit -g g -t t u -l l --timeout 1h -p=-3 -e A=1,B=2 --terminal -r attachment=k:f --watch UUID,ExecFinished -- ls -l",
+            "tasks submit --group g --tags t --labels l --priority 1 --envs A=1 B=2 --resources artifact=UUID:terminal:f",
+            "tasks submit-many -f f.json",
+            "tasks submit-many --file f.json",
+            "tasks get UUID",
+            "tasks query FILTERS --reporter-uuid UUID --limit 1 --offset 2 -v --count",
+            "tasks query LONG_FILTERS --verbose",
+            "tasks cancel UUID",
+            "tasks cancel-many FILTERS",
+            "tasks cancel-list UUID,UUID UUID",
+            "tasks update-labels UUID",
+            "tasks update-labels UUID a b",
+            "tasks change UUID -t t u --timeout 1h -p 1 -e A=1 --terminal --watch UUID,TaskCommitted -- ls -l",
+            "tasks artifacts upload f UUID result --pb",
+            "tasks artifacts download UUID exec-log -o o --no-download --pb",
+            "tasks artifacts delete UUID std-log",
+            "tasks artifacts download-many result FILTERS --reporter-uuid UUID -o o --no-download --pb --concurrent 3",
+            "tasks artifacts download-list result UUID UUID -o o --no-download --pb --concurrent 3",
+            "tasks artifacts delete-many result FILTERS --reporter-uuid UUID",
+            "tasks artifacts delete-list result UUID UUID",
+            "workers get UUID",
+            "workers query -g g -r read WRITE -t t u -l l --creator c -v --count",
+            "workers query --group g --role Admin --tags t --labels l --verbose",
+            "workers cancel UUID -f",
+            "workers cancel-many -g g -r read -t t -l l --creator c -f",
+            "workers cancel-list UUID UUID --force",
+            "workers update-tags UUID a b",
+            "workers update-labels UUID a b",
+            "workers update-roles UUID g:write h:read",
+            "workers remove-roles UUID g h",
+            "admin users create u p --admin",
+            "admin users delete u",
+            "admin users change-password u p",
+            "admin users group-quota u -2",
+            "admin groups storage-quota g -1.5g",
+            "admin groups attachments delete k -g g -s",
+            "admin tasks artifacts delete UUID result",
+            "admin workers cancel UUID -f",
+            "admin shutdown s",
+            "cmd -s -- ls -l",
+            "cmd --split -- ls",
+            "quit",
+            "exit",
+        ] {
+            let words = line.replace("LONG_FILTERS", long_filters).replace("FILTERS", filters);
+            let words = words.replace("UUID", uuid);
+            if let Err(error) = Line::try_parse_from(words.split(' ')) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! `mito client tasks`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use mitosis_protocol::task::{ChangeTaskRequest, QueryTasksRequest, ResourceDownload, SubmitTaskRequest};
+use mitosis_protocol::{ExecState, TaskSpec, Uuid};
+
+use super::artifacts::ArtifactsCommand;
+pub(crate) use super::filter::FilterArgs;
+use super::filter::some;
+use crate::cli::text;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TasksCommand {
+    /// Submit a task
+    Submit(SubmitArgs),
+    /// Submit the tasks of a file
+    SubmitMany {
+        /// A JSON array of tasks, each as `POST /tasks` takes it; `-` reads standard input
+        #[arg(short, long, value_name = "JSON")]
+        file: PathBuf,
+    },
+    /// Show a task
+    Get {
+        /// The task
+        uuid: Uuid,
+    },
+    /// Find tasks
+    Query(QueryArgs),
+    /// Cancel a task that waits
+    Cancel {
+        /// The task
+        uuid: Uuid,
+    },
+    /// Cancel the tasks that match and wait
+    CancelMany(FilterArgs),
+    /// Cancel these tasks
+    CancelList {
+        /// The tasks
+        #[arg(value_name = "UUID", value_delimiter = ',')]
+        uuids: Vec<Uuid>,
+    },
+    /// Replace the labels of a task
+    UpdateLabels {
+        /// The task
+        uuid: Uuid,
+        /// The new labels; none clears them
+        #[arg(value_name = "LABEL", value_delimiter = ',')]
+        labels: Vec<String>,
+    },
+    /// Change a task that waits
+    Change(ChangeArgs),
+    /// What tasks leave behind
+    #[command(subcommand)]
+    Artifacts(ArtifactsCommand),
+}
+
+/// What a command is given besides its words.
+#[derive(Debug, Args)]
+struct SpecArgs {
+    /// Variables for the command; a value with a comma needs `mito run`
+    #[arg(short, long, value_name = "NAME=VALUE", num_args = 1.., value_delimiter = ',', value_parser = text::variable)]
+    envs: Vec<(String, String)>,
+    /// Keep what it writes to standard output and standard error
+    #[arg(long)]
+    terminal: bool,
+    /// Wait on the worker until another task has come this far
+    #[arg(long, value_name = "UUID,STATE", value_parser = text::watch)]
+    watch: Option<(Uuid, ExecState)>,
+    /// The command and its arguments; there is no shell
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+/// Options of `mito client tasks submit` (command line §4.1).
+#[derive(Debug, Args)]
+pub(crate) struct SubmitArgs {
+    /// The group to run it for; the user's own unless given
+    #[arg(short, long)]
+    pub(crate) group: Option<String>,
+    /// What the worker must have
+    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
+    tags: Vec<String>,
+    /// Words by which to find the task again
+    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
+    labels: Vec<String>,
+    /// How long the command may run
+    #[arg(long, default_value = "10min", value_parser = text::duration)]
+    timeout: Duration,
+    /// Larger goes first
+    #[arg(short, long, default_value_t = 0, allow_negative_numbers = true)]
+    priority: i32,
+    /// Files to fetch first: artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH
+    #[arg(short, long, value_name = "FILE", num_args = 1.., value_delimiter = ',', value_parser = text::resource)]
+    resources: Vec<ResourceDownload>,
+    #[command(flatten)]
+    spec: SpecArgs,
+}
+
+/// Options of `mito client tasks change`.
+#[derive(Debug, Args)]
+#[command(after_help = "Another command replaces the old one and all that belongs to it: \
+    --envs, --terminal and --watch only count together with it.")]
+pub(crate) struct ChangeArgs {
+    /// The task
+    pub(crate) uuid: Uuid,
+    /// What the worker must have
+    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
+    tags: Vec<String>,
+    /// How long the command may run
+    #[arg(long, value_parser = text::duration)]
+    timeout: Option<Duration>,
+    /// Larger goes first
+    #[arg(short, long, allow_negative_numbers = true)]
+    priority: Option<i32>,
+    #[command(flatten)]
+    spec: SpecArgs,
+}
+
+/// Options of `mito client tasks query` (command line §4.2).
+#[derive(Debug, Args)]
+pub(crate) struct QueryArgs {
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Committed by this worker
+    #[arg(long)]
+    reporter_uuid: Option<Uuid>,
+    /// At most this many
+    #[arg(long)]
+    limit: Option<u64>,
+    /// Leave out this many first
+    #[arg(long)]
+    offset: Option<u64>,
+    /// Show everything about each
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    /// Only say how many there are
+    #[arg(long)]
+    count: bool,
+}
+
+impl SpecArgs {
+    fn spec(&self, resources: &[ResourceDownload]) -> TaskSpec {
+        TaskSpec {
+            args: self.command.clone(),
+            envs: self.envs.iter().cloned().collect(),
+            resources: resources.to_vec(),
+            terminal_output: self.terminal,
+            watch: self.watch,
+        }
+    }
+
+    /// Whether something was given that only counts together with a command.
+    fn is_lost(&self) -> bool {
+        self.command.is_empty() && (self.terminal || self.watch.is_some() || !self.envs.is_empty())
+    }
+}
+
+impl SubmitArgs {
+    /// The task, for a group.
+    pub(crate) fn task(&self, group: String) -> SubmitTaskRequest {
+        SubmitTaskRequest {
+            group_name: group,
+            tags: self.tags.clone(),
+            labels: self.labels.clone(),
+            timeout: self.timeout,
+            priority: self.priority,
+            task_spec: self.spec.spec(&self.resources),
+        }
+    }
+}
+
+impl ChangeArgs {
+    pub(crate) fn change(&self) -> ChangeTaskRequest {
+        ChangeTaskRequest {
+            tags: some(&self.tags),
+            timeout: self.timeout,
+            priority: self.priority,
+            task_spec: (!self.spec.command.is_empty()).then(|| self.spec.spec(&[])),
+        }
+    }
+
+    pub(crate) fn ignores_something(&self) -> bool {
+        self.spec.is_lost()
+    }
+}
+
+impl QueryArgs {
+    pub(crate) fn query(&self) -> QueryTasksRequest {
+        QueryTasksRequest {
+            filter: self.filter.filter(),
+            reporter_uuid: self.reporter_uuid,
+            limit: self.limit,
+            offset: self.offset,
+            before: None,
+            count: self.count,
+        }
+    }
+}

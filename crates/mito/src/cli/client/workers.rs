@@ -1,0 +1,149 @@
+//! `mito client workers`.
+
+use clap::{Args, Subcommand};
+use mitosis_protocol::worker::{QueryWorkersRequest, ShutdownOp, ShutdownWorkersRequest, WorkerFilter};
+use mitosis_protocol::{Role, Uuid};
+
+use super::filter::some;
+use crate::cli::text;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkersCommand {
+    /// Show a worker
+    Get {
+        /// The worker
+        uuid: Uuid,
+    },
+    /// Find workers
+    Query(QueryArgs),
+    /// Stop a worker
+    Cancel {
+        /// The worker
+        uuid: Uuid,
+        #[command(flatten)]
+        how: StopArgs,
+    },
+    /// Stop the workers that match
+    CancelMany(CancelManyArgs),
+    /// Stop these workers
+    CancelList {
+        /// The workers
+        #[arg(value_name = "UUID", value_delimiter = ',')]
+        uuids: Vec<Uuid>,
+        #[command(flatten)]
+        how: StopArgs,
+    },
+    /// Replace the tags of a worker
+    UpdateTags {
+        /// The worker
+        uuid: Uuid,
+        /// The new tags
+        #[arg(value_name = "TAG", value_delimiter = ',')]
+        tags: Vec<String>,
+    },
+    /// Replace the labels of a worker
+    UpdateLabels {
+        /// The worker
+        uuid: Uuid,
+        /// The new labels
+        #[arg(value_name = "LABEL", value_delimiter = ',')]
+        labels: Vec<String>,
+    },
+    /// Give groups a role on a worker
+    UpdateRoles {
+        /// The worker
+        uuid: Uuid,
+        /// `read`, `write` or `admin` for each group
+        #[arg(value_name = "GROUP:ROLE", value_parser = text::relation)]
+        roles: Vec<(String, Role)>,
+    },
+    /// Take a worker away from groups
+    RemoveRoles {
+        /// The worker
+        uuid: Uuid,
+        /// The groups
+        #[arg(value_name = "GROUP")]
+        groups: Vec<String>,
+    },
+}
+
+/// Which workers of a group.
+#[derive(Debug, Args)]
+pub(crate) struct FilterArgs {
+    /// The group they work for; the user's own unless given
+    #[arg(short, long)]
+    group: Option<String>,
+    /// On which the group has one of these roles
+    #[arg(short, long, num_args = 1.., value_delimiter = ',', value_parser = text::role)]
+    role: Vec<Role>,
+    /// With all of these tags
+    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
+    tags: Vec<String>,
+    /// With all of these labels
+    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
+    labels: Vec<String>,
+    /// Started by this user
+    #[arg(long)]
+    creator: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueryArgs {
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Show everything about each
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    /// Only say how many there are
+    #[arg(long)]
+    count: bool,
+}
+
+/// How to stop.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct StopArgs {
+    /// At once; the task it holds waits for another worker
+    #[arg(short, long)]
+    force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CancelManyArgs {
+    #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
+    how: StopArgs,
+}
+
+impl FilterArgs {
+    fn filter(&self) -> WorkerFilter {
+        WorkerFilter {
+            group_name: self.group.clone(),
+            role: some(&self.role),
+            tags: some(&self.tags),
+            labels: some(&self.labels),
+            creator_username: self.creator.clone(),
+        }
+    }
+}
+
+impl QueryArgs {
+    pub(crate) fn query(&self) -> QueryWorkersRequest {
+        QueryWorkersRequest { filter: self.filter.filter(), count: self.count }
+    }
+}
+
+impl StopArgs {
+    pub(crate) fn op(self) -> ShutdownOp {
+        match self.force {
+            true => ShutdownOp::Force,
+            false => ShutdownOp::Graceful,
+        }
+    }
+}
+
+impl CancelManyArgs {
+    pub(crate) fn request(&self) -> ShutdownWorkersRequest {
+        ShutdownWorkersRequest { filter: self.filter.filter(), op: self.how.op() }
+    }
+}

@@ -1,0 +1,40 @@
+//! `mito client admin`.
+
+mod groups;
+mod shutdown;
+mod users;
+
+use super::After;
+use crate::cli::client::admin::{
+    AdminArtifactsCommand, AdminCommand, AdminTasksCommand, AdminWorkersCommand,
+};
+use crate::failure::Failure;
+use crate::identity::Identity;
+
+pub(super) async fn run(command: &AdminCommand, identity: &Identity) -> Result<After, Failure> {
+    match command {
+        AdminCommand::Users(command) => users::run(command, identity).await?,
+        AdminCommand::Groups(command) => groups::run(command, identity).await?,
+        AdminCommand::Tasks(command) => delete_artifact(command, identity).await?,
+        AdminCommand::Workers(command) => cancel_worker(command, identity).await?,
+        AdminCommand::Shutdown { secret } => {
+            shutdown::shutdown(secret.as_deref(), identity).await?;
+            return Ok(After::Leave);
+        }
+    }
+    Ok(After::GoOn)
+}
+
+async fn delete_artifact(command: &AdminTasksCommand, identity: &Identity) -> Result<(), Failure> {
+    let AdminTasksCommand::Artifacts(AdminArtifactsCommand::Delete { uuid, kind }) = command;
+    identity.client.delete_artifact_as_admin(*uuid, *kind).await?;
+    eprintln!("deleted the {kind} of {uuid}");
+    Ok(())
+}
+
+async fn cancel_worker(command: &AdminWorkersCommand, identity: &Identity) -> Result<(), Failure> {
+    let AdminWorkersCommand::Cancel { uuid, how } = command;
+    identity.client.shut_down_worker_as_admin(*uuid, how.op()).await?;
+    eprintln!("stopped worker {uuid}");
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! `mito client admin shutdown`.
+
+use crate::failure::Failure;
+use crate::identity::{Identity, given_or_asked_secretly};
+
+pub(super) async fn shutdown(secret: Option<&str>, identity: &Identity) -> Result<(), Failure> {
+    let secret = given_or_asked_secretly(secret, "shutdown secret: ")?;
+    identity.client.shut_down_coordinator(&secret).await?;
+    eprintln!("the coordinator at {} stops", identity.client.client().address());
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! `mito client groups attachments download`, `download-many` and `download-list`.
+
+use std::path::{Path, PathBuf};
+
+use mitosis_protocol::attachment::{AttachmentDownload, AttachmentsByListRequest};
+
+use super::place::{Place, local_names};
+use crate::cli::client::attachments::{DownloadArgs, DownloadListArgs, DownloadManyArgs};
+use crate::commands::client::remainder::{nothing_left, something_given};
+use crate::commands::client::transfer::{self, Item};
+use crate::failure::Failure;
+use crate::identity::Identity;
+
+pub(super) async fn one(args: &DownloadArgs, identity: &Identity) -> Result<(), Failure> {
+    let place = Place::of_existing(&args.place, &identity.name)?;
+    let link = identity.client.attachment_link(&place.group, &place.key).await?;
+    let name = match (args.place.smart, Path::new(&place.key).file_name()) {
+        (true, Some(name)) => PathBuf::from(name),
+        _ => PathBuf::from(&place.key),
+    };
+    let item = Item { label: place.key, url: link.url, size: link.size, name };
+    transfer::fetch(&identity.client, item, &args.options).await
+}
+
+pub(super) async fn many(args: &DownloadManyArgs, identity: &Identity) -> Result<(), Failure> {
+    let group = args.filter.group.as_ref().unwrap_or(&identity.name);
+    let found = identity.client.attachment_links(group, &args.filter.request()).await?;
+    transfer::fetch_many(&identity.client, items(found.downloads), &args.options).await
+}
+
+pub(super) async fn list(args: &DownloadListArgs, identity: &Identity) -> Result<(), Failure> {
+    something_given(&args.keys, "KEY")?;
+    let group = args.group.as_ref().unwrap_or(&identity.name);
+    let request = AttachmentsByListRequest { keys: args.keys.clone() };
+    let found = identity.client.listed_attachment_links(group, &request).await?.downloads;
+    let missing: Vec<String> =
+        args.keys.iter().filter(|key| found.iter().all(|found| found.key != **key)).cloned().collect();
+    let fetched = transfer::fetch_many(&identity.client, items(found), &args.options).await;
+    nothing_left(
+        &missing,
+        "these do not exist",
+        "see what there is with `mito client groups attachments query`",
+    )?;
+    fetched
+}
+
+fn items(found: Vec<AttachmentDownload>) -> Vec<Item> {
+    let names = local_names(&found.iter().map(|one| one.key.as_str()).collect::<Vec<_>>());
+    found
+        .into_iter()
+        .zip(names)
+        .map(|(AttachmentDownload { key, url, size }, name)| Item { label: key, url, size, name })
+        .collect()
+}

@@ -1,0 +1,133 @@
+//! Which group and which key an attachment has (command line §5).
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::cli::client::attachments::PlaceArgs;
+use crate::cli::text::cleaned;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// A file of a group.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::commands::client) struct Place {
+    pub(in crate::commands::client) group: String,
+    pub(in crate::commands::client) key: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of group {}", self.key, self.group)
+    }
+}
+
+impl Place {
+    /// Of a file that is there. `own` is the user's own group.
+    pub(in crate::commands::client) fn of_existing(args: &PlaceArgs, own: &str) -> Result<Self, Failure> {
+        match (&args.group, args.smart) {
+            (None, true) => {
+                let (group, key) = args.key.split_once('/').ok_or_else(|| {
+                    Failure::new(Exit::Usage, format!("`{}` does not start with a group", args.key))
+                        .with_hint("with --smart the key is GROUP/KEY")
+                })?;
+                Self::checked(group, key)
+            }
+            (group, _) => Self::checked(group.as_deref().unwrap_or(own), &args.key),
+        }
+    }
+
+    /// Of a file that is about to be uploaded.
+    pub(in crate::commands::client) fn of_new(
+        file: &Path,
+        key: Option<&str>,
+        group: Option<&str>,
+        smart: bool,
+        own: &str,
+    ) -> Result<Self, Failure> {
+        let key = key.unwrap_or_default();
+        let (group, key) = match (group, smart) {
+            (None, true) if !key.is_empty() => key.split_once('/').unwrap_or((key, "")),
+            (group, _) => (group.unwrap_or(own), key),
+        };
+        let name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        match key.is_empty() || key.ends_with('/') {
+            true => Self::checked(group, &format!("{key}{name}")),
+            false => Self::checked(group, key),
+        }
+    }
+
+    fn checked(group: &str, key: &str) -> Result<Self, Failure> {
+        let place = Self { group: group.to_owned(), key: cleaned(key) };
+        match (place.group.is_empty(), place.key.is_empty()) {
+            (false, false) => Ok(place),
+            (true, _) => Err(Failure::new(Exit::Usage, "the name of the group is empty")
+                .with_hint("with --smart the key is GROUP/KEY")),
+            (_, true) => Err(Failure::new(Exit::Usage, format!("`{key}` names no file of a group"))
+                .with_hint("a key is a path within the group, such as data/in.csv")),
+        }
+    }
+}
+
+/// The names under which keys are kept in one folder: the last part, or all of it where others end
+/// alike.
+pub(super) fn local_names(keys: &[&str]) -> Vec<PathBuf> {
+    let keys: Vec<PathBuf> = keys.iter().map(|key| PathBuf::from(cleaned(key))).collect();
+    keys.iter()
+        .map(|key| {
+            let alone = keys.iter().filter(|other| other.file_name() == key.file_name()).count() == 1;
+            match key.file_name() {
+                Some(name) if alone => PathBuf::from(name),
+                _ => key.clone(),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(group: &str, key: &str) -> Place {
+        Place { group: group.into(), key: key.into() }
+    }
+
+    fn existing(key: &str, group: Option<&str>, smart: bool) -> Result<Place, Failure> {
+        let args = PlaceArgs { key: key.into(), group: group.map(str::to_owned), smart };
+        Place::of_existing(&args, "ann")
+    }
+
+    fn new(key: Option<&str>, group: Option<&str>, smart: bool) -> Result<Place, Failure> {
+        Place::of_new(Path::new("dir/in.csv"), key, group, smart, "ann")
+    }
+
+    #[test]
+    fn a_key_belongs_to_the_own_group_unless_another_is_given() {
+        assert_eq!(existing("a/b", None, false).unwrap(), place("ann", "a/b"));
+        assert_eq!(existing("a/./b/../c", Some("lab"), false).unwrap(), place("lab", "a/c"));
+        assert_eq!(existing("lab/a/b", None, true).unwrap(), place("lab", "a/b"));
+        assert_eq!(existing("lab/a", Some("ann"), true).unwrap(), place("ann", "lab/a"));
+        for (wrong, smart) in [("a", true), ("/a", true), ("lab/", true), ("", false), ("..", false)] {
+            assert!(existing(wrong, None, smart).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_uploaded_file_keeps_its_name_unless_another_is_given() {
+        for nothing in [None, Some("")] {
+            assert_eq!(new(nothing, None, false).unwrap(), place("ann", "in.csv"));
+            assert_eq!(new(nothing, None, true).unwrap(), place("ann", "in.csv"));
+        }
+        assert_eq!(new(Some("data/"), None, false).unwrap(), place("ann", "data/in.csv"));
+        assert_eq!(new(Some("data"), Some("lab"), false).unwrap(), place("lab", "data"));
+        assert_eq!(new(Some("lab"), None, true).unwrap(), place("lab", "in.csv"));
+        assert_eq!(new(Some("lab/data/"), None, true).unwrap(), place("lab", "data/in.csv"));
+        assert_eq!(new(Some("lab/x.csv"), None, true).unwrap(), place("lab", "x.csv"));
+        assert_eq!(new(Some("x/y"), Some("lab"), true).unwrap(), place("lab", "x/y"));
+    }
+
+    #[test]
+    fn files_that_end_alike_do_not_replace_each_other() {
+        let names = local_names(&["a/x", "b/x", "c/y", "../../z"]);
+        assert_eq!(names, ["a/x", "b/x", "y", "z"].map(PathBuf::from));
+    }
+}

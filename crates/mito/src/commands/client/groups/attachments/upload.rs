@@ -1,0 +1,24 @@
+//! `mito client groups attachments upload`.
+
+use mitosis_protocol::attachment::UploadAttachmentRequest;
+
+use super::place::Place;
+use crate::cli::client::attachments::UploadArgs;
+use crate::commands::client::transfer;
+use crate::failure::Failure;
+use crate::identity::Identity;
+
+pub(super) async fn upload(args: &UploadArgs, identity: &Identity) -> Result<(), Failure> {
+    let Identity { name, client } = identity;
+    let file = &args.local_file;
+    let place = Place::of_new(file, args.key.as_deref(), args.group.as_deref(), args.smart, name)?;
+    let length = transfer::length(file).await?;
+    let request = UploadAttachmentRequest { key: place.key.clone(), content_length: length };
+    let target = client.announce_attachment(&place.group, &request).await?;
+    transfer::send(client, &target, file, length, args.pb).await?;
+    match target.exist {
+        true => eprintln!("replaced {place}"),
+        false => eprintln!("uploaded {place}"),
+    }
+    Ok(())
+}

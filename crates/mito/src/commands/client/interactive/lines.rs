@@ -1,0 +1,112 @@
+//! Where the commands of the interactive mode come from: a terminal, or a file of lines.
+
+use std::fs;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use rustyline::error::ReadlineError;
+use rustyline::{Config, DefaultEditor};
+
+use crate::config::Environment;
+use crate::failure::Failure;
+
+const PROMPT: &str = "[mito::client]> ";
+const CONTINUATION: &str = "::: ";
+/// How many lines the history keeps.
+const REMEMBERED: usize = 1000;
+
+pub(super) enum Lines {
+    Typed { editor: Box<DefaultEditor>, history: PathBuf },
+    Given,
+}
+
+impl Lines {
+    pub(super) fn open(environment: &Environment) -> Result<Self, Failure> {
+        if !io::stdin().is_terminal() {
+            return Ok(Self::Given);
+        }
+        let history = environment.cache_folder().join("client-history");
+        let editor = editor(&history).map_err(cant_read)?;
+        Ok(Self::Typed { editor: Box::new(editor), history })
+    }
+
+    pub(super) fn are_typed(&self) -> bool {
+        matches!(self, Self::Typed { .. })
+    }
+
+    /// The next line; none at the end. A line that ends with a backslash goes on on the next.
+    pub(super) fn next(&mut self) -> Result<Option<String>, Failure> {
+        let Some(mut line) = self.read(PROMPT)? else { return Ok(None) };
+        while goes_on(&line) {
+            line.pop();
+            match self.read(CONTINUATION)? {
+                Some(more) => line.push_str(&more),
+                None => break,
+            }
+        }
+        Ok(Some(line))
+    }
+
+    fn read(&mut self, prompt: &str) -> Result<Option<String>, Failure> {
+        match self {
+            Self::Typed { editor, .. } => match editor.readline(prompt) {
+                Ok(line) => Ok(Some(line)),
+                Err(ReadlineError::Interrupted) => Ok(Some(String::new())),
+                Err(ReadlineError::Eof) => Ok(None),
+                Err(error) => Err(cant_read(error)),
+            },
+            Self::Given => io::stdin().lines().next().transpose().map_err(cant_read),
+        }
+    }
+
+    /// Keeps a line for the next time. That it can't be kept must not stop the work.
+    pub(super) fn remember(&mut self, line: &str) {
+        let Self::Typed { editor, history } = self else { return };
+        let kept = editor.add_history_entry(line).and_then(|_| editor.append_history(history));
+        if let Err(error) = kept {
+            tracing::debug!(%error, "the history can't be kept in {}", history.display());
+        }
+    }
+
+    /// How the process ends: whoever types has seen what failed.
+    pub(super) fn code(&self, spoilt: Option<ExitCode>) -> ExitCode {
+        match self {
+            Self::Typed { .. } => ExitCode::SUCCESS,
+            Self::Given => spoilt.unwrap_or(ExitCode::SUCCESS),
+        }
+    }
+}
+
+fn editor(history: &Path) -> rustyline::Result<DefaultEditor> {
+    let config = Config::builder().max_history_size(REMEMBERED)?.history_ignore_dups(true)?.build();
+    let mut editor = DefaultEditor::with_config(config)?;
+    if let Some(folder) = history.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    match editor.load_history(history) {
+        Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+        loaded => loaded?,
+    }
+    Ok(editor)
+}
+
+fn cant_read(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
+    Failure::io("can't read commands", io::Error::other(error))
+}
+
+/// Whether a line ends with a backslash that stands for itself.
+fn goes_on(line: &str) -> bool {
+    line.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backslash_at_the_end_continues_the_line_unless_it_is_quoted_by_another() {
+        assert!(goes_on("tasks \\") && goes_on("\\\\\\"));
+        assert!(!goes_on("tasks") && !goes_on("tasks \\\\") && !goes_on(""));
+    }
+}

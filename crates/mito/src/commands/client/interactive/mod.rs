@@ -1,0 +1,105 @@
+//! `mito client -i`: command after command, as one user (command line §8).
+
+mod lines;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use self::lines::Lines;
+use super::session::Session;
+use super::{After, obey};
+use crate::cli::client::{ClientCommand, Line};
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Obeys until the user leaves. With commands from a file instead of a terminal, the code is that of the
+/// first one that failed.
+pub(super) async fn run(
+    first: Option<&ClientCommand>,
+    session: &mut Session<'_>,
+) -> Result<ExitCode, Failure> {
+    let name = session.identity().await?.name;
+    let mut lines = Lines::open(session.environment)?;
+    let mut spoilt = None;
+    if let Some(command) = first
+        && done(command, session, &mut spoilt).await
+    {
+        return Ok(lines.code(spoilt));
+    }
+    if lines.are_typed() {
+        eprintln!("mito {}: {name} at {}", env!("CARGO_PKG_VERSION"), session.config.address);
+        eprintln!("`help` tells what can be done; `quit` or Ctrl-D leaves");
+    }
+    while let Some(line) = tokio::task::block_in_place(|| lines.next())? {
+        let understood = understood(&line);
+        if !matches!(&understood, Ok(Some(command)) if command.carries_a_secret()) {
+            lines.remember(&line);
+        }
+        match understood {
+            Ok(Some(command)) if done(&command, session, &mut spoilt).await => break,
+            Ok(_) => {}
+            Err(failure) => {
+                eprintln!("{failure}");
+                spoilt = spoilt.or(Some(failure.exit().into()));
+            }
+        }
+    }
+    Ok(lines.code(spoilt))
+}
+
+/// Obeys; says whether that was the last command.
+async fn done(command: &ClientCommand, session: &mut Session<'_>, spoilt: &mut Option<ExitCode>) -> bool {
+    let code = match obey(command, session).await {
+        Ok(After::GoOn) => return false,
+        Ok(After::Leave) => return true,
+        Ok(After::Code(code)) => code.into(),
+        Err(failure) if failure.is_quiet() => return true,
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.exit().into()
+        }
+    };
+    *spoilt = spoilt.or(Some(code));
+    false
+}
+
+/// The command of a line; none if the line is empty or was answered with help.
+fn understood(line: &str) -> Result<Option<ClientCommand>, Failure> {
+    let words = shlex::split(line).ok_or_else(|| {
+        Failure::new(Exit::Usage, "a quote is not closed")
+            .with_hint("write a quote that is meant as such as \\\"")
+    })?;
+    if words.is_empty() {
+        return Ok(None);
+    }
+    match Line::try_parse_from(words) {
+        Ok(line) => Ok(Some(line.command)),
+        Err(answer) if answer.use_stderr() => {
+            let sentence = answer.render().to_string();
+            let sentence = sentence.trim_start_matches("error: ");
+            let sentence = sentence.split("\n\nFor more information").next().unwrap_or(sentence);
+            Err(Failure::new(Exit::Usage, sentence).with_hint("`help` tells what can be done"))
+        }
+        Err(help) => {
+            help.print().map_err(|error| Failure::io("can't write to standard output", error)).map(|()| None)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_split_as_a_shell_would() {
+        let Ok(Some(ClientCommand::Cmd(args))) = understood(r#"cmd -- echo "a b" 'c"d' e\ f"#) else {
+            panic!("it is a command");
+        };
+        assert_eq!(args.command, ["echo", "a b", "c\"d", "e f"]);
+        assert!(matches!(understood("  "), Ok(None)));
+        for wrong in ["auth \"", "no-such-command", "tasks get"] {
+            assert_eq!(understood(wrong).unwrap_err().exit(), Exit::Usage, "{wrong}");
+        }
+    }
+}

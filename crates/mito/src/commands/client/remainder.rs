@@ -1,0 +1,26 @@
+//! What of a batch was not done.
+
+use std::fmt::Display;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::show;
+
+/// Fails unless everything was done. `sentence` is about what was not, which is named after it.
+pub(super) fn nothing_left<T: Display>(left: &[T], sentence: &str, hint: &str) -> Result<(), Failure> {
+    match left {
+        [] => Ok(()),
+        left => {
+            Err(Failure::new(Exit::Failure, format!("{sentence}: {}", show::words(left))).with_hint(hint))
+        }
+    }
+}
+
+/// Refuses an empty list before anybody is asked.
+pub(super) fn something_given<T>(list: &[T], what: &str) -> Result<(), Failure> {
+    match list {
+        [] => Err(Failure::new(Exit::Usage, format!("no {what} was given"))
+            .with_hint(format!("name at least one {what} at the end of the command"))),
+        _ => Ok(()),
+    }
+}

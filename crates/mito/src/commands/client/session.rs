@@ -1,0 +1,34 @@
+//! Who talks to the coordinator, found out when it first matters.
+
+use crate::config::Environment;
+use crate::config::client::ClientConfig;
+use crate::failure::Failure;
+use crate::identity::Identity;
+
+/// The settings of a client, and who is logged in so far.
+pub(super) struct Session<'a> {
+    pub(super) environment: &'a Environment,
+    pub(super) config: ClientConfig,
+    identity: Option<Identity>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(environment: &'a Environment, config: ClientConfig) -> Self {
+        Self { environment, config, identity: None }
+    }
+
+    /// Logs in unless that was done before.
+    pub(super) async fn identity(&mut self) -> Result<Identity, Failure> {
+        if let Some(identity) = &self.identity {
+            return Ok(identity.clone());
+        }
+        let identity = Identity::establish(&self.config).await?;
+        self.identity = Some(identity.clone());
+        Ok(identity)
+    }
+
+    /// From now on as somebody else, or with another token.
+    pub(super) fn become_user(&mut self, identity: Identity) {
+        self.identity = Some(identity);
+    }
+}

@@ -1,0 +1,54 @@
+//! `mito client tasks submit-many`.
+
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::identity::Identity;
+use crate::show;
+
+pub(super) async fn submit_many(file: &Path, identity: &Identity) -> Result<(), Failure> {
+    let tasks = read(file)?;
+    let groups: Vec<String> = tasks.iter().map(|task| task.group_name.clone()).collect();
+    let reply = identity.client.submit_many(&SubmitTasksRequest { tasks, idempotency_key: None }).await?;
+    let mut refused = 0;
+    for (outcome, group) in reply.results.iter().zip(&groups) {
+        match outcome {
+            SubmitOutcome::Ok(task) => {
+                show::line(format_args!("task {} of group {group}: {}", task.task_id, task.uuid))?;
+            }
+            SubmitOutcome::Err(error) => {
+                refused += 1;
+                show::line(format_args!("refused: {}", error.msg))?;
+            }
+        }
+    }
+    let taken = reply.results.len() - refused;
+    match refused {
+        0 => {
+            eprintln!("submitted {taken} tasks");
+            Ok(())
+        }
+        _ => Err(Failure::new(Exit::Failure, format!("submitted {taken} tasks, {refused} were refused"))
+            .with_hint("submit the refused ones again, and only those: the others will run")),
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<SubmitTaskRequest>, Failure> {
+    let cant_read = |error| Failure::io(format!("can't read {}", file.display()), error);
+    let text = match file == Path::new("-") {
+        true => {
+            let mut text = String::new();
+            io::stdin().read_to_string(&mut text).map(|_| text)
+        }
+        false => std::fs::read_to_string(file),
+    };
+    serde_json::from_str(&text.map_err(cant_read)?).map_err(|error| {
+        Failure::new(Exit::Failure, format!("{} is no list of tasks: {error}", file.display())).with_hint(
+            r#"each is like {"group_name":"ann","tags":[],"labels":[],"timeout":"10min","priority":0,"task_spec":{"args":["true"]}}"#,
+        )
+    })
+}

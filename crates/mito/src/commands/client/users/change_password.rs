@@ -1,0 +1,24 @@
+//! `mito client users change-password`.
+
+use super::Session;
+use crate::cli::client::users::ChangePasswordArgs;
+use crate::credentials::CredentialsFile;
+use crate::failure::Failure;
+use crate::identity::{Identity, given_or_asked_secretly, keep};
+
+pub(super) async fn change_password(
+    args: &ChangePasswordArgs,
+    session: &mut Session<'_>,
+) -> Result<(), Failure> {
+    let Identity { name, client } = session.identity().await?;
+    let old = given_or_asked_secretly(args.orig_password.as_deref(), "present password: ")?;
+    let new = given_or_asked_secretly(args.new_password.as_deref(), "new password: ")?;
+    let token = client.change_password(&name, &old, &new).await?;
+    let file = CredentialsFile::at(session.config.credentials.clone());
+    if file.exists() {
+        keep(&file, &name, &token)?;
+    }
+    eprintln!("the password of {name} is changed; other sessions have to log in again");
+    session.become_user(Identity { client: client.client().with_user_token(token), name });
+    Ok(())
+}

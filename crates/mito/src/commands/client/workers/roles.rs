@@ -1,0 +1,25 @@
+//! `mito client workers update-roles` and `remove-roles`.
+
+use mitosis_protocol::group::RelationsRequest;
+use mitosis_protocol::worker::RemoveGroupsRequest;
+use mitosis_protocol::{Role, Uuid};
+
+use crate::commands::client::remainder::something_given;
+use crate::failure::Failure;
+use crate::identity::Identity;
+
+pub(super) async fn update(uuid: Uuid, roles: &[(String, Role)], identity: &Identity) -> Result<(), Failure> {
+    something_given(roles, "GROUP:ROLE")?;
+    let request = RelationsRequest { relations: roles.iter().cloned().collect() };
+    identity.client.set_worker_roles(uuid, &request).await?;
+    eprintln!("changed the groups of worker {uuid}");
+    Ok(())
+}
+
+pub(super) async fn remove(uuid: Uuid, groups: &[String], identity: &Identity) -> Result<(), Failure> {
+    something_given(groups, "GROUP")?;
+    let request = RemoveGroupsRequest { groups: groups.to_vec() };
+    identity.client.remove_worker_groups(uuid, &request).await?;
+    eprintln!("changed the groups of worker {uuid}");
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! `mito client workers update-tags` and `update-labels`.
+
+use mitosis_protocol::Uuid;
+use mitosis_protocol::task::LabelsRequest;
+use mitosis_protocol::worker::TagsRequest;
+
+use crate::failure::Failure;
+use crate::identity::Identity;
+
+pub(super) async fn tags(uuid: Uuid, tags: &[String], identity: &Identity) -> Result<(), Failure> {
+    identity.client.set_worker_tags(uuid, &TagsRequest { tags: tags.to_vec() }).await?;
+    eprintln!("changed the tags of worker {uuid}");
+    Ok(())
+}
+
+pub(super) async fn labels(uuid: Uuid, labels: &[String], identity: &Identity) -> Result<(), Failure> {
+    identity.client.set_worker_labels(uuid, &LabelsRequest { labels: labels.to_vec() }).await?;
+    eprintln!("changed the labels of worker {uuid}");
+    Ok(())
+}

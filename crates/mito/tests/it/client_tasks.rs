@@ -1,0 +1,87 @@
+//! Tasks, one by one and many at once.
+
+use crate::home::{ADMIN, Home, Person};
+
+#[tokio::test]
+async fn a_file_of_tasks_is_submitted_and_each_is_answered_for() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let task = |group: &str| {
+        format!(
+            r#"{{"group_name":"{group}","tags":[],"labels":["batch"],"timeout":"5min","priority":0,"task_spec":{{"args":["true"]}}}}"#
+        )
+    };
+    home.write("good.json", &format!("[{},{}]", task(ADMIN), task(ADMIN)));
+    let answer = admin.does(&["tasks", "submit-many", "-f", "good.json"]).await;
+    let uuids: Vec<_> = answer.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
+    let found = admin.does(&["tasks", "query", "-l", "batch"]).await;
+    assert!(uuids.len() == 2 && uuids.iter().all(|uuid| found.contains(uuid)), "{found}");
+
+    home.write("mixed.json", &format!("[{},{}]", task("nowhere"), task(ADMIN)));
+    let words = ["submitted 1 tasks", "1 were refused"];
+    let mixed = admin.is_refused(&["tasks", "submit-many", "-f", "mixed.json"], 1, &words).await;
+    let lines: Vec<_> = mixed.stdout.lines().collect();
+    assert!(lines[0].starts_with("refused: ") && lines[1].starts_with("task 3 of group"), "{lines:?}");
+    assert_eq!(admin.does(&["tasks", "query", "--count"]).await, "Found 3 tasks");
+
+    home.write("broken.json", "[{\"group_name\": 1}]");
+    let words = ["broken.json", "line 1", "task_spec", "hint:"];
+    admin.is_refused(&["tasks", "submit-many", "--file", "broken.json"], 1, &words).await;
+}
+
+#[tokio::test]
+async fn a_task_that_waits_can_still_be_changed() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let _worker = home.worker(&coordinator.address, "1").await;
+    let submit = ["-t", "nobody-has-it", "-e", "A=1,B=2", "-l", "old", "--", "false"];
+    let uuid = admin.submits(&submit).await;
+    let shown = admin.does(&["tasks", "get", &uuid]).await;
+    assert!(shown.contains("variable    B=2") && shown.contains("command     false"), "{shown}");
+
+    admin.does(&["tasks", "change", &uuid, "-p=-3", "--timeout", "20s", "--terminal"]).await;
+    let shown = admin.does(&["tasks", "get", &uuid]).await;
+    for line in ["timeout     20 s, priority -3", "command     false", "variable    A=1"] {
+        assert!(shown.contains(line), "`{line}` is not in {shown}");
+    }
+    assert!(!shown.contains("terminal"), "that belongs to a command: {shown}");
+    admin.is_refused(&["tasks", "change", &uuid], 1, &[]).await;
+
+    admin.does(&["tasks", "update-labels", &uuid, "new", "er"]).await;
+    assert_eq!(admin.does(&["tasks", "query", "-l", "new,er", "--count"]).await, "Found 1 tasks");
+    admin.does(&["tasks", "update-labels", &uuid]).await;
+    assert_eq!(admin.does(&["tasks", "query", "-l", "new", "--count"]).await, "Found 0 tasks");
+
+    let other = admin.submits(&["--", "true"]).await;
+    admin.waits_for("exit code 0", &["tasks", "get", &other]).await;
+    admin.does(&["tasks", "change", &uuid, "-e", "C=3", "--terminal", "--", "sh", "-c", "exit $C"]).await;
+    admin.is_refused(&["tasks", "change", &other, "-p", "1"], 66, &[]).await;
+    assert!(admin.does(&["tasks", "get", &uuid]).await.contains("terminal    kept"));
+}
+
+#[tokio::test]
+async fn tasks_that_wait_are_cancelled_by_name_or_by_what_they_have_in_common() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let mut uuids = Vec::new();
+    for label in ["a", "a", "a", "b", "b"] {
+        uuids.push(admin.submits(&["-l", label, "--", "true"]).await);
+    }
+    let unknown = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
+    let pair = format!("{},{}", uuids[0], uuids[1]);
+    let list = ["tasks", "cancel-list", &pair, unknown];
+    let answer = admin.is_refused(&list, 1, &["not cancelled", unknown, "hint:"]).await;
+    assert_eq!(answer.stdout, "cancelled 2 tasks\n");
+    assert!(!answer.stderr.contains(&uuids[0]));
+    admin.is_refused(&["tasks", "cancel-list"], 2, &["UUID"]).await;
+
+    let many = admin.does(&["tasks", "cancel-many", "-l", "b", "-s", "ready", "-c", ADMIN]).await;
+    assert_eq!(many, format!("cancelled 2 tasks of group {ADMIN}"));
+    let left = admin.does(&["tasks", "query", "-s", "ready"]).await;
+    assert_eq!(left, format!("Found 1 tasks\n{}", uuids[2]));
+    let everything = admin.does(&["tasks", "cancel-many"]).await;
+    assert_eq!(everything, format!("cancelled 1 tasks of group {ADMIN}"));
+}

@@ -1,0 +1,87 @@
+//! Workers, looked at and managed from elsewhere.
+
+use crate::home::{ADMIN, Home, Person};
+
+/// The only worker there is.
+async fn only_worker(person: &Person<'_>) -> String {
+    let found = person.waits_for("Found 1 workers", &["workers", "query"]).await;
+    found.lines().last().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_waiting_task_starts_once_the_worker_gets_the_tag() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let _worker = home.worker(&coordinator.address, "1").await;
+    let worker = only_worker(&admin).await;
+    let task = admin.submits(&["-t", "gpu", "--", "true"]).await;
+
+    admin.does(&["workers", "update-tags", &worker, "gpu,big"]).await;
+    admin.does(&["workers", "update-labels", &worker, "shelf-3"]).await;
+    admin.waits_for("exit code 0", &["tasks", "get", &task]).await;
+    let verbose = ["workers", "query", "-t", "gpu", "-l", "shelf-3", "-r", "admin", "--creator", ADMIN, "-v"];
+    let shown = admin.does(&verbose).await;
+    for line in ["labels      shelf-3", "state       Normal", "group       mitosis_admin"] {
+        assert!(shown.contains(line), "`{line}` is not in {shown}");
+    }
+    let by = admin.does(&["tasks", "query", "--reporter-uuid", &worker]).await;
+    assert!(by.ends_with(&task), "{by}");
+    assert_eq!(admin.does(&["workers", "query", "-r", "READ", "--count"]).await, "Found 0 workers");
+}
+
+#[tokio::test]
+async fn groups_come_to_a_worker_and_leave_it() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let ann = admin.welcomes("ann").await;
+    let _worker = home.worker(&coordinator.address, "1").await;
+    let worker = only_worker(&admin).await;
+    let task = ann.submits(&["--", "true"]).await;
+    ann.is_refused(&["workers", "update-tags", &worker, "mine"], 77, &[]).await;
+
+    admin.does(&["workers", "update-roles", &worker, "ann:write"]).await;
+    ann.waits_for("exit code 0", &["tasks", "get", &task]).await;
+    assert_eq!(ann.does(&["workers", "query"]).await, format!("Found 1 workers\n{worker}"));
+    assert!(admin.does(&["workers", "get", &worker]).await.contains("group       ann Write"));
+    admin.does(&["workers", "remove-roles", &worker, "ann"]).await;
+    assert_eq!(ann.does(&["workers", "query"]).await, "Found 0 workers");
+    admin.is_refused(&["workers", "remove-roles", &worker], 2, &["GROUP"]).await;
+}
+
+#[tokio::test]
+async fn a_worker_stops_after_its_task_or_at_once() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "3s").await;
+    let admin = Person::administrator(&home, &coordinator);
+
+    let busy = home.worker(&coordinator.address, "1").await;
+    let worker = only_worker(&admin).await;
+    let path = home.path().join("done");
+    let wait = format!("until [ -e {} ]; do sleep 0.05; done", path.display());
+    let task = admin.submits(&["--", "sh", "-c", &wait]).await;
+    admin.waits_for("Running", &["tasks", "get", &task]).await;
+    admin.does(&["workers", "cancel", &worker]).await;
+    assert!(admin.does(&["workers", "get", &worker]).await.contains("GracefulShutdown"));
+    admin.does(&["workers", "cancel-list", &worker, "--force"]).await;
+    admin.waits_for("Ready", &["tasks", "get", &task]).await;
+    busy.wait().await;
+
+    let second = home.worker(&coordinator.address, "1").await;
+    admin.waits_for("Running", &["tasks", "get", &task]).await;
+    let stopped = admin.does(&["workers", "cancel-many", "-g", ADMIN]).await;
+    assert_eq!(stopped, format!("stopped 1 workers of group {ADMIN}"));
+    std::fs::write(path, "").unwrap();
+    admin.waits_for("exit code 0", &["tasks", "get", &task]).await;
+    second.wait().await;
+
+    let third = home.worker(&coordinator.address, "1").await;
+    let worker = only_worker(&admin).await;
+    admin.does(&["admin", "workers", "cancel", &worker, "-f"]).await;
+    third.wait().await;
+    admin.is_refused(&["workers", "cancel", &worker], 66, &[]).await;
+    let list =
+        admin.is_refused(&["workers", "cancel-list", &worker], 1, &["not stopped", &worker, "hint:"]).await;
+    assert_eq!(list.stdout, "stopped 0 workers\n");
+}
