@@ -8,6 +8,7 @@
 //! enum are accepted); writers produce one form only.
 
 pub mod admin;
+pub mod agent;
 pub mod artifact;
 pub mod attachment;
 pub mod audit;

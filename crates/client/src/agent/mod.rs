@@ -2,6 +2,7 @@
 
 mod fetch;
 mod heartbeat;
+mod next;
 mod output;
 mod report;
 mod resources;

@@ -308,7 +308,12 @@ pub(crate) async fn all_tasks(user: &UserClient) -> Vec<TaskInfo> {
 /// Waits until so many tasks are in a state.
 pub(crate) async fn until_so_many(user: &UserClient, state: TaskState, wanted: usize) {
     let query = QueryTasksRequest {
-        filter: TaskFilter { states: Some(vec![state]), ..TaskFilter::default() },
+        filter: TaskFilter {
+            states: Some(vec![state]),
+            // Over, and not only reported to have ended.
+            exit_status: (state == TaskState::Finished).then(|| ">=0".to_owned()),
+            ..TaskFilter::default()
+        },
         count: true,
         ..Default::default()
     };

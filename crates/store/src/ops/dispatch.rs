@@ -103,6 +103,16 @@ pub trait Dispatch {
     /// again, with the key it had: the reply to its last fetch was lost (HTTP contract §12.1).
     async fn claim_or_resume(&self, worker: WorkerId, token: i64, now: Timestamp) -> Result<Claim, Fault>;
 
+    /// Ends an attempt, as [`Self::complete`] does, and gives its worker another task, as
+    /// [`Self::claim_or_resume`] does, in one transaction.
+    async fn complete_and_claim(
+        &self,
+        completion: &Completion,
+        worker: WorkerId,
+        token: i64,
+        now: Timestamp,
+    ) -> Result<(Completed, Claim), Fault>;
+
     /// Notes how the command ended; the result is to follow.
     async fn report_end(&self, holder: Holder, end: ExecEnd, now: Timestamp) -> Result<EndReport, Fault>;
 

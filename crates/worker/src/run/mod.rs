@@ -12,6 +12,7 @@ pub(crate) mod scratch;
 mod watch;
 
 use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::agent::Done;
 use mitosis_protocol::worker::FetchedTask;
 use mitosis_protocol::{TaskResult, TaskResultMessage};
 use tokio::time::Instant;
@@ -39,32 +40,68 @@ pub(crate) enum Lost {
     GivenUp,
 }
 
-/// Runs one task and commits its result.
+/// Runs one task. Its result is committed here, or handed back to be sent with the question for the next
+/// task.
 #[tracing::instrument(name = "task", skip_all, fields(task = %task.uuid))]
-pub(crate) async fn run(session: &Session, task: FetchedTask) -> Result<(), Lost> {
+pub(crate) async fn run(session: &Session, task: FetchedTask) -> Result<Option<Done>, Lost> {
     let attempt = Attempt { session, task, fetched_at: Instant::now() };
     let outcome = attempt.run().await;
-    match outcome {
-        Ok(result) => tracing::info!(exit_status = result.exit_status, msg = ?result.msg, "committed"),
+    match &outcome {
+        Ok(ended) => {
+            let TaskResult { exit_status, msg } = ended.result;
+            tracing::info!(exit_status, ?msg, "ended");
+        }
         Err(lost) => tracing::warn!(?lost, "the attempt brought no result"),
     }
-    outcome.map(drop)
+    let Ended { result, end, committed } = outcome?;
+    let cancelled = end == ExecEnd::Cancelled;
+    Ok((!committed).then_some(Done { id: attempt.task.id, cancelled, result }))
+}
+
+/// A task that is over.
+struct Ended {
+    end: ExecEnd,
+    result: TaskResult,
+    /// Whether the coordinator knows.
+    committed: bool,
 }
 
 impl Attempt<'_> {
-    async fn run(&self) -> Result<TaskResult, Lost> {
+    async fn run(&self) -> Result<Ended, Lost> {
         match self.prepare().await? {
             Prepared::Impossible(why) => {
-                self.end(ExecEnd::Cancelled).await?;
-                self.commit(TaskResult { exit_status: 0, msg: Some(why) }).await
+                let result = TaskResult { exit_status: 0, msg: Some(why) };
+                self.conclude(ExecEnd::Cancelled, result).await
             }
             Prepared::Ready(output) => {
                 let ran = self.execute(output).await?;
+                if self.left_nothing().await {
+                    let result = TaskResult { exit_status: ran.exit_status, msg: ran.msg };
+                    return self.conclude(ran.end, result).await;
+                }
                 self.end(ran.end).await?;
+                let end = ran.end;
                 let result = self.leave(ran).await?;
-                self.commit(result).await
+                self.commit(result).await?;
+                Ok(Ended { end, result, committed: true })
             }
         }
+    }
+
+    /// Ends a task that left nothing to be stored. A coordinator of ours hears of it together with the
+    /// question for the next task.
+    async fn conclude(&self, end: ExecEnd, result: TaskResult) -> Result<Ended, Lost> {
+        let committed = !self.session.is_with_ours;
+        if committed {
+            self.end(end).await?;
+            self.commit(result).await?;
+        }
+        Ok(Ended { end, result, committed })
+    }
+
+    /// Whether there is neither an archive to be made nor a follow-up to be read.
+    async fn left_nothing(&self) -> bool {
+        !self.task.spec.terminal_output && self.session.scratch.is_untouched().await
     }
 
     /// What follows the end of the command: archives, then a follow-up task.

@@ -19,8 +19,8 @@ impl Attempt<'_> {
     }
 
     /// Makes the result final.
-    pub(super) async fn commit(&self, result: TaskResult) -> Result<TaskResult, Lost> {
-        self.report(ReportOp::Commit(result)).await.map(|_| result).map_err(|error| lost(&error))
+    pub(super) async fn commit(&self, result: TaskResult) -> Result<(), Lost> {
+        self.report(ReportOp::Commit(result)).await.map(drop).map_err(|error| lost(&error))
     }
 
     pub(super) async fn report(&self, op: ReportOp) -> Result<ReportReply, ClientError> {

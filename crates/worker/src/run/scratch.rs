@@ -77,6 +77,17 @@ impl Scratch {
         .await
     }
 
+    /// Whether a task left neither files to be kept nor a request. What can't be looked at counts as touched.
+    pub(crate) async fn is_untouched(&self) -> bool {
+        let scratch = self.clone();
+        on_a_blocking_thread(move || {
+            let is_empty =
+                |folder: PathBuf| std::fs::read_dir(folder).is_ok_and(|mut found| found.next().is_none());
+            is_empty(scratch.result()) && is_empty(scratch.exec()) && !scratch.new_task().exists()
+        })
+        .await
+    }
+
     /// Removes it all. What can't be removed is left, and said.
     pub(crate) async fn remove(&self) {
         let root = self.root.clone();

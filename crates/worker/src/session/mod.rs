@@ -20,8 +20,9 @@ pub(crate) struct Session {
     pub(crate) lease: Lease,
     pub(crate) scratch: Scratch,
     pub(crate) settings: Settings,
-    /// Whether the coordinator holds a request for a task until there is one.
-    holds_requests: bool,
+    /// Whether the coordinator is one of ours: it holds a question for a task until there is one, and
+    /// takes an end together with it.
+    pub(crate) is_with_ours: bool,
 }
 
 /// Why a session ended.

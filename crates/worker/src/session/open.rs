@@ -27,7 +27,7 @@ impl Session {
         Ok(Self {
             lease: Lease::new(asked, registration.lease.unwrap_or(LEASE_OF_OLD_COORDINATORS)),
             client: registration.client,
-            holds_requests: registration.lease.is_some(),
+            is_with_ours: registration.lease.is_some(),
             scratch,
             settings: settings.clone(),
         })

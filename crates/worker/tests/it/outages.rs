@@ -8,7 +8,7 @@ use crate::script::Script;
 async fn a_result_survives_every_kind_of_answer_that_is_none() {
     let script = Script::new().await;
     script.fails("POST /workers ", 503, 2);
-    script.fails("GET /workers/tasks ", 502, 2);
+    script.fails("POST /v1/workers/next ", 502, 2);
     script.fails(r#"POST /workers/tasks {"id":1,"op":"Finish""#, 500, 2);
     script.fails(r#"POST /workers/tasks {"id":1,"op":{"Upload""#, 429, 2);
     script.fails("PUT /objects", 503, 2);
@@ -42,11 +42,13 @@ async fn an_object_store_that_keeps_refusing_makes_the_result_incomplete_not_sil
 #[tokio::test]
 async fn a_task_that_was_taken_back_is_dropped_and_the_next_one_runs() {
     let script = Script::new().await;
-    script.has("exit 1", |_| {});
+    script.has("echo r > $MITO_RESULT_DIR/r; exit 1", |_| {});
     script.has("exit 2", |_| {});
+    script.has("exit 3", |_| {});
     script.fails("POST /workers/tasks ", 404, 1);
+    script.takes_back(1);
     let _worker = script.worker(1);
-    assert_eq!(script.commits(1).await["exit_status"], 512);
+    assert_eq!(script.commits(2).await["exit_status"], 768);
 }
 
 #[tokio::test]
@@ -70,4 +72,15 @@ async fn an_old_coordinator_that_promises_nothing_is_served_too() {
     script.hears("GET /workers/tasks ", 3).await;
     script.has("exit 6", |_| {});
     assert_eq!(script.commits(1).await["exit_status"], 6 << 8);
+}
+
+#[tokio::test]
+async fn an_end_is_told_until_it_is_heard() {
+    let script = Script::new().await;
+    script.has("exit 5", |_| {});
+    script.fails(r#"POST /v1/workers/next {"done":{"id":1,"#, 503, 3);
+    let _worker = script.worker(1);
+    assert_eq!(script.commits(4).await, json!({"exit_status": 1280, "msg": null}));
+    script.has("exit 6", |_| {});
+    assert_eq!(script.commits(5).await["exit_status"], 6 << 8);
 }

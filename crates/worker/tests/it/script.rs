@@ -45,6 +45,7 @@ struct Book {
     heard: Vec<String>,
     uploads: Vec<(String, Vec<u8>)>,
     lease: Option<u64>,
+    taken_back: usize,
 }
 
 /// An answer that replaces the usual one, for a while.
@@ -98,6 +99,11 @@ impl Script {
         self.book().failures.push(Failure { to, status, times });
     }
 
+    /// Will say of so many ends that the task had been taken back.
+    pub(crate) fn takes_back(&self, times: usize) {
+        self.book().taken_back = times;
+    }
+
     /// Starts a worker.
     pub(crate) fn worker(&self, slots: usize) -> JoinHandle<Result<Ended, WorkerError>> {
         let login = Arc::new(Known(self.address.clone()));
@@ -125,9 +131,7 @@ impl Script {
 
     /// The operations of the reports so far.
     pub(crate) fn reports(&self) -> Vec<Value> {
-        let heard = self.heard();
-        let bodies = heard.iter().filter_map(|line| line.strip_prefix("POST /workers/tasks "));
-        bodies.map(|body| serde_json::from_str::<Value>(body).unwrap()["op"].clone()).collect()
+        self.heard().iter().flat_map(|line| reports_in(line)).collect()
     }
 
     pub(crate) fn uploads(&self) -> Vec<(String, Vec<u8>)> {
@@ -158,6 +162,20 @@ impl Script {
         tokio::time::timeout(LIMIT, committed).await.unwrap_or_else(|_| panic!("{:#?}", self.heard()));
         commits().pop().unwrap()
     }
+}
+
+/// What a line reports. An end that comes with the question for the next task is both of its reports.
+fn reports_in(line: &str) -> Vec<Value> {
+    let json = |body: &str| serde_json::from_str::<Value>(body).unwrap();
+    if let Some(body) = line.strip_prefix("POST /workers/tasks ") {
+        return vec![json(body)["op"].clone()];
+    }
+    let next = line.strip_prefix("POST /v1/workers/next ").map(json);
+    let Some(done) = next.map(|next| next["done"].clone()).filter(|done| !done.is_null()) else {
+        return Vec::new();
+    };
+    let end = if done["cancelled"] == true { "Cancel" } else { "Finish" };
+    vec![json!(end), json!({"Commit": done["result"]})]
 }
 
 /// Someone who is always logged in.
@@ -230,6 +248,14 @@ impl Book {
             (&Method::POST, "/workers") => {
                 let uuid = Uuid::from_u128(0xabc0 + u128::try_from(self.heard.len()).unwrap());
                 json!({"worker_id": uuid, "token": "worker", "redis_url": null})
+            }
+            (&Method::POST, "/v1/workers/next") => {
+                let next: Value = serde_json::from_slice(body).unwrap();
+                let accepted = (!next["done"].is_null()).then_some(self.taken_back == 0);
+                if accepted.is_some() {
+                    self.taken_back = self.taken_back.saturating_sub(1);
+                }
+                json!({"accepted": accepted, "task": self.tasks.pop_front()})
             }
             (&Method::GET, "/workers/tasks") => serde_json::to_value(self.tasks.pop_front()?).unwrap(),
             (&Method::POST, "/workers/tasks") => {

@@ -4,6 +4,7 @@ use mitosis_protocol::admin::{
     AccountStateBody, CreateUserRequest, GroupQuotaReply, GroupQuotaRequest, ResetPasswordRequest,
     ShutdownRequest, StorageQuotaReply, StorageQuotaRequest,
 };
+use mitosis_protocol::agent::{NextReply, NextRequest};
 use mitosis_protocol::artifact::{
     ArtifactDownloadsReply, ArtifactsByFilterRequest, ArtifactsByListRequest, DeletedArtifactsListReply,
     DeletedArtifactsReply, UploadArtifactRequest,
@@ -270,6 +271,9 @@ fn worker_side(d: &mut Description) {
     d.op("POST /v1/workers/tasks/{uuid}/output", tag, Worker, "Output for followers")
         .body::<OutputChunk>()
         .reply::<OutputDemand>();
+    d.op("POST /v1/workers/next", tag, Worker, "End the task in hand, and get the next one")
+        .body::<NextRequest>()
+        .reply::<NextReply>();
     d.op("POST /v1/workers/token", tag, Worker, "A token with a later end")
         .body::<RenewWorkerTokenRequest>()
         .reply::<TokenReply>();

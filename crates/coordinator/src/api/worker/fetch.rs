@@ -40,19 +40,37 @@ pub(super) async fn fetch(
     IsOurs(is_ours): IsOurs,
     InQuery(Wait { wait }): InQuery<Wait>,
 ) -> Result<Json<Option<FetchedTask>>, ApiError> {
-    let deadline = Instant::now() + wait.unwrap_or(WAIT_UNASKED).min(MOST_WAIT);
+    let task = hold(&app, &worker, wait.unwrap_or(WAIT_UNASKED)).await?;
+    if let Some(task) = &task {
+        app.news.ring();
+        if is_ours {
+            announce(&app, task);
+        }
+    }
+    Ok(Json(task))
+}
+
+/// Tells those who watch that a task was handed to one of our agents.
+pub(super) fn announce(app: &App, task: &FetchedTask) {
+    app.news.ring();
+    app.announcer.assigned(task.uuid, task.timeout, !task.spec.resources.is_empty());
+}
+
+/// A task for a worker, as soon as there is one.
+pub(super) async fn hold(
+    app: &App,
+    worker: &Worker,
+    wait: Duration,
+) -> Result<Option<FetchedTask>, ApiError> {
+    let deadline = Instant::now() + wait.min(MOST_WAIT);
     let mut bell = app.bell.listen();
     loop {
-        if let Some(task) = claim(&app, &worker).await? {
-            app.news.ring();
-            if is_ours {
-                app.announcer.assigned(task.uuid, task.timeout, !task.spec.resources.is_empty());
-            }
-            return Ok(Json(Some(task)));
+        if let Some(task) = claim(app, worker).await? {
+            return Ok(Some(task));
         }
         let over = Instant::now() >= deadline || app.stopping.is_cancelled();
         if over {
-            return Ok(Json(None));
+            return Ok(None);
         }
         tokio::select! {
             _ = timeout_at(deadline.min(Instant::now() + LOOK_AGAIN), bell.heard()) => {}
@@ -70,7 +88,7 @@ async fn claim(app: &App, worker: &Worker) -> Result<Option<FetchedTask>, ApiErr
     }
 }
 
-fn fetched(Assignment { task, .. }: Assignment) -> Result<FetchedTask, Fault> {
+pub(super) fn fetched(Assignment { task, .. }: Assignment) -> Result<FetchedTask, Fault> {
     let seconds = u64::try_from(task.timeout_seconds).map_err(|error| Fault::Unexpected(error.into()))?;
     Ok(FetchedTask {
         id: task.id.0,

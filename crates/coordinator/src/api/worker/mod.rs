@@ -4,6 +4,7 @@ mod artifact;
 mod attachment;
 mod fetch;
 mod heartbeat;
+mod next;
 mod output;
 mod report;
 mod sign_off;
@@ -25,6 +26,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/workers/tasks/{uuid}", get(task::task))
         .route("/workers/tasks/{uuid}/artifacts/{content_type}", get(artifact::artifact))
         .route("/workers/tasks/{uuid}/attachments/{*key}", get(attachment::attachment))
+        .route("/v1/workers/next", post(next::next))
         .route("/v1/workers/token", post(token::token))
         .route("/v1/workers/tasks/{uuid}/output", get(output::demand).post(output::chunk))
 }

@@ -146,7 +146,7 @@ async fn commit(
 /// Whether every announced archive is in the object store, in its announced size. One that is not there
 /// is told in the result, so that nobody takes the task for a success. An object store that is away is
 /// not the task's fault: the result stands, since the command has run.
-async fn all_arrived(app: &App, holder: Holder) -> bool {
+pub(super) async fn all_arrived(app: &App, holder: Holder) -> bool {
     let Ok(announced) = app.store.announced_artifacts(holder).await else { return true };
     let mut all = true;
     for artifact in announced {

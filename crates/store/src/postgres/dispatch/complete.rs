@@ -48,7 +48,12 @@ async fn lock_workers(tx: &impl Db, completions: &[Completion]) -> Result<(), Fa
     Ok(())
 }
 
-async fn complete_one(tx: &impl Db, completion: &Completion, now: Timestamp) -> Result<Completed, Fault> {
+/// Ends the attempt if its holder still holds the task.
+pub(super) async fn complete_one(
+    tx: &impl Db,
+    completion: &Completion,
+    now: Timestamp,
+) -> Result<Completed, Fault> {
     let Some(lease) = lease::hold(tx, completion.holder).await? else {
         return Ok(match was_committed(tx, completion.holder).await? {
             true => Completed::Replayed,

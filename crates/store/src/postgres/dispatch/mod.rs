@@ -27,6 +27,19 @@ impl Dispatch for PostgresStore {
         write!(self, tx => claim::claim_or_resume(tx, worker, token, now))
     }
 
+    async fn complete_and_claim(
+        &self,
+        completion: &Completion,
+        worker: WorkerId,
+        token: i64,
+        now: Timestamp,
+    ) -> Result<(Completed, Claim), Fault> {
+        write!(self, tx => async {
+            let completed = complete::complete_one(tx, completion, now).await?;
+            Ok::<_, Fault>((completed, claim::claim_or_resume(tx, worker, token, now).await?))
+        })
+    }
+
     async fn report_end(&self, holder: Holder, end: ExecEnd, now: Timestamp) -> Result<EndReport, Fault> {
         write!(self, tx => report_end::report_end(tx, holder, end, now))
     }

@@ -29,6 +29,21 @@ impl Dispatch for SqliteStore {
         self.write(move |db| claim::claim_or_resume(db, worker, token, now)).await
     }
 
+    async fn complete_and_claim(
+        &self,
+        completion: &Completion,
+        worker: WorkerId,
+        token: i64,
+        now: Timestamp,
+    ) -> Result<(Completed, Claim), Fault> {
+        let completion = completion.clone();
+        self.write(move |db| {
+            let completed = complete::complete(db, &completion, now)?;
+            Ok((completed, claim::claim_or_resume(db, worker, token, now)?))
+        })
+        .await
+    }
+
     async fn report_end(&self, holder: Holder, end: ExecEnd, now: Timestamp) -> Result<EndReport, Fault> {
         self.write(move |db| report_end::report_end(db, holder, end, now)).await
     }

@@ -92,6 +92,8 @@ macro_rules! conformance {
                     a_result_without_an_end_is_refused,
                     completions_sent_together_do_not_affect_one_another,
                     a_completion_sent_many_times_at_once_counts_once,
+                    an_end_and_the_next_task_go_together,
+                    a_stopping_worker_ends_its_last_task_and_gets_no_other,
                 }
                 events {
                     a_task_is_told_where_it_stands_since_when,
