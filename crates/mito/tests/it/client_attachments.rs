@@ -62,6 +62,21 @@ async fn a_smart_key_starts_with_its_group() {
 }
 
 #[tokio::test]
+async fn empty_files_and_odd_names_come_back_as_they_went() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    for (name, text) in [("empty", ""), ("100% of it?", "x"), ("a#b&c=d+e", "y"), ("[1]{2}|^`\\", "z")] {
+        home.write(name, text);
+        admin.does(&[&UPLOAD[..], &[name, "odd/"]].concat()).await;
+        let key = format!("odd/{name}");
+        assert_eq!(admin.does(&[&DOWNLOAD[..], &[&key]].concat()).await, key);
+        assert_eq!(read(&home, &key), text, "{name}");
+    }
+    assert!(admin.does(&["groups", "attachments", "query", "-k", "100%"]).await.starts_with("Found 1 "));
+}
+
+#[tokio::test]
 async fn many_files_come_at_once_and_those_that_end_alike_stay_apart() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
