@@ -15,7 +15,7 @@ pub struct NextRequest {
     #[serde(default)]
     pub done: Option<Done>,
     /// How long to hold the request when nothing waits.
-    #[schema(value_type = Option<String>, example = "20s")]
+    #[schema(value_type = Option<String>, example = "2s")]
     #[serde(default, with = "crate::duration::optional_text")]
     pub wait: Option<Duration>,
 }

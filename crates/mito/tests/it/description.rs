@@ -30,7 +30,7 @@ async fn ask(home: &Home, coordinator: &Coordinator, token: &str, selection: &[&
         .arg("--config-file")
         .arg(config)
         .args(["run", &format!("{}/openapi.json", coordinator.address), "--checks", CHECKS])
-        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "10"])
+        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "10", "--request-timeout", "40"])
         .args(["--generation-database", "none", "--continue-on-failure", "--no-color", "--warnings", "off"])
         .args(selection)
         .env("HOME", home.path())
