@@ -45,8 +45,16 @@ pub(super) async fn visible_of_kind(
     row::all(db, VISIBLE_OF_KIND, &[&ids, &kind.code()], read).await
 }
 
+const ANNOUNCED_BY_WORKER: &str = "
+    SELECT a.kind, a.size, a.object, a.created_at, a.updated_at
+    FROM lease l JOIN artifact a ON a.task_id = l.task_id AND a.epoch = l.epoch AND NOT a.visible
+    WHERE l.task_id = $1 AND l.worker_id = $2 ORDER BY a.kind";
+
 /// What an attempt has announced; nothing if it does not hold the task.
 pub(super) async fn announced(db: &impl Db, holder: Holder) -> Result<Vec<Artifact>, Fault> {
+    if let Holder::Worker(worker, task) = holder {
+        return row::all(db, ANNOUNCED_BY_WORKER, &[&task.0, &worker.0], read).await;
+    }
     match lease::find(db, holder).await? {
         Some(lease) => row::all(db, ANNOUNCED_ARTIFACTS, &[&lease.key.task.0, &lease.key.epoch], read).await,
         None => Ok(Vec::new()),

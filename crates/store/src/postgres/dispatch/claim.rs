@@ -7,10 +7,11 @@ use mitosis_domain::limits;
 use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{Role, Timestamp};
+use tokio_postgres::Row;
 
 use super::super::row::{self, Columns, Db, row_count};
 use super::super::tasks::get;
-use super::super::workers;
+use super::super::workers::{self, Locked};
 use super::lease;
 use crate::Fault;
 use crate::code::Code;
@@ -25,32 +26,33 @@ pub(super) async fn claim(
 ) -> Result<Claim, Fault> {
     match workers::lock(tx, worker).await? {
         None => Ok(Claim::WorkerGone),
-        Some(state) => claim_locked(tx, worker, state, tokens, now).await,
+        Some(locked) => claim_locked(tx, &locked, tokens, now).await,
     }
 }
 
-async fn claim_locked(
-    tx: &impl Db,
-    worker: WorkerId,
-    state: WorkerState,
-    tokens: &[i64],
-    now: Timestamp,
-) -> Result<Claim, Fault> {
-    if state == WorkerState::GracefulShutdown {
+async fn claim_locked(tx: &impl Db, worker: &Locked, tokens: &[i64], now: Timestamp) -> Result<Claim, Fault> {
+    if worker.state == WorkerState::GracefulShutdown {
         return Ok(Claim::Stopping);
     }
-    let first = first_in_line(tx, worker, tokens.len()).await?;
-    if first.is_empty() {
+    let lanes = lanes_of(tx, worker.id).await?;
+    let leases = match *tokens {
+        [token] => assign_first(tx, worker.id, &lanes, token, now).await?,
+        _ => {
+            let first = first_in_line(tx, &lanes, tokens.len()).await?;
+            assign(tx, worker.id, &first, tokens, now).await?
+        }
+    };
+    if leases.is_empty() {
         return Ok(Claim::Assigned(Vec::new()));
     }
-    let leases = assign(tx, worker, &first, tokens, now).await?;
-    workers::touch(tx, worker, now).await?;
-    with_tasks(tx, leases).await
+    // Both are on their way before either is answered.
+    let ((), claim) = tokio::try_join!(workers::touch(tx, worker.id, now), with_tasks(tx, leases))?;
+    Ok(claim)
 }
 
 /// The oldest, should there be several.
 const RUNNING_OF_WORKER: &str = "
-    SELECT task_id, worker_id, epoch, token, losses, claimed_at, reported_end
+    SELECT task_id, worker_id, epoch, token, losses, reported_end
     FROM lease WHERE worker_id = $1 AND reported_end IS NULL
     ORDER BY claimed_at, task_id LIMIT 1";
 
@@ -61,10 +63,22 @@ pub(super) async fn claim_or_resume(
     token: i64,
     now: Timestamp,
 ) -> Result<Claim, Fault> {
-    let Some(state) = workers::lock(tx, worker).await? else { return Ok(Claim::WorkerGone) };
-    match row::optional(tx, RUNNING_OF_WORKER, &[&worker.0], lease::read).await? {
+    match workers::lock(tx, worker).await? {
+        None => Ok(Claim::WorkerGone),
+        Some(locked) => claim_or_resume_locked(tx, &locked, token, now).await,
+    }
+}
+
+/// The same for a worker that is locked.
+pub(super) async fn claim_or_resume_locked(
+    tx: &impl Db,
+    worker: &Locked,
+    token: i64,
+    now: Timestamp,
+) -> Result<Claim, Fault> {
+    match row::optional(tx, RUNNING_OF_WORKER, &[&worker.id.0], lease::read).await? {
         Some(held) => with_tasks(tx, vec![held.key]).await,
-        None => claim_locked(tx, worker, state, &[token], now).await,
+        None => claim_locked(tx, worker, &[token], now).await,
     }
 }
 
@@ -100,14 +114,16 @@ const FIRST_OF_LANE: &str = "
     LIMIT $4
     FOR UPDATE SKIP LOCKED";
 
+async fn lanes_of(tx: &impl Db, worker: WorkerId) -> Result<Vec<LaneId>, Fault> {
+    let params: row::Params<'_> = &[&worker.0, &Role::Write.code()];
+    row::all(tx, LANES_OF_WORKER, params, |row| Ok(LaneId(row.try_get(0)?))).await
+}
+
 /// Locks the first `count` of all lanes. Once that many are known, a further lane is asked only for
 /// what goes before the last of them; with the lanes in order, that is rarely anything.
-async fn first_in_line(tx: &impl Db, worker: WorkerId, count: usize) -> Result<Vec<Waiting>, Fault> {
-    let lanes: Vec<LaneId> =
-        row::all(tx, LANES_OF_WORKER, &[&worker.0, &Role::Write.code()], |row| Ok(LaneId(row.try_get(0)?)))
-            .await?;
+async fn first_in_line(tx: &impl Db, lanes: &[LaneId], count: usize) -> Result<Vec<Waiting>, Fault> {
     let mut first: Vec<Waiting> = Vec::new();
-    for lane in lanes {
+    for lane in lanes.iter().copied() {
         let last = count.checked_sub(1).and_then(|last| first.get(last));
         let bound = last.map_or((i32::MAX, i64::MAX), |last| (last.neg_priority, last.task.0));
         let params: row::Params<'_> = &[&lane.0, &bound.0, &bound.1, &row_count(count)];
@@ -143,6 +159,44 @@ fn allowance() -> i64 {
     i64::try_from(allowance.as_micros()).expect("some minutes")
 }
 
+/// The same for the first of one lane, in one step.
+const ASSIGN_FIRST: &str = "
+    WITH taken AS (
+        DELETE FROM ready WHERE (lane_id, neg_priority, task_id) = (
+            SELECT lane_id, neg_priority, task_id FROM ready WHERE lane_id = $1
+            ORDER BY neg_priority, task_id LIMIT 1 FOR UPDATE SKIP LOCKED)
+        RETURNING task_id, epoch, losses)
+    INSERT INTO lease (task_id, worker_id, epoch, token, losses, claimed_at, overdue_at, updated_at)
+    SELECT taken.task_id, $2, taken.epoch + 1, $3, taken.losses, $4,
+           $4 + task.timeout_seconds * 1000000 + $5, $4
+    FROM taken JOIN task ON task.id = taken.task_id
+    RETURNING task_id, epoch, token";
+
+/// Assigns the first task of the first lane that has one to give.
+async fn assign_first(
+    tx: &impl Db,
+    worker: WorkerId,
+    lanes: &[LaneId],
+    token: i64,
+    now: Timestamp,
+) -> Result<Vec<LeaseKey>, Fault> {
+    for lane in lanes {
+        let params: row::Params<'_> = &[&lane.0, &worker.0, &token, &now.unix_micros(), &allowance()];
+        if let Some(key) = row::optional(tx, ASSIGN_FIRST, params, read_key).await? {
+            return Ok(vec![key]);
+        }
+    }
+    Ok(Vec::new())
+}
+
+fn read_key(row: &Row) -> Result<LeaseKey, Fault> {
+    Ok(LeaseKey {
+        task: TaskId(row.value("task_id")?),
+        epoch: row.value("epoch")?,
+        token: row.value("token")?,
+    })
+}
+
 async fn assign(
     tx: &impl Db,
     worker: WorkerId,
@@ -150,6 +204,9 @@ async fn assign(
     tokens: &[i64],
     now: Timestamp,
 ) -> Result<Vec<LeaseKey>, Fault> {
+    if first.is_empty() {
+        return Ok(Vec::new());
+    }
     let lanes: Vec<i64> = first.iter().map(|waiting| waiting.lane.0).collect();
     let places: Vec<i32> = first.iter().map(|waiting| waiting.neg_priority).collect();
     let tasks: Vec<i64> = first.iter().map(|waiting| waiting.task.0).collect();
@@ -157,11 +214,7 @@ async fn assign(
     let params: row::Params<'_> =
         &[&lanes, &places, &tasks, &tokens, &worker.0, &now.unix_micros(), &allowance()];
     let mut leases: HashMap<TaskId, LeaseKey> = row::all(tx, ASSIGN, params, |row| {
-        let key = LeaseKey {
-            task: TaskId(row.value("task_id")?),
-            epoch: row.value("epoch")?,
-            token: row.value("token")?,
-        };
+        let key = read_key(row)?;
         Ok((key.task, key))
     })
     .await?;

@@ -1,18 +1,16 @@
 //! The end of a task: the result, its artifacts and its follow-up appear together.
 
 use mitosis_domain::ids::WorkerId;
-use mitosis_domain::task::ExecEnd;
-use mitosis_protocol::{TaskResult, Timestamp};
-use uuid::Uuid;
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::worker::WorkerState;
 
 use super::super::artifacts::records;
-use super::super::row::{self, Db};
-use super::super::workers;
-use super::follow_up;
-use super::lease::{self, Lease};
+use super::super::row::{self, Columns, Db};
+use super::super::workers::{self, Locked};
+use super::{claim, follow_up, lease};
 use crate::Fault;
 use crate::code::Code;
-use crate::ops::dispatch::{Completed, Completion, Holder};
+use crate::ops::dispatch::{Claim, Completed, Completion, Holder};
 
 /// Ends the attempts whose holders still hold their tasks.
 pub(super) async fn complete(
@@ -49,24 +47,112 @@ async fn lock_workers(tx: &impl Db, completions: &[Completion]) -> Result<(), Fa
 }
 
 /// Ends the attempt if its holder still holds the task.
-pub(super) async fn complete_one(
+async fn complete_one(tx: &impl Db, completion: &Completion, now: Timestamp) -> Result<Completed, Fault> {
+    let worker = match completion.holder {
+        Holder::Worker(worker, _) => Some(worker),
+        holder @ Holder::Lease(_) => lease::find(tx, holder).await?.map(|lease| lease.worker),
+    };
+    let locked = match worker {
+        Some(worker) => workers::lock(tx, worker).await?,
+        None => None,
+    };
+    let Some(worker) = locked else { return refusal(tx, completion.holder).await };
+    let completed = complete_of(tx, &worker, completion, now).await?;
+    if completed == Completed::Committed {
+        workers::after_commit(tx, &worker, now).await?;
+    }
+    Ok(completed)
+}
+
+/// Ends an attempt and hands its worker another task.
+pub(super) async fn complete_and_claim(
     tx: &impl Db,
+    completion: &Completion,
+    worker: WorkerId,
+    token: i64,
+    now: Timestamp,
+) -> Result<(Completed, Claim), Fault> {
+    let is_its_own = matches!(completion.holder, Holder::Worker(holder, _) if holder == worker);
+    if is_its_own
+        && let Some(locked) = workers::lock(tx, worker).await?
+        && locked.state == WorkerState::Normal
+    {
+        let completed = complete_of(tx, &locked, completion, now).await?;
+        let claim = claim::claim_or_resume_locked(tx, &locked, token, now).await?;
+        if completed == Completed::Committed && claim == Claim::Assigned(Vec::new()) {
+            workers::touch(tx, worker, now).await?;
+        }
+        return Ok((completed, claim));
+    }
+    let completed = complete_one(tx, completion, now).await?;
+    Ok((completed, claim::claim_or_resume(tx, worker, token, now).await?))
+}
+
+/// The lease goes and the end comes in one statement, so that it can't matter what was true before.
+const END: &str = "
+    WITH ended AS (
+        DELETE FROM lease
+        WHERE task_id = $1 AND worker_id = $2
+          AND ($3::bigint IS NULL OR (epoch = $3 AND token = $4))
+          AND coalesce(reported_end, $5::smallint) IS NOT NULL
+        RETURNING task_id, worker_id, epoch, token, claimed_at, reported_end)
+    INSERT INTO done (task_id, state, exit_status, message, reporter_uuid, reporter_worker_id,
+                      epoch, token, claimed_at, finished_at)
+    SELECT task_id, coalesce(reported_end, $5), $6, $7, $8, worker_id, epoch, token, claimed_at, $9 FROM ended
+    RETURNING epoch";
+
+/// What an attempt may have left, and rarely has.
+const LEFT: &str = "
+    SELECT EXISTS (SELECT 1 FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible) AS archives,
+           EXISTS (SELECT 1 FROM pending WHERE upstream_task_id = $1 AND upstream_epoch = $2) AS follow_up";
+
+/// Ends an attempt of a locked worker.
+async fn complete_of(
+    tx: &impl Db,
+    worker: &Locked,
     completion: &Completion,
     now: Timestamp,
 ) -> Result<Completed, Fault> {
-    let Some(lease) = lease::hold(tx, completion.holder).await? else {
-        return Ok(match was_committed(tx, completion.holder).await? {
-            true => Completed::Replayed,
-            false => Completed::Stale,
-        });
+    let (task, attempt) = match completion.holder {
+        Holder::Worker(_, task) => (task, None),
+        Holder::Lease(key) => (key.task, Some(key)),
     };
-    let Some(end) = lease.reported_end.or(completion.end) else { return Ok(Completed::NotReported) };
-    lease::end(tx, lease.key.task).await?;
-    insert_done(tx, &lease, end, completion.result, now).await?;
-    records::publish_attempt(tx, lease.key.task, lease.key.epoch, now).await?;
-    follow_up::release(tx, lease.key.task, lease.key.epoch, now).await?;
-    workers::after_commit(tx, lease.worker, now).await?;
+    let params: row::Params<'_> = &[
+        &task.0,
+        &worker.id.0,
+        &attempt.map(|key| key.epoch),
+        &attempt.map(|key| key.token),
+        &completion.end.map(Code::code),
+        &completion.result.exit_status,
+        &completion.result.msg.map(Code::code),
+        &worker.uuid,
+        &now.unix_micros(),
+    ];
+    let Some(epoch) = row::optional(tx, END, params, row::only::<i64>).await? else {
+        return refusal(tx, completion.holder).await;
+    };
+    let (archives, follow_up) = row::one(tx, LEFT, &[&task.0, &epoch], |row| {
+        Ok((row.value::<bool>("archives")?, row.value::<bool>("follow_up")?))
+    })
+    .await?;
+    if archives {
+        records::publish_attempt(tx, task, epoch, now).await?;
+    }
+    if follow_up {
+        follow_up::release(tx, task, epoch, now).await?;
+    }
     Ok(Completed::Committed)
+}
+
+/// Why nothing was ended.
+async fn refusal(tx: &impl Db, holder: Holder) -> Result<Completed, Fault> {
+    if lease::find(tx, holder).await?.is_some() {
+        return Ok(Completed::NotReported);
+    }
+    Ok(match was_committed(tx, holder).await? {
+        true => Completed::Replayed,
+        false => Completed::Stale,
+    })
 }
 
 const COMMITTED_BY_WORKER: &str = "
@@ -87,35 +173,4 @@ async fn was_committed(tx: &impl Db, holder: Holder) -> Result<bool, Fault> {
             row::one(tx, COMMITTED_BY_ATTEMPT, &[&key.task.0, &key.epoch, &key.token], row::only).await
         }
     }
-}
-
-const INSERT_DONE: &str = "
-    INSERT INTO done (task_id, state, exit_status, message, reporter_uuid, reporter_worker_id,
-                      epoch, token, claimed_at, finished_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-
-const UUID_OF_WORKER: &str = "SELECT uuid FROM worker WHERE id = $1";
-
-async fn insert_done(
-    tx: &impl Db,
-    lease: &Lease,
-    end: ExecEnd,
-    result: TaskResult,
-    now: Timestamp,
-) -> Result<(), Fault> {
-    let WorkerId(worker) = lease.worker;
-    let reporter: Uuid = row::one(tx, UUID_OF_WORKER, &[&worker], row::only).await?;
-    let params: row::Params<'_> = &[
-        &lease.key.task.0,
-        &end.code(),
-        &result.exit_status,
-        &result.msg.map(Code::code),
-        &reporter,
-        &worker,
-        &lease.key.epoch,
-        &lease.key.token,
-        &lease.claimed_at.unix_micros(),
-        &now.unix_micros(),
-    ];
-    row::run_one(tx, INSERT_DONE, params).await
 }

@@ -17,16 +17,15 @@ pub(in super::super) struct Lease {
     pub(in super::super) key: LeaseKey,
     pub(in super::super) worker: WorkerId,
     pub(in super::super) losses: i64,
-    pub(in super::super) claimed_at: Timestamp,
     pub(in super::super) reported_end: Option<ExecEnd>,
 }
 
 const LEASE_OF_WORKER: &str = "
-    SELECT task_id, worker_id, epoch, token, losses, claimed_at, reported_end
+    SELECT task_id, worker_id, epoch, token, losses, reported_end
     FROM lease WHERE task_id = $1 AND worker_id = $2";
 
 const LEASE_OF_ATTEMPT: &str = "
-    SELECT task_id, worker_id, epoch, token, losses, claimed_at, reported_end
+    SELECT task_id, worker_id, epoch, token, losses, reported_end
     FROM lease WHERE task_id = $1 AND epoch = $2 AND token = $3";
 
 /// The lease behind a claim to hold a task; none when the task is not held, or not by this one.
@@ -64,7 +63,6 @@ pub(in super::super) fn read(row: &Row) -> Result<Lease, Fault> {
         },
         worker: WorkerId(row.value("worker_id")?),
         losses: row.value("losses")?,
-        claimed_at: row.time("claimed_at")?,
         reported_end: row.optional_code("reported_end")?,
     })
 }

@@ -34,10 +34,7 @@ impl Dispatch for PostgresStore {
         token: i64,
         now: Timestamp,
     ) -> Result<(Completed, Claim), Fault> {
-        write!(self, tx => async {
-            let completed = complete::complete_one(tx, completion, now).await?;
-            Ok::<_, Fault>((completed, claim::claim_or_resume(tx, worker, token, now).await?))
-        })
+        write!(self, tx => complete::complete_and_claim(tx, completion, worker, token, now))
     }
 
     async fn report_end(&self, holder: Holder, end: ExecEnd, now: Timestamp) -> Result<EndReport, Fault> {

@@ -10,11 +10,22 @@ use uuid::Uuid;
 use super::super::row::{self, Columns, Db};
 use crate::Fault;
 
-const LOCK: &str = "SELECT state FROM worker WHERE id = $1 FOR UPDATE";
+/// A worker that stays as it is until the end of the transaction.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Locked {
+    pub(in super::super) id: WorkerId,
+    pub(in super::super) uuid: Uuid,
+    pub(in super::super) state: WorkerState,
+}
 
-/// Waits for the worker; answers its state, or nothing when it is gone.
-pub(in super::super) async fn lock(tx: &impl Db, worker: WorkerId) -> Result<Option<WorkerState>, Fault> {
-    row::optional(tx, LOCK, &[&worker.0], |row| row.code("state")).await
+const LOCK: &str = "SELECT uuid, state FROM worker WHERE id = $1 FOR UPDATE";
+
+/// Waits for the worker; nothing when it is gone.
+pub(in super::super) async fn lock(tx: &impl Db, id: WorkerId) -> Result<Option<Locked>, Fault> {
+    row::optional(tx, LOCK, &[&id.0], |row| {
+        Ok(Locked { id, uuid: row.value("uuid")?, state: row.code("state")? })
+    })
+    .await
 }
 
 const LOCK_BY_UUID: &str = "SELECT id FROM worker WHERE uuid = $1 FOR UPDATE";

@@ -26,7 +26,7 @@ use crate::ops::query::WorkerQuery;
 use crate::ops::workers::{NewWorker, Stop, WorkerGroupsChange, Workers};
 
 pub(super) use edit::touch;
-pub(super) use lock::lock;
+pub(super) use lock::{Locked, lock};
 pub(super) use stop::after_commit;
 
 #[async_trait]

@@ -10,7 +10,7 @@ use super::super::row::{self, Db};
 use crate::Fault;
 
 const LEASES_OF_WORKER: &str = "
-    SELECT task_id, worker_id, epoch, token, losses, claimed_at, reported_end
+    SELECT task_id, worker_id, epoch, token, losses, reported_end
     FROM lease WHERE worker_id = $1 ORDER BY claimed_at, task_id";
 
 /// `$1` is the worker.

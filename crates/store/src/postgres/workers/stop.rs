@@ -5,9 +5,9 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
 use uuid::Uuid;
 
-use super::super::row::{self, Columns, Db};
+use super::super::row::{self, Db};
 use super::edit::touch;
-use super::lock::lock_by_uuid;
+use super::lock::{Locked, lock_by_uuid};
 use super::remove::remove;
 use crate::Fault;
 use crate::code::Code;
@@ -33,19 +33,16 @@ pub(super) async fn stop(tx: &impl Db, uuid: Uuid, op: ShutdownOp, now: Timestam
     Ok(Stop::Removed)
 }
 
-const STATE_OF_WORKER: &str = "SELECT state FROM worker WHERE id = $1";
-
-/// A worker, locked by the caller, has committed a task: if it was to stop and this was the last, it is
-/// removed.
+/// A worker has committed a task: if it was to stop and this was the last, it is removed.
 pub(in super::super) async fn after_commit(
     tx: &impl Db,
-    worker: WorkerId,
+    worker: &Locked,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    match row::one(tx, STATE_OF_WORKER, &[&worker.0], |row| row.code("state")).await? {
-        WorkerState::GracefulShutdown if !holds_a_task(tx, worker).await? => {
-            remove(tx, worker, now).await.map(drop)
+    match worker.state {
+        WorkerState::GracefulShutdown if !holds_a_task(tx, worker.id).await? => {
+            remove(tx, worker.id, now).await.map(drop)
         }
-        WorkerState::GracefulShutdown | WorkerState::Normal => touch(tx, worker, now).await,
+        WorkerState::GracefulShutdown | WorkerState::Normal => touch(tx, worker.id, now).await,
     }
 }
