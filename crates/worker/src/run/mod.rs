@@ -6,6 +6,7 @@ mod courier;
 mod follow_up;
 mod prepare;
 mod process;
+mod program;
 mod report;
 mod resources;
 pub(crate) mod scratch;

@@ -12,7 +12,7 @@ use mitosis_protocol::TaskResultMessage;
 use tokio::process::Command;
 
 use super::scratch::OutputFiles;
-use super::{Attempt, Lost};
+use super::{Attempt, Lost, program};
 use crate::os::group::Group;
 
 /// Between the request to end and the insistence.
@@ -58,14 +58,31 @@ impl Attempt<'_> {
     }
 
     fn spawn(&self, output: &OutputFiles) -> std::io::Result<Group> {
+        let spec = &self.task.spec;
+        let inherited = std::env::var_os("PATH");
+        let path = spec.envs.get("PATH").map(OsString::from).or(inherited);
+        if let Some((program, rest)) = program::find(&spec.args, path.as_deref()).zip(spec.args.split_first())
+        {
+            let (name, args) = rest;
+            let mut command = Command::new(program);
+            command.arg0(name).args(args);
+            // A file that can't be started as it is may still mean something to `env`.
+            if let Ok(group) = self.start(command, output) {
+                return Ok(group);
+            }
+        }
+        let mut command = Command::new("/usr/bin/env");
+        command.args(&spec.args);
+        self.start(command, output)
+    }
+
+    fn start(&self, mut command: Command, output: &OutputFiles) -> std::io::Result<Group> {
         let scratch = &self.session.scratch;
         let spec = &self.task.spec;
-        let mut command = Command::new("/usr/bin/env");
         for name in own_settings() {
             command.env_remove(name);
         }
         command
-            .args(&spec.args)
             .envs(&spec.envs)
             .env("MITO_TASK_UUID", self.task.uuid.to_string())
             .env("MITO_RESULT_DIR", scratch.result())
