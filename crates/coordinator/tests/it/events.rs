@@ -128,3 +128,25 @@ pub(crate) async fn nobody_hears_of_tasks_of_others(stage: Stage) {
     ann.submits(&json!({})).await;
     assert!(stream.next().await.is_none(), "a stream ends with the membership");
 }
+
+pub(crate) async fn a_stream_is_taken_up_again_on_another_coordinator(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let (other, address) = stage.another().await;
+    let mut there = Listening::to(&stage, &ann, &format!("{address}/v1/events"), None).await;
+    stage.clock.advance(Duration::from_secs(1));
+    let uuid = ann.submits(&json!({})).await;
+    let told = there.next().await.unwrap();
+    assert_eq!((&told.data["uuid"], &told.data["state"]), (&json!(uuid), &json!("Ready")));
+    other.stop(mitosis_coordinator::Stop::Now).await.unwrap();
+
+    stage.clock.advance(Duration::from_secs(60));
+    let worker = ann.worker(&json!({})).await;
+    let task = worker.fetches().await;
+    worker.finishes(&task, 0).await;
+    let mut here = Listening::to(&stage, &ann, "/v1/events", Some(&told.id)).await;
+    let mut seen = here.next().await.unwrap().data;
+    if seen["state"] == "Ready" {
+        seen = here.next().await.unwrap().data;
+    }
+    assert_eq!((&seen["uuid"], &seen["result"]["exit_status"]), (&json!(uuid), &json!(0)));
+}

@@ -175,6 +175,9 @@ mod with_a_server {
             an_outage_of_the_database_is_told_and_passes,
             a_worker_does_not_notice_an_outage_of_the_database,
         }
+        events {
+            a_stream_is_taken_up_again_on_another_coordinator,
+        }
     }
 }
 

@@ -120,6 +120,20 @@ impl Stage {
     }
 
     async fn start(&mut self) {
+        let running = self.start_one().await;
+        self.address = format!("http://{}", running.address());
+        self.running = Some(running);
+    }
+
+    /// Another coordinator of the same cluster, and where it is.
+    pub(crate) async fn another(&self) -> (Running, String) {
+        assert!(self.services.is_some(), "one that stands alone is alone");
+        let running = self.start_one().await;
+        let address = format!("http://{}", running.address());
+        (running, address)
+    }
+
+    async fn start_one(&self) -> Running {
         let place = |name| self.folder.path().join(name);
         let settings = Settings {
             bind: "127.0.0.1:0".parse().unwrap(),
@@ -141,9 +155,7 @@ impl Stage {
                 }
             }
         };
-        let running = Coordinator::start(settings, self.clock.clone(), Arc::new(OsEntropy)).await.unwrap();
-        self.address = format!("http://{}", running.address());
-        self.running = Some(running);
+        Coordinator::start(settings, self.clock.clone(), Arc::new(OsEntropy)).await.unwrap()
     }
 
     /// Stops the coordinator and starts it again on the same data.
