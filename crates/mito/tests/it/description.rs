@@ -1,15 +1,19 @@
 //! Requests drawn from the API's own description, most of them odd: each is answered as described, and
 //! none is a fault of the server.
 
+use std::time::Duration;
+
 use mitosis_client::Client;
 use mitosis_protocol::worker::RegisterWorkerRequest;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::process::Command;
 
 use crate::cluster::Cluster;
-use crate::home::{ADMIN, Coordinator, Home, ended};
+use crate::home::{ADMIN, Coordinator, Home, ended_within};
 use crate::python::programs;
 
+/// A few hundred requests, some of which are held for a while.
+const LIMIT: Duration = Duration::from_secs(180);
 const CHECKS: &str =
     "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
 
@@ -35,7 +39,7 @@ async fn ask(home: &Home, coordinator: &Coordinator, token: &str, selection: &[&
         .args(selection)
         .env("HOME", home.path())
         .current_dir(home.path());
-    let output = ended(command).await;
+    let output = ended_within(LIMIT, command).await;
     assert_eq!(output.code, Some(0), "{}\n{}", output.stdout, output.stderr);
     // An exhausted budget or a wrong selection must not pass for a success.
     assert!(output.stdout.contains("generated,"), "{}", output.stdout);

@@ -233,8 +233,13 @@ async fn pass_on(stream: impl AsyncRead + Unpin, lines: tokio::sync::mpsc::Unbou
 }
 
 /// Runs a command to its end.
-pub(crate) async fn ended(mut command: Command) -> Output {
-    let output = tokio::time::timeout(LIMIT, command.output()).await.expect("it ends").expect("it starts");
+pub(crate) async fn ended(command: Command) -> Output {
+    ended_within(LIMIT, command).await
+}
+
+/// The same for a command that has more to do.
+pub(crate) async fn ended_within(limit: Duration, mut command: Command) -> Output {
+    let output = tokio::time::timeout(limit, command.output()).await.expect("it ends").expect("it starts");
     Output {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
