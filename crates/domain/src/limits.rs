@@ -22,6 +22,8 @@ pub const MAX_TIMEOUT: Duration = Duration::from_hours(100 * 8_766);
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes in the body of a batch submission: room for 100,000 short tasks.
 pub const MAX_BATCH_BODY_BYTES: usize = 256 * 1024 * 1024;
+/// Rows in one reply, and items of one batch that is named by a filter.
+pub const MAX_ROWS: u64 = 10_000;
 /// Bytes in an idempotency key.
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// Storage quota of a new group, in bytes (semantics §2).

@@ -3,7 +3,7 @@
 use mitosis_domain::account::{Membership, User};
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::permission::Action;
-use mitosis_protocol::ErrorCode;
+use mitosis_protocol::{ErrorCode, Role};
 
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
@@ -27,11 +27,22 @@ pub(crate) async fn require_for_filter(
     group: &str,
     action: Action,
 ) -> Result<GroupId, ApiError> {
-    let membership = app.store.membership(user.id, group).await?;
-    Ok(match membership {
-        Membership::NoSuchGroup | Membership::Outsider(_) => Err(not_in(group, ErrorCode::InvalidRequest)),
-        Membership::Member(..) => permit(membership, group, action),
-    }?)
+    Ok(role_for_filter(app, user, group, action).await?.0)
+}
+
+/// The same, with the role that the user has.
+pub(crate) async fn role_for_filter(
+    app: &App,
+    user: &User,
+    group: &str,
+    action: Action,
+) -> Result<(GroupId, Role), ApiError> {
+    match app.store.membership(user.id, group).await? {
+        Membership::NoSuchGroup | Membership::Outsider(_) => {
+            Err(not_in(group, ErrorCode::InvalidRequest).into())
+        }
+        membership @ Membership::Member(_, role) => Ok((permit(membership, group, action)?, role)),
+    }
 }
 
 /// The decision alone.

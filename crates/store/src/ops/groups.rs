@@ -67,6 +67,9 @@ pub trait Groups {
     /// Groups of a user, by group name.
     async fn groups_of(&self, user: UserId) -> Result<BTreeMap<String, Role>, Fault>;
 
+    /// The same, without names and roles.
+    async fn group_ids_of(&self, user: UserId) -> Result<Vec<GroupId>, Fault>;
+
     /// Gives each named user the role, adding or changing memberships; all or nothing.
     async fn set_members(
         &self,

@@ -41,6 +41,18 @@ impl TaskQuery {
             reporter: None,
         }
     }
+
+    /// The query, narrowed to tasks that wait; none when it asks for nothing of the kind.
+    pub(crate) fn waiting_part(&self) -> Option<Self> {
+        let mut states = vec![TaskState::Pending, TaskState::Ready];
+        if let Some(asked) = &self.states {
+            states.retain(|state| asked.contains(state));
+        }
+        if states.is_empty() || self.exit_status.is_some() || self.reporter.is_some() {
+            return None;
+        }
+        Some(Self { states: Some(states), ..self.clone() })
+    }
 }
 
 /// Which part of the matches, newest first.

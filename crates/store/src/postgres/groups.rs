@@ -51,6 +51,11 @@ impl Groups for PostgresStore {
         row::all(&self.client().await?, GROUPS_OF_USER, &[&user.0], read_relation).await
     }
 
+    async fn group_ids_of(&self, user: UserId) -> Result<Vec<GroupId>, Fault> {
+        let read = |row: &Row| Ok(GroupId(row.try_get(0)?));
+        row::all(&self.client().await?, GROUP_IDS_OF_USER, &[&user.0], read).await
+    }
+
     async fn set_members(
         &self,
         group: GroupId,
@@ -183,6 +188,8 @@ const GROUPS_OF_USER: &str = "
     SELECT g.name, m.role
     FROM membership m JOIN groups g ON g.id = m.group_id
     WHERE m.user_id = $1";
+
+const GROUP_IDS_OF_USER: &str = "SELECT group_id FROM membership WHERE user_id = $1";
 
 async fn members(db: &impl Db, group: GroupId) -> Result<BTreeMap<String, Role>, Fault> {
     row::all(db, MEMBERS, &[&group.0], read_relation).await

@@ -56,6 +56,10 @@ impl Groups for SqliteStore {
         self.read(move |db| db.all(GROUPS_OF_USER, [user.0], read_relation)).await
     }
 
+    async fn group_ids_of(&self, user: UserId) -> Result<Vec<GroupId>, Fault> {
+        self.read(move |db| db.all(GROUP_IDS_OF_USER, [user.0], |row| Ok(GroupId(row.get(0)?)))).await
+    }
+
     async fn set_members(
         &self,
         group: GroupId,
@@ -190,6 +194,8 @@ const GROUPS_OF_USER: &str = "
     SELECT g.name, m.role
     FROM membership m JOIN groups g ON g.id = m.group_id
     WHERE m.user_id = ?1";
+
+const GROUP_IDS_OF_USER: &str = "SELECT group_id FROM membership WHERE user_id = ?1";
 
 fn members(db: &Connection, group: GroupId) -> Result<BTreeMap<String, Role>, Fault> {
     db.all(MEMBERS, [group.0], read_relation)

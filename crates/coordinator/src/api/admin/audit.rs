@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use mitosis_domain::limits;
 use mitosis_protocol::audit::AuditReply;
 use serde::Deserialize;
 
@@ -11,7 +12,6 @@ use crate::auth::caller::AdminCaller;
 use crate::error::ApiError;
 
 const ROWS: u64 = 100;
-const MOST_ROWS: u64 = 10_000;
 
 /// What follows the question mark.
 #[derive(Deserialize)]
@@ -26,6 +26,6 @@ pub(super) async fn audit(
     AdminCaller(_): AdminCaller,
     InQuery(page): InQuery<Page>,
 ) -> Result<Json<AuditReply>, ApiError> {
-    let limit = page.limit.unwrap_or(ROWS).min(MOST_ROWS);
+    let limit = page.limit.unwrap_or(ROWS).min(limits::MAX_ROWS);
     Ok(Json(AuditReply { entries: app.store.audit(page.before, limit).await? }))
 }

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use mitosis_protocol::ErrorBody;
 use utoipa::ToSchema;
-use utoipa::openapi::path::{
-    HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem,
-};
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -191,22 +189,8 @@ impl Op<'_> {
         for status in errors {
             operation = operation.response(status.to_string(), Ref::from_response_name(refusal(status)));
         }
-        description.paths.add_path_operation_item(path, PathItem::new(method, operation.build()));
-    }
-}
-
-trait AddOperation {
-    fn add_path_operation_item(&mut self, path: &str, item: PathItem);
-}
-
-impl AddOperation for Paths {
-    fn add_path_operation_item(&mut self, path: &str, item: PathItem) {
         // In a description, a part of the path that may hold slashes looks like any other.
-        let path = path.replace("{*", "{");
-        match self.paths.get_mut(&path) {
-            Some(known) => known.merge_operations(item),
-            None => drop(self.paths.insert(path, item)),
-        }
+        description.paths.add_path_operation(path.replace("{*", "{"), vec![method], operation.build());
     }
 }
 

@@ -14,7 +14,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::routing::get;
 use futures_util::Stream;
 use http::HeaderMap;
-use mitosis_domain::account::{Membership, User};
+use mitosis_domain::account::User;
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::events::TaskEvent;
@@ -27,6 +27,7 @@ use crate::api::body::{InPath, InQuery};
 use crate::api::members::permit;
 use crate::app::App;
 use crate::auth::caller::Caller;
+use crate::dispatch::bell::Listener;
 use crate::error::{ApiError, Refusal, chain};
 
 const PAGE: u64 = 1_000;
@@ -75,13 +76,17 @@ async fn groups(app: &App, user: &User, name: Option<&str>) -> Result<Vec<GroupI
         let membership = app.store.membership(user.id, name).await?;
         return Ok(vec![permit(membership, name, Action::View)?]);
     }
-    let mut groups = Vec::new();
-    for name in app.store.groups_of(user.id).await?.keys() {
-        if let Membership::Member(id, _) = app.store.membership(user.id, name).await? {
-            groups.push(id);
-        }
+    Ok(app.store.group_ids_of(user.id).await?)
+}
+
+/// Sleeps until something happens here, or may have happened elsewhere.
+async fn something_new(app: &App, bell: &mut Listener, news: &mut Listener) {
+    tokio::select! {
+        () = bell.heard() => {}
+        () = news.heard() => {}
+        () = tokio::time::sleep(LOOK_AGAIN) => {}
+        () = app.stopping.cancelled() => {}
     }
-    Ok(groups)
 }
 
 /// A stream of many tasks.
@@ -115,12 +120,7 @@ impl Many {
                     return None;
                 }
             }
-            tokio::select! {
-                () = bell.heard() => {}
-                () = news.heard() => {}
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
-                () = self.app.stopping.cancelled() => {}
-            }
+            something_new(&self.app, &mut bell, &mut news).await;
         }
     }
 
@@ -200,12 +200,7 @@ impl One {
             if self.over {
                 return None;
             }
-            tokio::select! {
-                () = bell.heard() => {}
-                () = news.heard() => {}
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
-                () = self.app.stopping.cancelled() => {}
-            }
+            something_new(&self.app, &mut bell, &mut news).await;
         }
         None
     }

@@ -42,18 +42,17 @@ pub(super) async fn fetch(
 ) -> Result<Json<Option<FetchedTask>>, ApiError> {
     let task = hold(&app, &worker, wait.unwrap_or(WAIT_UNASKED)).await?;
     if let Some(task) = &task {
-        app.news.ring();
-        if is_ours {
-            announce(&app, task);
-        }
+        handed_out(&app, task, is_ours);
     }
     Ok(Json(task))
 }
 
-/// Tells those who watch that a task was handed to one of our agents.
-pub(super) fn announce(app: &App, task: &FetchedTask) {
+/// Tells those who watch that a task was handed out. Published workers announce it by themselves.
+pub(super) fn handed_out(app: &App, task: &FetchedTask, to_ours: bool) {
     app.news.ring();
-    app.announcer.assigned(task.uuid, task.timeout, !task.spec.resources.is_empty());
+    if to_ours {
+        app.announcer.assigned(task.uuid, task.timeout, !task.spec.resources.is_empty());
+    }
 }
 
 /// A task for a worker, as soon as there is one.

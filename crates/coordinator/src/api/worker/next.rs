@@ -12,7 +12,7 @@ use mitosis_protocol::agent::{Done, NextReply, NextRequest};
 use mitosis_protocol::worker::FetchedTask;
 use mitosis_store::ops::dispatch::{Claim, Completed, Completion, Holder};
 
-use super::fetch::{announce, fetched, hold};
+use super::fetch::{fetched, handed_out, hold};
 use super::report::all_arrived;
 use crate::api::body::Body;
 use crate::app::App;
@@ -41,7 +41,7 @@ pub(super) async fn next(
         task => task?,
     };
     if let Some(task) = &task {
-        announce(&app, task);
+        handed_out(&app, task, true);
     }
     Ok(Json(NextReply { accepted, task }))
 }
@@ -76,7 +76,7 @@ async fn end_and_claim(
         Claim::WorkerGone => return Err(invalid_token().into()),
     };
     if let Some(task) = &task {
-        announce(app, task);
+        handed_out(app, task, true);
     }
     Ok((taken, task))
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use mitosis_domain::task::ExecEnd;
-use mitosis_protocol::{TaskResultMessage, TaskState, Timestamp};
+use mitosis_protocol::{TaskResultMessage, Timestamp};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -11,7 +11,6 @@ use super::super::row::{self, Columns, Db};
 use super::query;
 use crate::Fault;
 use crate::code::Code;
-use crate::ops::query::TaskQuery;
 use crate::ops::tasks::CancelSelection;
 
 /// Which waiting tasks may be ended.
@@ -30,7 +29,7 @@ pub(in super::super) async fn cancel(
     match selection {
         CancelSelection::Ready(uuids) => cancel_listed(tx, uuids, Reach::Ready, now).await,
         CancelSelection::Waiting(uuids) => cancel_listed(tx, uuids, Reach::ReadyAndPending, now).await,
-        CancelSelection::Matching(query) => match waiting_part(query) {
+        CancelSelection::Matching(query) => match query.waiting_part() {
             Some(query) => {
                 let ids = query::all_ids(tx, &query).await?;
                 cancel_all(tx, &ids, Reach::ReadyAndPending, now).await
@@ -52,18 +51,6 @@ async fn cancel_listed(
     let mut cancelled: HashSet<Uuid> = cancel_all(tx, &ids, reach, now).await?.into_iter().collect();
     // One that is listed twice is cancelled once.
     Ok(uuids.iter().filter(|uuid| cancelled.remove(*uuid)).copied().collect())
-}
-
-/// The query, narrowed to tasks that wait; none when it asks for nothing of the kind.
-fn waiting_part(query: &TaskQuery) -> Option<TaskQuery> {
-    let mut states = vec![TaskState::Pending, TaskState::Ready];
-    if let Some(asked) = &query.states {
-        states.retain(|state| asked.contains(state));
-    }
-    if states.is_empty() || query.exit_status.is_some() || query.reporter.is_some() {
-        return None;
-    }
-    Some(TaskQuery { states: Some(states), ..query.clone() })
 }
 
 /// Nobody held them, so there is no reporter, and no token that could replay this end.

@@ -15,6 +15,7 @@ use super::get;
 use crate::Fault;
 use crate::code::Code;
 use crate::ops::query::{Page, TaskQuery};
+use crate::walk::Walk;
 
 /// One page of matches.
 pub(super) async fn page(db: &impl Db, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
@@ -41,43 +42,6 @@ pub(super) async fn count(db: &impl Db, query: &TaskQuery) -> Result<u64, Fault>
 pub(super) async fn all_ids(db: &impl Db, query: &TaskQuery) -> Result<Vec<i64>, Fault> {
     let Some(matches) = Matches::of(query) else { return Ok(Vec::new()) };
     row::all(db, &matches.select_ids(), &matches.params(), row::only).await
-}
-
-/// The index that a query walks: the one with the fewest rows beside the matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Walk {
-    /// Tasks with one of the labels asked for.
-    Label,
-    /// Tasks that one worker has committed.
-    Reporter,
-    /// Tasks in some of the states that end sometime.
-    Live,
-    /// All tasks of the group.
-    Group,
-}
-
-impl Walk {
-    fn choose(query: &TaskQuery) -> Self {
-        let live =
-            |state: &TaskState| matches!(state, TaskState::Pending | TaskState::Ready | TaskState::Running);
-        if !query.labels.is_empty() {
-            Self::Label
-        } else if query.reporter.is_some() {
-            Self::Reporter
-        } else if query.states.as_ref().is_some_and(|states| states.iter().all(live)) {
-            Self::Live
-        } else {
-            Self::Group
-        }
-    }
-
-    /// The column that the index is ordered by.
-    const fn id(self) -> &'static str {
-        match self {
-            Self::Group => "t.id",
-            Self::Label | Self::Reporter | Self::Live => "walk.task_id",
-        }
-    }
 }
 
 type Parameter = Box<dyn ToSql + Send + Sync>;

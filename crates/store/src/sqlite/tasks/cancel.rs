@@ -2,7 +2,7 @@
 
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::task::ExecEnd;
-use mitosis_protocol::{TaskResultMessage, TaskState, Timestamp};
+use mitosis_protocol::{TaskResultMessage, Timestamp};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
@@ -48,7 +48,7 @@ fn cancel_listed(db: &Connection, uuids: &[Uuid], reach: Reach, now: Timestamp) 
 const UUID_OF_TASK: &str = "SELECT uuid FROM task WHERE id = ?1";
 
 fn cancel_matching(db: &Connection, query: &TaskQuery, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
-    let Some(query) = waiting_part(query) else { return Ok(Vec::new()) };
+    let Some(query) = query.waiting_part() else { return Ok(Vec::new()) };
     let mut cancelled = Vec::new();
     for id in query::all_ids(db, &query)? {
         if cancel_one(db, id, Reach::ReadyAndPending, now)? {
@@ -56,18 +56,6 @@ fn cancel_matching(db: &Connection, query: &TaskQuery, now: Timestamp) -> Result
         }
     }
     Ok(cancelled)
-}
-
-/// The query, narrowed to tasks that wait; none when it asks for nothing of the kind.
-fn waiting_part(query: &TaskQuery) -> Option<TaskQuery> {
-    let mut states = vec![TaskState::Pending, TaskState::Ready];
-    if let Some(asked) = &query.states {
-        states.retain(|state| asked.contains(state));
-    }
-    if states.is_empty() || query.exit_status.is_some() || query.reporter.is_some() {
-        return None;
-    }
-    Some(TaskQuery { states: Some(states), ..query.clone() })
 }
 
 const TAKE_READY: &str = "DELETE FROM ready WHERE task_id = ?1 RETURNING epoch";

@@ -178,3 +178,21 @@ pub(crate) async fn a_deleted_group_has_nobody_and_nothing_waits_in_it<B: Backen
     assert_eq!(store.membership(ann.user, "lab").await.unwrap(), Membership::Member(lab, Role::Admin));
     assert_eq!(store.group("lab").await.unwrap().unwrap().state, AccountState::Active);
 }
+
+pub(crate) async fn a_user_s_groups_are_known_by_id_as_by_name<B: Backend>(stage: &mut Stage<B>) {
+    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
+    let lab = stage.group(&ann, "lab").await;
+    let store = stage.store();
+    let ids = |user| {
+        let store = store.clone();
+        async move {
+            let mut ids = store.group_ids_of(user).await.unwrap();
+            ids.sort_unstable();
+            ids
+        }
+    };
+    assert_eq!(ids(ann.user).await, [ann.group, lab]);
+    assert_eq!(ids(raj.user).await, [raj.group]);
+    store.set_members(lab, &BTreeMap::from([("raj".to_owned(), Role::Read)]), stage.now).await.unwrap();
+    assert_eq!(ids(raj.user).await, [raj.group, lab]);
+}

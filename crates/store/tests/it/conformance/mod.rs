@@ -123,6 +123,7 @@ macro_rules! conformance {
                 }
                 groups {
                     a_group_belongs_to_who_made_it,
+                    a_user_s_groups_are_known_by_id_as_by_name,
                     a_group_can_not_have_the_name_of_a_user_or_group,
                     nobody_makes_more_groups_than_allowed_even_all_at_once,
                     a_user_is_a_member_an_outsider_or_asks_for_no_group,

@@ -20,9 +20,6 @@ use mitosis_store::ops::attachments::Attachment;
 use crate::app::App;
 use crate::error::Refusal;
 
-/// Rows in one reply when the caller names no limit, and at the most.
-const MOST_ROWS: u64 = 10_000;
-
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/groups/{group}/attachments", post(upload::upload))

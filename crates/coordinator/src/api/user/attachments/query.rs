@@ -5,11 +5,12 @@ use axum::extract::State;
 use http::HeaderMap;
 use mitosis_domain::account::User;
 use mitosis_domain::ids::GroupId;
+use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::attachment::{AttachmentRow, QueryAttachmentsReply, QueryAttachmentsRequest};
 use mitosis_store::ops::attachments::{Attachment, AttachmentQuery};
 
-use super::{MOST_ROWS, info};
+use super::info;
 use crate::api::body::{Body, InPath};
 use crate::api::members::require_for_filter;
 use crate::app::App;
@@ -52,6 +53,6 @@ pub(super) async fn page(
 ) -> Result<(GroupId, Vec<Attachment>), ApiError> {
     let group = require_for_filter(app, user, group, action).await?;
     let query = AttachmentQuery { group, key_contains: key };
-    let limit = limit.unwrap_or(MOST_ROWS).min(MOST_ROWS);
+    let limit = limit.unwrap_or(limits::MAX_ROWS).min(limits::MAX_ROWS);
     Ok((group, app.store.query_attachments(&query, offset.unwrap_or(0), limit).await?))
 }

@@ -1,8 +1,9 @@
 //! From the filter of a request to a query of the store.
 
-use mitosis_domain::account::{Membership, User};
+use mitosis_domain::account::User;
 use mitosis_domain::comparison::Comparison;
 use mitosis_domain::ids::GroupId;
+use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
 use mitosis_domain::tags::Words;
 use mitosis_domain::task::Task;
@@ -11,12 +12,9 @@ use mitosis_protocol::{Role, Uuid};
 use mitosis_store::ops::query::{Page, TaskQuery};
 
 use super::submission::words;
-use crate::api::members::require_for_filter;
+use crate::api::members::role_for_filter;
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
-
-/// Most tasks of one batch.
-const MOST_TASKS: u64 = 10_000;
 
 /// The newest matches of a filter, for a user who may do this in its group, with the user's role there;
 /// 400 for outsiders.
@@ -28,13 +26,9 @@ pub(in crate::api::user) async fn matches(
     action: Action,
 ) -> Result<(Vec<Task>, Role), ApiError> {
     let group_name = filter.group_name.clone().unwrap_or_else(|| user.name.clone());
-    let group = require_for_filter(app, user, &group_name, action).await?;
-    let role = match app.store.membership(user.id, &group_name).await? {
-        Membership::Member(_, role) => role,
-        Membership::Outsider(_) | Membership::NoSuchGroup => Role::Read,
-    };
+    let (group, role) = role_for_filter(app, user, &group_name, action).await?;
     let query = query(filter, group, reporter)?;
-    let page = Page { before: None, offset: 0, limit: MOST_TASKS };
+    let page = Page { before: None, offset: 0, limit: limits::MAX_ROWS };
     Ok((app.store.query_tasks(&query, page).await?, role))
 }
 

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::task::{QueryTasksReply, QueryTasksRequest};
 use mitosis_store::ops::query::Page;
@@ -12,9 +13,6 @@ use crate::api::members::require_for_filter;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
-
-/// Rows in one reply when the caller names no limit, and at the most.
-const MOST_ROWS: u64 = 10_000;
 
 /// With `count`, the number of all matches and no rows.
 pub(super) async fn query(
@@ -36,7 +34,7 @@ pub(super) async fn query(
     let page = Page {
         before,
         offset: request.offset.unwrap_or(0),
-        limit: request.limit.unwrap_or(MOST_ROWS).min(MOST_ROWS),
+        limit: request.limit.unwrap_or(limits::MAX_ROWS).min(limits::MAX_ROWS),
     };
     let tasks: Vec<_> = app.store.query_tasks(&query, page).await?.into_iter().map(view::info).collect();
     Ok(Json(QueryTasksReply { count: tasks.len() as u64, tasks, group_name }))
