@@ -17,6 +17,7 @@ pub mod object;
 pub mod permission;
 pub mod quota;
 pub mod spec;
+pub mod sweep;
 pub mod tags;
 pub mod task;
 pub mod wait_status;

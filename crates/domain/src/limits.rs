@@ -14,6 +14,10 @@ pub const MAX_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 pub const MAX_COMMAND_BYTES: usize = 1_500_000;
 /// Files that one task may fetch.
 pub const MAX_RESOURCES: usize = 1024;
+/// Parameters of a sweep that one task may carry.
+pub const MAX_PARAMS: usize = 256;
+/// Bytes in the names and values of a task's parameters together.
+pub const MAX_PARAMS_BYTES: usize = 256 * 1024;
 /// Bytes in `group/key` of an attachment, one less than S3 takes.
 pub const MAX_OBJECT_KEY_BYTES: usize = 1023;
 /// Longest timeout of a task: a hundred years.

@@ -1,5 +1,6 @@
 //! Whether a task can be run at all: checked when it is submitted, not when it fails.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path};
 use std::time::Duration;
 
@@ -42,6 +43,18 @@ pub enum InvalidSpec {
     /// A variable without a usable name.
     #[error("{0:?} can't name a variable: use a name that is not empty and has no `=`")]
     VariableName(String),
+    /// Too many parameters.
+    #[error("a task can have at most {limit} parameters, this one has {count}", limit = limits::MAX_PARAMS)]
+    TooManyParams {
+        /// How many it has.
+        count: usize,
+    },
+    /// Parameters over the limit.
+    #[error("the parameters have {bytes} bytes together; the limit is {limit}: pass large values in a file, as an attachment", limit = limits::MAX_PARAMS_BYTES)]
+    ParamsTooLong {
+        /// All lengths together.
+        bytes: usize,
+    },
     /// A path that leaves the resource directory.
     #[error("local_path {0:?} must be relative, name a file, and not contain `..`")]
     LocalPath(String),
@@ -62,6 +75,7 @@ pub enum InvalidSpec {
 /// Checks everything about a spec that can be known before it runs.
 pub fn check(spec: &TaskSpec) -> Result<(), InvalidSpec> {
     check_command(spec)?;
+    check_params(&spec.params)?;
     if spec.resources.len() > limits::MAX_RESOURCES {
         return Err(InvalidSpec::TooManyResources { count: spec.resources.len() });
     }
@@ -106,6 +120,17 @@ fn check_command(spec: &TaskSpec) -> Result<(), InvalidSpec> {
     if total > limits::MAX_COMMAND_BYTES { Err(InvalidSpec::CommandTooLong { bytes: total }) } else { Ok(()) }
 }
 
+fn check_params(params: &BTreeMap<String, String>) -> Result<(), InvalidSpec> {
+    if params.len() > limits::MAX_PARAMS {
+        return Err(InvalidSpec::TooManyParams { count: params.len() });
+    }
+    if let Some((name, _)) = params.iter().find(|(name, value)| name.contains('\0') || value.contains('\0')) {
+        return Err(InvalidSpec::Nul { place: format!("parameter {name:?}") });
+    }
+    let bytes = params.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > limits::MAX_PARAMS_BYTES { Err(InvalidSpec::ParamsTooLong { bytes }) } else { Ok(()) }
+}
+
 fn check_local_path(path: &str) -> Result<(), InvalidSpec> {
     let mut parts = Path::new(path).components().peekable();
     let inside = parts.peek().is_some()
@@ -119,20 +144,26 @@ fn check_local_path(path: &str) -> Result<(), InvalidSpec> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use mitosis_protocol::task::ResourceDownload;
 
     use super::*;
 
+    #[test]
+    fn parameters_are_bounded_like_everything_else() {
+        let with = |count: usize, value: &str| TaskSpec {
+            params: (0..count).map(|at| (format!("p{at}"), value.to_owned())).collect(),
+            ..command(&["true"])
+        };
+        assert_eq!(check(&with(256, "1")), Ok(()));
+        assert_eq!(check(&with(257, "1")), Err(InvalidSpec::TooManyParams { count: 257 }));
+        let long = "x".repeat(256 * 1024 - 2);
+        assert_eq!(check(&with(1, &long)), Ok(()));
+        assert_eq!(check(&with(1, &(long + "x"))), Err(InvalidSpec::ParamsTooLong { bytes: 256 * 1024 + 1 }));
+        assert!(matches!(check(&with(1, "\0")), Err(InvalidSpec::Nul { .. })));
+    }
+
     fn command(args: &[&str]) -> TaskSpec {
-        TaskSpec {
-            args: args.iter().map(ToString::to_string).collect(),
-            envs: BTreeMap::new(),
-            resources: Vec::new(),
-            terminal_output: false,
-            watch: None,
-        }
+        TaskSpec { args: args.iter().map(ToString::to_string).collect(), ..TaskSpec::default() }
     }
 
     #[test]

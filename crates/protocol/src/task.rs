@@ -31,7 +31,7 @@ pub enum TaskState {
 }
 
 /// What to run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskSpec {
     /// Arguments of `/usr/bin/env`; no shell is involved.
     pub args: Vec<String>,
@@ -48,6 +48,10 @@ pub struct TaskSpec {
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>, min_items = 2, max_items = 2)]
     pub watch: Option<(Uuid, ExecState)>,
+    /// The parameters of a sweep that this task was made with, for whoever reads the results. Nothing
+    /// acts on them. Ours.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
 }
 
 /// A file to fetch before the command starts.

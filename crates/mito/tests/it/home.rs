@@ -1,6 +1,5 @@
 //! A user's home, empty at first, and what is started from it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -295,10 +294,7 @@ pub(crate) fn task(args: &[&str]) -> SubmitTaskRequest {
         priority: 0,
         task_spec: TaskSpec {
             args: args.iter().map(ToString::to_string).collect(),
-            envs: BTreeMap::new(),
-            resources: vec![],
-            terminal_output: false,
-            watch: None,
+            ..TaskSpec::default()
         },
     }
 }

@@ -88,6 +88,7 @@ impl Script {
                 resources: vec![],
                 terminal_output: false,
                 watch: None,
+                params: [].into(),
             },
         };
         change(&mut task);

@@ -1,5 +1,6 @@
 //! `mito client tasks`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -149,6 +150,7 @@ impl SpecArgs {
             resources: resources.to_vec(),
             terminal_output: self.terminal,
             watch: self.watch,
+            params: BTreeMap::new(),
         }
     }
 

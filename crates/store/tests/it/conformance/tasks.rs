@@ -36,6 +36,7 @@ fn elaborate<B: Backend>(stage: &Stage<B>, owner: &Person) -> NewTask {
         args: vec!["sh".to_owned(), "-c".to_owned(), "echo \"'$HOME\\' %_\" 🦀".to_owned()],
         envs: [("KEY".to_owned(), "a=b\nc".to_owned())].into(),
         terminal_output: true,
+        params: [("learning rate".to_owned(), "1e-3".to_owned())].into(),
         ..plain.spec
     };
     NewTask {

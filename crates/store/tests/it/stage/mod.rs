@@ -153,13 +153,7 @@ impl<B: Backend> Stage<B> {
             labels: Words::default(),
             timeout_seconds: 600,
             priority: 0,
-            spec: TaskSpec {
-                args: vec!["true".to_owned()],
-                envs: BTreeMap::new(),
-                resources: Vec::new(),
-                terminal_output: false,
-                watch: None,
-            },
+            spec: TaskSpec { args: vec!["true".to_owned()], ..TaskSpec::default() },
         }
     }
 

@@ -1,0 +1,224 @@
+//! What varies, and how it is combined.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::values::Values;
+use super::{MAX_TASKS, SweepError, variable};
+
+/// A parameter and its values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    name: String,
+    values: Values,
+}
+
+/// Parameters that change together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Factor {
+    columns: Vec<Column>,
+}
+
+/// Every combination of the rows of some factors; the last one changes fastest. Without factors there
+/// is one combination, of nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    factors: Vec<Factor>,
+}
+
+impl Column {
+    /// A parameter of that name with at least one value.
+    pub fn new(name: &str, values: Values) -> Result<Self, SweepError> {
+        let fits = |char: char| char.is_alphanumeric() || "_-. ".contains(char);
+        if name.is_empty() || name.trim() != name || name.len() > 64 || !name.chars().all(fits) {
+            return Err(SweepError::Name(name.to_owned()));
+        }
+        match values.is_empty() {
+            true => Err(SweepError::NoValues(name.to_owned())),
+            false => Ok(Self { name: name.to_owned(), values }),
+        }
+    }
+}
+
+impl Factor {
+    /// Columns of one length, side by side.
+    pub fn new(columns: Vec<Column>) -> Result<Self, SweepError> {
+        if let Some(first) = columns.first()
+            && let Some(other) = columns.iter().find(|other| other.values.len() != first.values.len())
+        {
+            return Err(SweepError::UnequalLengths {
+                name: first.name.clone(),
+                count: first.values.len(),
+                other: other.name.clone(),
+                others: other.values.len(),
+            });
+        }
+        Ok(Self { columns })
+    }
+
+    fn len(&self) -> u64 {
+        self.columns.first().map_or(1, |column| column.values.len())
+    }
+}
+
+impl Plan {
+    /// Every combination of these.
+    pub fn product(factors: Vec<Factor>) -> Result<Self, SweepError> {
+        let plan = Self { factors };
+        let mut variables = BTreeMap::new();
+        for name in plan.names() {
+            if let Some(other) = variables.insert(variable(name), name) {
+                return Err(SweepError::SameName(other.to_owned(), name.to_owned()));
+            }
+        }
+        let count = plan.factors.iter().try_fold(1u64, |count, factor| count.checked_mul(factor.len()));
+        match count {
+            Some(count) if count <= MAX_TASKS => Ok(plan),
+            _ => Err(SweepError::TooMany),
+        }
+    }
+
+    /// All factors in lockstep: the first row of each, then the second of each.
+    pub fn zip(factors: Vec<Factor>) -> Result<Self, SweepError> {
+        let columns: Vec<Column> = factors.into_iter().flat_map(|factor| factor.columns).collect();
+        Self::product(vec![Factor::new(columns)?])
+    }
+
+    /// How many combinations there are.
+    pub fn len(&self) -> u64 {
+        self.factors.iter().map(Factor::len).product()
+    }
+
+    /// Never: without parameters there is one combination.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether nothing varies.
+    pub fn is_plain(&self) -> bool {
+        self.columns().next().is_none()
+    }
+
+    /// The parameters, in the order of [`Self::row`].
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns().map(|column| column.name.as_str())
+    }
+
+    /// The values of one combination, from 0. Panics past the end.
+    pub fn row(&self, index: u64) -> Vec<Cow<'_, str>> {
+        let mut places = vec![0; self.factors.len()];
+        let mut rest = index;
+        for (factor, place) in self.factors.iter().zip(&mut places).rev() {
+            *place = rest % factor.len();
+            rest /= factor.len();
+        }
+        assert_eq!(rest, 0, "a combination within the plan");
+        let each = self.factors.iter().zip(places);
+        each.flat_map(|(factor, place)| factor.columns.iter().map(move |column| column.values.at(place)))
+            .collect()
+    }
+
+    fn columns(&self) -> impl Iterator<Item = &Column> {
+        self.factors.iter().flat_map(|factor| &factor.columns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn factor(columns: &[(&str, &str)]) -> Factor {
+        let column = |(name, values): &(&str, &str)| Column::new(name, Values::parse(values).unwrap()).unwrap();
+        Factor::new(columns.iter().map(column).collect()).unwrap()
+    }
+
+    fn rows(plan: &Plan) -> Vec<String> {
+        (0..plan.len()).map(|index| plan.row(index).join(" ")).collect()
+    }
+
+    #[test]
+    fn the_last_parameter_changes_fastest() {
+        let plan = Plan::product(vec![factor(&[("x", "1..2")]), factor(&[("y", "a,b")])]).unwrap();
+        assert_eq!(rows(&plan), ["1 a", "1 b", "2 a", "2 b"]);
+        assert_eq!(plan.names().collect::<Vec<_>>(), ["x", "y"]);
+    }
+
+    #[test]
+    fn columns_of_one_factor_stay_together() {
+        let table = factor(&[("x", "1..2"), ("y", "a,b")]);
+        let plan = Plan::product(vec![table, factor(&[("z", "7,8")])]).unwrap();
+        assert_eq!(rows(&plan), ["1 a 7", "1 a 8", "2 b 7", "2 b 8"]);
+    }
+
+    #[test]
+    fn in_lockstep_all_need_as_many_values() {
+        let plan = Plan::zip(vec![factor(&[("x", "1..2")]), factor(&[("y", "a,b")])]).unwrap();
+        assert_eq!(rows(&plan), ["1 a", "2 b"]);
+        let error = Plan::zip(vec![factor(&[("x", "1..3")]), factor(&[("y", "a,b")])]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`x` has 3 values and `y` has 2: in lockstep every parameter needs as many"
+        );
+    }
+
+    #[test]
+    fn nothing_that_varies_is_one_combination() {
+        let plan = Plan::default();
+        assert!(plan.is_plain());
+        assert_eq!((plan.len(), plan.row(0).len()), (1, 0));
+        assert_eq!(Plan::zip(Vec::new()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn names_that_can_not_be_told_apart_are_refused() {
+        for (one, other) in [("x", "x"), ("x", "X"), ("a-b", "a_b")] {
+            let error = Plan::product(vec![factor(&[(one, "1")]), factor(&[(other, "1")])]).unwrap_err();
+            assert_eq!(error, SweepError::SameName(one.into(), other.into()));
+        }
+        for name in ["", " x", "x ", "a{b", "a=b", "a\nb", "a@b"] {
+            assert_eq!(
+                Column::new(name, Values::parse("1").unwrap()),
+                Err(SweepError::Name(name.to_owned())),
+                "{name:?}"
+            );
+        }
+        assert!(Column::new("learning rate", Values::parse("1").unwrap()).is_ok());
+    }
+
+    #[test]
+    fn more_combinations_than_anybody_means_are_refused_before_they_are_made() {
+        let wide = || factor(&[("x", "1..10000000")]);
+        assert_eq!(Plan::product(vec![wide()]).unwrap().len(), 10_000_000);
+        let more = Plan::product(vec![wide(), factor(&[("y", "1..2")])]);
+        assert_eq!(more, Err(SweepError::TooMany));
+        let (y, z) = (factor(&[("y", "1..10000000")]), factor(&[("z", "1..10000000")]));
+        assert_eq!(Plan::product(vec![wide(), y, z]), Err(SweepError::TooMany), "past 64 bits too");
+    }
+
+    proptest! {
+        /// Each combination once, in the order of nested loops.
+        #[test]
+        fn a_plan_is_the_loops_that_it_stands_for(lens in prop::collection::vec(1u64..5, 0..4)) {
+            let factors = lens.iter().enumerate().map(|(at, len)| {
+                let name = format!("p{at}");
+                factor(&[(name.as_str(), format!("0..{}", len - 1).as_str())])
+            });
+            let plan = Plan::product(factors.collect()).unwrap();
+            let mut expected = vec![Vec::<String>::new()];
+            for len in &lens {
+                expected = expected
+                    .iter()
+                    .flat_map(|row| (0..*len).map(move |value| [row.clone(), vec![value.to_string()]].concat()))
+                    .collect();
+            }
+            let found: Vec<Vec<String>> = (0..plan.len())
+                .map(|index| plan.row(index).into_iter().map(Cow::into_owned).collect())
+                .collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! A text with places for values: `train.py --rate {rate}`. `{{` and `}}` are braces.
+
+use std::borrow::Cow;
+
+use super::SweepError;
+
+/// A text whose places are known to be filled by some parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    /// The value of the parameter at this position.
+    Value(usize),
+}
+
+impl Template {
+    /// Reads a text; `names` are the parameters in the order of their values.
+    pub fn parse(text: &str, names: &[&str]) -> Result<Self, SweepError> {
+        let mut parts = Vec::new();
+        let mut plain = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            plain.push_str(&rest[..at]);
+            let brace = if rest[at..].starts_with('{') { '{' } else { '}' };
+            let after = &rest[at + 1..];
+            if let Some(after) = after.strip_prefix(brace) {
+                plain.push(brace);
+                rest = after;
+                continue;
+            }
+            let lone = || SweepError::LoneBrace(text.to_owned(), brace);
+            if brace == '}' {
+                return Err(lone());
+            }
+            let (name, after) = after.split_once('}').ok_or_else(lone)?;
+            let place = names.iter().position(|known| *known == name).ok_or_else(|| unknown(name, names))?;
+            if !plain.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut plain)));
+            }
+            parts.push(Part::Value(place));
+            rest = after;
+        }
+        plain.push_str(rest);
+        if !plain.is_empty() {
+            parts.push(Part::Text(plain));
+        }
+        Ok(Self { parts })
+    }
+
+    /// A text without places.
+    pub fn plain(text: &str) -> Self {
+        Self { parts: vec![Part::Text(text.to_owned())] }
+    }
+
+    /// The text with these values in their places.
+    pub fn fill(&self, values: &[Cow<'_, str>]) -> String {
+        self.parts
+            .iter()
+            .map(|part| match part {
+                Part::Text(text) => text.as_str(),
+                Part::Value(place) => &values[*place],
+            })
+            .collect()
+    }
+}
+
+fn unknown(name: &str, names: &[&str]) -> SweepError {
+    SweepError::Unknown { name: name.to_owned(), known: names.iter().map(ToString::to_string).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fill(text: &str) -> Result<String, SweepError> {
+        Template::parse(text, &["x", "learning rate"]).map(|text| text.fill(&["1".into(), "0.5".into()]))
+    }
+
+    #[test]
+    fn places_are_filled_and_doubled_braces_are_braces() {
+        for (text, filled) in [
+            ("", ""),
+            ("plain", "plain"),
+            ("{x}", "1"),
+            ("a{x}b{x}c", "a1b1c"),
+            ("--lr={learning rate}", "--lr=0.5"),
+            ("{{x}}", "{x}"),
+            ("{{{x}}}", "{1}"),
+            ("awk '{{print $1}}' {x}", "awk '{print $1}' 1"),
+            ("ünï{x}cödé", "ünï1cödé"),
+        ] {
+            assert_eq!(fill(text).as_deref(), Ok(filled), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_never_looked_into() {
+        let text = Template::parse("{x}", &["x"]).unwrap();
+        assert_eq!(text.fill(&["{x} {{ }".into()]), "{x} {{ }");
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_with_those_that_are_known() {
+        let error = fill("run {y}").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "{y} stands for nothing; there is {x}, {learning rate}; write {{ and }} for braces"
+        );
+        assert!(matches!(fill("{}"), Err(SweepError::Unknown { .. })));
+        assert!(matches!(fill("{X}"), Err(SweepError::Unknown { .. })), "case counts");
+    }
+
+    #[test]
+    fn a_lone_brace_is_refused() {
+        for text in ["{", "a{x", "}", "a}b", "{{}"] {
+            assert!(matches!(fill(text), Err(SweepError::LoneBrace(..))), "{text}");
+        }
+        assert_eq!(fill("a}").unwrap_err().to_string(), "`a}` has a lone `}`: write `}}` for a brace");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_with_its_braces_doubled_comes_out_as_it_was(text in ".*") {
+            let doubled = text.replace('{', "{{").replace('}', "}}");
+            prop_assert_eq!(fill(&doubled), Ok(text));
+        }
+    }
+}

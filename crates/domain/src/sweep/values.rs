@@ -1,0 +1,164 @@
+//! The values of one parameter.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::{MAX_TASKS, SweepError};
+
+/// Values in their order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Values {
+    /// As they are.
+    Words(Vec<String>),
+    /// Whole numbers at equal distances.
+    Numbers {
+        /// The first.
+        first: i64,
+        /// From one to the next; negative when they go down.
+        step: i64,
+        /// How many.
+        count: u64,
+        /// Digits to fill up with zeros, the sign not counted.
+        width: usize,
+    },
+}
+
+impl Values {
+    /// Reads words with commas between them. One like `1..10` or `0..100..5` stands for the whole numbers
+    /// from the first to the second, both included; leading zeros are kept: `01..10`.
+    pub fn parse(text: &str) -> Result<Self, SweepError> {
+        if let Some(numbers) = range(text)? {
+            return Ok(numbers);
+        }
+        let mut words = Vec::new();
+        for word in text.split(',') {
+            match range(word)? {
+                Some(numbers) => words.extend((0..numbers.len()).map(|at| numbers.at(at).into_owned())),
+                None => words.push(word.to_owned()),
+            }
+            if words.len() as u64 > MAX_TASKS {
+                return Err(SweepError::TooMany);
+            }
+        }
+        Ok(Self::Words(words))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Words(words) => words.len() as u64,
+            Self::Numbers { count, .. } => *count,
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value at a place, from 0. Panics past the end.
+    pub fn at(&self, place: u64) -> Cow<'_, str> {
+        match self {
+            Self::Words(words) => {
+                Cow::Borrowed(&words[usize::try_from(place).expect("a place within the words")])
+            }
+            Self::Numbers { first, step, count, width } => {
+                assert!(place < *count, "a place within the range");
+                let number = i128::from(*first) + i128::from(*step) * i128::from(place);
+                let digits = number.unsigned_abs();
+                let sign = if number < 0 { "-" } else { "" };
+                Cow::Owned(format!("{sign}{digits:0width$}"))
+            }
+        }
+    }
+}
+
+/// The numbers of a range; none for a word that is no range.
+fn range(word: &str) -> Result<Option<Values>, SweepError> {
+    let parts: Vec<&str> = word.split("..").collect();
+    let ([from, to] | [from, to, _]) = parts[..] else { return Ok(None) };
+    let step = parts.get(2).copied().unwrap_or("1");
+    // `a..b` is a word like any other; `0..1..0.1` is a mistake.
+    if ![from, to, step].iter().all(|part| is_number(part)) {
+        return Ok(None);
+    }
+    let whole = |part: &str| part.parse::<i64>().map_err(|_| SweepError::NotWhole(word.to_owned()));
+    let (first, last, step) = (whole(from)?, whole(to)?, whole(step)?);
+    if step < 1 {
+        return Err(SweepError::Step(word.to_owned()));
+    }
+    let distance = (i128::from(last) - i128::from(first)).unsigned_abs();
+    let count = distance / u128::from(step.unsigned_abs()) + 1;
+    let count = u64::try_from(count).ok().filter(|count| *count <= MAX_TASKS).ok_or(SweepError::TooMany)?;
+    let step = if last < first { -step } else { step };
+    Ok(Some(Values::Numbers { first, step, count, width: zeros(from).max(zeros(to)) }))
+}
+
+fn is_number(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first))
+        && text.parse::<f64>().is_ok_and(f64::is_finite)
+}
+
+/// To how many digits the writer has filled up; 0 when not.
+fn zeros(number: &str) -> usize {
+    let digits = number.trim_start_matches(['+', '-']);
+    if digits.len() > 1 && digits.starts_with('0') { digits.len() } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(text: &str) -> Vec<String> {
+        let values = Values::parse(text).unwrap();
+        (0..values.len()).map(|place| values.at(place).into_owned()).collect()
+    }
+
+    #[test]
+    fn a_range_has_both_ends() {
+        assert_eq!(all("1..3"), ["1", "2", "3"]);
+        assert_eq!(all("0..10..5"), ["0", "5", "10"]);
+        assert_eq!(all("0..9..5"), ["0", "5"]);
+        assert_eq!(all("3..1"), ["3", "2", "1"]);
+        assert_eq!(all("10..1..4"), ["10", "6", "2"]);
+        assert_eq!(all("-1..1"), ["-1", "0", "1"]);
+        assert_eq!(all("7..7"), ["7"]);
+    }
+
+    #[test]
+    fn leading_zeros_are_kept() {
+        assert_eq!(all("08..10"), ["08", "09", "10"]);
+        assert_eq!(all("0..2"), ["0", "1", "2"]);
+        assert_eq!(all("-01..01"), ["-01", "00", "01"]);
+    }
+
+    #[test]
+    fn words_stand_for_themselves_and_ranges_may_stand_among_them() {
+        assert_eq!(all("a,b c, d"), ["a", "b c", " d"]);
+        assert_eq!(all("0.1,1e-3"), ["0.1", "1e-3"]);
+        assert_eq!(all("../a,b..c"), ["../a", "b..c"]);
+        assert_eq!(all("1..3,7,x"), ["1", "2", "3", "7", "x"]);
+        assert_eq!(all("a,,b"), ["a", "", "b"]);
+    }
+
+    #[test]
+    fn a_range_that_can_not_be_counted_is_refused_with_a_reason() {
+        for (text, error) in [
+            ("0..1..0.1", SweepError::NotWhole("0..1..0.1".into())),
+            ("0.5..2", SweepError::NotWhole("0.5..2".into())),
+            ("1..9..0", SweepError::Step("1..9..0".into())),
+            ("9..1..-2", SweepError::Step("9..1..-2".into())),
+            ("0..99999999999", SweepError::TooMany),
+            ("-9223372036854775808..9223372036854775807", SweepError::TooMany),
+        ] {
+            assert_eq!(Values::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_ends_of_the_numbers_are_in_reach() {
+        assert_eq!(all("9223372036854775806..9223372036854775807").len(), 2);
+        assert_eq!(all("-9223372036854775808..-9223372036854775807")[0], "-9223372036854775808");
+    }
+}
