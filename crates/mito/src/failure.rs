@@ -5,6 +5,7 @@ use std::fmt;
 
 use mitosis_client::{ClientError, TransferError};
 use mitosis_coordinator::StartError;
+use mitosis_domain::sweep::SweepError;
 use mitosis_worker::WorkerError;
 
 use crate::config::ConfigError;
@@ -100,6 +101,12 @@ impl From<TransferError> for Failure {
             TransferError::Refused { .. } | TransferError::File { .. } => (Exit::Failure, None),
         };
         Self { exit, error: error.into(), hint: hint.map(str::to_owned) }
+    }
+}
+
+impl From<SweepError> for Failure {
+    fn from(error: SweepError) -> Self {
+        Self::new(Exit::Usage, error)
     }
 }
 

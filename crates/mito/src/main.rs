@@ -16,6 +16,7 @@ mod lifecycle;
 mod logging;
 mod show;
 mod streams;
+mod sweep;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -6,9 +6,9 @@ use mitosis_protocol::TaskSpec;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest};
 use serde::{Deserialize, Serialize};
 
+use super::SweepError;
 use super::plan::Plan;
 use super::template::Template;
-use super::SweepError;
 
 /// A task with places for values in its command, variables, labels and resources, and the values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -36,7 +36,9 @@ pub enum SweepError {
     #[error("the step of `{0}` must be 1 or more; a range that goes down needs no sign: 10..1..3")]
     Step(String),
     /// Columns that don't fit beside each other.
-    #[error("`{name}` has {count} values and `{other}` has {others}: in lockstep every parameter needs as many")]
+    #[error(
+        "`{name}` has {count} values and `{other}` has {others}: in lockstep every parameter needs as many"
+    )]
     UnequalLengths {
         /// One parameter.
         name: String,
@@ -66,6 +68,9 @@ pub enum SweepError {
 fn listed(names: &[String]) -> String {
     match names {
         [] => "there are no parameters".to_owned(),
-        names => format!("there is {}", names.iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(", ")),
+        names => format!(
+            "there is {}",
+            names.iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(", ")
+        ),
     }
 }

@@ -132,7 +132,8 @@ mod tests {
     use super::*;
 
     fn factor(columns: &[(&str, &str)]) -> Factor {
-        let column = |(name, values): &(&str, &str)| Column::new(name, Values::parse(values).unwrap()).unwrap();
+        let column =
+            |(name, values): &(&str, &str)| Column::new(name, Values::parse(values).unwrap()).unwrap();
         Factor::new(columns.iter().map(column).collect()).unwrap()
     }
 

@@ -1,9 +1,13 @@
 //! The command line, as `clap` reads it. Only shapes: what a command does is in `commands`.
 
 pub(crate) mod client;
+pub(crate) mod connection;
 pub(crate) mod coordinator;
 pub(crate) mod dev;
 pub(crate) mod run;
+pub(crate) mod submit;
+pub(crate) mod sweep;
+pub(crate) mod task;
 pub(crate) mod text;
 pub(crate) mod worker;
 
@@ -27,6 +31,8 @@ pub(crate) enum Command {
     Client(client::ClientArgs),
     /// Run a command as a task, show its output, and end with its exit code
     Run(run::RunArgs),
+    /// Submit a command as a task, or as many tasks with parameters that vary
+    Submit(Box<submit::SubmitArgs>),
     /// Run the whole system in one process on this machine
     Dev(dev::DevArgs),
 }

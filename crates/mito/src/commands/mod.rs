@@ -4,6 +4,7 @@ mod client;
 mod coordinator;
 mod dev;
 mod run;
+mod submit;
 mod worker;
 
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode,
         Command::Worker(args) => worker::run(&args, environment).await,
         Command::Client(args) => client::run(&args, environment).await,
         Command::Run(args) => run::run(&args, environment).await,
+        Command::Submit(args) => submit::run(&args, environment).await,
         Command::Dev(args) => dev::run(&args, environment).await,
     }
 }

@@ -1,15 +1,18 @@
 //! `mito run`: a command as a task, as if it ran here.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZero;
 use std::path::Path;
 use std::process::ExitCode;
 
 use mitosis_client::UserClient;
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
+use mitosis_domain::sweep::{Blueprint, Plan};
 use mitosis_domain::wait_status::WaitStatus;
-use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
+use mitosis_protocol::task::{CancelTasksListRequest, SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
 use mitosis_protocol::{TaskResult, TaskResultMessage, Uuid};
 
+use crate::cli::connection::ConnectionArgs;
 use crate::cli::run::RunArgs;
 use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Role};
@@ -18,22 +21,41 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::lifecycle::StopRequests;
+use crate::sweep::{self, Submission};
 use crate::{follow, logging};
+
+/// Tasks in one request.
+const AT_ONCE: usize = 10_000;
 
 pub(super) async fn run(args: &RunArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND, None)?;
+    let plan = sweep::plan(&args.sweep)?;
     match args.local {
-        true => run_here(args, environment).await,
-        false => run_there(args, environment).await,
+        true => run_here(args, plan, environment).await,
+        false => run_there(args, plan, environment).await,
     }
 }
 
 /// On a coordinator that is already there.
-async fn run_there(args: &RunArgs, environment: &Environment) -> Result<ExitCode, Failure> {
-    let layers = Layers::load(Role::Client, args.config.as_deref(), args.options(), environment)?;
+async fn run_there(args: &RunArgs, plan: Plan, environment: &Environment) -> Result<ExitCode, Failure> {
+    let ConnectionArgs { config, .. } = &args.connection;
+    let layers = Layers::load(Role::Client, config.as_deref(), args.connection.options(), environment)?;
     let identity = Identity::establish(&ClientConfig::new(&layers, environment)).await?;
-    let group = args.group.clone().unwrap_or_else(|| identity.name.clone());
+    let group = args.group().unwrap_or(&identity.name).clone();
     let mut requests = stop_requests()?;
+    if !plan.is_plain() {
+        let blueprint = Blueprint { task: args.task(group), plan };
+        let mut tasks = Vec::new();
+        let scratch = std::env::temp_dir();
+        let outcome = tokio::select! {
+            outcome = run_many(&identity, blueprint, environment, &mut tasks, &scratch) => Some(outcome),
+            _ = requests.next() => None,
+        };
+        return match outcome {
+            Some(outcome) => outcome,
+            None => all_interrupted(&identity.client, &tasks).await,
+        };
+    }
     let uuid = submit(&identity.client, args.task(group)).await?;
     let scratch = std::env::temp_dir().join(format!("mito-run-{uuid}"));
     let outcome = tokio::select! {
@@ -45,14 +67,15 @@ async fn run_there(args: &RunArgs, environment: &Environment) -> Result<ExitCode
 }
 
 /// On a system that lives as long as the command.
-async fn run_here(args: &RunArgs, environment: &Environment) -> Result<ExitCode, Failure> {
+async fn run_here(args: &RunArgs, plan: Plan, environment: &Environment) -> Result<ExitCode, Failure> {
     let home = embedded::temporary_home(&environment.cache_folder());
     let mut requests = stop_requests()?;
-    let system = Embedded::start(&home, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 1).await;
+    let slots = if plan.is_plain() { 1 } else { cpus() };
+    let system = Embedded::start(&home, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), slots).await;
     let outcome = match system {
         Ok(system) => {
             let outcome = tokio::select! {
-                outcome = submit_and_follow(system.user(), args, &home) => outcome,
+                outcome = submit_and_follow(system.user(), args, plan, environment, &home) => outcome,
                 _ = requests.next() => Ok(Exit::Interrupted.into()),
             };
             // Stopping kills what runs. Its failure must not hide the task's own outcome.
@@ -67,9 +90,67 @@ async fn run_here(args: &RunArgs, environment: &Environment) -> Result<ExitCode,
     outcome
 }
 
-async fn submit_and_follow(user: &UserClient, args: &RunArgs, home: &Path) -> Result<ExitCode, Failure> {
+async fn submit_and_follow(
+    user: &UserClient,
+    args: &RunArgs,
+    plan: Plan,
+    environment: &Environment,
+    home: &Path,
+) -> Result<ExitCode, Failure> {
+    if !plan.is_plain() {
+        let identity = Identity { client: user.clone(), name: USER.to_owned() };
+        let blueprint = Blueprint { task: args.task(USER.to_owned()), plan };
+        return run_many(&identity, blueprint, environment, &mut Vec::new(), home).await;
+    }
     let uuid = submit(user, args.task(USER.to_owned())).await?;
     follow::follow(user, uuid, &home.join("download")).await.map(exit_code)
+}
+
+/// Many tasks at once. They run in any order; what they write appears in theirs. `tasks` are those that
+/// have been submitted and have not ended.
+async fn run_many(
+    identity: &Identity,
+    blueprint: Blueprint,
+    environment: &Environment,
+    tasks: &mut Vec<Uuid>,
+    scratch: &Path,
+) -> Result<ExitCode, Failure> {
+    sweep::check(&blueprint.expand()?)?;
+    let submission = Submission::new(None, vec![blueprint], identity, environment)?;
+    let sent = submission
+        .send(&identity.client, |accepted| tasks.extend(accepted.tasks.iter().map(|(task, _)| task.uuid)));
+    let total = sent.await?;
+    tasks.reverse();
+    let mut failed = 0;
+    while let Some(task) = tasks.last() {
+        let scratch = scratch.join(format!("mito-run-{task}"));
+        let result = follow::follow(&identity.client, *task, &scratch).await;
+        tidy(&scratch);
+        if exit_code(result?) != ExitCode::SUCCESS {
+            eprintln!("mito: {task} did not succeed");
+            failed += 1;
+        }
+        tasks.pop();
+    }
+    match failed {
+        0 => Ok(ExitCode::SUCCESS),
+        failed => Err(Failure::new(Exit::Failure, format!("{failed} of {total} tasks did not succeed"))),
+    }
+}
+
+/// Tasks that wait are cancelled; those that run can't be.
+async fn all_interrupted(user: &UserClient, tasks: &[Uuid]) -> Result<ExitCode, Failure> {
+    for some in tasks.chunks(AT_ONCE) {
+        match user.cancel_listed(&CancelTasksListRequest { uuids: some.to_vec() }).await {
+            Ok(cancelled) => eprintln!("mito: cancelled {} tasks that waited", cancelled.cancelled_count),
+            Err(error) => eprintln!("mito: the tasks may run on: {error}"),
+        }
+    }
+    Ok(Exit::Interrupted.into())
+}
+
+fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 fn stop_requests() -> Result<StopRequests, Failure> {

@@ -19,6 +19,11 @@ pub(crate) fn line(text: impl Display) -> Result<(), Failure> {
         .map_err(|error| Failure::io("can't write to standard output", error))
 }
 
+/// Writes many lines at once.
+pub(crate) fn lines(text: &[u8]) -> Result<(), Failure> {
+    io::stdout().lock().write_all(text).map_err(|error| Failure::io("can't write to standard output", error))
+}
+
 /// Words with a blank between them.
 pub(crate) fn words<T: Display>(words: &[T]) -> impl Display {
     fmt::from_fn(|f| {

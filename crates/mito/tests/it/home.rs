@@ -292,10 +292,7 @@ pub(crate) fn task(args: &[&str]) -> SubmitTaskRequest {
         labels: vec![],
         timeout: Duration::from_secs(60),
         priority: 0,
-        task_spec: TaskSpec {
-            args: args.iter().map(ToString::to_string).collect(),
-            ..TaskSpec::default()
-        },
+        task_spec: TaskSpec { args: args.iter().map(ToString::to_string).collect(), ..TaskSpec::default() },
     }
 }
 

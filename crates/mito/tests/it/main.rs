@@ -19,3 +19,4 @@ mod kills;
 mod python;
 mod run_local;
 mod sdk;
+mod sweeps;

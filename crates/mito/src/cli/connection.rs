@@ -1,0 +1,32 @@
+//! Whom to talk to, and as whom: options of the commands that are no part of `mito client`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::Options;
+
+#[derive(Debug, Args)]
+pub(crate) struct ConnectionArgs {
+    /// The address of the coordinator
+    #[arg(short, long, value_name = "URL")]
+    pub(crate) coordinator: Option<String>,
+    /// The user to log in as
+    #[arg(short, long)]
+    pub(crate) user: Option<String>,
+    /// Where tokens are kept
+    #[arg(long)]
+    credential_path: Option<PathBuf>,
+    /// The path of the config file
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl ConnectionArgs {
+    pub(crate) fn options(&self) -> Options {
+        Options::default()
+            .text("coordinator_addr", self.coordinator.as_ref())
+            .text("user", self.user.as_ref())
+            .path("credential_path", self.credential_path.as_ref())
+    }
+}

@@ -1,0 +1,53 @@
+//! `mito submit`.
+
+use clap::Args;
+
+use super::connection::ConnectionArgs;
+use super::sweep::SweepArgs;
+use super::task::TaskArgs;
+
+/// Options of `mito submit`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mito submit -- make test
+  mito submit -F seed=1..100 -F rate=0.1,0.01 -l sweep -- python3 train.py --seed {seed} --rate {rate}
+  find . -name '*.wav' | mito submit --each-line - -- ffmpeg -i {line} {line}.mp3")]
+pub(crate) struct SubmitArgs {
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+    /// Keep what the command writes to standard output and standard error
+    #[arg(long)]
+    pub(crate) terminal: bool,
+    #[command(flatten)]
+    pub(crate) sweep: SweepArgs,
+    /// Say what would be submitted, and submit nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// A name for this submission, which is also a label of its tasks: the same command under the same
+    /// name submits its tasks once, however often it is repeated
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    pub(crate) name: Option<String>,
+    /// Go on with a submission that was interrupted; everything else is remembered
+    #[arg(long, value_name = "ID", value_parser = name, conflicts_with_all = ["command", "params", "each_line", "from_csv", "zip", "name", "dry_run", "group", "tags", "labels", "timeout", "priority", "env", "resources", "terminal"])]
+    pub(crate) resume: Option<String>,
+    /// The command and its arguments; there is no shell
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD",
+        required_unless_present = "resume"
+    )]
+    pub(crate) command: Vec<String>,
+}
+
+/// It becomes the name of a file, a part of a key, and a label.
+fn name(text: &str) -> Result<String, String> {
+    let fits = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
+    match !text.is_empty() && text.len() <= 100 && text.chars().all(fits) && !text.starts_with('.') {
+        true => Ok(text.to_owned()),
+        false => Err("use 1 to 100 letters, digits, `-`, `_` and `.`, and no `.` at the start".to_owned()),
+    }
+}

@@ -1,0 +1,56 @@
+//! What a task is given besides its command: options that `mito run` and `mito submit` share.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Args;
+use mitosis_protocol::TaskSpec;
+use mitosis_protocol::task::{ResourceDownload, SubmitTaskRequest};
+
+use super::text;
+
+#[derive(Debug, Args)]
+pub(crate) struct TaskArgs {
+    /// The group to run it for; the user's own unless given
+    #[arg(short, long)]
+    pub(crate) group: Option<String>,
+    /// What the worker must have
+    #[arg(short, long, value_delimiter = ',')]
+    tags: Vec<String>,
+    /// Words by which to find the task again
+    #[arg(short, long, value_delimiter = ',')]
+    pub(crate) labels: Vec<String>,
+    /// How long the command may run
+    #[arg(long, default_value = "24h", value_parser = text::duration)]
+    timeout: Duration,
+    /// Larger goes first
+    #[arg(short, long, default_value_t = 0, allow_negative_numbers = true)]
+    priority: i32,
+    /// A variable for the command; repeat it for more
+    #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = text::variable)]
+    env: Vec<(String, String)>,
+    /// A file to fetch first: artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH
+    #[arg(short, long, value_name = "FILE", value_parser = text::resource)]
+    resources: Vec<ResourceDownload>,
+}
+
+impl TaskArgs {
+    /// The task that runs a command for a group.
+    pub(crate) fn task(&self, group: String, command: &[String], terminal_output: bool) -> SubmitTaskRequest {
+        SubmitTaskRequest {
+            group_name: group,
+            tags: self.tags.clone(),
+            labels: self.labels.clone(),
+            timeout: self.timeout,
+            priority: self.priority,
+            task_spec: TaskSpec {
+                args: command.to_vec(),
+                envs: self.env.iter().cloned().collect(),
+                resources: self.resources.clone(),
+                terminal_output,
+                watch: None,
+                params: BTreeMap::new(),
+            },
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Whether every task of a sweep could be taken, before the first is sent.
+
+use mitosis_domain::spec;
+use mitosis_domain::sweep::Expansion;
+use mitosis_domain::tags::Words;
+use mitosis_protocol::task::SubmitTaskRequest;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Fails with the first task that the coordinator would refuse, and names its parameters.
+pub(crate) fn check(expansion: &Expansion<'_>) -> Result<(), Failure> {
+    expansion.tasks_from(0).zip(1u64..).try_for_each(|(task, number)| {
+        check_one(&task).map_err(|error| match expansion.len() {
+            1 => Failure::new(Exit::Usage, error),
+            _ => {
+                let params: Vec<_> =
+                    task.task_spec.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                Failure::new(Exit::Usage, format!("task {number}, {}: {error}", params.join(" ")))
+                    .with_hint("nothing was submitted")
+            }
+        })
+    })
+}
+
+fn check_one(task: &SubmitTaskRequest) -> Result<(), String> {
+    spec::check(&task.task_spec).map_err(|error| error.to_string())?;
+    spec::check_timeout(task.timeout).map_err(|error| error.to_string())?;
+    for words in [&task.tags, &task.labels] {
+        Words::new(words.clone()).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! Many tasks from one command: where parameters come from, and how the tasks get to the coordinator,
+//! each once.
+
+mod check;
+mod kept;
+mod preview;
+mod source;
+mod submission;
+
+pub(crate) use check::check;
+pub(crate) use preview::preview;
+pub(crate) use source::plan;
+pub(crate) use submission::{Accepted, Submission};

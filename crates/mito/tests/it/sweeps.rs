@@ -1,0 +1,217 @@
+//! Many tasks from one command.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Stdio;
+
+use mitosis_client::UserClient;
+use mitosis_protocol::TaskInfo;
+use mitosis_protocol::task::{QueryTasksRequest, TaskFilter};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::Command;
+
+use crate::home::{ADMIN, Coordinator, Home, Output, all_tasks, ended};
+
+/// `mito submit` as the administrator.
+fn submit(home: &Home, coordinator: &Coordinator, args: &[&str]) -> Command {
+    let options = ["submit", "-c", &coordinator.address, "-u", ADMIN];
+    let mut command = home.mito(&[&options[..], args].concat());
+    command.env("MITO_PASSWORD", ADMIN);
+    command
+}
+
+async fn submitted(home: &Home, coordinator: &Coordinator, args: &[&str]) -> Output {
+    let output = ended(submit(home, coordinator, args)).await;
+    assert_eq!(output.code, Some(0), "{args:?}: {}", output.stderr);
+    output
+}
+
+async fn refused(home: &Home, coordinator: &Coordinator, args: &[&str], code: i32, words: &[&str]) {
+    let output = ended(submit(home, coordinator, args)).await;
+    assert_eq!(output.code, Some(code), "{args:?}: {}", output.stderr);
+    for word in words {
+        assert!(output.stderr.contains(word), "`{word}` is not in: {}", output.stderr);
+    }
+}
+
+async fn count(user: &UserClient) -> u64 {
+    let query = QueryTasksRequest { filter: TaskFilter::default(), count: true, ..Default::default() };
+    user.query_tasks(&query).await.unwrap().count
+}
+
+/// Oldest first.
+async fn tasks(coordinator: &Coordinator) -> Vec<TaskInfo> {
+    let mut tasks = all_tasks(&coordinator.admin().await).await;
+    tasks.reverse();
+    tasks
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[tokio::test]
+async fn a_sweep_is_one_command_and_its_parameters_travel_with_each_task() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let args = ["-F", "x=1..3", "-F", "y=a,b", "-l", "run-{x}", "-e", "V=<{y}>", "--", "echo", "{x}-{y}"];
+    let output = submitted(&home, &coordinator, &args).await;
+    let uuids: Vec<_> = output.stdout.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
+    let tasks = tasks(&coordinator).await;
+    assert_eq!(uuids, tasks.iter().map(|task| task.uuid.to_string()).collect::<Vec<_>>());
+    let commands: Vec<_> = tasks.iter().map(|task| task.spec.args[1].as_str()).collect();
+    assert_eq!(commands, ["1-a", "1-b", "2-a", "2-b", "3-a", "3-b"]);
+    let last = &tasks[5];
+    assert_eq!(last.labels, ["run-3"]);
+    assert_eq!(last.spec.params, pairs(&[("x", "3"), ("y", "b")]));
+    assert_eq!(last.spec.envs, pairs(&[("MITO_PARAM_X", "3"), ("MITO_PARAM_Y", "b"), ("V", "<b>")]));
+}
+
+#[tokio::test]
+async fn lines_and_tables_are_parameters_too() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let mut piped = submit(&home, &coordinator, &["--each-line", "-", "--", "echo", "{line}"]);
+    let mut child =
+        piped.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"one line\n\n{another}\n").await.unwrap();
+    assert!(child.wait_with_output().await.unwrap().status.success());
+    home.write("runs.csv", "rate,seed\n0.1,7\n0.2,8\n");
+    submitted(
+        &home,
+        &coordinator,
+        &["--from-csv", "runs.csv", "-F", "n=1..2", "--zip", "--", "{rate}", "{n}"],
+    )
+    .await;
+    let commands: Vec<String> =
+        tasks(&coordinator).await.iter().map(|task| task.spec.args.join("|")).collect();
+    assert_eq!(commands, ["echo|one line", "echo|{another}", "0.1|1", "0.2|2"]);
+}
+
+#[tokio::test]
+async fn a_sweep_that_makes_no_sense_submits_nothing() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let senseless = async |args: &[&str], words: &[&str]| refused(&home, &coordinator, args, 2, words).await;
+    senseless(&["-F", "x=1..3", "--", "echo", "{y}"], &["{y}", "{x}", "{{"]).await;
+    senseless(&["-F", "x=1..3", "-F", "y=a,b", "--zip", "--", "true"], &["`x` has 3", "`y` has 2"]).await;
+    senseless(&["-F", "x=0..1..0.1", "--", "true"], &["0.1,0.2,0.3"]).await;
+    senseless(&["-F", "x=1..2", "-F", "X=1", "--", "true"], &["MITO_PARAM_X"]).await;
+    home.write("long.txt", &format!("short\n{}\n", "y".repeat(140_000)));
+    senseless(&["-F", "x@long.txt", "--", "echo", "{x}"], &["task 2", "operating system", "nothing was"])
+        .await;
+    let words = ["no group `nowhere`"];
+    refused(&home, &coordinator, &["-g", "nowhere", "-F", "x=1..3", "--", "true"], 66, &words).await;
+    assert_eq!(count(&coordinator.admin().await).await, 0);
+    let kept = std::fs::read_dir(home.path().join(".cache/mitosis/submissions")).unwrap();
+    assert_eq!(kept.count(), 0, "what was refused is not under way");
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_the_first_and_the_number_and_touches_nothing() {
+    let home = Home::new();
+    let args = ["submit", "--dry-run", "-F", "x=1..1000", "-F", "y=a,b c", "--", "echo", "{x} {y}"];
+    let output = home.run(&args).await;
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
+    let lines: Vec<_> = output.stdout.lines().collect();
+    assert_eq!(lines[..2], ["echo '1 a'", "echo '1 b c'"]);
+    assert_eq!(lines[5..], ["… and 1995 more like these", "would submit 2000 tasks"]);
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "not even a folder was made");
+}
+
+#[tokio::test]
+async fn a_second_run_is_a_new_sweep_and_under_a_name_it_is_the_same() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let sweep = ["-F", "x=1..3", "--", "echo", "{x}"];
+    submitted(&home, &coordinator, &sweep).await;
+    submitted(&home, &coordinator, &sweep).await;
+    let admin = coordinator.admin().await;
+    assert_eq!(count(&admin).await, 6);
+
+    let named = [&["--name", "night-1"], &sweep[..]].concat();
+    let first = submitted(&home, &coordinator, &named).await.stdout;
+    assert_eq!(submitted(&home, &coordinator, &named).await.stdout, first, "the same tasks");
+    assert_eq!(count(&admin).await, 9);
+    let labelled = TaskFilter { labels: Some(vec!["night-1".into()]), ..TaskFilter::default() };
+    let query = QueryTasksRequest { filter: labelled, count: true, ..Default::default() };
+    assert_eq!(admin.query_tasks(&query).await.unwrap().count, 3);
+
+    let other = ["--name", "night-1", "-F", "x=1..4", "--", "echo", "{x}"];
+    refused(&home, &coordinator, &other, 2, &["night-1", "another", "hint:"]).await;
+    assert_eq!(count(&admin).await, 9);
+    refused(&home, &coordinator, &["--resume", "night-1"], 66, &["night-1"]).await;
+}
+
+/// Starts a sweep, and kills it as soon as the first tasks were taken. Answers the id to go on with.
+async fn killed_after_the_first_portion(home: &Home, coordinator: &Coordinator, sweep: &[&str]) -> String {
+    let mut child =
+        submit(home, coordinator, sweep).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+    stdout.next_line().await.unwrap().expect("a task was submitted");
+    kill(Pid::from_raw(child.id().unwrap().try_into().unwrap()), Signal::SIGKILL).unwrap();
+    child.wait().await.unwrap();
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).await.unwrap();
+    let (_, rest) = stderr.split_once("mito submit --resume ").unwrap_or_else(|| panic!("{stderr}"));
+    rest.split('`').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_killed_sweep_goes_on_where_it_was_and_no_task_is_there_twice() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let lines: Vec<String> = (0..25_000).map(|line| format!("line {line}")).collect();
+    home.write("lines.txt", &lines.join("\n"));
+    let sweep = ["-F", "x@lines.txt", "--", "echo", "{x}"];
+    let id = killed_after_the_first_portion(&home, &coordinator, &sweep).await;
+    let admin = coordinator.admin().await;
+    let before = count(&admin).await;
+    assert!((10_000..25_000).contains(&before), "{before} tasks were submitted before the end");
+
+    // What is to come does not depend on what the file says by now.
+    home.write("lines.txt", "something else\n");
+    submitted(&home, &coordinator, &["--resume", &id]).await;
+    assert_eq!(count(&admin).await, 25_000);
+    let mut seen = BTreeSet::new();
+    let mut before = None;
+    while seen.len() < 25_000 {
+        let query = QueryTasksRequest { limit: Some(10_000), before, ..Default::default() };
+        let page = admin.query_tasks(&query).await.unwrap().tasks;
+        before = Some(page.last().expect("every task is found").uuid);
+        assert!(page.into_iter().all(|task| seen.insert(task.spec.args[1].clone())), "a task is there twice");
+    }
+    refused(&home, &coordinator, &["--resume", &id], 66, &["complete"]).await;
+}
+
+#[tokio::test]
+async fn nobody_goes_on_with_the_sweep_of_somebody_else() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let sweep = ["-F", "x=1..15000", "--", "true"];
+    let id = killed_after_the_first_portion(&home, &coordinator, &sweep).await;
+    let admin = crate::home::Person::administrator(&home, &coordinator);
+    admin.welcomes("ann").await;
+    let mut command = home.mito(&["submit", "-c", &coordinator.address, "-u", "ann", "--resume", &id]);
+    command.env("MITO_PASSWORD", "ann");
+    let output = ended(command).await;
+    assert_eq!(output.code, Some(2), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("`mitosis_admin`") && output.stderr.contains("`ann`"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[tokio::test]
+async fn a_sweep_runs_here_and_what_it_writes_comes_in_its_own_order() {
+    let home = Home::new();
+    let sweep = ["run", "--local", "-F", "x=3..1", "--", "sh", "-c", "sleep 0.{x}; echo {x}"];
+    let output = home.run(&sweep).await;
+    assert_eq!((output.code, output.stdout.as_str()), (Some(0), "3\n2\n1\n"), "{}", output.stderr);
+    let failing = ["run", "--local", "-F", "x=0..2", "--", "sh", "-c", "exit {x}"];
+    let output = home.run(&failing).await;
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains("2 of 3 tasks did not succeed"), "{}", output.stderr);
+}
