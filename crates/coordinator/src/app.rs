@@ -39,6 +39,8 @@ pub(crate) struct Parts {
     pub(crate) renewals: Renewals,
     pub(crate) output: OutputHub,
     pub(crate) announcer: Announcer,
+    /// When this coordinator started.
+    pub(crate) started_at: Timestamp,
     /// How long a worker may be silent.
     pub(crate) lease: Duration,
     /// Stops the service when an administrator shows it.

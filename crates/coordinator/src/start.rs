@@ -147,7 +147,8 @@ impl Coordinator {
         let objects = open_objects(&settings.objects, &clock, &entropy).await?;
         let passwords = Passwords::new(entropy.clone());
         bootstrap(&*store, &passwords, admin, &settings.admin_password, &*clock).await?;
-        store.extend_all_leases(settings.heartbeat_timeout, clock.now()).await?;
+        let started_at = clock.now();
+        store.extend_all_leases(settings.heartbeat_timeout, started_at).await?;
         let (background, stopping) = (TaskTracker::new(), CancellationToken::new());
         let announcer = match &settings.redis {
             Some(redis) => Announcer::start(redis, &*entropy, &background, stopping.clone()).await?,
@@ -168,6 +169,7 @@ impl Coordinator {
             news: Bell::new(),
             output: OutputHub::default(),
             announcer,
+            started_at,
             lease: settings.heartbeat_timeout,
             shutdown_secret: shutdown_secret(&*entropy),
             stopping: stopping.clone(),

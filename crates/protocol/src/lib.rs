@@ -17,6 +17,7 @@ pub mod duration;
 pub mod error;
 pub mod events;
 pub mod exec_state;
+pub mod explain;
 pub mod group;
 pub mod output;
 pub mod password;

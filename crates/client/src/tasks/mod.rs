@@ -3,6 +3,7 @@
 mod artifacts;
 mod cancel;
 mod change;
+mod explain;
 mod follow;
 mod get;
 mod query;

@@ -8,6 +8,7 @@ mod artifacts;
 mod conversation;
 mod dispatch;
 mod events;
+mod explain;
 mod golden;
 mod input;
 mod live_output;
@@ -62,6 +63,15 @@ macro_rules! stories {
                 a_stream_of_one_task_ends_with_the_task,
                 a_stream_of_a_group_tells_what_happens_in_it_and_goes_on_after_a_break,
                 nobody_hears_of_tasks_of_others,
+            }
+            explain {
+                a_task_that_nobody_can_run_says_what_is_missing,
+                a_task_in_line_says_how_many_go_first,
+                a_task_whose_only_workers_stop_says_so,
+                a_task_of_a_silent_worker_says_when_it_is_given_to_another,
+                after_a_start_a_task_waits_for_workers_to_come_back,
+                a_task_that_waits_for_another_names_it,
+                nothing_is_told_of_a_watched_task_of_others,
             }
             input {
                 odd_texts_are_refused_or_match_nothing_and_change_nothing,

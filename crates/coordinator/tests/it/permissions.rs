@@ -84,10 +84,10 @@ const TASKS: &str = r#"{"uuids": ["{task}"], "content_type": "result"}"#;
 const KEYS: &str = r#"{"keys": ["file"]}"#;
 const TASK: &str = r#"{"group_name": "{group}", "tags": [], "labels": [], "timeout": "90s", "priority": 0, "task_spec": {"args": ["true"]}}"#;
 
-/// Every route of the contract: method, path, body, and what it asks for. `{group}`, `{task}`, `{worker}`
+/// Every route of the contract, and some of ours: method, path, body, and what it asks for. `{group}`, `{task}`, `{worker}`
 /// and the like stand for things made for each question.
 #[rustfmt::skip]
-pub(crate) const ROUTES: [(&str, &str, &str, Needs); 64] = [
+pub(crate) const ROUTES: [(&str, &str, &str, Needs); 65] = [
     ("GET", "/health", "", Nothing),
     ("POST", "/login", "{login}", Nothing),
     ("GET", "/auth", "", AnyUser),
@@ -121,6 +121,7 @@ pub(crate) const ROUTES: [(&str, &str, &str, Needs); 64] = [
     ("POST", "/tasks", TASK, Member(Write, 403)),
     ("POST", "/tasks/submit", "{submission}", Counted(Write, "results/0/Ok")),
     ("GET", "/tasks/{task}", "", Member(Read, 403)),
+    ("GET", "/v1/tasks/{task}/explain", "", Member(Read, 403)),
     ("PUT", "/tasks/{task}", r#"{"priority": 5}"#, Member(Write, 400)),
     ("DELETE", "/tasks/{task}", "", Member(Write, 400)),
     ("PUT", "/tasks/{task}/labels", r#"{"labels": ["x"]}"#, Member(Write, 400)),

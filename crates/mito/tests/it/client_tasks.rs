@@ -85,3 +85,19 @@ async fn tasks_that_wait_are_cancelled_by_name_or_by_what_they_have_in_common() 
     let everything = admin.does(&["tasks", "cancel-many"]).await;
     assert_eq!(everything, format!("cancelled 1 tasks of group {ADMIN}"));
 }
+
+#[tokio::test]
+async fn a_task_that_waits_can_be_asked_why() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let uuid = admin.submits(&["-t", "gpu", "--", "true"]).await;
+    let told = admin.does(&["tasks", "explain", &uuid]).await;
+    assert!(told.starts_with("Ready: No worker serves the group `mitosis_admin`."), "{told}");
+    assert!(told.contains("\nhint: start one with `mito worker --groups mitosis_admin`"), "{told}");
+
+    let _worker = home.worker(&coordinator.address, "1").await;
+    let told = admin.does(&["tasks", "explain", &uuid]).await;
+    assert!(told.contains("none has all of the tags `gpu`") && told.contains("which lacks `gpu`"), "{told}");
+    admin.is_refused(&["tasks", "explain", "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a"], 5, &["no task"]).await;
+}

@@ -10,6 +10,7 @@ pub mod attachments;
 pub mod audit;
 pub mod dispatch;
 pub mod events;
+pub mod explain;
 pub mod groups;
 pub mod personal_tokens;
 pub mod query;
@@ -25,6 +26,7 @@ pub use attachments::Attachments;
 pub use audit::Audit;
 pub use dispatch::Dispatch;
 pub use events::Events;
+pub use explain::Explain;
 pub use groups::Groups;
 pub use personal_tokens::PersonalTokens;
 pub use reaper::Reaper;
@@ -47,6 +49,7 @@ pub trait Store:
     + PersonalTokens
     + Audit
     + Events
+    + Explain
     + Send
     + Sync
     + std::fmt::Debug

@@ -12,6 +12,7 @@ mod audit;
 mod connect;
 mod dispatch;
 mod events;
+mod explain;
 mod fault;
 mod groups;
 mod personal_tokens;

@@ -84,6 +84,11 @@ pub(super) trait Columns {
         Ok(Timestamp::from_unix_micros(self.value(column)?))
     }
 
+    /// Microseconds since 1970, or NULL.
+    fn optional_time(&self, column: &str) -> Result<Option<Timestamp>, Fault> {
+        Ok(self.value::<Option<_>>(column)?.map(Timestamp::from_unix_micros))
+    }
+
     /// The number of an enum.
     fn code<T: Code>(&self, column: &str) -> Result<T, Fault> {
         Ok(T::from_code(self.value(column)?)?)

@@ -18,6 +18,7 @@ use mitosis_protocol::audit::AuditReply;
 use mitosis_protocol::auth::{
     ChangeOwnPasswordRequest, HealthReply, LoginRequest, OwnGroupsReply, RedisReply, TokenReply,
 };
+use mitosis_protocol::explain::Explanation;
 use mitosis_protocol::group::{CreateGroupRequest, GroupInfo, RelationsRequest, RemoveUsersRequest};
 use mitosis_protocol::output::{FollowReply, OutputChunk, OutputDemand};
 use mitosis_protocol::report::{ReportReply, ReportRequest};
@@ -176,6 +177,8 @@ fn tasks(d: &mut Description) {
     d.op("POST /tasks/cancel/list", tag, User, "Cancel tasks of a list that wait")
         .body::<CancelTasksListRequest>()
         .reply::<CancelledTasksListReply>();
+    d.op("GET /v1/tasks/{uuid}/explain", tag, User, "Why a task waits, or what became of it")
+        .reply::<Explanation>();
     d.op("GET /v1/tasks/{uuid}/output", tag, User, "Live output, from an offset on each stream")
         .query("stdout", Type::Integer, "Bytes of standard output that are known")
         .query("stderr", Type::Integer, "Bytes of standard error that are known")

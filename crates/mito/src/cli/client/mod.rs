@@ -168,6 +168,7 @@ mod tests {
             "tasks submit-many -f f.json",
             "tasks submit-many --file f.json",
             "tasks get UUID",
+            "tasks explain UUID",
             "tasks query FILTERS --reporter-uuid UUID --limit 1 --offset 2 -v --count",
             "tasks query LONG_FILTERS --verbose",
             "tasks cancel UUID",

@@ -28,6 +28,11 @@ pub(crate) enum TasksCommand {
         /// The task
         uuid: Uuid,
     },
+    /// Say why a task waits, or what became of it
+    Explain {
+        /// The task
+        uuid: Uuid,
+    },
     /// Find tasks
     Query(QueryArgs),
     /// Cancel a task that waits

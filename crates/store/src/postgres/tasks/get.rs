@@ -43,7 +43,7 @@ const TASKS_BY_UUIDS: &str = concat!(select_task!(), "WHERE t.uuid = ANY($1) ORD
 const TASKS_BY_IDS: &str = concat!(select_task!(), "WHERE t.id = ANY($1) ORDER BY t.id DESC");
 
 /// The task of that UUID.
-pub(super) async fn by_uuid(db: &impl Db, uuid: Uuid) -> Result<Option<Task>, Fault> {
+pub(in super::super) async fn by_uuid(db: &impl Db, uuid: Uuid) -> Result<Option<Task>, Fault> {
     row::optional(db, TASK_BY_UUID, &[&uuid], read).await
 }
 

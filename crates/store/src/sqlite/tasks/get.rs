@@ -43,7 +43,7 @@ const TASK_BY_UUID: &str = concat!(select_task!(), "WHERE t.uuid = ?1");
 const TASK_BY_ID: &str = concat!(select_task!(), "WHERE t.id = ?1");
 
 /// The task of that UUID.
-pub(super) fn by_uuid(db: &Connection, uuid: Uuid) -> Result<Option<Task>, Fault> {
+pub(in super::super) fn by_uuid(db: &Connection, uuid: Uuid) -> Result<Option<Task>, Fault> {
     db.optional(TASK_BY_UUID, [uuid.as_bytes()], read)
 }
 

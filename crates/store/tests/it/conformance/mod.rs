@@ -11,6 +11,7 @@ pub(crate) mod audit;
 pub(crate) mod cancellation;
 pub(crate) mod dispatch;
 pub(crate) mod events;
+pub(crate) mod explain;
 pub(crate) mod fencing;
 pub(crate) mod follow_ups;
 pub(crate) mod groups;
@@ -188,6 +189,14 @@ macro_rules! conformance {
                     many_tasks_are_found_by_their_uuids,
                     an_empty_batch_is_a_batch_like_any_other,
                     a_task_may_run_as_long_as_the_limit_says,
+                }
+                explain {
+                    the_workers_of_a_group_are_counted_by_what_each_can_do,
+                    the_nearest_worker_lacks_the_fewest_tags,
+                    the_place_in_line_is_that_of_the_lane,
+                    the_count_of_a_long_line_ends_early,
+                    a_held_task_is_told_with_its_holder_and_what_it_watches,
+                    a_follow_up_is_told_with_its_upstream_and_an_end_with_its_result,
                 }
                 whole {
                     an_open_store_answers,

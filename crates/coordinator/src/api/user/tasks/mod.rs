@@ -4,6 +4,7 @@ mod cancel;
 mod cancel_list;
 mod cancel_many;
 mod change;
+mod explain;
 pub(super) mod filter;
 pub(in crate::api) mod follow;
 mod get;
@@ -35,6 +36,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/tasks/cancel/list", post(cancel_list::cancel_list))
         .route("/tasks/{uuid}", on_get(get::get).put(change::change).delete(cancel::cancel))
         .route("/tasks/{uuid}/labels", put(labels::labels))
+        .route("/v1/tasks/{uuid}/explain", on_get(explain::explain))
         .route("/v1/tasks/{uuid}/output", on_get(follow::follow))
 }
 

@@ -3,6 +3,7 @@
 mod artifacts;
 mod cancel;
 mod change;
+mod explain;
 mod get;
 mod query;
 mod submit;
@@ -18,6 +19,7 @@ pub(super) async fn run(command: &TasksCommand, identity: &Identity) -> Result<(
         TasksCommand::Submit(args) => submit::submit(args, identity).await,
         TasksCommand::SubmitMany { file } => submit_many::submit_many(file, identity).await,
         TasksCommand::Get { uuid } => get::get(*uuid, identity).await,
+        TasksCommand::Explain { uuid } => explain::explain(*uuid, identity).await,
         TasksCommand::Query(args) => query::query(args, identity).await,
         TasksCommand::Cancel { uuid } => cancel::one(*uuid, identity).await,
         TasksCommand::CancelMany(args) => cancel::many(args, identity).await,

@@ -1,0 +1,14 @@
+//! Why a task waits, or what became of it.
+
+use mitosis_protocol::Uuid;
+use mitosis_protocol::explain::Explanation;
+use reqwest::Method;
+
+use crate::{ClientError, UserClient};
+
+impl UserClient {
+    /// `GET /v1/tasks/{uuid}/explain`. A coordinator before 0.7 does not know it: 404.
+    pub async fn explain_task(&self, uuid: Uuid) -> Result<Explanation, ClientError> {
+        self.call(Method::GET, &format!("/v1/tasks/{uuid}/explain")).read().await
+    }
+}

@@ -1,0 +1,202 @@
+//! Why a task waits, asked at every turn of its life.
+
+use std::time::Duration;
+
+use mitosis_domain::clock::Clock as _;
+use serde_json::{Value, json};
+
+use crate::stage::{LEASE, Someone, Stage};
+
+impl Someone<'_> {
+    /// The answer, which always has a sentence.
+    async fn explained(&self, uuid: &str) -> Value {
+        let answer = self.get(&format!("/v1/tasks/{uuid}/explain")).await.expect(200).json();
+        assert!(answer["text"].as_str().is_some_and(|text| text.ends_with('.')), "{answer}");
+        assert_eq!(answer["uuid"], uuid);
+        answer
+    }
+
+    async fn why(&self, uuid: &str) -> String {
+        self.explained(uuid).await["code"].as_str().unwrap().to_owned()
+    }
+
+    async fn gives_a_sign_of_life(&self) {
+        self.post("/workers/heartbeat", &json!(null)).await.expect(200);
+    }
+
+    async fn lets(&self, worker: &str, group: &str, role: &str) {
+        let relations = json!({"relations": {group: role}});
+        self.put(&format!("/workers/{worker}/groups"), &relations).await.expect(200);
+    }
+}
+
+pub(crate) async fn a_task_that_nobody_can_run_says_what_is_missing(stage: Stage) {
+    let ann = stage.user("ann").await;
+    ann.post("/groups", &json!({"group_name": "lab"})).await.expect(200);
+    let uuid = ann.submits_to("lab", &json!({"tags": ["gpu", "eu"]})).await;
+    let nobody = ann.explained(&uuid).await;
+    assert_eq!((&nobody["code"], &nobody["state"]), (&json!("no_worker"), &json!("Ready")));
+    assert!(nobody["hint"].as_str().unwrap().contains("--groups lab"), "{nobody}");
+
+    let reads = ann.worker(&json!({"tags": ["gpu", "eu"], "groups": ["lab:read"]})).await;
+    assert_eq!(ann.why(&uuid).await, "role_missing");
+
+    ann.worker(&json!({"tags": ["tpu"], "groups": ["lab"]})).await;
+    let near = ann.worker(&json!({"tags": ["gpu"], "groups": ["lab"]})).await;
+    ann.worker(&json!({"groups": ["lab"]})).await;
+    let lacking = ann.explained(&uuid).await;
+    assert_eq!(lacking["code"], "tags_missing");
+    assert_eq!((&lacking["worker"], &lacking["missing_tags"]), (&json!(near.name), &json!(["eu"])));
+    assert_eq!(lacking["workers"], 3, "the one with Read is none of them");
+
+    ann.lets(&reads.name, "lab", "Write").await;
+    assert_eq!(ann.why(&uuid).await, "next_in_turn");
+}
+
+pub(crate) async fn a_task_in_line_says_how_many_go_first(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let worker = ann.worker(&json!({})).await;
+    let first = ann.submits(&json!({})).await;
+    let held = worker.fetches().await;
+    let mut last = String::new();
+    for _ in 0..3 {
+        last = ann.submits(&json!({})).await;
+    }
+    ann.submits(&json!({"tags": ["gpu"], "priority": 9})).await;
+    ann.submits(&json!({"priority": 5})).await;
+    let waits = ann.explained(&last).await;
+    assert_eq!(
+        (&waits["code"], &waits["ahead"], &waits["workers"]),
+        (&json!("all_busy"), &json!(3), &json!(1))
+    );
+
+    let runs = ann.explained(&first).await;
+    assert_eq!((&runs["code"], &runs["worker"]), (&json!("running"), &json!(worker.name)));
+    assert_eq!(runs["since"], json!(stage.clock.now()));
+
+    worker.reports(&held, &json!("Finish")).await.expect(200);
+    let storing = ann.explained(&first).await;
+    assert_eq!((&storing["code"], &storing["state"]), (&json!("storing"), &json!("Finished")));
+    worker.reports(&held, &json!({"Commit": {"exit_status": 3 << 8, "msg": null}})).await.expect(200);
+    let over = ann.explained(&first).await;
+    assert_eq!((&over["code"], &over["worker"]), (&json!("ended"), &json!(worker.name)));
+    assert!(over["text"].as_str().unwrap().contains("exit code 3"), "{over}");
+    assert_eq!(ann.why(&last).await, "next_in_turn");
+
+    ann.delete(&format!("/tasks/{last}")).await.expect(200);
+    let cancelled = ann.explained(&last).await;
+    assert!(cancelled["text"].as_str().unwrap().contains("cancelled by a user"), "{cancelled}");
+}
+
+pub(crate) async fn a_task_whose_only_workers_stop_says_so(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let worker = ann.worker(&json!({})).await;
+    ann.submits(&json!({})).await;
+    worker.fetches().await;
+    let uuid = ann.submits(&json!({})).await;
+    assert_eq!(ann.why(&uuid).await, "all_busy");
+    ann.delete(&format!("/workers/{}", worker.name)).await.expect(200);
+    assert_eq!(ann.why(&uuid).await, "workers_draining");
+    ann.worker(&json!({})).await;
+    assert_eq!(ann.why(&uuid).await, "next_in_turn");
+}
+
+pub(crate) async fn a_task_of_a_silent_worker_says_when_it_is_given_to_another(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let worker = ann.worker(&json!({})).await;
+    let uuid = ann.submits(&json!({"timeout": "3h"})).await;
+    let begun = stage.clock.now();
+    worker.fetches().await;
+    let idle = ann.worker(&json!({"tags": ["gpu"]})).await;
+    let waiting = ann.submits(&json!({"tags": ["gpu"]})).await;
+
+    // The coordinator's own first lease is over, so that it is not taken for a start.
+    for _ in 0..3 {
+        stage.clock.advance(LEASE / 2);
+        worker.gives_a_sign_of_life().await;
+        idle.gives_a_sign_of_life().await;
+    }
+    let heard = stage.clock.now();
+    stage.clock.advance(LEASE / 2);
+    assert_eq!(ann.why(&uuid).await, "running");
+    assert_eq!(ann.why(&waiting).await, "next_in_turn");
+    stage.clock.advance(LEASE / 4);
+    let lost = ann.explained(&uuid).await;
+    assert_eq!((&lost["code"], &lost["state"]), (&json!("worker_lost"), &json!("Running")));
+    assert_eq!((&lost["since"], &lost["until"]), (&json!(heard), &json!(heard + LEASE)));
+    assert_eq!(ann.why(&waiting).await, "workers_silent");
+
+    worker.gives_a_sign_of_life().await;
+    let back = ann.explained(&uuid).await;
+    assert_eq!((&back["code"], &back["since"]), (&json!("running"), &json!(begun)));
+}
+
+pub(crate) async fn after_a_start_a_task_waits_for_workers_to_come_back(mut stage: Stage) {
+    let (held, waiting, token, patient) = {
+        let ann = stage.user("ann").await;
+        let worker = ann.worker(&json!({})).await;
+        let held = ann.submits(&json!({})).await;
+        worker.fetches().await;
+        ann.worker(&json!({"tags": ["gpu"]})).await;
+        let waiting = ann.submits(&json!({"tags": ["gpu"]})).await;
+        let patient = ann.submits(&json!({})).await;
+        (held, waiting, worker.token, patient)
+    };
+    stage.clock.advance(Duration::from_secs(60));
+    stage.restart().await;
+    stage.clock.advance(Duration::from_secs(5));
+    let ann = stage.logged_in("ann", "ann").await;
+    for uuid in [&held, &waiting, &patient] {
+        let waits = ann.explained(uuid).await;
+        assert_eq!(waits["code"], "coordinator_just_started");
+        assert!(waits["text"].as_str().unwrap().contains("started 5s ago"), "{waits}");
+    }
+    ann.with(&token).gives_a_sign_of_life().await;
+    assert_eq!(ann.why(&held).await, "running");
+    assert_eq!(ann.why(&patient).await, "all_busy");
+    assert_eq!(ann.why(&waiting).await, "coordinator_just_started");
+}
+
+pub(crate) async fn a_task_that_waits_for_another_names_it(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let worker = ann.worker(&json!({})).await;
+    let upstream = ann.submits(&json!({})).await;
+    let task = worker.fetches().await;
+    worker.reports(&task, &json!("Finish")).await.expect(200);
+    let next = crate::stage::task("ann", &json!({}));
+    worker.reports(&task, &json!({"Submit": next})).await.expect(200);
+    let follow_up = ann.task(&upstream).await["downstream_task_uuid"].as_str().unwrap().to_owned();
+    let waits = ann.explained(&follow_up).await;
+    assert_eq!((&waits["code"], &waits["task"]), (&json!("waits_for_upstream"), &json!(upstream)));
+    worker.reports(&task, &json!({"Commit": {"exit_status": 0, "msg": null}})).await.expect(200);
+    assert_eq!(ann.why(&follow_up).await, "next_in_turn");
+    worker.finishes(&worker.fetches().await, 0).await;
+
+    let watched = ann.submits(&json!({"tags": ["gpu"]})).await;
+    let spec = json!({"args": ["true"], "watch": [watched, "TaskCommitted"]});
+    let watching = ann.submits(&json!({"task_spec": spec})).await;
+    assert_eq!(worker.fetches().await["uuid"], json!(watching));
+    let waits = ann.explained(&watching).await;
+    assert_eq!((&waits["code"], &waits["task"]), (&json!("waits_for_watched"), &json!(watched)));
+    assert!(waits["text"].as_str().unwrap().contains("that one is Ready"), "{waits}");
+    ann.delete(&format!("/tasks/{watched}")).await.expect(200);
+    assert_eq!(ann.why(&watching).await, "running");
+}
+
+pub(crate) async fn nothing_is_told_of_a_watched_task_of_others(stage: Stage) {
+    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+    let secret = raj.submits(&json!({})).await;
+    let worker = ann.worker(&json!({})).await;
+    let mut texts = Vec::new();
+    for watched in [&secret, "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a"] {
+        let spec = json!({"args": ["true"], "watch": [watched, "TaskCommitted"]});
+        let uuid = ann.submits(&json!({"task_spec": spec})).await;
+        let task = worker.fetches().await;
+        texts.push(ann.explained(&uuid).await["text"].as_str().unwrap().replace(watched, "that"));
+        worker.finishes(&task, 0).await;
+    }
+    assert_eq!(texts[0], texts[1]);
+    raj.get(&format!("/v1/tasks/{}/explain", ann.submits(&json!({})).await))
+        .await
+        .expect_refused(403, "forbidden");
+}

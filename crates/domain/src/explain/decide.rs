@@ -1,0 +1,124 @@
+//! Which reason holds. Order matters: the first thing that stands in the way is the one to tell.
+
+use mitosis_protocol::worker::WorkerState;
+use mitosis_protocol::{TaskState, Timestamp};
+use uuid::Uuid;
+
+use super::facts::{Ahead, Crew, Facts, Holder, Moment, Standing, Watched};
+use super::reason::Reason;
+use crate::task::{Attempt, ExecEnd};
+use crate::watch;
+
+impl Reason {
+    /// Why the task stands where it stands.
+    pub fn of(facts: &Facts, moment: &Moment) -> Self {
+        match &facts.standing {
+            Standing::Pending { upstream, state } => {
+                Self::WaitsForUpstream { upstream: *upstream, state: *state }
+            }
+            Standing::Ready { crew, ahead } => waiting(facts, crew, *ahead, moment),
+            Standing::Held { attempt, reported, holder, watched } => {
+                held(attempt, *reported, holder, watched.as_ref(), moment)
+            }
+            Standing::Ended(ending) => Self::Ended(*ending),
+        }
+    }
+}
+
+fn waiting(facts: &Facts, crew: &Crew, ahead: Ahead, moment: &Moment) -> Reason {
+    let group = facts.group.clone();
+    let able = crew.fitting.saturating_sub(crew.draining);
+    match crew {
+        Crew { listed: 0, .. } => Reason::NoWorker { group },
+        Crew { serving: 0, listed, .. } => Reason::RoleMissing { group, workers: *listed },
+        Crew { fitting: 0, serving, nearest, .. } => Reason::TagsMissing {
+            group,
+            tags: facts.tags.clone(),
+            workers: *serving,
+            nearest: nearest.clone(),
+        },
+        Crew { draining, .. } if able == 0 => Reason::WorkersDraining { workers: *draining },
+        Crew { heard_at, .. } if moment.is_waiting_for(*heard_at) => moment.just_started(None, able),
+        Crew { free: 0, .. } => Reason::AllBusy { workers: able, group, ahead },
+        Crew { free, free_heard_at, free_until, .. } if moment.is_silent(*free_heard_at, *free_until) => {
+            match (able - free, *free_until) {
+                (0, Some(until)) => Reason::WorkersSilent { workers: *free, heard_at: *free_heard_at, until },
+                (busy, _) => Reason::AllBusy { workers: busy, group, ahead },
+            }
+        }
+        Crew { free, .. } => Reason::NextInTurn { free: *free, group, ahead },
+    }
+}
+
+fn held(
+    attempt: &Attempt,
+    reported: Option<ExecEnd>,
+    holder: &Holder,
+    watched: Option<&Watched>,
+    moment: &Moment,
+) -> Reason {
+    let worker = attempt.worker;
+    if moment.is_waiting_for(Some(holder.heard_at)) {
+        return moment.just_started(Some(worker), 1);
+    }
+    if moment.is_late(holder.lease_until) {
+        return Reason::WorkerLost { worker, heard_at: holder.heard_at, until: holder.lease_until };
+    }
+    if let Some(end) = reported {
+        return Reason::Storing { attempt: *attempt, end };
+    }
+    match watched {
+        Some(watched) if !reached(watched) => Reason::WaitsForWatched {
+            worker,
+            watched: watched.uuid,
+            target: watched.target,
+            state: moment.shows(watched),
+        },
+        _ => Reason::Running {
+            attempt: *attempt,
+            heard_at: holder.heard_at,
+            draining: holder.state == WorkerState::GracefulShutdown,
+        },
+    }
+}
+
+fn reached(watched: &Watched) -> bool {
+    watched.found.as_ref().is_some_and(|found| watch::reached(found.state, found.result, watched.target))
+}
+
+impl Moment {
+    /// Until when workers may come back after the start; nobody is declared dead before.
+    fn all_back_by(&self) -> Timestamp {
+        self.started_at + self.lease
+    }
+
+    /// Whether the coordinator has just started, and not been heard by a worker since.
+    fn is_waiting_for(&self, heard_at: Option<Timestamp>) -> bool {
+        self.now < self.all_back_by() && heard_at.is_some_and(|heard_at| heard_at < self.started_at)
+    }
+
+    /// Whether a worker is silent: workers give a sign of life at least twice in a lease, so one that has
+    /// less than a third of it left has missed some.
+    fn is_late(&self, lease_until: Timestamp) -> bool {
+        lease_until.since(self.now) < self.lease / 3
+    }
+
+    /// Whether nothing can be expected of some workers, as far as is known.
+    fn is_silent(&self, heard_at: Option<Timestamp>, lease_until: Option<Timestamp>) -> bool {
+        self.is_waiting_for(heard_at) || lease_until.is_some_and(|until| self.is_late(until))
+    }
+
+    /// Where a watched task stands, if the asker may know.
+    fn shows(&self, watched: &Watched) -> Option<TaskState> {
+        watched.found.as_ref().filter(|found| self.own_groups.contains(&found.group)).map(|found| found.state)
+    }
+
+    fn just_started(&self, holder: Option<Uuid>, workers: u64) -> Reason {
+        Reason::CoordinatorJustStarted {
+            started_at: self.started_at,
+            until: self.all_back_by(),
+            holder,
+            workers,
+        }
+    }
+}

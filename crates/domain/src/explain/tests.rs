@@ -1,0 +1,236 @@
+//! Which reason is told, and in which words.
+
+use std::time::Duration;
+
+use mitosis_protocol::explain::{Explanation, ReasonCode as C};
+use mitosis_protocol::worker::WorkerState;
+use mitosis_protocol::{ExecState, TaskResult, TaskResultMessage, TaskState, Timestamp};
+use uuid::Uuid;
+
+use super::{Ahead, Crew, Facts, Found, Holder, Moment, Nearest, Standing, Watched, explain};
+use crate::tags::Words;
+use crate::task::{Attempt, Ending, ExecEnd};
+
+const LEASE: Duration = Duration::from_secs(600);
+const MINUTE: Duration = Duration::from_secs(60);
+const TASK: Uuid = Uuid::from_u128(1);
+const OTHER: Uuid = Uuid::from_u128(2);
+const WORKER: Uuid = Uuid::from_u128(3);
+
+fn now() -> Timestamp {
+    Timestamp::parse("2031-02-09T17:04:05Z").unwrap()
+}
+
+/// A coordinator that has been up for so long.
+fn up_for(time: Duration) -> Moment {
+    Moment { now: now(), started_at: now() - time, lease: LEASE, own_groups: ["lab".to_owned()].into() }
+}
+
+fn words(text: &str) -> Words {
+    Words::new(text.split_whitespace()).unwrap()
+}
+
+fn told_at(standing: Standing, moment: &Moment) -> Explanation {
+    let facts = Facts { uuid: TASK, group: "lab".into(), tags: words("eu gpu"), standing };
+    explain(&facts, moment)
+}
+
+fn told(standing: Standing) -> Explanation {
+    told_at(standing, &up_for(LEASE * 100))
+}
+
+fn ready(crew: Crew) -> Standing {
+    Standing::Ready { crew, ahead: Ahead::new(41) }
+}
+
+/// Two workers that fit, heard a second ago.
+fn crew() -> Crew {
+    Crew {
+        listed: 2,
+        serving: 2,
+        fitting: 2,
+        draining: 0,
+        free: 0,
+        heard_at: Some(now() - Duration::from_secs(1)),
+        free_heard_at: None,
+        free_until: None,
+        nearest: None,
+    }
+}
+
+fn free_until(left: Duration) -> Crew {
+    Crew { free: 2, free_heard_at: crew().heard_at, free_until: Some(now() + left), ..crew() }
+}
+
+fn held(left: Duration) -> Standing {
+    Standing::Held {
+        attempt: Attempt { worker: WORKER, epoch: 1, claimed_at: now() - LEASE },
+        reported: None,
+        holder: Holder {
+            heard_at: now() + left - LEASE,
+            lease_until: now() + left,
+            state: WorkerState::Normal,
+        },
+        watched: None,
+    }
+}
+
+fn watching(group: &str, state: Option<TaskState>, result: Option<TaskResult>) -> Standing {
+    let Standing::Held { attempt, reported, holder, .. } = held(LEASE) else { unreachable!("made above") };
+    let found = state.map(|state| Found { group: group.to_owned(), state, result });
+    let watched = Some(Watched { uuid: OTHER, target: ExecState::TaskCommitted, found });
+    Standing::Held { attempt, reported, holder, watched }
+}
+
+fn ended(end: ExecEnd, exit_status: i32, msg: Option<TaskResultMessage>) -> Standing {
+    let result = TaskResult { exit_status, msg };
+    Standing::Ended(Ending { end, result, reporter: Some(WORKER), at: now() - MINUTE })
+}
+
+#[test]
+fn the_first_thing_that_stands_in_the_way_is_told() {
+    let narrowing = [
+        (Crew::default(), C::NoWorker),
+        (Crew { listed: 2, ..Crew::default() }, C::RoleMissing),
+        (Crew { listed: 2, serving: 2, ..Crew::default() }, C::TagsMissing),
+        (Crew { draining: 2, ..crew() }, C::WorkersDraining),
+        (Crew { draining: 1, ..crew() }, C::AllBusy),
+        (crew(), C::AllBusy),
+        (free_until(LEASE), C::NextInTurn),
+    ];
+    for (crew, code) in narrowing {
+        assert_eq!(told(ready(crew.clone())).code, code, "{crew:?}");
+    }
+}
+
+#[test]
+fn each_text_names_what_it_speaks_of() {
+    let missing = Crew {
+        listed: 3,
+        serving: 2,
+        nearest: Some(Nearest { worker: WORKER, missing: words("gpu") }),
+        ..Crew::default()
+    };
+    let told = told(ready(missing));
+    assert_eq!(
+        told.text,
+        format!(
+            "2 workers serve the group `lab`, but none has all of the tags `eu`, `gpu`. The nearest is \
+             {WORKER}, which lacks `gpu`."
+        )
+    );
+    assert_eq!((told.facts.worker, told.facts.workers), (Some(WORKER), Some(2)));
+    assert_eq!(told.facts.missing_tags, ["gpu"]);
+    assert_eq!((told.uuid, told.state), (TASK, TaskState::Ready));
+}
+
+#[test]
+fn the_place_in_line_is_counted_so_far_and_no_further() {
+    let text = |ahead| told(Standing::Ready { crew: crew(), ahead: Ahead::new(ahead) });
+    assert!(text(0).text.ends_with("It is the first in line among the tasks of `lab` with the same tags."));
+    assert!(text(1).text.ends_with("One task of `lab` with the same tags goes first."));
+    assert!(text(10_000).text.ends_with("10000 tasks of `lab` with the same tags go first."));
+    let far = text(1_000_000);
+    assert!(far.text.ends_with("More than 10000 tasks of `lab` with the same tags go first."));
+    assert_eq!(far.facts.ahead, Some(10_001));
+}
+
+#[test]
+fn a_free_worker_is_silent_when_less_than_a_third_of_its_lease_is_left() {
+    assert_eq!(told(ready(free_until(LEASE / 3))).code, C::NextInTurn);
+    let just_less = (LEASE / 3).saturating_sub(Duration::from_micros(1));
+    assert_eq!(told(ready(free_until(just_less))).code, C::WorkersSilent);
+    let one_works = Crew { free: 1, ..free_until(just_less) };
+    let busy = told(ready(one_works));
+    assert_eq!((busy.code, busy.facts.workers), (C::AllBusy, Some(1)), "the one that is alive is at work");
+}
+
+#[test]
+fn after_a_start_workers_have_a_lease_of_time_to_come_back() {
+    let last_heard = |heard_at| {
+        ready(Crew { heard_at: Some(heard_at), free_heard_at: Some(heard_at), ..free_until(LEASE) })
+    };
+    let early = up_for(MINUTE);
+    assert_eq!(told_at(last_heard(now() - MINUTE * 2), &early).code, C::CoordinatorJustStarted);
+    assert_eq!(told_at(last_heard(now() - MINUTE), &early).code, C::NextInTurn, "it is back");
+    assert_eq!(told_at(last_heard(now() - LEASE * 2), &up_for(LEASE)).code, C::NextInTurn);
+    let one_is_back = Crew { free: 1, free_heard_at: Some(now() - LEASE), ..free_until(LEASE) };
+    let busy = told_at(ready(one_is_back), &early);
+    assert_eq!((busy.code, busy.facts.workers), (C::AllBusy, Some(1)), "the one that is back is at work");
+
+    let Standing::Held { attempt, reported, holder, watched } = held(LEASE) else { unreachable!() };
+    let holder = Holder { heard_at: now() - MINUTE * 2, ..holder };
+    let waits = told_at(Standing::Held { attempt, reported, holder, watched }, &early);
+    assert_eq!((waits.code, waits.facts.worker), (C::CoordinatorJustStarted, Some(WORKER)));
+    assert_eq!(waits.facts.until, Some(now() - MINUTE + LEASE));
+    assert!(waits.text.contains("started 1m ago") && waits.text.contains("9m from now"), "{}", waits.text);
+}
+
+#[test]
+fn a_worker_that_is_lost_is_told_from_one_that_works() {
+    assert_eq!(told(held(LEASE / 2)).code, C::Running);
+    let lost = told(held(MINUTE));
+    assert_eq!((lost.code, lost.state), (C::WorkerLost, TaskState::Running));
+    assert_eq!(lost.facts.until, Some(now() + MINUTE));
+    assert!(
+        lost.text.contains("a sign of life for 9m") && lost.text.contains("1m from now"),
+        "{}",
+        lost.text
+    );
+    assert!(lost.hint.unwrap().contains(&format!("workers cancel {WORKER} --force")));
+}
+
+#[test]
+fn a_watched_task_is_told_until_it_has_come_far_enough() {
+    for (state, words) in [
+        (Some(TaskState::Running), "that one is Running"),
+        (Some(TaskState::Finished), "that one is Finished and has not come so far"),
+        (None, "that one does not exist, or is in none of your groups"),
+    ] {
+        let waits = told(watching("lab", state, None));
+        assert_eq!((waits.code, waits.facts.task), (C::WaitsForWatched, Some(OTHER)), "{state:?}");
+        assert!(waits.text.contains(words), "{}", waits.text);
+    }
+    let result = TaskResult { exit_status: 0, msg: None };
+    assert_eq!(told(watching("lab", Some(TaskState::Finished), Some(result))).code, C::Running);
+}
+
+#[test]
+fn a_watched_task_of_somebody_else_reads_as_if_there_were_none() {
+    assert_eq!(told(watching("theirs", Some(TaskState::Finished), None)), told(watching("lab", None, None)));
+}
+
+#[test]
+fn a_command_that_has_ended_is_being_stored() {
+    let Standing::Held { attempt, holder, watched, .. } = held(LEASE) else { unreachable!() };
+    let storing = told(Standing::Held { attempt, reported: Some(ExecEnd::Finished), holder, watched });
+    assert_eq!((storing.code, storing.state), (C::Storing, TaskState::Finished));
+}
+
+#[test]
+fn a_follow_up_names_the_task_that_asked_for_it() {
+    let waits = told(Standing::Pending { upstream: OTHER, state: TaskState::Running });
+    assert_eq!((waits.code, waits.facts.task), (C::WaitsForUpstream, Some(OTHER)));
+    assert!(waits.text.contains(&OTHER.to_string()) && waits.text.contains("Running"));
+}
+
+#[test]
+fn an_end_is_told_with_its_cause() {
+    use TaskResultMessage as M;
+    for (end, status, msg, words) in [
+        (ExecEnd::Finished, 0, None, "It has ended with exit code 0 on worker"),
+        (ExecEnd::Finished, 3 << 8, None, "It has ended with exit code 3"),
+        (ExecEnd::Finished, 9, None, "It has ended by signal 9"),
+        (
+            ExecEnd::Cancelled,
+            15,
+            Some(M::ExecTimeout),
+            "by signal 15: the command took longer than its timeout",
+        ),
+        (ExecEnd::Cancelled, 0, Some(M::UserCancellation), "It was cancelled by a user on worker"),
+    ] {
+        let told = told(ended(end, status, msg));
+        assert!(told.text.contains(words) && told.text.contains("1m ago"), "{words}: {}", told.text);
+        assert_eq!(told.code, C::Ended);
+    }
+}

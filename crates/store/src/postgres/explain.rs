@@ -1,0 +1,169 @@
+//! What has to be known to explain a task.
+
+use async_trait::async_trait;
+use mitosis_domain::explain::{Ahead, Crew, Facts, Holder, Nearest, Standing, Watched};
+use mitosis_domain::ids::TaskId;
+use mitosis_domain::task::{Attempt, ExecEnd, Phase, Task};
+use mitosis_protocol::worker::WorkerState;
+use mitosis_protocol::{ExecState, Role};
+use tokio_postgres::types::Json;
+use tokio_postgres::{IsolationLevel, Row};
+use uuid::Uuid;
+
+use super::PostgresStore;
+use super::fault::Corrupt;
+use super::row::{self, Columns, Db, row_count};
+use super::tasks::get;
+use crate::Fault;
+use crate::code::Code;
+use crate::ops::explain::Explain;
+
+#[async_trait]
+impl Explain for PostgresStore {
+    async fn facts(&self, uuid: Uuid) -> Result<Option<Facts>, Fault> {
+        let mut client = self.client().await?;
+        // Several questions about one moment.
+        let snapshot = client
+            .build_transaction()
+            .isolation_level(IsolationLevel::RepeatableRead)
+            .read_only(true)
+            .start()
+            .await?;
+        let facts = facts(&snapshot, uuid).await?;
+        snapshot.commit().await?;
+        Ok(facts)
+    }
+}
+
+async fn facts(db: &impl Db, uuid: Uuid) -> Result<Option<Facts>, Fault> {
+    let Some(task) = get::by_uuid(db, uuid).await? else { return Ok(None) };
+    let standing = standing(db, &task).await?;
+    Ok(Some(Facts { uuid, group: task.group_name, tags: task.tags, standing }))
+}
+
+async fn standing(db: &impl Db, task: &Task) -> Result<Standing, Fault> {
+    match task.phase {
+        Phase::Pending => {
+            let upstream = task.upstream.ok_or(Corrupt::NoPhase(task.id.0))?;
+            let phase = get::by_uuid(db, upstream).await?.ok_or(Corrupt::NoPhase(task.id.0))?.phase;
+            Ok(Standing::Pending { upstream, state: phase.state() })
+        }
+        Phase::Ready => Ok(Standing::Ready { crew: crew(db, task).await?, ahead: ahead(db, task.id).await? }),
+        Phase::Running(attempt) => held(db, task, attempt, None).await,
+        Phase::Reported(attempt, end) => held(db, task, attempt, Some(end)).await,
+        Phase::Ended(ending) => Ok(Standing::Ended(ending)),
+    }
+}
+
+/// Whoever lists the group of a task, counted by what each can do.
+const CREW: &str = "
+    SELECT count(*) AS listed,
+        count(*) FILTER (WHERE serves) AS serving,
+        count(*) FILTER (WHERE fits) AS fitting,
+        count(*) FILTER (WHERE fits AND stopping) AS draining,
+        count(*) FILTER (WHERE fits AND NOT stopping AND has_room) AS free,
+        max(last_heartbeat) FILTER (WHERE fits AND NOT stopping) AS heard_at,
+        max(last_heartbeat) FILTER (WHERE fits AND NOT stopping AND has_room) AS free_heard_at,
+        max(lease_until) FILTER (WHERE fits AND NOT stopping AND has_room) AS free_until
+    FROM (
+        SELECT member.role >= $2 AS serves,
+            member.role >= $2 AND worker.tags @> $3 AS fits,
+            worker.state = $4 AS stopping,
+            NOT EXISTS (SELECT 1 FROM lease WHERE lease.worker_id = worker.id) AS has_room,
+            session.last_heartbeat, session.lease_until
+        FROM worker_group member
+        JOIN worker ON worker.id = member.worker_id
+        JOIN worker_session session ON session.worker_id = worker.id
+        WHERE member.group_id = $1) crew";
+
+/// The worker that serves the group and lacks the fewest tags, the oldest of equals.
+const NEAREST: &str = "
+    SELECT worker.uuid, lack.missing
+    FROM worker_group member
+    JOIN worker ON worker.id = member.worker_id
+    CROSS JOIN LATERAL (
+        SELECT coalesce(jsonb_agg(tag), '[]') AS missing
+        FROM jsonb_array_elements_text($3) tag
+        WHERE NOT worker.tags ? tag) lack
+    WHERE member.group_id = $1 AND member.role >= $2
+    ORDER BY jsonb_array_length(lack.missing), worker.id LIMIT 1";
+
+async fn crew(db: &impl Db, task: &Task) -> Result<Crew, Fault> {
+    let (group, tags, least) = (task.group.0, Json(&task.tags), Role::Write.code());
+    let stopping = WorkerState::GracefulShutdown.code();
+    let mut crew = row::one(db, CREW, &[&group, &least, &tags, &stopping], read_crew).await?;
+    if crew.serving > 0 && crew.fitting == 0 {
+        crew.nearest = row::optional(db, NEAREST, &[&group, &least, &tags], |row| {
+            Ok(Nearest { worker: row.value("uuid")?, missing: row.words("missing")? })
+        })
+        .await?;
+    }
+    Ok(crew)
+}
+
+fn read_crew(row: &Row) -> Result<Crew, Fault> {
+    let count = |column| Ok::<_, Fault>(row.value::<i64>(column)?.unsigned_abs());
+    Ok(Crew {
+        listed: count("listed")?,
+        serving: count("serving")?,
+        fitting: count("fitting")?,
+        draining: count("draining")?,
+        free: count("free")?,
+        heard_at: row.optional_time("heard_at")?,
+        free_heard_at: row.optional_time("free_heard_at")?,
+        free_until: row.optional_time("free_until")?,
+        nearest: None,
+    })
+}
+
+const PLACE: &str = "SELECT lane_id, neg_priority FROM ready WHERE task_id = $1";
+
+/// Straight from the key, and no further than asked.
+const AHEAD: &str = "
+    SELECT count(*) FROM (
+        SELECT 1 FROM ready
+        WHERE lane_id = $1 AND (neg_priority, task_id) < ($2, $3)
+        ORDER BY neg_priority, task_id LIMIT $4) ahead";
+
+async fn ahead(db: &impl Db, task: TaskId) -> Result<Ahead, Fault> {
+    let (lane, place) = row::one(db, PLACE, &[&task.0], |row| {
+        Ok((row.value::<i64>("lane_id")?, row.value::<i32>("neg_priority")?))
+    })
+    .await?;
+    let most = row_count(Ahead::COUNTED + 1);
+    let counted: i64 = row::one(db, AHEAD, &[&lane, &place, &task.0, &most], row::only).await?;
+    Ok(Ahead::new(counted.unsigned_abs()))
+}
+
+const HOLDER: &str = "
+    SELECT session.last_heartbeat, session.lease_until, worker.state
+    FROM lease
+    JOIN worker ON worker.id = lease.worker_id
+    JOIN worker_session session ON session.worker_id = lease.worker_id
+    WHERE lease.task_id = $1";
+
+async fn held(
+    db: &impl Db,
+    task: &Task,
+    attempt: Attempt,
+    reported: Option<ExecEnd>,
+) -> Result<Standing, Fault> {
+    let holder = row::one(db, HOLDER, &[&task.id.0], |row| {
+        Ok(Holder {
+            heard_at: row.time("last_heartbeat")?,
+            lease_until: row.time("lease_until")?,
+            state: row.code("state")?,
+        })
+    })
+    .await?;
+    let watched = match task.spec.watch {
+        Some((uuid, target)) => Some(watched(db, uuid, target).await?),
+        None => None,
+    };
+    Ok(Standing::Held { attempt, reported, holder, watched })
+}
+
+async fn watched(db: &impl Db, uuid: Uuid, target: ExecState) -> Result<Watched, Fault> {
+    let found = get::by_uuid(db, uuid).await?.map(Into::into);
+    Ok(Watched { uuid, target, found })
+}
