@@ -1,6 +1,6 @@
 //! Tasks and their attempts.
 
-use mitosis_protocol::{TaskResult, TaskSpec, TaskState, Timestamp};
+use mitosis_protocol::{TaskResult, TaskResultMessage, TaskSpec, TaskState, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -40,6 +40,8 @@ pub struct Task {
     pub upstream: Option<Uuid>,
     /// The task that this one asked for.
     pub downstream: Option<Uuid>,
+    /// The ended task that this one repeats.
+    pub repeats: Option<Uuid>,
     /// Where it stands.
     pub phase: Phase,
 }
@@ -90,6 +92,18 @@ pub struct Ending {
     pub reporter: Option<Uuid>,
     /// When it was committed.
     pub at: Timestamp,
+}
+
+impl Ending {
+    /// Whether the task is worth another try: it ended with another status than 0, was ended at its
+    /// timeout or never started, or lost a part of what it left. A task that a user cancelled is not.
+    pub const fn failed(&self) -> bool {
+        match self.result.msg {
+            Some(TaskResultMessage::UserCancellation) => false,
+            Some(TaskResultMessage::UploadResultTimeout) => true,
+            _ => matches!(self.end, ExecEnd::Cancelled) || self.result.exit_status != 0,
+        }
+    }
 }
 
 impl Phase {

@@ -23,6 +23,7 @@ pub mod output;
 pub mod password;
 pub mod report;
 pub mod storage;
+pub mod sweep;
 pub mod task;
 pub mod timestamp;
 pub mod tokens;

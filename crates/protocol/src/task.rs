@@ -203,6 +203,9 @@ pub struct TaskInfo {
     /// The worker that committed it.
     #[serde(default)]
     pub reporter_uuid: Option<Uuid>,
+    /// The ended task that this one repeats. Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats_task_uuid: Option<Uuid>,
 }
 
 /// `GET /tasks/{uuid}`.

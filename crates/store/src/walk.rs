@@ -3,6 +3,24 @@
 use mitosis_protocol::TaskState;
 
 use crate::ops::query::TaskQuery;
+use crate::ops::sweeps::Over;
+
+/// No other task repeats this one.
+pub(crate) const NOT_REPEATED: &str = "NOT EXISTS (SELECT 1 FROM task r WHERE r.repeats_uuid = t.uuid)";
+
+/// The task is over, in this way. The numbers are those of `code.rs`; what failed is said by
+/// `mitosis_domain::task::Ending::failed`.
+pub(crate) const fn over_condition(over: Over) -> &'static str {
+    match over {
+        Over::AnyHow => "EXISTS (SELECT 1 FROM done o WHERE o.task_id = t.id)",
+        Over::Failed => {
+            "EXISTS (SELECT 1 FROM done o WHERE o.task_id = t.id
+                -- Not cancelled by a user (6); and no success, or one that lost something (2).
+                AND coalesce(o.message, -1) <> 6
+                AND (o.state <> 3 OR o.exit_status <> 0 OR coalesce(o.message, -1) = 2))"
+        }
+    }
+}
 
 /// The index that a query walks: the one with the fewest rows beside the matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,4 +7,6 @@ mod explain;
 mod follow;
 mod get;
 mod query;
+mod results;
+mod retry;
 mod submit;

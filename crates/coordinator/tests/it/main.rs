@@ -18,6 +18,7 @@ mod outages;
 mod permissions;
 mod security;
 mod stage;
+mod sweeps;
 mod tasks;
 mod tenants;
 mod workers;
@@ -95,6 +96,13 @@ macro_rules! stories {
             security {
                 a_personal_token_does_what_its_scope_says,
                 logins_and_administrative_acts_are_written_down,
+            }
+            sweeps {
+                what_failed_is_submitted_again_and_stands_for_both_in_the_results,
+                named_tasks_are_repeated_if_they_are_over,
+                a_retry_whose_answer_was_lost_can_be_repeated,
+                a_retry_says_which_tasks_it_means,
+                results_come_page_by_page,
             }
             tasks {
                 pages_are_turned_by_the_last_row,

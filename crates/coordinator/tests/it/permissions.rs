@@ -87,7 +87,7 @@ const TASK: &str = r#"{"group_name": "{group}", "tags": [], "labels": [], "timeo
 /// Every route of the contract, and some of ours: method, path, body, and what it asks for. `{group}`, `{task}`, `{worker}`
 /// and the like stand for things made for each question.
 #[rustfmt::skip]
-pub(crate) const ROUTES: [(&str, &str, &str, Needs); 65] = [
+pub(crate) const ROUTES: [(&str, &str, &str, Needs); 68] = [
     ("GET", "/health", "", Nothing),
     ("POST", "/login", "{login}", Nothing),
     ("GET", "/auth", "", AnyUser),
@@ -125,6 +125,9 @@ pub(crate) const ROUTES: [(&str, &str, &str, Needs); 65] = [
     ("PUT", "/tasks/{task}", r#"{"priority": 5}"#, Member(Write, 400)),
     ("DELETE", "/tasks/{task}", "", Member(Write, 400)),
     ("PUT", "/tasks/{task}/labels", r#"{"labels": ["x"]}"#, Member(Write, 400)),
+    ("POST", "/v1/tasks/results", r#"{"group_name": "{group}"}"#, Member(Read, 400)),
+    ("POST", "/v1/tasks/retry", r#"{"filter": {"group_name": "{group}"}}"#, Member(Write, 400)),
+    ("POST", "/v1/tasks/retry", r#"{"uuids": ["{ended}"]}"#, Counted(Write, "retried/0")),
     ("POST", "/tasks/query", r#"{"group_name": "{group}", "count": false}"#, Member(Read, 400)),
     ("POST", "/tasks/cancel", r#"{"group_name": "{group}"}"#, Member(Write, 400)),
     ("POST", "/tasks/cancel/list", r#"{"uuids": ["{task}"]}"#, Counted(Write, "cancelled_count")),
@@ -301,6 +304,9 @@ impl Target {
             "" => owner.submits_to(&target.group, &json!({})).await,
             held => held.to_owned(),
         };
+        if body.contains("{ended}") {
+            owner.delete(&format!("/tasks/{}", target.task)).await.expect(200);
+        }
         if body.contains("file}") {
             let file = json!({"key": "file", "content_length": 1});
             owner.post(&format!("/groups/{}/attachments", target.group), &file).await.expect(200);
@@ -322,6 +328,7 @@ impl Target {
             .replace("{fresh}", &self.fresh)
             .replace("{group}", &self.group)
             .replace("{task}", &self.task)
+            .replace("{ended}", &self.task)
             .replace("{worker}", &self.worker)
             .replace("{held id}", &self.held_id)
             .replace("{held}", &self.held)

@@ -28,6 +28,7 @@ pub(crate) fn task(task: &TaskInfo) -> impl Display {
             ("upstream", task.upstream_task_uuid),
             ("downstream", task.downstream_task_uuid),
             ("reporter", task.reporter_uuid),
+            ("repeats", task.repeats_task_uuid),
         ] {
             if let Some(uuid) = uuid {
                 writeln!(f, "{name:<11} {uuid}")?;
@@ -44,6 +45,9 @@ fn spec(spec: &TaskSpec, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "command     {}", words(&spec.args))?;
     for (name, value) in &spec.envs {
         writeln!(f, "variable    {name}={value}")?;
+    }
+    for (name, value) in &spec.params {
+        writeln!(f, "parameter   {name}={value}")?;
     }
     for resource in &spec.resources {
         let local = &resource.local_path;

@@ -15,6 +15,7 @@ pub mod groups;
 pub mod personal_tokens;
 pub mod query;
 pub mod reaper;
+pub mod sweeps;
 pub mod tasks;
 pub mod workers;
 
@@ -30,6 +31,7 @@ pub use explain::Explain;
 pub use groups::Groups;
 pub use personal_tokens::PersonalTokens;
 pub use reaper::Reaper;
+pub use sweeps::Sweeps;
 pub use tasks::Tasks;
 pub use workers::Workers;
 
@@ -43,6 +45,7 @@ pub trait Store:
     + Tasks
     + Dispatch
     + Reaper
+    + Sweeps
     + Workers
     + Artifacts
     + Attachments

@@ -23,6 +23,7 @@ use mitosis_protocol::group::{CreateGroupRequest, GroupInfo, RelationsRequest, R
 use mitosis_protocol::output::{FollowReply, OutputChunk, OutputDemand};
 use mitosis_protocol::report::{ReportReply, ReportRequest};
 use mitosis_protocol::storage::{DownloadReply, UploadReply};
+use mitosis_protocol::sweep::{ResultsReply, ResultsRequest, RetryTasksReply, RetryTasksRequest};
 use mitosis_protocol::task::{
     CancelTasksListRequest, CancelledTasksListReply, CancelledTasksReply, ChangeTaskRequest, GetTaskReply,
     LabelsRequest, QueryTasksReply, QueryTasksRequest, SubmitTaskReply, SubmitTaskRequest, SubmitTasksReply,
@@ -179,6 +180,13 @@ fn tasks(d: &mut Description) {
         .reply::<CancelledTasksListReply>();
     d.op("GET /v1/tasks/{uuid}/explain", tag, User, "Why a task waits, or what became of it")
         .reply::<Explanation>();
+    d.op("POST /v1/tasks/results", tag, User, "How tasks ended, in rows for a table, newest first")
+        .body::<ResultsRequest>()
+        .reply::<ResultsReply>();
+    d.op("POST /v1/tasks/retry", tag, User, "Submit ended tasks again")
+        .body::<RetryTasksRequest>()
+        .or(409)
+        .reply::<RetryTasksReply>();
     d.op("GET /v1/tasks/{uuid}/output", tag, User, "Live output, from an offset on each stream")
         .query("stdout", Type::Integer, "Bytes of standard output that are known")
         .query("stderr", Type::Integer, "Bytes of standard error that are known")

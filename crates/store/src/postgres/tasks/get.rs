@@ -17,7 +17,7 @@ macro_rules! select_task {
             s.tags, t.labels, t.timeout_seconds, t.priority, t.spec, t.created_at,
             -- Claims, reports, requeues and ends leave the wide row alone; the latest of all counts.
             greatest(t.updated_at, r.queued_at, l.updated_at, d.finished_at) AS updated_at,
-            t.upstream_uuid, t.downstream_uuid,
+            t.upstream_uuid, t.downstream_uuid, t.repeats_uuid,
             p.task_id AS is_pending, r.task_id AS is_ready,
             w.uuid AS holder, l.epoch, l.claimed_at, l.reported_end,
             d.state AS ended_as, d.exit_status, d.message, d.reporter_uuid, d.finished_at
@@ -79,6 +79,7 @@ fn read(row: &Row) -> Result<Task, Fault> {
         updated_at: row.time("updated_at")?,
         upstream: row.value("upstream_uuid")?,
         downstream: row.value("downstream_uuid")?,
+        repeats: row.value("repeats_uuid")?,
         phase: read_phase(row)?,
     })
 }

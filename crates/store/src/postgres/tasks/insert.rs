@@ -32,7 +32,7 @@ pub(in super::super) async fn take_numbers(tx: &impl Db, group: GroupId, count: 
 const TAKE_IDS: &str = "SELECT nextval('task_id') AS id FROM generate_series(1, $1) ORDER BY id";
 
 /// Draws ids for tasks, in rising order.
-async fn take_ids(tx: &impl Db, count: usize) -> Result<Vec<i64>, Fault> {
+pub(super) async fn take_ids(tx: &impl Db, count: usize) -> Result<Vec<i64>, Fault> {
     row::all(tx, TAKE_IDS, &[&i32::try_from(count).unwrap_or(i32::MAX)], row::only).await
 }
 

@@ -6,7 +6,9 @@ pub(super) mod get;
 pub(super) mod insert;
 mod intern;
 mod labels;
+mod outcomes;
 mod query;
+mod repeat;
 mod submit;
 
 use async_trait::async_trait;
@@ -19,6 +21,7 @@ use uuid::Uuid;
 use super::{PostgresStore, write};
 use crate::Fault;
 use crate::ops::query::{Page, TaskQuery};
+use crate::ops::sweeps::{Repeat, Repetition, Selection, Sweeps, TaskOutcome};
 use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, Submission, TaskChange, Tasks};
 
 pub(super) use cancel::cancel;
@@ -61,5 +64,27 @@ impl Tasks for PostgresStore {
 
     async fn cancel(&self, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
         write!(self, tx => cancel::cancel(tx, selection, now))
+    }
+}
+
+#[async_trait]
+impl Sweeps for PostgresStore {
+    async fn outcomes(&self, selection: &Selection, page: Page) -> Result<Vec<TaskOutcome>, Fault> {
+        outcomes::outcomes(&self.client().await?, selection, page).await
+    }
+
+    async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, Fault> {
+        query::selected_uuids(&self.client().await?, selection, page).await
+    }
+
+    async fn repeat(
+        &self,
+        creator: UserId,
+        repeats: &[Repeat],
+        again: bool,
+        key: Option<&IdempotencyKey>,
+        now: Timestamp,
+    ) -> Result<Repetition, Fault> {
+        write!(self, tx => repeat::repeat(tx, creator, repeats, again, key, now))
     }
 }

@@ -9,26 +9,45 @@ use mitosis_domain::tags::Words;
 use mitosis_domain::task::Task;
 use mitosis_protocol::TaskState;
 use tokio_postgres::types::{Json, ToSql};
+use uuid::Uuid;
 
 use super::super::row::{self, Db, row_count};
 use super::get;
 use crate::Fault;
 use crate::code::Code;
 use crate::ops::query::{Page, TaskQuery};
-use crate::walk::Walk;
+use crate::ops::sweeps::Selection;
+use crate::walk::{NOT_REPEATED, Walk, over_condition};
 
 /// One page of matches.
 pub(super) async fn page(db: &impl Db, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
-    let Some(mut matches) = Matches::of(query) else { return Ok(Vec::new()) };
-    if let Some(before) = page.before {
-        let before = matches.bind(before.0);
-        matches.and(&format!("{} < {before}", matches.walk.id()));
-    }
-    let limit = matches.bind(row_count(page.limit));
-    let offset = matches.bind(row_count(page.offset));
-    let sql = format!("{} LIMIT {limit} OFFSET {offset}", matches.select_ids());
-    let ids: Vec<i64> = row::all(db, &sql, &matches.params(), row::only).await?;
+    let Some(matches) = Matches::of(query) else { return Ok(Vec::new()) };
+    let ids = matches.page(db, page).await?;
     get::by_ids(db, &ids).await
+}
+
+/// The ids of one page of a selection.
+pub(super) async fn selected(db: &impl Db, selection: &Selection, page: Page) -> Result<Vec<i64>, Fault> {
+    let Some(mut matches) = Matches::of(&selection.query) else { return Ok(Vec::new()) };
+    if let Some(over) = selection.over {
+        matches.and(over_condition(over));
+    }
+    if selection.latest {
+        matches.and(NOT_REPEATED);
+    }
+    matches.page(db, page).await
+}
+
+const UUIDS_BY_IDS: &str = "SELECT uuid FROM task WHERE id = ANY($1) ORDER BY id DESC";
+
+/// One page of a selection.
+pub(super) async fn selected_uuids(
+    db: &impl Db,
+    selection: &Selection,
+    page: Page,
+) -> Result<Vec<Uuid>, Fault> {
+    let ids = selected(db, selection, page).await?;
+    row::all(db, UUIDS_BY_IDS, &[&ids], row::only).await
 }
 
 /// How many match.
@@ -157,6 +176,17 @@ impl Matches {
             let other = self.bind(other);
             self.and(&format!("{number} {} {other}", operator.as_str()));
         }
+    }
+
+    async fn page(mut self, db: &impl Db, page: Page) -> Result<Vec<i64>, Fault> {
+        if let Some(before) = page.before {
+            let before = self.bind(before.0);
+            self.and(&format!("{} < {before}", self.walk.id()));
+        }
+        let limit = self.bind(row_count(page.limit));
+        let offset = self.bind(row_count(page.offset));
+        let sql = format!("{} LIMIT {limit} OFFSET {offset}", self.select_ids());
+        row::all(db, &sql, &self.params(), row::only).await
     }
 
     fn select_ids(&self) -> String {

@@ -29,18 +29,41 @@ pub(super) async fn submit(
     key: Option<&IdempotencyKey>,
     now: Timestamp,
 ) -> Result<Submission, Fault> {
-    if let Some(key) = key {
-        let params: row::Params<'_> = &[&creator.0, &key.key, &key.digest.as_slice(), &now.unix_micros()];
-        if row::run(tx, RESERVE_KEY, params).await? == 0 {
-            return find_earlier(tx, creator, key).await;
-        }
+    if let Some(key) = key
+        && let Some(earlier) = reserve_key(tx, creator, key, now).await?
+    {
+        return Ok(earlier);
     }
     let ids = insert_all(tx, creator, tasks, now).await?;
     if let Some(key) = key {
-        let handed_out: Vec<_> = ids.iter().map(|ids| (ids.uuid, ids.number)).collect();
-        row::run_one(tx, NOTE_IDS, &[&creator.0, &key.key, &Json(handed_out)]).await?;
+        note_ids(tx, creator, key, &ids).await?;
     }
     Ok(Submission::Accepted(ids))
+}
+
+/// Makes the key this transaction's own, or answers what it stands for already.
+pub(super) async fn reserve_key(
+    tx: &impl Db,
+    creator: UserId,
+    key: &IdempotencyKey,
+    now: Timestamp,
+) -> Result<Option<Submission>, Fault> {
+    let params: row::Params<'_> = &[&creator.0, &key.key, &key.digest.as_slice(), &now.unix_micros()];
+    match row::run(tx, RESERVE_KEY, params).await? {
+        0 => find_earlier(tx, creator, key).await.map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Notes what was handed out under the key.
+pub(super) async fn note_ids(
+    tx: &impl Db,
+    creator: UserId,
+    key: &IdempotencyKey,
+    ids: &[TaskIds],
+) -> Result<(), Fault> {
+    let handed_out: Vec<_> = ids.iter().map(|ids| (ids.uuid, ids.number)).collect();
+    row::run_one(tx, NOTE_IDS, &[&creator.0, &key.key, &Json(handed_out)]).await
 }
 
 async fn find_earlier(tx: &impl Db, creator: UserId, key: &IdempotencyKey) -> Result<Submission, Fault> {

@@ -21,7 +21,7 @@ macro_rules! select_task {
             -- Claims, reports, requeues and ends leave the wide row alone; the latest of all counts.
             max(t.updated_at, coalesce(r.queued_at, 0), coalesce(l.updated_at, 0), coalesce(d.finished_at, 0))
                 AS updated_at,
-            t.upstream_uuid, t.downstream_uuid,
+            t.upstream_uuid, t.downstream_uuid, t.repeats_uuid,
             p.task_id AS is_pending, r.task_id AS is_ready,
             w.uuid AS holder, l.epoch, l.claimed_at, l.reported_end,
             d.state AS ended_as, d.exit_status, d.message, d.reporter_uuid, d.finished_at
@@ -86,6 +86,7 @@ fn read(row: &Row<'_>) -> Result<Task, Fault> {
         updated_at: row.time("updated_at")?,
         upstream: row.optional_uuid("upstream_uuid")?,
         downstream: row.optional_uuid("downstream_uuid")?,
+        repeats: row.optional_uuid("repeats_uuid")?,
         phase: read_phase(row)?,
     })
 }

@@ -6,7 +6,9 @@ pub(super) mod get;
 pub(super) mod insert;
 pub(super) mod intern;
 mod labels;
+mod outcomes;
 mod query;
+mod repeat;
 mod submit;
 
 use async_trait::async_trait;
@@ -19,6 +21,7 @@ use uuid::Uuid;
 use super::SqliteStore;
 use crate::Fault;
 use crate::ops::query::{Page, TaskQuery};
+use crate::ops::sweeps::{Repeat, Repetition, Selection, Sweeps, TaskOutcome};
 use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, Submission, TaskChange, Tasks};
 
 pub(super) use cancel::cancel;
@@ -69,5 +72,30 @@ impl Tasks for SqliteStore {
     async fn cancel(&self, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
         let selection = selection.clone();
         self.write(move |db| cancel::cancel(db, &selection, now)).await
+    }
+}
+
+#[async_trait]
+impl Sweeps for SqliteStore {
+    async fn outcomes(&self, selection: &Selection, page: Page) -> Result<Vec<TaskOutcome>, Fault> {
+        let selection = selection.clone();
+        self.read(move |db| outcomes::outcomes(db, &selection, page)).await
+    }
+
+    async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, Fault> {
+        let selection = selection.clone();
+        self.read(move |db| query::selected_uuids(db, &selection, page)).await
+    }
+
+    async fn repeat(
+        &self,
+        creator: UserId,
+        repeats: &[Repeat],
+        again: bool,
+        key: Option<&IdempotencyKey>,
+        now: Timestamp,
+    ) -> Result<Repetition, Fault> {
+        let (repeats, key) = (repeats.to_vec(), key.cloned());
+        self.write(move |db| repeat::repeat(db, creator, &repeats, again, key.as_ref(), now)).await
     }
 }

@@ -11,26 +11,40 @@ use mitosis_domain::task::Task;
 use mitosis_protocol::TaskState;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
+use uuid::Uuid;
 
-use super::super::row::{Run, read_count, row_count, to_json};
+use super::super::row::{Columns, Run, read_count, row_count, to_json};
 use super::get;
 use crate::Fault;
 use crate::code::Code;
 use crate::ops::query::{Page, TaskQuery};
-use crate::walk::Walk;
+use crate::ops::sweeps::Selection;
+use crate::walk::{NOT_REPEATED, Walk, over_condition};
 
 /// One page of matches.
 pub(super) fn page(db: &Connection, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
-    let Some(mut matches) = Matches::of(query)? else { return Ok(Vec::new()) };
-    if let Some(before) = page.before {
-        let before = matches.bind(before.0);
-        matches.and(&format!("{} < {before}", matches.walk.id()));
+    let Some(matches) = Matches::of(query)? else { return Ok(Vec::new()) };
+    matches.page(db, page)?.into_iter().map(|id| get::by_id(db, id)).collect()
+}
+
+/// The ids of one page of a selection.
+pub(super) fn selected(db: &Connection, selection: &Selection, page: Page) -> Result<Vec<TaskId>, Fault> {
+    let Some(mut matches) = Matches::of(&selection.query)? else { return Ok(Vec::new()) };
+    if let Some(over) = selection.over {
+        matches.and(over_condition(over));
     }
-    let limit = matches.bind(row_count(page.limit));
-    let offset = matches.bind(row_count(page.offset));
-    let sql = format!("{} LIMIT {limit} OFFSET {offset}", matches.select_ids());
-    let ids: Vec<TaskId> = matches.run(db, &sql)?;
-    ids.into_iter().map(|id| get::by_id(db, id)).collect()
+    if selection.latest {
+        matches.and(NOT_REPEATED);
+    }
+    matches.page(db, page)
+}
+
+const UUID_BY_ID: &str = "SELECT uuid FROM task WHERE id = ?1";
+
+/// One page of a selection.
+pub(super) fn selected_uuids(db: &Connection, selection: &Selection, page: Page) -> Result<Vec<Uuid>, Fault> {
+    let ids = selected(db, selection, page)?;
+    ids.into_iter().map(|id| db.one(UUID_BY_ID, [id.0], |row| row.uuid("uuid"))).collect()
 }
 
 /// How many match.
@@ -159,6 +173,16 @@ impl Matches {
             let other = self.bind(other);
             self.and(&format!("{number} {} {other}", operator.as_str()));
         }
+    }
+
+    fn page(mut self, db: &Connection, page: Page) -> Result<Vec<TaskId>, Fault> {
+        if let Some(before) = page.before {
+            let before = self.bind(before.0);
+            self.and(&format!("{} < {before}", self.walk.id()));
+        }
+        let limit = self.bind(row_count(page.limit));
+        let offset = self.bind(row_count(page.offset));
+        self.run(db, &format!("{} LIMIT {limit} OFFSET {offset}", self.select_ids()))
     }
 
     fn select_ids(&self) -> String {

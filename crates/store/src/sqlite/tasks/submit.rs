@@ -33,17 +33,33 @@ pub(super) fn submit(
     }
     let ids = insert_all(db, creator, rows, now)?;
     if let Some(key) = key {
-        let handed_out: Vec<_> = ids.iter().map(|ids| (ids.uuid, ids.number)).collect();
-        let handed_out = to_json(&handed_out)?;
-        db.run_one(
-            NOTE_SUBMISSION,
-            params![creator.0, key.key, key.digest.as_slice(), handed_out, now.unix_micros()],
-        )?;
+        note_submission(db, creator, key, &ids, now)?;
     }
     Ok(Submission::Accepted(ids))
 }
 
-fn find_earlier(db: &Connection, creator: UserId, key: &IdempotencyKey) -> Result<Option<Submission>, Fault> {
+/// Notes what was handed out under the key.
+pub(super) fn note_submission(
+    db: &Connection,
+    creator: UserId,
+    key: &IdempotencyKey,
+    ids: &[TaskIds],
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let handed_out: Vec<_> = ids.iter().map(|ids| (ids.uuid, ids.number)).collect();
+    let handed_out = to_json(&handed_out)?;
+    db.run_one(
+        NOTE_SUBMISSION,
+        params![creator.0, key.key, key.digest.as_slice(), handed_out, now.unix_micros()],
+    )
+}
+
+/// What the key stands for, if it was used before.
+pub(super) fn find_earlier(
+    db: &Connection,
+    creator: UserId,
+    key: &IdempotencyKey,
+) -> Result<Option<Submission>, Fault> {
     db.optional(FIND_SUBMISSION, params![creator.0, key.key], |row| {
         if row.value::<Vec<u8>>("digest")? != key.digest {
             return Ok(Submission::KeyReused);

@@ -19,6 +19,7 @@ pub(crate) mod personal_tokens;
 pub(crate) mod queries;
 pub(crate) mod races;
 pub(crate) mod reaper;
+pub(crate) mod sweeps;
 pub(crate) mod tasks;
 pub(crate) mod whole;
 pub(crate) mod workers;
@@ -173,6 +174,15 @@ macro_rules! conformance {
                     no_more_are_removed_at_once_than_asked_for,
                     coordinators_that_reap_at_once_give_each_task_back_once,
                     nobody_is_declared_dead_for_an_outage,
+                }
+                sweeps {
+                    a_table_of_results_has_a_row_for_each_task_wherever_it_stands,
+                    only_what_failed_is_worth_another_try,
+                    a_repeated_task_is_like_the_one_that_it_repeats_and_linked_to_it,
+                    what_is_not_over_or_was_repeated_is_left_out,
+                    a_task_is_repeated_once_however_many_ask_at_once,
+                    a_repetition_sent_again_is_answered_again,
+                    pages_of_results_cover_a_sweep_while_it_grows,
                 }
                 tasks {
                     a_task_is_kept_as_it_was_submitted,

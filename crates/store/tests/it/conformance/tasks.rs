@@ -72,6 +72,7 @@ pub(crate) async fn a_task_is_kept_as_it_was_submitted<B: Backend>(stage: &mut S
         updated_at: stage.now,
         upstream: None,
         downstream: None,
+        repeats: None,
         phase: Phase::Ready,
     };
     assert_eq!(kept, expected);

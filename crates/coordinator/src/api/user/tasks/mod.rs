@@ -10,6 +10,8 @@ pub(in crate::api) mod follow;
 mod get;
 mod labels;
 mod query;
+mod results;
+mod retry;
 pub(in crate::api) mod submission;
 mod submit;
 mod submit_many;
@@ -37,6 +39,8 @@ pub(super) fn routes() -> Router<App> {
         .route("/tasks/{uuid}", on_get(get::get).put(change::change).delete(cancel::cancel))
         .route("/tasks/{uuid}/labels", put(labels::labels))
         .route("/v1/tasks/{uuid}/explain", on_get(explain::explain))
+        .route("/v1/tasks/results", post(results::results))
+        .route("/v1/tasks/retry", post(retry::retry))
         .route("/v1/tasks/{uuid}/output", on_get(follow::follow))
 }
 

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use mitosis_domain::ids::GroupId;
-use mitosis_domain::spec;
 use mitosis_domain::tags::Words;
-use mitosis_protocol::Uuid;
+use mitosis_domain::{limits, spec};
 use mitosis_protocol::task::SubmitTaskRequest;
-use mitosis_store::ops::tasks::NewTask;
+use mitosis_protocol::{ErrorCode, Uuid};
+use mitosis_store::ops::tasks::{IdempotencyKey, NewTask};
+use serde::Serialize;
 
 use crate::error::Refusal;
 
@@ -38,4 +39,24 @@ pub(in crate::api) fn words(words: Vec<String>) -> Result<Words, Refusal> {
 pub(super) fn timeout_seconds(timeout: Duration) -> Result<i64, Refusal> {
     spec::check_timeout(timeout).map_err(Refusal::invalid)?;
     i64::try_from(timeout.as_secs()).map_err(Refusal::invalid)
+}
+
+/// The key with a digest of everything it stands for.
+pub(super) fn idempotency(key: String, request: &impl Serialize) -> Result<IdempotencyKey, Refusal> {
+    if key.is_empty() || key.len() > limits::MAX_IDEMPOTENCY_KEY_BYTES || key.contains('\0') {
+        return Err(Refusal::invalid(format!(
+            "an idempotency key has 1 to {} bytes and no NUL",
+            limits::MAX_IDEMPOTENCY_KEY_BYTES
+        )));
+    }
+    let canonical = serde_json::to_vec(request).map_err(Refusal::invalid)?;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &canonical);
+    let digest = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
+    Ok(IdempotencyKey { key, digest })
+}
+
+/// The same key for something else.
+pub(super) fn key_reused() -> Refusal {
+    Refusal::new(ErrorCode::KeyReused, "the idempotency key was used for another submission")
+        .hint("use a new key for a new submission")
 }

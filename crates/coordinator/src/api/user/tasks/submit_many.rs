@@ -5,13 +5,11 @@ use std::collections::HashMap;
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::account::{Membership, User};
-use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
-use mitosis_protocol::ErrorCode;
 use mitosis_protocol::task::{
     SubmitOutcome, SubmitTaskReply, SubmitTaskRequest, SubmitTasksReply, SubmitTasksRequest,
 };
-use mitosis_store::ops::tasks::{IdempotencyKey, NewTask, Submission};
+use mitosis_store::ops::tasks::{NewTask, Submission};
 
 use super::submission;
 use crate::api::body::Body;
@@ -30,12 +28,12 @@ pub(super) async fn submit_many(
     if request.tasks.is_empty() {
         return Err(Refusal::invalid("there are no tasks in this submission").into());
     }
-    let key = request.idempotency_key.map(|key| idempotency(key, &request.tasks)).transpose()?;
+    let key = request.idempotency_key.map(|key| submission::idempotency(key, &request.tasks)).transpose()?;
     let checked = check_all(&app, &user, request.tasks).await?;
     let (accepted, refusals) = split(checked);
     let ids = match app.store.submit(user.id, &accepted, key.as_ref(), app.now()).await? {
         Submission::Accepted(ids) | Submission::Replayed(ids) => ids,
-        Submission::KeyReused => return Err(key_reused().into()),
+        Submission::KeyReused => return Err(submission::key_reused().into()),
     };
     app.bell.ring();
     let mut ids = ids.into_iter();
@@ -46,7 +44,7 @@ pub(super) async fn submit_many(
             None => ids
                 .next()
                 .map(|ids| SubmitOutcome::Ok(SubmitTaskReply { task_id: ids.number, uuid: ids.uuid }))
-                .ok_or_else(key_reused),
+                .ok_or_else(submission::key_reused),
         })
         .collect::<Result<_, _>>()?;
     Ok(Json(SubmitTasksReply { results }))
@@ -81,23 +79,4 @@ fn split(checked: Vec<Result<NewTask, Refusal>>) -> (Vec<NewTask>, Vec<Option<Re
     let mut accepted = Vec::with_capacity(checked.len());
     let refusals = checked.into_iter().map(|outcome| outcome.map(|task| accepted.push(task)).err()).collect();
     (accepted, refusals)
-}
-
-/// The key with a digest of everything it stands for.
-fn idempotency(key: String, tasks: &[SubmitTaskRequest]) -> Result<IdempotencyKey, Refusal> {
-    if key.is_empty() || key.len() > limits::MAX_IDEMPOTENCY_KEY_BYTES || key.contains('\0') {
-        return Err(Refusal::invalid(format!(
-            "an idempotency key has 1 to {} bytes and no NUL",
-            limits::MAX_IDEMPOTENCY_KEY_BYTES
-        )));
-    }
-    let canonical = serde_json::to_vec(tasks).map_err(Refusal::invalid)?;
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &canonical);
-    let digest = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
-    Ok(IdempotencyKey { key, digest })
-}
-
-fn key_reused() -> Refusal {
-    Refusal::new(ErrorCode::KeyReused, "the idempotency key was used for another submission")
-        .hint("use a new key for a new submission")
 }

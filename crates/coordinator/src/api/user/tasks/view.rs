@@ -3,6 +3,7 @@
 use mitosis_domain::task::{Phase, Task};
 use mitosis_protocol::{ArtifactInfo, TaskInfo};
 use mitosis_store::ops::artifacts::Artifact;
+use mitosis_store::ops::sweeps::TaskOutcome;
 
 /// Everything about a task but its artifacts.
 pub(in crate::api) fn info(task: Task) -> TaskInfo {
@@ -27,6 +28,22 @@ pub(in crate::api) fn info(task: Task) -> TaskInfo {
         upstream_task_uuid: task.upstream,
         downstream_task_uuid: task.downstream,
         reporter_uuid,
+        repeats_task_uuid: task.repeats,
+    }
+}
+
+/// A row of the table of results.
+pub(in crate::api) fn outcome(row: TaskOutcome) -> mitosis_protocol::sweep::TaskOutcome {
+    mitosis_protocol::sweep::TaskOutcome {
+        uuid: row.uuid,
+        task_id: row.number,
+        state: row.state,
+        params: row.params,
+        result: row.result,
+        created_at: row.created_at,
+        started_at: row.started_at,
+        finished_at: row.finished_at,
+        repeats_task_uuid: row.repeats,
     }
 }
 

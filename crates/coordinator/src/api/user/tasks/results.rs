@@ -1,0 +1,40 @@
+//! `POST /v1/tasks/results`: how the tasks of a group ended, in rows of only what a table needs.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::limits;
+use mitosis_domain::permission::Action;
+use mitosis_protocol::sweep::{ResultsReply, ResultsRequest};
+use mitosis_store::ops::query::Page;
+use mitosis_store::ops::sweeps::{Over, Selection};
+
+use super::{filter, find, view};
+use crate::api::body::Body;
+use crate::api::members::require_for_filter;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::ApiError;
+
+/// Newest first, page by page; a page costs the same however far back it is. For members of the group.
+pub(super) async fn results(
+    State(app): State<App>,
+    Caller(user): Caller,
+    Body(request): Body<ResultsRequest>,
+) -> Result<Json<ResultsReply>, ApiError> {
+    let group_name = request.filter.group_name.clone().unwrap_or_else(|| user.name.clone());
+    let group = require_for_filter(&app, &user, &group_name, Action::View).await?;
+    let before = match request.before {
+        Some(uuid) => Some(find(&app, &user, uuid, Action::View).await?.id),
+        None => None,
+    };
+    let selection = Selection {
+        query: filter::query(request.filter, group, None)?,
+        over: request.failed.then_some(Over::Failed),
+        latest: !request.all,
+    };
+    let limit = request.limit.unwrap_or(limits::MAX_ROWS).min(limits::MAX_ROWS);
+    let rows = app.store.outcomes(&selection, Page { before, offset: 0, limit }).await?;
+    let full = rows.len() as u64 == limit;
+    let next = rows.last().filter(|_| full).map(|row| row.uuid);
+    Ok(Json(ResultsReply { results: rows.into_iter().map(view::outcome).collect(), group_name, next }))
+}

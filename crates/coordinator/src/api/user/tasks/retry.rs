@@ -1,0 +1,109 @@
+//! `POST /v1/tasks/retry`: submits ended tasks again, each with a link to the one that it repeats.
+
+use std::collections::HashSet;
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::account::User;
+use mitosis_domain::limits;
+use mitosis_domain::permission::Action;
+use mitosis_domain::task::{Phase, Task};
+use mitosis_protocol::Uuid;
+use mitosis_protocol::sweep::{RetriedTask, RetryTasksReply, RetryTasksRequest};
+use mitosis_protocol::task::TaskFilter;
+use mitosis_store::ops::query::Page;
+use mitosis_store::ops::sweeps::{Over, Repeat, Repeated, Repetition, Selection};
+
+use super::{filter, find, permitted, submission};
+use crate::api::body::Body;
+use crate::api::members::require_for_filter;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::{ApiError, Refusal};
+
+/// Needs Write in the group of each task; the new tasks are the caller's. A task that was repeated is
+/// passed over unless `again` is set, so asking twice does not run it twice.
+pub(super) async fn retry(
+    State(app): State<App>,
+    Caller(user): Caller,
+    Body(mut request): Body<RetryTasksRequest>,
+) -> Result<Json<RetryTasksReply>, ApiError> {
+    let key = request.idempotency_key.take();
+    let key = key.map(|key| submission::idempotency(key, &request)).transpose()?;
+    let RetryTasksRequest { failed, again, before, .. } = request;
+    let listed = request.uuids.clone().unwrap_or_default();
+    let (tasks, next) = match (request.uuids, request.filter) {
+        (Some(uuids), None) => (among(&app, &user, &uuids, failed).await?, None),
+        (None, Some(filter)) => matching(&app, &user, filter, Wish { failed, again, before }).await?,
+        _ => return Err(Refusal::invalid("say which tasks: either `uuids` or `filter`").into()),
+    };
+    let repeats: Vec<Repeat> = tasks.into_iter().map(|of| Repeat { of, uuid: app.entropy.uuid() }).collect();
+    let repeated = match app.store.repeat(user.id, &repeats, again, key.as_ref(), app.now()).await? {
+        Repetition::Accepted(repeated) | Repetition::Replayed(repeated) => repeated,
+        Repetition::KeyReused => return Err(submission::key_reused().into()),
+    };
+    app.bell.ring();
+    Ok(Json(reply(listed, &repeated, next)))
+}
+
+/// What is asked of the matches of a filter.
+struct Wish {
+    failed: bool,
+    again: bool,
+    before: Option<Uuid>,
+}
+
+/// Those of a list that the user may repeat and that are over.
+async fn among(app: &App, user: &User, uuids: &[Uuid], failed: bool) -> Result<Vec<Uuid>, ApiError> {
+    if uuids.is_empty() {
+        return Err(Refusal::invalid("there are no tasks in this list").into());
+    }
+    if uuids.len() as u64 > limits::MAX_ROWS {
+        return Err(Refusal::invalid(format!("a list has at most {} tasks", limits::MAX_ROWS)).into());
+    }
+    let wanted = |task: &Task| match task.phase {
+        Phase::Ended(ending) => !failed || ending.failed(),
+        Phase::Pending | Phase::Ready | Phase::Running(_) | Phase::Reported(..) => false,
+    };
+    let tasks = permitted(app, user, uuids, Action::Submit).await?;
+    Ok(tasks.into_iter().filter(wanted).map(|task| task.uuid).collect())
+}
+
+/// One page of matches that are over, and from where to go on.
+async fn matching(
+    app: &App,
+    user: &User,
+    filter: TaskFilter,
+    wish: Wish,
+) -> Result<(Vec<Uuid>, Option<Uuid>), ApiError> {
+    let group_name = filter.group_name.clone().unwrap_or_else(|| user.name.clone());
+    let group = require_for_filter(app, user, &group_name, Action::Submit).await?;
+    let before = match wish.before {
+        Some(uuid) => Some(find(app, user, uuid, Action::View).await?.id),
+        None => None,
+    };
+    let selection = Selection {
+        query: filter::query(filter, group, None)?,
+        over: Some(if wish.failed { Over::Failed } else { Over::AnyHow }),
+        latest: !wish.again,
+    };
+    let page = Page { before, offset: 0, limit: limits::MAX_ROWS };
+    let found = app.store.selected(&selection, page).await?;
+    let full = found.len() as u64 == page.limit;
+    let next = found.last().copied().filter(|_| full);
+    Ok((found, next))
+}
+
+fn reply(listed: Vec<Uuid>, repeated: &[Repeated], next: Option<Uuid>) -> RetryTasksReply {
+    let done: HashSet<Uuid> = repeated.iter().map(|repeated| repeated.of).collect();
+    let retried = repeated.iter().map(|Repeated { of, ids }| RetriedTask {
+        repeats_task_uuid: *of,
+        uuid: ids.uuid,
+        task_id: ids.number,
+    });
+    RetryTasksReply {
+        retried: retried.collect(),
+        passed_over: listed.into_iter().filter(|uuid| !done.contains(uuid)).collect(),
+        next,
+    }
+}

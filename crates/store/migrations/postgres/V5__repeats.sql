@@ -1,0 +1,3 @@
+-- The task that this one repeats.
+ALTER TABLE task ADD COLUMN repeats_uuid UUID;
+CREATE INDEX task_by_repeated ON task (repeats_uuid) WHERE repeats_uuid IS NOT NULL;

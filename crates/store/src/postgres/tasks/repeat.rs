@@ -1,0 +1,163 @@
+//! Submitting tasks again that are over.
+
+use std::collections::{BTreeMap, HashMap};
+
+use mitosis_domain::ids::{GroupId, UserId};
+use mitosis_protocol::Timestamp;
+use uuid::Uuid;
+
+use super::super::row::{self, Columns, Db};
+use super::insert::{take_ids, take_numbers};
+use super::submit;
+use crate::Fault;
+use crate::ops::sweeps::{Repeat, Repeated, Repetition};
+use crate::ops::tasks::{IdempotencyKey, Submission, TaskIds};
+
+/// The group's row is what two repetitions of one task meet at: the second looks after the first has been
+/// committed. In order, so that they never wait for each other in a circle.
+const LOCK_GROUPS: &str = "
+    SELECT id FROM groups
+    WHERE id IN (SELECT group_id FROM task WHERE uuid = ANY($1))
+    ORDER BY id FOR NO KEY UPDATE";
+
+const FIND_REPEATABLE: &str = "
+    SELECT t.id, t.uuid, t.group_id
+    FROM task t JOIN done d ON d.task_id = t.id
+    WHERE t.uuid = ANY($1) AND ($2 OR NOT EXISTS (SELECT 1 FROM task r WHERE r.repeats_uuid = t.uuid))
+    ORDER BY t.id";
+
+/// Everything but identity, time and creator is that of the original.
+const INSERT_TASKS: &str = "
+    INSERT INTO task (id, uuid, group_id, number, creator_id, lane_id, priority, labels, spec,
+                      timeout_seconds, created_at, updated_at, repeats_uuid)
+    SELECT new.id, new.uuid, t.group_id, new.number, $5, t.lane_id, t.priority, t.labels, t.spec,
+           t.timeout_seconds, $6, $6, t.uuid
+    FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[]) AS new (id, uuid, number, original)
+    JOIN task t ON t.id = new.original";
+
+const INSERT_TASK_LABELS: &str = "
+    INSERT INTO task_label (label_id, task_id)
+    SELECT l.label_id, new.id
+    FROM unnest($1::bigint[], $2::bigint[]) AS new (id, original)
+    JOIN task_label l ON l.task_id = new.original";
+
+/// The place in line is that of `code::neg_priority`.
+const INSERT_READY: &str = "
+    INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
+    SELECT lane_id, ~priority, id, 0, 0, $2 FROM task WHERE id = ANY($1)";
+
+struct Original {
+    id: i64,
+    uuid: Uuid,
+    group: GroupId,
+}
+
+/// Makes the repetitions Ready, unless the key says that this was done before.
+pub(super) async fn repeat(
+    tx: &impl Db,
+    creator: UserId,
+    repeats: &[Repeat],
+    again: bool,
+    key: Option<&IdempotencyKey>,
+    now: Timestamp,
+) -> Result<Repetition, Fault> {
+    if let Some(key) = key
+        && let Some(earlier) = submit::reserve_key(tx, creator, key, now).await?
+    {
+        return match earlier {
+            Submission::Accepted(ids) | Submission::Replayed(ids) => {
+                Ok(Repetition::Replayed(find_repeated(tx, ids).await?))
+            }
+            Submission::KeyReused => Ok(Repetition::KeyReused),
+        };
+    }
+    let repeated = repeat_all(tx, creator, repeats, again, now).await?;
+    if let Some(key) = key {
+        let ids: Vec<TaskIds> = repeated.iter().map(|repeated| repeated.ids).collect();
+        submit::note_ids(tx, creator, key, &ids).await?;
+    }
+    Ok(Repetition::Accepted(repeated))
+}
+
+async fn repeat_all(
+    tx: &impl Db,
+    creator: UserId,
+    repeats: &[Repeat],
+    again: bool,
+    now: Timestamp,
+) -> Result<Vec<Repeated>, Fault> {
+    let wanted: HashMap<Uuid, Uuid> = repeats.iter().map(|repeat| (repeat.of, repeat.uuid)).collect();
+    let asked: Vec<Uuid> = wanted.keys().copied().collect();
+    row::run(tx, LOCK_GROUPS, &[&asked]).await?;
+    let originals: Vec<Original> = row::all(tx, FIND_REPEATABLE, &[&asked, &again], |row| {
+        Ok(Original {
+            id: row.value("id")?,
+            uuid: row.value("uuid")?,
+            group: GroupId(row.value("group_id")?),
+        })
+    })
+    .await?;
+    let mut numbers = reserve_numbers(tx, &originals).await?;
+    let ids = take_ids(tx, originals.len()).await?;
+    let mut next_number = |group: GroupId| {
+        let next = numbers.get_mut(&group).expect("every group has numbers");
+        *next += 1;
+        *next - 1
+    };
+    let repeated: Vec<Repeated> = originals
+        .iter()
+        .map(|original| Repeated {
+            of: original.uuid,
+            ids: TaskIds { uuid: wanted[&original.uuid], number: next_number(original.group) },
+        })
+        .collect();
+    insert(tx, creator, &originals, &ids, &repeated, now).await?;
+    Ok(repeated)
+}
+
+async fn reserve_numbers(tx: &impl Db, originals: &[Original]) -> Result<BTreeMap<GroupId, i64>, Fault> {
+    let mut counts: BTreeMap<GroupId, i64> = BTreeMap::new();
+    for original in originals {
+        *counts.entry(original.group).or_default() += 1;
+    }
+    let mut first = BTreeMap::new();
+    for (group, count) in counts {
+        first.insert(group, take_numbers(tx, group, count).await?);
+    }
+    Ok(first)
+}
+
+async fn insert(
+    tx: &impl Db,
+    creator: UserId,
+    originals: &[Original],
+    ids: &[i64],
+    repeated: &[Repeated],
+    now: Timestamp,
+) -> Result<(), Fault> {
+    if originals.is_empty() {
+        return Ok(());
+    }
+    let uuids: Vec<Uuid> = repeated.iter().map(|repeated| repeated.ids.uuid).collect();
+    let numbers: Vec<i64> = repeated.iter().map(|repeated| repeated.ids.number).collect();
+    let of: Vec<i64> = originals.iter().map(|original| original.id).collect();
+    let now = now.unix_micros();
+    row::run(tx, INSERT_TASKS, &[&ids, &uuids, &numbers, &of, &creator.0, &now]).await?;
+    row::run(tx, INSERT_TASK_LABELS, &[&ids, &of]).await?;
+    row::run(tx, INSERT_READY, &[&ids, &now]).await?;
+    Ok(())
+}
+
+const FIND_REPEATED: &str = "SELECT uuid, repeats_uuid FROM task WHERE uuid = ANY($1)";
+
+/// What earlier repetitions repeat.
+async fn find_repeated(tx: &impl Db, ids: Vec<TaskIds>) -> Result<Vec<Repeated>, Fault> {
+    let uuids: Vec<Uuid> = ids.iter().map(|ids| ids.uuid).collect();
+    let originals: HashMap<Uuid, Uuid> =
+        row::all(tx, FIND_REPEATED, &[&uuids], |row| Ok((row.value("uuid")?, row.value("repeats_uuid")?)))
+            .await?;
+    Ok(ids
+        .into_iter()
+        .filter_map(|ids| originals.get(&ids.uuid).map(|of| Repeated { of: *of, ids }))
+        .collect())
+}

@@ -1,0 +1,129 @@
+//! Submitting tasks again that are over.
+
+use std::collections::HashMap;
+
+use mitosis_domain::ids::{GroupId, UserId};
+use mitosis_protocol::Timestamp;
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::super::row::{Columns, Run};
+use super::insert::take_numbers;
+use super::submit;
+use crate::Fault;
+use crate::ops::sweeps::{Repeat, Repeated, Repetition};
+use crate::ops::tasks::{IdempotencyKey, Submission, TaskIds};
+
+const FIND_REPEATABLE: &str = "
+    SELECT t.id, t.group_id
+    FROM task t JOIN done d ON d.task_id = t.id
+    WHERE t.uuid = ?1 AND (?2 OR NOT EXISTS (SELECT 1 FROM task r WHERE r.repeats_uuid = t.uuid))";
+
+/// Everything but identity, time and creator is that of the original.
+const INSERT_TASK: &str = "
+    INSERT INTO task (uuid, group_id, number, creator_id, lane_id, priority, labels, spec,
+                      timeout_seconds, created_at, updated_at, repeats_uuid)
+    SELECT ?2, group_id, ?3, ?4, lane_id, priority, labels, spec, timeout_seconds, ?5, ?5, uuid
+    FROM task WHERE id = ?1";
+
+const INSERT_TASK_LABELS: &str = "
+    INSERT INTO task_label (label_id, task_id) SELECT label_id, ?2 FROM task_label WHERE task_id = ?1";
+
+/// The place in line is that of `code::neg_priority`.
+const INSERT_READY: &str = "
+    INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
+    SELECT lane_id, ~priority, id, 0, 0, ?2 FROM task WHERE id = ?1";
+
+struct Original {
+    id: i64,
+    uuid: Uuid,
+    group: GroupId,
+}
+
+/// Makes the repetitions Ready, unless the key says that this was done before.
+pub(super) fn repeat(
+    db: &Connection,
+    creator: UserId,
+    repeats: &[Repeat],
+    again: bool,
+    key: Option<&IdempotencyKey>,
+    now: Timestamp,
+) -> Result<Repetition, Fault> {
+    if let Some(key) = key
+        && let Some(earlier) = submit::find_earlier(db, creator, key)?
+    {
+        return match earlier {
+            Submission::Accepted(ids) | Submission::Replayed(ids) => {
+                Ok(Repetition::Replayed(find_repeated(db, ids)?))
+            }
+            Submission::KeyReused => Ok(Repetition::KeyReused),
+        };
+    }
+    let repeated = repeat_all(db, creator, repeats, again, now)?;
+    if let Some(key) = key {
+        let ids: Vec<TaskIds> = repeated.iter().map(|repeated| repeated.ids).collect();
+        submit::note_submission(db, creator, key, &ids, now)?;
+    }
+    Ok(Repetition::Accepted(repeated))
+}
+
+fn repeat_all(
+    db: &Connection,
+    creator: UserId,
+    repeats: &[Repeat],
+    again: bool,
+    now: Timestamp,
+) -> Result<Vec<Repeated>, Fault> {
+    let wanted: HashMap<Uuid, Uuid> = repeats.iter().map(|repeat| (repeat.of, repeat.uuid)).collect();
+    let mut originals = find_repeatable(db, wanted.keys(), again)?;
+    originals.sort_unstable_by_key(|original| original.id);
+    let mut numbers = reserve_numbers(db, &originals)?;
+    let mut repeated = Vec::with_capacity(originals.len());
+    for original in &originals {
+        let number = numbers.get_mut(&original.group).expect("every group has numbers");
+        let ids = TaskIds { uuid: wanted[&original.uuid], number: *number };
+        *number += 1;
+        let now = now.unix_micros();
+        let id =
+            db.insert(INSERT_TASK, params![original.id, ids.uuid.as_bytes(), ids.number, creator.0, now])?;
+        db.run(INSERT_TASK_LABELS, [original.id, id])?;
+        db.run_one(INSERT_READY, [id, now])?;
+        repeated.push(Repeated { of: original.uuid, ids });
+    }
+    Ok(repeated)
+}
+
+fn find_repeatable<'a>(
+    db: &Connection,
+    asked: impl Iterator<Item = &'a Uuid>,
+    again: bool,
+) -> Result<Vec<Original>, Fault> {
+    let mut originals = Vec::new();
+    for uuid in asked {
+        let found = db.optional(FIND_REPEATABLE, params![uuid.as_bytes(), again], |row| {
+            Ok(Original { id: row.value("id")?, uuid: *uuid, group: GroupId(row.value("group_id")?) })
+        })?;
+        originals.extend(found);
+    }
+    Ok(originals)
+}
+
+fn reserve_numbers(db: &Connection, originals: &[Original]) -> Result<HashMap<GroupId, i64>, Fault> {
+    let mut counts: HashMap<GroupId, i64> = HashMap::new();
+    for original in originals {
+        *counts.entry(original.group).or_default() += 1;
+    }
+    counts.into_iter().map(|(group, count)| Ok((group, take_numbers(db, group, count)?))).collect()
+}
+
+const FIND_REPEATED: &str = "SELECT repeats_uuid FROM task WHERE uuid = ?1";
+
+/// What earlier repetitions repeat.
+fn find_repeated(db: &Connection, ids: Vec<TaskIds>) -> Result<Vec<Repeated>, Fault> {
+    let mut repeated = Vec::with_capacity(ids.len());
+    for ids in ids {
+        let of = db.optional(FIND_REPEATED, [ids.uuid.as_bytes()], |row| row.uuid("repeats_uuid"))?;
+        repeated.extend(of.map(|of| Repeated { of, ids }));
+    }
+    Ok(repeated)
+}
