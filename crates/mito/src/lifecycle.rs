@@ -2,27 +2,67 @@
 //! second ends them.
 
 use std::io;
+use std::os::fd::AsFd as _;
 
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Requests to stop, from the keyboard or from the system.
+/// Requests to stop, from the keyboard, from the system, or from whoever keeps this process.
 #[derive(Debug)]
 pub(crate) struct StopRequests {
     interrupt: Signal,
     terminate: Signal,
+    lifeline: Option<Lifeline>,
 }
 
 impl StopRequests {
     /// From now on this process does not end by itself at SIGINT and SIGTERM.
     pub(crate) fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            lifeline: None,
+        })
     }
 
-    /// Ends at the next request; says which signal it was.
+    /// The same, and the end of standard input is a request too: whoever started this process is gone.
+    pub(crate) fn listen_with_lifeline() -> io::Result<Self> {
+        Ok(Self { lifeline: Some(Lifeline::hold()?), ..Self::listen()? })
+    }
+
+    /// Ends at the next request; says what it was.
     pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
+            () = gone(&mut self.lifeline) => {
+                self.lifeline = None;
+                "the end of the manager"
+            }
         }
+    }
+}
+
+async fn gone(lifeline: &mut Option<Lifeline>) {
+    match lifeline {
+        Some(lifeline) => lifeline.cut().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The reading end of a pipe whose other end another process keeps open.
+#[derive(Debug)]
+struct Lifeline(pipe::Receiver);
+
+impl Lifeline {
+    fn hold() -> io::Result<Self> {
+        pipe::Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?).map(Self)
+    }
+
+    /// Ends when the other process has let go, or is dead. Nothing is ever written to it.
+    async fn cut(&mut self) {
+        let mut ignored = [0; 64];
+        while self.0.read(&mut ignored).await.is_ok_and(|length| length > 0) {}
     }
 }

@@ -14,6 +14,7 @@ mod follow;
 mod identity;
 mod lifecycle;
 mod logging;
+mod manager;
 mod show;
 mod streams;
 mod sweep;

@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod coordinator;
 pub(crate) mod dev;
+pub(crate) mod manager;
 pub(crate) mod run;
 pub(crate) mod submit;
 pub(crate) mod sweep;
@@ -29,6 +30,9 @@ pub(crate) enum Command {
     Worker(worker::WorkerArgs),
     /// Talk to a coordinator
     Client(client::ClientArgs),
+    /// Keep workers on this machine
+    #[command(subcommand)]
+    Manager(manager::ManagerCommand),
     /// Run a command as a task, show its output, and end with its exit code
     Run(run::RunArgs),
     /// Submit a command as a task, or as many tasks with parameters that vary

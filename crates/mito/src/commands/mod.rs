@@ -3,6 +3,7 @@
 mod client;
 mod coordinator;
 mod dev;
+mod manager;
 mod run;
 mod submit;
 mod worker;
@@ -19,6 +20,7 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode,
         Command::Coordinator(args) => coordinator::run(&args, environment).await,
         Command::Worker(args) => worker::run(&args, environment).await,
         Command::Client(args) => client::run(&args, environment).await,
+        Command::Manager(command) => manager::run(&command, environment).await,
         Command::Run(args) => run::run(&args, environment).await,
         Command::Submit(args) => submit::run(&args, environment).await,
         Command::Dev(args) => dev::run(&args, environment).await,

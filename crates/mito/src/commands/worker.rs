@@ -16,12 +16,27 @@ use crate::failure::Failure;
 use crate::identity::{Identity, WorkerLogin};
 use crate::lifecycle::StopRequests;
 use crate::logging::{self, LogFile};
+use crate::manager::SUPERVISED;
 
 pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let layers = Layers::load(Role::Worker, args.config.as_deref(), args.options(), environment)?;
     let config = WorkerConfig::new(&layers)?;
     let _logging = logging::start(environment, logging::SERVICE, log_file(&layers, environment))?;
-    let login = log_in(ClientConfig::new(&layers, environment)).await?;
+    let client = ClientConfig::new(&layers, environment);
+    let (login, requests) = match environment.text(SUPERVISED) {
+        Some(_) => {
+            let mut requests = StopRequests::listen_with_lifeline().map_err(deaf)?;
+            tokio::select! {
+                login = log_in(client) => (login?, requests),
+                reason = requests.next() => {
+                    tracing::info!(reason, "stopped before it had logged in");
+                    return Ok(ExitCode::SUCCESS);
+                }
+            }
+        }
+        // While it asks for a password, Ctrl-C ends it at once.
+        None => (log_in(client).await?, StopRequests::listen().map_err(deaf)?),
+    };
     let settings = Settings {
         registration: config.registration,
         slots: config.slots,
@@ -29,7 +44,7 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
         heartbeat_interval: config.heartbeat_interval,
         ..Settings::new(Arc::new(login), environment.cache_folder(), Arc::new(OsEntropy))
     };
-    until_stopped(settings).await
+    until_stopped(settings, requests).await
 }
 
 /// A password that is wrong, or missing, is told before anything starts.
@@ -38,9 +53,11 @@ async fn log_in(config: ClientConfig) -> Result<WorkerLogin, Failure> {
     Ok(WorkerLogin::new(config, identity))
 }
 
-async fn until_stopped(settings: Settings) -> Result<ExitCode, Failure> {
-    let mut requests =
-        StopRequests::listen().map_err(|error| Failure::io("can't listen to signals", error))?;
+fn deaf(error: std::io::Error) -> Failure {
+    Failure::io("can't listen to signals", error)
+}
+
+async fn until_stopped(settings: Settings, mut requests: StopRequests) -> Result<ExitCode, Failure> {
     let stop = CancellationToken::new();
     let working = Worker::run(settings, stop.clone());
     tokio::pin!(working);

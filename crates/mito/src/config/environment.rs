@@ -1,7 +1,7 @@
 //! The environment of the process, taken once.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 /// The variables that the process was started with.
@@ -12,6 +12,11 @@ impl Environment {
     /// Takes the variables of this process.
     pub(crate) fn take() -> Self {
         Self(std::env::vars_os().collect())
+    }
+
+    /// Everything, for a process that shall have the same.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
     /// A variable that is set, not empty, and text.

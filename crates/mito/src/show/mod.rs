@@ -1,6 +1,7 @@
 //! Results, on standard output.
 
 mod group;
+mod managed;
 mod task;
 mod worker;
 
@@ -8,6 +9,7 @@ use std::fmt::{self, Display};
 use std::io::{self, Write as _};
 
 pub(crate) use group::group;
+pub(crate) use managed::managed;
 pub(crate) use task::task;
 pub(crate) use worker::worker;
 

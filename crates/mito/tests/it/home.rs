@@ -16,9 +16,9 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 /// Longest time that anything here may take. Reaching it is a failure, never a pause.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// Time between two looks.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The documented default.
 pub(crate) const ADMIN: &str = "mitosis_admin";
 

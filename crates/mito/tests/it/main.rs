@@ -16,6 +16,7 @@ mod description;
 mod dev;
 mod home;
 mod kills;
+mod manager;
 mod python;
 mod run_local;
 mod sdk;

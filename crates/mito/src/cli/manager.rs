@@ -1,0 +1,156 @@
+//! `mito manager` (command line §10).
+
+use std::ffi::OsString;
+
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand};
+
+use super::worker::WorkerArgs;
+
+/// The option of a worker that its command line must not show.
+const PASSWORD: &str = "password";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ManagerCommand {
+    /// Show the workers that were started with `spawn`, and how they are
+    Status,
+    /// Start workers that stay, and start them again when they fail
+    Spawn(Box<SpawnArgs>),
+    /// Stop workers; what they run is killed and given back
+    Kill(KillArgs),
+    /// Show what workers say of themselves
+    Logs(LogsArgs),
+    /// Keep the workers of `spawn`; it is started by itself when it is needed
+    #[command(hide = true)]
+    Supervise {
+        /// Leave the terminal
+        #[arg(long)]
+        detached: bool,
+    },
+}
+
+/// Options of `mito manager spawn`.
+#[derive(Debug, Args)]
+pub(crate) struct SpawnArgs {
+    /// How many
+    pub(crate) count: u16,
+    #[command(flatten)]
+    pub(crate) worker: WorkerOptions,
+}
+
+/// Options of `mito manager kill`.
+#[derive(Debug, Args)]
+pub(crate) struct KillArgs {
+    /// Numbers of workers, from `status`; all of them unless given
+    #[arg(value_name = "NUMBER")]
+    pub(crate) numbers: Vec<u32>,
+}
+
+/// Options of `mito manager logs`.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// The number of a worker, from `status`; all of them unless given
+    #[arg(value_name = "NUMBER")]
+    pub(crate) number: Option<u32>,
+    /// Go on showing what is added
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How many of the last lines to show
+    #[arg(short = 'n', long, default_value_t = 100)]
+    pub(crate) lines: usize,
+}
+
+/// The options of `mito worker`, understood, and as words to give to workers.
+#[derive(Debug)]
+pub(crate) struct WorkerOptions {
+    pub(crate) args: WorkerArgs,
+    /// All that was given, in the long form and without the password.
+    pub(crate) words: Vec<OsString>,
+}
+
+impl FromArgMatches for WorkerOptions {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self { args: WorkerArgs::from_arg_matches(matches)?, words: words(matches) })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.args.update_from_arg_matches(matches)?;
+        self.words = words(matches);
+        Ok(())
+    }
+}
+
+impl Args for WorkerOptions {
+    fn augment_args(command: Command) -> Command {
+        WorkerArgs::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        WorkerArgs::augment_args_for_update(command)
+    }
+}
+
+/// Every option of a worker that was given. A value is joined to its option, so that it can't be taken
+/// for another one.
+fn words(matches: &ArgMatches) -> Vec<OsString> {
+    let worker = WorkerArgs::augment_args(Command::new("worker"));
+    let mut words = Vec::new();
+    for option in worker.get_arguments() {
+        let id = option.get_id().as_str();
+        let Some(name) = option.get_long().filter(|_| id != PASSWORD) else { continue };
+        if matches.value_source(id) != Some(ValueSource::CommandLine) {
+            continue;
+        }
+        match option.get_action() {
+            ArgAction::SetTrue => words.push(format!("--{name}").into()),
+            _ => words.extend(matches.get_raw(id).into_iter().flatten().map(|value| {
+                let mut word = OsString::from(format!("--{name}="));
+                word.push(value);
+                word
+            })),
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: ManagerCommand,
+    }
+
+    #[derive(Debug, Parser)]
+    struct Worker {
+        #[command(flatten)]
+        args: WorkerArgs,
+    }
+
+    #[test]
+    fn a_worker_is_given_what_spawn_was_given_except_the_password() {
+        let line = "manager spawn 3 -c http://c:1 -u ann -phunter2 -g a:write b -t gpu,eu -t=-x --slots 4 \
+                    --lifetime 2d --retain --config my.toml";
+        let ManagerCommand::Spawn(spawn) = Line::parse_from(line.split(' ')).command else {
+            panic!("it is `spawn`");
+        };
+        let words = &spawn.worker.words;
+        assert!(!words.iter().any(|word| word.to_string_lossy().contains("hunter2")), "{words:?}");
+        let again = Worker::parse_from(std::iter::once("worker".into()).chain(words.iter().cloned()));
+        let without = line.replace(" -phunter2", "");
+        let without = Worker::parse_from(without.split(' ').filter(|word| !["manager", "3"].contains(word)));
+        assert_eq!(format!("{again:?}"), format!("{without:?}"));
+    }
+
+    #[test]
+    fn nothing_given_is_nothing_passed_on() {
+        let ManagerCommand::Spawn(spawn) = Line::parse_from(["manager", "spawn", "0"]).command else {
+            panic!("it is `spawn`");
+        };
+        assert_eq!((spawn.count, spawn.worker.words.len()), (0, 0));
+    }
+}

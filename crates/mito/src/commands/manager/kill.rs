@@ -1,0 +1,29 @@
+//! `mito manager kill`: stops workers and waits for their ends.
+
+use crate::cli::manager::KillArgs;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::manager::call;
+use crate::manager::place::Place;
+use crate::manager::wire::{Reply, Request};
+use crate::show;
+
+pub(super) async fn run(args: &KillArgs, place: &Place) -> Result<(), Failure> {
+    let (ended, unknown) = match call::ask(place, &Request::Kill { numbers: args.numbers.clone() }).await? {
+        Some(Reply::Stopped { ended, unknown }) => (ended, unknown),
+        _ => (0, args.numbers.clone()),
+    };
+    match ended {
+        0 => show::line("no workers were running")?,
+        1 => show::line("stopped 1 worker")?,
+        _ => show::line(format_args!("stopped {ended} workers"))?,
+    }
+    match unknown.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new(
+            Exit::Failure,
+            format!("there is no worker with number {}", show::words(&unknown)),
+        )
+        .with_hint("`mito manager status` shows the numbers")),
+    }
+}

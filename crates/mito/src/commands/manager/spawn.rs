@@ -1,0 +1,75 @@
+//! `mito manager spawn`: starts workers that stay.
+
+use std::ffi::OsString;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::cli::manager::SpawnArgs;
+use crate::config::client::ClientConfig;
+use crate::config::worker::WorkerConfig;
+use crate::config::{Environment, Layers, Role};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::identity::Identity;
+use crate::manager::call;
+use crate::manager::place::Place;
+use crate::manager::wire::{Order, Reply, Request};
+use crate::show;
+
+/// Where a worker finds its password: everybody can read the words that a process was started with.
+const PASSWORD: &str = "MITO_PASSWORD";
+
+pub(super) async fn run(args: &SpawnArgs, place: &Place, environment: &Environment) -> Result<(), Failure> {
+    if args.count == 0 {
+        eprintln!("mito: no worker was asked for, and none is started");
+        return Ok(());
+    }
+    let options = args.worker.args.options();
+    let layers = Layers::load(Role::Worker, args.worker.args.config.as_deref(), options, environment)?;
+    // What is wrong for one worker is wrong for all of them, and better told here than in their logs.
+    WorkerConfig::new(&layers)?;
+    let client = ClientConfig::new(&layers, environment);
+    log_in(&client).await?;
+    let order = order(args, client.password.as_ref(), environment)?;
+    let request = Request::Spawn { count: args.count, order };
+    match call::ask_or_start(place, &request, environment).await? {
+        Reply::Workers(workers) => show::managed(&workers),
+        _ => Err(Failure::new(Exit::Fault, "the manager gave no answer that makes sense")),
+    }
+}
+
+/// Keeps a token for all of them, with the password that was given or is asked for.
+async fn log_in(client: &ClientConfig) -> Result<(), Failure> {
+    match Identity::establish(client).await {
+        Ok(_) => Ok(()),
+        Err(failure) if matches!(failure.exit(), Exit::Network | Exit::Fault) => {
+            eprintln!("{failure}\nmito: the workers are started, and wait for it");
+            Ok(())
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn order(
+    args: &SpawnArgs,
+    password: Option<&SecretString>,
+    environment: &Environment,
+) -> Result<Order, Failure> {
+    let failed = |error| Failure::io("can't tell the workers how to start", error);
+    let own = |(name, value): (&std::ffi::OsStr, &std::ffi::OsStr)| (name.to_owned(), value.to_owned());
+    let mut variables: Vec<(OsString, OsString)> = environment.all().map(own).collect();
+    variables.push(("NO_COLOR".into(), "1".into()));
+    if environment.text("MITO_FILE_LOG_LEVEL").is_none() {
+        variables.push(("MITO_FILE_LOG_LEVEL".into(), "info".into()));
+    }
+    if let Some(password) = password {
+        // In quotes, it is taken as it is.
+        variables.push((PASSWORD.into(), format!("\"{}\"", password.expose_secret()).into()));
+    }
+    Ok(Order {
+        program: std::env::current_exe().map_err(failed)?.into(),
+        words: args.worker.words.clone(),
+        environment: variables,
+        folder: std::env::current_dir().map_err(failed)?.into(),
+    })
+}

@@ -1,0 +1,281 @@
+//! Workers that a manager keeps.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Stdio;
+
+use mitosis_protocol::TaskState;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::time::{Instant, sleep};
+
+use crate::home::{Coordinator, Home, LIMIT, LOOK_AGAIN, Output, Person, ended, task, until_so_many};
+
+/// A home with a coordinator, whose manager is ended with everything it keeps.
+struct Kept {
+    home: Home,
+    coordinator: Coordinator,
+}
+
+/// A line of `status`.
+#[derive(Debug)]
+struct Line {
+    number: u32,
+    pid: Option<i32>,
+    state: String,
+    restarts: u32,
+}
+
+impl Kept {
+    async fn new() -> Self {
+        let home = Home::new();
+        let coordinator = home.coordinator(0, "600s").await;
+        Self { home, coordinator }
+    }
+
+    /// `mito manager` with these arguments.
+    async fn manager(&self, args: &[&str]) -> Output {
+        self.home.run(&[&["manager"], args].concat()).await
+    }
+
+    async fn spawn(&self, count: &str) -> Output {
+        let address = &self.coordinator.address;
+        self.manager(&["spawn", count, "-c", address, "-u", "mitosis_admin", "-p", "mitosis_admin"]).await
+    }
+
+    async fn status(&self) -> (Vec<Line>, usize) {
+        let output = self.manager(&["status"]).await;
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+        let (table, total) = output.stdout.trim_end().rsplit_once("Total: ").unwrap();
+        let lines = table.lines().filter_map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let number = words.first()?.parse().ok()?;
+            // The time has one or two words; what is asked for stands left and right of it.
+            let restarts = words[3..].iter().find_map(|word| word.parse().ok())?;
+            Some(Line { number, pid: words[1].parse().ok(), state: words[2].to_owned(), restarts })
+        });
+        (lines.collect(), total.parse().unwrap())
+    }
+
+    async fn until(&self, what: &str, is_so: impl Fn(&[Line]) -> bool) -> Vec<Line> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let (lines, _) = self.status().await;
+            if is_so(&lines) {
+                return lines;
+            }
+            assert!(Instant::now() < deadline, "never {what}: {lines:?}");
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// The one parent of these processes.
+    fn supervisor(lines: &[Line]) -> i32 {
+        let parents: BTreeSet<i32> = lines.iter().filter_map(|line| line.pid).map(parent).collect();
+        assert_eq!(parents.len(), 1, "{lines:?} have parents {parents:?}");
+        parents.into_iter().next().unwrap()
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mito"));
+        let killed = command.args(["manager", "kill"]).env_clear().env("HOME", self.home.path()).output();
+        assert!(std::thread::panicking() || killed.unwrap().status.success());
+    }
+}
+
+fn parent(pid: i32) -> i32 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap()
+}
+
+fn words(pid: i32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap().replace('\0', " ")
+}
+
+/// Whether there is a process that has not ended.
+fn runs(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+async fn until_gone(pid: i32) {
+    let deadline = Instant::now() + LIMIT;
+    while runs(pid) {
+        assert!(Instant::now() < deadline, "process {pid} does not end: {}", words(pid));
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn signal(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_run_tasks_until_they_are_killed_and_show_their_password_to_nobody() {
+    let kept = Kept::new().await;
+    let spawned = kept.spawn("3").await;
+    assert_eq!(spawned.code, Some(0), "{}", spawned.stderr);
+    assert!(spawned.stdout.ends_with("Total: 3\n"), "{}", spawned.stdout);
+    let admin = kept.coordinator.admin().await;
+    admin.submit(&task(&["true"])).await.unwrap();
+    until_so_many(&admin, TaskState::Finished, 1).await;
+
+    let (lines, total) = kept.status().await;
+    assert_eq!((lines.len(), total), (3, 3));
+    assert!(lines.iter().all(|line| line.state == "running" && line.restarts == 0), "{lines:?}");
+    let pids: Vec<i32> = lines.iter().filter_map(|line| line.pid).collect();
+    let supervisor = Kept::supervisor(&lines);
+    for pid in &pids {
+        assert!(words(*pid).contains("mito worker ") && !words(*pid).contains("password"), "{}", words(*pid));
+        // The user's name is the password's too, and is named once.
+        assert_eq!(words(*pid).matches("mitosis_admin").count(), 1, "{}", words(*pid));
+    }
+    assert!(!words(supervisor).contains("mitosis_admin"), "{}", words(supervisor));
+    assert!(!fs::read_to_string(format!("/proc/{supervisor}/environ")).unwrap().contains("MITO_"));
+
+    let killed = kept.manager(&["kill"]).await;
+    assert_eq!((killed.code, killed.stdout.as_str()), (Some(0), "stopped 3 workers\n"), "{}", killed.stderr);
+    for pid in pids {
+        assert!(!runs(pid), "`kill` answers when they have ended");
+    }
+    until_gone(supervisor).await;
+    assert_eq!(kept.status().await.1, 0);
+    let again = kept.manager(&["kill"]).await;
+    assert_eq!((again.code, again.stdout.as_str()), (Some(0), "no workers were running\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_fails_is_started_again_and_one_that_was_stopped_is_not() {
+    let kept = Kept::new().await;
+    kept.spawn("2").await;
+    let before = kept.until("two", |lines| lines.iter().all(|line| line.state == "running")).await;
+    signal(before[0].pid.unwrap(), Signal::SIGKILL);
+    let after = kept.until("restarted", |lines| lines[0].restarts == 1 && lines[0].state == "running").await;
+    assert_ne!(before[0].pid, after[0].pid);
+    assert_eq!((after[1].pid, after[1].restarts), (before[1].pid, 0));
+
+    // It says so when it can listen to signals; before that, the end would look the same.
+    kept.home.until_written(&log_of(&kept, 2), "registered").await;
+    signal(after[1].pid.unwrap(), Signal::SIGTERM);
+    let ended = kept.until("ended", |lines| lines[1].state == "ended").await;
+    assert_eq!((ended[1].pid, ended[1].restarts), (None, 0));
+    assert_eq!(kept.status().await.1, 1);
+}
+
+/// The path of a worker's log, from the home.
+fn log_of(kept: &Kept, number: u32) -> String {
+    let folder = kept.home.path().join(".cache/mitosis/manager");
+    let machine = fs::read_dir(folder).unwrap().next().unwrap().unwrap();
+    format!(".cache/mitosis/manager/{}/worker-{number}.log", machine.file_name().to_str().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_the_coordinator_removed_stays_away() {
+    let kept = Kept::new().await;
+    kept.spawn("1").await;
+    let said = kept.home.until_written(&log_of(&kept, 1), "registered worker=").await;
+    Person::administrator(&kept.home, &kept.coordinator).does(&["workers", "cancel", said.trim()]).await;
+    let lines = kept.until("ended", |lines| lines[0].state == "ended").await;
+    assert_eq!(lines[0].restarts, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spawns_at_the_same_time_share_one_supervisor() {
+    let kept = Kept::new().await;
+    let (a, b, c, d) = tokio::join!(kept.spawn("1"), kept.spawn("1"), kept.spawn("1"), kept.spawn("1"));
+    for output in [a, b, c, d] {
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+    }
+    let (lines, total) = kept.status().await;
+    assert_eq!(total, 4);
+    assert_eq!(lines.iter().map(|line| line.number).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    Kept::supervisor(&lines);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_end_when_their_supervisor_is_killed_and_others_can_be_started_then() {
+    let kept = Kept::new().await;
+    kept.spawn("2").await;
+    let (lines, _) = kept.status().await;
+    let supervisor = Kept::supervisor(&lines);
+    signal(supervisor, Signal::SIGKILL);
+    for line in &lines {
+        until_gone(line.pid.unwrap()).await;
+    }
+    assert_eq!(kept.status().await.1, 0, "a socket without an owner is no supervisor");
+    let spawned = kept.spawn("1").await;
+    assert!(spawned.stdout.ends_with("Total: 1\n"), "{}{}", spawned.stdout, spawned.stderr);
+    assert_ne!(Kept::supervisor(&kept.status().await.0), supervisor);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_workers_of_the_manager_are_killed_one_or_all() {
+    let kept = Kept::new().await;
+    let mut own = kept.home.worker(&kept.coordinator.address, "1").await;
+    kept.spawn("2").await;
+    let one = kept.manager(&["kill", "2"]).await;
+    assert_eq!((one.code, one.stdout.as_str()), (Some(0), "stopped 1 worker\n"));
+    let (lines, total) = kept.status().await;
+    assert_eq!((total, lines[0].state.as_str(), lines[1].state.as_str()), (1, "running", "ended"));
+    let unknown = kept.manager(&["kill", "1", "7"]).await;
+    assert_eq!(unknown.code, Some(1));
+    assert!(unknown.stderr.contains("there is no worker with number 7"), "{}", unknown.stderr);
+    kept.manager(&["kill"]).await;
+    assert!(own.is_running());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_for_all_workers_is_told_before_any_is_started() {
+    let kept = Kept::new().await;
+    let address = kept.coordinator.address.clone();
+    let wrong = kept.manager(&["spawn", "2", "-c", &address, "-u", "mitosis_admin", "-p", "wrong"]).await;
+    assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
+    assert!(!wrong.stderr.contains("wrong\""), "{}", wrong.stderr);
+    let slots = kept.manager(&["spawn", "2", "-c", &address, "--slots", "0"]).await;
+    assert_eq!(slots.code, Some(1), "{}", slots.stderr);
+    let nonsense = kept.manager(&["spawn", "two"]).await;
+    assert_eq!(nonsense.code, Some(2), "{}", nonsense.stderr);
+    let none = kept.manager(&["spawn", "0"]).await;
+    assert_eq!(none.code, Some(0));
+    assert!(none.stderr.contains("no worker was asked for"), "{}", none.stderr);
+    assert!(!kept.home.path().join(".cache/mitosis/manager").exists(), "nothing was started");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_can_be_started_before_their_coordinator() {
+    let kept = Kept::new().await;
+    let nobody = "http://127.0.0.1:1";
+    let spawned =
+        kept.manager(&["spawn", "1", "-c", nobody, "-u", "mitosis_admin", "-p", "mitosis_admin"]).await;
+    assert_eq!(spawned.code, Some(0), "{}", spawned.stderr);
+    assert!(spawned.stderr.contains("the workers are started, and wait for it"), "{}", spawned.stderr);
+    kept.home.until_written(&log_of(&kept, 1), "trying again").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_show_what_workers_said_and_go_on_with_what_they_say() {
+    let kept = Kept::new().await;
+    kept.spawn("2").await;
+    for number in [1, 2] {
+        kept.home.until_written(&log_of(&kept, number), "registered").await;
+    }
+    let all = kept.manager(&["logs"]).await.stdout;
+    for start in ["1 | ", "2 | ", "manager | "] {
+        assert!(all.lines().any(|line| line.starts_with(start)), "{start} is not in {all}");
+    }
+    let mut follow = kept.home.mito(&["manager", "logs", "2", "-f", "-n", "1"]);
+    let mut follow = follow.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+    assert!(lines.next_line().await.unwrap().unwrap().contains("registered"));
+    let (workers, _) = kept.status().await;
+    signal(workers[1].pid.unwrap(), Signal::SIGTERM);
+    let added = tokio::time::timeout(LIMIT, lines.next_line()).await.expect("it goes on").unwrap().unwrap();
+    assert!(added.contains("SIGTERM"), "{added}");
+    follow.kill().await.unwrap();
+
+    let unknown = ended(kept.home.mito(&["manager", "logs", "9"])).await;
+    assert_eq!(unknown.code, Some(1));
+    assert!(unknown.stderr.contains("no worker 9 has ever said anything"), "{}", unknown.stderr);
+}
