@@ -10,17 +10,23 @@ pub(crate) enum Exit {
     Failure = 1,
     /// The command line makes no sense.
     Usage = 2,
+    /// Not all of a batch was done; standard error names the rest.
+    Partial = 3,
     /// What the command names does not exist.
     NotFound = 66,
+    /// Not logged in, or a wrong password.
+    Auth = 67,
     /// The coordinator or the object store can't be reached.
     Network = 69,
     /// The coordinator, or this program, has a fault.
     Fault = 70,
-    /// Not logged in, wrong password, or not allowed.
-    Auth = 77,
+    /// Too many requests; it is worth another try later.
+    Later = 75,
+    /// Logged in, but not allowed to do this.
+    Forbidden = 77,
     /// The configuration can't be used.
     Config = 78,
-    /// The task was stopped at its timeout.
+    /// The task was stopped at its timeout, or the wait for it was.
     TimedOut = 124,
     /// The task ended, or may go on, without a status of its own.
     Unknown = 125,
@@ -28,6 +34,28 @@ pub(crate) enum Exit {
     Interrupted = 130,
     /// Whoever read the output went away.
     BrokenPipe = 141,
+}
+
+impl Exit {
+    /// What scripts see beside the sentence, where no coordinator gave a word.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Failure => "failure",
+            Self::Usage => "usage",
+            Self::Partial => "partial_failure",
+            Self::NotFound => "not_found",
+            Self::Auth => "not_logged_in",
+            Self::Network => "unreachable",
+            Self::Fault => "fault",
+            Self::Later => "too_many_requests",
+            Self::Forbidden => "forbidden",
+            Self::Config => "configuration",
+            Self::TimedOut => "timeout",
+            Self::Unknown => "no_status",
+            Self::Interrupted => "interrupted",
+            Self::BrokenPipe => "broken_pipe",
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {

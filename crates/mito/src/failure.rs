@@ -6,22 +6,34 @@ use std::fmt;
 use mitosis_client::{ClientError, TransferError};
 use mitosis_coordinator::StartError;
 use mitosis_domain::sweep::SweepError;
+use mitosis_protocol::ErrorCode;
 use mitosis_worker::WorkerError;
 
 use crate::config::ConfigError;
 use crate::exit::Exit;
+use crate::show::text::escaped_lines;
+
+/// A code of the coordinator as it is written.
+fn word(code: ErrorCode) -> Option<String> {
+    match serde_json::to_value(code) {
+        Ok(serde_json::Value::String(word)) => Some(word),
+        _ => None,
+    }
+}
 
 /// A failed command.
 #[derive(Debug)]
 pub(crate) struct Failure {
     exit: Exit,
+    /// The coordinator's word for it.
+    code: Option<String>,
     error: Box<dyn Error + Send + Sync>,
     hint: Option<String>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { exit, error: error.into(), hint: None }
+        Self { exit, code: None, error: error.into(), hint: None }
     }
 
     pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
@@ -31,6 +43,16 @@ impl Failure {
     /// The same failure under another code.
     pub(crate) fn with_exit(self, exit: Exit) -> Self {
         Self { exit, ..self }
+    }
+
+    /// With the coordinator's word for it.
+    pub(crate) fn with_code(self, code: Option<ErrorCode>) -> Self {
+        Self { code: code.and_then(word), ..self }
+    }
+
+    /// The stable word for it: the coordinator's, or that of the exit code.
+    pub(crate) fn code(&self) -> &str {
+        self.code.as_deref().unwrap_or(self.exit.word())
     }
 
     pub(crate) fn exit(&self) -> Exit {
@@ -61,19 +83,19 @@ struct IoFailure {
 impl fmt::Display for Failure {
     /// One line for the sentence, one for each cause, one for the hint.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "mito: {}", self.error)?;
         let mut said = self.error.to_string();
+        write!(f, "mito: {} [{}]", escaped_lines(said.trim_end()), self.code())?;
         let mut cause = self.error.source();
         while let Some(error) = cause {
             let sentence = error.to_string();
             if !said.contains(&sentence) {
-                write!(f, "\n  because: {sentence}")?;
+                write!(f, "\n  because: {}", escaped_lines(&sentence))?;
                 said.push_str(&sentence);
             }
             cause = error.source();
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\n  hint: {hint}")?;
+            write!(f, "\n  hint: {}", escaped_lines(hint))?;
         }
         Ok(())
     }
@@ -82,15 +104,19 @@ impl fmt::Display for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match (&error, error.status()) {
-            (_, Some(401 | 403)) => Exit::Auth,
+            (_, Some(401)) => Exit::Auth,
+            (_, Some(400)) if error.code() == Some(ErrorCode::MissingToken) => Exit::Auth,
+            (_, Some(403)) => Exit::Forbidden,
             (_, Some(404)) => Exit::NotFound,
+            (_, Some(429)) => Exit::Later,
             (_, Some(500..)) => Exit::Fault,
             (ClientError::Unreachable { .. } | ClientError::Unexpected { .. }, _) => Exit::Network,
             (ClientError::Address(_), _) => Exit::Config,
             _ => Exit::Failure,
         };
         let hint = error.hint().map(str::to_owned);
-        Self { exit, error: error.into(), hint }
+        let code = error.code().and_then(word);
+        Self { exit, code, error: error.into(), hint }
     }
 }
 
@@ -105,7 +131,7 @@ impl From<TransferError> for Failure {
             ),
             TransferError::Refused { .. } | TransferError::File { .. } => (Exit::Failure, None),
         };
-        Self { exit, error: error.into(), hint: hint.map(str::to_owned) }
+        Self { exit, code: None, error: error.into(), hint: hint.map(str::to_owned) }
     }
 }
 
@@ -118,14 +144,14 @@ impl From<SweepError> for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let hint = error.hint();
-        Self { exit: Exit::Config, error: error.into(), hint }
+        Self { exit: Exit::Config, code: None, error: error.into(), hint }
     }
 }
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let hint = error.hint();
-        Self { exit: Exit::Failure, error: error.into(), hint }
+        Self { exit: Exit::Failure, code: None, error: error.into(), hint }
     }
 }
 
@@ -150,7 +176,7 @@ mod tests {
         let failure = Failure::io("can't write notes.txt", source).with_hint("make room");
         assert_eq!(
             failure.to_string(),
-            "mito: can't write notes.txt\n  because: the disk is full\n  hint: make room"
+            "mito: can't write notes.txt [failure]\n  because: the disk is full\n  hint: make room"
         );
     }
 }

@@ -172,11 +172,11 @@ async fn submit(user: &UserClient, task: SubmitTaskRequest) -> Result<Uuid, Fail
 fn refused(refusal: mitosis_protocol::ErrorBody) -> Failure {
     use mitosis_protocol::ErrorCode as Code;
     let exit = match refusal.code {
-        Some(Code::Forbidden | Code::AccountNotActive) => Exit::Auth,
+        Some(Code::Forbidden | Code::QuotaExceeded | Code::AccountNotActive) => Exit::Forbidden,
         Some(Code::NotFound) => Exit::NotFound,
         _ => Exit::Failure,
     };
-    let failure = Failure::new(exit, refusal.msg);
+    let failure = Failure::new(exit, refusal.msg).with_code(refusal.code);
     match refusal.hint {
         Some(hint) => failure.with_hint(hint),
         None => failure,

@@ -1,82 +1,240 @@
 //! A task.
 
-use std::fmt::{self, Display};
-
 use mitosis_domain::wait_status::WaitStatus;
-use mitosis_protocol::task::RemoteFile;
-use mitosis_protocol::{TaskInfo, TaskResult, TaskSpec};
+use mitosis_protocol::task::{RemoteFile, SubmitTaskReply};
+use mitosis_protocol::{ArtifactInfo, TaskInfo, TaskResult, TaskSpec, TaskState, Uuid};
+use serde::Serialize;
 
-use super::words;
+use super::artifact;
+use super::look::{Look, Tone};
+use super::record::{Cell, Column, Fact, Record};
+use super::text::escaped;
 
-/// Everything about a task, a line per fact.
-pub(crate) fn task(task: &TaskInfo) -> impl Display {
-    fmt::from_fn(|f| {
-        writeln!(f, "uuid        {}", task.uuid)?;
-        writeln!(f, "state       {:?}", task.state)?;
-        writeln!(
-            f,
-            "task        {} of group {}, by {}",
-            task.task_id, task.group_name, task.creator_username
-        )?;
-        writeln!(f, "tags        {}", words(&task.tags))?;
-        writeln!(f, "labels      {}", words(&task.labels))?;
-        writeln!(f, "timeout     {} s, priority {}", task.timeout, task.priority)?;
-        writeln!(f, "created     {}", task.created_at)?;
-        writeln!(f, "updated     {}", task.updated_at)?;
-        spec(&task.spec, f)?;
+/// A task as it is shown: what the coordinator says, and its exit code as people know it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct TaskShown {
+    #[serde(flatten)]
+    info: TaskInfo,
+    /// The exit code, or 128 and the signal; null until it is over.
+    exit_code: Option<u8>,
+    /// What it left; only when one task is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifacts: Option<Vec<ArtifactInfo>>,
+}
+
+impl From<TaskInfo> for TaskShown {
+    fn from(info: TaskInfo) -> Self {
+        let exit_code = info.result.map(|result| WaitStatus::from_raw(result.exit_status).shell_code());
+        Self { info, exit_code, artifacts: None }
+    }
+}
+
+impl TaskShown {
+    pub(crate) fn with_artifacts(self, artifacts: Vec<ArtifactInfo>) -> Self {
+        Self { artifacts: Some(artifacts), ..self }
+    }
+
+    fn number(&self) -> Cell {
+        Cell::Text(format!("{}-{}", self.info.group_name, self.info.task_id))
+    }
+
+    fn state(&self) -> Cell {
+        Cell::Toned(format!("{:?}", self.info.state), state_tone(self.info.state, self.info.result))
+    }
+
+    fn exit(&self) -> Cell {
+        self.exit_code.map_or(Cell::Nothing, Cell::number)
+    }
+
+    fn message(&self) -> Cell {
+        self.info
+            .result
+            .and_then(|result| result.msg)
+            .map_or(Cell::Nothing, |msg| Cell::Text(format!("{msg:?}")))
+    }
+}
+
+/// What the state of a task means to whoever waits for it.
+pub(super) fn state_tone(state: TaskState, result: Option<TaskResult>) -> Tone {
+    match (state, result) {
+        (TaskState::Running, _) => Tone::Busy,
+        (TaskState::Cancelled, _) => Tone::Bad,
+        (TaskState::Finished, Some(result)) if result.exit_status != 0 => Tone::Bad,
+        (TaskState::Finished, _) => Tone::Good,
+        (TaskState::Pending | TaskState::Ready | TaskState::Unknown, _) => Tone::Plain,
+    }
+}
+
+impl Record for TaskShown {
+    const TABLE: &'static [Column<Self>] = &[
+        Column::new("task", Self::number),
+        Column::new("state", Self::state),
+        Column::new("exit", Self::exit),
+        Column::new("labels", |task| Cell::Words(task.info.labels.clone())),
+        Column::new("created", |task| Cell::Time(task.info.created_at)),
+        Column::new("command", |task| Cell::Words(task.info.spec.args.clone())),
+        Column::new("uuid", |task| Cell::text(task.info.uuid)),
+    ];
+    const FIELDS: &'static [Column<Self>] = &[
+        Column::new("uuid", |task| Cell::text(task.info.uuid)),
+        Column::new("group_name", |task| Cell::text(&task.info.group_name)),
+        Column::new("task_id", |task| Cell::Number(task.info.task_id)),
+        Column::new("creator_username", |task| Cell::text(&task.info.creator_username)),
+        Column::new("state", Self::state),
+        Column::new("exit_code", Self::exit),
+        Column::new("msg", Self::message),
+        Column::new("priority", |task| Cell::number(task.info.priority)),
+        Column::new("timeout", |task| Cell::Number(task.info.timeout)),
+        Column::new("tags", |task| Cell::Words(task.info.tags.clone())),
+        Column::new("labels", |task| Cell::Words(task.info.labels.clone())),
+        Column::new("created_at", |task| Cell::Time(task.info.created_at)),
+        Column::new("updated_at", |task| Cell::Time(task.info.updated_at)),
+        Column::new("args", |task| Cell::Words(task.info.spec.args.clone())),
+        Column::new("upstream_task_uuid", |task| Cell::optional(task.info.upstream_task_uuid)),
+        Column::new("downstream_task_uuid", |task| Cell::optional(task.info.downstream_task_uuid)),
+        Column::new("reporter_uuid", |task| Cell::optional(task.info.reporter_uuid)),
+        Column::new("repeats_task_uuid", |task| Cell::optional(task.info.repeats_task_uuid)),
+    ];
+
+    fn id(&self) -> String {
+        self.info.uuid.to_string()
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        let task = &self.info;
+        let mut facts = vec![
+            ("uuid", Cell::text(task.uuid)),
+            ("state", self.state()),
+            (
+                "task",
+                Cell::Text(format!(
+                    "{} of group {}, by {}",
+                    task.task_id, task.group_name, task.creator_username
+                )),
+            ),
+            ("tags", Cell::Words(task.tags.clone())),
+            ("labels", Cell::Words(task.labels.clone())),
+            ("timeout", Cell::Text(format!("{} s, priority {}", task.timeout, task.priority))),
+            ("created", Cell::Time(task.created_at)),
+            ("updated", Cell::Time(task.updated_at)),
+        ];
+        facts.extend(spec(&task.spec));
         for (name, uuid) in [
             ("upstream", task.upstream_task_uuid),
             ("downstream", task.downstream_task_uuid),
             ("reporter", task.reporter_uuid),
             ("repeats", task.repeats_task_uuid),
         ] {
-            if let Some(uuid) = uuid {
-                writeln!(f, "{name:<11} {uuid}")?;
-            }
+            facts.extend(uuid.map(|uuid| (name, Cell::text(uuid))));
         }
-        match &task.result {
-            Some(result) => write!(f, "result      {}", outcome(result)),
-            None => write!(f, "result      none yet"),
+        facts.push((
+            "result",
+            task.result.map_or_else(|| Cell::text("none yet"), |result| outcome(task.state, result)),
+        ));
+        if let Some(artifacts) = &self.artifacts {
+            facts.extend(artifact::facts(artifacts));
         }
-    })
+        facts
+    }
 }
 
-fn spec(spec: &TaskSpec, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    writeln!(f, "command     {}", words(&spec.args))?;
-    for (name, value) in &spec.envs {
-        writeln!(f, "variable    {name}={value}")?;
-    }
-    for (name, value) in &spec.params {
-        writeln!(f, "parameter   {name}={value}")?;
-    }
-    for resource in &spec.resources {
+fn spec(spec: &TaskSpec) -> Vec<Fact> {
+    let mut facts = vec![("command", Cell::Words(spec.args.clone()))];
+    facts.extend(spec.envs.iter().map(|(name, value)| ("variable", Cell::Text(format!("{name}={value}")))));
+    facts
+        .extend(spec.params.iter().map(|(name, value)| ("parameter", Cell::Text(format!("{name}={value}")))));
+    facts.extend(spec.resources.iter().map(|resource| {
         let local = &resource.local_path;
-        match &resource.remote_file {
+        let text = match &resource.remote_file {
             RemoteFile::Artifact { uuid, content_type } => {
-                writeln!(f, "resource    artifact {content_type} of {uuid} as {local}")?;
+                format!("artifact {content_type} of {uuid} as {local}")
             }
-            RemoteFile::Attachment { key } => writeln!(f, "resource    attachment {key} as {local}")?,
-        }
-    }
+            RemoteFile::Attachment { key } => format!("attachment {key} as {local}"),
+        };
+        ("resource", Cell::Text(text))
+    }));
     if spec.terminal_output {
-        writeln!(f, "terminal    kept")?;
+        facts.push(("terminal", Cell::text("kept")));
     }
-    match spec.watch {
-        Some((uuid, state)) => writeln!(f, "watches     {uuid} until {state:?}"),
-        None => Ok(()),
+    facts.extend(spec.watch.map(|(uuid, state)| ("watches", Cell::Text(format!("{uuid} until {state:?}")))));
+    facts
+}
+
+/// How a task ended, in words.
+pub(crate) fn ending(result: TaskResult) -> String {
+    let status = match WaitStatus::from_raw(result.exit_status) {
+        WaitStatus::Exited(code) => format!("exit code {code}"),
+        WaitStatus::Signalled(signal) => format!("killed by signal {signal}"),
+    };
+    match result.msg {
+        Some(msg) => format!("{status}, {msg:?}"),
+        None => status,
     }
 }
 
-fn outcome(result: &TaskResult) -> impl Display {
-    let TaskResult { exit_status, msg } = *result;
-    fmt::from_fn(move |f| {
-        match WaitStatus::from_raw(exit_status) {
-            WaitStatus::Exited(code) => write!(f, "exit code {code}")?,
-            WaitStatus::Signalled(signal) => write!(f, "killed by signal {signal}")?,
+fn outcome(state: TaskState, result: TaskResult) -> Cell {
+    Cell::Toned(ending(result), state_tone(state, Some(result)))
+}
+
+/// What came of one submitted task.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Submitted {
+    /// Null when it was refused.
+    uuid: Option<Uuid>,
+    group_name: String,
+    task_id: Option<i64>,
+    /// Why it was refused.
+    error: Option<String>,
+}
+
+impl Submitted {
+    pub(crate) fn taken(group_name: &str, task: SubmitTaskReply) -> Self {
+        let SubmitTaskReply { task_id, uuid } = task;
+        Self { uuid: Some(uuid), group_name: group_name.to_owned(), task_id: Some(task_id), error: None }
+    }
+
+    pub(crate) fn refused(group_name: &str, why: &str) -> Self {
+        Self { uuid: None, group_name: group_name.to_owned(), task_id: None, error: Some(why.to_owned()) }
+    }
+
+    /// Scripts take the last word.
+    fn sentence(&self) -> String {
+        match (&self.uuid, self.task_id) {
+            (Some(uuid), Some(number)) => format!("task {number} of group {}: {uuid}", self.group_name),
+            _ => format!("refused: {}", self.error.as_deref().unwrap_or_default()),
         }
-        match msg {
-            Some(msg) => write!(f, ", {msg:?}"),
-            None => Ok(()),
-        }
-    })
+    }
+
+    fn error(&self) -> Cell {
+        self.error.clone().map_or(Cell::Nothing, |error| Cell::Toned(error, Tone::Bad))
+    }
+}
+
+impl Record for Submitted {
+    const TABLE: &'static [Column<Self>] = &[
+        Column::new("task", |task| match task.task_id {
+            Some(number) => Cell::Text(format!("{}-{number}", task.group_name)),
+            None => Cell::Nothing,
+        }),
+        Column::new("error", Self::error),
+        Column::new("uuid", |task| Cell::optional(task.uuid)),
+    ];
+    const FIELDS: &'static [Column<Self>] = &[
+        Column::new("uuid", |task| Cell::optional(task.uuid)),
+        Column::new("group_name", |task| Cell::text(&task.group_name)),
+        Column::new("task_id", |task| task.task_id.map_or(Cell::Nothing, Cell::Number)),
+        Column::new("error", Self::error),
+    ];
+
+    fn id(&self) -> String {
+        self.uuid.map(|uuid| uuid.to_string()).unwrap_or_default()
+    }
+
+    fn line(&self, _: &Look) -> String {
+        escaped(&self.sentence())
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        vec![("task", Cell::Text(self.sentence()))]
+    }
 }

@@ -1,25 +1,87 @@
 //! A worker.
 
-use std::fmt::{self, Display};
+use std::collections::BTreeMap;
 
-use mitosis_protocol::worker::WorkerInfo;
+use mitosis_protocol::Role;
+use mitosis_protocol::worker::{WorkerInfo, WorkerState};
+use serde::Serialize;
 
-use super::words;
+use super::look::Tone;
+use super::record::{Cell, Column, Fact, Record};
 
-/// Everything about a worker, a line per fact.
-pub(crate) fn worker(worker: &WorkerInfo) -> impl Display {
-    fmt::from_fn(|f| {
-        writeln!(f, "uuid        {}", worker.worker_id)?;
-        writeln!(f, "tags        {}", words(&worker.tags))?;
-        writeln!(f, "labels      {}", words(&worker.labels))?;
-        writeln!(f, "state       {:?}", worker.state)?;
-        writeln!(f, "creator     {}", worker.creator_username)?;
-        writeln!(f, "created     {}", worker.created_at)?;
-        writeln!(f, "updated     {}", worker.updated_at)?;
-        writeln!(f, "heartbeat   {}", worker.last_heartbeat)?;
-        match worker.assigned_task_id {
-            Some(task) => write!(f, "task        {task}"),
-            None => write!(f, "task        none"),
-        }
-    })
+/// A worker as it is shown.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct WorkerShown {
+    #[serde(flatten)]
+    info: WorkerInfo,
+    /// Its groups and what they may do with it; only when one worker is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<BTreeMap<String, Role>>,
+    /// The group that was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_name: Option<String>,
+}
+
+impl WorkerShown {
+    pub(crate) fn with_groups(info: WorkerInfo, groups: BTreeMap<String, Role>) -> Self {
+        Self { info, groups: Some(groups), group_name: None }
+    }
+
+    pub(crate) fn of_group(info: WorkerInfo, group: &str) -> Self {
+        Self { info, groups: None, group_name: Some(group.to_owned()) }
+    }
+
+    fn state(&self) -> Cell {
+        let tone = match self.info.state {
+            WorkerState::Normal => Tone::Good,
+            WorkerState::GracefulShutdown => Tone::Busy,
+        };
+        Cell::Toned(format!("{:?}", self.info.state), tone)
+    }
+}
+
+impl Record for WorkerShown {
+    const TABLE: &'static [Column<Self>] = &[
+        Column::new("state", Self::state),
+        Column::new("creator", |worker| Cell::text(&worker.info.creator_username)),
+        Column::new("tags", |worker| Cell::Words(worker.info.tags.clone())),
+        Column::new("labels", |worker| Cell::Words(worker.info.labels.clone())),
+        Column::new("heartbeat", |worker| Cell::Time(worker.info.last_heartbeat)),
+        Column::new("task", |worker| Cell::optional(worker.info.assigned_task_id)),
+        Column::new("uuid", |worker| Cell::text(worker.info.worker_id)),
+    ];
+    const FIELDS: &'static [Column<Self>] = &[
+        Column::new("worker_id", |worker| Cell::text(worker.info.worker_id)),
+        Column::new("creator_username", |worker| Cell::text(&worker.info.creator_username)),
+        Column::new("state", Self::state),
+        Column::new("tags", |worker| Cell::Words(worker.info.tags.clone())),
+        Column::new("labels", |worker| Cell::Words(worker.info.labels.clone())),
+        Column::new("created_at", |worker| Cell::Time(worker.info.created_at)),
+        Column::new("updated_at", |worker| Cell::Time(worker.info.updated_at)),
+        Column::new("last_heartbeat", |worker| Cell::Time(worker.info.last_heartbeat)),
+        Column::new("assigned_task_id", |worker| Cell::optional(worker.info.assigned_task_id)),
+    ];
+
+    fn id(&self) -> String {
+        self.info.worker_id.to_string()
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        let worker = &self.info;
+        let mut facts = vec![
+            ("uuid", Cell::text(worker.worker_id)),
+            ("tags", Cell::Words(worker.tags.clone())),
+            ("labels", Cell::Words(worker.labels.clone())),
+            ("state", self.state()),
+            ("creator", Cell::text(&worker.creator_username)),
+            ("created", Cell::Time(worker.created_at)),
+            ("updated", Cell::Time(worker.updated_at)),
+            ("heartbeat", Cell::Time(worker.last_heartbeat)),
+            ("task", worker.assigned_task_id.map_or_else(|| Cell::text("none"), Cell::text)),
+        ];
+        facts.extend(self.group_name.iter().map(|group| ("group", Cell::text(group))));
+        let groups = self.groups.iter().flatten();
+        facts.extend(groups.map(|(group, role)| ("group", Cell::Text(format!("{group} {role:?}")))));
+        facts
+    }
 }

@@ -127,10 +127,10 @@ async fn wrong_credentials_and_a_missing_coordinator_have_codes_of_their_own() {
     let coordinator = home.coordinator(0, "600s").await;
     let config = home.write("config.toml", "[client]\nuser = 'mitosis_admin'\npassword = 'wrong'\n");
     let refused = home.run(&["client", "-c", &coordinator.address, "auth"]).await;
-    assert_eq!(refused.code, Some(77), "{}", refused.stderr);
+    assert_eq!(refused.code, Some(67), "{}", refused.stderr);
     std::fs::remove_file(config).unwrap();
     let nobody = home.run(&["client", "-c", &coordinator.address, "auth"]).await;
-    assert_eq!(nobody.code, Some(77));
+    assert_eq!(nobody.code, Some(67));
     assert!(nobody.stderr.contains("mito client login"), "{}", nobody.stderr);
     home.write("config.toml", "[client]\nuser = 'mitosis_admin'\npassword = 'mitosis_admin'\n");
     let unknown = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";

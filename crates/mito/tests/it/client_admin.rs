@@ -16,7 +16,7 @@ async fn an_administrator_decides_who_may_come_in() {
     admin.does(&["admin", "users", "change-password", "ann", "other"]).await;
     assert_eq!(
         ann.tries(&["auth"]).await.code,
-        Some(77),
+        Some(67),
         "the token of before and the old password are void"
     );
     admin.does(&["admin", "users", "change-password", "ann", "ann"]).await;
@@ -50,7 +50,7 @@ async fn one_s_own_password_is_changed_without_logging_in_again() {
     let ann = admin.welcomes("ann").await;
     ann.does(&["users", "change-password", "ann", "new"]).await;
     assert_eq!(ann.does(&["auth"]).await, "ann", "the kept token is the new one");
-    ann.is_refused(&["users", "change-password", "wrong", "x"], 77, &[]).await;
+    ann.is_refused(&["users", "change-password", "wrong", "x"], 67, &[]).await;
     ann.does(&["login", "ann", "new"]).await;
 }
 

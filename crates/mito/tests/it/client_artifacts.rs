@@ -22,7 +22,7 @@ async fn archives_of_many_tasks_come_at_once() {
         assert!(home.path().join(format!("all/{uuid}.tar.gz")).is_file(), "{uuid}");
     }
     let list = ["tasks", "artifacts", "download-list", "RESULT", &uuids[0], &nothing, "-o", "some"];
-    let answer = admin.is_refused(&list, 1, &["have no result", &nothing, "hint:"]).await;
+    let answer = admin.is_refused(&list, 3, &["have no result", &nothing, "hint:"]).await;
     assert_eq!(answer.stdout, format!("some/{}.tar.gz\n", uuids[0]));
     let links = ["tasks", "artifacts", "download-list", "result", &uuids[1], "--no-download"];
     assert!(admin.does(&links).await.starts_with(&format!("{} http", uuids[1])));
@@ -50,7 +50,7 @@ async fn an_archive_is_replaced_by_hand_and_deleted_by_an_administrator() {
 
     ann.is_refused(&["tasks", "artifacts", "delete", &uuid, "exec-log"], 1, &["hour"]).await;
     assert_eq!(artifacts(&["delete-many", "exec-log"]).await.stdout, "deleted 0 artifacts\n");
-    ann.is_refused(&["tasks", "artifacts", "delete-list", "exec-log", &uuid], 1, &["not deleted", &uuid])
+    ann.is_refused(&["tasks", "artifacts", "delete-list", "exec-log", &uuid], 3, &["not deleted", &uuid])
         .await;
     let delete = ["admin", "tasks", "artifacts", "delete", &uuid, "exec-log"];
     assert_eq!(ann.tries(&delete).await.code, Some(77));

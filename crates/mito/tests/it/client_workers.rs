@@ -82,6 +82,6 @@ async fn a_worker_stops_after_its_task_or_at_once() {
     third.wait().await;
     admin.is_refused(&["workers", "cancel", &worker], 66, &[]).await;
     let list =
-        admin.is_refused(&["workers", "cancel-list", &worker], 1, &["not stopped", &worker, "hint:"]).await;
+        admin.is_refused(&["workers", "cancel-list", &worker], 3, &["not stopped", &worker, "hint:"]).await;
     assert_eq!(list.stdout, "stopped 0 workers\n");
 }

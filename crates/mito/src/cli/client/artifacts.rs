@@ -42,9 +42,9 @@ pub(crate) struct UploadArgs {
     /// result, exec-log or std-log
     #[arg(value_name = "TYPE")]
     pub(crate) kind: ArtifactKind,
-    /// Show how far it is
+    /// Show how far it is, which a terminal does by itself
     #[arg(long)]
-    pub(crate) pb: bool,
+    pb: bool,
 }
 
 #[derive(Debug, Args)]

@@ -54,9 +54,9 @@ pub(crate) struct UploadArgs {
     /// The key starts with the group, or is the group
     #[arg(short, long)]
     pub(crate) smart: bool,
-    /// Show how far it is
+    /// Show how far it is, which a terminal does by itself
     #[arg(long)]
-    pub(crate) pb: bool,
+    pb: bool,
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Options;
+use crate::show::OutputArgs;
 
 /// Options of `mito client`; they come before the subcommand.
 #[derive(Debug, Args)]
@@ -40,14 +41,18 @@ pub(crate) struct ClientArgs {
     /// Ask for commands until there are no more
     #[arg(short, long)]
     pub(crate) interactive: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
     #[command(subcommand)]
     pub(crate) command: Option<ClientCommand>,
 }
 
 /// A line of the interactive mode.
 #[derive(Debug, Parser)]
-#[command(multicall = true, about = "Commands of the interactive mode", long_about = None)]
+#[command(name = "", no_binary_name = true, about = "Commands of the interactive mode", long_about = None)]
 pub(crate) struct Line {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
     #[command(subcommand)]
     pub(crate) command: ClientCommand,
 }
@@ -116,6 +121,7 @@ impl ClientArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::show::Format;
 
     #[test]
     fn commands_with_a_password_or_a_secret_in_them_are_known() {
@@ -132,6 +138,37 @@ mod tests {
         for line in ["auth", "login ann", "users groups", "admin users create ann", "admin shutdown"] {
             assert!(!carries(line), "{line}");
         }
+    }
+
+    /// `-o` is the form of results everywhere but where the contract has it for the target of a download.
+    #[test]
+    fn every_command_takes_a_form_for_its_results() {
+        let uuid = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
+        for (line, short) in [
+            ("auth", true),
+            ("users groups", true),
+            ("groups get g", true),
+            ("groups attachments query", true),
+            ("groups attachments download k", false),
+            ("groups attachments download-many", false),
+            ("groups attachments download-list k", false),
+            ("tasks submit", true),
+            ("tasks query -v", true),
+            ("tasks get UUID", true),
+            ("tasks artifacts download UUID result", false),
+            ("tasks artifacts download-many result", false),
+            ("tasks artifacts download-list result UUID", false),
+            ("workers query", true),
+            ("admin users group-quota u 3", true),
+        ] {
+            let line = line.replace("UUID", uuid);
+            let parsed = |line: String| Line::try_parse_from(line.split(' ')).map(|line| line.output.format);
+            let [long, brief] = ["--format", "-o"].map(|option| parsed(format!("{line} {option} jsonl")));
+            assert_eq!(long.unwrap(), Some(Format::Jsonl), "{line}");
+            assert_eq!(brief.unwrap(), short.then_some(Format::Jsonl), "{line}");
+            assert!(parsed(format!("{line} --format xml")).is_err(), "{line}");
+        }
+        assert!(Line::parse_from(["tasks", "query", "-q"]).output.quiet);
     }
 
     /// Command line §4, with every option in its long and in its short form.

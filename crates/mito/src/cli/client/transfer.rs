@@ -5,18 +5,31 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::show::Format;
+
+/// Takes the place of the option that all commands share, since `-o` is the target here. Its value is read
+/// where that option's would be.
+#[derive(Debug, Args)]
+struct LongFormat {
+    /// The form of the results
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "table|json|jsonl|csv|yaml|id")]
+    format: Option<Format>,
+}
+
 /// Options of a single download.
 #[derive(Debug, Args)]
 pub(crate) struct DownloadOptions {
     /// A folder, or a file name; a file here unless given
     #[arg(short, long)]
     pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    format: LongFormat,
     /// Only print the link
     #[arg(long)]
     pub(crate) no_download: bool,
-    /// Show how far it is
+    /// Show how far it is, which a terminal does by itself
     #[arg(long)]
-    pub(crate) pb: bool,
+    pb: bool,
 }
 
 /// Options of a download of many files.
@@ -25,12 +38,14 @@ pub(crate) struct BatchOptions {
     /// The folder to put the files in
     #[arg(short, long, default_value = ".", hide_default_value = true)]
     pub(crate) output: PathBuf,
+    #[command(flatten)]
+    format: LongFormat,
     /// Only print the links
     #[arg(long)]
     pub(crate) no_download: bool,
-    /// Show how far it is
+    /// Show how far it is, which a terminal does by itself
     #[arg(long)]
-    pub(crate) pb: bool,
+    pb: bool,
     /// How many to download at once
     #[arg(long, value_name = "N", default_value = "4")]
     pub(crate) concurrent: NonZeroUsize,

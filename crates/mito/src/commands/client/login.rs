@@ -8,8 +8,9 @@ use crate::cli::client::users::LoginArgs;
 use crate::credentials::CredentialsFile;
 use crate::failure::Failure;
 use crate::identity::{Identity, ask, ask_secretly, keep};
+use crate::show::Output;
 
-pub(super) async fn login(args: &LoginArgs, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(super) async fn login(args: &LoginArgs, session: &mut Session<'_>, out: &Output) -> Result<(), Failure> {
     let config = &session.config;
     let client = Client::new(&config.address)?;
     let name = match args.username.as_ref().or(config.user.as_ref()) {
@@ -23,7 +24,7 @@ pub(super) async fn login(args: &LoginArgs, session: &mut Session<'_>) -> Result
     let token = client.login(&name, &password, args.retain || config.retain).await?;
     let file = CredentialsFile::at(config.credentials.clone());
     keep(&file, &name, &token)?;
-    eprintln!("logged in as {name}; the token is in {}", file.path().display());
+    out.say(format_args!("logged in as {name}; the token is in {}", file.path().display()));
     session.become_user(Identity { client: client.with_user_token(token), name });
     Ok(())
 }

@@ -22,6 +22,7 @@ use crate::config::{Environment, Layers, Role};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::logging;
+use crate::show::{Output, OutputArgs};
 
 /// What follows a command that succeeded.
 enum After {
@@ -35,10 +36,11 @@ enum After {
 pub(super) async fn run(args: &ClientArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND, None)?;
     let layers = Layers::load(Role::Client, args.config.as_deref(), args.options(), environment)?;
-    let mut session = Session::new(environment, ClientConfig::new(&layers, environment));
+    let mut session = Session::new(environment, ClientConfig::new(&layers, environment), args.output.clone());
+    let out = session.output(&OutputArgs::default());
     match (&args.command, args.interactive) {
         (command, true) => interactive::run(command.as_ref(), &mut session).await,
-        (Some(command), false) => Ok(match obey(command, &mut session).await? {
+        (Some(command), false) => Ok(match obey(command, &mut session, &out).await? {
             After::GoOn | After::Leave => ExitCode::SUCCESS,
             After::Code(code) => code.into(),
         }),
@@ -47,15 +49,15 @@ pub(super) async fn run(args: &ClientArgs, environment: &Environment) -> Result<
     }
 }
 
-async fn obey(command: &ClientCommand, session: &mut Session<'_>) -> Result<After, Failure> {
+async fn obey(command: &ClientCommand, session: &mut Session<'_>, out: &Output) -> Result<After, Failure> {
     match command {
-        ClientCommand::Admin(command) => return admin::run(command, &session.identity().await?).await,
-        ClientCommand::Auth => auth::auth(&session.identity().await?)?,
-        ClientCommand::Login(args) => login::login(args, session).await?,
-        ClientCommand::Users(command) => users::run(command, session).await?,
-        ClientCommand::Groups(command) => groups::run(command, &session.identity().await?).await?,
-        ClientCommand::Tasks(command) => tasks::run(command, &session.identity().await?).await?,
-        ClientCommand::Workers(command) => workers::run(command, &session.identity().await?).await?,
+        ClientCommand::Admin(command) => return admin::run(command, &session.identity().await?, out).await,
+        ClientCommand::Auth => auth::auth(&session.identity().await?, out)?,
+        ClientCommand::Login(args) => login::login(args, session, out).await?,
+        ClientCommand::Users(command) => users::run(command, session, out).await?,
+        ClientCommand::Groups(command) => groups::run(command, &session.identity().await?, out).await?,
+        ClientCommand::Tasks(command) => tasks::run(command, &session.identity().await?, out).await?,
+        ClientCommand::Workers(command) => workers::run(command, &session.identity().await?, out).await?,
         ClientCommand::Cmd(args) => return cmd::cmd(args, session.environment).await,
         ClientCommand::Quit => return Ok(After::Leave),
     }

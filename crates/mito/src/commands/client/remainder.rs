@@ -4,15 +4,13 @@ use std::fmt::Display;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::show;
+use crate::show::words;
 
 /// Fails unless everything was done. `sentence` is about what was not, which is named after it.
 pub(super) fn nothing_left<T: Display>(left: &[T], sentence: &str, hint: &str) -> Result<(), Failure> {
     match left {
         [] => Ok(()),
-        left => {
-            Err(Failure::new(Exit::Failure, format!("{sentence}: {}", show::words(left))).with_hint(hint))
-        }
+        left => Err(Failure::new(Exit::Partial, format!("{sentence}: {}", words(left))).with_hint(hint)),
     }
 }
 

@@ -4,17 +4,24 @@ use crate::config::Environment;
 use crate::config::client::ClientConfig;
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::show::{Output, OutputArgs};
 
 /// The settings of a client, and who is logged in so far.
 pub(super) struct Session<'a> {
     pub(super) environment: &'a Environment,
     pub(super) config: ClientConfig,
+    output: OutputArgs,
     identity: Option<Identity>,
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(environment: &'a Environment, config: ClientConfig) -> Self {
-        Self { environment, config, identity: None }
+    pub(super) fn new(environment: &'a Environment, config: ClientConfig, output: OutputArgs) -> Self {
+        Self { environment, config, output, identity: None }
+    }
+
+    /// How a command writes that has these options of its own.
+    pub(super) fn output(&self, args: &OutputArgs) -> Output {
+        Output::new(&args.or(&self.output), self.environment)
     }
 
     /// Logs in unless that was done before.

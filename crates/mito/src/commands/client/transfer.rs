@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::{StreamExt as _, stream};
 use mitosis_client::{OnBytes, UserClient};
@@ -12,7 +11,7 @@ use super::remainder::nothing_left;
 use crate::cli::client::transfer::{BatchOptions, DownloadOptions};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::show;
+use crate::show::{Fetched, Link, Output, Progress};
 
 /// An object to fetch.
 pub(super) struct Item {
@@ -25,15 +24,29 @@ pub(super) struct Item {
     pub(super) name: PathBuf,
 }
 
+impl Item {
+    fn link(&self) -> Link {
+        Link { of: self.label.clone(), url: self.url.clone(), size: self.size }
+    }
+}
+
 /// Fetches one object, or prints its link.
-pub(super) async fn fetch(client: &UserClient, item: Item, options: &DownloadOptions) -> Result<(), Failure> {
+pub(super) async fn fetch(
+    client: &UserClient,
+    item: Item,
+    options: &DownloadOptions,
+    out: &Output,
+) -> Result<(), Failure> {
     if options.no_download {
-        return show::line(&item.url);
+        return out.outcome(&item.url, &item.link());
     }
     let target = target(options.output.as_deref(), &item.name);
-    let size = fetch_to(client, &item, &target, progress(options.pb, item.size)).await?;
-    eprintln!("{size} bytes");
-    show::line(target.display())
+    let progress = progress(out, item.size);
+    let size = fetch_to(client, &item, &target, on_bytes(&progress)).await;
+    progress.clear();
+    let size = size?;
+    out.say(format_args!("{size} bytes"));
+    out.one_line(&fetched(item.label, &target, size))
 }
 
 /// Fetches many objects, or prints their links. One that fails does not keep the others from coming.
@@ -41,15 +54,18 @@ pub(super) async fn fetch_many(
     client: &UserClient,
     items: Vec<Item>,
     options: &BatchOptions,
+    out: &Output,
 ) -> Result<(), Failure> {
     if options.no_download {
-        return items.iter().try_for_each(|item| show::line(format_args!("{} {}", item.label, item.url)));
+        return out.all(&items.iter().map(Item::link).collect::<Vec<_>>());
     }
     if items.is_empty() {
-        eprintln!("there is nothing to download");
+        out.say("there is nothing to download");
     }
-    let on_bytes = progress(options.pb, items.iter().map(|item| item.size).fold(0, i64::saturating_add));
-    let mut fetched = stream::iter(items)
+    let progress = progress(out, items.iter().map(|item| item.size).fold(0, i64::saturating_add));
+    let on_bytes = on_bytes(&progress);
+    let mut rows = out.rows();
+    let mut coming = stream::iter(items)
         .map(|item| {
             let (target, on_bytes) = (options.output.join(&item.name), on_bytes.clone());
             async move {
@@ -59,15 +75,20 @@ pub(super) async fn fetch_many(
         })
         .buffer_unordered(options.concurrent.get());
     let mut failed = Vec::new();
-    while let Some((label, target, outcome)) = fetched.next().await {
+    while let Some((label, target, outcome)) = coming.next().await {
         match outcome {
-            Ok(_) => show::line(target.display())?,
+            Ok(size) => {
+                let file = fetched(label, &target, size);
+                progress.suspend(|| rows.push(&file).and_then(|()| rows.flush()))?;
+            }
             Err(failure) => {
-                eprintln!("{failure}");
+                progress.suspend(|| eprintln!("{failure}"));
                 failed.push(label);
             }
         }
     }
+    progress.clear();
+    rows.finish()?;
     nothing_left(&failed, "these were not downloaded", "repeat the command with `download-list` for them")
 }
 
@@ -112,47 +133,26 @@ pub(super) async fn send(
     place: &UploadReply,
     file: &Path,
     length: u64,
-    shown: bool,
+    out: &Output,
 ) -> Result<(), Failure> {
-    let on_bytes = progress(shown, i64::try_from(length).unwrap_or(i64::MAX));
-    Ok(client.client().upload_telling(&place.url, file, on_bytes).await?)
+    let progress = out.bytes_progress(length);
+    let sent = client.client().upload_telling(&place.url, file, on_bytes(&progress)).await;
+    progress.clear();
+    Ok(sent?)
 }
 
-/// How much of an expected number of bytes has got over, on standard error.
-struct Meter {
-    total: u64,
-    done: AtomicU64,
+fn fetched(of: String, target: &Path, size: u64) -> Fetched {
+    Fetched { of, path: target.display().to_string(), size }
 }
 
-fn progress(shown: bool, total: i64) -> OnBytes {
-    if !shown {
-        return Arc::new(|_| {});
-    }
-    let meter = Meter { total: total.max(1).unsigned_abs(), done: AtomicU64::new(0) };
-    Arc::new(move |bytes| meter.add(bytes))
+/// The expected size is an upper bound, so the end is not always at the end of the bar.
+fn progress(out: &Output, total: i64) -> Progress {
+    out.bytes_progress(total.max(0).unsigned_abs())
 }
 
-impl Meter {
-    fn add(&self, bytes: u64) {
-        let before = self.done.fetch_add(bytes, Ordering::Relaxed);
-        let now = self.percent(before + bytes);
-        if now > self.percent(before) {
-            eprint!("\r{now:3} %");
-        }
-    }
-
-    fn percent(&self, bytes: u64) -> u128 {
-        (u128::from(bytes) * 100 / u128::from(self.total)).min(100)
-    }
-}
-
-impl Drop for Meter {
-    /// The expected size is an upper bound, so the end is not always at 100 %.
-    fn drop(&mut self) {
-        if self.done.load(Ordering::Relaxed) > 0 {
-            eprintln!();
-        }
-    }
+fn on_bytes(progress: &Progress) -> OnBytes {
+    let progress = progress.clone();
+    Arc::new(move |bytes| progress.add(bytes))
 }
 
 #[cfg(test)]

@@ -5,25 +5,30 @@ use crate::cli::client::attachments::PlaceArgs;
 use crate::commands::client::groups::attachments::place::Place;
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show;
+use crate::show::{Output, StorageQuota, bytes};
 
-pub(super) async fn run(command: &AdminGroupsCommand, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn run(
+    command: &AdminGroupsCommand,
+    identity: &Identity,
+    out: &Output,
+) -> Result<(), Failure> {
     match command {
-        AdminGroupsCommand::StorageQuota { group, quota } => storage_quota(group, quota, identity).await,
+        AdminGroupsCommand::StorageQuota { group, quota } => storage_quota(group, quota, identity, out).await,
         AdminGroupsCommand::Attachments(AdminAttachmentsCommand::Delete(args)) => {
-            delete_attachment(args, identity).await
+            delete_attachment(args, identity, out).await
         }
     }
 }
 
-async fn storage_quota(group: &str, quota: &str, identity: &Identity) -> Result<(), Failure> {
+async fn storage_quota(group: &str, quota: &str, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let quota = identity.client.change_storage_quota(group, quota).await?;
-    show::line(format_args!("group {group} may store {}", show::bytes(quota)))
+    let sentence = format!("group {group} may store {}", bytes(quota));
+    out.outcome(sentence, &StorageQuota { group_name: group.to_owned(), storage_quota: quota })
 }
 
-async fn delete_attachment(args: &PlaceArgs, identity: &Identity) -> Result<(), Failure> {
+async fn delete_attachment(args: &PlaceArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let place = Place::of_existing(args, &identity.name)?;
     identity.client.delete_attachment_as_admin(&place.group, &place.key).await?;
-    eprintln!("deleted {place}");
+    out.say(format_args!("deleted {place}"));
     Ok(())
 }

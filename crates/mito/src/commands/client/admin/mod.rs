@@ -10,31 +10,40 @@ use crate::cli::client::admin::{
 };
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::show::Output;
 
-pub(super) async fn run(command: &AdminCommand, identity: &Identity) -> Result<After, Failure> {
+pub(super) async fn run(command: &AdminCommand, identity: &Identity, out: &Output) -> Result<After, Failure> {
     match command {
-        AdminCommand::Users(command) => users::run(command, identity).await?,
-        AdminCommand::Groups(command) => groups::run(command, identity).await?,
-        AdminCommand::Tasks(command) => delete_artifact(command, identity).await?,
-        AdminCommand::Workers(command) => cancel_worker(command, identity).await?,
+        AdminCommand::Users(command) => users::run(command, identity, out).await?,
+        AdminCommand::Groups(command) => groups::run(command, identity, out).await?,
+        AdminCommand::Tasks(command) => delete_artifact(command, identity, out).await?,
+        AdminCommand::Workers(command) => cancel_worker(command, identity, out).await?,
         AdminCommand::Shutdown { secret } => {
-            shutdown::shutdown(secret.as_deref(), identity).await?;
+            shutdown::shutdown(secret.as_deref(), identity, out).await?;
             return Ok(After::Leave);
         }
     }
     Ok(After::GoOn)
 }
 
-async fn delete_artifact(command: &AdminTasksCommand, identity: &Identity) -> Result<(), Failure> {
+async fn delete_artifact(
+    command: &AdminTasksCommand,
+    identity: &Identity,
+    out: &Output,
+) -> Result<(), Failure> {
     let AdminTasksCommand::Artifacts(AdminArtifactsCommand::Delete { uuid, kind }) = command;
     identity.client.delete_artifact_as_admin(*uuid, *kind).await?;
-    eprintln!("deleted the {kind} of {uuid}");
+    out.say(format_args!("deleted the {kind} of {uuid}"));
     Ok(())
 }
 
-async fn cancel_worker(command: &AdminWorkersCommand, identity: &Identity) -> Result<(), Failure> {
+async fn cancel_worker(
+    command: &AdminWorkersCommand,
+    identity: &Identity,
+    out: &Output,
+) -> Result<(), Failure> {
     let AdminWorkersCommand::Cancel { uuid, how } = command;
     identity.client.shut_down_worker_as_admin(*uuid, how.op()).await?;
-    eprintln!("stopped worker {uuid}");
+    out.say(format_args!("stopped worker {uuid}"));
     Ok(())
 }

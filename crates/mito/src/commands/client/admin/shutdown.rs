@@ -2,10 +2,11 @@
 
 use crate::failure::Failure;
 use crate::identity::{Identity, given_or_asked_secretly};
+use crate::show::Output;
 
-pub(super) async fn shutdown(secret: Option<&str>, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn shutdown(secret: Option<&str>, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let secret = given_or_asked_secretly(secret, "shutdown secret: ")?;
     identity.client.shut_down_coordinator(&secret).await?;
-    eprintln!("the coordinator at {} stops", identity.client.client().address());
+    out.say(format_args!("the coordinator at {} stops", identity.client.client().address()));
     Ok(())
 }

@@ -3,40 +3,47 @@
 use crate::cli::client::admin::{AdminUsersCommand, CreateUserArgs, ResetPasswordArgs};
 use crate::failure::Failure;
 use crate::identity::{Identity, given_or_asked, given_or_asked_secretly};
-use crate::show;
+use crate::show::{GroupQuota, Output};
 
-pub(super) async fn run(command: &AdminUsersCommand, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn run(
+    command: &AdminUsersCommand,
+    identity: &Identity,
+    out: &Output,
+) -> Result<(), Failure> {
     match command {
-        AdminUsersCommand::Create(args) => create(args, identity).await,
-        AdminUsersCommand::Delete { username } => delete(username, identity).await,
-        AdminUsersCommand::ChangePassword(args) => change_password(args, identity).await,
-        AdminUsersCommand::GroupQuota { username, quota } => group_quota(username, quota, identity).await,
+        AdminUsersCommand::Create(args) => create(args, identity, out).await,
+        AdminUsersCommand::Delete { username } => delete(username, identity, out).await,
+        AdminUsersCommand::ChangePassword(args) => change_password(args, identity, out).await,
+        AdminUsersCommand::GroupQuota { username, quota } => {
+            group_quota(username, quota, identity, out).await
+        }
     }
 }
 
-async fn create(args: &CreateUserArgs, identity: &Identity) -> Result<(), Failure> {
+async fn create(args: &CreateUserArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let name = given_or_asked(args.username.as_deref(), "name of the new user: ")?;
     let password = given_or_asked_secretly(args.password.as_deref(), "password of the new user: ")?;
     identity.client.create_user(&name, &password, args.admin).await?;
-    eprintln!("created user {name}");
+    out.say(format_args!("created user {name}"));
     Ok(())
 }
 
-async fn delete(username: &str, identity: &Identity) -> Result<(), Failure> {
+async fn delete(username: &str, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let state = identity.client.delete_user(username).await?;
-    eprintln!("user {username} is {state:?}");
+    out.say(format_args!("user {username} is {state:?}"));
     Ok(())
 }
 
-async fn change_password(args: &ResetPasswordArgs, identity: &Identity) -> Result<(), Failure> {
+async fn change_password(args: &ResetPasswordArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let name = given_or_asked(args.username.as_deref(), "name of the user: ")?;
     let new = given_or_asked_secretly(args.new_password.as_deref(), "new password: ")?;
     identity.client.reset_password(&name, &new).await?;
-    eprintln!("the password of {name} is changed; {name} has to log in again");
+    out.say(format_args!("the password of {name} is changed; {name} has to log in again"));
     Ok(())
 }
 
-async fn group_quota(username: &str, quota: &str, identity: &Identity) -> Result<(), Failure> {
+async fn group_quota(username: &str, quota: &str, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let quota = identity.client.change_group_quota(username, quota).await?;
-    show::line(format_args!("user {username} may have {quota} groups"))
+    let sentence = format!("user {username} may have {quota} groups");
+    out.outcome(sentence, &GroupQuota { username: username.to_owned(), group_quota: quota })
 }

@@ -2,9 +2,10 @@
 
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::show::Output;
 
-pub(super) async fn create(group: &str, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn create(group: &str, identity: &Identity, out: &Output) -> Result<(), Failure> {
     identity.client.create_group(group).await?;
-    eprintln!("created group {group}");
+    out.say(format_args!("created group {group}"));
     Ok(())
 }

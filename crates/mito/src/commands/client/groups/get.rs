@@ -2,8 +2,8 @@
 
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show;
+use crate::show::Output;
 
-pub(super) async fn get(group: &str, identity: &Identity) -> Result<(), Failure> {
-    show::line(show::group(&identity.client.group(group).await?))
+pub(super) async fn get(group: &str, identity: &Identity, out: &Output) -> Result<(), Failure> {
+    out.one(&identity.client.group(group).await?)
 }

@@ -9,13 +9,18 @@ mod update_user;
 use crate::cli::client::groups::GroupsCommand;
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::show::Output;
 
-pub(super) async fn run(command: &GroupsCommand, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn run(command: &GroupsCommand, identity: &Identity, out: &Output) -> Result<(), Failure> {
     match command {
-        GroupsCommand::Create { group } => create::create(group, identity).await,
-        GroupsCommand::Get { group } => get::get(group, identity).await,
-        GroupsCommand::UpdateUser { group, roles } => update_user::update_user(group, roles, identity).await,
-        GroupsCommand::RemoveUser { group, users } => remove_user::remove_user(group, users, identity).await,
-        GroupsCommand::Attachments(command) => attachments::run(command, identity).await,
+        GroupsCommand::Create { group } => create::create(group, identity, out).await,
+        GroupsCommand::Get { group } => get::get(group, identity, out).await,
+        GroupsCommand::UpdateUser { group, roles } => {
+            update_user::update_user(group, roles, identity, out).await
+        }
+        GroupsCommand::RemoveUser { group, users } => {
+            remove_user::remove_user(group, users, identity, out).await
+        }
+        GroupsCommand::Attachments(command) => attachments::run(command, identity, out).await,
     }
 }

@@ -5,10 +5,16 @@ use mitosis_protocol::group::RemoveUsersRequest;
 use crate::commands::client::remainder::something_given;
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::show::Output;
 
-pub(super) async fn remove_user(group: &str, users: &[String], identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn remove_user(
+    group: &str,
+    users: &[String],
+    identity: &Identity,
+    out: &Output,
+) -> Result<(), Failure> {
     something_given(users, "USER")?;
     identity.client.remove_members(group, &RemoveUsersRequest { users: users.to_vec() }).await?;
-    eprintln!("changed the members of group {group}");
+    out.say(format_args!("changed the members of group {group}"));
     Ok(())
 }

@@ -12,6 +12,7 @@ use super::{After, obey};
 use crate::cli::client::{ClientCommand, Line};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::show::OutputArgs;
 
 /// Obeys until the user leaves. With commands from a file instead of a terminal, the code is that of the
 /// first one that failed.
@@ -23,7 +24,7 @@ pub(super) async fn run(
     let mut lines = Lines::open(session.environment)?;
     let mut spoilt = None;
     if let Some(command) = first
-        && done(command, session, &mut spoilt).await
+        && done(command, &OutputArgs::default(), session, &mut spoilt).await
     {
         return Ok(lines.code(spoilt));
     }
@@ -33,11 +34,13 @@ pub(super) async fn run(
     }
     while let Some(line) = tokio::task::block_in_place(|| lines.next())? {
         let understood = understood(&line);
-        if !matches!(&understood, Ok(Some(command)) if command.carries_a_secret()) {
+        if !matches!(&understood, Ok(Some(line)) if line.command.carries_a_secret()) {
             lines.remember(&line);
         }
         match understood {
-            Ok(Some(command)) if done(&command, session, &mut spoilt).await => break,
+            Ok(Some(Line { command, output })) if done(&command, &output, session, &mut spoilt).await => {
+                break;
+            }
             Ok(_) => {}
             Err(failure) => {
                 eprintln!("{failure}");
@@ -49,8 +52,14 @@ pub(super) async fn run(
 }
 
 /// Obeys; says whether that was the last command.
-async fn done(command: &ClientCommand, session: &mut Session<'_>, spoilt: &mut Option<ExitCode>) -> bool {
-    let code = match obey(command, session).await {
+async fn done(
+    command: &ClientCommand,
+    output: &OutputArgs,
+    session: &mut Session<'_>,
+    spoilt: &mut Option<ExitCode>,
+) -> bool {
+    let out = session.output(output);
+    let code = match obey(command, session, &out).await {
         Ok(After::GoOn) => return false,
         Ok(After::Leave) => return true,
         Ok(After::Code(code)) => code.into(),
@@ -64,8 +73,8 @@ async fn done(command: &ClientCommand, session: &mut Session<'_>, spoilt: &mut O
     false
 }
 
-/// The command of a line; none if the line is empty or was answered with help.
-fn understood(line: &str) -> Result<Option<ClientCommand>, Failure> {
+/// What a line asks for; none if the line is empty or was answered with help.
+fn understood(line: &str) -> Result<Option<Line>, Failure> {
     let words = shlex::split(line).ok_or_else(|| {
         Failure::new(Exit::Usage, "a quote is not closed")
             .with_hint("write a quote that is meant as such as \\\"")
@@ -74,7 +83,7 @@ fn understood(line: &str) -> Result<Option<ClientCommand>, Failure> {
         return Ok(None);
     }
     match Line::try_parse_from(words) {
-        Ok(line) => Ok(Some(line.command)),
+        Ok(line) => Ok(Some(line)),
         Err(answer) if answer.use_stderr() => {
             let sentence = answer.render().to_string();
             let sentence = sentence.trim_start_matches("error: ");
@@ -93,7 +102,9 @@ mod tests {
 
     #[test]
     fn words_are_split_as_a_shell_would() {
-        let Ok(Some(ClientCommand::Cmd(args))) = understood(r#"cmd -- echo "a b" 'c"d' e\ f"#) else {
+        let Ok(Some(Line { command: ClientCommand::Cmd(args), .. })) =
+            understood(r#"cmd -- echo "a b" 'c"d' e\ f"#)
+        else {
             panic!("it is a command");
         };
         assert_eq!(args.command, ["echo", "a b", "c\"d", "e f"]);

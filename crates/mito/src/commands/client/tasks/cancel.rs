@@ -7,27 +7,27 @@ use crate::cli::client::tasks::FilterArgs;
 use crate::commands::client::remainder::{nothing_left, something_given};
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show;
+use crate::show::{Outcome, Output};
 
-pub(super) async fn one(uuid: Uuid, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn one(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {
     identity.client.cancel(uuid).await?;
-    eprintln!("cancelled {uuid}");
+    out.say(format_args!("cancelled {uuid}"));
     Ok(())
 }
 
-pub(super) async fn many(args: &FilterArgs, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn many(args: &FilterArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let cancelled = identity.client.cancel_many(&args.filter()).await?;
-    show::line(format_args!(
-        "cancelled {} tasks of group {}",
-        cancelled.cancelled_count, cancelled.group_name
-    ))
+    let (count, group) = (cancelled.cancelled_count, &cancelled.group_name);
+    out.outcome(format_args!("cancelled {count} tasks of group {group}"), &Outcome::of_group(count, group))
 }
 
-pub(super) async fn list(uuids: &[Uuid], identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn list(uuids: &[Uuid], identity: &Identity, out: &Output) -> Result<(), Failure> {
     something_given(uuids, "UUID")?;
     let request = CancelTasksListRequest { uuids: uuids.to_vec() };
     let cancelled = identity.client.cancel_listed(&request).await?;
-    show::line(format_args!("cancelled {} tasks", cancelled.cancelled_count))?;
+    let count = cancelled.cancelled_count;
+    let outcome = Outcome::of_list(count, &cancelled.failed_uuids);
+    out.outcome(format_args!("cancelled {count} tasks"), &outcome)?;
     nothing_left(
         &cancelled.failed_uuids,
         "these were not cancelled",

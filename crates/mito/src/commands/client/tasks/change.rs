@@ -3,12 +3,15 @@
 use crate::cli::client::tasks::ChangeArgs;
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::show::Output;
 
-pub(super) async fn change(args: &ChangeArgs, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn change(args: &ChangeArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     if args.ignores_something() {
-        eprintln!("mito: --envs, --terminal and --watch belong to a command, so they change nothing here");
+        out.say(format_args!(
+            "mito: --envs, --terminal and --watch belong to a command, so they change nothing here"
+        ));
     }
     identity.client.change_task(args.uuid, &args.change()).await?;
-    eprintln!("changed {}", args.uuid);
+    out.say(format_args!("changed {}", args.uuid));
     Ok(())
 }

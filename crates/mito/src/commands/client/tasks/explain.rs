@@ -4,14 +4,10 @@ use mitosis_protocol::Uuid;
 
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show;
+use crate::show::Output;
 
 /// The coordinator's own words, so that they are the same wherever they are read.
-pub(super) async fn explain(uuid: Uuid, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn explain(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let explanation = identity.client.explain_task(uuid).await?;
-    show::line(format_args!("{:?}: {}", explanation.state, explanation.text))?;
-    match explanation.hint {
-        Some(hint) => show::line(format_args!("hint: {hint}")),
-        None => Ok(()),
-    }
+    out.one_line(&explanation)
 }

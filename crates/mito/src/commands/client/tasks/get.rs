@@ -4,19 +4,9 @@ use mitosis_protocol::Uuid;
 
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show;
+use crate::show::{Output, TaskShown};
 
-pub(super) async fn get(uuid: Uuid, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn get(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let task = identity.client.task(uuid).await?;
-    show::line(show::task(&task.info))?;
-    if task.artifacts.is_empty() {
-        return show::line("artifacts   none");
-    }
-    for artifact in &task.artifacts {
-        show::line(format_args!(
-            "artifact    {} ({} bytes, {})",
-            artifact.content_type, artifact.size, artifact.updated_at
-        ))?;
-    }
-    Ok(())
+    out.one(&TaskShown::from(task.info).with_artifacts(task.artifacts))
 }

@@ -3,16 +3,18 @@
 use crate::cli::client::tasks::QueryArgs;
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show;
+use crate::show::{Output, TaskShown};
 
-pub(super) async fn query(args: &QueryArgs, identity: &Identity) -> Result<(), Failure> {
-    let found = identity.client.query_tasks(&args.query()).await?;
-    show::line(format_args!("Found {} tasks", found.count))?;
-    for task in &found.tasks {
-        match args.verbose {
-            true => show::line(format_args!("{}\n", show::task(task)))?,
-            false => show::line(task.uuid)?,
-        }
+pub(super) async fn query(args: &QueryArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
+    let query = args.query();
+    let found = identity.client.query_tasks(&query).await?;
+    if query.count {
+        return out.count(found.count, "tasks");
     }
-    Ok(())
+    out.heading(format_args!("Found {} tasks", found.count))?;
+    let tasks: Vec<_> = found.tasks.into_iter().map(TaskShown::from).collect();
+    match args.verbose {
+        true => out.each(&tasks),
+        false => out.all(&tasks),
+    }
 }

@@ -8,31 +8,31 @@ use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksReques
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show;
+use crate::show::{Output, Submitted};
 
-pub(super) async fn submit_many(file: &Path, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn submit_many(file: &Path, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let tasks = read(file)?;
     let groups: Vec<String> = tasks.iter().map(|task| task.group_name.clone()).collect();
     let reply = identity.client.submit_many(&SubmitTasksRequest { tasks, idempotency_key: None }).await?;
     let mut refused = 0;
+    let mut rows = out.rows();
     for (outcome, group) in reply.results.iter().zip(&groups) {
         match outcome {
-            SubmitOutcome::Ok(task) => {
-                show::line(format_args!("task {} of group {group}: {}", task.task_id, task.uuid))?;
-            }
+            SubmitOutcome::Ok(task) => rows.push(&Submitted::taken(group, *task))?,
             SubmitOutcome::Err(error) => {
                 refused += 1;
-                show::line(format_args!("refused: {}", error.msg))?;
+                rows.push(&Submitted::refused(group, &error.msg))?;
             }
         }
     }
+    rows.finish()?;
     let taken = reply.results.len() - refused;
     match refused {
         0 => {
-            eprintln!("submitted {taken} tasks");
+            out.say(format_args!("submitted {taken} tasks"));
             Ok(())
         }
-        _ => Err(Failure::new(Exit::Failure, format!("submitted {taken} tasks, {refused} were refused"))
+        _ => Err(Failure::new(Exit::Partial, format!("submitted {taken} tasks, {refused} were refused"))
             .with_hint("submit the refused ones again, and only those: the others will run")),
     }
 }

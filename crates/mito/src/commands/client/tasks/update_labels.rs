@@ -5,9 +5,15 @@ use mitosis_protocol::task::LabelsRequest;
 
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::show::Output;
 
-pub(super) async fn update_labels(uuid: Uuid, labels: &[String], identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn update_labels(
+    uuid: Uuid,
+    labels: &[String],
+    identity: &Identity,
+    out: &Output,
+) -> Result<(), Failure> {
     identity.client.set_task_labels(uuid, &LabelsRequest { labels: labels.to_vec() }).await?;
-    eprintln!("changed the labels of {uuid}");
+    out.say(format_args!("changed the labels of {uuid}"));
     Ok(())
 }

@@ -5,10 +5,12 @@ use crate::cli::client::users::ChangePasswordArgs;
 use crate::credentials::CredentialsFile;
 use crate::failure::Failure;
 use crate::identity::{Identity, given_or_asked_secretly, keep};
+use crate::show::Output;
 
 pub(super) async fn change_password(
     args: &ChangePasswordArgs,
     session: &mut Session<'_>,
+    out: &Output,
 ) -> Result<(), Failure> {
     let Identity { name, client } = session.identity().await?;
     let old = given_or_asked_secretly(args.orig_password.as_deref(), "present password: ")?;
@@ -18,7 +20,7 @@ pub(super) async fn change_password(
     if file.exists() {
         keep(&file, &name, &token)?;
     }
-    eprintln!("the password of {name} is changed; other sessions have to log in again");
+    out.say(format_args!("the password of {name} is changed; other sessions have to log in again"));
     session.become_user(Identity { client: client.client().with_user_token(token), name });
     Ok(())
 }

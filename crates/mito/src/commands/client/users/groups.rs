@@ -2,11 +2,10 @@
 
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show;
+use crate::show::{Membership, Output};
 
-pub(super) async fn groups(identity: &Identity) -> Result<(), Failure> {
-    for (group, role) in identity.client.groups().await?.groups {
-        show::line(format_args!("{group}\t{role:?}"))?;
-    }
-    Ok(())
+pub(super) async fn groups(identity: &Identity, out: &Output) -> Result<(), Failure> {
+    let groups = identity.client.groups().await?.groups;
+    let member = |(group_name, role)| Membership { group_name, role };
+    out.all(&groups.into_iter().map(member).collect::<Vec<_>>())
 }

@@ -7,24 +7,31 @@ use crate::cli::client::workers::{CancelManyArgs, StopArgs};
 use crate::commands::client::remainder::{nothing_left, something_given};
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show;
+use crate::show::{Outcome, Output};
 
-pub(super) async fn one(uuid: Uuid, how: StopArgs, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn one(uuid: Uuid, how: StopArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     identity.client.shut_down_worker(uuid, how.op()).await?;
-    eprintln!("stopped worker {uuid}");
+    out.say(format_args!("stopped worker {uuid}"));
     Ok(())
 }
 
-pub(super) async fn many(args: &CancelManyArgs, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn many(args: &CancelManyArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let stopped = identity.client.shut_down_workers(&args.request()).await?;
-    show::line(format_args!("stopped {} workers of group {}", stopped.shutdown_count, stopped.group_name))
+    let (count, group) = (stopped.shutdown_count, &stopped.group_name);
+    out.outcome(format_args!("stopped {count} workers of group {group}"), &Outcome::of_group(count, group))
 }
 
-pub(super) async fn list(uuids: &[Uuid], how: StopArgs, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn list(
+    uuids: &[Uuid],
+    how: StopArgs,
+    identity: &Identity,
+    out: &Output,
+) -> Result<(), Failure> {
     something_given(uuids, "UUID")?;
     let request = ShutdownWorkersListRequest { uuids: uuids.to_vec(), op: how.op() };
     let stopped = identity.client.shut_down_listed_workers(&request).await?;
-    show::line(format_args!("stopped {} workers", stopped.shutdown_count))?;
+    let count = stopped.shutdown_count;
+    out.outcome(format_args!("stopped {count} workers"), &Outcome::of_list(count, &stopped.failed_uuids))?;
     nothing_left(
         &stopped.failed_uuids,
         "these were not stopped",

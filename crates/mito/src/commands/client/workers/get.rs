@@ -4,13 +4,9 @@ use mitosis_protocol::Uuid;
 
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show;
+use crate::show::{Output, WorkerShown};
 
-pub(super) async fn get(uuid: Uuid, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn get(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let worker = identity.client.worker(uuid).await?;
-    show::line(show::worker(&worker.info))?;
-    for (group, role) in &worker.groups {
-        show::line(format_args!("group       {group} {role:?}"))?;
-    }
-    Ok(())
+    out.one(&WorkerShown::with_groups(worker.info, worker.groups))
 }

@@ -9,17 +9,18 @@ mod update;
 use crate::cli::client::workers::WorkersCommand;
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::show::Output;
 
-pub(super) async fn run(command: &WorkersCommand, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn run(command: &WorkersCommand, identity: &Identity, out: &Output) -> Result<(), Failure> {
     match command {
-        WorkersCommand::Get { uuid } => get::get(*uuid, identity).await,
-        WorkersCommand::Query(args) => query::query(args, identity).await,
-        WorkersCommand::Cancel { uuid, how } => cancel::one(*uuid, *how, identity).await,
-        WorkersCommand::CancelMany(args) => cancel::many(args, identity).await,
-        WorkersCommand::CancelList { uuids, how } => cancel::list(uuids, *how, identity).await,
-        WorkersCommand::UpdateTags { uuid, tags } => update::tags(*uuid, tags, identity).await,
-        WorkersCommand::UpdateLabels { uuid, labels } => update::labels(*uuid, labels, identity).await,
-        WorkersCommand::UpdateRoles { uuid, roles } => roles::update(*uuid, roles, identity).await,
-        WorkersCommand::RemoveRoles { uuid, groups } => roles::remove(*uuid, groups, identity).await,
+        WorkersCommand::Get { uuid } => get::get(*uuid, identity, out).await,
+        WorkersCommand::Query(args) => query::query(args, identity, out).await,
+        WorkersCommand::Cancel { uuid, how } => cancel::one(*uuid, *how, identity, out).await,
+        WorkersCommand::CancelMany(args) => cancel::many(args, identity, out).await,
+        WorkersCommand::CancelList { uuids, how } => cancel::list(uuids, *how, identity, out).await,
+        WorkersCommand::UpdateTags { uuid, tags } => update::tags(*uuid, tags, identity, out).await,
+        WorkersCommand::UpdateLabels { uuid, labels } => update::labels(*uuid, labels, identity, out).await,
+        WorkersCommand::UpdateRoles { uuid, roles } => roles::update(*uuid, roles, identity, out).await,
+        WorkersCommand::RemoveRoles { uuid, groups } => roles::remove(*uuid, groups, identity, out).await,
     }
 }

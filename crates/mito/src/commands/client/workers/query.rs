@@ -3,16 +3,19 @@
 use crate::cli::client::workers::QueryArgs;
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show;
+use crate::show::{Output, WorkerShown};
 
-pub(super) async fn query(args: &QueryArgs, identity: &Identity) -> Result<(), Failure> {
-    let found = identity.client.query_workers(&args.query()).await?;
-    show::line(format_args!("Found {} workers", found.count))?;
-    for worker in &found.workers {
-        match args.verbose {
-            true => show::line(format_args!("{}\ngroup       {}\n", show::worker(worker), found.group_name))?,
-            false => show::line(worker.worker_id)?,
-        }
+pub(super) async fn query(args: &QueryArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
+    let query = args.query();
+    let found = identity.client.query_workers(&query).await?;
+    if query.count {
+        return out.count(found.count, "workers");
     }
-    Ok(())
+    out.heading(format_args!("Found {} workers", found.count))?;
+    let shown = |worker| WorkerShown::of_group(worker, &found.group_name);
+    let workers: Vec<_> = found.workers.into_iter().map(shown).collect();
+    match args.verbose {
+        true => out.each(&workers),
+        false => out.all(&workers),
+    }
 }

@@ -7,19 +7,30 @@ use mitosis_protocol::{Role, Uuid};
 use crate::commands::client::remainder::something_given;
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::show::Output;
 
-pub(super) async fn update(uuid: Uuid, roles: &[(String, Role)], identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn update(
+    uuid: Uuid,
+    roles: &[(String, Role)],
+    identity: &Identity,
+    out: &Output,
+) -> Result<(), Failure> {
     something_given(roles, "GROUP:ROLE")?;
     let request = RelationsRequest { relations: roles.iter().cloned().collect() };
     identity.client.set_worker_roles(uuid, &request).await?;
-    eprintln!("changed the groups of worker {uuid}");
+    out.say(format_args!("changed the groups of worker {uuid}"));
     Ok(())
 }
 
-pub(super) async fn remove(uuid: Uuid, groups: &[String], identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn remove(
+    uuid: Uuid,
+    groups: &[String],
+    identity: &Identity,
+    out: &Output,
+) -> Result<(), Failure> {
     something_given(groups, "GROUP")?;
     let request = RemoveGroupsRequest { groups: groups.to_vec() };
     identity.client.remove_worker_groups(uuid, &request).await?;
-    eprintln!("changed the groups of worker {uuid}");
+    out.say(format_args!("changed the groups of worker {uuid}"));
     Ok(())
 }

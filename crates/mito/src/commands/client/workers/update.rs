@@ -6,15 +6,26 @@ use mitosis_protocol::worker::TagsRequest;
 
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::show::Output;
 
-pub(super) async fn tags(uuid: Uuid, tags: &[String], identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn tags(
+    uuid: Uuid,
+    tags: &[String],
+    identity: &Identity,
+    out: &Output,
+) -> Result<(), Failure> {
     identity.client.set_worker_tags(uuid, &TagsRequest { tags: tags.to_vec() }).await?;
-    eprintln!("changed the tags of worker {uuid}");
+    out.say(format_args!("changed the tags of worker {uuid}"));
     Ok(())
 }
 
-pub(super) async fn labels(uuid: Uuid, labels: &[String], identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn labels(
+    uuid: Uuid,
+    labels: &[String],
+    identity: &Identity,
+    out: &Output,
+) -> Result<(), Failure> {
     identity.client.set_worker_labels(uuid, &LabelsRequest { labels: labels.to_vec() }).await?;
-    eprintln!("changed the labels of worker {uuid}");
+    out.say(format_args!("changed the labels of worker {uuid}"));
     Ok(())
 }

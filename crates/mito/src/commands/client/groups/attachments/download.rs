@@ -10,8 +10,9 @@ use crate::commands::client::remainder::{nothing_left, something_given};
 use crate::commands::client::transfer::{self, Item};
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::show::Output;
 
-pub(super) async fn one(args: &DownloadArgs, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn one(args: &DownloadArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let place = Place::of_existing(&args.place, &identity.name)?;
     let link = identity.client.attachment_link(&place.group, &place.key).await?;
     let name = match (args.place.smart, Path::new(&place.key).file_name()) {
@@ -19,23 +20,23 @@ pub(super) async fn one(args: &DownloadArgs, identity: &Identity) -> Result<(), 
         _ => PathBuf::from(&place.key),
     };
     let item = Item { label: place.key, url: link.url, size: link.size, name };
-    transfer::fetch(&identity.client, item, &args.options).await
+    transfer::fetch(&identity.client, item, &args.options, out).await
 }
 
-pub(super) async fn many(args: &DownloadManyArgs, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn many(args: &DownloadManyArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let group = args.filter.group.as_ref().unwrap_or(&identity.name);
     let found = identity.client.attachment_links(group, &args.filter.request()).await?;
-    transfer::fetch_many(&identity.client, items(found.downloads), &args.options).await
+    transfer::fetch_many(&identity.client, items(found.downloads), &args.options, out).await
 }
 
-pub(super) async fn list(args: &DownloadListArgs, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn list(args: &DownloadListArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     something_given(&args.keys, "KEY")?;
     let group = args.group.as_ref().unwrap_or(&identity.name);
     let request = AttachmentsByListRequest { keys: args.keys.clone() };
     let found = identity.client.listed_attachment_links(group, &request).await?.downloads;
     let missing: Vec<String> =
         args.keys.iter().filter(|key| found.iter().all(|found| found.key != **key)).cloned().collect();
-    let fetched = transfer::fetch_many(&identity.client, items(found), &args.options).await;
+    let fetched = transfer::fetch_many(&identity.client, items(found), &args.options, out).await;
     nothing_left(
         &missing,
         "these do not exist",

@@ -10,17 +10,22 @@ mod upload;
 use crate::cli::client::attachments::AttachmentsCommand;
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::show::Output;
 
-pub(super) async fn run(command: &AttachmentsCommand, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn run(
+    command: &AttachmentsCommand,
+    identity: &Identity,
+    out: &Output,
+) -> Result<(), Failure> {
     match command {
-        AttachmentsCommand::Upload(args) => upload::upload(args, identity).await,
-        AttachmentsCommand::Download(args) => download::one(args, identity).await,
-        AttachmentsCommand::Get(args) => get::get(args, identity).await,
-        AttachmentsCommand::Delete(args) => delete::one(args, identity).await,
-        AttachmentsCommand::Query(args) => query::query(args, identity).await,
-        AttachmentsCommand::DownloadMany(args) => download::many(args, identity).await,
-        AttachmentsCommand::DownloadList(args) => download::list(args, identity).await,
-        AttachmentsCommand::DeleteMany(args) => delete::many(args, identity).await,
-        AttachmentsCommand::DeleteList(args) => delete::list(args, identity).await,
+        AttachmentsCommand::Upload(args) => upload::upload(args, identity, out).await,
+        AttachmentsCommand::Download(args) => download::one(args, identity, out).await,
+        AttachmentsCommand::Get(args) => get::get(args, identity, out).await,
+        AttachmentsCommand::Delete(args) => delete::one(args, identity, out).await,
+        AttachmentsCommand::Query(args) => query::query(args, identity, out).await,
+        AttachmentsCommand::DownloadMany(args) => download::many(args, identity, out).await,
+        AttachmentsCommand::DownloadList(args) => download::list(args, identity, out).await,
+        AttachmentsCommand::DeleteMany(args) => delete::many(args, identity, out).await,
+        AttachmentsCommand::DeleteList(args) => delete::list(args, identity, out).await,
     }
 }

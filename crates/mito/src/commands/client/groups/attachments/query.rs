@@ -3,15 +3,16 @@
 use crate::cli::client::attachments::QueryArgs;
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show;
+use crate::show::{AttachmentAt, Output};
 
-pub(super) async fn query(args: &QueryArgs, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn query(args: &QueryArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let group = args.filter.group.as_ref().unwrap_or(&identity.name);
-    let found = identity.client.query_attachments(group, &args.query()).await?;
-    show::line(format_args!("Found {} attachments", found.count))?;
-    for attachment in &found.attachments {
-        let info = &attachment.info;
-        show::line(format_args!("{}\t{} bytes\t{}", info.updated_at, info.size, attachment.key))?;
+    let query = args.query();
+    let found = identity.client.query_attachments(group, &query).await?;
+    if query.count {
+        return out.count(found.count, "attachments");
     }
-    Ok(())
+    out.heading(format_args!("Found {} attachments", found.count))?;
+    let shown = |row| AttachmentAt::found(row, &found.group_name);
+    out.all(&found.attachments.into_iter().map(shown).collect::<Vec<_>>())
 }

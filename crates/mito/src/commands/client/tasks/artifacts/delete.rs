@@ -6,24 +6,31 @@ use crate::cli::client::artifacts::{ListArgs, ManyArgs};
 use crate::commands::client::remainder::{nothing_left, something_given};
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show;
+use crate::show::{Outcome, Output};
 
-pub(super) async fn one(uuid: Uuid, kind: ArtifactKind, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn one(
+    uuid: Uuid,
+    kind: ArtifactKind,
+    identity: &Identity,
+    out: &Output,
+) -> Result<(), Failure> {
     identity.client.delete_artifact(uuid, kind).await?;
-    eprintln!("deleted the {kind} of {uuid}");
+    out.say(format_args!("deleted the {kind} of {uuid}"));
     Ok(())
 }
 
-pub(super) async fn many(args: &ManyArgs, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn many(args: &ManyArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let deleted = identity.client.delete_artifacts(&args.request()).await?;
-    show::line(format_args!("deleted {} artifacts", deleted.deleted_count))
+    let count = deleted.deleted_count;
+    out.outcome(format_args!("deleted {count} artifacts"), &Outcome::of_list::<Uuid>(count, &[]))
 }
 
-pub(super) async fn list(args: &ListArgs, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn list(args: &ListArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let request = args.request();
     something_given(&request.uuids, "UUID")?;
     let deleted = identity.client.delete_listed_artifacts(&request).await?;
-    show::line(format_args!("deleted {} artifacts", deleted.deleted_count))?;
+    let count = deleted.deleted_count;
+    out.outcome(format_args!("deleted {count} artifacts"), &Outcome::of_list(count, &deleted.failed_uuids))?;
     nothing_left(
         &deleted.failed_uuids,
         "those of these tasks were not deleted",

@@ -8,27 +8,28 @@ use crate::commands::client::remainder::{nothing_left, something_given};
 use crate::commands::client::transfer::{self, Item};
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::show::Output;
 
-pub(super) async fn one(args: &DownloadArgs, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn one(args: &DownloadArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let DownloadArgs { uuid, kind, options } = args;
     let link = identity.client.artifact_link(*uuid, *kind).await?;
     let item =
         Item { label: uuid.to_string(), url: link.url, size: link.size, name: kind.file_name().into() };
-    transfer::fetch(&identity.client, item, options).await
+    transfer::fetch(&identity.client, item, options, out).await
 }
 
-pub(super) async fn many(args: &DownloadManyArgs, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn many(args: &DownloadManyArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let found = identity.client.artifact_links(&args.which.request()).await?;
-    transfer::fetch_many(&identity.client, items(found.downloads), &args.options).await
+    transfer::fetch_many(&identity.client, items(found.downloads), &args.options, out).await
 }
 
-pub(super) async fn list(args: &DownloadListArgs, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn list(args: &DownloadListArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let request = args.which.request();
     something_given(&request.uuids, "UUID")?;
     let found = identity.client.listed_artifact_links(&request).await?.downloads;
     let missing: Vec<Uuid> =
         request.uuids.iter().filter(|uuid| found.iter().all(|found| found.uuid != **uuid)).copied().collect();
-    let fetched = transfer::fetch_many(&identity.client, items(found), &args.options).await;
+    let fetched = transfer::fetch_many(&identity.client, items(found), &args.options, out).await;
     let sentence = format!("these tasks have no {}", request.content_type);
     nothing_left(&missing, &sentence, "see what a task left with `mito client tasks get`")?;
     fetched

@@ -7,15 +7,20 @@ mod upload;
 use crate::cli::client::artifacts::ArtifactsCommand;
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::show::Output;
 
-pub(super) async fn run(command: &ArtifactsCommand, identity: &Identity) -> Result<(), Failure> {
+pub(super) async fn run(
+    command: &ArtifactsCommand,
+    identity: &Identity,
+    out: &Output,
+) -> Result<(), Failure> {
     match command {
-        ArtifactsCommand::Upload(args) => upload::upload(args, identity).await,
-        ArtifactsCommand::Download(args) => download::one(args, identity).await,
-        ArtifactsCommand::Delete { uuid, kind } => delete::one(*uuid, *kind, identity).await,
-        ArtifactsCommand::DownloadMany(args) => download::many(args, identity).await,
-        ArtifactsCommand::DownloadList(args) => download::list(args, identity).await,
-        ArtifactsCommand::DeleteMany(args) => delete::many(args, identity).await,
-        ArtifactsCommand::DeleteList(args) => delete::list(args, identity).await,
+        ArtifactsCommand::Upload(args) => upload::upload(args, identity, out).await,
+        ArtifactsCommand::Download(args) => download::one(args, identity, out).await,
+        ArtifactsCommand::Delete { uuid, kind } => delete::one(*uuid, *kind, identity, out).await,
+        ArtifactsCommand::DownloadMany(args) => download::many(args, identity, out).await,
+        ArtifactsCommand::DownloadList(args) => download::list(args, identity, out).await,
+        ArtifactsCommand::DeleteMany(args) => delete::many(args, identity, out).await,
+        ArtifactsCommand::DeleteList(args) => delete::list(args, identity, out).await,
     }
 }

@@ -6,16 +6,17 @@ use crate::cli::client::artifacts::UploadArgs;
 use crate::commands::client::transfer;
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::show::Output;
 
-pub(super) async fn upload(args: &UploadArgs, identity: &Identity) -> Result<(), Failure> {
-    let UploadArgs { local_file, uuid, kind, pb } = args;
+pub(super) async fn upload(args: &UploadArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
+    let UploadArgs { local_file, uuid, kind, .. } = args;
     let length = transfer::length(local_file).await?;
     let request = UploadArtifactRequest { content_type: *kind, content_length: length };
     let target = identity.client.announce_artifact(*uuid, &request).await?;
-    transfer::send(&identity.client, &target, local_file, length, *pb).await?;
+    transfer::send(&identity.client, &target, local_file, length, out).await?;
     match target.exist {
-        true => eprintln!("replaced the {kind} of {uuid}"),
-        false => eprintln!("uploaded the {kind} of {uuid}"),
+        true => out.say(format_args!("replaced the {kind} of {uuid}")),
+        false => out.say(format_args!("uploaded the {kind} of {uuid}")),
     }
     Ok(())
 }

@@ -1,0 +1,30 @@
+//! How many there are.
+
+use serde::Serialize;
+
+use super::record::{Cell, Column, Fact, Record};
+
+/// The answer to a question for a number.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Counted {
+    pub(crate) count: u64,
+}
+
+impl Counted {
+    fn cell(&self) -> Cell {
+        Cell::text(self.count)
+    }
+}
+
+impl Record for Counted {
+    const TABLE: &'static [Column<Self>] = &[Column::new("count", Self::cell)];
+    const FIELDS: &'static [Column<Self>] = &[Column::new("count", Self::cell)];
+
+    fn id(&self) -> String {
+        self.count.to_string()
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        vec![("count", self.cell())]
+    }
+}

@@ -1,0 +1,147 @@
+//! Who reads: a person at a terminal, or a program behind a pipe.
+
+use std::io::{self, IsTerminal as _};
+
+use jiff::tz::TimeZone;
+use mitosis_domain::clock::{Clock as _, SystemClock};
+use mitosis_protocol::Timestamp;
+
+use crate::config::Environment;
+
+/// How text is written.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    /// Somebody watches standard output.
+    pub(super) terminal: bool,
+    pub(super) colour: bool,
+    /// Columns of the terminal; without one, lines are as long as they are.
+    pub(super) width: Option<usize>,
+    /// What ages are counted to.
+    pub(super) now: Timestamp,
+    /// What local times are in.
+    pub(super) zone: TimeZone,
+}
+
+/// What a piece of text wants to say by its colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    Title,
+    Good,
+    Bad,
+    Busy,
+    Dim,
+}
+
+impl Look {
+    /// Of this process, now.
+    pub(super) fn detect(environment: &Environment) -> Self {
+        let terminal = io::stdout().is_terminal();
+        let width = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+        Self {
+            terminal,
+            colour: terminal
+                && environment.text("NO_COLOR").is_none()
+                && environment.text("TERM") != Some("dumb"),
+            width: terminal.then(width).flatten().filter(|width| *width > 0),
+            now: SystemClock.now(),
+            zone: if terminal { TimeZone::system() } else { TimeZone::UTC },
+        }
+    }
+
+    /// A time as its reader wants it: local with its age, or as the contract writes it.
+    pub(super) fn time(&self, at: Timestamp) -> String {
+        match self.terminal {
+            true => format!("{}, {}", self.local(at), age(at, self.now)),
+            false => at.to_string(),
+        }
+    }
+
+    fn local(&self, at: Timestamp) -> String {
+        match jiff::Timestamp::from_microsecond(at.unix_micros()) {
+            Ok(instant) => instant.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            Err(_) => at.to_string(),
+        }
+    }
+
+    pub(super) fn paint(&self, text: &str, tone: Tone) -> String {
+        let code = match tone {
+            _ if !self.colour || text.is_empty() => return text.to_owned(),
+            Tone::Plain => return text.to_owned(),
+            Tone::Title => "1",
+            Tone::Good => "32",
+            Tone::Bad => "31",
+            Tone::Busy => "36",
+            Tone::Dim => "2",
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
+
+/// How long ago, or how soon, in the largest unit that fits.
+fn age(at: Timestamp, now: Timestamp) -> String {
+    const UNITS: [(&str, u64); 5] =
+        [("years", 31_557_600), ("days", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
+    let (seconds, before) = match now >= at {
+        true => (now.since(at).as_secs(), true),
+        false => (at.since(now).as_secs(), false),
+    };
+    // Two of a unit before it is used, so that little is lost to rounding: 90 min, but 2 days.
+    let fitting = UNITS.iter().find(|(_, length)| seconds >= length * 2);
+    match (fitting, before) {
+        (None, _) => "now".to_owned(),
+        (Some((unit, length)), true) => format!("{} {unit} ago", seconds / length),
+        (Some((unit, length)), false) => format!("in {} {unit}", seconds / length),
+    }
+}
+
+#[cfg(test)]
+impl Look {
+    /// A person in UTC, or a program, at a fixed time.
+    pub(super) fn still(terminal: bool) -> Self {
+        let now = Timestamp::from_unix_micros(1_928_423_045_250_000);
+        Self { terminal, colour: false, width: None, now, zone: TimeZone::UTC }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_person_reads_local_times_with_their_age_and_a_program_reads_the_contract_s() {
+        let look = Look::still(true);
+        let at = look.now - Duration::from_secs(200);
+        assert_eq!(look.time(at), "2031-02-09 17:00:45, 3 min ago");
+        let east = Look { zone: TimeZone::fixed(jiff::tz::offset(2)), ..look };
+        assert_eq!(east.time(at), "2031-02-09 19:00:45, 3 min ago");
+        assert_eq!(Look::still(false).time(at), "2031-02-09 17:00:45.25 +00:00:00");
+    }
+
+    #[test]
+    fn an_age_is_told_in_the_unit_that_fits() {
+        let now = Look::still(true).now;
+        for (seconds, text) in [
+            (0, "now"),
+            (1, "now"),
+            (2, "2 s ago"),
+            (119, "119 s ago"),
+            (120, "2 min ago"),
+            (7_200, "2 h ago"),
+            (172_800, "2 days ago"),
+            (70_000_000, "2 years ago"),
+        ] {
+            assert_eq!(age(now - Duration::from_secs(seconds), now), text);
+        }
+        assert_eq!(age(now + Duration::from_secs(600), now), "in 10 min");
+    }
+
+    #[test]
+    fn nothing_is_painted_where_colour_is_not_wanted() {
+        let look = Look::still(true);
+        assert_eq!(look.paint("x", Tone::Bad), "x");
+        assert_eq!(Look { colour: true, ..look }.paint("x", Tone::Bad), "\x1b[31mx\x1b[0m");
+    }
+}

@@ -1,0 +1,43 @@
+//! What a command on many things did.
+
+use serde::Serialize;
+
+use super::record::{Cell, Column, Fact, Record};
+
+/// How many of what were changed, and which were not.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Outcome {
+    /// How many were changed.
+    pub(crate) count: u64,
+    /// Of which group, where it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) group_name: Option<String>,
+    /// Which were not.
+    pub(crate) failed: Vec<String>,
+}
+
+impl Outcome {
+    pub(crate) fn of_group(count: u64, group: &str) -> Self {
+        Self { count, group_name: Some(group.to_owned()), failed: Vec::new() }
+    }
+
+    pub(crate) fn of_list<T: ToString>(count: u64, failed: &[T]) -> Self {
+        Self { count, group_name: None, failed: failed.iter().map(ToString::to_string).collect() }
+    }
+}
+
+impl Record for Outcome {
+    const TABLE: &'static [Column<Self>] = &[
+        Column::new("count", |outcome| Cell::text(outcome.count)),
+        Column::new("failed", |outcome| Cell::Words(outcome.failed.clone())),
+    ];
+    const FIELDS: &'static [Column<Self>] = Self::TABLE;
+
+    fn id(&self) -> String {
+        self.count.to_string()
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        vec![("count", Cell::text(self.count)), ("failed", Cell::Words(self.failed.clone()))]
+    }
+}

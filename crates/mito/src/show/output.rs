@@ -1,0 +1,163 @@
+//! Where results and messages go.
+
+use std::fmt::{self, Display};
+use std::io::{self, IsTerminal as _, Write as _};
+
+use serde::Serialize;
+
+use super::format::{Format, OutputArgs};
+use super::look::{Look, Tone};
+use super::progress::Progress;
+use super::record::{Fact, Record};
+use super::rows::Rows;
+use super::{cant_write, yaml};
+use crate::config::Environment;
+use crate::failure::Failure;
+
+/// How wide the name of a fact is.
+const NAME: usize = 11;
+
+/// How this command writes.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    pub(super) format: Option<Format>,
+    pub(super) look: Look,
+    quiet: bool,
+    /// Somebody watches standard error.
+    watched: bool,
+}
+
+impl Output {
+    /// For this process, now.
+    pub(crate) fn new(args: &OutputArgs, environment: &Environment) -> Self {
+        Self {
+            format: args.format,
+            look: Look::detect(environment),
+            quiet: args.quiet,
+            watched: io::stderr().is_terminal(),
+        }
+    }
+
+    /// A message about what was done, on standard error.
+    pub(crate) fn say(&self, text: impl Display) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// A sentence that goes before or between results; programs do not get it.
+    pub(crate) fn heading(&self, text: impl Display) -> Result<(), Failure> {
+        match self.format {
+            None => super::line(text),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Whether results are asked for in a form for programs.
+    pub(crate) fn is_for_programs(&self) -> bool {
+        self.format.is_some_and(|format| format != Format::Table)
+    }
+
+    /// Everything about one thing.
+    pub(crate) fn one<T: Record>(&self, record: &T) -> Result<(), Failure> {
+        match self.format {
+            None | Some(Format::Table) => super::line(self.block(record)),
+            Some(Format::Json | Format::Yaml) => self.document(record),
+            Some(Format::Jsonl | Format::Csv | Format::Id) => self.all([record]),
+        }
+    }
+
+    /// A document that has no columns of its own.
+    fn document(&self, document: &impl Serialize) -> Result<(), Failure> {
+        let text = match self.format {
+            Some(Format::Yaml) => {
+                serde_json::to_value(document).map(|value| yaml::document(&value).to_string())
+            }
+            _ => serde_json::to_string_pretty(document).map(|text| format!("{text}\n")),
+        };
+        text.map_err(io::Error::from)
+            .and_then(|text| io::stdout().lock().write_all(text.as_bytes()))
+            .map_err(cant_write)
+    }
+
+    /// A sentence for people, and what it is about for programs.
+    pub(crate) fn outcome<T: Record>(&self, sentence: impl Display, outcome: &T) -> Result<(), Failure> {
+        match self.is_for_programs() {
+            true => self.one(outcome),
+            false => super::line(sentence),
+        }
+    }
+
+    /// One thing on its line.
+    pub(crate) fn one_line<T: Record>(&self, record: &T) -> Result<(), Failure> {
+        self.outcome(record.line(&self.look), record)
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self, count: u64, what: &str) -> Result<(), Failure> {
+        match self.is_for_programs() {
+            true => self.one(&super::Counted { count }),
+            false => super::line(format_args!("Found {count} {what}")),
+        }
+    }
+
+    /// Many things of a kind, a line each.
+    pub(crate) fn all<'a, T: Record>(&self, records: impl IntoIterator<Item = &'a T>) -> Result<(), Failure> {
+        let mut rows = self.rows();
+        records.into_iter().try_for_each(|record| rows.push(record))?;
+        rows.finish()
+    }
+
+    /// Everything about each of many things.
+    pub(crate) fn each<'a, T: Record>(
+        &self,
+        records: impl IntoIterator<Item = &'a T>,
+    ) -> Result<(), Failure> {
+        match self.is_for_programs() {
+            true => self.all(records),
+            false => records
+                .into_iter()
+                .try_for_each(|record| super::line(format_args!("{}\n", self.block(record)))),
+        }
+    }
+
+    /// For results that come one by one.
+    pub(crate) fn rows<T: Record>(&self) -> Rows<'_, T> {
+        Rows::new(self)
+    }
+
+    /// A bar for so many bytes.
+    pub(crate) fn bytes_progress(&self, total: u64) -> Progress {
+        Progress::of_bytes(self.shows_progress(), total)
+    }
+
+    fn shows_progress(&self) -> bool {
+        self.watched && !self.quiet
+    }
+
+    fn block<T: Record>(&self, record: &T) -> impl Display {
+        self.facts(record.facts())
+    }
+
+    fn facts(&self, facts: Vec<Fact>) -> impl Display {
+        fmt::from_fn(move |f| {
+            facts.iter().enumerate().try_for_each(|(place, (name, cell))| {
+                let (text, tone) = cell.shown(&self.look);
+                let name = self.look.paint(&format!("{name:<NAME$}"), Tone::Dim);
+                let line = format!("{name} {}", self.look.paint(&text, tone));
+                write!(f, "{}{}", if place == 0 { "" } else { "\n" }, line.trim_end())
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+impl Output {
+    pub(super) fn still(format: Option<Format>, terminal: bool) -> Self {
+        Self { format, look: Look::still(terminal), quiet: false, watched: false }
+    }
+
+    pub(super) fn one_as_text<T: Record>(&self, record: &T) -> String {
+        self.block(record).to_string()
+    }
+}

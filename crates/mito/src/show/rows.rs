@@ -1,0 +1,162 @@
+//! Results that come one by one, each written as soon as its form allows.
+
+use std::io::{self, BufWriter, Write};
+use std::marker::PhantomData;
+
+use serde_json::Value;
+
+use super::format::Format;
+use super::output::Output;
+use super::record::Record;
+use super::{cant_write, table, yaml};
+use crate::failure::Failure;
+
+/// Takes results, in order. [`Self::finish`] writes what had to be kept until the end.
+#[must_use = "what had to be kept until the end is written by `finish`"]
+pub(crate) struct Rows<'a, T> {
+    output: &'a Output,
+    writer: Box<dyn Write + 'a>,
+    form: Form,
+    of: PhantomData<fn(&T)>,
+}
+
+enum Form {
+    /// The record's own line.
+    Line,
+    Id,
+    Jsonl,
+    /// Columns with a tab between them.
+    Tabs,
+    Csv {
+        header: bool,
+    },
+    /// Kept until the end, as the widths follow from all of it.
+    Table(Vec<Vec<(String, super::look::Tone)>>),
+    /// A list, an item at a time.
+    Json {
+        begun: bool,
+    },
+    /// Kept until the end, as it is one document.
+    Yaml(Vec<Value>),
+}
+
+impl<'a, T: Record> Rows<'a, T> {
+    pub(super) fn new(output: &'a Output) -> Self {
+        // A person sees each line at once.
+        let writer: Box<dyn Write> = match output.look.terminal {
+            true => Box::new(io::stdout()),
+            false => Box::new(BufWriter::new(io::stdout())),
+        };
+        Self::to(output, writer)
+    }
+
+    fn to(output: &'a Output, writer: Box<dyn Write + 'a>) -> Self {
+        let form = match (output.format, output.look.terminal) {
+            (None | Some(Format::Table), true) => Form::Table(Vec::new()),
+            (None, false) => Form::Line,
+            (Some(Format::Table), false) => Form::Tabs,
+            (Some(Format::Json), _) => Form::Json { begun: false },
+            (Some(Format::Yaml), _) => Form::Yaml(Vec::new()),
+            (Some(Format::Jsonl), _) => Form::Jsonl,
+            (Some(Format::Csv), _) => Form::Csv { header: false },
+            (Some(Format::Id), _) => Form::Id,
+        };
+        Self { output, writer, form, of: PhantomData }
+    }
+
+    /// The next result.
+    pub(crate) fn push(&mut self, record: &T) -> Result<(), Failure> {
+        let look = &self.output.look;
+        let written = match &mut self.form {
+            Form::Line => writeln!(self.writer, "{}", record.line(look)),
+            Form::Id => writeln!(self.writer, "{}", record.id()),
+            Form::Jsonl => serde_json::to_writer(&mut self.writer, record)
+                .map_err(io::Error::from)
+                .and_then(|()| writeln!(self.writer)),
+            Form::Tabs => {
+                let cells: Vec<_> =
+                    T::TABLE.iter().map(|column| (column.cell)(record).shown(look).0).collect();
+                writeln!(self.writer, "{}", cells.join("\t"))
+            }
+            Form::Csv { header } => {
+                let names = (!std::mem::replace(header, true)).then(csv_header::<T>);
+                let cells = T::FIELDS.iter().map(|column| (column.cell)(record).raw());
+                write!(self.writer, "{}{}", names.unwrap_or_default(), csv_line(cells))
+            }
+            Form::Table(rows) => {
+                rows.push(T::TABLE.iter().map(|column| (column.cell)(record).shown(look)).collect());
+                Ok(())
+            }
+            Form::Json { begun } => {
+                let start = if std::mem::replace(begun, true) { ",\n" } else { "[\n" };
+                serde_json::to_string_pretty(record)
+                    .map_err(io::Error::from)
+                    .and_then(|text| write!(self.writer, "{start}  {}", text.replace('\n', "\n  ")))
+            }
+            Form::Yaml(values) => {
+                serde_json::to_value(record).map(|value| values.push(value)).map_err(Into::into)
+            }
+        };
+        written.map_err(cant_write)
+    }
+
+    /// Makes what was given so far visible, where more is a while away.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.writer.flush().map_err(cant_write)
+    }
+
+    /// That was all.
+    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+        let written: io::Result<()> = match &self.form {
+            Form::Line | Form::Id | Form::Jsonl | Form::Tabs | Form::Csv { header: true } => Ok(()),
+            Form::Csv { header: false } => write!(self.writer, "{}", csv_header::<T>()),
+            Form::Table(rows) if rows.is_empty() => Ok(()),
+            Form::Table(rows) => {
+                let titles: Vec<_> = T::TABLE.iter().map(|column| column.name).collect();
+                write!(self.writer, "{}", table::table(&titles, rows, &self.output.look))
+            }
+            Form::Json { begun: true } => writeln!(self.writer, "\n]"),
+            Form::Json { begun: false } => writeln!(self.writer, "[]"),
+            Form::Yaml(values) => write!(self.writer, "{}", yaml::document(&Value::from(values.as_slice()))),
+        };
+        written.and_then(|()| self.writer.flush()).map_err(cant_write)
+    }
+}
+
+fn csv_header<T: Record>() -> String {
+    csv_line(T::FIELDS.iter().map(|column| column.name.to_owned()))
+}
+
+/// A line as RFC 4180 has it, but ended by a line feed alone.
+fn csv_line(cells: impl Iterator<Item = String>) -> String {
+    let quoted = cells.map(|cell| match cell.contains(['"', ',', '\n', '\r']) {
+        true => format!("\"{}\"", cell.replace('"', "\"\"")),
+        false => cell,
+    });
+    let mut line = quoted.collect::<Vec<_>>().join(",");
+    line.push('\n');
+    line
+}
+
+/// Everything about some records, as it would be written.
+#[cfg(test)]
+pub(super) fn written<T: Record>(output: &Output, records: &[T]) -> String {
+    let mut bytes = Vec::new();
+    let mut rows = Rows::to(output, Box::new(&mut bytes));
+    for record in records {
+        rows.push(record).unwrap();
+    }
+    rows.finish().unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_with_a_comma_a_quote_or_a_line_in_it_is_quoted() {
+        let cells = ["plain", "a,b", "say \"x\"", "two\nlines", ""].map(str::to_owned);
+        assert_eq!(csv_line(cells.into_iter()), "plain,\"a,b\",\"say \"\"x\"\"\",\"two\nlines\",\n");
+    }
+}

@@ -1,0 +1,210 @@
+//! Every noun in every form, word for word: programs read them, so a change here is a change of the
+//! interface, and of `docs/guide/output.md`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use insta::assert_snapshot;
+use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::attachment::{AttachmentContentType, AttachmentInfo};
+use mitosis_protocol::group::GroupInfo;
+use mitosis_protocol::task::{ResourceDownload, SubmitTaskReply};
+use mitosis_protocol::worker::{WorkerInfo, WorkerState};
+use mitosis_protocol::{
+    ArtifactInfo, ArtifactKind, ExecState, Role, TaskInfo, TaskResult, TaskResultMessage, TaskSpec,
+    TaskState, Timestamp, Uuid,
+};
+
+use super::format::Format;
+use super::output::Output;
+use super::record::Record;
+use super::rows::written;
+use super::*;
+
+const FORMATS: [Option<Format>; 7] = [
+    None,
+    Some(Format::Table),
+    Some(Format::Json),
+    Some(Format::Jsonl),
+    Some(Format::Csv),
+    Some(Format::Yaml),
+    Some(Format::Id),
+];
+
+fn at(minutes_ago: u64) -> Timestamp {
+    Timestamp::from_unix_micros(1_928_423_045_250_000) - std::time::Duration::from_secs(minutes_ago * 60)
+}
+
+fn uuid(number: u128) -> Uuid {
+    Uuid::from_u128(0x3f0c_9a3e_7c1b_4b6e_9a52_0d7e_3f1c_0000 + number)
+}
+
+fn task() -> TaskInfo {
+    TaskInfo {
+        uuid: uuid(1),
+        creator_username: "ann".into(),
+        group_name: "lab".into(),
+        task_id: 42,
+        tags: vec!["gpu".into(), "eu".into()],
+        labels: vec!["exp1".into(), "a, \"b\"\u{1b}[31m".into()],
+        created_at: at(200),
+        updated_at: at(3),
+        state: TaskState::Finished,
+        timeout: 600,
+        priority: -3,
+        spec: TaskSpec {
+            args: ["sh", "-c", "echo a\nexit 7"].map(str::to_owned).to_vec(),
+            envs: BTreeMap::from([("SEED".into(), "4".into())]),
+            resources: vec![ResourceDownload {
+                remote_file: mitosis_protocol::task::RemoteFile::Attachment { key: "in.csv".into() },
+                local_path: "in.csv".into(),
+            }],
+            terminal_output: true,
+            watch: Some((uuid(2), ExecState::TaskCommitted)),
+            params: BTreeMap::from([("seed".into(), "4".into())]),
+        },
+        result: Some(TaskResult { exit_status: 1792, msg: Some(TaskResultMessage::SubmitNewTaskFailed) }),
+        upstream_task_uuid: Some(uuid(3)),
+        downstream_task_uuid: None,
+        reporter_uuid: Some(uuid(4)),
+        repeats_task_uuid: Some(uuid(8)),
+    }
+}
+
+fn waiting() -> TaskInfo {
+    TaskInfo {
+        uuid: uuid(5),
+        state: TaskState::Ready,
+        result: None,
+        reporter_uuid: None,
+        labels: vec![],
+        spec: TaskSpec { args: vec!["true".into()], ..TaskSpec::default() },
+        ..task()
+    }
+}
+
+fn worker() -> WorkerInfo {
+    WorkerInfo {
+        worker_id: uuid(6),
+        creator_username: "ann".into(),
+        tags: vec!["gpu".into()],
+        labels: vec!["shelf-3".into()],
+        created_at: at(5000),
+        updated_at: at(1),
+        state: WorkerState::Normal,
+        last_heartbeat: at(0),
+        assigned_task_id: Some(uuid(1)),
+    }
+}
+
+fn group() -> GroupInfo {
+    GroupInfo {
+        group_name: "lab".into(),
+        creator_username: "ann".into(),
+        created_at: at(5000),
+        updated_at: at(1),
+        state: AccountState::Active,
+        task_count: 42,
+        storage_quota: 16_000_000_000,
+        storage_used: 1_500,
+        worker_count: 2,
+        users_in_group: Some(BTreeMap::from([("ann".into(), Role::Admin), ("raj".into(), Role::Read)])),
+    }
+}
+
+fn attachment() -> AttachmentAt {
+    AttachmentAt {
+        key: "data/in.csv".into(),
+        group_name: "lab".into(),
+        info: AttachmentInfo {
+            content_type: AttachmentContentType::NoSet,
+            size: 4,
+            created_at: at(90),
+            updated_at: at(60),
+        },
+    }
+}
+
+/// These in every form that a program can get, and in that of a person.
+fn everywhere<T: Record>(records: &[T]) -> String {
+    let mut text = format!("terminal:\n{}", written(&Output::still(None, true), records));
+    for format in FORMATS {
+        let name = format.map_or_else(|| "piped".to_owned(), |format| format!("{format:?}").to_lowercase());
+        let output = Output::still(format, false);
+        write!(text, "\n{name}:\n{}", written(&output, records)).unwrap();
+    }
+    text
+}
+
+/// Everything about one, for a program and for a person.
+fn in_full<T: Record>(record: &T) -> String {
+    let [person, program] = [true, false].map(|terminal| Output::still(None, terminal).one_as_text(record));
+    format!("terminal:\n{person}\n\npiped:\n{program}\n")
+}
+
+#[test]
+fn tasks() {
+    assert_snapshot!("tasks", everywhere(&[TaskShown::from(task()), waiting().into()]));
+    let artifacts = vec![ArtifactInfo {
+        content_type: ArtifactKind::Result,
+        size: 12,
+        created_at: at(3),
+        updated_at: at(3),
+    }];
+    let shown = TaskShown::from(task()).with_artifacts(artifacts);
+    let json = serde_json::to_string_pretty(&shown).unwrap();
+    assert_snapshot!("task", format!("{}\njson:\n{json}\n", in_full(&shown)));
+}
+
+#[test]
+fn submitted_tasks() {
+    let taken = Submitted::taken("lab", SubmitTaskReply { task_id: 42, uuid: uuid(1) });
+    assert_snapshot!("submitted", everywhere(&[taken, Submitted::refused("lab", "there is no group `lab`")]));
+}
+
+#[test]
+fn workers() {
+    assert_snapshot!("workers", everywhere(&[WorkerShown::of_group(worker(), "lab")]));
+    let groups = BTreeMap::from([("ann".to_owned(), Role::Admin), ("lab".to_owned(), Role::Write)]);
+    assert_snapshot!("worker", in_full(&WorkerShown::with_groups(worker(), groups)));
+}
+
+#[test]
+fn groups() {
+    assert_snapshot!("groups", everywhere(&[group()]));
+    assert_snapshot!("group", in_full(&group()));
+    assert_snapshot!(
+        "memberships",
+        everywhere(&[Membership { group_name: "lab".into(), role: Role::Write }])
+    );
+    assert_snapshot!("whoami", everywhere(&[Whoami { username: "ann".into() }]));
+}
+
+#[test]
+fn files() {
+    assert_snapshot!("attachments", everywhere(&[attachment()]));
+    assert_snapshot!("attachment", in_full(&attachment()));
+    assert_snapshot!(
+        "fetched",
+        everywhere(&[Fetched { of: "data/in.csv".into(), path: "in.csv".into(), size: 4 }])
+    );
+    let link = Link { of: "data/in.csv".into(), url: "http://127.0.0.1/x?y=z".into(), size: 4 };
+    assert_snapshot!("links", everywhere(&[link]));
+}
+
+#[test]
+fn numbers() {
+    assert_snapshot!("counted", everywhere(&[Counted { count: 3 }]));
+    let outcome = Outcome::of_list(2, &[uuid(7)]);
+    assert_snapshot!("outcome", everywhere(&[outcome]));
+    assert_snapshot!(
+        "storage_quota",
+        everywhere(&[StorageQuota { group_name: "lab".into(), storage_quota: 1_000 }])
+    );
+    assert_snapshot!("group_quota", everywhere(&[GroupQuota { username: "ann".into(), group_quota: 5 }]));
+}
+
+#[test]
+fn nothing_found_is_still_a_document() {
+    assert_snapshot!("nothing", everywhere::<TaskShown>(&[]));
+}

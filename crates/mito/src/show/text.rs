@@ -1,0 +1,90 @@
+//! Pieces of text.
+
+use std::fmt::{self, Display, Write as _};
+
+/// Text of somebody else, harmless on a terminal: control characters, and those that turn the direction
+/// of writing around, are spelled out.
+pub(crate) fn escaped(text: &str) -> String {
+    escape(text, |_| false)
+}
+
+/// The same for sentences, which may have lines.
+pub(crate) fn escaped_lines(text: &str) -> String {
+    escape(text, |character| character == '\n')
+}
+
+fn escape(text: &str, keep: impl Fn(char) -> bool) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match is_harmful(character) && !keep(character) {
+            true => write!(safe, "{}", character.escape_default()).expect("a String takes everything"),
+            false => safe.push(character),
+        }
+    }
+    safe
+}
+
+fn is_harmful(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Words with a blank between them.
+pub(crate) fn words<T: Display>(words: &[T]) -> impl Display {
+    fmt::from_fn(|f| {
+        words.iter().enumerate().try_for_each(|(place, word)| match place {
+            0 => write!(f, "{word}"),
+            _ => write!(f, " {word}"),
+        })
+    })
+}
+
+/// A size in human units, which are powers of 1000.
+pub(crate) fn bytes(size: i64) -> impl Display {
+    const UNITS: [(&str, i64); 6] = [
+        ("EB", 1_000_000_000_000_000_000),
+        ("PB", 1_000_000_000_000_000),
+        ("TB", 1_000_000_000_000),
+        ("GB", 1_000_000_000),
+        ("MB", 1_000_000),
+        ("kB", 1_000),
+    ];
+    fmt::from_fn(move |f| {
+        let fitting = UNITS.iter().find(|(_, factor)| size.unsigned_abs() >= factor.unsigned_abs());
+        match fitting {
+            Some((unit, factor)) => {
+                let sign = if size < 0 { "-" } else { "" };
+                let (whole, rest) = ((size / factor).unsigned_abs(), (size % factor).unsigned_abs());
+                write!(f, "{sign}{whole}.{:02} {unit}", rest / (factor.unsigned_abs() / 100).max(1))
+            }
+            None => write!(f, "{size} B"),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_shown_in_units_that_people_read() {
+        for (size, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.00 kB"),
+            (1_048_576, "1.04 MB"),
+            (16_000_000_000, "16.00 GB"),
+            (-1_500, "-1.50 kB"),
+            (i64::MIN, "-9.22 EB"),
+        ] {
+            assert_eq!(bytes(size).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_could_trick_a_terminal_is_spelled_out_and_other_scripts_are_left_alone() {
+        assert_eq!(escaped("a\x1b[2Jb\n\u{202e}c\u{9b}"), r"a\u{1b}[2Jb\n\u{202e}c\u{9b}");
+        assert_eq!(escaped("größe 漢字 🎉 \\ \""), "größe 漢字 🎉 \\ \"");
+        assert_eq!(escaped_lines("a\nb\x07"), "a\nb\\u{7}");
+    }
+}
