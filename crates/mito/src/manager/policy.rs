@@ -46,7 +46,9 @@ pub(super) fn next(end: &End, ran: Duration, failures: u32) -> Next {
         }
         // It would say the same again: a wrong password, a configuration that can't be used.
         End::Exited(code)
-            if [Exit::Usage, Exit::Auth, Exit::Config].iter().any(|exit| *exit as u8 == *code) =>
+            if [Exit::Usage, Exit::Auth, Exit::Forbidden, Exit::Config]
+                .iter()
+                .any(|exit| *exit as u8 == *code) =>
         {
             Next::Over(State::Failed)
         }
@@ -98,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_can_not_succeed_is_not_tried_again() {
-        for code in [2, 77, 78] {
+        for code in [2, 67, 77, 78] {
             assert_eq!(next(&End::Exited(code), MOMENT, 0), Next::Over(State::Failed), "{code}");
         }
     }
