@@ -7,7 +7,7 @@ use std::time::Duration;
 use mitosis_domain::clock::Clock;
 use mitosis_domain::entropy::Entropy;
 use mitosis_objects::ObjectStore;
-use mitosis_protocol::Timestamp;
+use mitosis_protocol::{Timestamp, Uuid};
 use mitosis_store::{Fault, Store};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,11 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::passwords::Passwords;
 use crate::auth::throttle::Throttle;
 use crate::auth::tokens::Tokens;
+use crate::dispatch::agents::Agents;
 use crate::dispatch::bell::Bell;
+use crate::dispatch::desk::Desk;
+use crate::dispatch::duties::DutyBook;
+use crate::dispatch::post::Post;
 use crate::dispatch::renewals::Renewals;
 use crate::events::announcer::Announcer;
 use crate::events::output_hub::OutputHub;
@@ -37,6 +41,10 @@ pub(crate) struct Parts {
     /// Rung when a task came to another state without becoming Ready.
     pub(crate) news: Bell,
     pub(crate) renewals: Renewals,
+    pub(crate) agents: Agents,
+    pub(crate) desk: Desk,
+    pub(crate) duties: DutyBook,
+    pub(crate) post: Post,
     pub(crate) output: OutputHub,
     pub(crate) announcer: Announcer,
     /// When this coordinator started.
@@ -65,6 +73,12 @@ impl App {
         let target = target.into();
         tracing::info!(actor, action, target, "audit");
         self.store.record(actor, action, &target, address, self.now()).await
+    }
+
+    /// An agent of ours has to be told something, wherever it is connected.
+    pub(crate) fn summon(&self, agent: Uuid) {
+        self.agents.summon(agent);
+        self.post.summon(agent);
     }
 
     /// The present moment, by the coordinator's clock.

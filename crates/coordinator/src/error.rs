@@ -3,6 +3,7 @@
 //! The caller gets a sentence, a stable code and a hint; the log gets the whole chain of causes.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -19,6 +20,9 @@ pub(crate) enum ApiError {
     /// The database did not do its work.
     #[error("the database did not do its work")]
     Store(#[from] Fault),
+    /// The same, in an operation that served many callers.
+    #[error("the database did not do its work")]
+    Shared(#[from] Arc<Fault>),
     /// The object store did not do its work.
     #[error("the object store did not do its work")]
     Objects(#[from] ObjectError),
@@ -108,12 +112,13 @@ impl ApiError {
             )
             .hint("the change may or may not stand; look before you try again"),
             Self::Store(fault) if fault.is_transient() => busy("the database"),
+            Self::Shared(fault) if fault.is_transient() => busy("the database"),
             Self::Store(Fault::Nul(_)) => Refusal::invalid("a text holds a NUL character"),
             Self::Objects(ObjectError::Unreachable { .. }) => busy("the object store"),
             Self::Objects(ObjectError::NotFound(_)) => {
                 Refusal::new(ErrorCode::NotFound, "the stored object is gone")
             }
-            Self::Store(_) | Self::Objects(_) => {
+            Self::Store(_) | Self::Shared(_) | Self::Objects(_) => {
                 Refusal::new(ErrorCode::Internal, "the coordinator failed to do this")
                     .hint("its log has the cause, under the request_id")
             }

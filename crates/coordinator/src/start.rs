@@ -27,7 +27,11 @@ use crate::auth::keys::{self, KeyError};
 use crate::auth::passwords::Passwords;
 use crate::auth::throttle::Throttle;
 use crate::auth::tokens::Tokens;
+use crate::dispatch::agents::Agents;
 use crate::dispatch::bell::Bell;
+use crate::dispatch::desk::{self, Desk};
+use crate::dispatch::duties::DutyBook;
+use crate::dispatch::post::{self, Post};
 use crate::dispatch::renewals::Renewals;
 use crate::events::announcer::{Announcer, RedisConfigError};
 use crate::events::output_hub::OutputHub;
@@ -148,7 +152,7 @@ impl Coordinator {
         let passwords = Passwords::new(entropy.clone());
         bootstrap(&*store, &passwords, admin, &settings.admin_password, &*clock).await?;
         let started_at = clock.now();
-        store.extend_all_leases(settings.heartbeat_timeout, started_at).await?;
+        store.extend_all_leases(started_at).await?;
         let (background, stopping) = (TaskTracker::new(), CancellationToken::new());
         let announcer = match &settings.redis {
             Some(redis) => Announcer::start(redis, &*entropy, &background, stopping.clone()).await?,
@@ -158,8 +162,14 @@ impl Coordinator {
         let address =
             listener.local_addr().map_err(|source| StartError::Bind { address: settings.bind, source })?;
 
+        let (desk, inbox) = Desk::new();
+        let (post, outbox) = Post::new();
         let app = App::new(Parts {
-            renewals: Renewals::start(store.clone(), clock.clone(), settings.heartbeat_timeout),
+            renewals: Renewals::start(store.clone(), clock.clone()),
+            agents: Agents::default(),
+            desk,
+            duties: DutyBook::open(store.clone()),
+            post,
             store: store.clone(),
             objects,
             tokens: Tokens::new(&pair, settings.token_lifetime),
@@ -179,6 +189,8 @@ impl Coordinator {
         warn_about_the_default_password(&settings);
         tracing::warn!(secret = app.shutdown_secret.expose_secret(), "secret for `client admin shutdown`");
         reconcilers::start(&app, &background);
+        background.spawn(desk::serve(app.clone(), inbox));
+        background.spawn(post::serve(app.clone(), outbox));
         background.close();
         let server = tokio::spawn(serve::serve(listener, api::router(app.clone()), app));
         tracing::info!(%address, "listening");

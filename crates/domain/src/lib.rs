@@ -21,6 +21,7 @@ pub mod spec;
 pub mod sweep;
 pub mod tags;
 pub mod task;
+pub mod turns;
 pub mod wait_status;
 pub mod watch;
 pub mod worker;

@@ -28,6 +28,8 @@ pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 pub const MAX_BATCH_BODY_BYTES: usize = 256 * 1024 * 1024;
 /// Rows in one reply, and items of one batch that is named by a filter.
 pub const MAX_ROWS: u64 = 10_000;
+/// Tasks that one worker may run at once.
+pub const MAX_SLOTS: u32 = 4_096;
 /// Bytes in an idempotency key.
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// Storage quota of a new group, in bytes (semantics §2).

@@ -33,6 +33,8 @@ pub struct Worker {
     pub updated_at: Timestamp,
     /// Last sign of life.
     pub last_heartbeat: Timestamp,
+    /// How many tasks an agent of ours runs at once; none for a published worker, which runs one.
+    pub slots: Option<u32>,
     /// Tasks it holds, oldest first.
     pub held: Vec<Uuid>,
 }

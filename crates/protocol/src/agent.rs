@@ -1,41 +1,144 @@
-//! What an agent of ours says instead of a report and a fetch (native API): one request for each task.
+//! What an agent of ours says (native API): one worker with many slots, many tasks in one request.
+//!
+//! Two requests go side by side. `poll` is held for a while and brings what can't wait to be asked for:
+//! tasks for an idle agent, commands to be stopped, output that somebody follows, the order to drain.
+//! `report` is short: it hands in what ended and brings the next tasks. Both can be repeated.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::TaskResult;
 use crate::worker::FetchedTask;
+use crate::{TaskResult, Uuid};
 
-/// `POST /v1/workers/next`: ends the task in hand, if there is one, and asks for another.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct NextRequest {
-    /// What became of the task in hand.
+/// Most bytes of the small result that a task leaves in `result.json`.
+pub const MAX_DATA_BYTES: usize = 16 * 1024;
+/// Most attempts in one report, and most tasks in one reply.
+pub const MAX_BATCH: usize = 1_000;
+
+/// Names an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+pub struct AttemptRef {
+    /// Internal number of the task.
+    pub id: i64,
+    /// Which attempt, from 1.
+    pub epoch: i64,
+}
+
+/// Proves that an attempt is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+pub struct AttemptKey {
+    /// Internal number of the task.
+    pub id: i64,
+    /// Which attempt, from 1.
+    pub epoch: i64,
+    /// A number that only the holder was told.
+    pub token: i64,
+}
+
+/// A task that was handed out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AssignedTask {
+    /// The task, as published workers get it.
+    pub task: FetchedTask,
+    /// Which attempt, from 1.
+    pub epoch: i64,
+    /// To be shown with every report on it.
+    pub token: i64,
+}
+
+/// An attempt that is over.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct EndedTask {
+    /// The attempt.
+    pub key: AttemptKey,
+    /// Whether the command was killed at its timeout or by a user, or never started.
+    pub cancelled: bool,
+    /// Its result.
+    pub result: TaskResult,
+    /// Whether it announced archives, which then have to be in the object store.
     #[serde(default)]
-    pub done: Option<Done>,
-    /// How long to hold the request when nothing waits.
-    #[schema(value_type = Option<String>, example = "2s")]
+    pub left_archives: bool,
+    /// The JSON object that the task left in `result.json`, at most 16 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub data: Option<Box<RawValue>>,
+}
+
+/// `POST /v1/agents/report`: what ended, and how much more the agent would take.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct ReportBatch {
+    /// Attempts that are over.
+    #[serde(default)]
+    pub ended: Vec<EndedTask>,
+    /// Attempts that were not started, and shall wait for somebody else.
+    #[serde(default)]
+    pub returned: Vec<AttemptKey>,
+    /// How many tasks it would take.
+    #[serde(default)]
+    pub want: u32,
+}
+
+/// What became of an attempt that was reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptVerdict {
+    /// The task is over with this result; so it is when the report is repeated.
+    Accepted,
+    /// The task had been taken back; the result is not wanted any more.
+    Stale,
+}
+
+/// Reply to [`ReportBatch`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct ReportBatchReply {
+    /// One for each attempt that ended, in order.
+    pub verdicts: Vec<AttemptVerdict>,
+    /// The next tasks.
+    pub tasks: Vec<AssignedTask>,
+    /// The agent shall take no more tasks, and end with what it holds.
+    pub drain: bool,
+}
+
+/// `POST /v1/agents/poll`: held until there is something to say, or `wait` is over.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct PollRequest {
+    /// How many tasks it would take.
+    #[serde(default)]
+    pub want: u32,
+    /// Every attempt it has in hand: running, waiting for a slot, or ended and not reported yet.
+    #[serde(default)]
+    pub held: Vec<AttemptRef>,
+    /// Whether it knows that it shall take no more tasks.
+    #[serde(default)]
+    pub draining: bool,
+    /// Compare `held` with what the coordinator knows at once: a reply may have been lost.
+    #[serde(default)]
+    pub resync: bool,
+    /// How long to hold the request; 20 seconds at most.
+    #[schema(value_type = Option<String>, example = "20s")]
     #[serde(default, with = "crate::duration::optional_text")]
     pub wait: Option<Duration>,
 }
 
-/// A task that is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Done {
-    /// Internal number from the fetched task.
-    pub id: i64,
-    /// Whether the command was killed at its timeout, or never started.
-    pub cancelled: bool,
-    /// Its result.
-    pub result: TaskResult,
-}
-
-/// Reply to [`NextRequest`]. Repeating a request whose reply was lost gives the same reply.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct NextReply {
-    /// Whether the result was taken; false when the task had been taken back, null when none was sent.
-    pub accepted: Option<bool>,
-    /// The next task, if one waits.
-    pub task: Option<FetchedTask>,
+/// Reply to [`PollRequest`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct PollReply {
+    /// New tasks, and tasks whose handing out was not heard of.
+    pub tasks: Vec<AssignedTask>,
+    /// Attempts that are not the agent's any more: kill what runs, and report nothing.
+    pub dropped: Vec<AttemptRef>,
+    /// Attempts that a user wants to be stopped: end them, and report them as cancelled.
+    pub stop: Vec<AttemptRef>,
+    /// Attempts whose live output somebody waits for.
+    pub followed: Vec<Uuid>,
+    /// The agent shall take no more tasks, and end with what it holds.
+    pub drain: bool,
+    /// How long the agent may be silent, counted from when it sent this request; null when the request
+    /// was answered before that was written down.
+    #[schema(value_type = Option<String>, example = "30s")]
+    #[serde(default, with = "crate::duration::optional_text")]
+    pub lease: Option<Duration>,
 }

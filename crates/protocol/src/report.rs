@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::TaskResult;
+use crate::agent::AttemptKey;
 use crate::artifact::UploadArtifactRequest;
 use crate::task::SubmitTaskRequest;
 
@@ -14,6 +15,9 @@ pub struct ReportRequest {
     pub id: i64,
     /// What happened.
     pub op: ReportOp,
+    /// Which attempt of it, from an agent of ours: one worker may come to hold a task twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<AttemptKey>,
 }
 
 /// What happened to the task.
@@ -45,7 +49,7 @@ mod tests {
 
     #[test]
     fn operations_are_spelled_as_published_workers_spell_them() {
-        let spelled = |op| serde_json::to_string(&ReportRequest { id: 1007, op }).unwrap();
+        let spelled = |op| serde_json::to_string(&ReportRequest { id: 1007, op, attempt: None }).unwrap();
         assert_eq!(spelled(ReportOp::Finish), r#"{"id":1007,"op":"Finish"}"#);
         assert_eq!(
             spelled(ReportOp::Upload(UploadArtifactRequest {

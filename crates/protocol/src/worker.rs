@@ -43,6 +43,10 @@ pub struct RegisterWorkerRequest {
     #[serde(with = "duration::optional_text", default)]
     #[schema(value_type = Option<String>, example = "1h 30m")]
     pub lifetime: Option<Duration>,
+    /// How many tasks an agent of ours runs at once. Absent for a worker that speaks the contract's
+    /// protocol, which runs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<u32>,
 }
 
 /// Reply to a registration.

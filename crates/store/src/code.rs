@@ -3,6 +3,8 @@
 //! A number, once given, never changes its meaning: it is in databases out there. Reading is loud: a
 //! number without a meaning is an error, never a default.
 
+use std::time::Duration;
+
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::tokens::TokenScope;
@@ -10,6 +12,11 @@ use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{ArtifactKind, Role, TaskResultMessage, TaskState};
 
 use crate::Fault;
+
+/// A length of time as it is stored: whole microseconds.
+pub(crate) fn micros(length: Duration) -> i64 {
+    i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
+}
 
 /// An enum with a number for each of its variants.
 pub(crate) trait Code: Sized + Copy {

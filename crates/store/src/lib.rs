@@ -13,6 +13,7 @@ mod fault;
 pub mod ops;
 pub mod postgres;
 pub mod sqlite;
+mod turns;
 mod walk;
 
 pub use fault::{BoxError, Fault, NewerSchema};

@@ -1,10 +1,12 @@
 //! The agent that runs tasks.
 //!
-//! A worker has slots. Each slot registers with the coordinator, asks for one task at a time, runs it in
-//! a process group of its own and reports the result (semantics §7). It talks to the coordinator only
+//! A worker has slots, and runs a task in each, in a process group of its own (semantics §7). With a
+//! coordinator of ours it is one registration that speaks the native protocol; with an old one every slot
+//! is a registration of its own that speaks the contract's. It talks to the coordinator only
 //! through the client, and keeps two promises: a result that exists is reported, however long the
 //! coordinator is away; and no command runs on after the lease on its task is over.
 
+mod agent;
 mod insist;
 mod os;
 mod run;

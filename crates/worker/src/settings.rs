@@ -56,6 +56,7 @@ impl Settings {
                 labels: Vec::new(),
                 groups: Vec::new(),
                 lifetime: None,
+                slots: None,
             },
             slots: 1,
             polling_interval: Duration::from_secs(180),

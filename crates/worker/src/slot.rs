@@ -1,4 +1,6 @@
-//! One slot: a registration after the other, for as long as the worker lives.
+//! A series of registrations, one after the other, for as long as the worker lives.
+
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
@@ -7,15 +9,25 @@ use crate::session::{Farewell, Session};
 use crate::settings::Settings;
 use crate::worker::{Ended, WorkerError};
 
-/// Keeps one slot busy until there is a reason to end.
-pub(crate) async fn keep_busy(settings: Settings, stop: CancellationToken) -> Result<Ended, WorkerError> {
+/// Keeps a registration with so many slots busy until there is a reason to end. The first may have been
+/// made already.
+pub(crate) async fn keep_busy(
+    settings: Settings,
+    slots: usize,
+    mut first: Option<Session>,
+    stop: CancellationToken,
+) -> Result<Ended, WorkerError> {
     let mut waits = Waits::new(&*settings.entropy);
     loop {
-        let session = tokio::select! {
-            session = Session::open(&settings) => session?,
-            () = stop.cancelled() => return Ok(Ended::Stopped),
+        let session = match first.take() {
+            Some(session) => session,
+            None => tokio::select! {
+                session = Session::open(&settings, slots) => session?,
+                () = stop.cancelled() => return Ok(Ended::Stopped),
+            },
         };
-        let farewell = session.serve(&stop).await;
+        let session = Arc::new(session);
+        let farewell = session.serve(slots, &stop).await;
         session.close(farewell).await;
         match farewell {
             Farewell::Stopped => return Ok(Ended::Stopped),

@@ -5,6 +5,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use crate::session::Session;
 use crate::settings::Settings;
 use crate::slot;
 
@@ -46,10 +47,21 @@ impl Worker {
     /// killed, and its task waits for another worker.
     pub async fn run(settings: Settings, stop: CancellationToken) -> Result<Ended, WorkerError> {
         let stop = stop.child_token();
+        let slots_of_one = settings.slots.max(1);
+        let first = tokio::select! {
+            session = Session::open(&settings, slots_of_one) => session?,
+            () = stop.cancelled() => return Ok(Ended::Stopped),
+        };
         let mut slots = JoinSet::new();
-        for number in 1..=settings.slots.max(1) {
-            let busy = slot::keep_busy(settings.clone(), stop.clone());
-            slots.spawn(busy.instrument(tracing::info_span!("slot", number)));
+        if first.is_with_ours {
+            slots.spawn(slot::keep_busy(settings, slots_of_one, Some(first), stop.clone()));
+        } else {
+            // To an old coordinator, every slot is a worker of its own.
+            let mut first = Some(first);
+            for number in 1..=slots_of_one {
+                let busy = slot::keep_busy(settings.clone(), 1, first.take(), stop.clone());
+                slots.spawn(busy.instrument(tracing::info_span!("slot", number)));
+            }
         }
         let mut ended = Ok(Ended::Removed);
         while let Some(slot) = slots.join_next().await {

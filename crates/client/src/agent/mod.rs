@@ -2,9 +2,10 @@
 
 mod fetch;
 mod heartbeat;
-mod next;
 mod output;
+mod poll;
 mod report;
+mod report_batch;
 mod resources;
 mod sign_off;
 

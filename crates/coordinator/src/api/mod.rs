@@ -5,6 +5,7 @@
 //! type of `protocol`.
 
 mod admin;
+mod agent;
 mod body;
 mod drain;
 mod finish;
@@ -32,6 +33,7 @@ pub(crate) fn router(app: App) -> Router {
         .merge(public::routes())
         .merge(user::routes())
         .merge(worker::routes())
+        .merge(agent::routes())
         .merge(admin::routes())
         .merge(openapi::routes())
         .layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))

@@ -3,6 +3,7 @@
 //! A handler that has a [`Caller`](caller::Caller), an [`AdminCaller`](caller::AdminCaller) or a
 //! [`WorkerCaller`](worker::WorkerCaller) among its arguments can't be reached without one.
 
+pub(crate) mod agent;
 pub(crate) mod caller;
 pub(crate) mod keys;
 pub(crate) mod passwords;

@@ -8,9 +8,14 @@ use mitosis_domain::clock::Clock;
 use mitosis_domain::ids::WorkerId;
 use mitosis_store::{Fault, Store};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// How long the first sign of life waits for others.
 const WINDOW: Duration = Duration::from_millis(20);
+/// The same, shortly after a batch: many workers cost little more than a few.
+const BUSY_WINDOW: Duration = Duration::from_millis(250);
+/// A batch so long ago does not count any more.
+const SHORTLY: Duration = Duration::from_secs(1);
 /// Most signs of life in one statement.
 const BATCH: usize = 1000;
 
@@ -22,7 +27,7 @@ pub(crate) enum Renewal {
 }
 
 type Answer = Result<Renewal, Arc<Fault>>;
-type Sign = (WorkerId, oneshot::Sender<Answer>);
+type Sign = (WorkerId, Duration, oneshot::Sender<Answer>);
 
 /// Takes signs of life from handlers.
 #[derive(Debug, Clone)]
@@ -30,46 +35,51 @@ pub(crate) struct Renewals(mpsc::Sender<Sign>);
 
 impl Renewals {
     /// Starts the task that writes them. It ends when the last clone of the handle is gone.
-    pub(crate) fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>, lease: Duration) -> Self {
+    pub(crate) fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         let (sender, receiver) = mpsc::channel(BATCH);
-        tokio::spawn(write_batches(store, clock, lease, receiver));
+        tokio::spawn(write_batches(store, clock, receiver));
         Self(sender)
     }
 
-    /// Writes a sign of life; answers once it is written.
-    pub(crate) async fn renew(&self, worker: WorkerId) -> Answer {
+    /// Writes a sign of life: the worker may be silent for `lease` from now on. Answers once it is written.
+    pub(crate) async fn renew(&self, worker: WorkerId, lease: Duration) -> Answer {
         let (reply, answer) = oneshot::channel();
-        if self.0.send((worker, reply)).await.is_err() {
+        if self.0.send((worker, lease, reply)).await.is_err() {
             return Err(Arc::new(Fault::Closed));
         }
         answer.await.unwrap_or_else(|_| Err(Arc::new(Fault::Closed)))
     }
 }
 
-async fn write_batches(
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    lease: Duration,
-    mut signs: mpsc::Receiver<Sign>,
-) {
+/// How long to wait for others: little at first, longer when a batch was written a moment ago.
+pub(super) fn window(last: Option<Instant>, short: Duration, long: Duration) -> Duration {
+    match last {
+        Some(last) if last.elapsed() < SHORTLY => long,
+        _ => short,
+    }
+}
+
+async fn write_batches(store: Arc<dyn Store>, clock: Arc<dyn Clock>, mut signs: mpsc::Receiver<Sign>) {
     let mut batch = Vec::new();
+    let mut last = None;
     while let Some(first) = signs.recv().await {
         batch.push(first);
-        tokio::time::sleep(WINDOW).await;
+        tokio::time::sleep(window(last, WINDOW, BUSY_WINDOW)).await;
         while batch.len() < BATCH
             && let Ok(next) = signs.try_recv()
         {
             batch.push(next);
         }
-        write(&*store, &*clock, lease, &mut batch).await;
+        last = Some(Instant::now());
+        write(&*store, &*clock, &mut batch).await;
     }
 }
 
-async fn write(store: &dyn Store, clock: &dyn Clock, lease: Duration, batch: &mut Vec<Sign>) {
-    let workers: Vec<WorkerId> = batch.iter().map(|(worker, _)| *worker).collect();
-    let outcome = store.renew_leases(&workers, lease, clock.now()).await.map_err(Arc::new);
+async fn write(store: &dyn Store, clock: &dyn Clock, batch: &mut Vec<Sign>) {
+    let signs: Vec<(WorkerId, Duration)> = batch.iter().map(|(worker, lease, _)| (*worker, *lease)).collect();
+    let outcome = store.renew_leases(&signs, clock.now()).await.map_err(Arc::new);
     let gone = outcome.map(|gone| gone.into_iter().collect::<HashSet<_>>());
-    for (worker, reply) in batch.drain(..) {
+    for (worker, _, reply) in batch.drain(..) {
         let answer = gone.clone().map(|gone| match gone.contains(&worker) {
             true => Renewal::Gone,
             false => Renewal::Renewed,

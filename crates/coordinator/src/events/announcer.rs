@@ -76,6 +76,11 @@ impl Announcer {
         Self(None)
     }
 
+    /// Whether anything is announced.
+    pub(crate) const fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Starts the task that keeps a connection, and waits a moment for the first one.
     pub(crate) async fn start(
         settings: &RedisSettings,

@@ -30,7 +30,7 @@ pub(super) async fn run(app: App) {
 
 async fn pass(app: &App, after_outage: bool) -> Result<(), Fault> {
     if after_outage {
-        let extended = app.store.extend_all_leases(app.lease, app.now()).await?;
+        let extended = app.store.extend_all_leases(app.now()).await?;
         tracing::info!(extended, "the database is back; every worker gets a whole lease");
     }
     loop {

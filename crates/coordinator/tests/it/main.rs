@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
 
 mod account;
+mod agents;
 mod artifacts;
 mod conversation;
 mod dispatch;
@@ -37,6 +38,20 @@ macro_rules! stories {
                 a_token_that_is_missing_damaged_or_old_is_refused,
                 a_token_outlives_a_restart,
                 a_user_has_a_group_of_the_same_name_and_may_make_seven_more,
+            }
+            agents {
+                an_agent_is_given_as_many_as_it_wants_and_ends_them_together,
+                an_idle_agent_is_answered_when_a_task_comes,
+                a_task_that_was_handed_out_unheard_is_told_again_and_a_foreign_one_dropped,
+                a_user_stops_a_task_that_an_agent_runs,
+                an_agent_that_is_to_go_is_told_at_once_and_goes_with_its_last_task,
+                an_agent_that_is_forced_off_learns_it_from_the_request_that_is_held,
+                a_poll_is_a_sign_of_life_and_an_agent_is_missed_after_half_a_minute,
+                what_was_given_to_a_request_that_is_gone_goes_back,
+                other_tags_count_for_a_request_that_is_held,
+                an_agent_is_told_whose_output_is_wanted,
+                an_archive_that_an_agent_announced_has_to_be_there,
+                odd_words_of_an_agent_are_refused_and_change_nothing,
             }
             artifacts {
                 an_archive_that_never_came_is_told_in_the_result,
@@ -192,6 +207,9 @@ mod with_a_server {
         outages {
             an_outage_of_the_database_is_told_and_passes,
             a_worker_does_not_notice_an_outage_of_the_database,
+        }
+        agents {
+            coordinators_of_one_database_are_one_system,
         }
         events {
             a_stream_is_taken_up_again_on_another_coordinator,

@@ -84,10 +84,10 @@ const TASKS: &str = r#"{"uuids": ["{task}"], "content_type": "result"}"#;
 const KEYS: &str = r#"{"keys": ["file"]}"#;
 const TASK: &str = r#"{"group_name": "{group}", "tags": [], "labels": [], "timeout": "90s", "priority": 0, "task_spec": {"args": ["true"]}}"#;
 
-/// Every route of the contract, and some of ours: method, path, body, and what it asks for. `{group}`, `{task}`, `{worker}`
+/// Every route of the contract, and those of our agents: method, path, body, and what it asks for. `{group}`, `{task}`, `{worker}`
 /// and the like stand for things made for each question.
 #[rustfmt::skip]
-pub(crate) const ROUTES: [(&str, &str, &str, Needs); 68] = [
+pub(crate) const ROUTES: &[(&str, &str, &str, Needs)] = &[
     ("GET", "/health", "", Nothing),
     ("POST", "/login", "{login}", Nothing),
     ("GET", "/auth", "", AnyUser),
@@ -156,6 +156,8 @@ pub(crate) const ROUTES: [(&str, &str, &str, Needs); 68] = [
     ("GET", "/workers/tasks/{held}", "", Holder(403)),
     ("GET", "/workers/tasks/{held}/artifacts/result", "{archive}", Holder(403)),
     ("GET", "/workers/tasks/{held}/attachments/file", "{file}", Holder(403)),
+    ("POST", "/v1/agents/poll", "{}", AnyWorker),
+    ("POST", "/v1/agents/report", "{}", AnyWorker),
 ];
 
 /// The status that the asker is answered with, and whether something is counted.
@@ -345,7 +347,7 @@ pub(crate) async fn every_route_lets_in_whom_it_should_and_nobody_else(stage: St
     let cast = Cast::assemble(&stage).await;
     let mut wrong = Vec::new();
     for asker in EVERYBODY {
-        for route in ROUTES {
+        for route in ROUTES.iter().copied() {
             let (method, path, _, needs) = route;
             let (status, counted) = expected(needs, asker);
             let answer = cast.ask(asker, route).await;

@@ -18,7 +18,7 @@ pub(crate) struct WorkerArgs {
     /// The path of the config file
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,
-    /// How many tasks to run at once
+    /// How many tasks to run at once; as many as there are processors unless given
     #[arg(long)]
     slots: Option<u64>,
     /// How long to wait before asking an older coordinator again

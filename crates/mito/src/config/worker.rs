@@ -1,5 +1,6 @@
 //! From layers to a worker's settings (command line §3.2).
 
+use std::num::NonZero;
 use std::time::Duration;
 
 use mitosis_protocol::worker::RegisterWorkerRequest;
@@ -20,7 +21,7 @@ impl WorkerConfig {
         let slots = match layers.count("slots") {
             Some(0) => return Err(layers.invalid("slots", "a worker needs at least one")),
             Some(slots) => usize::try_from(slots).map_err(|_| layers.invalid("slots", "it is too large"))?,
-            None => 1,
+            None => std::thread::available_parallelism().map_or(1, NonZero::get),
         };
         Ok(Self {
             registration: RegisterWorkerRequest {
@@ -28,6 +29,7 @@ impl WorkerConfig {
                 labels: layers.words("labels"),
                 groups: layers.words("groups"),
                 lifetime: layers.duration("lifetime"),
+                slots: None,
             },
             slots,
             polling_interval: layers.duration("polling_interval").unwrap_or(Duration::from_secs(180)),

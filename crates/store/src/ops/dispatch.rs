@@ -6,7 +6,8 @@
 use async_trait::async_trait;
 use mitosis_domain::ids::{TaskId, WorkerId};
 use mitosis_domain::task::{ExecEnd, LeaseKey, Task};
-use mitosis_protocol::{TaskResult, Timestamp};
+use mitosis_protocol::{TaskResult, TaskSpec, Timestamp};
+use uuid::Uuid;
 
 use crate::Fault;
 use crate::ops::tasks::{NewTask, TaskIds};
@@ -20,10 +21,10 @@ pub struct Assignment {
     pub lease: LeaseKey,
 }
 
-/// Outcome of [`Dispatch::claim`].
+/// Outcome of [`Dispatch::claim_or_resume`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Claim {
-    /// As many as were wanted, or as many as there were; possibly none.
+    /// One, or none if none waits.
     Assigned(Vec<Assignment>),
     /// The worker is not registered any more.
     WorkerGone,
@@ -64,6 +65,93 @@ pub enum Completed {
     NotReported,
 }
 
+/// What one agent brings and wants, in one go (native protocol).
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// The agent.
+    pub worker: WorkerId,
+    /// Attempts that are over.
+    pub ended: Vec<Ended>,
+    /// Attempts that were never started; their tasks go back to their old place, and nothing is lost.
+    pub returned: Vec<LeaseKey>,
+    /// How many tasks it would take.
+    pub want: usize,
+    /// Goes into the keys of what it is given: a number that nobody can guess.
+    pub token: i64,
+}
+
+/// An attempt that is over, as its agent tells it.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// The attempt.
+    pub lease: LeaseKey,
+    /// How the command ended, unless that was reported before.
+    pub end: ExecEnd,
+    /// With what result.
+    pub result: TaskResult,
+    /// The small JSON object that the task left, as text.
+    pub data: Option<String>,
+}
+
+/// What the store says to an [`Ended`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The task, by its UUID, is over, and the attempt's artifacts are visible.
+    Committed(Uuid),
+    /// This very attempt had been committed before: the reply was lost, the answer is the same.
+    Replayed,
+    /// The attempt does not hold the task; nothing was changed.
+    Stale,
+}
+
+/// What an agent needs to run a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Work {
+    /// What it must show to report on it.
+    pub lease: LeaseKey,
+    /// Global identity of the task.
+    pub uuid: Uuid,
+    /// Limit on the run time of the command, in seconds.
+    pub timeout_seconds: i64,
+    /// The task that asked for this one.
+    pub upstream: Option<Uuid>,
+    /// What to run.
+    pub spec: TaskSpec,
+}
+
+/// Workers of one class may run exactly the same tasks: same groups, same tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Class(pub u64);
+
+/// What an agent is given.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Given {
+    /// As many as it wanted, or as many as there were; possibly none.
+    Work(Vec<Work>, Class),
+    /// The worker shall stop after what it holds, so it gets nothing.
+    Stopping,
+    /// The worker is not registered any more, or its owner's account is not Active.
+    WorkerGone,
+}
+
+/// Outcome of one [`Exchange`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exchanged {
+    /// One for each attempt that ended, in order.
+    pub verdicts: Vec<Verdict>,
+    /// What it is given.
+    pub given: Given,
+}
+
+/// Outcome of [`Dispatch::exchange`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExchangeOutcome {
+    /// One for each agent, in order.
+    pub each: Vec<Exchanged>,
+    /// Whether tasks became Ready by it.
+    pub made_ready: bool,
+}
+
 /// Outcome of [`Dispatch::report_end`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReport {
@@ -94,24 +182,20 @@ pub enum FollowUp {
 /// The way of a task through a worker.
 #[async_trait]
 pub trait Dispatch {
-    /// Leases up to `tokens.len()` Ready tasks that the worker may run (semantics §5): its groups with
-    /// Write or Admin, and all tags of the task among its own. Larger priority first, then older. Each
-    /// task goes to one worker only, however many coordinators ask at once.
-    async fn claim(&self, worker: WorkerId, tokens: &[i64], now: Timestamp) -> Result<Claim, Fault>;
+    /// Takes what many agents bring and gives them what they want, in one transaction: ends attempts as
+    /// [`Self::complete`] does, takes back what was not started, and leases Ready tasks that each worker
+    /// may run (semantics §5): its groups with Write or Admin, and all tags of the task among its own.
+    /// Groups take turns; within a group the larger priority goes first, then the older. Each task goes
+    /// to one worker only, however many coordinators ask at once.
+    async fn exchange(&self, batch: &[Exchange], now: Timestamp) -> Result<ExchangeOutcome, Fault>;
 
-    /// Like [`Self::claim`] for one task, but a worker that holds a Running task is given that one
-    /// again, with the key it had: the reply to its last fetch was lost (HTTP contract §12.1).
+    /// A task for a worker of the contract protocol, in the order of [`Self::exchange`]. A worker that
+    /// holds a Running task is given that one again, with the key it had: the reply to its last fetch
+    /// was lost (HTTP contract §12.1).
     async fn claim_or_resume(&self, worker: WorkerId, token: i64, now: Timestamp) -> Result<Claim, Fault>;
 
-    /// Ends an attempt, as [`Self::complete`] does, and gives its worker another task, as
-    /// [`Self::claim_or_resume`] does, in one transaction.
-    async fn complete_and_claim(
-        &self,
-        completion: &Completion,
-        worker: WorkerId,
-        token: i64,
-        now: Timestamp,
-    ) -> Result<(Completed, Claim), Fault>;
+    /// What a worker needs to run tasks that it holds: the reply that gave them to it was lost.
+    async fn work_in_hand(&self, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, Fault>;
 
     /// Notes how the command ended; the result is to follow.
     async fn report_end(&self, holder: Holder, end: ExecEnd, now: Timestamp) -> Result<EndReport, Fault>;

@@ -15,6 +15,7 @@ pub mod groups;
 pub mod personal_tokens;
 pub mod query;
 pub mod reaper;
+pub mod signals;
 pub mod sweeps;
 pub mod tasks;
 pub mod workers;
@@ -31,6 +32,7 @@ pub use explain::Explain;
 pub use groups::Groups;
 pub use personal_tokens::PersonalTokens;
 pub use reaper::Reaper;
+pub use signals::Signals;
 pub use sweeps::Sweeps;
 pub use tasks::Tasks;
 pub use workers::Workers;
@@ -53,6 +55,7 @@ pub trait Store:
     + Audit
     + Events
     + Explain
+    + Signals
     + Send
     + Sync
     + std::fmt::Debug

@@ -1,7 +1,5 @@
 //! Taking tasks back from workers that are gone.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
@@ -37,7 +35,7 @@ pub trait Reaper {
     /// is tested inside the write, so any coordinator may call this at any time, and twice.
     async fn reap(&self, now: Timestamp, limit: u32) -> Result<Vec<Reaped>, Fault>;
 
-    /// Gives every registered worker at least `lease` from `now`: after a start or an outage, nobody
-    /// is declared dead for time in which it could not report.
-    async fn extend_all_leases(&self, lease: Duration, now: Timestamp) -> Result<u64, Fault>;
+    /// Gives every registered worker a whole lease from `now`, each as long as its last one: after a
+    /// start or an outage, nobody is declared dead for time in which it could not report.
+    async fn extend_all_leases(&self, now: Timestamp) -> Result<u64, Fault>;
 }

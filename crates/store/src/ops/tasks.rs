@@ -83,6 +83,17 @@ pub enum CancelSelection {
     Matching(TaskQuery),
 }
 
+/// Outcome of [`Tasks::ask_to_stop`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopAsked {
+    /// This worker has to be told.
+    Of(Uuid),
+    /// A published worker runs it, which can't be told.
+    OfPublished,
+    /// Nobody runs it.
+    NotRunning,
+}
+
 /// Submission, lookup, change and cancellation.
 #[async_trait]
 pub trait Tasks {
@@ -117,4 +128,7 @@ pub trait Tasks {
 
     /// Ends waiting tasks as Cancelled with `UserCancellation` and exit status 0; answers which.
     async fn cancel(&self, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault>;
+
+    /// Asks the agent that runs a task to stop it; repeating it changes nothing.
+    async fn ask_to_stop(&self, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault>;
 }

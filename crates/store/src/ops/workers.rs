@@ -1,13 +1,13 @@
 //! Workers: registration, signs of life, what users change about them, and their end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mitosis_domain::ids::{GroupId, UserId, WorkerId};
+use mitosis_domain::ids::{GroupId, TaskId, UserId, WorkerId};
 use mitosis_domain::tags::Words;
 use mitosis_domain::worker::Worker;
-use mitosis_protocol::worker::ShutdownOp;
+use mitosis_protocol::worker::{ShutdownOp, WorkerState};
 use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
@@ -27,6 +27,30 @@ pub struct NewWorker {
     pub labels: Words,
     /// Groups with their roles on it, the personal one included.
     pub groups: BTreeMap<GroupId, Role>,
+    /// How many tasks an agent of ours runs at once; none for a published worker.
+    pub slots: Option<u32>,
+}
+
+/// What a worker has to be told, and what the store believes it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Duties {
+    /// Whether it takes tasks.
+    pub state: WorkerState,
+    /// Its attempts, oldest first.
+    pub held: Vec<HeldAttempt>,
+}
+
+/// An attempt that a worker should have in hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldAttempt {
+    /// The task.
+    pub task: TaskId,
+    /// Which attempt, from 1.
+    pub epoch: i64,
+    /// When it was given to the worker.
+    pub claimed_at: Timestamp,
+    /// Whether a user wants the command to be stopped.
+    pub stop_asked: bool,
 }
 
 /// What became of a worker that was told to stop.
@@ -71,14 +95,17 @@ pub trait Workers {
     /// Workers that match, oldest first.
     async fn query_workers(&self, query: &WorkerQuery) -> Result<Vec<Worker>, Fault>;
 
-    /// Takes signs of life, many at once: each worker's lease runs until `now + lease`. Answers which of
-    /// them are not registered any more. Need not survive a power failure.
+    /// Takes signs of life, many at once, each with the time for which the worker may be silent from
+    /// `now` on. Answers which of them are not registered any more. Need not survive a power failure.
     async fn renew_leases(
         &self,
-        workers: &[WorkerId],
-        lease: Duration,
+        signs: &[(WorkerId, Duration)],
         now: Timestamp,
     ) -> Result<Vec<WorkerId>, Fault>;
+
+    /// What each of these workers has to be told. Those that are not registered any more, or whose owner's
+    /// account is not Active, are left out.
+    async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, Fault>;
 
     /// Replaces the tags; in force at its next claim. False when there is no such worker.
     async fn set_worker_tags(&self, uuid: Uuid, tags: &Words, now: Timestamp) -> Result<bool, Fault>;

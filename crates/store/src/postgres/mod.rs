@@ -19,12 +19,14 @@ mod personal_tokens;
 mod reaper;
 mod row;
 mod schema;
+mod signals;
 mod tasks;
 mod workers;
 
 use async_trait::async_trait;
 use deadpool_postgres::{Client, Pool, Transaction};
 
+use crate::turns::SharedTurns;
 use crate::{Fault, Store};
 
 /// How often an operation that lost a race is tried.
@@ -34,6 +36,9 @@ const TRIES: usize = 8;
 #[derive(Debug)]
 pub struct PostgresStore {
     pool: Pool,
+    /// For the connection that listens.
+    config: tokio_postgres::Config,
+    turns: SharedTurns,
 }
 
 impl PostgresStore {
@@ -42,7 +47,7 @@ impl PostgresStore {
     pub async fn open(url: &str) -> Result<Self, Fault> {
         let config = connect::config(url)?;
         schema::migrate(&config).await?;
-        Ok(Self { pool: connect::pool(config)? })
+        Ok(Self { pool: connect::pool(config.clone())?, config, turns: SharedTurns::default() })
     }
 
     async fn client(&self) -> Result<Client, Fault> {

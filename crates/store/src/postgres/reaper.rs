@@ -1,7 +1,5 @@
 //! Taking tasks back from workers that are gone.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use mitosis_domain::ids::WorkerId;
 use mitosis_protocol::Timestamp;
@@ -36,13 +34,13 @@ impl Reaper for PostgresStore {
         Ok(reaped)
     }
 
-    async fn extend_all_leases(&self, lease: Duration, now: Timestamp) -> Result<u64, Fault> {
-        row::run(&self.client().await?, EXTEND_ALL, &[&(now + lease).unix_micros()]).await
+    async fn extend_all_leases(&self, now: Timestamp) -> Result<u64, Fault> {
+        row::run(&self.client().await?, EXTEND_ALL, &[&now.unix_micros()]).await
     }
 }
 
 /// Never shortens a lease.
-const EXTEND_ALL: &str = "UPDATE worker_session SET lease_until = greatest(lease_until, $1)";
+const EXTEND_ALL: &str = "UPDATE worker_session SET lease_until = greatest(lease_until, $1::bigint + lease)";
 
 /// A lease is over at its last instant.
 const SILENT_WORKERS: &str = "

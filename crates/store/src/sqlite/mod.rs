@@ -20,15 +20,18 @@ mod readers;
 mod reaper;
 mod row;
 mod schema;
+mod signals;
 mod tasks;
 mod workers;
 mod writer;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
 
+use crate::turns::SharedTurns;
 use crate::{Fault, Store};
 use readers::Readers;
 use row::Run;
@@ -43,6 +46,7 @@ pub struct SqliteStore {
     // Closed in this order when dropped: the last connection to go tidies up the file.
     readers: Readers,
     writer: Writer,
+    turns: Arc<SharedTurns>,
 }
 
 impl SqliteStore {
@@ -56,7 +60,7 @@ impl SqliteStore {
         let mut db = schema::open_for_writing(&file)?;
         schema::migrate(&mut db)?;
         let readers = (0..READERS).map(|_| schema::open_for_reading(&file)).collect::<Result<_, _>>()?;
-        Ok(Self { readers: Readers::new(readers), writer: Writer::start(db, lock)? })
+        Ok(Self { readers: Readers::new(readers), writer: Writer::start(db, lock)?, turns: Arc::default() })
     }
 
     /// Runs an operation on the writer; answers when it is durable.

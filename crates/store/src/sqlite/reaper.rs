@@ -1,7 +1,5 @@
 //! Taking tasks back from workers that are gone.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use mitosis_domain::ids::WorkerId;
 use mitosis_protocol::Timestamp;
@@ -20,14 +18,13 @@ impl Reaper for SqliteStore {
         self.write(move |db| reap(db, now, limit)).await
     }
 
-    async fn extend_all_leases(&self, lease: Duration, now: Timestamp) -> Result<u64, Fault> {
-        let until = (now + lease).unix_micros();
-        self.write(move |db| Ok(db.run(EXTEND_ALL, [until])? as u64)).await
+    async fn extend_all_leases(&self, now: Timestamp) -> Result<u64, Fault> {
+        self.write(move |db| Ok(db.run(EXTEND_ALL, [now.unix_micros()])? as u64)).await
     }
 }
 
 /// Never shortens a lease.
-const EXTEND_ALL: &str = "UPDATE worker_session SET lease_until = max(lease_until, ?1)";
+const EXTEND_ALL: &str = "UPDATE worker_session SET lease_until = max(lease_until, ?1 + lease)";
 
 /// A lease is over at its last instant.
 const SILENT_WORKERS: &str = "

@@ -60,7 +60,7 @@ impl Attempt<'_> {
         if kind == ArtifactKind::StdLog && !self.task.spec.terminal_output {
             return Ok(None);
         }
-        let scratch = self.session.scratch.clone();
+        let scratch = self.scratch.clone();
         on_a_blocking_thread(move || {
             let target = scratch.archive(kind);
             let packed = match kind {

@@ -26,6 +26,11 @@ impl Attempt<'_> {
             return std::future::pending().await;
         }
         tokio::time::sleep(HEAD_START).await;
+        if let Some(mut orders) = self.orders.clone()
+            && orders.wait_for(|orders| orders.followed).await.is_err()
+        {
+            return std::future::pending().await;
+        }
         let mut waits = Waits::new(&*self.session.settings.entropy);
         let mut demand = OutputDemand::default();
         loop {
@@ -59,7 +64,7 @@ impl Attempt<'_> {
 
     /// The bytes that a demand asks for, if there are any yet.
     async fn chunk(&self, demand: OutputDemand) -> Option<OutputChunk> {
-        let scratch = &self.session.scratch;
+        let scratch = self.scratch;
         let (stdout, stderr) = (scratch.stdout(), scratch.stderr());
         let read = on_a_blocking_thread(move || read_both(&stdout, &stderr, demand)).await;
         match read {

@@ -32,8 +32,13 @@ impl Attempt<'_> {
         }
     }
 
+    /// Whether the task left a request, good or bad.
+    pub(super) async fn asks_for_a_follow_up(&self) -> bool {
+        !matches!(self.read_follow_up().await, Ok(None))
+    }
+
     async fn read_follow_up(&self) -> io::Result<Option<SubmitTaskRequest>> {
-        let file = match tokio::fs::File::open(self.session.scratch.new_task()).await {
+        let file = match tokio::fs::File::open(self.scratch.new_task()).await {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };

@@ -3,6 +3,7 @@
 mod archive;
 mod collect;
 mod courier;
+mod data;
 mod follow_up;
 mod prepare;
 mod process;
@@ -13,21 +14,39 @@ pub(crate) mod scratch;
 mod watch;
 
 use mitosis_domain::task::ExecEnd;
-use mitosis_protocol::agent::Done;
+use mitosis_protocol::agent::AttemptKey;
 use mitosis_protocol::worker::FetchedTask;
 use mitosis_protocol::{TaskResult, TaskResultMessage};
+use serde_json::value::RawValue;
+use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
 use crate::session::Session;
 use prepare::Prepared;
 use process::Ran;
+use scratch::Scratch;
 
 /// This worker's hold on a task.
 pub(crate) struct Attempt<'a> {
     session: &'a Session,
+    scratch: &'a Scratch,
     task: FetchedTask,
+    /// What a coordinator of ours wants to see with every report.
+    key: Option<AttemptKey>,
+    orders: Option<Receiver<Orders>>,
     /// Downloads and watching are measured from here.
     fetched_at: Instant,
+}
+
+/// What the coordinator says about a task while it runs (native protocol).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Orders {
+    /// It is not this worker's any more.
+    pub(crate) dropped: bool,
+    /// A user wants it to be stopped.
+    pub(crate) stop: bool,
+    /// Somebody waits for its output.
+    pub(crate) followed: bool,
 }
 
 /// Why an attempt brought no result.
@@ -41,35 +60,45 @@ pub(crate) enum Lost {
     GivenUp,
 }
 
-/// Runs one task. Its result is committed here, or handed back to be sent with the question for the next
-/// task.
+/// A task that is over. A coordinator of ours has yet to be told; an old one knows.
+pub(crate) struct Done {
+    /// Whether the command was killed at its timeout or by a user, or never started.
+    pub(crate) cancelled: bool,
+    pub(crate) result: TaskResult,
+    /// Whether archives were announced.
+    pub(crate) left_archives: bool,
+    /// The small result that the task left.
+    pub(crate) data: Option<Box<RawValue>>,
+}
+
+/// Runs one task.
 #[tracing::instrument(name = "task", skip_all, fields(task = %task.uuid))]
-pub(crate) async fn run(session: &Session, task: FetchedTask) -> Result<Option<Done>, Lost> {
-    let attempt = Attempt { session, task, fetched_at: Instant::now() };
+pub(crate) async fn run(
+    session: &Session,
+    scratch: &Scratch,
+    task: FetchedTask,
+    native: Option<(AttemptKey, Receiver<Orders>)>,
+) -> Result<Done, Lost> {
+    let (key, orders) = native.unzip();
+    let attempt = Attempt { session, scratch, task, key, orders, fetched_at: Instant::now() };
     let outcome = attempt.run().await;
     match &outcome {
-        Ok(ended) => {
-            let TaskResult { exit_status, msg } = ended.result;
-            tracing::info!(exit_status, ?msg, "ended");
+        Ok(done) => {
+            let TaskResult { exit_status, msg } = done.result;
+            tracing::debug!(exit_status, ?msg, "ended");
         }
         Err(lost) => tracing::warn!(?lost, "the attempt brought no result"),
     }
-    let Ended { result, end, committed } = outcome?;
-    let cancelled = end == ExecEnd::Cancelled;
-    Ok((!committed).then_some(Done { id: attempt.task.id, cancelled, result }))
-}
-
-/// A task that is over.
-struct Ended {
-    end: ExecEnd,
-    result: TaskResult,
-    /// Whether the coordinator knows.
-    committed: bool,
+    outcome
 }
 
 impl Attempt<'_> {
-    async fn run(&self) -> Result<Ended, Lost> {
-        match self.prepare().await? {
+    async fn run(&self) -> Result<Done, Lost> {
+        let prepared = tokio::select! {
+            prepared = self.prepare() => prepared?,
+            called_off = self.called_off() => called_off?,
+        };
+        match prepared {
             Prepared::Impossible(why) => {
                 let result = TaskResult { exit_status: 0, msg: Some(why) };
                 self.conclude(ExecEnd::Cancelled, result).await
@@ -80,29 +109,65 @@ impl Attempt<'_> {
                     let result = TaskResult { exit_status: ran.exit_status, msg: ran.msg };
                     return self.conclude(ran.end, result).await;
                 }
-                self.end(ran.end).await?;
-                let end = ran.end;
-                let result = self.leave(ran).await?;
-                self.commit(result).await?;
-                Ok(Ended { end, result, committed: true })
+                match self.key {
+                    Some(_) => self.hand_over(ran).await,
+                    None => self.report_step_by_step(ran).await,
+                }
             }
         }
     }
 
-    /// Ends a task that left nothing to be stored. A coordinator of ours hears of it together with the
-    /// question for the next task.
-    async fn conclude(&self, end: ExecEnd, result: TaskResult) -> Result<Ended, Lost> {
-        let committed = !self.session.is_with_ours;
-        if committed {
+    /// Ends while the task is being prepared: with its result if a user stopped it.
+    async fn called_off(&self) -> Result<Prepared, Lost> {
+        match self.ordered_to_end().await {
+            Order::Drop => Err(Lost::TakenBack),
+            Order::Stop => Ok(Prepared::Impossible(TaskResultMessage::UserCancellation)),
+        }
+    }
+
+    /// Ends when the coordinator wants this attempt to end.
+    async fn ordered_to_end(&self) -> Order {
+        let Some(mut orders) = self.orders.clone() else { return std::future::pending().await };
+        let ordered = orders.wait_for(|orders| orders.dropped || orders.stop).await.map(|orders| *orders);
+        match ordered {
+            Ok(Orders { dropped: true, .. }) => Order::Drop,
+            Ok(_) => Order::Stop,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Ends a task that left nothing to be stored.
+    async fn conclude(&self, end: ExecEnd, result: TaskResult) -> Result<Done, Lost> {
+        if self.key.is_none() {
             self.end(end).await?;
             self.commit(result).await?;
         }
-        Ok(Ended { end, result, committed })
+        Ok(Done { cancelled: end == ExecEnd::Cancelled, result, left_archives: false, data: None })
     }
 
     /// Whether there is neither an archive to be made nor a follow-up to be read.
     async fn left_nothing(&self) -> bool {
-        !self.task.spec.terminal_output && self.session.scratch.is_untouched().await
+        !self.task.spec.terminal_output && self.scratch.is_untouched().await
+    }
+
+    /// By the contract (HTTP contract §12.3): the end, the archives, the follow-up, the result.
+    async fn report_step_by_step(&self, ran: Ran) -> Result<Done, Lost> {
+        self.end(ran.end).await?;
+        let cancelled = ran.end == ExecEnd::Cancelled;
+        let result = self.leave(ran).await?;
+        self.commit(result).await?;
+        Ok(Done { cancelled, result, left_archives: false, data: None })
+    }
+
+    /// To a coordinator of ours: only what has to come before the result.
+    async fn hand_over(&self, ran: Ran) -> Result<Done, Lost> {
+        let cancelled = ran.end == ExecEnd::Cancelled;
+        let data = self.read_data().await;
+        if self.asks_for_a_follow_up().await {
+            self.end(ran.end).await?;
+        }
+        let result = self.leave(ran).await?;
+        Ok(Done { cancelled, result, left_archives: true, data })
     }
 
     /// What follows the end of the command: archives, then a follow-up task.
@@ -111,4 +176,11 @@ impl Attempt<'_> {
         let follow_up = self.follow_up().await?.then_some(TaskResultMessage::SubmitNewTaskFailed);
         Ok(TaskResult { exit_status: ran.exit_status, msg: ran.msg.or(incomplete).or(follow_up) })
     }
+}
+
+/// How the coordinator wants an attempt to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Drop,
+    Stop,
 }

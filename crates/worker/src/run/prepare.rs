@@ -18,7 +18,7 @@ pub(super) enum Prepared {
 impl Attempt<'_> {
     /// Clean directories, then the files that the task asks for, then the task that it watches.
     pub(super) async fn prepare(&self) -> Result<Prepared, Lost> {
-        let output = self.session.scratch.freshen().await.map_err(|error| {
+        let output = self.scratch.freshen().await.map_err(|error| {
             tracing::error!(%error, "the scratch directory can't be made ready");
             Lost::GivenUp
         })?;

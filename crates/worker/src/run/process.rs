@@ -12,7 +12,7 @@ use mitosis_protocol::TaskResultMessage;
 use tokio::process::Command;
 
 use super::scratch::OutputFiles;
-use super::{Attempt, Lost, program};
+use super::{Attempt, Lost, Order, program};
 use crate::os::group::Group;
 
 /// Between the request to end and the insistence.
@@ -34,6 +34,7 @@ pub(super) struct Ran {
 enum Overstep {
     Time,
     Output,
+    User,
 }
 
 impl Attempt<'_> {
@@ -77,7 +78,7 @@ impl Attempt<'_> {
     }
 
     fn start(&self, mut command: Command, output: &OutputFiles) -> std::io::Result<Group> {
-        let scratch = &self.session.scratch;
+        let scratch = self.scratch;
         let spec = &self.task.spec;
         for name in own_settings() {
             command.env_remove(name);
@@ -107,11 +108,16 @@ impl Attempt<'_> {
         let overstep = tokio::select! {
             status = group.wait() => return ended(group, status, None).await,
             overstep = self.overstep() => overstep,
+            order = self.ordered_to_end() => match order {
+                Order::Stop => Overstep::User,
+                // Somebody else may start it any moment, so the group is killed at once.
+                Order::Drop => return Err(Lost::TakenBack),
+            },
         };
         tracing::info!("stopping the command: {}", overstep.sentence());
         let status = group.stop(GRACE).await;
         let ran = ended(group, status, Some(&overstep)).await?;
-        // The result has a word for the first of the two, and none for the second.
+        // The result has a word for the others, and none for this.
         if matches!(overstep, Overstep::Output)
             && let Err(error) = writeln!(output.stderr, "mito: {}", overstep.sentence())
         {
@@ -129,7 +135,7 @@ impl Attempt<'_> {
     }
 
     async fn too_much_output(&self) {
-        let scratch = &self.session.scratch;
+        let scratch = self.scratch;
         let files = [scratch.stdout(), scratch.stderr()];
         loop {
             tokio::time::sleep(SIZE_CHECK).await;
@@ -148,6 +154,7 @@ impl Overstep {
         match self {
             Self::Time => "stopped at its timeout",
             Self::Output => "stopped for writing more output than this worker keeps",
+            Self::User => "stopped by a user",
         }
     }
 }
@@ -177,12 +184,13 @@ async fn ended(
         tracing::error!(%error, "the end of the command can't be observed");
         Lost::GivenUp
     })?;
-    let timed_out = matches!(overstep, Some(Overstep::Time));
-    Ok(Ran {
-        end: if timed_out { ExecEnd::Cancelled } else { ExecEnd::Finished },
-        exit_status: status.into_raw(),
-        msg: timed_out.then_some(TaskResultMessage::ExecTimeout),
-    })
+    let msg = match overstep {
+        Some(Overstep::Time) => Some(TaskResultMessage::ExecTimeout),
+        Some(Overstep::User) => Some(TaskResultMessage::UserCancellation),
+        Some(Overstep::Output) | None => None,
+    };
+    let end = if msg.is_some() { ExecEnd::Cancelled } else { ExecEnd::Finished };
+    Ok(Ran { end, exit_status: status.into_raw(), msg })
 }
 
 /// Names of the worker's own settings in its environment. They can hold passwords, and are nobody

@@ -24,7 +24,7 @@ impl Attempt<'_> {
     }
 
     pub(super) async fn report(&self, op: ReportOp) -> Result<ReportReply, ClientError> {
-        let request = ReportRequest { id: self.task.id, op };
+        let request = ReportRequest { id: self.task.id, op, attempt: self.key };
         let call = || self.session.client.report(&request);
         insist(&*self.session.settings.entropy, "reporting", call).await
     }

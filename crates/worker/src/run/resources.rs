@@ -37,7 +37,7 @@ impl Attempt<'_> {
         if !stays_inside(local) {
             return Ok(Err(TaskResultMessage::ResourceForbidden));
         }
-        let target = self.session.scratch.resource().join(local);
+        let target = self.scratch.resource().join(local);
         if let Some(folder) = target.parent()
             && let Err(error) = tokio::fs::create_dir_all(folder).await
         {

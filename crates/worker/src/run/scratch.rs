@@ -1,4 +1,4 @@
-//! The directories of one registration (semantics §7.2). One task at a time uses them; they are handed on
+//! The directories of one slot (semantics §7.2). One task at a time uses them; they are handed on
 //! when they are found untouched, and replaced when a task wrote into them.
 
 use std::fs::{DirBuilder, File};
@@ -24,16 +24,9 @@ pub(crate) struct OutputFiles {
 }
 
 impl Scratch {
-    /// Makes the root for a registration.
-    pub(crate) async fn make(base: &Path, worker: Uuid) -> Result<Self, WorkerError> {
-        let root = base.join(worker.to_string());
-        let scratch = Self { root: root.clone() };
-        on_a_blocking_thread(move || {
-            private_folder(&root)
-                .map(|()| scratch)
-                .map_err(|source| WorkerError::Scratch { path: root, source })
-        })
-        .await
+    /// Under this root, which is made when it is needed.
+    pub(crate) fn at(root: PathBuf) -> Self {
+        Self { root }
     }
 
     pub(crate) fn result(&self) -> PathBuf {
@@ -87,17 +80,27 @@ impl Scratch {
         })
         .await
     }
+}
 
-    /// Removes it all. What can't be removed is left, and said.
-    pub(crate) async fn remove(&self) {
-        let root = self.root.clone();
-        on_a_blocking_thread(move || {
-            if let Err(error) = std::fs::remove_dir_all(&root) {
-                tracing::warn!(%error, path = %root.display(), "can't remove the scratch directory");
-            }
-        })
-        .await;
-    }
+/// Makes the root of a registration.
+pub(crate) async fn make_root(base: &Path, worker: Uuid) -> Result<PathBuf, WorkerError> {
+    let root = base.join(worker.to_string());
+    on_a_blocking_thread(move || match private_folder(&root) {
+        Ok(()) => Ok(root),
+        Err(source) => Err(WorkerError::Scratch { path: root, source }),
+    })
+    .await
+}
+
+/// Removes the root of a registration. What can't be removed is left, and said.
+pub(crate) async fn remove(root: &Path) {
+    let root = root.to_owned();
+    on_a_blocking_thread(move || {
+        if let Err(error) = std::fs::remove_dir_all(&root) {
+            tracing::warn!(%error, path = %root.display(), "can't remove the scratch directory");
+        }
+    })
+    .await;
 }
 
 /// Runs file work where it holds nothing up.
@@ -142,7 +145,8 @@ mod tests {
     #[tokio::test]
     async fn whatever_a_task_did_to_its_directories_the_next_one_finds_them_fresh() {
         let base = tempfile::tempdir().unwrap();
-        let scratch = Scratch::make(base.path(), Uuid::nil()).await.unwrap();
+        let root = make_root(base.path(), Uuid::nil()).await.unwrap();
+        let scratch = Scratch::at(root.join("0"));
         scratch.freshen().await.unwrap();
         std::fs::write(scratch.result().join("left"), "x").unwrap();
         std::fs::remove_dir(scratch.exec()).unwrap();
@@ -158,7 +162,7 @@ mod tests {
         }
         assert!(!scratch.new_task().exists());
         assert_eq!(std::fs::read(scratch.stdout()).unwrap(), b"");
-        scratch.remove().await;
+        remove(&root).await;
         assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 0);
     }
 }

@@ -7,24 +7,31 @@ use super::{Session, heartbeat_pause};
 use crate::insist::Waits;
 
 impl Session {
-    /// Renews the lease again and again; ends only when the coordinator does not know this worker.
-    pub(super) async fn give_signs_of_life(&self) {
+    /// Renews the lease whenever nothing else has renewed it for a while; ends only when the coordinator
+    /// does not know this worker.
+    pub(crate) async fn give_signs_of_life(&self) {
         let mut waits = Waits::new(&*self.settings.entropy);
         let pause = || heartbeat_pause(self.settings.heartbeat_interval, self.lease.length());
-        let mut wait = pause();
+        let mut next = Instant::now() + pause();
         loop {
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep_until(next).await;
+            // An agent's polls renew the lease too. They are held for less than two thirds of it.
+            let renewed = self.lease.renewed();
+            if self.is_with_ours && renewed + pause() * 2 > Instant::now() {
+                next = renewed + pause() * 2;
+                continue;
+            }
             let sent = Instant::now();
-            wait = match self.client.heartbeat().await {
+            next = match self.client.heartbeat().await {
                 Ok(length) => {
                     self.lease.renew(sent, length.unwrap_or(LEASE_OF_OLD_COORDINATORS));
                     waits.reset();
-                    pause()
+                    Instant::now() + pause()
                 }
                 Err(error) if error.status() == Some(401) => return,
                 Err(error) => {
                     tracing::warn!(%error, "no answer to a heartbeat");
-                    waits.next_wait().min(pause())
+                    Instant::now() + waits.next_wait().min(pause())
                 }
             };
         }

@@ -12,6 +12,7 @@ pub(crate) struct Lease(watch::Sender<Term>);
 
 #[derive(Debug, Clone, Copy)]
 struct Term {
+    from: Instant,
     until: Instant,
     length: Duration,
 }
@@ -19,7 +20,7 @@ struct Term {
 impl Term {
     fn new(from: Instant, length: Duration) -> Self {
         let margin = (length / 10).min(Duration::from_secs(10));
-        Self { until: from + length.saturating_sub(margin), length }
+        Self { from, until: from + length.saturating_sub(margin), length }
     }
 }
 
@@ -30,7 +31,20 @@ impl Lease {
 
     /// A heartbeat sent at `from` was answered.
     pub(crate) fn renew(&self, from: Instant, length: Duration) {
-        self.0.send_replace(Term::new(from, length));
+        let term = Term::new(from, length);
+        // Answers may overtake each other.
+        self.0.send_if_modified(|present| {
+            let is_later = term.until > present.until;
+            if is_later {
+                *present = term;
+            }
+            is_later
+        });
+    }
+
+    /// When what the coordinator took last was sent.
+    pub(crate) fn renewed(&self) -> Instant {
+        self.0.borrow().from
     }
 
     /// What the coordinator granted last.

@@ -5,24 +5,26 @@ mod heartbeat;
 pub(crate) mod lease;
 mod open;
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mitosis_client::WorkerClient;
 use tokio_util::sync::CancellationToken;
 
-use crate::run::scratch::Scratch;
+use crate::run::scratch::{self, Scratch};
 use crate::settings::Settings;
 use lease::Lease;
 
-/// A registered slot.
+/// A registration.
 pub(crate) struct Session {
     pub(crate) client: WorkerClient,
     pub(crate) lease: Lease,
-    pub(crate) scratch: Scratch,
     pub(crate) settings: Settings,
-    /// Whether the coordinator is one of ours: it holds a question for a task until there is one, and
-    /// takes an end together with it.
+    /// Whether the coordinator is one of ours, and so speaks the native protocol.
     pub(crate) is_with_ours: bool,
+    /// Under which each slot has its directories.
+    root: PathBuf,
 }
 
 /// Why a session ended.
@@ -38,11 +40,24 @@ pub(crate) enum Farewell {
 
 impl Session {
     /// Takes tasks and gives signs of life until there is a reason to end. Whatever runs then is killed.
-    pub(crate) async fn serve(&self, stop: &CancellationToken) -> Farewell {
+    pub(crate) async fn serve(self: &Arc<Self>, slots: usize, stop: &CancellationToken) -> Farewell {
+        if self.is_with_ours {
+            let scratches = (0..slots).map(|slot| self.scratch(Some(slot))).collect();
+            return self.serve_as_agent(scratches, stop).await;
+        }
+        let scratch = self.scratch(None);
         tokio::select! {
-            farewell = self.take_tasks() => farewell,
+            farewell = self.take_tasks(&scratch) => farewell,
             () = self.give_signs_of_life() => self.unknown_to_the_coordinator(),
             () = stop.cancelled() => Farewell::Stopped,
+        }
+    }
+
+    /// The directories of a slot; of the whole registration where it is one (semantics §7.2).
+    fn scratch(&self, slot: Option<usize>) -> Scratch {
+        match slot {
+            Some(slot) => Scratch::at(self.root.join(slot.to_string())),
+            None => Scratch::at(self.root.clone()),
         }
     }
 
@@ -53,12 +68,12 @@ impl Session {
         {
             tracing::debug!(%error, "signing off did not work; the lease will end by itself");
         }
-        self.scratch.remove().await;
+        scratch::remove(&self.root).await;
     }
 
     /// What a 401 means. With a lease that holds, somebody removed this worker, or its token has come to
     /// its end. With one that is over, the coordinator gave it up and would take it again.
-    fn unknown_to_the_coordinator(&self) -> Farewell {
+    pub(crate) fn unknown_to_the_coordinator(&self) -> Farewell {
         match self.lease.holds() {
             true => Farewell::Removed,
             false => Farewell::GivenUp,

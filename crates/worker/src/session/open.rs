@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use mitosis_protocol::worker::RegisterWorkerRequest;
 use tokio::time::Instant;
 
 use super::Session;
 use super::lease::Lease;
 use crate::insist::insist;
-use crate::run::scratch::Scratch;
+use crate::run::scratch;
 use crate::settings::Settings;
 use crate::worker::WorkerError;
 
@@ -16,19 +17,22 @@ pub(super) const LEASE_OF_OLD_COORDINATORS: Duration = Duration::from_secs(600);
 
 impl Session {
     /// Logs in and registers, waiting for a coordinator that is away.
-    pub(crate) async fn open(settings: &Settings) -> Result<Self, WorkerError> {
+    pub(crate) async fn open(settings: &Settings, slots: usize) -> Result<Self, WorkerError> {
         let entropy = &*settings.entropy;
         let user = insist(entropy, "logging in", || settings.login.log_in()).await?;
         let asked = Instant::now();
-        let registration =
-            insist(entropy, "registering", || user.register_worker(&settings.registration)).await?;
-        let scratch = Scratch::make(&settings.scratch, registration.uuid).await?;
+        let request = RegisterWorkerRequest {
+            slots: Some(u32::try_from(slots).unwrap_or(u32::MAX)),
+            ..settings.registration.clone()
+        };
+        let registration = insist(entropy, "registering", || user.register_worker(&request)).await?;
+        let root = scratch::make_root(&settings.scratch, registration.uuid).await?;
         tracing::info!(worker = %registration.uuid, "registered");
         Ok(Self {
             lease: Lease::new(asked, registration.lease.unwrap_or(LEASE_OF_OLD_COORDINATORS)),
             client: registration.client,
             is_with_ours: registration.lease.is_some(),
-            scratch,
+            root,
             settings: settings.clone(),
         })
     }

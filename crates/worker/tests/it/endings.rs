@@ -5,7 +5,7 @@ use mitosis_worker::Ended;
 use crate::script::Script;
 
 /// Whether a process is there, and not only waits to be collected.
-fn is_alive(pid: &str) -> bool {
+pub(crate) fn is_alive(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     !stat.is_empty() && !stat.contains(") Z ")
 }
@@ -14,13 +14,18 @@ fn is_alive(pid: &str) -> bool {
 async fn a_running_task(script: &Script) -> String {
     let pid = script.scratch().join("pid");
     script.has(&format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 61", pid.display()), |_| {});
+    appears(&pid).await;
+    std::fs::read_to_string(pid).unwrap()
+}
+
+/// Waits until a file is there.
+pub(crate) async fn appears(path: &std::path::Path) {
     let there = async {
-        while !pid.exists() {
+        while !path.exists() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(30), there).await.unwrap();
-    std::fs::read_to_string(pid).unwrap()
 }
 
 #[tokio::test]

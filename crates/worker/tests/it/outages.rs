@@ -8,11 +8,10 @@ use crate::script::Script;
 async fn a_result_survives_every_kind_of_answer_that_is_none() {
     let script = Script::new().await;
     script.fails("POST /workers ", 503, 2);
-    script.fails("POST /v1/workers/next ", 502, 2);
-    script.fails(r#"POST /workers/tasks {"id":1,"op":"Finish""#, 500, 2);
+    script.fails("POST /v1/agents/poll ", 502, 2);
     script.fails(r#"POST /workers/tasks {"id":1,"op":{"Upload""#, 429, 2);
     script.fails("PUT /objects", 503, 2);
-    script.fails(r#"POST /workers/tasks {"id":1,"op":{"Commit""#, 500, 2);
+    script.fails("POST /v1/agents/report ", 500, 2);
     script.has("echo r > $MITO_RESULT_DIR/r; exit 4", |_| {});
     let worker = script.worker(1);
     assert_eq!(script.commits(3).await, json!({"exit_status": 1024, "msg": null}));
@@ -67,7 +66,7 @@ async fn a_worker_that_can_t_renew_its_lease_kills_its_command_and_registers_aga
 
 #[tokio::test]
 async fn an_old_coordinator_that_promises_nothing_is_served_too() {
-    let script = Script::with_lease(None).await;
+    let script = Script::old().await;
     let _worker = script.worker(1);
     script.hears("GET /workers/tasks ", 3).await;
     script.has("exit 6", |_| {});
@@ -78,7 +77,7 @@ async fn an_old_coordinator_that_promises_nothing_is_served_too() {
 async fn an_end_is_told_until_it_is_heard() {
     let script = Script::new().await;
     script.has("exit 5", |_| {});
-    script.fails(r#"POST /v1/workers/next {"done":{"id":1,"#, 503, 3);
+    script.fails(r#"POST /v1/agents/report {"ended":[{"key":{"id":1,"#, 503, 3);
     let _worker = script.worker(1);
     assert_eq!(script.commits(4).await, json!({"exit_status": 1280, "msg": null}));
     script.has("exit 6", |_| {});

@@ -46,6 +46,8 @@ struct Book {
     uploads: Vec<(String, Vec<u8>)>,
     lease: Option<u64>,
     taken_back: usize,
+    /// What polls say besides tasks, once.
+    words: Vec<(&'static str, Value)>,
 }
 
 /// An answer that replaces the usual one, for a while.
@@ -67,6 +69,22 @@ impl Script {
 
     pub(crate) async fn new() -> Self {
         Self::with_lease(Some(600)).await
+    }
+
+    /// One that speaks the contract's protocol only.
+    pub(crate) async fn old() -> Self {
+        Self::with_lease(None).await
+    }
+
+    /// Will say something else in a poll than that there are tasks.
+    pub(crate) fn says(&self, what: &'static str, value: Value) {
+        self.book().words.push((what, value));
+    }
+
+    /// What the polls and reports so far said, oldest first.
+    pub(crate) fn bodies(&self, route: &str) -> Vec<Value> {
+        let bodies = self.heard().into_iter().filter_map(|line| Some(line.strip_prefix(route)?.to_owned()));
+        bodies.map(|body| serde_json::from_str(&body).unwrap()).collect()
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -165,18 +183,20 @@ impl Script {
     }
 }
 
-/// What a line reports. An end that comes with the question for the next task is both of its reports.
+/// What a line reports. An end that comes with others and asks for more is both of its reports.
 fn reports_in(line: &str) -> Vec<Value> {
     let json = |body: &str| serde_json::from_str::<Value>(body).unwrap();
     if let Some(body) = line.strip_prefix("POST /workers/tasks ") {
         return vec![json(body)["op"].clone()];
     }
-    let next = line.strip_prefix("POST /v1/workers/next ").map(json);
-    let Some(done) = next.map(|next| next["done"].clone()).filter(|done| !done.is_null()) else {
-        return Vec::new();
-    };
-    let end = if done["cancelled"] == true { "Cancel" } else { "Finish" };
-    vec![json!(end), json!({"Commit": done["result"]})]
+    let Some(report) = line.strip_prefix("POST /v1/agents/report ").map(json) else { return Vec::new() };
+    let ended = report["ended"].as_array().unwrap().iter();
+    ended
+        .flat_map(|ended| {
+            let end = if ended["cancelled"] == true { "Cancel" } else { "Finish" };
+            [json!(end), json!({"Commit": ended["result"]})]
+        })
+        .collect()
 }
 
 /// Someone who is always logged in.
@@ -232,7 +252,12 @@ async fn answer(
         // A task may be there the next time.
         None => {
             tokio::time::sleep(Duration::from_millis(20)).await;
-            Ok(reply(&Value::Null, None))
+            let nothing = match path.as_str() {
+                "/v1/agents/poll" => json!({"tasks": [], "dropped": [], "stop": [], "followed": [],
+                    "drain": false, "lease": null}),
+                _ => Value::Null,
+            };
+            Ok(reply(&nothing, None))
         }
     }
 }
@@ -250,13 +275,32 @@ impl Book {
                 let uuid = Uuid::from_u128(0xabc0 + u128::try_from(self.heard.len()).unwrap());
                 json!({"worker_id": uuid, "token": "worker", "redis_url": null})
             }
-            (&Method::POST, "/v1/workers/next") => {
-                let next: Value = serde_json::from_slice(body).unwrap();
-                let accepted = (!next["done"].is_null()).then_some(self.taken_back == 0);
-                if accepted.is_some() {
-                    self.taken_back = self.taken_back.saturating_sub(1);
+            (&Method::POST, "/v1/agents/poll") => {
+                let poll: Value = serde_json::from_slice(body).unwrap();
+                let mut reply = json!({"tasks": self.hand_out(&poll), "dropped": [], "stop": [],
+                    "followed": [], "drain": false, "lease": null});
+                let nothing = reply["tasks"] == json!([]) && self.words.is_empty();
+                for (what, value) in self.words.drain(..) {
+                    reply[what] = value;
                 }
-                json!({"accepted": accepted, "task": self.tasks.pop_front()})
+                if nothing {
+                    return None;
+                }
+                reply
+            }
+            (&Method::POST, "/v1/agents/report") => {
+                let report: Value = serde_json::from_slice(body).unwrap();
+                let verdicts: Vec<_> = report["ended"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|_| {
+                        let verdict = if self.taken_back > 0 { "stale" } else { "accepted" };
+                        self.taken_back = self.taken_back.saturating_sub(1);
+                        verdict
+                    })
+                    .collect();
+                json!({"verdicts": verdicts, "tasks": self.hand_out(&report), "drain": false})
             }
             (&Method::GET, "/workers/tasks") => serde_json::to_value(self.tasks.pop_front()?).unwrap(),
             (&Method::POST, "/workers/tasks") => {
@@ -272,6 +316,16 @@ impl Book {
             _ => Value::Null,
         };
         Some(reply(&value, self.lease))
+    }
+}
+
+impl Book {
+    /// As many tasks as an agent asks for.
+    fn hand_out(&mut self, request: &Value) -> Value {
+        let want = usize::try_from(request["want"].as_u64().unwrap()).unwrap();
+        let some = want.min(self.tasks.len());
+        let tasks = self.tasks.drain(..some).map(|task| json!({"task": task, "epoch": 1, "token": 7}));
+        tasks.collect()
     }
 }
 

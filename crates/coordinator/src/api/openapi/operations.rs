@@ -4,7 +4,7 @@ use mitosis_protocol::admin::{
     AccountStateBody, CreateUserRequest, GroupQuotaReply, GroupQuotaRequest, ResetPasswordRequest,
     ShutdownRequest, StorageQuotaReply, StorageQuotaRequest,
 };
-use mitosis_protocol::agent::{NextReply, NextRequest};
+use mitosis_protocol::agent::{PollReply, PollRequest, ReportBatch, ReportBatchReply};
 use mitosis_protocol::artifact::{
     ArtifactDownloadsReply, ArtifactsByFilterRequest, ArtifactsByListRequest, DeletedArtifactsListReply,
     DeletedArtifactsReply, UploadArtifactRequest,
@@ -192,6 +192,7 @@ fn tasks(d: &mut Description) {
         .query("stderr", Type::Integer, "Bytes of standard error that are known")
         .query("wait", Type::String, WAIT)
         .reply::<FollowReply>();
+    d.op("POST /v1/tasks/{uuid}/stop", tag, User, "Stop a task that runs").empty();
     stream(d.op("GET /v1/tasks/{uuid}/events", tag, User, "Where a task stands, until it is over"));
     let events = d.op("GET /v1/events", tag, User, "Where tasks stand, as it changes");
     stream(
@@ -282,9 +283,12 @@ fn worker_side(d: &mut Description) {
     d.op("POST /v1/workers/tasks/{uuid}/output", tag, Worker, "Output for followers")
         .body::<OutputChunk>()
         .reply::<OutputDemand>();
-    d.op("POST /v1/workers/next", tag, Worker, "End the task in hand, and get the next one")
-        .body::<NextRequest>()
-        .reply::<NextReply>();
+    d.op("POST /v1/agents/poll", tag, Worker, "Wait for tasks, and for whatever else there is to be told")
+        .body::<PollRequest>()
+        .reply::<PollReply>();
+    d.op("POST /v1/agents/report", tag, Worker, "Hand in what ended, and get the next tasks")
+        .body::<ReportBatch>()
+        .reply::<ReportBatchReply>();
     d.op("POST /v1/workers/token", tag, Worker, "A token with a later end")
         .body::<RenewWorkerTokenRequest>()
         .reply::<TokenReply>();

@@ -23,7 +23,7 @@ use crate::error::ApiError;
 /// minutes after a `null`, so a few seconds help it and hurt nobody.
 const WAIT_UNASKED: Duration = Duration::from_secs(3);
 /// How long to rely on the bell; other coordinators ring their own.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// What follows the question mark.
 #[derive(Deserialize)]
@@ -48,7 +48,7 @@ pub(super) async fn fetch(
 }
 
 /// Tells those who watch that a task was handed out. Published workers announce it by themselves.
-pub(super) fn handed_out(app: &App, task: &FetchedTask, to_ours: bool) {
+fn handed_out(app: &App, task: &FetchedTask, to_ours: bool) {
     app.news.ring();
     if to_ours {
         app.announcer.assigned(task.uuid, task.timeout, !task.spec.resources.is_empty());
@@ -56,11 +56,7 @@ pub(super) fn handed_out(app: &App, task: &FetchedTask, to_ours: bool) {
 }
 
 /// A task for a worker, as soon as there is one.
-pub(super) async fn hold(
-    app: &App,
-    worker: &Worker,
-    wait: Duration,
-) -> Result<Option<FetchedTask>, ApiError> {
+async fn hold(app: &App, worker: &Worker, wait: Duration) -> Result<Option<FetchedTask>, ApiError> {
     let deadline = Instant::now() + wait.min(MOST_WAIT);
     let mut bell = app.bell.listen();
     loop {
@@ -87,7 +83,7 @@ async fn claim(app: &App, worker: &Worker) -> Result<Option<FetchedTask>, ApiErr
     }
 }
 
-pub(super) fn fetched(Assignment { task, .. }: Assignment) -> Result<FetchedTask, Fault> {
+fn fetched(Assignment { task, .. }: Assignment) -> Result<FetchedTask, Fault> {
     let seconds = u64::try_from(task.timeout_seconds).map_err(|error| Fault::Unexpected(error.into()))?;
     Ok(FetchedTask {
         id: task.id.0,

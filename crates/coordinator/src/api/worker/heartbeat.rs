@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse};
 use mitosis_protocol::ErrorCode;
 
-use super::lease_header;
+use super::{lease, lease_header};
 use crate::api::reply::Null;
 use crate::app::App;
 use crate::auth::caller::invalid_token;
@@ -17,8 +17,9 @@ pub(super) async fn heartbeat(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
 ) -> Result<impl IntoResponse, ApiError> {
-    match app.renewals.renew(worker.id).await {
-        Ok(Renewal::Renewed) => Ok((AppendHeaders([lease_header(&app)]), Null)),
+    let lease = lease(&app, worker.slots.is_some());
+    match app.renewals.renew(worker.id, lease).await {
+        Ok(Renewal::Renewed) => Ok((AppendHeaders([lease_header(lease)]), Null)),
         Ok(Renewal::Gone) => Err(invalid_token().into()),
         Err(fault) => {
             tracing::warn!(cause = chain(&*fault), "a sign of life could not be written");

@@ -4,12 +4,13 @@ mod artifact;
 mod attachment;
 mod fetch;
 mod heartbeat;
-mod next;
 mod output;
-mod report;
+pub(super) mod report;
 mod sign_off;
 mod task;
 mod token;
+
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -26,12 +27,19 @@ pub(super) fn routes() -> Router<App> {
         .route("/workers/tasks/{uuid}", get(task::task))
         .route("/workers/tasks/{uuid}/artifacts/{content_type}", get(artifact::artifact))
         .route("/workers/tasks/{uuid}/attachments/{*key}", get(attachment::attachment))
-        .route("/v1/workers/next", post(next::next))
         .route("/v1/workers/token", post(token::token))
         .route("/v1/workers/tasks/{uuid}/output", get(output::demand).post(output::chunk))
 }
 
+/// How long a worker may be silent. Agents of ours are heard of often, so they are missed sooner.
+pub(super) fn lease(app: &App, is_agent: bool) -> Duration {
+    match is_agent {
+        true => app.agents.lease(app.lease),
+        false => app.lease,
+    }
+}
+
 /// Tells a worker of ours how long it may be silent, in seconds. Published workers do not look.
-pub(super) fn lease_header(app: &App) -> (HeaderName, String) {
-    (HeaderName::from_static("x-mito-lease"), app.lease.as_secs().to_string())
+pub(super) fn lease_header(lease: Duration) -> (HeaderName, String) {
+    (HeaderName::from_static("x-mito-lease"), lease.as_secs().to_string())
 }

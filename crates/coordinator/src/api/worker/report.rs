@@ -12,6 +12,7 @@ use mitosis_protocol::task::SubmitTaskRequest;
 use mitosis_protocol::{ErrorCode, TaskResult, TaskResultMessage, Uuid};
 use mitosis_store::ops::dispatch::{Completed, Completion, EndReport, FollowUp, Holder};
 
+use crate::api::agent::lease_key;
 use crate::api::body::Body;
 use crate::api::origin::Origin;
 use crate::api::user::artifacts::{UPLOAD_VALID, announced, reserved};
@@ -29,7 +30,10 @@ pub(super) async fn report(
     origin: Origin,
     Body(request): Body<ReportRequest>,
 ) -> Result<Json<ReportReply>, ApiError> {
-    let holder = Holder::Worker(worker.id, TaskId(request.id));
+    let holder = match request.attempt {
+        Some(key) => Holder::Lease(lease_key(key)),
+        None => Holder::Worker(worker.id, TaskId(request.id)),
+    };
     let told = Told::of(&request.op);
     let url = match request.op {
         ReportOp::Finish => end(&app, holder, ExecEnd::Finished).await?,
@@ -39,8 +43,13 @@ pub(super) async fn report(
         ReportOp::Commit(result) => commit(&app, holder, &worker, result).await?,
     };
     app.news.ring();
-    if is_ours && let [task] = worker.held[..] {
-        told.announce(&app, task);
+    if is_ours && app.announcer.is_on() {
+        match (app.store.held(holder).await?, &worker.held[..]) {
+            (Some(held), _) => told.announce(&app, held.task.uuid),
+            // The task is over by now.
+            (None, [task]) => told.announce(&app, *task),
+            (None, _) => {}
+        }
     }
     Ok(Json(ReportReply { url }))
 }
@@ -146,7 +155,7 @@ async fn commit(
 /// Whether every announced archive is in the object store, in its announced size. One that is not there
 /// is told in the result, so that nobody takes the task for a success. An object store that is away is
 /// not the task's fault: the result stands, since the command has run.
-pub(super) async fn all_arrived(app: &App, holder: Holder) -> bool {
+pub(in crate::api) async fn all_arrived(app: &App, holder: Holder) -> bool {
     let Ok(announced) = app.store.announced_artifacts(holder).await else { return true };
     let mut all = true;
     for artifact in announced {

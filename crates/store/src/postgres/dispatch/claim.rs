@@ -1,54 +1,24 @@
-//! Handing tasks to a worker: larger priority first, then older, over all lanes it may serve.
+//! Handing out tasks: groups take turns; within a group larger priority first, then older, over all lanes
+//! that the worker may serve.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
-use mitosis_domain::ids::{LaneId, TaskId, WorkerId};
+use mitosis_domain::ids::{GroupId, LaneId, TaskId, WorkerId};
 use mitosis_domain::limits;
 use mitosis_domain::task::LeaseKey;
+use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::WorkerState;
-use mitosis_protocol::{Role, Timestamp};
 use tokio_postgres::Row;
+use tokio_postgres::types::Json;
 
 use super::super::row::{self, Columns, Db, row_count};
 use super::super::tasks::get;
-use super::super::workers::{self, Locked};
+use super::super::workers;
 use super::lease;
+use super::party::{self, Eligibility};
 use crate::Fault;
-use crate::code::Code;
-use crate::ops::dispatch::{Assignment, Claim};
-
-/// Leases one task for each token, or as many as there are.
-pub(super) async fn claim(
-    tx: &impl Db,
-    worker: WorkerId,
-    tokens: &[i64],
-    now: Timestamp,
-) -> Result<Claim, Fault> {
-    match workers::lock(tx, worker).await? {
-        None => Ok(Claim::WorkerGone),
-        Some(locked) => claim_locked(tx, &locked, tokens, now).await,
-    }
-}
-
-async fn claim_locked(tx: &impl Db, worker: &Locked, tokens: &[i64], now: Timestamp) -> Result<Claim, Fault> {
-    if worker.state == WorkerState::GracefulShutdown {
-        return Ok(Claim::Stopping);
-    }
-    let lanes = lanes_of(tx, worker.id).await?;
-    let leases = match *tokens {
-        [token] => assign_first(tx, worker.id, &lanes, token, now).await?,
-        _ => {
-            let first = first_in_line(tx, &lanes, tokens.len()).await?;
-            assign(tx, worker.id, &first, tokens, now).await?
-        }
-    };
-    if leases.is_empty() {
-        return Ok(Claim::Assigned(Vec::new()));
-    }
-    // Both are on their way before either is answered.
-    let ((), claim) = tokio::try_join!(workers::touch(tx, worker.id, now), with_tasks(tx, leases))?;
-    Ok(claim)
-}
+use crate::ops::dispatch::{Assignment, Claim, Work};
+use crate::turns::SharedTurns;
 
 /// The oldest, should there be several.
 const RUNNING_OF_WORKER: &str = "
@@ -59,51 +29,108 @@ const RUNNING_OF_WORKER: &str = "
 /// Gives the worker the task it has, or else another.
 pub(super) async fn claim_or_resume(
     tx: &impl Db,
+    turns: &SharedTurns,
     worker: WorkerId,
     token: i64,
     now: Timestamp,
 ) -> Result<Claim, Fault> {
-    match workers::lock(tx, worker).await? {
-        None => Ok(Claim::WorkerGone),
-        Some(locked) => claim_or_resume_locked(tx, &locked, token, now).await,
+    let mut parties = party::lock(tx, &[worker]).await?;
+    let Some(party) = parties.remove(&worker) else { return Ok(Claim::WorkerGone) };
+    if let Some(held) = row::optional(tx, RUNNING_OF_WORKER, &[&worker.0], lease::read).await? {
+        return with_task(tx, held.key).await;
     }
+    if party.worker.state == WorkerState::GracefulShutdown {
+        return Ok(Claim::Stopping);
+    }
+    let first = line_up(tx, turns, &party.eligibility, 1).await?;
+    let taken = assign(tx, &first, &[(worker, token)], now).await?;
+    let Some((_, work)) = taken.into_iter().next() else { return Ok(Claim::Assigned(Vec::new())) };
+    // Both are on their way before either is answered.
+    let ((), claim) = tokio::try_join!(workers::touch(tx, worker, now), with_task(tx, work.lease))?;
+    Ok(claim)
 }
 
-/// The same for a worker that is locked.
-pub(super) async fn claim_or_resume_locked(
-    tx: &impl Db,
-    worker: &Locked,
-    token: i64,
-    now: Timestamp,
-) -> Result<Claim, Fault> {
-    match row::optional(tx, RUNNING_OF_WORKER, &[&worker.id.0], lease::read).await? {
-        Some(held) => with_tasks(tx, vec![held.key]).await,
-        None => claim_locked(tx, worker, &[token], now).await,
-    }
+async fn with_task(tx: &impl Db, lease: LeaseKey) -> Result<Claim, Fault> {
+    Ok(Claim::Assigned(vec![Assignment { task: get::by_id(tx, lease.task).await?, lease }]))
 }
 
-/// A task in line. The order of the fields is the order of service.
+/// A task in line. The order of the fields is the order of service within a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Waiting {
+pub(super) struct Waiting {
     neg_priority: i32,
     task: TaskId,
     lane: LaneId,
 }
 
+impl Waiting {
+    pub(super) fn task(&self) -> TaskId {
+        self.task
+    }
+}
+
 /// Lanes in which something waits that the worker may run, the one to be served first in front.
-const LANES_OF_WORKER: &str = "
-    SELECT lane.id
-    FROM worker
-    JOIN worker_group ON worker_group.worker_id = worker.id AND worker_group.role >= $2
-    JOIN lane ON lane.group_id = worker_group.group_id
+const LANES: &str = "
+    SELECT lane.group_id, lane.id
+    FROM lane
     JOIN tag_set ON tag_set.id = lane.tag_set_id
     CROSS JOIN LATERAL (
         SELECT neg_priority, task_id FROM ready WHERE ready.lane_id = lane.id
         ORDER BY neg_priority, task_id LIMIT 1) head
-    WHERE worker.id = $1
+    WHERE lane.group_id = ANY($1)
       -- no tag that the worker lacks
-      AND tag_set.tags <@ worker.tags
+      AND tag_set.tags <@ $2
     ORDER BY head.neg_priority, head.task_id";
+
+/// Locks what is to be served next, at most `count`, in the order of service. A group that has less
+/// waiting than its turns leaves the rest to the others.
+pub(super) async fn line_up(
+    tx: &impl Db,
+    turns: &SharedTurns,
+    who: &Eligibility,
+    count: usize,
+) -> Result<Vec<Waiting>, Fault> {
+    let lanes = lanes_of(tx, who).await?;
+    let mut open: Vec<GroupId> = lanes.iter().map(|(group, _)| *group).collect();
+    let mut lines: HashMap<GroupId, VecDeque<Waiting>> = HashMap::new();
+    let mut missing = count;
+    while missing > 0 && !open.is_empty() {
+        let mut full = Vec::new();
+        for (group, share) in turns.shares(&open, missing) {
+            // What is locked already is found again, and more behind it.
+            let wanted = lines.get(&group).map_or(0, VecDeque::len) + share;
+            let of_group =
+                lanes.iter().find(|(known, _)| *known == group).map_or(&[][..], |(_, lanes)| lanes);
+            let line = first_in_line(tx, of_group, wanted).await?;
+            if line.len() == wanted {
+                full.push(group);
+            }
+            lines.insert(group, line.into());
+        }
+        missing = count.saturating_sub(lines.values().map(VecDeque::len).sum());
+        open = full;
+    }
+    let mut served =
+        turns.merge(lanes.iter().filter_map(|(group, _)| Some((*group, lines.remove(group)?))).collect());
+    served.truncate(count);
+    Ok(served)
+}
+
+/// The lanes, by group; the group with the first in line in front.
+async fn lanes_of(tx: &impl Db, who: &Eligibility) -> Result<Vec<(GroupId, Vec<LaneId>)>, Fault> {
+    let groups: Vec<i64> = who.groups.iter().map(|group| group.0).collect();
+    let lanes: Vec<(GroupId, LaneId)> = row::all(tx, LANES, &[&groups, &Json(&who.tags)], |row| {
+        Ok((GroupId(row.try_get(0)?), LaneId(row.try_get(1)?)))
+    })
+    .await?;
+    let mut by_group: Vec<(GroupId, Vec<LaneId>)> = Vec::new();
+    for (group, lane) in lanes {
+        match by_group.iter_mut().find(|(known, _)| *known == group) {
+            Some((_, lanes)) => lanes.push(lane),
+            None => by_group.push((group, vec![lane])),
+        }
+    }
+    Ok(by_group)
+}
 
 /// The first of one lane, straight from the key. What another one takes right now is passed over.
 const FIRST_OF_LANE: &str = "
@@ -113,11 +140,6 @@ const FIRST_OF_LANE: &str = "
     ORDER BY neg_priority, task_id
     LIMIT $4
     FOR UPDATE SKIP LOCKED";
-
-async fn lanes_of(tx: &impl Db, worker: WorkerId) -> Result<Vec<LaneId>, Fault> {
-    let params: row::Params<'_> = &[&worker.0, &Role::Write.code()];
-    row::all(tx, LANES_OF_WORKER, params, |row| Ok(LaneId(row.try_get(0)?))).await
-}
 
 /// Locks the first `count` of all lanes. Once that many are known, a further lane is asked only for
 /// what goes before the last of them; with the lanes in order, that is rarely anything.
@@ -142,16 +164,21 @@ async fn first_in_line(tx: &impl Db, lanes: &[LaneId], count: usize) -> Result<V
 const ASSIGN: &str = "
     WITH taken AS (
         DELETE FROM ready
-        USING unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[])
-            AS first (lane_id, neg_priority, task_id, token)
+        USING unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[])
+            AS first (lane_id, neg_priority, task_id, worker_id, token)
         WHERE ready.lane_id = first.lane_id AND ready.neg_priority = first.neg_priority
           AND ready.task_id = first.task_id
-        RETURNING ready.task_id, ready.epoch, ready.losses, first.token)
-    INSERT INTO lease (task_id, worker_id, epoch, token, losses, claimed_at, overdue_at, updated_at)
-    SELECT taken.task_id, $5, taken.epoch + 1, taken.token, taken.losses, $6,
-           $6 + task.timeout_seconds * 1000000 + $7, $6
-    FROM taken JOIN task ON task.id = taken.task_id
-    RETURNING task_id, epoch, token";
+        RETURNING ready.task_id, ready.epoch, ready.losses, first.worker_id, first.token),
+    work AS (
+        SELECT taken.*, task.uuid, task.timeout_seconds, task.upstream_uuid, task.spec
+        FROM taken JOIN task ON task.id = taken.task_id),
+    leased AS (
+        INSERT INTO lease (task_id, worker_id, epoch, token, losses, claimed_at, overdue_at, updated_at)
+        SELECT task_id, worker_id, epoch + 1, token, losses, $6,
+               $6::bigint + timeout_seconds * 1000000 + $7::bigint, $6
+        FROM work)
+    SELECT task_id, worker_id, epoch + 1 AS epoch, token, uuid, timeout_seconds, upstream_uuid, spec
+    FROM work";
 
 /// Microseconds.
 fn allowance() -> i64 {
@@ -159,75 +186,56 @@ fn allowance() -> i64 {
     i64::try_from(allowance.as_micros()).expect("some minutes")
 }
 
-/// The same for the first of one lane, in one step.
-const ASSIGN_FIRST: &str = "
-    WITH taken AS (
-        DELETE FROM ready WHERE (lane_id, neg_priority, task_id) = (
-            SELECT lane_id, neg_priority, task_id FROM ready WHERE lane_id = $1
-            ORDER BY neg_priority, task_id LIMIT 1 FOR UPDATE SKIP LOCKED)
-        RETURNING task_id, epoch, losses)
-    INSERT INTO lease (task_id, worker_id, epoch, token, losses, claimed_at, overdue_at, updated_at)
-    SELECT taken.task_id, $2, taken.epoch + 1, $3, taken.losses, $4,
-           $4 + task.timeout_seconds * 1000000 + $5, $4
-    FROM taken JOIN task ON task.id = taken.task_id
-    RETURNING task_id, epoch, token";
-
-/// Assigns the first task of the first lane that has one to give.
-async fn assign_first(
+/// Leases each of the tasks to the worker beside it, with its token; answers what was leased, in order.
+pub(super) async fn assign(
     tx: &impl Db,
-    worker: WorkerId,
-    lanes: &[LaneId],
-    token: i64,
-    now: Timestamp,
-) -> Result<Vec<LeaseKey>, Fault> {
-    for lane in lanes {
-        let params: row::Params<'_> = &[&lane.0, &worker.0, &token, &now.unix_micros(), &allowance()];
-        if let Some(key) = row::optional(tx, ASSIGN_FIRST, params, read_key).await? {
-            return Ok(vec![key]);
-        }
-    }
-    Ok(Vec::new())
-}
-
-fn read_key(row: &Row) -> Result<LeaseKey, Fault> {
-    Ok(LeaseKey {
-        task: TaskId(row.value("task_id")?),
-        epoch: row.value("epoch")?,
-        token: row.value("token")?,
-    })
-}
-
-async fn assign(
-    tx: &impl Db,
-    worker: WorkerId,
     first: &[Waiting],
-    tokens: &[i64],
+    to: &[(WorkerId, i64)],
     now: Timestamp,
-) -> Result<Vec<LeaseKey>, Fault> {
+) -> Result<Vec<(WorkerId, Work)>, Fault> {
     if first.is_empty() {
         return Ok(Vec::new());
     }
     let lanes: Vec<i64> = first.iter().map(|waiting| waiting.lane.0).collect();
     let places: Vec<i32> = first.iter().map(|waiting| waiting.neg_priority).collect();
     let tasks: Vec<i64> = first.iter().map(|waiting| waiting.task.0).collect();
-    let tokens = &tokens[..first.len()];
+    let (workers, tokens): (Vec<i64>, Vec<i64>) = to.iter().map(|(worker, token)| (worker.0, *token)).unzip();
     let params: row::Params<'_> =
-        &[&lanes, &places, &tasks, &tokens, &worker.0, &now.unix_micros(), &allowance()];
-    let mut leases: HashMap<TaskId, LeaseKey> = row::all(tx, ASSIGN, params, |row| {
-        let key = read_key(row)?;
-        Ok((key.task, key))
+        &[&lanes, &places, &tasks, &workers, &tokens, &now.unix_micros(), &allowance()];
+    let mut leased: HashMap<TaskId, (WorkerId, Work)> = row::all(tx, ASSIGN, params, |row| {
+        let work = read_work(row)?;
+        Ok((work.lease.task, (WorkerId(row.value("worker_id")?), work)))
     })
     .await?;
-    Ok(first.iter().filter_map(|waiting| leases.remove(&waiting.task)).collect())
+    Ok(first.iter().filter_map(|waiting| leased.remove(&waiting.task)).collect())
 }
 
-async fn with_tasks(tx: &impl Db, leases: Vec<LeaseKey>) -> Result<Claim, Fault> {
-    let ids: Vec<i64> = leases.iter().map(|lease| lease.task.0).collect();
-    let mut tasks: HashMap<TaskId, _> =
-        get::by_ids(tx, &ids).await?.into_iter().map(|task| (task.id, task)).collect();
-    let assigned = leases
-        .into_iter()
-        .filter_map(|lease| tasks.remove(&lease.task).map(|task| Assignment { task, lease }))
-        .collect();
-    Ok(Claim::Assigned(assigned))
+const WORK_IN_HAND: &str = "
+    SELECT l.task_id, l.epoch, l.token, t.uuid, t.timeout_seconds, t.upstream_uuid, t.spec
+    FROM lease l JOIN task t ON t.id = l.task_id
+    WHERE l.worker_id = $1 AND l.task_id = ANY($2)
+    ORDER BY l.claimed_at, l.task_id";
+
+/// What the worker needs to run tasks that it holds.
+pub(super) async fn work_in_hand(
+    db: &impl Db,
+    worker: WorkerId,
+    tasks: &[TaskId],
+) -> Result<Vec<Work>, Fault> {
+    let tasks: Vec<i64> = tasks.iter().map(|task| task.0).collect();
+    row::all(db, WORK_IN_HAND, &[&worker.0, &tasks], read_work).await
+}
+
+fn read_work(row: &Row) -> Result<Work, Fault> {
+    Ok(Work {
+        lease: LeaseKey {
+            task: TaskId(row.value("task_id")?),
+            epoch: row.value("epoch")?,
+            token: row.value("token")?,
+        },
+        uuid: row.value("uuid")?,
+        timeout_seconds: row.value("timeout_seconds")?,
+        upstream: row.value("upstream_uuid")?,
+        spec: row.json("spec")?,
+    })
 }

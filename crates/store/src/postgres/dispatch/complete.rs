@@ -1,16 +1,14 @@
 //! The end of a task: the result, its artifacts and its follow-up appear together.
 
-use mitosis_domain::ids::WorkerId;
 use mitosis_protocol::Timestamp;
-use mitosis_protocol::worker::WorkerState;
 
 use super::super::artifacts::records;
 use super::super::row::{self, Columns, Db};
 use super::super::workers::{self, Locked};
-use super::{claim, follow_up, lease};
+use super::{follow_up, lease};
 use crate::Fault;
 use crate::code::Code;
-use crate::ops::dispatch::{Claim, Completed, Completion, Holder};
+use crate::ops::dispatch::{Completed, Completion, Holder};
 
 /// Ends the attempts whose holders still hold their tasks.
 pub(super) async fn complete(
@@ -62,30 +60,6 @@ async fn complete_one(tx: &impl Db, completion: &Completion, now: Timestamp) -> 
         workers::after_commit(tx, &worker, now).await?;
     }
     Ok(completed)
-}
-
-/// Ends an attempt and hands its worker another task.
-pub(super) async fn complete_and_claim(
-    tx: &impl Db,
-    completion: &Completion,
-    worker: WorkerId,
-    token: i64,
-    now: Timestamp,
-) -> Result<(Completed, Claim), Fault> {
-    let is_its_own = matches!(completion.holder, Holder::Worker(holder, _) if holder == worker);
-    if is_its_own
-        && let Some(locked) = workers::lock(tx, worker).await?
-        && locked.state == WorkerState::Normal
-    {
-        let completed = complete_of(tx, &locked, completion, now).await?;
-        let claim = claim::claim_or_resume_locked(tx, &locked, token, now).await?;
-        if completed == Completed::Committed && claim == Claim::Assigned(Vec::new()) {
-            workers::touch(tx, worker, now).await?;
-        }
-        return Ok((completed, claim));
-    }
-    let completed = complete_one(tx, completion, now).await?;
-    Ok((completed, claim::claim_or_resume(tx, worker, token, now).await?))
 }
 
 /// The lease goes and the end comes in one statement, so that it can't matter what was true before.

@@ -90,18 +90,24 @@ const INSERT_RELEASED: &str = "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
     VALUES ($1, $2, $3, 0, 0, $4)";
 
-/// Makes the follow-up of a committed attempt Ready, if there is one and nobody cancelled it.
-pub(super) async fn release(tx: &impl Db, upstream: TaskId, epoch: i64, now: Timestamp) -> Result<(), Fault> {
+/// Makes the follow-up of a committed attempt Ready, if there is one and nobody cancelled it; answers
+/// whether there was.
+pub(super) async fn release(
+    tx: &impl Db,
+    upstream: TaskId,
+    epoch: i64,
+    now: Timestamp,
+) -> Result<bool, Fault> {
     let released: Vec<i64> = row::all(tx, RELEASE_PENDING, &[&upstream.0, &epoch], row::only).await?;
-    for task in released {
-        let (lane, priority) = row::one(tx, PLACE_OF_TASK, &[&task], |row| {
+    for task in &released {
+        let (lane, priority) = row::one(tx, PLACE_OF_TASK, &[task], |row| {
             Ok((LaneId(row.value("lane_id")?), row.value("priority")?))
         })
         .await?;
-        let params: row::Params<'_> = &[&lane.0, &neg_priority(priority), &task, &now.unix_micros()];
+        let params: row::Params<'_> = &[&lane.0, &neg_priority(priority), task, &now.unix_micros()];
         row::run_one(tx, INSERT_RELEASED, params).await?;
     }
-    Ok(())
+    Ok(!released.is_empty())
 }
 
 /// Locked, so that none is cancelled while it is dropped.

@@ -17,8 +17,13 @@ const BACK_IN_LINE: &str = "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
     VALUES ($1, $2, $3, $4, $5, $6)";
 
-/// Makes the task Ready again, in its old place, and drops what the attempt prepared.
+/// Makes the task of a lost attempt Ready again.
 pub(in super::super) async fn lose(tx: &impl Db, lost: &Lease, now: Timestamp) -> Result<Uuid, Fault> {
+    put_back(tx, lost, lost.losses + 1, now).await
+}
+
+/// Makes the task Ready again, in its old place, and drops what the attempt prepared.
+pub(super) async fn put_back(tx: &impl Db, lost: &Lease, losses: i64, now: Timestamp) -> Result<Uuid, Fault> {
     let task: TaskId = lost.key.task;
     lease::end(tx, task).await?;
     let (uuid, lane, priority): (Uuid, i64, i32) = row::one(tx, PLACE_OF_TASK, &[&task.0], |row| {
@@ -26,7 +31,7 @@ pub(in super::super) async fn lose(tx: &impl Db, lost: &Lease, now: Timestamp) -
     })
     .await?;
     let params: row::Params<'_> =
-        &[&lane, &neg_priority(priority), &task.0, &lost.key.epoch, &(lost.losses + 1), &now.unix_micros()];
+        &[&lane, &neg_priority(priority), &task.0, &lost.key.epoch, &losses, &now.unix_micros()];
     row::run_one(tx, BACK_IN_LINE, params).await?;
     records::discard_attempt(tx, task, lost.key.epoch, now).await?;
     follow_up::drop_pending(tx, task, now).await?;

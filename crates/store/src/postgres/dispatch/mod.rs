@@ -2,39 +2,38 @@
 
 mod claim;
 mod complete;
+mod exchange;
 mod follow_up;
 pub(super) mod lease;
 pub(super) mod lose;
+mod party;
 mod report_end;
 
 use async_trait::async_trait;
-use mitosis_domain::ids::WorkerId;
+use mitosis_domain::ids::{TaskId, WorkerId};
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::Timestamp;
 
 use super::{PostgresStore, write};
 use crate::Fault;
-use crate::ops::dispatch::{Assignment, Claim, Completed, Completion, Dispatch, EndReport, FollowUp, Holder};
+use crate::ops::dispatch::{
+    Assignment, Claim, Completed, Completion, Dispatch, EndReport, Exchange, ExchangeOutcome, FollowUp,
+    Holder, Work,
+};
 use crate::ops::tasks::NewTask;
 
 #[async_trait]
 impl Dispatch for PostgresStore {
-    async fn claim(&self, worker: WorkerId, tokens: &[i64], now: Timestamp) -> Result<Claim, Fault> {
-        write!(self, tx => claim::claim(tx, worker, tokens, now))
+    async fn exchange(&self, batch: &[Exchange], now: Timestamp) -> Result<ExchangeOutcome, Fault> {
+        write!(self, tx => exchange::exchange(tx, &self.turns, batch, now))
     }
 
     async fn claim_or_resume(&self, worker: WorkerId, token: i64, now: Timestamp) -> Result<Claim, Fault> {
-        write!(self, tx => claim::claim_or_resume(tx, worker, token, now))
+        write!(self, tx => claim::claim_or_resume(tx, &self.turns, worker, token, now))
     }
 
-    async fn complete_and_claim(
-        &self,
-        completion: &Completion,
-        worker: WorkerId,
-        token: i64,
-        now: Timestamp,
-    ) -> Result<(Completed, Claim), Fault> {
-        write!(self, tx => complete::complete_and_claim(tx, completion, worker, token, now))
+    async fn work_in_hand(&self, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, Fault> {
+        claim::work_in_hand(&self.client().await?, worker, tasks).await
     }
 
     async fn report_end(&self, holder: Holder, end: ExecEnd, now: Timestamp) -> Result<EndReport, Fault> {

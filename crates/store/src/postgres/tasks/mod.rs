@@ -9,6 +9,7 @@ mod labels;
 mod outcomes;
 mod query;
 mod repeat;
+mod stop;
 mod submit;
 
 use async_trait::async_trait;
@@ -22,7 +23,7 @@ use super::{PostgresStore, write};
 use crate::Fault;
 use crate::ops::query::{Page, TaskQuery};
 use crate::ops::sweeps::{Repeat, Repetition, Selection, Sweeps, TaskOutcome};
-use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, Submission, TaskChange, Tasks};
+use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, StopAsked, Submission, TaskChange, Tasks};
 
 pub(super) use cancel::cancel;
 
@@ -64,6 +65,10 @@ impl Tasks for PostgresStore {
 
     async fn cancel(&self, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
         write!(self, tx => cancel::cancel(tx, selection, now))
+    }
+
+    async fn ask_to_stop(&self, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault> {
+        write!(self, tx => stop::ask(tx, uuid, now))
     }
 }
 

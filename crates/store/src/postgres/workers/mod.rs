@@ -1,5 +1,6 @@
 //! Workers: registration, signs of life, what users change about them, and their end.
 
+mod duties;
 mod edit;
 mod get;
 mod groups;
@@ -9,7 +10,7 @@ pub(super) mod remove;
 mod renew;
 mod stop;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,7 +24,7 @@ use uuid::Uuid;
 use super::{PostgresStore, write};
 use crate::Fault;
 use crate::ops::query::WorkerQuery;
-use crate::ops::workers::{NewWorker, Stop, WorkerGroupsChange, Workers};
+use crate::ops::workers::{Duties, NewWorker, Stop, WorkerGroupsChange, Workers};
 
 pub(super) use edit::touch;
 pub(super) use lock::{Locked, lock};
@@ -54,11 +55,14 @@ impl Workers for PostgresStore {
 
     async fn renew_leases(
         &self,
-        workers: &[WorkerId],
-        lease: Duration,
+        signs: &[(WorkerId, Duration)],
         now: Timestamp,
     ) -> Result<Vec<WorkerId>, Fault> {
-        write!(self, tx => renew::renew(tx, workers, lease, now))
+        write!(self, tx => renew::renew(tx, signs, now))
+    }
+
+    async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, Fault> {
+        duties::duties(&self.client().await?, workers).await
     }
 
     async fn set_worker_tags(&self, uuid: Uuid, tags: &Words, now: Timestamp) -> Result<bool, Fault> {

@@ -9,12 +9,12 @@ use tokio_postgres::types::Json;
 
 use super::super::row::{self, Db};
 use crate::Fault;
-use crate::code::Code;
+use crate::code::{Code, micros};
 use crate::ops::workers::NewWorker;
 
 const INSERT_WORKER: &str = "
-    INSERT INTO worker (uuid, creator_id, tags, labels, state, created_at, updated_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $6)
+    INSERT INTO worker (uuid, creator_id, tags, labels, state, created_at, updated_at, slots)
+    VALUES ($1, $2, $3, $4, $5, $6, $6, $7)
     RETURNING id";
 
 const INSERT_GROUPS: &str = "
@@ -22,7 +22,7 @@ const INSERT_GROUPS: &str = "
     SELECT $1, group_id, role FROM unnest($2::bigint[], $3::smallint[]) AS new (group_id, role)";
 
 const INSERT_SESSION: &str = "
-    INSERT INTO worker_session (worker_id, last_heartbeat, lease_until) VALUES ($1, $2, $3)";
+    INSERT INTO worker_session (worker_id, last_heartbeat, lease_until, lease) VALUES ($1, $2, $2::bigint + $3::bigint, $3)";
 
 /// Registers it for all its groups, alive from now.
 pub(super) async fn register(
@@ -32,13 +32,20 @@ pub(super) async fn register(
     now: Timestamp,
 ) -> Result<WorkerId, Fault> {
     let state = WorkerState::Normal.code();
-    let params: row::Params<'_> =
-        &[&new.uuid, &new.creator.0, &Json(&new.tags), &Json(&new.labels), &state, &now.unix_micros()];
+    let slots = new.slots.map(|slots| i32::try_from(slots).unwrap_or(i32::MAX));
+    let params: row::Params<'_> = &[
+        &new.uuid,
+        &new.creator.0,
+        &Json(&new.tags),
+        &Json(&new.labels),
+        &state,
+        &now.unix_micros(),
+        &slots,
+    ];
     let worker: i64 = row::one(tx, INSERT_WORKER, params, row::only).await?;
     let (groups, roles): (Vec<i64>, Vec<i16>) =
         new.groups.iter().map(|(group, role)| (group.0, role.code())).unzip();
     row::run(tx, INSERT_GROUPS, &[&worker, &groups, &roles]).await?;
-    let until = (now + lease).unix_micros();
-    row::run_one(tx, INSERT_SESSION, &[&worker, &now.unix_micros(), &until]).await?;
+    row::run_one(tx, INSERT_SESSION, &[&worker, &now.unix_micros(), &micros(lease)]).await?;
     Ok(WorkerId(worker))
 }

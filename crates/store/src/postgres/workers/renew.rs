@@ -8,6 +8,7 @@ use mitosis_protocol::Timestamp;
 
 use super::super::row::{self, Db};
 use crate::Fault;
+use crate::code::micros;
 
 /// After a crash of the database every worker is given a new lease anyway.
 const WITHOUT_WAITING_FOR_THE_DISK: &str = "SET LOCAL synchronous_commit = off";
@@ -16,20 +17,20 @@ const WITHOUT_WAITING_FOR_THE_DISK: &str = "SET LOCAL synchronous_commit = off";
 const RENEW: &str = "
     WITH alive AS (
         SELECT worker_id FROM worker_session WHERE worker_id = ANY($1) ORDER BY worker_id FOR UPDATE)
-    UPDATE worker_session SET last_heartbeat = $2, lease_until = $3
-    FROM alive WHERE worker_session.worker_id = alive.worker_id
+    UPDATE worker_session SET last_heartbeat = $3, lease = sign.lease, lease_until = $3::bigint + sign.lease
+    FROM alive JOIN unnest($1::bigint[], $2::bigint[]) AS sign (worker_id, lease) USING (worker_id)
+    WHERE worker_session.worker_id = alive.worker_id
     RETURNING worker_session.worker_id";
 
 /// Renews each lease; answers who has none.
 pub(super) async fn renew(
     tx: &impl Db,
-    workers: &[WorkerId],
-    lease: Duration,
+    signs: &[(WorkerId, Duration)],
     now: Timestamp,
 ) -> Result<Vec<WorkerId>, Fault> {
     row::run(tx, WITHOUT_WAITING_FOR_THE_DISK, &[]).await?;
-    let ids: Vec<i64> = workers.iter().map(|worker| worker.0).collect();
-    let params: row::Params<'_> = &[&ids, &now.unix_micros(), &(now + lease).unix_micros()];
-    let alive: HashSet<i64> = row::all(tx, RENEW, params, row::only).await?;
-    Ok(workers.iter().copied().filter(|worker| !alive.contains(&worker.0)).collect())
+    let ids: Vec<i64> = signs.iter().map(|(worker, _)| worker.0).collect();
+    let leases: Vec<i64> = signs.iter().map(|(_, lease)| micros(*lease)).collect();
+    let alive: HashSet<i64> = row::all(tx, RENEW, &[&ids, &leases, &now.unix_micros()], row::only).await?;
+    Ok(signs.iter().map(|(worker, _)| *worker).filter(|worker| !alive.contains(&worker.0)).collect())
 }

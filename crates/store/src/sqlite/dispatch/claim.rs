@@ -1,13 +1,17 @@
-//! Handing tasks to a worker: larger priority first, then older, over all lanes it may serve.
+//! Handing out tasks: groups take turns; within a group larger priority first, then older, over all lanes
+//! that the worker may serve.
 
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
-use mitosis_domain::ids::{LaneId, TaskId, WorkerId};
+use mitosis_domain::ids::{GroupId, LaneId, TaskId, WorkerId};
 use mitosis_domain::limits;
 use mitosis_domain::task::LeaseKey;
+use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{Role, Timestamp};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::super::row::{Columns, Run, row_count};
 use super::super::tasks::get;
@@ -15,37 +19,41 @@ use super::super::workers;
 use super::lease;
 use crate::Fault;
 use crate::code::Code;
-use crate::ops::dispatch::{Assignment, Claim};
+use crate::ops::dispatch::{Assignment, Claim, Class, Work};
+use crate::turns::SharedTurns;
 
-const WORKER_STATE: &str = "SELECT state FROM worker WHERE id = ?1";
-
-fn worker_state(db: &Connection, worker: WorkerId) -> Result<Option<WorkerState>, Fault> {
-    db.optional(WORKER_STATE, [worker.0], |row| row.code("state"))
+/// What a worker may run: tasks of these groups whose tags are all among these, a JSON array.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Eligibility {
+    groups: Vec<GroupId>,
+    tags: String,
 }
 
-/// Leases one task for each token, or as many as there are.
-pub(super) fn claim(
-    db: &Connection,
-    worker: WorkerId,
-    tokens: &[i64],
-    now: Timestamp,
-) -> Result<Claim, Fault> {
-    match worker_state(db, worker)? {
-        None => return Ok(Claim::WorkerGone),
-        Some(WorkerState::GracefulShutdown) => return Ok(Claim::Stopping),
-        Some(WorkerState::Normal) => {}
+impl Eligibility {
+    /// Its name outside the store.
+    pub(super) fn class(&self) -> Class {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        Class(hasher.finish())
     }
-    let first = first_in_line(db, worker, tokens.len())?;
-    if first.is_empty() {
-        return Ok(Claim::Assigned(Vec::new()));
-    }
-    let assigned = first
-        .into_iter()
-        .zip(tokens)
-        .map(|(waiting, token)| assign(db, worker, waiting, *token, now))
-        .collect::<Result<_, _>>()?;
-    workers::touch(db, worker, now)?;
-    Ok(Claim::Assigned(assigned))
+}
+
+const PARTY: &str = "
+    SELECT w.state, w.tags, u.state AS owner_state
+    FROM worker w CROSS JOIN users u ON u.id = w.creator_id WHERE w.id = ?1";
+
+const GROUPS_OF_WORKER: &str = "
+    SELECT group_id FROM worker_group WHERE worker_id = ?1 AND role >= ?2 ORDER BY group_id";
+
+/// A worker's state, and what it may run. One whose owner's account is not Active counts as gone.
+pub(super) fn party(db: &Connection, worker: WorkerId) -> Result<Option<(WorkerState, Eligibility)>, Fault> {
+    let found = db.optional(PARTY, [worker.0], |row| {
+        Ok((row.code("state")?, row.value("tags")?, row.code::<AccountState>("owner_state")?))
+    })?;
+    let Some((state, tags, AccountState::Active)) = found else { return Ok(None) };
+    let groups =
+        db.all(GROUPS_OF_WORKER, params![worker.0, Role::Write.code()], |row| Ok(GroupId(row.get(0)?)))?;
+    Ok(Some((state, Eligibility { groups, tags })))
 }
 
 /// The oldest, should there be several.
@@ -57,22 +65,31 @@ const RUNNING_OF_WORKER: &str = "
 /// Gives the worker the task it has, or else another.
 pub(super) fn claim_or_resume(
     db: &Connection,
+    turns: &SharedTurns,
     worker: WorkerId,
     token: i64,
     now: Timestamp,
 ) -> Result<Claim, Fault> {
-    match db.optional(RUNNING_OF_WORKER, [worker.0], lease::read)? {
-        Some(held) => {
-            let task = get::by_id(db, held.key.task)?;
-            Ok(Claim::Assigned(vec![Assignment { task, lease: held.key }]))
-        }
-        None => claim(db, worker, &[token], now),
+    let Some((state, eligibility)) = party(db, worker)? else { return Ok(Claim::WorkerGone) };
+    let given =
+        |lease: LeaseKey| Ok(Claim::Assigned(vec![Assignment { task: get::by_id(db, lease.task)?, lease }]));
+    if let Some(held) = db.optional(RUNNING_OF_WORKER, [worker.0], lease::read)? {
+        return given(held.key);
     }
+    if state == WorkerState::GracefulShutdown {
+        return Ok(Claim::Stopping);
+    }
+    let Some(first) = line_up(db, turns, &eligibility, 1)?.into_iter().next() else {
+        return Ok(Claim::Assigned(Vec::new()));
+    };
+    let work = assign(db, worker, first, token, now)?;
+    workers::touch(db, worker, now)?;
+    given(work.lease)
 }
 
-/// A task in line. The order of the fields is the order of service.
+/// A task in line. The order of the fields is the order of service within a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Waiting {
+pub(super) struct Waiting {
     neg_priority: i32,
     task: TaskId,
     lane: LaneId,
@@ -80,18 +97,53 @@ struct Waiting {
     losses: i64,
 }
 
-/// Lanes in which something waits that the worker may run.
-const LANES_OF_WORKER: &str = "
+/// Lanes of a group in which something waits that the worker may run.
+const LANES: &str = "
     SELECT lane.id
-    FROM worker
-    CROSS JOIN worker_group ON worker_group.worker_id = worker.id AND worker_group.role >= ?2
-    CROSS JOIN lane ON lane.group_id = worker_group.group_id
-    CROSS JOIN tag_set ON tag_set.id = lane.tag_set_id
-    WHERE worker.id = ?1
+    FROM lane CROSS JOIN tag_set ON tag_set.id = lane.tag_set_id
+    WHERE lane.group_id = ?1
       AND EXISTS (SELECT 1 FROM ready WHERE ready.lane_id = lane.id)
       -- no tag that the worker lacks
-      AND (tag_set.tags = worker.tags OR NOT EXISTS (
-          SELECT value FROM json_each(tag_set.tags) EXCEPT SELECT value FROM json_each(worker.tags)))";
+      AND (tag_set.tags = ?2 OR NOT EXISTS (
+          SELECT value FROM json_each(tag_set.tags) EXCEPT SELECT value FROM json_each(?2)))";
+
+/// What is to be served next, at most `count`, in the order of service. A group that has less waiting
+/// than its turns leaves the rest to the others.
+pub(super) fn line_up(
+    db: &Connection,
+    turns: &SharedTurns,
+    who: &Eligibility,
+    count: usize,
+) -> Result<Vec<Waiting>, Fault> {
+    let mut lanes: HashMap<GroupId, Vec<LaneId>> = HashMap::new();
+    for group in &who.groups {
+        let of_group: Vec<LaneId> =
+            db.all(LANES, params![group.0, who.tags], |row| Ok(LaneId(row.get(0)?)))?;
+        if !of_group.is_empty() {
+            lanes.insert(*group, of_group);
+        }
+    }
+    let mut open: Vec<GroupId> =
+        who.groups.iter().copied().filter(|group| lanes.contains_key(group)).collect();
+    let mut lines: Vec<(GroupId, VecDeque<Waiting>)> =
+        open.iter().map(|group| (*group, VecDeque::new())).collect();
+    let mut missing = count;
+    while missing > 0 && !open.is_empty() {
+        let mut full = Vec::new();
+        for (group, share) in turns.shares(&open, missing) {
+            let line = lines.iter_mut().find(|(known, _)| *known == group);
+            let (_, line) = line.expect("every open group has a line");
+            let wanted = line.len() + share;
+            *line = first_in_line(db, &lanes[&group], wanted)?.into();
+            if line.len() == wanted {
+                full.push(group);
+            }
+        }
+        missing = count.saturating_sub(lines.iter().map(|(_, line)| line.len()).sum());
+        open = full;
+    }
+    Ok(turns.merge(lines))
+}
 
 /// The first of one lane, straight from the key.
 const FIRST_OF_LANE: &str = "
@@ -103,11 +155,9 @@ const FIRST_OF_LANE: &str = "
 
 /// The first `count` of all lanes. Once that many are known, a further lane is asked only for what
 /// goes before the last of them.
-fn first_in_line(db: &Connection, worker: WorkerId, count: usize) -> Result<Vec<Waiting>, Fault> {
-    let lanes: Vec<LaneId> =
-        db.all(LANES_OF_WORKER, params![worker.0, Role::Write.code()], |row| Ok(LaneId(row.get(0)?)))?;
+fn first_in_line(db: &Connection, lanes: &[LaneId], count: usize) -> Result<Vec<Waiting>, Fault> {
     let mut first: Vec<Waiting> = Vec::new();
-    for lane in lanes {
+    for lane in lanes.iter().copied() {
         let last = count.checked_sub(1).and_then(|last| first.get(last));
         let bound = last.map_or((i64::MAX, i64::MAX), |last| (last.neg_priority.into(), last.task.0));
         let of_lane: Vec<Waiting> =
@@ -133,36 +183,70 @@ const INSERT_LEASE: &str = "
     INSERT INTO lease (task_id, worker_id, epoch, token, losses, claimed_at, overdue_at, updated_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6)";
 
+macro_rules! select_work {
+    () => {
+        "SELECT l.task_id, l.epoch, l.token, t.uuid, t.timeout_seconds, t.upstream_uuid, t.spec
+        FROM lease l CROSS JOIN task t ON t.id = l.task_id "
+    };
+}
+
 const TIMEOUT_OF_TASK: &str = "SELECT timeout_seconds FROM task WHERE id = ?1";
 
-fn assign(
+const WORK: &str = concat!(select_work!(), "WHERE l.task_id = ?1");
+
+const WORK_OF_WORKER: &str = concat!(select_work!(), "WHERE l.task_id = ?1 AND l.worker_id = ?2");
+
+/// Leases a task that waits.
+pub(super) fn assign(
     db: &Connection,
     worker: WorkerId,
     waiting: Waiting,
     token: i64,
     now: Timestamp,
-) -> Result<Assignment, Fault> {
+) -> Result<Work, Fault> {
     let Waiting { neg_priority, task, lane, epoch, losses } = waiting;
     db.run_one(LEAVE_LINE, params![lane.0, neg_priority, task.0])?;
     let timeout = db.one(TIMEOUT_OF_TASK, [task.0], |row| Ok(row.get(0)?))?;
-    let lease = LeaseKey { task, epoch: epoch + 1, token };
     db.run_one(
         INSERT_LEASE,
         params![
             task.0,
             worker.0,
-            lease.epoch,
+            epoch + 1,
             token,
             losses,
             now.unix_micros(),
             overdue_at(now, timeout).unix_micros()
         ],
     )?;
-    Ok(Assignment { task: get::by_id(db, task)?, lease })
+    db.one(WORK, [task.0], read_work)
 }
 
 /// When a task that has not been reported by then is taken back (HTTP contract §12.4).
 fn overdue_at(claimed_at: Timestamp, timeout_seconds: i64) -> Timestamp {
     let timeout = Duration::from_secs(u64::try_from(timeout_seconds).unwrap_or(0));
     claimed_at + timeout + limits::PREPARATION_ALLOWANCE + limits::OVERDUE_GRACE
+}
+
+/// What the worker needs to run tasks that it holds.
+pub(super) fn work_in_hand(db: &Connection, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, Fault> {
+    let mut work = Vec::new();
+    for task in tasks {
+        work.extend(db.optional(WORK_OF_WORKER, [task.0, worker.0], read_work)?);
+    }
+    Ok(work)
+}
+
+fn read_work(row: &Row<'_>) -> Result<Work, Fault> {
+    Ok(Work {
+        lease: LeaseKey {
+            task: TaskId(row.value("task_id")?),
+            epoch: row.value("epoch")?,
+            token: row.value("token")?,
+        },
+        uuid: row.uuid("uuid")?,
+        timeout_seconds: row.value("timeout_seconds")?,
+        upstream: row.optional_uuid("upstream_uuid")?,
+        spec: row.json("spec")?,
+    })
 }

@@ -25,12 +25,24 @@ pub(super) fn complete(db: &Connection, completion: &Completion, now: Timestamp)
         });
     };
     let Some(end) = lease.reported_end.or(completion.end) else { return Ok(Completed::NotReported) };
-    lease::end(db, lease.key.task)?;
-    insert_done(db, &lease, end, completion.result, now)?;
-    records::publish_attempt(db, lease.key.task, lease.key.epoch, now)?;
-    follow_up::release(db, lease.key.task, lease.key.epoch, now)?;
+    self::end(db, &lease, end, completion.result, None, now)?;
     workers::after_commit(db, lease.worker, now)?;
     Ok(Completed::Committed)
+}
+
+/// Ends an attempt that holds its task; answers whether that made a follow-up Ready.
+pub(super) fn end(
+    db: &Connection,
+    lease: &Lease,
+    end: ExecEnd,
+    result: TaskResult,
+    data: Option<&str>,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    lease::end(db, lease.key.task)?;
+    insert_done(db, lease, end, result, data, now)?;
+    records::publish_attempt(db, lease.key.task, lease.key.epoch, now)?;
+    follow_up::release(db, lease.key.task, lease.key.epoch, now)
 }
 
 const COMMITTED_BY_WORKER: &str = "
@@ -42,7 +54,7 @@ const COMMITTED_BY_ATTEMPT: &str = "
         SELECT 1 FROM done
         WHERE task_id = ?1 AND epoch = ?2 AND token = ?3 AND reporter_worker_id IS NOT NULL)";
 
-fn was_committed(db: &Connection, holder: Holder) -> Result<bool, Fault> {
+pub(super) fn was_committed(db: &Connection, holder: Holder) -> Result<bool, Fault> {
     match holder {
         Holder::Worker(worker, task) => {
             db.one(COMMITTED_BY_WORKER, [task.0, worker.0], |row| Ok(row.get(0)?))
@@ -55,8 +67,8 @@ fn was_committed(db: &Connection, holder: Holder) -> Result<bool, Fault> {
 
 const INSERT_DONE: &str = "
     INSERT INTO done (task_id, state, exit_status, message, reporter_uuid, reporter_worker_id,
-                      epoch, token, claimed_at, finished_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                      epoch, token, claimed_at, finished_at, data)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 const UUID_OF_WORKER: &str = "SELECT uuid FROM worker WHERE id = ?1";
 
@@ -65,6 +77,7 @@ fn insert_done(
     lease: &Lease,
     end: ExecEnd,
     result: TaskResult,
+    data: Option<&str>,
     now: Timestamp,
 ) -> Result<(), Fault> {
     let WorkerId(worker) = lease.worker;
@@ -82,6 +95,7 @@ fn insert_done(
             lease.key.token,
             lease.claimed_at.unix_micros(),
             now.unix_micros(),
+            data,
         ],
     )
 }

@@ -88,14 +88,16 @@ const INSERT_RELEASED: &str = "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
     VALUES (?1, ?2, ?3, 0, 0, ?4)";
 
-/// Makes the follow-up of a committed attempt Ready, if there is one and nobody cancelled it.
-pub(super) fn release(db: &Connection, upstream: TaskId, epoch: i64, now: Timestamp) -> Result<(), Fault> {
+/// Makes the follow-up of a committed attempt Ready, if there is one and nobody cancelled it; answers
+/// whether there was.
+pub(super) fn release(db: &Connection, upstream: TaskId, epoch: i64, now: Timestamp) -> Result<bool, Fault> {
     let released: Vec<i64> = db.all(RELEASE_PENDING, [upstream.0, epoch], |row| Ok(row.get(0)?))?;
-    for task in released {
-        let (lane, priority) = db.one(PLACE_OF_TASK, [task], |row| Ok((LaneId(row.get(0)?), row.get(1)?)))?;
+    for task in &released {
+        let (lane, priority) =
+            db.one(PLACE_OF_TASK, [*task], |row| Ok((LaneId(row.get(0)?), row.get(1)?)))?;
         db.run_one(INSERT_RELEASED, params![lane.0, neg_priority(priority), task, now.unix_micros()])?;
     }
-    Ok(())
+    Ok(!released.is_empty())
 }
 
 const PENDING_OF_UPSTREAM: &str = "

@@ -18,8 +18,13 @@ const BACK_IN_LINE: &str = "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
-/// Makes the task Ready again, in its old place, and drops what the attempt prepared.
+/// Makes the task of a lost attempt Ready again.
 pub(in super::super) fn lose(db: &Connection, lost: &Lease, now: Timestamp) -> Result<Uuid, Fault> {
+    put_back(db, lost, lost.losses + 1, now)
+}
+
+/// Makes the task Ready again, in its old place, and drops what the attempt prepared.
+pub(super) fn put_back(db: &Connection, lost: &Lease, losses: i64, now: Timestamp) -> Result<Uuid, Fault> {
     let task: TaskId = lost.key.task;
     lease::end(db, task)?;
     let (uuid, lane, priority): (Uuid, i64, i32) = db.one(PLACE_OF_TASK, [task.0], |row| {
@@ -27,7 +32,7 @@ pub(in super::super) fn lose(db: &Connection, lost: &Lease, now: Timestamp) -> R
     })?;
     db.run_one(
         BACK_IN_LINE,
-        params![lane, neg_priority(priority), task.0, lost.key.epoch, lost.losses + 1, now.unix_micros()],
+        params![lane, neg_priority(priority), task.0, lost.key.epoch, losses, now.unix_micros()],
     )?;
     records::discard_attempt(db, task, lost.key.epoch, now)?;
     follow_up::drop_pending(db, task, now)?;

@@ -2,46 +2,41 @@
 
 mod claim;
 mod complete;
+mod exchange;
 mod follow_up;
 pub(super) mod lease;
 pub(super) mod lose;
 mod report_end;
 
 use async_trait::async_trait;
-use mitosis_domain::ids::WorkerId;
+use mitosis_domain::ids::{TaskId, WorkerId};
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::Timestamp;
 
 use super::SqliteStore;
 use super::tasks::insert::NewRow;
 use crate::Fault;
-use crate::ops::dispatch::{Assignment, Claim, Completed, Completion, Dispatch, EndReport, FollowUp, Holder};
+use crate::ops::dispatch::{
+    Assignment, Claim, Completed, Completion, Dispatch, EndReport, Exchange, ExchangeOutcome, FollowUp,
+    Holder, Work,
+};
 use crate::ops::tasks::NewTask;
 
 #[async_trait]
 impl Dispatch for SqliteStore {
-    async fn claim(&self, worker: WorkerId, tokens: &[i64], now: Timestamp) -> Result<Claim, Fault> {
-        let tokens = tokens.to_vec();
-        self.write(move |db| claim::claim(db, worker, &tokens, now)).await
+    async fn exchange(&self, batch: &[Exchange], now: Timestamp) -> Result<ExchangeOutcome, Fault> {
+        let (batch, turns) = (batch.to_vec(), self.turns.clone());
+        self.write(move |db| exchange::exchange(db, &turns, &batch, now)).await
     }
 
     async fn claim_or_resume(&self, worker: WorkerId, token: i64, now: Timestamp) -> Result<Claim, Fault> {
-        self.write(move |db| claim::claim_or_resume(db, worker, token, now)).await
+        let turns = self.turns.clone();
+        self.write(move |db| claim::claim_or_resume(db, &turns, worker, token, now)).await
     }
 
-    async fn complete_and_claim(
-        &self,
-        completion: &Completion,
-        worker: WorkerId,
-        token: i64,
-        now: Timestamp,
-    ) -> Result<(Completed, Claim), Fault> {
-        let completion = completion.clone();
-        self.write(move |db| {
-            let completed = complete::complete(db, &completion, now)?;
-            Ok((completed, claim::claim_or_resume(db, worker, token, now)?))
-        })
-        .await
+    async fn work_in_hand(&self, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, Fault> {
+        let tasks = tasks.to_vec();
+        self.read(move |db| claim::work_in_hand(db, worker, &tasks)).await
     }
 
     async fn report_end(&self, holder: Holder, end: ExecEnd, now: Timestamp) -> Result<EndReport, Fault> {

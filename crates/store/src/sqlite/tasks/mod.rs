@@ -9,6 +9,7 @@ mod labels;
 mod outcomes;
 mod query;
 mod repeat;
+mod stop;
 mod submit;
 
 use async_trait::async_trait;
@@ -22,7 +23,7 @@ use super::SqliteStore;
 use crate::Fault;
 use crate::ops::query::{Page, TaskQuery};
 use crate::ops::sweeps::{Repeat, Repetition, Selection, Sweeps, TaskOutcome};
-use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, Submission, TaskChange, Tasks};
+use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, StopAsked, Submission, TaskChange, Tasks};
 
 pub(super) use cancel::cancel;
 
@@ -72,6 +73,10 @@ impl Tasks for SqliteStore {
     async fn cancel(&self, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
         let selection = selection.clone();
         self.write(move |db| cancel::cancel(db, &selection, now)).await
+    }
+
+    async fn ask_to_stop(&self, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault> {
+        self.write(move |db| stop::ask(db, uuid, now)).await
     }
 }
 

@@ -14,7 +14,7 @@ use crate::ops::query::WorkerQuery;
 macro_rules! select_worker {
     () => {
         "SELECT w.id, w.uuid, w.creator_id, u.username AS creator_name, u.state AS creator_state,
-            w.tags, w.labels, w.state, w.created_at, w.updated_at, s.last_heartbeat,
+            w.tags, w.labels, w.state, w.created_at, w.updated_at, w.slots, s.last_heartbeat,
             (SELECT json_group_array(hex(t.uuid) ORDER BY l.claimed_at, l.task_id)
              FROM lease l CROSS JOIN task t ON t.id = l.task_id
              WHERE l.worker_id = w.id) AS held
@@ -72,6 +72,7 @@ fn read(row: &Row<'_>) -> Result<Worker, Fault> {
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
         last_heartbeat: row.time("last_heartbeat")?,
+        slots: row.value("slots")?,
         held: read_held(row)?,
     })
 }

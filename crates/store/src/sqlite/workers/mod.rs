@@ -1,5 +1,6 @@
 //! Workers: registration, signs of life, what users change about them, and their end.
 
+mod duties;
 mod edit;
 mod get;
 mod groups;
@@ -8,7 +9,7 @@ pub(super) mod remove;
 mod renew;
 mod stop;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,7 +23,7 @@ use uuid::Uuid;
 use super::SqliteStore;
 use crate::Fault;
 use crate::ops::query::WorkerQuery;
-use crate::ops::workers::{NewWorker, Stop, WorkerGroupsChange, Workers};
+use crate::ops::workers::{Duties, NewWorker, Stop, WorkerGroupsChange, Workers};
 
 pub(super) use edit::touch;
 pub(super) use stop::after_commit;
@@ -54,12 +55,16 @@ impl Workers for SqliteStore {
 
     async fn renew_leases(
         &self,
-        workers: &[WorkerId],
-        lease: Duration,
+        signs: &[(WorkerId, Duration)],
         now: Timestamp,
     ) -> Result<Vec<WorkerId>, Fault> {
+        let signs = signs.to_vec();
+        self.write_soon(move |db| renew::renew(db, &signs, now)).await
+    }
+
+    async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, Fault> {
         let workers = workers.to_vec();
-        self.write_soon(move |db| renew::renew(db, &workers, lease, now)).await
+        self.read(move |db| duties::duties(db, &workers)).await
     }
 
     async fn set_worker_tags(&self, uuid: Uuid, tags: &Words, now: Timestamp) -> Result<bool, Fault> {

@@ -8,21 +8,20 @@ use rusqlite::Connection;
 
 use super::super::row::Run;
 use crate::Fault;
+use crate::code::micros;
 
 const RENEW: &str = "
-    UPDATE worker_session SET last_heartbeat = ?2, lease_until = ?3 WHERE worker_id = ?1";
+    UPDATE worker_session SET last_heartbeat = ?2, lease = ?3, lease_until = ?2 + ?3 WHERE worker_id = ?1";
 
 /// Renews each lease; answers who has none.
 pub(super) fn renew(
     db: &Connection,
-    workers: &[WorkerId],
-    lease: Duration,
+    signs: &[(WorkerId, Duration)],
     now: Timestamp,
 ) -> Result<Vec<WorkerId>, Fault> {
-    let (seen, until) = (now.unix_micros(), (now + lease).unix_micros());
     let mut gone = Vec::new();
-    for worker in workers {
-        if db.run(RENEW, [worker.0, seen, until])? == 0 {
+    for (worker, lease) in signs {
+        if db.run(RENEW, [worker.0, now.unix_micros(), micros(*lease)])? == 0 {
             gone.push(*worker);
         }
     }

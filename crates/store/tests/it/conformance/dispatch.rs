@@ -120,7 +120,7 @@ pub(crate) async fn a_worker_that_is_gone_or_stopping_gets_nothing<B: Backend>(s
     stage.store().stop_worker(gone.uuid, ShutdownOp::Force, stage.now).await.unwrap();
     stage.store().stop_worker(stopping.uuid, ShutdownOp::Graceful, stage.now).await.unwrap();
     for (hand, answer) in [(gone, Claim::WorkerGone), (stopping, Claim::Stopping)] {
-        assert_eq!(stage.store().claim(hand.id, &[stage.token()], stage.now).await.unwrap(), answer);
+        assert_eq!(stage.ask(hand, 1, stage.token()).await, answer);
     }
     let fetch = stage.store().claim_or_resume(gone.id, stage.token(), stage.now).await.unwrap();
     assert_eq!(fetch, Claim::WorkerGone);
@@ -225,43 +225,4 @@ pub(crate) async fn a_completion_sent_many_times_at_once_counts_once<B: Backend>
     assert_eq!(replayed, 15, "{outcomes:?}");
     let Phase::Ended(ending) = stage.phase(uuid).await else { panic!("not over") };
     assert_eq!(ending.result.exit_status, i32::try_from(committed[0]).unwrap());
-}
-
-pub(crate) async fn an_end_and_the_next_task_go_together<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    let (first, second) = (stage.submit_one(&ann).await, stage.submit_one(&ann).await);
-    let held = stage.claim_one(hand).await;
-    assert_eq!(held.task.uuid, first);
-    let holder = Holder::Worker(hand.id, held.lease.task);
-    let completion = Completion { holder, end: Some(ExecEnd::Finished), result: status(512) };
-    let (store, token) = (stage.store(), stage.token());
-    let (completed, claim) = store.complete_and_claim(&completion, hand.id, token, stage.now).await.unwrap();
-    let next = assigned(claim);
-    assert_eq!((completed, next[0].task.uuid), (Completed::Committed, second));
-
-    let again = store.complete_and_claim(&completion, hand.id, stage.token(), stage.now).await.unwrap();
-    assert_eq!(again, (Completed::Replayed, Claim::Assigned(next)), "a lost reply costs nothing");
-    let Phase::Ended(ending) = stage.phase(first).await else { panic!("it is over") };
-    assert_eq!(ending.result, status(512));
-
-    stage.store().stop_worker(hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
-    let holder = Holder::Worker(hand.id, stage.get(second).await.id);
-    let late = Completion { holder, ..completion };
-    let refused = store.complete_and_claim(&late, hand.id, stage.token(), stage.now).await.unwrap();
-    assert_eq!(refused, (Completed::Stale, Claim::WorkerGone));
-    assert_eq!(stage.phase(second).await, Phase::Ready);
-}
-
-pub(crate) async fn a_stopping_worker_ends_its_last_task_and_gets_no_other<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    stage.submit(&ann, &[stage.task(ann.group), stage.task(ann.group)]).await;
-    let held = stage.claim_one(hand).await;
-    stage.store().stop_worker(hand.uuid, ShutdownOp::Graceful, stage.now).await.unwrap();
-    let holder = Holder::Lease(held.lease);
-    let completion = Completion { holder, end: Some(ExecEnd::Cancelled), result: status(15) };
-    let outcome =
-        stage.store().complete_and_claim(&completion, hand.id, stage.token(), stage.now).await.unwrap();
-    assert_eq!(outcome, (Completed::Committed, Claim::WorkerGone));
 }

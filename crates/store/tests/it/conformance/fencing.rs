@@ -114,9 +114,8 @@ pub(crate) async fn the_same_token_in_a_later_attempt_lets_no_earlier_one_in<B: 
     let ann = stage.person("ann").await;
     let (first, second) = (stage.hand(&ann).await, stage.hand(&ann).await);
     let uuid = stage.submit_one(&ann).await;
-    let claim = async |stage: &Stage<B>, hand: Hand| {
-        crate::stage::assigned(stage.store().claim(hand.id, &[42], stage.now).await.unwrap()).remove(0)
-    };
+    let claim =
+        async |stage: &Stage<B>, hand: Hand| crate::stage::assigned(stage.ask(hand, 1, 42).await).remove(0);
     let lost = claim(stage, first).await;
     lose(stage, first).await;
     let held = claim(stage, second).await;

@@ -11,6 +11,7 @@ pub(crate) mod audit;
 pub(crate) mod cancellation;
 pub(crate) mod dispatch;
 pub(crate) mod events;
+pub(crate) mod exchange;
 pub(crate) mod explain;
 pub(crate) mod fencing;
 pub(crate) mod follow_ups;
@@ -94,8 +95,21 @@ macro_rules! conformance {
                     a_result_without_an_end_is_refused,
                     completions_sent_together_do_not_affect_one_another,
                     a_completion_sent_many_times_at_once_counts_once,
+                }
+                exchange {
                     an_end_and_the_next_task_go_together,
-                    a_stopping_worker_ends_its_last_task_and_gets_no_other,
+                    what_agents_say_counts_for_each_alone,
+                    a_few_tasks_are_spread_over_those_who_ask_together,
+                    groups_take_turns_and_priority_counts_within,
+                    what_was_not_started_goes_back_to_its_place,
+                    an_agent_that_shall_stop_gets_nothing_and_goes_with_its_last_task,
+                    an_agent_whose_owner_is_locked_out_is_nobody,
+                    a_follow_up_is_told_to_have_become_ready,
+                    the_small_result_of_a_task_is_kept,
+                    work_whose_reply_was_lost_can_be_had_again_by_its_worker,
+                    an_agent_learns_what_it_holds_and_what_to_stop,
+                    however_many_exchange_at_once_each_task_is_given_and_ended_once,
+                    a_task_of_an_agent_shows_its_attempt_like_any_other,
                 }
                 events {
                     a_task_is_told_where_it_stands_since_when,

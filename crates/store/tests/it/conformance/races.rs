@@ -38,12 +38,11 @@ pub(crate) async fn a_worker_removed_while_it_claims_keeps_nothing<B: Backend>(s
     let uuid = stage.submit_one(&ann).await;
     for round in 0..ROUNDS {
         let hand = stage.hand(&ann).await;
-        let (store, tokens) = (stage.store(), [stage.token()]);
-        let claim = store.claim(hand.id, &tokens, stage.now);
+        let store = stage.store();
+        let claim = stage.ask(hand, 1, stage.token());
         let stop = store.stop_worker(hand.uuid, ShutdownOp::Force, stage.now);
         let (claim, stop) = meet(round, claim, stop).await;
         assert_eq!(stop.unwrap(), Stop::Removed);
-        let claim = claim.unwrap();
         assert!(matches!(&claim, Claim::WorkerGone) || matches!(&claim, Claim::Assigned(_)), "{claim:?}");
         assert_eq!(stage.phase(uuid).await, Phase::Ready);
         assert!(!is_there(stage, hand).await);
@@ -57,11 +56,11 @@ pub(crate) async fn a_worker_asked_to_stop_while_it_claims_goes_or_ends_its_task
     for round in 0..ROUNDS {
         let hand = stage.hand(&ann).await;
         let uuid = stage.submit_one(&ann).await;
-        let (store, tokens) = (stage.store(), [stage.token()]);
-        let claim = store.claim(hand.id, &tokens, stage.now);
+        let store = stage.store();
+        let claim = stage.ask(hand, 1, stage.token());
         let stop = store.stop_worker(hand.uuid, ShutdownOp::Graceful, stage.now);
         let (claim, stop) = meet(round, claim, stop).await;
-        match (claim.unwrap(), stop.unwrap()) {
+        match (claim, stop.unwrap()) {
             (Claim::Assigned(held), Stop::Marked) => stage.finish(&held[0]).await,
             (Claim::WorkerGone, Stop::Removed) => {
                 assert_eq!(stage.phase(uuid).await, Phase::Ready);
@@ -171,8 +170,8 @@ pub(crate) async fn a_sign_of_life_at_the_last_moment_counts_or_is_refused<B: Ba
     for round in 0..ROUNDS {
         let hand = stage.hand(&ann).await;
         stage.pass(LEASE);
-        let (store, ids) = (stage.store(), [hand.id]);
-        let renewal = store.renew_leases(&ids, LEASE, stage.now);
+        let (store, signs) = (stage.store(), [(hand.id, LEASE)]);
+        let renewal = store.renew_leases(&signs, stage.now);
         let (gone, reaped) = meet(round, renewal, store.reap(stage.now, 10)).await;
         let (gone, reaped) = (gone.unwrap(), reaped.unwrap());
         let survived = reaped.is_empty();

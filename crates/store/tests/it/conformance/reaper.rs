@@ -24,8 +24,8 @@ async fn reap<B: Backend>(stage: &Stage<B>) -> Vec<Reaped> {
 }
 
 async fn renew<B: Backend>(stage: &Stage<B>, hands: &[Hand], lease: Duration) {
-    let ids: Vec<_> = hands.iter().map(|hand| hand.id).collect();
-    assert!(stage.store().renew_leases(&ids, lease, stage.now).await.unwrap().is_empty());
+    let signs: Vec<_> = hands.iter().map(|hand| (hand.id, lease)).collect();
+    assert!(stage.store().renew_leases(&signs, stage.now).await.unwrap().is_empty());
 }
 
 fn silent(hand: Hand, returned: &[Uuid]) -> Reaped {
@@ -192,7 +192,7 @@ pub(crate) async fn nobody_is_declared_dead_for_an_outage<B: Backend>(stage: &mu
     renew(stage, &[long], HOUR).await;
     stage.pass(LEASE * 2);
     stage.restart().await;
-    assert_eq!(stage.store().extend_all_leases(LEASE, stage.now).await.unwrap(), 2);
+    assert_eq!(stage.store().extend_all_leases(stage.now).await.unwrap(), 2);
     stage.pass(just_before(LEASE));
     assert!(reap(stage).await.is_empty());
     stage.pass(TICK);

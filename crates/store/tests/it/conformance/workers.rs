@@ -64,12 +64,12 @@ pub(crate) async fn a_sign_of_life_is_noted_and_the_gone_are_named<B: Backend>(s
     stop(stage, gone.uuid, ShutdownOp::Force).await;
     let registered = stage.now;
     stage.pass(SECOND);
-    let answer = stage.store().renew_leases(&[here.id, gone.id], LEASE, stage.now).await.unwrap();
+    let answer = stage.store().renew_leases(&[(here.id, LEASE), (gone.id, LEASE)], stage.now).await.unwrap();
     assert_eq!(answer, [gone.id]);
     let worker = stage.store().worker(here.uuid).await.unwrap().unwrap();
     assert_eq!((worker.last_heartbeat, worker.updated_at), (stage.now, registered));
     assert_eq!(stage.store().worker(quiet.uuid).await.unwrap().unwrap().last_heartbeat, registered);
-    assert!(stage.store().renew_leases(&[], LEASE, stage.now).await.unwrap().is_empty());
+    assert!(stage.store().renew_leases(&[], stage.now).await.unwrap().is_empty());
 }
 
 pub(crate) async fn tags_and_labels_are_replaced<B: Backend>(stage: &mut Stage<B>) {
@@ -199,5 +199,5 @@ pub(crate) async fn force_gives_every_held_task_back<B: Backend>(stage: &mut Sta
     for uuid in uuids {
         assert_eq!(stage.phase(uuid).await, Phase::Ready);
     }
-    assert!(stage.store().renew_leases(&[hand.id], LEASE, stage.now).await.unwrap() == [hand.id]);
+    assert!(stage.store().renew_leases(&[(hand.id, LEASE)], stage.now).await.unwrap() == [hand.id]);
 }

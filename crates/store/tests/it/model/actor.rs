@@ -1,9 +1,11 @@
 //! Makes the moves in a store, and reports in the words of the model.
 
-use mitosis_domain::task::LeaseKey;
+use mitosis_domain::task::{ExecEnd, LeaseKey};
 use mitosis_protocol::ArtifactKind;
 use mitosis_store::ops::artifacts::Reservation;
-use mitosis_store::ops::dispatch::{Claim, Completion, EndReport, FollowUp, Holder};
+use mitosis_store::ops::dispatch::{
+    Claim, Completed, Completion, EndReport, Ended, Exchange, FollowUp, Holder, Verdict,
+};
 use mitosis_store::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, Submission, TaskChange};
 use uuid::Uuid;
 
@@ -41,8 +43,7 @@ impl<B: Backend> Actor<B> {
                 }
             }
             Move::Complete { attempt, way, end, exit_status } => {
-                let (holder, result) = (self.holder(*attempt, *way), status(*exit_status));
-                Answer::Completed(self.stage.complete(Completion { holder, end: *end, result }).await)
+                Answer::Completed(self.complete(*attempt, *way, *end, *exit_status).await)
             }
             Move::FollowUp { attempt, way, wish } => self.follow_up(*attempt, *way, *wish).await,
             Move::Announce { attempt, way, size } => self.announce(*attempt, *way, *size).await,
@@ -108,10 +109,27 @@ impl<B: Backend> Actor<B> {
     }
 
     async fn claim(&mut self, worker: usize, count: usize) -> Answer {
-        let tokens: Vec<i64> = (0..count).map(|_| self.token()).collect();
         let hand = self.workers[worker];
-        let claim = self.stage.store().claim(hand.id, &tokens, self.stage.now).await.unwrap();
+        let claim = self.stage.ask(hand, count, self.token()).await;
         self.given(hand, claim)
+    }
+
+    /// By its key and with its end an attempt is over in an exchange, else by the contract.
+    async fn complete(&self, attempt: usize, way: Way, end: Option<ExecEnd>, exit_status: i32) -> Completed {
+        let (lease, hand) = self.attempts[attempt];
+        let result = status(exit_status);
+        let (Way::Key, Some(end)) = (way, end) else {
+            let holder = self.holder(attempt, way);
+            return self.stage.complete(Completion { holder, end, result }).await;
+        };
+        let ended = vec![Ended { lease, end, result, data: None }];
+        let exchanged = self.stage.exchange_one(Exchange { ended, ..self.stage.nothing(hand) }).await;
+        match exchanged.verdicts[..] {
+            [Verdict::Committed(_)] => Completed::Committed,
+            [Verdict::Replayed] => Completed::Replayed,
+            [Verdict::Stale] => Completed::Stale,
+            ref other => panic!("{other:?}"),
+        }
     }
 
     async fn fetch(&mut self, worker: usize) -> Answer {
@@ -177,7 +195,7 @@ impl<B: Backend> Actor<B> {
 
     async fn renew(&self, worker: usize) -> Answer {
         let id = self.workers[worker].id;
-        let gone = self.stage.store().renew_leases(&[id], LEASE, self.stage.now).await.unwrap();
+        let gone = self.stage.store().renew_leases(&[(id, LEASE)], self.stage.now).await.unwrap();
         Answer::Alive(gone.is_empty())
     }
 
@@ -193,7 +211,7 @@ impl<B: Backend> Actor<B> {
     async fn restart(&mut self, after_an_outage: bool) -> Answer {
         self.stage.restart().await;
         if after_an_outage {
-            self.stage.store().extend_all_leases(LEASE, self.stage.now).await.unwrap();
+            self.stage.store().extend_all_leases(self.stage.now).await.unwrap();
         }
         Answer::Done
     }

@@ -17,7 +17,9 @@ use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, TaskResult, TaskSpec, Timestamp};
 use mitosis_store::Store;
 use mitosis_store::ops::accounts::{NewUser, UserCreation};
-use mitosis_store::ops::dispatch::{Assignment, Claim, Completed, Completion, EndReport, Holder};
+use mitosis_store::ops::dispatch::{
+    Assignment, Claim, Completed, Completion, EndReport, Exchange, Exchanged, Given, Holder,
+};
 use mitosis_store::ops::groups::GroupCreation;
 use mitosis_store::ops::tasks::{NewTask, Submission, TaskIds};
 use mitosis_store::ops::workers::NewWorker;
@@ -188,6 +190,7 @@ impl<B: Backend> Stage<B> {
             tags: Words::default(),
             labels: Words::default(),
             groups: BTreeMap::from([(owner.group, Role::Admin)]),
+            slots: None,
         }
     }
 
@@ -204,8 +207,34 @@ impl<B: Backend> Stage<B> {
 
     /// Claims up to `count` tasks.
     pub(crate) async fn claim(&self, hand: Hand, count: usize) -> Vec<Assignment> {
-        let tokens: Vec<i64> = (0..count).map(|_| self.token()).collect();
-        assigned(self.store().claim(hand.id, &tokens, self.now).await.unwrap())
+        assigned(self.ask(hand, count, self.token()).await)
+    }
+
+    /// Asks for up to `count` tasks; answers them as they are stored.
+    pub(crate) async fn ask(&self, hand: Hand, count: usize, token: i64) -> Claim {
+        let mut assigned = Vec::new();
+        match self.exchange_one(Exchange { want: count, token, ..self.nothing(hand) }).await.given {
+            Given::WorkerGone => return Claim::WorkerGone,
+            Given::Stopping => return Claim::Stopping,
+            Given::Work(work, _) => {
+                for one in work {
+                    assigned.push(Assignment { task: self.get(one.uuid).await, lease: one.lease });
+                }
+            }
+        }
+        Claim::Assigned(assigned)
+    }
+
+    /// An exchange in which nothing is brought and nothing wanted.
+    pub(crate) fn nothing(&self, hand: Hand) -> Exchange {
+        Exchange { worker: hand.id, ended: vec![], returned: vec![], want: 0, token: self.token() }
+    }
+
+    /// One agent's exchange.
+    pub(crate) async fn exchange_one(&self, one: Exchange) -> Exchanged {
+        let outcome = self.store().exchange(&[one], self.now).await.unwrap();
+        let [exchanged] = <[Exchanged; 1]>::try_from(outcome.each).unwrap();
+        exchanged
     }
 
     /// Claims a task that must be there.

@@ -39,6 +39,9 @@ pub(super) async fn follow(
         if over || matches!(task.phase, Phase::Ended(_)) {
             return Ok(Json(reply(&task, Vec::new(), Vec::new())));
         }
+        if let Phase::Running(attempt) = task.phase {
+            app.agents.follow(attempt.worker, uuid);
+        }
         let until = deadline.min(Instant::now() + LOOK_AGAIN);
         tokio::select! {
             wake = timeout_at(until, following.woken()) => {

@@ -12,6 +12,7 @@ mod labels;
 mod query;
 mod results;
 mod retry;
+mod stop;
 pub(in crate::api) mod submission;
 mod submit;
 mod submit_many;
@@ -42,6 +43,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/v1/tasks/results", post(results::results))
         .route("/v1/tasks/retry", post(retry::retry))
         .route("/v1/tasks/{uuid}/output", on_get(follow::follow))
+        .route("/v1/tasks/{uuid}/stop", post(stop::stop))
 }
 
 pub(super) fn batch_routes() -> Router<App> {

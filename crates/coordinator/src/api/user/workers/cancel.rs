@@ -38,6 +38,7 @@ pub(in crate::api) async fn stop(app: &App, uuid: Uuid, op: ShutdownOp) -> Resul
     match app.store.stop_worker(uuid, op, app.now()).await? {
         Stop::Removed | Stop::Marked => {
             app.bell.ring();
+            app.summon(uuid);
             Ok(Empty)
         }
         Stop::Unknown => Err(Refusal::no_such("worker", uuid).into()),

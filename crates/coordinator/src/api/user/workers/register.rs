@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse};
 use mitosis_domain::account::{Membership, User};
 use mitosis_domain::ids::GroupId;
+use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::Role;
 use mitosis_protocol::worker::{RegisterWorkerReply, RegisterWorkerRequest};
@@ -15,10 +16,10 @@ use mitosis_store::ops::workers::NewWorker;
 use crate::api::body::Body;
 use crate::api::members::permit;
 use crate::api::user::tasks::submission::words;
-use crate::api::worker::lease_header;
+use crate::api::worker::{lease, lease_header};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::ApiError;
+use crate::error::{ApiError, Refusal};
 
 /// The caller's personal group is always Admin on it. Other groups need Write there; unknown ones are
 /// passed over, as the contract has it.
@@ -33,13 +34,25 @@ pub(super) async fn register(
         tags: words(request.tags)?,
         labels: words(request.labels)?,
         groups: groups(&app, &user, &request.groups).await?,
+        slots: slots(request.slots)?,
     };
     let now = app.now();
-    app.store.register_worker(&new, app.lease, now).await?;
+    let lease = lease(&app, new.slots.is_some());
+    app.store.register_worker(&new, lease, now).await?;
     let token = app.tokens.for_worker(new.uuid, request.lifetime, now);
     let redis_url = app.announcer.worker_url().map(str::to_owned);
     let reply = RegisterWorkerReply { worker_id: new.uuid, token, redis_url };
-    Ok((AppendHeaders([lease_header(&app)]), Json(reply)))
+    Ok((AppendHeaders([lease_header(lease)]), Json(reply)))
+}
+
+fn slots(slots: Option<u32>) -> Result<Option<u32>, Refusal> {
+    match slots {
+        Some(slots) if !(1..=limits::MAX_SLOTS).contains(&slots) => {
+            let text = format!("a worker has from 1 to {} slots", limits::MAX_SLOTS);
+            Err(Refusal::invalid(text).hint("start several workers for more"))
+        }
+        slots => Ok(slots),
+    }
 }
 
 async fn groups(app: &App, user: &User, entries: &[String]) -> Result<BTreeMap<GroupId, Role>, ApiError> {

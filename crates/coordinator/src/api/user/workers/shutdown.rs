@@ -29,6 +29,7 @@ pub(super) async fn by_filter(
     for worker in app.store.query_workers(&query).await? {
         if app.store.stop_worker(worker.uuid, request.op, app.now()).await? != Stop::Unknown {
             shutdown_count += 1;
+            app.summon(worker.uuid);
         }
     }
     app.bell.ring();
@@ -56,7 +57,10 @@ pub(super) async fn by_list(
             Err(fault) => return Err(fault),
         };
         match stopped {
-            true => reply.shutdown_count += 1,
+            true => {
+                reply.shutdown_count += 1;
+                app.summon(uuid);
+            }
             false => reply.failed_uuids.push(uuid),
         }
     }

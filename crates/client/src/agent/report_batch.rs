@@ -1,0 +1,17 @@
+//! Handing in what ended, and taking what is next.
+
+use std::time::Duration;
+
+use mitosis_protocol::agent::{ReportBatch, ReportBatchReply};
+use reqwest::Method;
+
+use crate::{ClientError, WorkerClient};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+impl WorkerClient {
+    /// `POST /v1/agents/report`. Repeating a report is safe.
+    pub async fn report_batch(&self, report: &ReportBatch) -> Result<ReportBatchReply, ClientError> {
+        self.call(Method::POST, "/v1/agents/report").json(report).within(LIMIT).read().await
+    }
+}

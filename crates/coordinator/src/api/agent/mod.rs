@@ -1,0 +1,58 @@
+//! Routes for agents of ours (native API): one worker with many slots, many tasks in one request.
+
+mod poll;
+mod report;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::post;
+use mitosis_domain::ids::TaskId;
+use mitosis_domain::task::LeaseKey;
+use mitosis_protocol::agent::{AssignedTask, AttemptKey, MAX_BATCH, MAX_DATA_BYTES};
+use mitosis_protocol::worker::FetchedTask;
+use mitosis_store::Fault;
+use mitosis_store::ops::dispatch::Work;
+
+use crate::app::App;
+use crate::error::{ApiError, Refusal};
+
+/// Bytes in the body of a report: results of as many tasks as it may name.
+const MAX_REPORT_BYTES: usize = MAX_BATCH * (MAX_DATA_BYTES + 512);
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/v1/agents/poll", post(poll::poll))
+        .route("/v1/agents/report", post(report::report))
+        .layer(DefaultBodyLimit::max(MAX_REPORT_BYTES))
+}
+
+/// How many tasks an agent is given at once.
+fn wanted(want: u32) -> usize {
+    (want as usize).min(MAX_BATCH)
+}
+
+pub(in crate::api) fn lease_key(key: AttemptKey) -> LeaseKey {
+    LeaseKey { task: TaskId(key.id), epoch: key.epoch, token: key.token }
+}
+
+/// What an agent is told of its work, and those who watch are told of it.
+fn assigned(app: &App, work: Vec<Work>) -> Result<Vec<AssignedTask>, ApiError> {
+    if !work.is_empty() {
+        app.news.ring();
+    }
+    let told = work.into_iter().map(|Work { lease, uuid, timeout_seconds, upstream, spec }| {
+        let seconds = u64::try_from(timeout_seconds).map_err(|error| Fault::Unexpected(error.into()))?;
+        let timeout = Duration::from_secs(seconds);
+        app.announcer.assigned(uuid, timeout, !spec.resources.is_empty());
+        let task = FetchedTask { id: lease.task.0, uuid, timeout, upstream_task_uuid: upstream, spec };
+        Ok(AssignedTask { task, epoch: lease.epoch, token: lease.token })
+    });
+    told.collect()
+}
+
+/// A list that is longer than the protocol allows.
+fn too_many(what: &str) -> Refusal {
+    Refusal::invalid(format!("a request names at most {MAX_BATCH} {what}")).hint("send them in several")
+}

@@ -1,0 +1,145 @@
+//! `POST /v1/agents/poll`: held until there is something to tell an agent.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_protocol::agent::{MAX_BATCH, PollReply, PollRequest};
+use mitosis_store::ops::dispatch::{Exchanged, Given};
+use tokio::time::{Instant, sleep_until};
+
+use super::{assigned, too_many, wanted};
+use crate::api::body::Body;
+use crate::api::user::tasks::follow::MOST_WAIT;
+use crate::app::App;
+use crate::auth::agent::{Agent, AgentCaller};
+use crate::auth::caller::invalid_token;
+use crate::dispatch::duties::{Differences, compare};
+use crate::dispatch::renewals::Renewal;
+use crate::error::{ApiError, chain};
+
+/// Most attempts that an agent may name: far more than it is ever given.
+const MOST_HELD: usize = 10 * MAX_BATCH;
+
+/// A sign of life, a question for tasks, and an ear for whatever else there is. 401 when the agent is not
+/// registered any more.
+pub(super) async fn poll(
+    State(app): State<App>,
+    AgentCaller(agent): AgentCaller,
+    Body(request): Body<PollRequest>,
+) -> Result<Json<PollReply>, ApiError> {
+    if request.held.len() > MOST_HELD {
+        return Err(too_many("attempts").into());
+    }
+    let lease = app.agents.lease(app.lease);
+    let due = app.agents.asks(agent.uuid, request.resync, lease).ok_or_else(invalid_token)?;
+    let deadline = Instant::now() + request.wait.unwrap_or_default().min(MOST_WAIT);
+    let mut held = Held { app: &app, agent, request: &request, reply: PollReply::default() };
+    let outcome = held.until(deadline, lease, &due).await;
+    let Held { reply, .. } = held;
+    outcome.inspect_err(|_| app.agents.forget(agent.uuid))?;
+    if reply.lease.is_some() {
+        app.agents.renewed(agent.uuid);
+    }
+    Ok(Json(reply))
+}
+
+/// A request that is held.
+struct Held<'a> {
+    app: &'a App,
+    agent: Agent,
+    request: &'a PollRequest,
+    reply: PollReply,
+}
+
+impl Held<'_> {
+    /// Ends when there is something to tell, or at the deadline.
+    async fn until(
+        &mut self,
+        deadline: Instant,
+        lease: Duration,
+        due: &crate::dispatch::agents::Due,
+    ) -> Result<(), ApiError> {
+        let Self { app, agent, request, .. } = *self;
+        let renewal = app.renewals.renew(agent.id, lease);
+        tokio::pin!(renewal);
+        let mut renewing = due.renewal;
+        let want = wanted(request.want);
+        let work = app.desk.wait_for_work(agent.id, want, app.entropy.number());
+        tokio::pin!(work);
+        let mut comparing = due.comparison;
+        self.hear();
+        loop {
+            if comparing {
+                self.compare().await?;
+                comparing = false;
+            }
+            if self.has_something() {
+                return Ok(());
+            }
+            tokio::select! {
+                // First of all what was given: it would have to be taken back.
+                biased;
+                given = &mut work, if want > 0 => return self.take(given?),
+                renewed = &mut renewal, if renewing => {
+                    renewing = false;
+                    match renewed {
+                        Ok(Renewal::Renewed) => self.reply.lease = Some(lease),
+                        Ok(Renewal::Gone) => return Err(invalid_token().into()),
+                        Err(fault) => {
+                            tracing::warn!(cause = chain(&*fault), "a sign of life could not be written");
+                        }
+                    }
+                }
+                () = due.wake.notified() => comparing = self.hear(),
+                () = sleep_until(deadline) => return Ok(()),
+                () = app.stopping.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    fn has_something(&self) -> bool {
+        let PollReply { tasks, dropped, stop, followed, drain, lease: _ } = &self.reply;
+        let nothing = tasks.is_empty() && dropped.is_empty() && stop.is_empty() && followed.is_empty();
+        !nothing || *drain && !self.request.draining
+    }
+
+    /// Takes messages; answers whether the store has to be asked.
+    fn hear(&mut self) -> bool {
+        let message = self.app.agents.message(self.agent.uuid);
+        self.reply.followed.extend(message.followed);
+        message.summoned
+    }
+
+    fn take(&mut self, given: Exchanged) -> Result<(), ApiError> {
+        match given.given {
+            Given::Work(work, _) => self.reply.tasks.extend(assigned(self.app, work)?),
+            Given::Stopping => self.reply.drain = true,
+            Given::WorkerGone => return Err(invalid_token().into()),
+        }
+        Ok(())
+    }
+
+    /// Compares what the agent says it holds with what the store says. A database that is away is no
+    /// reason to tell anything.
+    async fn compare(&mut self) -> Result<(), ApiError> {
+        let duties = match self.app.duties.of(self.agent.id).await {
+            Ok(Some(duties)) => duties,
+            Ok(None) => return Err(invalid_token().into()),
+            Err(fault) => {
+                tracing::debug!(cause = chain(&*fault), "duties could not be read");
+                return Ok(());
+            }
+        };
+        let Differences { dropped, stop, unknown, drain } =
+            compare(&self.request.held, &duties, self.request.resync, self.app.now());
+        self.reply.dropped = dropped;
+        self.reply.stop = stop;
+        self.reply.drain |= drain;
+        if !unknown.is_empty() {
+            let work = self.app.store.work_in_hand(self.agent.id, &unknown).await?;
+            self.reply.tasks.extend(assigned(self.app, work)?);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! `POST /v1/agents/report`: takes what ended, and hands out what is next, in one transaction.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::agent::{
+    AttemptVerdict, EndedTask, MAX_BATCH, MAX_DATA_BYTES, ReportBatch, ReportBatchReply,
+};
+use mitosis_protocol::{TaskResult, TaskResultMessage};
+use mitosis_store::ops::dispatch::{Ended, Exchange, Given, Holder, Verdict};
+
+use super::{assigned, lease_key, too_many, wanted};
+use crate::api::body::Body;
+use crate::api::worker::report::all_arrived;
+use crate::app::App;
+use crate::auth::agent::AgentCaller;
+use crate::auth::caller::invalid_token;
+use crate::error::{ApiError, Refusal};
+
+/// Each attempt gets a verdict of its own; one that is not the agent's any more changes nothing. 401 when
+/// the agent is not registered any more, and nothing it says counts.
+pub(super) async fn report(
+    State(app): State<App>,
+    AgentCaller(agent): AgentCaller,
+    Body(request): Body<ReportBatch>,
+) -> Result<Json<ReportBatchReply>, ApiError> {
+    if request.ended.len().max(request.returned.len()) > MAX_BATCH {
+        return Err(too_many("attempts").into());
+    }
+    let results: Vec<TaskResult> = request.ended.iter().map(|ended| ended.result).collect();
+    let mut ended = Vec::with_capacity(request.ended.len());
+    for task in request.ended {
+        ended.push(read(&app, task).await?);
+    }
+    let returned: Vec<_> = request.returned.into_iter().map(lease_key).collect();
+    let has_news = !ended.is_empty() || !returned.is_empty();
+    let exchange = Exchange {
+        worker: agent.id,
+        ended,
+        returned,
+        want: wanted(request.want),
+        token: app.entropy.number(),
+    };
+    let exchanged = app.desk.exchange(exchange).await?;
+    if has_news {
+        app.news.ring();
+    }
+    for (verdict, result) in exchanged.verdicts.iter().zip(results) {
+        if let Verdict::Committed(task) = verdict {
+            app.output.changed(*task);
+            app.announcer.committed(*task, result.msg);
+        }
+    }
+    let verdicts = exchanged.verdicts.into_iter().map(told).collect();
+    let (tasks, drain) = match exchanged.given {
+        Given::Work(work, _) => (assigned(&app, work)?, false),
+        Given::Stopping => (Vec::new(), true),
+        Given::WorkerGone => {
+            app.agents.forget(agent.uuid);
+            return Err(invalid_token().into());
+        }
+    };
+    Ok(Json(ReportBatchReply { verdicts, tasks, drain }))
+}
+
+const fn told(verdict: Verdict) -> AttemptVerdict {
+    match verdict {
+        Verdict::Committed(_) | Verdict::Replayed => AttemptVerdict::Accepted,
+        Verdict::Stale => AttemptVerdict::Stale,
+    }
+}
+
+/// Checks an end. Archives that were announced have to be there.
+async fn read(app: &App, task: EndedTask) -> Result<Ended, ApiError> {
+    let lease = lease_key(task.key);
+    let mut result = task.result;
+    if task.left_archives && !all_arrived(app, Holder::Lease(lease)).await {
+        result.msg = result.msg.or(Some(TaskResultMessage::UploadResultTimeout));
+    }
+    let data = task.data.map(|data| checked(data.get())).transpose()?;
+    let end = if task.cancelled { ExecEnd::Cancelled } else { ExecEnd::Finished };
+    Ok(Ended { lease, end, result, data })
+}
+
+/// The small result of a task: a JSON object that every database takes.
+fn checked(data: &str) -> Result<String, Refusal> {
+    if data.len() > MAX_DATA_BYTES {
+        return Err(Refusal::invalid(format!("the data of a task has at most {MAX_DATA_BYTES} bytes")));
+    }
+    if !data.starts_with('{') || data.contains("\\u0000") {
+        return Err(Refusal::invalid("the data of a task is a JSON object without NUL characters"));
+    }
+    Ok(data.to_owned())
+}

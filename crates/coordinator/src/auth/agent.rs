@@ -1,0 +1,41 @@
+//! Agents that are registered, as arguments of handlers.
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use mitosis_domain::ids::WorkerId;
+use mitosis_protocol::Uuid;
+use mitosis_protocol::admin::AccountState;
+
+use crate::app::App;
+use crate::auth::caller::{bearer, invalid_token};
+use crate::dispatch::patience::patiently;
+use crate::error::ApiError;
+
+/// A worker with a valid token that was registered when it was first heard of here. Whether it still is,
+/// every operation finds out by itself, so that a request needs no lookup.
+pub(crate) struct AgentCaller(pub(crate) Agent);
+
+/// The names of an agent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Agent {
+    pub(crate) id: WorkerId,
+    pub(crate) uuid: Uuid,
+}
+
+impl FromRequestParts<App> for AgentCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let uuid = app.tokens.read_worker(bearer(parts)?, app.now()).map_err(|_| invalid_token())?;
+        if let Some(id) = app.agents.id(uuid) {
+            return Ok(Self(Agent { id, uuid }));
+        }
+        match patiently(app, || app.store.worker(uuid)).await? {
+            Some(worker) if worker.creator_state == AccountState::Active => {
+                app.agents.remember(uuid, worker.id);
+                Ok(Self(Agent { id: worker.id, uuid }))
+            }
+            _ => Err(invalid_token().into()),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Agents that are connected here, and how to get a word in while their request is held.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mitosis_domain::ids::WorkerId;
+use mitosis_protocol::Uuid;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// The shortest lease of an agent: it is missed soon after it is gone.
+const SHORTEST_LEASE: Duration = Duration::from_secs(30);
+/// Polls that a coordinator has to answer in a second, at the most, only because time has passed.
+const POLLS_PER_SECOND: u32 = 500;
+/// Time between two comparisons of what an agent holds with what the store says.
+const COMPARE_AGAIN: Duration = Duration::from_secs(10);
+/// An agent that was not heard of for so long is forgotten here.
+const FORGET: Duration = Duration::from_secs(600);
+
+/// What is known here of the agents.
+#[derive(Debug, Default)]
+pub(crate) struct Agents(Mutex<HashMap<Uuid, Known>>);
+
+#[derive(Debug)]
+struct Known {
+    id: WorkerId,
+    seen: Instant,
+    renewed: Option<Instant>,
+    compared: Option<Instant>,
+    /// Tasks whose output somebody waits for, to be told at the next occasion.
+    followed: Vec<Uuid>,
+    /// Something has to be told that only the store knows.
+    summoned: bool,
+    wake: Arc<Notify>,
+}
+
+/// What is due when an agent asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Due {
+    /// Its lease has to be renewed.
+    pub(crate) renewal: bool,
+    /// What it holds has to be compared with what the store says.
+    pub(crate) comparison: bool,
+    /// Woken when there is something to be told.
+    pub(crate) wake: Arc<Notify>,
+}
+
+/// What a waiting agent was woken for.
+#[derive(Debug, Default)]
+pub(crate) struct Message {
+    pub(crate) followed: Vec<Uuid>,
+    pub(crate) summoned: bool,
+}
+
+impl Agents {
+    /// The row of an agent, if it is known here.
+    pub(crate) fn id(&self, uuid: Uuid) -> Option<WorkerId> {
+        self.known().get(&uuid).map(|known| known.id)
+    }
+
+    /// Remembers an agent.
+    pub(crate) fn remember(&self, uuid: Uuid, id: WorkerId) {
+        let now = Instant::now();
+        self.known().entry(uuid).or_insert_with(|| Known {
+            id,
+            seen: now,
+            renewed: None,
+            compared: None,
+            followed: Vec::new(),
+            summoned: false,
+            wake: Arc::default(),
+        });
+    }
+
+    /// Forgets an agent that is gone.
+    pub(crate) fn forget(&self, uuid: Uuid) {
+        self.known().remove(&uuid);
+    }
+
+    /// An agent asks, and `resync` says whether it doubts what it knows.
+    pub(crate) fn asks(&self, uuid: Uuid, resync: bool, lease: Duration) -> Option<Due> {
+        let mut agents = self.known();
+        let known = agents.get_mut(&uuid)?;
+        let now = Instant::now();
+        known.seen = now;
+        let is_due = |last: Option<Instant>, after| last.is_none_or(|last| now - last >= after);
+        let comparison = resync || is_due(known.compared, COMPARE_AGAIN);
+        if comparison {
+            known.compared = Some(now);
+        }
+        Some(Due { renewal: is_due(known.renewed, lease / 6), comparison, wake: known.wake.clone() })
+    }
+
+    /// An agent is told that its lease was renewed.
+    pub(crate) fn renewed(&self, uuid: Uuid) {
+        if let Some(known) = self.known().get_mut(&uuid) {
+            known.renewed = Some(Instant::now());
+        }
+    }
+
+    /// What there is to be told to an agent.
+    pub(crate) fn message(&self, uuid: Uuid) -> Message {
+        self.known().get_mut(&uuid).map_or_else(Message::default, |known| Message {
+            followed: std::mem::take(&mut known.followed),
+            summoned: std::mem::take(&mut known.summoned),
+        })
+    }
+
+    /// The store has news for an agent.
+    pub(crate) fn summon(&self, uuid: Uuid) {
+        if let Some(known) = self.known().get_mut(&uuid) {
+            known.summoned = true;
+            known.wake.notify_one();
+        }
+    }
+
+    /// Something may have got lost that agents had to be told.
+    pub(crate) fn summon_all(&self) {
+        for known in self.known().values_mut() {
+            known.summoned = true;
+            known.wake.notify_one();
+        }
+    }
+
+    /// Somebody waits for the output of a task that an agent runs.
+    pub(crate) fn follow(&self, uuid: Uuid, task: Uuid) {
+        if let Some(known) = self.known().get_mut(&uuid) {
+            if !known.followed.contains(&task) {
+                known.followed.push(task);
+            }
+            known.wake.notify_one();
+        }
+    }
+
+    /// How long an agent may be silent. The more there are, the longer, so that their mere presence never
+    /// costs more than a bounded part of a coordinator.
+    pub(crate) fn lease(&self, longest: Duration) -> Duration {
+        let mut agents = self.known();
+        let now = Instant::now();
+        agents.retain(|_, known| now - known.seen < FORGET);
+        let fleet = u32::try_from(agents.len()).unwrap_or(u32::MAX);
+        // A poll is held for a third of a lease.
+        let crowded = Duration::from_secs(3) * (fleet / POLLS_PER_SECOND);
+        SHORTEST_LEASE.max(crowded).min(longest)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Uuid, Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AGENT: Uuid = Uuid::from_u128(7);
+    const LEASE: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_is_renewed_and_compared_now_and_then_and_when_it_is_in_doubt() {
+        let agents = Agents::default();
+        assert!(agents.asks(AGENT, false, LEASE).is_none(), "not known yet");
+        agents.remember(AGENT, WorkerId(1));
+        let due = |resync| {
+            let due = agents.asks(AGENT, resync, LEASE).unwrap();
+            (due.renewal, due.comparison)
+        };
+        assert_eq!(due(false), (true, true));
+        assert_eq!(due(false), (true, false), "not renewed until it is told so");
+        agents.renewed(AGENT);
+        assert_eq!(due(false), (false, false));
+        assert_eq!(due(true), (false, true));
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(due(false), (true, true));
+        tokio::time::advance(FORGET).await;
+        agents.lease(LEASE);
+        assert_eq!(agents.id(AGENT), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_larger_the_fleet_the_longer_the_lease_within_what_was_configured() {
+        let agents = Agents::default();
+        let lease = |agents: &Agents| agents.lease(Duration::from_secs(600)).as_secs();
+        assert_eq!(lease(&agents), 30);
+        for number in 0..10_000 {
+            agents.remember(Uuid::from_u128(number), WorkerId(1));
+        }
+        assert_eq!(lease(&agents), 60);
+        assert_eq!(agents.lease(Duration::from_secs(20)).as_secs(), 20);
+    }
+
+    #[tokio::test]
+    async fn a_word_for_an_agent_wakes_its_request_also_if_it_comes_a_moment_before() {
+        let agents = Agents::default();
+        agents.remember(AGENT, WorkerId(1));
+        agents.follow(AGENT, Uuid::nil());
+        agents.follow(AGENT, Uuid::nil());
+        agents.summon(AGENT);
+        agents.asks(AGENT, false, LEASE).unwrap().wake.notified().await;
+        let message = agents.message(AGENT);
+        assert_eq!((message.followed, message.summoned), (vec![Uuid::nil()], true));
+        assert!(!agents.message(AGENT).summoned, "told once");
+    }
+}

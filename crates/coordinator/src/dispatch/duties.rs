@@ -1,0 +1,155 @@
+//! What an agent has to be told about the attempts it holds, or thinks it holds.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mitosis_domain::ids::{TaskId, WorkerId};
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::agent::AttemptRef;
+use mitosis_protocol::worker::WorkerState;
+use mitosis_store::ops::workers::Duties;
+use mitosis_store::{Fault, Store};
+use tokio::sync::{mpsc, oneshot};
+
+/// An attempt that the agent does not name may still be on its way to it for so long.
+const ON_ITS_WAY: Duration = Duration::from_secs(5);
+/// How long the first question waits for others.
+const WINDOW: Duration = Duration::from_millis(10);
+/// The same, shortly after a batch: many agents cost little more than a few.
+const BUSY_WINDOW: Duration = Duration::from_millis(200);
+/// Most questions in one statement.
+const BATCH: usize = 1_000;
+
+/// What differs between an agent and the store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Differences {
+    /// Not the agent's any more.
+    pub(crate) dropped: Vec<AttemptRef>,
+    /// A user wants these to be stopped.
+    pub(crate) stop: Vec<AttemptRef>,
+    /// The agent's, and it does not know.
+    pub(crate) unknown: Vec<TaskId>,
+    /// It shall take no more.
+    pub(crate) drain: bool,
+}
+
+/// Compares what an agent says it holds with what the store says. With `resync` nothing can be on its way
+/// to the agent.
+pub(crate) fn compare(held: &[AttemptRef], duties: &Duties, resync: bool, now: Timestamp) -> Differences {
+    let says: HashSet<AttemptRef> = held.iter().copied().collect();
+    let mut is: HashSet<AttemptRef> = HashSet::with_capacity(duties.held.len());
+    let mut differences =
+        Differences { drain: duties.state == WorkerState::GracefulShutdown, ..Differences::default() };
+    for attempt in &duties.held {
+        let named = AttemptRef { id: attempt.task.0, epoch: attempt.epoch };
+        is.insert(named);
+        if says.contains(&named) {
+            if attempt.stop_asked {
+                differences.stop.push(named);
+            }
+        } else if resync || attempt.claimed_at + ON_ITS_WAY <= now {
+            differences.unknown.push(attempt.task);
+        }
+    }
+    differences.dropped = held.iter().copied().filter(|named| !is.contains(named)).collect();
+    differences
+}
+
+type Answer = Result<Option<Duties>, Arc<Fault>>;
+type Question = (WorkerId, oneshot::Sender<Answer>);
+
+/// Asks the store for the duties of many agents at once.
+#[derive(Debug, Clone)]
+pub(crate) struct DutyBook(mpsc::Sender<Question>);
+
+impl DutyBook {
+    /// Starts the task that asks. It ends when the last clone of the handle is gone.
+    pub(crate) fn open(store: Arc<dyn Store>) -> Self {
+        let (sender, receiver) = mpsc::channel(BATCH);
+        tokio::spawn(read_batches(store, receiver));
+        Self(sender)
+    }
+
+    /// The duties of an agent; none when it is not registered any more.
+    pub(crate) async fn of(&self, worker: WorkerId) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        if self.0.send((worker, reply)).await.is_err() {
+            return Err(Arc::new(Fault::Closed));
+        }
+        answer.await.unwrap_or_else(|_| Err(Arc::new(Fault::Closed)))
+    }
+}
+
+async fn read_batches(store: Arc<dyn Store>, mut questions: mpsc::Receiver<Question>) {
+    let mut last = None;
+    while let Some(first) = questions.recv().await {
+        let mut batch = vec![first];
+        tokio::time::sleep(super::renewals::window(last, WINDOW, BUSY_WINDOW)).await;
+        while batch.len() < BATCH
+            && let Ok(next) = questions.try_recv()
+        {
+            batch.push(next);
+        }
+        last = Some(tokio::time::Instant::now());
+        let workers: Vec<WorkerId> = batch.iter().map(|(worker, _)| *worker).collect();
+        let mut duties: Result<HashMap<_, _>, _> = store.duties(&workers).await.map_err(Arc::new);
+        for (worker, reply) in batch {
+            let answer = match &mut duties {
+                // Two requests of one agent may meet here.
+                Ok(known) => Ok(known.get(&worker).cloned()),
+                Err(fault) => Err(fault.clone()),
+            };
+            // Whoever asked may have hung up meanwhile.
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mitosis_store::ops::workers::HeldAttempt;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_micros(1_900_000_000_000_000);
+
+    fn attempt(id: i64, seconds_ago: u64, stop_asked: bool) -> HeldAttempt {
+        let claimed_at = NOW - Duration::from_secs(seconds_ago);
+        HeldAttempt { task: TaskId(id), epoch: 1, claimed_at, stop_asked }
+    }
+
+    fn named(id: i64) -> AttemptRef {
+        AttemptRef { id, epoch: 1 }
+    }
+
+    #[test]
+    fn what_agrees_is_not_mentioned() {
+        let duties = Duties { state: WorkerState::Normal, held: vec![attempt(1, 60, false)] };
+        assert_eq!(compare(&[named(1)], &duties, false, NOW), Differences::default());
+    }
+
+    #[test]
+    fn an_attempt_of_somebody_else_is_dropped_and_one_to_be_stopped_is_named() {
+        let duties = Duties {
+            state: WorkerState::GracefulShutdown,
+            held: vec![attempt(1, 60, true), attempt(2, 1, false)],
+        };
+        let older = AttemptRef { id: 2, epoch: 0 };
+        let expected = Differences {
+            dropped: vec![older, named(3)],
+            stop: vec![named(1)],
+            unknown: vec![],
+            drain: true,
+        };
+        assert_eq!(compare(&[named(1), older, named(3)], &duties, false, NOW), expected);
+    }
+
+    #[test]
+    fn an_attempt_that_the_agent_never_heard_of_is_told_again_once_it_can_t_be_on_its_way() {
+        let duties =
+            Duties { state: WorkerState::Normal, held: vec![attempt(1, 4, false), attempt(2, 5, false)] };
+        assert_eq!(compare(&[], &duties, false, NOW).unknown, [TaskId(2)]);
+        assert_eq!(compare(&[], &duties, true, NOW).unknown, [TaskId(1), TaskId(2)]);
+    }
+}

@@ -1,0 +1,280 @@
+//! Agents of ours: many tasks in one request, and a word in between.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::stage::{LEASE, Someone, Stage};
+
+/// Registers an agent.
+async fn agent<'a>(owner: &'a Someone<'a>, slots: u32) -> Someone<'a> {
+    owner.worker(&json!({"slots": slots})).await
+}
+
+impl Someone<'_> {
+    async fn polls(&self, want: u32, held: &[&Value], wait: &str) -> Value {
+        let held: Vec<Value> = held.iter().map(|task| named(task)).collect();
+        let body = json!({"want": want, "held": held, "wait": wait});
+        self.post("/v1/agents/poll", &body).await.expect(200).json()
+    }
+
+    /// Reports these as ended well, and asks for more.
+    async fn ends(&self, tasks: &[&Value], want: u32) -> Value {
+        let ended: Vec<Value> = tasks.iter().map(|task| ended(task)).collect();
+        self.post("/v1/agents/report", &json!({"ended": ended, "want": want})).await.expect(200).json()
+    }
+}
+
+fn named(task: &Value) -> Value {
+    json!({"id": task["task"]["id"], "epoch": task["epoch"]})
+}
+
+fn key(task: &Value) -> Value {
+    json!({"id": task["task"]["id"], "epoch": task["epoch"], "token": task["token"]})
+}
+
+fn ended(task: &Value) -> Value {
+    json!({"key": key(task), "cancelled": false, "result": {"exit_status": 0, "msg": null}})
+}
+
+fn tasks(reply: &Value) -> Vec<Value> {
+    reply["tasks"].as_array().unwrap().clone()
+}
+
+pub(crate) async fn an_agent_is_given_as_many_as_it_wants_and_ends_them_together(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let mut uuids = Vec::new();
+    for _ in 0..5 {
+        uuids.push(ann.submits(&json!({})).await);
+    }
+    let agent = agent(&ann, 3).await;
+    let given = tasks(&agent.polls(3, &[], "20s").await);
+    assert_eq!(given.len(), 3);
+    assert_eq!(
+        (&given[0]["task"]["uuid"], &given[0]["task"]["timeout"]),
+        (&json!(uuids[0]), &json!("1m 30s"))
+    );
+    let shown = ann.get(&format!("/workers/{}", agent.name)).await.expect(200).json();
+    assert_eq!(shown["info"]["assigned_task_id"], json!(uuids[0]));
+
+    let [first, second, third] = &given[..] else { panic!("{given:?}") };
+    let reply = agent.ends(&[first, second], 9).await;
+    assert_eq!(reply["verdicts"], json!(["accepted", "accepted"]));
+    let rest = tasks(&reply);
+    assert_eq!(rest.len(), 2);
+    // A repetition is answered alike, and gives nothing twice.
+    let again = agent.ends(&[first, second], 9).await;
+    assert_eq!((&again["verdicts"], &again["tasks"]), (&reply["verdicts"], &json!([])));
+    agent.ends(&[third, &rest[0], &rest[1]], 0).await;
+    for uuid in &uuids {
+        let task = ann.task(uuid).await;
+        assert_eq!((&task["state"], &task["reporter_uuid"]), (&json!("Finished"), &json!(agent.name)));
+    }
+}
+
+pub(crate) async fn an_idle_agent_is_answered_when_a_task_comes(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let agent = agent(&ann, 2).await;
+    let (reply, uuid) = tokio::join!(agent.polls(2, &[], "20s"), async { ann.submits(&json!({})).await });
+    assert_eq!(tasks(&reply)[0]["task"]["uuid"], json!(uuid));
+}
+
+pub(crate) async fn a_task_that_was_handed_out_unheard_is_told_again_and_a_foreign_one_dropped(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    let agent = agent(&ann, 2).await;
+    let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
+    let nothing = json!({"held": [{"id": 999_999, "epoch": 1}], "resync": true, "wait": "20s"});
+    let reply = agent.post("/v1/agents/poll", &nothing).await.expect(200).json();
+    assert_eq!(tasks(&reply), std::slice::from_ref(&given), "the very same, with the same key");
+    assert_eq!(reply["dropped"], json!([{"id": 999_999, "epoch": 1}]));
+    assert_eq!(agent.ends(&[&given], 0).await["verdicts"], json!(["accepted"]));
+    assert_eq!(ann.state(&uuid).await, "Finished");
+}
+
+pub(crate) async fn a_user_stops_a_task_that_an_agent_runs(stage: Stage) {
+    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+    let uuid = ann.submits(&json!({})).await;
+    let stop = format!("/v1/tasks/{uuid}/stop");
+    ann.post(&stop, &json!(null)).await.expect_refused(404, "not_found");
+    let agent = agent(&ann, 1).await;
+    let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
+    raj.post(&stop, &json!(null)).await.expect_refused(400, "invalid_request");
+    let held = [&given];
+    let (reply, _) = tokio::join!(agent.polls(0, &held, "20s"), async {
+        ann.post(&stop, &json!(null)).await.expect_empty()
+    });
+    assert_eq!(reply["stop"], json!([named(&given)]));
+    let result = json!({"exit_status": 15, "msg": "UserCancellation"});
+    let ended = json!({"key": key(&given), "cancelled": true, "result": result});
+    agent.post("/v1/agents/report", &json!({"ended": [ended]})).await.expect(200);
+    let task = ann.task(&uuid).await;
+    assert_eq!((&task["state"], &task["result"]), (&json!("Cancelled"), &result));
+    ann.post(&stop, &json!(null)).await.expect_refused(404, "not_found");
+
+    let uuid = ann.submits(&json!({})).await;
+    let published = ann.worker(&json!({})).await;
+    published.fetches().await;
+    ann.post(&format!("/v1/tasks/{uuid}/stop"), &json!(null)).await.expect_refused(400, "invalid_request");
+}
+
+pub(crate) async fn an_agent_that_is_to_go_is_told_at_once_and_goes_with_its_last_task(stage: Stage) {
+    let ann = stage.user("ann").await;
+    ann.submits(&json!({})).await;
+    let waiting = ann.submits(&json!({"priority": -1})).await;
+    let agent = agent(&ann, 1).await;
+    let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
+    let held = [&given];
+    let (reply, _) = tokio::join!(agent.polls(0, &held, "20s"), async {
+        ann.delete(&format!("/workers/{}", agent.name)).await.expect_empty()
+    });
+    assert_eq!((&reply["drain"], &reply["tasks"]), (&json!(true), &json!([])));
+    let last = agent.ends(&[&given], 1).await;
+    assert_eq!((&last["drain"], &last["verdicts"]), (&json!(true), &json!(["accepted"])));
+    agent
+        .post("/v1/agents/poll", &json!({"want": 1, "wait": "20s"}))
+        .await
+        .expect_refused(401, "invalid_token");
+    assert_eq!(ann.state(&waiting).await, "Ready");
+}
+
+pub(crate) async fn an_agent_that_is_forced_off_learns_it_from_the_request_that_is_held(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let agent = agent(&ann, 1).await;
+    let poll = json!({"want": 1, "wait": "20s"});
+    let (held, _) = tokio::join!(agent.post("/v1/agents/poll", &poll), async {
+        ann.delete(&format!("/workers/{}?op=force", agent.name)).await.expect_empty()
+    });
+    held.expect_refused(401, "invalid_token");
+    agent.post("/v1/agents/report", &json!({"want": 1})).await.expect_refused(401, "invalid_token");
+}
+
+pub(crate) async fn a_poll_is_a_sign_of_life_and_an_agent_is_missed_after_half_a_minute(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({"timeout": "3h"})).await;
+    let agent = agent(&ann, 1).await;
+    let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
+    stage.clock.advance(Duration::from_secs(25));
+    assert_eq!(agent.polls(0, &[&given], "1s").await["lease"], json!("30s"));
+    stage.clock.advance(Duration::from_secs(25));
+    assert_eq!(ann.state(&uuid).await, "Running");
+    let other = ann.worker(&json!({})).await;
+    stage.clock.advance(Duration::from_secs(10));
+    // Held until the lost agent's task is free again.
+    let again = other.get("/workers/tasks?wait=20s").await.expect(200).json();
+    assert_eq!(again["uuid"], json!(uuid));
+    assert!(LEASE > Duration::from_secs(60), "others may be silent for longer");
+}
+
+pub(crate) async fn what_was_given_to_a_request_that_is_gone_goes_back(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let gone = agent(&ann, 1).await;
+    for _ in 0..20 {
+        let poll = json!({"want": 1, "wait": "20s"});
+        let given_up = tokio::time::timeout(Duration::from_millis(5), gone.post("/v1/agents/poll", &poll));
+        let (_, uuid) = tokio::join!(given_up, async { ann.submits(&json!({})).await });
+        let other = ann.worker(&json!({})).await;
+        // Either the agent never got it, or it was in doubt and is told again.
+        let resync = json!({"held": [], "resync": true, "want": 1, "wait": "20s"});
+        let told = gone.post("/v1/agents/poll", &resync).await.expect(200).json();
+        assert_eq!(tasks(&told)[0]["task"]["uuid"], json!(uuid));
+        gone.ends(&[&tasks(&told)[0]], 0).await;
+        assert_eq!(other.fetches().await, Value::Null);
+    }
+}
+
+pub(crate) async fn other_tags_count_for_a_request_that_is_held(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({"tags": ["gpu"]})).await;
+    let agent = agent(&ann, 1).await;
+    let (reply, _) = tokio::join!(agent.polls(1, &[], "20s"), async {
+        ann.put(&format!("/workers/{}/tags", agent.name), &json!({"tags": ["gpu"]})).await.expect_empty()
+    });
+    assert_eq!(tasks(&reply)[0]["task"]["uuid"], json!(uuid));
+}
+
+pub(crate) async fn an_agent_is_told_whose_output_is_wanted(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    let agent = agent(&ann, 1).await;
+    let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
+    let (follow, channel) =
+        (format!("/v1/tasks/{uuid}/output?wait=20s"), format!("/v1/workers/tasks/{uuid}/output"));
+    let (seen, _) = tokio::join!(ann.get(&follow), async {
+        let told = agent.polls(0, &[&given], "20s").await;
+        assert_eq!(told["followed"], json!([uuid]));
+        let demand = agent.get(&format!("{channel}?wait=20s")).await.expect(200).json();
+        assert_eq!(demand["stdout"], 0);
+        let chunk = json!({"stdout_offset": 0, "stdout": "aGVsbG8=", "stderr_offset": 0, "stderr": ""});
+        agent.post(&channel, &chunk).await.expect(200)
+    });
+    assert_eq!(seen.expect(200).json()["stdout"], "aGVsbG8=");
+}
+
+pub(crate) async fn an_archive_that_an_agent_announced_has_to_be_there(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let (there, missing) = (ann.submits(&json!({})).await, ann.submits(&json!({})).await);
+    let agent = agent(&ann, 2).await;
+    let given = tasks(&agent.polls(2, &[], "20s").await);
+    let mut ended = Vec::new();
+    for (task, bytes) in given.iter().zip([Some(b"bytes"), None]) {
+        let upload = json!({"Upload": {"content_type": "result", "content_length": 5}});
+        let report = json!({"id": task["task"]["id"], "op": upload, "attempt": key(task)});
+        let url = agent.post("/workers/tasks", &report).await.expect(200).json()["url"].clone();
+        if let Some(bytes) = bytes {
+            assert!(agent.uploads(url.as_str().unwrap(), bytes).await.is_success());
+        }
+        let mut one = self::ended(task);
+        one["left_archives"] = json!(true);
+        ended.push(one);
+    }
+    agent.post("/v1/agents/report", &json!({"ended": ended})).await.expect(200);
+    let kept = ann.get(&format!("/tasks/{there}/download/artifacts/result")).await.expect(200).json();
+    assert_eq!(ann.downloads(kept["url"].as_str().unwrap()).await.text, "bytes");
+    assert_eq!(ann.task(&missing).await["result"]["msg"], json!("UploadResultTimeout"));
+    assert_eq!(ann.task(&there).await["result"]["msg"], Value::Null);
+}
+
+pub(crate) async fn odd_words_of_an_agent_are_refused_and_change_nothing(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    let agent = agent(&ann, 1).await;
+    let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
+    for data in [json!([1]), json!({"x": "\u{0}"}), json!({"x": "y".repeat(20_000)}), json!(7)] {
+        let mut one = ended(&given);
+        one["data"] = data;
+        agent
+            .post("/v1/agents/report", &json!({"ended": [one]}))
+            .await
+            .expect_refused(400, "invalid_request");
+    }
+    let many: Vec<Value> = (0..1_001).map(|_| key(&given)).collect();
+    agent.post("/v1/agents/report", &json!({"returned": many})).await.expect_refused(400, "invalid_request");
+    assert_eq!(ann.state(&uuid).await, "Running");
+    for slots in [0, 5_000] {
+        let body = json!({"tags": [], "labels": [], "groups": [], "slots": slots});
+        ann.post("/workers", &body).await.expect_refused(400, "invalid_request");
+    }
+}
+
+/// Through any coordinator: it is submitted at one, runs by way of another, and is stopped from the first.
+pub(crate) async fn coordinators_of_one_database_are_one_system(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let (running, there) = stage.another().await;
+    let agent = agent(&ann, 1).await;
+    let poll =
+        async |body: Value| agent.post(&format!("{there}/v1/agents/poll"), &body).await.expect(200).json();
+    let (told, uuid) =
+        tokio::join!(poll(json!({"want": 1, "wait": "20s"})), async { ann.submits(&json!({})).await });
+    let given = tasks(&told).remove(0);
+    assert_eq!(given["task"]["uuid"], json!(uuid));
+    let (told, _) = tokio::join!(poll(json!({"held": [named(&given)], "wait": "20s"})), async {
+        // The other one hears of it while it holds the request.
+        ann.post(&format!("/v1/tasks/{uuid}/stop"), &json!(null)).await.expect_empty()
+    });
+    assert_eq!(told["stop"], json!([named(&given)]));
+    let report = json!({"ended": [ended(&given)]});
+    agent.post(&format!("{there}/v1/agents/report"), &report).await.expect(200);
+    assert_eq!(ann.state(&uuid).await, "Finished");
+    running.stop(mitosis_coordinator::Stop::Gracefully).await.unwrap();
+}

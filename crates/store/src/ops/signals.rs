@@ -1,0 +1,25 @@
+//! Short messages between the coordinators of one database.
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use crate::Fault;
+
+/// What is heard from the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// A message, as it was sent. The sender hears its own too.
+    Said(String),
+    /// The connection was lost for a while; messages may have been missed.
+    Missed,
+}
+
+/// Messages that tell of changes sooner than the next look would. They may get lost.
+#[async_trait]
+pub trait Signals {
+    /// Tells everybody who listens; at most 7,000 bytes. Does nothing where there is nobody else.
+    async fn signal(&self, text: &str) -> Result<(), Fault>;
+
+    /// Starts to listen; nothing where there is nobody else. Ends when the receiver is dropped.
+    fn hear(&self) -> Option<mpsc::Receiver<Heard>>;
+}

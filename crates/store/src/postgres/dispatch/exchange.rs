@@ -1,0 +1,280 @@
+//! What many agents bring and want, in one transaction: ends first, so that what they free can be given
+//! out, then what was not started, then new tasks.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use mitosis_domain::ids::{TaskId, WorkerId};
+use mitosis_domain::task::LeaseKey;
+use mitosis_domain::turns::deal;
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::worker::WorkerState;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::super::artifacts::records;
+use super::super::row::{self, Columns, Db};
+use super::super::workers;
+use super::party::{self, Eligibility, Party};
+use super::{claim, follow_up, lease, lose};
+use crate::Fault;
+use crate::code::Code;
+use crate::ops::dispatch::{Ended, Exchange, ExchangeOutcome, Exchanged, Given, Holder, Verdict, Work};
+use crate::turns::SharedTurns;
+
+type Parties = HashMap<WorkerId, Party>;
+
+/// Takes and gives.
+pub(super) async fn exchange(
+    tx: &impl Db,
+    turns: &SharedTurns,
+    batch: &[Exchange],
+    now: Timestamp,
+) -> Result<ExchangeOutcome, Fault> {
+    let workers: Vec<WorkerId> = batch.iter().map(|one| one.worker).collect();
+    let parties = party::lock(tx, &workers).await?;
+    let Taken { mut verdicts, mut made_ready } = end_all(tx, batch, &parties, now).await?;
+    for one in batch.iter().filter(|one| parties.contains_key(&one.worker)) {
+        for key in &one.returned {
+            made_ready |= give_back(tx, one.worker, *key, now).await?;
+        }
+    }
+    let mut work = feed_all(tx, turns, batch, &parties, now).await?;
+    follow_workers(tx, batch, &parties, &verdicts, &work, now).await?;
+    let each = batch.iter().enumerate().map(|(place, one)| Exchanged {
+        verdicts: std::mem::take(&mut verdicts[place]),
+        given: match parties.get(&one.worker) {
+            None => Given::WorkerGone,
+            Some(party) if party.worker.state == WorkerState::GracefulShutdown => Given::Stopping,
+            Some(party) => Given::Work(work.remove(&place).unwrap_or_default(), party.eligibility.class()),
+        },
+    });
+    Ok(ExchangeOutcome { each: each.collect(), made_ready })
+}
+
+/// What became of the attempts that ended.
+struct Taken {
+    /// For each agent, for each of its attempts.
+    verdicts: Vec<Vec<Verdict>>,
+    made_ready: bool,
+}
+
+/// The leases go and the ends come in one statement, so that it can't matter what was true before.
+const END_ALL: &str = "
+    WITH said AS (
+        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[],
+                             $6::int[], $7::smallint[], $8::text[], $9::uuid[])
+            AS said (task_id, worker_id, epoch, token, ended_as, exit_status, message, data, reporter_uuid)),
+    ended AS (
+        DELETE FROM lease USING said
+        WHERE lease.task_id = said.task_id AND lease.worker_id = said.worker_id
+          AND lease.epoch = said.epoch AND lease.token = said.token
+        RETURNING lease.task_id, lease.worker_id, lease.epoch, lease.token, lease.claimed_at,
+                  coalesce(lease.reported_end, said.ended_as) AS state, said.exit_status, said.message,
+                  said.data, said.reporter_uuid),
+    over AS (
+        INSERT INTO done (task_id, state, exit_status, message, reporter_uuid, reporter_worker_id,
+                          epoch, token, claimed_at, finished_at, data)
+        SELECT task_id, state, exit_status, message, reporter_uuid, worker_id,
+               epoch, token, claimed_at, $10, data::json
+        FROM ended)
+    SELECT ended.task_id, ended.epoch, ended.token, task.uuid
+    FROM ended JOIN task ON task.id = ended.task_id";
+
+/// What attempts may have left, and rarely have.
+const LEFT: &str = "
+    SELECT DISTINCT said.task_id, said.epoch
+    FROM unnest($1::bigint[], $2::bigint[]) AS said (task_id, epoch)
+    WHERE EXISTS (SELECT 1 FROM artifact a
+                  WHERE a.task_id = said.task_id AND a.epoch = said.epoch AND NOT a.visible)
+       OR EXISTS (SELECT 1 FROM pending p
+                  WHERE p.upstream_task_id = said.task_id AND p.upstream_epoch = said.epoch)";
+
+/// A cancellation has no reporter, so no token can pass for its zero.
+const COMMITTED_BEFORE: &str = "
+    SELECT done.task_id, done.epoch, done.token
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS said (task_id, epoch, token)
+    JOIN done ON done.task_id = said.task_id AND done.epoch = said.epoch AND done.token = said.token
+    WHERE done.reporter_worker_id IS NOT NULL";
+
+fn read_key(row: &Row) -> Result<LeaseKey, Fault> {
+    Ok(LeaseKey {
+        task: TaskId(row.value("task_id")?),
+        epoch: row.value("epoch")?,
+        token: row.value("token")?,
+    })
+}
+
+async fn end_all(
+    tx: &impl Db,
+    batch: &[Exchange],
+    parties: &Parties,
+    now: Timestamp,
+) -> Result<Taken, Fault> {
+    let said: Vec<(WorkerId, Option<Uuid>, &Ended)> = batch
+        .iter()
+        .flat_map(|one| {
+            let uuid = parties.get(&one.worker).map(|party| party.worker.uuid);
+            one.ended.iter().map(move |ended| (one.worker, uuid, ended))
+        })
+        .collect();
+    if said.is_empty() {
+        return Ok(Taken { verdicts: vec![Vec::new(); batch.len()], made_ready: false });
+    }
+    let mut committed = end(tx, &said, now).await?;
+    let mut made_ready = false;
+    for (task, epoch) in left(tx, &said).await? {
+        if committed.keys().any(|key| key.task == task && key.epoch == epoch) {
+            records::publish_attempt(tx, task, epoch, now).await?;
+            made_ready |= follow_up::release(tx, task, epoch, now).await?;
+        }
+    }
+    let before = committed_before(tx, &said, &committed).await?;
+    let mut verdict = |ended: &Ended| match committed.remove(&ended.lease) {
+        Some(uuid) => Verdict::Committed(uuid),
+        None if before.contains(&ended.lease) => Verdict::Replayed,
+        None => Verdict::Stale,
+    };
+    let verdicts = batch.iter().map(|one| one.ended.iter().map(&mut verdict).collect()).collect();
+    Ok(Taken { verdicts, made_ready })
+}
+
+/// Ends the attempts that hold their tasks; answers which, each with the UUID of its task.
+async fn end(
+    tx: &impl Db,
+    said: &[(WorkerId, Option<Uuid>, &Ended)],
+    now: Timestamp,
+) -> Result<HashMap<LeaseKey, Uuid>, Fault> {
+    let here: Vec<_> =
+        said.iter().filter_map(|(worker, uuid, ended)| Some((worker, (*uuid)?, ended))).collect();
+    if here.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let tasks: Vec<i64> = here.iter().map(|(_, _, ended)| ended.lease.task.0).collect();
+    let workers: Vec<i64> = here.iter().map(|(worker, _, _)| worker.0).collect();
+    let epochs: Vec<i64> = here.iter().map(|(_, _, ended)| ended.lease.epoch).collect();
+    let tokens: Vec<i64> = here.iter().map(|(_, _, ended)| ended.lease.token).collect();
+    let ends: Vec<i16> = here.iter().map(|(_, _, ended)| ended.end.code()).collect();
+    let statuses: Vec<i32> = here.iter().map(|(_, _, ended)| ended.result.exit_status).collect();
+    let messages: Vec<Option<i16>> =
+        here.iter().map(|(_, _, ended)| ended.result.msg.map(Code::code)).collect();
+    let data: Vec<Option<&str>> = here.iter().map(|(_, _, ended)| ended.data.as_deref()).collect();
+    let reporters: Vec<Uuid> = here.iter().map(|(_, uuid, _)| *uuid).collect();
+    let params: row::Params<'_> = &[
+        &tasks,
+        &workers,
+        &epochs,
+        &tokens,
+        &ends,
+        &statuses,
+        &messages,
+        &data,
+        &reporters,
+        &now.unix_micros(),
+    ];
+    row::all(tx, END_ALL, params, |row| Ok((read_key(row)?, row.value("uuid")?))).await
+}
+
+async fn left(tx: &impl Db, said: &[(WorkerId, Option<Uuid>, &Ended)]) -> Result<Vec<(TaskId, i64)>, Fault> {
+    let (tasks, epochs): (Vec<i64>, Vec<i64>) =
+        said.iter().map(|(_, _, ended)| (ended.lease.task.0, ended.lease.epoch)).unzip();
+    row::all(tx, LEFT, &[&tasks, &epochs], |row| Ok((TaskId(row.try_get(0)?), row.try_get(1)?))).await
+}
+
+/// Of the attempts that were not ended just now: those that ended well some time before.
+async fn committed_before(
+    tx: &impl Db,
+    said: &[(WorkerId, Option<Uuid>, &Ended)],
+    committed: &HashMap<LeaseKey, Uuid>,
+) -> Result<HashSet<LeaseKey>, Fault> {
+    let mut seen = HashSet::new();
+    // Said twice in one batch, the second is the repetition.
+    let mut doubtful: HashSet<LeaseKey> = HashSet::new();
+    for (_, _, ended) in said {
+        if !committed.contains_key(&ended.lease) || !seen.insert(ended.lease) {
+            doubtful.insert(ended.lease);
+        }
+    }
+    if doubtful.is_empty() {
+        return Ok(doubtful);
+    }
+    let tasks: Vec<i64> = doubtful.iter().map(|key| key.task.0).collect();
+    let epochs: Vec<i64> = doubtful.iter().map(|key| key.epoch).collect();
+    let tokens: Vec<i64> = doubtful.iter().map(|key| key.token).collect();
+    row::all(tx, COMMITTED_BEFORE, &[&tasks, &epochs, &tokens], read_key).await
+}
+
+/// Takes back what was not started: as if it had never been given, but for the number of the attempt.
+async fn give_back(tx: &impl Db, worker: WorkerId, key: LeaseKey, now: Timestamp) -> Result<bool, Fault> {
+    match lease::find(tx, Holder::Lease(key)).await? {
+        Some(lease) if lease.worker == worker => {
+            lose::put_back(tx, &lease, lease.losses, now).await.map(|_| true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Gives tasks to those who want some; answers them by the place of the agent in the batch. Agents that
+/// may run the same are served together, so that a few tasks are spread over many.
+async fn feed_all(
+    tx: &impl Db,
+    turns: &SharedTurns,
+    batch: &[Exchange],
+    parties: &Parties,
+    now: Timestamp,
+) -> Result<HashMap<usize, Vec<Work>>, Fault> {
+    let mut by_eligibility: BTreeMap<&Eligibility, Vec<usize>> = BTreeMap::new();
+    for (place, one) in batch.iter().enumerate() {
+        if let Some(party) = parties.get(&one.worker)
+            && one.want > 0
+            && party.worker.state == WorkerState::Normal
+        {
+            by_eligibility.entry(&party.eligibility).or_default().push(place);
+        }
+    }
+    let (mut first, mut places) = (Vec::new(), Vec::new());
+    for (eligibility, asking) in by_eligibility {
+        let wants: Vec<usize> = asking.iter().map(|place| batch[*place].want).collect();
+        let line = claim::line_up(tx, turns, eligibility, wants.iter().sum()).await?;
+        places.extend(deal(&wants, line.len()).into_iter().map(|who| asking[who]));
+        first.extend(line);
+    }
+    let to: Vec<(WorkerId, i64)> =
+        places.iter().map(|place| (batch[*place].worker, batch[*place].token)).collect();
+    let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
+    let place_of: HashMap<TaskId, usize> =
+        first.iter().map(claim::Waiting::task).zip(places.iter().copied()).collect();
+    for (_, work) in claim::assign(tx, &first, &to, now).await? {
+        given.entry(place_of[&work.lease.task]).or_default().push(work);
+    }
+    Ok(given)
+}
+
+const TOUCH_ALL: &str = "UPDATE worker SET updated_at = $2 WHERE id = ANY($1)";
+
+/// What follows for the workers themselves: those that took or ended something have changed, and one that
+/// was to stop after its last task is removed.
+async fn follow_workers(
+    tx: &impl Db,
+    batch: &[Exchange],
+    parties: &Parties,
+    verdicts: &[Vec<Verdict>],
+    work: &HashMap<usize, Vec<Work>>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let mut changed: Vec<i64> = Vec::new();
+    for (place, one) in batch.iter().enumerate() {
+        let Some(party) = parties.get(&one.worker) else { continue };
+        let ended = verdicts[place].iter().any(|verdict| matches!(verdict, Verdict::Committed(_)));
+        match party.worker.state {
+            WorkerState::Normal if ended || work.contains_key(&place) => changed.push(one.worker.0),
+            WorkerState::GracefulShutdown if ended || !one.returned.is_empty() => {
+                workers::after_commit(tx, &party.worker, now).await?;
+            }
+            WorkerState::Normal | WorkerState::GracefulShutdown => {}
+        }
+    }
+    if !changed.is_empty() {
+        row::run(tx, TOUCH_ALL, &[&changed, &now.unix_micros()]).await?;
+    }
+    Ok(())
+}

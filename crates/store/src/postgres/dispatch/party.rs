@@ -1,0 +1,74 @@
+//! The workers of a batch, locked, and what each may run.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use mitosis_domain::ids::{GroupId, WorkerId};
+use mitosis_domain::tags::Words;
+use mitosis_protocol::Role;
+use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::worker::WorkerState;
+use tokio_postgres::Row;
+
+use super::super::row::{self, Columns, Db};
+use super::super::workers::Locked;
+use crate::Fault;
+use crate::code::Code;
+use crate::ops::dispatch::Class;
+
+/// A worker that stays as it is until the end of the transaction.
+#[derive(Debug, Clone)]
+pub(super) struct Party {
+    pub(super) worker: Locked,
+    pub(super) eligibility: Eligibility,
+}
+
+/// What a worker may run: tasks of these groups whose tags are all among these.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Eligibility {
+    pub(super) groups: Vec<GroupId>,
+    pub(super) tags: Words,
+}
+
+impl Eligibility {
+    /// Its name outside the store.
+    pub(super) fn class(&self) -> Class {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        Class(hasher.finish())
+    }
+}
+
+/// In order, so that two batches never wait for each other in a circle. Waits for each worker; those that
+/// are gone are left out.
+const LOCK_PARTIES: &str = "
+    SELECT w.id, w.uuid, w.state, w.tags, u.state AS owner_state,
+           ARRAY(SELECT g.group_id FROM worker_group g
+                 WHERE g.worker_id = w.id AND g.role >= $2 ORDER BY g.group_id) AS groups
+    FROM worker w JOIN users u ON u.id = w.creator_id
+    WHERE w.id = ANY($1)
+    ORDER BY w.id
+    FOR UPDATE OF w";
+
+/// Locks the workers of a batch. One whose owner's account is not Active counts as gone.
+pub(super) async fn lock(tx: &impl Db, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Party>, Fault> {
+    let ids: Vec<i64> = workers.iter().map(|worker| worker.0).collect();
+    let found: Vec<(Party, AccountState)> =
+        row::all(tx, LOCK_PARTIES, &[&ids, &Role::Write.code()], read).await?;
+    Ok(found
+        .into_iter()
+        .filter(|(_, owner)| *owner == AccountState::Active)
+        .map(|(party, _)| (party.worker.id, party))
+        .collect())
+}
+
+fn read(row: &Row) -> Result<(Party, AccountState), Fault> {
+    let worker = Locked {
+        id: WorkerId(row.value("id")?),
+        uuid: row.value("uuid")?,
+        state: row.code::<WorkerState>("state")?,
+    };
+    let groups = row.value::<Vec<i64>>("groups")?.into_iter().map(GroupId).collect();
+    let eligibility = Eligibility { groups, tags: row.words("tags")? };
+    Ok((Party { worker, eligibility }, row.code("owner_state")?))
+}

@@ -1,0 +1,32 @@
+//! Asking for a task that runs to be stopped.
+
+use mitosis_protocol::Timestamp;
+use uuid::Uuid;
+
+use super::super::row::{self, Columns, Db};
+use crate::Fault;
+use crate::ops::tasks::StopAsked;
+
+/// Published workers have no slots, and no ears.
+const ASK: &str = "
+    WITH found AS (
+        SELECT l.task_id, w.uuid, w.slots IS NOT NULL AS listens
+        FROM task t JOIN lease l ON l.task_id = t.id JOIN worker w ON w.id = l.worker_id
+        WHERE t.uuid = $1 AND l.reported_end IS NULL),
+    asked AS (
+        UPDATE lease SET stop_asked = true, updated_at = $2 FROM found
+        WHERE lease.task_id = found.task_id AND found.listens AND NOT lease.stop_asked)
+    SELECT uuid, listens FROM found";
+
+/// Notes the wish on the lease, if an agent of ours has it.
+pub(super) async fn ask(db: &impl Db, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault> {
+    let found = row::optional(db, ASK, &[&uuid, &now.unix_micros()], |row| {
+        Ok((row.value::<Uuid>("uuid")?, row.value("listens")?))
+    })
+    .await?;
+    Ok(match found {
+        Some((worker, true)) => StopAsked::Of(worker),
+        Some((_, false)) => StopAsked::OfPublished,
+        None => StopAsked::NotRunning,
+    })
+}

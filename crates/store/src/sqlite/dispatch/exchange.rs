@@ -1,0 +1,155 @@
+//! What many agents bring and want, in one transaction: ends first, so that what they free can be given
+//! out, then what was not started, then new tasks.
+
+use std::collections::{BTreeMap, HashMap};
+
+use mitosis_domain::ids::WorkerId;
+use mitosis_domain::task::LeaseKey;
+use mitosis_domain::turns::deal;
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::worker::WorkerState;
+use rusqlite::{Connection, Row};
+use uuid::Uuid;
+
+use super::super::row::{Columns, Run};
+use super::super::workers;
+use super::claim::{self, Eligibility};
+use super::{complete, lease, lose};
+use crate::Fault;
+use crate::ops::dispatch::{Ended, Exchange, ExchangeOutcome, Exchanged, Given, Holder, Verdict, Work};
+use crate::turns::SharedTurns;
+
+type Parties = HashMap<WorkerId, (WorkerState, Eligibility)>;
+
+/// Takes and gives.
+pub(super) fn exchange(
+    db: &Connection,
+    turns: &SharedTurns,
+    batch: &[Exchange],
+    now: Timestamp,
+) -> Result<ExchangeOutcome, Fault> {
+    let mut parties: Parties = HashMap::new();
+    for one in batch {
+        parties.extend(claim::party(db, one.worker)?.map(|party| (one.worker, party)));
+    }
+    let (mut verdicts, mut made_ready) = (Vec::with_capacity(batch.len()), false);
+    for one in batch {
+        let is_here = parties.contains_key(&one.worker);
+        let mut of_one = Vec::with_capacity(one.ended.len());
+        for ended in &one.ended {
+            let (verdict, released) = end(db, one.worker, is_here, ended, now)?;
+            made_ready |= released;
+            of_one.push(verdict);
+        }
+        verdicts.push(of_one);
+    }
+    for one in batch.iter().filter(|one| parties.contains_key(&one.worker)) {
+        for key in &one.returned {
+            made_ready |= give_back(db, one.worker, *key, now)?;
+        }
+    }
+    let mut work = feed_all(db, turns, batch, &parties, now)?;
+    follow_workers(db, batch, &parties, &verdicts, &work, now)?;
+    let each = batch.iter().zip(verdicts).enumerate().map(|(place, (one, verdicts))| Exchanged {
+        verdicts,
+        given: match parties.get(&one.worker) {
+            None => Given::WorkerGone,
+            Some((WorkerState::GracefulShutdown, _)) => Given::Stopping,
+            Some((WorkerState::Normal, eligibility)) => {
+                Given::Work(work.remove(&place).unwrap_or_default(), eligibility.class())
+            }
+        },
+    });
+    Ok(ExchangeOutcome { each: each.collect(), made_ready })
+}
+
+const UUID_OF_TASK: &str = "SELECT uuid FROM task WHERE id = ?1";
+
+/// Ends an attempt of a worker; answers also whether that made a task Ready.
+fn end(
+    db: &Connection,
+    worker: WorkerId,
+    is_here: bool,
+    ended: &Ended,
+    now: Timestamp,
+) -> Result<(Verdict, bool), Fault> {
+    let holder = Holder::Lease(ended.lease);
+    match lease::find(db, holder)? {
+        Some(lease) if lease.worker == worker && is_here => {
+            let end = lease.reported_end.unwrap_or(ended.end);
+            let released = complete::end(db, &lease, end, ended.result, ended.data.as_deref(), now)?;
+            let uuid: Uuid = db.one(UUID_OF_TASK, [ended.lease.task.0], |row: &Row<'_>| row.uuid("uuid"))?;
+            Ok((Verdict::Committed(uuid), released))
+        }
+        Some(_) => Ok((Verdict::Stale, false)),
+        None => Ok(match complete::was_committed(db, holder)? {
+            true => (Verdict::Replayed, false),
+            false => (Verdict::Stale, false),
+        }),
+    }
+}
+
+/// Takes back what was not started: as if it had never been given, but for the number of the attempt.
+fn give_back(db: &Connection, worker: WorkerId, key: LeaseKey, now: Timestamp) -> Result<bool, Fault> {
+    match lease::find(db, Holder::Lease(key))? {
+        Some(lease) if lease.worker == worker => lose::put_back(db, &lease, lease.losses, now).map(|_| true),
+        _ => Ok(false),
+    }
+}
+
+/// Gives tasks to those who want some; answers them by the place of the agent in the batch. Agents that
+/// may run the same are served together, so that a few tasks are spread over many.
+fn feed_all(
+    db: &Connection,
+    turns: &SharedTurns,
+    batch: &[Exchange],
+    parties: &Parties,
+    now: Timestamp,
+) -> Result<HashMap<usize, Vec<Work>>, Fault> {
+    let mut by_eligibility: BTreeMap<&Eligibility, Vec<usize>> = BTreeMap::new();
+    for (place, one) in batch.iter().enumerate() {
+        if let Some((WorkerState::Normal, eligibility)) = parties.get(&one.worker)
+            && one.want > 0
+        {
+            by_eligibility.entry(eligibility).or_default().push(place);
+        }
+    }
+    let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
+    for (eligibility, asking) in by_eligibility {
+        let wants: Vec<usize> = asking.iter().map(|place| batch[*place].want).collect();
+        let line = claim::line_up(db, turns, eligibility, wants.iter().sum())?;
+        let dealt = deal(&wants, line.len());
+        for (waiting, who) in line.into_iter().zip(dealt) {
+            let one = &batch[asking[who]];
+            let work = claim::assign(db, one.worker, waiting, one.token, now)?;
+            given.entry(asking[who]).or_default().push(work);
+        }
+    }
+    Ok(given)
+}
+
+/// What follows for the workers themselves: those that took or ended something have changed, and one that
+/// was to stop after its last task is removed.
+fn follow_workers(
+    db: &Connection,
+    batch: &[Exchange],
+    parties: &Parties,
+    verdicts: &[Vec<Verdict>],
+    work: &HashMap<usize, Vec<Work>>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    for (place, one) in batch.iter().enumerate() {
+        let Some((state, _)) = parties.get(&one.worker) else { continue };
+        let ended = verdicts[place].iter().any(|verdict| matches!(verdict, Verdict::Committed(_)));
+        match state {
+            WorkerState::Normal if ended || work.contains_key(&place) => {
+                workers::touch(db, one.worker, now)?;
+            }
+            WorkerState::GracefulShutdown if ended || !one.returned.is_empty() => {
+                workers::after_commit(db, one.worker, now)?;
+            }
+            WorkerState::Normal | WorkerState::GracefulShutdown => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,350 @@
+//! The native protocol: one registration, many slots. Tasks come ahead of time and in batches, results
+//! go out in batches, and one held request brings whatever can't wait.
+//!
+//! One loop owns everything in hand; each arm of it is a named function.
+
+mod hand;
+mod slots;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mitosis_client::ClientError;
+use mitosis_protocol::Uuid;
+use mitosis_protocol::agent::{AttemptRef, PollReply, PollRequest, ReportBatch, ReportBatchReply};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::insist::Waits;
+use crate::run::Lost;
+use crate::run::scratch::Scratch;
+use crate::session::{Farewell, Session};
+use hand::{Hand, Word};
+use slots::{Left, Slots};
+
+/// How long a poll may be held.
+const HOLD: Duration = Duration::from_secs(20);
+/// A poll that asks for nothing waits this long: a short task has ended by then, and a place is free.
+const BREATH: Duration = Duration::from_millis(40);
+/// How long the last results may take when the agent is asked to stop.
+const LAST_WORD: Duration = Duration::from_secs(3);
+
+type Calling<T> = Pin<Box<dyn Future<Output = Result<T, ClientError>> + Send>>;
+
+/// A poll under way.
+struct Polling {
+    call: Calling<PollReply>,
+    sent: Instant,
+    want: usize,
+}
+
+/// An agent at work.
+struct Agent<'a> {
+    session: Arc<Session>,
+    hand: Hand,
+    slots: Slots,
+    polling: Option<Polling>,
+    /// Not before this moment.
+    poll_at: Instant,
+    reporting: Option<Calling<ReportBatchReply>>,
+    report_at: Instant,
+    /// A reply may have been lost.
+    in_doubt: bool,
+    /// The lease is over, or this machine can't do what it was given.
+    given_up: bool,
+    /// Which tasks run in which slot, by their global identity.
+    names: Vec<Option<Uuid>>,
+    poll_waits: Waits<'a>,
+    report_waits: Waits<'a>,
+}
+
+impl Session {
+    /// Serves as an agent with all slots until there is a reason to end. Whatever runs then is killed.
+    pub(crate) async fn serve_as_agent(
+        self: &Arc<Self>,
+        scratches: Vec<Scratch>,
+        stop: &CancellationToken,
+    ) -> Farewell {
+        let entropy = self.settings.entropy.clone();
+        let slots = scratches.len();
+        let now = Instant::now();
+        let mut agent = Agent {
+            session: self.clone(),
+            hand: Hand::new(slots),
+            slots: Slots::open(self, scratches),
+            polling: None,
+            poll_at: now,
+            reporting: None,
+            report_at: now,
+            in_doubt: true,
+            given_up: false,
+            names: vec![None; slots],
+            poll_waits: Waits::new(&*entropy),
+            report_waits: Waits::new(&*entropy),
+        };
+        let farewell = tokio::select! {
+            farewell = agent.work() => farewell,
+            () = self.give_signs_of_life() => self.unknown_to_the_coordinator(),
+            () = stop.cancelled() => Farewell::Stopped,
+        };
+        let Agent { mut hand, slots, .. } = agent;
+        slots.close().await;
+        if farewell == Farewell::Stopped {
+            self.say_the_last_word(&mut hand).await;
+        }
+        farewell
+    }
+
+    /// Hands in what ended a moment before the agent was asked to stop.
+    async fn say_the_last_word(&self, hand: &mut Hand) {
+        hand.unanswered();
+        if hand.has_to_report() {
+            let report = hand.report(0);
+            let said = tokio::time::timeout(LAST_WORD, self.client.report_batch(&report)).await;
+            if !matches!(said, Ok(Ok(_))) {
+                tracing::warn!(results = report.ended.len(), "the last results could not be handed in");
+            }
+        }
+    }
+}
+
+impl Agent<'_> {
+    async fn work(&mut self) -> Farewell {
+        loop {
+            self.start_what_can_start();
+            let turn_is_over = self.next_turn();
+            let patience = self.hand.patience_ends();
+            let event = tokio::select! {
+                left = self.slots.next() => Event::Left(left),
+                reply = answer(&mut self.reporting) => Event::Reported(reply),
+                reply = answer_poll(&mut self.polling) => Event::Polled(reply),
+                () = sleep_until(turn_is_over) => Event::Look,
+                () = until(patience) => Event::Impatient,
+            };
+            let end = match event {
+                Event::Left(left) => self.left(left),
+                Event::Reported(reply) => self.reported(reply),
+                Event::Polled(reply) => self.polled(reply),
+                Event::Impatient => {
+                    self.hand.lose_patience(Instant::now());
+                    None
+                }
+                Event::Look => None,
+            };
+            if let Some(farewell) = end {
+                return farewell;
+            }
+            if self.given_up && self.hand.has_told_all() {
+                return Farewell::GivenUp;
+            }
+        }
+    }
+
+    /// Fills free slots, then sees to it that what has to be said is being said.
+    fn start_what_can_start(&mut self) {
+        let now = Instant::now();
+        while let Some((slot, task)) = self.hand.start(now) {
+            self.names[slot] = Some(task.task.uuid);
+            self.slots.start(slot, task);
+        }
+        let asked = self.polling.as_ref().map_or(0, |polling| polling.want);
+        if self.hand.has_to_report() && now >= self.report_at {
+            let report = self.hand.report(self.want(asked, now));
+            self.reporting = Some(report_call(self.session.clone(), report));
+        }
+        self.poll(now);
+    }
+
+    fn want(&self, asked: usize, now: Instant) -> usize {
+        if self.given_up { 0 } else { self.hand.want(asked, now) }
+    }
+
+    /// Keeps a poll under way that asks for what is wanted. One that asks for nothing is given up when
+    /// something is wanted and no report is under way that asks for it.
+    fn poll(&mut self, now: Instant) {
+        let want = if self.reporting.is_some() { 0 } else { self.want(0, now) };
+        if self.polling.as_ref().is_some_and(|polling| polling.want == 0)
+            && want > 0
+            && !self.hand.has_to_report()
+        {
+            self.polling = None;
+            self.poll_at = self.poll_at.min(now);
+        }
+        if self.polling.is_some() || now < self.poll_at {
+            return;
+        }
+        // What a report under way brings can't be told from what was lost.
+        let resync = self.in_doubt && self.reporting.is_none();
+        let request = PollRequest {
+            want: u32::try_from(want).unwrap_or(u32::MAX),
+            held: self.hand.held(),
+            draining: self.hand.is_draining(),
+            resync,
+            wait: Some(HOLD),
+        };
+        if resync {
+            self.in_doubt = false;
+        }
+        let call = poll_call(self.session.clone(), request);
+        self.polling = Some(Polling { call, sent: now, want });
+    }
+
+    /// When to look again whether something has to be sent.
+    fn next_turn(&self) -> Instant {
+        let now = Instant::now();
+        let mut next = now + HOLD;
+        if self.polling.is_none() {
+            next = next.min(self.poll_at);
+        }
+        if self.hand.has_to_report() {
+            next = next.min(self.report_at);
+        }
+        next
+    }
+
+    fn left(&mut self, Left { attempt, outcome }: Left) -> Option<Farewell> {
+        let ended = match outcome {
+            Ok(ended) => Some(ended),
+            Err(Lost::TakenBack) => None,
+            Err(Lost::Unknown) => return Some(self.session.unknown_to_the_coordinator()),
+            Err(Lost::GivenUp) => {
+                self.given_up = true;
+                None
+            }
+        };
+        self.hand.left(attempt, ended, Instant::now());
+        None
+    }
+
+    fn reported(&mut self, reply: Result<ReportBatchReply, ClientError>) -> Option<Farewell> {
+        self.reporting = None;
+        match reply {
+            Ok(reply) => {
+                self.report_waits.reset();
+                self.hand.answered();
+                let stale = reply.verdicts.iter().filter(|verdict| **verdict == STALE).count();
+                if stale > 0 {
+                    tracing::warn!(stale, "tasks had been taken back; their results are not wanted any more");
+                }
+                self.take(reply.tasks, reply.drain);
+            }
+            Err(error) if error.status() == Some(401) => {
+                return Some(self.session.unknown_to_the_coordinator());
+            }
+            Err(error) if error.is_transient() => {
+                self.hand.unanswered();
+                self.in_doubt = true;
+                self.report_at = self.later(&error, "a report");
+            }
+            Err(error) => {
+                tracing::error!(%error, "the coordinator does not understand a report; leaving it out");
+                self.hand.answered();
+            }
+        }
+        None
+    }
+
+    fn polled(&mut self, reply: (Instant, Result<PollReply, ClientError>)) -> Option<Farewell> {
+        let want = self.polling.take().map_or(0, |polling| polling.want);
+        let (sent, reply) = reply;
+        match reply {
+            Ok(reply) => {
+                self.poll_waits.reset();
+                if let Some(length) = reply.lease {
+                    self.session.lease.renew(sent, length);
+                }
+                self.hear(&reply.dropped, Word::Dropped);
+                self.hear(&reply.stop, Word::Stop);
+                for task in reply.followed {
+                    self.follow(task);
+                }
+                let nothing = reply.tasks.is_empty();
+                self.take(reply.tasks, reply.drain);
+                let breath = if nothing && want > 0 { Duration::ZERO } else { BREATH };
+                self.poll_at = Instant::now() + breath;
+            }
+            Err(error) if error.status() == Some(401) => {
+                return Some(self.session.unknown_to_the_coordinator());
+            }
+            Err(error) => {
+                self.in_doubt = true;
+                let wait = self.poll_waits.next_wait();
+                tracing::warn!(%error, ?wait, "can't ask for tasks; trying again");
+                self.poll_at = Instant::now() + wait;
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, tasks: Vec<mitosis_protocol::agent::AssignedTask>, drain: bool) {
+        if drain && !self.hand.is_draining() {
+            tracing::info!("told to end with what runs");
+            self.hand.drain();
+        }
+        self.hand.assign(tasks, Instant::now());
+    }
+
+    fn hear(&mut self, attempts: &[AttemptRef], word: Word) {
+        for attempt in attempts {
+            if let Some(slot) = self.hand.hear(*attempt, word) {
+                self.slots.order(slot, |orders| match word {
+                    Word::Dropped => orders.dropped = true,
+                    Word::Stop => orders.stop = true,
+                });
+            }
+        }
+    }
+
+    fn follow(&mut self, task: Uuid) {
+        if let Some(slot) = self.names.iter().position(|name| *name == Some(task)) {
+            self.slots.order(slot, |orders| orders.followed = true);
+        }
+    }
+
+    fn later(&mut self, error: &ClientError, what: &str) -> Instant {
+        let wait = self.report_waits.next_wait();
+        tracing::warn!(%error, ?wait, "no answer to {what}; trying again");
+        Instant::now() + wait
+    }
+}
+
+const STALE: mitosis_protocol::agent::AttemptVerdict = mitosis_protocol::agent::AttemptVerdict::Stale;
+
+/// What an agent waits for.
+enum Event {
+    Left(Left),
+    Reported(Result<ReportBatchReply, ClientError>),
+    Polled((Instant, Result<PollReply, ClientError>)),
+    Impatient,
+    Look,
+}
+
+fn report_call(session: Arc<Session>, report: ReportBatch) -> Calling<ReportBatchReply> {
+    Box::pin(async move { session.client.report_batch(&report).await })
+}
+
+fn poll_call(session: Arc<Session>, request: PollRequest) -> Calling<PollReply> {
+    Box::pin(async move { session.client.poll(&request).await })
+}
+
+async fn answer<T>(calling: &mut Option<Calling<T>>) -> Result<T, ClientError> {
+    match calling {
+        Some(call) => call.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn answer_poll(polling: &mut Option<Polling>) -> (Instant, Result<PollReply, ClientError>) {
+    match polling {
+        Some(polling) => (polling.sent, (&mut polling.call).await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
