@@ -118,7 +118,7 @@ pub struct PollRequest {
     #[serde(default)]
     pub resync: bool,
     /// How long to hold the request; 20 seconds at most.
-    #[schema(value_type = Option<String>, example = "20s")]
+    #[schema(value_type = Option<String>, example = "1s")]
     #[serde(default, with = "crate::duration::optional_text")]
     pub wait: Option<Duration>,
 }

@@ -32,7 +32,7 @@ impl FromRequestParts<App> for AgentCaller {
         }
         match patiently(app, || app.store.worker(uuid)).await? {
             Some(worker) if worker.creator_state == AccountState::Active => {
-                app.agents.remember(uuid, worker.id);
+                app.agents.remember(uuid, worker.id, worker.slots.is_some());
                 Ok(Self(Agent { id: worker.id, uuid }))
             }
             _ => Err(invalid_token().into()),

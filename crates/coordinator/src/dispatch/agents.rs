@@ -25,6 +25,8 @@ pub(crate) struct Agents(Mutex<HashMap<Uuid, Known>>);
 #[derive(Debug)]
 struct Known {
     id: WorkerId,
+    /// Whether it registered as an agent, and so is heard of often.
+    is_agent: bool,
     seen: Instant,
     renewed: Option<Instant>,
     compared: Option<Instant>,
@@ -40,6 +42,8 @@ struct Known {
 pub(crate) struct Due {
     /// Its lease has to be renewed.
     pub(crate) renewal: bool,
+    /// How long it may be silent then.
+    pub(crate) lease: Duration,
     /// What it holds has to be compared with what the store says.
     pub(crate) comparison: bool,
     /// Woken when there is something to be told.
@@ -60,10 +64,11 @@ impl Agents {
     }
 
     /// Remembers an agent.
-    pub(crate) fn remember(&self, uuid: Uuid, id: WorkerId) {
+    pub(crate) fn remember(&self, uuid: Uuid, id: WorkerId, is_agent: bool) {
         let now = Instant::now();
         self.known().entry(uuid).or_insert_with(|| Known {
             id,
+            is_agent,
             seen: now,
             renewed: None,
             compared: None,
@@ -78,18 +83,20 @@ impl Agents {
         self.known().remove(&uuid);
     }
 
-    /// An agent asks, and `resync` says whether it doubts what it knows.
-    pub(crate) fn asks(&self, uuid: Uuid, resync: bool, lease: Duration) -> Option<Due> {
+    /// An agent asks, and `resync` says whether it doubts what it knows. Others may be silent for `longest`.
+    pub(crate) fn asks(&self, uuid: Uuid, resync: bool, longest: Duration) -> Option<Due> {
+        let lease = self.lease(longest);
         let mut agents = self.known();
         let known = agents.get_mut(&uuid)?;
         let now = Instant::now();
+        let lease = if known.is_agent { lease } else { longest };
         known.seen = now;
         let is_due = |last: Option<Instant>, after| last.is_none_or(|last| now - last >= after);
         let comparison = resync || is_due(known.compared, COMPARE_AGAIN);
         if comparison {
             known.compared = Some(now);
         }
-        Some(Due { renewal: is_due(known.renewed, lease / 6), comparison, wake: known.wake.clone() })
+        Some(Due { renewal: is_due(known.renewed, lease / 6), lease, comparison, wake: known.wake.clone() })
     }
 
     /// An agent is told that its lease was renewed.
@@ -161,7 +168,7 @@ mod tests {
     async fn an_agent_is_renewed_and_compared_now_and_then_and_when_it_is_in_doubt() {
         let agents = Agents::default();
         assert!(agents.asks(AGENT, false, LEASE).is_none(), "not known yet");
-        agents.remember(AGENT, WorkerId(1));
+        agents.remember(AGENT, WorkerId(1), true);
         let due = |resync| {
             let due = agents.asks(AGENT, resync, LEASE).unwrap();
             (due.renewal, due.comparison)
@@ -184,7 +191,7 @@ mod tests {
         let lease = |agents: &Agents| agents.lease(Duration::from_secs(600)).as_secs();
         assert_eq!(lease(&agents), 30);
         for number in 0..10_000 {
-            agents.remember(Uuid::from_u128(number), WorkerId(1));
+            agents.remember(Uuid::from_u128(number), WorkerId(1), true);
         }
         assert_eq!(lease(&agents), 60);
         assert_eq!(agents.lease(Duration::from_secs(20)).as_secs(), 20);
@@ -193,7 +200,7 @@ mod tests {
     #[tokio::test]
     async fn a_word_for_an_agent_wakes_its_request_also_if_it_comes_a_moment_before() {
         let agents = Agents::default();
-        agents.remember(AGENT, WorkerId(1));
+        agents.remember(AGENT, WorkerId(1), true);
         agents.follow(AGENT, Uuid::nil());
         agents.follow(AGENT, Uuid::nil());
         agents.summon(AGENT);

@@ -10,7 +10,10 @@ async fn the_published_sdk_can_do_everything_it_knows() {
     let programs = programs("pynetmito==0.2.7").await;
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
-    let _workers = home.worker(&coordinator.address, "4").await;
+    let mut workers = Vec::new();
+    for _ in 0..4 {
+        workers.push(home.worker(&coordinator.address, "1").await);
+    }
     let folder = home.path().join("sdk");
     std::fs::create_dir(&folder).unwrap();
     let mut story = Command::new(programs.join("python"));

@@ -1,7 +1,5 @@
 //! `POST /v1/agents/poll`: held until there is something to tell an agent.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::State;
 use mitosis_protocol::agent::{MAX_BATCH, PollReply, PollRequest};
@@ -14,6 +12,7 @@ use crate::api::user::tasks::follow::MOST_WAIT;
 use crate::app::App;
 use crate::auth::agent::{Agent, AgentCaller};
 use crate::auth::caller::invalid_token;
+use crate::dispatch::agents::Due;
 use crate::dispatch::duties::{Differences, compare};
 use crate::dispatch::renewals::Renewal;
 use crate::error::{ApiError, chain};
@@ -31,11 +30,10 @@ pub(super) async fn poll(
     if request.held.len() > MOST_HELD {
         return Err(too_many("attempts").into());
     }
-    let lease = app.agents.lease(app.lease);
-    let due = app.agents.asks(agent.uuid, request.resync, lease).ok_or_else(invalid_token)?;
+    let due = app.agents.asks(agent.uuid, request.resync, app.lease).ok_or_else(invalid_token)?;
     let deadline = Instant::now() + request.wait.unwrap_or_default().min(MOST_WAIT);
     let mut held = Held { app: &app, agent, request: &request, reply: PollReply::default() };
-    let outcome = held.until(deadline, lease, &due).await;
+    let outcome = held.until(deadline, &due).await;
     let Held { reply, .. } = held;
     outcome.inspect_err(|_| app.agents.forget(agent.uuid))?;
     if reply.lease.is_some() {
@@ -54,14 +52,9 @@ struct Held<'a> {
 
 impl Held<'_> {
     /// Ends when there is something to tell, or at the deadline.
-    async fn until(
-        &mut self,
-        deadline: Instant,
-        lease: Duration,
-        due: &crate::dispatch::agents::Due,
-    ) -> Result<(), ApiError> {
+    async fn until(&mut self, deadline: Instant, due: &Due) -> Result<(), ApiError> {
         let Self { app, agent, request, .. } = *self;
-        let renewal = app.renewals.renew(agent.id, lease);
+        let renewal = app.renewals.renew(agent.id, due.lease);
         tokio::pin!(renewal);
         let mut renewing = due.renewal;
         let want = wanted(request.want);
@@ -84,7 +77,7 @@ impl Held<'_> {
                 renewed = &mut renewal, if renewing => {
                     renewing = false;
                     match renewed {
-                        Ok(Renewal::Renewed) => self.reply.lease = Some(lease),
+                        Ok(Renewal::Renewed) => self.reply.lease = Some(due.lease),
                         Ok(Renewal::Gone) => return Err(invalid_token().into()),
                         Err(fault) => {
                             tracing::warn!(cause = chain(&*fault), "a sign of life could not be written");
