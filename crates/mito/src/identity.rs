@@ -9,7 +9,9 @@ use mitosis_worker::Login;
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 
+use crate::cli::connection::ConnectionArgs;
 use crate::config::client::ClientConfig;
+use crate::config::{Environment, Layers, Role};
 use crate::credentials::CredentialsFile;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -36,6 +38,15 @@ impl Identity {
                 outcome => return outcome,
             }
         }
+    }
+
+    /// As [`Self::establish`], with what options and configuration say.
+    pub(crate) async fn of_options(
+        args: &ConnectionArgs,
+        environment: &Environment,
+    ) -> Result<Self, Failure> {
+        let layers = Layers::load(Role::Client, args.config.as_deref(), args.options(), environment)?;
+        Self::establish(&ClientConfig::new(&layers, environment)).await
     }
 
     /// Uses the kept token, or logs in with what the configuration says and the terminal answers.

@@ -5,7 +5,10 @@ pub(crate) mod connection;
 pub(crate) mod coordinator;
 pub(crate) mod dev;
 pub(crate) mod manager;
+pub(crate) mod results;
+pub(crate) mod retry;
 pub(crate) mod run;
+pub(crate) mod select;
 pub(crate) mod submit;
 pub(crate) mod sweep;
 pub(crate) mod task;
@@ -37,6 +40,10 @@ pub(crate) enum Command {
     Run(run::RunArgs),
     /// Submit a command as a task, or as many tasks with parameters that vary
     Submit(Box<submit::SubmitArgs>),
+    /// Submit tasks again that failed
+    Retry(retry::RetryArgs),
+    /// Show how tasks ended, with their parameters, in one table
+    Results(results::ResultsArgs),
     /// Run the whole system in one process on this machine
     Dev(dev::DevArgs),
 }

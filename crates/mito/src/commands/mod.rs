@@ -4,6 +4,8 @@ mod client;
 mod coordinator;
 mod dev;
 mod manager;
+mod results;
+mod retry;
 mod run;
 mod submit;
 mod worker;
@@ -23,6 +25,8 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode,
         Command::Manager(command) => manager::run(&command, environment).await,
         Command::Run(args) => run::run(&args, environment).await,
         Command::Submit(args) => submit::run(&args, environment).await,
+        Command::Retry(args) => retry::run(&args, environment).await,
+        Command::Results(args) => results::run(&args, environment).await,
         Command::Dev(args) => dev::run(&args, environment).await,
     }
 }

@@ -3,11 +3,15 @@
 
 mod check;
 mod kept;
+mod patiently;
 mod preview;
 mod source;
 mod submission;
+mod table;
 
 pub(crate) use check::check;
+pub(crate) use patiently::patiently;
 pub(crate) use preview::preview;
 pub(crate) use source::plan;
 pub(crate) use submission::{Accepted, Submission};
+pub(crate) use table::{Object, Table};

@@ -5,19 +5,16 @@
 //! because its answer was lost or because the whole command was started again, is recognised and answered
 //! with the tasks that are there.
 
-use std::time::Duration;
-
 use mitosis_client::{ClientError, UserClient};
-use mitosis_domain::backoff::Backoff;
-use mitosis_domain::entropy::{Entropy, OsEntropy};
+use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_domain::sweep::{Blueprint, Expansion};
 use mitosis_protocol::task::{
     RemoteFile, SubmitOutcome, SubmitTaskReply, SubmitTaskRequest, SubmitTasksReply, SubmitTasksRequest,
 };
 use mitosis_protocol::{ErrorBody, ErrorCode};
-use tokio::time::Instant;
 
 use super::kept::{Kept, Place};
+use super::patiently::patiently;
 use crate::config::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -28,8 +25,6 @@ const PORTION: usize = 10_000;
 /// Bytes in one request, roughly. Escaped, a text grows to six times its length at most, and the
 /// coordinator takes 256 MiB.
 const PORTION_BYTES: usize = 32 * 1024 * 1024;
-/// How long a coordinator may be away before we give up.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Letters of an id that is drawn.
 const ID_LETTERS: usize = 12;
 
@@ -129,7 +124,8 @@ impl Submission {
             let groups: Vec<String> = portion.iter().map(|task| task.group_name.clone()).collect();
             let key = format!("mito-submit:{}:{}", self.kept.id, self.done);
             let request = SubmitTasksRequest { tasks: portion, idempotency_key: Some(key) };
-            let reply = patiently(user, &request).await.map_err(|failure| self.explain(failure))?;
+            let reply =
+                patiently(|| user.submit_many(&request)).await.map_err(|failure| self.explain(failure))?;
             let accepted = all_accepted(reply, groups).inspect_err(|_| {
                 if self.done == 0 {
                     self.place.forget();
@@ -222,22 +218,6 @@ fn weight(task: &SubmitTaskRequest) -> usize {
     all_words + pairs(&spec.envs) + pairs(&spec.params) + resources + 256
 }
 
-/// Repeats a request while the coordinator is away: its key makes that safe.
-async fn patiently(user: &UserClient, request: &SubmitTasksRequest) -> Result<SubmitTasksReply, ClientError> {
-    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-    let since = Instant::now();
-    loop {
-        match user.submit_many(request).await {
-            Err(error) if error.is_transient() && since.elapsed() < PATIENCE => {
-                let mut chance = [0; 4];
-                OsEntropy.fill(&mut chance);
-                tokio::time::sleep(backoff.next_wait(u32::from_le_bytes(chance))).await;
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
 /// Tasks were checked before they were sent, so a refusal is about the caller or the group.
 fn all_accepted(
     reply: SubmitTasksReply,
@@ -269,6 +249,8 @@ fn refused(refusal: ErrorBody) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use mitosis_domain::sweep::{Column, Factor, Plan, Values};
     use mitosis_protocol::TaskSpec;
 

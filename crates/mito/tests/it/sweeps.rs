@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 
 use mitosis_client::UserClient;
-use mitosis_protocol::TaskInfo;
 use mitosis_protocol::task::{QueryTasksRequest, TaskFilter};
+use mitosis_protocol::{TaskInfo, TaskState};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
-use crate::home::{ADMIN, Coordinator, Home, Output, all_tasks, ended};
+use crate::home::{ADMIN, Coordinator, Home, Output, all_tasks, ended, until_so_many};
 
 /// `mito submit` as the administrator.
 fn submit(home: &Home, coordinator: &Coordinator, args: &[&str]) -> Command {
@@ -214,4 +214,62 @@ async fn a_sweep_runs_here_and_what_it_writes_comes_in_its_own_order() {
     let output = home.run(&failing).await;
     assert_eq!(output.code, Some(1));
     assert!(output.stderr.contains("2 of 3 tasks did not succeed"), "{}", output.stderr);
+}
+
+#[tokio::test]
+async fn what_failed_of_a_sweep_runs_again_and_the_results_are_one_table() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let run = async |args: &[&str]| {
+        let mut command =
+            home.mito(&[&args[..1], &["-c", &coordinator.address, "-u", ADMIN], &args[1..]].concat());
+        command.env("MITO_PASSWORD", ADMIN);
+        ended(command).await
+    };
+    // A task has a folder of its own, so the script looks for the file by its whole path.
+    let script = format!("test -e {}/again || exit {{code}}", home.path().display());
+    let sweep = ["-F", "code=0..2", "-F", "rate=0.1", "-l", "exp", "--", "sh", "-c", &script];
+    submitted(&home, &coordinator, &sweep).await;
+    let admin = coordinator.admin().await;
+    let _worker = home.worker(&coordinator.address, "1").await;
+    until_so_many(&admin, TaskState::Finished, 3).await;
+
+    let failed = run(&["results", "-l", "exp", "--failed", "-o", "csv"]).await;
+    assert_eq!(failed.code, Some(0), "{}", failed.stderr);
+    let cells = |text: &str| -> Vec<Vec<String>> {
+        text.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect()
+    };
+    let table = cells(&failed.stdout);
+    assert_eq!(table[0].join(","), "uuid,task,code,rate,state,exit,msg,created,started,finished,duration");
+    assert_eq!(table[1][1..6], ["2", "1", "0.1", "Finished", "1"]);
+    assert_eq!(table[2][1..6], ["3", "2", "0.1", "Finished", "2"]);
+    assert!(table[1][10].parse::<f64>().unwrap() >= 0.0);
+
+    home.write("again", "");
+    let retried = run(&["retry", "-l", "exp", "--failed"]).await;
+    assert_eq!((retried.code, retried.stderr.as_str()), (Some(0), "submitted 2 tasks again\n"));
+    assert!(retried.stdout.starts_with(&format!("task 4 repeats {}: ", table[1][0])), "{}", retried.stdout);
+    until_so_many(&admin, TaskState::Finished, 5).await;
+
+    let results = run(&["results", "-l", "exp", "-o", "jsonl"]).await.stdout;
+    let rows: Vec<serde_json::Value> =
+        results.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> =
+        rows.iter().map(|row| (&row["task_id"], &row["params"]["code"], &row["exit_code"])).collect();
+    let told = serde_json::to_value(told).unwrap();
+    assert_eq!(told, serde_json::json!([[1, "0", 0], [4, "1", 0], [5, "2", 0]]));
+    assert_eq!(run(&["results", "-l", "exp", "--all"]).await.stdout.lines().count(), 6);
+    assert_eq!(run(&["results", "-l", "exp", "--failed"]).await.stdout.lines().count(), 1);
+
+    let first = rows[0]["uuid"].as_str().unwrap();
+    let by_name = run(&["retry", first]).await;
+    assert_eq!(by_name.code, Some(0), "{}", by_name.stderr);
+    let twice = run(&["retry", first]).await;
+    assert_eq!(twice.code, Some(1));
+    assert!(twice.stderr.contains(first) && twice.stderr.contains("--again"), "{}", twice.stderr);
+    for (args, words) in [(&["retry"][..], "every task"), (&["retry", "-l", "exp", first][..], "not both")] {
+        let unclear = run(args).await;
+        assert_eq!(unclear.code, Some(2));
+        assert!(unclear.stderr.contains(words), "{}", unclear.stderr);
+    }
 }

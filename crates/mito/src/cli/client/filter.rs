@@ -31,7 +31,7 @@ pub(crate) struct FilterArgs {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum StateArg {
+pub(in crate::cli) enum StateArg {
     Pending,
     Ready,
     Running,
@@ -56,7 +56,7 @@ impl FilterArgs {
 }
 
 /// A list that was not given is no condition.
-pub(super) fn some<T: Clone>(words: &[T]) -> Option<Vec<T>> {
+pub(in crate::cli) fn some<T: Clone>(words: &[T]) -> Option<Vec<T>> {
     (!words.is_empty()).then(|| words.to_vec())
 }
 

@@ -3,7 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod artifacts;
 pub(crate) mod attachments;
-mod filter;
+pub(super) mod filter;
 pub(crate) mod groups;
 pub(crate) mod tasks;
 pub(crate) mod transfer;
