@@ -51,6 +51,8 @@ pub(crate) struct Parts {
     pub(crate) started_at: Timestamp,
     /// How long a worker may be silent.
     pub(crate) lease: Duration,
+    /// How long an ended task is kept; for ever unless set.
+    pub(crate) retain_tasks: Option<Duration>,
     /// Stops the service when an administrator shows it.
     pub(crate) shutdown_secret: SecretString,
     /// Set when the service begins to stop: held requests are answered at once.

@@ -29,6 +29,8 @@ pub struct Settings {
     pub token_lifetime: Duration,
     /// How long a worker may be silent before its tasks are given to others.
     pub heartbeat_timeout: Duration,
+    /// How long an ended task is kept, with its archives; for ever unless set.
+    pub retain_tasks: Option<Duration>,
 }
 
 /// Where state is.
@@ -107,6 +109,7 @@ impl Settings {
             keys: KeyFiles { private: "private.pem".into(), public: "public.pem".into(), create: true },
             token_lifetime: Duration::from_hours(7 * 24),
             heartbeat_timeout: Duration::from_mins(10),
+            retain_tasks: None,
         }
     }
 }

@@ -181,6 +181,7 @@ impl Coordinator {
             announcer,
             started_at,
             lease: settings.heartbeat_timeout,
+            retain_tasks: settings.retain_tasks,
             shutdown_secret: shutdown_secret(&*entropy),
             stopping: stopping.clone(),
             clock,

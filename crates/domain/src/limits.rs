@@ -20,6 +20,8 @@ pub const MAX_PARAMS: usize = 256;
 pub const MAX_PARAMS_BYTES: usize = 256 * 1024;
 /// Bytes in `group/key` of an attachment, one less than S3 takes.
 pub const MAX_OBJECT_KEY_BYTES: usize = 1023;
+/// How long an idempotency key is kept at least; a submission is repeated within minutes.
+pub const IDEMPOTENCY_KEY_LIFE: Duration = Duration::from_hours(30 * 24);
 /// Longest timeout of a task: a hundred years.
 pub const MAX_TIMEOUT: Duration = Duration::from_hours(100 * 8_766);
 /// Bytes in the body of a request.

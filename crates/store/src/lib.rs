@@ -10,8 +10,10 @@
 
 mod code;
 mod fault;
+mod needs;
 pub mod ops;
 pub mod postgres;
+mod retention;
 pub mod sqlite;
 mod turns;
 mod walk;

@@ -5,6 +5,7 @@
 
 mod garbage;
 mod lost_workers;
+mod retention;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::app::App;
 pub(crate) fn start(app: &App, tasks: &TaskTracker) {
     tasks.spawn(lost_workers::run(app.clone()));
     tasks.spawn(garbage::run(app.clone()));
+    tasks.spawn(retention::run(app.clone()));
 }
 
 /// Waits for a while; false when the application stops meanwhile.

@@ -17,6 +17,7 @@ mod live_states;
 mod openapi;
 mod outages;
 mod permissions;
+mod retention;
 mod security;
 mod stage;
 mod sweeps;
@@ -184,6 +185,9 @@ mod with_time_passing {
             guessing_a_password_is_slowed_down,
             a_personal_token_ends_when_revoked_or_over_and_not_with_the_session,
             a_worker_renews_its_token,
+        }
+        retention {
+            a_task_is_forgotten_after_its_time_and_not_before,
         }
         permissions {
             every_route_lets_in_whom_it_should_and_nobody_else,

@@ -26,6 +26,8 @@ pub(crate) const ADMIN: &str = "mitosis_admin";
 /// A running coordinator and what surrounds it.
 pub(crate) struct Stage {
     running: Option<Running>,
+    /// Ended tasks are forgotten after this time.
+    pub(crate) retain_tasks: Option<Duration>,
     address: String,
     http: reqwest::Client,
     services: Option<Services>,
@@ -108,6 +110,7 @@ impl Stage {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut stage = Self {
             running: None,
+            retain_tasks: None,
             address: String::new(),
             http,
             services,
@@ -139,6 +142,7 @@ impl Stage {
             bind: "127.0.0.1:0".parse().unwrap(),
             keys: KeyFiles { private: place("private.pem"), public: place("public.pem"), create: true },
             heartbeat_timeout: LEASE,
+            retain_tasks: self.retain_tasks,
             redis: match &self.redis {
                 Some(redis) => Some(RedisSettings {
                     url: redis.lock().await.url().into(),

@@ -74,6 +74,10 @@ pub(crate) struct CoordinatorArgs {
     /// The heartbeat timeout, default to 600 seconds
     #[arg(long, value_parser = text::duration)]
     heartbeat_timeout: Option<Duration>,
+    /// Remove ended tasks and their archives when they are older than this, such as `90d`; kept for ever
+    /// unless set
+    #[arg(long, value_parser = text::duration)]
+    retain_tasks: Option<Duration>,
     /// The log file path. If not specified, a daily file in the default place is used. If specified,
     /// then exactly this file
     #[arg(long)]
@@ -106,6 +110,7 @@ impl CoordinatorArgs {
             .path("access_token_public_path", self.access_token_public_path.as_ref())
             .duration("access_token_expires_in", self.access_token_expires_in)
             .duration("heartbeat_timeout", self.heartbeat_timeout)
+            .duration("retain_tasks", self.retain_tasks)
             .path("log_path", self.log_path.as_ref())
             .flag("file_log", self.file_log)
     }

@@ -26,7 +26,20 @@ pub(crate) fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
     settings.keys = keys(layers);
     settings.token_lifetime = positive(layers, "access_token_expires_in", settings.token_lifetime)?;
     settings.heartbeat_timeout = positive(layers, "heartbeat_timeout", settings.heartbeat_timeout)?;
+    settings.retain_tasks = retain_tasks(layers)?;
     Ok(settings)
+}
+
+/// Links for uploads live an hour, and an object must not come after its task was forgotten.
+fn retain_tasks(layers: &Layers) -> Result<Option<Duration>, ConfigError> {
+    const LEAST: Duration = Duration::from_hours(1);
+    match layers.duration("retain_tasks") {
+        Some(short) if short < LEAST => {
+            Err(layers
+                .invalid("retain_tasks", "it must be an hour or more; leave it out to keep tasks for ever"))
+        }
+        retain => Ok(retain),
+    }
 }
 
 fn database(layers: &Layers) -> Result<Database, ConfigError> {

@@ -31,6 +31,7 @@ async fn a_configuration_that_makes_no_sense_is_refused_with_the_place_and_a_hin
         ("[coordinator]\nbind = 'localhost'", vec!["`bind`", "127.0.0.1:5000"]),
         ("[coordinator]\ndb_url = 'mysql://x'", vec!["`db_url`", "postgres://"]),
         ("[coordinator]\nheartbeat_timeout = 90", vec!["`heartbeat_timeout`", "90s"]),
+        ("[coordinator]\nretain_tasks = '10min'", vec!["`retain_tasks`", "an hour or more"]),
     ] {
         let (code, stderr) = refusal(&home, config, &[]).await;
         assert_eq!(code, Some(78), "{stderr}");

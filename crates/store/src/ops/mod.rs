@@ -15,6 +15,7 @@ pub mod groups;
 pub mod personal_tokens;
 pub mod query;
 pub mod reaper;
+pub mod retention;
 pub mod signals;
 pub mod sweeps;
 pub mod tasks;
@@ -32,6 +33,7 @@ pub use explain::Explain;
 pub use groups::Groups;
 pub use personal_tokens::PersonalTokens;
 pub use reaper::Reaper;
+pub use retention::Retention;
 pub use signals::Signals;
 pub use sweeps::Sweeps;
 pub use tasks::Tasks;
@@ -47,6 +49,7 @@ pub trait Store:
     + Tasks
     + Dispatch
     + Reaper
+    + Retention
     + Sweeps
     + Workers
     + Artifacts

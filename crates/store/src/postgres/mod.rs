@@ -17,6 +17,7 @@ mod fault;
 mod groups;
 mod personal_tokens;
 mod reaper;
+mod retention;
 mod row;
 mod schema;
 mod signals;

@@ -18,6 +18,7 @@ mod lock;
 mod personal_tokens;
 mod readers;
 mod reaper;
+mod retention;
 mod row;
 mod schema;
 mod signals;

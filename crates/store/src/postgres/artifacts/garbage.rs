@@ -17,6 +17,18 @@ pub(super) async fn add(tx: &impl Db, object: &str, now: Timestamp) -> Result<()
     Ok(())
 }
 
+const INSERT_ALL_GARBAGE: &str = "
+    INSERT INTO garbage (object, since) SELECT object, $2 FROM unnest($1::text[]) AS object
+    ON CONFLICT DO NOTHING";
+
+/// Notes objects whose records are gone.
+pub(in super::super) async fn add_all(tx: &impl Db, objects: &[&str], now: Timestamp) -> Result<(), Fault> {
+    if !objects.is_empty() {
+        row::run(tx, INSERT_ALL_GARBAGE, &[&objects, &now.unix_micros()]).await?;
+    }
+    Ok(())
+}
+
 /// Forgets objects: they were removed, or a new record needs them.
 pub(super) async fn forget(db: &impl Db, objects: &[&str]) -> Result<(), Fault> {
     row::run(db, DELETE_GARBAGE, &[&objects]).await?;

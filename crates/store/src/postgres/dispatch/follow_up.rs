@@ -119,9 +119,10 @@ const UNLINK_DOWNSTREAM: &str = "
     UPDATE task SET downstream_uuid = NULL WHERE id = $1 AND downstream_uuid = $2";
 
 /// `$1` is the task.
-const DELETE_EVERY_TRACE: [&str; 3] = [
+const DELETE_EVERY_TRACE: [&str; 4] = [
     "DELETE FROM pending WHERE task_id = $1",
     "DELETE FROM task_label WHERE task_id = $1",
+    "DELETE FROM task_need WHERE task_id = $1",
     "DELETE FROM task WHERE id = $1",
 ];
 

@@ -8,7 +8,7 @@ use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use super::super::row::{self, Columns, Db};
-use super::intern;
+use super::{insert, intern};
 use crate::Fault;
 use crate::code::neg_priority;
 use crate::ops::tasks::TaskChange;
@@ -67,6 +67,9 @@ pub(super) async fn change(
     let params: row::Params<'_> =
         &[&task.id, &lane, &priority, &change.timeout_seconds, &spec, &now.unix_micros()];
     row::run_one(tx, CHANGE_TASK, params).await?;
+    if let Some(spec) = &change.spec {
+        insert::replace_needs(tx, task.id, spec).await?;
+    }
     row::run_one(tx, MOVE_IN_LINE, &[&task.id, &lane, &neg_priority(priority)]).await?;
     Ok(true)
 }

@@ -1,12 +1,13 @@
 //! Adding the rows of new tasks, except the one that says where each stands.
 
 use mitosis_domain::ids::{GroupId, LaneId, UserId};
-use mitosis_protocol::Timestamp;
+use mitosis_protocol::{TaskSpec, Timestamp};
 use uuid::Uuid;
 
 use super::super::row::{self, Db, to_json};
 use super::intern;
 use crate::Fault;
+use crate::needs;
 use crate::ops::tasks::NewTask;
 
 /// Tasks in one statement: enough that the round trip costs nothing, few enough to keep memory flat.
@@ -106,7 +107,31 @@ async fn insert_some(
         &upstream,
     ];
     row::run(tx, INSERT_TASKS, params).await?;
+    let needs = placed.iter().flat_map(|new| needs_of(new.id, &new.task.spec));
+    insert_needs(tx, needs.unzip()).await?;
     insert_labels(tx, placed).await
+}
+
+const INSERT_NEEDS: &str = "
+    INSERT INTO task_need (needed_uuid, task_id) SELECT * FROM unnest($1::uuid[], $2::bigint[])";
+
+fn needs_of(task: i64, spec: &TaskSpec) -> impl Iterator<Item = (Uuid, i64)> {
+    needs::named_by(spec).into_iter().map(move |needed| (needed, task))
+}
+
+async fn insert_needs(tx: &impl Db, (needed, tasks): (Vec<Uuid>, Vec<i64>)) -> Result<(), Fault> {
+    if !needed.is_empty() {
+        row::run(tx, INSERT_NEEDS, &[&needed, &tasks]).await?;
+    }
+    Ok(())
+}
+
+const DELETE_NEEDS: &str = "DELETE FROM task_need WHERE task_id = $1";
+
+/// A task that is waiting got another spec.
+pub(super) async fn replace_needs(tx: &impl Db, task: i64, spec: &TaskSpec) -> Result<(), Fault> {
+    row::run(tx, DELETE_NEEDS, &[&task]).await?;
+    insert_needs(tx, needs_of(task, spec).unzip()).await
 }
 
 async fn insert_labels(tx: &impl Db, placed: &[Placed<'_>]) -> Result<(), Fault> {

@@ -13,12 +13,9 @@ use crate::Fault;
 use crate::ops::sweeps::{Repeat, Repeated, Repetition};
 use crate::ops::tasks::{IdempotencyKey, Submission, TaskIds};
 
-/// The group's row is what two repetitions of one task meet at: the second looks after the first has been
-/// committed. In order, so that they never wait for each other in a circle.
-const LOCK_GROUPS: &str = "
-    SELECT id FROM groups
-    WHERE id IN (SELECT group_id FROM task WHERE uuid = ANY($1))
-    ORDER BY id FOR NO KEY UPDATE";
+/// Two repetitions of one task meet here: the second looks after the first has been committed. Nor is a task
+/// forgotten while it is copied. In order, so that they never wait for each other in a circle.
+const LOCK_ORIGINALS: &str = "SELECT 1 FROM task WHERE uuid = ANY($1) ORDER BY id FOR NO KEY UPDATE";
 
 const FIND_REPEATABLE: &str = "
     SELECT t.id, t.uuid, t.group_id
@@ -40,6 +37,12 @@ const INSERT_TASK_LABELS: &str = "
     SELECT l.label_id, new.id
     FROM unnest($1::bigint[], $2::bigint[]) AS new (id, original)
     JOIN task_label l ON l.task_id = new.original";
+
+const INSERT_TASK_NEEDS: &str = "
+    INSERT INTO task_need (needed_uuid, task_id)
+    SELECT n.needed_uuid, new.id
+    FROM unnest($1::bigint[], $2::bigint[]) AS new (id, original)
+    JOIN task_need n ON n.task_id = new.original";
 
 /// The place in line is that of `code::neg_priority`.
 const INSERT_READY: &str = "
@@ -88,7 +91,7 @@ async fn repeat_all(
 ) -> Result<Vec<Repeated>, Fault> {
     let wanted: HashMap<Uuid, Uuid> = repeats.iter().map(|repeat| (repeat.of, repeat.uuid)).collect();
     let asked: Vec<Uuid> = wanted.keys().copied().collect();
-    row::run(tx, LOCK_GROUPS, &[&asked]).await?;
+    row::run(tx, LOCK_ORIGINALS, &[&asked]).await?;
     let originals: Vec<Original> = row::all(tx, FIND_REPEATABLE, &[&asked, &again], |row| {
         Ok(Original {
             id: row.value("id")?,
@@ -144,6 +147,7 @@ async fn insert(
     let now = now.unix_micros();
     row::run(tx, INSERT_TASKS, &[&ids, &uuids, &numbers, &of, &creator.0, &now]).await?;
     row::run(tx, INSERT_TASK_LABELS, &[&ids, &of]).await?;
+    row::run(tx, INSERT_TASK_NEEDS, &[&ids, &of]).await?;
     row::run(tx, INSERT_READY, &[&ids, &now]).await?;
     Ok(())
 }

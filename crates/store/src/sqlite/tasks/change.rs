@@ -6,6 +6,7 @@ use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::super::row::{Columns, Run, to_json};
+use super::insert;
 use super::intern::Interned;
 use crate::Fault;
 use crate::code::neg_priority;
@@ -53,6 +54,9 @@ pub(super) fn change(
         CHANGE_TASK,
         params![task.id.0, lane.0, priority, change.timeout_seconds, spec, now.unix_micros()],
     )?;
+    if let Some(spec) = &change.spec {
+        insert::replace_needs(db, task.id, spec)?;
+    }
     db.run_one(MOVE_IN_LINE, params![task.id.0, lane.0, neg_priority(priority)])?;
     Ok(true)
 }

@@ -1,13 +1,16 @@
 //! Adding the rows of a new task, except the one that says where it stands.
 
+use std::collections::BTreeSet;
+
 use mitosis_domain::ids::{GroupId, LaneId, TaskId, UserId};
-use mitosis_protocol::Timestamp;
+use mitosis_protocol::{TaskSpec, Timestamp};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::super::row::{Run, to_json};
 use super::intern::Interned;
 use crate::Fault;
+use crate::needs;
 use crate::ops::tasks::NewTask;
 
 /// Tasks that are converted in one go; the thread that converts them serves others in between.
@@ -24,6 +27,7 @@ pub(in super::super) struct NewRow {
     timeout_seconds: i64,
     pub(super) priority: i32,
     spec: String,
+    needs: BTreeSet<Uuid>,
 }
 
 impl NewRow {
@@ -38,6 +42,7 @@ impl NewRow {
             timeout_seconds: task.timeout_seconds,
             priority: task.priority,
             spec: to_json(&task.spec)?,
+            needs: needs::named_by(&task.spec),
         })
     }
 }
@@ -102,11 +107,29 @@ pub(in super::super) fn insert(
             origin.upstream.as_ref().map(Uuid::as_bytes),
         ],
     )?;
+    insert_needs(db, id, &row.needs)?;
     for label in &row.labels {
         let label = interned.label(db, row.group, label)?;
         db.run_one(INSERT_TASK_LABEL, [label, id])?;
     }
     Ok((TaskId(id), lane))
+}
+
+const INSERT_NEED: &str = "INSERT INTO task_need (needed_uuid, task_id) VALUES (?1, ?2)";
+
+fn insert_needs(db: &Connection, task: i64, needs: &BTreeSet<Uuid>) -> Result<(), Fault> {
+    for needed in needs {
+        db.run_one(INSERT_NEED, params![needed.as_bytes(), task])?;
+    }
+    Ok(())
+}
+
+const DELETE_NEEDS: &str = "DELETE FROM task_need WHERE task_id = ?1";
+
+/// A task that is waiting got another spec.
+pub(super) fn replace_needs(db: &Connection, task: TaskId, spec: &TaskSpec) -> Result<(), Fault> {
+    db.run(DELETE_NEEDS, [task.0])?;
+    insert_needs(db, task.0, &needs::named_by(spec))
 }
 
 const INSERT_READY: &str = "

@@ -29,6 +29,9 @@ const INSERT_TASK: &str = "
 const INSERT_TASK_LABELS: &str = "
     INSERT INTO task_label (label_id, task_id) SELECT label_id, ?2 FROM task_label WHERE task_id = ?1";
 
+const INSERT_TASK_NEEDS: &str = "
+    INSERT INTO task_need (needed_uuid, task_id) SELECT needed_uuid, ?2 FROM task_need WHERE task_id = ?1";
+
 /// The place in line is that of `code::neg_priority`.
 const INSERT_READY: &str = "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
@@ -87,6 +90,7 @@ fn repeat_all(
         let id =
             db.insert(INSERT_TASK, params![original.id, ids.uuid.as_bytes(), ids.number, creator.0, now])?;
         db.run(INSERT_TASK_LABELS, [original.id, id])?;
+        db.run(INSERT_TASK_NEEDS, [original.id, id])?;
         db.run_one(INSERT_READY, [id, now])?;
         repeated.push(Repeated { of: original.uuid, ids });
     }

@@ -20,6 +20,7 @@ pub(crate) mod personal_tokens;
 pub(crate) mod queries;
 pub(crate) mod races;
 pub(crate) mod reaper;
+pub(crate) mod retention;
 pub(crate) mod sweeps;
 pub(crate) mod tasks;
 pub(crate) mod whole;
@@ -188,6 +189,18 @@ macro_rules! conformance {
                     no_more_are_removed_at_once_than_asked_for,
                     coordinators_that_reap_at_once_give_each_task_back_once,
                     nobody_is_declared_dead_for_an_outage,
+                }
+                retention {
+                    ended_tasks_are_forgotten_when_they_are_old_enough,
+                    what_a_forgotten_task_stored_is_given_back,
+                    a_task_stays_while_its_archives_are_in_use,
+                    a_task_stays_while_one_that_has_not_ended_names_it,
+                    what_a_task_needs_changes_with_its_spec,
+                    a_repeated_task_needs_what_the_original_needed,
+                    an_upstream_stays_until_its_follow_up_has_ended,
+                    a_round_goes_on_where_the_last_one_stopped,
+                    coordinators_that_forget_at_once_forget_each_task_once,
+                    a_key_is_forgotten_after_its_time,
                 }
                 sweeps {
                     a_table_of_results_has_a_row_for_each_task_wherever_it_stands,
