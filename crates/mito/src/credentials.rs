@@ -115,11 +115,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = CredentialsFile::at(folder.path().join("credentials"));
         std::thread::scope(|scope| {
-            for number in 0..16 {
+            for number in 0..20 {
                 let file = &file;
                 scope.spawn(move || file.keep(&format!("user{number}"), &"token".into()).unwrap());
             }
         });
-        assert_eq!(entries(&fs::read_to_string(file.path()).unwrap()).count(), 16);
+        assert_eq!(entries(&fs::read_to_string(file.path()).unwrap()).count(), 20);
     }
 }

@@ -20,6 +20,9 @@ pub(crate) enum ManagerCommand {
     Kill(KillArgs),
     /// Show what workers say of themselves
     Logs(LogsArgs),
+    /// Have the user's own systemd keep workers instead
+    #[command(subcommand)]
+    Systemd(SystemdCommand),
     /// Keep the workers of `spawn`; it is started by itself when it is needed
     #[command(hide = true)]
     Supervise {
@@ -36,6 +39,42 @@ pub(crate) struct SpawnArgs {
     pub(crate) count: u16,
     #[command(flatten)]
     pub(crate) worker: WorkerOptions,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SystemdCommand {
+    /// Write a unit, for workers as they would be started from here
+    Install(Box<InstallArgs>),
+    /// Remove what was written
+    Uninstall {
+        /// The kind of worker
+        #[arg(long, default_value = UNIT, value_parser = unit_name)]
+        name: String,
+    },
+}
+
+/// Options of `mito manager systemd install`.
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// What to call this kind of worker, if there are several
+    #[arg(long, default_value = UNIT, value_parser = unit_name)]
+    pub(crate) name: String,
+    /// Only show the unit
+    #[arg(long)]
+    pub(crate) print: bool,
+    #[command(flatten)]
+    pub(crate) worker: WorkerOptions,
+}
+
+/// What units are called unless something else is said.
+const UNIT: &str = "mito-worker";
+
+fn unit_name(text: &str) -> Result<String, String> {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    match text.chars().all(fits) && (1..=64).contains(&text.len()) {
+        true => Ok(text.to_owned()),
+        false => Err("use letters, digits, `-` and `_`, at most 64".to_owned()),
+    }
 }
 
 /// Options of `mito manager kill`.

@@ -10,6 +10,8 @@ pub(crate) mod retry;
 pub(crate) mod run;
 pub(crate) mod select;
 pub(crate) mod submit;
+#[cfg(test)]
+mod surface;
 pub(crate) mod sweep;
 pub(crate) mod task;
 pub(crate) mod text;

@@ -13,6 +13,7 @@ mod client_shell;
 mod client_tasks;
 mod client_workers;
 mod cluster;
+mod credentials;
 mod description;
 mod dev;
 mod home;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
 use mitosis_protocol::TaskState;
@@ -250,7 +251,7 @@ async fn workers_can_be_started_before_their_coordinator() {
     let spawned =
         kept.manager(&["spawn", "1", "-c", nobody, "-u", "mitosis_admin", "-p", "mitosis_admin"]).await;
     assert_eq!(spawned.code, Some(0), "{}", spawned.stderr);
-    assert!(spawned.stderr.contains("the workers are started, and wait for it"), "{}", spawned.stderr);
+    assert!(spawned.stderr.contains("the workers will wait for it"), "{}", spawned.stderr);
     kept.home.until_written(&log_of(&kept, 1), "trying again").await;
 }
 
@@ -278,4 +279,52 @@ async fn logs_show_what_workers_said_and_go_on_with_what_they_say() {
     let unknown = ended(kept.home.mito(&["manager", "logs", "9"])).await;
     assert_eq!(unknown.code, Some(1));
     assert!(unknown.stderr.contains("no worker 9 has ever said anything"), "{}", unknown.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn units_for_systemd_are_written_checked_and_removed() {
+    let kept = Kept::new().await;
+    let install = ["systemd", "install", "-c", &kept.coordinator.address, "-u", "mitosis_admin"];
+    let with_password = [&install[..], &["-p", "mitosis_admin", "-t", "50%", "--slots", "2"]].concat();
+    let shown = kept.manager(&[&with_password[..], &["--print"]].concat()).await;
+    let unit = kept.home.path().join(".config/systemd/user/mito-worker@.service");
+    assert!(shown.stdout.contains("\nExecStart=") && !unit.exists(), "{}{}", shown.stdout, shown.stderr);
+
+    let installed = kept.manager(&with_password).await;
+    assert_eq!(installed.code, Some(0), "{}", installed.stderr);
+    assert!(installed.stderr.contains("systemctl --user enable --now mito-worker@1"), "{}", installed.stderr);
+    let text = fs::read_to_string(&unit).unwrap();
+    assert!(text.contains(r#""--slots=2""#) && text.contains(r#""--tags=50%%""#), "{text}");
+    assert!(!text.contains("password"), "{text}");
+    let variables = kept.home.path().join(".config/mitosis/mito-worker.env");
+    assert_eq!(variables.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let secrets = fs::read_to_string(variables).unwrap();
+    assert!(secrets.contains(r#"MITO_PASSWORD="\"mitosis_admin\"""#), "{secrets}");
+    systemd_takes(&unit, &kept.home);
+
+    let links = unit.with_file_name("default.target.wants");
+    fs::create_dir(&links).unwrap();
+    std::os::unix::fs::symlink(&unit, links.join("mito-worker@3.service")).unwrap();
+    let refused = kept.manager(&["systemd", "uninstall"]).await;
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("still enabled: mito-worker@3"), "{}", refused.stderr);
+    fs::remove_dir_all(links).unwrap();
+    let removed = kept.manager(&["systemd", "uninstall"]).await;
+    assert_eq!((removed.code, removed.stdout.lines().count()), (Some(0), 2), "{}", removed.stderr);
+    assert!(!unit.exists());
+    assert_eq!(kept.manager(&["systemd", "uninstall"]).await.code, Some(1));
+}
+
+/// Has it checked, where there is systemd.
+fn systemd_takes(unit: &std::path::Path, home: &Home) {
+    let mut command = std::process::Command::new("systemd-analyze");
+    command.args(["--user", "verify"]).arg(unit).env("HOME", home.path()).env("XDG_RUNTIME_DIR", home.path());
+    match command.output() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        checked => {
+            let checked = checked.unwrap();
+            let said = String::from_utf8_lossy(&checked.stderr);
+            assert!(checked.status.success() && !said.contains("mito-worker"), "{said}");
+        }
+    }
 }

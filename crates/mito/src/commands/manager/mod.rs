@@ -5,6 +5,7 @@ mod logs;
 mod spawn;
 mod status;
 mod supervise;
+mod systemd;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ pub(super) async fn run(command: &ManagerCommand, environment: &Environment) -> 
         ManagerCommand::Spawn(args) => spawn::run(args, &place, environment).await,
         ManagerCommand::Kill(args) => kill::run(args, &place).await,
         ManagerCommand::Logs(args) => logs::run(args, &place).await,
+        ManagerCommand::Systemd(command) => systemd::run(command, environment).await,
         ManagerCommand::Supervise { detached } => supervise::run(&place, *detached, environment).await,
     };
     done.map(|()| ExitCode::SUCCESS).map_err(with_the_one_code)

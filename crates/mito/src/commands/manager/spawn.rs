@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::cli::manager::SpawnArgs;
+use crate::cli::manager::{SpawnArgs, WorkerOptions};
 use crate::config::client::ClientConfig;
 use crate::config::worker::WorkerConfig;
 use crate::config::{Environment, Layers, Role};
@@ -17,18 +17,14 @@ use crate::manager::wire::{Order, Reply, Request};
 use crate::show;
 
 /// Where a worker finds its password: everybody can read the words that a process was started with.
-const PASSWORD: &str = "MITO_PASSWORD";
+pub(super) const PASSWORD: &str = "MITO_PASSWORD";
 
 pub(super) async fn run(args: &SpawnArgs, place: &Place, environment: &Environment) -> Result<(), Failure> {
     if args.count == 0 {
         eprintln!("mito: no worker was asked for, and none is started");
         return Ok(());
     }
-    let options = args.worker.args.options();
-    let layers = Layers::load(Role::Worker, args.worker.args.config.as_deref(), options, environment)?;
-    // What is wrong for one worker is wrong for all of them, and better told here than in their logs.
-    WorkerConfig::new(&layers)?;
-    let client = ClientConfig::new(&layers, environment);
+    let client = checked(&args.worker, environment)?;
     log_in(&client).await?;
     let order = order(args, client.password.as_ref(), environment)?;
     let request = Request::Spawn { count: args.count, order };
@@ -38,12 +34,25 @@ pub(super) async fn run(args: &SpawnArgs, place: &Place, environment: &Environme
     }
 }
 
+/// What is wrong for one worker is wrong for all of them, and better told here than in their logs.
+pub(super) fn checked(worker: &WorkerOptions, environment: &Environment) -> Result<ClientConfig, Failure> {
+    let options = worker.args.options();
+    let layers = Layers::load(Role::Worker, worker.args.config.as_deref(), options, environment)?;
+    WorkerConfig::new(&layers)?;
+    Ok(ClientConfig::new(&layers, environment))
+}
+
+/// In quotes, it is taken as it is.
+pub(super) fn as_a_variable(password: &SecretString) -> SecretString {
+    format!("\"{}\"", password.expose_secret()).into()
+}
+
 /// Keeps a token for all of them, with the password that was given or is asked for.
-async fn log_in(client: &ClientConfig) -> Result<(), Failure> {
+pub(super) async fn log_in(client: &ClientConfig) -> Result<(), Failure> {
     match Identity::establish(client).await {
         Ok(_) => Ok(()),
         Err(failure) if matches!(failure.exit(), Exit::Network | Exit::Fault) => {
-            eprintln!("{failure}\nmito: the workers are started, and wait for it");
+            eprintln!("{failure}\nmito: the workers will wait for it");
             Ok(())
         }
         Err(failure) => Err(failure),
@@ -63,8 +72,7 @@ fn order(
         variables.push(("MITO_FILE_LOG_LEVEL".into(), "info".into()));
     }
     if let Some(password) = password {
-        // In quotes, it is taken as it is.
-        variables.push((PASSWORD.into(), format!("\"{}\"", password.expose_secret()).into()));
+        variables.push((PASSWORD.into(), as_a_variable(password).expose_secret().into()));
     }
     Ok(Order {
         program: std::env::current_exe().map_err(failed)?.into(),

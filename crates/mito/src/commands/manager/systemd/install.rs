@@ -1,0 +1,98 @@
+//! `mito manager systemd install`: writes a unit for workers as they would be started from here.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::Files;
+use super::text::{Unit, Unwritable, variable};
+use crate::cli::manager::InstallArgs;
+use crate::commands::manager::spawn::{self, PASSWORD};
+use crate::config::Environment;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::show;
+
+/// Variables besides the own ones that decide what a worker and its commands find.
+const ALSO: [&str; 4] = ["PATH", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "RUST_LOG"];
+
+pub(super) async fn run(args: &InstallArgs, environment: &Environment) -> Result<(), Failure> {
+    let files = Files::of(&args.name, environment);
+    let client = spawn::checked(&args.worker, environment)?;
+    let unit = unit(args, &files)?;
+    if args.print {
+        return show::line(format_args!("# {}\n{}", files.unit.display(), unit.trim_end()));
+    }
+    let variables = variables(client.password.as_ref(), environment).map_err(unwritable)?;
+    spawn::log_in(&client).await?;
+    write(&files.environment, &variables, 0o600)?;
+    write(&files.unit, &unit, 0o644)?;
+    show::line(format_args!("wrote {}", files.unit.display()))?;
+    show::line(format_args!("wrote {}, which only you can read", files.environment.display()))?;
+    let name = &files.name;
+    eprintln!("To start two workers, now and whenever you log in:");
+    eprintln!("  systemctl --user daemon-reload");
+    eprintln!("  systemctl --user enable --now {name}@1 {name}@2");
+    eprintln!("To keep them when you log out, and start them with the machine:");
+    eprintln!("  loginctl enable-linger");
+    Ok(())
+}
+
+fn unit(args: &InstallArgs, files: &Files) -> Result<String, Failure> {
+    let failed = |error| Failure::io("can't tell where this program is", error);
+    let program = std::env::current_exe().map_err(failed)?;
+    let folder = std::env::current_dir().map_err(failed)?;
+    let unit = Unit {
+        program: &program,
+        words: &args.worker.words,
+        folder: &folder,
+        environment: &files.environment,
+    };
+    unit.text().map_err(unwritable)
+}
+
+fn variables(password: Option<&SecretString>, environment: &Environment) -> Result<String, Unwritable> {
+    let decides =
+        |name: &OsStr| name.as_encoded_bytes().starts_with(b"MITO_") || ALSO.iter().any(|also| name == *also);
+    let mut text = String::from("# Written by `mito manager systemd install`. It can hold a password.\n");
+    for (name, value) in environment.all().filter(|(name, _)| decides(name) && *name != PASSWORD) {
+        text.push_str(&variable(name, value)?);
+    }
+    text.push_str(&variable("NO_COLOR".as_ref(), "1".as_ref())?);
+    if let Some(password) = password {
+        let value = spawn::as_a_variable(password);
+        text.push_str(&variable(PASSWORD.as_ref(), value.expose_secret().as_ref())?);
+    }
+    Ok(text)
+}
+
+fn unwritable(error: Unwritable) -> Failure {
+    Failure::new(Exit::Failure, error)
+}
+
+/// All or nothing, and never readable by more than `mode` says.
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+    put(path, text, mode).map_err(|error| Failure::io(format!("can't write {}", path.display()), error))
+}
+
+fn put(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    // One that was left behind may have another mode.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = fs::File::options().write(true).create_new(true).mode(mode).open(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(new, path)
+}

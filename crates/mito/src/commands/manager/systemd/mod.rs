@@ -1,0 +1,39 @@
+//! `mito manager systemd`: workers as units of the user's own systemd, where that shall keep them.
+
+mod install;
+mod text;
+mod uninstall;
+
+use std::path::PathBuf;
+
+use crate::cli::manager::SystemdCommand;
+use crate::config::Environment;
+use crate::failure::Failure;
+
+pub(super) async fn run(command: &SystemdCommand, environment: &Environment) -> Result<(), Failure> {
+    match command {
+        SystemdCommand::Install(args) => install::run(args, environment).await,
+        SystemdCommand::Uninstall { name } => uninstall::run(&Files::of(name, environment)),
+    }
+}
+
+/// What is written for a kind of worker.
+struct Files {
+    name: String,
+    /// A template: an instance for each worker.
+    unit: PathBuf,
+    /// What the workers have in their environment, secrets included.
+    environment: PathBuf,
+}
+
+impl Files {
+    fn of(name: &str, environment: &Environment) -> Self {
+        let folder = environment.config_folder();
+        let systemd = folder.with_file_name("systemd").join("user");
+        Self {
+            name: name.to_owned(),
+            unit: systemd.join(format!("{name}@.service")),
+            environment: folder.join(format!("{name}.env")),
+        }
+    }
+}
