@@ -9,4 +9,5 @@ mod get;
 mod query;
 mod results;
 mod retry;
+mod stop;
 mod submit;

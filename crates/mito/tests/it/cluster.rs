@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 
+use mitosis_protocol::TaskState;
+use mitosis_protocol::task::SubmitTasksRequest;
 use mitosis_testkit::postgres::PostgresServer;
 use mitosis_testkit::s3::S3Server;
 
-use crate::home::{Coordinator, Home, ended};
+use crate::home::{Coordinator, Home, ended, until_so_many};
 
 /// The services, and a home with a configuration that leads to them.
 pub(crate) struct Cluster {
@@ -159,4 +161,60 @@ async fn two_coordinators_share_the_work_of_one_database() {
     first.service.kill().await;
     let shown = client(home, &second, &["tasks", "get", &uuid]).await;
     assert!(shown.contains("Finished"), "{shown}");
+}
+
+const MANY: usize = 1_500;
+
+/// Tasks that each write a line when they run.
+fn many_tasks(home: &Home) -> SubmitTasksRequest {
+    let script = format!("echo $MITO_TASK_UUID >> {}", home.path().join("ran").display());
+    SubmitTasksRequest { tasks: vec![crate::home::task(&["sh", "-c", &script]); MANY], idempotency_key: None }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn coordinators_are_killed_in_turn_and_the_database_too_and_every_task_ends_exactly_once() {
+    let mut cluster = Cluster::start().await;
+    let config = cluster.home.write("coordinator.toml", &cluster.config().await);
+    let config = config.to_str().unwrap().to_owned();
+    let start = async |home: &Home, port: u16| {
+        let bind = format!("127.0.0.1:{port}");
+        let args = ["coordinator", "--config", &config, "--bind", &bind];
+        let (service, address) = home.start(&args, "listening address=").await;
+        Coordinator { service, address: format!("http://{address}") }
+    };
+    let mut coordinators = Vec::new();
+    let mut workers = Vec::new();
+    for _ in 0..3 {
+        let coordinator = start(&cluster.home, 0).await;
+        workers.push(cluster.home.worker(&coordinator.address, "2").await);
+        coordinators.push(coordinator);
+    }
+    let admin = coordinators[0].admin().await;
+    admin.submit_many(&many_tasks(&cluster.home)).await.unwrap();
+
+    // Whoever asks, asks one that is up.
+    for (place, step) in [(1, 200), (2, 500), (0, 800)] {
+        let asked = coordinators[(place + 1) % 3].admin().await;
+        until_so_many(&asked, TaskState::Finished, step).await;
+        let killed = coordinators.remove(place);
+        let port = killed.port();
+        killed.service.kill().await;
+        coordinators.insert(place, start(&cluster.home, port).await);
+    }
+    until_so_many(&admin, TaskState::Finished, 1_100).await;
+    cluster.postgres.kill().unwrap();
+    cluster.postgres.restart().await.unwrap();
+    until_so_many(&admin, TaskState::Finished, MANY).await;
+
+    let ran = std::fs::read_to_string(cluster.home.path().join("ran")).unwrap();
+    let mut different: Vec<&str> = ran.lines().collect();
+    different.sort_unstable();
+    different.dedup();
+    assert_eq!((ran.lines().count(), different.len()), (MANY, MANY), "each ran, and none twice");
+    for task in crate::home::all_tasks(&admin).await {
+        assert_eq!(task.result.map(|result| (result.exit_status, result.msg)), Some((0, None)));
+    }
+    for worker in &mut workers {
+        assert!(worker.is_running(), "a worker outlives them all");
+    }
 }

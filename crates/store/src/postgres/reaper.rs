@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use mitosis_domain::ids::WorkerId;
 use mitosis_protocol::Timestamp;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::row::{self, Db};
+use super::row::{self, Columns, Db};
 use super::workers::remove::remove;
 use super::{PostgresStore, write};
 use crate::Fault;
@@ -17,18 +18,14 @@ impl Reaper for PostgresStore {
     /// what was done before it is told, and it is met again in the next round.
     async fn reap(&self, now: Timestamp, limit: u32) -> Result<Vec<Reaped>, Fault> {
         let mut reaped = Vec::new();
-        for (candidates, reason) in
-            [(SILENT_WORKERS, ReapReason::Silent), (OVERDUE_WORKERS, ReapReason::Overdue)]
-        {
-            let room = i64::from(limit) - i64::try_from(reaped.len()).expect("not more than the limit");
-            let params: row::Params<'_> = &[&now.unix_micros(), &room];
-            let gone: Vec<i64> = row::all(&self.client().await?, candidates, params, row::only).await?;
-            for worker in gone.into_iter().map(WorkerId) {
-                match write!(self, tx => reap(tx, worker, reason, now)) {
-                    Ok(one) => reaped.extend(one),
-                    Err(fault) if reaped.is_empty() => return Err(fault),
-                    Err(_) => return Ok(reaped),
-                }
+        let params: row::Params<'_> = &[&now.unix_micros(), &i64::from(limit)];
+        let candidates: Vec<(WorkerId, ReapReason)> =
+            row::all(&self.client().await?, CANDIDATES, params, read_candidate).await?;
+        for (worker, reason) in candidates {
+            match write!(self, tx => reap(tx, worker, reason, now)) {
+                Ok(one) => reaped.extend(one),
+                Err(fault) if reaped.is_empty() => return Err(fault),
+                Err(_) => return Ok(reaped),
             }
         }
         Ok(reaped)
@@ -42,18 +39,24 @@ impl Reaper for PostgresStore {
 /// Never shortens a lease.
 const EXTEND_ALL: &str = "UPDATE worker_session SET lease_until = greatest(lease_until, $1::bigint + lease)";
 
-/// A lease is over at its last instant.
-const SILENT_WORKERS: &str = "
-    SELECT worker_id FROM worker_session
-    WHERE lease_until <= $1
-    ORDER BY lease_until, worker_id LIMIT $2";
+/// Asked every second by every coordinator, so it is one statement. A lease is over at its last instant; a
+/// task is overdue only while the command has not been reported to have ended: after that the worker is at
+/// work on the artifacts.
+const CANDIDATES: &str = "
+    (SELECT worker_id, true AS silent, lease_until AS since FROM worker_session
+     WHERE lease_until <= $1
+     ORDER BY lease_until, worker_id LIMIT $2)
+    UNION ALL
+    (SELECT worker_id, false, min(overdue_at) FROM lease
+     WHERE reported_end IS NULL AND overdue_at <= $1
+     GROUP BY worker_id ORDER BY min(overdue_at), worker_id LIMIT $2)
+    ORDER BY silent DESC, since, worker_id
+    LIMIT $2";
 
-/// Only while the command has not been reported to have ended: after that the worker is at work on the
-/// artifacts.
-const OVERDUE_WORKERS: &str = "
-    SELECT worker_id FROM lease
-    WHERE reported_end IS NULL AND overdue_at <= $1
-    GROUP BY worker_id ORDER BY min(overdue_at), worker_id LIMIT $2";
+fn read_candidate(row: &Row) -> Result<(WorkerId, ReapReason), Fault> {
+    let reason = if row.value("silent")? { ReapReason::Silent } else { ReapReason::Overdue };
+    Ok((WorkerId(row.value("worker_id")?), reason))
+}
 
 /// Waits for whoever is at work on the worker, or is just hearing from it.
 const LOCK: &str = "
