@@ -47,6 +47,8 @@ pub(crate) struct Parts {
     pub(crate) post: Post,
     pub(crate) output: OutputHub,
     pub(crate) announcer: Announcer,
+    /// Name of the administrator who was made at the first start.
+    pub(crate) first_admin: String,
     /// When this coordinator started.
     pub(crate) started_at: Timestamp,
     /// How long a worker may be silent.

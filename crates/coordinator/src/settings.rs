@@ -7,6 +7,10 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+/// Name and password of the first administrator unless others are given: the documentation says them, so
+/// everybody knows them.
+pub(crate) const DEFAULT_ADMIN: &str = "mitosis_admin";
+
 /// Everything a coordinator needs to be told. The defaults are those of the contract
 /// (command line §3.1).
 #[derive(Debug, Clone)]
@@ -104,8 +108,8 @@ impl Settings {
             database,
             objects,
             redis: None,
-            admin_user: "mitosis_admin".to_owned(),
-            admin_password: "mitosis_admin".into(),
+            admin_user: DEFAULT_ADMIN.to_owned(),
+            admin_password: DEFAULT_ADMIN.into(),
             keys: KeyFiles { private: "private.pem".into(), public: "public.pem".into(), create: true },
             token_lifetime: Duration::from_hours(7 * 24),
             heartbeat_timeout: Duration::from_mins(10),

@@ -35,7 +35,7 @@ use crate::dispatch::post::{self, Post};
 use crate::dispatch::renewals::Renewals;
 use crate::events::announcer::{Announcer, RedisConfigError};
 use crate::events::output_hub::OutputHub;
-use crate::settings::{Database, Objects, S3Settings, Settings};
+use crate::settings::{DEFAULT_ADMIN, Database, Objects, S3Settings, Settings};
 use crate::{reconcilers, serve};
 
 /// How long background work may take to end.
@@ -179,6 +179,7 @@ impl Coordinator {
             news: Bell::new(),
             output: OutputHub::default(),
             announcer,
+            first_admin: settings.admin_user.clone(),
             started_at,
             lease: settings.heartbeat_timeout,
             retain_tasks: settings.retain_tasks,
@@ -312,9 +313,8 @@ fn shutdown_secret(entropy: &dyn Entropy) -> SecretString {
 }
 
 fn warn_about_the_default_password(settings: &Settings) {
-    let default = Settings::new(settings.database.clone(), settings.objects.clone());
     if !settings.bind.ip().is_loopback()
-        && settings.admin_password.expose_secret() == default.admin_password.expose_secret()
+        && settings.admin_password.expose_secret() == DEFAULT_ADMIN
     {
         tracing::error!(
             bind = %settings.bind, user = settings.admin_user,

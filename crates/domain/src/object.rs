@@ -67,6 +67,12 @@ impl ObjectKey {
         Ok(Self { shelf: Shelf::Attachments, path })
     }
 
+    /// The object that is written and read to try whether links lead anywhere. No artifact or attachment
+    /// is like it, as they all have a `/`.
+    pub fn probe() -> Self {
+        Self { shelf: Shelf::Artifacts, path: "mitosis-doctor-probe".to_owned() }
+    }
+
     /// A key that was stored earlier, as [`Self::path`] gave it.
     pub fn from_stored(shelf: Shelf, path: String) -> Self {
         Self { shelf, path }

@@ -13,6 +13,7 @@ pub mod artifact;
 pub mod attachment;
 pub mod audit;
 pub mod auth;
+pub mod doctor;
 pub mod duration;
 pub mod error;
 pub mod events;

@@ -10,9 +10,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mitosis_domain::entropy::Entropy;
+use mitosis_protocol::doctor::RedisContact;
 use mitosis_protocol::{ExecState, TaskResultMessage, Uuid};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, RedisError};
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _, RedisError};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -60,7 +61,7 @@ struct Link {
     worker_url: SecretString,
     client_url: SecretString,
     announcements: mpsc::Sender<Announcement>,
-    connected: watch::Receiver<bool>,
+    contact: watch::Receiver<RedisContact>,
 }
 
 /// A user of Redis, with the rules that the contract names.
@@ -97,17 +98,18 @@ impl Announcer {
         let worker = user(settings, settings.worker_password.as_ref(), entropy, WORKER)?;
         let reader = user(settings, settings.client_password.as_ref(), entropy, CLIENT)?;
         let (announcements, inbox) = mpsc::channel(QUEUE);
-        let (is_connected, mut connected) = watch::channel(false);
+        let (contact, mut looked) = watch::channel(RedisContact::Unreachable);
         let link = Link {
             worker_url: url(&worker, &host, port)?,
             client_url: url(&reader, &host, port)?,
             announcements,
-            connected: connected.clone(),
+            contact: looked.clone(),
         };
         let users = if settings.skip_acl_rules { Vec::new() } else { vec![worker, reader] };
-        background.spawn(stopping.run_until_cancelled_owned(keep(client, users, inbox, is_connected)));
-        if tokio::time::timeout(2 * ANSWER_LIMIT, connected.wait_for(|connected| *connected)).await.is_err() {
-            tracing::warn!("Redis can't be reached at redis_url; live states begin when it is there");
+        background.spawn(stopping.run_until_cancelled_owned(keep(client, users, inbox, contact)));
+        let connected = looked.wait_for(|contact| *contact == RedisContact::Connected);
+        if tokio::time::timeout(2 * ANSWER_LIMIT, connected).await.is_err() {
+            tracing::warn!("Redis can't be used at redis_url; live states begin when it can");
         }
         Ok(Self(Some(link)))
     }
@@ -124,7 +126,12 @@ impl Announcer {
 
     /// Whether Redis answers; nothing when it is not configured.
     pub(crate) fn is_connected(&self) -> Option<bool> {
-        self.0.as_ref().map(|link| *link.connected.borrow())
+        self.contact().map(|contact| contact == RedisContact::Connected)
+    }
+
+    /// How Redis gets on; nothing when it is not configured.
+    pub(crate) fn contact(&self) -> Option<RedisContact> {
+        self.0.as_ref().map(|link| link.contact.borrow().clone())
     }
 
     /// One of our agents was given a task that may run this long.
@@ -211,7 +218,7 @@ async fn keep(
     client: Client,
     users: Vec<RedisUser>,
     mut inbox: mpsc::Receiver<Announcement>,
-    is_connected: watch::Sender<bool>,
+    contact: watch::Sender<RedisContact>,
 ) {
     let mut look = tokio::time::interval(LOOK_AGAIN);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -234,15 +241,30 @@ async fn keep(
                 None => connect(&client, &users).await.map(|fresh| connection = Some(fresh)),
             }
         };
-        if let Err(error) = outcome {
-            if connection.take().is_some() {
-                tracing::warn!(%error, "the connection to Redis broke");
-            } else {
-                tracing::debug!(%error, "Redis can't be reached");
-            }
-        }
-        is_connected.send_replace(connection.is_some());
+        let now = match outcome {
+            Ok(()) => RedisContact::Connected,
+            Err(error) => trouble(&error, connection.take().is_some()),
+        };
+        contact.send_replace(now);
     }
+}
+
+/// What an error means. Its text stays out of the log and of every answer: that of a refused command can
+/// quote a password.
+fn trouble(error: &RedisError, was_connected: bool) -> RedisContact {
+    let contact = match error.code() {
+        Some(code) => RedisContact::Refused { code: code.to_owned() },
+        None if error.kind() == ErrorKind::AuthenticationFailed => {
+            RedisContact::Refused { code: "WRONGPASS".to_owned() }
+        }
+        None => RedisContact::Unreachable,
+    };
+    if was_connected {
+        tracing::warn!(?contact, "the connection to Redis broke");
+    } else {
+        tracing::debug!(?contact, "Redis can't be used");
+    }
+    contact
 }
 
 async fn connect(client: &Client, users: &[RedisUser]) -> Result<MultiplexedConnection, RedisError> {

@@ -8,6 +8,7 @@ mod agents;
 mod artifacts;
 mod conversation;
 mod dispatch;
+mod doctor;
 mod events;
 mod explain;
 mod golden;
@@ -75,6 +76,10 @@ macro_rules! stories {
                 a_worker_that_is_silent_for_a_lease_loses_its_task_and_its_late_report_is_refused,
                 a_task_that_runs_far_over_its_time_is_taken_back,
                 of_many_workers_that_ask_at_once_each_gets_another_task,
+            }
+            doctor {
+                the_links_of_a_probe_are_for_its_bytes_only_and_cost_nobody,
+                administrators_are_told_that_the_default_password_works,
             }
             events {
                 a_stream_of_one_task_ends_with_the_task,
@@ -172,6 +177,9 @@ mod with_time_passing {
         dispatch {
             after_a_restart_every_worker_has_a_whole_lease_and_its_task,
         }
+        doctor {
+            the_links_of_a_probe_end_after_a_minute,
+        }
         golden {
             a_worker_says_what_published_workers_say,
             a_client_says_what_published_clients_say,
@@ -202,6 +210,9 @@ mod with_redis {
             states_of_our_agents_are_announced_and_expire,
             published_workers_announce_by_themselves,
             tasks_go_on_without_redis_and_states_come_back_with_it,
+        }
+        doctor {
+            administrators_are_told_how_redis_gets_on,
         }
     }
 }

@@ -92,6 +92,8 @@ pub(crate) const ROUTES: &[(&str, &str, &str, Needs)] = &[
     ("POST", "/login", "{login}", Nothing),
     ("GET", "/auth", "", AnyUser),
     ("GET", "/redis", "", AnyUser),
+    ("GET", "/v1/doctor", "", AnyUser),
+    ("GET", "/v1/admin/doctor", "", Needs::SiteAdmin),
     ("POST", "/users/ann/password", r#"{"old_md5_password": {md5}, "new_md5_password": {md5}}"#, AnyUserBut(401)),
     ("GET", "/users/groups", "", AnyUser),
     ("POST", "/admin/users", r#"{"username": "{fresh}", "md5_password": {md5}, "admin": false}"#, Needs::SiteAdmin),

@@ -41,6 +41,15 @@ pub use workers::Workers;
 
 use crate::Fault;
 
+/// Versions of the database's schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SchemaVersion {
+    /// That of the database.
+    pub found: i64,
+    /// The latest that this program can bring a database to.
+    pub known: i64,
+}
+
 /// All operations together; what the coordinator holds as `Arc<dyn Store>`.
 #[async_trait]
 pub trait Store:
@@ -65,6 +74,10 @@ pub trait Store:
 {
     /// Proves that the database answers. For health checks: cheap, and true.
     async fn ping(&self) -> Result<(), Fault>;
+
+    /// Which version the schema has, and which this program was made for. They differ when a later
+    /// program has brought the database further, or an earlier backup was put back under a running one.
+    async fn schema(&self) -> Result<SchemaVersion, Fault>;
 
     /// Lets what is under way end, then lets go of the database. Later operations fail with
     /// [`Fault::Closed`].

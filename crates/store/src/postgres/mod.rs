@@ -28,6 +28,7 @@ use async_trait::async_trait;
 use deadpool_postgres::{Client, Pool, Transaction};
 
 use crate::turns::SharedTurns;
+use crate::ops::SchemaVersion;
 use crate::{Fault, Store};
 
 /// How often an operation that lost a race is tried.
@@ -94,6 +95,11 @@ use write;
 impl Store for PostgresStore {
     async fn ping(&self) -> Result<(), Fault> {
         row::one(&self.client().await?, READ_SOMETHING, &[], |_| Ok(())).await
+    }
+
+    async fn schema(&self) -> Result<SchemaVersion, Fault> {
+        let client = self.client().await?;
+        schema::version(&client).await
     }
 
     async fn close(&self) {

@@ -3,6 +3,7 @@
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::{connect, fault};
+use crate::ops::SchemaVersion;
 use crate::{Fault, NewerSchema};
 
 mod embedded {
@@ -26,18 +27,28 @@ pub(super) async fn migrate(config: &Config) -> Result<(), Fault> {
 
 async fn migrate_on(client: &mut Client) -> Result<(), Fault> {
     client.batch_execute(LOCK).await?;
-    let runner = embedded::migrations::runner();
-    let known = runner.get_migrations().iter().map(|migration| i64::from(migration.version())).max();
-    let known = known.expect("there is a first migration");
+    let known = known();
     if let Some(found) = schema_version(client).await?.filter(|found| *found > known) {
         return Err(Fault::Schema(NewerSchema { found, known }.into()));
     }
-    runner.set_grouped(true).run_async(client).await.map_err(|error| Fault::Schema(error.into()))?;
+    embedded::migrations::runner().set_grouped(true).run_async(client).await.map_err(|error| Fault::Schema(error.into()))?;
     Ok(())
 }
 
 const HISTORY: &str = "SELECT to_regclass('refinery_schema_history') IS NOT NULL";
 const VERSION: &str = "SELECT max(version)::bigint FROM refinery_schema_history";
+
+/// The latest migration that there is.
+fn known() -> i64 {
+    let migrations = embedded::migrations::runner();
+    let versions = migrations.get_migrations().iter().map(|migration| i64::from(migration.version()));
+    versions.max().expect("there is a first migration")
+}
+
+/// Which version the schema has, and which is known.
+pub(super) async fn version(client: &Client) -> Result<SchemaVersion, Fault> {
+    Ok(SchemaVersion { found: schema_version(client).await?.unwrap_or(0), known: known() })
+}
 
 /// The latest migration that was applied; none in a new database.
 async fn schema_version(client: &Client) -> Result<Option<i64>, Fault> {

@@ -33,6 +33,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use crate::turns::SharedTurns;
+use crate::ops::SchemaVersion;
 use crate::{Fault, Store};
 use readers::Readers;
 use row::Run;
@@ -97,6 +98,10 @@ impl Store for SqliteStore {
     async fn ping(&self) -> Result<(), Fault> {
         self.writer.check()?;
         self.read(|db| db.one(READ_SOMETHING, [], |_| Ok(()))).await
+    }
+
+    async fn schema(&self) -> Result<SchemaVersion, Fault> {
+        self.read(schema::version).await
     }
 
     async fn close(&self) {

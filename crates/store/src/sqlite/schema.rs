@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
+use crate::ops::SchemaVersion;
 use crate::{Fault, NewerSchema};
 
 mod embedded {
@@ -56,14 +57,24 @@ fn open(file: &Path, flags: OpenFlags, settings: &str) -> Result<Connection, Fau
 
 /// Applies what this database has not seen yet.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), Fault> {
-    let runner = embedded::migrations::runner();
-    let known = runner.get_migrations().iter().map(|migration| i64::from(migration.version())).max();
-    let known = known.expect("there is a first migration");
+    let known = known();
     if let Some(found) = schema_version(db)?.filter(|found| *found > known) {
         return Err(Fault::Schema(NewerSchema { found, known }.into()));
     }
-    runner.set_grouped(true).run(db).map_err(|error| Fault::Schema(error.into()))?;
+    embedded::migrations::runner().set_grouped(true).run(db).map_err(|error| Fault::Schema(error.into()))?;
     Ok(())
+}
+
+/// The latest migration that there is.
+fn known() -> i64 {
+    let migrations = embedded::migrations::runner();
+    let versions = migrations.get_migrations().iter().map(|migration| i64::from(migration.version()));
+    versions.max().expect("there is a first migration")
+}
+
+/// Which version the schema has, and which is known.
+pub(super) fn version(db: &Connection) -> Result<SchemaVersion, Fault> {
+    Ok(SchemaVersion { found: schema_version(db)?.unwrap_or(0), known: known() })
 }
 
 /// The latest migration that was applied; none in a new database.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod create_user;
+mod doctor;
 mod groups;
 mod shutdown;
 mod tasks;
@@ -26,5 +27,6 @@ pub(super) fn routes() -> Router<App> {
         .route("/admin/workers/{uuid}", delete(workers::cancel))
         .route("/v1/admin/groups/{group}/users", put(groups::restore))
         .route("/v1/admin/audit", get(audit::audit))
+        .route("/v1/admin/doctor", get(doctor::doctor))
         .route("/admin/shutdown", post(shutdown::shutdown))
 }

@@ -18,6 +18,7 @@ use mitosis_protocol::audit::AuditReply;
 use mitosis_protocol::auth::{
     ChangeOwnPasswordRequest, HealthReply, LoginRequest, OwnGroupsReply, RedisReply, TokenReply,
 };
+use mitosis_protocol::doctor::{AdminDoctorReply, DoctorReply};
 use mitosis_protocol::explain::Explanation;
 use mitosis_protocol::group::{CreateGroupRequest, GroupInfo, RelationsRequest, RemoveUsersRequest};
 use mitosis_protocol::output::{FollowReply, OutputChunk, OutputDemand};
@@ -68,6 +69,7 @@ fn accounts(d: &mut Description) {
         .or(429)
         .reply::<TokenReply>();
     d.op("GET /auth", tag, User, "The name behind the token").text("text/plain; charset=utf-8");
+    d.op("GET /v1/doctor", tag, User, "What is needed to find out what is wrong").reply::<DoctorReply>();
     d.op("GET /redis", tag, User, "Where live states are announced").reply::<RedisReply>();
     d.op("GET /users/groups", tag, User, "The caller's groups and roles").reply::<OwnGroupsReply>();
     d.op("POST /users/{username}/password", tag, User, "Set the own password")
@@ -109,6 +111,8 @@ fn administration(d: &mut Description) {
     d.op("DELETE /admin/tasks/{uuid}/artifacts/{content_type}", tag, Admin, "Remove any artifact").empty();
     d.op("DELETE /admin/workers/{uuid}", tag, Admin, "Stop any worker").query("op", Type::String, OP).empty();
     d.op("POST /admin/shutdown", tag, Admin, "Stop the coordinator").body::<ShutdownRequest>().empty();
+    d.op("GET /v1/admin/doctor", tag, Admin, "What only administrators should know is wrong")
+        .reply::<AdminDoctorReply>();
     d.op("GET /v1/admin/audit", tag, Admin, "What administrators did, and who logged in")
         .query("before", Type::Integer, "Entries before the one with this id")
         .query("limit", Type::Integer, "Most entries; 100 unless given")

@@ -237,6 +237,7 @@ macro_rules! conformance {
                 }
                 whole {
                     an_open_store_answers,
+                    the_schema_is_known_to_be_current_or_not,
                     a_closed_store_says_that_it_is_closed,
                 }
                 workers {

@@ -1,0 +1,29 @@
+//! `GET /v1/admin/doctor`: what only administrators should know is wrong.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_protocol::Md5Password;
+use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::doctor::AdminDoctorReply;
+
+use crate::app::App;
+use crate::auth::caller::AdminCaller;
+use crate::error::ApiError;
+use crate::settings::DEFAULT_ADMIN;
+
+/// Looks at the stored password itself: no login is tried, so nothing is slowed down or written down.
+pub(super) async fn doctor(
+    State(app): State<App>,
+    AdminCaller(_): AdminCaller,
+) -> Result<Json<AdminDoctorReply>, ApiError> {
+    let default_password_of =
+        if default_password_works(&app).await? { Some(app.first_admin.clone()) } else { None };
+    Ok(Json(AdminDoctorReply { default_password_of, redis: app.announcer.contact() }))
+}
+
+async fn default_password_works(app: &App) -> Result<bool, ApiError> {
+    let Some(admin) = app.store.user(&app.first_admin).await? else { return Ok(false) };
+    let default = Md5Password::from_digest(md5::compute(DEFAULT_ADMIN).0);
+    Ok(admin.state == AccountState::Active
+        && app.passwords.verify(&default, Some(&admin.password_hash)).await)
+}

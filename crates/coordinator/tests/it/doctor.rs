@@ -1,0 +1,96 @@
+//! What a coordinator tells about itself.
+
+use std::time::Duration;
+
+use mitosis_domain::clock::Clock as _;
+use mitosis_protocol::doctor::PROBE;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::stage::{ADMIN, Someone, Stage};
+
+/// Nothing here takes this long.
+const LIMIT: Duration = Duration::from_secs(30);
+
+async fn told(someone: &Someone<'_>) -> Value {
+    someone.get("/v1/doctor").await.expect(200).json()
+}
+
+fn link<'a>(told: &'a Value, which: &str) -> &'a str {
+    told["probe"][which].as_str().unwrap()
+}
+
+pub(crate) async fn the_links_of_a_probe_are_for_its_bytes_only_and_cost_nobody(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let reply = told(&ann).await;
+    assert_eq!(reply["now"], json!(stage.clock.now()));
+    assert_eq!(reply["schema"], reply["schema_known"]);
+    for _ in 0..2 {
+        assert_eq!(ann.uploads(link(&reply, "upload"), PROBE).await, 200);
+    }
+    assert_eq!(ann.downloads(link(&reply, "download")).await.expect(200).text.as_bytes(), PROBE);
+    assert!(!ann.uploads(link(&reply, "upload"), &[b'x'; 1000]).await.is_success());
+    assert!(!ann.uploads(link(&reply, "download"), PROBE).await.is_success());
+    assert_eq!(ann.get("/groups/ann").await.expect(200).json()["storage_used"], json!(0));
+}
+
+pub(crate) async fn the_links_of_a_probe_end_after_a_minute(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let reply = told(&ann).await;
+    assert_eq!(ann.uploads(link(&reply, "upload"), PROBE).await, 200);
+    stage.clock.advance(Duration::from_secs(61));
+    assert_eq!(ann.uploads(link(&reply, "upload"), PROBE).await, 403);
+    ann.downloads(link(&reply, "download")).await.expect(403);
+}
+
+pub(crate) async fn administrators_are_told_that_the_default_password_works(stage: Stage) {
+    let admin = stage.admin().await;
+    let body = json!({"username": "chief", "md5_password": md5::compute("chief").0, "admin": true});
+    admin.post("/admin/users", &body).await.expect(200);
+    let chief = stage.logged_in("chief", "chief").await;
+    let default = async || {
+        let reply = chief.get("/v1/admin/doctor").await.expect(200).json();
+        reply.get("default_password_of").cloned()
+    };
+    assert_eq!(default().await, Some(json!(ADMIN)));
+    let audit = chief.get("/v1/admin/audit?limit=1000").await.expect(200).text;
+    assert!(!audit.contains("login.failed"), "asking is no login: {audit}");
+
+    let state = format!("/admin/users/{ADMIN}/state");
+    chief.post(&state, &json!({"state": "Locked"})).await.expect(200);
+    assert_eq!(default().await, None, "nobody gets in with it");
+    chief.post(&state, &json!({"state": "Active"})).await.expect(200);
+    assert_eq!(default().await, Some(json!(ADMIN)));
+    let new = json!({"new_md5_password": md5::compute("better").0});
+    chief.post(&format!("/admin/users/{ADMIN}/password"), &new).await.expect(200);
+    assert_eq!(default().await, None);
+}
+
+pub(crate) async fn administrators_are_told_how_redis_gets_on(stage: Stage) {
+    let admin = stage.admin().await;
+    let until = async |wanted: Value| {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let reply = admin.get("/v1/admin/doctor").await.expect(200).json();
+            if reply["redis"] == wanted {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{reply} for {wanted}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    until(json!({"contact": "connected"})).await;
+
+    let url = stage.redis().await.url();
+    let mut master = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let mut batch = redis::pipe();
+    batch.cmd("ACL").arg("SETUSER").arg("default").arg("-acl").ignore();
+    batch.cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes").ignore();
+    batch.query_async::<()>(&mut master).await.unwrap();
+    until(json!({"contact": "refused", "code": "NOPERM"})).await;
+
+    stage.redis().await.kill().unwrap();
+    until(json!({"contact": "unreachable"})).await;
+    stage.redis().await.restart().await.unwrap();
+    until(json!({"contact": "connected"})).await;
+}
