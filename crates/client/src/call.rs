@@ -53,13 +53,18 @@ impl<'a> Call<'a> {
 
     /// Sends it; anything but a success is an error.
     pub(crate) async fn send(self) -> Result<Response, ClientError> {
+        let response = self.answer().await?;
+        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+    }
+
+    /// Sends it; any answer is one.
+    pub(crate) async fn answer(self) -> Result<Response, ClientError> {
         let Self { address, request } = self;
         let unreachable = |error: reqwest::Error| ClientError::Unreachable {
             address: address.to_owned(),
             source: error.into(),
         };
-        let response = request.send().await.map_err(unreachable)?;
-        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+        request.send().await.map_err(unreachable)
     }
 }
 

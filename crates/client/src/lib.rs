@@ -9,6 +9,7 @@ mod admin;
 mod agent;
 mod call;
 mod connection;
+mod doctor;
 mod error;
 mod groups;
 mod tasks;
@@ -16,6 +17,7 @@ mod transfer;
 mod workers;
 
 pub use connection::{Client, UserClient, WorkerClient};
+pub use doctor::Look;
 pub use error::{ClientError, Unreachable};
 pub use transfer::{OnBytes, TransferError};
 pub use workers::Registration;

@@ -189,7 +189,7 @@ async fn receive(
     Ok(length)
 }
 
-async fn checked(response: Response) -> Result<Response, TransferError> {
+pub(crate) async fn checked(response: Response) -> Result<Response, TransferError> {
     let status = response.status();
     if status.is_success() {
         return Ok(response);
@@ -203,7 +203,7 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     text.split_once(start)?.1.split_once(end).map(|(inside, _)| inside)
 }
 
-fn unreachable(url: &str, error: reqwest::Error) -> TransferError {
+pub(crate) fn unreachable(url: &str, error: reqwest::Error) -> TransferError {
     let host = url::Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
     TransferError::Unreachable { host, source: error.into() }
 }

@@ -313,9 +313,7 @@ fn shutdown_secret(entropy: &dyn Entropy) -> SecretString {
 }
 
 fn warn_about_the_default_password(settings: &Settings) {
-    if !settings.bind.ip().is_loopback()
-        && settings.admin_password.expose_secret() == DEFAULT_ADMIN
-    {
+    if !settings.bind.ip().is_loopback() && settings.admin_password.expose_secret() == DEFAULT_ADMIN {
         tracing::error!(
             bind = %settings.bind, user = settings.admin_user,
             "anybody who can reach this address knows the administrator's password: it is the documented \

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
+use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
@@ -65,6 +65,15 @@ impl Timestamp {
             .or_else(|| OffsetDateTime::parse(text, &Rfc3339).ok())
             .map(Self::from)
             .ok_or_else(|| InvalidTimestamp(text.to_owned()))
+    }
+
+    /// Reads the `Date` header of an HTTP answer: `Sun, 09 Feb 2031 17:04:05 GMT`.
+    pub fn parse_http_date(text: &str) -> Option<Self> {
+        let layout = time::macros::format_description!(
+            version = 2,
+            "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+        );
+        PrimitiveDateTime::parse(text, layout).ok().map(|instant| instant.assume_utc().into())
     }
 }
 
@@ -168,6 +177,15 @@ impl<'de> Deserialize<'de> for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_date_of_an_http_answer_is_read() {
+        let read = Timestamp::parse_http_date("Sun, 09 Feb 2031 17:04:05 GMT");
+        assert_eq!(read, Some(Timestamp::parse("2031-02-09T17:04:05Z").unwrap()));
+        for odd in ["", "Sunday, 09-Feb-31 17:04:05 GMT", "2031-02-09"] {
+            assert_eq!(Timestamp::parse_http_date(odd), None, "{odd}");
+        }
+    }
 
     #[test]
     fn the_fraction_has_one_to_six_digits_and_no_trailing_zeros() {

@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod coordinator;
 pub(crate) mod dev;
+pub(crate) mod doctor;
 pub(crate) mod manager;
 pub(crate) mod results;
 pub(crate) mod retry;
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     Results(results::ResultsArgs),
     /// Run the whole system in one process on this machine
     Dev(dev::DevArgs),
+    /// Find out what is wrong here, and what to do about it
+    Doctor(doctor::DoctorArgs),
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod client;
 mod coordinator;
 mod dev;
+mod doctor;
 mod manager;
 mod results;
 mod retry;
@@ -28,5 +29,6 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode,
         Command::Retry(args) => retry::run(&args, environment).await,
         Command::Results(args) => results::run(&args, environment).await,
         Command::Dev(args) => dev::run(&args, environment).await,
+        Command::Doctor(args) => doctor::run(&args, environment).await,
     }
 }

@@ -50,7 +50,13 @@ file_log = false
     }
 
     pub(crate) async fn coordinator(&self) -> Coordinator {
-        let config = self.home.write("coordinator.toml", &self.config().await);
+        self.coordinator_saying("").await
+    }
+
+    /// With a further line in its configuration.
+    pub(crate) async fn coordinator_saying(&self, line: &str) -> Coordinator {
+        let config = format!("{}{line}\n", self.config().await);
+        let config = self.home.write("coordinator.toml", &config);
         let args = ["coordinator", "--config", config.to_str().unwrap()];
         let (service, address) = self.home.start(&args, "listening address=").await;
         Coordinator { service, address: format!("http://{address}") }

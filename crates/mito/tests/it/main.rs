@@ -16,6 +16,7 @@ mod cluster;
 mod credentials;
 mod description;
 mod dev;
+mod doctor;
 mod home;
 mod kills;
 mod manager;

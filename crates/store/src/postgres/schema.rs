@@ -31,7 +31,11 @@ async fn migrate_on(client: &mut Client) -> Result<(), Fault> {
     if let Some(found) = schema_version(client).await?.filter(|found| *found > known) {
         return Err(Fault::Schema(NewerSchema { found, known }.into()));
     }
-    embedded::migrations::runner().set_grouped(true).run_async(client).await.map_err(|error| Fault::Schema(error.into()))?;
+    embedded::migrations::runner()
+        .set_grouped(true)
+        .run_async(client)
+        .await
+        .map_err(|error| Fault::Schema(error.into()))?;
     Ok(())
 }
 

@@ -1,0 +1,80 @@
+//! Finding out what is wrong: with the address, with links, with the coordinator itself.
+
+use std::time::Duration;
+
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::auth::HealthReply;
+use mitosis_protocol::doctor::{AdminDoctorReply, DoctorReply, PROBE};
+use reqwest::{Method, header};
+
+use crate::transfer::{checked, unreachable};
+use crate::{Client, ClientError, TransferError, UserClient};
+
+/// How long each question may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whoever answers at an address.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// The HTTP status.
+    pub status: u16,
+    /// What it says of its health, if that is what it says.
+    pub health: Option<HealthReply>,
+    /// By its clock, to the second.
+    pub date: Option<Timestamp>,
+}
+
+impl Client {
+    /// Asks `/health`, and takes any answer for an answer.
+    pub async fn look(&self) -> Result<Look, ClientError> {
+        let response = self.call(Method::GET, "/health").within(PATIENCE).answer().await?;
+        let status = response.status().as_u16();
+        let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(Timestamp::parse_http_date);
+        // Whatever is no such reply comes from something that is no coordinator.
+        let health = response.json().await.ok();
+        Ok(Look { status, health, date })
+    }
+
+    /// Sends the bytes of a probe to its upload link.
+    pub async fn upload_probe(&self, url: &str) -> Result<(), TransferError> {
+        let request = self.http().put(url).timeout(PATIENCE).body(PROBE);
+        checked(request.send().await.map_err(|error| unreachable(url, error))?).await.map(drop)
+    }
+
+    /// Whether its download link brings them back.
+    pub async fn download_probe(&self, url: &str) -> Result<bool, TransferError> {
+        let request = self.http().get(url).timeout(PATIENCE);
+        let response = checked(request.send().await.map_err(|error| unreachable(url, error))?).await?;
+        Ok(response.bytes().await.map_err(|error| unreachable(url, error))? == PROBE)
+    }
+
+    /// Whether a page from `origin` may `PUT` to a link, as a browser asks before it does.
+    pub async fn allows_pages_of(&self, origin: &str, url: &str) -> Result<bool, TransferError> {
+        let request = self
+            .http()
+            .request(Method::OPTIONS, url)
+            .timeout(PATIENCE)
+            .header(header::ORIGIN, origin)
+            .header(header::ACCESS_CONTROL_REQUEST_METHOD, "PUT");
+        let response = request.send().await.map_err(|error| unreachable(url, error))?;
+        let allowed = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let pages = allowed(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+        let methods = allowed(header::ACCESS_CONTROL_ALLOW_METHODS);
+        Ok(response.status().is_success()
+            && pages.is_some_and(|pages| pages == "*" || pages == origin)
+            && methods.is_some_and(|methods| methods == "*" || methods.to_uppercase().contains("PUT")))
+    }
+}
+
+impl UserClient {
+    /// `GET /v1/doctor`.
+    pub async fn doctor(&self) -> Result<DoctorReply, ClientError> {
+        self.call(Method::GET, "/v1/doctor").within(PATIENCE).read().await
+    }
+
+    /// `GET /v1/admin/doctor`; for administrators.
+    pub async fn admin_doctor(&self) -> Result<AdminDoctorReply, ClientError> {
+        self.call(Method::GET, "/v1/admin/doctor").within(PATIENCE).read().await
+    }
+}

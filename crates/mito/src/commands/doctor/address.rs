@@ -1,0 +1,70 @@
+//! Does a coordinator answer at the configured address?
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use mitosis_client::{Client, ClientError};
+use tokio::net::{TcpStream, lookup_host};
+use url::Url;
+
+use super::finding::{Finding, chain};
+use super::patient::Patient;
+use crate::exit::Exit;
+
+const CHECK: &str = "address";
+/// How long a connection may take when the first attempt is looked into.
+const PATIENCE: Duration = Duration::from_secs(5);
+const WHERE_TO_SET: &str =
+    "set it with -c, with MITO_COORDINATOR_ADDR, or as coordinator_addr in a config file";
+
+pub(super) async fn check(patient: &mut Patient<'_>) -> Finding {
+    let address = patient.config.address.clone();
+    let client = match Client::new(&address) {
+        Ok(client) => client,
+        Err(error) => return Finding::fail(CHECK, Exit::Config, error.to_string()).hint(WHERE_TO_SET),
+    };
+    match client.look().await {
+        Ok(look) => match &look.health {
+            Some(_) => {
+                patient.coordinator = Some((client, look));
+                Finding::ok(CHECK, format!("a coordinator answers at {address}"))
+            }
+            None => Finding::fail(
+                CHECK,
+                Exit::Network,
+                format!(
+                    "something answers at {address} with status {}, but it is no coordinator",
+                    look.status
+                ),
+            )
+            .hint(format!("check host and port; {WHERE_TO_SET}")),
+        },
+        Err(error) => unreachable(&address, &error).await,
+    }
+}
+
+/// Finds out how far the way leads.
+async fn unreachable(address: &str, error: &ClientError) -> Finding {
+    let fail = |text: String| Finding::fail(CHECK, Exit::Network, text);
+    let told = || fail(chain(error)).hint("check the address, and what is between here and there");
+    let url = Url::parse(address).ok();
+    let Some((host, port)) =
+        url.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)))
+    else {
+        return told();
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if let Err(error) = lookup_host((bare, port)).await {
+        return fail(format!("the name `{host}` leads nowhere: {error}"))
+            .hint(format!("check its spelling, and the name servers of this machine; {WHERE_TO_SET}"));
+    }
+    match tokio::time::timeout(PATIENCE, TcpStream::connect((bare, port))).await {
+        Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
+            fail(format!("nobody listens on port {port} of {host}"))
+                .hint(format!("start the coordinator, or check the port; {WHERE_TO_SET}"))
+        }
+        Err(_) => fail(format!("{host} does not answer on port {port}"))
+            .hint("a firewall between here and there may drop the packets; check the address, too"),
+        Ok(_) => told(),
+    }
+}

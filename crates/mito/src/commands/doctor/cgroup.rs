@@ -1,0 +1,66 @@
+//! May a worker that is started like this use a cgroup of its own?
+
+use std::fs;
+use std::path::Path;
+
+use nix::unistd::{AccessFlags, access};
+
+use super::finding::Finding;
+
+const CHECK: &str = "cgroup";
+/// What a worker would like to limit and count.
+const WANTED: [&str; 3] = ["cpu", "memory", "pids"];
+const HINT: &str = "only workers need it: start them as a systemd unit with `Delegate=yes`, or for a try with \
+    `systemd-run --user --scope -p Delegate=yes mito worker`";
+
+pub(super) fn check() -> Finding {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    judge(&own, Path::new("/sys/fs/cgroup"))
+}
+
+/// Without one, processes that leave the group of their task outlive it, and nothing limits memory.
+fn judge(own: &str, root: &Path) -> Finding {
+    let warn = |text: String| Finding::warn(CHECK, text).hint(HINT);
+    if !root.join("cgroup.controllers").exists() {
+        return warn("this system has no cgroup v2 at /sys/fs/cgroup".to_owned());
+    }
+    let Some(path) = own.lines().find_map(|line| line.strip_prefix("0::")) else {
+        return warn("this process is in no cgroup v2".to_owned());
+    };
+    let folder = root.join(path.trim_start_matches('/'));
+    let writable = AccessFlags::W_OK;
+    if access(&folder, writable).is_err() || access(&folder.join("cgroup.procs"), writable).is_err() {
+        return warn(format!("the cgroup {path} is not delegated to this user"));
+    }
+    let there = fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
+    let missing: Vec<&str> =
+        WANTED.into_iter().filter(|wanted| !there.split_whitespace().any(|name| name == *wanted)).collect();
+    match missing.is_empty() {
+        true => Finding::ok(CHECK, format!("the cgroup {path} is delegated")),
+        false => warn(format!("the cgroup {path} is delegated without {}", missing.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+
+    #[test]
+    fn a_cgroup_counts_when_it_can_be_written_and_has_what_is_wanted() {
+        let root = tempfile::tempdir().unwrap();
+        let told = |own: &str| judge(own, root.path());
+        assert!(told("0::/mine").to_string().contains("no cgroup v2 at"));
+        fs::write(root.path().join("cgroup.controllers"), "cpu io memory pids").unwrap();
+        assert!(told("3:cpu:/old").to_string().contains("in no cgroup v2"));
+        assert!(told("0::/mine").to_string().contains("not delegated"));
+
+        let mine = root.path().join("mine");
+        fs::create_dir(&mine).unwrap();
+        fs::write(mine.join("cgroup.procs"), "").unwrap();
+        fs::write(mine.join("cgroup.controllers"), "cpu io").unwrap();
+        assert!(told("0::/mine").to_string().contains("without memory, pids"));
+        fs::write(mine.join("cgroup.controllers"), "cpu memory pids").unwrap();
+        assert_eq!(told("0::/mine\n").verdict(), Verdict::Ok);
+    }
+}

@@ -1,0 +1,61 @@
+//! Do the clocks here and there agree?
+
+use std::time::Duration;
+
+use mitosis_domain::clock::{Clock as _, SystemClock};
+use mitosis_protocol::{Timestamp, duration};
+
+use super::finding::Finding;
+use super::patient::Patient;
+use crate::exit::Exit;
+
+const CHECK: &str = "clock";
+/// The header counts in seconds, and the answer took a moment.
+const UNREMARKABLE: Duration = Duration::from_secs(5);
+/// Certificates can seem to be over, and what is signed for minutes too.
+const HARMFUL: Duration = Duration::from_secs(300);
+
+pub(super) fn check(patient: &Patient<'_>) -> Finding {
+    match patient.coordinator(CHECK) {
+        Ok((_, look)) => judge(look.date, SystemClock.now()),
+        Err(skip) => skip,
+    }
+}
+
+fn judge(there: Option<Timestamp>, here: Timestamp) -> Finding {
+    let Some(there) = there else {
+        return Finding::skip(CHECK, "the coordinator, or something before it, does not tell the time");
+    };
+    let (ahead, apart) = (here > there, here.since(there).max(there.since(here)));
+    let apart_in_words = duration::format(Duration::from_secs(apart.as_secs()));
+    let side = if ahead { "ahead of" } else { "behind" };
+    let text = format!("the clock here is {apart_in_words} {side} the coordinator's");
+    let hint = "let both machines follow a time server (`timedatectl set-ntp true`)";
+    if apart <= UNREMARKABLE {
+        Finding::ok(CHECK, "the clocks here and at the coordinator agree")
+    } else if apart <= HARMFUL {
+        Finding::warn(CHECK, text).hint(hint)
+    } else {
+        Finding::fail(CHECK, Exit::Failure, text).hint(hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+
+    #[test]
+    fn clocks_may_differ_by_seconds_but_not_by_minutes() {
+        let there = Timestamp::from_unix_micros(1_928_423_045_000_000);
+        for (seconds, verdict) in
+            [(0, Verdict::Ok), (5, Verdict::Ok), (6, Verdict::Warn), (301, Verdict::Fail(Exit::Failure))]
+        {
+            let apart = Duration::from_secs(seconds);
+            assert_eq!(judge(Some(there), there + apart).verdict(), verdict, "{seconds} s ahead");
+            assert_eq!(judge(Some(there), there - apart).verdict(), verdict, "{seconds} s behind");
+        }
+        assert!(judge(Some(there), there + Duration::from_secs(90)).to_string().contains("1m 30s ahead of"));
+        assert_eq!(judge(None, there).verdict(), Verdict::Skip);
+    }
+}

@@ -1,0 +1,62 @@
+//! Is the file of tokens readable, and by its owner only?
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::finding::Finding;
+use super::patient::Patient;
+use crate::exit::Exit;
+
+const CHECK: &str = "credentials";
+
+pub(super) fn check(patient: &Patient<'_>) -> Finding {
+    judge(&patient.config.credentials)
+}
+
+fn judge(path: &Path) -> Finding {
+    let shown = path.display();
+    let mode = match fs::metadata(path) {
+        Ok(meta) => meta.permissions().mode() & 0o777,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Finding::ok(CHECK, format!("none are kept yet; they would be in {shown}"));
+        }
+        Err(error) => {
+            return Finding::fail(CHECK, Exit::Failure, format!("{shown} can't be looked at: {error}"));
+        }
+    };
+    if let Err(error) = fs::read(path) {
+        return Finding::fail(CHECK, Exit::Failure, format!("{shown} can't be read: {error}"))
+            .hint("it must belong to you; move it away and log in again");
+    }
+    match mode & 0o077 {
+        0 => Finding::ok(CHECK, format!("{shown} is yours alone")),
+        _ => Finding::fail(CHECK, Exit::Failure, format!("others can get at {shown} (mode {mode:o})"))
+            .hint(format!("`chmod 600 {shown}`, then log in again without --retain: the old tokens end")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+
+    #[test]
+    fn a_file_that_others_can_read_is_a_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("credentials");
+        assert_eq!(judge(&path).verdict(), Verdict::Ok);
+        fs::write(&path, "ann:token").unwrap();
+        for (mode, verdict) in [
+            (0o600, Verdict::Ok),
+            (0o400, Verdict::Ok),
+            (0o640, Verdict::Fail(Exit::Failure)),
+            (0o604, Verdict::Fail(Exit::Failure)),
+        ] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(judge(&path).verdict(), verdict, "{mode:o}");
+        }
+        assert_eq!(judge(folder.path()).verdict(), Verdict::Fail(Exit::Failure), "a folder");
+    }
+}

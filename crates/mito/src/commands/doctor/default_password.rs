@@ -1,0 +1,46 @@
+//! Does everybody know the administrator's password?
+
+use super::finding::Finding;
+use super::patient::{Patient, is_loopback};
+use crate::exit::Exit;
+
+const CHECK: &str = "default-password";
+
+pub(super) fn check(patient: &Patient<'_>) -> Finding {
+    let user = match patient.user(CHECK) {
+        Ok(user) => user,
+        Err(skip) => return skip,
+    };
+    match &user.admin {
+        None => Finding::skip(CHECK, "only administrators are told"),
+        Some(admin) => judge(admin.default_password_of.as_deref(), &patient.config.address),
+    }
+}
+
+/// On one machine by itself it is meant to be easy; anywhere else it is an open door.
+fn judge(default_password_of: Option<&str>, address: &str) -> Finding {
+    let Some(name) = default_password_of else {
+        return Finding::ok(CHECK, "the administrator has another one than the documented");
+    };
+    let hint = format!("`mito client -u {name} users change-password` sets another");
+    let text = format!("the password of the administrator `{name}` is the documented default");
+    match is_loopback(address) {
+        true => Finding::warn(CHECK, text).hint(hint),
+        false => {
+            Finding::fail(CHECK, Exit::Failure, format!("{text}, and others can reach {address}")).hint(hint)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+
+    #[test]
+    fn the_default_password_is_a_failure_where_others_can_use_it() {
+        assert_eq!(judge(None, "http://10.0.0.1:5000").verdict(), Verdict::Ok);
+        assert_eq!(judge(Some("a"), "http://127.0.0.1:5000").verdict(), Verdict::Warn);
+        assert_eq!(judge(Some("a"), "http://10.0.0.1:5000").verdict(), Verdict::Fail(Exit::Failure));
+    }
+}

@@ -1,0 +1,88 @@
+//! Is there room where mito writes?
+
+use std::path::{Path, PathBuf};
+
+use nix::sys::statvfs::statvfs;
+
+use super::finding::Finding;
+use super::patient::Patient;
+use crate::exit::Exit;
+use crate::show;
+
+const CHECK: &str = "disk";
+/// So few files are as bad as no room.
+const FEWEST_FILES: u64 = 1000;
+
+/// What is left on the file system of a folder.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    bytes: u64,
+    /// Files that can still be made; nothing where that is not counted.
+    files: Option<u64>,
+}
+
+pub(super) fn check(patient: &Patient<'_>) -> Finding {
+    let environment = patient.environment;
+    let folders = [
+        ("scratch space and logs", environment.cache_folder()),
+        ("state", environment.data_folder()),
+        ("temporary files", std::env::temp_dir()),
+    ];
+    let found = folders.map(|(what, folder)| (what, folder.clone(), room(&folder)));
+    judge(&found, patient.min_free.saturating_mul(1_000_000))
+}
+
+/// A folder that is not there yet will be made in the nearest one above that is.
+fn room(folder: &Path) -> nix::Result<Room> {
+    let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let found = statvfs(there)?;
+    let files = (found.files() > 0).then(|| found.files_available());
+    Ok(Room { bytes: found.blocks_available().saturating_mul(found.fragment_size()), files })
+}
+
+fn judge(found: &[(&str, PathBuf, nix::Result<Room>)], wanted: u64) -> Finding {
+    let mut little = Vec::new();
+    for (what, folder, room) in found {
+        let folder = folder.display();
+        match room {
+            Ok(Room { bytes, .. }) if *bytes < wanted => little.push(format!(
+                "{} left for {what} in {folder}",
+                show::bytes(i64::try_from(*bytes).unwrap_or(i64::MAX))
+            )),
+            Ok(Room { files: Some(files), .. }) if *files < FEWEST_FILES => {
+                little.push(format!("{files} more files fit for {what} in {folder}"));
+            }
+            Ok(_) => {}
+            Err(error) => little.push(format!("{folder} can't be looked at: {error}")),
+        }
+    }
+    match little.is_empty() {
+        true => Finding::ok(CHECK, "there is room for scratch space, state and temporary files"),
+        false => Finding::fail(CHECK, Exit::Failure, little.join("; ")).hint(
+            "make room, or set XDG_CACHE_HOME, XDG_DATA_HOME and TMPDIR to folders that have some; --min-free says how \
+             much should be left",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+
+    #[test]
+    fn too_little_room_and_too_few_files_are_failures() {
+        let verdict =
+            |bytes, files| judge(&[("state", "/x".into(), Ok(Room { bytes, files }))], 1_000_000).verdict();
+        assert_eq!(verdict(1_000_000, None), Verdict::Ok);
+        assert_eq!(verdict(999_999, None), Verdict::Fail(Exit::Failure));
+        assert_eq!(verdict(u64::MAX, Some(999)), Verdict::Fail(Exit::Failure));
+        assert_eq!(verdict(u64::MAX, Some(1000)), Verdict::Ok);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_yet_is_measured_above() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(room(&folder.path().join("not/there")).unwrap().bytes > 0);
+    }
+}

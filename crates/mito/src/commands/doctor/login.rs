@@ -1,0 +1,148 @@
+//! Does the coordinator let the user in?
+
+use mitosis_client::{Client, ClientError, UserClient};
+use mitosis_domain::clock::{Clock as _, SystemClock};
+use mitosis_protocol::{Timestamp, duration};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::finding::{Finding, chain};
+use super::patient::{Patient, User};
+use crate::credentials::CredentialsFile;
+use crate::exit::Exit;
+
+const CHECK: &str = "login";
+const LOG_IN: &str = "`mito client login` gives a new one";
+
+pub(super) async fn check(patient: &mut Patient<'_>) -> Finding {
+    let client = match patient.coordinator(CHECK) {
+        Ok((client, _)) => client.clone(),
+        Err(skip) => return skip,
+    };
+    let file = CredentialsFile::at(patient.config.credentials.clone());
+    // That the file can't be read was told by another check.
+    let kept = file.find(patient.config.user.as_deref()).ok().flatten();
+    let (finding, user) = match (kept, &patient.config.user, &patient.config.password) {
+        (Some((name, token)), _, _) => with_token(&client, &name, &token).await,
+        (None, Some(name), Some(password)) => with_password(&client, name, password).await,
+        (None, ..) => {
+            let text = match &patient.config.user {
+                Some(name) => format!("there is no token of `{name}`, and no password is configured"),
+                None => "nobody is logged in".to_owned(),
+            };
+            return Finding::fail(CHECK, Exit::Auth, text).hint("`mito client login` logs in");
+        }
+    };
+    if let Some(client) = user {
+        let told = client.doctor().await.map_err(|error| chain(&error));
+        let admin = client.admin_doctor().await.ok();
+        patient.user = Some(User { client, told, admin });
+    }
+    finding
+}
+
+async fn with_token(client: &Client, name: &str, token: &SecretString) -> (Finding, Option<UserClient>) {
+    let user = client.with_user_token(token.clone());
+    let end = end_of(token.expose_secret());
+    match user.auth().await {
+        Ok(there) if there == name => {
+            let now = SystemClock.now();
+            let rest =
+                end.map(|end| duration::format(std::time::Duration::from_secs(end.since(now).as_secs())));
+            let rest =
+                rest.map(|rest| format!("; the token ends in {}", two_words(&rest))).unwrap_or_default();
+            (Finding::ok(CHECK, format!("`{name}` is let in{rest}")), Some(user))
+        }
+        Ok(there) => {
+            let text = format!("the token that is kept for `{name}` is one of `{there}`");
+            (Finding::fail(CHECK, Exit::Auth, text).hint(LOG_IN), None)
+        }
+        Err(error) => (refused(name, &error, end), None),
+    }
+}
+
+/// Other sessions stay; the token is forgotten.
+async fn with_password(
+    client: &Client,
+    name: &str,
+    password: &SecretString,
+) -> (Finding, Option<UserClient>) {
+    match client.login(name, password, true).await {
+        Ok(token) => {
+            let text = format!("`{name}` is let in with the configured password");
+            (Finding::ok(CHECK, text), Some(client.with_user_token(token)))
+        }
+        Err(error) => {
+            let hint = error.hint().unwrap_or("check the configured user and password").to_owned();
+            (Finding::fail(CHECK, Exit::Auth, chain(&error)).hint(hint), None)
+        }
+    }
+}
+
+fn refused(name: &str, error: &ClientError, end: Option<Timestamp>) -> Finding {
+    let fail = |text: String| Finding::fail(CHECK, Exit::Auth, text);
+    match (error.status(), end) {
+        (Some(401), Some(end)) if end <= SystemClock.now() => {
+            fail(format!("the token of `{name}` ended at {end}")).hint(LOG_IN)
+        }
+        (Some(401), Some(_)) => fail(format!(
+            "the token of `{name}` is not accepted, though its time is not over: a later login without \
+             --retain or a change of the password ended it, or it comes from another coordinator"
+        ))
+        .hint(LOG_IN),
+        (Some(401), None) => fail(format!("what is kept for `{name}` is no token")).hint(LOG_IN),
+        (Some(403), _) => fail(chain(error)).hint("ask an administrator"),
+        _ => Finding::fail(CHECK, Exit::Network, chain(error)).hint("try again"),
+    }
+}
+
+/// When a session's token ends, as it says itself; nothing for other texts. It is a JWT, in base64 once
+/// more.
+fn end_of(token: &str) -> Option<Timestamp> {
+    let inner = String::from_utf8(from_base64(token)?).ok()?;
+    let claims = from_base64(inner.split('.').nth(1)?)?;
+    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
+    Some(Timestamp::from_unix_micros(claims.get("exp")?.as_i64()?.checked_mul(1_000_000)?))
+}
+
+/// In either alphabet.
+fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let (mut bits, mut count) = (0_u32, 0);
+    for letter in text.trim_end_matches('=').bytes() {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from(bits >> count & 0xff).ok()?);
+        }
+    }
+    Some(bytes)
+}
+
+fn two_words(text: &str) -> String {
+    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_token_is_read_from_it() {
+        // {"alg":"EdDSA"} . {"sub":"ann","exp":1928423045} . sig
+        let token =
+            "ZXlKaGJHY2lPaUpGWkVSVFFTSjkuZXlKemRXSWlPaUpoYm00aUxDSmxlSEFpT2pFNU1qZzBNak13TkRWOS5jMmxu";
+        assert_eq!(end_of(token), Some(Timestamp::from_unix_micros(1_928_423_045_000_000)));
+        for other in ["", "mito_pat_abc", "a.b.c", "a.!.c", "a.e30.c"] {
+            assert_eq!(end_of(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What the checks know, and find out for one another.
+
+use mitosis_client::{Client, Look, UserClient};
+use mitosis_protocol::doctor::{AdminDoctorReply, DoctorReply};
+use url::{Host, Url};
+
+use super::finding::Finding;
+use crate::config::Environment;
+use crate::config::client::ClientConfig;
+
+/// What the checks know. Each optional part is found out by one check, and the checks after it do
+/// without when that one failed.
+pub(super) struct Patient<'a> {
+    pub(super) config: ClientConfig,
+    pub(super) environment: &'a Environment,
+    /// Megabytes.
+    pub(super) min_free: u64,
+    /// Who answers; by `address`.
+    pub(super) coordinator: Option<(Client, Look)>,
+    /// The user, and what the coordinator tells users; by `login`.
+    pub(super) user: Option<User>,
+}
+
+/// A user who is let in.
+pub(super) struct User {
+    pub(super) client: UserClient,
+    /// What the coordinator tells; the error when it does not.
+    pub(super) told: Result<DoctorReply, String>,
+    /// What it tells administrators; nothing to others.
+    pub(super) admin: Option<AdminDoctorReply>,
+}
+
+impl<'a> Patient<'a> {
+    pub(super) fn new(config: ClientConfig, environment: &'a Environment, min_free: u64) -> Self {
+        Self { config, environment, min_free, coordinator: None, user: None }
+    }
+
+    /// The coordinator, for a check that is about it.
+    pub(super) fn coordinator(&self, check: &'static str) -> Result<(&Client, &Look), Finding> {
+        match &self.coordinator {
+            Some((client, look)) => Ok((client, look)),
+            None => Err(Finding::skip(check, "needs a coordinator")),
+        }
+    }
+
+    /// The user, for a check that needs one.
+    pub(super) fn user(&self, check: &'static str) -> Result<&User, Finding> {
+        self.user.as_ref().ok_or_else(|| Finding::skip(check, "needs somebody who is logged in"))
+    }
+
+    /// What the coordinator told the user, for a check that needs it.
+    pub(super) fn told(&self, check: &'static str) -> Result<(&User, &DoctorReply), Finding> {
+        let user = self.user(check)?;
+        match &user.told {
+            Ok(told) => Ok((user, told)),
+            Err(error) => Err(Finding::skip(check, format!("the coordinator does not tell: {error}"))),
+        }
+    }
+}
+
+/// Whether an address leads to this machine only.
+pub(super) fn is_loopback(address: &str) -> bool {
+    let url = Url::parse(address).ok();
+    match url.as_ref().and_then(Url::host) {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}

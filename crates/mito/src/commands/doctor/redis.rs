@@ -1,0 +1,119 @@
+//! Can live states be seen from here, if there are any?
+
+use std::io;
+use std::time::Duration;
+
+use mitosis_protocol::doctor::RedisContact;
+use percent_encoding::percent_decode_str;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use url::Url;
+
+use super::finding::Finding;
+use super::patient::Patient;
+
+const CHECK: &str = "redis";
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Nothing but watching needs Redis, so nothing about it is worse than a warning.
+pub(super) async fn check(patient: &Patient<'_>) -> Finding {
+    let user = match patient.user(CHECK) {
+        Ok(user) => user,
+        Err(skip) => return skip,
+    };
+    let Ok(reply) = user.client.redis().await else {
+        return Finding::skip(CHECK, "the coordinator does not tell where it is");
+    };
+    if let Some(contact) = user.admin.as_ref().and_then(|admin| admin.redis.as_ref())
+        && let Some(trouble) = trouble(contact)
+    {
+        return trouble;
+    }
+    match reply.url {
+        None => Finding::ok(CHECK, "none is configured, and none is needed"),
+        Some(url) => match tokio::time::timeout(PATIENCE, greeted(&url)).await {
+            Ok(Ok(())) => Finding::ok(CHECK, "live states can be seen from here"),
+            Ok(Err(error)) => from_here(&error.to_string()),
+            Err(_) => from_here("no answer"),
+        },
+    }
+}
+
+fn from_here(why: &str) -> Finding {
+    Finding::warn(CHECK, format!("live states can't be seen from here: {why}")).hint(
+        "redis_url of the coordinator must be an address that workers and users can reach; states are told without it \
+         too, by /v1/events",
+    )
+}
+
+/// What the coordinator has to say against its Redis.
+fn trouble(contact: &RedisContact) -> Option<Finding> {
+    let (text, hint) = match contact {
+        RedisContact::Refused { code } if code == "NOPERM" => (
+            "the user in the coordinator's redis_url may not set up the users for workers and clients (NOPERM)".to_owned(),
+            "give that user `+acl`, or make both users yourself and set redis_skip_acl_rules and their passwords",
+        ),
+        RedisContact::Refused { code } => (
+            format!("Redis refuses the coordinator ({code})"),
+            "check user and password in redis_url of the coordinator",
+        ),
+        RedisContact::Unreachable => (
+            "the coordinator can't reach its Redis".to_owned(),
+            "check redis_url of the coordinator, and that Redis runs",
+        ),
+        _ => return None,
+    };
+    Some(Finding::warn(CHECK, text).hint(hint))
+}
+
+/// Logs in as the client that the address names, and waits for an answer.
+async fn greeted(url: &str) -> io::Result<()> {
+    let url = Url::parse(url).map_err(io::Error::other)?;
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let stream = TcpStream::connect((host, url.port().unwrap_or(6379))).await?;
+    let mut stream = BufReader::new(stream);
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let (user, password) = (decoded(url.username()), decoded(url.password().unwrap_or_default()));
+    for (words, wanted) in [(vec!["AUTH", &user, &password], "+OK"), (vec!["PING"], "+PONG")] {
+        stream.write_all(command(&words).as_bytes()).await?;
+        let mut line = String::new();
+        stream.read_line(&mut line).await?;
+        if line.trim_end() != wanted {
+            // The first word is the reason; the rest could repeat what was sent.
+            let reason = line.trim_start_matches('-').split_whitespace().next().unwrap_or("no answer");
+            return Err(io::Error::other(format!("it answers {reason}")));
+        }
+    }
+    Ok(())
+}
+
+/// As Redis wants it on the wire: the number of words, and each with its length.
+fn command(words: &[&str]) -> String {
+    words
+        .iter()
+        .fold(format!("*{}\r\n", words.len()), |text, word| format!("{text}${}\r\n{word}\r\n", word.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+
+    #[test]
+    fn what_the_coordinator_says_is_told_with_what_to_do() {
+        assert!(trouble(&RedisContact::Connected).is_none());
+        for contact in [
+            RedisContact::Unreachable,
+            RedisContact::Refused { code: "NOPERM".to_owned() },
+            RedisContact::Refused { code: "WRONGPASS".to_owned() },
+        ] {
+            assert_eq!(trouble(&contact).expect("trouble").verdict(), Verdict::Warn);
+        }
+    }
+
+    #[test]
+    fn a_command_carries_the_length_of_each_word() {
+        assert_eq!(command(&["AUTH", "ü", ""]), "*3\r\n$4\r\nAUTH\r\n$2\r\nü\r\n$0\r\n\r\n");
+    }
+}

@@ -1,0 +1,43 @@
+//! Do this program and the coordinator know the same things?
+
+use super::finding::Finding;
+use super::patient::Patient;
+
+const CHECK: &str = "version";
+
+pub(super) fn check(patient: &Patient<'_>) -> Finding {
+    match patient.coordinator(CHECK) {
+        Ok((_, look)) => {
+            let there = look.health.as_ref().and_then(|health| health.version.as_deref());
+            judge(env!("CARGO_PKG_VERSION"), there)
+        }
+        Err(skip) => skip,
+    }
+}
+
+/// Versions that differ in the last number only know the same.
+fn judge(here: &str, there: Option<&str>) -> Finding {
+    let Some(there) = there else {
+        return Finding::warn(CHECK, "the coordinator is an earlier one, from before 0.7")
+            .hint("what is new since then fails with a 404; upgrade it when you can");
+    };
+    let series = |version: &str| version.rsplit_once('.').map(|(series, _)| series.to_owned());
+    match series(here) == series(there) {
+        true => Finding::ok(CHECK, format!("{here} here, {there} at the coordinator")),
+        false => Finding::warn(CHECK, format!("this is mito {here}, the coordinator is {there}"))
+            .hint("some commands may ask for what the other side does not know; use the same version"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+
+    #[test]
+    fn only_the_last_number_may_differ() {
+        assert_eq!(judge("0.7.0", Some("0.7.3")).verdict(), Verdict::Ok);
+        assert_eq!(judge("0.7.0", Some("0.8.0")).verdict(), Verdict::Warn);
+        assert_eq!(judge("0.7.0", None).verdict(), Verdict::Warn);
+    }
+}

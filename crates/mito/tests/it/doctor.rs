@@ -1,0 +1,225 @@
+//! `mito doctor`, in surroundings with one thing wrong.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use mitosis_testkit::redis::RedisServer;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::cluster::Cluster;
+use crate::home::{ADMIN, Coordinator, Home, Output, Person};
+
+/// What is found, as somebody with a password in the environment.
+async fn examined(home: &Home, address: &str, args: &[&str]) -> Output {
+    let mut command = home.mito(&[&["doctor", "-c", address], args].concat());
+    command.env("MITO_USER", ADMIN).env("MITO_PASSWORD", ADMIN);
+    crate::home::ended(command).await
+}
+
+/// The line of a check, and the hint below it.
+#[track_caller]
+fn line<'a>(output: &'a Output, verdict: &str, check: &str) -> &'a str {
+    let start = format!("{verdict:<5} {check} ");
+    let from = output.stdout.find(&start).unwrap_or_else(|| panic!("no `{start}` in {output:?}"));
+    let text = &output.stdout[from..];
+    let end = text.match_indices('\n').map(|(at, _)| at).find(|at| !text[at + 1..].starts_with("  "));
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// Something that answers every request with this.
+async fn server(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            if stream.read(&mut request).await.is_ok() {
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        }
+    });
+    address
+}
+
+/// A port on which nobody listens.
+async fn deserted() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+async fn with_redis(home: &Home, redis: &str) -> Coordinator {
+    let db = format!("sqlite://{}/state.db", home.path().display());
+    let s3 = format!("file://{}/objects", home.path().display());
+    let args = ["coordinator", "--bind", "127.0.0.1:0", "--db", &db, "--s3", &s3, "--redis", redis];
+    let (service, address) = home.start(&args, "listening address=").await;
+    Coordinator { service, address: format!("http://{address}") }
+}
+
+#[tokio::test]
+async fn where_all_is_well_every_line_says_so() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let output = examined(&home, &coordinator.address, &["--min-free", "0"]).await;
+    assert_eq!(output.code, Some(0), "{output:?}");
+    for check in ["address", "clock", "version", "coordinator", "credentials", "login", "schema", "objects"] {
+        line(&output, "ok", check);
+    }
+    for check in ["cors", "redis", "disk"] {
+        line(&output, "ok", check);
+    }
+    assert!(!home.path().join(".config").exists(), "it leaves nothing behind");
+    let told = examined(&home, &coordinator.address, &["--min-free", "0", "-o", "json"]).await.stdout;
+    assert!(told.starts_with('[') && told.contains(r#""check": "address""#), "{told}");
+    assert!(told.contains(r#""verdict": "ok""#), "{told}");
+}
+
+#[tokio::test]
+async fn a_wrong_address_is_told_from_a_wrong_port_and_from_another_server() {
+    let home = Home::new();
+    let hello = server("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello").await;
+    for (address, code, words) in [
+        ("http://no-such-host.invalid:5000", 69, "leads nowhere"),
+        (deserted().await.as_str(), 69, "nobody listens"),
+        (hello.as_str(), 69, "it is no coordinator"),
+        ("coordinator:5000", 78, "no coordinator's address"),
+    ] {
+        let output = examined(&home, address, &["--min-free", "0"]).await;
+        assert_eq!(output.code, Some(code), "{output:?}");
+        let told = line(&output, "fail", "address");
+        assert!(told.contains(words) && told.contains("hint: "), "{told}");
+        line(&output, "skip", "login");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_is_noticed() {
+    let home = Home::new();
+    let answer = "HTTP/1.1 200 OK\r\nDate: Sun, 09 Feb 2031 17:04:05 GMT\r\nContent-Type: application/json\r\n\
+        Content-Length: 15\r\nConnection: close\r\n\r\n{\"status\":\"ok\"}";
+    let output = examined(&home, &server(answer).await, &["--min-free", "0"]).await;
+    assert!(line(&output, "fail", "clock").contains("time server"));
+    assert!(line(&output, "warn", "version").contains("before 0.7"));
+    assert_ne!(output.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_token_that_is_no_good_is_told_with_the_reason() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let plain = async || {
+        let args = ["doctor", "-c", &coordinator.address, "--min-free", "0"];
+        let output = home.run(&args).await;
+        assert_eq!(output.code, Some(77), "{output:?}");
+        output
+    };
+    assert!(line(&plain().await, "fail", "login").contains("nobody is logged in"));
+
+    std::fs::create_dir_all(home.path().join(".config/mitosis")).unwrap();
+    let kept = home.write(".config/mitosis/credentials", "mitosis_admin:nonsense");
+    std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(line(&plain().await, "fail", "login").contains("is no token"));
+
+    std::fs::remove_file(&kept).unwrap();
+    let admin = Person::administrator(&home, &coordinator);
+    admin.does(&["login"]).await;
+    let fine = home.run(&["doctor", "-c", &coordinator.address, "--min-free", "0"]).await;
+    assert!(line(&fine, "ok", "login").contains("the token ends in 6days 23h"), "{fine:?}");
+    admin.does(&["users", "change-password", ADMIN, "better"]).await;
+    std::fs::write(&kept, std::fs::read_to_string(&kept).unwrap().replace(ADMIN, "somebody")).unwrap();
+    let output = home.run(&["doctor", "-c", &coordinator.address, "--min-free", "0"]).await;
+    assert!(line(&output, "fail", "login").contains("one of `mitosis_admin`"), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_token_that_was_replaced_and_a_file_that_others_can_read_are_told() {
+    let (home, other) = (Home::new(), Home::new());
+    let coordinator = home.coordinator(0, "600s").await;
+    Person::administrator(&home, &coordinator).does(&["login"]).await;
+    let mut elsewhere = other.mito(&["client", "-c", &coordinator.address, "login"]);
+    elsewhere.env("MITO_USER", ADMIN).env("MITO_PASSWORD", ADMIN);
+    assert_eq!(crate::home::ended(elsewhere).await.code, Some(0));
+    let kept = home.path().join(".config/mitosis/credentials");
+    std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o644)).unwrap();
+
+    let output = home.run(&["doctor", "-c", &coordinator.address, "--min-free", "0"]).await;
+    assert!(line(&output, "fail", "credentials").contains("chmod 600"));
+    assert!(line(&output, "fail", "login").contains("its time is not over"));
+    assert_eq!(output.code, Some(1), "of the first that failed");
+}
+
+#[tokio::test]
+async fn links_that_lead_nowhere_from_here_are_told() {
+    let cluster = Cluster::start().await;
+    for (public, code, words) in [
+        (deserted().await, 69, "can't be reached from here"),
+        (
+            server("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await,
+            1,
+            "clocks",
+        ),
+        (
+            server("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await,
+            1,
+            "buckets",
+        ),
+        (
+            server("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello").await,
+            1,
+            "other bytes",
+        ),
+    ] {
+        let coordinator = cluster.coordinator_saying(&format!("s3_public_url = \"{public}\"")).await;
+        let output = examined(&cluster.home, &coordinator.address, &["--min-free", "0"]).await;
+        assert_eq!(output.code, Some(code), "{output:?}");
+        assert!(line(&output, "fail", "objects").contains(words), "{output:?}");
+    }
+    let coordinator = cluster.coordinator().await;
+    let output = examined(&cluster.home, &coordinator.address, &["--min-free", "0"]).await;
+    line(&output, "ok", "objects");
+    assert!(line(&output, "warn", "cors").contains("CORS rules"), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_noticed() {
+    let home = Home::new();
+    let output = examined(&home, &deserted().await, &["--min-free", "999999999999"]).await;
+    assert!(line(&output, "fail", "disk").contains("left for scratch space"), "{output:?}");
+}
+
+#[tokio::test]
+async fn trouble_with_redis_is_a_warning() {
+    let (home, mut redis) = (Home::new(), RedisServer::start().await.unwrap());
+    let coordinator = with_redis(&home, &redis.url()).await;
+    let output = examined(&home, &coordinator.address, &["--min-free", "0"]).await;
+    assert!(line(&output, "ok", "redis").contains("can be seen"), "{output:?}");
+
+    let person = Person::administrator(&home, &coordinator).welcomes("ann").await;
+    redis.kill().unwrap();
+    let mut command = home.mito(&["doctor", "-c", &coordinator.address, "--min-free", "0"]);
+    command.env("MITO_USER", "ann").env("MITO_PASSWORD", "ann");
+    let output = crate::home::ended(command).await;
+    assert!(line(&output, "warn", "redis").contains("can't be seen from here"), "{output:?}");
+    line(&output, "skip", "default-password");
+    assert_eq!(output.code, Some(0), "{output:?}");
+    person.does(&["auth"]).await;
+}
+
+#[tokio::test]
+async fn wrong_passwords_of_redis_are_told_to_administrators() {
+    let (home, redis) = (Home::new(), RedisServer::start().await.unwrap());
+    let coordinator = with_redis(&home, &redis.url().replace(RedisServer::PASSWORD, "wrong")).await;
+    let output = examined(&home, &coordinator.address, &["--min-free", "0"]).await;
+    let told = line(&output, "warn", "redis");
+    assert!(told.contains("redis_url") && !told.contains("wrong"), "{told}");
+}
+
+#[tokio::test]
+async fn the_default_password_is_told_until_it_is_changed() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let output = examined(&home, &coordinator.address, &["--min-free", "0"]).await;
+    assert!(line(&output, "warn", "default-password").contains("documented default"));
+    Person::administrator(&home, &coordinator).does(&["users", "change-password", ADMIN, "better"]).await;
+    let output = examined(&home, &coordinator.address, &["--min-free", "0"]).await;
+    line(&output, "ok", "default-password");
+}
