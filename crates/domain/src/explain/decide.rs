@@ -40,7 +40,9 @@ fn waiting(facts: &Facts, crew: &Crew, ahead: Ahead, moment: &Moment) -> Reason 
         Crew { draining, .. } if able == 0 => Reason::WorkersDraining { workers: *draining },
         Crew { heard_at, .. } if moment.is_waiting_for(*heard_at) => moment.just_started(None, able),
         Crew { free: 0, .. } => Reason::AllBusy { workers: able, group, ahead },
-        Crew { free, free_heard_at, free_until, .. } if moment.is_silent(*free_heard_at, *free_until) => {
+        Crew { free, free_heard_at, free_until, free_silent_at, .. }
+            if moment.is_silent(*free_heard_at, *free_silent_at) =>
+        {
             match (able - free, *free_until) {
                 (0, Some(until)) => Reason::WorkersSilent { workers: *free, heard_at: *free_heard_at, until },
                 (busy, _) => Reason::AllBusy { workers: busy, group, ahead },
@@ -61,7 +63,7 @@ fn held(
     if moment.is_waiting_for(Some(holder.heard_at)) {
         return moment.just_started(Some(worker), 1);
     }
-    if moment.is_late(holder.lease_until) {
+    if moment.now > holder.silent_at {
         return Reason::WorkerLost { worker, heard_at: holder.heard_at, until: holder.lease_until };
     }
     if let Some(end) = reported {
@@ -97,15 +99,9 @@ impl Moment {
         self.now < self.all_back_by() && heard_at.is_some_and(|heard_at| heard_at < self.started_at)
     }
 
-    /// Whether a worker is silent: workers give a sign of life at least twice in a lease, so one that has
-    /// less than a third of it left has missed some.
-    fn is_late(&self, lease_until: Timestamp) -> bool {
-        lease_until.since(self.now) < self.lease / 3
-    }
-
     /// Whether nothing can be expected of some workers, as far as is known.
-    fn is_silent(&self, heard_at: Option<Timestamp>, lease_until: Option<Timestamp>) -> bool {
-        self.is_waiting_for(heard_at) || lease_until.is_some_and(|until| self.is_late(until))
+    fn is_silent(&self, heard_at: Option<Timestamp>, silent_at: Option<Timestamp>) -> bool {
+        self.is_waiting_for(heard_at) || silent_at.is_some_and(|silent_at| self.now > silent_at)
     }
 
     /// Where a watched task stands, if the asker may know.

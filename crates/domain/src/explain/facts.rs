@@ -74,6 +74,8 @@ pub struct Crew {
     pub free_heard_at: Option<Timestamp>,
     /// The latest end of a lease among the free.
     pub free_until: Option<Timestamp>,
+    /// When the last of the free counts as silent unless it is heard from.
+    pub free_silent_at: Option<Timestamp>,
     /// When some serve and none fits: who comes nearest.
     pub nearest: Option<Nearest>,
 }
@@ -114,6 +116,8 @@ pub struct Holder {
     pub heard_at: Timestamp,
     /// When its tasks are given to others unless it is heard from.
     pub lease_until: Timestamp,
+    /// When it counts as silent unless it is heard from, some time before.
+    pub silent_at: Timestamp,
     /// Whether it takes further tasks.
     pub state: WorkerState,
 }

@@ -54,12 +54,19 @@ fn crew() -> Crew {
         heard_at: Some(now() - Duration::from_secs(1)),
         free_heard_at: None,
         free_until: None,
+        free_silent_at: None,
         nearest: None,
     }
 }
 
 fn free_until(left: Duration) -> Crew {
-    Crew { free: 2, free_heard_at: crew().heard_at, free_until: Some(now() + left), ..crew() }
+    Crew {
+        free: 2,
+        free_heard_at: crew().heard_at,
+        free_until: Some(now() + left),
+        free_silent_at: Some(now() + left - LEASE / 3),
+        ..crew()
+    }
 }
 
 fn held(left: Duration) -> Standing {
@@ -69,6 +76,7 @@ fn held(left: Duration) -> Standing {
         holder: Holder {
             heard_at: now() + left - LEASE,
             lease_until: now() + left,
+            silent_at: now() + left - LEASE / 3,
             state: WorkerState::Normal,
         },
         watched: None,

@@ -27,8 +27,8 @@ mod workers;
 use async_trait::async_trait;
 use deadpool_postgres::{Client, Pool, Transaction};
 
-use crate::turns::SharedTurns;
 use crate::ops::SchemaVersion;
+use crate::turns::SharedTurns;
 use crate::{Fault, Store};
 
 /// How often an operation that lost a race is tried.

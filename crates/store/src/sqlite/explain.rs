@@ -53,15 +53,19 @@ const CREW: &str = "
         count(*) FILTER (WHERE fits AND NOT stopping AND has_room) AS free,
         max(last_heartbeat) FILTER (WHERE fits AND NOT stopping) AS heard_at,
         max(last_heartbeat) FILTER (WHERE fits AND NOT stopping AND has_room) AS free_heard_at,
-        max(lease_until) FILTER (WHERE fits AND NOT stopping AND has_room) AS free_until
+        max(lease_until) FILTER (WHERE fits AND NOT stopping AND has_room) AS free_until,
+        max(silent_at) FILTER (WHERE fits AND NOT stopping AND has_room) AS free_silent_at
     FROM (
         SELECT member.role >= ?2 AS serves,
             -- no tag that the worker lacks
             member.role >= ?2 AND (worker.tags = ?3 OR NOT EXISTS (
                 SELECT value FROM json_each(?3) EXCEPT SELECT value FROM json_each(worker.tags))) AS fits,
             worker.state = ?4 AS stopping,
-            NOT EXISTS (SELECT 1 FROM lease WHERE lease.worker_id = worker.id) AS has_room,
-            session.last_heartbeat, session.lease_until
+            (SELECT count(*) FROM lease WHERE lease.worker_id = worker.id) < coalesce(worker.slots, 1)
+                AS has_room,
+            session.last_heartbeat, session.lease_until,
+            -- Workers give a sign of life at least twice in a lease: one with less of it left has missed some.
+            session.lease_until - session.lease / 3 AS silent_at
         FROM worker_group member
         CROSS JOIN worker ON worker.id = member.worker_id
         CROSS JOIN worker_session session ON session.worker_id = worker.id
@@ -100,6 +104,7 @@ fn read_crew(row: &Row<'_>) -> Result<Crew, Fault> {
         heard_at: row.optional_time("heard_at")?,
         free_heard_at: row.optional_time("free_heard_at")?,
         free_until: row.optional_time("free_until")?,
+        free_silent_at: row.optional_time("free_silent_at")?,
         nearest: None,
     })
 }
@@ -120,7 +125,8 @@ fn ahead(db: &Connection, task: TaskId) -> Result<Ahead, Fault> {
 }
 
 const HOLDER: &str = "
-    SELECT session.last_heartbeat, session.lease_until, worker.state
+    SELECT session.last_heartbeat, session.lease_until, session.lease_until - session.lease / 3 AS silent_at,
+        worker.state
     FROM lease
     CROSS JOIN worker ON worker.id = lease.worker_id
     CROSS JOIN worker_session session ON session.worker_id = lease.worker_id
@@ -136,6 +142,7 @@ fn held(
         Ok(Holder {
             heard_at: row.time("last_heartbeat")?,
             lease_until: row.time("lease_until")?,
+            silent_at: row.time("silent_at")?,
             state: row.code("state")?,
         })
     })?;

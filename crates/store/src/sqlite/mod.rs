@@ -32,8 +32,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use crate::turns::SharedTurns;
 use crate::ops::SchemaVersion;
+use crate::turns::SharedTurns;
 use crate::{Fault, Store};
 use readers::Readers;
 use row::Run;

@@ -68,6 +68,7 @@ pub(crate) async fn the_workers_of_a_group_are_counted_by_what_each_can_do<B: Ba
         heard_at: Some(stage.now),
         free_heard_at: Some(stage.now),
         free_until: Some(stage.now + LEASE),
+        free_silent_at: Some(stage.now + LEASE - LEASE / 3),
         nearest: None,
     };
     assert_eq!(crew(stage, uuid).await, counted);
@@ -79,9 +80,32 @@ pub(crate) async fn the_workers_of_a_group_are_counted_by_what_each_can_do<B: Ba
     let later = Crew { heard_at: Some(stage.now), ..counted };
     assert_eq!(crew(stage, uuid).await, later);
     stage.store().stop_worker(free.uuid, ShutdownOp::Force, stage.now).await.unwrap();
-    let fewer =
-        Crew { listed: 4, serving: 3, fitting: 2, free: 0, free_heard_at: None, free_until: None, ..later };
+    let fewer = Crew {
+        listed: 4,
+        serving: 3,
+        fitting: 2,
+        free: 0,
+        free_heard_at: None,
+        free_until: None,
+        free_silent_at: None,
+        ..later
+    };
     assert_eq!(crew(stage, uuid).await, fewer);
+}
+
+pub(crate) async fn a_worker_with_several_slots_is_free_until_all_are_taken<B: Backend>(
+    stage: &mut Stage<B>,
+) {
+    let ann = stage.person("ann").await;
+    let hand = stage.register(&NewWorker { slots: Some(2), ..stage.new_worker(&ann) }).await;
+    stage.submit(&ann, &[stage.task(ann.group), stage.task(ann.group)]).await;
+    let uuid = stage.submit_one(&ann).await;
+    for held in 0..3 {
+        assert_eq!(crew(stage, uuid).await.free, u64::from(held < 2), "with {held} tasks");
+        if held < 2 {
+            stage.claim(hand, 1).await;
+        }
+    }
 }
 
 pub(crate) async fn the_nearest_worker_lacks_the_fewest_tags<B: Backend>(stage: &mut Stage<B>) {
@@ -159,8 +183,12 @@ pub(crate) async fn a_held_task_is_told_with_its_holder_and_what_it_watches<B: B
             panic!("it is held")
         };
         assert_eq!((attempt.worker, attempt.epoch, reported), (hand.uuid, 1, None));
-        let alive =
-            Holder { heard_at: stage.now, lease_until: stage.now + LEASE, state: WorkerState::Normal };
+        let alive = Holder {
+            heard_at: stage.now,
+            lease_until: stage.now + LEASE,
+            silent_at: stage.now + LEASE - LEASE / 3,
+            state: WorkerState::Normal,
+        };
         assert_eq!(holder, alive);
         assert_eq!(told, Some(Watched { uuid: watched, target, found }));
         stage.finish(&held).await;

@@ -229,6 +229,7 @@ macro_rules! conformance {
                 }
                 explain {
                     the_workers_of_a_group_are_counted_by_what_each_can_do,
+                    a_worker_with_several_slots_is_free_until_all_are_taken,
                     the_nearest_worker_lacks_the_fewest_tags,
                     the_place_in_line_is_that_of_the_lane,
                     the_count_of_a_long_line_ends_early,
