@@ -19,7 +19,7 @@ use crate::dispatch::agents::Agents;
 use crate::dispatch::bell::Bell;
 use crate::dispatch::desk::Desk;
 use crate::dispatch::duties::DutyBook;
-use crate::dispatch::post::Post;
+use crate::dispatch::post::{Note, Post};
 use crate::dispatch::renewals::Renewals;
 use crate::events::announcer::Announcer;
 use crate::events::output_hub::OutputHub;
@@ -82,7 +82,7 @@ impl App {
     /// An agent of ours has to be told something, wherever it is connected.
     pub(crate) fn summon(&self, agent: Uuid) {
         self.agents.summon(agent);
-        self.post.summon(agent);
+        self.post.send(Note::Summon(agent));
     }
 
     /// The present moment, by the coordinator's clock.

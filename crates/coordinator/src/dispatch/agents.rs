@@ -15,6 +15,8 @@ const SHORTEST_LEASE: Duration = Duration::from_secs(30);
 const POLLS_PER_SECOND: u32 = 500;
 /// Time between two comparisons of what an agent holds with what the store says.
 const COMPARE_AGAIN: Duration = Duration::from_secs(10);
+/// An agent that is connected asks again within this time.
+const CONNECTED: Duration = Duration::from_secs(30);
 /// An agent that was not heard of for so long is forgotten here.
 const FORGET: Duration = Duration::from_secs(600);
 
@@ -130,14 +132,18 @@ impl Agents {
         }
     }
 
-    /// Somebody waits for the output of a task that an agent runs.
-    pub(crate) fn follow(&self, uuid: Uuid, task: Uuid) {
-        if let Some(known) = self.known().get_mut(&uuid) {
-            if !known.followed.contains(&task) {
-                known.followed.push(task);
-            }
-            known.wake.notify_one();
+    /// Somebody waits for the output of a task that an agent runs; answers whether the agent is connected
+    /// here.
+    pub(crate) fn follow(&self, uuid: Uuid, task: Uuid) -> bool {
+        let mut agents = self.known();
+        let Some(known) = agents.get_mut(&uuid).filter(|known| known.seen.elapsed() < CONNECTED) else {
+            return false;
+        };
+        if !known.followed.contains(&task) {
+            known.followed.push(task);
         }
+        known.wake.notify_one();
+        true
     }
 
     /// How long an agent may be silent. The more there are, the longer, so that their mere presence never

@@ -1,14 +1,14 @@
 //! What coordinators of one database tell each other: that something became Ready, that something
-//! changed, that an agent has to be told something.
+//! changed, that an agent has to be told something, and the output that a follower elsewhere waits for.
 //!
 //! A message is a hint that saves a wait. Losing one costs time and nothing else, so messages never ride
 //! in the transaction that they tell of.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mitosis_domain::backoff::Backoff;
 use mitosis_protocol::Uuid;
+use mitosis_protocol::output::OutputChunk;
 use mitosis_store::ops::signals::Heard;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -16,14 +16,17 @@ use tokio::sync::mpsc;
 use super::patience::chance;
 use crate::app::App;
 use crate::error::chain;
+use crate::events::relay;
 
 /// How long the first message waits for others.
 const WINDOW: Duration = Duration::from_millis(20);
-/// Agents named in one message; what a database carries is limited.
-const AT_ONCE: usize = 100;
+/// Bytes in one message; what a database carries is limited to a little more.
+const LETTER_BYTES: usize = 6_500;
+/// Most bytes of output in one message: with both streams in base64 it fits.
+pub(crate) const OUTPUT_BYTES: usize = 2_200;
 
 /// What one coordinator tells the others.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Letter {
     /// Who writes; everybody hears everything, the writer too.
     from: u64,
@@ -33,17 +36,44 @@ struct Letter {
     /// Something came to another state.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     news: bool,
-    /// Agents that have to be told something.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    summon: Vec<Uuid>,
+    notes: Vec<Note>,
 }
 
-/// Names agents that another coordinator may have to tell something.
-#[derive(Debug, Clone)]
-pub(crate) struct Post(mpsc::UnboundedSender<Uuid>);
+/// Something for whoever it concerns.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Note {
+    /// This agent has to be told something.
+    Summon(Uuid),
+    /// Somebody waits for output of a task that this agent runs.
+    Follow {
+        agent: Uuid,
+        task: Uuid,
+        /// First byte wanted of each stream.
+        stdout: u64,
+        stderr: u64,
+    },
+    /// Output of a task that somebody waits for.
+    Output { task: Uuid, chunk: OutputChunk },
+}
 
-/// Names that are to be sent.
-pub(crate) struct Outbox(mpsc::UnboundedReceiver<Uuid>);
+impl Note {
+    /// About so many bytes in a message.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Summon(_) => 60,
+            Self::Follow { .. } => 200,
+            Self::Output { chunk, .. } => 300 + (chunk.stdout.len() + chunk.stderr.len()) * 4 / 3,
+        }
+    }
+}
+
+/// The way to the other coordinators.
+#[derive(Debug, Clone)]
+pub(crate) struct Post(mpsc::UnboundedSender<Note>);
+
+/// Notes that are to be sent.
+pub(crate) struct Outbox(mpsc::UnboundedReceiver<Note>);
 
 impl Post {
     pub(crate) fn new() -> (Self, Outbox) {
@@ -51,10 +81,10 @@ impl Post {
         (Self(sender), Outbox(receiver))
     }
 
-    /// An agent has to be told something, wherever it is connected.
-    pub(crate) fn summon(&self, agent: Uuid) {
+    /// Tells all others.
+    pub(crate) fn send(&self, note: Note) {
         // Nobody sends when this coordinator is alone.
-        let _ = self.0.send(agent);
+        let _ = self.0.send(note);
     }
 }
 
@@ -68,24 +98,29 @@ pub(crate) async fn serve(app: App, outbox: Outbox) {
 async fn send(app: &App, name: u64, mut outbox: Outbox) {
     let (mut bell, mut news) = (app.bell.listen_to_own(), app.news.listen_to_own());
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    let mut left_over: Option<Note> = None;
     loop {
         let mut letter = Letter { from: name, ..Letter::default() };
-        let mut summon = BTreeSet::new();
-        tokio::select! {
-            () = bell.heard() => letter.ready = true,
-            () = news.heard() => letter.news = true,
-            agent = outbox.0.recv() => summon.extend(agent),
-            () = app.stopping.cancelled() => return,
+        if left_over.is_none() {
+            tokio::select! {
+                () = bell.heard() => letter.ready = true,
+                () = news.heard() => letter.news = true,
+                note = outbox.0.recv() => left_over = note,
+                () = app.stopping.cancelled() => return,
+            }
+            tokio::time::sleep(WINDOW).await;
         }
-        tokio::time::sleep(WINDOW).await;
         letter.ready |= bell.has_rung();
         letter.news |= news.has_rung();
-        while summon.len() < AT_ONCE
-            && let Ok(agent) = outbox.0.try_recv()
-        {
-            summon.insert(agent);
+        let mut bytes = 0;
+        while let Some(note) = left_over.take().or_else(|| outbox.0.try_recv().ok()) {
+            bytes += note.bytes();
+            if bytes > LETTER_BYTES && !letter.notes.is_empty() {
+                left_over = Some(note);
+                break;
+            }
+            letter.notes.push(note);
         }
-        letter.summon = summon.into_iter().collect();
         let text = serde_json::to_string(&letter).expect("a letter is plain data");
         match app.store.signal(&text).await {
             Ok(()) => backoff.reset(),
@@ -105,7 +140,7 @@ async fn receive(app: &App, name: u64, mut heard: mpsc::Receiver<Heard>) {
         };
         match heard {
             Some(Heard::Said(text)) => match serde_json::from_str::<Letter>(&text) {
-                Ok(letter) if letter.from != name => obey(app, &letter),
+                Ok(letter) if letter.from != name => obey(app, letter),
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%error, "a message of another coordinator is not understood"),
             },
@@ -119,14 +154,45 @@ async fn receive(app: &App, name: u64, mut heard: mpsc::Receiver<Heard>) {
     }
 }
 
-fn obey(app: &App, letter: &Letter) {
+fn obey(app: &App, letter: Letter) {
     if letter.ready {
         app.bell.echo();
     }
     if letter.news {
         app.news.echo();
     }
-    for agent in &letter.summon {
-        app.agents.summon(*agent);
+    for note in letter.notes {
+        match note {
+            Note::Summon(agent) => app.agents.summon(agent),
+            Note::Follow { agent, task, stdout, stderr } => relay::follow(app, agent, task, stdout, stderr),
+            Note::Output { task, chunk } => drop(app.output.publish(task, &chunk)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_letter_is_carried_by_every_database() {
+        let bytes = vec![0xff; OUTPUT_BYTES];
+        let chunk = OutputChunk {
+            stdout_offset: u64::MAX,
+            stdout: bytes.clone(),
+            stderr_offset: u64::MAX,
+            stderr: bytes,
+        };
+        let output = Note::Output { task: Uuid::max(), chunk };
+        assert!(output.bytes() <= LETTER_BYTES, "it fits");
+        let mut notes = vec![output];
+        let mut bytes = notes[0].bytes();
+        while bytes + Note::Summon(Uuid::max()).bytes() <= LETTER_BYTES {
+            notes.push(Note::Summon(Uuid::max()));
+            bytes += notes[1].bytes();
+        }
+        let letter = Letter { from: u64::MAX, ready: true, news: true, notes };
+        let length = serde_json::to_string(&letter).unwrap().len();
+        assert!(length < 7_000, "{length}");
     }
 }

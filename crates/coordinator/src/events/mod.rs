@@ -2,3 +2,4 @@
 
 pub(crate) mod announcer;
 pub(crate) mod output_hub;
+pub(crate) mod relay;

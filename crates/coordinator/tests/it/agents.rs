@@ -273,6 +273,18 @@ pub(crate) async fn coordinators_of_one_database_are_one_system(stage: Stage) {
         ann.post(&format!("/v1/tasks/{uuid}/stop"), &json!(null)).await.expect_empty()
     });
     assert_eq!(told["stop"], json!([named(&given)]));
+    // Whoever follows here sees what the agent says there.
+    let channel = format!("{there}/v1/workers/tasks/{uuid}/output");
+    let follow = format!("/v1/tasks/{uuid}/output?stdout=2&wait=20s");
+    let (seen, ()) = tokio::join!(ann.get(&follow), async {
+        let told = poll(json!({"held": [named(&given)], "wait": "20s"})).await;
+        assert_eq!(told["followed"], json!([uuid]));
+        let demand = agent.get(&format!("{channel}?wait=20s")).await.expect(200).json();
+        assert_eq!(demand["stdout"], 2);
+        let chunk = json!({"stdout_offset": 2, "stdout": "aGVsbG8=", "stderr_offset": 0, "stderr": ""});
+        agent.post(&channel, &chunk).await.expect(200);
+    });
+    assert_eq!(seen.expect(200).json()["stdout"], "aGVsbG8=");
     let report = json!({"ended": [ended(&given)]});
     agent.post(&format!("{there}/v1/agents/report"), &report).await.expect(200);
     assert_eq!(ann.state(&uuid).await, "Finished");

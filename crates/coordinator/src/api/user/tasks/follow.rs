@@ -14,8 +14,10 @@ use super::find;
 use crate::api::body::{InPath, InQuery};
 use crate::app::App;
 use crate::auth::caller::Caller;
+use crate::dispatch::post::Note;
 use crate::error::{ApiError, Refusal};
 use crate::events::output_hub::Wake;
+use crate::events::relay::ASK_AGAIN;
 
 /// The longest that a request is held.
 pub(in crate::api) const MOST_WAIT: Duration = Duration::from_secs(20);
@@ -31,6 +33,8 @@ pub(super) async fn follow(
 ) -> Result<Json<FollowReply>, ApiError> {
     let mut task = find(&app, &user, uuid, Action::View).await?;
     let deadline = Instant::now() + query.wait.unwrap_or_default().min(MOST_WAIT);
+    // When another coordinator, which has the agent, was asked.
+    let mut asked: Option<Instant> = None;
     loop {
         // In line first, then a look: an end in between still wakes.
         let mut following = app.output.follow(uuid, query.stdout, query.stderr);
@@ -39,8 +43,13 @@ pub(super) async fn follow(
         if over || matches!(task.phase, Phase::Ended(_)) {
             return Ok(Json(reply(&task, Vec::new(), Vec::new())));
         }
-        if let Phase::Running(attempt) = task.phase {
-            app.agents.follow(attempt.worker, uuid);
+        if let Phase::Running(attempt) = task.phase
+            && !app.agents.follow(attempt.worker, uuid)
+            && asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN)
+        {
+            let FollowQuery { stdout, stderr, .. } = query;
+            app.post.send(Note::Follow { agent: attempt.worker, task: uuid, stdout, stderr });
+            asked = Some(Instant::now());
         }
         let until = deadline.min(Instant::now() + LOOK_AGAIN);
         tokio::select! {
