@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use mitosis_client::{ClientError, UserClient};
 use mitosis_domain::entropy::Entropy;
 use mitosis_protocol::worker::RegisterWorkerRequest;
+use tokio_util::sync::CancellationToken;
 
 /// How a worker becomes somebody: asked at the start, and again when its registration is gone.
 #[async_trait]
@@ -35,6 +36,8 @@ pub struct Settings {
     pub output_limit: u64,
     /// Where jitter comes from.
     pub entropy: Arc<dyn Entropy>,
+    /// When cancelled, the worker takes no more tasks, and ends with what it runs.
+    pub drain: CancellationToken,
 }
 
 impl std::fmt::Debug for Settings {
@@ -64,6 +67,7 @@ impl Settings {
             scratch,
             output_limit: 1 << 30,
             entropy,
+            drain: CancellationToken::new(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_worker::{Settings, Worker};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::worker::WorkerArgs;
@@ -59,7 +60,20 @@ fn deaf(error: std::io::Error) -> Failure {
 
 async fn until_stopped(settings: Settings, mut requests: StopRequests) -> Result<ExitCode, Failure> {
     let stop = CancellationToken::new();
-    let working = Worker::run(settings, stop.clone());
+    let mut drain_requests = signal(SignalKind::user_defined1()).map_err(deaf)?;
+    let drain = settings.drain.clone();
+    let working = async {
+        tokio::select! {
+            ended = Worker::run(settings, stop.clone()) => ended,
+            never = async {
+                while drain_requests.recv().await.is_some() {
+                    tracing::info!("asked to drain");
+                    drain.cancel();
+                }
+                std::future::pending().await
+            } => never,
+        }
+    };
     tokio::pin!(working);
     let ended = tokio::select! {
         ended = &mut working => ended?,

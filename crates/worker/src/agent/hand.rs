@@ -209,6 +209,11 @@ impl Hand {
         self.under_way.is_none() && !(self.ended.is_empty() && self.returned.is_empty())
     }
 
+    /// Whether nothing is left to be run or told.
+    pub(super) fn is_empty(&self) -> bool {
+        self.running.is_empty() && self.waiting.is_empty() && self.has_told_all()
+    }
+
     /// Whether everything that ended has been told.
     pub(super) fn has_told_all(&self) -> bool {
         self.under_way.is_none() && self.ended.is_empty() && self.returned.is_empty()

@@ -121,6 +121,7 @@ impl Agent<'_> {
                 reply = answer_poll(&mut self.polling) => Event::Polled(reply),
                 () = sleep_until(turn_is_over) => Event::Look,
                 () = until(patience) => Event::Impatient,
+                () = self.session.settings.drain.cancelled(), if !self.hand.is_draining() => Event::Drain,
             };
             let end = match event {
                 Event::Left(left) => self.left(left),
@@ -130,6 +131,11 @@ impl Agent<'_> {
                     self.hand.lose_patience(Instant::now());
                     None
                 }
+                Event::Drain => {
+                    tracing::info!("ending with what runs");
+                    self.hand.drain();
+                    None
+                }
                 Event::Look => None,
             };
             if let Some(farewell) = end {
@@ -137,6 +143,9 @@ impl Agent<'_> {
             }
             if self.given_up && self.hand.has_told_all() {
                 return Farewell::GivenUp;
+            }
+            if self.session.settings.drain.is_cancelled() && self.hand.is_empty() {
+                return Farewell::Stopped;
             }
         }
     }
@@ -317,6 +326,7 @@ enum Event {
     Reported(Result<ReportBatchReply, ClientError>),
     Polled((Instant, Result<PollReply, ClientError>)),
     Impatient,
+    Drain,
     Look,
 }
 

@@ -18,7 +18,11 @@ impl Session {
     pub(super) async fn take_tasks(&self, scratch: &Scratch) -> Farewell {
         let mut waits = Waits::new(&*self.settings.entropy);
         loop {
-            match self.client.fetch(HOLD).await {
+            let fetched = tokio::select! {
+                fetched = self.client.fetch(HOLD) => fetched,
+                () = self.settings.drain.cancelled() => return Farewell::Stopped,
+            };
+            match fetched {
                 Ok(None) => tokio::time::sleep(self.settings.polling_interval).await,
                 Ok(Some(task)) => {
                     waits.reset();

@@ -61,3 +61,22 @@ async fn refused_at_the_door_it_says_so_instead_of_knocking_for_ever() {
     let refused = script.worker(2).await.unwrap().unwrap_err();
     assert!(refused.to_string().contains("refuses"), "{refused}");
 }
+
+#[tokio::test]
+async fn asked_to_drain_it_ends_what_runs_takes_nothing_more_and_leaves() {
+    for script in [Script::new().await, Script::old().await] {
+        let (started, go) = (script.scratch().join("started"), script.scratch().join("go"));
+        script.has(
+            &format!("touch {}; until test -e {}; do sleep 0.02; done", started.display(), go.display()),
+            |_| {},
+        );
+        let worker = script.worker(1);
+        appears(&started).await;
+        script.drain();
+        script.has("exit 9", |_| {});
+        std::fs::write(go, "").unwrap();
+        assert_eq!(worker.await.unwrap().unwrap(), Ended::Stopped);
+        assert_eq!(script.commits(1).await["exit_status"], 0);
+        assert!(script.heard().iter().any(|line| line.starts_with("DELETE /workers ")));
+    }
+}

@@ -35,6 +35,7 @@ pub(crate) struct Script {
     book: Arc<Mutex<Book>>,
     scratch: TempDir,
     stop: CancellationToken,
+    drain: CancellationToken,
 }
 
 /// What it will say, and what it was told.
@@ -64,7 +65,13 @@ impl Script {
         let address = format!("http://{}", listener.local_addr().unwrap());
         let book = Arc::new(Mutex::new(Book { lease, ..Book::default() }));
         tokio::spawn(serve(listener, address.clone(), book.clone()));
-        Self { address, book, scratch: tempfile::tempdir().unwrap(), stop: CancellationToken::new() }
+        Self {
+            address,
+            book,
+            scratch: tempfile::tempdir().unwrap(),
+            stop: CancellationToken::new(),
+            drain: CancellationToken::new(),
+        }
     }
 
     pub(crate) async fn new() -> Self {
@@ -130,6 +137,7 @@ impl Script {
             slots,
             polling_interval: Duration::from_millis(50),
             output_limit: 1_000_000,
+            drain: self.drain.clone(),
             ..Settings::new(login, self.scratch.path().to_owned(), Arc::new(OsEntropy))
         };
         tokio::spawn(Worker::run(settings, self.stop.clone()))
@@ -137,6 +145,11 @@ impl Script {
 
     pub(crate) fn stop(&self) {
         self.stop.cancel();
+    }
+
+    /// Asks the worker to end with what it runs.
+    pub(crate) fn drain(&self) {
+        self.drain.cancel();
     }
 
     pub(crate) fn scratch(&self) -> &std::path::Path {

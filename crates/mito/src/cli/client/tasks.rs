@@ -40,6 +40,11 @@ pub(crate) enum TasksCommand {
         /// The task
         uuid: Uuid,
     },
+    /// Stop a task that runs
+    Stop {
+        /// The task
+        uuid: Uuid,
+    },
     /// Cancel the tasks that match and wait
     CancelMany(FilterArgs),
     /// Cancel these tasks

@@ -6,6 +6,7 @@ mod change;
 mod explain;
 mod get;
 mod query;
+mod stop;
 mod submit;
 mod submit_many;
 mod update_labels;
@@ -23,6 +24,7 @@ pub(super) async fn run(command: &TasksCommand, identity: &Identity, out: &Outpu
         TasksCommand::Explain { uuid } => explain::explain(*uuid, identity, out).await,
         TasksCommand::Query(args) => query::query(args, identity, out).await,
         TasksCommand::Cancel { uuid } => cancel::one(*uuid, identity, out).await,
+        TasksCommand::Stop { uuid } => stop::stop(*uuid, identity, out).await,
         TasksCommand::CancelMany(args) => cancel::many(args, identity, out).await,
         TasksCommand::CancelList { uuids } => cancel::list(uuids, identity, out).await,
         TasksCommand::UpdateLabels { uuid, labels } => {

@@ -1,0 +1,14 @@
+//! `mito client tasks stop`.
+
+use mitosis_protocol::Uuid;
+
+use crate::failure::Failure;
+use crate::identity::Identity;
+use crate::show::Output;
+
+/// The task ends as Cancelled once its processes are gone.
+pub(super) async fn stop(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {
+    identity.client.stop_task(uuid).await?;
+    out.say(format_args!("told the worker to stop {uuid}"));
+    Ok(())
+}
