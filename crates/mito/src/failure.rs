@@ -55,6 +55,11 @@ impl Failure {
         self.code.as_deref().unwrap_or(self.exit.word())
     }
 
+    /// The same, saying first what it is about.
+    pub(crate) fn about(self, what: &str) -> Self {
+        Self { error: format!("{what}: {}", self.error).into(), ..self }
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         self.exit
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -31,7 +32,7 @@ pub struct ResultsRequest {
 }
 
 /// One page of results, newest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ResultsReply {
     /// A row per task.
     pub results: Vec<TaskOutcome>,
@@ -43,7 +44,7 @@ pub struct ResultsReply {
 }
 
 /// How a task ended, or where it stands. What is not there has not happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TaskOutcome {
     /// Global identity.
     pub uuid: Uuid,
@@ -68,6 +69,10 @@ pub struct TaskOutcome {
     /// The ended task that this one repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeats_task_uuid: Option<Uuid>,
+    /// The JSON object that it left in `result.json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub data: Option<Box<RawValue>>,
 }
 
 /// `POST /v1/tasks/retry`: these tasks, or the matches of a filter.

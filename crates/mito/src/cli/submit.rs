@@ -1,5 +1,7 @@
 //! `mito submit`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::connection::ConnectionArgs;
@@ -12,6 +14,7 @@ use super::task::TaskArgs;
 Examples:
   mito submit -- make test
   mito submit -F seed=1..100 -F rate=0.1,0.01 -l sweep -- python3 train.py --seed {seed} --rate {rate}
+  mito submit job.toml
   find . -name '*.wav' | mito submit --each-line - -- ffmpeg -i {line} {line}.mp3")]
 pub(crate) struct SubmitArgs {
     #[command(flatten)]
@@ -31,15 +34,13 @@ pub(crate) struct SubmitArgs {
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub(crate) name: Option<String>,
     /// Go on with a submission that was interrupted; everything else is remembered
-    #[arg(long, value_name = "ID", value_parser = name, conflicts_with_all = ["command", "params", "each_line", "from_csv", "zip", "name", "dry_run", "group", "tags", "labels", "timeout", "priority", "env", "resources", "terminal"])]
+    #[arg(long, value_name = "ID", value_parser = name, conflicts_with_all = ["job", "command", "params", "each_line", "from_csv", "zip", "name", "dry_run", "group", "tags", "labels", "timeout", "priority", "env", "resources", "terminal"])]
     pub(crate) resume: Option<String>,
+    /// A file with tasks, in TOML, YAML or JSON; see the guide
+    #[arg(value_name = "JOB", conflicts_with_all = ["command", "params", "each_line", "from_csv", "zip", "tags", "timeout", "priority", "env", "resources", "terminal"])]
+    pub(crate) job: Option<PathBuf>,
     /// The command and its arguments; there is no shell
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "CMD",
-        required_unless_present = "resume"
-    )]
+    #[arg(last = true, value_name = "CMD", required_unless_present_any = ["resume", "job"])]
     pub(crate) command: Vec<String>,
 }
 

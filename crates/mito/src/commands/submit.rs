@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use mitosis_domain::sweep::{Blueprint, Plan};
+use mitosis_domain::sweep::Blueprint;
 
 use crate::cli::submit::SubmitArgs;
 use crate::config::client::ClientConfig;
@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::lifecycle::StopRequests;
-use crate::sweep::{self, Accepted, Submission};
+use crate::sweep::{self, Accepted, Extras, Job, Submission};
 use crate::{logging, show};
 
 /// So many tasks are shown one by one to somebody at a terminal.
@@ -25,30 +25,40 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
         let identity = same_identity(&submission, args, environment).await?;
         return send(submission, &identity).await;
     }
-    let plan = sweep::plan(&args.sweep)?;
     if args.dry_run {
-        let group = args.task.group.clone().unwrap_or_default();
-        let blueprint = blueprint(args, plan, group);
-        let expansion = blueprint.expand()?;
-        sweep::check(&expansion)?;
-        sweep::preview(&[expansion])?;
-        return Ok(ExitCode::SUCCESS);
+        return preview(&job(args, args.task.group.as_deref().unwrap_or_default())?).await;
     }
     let identity = identity(args.connection.options(), args, environment).await?;
-    let group = args.task.group.clone().unwrap_or_else(|| identity.name.clone());
-    let blueprint = blueprint(args, plan, group);
-    sweep::check(&blueprint.expand()?)?;
-    let submission = Submission::new(args.name.as_deref(), vec![blueprint], &identity, environment)?;
+    let job = job(args, args.task.group.as_deref().unwrap_or(&identity.name))?;
+    for blueprint in &job.blueprints {
+        sweep::check(&blueprint.expand()?)?;
+    }
+    sweep::upload(&identity.client, &job.uploads).await?;
+    let submission = Submission::new(args.name.as_deref(), job.blueprints, &identity, environment)?;
     send(submission, &identity).await
 }
 
-/// The name is a label, too.
-fn blueprint(args: &SubmitArgs, plan: Plan, group: String) -> Blueprint {
-    let mut task = args.task.task(group, &args.command, args.terminal);
-    if let Some(name) = args.name.as_ref().filter(|name| !task.labels.contains(name)) {
-        task.labels.push(name.clone());
+/// What a job file says, or the command line alone. A name is a label, too.
+fn job(args: &SubmitArgs, group: &str) -> Result<Job, Failure> {
+    if let Some(path) = &args.job {
+        let labels: Vec<String> = args.task.labels.iter().chain(&args.name).cloned().collect();
+        return Job::read(path, Extras { group, labels: &labels });
     }
-    Blueprint { task, plan }
+    let mut task = args.task.task(group.to_owned(), &args.command, args.terminal);
+    task.labels.extend(args.name.clone());
+    let blueprint = Blueprint { task, plan: sweep::plan(&args.sweep)? };
+    Ok(Job { blueprints: vec![blueprint], uploads: Vec::new() })
+}
+
+async fn preview(job: &Job) -> Result<ExitCode, Failure> {
+    let expansions = job.blueprints.iter().map(Blueprint::expand).collect::<Result<Vec<_>, _>>()?;
+    expansions.iter().try_for_each(sweep::check)?;
+    for upload in &job.uploads {
+        let length = sweep::length(upload).await?;
+        show::line(format_args!("needs {} as {} ({length} bytes)", upload.file.display(), upload.key))?;
+    }
+    sweep::preview(&expansions)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn identity(

@@ -2,16 +2,20 @@
 //! each once.
 
 mod check;
+mod job;
 mod kept;
 mod patiently;
 mod preview;
 mod source;
 mod submission;
 mod table;
+mod upload;
 
 pub(crate) use check::check;
+pub(crate) use job::{Extras, Job};
 pub(crate) use patiently::patiently;
 pub(crate) use preview::preview;
 pub(crate) use source::plan;
 pub(crate) use submission::{Accepted, Submission};
 pub(crate) use table::{Object, Table};
+pub(crate) use upload::{length, upload};

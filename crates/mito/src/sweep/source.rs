@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// The parameter of `--each-line`.
-const LINE: &str = "line";
+pub(super) const LINE: &str = "line";
 
 /// Everything that varies: lines first, then rows, then parameters in their order. The last changes
 /// fastest.
@@ -35,7 +35,7 @@ pub(crate) fn plan(args: &SweepArgs) -> Result<Plan, Failure> {
 }
 
 /// A parameter with a value on each line; empty lines are none.
-pub(crate) fn lines(name: &str, file: &Path) -> Result<Column, Failure> {
+pub(super) fn lines(name: &str, file: &Path) -> Result<Column, Failure> {
     let text = text(file)?;
     let lines: Vec<String> = text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
     match lines.is_empty() {
@@ -45,7 +45,7 @@ pub(crate) fn lines(name: &str, file: &Path) -> Result<Column, Failure> {
 }
 
 /// A parameter for each name in the first row, with a value in each further row.
-pub(crate) fn rows(file: &Path) -> Result<Factor, Failure> {
+pub(super) fn rows(file: &Path) -> Result<Factor, Failure> {
     let text = text(file)?;
     // An editor's mark at the start is no part of the first name.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
@@ -71,7 +71,7 @@ pub(crate) fn rows(file: &Path) -> Result<Factor, Failure> {
     Ok(Factor::new(columns.collect::<Result<_, _>>()?)?)
 }
 
-fn text(file: &Path) -> Result<String, Failure> {
+pub(super) fn text(file: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let read = match is_stdin(file) {
         true => io::stdin().lock().read_to_string(&mut text),

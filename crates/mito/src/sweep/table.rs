@@ -1,16 +1,17 @@
 //! The results of a sweep as one table.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use mitosis_domain::wait_status::WaitStatus;
 use mitosis_protocol::sweep::TaskOutcome;
 use mitosis_protocol::{TaskState, Timestamp};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// Columns before the parameters.
 const BEFORE: [&str; 2] = ["uuid", "task"];
-/// Columns after them.
+/// Columns between the parameters and what the tasks left.
 const AFTER: [&str; 7] = ["state", "exit", "msg", "created", "started", "finished", "duration"];
 
 /// A table: a name for each column, and as many cells in each row.
@@ -32,19 +33,21 @@ pub(crate) struct Object<'a> {
 }
 
 impl Table {
-    /// A row for each task, and a column for each parameter that any of them has.
+    /// A row for each task, and a column for each parameter that any of them has, and for each field that any
+    /// of them left in its `result.json`.
     pub(crate) fn of(outcomes: &[TaskOutcome]) -> Self {
+        let left: Vec<Map<String, Value>> = outcomes.iter().map(left).collect();
         let params: BTreeSet<&str> =
             outcomes.iter().flat_map(|outcome| outcome.params.keys().map(String::as_str)).collect();
-        let named = params.iter().map(|name| match BEFORE.contains(name) || AFTER.contains(name) {
-            true => format!("param.{name}"),
-            false => (*name).to_owned(),
-        });
+        let fields: BTreeSet<&str> = left.iter().flat_map(|left| left.keys().map(String::as_str)).collect();
+        let is_fixed = |name: &str| BEFORE.contains(&name) || AFTER.contains(&name);
+        let params_named = params.iter().map(|name| apart("param", name, is_fixed(name)));
+        let fields_named =
+            fields.iter().map(|name| apart("result", name, is_fixed(name) || params.contains(name)));
         let fixed = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let names = [fixed(&BEFORE), named.collect(), fixed(&AFTER)].concat();
-        let places: HashMap<&str, usize> = params.iter().copied().zip(0..).collect();
-        let rows = outcomes.iter().map(|outcome| row(outcome, &places)).collect();
-        Self { names, rows }
+        let names = [fixed(&BEFORE), params_named.collect(), fixed(&AFTER), fields_named.collect()].concat();
+        let rows = outcomes.iter().zip(&left).map(|(outcome, left)| row(outcome, &params, left, &fields));
+        Self { names, rows: rows.collect() }
     }
 
     /// As comma-separated values.
@@ -88,14 +91,25 @@ impl<'a> Object<'a> {
     }
 }
 
-fn row(outcome: &TaskOutcome, places: &HashMap<&str, usize>) -> Vec<String> {
-    let mut params = vec![String::new(); places.len()];
-    for (name, value) in &outcome.params {
-        params[places[name.as_str()]].clone_from(value);
-    }
+/// A name, told apart from another column's if need be.
+fn apart(kind: &str, name: &str, taken: bool) -> String {
+    if taken { format!("{kind}.{name}") } else { name.to_owned() }
+}
+
+/// The fields that a task left.
+fn left(outcome: &TaskOutcome) -> Map<String, Value> {
+    outcome.data.as_ref().and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_default()
+}
+
+fn row(
+    outcome: &TaskOutcome,
+    params: &BTreeSet<&str>,
+    left: &Map<String, Value>,
+    fields: &BTreeSet<&str>,
+) -> Vec<String> {
     let time = |time: Option<Timestamp>| time.map(rfc3339).unwrap_or_default();
     let mut row = vec![outcome.uuid.to_string(), outcome.task_id.to_string()];
-    row.append(&mut params);
+    row.extend(params.iter().map(|name| outcome.params.get(*name).cloned().unwrap_or_default()));
     row.extend([
         format!("{:?}", outcome.state),
         exit_code(outcome).map(|code| code.to_string()).unwrap_or_default(),
@@ -105,6 +119,11 @@ fn row(outcome: &TaskOutcome, places: &HashMap<&str, usize>) -> Vec<String> {
         time(outcome.finished_at),
         duration(outcome).map(|seconds| format!("{seconds:.3}")).unwrap_or_default(),
     ]);
+    row.extend(fields.iter().map(|name| match left.get(*name) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+    }));
     row
 }
 
@@ -145,6 +164,7 @@ mod tests {
             started_at: Some(at("06.5")),
             finished_at: Some(at("08")),
             repeats_task_uuid: None,
+            data: None,
         }
     }
 
@@ -166,6 +186,23 @@ mod tests {
                  {nil},1,,0.1,\"x,y\",Finished,3,,{times}\n{nil},2,7,,,Finished,3,,{times}\n"
             )
         );
+    }
+
+    #[test]
+    fn what_tasks_left_comes_in_the_last_columns() {
+        let data = |text: &str| Some(serde_json::value::RawValue::from_string(text.to_owned()).unwrap());
+        let table = Table::of(&[
+            TaskOutcome {
+                data: data(r#"{"loss":0.25,"x":"mine","exit":null}"#),
+                ..outcome(1, &[("x", "1")])
+            },
+            TaskOutcome { data: data(r#"{"list":[1,2],"note":"a,b"}"#), ..outcome(2, &[]) },
+            outcome(3, &[]),
+        ]);
+        assert_eq!(table.names[10..], ["result.exit", "list", "loss", "note", "result.x"]);
+        assert_eq!(table.rows[0][10..], ["", "", "0.25", "", "mine"]);
+        assert_eq!(table.rows[1][10..], ["", "[1,2]", "", "a,b", ""]);
+        assert_eq!(table.rows[2][10..], ["", "", "", "", ""]);
     }
 
     #[test]

@@ -273,3 +273,59 @@ async fn what_failed_of_a_sweep_runs_again_and_the_results_are_one_table() {
         assert!(unclear.stderr.contains(words), "{}", unclear.stderr);
     }
 }
+
+#[tokio::test]
+async fn a_job_file_brings_its_files_along_once_and_what_tasks_leave_is_in_the_table() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    std::fs::create_dir_all(home.path().join("jobs/data")).unwrap();
+    home.write("jobs/data/in.csv", "12\n");
+    let job = r#"
+[defaults]
+labels = ["exp"]
+attachments = [{ file = "data/in.csv", key = "exp/in.csv", as = "in.csv" }]
+
+[[tasks]]
+command = ["sh", "-c", 'echo "{\"sum\": $(( $(cat "$MITO_RESOURCE_DIR/in.csv") + $MITO_PARAM_N ))}" > "$MITO_RESULT_DIR/result.json"']
+matrix = { n = "1..2" }
+zip = false
+
+[[tasks]]
+command = "true"
+attachments = []
+"#;
+    // Braces of the script are doubled where there are parameters.
+    home.write("jobs/job.toml", &job.replace("{\\\"sum", "{{\\\"sum").replace(" ))}", " ))}}"));
+    let dry = home.run(&["submit", "--dry-run", "jobs/job.toml"]).await;
+    assert_eq!(dry.code, Some(0), "{}", dry.stderr);
+    assert!(dry.stdout.contains("as exp/in.csv (3 bytes)"), "{}", dry.stdout);
+    assert!(dry.stdout.ends_with("would submit 3 tasks\n"), "{}", dry.stdout);
+
+    let first = submitted(&home, &coordinator, &["jobs/job.toml", "--name", "night"]).await;
+    assert!(
+        first.stderr.contains("uploaded") && first.stderr.contains("submitted 3 tasks"),
+        "{}",
+        first.stderr
+    );
+    let second = submitted(&home, &coordinator, &["jobs/job.toml", "-l", "other"]).await;
+    assert!(!second.stderr.contains("uploaded"), "it is there: {}", second.stderr);
+    home.write("jobs/data/in.csv", "1234\n");
+    let third = submitted(&home, &coordinator, &["jobs/job.toml", "-l", "third"]).await;
+    assert!(third.stderr.contains("uploaded"), "it has changed: {}", third.stderr);
+
+    let admin = coordinator.admin().await;
+    let _worker = home.worker(&coordinator.address, "2").await;
+    until_so_many(&admin, TaskState::Finished, 9).await;
+    let options = ["results", "-c", &coordinator.address, "-u", ADMIN, "-l", "third", "-o", "csv"];
+    let mut command = home.mito(&options);
+    command.env("MITO_PASSWORD", ADMIN);
+    let results = ended(command).await;
+    let table: Vec<Vec<&str>> = results.stdout.lines().map(|line| line.split(',').collect()).collect();
+    let sums: Vec<_> = table.iter().map(|row| (row[2], row[4], row[10])).collect();
+    assert_eq!(sums, [("n", "exit", "sum"), ("1", "0", "1235"), ("2", "0", "1236"), ("", "0", "")]);
+
+    home.write("jobs/wrong.toml", "[[tasks]]\ncomand = 'true'\n");
+    refused(&home, &coordinator, &["jobs/wrong.toml"], 2, &["line 2", "comand"]).await;
+    refused(&home, &coordinator, &["jobs/job.toml", "-F", "x=1..2"], 2, &["cannot be used with"]).await;
+    refused(&home, &coordinator, &["true"], 2, &["after `--`"]).await;
+}

@@ -55,6 +55,8 @@ pub struct TaskOutcome {
     pub finished_at: Option<Timestamp>,
     /// The task that this one repeats.
     pub repeats: Option<Uuid>,
+    /// The small JSON object that it left, as text.
+    pub data: Option<String>,
 }
 
 /// A task to be repeated.

@@ -204,6 +204,7 @@ macro_rules! conformance {
                 }
                 sweeps {
                     a_table_of_results_has_a_row_for_each_task_wherever_it_stands,
+                    what_a_task_left_for_tables_is_part_of_its_result,
                     only_what_failed_is_worth_another_try,
                     a_repeated_task_is_like_the_one_that_it_repeats_and_linked_to_it,
                     what_is_not_over_or_was_repeated_is_left_out,

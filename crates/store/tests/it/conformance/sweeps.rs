@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_protocol::{TaskResult, TaskResultMessage, TaskState};
-use mitosis_store::ops::dispatch::{Completed, Completion, Holder};
+use mitosis_store::ops::dispatch::{Completed, Completion, Ended, Exchange, Holder, Verdict};
 use mitosis_store::ops::query::{Page, TaskQuery};
 use mitosis_store::ops::sweeps::{Over, Repeat, Repeated, Repetition, Selection, TaskOutcome};
 use mitosis_store::ops::tasks::{CancelSelection, IdempotencyKey, NewTask};
@@ -91,6 +91,21 @@ pub(crate) async fn a_table_of_results_has_a_row_for_each_task_wherever_it_stand
     let page = Page { before: Some(rows[1].id), offset: 0, limit: 1 };
     let second = stage.store().outcomes(&all_of(&ann), page).await.unwrap();
     assert_eq!(second, rows[2..3]);
+}
+
+pub(crate) async fn what_a_task_left_for_tables_is_part_of_its_result<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    let data = r#"{"loss":0.25,"note":"'ü%_\\n"}"#;
+    for data in [Some(data.to_owned()), None] {
+        stage.submit_one(&ann).await;
+        let lease = stage.claim_one(hand).await.lease;
+        let ended = Ended { lease, end: ExecEnd::Finished, result: status(0), data };
+        let exchanged = stage.exchange_one(Exchange { ended: vec![ended], ..stage.nothing(hand) }).await;
+        assert!(matches!(exchanged.verdicts[..], [Verdict::Committed(_)]));
+    }
+    let rows = outcomes(stage, &all_of(&ann)).await;
+    assert_eq!(rows.iter().map(|row| row.data.as_deref()).collect::<Vec<_>>(), [None, Some(data)]);
 }
 
 pub(crate) async fn only_what_failed_is_worth_another_try<B: Backend>(stage: &mut Stage<B>) {

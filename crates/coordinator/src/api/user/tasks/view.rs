@@ -4,6 +4,7 @@ use mitosis_domain::task::{Phase, Task};
 use mitosis_protocol::{ArtifactInfo, TaskInfo};
 use mitosis_store::ops::artifacts::Artifact;
 use mitosis_store::ops::sweeps::TaskOutcome;
+use serde_json::value::RawValue;
 
 /// Everything about a task but its artifacts.
 pub(in crate::api) fn info(task: Task) -> TaskInfo {
@@ -44,6 +45,8 @@ pub(in crate::api) fn outcome(row: TaskOutcome) -> mitosis_protocol::sweep::Task
         started_at: row.started_at,
         finished_at: row.finished_at,
         repeats_task_uuid: row.repeats,
+        // The store was given an object, as JSON.
+        data: row.data.and_then(|data| RawValue::from_string(data).ok()),
     }
 }
 

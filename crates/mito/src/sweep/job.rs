@@ -1,0 +1,452 @@
+//! Job files: tasks, what varies in them, and the files that they need, written down.
+//!
+//! One shape, in TOML, YAML or JSON. A key that nobody knows is an error that names its line.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mitosis_domain::sweep::{Blueprint, Column, Factor, Plan, Values};
+use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest};
+use mitosis_protocol::{ArtifactKind, TaskSpec, Uuid};
+use serde::Deserialize;
+
+use super::source;
+use crate::cli::text::cleaned;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// As for `mito submit` without a job file.
+const DEFAULT_TIMEOUT: Duration = Duration::from_hours(24);
+
+/// What a job file asks for.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) blueprints: Vec<Blueprint>,
+    /// Files to be there before the tasks are submitted, each once.
+    pub(crate) uploads: Vec<Upload>,
+}
+
+/// A file of this machine that tasks need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Upload {
+    pub(crate) file: PathBuf,
+    pub(crate) group: String,
+    pub(crate) key: String,
+}
+
+/// What the command line adds to a job file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extras<'a> {
+    /// The group of tasks that name none.
+    pub(crate) group: &'a str,
+    /// Labels for every task.
+    pub(crate) labels: &'a [String],
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    defaults: Task,
+    tasks: Vec<Task>,
+}
+
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Task {
+    command: Option<Command>,
+    group: Option<String>,
+    tags: Vec<String>,
+    labels: Vec<String>,
+    #[serde(with = "mitosis_protocol::duration::optional_text")]
+    timeout: Option<Duration>,
+    priority: Option<i32>,
+    terminal: Option<bool>,
+    env: BTreeMap<String, Scalar>,
+    matrix: BTreeMap<String, Choices>,
+    zip: Option<bool>,
+    each_line: Option<PathBuf>,
+    from_csv: Option<PathBuf>,
+    resources: Vec<Resource>,
+    attachments: Vec<Attachment>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected a list of words, or one line")]
+enum Command {
+    Words(Vec<String>),
+    /// Split at its blanks, as a shell would; there is no shell.
+    Line(String),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected a text, a number or a truth value")]
+enum Scalar {
+    Flag(bool),
+    Whole(i64),
+    Fraction(f64),
+    Text(String),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected a list of values, or a text such as 1..10")]
+enum Choices {
+    List(Vec<Scalar>),
+    Text(String),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resource {
+    attachment: Option<String>,
+    artifact: Option<Uuid>,
+    #[serde(rename = "type")]
+    kind: Option<ArtifactKind>,
+    #[serde(rename = "as")]
+    local_path: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Attachment {
+    file: PathBuf,
+    key: Option<String>,
+    #[serde(rename = "as")]
+    local_path: Option<String>,
+}
+
+impl Job {
+    /// Reads a job file. Paths in it start at its own folder.
+    pub(crate) fn read(path: &Path, extras: Extras<'_>) -> Result<Self, Failure> {
+        let language = Language::of(path)?;
+        let File { defaults, tasks } = language.parse(path, &source::text(path)?)?;
+        if tasks.is_empty() {
+            return Err(wrong(path, "it has no tasks"));
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut job = Self { blueprints: Vec::new(), uploads: Vec::new() };
+        for (task, number) in tasks.into_iter().zip(1..) {
+            let task = task.over(defaults.clone());
+            let blueprint = job.add(task, folder, extras);
+            job.blueprints.push(
+                blueprint
+                    .map_err(|failure| failure.about(&format!("task {number} of {}", path.display())))?,
+            );
+        }
+        Ok(job)
+    }
+
+    fn add(&mut self, task: Task, folder: &Path, extras: Extras<'_>) -> Result<Blueprint, Failure> {
+        let plan = task.plan(folder)?;
+        let group = task.group.as_deref().unwrap_or(extras.group).to_owned();
+        let mut resources = task.resources.iter().map(Resource::download).collect::<Result<Vec<_>, _>>()?;
+        for attachment in &task.attachments {
+            let (upload, resource) = attachment.both(folder, &group, plan.is_plain())?;
+            self.need(upload)?;
+            resources.push(resource);
+        }
+        let labels = task.labels.iter().chain(extras.labels).cloned().collect();
+        let args = task.command()?;
+        Ok(Blueprint {
+            task: SubmitTaskRequest {
+                group_name: group,
+                tags: task.tags,
+                labels,
+                timeout: task.timeout.unwrap_or(DEFAULT_TIMEOUT),
+                priority: task.priority.unwrap_or(0),
+                task_spec: TaskSpec {
+                    args,
+                    envs: task.env.into_iter().map(|(name, value)| (name, value.text())).collect(),
+                    resources,
+                    terminal_output: task.terminal.unwrap_or(false),
+                    watch: None,
+                    params: BTreeMap::new(),
+                },
+            },
+            plan,
+        })
+    }
+
+    /// Notes a file, once.
+    fn need(&mut self, upload: Upload) -> Result<(), Failure> {
+        let same_place =
+            self.uploads.iter().find(|other| other.group == upload.group && other.key == upload.key);
+        match same_place {
+            None => self.uploads.push(upload),
+            Some(other) if other.file == upload.file => {}
+            Some(other) => {
+                return Err(usage(format!(
+                    "{} and {} can't both be the attachment `{}`",
+                    other.file.display(),
+                    upload.file.display(),
+                    upload.key
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The language of a job file, by its name.
+#[derive(Debug, Clone, Copy)]
+enum Language {
+    Toml,
+    Yaml,
+    Json,
+}
+
+impl Language {
+    fn of(path: &Path) -> Result<Self, Failure> {
+        let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+        match ending.as_deref() {
+            Some("toml") => Ok(Self::Toml),
+            Some("yaml" | "yml") => Ok(Self::Yaml),
+            Some("json") => Ok(Self::Json),
+            _ => Err(usage(format!("{} is no job file", path.display()))
+                .with_hint("a job file ends with .toml, .yaml, .yml or .json; a command comes after `--`")),
+        }
+    }
+
+    fn parse(self, path: &Path, text: &str) -> Result<File, Failure> {
+        match self {
+            Self::Toml => toml::from_str(text).map_err(|error| wrong(path, error)),
+            Self::Yaml => serde_saphyr::from_str(text).map_err(|error| wrong(path, error)),
+            Self::Json => serde_json::from_str(text).map_err(|error| wrong(path, error)),
+        }
+    }
+}
+
+fn wrong(path: &Path, error: impl std::fmt::Display) -> Failure {
+    usage(format!("{} makes no sense: {error}", path.display()))
+}
+
+fn usage(sentence: String) -> Failure {
+    Failure::new(Exit::Usage, sentence)
+}
+
+impl Task {
+    /// What this task says, above what all say: lists and tables are joined, everything else is replaced.
+    fn over(self, defaults: Self) -> Self {
+        fn joined<T>(mut first: Vec<T>, second: Vec<T>) -> Vec<T> {
+            first.extend(second);
+            first
+        }
+        Self {
+            command: self.command.or(defaults.command),
+            group: self.group.or(defaults.group),
+            tags: joined(defaults.tags, self.tags),
+            labels: joined(defaults.labels, self.labels),
+            timeout: self.timeout.or(defaults.timeout),
+            priority: self.priority.or(defaults.priority),
+            terminal: self.terminal.or(defaults.terminal),
+            env: defaults.env.into_iter().chain(self.env).collect(),
+            matrix: defaults.matrix.into_iter().chain(self.matrix).collect(),
+            zip: self.zip.or(defaults.zip),
+            each_line: self.each_line.or(defaults.each_line),
+            from_csv: self.from_csv.or(defaults.from_csv),
+            resources: joined(defaults.resources, self.resources),
+            attachments: joined(defaults.attachments, self.attachments),
+        }
+    }
+
+    /// Lines, then rows, then the matrix in the order of its names.
+    fn plan(&self, folder: &Path) -> Result<Plan, Failure> {
+        let mut factors = Vec::new();
+        if let Some(file) = &self.each_line {
+            factors.push(Factor::new(vec![source::lines(source::LINE, &folder.join(file))?])?);
+        }
+        if let Some(file) = &self.from_csv {
+            factors.push(source::rows(&folder.join(file))?);
+        }
+        for (name, choices) in &self.matrix {
+            let values = match choices {
+                Choices::List(list) => Values::Words(list.iter().cloned().map(Scalar::text).collect()),
+                Choices::Text(text) => Values::parse(text)?,
+            };
+            factors.push(Factor::new(vec![Column::new(name, values)?])?);
+        }
+        Ok(if self.zip == Some(true) { Plan::zip(factors)? } else { Plan::product(factors)? })
+    }
+
+    fn command(&self) -> Result<Vec<String>, Failure> {
+        let words = match &self.command {
+            Some(Command::Words(words)) => words.clone(),
+            Some(Command::Line(line)) => shlex::split(line)
+                .ok_or_else(|| usage(format!("the command `{line}` has a quote without its other half")))?,
+            None => Vec::new(),
+        };
+        match words.is_empty() {
+            true => Err(usage("there is no command".to_owned())
+                .with_hint(r#"write command = ["python3", "train.py"] or command = "python3 train.py""#)),
+            false => Ok(words),
+        }
+    }
+}
+
+impl Scalar {
+    fn text(self) -> String {
+        match self {
+            Self::Flag(flag) => flag.to_string(),
+            Self::Whole(number) => number.to_string(),
+            Self::Fraction(number) => number.to_string(),
+            Self::Text(text) => text,
+        }
+    }
+}
+
+impl Resource {
+    fn download(&self) -> Result<ResourceDownload, Failure> {
+        let remote_file = match (&self.attachment, self.artifact, self.kind) {
+            (Some(key), None, None) => RemoteFile::Attachment { key: key.clone() },
+            (None, Some(uuid), Some(content_type)) => RemoteFile::Artifact { uuid, content_type },
+            _ => {
+                return Err(usage(format!("the resource `{}` is neither file nor archive", self.local_path))
+                    .with_hint(
+                        r#"write {attachment = "KEY", as = "PATH"} or {artifact = "UUID", type = "result", as = "PATH"}"#,
+                    ));
+            }
+        };
+        Ok(ResourceDownload { remote_file, local_path: self.local_path.clone() })
+    }
+}
+
+impl Attachment {
+    /// What is to be sent, and how a task gets at it.
+    fn both(&self, folder: &Path, group: &str, plain: bool) -> Result<(Upload, ResourceDownload), Failure> {
+        let file = folder.join(&self.file);
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let key = cleaned(self.key.as_ref().unwrap_or(&name));
+        if key.is_empty() {
+            return Err(usage(format!("{} can't be an attachment without a key", file.display())));
+        }
+        // The key is meant as it is, also where braces stand for parameters.
+        let in_task = if plain { key.clone() } else { key.replace('{', "{{").replace('}', "}}") };
+        let local_path = self.local_path.clone().unwrap_or(match plain {
+            true => name,
+            false => name.replace('{', "{{").replace('}', "}}"),
+        });
+        let resource = ResourceDownload { remote_file: RemoteFile::Attachment { key: in_task }, local_path };
+        Ok((Upload { file, group: group.to_owned(), key }, resource))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, text: &str) -> Result<Job, String> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("lines.txt"), "one\ntwo\n").unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let extras = Extras { group: "ann", labels: &["from-here".to_owned()] };
+        Job::read(&path, extras).map_err(|failure| failure.to_string())
+    }
+
+    const TOML: &str = r#"
+[defaults]
+labels = ["exp1"]
+timeout = "1h"
+env = { MODE = "fast", LEVEL = 3 }
+
+[[tasks]]
+command = ["train", "--rate", "{rate}", "--seed", "{seed}"]
+matrix = { rate = [0.1, 0.01], seed = "1..2" }
+tags = ["gpu"]
+priority = 5
+terminal = true
+attachments = [{ file = "data/in.csv", key = "exp1/in.csv", as = "in.csv" }]
+
+[[tasks]]
+command = "echo 'a b' {line}"
+group = "lab"
+each_line = "lines.txt"
+env = { MODE = "slow" }
+resources = [{ attachment = "{line}.bin", as = "{line}.bin" }]
+"#;
+
+    #[test]
+    fn a_job_has_tasks_that_stand_above_what_all_have_in_common() {
+        let job = read("job.toml", TOML).unwrap();
+        let [first, second] = &job.blueprints[..] else { panic!("two kinds of tasks") };
+        let expansion = first.expand().unwrap();
+        assert_eq!(expansion.len(), 4);
+        let task = expansion.task(1);
+        assert_eq!(task.task_spec.args, ["train", "--rate", "0.1", "--seed", "2"]);
+        assert_eq!(
+            (task.group_name.as_str(), task.priority, task.timeout),
+            ("ann", 5, Duration::from_hours(1))
+        );
+        assert_eq!(task.labels, ["exp1", "from-here"]);
+        assert_eq!((&task.task_spec.envs["MODE"][..], &task.task_spec.envs["LEVEL"][..]), ("fast", "3"));
+        assert!(task.task_spec.terminal_output);
+        let attachment = RemoteFile::Attachment { key: "exp1/in.csv".into() };
+        assert_eq!(task.task_spec.resources[0].remote_file, attachment);
+        assert_eq!((job.uploads.len(), &job.uploads[0].key[..]), (1, "exp1/in.csv"));
+        assert!(job.uploads[0].file.ends_with("data/in.csv") && job.uploads[0].file.is_absolute());
+
+        let last = second.expand().unwrap().task(1);
+        assert_eq!(last.task_spec.args, ["echo", "a b", "two"]);
+        assert_eq!((last.group_name.as_str(), &last.task_spec.envs["MODE"][..]), ("lab", "slow"));
+        assert_eq!(last.task_spec.resources[0].local_path, "two.bin");
+    }
+
+    #[test]
+    fn the_same_job_can_be_written_in_three_ways() {
+        let yaml = "
+tasks:
+  - command: [train, '{rate}', '{seed}']
+    matrix: { rate: [0.1, 0.01], seed: 1..2 }
+    timeout: 1h
+";
+        let json = r#"{"tasks": [{"command": ["train", "{rate}", "{seed}"], "timeout": "1h",
+            "matrix": {"rate": [0.1, 0.01], "seed": "1..2"}}]}"#;
+        let toml = "[[tasks]]\ncommand = ['train', '{rate}', '{seed}']\ntimeout = '1h'\nmatrix = {rate = [0.1, 0.01], seed = '1..2'}";
+        let of = |name, text| read(name, text).unwrap().blueprints;
+        assert_eq!(of("job.yaml", yaml), of("job.toml", toml));
+        assert_eq!(of("job.json", json), of("job.toml", toml));
+        assert_eq!(of("job.yml", yaml), of("job.toml", toml));
+    }
+
+    #[test]
+    fn a_key_that_nobody_knows_is_named_with_its_line() {
+        for (name, text, line) in [
+            ("job.toml", "[[tasks]]\ncommand = ['true']\ntimout = '1h'\n", "line 3"),
+            ("job.json", "{\"tasks\": [\n{\"command\": [\"true\"],\n\"timout\": \"1h\"}]}", "line 3"),
+            ("job.yaml", "tasks:\n  - command: ['true']\n    timout: 1h\n", "3"),
+        ] {
+            let error = read(name, text).unwrap_err();
+            assert!(error.contains("timout") && error.contains(line), "{name}: {error}");
+        }
+        let typo = read("job.toml", "[default]\n[[tasks]]\ncommand = 'true'").unwrap_err();
+        assert!(typo.contains("default"), "{typo}");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told_with_the_task_that_it_is_about() {
+        for (text, words) in [
+            ("tasks = []", "no tasks"),
+            ("[[tasks]]\nlabels = ['x']", "task 1"),
+            ("[[tasks]]\ncommand = 'true'\n[[tasks]]\ncommand = \"a 'b\"", "task 2"),
+            ("[[tasks]]\ncommand = 'true'\ntimeout = '1 parsec'", "parsec"),
+            ("[[tasks]]\ncommand = 'true'\nmatrix = {x = [1, 2, 3], y = 'a,b'}\nzip = true", "lockstep"),
+            ("[[tasks]]\ncommand = 'true'\nmatrix = {x = {}}", "1..10"),
+            ("[[tasks]]\ncommand = 'true'\nresources = [{as = 'x'}]", "neither"),
+            ("[[tasks]]\ncommand = 'true'\nattachments = [{file = 'a/x'}, {file = 'b/x'}]", "can't both"),
+        ] {
+            let error = read("job.toml", text).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+        assert!(read("job.txt", TOML).unwrap_err().contains(".toml"));
+    }
+
+    #[test]
+    fn braces_in_the_name_of_a_file_are_no_parameters() {
+        let text = "[[tasks]]\ncommand = '{x}'\nmatrix = {x = [1]}\nattachments = [{file = 'a{b}.csv'}]";
+        let job = read("job.toml", text).unwrap();
+        let task = job.blueprints[0].expand().unwrap().task(0);
+        assert_eq!(task.task_spec.resources[0].local_path, "a{b}.csv");
+        assert_eq!(job.uploads[0].key, "a{b}.csv");
+    }
+}
