@@ -3,22 +3,24 @@
 use std::time::Duration;
 
 use mitosis_protocol::ErrorBody;
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, Request, RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use url::Url;
 
+use crate::addresses::Addresses;
 use crate::error::ClientError;
 
 /// A request that is being put together.
 pub(crate) struct Call<'a> {
-    address: &'a str,
+    addresses: &'a Addresses,
     request: RequestBuilder,
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn new(http: &reqwest::Client, address: &'a str, method: Method, path: &str) -> Self {
-        Self { address, request: http.request(method, format!("{address}{path}")) }
+    pub(crate) fn new(http: &reqwest::Client, addresses: &'a Addresses, method: Method, path: &str) -> Self {
+        Self { addresses, request: http.request(method, format!("{}{path}", addresses.current())) }
     }
 
     pub(crate) fn bearer(self, token: &SecretString) -> Self {
@@ -35,14 +37,14 @@ impl<'a> Call<'a> {
 
     /// Sends it and reads the answer as JSON.
     pub(crate) async fn read<T: DeserializeOwned>(self) -> Result<T, ClientError> {
-        let address = self.address.to_owned();
+        let address = self.addresses.current().to_owned();
         let response = self.send().await?;
         response.json().await.map_err(|error| broken(&address, error))
     }
 
     /// Sends it and reads the answer as text.
     pub(crate) async fn text(self) -> Result<String, ClientError> {
-        let address = self.address.to_owned();
+        let address = self.addresses.current().to_owned();
         self.send().await?.text().await.map_err(|error| broken(&address, error))
     }
 
@@ -57,15 +59,39 @@ impl<'a> Call<'a> {
         if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
     }
 
-    /// Sends it; any answer is one.
+    /// Sends it; any answer is one. When nobody is there at an address, nothing was said to anybody, so the
+    /// next one is asked.
     pub(crate) async fn answer(self) -> Result<Response, ClientError> {
-        let Self { address, request } = self;
-        let unreachable = |error: reqwest::Error| ClientError::Unreachable {
-            address: address.to_owned(),
-            source: error.into(),
-        };
-        request.send().await.map_err(unreachable)
+        let Self { addresses, request } = self;
+        let (http, request) = request.build_split();
+        let mut request = request.map_err(|error| ClientError::Setup(error.into()))?;
+        let mut more = addresses.len();
+        loop {
+            more -= 1;
+            let again = if more > 0 { request.try_clone() } else { None };
+            let address = request.url().origin().ascii_serialization();
+            let error = match http.execute(request).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            if error.is_connect() {
+                addresses.move_on_from(&address);
+            }
+            match again {
+                Some(again) if error.is_connect() => request = readdressed(again, addresses.current())?,
+                _ => return Err(ClientError::Unreachable { address, source: error.into() }),
+            }
+        }
     }
+}
+
+/// The same request to another coordinator.
+fn readdressed(mut request: Request, address: &str) -> Result<Request, ClientError> {
+    let mut url = Url::parse(address).map_err(|_| ClientError::Address(address.to_owned()))?;
+    url.set_path(request.url().path());
+    url.set_query(request.url().query());
+    *request.url_mut() = url;
+    Ok(request)
 }
 
 fn broken(address: &str, error: reqwest::Error) -> ClientError {

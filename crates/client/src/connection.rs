@@ -1,11 +1,12 @@
 //! Who talks to whom: an address, and the token of a user or of a worker.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
 use secrecy::SecretString;
-use url::{Host, Url};
 
+use crate::addresses::Addresses;
 use crate::call::Call;
 use crate::error::ClientError;
 
@@ -16,8 +17,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
-    /// Scheme, host and port, without a slash at the end.
-    address: String,
+    addresses: Arc<Addresses>,
 }
 
 /// A coordinator's address and a user's token.
@@ -35,29 +35,27 @@ pub struct WorkerClient {
 }
 
 impl Client {
-    /// A path in the address is dropped (HTTP contract §1). Proxy variables of the environment are
-    /// honoured, but never for this machine itself.
+    /// An address, or those of several coordinators of one database with commas between them: when one
+    /// can't be reached, the next is asked. A path is dropped (HTTP contract §1). Proxy variables of the
+    /// environment are honoured, but never for this machine itself.
     pub fn new(address: &str) -> Result<Self, ClientError> {
-        let url = Url::parse(address).map_err(|_| ClientError::Address(address.to_owned()))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-            return Err(ClientError::Address(address.to_owned()));
-        }
+        let (addresses, all_here) = Addresses::parse(address)?;
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("mito/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_LIMIT)
             .tcp_nodelay(true);
-        if is_loopback(&url) {
+        if all_here {
             http = http.no_proxy();
         }
         Ok(Self {
             http: http.build().map_err(|error| ClientError::Setup(error.into()))?,
-            address: url.origin().ascii_serialization(),
+            addresses: Arc::new(addresses),
         })
     }
 
-    /// Scheme, host and port.
+    /// Scheme, host and port of the coordinator that is asked now.
     pub fn address(&self) -> &str {
-        &self.address
+        self.addresses.current()
     }
 
     /// The same coordinator, as this user.
@@ -75,7 +73,7 @@ impl Client {
     }
 
     pub(crate) fn call(&self, method: Method, path: &str) -> Call<'_> {
-        Call::new(&self.http, &self.address, method, path)
+        Call::new(&self.http, &self.addresses, method, path)
     }
 }
 
@@ -103,15 +101,6 @@ impl WorkerClient {
 
     pub(crate) fn call(&self, method: Method, path: &str) -> Call<'_> {
         self.client.call(method, path).bearer(&self.token)
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
     }
 }
 

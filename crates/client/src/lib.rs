@@ -5,6 +5,7 @@
 //! coordinator. Tokens and signed links are never part of an error's text.
 
 mod account;
+mod addresses;
 mod admin;
 mod agent;
 mod call;

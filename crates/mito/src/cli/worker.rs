@@ -12,7 +12,7 @@ use crate::config::Options;
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct WorkerArgs {
-    /// The address of the coordinator
+    /// The address of the coordinator, or of several with commas between them
     #[arg(short, long, value_name = "URL")]
     coordinator: Option<String>,
     /// The path of the config file

@@ -160,13 +160,17 @@ async fn two_coordinators_share_the_work_of_one_database() {
         tokio::join!(home.start(&args, "listening address="), home.start(&args, "listening address="));
     let [first, second] = [first, second]
         .map(|(service, address)| Coordinator { service, address: format!("http://{address}") });
-    let _worker = home.worker(&second.address, "1").await;
+    let both = format!("{},{}", first.address, second.address);
+    let _worker = home.worker(&both, "1").await;
     let uuid = submitted(home, &first, &["tasks", "submit", "--", "true"]).await;
-    let admin = first.admin().await;
-    crate::home::until_so_many(&admin, mitosis_protocol::TaskState::Finished, 1).await;
+    let admin = second.admin().await;
+    until_so_many(&admin, TaskState::Finished, 1).await;
+    // The first one does not come back; the worker goes on with the other.
     first.service.kill().await;
     let shown = client(home, &second, &["tasks", "get", &uuid]).await;
     assert!(shown.contains("Finished"), "{shown}");
+    submitted(home, &second, &["tasks", "submit", "--", "true"]).await;
+    until_so_many(&admin, TaskState::Finished, 2).await;
 }
 
 const MANY: usize = 1_500;

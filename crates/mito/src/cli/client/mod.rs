@@ -20,7 +20,7 @@ use crate::show::OutputArgs;
 /// Options of `mito client`; they come before the subcommand.
 #[derive(Debug, Args)]
 pub(crate) struct ClientArgs {
-    /// The address of the coordinator
+    /// The address of the coordinator, or of several with commas between them
     #[arg(short, long, value_name = "URL")]
     coordinator: Option<String>,
     /// The path of the config file
