@@ -60,6 +60,20 @@ impl PostgresServer {
         Self::start_listening(true).await
     }
 
+    /// Starts an empty server with the settings that it comes with, so that what is committed survives the
+    /// crash of the machine too. For measurements.
+    pub async fn start_as_it_comes(libraries: &[&str]) -> io::Result<Self> {
+        let home = TempDir::new()?;
+        fs::set_permissions(home.path(), Permissions::from_mode(0o700))?;
+        give_away(home.path())?;
+        let data = home.path().join("data");
+        let settings = format!("shared_preload_libraries = '{}'\n", libraries.join(","));
+        make_cluster(&data, &[], &settings)?;
+        let mut server = Self { home, port: None, process: None, databases: AtomicU32::new(0) };
+        server.restart().await?;
+        Ok(server)
+    }
+
     async fn start_listening(on_loopback: bool) -> io::Result<Self> {
         let home = TempDir::new()?;
         fs::set_permissions(home.path(), Permissions::from_mode(0o700))?;
@@ -244,26 +258,30 @@ fn template() -> io::Result<PathBuf> {
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished)?;
         }
-        make_cluster(&unfinished)?;
+        let home = TempDir::new()?;
+        give_away(home.path())?;
+        let data = home.path().join("data");
+        make_cluster(&data, &["--wal-segsize", "1"], SETTINGS)?;
+        copy(&data, &unfinished, &|_| Ok(()))?;
         fs::rename(&unfinished, &template)?;
     }
     Ok(template)
 }
 
-fn make_cluster(target: &Path) -> io::Result<()> {
-    let home = TempDir::new()?;
-    give_away(home.path())?;
-    let (data, password) = (home.path().join("data"), home.path().join("password"));
+/// Makes a cluster in a folder that its owner may write to.
+fn make_cluster(data: &Path, options: &[&str], more_settings: &str) -> io::Result<()> {
+    let password = data.with_extension("password");
     fs::write(&password, PostgresServer::PASSWORD)?;
     give_away(&password)?;
     let made = as_owner(&program("initdb")?)?
         .arg("--no-sync")
-        .args(["--encoding", "UTF8", "--locale", "C", "--wal-segsize", "1"])
+        .args(["--encoding", "UTF8", "--locale", "C"])
+        .args(options)
         .args(["--username", PostgresServer::USER, "--auth", "scram-sha-256"])
         .arg("--pwfile")
         .arg(&password)
         .arg("--pgdata")
-        .arg(&data)
+        .arg(data)
         .current_dir("/")
         .output()?;
     if !made.status.success() {
@@ -271,8 +289,7 @@ fn make_cluster(target: &Path) -> io::Result<()> {
     }
     fs::write(data.join("pg_hba.conf"), HBA)?;
     let settings = data.join("postgresql.conf");
-    fs::write(&settings, fs::read_to_string(&settings)? + SETTINGS)?;
-    copy(&data, target, &|_| Ok(()))
+    fs::write(&settings, fs::read_to_string(&settings)? + more_settings)
 }
 
 fn copy_owned(from: &Path, to: &Path) -> io::Result<()> {

@@ -1,0 +1,88 @@
+//! Ten thousand agents that have nothing to do: what it costs to keep them.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use mitosis_client::WorkerClient;
+use mitosis_protocol::agent::PollRequest;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::mito::{Kind, Mito};
+use crate::noop::register;
+use crate::table::{Table, shown};
+use crate::{Error, Plan, observe};
+
+/// Registrations that are under way at once.
+const AT_ONCE: usize = 50;
+/// As long as the protocol allows.
+const HOLD: Duration = Duration::from_secs(20);
+
+pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
+    let count = raise_open_files(plan.size(10_000, 200))?;
+    let span = Duration::from_secs(if plan.quick { 25 } else { 600 });
+    let mut table = Table::new(
+        format!("{count} agents without work, for {} s", span.as_secs()),
+        &["way", "CPU %", "memory MB", "growth MB", "lost", "refused", "SQL/s"],
+    );
+    for kind in Kind::BOTH {
+        let mito = Mito::start(plan, kind).await?;
+        let pid = mito.coordinator();
+        let (at_first, _) = observe::memory(pid)?;
+        let agents: Vec<WorkerClient> = stream::iter((0..count).map(|_| register(&mito, 4)))
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let until = Instant::now() + HOLD + span;
+        let polling: Vec<_> = agents.into_iter().map(|agent| tokio::spawn(poll(agent, until))).collect();
+        // Everybody asks for the first time within a moment; what counts is what comes after.
+        tokio::time::sleep(HOLD).await;
+        let (cpu, work, begun) = (observe::cpu_seconds(pid)?, mito.database_work().await?, Instant::now());
+        tokio::time::sleep(span).await;
+        let seconds = begun.elapsed().as_secs_f64();
+        let cpu = (observe::cpu_seconds(pid)? - cpu) / seconds * 100.0;
+        let statements = match (work, mito.database_work().await?) {
+            (Some(before), Some(after)) => (after.statements - before.statements) / seconds,
+            _ => f64::NAN,
+        };
+        let (now, _) = observe::memory(pid)?;
+        let mut refused = 0;
+        for agent in polling {
+            refused += agent.await?;
+        }
+        let registered = mito.workers().await?;
+        table.row([
+            kind.name().to_owned(),
+            shown(cpu),
+            shown(now / 1e6),
+            shown((now - at_first) / 1e6),
+            (count - registered).to_string(),
+            refused.to_string(),
+            shown(statements),
+        ]);
+    }
+    table.print();
+    Ok(())
+}
+
+/// Holds one request after the other; answers how many were refused or broken off.
+async fn poll(agent: WorkerClient, until: Instant) -> usize {
+    let request = PollRequest { want: 4, wait: Some(HOLD), ..PollRequest::default() };
+    let mut refused = 0;
+    while Instant::now() < until {
+        if agent.poll(&request).await.is_err() {
+            refused += 1;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+    refused
+}
+
+/// A connection is an open file, here and in the coordinator, which inherits the limit. Answers for how
+/// many agents there is room.
+fn raise_open_files(wanted: usize) -> Result<usize, Error> {
+    const SPARE: u64 = 200;
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let files = (wanted as u64 + SPARE).min(most);
+    setrlimit(Resource::RLIMIT_NOFILE, files, most)?;
+    Ok(usize::try_from(files - SPARE)?.min(wanted))
+}

@@ -1,0 +1,67 @@
+//! What a long line costs: the rate at which it shrinks, and how soon an urgent task runs.
+
+use std::time::{Duration, Instant};
+
+use crate::latency::run_one;
+use crate::mito::{Kind, Mito};
+use crate::numbers::{Numbers, float};
+use crate::table::{Table, millis, shown};
+use crate::{Error, Plan};
+
+const SLOTS: usize = 4;
+/// Tasks in one submission.
+const BATCH: usize = 50_000;
+
+pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
+    let (short, long) = (1_000, plan.size(1_000_000, 20_000));
+    let span = Duration::from_secs(if plan.quick { 1 } else { 5 });
+    let mut table = Table::new(
+        format!("drain rate with {short} and {long} waiting, and urgent tasks (milliseconds to their end)"),
+        &["way", "at short", "at long", "ratio", "least", "most", "urgent p50", "p99", "most"],
+    );
+    for kind in Kind::BOTH {
+        let mut mito = Mito::start(plan, kind).await?;
+        mito.add_worker(SLOTS).await?;
+        let mut at_short = Numbers::default();
+        for round in 0..plan.rounds.max(3) {
+            let time = mito.run_all(&format!("short {round}"), short, &["true"]).await?;
+            at_short.add(float(short as u64) / time.as_secs_f64());
+        }
+        for _ in 0..long.div_ceil(BATCH) {
+            mito.submit("long", BATCH.min(long), &["true"], -1).await?;
+        }
+        let mut at_long = Numbers::default();
+        for _ in 0..plan.rounds {
+            at_long.add(rate(&mito, span).await?);
+        }
+        let mut urgent = Numbers::default();
+        for _ in 0..plan.size(200, 20) {
+            urgent.add(millis(run_one(&mito, "urgent", 100).await?));
+        }
+        table.row([
+            kind.name().to_owned(),
+            shown(at_short.median()),
+            shown(at_long.median()),
+            shown(at_long.median() / at_short.median()),
+            shown(at_long.least()),
+            shown(at_long.most()),
+            shown(urgent.median()),
+            shown(urgent.quantile(0.99)),
+            shown(urgent.most()),
+        ]);
+    }
+    table.print();
+    Ok(())
+}
+
+/// How many tasks of the long line end in a second.
+async fn rate(mito: &Mito, span: Duration) -> Result<f64, Error> {
+    let (begun, before) = (Instant::now(), mito.ended("long").await?);
+    let before = (before, begun.elapsed() / 2);
+    tokio::time::sleep(span).await;
+    let asked = begun.elapsed();
+    let after = mito.ended("long").await?;
+    // Each count is true of about the middle of the time that it took.
+    let at = asked + (begun.elapsed().saturating_sub(asked)) / 2;
+    Ok(float(after - before.0) / at.saturating_sub(before.1).as_secs_f64())
+}

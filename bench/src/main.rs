@@ -1,0 +1,118 @@
+//! Measures whole systems: real processes, real servers, side by side in one run.
+//!
+//! Every section prints a table. Rounds of different ways are interleaved, so that whatever else the
+//! machine does hits all of them; what is printed is the median and the range. Nothing here is linked
+//! with the coordinator: it is the binary `mito` that is measured, from outside.
+
+mod agents;
+mod backlog;
+mod ceiling;
+mod history;
+mod latency;
+mod mito;
+mod noop;
+mod numbers;
+mod observe;
+mod short;
+mod submit;
+mod table;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+/// Whatever went wrong; it is only told.
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Measures mito side by side with other ways to run commands.
+#[derive(Debug, Parser)]
+struct Args {
+    /// What to measure
+    #[arg(value_enum, default_values_t = [Section::All])]
+    sections: Vec<Section>,
+    /// A few seconds per section, to see that everything works; the numbers mean little
+    #[arg(long)]
+    quick: bool,
+    /// How often each way is measured
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// The program to measure, built for release
+    #[arg(long)]
+    mito: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Section {
+    /// Everything
+    All,
+    /// Thousands of short commands on four slots
+    Short,
+    /// Submitting 100,000 tasks in one call
+    Submit,
+    /// How long a single task takes when there is nothing else
+    Latency,
+    /// An urgent task, and the rate, with a million tasks waiting
+    Backlog,
+    /// Tasks that are ended without being run
+    Noop,
+    /// Ten thousand agents that wait
+    Agents,
+    /// Pages of a history of ten million tasks
+    History,
+}
+
+/// What every section is told.
+#[derive(Debug, Clone)]
+struct Plan {
+    mito: PathBuf,
+    rounds: usize,
+    quick: bool,
+}
+
+impl Plan {
+    /// A size, or the one of a quick look.
+    const fn size(&self, real: usize, quick: usize) -> usize {
+        if self.quick { quick } else { real }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mito-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), Error> {
+    let plan = Plan { mito: std::path::absolute(args.mito)?, rounds: args.rounds.max(1), quick: args.quick };
+    let wanted = |section| args.sections.contains(&section) || args.sections.contains(&Section::All);
+    println!("{}\n", observe::machine());
+    if wanted(Section::Short) {
+        short::measure(&plan).await?;
+    }
+    if wanted(Section::Submit) {
+        submit::measure(&plan).await?;
+    }
+    if wanted(Section::Latency) {
+        latency::measure(&plan).await?;
+    }
+    if wanted(Section::Backlog) {
+        backlog::measure(&plan).await?;
+    }
+    if wanted(Section::Noop) {
+        noop::measure(&plan).await?;
+    }
+    if wanted(Section::Agents) {
+        agents::measure(&plan).await?;
+    }
+    if wanted(Section::History) {
+        history::measure(&plan).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! A whole system under measurement: a coordinator and perhaps a worker, each a process of its own.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use mitosis_client::{Client, UserClient};
+use mitosis_protocol::TaskSpec;
+use mitosis_protocol::task::{
+    QueryTasksRequest, SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest, TaskFilter,
+};
+use mitosis_protocol::worker::QueryWorkersRequest;
+use mitosis_testkit::postgres::PostgresServer;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use secrecy::SecretString;
+use tempfile::TempDir;
+
+use crate::observe::{Watch, Work};
+use crate::{Error, Plan};
+
+const ADMIN: &str = "mitosis_admin";
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// How often an end is looked for.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// Where state is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Embedded,
+    Postgres,
+}
+
+impl Kind {
+    pub(crate) const BOTH: [Self; 2] = [Self::Embedded, Self::Postgres];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "mito, embedded",
+            Self::Postgres => "mito, PostgreSQL",
+        }
+    }
+}
+
+/// A running system; it stops when this is dropped.
+pub(crate) struct Mito {
+    pub(crate) user: UserClient,
+    processes: Vec<Child>,
+    program: PathBuf,
+    watch: Option<Watch>,
+    database: String,
+    // Gone after everything that uses them.
+    _server: Option<PostgresServer>,
+    folder: TempDir,
+}
+
+impl Mito {
+    /// Starts a coordinator. Objects are in a directory in both kinds: they are not what is measured.
+    pub(crate) async fn start(plan: &Plan, kind: Kind) -> Result<Self, Error> {
+        let folder = TempDir::new()?;
+        let server = match kind {
+            Kind::Embedded => None,
+            Kind::Postgres => Some(PostgresServer::start_as_it_comes(&["pg_stat_statements"]).await?),
+        };
+        let database = match &server {
+            Some(server) => server.url("postgres"),
+            None => format!("sqlite://{}", folder.path().join("state.db").display()),
+        };
+        let address = format!("127.0.0.1:{}", free_port()?);
+        write_config(folder.path(), &address, &database)?;
+        let coordinator = spawn(&plan.mito, folder.path(), &["coordinator", "--config", "config.toml"])?;
+        let mut mito = Self {
+            user: Client::new(&format!("http://{address}"))?.with_user_token(String::new().into()),
+            processes: vec![coordinator],
+            program: plan.mito.clone(),
+            watch: None,
+            database,
+            _server: server,
+            folder,
+        };
+        mito.log_in().await?;
+        if kind == Kind::Postgres {
+            mito.watch = Some(Watch::open(&mito.database).await?);
+        }
+        Ok(mito)
+    }
+
+    async fn log_in(&mut self) -> Result<(), Error> {
+        let deadline = Instant::now() + START_LIMIT;
+        let client = self.user.client().clone();
+        loop {
+            match client.login(ADMIN, &SecretString::from(ADMIN), true).await {
+                Ok(token) => {
+                    self.user = client.with_user_token(token);
+                    return Ok(());
+                }
+                Err(error) if Instant::now() > deadline => return Err(error.into()),
+                Err(_) => tokio::time::sleep(GLANCE).await,
+            }
+        }
+    }
+
+    /// Starts a worker, and waits until it has run something.
+    pub(crate) async fn add_worker(&mut self, slots: usize) -> Result<(), Error> {
+        let slots = slots.to_string();
+        let args = ["worker", "--config", "config.toml", "--slots", &slots];
+        self.processes.push(spawn(&self.program, self.folder.path(), &args)?);
+        self.run_all("warm", 40, &["true"]).await?;
+        Ok(())
+    }
+
+    /// Submits tasks and waits until all have ended; answers how long that took.
+    pub(crate) async fn run_all(
+        &self,
+        label: &str,
+        count: usize,
+        command: &[&str],
+    ) -> Result<Duration, Error> {
+        let begun = Instant::now();
+        self.submit(label, count, command, 0).await?;
+        self.wait_for(label, count).await?;
+        Ok(begun.elapsed())
+    }
+
+    /// Submits tasks in one call.
+    pub(crate) async fn submit(
+        &self,
+        label: &str,
+        count: usize,
+        command: &[&str],
+        priority: i32,
+    ) -> Result<(), Error> {
+        let tasks = vec![task(label, command, priority); count];
+        let reply = self.user.submit_many(&SubmitTasksRequest { tasks, idempotency_key: None }).await?;
+        match reply.results.iter().find(|outcome| matches!(outcome, SubmitOutcome::Err(_))) {
+            Some(refused) => Err(format!("a task was refused: {refused:?}").into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until that many tasks of a label have ended.
+    pub(crate) async fn wait_for(&self, label: &str, count: usize) -> Result<(), Error> {
+        while self.ended(label).await? < count as u64 {
+            tokio::time::sleep(GLANCE).await;
+        }
+        Ok(())
+    }
+
+    /// How many tasks of a label have ended with 0.
+    pub(crate) async fn ended(&self, label: &str) -> Result<u64, Error> {
+        let mut query = query(label);
+        query.filter.exit_status = Some("=0".to_owned());
+        query.count = true;
+        Ok(self.user.query_tasks(&query).await?.count)
+    }
+
+    /// The coordinator's process.
+    pub(crate) fn coordinator(&self) -> u32 {
+        self.processes[0].id()
+    }
+
+    /// What the database has done so far; nothing where there is no server to ask.
+    pub(crate) async fn database_work(&self) -> Result<Option<Work>, Error> {
+        match &self.watch {
+            Some(watch) => Ok(Some(watch.work().await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// How many workers are registered.
+    pub(crate) async fn workers(&self) -> Result<usize, Error> {
+        let query = QueryWorkersRequest { count: true, ..QueryWorkersRequest::default() };
+        Ok(usize::try_from(self.user.query_workers(&query).await?.count)?)
+    }
+
+    /// Stops everything but the database; no state is lost. Then starts the coordinator again.
+    pub(crate) async fn restart_around(
+        &mut self,
+        between: impl AsyncFnOnce(&str) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.stop_processes();
+        between(&self.database).await?;
+        let args = ["coordinator", "--config", "config.toml"];
+        self.processes.push(spawn(&self.program, self.folder.path(), &args)?);
+        self.log_in().await
+    }
+
+    fn stop_processes(&mut self) {
+        // Workers first: each says goodbye to the coordinator.
+        for mut process in self.processes.drain(..).rev() {
+            if kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGTERM).is_ok() {
+                process.wait().ok();
+            }
+        }
+    }
+}
+
+impl Drop for Mito {
+    fn drop(&mut self) {
+        self.stop_processes();
+    }
+}
+
+/// A task of the administrator's own group.
+pub(crate) fn task(label: &str, command: &[&str], priority: i32) -> SubmitTaskRequest {
+    SubmitTaskRequest {
+        group_name: ADMIN.to_owned(),
+        tags: Vec::new(),
+        labels: vec![label.to_owned()],
+        timeout: Duration::from_mins(10),
+        priority,
+        task_spec: TaskSpec {
+            args: command.iter().map(ToString::to_string).collect(),
+            ..TaskSpec::default()
+        },
+    }
+}
+
+/// The tasks of a label.
+pub(crate) fn query(label: &str) -> QueryTasksRequest {
+    QueryTasksRequest {
+        filter: TaskFilter { labels: Some(vec![label.to_owned()]), ..TaskFilter::default() },
+        ..QueryTasksRequest::default()
+    }
+}
+
+fn write_config(folder: &Path, address: &str, database: &str) -> Result<(), Error> {
+    let objects = folder.join("objects");
+    let config = format!(
+        "[coordinator]\nbind = '{address}'\ndb_url = '{database}'\ns3_url = 'file://{}'\n\
+         [worker]\ncoordinator_addr = 'http://{address}'\nuser = '{ADMIN}'\npassword = '{ADMIN}'\n\
+         retain = true\n",
+        objects.display()
+    );
+    Ok(fs::write(folder.join("config.toml"), config)?)
+}
+
+fn spawn(program: &Path, folder: &Path, args: &[&str]) -> Result<Child, Error> {
+    let path = std::env::vars_os().find(|(name, _)| name == "PATH").map(|(_, value)| value);
+    let log = fs::File::create(folder.join(format!("{}.log", args[0])))?;
+    Ok(Command::new(program)
+        .args(args)
+        .env_clear()
+        .envs(path.map(|value| ("PATH", value)))
+        .env("HOME", folder)
+        .env("RUST_LOG", "warn")
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()?)
+}
+
+fn free_port() -> Result<u16, Error> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}

@@ -1,0 +1,103 @@
+//! Tasks that are ended without being run: what the engine alone can do.
+
+use std::time::Instant;
+
+use mitosis_client::WorkerClient;
+use mitosis_protocol::TaskResult;
+use mitosis_protocol::agent::{AssignedTask, AttemptKey, EndedTask, ReportBatch};
+use mitosis_protocol::worker::RegisterWorkerRequest;
+
+use crate::mito::{Kind, Mito};
+use crate::numbers::{Numbers, float};
+use crate::table::{Table, shown};
+use crate::{Error, Plan, observe};
+
+/// Agents that ask at once.
+const AGENTS: usize = 2;
+/// Tasks that each holds.
+const HELD: u32 = 500;
+
+pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
+    let count = plan.size(50_000, 5_000);
+    let mut table = Table::new(
+        format!(
+            "{count} tasks that nobody runs, {AGENTS} agents with {HELD} in hand, {} rounds",
+            plan.rounds
+        ),
+        &["way", "per second", "least", "most", "SQL/task", "WAL B/task", "CPU us/task"],
+    );
+    for kind in Kind::BOTH {
+        let mito = Mito::start(plan, kind).await?;
+        let mut agents = Vec::new();
+        for _ in 0..AGENTS {
+            agents.push(register(&mito, HELD).await?);
+        }
+        let (mut rates, mut statements, mut wal, mut cpu) =
+            (Numbers::default(), Numbers::default(), Numbers::default(), Numbers::default());
+        for round in 0..plan.rounds {
+            mito.submit(&format!("noop {round}"), count, &["true"], 0).await?;
+            let (before, used) = (mito.database_work().await?, observe::cpu_seconds(mito.coordinator())?);
+            let begun = Instant::now();
+            let ended = futures_util::future::try_join_all(agents.iter().map(end_all)).await?;
+            let seconds = begun.elapsed().as_secs_f64();
+            let ended: usize = ended.into_iter().sum();
+            if ended != count {
+                return Err(format!("{ended} of {count} tasks were ended").into());
+            }
+            let tasks = float(count as u64);
+            rates.add(tasks / seconds);
+            cpu.add((observe::cpu_seconds(mito.coordinator())? - used) * 1e6 / tasks);
+            if let (Some(before), Some(after)) = (before, mito.database_work().await?) {
+                statements.add((after.statements - before.statements) / tasks);
+                wal.add((after.wal_bytes - before.wal_bytes) / tasks);
+            }
+        }
+        table.row([
+            kind.name().to_owned(),
+            shown(rates.median()),
+            shown(rates.least()),
+            shown(rates.most()),
+            shown(statements.median()),
+            shown(wal.median()),
+            shown(cpu.median()),
+        ]);
+    }
+    table.print();
+    Ok(())
+}
+
+/// A worker that is no process.
+pub(crate) async fn register(mito: &Mito, slots: u32) -> Result<WorkerClient, Error> {
+    let request = RegisterWorkerRequest {
+        tags: Vec::new(),
+        labels: Vec::new(),
+        groups: Vec::new(),
+        lifetime: None,
+        slots: Some(slots),
+    };
+    Ok(mito.user.register_worker(&request).await?.client)
+}
+
+/// Takes tasks and hands them in as ended, until there are none; answers how many.
+async fn end_all(agent: &WorkerClient) -> Result<usize, Error> {
+    let mut ended = 0;
+    let mut report = ReportBatch { want: HELD, ..ReportBatch::default() };
+    loop {
+        let reply = agent.report_batch(&report).await?;
+        ended += reply.verdicts.len();
+        if reply.tasks.is_empty() {
+            return Ok(ended);
+        }
+        report.ended = reply.tasks.iter().map(success).collect();
+    }
+}
+
+fn success(assigned: &AssignedTask) -> EndedTask {
+    EndedTask {
+        key: AttemptKey { id: assigned.task.id, epoch: assigned.epoch, token: assigned.token },
+        cancelled: false,
+        result: TaskResult { exit_status: 0, msg: None },
+        left_archives: false,
+        data: None,
+    }
+}
