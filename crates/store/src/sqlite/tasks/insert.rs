@@ -1,6 +1,7 @@
 //! Adding the rows of a new task, except the one that says where it stands.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use mitosis_domain::ids::{GroupId, LaneId, TaskId, UserId};
 use mitosis_protocol::{TaskSpec, Timestamp};
@@ -16,32 +17,50 @@ use crate::ops::tasks::NewTask;
 /// Tasks that are converted in one go; the thread that converts them serves others in between.
 const CONVERT_AT_ONCE: usize = 256;
 
-/// A new task in the form of its row.
+/// A new task in the form of its row. Tasks of one submission have much in common, which they share.
 #[derive(Debug)]
 pub(in super::super) struct NewRow {
     pub(in super::super) uuid: Uuid,
     pub(in super::super) group: GroupId,
-    pub(super) tags: String,
-    pub(super) labels: Vec<String>,
-    labels_json: String,
+    pub(super) tags: Arc<str>,
+    pub(super) labels: Arc<[String]>,
+    labels_json: Arc<str>,
     timeout_seconds: i64,
     pub(super) priority: i32,
-    spec: String,
+    spec: Arc<str>,
     needs: BTreeSet<Uuid>,
 }
 
 impl NewRow {
     /// Converts a task.
     pub(in super::super) fn new(task: &NewTask) -> Result<Self, Fault> {
+        Self::after(None, task)
+    }
+
+    /// Converts a task that comes after another one.
+    fn after(last: Option<(&NewTask, &Self)>, task: &NewTask) -> Result<Self, Fault> {
+        let same = |part: fn(&NewTask, &NewTask) -> bool| last.filter(|(other, _)| part(other, task));
+        let tags = match same(|one, other| one.tags == other.tags) {
+            Some((_, row)) => row.tags.clone(),
+            None => to_json(&task.tags)?.into(),
+        };
+        let (labels, labels_json) = match same(|one, other| one.labels == other.labels) {
+            Some((_, row)) => (row.labels.clone(), row.labels_json.clone()),
+            None => (task.labels.to_vec().into(), to_json(&task.labels)?.into()),
+        };
+        let spec = match same(|one, other| one.spec == other.spec) {
+            Some((_, row)) => row.spec.clone(),
+            None => to_json(&task.spec)?.into(),
+        };
         Ok(Self {
             uuid: task.uuid,
             group: task.group,
-            tags: to_json(&task.tags)?,
-            labels: task.labels.to_vec(),
-            labels_json: to_json(&task.labels)?,
+            tags,
+            labels,
+            labels_json,
             timeout_seconds: task.timeout_seconds,
             priority: task.priority,
-            spec: to_json(&task.spec)?,
+            spec,
             needs: needs::named_by(&task.spec),
         })
     }
@@ -49,12 +68,13 @@ impl NewRow {
 
 /// Converts many tasks before the writer is asked, so that it does nothing but write.
 pub(super) async fn to_rows(tasks: &[NewTask]) -> Result<Vec<NewRow>, Fault> {
-    let mut rows = Vec::with_capacity(tasks.len());
-    for some in tasks.chunks(CONVERT_AT_ONCE) {
-        for task in some {
-            rows.push(NewRow::new(task)?);
+    let mut rows: Vec<NewRow> = Vec::with_capacity(tasks.len());
+    for (at, task) in tasks.iter().enumerate() {
+        let last = at.checked_sub(1).map(|last| (&tasks[last], &rows[last]));
+        rows.push(NewRow::after(last, task)?);
+        if at % CONVERT_AT_ONCE == 0 {
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
     }
     Ok(rows)
 }
@@ -100,15 +120,15 @@ pub(in super::super) fn insert(
             origin.creator.0,
             lane.0,
             row.priority,
-            row.labels_json,
-            row.spec,
+            &*row.labels_json,
+            &*row.spec,
             row.timeout_seconds,
             now.unix_micros(),
             origin.upstream.as_ref().map(Uuid::as_bytes),
         ],
     )?;
     insert_needs(db, id, &row.needs)?;
-    for label in &row.labels {
+    for label in row.labels.iter() {
         let label = interned.label(db, row.group, label)?;
         db.run_one(INSERT_TASK_LABEL, [label, id])?;
     }

@@ -1,6 +1,6 @@
 //! `POST /tasks/submit`: many tasks, each on its own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use axum::Json;
 use axum::extract::State;
@@ -29,17 +29,18 @@ pub(super) async fn submit_many(
         return Err(Refusal::invalid("there are no tasks in this submission").into());
     }
     let key = request.idempotency_key.map(|key| submission::idempotency(key, &request.tasks)).transpose()?;
-    let checked = check_all(&app, &user, request.tasks).await?;
-    let (accepted, refusals) = split(checked);
+    let count = request.tasks.len();
+    let Checked { accepted, mut refused } = check_all(&app, &user, request.tasks).await?;
     let ids = match app.store.submit(user.id, &accepted, key.as_ref(), app.now()).await? {
         Submission::Accepted(ids) | Submission::Replayed(ids) => ids,
         Submission::KeyReused => return Err(submission::key_reused().into()),
     };
+    // A large submission is not held in memory beside its answer.
+    drop(accepted);
     app.bell.ring();
     let mut ids = ids.into_iter();
-    let results = refusals
-        .into_iter()
-        .map(|refusal| match refusal {
+    let results = (0..count)
+        .map(|at| match refused.remove(&at) {
             Some(refusal) => Ok(SubmitOutcome::Err(refusal.into_body())),
             None => ids
                 .next()
@@ -50,33 +51,42 @@ pub(super) async fn submit_many(
     Ok(Json(SubmitTasksReply { results }))
 }
 
-async fn check_all(
-    app: &App,
-    user: &User,
-    requests: Vec<SubmitTaskRequest>,
-) -> Result<Vec<Result<NewTask, Refusal>>, ApiError> {
-    let mut memberships: HashMap<String, Membership> = HashMap::new();
-    let mut checked = Vec::with_capacity(requests.len());
-    for request in requests {
-        let membership = match memberships.get(&request.group_name) {
-            Some(membership) => *membership,
-            None => {
-                let membership = app.store.membership(user.id, &request.group_name).await?;
-                memberships.insert(request.group_name.clone(), membership);
-                membership
-            }
-        };
-        checked.push(
-            permit(membership, &request.group_name, Action::Submit)
-                .and_then(|group| submission::check(request, group, app.entropy.uuid())),
-        );
-    }
-    Ok(checked)
+/// The tasks to store, and by their place in the request why others are not among them.
+struct Checked {
+    accepted: Vec<NewTask>,
+    refused: BTreeMap<usize, Refusal>,
 }
 
-/// The tasks to store, and for each task of the request the reason why it is not among them.
-fn split(checked: Vec<Result<NewTask, Refusal>>) -> (Vec<NewTask>, Vec<Option<Refusal>>) {
-    let mut accepted = Vec::with_capacity(checked.len());
-    let refusals = checked.into_iter().map(|outcome| outcome.map(|task| accepted.push(task)).err()).collect();
-    (accepted, refusals)
+async fn check_all(app: &App, user: &User, requests: Vec<SubmitTaskRequest>) -> Result<Checked, ApiError> {
+    let memberships = memberships(app, user, &requests).await?;
+    let mut refused = BTreeMap::new();
+    // The tasks take the place of the requests, in the same piece of memory.
+    let accepted = requests
+        .into_iter()
+        .enumerate()
+        .filter_map(|(at, request)| {
+            let membership = memberships[&request.group_name];
+            permit(membership, &request.group_name, Action::Submit)
+                .and_then(|group| submission::check(request, group, app.entropy.uuid()))
+                .map_err(|refusal| refused.insert(at, refusal))
+                .ok()
+        })
+        .collect();
+    Ok(Checked { accepted, refused })
+}
+
+/// What the user is in each group that is named.
+async fn memberships(
+    app: &App,
+    user: &User,
+    requests: &[SubmitTaskRequest],
+) -> Result<HashMap<String, Membership>, ApiError> {
+    let mut memberships = HashMap::new();
+    for SubmitTaskRequest { group_name, .. } in requests {
+        if !memberships.contains_key(group_name) {
+            let membership = app.store.membership(user.id, group_name).await?;
+            memberships.insert(group_name.clone(), membership);
+        }
+    }
+    Ok(memberships)
 }
