@@ -32,6 +32,8 @@ pub const MAX_BATCH_BODY_BYTES: usize = 256 * 1024 * 1024;
 pub const MAX_ROWS: u64 = 10_000;
 /// Tasks that one worker may run at once.
 pub const MAX_SLOTS: u32 = 4_096;
+/// Up to which matches of a query are counted.
+pub const MAX_COUNTED: u64 = 1_000_000;
 /// Bytes in an idempotency key.
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// Storage quota of a new group, in bytes (semantics §2).

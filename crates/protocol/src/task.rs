@@ -298,6 +298,9 @@ pub struct QueryTasksRequest {
 pub struct QueryTasksReply {
     /// Rows in this reply, or all matches when only counting.
     pub count: u64,
+    /// There are at least so many matches; counting stopped there. Ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub count_is_bounded: bool,
     /// Empty when only counting.
     pub tasks: Vec<TaskInfo>,
     /// The group asked about.

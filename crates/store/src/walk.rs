@@ -31,6 +31,10 @@ pub(crate) enum Walk {
     Reporter,
     /// Tasks in some of the states that end sometime.
     Live,
+    /// Tasks that failed, were cancelled, or ended with something to say: few among many.
+    Unusual,
+    /// Tasks of one creator in the group.
+    Creator,
     /// All tasks of the group.
     Group,
 }
@@ -46,16 +50,108 @@ impl Walk {
             Self::Reporter
         } else if query.states.as_ref().is_some_and(|states| states.iter().all(live)) {
             Self::Live
+        } else if only_unusual(query, None) {
+            Self::Unusual
+        } else if query.creators.as_ref().is_some_and(|creators| creators.len() == 1) {
+            Self::Creator
         } else {
             Self::Group
         }
     }
 
+    /// Whether it should walk along the unusual ends instead, if there are fewer of them than of the tasks
+    /// with its label. Both are counted up to [`FEW`] to see.
+    pub(crate) fn may_be_unusual(self, query: &TaskQuery, over: Option<Over>) -> bool {
+        self == Self::Label && only_unusual(query, over)
+    }
+
     /// The column that the index is ordered by.
     pub(crate) const fn id(self) -> &'static str {
         match self {
-            Self::Group => "t.id",
-            Self::Label | Self::Reporter | Self::Live => "walk.task_id",
+            Self::Group | Self::Creator => "t.id",
+            Self::Label | Self::Reporter | Self::Live | Self::Unusual => "walk.task_id",
         }
+    }
+
+    /// The number of the state, where the walk itself knows it.
+    pub(crate) const fn state(self) -> Option<&'static str> {
+        match self {
+            Self::Unusual | Self::Reporter => Some("walk.state"),
+            Self::Label | Self::Live | Self::Creator | Self::Group => None,
+        }
+    }
+
+    /// The exit status of a task that has a result.
+    pub(crate) const fn exit_status(self) -> &'static str {
+        match self {
+            Self::Unusual | Self::Reporter => "walk.exit_status",
+            Self::Label | Self::Live | Self::Creator | Self::Group => {
+                "(SELECT exit_status FROM done WHERE done.task_id = t.id)"
+            }
+        }
+    }
+}
+
+/// So many tasks are looked through in a moment, whatever is asked about them.
+pub(crate) const FEW: u32 = 20_000;
+
+/// What the index of unusual ends holds; a condition of a query has to be spelled like that of the index.
+macro_rules! unusual_ends {
+    () => {
+        "exit_status <> 0 OR state <> 3 OR message IS NOT NULL"
+    };
+}
+pub(crate) use unusual_ends;
+
+/// Whether every match is an unusual end, or was reported to be cancelled and has no result yet.
+fn only_unusual(query: &TaskQuery, over: Option<Over>) -> bool {
+    let cancelled = |states: &Vec<TaskState>| {
+        !states.is_empty() && states.iter().all(|state| *state == TaskState::Cancelled)
+    };
+    over == Some(Over::Failed)
+        || query.exit_status.is_some_and(|wanted| !wanted.holds(0))
+        || query.states.as_ref().is_some_and(cancelled)
+}
+
+/// Whether nothing is asked for but labels; those belong to one group, and so do their tasks.
+pub(crate) fn only_labels(query: &TaskQuery) -> bool {
+    let TaskQuery { group, labels, .. } = query;
+    !labels.is_empty() && *query == TaskQuery { labels: labels.clone(), ..TaskQuery::all_of(*group) }
+}
+
+#[cfg(test)]
+mod tests {
+    use mitosis_domain::comparison::Comparison;
+    use mitosis_domain::ids::GroupId;
+    use mitosis_domain::tags::Words;
+
+    use super::*;
+
+    #[test]
+    fn a_query_walks_along_what_is_rarest() {
+        let all = TaskQuery::all_of(GroupId(1));
+        let status = |text: &str| Some(text.parse::<Comparison>().unwrap());
+        let states = |state| Some(vec![state]);
+        let label = Words::new(["night"]).unwrap();
+        for (query, walk) in [
+            (all.clone(), Walk::Group),
+            (TaskQuery { exit_status: status("=0"), ..all.clone() }, Walk::Group),
+            (TaskQuery { exit_status: status("!=0"), ..all.clone() }, Walk::Unusual),
+            (TaskQuery { exit_status: status(">=256"), ..all.clone() }, Walk::Unusual),
+            (TaskQuery { states: states(TaskState::Cancelled), ..all.clone() }, Walk::Unusual),
+            (TaskQuery { states: states(TaskState::Finished), ..all.clone() }, Walk::Group),
+            (TaskQuery { states: states(TaskState::Ready), ..all.clone() }, Walk::Live),
+            (TaskQuery { creators: Some(vec!["ann".to_owned()]), ..all.clone() }, Walk::Creator),
+            (TaskQuery { labels: label.clone(), exit_status: status("!=0"), ..all.clone() }, Walk::Label),
+        ] {
+            assert_eq!(Walk::choose(&query), walk, "{query:?}");
+        }
+        let failed = TaskQuery { labels: label.clone(), exit_status: status("!=0"), ..all.clone() };
+        assert!(Walk::Label.may_be_unusual(&failed, None));
+        assert!(!only_labels(&failed));
+        let labelled = TaskQuery { labels: label, ..all.clone() };
+        assert!(only_labels(&labelled) && !only_labels(&all));
+        assert!(!Walk::Label.may_be_unusual(&labelled, Some(Over::AnyHow)));
+        assert!(Walk::Label.may_be_unusual(&labelled, Some(Over::Failed)));
     }
 }

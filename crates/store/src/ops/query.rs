@@ -7,7 +7,7 @@ use mitosis_protocol::{Role, TaskState};
 use uuid::Uuid;
 
 /// Which tasks of one group; conditions are joined by AND, `None` is no condition.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskQuery {
     /// The group.
     pub group: GroupId,

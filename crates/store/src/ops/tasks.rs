@@ -116,8 +116,8 @@ pub trait Tasks {
     /// One page of matches, newest first.
     async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault>;
 
-    /// How many tasks match.
-    async fn count_tasks(&self, query: &TaskQuery) -> Result<u64, Fault>;
+    /// How many tasks match; counting stops at `most`.
+    async fn count_tasks(&self, query: &TaskQuery, most: u64) -> Result<u64, Fault>;
 
     /// Changes a task if it is Ready and puts it where its new tags and priority belong. False when it
     /// is not Ready, or there is none.

@@ -19,7 +19,7 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 /// No statement and no lock is waited for without end, and a connection that was forgotten in the
 /// middle of a transaction does not hold up the others.
 const SESSION: &str = "-c statement_timeout=120s -c lock_timeout=20s \
-    -c idle_in_transaction_session_timeout=60s -c synchronous_commit=on -c timezone=UTC";
+    -c idle_in_transaction_session_timeout=60s -c synchronous_commit=on -c timezone=UTC -c jit=off";
 
 /// Reads a URL and adds what every connection needs.
 pub(super) fn config(url: &str) -> Result<Config, Fault> {

@@ -69,6 +69,17 @@ pub(super) async fn all<C: FromIterator<T>, T>(
     db.query(&statement, params).await?.iter().map(read).collect()
 }
 
+/// All rows of a statement that is put together for one question: not kept, and planned for its values.
+pub(super) async fn all_once<C: FromIterator<T>, T>(
+    db: &impl Db,
+    sql: &str,
+    params: Params<'_>,
+    read: impl FnMut(&Row) -> Result<T, Fault>,
+) -> Result<C, Fault> {
+    let statement = db.prepare(sql).await?;
+    db.query(&statement, params).await?.iter().map(read).collect()
+}
+
 /// The only column of a row.
 pub(super) fn only<T: FromSqlOwned>(row: &Row) -> Result<T, Fault> {
     Ok(row.try_get(0)?)

@@ -51,8 +51,8 @@ impl Tasks for PostgresStore {
         query::page(&self.client().await?, query, page).await
     }
 
-    async fn count_tasks(&self, query: &TaskQuery) -> Result<u64, Fault> {
-        query::count(&self.client().await?, query).await
+    async fn count_tasks(&self, query: &TaskQuery, most: u64) -> Result<u64, Fault> {
+        query::count(&self.client().await?, query, most).await
     }
 
     async fn change_task(&self, uuid: Uuid, change: &TaskChange, now: Timestamp) -> Result<bool, Fault> {

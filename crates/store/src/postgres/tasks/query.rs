@@ -16,19 +16,21 @@ use super::get;
 use crate::Fault;
 use crate::code::Code;
 use crate::ops::query::{Page, TaskQuery};
-use crate::ops::sweeps::Selection;
-use crate::walk::{NOT_REPEATED, Walk, over_condition};
+use crate::ops::sweeps::{Over, Selection};
+use crate::walk::{FEW, NOT_REPEATED, Walk, only_labels, over_condition, unusual_ends};
 
 /// One page of matches.
 pub(super) async fn page(db: &impl Db, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
-    let Some(matches) = Matches::of(query) else { return Ok(Vec::new()) };
+    let walk = narrowest(db, query, None).await?;
+    let Some(matches) = Matches::along(walk, query, false) else { return Ok(Vec::new()) };
     let ids = matches.page(db, page).await?;
     get::by_ids(db, &ids).await
 }
 
 /// The ids of one page of a selection.
 pub(super) async fn selected(db: &impl Db, selection: &Selection, page: Page) -> Result<Vec<i64>, Fault> {
-    let Some(mut matches) = Matches::of(&selection.query) else { return Ok(Vec::new()) };
+    let walk = narrowest(db, &selection.query, selection.over).await?;
+    let Some(mut matches) = Matches::along(walk, &selection.query, true) else { return Ok(Vec::new()) };
     if let Some(over) = selection.over {
         matches.and(over_condition(over));
     }
@@ -51,10 +53,42 @@ pub(super) async fn selected_uuids(
 }
 
 /// How many match.
-pub(super) async fn count(db: &impl Db, query: &TaskQuery) -> Result<u64, Fault> {
-    let Some(matches) = Matches::of(query) else { return Ok(0) };
-    let count = row::one(db, &matches.select_count(), &matches.params(), row::only::<i64>).await?;
-    Ok(count.unsigned_abs())
+pub(super) async fn count(db: &impl Db, query: &TaskQuery, most: u64) -> Result<u64, Fault> {
+    let walk = narrowest(db, query, None).await?;
+    let Some(mut matches) = Matches::along(walk, query, false) else { return Ok(0) };
+    let limit = matches.bind(row_count(most));
+    let count: Vec<i64> =
+        row::all_once(db, &matches.select_count(&limit), &matches.params(), row::only).await?;
+    Ok(count.first().map_or(0, |count| count.unsigned_abs()))
+}
+
+const UNUSUAL: &str = concat!(
+    "SELECT task_id, state, exit_status FROM done WHERE ",
+    unusual_ends!(),
+    " UNION ALL SELECT task_id, reported_end, NULL FROM lease WHERE reported_end IS NOT NULL"
+);
+
+/// How many tasks have a label, and how many ends are unusual, each up to a limit.
+const COMPARE_WALKS: &str = concat!(
+    "SELECT
+        (SELECT count(*) FROM (
+            SELECT 1 FROM task_label
+            WHERE label_id = (SELECT id FROM label WHERE group_id = $1 AND name = $2) LIMIT $3) AS l),
+        (SELECT count(*) FROM (SELECT 1 FROM done WHERE ",
+    unusual_ends!(),
+    " LIMIT $3) AS u)"
+);
+
+/// The walk with fewer tasks, where that does not follow from the query alone.
+async fn narrowest(db: &impl Db, query: &TaskQuery, over: Option<Over>) -> Result<Walk, Fault> {
+    let walk = Walk::choose(query);
+    let (Some(label), true) = (query.labels.iter().next(), walk.may_be_unusual(query, over)) else {
+        return Ok(walk);
+    };
+    let params: row::Params<'_> = &[&query.group.0, &label, &i64::from(FEW)];
+    let (labelled, unusual) =
+        row::one(db, COMPARE_WALKS, params, |row| Ok((row.try_get::<_, i64>(0)?, row.try_get(1)?))).await?;
+    Ok(if labelled < i64::from(FEW) || labelled < unusual { walk } else { Walk::Unusual })
 }
 
 /// The ids of all matches.
@@ -68,6 +102,9 @@ type Parameter = Box<dyn ToSql + Send + Sync>;
 /// A query as SQL: where it walks, and what else must hold.
 struct Matches {
     walk: Walk,
+    only_labels: bool,
+    /// The number of the one creator, where that is walked along.
+    creator: String,
     from: String,
     conditions: Vec<String>,
     parameters: Vec<Parameter>,
@@ -76,10 +113,17 @@ struct Matches {
 impl Matches {
     /// `None` when no task can match.
     fn of(query: &TaskQuery) -> Option<Self> {
-        let walk = Walk::choose(query);
-        let mut matches = Self { walk, from: String::new(), conditions: Vec::new(), parameters: Vec::new() };
+        Self::along(Walk::choose(query), query, false)
+    }
+
+    /// Where labels are all that is asked for, the task itself is only looked at if it must be `joined`.
+    fn along(walk: Walk, query: &TaskQuery, joined: bool) -> Option<Self> {
+        let only_labels = walk == Walk::Label && !joined && only_labels(query);
+        let (from, conditions, parameters) = (String::new(), Vec::new(), Vec::new());
+        let creator = String::new();
+        let mut matches = Self { walk, only_labels, creator, from, conditions, parameters };
         let group = matches.bind(query.group.0);
-        matches.and(&format!("t.group_id = {group}"));
+        matches.limit_to_group(&group);
         if !matches.walk_and_test_states(query.states.as_deref()) {
             return None;
         }
@@ -88,8 +132,18 @@ impl Matches {
         matches.test_creators(query.creators.as_deref());
         matches.test_reporter(query);
         matches.test_number("t.priority", query.priority);
-        matches.test_number("(SELECT exit_status FROM done WHERE done.task_id = t.id)", query.exit_status);
+        matches.test_number(walk.exit_status(), query.exit_status);
         Some(matches)
+    }
+
+    /// As a range, not as an equality: then no other index is in the order that is asked for, and the
+    /// planner can't choose one that leads through the tasks of everybody.
+    fn limit_to_group(&mut self, group: &str) {
+        match self.walk {
+            Walk::Label if self.only_labels => {}
+            Walk::Group => self.and(&format!("t.group_id >= {group} AND t.group_id <= {group}")),
+            _ => self.and(&format!("t.group_id = {group}")),
+        }
     }
 
     fn bind(&mut self, value: impl ToSql + Send + Sync + 'static) -> String {
@@ -108,9 +162,12 @@ impl Matches {
     /// False when no state is asked for that a task can be in.
     fn walk_and_test_states(&mut self, states: Option<&[TaskState]>) -> bool {
         self.from = match self.walk {
+            // Nothing of the task itself is needed.
+            Walk::Label if self.only_labels => "task_label walk".to_owned(),
             Walk::Label => "task_label walk JOIN task t ON t.id = walk.task_id".to_owned(),
             Walk::Reporter => "done walk JOIN task t ON t.id = walk.task_id".to_owned(),
-            Walk::Group => "task t".to_owned(),
+            Walk::Group | Walk::Creator => "task t".to_owned(),
+            Walk::Unusual => format!("({UNUSUAL}) walk JOIN task t ON t.id = walk.task_id"),
             Walk::Live => {
                 let tables = live_tables(states.unwrap_or_default());
                 format!("({tables}) walk JOIN task t ON t.id = walk.task_id")
@@ -119,21 +176,23 @@ impl Matches {
         let Some(states) = states else { return true };
         if self.walk != Walk::Live {
             let codes: Vec<_> = states.iter().map(|state| state.code().to_string()).collect();
-            self.and(&format!("{STATE_OF_TASK} IN ({})", codes.join(", ")));
+            let state = self.walk.state().unwrap_or(STATE_OF_TASK);
+            self.and(&format!("{state} IN ({})", codes.join(", ")));
         }
         states.iter().any(|state| *state != TaskState::Unknown)
     }
 
     /// The first label is walked along, the others are looked up for each task.
     fn test_labels(&mut self, labels: &Words, group: &str) {
+        let task = self.walk.id();
         for (at, label) in labels.iter().enumerate() {
             let name = self.bind(label.to_owned());
             let id = format!("(SELECT id FROM label WHERE group_id = {group} AND name = {name})");
-            if at == 0 {
+            if at == 0 && self.walk == Walk::Label {
                 self.and(&format!("walk.label_id = {id}"));
             } else {
                 self.and(&format!(
-                    "EXISTS (SELECT 1 FROM task_label x WHERE x.label_id = {id} AND x.task_id = t.id)"
+                    "EXISTS (SELECT 1 FROM task_label x WHERE x.label_id = {id} AND x.task_id = {task})"
                 ));
             }
         }
@@ -152,7 +211,13 @@ impl Matches {
     }
 
     fn test_creators(&mut self, names: Option<&[String]>) {
-        if let Some(names) = names {
+        if self.walk == Walk::Creator {
+            let name = self.bind(names.and_then(<[_]>::first).cloned());
+            let creator = format!("(SELECT id FROM users WHERE username = {name})");
+            self.creator.clone_from(&creator);
+            self.and(&format!("(t.group_id, t.creator_id) >= ($1, {creator})"));
+            self.and(&format!("(t.group_id, t.creator_id) <= ($1, {creator})"));
+        } else if let Some(names) = names {
             let names = self.bind(names.to_vec());
             self.and(&format!("t.creator_id IN (SELECT id FROM users WHERE username = ANY({names}))"));
         }
@@ -181,21 +246,38 @@ impl Matches {
     async fn page(mut self, db: &impl Db, page: Page) -> Result<Vec<i64>, Fault> {
         if let Some(before) = page.before {
             let before = self.bind(before.0);
-            self.and(&format!("{} < {before}", self.walk.id()));
+            let key = match self.walk {
+                Walk::Group => format!("(t.group_id, t.id) < ($1, {before})"),
+                Walk::Creator => {
+                    format!("(t.group_id, t.creator_id, t.id) < ($1, {}, {before})", self.creator)
+                }
+                Walk::Label | Walk::Reporter | Walk::Live | Walk::Unusual => {
+                    format!("walk.task_id < {before}")
+                }
+            };
+            self.and(&key);
         }
         let limit = self.bind(row_count(page.limit));
         let offset = self.bind(row_count(page.offset));
         let sql = format!("{} LIMIT {limit} OFFSET {offset}", self.select_ids());
-        row::all(db, &sql, &self.params(), row::only).await
+        row::all_once(db, &sql, &self.params(), row::only).await
     }
 
     fn select_ids(&self) -> String {
         let id = self.walk.id();
-        format!("SELECT {id} FROM {} WHERE {} ORDER BY {id} DESC", self.from, self.conditions.join(" AND "))
+        // The order of the index that is walked.
+        let order = match self.walk {
+            Walk::Group => "t.group_id DESC, t.id DESC",
+            Walk::Creator => "t.group_id DESC, t.creator_id DESC, t.id DESC",
+            Walk::Label | Walk::Reporter | Walk::Live | Walk::Unusual => "walk.task_id DESC",
+        };
+        format!("SELECT {id} FROM {} WHERE {} ORDER BY {order}", self.from, self.conditions.join(" AND "))
     }
 
-    fn select_count(&self) -> String {
-        format!("SELECT count(*) FROM {} WHERE {}", self.from, self.conditions.join(" AND "))
+    /// In no order; stops at the limit.
+    fn select_count(&self, limit: &str) -> String {
+        let conditions = self.conditions.join(" AND ");
+        format!("SELECT count(*) FROM (SELECT 1 FROM {} WHERE {conditions} LIMIT {limit}) AS m", self.from)
     }
 }
 

@@ -55,9 +55,9 @@ impl Tasks for SqliteStore {
         self.read(move |db| query::page(db, &query, page)).await
     }
 
-    async fn count_tasks(&self, query: &TaskQuery) -> Result<u64, Fault> {
+    async fn count_tasks(&self, query: &TaskQuery, most: u64) -> Result<u64, Fault> {
         let query = query.clone();
-        self.read(move |db| query::count(db, &query)).await
+        self.read(move |db| query::count(db, &query, most)).await
     }
 
     async fn change_task(&self, uuid: Uuid, change: &TaskChange, now: Timestamp) -> Result<bool, Fault> {

@@ -10,7 +10,7 @@ use mitosis_domain::tags::Words;
 use mitosis_domain::task::Task;
 use mitosis_protocol::TaskState;
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, params, params_from_iter};
 use uuid::Uuid;
 
 use super::super::row::{Columns, Run, read_count, row_count, to_json};
@@ -18,18 +18,20 @@ use super::get;
 use crate::Fault;
 use crate::code::Code;
 use crate::ops::query::{Page, TaskQuery};
-use crate::ops::sweeps::Selection;
-use crate::walk::{NOT_REPEATED, Walk, over_condition};
+use crate::ops::sweeps::{Over, Selection};
+use crate::walk::{FEW, NOT_REPEATED, Walk, only_labels, over_condition, unusual_ends};
 
 /// One page of matches.
 pub(super) fn page(db: &Connection, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
-    let Some(matches) = Matches::of(query)? else { return Ok(Vec::new()) };
+    let walk = narrowest(db, query, None)?;
+    let Some(matches) = Matches::along(walk, query, false)? else { return Ok(Vec::new()) };
     matches.page(db, page)?.into_iter().map(|id| get::by_id(db, id)).collect()
 }
 
 /// The ids of one page of a selection.
 pub(super) fn selected(db: &Connection, selection: &Selection, page: Page) -> Result<Vec<TaskId>, Fault> {
-    let Some(mut matches) = Matches::of(&selection.query)? else { return Ok(Vec::new()) };
+    let walk = narrowest(db, &selection.query, selection.over)?;
+    let Some(mut matches) = Matches::along(walk, &selection.query, true)? else { return Ok(Vec::new()) };
     if let Some(over) = selection.over {
         matches.and(over_condition(over));
     }
@@ -48,10 +50,41 @@ pub(super) fn selected_uuids(db: &Connection, selection: &Selection, page: Page)
 }
 
 /// How many match.
-pub(super) fn count(db: &Connection, query: &TaskQuery) -> Result<u64, Fault> {
-    let Some(matches) = Matches::of(query)? else { return Ok(0) };
-    let sql = matches.select_count();
+pub(super) fn count(db: &Connection, query: &TaskQuery, most: u64) -> Result<u64, Fault> {
+    let walk = narrowest(db, query, None)?;
+    let Some(mut matches) = Matches::along(walk, query, false)? else { return Ok(0) };
+    let limit = matches.bind(row_count(most));
+    let sql = matches.select_count(&limit);
     db.one(&sql, params_from_iter(&matches.parameters), read_count)
+}
+
+const UNUSUAL: &str = concat!(
+    "SELECT task_id, state, exit_status FROM done INDEXED BY done_unusual WHERE ",
+    unusual_ends!(),
+    " UNION ALL SELECT task_id, reported_end, NULL FROM lease WHERE reported_end IS NOT NULL"
+);
+
+/// How many tasks have a label, and how many ends are unusual, each up to a limit.
+const COMPARE_WALKS: &str = concat!(
+    "SELECT
+        (SELECT count(*) FROM (
+            SELECT 1 FROM task_label
+            WHERE label_id = (SELECT id FROM label WHERE group_id = ?1 AND name = ?2) LIMIT ?3)),
+        (SELECT count(*) FROM (SELECT 1 FROM done INDEXED BY done_unusual WHERE ",
+    unusual_ends!(),
+    " LIMIT ?3))"
+);
+
+/// The walk with fewer tasks, where that does not follow from the query alone.
+fn narrowest(db: &Connection, query: &TaskQuery, over: Option<Over>) -> Result<Walk, Fault> {
+    let walk = Walk::choose(query);
+    let (Some(label), true) = (query.labels.iter().next(), walk.may_be_unusual(query, over)) else {
+        return Ok(walk);
+    };
+    let params = params![query.group.0, label, FEW];
+    let (labelled, unusual): (u32, u32) =
+        db.one(COMPARE_WALKS, params, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(if labelled < FEW || labelled < unusual { walk } else { Walk::Unusual })
 }
 
 /// The ids of all matches.
@@ -63,6 +96,7 @@ pub(super) fn all_ids(db: &Connection, query: &TaskQuery) -> Result<Vec<TaskId>,
 /// A query as SQL: where it walks, and what else must hold.
 struct Matches {
     walk: Walk,
+    only_labels: bool,
     from: String,
     conditions: Vec<String>,
     parameters: Vec<Value>,
@@ -71,10 +105,18 @@ struct Matches {
 impl Matches {
     /// `None` when no task can match.
     fn of(query: &TaskQuery) -> Result<Option<Self>, Fault> {
-        let walk = Walk::choose(query);
-        let mut matches = Self { walk, from: String::new(), conditions: Vec::new(), parameters: Vec::new() };
+        Self::along(Walk::choose(query), query, false)
+    }
+
+    /// Where labels are all that is asked for, the task itself is only looked at if it must be `joined`.
+    fn along(walk: Walk, query: &TaskQuery, joined: bool) -> Result<Option<Self>, Fault> {
+        let only_labels = walk == Walk::Label && !joined && only_labels(query);
+        let (from, conditions, parameters) = (String::new(), Vec::new(), Vec::new());
+        let mut matches = Self { walk, only_labels, from, conditions, parameters };
         let group = matches.bind(query.group.0);
-        matches.and(&format!("t.group_id = {group}"));
+        if !matches.only_labels {
+            matches.and(&format!("t.group_id = {group}"));
+        }
         if !matches.walk_and_test_states(query.states.as_deref()) {
             return Ok(None);
         }
@@ -83,7 +125,7 @@ impl Matches {
         matches.test_creators(query.creators.as_deref())?;
         matches.test_reporter(query);
         matches.test_number("t.priority", query.priority);
-        matches.test_number("(SELECT exit_status FROM done WHERE done.task_id = t.id)", query.exit_status);
+        matches.test_number(walk.exit_status(), query.exit_status);
         Ok(Some(matches))
     }
 
@@ -99,9 +141,13 @@ impl Matches {
     /// False when no state is asked for that a task can be in.
     fn walk_and_test_states(&mut self, states: Option<&[TaskState]>) -> bool {
         self.from = match self.walk {
+            // Nothing of the task itself is needed.
+            Walk::Label if self.only_labels => "task_label walk".to_owned(),
             Walk::Label => "task_label walk CROSS JOIN task t ON t.id = walk.task_id".to_owned(),
             Walk::Reporter => "done walk CROSS JOIN task t ON t.id = walk.task_id".to_owned(),
             Walk::Group => "task t INDEXED BY task_by_group".to_owned(),
+            Walk::Creator => "task t INDEXED BY task_by_creator".to_owned(),
+            Walk::Unusual => format!("({UNUSUAL}) walk CROSS JOIN task t ON t.id = walk.task_id"),
             Walk::Live => {
                 let tables = live_tables(states.unwrap_or_default());
                 format!("({tables}) walk CROSS JOIN task t ON t.id = walk.task_id")
@@ -110,21 +156,23 @@ impl Matches {
         let Some(states) = states else { return true };
         if self.walk != Walk::Live {
             let codes: Vec<_> = states.iter().map(|state| state.code().to_string()).collect();
-            self.and(&format!("{STATE_OF_TASK} IN ({})", codes.join(", ")));
+            let state = self.walk.state().unwrap_or(STATE_OF_TASK);
+            self.and(&format!("{state} IN ({})", codes.join(", ")));
         }
         states.iter().any(|state| *state != TaskState::Unknown)
     }
 
     /// The first label is walked along, the others are looked up for each task.
     fn test_labels(&mut self, labels: &Words, group: &str) {
+        let task = self.walk.id();
         for (at, label) in labels.iter().enumerate() {
             let name = self.bind(label.to_owned());
             let id = format!("(SELECT id FROM label WHERE group_id = {group} AND name = {name})");
-            if at == 0 {
+            if at == 0 && self.walk == Walk::Label {
                 self.and(&format!("walk.label_id = {id}"));
             } else {
                 self.and(&format!(
-                    "EXISTS (SELECT 1 FROM task_label x WHERE x.label_id = {id} AND x.task_id = t.id)"
+                    "EXISTS (SELECT 1 FROM task_label x WHERE x.label_id = {id} AND x.task_id = {task})"
                 ));
             }
         }
@@ -145,7 +193,10 @@ impl Matches {
     }
 
     fn test_creators(&mut self, names: Option<&[String]>) -> Result<(), Fault> {
-        if let Some(names) = names {
+        if self.walk == Walk::Creator {
+            let name = self.bind(names.and_then(<[_]>::first).cloned());
+            self.and(&format!("t.creator_id = (SELECT id FROM users WHERE username = {name})"));
+        } else if let Some(names) = names {
             let names = self.bind(to_json(&names)?);
             self.and(&format!(
                 "t.creator_id IN (
@@ -190,8 +241,10 @@ impl Matches {
         format!("SELECT {id} FROM {} WHERE {} ORDER BY {id} DESC", self.from, self.conditions.join(" AND "))
     }
 
-    fn select_count(&self) -> String {
-        format!("SELECT count(*) FROM {} WHERE {}", self.from, self.conditions.join(" AND "))
+    /// In no order; stops at the limit.
+    fn select_count(&self, limit: &str) -> String {
+        let conditions = self.conditions.join(" AND ");
+        format!("SELECT count(*) FROM (SELECT 1 FROM {} WHERE {conditions} LIMIT {limit}) AS m", self.from)
     }
 
     fn run(&self, db: &Connection, sql: &str) -> Result<Vec<TaskId>, Fault> {

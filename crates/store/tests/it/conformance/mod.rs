@@ -165,6 +165,9 @@ macro_rules! conformance {
                     states_match_wherever_a_task_stands,
                     pages_join_without_gap_or_overlap_while_tasks_arrive,
                     offset_and_limit_cut_out_a_window,
+                    every_way_through_a_history_turns_pages,
+                    a_task_reported_as_cancelled_is_found_before_its_result,
+                    what_failed_of_a_large_label_is_found_among_the_failures,
                 }
                 races {
                     a_worker_removed_while_it_claims_keeps_nothing,

@@ -15,7 +15,7 @@ const EVERYTHING: Page = Page { before: None, offset: 0, limit: 1_000 };
 
 async fn find<B: Backend>(stage: &Stage<B>, query: &TaskQuery) -> Vec<Uuid> {
     let found = stage.store().query_tasks(query, EVERYTHING).await.unwrap();
-    let count = stage.store().count_tasks(query).await.unwrap();
+    let count = stage.store().count_tasks(query, u64::MAX).await.unwrap();
     assert_eq!(count, found.len() as u64, "the count agrees with the list: {query:?}");
     for task in &found {
         assert_eq!(*task, stage.get(task.uuid).await);
@@ -101,6 +101,84 @@ pub(crate) async fn priorities_compare_as_numbers<B: Backend>(stage: &mut Stage<
             assert_eq!(find(stage, &query).await.len(), expected, "{comparison:?}");
         }
     }
+}
+
+pub(crate) async fn every_way_through_a_history_turns_pages<B: Backend>(stage: &mut Stage<B>) {
+    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
+    let hand = stage.hand(&ann).await;
+    for number in 0..24 {
+        let labels = words(if number % 2 == 0 { "night" } else { "" });
+        let creator = if number % 3 == 0 { &bob } else { &ann };
+        // Every fourth stays in line, behind those that end.
+        let priority = if number % 4 == 3 { -1 } else { 0 };
+        let uuid = add(stage, creator, NewTask { labels, priority, ..stage.task(ann.group) }).await;
+        match number % 4 {
+            0 => end_with(stage, hand, 256).await,
+            1 => end_with(stage, hand, 0).await,
+            2 => drop(stage.store().cancel(&CancelSelection::Ready(vec![uuid]), stage.now).await.unwrap()),
+            _ => {}
+        }
+        stage.submit_one(&bob).await;
+    }
+    let all = TaskQuery::all_of(ann.group);
+    let failed = Some("!=0".parse::<Comparison>().unwrap());
+    let night = words("night");
+    let creators = Some(vec!["bob".to_owned()]);
+    for (query, count) in [
+        (all.clone(), 24),
+        (TaskQuery { creators: creators.clone(), ..all.clone() }, 8),
+        (TaskQuery { creators: Some(vec!["nobody".to_owned()]), ..all.clone() }, 0),
+        (TaskQuery { creators, exit_status: failed, ..all.clone() }, 2),
+        (TaskQuery { labels: night.clone(), ..all.clone() }, 12),
+        (TaskQuery { labels: night.clone(), exit_status: failed, ..all.clone() }, 6),
+        (TaskQuery { exit_status: failed, ..all.clone() }, 6),
+        (TaskQuery { states: Some(vec![TaskState::Cancelled]), ..all.clone() }, 6),
+        (TaskQuery { states: Some(vec![TaskState::Cancelled]), labels: night, ..all.clone() }, 6),
+    ] {
+        let whole = find(stage, &query).await;
+        assert_eq!(whole.len(), count, "{query:?}");
+        assert_eq!(stage.store().count_tasks(&query, 2).await.unwrap(), 2.min(count as u64));
+        let (mut pages, mut before) = (Vec::new(), None);
+        loop {
+            let page = Page { before, offset: 0, limit: 5 };
+            let page = stage.store().query_tasks(&query, page).await.unwrap();
+            before = page.last().map(|task| task.id);
+            pages.extend(page.iter().map(|task| task.uuid));
+            if page.len() < 5 {
+                break;
+            }
+        }
+        assert_eq!(pages, whole, "{query:?}");
+    }
+}
+
+pub(crate) async fn a_task_reported_as_cancelled_is_found_before_its_result<B: Backend>(
+    stage: &mut Stage<B>,
+) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    let uuid = stage.submit_one(&ann).await;
+    let held = stage.claim_one(hand).await;
+    stage.report(Holder::Lease(held.lease), ExecEnd::Cancelled).await;
+    let cancelled = TaskQuery { states: Some(vec![TaskState::Cancelled]), ..TaskQuery::all_of(ann.group) };
+    assert_eq!(find(stage, &cancelled).await, [uuid]);
+}
+
+pub(crate) async fn what_failed_of_a_large_label_is_found_among_the_failures<B: Backend>(
+    stage: &mut Stage<B>,
+) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    let failed = add(stage, &ann, NewTask { labels: words("large"), ..stage.task(ann.group) }).await;
+    end_with(stage, hand, 256).await;
+    stage.submit_one(&ann).await;
+    end_with(stage, hand, 256).await;
+    let many: Vec<_> =
+        (0..20_000).map(|_| NewTask { labels: words("large"), ..stage.task(ann.group) }).collect();
+    stage.submit(&ann, &many).await;
+    let exit_status = Some("!=0".parse::<Comparison>().unwrap());
+    let query = TaskQuery { labels: words("large"), exit_status, ..TaskQuery::all_of(ann.group) };
+    assert_eq!(find(stage, &query).await, [failed]);
 }
 
 const EVERY_OPERATOR: [Operator; 6] = [

@@ -26,7 +26,7 @@ async fn submit_with_key<B: Backend>(
 }
 
 async fn count<B: Backend>(stage: &Stage<B>, owner: &Person) -> u64 {
-    stage.store().count_tasks(&TaskQuery::all_of(owner.group)).await.unwrap()
+    stage.store().count_tasks(&TaskQuery::all_of(owner.group), u64::MAX).await.unwrap()
 }
 
 /// A task with something in every field.
@@ -223,7 +223,7 @@ pub(crate) async fn labels_can_be_replaced_in_any_state<B: Backend>(stage: &mut 
         assert!(stage.store().set_task_labels(uuid, &words(text), stage.now).await.unwrap());
         assert_eq!(stage.get(uuid).await.labels, words(text));
         let query = TaskQuery { labels: words(text), ..TaskQuery::all_of(ann.group) };
-        assert_eq!(stage.store().count_tasks(&query).await.unwrap(), 1, "{text}");
+        assert_eq!(stage.store().count_tasks(&query, u64::MAX).await.unwrap(), 1, "{text}");
     };
     relabel(stage, "ready").await;
     let held = stage.claim_one(hand).await;
@@ -233,7 +233,7 @@ pub(crate) async fn labels_can_be_replaced_in_any_state<B: Backend>(stage: &mut 
     relabel(stage, "over twice").await;
     assert_eq!(stage.get(uuid).await.updated_at, stage.now);
     let old = TaskQuery { labels: words("running"), ..TaskQuery::all_of(ann.group) };
-    assert_eq!(stage.store().count_tasks(&old).await.unwrap(), 0);
+    assert_eq!(stage.store().count_tasks(&old, u64::MAX).await.unwrap(), 0);
     assert!(!stage.store().set_task_labels(stage.uuid(), &words("x"), stage.now).await.unwrap());
 }
 

@@ -25,7 +25,8 @@ impl<B: Backend> Actor<B> {
                 expected.map(|attempt| self.tasks[world.attempts[attempt].task]).collect();
             assert_eq!(held, expected, "what worker {at} holds");
         }
-        let count = self.stage.store().count_tasks(&TaskQuery::all_of(self.ann.group)).await.unwrap();
+        let count =
+            self.stage.store().count_tasks(&TaskQuery::all_of(self.ann.group), u64::MAX).await.unwrap();
         let kept = world.tasks.iter().filter(|task| task.place != Place::Dropped).count();
         assert_eq!(count, kept as u64, "tasks in all");
     }

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
-/// With `count`, the number of all matches and no rows.
+/// With `count`, the number of all matches and no rows. Counting stops at a million.
 pub(super) async fn query(
     State(app): State<App>,
     Caller(user): Caller,
@@ -24,8 +24,9 @@ pub(super) async fn query(
     let group = require_for_filter(&app, &user, &group_name, Action::View).await?;
     let query = filter::query(request.filter, group, request.reporter_uuid)?;
     if request.count {
-        let count = app.store.count_tasks(&query).await?;
-        return Ok(Json(QueryTasksReply { count, tasks: Vec::new(), group_name }));
+        let count = app.store.count_tasks(&query, limits::MAX_COUNTED).await?;
+        let count_is_bounded = count == limits::MAX_COUNTED;
+        return Ok(Json(QueryTasksReply { count, count_is_bounded, tasks: Vec::new(), group_name }));
     }
     let before = match request.before {
         Some(uuid) => Some(find(&app, &user, uuid, Action::View).await?.id),
@@ -37,5 +38,5 @@ pub(super) async fn query(
         limit: request.limit.unwrap_or(limits::MAX_ROWS).min(limits::MAX_ROWS),
     };
     let tasks: Vec<_> = app.store.query_tasks(&query, page).await?.into_iter().map(view::info).collect();
-    Ok(Json(QueryTasksReply { count: tasks.len() as u64, tasks, group_name }))
+    Ok(Json(QueryTasksReply { count: tasks.len() as u64, count_is_bounded: false, tasks, group_name }))
 }
