@@ -142,3 +142,11 @@ pub struct PollReply {
     #[serde(default, with = "crate::duration::optional_text")]
     pub lease: Option<Duration>,
 }
+
+impl PollReply {
+    /// Whether it tells nothing; a lease is not counted.
+    pub fn is_empty(&self) -> bool {
+        let Self { tasks, dropped, stop, followed, drain, lease: _ } = self;
+        tasks.is_empty() && dropped.is_empty() && stop.is_empty() && followed.is_empty() && !drain
+    }
+}

@@ -27,6 +27,8 @@ use slots::{Left, Slots};
 const HOLD: Duration = Duration::from_secs(20);
 /// A poll that asks for nothing waits this long: a short task has ended by then, and a place is free.
 const BREATH: Duration = Duration::from_millis(40);
+/// An answer within this time was not held.
+const AT_ONCE: Duration = Duration::from_millis(10);
 /// How long the last results may take when the agent is asked to stop.
 const LAST_WORD: Duration = Duration::from_secs(3);
 
@@ -45,8 +47,10 @@ struct Agent<'a> {
     hand: Hand,
     slots: Slots,
     polling: Option<Polling>,
-    /// Not before this moment.
+    /// Not before this moment, after a failure.
     poll_at: Instant,
+    /// Not before this moment, while nothing is wanted.
+    rest_until: Instant,
     reporting: Option<Calling<ReportBatchReply>>,
     report_at: Instant,
     /// A reply may have been lost.
@@ -75,6 +79,7 @@ impl Session {
             slots: Slots::open(self, scratches),
             polling: None,
             poll_at: now,
+            rest_until: now,
             reporting: None,
             report_at: now,
             in_doubt: true,
@@ -178,9 +183,9 @@ impl Agent<'_> {
             && !self.hand.has_to_report()
         {
             self.polling = None;
-            self.poll_at = self.poll_at.min(now);
         }
-        if self.polling.is_some() || now < self.poll_at {
+        let rests = want == 0 && now < self.rest_until;
+        if self.polling.is_some() || rests || now < self.poll_at {
             return;
         }
         // What a report under way brings can't be told from what was lost.
@@ -204,7 +209,7 @@ impl Agent<'_> {
         let now = Instant::now();
         let mut next = now + HOLD;
         if self.polling.is_none() {
-            next = next.min(self.poll_at);
+            next = next.min(self.poll_at.max(self.rest_until));
         }
         if self.hand.has_to_report() {
             next = next.min(self.report_at);
@@ -255,11 +260,15 @@ impl Agent<'_> {
     }
 
     fn polled(&mut self, reply: (Instant, Result<PollReply, ClientError>)) -> Option<Farewell> {
-        let want = self.polling.take().map_or(0, |polling| polling.want);
+        self.polling = None;
         let (sent, reply) = reply;
         match reply {
             Ok(reply) => {
-                self.poll_waits.reset();
+                match sent.elapsed() < AT_ONCE && reply.is_empty() {
+                    // It was not held: the coordinator is about to stop.
+                    true => self.poll_at = Instant::now() + self.poll_waits.next_wait(),
+                    false => self.poll_waits.reset(),
+                }
                 if let Some(length) = reply.lease {
                     self.session.lease.renew(sent, length);
                 }
@@ -268,10 +277,8 @@ impl Agent<'_> {
                 for task in reply.followed {
                     self.follow(task);
                 }
-                let nothing = reply.tasks.is_empty();
                 self.take(reply.tasks, reply.drain);
-                let breath = if nothing && want > 0 { Duration::ZERO } else { BREATH };
-                self.poll_at = Instant::now() + breath;
+                self.rest_until = Instant::now() + BREATH;
             }
             Err(error) if error.status() == Some(401) => {
                 return Some(self.session.unknown_to_the_coordinator());

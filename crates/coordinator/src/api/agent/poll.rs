@@ -92,9 +92,10 @@ impl Held<'_> {
     }
 
     fn has_something(&self) -> bool {
-        let PollReply { tasks, dropped, stop, followed, drain, lease: _ } = &self.reply;
-        let nothing = tasks.is_empty() && dropped.is_empty() && stop.is_empty() && followed.is_empty();
-        !nothing || *drain && !self.request.draining
+        match self.request.draining {
+            true => !PollReply { drain: false, ..self.reply.clone() }.is_empty(),
+            false => !self.reply.is_empty(),
+        }
     }
 
     /// Takes messages; answers whether the store has to be asked.
