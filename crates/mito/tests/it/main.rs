@@ -17,6 +17,7 @@ mod credentials;
 mod description;
 mod dev;
 mod doctor;
+mod guide;
 mod home;
 mod kills;
 mod manager;

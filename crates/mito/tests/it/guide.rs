@@ -1,0 +1,120 @@
+//! The guide's transcripts: every `console` block of a page is done as written, in a home of its own.
+//!
+//! `TRYCMD=overwrite` writes into the pages what was answered instead; times, ids and ports are to be
+//! elided again then, with `[..]`.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::home::{ADMIN, Home};
+
+/// Does what a shell does with `"$(…)"`, which `trycmd` leaves as it is.
+const SHELL: &str = r#"#!/bin/sh
+count=$#
+while [ "$count" -gt 0 ]; do
+    word=$1
+    shift
+    case $word in
+        '$('*')') word=$(eval "printf %s \"$word\"") ;;
+    esac
+    set -- "$@" "$word"
+    count=$((count - 1))
+done
+exec MITO "$@"
+"#;
+
+/// Somebody who reads a page and does what it says.
+struct Reader {
+    home: Home,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Reader {
+    fn new(variables: Vec<(&'static str, String)>, home: Home) -> Self {
+        let tools = home.path().join("bin");
+        std::fs::create_dir_all(&tools).unwrap();
+        let shell = home.write("bin/mito", &SHELL.replace("MITO", env!("CARGO_BIN_EXE_mito")));
+        std::fs::set_permissions(shell, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Self { home, variables }
+    }
+
+    /// Reads a page in a folder of its own. Panics where it is not as written.
+    fn reads(&self, page: &str) {
+        let written = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide").join(page);
+        let copy = self.home.path().join(page);
+        self.lay_out(&copy.with_extension("in"));
+        std::fs::copy(&written, &copy).unwrap();
+        let text = std::fs::read_to_string(&written).unwrap();
+        assert!(text.contains("```console\n"), "{page} has no transcript");
+        let cases = trycmd::TestCases::new();
+        let tools = self.home.path().join("bin");
+        cases
+            .case(&copy)
+            .register_bin("mito", trycmd::schema::Bin::Path(tools.join("mito")))
+            .env("HOME", self.home.path().to_str().unwrap())
+            .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", tools.display()))
+            .env("SHELL", "/bin/sh")
+            .env("NO_COLOR", "1");
+        for (name, value) in &self.variables {
+            cases.env(*name, value.as_str());
+        }
+        cases.run();
+        if std::env::var_os("TRYCMD").is_some() {
+            std::fs::copy(copy, written).unwrap();
+        }
+    }
+
+    /// The folder in which a page's commands are given, with what they speak of.
+    fn lay_out(&self, folder: &Path) {
+        std::fs::create_dir(folder).unwrap();
+        std::fs::write(folder.join("in.csv"), "1,2\n").unwrap();
+        std::fs::write(folder.join("wrong.toml"), "[client]\ncoordinator_adr = 'http://localhost'\n")
+            .unwrap();
+    }
+}
+
+impl Drop for Reader {
+    /// A page that was given up may have left workers behind.
+    fn drop(&mut self) {
+        let mut kill = std::process::Command::new(env!("CARGO_BIN_EXE_mito"));
+        let killed = kill.args(["manager", "kill"]).env_clear().env("HOME", self.home.path()).output();
+        assert!(std::thread::panicking() || killed.unwrap().status.success());
+    }
+}
+
+/// Pages for whoever has `mito dev` in another terminal.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_for_one_machine_are_as_written() {
+    let home = Home::new();
+    let data = home.path().join("dev");
+    let args = ["dev", "--bind", "127.0.0.1:0", "--slots", "2", "--data", data.to_str().unwrap()];
+    let (_system, address) = home.start(&args, "mitosis is ready at ").await;
+    let credentials = data.join("credentials").to_str().unwrap().to_owned();
+    let variables = vec![("MITO_COORDINATOR_ADDR", address), ("MITO_CREDENTIAL_PATH", credentials)];
+    let reader = Reader::new(variables, home);
+    tokio::task::block_in_place(|| {
+        for page in ["quick-start.md", "tasks.md", "sweeps.md", "troubleshooting.md"] {
+            reader.reads(page);
+        }
+    });
+}
+
+/// Pages for whoever has a coordinator, and is its administrator.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_for_many_machines_are_as_written() {
+    let home = Home::new();
+    let place = Home::new();
+    let coordinator = place.coordinator(0, "600s").await;
+    let variables = vec![
+        ("MITO_COORDINATOR_ADDR", coordinator.address.clone()),
+        ("MITO_USER", ADMIN.to_owned()),
+        ("MITO_PASSWORD", ADMIN.to_owned()),
+        ("MITO_RETAIN", "true".to_owned()),
+    ];
+    let reader = Reader::new(variables, home);
+    tokio::task::block_in_place(|| {
+        for page in ["coordinator.md", "workers.md", "groups.md", "manager.md"] {
+            reader.reads(page);
+        }
+    });
+}
