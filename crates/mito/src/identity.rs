@@ -151,7 +151,10 @@ fn on_a_terminal() -> Result<(), Failure> {
         true => Ok(()),
         false => {
             Err(Failure::new(Exit::Auth, "not logged in, and there is no terminal to ask for a password")
-                .with_hint("run `mito client login` first, or set MITO_USER and MITO_PASSWORD"))
+                .with_hint(
+                    "run `mito client login` first, or set MITO_USER and MITO_PASSWORD; beside `mito dev`, \
+                     paste the line that it prints",
+                ))
         }
     }
 }

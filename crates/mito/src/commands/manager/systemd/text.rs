@@ -28,7 +28,7 @@ impl Unit<'_> {
         }
         let folder = path(self.folder)?;
         let environment = path(self.environment)?;
-        // 2, 77 and 78 would come again: usage, not logged in, configuration.
+        // These would come again: usage, not logged in, not allowed, configuration.
         Ok(format!(
             "# Written by `mito manager systemd install`; that also writes it anew.
 [Unit]
@@ -42,7 +42,7 @@ WorkingDirectory={folder}
 EnvironmentFile={environment}
 Restart=on-failure
 RestartSec=5
-RestartPreventExitStatus=2 77 78
+RestartPreventExitStatus=2 67 77 78
 KillMode=mixed
 TimeoutStopSec=30
 
