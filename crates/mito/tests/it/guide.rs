@@ -42,7 +42,7 @@ impl Reader {
     fn reads(&self, page: &str) {
         let written = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide").join(page);
         let copy = self.home.path().join(page);
-        self.lay_out(&copy.with_extension("in"));
+        lay_out(&copy.with_extension("in"));
         std::fs::copy(&written, &copy).unwrap();
         let text = std::fs::read_to_string(&written).unwrap();
         assert!(text.contains("```console\n"), "{page} has no transcript");
@@ -63,14 +63,13 @@ impl Reader {
             std::fs::copy(copy, written).unwrap();
         }
     }
+}
 
-    /// The folder in which a page's commands are given, with what they speak of.
-    fn lay_out(&self, folder: &Path) {
-        std::fs::create_dir(folder).unwrap();
-        std::fs::write(folder.join("in.csv"), "1,2\n").unwrap();
-        std::fs::write(folder.join("wrong.toml"), "[client]\ncoordinator_adr = 'http://localhost'\n")
-            .unwrap();
-    }
+/// The folder in which a page's commands are given, with what they speak of.
+fn lay_out(folder: &Path) {
+    std::fs::create_dir(folder).unwrap();
+    std::fs::write(folder.join("in.csv"), "1,2\n").unwrap();
+    std::fs::write(folder.join("wrong.toml"), "[client]\ncoordinator_adr = 'http://localhost'\n").unwrap();
 }
 
 impl Drop for Reader {
