@@ -91,12 +91,12 @@ const FILL_POSTGRES: &str = "
     INSERT INTO task (id, uuid, group_id, number, creator_id, lane_id, priority, labels, spec,
                       timeout_seconds, created_at, updated_at)
     SELECT i, gen_random_uuid(), g.id, i, CASE WHEN i % 10000 = 0 THEN u.id ELSE g.creator_id END, l.id, 0,
-        to_jsonb(CASE WHEN i % 10 = 0 THEN ARRAY['nightly', 'run-' || i / 10000]
-                      ELSE ARRAY['run-' || i / 10000] END),
+        to_jsonb(CASE WHEN i % 10 = 0 THEN ARRAY['nightly', 'run-' || (i / 10000)]
+                      ELSE ARRAY['run-' || (i / 10000)] END),
         '{\"args\":[\"true\"]}', 600, 1700000000000000 + i * 1000, 1700000000000000 + i * 1000
     FROM generate_series(1::bigint, ROWS) i, groups g, lane l, users u WHERE u.username = 'rare';
     INSERT INTO task_label SELECT l.id, i FROM generate_series(1::bigint, ROWS) i
-    JOIN label l ON l.name = 'run-' || i / 10000;
+    JOIN label l ON l.name = 'run-' || (i / 10000);
     INSERT INTO task_label SELECT l.id, i FROM label l, generate_series(10::bigint, ROWS, 10) i
     WHERE l.name = 'nightly';
     INSERT INTO done (task_id, state, exit_status, message, reporter_uuid, epoch, token, claimed_at, finished_at)
@@ -150,7 +150,7 @@ const FILL_SQLITE: &str = "
                       timeout_seconds, created_at, updated_at)
     SELECT i, unhex(printf('%08x00004000800000000000%04x', i, i % 65536)), g.id, i,
         iif(i % 10000 = 0, u.id, g.creator_id), l.id, 0,
-        iif(i % 10 = 0, json_array('nightly', 'run-' || i / 10000), json_array('run-' || i / 10000)),
+        iif(i % 10 = 0, json_array('nightly', 'run-' || (i / 10000)), json_array('run-' || (i / 10000))),
         '{\"args\":[\"true\"]}', 600, 1700000000000000 + i * 1000, 1700000000000000 + i * 1000
     FROM series, groups g, lane l, users u WHERE u.username = 'rare';
     INSERT INTO task_label SELECT l.id, i FROM label l CROSS JOIN series
