@@ -27,6 +27,10 @@ impl<'a> Call<'a> {
         Self { request: self.request.bearer_auth(token.expose_secret()), ..self }
     }
 
+    pub(crate) fn header(self, name: &str, value: &str) -> Self {
+        Self { request: self.request.header(name, value), ..self }
+    }
+
     pub(crate) fn json(self, body: &impl Serialize) -> Self {
         Self { request: self.request.json(body), ..self }
     }

@@ -20,5 +20,6 @@ mod workers;
 pub use connection::{Client, UserClient, WorkerClient};
 pub use doctor::Look;
 pub use error::{ClientError, Unreachable};
+pub use tasks::{EventScope, TaskEvents};
 pub use transfer::{OnBytes, TransferError};
 pub use workers::Registration;

@@ -39,6 +39,13 @@ impl Operator {
         ("=", Self::Equal),
     ];
 
+    /// The operator at the start of a text, and the rest.
+    pub(crate) fn split(text: &str) -> Option<(Self, &str)> {
+        Self::SPELLINGS
+            .into_iter()
+            .find_map(|(spelling, operator)| Some((operator, text.strip_prefix(spelling)?)))
+    }
+
     /// The operator as SQL and the contract both spell it.
     pub fn as_str(self) -> &'static str {
         Self::SPELLINGS.iter().find(|(_, operator)| *operator == self).map_or("=", |(text, _)| text)
@@ -71,10 +78,7 @@ impl FromStr for Comparison {
     type Err = InvalidComparison;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (operator, digits) = Operator::SPELLINGS
-            .into_iter()
-            .find_map(|(spelling, operator)| Some((operator, text.strip_prefix(spelling)?)))
-            .unwrap_or((Operator::Equal, text));
+        let (operator, digits) = Operator::split(text).unwrap_or((Operator::Equal, text));
         let number = digits.parse().map_err(|_| InvalidComparison(text.to_owned()))?;
         Ok(Self { operator, number })
     }

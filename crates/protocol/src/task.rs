@@ -268,6 +268,30 @@ pub struct TaskFilter {
     /// Comparison such as `>5` (§14).
     #[serde(default)]
     pub priority: Option<String>,
+    /// More conditions, such as `state=running exit!=0 created>-2h`. Ours; old servers do not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "state=running exit!=0 created>-2h")]
+    pub filter: Option<String>,
+}
+
+/// Query of `GET /v1/tasks/find`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FindTaskQuery {
+    /// A UUID, the start of one, `group-number`, `group/number`, or `last` for the caller's newest.
+    pub selector: String,
+}
+
+/// Reply to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FindTaskReply {
+    /// Global identity.
+    pub uuid: Uuid,
+    /// The task's group.
+    pub group_name: String,
+    /// Number within the group, from 1.
+    pub task_id: i64,
+    /// Where it stands.
+    pub state: TaskState,
 }
 
 /// `POST /tasks/query`.

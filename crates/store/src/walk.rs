@@ -1,6 +1,10 @@
 //! Along which index a query for tasks goes, the same in both databases.
 
-use mitosis_protocol::TaskState;
+use std::time::Duration;
+
+use mitosis_domain::comparison::Operator;
+use mitosis_domain::filter::{Condition, Moment};
+use mitosis_protocol::{TaskState, Timestamp};
 
 use crate::ops::query::TaskQuery;
 use crate::ops::sweeps::Over;
@@ -19,6 +23,71 @@ pub(crate) const fn over_condition(over: Over) -> &'static str {
                 AND coalesce(o.message, -1) <> 6
                 AND (o.state <> 3 OR o.exit_status <> 0 OR coalesce(o.message, -1) = 2))"
         }
+    }
+}
+
+/// The exit code of a task as a shell shows it; see [`mitosis_domain::wait_status`].
+pub(crate) const EXIT_CODE: &str = "(
+    SELECT CASE WHEN (exit_status & 127) = 0 THEN (exit_status >> 8) & 255 ELSE 128 + (exit_status & 127) END
+    FROM done WHERE done.task_id = t.id)";
+
+/// When a task was over.
+pub(crate) const FINISHED_AT: &str = "(SELECT finished_at FROM done WHERE done.task_id = t.id)";
+
+/// How far the order of ids and the order of times may differ: the clocks of coordinators.
+const CLOCKS: Duration = Duration::from_secs(600);
+
+/// The times between which a query wants its tasks submitted, with room for clocks that differ. Between
+/// them lies the part of every index that has to be walked, whatever is before and after it.
+pub(crate) fn created_between(query: &TaskQuery) -> (Option<Timestamp>, Option<Timestamp>) {
+    let (mut since, mut until) = (None, None);
+    for condition in &query.also {
+        let Condition::Created(Moment { operator, at }) = condition else { continue };
+        match operator {
+            Operator::Greater | Operator::GreaterOrEqual => since = since.max(Some(*at - CLOCKS)),
+            Operator::Less | Operator::LessOrEqual => {
+                let at = *at + CLOCKS;
+                until = Some(until.map_or(at, |until: Timestamp| until.min(at)));
+            }
+            Operator::Equal | Operator::NotEqual => {}
+        }
+    }
+    (since, until)
+}
+
+/// Finds where in the order of ids something begins to hold that goes on to hold, with a look at a few
+/// rows: the column that tells rises with the ids, and has no index of its own.
+#[derive(Debug)]
+pub(crate) struct Bisection {
+    low: i64,
+    high: i64,
+}
+
+impl Bisection {
+    /// Among ids up to `last`.
+    pub(crate) const fn up_to(last: i64) -> Self {
+        Self { low: 0, high: last.saturating_add(1) }
+    }
+
+    /// Where to look next: at the first row from here on. None once it is found.
+    pub(crate) const fn next(&self) -> Option<i64> {
+        match self.low < self.high {
+            true => Some(self.low + (self.high - self.low) / 2),
+            false => None,
+        }
+    }
+
+    /// The first row from `place` on, if there is one, and whether it holds there.
+    pub(crate) fn saw(&mut self, place: i64, row: Option<(i64, bool)>) {
+        match row {
+            Some((id, false)) => self.low = id + 1,
+            Some((_, true)) | None => self.high = place,
+        }
+    }
+
+    /// The smallest id for which it holds, or one larger than all.
+    pub(crate) const fn found(&self) -> i64 {
+        self.low
     }
 }
 
@@ -153,5 +222,27 @@ mod tests {
         assert!(only_labels(&labelled) && !only_labels(&all));
         assert!(!Walk::Label.may_be_unusual(&labelled, Some(Over::AnyHow)));
         assert!(Walk::Label.may_be_unusual(&labelled, Some(Over::Failed)));
+    }
+
+    #[test]
+    fn a_bisection_finds_the_first_row_in_few_looks() {
+        // Ids with gaps; it holds from the id on.
+        let ids: Vec<i64> = (1..100_000).map(|number| number * 7).collect();
+        for from in [0, 1, 7, 8, 350_000, 699_993, 699_994, 800_000] {
+            let (mut bisection, mut looks) = (Bisection::up_to(699_993), 0);
+            while let Some(place) = bisection.next() {
+                let row = ids.get(ids.partition_point(|id| *id < place)).map(|id| (*id, *id >= from));
+                bisection.saw(place, row);
+                looks += 1;
+            }
+            let first = ids.iter().find(|id| **id >= from);
+            match first {
+                Some(first) => {
+                    assert_eq!(ids.iter().find(|id| **id >= bisection.found()), Some(first), "{from}");
+                }
+                None => assert!(bisection.found() > 699_993),
+            }
+            assert!(looks <= 20, "{looks}");
+        }
     }
 }

@@ -3,7 +3,9 @@
 mod artifacts;
 mod cancel;
 mod change;
+mod events;
 mod explain;
+mod find;
 mod follow;
 mod get;
 mod query;
@@ -11,3 +13,5 @@ mod results;
 mod retry;
 mod stop;
 mod submit;
+
+pub use events::{EventScope, TaskEvents};

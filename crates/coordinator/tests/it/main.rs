@@ -133,6 +133,8 @@ macro_rules! stories {
                 a_waiting_task_can_be_changed_and_the_timeout_may_be_left_out,
                 a_query_finds_what_all_its_conditions_name,
                 a_query_that_makes_no_sense_is_refused,
+                a_filter_in_words_narrows_what_the_fields_ask_for,
+                a_task_has_short_names_for_members_of_its_group,
                 a_batch_answers_for_each_task_and_a_repetition_with_its_key_submits_nothing,
                 a_cancellation_by_filter_touches_only_what_the_filter_names,
             }

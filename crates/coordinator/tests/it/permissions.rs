@@ -124,6 +124,7 @@ pub(crate) const ROUTES: &[(&str, &str, &str, Needs)] = &[
     ("POST", "/tasks/submit", "{submission}", Counted(Write, "results/0/Ok")),
     ("GET", "/tasks/{task}", "", Member(Read, 403)),
     ("GET", "/v1/tasks/{task}/explain", "", Member(Read, 403)),
+    ("GET", "/v1/tasks/find?selector={task}", "", Member(Read, 403)),
     ("PUT", "/tasks/{task}", r#"{"priority": 5}"#, Member(Write, 400)),
     ("DELETE", "/tasks/{task}", "", Member(Write, 400)),
     ("PUT", "/tasks/{task}/labels", r#"{"labels": ["x"]}"#, Member(Write, 400)),

@@ -164,3 +164,63 @@ pub(crate) async fn pages_are_turned_by_the_last_row(stage: Stage) {
     }
     assert_eq!(seen, submitted);
 }
+
+pub(crate) async fn a_filter_in_words_narrows_what_the_fields_ask_for(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let urgent = ann.submits(&json!({"labels": ["a", "b"], "priority": 7})).await;
+    let other = ann.submits(&json!({"labels": ["a"], "priority": 1})).await;
+    let find = async |body: Value| {
+        let found = ann.post("/tasks/query", &body).await.expect(200).json();
+        let uuids =
+            found["tasks"].as_array().unwrap().iter().map(|task| task["uuid"].as_str().unwrap().to_owned());
+        uuids.collect::<Vec<_>>()
+    };
+    for (filter, labels, expected) in [
+        ("state=ready created>-1h", json!(null), vec![&other, &urgent]),
+        ("priority>=5 label=b group=ann", json!(["a"]), vec![&urgent]),
+        ("priority<5", json!(["b"]), vec![]),
+        ("state=running", json!(null), vec![]),
+        ("exit!=0", json!(null), vec![]),
+    ] {
+        let body = json!({"filter": filter, "labels": labels, "count": false});
+        assert_eq!(find(body).await.iter().collect::<Vec<_>>(), expected, "{filter}");
+    }
+    let wrong = json!({"filter": "state=ready colour=red", "count": false});
+    let refused = ann.post("/tasks/query", &wrong).await.expect(400).json();
+    assert!(refused["msg"].as_str().unwrap().contains("`colour=red`"), "{refused}");
+    assert!(refused["hint"].as_str().unwrap().contains("the keys are"), "{refused}");
+    let two_groups = json!({"filter": "group=lab", "group_name": "ann"});
+    ann.post("/tasks/cancel", &two_groups).await.expect_refused(400, "invalid_request");
+    ann.post("/tasks/cancel", &json!({"filter": "group=lab"})).await.expect_refused(400, "invalid_request");
+    let cancelled = ann.post("/tasks/cancel", &json!({"filter": "priority<5"})).await.expect(200).json();
+    assert_eq!(cancelled, json!({"cancelled_count": 1, "group_name": "ann"}));
+    assert_eq!(ann.task(&urgent).await["state"], "Ready");
+}
+
+pub(crate) async fn a_task_has_short_names_for_members_of_its_group(stage: Stage) {
+    let (ann, bob) = (stage.user("ann").await, stage.user("bob").await);
+    ann.get("/v1/tasks/find?selector=last").await.expect_refused(404, "not_found");
+    let first = ann.submits(&json!({})).await;
+    let second = ann.submits(&json!({})).await;
+    for (selector, expected) in [
+        (first.as_str(), &first),
+        (&first[..18], &first),
+        ("ann-1", &first),
+        ("ann/2", &second),
+        ("last", &second),
+    ] {
+        let found = ann.get(&format!("/v1/tasks/find?selector={selector}")).await.expect(200).json();
+        assert_eq!(found["uuid"], json!(expected), "{selector}");
+    }
+    for (selector, status, code) in [
+        ("ann-3", 404, "not_found"),
+        ("0000", 404, "not_found"),
+        ("nowhere-1", 404, "not_found"),
+        ("x", 400, "invalid_request"),
+    ] {
+        ann.get(&format!("/v1/tasks/find?selector={selector}")).await.expect_refused(status, code);
+    }
+    bob.get(&format!("/v1/tasks/find?selector={first}")).await.expect_refused(403, "forbidden");
+    bob.get("/v1/tasks/find?selector=ann-1").await.expect_refused(403, "forbidden");
+    bob.get(&format!("/v1/tasks/find?selector={}", &first[..18])).await.expect_refused(404, "not_found");
+}

@@ -38,6 +38,7 @@ pub(crate) struct SelectArgs {
 impl SelectArgs {
     pub(crate) fn filter(&self) -> TaskFilter {
         TaskFilter {
+            filter: None,
             creator_usernames: some(&self.creators),
             group_name: self.group.clone(),
             tags: some(&self.tags),

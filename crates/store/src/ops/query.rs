@@ -1,6 +1,7 @@
 //! Which rows a caller wants, in the store's own terms.
 
 use mitosis_domain::comparison::Comparison;
+use mitosis_domain::filter::Condition;
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::tags::Words;
 use mitosis_protocol::{Role, TaskState};
@@ -25,6 +26,8 @@ pub struct TaskQuery {
     pub priority: Option<Comparison>,
     /// Committed by this worker.
     pub reporter: Option<Uuid>,
+    /// All of these, too.
+    pub also: Vec<Condition>,
 }
 
 impl TaskQuery {
@@ -39,6 +42,7 @@ impl TaskQuery {
             exit_status: None,
             priority: None,
             reporter: None,
+            also: Vec::new(),
         }
     }
 
@@ -48,7 +52,13 @@ impl TaskQuery {
         if let Some(asked) = &self.states {
             states.retain(|state| asked.contains(state));
         }
-        if states.is_empty() || self.exit_status.is_some() || self.reporter.is_some() {
+        let over =
+            |condition: &Condition| matches!(condition, Condition::ExitCode(_) | Condition::Finished(_));
+        if states.is_empty()
+            || self.exit_status.is_some()
+            || self.reporter.is_some()
+            || self.also.iter().any(over)
+        {
             return None;
         }
         Some(Self { states: Some(states), ..self.clone() })

@@ -113,6 +113,21 @@ pub trait Tasks {
     /// Those of many tasks that exist, newest first.
     async fn tasks(&self, uuids: &[Uuid]) -> Result<Vec<Task>, Fault>;
 
+    /// The UUIDs from `first` to `last` of tasks of these groups, in order.
+    async fn task_uuids_between(
+        &self,
+        first: Uuid,
+        last: Uuid,
+        groups: &[GroupId],
+        limit: u64,
+    ) -> Result<Vec<Uuid>, Fault>;
+
+    /// The task of that number of a group, at a cost that does not grow with the group.
+    async fn task_by_number(&self, group: GroupId, number: i64) -> Result<Option<Task>, Fault>;
+
+    /// The task that a user submitted last, in any group. Costs what others submitted since.
+    async fn newest_task_of(&self, creator: UserId) -> Result<Option<Task>, Fault>;
+
     /// One page of matches, newest first.
     async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault>;
 

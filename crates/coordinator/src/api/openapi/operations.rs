@@ -26,9 +26,9 @@ use mitosis_protocol::report::{ReportReply, ReportRequest};
 use mitosis_protocol::storage::{DownloadReply, UploadReply};
 use mitosis_protocol::sweep::{ResultsReply, ResultsRequest, RetryTasksReply, RetryTasksRequest};
 use mitosis_protocol::task::{
-    CancelTasksListRequest, CancelledTasksListReply, CancelledTasksReply, ChangeTaskRequest, GetTaskReply,
-    LabelsRequest, QueryTasksReply, QueryTasksRequest, SubmitTaskReply, SubmitTaskRequest, SubmitTasksReply,
-    SubmitTasksRequest, TaskFilter,
+    CancelTasksListRequest, CancelledTasksListReply, CancelledTasksReply, ChangeTaskRequest, FindTaskReply,
+    GetTaskReply, LabelsRequest, QueryTasksReply, QueryTasksRequest, SubmitTaskReply, SubmitTaskRequest,
+    SubmitTasksReply, SubmitTasksRequest, TaskFilter,
 };
 use mitosis_protocol::tokens::{CreateTokenReply, CreateTokenRequest, RenewWorkerTokenRequest, TokensReply};
 use mitosis_protocol::worker::{
@@ -184,6 +184,9 @@ fn tasks(d: &mut Description) {
         .reply::<CancelledTasksListReply>();
     d.op("GET /v1/tasks/{uuid}/explain", tag, User, "Why a task waits, or what became of it")
         .reply::<Explanation>();
+    d.op("GET /v1/tasks/find", tag, User, "One task by a short name")
+        .query("selector", Type::String, "A UUID, the start of one, `group-number`, or `last`")
+        .reply::<FindTaskReply>();
     d.op("POST /v1/tasks/results", tag, User, "How tasks ended, in rows for a table, newest first")
         .body::<ResultsRequest>()
         .reply::<ResultsReply>();

@@ -51,6 +51,7 @@ impl FilterArgs {
                 .then(|| self.state.iter().map(|state| (*state).into()).collect()),
             exit_status: self.exit_status.clone(),
             priority: self.priority.clone(),
+            filter: None,
         }
     }
 }

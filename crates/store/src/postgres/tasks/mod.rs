@@ -2,6 +2,7 @@
 
 mod cancel;
 mod change;
+mod find;
 pub(super) mod get;
 pub(super) mod insert;
 mod intern;
@@ -13,7 +14,7 @@ mod stop;
 mod submit;
 
 use async_trait::async_trait;
-use mitosis_domain::ids::UserId;
+use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_domain::tags::Words;
 use mitosis_domain::task::Task;
 use mitosis_protocol::Timestamp;
@@ -45,6 +46,24 @@ impl Tasks for PostgresStore {
 
     async fn tasks(&self, uuids: &[Uuid]) -> Result<Vec<Task>, Fault> {
         get::by_uuids(&self.client().await?, uuids).await
+    }
+
+    async fn task_uuids_between(
+        &self,
+        first: Uuid,
+        last: Uuid,
+        groups: &[GroupId],
+        limit: u64,
+    ) -> Result<Vec<Uuid>, Fault> {
+        find::between(&self.client().await?, first, last, groups, limit).await
+    }
+
+    async fn task_by_number(&self, group: GroupId, number: i64) -> Result<Option<Task>, Fault> {
+        find::by_number(&self.client().await?, group, number).await
+    }
+
+    async fn newest_task_of(&self, creator: UserId) -> Result<Option<Task>, Fault> {
+        find::newest_of(&self.client().await?, creator).await
     }
 
     async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {

@@ -5,6 +5,7 @@
 //! the query alone.
 
 use mitosis_domain::comparison::Comparison;
+use mitosis_domain::filter::{Condition, Moment};
 use mitosis_domain::tags::Words;
 use mitosis_domain::task::Task;
 use mitosis_protocol::TaskState;
@@ -12,17 +13,21 @@ use tokio_postgres::types::{Json, ToSql};
 use uuid::Uuid;
 
 use super::super::row::{self, Db, row_count};
-use super::get;
+use super::{find, get};
 use crate::Fault;
 use crate::code::Code;
 use crate::ops::query::{Page, TaskQuery};
 use crate::ops::sweeps::{Over, Selection};
-use crate::walk::{FEW, NOT_REPEATED, Walk, only_labels, over_condition, unusual_ends};
+use crate::walk::{
+    EXIT_CODE, FEW, FINISHED_AT, NOT_REPEATED, Walk, created_between, only_labels, over_condition,
+    unusual_ends,
+};
 
 /// One page of matches.
 pub(super) async fn page(db: &impl Db, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
     let walk = narrowest(db, query, None).await?;
-    let Some(matches) = Matches::along(walk, query, false) else { return Ok(Vec::new()) };
+    let Some(mut matches) = Matches::along(walk, query, false) else { return Ok(Vec::new()) };
+    matches.narrow(db, query).await?;
     let ids = matches.page(db, page).await?;
     get::by_ids(db, &ids).await
 }
@@ -31,6 +36,7 @@ pub(super) async fn page(db: &impl Db, query: &TaskQuery, page: Page) -> Result<
 pub(super) async fn selected(db: &impl Db, selection: &Selection, page: Page) -> Result<Vec<i64>, Fault> {
     let walk = narrowest(db, &selection.query, selection.over).await?;
     let Some(mut matches) = Matches::along(walk, &selection.query, true) else { return Ok(Vec::new()) };
+    matches.narrow(db, &selection.query).await?;
     if let Some(over) = selection.over {
         matches.and(over_condition(over));
     }
@@ -56,6 +62,7 @@ pub(super) async fn selected_uuids(
 pub(super) async fn count(db: &impl Db, query: &TaskQuery, most: u64) -> Result<u64, Fault> {
     let walk = narrowest(db, query, None).await?;
     let Some(mut matches) = Matches::along(walk, query, false) else { return Ok(0) };
+    matches.narrow(db, query).await?;
     let limit = matches.bind(row_count(most));
     let count: Vec<i64> =
         row::all_once(db, &matches.select_count(&limit), &matches.params(), row::only).await?;
@@ -93,7 +100,8 @@ async fn narrowest(db: &impl Db, query: &TaskQuery, over: Option<Over>) -> Resul
 
 /// The ids of all matches.
 pub(super) async fn all_ids(db: &impl Db, query: &TaskQuery) -> Result<Vec<i64>, Fault> {
-    let Some(matches) = Matches::of(query) else { return Ok(Vec::new()) };
+    let Some(mut matches) = Matches::of(query) else { return Ok(Vec::new()) };
+    matches.narrow(db, query).await?;
     row::all(db, &matches.select_ids(), &matches.params(), row::only).await
 }
 
@@ -133,6 +141,7 @@ impl Matches {
         matches.test_reporter(query);
         matches.test_number("t.priority", query.priority);
         matches.test_number(walk.exit_status(), query.exit_status);
+        matches.test_also(&query.also);
         Some(matches)
     }
 
@@ -144,6 +153,38 @@ impl Matches {
             Walk::Group => self.and(&format!("t.group_id >= {group} AND t.group_id <= {group}")),
             _ => self.and(&format!("t.group_id = {group}")),
         }
+    }
+
+    /// Bounds the walk to the ids of the time that is asked about.
+    async fn narrow(&mut self, db: &impl Db, query: &TaskQuery) -> Result<(), Fault> {
+        let (since, until) = created_between(query);
+        for (at, operator) in [(since, ">="), (until, "<")] {
+            let Some(at) = at else { continue };
+            let first = find::first_created(db, at).await?;
+            let first = self.bind(first);
+            self.and(&format!("{} {operator} {first}", self.walk.id()));
+        }
+        Ok(())
+    }
+
+    fn test_also(&mut self, also: &[Condition]) {
+        for condition in also {
+            match condition {
+                Condition::Priority(comparison) => self.test_number("t.priority", Some(*comparison)),
+                Condition::ExitCode(comparison) => self.test_number(EXIT_CODE, Some(*comparison)),
+                Condition::Created(moment) => self.test_moment("t.created_at", *moment),
+                Condition::Finished(moment) => self.test_moment(FINISHED_AT, *moment),
+                Condition::Id(uuid) => {
+                    let uuid = self.bind(*uuid);
+                    self.and(&format!("t.uuid = {uuid}"));
+                }
+            }
+        }
+    }
+
+    fn test_moment(&mut self, time: &str, Moment { operator, at }: Moment) {
+        let at = self.bind(at.unix_micros());
+        self.and(&format!("{time} {} {at}", operator.as_str()));
     }
 
     fn bind(&mut self, value: impl ToSql + Send + Sync + 'static) -> String {

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod change;
+mod find;
 pub(super) mod get;
 pub(super) mod insert;
 pub(super) mod intern;
@@ -13,7 +14,7 @@ mod stop;
 mod submit;
 
 use async_trait::async_trait;
-use mitosis_domain::ids::UserId;
+use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_domain::tags::Words;
 use mitosis_domain::task::Task;
 use mitosis_protocol::Timestamp;
@@ -48,6 +49,25 @@ impl Tasks for SqliteStore {
     async fn tasks(&self, uuids: &[Uuid]) -> Result<Vec<Task>, Fault> {
         let uuids = uuids.to_vec();
         self.read(move |db| get::by_uuids(db, &uuids)).await
+    }
+
+    async fn task_uuids_between(
+        &self,
+        first: Uuid,
+        last: Uuid,
+        groups: &[GroupId],
+        limit: u64,
+    ) -> Result<Vec<Uuid>, Fault> {
+        let groups = groups.to_vec();
+        self.read(move |db| find::between(db, first, last, &groups, limit)).await
+    }
+
+    async fn task_by_number(&self, group: GroupId, number: i64) -> Result<Option<Task>, Fault> {
+        self.read(move |db| find::by_number(db, group, number)).await
+    }
+
+    async fn newest_task_of(&self, creator: UserId) -> Result<Option<Task>, Fault> {
+        self.read(move |db| find::newest_of(db, creator)).await
     }
 
     async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {

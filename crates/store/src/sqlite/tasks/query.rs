@@ -5,6 +5,7 @@
 //! the query alone; the order of the joins is fixed by `CROSS JOIN`, so that no statistics can change it.
 
 use mitosis_domain::comparison::Comparison;
+use mitosis_domain::filter::{Condition, Moment};
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::tags::Words;
 use mitosis_domain::task::Task;
@@ -14,17 +15,21 @@ use rusqlite::{Connection, params, params_from_iter};
 use uuid::Uuid;
 
 use super::super::row::{Columns, Run, read_count, row_count, to_json};
-use super::get;
+use super::{find, get};
 use crate::Fault;
 use crate::code::Code;
 use crate::ops::query::{Page, TaskQuery};
 use crate::ops::sweeps::{Over, Selection};
-use crate::walk::{FEW, NOT_REPEATED, Walk, only_labels, over_condition, unusual_ends};
+use crate::walk::{
+    EXIT_CODE, FEW, FINISHED_AT, NOT_REPEATED, Walk, created_between, only_labels, over_condition,
+    unusual_ends,
+};
 
 /// One page of matches.
 pub(super) fn page(db: &Connection, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
     let walk = narrowest(db, query, None)?;
-    let Some(matches) = Matches::along(walk, query, false)? else { return Ok(Vec::new()) };
+    let Some(mut matches) = Matches::along(walk, query, false)? else { return Ok(Vec::new()) };
+    matches.narrow(db, query)?;
     matches.page(db, page)?.into_iter().map(|id| get::by_id(db, id)).collect()
 }
 
@@ -32,6 +37,7 @@ pub(super) fn page(db: &Connection, query: &TaskQuery, page: Page) -> Result<Vec
 pub(super) fn selected(db: &Connection, selection: &Selection, page: Page) -> Result<Vec<TaskId>, Fault> {
     let walk = narrowest(db, &selection.query, selection.over)?;
     let Some(mut matches) = Matches::along(walk, &selection.query, true)? else { return Ok(Vec::new()) };
+    matches.narrow(db, &selection.query)?;
     if let Some(over) = selection.over {
         matches.and(over_condition(over));
     }
@@ -53,6 +59,7 @@ pub(super) fn selected_uuids(db: &Connection, selection: &Selection, page: Page)
 pub(super) fn count(db: &Connection, query: &TaskQuery, most: u64) -> Result<u64, Fault> {
     let walk = narrowest(db, query, None)?;
     let Some(mut matches) = Matches::along(walk, query, false)? else { return Ok(0) };
+    matches.narrow(db, query)?;
     let limit = matches.bind(row_count(most));
     let sql = matches.select_count(&limit);
     db.one(&sql, params_from_iter(&matches.parameters), read_count)
@@ -89,7 +96,8 @@ fn narrowest(db: &Connection, query: &TaskQuery, over: Option<Over>) -> Result<W
 
 /// The ids of all matches.
 pub(super) fn all_ids(db: &Connection, query: &TaskQuery) -> Result<Vec<TaskId>, Fault> {
-    let Some(matches) = Matches::of(query)? else { return Ok(Vec::new()) };
+    let Some(mut matches) = Matches::of(query)? else { return Ok(Vec::new()) };
+    matches.narrow(db, query)?;
     matches.run(db, &matches.select_ids())
 }
 
@@ -126,7 +134,39 @@ impl Matches {
         matches.test_reporter(query);
         matches.test_number("t.priority", query.priority);
         matches.test_number(walk.exit_status(), query.exit_status);
+        matches.test_also(&query.also);
         Ok(Some(matches))
+    }
+
+    /// Bounds the walk to the ids of the time that is asked about.
+    fn narrow(&mut self, db: &Connection, query: &TaskQuery) -> Result<(), Fault> {
+        let (since, until) = created_between(query);
+        for (at, operator) in [(since, ">="), (until, "<")] {
+            let Some(at) = at else { continue };
+            let first = self.bind(find::first_created(db, at)?);
+            self.and(&format!("{} {operator} {first}", self.walk.id()));
+        }
+        Ok(())
+    }
+
+    fn test_also(&mut self, also: &[Condition]) {
+        for condition in also {
+            match condition {
+                Condition::Priority(comparison) => self.test_number("t.priority", Some(*comparison)),
+                Condition::ExitCode(comparison) => self.test_number(EXIT_CODE, Some(*comparison)),
+                Condition::Created(moment) => self.test_moment("t.created_at", *moment),
+                Condition::Finished(moment) => self.test_moment(FINISHED_AT, *moment),
+                Condition::Id(uuid) => {
+                    let uuid = self.bind(uuid.as_bytes().to_vec());
+                    self.and(&format!("t.uuid = {uuid}"));
+                }
+            }
+        }
+    }
+
+    fn test_moment(&mut self, time: &str, Moment { operator, at }: Moment) {
+        let at = self.bind(at.unix_micros());
+        self.and(&format!("{time} {} {at}", operator.as_str()));
     }
 
     fn bind(&mut self, value: impl Into<Value>) -> String {

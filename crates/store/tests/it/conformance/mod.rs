@@ -160,6 +160,9 @@ macro_rules! conformance {
                     words_match_when_the_task_has_them_all,
                     percent_and_underscore_are_characters_like_any_other,
                     priorities_compare_as_numbers,
+                    exit_codes_compare_as_a_shell_shows_them,
+                    times_bound_what_is_found,
+                    conditions_on_one_thing_hold_together,
                     a_task_without_a_result_has_no_exit_status,
                     creators_and_reporters_are_told_apart,
                     states_match_wherever_a_task_stands,
@@ -230,6 +233,7 @@ macro_rules! conformance {
                     many_tasks_are_found_by_their_uuids,
                     an_empty_batch_is_a_batch_like_any_other,
                     a_task_may_run_as_long_as_the_limit_says,
+                    a_task_is_found_by_less_than_its_uuid,
                 }
                 explain {
                     the_workers_of_a_group_are_counted_by_what_each_can_do,

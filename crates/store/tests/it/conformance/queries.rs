@@ -1,7 +1,11 @@
 //! Finding tasks: what matches, in which order, page by page.
 
+use std::time::Duration;
+
 use mitosis_domain::comparison::{Comparison, Operator};
+use mitosis_domain::filter::{Condition, Moment};
 use mitosis_domain::task::ExecEnd;
+use mitosis_domain::wait_status::WaitStatus;
 use mitosis_protocol::TaskState;
 use mitosis_store::ops::dispatch::{Completed, Completion, Holder};
 use mitosis_store::ops::query::{Page, TaskQuery};
@@ -339,4 +343,81 @@ pub(crate) async fn offset_and_limit_cut_out_a_window<B: Backend>(stage: &mut St
         let found: Vec<Uuid> = found.iter().map(|task| task.uuid).collect();
         assert_eq!(found, expected, "{offset} {limit}");
     }
+}
+
+fn also(group: mitosis_domain::ids::GroupId, condition: Condition) -> TaskQuery {
+    TaskQuery { also: vec![condition], ..TaskQuery::all_of(group) }
+}
+
+pub(crate) async fn exit_codes_compare_as_a_shell_shows_them<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    let statuses = [0, 256, 7 * 256, 255 * 256, 15, 128 + 11];
+    for exit_status in statuses {
+        stage.submit_one(&ann).await;
+        end_with(stage, hand, exit_status).await;
+    }
+    stage.submit_one(&ann).await;
+    for number in [0, 1, 7, 143, 139] {
+        for operator in EVERY_OPERATOR {
+            let comparison = Comparison { operator, number };
+            let code = |status: i32| i32::from(WaitStatus::from_raw(status).shell_code());
+            let expected = statuses.into_iter().filter(|status| comparison.holds(code(*status))).count();
+            let query = also(ann.group, Condition::ExitCode(comparison));
+            assert_eq!(find(stage, &query).await.len(), expected, "{comparison:?}");
+        }
+    }
+    let waiting = also(ann.group, Condition::ExitCode(Comparison { operator: Operator::Equal, number: 0 }));
+    let cancelled = stage.store().cancel(&CancelSelection::Matching(waiting), stage.now).await.unwrap();
+    assert!(cancelled.is_empty(), "a task that waits has no code");
+}
+
+pub(crate) async fn times_bound_what_is_found<B: Backend>(stage: &mut Stage<B>) {
+    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
+    let hand = stage.hand(&ann).await;
+    let mut told = Vec::new();
+    for _ in 0..40 {
+        let uuid = add(stage, &ann, NewTask { labels: words("x"), ..stage.task(ann.group) }).await;
+        let submitted = stage.now;
+        stage.submit_one(&bob).await;
+        stage.pass(Duration::from_secs(300));
+        end_with(stage, hand, 0).await;
+        told.push((uuid, submitted, stage.now));
+        stage.pass(Duration::from_secs(300));
+    }
+    told.reverse();
+    for at in
+        [told[39].1, told[20].1, told[20].2, told[5].1, stage.now, stage.now - Duration::from_secs(86_400)]
+    {
+        for operator in [Operator::Less, Operator::LessOrEqual, Operator::Greater, Operator::GreaterOrEqual] {
+            let holds = |time| match operator {
+                Operator::Less => time < at,
+                Operator::LessOrEqual => time <= at,
+                Operator::Greater => time > at,
+                _ => time >= at,
+            };
+            let moment = Moment { operator, at };
+            for labels in ["", "x"] {
+                let query = |condition| TaskQuery { labels: words(labels), ..also(ann.group, condition) };
+                let created: Vec<_> = told.iter().filter(|task| holds(task.1)).map(|task| task.0).collect();
+                assert_eq!(find(stage, &query(Condition::Created(moment))).await, created, "{moment:?}");
+                let finished: Vec<_> = told.iter().filter(|task| holds(task.2)).map(|task| task.0).collect();
+                assert_eq!(find(stage, &query(Condition::Finished(moment))).await, finished, "{moment:?}");
+            }
+        }
+    }
+}
+
+pub(crate) async fn conditions_on_one_thing_hold_together<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let mut tasks = Vec::new();
+    for priority in 0..10 {
+        tasks.push(add(stage, &ann, NewTask { priority, ..stage.task(ann.group) }).await);
+    }
+    let priority = |operator, number| Condition::Priority(Comparison { operator, number });
+    let between = vec![priority(Operator::GreaterOrEqual, 3), priority(Operator::Less, 5)];
+    let query = TaskQuery { also: between, ..TaskQuery::all_of(ann.group) };
+    assert_eq!(find(stage, &query).await, [tasks[4], tasks[3]]);
+    assert_eq!(find(stage, &also(ann.group, Condition::Id(tasks[7]))).await, [tasks[7]]);
+    assert!(find(stage, &also(ann.group, Condition::Id(stage.uuid()))).await.is_empty());
 }

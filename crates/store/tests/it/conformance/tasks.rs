@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
+use mitosis_domain::ids::GroupId;
 use mitosis_domain::limits;
 use mitosis_domain::task::{Phase, Task};
 use mitosis_protocol::TaskSpec;
 use mitosis_store::ops::query::TaskQuery;
 use mitosis_store::ops::tasks::{IdempotencyKey, NewTask, Submission, TaskChange, TaskIds};
+use uuid::Uuid;
 
 use crate::backend::Backend;
 use crate::stage::{Person, SECOND, Stage, words};
@@ -264,4 +266,35 @@ pub(crate) async fn many_tasks_are_found_by_their_uuids<B: Backend>(stage: &mut 
     let found: Vec<_> = found.into_iter().map(|task| task.uuid).collect();
     assert_eq!(found, [third, first], "each once, newest first, without those that do not exist");
     assert!(stage.store().tasks(&[]).await.unwrap().is_empty());
+}
+
+pub(crate) async fn a_task_is_found_by_less_than_its_uuid<B: Backend>(stage: &mut Stage<B>) {
+    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
+    let store = stage.store();
+    assert_eq!(store.newest_task_of(ann.user).await.unwrap(), None);
+    assert_eq!(store.task_by_number(ann.group, 1).await.unwrap(), None);
+    let mut hers = Vec::new();
+    for _ in 0..70 {
+        hers.push(stage.submit_one(&ann).await);
+        stage.submit(&bob, &[stage.task(bob.group), stage.task(bob.group)]).await;
+    }
+    for (number, uuid) in (1..).zip(&hers) {
+        let found = store.task_by_number(ann.group, number).await.unwrap().unwrap();
+        assert_eq!((found.uuid, found.number), (*uuid, number));
+    }
+    for nothing in [-1, 0, 71, i64::MAX] {
+        assert_eq!(store.task_by_number(ann.group, nothing).await.unwrap(), None, "{nothing}");
+    }
+    assert_eq!(store.newest_task_of(ann.user).await.unwrap().unwrap().uuid, hers[69]);
+
+    let all = async |groups: &[GroupId], limit| {
+        store.task_uuids_between(Uuid::nil(), Uuid::max(), groups, limit).await.unwrap()
+    };
+    hers.sort_unstable();
+    assert_eq!(all(&[ann.group], 1_000).await, hers);
+    assert_eq!(all(&[ann.group], 3).await, hers[..3]);
+    assert_eq!(all(&[ann.group, bob.group], 1_000).await.len(), 210);
+    assert!(all(&[], 1_000).await.is_empty());
+    let one = store.task_uuids_between(hers[4], hers[4], &[ann.group], 10).await.unwrap();
+    assert_eq!(one, [hers[4]]);
 }

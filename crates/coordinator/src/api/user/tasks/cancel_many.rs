@@ -20,9 +20,9 @@ pub(super) async fn cancel_many(
     Caller(user): Caller,
     Body(filter): Body<TaskFilter>,
 ) -> Result<Json<CancelledTasksReply>, ApiError> {
-    let group_name = filter.group_name.clone().unwrap_or_else(|| user.name.clone());
+    let group_name = filter::group_name(&app, &user, &filter)?;
     let group = require_for_filter(&app, &user, &group_name, Action::ManageTasks).await?;
-    let query = filter::query(filter, group, None)?;
+    let query = filter::query(&app, filter, group, None)?;
     let cancelled = app.store.cancel(&CancelSelection::Matching(query), app.now()).await?;
     app.news.ring();
     for task in &cancelled {

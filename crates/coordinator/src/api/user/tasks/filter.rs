@@ -2,19 +2,53 @@
 
 use mitosis_domain::account::User;
 use mitosis_domain::comparison::Comparison;
+use mitosis_domain::filter::Filter;
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
 use mitosis_domain::tags::Words;
 use mitosis_domain::task::Task;
 use mitosis_protocol::task::TaskFilter;
-use mitosis_protocol::{Role, Uuid};
+use mitosis_protocol::{Role, Timestamp, Uuid};
 use mitosis_store::ops::query::{Page, TaskQuery};
 
 use super::submission::words;
 use crate::api::members::role_for_filter;
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
+
+/// The group that a filter is about: named by a field, by the text, or the user's own. 400 when both
+/// name one, and not the same.
+pub(in crate::api::user) fn group_name(
+    app: &App,
+    user: &User,
+    filter: &TaskFilter,
+) -> Result<String, Refusal> {
+    match (&filter.group_name, conditions(filter.filter.as_deref(), app.now())?.group) {
+        (Some(field), Some(text)) if *field != text => Err(Refusal::invalid(format!(
+            "the filter is about group `{text}`, and `group_name` is `{field}`"
+        ))
+        .hint("name the group once")),
+        (Some(name), _) => Ok(name.clone()),
+        (None, Some(name)) => Ok(name),
+        (None, None) => Ok(user.name.clone()),
+    }
+}
+
+fn conditions(text: Option<&str>, now: Timestamp) -> Result<Filter, Refusal> {
+    Filter::parse(text.unwrap_or_default(), now).map_err(|error| Refusal::invalid(&error).hint(error.hint()))
+}
+
+/// What two conditions have in common; none is no condition.
+fn both<T: PartialEq>(one: Option<Vec<T>>, other: Option<Vec<T>>) -> Option<Vec<T>> {
+    match (one, other) {
+        (Some(mut one), Some(other)) => {
+            one.retain(|item| other.contains(item));
+            Some(one)
+        }
+        (one, other) => one.or(other),
+    }
+}
 
 /// The newest matches of a filter, for a user who may do this in its group, with the user's role there;
 /// 400 for outsiders.
@@ -25,33 +59,38 @@ pub(in crate::api::user) async fn matches(
     reporter: Option<Uuid>,
     action: Action,
 ) -> Result<(Vec<Task>, Role), ApiError> {
-    let group_name = filter.group_name.clone().unwrap_or_else(|| user.name.clone());
+    let group_name = group_name(app, user, &filter)?;
     let (group, role) = role_for_filter(app, user, &group_name, action).await?;
-    let query = query(filter, group, reporter)?;
+    let query = query(app, filter, group, reporter)?;
     let page = Page { before: None, offset: 0, limit: limits::MAX_ROWS };
     Ok((app.store.query_tasks(&query, page).await?, role))
 }
 
 /// 400 for a condition that can't be read, and for an empty set, which could only match nothing.
 pub(in crate::api::user) fn query(
+    app: &App,
     filter: TaskFilter,
     group: GroupId,
     reporter: Option<Uuid>,
 ) -> Result<TaskQuery, Refusal> {
+    let more = conditions(filter.filter.as_deref(), app.now())?;
     Ok(TaskQuery {
         group,
-        creators: not_empty("creator_usernames", filter.creator_usernames)?,
-        tags: all_of("tags", filter.tags)?,
-        labels: all_of("labels", filter.labels)?,
-        states: not_empty("states", filter.states)?,
+        creators: both(not_empty("creator_usernames", filter.creator_usernames)?, more.creators),
+        tags: all_of("tags", filter.tags, more.tags)?,
+        labels: all_of("labels", filter.labels, more.labels)?,
+        states: both(not_empty("states", filter.states)?, more.states),
         exit_status: comparison(filter.exit_status)?,
         priority: comparison(filter.priority)?,
         reporter,
+        also: more.also,
     })
 }
 
-fn all_of(name: &str, set: Option<Vec<String>>) -> Result<Words, Refusal> {
-    Ok(not_empty(name, set)?.map(words).transpose()?.unwrap_or_default())
+fn all_of(name: &str, set: Option<Vec<String>>, more: Vec<String>) -> Result<Words, Refusal> {
+    let mut all = not_empty(name, set)?.unwrap_or_default();
+    all.extend(more);
+    words(all)
 }
 
 fn not_empty<T>(name: &str, set: Option<Vec<T>>) -> Result<Option<Vec<T>>, Refusal> {

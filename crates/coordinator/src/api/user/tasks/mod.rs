@@ -12,6 +12,7 @@ mod labels;
 mod query;
 mod results;
 mod retry;
+mod select;
 mod stop;
 pub(in crate::api) mod submission;
 mod submit;
@@ -40,6 +41,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/tasks/{uuid}", on_get(get::get).put(change::change).delete(cancel::cancel))
         .route("/tasks/{uuid}/labels", put(labels::labels))
         .route("/v1/tasks/{uuid}/explain", on_get(explain::explain))
+        .route("/v1/tasks/find", on_get(select::select))
         .route("/v1/tasks/results", post(results::results))
         .route("/v1/tasks/retry", post(retry::retry))
         .route("/v1/tasks/{uuid}/output", on_get(follow::follow))

@@ -20,9 +20,9 @@ pub(super) async fn query(
     Caller(user): Caller,
     Body(request): Body<QueryTasksRequest>,
 ) -> Result<Json<QueryTasksReply>, ApiError> {
-    let group_name = request.filter.group_name.clone().unwrap_or_else(|| user.name.clone());
+    let group_name = filter::group_name(&app, &user, &request.filter)?;
     let group = require_for_filter(&app, &user, &group_name, Action::View).await?;
-    let query = filter::query(request.filter, group, request.reporter_uuid)?;
+    let query = filter::query(&app, request.filter, group, request.reporter_uuid)?;
     if request.count {
         let count = app.store.count_tasks(&query, limits::MAX_COUNTED).await?;
         let count_is_bounded = count == limits::MAX_COUNTED;

@@ -21,14 +21,14 @@ pub(super) async fn results(
     Caller(user): Caller,
     Body(request): Body<ResultsRequest>,
 ) -> Result<Json<ResultsReply>, ApiError> {
-    let group_name = request.filter.group_name.clone().unwrap_or_else(|| user.name.clone());
+    let group_name = filter::group_name(&app, &user, &request.filter)?;
     let group = require_for_filter(&app, &user, &group_name, Action::View).await?;
     let before = match request.before {
         Some(uuid) => Some(find(&app, &user, uuid, Action::View).await?.id),
         None => None,
     };
     let selection = Selection {
-        query: filter::query(request.filter, group, None)?,
+        query: filter::query(&app, request.filter, group, None)?,
         over: request.failed.then_some(Over::Failed),
         latest: !request.all,
     };

@@ -76,14 +76,14 @@ async fn matching(
     filter: TaskFilter,
     wish: Wish,
 ) -> Result<(Vec<Uuid>, Option<Uuid>), ApiError> {
-    let group_name = filter.group_name.clone().unwrap_or_else(|| user.name.clone());
+    let group_name = filter::group_name(app, user, &filter)?;
     let group = require_for_filter(app, user, &group_name, Action::Submit).await?;
     let before = match wish.before {
         Some(uuid) => Some(find(app, user, uuid, Action::View).await?.id),
         None => None,
     };
     let selection = Selection {
-        query: filter::query(filter, group, None)?,
+        query: filter::query(app, filter, group, None)?,
         over: Some(if wish.failed { Over::Failed } else { Over::AnyHow }),
         latest: !wish.again,
     };

@@ -1,0 +1,77 @@
+//! `GET /v1/tasks/find?selector=…`: one task, by one of the names that people give it.
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::account::User;
+use mitosis_domain::permission::Action;
+use mitosis_domain::selector::{InvalidSelector, Selector};
+use mitosis_domain::task::Task;
+use mitosis_protocol::task::{FindTaskQuery, FindTaskReply};
+use mitosis_protocol::{ErrorCode, Uuid};
+
+use super::find;
+use crate::api::body::InQuery;
+use crate::api::members;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::{ApiError, Refusal};
+
+/// So many are named when a name fits several.
+const NAMED: u64 = 5;
+
+/// Among the tasks of the caller's groups. 404 when there is none, 400 when there are several.
+pub(super) async fn select(
+    State(app): State<App>,
+    Caller(user): Caller,
+    InQuery(query): InQuery<FindTaskQuery>,
+) -> Result<Json<FindTaskReply>, ApiError> {
+    let invalid = |error: InvalidSelector| Refusal::invalid(&error).hint(InvalidSelector::HINT);
+    let selector = query.selector.parse().map_err(invalid)?;
+    let task = chosen(&app, &user, selector, &query.selector).await?;
+    Ok(Json(FindTaskReply {
+        uuid: task.uuid,
+        group_name: task.group_name,
+        task_id: task.number,
+        state: task.phase.state(),
+    }))
+}
+
+async fn chosen(app: &App, user: &User, selector: Selector, text: &str) -> Result<Task, ApiError> {
+    let nothing = |hint: &str| Refusal::no_such("task", text).hint(hint);
+    match selector {
+        Selector::Uuid(uuid) => find(app, user, uuid, Action::View).await,
+        Selector::Prefix(first, last) => {
+            let groups = app.store.group_ids_of(user.id).await?;
+            let found = app.store.task_uuids_between(first, last, &groups, NAMED + 1).await?;
+            match found.as_slice() {
+                [] => {
+                    Err(nothing("only tasks of your own groups can be named by the start of their UUID")
+                        .into())
+                }
+                [uuid] => find(app, user, *uuid, Action::View).await,
+                several => Err(ambiguous(text, several).into()),
+            }
+        }
+        Selector::Number(group, number) => {
+            let group = members::require(app, user, &group, Action::View).await?;
+            let task = app.store.task_by_number(group, number).await?;
+            Ok(task.ok_or_else(|| nothing("numbers of a group count up from 1"))?)
+        }
+        Selector::Last => {
+            let task = app.store.newest_task_of(user.id).await?;
+            let task = task.ok_or_else(|| {
+                Refusal::new(ErrorCode::NotFound, "you have not submitted a task yet")
+                    .hint("submit one with `mito client tasks submit`")
+            })?;
+            members::require(app, user, &task.group_name, Action::View).await?;
+            Ok(task)
+        }
+    }
+}
+
+fn ambiguous(text: &str, several: &[Uuid]) -> Refusal {
+    let named: Vec<_> = several.iter().take(5).map(Uuid::to_string).collect();
+    let more = if several.len() > named.len() { ", and more" } else { "" };
+    Refusal::invalid(format!("`{text}` is the start of several tasks: {}{more}", named.join(", ")))
+        .hint("write more digits of the one you mean")
+}

@@ -1,0 +1,82 @@
+//! Finding one task by less than its UUID.
+
+use mitosis_domain::ids::{GroupId, UserId};
+use mitosis_domain::task::Task;
+use mitosis_protocol::Timestamp;
+use uuid::Uuid;
+
+use super::super::row::{self, Columns, Db, row_count};
+use super::get;
+use crate::Fault;
+use crate::walk::Bisection;
+
+const LAST_ID: &str = "SELECT coalesce(max(id), 0) FROM task";
+
+const CREATED_FROM_ID: &str = "SELECT id, created_at FROM task WHERE id >= $1 ORDER BY id LIMIT 1";
+
+/// The id from which on tasks were submitted at that time or later.
+pub(super) async fn first_created(db: &impl Db, at: Timestamp) -> Result<i64, Fault> {
+    let mut bisection = Bisection::up_to(row::one(db, LAST_ID, &[], row::only).await?);
+    while let Some(place) = bisection.next() {
+        let row = row::optional(db, CREATED_FROM_ID, &[&place], |row| {
+            Ok((row.value::<i64>("id")?, row.time("created_at")? >= at))
+        })
+        .await?;
+        bisection.saw(place, row);
+    }
+    Ok(bisection.found())
+}
+
+const LAST_ID_OF_GROUP: &str = "SELECT coalesce(max(id), 0) FROM task WHERE group_id = $1";
+
+const NUMBER_FROM_ID: &str =
+    "SELECT id, number FROM task WHERE group_id = $1 AND id >= $2 ORDER BY id LIMIT 1";
+
+const UUID_FROM_ID: &str = "
+    SELECT uuid, number FROM task WHERE group_id = $1 AND id >= $2 ORDER BY id LIMIT 1";
+
+/// The task of that number of a group. Numbers rise with the ids: both are drawn under the same lock.
+pub(super) async fn by_number(db: &impl Db, group: GroupId, number: i64) -> Result<Option<Task>, Fault> {
+    let mut bisection = Bisection::up_to(row::one(db, LAST_ID_OF_GROUP, &[&group.0], row::only).await?);
+    while let Some(place) = bisection.next() {
+        let row = row::optional(db, NUMBER_FROM_ID, &[&group.0, &place], |row| {
+            Ok((row.value::<i64>("id")?, row.value::<i64>("number")? >= number))
+        })
+        .await?;
+        bisection.saw(place, row);
+    }
+    let found = row::optional(db, UUID_FROM_ID, &[&group.0, &bisection.found()], |row| {
+        Ok((row.value::<Uuid>("uuid")?, row.value::<i64>("number")?))
+    })
+    .await?;
+    match found {
+        Some((uuid, found)) if found == number => get::by_uuid(db, uuid).await,
+        _ => Ok(None),
+    }
+}
+
+const UUIDS_BETWEEN: &str = "
+    SELECT uuid FROM task
+    WHERE uuid BETWEEN $1 AND $2 AND group_id = ANY($3) ORDER BY uuid LIMIT $4";
+
+/// Tasks of some groups whose UUID lies between two.
+pub(super) async fn between(
+    db: &impl Db,
+    first: Uuid,
+    last: Uuid,
+    groups: &[GroupId],
+    limit: u64,
+) -> Result<Vec<Uuid>, Fault> {
+    let groups: Vec<i64> = groups.iter().map(|group| group.0).collect();
+    row::all(db, UUIDS_BETWEEN, &[&first, &last, &groups, &row_count(limit)], row::only).await
+}
+
+const NEWEST_OF: &str = "SELECT uuid FROM task WHERE creator_id = $1 ORDER BY id DESC LIMIT 1";
+
+/// The task that a user submitted last. Walks back from the newest of all.
+pub(super) async fn newest_of(db: &impl Db, creator: UserId) -> Result<Option<Task>, Fault> {
+    match row::optional(db, NEWEST_OF, &[&creator.0], row::only::<Uuid>).await? {
+        Some(uuid) => get::by_uuid(db, uuid).await,
+        None => Ok(None),
+    }
+}
