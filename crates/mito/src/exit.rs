@@ -26,6 +26,8 @@ pub(crate) enum Exit {
     Forbidden = 77,
     /// The configuration can't be used.
     Config = 78,
+    /// Several tasks were waited for, and some of them failed.
+    SomeFailed = 123,
     /// The task was stopped at its timeout, or the wait for it was.
     TimedOut = 124,
     /// The task ended, or may go on, without a status of its own.
@@ -50,6 +52,7 @@ impl Exit {
             Self::Later => "too_many_requests",
             Self::Forbidden => "forbidden",
             Self::Config => "configuration",
+            Self::SomeFailed => "some_failed",
             Self::TimedOut => "timeout",
             Self::Unknown => "no_status",
             Self::Interrupted => "interrupted",

@@ -47,7 +47,7 @@ pub(crate) async fn follow(user: &UserClient, task: Uuid, scratch: &Path) -> Res
                     return Ok(result);
                 }
             }
-            Err(error) if error.is_transient() => outage.wait(error, task).await?,
+            Err(error) if error.is_transient() => outage.wait(error, || see_later(task)).await?,
             Err(error) => return Err(error.into()),
         }
     }
@@ -103,7 +103,7 @@ pub(crate) async fn patiently<T, F: Future<Output = Result<T, ClientError>>>(
     loop {
         match call().await {
             Err(error) if error.is_transient() => {
-                outage.wait(error, task).await.map_err(ClientErrorOrLost::Lost)?;
+                outage.wait(error, || see_later(task)).await.map_err(ClientErrorOrLost::Lost)?;
             }
             answer => return answer.map_err(ClientErrorOrLost::Refused),
         }
@@ -135,20 +135,24 @@ impl From<ClientErrorOrLost> for Failure {
     }
 }
 
+fn see_later(task: Uuid) -> String {
+    format!("the task goes on without us; see later with `mito client tasks get {task}`")
+}
+
 /// A time without answers.
-struct Outage {
+pub(crate) struct Outage {
     since: Option<Instant>,
     said: bool,
     backoff: Backoff,
 }
 
 impl Outage {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         Self { since: None, said: false, backoff }
     }
 
-    fn over(&mut self) {
+    pub(crate) fn over(&mut self) {
         if self.said {
             eprintln!("mito: connected again");
         }
@@ -156,20 +160,27 @@ impl Outage {
     }
 
     /// Waits before the next try; fails when the outage has lasted too long.
-    async fn wait(&mut self, error: ClientError, task: Uuid) -> Result<(), Failure> {
+    pub(crate) async fn wait(
+        &mut self,
+        error: ClientError,
+        hint: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
         let lasted = self.since.get_or_insert_with(Instant::now).elapsed();
         if lasted > PATIENCE {
-            return Err(Failure::new(Exit::Network, error).with_hint(format!(
-                "the task goes on without us; see later with `mito client tasks get {task}`"
-            )));
+            return Err(Failure::new(Exit::Network, error).with_hint(hint()));
         }
         if lasted > WORTH_A_WORD && !self.said {
             eprintln!("mito: {error}; trying again for {} s", PATIENCE.as_secs());
             self.said = true;
         }
+        self.pause().await;
+        Ok(())
+    }
+
+    /// Waits before the next try, where nobody has failed.
+    pub(crate) async fn pause(&mut self) {
         let mut chance = [0; 4];
         OsEntropy.fill(&mut chance);
         tokio::time::sleep(self.backoff.next_wait(u32::from_le_bytes(chance))).await;
-        Ok(())
     }
 }

@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod credentials;
 mod embedded;
+mod ending;
 mod exit;
 mod failure;
 mod follow;

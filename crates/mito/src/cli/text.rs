@@ -3,6 +3,9 @@
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use mitosis_domain::clock::{Clock as _, SystemClock};
+use mitosis_domain::filter::Filter;
+use mitosis_domain::selector::{InvalidSelector, Selector};
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use mitosis_protocol::{ArtifactKind, ExecState, Role, Uuid, duration};
 
@@ -59,6 +62,37 @@ pub(super) fn watch(text: &str) -> Result<(Uuid, ExecState), String> {
     let state = serde_json::from_value(serde_json::Value::from(state.trim()))
         .map_err(|_| format!("`{state}` is no state; the usual one is TaskCommitted"))?;
     Ok((uuid, state))
+}
+
+/// A name of one task.
+pub(super) fn task(text: &str) -> Result<String, String> {
+    let invalid = |error: InvalidSelector| format!("{error}; {}", InvalidSelector::HINT);
+    text.parse::<Selector>().map(|_| text.to_owned()).map_err(invalid)
+}
+
+/// A condition of a filter.
+pub(super) fn condition(text: &str) -> Result<String, String> {
+    let text = filter_word(text);
+    match Filter::parse(&text, SystemClock.now()) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(format!("{error}; {}", error.hint())),
+    }
+}
+
+/// A name of one task, or a condition.
+pub(super) fn selector(text: &str) -> Result<String, String> {
+    match Filter::is_condition(text) {
+        true => condition(text),
+        false => task(text),
+    }
+}
+
+/// A word of the shell as a word of a filter: what the shell took the quotes from gets them back.
+fn filter_word(word: &str) -> String {
+    match word.contains(char::is_whitespace) && !word.contains('"') {
+        true => format!("\"{}\"", word.replace('\\', "\\\\")),
+        false => word.to_owned(),
+    }
 }
 
 /// `a/./b/../c` is `a/c`.

@@ -8,9 +8,8 @@ use std::process::ExitCode;
 use mitosis_client::UserClient;
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_domain::sweep::{Blueprint, Plan};
-use mitosis_domain::wait_status::WaitStatus;
 use mitosis_protocol::task::{CancelTasksListRequest, SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
-use mitosis_protocol::{TaskResult, TaskResultMessage, Uuid};
+use mitosis_protocol::{TaskResult, Uuid};
 
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::run::RunArgs;
@@ -22,7 +21,7 @@ use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::lifecycle::StopRequests;
 use crate::sweep::{self, Submission};
-use crate::{follow, logging};
+use crate::{ending, follow, logging};
 
 /// Tasks in one request.
 const AT_ONCE: usize = 10_000;
@@ -194,30 +193,11 @@ async fn interrupted(user: &UserClient, task: Uuid) -> Result<ExitCode, Failure>
 
 /// The code of this process for the end of the task.
 fn exit_code(result: TaskResult) -> ExitCode {
-    use TaskResultMessage as M;
-    let (code, word) = match result.msg {
-        None => return WaitStatus::from_raw(result.exit_status).shell_code().into(),
-        Some(M::SubmitNewTaskFailed) => {
-            (WaitStatus::from_raw(result.exit_status).shell_code().into(), "its follow-up task was not taken")
-        }
-        Some(M::UploadResultTimeout) => (incomplete(result), "not everything it left could be stored"),
-        Some(M::ExecTimeout) => (Exit::TimedOut.into(), "stopped at its timeout"),
-        Some(M::FetchResourceTimeout) => (Exit::Unknown.into(), "not started: a resource took too long"),
-        Some(M::ResourceNotFound) => (Exit::Unknown.into(), "not started: a resource does not exist"),
-        Some(M::ResourceForbidden) => (Exit::Unknown.into(), "not started: a resource can't be read"),
-        Some(M::WatchTimeout) => (Exit::Unknown.into(), "not started: the watched task did not get there"),
-        Some(M::UserCancellation) => (Exit::Unknown.into(), "cancelled before it started"),
-    };
-    eprintln!("mito: {word}");
-    code
-}
-
-/// Never success when something is missing.
-fn incomplete(result: TaskResult) -> ExitCode {
-    match WaitStatus::from_raw(result.exit_status).shell_code() {
-        0 => Exit::Unknown.into(),
-        code => code.into(),
+    let (code, word) = ending::code(result);
+    if let Some(word) = word {
+        eprintln!("mito: {word}");
     }
+    code.into()
 }
 
 fn tidy(folder: &Path) {

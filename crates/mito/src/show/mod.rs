@@ -7,6 +7,7 @@
 mod account;
 mod artifact;
 mod attachment;
+mod ended;
 mod explanation;
 mod format;
 mod found;
@@ -34,6 +35,7 @@ use std::io::{self, Write as _};
 
 pub(crate) use account::{Membership, Whoami};
 pub(crate) use attachment::AttachmentAt;
+pub(crate) use ended::Ended;
 pub(crate) use format::{Format, OutputArgs};
 pub(crate) use found::Counted;
 pub(crate) use managed::managed;

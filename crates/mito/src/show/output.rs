@@ -53,6 +53,11 @@ impl Output {
         }
     }
 
+    /// Whether a person reads the results, in a table.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.look.terminal && !self.is_for_programs()
+    }
+
     /// Whether results are asked for in a form for programs.
     pub(crate) fn is_for_programs(&self) -> bool {
         self.format.is_some_and(|format| format != Format::Table)
@@ -129,6 +134,11 @@ impl Output {
     /// A bar for so many bytes.
     pub(crate) fn bytes_progress(&self, total: u64) -> Progress {
         Progress::of_bytes(self.shows_progress(), total)
+    }
+
+    /// A bar for so many things.
+    pub(crate) fn count_progress(&self, total: u64, what: &'static str) -> Progress {
+        Progress::of_things(self.shows_progress(), total, what)
     }
 
     fn shows_progress(&self) -> bool {

@@ -11,6 +11,12 @@ impl Progress {
         Self::new(shown, total, "{bar:32} {bytes}/{total_bytes} {bytes_per_sec}")
     }
 
+    pub(super) fn of_things(shown: bool, total: u64, what: &'static str) -> Self {
+        let progress = Self::new(shown, total, "{bar:32} {pos} of {len} {msg}");
+        progress.0.set_message(what);
+        progress
+    }
+
     fn new(shown: bool, total: u64, template: &str) -> Self {
         if !shown {
             return Self(ProgressBar::hidden());
@@ -22,6 +28,11 @@ impl Progress {
     /// So much more is done.
     pub(crate) fn add(&self, done: u64) {
         self.0.inc(done);
+    }
+
+    /// So much is done in all.
+    pub(crate) fn set(&self, done: u64) {
+        self.0.set_position(done);
     }
 
     /// Writes something without disturbing the bar.

@@ -11,6 +11,7 @@ mod client_interactive;
 mod client_output;
 mod client_shell;
 mod client_tasks;
+mod client_wait;
 mod client_workers;
 mod cluster;
 mod credentials;

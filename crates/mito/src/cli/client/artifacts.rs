@@ -8,6 +8,7 @@ use mitosis_protocol::{ArtifactKind, Uuid};
 
 use super::filter::FilterArgs;
 use super::transfer::{BatchOptions, DownloadOptions};
+use crate::cli::text;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ArtifactsCommand {
@@ -17,8 +18,9 @@ pub(crate) enum ArtifactsCommand {
     Download(DownloadArgs),
     /// Delete an archive of a task
     Delete {
-        /// The task
-        uuid: Uuid,
+        /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+        #[arg(value_name = "TASK", value_parser = text::task)]
+        task: String,
         /// result, exec-log or std-log
         #[arg(value_name = "TYPE")]
         kind: ArtifactKind,
@@ -37,8 +39,9 @@ pub(crate) enum ArtifactsCommand {
 pub(crate) struct UploadArgs {
     /// What to upload
     pub(crate) local_file: PathBuf,
-    /// The task
-    pub(crate) uuid: Uuid,
+    /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+    #[arg(value_name = "TASK", value_parser = text::task)]
+    pub(crate) task: String,
     /// result, exec-log or std-log
     #[arg(value_name = "TYPE")]
     pub(crate) kind: ArtifactKind,
@@ -49,8 +52,9 @@ pub(crate) struct UploadArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DownloadArgs {
-    /// The task
-    pub(crate) uuid: Uuid,
+    /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+    #[arg(value_name = "TASK", value_parser = text::task)]
+    pub(crate) task: String,
     /// result, exec-log or std-log
     #[arg(value_name = "TYPE")]
     pub(crate) kind: ArtifactKind,

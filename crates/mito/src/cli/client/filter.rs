@@ -4,9 +4,14 @@ use clap::{Args, ValueEnum};
 use mitosis_protocol::TaskState;
 use mitosis_protocol::task::TaskFilter;
 
+use crate::cli::text;
+
 /// The filters that all commands on many tasks share.
 #[derive(Debug, Args)]
 pub(crate) struct FilterArgs {
+    /// Conditions such as state=running, exit!=0 or created>-2h; they come before the options
+    #[arg(value_name = "FILTER", value_parser = text::condition)]
+    conditions: Vec<String>,
     /// Submitted by one of these users
     #[arg(short, long, num_args = 1.., value_delimiter = ',')]
     creators: Vec<String>,
@@ -51,7 +56,7 @@ impl FilterArgs {
                 .then(|| self.state.iter().map(|state| (*state).into()).collect()),
             exit_status: self.exit_status.clone(),
             priority: self.priority.clone(),
-            filter: None,
+            filter: (!self.conditions.is_empty()).then(|| self.conditions.join(" ")),
         }
     }
 }

@@ -25,25 +25,29 @@ pub(crate) enum TasksCommand {
     },
     /// Show a task
     Get {
-        /// The task
-        uuid: Uuid,
+        /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+        #[arg(value_name = "TASK", value_parser = text::task)]
+        task: String,
     },
     /// Say why a task waits, or what became of it
     Explain {
-        /// The task
-        uuid: Uuid,
+        /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+        #[arg(value_name = "TASK", value_parser = text::task)]
+        task: String,
     },
     /// Find tasks
     Query(QueryArgs),
     /// Cancel a task that waits
     Cancel {
-        /// The task
-        uuid: Uuid,
+        /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+        #[arg(value_name = "TASK", value_parser = text::task)]
+        task: String,
     },
     /// Stop a task that runs
     Stop {
-        /// The task
-        uuid: Uuid,
+        /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+        #[arg(value_name = "TASK", value_parser = text::task)]
+        task: String,
     },
     /// Cancel the tasks that match and wait
     CancelMany(FilterArgs),
@@ -55,14 +59,23 @@ pub(crate) enum TasksCommand {
     },
     /// Replace the labels of a task
     UpdateLabels {
-        /// The task
-        uuid: Uuid,
+        /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+        #[arg(value_name = "TASK", value_parser = text::task)]
+        task: String,
         /// The new labels; none clears them
         #[arg(value_name = "LABEL", value_delimiter = ',')]
         labels: Vec<String>,
     },
     /// Change a task that waits
     Change(ChangeArgs),
+    /// Wait until tasks are over, and end with the code of the only one
+    Wait(WaitArgs),
+    /// Show where tasks stand, as it changes
+    Watch {
+        /// Tasks or conditions, as for `wait`; all tasks of one's groups unless given
+        #[arg(value_name = "SELECTOR", value_parser = text::selector)]
+        selectors: Vec<String>,
+    },
     /// What tasks leave behind
     #[command(subcommand)]
     Artifacts(ArtifactsCommand),
@@ -106,8 +119,31 @@ pub(crate) struct SubmitArgs {
     /// Files to fetch first: artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH
     #[arg(short, long, value_name = "FILE", num_args = 1.., value_delimiter = ',', value_parser = text::resource)]
     resources: Vec<ResourceDownload>,
+    /// Wait until it is over, and end with its code
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Show what it writes until it is over, and end with its code
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) follow: bool,
+    /// Stop waiting after this long, with status 124 and the reason; the task goes on
+    #[arg(long, value_parser = text::duration)]
+    pub(crate) wait_timeout: Option<Duration>,
     #[command(flatten)]
     spec: SpecArgs,
+}
+
+/// Options of `mito client tasks wait`.
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// Tasks (UUID, the start of one, GROUP-NUMBER, `last`) and conditions (label=exp1 state!=finished)
+    #[arg(value_name = "SELECTOR", required = true, value_parser = text::selector)]
+    pub(crate) selectors: Vec<String>,
+    /// Stop waiting after this long, with status 124 and the reason
+    #[arg(long, value_parser = text::duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Stop waiting when one has failed
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
 }
 
 /// Options of `mito client tasks change`.
@@ -115,8 +151,9 @@ pub(crate) struct SubmitArgs {
 #[command(after_help = "Another command replaces the old one and all that belongs to it: \
     --envs, --terminal and --watch only count together with it.")]
 pub(crate) struct ChangeArgs {
-    /// The task
-    pub(crate) uuid: Uuid,
+    /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+    #[arg(value_name = "TASK", value_parser = text::task)]
+    pub(crate) task: String,
     /// What the worker must have
     #[arg(short, long, num_args = 1.., value_delimiter = ',')]
     tags: Vec<String>,
@@ -173,13 +210,16 @@ impl SpecArgs {
 impl SubmitArgs {
     /// The task, for a group.
     pub(crate) fn task(&self, group: String) -> SubmitTaskRequest {
+        let mut task_spec = self.spec.spec(&self.resources);
+        // What is missing at the end is read from what was kept.
+        task_spec.terminal_output |= self.follow;
         SubmitTaskRequest {
             group_name: group,
             tags: self.tags.clone(),
             labels: self.labels.clone(),
             timeout: self.timeout,
             priority: self.priority,
-            task_spec: self.spec.spec(&self.resources),
+            task_spec,
         }
     }
 }

@@ -1,17 +1,24 @@
 //! `mito client tasks change`.
 
+use mitosis_protocol::Uuid;
+
 use crate::cli::client::tasks::ChangeArgs;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::Output;
 
-pub(super) async fn change(args: &ChangeArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
+pub(super) async fn change(
+    uuid: Uuid,
+    args: &ChangeArgs,
+    identity: &Identity,
+    out: &Output,
+) -> Result<(), Failure> {
     if args.ignores_something() {
         out.say(format_args!(
             "mito: --envs, --terminal and --watch belong to a command, so they change nothing here"
         ));
     }
-    identity.client.change_task(args.uuid, &args.change()).await?;
-    out.say(format_args!("changed {}", args.uuid));
+    identity.client.change_task(uuid, &args.change()).await?;
+    out.say(format_args!("changed {}", uuid));
     Ok(())
 }

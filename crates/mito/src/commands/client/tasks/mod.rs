@@ -6,31 +6,45 @@ mod change;
 mod explain;
 mod get;
 mod query;
+mod select;
 mod stop;
 mod submit;
 mod submit_many;
 mod update_labels;
+mod wait;
+mod watch;
 
 use crate::cli::client::tasks::TasksCommand;
+use crate::commands::client::After;
+use crate::config::Environment;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::Output;
 
-pub(super) async fn run(command: &TasksCommand, identity: &Identity, out: &Output) -> Result<(), Failure> {
+pub(super) async fn run(
+    command: &TasksCommand,
+    identity: &Identity,
+    environment: &Environment,
+    out: &Output,
+) -> Result<After, Failure> {
+    let named = async |task: &str| select::one(task, &identity.client).await;
     match command {
-        TasksCommand::Submit(args) => submit::submit(args, identity, out).await,
-        TasksCommand::SubmitMany { file } => submit_many::submit_many(file, identity, out).await,
-        TasksCommand::Get { uuid } => get::get(*uuid, identity, out).await,
-        TasksCommand::Explain { uuid } => explain::explain(*uuid, identity, out).await,
-        TasksCommand::Query(args) => query::query(args, identity, out).await,
-        TasksCommand::Cancel { uuid } => cancel::one(*uuid, identity, out).await,
-        TasksCommand::Stop { uuid } => stop::stop(*uuid, identity, out).await,
-        TasksCommand::CancelMany(args) => cancel::many(args, identity, out).await,
-        TasksCommand::CancelList { uuids } => cancel::list(uuids, identity, out).await,
-        TasksCommand::UpdateLabels { uuid, labels } => {
-            update_labels::update_labels(*uuid, labels, identity, out).await
+        TasksCommand::Submit(args) => return submit::submit(args, identity, environment, out).await,
+        TasksCommand::Wait(args) => return wait::wait(args, identity, out).await,
+        TasksCommand::Watch { selectors } => watch::watch(selectors, identity, out).await?,
+        TasksCommand::SubmitMany { file } => submit_many::submit_many(file, identity, out).await?,
+        TasksCommand::Get { task } => get::get(named(task).await?, identity, out).await?,
+        TasksCommand::Explain { task } => explain::explain(named(task).await?, identity, out).await?,
+        TasksCommand::Query(args) => query::query(args, identity, out).await?,
+        TasksCommand::Cancel { task } => cancel::one(named(task).await?, identity, out).await?,
+        TasksCommand::Stop { task } => stop::stop(named(task).await?, identity, out).await?,
+        TasksCommand::CancelMany(args) => cancel::many(args, identity, out).await?,
+        TasksCommand::CancelList { uuids } => cancel::list(uuids, identity, out).await?,
+        TasksCommand::UpdateLabels { task, labels } => {
+            update_labels::update_labels(named(task).await?, labels, identity, out).await?;
         }
-        TasksCommand::Change(args) => change::change(args, identity, out).await,
-        TasksCommand::Artifacts(command) => artifacts::run(command, identity, out).await,
+        TasksCommand::Change(args) => change::change(named(&args.task).await?, args, identity, out).await?,
+        TasksCommand::Artifacts(command) => artifacts::run(command, identity, out).await?,
     }
+    Ok(After::GoOn)
 }

@@ -1,12 +1,57 @@
 //! `mito client tasks submit`.
 
+use super::select::Wanted;
+use super::wait::{self, Waiting};
 use crate::cli::client::tasks::SubmitArgs;
+use crate::commands::client::After;
+use crate::config::Environment;
 use crate::failure::Failure;
+use crate::follow;
 use crate::identity::Identity;
 use crate::show::{Output, Submitted};
 
-pub(super) async fn submit(args: &SubmitArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
+pub(super) async fn submit(
+    args: &SubmitArgs,
+    identity: &Identity,
+    environment: &Environment,
+    out: &Output,
+) -> Result<After, Failure> {
     let group = args.group.clone().unwrap_or_else(|| identity.name.clone());
     let submitted = identity.client.submit(&args.task(group.clone())).await?;
-    out.one_line(&Submitted::taken(&group, submitted))
+    let uuid = submitted.uuid;
+    if !args.wait && !args.follow {
+        out.one_line(&Submitted::taken(&group, submitted))?;
+        return Ok(After::GoOn);
+    }
+    // Results are what the task writes, or how it ends.
+    out.say(format_args!("task {} of group {group}: {uuid}", submitted.task_id));
+    let mut waiting = Waiting::for_one(wait::standing_of(&group, submitted));
+    let over = async {
+        match args.follow {
+            true => {
+                let scratch = environment.cache_folder().join("follow");
+                let result = follow::follow(&identity.client, uuid, &scratch).await?;
+                if let Some(word) = waiting.ended(uuid, result) {
+                    eprintln!("mito: {word}");
+                }
+                Ok(())
+            }
+            false => {
+                let wanted = Wanted::one(uuid);
+                wait::until_over(&wanted, identity, &mut waiting, false, out).await
+            }
+        }
+    };
+    let outcome = match args.wait_timeout {
+        Some(limit) => tokio::time::timeout(limit, over).await.ok(),
+        None => Some(over.await),
+    };
+    match outcome {
+        Some(outcome) => outcome?,
+        None => {
+            let limit = args.wait_timeout.unwrap_or_default();
+            return Err(wait::not_over(&waiting, &identity.client, limit).await);
+        }
+    }
+    waiting.verdict()
 }

@@ -5,14 +5,16 @@ use mitosis_protocol::artifact::ArtifactDownload;
 
 use crate::cli::client::artifacts::{DownloadArgs, DownloadListArgs, DownloadManyArgs};
 use crate::commands::client::remainder::{nothing_left, something_given};
+use crate::commands::client::tasks::select;
 use crate::commands::client::transfer::{self, Item};
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::Output;
 
 pub(super) async fn one(args: &DownloadArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
-    let DownloadArgs { uuid, kind, options } = args;
-    let link = identity.client.artifact_link(*uuid, *kind).await?;
+    let DownloadArgs { task, kind, options } = args;
+    let uuid = select::one(task, &identity.client).await?;
+    let link = identity.client.artifact_link(uuid, *kind).await?;
     let item =
         Item { label: uuid.to_string(), url: link.url, size: link.size, name: kind.file_name().into() };
     transfer::fetch(&identity.client, item, options, out).await

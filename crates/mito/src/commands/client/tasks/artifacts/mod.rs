@@ -4,6 +4,7 @@ mod delete;
 mod download;
 mod upload;
 
+use super::select;
 use crate::cli::client::artifacts::ArtifactsCommand;
 use crate::failure::Failure;
 use crate::identity::Identity;
@@ -17,7 +18,9 @@ pub(super) async fn run(
     match command {
         ArtifactsCommand::Upload(args) => upload::upload(args, identity, out).await,
         ArtifactsCommand::Download(args) => download::one(args, identity, out).await,
-        ArtifactsCommand::Delete { uuid, kind } => delete::one(*uuid, *kind, identity, out).await,
+        ArtifactsCommand::Delete { task, kind } => {
+            delete::one(select::one(task, &identity.client).await?, *kind, identity, out).await
+        }
         ArtifactsCommand::DownloadMany(args) => download::many(args, identity, out).await,
         ArtifactsCommand::DownloadList(args) => download::list(args, identity, out).await,
         ArtifactsCommand::DeleteMany(args) => delete::many(args, identity, out).await,

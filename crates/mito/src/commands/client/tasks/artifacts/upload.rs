@@ -3,16 +3,18 @@
 use mitosis_protocol::artifact::UploadArtifactRequest;
 
 use crate::cli::client::artifacts::UploadArgs;
+use crate::commands::client::tasks::select;
 use crate::commands::client::transfer;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::Output;
 
 pub(super) async fn upload(args: &UploadArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
-    let UploadArgs { local_file, uuid, kind, .. } = args;
+    let UploadArgs { local_file, task, kind, .. } = args;
+    let uuid = select::one(task, &identity.client).await?;
     let length = transfer::length(local_file).await?;
     let request = UploadArtifactRequest { content_type: *kind, content_length: length };
-    let target = identity.client.announce_artifact(*uuid, &request).await?;
+    let target = identity.client.announce_artifact(uuid, &request).await?;
     transfer::send(&identity.client, &target, local_file, length, out).await?;
     match target.exist {
         true => out.say(format_args!("replaced the {kind} of {uuid}")),

@@ -1,0 +1,246 @@
+//! `mito client tasks wait`: until tasks are over.
+//!
+//! A stream of events tells of each end. When it breaks it is taken up where it stopped; what can't be
+//! taken up is looked at again.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt as _, stream};
+use mitosis_client::{EventScope, TaskEvents, UserClient};
+use mitosis_protocol::events::TaskEvent;
+use mitosis_protocol::task::SubmitTaskReply;
+use mitosis_protocol::{TaskResult, TaskState, Timestamp, Uuid};
+
+use super::select::{Wanted, standing};
+use crate::cli::client::tasks::WaitArgs;
+use crate::commands::client::After;
+use crate::ending;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::follow::Outage;
+use crate::identity::Identity;
+use crate::show::{Ended, Output};
+
+/// How many tasks are looked at at once.
+const AT_ONCE: usize = 16;
+/// Of so many tasks it is told why they are not over.
+const EXPLAINED: usize = 3;
+
+pub(super) async fn wait(args: &WaitArgs, identity: &Identity, out: &Output) -> Result<After, Failure> {
+    let wanted = Wanted::read(&args.selectors)?;
+    let client = &identity.client;
+    let mut waiting = Waiting::default();
+    let done = until_over(&wanted, identity, &mut waiting, args.fail_fast, out);
+    let outcome = match args.timeout {
+        Some(limit) => tokio::time::timeout(limit, done).await.ok(),
+        None => Some(done.await),
+    };
+    match outcome {
+        Some(outcome) => outcome?,
+        None => return Err(not_over(&waiting, client, args.timeout.unwrap_or_default()).await),
+    }
+    waiting.verdict()
+}
+
+/// Tasks that are waited for.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// Not over yet.
+    left: BTreeMap<Uuid, TaskEvent>,
+    /// How many there are in all.
+    total: usize,
+    failed: usize,
+    /// The code of the only one.
+    code: u8,
+}
+
+impl Waiting {
+    /// For one task.
+    pub(super) fn for_one(task: TaskEvent) -> Self {
+        Self { left: BTreeMap::from([(task.uuid, task)]), total: 1, ..Self::default() }
+    }
+
+    /// Notes how one ended; answers what the code does not tell.
+    pub(super) fn ended(&mut self, uuid: Uuid, result: TaskResult) -> Option<&'static str> {
+        let event = TaskEvent { result: Some(result), ..self.left.get(&uuid)?.clone() };
+        self.heard(&event)?.1
+    }
+
+    /// How the command ends: with the code of the only task, or with one that tells that some failed.
+    pub(super) fn verdict(&self) -> Result<After, Failure> {
+        match (self.total, self.failed) {
+            (1, _) if self.code > 0 => Ok(After::Code(self.code)),
+            (_, 0) => Ok(After::GoOn),
+            (total, failed) => {
+                let left = self.left.len();
+                let rest = if left > 0 { format!("; {left} are not over") } else { String::new() };
+                Err(Failure::new(Exit::SomeFailed, format!("{failed} of {total} tasks failed{rest}"))
+                    .with_hint("see one with `mito client tasks get`; run them again with `mito retry`"))
+            }
+        }
+    }
+
+    /// Notes where a task stands; answers the end of one that was waited for.
+    fn heard(&mut self, event: &TaskEvent) -> Option<(u8, Option<&'static str>)> {
+        let result = event.result?;
+        self.left.remove(&event.uuid)?;
+        let (code, word) = ending::code(result);
+        self.failed += usize::from(code != 0);
+        self.code = code;
+        Some((code, word))
+    }
+}
+
+/// Ends when all are over, or, if that is wanted, when one has failed.
+pub(super) async fn until_over(
+    wanted: &Wanted,
+    identity: &Identity,
+    waiting: &mut Waiting,
+    fail_fast: bool,
+    out: &Output,
+) -> Result<(), Failure> {
+    let client = &identity.client;
+    let mut outage = Outage::new();
+    // The stream is open before anybody looks, so nothing falls between.
+    let mut scope = scope(wanted, identity);
+    let (mut events, mut heard) = (open(client, &scope, None, &mut outage).await?, None);
+    let found = wanted.find(client).await?;
+    if let [only] = found.as_slice() {
+        scope = EventScope::Task(only.uuid);
+        events = open(client, &scope, None, &mut outage).await?;
+    }
+    if found.is_empty() {
+        return Err(Failure::new(Exit::NotFound, "there is nothing to wait for: no task matches")
+            .with_hint("see what there is with `mito client tasks query`"));
+    }
+    waiting.left = found.iter().map(|task| (task.uuid, task.clone())).collect();
+    waiting.total = waiting.left.len();
+    let progress = out.count_progress(waiting.total as u64, "tasks are over");
+    let mut rows = out.rows();
+    let mut pending = found;
+    let outcome = 'all: loop {
+        for event in pending.drain(..) {
+            let Some((code, word)) = waiting.heard(&event) else { continue };
+            progress.set((waiting.total - waiting.left.len()) as u64);
+            progress.suspend(|| {
+                if let Some(word) = word {
+                    out.say(format_args!("mito: {}: {word}", event.uuid));
+                }
+                rows.push(&Ended::from(event)).and_then(|()| rows.flush())
+            })?;
+            if fail_fast && code != 0 {
+                break 'all Ok(());
+            }
+        }
+        if waiting.left.is_empty() {
+            break Ok(());
+        }
+        match events.next().await {
+            Ok(Some((id, event))) => {
+                heard = Some(id);
+                pending.push(event);
+            }
+            broken => {
+                match broken {
+                    Err(error) => outage.wait(error, || later(waiting)).await?,
+                    Ok(_) => outage.pause().await,
+                }
+                events = match open(client, &scope, heard.as_deref(), &mut outage).await {
+                    Ok(events) => events,
+                    Err(failure) => break Err(failure),
+                };
+                // Without an event there is no place to go on from.
+                if heard.is_none() {
+                    pending = look(client, waiting).await?;
+                }
+            }
+        }
+    };
+    progress.clear();
+    rows.finish()?;
+    outcome
+}
+
+fn scope(wanted: &Wanted, identity: &Identity) -> EventScope {
+    match (wanted.names.is_empty(), &wanted.group) {
+        (true, Some(group)) => EventScope::Group(group.clone()),
+        (true, None) => EventScope::Group(identity.name.clone()),
+        (false, _) => EventScope::Own,
+    }
+}
+
+/// Opens a stream, however long the coordinator is away.
+pub(super) async fn open(
+    client: &UserClient,
+    scope: &EventScope,
+    after: Option<&str>,
+    outage: &mut Outage,
+) -> Result<TaskEvents, Failure> {
+    loop {
+        match client.events(scope, after).await {
+            Ok(events) => {
+                outage.over();
+                return Ok(events);
+            }
+            Err(error) if error.is_transient() => {
+                outage.wait(error, || "the tasks go on without us; wait again later".to_owned()).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn later(waiting: &Waiting) -> String {
+    format!("{} tasks go on without us; wait again later", waiting.left.len())
+}
+
+/// Where those stand that are left.
+async fn look(client: &UserClient, waiting: &Waiting) -> Result<Vec<TaskEvent>, Failure> {
+    let uuids: Vec<Uuid> = waiting.left.keys().copied().collect();
+    let mut looks = stream::iter(uuids).map(|uuid| client.task(uuid)).buffer_unordered(AT_ONCE);
+    let mut standings = Vec::new();
+    while let Some(task) = looks.next().await {
+        match task {
+            Ok(task) => standings.push(standing(task.info)),
+            // The stream breaks again, and then all are looked at again.
+            Err(error) if error.is_transient() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(standings)
+}
+
+/// Why it took too long: the coordinator's own words about a few of them.
+pub(super) async fn not_over(waiting: &Waiting, client: &UserClient, limit: std::time::Duration) -> Failure {
+    let (left, total) = (waiting.left.len(), waiting.total);
+    let limit = mitosis_protocol::duration::format(limit);
+    let sentence = match (total, waiting.left.keys().next()) {
+        (0, _) => format!("not found within {limit}"),
+        (1, Some(uuid)) => format!("task {uuid} is not over after {limit}"),
+        _ => format!("{left} of {total} tasks are not over after {limit}"),
+    };
+    for (uuid, task) in waiting.left.iter().take(EXPLAINED) {
+        match client.explain_task(*uuid).await {
+            Ok(why) => {
+                eprintln!("mito: {uuid} is {:?}: {}", why.state, why.text);
+                if let Some(hint) = why.hint {
+                    eprintln!("  hint: {hint}");
+                }
+            }
+            Err(_) => eprintln!("mito: {uuid} is {:?}", task.state),
+        }
+    }
+    Failure::new(Exit::TimedOut, sentence).with_hint("the tasks go on; wait again, or cancel them")
+}
+
+/// A task that was just submitted.
+pub(super) fn standing_of(group: &str, SubmitTaskReply { task_id, uuid }: SubmitTaskReply) -> TaskEvent {
+    TaskEvent {
+        uuid,
+        group_name: group.to_owned(),
+        task_id,
+        state: TaskState::Ready,
+        result: None,
+        at: Timestamp::UNIX_EPOCH,
+    }
+}

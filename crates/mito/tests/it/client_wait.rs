@@ -1,0 +1,136 @@
+//! Waiting for tasks, and ending as they do.
+
+use std::time::Duration;
+
+use crate::home::{ADMIN, Home, Person, ended};
+
+#[tokio::test]
+async fn the_code_of_the_only_task_is_that_of_the_command_that_waits() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let _worker = home.worker(&coordinator.address, "2").await;
+    for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143)] {
+        let waited = admin.tries(&["tasks", "submit", "--wait", "--", "sh", "-c", script]).await;
+        assert_eq!(waited.code, Some(code), "{script}: {}", waited.stderr);
+        let uuid = waited.stdout.trim().rsplit(' ').next().unwrap();
+        let again = admin.tries(&["tasks", "wait", &uuid[..13]]).await;
+        assert_eq!((again.code, again.stdout), (Some(code), waited.stdout.clone()), "{}", again.stderr);
+    }
+    let timeout = ["tasks", "submit", "--wait", "--timeout", "1s", "--", "sleep", "61"];
+    let stopped = admin.is_refused(&timeout, 124, &[]).await;
+    assert!(stopped.stderr.contains("stopped at its timeout"), "{}", stopped.stderr);
+    let missing = admin.tries(&["tasks", "submit", "--wait", "-o", "json", "--", "no-such-program"]).await;
+    let json: serde_json::Value = serde_json::from_str(&missing.stdout).unwrap();
+    assert_eq!((missing.code, &json[0]["exit_code"]), (Some(127), &127.into()), "{}", missing.stderr);
+}
+
+#[tokio::test]
+async fn what_a_task_writes_is_shown_while_it_is_waited_for() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let _worker = home.worker(&coordinator.address, "1").await;
+    let script = "echo out; echo err >&2; exit 3";
+    let followed = admin.tries(&["-q", "tasks", "submit", "--follow", "--", "sh", "-c", script]).await;
+    assert_eq!((followed.code, followed.stdout.as_str()), (Some(3), "out\n"), "{}", followed.stderr);
+    assert_eq!(followed.stderr, "err\n");
+}
+
+#[tokio::test]
+async fn a_wait_that_takes_too_long_says_what_it_waits_for() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let submit = ["tasks", "submit", "--wait", "--wait-timeout", "1s", "--", "true"];
+    let words = ["no worker", "not over after 1s", "[timeout]"];
+    admin.is_refused(&submit, 124, &words).await;
+    let follow = ["tasks", "submit", "--follow", "--wait-timeout", "1s", "--", "true"];
+    admin.is_refused(&follow, 124, &words).await;
+    admin.is_refused(&["tasks", "wait", "last", "--timeout", "1s"], 124, &words).await;
+    let several = ["tasks", "wait", "state=ready", "--timeout", "1s"];
+    admin.is_refused(&several, 124, &["2 of 2 tasks are not over", "no worker"]).await;
+    admin.is_refused(&["tasks", "wait", "state=running"], 66, &["nothing to wait for", "hint:"]).await;
+    admin.is_refused(&["tasks", "wait", "colour=red"], 2, &["`colour=red`", "the keys are"]).await;
+    admin.is_refused(&["tasks", "wait", "x"], 2, &["names no task", "GROUP-NUMBER"]).await;
+}
+
+#[tokio::test]
+async fn many_tasks_are_waited_for_at_once() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    for script in ["exit 0", "exit 0", "exit 5"] {
+        admin.submits(&["-l", "few", "--", "sh", "-c", script]).await;
+    }
+    admin.submits(&["-l", "never", "-t", "nobody-has-it", "--", "true"]).await;
+    let mut waiting = admin.command(&["tasks", "wait", "label=few", "-o", "csv"]);
+    let waiting = tokio::spawn(async move { waiting.output().await.unwrap() });
+    let _worker = home.worker(&coordinator.address, "2").await;
+    let output = tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(123), "{stderr}");
+    assert!(stderr.contains("1 of 3 tasks failed [some_failed]"), "{stderr}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 4, "a header, and one each");
+
+    admin.does(&["tasks", "wait", "label=few", "exit=0"]).await;
+    let fast = ["tasks", "wait", "--fail-fast", "label=few", "label=few", "exit!=0", &format!("{ADMIN}-4")];
+    admin.is_refused(&fast, 123, &["1 of 2 tasks failed", "1 are not over"]).await;
+    let watched = admin.does(&["tasks", "watch", "label=few"]).await;
+    assert_eq!(watched.lines().filter(|line| line.contains("Finished, exit code")).count(), 3, "{watched}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_that_is_killed_and_started_again_does_not_end_the_wait() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let (address, port) = (coordinator.address.clone(), coordinator.port());
+    let admin = Person::administrator(&home, &coordinator);
+    let _worker = home.worker(&address, "2").await;
+    let go = home.path().join("go");
+    let script =
+        format!("echo first; until [ -e {} ]; do sleep 0.05; done; echo second; exit 9", go.display());
+    let followed =
+        admin.command(&["-q", "tasks", "submit", "--follow", "-l", "x", "--", "sh", "-c", &script]);
+    let followed = tokio::spawn(ended(followed));
+    admin.waits_for("Running", &["tasks", "query", "-l", "x", "-v"]).await;
+    let waited = tokio::spawn(ended(admin.command(&["tasks", "wait", "last"])));
+    let many = tokio::spawn(ended(admin.command(&["tasks", "wait", "label=x", "state!=cancelled"])));
+    admin.does(&["tasks", "get", "last"]).await;
+    coordinator.service.kill().await;
+    let again = home.coordinator(port, "600s").await;
+    std::fs::write(go, "").unwrap();
+    let followed = followed.await.unwrap();
+    assert_eq!(
+        (followed.code, followed.stdout.as_str()),
+        (Some(9), "first\nsecond\n"),
+        "{}",
+        followed.stderr
+    );
+    for waited in [waited, many] {
+        let waited = waited.await.unwrap();
+        assert_eq!(waited.code, Some(9), "{}", waited.stderr);
+    }
+    drop(again);
+}
+
+#[tokio::test]
+async fn a_task_has_short_names_and_a_filter_in_words() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let first = admin.submits(&["-l", "two words", "-p", "7", "--", "true"]).await;
+    let second = admin.submits(&["--", "true"]).await;
+    for (name, uuid) in [(&first[..8], &first), ("last", &second), (format!("{ADMIN}-1").as_str(), &first)] {
+        assert!(admin.does(&["tasks", "get", name]).await.contains(uuid.as_str()), "{name}");
+    }
+    let query = ["tasks", "query", "label=two words", "priority>=5", "created>-1h", "-o", "id"];
+    assert_eq!(admin.does(&query).await, first);
+    admin.does(&["tasks", "update-labels", "last", "new"]).await;
+    admin.does(&["tasks", "cancel", &format!("{ADMIN}/2")]).await;
+    assert_eq!(admin.does(&["tasks", "query", "state=cancelled", "-o", "id"]).await, second);
+    let many = admin.does(&["tasks", "cancel-many", "priority<5"]).await;
+    assert_eq!(many, format!("cancelled 0 tasks of group {ADMIN}"));
+    admin.is_refused(&["tasks", "get", "mitosis_admin-9"], 66, &["[not_found]"]).await;
+    admin.is_refused(&["tasks", "query", "state=juggling"], 2, &["state=juggling", "pending"]).await;
+}
