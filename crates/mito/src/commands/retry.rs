@@ -34,7 +34,7 @@ pub(super) async fn run(args: &RetryArgs, environment: &Environment) -> Result<E
     eprintln!("submitted {count} tasks again");
     match passed_over[..] {
         [] => Ok(ExitCode::SUCCESS),
-        ref left => Err(Failure::new(Exit::Failure, format!("these were not: {}", show::words(left))).with_hint(
+        ref left => Err(Failure::new(Exit::Partial, format!("these were not: {}", show::words(left))).with_hint(
             "a task must be over, not be repeated already (but see --again), and belong to a group in which you have Write",
         )),
     }

@@ -133,7 +133,7 @@ async fn run_many(
     }
     match failed {
         0 => Ok(ExitCode::SUCCESS),
-        failed => Err(Failure::new(Exit::Failure, format!("{failed} of {total} tasks did not succeed"))),
+        failed => Err(Failure::new(Exit::Partial, format!("{failed} of {total} tasks did not succeed"))),
     }
 }
 

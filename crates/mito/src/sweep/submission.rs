@@ -236,7 +236,9 @@ fn all_accepted(
 
 fn refused(refusal: ErrorBody) -> Failure {
     let exit = match refusal.code {
-        Some(ErrorCode::Forbidden | ErrorCode::AccountNotActive) => Exit::Auth,
+        Some(ErrorCode::Forbidden | ErrorCode::QuotaExceeded | ErrorCode::AccountNotActive) => {
+            Exit::Forbidden
+        }
         Some(ErrorCode::NotFound) => Exit::NotFound,
         _ => Exit::Failure,
     };

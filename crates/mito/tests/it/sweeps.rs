@@ -212,7 +212,7 @@ async fn a_sweep_runs_here_and_what_it_writes_comes_in_its_own_order() {
     assert_eq!((output.code, output.stdout.as_str()), (Some(0), "3\n2\n1\n"), "{}", output.stderr);
     let failing = ["run", "--local", "-F", "x=0..2", "--", "sh", "-c", "exit {x}"];
     let output = home.run(&failing).await;
-    assert_eq!(output.code, Some(1));
+    assert_eq!(output.code, Some(3));
     assert!(output.stderr.contains("2 of 3 tasks did not succeed"), "{}", output.stderr);
 }
 
@@ -265,7 +265,7 @@ async fn what_failed_of_a_sweep_runs_again_and_the_results_are_one_table() {
     let by_name = run(&["retry", first]).await;
     assert_eq!(by_name.code, Some(0), "{}", by_name.stderr);
     let twice = run(&["retry", first]).await;
-    assert_eq!(twice.code, Some(1));
+    assert_eq!(twice.code, Some(3));
     assert!(twice.stderr.contains(first) && twice.stderr.contains("--again"), "{}", twice.stderr);
     for (args, words) in [(&["retry"][..], "every task"), (&["retry", "-l", "exp", first][..], "not both")] {
         let unclear = run(args).await;
