@@ -5,6 +5,7 @@
 
 mod cli;
 mod commands;
+mod complete;
 mod config;
 mod credentials;
 mod embedded;
@@ -19,6 +20,7 @@ mod manager;
 mod show;
 mod streams;
 mod sweep;
+mod version;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! The command line, as `clap` reads it. Only shapes: what a command does is in `commands`.
 
 pub(crate) mod client;
+pub(crate) mod config;
 pub(crate) mod connection;
 pub(crate) mod coordinator;
 pub(crate) mod dev;
@@ -18,11 +19,15 @@ pub(crate) mod task;
 pub(crate) mod text;
 pub(crate) mod worker;
 
-use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::version;
 
 /// Runs commands on many machines and never loses one.
 #[derive(Debug, Parser)]
-#[command(name = "mito", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "mito", version = version::SHORT, long_version = version::LONG, propagate_version = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -51,6 +56,41 @@ pub(crate) enum Command {
     Dev(dev::DevArgs),
     /// Find out what is wrong here, and what to do about it
     Doctor(doctor::DoctorArgs),
+    /// Show what is configured
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print the script that makes a shell complete commands and names
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// Write a manual page for each command
+    Man {
+        /// The folder to write them to
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Say which version this is
+    Version {
+        /// Say what it was built from, too
+        #[arg(long)]
+        long: bool,
+    },
+    /// What could come next; the scripts of `completions` ask this
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        /// The words after the program's name, up to the one to complete
+        #[arg(last = true)]
+        words: Vec<String>,
+    },
+}
+
+/// Shells that can be taught to complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 #[cfg(test)]

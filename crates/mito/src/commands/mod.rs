@@ -1,9 +1,12 @@
 //! What each command does, one file per verb.
 
 mod client;
+mod completions;
+mod config;
 mod coordinator;
 mod dev;
 mod doctor;
+mod man;
 mod manager;
 mod results;
 mod retry;
@@ -16,6 +19,7 @@ use std::process::ExitCode;
 use crate::cli::{Cli, Command};
 use crate::config::Environment;
 use crate::failure::Failure;
+use crate::{show, version};
 
 /// Does what the command line asks for.
 pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode, Failure> {
@@ -30,5 +34,13 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode,
         Command::Results(args) => results::run(&args, environment).await,
         Command::Dev(args) => dev::run(&args, environment).await,
         Command::Doctor(args) => doctor::run(&args, environment).await,
+        Command::Config(command) => config::run(&command, environment),
+        Command::Completions { shell } => completions::script(shell),
+        Command::Complete { words } => completions::complete(&words, environment).await,
+        Command::Man { out } => man::man(&out),
+        Command::Version { long } => {
+            let version = if long { version::LONG } else { version::SHORT };
+            show::line(format_args!("mito {version}")).map(|()| ExitCode::SUCCESS)
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::value::Misfit;
 
@@ -25,6 +25,34 @@ impl fmt::Display for Origin {
             Self::Option => f.write_str("the command line"),
         }
     }
+}
+
+impl Origin {
+    /// As it is displayed, with the line where a file says it.
+    pub(crate) fn precise(&self, key: &str) -> String {
+        match self {
+            Self::File { path, table } => match line_of(path, table, key) {
+                Some(line) => format!("{}, line {line}", path.display()),
+                None => self.to_string(),
+            },
+            Self::Variable(_) | Self::Option => self.to_string(),
+        }
+    }
+}
+
+/// The line on which a table sets a key in the usual way; none when it is written otherwise.
+fn line_of(path: &Path, table: &str, key: &str) -> Option<usize> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let mut here = false;
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(header) = line.strip_prefix('[') {
+            here = header.split(']').next().is_some_and(|name| name.trim() == table);
+        } else if here && line.split_once('=').is_some_and(|(name, _)| name.trim() == key) {
+            return Some(number + 1);
+        }
+    }
+    None
 }
 
 /// Why a configuration can't be used.

@@ -96,6 +96,11 @@ impl Layers {
         self.0.extend(values.into_iter().map(|(key, value, origin)| (key, (value, origin))));
     }
 
+    /// The value of a key and where it comes from; none when nobody set it.
+    pub(crate) fn told(&self, key: &'static str) -> Option<(&Value, &Origin)> {
+        self.0.get(key).map(|(value, origin)| (value, origin))
+    }
+
     pub(crate) fn text(&self, key: &'static str) -> Option<&str> {
         match self.0.get(key)? {
             (Value::Text(text), _) => Some(text),

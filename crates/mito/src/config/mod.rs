@@ -4,6 +4,7 @@
 
 pub(crate) mod client;
 pub(crate) mod coordinator;
+pub(crate) mod defaults;
 mod environment;
 mod error;
 mod file;

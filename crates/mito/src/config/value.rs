@@ -35,6 +35,18 @@ fn misfit(kind: Kind) -> Misfit {
 }
 
 impl Value {
+    /// As a person reads it.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Flag(flag) => flag.to_string(),
+            Self::Duration(time) => duration::format(*time),
+            Self::Path(path) => path.display().to_string(),
+            Self::Words(words) => format!("[{}]", words.join(", ")),
+            Self::Count(count) => count.to_string(),
+        }
+    }
+
     /// As a file has it. A path starts from `folder`.
     pub(super) fn from_toml(kind: Kind, value: &toml::Value, folder: &Path) -> Result<Self, Misfit> {
         use toml::Value as T;

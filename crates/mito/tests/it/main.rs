@@ -14,6 +14,8 @@ mod client_tasks;
 mod client_wait;
 mod client_workers;
 mod cluster;
+mod completions;
+mod config_show;
 mod credentials;
 mod description;
 mod dev;

@@ -5,9 +5,12 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use mitosis_client::UserClient;
 use rustyline::error::ReadlineError;
-use rustyline::{Config, DefaultEditor};
+use rustyline::history::DefaultHistory;
+use rustyline::{Config, Editor};
 
+use super::completion::Completion;
 use crate::config::Environment;
 use crate::failure::Failure;
 
@@ -17,18 +20,27 @@ const CONTINUATION: &str = "::: ";
 const REMEMBERED: usize = 1000;
 
 pub(super) enum Lines {
-    Typed { editor: Box<DefaultEditor>, history: PathBuf },
+    Typed { editor: Box<Editor<Completion, DefaultHistory>>, history: PathBuf },
     Given,
 }
 
 impl Lines {
-    pub(super) fn open(environment: &Environment) -> Result<Self, Failure> {
+    pub(super) fn open(environment: &Environment, completion: Completion) -> Result<Self, Failure> {
         if !io::stdin().is_terminal() {
             return Ok(Self::Given);
         }
         let history = environment.cache_folder().join("client-history");
-        let editor = editor(&history).map_err(cant_read)?;
+        let editor = editor(&history, completion).map_err(cant_read)?;
         Ok(Self::Typed { editor: Box::new(editor), history })
+    }
+
+    /// Names are asked for as this user from now on.
+    pub(super) fn speak_as(&mut self, user: UserClient, name: String) {
+        if let Self::Typed { editor, .. } = self
+            && let Some(completion) = editor.helper_mut()
+        {
+            completion.speak_as(user, name);
+        }
     }
 
     pub(super) fn are_typed(&self) -> bool {
@@ -78,9 +90,10 @@ impl Lines {
     }
 }
 
-fn editor(history: &Path) -> rustyline::Result<DefaultEditor> {
+fn editor(history: &Path, completion: Completion) -> rustyline::Result<Editor<Completion, DefaultHistory>> {
     let config = Config::builder().max_history_size(REMEMBERED)?.history_ignore_dups(true)?.build();
-    let mut editor = DefaultEditor::with_config(config)?;
+    let mut editor = Editor::with_config(config)?;
+    editor.set_helper(Some(completion));
     if let Some(folder) = history.parent() {
         fs::create_dir_all(folder)?;
     }

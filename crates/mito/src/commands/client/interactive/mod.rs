@@ -1,11 +1,13 @@
 //! `mito client -i`: command after command, as one user (command line §8).
 
+mod completion;
 mod lines;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use self::completion::Completion;
 use self::lines::Lines;
 use super::session::Session;
 use super::{After, obey};
@@ -20,8 +22,9 @@ pub(super) async fn run(
     first: Option<&ClientCommand>,
     session: &mut Session<'_>,
 ) -> Result<ExitCode, Failure> {
-    let name = session.identity().await?.name;
-    let mut lines = Lines::open(session.environment)?;
+    let identity = session.identity().await?;
+    let name = identity.name.clone();
+    let mut lines = Lines::open(session.environment, Completion::new(identity.client, identity.name))?;
     let mut spoilt = None;
     if let Some(command) = first
         && done(command, &OutputArgs::default(), session, &mut spoilt).await
@@ -32,7 +35,10 @@ pub(super) async fn run(
         eprintln!("mito {}: {name} at {}", env!("CARGO_PKG_VERSION"), session.config.address);
         eprintln!("`help` tells what can be done; `quit` or Ctrl-D leaves");
     }
-    while let Some(line) = tokio::task::block_in_place(|| lines.next())? {
+    loop {
+        let identity = session.identity().await?;
+        lines.speak_as(identity.client, identity.name);
+        let Some(line) = tokio::task::block_in_place(|| lines.next())? else { break };
         let understood = understood(&line);
         if !matches!(&understood, Ok(Some(line)) if line.command.carries_a_secret()) {
             lines.remember(&line);

@@ -1,0 +1,45 @@
+//! `mito config`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::config::Role;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show every key with the value that counts
+    Show(ShowArgs),
+}
+
+/// Options of `mito config show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// Whose configuration
+    #[arg(long, value_enum, default_value_t = RoleArg::Client)]
+    pub(crate) role: RoleArg,
+    /// The path of the config file
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Say where each value comes from
+    #[arg(long)]
+    pub(crate) origin: bool,
+}
+
+/// Whose configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleArg {
+    Coordinator,
+    Worker,
+    Client,
+}
+
+impl From<RoleArg> for Role {
+    fn from(role: RoleArg) -> Self {
+        match role {
+            RoleArg::Coordinator => Self::Coordinator,
+            RoleArg::Worker => Self::Worker,
+            RoleArg::Client => Self::Client,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! `mito completions` and the hidden command that its scripts ask.
+
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+
+use crate::cli::{Cli, Shell};
+use crate::complete::{ask, wanted};
+use crate::config::Environment;
+use crate::failure::Failure;
+use crate::show;
+
+/// Prints the script of a shell.
+pub(super) fn script(shell: Shell) -> Result<ExitCode, Failure> {
+    let script = match shell {
+        Shell::Bash => include_str!("mito.bash"),
+        Shell::Zsh => include_str!("mito.zsh"),
+        Shell::Fish => include_str!("mito.fish"),
+    };
+    show::line(script.trim_end())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what could take the place of the last word, a line each: the word, a tab, and what it is.
+pub(super) async fn complete(words: &[String], environment: &Environment) -> Result<ExitCode, Failure> {
+    let mut root = Cli::command();
+    root.build();
+    for candidate in ask::with_names(wanted(&root, words), environment).await {
+        show::line(format_args!("{}\t{}", candidate.word, candidate.about))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

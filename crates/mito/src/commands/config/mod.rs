@@ -1,0 +1,15 @@
+//! `mito config`: what is configured, and where.
+
+mod show;
+
+use std::process::ExitCode;
+
+use crate::cli::config::ConfigCommand;
+use crate::config::Environment;
+use crate::failure::Failure;
+
+pub(super) fn run(command: &ConfigCommand, environment: &Environment) -> Result<ExitCode, Failure> {
+    match command {
+        ConfigCommand::Show(args) => show::show(args, environment),
+    }
+}

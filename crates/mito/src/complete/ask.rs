@@ -1,0 +1,111 @@
+//! Names that the coordinator knows, asked for quickly and quietly.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use mitosis_client::{Client, UserClient};
+use mitosis_protocol::task::{QueryTasksRequest, TaskFilter};
+use mitosis_protocol::worker::{QueryWorkersRequest, WorkerFilter, WorkerInfo};
+use mitosis_protocol::{TaskInfo, TaskState};
+
+use super::{Candidate, Given, Names, Wanted};
+use crate::config::client::ClientConfig;
+use crate::config::{Environment, Layers, Options, Role};
+use crate::credentials::CredentialsFile;
+
+/// Whoever types does not wait longer.
+const PATIENCE: Duration = Duration::from_millis(150);
+/// How many tasks are looked at, the newest.
+const TASKS: u64 = 100;
+
+/// Adds the names that fit. Nothing happens when nobody is logged in or nobody answers in time.
+pub(crate) async fn with_names(wanted: Wanted, environment: &Environment) -> Vec<Candidate> {
+    match wanted.names {
+        Some(names) => match user(&wanted.given, environment) {
+            Some((user, group)) => with_names_of(wanted, names, &user, &group).await,
+            None => wanted.candidates,
+        },
+        None => wanted.candidates,
+    }
+}
+
+/// The same, as a user who is known already.
+pub(crate) async fn with_names_of(
+    wanted: Wanted,
+    names: Names,
+    user: &UserClient,
+    own_group: &str,
+) -> Vec<Candidate> {
+    let group = wanted.given.group.as_deref().unwrap_or(own_group);
+    let found = tokio::time::timeout(PATIENCE, fetched(names, user, group)).await.ok().flatten();
+    let mut candidates = wanted.candidates;
+    candidates
+        .extend(found.unwrap_or_default().into_iter().filter(|one| one.word.starts_with(&wanted.prefix)));
+    candidates
+}
+
+/// Whoever has a token; its owner's name is that of the personal group.
+fn user(given: &Given, environment: &Environment) -> Option<(UserClient, String)> {
+    let options = Options::default()
+        .text("coordinator_addr", given.coordinator.as_ref())
+        .text("user", given.user.as_ref())
+        .path("credential_path", given.credential_path.as_ref().map(Into::into).as_ref());
+    let config = given.config.as_deref().map(Path::new);
+    let layers = Layers::load(Role::Client, config, options, environment).ok()?;
+    let config = ClientConfig::new(&layers, environment);
+    let (name, token) = CredentialsFile::at(config.credentials).find(config.user.as_deref()).ok()??;
+    let client = Client::new(&config.address).ok()?;
+    Some((client.with_user_token(token), name))
+}
+
+async fn fetched(names: Names, user: &UserClient, group: &str) -> Option<Vec<Candidate>> {
+    match names {
+        Names::Groups => {
+            let groups = user.groups().await.ok()?.groups;
+            Some(groups.into_iter().map(|(name, role)| Candidate::new(name, format!("{role:?}"))).collect())
+        }
+        Names::Tasks => Some(tasks(user, group).await?.iter().map(task).collect()),
+        Names::Workers => Some(workers(user, group).await?.iter().map(worker).collect()),
+        Names::Labels => {
+            let tasks = tasks(user, group).await?;
+            Some(distinct(tasks.into_iter().flat_map(|task| task.labels)))
+        }
+        Names::Tags => {
+            let (tasks, workers) = tokio::join!(tasks(user, group), workers(user, group));
+            let of_tasks = tasks.unwrap_or_default().into_iter().flat_map(|task| task.tags);
+            let of_workers = workers.unwrap_or_default().into_iter().flat_map(|worker| worker.tags);
+            Some(distinct(of_workers.chain(of_tasks)))
+        }
+    }
+}
+
+fn distinct(words: impl Iterator<Item = String>) -> Vec<Candidate> {
+    let words: BTreeSet<String> = words.collect();
+    words.into_iter().map(|word| Candidate::new(word, "")).collect()
+}
+
+async fn tasks(user: &UserClient, group: &str) -> Option<Vec<TaskInfo>> {
+    let query = QueryTasksRequest {
+        filter: TaskFilter { group_name: Some(group.to_owned()), ..TaskFilter::default() },
+        limit: Some(TASKS),
+        ..QueryTasksRequest::default()
+    };
+    Some(user.query_tasks(&query).await.ok()?.tasks)
+}
+
+fn task(task: &TaskInfo) -> Candidate {
+    let state = if task.state == TaskState::Unknown { String::new() } else { format!("{:?}", task.state) };
+    let command = task.spec.args.join(" ");
+    Candidate::new(task.uuid, format!("{state} {}", command.chars().take(40).collect::<String>()))
+}
+
+async fn workers(user: &UserClient, group: &str) -> Option<Vec<WorkerInfo>> {
+    let filter = WorkerFilter { group_name: Some(group.to_owned()), ..WorkerFilter::default() };
+    let query = QueryWorkersRequest { filter, count: false };
+    Some(user.query_workers(&query).await.ok()?.workers)
+}
+
+fn worker(worker: &WorkerInfo) -> Candidate {
+    Candidate::new(worker.worker_id, worker.tags.join(" "))
+}

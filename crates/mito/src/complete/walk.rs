@@ -1,0 +1,256 @@
+//! From the words so far to what could come next.
+
+use clap::{Arg, Command};
+
+use super::Candidate;
+
+/// What could come next.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Known from the command line itself.
+    pub(crate) candidates: Vec<Candidate>,
+    /// Names that the coordinator knows.
+    pub(crate) names: Option<Names>,
+    /// What was said before and matters for the names.
+    pub(crate) given: Given,
+    /// What the word has to begin with.
+    pub(crate) prefix: String,
+}
+
+/// Names that a coordinator knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    Tasks,
+    Workers,
+    Groups,
+    Tags,
+    Labels,
+}
+
+/// Options before the word that say whom to ask, and about what.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Given {
+    pub(crate) coordinator: Option<String>,
+    pub(crate) config: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) credential_path: Option<String>,
+    pub(crate) group: Option<String>,
+}
+
+impl Given {
+    fn note(&mut self, option: &str, value: &str) {
+        let place = match option {
+            "coordinator" => &mut self.coordinator,
+            "config" => &mut self.config,
+            "user" => &mut self.user,
+            "credential_path" => &mut self.credential_path,
+            "group" => &mut self.group,
+            _ => return,
+        };
+        *place = Some(value.to_owned());
+    }
+}
+
+/// What could take the place of the last word, which may be empty. `words` begin after the program's
+/// name.
+pub(crate) fn wanted(root: &Command, words: &[String]) -> Wanted {
+    let Some((current, before)) = words.split_last() else { return Wanted::default() };
+    let mut walk =
+        Walk { command: root, path: Vec::new(), open: None, positionals: 0, given: Given::default() };
+    for word in before {
+        if word == "--" {
+            // What follows is the user's own command.
+            return Wanted::default();
+        }
+        walk.take(word);
+    }
+    walk.next(current)
+}
+
+struct Walk<'a> {
+    command: &'a Command,
+    path: Vec<&'a str>,
+    /// The option whose value comes next, and whether it must.
+    open: Option<(&'a Arg, bool)>,
+    positionals: usize,
+    given: Given,
+}
+
+impl<'a> Walk<'a> {
+    fn take(&mut self, word: &str) {
+        if let Some((option, must)) = self.open.take()
+            && (must || !word.starts_with('-'))
+        {
+            self.given.note(option.get_id().as_str(), word);
+            if takes_many(option) {
+                self.open = Some((option, false));
+            }
+            return;
+        }
+        if let Some(long) = word.strip_prefix("--") {
+            let (name, value) =
+                long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
+            self.option(self.by_long(name), value);
+        } else if let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.is_empty()) {
+            let letter = letters.chars().next().unwrap_or_default();
+            let value = Some(&letters[letter.len_utf8()..]).filter(|value| !value.is_empty());
+            self.option(self.by_short(letter), value);
+        } else if let Some(command) = self.command.find_subcommand(word) {
+            (self.command, self.positionals) = (command, 0);
+            self.path.push(command.get_name());
+        } else {
+            self.positionals += 1;
+        }
+    }
+
+    fn option(&mut self, option: Option<&'a Arg>, value: Option<&str>) {
+        let Some(option) = option.filter(|option| takes_a_value(option)) else { return };
+        match value {
+            Some(value) => self.given.note(option.get_id().as_str(), value.trim_start_matches('=')),
+            None => self.open = Some((option, true)),
+        }
+    }
+
+    fn by_long(&self, name: &str) -> Option<&'a Arg> {
+        self.command.get_arguments().find(|arg| arg.get_long() == Some(name))
+    }
+
+    fn by_short(&self, letter: char) -> Option<&'a Arg> {
+        self.command.get_arguments().find(|arg| arg.get_short() == Some(letter))
+    }
+
+    fn next(self, current: &str) -> Wanted {
+        let mut candidates = Vec::new();
+        let mut names = None;
+        match self.open {
+            Some((option, must)) if must || !current.starts_with('-') => {
+                candidates = values_of(option);
+                names = self.names(option);
+            }
+            _ if current.starts_with('-') => candidates = self.options(),
+            _ => {
+                candidates.extend(self.subcommands());
+                if let Some(positional) = self.positional() {
+                    candidates.extend(values_of(positional));
+                    names = self.names(positional);
+                }
+            }
+        }
+        candidates.retain(|candidate| candidate.word.starts_with(current));
+        Wanted { candidates, names, given: self.given, prefix: current.to_owned() }
+    }
+
+    fn positional(&self) -> Option<&'a Arg> {
+        let all: Vec<&Arg> = self.command.get_positionals().filter(|arg| !arg.is_last_set()).collect();
+        let nth = all.get(self.positionals).copied();
+        nth.or_else(|| all.last().copied().filter(|arg| takes_many(arg)))
+    }
+
+    fn options(&self) -> Vec<Candidate> {
+        let shown = self.command.get_arguments().filter(|arg| !arg.is_hide_set());
+        shown.filter_map(|arg| Some(Candidate::new(format!("--{}", arg.get_long()?), help_of(arg)))).collect()
+    }
+
+    fn subcommands(&self) -> impl Iterator<Item = Candidate> {
+        let shown = self.command.get_subcommands().filter(|command| !command.is_hide_set());
+        shown.map(|command| {
+            Candidate::new(
+                command.get_name(),
+                command.get_about().map(ToString::to_string).unwrap_or_default(),
+            )
+        })
+    }
+
+    /// Which names an argument takes, by what it is called and where.
+    fn names(&self, arg: &Arg) -> Option<Names> {
+        let under = |noun| self.path.contains(&noun);
+        match arg.get_id().as_str() {
+            "uuid" | "uuids" | "selector" | "selectors" if under("workers") => Some(Names::Workers),
+            "uuid" | "uuids" | "selector" | "selectors" => Some(Names::Tasks),
+            "reporter_uuid" => Some(Names::Workers),
+            "group" | "groups" => Some(Names::Groups),
+            "name" | "group_name" if under("groups") => Some(Names::Groups),
+            "tags" => Some(Names::Tags),
+            "labels" => Some(Names::Labels),
+            _ => None,
+        }
+    }
+}
+
+fn takes_a_value(arg: &Arg) -> bool {
+    arg.get_action().takes_values()
+}
+
+fn takes_many(arg: &Arg) -> bool {
+    arg.get_num_args().is_some_and(|number| number.max_values() > 1)
+        || arg.is_positional() && matches!(arg.get_action(), clap::ArgAction::Append)
+}
+
+fn values_of(arg: &Arg) -> Vec<Candidate> {
+    let shown = arg.get_possible_values().into_iter().filter(|value| !value.is_hide_set());
+    shown
+        .map(|value| {
+            Candidate::new(value.get_name(), value.get_help().map(ToString::to_string).unwrap_or_default())
+        })
+        .collect()
+}
+
+fn help_of(arg: &Arg) -> String {
+    arg.get_help().map(ToString::to_string).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn after(line: &str) -> Wanted {
+        let mut root = Cli::command();
+        root.build();
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        wanted(&root, &words)
+    }
+
+    fn words(line: &str) -> Vec<String> {
+        after(line).candidates.into_iter().map(|candidate| candidate.word).collect()
+    }
+
+    #[test]
+    fn commands_and_options_come_from_the_command_line_itself() {
+        assert!(words("").contains(&"client".to_owned()));
+        assert_eq!(words("cli"), ["client"]);
+        assert!(words("client tasks ex").contains(&"explain".to_owned()));
+        assert!(words("client tasks query --lab").contains(&"--labels".to_owned()));
+        assert!(words("doctor -o ").contains(&"json".to_owned()));
+        assert!(!words("").iter().any(|word| word.starts_with("__")), "hidden ones stay hidden");
+    }
+
+    #[test]
+    fn what_a_name_is_for_says_where_to_look_for_it() {
+        for (line, names) in [
+            ("client tasks explain ", Some(Names::Tasks)),
+            ("client tasks explain 3f", Some(Names::Tasks)),
+            ("client workers get ", Some(Names::Workers)),
+            ("client workers cancel-list 3f0c ", Some(Names::Workers)),
+            ("client tasks submit -g ", Some(Names::Groups)),
+            ("client tasks submit -t gpu ", Some(Names::Tags)),
+            ("client tasks query --labels ", Some(Names::Labels)),
+            ("client tasks submit -- ", None),
+            ("client tasks submit -- ls ", None),
+            ("client tasks submit -p ", None),
+            ("client ", None),
+        ] {
+            assert_eq!(after(line).names, names, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn options_before_the_word_say_whom_to_ask() {
+        let given = after("client -c http://h:1 --user=ann tasks query -g lab -l x --labels ").given;
+        assert_eq!(given.coordinator.as_deref(), Some("http://h:1"));
+        assert_eq!(given.user.as_deref(), Some("ann"));
+        assert_eq!(given.group.as_deref(), Some("lab"));
+    }
+}
