@@ -19,6 +19,6 @@ pub(super) async fn change(
         ));
     }
     identity.client.change_task(uuid, &args.change()).await?;
-    out.say(format_args!("changed {}", uuid));
+    out.say(format_args!("changed {uuid}"));
     Ok(())
 }

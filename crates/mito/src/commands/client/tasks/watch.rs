@@ -1,6 +1,6 @@
 //! `mito client tasks watch`: where tasks stand, as it changes.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 
 use mitosis_client::EventScope;
@@ -24,15 +24,15 @@ pub(super) async fn watch(selectors: &[String], identity: &Identity, out: &Outpu
     let mut outage = Outage::new();
     let (mut events, mut heard) = (open(client, &EventScope::Own, None, &mut outage).await?, None);
     let mut screen = Screen::new(out);
-    let mut left: Option<BTreeMap<Uuid, ()>> = None;
+    let mut left: Option<BTreeSet<Uuid>> = None;
     if !selectors.is_empty() {
         let found = wanted.find(client).await?;
-        left = Some(found.iter().filter(|task| task.result.is_none()).map(|task| (task.uuid, ())).collect());
+        left = Some(found.iter().filter(|task| task.result.is_none()).map(|task| task.uuid).collect());
         for task in found.into_iter().rev() {
             screen.show(task)?;
         }
     }
-    let known: Option<Vec<Uuid>> = left.as_ref().map(|left| left.keys().copied().collect());
+    let known: Option<Vec<Uuid>> = left.as_ref().map(|left| left.iter().copied().collect());
     while left.as_ref().is_none_or(|left| !left.is_empty()) {
         match events.next().await {
             Ok(Some((id, event))) => {
