@@ -166,7 +166,7 @@ impl<'a> Walk<'a> {
         let under = |noun| self.path.contains(&noun);
         match arg.get_id().as_str() {
             "uuid" | "uuids" | "selector" | "selectors" if under("workers") => Some(Names::Workers),
-            "uuid" | "uuids" | "selector" | "selectors" => Some(Names::Tasks),
+            "uuid" | "uuids" | "selector" | "selectors" | "task" => Some(Names::Tasks),
             "reporter_uuid" => Some(Names::Workers),
             "group" | "groups" => Some(Names::Groups),
             "name" | "group_name" if under("groups") => Some(Names::Groups),

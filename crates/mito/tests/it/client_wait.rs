@@ -43,7 +43,7 @@ async fn a_wait_that_takes_too_long_says_what_it_waits_for() {
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
     let submit = ["tasks", "submit", "--wait", "--wait-timeout", "1s", "--", "true"];
-    let words = ["no worker", "not over after 1s", "[timeout]"];
+    let words = ["No worker", "not over after 1s", "[timeout]"];
     admin.is_refused(&submit, 124, &words).await;
     let follow = ["tasks", "submit", "--follow", "--wait-timeout", "1s", "--", "true"];
     admin.is_refused(&follow, 124, &words).await;
@@ -94,9 +94,11 @@ async fn a_coordinator_that_is_killed_and_started_again_does_not_end_the_wait() 
         admin.command(&["-q", "tasks", "submit", "--follow", "-l", "x", "--", "sh", "-c", &script]);
     let followed = tokio::spawn(ended(followed));
     admin.waits_for("Running", &["tasks", "query", "-l", "x", "-v"]).await;
-    let waited = tokio::spawn(ended(admin.command(&["tasks", "wait", "last"])));
-    let many = tokio::spawn(ended(admin.command(&["tasks", "wait", "label=x", "state!=cancelled"])));
-    admin.does(&["tasks", "get", "last"]).await;
+    let waiting = async |args: &[&str]| {
+        let args = [&["client", "-c", &address, "-u", ADMIN, "tasks", "wait"], args].concat();
+        home.start(&args, "waiting for a task").await.0
+    };
+    let (one, many) = (waiting(&["last"]).await, waiting(&["label=x", "state!=cancelled"]).await);
     coordinator.service.kill().await;
     let again = home.coordinator(port, "600s").await;
     std::fs::write(go, "").unwrap();
@@ -107,9 +109,8 @@ async fn a_coordinator_that_is_killed_and_started_again_does_not_end_the_wait() 
         "{}",
         followed.stderr
     );
-    for waited in [waited, many] {
-        let waited = waited.await.unwrap();
-        assert_eq!(waited.code, Some(9), "{}", waited.stderr);
+    for waited in [one, many] {
+        assert_eq!(waited.wait().await.code(), Some(9));
     }
     drop(again);
 }

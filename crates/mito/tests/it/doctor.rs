@@ -109,7 +109,7 @@ async fn a_token_that_is_no_good_is_told_with_the_reason() {
     let plain = async || {
         let args = ["doctor", "-c", &coordinator.address, "--min-free", "0"];
         let output = home.run(&args).await;
-        assert_eq!(output.code, Some(77), "{output:?}");
+        assert_eq!(output.code, Some(67), "{output:?}");
         output
     };
     assert!(line(&plain().await, "fail", "login").contains("nobody is logged in"));

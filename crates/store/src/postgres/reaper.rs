@@ -49,6 +49,8 @@ const CANDIDATES: &str = "
     UNION ALL
     (SELECT worker_id, false, min(overdue_at) FROM lease
      WHERE reported_end IS NULL AND overdue_at <= $1
+       -- Once is enough.
+       AND worker_id NOT IN (SELECT worker_id FROM worker_session WHERE lease_until <= $1)
      GROUP BY worker_id ORDER BY min(overdue_at), worker_id LIMIT $2)
     ORDER BY silent DESC, since, worker_id
     LIMIT $2";

@@ -9,8 +9,8 @@ use super::{Attempt, Lost};
 
 /// Whether the command can start.
 pub(super) enum Prepared {
-    /// It can, and this is where it writes.
-    Ready(OutputFiles),
+    /// It can, and this is where it writes, if that is kept.
+    Ready(Option<OutputFiles>),
     /// It can't, and this is what its result says.
     Impossible(TaskResultMessage),
 }
@@ -18,7 +18,7 @@ pub(super) enum Prepared {
 impl Attempt<'_> {
     /// Clean directories, then the files that the task asks for, then the task that it watches.
     pub(super) async fn prepare(&self) -> Result<Prepared, Lost> {
-        let output = self.scratch.freshen().await.map_err(|error| {
+        let output = self.scratch.freshen(self.task.spec.terminal_output).await.map_err(|error| {
             tracing::error!(%error, "the scratch directory can't be made ready");
             Lost::GivenUp
         })?;

@@ -40,11 +40,11 @@ enum Overstep {
 impl Attempt<'_> {
     /// Runs the command to its end, or to the end of its time. Given up at the end of the lease: then
     /// the whole group is killed at once, because another worker may start the task any moment.
-    pub(super) async fn execute(&self, output: OutputFiles) -> Result<Ran, Lost> {
+    pub(super) async fn execute(&self, output: Option<OutputFiles>) -> Result<Ran, Lost> {
         if !self.session.lease.holds() {
             return Err(Lost::GivenUp);
         }
-        let group = match self.spawn(&output) {
+        let group = match self.spawn(output.as_ref()) {
             Ok(group) => group,
             Err(error) => return not_started(&error, output),
         };
@@ -58,7 +58,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn spawn(&self, output: &OutputFiles) -> std::io::Result<Group> {
+    fn spawn(&self, output: Option<&OutputFiles>) -> std::io::Result<Group> {
         let spec = &self.task.spec;
         let inherited = std::env::var_os("PATH");
         let path = spec.envs.get("PATH").map(OsString::from).or(inherited);
@@ -77,7 +77,7 @@ impl Attempt<'_> {
         self.start(command, output)
     }
 
-    fn start(&self, mut command: Command, output: &OutputFiles) -> std::io::Result<Group> {
+    fn start(&self, mut command: Command, output: Option<&OutputFiles>) -> std::io::Result<Group> {
         let scratch = self.scratch;
         let spec = &self.task.spec;
         for name in own_settings() {
@@ -95,16 +95,15 @@ impl Attempt<'_> {
         if let Some(upstream) = self.task.upstream_task_uuid {
             command.env("MITO_UPSTREAM_TASK_UUID", upstream.to_string());
         }
-        if spec.terminal_output {
-            command.stdout(output.stdout.try_clone()?).stderr(output.stderr.try_clone()?);
-        } else {
-            command.stdout(Stdio::null()).stderr(Stdio::null());
-        }
+        match output {
+            Some(output) => command.stdout(output.stdout.try_clone()?).stderr(output.stderr.try_clone()?),
+            None => command.stdout(Stdio::null()).stderr(Stdio::null()),
+        };
         Group::led_by(command.spawn()?).ok_or_else(|| std::io::Error::other("the command has no process id"))
     }
 
     /// Waits for the command, and stops it when it takes more than it was given.
-    async fn supervise(&self, mut group: Group, mut output: OutputFiles) -> Result<Ran, Lost> {
+    async fn supervise(&self, mut group: Group, mut output: Option<OutputFiles>) -> Result<Ran, Lost> {
         let overstep = tokio::select! {
             status = group.wait() => return ended(group, status, None).await,
             overstep = self.overstep() => overstep,
@@ -119,6 +118,7 @@ impl Attempt<'_> {
         let ran = ended(group, status, Some(&overstep)).await?;
         // The result has a word for the others, and none for this.
         if matches!(overstep, Overstep::Output)
+            && let Some(output) = &mut output
             && let Err(error) = writeln!(output.stderr, "mito: {}", overstep.sentence())
         {
             tracing::warn!(%error, "can't say so in its error output");
@@ -135,6 +135,9 @@ impl Attempt<'_> {
     }
 
     async fn too_much_output(&self) {
+        if !self.task.spec.terminal_output {
+            return std::future::pending().await;
+        }
         let scratch = self.scratch;
         let files = [scratch.stdout(), scratch.stderr()];
         loop {
@@ -161,14 +164,16 @@ impl Overstep {
 
 /// A command that the operating system does not take is the task's failure, and its result says
 /// so; a machine that can't start anything is not.
-fn not_started(error: &std::io::Error, mut output: OutputFiles) -> Result<Ran, Lost> {
+fn not_started(error: &std::io::Error, mut output: Option<OutputFiles>) -> Result<Ran, Lost> {
     tracing::warn!(%error, "the command can't be started");
     let fault_of_the_task =
         matches!(error.kind(), std::io::ErrorKind::ArgumentListTooLong | std::io::ErrorKind::InvalidInput);
     if !fault_of_the_task {
         return Err(Lost::GivenUp);
     }
-    if let Err(error) = writeln!(output.stderr, "mito: the command can't be started: {error}") {
+    if let Some(output) = &mut output
+        && let Err(error) = writeln!(output.stderr, "mito: the command can't be started: {error}")
+    {
         tracing::warn!(%error, "can't say so in its error output");
     }
     Ok(Ran { end: ExecEnd::Finished, exit_status: CANNOT_EXECUTE.to_raw(), msg: None })

@@ -5,6 +5,8 @@ use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mitosis_protocol::{ArtifactKind, Uuid};
 
@@ -14,6 +16,8 @@ use crate::worker::WorkerError;
 #[derive(Debug, Clone)]
 pub(crate) struct Scratch {
     root: PathBuf,
+    /// Nothing has been put there since it was made ready, as far as was seen a moment ago.
+    is_fresh: Arc<AtomicBool>,
 }
 
 /// Where a command writes.
@@ -26,7 +30,7 @@ pub(crate) struct OutputFiles {
 impl Scratch {
     /// Under this root, which is made when it is needed.
     pub(crate) fn at(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, is_fresh: Arc::default() }
     }
 
     pub(crate) fn result(&self) -> PathBuf {
@@ -57,15 +61,25 @@ impl Scratch {
         self.root.join(kind.file_name())
     }
 
-    /// Makes everything as if no task had ever run here.
-    pub(crate) async fn freshen(&self) -> io::Result<OutputFiles> {
+    /// Makes everything as if no task had ever run here; with files for output if that is kept.
+    pub(crate) async fn freshen(&self, with_output: bool) -> io::Result<Option<OutputFiles>> {
+        // Whoever uses it next may change it, so it is seen to be fresh once.
+        if self.is_fresh.swap(false, Ordering::Relaxed) && !with_output {
+            return Ok(None);
+        }
         let scratch = self.clone();
         on_a_blocking_thread(move || {
             for folder in [scratch.result(), scratch.exec(), scratch.resource()] {
                 empty_folder(&folder)?;
             }
             absent(&scratch.new_task())?;
-            Ok(OutputFiles { stdout: new_file(&scratch.stdout())?, stderr: new_file(&scratch.stderr())? })
+            if !with_output {
+                return Ok(None);
+            }
+            Ok(Some(OutputFiles {
+                stdout: new_file(&scratch.stdout())?,
+                stderr: new_file(&scratch.stderr())?,
+            }))
         })
         .await
     }
@@ -76,7 +90,10 @@ impl Scratch {
         on_a_blocking_thread(move || {
             let is_empty =
                 |folder: PathBuf| std::fs::read_dir(folder).is_ok_and(|mut found| found.next().is_none());
-            is_empty(scratch.result()) && is_empty(scratch.exec()) && !scratch.new_task().exists()
+            let left_nothing =
+                is_empty(scratch.result()) && is_empty(scratch.exec()) && !scratch.new_task().exists();
+            scratch.is_fresh.store(left_nothing && is_empty(scratch.resource()), Ordering::Relaxed);
+            left_nothing
         })
         .await
     }
@@ -147,7 +164,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let root = make_root(base.path(), Uuid::nil()).await.unwrap();
         let scratch = Scratch::at(root.join("0"));
-        scratch.freshen().await.unwrap();
+        scratch.freshen(true).await.unwrap();
         std::fs::write(scratch.result().join("left"), "x").unwrap();
         std::fs::remove_dir(scratch.exec()).unwrap();
         std::os::unix::fs::symlink("/", scratch.exec()).unwrap();
@@ -155,13 +172,21 @@ mod tests {
         std::fs::create_dir(scratch.new_task()).unwrap();
         std::fs::write(scratch.stdout(), "old").unwrap();
 
-        scratch.freshen().await.unwrap();
+        assert!(!scratch.is_untouched().await);
+        scratch.freshen(true).await.unwrap();
         for folder in [scratch.result(), scratch.exec(), scratch.resource()] {
             assert!(folder.symlink_metadata().unwrap().is_dir(), "{}", folder.display());
             assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "{}", folder.display());
         }
         assert!(!scratch.new_task().exists());
         assert_eq!(std::fs::read(scratch.stdout()).unwrap(), b"");
+        // Found as it was made, it is handed on as it is; but never after a task put a file there.
+        assert!(scratch.is_untouched().await);
+        assert!(scratch.freshen(false).await.unwrap().is_none());
+        std::fs::write(scratch.resource().join("left"), "x").unwrap();
+        assert!(scratch.is_untouched().await, "nothing that has to be kept");
+        scratch.freshen(false).await.unwrap();
+        assert_eq!(std::fs::read_dir(scratch.resource()).unwrap().count(), 0);
         remove(&root).await;
         assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 0);
     }

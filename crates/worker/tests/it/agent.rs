@@ -10,6 +10,8 @@ const REPORT: &str = "POST /v1/agents/report ";
 #[tokio::test]
 async fn many_short_tasks_come_and_go_in_batches() {
     let script = Script::new().await;
+    // What ends meanwhile gathers for the next report.
+    script.thinks(std::time::Duration::from_millis(50));
     for _ in 0..200 {
         script.has("", |task| task.spec.args = vec!["true".to_owned()]);
     }

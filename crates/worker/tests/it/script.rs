@@ -47,6 +47,8 @@ struct Book {
     uploads: Vec<(String, Vec<u8>)>,
     lease: Option<u64>,
     taken_back: usize,
+    /// How long it takes to answer a report.
+    thinks: Duration,
     /// What polls say besides tasks, once.
     words: Vec<(&'static str, Value)>,
 }
@@ -123,6 +125,11 @@ impl Script {
     /// Will answer requests that begin like this with a status, so many times.
     pub(crate) fn fails(&self, to: &'static str, status: u16, times: usize) {
         self.book().failures.push(Failure { to, status, times });
+    }
+
+    /// Takes so long to answer a report.
+    pub(crate) fn thinks(&self, time: Duration) {
+        self.book().thinks = time;
     }
 
     /// Will say of so many ends that the task had been taken back.
@@ -242,6 +249,10 @@ async fn answer(
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let body =
         request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let thinks = book.lock().unwrap().thinks;
+    if path == "/v1/agents/report" {
+        tokio::time::sleep(thinks).await;
+    }
     let held = {
         let mut book = book.lock().unwrap();
         let line = format!(

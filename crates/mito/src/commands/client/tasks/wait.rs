@@ -115,6 +115,10 @@ pub(super) async fn until_over(
     }
     waiting.left = found.iter().map(|task| (task.uuid, task.clone())).collect();
     waiting.total = waiting.left.len();
+    match waiting.total {
+        1 => out.say("waiting for a task"),
+        many => out.say(format_args!("waiting for {many} tasks")),
+    }
     let progress = out.count_progress(waiting.total as u64, "tasks are over");
     let mut rows = out.rows();
     let mut pending = found;
