@@ -49,7 +49,7 @@ async fn a_wait_that_takes_too_long_says_what_it_waits_for() {
     admin.is_refused(&follow, 124, &words).await;
     admin.is_refused(&["tasks", "wait", "last", "--timeout", "1s"], 124, &words).await;
     let several = ["tasks", "wait", "state=ready", "--timeout", "1s"];
-    admin.is_refused(&several, 124, &["2 of 2 tasks are not over", "no worker"]).await;
+    admin.is_refused(&several, 124, &["2 of 2 tasks are not over", "No worker"]).await;
     admin.is_refused(&["tasks", "wait", "state=running"], 66, &["nothing to wait for", "hint:"]).await;
     admin.is_refused(&["tasks", "wait", "colour=red"], 2, &["`colour=red`", "the keys are"]).await;
     admin.is_refused(&["tasks", "wait", "x"], 2, &["names no task", "GROUP-NUMBER"]).await;
