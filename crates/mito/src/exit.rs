@@ -1,4 +1,4 @@
-//! What the end of the process tells. The table is in the README; scripts rely on it.
+//! What the end of the process tells. The table is in `docs/guide/exit-codes.md`; scripts rely on it.
 
 use std::process::ExitCode;
 

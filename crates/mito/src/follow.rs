@@ -53,6 +53,11 @@ pub(crate) async fn follow(user: &UserClient, task: Uuid, scratch: &Path) -> Res
     }
 }
 
+/// Shows what was kept of an ended task; answers whether anything was.
+pub(crate) async fn show_kept(user: &UserClient, task: Uuid, scratch: &Path) -> Result<bool, Failure> {
+    show_the_rest(user, task, &Shown::default(), scratch).await
+}
+
 impl Shown {
     fn show(&mut self, reply: &FollowReply) -> Result<(), Failure> {
         write(&mut io::stdout().lock(), &reply.stdout)?;
@@ -69,12 +74,19 @@ fn write(stream: &mut impl io::Write, bytes: &[u8]) -> Result<(), Failure> {
     written.map_err(|error| Failure::io("can't write the task's output", error))
 }
 
-/// What the archive has beyond what was shown.
-async fn show_the_rest(user: &UserClient, task: Uuid, shown: &Shown, scratch: &Path) -> Result<(), Failure> {
-    let link = match patiently(task, || user.artifact_link(task, ArtifactKind::StdLog)).await {
-        Err(error) if error.status() == Some(404) => return Ok(()),
-        link => link?,
+/// What the archive has beyond what was shown; answers whether there is one.
+async fn show_the_rest(
+    user: &UserClient,
+    task: Uuid,
+    shown: &Shown,
+    scratch: &Path,
+) -> Result<bool, Failure> {
+    let mut outage = Outage::new();
+    let ask = async || match user.artifact_link(task, ArtifactKind::StdLog).await {
+        Err(error) if error.status() == Some(404) => Ok(None),
+        link => link.map(Some),
     };
+    let Some(link) = outage.outlast(ask, &see_later(task)).await? else { return Ok(false) };
     let archive = scratch.join(format!("{task}.std-log.tar.gz"));
     std::fs::create_dir_all(scratch)
         .map_err(|error| Failure::io(format!("can't make the folder {}", scratch.display()), error))?;
@@ -91,48 +103,8 @@ async fn show_the_rest(user: &UserClient, task: Uuid, shown: &Shown, scratch: &P
         .map_err(io::Error::other)
         .flatten()
         .and_then(|()| io::stdout().flush())
+        .map(|()| true)
         .map_err(|error| Failure::io("can't show the task's output", error))
-}
-
-/// Repeats a call while the coordinator is away.
-pub(crate) async fn patiently<T, F: Future<Output = Result<T, ClientError>>>(
-    task: Uuid,
-    mut call: impl FnMut() -> F,
-) -> Result<T, ClientErrorOrLost> {
-    let mut outage = Outage::new();
-    loop {
-        match call().await {
-            Err(error) if error.is_transient() => {
-                outage.wait(error, || see_later(task)).await.map_err(ClientErrorOrLost::Lost)?;
-            }
-            answer => return answer.map_err(ClientErrorOrLost::Refused),
-        }
-    }
-}
-
-/// A refusal, or a connection that did not come back.
-#[derive(Debug)]
-pub(crate) enum ClientErrorOrLost {
-    Refused(ClientError),
-    Lost(Failure),
-}
-
-impl ClientErrorOrLost {
-    fn status(&self) -> Option<u16> {
-        match self {
-            Self::Refused(error) => error.status(),
-            Self::Lost(_) => None,
-        }
-    }
-}
-
-impl From<ClientErrorOrLost> for Failure {
-    fn from(error: ClientErrorOrLost) -> Self {
-        match error {
-            ClientErrorOrLost::Refused(error) => error.into(),
-            ClientErrorOrLost::Lost(failure) => failure,
-        }
-    }
 }
 
 fn see_later(task: Uuid) -> String {
@@ -157,6 +129,23 @@ impl Outage {
             eprintln!("mito: connected again");
         }
         *self = Self::new();
+    }
+
+    /// Repeats a call that only reads until there is an answer.
+    pub(crate) async fn outlast<T>(
+        &mut self,
+        call: impl AsyncFn() -> Result<T, ClientError>,
+        hint: &str,
+    ) -> Result<T, Failure> {
+        loop {
+            match call().await {
+                Err(error) if error.is_transient() => self.wait(error, || hint.to_owned()).await?,
+                answer => {
+                    self.over();
+                    return Ok(answer?);
+                }
+            }
+        }
     }
 
     /// Waits before the next try; fails when the outage has lasted too long.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::config::Role;
+use crate::show::OutputArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
@@ -21,9 +22,11 @@ pub(crate) struct ShowArgs {
     /// The path of the config file
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,
-    /// Say where each value comes from
+    /// Say where each value comes from, which documents and CSV always do
     #[arg(long)]
     pub(crate) origin: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 /// Whose configuration.

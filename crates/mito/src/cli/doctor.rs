@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::config::Options;
+use crate::show::OutputArgs;
 
 /// Options of `mito doctor`.
 #[derive(Debug, Args)]
@@ -24,18 +25,8 @@ pub(crate) struct DoctorArgs {
     /// How much room the folders of mito should have, in megabytes
     #[arg(long, value_name = "MB", default_value_t = 1000)]
     pub(crate) min_free: u64,
-    /// How the findings are written
-    #[arg(short, long, value_enum, default_value_t = DoctorOutput::Text)]
-    pub(crate) output: DoctorOutput,
-}
-
-/// How the findings are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DoctorOutput {
-    /// A line for each, and one for what can be done
-    Text,
-    /// One JSON array
-    Json,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 impl DoctorArgs {

@@ -6,6 +6,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use super::worker::WorkerArgs;
+use crate::show::OutputArgs;
 
 /// The option of a worker that its command line must not show.
 const PASSWORD: &str = "password";
@@ -13,7 +14,7 @@ const PASSWORD: &str = "password";
 #[derive(Debug, Subcommand)]
 pub(crate) enum ManagerCommand {
     /// Show the workers that were started with `spawn`, and how they are
-    Status,
+    Status(StatusArgs),
     /// Start workers that stay, and start them again when they fail
     Spawn(Box<SpawnArgs>),
     /// Stop workers; what they run is killed and given back
@@ -30,6 +31,13 @@ pub(crate) enum ManagerCommand {
         #[arg(long)]
         detached: bool,
     },
+}
+
+/// Options of `mito manager status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 /// Options of `mito manager spawn`.

@@ -1,38 +1,27 @@
 //! `mito results`.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::connection::ConnectionArgs;
 use super::select::SelectArgs;
+use crate::show::OutputArgs;
 
 /// Options of `mito results`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   mito results -l exp1 -o csv > exp1.csv
-  mito results -l exp1 --failed")]
+  mito results label=exp1 created>-2h --failed
+  mito results last                what became of the newest task")]
 pub(crate) struct ResultsArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
-    /// Also tasks that another one repeats; without this the repetition alone stands for both
+    /// Also tasks that another one repeats; without this the repetition alone stands for both, except for a
+    /// task that is named
     #[arg(long)]
     pub(crate) all: bool,
-    /// The form of the results
-    #[arg(short, long, value_name = "FORM", default_value = "table")]
-    pub(crate) output: Form,
-}
-
-/// In what form results are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Form {
-    /// Columns for people; with tabs between them when it is not a terminal
-    Table,
-    /// Comma-separated values
-    Csv,
-    /// One array of objects
-    Json,
-    /// An object on each line
-    Jsonl,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }

@@ -1,17 +1,18 @@
 //! `mito retry`.
 
 use clap::Args;
-use mitosis_protocol::Uuid;
 
 use super::connection::ConnectionArgs;
 use super::select::SelectArgs;
+use crate::show::OutputArgs;
 
 /// Options of `mito retry`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   mito retry --failed -l exp1      what failed of the tasks with this label
-  mito retry UUID                  this one, however it ended")]
+  mito retry label=exp1 exit=137   what was killed for want of memory
+  mito retry last                  this one, however it ended")]
 pub(crate) struct RetryArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
@@ -20,7 +21,6 @@ pub(crate) struct RetryArgs {
     /// Also what another task repeats already
     #[arg(long)]
     pub(crate) again: bool,
-    /// These tasks
-    #[arg(value_name = "UUID", value_delimiter = ',')]
-    pub(crate) uuids: Vec<Uuid>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use super::connection::ConnectionArgs;
 use super::sweep::SweepArgs;
 use super::task::TaskArgs;
+use crate::show::OutputArgs;
 
 /// Options of `mito submit`.
 #[derive(Debug, Args)]
@@ -26,8 +27,10 @@ pub(crate) struct SubmitArgs {
     pub(crate) terminal: bool,
     #[command(flatten)]
     pub(crate) sweep: SweepArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
     /// Say what would be submitted, and submit nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     pub(crate) dry_run: bool,
     /// A name for this submission, which is also a label of its tasks: the same command under the same
     /// name submits its tasks once, however often it is repeated

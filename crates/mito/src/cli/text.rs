@@ -79,11 +79,11 @@ pub(super) fn condition(text: &str) -> Result<String, String> {
     }
 }
 
-/// A name of one task, or a condition.
+/// Names of tasks with commas between them, or a condition.
 pub(super) fn selector(text: &str) -> Result<String, String> {
     match Filter::is_condition(text) {
         true => condition(text),
-        false => task(text),
+        false => text.split(',').try_for_each(|name| task(name).map(|_| ())).map(|()| text.to_owned()),
     }
 }
 

@@ -11,6 +11,7 @@ mod manager;
 mod results;
 mod retry;
 mod run;
+mod select;
 mod submit;
 mod worker;
 

@@ -1,41 +1,77 @@
 //! `mito results`: how many tasks ended, in one table.
 
-use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::collections::HashSet;
 use std::process::ExitCode;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mitosis_client::UserClient;
+use mitosis_protocol::Uuid;
 use mitosis_protocol::sweep::{ResultsRequest, TaskOutcome};
+use mitosis_protocol::task::TaskFilter;
 
-use crate::cli::results::{Form, ResultsArgs};
+use super::select::Wanted;
+use crate::cli::results::ResultsArgs;
 use crate::config::Environment;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::logging;
-use crate::sweep::{Object, Table, patiently};
+use crate::show::{Output, Progress, ResultShown};
+use crate::sweep::patiently;
+
+/// How many tasks that are named are asked for at once.
+const AT_ONCE: usize = 16;
 
 pub(super) async fn run(args: &ResultsArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND, None)?;
+    let out = Output::new(&args.output, environment);
+    let wanted = Wanted::of(&args.select)?;
     let identity = Identity::of_options(&args.connection, environment).await?;
-    let mut outcomes = all(&identity.client, args).await?;
-    // In the order of submission.
-    outcomes.reverse();
-    write(args.output, &outcomes).map_err(|error| Failure::io("can't write to standard output", error))?;
+    let progress = out.count_progress(0, "tasks");
+    let outcomes = all(&identity.client, &wanted, args, &progress).await;
+    progress.clear();
+    let results: Vec<ResultShown> = outcomes?.into_iter().map(Into::into).collect();
+    out.varied(&results)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Page by page, newest first.
-async fn all(user: &UserClient, args: &ResultsArgs) -> Result<Vec<TaskOutcome>, Failure> {
-    let mut outcomes = Vec::new();
-    let mut request = ResultsRequest {
-        filter: args.select.filter(),
-        failed: args.select.failed,
-        all: args.all,
-        before: None,
-        limit: None,
+/// Each once, in the order of submission.
+async fn all(
+    user: &UserClient,
+    wanted: &Wanted,
+    args: &ResultsArgs,
+    progress: &Progress,
+) -> Result<Vec<TaskOutcome>, Failure> {
+    let mut outcomes = match &wanted.filter {
+        Some(filter) => matching(user, filter, args, progress).await?,
+        None => Vec::new(),
     };
+    outcomes.reverse();
+    if !wanted.names.is_empty() {
+        let known: HashSet<Uuid> = outcomes.iter().map(|outcome| outcome.uuid).collect();
+        let mut named = named(user, wanted, args).await?;
+        named.retain(|outcome| !known.contains(&outcome.uuid));
+        outcomes.extend(named);
+        outcomes.sort_by_key(|outcome| (outcome.created_at, outcome.task_id, outcome.uuid));
+        outcomes.dedup_by_key(|outcome| outcome.uuid);
+    }
+    Ok(outcomes)
+}
+
+/// Page by page, newest first.
+async fn matching(
+    user: &UserClient,
+    filter: &TaskFilter,
+    args: &ResultsArgs,
+    progress: &Progress,
+) -> Result<Vec<TaskOutcome>, Failure> {
+    let mut outcomes = Vec::new();
+    let failed = args.select.failed;
+    let mut request =
+        ResultsRequest { filter: filter.clone(), failed, all: args.all, before: None, limit: None };
     loop {
         let page = patiently(|| user.results(&request)).await?;
         outcomes.extend(page.results);
+        progress.grow(outcomes.len() as u64);
         match page.next {
             Some(next) => request.before = Some(next),
             None => return Ok(outcomes),
@@ -43,24 +79,19 @@ async fn all(user: &UserClient, args: &ResultsArgs) -> Result<Vec<TaskOutcome>, 
     }
 }
 
-fn write(form: Form, outcomes: &[TaskOutcome]) -> io::Result<()> {
-    let is_terminal = io::stdout().is_terminal();
-    let mut to = BufWriter::new(io::stdout().lock());
-    match form {
-        Form::Table if is_terminal => Table::of(outcomes).write_aligned(&mut to)?,
-        Form::Table => Table::of(outcomes).write_tabs(&mut to)?,
-        Form::Csv => Table::of(outcomes).write_csv(&mut to)?,
-        Form::Json => {
-            let objects: Vec<_> = outcomes.iter().map(Object::of).collect();
-            serde_json::to_writer_pretty(&mut to, &objects)?;
-            writeln!(to)?;
-        }
-        Form::Jsonl => {
-            for outcome in outcomes {
-                serde_json::to_writer(&mut to, &Object::of(outcome))?;
-                writeln!(to)?;
-            }
-        }
-    }
-    to.flush()
+/// Those that are named, also where another one repeats them.
+async fn named(user: &UserClient, wanted: &Wanted, args: &ResultsArgs) -> Result<Vec<TaskOutcome>, Failure> {
+    let uuids = wanted.named(user).await?;
+    let asked = stream::iter(uuids).map(async |uuid| outcome(user, uuid, args.select.failed).await);
+    let found: Vec<Option<TaskOutcome>> = asked.buffered(AT_ONCE).try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// None for a task that did not fail, where only failed ones are wanted.
+async fn outcome(user: &UserClient, uuid: Uuid, failed: bool) -> Result<Option<TaskOutcome>, Failure> {
+    let group = patiently(|| user.task(uuid)).await?.info.group_name;
+    let filter =
+        TaskFilter { group_name: Some(group), filter: Some(format!("id={uuid}")), ..TaskFilter::default() };
+    let request = ResultsRequest { filter, failed, all: true, before: None, limit: Some(1) };
+    Ok(patiently(|| user.results(&request)).await?.results.into_iter().next())
 }

@@ -2,15 +2,20 @@
 
 use std::process::ExitCode;
 
+use mitosis_client::UserClient;
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_protocol::Uuid;
-use mitosis_protocol::sweep::{RetriedTask, RetryTasksRequest};
+use mitosis_protocol::sweep::RetryTasksRequest;
+use mitosis_protocol::task::TaskFilter;
 
+use super::select::Wanted;
 use crate::cli::retry::RetryArgs;
 use crate::config::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::show::rows::Rows;
+use crate::show::{Output, Retried, counted};
 use crate::sweep::patiently;
 use crate::{logging, show};
 
@@ -19,19 +24,17 @@ const AT_ONCE: usize = 10_000;
 
 pub(super) async fn run(args: &RetryArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND, None)?;
-    refuse_what_is_unclear(args)?;
+    let out = Output::new(&args.output, environment);
+    let wanted = Wanted::of(&args.select)?;
+    refuse_what_is_unclear(args, &wanted)?;
     let identity = Identity::of_options(&args.connection, environment).await?;
-    let mut passed_over = Vec::new();
-    let mut count = 0;
-    let mut portions = Portions::of(args);
-    while let Some(request) = portions.next.take() {
-        let reply = patiently(|| identity.client.retry(&request)).await?;
-        tell(&reply.retried)?;
-        count += reply.retried.len();
-        passed_over.extend(reply.passed_over);
-        portions.advance(request, reply.next);
-    }
-    eprintln!("submitted {count} tasks again");
+    let portions = Portions::new(args, wanted.named(&identity.client).await?, wanted.filter);
+    let mut rows = out.rows();
+    let sent = send(&identity.client, portions, &mut rows).await;
+    // What was submitted is told, whatever came after.
+    rows.finish()?;
+    let (count, passed_over) = sent?;
+    out.say(format_args!("submitted {} again", counted(count, "task")));
     match passed_over[..] {
         [] => Ok(ExitCode::SUCCESS),
         ref left => Err(Failure::new(Exit::Partial, format!("these were not: {}", show::words(left))).with_hint(
@@ -40,36 +43,53 @@ pub(super) async fn run(args: &RetryArgs, environment: &Environment) -> Result<E
     }
 }
 
-fn refuse_what_is_unclear(args: &RetryArgs) -> Result<(), Failure> {
-    let unclear = |sentence: &str| Err(Failure::new(Exit::Usage, sentence.to_owned()));
-    match (args.uuids.is_empty(), args.select.picks(), args.select.says_something()) {
-        (false, true, _) => unclear("name tasks, or describe them, but not both"),
-        (true, _, false) => {
-            unclear("this would submit every task of the group again").map_err(|failure: Failure| {
-                failure.with_hint("say which: `--failed`, labels, states, or the UUIDs of tasks")
-            })
+/// How many were submitted again, and which were not.
+async fn send(
+    user: &UserClient,
+    mut portions: Portions,
+    rows: &mut Rows<'_, Retried>,
+) -> Result<(u64, Vec<Uuid>), Failure> {
+    let (mut count, mut passed_over) = (0, Vec::new());
+    while let Some(request) = portions.next.take() {
+        let reply = patiently(|| user.retry(&request)).await?;
+        count += reply.retried.len() as u64;
+        reply.retried.iter().try_for_each(|task| rows.push(&Retried::from(*task)))?;
+        rows.flush()?;
+        passed_over.extend(reply.passed_over);
+        portions.advance(request, reply.next);
+    }
+    Ok((count, passed_over))
+}
+
+fn refuse_what_is_unclear(args: &RetryArgs, wanted: &Wanted) -> Result<(), Failure> {
+    let unclear = |sentence: &str| Failure::new(Exit::Usage, sentence.to_owned());
+    match (wanted.picks || args.select.failed, args.again) {
+        (false, _) => Err(unclear("this would submit every task of the group again")
+            .with_hint("say which: `--failed`, labels, states, conditions, or the names of tasks")),
+        // What is named and described would run twice.
+        (true, true) if wanted.filter.is_some() && !wanted.names.is_empty() => {
+            Err(unclear("with `--again`, name tasks or describe them, but not both"))
         }
         _ => Ok(()),
     }
 }
 
-/// The requests of one command, each with a key of its own.
+/// The requests of one command, each with a key of its own: first those that are named, then those that
+/// are described.
 struct Portions {
     id: Uuid,
     number: usize,
     listed: std::vec::IntoIter<Uuid>,
+    filter: Option<TaskFilter>,
     next: Option<RetryTasksRequest>,
 }
 
 impl Portions {
-    fn of(args: &RetryArgs) -> Self {
-        let listed = args.uuids.clone().into_iter();
-        let mut portions = Self { id: OsEntropy.uuid(), number: 0, listed, next: None };
+    fn new(args: &RetryArgs, listed: Vec<Uuid>, filter: Option<TaskFilter>) -> Self {
+        let listed = listed.into_iter();
+        let mut portions = Self { id: OsEntropy.uuid(), number: 0, listed, filter, next: None };
         let plain = RetryTasksRequest { failed: args.select.failed, again: args.again, ..Default::default() };
-        portions.next = match args.uuids.is_empty() {
-            true => Some(portions.keyed(RetryTasksRequest { filter: Some(args.select.filter()), ..plain })),
-            false => portions.of_list(plain),
-        };
+        portions.next = portions.first_of(plain);
         portions
     }
 
@@ -77,13 +97,18 @@ impl Portions {
         self.next = match (done.filter.is_some(), next) {
             (true, Some(before)) => Some(self.keyed(RetryTasksRequest { before: Some(before), ..done })),
             (true, None) => None,
-            (false, _) => self.of_list(done),
+            (false, _) => self.first_of(done),
         };
     }
 
-    fn of_list(&mut self, like: RetryTasksRequest) -> Option<RetryTasksRequest> {
+    /// The next of the list, or else the first of the filter.
+    fn first_of(&mut self, like: RetryTasksRequest) -> Option<RetryTasksRequest> {
         let some: Vec<Uuid> = self.listed.by_ref().take(AT_ONCE).collect();
-        (!some.is_empty()).then(|| self.keyed(RetryTasksRequest { uuids: Some(some), ..like }))
+        let (uuids, filter) = match some.is_empty() {
+            false => (Some(some), None),
+            true => (None, Some(self.filter.take()?)),
+        };
+        Some(self.keyed(RetryTasksRequest { uuids, filter, ..like }))
     }
 
     fn keyed(&mut self, request: RetryTasksRequest) -> RetryTasksRequest {
@@ -91,11 +116,4 @@ impl Portions {
         let key = format!("mito-retry:{}:{}", self.id, self.number);
         RetryTasksRequest { idempotency_key: Some(key), ..request }
     }
-}
-
-fn tell(retried: &[RetriedTask]) -> Result<(), Failure> {
-    for RetriedTask { repeats_task_uuid, uuid, task_id } in retried {
-        show::line(format_args!("task {task_id} repeats {repeats_task_uuid}: {uuid}"))?;
-    }
-    Ok(())
 }

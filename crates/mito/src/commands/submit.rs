@@ -1,6 +1,5 @@
 //! `mito submit`: a command as a task, or as many.
 
-use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use mitosis_domain::sweep::Blueprint;
@@ -12,6 +11,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::lifecycle::StopRequests;
+use crate::show::rows::Rows;
+use crate::show::{Output, Progress, Submitted};
 use crate::sweep::{self, Accepted, Extras, Job, Submission};
 use crate::{logging, show};
 
@@ -20,10 +21,11 @@ const WORTH_SHOWING: u64 = 20;
 
 pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND, None)?;
+    let out = Output::new(&args.output, environment);
     if let Some(id) = &args.resume {
         let submission = Submission::interrupted(id, environment)?;
         let identity = same_identity(&submission, args, environment).await?;
-        return send(submission, &identity).await;
+        return send(submission, &identity, &out).await;
     }
     if args.dry_run {
         return preview(&job(args, args.task.group.as_deref().unwrap_or_default())?).await;
@@ -33,9 +35,9 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
     for blueprint in &job.blueprints {
         sweep::check(&blueprint.expand()?)?;
     }
-    sweep::upload(&identity.client, &job.uploads).await?;
+    sweep::upload(&identity.client, &job.uploads, environment, &out).await?;
     let submission = Submission::new(args.name.as_deref(), job.blueprints, &identity, environment)?;
-    send(submission, &identity).await
+    send(submission, &identity, &out).await
 }
 
 /// What a job file says, or the command line alone. A name is a label, too.
@@ -92,46 +94,72 @@ async fn same_identity(
     }
 }
 
-async fn send(submission: Submission, identity: &Identity) -> Result<ExitCode, Failure> {
+async fn send(submission: Submission, identity: &Identity, out: &Output) -> Result<ExitCode, Failure> {
     let mut requests =
         StopRequests::listen().map_err(|error| Failure::io("can't listen to signals", error))?;
     let go_on = submission.how_to_go_on();
-    let (mut said, mut told) = (false, Ok(()));
-    let sent = submission.send(&identity.client, |accepted| {
-        if accepted.so_far < accepted.total && !said {
-            said = true;
-            eprintln!("mito: if this is interrupted, go on with `{go_on}`");
-        }
-        // That nobody reads any more is no reason to leave tasks out.
-        if told.is_ok() {
-            told = tell(&accepted);
-        }
-    });
-    tokio::select! {
-        sent = sent => {
+    let mut telling = Telling::new(&submission, out);
+    let sent = submission.send(&identity.client, |accepted| telling.tell(&accepted));
+    let sent = tokio::select! {
+        sent = sent => Some(sent),
+        _ = requests.next() => None,
+    };
+    // What was submitted is told, whatever came after.
+    let told = telling.finish();
+    match sent {
+        Some(sent) => {
             let total = sent?;
             if total > 1 {
-                eprintln!("submitted {total} tasks");
+                out.say(format_args!("submitted {total} tasks"));
             }
             told.map(|()| ExitCode::SUCCESS)
         }
-        _ = requests.next() => Err(Failure::new(Exit::Interrupted, "interrupted; some tasks may be submitted")
+        None => Err(Failure::new(Exit::Interrupted, "interrupted; some tasks may be submitted")
             .with_hint(format!("go on with `{go_on}`: no task is submitted twice"))),
     }
 }
 
-/// Scripts take the last word of each line.
-fn tell(accepted: &Accepted<'_>) -> Result<(), Failure> {
-    if accepted.total > WORTH_SHOWING && io::stdout().is_terminal() {
-        eprint!("\r{} of {}", accepted.so_far, accepted.total);
-        if accepted.so_far == accepted.total {
-            eprintln!();
+/// What is said about a submission while it goes on.
+struct Telling<'a> {
+    out: &'a Output,
+    go_on: String,
+    /// How to go on was said.
+    said: bool,
+    /// A line for each task, or, where a person watches many, none.
+    rows: Option<Rows<'a, Submitted>>,
+    told: Result<(), Failure>,
+    progress: Progress,
+}
+
+impl<'a> Telling<'a> {
+    fn new(submission: &Submission, out: &'a Output) -> Self {
+        let worth_showing = !out.is_watched() || submission.total() <= WORTH_SHOWING;
+        let progress = out.count_progress(submission.total(), "tasks are submitted");
+        progress.set(submission.done());
+        let rows = worth_showing.then(|| out.sentences());
+        Self { out, go_on: submission.how_to_go_on(), said: false, rows, told: Ok(()), progress }
+    }
+
+    fn tell(&mut self, accepted: &Accepted<'_>) {
+        if accepted.so_far < accepted.total && !self.said {
+            self.said = true;
+            let word = format_args!("mito: if this is interrupted, go on with `{}`", self.go_on);
+            self.progress.suspend(|| self.out.say(word));
         }
-        return Ok(());
+        // That nobody reads any more is no reason to leave tasks out.
+        if self.told.is_ok()
+            && let Some(rows) = &mut self.rows
+        {
+            let mut tasks = accepted.tasks.iter();
+            let told = || tasks.try_for_each(|(task, group)| rows.push(&Submitted::taken(group, *task)));
+            self.told = self.progress.suspend(told).and_then(|()| rows.flush());
+        }
+        self.progress.set(accepted.so_far);
     }
-    let mut lines = Vec::new();
-    for (task, group) in accepted.tasks {
-        writeln!(lines, "task {} of group {group}: {}", task.task_id, task.uuid).expect("memory takes it");
+
+    fn finish(self) -> Result<(), Failure> {
+        self.progress.clear();
+        let finished = self.rows.map_or(Ok(()), Rows::finish);
+        self.told.and(finished)
     }
-    show::lines(&lines)
 }

@@ -1,13 +1,12 @@
 //! Where a task stands, as an event tells it.
 
-use mitosis_domain::wait_status::WaitStatus;
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::{TaskState, Timestamp, Uuid};
 use serde::Serialize;
 
 use super::look::{Look, Tone};
 use super::record::{Cell, Column, Fact, Record};
-use super::task::{ending, state_tone};
+use super::task::{ending, exit_code, state_tone};
 use super::text::escaped;
 
 /// Where a task stands since a moment.
@@ -35,11 +34,11 @@ impl From<TaskEvent> for Ended {
             group_name: event.group_name,
             task_id: event.task_id,
             state: event.state,
-            exit_code: event.result.map(|result| WaitStatus::from_raw(result.exit_status).shell_code()),
+            exit_code: exit_code(event.state, event.result),
             msg: event.result.and_then(|result| result.msg).map(|msg| format!("{msg:?}")),
             at: event.at,
             tone: state_tone(event.state, event.result),
-            words: event.result.map(ending).unwrap_or_default(),
+            words: event.result.map(|result| ending(event.state, result)).unwrap_or_default(),
         }
     }
 }

@@ -64,7 +64,7 @@ impl Look {
         }
     }
 
-    pub(super) fn paint(&self, text: &str, tone: Tone) -> String {
+    pub(crate) fn paint(&self, text: &str, tone: Tone) -> String {
         let code = match tone {
             _ if !self.colour || text.is_empty() => return text.to_owned(),
             Tone::Plain => return text.to_owned(),

@@ -1,6 +1,8 @@
 //! Workers of a manager.
 
 use super::line;
+use super::look::Tone;
+use super::record::{Cell, Column, Fact, Record};
 use crate::failure::Failure;
 use crate::manager::wire::{State, WorkerStatus};
 
@@ -25,6 +27,40 @@ pub(crate) fn managed(workers: &[WorkerStatus]) -> Result<(), Failure> {
     }
     let running = workers.iter().filter(|worker| matches!(worker.state, State::Running | State::Stopping));
     line(format_args!("Total: {}", running.count()))
+}
+
+fn state(worker: &WorkerStatus) -> Cell {
+    let tone = match worker.state {
+        State::Running => Tone::Good,
+        State::Waiting | State::Stopping => Tone::Busy,
+        State::Ended => Tone::Plain,
+        State::Failed => Tone::Bad,
+    };
+    Cell::Toned(worker.state.word().to_owned(), tone)
+}
+
+fn last_end(worker: &WorkerStatus) -> Cell {
+    worker.last_end.clone().map_or(Cell::Nothing, Cell::Text)
+}
+
+impl Record for WorkerStatus {
+    const TABLE: &'static [Column<Self>] = Self::FIELDS;
+    const FIELDS: &'static [Column<Self>] = &[
+        Column::new("number", |worker| Cell::number(worker.number)),
+        Column::new("pid", |worker| worker.pid.map_or(Cell::Nothing, Cell::number)),
+        Column::new("state", state),
+        Column::new("since", |worker| Cell::text(worker.since)),
+        Column::new("restarts", |worker| Cell::number(worker.restarts)),
+        Column::new("last_end", last_end),
+    ];
+
+    fn id(&self) -> String {
+        self.number.to_string()
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        vec![("number", Cell::number(self.number)), ("state", state(self)), ("last end", last_end(self))]
+    }
 }
 
 /// The two largest units of a time.

@@ -12,18 +12,22 @@ mod explanation;
 mod format;
 mod found;
 mod group;
-mod look;
+pub(crate) mod look;
 mod managed;
 mod outcome;
 mod output;
 mod progress;
 mod quota;
 pub(crate) mod record;
+mod result;
+mod retried;
 pub(crate) mod rows;
+mod setting;
 mod table;
 mod task;
 pub(crate) mod text;
 mod transfer;
+mod varied;
 mod worker;
 mod yaml;
 
@@ -43,8 +47,11 @@ pub(crate) use outcome::Outcome;
 pub(crate) use output::Output;
 pub(crate) use progress::Progress;
 pub(crate) use quota::{GroupQuota, StorageQuota};
+pub(crate) use result::ResultShown;
+pub(crate) use retried::Retried;
+pub(crate) use setting::Setting;
 pub(crate) use task::{Submitted, TaskShown};
-pub(crate) use text::{bytes, words};
+pub(crate) use text::{bytes, counted, words};
 pub(crate) use transfer::{Fetched, Link};
 pub(crate) use worker::WorkerShown;
 
@@ -53,11 +60,6 @@ use crate::failure::Failure;
 /// Writes a line. That nobody reads any more ends the command quietly.
 pub(crate) fn line(text: impl Display) -> Result<(), Failure> {
     writeln!(io::stdout().lock(), "{text}").map_err(cant_write)
-}
-
-/// Writes many lines at once.
-pub(crate) fn lines(text: &[u8]) -> Result<(), Failure> {
-    io::stdout().lock().write_all(text).map_err(cant_write)
 }
 
 fn cant_write(error: io::Error) -> Failure {

@@ -98,12 +98,17 @@ impl Output {
         self.outcome(record.line(&self.look), record)
     }
 
-    /// How many there are.
-    pub(crate) fn count(&self, count: u64, what: &str) -> Result<(), Failure> {
+    /// How many there are of a thing.
+    pub(crate) fn count(&self, count: u64, thing: &str) -> Result<(), Failure> {
         match self.is_for_programs() {
             true => self.one(&super::Counted { count }),
-            false => super::line(format_args!("Found {count} {what}")),
+            false => super::line(format_args!("Found {}", super::counted(count, thing))),
         }
+    }
+
+    /// How many there are of a thing, before they come; programs do not get it.
+    pub(crate) fn found(&self, count: u64, thing: &str) -> Result<(), Failure> {
+        self.heading(format_args!("Found {}", super::counted(count, thing)))
     }
 
     /// Many things of a kind, a line each.
@@ -120,15 +125,21 @@ impl Output {
     ) -> Result<(), Failure> {
         match self.is_for_programs() {
             true => self.all(records),
-            false => records
-                .into_iter()
-                .try_for_each(|record| super::line(format_args!("{}\n", self.block(record)))),
+            false => records.into_iter().enumerate().try_for_each(|(place, record)| {
+                let gap = if place == 0 { "" } else { "\n" };
+                super::line(format_args!("{gap}{}", self.block(record)))
+            }),
         }
     }
 
     /// For results that come one by one.
     pub(crate) fn rows<T: Record>(&self) -> Rows<'_, T> {
         Rows::new(self)
+    }
+
+    /// The same, where people read a line of words each as soon as it comes, and no table.
+    pub(crate) fn sentences<T: Record>(&self) -> Rows<'_, T> {
+        Rows::of_sentences(self)
     }
 
     /// A bar for so many bytes.

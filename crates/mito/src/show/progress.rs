@@ -35,6 +35,12 @@ impl Progress {
         self.0.set_position(done);
     }
 
+    /// So much is done in all, and how much there will be is not known.
+    pub(crate) fn grow(&self, done: u64) {
+        self.0.set_length(done);
+        self.0.set_position(done);
+    }
+
     /// Writes something without disturbing the bar.
     pub(crate) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
         self.0.suspend(write)

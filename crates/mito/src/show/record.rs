@@ -72,7 +72,7 @@ impl Cell {
     }
 
     /// For a table or a line. `tone` is what it wants to be painted with.
-    pub(super) fn shown(&self, look: &Look) -> (String, Tone) {
+    pub(crate) fn shown(&self, look: &Look) -> (String, Tone) {
         let text = match self {
             Self::Nothing => String::new(),
             Self::Text(text) | Self::Toned(text, _) => escaped(text),

@@ -42,12 +42,24 @@ enum Form {
 
 impl<'a, T: Record> Rows<'a, T> {
     pub(super) fn new(output: &'a Output) -> Self {
-        // A person sees each line at once.
-        let writer: Box<dyn Write> = match output.look.terminal {
+        Self::to(output, Self::stdout(output))
+    }
+
+    /// Lines for people, in place of a table.
+    pub(super) fn of_sentences(output: &'a Output) -> Self {
+        let rows = Self::new(output);
+        match rows.form {
+            Form::Table(_) if output.format.is_none() => Self { form: Form::Line, ..rows },
+            _ => rows,
+        }
+    }
+
+    /// A person sees each line at once.
+    fn stdout(output: &Output) -> Box<dyn Write> {
+        match output.look.terminal {
             true => Box::new(io::stdout()),
             false => Box::new(BufWriter::new(io::stdout())),
-        };
-        Self::to(output, writer)
+        }
     }
 
     fn to(output: &'a Output, writer: Box<dyn Write + 'a>) -> Self {
@@ -128,7 +140,7 @@ fn csv_header<T: Record>() -> String {
 }
 
 /// A line as RFC 4180 has it, but ended by a line feed alone.
-fn csv_line(cells: impl Iterator<Item = String>) -> String {
+pub(super) fn csv_line(cells: impl Iterator<Item = String>) -> String {
     let quoted = cells.map(|cell| match cell.contains(['"', ',', '\n', '\r']) {
         true => format!("\"{}\"", cell.replace('"', "\"\"")),
         false => cell,

@@ -24,7 +24,7 @@ pub(crate) struct TaskShown {
 
 impl From<TaskInfo> for TaskShown {
     fn from(info: TaskInfo) -> Self {
-        let exit_code = info.result.map(|result| WaitStatus::from_raw(result.exit_status).shell_code());
+        let exit_code = exit_code(info.state, info.result);
         Self { info, exit_code, artifacts: None }
     }
 }
@@ -51,6 +51,15 @@ impl TaskShown {
             .result
             .and_then(|result| result.msg)
             .map_or(Cell::Nothing, |msg| Cell::Text(format!("{msg:?}")))
+    }
+}
+
+/// As a shell would show it; none where the command did not run, or has not ended.
+pub(super) fn exit_code(state: TaskState, result: Option<TaskResult>) -> Option<u8> {
+    let status = result?.exit_status;
+    match (state, status) {
+        (TaskState::Cancelled, 0) => None,
+        _ => Some(WaitStatus::from_raw(status).shell_code()),
     }
 }
 
@@ -161,7 +170,10 @@ fn spec(spec: &TaskSpec) -> Vec<Fact> {
 }
 
 /// How a task ended, in words.
-pub(crate) fn ending(result: TaskResult) -> String {
+pub(crate) fn ending(state: TaskState, result: TaskResult) -> String {
+    if let (None, Some(msg)) = (exit_code(state, Some(result)), result.msg) {
+        return format!("{msg:?}");
+    }
     let status = match WaitStatus::from_raw(result.exit_status) {
         WaitStatus::Exited(code) => format!("exit code {code}"),
         WaitStatus::Signalled(signal) => format!("killed by signal {signal}"),
@@ -173,7 +185,7 @@ pub(crate) fn ending(result: TaskResult) -> String {
 }
 
 fn outcome(state: TaskState, result: TaskResult) -> Cell {
-    Cell::Toned(ending(result), state_tone(state, Some(result)))
+    Cell::Toned(ending(state, result), state_tone(state, Some(result)))
 }
 
 /// What came of one submitted task.
@@ -236,5 +248,28 @@ impl Record for Submitted {
 
     fn facts(&self) -> Vec<Fact> {
         vec![("task", Cell::Text(self.sentence()))]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mitosis_protocol::TaskResultMessage as M;
+
+    use super::*;
+
+    #[test]
+    fn what_never_ran_has_no_exit_code() {
+        for (state, exit_status, msg, code, words) in [
+            (TaskState::Finished, 0, None, Some(0), "exit code 0"),
+            (TaskState::Finished, 9, None, Some(137), "killed by signal 9"),
+            (TaskState::Cancelled, 9, Some(M::ExecTimeout), Some(137), "killed by signal 9, ExecTimeout"),
+            (TaskState::Cancelled, 0, Some(M::UserCancellation), None, "UserCancellation"),
+            (TaskState::Cancelled, 0, Some(M::ResourceNotFound), None, "ResourceNotFound"),
+        ] {
+            let result = TaskResult { exit_status, msg };
+            assert_eq!(exit_code(state, Some(result)), code, "{msg:?}");
+            assert_eq!(ending(state, result), words);
+        }
+        assert_eq!(exit_code(TaskState::Running, None), None);
     }
 }

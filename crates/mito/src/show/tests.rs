@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 use insta::assert_snapshot;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::attachment::{AttachmentContentType, AttachmentInfo};
+use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::group::GroupInfo;
+use mitosis_protocol::sweep::RetriedTask;
 use mitosis_protocol::task::{ResourceDownload, SubmitTaskReply};
 use mitosis_protocol::worker::{WorkerInfo, WorkerState};
 use mitosis_protocol::{
@@ -20,6 +22,7 @@ use super::output::Output;
 use super::record::Record;
 use super::rows::written;
 use super::*;
+use crate::manager::wire::{State, WorkerStatus};
 
 const FORMATS: [Option<Format>; 7] = [
     None,
@@ -159,6 +162,8 @@ fn tasks() {
 #[test]
 fn submitted_tasks() {
     let taken = Submitted::taken("lab", SubmitTaskReply { task_id: 42, uuid: uuid(1) });
+    let retried = RetriedTask { repeats_task_uuid: uuid(1), uuid: uuid(2), task_id: 43 };
+    assert_snapshot!("retried", everywhere(&[Retried::from(retried)]));
     assert_snapshot!("submitted", everywhere(&[taken, Submitted::refused("lab", "there is no group `lab`")]));
 }
 
@@ -202,6 +207,50 @@ fn numbers() {
         everywhere(&[StorageQuota { group_name: "lab".into(), storage_quota: 1_000 }])
     );
     assert_snapshot!("group_quota", everywhere(&[GroupQuota { username: "ann".into(), group_quota: 5 }]));
+}
+
+#[test]
+fn this_machine() {
+    let value = Some("http://localhost:5000".to_owned());
+    let settings = [
+        Setting::new("coordinator_addr", value, "config.toml, line 3".into(), true),
+        Setting::new("user", None, "not set".into(), false),
+    ];
+    assert_snapshot!("settings", everywhere(&settings));
+    let running = WorkerStatus {
+        number: 1,
+        pid: Some(4711),
+        state: State::Running,
+        since: 60,
+        restarts: 0,
+        last_end: None,
+    };
+    let failed = WorkerStatus {
+        number: 2,
+        pid: None,
+        state: State::Failed,
+        restarts: 3,
+        last_end: Some("status 78".into()),
+        ..running.clone()
+    };
+    assert_snapshot!("managed", everywhere(&[running, failed]));
+}
+
+#[test]
+fn a_task_that_was_cancelled_before_it_ran_has_no_exit_code() {
+    let result = Some(TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) });
+    let info = TaskInfo { state: TaskState::Cancelled, result, ..waiting() };
+    let event = TaskEvent {
+        uuid: info.uuid,
+        group_name: info.group_name.clone(),
+        task_id: info.task_id,
+        state: info.state,
+        result,
+        at: at(3),
+    };
+    assert_snapshot!("ended", everywhere(&[Ended::from(event)]));
+    let csv = written(&Output::still(Some(Format::Csv), false), &[TaskShown::from(info)]);
+    assert!(csv.contains(",Cancelled,,UserCancellation,"), "{csv}");
 }
 
 #[test]

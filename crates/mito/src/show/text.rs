@@ -39,6 +39,11 @@ pub(crate) fn words<T: Display>(words: &[T]) -> impl Display {
     })
 }
 
+/// How many of a thing: `1 task`, `2 tasks`.
+pub(crate) fn counted(count: u64, thing: &str) -> impl Display {
+    fmt::from_fn(move |f| write!(f, "{count} {thing}{}", if count == 1 { "" } else { "s" }))
+}
+
 /// A size in human units, which are powers of 1000.
 pub(crate) fn bytes(size: i64) -> impl Display {
     const UNITS: [(&str, i64); 6] = [

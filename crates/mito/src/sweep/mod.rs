@@ -6,9 +6,9 @@ mod job;
 mod kept;
 mod patiently;
 mod preview;
+mod sent;
 mod source;
 mod submission;
-mod table;
 mod upload;
 
 pub(crate) use check::check;
@@ -17,5 +17,4 @@ pub(crate) use patiently::patiently;
 pub(crate) use preview::preview;
 pub(crate) use source::plan;
 pub(crate) use submission::{Accepted, Submission};
-pub(crate) use table::{Object, Table};
 pub(crate) use upload::{length, upload};

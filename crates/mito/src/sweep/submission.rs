@@ -100,6 +100,16 @@ impl Submission {
         &self.kept.user
     }
 
+    /// How many tasks it has.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// How many of them the coordinator is known to have.
+    pub(crate) fn done(&self) -> u64 {
+        self.done
+    }
+
     /// The id to go on with, and what to type.
     pub(crate) fn how_to_go_on(&self) -> String {
         format!("mito submit --resume {}", self.kept.id)

@@ -1,17 +1,27 @@
 //! The files that a job needs, brought to where its tasks find them.
 
+use std::sync::Arc;
+
 use mitosis_client::UserClient;
+use mitosis_protocol::Timestamp;
 use mitosis_protocol::attachment::UploadAttachmentRequest;
 
 use super::job::Upload;
+use super::sent::{Sent, Stamp};
+use crate::config::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::show::Output;
 
 /// How much there is to send; fails where there is no file.
 pub(crate) async fn length(upload: &Upload) -> Result<u64, Failure> {
+    stat(upload).await.map(|metadata| metadata.len())
+}
+
+async fn stat(upload: &Upload) -> Result<std::fs::Metadata, Failure> {
     let file = upload.file.display();
     match tokio::fs::metadata(&upload.file).await {
-        Ok(metadata) if metadata.is_file() => Ok(metadata.len()),
+        Ok(metadata) if metadata.is_file() => Ok(metadata),
         Ok(_) => Err(Failure::new(Exit::Usage, format!("{file} is no file"))
             .with_hint("pack a folder into an archive first, for instance with `tar -czf`")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -21,28 +31,58 @@ pub(crate) async fn length(upload: &Upload) -> Result<u64, Failure> {
     }
 }
 
-/// Sends each file that its group does not have, or has in another size.
-pub(crate) async fn upload(user: &UserClient, uploads: &[Upload]) -> Result<(), Failure> {
+/// Sends each file, unless it was sent from here, has not been touched since, and has not been replaced
+/// there. The coordinator does not know what is in a file, so whatever is less certain is sent again.
+pub(crate) async fn upload(
+    user: &UserClient,
+    uploads: &[Upload],
+    environment: &Environment,
+    out: &Output,
+) -> Result<(), Failure> {
+    let mut sent = Sent::read(user.client().address(), environment);
     for upload in uploads {
-        let length = length(upload).await?;
-        if !is_there(user, upload, length).await? {
-            send(user, upload, length).await?;
-            eprintln!("uploaded {} as {} of group {}", upload.file.display(), upload.key, upload.group);
+        let metadata = stat(upload).await?;
+        let (file, key, group) = (upload.file.display(), &upload.key, &upload.group);
+        let stamp = Stamp::of(&metadata);
+        let known = updated_at(user, upload).await?;
+        if known.is_some_and(|updated_at| sent.is_still_there(upload, &stamp, updated_at)) {
+            out.say(format_args!("{file} is there as {key} of group {group}"));
+            continue;
         }
+        let updated_at = send(user, upload, metadata.len(), out).await?;
+        sent.note(upload, stamp, updated_at);
+        out.say(format_args!("uploaded {file} as {key} of group {group}"));
     }
     Ok(())
 }
 
-async fn is_there(user: &UserClient, upload: &Upload, length: u64) -> Result<bool, Failure> {
+/// When the group's file of that key was uploaded, if there is one.
+async fn updated_at(user: &UserClient, upload: &Upload) -> Result<Option<Timestamp>, Failure> {
     match user.attachment(&upload.group, &upload.key).await {
-        Ok(known) => Ok(u64::try_from(known.size) == Ok(length)),
-        Err(error) if error.status() == Some(404) => Ok(false),
+        Ok(known) => Ok(Some(known.updated_at)),
+        Err(error) if error.status() == Some(404) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-async fn send(user: &UserClient, upload: &Upload, length: u64) -> Result<(), Failure> {
+/// Answers what the coordinator has noted as the time of this upload.
+async fn send(
+    user: &UserClient,
+    upload: &Upload,
+    length: u64,
+    out: &Output,
+) -> Result<Option<Timestamp>, Failure> {
     let request = UploadAttachmentRequest { key: upload.key.clone(), content_length: length };
     let target = user.announce_attachment(&upload.group, &request).await?;
-    Ok(user.client().upload(&target.url, &upload.file).await?)
+    // Asked before the file is sent: another upload would be announced later, and have another time.
+    let updated_at = updated_at(user, upload).await?;
+    let progress = out.bytes_progress(length);
+    let on_bytes = {
+        let progress = progress.clone();
+        Arc::new(move |bytes: u64| progress.add(bytes))
+    };
+    let sent = user.client().upload_telling(&target.url, &upload.file, on_bytes).await;
+    progress.clear();
+    sent?;
+    Ok(updated_at)
 }

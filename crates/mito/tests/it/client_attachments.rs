@@ -26,8 +26,8 @@ async fn a_file_is_uploaded_found_and_downloaded() {
     let shown = ann.does(&["groups", "attachments", "get", "data/in.csv"]).await;
     assert!(shown.contains("size        6 bytes"), "{shown}");
     let found = ann.does(&["groups", "attachments", "query", "-k", "in."]).await;
-    assert!(found.starts_with("Found 1 attachments\n") && found.ends_with("\tdata/in.csv"), "{found}");
-    assert_eq!(ann.does(&["groups", "attachments", "query", "--count"]).await, "Found 1 attachments");
+    assert!(found.starts_with("Found 1 attachment\n") && found.ends_with("\tdata/in.csv"), "{found}");
+    assert_eq!(ann.does(&["groups", "attachments", "query", "--count"]).await, "Found 1 attachment");
 
     assert_eq!(ann.does(&[&DOWNLOAD[..], &["data/in.csv"]].concat()).await, "data/in.csv");
     assert_eq!(read(&home, "data/in.csv"), "1,2,3\n");

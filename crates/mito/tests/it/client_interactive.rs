@@ -70,7 +70,7 @@ async fn whoever_logs_in_is_meant_from_then_on() {
     let output = told(&home, &admin, &[], lines).await;
     assert_eq!(output.code, Some(0), "{}", output.stderr);
     assert!(output.stdout.starts_with("ann\ntask 1 of group ann: "), "{}", output.stdout);
-    assert!(output.stdout.ends_with("cancelled 1 tasks of group ann\n"), "{}", output.stdout);
+    assert!(output.stdout.ends_with("cancelled 1 task of group ann\n"), "{}", output.stdout);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ async fn a_file_of_tasks_is_submitted_and_each_is_answered_for() {
     assert!(uuids.len() == 2 && uuids.iter().all(|uuid| found.contains(uuid)), "{found}");
 
     home.write("mixed.json", &format!("[{},{}]", task("nowhere"), task(ADMIN)));
-    let words = ["submitted 1 tasks", "1 were refused"];
+    let words = ["submitted 1 task", "1 were refused"];
     let mixed = admin.is_refused(&["tasks", "submit-many", "-f", "mixed.json"], 3, &words).await;
     let lines: Vec<_> = mixed.stdout.lines().collect();
     assert!(lines[0].starts_with("refused: ") && lines[1].starts_with("task 3 of group"), "{lines:?}");
@@ -50,7 +50,7 @@ async fn a_task_that_waits_can_still_be_changed() {
     admin.is_refused(&["tasks", "change", &uuid], 1, &[]).await;
 
     admin.does(&["tasks", "update-labels", &uuid, "new", "er"]).await;
-    assert_eq!(admin.does(&["tasks", "query", "-l", "new,er", "--count"]).await, "Found 1 tasks");
+    assert_eq!(admin.does(&["tasks", "query", "-l", "new,er", "--count"]).await, "Found 1 task");
     admin.does(&["tasks", "update-labels", &uuid]).await;
     assert_eq!(admin.does(&["tasks", "query", "-l", "new", "--count"]).await, "Found 0 tasks");
 
@@ -81,9 +81,9 @@ async fn tasks_that_wait_are_cancelled_by_name_or_by_what_they_have_in_common() 
     let many = admin.does(&["tasks", "cancel-many", "-l", "b", "-s", "ready", "-c", ADMIN]).await;
     assert_eq!(many, format!("cancelled 2 tasks of group {ADMIN}"));
     let left = admin.does(&["tasks", "query", "-s", "ready"]).await;
-    assert_eq!(left, format!("Found 1 tasks\n{}", uuids[2]));
+    assert_eq!(left, format!("Found 1 task\n{}", uuids[2]));
     let everything = admin.does(&["tasks", "cancel-many"]).await;
-    assert_eq!(everything, format!("cancelled 1 tasks of group {ADMIN}"));
+    assert_eq!(everything, format!("cancelled 1 task of group {ADMIN}"));
 }
 
 #[tokio::test]

@@ -1,8 +1,16 @@
 //! Waiting for tasks, and ending as they do.
 
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::home::{ADMIN, Home, Person, ended};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::home::{ADMIN, Home, LIMIT, Person, ended};
 
 #[tokio::test]
 async fn the_code_of_the_only_task_is_that_of_the_command_that_waits() {
@@ -75,7 +83,7 @@ async fn many_tasks_are_waited_for_at_once() {
 
     admin.does(&["tasks", "wait", "label=few", "exit=0"]).await;
     let fast = ["tasks", "wait", "--fail-fast", "label=few", "label=few", "exit!=0", &format!("{ADMIN}-4")];
-    admin.is_refused(&fast, 123, &["1 of 2 tasks failed", "1 are not over"]).await;
+    admin.is_refused(&fast, 123, &["1 of 2 tasks failed", "1 is not over"]).await;
     let watched = admin.does(&["tasks", "watch", "label=few"]).await;
     assert_eq!(watched.lines().filter(|line| line.contains("Finished, exit code")).count(), 3, "{watched}");
 }
@@ -134,4 +142,94 @@ async fn a_task_has_short_names_and_a_filter_in_words() {
     assert_eq!(many, format!("cancelled 0 tasks of group {ADMIN}"));
     admin.is_refused(&["tasks", "get", "mitosis_admin-9"], 66, &["[not_found]"]).await;
     admin.is_refused(&["tasks", "query", "state=juggling"], 2, &["state=juggling", "pending"]).await;
+}
+
+/// A way to the coordinator that breaks so many times when somebody asks for this. Answers its address and
+/// how often it will still break.
+async fn breaking_way(port: u16, asked: &'static str, times: usize) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let left = Arc::new(AtomicUsize::new(times));
+    let still = Arc::clone(&left);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(pass_on(client, port, asked, Arc::clone(&still)));
+        }
+    });
+    (address, left)
+}
+
+/// Both directions, until one side ends or the way breaks.
+async fn pass_on(client: TcpStream, port: u16, asked: &'static str, left: Arc<AtomicUsize>) {
+    let coordinator = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.unwrap();
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_coordinator, mut to_coordinator) = coordinator.into_split();
+    let back = tokio::spawn(async move { tokio::io::copy(&mut from_coordinator, &mut to_client).await });
+    let mut request = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = from_client.read(&mut request).await {
+        let is_asked = String::from_utf8_lossy(&request[..length]).contains(asked);
+        if is_asked
+            && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+        {
+            break;
+        }
+        if to_coordinator.write_all(&request[..length]).await.is_err() {
+            break;
+        }
+    }
+    back.abort();
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_while_tasks_are_looked_for_does_not_end_the_wait() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    for _ in 0..2 {
+        admin.submits(&["-l", "two", "--", "true"]).await;
+    }
+    admin.does(&["tasks", "cancel-many", "label=two"]).await;
+    for (asked, selector, code) in [("POST /tasks/query", "label=two", 123), ("/v1/tasks/find", "last", 125)]
+    {
+        let (address, left) = breaking_way(coordinator.port(), asked, 3).await;
+        let wait = ["client", "-c", &address, "-u", ADMIN, "--retain", "tasks", "wait", selector];
+        let mut wait = home.mito(&wait);
+        wait.env("MITO_PASSWORD", ADMIN);
+        let waited = ended(wait).await;
+        assert_eq!(waited.code, Some(code), "{selector}: {}", waited.stderr);
+        assert_eq!(left.load(Ordering::SeqCst), 0, "it was not asked for: {}", waited.stderr);
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_tasks_are_waited_for_and_each_end_is_told_once() {
+    const MANY: usize = 10_000;
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let sweep =
+        ["submit", "-c", &coordinator.address, "-u", ADMIN, "-l", "many", "-F", "x=1..10000", "--", "true"];
+    let mut submit = home.mito(&sweep);
+    submit.env("MITO_PASSWORD", ADMIN);
+    assert_eq!(ended(submit).await.code, Some(0));
+    let mut waiting = admin.command(&["tasks", "wait", "label=many", "-o", "id"]);
+    let mut waiting = waiting.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
+    assert_eq!(said.next_line().await.unwrap().as_deref(), Some("waiting for 10000 tasks"));
+    // The rest of what it says is as long as the list of tasks.
+    let rest = tokio::spawn(async move {
+        let mut last = String::new();
+        while let Some(line) = said.next_line().await.unwrap() {
+            last = line;
+        }
+        last
+    });
+    assert!(admin.does(&["tasks", "cancel-many", "label=many"]).await.starts_with("cancelled 10000 tasks"));
+    let output = tokio::time::timeout(LIMIT, waiting.wait_with_output()).await.unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(123));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let told: BTreeSet<&str> = stdout.lines().collect();
+    assert_eq!((told.len(), stdout.lines().count()), (MANY, MANY));
+    let last = rest.await.unwrap();
+    assert!(last.contains("hint: "), "{last}");
 }

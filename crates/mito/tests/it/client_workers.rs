@@ -4,7 +4,7 @@ use crate::home::{ADMIN, Home, Person};
 
 /// The only worker there is.
 async fn only_worker(person: &Person<'_>) -> String {
-    let found = person.waits_for("Found 1 workers", &["workers", "query"]).await;
+    let found = person.waits_for("Found 1 worker", &["workers", "query"]).await;
     found.lines().last().unwrap().to_owned()
 }
 
@@ -43,7 +43,7 @@ async fn groups_come_to_a_worker_and_leave_it() {
 
     admin.does(&["workers", "update-roles", &worker, "ann:write"]).await;
     ann.waits_for("exit code 0", &["tasks", "get", &task]).await;
-    assert_eq!(ann.does(&["workers", "query"]).await, format!("Found 1 workers\n{worker}"));
+    assert_eq!(ann.does(&["workers", "query"]).await, format!("Found 1 worker\n{worker}"));
     assert!(admin.does(&["workers", "get", &worker]).await.contains("group       ann Write"));
     admin.does(&["workers", "remove-roles", &worker, "ann"]).await;
     assert_eq!(ann.does(&["workers", "query"]).await, "Found 0 workers");
@@ -71,7 +71,7 @@ async fn a_worker_stops_after_its_task_or_at_once() {
     let second = home.worker(&coordinator.address, "1").await;
     admin.waits_for("Running", &["tasks", "get", &task]).await;
     let stopped = admin.does(&["workers", "cancel-many", "-g", ADMIN]).await;
-    assert_eq!(stopped, format!("stopped 1 workers of group {ADMIN}"));
+    assert_eq!(stopped, format!("stopped 1 worker of group {ADMIN}"));
     std::fs::write(path, "").unwrap();
     admin.waits_for("exit code 0", &["tasks", "get", &task]).await;
     second.wait().await;

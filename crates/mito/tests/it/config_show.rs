@@ -32,6 +32,12 @@ async fn each_value_is_shown_with_its_origin_and_no_secret_is() {
     assert_eq!(line("redis_url"), "redis_url not set");
     assert!(!output.stdout.contains("hunter"), "{}", output.stdout);
 
+    let json = home.run(&["config", "show", "-o", "jsonl"]).await.stdout;
+    let settings: Vec<serde_json::Value> =
+        json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let retain = settings.iter().find(|setting| setting["key"] == "user").unwrap();
+    assert_eq!((&retain["value"], &retain["origin"]), (&serde_json::Value::Null, &"not set".into()));
+
     let plain = home.run(&["config", "show"]).await.stdout;
     assert!(plain.contains("coordinator_addr") && !plain.contains("default"), "{plain}");
 }

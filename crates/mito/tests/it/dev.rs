@@ -41,7 +41,7 @@ async fn what_was_done_is_there_after_a_restart() {
 
     let (dev, address) = home.start(&DEV, "ready at").await;
     let found = client(&address, &["client", "tasks", "query", "-l", "first", "-s", "finished"]).await;
-    assert_eq!(found.stdout, format!("Found 1 tasks\n{uuid}\n"));
+    assert_eq!(found.stdout, format!("Found 1 task\n{uuid}\n"));
     let shown = client(&address, &["client", "tasks", "get", &uuid]).await;
     assert!(shown.stdout.contains("artifact    result") && shown.stdout.contains("artifact    std-log"));
     let got = client(&address, &["client", "tasks", "artifacts", "download", &uuid, "result"]).await;

@@ -68,6 +68,8 @@ async fn where_all_is_well_every_line_says_so() {
         line(&output, "ok", check);
     }
     assert!(!home.path().join(".config").exists(), "it leaves nothing behind");
+    let csv = examined(&home, &coordinator.address, &["--min-free", "0", "-o", "csv"]).await.stdout;
+    assert!(csv.starts_with("check,verdict,text,hint\n"), "{csv}");
     let told = examined(&home, &coordinator.address, &["--min-free", "0", "-o", "json"]).await.stdout;
     assert!(told.starts_with('[') && told.contains(r#""check": "address""#), "{told}");
     assert!(told.contains(r#""verdict": "ok""#), "{told}");

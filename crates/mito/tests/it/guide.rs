@@ -117,3 +117,27 @@ async fn pages_for_many_machines_are_as_written() {
         }
     });
 }
+
+#[test]
+fn every_link_of_the_book_leads_to_a_page_of_the_book() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide");
+    for entry in std::fs::read_dir(&guide).unwrap() {
+        let page = entry.unwrap().path();
+        let text = std::fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if link.contains("://") {
+                continue;
+            }
+            let (target, section) = link.split_once('#').unwrap_or((link, ""));
+            let target = if target.is_empty() { page.clone() } else { guide.join(target) };
+            let inside = target.parent() == Some(&guide) && target.is_file();
+            assert!(inside, "{}: `{link}` leads out of the book", page.display());
+            let titles = std::fs::read_to_string(&target).unwrap();
+            let is_title = |line: &str| {
+                let title = line.trim_start_matches('#').trim().to_lowercase();
+                line.starts_with('#') && title.replace(' ', "-").replace(['`', ','], "") == section
+            };
+            assert!(section.is_empty() || titles.lines().any(is_title), "{}: `{link}`", page.display());
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod client_artifacts;
 mod client_attachments;
 mod client_groups;
 mod client_interactive;
+mod client_logs;
 mod client_output;
 mod client_shell;
 mod client_tasks;

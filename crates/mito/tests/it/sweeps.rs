@@ -261,13 +261,42 @@ async fn what_failed_of_a_sweep_runs_again_and_the_results_are_one_table() {
     assert_eq!(run(&["results", "-l", "exp", "--all"]).await.stdout.lines().count(), 6);
     assert_eq!(run(&["results", "-l", "exp", "--failed"]).await.stdout.lines().count(), 1);
 
+    let named = async |args: &[&str]| {
+        let output = run(&[&["results", "-o", "id"], args].concat()).await;
+        assert_eq!(output.code, Some(0), "{args:?}: {}", output.stderr);
+        output.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let uuid = |row: usize| rows[row]["uuid"].as_str().unwrap().to_owned();
+    // As for `tasks wait`: names of every kind, conditions, and options; each task once, oldest first.
+    assert_eq!(named(&["last", &uuid(0)[..8], "mitosis_admin-4"]).await, [uuid(0), uuid(1), uuid(2)]);
+    assert_eq!(
+        named(&["label=exp", "created>-1h", "exit!=1", "-s", "finished"]).await,
+        [uuid(0), uuid(1), uuid(2)]
+    );
+    assert_eq!(named(&["exit!=0", "--all"]).await, [table[1][0].clone(), table[2][0].clone()]);
+    assert_eq!(
+        named(&["mitosis_admin/2", "exit=0", "-l", "exp"]).await.len(),
+        4,
+        "what is named is there, though repeated"
+    );
+    assert_eq!(named(&["mitosis_admin/2,last", "--failed"]).await, [table[1][0].clone()]);
+    assert_eq!(run(&["results", "mitosis_admin-99"]).await.code, Some(66));
+    assert_eq!(run(&["results", "x"]).await.code, Some(2));
+    let yaml = run(&["results", "last", "-o", "yaml"]).await.stdout;
+    assert!(yaml.starts_with("- ") && yaml.contains("exit_code: 0\n"), "{yaml}");
+
     let first = rows[0]["uuid"].as_str().unwrap();
     let by_name = run(&["retry", first]).await;
     assert_eq!(by_name.code, Some(0), "{}", by_name.stderr);
     let twice = run(&["retry", first]).await;
     assert_eq!(twice.code, Some(3));
     assert!(twice.stderr.contains(first) && twice.stderr.contains("--again"), "{}", twice.stderr);
-    for (args, words) in [(&["retry"][..], "every task"), (&["retry", "-l", "exp", first][..], "not both")] {
+    for (args, words) in [
+        (&["retry"][..], "every task"),
+        (&["retry", "-g", ADMIN, "group=mitosis_admin"][..], "every task"),
+        (&["retry", "-l", "exp", first, "--again"][..], "not both"),
+        (&["retry", "colour=red"][..], "the keys are"),
+    ] {
         let unclear = run(args).await;
         assert_eq!(unclear.code, Some(2));
         assert!(unclear.stderr.contains(words), "{}", unclear.stderr);
@@ -308,10 +337,10 @@ attachments = []
         first.stderr
     );
     let second = submitted(&home, &coordinator, &["jobs/job.toml", "-l", "other"]).await;
-    assert!(!second.stderr.contains("uploaded"), "it is there: {}", second.stderr);
-    home.write("jobs/data/in.csv", "1234\n");
+    assert!(second.stderr.contains("in.csv is there as exp/in.csv"), "{}", second.stderr);
+    home.write("jobs/data/in.csv", "34\n");
     let third = submitted(&home, &coordinator, &["jobs/job.toml", "-l", "third"]).await;
-    assert!(third.stderr.contains("uploaded"), "it has changed: {}", third.stderr);
+    assert!(third.stderr.contains("uploaded"), "it has changed, and is as long as before: {}", third.stderr);
 
     let admin = coordinator.admin().await;
     let _worker = home.worker(&coordinator.address, "2").await;
@@ -322,7 +351,7 @@ attachments = []
     let results = ended(command).await;
     let table: Vec<Vec<&str>> = results.stdout.lines().map(|line| line.split(',').collect()).collect();
     let sums: Vec<_> = table.iter().map(|row| (row[2], row[4], row[10])).collect();
-    assert_eq!(sums, [("n", "exit", "sum"), ("1", "0", "1235"), ("2", "0", "1236"), ("", "0", "")]);
+    assert_eq!(sums, [("n", "exit", "sum"), ("1", "0", "35"), ("2", "0", "36"), ("", "0", "")]);
 
     home.write("jobs/wrong.toml", "[[tasks]]\ncomand = 'true'\n");
     refused(&home, &coordinator, &["jobs/wrong.toml"], 2, &["line 2", "comand"]).await;

@@ -12,6 +12,13 @@ pub(crate) struct FilterArgs {
     /// Conditions such as state=running, exit!=0 or created>-2h; they come before the options
     #[arg(value_name = "FILTER", value_parser = text::condition)]
     conditions: Vec<String>,
+    #[command(flatten)]
+    options: FilterOptions,
+}
+
+/// The same without the conditions.
+#[derive(Debug, Args)]
+pub(crate) struct FilterOptions {
     /// Submitted by one of these users
     #[arg(short, long, num_args = 1.., value_delimiter = ',')]
     creators: Vec<String>,
@@ -36,7 +43,7 @@ pub(crate) struct FilterArgs {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(in crate::cli) enum StateArg {
+enum StateArg {
     Pending,
     Ready,
     Running,
@@ -47,6 +54,13 @@ pub(in crate::cli) enum StateArg {
 
 impl FilterArgs {
     pub(crate) fn filter(&self) -> TaskFilter {
+        self.options.filter(&self.conditions)
+    }
+}
+
+impl FilterOptions {
+    /// What they and these conditions ask for.
+    pub(crate) fn filter(&self, conditions: &[String]) -> TaskFilter {
         TaskFilter {
             creator_usernames: some(&self.creators),
             group_name: self.group.clone(),
@@ -56,8 +70,18 @@ impl FilterArgs {
                 .then(|| self.state.iter().map(|state| (*state).into()).collect()),
             exit_status: self.exit_status.clone(),
             priority: self.priority.clone(),
-            filter: (!self.conditions.is_empty()).then(|| self.conditions.join(" ")),
+            filter: (!conditions.is_empty()).then(|| conditions.join(" ")),
         }
+    }
+
+    /// Whether they say more than of which group.
+    pub(crate) fn pick(&self) -> bool {
+        !self.creators.is_empty()
+            || !self.tags.is_empty()
+            || !self.labels.is_empty()
+            || !self.state.is_empty()
+            || self.exit_status.is_some()
+            || self.priority.is_some()
     }
 }
 

@@ -76,6 +76,15 @@ pub(crate) enum TasksCommand {
         #[arg(value_name = "SELECTOR", value_parser = text::selector)]
         selectors: Vec<String>,
     },
+    /// Show what an ended task wrote to standard output and standard error, if that was kept
+    Logs {
+        /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+        #[arg(value_name = "TASK", value_parser = text::task)]
+        task: String,
+        /// Where it is not over, show what it writes until it is
+        #[arg(short, long)]
+        follow: bool,
+    },
     /// What tasks leave behind
     #[command(subcommand)]
     Artifacts(ArtifactsCommand),

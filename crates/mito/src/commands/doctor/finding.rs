@@ -1,14 +1,16 @@
 //! What a check came to.
 
 use std::error::Error;
-use std::fmt;
 
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
 
 use crate::exit::Exit;
+use crate::show::look::{Look, Tone};
+use crate::show::record::{Cell, Column, Fact, Record};
+use crate::show::text::escaped;
 
 /// What one check came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     check: &'static str,
     verdict: Verdict,
@@ -36,6 +38,12 @@ impl Verdict {
             Self::Fail(_) => "fail",
             Self::Skip => "skip",
         }
+    }
+}
+
+impl Serialize for Verdict {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
     }
 }
 
@@ -73,23 +81,67 @@ impl Finding {
         }
     }
 
-    pub(super) fn to_json(&self) -> Value {
-        json!({"check": self.check, "verdict": self.verdict.word(), "text": self.text, "hint": self.hint})
-    }
-
     #[cfg(test)]
     pub(super) fn verdict(&self) -> Verdict {
         self.verdict
     }
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<5} {:<16} {}", self.verdict.word(), self.check, self.text)?;
+impl Finding {
+    fn toned(&self) -> Cell {
+        let tone = match self.verdict {
+            Verdict::Ok => Tone::Good,
+            Verdict::Warn => Tone::Busy,
+            Verdict::Fail(_) => Tone::Bad,
+            Verdict::Skip => Tone::Dim,
+        };
+        Cell::Toned(self.verdict.word().to_owned(), tone)
+    }
+
+    fn hinted(&self) -> Cell {
+        self.hint.clone().map_or(Cell::Nothing, Cell::Text)
+    }
+}
+
+impl Record for Finding {
+    const TABLE: &'static [Column<Self>] = &[
+        Column::new("verdict", Self::toned),
+        Column::new("check", |finding| Cell::text(finding.check)),
+        Column::new("text", |finding| Cell::text(&finding.text)),
+        Column::new("hint", Self::hinted),
+    ];
+    const FIELDS: &'static [Column<Self>] = &[
+        Column::new("check", |finding| Cell::text(finding.check)),
+        Column::new("verdict", Self::toned),
+        Column::new("text", |finding| Cell::text(&finding.text)),
+        Column::new("hint", Self::hinted),
+    ];
+
+    fn id(&self) -> String {
+        self.check.to_owned()
+    }
+
+    /// A line, and one for what can be done.
+    fn line(&self, look: &Look) -> String {
+        let (word, tone) = self.toned().shown(look);
+        let word = look.paint(&format!("{word:<5}"), tone);
+        let line = format!("{word} {:<16} {}", self.check, escaped(&self.text));
         match &self.hint {
-            Some(hint) => write!(f, "\n{:23}hint: {hint}", ""),
-            None => Ok(()),
+            Some(hint) => format!("{line}\n{:23}hint: {}", "", escaped(hint)),
+            None => line,
         }
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        vec![("check", Cell::text(self.check)), ("verdict", self.toned()), ("text", Cell::text(&self.text))]
+    }
+}
+
+#[cfg(test)]
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let hint = self.hint.as_deref().unwrap_or_default();
+        write!(f, "{} {}: {} {hint}", self.verdict.word(), self.check, self.text)
     }
 }
 

@@ -21,12 +21,14 @@ use std::process::ExitCode;
 
 use self::finding::Finding;
 use self::patient::Patient;
-use crate::cli::doctor::{DoctorArgs, DoctorOutput};
+use crate::cli::doctor::DoctorArgs;
 use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Role};
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::logging;
-use crate::show;
+use crate::show::Output;
+use crate::show::rows::Rows;
 
 /// Ends with the code of the first check that failed; warnings are no failure.
 pub(super) async fn run(args: &DoctorArgs, environment: &Environment) -> Result<ExitCode, Failure> {
@@ -34,45 +36,42 @@ pub(super) async fn run(args: &DoctorArgs, environment: &Environment) -> Result<
     let layers = Layers::load(Role::Client, args.config.as_deref(), args.options(), environment)?;
     let config = ClientConfig::new(&layers, environment);
     let mut patient = Patient::new(config, environment, args.min_free);
-    let mut clinic = Clinic { output: args.output, findings: Vec::new() };
+    let out = Output::new(&args.output, environment);
+    let mut clinic = Clinic { rows: out.sentences(), exit: None };
     // In this order: what a check finds out is what the next ones build on.
-    clinic.note(address::check(&mut patient).await)?;
-    clinic.note(clock::check(&patient))?;
-    clinic.note(version::check(&patient))?;
-    clinic.note(parts::check(&patient))?;
-    clinic.note(credentials::check(&patient))?;
-    clinic.note(login::check(&mut patient).await)?;
-    clinic.note(schema::check(&patient))?;
-    clinic.note(objects::check(&patient).await)?;
-    clinic.note(cors::check(&patient).await)?;
-    clinic.note(redis::check(&patient).await)?;
-    clinic.note(default_password::check(&patient))?;
-    clinic.note(disk::check(&patient))?;
-    clinic.note(cgroup::check())?;
+    clinic.note(&address::check(&mut patient).await)?;
+    clinic.note(&clock::check(&patient))?;
+    clinic.note(&version::check(&patient))?;
+    clinic.note(&parts::check(&patient))?;
+    clinic.note(&credentials::check(&patient))?;
+    clinic.note(&login::check(&mut patient).await)?;
+    clinic.note(&schema::check(&patient))?;
+    clinic.note(&objects::check(&patient).await)?;
+    clinic.note(&cors::check(&patient).await)?;
+    clinic.note(&redis::check(&patient).await)?;
+    clinic.note(&default_password::check(&patient))?;
+    clinic.note(&disk::check(&patient))?;
+    clinic.note(&cgroup::check())?;
     clinic.dismiss()
 }
 
 /// What was found so far, and how it is told.
-struct Clinic {
-    output: DoctorOutput,
-    findings: Vec<Finding>,
+struct Clinic<'a> {
+    rows: Rows<'a, Finding>,
+    /// The code of the first check that failed.
+    exit: Option<Exit>,
 }
 
-impl Clinic {
-    /// Lines are written as they come, since some checks take their time.
-    fn note(&mut self, finding: Finding) -> Result<(), Failure> {
-        if self.output == DoctorOutput::Text {
-            show::line(&finding)?;
-        }
-        self.findings.push(finding);
-        Ok(())
+impl Clinic<'_> {
+    /// Findings are written as they come, since some checks take their time.
+    fn note(&mut self, finding: &Finding) -> Result<(), Failure> {
+        self.exit = self.exit.or(finding.exit());
+        self.rows.push(finding)?;
+        self.rows.flush()
     }
 
     fn dismiss(self) -> Result<ExitCode, Failure> {
-        if self.output == DoctorOutput::Json {
-            let list: Vec<_> = self.findings.iter().map(Finding::to_json).collect();
-            show::line(format_args!("{:#}", serde_json::Value::from(list)))?;
-        }
-        Ok(self.findings.iter().find_map(Finding::exit).map_or(ExitCode::SUCCESS, ExitCode::from))
+        self.rows.finish()?;
+        Ok(self.exit.map_or(ExitCode::SUCCESS, ExitCode::from))
     }
 }

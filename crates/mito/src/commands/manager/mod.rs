@@ -18,7 +18,7 @@ use crate::manager::place::Place;
 pub(super) async fn run(command: &ManagerCommand, environment: &Environment) -> Result<ExitCode, Failure> {
     let place = Place::of(environment);
     let done = match command {
-        ManagerCommand::Status => status::run(&place).await,
+        ManagerCommand::Status(args) => status::run(args, &place, environment).await,
         ManagerCommand::Spawn(args) => spawn::run(args, &place, environment).await,
         ManagerCommand::Kill(args) => kill::run(args, &place).await,
         ManagerCommand::Logs(args) => logs::run(args, &place).await,

@@ -1,15 +1,21 @@
 //! `mito manager status`: how everybody is.
 
+use crate::cli::manager::StatusArgs;
+use crate::config::Environment;
 use crate::failure::Failure;
 use crate::manager::call;
 use crate::manager::place::Place;
 use crate::manager::wire::{Reply, Request};
-use crate::show;
+use crate::show::{self, Output};
 
-pub(super) async fn run(place: &Place) -> Result<(), Failure> {
+pub(super) async fn run(args: &StatusArgs, place: &Place, environment: &Environment) -> Result<(), Failure> {
     let workers = match call::ask(place, &Request::Status).await? {
         Some(Reply::Workers(workers)) => workers,
         _ => Vec::new(),
     };
-    show::managed(&workers)
+    let out = Output::new(&args.output, environment);
+    match args.output.format {
+        None => show::managed(&workers),
+        Some(_) => out.all(&workers),
+    }
 }

@@ -7,7 +7,7 @@ use crate::cli::client::tasks::FilterArgs;
 use crate::commands::client::remainder::{nothing_left, something_given};
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show::{Outcome, Output};
+use crate::show::{Outcome, Output, counted};
 
 pub(super) async fn one(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {
     identity.client.cancel(uuid).await?;
@@ -18,7 +18,10 @@ pub(super) async fn one(uuid: Uuid, identity: &Identity, out: &Output) -> Result
 pub(super) async fn many(args: &FilterArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let cancelled = identity.client.cancel_many(&args.filter()).await?;
     let (count, group) = (cancelled.cancelled_count, &cancelled.group_name);
-    out.outcome(format_args!("cancelled {count} tasks of group {group}"), &Outcome::of_group(count, group))
+    out.outcome(
+        format_args!("cancelled {} of group {group}", counted(count, "task")),
+        &Outcome::of_group(count, group),
+    )
 }
 
 pub(super) async fn list(uuids: &[Uuid], identity: &Identity, out: &Output) -> Result<(), Failure> {
@@ -27,7 +30,7 @@ pub(super) async fn list(uuids: &[Uuid], identity: &Identity, out: &Output) -> R
     let cancelled = identity.client.cancel_listed(&request).await?;
     let count = cancelled.cancelled_count;
     let outcome = Outcome::of_list(count, &cancelled.failed_uuids);
-    out.outcome(format_args!("cancelled {count} tasks"), &outcome)?;
+    out.outcome(format_args!("cancelled {}", counted(count, "task")), &outcome)?;
     nothing_left(
         &cancelled.failed_uuids,
         "these were not cancelled",

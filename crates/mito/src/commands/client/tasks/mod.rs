@@ -5,8 +5,8 @@ mod cancel;
 mod change;
 mod explain;
 mod get;
+mod logs;
 mod query;
-mod select;
 mod stop;
 mod submit;
 mod submit_many;
@@ -16,6 +16,7 @@ mod watch;
 
 use crate::cli::client::tasks::TasksCommand;
 use crate::commands::client::After;
+use crate::commands::select;
 use crate::config::Environment;
 use crate::failure::Failure;
 use crate::identity::Identity;
@@ -32,6 +33,9 @@ pub(super) async fn run(
         TasksCommand::Submit(args) => return submit::submit(args, identity, environment, out).await,
         TasksCommand::Wait(args) => return wait::wait(args, identity, out).await,
         TasksCommand::Watch { selectors } => watch::watch(selectors, identity, out).await?,
+        TasksCommand::Logs { task, follow } => {
+            logs::logs(named(task).await?, *follow, identity, environment).await?;
+        }
         TasksCommand::SubmitMany { file } => submit_many::submit_many(file, identity, out).await?,
         TasksCommand::Get { task } => get::get(named(task).await?, identity, out).await?,
         TasksCommand::Explain { task } => explain::explain(named(task).await?, identity, out).await?,

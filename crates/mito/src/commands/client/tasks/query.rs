@@ -9,9 +9,9 @@ pub(super) async fn query(args: &QueryArgs, identity: &Identity, out: &Output) -
     let query = args.query();
     let found = identity.client.query_tasks(&query).await?;
     if query.count {
-        return out.count(found.count, "tasks");
+        return out.count(found.count, "task");
     }
-    out.heading(format_args!("Found {} tasks", found.count))?;
+    out.found(found.count, "task")?;
     let tasks: Vec<_> = found.tasks.into_iter().map(TaskShown::from).collect();
     match args.verbose {
         true => out.each(&tasks),

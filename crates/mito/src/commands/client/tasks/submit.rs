@@ -1,9 +1,9 @@
 //! `mito client tasks submit`.
 
-use super::select::Wanted;
 use super::wait::{self, Waiting};
 use crate::cli::client::tasks::SubmitArgs;
 use crate::commands::client::After;
+use crate::commands::select::Wanted;
 use crate::config::Environment;
 use crate::failure::Failure;
 use crate::follow;

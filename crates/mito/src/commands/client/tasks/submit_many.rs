@@ -8,7 +8,7 @@ use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksReques
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show::{Output, Submitted};
+use crate::show::{Output, Submitted, counted};
 
 pub(super) async fn submit_many(file: &Path, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let tasks = read(file)?;
@@ -29,11 +29,14 @@ pub(super) async fn submit_many(file: &Path, identity: &Identity, out: &Output) 
     let taken = reply.results.len() - refused;
     match refused {
         0 => {
-            out.say(format_args!("submitted {taken} tasks"));
+            out.say(format_args!("submitted {}", counted(taken as u64, "task")));
             Ok(())
         }
-        _ => Err(Failure::new(Exit::Partial, format!("submitted {taken} tasks, {refused} were refused"))
-            .with_hint("submit the refused ones again, and only those: the others will run")),
+        _ => Err(Failure::new(
+            Exit::Partial,
+            format!("submitted {}, {refused} were refused", counted(taken as u64, "task")),
+        )
+        .with_hint("submit the refused ones again, and only those: the others will run")),
     }
 }
 

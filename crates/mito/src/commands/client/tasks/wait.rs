@@ -11,9 +11,9 @@ use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::task::SubmitTaskReply;
 use mitosis_protocol::{TaskResult, TaskState, Timestamp, Uuid};
 
-use super::select::{Wanted, standing};
 use crate::cli::client::tasks::WaitArgs;
 use crate::commands::client::After;
+use crate::commands::select::{Wanted, standing};
 use crate::ending;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -73,7 +73,11 @@ impl Waiting {
             (_, 0) => Ok(After::GoOn),
             (total, failed) => {
                 let left = self.left.len();
-                let rest = if left > 0 { format!("; {left} are not over") } else { String::new() };
+                let rest = match left {
+                    0 => String::new(),
+                    1 => "; 1 is not over".to_owned(),
+                    _ => format!("; {left} are not over"),
+                };
                 Err(Failure::new(Exit::SomeFailed, format!("{failed} of {total} tasks failed{rest}"))
                     .with_hint("see one with `mito client tasks get`; run them again with `mito retry`"))
             }
@@ -104,7 +108,7 @@ pub(super) async fn until_over(
     // The stream is open before anybody looks, so nothing falls between.
     let mut scope = scope(wanted, identity);
     let (mut events, mut heard) = (open(client, &scope, None, &mut outage).await?, None);
-    let found = wanted.find(client).await?;
+    let found = wanted.find(client, &mut outage).await?;
     if let [only] = found.as_slice() {
         scope = EventScope::Task(only.uuid);
         events = open(client, &scope, None, &mut outage).await?;
@@ -180,22 +184,18 @@ pub(super) async fn open(
     after: Option<&str>,
     outage: &mut Outage,
 ) -> Result<TaskEvents, Failure> {
-    loop {
-        match client.events(scope, after).await {
-            Ok(events) => {
-                outage.over();
-                return Ok(events);
-            }
-            Err(error) if error.is_transient() => {
-                outage.wait(error, || "the tasks go on without us; wait again later".to_owned()).await?;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let later = "the tasks go on without us; wait again later";
+    outage.outlast(async || client.events(scope, after).await, later).await
 }
 
 fn later(waiting: &Waiting) -> String {
-    format!("{} tasks go on without us; wait again later", waiting.left.len())
+    format!(
+        "{} without us; wait again later",
+        match waiting.left.len() {
+            1 => "the task goes on".to_owned(),
+            many => format!("{many} tasks go on"),
+        }
+    )
 }
 
 /// Where those stand that are left.

@@ -7,8 +7,8 @@ use mitosis_client::EventScope;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::events::TaskEvent;
 
-use super::select::Wanted;
 use super::wait::open;
+use crate::commands::select::Wanted;
 use crate::failure::Failure;
 use crate::follow::Outage;
 use crate::identity::Identity;
@@ -26,7 +26,7 @@ pub(super) async fn watch(selectors: &[String], identity: &Identity, out: &Outpu
     let mut screen = Screen::new(out);
     let mut left: Option<BTreeSet<Uuid>> = None;
     if !selectors.is_empty() {
-        let found = wanted.find(client).await?;
+        let found = wanted.find(client, &mut outage).await?;
         left = Some(found.iter().filter(|task| task.result.is_none()).map(|task| task.uuid).collect());
         for task in found.into_iter().rev() {
             screen.show(task)?;

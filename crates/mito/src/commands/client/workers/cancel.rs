@@ -7,7 +7,7 @@ use crate::cli::client::workers::{CancelManyArgs, StopArgs};
 use crate::commands::client::remainder::{nothing_left, something_given};
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show::{Outcome, Output};
+use crate::show::{Outcome, Output, counted};
 
 pub(super) async fn one(uuid: Uuid, how: StopArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     identity.client.shut_down_worker(uuid, how.op()).await?;
@@ -18,7 +18,10 @@ pub(super) async fn one(uuid: Uuid, how: StopArgs, identity: &Identity, out: &Ou
 pub(super) async fn many(args: &CancelManyArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let stopped = identity.client.shut_down_workers(&args.request()).await?;
     let (count, group) = (stopped.shutdown_count, &stopped.group_name);
-    out.outcome(format_args!("stopped {count} workers of group {group}"), &Outcome::of_group(count, group))
+    out.outcome(
+        format_args!("stopped {} of group {group}", counted(count, "worker")),
+        &Outcome::of_group(count, group),
+    )
 }
 
 pub(super) async fn list(
@@ -31,7 +34,10 @@ pub(super) async fn list(
     let request = ShutdownWorkersListRequest { uuids: uuids.to_vec(), op: how.op() };
     let stopped = identity.client.shut_down_listed_workers(&request).await?;
     let count = stopped.shutdown_count;
-    out.outcome(format_args!("stopped {count} workers"), &Outcome::of_list(count, &stopped.failed_uuids))?;
+    out.outcome(
+        format_args!("stopped {}", counted(count, "worker")),
+        &Outcome::of_list(count, &stopped.failed_uuids),
+    )?;
     nothing_left(
         &stopped.failed_uuids,
         "these were not stopped",

@@ -9,9 +9,9 @@ pub(super) async fn query(args: &QueryArgs, identity: &Identity, out: &Output) -
     let query = args.query();
     let found = identity.client.query_workers(&query).await?;
     if query.count {
-        return out.count(found.count, "workers");
+        return out.count(found.count, "worker");
     }
-    out.heading(format_args!("Found {} workers", found.count))?;
+    out.found(found.count, "worker")?;
     let shown = |worker| WorkerShown::of_group(worker, &found.group_name);
     let workers: Vec<_> = found.workers.into_iter().map(shown).collect();
     match args.verbose {

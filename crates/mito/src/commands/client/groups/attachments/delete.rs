@@ -7,7 +7,7 @@ use crate::cli::client::attachments::{DeleteListArgs, DeleteManyArgs, PlaceArgs}
 use crate::commands::client::remainder::{nothing_left, something_given};
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show::{Outcome, Output};
+use crate::show::{Outcome, Output, counted};
 
 pub(super) async fn one(args: &PlaceArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let place = Place::of_existing(args, &identity.name)?;
@@ -21,7 +21,7 @@ pub(super) async fn many(args: &DeleteManyArgs, identity: &Identity, out: &Outpu
     let deleted = identity.client.delete_attachments(group, &args.filter.request()).await?;
     let (count, group) = (deleted.deleted_count, &deleted.group_name);
     out.outcome(
-        format_args!("deleted {count} attachments of group {group}"),
+        format_args!("deleted {} of group {group}", counted(count, "attachment")),
         &Outcome::of_group(count, group),
     )
 }
@@ -34,7 +34,7 @@ pub(super) async fn list(args: &DeleteListArgs, identity: &Identity, out: &Outpu
     let (count, group) = (deleted.deleted_count, &deleted.group_name);
     let outcome =
         Outcome { group_name: Some(group.clone()), ..Outcome::of_list(count, &deleted.failed_keys) };
-    out.outcome(format_args!("deleted {count} attachments of group {group}"), &outcome)?;
+    out.outcome(format_args!("deleted {} of group {group}", counted(count, "attachment")), &outcome)?;
     nothing_left(
         &deleted.failed_keys,
         "these were not deleted",

@@ -10,9 +10,9 @@ pub(super) async fn query(args: &QueryArgs, identity: &Identity, out: &Output) -
     let query = args.query();
     let found = identity.client.query_attachments(group, &query).await?;
     if query.count {
-        return out.count(found.count, "attachments");
+        return out.count(found.count, "attachment");
     }
-    out.heading(format_args!("Found {} attachments", found.count))?;
+    out.found(found.count, "attachment")?;
     let shown = |row| AttachmentAt::found(row, &found.group_name);
     out.all(&found.attachments.into_iter().map(shown).collect::<Vec<_>>())
 }

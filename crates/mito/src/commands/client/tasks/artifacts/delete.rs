@@ -6,7 +6,7 @@ use crate::cli::client::artifacts::{ListArgs, ManyArgs};
 use crate::commands::client::remainder::{nothing_left, something_given};
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show::{Outcome, Output};
+use crate::show::{Outcome, Output, counted};
 
 pub(super) async fn one(
     uuid: Uuid,
@@ -22,7 +22,7 @@ pub(super) async fn one(
 pub(super) async fn many(args: &ManyArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let deleted = identity.client.delete_artifacts(&args.request()).await?;
     let count = deleted.deleted_count;
-    out.outcome(format_args!("deleted {count} artifacts"), &Outcome::of_list::<Uuid>(count, &[]))
+    out.outcome(format_args!("deleted {}", counted(count, "artifact")), &Outcome::of_list::<Uuid>(count, &[]))
 }
 
 pub(super) async fn list(args: &ListArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
@@ -30,7 +30,10 @@ pub(super) async fn list(args: &ListArgs, identity: &Identity, out: &Output) -> 
     something_given(&request.uuids, "UUID")?;
     let deleted = identity.client.delete_listed_artifacts(&request).await?;
     let count = deleted.deleted_count;
-    out.outcome(format_args!("deleted {count} artifacts"), &Outcome::of_list(count, &deleted.failed_uuids))?;
+    out.outcome(
+        format_args!("deleted {}", counted(count, "artifact")),
+        &Outcome::of_list(count, &deleted.failed_uuids),
+    )?;
     nothing_left(
         &deleted.failed_uuids,
         "those of these tasks were not deleted",

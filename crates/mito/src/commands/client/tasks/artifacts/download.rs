@@ -5,8 +5,8 @@ use mitosis_protocol::artifact::ArtifactDownload;
 
 use crate::cli::client::artifacts::{DownloadArgs, DownloadListArgs, DownloadManyArgs};
 use crate::commands::client::remainder::{nothing_left, something_given};
-use crate::commands::client::tasks::select;
 use crate::commands::client::transfer::{self, Item};
+use crate::commands::select;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::Output;

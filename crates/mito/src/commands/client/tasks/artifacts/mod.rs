@@ -4,8 +4,8 @@ mod delete;
 mod download;
 mod upload;
 
-use super::select;
 use crate::cli::client::artifacts::ArtifactsCommand;
+use crate::commands::select;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::Output;

@@ -3,8 +3,8 @@
 use mitosis_protocol::artifact::UploadArtifactRequest;
 
 use crate::cli::client::artifacts::UploadArgs;
-use crate::commands::client::tasks::select;
 use crate::commands::client::transfer;
+use crate::commands::select;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::Output;

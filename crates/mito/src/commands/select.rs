@@ -1,0 +1,159 @@
+//! From the names that people give tasks to the tasks.
+
+use futures_util::future::try_join_all;
+use mitosis_client::{ClientError, UserClient};
+use mitosis_domain::clock::{Clock as _, SystemClock};
+use mitosis_domain::filter::Filter;
+use mitosis_domain::selector::Selector;
+use mitosis_protocol::events::TaskEvent;
+use mitosis_protocol::task::{QueryTasksRequest, TaskFilter};
+use mitosis_protocol::{TaskInfo, Uuid};
+
+use crate::cli::select::SelectArgs;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::follow::Outage;
+
+/// Matches on one page.
+const PAGE: u64 = 1_000;
+
+/// How many names are looked up at once.
+const AT_ONCE: usize = 16;
+const LATER: &str = "the tasks go on without us; ask again later";
+
+/// The one task of that name.
+pub(super) async fn one(name: &str, client: &UserClient) -> Result<Uuid, Failure> {
+    Ok(looked_up(name, client).await?)
+}
+
+/// Tasks by name, and tasks by what is true of them.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// Each names one.
+    pub(super) names: Vec<String>,
+    /// What is true of the others, if there are any.
+    pub(super) filter: Option<TaskFilter>,
+    /// The group that the conditions are about, where they name one.
+    pub(super) group: Option<String>,
+    /// Whether anything but a group says which tasks are meant.
+    pub(super) picks: bool,
+}
+
+impl Wanted {
+    /// One that is known.
+    pub(super) fn one(uuid: Uuid) -> Self {
+        Self { names: vec![uuid.to_string()], filter: None, group: None, picks: true }
+    }
+
+    /// Tells conditions from names; nonsense is told before anybody is asked.
+    pub(super) fn read(words: &[String]) -> Result<Self, Failure> {
+        let (conditions, names) = sorted(words);
+        let group = check(&conditions)?.group;
+        let filter = (!conditions.is_empty())
+            .then(|| TaskFilter { filter: Some(conditions.join(" ")), ..TaskFilter::default() });
+        Ok(Self { names, filter, group, picks: true })
+    }
+
+    /// The same with the options of a filter. Where nothing is named, it is all of a group.
+    pub(super) fn of(args: &SelectArgs) -> Result<Self, Failure> {
+        let (conditions, names) = sorted(&args.selectors);
+        let asked = check(&conditions)?;
+        let about_more = Filter { group: None, ..asked.clone() } != Filter::default();
+        let described = !conditions.is_empty() || args.filter.pick();
+        Ok(Self {
+            picks: !names.is_empty() || about_more || args.filter.pick(),
+            filter: (described || names.is_empty()).then(|| args.filter.filter(&conditions)),
+            names,
+            group: asked.group,
+        })
+    }
+
+    /// Those that are named, in the order of the names, however long the coordinator is away.
+    pub(super) async fn named(&self, client: &UserClient) -> Result<Vec<Uuid>, Failure> {
+        self.each_named(&mut Outage::new(), async |name| looked_up(name, client).await).await
+    }
+
+    /// Where each of them stands now, however long the coordinator is away.
+    pub(super) async fn find(
+        &self,
+        client: &UserClient,
+        outage: &mut Outage,
+    ) -> Result<Vec<TaskEvent>, Failure> {
+        let stands = async |name: &String| client.task(looked_up(name, client).await?).await;
+        let named = self.each_named(outage, stands).await?;
+        let mut found: Vec<_> = named.into_iter().map(|task| standing(task.info)).collect();
+        if let Some(filter) = &self.filter {
+            let mut before = None;
+            loop {
+                let page = outage.outlast(async || page(client, filter, before).await, LATER).await?;
+                before = page.last().map(|task| task.uuid);
+                let full = page.len() as u64 == PAGE;
+                found.extend(page.into_iter().map(standing));
+                if !full {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Asks about each name, some at once.
+    async fn each_named<T>(
+        &self,
+        outage: &mut Outage,
+        ask: impl AsyncFn(&String) -> Result<T, ClientError>,
+    ) -> Result<Vec<T>, Failure> {
+        let mut answers = Vec::new();
+        for some in self.names.chunks(AT_ONCE) {
+            answers.extend(
+                outage.outlast(async || try_join_all(some.iter().map(|name| ask(name))).await, LATER).await?,
+            );
+        }
+        Ok(answers)
+    }
+}
+
+/// Conditions, and names.
+fn sorted(words: &[String]) -> (Vec<String>, Vec<String>) {
+    let (conditions, names): (Vec<_>, Vec<_>) =
+        words.iter().cloned().partition(|word| Filter::is_condition(word));
+    (conditions, names.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect())
+}
+
+async fn looked_up(name: &str, client: &UserClient) -> Result<Uuid, ClientError> {
+    match name.parse() {
+        Ok(Selector::Uuid(uuid)) => Ok(uuid),
+        // The coordinator knows what is no name, too.
+        _ => Ok(client.find_task(name).await?.uuid),
+    }
+}
+
+async fn page(
+    client: &UserClient,
+    filter: &TaskFilter,
+    before: Option<Uuid>,
+) -> Result<Vec<TaskInfo>, ClientError> {
+    let filter = filter.clone();
+    let query = QueryTasksRequest { filter, limit: Some(PAGE), before, ..QueryTasksRequest::default() };
+    Ok(client.query_tasks(&query).await?.tasks)
+}
+
+/// A task as the stream of events would tell it.
+pub(super) fn standing(info: TaskInfo) -> TaskEvent {
+    TaskEvent {
+        uuid: info.uuid,
+        group_name: info.group_name,
+        task_id: info.task_id,
+        state: info.state,
+        result: info.result,
+        at: info.updated_at,
+    }
+}
+
+/// Reads a filter for its mistakes.
+fn check(conditions: &[String]) -> Result<Filter, Failure> {
+    Filter::parse(&conditions.join(" "), SystemClock.now()).map_err(|error| {
+        let hint = error.hint();
+        Failure::new(Exit::Usage, error).with_hint(hint)
+    })
+}

@@ -1,0 +1,241 @@
+//! How a task ended, as a row of the results of many.
+
+use std::collections::BTreeSet;
+
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::sweep::TaskOutcome;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::record::Cell;
+use super::task::{exit_code, state_tone};
+use super::varied::{Extent, Varied};
+
+/// Columns before the parameters.
+const BEFORE: [&str; 2] = ["uuid", "task"];
+/// Columns between the parameters and what the tasks left.
+const AFTER: [&str; 7] = ["state", "exit", "msg", "created", "started", "finished", "duration"];
+
+/// A result: what the coordinator says, and what follows from it.
+#[derive(Debug, Serialize)]
+pub(crate) struct ResultShown {
+    #[serde(flatten)]
+    outcome: TaskOutcome,
+    /// As a shell would show it.
+    exit_code: Option<u8>,
+    /// From the start of the attempt that counts to its end, in seconds.
+    duration: Option<f64>,
+}
+
+/// What varies: every parameter that any task has, and every field that any of them left in its
+/// `result.json`.
+pub(crate) struct Names {
+    params: BTreeSet<String>,
+    fields: BTreeSet<String>,
+}
+
+impl From<TaskOutcome> for ResultShown {
+    fn from(outcome: TaskOutcome) -> Self {
+        let exit_code = exit_code(outcome.state, outcome.result);
+        let duration = duration(&outcome);
+        Self { outcome, exit_code, duration }
+    }
+}
+
+impl Varied for ResultShown {
+    type Names = Names;
+
+    fn names(all: &[Self]) -> Names {
+        let params = all.iter().flat_map(|result| result.outcome.params.keys());
+        let mut known = BTreeSet::new();
+        // Most have the names of the one before, and a name is only copied once.
+        params.for_each(|name| {
+            if !known.contains(name) {
+                known.insert(name.clone());
+            }
+        });
+        let fields = all.iter().flat_map(|result| result.left().into_iter().map(|(name, _)| name));
+        Names { params: known, fields: fields.collect() }
+    }
+
+    fn titles(names: &Names, extent: Extent) -> Vec<String> {
+        let is_fixed = |name: &str| BEFORE.contains(&name) || AFTER.contains(&name);
+        let params = names.params.iter().map(|name| apart("param", name, is_fixed(name)));
+        let taken = |name: &String| is_fixed(name) || names.params.contains(name);
+        let fields = names.fields.iter().map(|name| apart("result", name, taken(name)));
+        let fixed = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        match extent {
+            Extent::Whole => [fixed(&BEFORE), params.collect(), fixed(&AFTER), fields.collect()].concat(),
+            Extent::Gist => [
+                fixed(&["task"]),
+                params.collect(),
+                fixed(&["state", "exit", "msg", "duration"]),
+                fields.collect(),
+                fixed(&["uuid"]),
+            ]
+            .concat(),
+        }
+    }
+
+    fn cells(&self, names: &Names, extent: Extent) -> Vec<Cell> {
+        let outcome = &self.outcome;
+        let uuid = Cell::text(outcome.uuid);
+        let state = Cell::Toned(format!("{:?}", outcome.state), state_tone(outcome.state, outcome.result));
+        let exit = self.exit_code.map_or(Cell::Nothing, Cell::number);
+        let msg = outcome.result.and_then(|result| result.msg);
+        let msg = msg.map_or(Cell::Nothing, |msg| Cell::Text(format!("{msg:?}")));
+        let duration = self.duration.map_or(Cell::Nothing, |seconds| Cell::Text(format!("{seconds:.3}")));
+        let time = |time: Option<Timestamp>| time.map_or(Cell::Nothing, |time| Cell::Text(rfc3339(time)));
+        let params =
+            names.params.iter().map(|name| outcome.params.get(name).map_or(Cell::Nothing, Cell::text));
+        let left = self.left();
+        let fields = names.fields.iter().map(|name| match left.get(name) {
+            None | Some(Value::Null) => Cell::Nothing,
+            Some(Value::String(text)) => Cell::text(text),
+            Some(value) => Cell::text(value),
+        });
+        let mut cells =
+            Vec::with_capacity(BEFORE.len() + AFTER.len() + names.params.len() + names.fields.len());
+        match extent {
+            Extent::Whole => {
+                cells.extend([uuid, Cell::Number(outcome.task_id)]);
+                cells.extend(params);
+                let (started, finished) = (time(outcome.started_at), time(outcome.finished_at));
+                cells.extend([state, exit, msg, time(Some(outcome.created_at)), started, finished, duration]);
+                cells.extend(fields);
+            }
+            Extent::Gist => {
+                cells.push(Cell::Number(outcome.task_id));
+                cells.extend(params);
+                cells.extend([state, exit, msg, duration]);
+                cells.extend(fields);
+                cells.push(uuid);
+            }
+        }
+        cells
+    }
+
+    fn id(&self) -> String {
+        self.outcome.uuid.to_string()
+    }
+}
+
+impl ResultShown {
+    /// The fields that the task left.
+    fn left(&self) -> Map<String, Value> {
+        self.outcome.data.as_ref().and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_default()
+    }
+}
+
+/// A name, told apart from another column's if need be.
+fn apart(kind: &str, name: &str, taken: bool) -> String {
+    if taken { format!("{kind}.{name}") } else { name.to_owned() }
+}
+
+fn duration(outcome: &TaskOutcome) -> Option<f64> {
+    Some(outcome.finished_at?.since(outcome.started_at?).as_secs_f64())
+}
+
+fn rfc3339(time: Timestamp) -> String {
+    let text = time.to_string();
+    let local = text.trim_end_matches(" +00:00:00");
+    format!("{}Z", local.replacen(' ', "T", 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use mitosis_protocol::{TaskResult, TaskState, Uuid};
+
+    use super::*;
+    use crate::show::format::Format;
+    use crate::show::output::Output;
+    use crate::show::varied::written;
+
+    fn outcome(number: i64, params: &[(&str, &str)]) -> TaskOutcome {
+        let at = |seconds: &str| Timestamp::parse(&format!("2031-02-09T17:04:{seconds}Z")).unwrap();
+        TaskOutcome {
+            uuid: Uuid::nil(),
+            task_id: number,
+            state: TaskState::Finished,
+            params: params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            result: Some(TaskResult { exit_status: 768, msg: None }),
+            created_at: at("05"),
+            started_at: Some(at("06.5")),
+            finished_at: Some(at("08")),
+            repeats_task_uuid: None,
+            data: None,
+        }
+    }
+
+    fn text(format: Option<Format>, terminal: bool, outcomes: Vec<TaskOutcome>) -> String {
+        let results: Vec<ResultShown> = outcomes.into_iter().map(Into::into).collect();
+        written(&Output::still(format, terminal), &results)
+    }
+
+    fn cells(csv: &str) -> Vec<Vec<String>> {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(csv.as_bytes());
+        reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
+    }
+
+    #[test]
+    fn parameters_are_columns_and_a_task_without_one_has_an_empty_cell() {
+        let outcomes = || vec![outcome(1, &[("rate", "0.1"), ("state", "x,y")]), outcome(2, &[("n", "7")])];
+        let nil = Uuid::nil();
+        let times = "2031-02-09T17:04:05.0Z,2031-02-09T17:04:06.5Z,2031-02-09T17:04:08.0Z,1.500";
+        assert_eq!(
+            text(Some(Format::Csv), false, outcomes()),
+            format!(
+                "uuid,task,n,rate,param.state,state,exit,msg,created,started,finished,duration\n\
+                 {nil},1,,0.1,\"x,y\",Finished,3,,{times}\n{nil},2,7,,,Finished,3,,{times}\n"
+            )
+        );
+        assert_eq!(
+            text(None, true, outcomes()),
+            format!(
+                "TASK  N  RATE  PARAM.STATE  STATE     EXIT  MSG  DURATION  UUID\n\
+                 1        0.1   x,y          Finished  3          1.500     {nil}\n\
+                 2     7                     Finished  3          1.500     {nil}\n"
+            )
+        );
+        assert_eq!(text(Some(Format::Id), false, outcomes()), format!("{nil}\n{nil}\n"));
+    }
+
+    #[test]
+    fn what_tasks_left_comes_in_the_last_columns() {
+        let data = |text: &str| Some(serde_json::value::RawValue::from_string(text.to_owned()).unwrap());
+        let first = TaskOutcome {
+            data: data(r#"{"loss":0.25,"x":"mine","exit":null}"#),
+            ..outcome(1, &[("x", "1")])
+        };
+        let second = TaskOutcome { data: data(r#"{"list":[1,2],"note":"a,b"}"#), ..outcome(2, &[]) };
+        let table = cells(&text(Some(Format::Csv), false, vec![first, second, outcome(3, &[])]));
+        assert_eq!(table[0][10..], ["result.exit", "list", "loss", "note", "result.x"]);
+        assert_eq!(table[1][10..], ["", "", "0.25", "", "mine"]);
+        assert_eq!(table[2][10..], ["", "[1,2]", "", "a,b", ""]);
+        assert_eq!(table[3][10..], ["", "", "", "", ""]);
+    }
+
+    #[test]
+    fn a_value_breaks_neither_lines_nor_columns_for_people() {
+        for terminal in [false, true] {
+            let text = text(None, terminal, vec![outcome(1, &[("x", "a\tb\nc\x1b[2J")])]);
+            assert_eq!(text.lines().count(), 2, "{text}");
+            assert!(text.contains("a\\tb\\nc\\u{1b}[2J"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_object_says_what_the_coordinator_said_and_what_follows() {
+        let json = |format| text(Some(format), false, vec![outcome(1, &[("x", "1")])]);
+        let object: Value = serde_json::from_str(&json(Format::Jsonl)).unwrap();
+        assert_eq!(object["params"]["x"], "1");
+        assert_eq!((&object["exit_code"], &object["duration"]), (&3.into(), &1.5.into()));
+        assert_eq!(object["result"]["exit_status"], 768);
+        let list: Value = serde_json::from_str(&json(Format::Json)).unwrap();
+        assert_eq!(list[0], object);
+        assert!(json(Format::Yaml).contains("exit_code: 3\n"));
+        let never = TaskOutcome { result: None, started_at: None, ..outcome(1, &[]) };
+        let object: Value = serde_json::from_str(&text(Some(Format::Jsonl), false, vec![never])).unwrap();
+        assert_eq!((&object["exit_code"], &object["duration"]), (&Value::Null, &Value::Null));
+    }
+}

@@ -1,0 +1,56 @@
+//! A task that was submitted again.
+
+use mitosis_protocol::Uuid;
+use mitosis_protocol::sweep::RetriedTask;
+use serde::Serialize;
+
+use super::look::Look;
+use super::record::{Cell, Column, Fact, Record};
+
+/// A task, and the one that it repeats.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Retried {
+    /// The new one.
+    uuid: Uuid,
+    task_id: i64,
+    repeats_task_uuid: Uuid,
+}
+
+impl From<RetriedTask> for Retried {
+    fn from(task: RetriedTask) -> Self {
+        let RetriedTask { repeats_task_uuid, uuid, task_id } = task;
+        Self { uuid, task_id, repeats_task_uuid }
+    }
+}
+
+impl Retried {
+    /// Scripts take the last word.
+    fn sentence(&self) -> String {
+        format!("task {} repeats {}: {}", self.task_id, self.repeats_task_uuid, self.uuid)
+    }
+}
+
+impl Record for Retried {
+    const TABLE: &'static [Column<Self>] = &[
+        Column::new("task", |task| Cell::Number(task.task_id)),
+        Column::new("repeats", |task| Cell::text(task.repeats_task_uuid)),
+        Column::new("uuid", |task| Cell::text(task.uuid)),
+    ];
+    const FIELDS: &'static [Column<Self>] = &[
+        Column::new("uuid", |task| Cell::text(task.uuid)),
+        Column::new("task_id", |task| Cell::Number(task.task_id)),
+        Column::new("repeats_task_uuid", |task| Cell::text(task.repeats_task_uuid)),
+    ];
+
+    fn id(&self) -> String {
+        self.uuid.to_string()
+    }
+
+    fn line(&self, _: &Look) -> String {
+        self.sentence()
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        vec![("task", Cell::Text(self.sentence()))]
+    }
+}

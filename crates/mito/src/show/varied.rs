@@ -1,0 +1,105 @@
+//! Results whose columns follow from what is there: a name and a cell for each parameter, for instance.
+//!
+//! Everything is there before the first line is written, and each line is made when it is written.
+
+use std::io::{self, BufWriter, Write};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::format::Format;
+use super::look::Tone;
+use super::output::Output;
+use super::record::Cell;
+use super::rows::csv_line;
+use super::{cant_write, table, yaml};
+use crate::failure::Failure;
+
+/// A result with columns of its own. What `serde` writes is the document for programs.
+pub(crate) trait Varied: Serialize + Sized {
+    /// What all of them together have.
+    type Names;
+
+    fn names(all: &[Self]) -> Self::Names;
+
+    /// The names of the columns.
+    fn titles(names: &Self::Names, extent: Extent) -> Vec<String>;
+
+    /// As many cells as there are titles.
+    fn cells(&self, names: &Self::Names, extent: Extent) -> Vec<Cell>;
+
+    /// What names it in other commands.
+    fn id(&self) -> String;
+}
+
+/// How much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Every column.
+    Whole,
+    /// Those that people look for first; the last names the row.
+    Gist,
+}
+
+impl Output {
+    /// Many things with columns of their own. Behind a pipe a table has its titles, since nobody could
+    /// know them.
+    pub(crate) fn varied<T: Varied>(&self, all: &[T]) -> Result<(), Failure> {
+        let mut to = BufWriter::new(io::stdout().lock());
+        write(self, all, &mut to).and_then(|()| to.flush()).map_err(cant_write)
+    }
+}
+
+fn write<T: Varied>(output: &Output, all: &[T], to: &mut impl Write) -> io::Result<()> {
+    match (output.format, output.look.terminal) {
+        (None | Some(Format::Table), true) if all.is_empty() => Ok(()),
+        (None | Some(Format::Table), true) => {
+            let names = T::names(all);
+            let titles = T::titles(&names, Extent::Gist);
+            let shown = |one: &T| {
+                let cells = one.cells(&names, Extent::Gist);
+                cells.iter().map(|cell| cell.shown(&output.look)).collect()
+            };
+            let rows: Vec<Vec<(String, Tone)>> = all.iter().map(shown).collect();
+            let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
+            write!(to, "{}", table::table(&titles, &rows, &output.look))
+        }
+        (None | Some(Format::Table), false) => {
+            let names = T::names(all);
+            let tabbed = |cells: &[Cell]| {
+                cells.iter().map(|cell| cell.shown(&output.look).0).collect::<Vec<_>>().join("\t")
+            };
+            let titles: Vec<_> = T::titles(&names, Extent::Whole).into_iter().map(Cell::Text).collect();
+            writeln!(to, "{}", tabbed(&titles))?;
+            all.iter().try_for_each(|one| writeln!(to, "{}", tabbed(&one.cells(&names, Extent::Whole))))
+        }
+        (Some(Format::Csv), _) => {
+            let names = T::names(all);
+            write!(to, "{}", csv_line(T::titles(&names, Extent::Whole).into_iter()))?;
+            all.iter().try_for_each(|one| {
+                write!(to, "{}", csv_line(one.cells(&names, Extent::Whole).iter().map(Cell::raw)))
+            })
+        }
+        (Some(Format::Json), _) => {
+            serde_json::to_writer_pretty(&mut *to, all)?;
+            writeln!(to)
+        }
+        (Some(Format::Jsonl), _) => all.iter().try_for_each(|one| {
+            serde_json::to_writer(&mut *to, one)?;
+            writeln!(to)
+        }),
+        (Some(Format::Yaml), _) => {
+            let values = all.iter().map(serde_json::to_value).collect::<Result<Vec<Value>, _>>()?;
+            write!(to, "{}", yaml::document(&Value::from(values)))
+        }
+        (Some(Format::Id), _) => all.iter().try_for_each(|one| writeln!(to, "{}", one.id())),
+    }
+}
+
+/// As it would be written.
+#[cfg(test)]
+pub(super) fn written<T: Varied>(output: &Output, all: &[T]) -> String {
+    let mut bytes = Vec::new();
+    write(output, all, &mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}

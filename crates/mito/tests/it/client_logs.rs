@@ -1,0 +1,63 @@
+//! What a task wrote, after its end and before.
+
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::home::{Home, LIMIT, Person};
+
+#[tokio::test]
+async fn what_a_task_wrote_comes_on_its_own_streams_after_its_end() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let _worker = home.worker(&coordinator.address, "1").await;
+    let script = "echo out; echo err >&2; printf end; exit 3";
+    let uuid = admin.submits(&["--terminal", "--", "sh", "-c", script]).await;
+    admin.tries(&["tasks", "wait", &uuid]).await;
+    let logs = admin.tries(&["tasks", "logs", &uuid[..8]]).await;
+    assert_eq!((logs.code, logs.stdout.as_str(), logs.stderr.as_str()), (Some(0), "out\nend", "err\n"));
+    assert_eq!(
+        admin.tries(&["tasks", "logs", "last", "-f"]).await.stdout,
+        "out\nend",
+        "there is no more to come"
+    );
+    assert_eq!(std::fs::read_dir(home.path().join(".cache/mitosis/follow")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn what_a_task_writes_is_shown_until_it_is_over_where_that_is_wanted() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let _worker = home.worker(&coordinator.address, "1").await;
+    let go = home.path().join("go");
+    let script = format!("echo first; until [ -e {} ]; do sleep 0.05; done; echo second", go.display());
+    let uuid = admin.submits(&["--terminal", "--", "sh", "-c", &script]).await;
+    admin.waits_for("Running", &["tasks", "get", &uuid]).await;
+    admin.is_refused(&["tasks", "logs", &uuid], 1, &["is not over", "`-f`"]).await;
+    let mut following =
+        admin.command(&["tasks", "logs", "-f", &uuid]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let mut next = async || tokio::time::timeout(LIMIT, lines.next_line()).await.unwrap().unwrap();
+    assert_eq!(next().await.as_deref(), Some("first"));
+    std::fs::write(go, "").unwrap();
+    assert_eq!((next().await.as_deref(), next().await), (Some("second"), None));
+    assert!(following.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_task_that_never_ran_has_no_output_and_says_so() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let unkept = admin.submits(&["--", "true"]).await;
+    for args in [&["tasks", "logs", &unkept][..], &["tasks", "logs", "-f", &unkept]] {
+        admin.is_refused(args, 66, &["not kept", "--terminal"]).await;
+    }
+    let uuid = admin.submits(&["--terminal", "--", "true"]).await;
+    admin.is_refused(&["tasks", "logs", &uuid], 1, &["it is Ready", "explain"]).await;
+    admin.does(&["tasks", "cancel", &uuid]).await;
+    admin.is_refused(&["tasks", "logs", &uuid], 66, &["no output", "tasks get"]).await;
+    admin.is_refused(&["tasks", "logs", "mitosis_admin-9"], 66, &["[not_found]"]).await;
+}
