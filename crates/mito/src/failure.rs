@@ -1,7 +1,8 @@
 //! Why a command of `mito` failed: a sentence, its causes, what to do, and the exit code.
 
 use std::error::Error;
-use std::fmt;
+use std::path::Path;
+use std::{fmt, io};
 
 use mitosis_client::{ClientError, TransferError};
 use mitosis_coordinator::StartError;
@@ -69,12 +70,71 @@ impl Failure {
         self.exit == Exit::BrokenPipe
     }
 
+    /// A command line that makes no sense; `hint` is for when nothing similar exists.
+    pub(crate) fn misspelt(error: &clap::Error, hint: &str) -> Self {
+        let text = error.render().to_string();
+        let mut parts = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+        let sentence = parts.next().unwrap_or_default();
+        let (mut tips, mut usage) = (Vec::new(), String::new());
+        for part in parts {
+            if let Some(tip) = part.strip_prefix("tip: ") {
+                tips.push(tip.to_owned());
+            } else if let Some(rest) = part.strip_prefix("Usage: ") {
+                usage = format!("\n  usage: {rest}");
+            }
+        }
+        let tip = if tips.is_empty() { hint.to_owned() } else { tips.join("; ") };
+        Self::new(Exit::Usage, sentence.trim_start_matches("error: ")).with_hint(tip + &usage)
+    }
+
     /// A failure of this machine's files, terminal or clock.
-    pub(crate) fn io(doing: impl fmt::Display, source: std::io::Error) -> Self {
-        if source.kind() == std::io::ErrorKind::BrokenPipe {
+    pub(crate) fn io(doing: impl fmt::Display, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::BrokenPipe {
             return Self::new(Exit::BrokenPipe, source);
         }
-        Self::new(Exit::Failure, IoFailure { doing: doing.to_string(), source })
+        let hint = hint_of(&source).map(str::to_owned);
+        Self { hint, ..Self::new(Exit::Failure, IoFailure { doing: doing.to_string(), source }) }
+    }
+
+    /// A file that was named and can't be read. One that is not there has a code of its own.
+    pub(crate) fn unreadable(path: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::NotFound => {
+                Self::new(Exit::NotFound, format!("there is no file {}", path.display()))
+                    .with_hint("a relative name starts at the current folder")
+            }
+            _ => Self::io(format!("can't read {}", path.display()), source),
+        }
+    }
+
+    /// The sentence, and the cause that is at the bottom of it.
+    pub(crate) fn in_one_line(&self) -> String {
+        let mut line = self.error.to_string();
+        let mut deepest = self.error.source();
+        while let Some(cause) = deepest.and_then(Error::source) {
+            deepest = Some(cause);
+        }
+        if let Some(cause) = deepest.map(ToString::to_string).filter(|cause| !line.contains(cause)) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+        line.replace('\n', " ")
+    }
+}
+
+/// What to do when the system refuses something, where that is plain.
+fn hint_of(error: &io::Error) -> Option<&'static str> {
+    use io::ErrorKind as E;
+    match error.kind() {
+        E::StorageFull | E::QuotaExceeded => Some(
+            "make room there, or use another place: XDG_CACHE_HOME, XDG_DATA_HOME, XDG_CONFIG_HOME and TMPDIR \
+             say where; `mito doctor` looks at all of them",
+        ),
+        E::PermissionDenied => Some("see whose it is, and what its mode lets others do, with `ls -ld`"),
+        E::ReadOnlyFilesystem => Some("the disk can only be read; use another place"),
+        E::NotFound | E::NotADirectory => Some("check the path: a part of it is missing, or is no folder"),
+        E::IsADirectory => Some("it is a folder; name a file"),
+        _ => None,
     }
 }
 
@@ -82,7 +142,7 @@ impl Failure {
 #[error("{doing}")]
 struct IoFailure {
     doing: String,
-    source: std::io::Error,
+    source: io::Error,
 }
 
 impl fmt::Display for Failure {
@@ -134,7 +194,13 @@ impl From<TransferError> for Failure {
                     "the coordinator's s3_url or s3_public_url must be an address that this machine can reach",
                 ),
             ),
-            TransferError::Refused { .. } | TransferError::File { .. } => (Exit::Failure, None),
+            TransferError::File { source, .. } => (Exit::Failure, hint_of(source)),
+            TransferError::Refused { .. } => (
+                Exit::Failure,
+                Some(
+                    "links end after a while: try again; if it stays, `mito doctor` looks at the object store",
+                ),
+            ),
         };
         Self { exit, code: None, error: error.into(), hint: hint.map(str::to_owned) }
     }
@@ -173,11 +239,48 @@ impl From<WorkerError> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     #[test]
+    fn a_command_line_that_makes_no_sense_is_told_as_every_other_failure() {
+        let told = |words: &str| {
+            let error = crate::cli::Cli::try_parse_from(words.split(' ')).unwrap_err();
+            Failure::misspelt(&error, "see --help").to_string()
+        };
+        assert_eq!(
+            told("mito coordinator --bnd x"),
+            "mito: unexpected argument '--bnd' found [usage]\n  hint: a similar argument exists: '--bind'\n  \
+             usage: mito coordinator --bind <BIND>"
+        );
+        assert_eq!(
+            told("mito run"),
+            "mito: the following required arguments were not provided: <CMD>... [usage]\n  hint: see --help\n  \
+             usage: mito run <CMD>..."
+        );
+        assert!(told("mito submit -p high -- true").contains("`high` is no whole number"));
+    }
+
+    #[test]
+    fn the_cause_at_the_bottom_fits_into_one_line() {
+        let source = io::Error::other("the disk is full");
+        assert_eq!(Failure::io("can't write", source).in_one_line(), "can't write: the disk is full");
+    }
+
+    #[test]
+    fn what_the_system_refuses_plainly_comes_with_a_hint() {
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::PermissionDenied, io::ErrorKind::NotFound] {
+            let failure = Failure::io("can't write x", kind.into());
+            assert!(failure.to_string().contains("\n  hint: "), "{failure}");
+        }
+        let missing = Failure::unreadable(Path::new("x.csv"), io::ErrorKind::NotFound.into());
+        assert_eq!((missing.exit(), missing.code()), (Exit::NotFound, "not_found"));
+    }
+
+    #[test]
     fn a_failure_names_its_causes_once_and_ends_with_what_to_do() {
-        let source = std::io::Error::other("the disk is full");
+        let source = io::Error::other("the disk is full");
         let failure = Failure::io("can't write notes.txt", source).with_hint("make room");
         assert_eq!(
             failure.to_string(),

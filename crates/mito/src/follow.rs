@@ -10,12 +10,14 @@ use std::time::Duration;
 use mitosis_client::{ClientError, UserClient};
 use mitosis_domain::backoff::Backoff;
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
+use mitosis_protocol::explain::ReasonCode;
 use mitosis_protocol::output::{FollowQuery, FollowReply};
-use mitosis_protocol::{ArtifactKind, TaskResult, Uuid};
+use mitosis_protocol::{ArtifactKind, TaskResult, TaskState, Uuid};
 use tokio::time::Instant;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::show::text::escaped_lines;
 use crate::streams;
 
 /// How long the coordinator may hold a question.
@@ -36,8 +38,9 @@ struct Shown {
 pub(crate) async fn follow(user: &UserClient, task: Uuid, scratch: &Path) -> Result<TaskResult, Failure> {
     let mut shown = Shown::default();
     let mut outage = Outage::new();
+    let mut start = Start::default();
     loop {
-        let query = FollowQuery { stdout: shown.stdout, stderr: shown.stderr, wait: Some(HOLD) };
+        let query = FollowQuery { stdout: shown.stdout, stderr: shown.stderr, wait: Some(start.patience()) };
         match user.follow(task, &query).await {
             Ok(reply) => {
                 outage.over();
@@ -45,6 +48,10 @@ pub(crate) async fn follow(user: &UserClient, task: Uuid, scratch: &Path) -> Res
                 if let Some(result) = reply.result {
                     show_the_rest(user, task, &shown, scratch).await?;
                     return Ok(result);
+                }
+                match reply.stdout.is_empty() && reply.stderr.is_empty() {
+                    true => start.look(user, task).await,
+                    false => start.happened = true,
                 }
             }
             Err(error) if error.is_transient() => outage.wait(error, || see_later(task)).await?,
@@ -56,6 +63,44 @@ pub(crate) async fn follow(user: &UserClient, task: Uuid, scratch: &Path) -> Res
 /// Shows what was kept of an ended task; answers whether anything was.
 pub(crate) async fn show_kept(user: &UserClient, task: Uuid, scratch: &Path) -> Result<bool, Failure> {
     show_the_rest(user, task, &Shown::default(), scratch).await
+}
+
+/// What is known of a task that has not written anything yet: a wait is never silent.
+#[derive(Debug, Default)]
+struct Start {
+    happened: bool,
+    /// The reason that was told last.
+    told: Option<ReasonCode>,
+}
+
+impl Start {
+    /// How long to wait for a sign of life before asking what is the matter.
+    fn patience(&self) -> Duration {
+        match self.happened || self.told.is_some() {
+            true => HOLD,
+            false => WORTH_A_WORD,
+        }
+    }
+
+    /// Tells why it has not started, once for each reason. Who can't tell is not asked again.
+    async fn look(&mut self, user: &UserClient, task: Uuid) {
+        if self.happened {
+            return;
+        }
+        match user.explain_task(task).await {
+            Ok(why) if matches!(why.state, TaskState::Pending | TaskState::Ready) => {
+                if self.told != Some(why.code) {
+                    eprintln!("mito: it waits: {}", escaped_lines(&why.text));
+                    if let Some(hint) = &why.hint {
+                        eprintln!("  hint: {}", escaped_lines(hint));
+                    }
+                    self.told = Some(why.code);
+                }
+            }
+            Err(error) if error.is_transient() => {}
+            Ok(_) | Err(_) => self.happened = true,
+        }
+    }
 }
 
 impl Shown {

@@ -8,6 +8,7 @@ use mitosis_client::{Client, ClientError, UserClient};
 use mitosis_worker::Login;
 use secrecy::SecretString;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::cli::connection::ConnectionArgs;
 use crate::config::client::ClientConfig;
@@ -18,6 +19,8 @@ use crate::failure::Failure;
 
 /// How long to wait for a coordinator before asking it again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How often it is said that it is still away.
+const WORD_AGAIN: Duration = Duration::from_secs(60);
 
 /// A user, and a connection as that user.
 #[derive(Debug, Clone)]
@@ -29,10 +32,14 @@ pub(crate) struct Identity {
 impl Identity {
     /// As [`Self::establish`], waiting for a coordinator that is away: workers may be started first.
     pub(crate) async fn establish_patiently(config: &ClientConfig) -> Result<Self, Failure> {
+        let mut next_word = Instant::now();
         loop {
             match Self::establish(config).await {
                 Err(failure) if matches!(failure.exit(), Exit::Network | Exit::Fault) => {
-                    tracing::warn!("{failure}; trying again");
+                    if Instant::now() >= next_word {
+                        tracing::warn!("{}; trying again until it answers", failure.in_one_line());
+                        next_word = Instant::now() + WORD_AGAIN;
+                    }
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
                 outcome => return outcome,
@@ -53,8 +60,16 @@ impl Identity {
     pub(crate) async fn establish(config: &ClientConfig) -> Result<Self, Failure> {
         let client = Client::new(&config.address)?;
         let file = CredentialsFile::at(config.credentials.clone());
-        if let Some(known) = known(&client, &file, config.user.as_deref()).await? {
-            return Ok(known);
+        let refused = match known(&client, &file, config.user.as_deref()).await {
+            Ok(Kept::Taken(identity)) => return Ok(identity),
+            Ok(Kept::Refused(name)) => Some(name),
+            Ok(Kept::Nothing) => None,
+            Err(failure) => return Err(guessed(failure, config)),
+        };
+        if config.user.is_none() || config.password.is_none() {
+            // Nobody shall think of a password in vain.
+            client.look().await.map_err(|error| guessed(error.into(), config))?;
+            announce(&client, refused.as_deref())?;
         }
         let name = match &config.user {
             Some(name) => name.clone(),
@@ -64,24 +79,71 @@ impl Identity {
             Some(password) => password.clone(),
             None => ask_secretly(&format!("password of {name}: "))?,
         };
-        let token = client.login(&name, &password, config.retain).await?;
-        keep(&file, &name, &token)?;
+        let token = client
+            .login(&name, &password, config.retain)
+            .await
+            .map_err(|error| guessed(error.into(), config))?;
+        if let Err(failure) = keep(&file, &name, &token) {
+            // Logged in all the same: the next command has to do it again.
+            eprintln!("{failure}");
+        }
         Ok(Self { client: client.with_user_token(token), name })
     }
 }
 
-/// The identity behind a kept token, if the coordinator still takes it.
-async fn known(
-    client: &Client,
-    file: &CredentialsFile,
-    user: Option<&str>,
-) -> Result<Option<Identity>, Failure> {
-    let Some((name, token)) = read(file, user)? else { return Ok(None) };
+/// Says at which coordinator somebody is about to log in, and why it has to be. Without a terminal this
+/// is the end.
+fn announce(client: &Client, refused: Option<&str>) -> Result<(), Failure> {
+    let address = client.address();
+    let sentence = match refused {
+        Some(name) => format!("the token that was kept for `{name}` is no longer good at {address}"),
+        None => format!("not logged in at {address}"),
+    };
+    if io::stdin().is_terminal() {
+        eprintln!("mito: {sentence}");
+        return Ok(());
+    }
+    let hint = match refused {
+        Some(_) => {
+            "run `mito client login` again, or set MITO_USER and MITO_PASSWORD; a login without `--retain` \
+             ends the other ones of the same user"
+        }
+        None => {
+            "run `mito client login` first, or set MITO_USER and MITO_PASSWORD; beside `mito dev`, paste the \
+             line that it prints; for another coordinator, set MITO_COORDINATOR_ADDR or give -c"
+        }
+    };
+    Err(Failure::new(Exit::Auth, format!("{sentence}, and there is no terminal to ask for a password"))
+        .with_hint(hint))
+}
+
+/// Whoever named no coordinator is told that one was guessed.
+fn guessed(failure: Failure, config: &ClientConfig) -> Failure {
+    match config.is_guessed && failure.exit() == Exit::Network {
+        true => failure.with_hint(
+            "no address was given, so this one was tried: give -c, or set MITO_COORDINATOR_ADDR; to have the \
+             whole system on this machine, start `mito dev` in another terminal and paste the line that it \
+             prints",
+        ),
+        false => failure,
+    }
+}
+
+/// What became of a kept token.
+enum Kept {
+    Nothing,
+    Taken(Identity),
+    /// The coordinator does not take it, or takes it for somebody else's.
+    Refused(String),
+}
+
+async fn known(client: &Client, file: &CredentialsFile, user: Option<&str>) -> Result<Kept, Failure> {
+    let Some((name, token)) = read(file, user)? else { return Ok(Kept::Nothing) };
     let client = client.with_user_token(token);
     match client.auth().await {
-        Ok(answer) if answer == name => Ok(Some(Identity { name, client })),
+        Ok(answer) if answer == name => Ok(Kept::Taken(Identity { name, client })),
         Err(error) if error.is_transient() => Err(error.into()),
-        Ok(_) | Err(_) => Ok(None),
+        Ok(_) | Err(_) => Ok(Kept::Refused(name)),
     }
 }
 
@@ -190,5 +252,26 @@ impl Login for WorkerLogin {
         }
         current.client = client.with_user_token(token);
         Ok(current.client.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_named_no_coordinator_is_told_that_one_was_guessed() {
+        let config = |is_guessed| ClientConfig {
+            address: "http://127.0.0.1:5000".to_owned(),
+            is_guessed,
+            credentials: "credentials".into(),
+            user: None,
+            password: None,
+            retain: false,
+        };
+        let told = |is_guessed, exit| guessed(Failure::new(exit, "no"), &config(is_guessed)).to_string();
+        assert!(told(true, Exit::Network).contains("mito dev"));
+        assert!(!told(false, Exit::Network).contains("hint"));
+        assert!(!told(true, Exit::Auth).contains("hint"));
     }
 }

@@ -26,16 +26,21 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
+use clap::error::ErrorKind;
 
 use crate::cli::Cli;
 use crate::config::Environment;
 use crate::exit::Exit;
+use crate::failure::Failure;
 
 /// How long threads that still work on files may hold up the end.
 const LAST_WORK: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => return told(&answer),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -51,4 +56,15 @@ fn main() -> ExitCode {
         }
         failure.exit().into()
     })
+}
+
+/// Prints help that was asked for, or says what is wrong with the command line.
+fn told(answer: &clap::Error) -> ExitCode {
+    if !answer.use_stderr() || answer.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // Whoever does not read it has no use for another word.
+        let _ = answer.print();
+    } else {
+        eprintln!("{}", Failure::misspelt(answer, "add --help to see what can be given"));
+    }
+    u8::try_from(answer.exit_code()).unwrap_or(Exit::Usage as u8).into()
 }

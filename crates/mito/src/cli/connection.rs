@@ -1,4 +1,4 @@
-//! Whom to talk to, and as whom: options of the commands that are no part of `mito client`.
+//! Whom to talk to, and as whom: the same options for every command that talks to a coordinator.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use crate::config::Options;
 
 #[derive(Debug, Args)]
 pub(crate) struct ConnectionArgs {
-    /// The address of the coordinator
+    /// The address of the coordinator, or of several with commas between them
     #[arg(short, long, value_name = "URL")]
     pub(crate) coordinator: Option<String>,
     /// The user to log in as

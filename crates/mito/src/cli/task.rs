@@ -24,7 +24,7 @@ pub(crate) struct TaskArgs {
     #[arg(long, default_value = "24h", value_parser = text::duration)]
     timeout: Duration,
     /// Larger goes first
-    #[arg(short, long, default_value_t = 0, allow_negative_numbers = true)]
+    #[arg(short, long, default_value_t = 0, allow_negative_numbers = true, value_parser = text::priority)]
     priority: i32,
     /// A variable for the command; repeat it for more
     #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = text::variable)]

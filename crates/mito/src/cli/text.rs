@@ -64,6 +64,20 @@ pub(super) fn watch(text: &str) -> Result<(Uuid, ExecState), String> {
     Ok((uuid, state))
 }
 
+/// A worker.
+pub(super) fn worker(text: &str) -> Result<Uuid, String> {
+    text.parse().map_err(|_| {
+        format!("`{text}` is no UUID; a worker is named by its UUID, which `mito client workers query` shows")
+    })
+}
+
+/// How much sooner than others.
+pub(super) fn priority(text: &str) -> Result<i32, String> {
+    text.parse().map_err(|_| {
+        format!("`{text}` is no whole number from {} to {}; larger goes first", i32::MIN, i32::MAX)
+    })
+}
+
 /// A name of one task.
 pub(super) fn task(text: &str) -> Result<String, String> {
     let invalid = |error: InvalidSelector| format!("{error}; {}", InvalidSelector::HINT);

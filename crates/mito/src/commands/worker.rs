@@ -28,7 +28,7 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
         Some(_) => {
             let mut requests = StopRequests::listen_with_lifeline().map_err(deaf)?;
             tokio::select! {
-                login = log_in(client) => (login?, requests),
+                login = log_in(client, &config.registration.groups) => (login?, requests),
                 reason = requests.next() => {
                     tracing::info!(reason, "stopped before it had logged in");
                     return Ok(ExitCode::SUCCESS);
@@ -36,7 +36,7 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
             }
         }
         // While it asks for a password, Ctrl-C ends it at once.
-        None => (log_in(client).await?, StopRequests::listen().map_err(deaf)?),
+        None => (log_in(client, &config.registration.groups).await?, StopRequests::listen().map_err(deaf)?),
     };
     let settings = Settings {
         registration: config.registration,
@@ -48,10 +48,33 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
     until_stopped(settings, requests).await
 }
 
-/// A password that is wrong, or missing, is told before anything starts.
-async fn log_in(config: ClientConfig) -> Result<WorkerLogin, Failure> {
+/// A password that is wrong, or missing, is told before anything starts; so is a group that is misspelt.
+async fn log_in(config: ClientConfig, groups: &[String]) -> Result<WorkerLogin, Failure> {
     let identity = Identity::establish_patiently(&config).await?;
+    match check_groups(&identity, groups).await {
+        // Whoever does not answer now is asked again by the worker itself.
+        Err(failure) if matches!(failure.exit(), Exit::Network | Exit::Fault) => {}
+        checked => checked?,
+    }
     Ok(WorkerLogin::new(config, identity))
+}
+
+/// A worker is registered without the groups that do not exist (HTTP contract), and would wait for their
+/// tasks for ever.
+pub(super) async fn check_groups(identity: &Identity, groups: &[String]) -> Result<(), Failure> {
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let own = identity.client.groups().await?.groups;
+    let name = |entry: &String| entry.split(':').next().unwrap_or_default().to_owned();
+    match groups.iter().map(name).find(|name| !own.contains_key(name)) {
+        Some(name) => Err(Failure::new(
+            Exit::NotFound,
+            format!("there is no group `{name}`, or you are not in it, so no worker can serve it"),
+        )
+        .with_hint("`mito client users groups` lists yours")),
+        None => Ok(()),
+    }
 }
 
 fn deaf(error: std::io::Error) -> Failure {

@@ -13,6 +13,8 @@ const ADDRESS: &str = "http://127.0.0.1:5000";
 #[derive(Debug, Clone)]
 pub(crate) struct ClientConfig {
     pub(crate) address: String,
+    /// Nobody said where it is.
+    pub(crate) is_guessed: bool,
     pub(crate) credentials: PathBuf,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<SecretString>,
@@ -24,6 +26,7 @@ impl ClientConfig {
     pub(crate) fn new(layers: &Layers, environment: &Environment) -> Self {
         Self {
             address: layers.text("coordinator_addr").unwrap_or(ADDRESS).to_owned(),
+            is_guessed: layers.text("coordinator_addr").is_none(),
             credentials: layers
                 .path("credential_path")
                 .map_or_else(|| environment.config_folder().join("credentials"), PathBuf::from),

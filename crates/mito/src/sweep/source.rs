@@ -79,10 +79,7 @@ pub(super) fn text(file: &Path) -> Result<String, Failure> {
     };
     match read {
         Ok(_) => Ok(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(Failure::new(Exit::NotFound, format!("there is no file {}", file.display())))
-        }
-        Err(error) => Err(Failure::io(format!("can't read {}", file.display()), error)),
+        Err(error) => Err(Failure::unreadable(file, error)),
     }
 }
 

@@ -24,10 +24,7 @@ async fn stat(upload: &Upload) -> Result<std::fs::Metadata, Failure> {
         Ok(metadata) if metadata.is_file() => Ok(metadata),
         Ok(_) => Err(Failure::new(Exit::Usage, format!("{file} is no file"))
             .with_hint("pack a folder into an archive first, for instance with `tar -czf`")),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(Failure::new(Exit::NotFound, format!("there is no file {file}")))
-        }
-        Err(error) => Err(Failure::io(format!("can't read {file}"), error)),
+        Err(error) => Err(Failure::unreadable(&upload.file, error)),
     }
 }
 

@@ -35,7 +35,7 @@ async fn what_was_done_is_there_after_a_restart() {
     ];
     let submitted = client(&address, &args).await;
     let uuid = submitted.stdout.split_whitespace().last().expect("the UUID is the last word").to_owned();
-    until_it_has_a_result(&uuid, |args| client(&address, args)).await;
+    assert_eq!(client(&address, &["client", "tasks", "wait", &uuid]).await.code, Some(0));
     dev.signal(Signal::SIGTERM);
     assert!(dev.wait().await.success());
 
@@ -55,20 +55,6 @@ async fn what_was_done_is_there_after_a_restart() {
         .collect();
     assert_eq!(names, ["result", "result/answer"]);
     drop(dev);
-}
-
-async fn until_it_has_a_result<F: Future<Output = crate::home::Output>>(
-    uuid: &str,
-    client: impl Fn(&'static [&'static str]) -> F,
-) {
-    for _ in 0..600 {
-        let found = client(&["client", "tasks", "query", "-l", "first", "-e", ">=0"]).await;
-        if found.stdout.contains(uuid) {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    panic!("{uuid} has no result");
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ mod guide;
 mod home;
 mod kills;
 mod manager;
+mod newcomer;
 mod python;
 mod run_local;
 mod sdk;

@@ -221,7 +221,9 @@ async fn only_workers_of_the_manager_are_killed_one_or_all() {
     let (lines, total) = kept.status().await;
     assert_eq!((total, lines[0].state.as_str(), lines[1].state.as_str()), (1, "running", "ended"));
     let unknown = kept.manager(&["kill", "1", "7"]).await;
-    assert_eq!(unknown.code, Some(1));
+    assert_eq!((unknown.code, unknown.stdout.as_str()), (Some(1), "stopped 1 worker\n"));
+    let nobody = kept.manager(&["kill", "7"]).await;
+    assert_eq!((nobody.code, nobody.stdout.as_str()), (Some(1), ""), "{}", nobody.stderr);
     assert!(unknown.stderr.contains("there is no worker with number 7"), "{}", unknown.stderr);
     kept.manager(&["kill"]).await;
     assert!(own.is_running());

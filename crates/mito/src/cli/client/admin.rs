@@ -5,6 +5,7 @@ use mitosis_protocol::{ArtifactKind, Uuid};
 
 use super::attachments::PlaceArgs;
 use super::workers::StopArgs;
+use crate::cli::text;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminCommand {
@@ -112,6 +113,7 @@ pub(crate) enum AdminWorkersCommand {
     /// Stop any worker
     Cancel {
         /// The worker
+        #[arg(value_parser = text::worker)]
         uuid: Uuid,
         #[command(flatten)]
         how: StopArgs,

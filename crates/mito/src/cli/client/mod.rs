@@ -10,28 +10,17 @@ pub(crate) mod transfer;
 pub(crate) mod users;
 pub(crate) mod workers;
 
-use std::path::PathBuf;
-
 use clap::{Args, Parser, Subcommand};
 
+use crate::cli::connection::ConnectionArgs;
 use crate::config::Options;
 use crate::show::OutputArgs;
 
 /// Options of `mito client`; they come before the subcommand.
 #[derive(Debug, Args)]
 pub(crate) struct ClientArgs {
-    /// The address of the coordinator, or of several with commas between them
-    #[arg(short, long, value_name = "URL")]
-    coordinator: Option<String>,
-    /// The path of the config file
-    #[arg(long)]
-    pub(crate) config: Option<PathBuf>,
-    /// Where tokens are kept
-    #[arg(long)]
-    credential_path: Option<PathBuf>,
-    /// The user to log in as
-    #[arg(short, long)]
-    user: Option<String>,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
     /// The user's password; better kept in the config file or in MITO_PASSWORD
     #[arg(short, long)]
     password: Option<String>,
@@ -109,12 +98,7 @@ impl ClientCommand {
 
 impl ClientArgs {
     pub(crate) fn options(&self) -> Options {
-        Options::default()
-            .text("coordinator_addr", self.coordinator.as_ref())
-            .path("credential_path", self.credential_path.as_ref())
-            .text("user", self.user.as_ref())
-            .text("password", self.password.as_ref())
-            .flag("retain", self.retain)
+        self.connection.options().text("password", self.password.as_ref()).flag("retain", self.retain)
     }
 }
 

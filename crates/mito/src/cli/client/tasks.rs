@@ -123,7 +123,7 @@ pub(crate) struct SubmitArgs {
     #[arg(long, default_value = "10min", value_parser = text::duration)]
     timeout: Duration,
     /// Larger goes first
-    #[arg(short, long, default_value_t = 0, allow_negative_numbers = true)]
+    #[arg(short, long, default_value_t = 0, allow_negative_numbers = true, value_parser = text::priority)]
     priority: i32,
     /// Files to fetch first: artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH
     #[arg(short, long, value_name = "FILE", num_args = 1.., value_delimiter = ',', value_parser = text::resource)]
@@ -170,7 +170,7 @@ pub(crate) struct ChangeArgs {
     #[arg(long, value_parser = text::duration)]
     timeout: Option<Duration>,
     /// Larger goes first
-    #[arg(short, long, allow_negative_numbers = true)]
+    #[arg(short, long, allow_negative_numbers = true, value_parser = text::priority)]
     priority: Option<i32>,
     #[command(flatten)]
     spec: SpecArgs,

@@ -12,6 +12,7 @@ pub(crate) enum WorkersCommand {
     /// Show a worker
     Get {
         /// The worker
+        #[arg(value_parser = text::worker)]
         uuid: Uuid,
     },
     /// Find workers
@@ -19,6 +20,7 @@ pub(crate) enum WorkersCommand {
     /// Stop a worker
     Cancel {
         /// The worker
+        #[arg(value_parser = text::worker)]
         uuid: Uuid,
         #[command(flatten)]
         how: StopArgs,
@@ -28,7 +30,7 @@ pub(crate) enum WorkersCommand {
     /// Stop these workers
     CancelList {
         /// The workers
-        #[arg(value_name = "UUID", value_delimiter = ',')]
+        #[arg(value_name = "UUID", value_delimiter = ',', value_parser = text::worker)]
         uuids: Vec<Uuid>,
         #[command(flatten)]
         how: StopArgs,
@@ -36,6 +38,7 @@ pub(crate) enum WorkersCommand {
     /// Replace the tags of a worker
     UpdateTags {
         /// The worker
+        #[arg(value_parser = text::worker)]
         uuid: Uuid,
         /// The new tags
         #[arg(value_name = "TAG", value_delimiter = ',')]
@@ -44,6 +47,7 @@ pub(crate) enum WorkersCommand {
     /// Replace the labels of a worker
     UpdateLabels {
         /// The worker
+        #[arg(value_parser = text::worker)]
         uuid: Uuid,
         /// The new labels
         #[arg(value_name = "LABEL", value_delimiter = ',')]
@@ -52,6 +56,7 @@ pub(crate) enum WorkersCommand {
     /// Give groups a role on a worker
     UpdateRoles {
         /// The worker
+        #[arg(value_parser = text::worker)]
         uuid: Uuid,
         /// `read`, `write` or `admin` for each group
         #[arg(value_name = "GROUP:ROLE", value_parser = text::relation)]
@@ -60,6 +65,7 @@ pub(crate) enum WorkersCommand {
     /// Take a worker away from groups
     RemoveRoles {
         /// The worker
+        #[arg(value_parser = text::worker)]
         uuid: Uuid,
         /// The groups
         #[arg(value_name = "GROUP")]

@@ -35,7 +35,8 @@ enum After {
 
 pub(super) async fn run(args: &ClientArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND, None)?;
-    let layers = Layers::load(Role::Client, args.config.as_deref(), args.options(), environment)?;
+    let config = args.connection.config.as_deref();
+    let layers = Layers::load(Role::Client, config, args.options(), environment)?;
     let mut session = Session::new(environment, ClientConfig::new(&layers, environment), args.output.clone());
     let out = session.output(&OutputArgs::default());
     match (&args.command, args.interactive) {

@@ -117,9 +117,7 @@ fn target(output: Option<&Path>, name: &Path) -> PathBuf {
 
 /// The length of a file that is about to be sent.
 pub(super) async fn length(file: &Path) -> Result<u64, Failure> {
-    let metadata = tokio::fs::metadata(file)
-        .await
-        .map_err(|error| Failure::io(format!("can't read {}", file.display()), error))?;
+    let metadata = tokio::fs::metadata(file).await.map_err(|error| Failure::unreadable(file, error))?;
     match metadata.is_dir() {
         true => Err(Failure::new(Exit::Usage, format!("{} is a folder", file.display()))
             .with_hint("pack it into an archive first, for instance with `tar -czf`")),

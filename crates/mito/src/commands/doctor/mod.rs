@@ -33,7 +33,8 @@ use crate::show::rows::Rows;
 /// Ends with the code of the first check that failed; warnings are no failure.
 pub(super) async fn run(args: &DoctorArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND, None)?;
-    let layers = Layers::load(Role::Client, args.config.as_deref(), args.options(), environment)?;
+    let connection = &args.connection;
+    let layers = Layers::load(Role::Client, connection.config.as_deref(), connection.options(), environment)?;
     let config = ClientConfig::new(&layers, environment);
     let mut patient = Patient::new(config, environment, args.min_free);
     let out = Output::new(&args.output, environment);

@@ -14,6 +14,8 @@ pub(super) async fn run(args: &KillArgs, place: &Place) -> Result<(), Failure> {
         _ => (0, args.numbers.clone()),
     };
     match ended {
+        // Of numbers that nobody has, nothing else is to be said.
+        0 if unknown.len() == args.numbers.len() && !unknown.is_empty() => {}
         0 => show::line("no workers were running")?,
         1 => show::line("stopped 1 worker")?,
         _ => show::line(format_args!("stopped {ended} workers"))?,

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::cli::manager::{SpawnArgs, WorkerOptions};
+use crate::commands::worker::check_groups;
 use crate::config::client::ClientConfig;
 use crate::config::worker::WorkerConfig;
 use crate::config::{Environment, Layers, Role};
@@ -24,8 +25,8 @@ pub(super) async fn run(args: &SpawnArgs, place: &Place, environment: &Environme
         eprintln!("mito: no worker was asked for, and none is started");
         return Ok(());
     }
-    let client = checked(&args.worker, environment)?;
-    log_in(&client).await?;
+    let (client, groups) = checked(&args.worker, environment)?;
+    log_in(&client, &groups).await?;
     let order = order(args, client.password.as_ref(), environment)?;
     let request = Request::Spawn { count: args.count, order };
     match call::ask_or_start(place, &request, environment).await? {
@@ -35,11 +36,14 @@ pub(super) async fn run(args: &SpawnArgs, place: &Place, environment: &Environme
 }
 
 /// What is wrong for one worker is wrong for all of them, and better told here than in their logs.
-pub(super) fn checked(worker: &WorkerOptions, environment: &Environment) -> Result<ClientConfig, Failure> {
+pub(super) fn checked(
+    worker: &WorkerOptions,
+    environment: &Environment,
+) -> Result<(ClientConfig, Vec<String>), Failure> {
     let options = worker.args.options();
     let layers = Layers::load(Role::Worker, worker.args.config.as_deref(), options, environment)?;
-    WorkerConfig::new(&layers)?;
-    Ok(ClientConfig::new(&layers, environment))
+    let groups = WorkerConfig::new(&layers)?.registration.groups;
+    Ok((ClientConfig::new(&layers, environment), groups))
 }
 
 /// In quotes, it is taken as it is.
@@ -48,9 +52,10 @@ pub(super) fn as_a_variable(password: &SecretString) -> SecretString {
 }
 
 /// Keeps a token for all of them, with the password that was given or is asked for.
-pub(super) async fn log_in(client: &ClientConfig) -> Result<(), Failure> {
-    match Identity::establish(client).await {
-        Ok(_) => Ok(()),
+pub(super) async fn log_in(client: &ClientConfig, groups: &[String]) -> Result<(), Failure> {
+    let ready = async { check_groups(&Identity::establish(client).await?, groups).await };
+    match ready.await {
+        Ok(()) => Ok(()),
         Err(failure) if matches!(failure.exit(), Exit::Network | Exit::Fault) => {
             eprintln!("{failure}\nmito: the workers will wait for it");
             Ok(())

@@ -61,9 +61,11 @@ impl Completer for Completion {
         _: &rustyline::Context<'_>,
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
         let (start, candidates) = self.candidates(&line[..cursor]);
+        let only = candidates.len() == 1;
         let pairs = candidates.into_iter().map(|Candidate { word, about }| Pair {
             display: if about.is_empty() { word.clone() } else { format!("{word}  {about}") },
-            replacement: word,
+            // The next word can be typed at once.
+            replacement: if only { format!("{word} ") } else { word },
         });
         Ok((start, pairs.collect()))
     }
@@ -82,6 +84,19 @@ mod tests {
     use mitosis_client::Client;
 
     use super::*;
+
+    #[test]
+    fn the_only_candidate_is_followed_by_a_blank() {
+        let user = Client::new("http://127.0.0.1:1").unwrap().with_user_token("token".into());
+        let completion = Completion::new(user, "ann".to_owned());
+        let history = rustyline::history::DefaultHistory::new();
+        let words = |line: &str| {
+            let found = completion.complete(line, line.len(), &rustyline::Context::new(&history)).unwrap();
+            found.1.into_iter().map(|pair| pair.replacement).collect::<Vec<_>>()
+        };
+        assert_eq!(words("wor"), ["workers "]);
+        assert!(words("tasks c").iter().all(|word| !word.ends_with(' ')));
+    }
 
     #[test]
     fn the_word_before_the_cursor_is_completed() {

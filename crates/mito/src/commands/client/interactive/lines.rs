@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use mitosis_client::UserClient;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
-use rustyline::{Config, Editor};
+use rustyline::{CompletionType, Config, Editor};
 
 use super::completion::Completion;
 use crate::config::Environment;
@@ -91,7 +91,12 @@ impl Lines {
 }
 
 fn editor(history: &Path, completion: Completion) -> rustyline::Result<Editor<Completion, DefaultHistory>> {
-    let config = Config::builder().max_history_size(REMEMBERED)?.history_ignore_dups(true)?.build();
+    let config = Config::builder()
+        .max_history_size(REMEMBERED)?
+        .history_ignore_dups(true)?
+        // As a shell does: what is common to all, then all of them.
+        .completion_type(CompletionType::List)
+        .build();
     let mut editor = Editor::with_config(config)?;
     editor.set_helper(Some(completion));
     if let Some(folder) = history.parent() {

@@ -91,10 +91,7 @@ fn understood(line: &str) -> Result<Option<Line>, Failure> {
     match Line::try_parse_from(words) {
         Ok(line) => Ok(Some(line)),
         Err(answer) if answer.use_stderr() => {
-            let sentence = answer.render().to_string();
-            let sentence = sentence.trim_start_matches("error: ");
-            let sentence = sentence.split("\n\nFor more information").next().unwrap_or(sentence);
-            Err(Failure::new(Exit::Usage, sentence).with_hint("`help` tells what can be done"))
+            Err(Failure::misspelt(&answer, "`help` tells what can be done"))
         }
         Err(help) => {
             help.print().map_err(|error| Failure::io("can't write to standard output", error)).map(|()| None)

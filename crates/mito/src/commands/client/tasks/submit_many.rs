@@ -41,7 +41,7 @@ pub(super) async fn submit_many(file: &Path, identity: &Identity, out: &Output) 
 }
 
 fn read(file: &Path) -> Result<Vec<SubmitTaskRequest>, Failure> {
-    let cant_read = |error| Failure::io(format!("can't read {}", file.display()), error);
+    let cant_read = |error| Failure::unreadable(file, error);
     let text = match file == Path::new("-") {
         true => {
             let mut text = String::new();

@@ -22,13 +22,13 @@ const ALSO: [&str; 4] = ["PATH", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "RUST_LOG"
 
 pub(super) async fn run(args: &InstallArgs, environment: &Environment) -> Result<(), Failure> {
     let files = Files::of(&args.name, environment);
-    let client = spawn::checked(&args.worker, environment)?;
+    let (client, groups) = spawn::checked(&args.worker, environment)?;
     let unit = unit(args, &files)?;
     if args.print {
         return show::line(format_args!("# {}\n{}", files.unit.display(), unit.trim_end()));
     }
     let variables = variables(client.password.as_ref(), environment).map_err(unwritable)?;
-    spawn::log_in(&client).await?;
+    spawn::log_in(&client, &groups).await?;
     write(&files.environment, &variables, 0o600)?;
     write(&files.unit, &unit, 0o644)?;
     show::line(format_args!("wrote {}", files.unit.display()))?;

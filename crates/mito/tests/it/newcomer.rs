@@ -1,0 +1,104 @@
+//! What somebody meets who has just installed it, and makes the usual mistakes.
+
+use crate::home::{ADMIN, Home, Person, ended};
+
+#[tokio::test]
+async fn whoever_is_not_logged_in_is_told_where_and_what_to_do() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    for args in
+        [&["run", "-c", &coordinator.address, "--", "true"][..], &["results", "-c", &coordinator.address]]
+    {
+        let output = home.run(args).await;
+        assert_eq!(output.code, Some(67), "{output:?}");
+        for word in [coordinator.address.as_str(), "not logged in", "mito client login", "MITO_PASSWORD"] {
+            assert!(output.stderr.contains(word), "`{word}` is not in {}", output.stderr);
+        }
+    }
+    // Before anybody is asked for a password.
+    let nobody = home.run(&["run", "-c", "http://127.0.0.1:1", "--", "true"]).await;
+    assert_eq!(nobody.code, Some(69), "{nobody:?}");
+    assert!(nobody.stderr.contains("http://127.0.0.1:1") && nobody.stderr.contains("hint: "), "{nobody:?}");
+}
+
+#[tokio::test]
+async fn a_token_that_another_login_ended_is_told_from_none_at_all() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    Person::administrator(&home, &coordinator).does(&["auth"]).await;
+    let elsewhere = Home::new();
+    let mut login = elsewhere.mito(&["client", "-c", &coordinator.address, "-u", ADMIN, "auth"]);
+    login.env("MITO_PASSWORD", ADMIN);
+    assert_eq!(ended(login).await.code, Some(0));
+    let output = home.run(&["client", "-c", &coordinator.address, "auth"]).await;
+    assert_eq!(output.code, Some(67), "{output:?}");
+    for word in ["kept for `mitosis_admin` is no longer good", "--retain"] {
+        assert!(output.stderr.contains(word), "`{word}` is not in {}", output.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_can_not_be_kept_is_good_for_this_command() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let mut command = Person::administrator(&home, &coordinator).command(&["auth"]);
+    command.env("MITO_CREDENTIAL_PATH", "/proc/nowhere/credentials");
+    let output = ended(command).await;
+    assert_eq!((output.code, output.stdout.as_str()), (Some(0), "mitosis_admin\n"), "{output:?}");
+    assert!(output.stderr.contains("can't keep the credentials in /proc/nowhere"), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_command_that_no_worker_can_run_says_so_while_it_waits() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    Person::administrator(&home, &coordinator).does(&["auth"]).await;
+    let run = ["run", "-c", &coordinator.address, "--", "true"];
+    let (_run, why) = home.start(&run, "mito: it waits: ").await;
+    assert!(why.contains("no worker") || why.contains("No worker"), "{why}");
+}
+
+#[tokio::test]
+async fn a_worker_is_not_started_for_a_group_that_does_not_exist() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    Person::administrator(&home, &coordinator).does(&["auth"]).await;
+    for command in [&["worker"][..], &["manager", "spawn", "1"]] {
+        let output =
+            home.run(&[command, &["-c", &coordinator.address, "--groups", "mitosis_admn"]].concat()).await;
+        assert!(output.stderr.contains("there is no group `mitosis_admn`"), "{output:?}");
+        assert!(output.stderr.contains("mito client users groups"), "{output:?}");
+        assert_ne!(output.code, Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_named_and_has_a_code_of_its_own() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    for args in
+        [&["tasks", "submit-many", "-f", "tasks.json"][..], &["groups", "attachments", "upload", "in.csv"]]
+    {
+        let file = *args.last().unwrap();
+        let output = admin.is_refused(args, 66, &["there is no file ", file, "[not_found]", "hint: "]).await;
+        assert_eq!(output.stdout, "");
+    }
+}
+
+#[tokio::test]
+async fn a_mistyped_command_line_has_a_code_and_a_hint_as_every_other_mistake() {
+    let home = Home::new();
+    for (args, words) in [
+        (&["client", "tasks", "quer"][..], &["unrecognized subcommand 'quer' [usage]", "'query'"][..]),
+        (&["run", "--timeout", "5x", "--", "true"], &["`5x` is not a duration", "[usage]", "hint: "]),
+        (&["client", "workers", "get", "last"], &["`last` is no UUID", "mito client workers query"]),
+        (&["run"], &["<CMD>", "[usage]", "usage: mito run"]),
+    ] {
+        let output = home.run(args).await;
+        assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{output:?}");
+        for word in words {
+            assert!(output.stderr.contains(word), "`{word}` is not in {}", output.stderr);
+        }
+    }
+}
