@@ -1,13 +1,19 @@
 //! A series of registrations, one after the other, for as long as the worker lives.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::insist::Waits;
+use crate::os::thread::Thread;
 use crate::session::{Farewell, Session};
 use crate::settings::Settings;
 use crate::worker::{Ended, WorkerError};
+
+/// How long a killed command may take to be dead.
+const DYING: Duration = Duration::from_secs(3);
 
 /// Keeps a registration with so many slots busy until there is a reason to end. The first may have been
 /// made already.
@@ -18,6 +24,8 @@ pub(crate) async fn keep_busy(
     stop: CancellationToken,
 ) -> Result<Ended, WorkerError> {
     let mut waits = Waits::new(&*settings.entropy);
+    let threads: Vec<Thread> =
+        (0..slots).map(|_| Thread::start()).collect::<Result<_, _>>().map_err(WorkerError::Thread)?;
     loop {
         let session = match first.take() {
             Some(session) => session,
@@ -27,7 +35,12 @@ pub(crate) async fn keep_busy(
             },
         };
         let session = Arc::new(session);
-        let farewell = session.serve(slots, &stop).await;
+        let farewell = session.serve(&threads, &stop).await;
+        // What was killed is dead before its directories go, and before somebody else is let in.
+        let deadline = Instant::now() + DYING;
+        for thread in &threads {
+            thread.rest(deadline).await;
+        }
         session.close(farewell).await;
         match farewell {
             Farewell::Stopped => return Ok(Ended::Stopped),

@@ -32,6 +32,9 @@ pub enum WorkerError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The system gives this process no more threads.
+    #[error("a thread for a slot can't be started; fewer slots may help (--slots)")]
+    Thread(#[source] std::io::Error),
     /// A fault of the program.
     #[error("a slot of the worker failed")]
     Fault(#[from] tokio::task::JoinError),

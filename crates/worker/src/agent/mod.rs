@@ -17,8 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::insist::Waits;
-use crate::run::Lost;
-use crate::run::scratch::Scratch;
+use crate::run::{Lost, Place};
 use crate::session::{Farewell, Session};
 use hand::{Hand, Word};
 use slots::{Left, Slots};
@@ -67,16 +66,16 @@ impl Session {
     /// Serves as an agent with all slots until there is a reason to end. Whatever runs then is killed.
     pub(crate) async fn serve_as_agent(
         self: &Arc<Self>,
-        scratches: Vec<Scratch>,
+        places: Vec<Place>,
         stop: &CancellationToken,
     ) -> Farewell {
         let entropy = self.settings.entropy.clone();
-        let slots = scratches.len();
+        let slots = places.len();
         let now = Instant::now();
         let mut agent = Agent {
             session: self.clone(),
             hand: Hand::new(slots),
-            slots: Slots::open(self, scratches),
+            slots: Slots::open(self, places),
             polling: None,
             poll_at: now,
             rest_until: now,

@@ -8,8 +8,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use super::hand::{key, named};
-use crate::run::scratch::Scratch;
-use crate::run::{self, Done, Lost, Orders};
+use crate::run::{self, Done, Lost, Orders, Place};
 use crate::session::Session;
 
 /// A task that left its slot.
@@ -27,14 +26,14 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// Opens one slot for each scratch directory.
-    pub(super) fn open(session: &Arc<Session>, scratches: Vec<Scratch>) -> Self {
+    /// Opens one slot for each place.
+    pub(super) fn open(session: &Arc<Session>, places: Vec<Place>) -> Self {
         let (sender, left) = mpsc::unbounded_channel();
         let (mut orders, mut doors, mut tasks) = (Vec::new(), Vec::new(), JoinSet::new());
-        for (number, scratch) in scratches.into_iter().enumerate() {
+        for (number, place) in places.into_iter().enumerate() {
             let (order, ordered) = watch::channel(Orders::default());
             let (door, inbox) = mpsc::channel(1);
-            let slot = Slot { session: session.clone(), scratch, orders: ordered, left: sender.clone() };
+            let slot = Slot { session: session.clone(), place, orders: ordered, left: sender.clone() };
             tasks.spawn(slot.serve(inbox).instrument(tracing::info_span!("slot", number)));
             orders.push(order);
             doors.push(door);
@@ -66,7 +65,7 @@ impl Slots {
 
 struct Slot {
     session: Arc<Session>,
-    scratch: Scratch,
+    place: Place,
     orders: watch::Receiver<Orders>,
     left: mpsc::UnboundedSender<Left>,
 }
@@ -76,7 +75,7 @@ impl Slot {
         while let Some(task) = inbox.recv().await {
             let (attempt, key) = (named(&task), key(&task));
             let outcome =
-                run::run(&self.session, &self.scratch, task.task, Some((key, self.orders.clone()))).await;
+                run::run(&self.session, &self.place, task.task, Some((key, self.orders.clone()))).await;
             let outcome = outcome.map(|Done { cancelled, result, left_archives, data, .. }| EndedTask {
                 key,
                 cancelled,

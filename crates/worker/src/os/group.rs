@@ -1,72 +1,163 @@
 //! A process group: the command and everything it started.
 
-use std::process::ExitStatus;
-use std::time::Duration;
+use std::io;
+use std::process::{Child, ExitStatus};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::process::Child;
 
 /// What is left of a group after the command ended gets this long to end too.
 const LEFTOVERS_GRACE: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// A running command that leads a process group. Dropping it kills the group.
-#[derive(Debug)]
-pub(crate) struct Group {
-    leader: Child,
-    id: Pid,
-    ended: bool,
+/// A command that leads a process group. One thread starts it and waits for it, others send signals.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Group(Arc<Mutex<Stage>>);
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    NotStarted,
+    CalledOff,
+    Runs(Pid),
+    /// The command has ended; something that it started may be left.
+    Lingers(Pid),
+    Over,
 }
 
+/// Kills a group when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Grip(Group);
+
 impl Group {
-    /// Takes charge of a child that was started as the leader of a group of its own.
-    pub(crate) fn led_by(leader: Child) -> Option<Self> {
-        let id = leader.id().and_then(|id| i32::try_from(id).ok())?;
-        Some(Self { leader, id: Pid::from_raw(id), ended: false })
+    /// Whoever holds this answers for the group.
+    pub(crate) fn hold(&self) -> Grip {
+        Grip(self.clone())
     }
 
-    /// Ends when the command does. Can be given up and called again.
-    pub(crate) async fn wait(&mut self) -> std::io::Result<ExitStatus> {
-        self.leader.wait().await
-    }
-
-    /// Asks the group to end, waits for `grace`, then insists; answers how the command ended.
-    pub(crate) async fn stop(&mut self, grace: Duration) -> std::io::Result<ExitStatus> {
-        self.signal(Signal::SIGTERM);
-        match tokio::time::timeout(grace, self.leader.wait()).await {
-            Ok(status) => status,
-            Err(_) => {
-                self.signal(Signal::SIGKILL);
-                self.leader.wait().await
+    /// Starts the command, which has to be told to lead a group of its own, and holds the thread until it
+    /// and everything it left running have ended.
+    pub(crate) fn run(&self, start: impl FnOnce() -> io::Result<Child>) -> io::Result<ExitStatus> {
+        let mut child = {
+            // Held while it starts, so that no signal is lost.
+            let mut stage = self.stage();
+            if *stage == Stage::CalledOff {
+                return Err(io::Error::from(io::ErrorKind::Interrupted));
             }
+            let child = start()?;
+            *stage = Stage::Runs(leader(&child)?);
+            child
+        };
+        let status = child.wait();
+        self.clear();
+        status
+    }
+
+    /// Whether the command itself has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(*self.stage(), Stage::Lingers(_) | Stage::Over)
+    }
+
+    /// Sends a signal to everything in the group. Before the start, it calls the command off.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let mut stage = self.stage();
+        match *stage {
+            Stage::NotStarted => *stage = Stage::CalledOff,
+            // Whoever has gone needs no signal.
+            Stage::Runs(group) | Stage::Lingers(group) => drop(killpg(group, signal)),
+            Stage::CalledOff | Stage::Over => {}
         }
     }
 
     /// Ends what the command left running in its group.
-    pub(crate) async fn clear(mut self) {
-        let deadline = tokio::time::Instant::now() + LEFTOVERS_GRACE;
-        let mut left = self.signal(Signal::SIGTERM);
-        while left && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(LOOK_AGAIN).await;
-            left = killpg(self.id, None).is_ok();
+    fn clear(&self) {
+        let deadline = Instant::now() + LEFTOVERS_GRACE;
+        let mut left = self.linger(Some(Signal::SIGTERM));
+        while left && Instant::now() < deadline {
+            std::thread::sleep(LOOK_AGAIN);
+            left = self.linger(None);
         }
         if left {
-            self.signal(Signal::SIGKILL);
+            self.linger(Some(Signal::SIGKILL));
         }
-        self.ended = true;
+        *self.stage() = Stage::Over;
     }
 
-    /// Whether there was anybody to signal.
-    fn signal(&self, signal: Signal) -> bool {
-        killpg(self.id, signal).is_ok()
+    /// Sends a signal to what is left; answers whether anything is.
+    fn linger(&self, signal: Option<Signal>) -> bool {
+        let mut stage = self.stage();
+        let (Stage::Runs(group) | Stage::Lingers(group)) = *stage else { return false };
+        let left = killpg(group, signal).is_ok();
+        // From now on the number may be given to others.
+        *stage = if left { Stage::Lingers(group) } else { Stage::Over };
+        left
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Group {
+impl Drop for Grip {
     fn drop(&mut self) {
-        if !self.ended {
-            self.signal(Signal::SIGKILL);
-        }
+        self.0.signal(Signal::SIGKILL);
+    }
+}
+
+fn leader(child: &Child) -> io::Result<Pid> {
+    let id = i32::try_from(child.id()).map_err(io::Error::other)?;
+    Ok(Pid::from_raw(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+    use std::process::Command;
+
+    use super::*;
+
+    fn start(script: &str) -> impl FnOnce() -> io::Result<Child> {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).process_group(0);
+        move || command.spawn()
+    }
+
+    #[test]
+    fn what_the_command_left_behind_ends_with_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let group = Group::default();
+        let script = format!("sleep 600 & echo $! > {}; exit 3", file.path().display());
+        assert_eq!(group.run(start(&script)).unwrap().code(), Some(3));
+        assert!(group.has_ended());
+        let left: i32 = std::fs::read_to_string(file.path()).unwrap().trim().parse().unwrap();
+        // It may be a zombie until its new parent has looked at it.
+        let state =
+            std::fs::read_to_string(format!("/proc/{left}/stat")).unwrap_or_else(|_| ") Z".to_owned());
+        assert!(state.rsplit(')').next().unwrap().trim().starts_with('Z'), "{state}");
+    }
+
+    #[test]
+    fn a_group_that_was_let_go_of_is_killed() {
+        let group = Group::default();
+        let grip = group.hold();
+        let ended = std::thread::scope(|scope| {
+            let runs = scope.spawn(|| group.run(start("sleep 600")));
+            while *group.stage() == Stage::NotStarted {
+                std::thread::yield_now();
+            }
+            drop(grip);
+            runs.join().unwrap()
+        });
+        assert_eq!(ended.unwrap().signal(), Some(9));
+    }
+
+    #[test]
+    fn a_command_that_was_called_off_does_not_start() {
+        let group = Group::default();
+        drop(group.hold());
+        let start = || unreachable!("it was called off");
+        assert_eq!(group.run(start).unwrap_err().kind(), io::ErrorKind::Interrupted);
     }
 }

@@ -1,3 +1,4 @@
 //! What the operating system does for a worker.
 
 pub(crate) mod group;
+pub(crate) mod thread;

@@ -13,6 +13,8 @@ mod resources;
 pub(crate) mod scratch;
 mod watch;
 
+use std::sync::Arc;
+
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::agent::AttemptKey;
 use mitosis_protocol::worker::FetchedTask;
@@ -21,16 +23,24 @@ use serde_json::value::RawValue;
 use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
+use crate::os::thread::Thread;
 use crate::session::Session;
 use prepare::Prepared;
 use process::Ran;
 use scratch::Scratch;
 
+/// Where the tasks of a slot run.
+pub(crate) struct Place {
+    pub(crate) scratch: Scratch,
+    pub(crate) thread: Thread,
+}
+
 /// This worker's hold on a task.
 pub(crate) struct Attempt<'a> {
     session: &'a Session,
     scratch: &'a Scratch,
-    task: FetchedTask,
+    thread: &'a Thread,
+    task: Arc<FetchedTask>,
     /// What a coordinator of ours wants to see with every report.
     key: Option<AttemptKey>,
     orders: Option<Receiver<Orders>>,
@@ -75,12 +85,13 @@ pub(crate) struct Done {
 #[tracing::instrument(name = "task", skip_all, fields(task = %task.uuid))]
 pub(crate) async fn run(
     session: &Session,
-    scratch: &Scratch,
+    Place { scratch, thread }: &Place,
     task: FetchedTask,
     native: Option<(AttemptKey, Receiver<Orders>)>,
 ) -> Result<Done, Lost> {
     let (key, orders) = native.unzip();
-    let attempt = Attempt { session, scratch, task, key, orders, fetched_at: Instant::now() };
+    let task = Arc::new(task);
+    let attempt = Attempt { session, scratch, thread, task, key, orders, fetched_at: Instant::now() };
     let outcome = attempt.run().await;
     match &outcome {
         Ok(done) => {
@@ -105,7 +116,7 @@ impl Attempt<'_> {
             }
             Prepared::Ready(output) => {
                 let ran = self.execute(output).await?;
-                if self.left_nothing().await {
+                if ran.left_nothing {
                     let result = TaskResult { exit_status: ran.exit_status, msg: ran.msg };
                     return self.conclude(ran.end, result).await;
                 }
@@ -143,11 +154,6 @@ impl Attempt<'_> {
             self.commit(result).await?;
         }
         Ok(Done { cancelled: end == ExecEnd::Cancelled, result, left_archives: false, data: None })
-    }
-
-    /// Whether there is neither an archive to be made nor a follow-up to be read.
-    async fn left_nothing(&self) -> bool {
-        !self.task.spec.terminal_output && self.scratch.is_untouched().await
     }
 
     /// By the contract (HTTP contract §12.3): the end, the archives, the follow-up, the result.

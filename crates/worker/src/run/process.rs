@@ -1,17 +1,19 @@
 //! The command itself (semantics §7.3, §7.4).
 
 use std::ffi::OsString;
-use std::io::Write as _;
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::{ExitStatus, Stdio};
+use std::io::{self, Write as _};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::pin::pin;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use mitosis_domain::task::ExecEnd;
 use mitosis_domain::wait_status::WaitStatus;
 use mitosis_protocol::TaskResultMessage;
-use tokio::process::Command;
+use mitosis_protocol::worker::FetchedTask;
+use nix::sys::signal::Signal;
 
-use super::scratch::OutputFiles;
+use super::scratch::{OutputFiles, Scratch};
 use super::{Attempt, Lost, Order, program};
 use crate::os::group::Group;
 
@@ -28,6 +30,15 @@ pub(super) struct Ran {
     /// Raw wait status.
     pub(super) exit_status: i32,
     pub(super) msg: Option<TaskResultMessage>,
+    /// Whether there is neither an archive to be made nor a follow-up to be read.
+    pub(super) left_nothing: bool,
+}
+
+/// What the thread of the slot saw.
+struct Exit {
+    status: io::Result<ExitStatus>,
+    output: Option<OutputFiles>,
+    left_nothing: bool,
 }
 
 /// Why a command that runs is stopped.
@@ -44,12 +55,9 @@ impl Attempt<'_> {
         if !self.session.lease.holds() {
             return Err(Lost::GivenUp);
         }
-        let group = match self.spawn(output.as_ref()) {
-            Ok(group) => group,
-            Err(error) => return not_started(&error, output),
-        };
+        let group = Group::default();
         tokio::select! {
-            ran = self.supervise(group, output) => ran,
+            ran = self.supervise(&group, output) => ran,
             () = self.session.lease.over() => {
                 tracing::warn!("the lease is over and can't be renewed; killing the command");
                 Err(Lost::GivenUp)
@@ -58,54 +66,17 @@ impl Attempt<'_> {
         }
     }
 
-    fn spawn(&self, output: Option<&OutputFiles>) -> std::io::Result<Group> {
-        let spec = &self.task.spec;
-        let inherited = std::env::var_os("PATH");
-        let path = spec.envs.get("PATH").map(OsString::from).or(inherited);
-        if let Some((program, rest)) = program::find(&spec.args, path.as_deref()).zip(spec.args.split_first())
-        {
-            let (name, args) = rest;
-            let mut command = Command::new(program);
-            command.arg0(name).args(args);
-            // A file that can't be started as it is may still mean something to `env`.
-            if let Ok(group) = self.start(command, output) {
-                return Ok(group);
-            }
-        }
-        let mut command = Command::new("/usr/bin/env");
-        command.args(&spec.args);
-        self.start(command, output)
-    }
-
-    fn start(&self, mut command: Command, output: Option<&OutputFiles>) -> std::io::Result<Group> {
-        let scratch = self.scratch;
-        let spec = &self.task.spec;
-        for name in own_settings() {
-            command.env_remove(name);
-        }
-        command
-            .envs(&spec.envs)
-            .env("MITO_TASK_UUID", self.task.uuid.to_string())
-            .env("MITO_RESULT_DIR", scratch.result())
-            .env("MITO_EXEC_DIR", scratch.exec())
-            .env("MITO_RESOURCE_DIR", scratch.resource())
-            .env("MITO_NEW_TASK", scratch.new_task())
-            .stdin(Stdio::null())
-            .process_group(0);
-        if let Some(upstream) = self.task.upstream_task_uuid {
-            command.env("MITO_UPSTREAM_TASK_UUID", upstream.to_string());
-        }
-        match output {
-            Some(output) => command.stdout(output.stdout.try_clone()?).stderr(output.stderr.try_clone()?),
-            None => command.stdout(Stdio::null()).stderr(Stdio::null()),
-        };
-        Group::led_by(command.spawn()?).ok_or_else(|| std::io::Error::other("the command has no process id"))
-    }
-
-    /// Waits for the command, and stops it when it takes more than it was given.
-    async fn supervise(&self, mut group: Group, mut output: Option<OutputFiles>) -> Result<Ran, Lost> {
+    /// Has the command run on the thread of this slot, and stops it when it takes more than it was given.
+    async fn supervise(&self, group: &Group, output: Option<OutputFiles>) -> Result<Ran, Lost> {
+        let _grip = group.hold();
+        let of_thread = (group.clone(), self.task.clone(), self.scratch.clone());
+        let mut exit = pin!(self.thread.run(move || {
+            let (group, task, scratch) = of_thread;
+            run(&group, &task, &scratch, output)
+        }));
         let overstep = tokio::select! {
-            status = group.wait() => return ended(group, status, None).await,
+            biased;
+            exit = &mut exit => return ended(exit, None),
             overstep = self.overstep() => overstep,
             order = self.ordered_to_end() => match order {
                 Order::Stop => Overstep::User,
@@ -113,17 +84,23 @@ impl Attempt<'_> {
                 Order::Drop => return Err(Lost::TakenBack),
             },
         };
-        tracing::info!("stopping the command: {}", overstep.sentence());
-        let status = group.stop(GRACE).await;
-        let ran = ended(group, status, Some(&overstep)).await?;
-        // The result has a word for the others, and none for this.
-        if matches!(overstep, Overstep::Output)
-            && let Some(output) = &mut output
-            && let Err(error) = writeln!(output.stderr, "mito: {}", overstep.sentence())
-        {
-            tracing::warn!(%error, "can't say so in its error output");
+        if group.has_ended() {
+            return ended(exit.await, None);
         }
-        Ok(ran)
+        tracing::info!("stopping the command: {}", overstep.sentence());
+        group.signal(Signal::SIGTERM);
+        let mut exit = match tokio::time::timeout(GRACE, &mut exit).await {
+            Ok(exit) => exit,
+            Err(_) => {
+                group.signal(Signal::SIGKILL);
+                exit.await
+            }
+        };
+        // The result has a word for the others, and none for this.
+        if matches!(overstep, Overstep::Output) {
+            exit.note(overstep.sentence());
+        }
+        ended(exit, Some(&overstep))
     }
 
     /// Ends when the command has taken more than it was given.
@@ -162,40 +139,96 @@ impl Overstep {
     }
 }
 
-/// A command that the operating system does not take is the task's failure, and its result says
-/// so; a machine that can't start anything is not.
-fn not_started(error: &std::io::Error, mut output: Option<OutputFiles>) -> Result<Ran, Lost> {
-    tracing::warn!(%error, "the command can't be started");
-    let fault_of_the_task =
-        matches!(error.kind(), std::io::ErrorKind::ArgumentListTooLong | std::io::ErrorKind::InvalidInput);
-    if !fault_of_the_task {
-        return Err(Lost::GivenUp);
+impl Exit {
+    /// Adds a line to the error output, if that is kept.
+    fn note(&mut self, line: &str) {
+        if let Some(output) = &mut self.output
+            && let Err(error) = writeln!(output.stderr, "mito: {line}")
+        {
+            tracing::warn!(%error, "can't say so in its error output");
+        }
     }
-    if let Some(output) = &mut output
-        && let Err(error) = writeln!(output.stderr, "mito: the command can't be started: {error}")
-    {
-        tracing::warn!(%error, "can't say so in its error output");
-    }
-    Ok(Ran { end: ExecEnd::Finished, exit_status: CANNOT_EXECUTE.to_raw(), msg: None })
 }
 
-async fn ended(
-    group: Group,
-    status: std::io::Result<ExitStatus>,
-    overstep: Option<&Overstep>,
-) -> Result<Ran, Lost> {
-    group.clear().await;
-    let status = status.map_err(|error| {
-        tracing::error!(%error, "the end of the command can't be observed");
-        Lost::GivenUp
-    })?;
+/// On the thread of the slot: from the start of the command to a look at what it left.
+fn run(group: &Group, task: &FetchedTask, scratch: &Scratch, output: Option<OutputFiles>) -> Exit {
+    let status = group.run(|| spawn(task, scratch, output.as_ref()));
+    let left_nothing = output.is_none() && scratch.is_untouched();
+    Exit { status, output, left_nothing }
+}
+
+fn spawn(task: &FetchedTask, scratch: &Scratch, output: Option<&OutputFiles>) -> io::Result<Child> {
+    let spec = &task.spec;
+    let inherited = std::env::var_os("PATH");
+    let path = spec.envs.get("PATH").map(OsString::from).or(inherited);
+    if let Some((program, rest)) = program::find(&spec.args, path.as_deref()).zip(spec.args.split_first()) {
+        let (name, args) = rest;
+        let mut command = Command::new(program);
+        command.arg0(name).args(args);
+        // A file that can't be started as it is may still mean something to `env`.
+        if let Ok(child) = start(command, task, scratch, output) {
+            return Ok(child);
+        }
+    }
+    let mut command = Command::new("/usr/bin/env");
+    command.args(&spec.args);
+    start(command, task, scratch, output)
+}
+
+/// Nothing is done between fork and exec, so that the standard library starts it the cheap way.
+fn start(
+    mut command: Command,
+    task: &FetchedTask,
+    scratch: &Scratch,
+    output: Option<&OutputFiles>,
+) -> io::Result<Child> {
+    for name in own_settings() {
+        command.env_remove(name);
+    }
+    command
+        .envs(&task.spec.envs)
+        .env("MITO_TASK_UUID", task.uuid.to_string())
+        .env("MITO_RESULT_DIR", scratch.result())
+        .env("MITO_EXEC_DIR", scratch.exec())
+        .env("MITO_RESOURCE_DIR", scratch.resource())
+        .env("MITO_NEW_TASK", scratch.new_task())
+        .stdin(Stdio::null())
+        .process_group(0);
+    if let Some(upstream) = task.upstream_task_uuid {
+        command.env("MITO_UPSTREAM_TASK_UUID", upstream.to_string());
+    }
+    match output {
+        Some(output) => command.stdout(output.stdout.try_clone()?).stderr(output.stderr.try_clone()?),
+        None => command.stdout(Stdio::null()).stderr(Stdio::null()),
+    };
+    command.spawn()
+}
+
+/// The result of a command that ended or that could not be started.
+fn ended(mut exit: Exit, overstep: Option<&Overstep>) -> Result<Ran, Lost> {
     let msg = match overstep {
         Some(Overstep::Time) => Some(TaskResultMessage::ExecTimeout),
         Some(Overstep::User) => Some(TaskResultMessage::UserCancellation),
         Some(Overstep::Output) | None => None,
     };
     let end = if msg.is_some() { ExecEnd::Cancelled } else { ExecEnd::Finished };
-    Ok(Ran { end, exit_status: status.into_raw(), msg })
+    let exit_status = match &exit.status {
+        Ok(status) => status.into_raw(),
+        Err(error) => {
+            tracing::warn!(%error, "the command can't be started");
+            // What the operating system does not take is the task's failure, and its result says so; a
+            // machine that can't start anything is not.
+            let fault_of_the_task =
+                matches!(error.kind(), io::ErrorKind::ArgumentListTooLong | io::ErrorKind::InvalidInput);
+            if !fault_of_the_task {
+                return Err(Lost::GivenUp);
+            }
+            let line = format!("the command can't be started: {error}");
+            exit.note(&line);
+            CANNOT_EXECUTE.to_raw()
+        }
+    };
+    Ok(Ran { end, exit_status, msg, left_nothing: exit.left_nothing })
 }
 
 /// Names of the worker's own settings in its environment. They can hold passwords, and are nobody

@@ -85,17 +85,13 @@ impl Scratch {
     }
 
     /// Whether a task left neither files to be kept nor a request. What can't be looked at counts as touched.
-    pub(crate) async fn is_untouched(&self) -> bool {
-        let scratch = self.clone();
-        on_a_blocking_thread(move || {
-            let is_empty =
-                |folder: PathBuf| std::fs::read_dir(folder).is_ok_and(|mut found| found.next().is_none());
-            let left_nothing =
-                is_empty(scratch.result()) && is_empty(scratch.exec()) && !scratch.new_task().exists();
-            scratch.is_fresh.store(left_nothing && is_empty(scratch.resource()), Ordering::Relaxed);
-            left_nothing
-        })
-        .await
+    /// For a thread that may be held up.
+    pub(crate) fn is_untouched(&self) -> bool {
+        let is_empty =
+            |folder: PathBuf| std::fs::read_dir(folder).is_ok_and(|mut found| found.next().is_none());
+        let left_nothing = is_empty(self.result()) && is_empty(self.exec()) && !self.new_task().exists();
+        self.is_fresh.store(left_nothing && is_empty(self.resource()), Ordering::Relaxed);
+        left_nothing
     }
 }
 
@@ -172,7 +168,7 @@ mod tests {
         std::fs::create_dir(scratch.new_task()).unwrap();
         std::fs::write(scratch.stdout(), "old").unwrap();
 
-        assert!(!scratch.is_untouched().await);
+        assert!(!scratch.is_untouched());
         scratch.freshen(true).await.unwrap();
         for folder in [scratch.result(), scratch.exec(), scratch.resource()] {
             assert!(folder.symlink_metadata().unwrap().is_dir(), "{}", folder.display());
@@ -181,10 +177,10 @@ mod tests {
         assert!(!scratch.new_task().exists());
         assert_eq!(std::fs::read(scratch.stdout()).unwrap(), b"");
         // Found as it was made, it is handed on as it is; but never after a task put a file there.
-        assert!(scratch.is_untouched().await);
+        assert!(scratch.is_untouched());
         assert!(scratch.freshen(false).await.unwrap().is_none());
         std::fs::write(scratch.resource().join("left"), "x").unwrap();
-        assert!(scratch.is_untouched().await, "nothing that has to be kept");
+        assert!(scratch.is_untouched(), "nothing that has to be kept");
         scratch.freshen(false).await.unwrap();
         assert_eq!(std::fs::read_dir(scratch.resource()).unwrap().count(), 0);
         remove(&root).await;

@@ -6,8 +6,7 @@ use mitosis_client::ClientError;
 
 use super::{Farewell, Session};
 use crate::insist::Waits;
-use crate::run::scratch::Scratch;
-use crate::run::{self, Lost};
+use crate::run::{self, Lost, Place};
 
 /// How long a coordinator may hold a request for a task.
 const HOLD: Duration = Duration::from_secs(20);
@@ -15,7 +14,7 @@ const HOLD: Duration = Duration::from_secs(20);
 impl Session {
     /// Runs one task after the other by the contract's protocol, until the coordinator does not want this
     /// worker any more.
-    pub(super) async fn take_tasks(&self, scratch: &Scratch) -> Farewell {
+    pub(super) async fn take_tasks(&self, place: &Place) -> Farewell {
         let mut waits = Waits::new(&*self.settings.entropy);
         loop {
             let fetched = tokio::select! {
@@ -26,7 +25,7 @@ impl Session {
                 Ok(None) => tokio::time::sleep(self.settings.polling_interval).await,
                 Ok(Some(task)) => {
                     waits.reset();
-                    match run::run(self, scratch, task, None).await {
+                    match run::run(self, place, task, None).await {
                         Ok(_) | Err(Lost::TakenBack) => {}
                         Err(Lost::Unknown) => return self.unknown_to_the_coordinator(),
                         Err(Lost::GivenUp) => return Farewell::GivenUp,

@@ -12,6 +12,8 @@ use std::time::Duration;
 use mitosis_client::WorkerClient;
 use tokio_util::sync::CancellationToken;
 
+use crate::os::thread::Thread;
+use crate::run::Place;
 use crate::run::scratch::{self, Scratch};
 use crate::settings::Settings;
 use lease::Lease;
@@ -39,25 +41,27 @@ pub(crate) enum Farewell {
 }
 
 impl Session {
-    /// Takes tasks and gives signs of life until there is a reason to end. Whatever runs then is killed.
-    pub(crate) async fn serve(self: &Arc<Self>, slots: usize, stop: &CancellationToken) -> Farewell {
+    /// Takes tasks, one on each thread, and gives signs of life until there is a reason to end. Whatever
+    /// runs then is killed.
+    pub(crate) async fn serve(self: &Arc<Self>, threads: &[Thread], stop: &CancellationToken) -> Farewell {
+        let places = threads.iter().cloned().enumerate();
+        let mut places = places.map(|(slot, thread)| Place { scratch: self.scratch(slot), thread });
         if self.is_with_ours {
-            let scratches = (0..slots).map(|slot| self.scratch(Some(slot))).collect();
-            return self.serve_as_agent(scratches, stop).await;
+            return self.serve_as_agent(places.collect(), stop).await;
         }
-        let scratch = self.scratch(None);
+        let place = places.next().expect("a registration has a slot");
         tokio::select! {
-            farewell = self.take_tasks(&scratch) => farewell,
+            farewell = self.take_tasks(&place) => farewell,
             () = self.give_signs_of_life() => self.unknown_to_the_coordinator(),
             () = stop.cancelled() => Farewell::Stopped,
         }
     }
 
     /// The directories of a slot; of the whole registration where it is one (semantics §7.2).
-    fn scratch(&self, slot: Option<usize>) -> Scratch {
-        match slot {
-            Some(slot) => Scratch::at(self.root.join(slot.to_string())),
-            None => Scratch::at(self.root.clone()),
+    fn scratch(&self, slot: usize) -> Scratch {
+        match self.is_with_ours {
+            true => Scratch::at(self.root.join(slot.to_string())),
+            false => Scratch::at(self.root.clone()),
         }
     }
 
