@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 use secrecy::SecretString;
 use tempfile::TempDir;
 
+use crate::numbers::float;
 use crate::observe::{Watch, Work};
 use crate::{Error, Plan};
 
@@ -25,6 +26,7 @@ const ADMIN: &str = "mitosis_admin";
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How often an end is looked for.
 const GLANCE: Duration = Duration::from_millis(10);
+const LONGEST_GLANCE: Duration = Duration::from_millis(500);
 
 /// Where state is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,12 +142,19 @@ impl Mito {
         }
     }
 
-    /// Waits until that many tasks of a label have ended.
+    /// Waits until that many tasks of a label have ended. Each look counts them, which is work for the
+    /// coordinator; so it looks again when half of what is missing should be there.
     pub(crate) async fn wait_for(&self, label: &str, count: usize) -> Result<(), Error> {
-        while self.ended(label).await? < count as u64 {
-            tokio::time::sleep(GLANCE).await;
+        let begun = Instant::now();
+        loop {
+            let ended = self.ended(label).await?;
+            if ended >= count as u64 {
+                return Ok(());
+            }
+            let missing = float(count as u64 - ended);
+            let left = begun.elapsed().mul_f64(missing / float(ended.max(1)));
+            tokio::time::sleep((left / 2).clamp(GLANCE, LONGEST_GLANCE)).await;
         }
-        Ok(())
     }
 
     /// How many tasks of a label have ended with 0.

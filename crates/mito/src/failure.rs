@@ -232,6 +232,8 @@ impl From<WorkerError> for Failure {
             WorkerError::Refused(error) => error.into(),
             WorkerError::Scratch { .. } => Self::new(Exit::Failure, error)
                 .with_hint("set XDG_CACHE_HOME to a folder that can be written and has room"),
+            WorkerError::Thread(_) => Self::new(Exit::Failure, error)
+                .with_hint("give --slots a smaller number, or raise the limit on processes (ulimit -u)"),
             WorkerError::Fault(_) => Self::new(Exit::Fault, error),
         }
     }

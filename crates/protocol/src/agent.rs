@@ -47,6 +47,12 @@ pub struct AssignedTask {
     pub epoch: i64,
     /// To be shown with every report on it.
     pub token: i64,
+    /// Internal number of the group that the task belongs to.
+    #[serde(default)]
+    pub group: i64,
+    /// Larger goes before smaller within the group, also in the agent's hand.
+    #[serde(default)]
+    pub priority: i32,
 }
 
 /// An attempt that is over.

@@ -33,7 +33,7 @@ pub enum WorkerError {
         source: std::io::Error,
     },
     /// The system gives this process no more threads.
-    #[error("a thread for a slot can't be started; fewer slots may help (--slots)")]
+    #[error("a thread for a slot can't be started")]
     Thread(#[source] std::io::Error),
     /// A fault of the program.
     #[error("a slot of the worker failed")]

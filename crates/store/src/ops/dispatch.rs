@@ -4,7 +4,7 @@
 //! race for that row, and the one that deletes it wins; every other finds nothing and says so.
 
 use async_trait::async_trait;
-use mitosis_domain::ids::{TaskId, WorkerId};
+use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
 use mitosis_domain::task::{ExecEnd, LeaseKey, Task};
 use mitosis_protocol::{TaskResult, TaskSpec, Timestamp};
 use uuid::Uuid;
@@ -111,6 +111,10 @@ pub struct Work {
     pub lease: LeaseKey,
     /// Global identity of the task.
     pub uuid: Uuid,
+    /// Whose it is.
+    pub group: GroupId,
+    /// Larger goes before smaller within the group.
+    pub priority: i32,
     /// Limit on the run time of the command, in seconds.
     pub timeout_seconds: i64,
     /// The task that asked for this one.

@@ -10,12 +10,13 @@ use mitosis_protocol::agent::{AssignedTask, AttemptKey, AttemptRef, EndedTask, M
 use mitosis_protocol::{TaskResult, TaskResultMessage};
 use tokio::time::Instant;
 
-/// Tasks are fetched ahead for about so long. An urgent one waits no longer than that behind them.
+use super::line::Line;
+
+/// Tasks are fetched ahead for about so long. Those of other groups wait no longer than that
+/// behind them.
 const AHEAD: Duration = Duration::from_millis(25);
 /// Most tasks that are fetched ahead for one slot.
 const MOST_AHEAD: usize = 64;
-/// A task that has waited for a slot this long goes back.
-const PATIENCE: Duration = Duration::from_millis(150);
 /// Attempts that are remembered after their end, so that a late word about them changes nothing.
 const REMEMBERED: usize = 8_192;
 
@@ -32,7 +33,7 @@ pub(super) enum Word {
 #[derive(Debug)]
 pub(super) struct Hand {
     free: Vec<usize>,
-    waiting: VecDeque<(Instant, AssignedTask)>,
+    waiting: Line,
     running: HashMap<AttemptRef, Running>,
     ended: Vec<EndedTask>,
     returned: Vec<AttemptKey>,
@@ -82,7 +83,7 @@ impl Hand {
     pub(super) fn new(slots: usize) -> Self {
         Self {
             free: (0..slots).rev().collect(),
-            waiting: VecDeque::new(),
+            waiting: Line::default(),
             running: HashMap::new(),
             ended: Vec::new(),
             returned: Vec::new(),
@@ -98,13 +99,13 @@ impl Hand {
     pub(super) fn assign(&mut self, tasks: Vec<AssignedTask>, now: Instant) {
         for task in tasks {
             let named = named(&task);
-            let waits = self.waiting.iter().any(|(_, waiting)| self::named(waiting) == named);
-            if waits || self.running.contains_key(&named) || self.over.contains(&named) {
+            if self.waiting.contains(named) || self.running.contains_key(&named) || self.over.contains(&named)
+            {
                 continue;
             }
             match self.draining {
                 true => self.give_back(&task),
-                false => self.waiting.push_back((now, task)),
+                false => self.waiting.join(task, now),
             }
         }
     }
@@ -115,7 +116,7 @@ impl Hand {
             return None;
         }
         let slot = self.free.pop()?;
-        let (_, task) = self.waiting.pop_front().expect("one waits");
+        let task = self.waiting.pop().expect("one waits");
         self.running.insert(named(&task), Running { slot, since: now });
         Some((slot, task))
     }
@@ -135,8 +136,7 @@ impl Hand {
         if let Some(running) = self.running.get(&named) {
             return Some(running.slot);
         }
-        let place = self.waiting.iter().position(|(_, task)| self::named(task) == named)?;
-        let (_, task) = self.waiting.remove(place)?;
+        let task = self.waiting.remove(named)?;
         self.remember(named);
         if word == Word::Stop {
             let result = TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) };
@@ -149,7 +149,7 @@ impl Hand {
     /// Takes no more tasks; those that wait go back.
     pub(super) fn drain(&mut self) {
         self.draining = true;
-        for (_, task) in std::mem::take(&mut self.waiting) {
+        for task in self.waiting.take_all() {
             self.give_back(&task);
         }
     }
@@ -163,17 +163,14 @@ impl Hand {
         if !self.free.is_empty() {
             return;
         }
-        while let Some((since, _)) = self.waiting.front()
-            && now - *since >= PATIENCE
-        {
-            let (_, task) = self.waiting.pop_front().expect("one waits");
+        for task in self.waiting.take_overdue(now) {
             self.give_back(&task);
         }
     }
 
     /// When to look again whether something has waited for too long.
     pub(super) fn patience_ends(&self) -> Option<Instant> {
-        self.waiting.front().map(|(since, _)| *since + PATIENCE)
+        self.waiting.patience_ends()
     }
 
     /// How many tasks it would take, beside so many that it has asked for.
@@ -196,8 +193,7 @@ impl Hand {
         let returned = self.returned.iter().chain(returning);
         let of_key = |key: &AttemptKey| AttemptRef { id: key.id, epoch: key.epoch };
         self.waiting
-            .iter()
-            .map(|(_, task)| named(task))
+            .names()
             .chain(self.running.keys().copied())
             .chain(self.ended.iter().chain(reporting).map(|ended| of_key(&ended.key)))
             .chain(returned.map(of_key))
@@ -260,13 +256,14 @@ impl Hand {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use mitosis_protocol::worker::FetchedTask;
     use mitosis_protocol::{TaskSpec, Uuid};
 
+    use super::super::line::PATIENCE;
     use super::*;
 
-    fn task(id: i64) -> AssignedTask {
+    pub(in super::super) fn task(id: i64) -> AssignedTask {
         let spec = TaskSpec {
             args: vec![],
             envs: [].into(),
@@ -277,7 +274,7 @@ mod tests {
         };
         let timeout = Duration::from_secs(60);
         let task = FetchedTask { id, uuid: Uuid::nil(), timeout, upstream_task_uuid: None, spec };
-        AssignedTask { task, epoch: 1, token: 7 }
+        AssignedTask { task, epoch: 1, token: 7, group: 1, priority: 0 }
     }
 
     fn tasks(ids: std::ops::Range<i64>) -> Vec<AssignedTask> {

@@ -4,6 +4,7 @@
 //! One loop owns everything in hand; each arm of it is a named function.
 
 mod hand;
+mod line;
 mod slots;
 
 use std::pin::Pin;

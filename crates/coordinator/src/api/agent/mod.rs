@@ -42,12 +42,13 @@ fn assigned(app: &App, work: Vec<Work>) -> Result<Vec<AssignedTask>, ApiError> {
     if !work.is_empty() {
         app.news.ring();
     }
-    let told = work.into_iter().map(|Work { lease, uuid, timeout_seconds, upstream, spec }| {
+    let told = work.into_iter().map(|work| {
+        let Work { lease, uuid, group, priority, timeout_seconds, upstream, spec } = work;
         let seconds = u64::try_from(timeout_seconds).map_err(|error| Fault::Unexpected(error.into()))?;
         let timeout = Duration::from_secs(seconds);
         app.announcer.assigned(uuid, timeout, !spec.resources.is_empty());
         let task = FetchedTask { id: lease.task.0, uuid, timeout, upstream_task_uuid: upstream, spec };
-        Ok(AssignedTask { task, epoch: lease.epoch, token: lease.token })
+        Ok(AssignedTask { task, epoch: lease.epoch, token: lease.token, group: group.0, priority })
     });
     told.collect()
 }

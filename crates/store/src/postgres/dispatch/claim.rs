@@ -170,14 +170,16 @@ const ASSIGN: &str = "
           AND ready.task_id = first.task_id
         RETURNING ready.task_id, ready.epoch, ready.losses, first.worker_id, first.token),
     work AS (
-        SELECT taken.*, task.uuid, task.timeout_seconds, task.upstream_uuid, task.spec
+        SELECT taken.*, task.uuid, task.group_id, task.priority, task.timeout_seconds, task.upstream_uuid,
+               task.spec
         FROM taken JOIN task ON task.id = taken.task_id),
     leased AS (
         INSERT INTO lease (task_id, worker_id, epoch, token, losses, claimed_at, overdue_at, updated_at)
         SELECT task_id, worker_id, epoch + 1, token, losses, $6,
                $6::bigint + timeout_seconds * 1000000 + $7::bigint, $6
         FROM work)
-    SELECT task_id, worker_id, epoch + 1 AS epoch, token, uuid, timeout_seconds, upstream_uuid, spec
+    SELECT task_id, worker_id, epoch + 1 AS epoch, token, uuid, group_id, priority, timeout_seconds,
+           upstream_uuid, spec
     FROM work";
 
 /// Microseconds.
@@ -211,7 +213,8 @@ pub(super) async fn assign(
 }
 
 const WORK_IN_HAND: &str = "
-    SELECT l.task_id, l.epoch, l.token, t.uuid, t.timeout_seconds, t.upstream_uuid, t.spec
+    SELECT l.task_id, l.epoch, l.token, t.uuid, t.group_id, t.priority, t.timeout_seconds, t.upstream_uuid,
+           t.spec
     FROM lease l JOIN task t ON t.id = l.task_id
     WHERE l.worker_id = $1 AND l.task_id = ANY($2)
     ORDER BY l.claimed_at, l.task_id";
@@ -234,6 +237,8 @@ fn read_work(row: &Row) -> Result<Work, Fault> {
             token: row.value("token")?,
         },
         uuid: row.value("uuid")?,
+        group: GroupId(row.value("group_id")?),
+        priority: row.value("priority")?,
         timeout_seconds: row.value("timeout_seconds")?,
         upstream: row.value("upstream_uuid")?,
         spec: row.json("spec")?,

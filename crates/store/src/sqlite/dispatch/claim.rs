@@ -185,7 +185,8 @@ const INSERT_LEASE: &str = "
 
 macro_rules! select_work {
     () => {
-        "SELECT l.task_id, l.epoch, l.token, t.uuid, t.timeout_seconds, t.upstream_uuid, t.spec
+        "SELECT l.task_id, l.epoch, l.token, t.uuid, t.group_id, t.priority, t.timeout_seconds,
+                t.upstream_uuid, t.spec
         FROM lease l CROSS JOIN task t ON t.id = l.task_id "
     };
 }
@@ -245,6 +246,8 @@ fn read_work(row: &Row<'_>) -> Result<Work, Fault> {
             token: row.value("token")?,
         },
         uuid: row.uuid("uuid")?,
+        group: GroupId(row.value("group_id")?),
+        priority: row.value("priority")?,
         timeout_seconds: row.value("timeout_seconds")?,
         upstream: row.optional_uuid("upstream_uuid")?,
         spec: row.json("spec")?,

@@ -57,6 +57,14 @@ pub(crate) async fn an_end_and_the_next_task_go_together<B: Backend>(stage: &mut
     assert!(work(again).is_empty());
 }
 
+pub(crate) async fn work_says_whose_it_is_and_how_urgent<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    stage.submit(&ann, &[NewTask { priority: 7, ..stage.task(ann.group) }]).await;
+    let given = takes(stage, hand, 1).await.remove(0);
+    assert_eq!((given.group, given.priority), (ann.group, 7));
+}
+
 pub(crate) async fn what_agents_say_counts_for_each_alone<B: Backend>(stage: &mut Stage<B>) {
     let ann = stage.person("ann").await;
     let (one, other, gone) = (stage.hand(&ann).await, stage.hand(&ann).await, stage.hand(&ann).await);

@@ -99,6 +99,7 @@ macro_rules! conformance {
                 }
                 exchange {
                     an_end_and_the_next_task_go_together,
+                    work_says_whose_it_is_and_how_urgent,
                     what_agents_say_counts_for_each_alone,
                     a_few_tasks_are_spread_over_those_who_ask_together,
                     groups_take_turns_and_priority_counts_within,
