@@ -26,7 +26,7 @@ pub(super) async fn run(args: &ResultsArgs, environment: &Environment) -> Result
     let out = Output::new(&args.output, environment);
     let wanted = Wanted::of(&args.select)?;
     let identity = Identity::of_options(&args.connection, environment).await?;
-    let progress = out.count_progress(0, "tasks");
+    let progress = out.growing_progress("tasks are found");
     let outcomes = all(&identity.client, &wanted, args, &progress).await;
     progress.clear();
     let results: Vec<ResultShown> = outcomes?.into_iter().map(Into::into).collect();
@@ -71,7 +71,7 @@ async fn matching(
     loop {
         let page = patiently(|| user.results(&request)).await?;
         outcomes.extend(page.results);
-        progress.grow(outcomes.len() as u64);
+        progress.set(outcomes.len() as u64);
         match page.next {
             Some(next) => request.before = Some(next),
             None => return Ok(outcomes),

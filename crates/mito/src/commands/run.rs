@@ -20,6 +20,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::lifecycle::StopRequests;
+use crate::show::{Output, OutputArgs};
 use crate::sweep::{self, Submission};
 use crate::{ending, follow, logging};
 
@@ -116,9 +117,16 @@ async fn run_many(
 ) -> Result<ExitCode, Failure> {
     sweep::check(&blueprint.expand()?)?;
     let submission = Submission::new(None, vec![blueprint], identity, environment)?;
-    let sent = submission
-        .send(&identity.client, |accepted| tasks.extend(accepted.tasks.iter().map(|(task, _)| task.uuid)));
-    let total = sent.await?;
+    let out = Output::new(&OutputArgs::default(), environment);
+    let progress = out.count_progress(submission.total(), "tasks are submitted");
+    let sent = submission.send(&identity.client, |accepted| {
+        tasks.extend(accepted.tasks.iter().map(|(task, _)| task.uuid));
+        progress.set(accepted.so_far);
+    });
+    let sent = sent.await;
+    // What the tasks write comes in its place.
+    progress.clear();
+    let total = sent?;
     tasks.reverse();
     let mut failed = 0;
     while let Some(task) = tasks.last() {

@@ -152,6 +152,11 @@ impl Output {
         Progress::of_things(self.shows_progress(), total, what)
     }
 
+    /// A number that grows, where nobody knows how far.
+    pub(crate) fn growing_progress(&self, what: &'static str) -> Progress {
+        Progress::of_unknown(self.shows_progress(), what)
+    }
+
     fn shows_progress(&self) -> bool {
         self.watched && !self.quiet
     }

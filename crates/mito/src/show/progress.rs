@@ -17,6 +17,13 @@ impl Progress {
         progress
     }
 
+    /// Nobody knows how many there will be.
+    pub(super) fn of_unknown(shown: bool, what: &'static str) -> Self {
+        let progress = Self::new(shown, 0, "{pos} {msg}");
+        progress.0.set_message(what);
+        progress
+    }
+
     fn new(shown: bool, total: u64, template: &str) -> Self {
         if !shown {
             return Self(ProgressBar::hidden());
@@ -32,12 +39,6 @@ impl Progress {
 
     /// So much is done in all.
     pub(crate) fn set(&self, done: u64) {
-        self.0.set_position(done);
-    }
-
-    /// So much is done in all, and how much there will be is not known.
-    pub(crate) fn grow(&self, done: u64) {
-        self.0.set_length(done);
         self.0.set_position(done);
     }
 

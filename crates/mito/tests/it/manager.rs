@@ -127,6 +127,11 @@ async fn workers_run_tasks_until_they_are_killed_and_show_their_password_to_nobo
     assert_eq!((lines.len(), total), (3, 3));
     assert!(lines.iter().all(|line| line.state == "running" && line.restarts == 0), "{lines:?}");
     let pids: Vec<i32> = lines.iter().filter_map(|line| line.pid).collect();
+    let json: serde_json::Value =
+        serde_json::from_str(&kept.manager(&["status", "-o", "json"]).await.stdout).unwrap();
+    let told: Vec<_> =
+        json.as_array().unwrap().iter().map(|worker| worker["pid"].as_i64().unwrap()).collect();
+    assert_eq!(told, pids.iter().map(|pid| i64::from(*pid)).collect::<Vec<_>>());
     let supervisor = Kept::supervisor(&lines);
     for pid in &pids {
         assert!(words(*pid).contains("mito worker ") && !words(*pid).contains("password"), "{}", words(*pid));

@@ -69,6 +69,25 @@ async fn a_sweep_is_one_command_and_its_parameters_travel_with_each_task() {
 }
 
 #[tokio::test]
+async fn what_was_submitted_comes_in_every_form_and_messages_only_where_they_are_wanted() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let sweep = ["-F", "x=1..3", "--", "echo", "{x}"];
+    let with = async |options: &[&str]| submitted(&home, &coordinator, &[options, &sweep].concat()).await;
+    let ids = with(&["-q", "-o", "id"]).await;
+    assert_eq!(ids.stderr, "");
+    let uuids: Vec<_> = tasks(&coordinator).await.iter().map(|task| task.uuid.to_string()).collect();
+    assert_eq!(ids.stdout.lines().collect::<Vec<_>>(), uuids);
+    let json: serde_json::Value = serde_json::from_str(&with(&["-o", "json"]).await.stdout).unwrap();
+    assert_eq!((&json[2]["task_id"], &json[2]["group_name"]), (&6.into(), &ADMIN.into()));
+    let csv = with(&["-o", "csv"]).await;
+    assert!(csv.stdout.starts_with("uuid,group_name,task_id,error\n"), "{}", csv.stdout);
+    assert_eq!(csv.stderr, "submitted 3 tasks\n");
+    refused(&home, &coordinator, &["--dry-run", "-o", "json", "--", "true"], 2, &["cannot be used with"])
+        .await;
+}
+
+#[tokio::test]
 async fn lines_and_tables_are_parameters_too() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
