@@ -77,10 +77,25 @@ impl ClientError {
     /// What the caller can do about it.
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Self::Refused { body, .. } => body.hint.as_deref(),
+            Self::Refused { body, status } => Some(match (&body.hint, body.code) {
+                (Some(hint), _) => hint,
+                (None, Some(code)) => code.usual_hint(),
+                // An old server says no more than its status.
+                (None, None) => match status {
+                    401 => ErrorCode::InvalidToken.usual_hint(),
+                    403 => ErrorCode::Forbidden.usual_hint(),
+                    404 => ErrorCode::NotFound.usual_hint(),
+                    429 => ErrorCode::TooManyRequests.usual_hint(),
+                    500.. => "the log of the server has the cause",
+                    _ => "the server gave no reason but this; it may be an older one, or none of ours",
+                },
+            }),
             Self::Unreachable { .. } => Some("check the address, and that the coordinator runs"),
             Self::Unexpected { .. } => Some("check the address; a path in it is ignored"),
-            Self::Address(_) | Self::Setup(_) => None,
+            Self::Address(_) => {
+                Some("give it with -c, with MITO_COORDINATOR_ADDR, or as coordinator_addr in a config file")
+            }
+            Self::Setup(_) => Some("check the certificates of this machine, and the proxy variables"),
         }
     }
 }

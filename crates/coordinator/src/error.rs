@@ -2,6 +2,7 @@
 //!
 //! The caller gets a sentence, a stable code and a hint; the log gets the whole chain of causes.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -33,7 +34,8 @@ pub(crate) enum ApiError {
 pub(crate) struct Refusal {
     code: ErrorCode,
     msg: String,
-    hint: Option<String>,
+    /// Never empty: there is no way to make a refusal without one.
+    hint: Cow<'static, str>,
 }
 
 impl std::fmt::Display for Refusal {
@@ -49,13 +51,14 @@ impl From<Refusal> for ApiError {
 }
 
 impl Refusal {
+    /// With what can usually be done about such a code.
     pub(crate) fn new(code: ErrorCode, msg: impl Into<String>) -> Self {
-        Self { code, msg: msg.into(), hint: None }
+        Self { code, msg: msg.into(), hint: code.usual_hint().into() }
     }
 
-    /// Adds what the caller can do about it.
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+    /// Says better what the caller can do about it.
+    pub(crate) fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = hint.into();
         self
     }
 
@@ -64,8 +67,13 @@ impl Refusal {
         Self::new(ErrorCode::InvalidRequest, why.to_string())
     }
 
-    pub(crate) fn no_such(what: &str, name: impl std::fmt::Display) -> Self {
-        Self::new(ErrorCode::NotFound, format!("there is no {what} `{name}`"))
+    /// A list that must not be empty.
+    pub(crate) fn empty_list(of: &str) -> Self {
+        Self::invalid(format!("there are no {of} in this list")).hint("name at least one")
+    }
+
+    pub(crate) fn no_such(what: Thing, name: impl std::fmt::Display) -> Self {
+        Self::new(ErrorCode::NotFound, format!("there is no {} `{name}`", what.word())).hint(what.hint())
     }
 
     pub(crate) fn forbidden(msg: impl Into<String>) -> Self {
@@ -73,7 +81,52 @@ impl Refusal {
     }
 
     pub(crate) fn into_body(self) -> ErrorBody {
-        ErrorBody { msg: self.msg, code: Some(self.code), hint: self.hint, request_id: None }
+        ErrorBody {
+            msg: self.msg,
+            code: Some(self.code),
+            hint: Some(self.hint.into_owned()),
+            request_id: None,
+        }
+    }
+}
+
+/// What a request can name in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Thing {
+    User,
+    Group,
+    Task,
+    Attachment,
+    Worker,
+    Token,
+}
+
+impl Thing {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Group => "group",
+            Self::Task => "task",
+            Self::Attachment => "attachment",
+            Self::Worker => "worker",
+            Self::Token => "token",
+        }
+    }
+
+    /// How to see what there is.
+    const fn hint(self) -> &'static str {
+        match self {
+            Self::User => "check the spelling; an account is made by an administrator",
+            Self::Group => "`mito client users groups` lists yours; `mito client groups create` makes one",
+            Self::Task => {
+                "`mito client tasks query` lists those of your group; old ones may have been removed"
+            }
+            Self::Attachment => {
+                "`mito client groups attachments query` lists those of your group; -g names another"
+            }
+            Self::Worker => "`mito client workers query` lists those of your group; it may have ended",
+            Self::Token => "GET /v1/tokens lists yours",
+        }
     }
 }
 
@@ -113,10 +166,13 @@ impl ApiError {
             .hint("the change may or may not stand; look before you try again"),
             Self::Store(fault) if fault.is_transient() => busy("the database"),
             Self::Shared(fault) if fault.is_transient() => busy("the database"),
-            Self::Store(Fault::Nul(_)) => Refusal::invalid("a text holds a NUL character"),
+            Self::Store(Fault::Nul(_)) => {
+                Refusal::invalid("a text holds a NUL character").hint("leave it out; no database keeps it")
+            }
             Self::Objects(ObjectError::Unreachable { .. }) => busy("the object store"),
             Self::Objects(ObjectError::NotFound(_)) => {
                 Refusal::new(ErrorCode::NotFound, "the stored object is gone")
+                    .hint("somebody deleted it from the object store; upload it again")
             }
             Self::Store(_) | Self::Shared(_) | Self::Objects(_) => {
                 Refusal::new(ErrorCode::Internal, "the coordinator failed to do this")
@@ -149,4 +205,52 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(error: impl Into<ApiError>) -> ErrorBody {
+        error.into().refusal().into_body()
+    }
+
+    fn says_what_to_do(body: &ErrorBody) {
+        assert!(body.code.is_some() && !body.msg.is_empty(), "{body:?}");
+        assert!(body.hint.as_ref().is_some_and(|hint| hint.len() > 10), "{body:?}");
+    }
+
+    #[test]
+    fn a_refusal_of_any_kind_says_what_to_do_about_it() {
+        for code in ErrorCode::ALL {
+            says_what_to_do(&body(Refusal::new(code, "no")));
+        }
+        for what in [Thing::User, Thing::Group, Thing::Task, Thing::Attachment, Thing::Worker, Thing::Token] {
+            says_what_to_do(&body(Refusal::no_such(what, "x")));
+        }
+        says_what_to_do(&body(Refusal::invalid("no")));
+        says_what_to_do(&body(Refusal::empty_list("tasks")));
+        let cause = || "cause".into();
+        for fault in [
+            Fault::Unavailable(cause()),
+            Fault::CommitUnknown(cause()),
+            Fault::InUse { path: "x".into(), owner: None },
+            Fault::Schema(cause()),
+            Fault::Address { address: "x".into(), source: cause() },
+            Fault::Nul(cause()),
+            Fault::Closed,
+            Fault::Unexpected(cause()),
+        ] {
+            says_what_to_do(&body(fault));
+        }
+        for error in [ObjectError::ShuttingDown, ObjectError::TooLarge { length: 1 }] {
+            says_what_to_do(&body(error));
+        }
+    }
+
+    #[test]
+    fn a_better_hint_takes_the_place_of_the_usual_one() {
+        let body = body(Refusal::forbidden("no").hint("ask ann"));
+        assert_eq!(body.hint.as_deref(), Some("ask ann"));
+    }
 }

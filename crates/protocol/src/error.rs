@@ -73,6 +73,64 @@ pub enum ErrorCode {
     Unknown,
 }
 
+impl ErrorCode {
+    /// What the caller can usually do about it, where nothing better is known.
+    pub const fn usual_hint(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => {
+                "nothing was changed; correct it and try again: the coordinator's page /docs says what it takes"
+            }
+            Self::MissingToken => "send `Authorization: Bearer TOKEN`; POST /login gives a token",
+            Self::InvalidToken => {
+                "log in again; a login without `retain` and a change of the password end earlier tokens"
+            }
+            Self::WrongCredentials => "check both; an administrator can set a new password",
+            Self::AccountNotActive => "ask an administrator to make it active again",
+            Self::Forbidden => "ask somebody who may, or for the role that it takes",
+            Self::QuotaExceeded => "remove what is not needed any more, or ask an administrator for more",
+            Self::NotFound => "check the spelling, and whether it is something that you may see",
+            Self::NoSuchRoute => "the coordinator's page /docs lists all routes; it may be an older one",
+            Self::MethodNotAllowed => "the coordinator's page /docs says which methods the route has",
+            Self::LeaseLost => "drop it; another attempt has it or it has ended",
+            Self::NameTaken => "choose another name",
+            Self::KeyReused => "use a new key for a new submission",
+            Self::TooLarge => "send less at once; large inputs can be attachments",
+            Self::NotJson => "send JSON, with `Content-Type: application/json`",
+            Self::WrongShape => {
+                "the sentence says which field is wrong; the coordinator's page /docs shows the right shape"
+            }
+            Self::TooManyRequests => "wait a little, and ask less often",
+            Self::Internal => "its log has the cause, under the request_id",
+            Self::Unavailable => "nothing was changed; try again in a moment",
+            Self::Unknown => "the server may be newer than this program; the sentence says what happened",
+        }
+    }
+
+    /// Every code.
+    pub const ALL: [Self; 20] = [
+        Self::InvalidRequest,
+        Self::MissingToken,
+        Self::InvalidToken,
+        Self::WrongCredentials,
+        Self::AccountNotActive,
+        Self::Forbidden,
+        Self::QuotaExceeded,
+        Self::NotFound,
+        Self::NoSuchRoute,
+        Self::MethodNotAllowed,
+        Self::LeaseLost,
+        Self::NameTaken,
+        Self::KeyReused,
+        Self::TooLarge,
+        Self::NotJson,
+        Self::WrongShape,
+        Self::TooManyRequests,
+        Self::Internal,
+        Self::Unavailable,
+        Self::Unknown,
+    ];
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +141,19 @@ mod tests {
         assert_eq!(old.code, None);
         let newer: ErrorBody = serde_json::from_str(r#"{"msg":"no","code":"moon_phase","x":1}"#).unwrap();
         assert_eq!(newer.code, Some(ErrorCode::Unknown));
+    }
+
+    #[test]
+    fn every_code_has_something_to_do_about_it_and_is_listed_once() {
+        let mut words = std::collections::BTreeSet::new();
+        for (place, code) in ErrorCode::ALL.into_iter().enumerate() {
+            assert_eq!(code as usize, place, "{code:?} is not at its place");
+            let hint = code.usual_hint();
+            assert!(hint.len() > 10 && !hint.ends_with('.'), "{code:?}: {hint}");
+            assert!(words.insert(hint), "{code:?} says what another one says");
+        }
+        // The last one declared is the last one listed, so none is missing.
+        assert_eq!(ErrorCode::ALL.last(), Some(&ErrorCode::Unknown));
     }
 
     #[test]

@@ -65,14 +65,18 @@ impl FromRequestParts<App> for AdminCaller {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let (user, proof) = identify(parts, app).await?;
         if !user.admin {
-            return Err(Refusal::forbidden("only administrators may do this").into());
+            return Err(Refusal::forbidden("only administrators may do this")
+                .hint("ask an administrator of the site")
+                .into());
         }
         active(&user)?;
         match proof {
             Proof::Session(session) => in_session(&user, session)?,
             Proof::PersonalToken(TokenScope::Admin) => {}
             Proof::PersonalToken(TokenScope::Read | TokenScope::Write) => {
-                return Err(Refusal::forbidden("this needs a personal token with the scope `admin`").into());
+                return Err(Refusal::forbidden("this needs a personal token with the scope `admin`")
+                    .hint("make one with that scope, or log in")
+                    .into());
             }
         }
         Ok(Self(user))
@@ -104,7 +108,8 @@ fn only_looks(parts: &Parts) -> Result<(), Refusal> {
     let asks = parts.method == Method::POST && (path.ends_with("/query") || path.contains("/download/"));
     match parts.method.is_safe() || asks {
         true => Ok(()),
-        false => Err(Refusal::forbidden("this needs a personal token with the scope `write`")),
+        false => Err(Refusal::forbidden("this needs a personal token with the scope `write`")
+            .hint("make one with that scope, or log in")),
     }
 }
 

@@ -263,6 +263,7 @@ impl Answer {
         let body = answer.json();
         assert_eq!(body["code"], code, "{body}");
         assert!(body["msg"].as_str().is_some_and(|msg| !msg.is_empty()), "{body}");
+        assert!(body["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{body}");
         assert!(body["request_id"].is_string(), "{body}");
         answer
     }

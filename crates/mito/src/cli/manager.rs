@@ -17,6 +17,8 @@ pub(crate) enum ManagerCommand {
     Status(StatusArgs),
     /// Start workers that stay, and start them again when they fail
     Spawn(Box<SpawnArgs>),
+    /// Have workers end what they run, take nothing new, and leave
+    Drain(DrainArgs),
     /// Stop workers; what they run is killed and given back
     Kill(KillArgs),
     /// Show what workers say of themselves
@@ -82,6 +84,31 @@ fn unit_name(text: &str) -> Result<String, String> {
     match text.chars().all(fits) && (1..=64).contains(&text.len()) {
         true => Ok(text.to_owned()),
         false => Err("use letters, digits, `-` and `_`, at most 64".to_owned()),
+    }
+}
+
+/// Options of `mito manager drain`.
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
+    /// Numbers of workers, from `status`, or `all`, which is what happens without any
+    #[arg(value_name = "NUMBER", value_parser = number_or_all)]
+    pub(crate) which: Vec<Option<u32>>,
+    /// End only when they have left
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+fn number_or_all(text: &str) -> Result<Option<u32>, String> {
+    match text {
+        "all" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| format!("`{text}` is neither a number nor `all`")),
+    }
+}
+
+impl DrainArgs {
+    /// None is all of them.
+    pub(crate) fn numbers(&self) -> Vec<u32> {
+        self.which.iter().copied().collect::<Option<_>>().unwrap_or_default()
     }
 }
 
@@ -191,6 +218,19 @@ mod tests {
         let without = line.replace(" -phunter2", "");
         let without = Worker::parse_from(without.split(' ').filter(|word| !["manager", "3"].contains(word)));
         assert_eq!(format!("{again:?}"), format!("{without:?}"));
+    }
+
+    #[test]
+    fn drain_takes_numbers_or_all_or_nothing_which_is_the_same() {
+        let numbers = |line: &str| match Line::try_parse_from(line.split(' ')).unwrap().command {
+            ManagerCommand::Drain(args) => args.numbers(),
+            _ => panic!("it is `drain`"),
+        };
+        assert_eq!(numbers("manager drain 2 3"), [2, 3]);
+        for all in ["manager drain", "manager drain all", "manager drain 2 all"] {
+            assert!(numbers(all).is_empty(), "{all}");
+        }
+        assert!(Line::try_parse_from(["manager", "drain", "gpu"]).is_err());
     }
 
     #[test]

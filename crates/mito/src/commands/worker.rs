@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_worker::{Settings, Worker};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::worker::WorkerArgs;
@@ -24,6 +24,8 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
     let config = WorkerConfig::new(&layers)?;
     let _logging = logging::start(environment, logging::SERVICE, log_file(&layers, environment))?;
     let client = ClientConfig::new(&layers, environment);
+    // From the start: whoever does not listen is killed by it.
+    let mut drain_requests = signal(SignalKind::user_defined1()).map_err(deaf)?;
     let (login, requests) = match environment.text(SUPERVISED) {
         Some(_) => {
             let mut requests = StopRequests::listen_with_lifeline().map_err(deaf)?;
@@ -31,6 +33,10 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
                 login = log_in(client, &config.registration.groups) => (login?, requests),
                 reason = requests.next() => {
                     tracing::info!(reason, "stopped before it had logged in");
+                    return Ok(ExitCode::SUCCESS);
+                }
+                _ = drain_requests.recv() => {
+                    tracing::info!("asked to drain before it had logged in");
                     return Ok(ExitCode::SUCCESS);
                 }
             }
@@ -45,7 +51,7 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
         heartbeat_interval: config.heartbeat_interval,
         ..Settings::new(Arc::new(login), environment.cache_folder(), Arc::new(OsEntropy))
     };
-    until_stopped(settings, requests).await
+    until_stopped(settings, requests, drain_requests).await
 }
 
 /// A password that is wrong, or missing, is told before anything starts; so is a group that is misspelt.
@@ -81,9 +87,12 @@ fn deaf(error: std::io::Error) -> Failure {
     Failure::io("can't listen to signals", error)
 }
 
-async fn until_stopped(settings: Settings, mut requests: StopRequests) -> Result<ExitCode, Failure> {
+async fn until_stopped(
+    settings: Settings,
+    mut requests: StopRequests,
+    mut drain_requests: Signal,
+) -> Result<ExitCode, Failure> {
     let stop = CancellationToken::new();
-    let mut drain_requests = signal(SignalKind::user_defined1()).map_err(deaf)?;
     let drain = settings.drain.clone();
     let working = async {
         tokio::select! {

@@ -40,8 +40,11 @@ pub(crate) async fn with_names_of(
     let group = wanted.given.group.as_deref().unwrap_or(own_group);
     let found = tokio::time::timeout(PATIENCE, fetched(names, user, group)).await.ok().flatten();
     let mut candidates = wanted.candidates;
-    candidates
-        .extend(found.unwrap_or_default().into_iter().filter(|one| one.word.starts_with(&wanted.prefix)));
+    let fitting = found.unwrap_or_default().into_iter().filter(|one| one.word.starts_with(&wanted.prefix));
+    candidates.extend(fitting.map(|mut one| {
+        one.word.insert_str(0, &wanted.lead);
+        one
+    }));
     candidates
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Wanted {
     pub(crate) given: Given,
     /// What the word has to begin with.
     pub(crate) prefix: String,
+    /// What stands before it and belongs to it: `--labels=`.
+    pub(crate) lead: String,
 }
 
 /// Names that a coordinator knows.
@@ -120,6 +122,16 @@ impl<'a> Walk<'a> {
     }
 
     fn next(self, current: &str) -> Wanted {
+        if let Some((option, value)) = self.value_in(current) {
+            let lead = current[..current.len() - value.len()].to_owned();
+            let mut candidates = values_of(option);
+            candidates.retain(|candidate| candidate.word.starts_with(value));
+            for candidate in &mut candidates {
+                candidate.word.insert_str(0, &lead);
+            }
+            let names = self.names(option);
+            return Wanted { candidates, names, given: self.given, prefix: value.to_owned(), lead };
+        }
         let mut candidates = Vec::new();
         let mut names = None;
         match self.open {
@@ -137,7 +149,15 @@ impl<'a> Walk<'a> {
             }
         }
         candidates.retain(|candidate| candidate.word.starts_with(current));
-        Wanted { candidates, names, given: self.given, prefix: current.to_owned() }
+        Wanted { candidates, names, given: self.given, prefix: current.to_owned(), lead: String::new() }
+    }
+
+    /// The option and the begun value of `--option=value`.
+    fn value_in<'b>(&self, current: &'b str) -> Option<(&'a Arg, &'b str)> {
+        let (name, value) = current.strip_prefix("--")?.split_once('=')?;
+        let option = self.by_long(name).filter(|option| takes_a_value(option))?;
+        // An option that must have a value takes whatever comes.
+        (!matches!(self.open, Some((_, true)))).then_some((option, value))
     }
 
     fn positional(&self) -> Option<&'a Arg> {
@@ -244,6 +264,14 @@ mod tests {
         ] {
             assert_eq!(after(line).names, names, "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_value_can_be_joined_to_its_option() {
+        assert_eq!(words("client auth --format=js"), ["--format=json", "--format=jsonl"]);
+        let wanted = after("client tasks query --labels=ex");
+        assert_eq!((wanted.names, wanted.prefix.as_str()), (Some(Names::Labels), "ex"));
+        assert_eq!(wanted.lead, "--labels=");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::keeper::{Keeper, Seen};
 use super::place::Place;
-use super::wire::{Order, WorkerStatus};
+use super::wire::{Order, State, WorkerStatus};
 
 /// The workers, in the order of their numbers.
 pub(super) struct Crew {
@@ -29,6 +29,7 @@ struct Member {
     number: u32,
     seen: watch::Receiver<Seen>,
     stop: CancellationToken,
+    drain: CancellationToken,
 }
 
 /// The crew is closed; another supervisor is to be asked.
@@ -54,15 +55,16 @@ impl Crew {
         for _ in 0..count {
             let number = list.members.last().map_or(1, |last| last.number + 1);
             let (seen, receiver) = watch::channel(Seen::new());
-            let stop = CancellationToken::new();
+            let (stop, drain) = (CancellationToken::new(), CancellationToken::new());
             let keeper = Keeper {
                 number,
                 order: order.clone(),
                 log: self.place.log(number),
                 seen,
                 stop: stop.clone(),
+                drain: drain.clone(),
             };
-            list.members.push(Member { number, seen: receiver, stop });
+            list.members.push(Member { number, seen: receiver, stop, drain });
             self.keep(keeper);
         }
         Ok(())
@@ -92,43 +94,53 @@ impl Crew {
 
     /// Stops these and waits for their ends; answers how many were alive, and which numbers nobody has.
     pub(super) async fn stop(&self, numbers: &[u32]) -> (usize, Vec<u32>) {
-        let (chosen, unknown) = self.choose(numbers);
-        let mut ended = 0;
-        let mut leaving = Vec::new();
-        for (seen, stop) in chosen {
-            if seen.borrow().state.is_alive() {
-                ended += 1;
-                stop.cancel();
-                leaving.push(seen);
-            }
-        }
-        for mut seen in leaving {
-            let _ = seen.wait_for(|seen| !seen.state.is_alive()).await;
-        }
+        let (leaving, unknown) = self.ask(numbers, |member| &member.stop);
+        let ended = leaving.len();
+        until_over(leaving).await;
         (ended, unknown)
     }
 
-    fn choose(&self, numbers: &[u32]) -> (Vec<(watch::Receiver<Seen>, CancellationToken)>, Vec<u32>) {
+    /// Has these end what they run and leave, all of them if none is named; answers how many are alive,
+    /// and which numbers nobody has. May wait for their ends.
+    pub(super) async fn drain(&self, numbers: Vec<u32>, wait: bool) -> (usize, Vec<u32>) {
+        let numbers = if numbers.is_empty() { self.numbers() } else { numbers };
+        let (leaving, unknown) = self.ask(&numbers, |member| &member.drain);
+        let asked = leaving.len();
+        match wait {
+            true => until_over(leaving).await,
+            // What `status` shows next.
+            false => until_noticed(leaving).await,
+        }
+        (asked, unknown)
+    }
+
+    fn numbers(&self) -> Vec<u32> {
+        self.list().members.iter().map(|member| member.number).collect()
+    }
+
+    /// Asks those for something that are alive; answers them, and which numbers nobody has.
+    fn ask(
+        &self,
+        numbers: &[u32],
+        what: impl Fn(&Member) -> &CancellationToken,
+    ) -> (Vec<watch::Receiver<Seen>>, Vec<u32>) {
         let list = self.list();
         let has = |number: &u32| list.members.iter().any(|member| member.number == *number);
         let unknown = numbers.iter().copied().filter(|number| !has(number)).collect();
-        let chosen = list
-            .members
-            .iter()
-            .filter(|member| numbers.contains(&member.number))
-            .map(|member| (member.seen.clone(), member.stop.clone()))
-            .collect();
-        (chosen, unknown)
+        let mut asked = Vec::new();
+        for member in list.members.iter().filter(|member| numbers.contains(&member.number)) {
+            if member.seen.borrow().state.is_alive() {
+                what(member).cancel();
+                asked.push(member.seen.clone());
+            }
+        }
+        (asked, unknown)
     }
 
     /// From now on nobody is taken on; stops everybody. Answers how many were alive.
     pub(super) async fn dismiss(&self) -> usize {
-        let numbers: Vec<u32> = {
-            let mut list = self.list();
-            list.closed = true;
-            list.members.iter().map(|member| member.number).collect()
-        };
-        self.stop(&numbers).await.0
+        self.list().closed = true;
+        self.stop(&self.numbers()).await.0
     }
 
     /// Closes it, if nobody is alive.
@@ -146,5 +158,18 @@ impl Crew {
     /// Ends when somebody is alive.
     pub(super) async fn has_somebody(&self) {
         let _ = self.alive.subscribe().wait_for(|alive| *alive > 0).await;
+    }
+}
+
+async fn until_over(leaving: Vec<watch::Receiver<Seen>>) {
+    for mut seen in leaving {
+        // An error means that its keeper is done with it, which is as good.
+        let _ = seen.wait_for(|seen| !seen.state.is_alive()).await;
+    }
+}
+
+async fn until_noticed(draining: Vec<watch::Receiver<Seen>>) {
+    for mut seen in draining {
+        let _ = seen.wait_for(|seen| !matches!(seen.state, State::Running | State::Waiting)).await;
     }
 }

@@ -54,6 +54,8 @@ pub(super) struct Keeper {
     pub(super) log: PathBuf,
     pub(super) seen: watch::Sender<Seen>,
     pub(super) stop: CancellationToken,
+    /// It is to end what it runs, and leave.
+    pub(super) drain: CancellationToken,
 }
 
 impl Keeper {
@@ -63,7 +65,8 @@ impl Keeper {
         loop {
             let started = Instant::now();
             let end = self.one_life().await;
-            let next = match self.stop.is_cancelled() {
+            let next = match self.is_to_leave() {
+                // Also if it failed on its way out: another start would take tasks again.
                 true => Next::Over(State::Ended),
                 false => policy::next(&end, started.elapsed(), failures),
             };
@@ -79,9 +82,14 @@ impl Keeper {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.stop.cancelled() => return self.show(State::Ended, None, None),
+                () = self.drain.cancelled() => return self.show(State::Ended, None, None),
             }
             self.seen.send_modify(|seen| seen.restarts = seen.restarts.saturating_add(1));
         }
+    }
+
+    fn is_to_leave(&self) -> bool {
+        self.stop.is_cancelled() || self.drain.is_cancelled()
     }
 
     /// From its start to its end, which can be asked for.
@@ -95,13 +103,24 @@ impl Keeper {
         tracing::info!(number = self.number, pid = child.id(), "a worker runs");
         self.show(State::Running, child.id(), None);
         let ended = tokio::select! {
-            ended = child.wait() => ended,
+            ended = self.until_it_ends(&mut child) => ended,
             () = self.stop.cancelled() => {
                 self.show(State::Stopping, child.id(), None);
                 stop(&mut child).await
             }
         };
         ended.map_or_else(|error| End::NotStarted(error.to_string()), End::from)
+    }
+
+    /// However long it has something to run.
+    async fn until_it_ends(&self, child: &mut Child) -> std::io::Result<ExitStatus> {
+        tokio::select! {
+            ended = child.wait() => return ended,
+            () = self.drain.cancelled() => {}
+        }
+        signal(child, Signal::SIGUSR1);
+        self.show(State::Draining, child.id(), None);
+        child.wait().await
     }
 
     fn start(&self) -> std::io::Result<Child> {
@@ -135,17 +154,22 @@ impl Keeper {
     }
 }
 
-/// Asks, waits, insists.
-async fn stop(child: &mut Child) -> std::io::Result<ExitStatus> {
+/// Nothing happens if it has ended.
+fn signal(child: &Child, signal: Signal) {
     // The id is there for as long as nobody was told of the end, so it can't be another process's.
-    let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) else { return child.wait().await };
-    if let Err(error) = kill(Pid::from_raw(id), Signal::SIGTERM) {
+    let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) else { return };
+    if let Err(error) = kill(Pid::from_raw(id), signal) {
         tracing::debug!(%error, "it has ended already");
     }
+}
+
+/// Asks, waits, insists.
+async fn stop(child: &mut Child) -> std::io::Result<ExitStatus> {
+    signal(child, Signal::SIGTERM);
     match tokio::time::timeout(GRACE, child.wait()).await {
         Ok(ended) => ended,
         Err(_) => {
-            tracing::warn!(pid = id, "a worker did not end when asked to; killing it");
+            tracing::warn!(pid = child.id(), "a worker did not end when asked to; killing it");
             child.kill().await?;
             Ok(ExitStatus::from_raw(Signal::SIGKILL as i32))
         }

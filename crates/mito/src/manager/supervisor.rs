@@ -144,6 +144,10 @@ async fn reply(request: Request, crew: &Arc<Crew>) -> Reply {
             }
             Err(Closed) => Reply::Leaving,
         },
+        Request::Drain { numbers, wait } => {
+            let (asked, unknown) = crew.drain(numbers, wait).await;
+            Reply::Draining { asked, unknown }
+        }
         Request::Kill { numbers } if numbers.is_empty() => {
             Reply::Stopped { ended: crew.dismiss().await, unknown: Vec::new() }
         }

@@ -19,6 +19,8 @@ pub(crate) enum Request {
     Status,
     /// Start so many workers.
     Spawn { count: u16, order: Order },
+    /// Have these workers end what they run and leave; all of them if there are no numbers.
+    Drain { numbers: Vec<u32>, wait: bool },
     /// Stop these workers, or all of them and the supervisor.
     Kill { numbers: Vec<u32> },
 }
@@ -37,6 +39,11 @@ pub(crate) struct Order {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reply {
     Workers(Vec<WorkerStatus>),
+    /// How many were asked to drain, and which numbers nobody has.
+    Draining {
+        asked: usize,
+        unknown: Vec<u32>,
+    },
     /// How many ended, and which numbers nobody has.
     Stopped {
         ended: usize,
@@ -71,6 +78,8 @@ pub(crate) enum State {
     Running,
     /// It failed, and will be started again.
     Waiting,
+    /// It ends what it runs, takes nothing new, and is not started again.
+    Draining,
     /// It was asked to stop.
     Stopping,
     /// It was stopped, from here or from elsewhere, or the coordinator removed it.
@@ -84,6 +93,7 @@ impl State {
         match self {
             Self::Running => "running",
             Self::Waiting => "waiting",
+            Self::Draining => "draining",
             Self::Stopping => "stopping",
             Self::Ended => "ended",
             Self::Failed => "failed",

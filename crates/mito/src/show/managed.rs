@@ -25,14 +25,14 @@ pub(crate) fn managed(workers: &[WorkerStatus]) -> Result<(), Failure> {
             worker.last_end.as_deref().unwrap_or("-"),
         ))?;
     }
-    let running = workers.iter().filter(|worker| matches!(worker.state, State::Running | State::Stopping));
+    let running = workers.iter().filter(|worker| worker.pid.is_some());
     line(format_args!("Total: {}", running.count()))
 }
 
 fn state(worker: &WorkerStatus) -> Cell {
     let tone = match worker.state {
         State::Running => Tone::Good,
-        State::Waiting | State::Stopping => Tone::Busy,
+        State::Waiting | State::Draining | State::Stopping => Tone::Busy,
         State::Ended => Tone::Plain,
         State::Failed => Tone::Bad,
     };

@@ -57,12 +57,25 @@ async fn the_script_of_bash_offers_what_the_program_says() {
     let script = home.run(&["completions", "bash"]).await;
     let path = home.write("mito.bash", &script.stdout);
     let program = env!("CARGO_BIN_EXE_mito");
-    let lines = format!(
-        "source {}; COMP_WORDS=({program} client tasks ex); COMP_CWORD=3; _mito; echo \"${{COMPREPLY[*]}}\"",
-        path.display()
-    );
-    let output = Command::new("bash").args(["-c", &lines]).env("HOME", home.path()).output().await.unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "explain\n", "{output:?}");
+    // The words as bash splits them: at `=` and `:`, too.
+    for (words, line, offered) in [
+        ("client tasks ex", "client tasks ex", "explain"),
+        ("client -c http : //h : 5 tasks ex", "client -c http://h:5 tasks ex", "explain"),
+        ("client --coordinator = http : //h : 5 ta", "client --coordinator=http://h:5 ta", "tasks"),
+        ("client auth --format = cs", "client auth --format=cs", "csv"),
+        ("client auth --format =", "client auth --format=", "table json jsonl csv yaml id"),
+        ("client ''", "client ", "admin auth login users groups tasks workers cmd quit help"),
+        ("run -- l", "run -- l", ""),
+    ] {
+        let lines = format!(
+            "source {}; COMP_WORDS=({program} {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             COMP_LINE='{program} {line}'; _mito; echo \"${{COMPREPLY[*]}}\"",
+            path.display()
+        );
+        let output =
+            Command::new("bash").args(["-c", &lines]).env("HOME", home.path()).output().await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), offered, "{line}: {output:?}");
+    }
     for shell in ["zsh", "fish"] {
         assert!(home.run(&["completions", shell]).await.stdout.contains("__complete --"), "{shell}");
     }

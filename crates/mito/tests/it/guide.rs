@@ -46,6 +46,11 @@ impl Reader {
         std::fs::copy(&written, &copy).unwrap();
         let text = std::fs::read_to_string(&written).unwrap();
         assert!(text.contains("```console\n"), "{page} has no transcript");
+        // The job file that a page shows is the one that it submits.
+        if let Some((_, job)) = text.split_once("```toml\n") {
+            let job = job.split("```").next().unwrap_or_default();
+            std::fs::write(copy.with_extension("in").join("job.toml"), job).unwrap();
+        }
         let cases = trycmd::TestCases::new();
         let tools = self.home.path().join("bin");
         cases
@@ -69,6 +74,10 @@ impl Reader {
 fn lay_out(folder: &Path) {
     std::fs::create_dir(folder).unwrap();
     std::fs::write(folder.join("in.csv"), "1,2\n").unwrap();
+    std::fs::create_dir(folder.join("data")).unwrap();
+    std::fs::write(folder.join("data/in.csv"), "1,2\n").unwrap();
+    std::fs::write(folder.join("sites.txt"), "oslo\nlima\n").unwrap();
+    std::fs::write(folder.join("people.csv"), "name,age\nann,41\nraj,35\n").unwrap();
     std::fs::write(folder.join("wrong.toml"), "[client]\ncoordinator_adr = 'http://localhost'\n").unwrap();
 }
 

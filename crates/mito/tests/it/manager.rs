@@ -335,3 +335,43 @@ fn systemd_takes(unit: &std::path::Path, home: &Home) {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_drains_ends_what_it_runs_takes_nothing_new_and_stays_away() {
+    let kept = Kept::new().await;
+    kept.spawn("1").await;
+    let admin = kept.coordinator.admin().await;
+    let may_end = kept.home.path().join("may-end");
+    let until_it_may = format!("until test -e {}; do sleep 0.02; done", may_end.display());
+    admin.submit(&task(&["sh", "-c", &until_it_may])).await.unwrap();
+    until_so_many(&admin, TaskState::Running, 1).await;
+
+    let drain = kept.manager(&["drain"]).await;
+    assert_eq!((drain.code, drain.stdout.as_str()), (Some(0), "draining 1 worker\n"), "{}", drain.stderr);
+    let (lines, total) = kept.status().await;
+    assert_eq!((lines[0].state.as_str(), total), ("draining", 1));
+    assert!(runs(lines[0].pid.unwrap()));
+    kept.home.until_written(&log_of(&kept, 1), "asked to drain").await;
+    admin.submit(&task(&["true"])).await.unwrap();
+    fs::write(may_end, "").unwrap();
+    let lines = kept.until("ended", |lines| lines[0].state == "ended").await;
+    assert_eq!(lines[0].restarts, 0);
+    until_so_many(&admin, TaskState::Finished, 1).await;
+    until_so_many(&admin, TaskState::Ready, 1).await;
+
+    let again = kept.manager(&["drain", "all"]).await;
+    assert_eq!((again.code, again.stdout.as_str()), (Some(0), "no workers were running\n"));
+    let unknown = kept.manager(&["drain", "7"]).await;
+    assert_eq!((unknown.code, unknown.stdout.as_str()), (Some(1), ""));
+    assert!(unknown.stderr.contains("there is no worker with number 7"), "{}", unknown.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn draining_can_be_waited_for_and_leaves_the_others_alone() {
+    let kept = Kept::new().await;
+    kept.spawn("2").await;
+    let drain = kept.manager(&["drain", "2", "--wait"]).await;
+    assert_eq!((drain.code, drain.stdout.as_str()), (Some(0), "drained 1 worker\n"), "{}", drain.stderr);
+    let (lines, total) = kept.status().await;
+    assert_eq!((lines[0].state.as_str(), lines[1].state.as_str(), total), ("running", "ended", 1));
+}

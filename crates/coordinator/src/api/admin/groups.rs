@@ -13,7 +13,7 @@ use crate::api::user::attachments::removal;
 use crate::api::user::groups::update_users::answer;
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Refusal, Thing};
 
 /// `POST /admin/groups/{group}/storage-quota`: how many bytes the group may store.
 pub(super) async fn storage_quota(
@@ -22,12 +22,13 @@ pub(super) async fn storage_quota(
     InPath(group): InPath<String>,
     Body(request): Body<StorageQuotaRequest>,
 ) -> Result<Json<StorageQuotaReply>, ApiError> {
-    let change = QuotaChange::parse_size(&request.storage_quota).map_err(Refusal::invalid)?;
+    let change = QuotaChange::parse_size(&request.storage_quota)
+        .map_err(|error| Refusal::invalid(error).hint("a sign changes it by so much, no sign sets it"))?;
     let storage_quota = app
         .store
         .change_storage_quota(&group, change, app.now())
         .await?
-        .ok_or_else(|| Refusal::no_such("group", &group))?;
+        .ok_or_else(|| Refusal::no_such(Thing::Group, &group))?;
     let target = format!("{group}: {storage_quota}");
     app.record(&admin.name, actions::STORAGE_QUOTA_SET, target, None).await?;
     Ok(Json(StorageQuotaReply { storage_quota }))
@@ -40,7 +41,7 @@ pub(super) async fn restore(
     InPath(name): InPath<String>,
     Body(request): Body<RelationsRequest>,
 ) -> Result<Empty, ApiError> {
-    let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such("group", &name))?;
+    let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such(Thing::Group, &name))?;
     let done = answer(app.store.restore_group(group.id, &request.relations, app.now()).await?)?;
     let target = format!("{name}: {:?}", request.relations);
     app.record(&admin.name, actions::GROUP_RESTORED, target, None).await?;
@@ -53,7 +54,7 @@ pub(super) async fn delete_attachment(
     AdminCaller(admin): AdminCaller,
     InPath((name, key)): InPath<(String, String)>,
 ) -> Result<Empty, ApiError> {
-    let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such("group", &name))?;
+    let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such(Thing::Group, &name))?;
     removal::remove(&app, group.id, &key, app.now()).await?;
     let target = format!("{name}/{key}");
     app.record(&admin.name, actions::ATTACHMENT_REMOVED, target, None).await?;

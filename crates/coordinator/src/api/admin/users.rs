@@ -12,7 +12,7 @@ use crate::api::body::{Body, InPath};
 use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Refusal, Thing};
 
 /// `DELETE /admin/users/{username}`. The name stays taken, and the account can be made active again.
 pub(super) async fn delete(
@@ -45,7 +45,7 @@ async fn set(
             .into());
     }
     if !app.store.set_account_state(username, state, app.now()).await? {
-        return Err(Refusal::no_such("user", username).into());
+        return Err(Refusal::no_such(Thing::User, username).into());
     }
     let target = format!("{username}: {state:?}");
     app.record(admin, actions::USER_STATE_SET, target, None).await?;
@@ -59,7 +59,7 @@ pub(super) async fn password(
     InPath(username): InPath<String>,
     Body(request): Body<ResetPasswordRequest>,
 ) -> Result<Empty, ApiError> {
-    let user = app.store.user(&username).await?.ok_or_else(|| Refusal::no_such("user", &username))?;
+    let user = app.store.user(&username).await?.ok_or_else(|| Refusal::no_such(Thing::User, &username))?;
     let hash = app.passwords.hash(&request.new_md5_password).await;
     app.store.set_password(user.id, &hash, app.entropy.number(), app.now()).await?;
     app.record(&admin.name, actions::USER_PASSWORD_SET, &username, None).await?;
@@ -73,12 +73,13 @@ pub(super) async fn group_quota(
     InPath(username): InPath<String>,
     Body(request): Body<GroupQuotaRequest>,
 ) -> Result<Json<GroupQuotaReply>, ApiError> {
-    let change = QuotaChange::parse_count(&request.group_quota).map_err(Refusal::invalid)?;
+    let change = QuotaChange::parse_count(&request.group_quota)
+        .map_err(|error| Refusal::invalid(error).hint("a sign changes it by so many, no sign sets it"))?;
     let group_quota = app
         .store
         .change_group_quota(&username, change, app.now())
         .await?
-        .ok_or_else(|| Refusal::no_such("user", &username))?;
+        .ok_or_else(|| Refusal::no_such(Thing::User, &username))?;
     let target = format!("{username}: {group_quota}");
     app.record(&admin.name, actions::GROUP_QUOTA_SET, target, None).await?;
     Ok(Json(GroupQuotaReply { group_quota }))

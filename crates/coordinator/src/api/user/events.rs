@@ -253,6 +253,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Place>, Refusal> {
     };
     match read() {
         Some(place) => Ok(Some(place)),
-        None => Err(Refusal::invalid("Last-Event-ID is not the id of an event of this stream")),
+        None => Err(Refusal::invalid("Last-Event-ID is not the id of an event of this stream")
+            .hint("leave it out, and look at the tasks once")),
     }
 }

@@ -12,7 +12,7 @@ use crate::api::user::artifacts::link;
 use crate::app::App;
 use crate::auth::worker::WorkerCaller;
 use crate::dispatch::patience::patiently;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Refusal, Thing};
 
 /// `uuid` is the task that left the archive.
 pub(super) async fn artifact(
@@ -22,7 +22,7 @@ pub(super) async fn artifact(
     InPath((uuid, kind)): InPath<(Uuid, ArtifactKind)>,
 ) -> Result<Json<DownloadReply>, ApiError> {
     let task =
-        patiently(&app, || app.store.task(uuid)).await?.ok_or_else(|| Refusal::no_such("task", uuid))?;
+        patiently(&app, || app.store.task(uuid)).await?.ok_or_else(|| Refusal::no_such(Thing::Task, uuid))?;
     serves_or_needs(&app, &worker, uuid, &task.group_name).await?;
     link(&app, &origin, task.id, kind).await.map(Json)
 }

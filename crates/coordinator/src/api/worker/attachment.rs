@@ -14,7 +14,7 @@ use crate::api::user::artifacts::download_valid;
 use crate::app::App;
 use crate::auth::worker::WorkerCaller;
 use crate::dispatch::patience::patiently;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Refusal, Thing};
 
 /// `uuid` is the task that is run; the file is one of its group.
 pub(super) async fn attachment(
@@ -24,11 +24,11 @@ pub(super) async fn attachment(
     InPath((uuid, key)): InPath<(Uuid, String)>,
 ) -> Result<Json<DownloadReply>, ApiError> {
     let task =
-        patiently(&app, || app.store.task(uuid)).await?.ok_or_else(|| Refusal::no_such("task", uuid))?;
+        patiently(&app, || app.store.task(uuid)).await?.ok_or_else(|| Refusal::no_such(Thing::Task, uuid))?;
     serves_or_needs(&app, &worker, uuid, &task.group_name).await?;
     let attachment = patiently(&app, || app.store.attachment(task.group, &key))
         .await?
-        .ok_or_else(|| Refusal::no_such("attachment", &key))?;
+        .ok_or_else(|| Refusal::no_such(Thing::Attachment, &key))?;
     let group = Name::new(task.group_name).map_err(Refusal::invalid)?;
     let object = ObjectKey::attachment(&group, &key).map_err(Refusal::invalid)?;
     let link = app.objects.download_link(&object, download_valid(attachment.size), app.now())?;

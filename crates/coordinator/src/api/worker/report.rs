@@ -120,7 +120,9 @@ async fn follow_up(
         FollowUp::NotHeld => Err(lease_lost().into()),
         FollowUp::TooEarly => Err(not_reported().into()),
         FollowUp::OtherGroup => Err(other_group().into()),
-        FollowUp::Forbidden => Err(Refusal::forbidden("the worker has no Write on the task's group").into()),
+        FollowUp::Forbidden => Err(Refusal::forbidden("the worker has no Write on the task's group")
+            .hint("give it one with `mito client workers update-roles`")
+            .into()),
         FollowUp::CreatorNotActive => {
             Err(Refusal::new(ErrorCode::AccountNotActive, "the task's creator is locked or deleted").into())
         }
@@ -179,9 +181,10 @@ fn lease_lost() -> Refusal {
 }
 
 fn not_reported() -> Refusal {
-    Refusal::invalid("report Finish or Cancel first")
+    Refusal::invalid("report Finish or Cancel first").hint("it is what tells how the command ended")
 }
 
 fn other_group() -> Refusal {
     Refusal::invalid("a follow-up belongs to the group of the task that asks for it")
+        .hint("name that group in it")
 }

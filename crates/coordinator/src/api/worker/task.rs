@@ -11,7 +11,7 @@ use crate::api::user::tasks::view;
 use crate::app::App;
 use crate::auth::worker::WorkerCaller;
 use crate::dispatch::patience::patiently;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Refusal, Thing};
 
 /// For tasks of groups that the worker serves with Write, and tasks that its own tasks name.
 pub(super) async fn task(
@@ -20,7 +20,7 @@ pub(super) async fn task(
     InPath(uuid): InPath<Uuid>,
 ) -> Result<Json<GetTaskReply>, ApiError> {
     let task =
-        patiently(&app, || app.store.task(uuid)).await?.ok_or_else(|| Refusal::no_such("task", uuid))?;
+        patiently(&app, || app.store.task(uuid)).await?.ok_or_else(|| Refusal::no_such(Thing::Task, uuid))?;
     serves_or_needs(&app, &worker, uuid, &task.group_name).await?;
     let artifacts = patiently(&app, || app.store.artifacts(task.id)).await?;
     Ok(Json(GetTaskReply {
@@ -46,7 +46,9 @@ pub(super) async fn serves_or_needs(
             return Ok(());
         }
     }
-    Err(Refusal::forbidden("the worker does not serve the group of this task").into())
+    Err(Refusal::forbidden("the worker does not serve the group of this task")
+        .hint("`mito client workers update-roles` lets it")
+        .into())
 }
 
 fn refers_to(spec: &mitosis_protocol::TaskSpec, wanted: Uuid) -> bool {

@@ -8,4 +8,4 @@ function __mito_complete
         __fish_complete_path (commandline -ct)
     end
 end
-complete -c mito -f -a '(__mito_complete)'
+complete -c mito -f -k -a '(__mito_complete)'

@@ -7,10 +7,11 @@ _mito() {
     for line in "${lines[@]}"; do
         [[ -n "$line" ]] || continue
         values+=("${line%%$'\t'*}")
-        shown+=("${line/$'\t'/  -- }")
+        [[ "$line" == *$'\t'?* ]] && shown+=("${line/$'\t'/  -- }") || shown+=("${line%%$'\t'*}")
     done
     if (( ${#values} )); then
-        compadd -l -d shown -a values
+        # As they come: the newest first.
+        compadd -V mito -l -d shown -a values
     else
         _files
     fi

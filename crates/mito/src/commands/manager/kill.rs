@@ -20,11 +20,16 @@ pub(super) async fn run(args: &KillArgs, place: &Place) -> Result<(), Failure> {
         1 => show::line("stopped 1 worker")?,
         _ => show::line(format_args!("stopped {ended} workers"))?,
     }
+    nobody_has(&unknown)
+}
+
+/// Fails if there are such numbers.
+pub(super) fn nobody_has(unknown: &[u32]) -> Result<(), Failure> {
     match unknown.is_empty() {
         true => Ok(()),
         false => Err(Failure::new(
             Exit::Failure,
-            format!("there is no worker with number {}", show::words(&unknown)),
+            format!("there is no worker with number {}", show::words(unknown)),
         )
         .with_hint("`mito manager status` shows the numbers")),
     }

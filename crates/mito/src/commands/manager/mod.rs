@@ -1,5 +1,6 @@
 //! `mito manager`: workers of this machine, kept by a supervisor (command line §10).
 
+mod drain;
 mod kill;
 mod logs;
 mod spawn;
@@ -20,6 +21,7 @@ pub(super) async fn run(command: &ManagerCommand, environment: &Environment) -> 
     let done = match command {
         ManagerCommand::Status(args) => status::run(args, &place, environment).await,
         ManagerCommand::Spawn(args) => spawn::run(args, &place, environment).await,
+        ManagerCommand::Drain(args) => drain::run(args, &place).await,
         ManagerCommand::Kill(args) => kill::run(args, &place).await,
         ManagerCommand::Logs(args) => logs::run(args, &place).await,
         ManagerCommand::Systemd(command) => systemd::run(command, environment).await,

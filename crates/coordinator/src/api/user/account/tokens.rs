@@ -13,7 +13,7 @@ use crate::api::body::{Body, InPath};
 use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::{PasswordCaller, personal_token_digest};
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Refusal, Thing};
 
 /// Tokens of one user. More are a sign that something makes them and forgets them.
 const MOST: usize = 1000;
@@ -24,7 +24,8 @@ pub(super) async fn create(
     PasswordCaller(user): PasswordCaller,
     Body(request): Body<CreateTokenRequest>,
 ) -> Result<Json<CreateTokenReply>, ApiError> {
-    let name = Name::new(request.name).map_err(Refusal::invalid)?;
+    let name = Name::new(request.name)
+        .map_err(|error| Refusal::invalid(error).hint("choose something like `vision-lab`"))?;
     if request.scope == TokenScope::Admin && !user.admin {
         return Err(Refusal::forbidden("only administrators have the scope `admin`").into());
     }
@@ -62,7 +63,7 @@ pub(super) async fn revoke(
     InPath(id): InPath<i64>,
 ) -> Result<Empty, ApiError> {
     if !app.store.revoke_personal_token(user.id, id).await? {
-        return Err(Refusal::no_such("token", id).into());
+        return Err(Refusal::no_such(Thing::Token, id).into());
     }
     app.record(&user.name, actions::TOKEN_REVOKED, id.to_string(), None).await?;
     Ok(Empty)

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_domain::permission::Action;
-use mitosis_protocol::{ArtifactKind, ErrorCode, Timestamp, Uuid};
+use mitosis_protocol::{ArtifactKind, Timestamp, Uuid};
 use mitosis_store::ops::artifacts::Removal;
 
 use super::{LEFT_ALONE, too_young};
@@ -12,7 +12,7 @@ use crate::api::reply::Empty;
 use crate::api::user::tasks::find;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::ApiError;
 
 /// 400 within an hour of the last upload.
 pub(super) async fn delete(
@@ -38,8 +38,6 @@ pub(in crate::api) async fn remove(
             Ok(Empty)
         }
         Removal::TooYoung => Err(too_young().into()),
-        Removal::Unknown => {
-            Err(Refusal::new(ErrorCode::NotFound, format!("the task has no `{kind}` artifact")).into())
-        }
+        Removal::Unknown => Err(super::none_of(kind).into()),
     }
 }

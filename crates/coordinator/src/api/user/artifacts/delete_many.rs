@@ -46,7 +46,7 @@ pub(super) async fn by_list(
     Body(request): Body<ArtifactsByListRequest>,
 ) -> Result<Json<DeletedArtifactsListReply>, ApiError> {
     if request.uuids.is_empty() {
-        return Err(Refusal::invalid("there are no tasks in this list").into());
+        return Err(Refusal::empty_list("tasks").into());
     }
     let tasks = permitted(&app, &user, &request.uuids, Action::ManageFiles).await?;
     let allowed: HashSet<Uuid> = tasks.into_iter().map(|task| task.uuid).collect();

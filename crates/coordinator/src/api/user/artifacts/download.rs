@@ -6,7 +6,7 @@ use mitosis_domain::ids::TaskId;
 use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::storage::DownloadReply;
-use mitosis_protocol::{ArtifactKind, ErrorCode, Uuid};
+use mitosis_protocol::{ArtifactKind, Uuid};
 
 use super::download_valid;
 use crate::api::body::InPath;
@@ -14,7 +14,7 @@ use crate::api::origin::Origin;
 use crate::api::user::tasks::find;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::ApiError;
 
 /// For members of the task's group. 404 when the task has no such archive.
 pub(super) async fn download(
@@ -40,7 +40,7 @@ pub(in crate::api) async fn link(
         .await?
         .into_iter()
         .find(|artifact| artifact.kind == kind)
-        .ok_or_else(|| Refusal::new(ErrorCode::NotFound, format!("the task has no `{kind}` artifact")))?;
+        .ok_or_else(|| super::none_of(kind))?;
     let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
     let link = app.objects.download_link(&key, download_valid(artifact.size), app.now())?;
     Ok(DownloadReply { url: origin.resolve(link), size: artifact.size })

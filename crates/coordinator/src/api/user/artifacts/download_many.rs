@@ -38,7 +38,7 @@ pub(super) async fn by_list(
     Body(request): Body<ArtifactsByListRequest>,
 ) -> Result<Json<ArtifactDownloadsReply>, ApiError> {
     if request.uuids.is_empty() {
-        return Err(Refusal::invalid("there are no tasks in this list").into());
+        return Err(Refusal::empty_list("tasks").into());
     }
     let tasks = permitted(&app, &user, &request.uuids, Action::View).await?;
     links(&app, &origin, &tasks, request.content_type).await

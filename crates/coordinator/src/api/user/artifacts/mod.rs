@@ -70,6 +70,17 @@ pub(in crate::api) fn passed_over<T>(removal: Result<T, ApiError>) -> Result<boo
     }
 }
 
+/// A task that left nothing of this kind behind.
+fn none_of(kind: ArtifactKind) -> Refusal {
+    let how = match kind {
+        ArtifactKind::Result => "a command has a result if it puts something into $MITO_RESULT_DIR",
+        ArtifactKind::ExecLog => "a command has this if it puts something into $MITO_EXEC_DIR",
+        ArtifactKind::StdLog => "what a command writes is kept if it was submitted with `--terminal`",
+    };
+    Refusal::new(ErrorCode::NotFound, format!("the task has no `{kind}` artifact"))
+        .hint(format!("{how}; `mito client tasks get` lists what there is, once the task has ended"))
+}
+
 /// Why something can't be deleted yet.
 pub(in crate::api) fn too_young() -> Refusal {
     Refusal::invalid("it was uploaded less than an hour ago; an upload may be under way")
@@ -85,7 +96,8 @@ pub(in crate::api) fn reserved(reservation: Reservation) -> Result<(bool, String
                 .hint("delete something, or ask an administrator to raise the group's storage quota"))
         }
         Reservation::GroupNotActive => {
-            Err(Refusal::invalid("the group is locked or deleted; it takes no uploads"))
+            Err(Refusal::invalid("the group is locked or deleted; it takes no uploads")
+                .hint("use another group, or ask an administrator"))
         }
         Reservation::NoSuchTask => {
             Err(Refusal::new(ErrorCode::NotFound, "there is no such task, or it is not yours any more"))

@@ -45,7 +45,7 @@ pub(super) async fn by_list(
 ) -> Result<Json<DeletedAttachmentsListReply>, ApiError> {
     let group = require_for_filter(&app, &user, &group_name, Action::ManageFiles).await?;
     if request.keys.is_empty() {
-        return Err(Refusal::invalid("there are no keys in this list").into());
+        return Err(Refusal::empty_list("keys").into());
     }
     let untouched_since = app.now() - LEFT_ALONE;
     let mut reply = DeletedAttachmentsListReply { deleted_count: 0, failed_keys: Vec::new(), group_name };

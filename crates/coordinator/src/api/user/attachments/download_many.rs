@@ -41,7 +41,7 @@ pub(super) async fn by_list(
 ) -> Result<Json<AttachmentDownloadsReply>, ApiError> {
     let group = require_for_filter(&app, &user, &group_name, Action::View).await?;
     if request.keys.is_empty() {
-        return Err(Refusal::invalid("there are no keys in this list").into());
+        return Err(Refusal::empty_list("keys").into());
     }
     let mut found = Vec::new();
     for key in &request.keys {

@@ -41,7 +41,8 @@ pub(super) fn routes() -> Router<App> {
 /// The stored object behind a key; 400 for a key that can't be one.
 fn object(group: &str, key: &str) -> Result<ObjectKey, Refusal> {
     let group = Name::new(group).map_err(Refusal::invalid)?;
-    ObjectKey::attachment(&group, key).map_err(Refusal::invalid)
+    ObjectKey::attachment(&group, key)
+        .map_err(|error| Refusal::invalid(error).hint("a key is like `data/in.csv`"))
 }
 
 /// An attachment as the contract shows it to this caller.

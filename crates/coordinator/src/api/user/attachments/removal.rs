@@ -7,7 +7,7 @@ use mitosis_store::ops::artifacts::Removal;
 
 use crate::api::user::artifacts::too_young;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Refusal, Thing};
 
 /// Whether the file was there and old enough. An object that could not be removed now is overwritten by
 /// the next upload of the same key.
@@ -22,6 +22,6 @@ pub(in crate::api) async fn remove(
             Ok(app.objects.delete(&ObjectKey::from_stored(Shelf::Attachments, object)).await?)
         }
         Removal::TooYoung => Err(too_young().into()),
-        Removal::Unknown => Err(Refusal::no_such("attachment", key).into()),
+        Removal::Unknown => Err(Refusal::no_such(Thing::Attachment, key).into()),
     }
 }

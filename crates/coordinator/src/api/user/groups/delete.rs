@@ -28,6 +28,8 @@ pub(super) async fn delete(
             app.record(&user.name, actions::GROUP_DELETED, group, None).await?;
             Ok(Empty)
         }
-        GroupDeletion::Personal => Err(Refusal::invalid("a personal group lasts as long as its user").into()),
+        GroupDeletion::Personal => Err(Refusal::invalid("a personal group lasts as long as its user")
+            .hint("an administrator can delete the user")
+            .into()),
     }
 }

@@ -39,7 +39,9 @@ pub(super) async fn by_body(
 async fn remove(app: &App, user: &User, group: &str, users: &[String]) -> Result<Empty, ApiError> {
     let id = require(app, user, group, Action::ManageMembers).await?;
     if users.is_empty() {
-        return Err(Refusal::invalid("name at least one user").into());
+        return Err(Refusal::invalid("name at least one user")
+            .hint("`mito client groups get` shows the members")
+            .into());
     }
     answer(app.store.remove_members(id, users, app.now()).await?)
 }

@@ -21,7 +21,9 @@ pub(super) async fn update_users(
 ) -> Result<Empty, ApiError> {
     let id = require(&app, &user, &group, Action::ManageMembers).await?;
     if request.relations.is_empty() {
-        return Err(Refusal::invalid("name at least one user").into());
+        return Err(Refusal::invalid("name at least one user")
+            .hint("as in `mito client groups update-user lab ann:write`")
+            .into());
     }
     answer(app.store.set_members(id, &request.relations, app.now()).await?)
 }
@@ -31,7 +33,9 @@ pub(in crate::api) fn answer(change: MembersChange) -> Result<Empty, ApiError> {
     match change {
         MembersChange::Done => Ok(Empty),
         MembersChange::UnknownUser(name) => {
-            Err(Refusal::invalid(format!("there is no user `{name}`; nothing was changed")).into())
+            Err(Refusal::invalid(format!("there is no user `{name}`; nothing was changed"))
+                .hint("check the spelling; an account is made by an administrator")
+                .into())
         }
         MembersChange::LastAdmin => Err(Refusal::invalid("the group would be left without an Admin")
             .hint("make somebody else Admin first")

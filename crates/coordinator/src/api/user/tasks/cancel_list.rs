@@ -22,7 +22,7 @@ pub(super) async fn cancel_list(
     Body(request): Body<CancelTasksListRequest>,
 ) -> Result<Json<CancelledTasksListReply>, ApiError> {
     if request.uuids.is_empty() {
-        return Err(Refusal::invalid("there are no tasks in this list").into());
+        return Err(Refusal::empty_list("tasks").into());
     }
     let tasks = permitted(&app, &user, &request.uuids, Action::ManageTasks).await?;
     let allowed = tasks.into_iter().map(|task| task.uuid).collect();

@@ -1,7 +1,6 @@
 //! `PUT /tasks/{uuid}`: changes a task that waits.
 
 use axum::extract::State;
-use mitosis_domain::spec;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::ChangeTaskRequest;
 use mitosis_store::ops::tasks::TaskChange;
@@ -39,7 +38,7 @@ fn checked(request: ChangeTaskRequest) -> Result<TaskChange, Refusal> {
         ));
     }
     if let Some(task_spec) = &task_spec {
-        spec::check(task_spec).map_err(Refusal::invalid)?;
+        submission::checked_spec(task_spec)?;
     }
     Ok(TaskChange {
         tags: tags.map(submission::words).transpose()?,

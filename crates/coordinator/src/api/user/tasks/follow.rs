@@ -15,7 +15,7 @@ use crate::api::body::{InPath, InQuery};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::dispatch::post::Note;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Refusal, Thing};
 use crate::events::output_hub::Wake;
 use crate::events::relay::ASK_AGAIN;
 
@@ -38,7 +38,7 @@ pub(super) async fn follow(
     loop {
         // In line first, then a look: an end in between still wakes.
         let mut following = app.output.follow(uuid, query.stdout, query.stderr);
-        task = app.store.task(uuid).await?.ok_or_else(|| Refusal::no_such("task", task.uuid))?;
+        task = app.store.task(uuid).await?.ok_or_else(|| Refusal::no_such(Thing::Task, task.uuid))?;
         let over = Instant::now() >= deadline || app.stopping.is_cancelled();
         if over || matches!(task.phase, Phase::Ended(_)) {
             return Ok(Json(reply(&task, Vec::new(), Vec::new())));

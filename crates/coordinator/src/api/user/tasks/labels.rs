@@ -9,7 +9,7 @@ use crate::api::body::{Body, InPath};
 use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Refusal, Thing};
 
 /// An empty list clears them.
 pub(super) async fn labels(
@@ -22,6 +22,6 @@ pub(super) async fn labels(
     let labels = submission::words(request.labels)?;
     match app.store.set_task_labels(uuid, &labels, app.now()).await? {
         true => Ok(Empty),
-        false => Err(Refusal::no_such("task", uuid).into()),
+        false => Err(Refusal::no_such(Thing::Task, uuid).into()),
     }
 }

@@ -30,7 +30,7 @@ use mitosis_protocol::{ErrorCode, Uuid};
 
 use crate::api::members;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Refusal, Thing};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -56,7 +56,7 @@ pub(super) fn batch_routes() -> Router<App> {
 
 /// The task, if the user may do this in its group.
 pub(super) async fn find(app: &App, user: &User, uuid: Uuid, action: Action) -> Result<Task, ApiError> {
-    let task = app.store.task(uuid).await?.ok_or_else(|| Refusal::no_such("task", uuid))?;
+    let task = app.store.task(uuid).await?.ok_or_else(|| Refusal::no_such(Thing::Task, uuid))?;
     members::require(app, user, &task.group_name, action).await?;
     Ok(task)
 }
@@ -76,7 +76,7 @@ pub(super) async fn permitted(
 
 /// The same for routes that answer 400 to outsiders.
 async fn find_own(app: &App, user: &User, uuid: Uuid) -> Result<Task, ApiError> {
-    let task = app.store.task(uuid).await?.ok_or_else(|| Refusal::no_such("task", uuid))?;
+    let task = app.store.task(uuid).await?.ok_or_else(|| Refusal::no_such(Thing::Task, uuid))?;
     members::require_for_filter(app, user, &task.group_name, Action::ManageTasks).await?;
     Ok(task)
 }

@@ -56,7 +56,7 @@ struct Wish {
 /// Those of a list that the user may repeat and that are over.
 async fn among(app: &App, user: &User, uuids: &[Uuid], failed: bool) -> Result<Vec<Uuid>, ApiError> {
     if uuids.is_empty() {
-        return Err(Refusal::invalid("there are no tasks in this list").into());
+        return Err(Refusal::empty_list("tasks").into());
     }
     if uuids.len() as u64 > limits::MAX_ROWS {
         return Err(Refusal::invalid(format!("a list has at most {} tasks", limits::MAX_ROWS)).into());

@@ -6,7 +6,7 @@ use mitosis_domain::ids::GroupId;
 use mitosis_domain::tags::Words;
 use mitosis_domain::{limits, spec};
 use mitosis_protocol::task::SubmitTaskRequest;
-use mitosis_protocol::{ErrorCode, Uuid};
+use mitosis_protocol::{ErrorCode, TaskSpec, Uuid};
 use mitosis_store::ops::tasks::{IdempotencyKey, NewTask};
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ pub(in crate::api) fn check(
     group: GroupId,
     uuid: Uuid,
 ) -> Result<NewTask, Refusal> {
-    spec::check(&request.task_spec).map_err(Refusal::invalid)?;
+    checked_spec(&request.task_spec)?;
     Ok(NewTask {
         uuid,
         group,
@@ -30,14 +30,26 @@ pub(in crate::api) fn check(
     })
 }
 
+/// A command that can be run.
+pub(super) fn checked_spec(task_spec: &TaskSpec) -> Result<(), Refusal> {
+    spec::check(task_spec).map_err(|error| {
+        Refusal::invalid(error)
+            .hint("nothing was submitted or changed; large inputs can be attachments of the group")
+    })
+}
+
 /// Tags or labels as they can be stored.
 pub(in crate::api) fn words(words: Vec<String>) -> Result<Words, Refusal> {
-    Words::new(words).map_err(Refusal::invalid)
+    Words::new(words).map_err(|error| {
+        Refusal::invalid(error)
+            .hint("tags and labels are short words, separated by commas or given one by one")
+    })
 }
 
 /// A timeout as it can be stored: whole seconds.
 pub(super) fn timeout_seconds(timeout: Duration) -> Result<i64, Refusal> {
-    spec::check_timeout(timeout).map_err(Refusal::invalid)?;
+    spec::check_timeout(timeout)
+        .map_err(|error| Refusal::invalid(error).hint("write it like `90s`, `10min` or `2h`"))?;
     i64::try_from(timeout.as_secs()).map_err(Refusal::invalid)
 }
 

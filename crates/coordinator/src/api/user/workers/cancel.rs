@@ -12,7 +12,7 @@ use crate::api::body::{InPath, InQuery};
 use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Refusal, Thing};
 
 /// What follows the question mark.
 #[derive(Deserialize)]
@@ -41,6 +41,6 @@ pub(in crate::api) async fn stop(app: &App, uuid: Uuid, op: ShutdownOp) -> Resul
             app.summon(uuid);
             Ok(Empty)
         }
-        Stop::Unknown => Err(Refusal::no_such("worker", uuid).into()),
+        Stop::Unknown => Err(Refusal::no_such(Thing::Worker, uuid).into()),
     }
 }

@@ -14,7 +14,7 @@ use crate::api::reply::Empty;
 use crate::api::user::tasks::submission::words;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Refusal, Thing};
 
 /// In force at the next fetch of the worker, also for tasks that wait already.
 pub(super) async fn tags(
@@ -53,6 +53,6 @@ async fn allowed(app: &App, user: &User, uuid: Uuid, set: Vec<String>) -> Result
 fn answer(known: bool, uuid: Uuid) -> Result<Empty, ApiError> {
     match known {
         true => Ok(Empty),
-        false => Err(Refusal::no_such("worker", uuid).into()),
+        false => Err(Refusal::no_such(Thing::Worker, uuid).into()),
     }
 }

@@ -13,7 +13,7 @@ use mitosis_protocol::{Role, Uuid};
 use crate::api::body::InPath;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Refusal, Thing};
 
 /// 404 for an unknown worker, 403 for one that serves none of the caller's groups.
 pub(super) async fn get(
@@ -28,7 +28,7 @@ pub(super) async fn get(
 
 /// The worker and the groups on it.
 pub(super) async fn find(app: &App, uuid: Uuid) -> Result<(Worker, BTreeMap<String, Role>), ApiError> {
-    let worker = app.store.worker(uuid).await?.ok_or_else(|| Refusal::no_such("worker", uuid))?;
+    let worker = app.store.worker(uuid).await?.ok_or_else(|| Refusal::no_such(Thing::Worker, uuid))?;
     let groups = app.store.worker_groups(worker.id).await?;
     Ok((worker, groups))
 }
@@ -51,6 +51,7 @@ pub(super) async fn require(
             "this needs the role {:?} in a group that has at least {least:?} on the worker",
             action.least_role()
         ))
+        .hint("ask an Admin of a group that controls the worker")
         .into()),
     }
 }

@@ -14,7 +14,7 @@ use crate::api::body::{Body, InPath, repeated};
 use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Refusal, Thing};
 
 /// Gives groups their roles on the worker, all or none.
 pub(super) async fn set(
@@ -69,8 +69,10 @@ fn answer(change: WorkerGroupsChange, uuid: Uuid) -> Result<Empty, ApiError> {
     match change {
         WorkerGroupsChange::Done => Ok(Empty),
         WorkerGroupsChange::UnknownGroup(name) => {
-            Err(Refusal::invalid(format!("there is no group `{name}`; nothing was changed")).into())
+            Err(Refusal::invalid(format!("there is no group `{name}`; nothing was changed"))
+                .hint("`mito client users groups` lists yours")
+                .into())
         }
-        WorkerGroupsChange::UnknownWorker => Err(Refusal::no_such("worker", uuid).into()),
+        WorkerGroupsChange::UnknownWorker => Err(Refusal::no_such(Thing::Worker, uuid).into()),
     }
 }

@@ -41,9 +41,9 @@ pub(super) async fn checked(
     let group_name = filter.group_name.unwrap_or_else(|| user.name.clone());
     let membership = app.store.membership(user.id, &group_name).await?;
     if membership == Membership::NoSuchGroup {
-        return Err(
-            Refusal::forbidden(format!("there is no group `{group_name}`, or you are not in it")).into()
-        );
+        return Err(Refusal::forbidden(format!("there is no group `{group_name}`, or you are not in it"))
+            .hint("`mito client users groups` lists yours")
+            .into());
     }
     let query = WorkerQuery {
         group: permit(membership, &group_name, action)?,

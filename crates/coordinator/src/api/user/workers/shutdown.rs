@@ -43,7 +43,7 @@ pub(super) async fn by_list(
     Body(request): Body<ShutdownWorkersListRequest>,
 ) -> Result<Json<ShutdownWorkersListReply>, ApiError> {
     if request.uuids.is_empty() {
-        return Err(Refusal::invalid("there are no workers in this list").into());
+        return Err(Refusal::empty_list("workers").into());
     }
     let mut reply = ShutdownWorkersListReply { shutdown_count: 0, failed_uuids: Vec::new() };
     for uuid in request.uuids {

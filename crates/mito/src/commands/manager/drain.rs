@@ -1,0 +1,27 @@
+//! `mito manager drain`: workers end what they run, take nothing new, and leave.
+
+use super::kill::nobody_has;
+use crate::cli::manager::DrainArgs;
+use crate::failure::Failure;
+use crate::manager::call;
+use crate::manager::place::Place;
+use crate::manager::wire::{Reply, Request};
+use crate::show;
+
+pub(super) async fn run(args: &DrainArgs, place: &Place) -> Result<(), Failure> {
+    let numbers = args.numbers();
+    let request = Request::Drain { numbers: numbers.clone(), wait: args.wait };
+    let (asked, unknown) = match call::ask(place, &request).await? {
+        Some(Reply::Draining { asked, unknown }) => (asked, unknown),
+        _ => (0, numbers),
+    };
+    let verb = if args.wait { "drained" } else { "draining" };
+    match asked {
+        // Of numbers that nobody has, nothing else is to be said.
+        0 if !unknown.is_empty() => {}
+        0 => show::line("no workers were running")?,
+        1 => show::line(format_args!("{verb} 1 worker"))?,
+        _ => show::line(format_args!("{verb} {asked} workers"))?,
+    }
+    nobody_has(&unknown)
+}
