@@ -137,7 +137,7 @@ pub(in super::super) fn insert(
 
 const INSERT_NEED: &str = "INSERT INTO task_need (needed_uuid, task_id) VALUES (?1, ?2)";
 
-fn insert_needs(db: &Connection, task: i64, needs: &BTreeSet<Uuid>) -> Result<(), Fault> {
+pub(super) fn insert_needs(db: &Connection, task: i64, needs: &BTreeSet<Uuid>) -> Result<(), Fault> {
     for needed in needs {
         db.run_one(INSERT_NEED, params![needed.as_bytes(), task])?;
     }

@@ -1,6 +1,6 @@
 //! Submitting tasks again that are over.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_protocol::Timestamp;
@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::super::row::{Columns, Run};
-use super::insert::take_numbers;
+use super::insert::{INSERT_TASK_LABEL, insert_needs, take_numbers};
 use super::submit;
 use crate::Fault;
 use crate::ops::sweeps::{Repeat, Repeated, Repetition};
@@ -20,22 +20,25 @@ const FIND_REPEATABLE: &str = "
     WHERE t.uuid = ?1 AND (?2 OR NOT EXISTS (SELECT 1 FROM task r WHERE r.repeats_uuid = t.uuid))";
 
 /// Everything but identity, time and creator is that of the original.
+///
+/// One row of VALUES, here and below, and not INSERT … SELECT: that would have a statement journal, which
+/// grows with the batch and is walked at the end of each statement.
 const INSERT_TASK: &str = "
     INSERT INTO task (uuid, group_id, number, creator_id, lane_id, priority, labels, spec,
                       timeout_seconds, created_at, updated_at, repeats_uuid)
-    SELECT ?2, group_id, ?3, ?4, lane_id, priority, labels, spec, timeout_seconds, ?5, ?5, uuid
-    FROM task WHERE id = ?1";
+    VALUES (?2, (SELECT group_id FROM task WHERE id = ?1), ?3, ?4, (SELECT lane_id FROM task WHERE id = ?1),
+            (SELECT priority FROM task WHERE id = ?1), (SELECT labels FROM task WHERE id = ?1),
+            (SELECT spec FROM task WHERE id = ?1), (SELECT timeout_seconds FROM task WHERE id = ?1),
+            ?5, ?5, (SELECT uuid FROM task WHERE id = ?1))";
 
-const INSERT_TASK_LABELS: &str = "
-    INSERT INTO task_label (label_id, task_id) SELECT label_id, ?2 FROM task_label WHERE task_id = ?1";
+const FIND_LABELS: &str = "SELECT label_id FROM task_label WHERE task_id = ?1";
 
-const INSERT_TASK_NEEDS: &str = "
-    INSERT INTO task_need (needed_uuid, task_id) SELECT needed_uuid, ?2 FROM task_need WHERE task_id = ?1";
+const FIND_NEEDS: &str = "SELECT needed_uuid FROM task_need WHERE task_id = ?1";
 
 /// The place in line is that of `code::neg_priority`.
 const INSERT_READY: &str = "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
-    SELECT lane_id, ~priority, id, 0, 0, ?2 FROM task WHERE id = ?1";
+    VALUES ((SELECT lane_id FROM task WHERE id = ?1), (SELECT ~priority FROM task WHERE id = ?1), ?1, 0, 0, ?2)";
 
 struct Original {
     id: i64,
@@ -89,8 +92,12 @@ fn repeat_all(
         let now = now.unix_micros();
         let id =
             db.insert(INSERT_TASK, params![original.id, ids.uuid.as_bytes(), ids.number, creator.0, now])?;
-        db.run(INSERT_TASK_LABELS, [original.id, id])?;
-        db.run(INSERT_TASK_NEEDS, [original.id, id])?;
+        let labels: Vec<i64> = db.all(FIND_LABELS, [original.id], |row| row.value("label_id"))?;
+        for label in labels {
+            db.run_one(INSERT_TASK_LABEL, [label, id])?;
+        }
+        let needs: BTreeSet<Uuid> = db.all(FIND_NEEDS, [original.id], |row| row.uuid("needed_uuid"))?;
+        insert_needs(db, id, &needs)?;
         db.run_one(INSERT_READY, [id, now])?;
         repeated.push(Repeated { of: original.uuid, ids });
     }
