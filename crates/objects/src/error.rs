@@ -185,6 +185,9 @@ impl ObjectError {
                 io::ErrorKind::ReadOnlyFilesystem => {
                     Some("the disk is mounted read-only; choose another s3_url")
                 }
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                    Some("check the path in s3_url: a part of it is missing, or is no folder")
+                }
                 _ => None,
             },
             Self::UntrustedSecret { .. } => {

@@ -58,7 +58,8 @@ async fn what_can_t_be_reached_or_used_is_named_with_a_hint() {
     for (args, words) in [
         (vec!["--bind", port.as_str()], vec!["can't listen on", "--bind"]),
         (vec!["--bind", "203.0.113.1:5000"], vec!["can't listen on", "no such address"]),
-        (vec!["--db", nobody], vec!["database", "db_url"]),
+        (vec!["--db", nobody], vec!["database", "postgres://127.0.0.1:1/mitosis", "db_url"]),
+        (vec!["--s3", "file:///proc/nowhere"], vec!["/proc/nowhere", "s3_url"]),
         (vec!["--access-token-private-path", "elsewhere.pem"], vec!["elsewhere.pem", "openssl"]),
         (vec!["--s3", "http://127.0.0.1:1"], vec!["object store", "127.0.0.1:1"]),
     ] {

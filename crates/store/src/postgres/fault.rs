@@ -33,8 +33,17 @@ pub(super) fn of_connect(error: Error, address: String) -> Fault {
     match error.code() {
         // Whoever is there answers, and will answer the same the next time.
         Some(code) if is_refusal(code) => Fault::Address { address, source: error.into() },
-        _ => Fault::Unavailable(error.into()),
+        _ => Fault::Unavailable(NoConnection { address, source: error }.into()),
     }
+}
+
+/// Nobody answered where the database should be.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody answers as a database at {address}")]
+struct NoConnection {
+    /// Without its password.
+    address: String,
+    source: Error,
 }
 
 /// A commit that was not answered may stand.
