@@ -6,6 +6,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mitosis_client::WorkerClient;
 use mitosis_protocol::agent::PollRequest;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::mito::{Kind, Mito};
 use crate::noop::register;
@@ -28,12 +30,13 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
         let mito = Mito::start(plan, kind).await?;
         let pid = mito.coordinator();
         let (at_first, _) = observe::memory(pid)?;
-        let agents: Vec<WorkerClient> = stream::iter((0..count).map(|_| register(&mito, 4)))
+        let over = CancellationToken::new();
+        // Each agent shows itself from the moment when it is known; the last of them may be long in coming.
+        let polling: Vec<JoinHandle<usize>> = stream::iter((0..count).map(|_| register(&mito, 4)))
             .buffer_unordered(AT_ONCE)
+            .map_ok(|agent| tokio::spawn(poll(agent, over.clone())))
             .try_collect()
             .await?;
-        let until = Instant::now() + HOLD + span;
-        let polling: Vec<_> = agents.into_iter().map(|agent| tokio::spawn(poll(agent, until))).collect();
         // Everybody asks for the first time within a moment; what counts is what comes after.
         tokio::time::sleep(HOLD).await;
         let (cpu, work, begun) = (observe::cpu_seconds(pid)?, mito.database_work().await?, Instant::now());
@@ -45,11 +48,12 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
             _ => f64::NAN,
         };
         let (now, _) = observe::memory(pid)?;
+        let registered = mito.workers().await?;
+        over.cancel();
         let mut refused = 0;
         for agent in polling {
             refused += agent.await?;
         }
-        let registered = mito.workers().await?;
         table.row([
             kind.name().to_owned(),
             shown(cpu),
@@ -65,16 +69,19 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
 }
 
 /// Holds one request after the other; answers how many were refused or broken off.
-async fn poll(agent: WorkerClient, until: Instant) -> usize {
+async fn poll(agent: WorkerClient, over: CancellationToken) -> usize {
     let request = PollRequest { want: 4, wait: Some(HOLD), ..PollRequest::default() };
     let mut refused = 0;
-    while Instant::now() < until {
-        if agent.poll(&request).await.is_err() {
+    loop {
+        let polled = tokio::select! {
+            polled = agent.poll(&request) => polled,
+            () = over.cancelled() => return refused,
+        };
+        if polled.is_err() {
             refused += 1;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
-    refused
 }
 
 /// A connection is an open file, here and in the coordinator, which inherits the limit. Answers for how

@@ -7,7 +7,9 @@
 mod agents;
 mod backlog;
 mod ceiling;
+mod failover;
 mod history;
+mod idle;
 mod latency;
 mod mito;
 mod noop;
@@ -57,6 +59,10 @@ enum Section {
     Backlog,
     /// Tasks that are ended without being run
     Noop,
+    /// What a coordinator does while nobody wants anything
+    Idle,
+    /// Three coordinators and the database, killed one after the other while tasks run
+    Failover,
     /// Ten thousand agents that wait
     Agents,
     /// Pages of a history of ten million tasks
@@ -107,6 +113,12 @@ async fn run(args: Args) -> Result<(), Error> {
     }
     if wanted(Section::Noop) {
         noop::measure(&plan).await?;
+    }
+    if wanted(Section::Idle) {
+        idle::measure(&plan).await?;
+    }
+    if wanted(Section::Failover) {
+        failover::measure(&plan).await?;
     }
     if wanted(Section::Agents) {
         agents::measure(&plan).await?;

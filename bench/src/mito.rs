@@ -1,4 +1,4 @@
-//! A whole system under measurement: a coordinator and perhaps a worker, each a process of its own.
+//! A whole system under measurement: coordinators and perhaps workers, each a process of its own.
 
 use std::fs;
 use std::net::TcpListener;
@@ -49,18 +49,25 @@ impl Kind {
 /// A running system; it stops when this is dropped.
 pub(crate) struct Mito {
     pub(crate) user: UserClient,
-    processes: Vec<Child>,
+    coordinators: Vec<Child>,
+    workers: Vec<Child>,
+    addresses: Vec<String>,
     program: PathBuf,
     watch: Option<Watch>,
     database: String,
     // Gone after everything that uses them.
-    _server: Option<PostgresServer>,
+    server: Option<PostgresServer>,
     folder: TempDir,
 }
 
 impl Mito {
-    /// Starts a coordinator. Objects are in a directory in both kinds: they are not what is measured.
+    /// Starts a coordinator.
     pub(crate) async fn start(plan: &Plan, kind: Kind) -> Result<Self, Error> {
+        Self::start_many(plan, kind, 1).await
+    }
+
+    /// Starts coordinators side by side. Objects are in a directory: they are not what is measured.
+    pub(crate) async fn start_many(plan: &Plan, kind: Kind, count: usize) -> Result<Self, Error> {
         let folder = TempDir::new()?;
         let server = match kind {
             Kind::Embedded => None,
@@ -70,19 +77,26 @@ impl Mito {
             Some(server) => server.url("postgres"),
             None => format!("sqlite://{}", folder.path().join("state.db").display()),
         };
-        let address = format!("127.0.0.1:{}", free_port()?);
-        write_config(folder.path(), &address, &database)?;
-        let coordinator = spawn(&plan.mito, folder.path(), &["coordinator", "--config", "config.toml"])?;
+        let ports = (0..count).map(|_| free_port()).collect::<Result<Vec<_>, _>>()?;
+        let addresses: Vec<String> = ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
         let mut mito = Self {
-            user: Client::new(&format!("http://{address}"))?.with_user_token(String::new().into()),
-            processes: vec![coordinator],
+            user: Client::new(&addresses.join(","))?.with_user_token(String::new().into()),
+            coordinators: Vec::new(),
+            workers: Vec::new(),
+            addresses,
             program: plan.mito.clone(),
             watch: None,
             database,
-            _server: server,
+            server,
             folder,
         };
-        mito.log_in().await?;
+        for (number, port) in ports.into_iter().enumerate() {
+            mito.write_coordinator_config(number, port)?;
+            let coordinator = mito.spawn_coordinator(number)?;
+            mito.coordinators.push(coordinator);
+            // The first one makes the tables and the keys.
+            mito.log_in().await?;
+        }
         if kind == Kind::Postgres {
             mito.watch = Some(Watch::open(&mito.database).await?);
         }
@@ -106,9 +120,14 @@ impl Mito {
 
     /// Starts a worker, and waits until it has run something.
     pub(crate) async fn add_worker(&mut self, slots: usize) -> Result<(), Error> {
+        let config = format!(
+            "[worker]\ncoordinator_addr = '{}'\nuser = '{ADMIN}'\npassword = '{ADMIN}'\nretain = true\n",
+            self.addresses.join(",")
+        );
+        fs::write(self.folder.path().join("worker.toml"), config)?;
         let slots = slots.to_string();
-        let args = ["worker", "--config", "config.toml", "--slots", &slots];
-        self.processes.push(spawn(&self.program, self.folder.path(), &args)?);
+        let args = ["worker", "--config", "worker.toml", "--slots", &slots];
+        self.workers.push(spawn(&self.program, self.folder.path(), "worker.log", &args)?);
         self.run_all("warm", 40, &["true"]).await?;
         Ok(())
     }
@@ -165,9 +184,44 @@ impl Mito {
         Ok(self.user.query_tasks(&query).await?.count)
     }
 
-    /// The coordinator's process.
+    /// The process of the first coordinator.
     pub(crate) fn coordinator(&self) -> u32 {
-        self.processes[0].id()
+        self.coordinators[0].id()
+    }
+
+    /// Kills a coordinator, as a crash would.
+    pub(crate) fn kill_coordinator(&mut self, number: usize) -> Result<(), Error> {
+        self.coordinators[number].kill()?;
+        self.coordinators[number].wait()?;
+        Ok(())
+    }
+
+    /// Starts a coordinator that was killed.
+    pub(crate) fn revive_coordinator(&mut self, number: usize) -> Result<(), Error> {
+        self.coordinators[number] = self.spawn_coordinator(number)?;
+        Ok(())
+    }
+
+    /// Kills the database server and starts it again.
+    pub(crate) async fn restart_database(&mut self) -> Result<(), Error> {
+        match &mut self.server {
+            Some(server) => Ok(server.restart().await?),
+            None => Err("there is no database server".into()),
+        }
+    }
+
+    fn write_coordinator_config(&self, number: usize, port: u16) -> Result<(), Error> {
+        let config = format!(
+            "[coordinator]\nbind = '127.0.0.1:{port}'\ndb_url = '{}'\ns3_url = 'file://{}'\n",
+            self.database,
+            self.folder.path().join("objects").display()
+        );
+        Ok(fs::write(self.folder.path().join(format!("coordinator-{number}.toml")), config)?)
+    }
+
+    fn spawn_coordinator(&self, number: usize) -> Result<Child, Error> {
+        let (config, log) = (format!("coordinator-{number}.toml"), format!("coordinator-{number}.log"));
+        spawn(&self.program, self.folder.path(), &log, &["coordinator", "--config", &config])
     }
 
     /// What the database has done so far; nothing where there is no server to ask.
@@ -191,14 +245,16 @@ impl Mito {
     ) -> Result<(), Error> {
         self.stop_processes();
         between(&self.database).await?;
-        let args = ["coordinator", "--config", "config.toml"];
-        self.processes.push(spawn(&self.program, self.folder.path(), &args)?);
+        for number in 0..self.addresses.len() {
+            let coordinator = self.spawn_coordinator(number)?;
+            self.coordinators.push(coordinator);
+        }
         self.log_in().await
     }
 
     fn stop_processes(&mut self) {
         // Workers first: each says goodbye to the coordinator.
-        for mut process in self.processes.drain(..).rev() {
+        for mut process in self.workers.drain(..).chain(self.coordinators.drain(..)) {
             if kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGTERM).is_ok() {
                 process.wait().ok();
             }
@@ -235,20 +291,9 @@ pub(crate) fn query(label: &str) -> QueryTasksRequest {
     }
 }
 
-fn write_config(folder: &Path, address: &str, database: &str) -> Result<(), Error> {
-    let objects = folder.join("objects");
-    let config = format!(
-        "[coordinator]\nbind = '{address}'\ndb_url = '{database}'\ns3_url = 'file://{}'\n\
-         [worker]\ncoordinator_addr = 'http://{address}'\nuser = '{ADMIN}'\npassword = '{ADMIN}'\n\
-         retain = true\n",
-        objects.display()
-    );
-    Ok(fs::write(folder.join("config.toml"), config)?)
-}
-
-fn spawn(program: &Path, folder: &Path, args: &[&str]) -> Result<Child, Error> {
+fn spawn(program: &Path, folder: &Path, log: &str, args: &[&str]) -> Result<Child, Error> {
     let path = std::env::vars_os().find(|(name, _)| name == "PATH").map(|(_, value)| value);
-    let log = fs::File::create(folder.join(format!("{}.log", args[0])))?;
+    let log = fs::File::create(folder.join(log))?;
     Ok(Command::new(program)
         .args(args)
         .env_clear()

@@ -8,6 +8,7 @@
 //! An `Err` from an operation is always a [`Fault`]: the database could not do its work. What the
 //! caller asked for and can't have ("the name is taken") is part of the `Ok` value.
 
+mod batch;
 mod code;
 mod fault;
 mod needs;

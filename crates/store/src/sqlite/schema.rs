@@ -21,7 +21,7 @@ const WRITER_SETTINGS: &str = "
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
     PRAGMA temp_store = MEMORY;
-    PRAGMA cache_size = -65536;            -- KiB
+    PRAGMA cache_size = -49152;            -- KiB
     PRAGMA wal_autocheckpoint = 4000;      -- pages: fewer, larger copies back into the file
     PRAGMA journal_size_limit = 67108864;  -- bytes that a log keeps after a burst
 ";

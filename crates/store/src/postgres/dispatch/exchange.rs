@@ -1,11 +1,10 @@
 //! What many agents bring and want, in one transaction: ends first, so that what they free can be given
 //! out, then what was not started, then new tasks.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use mitosis_domain::ids::{TaskId, WorkerId};
 use mitosis_domain::task::LeaseKey;
-use mitosis_domain::turns::deal;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::WorkerState;
 use tokio_postgres::Row;
@@ -14,9 +13,10 @@ use uuid::Uuid;
 use super::super::artifacts::records;
 use super::super::row::{self, Columns, Db};
 use super::super::workers;
-use super::party::{self, Eligibility, Party};
+use super::party::{self, Party};
 use super::{claim, follow_up, lease, lose};
 use crate::Fault;
+use crate::batch::{Sequel, crowds, sequels};
 use crate::code::Code;
 use crate::ops::dispatch::{Ended, Exchange, ExchangeOutcome, Exchanged, Given, Holder, Verdict, Work};
 use crate::turns::SharedTurns;
@@ -213,8 +213,7 @@ async fn give_back(tx: &impl Db, worker: WorkerId, key: LeaseKey, now: Timestamp
     }
 }
 
-/// Gives tasks to those who want some; answers them by the place of the agent in the batch. Agents that
-/// may run the same are served together, so that a few tasks are spread over many.
+/// Gives tasks to those who want some; answers them by the place of the agent in the batch.
 async fn feed_all(
     tx: &impl Db,
     turns: &SharedTurns,
@@ -222,20 +221,11 @@ async fn feed_all(
     parties: &Parties,
     now: Timestamp,
 ) -> Result<HashMap<usize, Vec<Work>>, Fault> {
-    let mut by_eligibility: BTreeMap<&Eligibility, Vec<usize>> = BTreeMap::new();
-    for (place, one) in batch.iter().enumerate() {
-        if let Some(party) = parties.get(&one.worker)
-            && one.want > 0
-            && party.worker.state == WorkerState::Normal
-        {
-            by_eligibility.entry(&party.eligibility).or_default().push(place);
-        }
-    }
+    let known = |worker| parties.get(&worker).map(|party| (party.worker.state, &party.eligibility));
     let (mut first, mut places) = (Vec::new(), Vec::new());
-    for (eligibility, asking) in by_eligibility {
-        let wants: Vec<usize> = asking.iter().map(|place| batch[*place].want).collect();
-        let line = claim::line_up(tx, turns, eligibility, wants.iter().sum()).await?;
-        places.extend(deal(&wants, line.len()).into_iter().map(|who| asking[who]));
+    for (eligibility, crowd) in crowds(batch, known) {
+        let line = claim::line_up(tx, turns, eligibility, crowd.want()).await?;
+        places.extend(crowd.deal(line.len()));
         first.extend(line);
     }
     let to: Vec<(WorkerId, i64)> =
@@ -251,8 +241,6 @@ async fn feed_all(
 
 const TOUCH_ALL: &str = "UPDATE worker SET updated_at = $2 WHERE id = ANY($1)";
 
-/// What follows for the workers themselves: those that took or ended something have changed, and one that
-/// was to stop after its last task is removed.
 async fn follow_workers(
     tx: &impl Db,
     batch: &[Exchange],
@@ -261,16 +249,12 @@ async fn follow_workers(
     work: &HashMap<usize, Vec<Work>>,
     now: Timestamp,
 ) -> Result<(), Fault> {
+    let state = |worker| parties.get(&worker).map(|party| party.worker.state);
     let mut changed: Vec<i64> = Vec::new();
-    for (place, one) in batch.iter().enumerate() {
-        let Some(party) = parties.get(&one.worker) else { continue };
-        let ended = verdicts[place].iter().any(|verdict| matches!(verdict, Verdict::Committed(_)));
-        match party.worker.state {
-            WorkerState::Normal if ended || work.contains_key(&place) => changed.push(one.worker.0),
-            WorkerState::GracefulShutdown if ended || !one.returned.is_empty() => {
-                workers::after_commit(tx, &party.worker, now).await?;
-            }
-            WorkerState::Normal | WorkerState::GracefulShutdown => {}
+    for (worker, sequel) in sequels(batch, state, verdicts, work) {
+        match sequel {
+            Sequel::Changed => changed.push(worker.0),
+            Sequel::MayGo => workers::after_commit(tx, &parties[&worker].worker, now).await?,
         }
     }
     if !changed.is_empty() {

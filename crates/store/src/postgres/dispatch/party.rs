@@ -1,7 +1,6 @@
 //! The workers of a batch, locked, and what each may run.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use mitosis_domain::ids::{GroupId, WorkerId};
 use mitosis_domain::tags::Words;
@@ -13,8 +12,8 @@ use tokio_postgres::Row;
 use super::super::row::{self, Columns, Db};
 use super::super::workers::Locked;
 use crate::Fault;
+use crate::batch;
 use crate::code::Code;
-use crate::ops::dispatch::Class;
 
 /// A worker that stays as it is until the end of the transaction.
 #[derive(Debug, Clone)]
@@ -23,21 +22,7 @@ pub(super) struct Party {
     pub(super) eligibility: Eligibility,
 }
 
-/// What a worker may run: tasks of these groups whose tags are all among these.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Eligibility {
-    pub(super) groups: Vec<GroupId>,
-    pub(super) tags: Words,
-}
-
-impl Eligibility {
-    /// Its name outside the store.
-    pub(super) fn class(&self) -> Class {
-        let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
-        Class(hasher.finish())
-    }
-}
+pub(super) type Eligibility = batch::Eligibility<Words>;
 
 /// In order, so that two batches never wait for each other in a circle. Waits for each worker; those that
 /// are gone are left out.

@@ -2,7 +2,6 @@
 //! that the worker may serve.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use mitosis_domain::ids::{GroupId, LaneId, TaskId, WorkerId};
@@ -18,25 +17,13 @@ use super::super::tasks::get;
 use super::super::workers;
 use super::lease;
 use crate::Fault;
+use crate::batch;
 use crate::code::Code;
-use crate::ops::dispatch::{Assignment, Claim, Class, Work};
+use crate::ops::dispatch::{Assignment, Claim, Work};
 use crate::turns::SharedTurns;
 
-/// What a worker may run: tasks of these groups whose tags are all among these, a JSON array.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Eligibility {
-    groups: Vec<GroupId>,
-    tags: String,
-}
-
-impl Eligibility {
-    /// Its name outside the store.
-    pub(super) fn class(&self) -> Class {
-        let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
-        Class(hasher.finish())
-    }
-}
+/// The tags are a JSON array.
+pub(super) type Eligibility = batch::Eligibility<String>;
 
 const PARTY: &str = "
     SELECT w.state, w.tags, u.state AS owner_state

@@ -1,11 +1,10 @@
 //! What many agents bring and want, in one transaction: ends first, so that what they free can be given
 //! out, then what was not started, then new tasks.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::task::LeaseKey;
-use mitosis_domain::turns::deal;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::WorkerState;
 use rusqlite::{Connection, Row};
@@ -16,6 +15,7 @@ use super::super::workers;
 use super::claim::{self, Eligibility};
 use super::{complete, lease, lose};
 use crate::Fault;
+use crate::batch::{Sequel, crowds, sequels};
 use crate::ops::dispatch::{Ended, Exchange, ExchangeOutcome, Exchanged, Given, Holder, Verdict, Work};
 use crate::turns::SharedTurns;
 
@@ -97,8 +97,7 @@ fn give_back(db: &Connection, worker: WorkerId, key: LeaseKey, now: Timestamp) -
     }
 }
 
-/// Gives tasks to those who want some; answers them by the place of the agent in the batch. Agents that
-/// may run the same are served together, so that a few tasks are spread over many.
+/// Gives tasks to those who want some; answers them by the place of the agent in the batch.
 fn feed_all(
     db: &Connection,
     turns: &SharedTurns,
@@ -106,30 +105,19 @@ fn feed_all(
     parties: &Parties,
     now: Timestamp,
 ) -> Result<HashMap<usize, Vec<Work>>, Fault> {
-    let mut by_eligibility: BTreeMap<&Eligibility, Vec<usize>> = BTreeMap::new();
-    for (place, one) in batch.iter().enumerate() {
-        if let Some((WorkerState::Normal, eligibility)) = parties.get(&one.worker)
-            && one.want > 0
-        {
-            by_eligibility.entry(eligibility).or_default().push(place);
-        }
-    }
+    let known = |worker| parties.get(&worker).map(|(state, eligibility)| (*state, eligibility));
     let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
-    for (eligibility, asking) in by_eligibility {
-        let wants: Vec<usize> = asking.iter().map(|place| batch[*place].want).collect();
-        let line = claim::line_up(db, turns, eligibility, wants.iter().sum())?;
-        let dealt = deal(&wants, line.len());
-        for (waiting, who) in line.into_iter().zip(dealt) {
-            let one = &batch[asking[who]];
-            let work = claim::assign(db, one.worker, waiting, one.token, now)?;
-            given.entry(asking[who]).or_default().push(work);
+    for (eligibility, crowd) in crowds(batch, known) {
+        let line = claim::line_up(db, turns, eligibility, crowd.want())?;
+        let dealt = crowd.deal(line.len());
+        for (waiting, place) in line.into_iter().zip(dealt) {
+            let Exchange { worker, token, .. } = batch[place];
+            given.entry(place).or_default().push(claim::assign(db, worker, waiting, token, now)?);
         }
     }
     Ok(given)
 }
 
-/// What follows for the workers themselves: those that took or ended something have changed, and one that
-/// was to stop after its last task is removed.
 fn follow_workers(
     db: &Connection,
     batch: &[Exchange],
@@ -138,17 +126,11 @@ fn follow_workers(
     work: &HashMap<usize, Vec<Work>>,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    for (place, one) in batch.iter().enumerate() {
-        let Some((state, _)) = parties.get(&one.worker) else { continue };
-        let ended = verdicts[place].iter().any(|verdict| matches!(verdict, Verdict::Committed(_)));
-        match state {
-            WorkerState::Normal if ended || work.contains_key(&place) => {
-                workers::touch(db, one.worker, now)?;
-            }
-            WorkerState::GracefulShutdown if ended || !one.returned.is_empty() => {
-                workers::after_commit(db, one.worker, now)?;
-            }
-            WorkerState::Normal | WorkerState::GracefulShutdown => {}
+    let state = |worker| parties.get(&worker).map(|(state, _)| *state);
+    for (worker, sequel) in sequels(batch, state, verdicts, work) {
+        match sequel {
+            Sequel::Changed => workers::touch(db, worker, now)?,
+            Sequel::MayGo => workers::after_commit(db, worker, now)?,
         }
     }
     Ok(())

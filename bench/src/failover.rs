@@ -1,0 +1,119 @@
+//! Three coordinators on one PostgreSQL; each of them and the database are killed once while tasks run.
+
+use std::collections::HashMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use crate::mito::{Kind, Mito};
+use crate::numbers::{Numbers, float};
+use crate::table::{Table, shown};
+use crate::{Error, Plan};
+
+const COORDINATORS: usize = 3;
+const SLOTS: usize = 4;
+/// Between two looks at how many tasks have run.
+const GLANCE: Duration = Duration::from_millis(100);
+/// A rate is taken over so many looks.
+const WINDOW: usize = 10;
+/// This share of the rate before counts as all of it: the machine itself is not steadier.
+const FULL: f64 = 0.8;
+
+/// How many tasks had run at a moment, as their own marks tell: nobody has to be asked.
+struct Samples {
+    begun: Instant,
+    marks: std::path::PathBuf,
+    taken: Vec<(Duration, u64)>,
+}
+
+impl Samples {
+    async fn watch(&mut self, span: Duration) -> Result<(), Error> {
+        let until = Instant::now() + span;
+        while Instant::now() < until {
+            tokio::time::sleep(GLANCE).await;
+            let ran = fs::metadata(&self.marks)?.len() / MARK_BYTES;
+            self.taken.push((self.begun.elapsed(), ran));
+        }
+        Ok(())
+    }
+
+    /// Tasks per second in each window, with the begin of the window.
+    fn rates(&self) -> Vec<(Duration, f64)> {
+        let windows = self.taken.windows(WINDOW + 1);
+        windows
+            .map(|window| {
+                let ((from, before), (to, after)) = (window[0], window[WINDOW]);
+                (from, float(after - before) / to.saturating_sub(from).as_secs_f64())
+            })
+            .collect()
+    }
+}
+
+/// A UUID and the end of its line.
+const MARK_BYTES: u64 = 37;
+
+pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
+    let count = plan.size(50_000, 4_000);
+    let pause = Duration::from_millis(if plan.quick { 500 } else { 2_500 });
+    let mut mito = Mito::start_many(plan, Kind::Postgres, COORDINATORS).await?;
+    mito.add_worker(SLOTS).await?;
+    let marks = tempfile::NamedTempFile::new()?;
+    let script = format!("echo $MITO_TASK_UUID >> {}", marks.path().display());
+    mito.submit("failover", count, &["sh", "-c", &script], 0).await?;
+    let mut samples = Samples { begun: Instant::now(), marks: marks.path().to_owned(), taken: Vec::new() };
+    samples.watch(pause).await?;
+    let mut events = Vec::new();
+    for number in 0..COORDINATORS {
+        events.push((format!("coordinator {} killed", number + 1), samples.begun.elapsed()));
+        mito.kill_coordinator(number)?;
+        samples.watch(pause).await?;
+        mito.revive_coordinator(number)?;
+    }
+    events.push(("database killed and started".to_owned(), samples.begun.elapsed()));
+    mito.restart_database().await?;
+    samples.watch(pause * 2).await?;
+    let left = mito.ended("failover").await.map_or(count as u64, |ended| count as u64 - ended);
+    mito.wait_for("failover", count).await?;
+    print(&samples, &events, left);
+    tell_how_often_each_ran(&fs::read_to_string(marks.path())?, count);
+    Ok(())
+}
+
+fn print(samples: &Samples, events: &[(String, Duration)], left: u64) {
+    let rates = samples.rates();
+    let first = events.first().map_or(Duration::ZERO, |(_, at)| *at);
+    let before: Numbers =
+        rates.iter().filter(|(from, _)| *from + GLANCE * 10 < first).map(|(_, rate)| *rate).collect();
+    let normal = before.median();
+    let mut table = Table::new(
+        format!("{COORDINATORS} coordinators, {left} tasks were left at the end of the watch"),
+        &["what happened", "at s", "before/s", "least/s", "full rate after s"],
+    );
+    for (place, (what, at)) in events.iter().enumerate() {
+        let next = events.get(place + 1).map_or(Duration::MAX, |(_, next)| *next);
+        let since: Vec<_> = rates.iter().filter(|(from, _)| from >= at && *from < next).collect();
+        let least = since.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+        let again = least.and_then(|(slowest, _)| {
+            since.iter().find(|(from, rate)| from >= slowest && *rate >= normal * FULL)
+        });
+        table.row([
+            what.clone(),
+            shown(at.as_secs_f64()),
+            shown(normal),
+            shown(least.map_or(f64::NAN, |(_, rate)| *rate)),
+            again.map_or_else(
+                || "not seen".to_owned(),
+                |(from, _)| shown(from.saturating_sub(*at).as_secs_f64()),
+            ),
+        ]);
+    }
+    table.print();
+}
+
+fn tell_how_often_each_ran(marks: &str, count: usize) {
+    let mut times: HashMap<&str, usize> = HashMap::new();
+    for mark in marks.lines() {
+        *times.entry(mark).or_default() += 1;
+    }
+    let again = times.values().filter(|times| **times > 1).count();
+    println!("  of {count} tasks {} ran, {again} of them more than once\n", times.len());
+}

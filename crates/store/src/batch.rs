@@ -1,0 +1,140 @@
+//! What an exchange of many agents comes to, as far as it can be told without a database.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+
+use mitosis_domain::ids::{GroupId, WorkerId};
+use mitosis_domain::turns::deal;
+use mitosis_protocol::worker::WorkerState;
+
+use crate::ops::dispatch::{Class, Exchange, Verdict, Work};
+
+/// What a worker may run: tasks of these groups whose tags are all among these.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Eligibility<Tags> {
+    pub(crate) groups: Vec<GroupId>,
+    pub(crate) tags: Tags,
+}
+
+impl<Tags: Hash> Eligibility<Tags> {
+    /// Its name outside the store.
+    pub(crate) fn class(&self) -> Class {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        Class(hasher.finish())
+    }
+}
+
+/// Agents of a batch that may run the same. They are served together, so that a few tasks are spread over
+/// many agents.
+#[derive(Debug, Default)]
+pub(crate) struct Crowd {
+    places: Vec<usize>,
+    wants: Vec<usize>,
+}
+
+impl Crowd {
+    /// How many tasks they would take.
+    pub(crate) fn want(&self) -> usize {
+        self.wants.iter().sum()
+    }
+
+    /// Who gets each of so many tasks, by its place in the batch.
+    pub(crate) fn deal(&self, count: usize) -> Vec<usize> {
+        deal(&self.wants, count).into_iter().map(|who| self.places[who]).collect()
+    }
+}
+
+/// Those who are to be given tasks, by what they may run. `known` tells what is true of a worker.
+pub(crate) fn crowds<'a, Tags: Ord + 'a>(
+    batch: &[Exchange],
+    known: impl Fn(WorkerId) -> Option<(WorkerState, &'a Eligibility<Tags>)>,
+) -> BTreeMap<&'a Eligibility<Tags>, Crowd> {
+    let mut crowds: BTreeMap<_, Crowd> = BTreeMap::new();
+    for (place, one) in batch.iter().enumerate() {
+        if let Some((WorkerState::Normal, eligibility)) = known(one.worker)
+            && one.want > 0
+        {
+            let crowd = crowds.entry(eligibility).or_default();
+            crowd.places.push(place);
+            crowd.wants.push(one.want);
+        }
+    }
+    crowds
+}
+
+/// What an exchange means for a worker itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sequel {
+    /// It took or ended something, and so has changed.
+    Changed,
+    /// It was to stop after its last task, and may have come to that.
+    MayGo,
+}
+
+/// What follows for the workers of a batch; nothing for those that are left out.
+pub(crate) fn sequels(
+    batch: &[Exchange],
+    state: impl Fn(WorkerId) -> Option<WorkerState>,
+    verdicts: &[Vec<Verdict>],
+    given: &HashMap<usize, Vec<Work>>,
+) -> Vec<(WorkerId, Sequel)> {
+    let of_one = |(place, one): (usize, &Exchange)| {
+        let ended = verdicts[place].iter().any(|verdict| matches!(verdict, Verdict::Committed(_)));
+        let sequel = match state(one.worker)? {
+            WorkerState::Normal if ended || given.contains_key(&place) => Sequel::Changed,
+            WorkerState::GracefulShutdown if ended || !one.returned.is_empty() => Sequel::MayGo,
+            WorkerState::Normal | WorkerState::GracefulShutdown => return None,
+        };
+        Some((one.worker, sequel))
+    };
+    batch.iter().enumerate().filter_map(of_one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use mitosis_domain::ids::TaskId;
+    use mitosis_domain::task::LeaseKey;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn one(worker: i64, want: usize) -> Exchange {
+        Exchange { worker: WorkerId(worker), ended: vec![], returned: vec![], want, token: 1 }
+    }
+
+    #[test]
+    fn those_who_may_run_the_same_share_what_there_is() {
+        let of = |tags| Eligibility { groups: vec![GroupId(1)], tags };
+        let (plain, gpu) = (of(""), of("gpu"));
+        let batch = [one(1, 2), one(2, 1), one(3, 4), one(4, 0), one(5, 9)];
+        let known = |worker: WorkerId| match worker.0 {
+            2 => Some((WorkerState::Normal, &gpu)),
+            5 => Some((WorkerState::GracefulShutdown, &plain)),
+            _ => Some((WorkerState::Normal, &plain)),
+        };
+        let crowds = crowds(&batch, known);
+        assert_eq!(crowds.len(), 2);
+        assert_eq!((crowds[&plain].want(), crowds[&plain].deal(5)), (6, vec![0, 2, 0, 2, 2]));
+        assert_eq!((crowds[&gpu].want(), crowds[&gpu].deal(0)), (1, vec![]));
+        assert_ne!(plain.class(), gpu.class());
+    }
+
+    #[test]
+    fn only_a_worker_that_did_something_has_changed_and_only_one_that_is_to_stop_may_go() {
+        let key = LeaseKey { task: TaskId(1), epoch: 1, token: 1 };
+        let mut batch = [one(1, 1), one(2, 1), one(3, 1), one(4, 0), one(5, 0), one(6, 0)];
+        batch[4].returned = vec![key];
+        let state = |worker: WorkerId| match worker.0 {
+            6 => None,
+            4 | 5 => Some(WorkerState::GracefulShutdown),
+            _ => Some(WorkerState::Normal),
+        };
+        let committed = vec![Verdict::Committed(Uuid::nil())];
+        let verdicts = [committed.clone(), vec![Verdict::Stale], vec![], vec![], vec![], committed];
+        let given = HashMap::from([(2, vec![])]);
+        let expected =
+            [(WorkerId(1), Sequel::Changed), (WorkerId(3), Sequel::Changed), (WorkerId(5), Sequel::MayGo)];
+        assert_eq!(sequels(&batch, state, &verdicts, &given), expected);
+    }
+}
