@@ -20,9 +20,19 @@ const CONNECTED: Duration = Duration::from_secs(30);
 /// An agent that was not heard of for so long is forgotten here.
 const FORGET: Duration = Duration::from_secs(600);
 
+/// A count of the fleet holds for so long.
+const COUNT_AGAIN: Duration = Duration::from_secs(1);
+
 /// What is known here of the agents.
 #[derive(Debug, Default)]
-pub(crate) struct Agents(Mutex<HashMap<Uuid, Known>>);
+pub(crate) struct Agents(Mutex<Fleet>);
+
+#[derive(Debug, Default)]
+struct Fleet {
+    known: HashMap<Uuid, Known>,
+    /// Their number, and when they were counted.
+    counted: Option<(Instant, u32)>,
+}
 
 #[derive(Debug)]
 struct Known {
@@ -62,13 +72,13 @@ pub(crate) struct Message {
 impl Agents {
     /// The row of an agent, if it is known here.
     pub(crate) fn id(&self, uuid: Uuid) -> Option<WorkerId> {
-        self.known().get(&uuid).map(|known| known.id)
+        self.fleet().known.get(&uuid).map(|known| known.id)
     }
 
     /// Remembers an agent.
     pub(crate) fn remember(&self, uuid: Uuid, id: WorkerId, is_agent: bool) {
         let now = Instant::now();
-        self.known().entry(uuid).or_insert_with(|| Known {
+        self.fleet().known.entry(uuid).or_insert_with(|| Known {
             id,
             is_agent,
             seen: now,
@@ -82,14 +92,14 @@ impl Agents {
 
     /// Forgets an agent that is gone.
     pub(crate) fn forget(&self, uuid: Uuid) {
-        self.known().remove(&uuid);
+        self.fleet().known.remove(&uuid);
     }
 
     /// An agent asks, and `resync` says whether it doubts what it knows. Others may be silent for `longest`.
     pub(crate) fn asks(&self, uuid: Uuid, resync: bool, longest: Duration) -> Option<Due> {
         let lease = self.lease(longest);
-        let mut agents = self.known();
-        let known = agents.get_mut(&uuid)?;
+        let mut fleet = self.fleet();
+        let known = fleet.known.get_mut(&uuid)?;
         let now = Instant::now();
         let lease = if known.is_agent { lease } else { longest };
         known.seen = now;
@@ -101,16 +111,17 @@ impl Agents {
         Some(Due { renewal: is_due(known.renewed, lease / 6), lease, comparison, wake: known.wake.clone() })
     }
 
-    /// An agent is told that its lease was renewed.
-    pub(crate) fn renewed(&self, uuid: Uuid) {
-        if let Some(known) = self.known().get_mut(&uuid) {
-            known.renewed = Some(Instant::now());
+    /// An agent is told that its lease was renewed at that moment; since then, its request may have been
+    /// held for long.
+    pub(crate) fn renewed(&self, uuid: Uuid, at: Instant) {
+        if let Some(known) = self.fleet().known.get_mut(&uuid) {
+            known.renewed = Some(at);
         }
     }
 
     /// What there is to be told to an agent.
     pub(crate) fn message(&self, uuid: Uuid) -> Message {
-        self.known().get_mut(&uuid).map_or_else(Message::default, |known| Message {
+        self.fleet().known.get_mut(&uuid).map_or_else(Message::default, |known| Message {
             followed: std::mem::take(&mut known.followed),
             summoned: std::mem::take(&mut known.summoned),
         })
@@ -118,7 +129,7 @@ impl Agents {
 
     /// The store has news for an agent.
     pub(crate) fn summon(&self, uuid: Uuid) {
-        if let Some(known) = self.known().get_mut(&uuid) {
+        if let Some(known) = self.fleet().known.get_mut(&uuid) {
             known.summoned = true;
             known.wake.notify_one();
         }
@@ -126,7 +137,7 @@ impl Agents {
 
     /// Something may have got lost that agents had to be told.
     pub(crate) fn summon_all(&self) {
-        for known in self.known().values_mut() {
+        for known in self.fleet().known.values_mut() {
             known.summoned = true;
             known.wake.notify_one();
         }
@@ -135,8 +146,8 @@ impl Agents {
     /// Somebody waits for the output of a task that an agent runs; answers whether the agent is connected
     /// here.
     pub(crate) fn follow(&self, uuid: Uuid, task: Uuid) -> bool {
-        let mut agents = self.known();
-        let Some(known) = agents.get_mut(&uuid).filter(|known| known.seen.elapsed() < CONNECTED) else {
+        let mut fleet = self.fleet();
+        let Some(known) = fleet.known.get_mut(&uuid).filter(|known| known.seen.elapsed() < CONNECTED) else {
             return false;
         };
         if !known.followed.contains(&task) {
@@ -149,17 +160,29 @@ impl Agents {
     /// How long an agent may be silent. The more there are, the longer, so that their mere presence never
     /// costs more than a bounded part of a coordinator.
     pub(crate) fn lease(&self, longest: Duration) -> Duration {
-        let mut agents = self.known();
-        let now = Instant::now();
-        agents.retain(|_, known| now - known.seen < FORGET);
-        let fleet = u32::try_from(agents.len()).unwrap_or(u32::MAX);
         // A poll is held for a third of a lease.
-        let crowded = Duration::from_secs(3) * (fleet / POLLS_PER_SECOND);
+        let crowded = Duration::from_secs(3) * (self.fleet().count() / POLLS_PER_SECOND);
         SHORTEST_LEASE.max(crowded).min(longest)
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Uuid, Known>> {
+    fn fleet(&self) -> MutexGuard<'_, Fleet> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Fleet {
+    /// How many there are. Those that were not heard of for long are forgotten.
+    fn count(&mut self) -> u32 {
+        let now = Instant::now();
+        if let Some((at, count)) = self.counted
+            && now - at < COUNT_AGAIN
+        {
+            return count;
+        }
+        self.known.retain(|_, known| now - known.seen < FORGET);
+        let count = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
+        self.counted = Some((now, count));
+        count
     }
 }
 
@@ -181,7 +204,7 @@ mod tests {
         };
         assert_eq!(due(false), (true, true));
         assert_eq!(due(false), (true, false), "not renewed until it is told so");
-        agents.renewed(AGENT);
+        agents.renewed(AGENT, Instant::now());
         assert_eq!(due(false), (false, false));
         assert_eq!(due(true), (false, true));
         tokio::time::advance(Duration::from_secs(10)).await;
@@ -189,6 +212,23 @@ mod tests {
         tokio::time::advance(FORGET).await;
         agents.lease(LEASE);
         assert_eq!(agents.id(AGENT), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_counts_from_when_it_was_written_however_long_the_request_is_held() {
+        let agents = Agents::default();
+        agents.remember(AGENT, WorkerId(1), true);
+        let (asked, mut until) = (Instant::now(), Instant::now() + SHORTEST_LEASE);
+        for _ in 0..10 {
+            assert!(Instant::now() < until, "it was taken for dead after {:?}", asked.elapsed());
+            let due = agents.asks(AGENT, false, LEASE).unwrap();
+            let at = Instant::now();
+            tokio::time::advance(Duration::from_secs(20)).await;
+            if due.renewal {
+                until = at + due.lease;
+                agents.renewed(AGENT, at);
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 //! Nothing is delayed in order to be collected: while one transaction is under way, whatever arrives
 //! gathers for the next. So a single agent is served at once, and a crowd at the cost of a few.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use mitosis_store::Fault;
 use mitosis_store::ops::dispatch::{Class, Exchange, ExchangeOutcome, Exchanged, Given};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::line::{Line, Ring, Waiting};
 use super::patience::patiently;
@@ -26,6 +27,8 @@ const BATCH: usize = 512;
 const AGENTS: usize = 128;
 /// How long to rely on the bell: a hint may get lost between coordinators.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How long to rely on what an agent was seen to be allowed, should the hint that it changed get lost.
+const TRUSTED: Duration = Duration::from_secs(60);
 
 type Answer = Result<Exchanged, Arc<Fault>>;
 
@@ -75,7 +78,12 @@ pub(crate) struct Inbox(mpsc::UnboundedReceiver<Ask>);
 /// Serves the desk until the application stops.
 pub(crate) async fn serve(app: App, mut inbox: Inbox) {
     let mut bell = app.bell.listen();
-    let mut clerk = Clerk { incoming: VecDeque::new(), line: Line::new(), running: JoinSet::new() };
+    let mut clerk = Clerk {
+        incoming: VecDeque::new(),
+        line: Line::new(),
+        seen: Seen::default(),
+        running: JoinSet::new(),
+    };
     let mut look_again = tokio::time::interval(LOOK_AGAIN);
     loop {
         tokio::select! {
@@ -87,7 +95,7 @@ pub(crate) async fn serve(app: App, mut inbox: Inbox) {
                 Ok(ended) => clerk.conclude(&app, ended),
                 Err(error) => tracing::error!(%error, "an exchange failed"),
             },
-            () = bell.heard() => clerk.line.ring(),
+            () = bell.heard() => clerk.hear(),
             _ = look_again.tick() => clerk.look_again(),
             () = app.stopping.cancelled() => return clerk.close(inbox).await,
         }
@@ -102,7 +110,40 @@ pub(crate) async fn serve(app: App, mut inbox: Inbox) {
 struct Clerk {
     incoming: VecDeque<Ask>,
     line: Line<Ask>,
+    seen: Seen,
     running: JoinSet<Ended>,
+}
+
+/// What workers may run, as they were last seen; it holds until the bell rings. A crowd that asks again and
+/// again is not looked up each time.
+#[derive(Debug)]
+struct Seen {
+    classes: HashMap<WorkerId, Class>,
+    since: Instant,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { classes: HashMap::new(), since: Instant::now() }
+    }
+}
+
+impl Seen {
+    fn class(&mut self, worker: WorkerId) -> Option<Class> {
+        if self.since.elapsed() > TRUSTED {
+            self.forget();
+        }
+        self.classes.get(&worker).copied()
+    }
+
+    fn note(&mut self, worker: WorkerId, class: Class) {
+        self.classes.insert(worker, class);
+    }
+
+    fn forget(&mut self) {
+        self.classes.clear();
+        self.since = Instant::now();
+    }
 }
 
 /// A transaction that is over.
@@ -115,9 +156,18 @@ struct Ended {
 impl Clerk {
     fn take(&mut self, ask: Ask) {
         match ask.waits {
-            true => self.line.join(ask),
+            true => {
+                let class = self.seen.class(ask.exchange.worker);
+                self.line.join(ask, class);
+            }
             false => self.incoming.push_back(ask),
         }
+    }
+
+    /// Something became Ready, or somebody may run something else now.
+    fn hear(&mut self) {
+        self.seen.forget();
+        self.line.ring();
     }
 
     /// Lets go of those who hung up, and asks again for the others.
@@ -209,6 +259,9 @@ impl Clerk {
         let Given::Work(work, class) = &exchanged.given else { return None };
         if work.len() < ask.exchange.want {
             self.line.exhausted(*class, asked);
+        }
+        if asked == self.line.now() {
+            self.seen.note(ask.exchange.worker, *class);
         }
         Some(*class)
     }

@@ -53,9 +53,9 @@ impl<T> Line<T> {
         self.ring
     }
 
-    /// A newcomer, who may ask at once.
-    pub(super) fn join(&mut self, who: T) {
-        self.due.push_back(Waiting { who, class: None });
+    /// A newcomer, who may ask at once; unless it is of a class for which there was nothing just now.
+    pub(super) fn join(&mut self, who: T, class: Option<Class>) {
+        self.due.push_back(Waiting { who, class });
     }
 
     /// The next who may ask, and for whom there may be something.
@@ -140,6 +140,17 @@ mod tests {
     }
 
     #[test]
+    fn a_newcomer_of_a_class_for_which_there_is_nothing_waits_for_the_next_ring() {
+        let mut line = asleep(&[("ann", A)]);
+        line.exhausted(A, line.now());
+        line.join("raj", Some(A));
+        line.join("mei", None);
+        assert_eq!(names(&mut line), ["mei"]);
+        line.ring();
+        assert_eq!(names(&mut line), ["ann", "raj"]);
+    }
+
+    #[test]
     fn a_ring_during_a_question_is_not_missed() {
         let mut line = asleep(&[("ann", A)]);
         line.ring();
@@ -154,7 +165,7 @@ mod tests {
     #[test]
     fn who_does_not_wait_any_more_is_let_go() {
         let mut line = asleep(&[("ann", A), ("raj", B)]);
-        line.join("mei");
+        line.join("mei", None);
         line.retain(|who| *who != "ann");
         line.ring();
         assert_eq!(names(&mut line), ["mei", "raj"]);

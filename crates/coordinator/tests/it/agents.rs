@@ -149,6 +149,14 @@ pub(crate) async fn an_agent_that_is_forced_off_learns_it_from_the_request_that_
     agent.post("/v1/agents/report", &json!({"want": 1})).await.expect_refused(401, "invalid_token");
 }
 
+pub(crate) async fn an_agent_whose_request_was_held_for_long_is_renewed_by_the_next(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let agent = agent(&ann, 1).await;
+    assert_eq!(agent.polls(1, &[], "5500ms").await["lease"], json!("30s"));
+    assert_eq!(agent.polls(1, &[], "1s").await["lease"], json!("30s"), "the first was written long ago");
+    assert_eq!(agent.polls(1, &[], "1s").await["lease"], json!(null), "that was a moment ago");
+}
+
 pub(crate) async fn a_poll_is_a_sign_of_life_and_an_agent_is_missed_after_half_a_minute(stage: Stage) {
     let ann = stage.user("ann").await;
     let uuid = ann.submits(&json!({"timeout": "3h"})).await;

@@ -43,6 +43,7 @@ macro_rules! stories {
             }
             agents {
                 an_agent_is_given_as_many_as_it_wants_and_ends_them_together,
+                an_agent_whose_request_was_held_for_long_is_renewed_by_the_next,
                 an_idle_agent_is_answered_when_a_task_comes,
                 a_task_that_was_handed_out_unheard_is_told_again_and_a_foreign_one_dropped,
                 a_user_stops_a_task_that_an_agent_runs,

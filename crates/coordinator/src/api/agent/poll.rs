@@ -32,12 +32,12 @@ pub(super) async fn poll(
     }
     let due = app.agents.asks(agent.uuid, request.resync, app.lease).ok_or_else(invalid_token)?;
     let deadline = Instant::now() + request.wait.unwrap_or_default().min(MOST_WAIT);
-    let mut held = Held { app: &app, agent, request: &request, reply: PollReply::default() };
+    let mut held = Held { app: &app, agent, request: &request, reply: PollReply::default(), renewed: None };
     let outcome = held.until(deadline, &due).await;
-    let Held { reply, .. } = held;
+    let Held { reply, renewed, .. } = held;
     outcome.inspect_err(|_| app.agents.forget(agent.uuid))?;
-    if reply.lease.is_some() {
-        app.agents.renewed(agent.uuid);
+    if let Some(at) = renewed {
+        app.agents.renewed(agent.uuid, at);
     }
     Ok(Json(reply))
 }
@@ -48,6 +48,8 @@ struct Held<'a> {
     agent: Agent,
     request: &'a PollRequest,
     reply: PollReply,
+    /// When its lease was renewed.
+    renewed: Option<Instant>,
 }
 
 impl Held<'_> {
@@ -77,7 +79,10 @@ impl Held<'_> {
                 renewed = &mut renewal, if renewing => {
                     renewing = false;
                     match renewed {
-                        Ok(Renewal::Renewed) => self.reply.lease = Some(due.lease),
+                        Ok(Renewal::Renewed) => {
+                            self.reply.lease = Some(due.lease);
+                            self.renewed = Some(Instant::now());
+                        }
                         Ok(Renewal::Gone) => return Err(invalid_token().into()),
                         Err(fault) => {
                             tracing::warn!(cause = chain(&*fault), "a sign of life could not be written");
