@@ -126,7 +126,7 @@ pub struct Coordinator;
 pub struct Running {
     address: SocketAddr,
     stopping: CancellationToken,
-    server: tokio::task::JoinHandle<io::Result<()>>,
+    server: tokio::task::JoinHandle<()>,
     background: TaskTracker,
     store: Arc<dyn Store>,
 }
@@ -208,10 +208,7 @@ impl Running {
 
     /// Ends when the service has stopped by itself: an administrator asked for it, or it failed.
     pub async fn finished(&mut self) -> io::Result<()> {
-        match (&mut self.server).await {
-            Ok(outcome) => outcome,
-            Err(panic) => Err(io::Error::other(panic)),
-        }
+        (&mut self.server).await.map_err(io::Error::other)
     }
 
     /// Stops the service and lets go of the database.
@@ -230,7 +227,7 @@ impl Running {
 
     async fn drained(&mut self, how: Stop) -> io::Result<()> {
         match (&mut self.server).await {
-            Ok(outcome) => outcome,
+            Ok(()) => Ok(()),
             Err(_) if how == Stop::Now => Ok(()),
             Err(panic) => Err(io::Error::other(panic)),
         }

@@ -239,6 +239,7 @@ mod tests {
         for number in 0..10_000 {
             agents.remember(Uuid::from_u128(number), WorkerId(1), true);
         }
+        tokio::time::advance(COUNT_AGAIN).await;
         assert_eq!(lease(&agents), 60);
         assert_eq!(agents.lease(Duration::from_secs(20)).as_secs(), 20);
     }
