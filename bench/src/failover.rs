@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::mito::{Kind, Mito};
 use crate::numbers::{Numbers, float};
@@ -13,39 +16,32 @@ const COORDINATORS: usize = 3;
 const SLOTS: usize = 4;
 /// Between two looks at how many tasks have run.
 const GLANCE: Duration = Duration::from_millis(100);
-/// A rate is taken over so many looks.
+/// A rate is taken over so many looks, which is a second.
 const WINDOW: usize = 10;
+const SPAN: Duration = Duration::from_secs(1);
 /// This share of the rate before counts as all of it: the machine itself is not steadier.
 const FULL: f64 = 0.8;
 
 /// How many tasks had run at a moment, as their own marks tell: nobody has to be asked.
-struct Samples {
-    begun: Instant,
-    marks: std::path::PathBuf,
-    taken: Vec<(Duration, u64)>,
+type Samples = Vec<(Duration, u64)>;
+
+/// Looks until it is told to stop.
+async fn watch(begun: Instant, marks: PathBuf, over: CancellationToken) -> Result<Samples, Error> {
+    let mut samples = Vec::new();
+    while !over.is_cancelled() {
+        tokio::time::sleep(GLANCE).await;
+        samples.push((begun.elapsed(), fs::metadata(&marks)?.len() / MARK_BYTES));
+    }
+    Ok(samples)
 }
 
-impl Samples {
-    async fn watch(&mut self, span: Duration) -> Result<(), Error> {
-        let until = Instant::now() + span;
-        while Instant::now() < until {
-            tokio::time::sleep(GLANCE).await;
-            let ran = fs::metadata(&self.marks)?.len() / MARK_BYTES;
-            self.taken.push((self.begun.elapsed(), ran));
-        }
-        Ok(())
-    }
-
-    /// Tasks per second in each window, with the begin of the window.
-    fn rates(&self) -> Vec<(Duration, f64)> {
-        let windows = self.taken.windows(WINDOW + 1);
-        windows
-            .map(|window| {
-                let ((from, before), (to, after)) = (window[0], window[WINDOW]);
-                (from, float(after - before) / to.saturating_sub(from).as_secs_f64())
-            })
-            .collect()
-    }
+/// Tasks per second in each window, with the begin of the window.
+fn rates(samples: &Samples) -> Vec<(Duration, f64)> {
+    let of_one = |window: &[(Duration, u64)]| {
+        let ((from, before), (to, after)) = (window[0], window[WINDOW]);
+        (from, float(after - before) / to.saturating_sub(from).as_secs_f64())
+    };
+    samples.windows(WINDOW + 1).map(of_one).collect()
 }
 
 /// A UUID and the end of its line.
@@ -53,24 +49,27 @@ const MARK_BYTES: u64 = 37;
 
 pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     let count = plan.size(50_000, 4_000);
-    let pause = Duration::from_millis(if plan.quick { 500 } else { 2_500 });
+    let pause = Duration::from_millis(if plan.quick { 500 } else { 4_000 });
     let mut mito = Mito::start_many(plan, Kind::Postgres, COORDINATORS).await?;
     mito.add_worker(SLOTS).await?;
     let marks = tempfile::NamedTempFile::new()?;
     let script = format!("echo $MITO_TASK_UUID >> {}", marks.path().display());
     mito.submit("failover", count, &["sh", "-c", &script], 0).await?;
-    let mut samples = Samples { begun: Instant::now(), marks: marks.path().to_owned(), taken: Vec::new() };
-    samples.watch(pause).await?;
+    let (begun, over) = (Instant::now(), CancellationToken::new());
+    let watching = tokio::spawn(watch(begun, marks.path().to_owned(), over.clone()));
+    tokio::time::sleep(pause).await;
     let mut events = Vec::new();
     for number in 0..COORDINATORS {
-        events.push((format!("coordinator {} killed", number + 1), samples.begun.elapsed()));
+        events.push((format!("coordinator {} killed", number + 1), begun.elapsed()));
         mito.kill_coordinator(number)?;
-        samples.watch(pause).await?;
+        tokio::time::sleep(pause).await;
         mito.revive_coordinator(number)?;
     }
-    events.push(("database killed and started".to_owned(), samples.begun.elapsed()));
+    events.push(("database killed and started".to_owned(), begun.elapsed()));
     mito.restart_database().await?;
-    samples.watch(pause * 2).await?;
+    tokio::time::sleep(pause * 2).await;
+    over.cancel();
+    let samples = watching.await??;
     let left = mito.ended("failover").await.map_or(count as u64, |ended| count as u64 - ended);
     mito.wait_for("failover", count).await?;
     print(&samples, &events, left);
@@ -79,10 +78,10 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
 }
 
 fn print(samples: &Samples, events: &[(String, Duration)], left: u64) {
-    let rates = samples.rates();
+    let rates = rates(samples);
     let first = events.first().map_or(Duration::ZERO, |(_, at)| *at);
     let before: Numbers =
-        rates.iter().filter(|(from, _)| *from + GLANCE * 10 < first).map(|(_, rate)| *rate).collect();
+        rates.iter().filter(|(from, _)| *from + SPAN < first).map(|(_, rate)| *rate).collect();
     let normal = before.median();
     let mut table = Table::new(
         format!("{COORDINATORS} coordinators, {left} tasks were left at the end of the watch"),
@@ -90,7 +89,9 @@ fn print(samples: &Samples, events: &[(String, Duration)], left: u64) {
     );
     for (place, (what, at)) in events.iter().enumerate() {
         let next = events.get(place + 1).map_or(Duration::MAX, |(_, next)| *next);
-        let since: Vec<_> = rates.iter().filter(|(from, _)| from >= at && *from < next).collect();
+        // A window that reaches into what happened next says nothing about this.
+        let since: Vec<_> =
+            rates.iter().filter(|(from, _)| from >= at && from.saturating_add(SPAN) < next).collect();
         let least = since.iter().min_by(|a, b| a.1.total_cmp(&b.1));
         let again = least.and_then(|(slowest, _)| {
             since.iter().find(|(from, rate)| from >= slowest && *rate >= normal * FULL)
@@ -107,6 +108,8 @@ fn print(samples: &Samples, events: &[(String, Duration)], left: u64) {
         ]);
     }
     table.print();
+    let each: Vec<String> = rates.iter().step_by(WINDOW).map(|(_, rate)| shown(*rate)).collect();
+    println!("  tasks in each second: {}\n", each.join(" "));
 }
 
 fn tell_how_often_each_ran(marks: &str, count: usize) {
