@@ -1,6 +1,6 @@
 //! Ten thousand agents that have nothing to do: what it costs to keep them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mitosis_client::WorkerClient;
@@ -39,14 +39,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
             .await?;
         // Everybody asks for the first time within a moment; what counts is what comes after.
         tokio::time::sleep(HOLD).await;
-        let (cpu, work, begun) = (observe::cpu_seconds(pid)?, mito.database_work().await?, Instant::now());
-        tokio::time::sleep(span).await;
-        let seconds = begun.elapsed().as_secs_f64();
-        let cpu = (observe::cpu_seconds(pid)? - cpu) / seconds * 100.0;
-        let statements = match (work, mito.database_work().await?) {
-            (Some(before), Some(after)) => (after.statements - before.statements) / seconds,
-            _ => f64::NAN,
-        };
+        let load = mito.load_over(span).await?;
         let (now, _) = observe::memory(pid)?;
         let registered = mito.workers().await?;
         over.cancel();
@@ -56,12 +49,12 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
         }
         table.row([
             kind.name().to_owned(),
-            shown(cpu),
+            shown(load.cpu_percent),
             shown(now / 1e6),
             shown((now - at_first) / 1e6),
             (count - registered).to_string(),
             refused.to_string(),
-            shown(statements),
+            shown(load.statements_per_second),
         ]);
     }
     table.print();

@@ -1,6 +1,6 @@
 //! What a coordinator does while nobody wants anything.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::mito::{Kind, Mito};
 use crate::table::{Table, shown};
@@ -22,21 +22,13 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
                 mito.add_worker(4).await?;
             }
             tokio::time::sleep(SETTLING).await;
-            let pid = mito.coordinator();
-            let (used, work, begun) =
-                (observe::cpu_seconds(pid)?, mito.database_work().await?, Instant::now());
-            tokio::time::sleep(span).await;
-            let seconds = begun.elapsed().as_secs_f64();
-            let statements = match (work, mito.database_work().await?) {
-                (Some(before), Some(after)) => (after.statements - before.statements) / seconds,
-                _ => f64::NAN,
-            };
+            let load = mito.load_over(span).await?;
             table.row([
                 kind.name().to_owned(),
                 workers.to_string(),
-                shown((observe::cpu_seconds(pid)? - used) / seconds * 100.0),
-                shown(observe::memory(pid)?.0 / 1e6),
-                shown(statements),
+                shown(load.cpu_percent),
+                shown(observe::memory(mito.coordinator())?.0 / 1e6),
+                shown(load.statements_per_second),
             ]);
         }
     }

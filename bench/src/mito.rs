@@ -19,7 +19,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 
 use crate::numbers::float;
-use crate::observe::{Watch, Work};
+use crate::observe::{self, Watch, Work};
 use crate::{Error, Plan};
 
 const ADMIN: &str = "mitosis_admin";
@@ -44,6 +44,14 @@ impl Kind {
             Self::Postgres => "mito, PostgreSQL",
         }
     }
+}
+
+/// What a coordinator does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    pub(crate) cpu_percent: f64,
+    /// Not a number where there is no server to ask.
+    pub(crate) statements_per_second: f64,
 }
 
 /// A running system; it stops when this is dropped.
@@ -230,6 +238,20 @@ impl Mito {
             Some(watch) => Ok(Some(watch.work().await?)),
             None => Ok(None),
         }
+    }
+
+    /// What the first coordinator and its database do in a span of time.
+    pub(crate) async fn load_over(&self, span: Duration) -> Result<Load, Error> {
+        let pid = self.coordinator();
+        let (used, work, begun) = (observe::cpu_seconds(pid)?, self.database_work().await?, Instant::now());
+        tokio::time::sleep(span).await;
+        let seconds = begun.elapsed().as_secs_f64();
+        let cpu_percent = (observe::cpu_seconds(pid)? - used) / seconds * 100.0;
+        let statements_per_second = match (work, self.database_work().await?) {
+            (Some(before), Some(after)) => (after.statements - before.statements) / seconds,
+            _ => f64::NAN,
+        };
+        Ok(Load { cpu_percent, statements_per_second })
     }
 
     /// How many workers are registered.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use mitosis_domain::name::InvalidName;
 use mitosis_objects::ObjectError;
 use mitosis_protocol::{ErrorBody, ErrorCode};
 use mitosis_store::Fault;
@@ -65,6 +66,11 @@ impl Refusal {
     /// Whatever a check of the input says; its text is the sentence.
     pub(crate) fn invalid(why: impl std::fmt::Display) -> Self {
         Self::new(ErrorCode::InvalidRequest, why.to_string())
+    }
+
+    /// A name that nobody and nothing can have.
+    pub(crate) fn bad_name(error: InvalidName) -> Self {
+        Self::invalid(error).hint("choose something like `vision-lab`")
     }
 
     /// A list that must not be empty.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{TaskResult, TaskState, Timestamp};
+use crate::{TaskInfo, TaskResult, TaskState, Timestamp};
 
 /// Where a task stands since a moment. The `data` of a server-sent event named `task`.
 ///
@@ -24,4 +24,17 @@ pub struct TaskEvent {
     pub result: Option<TaskResult>,
     /// Since when.
     pub at: Timestamp,
+}
+
+impl From<TaskInfo> for TaskEvent {
+    fn from(info: TaskInfo) -> Self {
+        Self {
+            uuid: info.uuid,
+            group_name: info.group_name,
+            task_id: info.task_id,
+            state: info.state,
+            result: info.result,
+            at: info.updated_at,
+        }
+    }
 }

@@ -81,14 +81,14 @@ impl Wanted {
     ) -> Result<Vec<TaskEvent>, Failure> {
         let stands = async |name: &String| client.task(looked_up(name, client).await?).await;
         let named = self.each_named(outage, stands).await?;
-        let mut found: Vec<_> = named.into_iter().map(|task| standing(task.info)).collect();
+        let mut found: Vec<TaskEvent> = named.into_iter().map(|task| task.info.into()).collect();
         if let Some(filter) = &self.filter {
             let mut before = None;
             loop {
                 let page = outage.outlast(async || page(client, filter, before).await, LATER).await?;
                 before = page.last().map(|task| task.uuid);
                 let full = page.len() as u64 == PAGE;
-                found.extend(page.into_iter().map(standing));
+                found.extend(page.into_iter().map(TaskEvent::from));
                 if !full {
                     break;
                 }
@@ -136,18 +136,6 @@ async fn page(
     let filter = filter.clone();
     let query = QueryTasksRequest { filter, limit: Some(PAGE), before, ..QueryTasksRequest::default() };
     Ok(client.query_tasks(&query).await?.tasks)
-}
-
-/// A task as the stream of events would tell it.
-pub(super) fn standing(info: TaskInfo) -> TaskEvent {
-    TaskEvent {
-        uuid: info.uuid,
-        group_name: info.group_name,
-        task_id: info.task_id,
-        state: info.state,
-        result: info.result,
-        at: info.updated_at,
-    }
 }
 
 /// Reads a filter for its mistakes.

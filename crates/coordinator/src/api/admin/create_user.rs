@@ -19,8 +19,7 @@ pub(super) async fn create_user(
     AdminCaller(admin): AdminCaller,
     Body(request): Body<CreateUserRequest>,
 ) -> Result<Empty, ApiError> {
-    let name = Name::new(request.username)
-        .map_err(|error| Refusal::invalid(error).hint("choose something like `vision-lab`"))?;
+    let name = Name::new(request.username).map_err(Refusal::bad_name)?;
     let password_hash = app.passwords.hash(&request.md5_password).await;
     let new = NewUser { name, password_hash, admin: request.admin };
     match app.store.create_user(&new, app.now()).await? {

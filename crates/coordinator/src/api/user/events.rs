@@ -18,7 +18,7 @@ use mitosis_domain::account::User;
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::events::TaskEvent;
-use mitosis_protocol::{TaskInfo, TaskState, Timestamp, Uuid};
+use mitosis_protocol::{TaskState, Timestamp, Uuid};
 use mitosis_store::ops::events::{ChangeQuery, Cursor};
 use serde::Deserialize;
 
@@ -186,7 +186,7 @@ impl One {
             match find(&self.app, &self.user, self.uuid, Action::View).await {
                 Ok(task) => {
                     let cursor = Cursor { at: task.updated_at, task: task.id };
-                    let event = event(view::info(task));
+                    let event = TaskEvent::from(view::info(task));
                     let place = Place { cursor, step: step(&event) };
                     self.over = event.result.is_some();
                     if self.told != Some(place) {
@@ -221,17 +221,6 @@ fn step(event: &TaskEvent) -> u8 {
         TaskState::Running => 2,
         TaskState::Finished | TaskState::Cancelled if event.result.is_none() => 3,
         TaskState::Finished | TaskState::Cancelled | TaskState::Unknown => 4,
-    }
-}
-
-fn event(info: TaskInfo) -> TaskEvent {
-    TaskEvent {
-        uuid: info.uuid,
-        group_name: info.group_name,
-        task_id: info.task_id,
-        state: info.state,
-        result: info.result,
-        at: info.updated_at,
     }
 }
 

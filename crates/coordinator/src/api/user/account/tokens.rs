@@ -24,8 +24,7 @@ pub(super) async fn create(
     PasswordCaller(user): PasswordCaller,
     Body(request): Body<CreateTokenRequest>,
 ) -> Result<Json<CreateTokenReply>, ApiError> {
-    let name = Name::new(request.name)
-        .map_err(|error| Refusal::invalid(error).hint("choose something like `vision-lab`"))?;
+    let name = Name::new(request.name).map_err(Refusal::bad_name)?;
     if request.scope == TokenScope::Admin && !user.admin {
         return Err(Refusal::forbidden("only administrators have the scope `admin`").into());
     }

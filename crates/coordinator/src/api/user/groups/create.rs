@@ -18,8 +18,7 @@ pub(super) async fn create(
     Caller(user): Caller,
     Body(request): Body<CreateGroupRequest>,
 ) -> Result<Empty, ApiError> {
-    let name = Name::new(request.group_name)
-        .map_err(|error| Refusal::invalid(error).hint("choose something like `vision-lab`"))?;
+    let name = Name::new(request.group_name).map_err(Refusal::bad_name)?;
     match app.store.create_group(user.id, &name, app.now()).await? {
         GroupCreation::Created(_) => Ok(Empty),
         GroupCreation::NameTaken => {

@@ -13,7 +13,7 @@ use mitosis_protocol::{TaskResult, TaskState, Timestamp, Uuid};
 
 use crate::cli::client::tasks::WaitArgs;
 use crate::commands::client::After;
-use crate::commands::select::{Wanted, standing};
+use crate::commands::select::Wanted;
 use crate::ending;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -205,7 +205,7 @@ async fn look(client: &UserClient, waiting: &Waiting) -> Result<Vec<TaskEvent>, 
     let mut standings = Vec::new();
     while let Some(task) = looks.next().await {
         match task {
-            Ok(task) => standings.push(standing(task.info)),
+            Ok(task) => standings.push(task.info.into()),
             // The stream breaks again, and then all are looked at again.
             Err(error) if error.is_transient() => {}
             Err(error) => return Err(error.into()),
