@@ -44,6 +44,25 @@ impl StopRequests {
     }
 }
 
+/// Ctrl-C as far as it is about one command and not about this process, which from the first time on does
+/// not end by it.
+#[derive(Debug)]
+pub(crate) struct Interrupts(Signal);
+
+impl Interrupts {
+    /// Those from now on.
+    pub(crate) fn listen() -> io::Result<Self> {
+        signal(SignalKind::interrupt()).map(Self)
+    }
+
+    /// Ends at the next one.
+    pub(crate) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending().await
+        }
+    }
+}
+
 async fn gone(lifeline: &mut Option<Lifeline>) {
     match lifeline {
         Some(lifeline) => lifeline.cut().await,

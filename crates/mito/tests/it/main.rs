@@ -5,6 +5,7 @@
 mod bad_input;
 mod client_admin;
 mod client_artifacts;
+mod client_at_a_terminal;
 mod client_attachments;
 mod client_groups;
 mod client_interactive;
@@ -30,3 +31,4 @@ mod python;
 mod run_local;
 mod sdk;
 mod sweeps;
+mod terminal;

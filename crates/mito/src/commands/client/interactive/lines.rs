@@ -47,28 +47,37 @@ impl Lines {
         matches!(self, Self::Typed { .. })
     }
 
-    /// The next line; none at the end. A line that ends with a backslash goes on on the next.
+    /// The next line; none at the end. A line that ends with a backslash goes on on the next. What was
+    /// given up with Ctrl-C, or left unfinished at a keyboard, is never obeyed: it is an empty line, or none.
     pub(super) fn next(&mut self) -> Result<Option<String>, Failure> {
-        let Some(mut line) = self.read(PROMPT)? else { return Ok(None) };
-        while goes_on(&line) {
-            line.pop();
-            match self.read(CONTINUATION)? {
-                Some(more) => line.push_str(&more),
-                None => break,
+        let mut line = String::new();
+        let mut prompt = PROMPT;
+        loop {
+            match self.read(prompt)? {
+                Read::Line(more) => line.push_str(&more),
+                Read::GivenUp => return Ok(Some(String::new())),
+                Read::End => return Ok((!line.is_empty() && !self.are_typed()).then_some(line)),
             }
+            if !goes_on(&line) {
+                return Ok(Some(line));
+            }
+            line.pop();
+            prompt = CONTINUATION;
         }
-        Ok(Some(line))
     }
 
-    fn read(&mut self, prompt: &str) -> Result<Option<String>, Failure> {
+    fn read(&mut self, prompt: &str) -> Result<Read, Failure> {
         match self {
             Self::Typed { editor, .. } => match editor.readline(prompt) {
-                Ok(line) => Ok(Some(line)),
-                Err(ReadlineError::Interrupted) => Ok(Some(String::new())),
-                Err(ReadlineError::Eof) => Ok(None),
+                Ok(line) => Ok(Read::Line(line)),
+                Err(ReadlineError::Interrupted) => Ok(Read::GivenUp),
+                Err(ReadlineError::Eof) => Ok(Read::End),
                 Err(error) => Err(cant_read(error)),
             },
-            Self::Given => io::stdin().lines().next().transpose().map_err(cant_read),
+            Self::Given => match io::stdin().lines().next() {
+                Some(line) => line.map(Read::Line).map_err(cant_read),
+                None => Ok(Read::End),
+            },
         }
     }
 
@@ -88,6 +97,14 @@ impl Lines {
             Self::Given => spoilt.unwrap_or(ExitCode::SUCCESS),
         }
     }
+}
+
+/// What came of asking for a line.
+enum Read {
+    Line(String),
+    /// Ctrl-C.
+    GivenUp,
+    End,
 }
 
 fn editor(history: &Path, completion: Completion) -> rustyline::Result<Editor<Completion, DefaultHistory>> {

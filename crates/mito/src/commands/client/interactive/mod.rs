@@ -14,7 +14,8 @@ use super::{After, obey};
 use crate::cli::client::{ClientCommand, Line};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::show::OutputArgs;
+use crate::lifecycle::Interrupts;
+use crate::show::{Output, OutputArgs};
 
 /// Obeys until the user leaves. With commands from a file instead of a terminal, the code is that of the
 /// first one that failed.
@@ -27,7 +28,7 @@ pub(super) async fn run(
     let mut lines = Lines::open(session.environment, Completion::new(identity.client, identity.name))?;
     let mut spoilt = None;
     if let Some(command) = first
-        && done(command, &OutputArgs::default(), session, &mut spoilt).await
+        && done(command, &OutputArgs::default(), session, &lines, &mut spoilt).await
     {
         return Ok(lines.code(spoilt));
     }
@@ -44,7 +45,9 @@ pub(super) async fn run(
             lines.remember(&line);
         }
         match understood {
-            Ok(Some(Line { command, output })) if done(&command, &output, session, &mut spoilt).await => {
+            Ok(Some(Line { command, output }))
+                if done(&command, &output, session, &lines, &mut spoilt).await =>
+            {
                 break;
             }
             Ok(_) => {}
@@ -62,10 +65,16 @@ async fn done(
     command: &ClientCommand,
     output: &OutputArgs,
     session: &mut Session<'_>,
+    lines: &Lines,
     spoilt: &mut Option<ExitCode>,
 ) -> bool {
     let out = session.output(output);
-    let code = match obey(command, session, &out).await {
+    let outcome = match lines.are_typed() && !matches!(command, ClientCommand::Cmd(_)) {
+        true => obey_until_interrupted(command, session, &out).await,
+        // A command of this machine hears Ctrl-C itself, as it has the terminal.
+        false => obey(command, session, &out).await,
+    };
+    let code = match outcome {
         Ok(After::GoOn) => return false,
         Ok(After::Leave) => return true,
         Ok(After::Code(code)) => code.into(),
@@ -77,6 +86,21 @@ async fn done(
     };
     *spoilt = spoilt.or(Some(code));
     false
+}
+
+/// Ctrl-C ends the command, and nothing else.
+async fn obey_until_interrupted(
+    command: &ClientCommand,
+    session: &mut Session<'_>,
+    out: &Output,
+) -> Result<After, Failure> {
+    let mut interrupts =
+        Interrupts::listen().map_err(|error| Failure::io("can't listen to signals", error))?;
+    tokio::select! {
+        outcome = obey(command, session, out) => outcome,
+        () = interrupts.next() => Err(Failure::new(Exit::Interrupted, "given up")
+            .with_hint("what the coordinator was asked for goes on there; tasks are cancelled with `tasks cancel`")),
+    }
 }
 
 /// What a line asks for; none if the line is empty or was answered with help.

@@ -1,0 +1,101 @@
+//! The interactive mode as a person has it: keys, and what is on the screen then.
+
+use crate::home::{ADMIN, Home, Person};
+use crate::terminal::{CTRL_C, CTRL_D, ENTER, TAB, Terminal, UP};
+
+const PROMPT: &str = "[mito::client]> ";
+const MORE: &str = "::: ";
+const WIDTH: u16 = 200;
+
+/// Somebody who is asked for the first command.
+async fn asked(person: &Person<'_>) -> Terminal {
+    let mut terminal = Terminal::start(&person.command(&["-i"]), WIDTH);
+    terminal.until("Ctrl-D leaves").await;
+    terminal.until(PROMPT).await;
+    terminal
+}
+
+#[tokio::test]
+async fn what_was_typed_is_there_again_with_an_arrow_even_the_next_day() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let mut terminal = asked(&admin).await;
+    for keys in [["auth", ENTER], [UP, ENTER]] {
+        terminal.types(&keys);
+        terminal.until(&format!("{ADMIN}\r\n")).await;
+        terminal.until(PROMPT).await;
+    }
+    terminal.types(&["exit", ENTER]);
+    assert_eq!(terminal.ends().await.0, Some(0));
+
+    let mut terminal = asked(&admin).await;
+    // The last one was `exit`.
+    terminal.types(&[UP, UP, ENTER]);
+    terminal.until(&format!("{ADMIN}\r\n")).await;
+    terminal.until(PROMPT).await;
+    terminal.types(&[CTRL_D]);
+    assert_eq!(terminal.ends().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn tab_completes_a_command_and_the_id_of_a_task() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let uuid = admin.submits(&["--", "true"]).await;
+    let mut terminal = asked(&admin).await;
+    terminal.types(&["tasks expl", TAB, &uuid[..6], TAB, ENTER]);
+    terminal.until("Ready: ").await;
+    terminal.until(PROMPT).await;
+    terminal.types(&["qu", TAB, ENTER]);
+    assert_eq!(terminal.ends().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn ctrl_c_gives_up_what_is_typed_and_what_runs_and_stays() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let uuid = admin.submits(&["--", "true"]).await;
+    let mut terminal = asked(&admin).await;
+    terminal.types(&["tasks cancel last", CTRL_C]);
+    terminal.until(PROMPT).await;
+    terminal.types(&["tasks cancel \\", ENTER]);
+    terminal.until(MORE).await;
+    terminal.types(&["last", CTRL_C]);
+    terminal.until(PROMPT).await;
+    terminal.types(&["tasks wait last", ENTER]);
+    terminal.until("waiting for a task").await;
+    terminal.types(&[CTRL_C]);
+    terminal.until("[interrupted]").await;
+    terminal.until(PROMPT).await;
+    terminal.types(&["cmd -- echo begun; sleep 600", ENTER]);
+    terminal.until("begun\r\n").await;
+    terminal.types(&[CTRL_C]);
+    terminal.until(PROMPT).await;
+    terminal.types(&["tasks get last", ENTER]);
+    let shown = terminal.until(PROMPT).await;
+    assert!(shown.contains(&uuid) && shown.contains("Ready"), "it was not cancelled: {shown}");
+    terminal.types(&[CTRL_D]);
+    assert_eq!(terminal.ends().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn a_command_of_this_machine_has_the_terminal() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let mut terminal = asked(&admin).await;
+    terminal.types(&["cmd -- test -t 0 && stty size && echo 'a  b'", ENTER]);
+    terminal.until("40 200\r\na b\r\n").await;
+    terminal.until(PROMPT).await;
+    terminal.types(&["cmd -- 'echo \"c  d\"; exit 3'", ENTER]);
+    terminal.until("c  d\r\n").await;
+    terminal.until(PROMPT).await;
+    terminal.types(&["no-such-command", ENTER]);
+    terminal.until("[usage]").await;
+    terminal.until(PROMPT).await;
+    terminal.types(&["quit", ENTER]);
+    assert_eq!(terminal.ends().await.0, Some(0), "mistakes were seen");
+}

@@ -1,0 +1,89 @@
+//! Somebody at a terminal: a pseudo-terminal that belongs to a command as to nobody else.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::process::Stdio;
+
+use nix::pty::{Winsize, openpty};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::home::LIMIT;
+
+pub(crate) const ENTER: &str = "\r";
+pub(crate) const TAB: &str = "\t";
+pub(crate) const UP: &str = "\x1b[A";
+pub(crate) const CTRL_C: &str = "\x03";
+pub(crate) const CTRL_D: &str = "\x04";
+
+/// A keyboard and a screen.
+pub(crate) struct Terminal {
+    child: Child,
+    keyboard: File,
+    screen: UnboundedReceiver<Vec<u8>>,
+    /// What came and nobody has looked at yet.
+    unread: String,
+}
+
+impl Terminal {
+    /// Starts a command at a terminal of so many columns, which it controls: Ctrl-C is a signal to it
+    /// unless it reads the key itself.
+    pub(crate) fn start(command: &Command, columns: u16) -> Self {
+        let size = Winsize { ws_row: 40, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = openpty(&size, None).unwrap();
+        let (own, its) = (File::from(pty.master), File::from(pty.slave));
+        let stdio = || Stdio::from(its.try_clone().unwrap());
+        let like = command.as_std();
+        let mut command = Command::new("setsid");
+        command.arg("--ctty").arg(like.get_program()).args(like.get_args()).env_clear();
+        for (name, value) in like.get_envs() {
+            command.env(name, value.expect("only what is set is kept"));
+        }
+        command.env("TERM", "xterm").current_dir(like.get_current_dir().expect("a home"));
+        command.stdin(stdio()).stdout(stdio()).stderr(stdio()).kill_on_drop(true);
+        let child = command.spawn().expect("setsid starts");
+        let (seen, screen) = unbounded_channel();
+        let mut output = own.try_clone().unwrap();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            // The other side is gone when reading fails.
+            while let Ok(length @ 1..) = output.read(&mut buffer) {
+                if seen.send(buffer[..length].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, keyboard: own, screen, unread: String::new() }
+    }
+
+    pub(crate) fn types(&mut self, keys: &[&str]) {
+        self.keyboard.write_all(keys.concat().as_bytes()).unwrap();
+    }
+
+    /// Waits until this is on the screen; answers what came before it.
+    pub(crate) async fn until(&mut self, text: &str) -> String {
+        let seen = async {
+            loop {
+                if let Some((before, after)) = self.unread.split_once(text) {
+                    let (before, after) = (before.to_owned(), after.to_owned());
+                    self.unread = after;
+                    return Some(before);
+                }
+                self.unread.push_str(&String::from_utf8_lossy(&self.screen.recv().await?));
+            }
+        };
+        match tokio::time::timeout(LIMIT, seen).await {
+            Ok(Some(before)) => before,
+            _ => panic!("`{text}` is not on the screen: {:?}", self.unread),
+        }
+    }
+
+    /// Waits until the command has ended; answers its code and what else it wrote.
+    pub(crate) async fn ends(mut self) -> (Option<i32>, String) {
+        let status = tokio::time::timeout(LIMIT, self.child.wait()).await.expect("it ends").unwrap();
+        while let Some(bytes) = self.screen.recv().await {
+            self.unread.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        (status.code(), self.unread)
+    }
+}
