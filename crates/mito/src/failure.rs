@@ -107,6 +107,11 @@ impl Failure {
         }
     }
 
+    /// What went wrong, without its causes.
+    pub(crate) fn sentence(&self) -> String {
+        escaped_lines(&self.error.to_string())
+    }
+
     /// The sentence, and the cause that is at the bottom of it.
     pub(crate) fn in_one_line(&self) -> String {
         let mut line = self.error.to_string();

@@ -16,6 +16,7 @@ use crate::config::{Environment, Layers, Role};
 use crate::credentials::CredentialsFile;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::outage::Outage;
 
 /// How long to wait for a coordinator before asking it again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -43,6 +44,24 @@ impl Identity {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
                 outcome => return outcome,
+            }
+        }
+    }
+
+    /// As [`Self::establish`], for a command that waits anyway: also for a coordinator that is away.
+    pub(crate) async fn establish_for_a_wait(
+        config: &ClientConfig,
+        outage: &mut Outage,
+    ) -> Result<Self, Failure> {
+        loop {
+            match Self::establish(config).await {
+                Err(failure) if matches!(failure.exit(), Exit::Network | Exit::Fault | Exit::Later) => {
+                    outage.endure(failure).await?;
+                }
+                outcome => {
+                    outage.over();
+                    return outcome;
+                }
             }
         }
     }

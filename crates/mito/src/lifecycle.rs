@@ -58,7 +58,7 @@ impl Interrupts {
     /// Ends at the next one.
     pub(crate) async fn next(&mut self) {
         if self.0.recv().await.is_none() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

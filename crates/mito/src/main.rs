@@ -3,6 +3,7 @@
 //! `cli` says what can be asked for, `config` what was configured, `commands` does it. Only this file
 //! decides how the process ends.
 
+mod beside;
 mod cli;
 mod commands;
 mod complete;
@@ -17,9 +18,11 @@ mod identity;
 mod lifecycle;
 mod logging;
 mod manager;
+mod outage;
 mod show;
 mod streams;
 mod sweep;
+mod tally;
 mod version;
 
 use std::process::ExitCode;

@@ -12,7 +12,7 @@ use mitosis_protocol::{TaskInfo, Uuid};
 use crate::cli::select::SelectArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::follow::Outage;
+use crate::outage::Outage;
 
 /// Matches on one page.
 const PAGE: u64 = 1_000;
@@ -120,7 +120,8 @@ fn sorted(words: &[String]) -> (Vec<String>, Vec<String>) {
     (conditions, names.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect())
 }
 
-async fn looked_up(name: &str, client: &UserClient) -> Result<Uuid, ClientError> {
+/// The same, for whoever asks again.
+pub(super) async fn looked_up(name: &str, client: &UserClient) -> Result<Uuid, ClientError> {
     match name.parse() {
         Ok(Selector::Uuid(uuid)) => Ok(uuid),
         // The coordinator knows what is no name, too.

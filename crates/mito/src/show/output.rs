@@ -53,6 +53,11 @@ impl Output {
         }
     }
 
+    /// Whether messages are not wanted.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Whether a person reads the results, in a table.
     pub(crate) fn is_watched(&self) -> bool {
         self.look.terminal && !self.is_for_programs()

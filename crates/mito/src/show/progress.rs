@@ -1,6 +1,11 @@
 //! A bar on standard error, where somebody watches.
 
+use std::time::Duration;
+
 use indicatif::{ProgressBar, ProgressStyle};
+
+/// Between two looks at a bar that changes in words, too.
+const REDRAW: Duration = Duration::from_millis(250);
 
 /// How far something is. It is gone from the screen once this goes.
 #[derive(Debug, Clone)]
@@ -14,6 +19,10 @@ impl Progress {
     pub(super) fn of_things(shown: bool, total: u64, what: &'static str) -> Self {
         let progress = Self::new(shown, total, "{bar:32} {pos} of {len} {msg}");
         progress.0.set_message(what);
+        if shown {
+            // A change that came too soon after another to be drawn is drawn then.
+            progress.0.enable_steady_tick(REDRAW);
+        }
         progress
     }
 
@@ -40,6 +49,16 @@ impl Progress {
     /// So much is done in all.
     pub(crate) fn set(&self, done: u64) {
         self.0.set_position(done);
+    }
+
+    /// What the numbers are about, where that changes.
+    pub(crate) fn say(&self, what: String) {
+        self.0.set_message(what);
+    }
+
+    /// Whether anybody sees it.
+    pub(crate) fn is_shown(&self) -> bool {
+        !self.0.is_hidden()
     }
 
     /// Writes something without disturbing the bar.

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::home::{Home, LIMIT, Person};
+use crate::home::{ADMIN, Home, LIMIT, Person, ended};
 
 #[tokio::test]
 async fn what_a_task_wrote_comes_on_its_own_streams_after_its_end() {
@@ -60,4 +60,22 @@ async fn a_task_that_never_ran_has_no_output_and_says_so() {
     admin.does(&["tasks", "cancel", &uuid]).await;
     admin.is_refused(&["tasks", "logs", &uuid], 66, &["no output", "tasks get"]).await;
     admin.is_refused(&["tasks", "logs", "mitosis_admin-9"], 66, &["[not_found]"]).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_here_does_not_hide_how_the_command_ended() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let _worker = home.worker(&coordinator.address, "1").await;
+    // There is no room at all: what should be a folder can't be made.
+    let blocked = home.write("blocked", "");
+    for (script, code) in [("echo out; exit 7", 7), ("echo out", 1)] {
+        let args = ["run", "-c", &coordinator.address, "-u", ADMIN, "--", "sh", "-c", script];
+        let mut run = home.mito(&args);
+        run.env("MITO_PASSWORD", ADMIN).env("TMPDIR", &blocked);
+        let run = ended(run).await;
+        assert_eq!(run.code, Some(code), "{}", run.stderr);
+        assert!(run.stderr.contains("can't make the folder"), "{}", run.stderr);
+        assert_eq!(run.stderr.contains("the command ended with code 0"), code == 1, "{}", run.stderr);
+    }
 }

@@ -135,6 +135,9 @@ async fn a_task_has_short_names_and_a_filter_in_words() {
     }
     let query = ["tasks", "query", "label=two words", "priority>=5", "created>-1h", "-o", "id"];
     assert_eq!(admin.does(&query).await, first);
+    let taken = admin.tries(&["tasks", "query", "-l", "two words", "state=ready", "--count"]).await;
+    assert_eq!((taken.code, taken.stdout.as_str()), (Some(0), "Found 0 tasks\n"));
+    assert!(taken.stderr.contains("`state=ready` stands after an option"), "{}", taken.stderr);
     admin.does(&["tasks", "update-labels", "last", "new"]).await;
     admin.does(&["tasks", "cancel", &format!("{ADMIN}/2")]).await;
     assert_eq!(admin.does(&["tasks", "query", "state=cancelled", "-o", "id"]).await, second);

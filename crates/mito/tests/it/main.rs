@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
 
 mod bad_input;
+mod bars;
 mod client_admin;
 mod client_artifacts;
 mod client_at_a_terminal;
 mod client_attachments;
+mod client_away;
 mod client_groups;
 mod client_interactive;
 mod client_logs;

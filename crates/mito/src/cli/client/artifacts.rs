@@ -69,7 +69,7 @@ pub(crate) struct ManyArgs {
     #[arg(value_name = "TYPE")]
     kind: ArtifactKind,
     #[command(flatten)]
-    filter: FilterArgs,
+    pub(crate) filter: FilterArgs,
     /// Committed by this worker
     #[arg(long)]
     reporter_uuid: Option<Uuid>,

@@ -1,6 +1,7 @@
 //! Which tasks (command line §4.2).
 
 use clap::{Args, ValueEnum};
+use mitosis_domain::filter::Filter;
 use mitosis_protocol::TaskState;
 use mitosis_protocol::task::TaskFilter;
 
@@ -56,6 +57,24 @@ impl FilterArgs {
     pub(crate) fn filter(&self) -> TaskFilter {
         self.options.filter(&self.conditions)
     }
+
+    /// What to tell somebody who may have meant a condition, where an option took the word: `-l exp1
+    /// state=finished` asks for two labels, as it did when there were no conditions.
+    pub(crate) fn taken_for_words(&self) -> Option<String> {
+        let FilterOptions { labels, tags, creators, .. } = &self.options;
+        let taken = |words: &[String]| words.iter().find(|word| is_known_condition(word)).cloned();
+        let (word, what) = [(labels, "label"), (tags, "tag"), (creators, "user")]
+            .into_iter()
+            .find_map(|(words, what)| Some((taken(words)?, what)))?;
+        Some(format!(
+            "mito: `{word}` stands after an option, so it is taken for a {what}; if it is a condition, write it \
+             before all options, as in `tasks query {word} -l exp1`"
+        ))
+    }
+}
+
+fn is_known_condition(word: &str) -> bool {
+    Filter::is_condition(word) && text::condition(word).is_ok()
 }
 
 impl FilterOptions {
@@ -100,5 +119,36 @@ impl From<StateArg> for TaskState {
             StateArg::Cancelled => Self::Cancelled,
             StateArg::Unknown => Self::Unknown,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        filter: FilterArgs,
+    }
+
+    #[test]
+    fn a_condition_that_an_option_took_is_told_and_everything_else_means_what_it_meant() {
+        let line = |words: &str| Line::parse_from(format!("x {words}").split(' ')).filter;
+        for (words, word) in [
+            ("-l exp1 state=finished", "state=finished"),
+            ("-g lab -t gpu exit!=0", "exit!=0"),
+            ("-c ann created>-2h", "created>-2h"),
+        ] {
+            let told = line(words).taken_for_words().unwrap_or_default();
+            assert!(told.contains(&format!("`{word}`")), "{words}: {told}");
+        }
+        for words in ["state=finished -l exp1", "-l x=1 seed=finished", "-l state=sleeping", "-l a b c"] {
+            assert_eq!(line(words).taken_for_words(), None, "{words}");
+        }
+        let both = line("-l exp1 state=finished").filter();
+        assert_eq!(both.labels.unwrap(), ["exp1", "state=finished"], "as the published program has it");
     }
 }

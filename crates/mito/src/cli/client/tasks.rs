@@ -180,7 +180,7 @@ pub(crate) struct ChangeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct QueryArgs {
     #[command(flatten)]
-    filter: FilterArgs,
+    pub(crate) filter: FilterArgs,
     /// Committed by this worker
     #[arg(long)]
     reporter_uuid: Option<Uuid>,

@@ -57,10 +57,7 @@ async fn obey(command: &ClientCommand, session: &mut Session<'_>, out: &Output) 
         ClientCommand::Login(args) => login::login(args, session, out).await?,
         ClientCommand::Users(command) => users::run(command, session, out).await?,
         ClientCommand::Groups(command) => groups::run(command, &session.identity().await?, out).await?,
-        ClientCommand::Tasks(command) => {
-            let identity = session.identity().await?;
-            return tasks::run(command, &identity, session.environment, out).await;
-        }
+        ClientCommand::Tasks(command) => return tasks::run(command, session, out).await,
         ClientCommand::Workers(command) => workers::run(command, &session.identity().await?, out).await?,
         ClientCommand::Cmd(args) => return cmd::cmd(args, session.environment).await,
         ClientCommand::Quit => return Ok(After::Leave),

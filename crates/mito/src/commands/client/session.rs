@@ -4,6 +4,7 @@ use crate::config::Environment;
 use crate::config::client::ClientConfig;
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::outage::Outage;
 use crate::show::{Output, OutputArgs};
 
 /// The settings of a client, and who is logged in so far.
@@ -32,6 +33,14 @@ impl<'a> Session<'a> {
         let identity = Identity::establish(&self.config).await?;
         self.identity = Some(identity.clone());
         Ok(identity)
+    }
+
+    /// The same for a command that waits anyway: also for a coordinator that is away.
+    pub(super) async fn identity_for_a_wait(&mut self, outage: &mut Outage) -> Result<Identity, Failure> {
+        if self.identity.is_none() {
+            self.identity = Some(Identity::establish_for_a_wait(&self.config, outage).await?);
+        }
+        self.identity().await
     }
 
     /// From now on as somebody else, or with another token.

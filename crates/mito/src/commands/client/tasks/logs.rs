@@ -1,36 +1,51 @@
 //! `mito client tasks logs`: what a task wrote, on the same streams.
 
-use mitosis_protocol::{TaskInfo, Uuid};
+use mitosis_client::UserClient;
+use mitosis_protocol::TaskInfo;
 
-use crate::config::Environment;
+use crate::beside::Streams;
+use crate::commands::client::session::Session;
+use crate::commands::select;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::follow;
-use crate::identity::Identity;
+use crate::outage::Outage;
 
 /// The output itself is the result, so there is no other form of it, and the code of the task is not that of
 /// the command.
-pub(super) async fn logs(
-    uuid: Uuid,
-    follow: bool,
-    identity: &Identity,
-    environment: &Environment,
-) -> Result<(), Failure> {
-    let client = &identity.client;
-    let task = client.task(uuid).await?.info;
-    let scratch = environment.cache_folder().join("follow");
+pub(super) async fn logs(name: &str, follow: bool, session: &mut Session<'_>) -> Result<(), Failure> {
+    let scratch = session.environment.cache_folder().join("follow");
+    let (client, task) = match follow {
+        true => patiently(name, session).await?,
+        false => {
+            let client = session.identity().await?.client;
+            let uuid = select::one(name, &client).await?;
+            let task = client.task(uuid).await?;
+            (client, task.info)
+        }
+    };
+    let (client, uuid) = (&client, task.uuid);
     match (task.result, follow) {
         (Some(_), _) => match follow::show_kept(client, uuid, &scratch).await? {
             true => Ok(()),
             false => Err(nothing_kept(&task)),
         },
         (None, _) if !task.spec.terminal_output => Err(nothing_kept(&task)),
-        (None, true) => follow::follow(client, uuid, &scratch).await.map(|_| ()),
+        (None, true) => follow::follow(client, uuid, &scratch, &mut Streams::alone()).await.map(|_| ()),
         (None, false) => {
             Err(Failure::new(Exit::Failure, format!("task {uuid} is not over: it is {:?}", task.state))
                 .with_hint("see what it writes with `-f`, or why it waits with `mito client tasks explain`"))
         }
     }
+}
+
+/// The task, however long the coordinator is away.
+async fn patiently(name: &str, session: &mut Session<'_>) -> Result<(UserClient, TaskInfo), Failure> {
+    let mut outage = Outage::new();
+    let client = session.identity_for_a_wait(&mut outage).await?.client;
+    let look = async || client.task(select::looked_up(name, &client).await?).await;
+    let task = outage.outlast(look, "look again later").await?.info;
+    Ok((client, task))
 }
 
 fn nothing_kept(task: &TaskInfo) -> Failure {

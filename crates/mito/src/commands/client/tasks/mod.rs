@@ -14,8 +14,10 @@ mod update_labels;
 mod wait;
 mod watch;
 
-use crate::cli::client::tasks::TasksCommand;
+use crate::cli::client::artifacts::ArtifactsCommand;
+use crate::cli::client::tasks::{FilterArgs, TasksCommand};
 use crate::commands::client::After;
+use crate::commands::client::session::Session;
 use crate::commands::select;
 use crate::config::Environment;
 use crate::failure::Failure;
@@ -24,18 +26,32 @@ use crate::show::Output;
 
 pub(super) async fn run(
     command: &TasksCommand,
+    session: &mut Session<'_>,
+    out: &Output,
+) -> Result<After, Failure> {
+    match command {
+        // What waits anyway waits for a coordinator that is away, too.
+        TasksCommand::Wait(args) => return wait::wait(args, session, out).await,
+        TasksCommand::Watch { selectors } => watch::watch(selectors, session, out).await?,
+        TasksCommand::Logs { task, follow } => logs::logs(task, *follow, session).await?,
+        other => return at_once(other, &session.identity().await?, session.environment, out).await,
+    }
+    Ok(After::GoOn)
+}
+
+async fn at_once(
+    command: &TasksCommand,
     identity: &Identity,
     environment: &Environment,
     out: &Output,
 ) -> Result<After, Failure> {
     let named = async |task: &str| select::one(task, &identity.client).await;
+    if let Some(note) = filter_of(command).and_then(FilterArgs::taken_for_words) {
+        out.say(note);
+    }
     match command {
+        TasksCommand::Wait(_) | TasksCommand::Watch { .. } | TasksCommand::Logs { .. } => {}
         TasksCommand::Submit(args) => return submit::submit(args, identity, environment, out).await,
-        TasksCommand::Wait(args) => return wait::wait(args, identity, out).await,
-        TasksCommand::Watch { selectors } => watch::watch(selectors, identity, out).await?,
-        TasksCommand::Logs { task, follow } => {
-            logs::logs(named(task).await?, *follow, identity, environment).await?;
-        }
         TasksCommand::SubmitMany { file } => submit_many::submit_many(file, identity, out).await?,
         TasksCommand::Get { task } => get::get(named(task).await?, identity, out).await?,
         TasksCommand::Explain { task } => explain::explain(named(task).await?, identity, out).await?,
@@ -51,4 +67,14 @@ pub(super) async fn run(
         TasksCommand::Artifacts(command) => artifacts::run(command, identity, out).await?,
     }
     Ok(After::GoOn)
+}
+
+fn filter_of(command: &TasksCommand) -> Option<&FilterArgs> {
+    match command {
+        TasksCommand::Query(args) => Some(&args.filter),
+        TasksCommand::CancelMany(filter) => Some(filter),
+        TasksCommand::Artifacts(ArtifactsCommand::DownloadMany(args)) => Some(&args.which.filter),
+        TasksCommand::Artifacts(ArtifactsCommand::DeleteMany(args)) => Some(&args.filter),
+        _ => None,
+    }
 }

@@ -1,6 +1,7 @@
 //! `mito client tasks submit`.
 
 use super::wait::{self, Waiting};
+use crate::beside::Streams;
 use crate::cli::client::tasks::SubmitArgs;
 use crate::commands::client::After;
 use crate::commands::select::Wanted;
@@ -8,6 +9,7 @@ use crate::config::Environment;
 use crate::failure::Failure;
 use crate::follow;
 use crate::identity::Identity;
+use crate::outage::Outage;
 use crate::show::{Output, Submitted};
 
 pub(super) async fn submit(
@@ -30,7 +32,8 @@ pub(super) async fn submit(
         match args.follow {
             true => {
                 let scratch = environment.cache_folder().join("follow");
-                let result = follow::follow(&identity.client, uuid, &scratch).await?;
+                let mut streams = Streams::alone().quietly(out.is_quiet());
+                let result = follow::follow(&identity.client, uuid, &scratch, &mut streams).await?;
                 if let Some(word) = waiting.ended(uuid, result) {
                     eprintln!("mito: {word}");
                 }
@@ -38,7 +41,8 @@ pub(super) async fn submit(
             }
             false => {
                 let wanted = Wanted::one(uuid);
-                wait::until_over(&wanted, identity, &mut waiting, false, out).await
+                let outage = Outage::within(args.wait_timeout);
+                wait::until_over(&wanted, identity, &mut waiting, false, outage, out).await
             }
         }
     };

@@ -13,31 +13,39 @@ use mitosis_protocol::{TaskResult, TaskState, Timestamp, Uuid};
 
 use crate::cli::client::tasks::WaitArgs;
 use crate::commands::client::After;
+use crate::commands::client::session::Session;
 use crate::commands::select::Wanted;
 use crate::ending;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::follow::Outage;
 use crate::identity::Identity;
+use crate::outage::Outage;
 use crate::show::{Ended, Output};
+use crate::tally::Tally;
 
 /// How many tasks are looked at at once.
 const AT_ONCE: usize = 16;
 /// Of so many tasks it is told why they are not over.
 const EXPLAINED: usize = 3;
 
-pub(super) async fn wait(args: &WaitArgs, identity: &Identity, out: &Output) -> Result<After, Failure> {
+pub(super) async fn wait(args: &WaitArgs, session: &mut Session<'_>, out: &Output) -> Result<After, Failure> {
     let wanted = Wanted::read(&args.selectors)?;
-    let client = &identity.client;
     let mut waiting = Waiting::default();
-    let done = until_over(&wanted, identity, &mut waiting, args.fail_fast, out);
+    let mut known = None;
+    let done = async {
+        let mut outage = Outage::within(args.timeout);
+        let identity = known.insert(session.identity_for_a_wait(&mut outage).await?);
+        until_over(&wanted, identity, &mut waiting, args.fail_fast, outage, out).await
+    };
     let outcome = match args.timeout {
         Some(limit) => tokio::time::timeout(limit, done).await.ok(),
         None => Some(done.await),
     };
-    match outcome {
-        Some(outcome) => outcome?,
-        None => return Err(not_over(&waiting, client, args.timeout.unwrap_or_default()).await),
+    let limit = args.timeout.unwrap_or_default();
+    match (outcome, known) {
+        (Some(outcome), _) => outcome?,
+        (None, Some(identity)) => return Err(not_over(&waiting, &identity.client, limit).await),
+        (None, None) => return Err(never_answered(&session.config.address, limit)),
     }
     waiting.verdict()
 }
@@ -101,10 +109,10 @@ pub(super) async fn until_over(
     identity: &Identity,
     waiting: &mut Waiting,
     fail_fast: bool,
+    mut outage: Outage,
     out: &Output,
 ) -> Result<(), Failure> {
     let client = &identity.client;
-    let mut outage = Outage::new();
     // The stream is open before anybody looks, so nothing falls between.
     let mut scope = scope(wanted, identity);
     let (mut events, mut heard) = (open(client, &scope, None, &mut outage).await?, None);
@@ -124,12 +132,17 @@ pub(super) async fn until_over(
         many => out.say(format_args!("waiting for {many} tasks")),
     }
     let progress = out.count_progress(waiting.total as u64, "tasks are over");
+    outage = outage.beside(Some(&progress));
+    let mut tally = Tally::default();
     let mut rows = out.rows();
     let mut pending = found;
     let outcome = 'all: loop {
         for event in pending.drain(..) {
+            if waiting.left.contains_key(&event.uuid) {
+                tally.note(&event);
+                tally.show(&progress);
+            }
             let Some((code, word)) = waiting.heard(&event) else { continue };
-            progress.set((waiting.total - waiting.left.len()) as u64);
             progress.suspend(|| {
                 if let Some(word) = word {
                     out.say(format_args!("mito: {}: {word}", event.uuid));
@@ -235,6 +248,13 @@ pub(super) async fn not_over(waiting: &Waiting, client: &UserClient, limit: std:
         }
     }
     Failure::new(Exit::TimedOut, sentence).with_hint("the tasks go on; wait again, or cancel them")
+}
+
+/// It took too long before anybody could be asked about the tasks.
+fn never_answered(address: &str, limit: std::time::Duration) -> Failure {
+    let limit = mitosis_protocol::duration::format(limit);
+    Failure::new(Exit::TimedOut, format!("the coordinator at {address} did not answer within {limit}"))
+        .with_hint("check the address, and that it runs; tasks that were submitted go on")
 }
 
 /// A task that was just submitted.

@@ -8,20 +8,25 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::events::TaskEvent;
 
 use super::wait::open;
+use crate::commands::client::session::Session;
 use crate::commands::select::Wanted;
 use crate::failure::Failure;
-use crate::follow::Outage;
-use crate::identity::Identity;
+use crate::outage::Outage;
 use crate::show::{Ended, Output};
 
 /// Lines of the table on a terminal: what changed last.
 const LINES: usize = 20;
 
 /// Of the tasks that are named until all are over; of all tasks of all own groups until interrupted.
-pub(super) async fn watch(selectors: &[String], identity: &Identity, out: &Output) -> Result<(), Failure> {
+pub(super) async fn watch(
+    selectors: &[String],
+    session: &mut Session<'_>,
+    out: &Output,
+) -> Result<(), Failure> {
     let wanted = Wanted::read(selectors)?;
-    let client = &identity.client;
     let mut outage = Outage::new();
+    let identity = session.identity_for_a_wait(&mut outage).await?;
+    let client = &identity.client;
     let (mut events, mut heard) = (open(client, &EventScope::Own, None, &mut outage).await?, None);
     let mut screen = Screen::new(out);
     let mut left: Option<BTreeSet<Uuid>> = None;

@@ -1,5 +1,7 @@
 //! `mito run`: a command as a task, as if it ran here.
 
+mod many;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::Path;
@@ -8,9 +10,10 @@ use std::process::ExitCode;
 use mitosis_client::UserClient;
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_domain::sweep::{Blueprint, Plan};
-use mitosis_protocol::task::{CancelTasksListRequest, SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
+use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
 use mitosis_protocol::{TaskResult, Uuid};
 
+use crate::beside::Streams;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::run::RunArgs;
 use crate::config::client::ClientConfig;
@@ -20,12 +23,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::lifecycle::StopRequests;
-use crate::show::{Output, OutputArgs};
-use crate::sweep::{self, Submission};
-use crate::{ending, follow, logging};
-
-/// Tasks in one request.
-const AT_ONCE: usize = 10_000;
+use crate::show::Output;
+use crate::{ending, follow, logging, sweep};
 
 pub(super) async fn run(args: &RunArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND, None)?;
@@ -47,19 +46,21 @@ async fn run_there(args: &RunArgs, plan: Plan, environment: &Environment) -> Res
         let blueprint = Blueprint { task: args.task(group), plan };
         let mut tasks = Vec::new();
         let scratch = std::env::temp_dir();
+        let out = Output::new(&args.output(), environment);
         let outcome = tokio::select! {
-            outcome = run_many(&identity, blueprint, environment, &mut tasks, &scratch) => Some(outcome),
+            outcome = many::run(&identity, blueprint, &out, environment, &mut tasks, &scratch) => Some(outcome),
             _ = requests.next() => None,
         };
         return match outcome {
             Some(outcome) => outcome,
-            None => all_interrupted(&identity.client, &tasks).await,
+            None => many::interrupted(&identity.client, &tasks).await,
         };
     }
     let uuid = submit(&identity.client, args.task(group)).await?;
     let scratch = std::env::temp_dir().join(format!("mito-run-{uuid}"));
+    let mut streams = Streams::alone().quietly(args.quiet);
     let outcome = tokio::select! {
-        result = follow::follow(&identity.client, uuid, &scratch) => result.map(exit_code),
+        result = follow::follow(&identity.client, uuid, &scratch, &mut streams) => result.map(exit_code),
         _ = requests.next() => interrupted(&identity.client, uuid).await,
     };
     tidy(&scratch);
@@ -100,60 +101,12 @@ async fn submit_and_follow(
     if !plan.is_plain() {
         let identity = Identity { client: user.clone(), name: USER.to_owned() };
         let blueprint = Blueprint { task: args.task(USER.to_owned()), plan };
-        return run_many(&identity, blueprint, environment, &mut Vec::new(), home).await;
+        let out = Output::new(&args.output(), environment);
+        return many::run(&identity, blueprint, &out, environment, &mut Vec::new(), home).await;
     }
     let uuid = submit(user, args.task(USER.to_owned())).await?;
-    follow::follow(user, uuid, &home.join("download")).await.map(exit_code)
-}
-
-/// Many tasks at once. They run in any order; what they write appears in theirs. `tasks` are those that
-/// have been submitted and have not ended.
-async fn run_many(
-    identity: &Identity,
-    blueprint: Blueprint,
-    environment: &Environment,
-    tasks: &mut Vec<Uuid>,
-    scratch: &Path,
-) -> Result<ExitCode, Failure> {
-    sweep::check(&blueprint.expand()?)?;
-    let submission = Submission::new(None, vec![blueprint], identity, environment)?;
-    let out = Output::new(&OutputArgs::default(), environment);
-    let progress = out.count_progress(submission.total(), "tasks are submitted");
-    let sent = submission.send(&identity.client, |accepted| {
-        tasks.extend(accepted.tasks.iter().map(|(task, _)| task.uuid));
-        progress.set(accepted.so_far);
-    });
-    let sent = sent.await;
-    // What the tasks write comes in its place.
-    progress.clear();
-    let total = sent?;
-    tasks.reverse();
-    let mut failed = 0;
-    while let Some(task) = tasks.last() {
-        let scratch = scratch.join(format!("mito-run-{task}"));
-        let result = follow::follow(&identity.client, *task, &scratch).await;
-        tidy(&scratch);
-        if exit_code(result?) != ExitCode::SUCCESS {
-            eprintln!("mito: {task} did not succeed");
-            failed += 1;
-        }
-        tasks.pop();
-    }
-    match failed {
-        0 => Ok(ExitCode::SUCCESS),
-        failed => Err(Failure::new(Exit::Partial, format!("{failed} of {total} tasks did not succeed"))),
-    }
-}
-
-/// Tasks that wait are cancelled; those that run can't be.
-async fn all_interrupted(user: &UserClient, tasks: &[Uuid]) -> Result<ExitCode, Failure> {
-    for some in tasks.chunks(AT_ONCE) {
-        match user.cancel_listed(&CancelTasksListRequest { uuids: some.to_vec() }).await {
-            Ok(cancelled) => eprintln!("mito: cancelled {} tasks that waited", cancelled.cancelled_count),
-            Err(error) => eprintln!("mito: the tasks may run on: {error}"),
-        }
-    }
-    Ok(Exit::Interrupted.into())
+    let mut streams = Streams::alone().quietly(args.quiet);
+    follow::follow(user, uuid, &home.join("download"), &mut streams).await.map(exit_code)
 }
 
 fn cpus() -> usize {

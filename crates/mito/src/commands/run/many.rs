@@ -1,0 +1,130 @@
+//! Many tasks from one command, watched to their ends.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::path::Path;
+use std::process::ExitCode;
+
+use mitosis_client::{EventScope, TaskEvents, UserClient};
+use mitosis_domain::sweep::Blueprint;
+use mitosis_protocol::Uuid;
+use mitosis_protocol::task::CancelTasksListRequest;
+
+use super::{exit_code, tidy};
+use crate::beside::Streams;
+use crate::config::Environment;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::follow;
+use crate::identity::Identity;
+use crate::outage::Outage;
+use crate::show::{Output, Progress};
+use crate::sweep::{self, Submission};
+use crate::tally::Tally;
+
+/// Tasks in one request.
+const AT_ONCE: usize = 10_000;
+
+/// They run in any order; what they write appears in theirs. `tasks` are those that have been submitted and
+/// have not ended.
+pub(super) async fn run(
+    identity: &Identity,
+    blueprint: Blueprint,
+    out: &Output,
+    environment: &Environment,
+    tasks: &mut Vec<Uuid>,
+    scratch: &Path,
+) -> Result<ExitCode, Failure> {
+    sweep::check(&blueprint.expand()?)?;
+    let submission = Submission::new(None, vec![blueprint], identity, environment)?;
+    let progress = out.count_progress(submission.total(), "tasks are submitted");
+    // Whoever counts has to hear of the first one, too.
+    let events = match progress.is_shown() {
+        true => identity.client.events(&EventScope::Own, None).await.ok(),
+        false => None,
+    };
+    let sent = submission.send(&identity.client, |accepted| {
+        tasks.extend(accepted.tasks.iter().map(|(task, _)| task.uuid));
+        progress.set(accepted.so_far);
+    });
+    let sent = sent.await;
+    progress.clear();
+    let total = sent?;
+    let progress = out.count_progress(total, "tasks are over");
+    let counted = tasks.iter().copied().collect();
+    tasks.reverse();
+    let failed = tokio::select! {
+        failed = follow_each(&identity.client, tasks, scratch, &progress, out.is_quiet()) => failed,
+        never = count(&identity.client, events, counted, &progress) => match never {},
+    };
+    progress.clear();
+    match failed? {
+        0 => Ok(ExitCode::SUCCESS),
+        failed => Err(Failure::new(Exit::Partial, format!("{failed} of {total} tasks did not succeed"))),
+    }
+}
+
+/// Shows what each has written, the last one of the list first; answers how many failed.
+async fn follow_each(
+    user: &UserClient,
+    tasks: &mut Vec<Uuid>,
+    scratch: &Path,
+    progress: &Progress,
+    quiet: bool,
+) -> Result<u64, Failure> {
+    let mut streams = Streams::beside(progress).quietly(quiet);
+    let mut failed = 0;
+    while let Some(task) = tasks.last() {
+        let scratch = scratch.join(format!("mito-run-{task}"));
+        let result = follow::follow(user, *task, &scratch, &mut streams).await;
+        progress.suspend(|| {
+            tidy(&scratch);
+            if exit_code(result?) != ExitCode::SUCCESS {
+                eprintln!("mito: {task} did not succeed");
+                failed += 1;
+            }
+            Ok::<_, Failure>(())
+        })?;
+        tasks.pop();
+    }
+    Ok(failed)
+}
+
+/// Keeps the bar true while the tasks run. That nothing is heard is no failure of theirs: then the bar stands.
+async fn count(
+    user: &UserClient,
+    events: Option<TaskEvents>,
+    tasks: HashSet<Uuid>,
+    progress: &Progress,
+) -> Infallible {
+    let Some(mut events) = events else { return std::future::pending().await };
+    let (mut tally, mut heard, mut outage) = (Tally::default(), None, Outage::brief());
+    loop {
+        match events.next().await {
+            Ok(Some((id, event))) => {
+                heard = Some(id);
+                if tasks.contains(&event.uuid) {
+                    tally.note(&event);
+                    tally.show(progress);
+                }
+            }
+            _ => {
+                outage.pause().await;
+                if let Ok(again) = user.events(&EventScope::Own, heard.as_deref()).await {
+                    events = again;
+                }
+            }
+        }
+    }
+}
+
+/// Tasks that wait are cancelled; those that run can't be.
+pub(super) async fn interrupted(user: &UserClient, tasks: &[Uuid]) -> Result<ExitCode, Failure> {
+    for some in tasks.chunks(AT_ONCE) {
+        match user.cancel_listed(&CancelTasksListRequest { uuids: some.to_vec() }).await {
+            Ok(cancelled) => eprintln!("mito: cancelled {} tasks that waited", cancelled.cancelled_count),
+            Err(error) => eprintln!("mito: the tasks may run on: {error}"),
+        }
+    }
+    Ok(Exit::Interrupted.into())
+}

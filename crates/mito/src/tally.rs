@@ -1,0 +1,83 @@
+//! How far some tasks are, as a bar has it.
+
+use std::collections::HashSet;
+
+use mitosis_protocol::events::TaskEvent;
+use mitosis_protocol::{TaskState, Uuid};
+
+use crate::ending;
+use crate::show::Progress;
+
+/// Counts tasks by where they stand.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    running: HashSet<Uuid>,
+    over: HashSet<Uuid>,
+    failed: u64,
+}
+
+impl Tally {
+    /// Takes in where a task stands now. It may be told again.
+    pub(crate) fn note(&mut self, task: &TaskEvent) {
+        match task.result {
+            Some(result) => {
+                self.running.remove(&task.uuid);
+                if self.over.insert(task.uuid) && ending::code(result).0 != 0 {
+                    self.failed += 1;
+                }
+            }
+            None if task.state == TaskState::Running => {
+                self.running.insert(task.uuid);
+            }
+            None => {
+                self.running.remove(&task.uuid);
+            }
+        }
+    }
+
+    pub(crate) fn show(&self, progress: &Progress) {
+        progress.set(self.over.len() as u64);
+        progress.say(self.words());
+    }
+
+    fn words(&self) -> String {
+        let more = |count: u64, word: &str| match count {
+            0 => String::new(),
+            count => format!(", {count} {word}"),
+        };
+        let running = self.running.len() as u64;
+        format!("tasks are over{}{}", more(running, "running"), more(self.failed, "failed"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use TaskState as S;
+    use mitosis_protocol::{TaskResult, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn a_task_counts_once_where_it_stands_however_often_that_is_told() {
+        let mut tally = Tally::default();
+        let mut hear = |uuid: u128, state, exit_status: Option<i32>| {
+            let event = TaskEvent {
+                uuid: Uuid::from_u128(uuid),
+                group_name: "lab".to_owned(),
+                task_id: 1,
+                state,
+                result: exit_status.map(|exit_status| TaskResult { exit_status, msg: None }),
+                at: Timestamp::UNIX_EPOCH,
+            };
+            tally.note(&event);
+            tally.note(&event);
+            (tally.over.len(), tally.words())
+        };
+        assert_eq!(hear(1, S::Ready, None), (0, "tasks are over".to_owned()));
+        assert_eq!(hear(1, S::Running, None), (0, "tasks are over, 1 running".to_owned()));
+        assert_eq!(hear(2, S::Running, None), (0, "tasks are over, 2 running".to_owned()));
+        assert_eq!(hear(1, S::Finished, Some(256)), (1, "tasks are over, 1 running, 1 failed".to_owned()));
+        assert_eq!(hear(2, S::Ready, None), (1, "tasks are over, 1 failed".to_owned()), "given back");
+        assert_eq!(hear(2, S::Finished, Some(0)), (2, "tasks are over, 1 failed".to_owned()));
+    }
+}

@@ -1,0 +1,52 @@
+//! Commands that wait, and a coordinator that is away when they begin.
+
+use mitosis_protocol::TaskState;
+
+use crate::home::{ADMIN, Home, Person, ended, until_so_many};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_begins_while_the_coordinator_is_away_ends_as_its_task_does() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let (address, port) = (coordinator.address.clone(), coordinator.port());
+    let admin = Person::administrator(&home, &coordinator);
+    let _worker = home.worker(&address, "1").await;
+    admin.submits(&["--terminal", "--", "sh", "-c", "echo out; exit 9"]).await;
+    until_so_many(&coordinator.admin().await, TaskState::Finished, 1).await;
+    // One with the token that was kept, one that has to log in first.
+    admin.does(&["auth"]).await;
+    let stranger = Home::new();
+    let mut logs = admin.command(&["tasks", "logs", "-f", "last"]);
+    coordinator.service.kill().await;
+
+    let said = "trying again for 5m";
+    let (kept, _) = home.start(&["client", "-c", &address, "-u", ADMIN, "tasks", "wait", "last"], said).await;
+    let logs = tokio::spawn(async move { logs.output().await.unwrap() });
+    let mut new =
+        stranger.mito(&["client", "-c", &address, "-u", ADMIN, "--retain", "tasks", "wait", "last"]);
+    new.env("MITO_PASSWORD", ADMIN);
+    let new = tokio::spawn(ended(new));
+    let again = home.coordinator(port, "600s").await;
+    assert_eq!(kept.wait().await.code(), Some(9));
+    let new = new.await.unwrap();
+    assert_eq!(new.code, Some(9), "{}", new.stderr);
+    let logs = logs.await.unwrap();
+    let stderr = String::from_utf8_lossy(&logs.stderr);
+    assert_eq!((logs.status.code(), logs.stdout.as_slice()), (Some(0), &b"out\n"[..]), "{stderr}");
+    drop(again);
+}
+
+#[tokio::test]
+async fn only_what_waits_anyway_waits_for_a_coordinator_and_no_longer_than_it_may() {
+    let home = Home::new();
+    let client = ["client", "-c", "http://127.0.0.1:1", "-u", "ann", "tasks"];
+    let wait = home.run(&[&client[..], &["wait", "last", "--timeout", "3s"]].concat()).await;
+    assert_eq!((wait.code, wait.stdout.as_str()), (Some(124), ""), "{}", wait.stderr);
+    assert_eq!(wait.stderr.matches("trying again").count(), 1, "it is said once: {}", wait.stderr);
+    assert!(wait.stderr.contains("did not answer within 3s [timeout]\n  hint: "), "{}", wait.stderr);
+    for other in [&["get", "last"][..], &["logs", "last"], &["query"]] {
+        let failed = home.run(&[&client[..], other].concat()).await;
+        assert_eq!(failed.code, Some(69), "{other:?}: {}", failed.stderr);
+        assert!(!failed.stderr.contains("trying again"), "{other:?}: {}", failed.stderr);
+    }
+}
