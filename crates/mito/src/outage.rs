@@ -102,7 +102,7 @@ impl Outage {
             return Err(failure);
         }
         if lasted > WORTH_A_WORD && !self.said {
-            let limit = duration::format(self.patience);
+            let limit = duration::short(self.patience);
             self.say(format_args!("{}; trying again for {limit}", failure.sentence()));
             self.said = true;
         }

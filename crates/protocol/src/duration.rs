@@ -15,6 +15,33 @@ pub fn format(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
 
+/// Writes a duration as people read it, exact to the millisecond: `1d 2h 30m`, `90ms`. [`parse`] reads it, but
+/// not every published client does; on the wire it is [`format`].
+pub fn short(duration: Duration) -> String {
+    units(duration, usize::MAX)
+}
+
+/// The same in its two largest units: `6d 23h`. What is left over is dropped.
+pub fn span(duration: Duration) -> String {
+    units(duration, 2)
+}
+
+/// At most so many units in a row, from the largest that is not zero.
+fn units(duration: Duration, most: usize) -> String {
+    let seconds = duration.as_secs();
+    let parts = [
+        (u128::from(seconds / 86_400), "d"),
+        (u128::from(seconds / 3_600 % 24), "h"),
+        (u128::from(seconds / 60 % 60), "m"),
+        (u128::from(seconds % 60), "s"),
+        (u128::from(duration.subsec_millis()), "ms"),
+    ];
+    let first = parts.iter().position(|(count, _)| *count > 0).unwrap_or(3);
+    let written = parts.iter().skip(first).take(most).filter(|(count, _)| *count > 0);
+    let text = written.map(|(count, unit)| format!("{count}{unit}")).collect::<Vec<_>>().join(" ");
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
 /// Text that is not a duration.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("`{text}` is not a duration ({source}); write it like `90s`, `10min` or `1h 30m`")]
@@ -92,6 +119,24 @@ mod tests {
         for text in ["5", "5 parsecs", "", "-1s"] {
             let error = parse(text).expect_err(text).to_string();
             assert!(error.contains("write it like"), "{error}");
+        }
+    }
+
+    #[test]
+    fn people_read_a_few_units_and_can_write_them_again() {
+        for (millis, exact, rough) in [
+            (0, "0s", "0s"),
+            (250, "250ms", "250ms"),
+            (90_000, "1m 30s", "1m 30s"),
+            (3_600_000, "1h", "1h"),
+            (86_400_000, "1d", "1d"),
+            (90_061_000, "1d 1h 1m 1s", "1d 1h"),
+            (86_405_000, "1d 5s", "1d"),
+            (61_500, "1m 1s 500ms", "1m 1s"),
+        ] {
+            let duration = Duration::from_millis(millis);
+            assert_eq!((short(duration), span(duration)), (exact.to_owned(), rough.to_owned()), "{millis}");
+            assert_eq!(parse(exact), Ok(duration));
         }
     }
 

@@ -330,6 +330,5 @@ fn quoted(words: &Words) -> String {
 
 /// The time between two moments, in its two largest units.
 fn span(later: Timestamp, earlier: Timestamp) -> String {
-    let whole = duration::format(Duration::from_secs(later.since(earlier).as_secs()));
-    whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
+    duration::span(Duration::from_secs(later.since(earlier).as_secs()))
 }

@@ -22,7 +22,7 @@ pub(crate) fn of(role: Role, key: &str, environment: &Environment) -> Option<Str
         (Role::Coordinator, "admin_user" | "admin_password") => "mitosis_admin",
         (Role::Coordinator, "access_token_private_path") => "private.pem",
         (Role::Coordinator, "access_token_public_path") => "public.pem",
-        (Role::Coordinator, "access_token_expires_in") => "7days",
+        (Role::Coordinator, "access_token_expires_in") => "7d",
         (Role::Coordinator, "heartbeat_timeout") => "10m",
         (Role::Worker | Role::Client, "coordinator_addr") => "http://127.0.0.1:5000",
         (Role::Worker, "polling_interval") => "3m",

@@ -40,7 +40,7 @@ impl Value {
         match self {
             Self::Text(text) => text.clone(),
             Self::Flag(flag) => flag.to_string(),
-            Self::Duration(time) => duration::format(*time),
+            Self::Duration(time) => duration::short(*time),
             Self::Path(path) => path.display().to_string(),
             Self::Words(words) => format!("[{}]", words.join(", ")),
             Self::Count(count) => count.to_string(),

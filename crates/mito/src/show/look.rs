@@ -20,6 +20,8 @@ pub(crate) struct Look {
     pub(super) now: Timestamp,
     /// What local times are in.
     pub(super) zone: TimeZone,
+    /// There is no room for more than how long ago something was.
+    pub(super) brief: bool,
 }
 
 /// What a piece of text wants to say by its colour.
@@ -46,14 +48,16 @@ impl Look {
             width: terminal.then(width).flatten().filter(|width| *width > 0),
             now: SystemClock.now(),
             zone: if terminal { TimeZone::system() } else { TimeZone::UTC },
+            brief: false,
         }
     }
 
     /// A time as its reader wants it: local with its age, or as the contract writes it.
     pub(super) fn time(&self, at: Timestamp) -> String {
-        match self.terminal {
-            true => format!("{}, {}", self.local(at), age(at, self.now)),
-            false => at.to_string(),
+        match (self.terminal, self.brief) {
+            (true, false) => format!("{}, {}", self.local(at), age(at, self.now)),
+            (true, true) => age(at, self.now),
+            (false, _) => at.to_string(),
         }
     }
 
@@ -80,18 +84,17 @@ impl Look {
 
 /// How long ago, or how soon, in the largest unit that fits.
 fn age(at: Timestamp, now: Timestamp) -> String {
-    const UNITS: [(&str, u64); 5] =
-        [("years", 31_557_600), ("days", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
+    const UNITS: [(&str, u64); 5] = [("y", 31_557_600), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
     let (seconds, before) = match now >= at {
         true => (now.since(at).as_secs(), true),
         false => (at.since(now).as_secs(), false),
     };
-    // Two of a unit before it is used, so that little is lost to rounding: 90 min, but 2 days.
+    // Two of a unit before it is used, so that little is lost to rounding: 90m, but 2d.
     let fitting = UNITS.iter().find(|(_, length)| seconds >= length * 2);
     match (fitting, before) {
         (None, _) => "now".to_owned(),
-        (Some((unit, length)), true) => format!("{} {unit} ago", seconds / length),
-        (Some((unit, length)), false) => format!("in {} {unit}", seconds / length),
+        (Some((unit, length)), true) => format!("{}{unit} ago", seconds / length),
+        (Some((unit, length)), false) => format!("in {}{unit}", seconds / length),
     }
 }
 
@@ -100,7 +103,7 @@ impl Look {
     /// A person in UTC, or a program, at a fixed time.
     pub(super) fn still(terminal: bool) -> Self {
         let now = Timestamp::from_unix_micros(1_928_423_045_250_000);
-        Self { terminal, colour: false, width: None, now, zone: TimeZone::UTC }
+        Self { terminal, colour: false, width: None, now, zone: TimeZone::UTC, brief: false }
     }
 }
 
@@ -114,9 +117,9 @@ mod tests {
     fn a_person_reads_local_times_with_their_age_and_a_program_reads_the_contract_s() {
         let look = Look::still(true);
         let at = look.now - Duration::from_secs(200);
-        assert_eq!(look.time(at), "2031-02-09 17:00:45, 3 min ago");
+        assert_eq!(look.time(at), "2031-02-09 17:00:45, 3m ago");
         let east = Look { zone: TimeZone::fixed(jiff::tz::offset(2)), ..look };
-        assert_eq!(east.time(at), "2031-02-09 19:00:45, 3 min ago");
+        assert_eq!(east.time(at), "2031-02-09 19:00:45, 3m ago");
         assert_eq!(Look::still(false).time(at), "2031-02-09 17:00:45.25 +00:00:00");
     }
 
@@ -126,16 +129,16 @@ mod tests {
         for (seconds, text) in [
             (0, "now"),
             (1, "now"),
-            (2, "2 s ago"),
-            (119, "119 s ago"),
-            (120, "2 min ago"),
-            (7_200, "2 h ago"),
-            (172_800, "2 days ago"),
-            (70_000_000, "2 years ago"),
+            (2, "2s ago"),
+            (119, "119s ago"),
+            (120, "2m ago"),
+            (7_200, "2h ago"),
+            (172_800, "2d ago"),
+            (70_000_000, "2y ago"),
         ] {
             assert_eq!(age(now - Duration::from_secs(seconds), now), text);
         }
-        assert_eq!(age(now + Duration::from_secs(600), now), "in 10 min");
+        assert_eq!(age(now + Duration::from_secs(600), now), "in 10m");
     }
 
     #[test]

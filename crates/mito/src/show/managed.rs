@@ -1,5 +1,9 @@
 //! Workers of a manager.
 
+use std::time::Duration;
+
+use mitosis_protocol::duration;
+
 use super::line;
 use super::look::Tone;
 use super::record::{Cell, Column, Fact, Record};
@@ -20,7 +24,7 @@ pub(crate) fn managed(workers: &[WorkerStatus]) -> Result<(), Failure> {
             "{:>6} {pid:>8} {:<9} {:>12} {:>8}  {}",
             worker.number,
             worker.state.word(),
-            span(worker.since),
+            duration::span(Duration::from_secs(worker.since)),
             worker.restarts,
             worker.last_end.as_deref().unwrap_or("-"),
         ))?;
@@ -60,28 +64,5 @@ impl Record for WorkerStatus {
 
     fn facts(&self) -> Vec<Fact> {
         vec![("number", Cell::number(self.number)), ("state", state(self)), ("last end", last_end(self))]
-    }
-}
-
-/// The two largest units of a time.
-fn span(seconds: u64) -> String {
-    let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
-    let first = units.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(units.len() - 1);
-    let mut left = seconds;
-    let mut parts = Vec::new();
-    for (unit, name) in units.iter().skip(first).take(2) {
-        parts.push(format!("{}{name}", left / unit));
-        left %= unit;
-    }
-    parts.join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_shown_in_its_two_largest_units() {
-        assert_eq!([0, 59, 60, 3_725, 200_000].map(span), ["0s", "59s", "1m 0s", "1h 2m", "2d 7h"]);
     }
 }

@@ -4,7 +4,7 @@ use mitosis_protocol::{Timestamp, Uuid};
 use serde::Serialize;
 
 use super::look::{Look, Tone};
-use super::text::{bytes, escaped};
+use super::text::{bytes, escaped, shell_words};
 
 /// Something that commands show. What `serde` writes is the document for programs; its fields are part of
 /// the interface and listed in `docs/guide/output.md`.
@@ -33,11 +33,18 @@ pub(crate) type Fact = (&'static str, Cell);
 pub(crate) struct Column<T: ?Sized> {
     pub(super) name: &'static str,
     pub(super) cell: fn(&T) -> Cell,
+    /// How soon it is cut where a terminal is too narrow: the larger the sooner.
+    pub(super) yields: u8,
 }
 
 impl<T: ?Sized> Column<T> {
     pub(crate) const fn new(name: &'static str, cell: fn(&T) -> Cell) -> Self {
-        Self { name, cell }
+        Self { name, cell, yields: 0 }
+    }
+
+    /// One that is cut before others that do not yield, or yield less.
+    pub(crate) const fn yielding(yields: u8, name: &'static str, cell: fn(&T) -> Cell) -> Self {
+        Self { name, cell, yields }
     }
 }
 
@@ -53,6 +60,8 @@ pub(crate) enum Cell {
     /// A size in bytes.
     Size(i64),
     Words(Vec<String>),
+    /// A command and its arguments, shown as a shell takes them.
+    Command(Vec<String>),
     /// One after the other.
     Parts(Vec<Cell>),
 }
@@ -81,6 +90,7 @@ impl Cell {
             Self::Size(size) if look.terminal => bytes(*size).to_string(),
             Self::Size(size) => size.to_string(),
             Self::Words(words) => escaped(&words.join(" ")),
+            Self::Command(words) => shell_words(words),
             Self::Parts(parts) => parts.iter().map(|part| part.shown(look).0).collect(),
         };
         match self {
@@ -96,7 +106,7 @@ impl Cell {
             Self::Text(text) | Self::Toned(text, _) => text.clone(),
             Self::Number(number) | Self::Size(number) => number.to_string(),
             Self::Time(at) => at.to_string(),
-            Self::Words(words) => words.join(" "),
+            Self::Words(words) | Self::Command(words) => words.join(" "),
             Self::Parts(parts) => parts.iter().map(Self::raw).collect(),
         }
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::format::Format;
 use super::output::Output;
-use super::record::Record;
+use super::record::{Cell, Record};
 use super::{cant_write, table, yaml};
 use crate::failure::Failure;
 
@@ -31,7 +31,7 @@ enum Form {
         header: bool,
     },
     /// Kept until the end, as the widths follow from all of it.
-    Table(Vec<Vec<(String, super::look::Tone)>>),
+    Table(Vec<Vec<Cell>>),
     /// A list, an item at a time.
     Json {
         begun: bool,
@@ -96,7 +96,7 @@ impl<'a, T: Record> Rows<'a, T> {
                 write!(self.writer, "{}{}", names.unwrap_or_default(), csv_line(cells))
             }
             Form::Table(rows) => {
-                rows.push(T::TABLE.iter().map(|column| (column.cell)(record).shown(look)).collect());
+                rows.push(T::TABLE.iter().map(|column| (column.cell)(record)).collect());
                 Ok(())
             }
             Form::Json { begun } => {
@@ -124,7 +124,7 @@ impl<'a, T: Record> Rows<'a, T> {
             Form::Csv { header: false } => write!(self.writer, "{}", csv_header::<T>()),
             Form::Table(rows) if rows.is_empty() => Ok(()),
             Form::Table(rows) => {
-                let titles: Vec<_> = T::TABLE.iter().map(|column| column.name).collect();
+                let titles: Vec<_> = T::TABLE.iter().map(|column| (column.name, column.yields)).collect();
                 write!(self.writer, "{}", table::table(&titles, rows, &self.output.look))
             }
             Form::Json { begun: true } => writeln!(self.writer, "\n]"),

@@ -3,19 +3,32 @@
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::look::{Look, Tone};
+use super::record::Cell;
 
 /// Between two columns.
 const GAP: &str = "  ";
 /// No column is cut below this.
 const LEAST: usize = 6;
+/// A column that is cut to this still tells something.
+const TELLING: usize = 24;
 
-/// The lines of a table. Where the terminal is too narrow the widest columns are cut; the last one never
-/// is, since it names the row.
-pub(super) fn table(titles: &[&str], rows: &[Vec<(String, Tone)>], look: &Look) -> String {
-    let widths = widths(titles, rows, look.width);
+/// The title of a column, and how soon it is cut: the larger the sooner.
+pub(super) type Title<'a> = (&'a str, u8);
+
+/// The lines of a table. Where the terminal is too narrow, times lose their dates, then those columns are cut
+/// that yield, then the widest; the last one never is, since it names the row.
+pub(super) fn table(titles: &[Title<'_>], rows: &[Vec<Cell>], look: &Look) -> String {
+    let shown = |look: &Look| -> Vec<Vec<(String, Tone)>> {
+        rows.iter().map(|row| row.iter().map(|cell| cell.shown(look)).collect()).collect()
+    };
+    let mut rows = shown(look);
+    if look.width.is_some_and(|width| comfortable(titles, &rows) > width) {
+        rows = shown(&Look { brief: true, ..look.clone() });
+    }
+    let widths = widths(titles, &rows, look.width);
     let mut text = String::new();
-    let heads = titles.iter().map(|title| (title.to_uppercase(), Tone::Title)).collect();
-    for row in std::iter::once(&heads).chain(rows) {
+    let heads = titles.iter().map(|(title, _)| (title.to_uppercase(), Tone::Title)).collect();
+    for row in std::iter::once(&heads).chain(&rows) {
         let mut line = String::new();
         for (place, ((cell, tone), width)) in row.iter().zip(&widths).enumerate() {
             let cell = cut(cell, *width);
@@ -32,20 +45,38 @@ pub(super) fn table(titles: &[&str], rows: &[Vec<(String, Tone)>], look: &Look) 
     text
 }
 
-fn widths(titles: &[&str], rows: &[Vec<(String, Tone)>], most: Option<usize>) -> Vec<usize> {
-    let mut widths: Vec<usize> = titles.iter().map(|title| title.width()).collect();
+/// As wide as everything in it.
+fn natural(titles: &[Title<'_>], rows: &[Vec<(String, Tone)>]) -> Vec<usize> {
+    let mut widths: Vec<usize> = titles.iter().map(|(title, _)| title.width()).collect();
     for row in rows {
         for (width, (cell, _)) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.width());
         }
     }
+    widths
+}
+
+/// How wide it has to be if those columns that yield are cut as far as they still tell something.
+fn comfortable(titles: &[Title<'_>], rows: &[Vec<(String, Tone)>]) -> usize {
+    let widths = natural(titles, rows);
+    let needed = widths.iter().zip(titles).map(|(width, (_, yields))| match yields {
+        0 => *width,
+        _ => (*width).min(TELLING),
+    });
+    needed.sum::<usize>() + GAP.len() * widths.len().saturating_sub(1)
+}
+
+fn widths(titles: &[Title<'_>], rows: &[Vec<(String, Tone)>], most: Option<usize>) -> Vec<usize> {
+    let mut widths = natural(titles, rows);
     let Some(most) = most else { return widths };
     let gaps = GAP.len() * widths.len().saturating_sub(1);
+    let last = widths.len().saturating_sub(1);
     loop {
         let excess = (widths.iter().sum::<usize>() + gaps).saturating_sub(most);
-        let last = widths.len().saturating_sub(1);
-        let widest = (0..last).max_by_key(|place| widths[*place]).filter(|place| widths[*place] > LEAST);
-        match widest {
+        let next = (0..last)
+            .filter(|place| widths[*place] > LEAST)
+            .max_by_key(|place| (titles[*place].1, widths[*place]));
+        match next {
             Some(place) if excess > 0 => {
                 widths[place] = widths[place].saturating_sub(excess.min(8)).max(LEAST);
             }
@@ -76,14 +107,18 @@ fn cut(text: &str, width: usize) -> String {
 mod tests {
     use super::*;
 
-    fn rows(rows: &[[&str; 3]]) -> Vec<Vec<(String, Tone)>> {
-        rows.iter().map(|row| row.iter().map(|cell| ((*cell).to_owned(), Tone::Plain)).collect()).collect()
+    fn rows(rows: &[[&str; 3]]) -> Vec<Vec<Cell>> {
+        rows.iter().map(|row| row.iter().map(Cell::text).collect()).collect()
+    }
+
+    fn plain<'a>(titles: &[&'a str]) -> Vec<Title<'a>> {
+        titles.iter().map(|title| (*title, 0)).collect()
     }
 
     #[test]
     fn columns_line_up_whatever_is_in_them() {
         let rows = rows(&[["漢字", "b", "1"], ["a", "", "22"]]);
-        let text = table(&["first", "b", "id"], &rows, &Look::still(true));
+        let text = table(&plain(&["first", "b", "id"]), &rows, &Look::still(true));
         assert_eq!(text, "FIRST  B  ID\n漢字   b  1\na         22\n");
     }
 
@@ -91,13 +126,32 @@ mod tests {
     fn a_narrow_terminal_cuts_the_widest_and_never_what_names_the_row() {
         let rows = rows(&[["a long text that goes on and on", "short", "0123456789abcdef"]]);
         let look = Look { width: Some(40), ..Look::still(true) };
-        let text = table(&["text", "b", "id"], &rows, &look);
+        let text = table(&plain(&["text", "b", "id"]), &rows, &look);
         let line = text.lines().nth(1).unwrap();
         assert!(
             line.width() <= 40 && line.contains('…') && line.ends_with("short  0123456789abcdef"),
             "{text}"
         );
         let tiny = Look { width: Some(5), ..look };
-        assert!(table(&["text", "b", "id"], &rows, &tiny).ends_with("0123456789abcdef\n"));
+        assert!(table(&plain(&["text", "b", "id"]), &rows, &tiny).ends_with("0123456789abcdef\n"));
+    }
+
+    #[test]
+    fn a_command_yields_before_the_time_and_the_time_keeps_its_age() {
+        let look = Look::still(true);
+        let created = Cell::Time(look.now - std::time::Duration::from_secs(240));
+        let command = Cell::Command(vec!["python3".to_owned(), "x".repeat(80)]);
+        let row = vec![Cell::text("a-group-of-people-17"), created, command, Cell::text("u".repeat(36))];
+        let titles = [("task", 0), ("created", 0), ("command", 2), ("uuid", 0)];
+        let line = |width| {
+            let text =
+                table(&titles, std::slice::from_ref(&row), &Look { width: Some(width), ..look.clone() });
+            text.lines().nth(1).unwrap().to_owned()
+        };
+        for (width, time) in [(130, "2031-02-09 17:00:05, 4m ago"), (100, "  4m ago "), (76, "  4m ago ")] {
+            let line = line(width);
+            assert!(line.width() <= width && line.contains(time) && line.contains("…"), "{width}: {line}");
+            assert!(line.starts_with("a-group-of-people-17 ") && line.ends_with(&"u".repeat(36)), "{line}");
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! A task.
 
+use std::time::Duration;
+
 use mitosis_domain::wait_status::WaitStatus;
 use mitosis_protocol::task::{RemoteFile, SubmitTaskReply};
-use mitosis_protocol::{ArtifactInfo, TaskInfo, TaskResult, TaskSpec, TaskState, Uuid};
+use mitosis_protocol::{ArtifactInfo, TaskInfo, TaskResult, TaskSpec, TaskState, Uuid, duration};
 use serde::Serialize;
 
 use super::artifact;
@@ -79,9 +81,9 @@ impl Record for TaskShown {
         Column::new("task", Self::number),
         Column::new("state", Self::state),
         Column::new("exit", Self::exit),
-        Column::new("labels", |task| Cell::Words(task.info.labels.clone())),
+        Column::yielding(1, "labels", |task| Cell::Words(task.info.labels.clone())),
         Column::new("created", |task| Cell::Time(task.info.created_at)),
-        Column::new("command", |task| Cell::Words(task.info.spec.args.clone())),
+        Column::yielding(2, "command", |task| Cell::Command(task.info.spec.args.clone())),
         Column::new("uuid", |task| Cell::text(task.info.uuid)),
     ];
     const FIELDS: &'static [Column<Self>] = &[
@@ -123,7 +125,7 @@ impl Record for TaskShown {
             ),
             ("tags", Cell::Words(task.tags.clone())),
             ("labels", Cell::Words(task.labels.clone())),
-            ("timeout", Cell::Text(format!("{} s, priority {}", task.timeout, task.priority))),
+            ("timeout", Cell::Text(format!("{}, priority {}", seconds(task.timeout), task.priority))),
             ("created", Cell::Time(task.created_at)),
             ("updated", Cell::Time(task.updated_at)),
         ];
@@ -147,8 +149,12 @@ impl Record for TaskShown {
     }
 }
 
+fn seconds(seconds: i64) -> String {
+    duration::short(Duration::from_secs(seconds.max(0).unsigned_abs()))
+}
+
 fn spec(spec: &TaskSpec) -> Vec<Fact> {
-    let mut facts = vec![("command", Cell::Words(spec.args.clone()))];
+    let mut facts = vec![("command", Cell::Command(spec.args.clone()))];
     facts.extend(spec.envs.iter().map(|(name, value)| ("variable", Cell::Text(format!("{name}={value}")))));
     facts
         .extend(spec.params.iter().map(|(name, value)| ("parameter", Cell::Text(format!("{name}={value}")))));

@@ -29,6 +29,34 @@ fn is_harmful(character: char) -> bool {
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// A command as it can be given to a shell again, harmless on a terminal.
+pub(crate) fn shell_words(words: &[String]) -> String {
+    words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A word that a shell takes for this one. What is harmful on a terminal is spelled out in `$'…'`, which bash,
+/// zsh and newer other shells read.
+pub(crate) fn shell_word(word: &str) -> String {
+    match shlex::try_quote(word) {
+        Ok(quoted) if !word.chars().any(is_harmful) => quoted.into_owned(),
+        _ => {
+            let mut safe = "$'".to_owned();
+            for character in word.chars() {
+                match character {
+                    '\\' | '\'' => safe.extend(['\\', character]),
+                    '\n' => safe.push_str("\\n"),
+                    '\t' => safe.push_str("\\t"),
+                    '\r' => safe.push_str("\\r"),
+                    _ if !is_harmful(character) => safe.push(character),
+                    _ => write!(safe, "\\u{:04x}", u32::from(character)).expect("a String takes everything"),
+                }
+            }
+            safe.push('\'');
+            safe
+        }
+    }
+}
+
 /// Words with a blank between them.
 pub(crate) fn words<T: Display>(words: &[T]) -> impl Display {
     fmt::from_fn(|f| {
@@ -83,6 +111,24 @@ mod tests {
             (i64::MIN, "-9.22 EB"),
         ] {
             assert_eq!(bytes(size).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_command_is_shown_as_a_shell_takes_it() {
+        for (words, text) in [
+            (&["sh", "-c", "exit 7"][..], "sh -c 'exit 7'"),
+            (&["echo", "", "it's", "$HOME", "größe"], "echo '' \"it's\" '$HOME' 'größe'"),
+            (&["printf", "a\nb\\'\x1b[2J\u{202e}"], "printf $'a\\nb\\\\\\'\\u001b[2J\\u202e'"),
+        ] {
+            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            let shown = shell_words(&words);
+            assert_eq!(shown, text);
+            let script = format!("printf '%s\\0' {shown}");
+            let bash =
+                std::process::Command::new("bash").args(["-c", &script]).env("LC_ALL", "C.UTF-8").output();
+            let told = String::from_utf8(bash.unwrap().stdout).unwrap();
+            assert_eq!(told.split_terminator('\0').collect::<Vec<_>>(), words);
         }
     }
 

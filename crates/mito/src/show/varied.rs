@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::format::Format;
-use super::look::Tone;
 use super::output::Output;
 use super::record::Cell;
 use super::rows::csv_line;
@@ -56,12 +55,8 @@ fn write<T: Varied>(output: &Output, all: &[T], to: &mut impl Write) -> io::Resu
         (None | Some(Format::Table), true) => {
             let names = T::names(all);
             let titles = T::titles(&names, Extent::Gist);
-            let shown = |one: &T| {
-                let cells = one.cells(&names, Extent::Gist);
-                cells.iter().map(|cell| cell.shown(&output.look)).collect()
-            };
-            let rows: Vec<Vec<(String, Tone)>> = all.iter().map(shown).collect();
-            let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
+            let rows: Vec<Vec<Cell>> = all.iter().map(|one| one.cells(&names, Extent::Gist)).collect();
+            let titles: Vec<_> = titles.iter().map(|title| (title.as_str(), 0)).collect();
             write!(to, "{}", table::table(&titles, &rows, &output.look))
         }
         (None | Some(Format::Table), false) => {

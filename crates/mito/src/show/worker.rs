@@ -44,10 +44,10 @@ impl Record for WorkerShown {
     const TABLE: &'static [Column<Self>] = &[
         Column::new("state", Self::state),
         Column::new("creator", |worker| Cell::text(&worker.info.creator_username)),
-        Column::new("tags", |worker| Cell::Words(worker.info.tags.clone())),
-        Column::new("labels", |worker| Cell::Words(worker.info.labels.clone())),
+        Column::yielding(1, "tags", |worker| Cell::Words(worker.info.tags.clone())),
+        Column::yielding(2, "labels", |worker| Cell::Words(worker.info.labels.clone())),
         Column::new("heartbeat", |worker| Cell::Time(worker.info.last_heartbeat)),
-        Column::new("task", |worker| Cell::optional(worker.info.assigned_task_id)),
+        Column::yielding(1, "task", |worker| Cell::optional(worker.info.assigned_task_id)),
         Column::new("uuid", |worker| Cell::text(worker.info.worker_id)),
     ];
     const FIELDS: &'static [Column<Self>] = &[

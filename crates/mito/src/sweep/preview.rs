@@ -3,10 +3,12 @@
 use std::fmt::{self, Display};
 
 use mitosis_domain::sweep::Expansion;
-use mitosis_protocol::task::SubmitTaskRequest;
+use mitosis_protocol::duration;
+use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest};
 
 use crate::failure::Failure;
 use crate::show;
+use crate::show::text::{shell_word, shell_words};
 
 /// So many are enough to see the pattern.
 const FIRST: usize = 5;
@@ -21,26 +23,50 @@ pub(crate) fn preview(expansions: &[Expansion<'_>]) -> Result<(), Failure> {
         if let Some(more @ 1..) = expansion.len().checked_sub(FIRST as u64) {
             show::line(format_args!("… and {more} more like these"))?;
         }
+        if let Some(task) = expansion.tasks_from(0).next() {
+            show::line(common(&task))?;
+        }
     }
     show::line(format_args!("would submit {total} {}", if total == 1 { "task" } else { "tasks" }))
+}
+
+/// What does not vary from task to task.
+fn common(task: &SubmitTaskRequest) -> impl Display {
+    let mut words = vec![match task.group_name.as_str() {
+        "" => "your own group".to_owned(),
+        group => format!("group {group}"),
+    }];
+    if !task.tags.is_empty() {
+        words.push(format!("tags {}", task.tags.join(" ")));
+    }
+    words.push(format!("timeout {}", duration::short(task.timeout)));
+    if task.priority != 0 {
+        words.push(format!("priority {}", task.priority));
+    }
+    if task.task_spec.terminal_output {
+        words.push("output kept".to_owned());
+    }
+    format!("each: {}", words.join(", "))
 }
 
 fn shown(task: &SubmitTaskRequest) -> impl Display {
     fmt::from_fn(|f| {
         let spec = &task.task_spec;
-        let words: Vec<_> = spec.args.iter().map(|arg| quoted(arg)).collect();
-        write!(f, "{}", words.join(" "))?;
+        write!(f, "{}", shell_words(&spec.args))?;
         for (name, value) in spec.envs.iter().filter(|(name, _)| !name.starts_with("MITO_PARAM_")) {
-            write!(f, "\n    variable {name}={value}")?;
+            write!(f, "\n    variable {name}={}", shell_word(value))?;
         }
         if !task.labels.is_empty() {
-            write!(f, "\n    labels {}", task.labels.join(" "))?;
+            write!(f, "\n    labels {}", shell_words(&task.labels))?;
+        }
+        for ResourceDownload { remote_file, local_path } in &spec.resources {
+            match remote_file {
+                RemoteFile::Attachment { key } => write!(f, "\n    attachment {key} as {local_path}")?,
+                RemoteFile::Artifact { uuid, content_type } => {
+                    write!(f, "\n    artifact {content_type} of {uuid} as {local_path}")?;
+                }
+            }
         }
         Ok(())
     })
-}
-
-/// As a shell would need it.
-fn quoted(word: &str) -> String {
-    shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into)
 }

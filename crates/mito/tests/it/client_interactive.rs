@@ -38,7 +38,7 @@ async fn lines_are_commands_until_somebody_leaves() {
     let output = told(&home, &admin, &["auth"], lines).await;
     assert_eq!(output.code, Some(0), "{}", output.stderr);
     assert!(output.stdout.starts_with("mitosis_admin\ntask 1 of group lab: "), "{}", output.stdout);
-    assert!(output.stdout.contains("command     echo a  b"), "{}", output.stdout);
+    assert!(output.stdout.contains("command     echo 'a  b'"), "{}", output.stdout);
     assert_eq!(
         output.stdout.matches("mitosis_admin\n").count(),
         2,

@@ -58,7 +58,7 @@ async fn what_others_wrote_can_not_reach_into_a_terminal() {
     let admin = Person::administrator(&home, &coordinator);
     let uuid = admin.submits(&["--", "printf", "\u{1b}[2J\nb"]).await;
     let shown = admin.does(&["tasks", "get", &uuid]).await;
-    assert!(shown.contains("command     printf \\u{1b}[2J\\nb\n"), "{shown}");
+    assert!(shown.contains("command     printf $'\\u001b[2J\\nb'\n"), "{shown}");
     let refused = admin.is_refused(&["groups", "get", "\u{1b}]0;x\u{7}"], 66, &["[not_found]"]).await;
     assert!(!refused.stderr.contains('\u{1b}'), "{}", refused.stderr);
     let json = admin.does(&["tasks", "get", &uuid, "-o", "json"]).await;

@@ -125,7 +125,7 @@ async fn a_token_that_is_no_good_is_told_with_the_reason() {
     let admin = Person::administrator(&home, &coordinator);
     admin.does(&["login"]).await;
     let fine = home.run(&["doctor", "-c", &coordinator.address, "--min-free", "0"]).await;
-    assert!(line(&fine, "ok", "login").contains("the token ends in 6days 23h"), "{fine:?}");
+    assert!(line(&fine, "ok", "login").contains("the token ends in 6d 23h"), "{fine:?}");
     admin.does(&["users", "change-password", ADMIN, "better"]).await;
     std::fs::write(&kept, std::fs::read_to_string(&kept).unwrap().replace(ADMIN, "somebody")).unwrap();
     let output = home.run(&["doctor", "-c", &coordinator.address, "--min-free", "0"]).await;

@@ -27,7 +27,7 @@ fn judge(there: Option<Timestamp>, here: Timestamp) -> Finding {
         return Finding::skip(CHECK, "the coordinator, or something before it, does not tell the time");
     };
     let (ahead, apart) = (here > there, here.since(there).max(there.since(here)));
-    let apart_in_words = duration::format(Duration::from_secs(apart.as_secs()));
+    let apart_in_words = duration::span(Duration::from_secs(apart.as_secs()));
     let side = if ahead { "ahead of" } else { "behind" };
     let text = format!("the clock here is {apart_in_words} {side} the coordinator's");
     let hint = "let both machines follow a time server (`timedatectl set-ntp true`)";

@@ -47,9 +47,8 @@ async fn with_token(client: &Client, name: &str, token: &SecretString) -> (Findi
         Ok(there) if there == name => {
             let now = SystemClock.now();
             let rest =
-                end.map(|end| duration::format(std::time::Duration::from_secs(end.since(now).as_secs())));
-            let rest =
-                rest.map(|rest| format!("; the token ends in {}", two_words(&rest))).unwrap_or_default();
+                end.map(|end| duration::span(std::time::Duration::from_secs(end.since(now).as_secs())));
+            let rest = rest.map(|rest| format!("; the token ends in {rest}")).unwrap_or_default();
             (Finding::ok(CHECK, format!("`{name}` is let in{rest}")), Some(user))
         }
         Ok(there) => {
@@ -125,10 +124,6 @@ fn from_base64(text: &str) -> Option<Vec<u8>> {
         }
     }
     Some(bytes)
-}
-
-fn two_words(text: &str) -> String {
-    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

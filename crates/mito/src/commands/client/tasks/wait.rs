@@ -230,7 +230,7 @@ async fn look(client: &UserClient, waiting: &Waiting) -> Result<Vec<TaskEvent>, 
 /// Why it took too long: the coordinator's own words about a few of them.
 pub(super) async fn not_over(waiting: &Waiting, client: &UserClient, limit: std::time::Duration) -> Failure {
     let (left, total) = (waiting.left.len(), waiting.total);
-    let limit = mitosis_protocol::duration::format(limit);
+    let limit = mitosis_protocol::duration::short(limit);
     let sentence = match (total, waiting.left.keys().next()) {
         (0, _) => format!("not found within {limit}"),
         (1, Some(uuid)) => format!("task {uuid} is not over after {limit}"),
@@ -252,7 +252,7 @@ pub(super) async fn not_over(waiting: &Waiting, client: &UserClient, limit: std:
 
 /// It took too long before anybody could be asked about the tasks.
 fn never_answered(address: &str, limit: std::time::Duration) -> Failure {
-    let limit = mitosis_protocol::duration::format(limit);
+    let limit = mitosis_protocol::duration::short(limit);
     Failure::new(Exit::TimedOut, format!("the coordinator at {address} did not answer within {limit}"))
         .with_hint("check the address, and that it runs; tasks that were submitted go on")
 }
