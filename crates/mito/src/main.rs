@@ -18,6 +18,7 @@ mod identity;
 mod lifecycle;
 mod logging;
 mod manager;
+mod missing;
 mod outage;
 mod show;
 mod streams;

@@ -163,6 +163,10 @@ pub enum SubmitOutcome {
 pub struct SubmitTasksReply {
     /// One outcome per task.
     pub results: Vec<SubmitOutcome>,
+    /// The tasks were there already, from an earlier submission with the same idempotency key. Left out when
+    /// they are new. Ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
 }
 
 /// Everything about a task but its artifacts.

@@ -49,7 +49,7 @@ pub(super) fn resource(text: &str) -> Result<ResourceDownload, String> {
                 .map_err(|error| error.to_string())?;
             (RemoteFile::Artifact { uuid, content_type }, local)
         }
-        ("attachment", [key, local]) => (RemoteFile::Attachment { key: cleaned(key) }, local),
+        ("attachment", [name, local]) => (RemoteFile::Attachment { key: key(name)? }, local),
         _ => return Err(SHAPE.to_owned()),
     };
     Ok(ResourceDownload { remote_file, local_path: (*local_path).to_owned() })
@@ -109,7 +109,26 @@ fn filter_word(word: &str) -> String {
     }
 }
 
-/// `a/./b/../c` is `a/c`.
+/// The key of an attachment, cleaned. One that leads out of its group would be another one's than it says.
+pub(crate) fn key(text: &str) -> Result<String, String> {
+    let mut depth = 0_u32;
+    for part in Path::new(text).components() {
+        match part {
+            Component::Normal(_) => depth += 1,
+            Component::ParentDir if depth == 0 => {
+                return Err(format!(
+                    "`{text}` leads out of the files of the group with `..`; a key is a path within it, such as \
+                     data/in.csv"
+                ));
+            }
+            Component::ParentDir => depth -= 1,
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    Ok(cleaned(text))
+}
+
+/// `a/./b/../c` is `a/c`; what would lead out is left out.
 pub(crate) fn cleaned(key: &str) -> String {
     let mut clean = PathBuf::new();
     for part in Path::new(key).components() {
@@ -139,7 +158,14 @@ mod tests {
         ));
         let attachment = resource("attachment=a/./b/../c:in.csv").unwrap();
         assert_eq!(attachment.remote_file, RemoteFile::Attachment { key: "a/c".into() });
-        for wrong in ["a.csv", "attachment=a", "attachment=a:b:c", "artifact=x:result:y", "other=a:b"] {
+        for wrong in [
+            "a.csv",
+            "attachment=a",
+            "attachment=a:b:c",
+            "attachment=../a:b",
+            "artifact=x:result:y",
+            "other=a:b",
+        ] {
             assert!(resource(wrong).is_err(), "{wrong}");
         }
     }

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::lifecycle::StopRequests;
 use crate::show::rows::Rows;
-use crate::show::{Output, Progress, Submitted};
+use crate::show::{Output, Progress, Submitted, counted};
 use crate::sweep::{self, Accepted, Extras, Job, Submission};
 use crate::{logging, show};
 
@@ -105,12 +105,21 @@ async fn send(submission: Submission, identity: &Identity, out: &Output) -> Resu
         _ = requests.next() => None,
     };
     // What was submitted is told, whatever came after.
+    let replayed = telling.replayed;
     let told = telling.finish();
     match sent {
         Some(sent) => {
-            let total = sent?;
-            if total > 1 {
-                out.say(format_args!("submitted {total} tasks"));
+            match (sent?, replayed) {
+                (1, 0) => {}
+                (1, _) => out.say("it was submitted before"),
+                (total, 0) => out.say(format_args!("submitted {total} tasks")),
+                (total, all) if total == all => {
+                    out.say(format_args!("submitted no task: all {total} were submitted before"));
+                }
+                (total, some) => {
+                    let new = counted(total - some, "task");
+                    out.say(format_args!("submitted {new}; {some} of the {total} were submitted before"));
+                }
             }
             told.map(|()| ExitCode::SUCCESS)
         }
@@ -129,6 +138,8 @@ struct Telling<'a> {
     rows: Option<Rows<'a, Submitted>>,
     told: Result<(), Failure>,
     progress: Progress,
+    /// So many tasks the coordinator had already.
+    replayed: u64,
 }
 
 impl<'a> Telling<'a> {
@@ -137,10 +148,13 @@ impl<'a> Telling<'a> {
         let progress = out.count_progress(submission.total(), "tasks are submitted");
         progress.set(submission.done());
         let rows = worth_showing.then(|| out.sentences());
-        Self { out, go_on: submission.how_to_go_on(), said: false, rows, told: Ok(()), progress }
+        Self { out, go_on: submission.how_to_go_on(), said: false, rows, told: Ok(()), progress, replayed: 0 }
     }
 
     fn tell(&mut self, accepted: &Accepted<'_>) {
+        if accepted.replayed {
+            self.replayed += accepted.tasks.len() as u64;
+        }
         if accepted.so_far < accepted.total && !self.said {
             self.said = true;
             let word = format_args!("mito: if this is interrupted, go on with `{}`", self.go_on);

@@ -12,7 +12,7 @@ use mitosis_protocol::{ArtifactKind, TaskSpec, Uuid};
 use serde::Deserialize;
 
 use super::source;
-use crate::cli::text::cleaned;
+use crate::cli::text;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -316,7 +316,7 @@ impl Attachment {
     fn both(&self, folder: &Path, group: &str, plain: bool) -> Result<(Upload, ResourceDownload), Failure> {
         let file = folder.join(&self.file);
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let key = cleaned(self.key.as_ref().unwrap_or(&name));
+        let key = text::key(self.key.as_ref().unwrap_or(&name)).map_err(usage)?;
         if key.is_empty() {
             return Err(usage(format!("{} can't be an attachment without a key", file.display())));
         }

@@ -40,6 +40,8 @@ pub(crate) struct Submission {
 /// Tasks that the coordinator has taken, in order.
 pub(crate) struct Accepted<'a> {
     pub(crate) tasks: &'a [(SubmitTaskReply, String)],
+    /// The coordinator had them already.
+    pub(crate) replayed: bool,
     /// How many there are so far, of how many.
     pub(crate) so_far: u64,
     pub(crate) total: u64,
@@ -136,13 +138,14 @@ impl Submission {
             let request = SubmitTasksRequest { tasks: portion, idempotency_key: Some(key) };
             let reply =
                 patiently(|| user.submit_many(&request)).await.map_err(|failure| self.explain(failure))?;
+            let replayed = reply.replayed;
             let accepted = all_accepted(reply, groups).inspect_err(|_| {
                 if self.done == 0 {
                     self.place.forget();
                 }
             })?;
             self.done += accepted.len() as u64;
-            on_accepted(Accepted { tasks: &accepted, so_far: self.done, total });
+            on_accepted(Accepted { tasks: &accepted, replayed, so_far: self.done, total });
             if self.done < total {
                 self.place.note_done(self.done)?;
             }

@@ -132,3 +132,29 @@ async fn what_can_t_be_uploaded_is_refused_before_anything_is_announced() {
     admin.is_refused(&[&UPLOAD[..], &["missing"]].concat(), 66, &["there is no file missing"]).await;
     assert_eq!(admin.does(&["groups", "attachments", "query"]).await, "Found 0 attachments");
 }
+
+#[tokio::test]
+async fn a_file_that_a_task_misses_is_named() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let _worker = home.worker(&coordinator.address, "1").await;
+    home.write("there", "text");
+    admin.does(&["groups", "attachments", "upload", "there"]).await;
+    let files = ["-r", "attachment=there:a", "attachment=nowhere.csv:b"];
+    let submit = [&["tasks", "submit", "--wait"][..], &files, &["--", "true"]].concat();
+    let words = ["not started: a resource does not exist (attachment nowhere.csv of group mitosis_admin)"];
+    admin.is_refused(&submit, 125, &words).await;
+    for command in ["get", "explain"] {
+        let told = admin.tries(&["tasks", command, "last"]).await;
+        assert_eq!(told.code, Some(0));
+        assert!(told.stderr.contains(words[0]), "{command}: {}", told.stderr);
+    }
+    for wrong in ["../x", "a/../../x"] {
+        let words = [wrong, "leads out of the files of the group"];
+        admin.is_refused(&["groups", "attachments", "upload", "there", wrong], 2, &words).await;
+        admin.is_refused(&["groups", "attachments", "download", wrong], 2, &words).await;
+        let resource = format!("attachment={wrong}:x");
+        admin.is_refused(&["tasks", "submit", "-r", &resource, "--", "true"], 2, &words).await;
+    }
+}

@@ -159,8 +159,11 @@ async fn a_second_run_is_a_new_sweep_and_under_a_name_it_is_the_same() {
     assert_eq!(count(&admin).await, 6);
 
     let named = [&["--name", "night-1"], &sweep[..]].concat();
-    let first = submitted(&home, &coordinator, &named).await.stdout;
-    assert_eq!(submitted(&home, &coordinator, &named).await.stdout, first, "the same tasks");
+    let first = submitted(&home, &coordinator, &named).await;
+    let again = submitted(&home, &coordinator, &named).await;
+    assert_eq!(again.stdout, first.stdout, "the same tasks");
+    assert_eq!(first.stderr, "submitted 3 tasks\n");
+    assert_eq!(again.stderr, "submitted no task: all 3 were submitted before\n");
     assert_eq!(count(&admin).await, 9);
     let labelled = TaskFilter { labels: Some(vec!["night-1".into()]), ..TaskFilter::default() };
     let query = QueryTasksRequest { filter: labelled, count: true, ..Default::default() };

@@ -14,6 +14,9 @@ pub(super) async fn run(args: &StatusArgs, place: &Place, environment: &Environm
         _ => Vec::new(),
     };
     let out = Output::new(&args.output, environment);
+    if workers.is_empty() {
+        out.say("no workers are kept on this machine; `mito manager spawn 2` starts two");
+    }
     match args.output.format {
         None => show::managed(&workers),
         Some(_) => out.all(&workers),

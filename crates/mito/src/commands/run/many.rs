@@ -10,17 +10,17 @@ use mitosis_domain::sweep::Blueprint;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::CancelTasksListRequest;
 
-use super::{exit_code, tidy};
+use super::tidy;
 use crate::beside::Streams;
 use crate::config::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::follow;
 use crate::identity::Identity;
 use crate::outage::Outage;
 use crate::show::{Output, Progress};
 use crate::sweep::{self, Submission};
 use crate::tally::Tally;
+use crate::{ending, follow};
 
 /// Tasks in one request.
 const AT_ONCE: usize = 10_000;
@@ -77,14 +77,13 @@ async fn follow_each(
     while let Some(task) = tasks.last() {
         let scratch = scratch.join(format!("mito-run-{task}"));
         let result = follow::follow(user, *task, &scratch, &mut streams).await;
-        progress.suspend(|| {
-            tidy(&scratch);
-            if exit_code(result?) != ExitCode::SUCCESS {
-                eprintln!("mito: {task} did not succeed");
-                failed += 1;
-            }
-            Ok::<_, Failure>(())
-        })?;
+        progress.suspend(|| tidy(&scratch));
+        let (code, word) = ending::told(user, *task, result?).await;
+        if code != 0 {
+            failed += 1;
+            let word = word.map(|word| format!(": {word}")).unwrap_or_default();
+            progress.suspend(|| eprintln!("mito: {task} did not succeed{word}"));
+        }
         tasks.pop();
     }
     Ok(failed)

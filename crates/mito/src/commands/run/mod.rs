@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use mitosis_client::UserClient;
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_domain::sweep::{Blueprint, Plan};
+use mitosis_protocol::Uuid;
 use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
-use mitosis_protocol::{TaskResult, Uuid};
 
 use crate::beside::Streams;
 use crate::cli::connection::ConnectionArgs;
@@ -60,7 +60,7 @@ async fn run_there(args: &RunArgs, plan: Plan, environment: &Environment) -> Res
     let scratch = std::env::temp_dir().join(format!("mito-run-{uuid}"));
     let mut streams = Streams::alone().quietly(args.quiet);
     let outcome = tokio::select! {
-        result = follow::follow(&identity.client, uuid, &scratch, &mut streams) => result.map(exit_code),
+        outcome = follow_one(&identity.client, uuid, &scratch, &mut streams) => outcome,
         _ = requests.next() => interrupted(&identity.client, uuid).await,
     };
     tidy(&scratch);
@@ -106,7 +106,7 @@ async fn submit_and_follow(
     }
     let uuid = submit(user, args.task(USER.to_owned())).await?;
     let mut streams = Streams::alone().quietly(args.quiet);
-    follow::follow(user, uuid, &home.join("download"), &mut streams).await.map(exit_code)
+    follow_one(user, uuid, &home.join("download"), &mut streams).await
 }
 
 fn cpus() -> usize {
@@ -152,13 +152,19 @@ async fn interrupted(user: &UserClient, task: Uuid) -> Result<ExitCode, Failure>
     Ok(Exit::Interrupted.into())
 }
 
-/// The code of this process for the end of the task.
-fn exit_code(result: TaskResult) -> ExitCode {
-    let (code, word) = ending::code(result);
+/// Follows one task; answers the code of this process for its end.
+async fn follow_one(
+    user: &UserClient,
+    task: Uuid,
+    scratch: &Path,
+    streams: &mut Streams,
+) -> Result<ExitCode, Failure> {
+    let result = follow::follow(user, task, scratch, streams).await?;
+    let (code, word) = ending::told(user, task, result).await;
     if let Some(word) = word {
         eprintln!("mito: {word}");
     }
-    code.into()
+    Ok(code.into())
 }
 
 fn tidy(folder: &Path) {

@@ -31,8 +31,9 @@ pub(super) async fn submit_many(
     let key = request.idempotency_key.map(|key| submission::idempotency(key, &request.tasks)).transpose()?;
     let count = request.tasks.len();
     let Checked { accepted, mut refused } = check_all(&app, &user, request.tasks).await?;
-    let ids = match app.store.submit(user.id, &accepted, key.as_ref(), app.now()).await? {
-        Submission::Accepted(ids) | Submission::Replayed(ids) => ids,
+    let (ids, replayed) = match app.store.submit(user.id, &accepted, key.as_ref(), app.now()).await? {
+        Submission::Accepted(ids) => (ids, false),
+        Submission::Replayed(ids) => (ids, true),
         Submission::KeyReused => return Err(submission::key_reused().into()),
     };
     // A large submission is not held in memory beside its answer.
@@ -48,7 +49,7 @@ pub(super) async fn submit_many(
                 .ok_or_else(submission::key_reused),
         })
         .collect::<Result<_, _>>()?;
-    Ok(Json(SubmitTasksReply { results }))
+    Ok(Json(SubmitTasksReply { results, replayed }))
 }
 
 /// The tasks to store, and by their place in the request why others are not among them.

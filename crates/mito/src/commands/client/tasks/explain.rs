@@ -1,7 +1,9 @@
 //! `mito client tasks explain`.
 
 use mitosis_protocol::Uuid;
+use mitosis_protocol::explain::ReasonCode;
 
+use super::get::say_what_was_missing;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::Output;
@@ -9,5 +11,10 @@ use crate::show::Output;
 /// The coordinator's own words, so that they are the same wherever they are read.
 pub(super) async fn explain(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let explanation = identity.client.explain_task(uuid).await?;
-    out.one_line(&explanation)
+    out.one_line(&explanation)?;
+    if explanation.code == ReasonCode::Ended {
+        let result = identity.client.task(uuid).await?.info.result;
+        say_what_was_missing(uuid, result, identity, out).await;
+    }
+    Ok(())
 }

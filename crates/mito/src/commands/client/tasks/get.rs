@@ -1,12 +1,30 @@
 //! `mito client tasks get`.
 
-use mitosis_protocol::Uuid;
+use mitosis_protocol::{TaskResult, TaskResultMessage, Uuid};
 
+use crate::ending;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::{Output, TaskShown};
 
 pub(super) async fn get(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let task = identity.client.task(uuid).await?;
-    out.one(&TaskShown::from(task.info).with_artifacts(task.artifacts))
+    let result = task.info.result;
+    out.one(&TaskShown::from(task.info).with_artifacts(task.artifacts))?;
+    say_what_was_missing(uuid, result, identity, out).await;
+    Ok(())
+}
+
+/// Where a task did not start for want of a file, its result has a word for that and none for the file.
+pub(super) async fn say_what_was_missing(
+    uuid: Uuid,
+    result: Option<TaskResult>,
+    identity: &Identity,
+    out: &Output,
+) {
+    if let Some(result) = result.filter(|result| result.msg == Some(TaskResultMessage::ResourceNotFound))
+        && let (_, Some(word)) = ending::told(&identity.client, uuid, result).await
+    {
+        out.say(format_args!("mito: {word}"));
+    }
 }

@@ -68,10 +68,12 @@ impl Waiting {
         Self { left: BTreeMap::from([(task.uuid, task)]), total: 1, ..Self::default() }
     }
 
-    /// Notes how one ended; answers what the code does not tell.
-    pub(super) fn ended(&mut self, uuid: Uuid, result: TaskResult) -> Option<&'static str> {
-        let event = TaskEvent { result: Some(result), ..self.left.get(&uuid)?.clone() };
-        self.heard(&event)?.1
+    /// Notes how one ended.
+    pub(super) fn ended(&mut self, uuid: Uuid, result: TaskResult) {
+        if let Some(task) = self.left.get(&uuid) {
+            let event = TaskEvent { result: Some(result), ..task.clone() };
+            self.heard(&event);
+        }
     }
 
     /// How the command ends: with the code of the only task, or with one that tells that some failed.
@@ -93,13 +95,13 @@ impl Waiting {
     }
 
     /// Notes where a task stands; answers the end of one that was waited for.
-    fn heard(&mut self, event: &TaskEvent) -> Option<(u8, Option<&'static str>)> {
+    fn heard(&mut self, event: &TaskEvent) -> Option<TaskResult> {
         let result = event.result?;
         self.left.remove(&event.uuid)?;
-        let (code, word) = ending::code(result);
+        let (code, _) = ending::code(result);
         self.failed += usize::from(code != 0);
         self.code = code;
-        Some((code, word))
+        Some(result)
     }
 }
 
@@ -142,7 +144,8 @@ pub(super) async fn until_over(
                 tally.note(&event);
                 tally.show(&progress);
             }
-            let Some((code, word)) = waiting.heard(&event) else { continue };
+            let Some(result) = waiting.heard(&event) else { continue };
+            let (code, word) = ending::told(client, event.uuid, result).await;
             progress.suspend(|| {
                 if let Some(word) = word {
                     out.say(format_args!("mito: {}: {word}", event.uuid));

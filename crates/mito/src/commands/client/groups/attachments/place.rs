@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::cli::client::attachments::PlaceArgs;
-use crate::cli::text::cleaned;
+use crate::cli::text::{self, cleaned};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -57,12 +57,13 @@ impl Place {
     }
 
     fn checked(group: &str, key: &str) -> Result<Self, Failure> {
-        let place = Self { group: group.to_owned(), key: cleaned(key) };
+        let key = text::key(key).map_err(|error| Failure::new(Exit::Usage, error))?;
+        let place = Self { group: group.to_owned(), key };
         match (place.group.is_empty(), place.key.is_empty()) {
             (false, false) => Ok(place),
             (true, _) => Err(Failure::new(Exit::Usage, "the name of the group is empty")
                 .with_hint("with --smart the key is GROUP/KEY")),
-            (_, true) => Err(Failure::new(Exit::Usage, format!("`{key}` names no file of a group"))
+            (_, true) => Err(Failure::new(Exit::Usage, "an empty key names no file of a group")
                 .with_hint("a key is a path within the group, such as data/in.csv")),
         }
     }
@@ -106,7 +107,15 @@ mod tests {
         assert_eq!(existing("a/./b/../c", Some("lab"), false).unwrap(), place("lab", "a/c"));
         assert_eq!(existing("lab/a/b", None, true).unwrap(), place("lab", "a/b"));
         assert_eq!(existing("lab/a", Some("ann"), true).unwrap(), place("ann", "lab/a"));
-        for (wrong, smart) in [("a", true), ("/a", true), ("lab/", true), ("", false), ("..", false)] {
+        for (wrong, smart) in [
+            ("a", true),
+            ("/a", true),
+            ("lab/", true),
+            ("lab/../a", true),
+            ("", false),
+            ("..", false),
+            ("../x", false),
+        ] {
             assert!(existing(wrong, None, smart).is_err(), "{wrong}");
         }
     }

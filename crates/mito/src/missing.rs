@@ -1,0 +1,47 @@
+//! Which of the files that a task asked for can't be had.
+//!
+//! The result only says that one is missing; whoever reads it can look, as it is a member of the group.
+
+use mitosis_client::{ClientError, UserClient};
+use mitosis_protocol::task::RemoteFile;
+use mitosis_protocol::{TaskInfo, TaskResult, TaskResultMessage, Uuid};
+
+/// What is missing of a task that did not start for want of a file, in words: ` (…)`, or nothing.
+pub(crate) async fn in_words(user: &UserClient, task: Uuid, result: TaskResult) -> String {
+    if result.msg != Some(TaskResultMessage::ResourceNotFound) {
+        return String::new();
+    }
+    match user.task(task).await {
+        Ok(task) => match named(user, &task.info).await.join(", ") {
+            names if names.is_empty() => String::new(),
+            names => format!(" ({names})"),
+        },
+        Err(_) => String::new(),
+    }
+}
+
+/// Those that are not there now. When all are by now, it was one of them.
+async fn named(user: &UserClient, task: &TaskInfo) -> Vec<String> {
+    let (mut missing, mut asked) = (Vec::new(), Vec::new());
+    for resource in &task.spec.resources {
+        let (name, gone) = match &resource.remote_file {
+            RemoteFile::Attachment { key } => (
+                format!("attachment {key} of group {}", task.group_name),
+                is_gone(user.attachment(&task.group_name, key).await),
+            ),
+            RemoteFile::Artifact { uuid, content_type } => (
+                format!("artifact {content_type} of task {uuid}"),
+                is_gone(user.artifact_link(*uuid, *content_type).await),
+            ),
+        };
+        if gone {
+            missing.push(name.clone());
+        }
+        asked.push(name);
+    }
+    if missing.is_empty() { asked } else { missing }
+}
+
+fn is_gone<T>(found: Result<T, ClientError>) -> bool {
+    found.is_err_and(|error| error.status() == Some(404))
+}
