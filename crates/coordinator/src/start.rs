@@ -73,6 +73,14 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// The process that has the embedded database, where that is why, and if it left its number.
+    pub fn in_use_by(&self) -> Option<Option<u32>> {
+        match self {
+            Self::Store(Fault::InUse { owner, .. }) => Some(*owner),
+            _ => None,
+        }
+    }
+
     /// What the operator can do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         let text = match self {

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
+use crate::neighbour;
 
 /// The one user.
 pub(crate) const USER: &str = "mitosis_admin";
@@ -42,7 +43,8 @@ impl Embedded {
         let password = password(home)?;
         let coordinator =
             Coordinator::start(settings(home, bind, &password), Arc::new(SystemClock), Arc::new(OsEntropy))
-                .await?;
+                .await
+                .map_err(|error| neighbour::explain(error, home))?;
         let client = Client::new(&format!("http://{}", reachable(coordinator.address())))?;
         let token = client.login(USER, &password, true).await?;
         let user = client.with_user_token(token.clone());

@@ -19,6 +19,7 @@ mod lifecycle;
 mod logging;
 mod manager;
 mod missing;
+mod neighbour;
 mod outage;
 mod show;
 mod streams;

@@ -11,7 +11,7 @@ use crate::embedded::{Embedded, USER};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::lifecycle::StopRequests;
-use crate::{identity, logging};
+use crate::{identity, logging, neighbour};
 
 pub(super) async fn run(args: &DevArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let home = home(args, environment)?;
@@ -22,7 +22,10 @@ pub(super) async fn run(args: &DevArgs, environment: &Environment) -> Result<Exi
     let mut system = Embedded::start(&home, args.bind, slots).await?;
     let credentials = CredentialsFile::at(home.join("credentials"));
     identity::keep(&credentials, USER, system.token())?;
-    welcome(&system, &home, &credentials, slots);
+    if let Err(error) = neighbour::leave_word(&home, system.user().client().address()) {
+        tracing::warn!(%error, "a second start on this data will not be told where this one is");
+    }
+    welcome(&system, &home, slots);
     tokio::select! {
         ended = system.finished() => ended?,
         signal = requests.next() => tracing::info!(signal, "stopping"),
@@ -43,7 +46,7 @@ fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-fn welcome(system: &Embedded, home: &Path, credentials: &CredentialsFile, slots: usize) {
+fn welcome(system: &Embedded, home: &Path, slots: usize) {
     let address = system.user().client().address();
     println!("mitosis is ready at {address}");
     println!("  data      {}", home.display());
@@ -51,9 +54,6 @@ fn welcome(system: &Embedded, home: &Path, credentials: &CredentialsFile, slots:
     println!("  user      {USER}");
     println!("  password  in {}", home.join("password").display());
     println!("In another terminal, paste:");
-    println!(
-        "  export MITO_COORDINATOR_ADDR={address} MITO_CREDENTIAL_PATH='{}'",
-        credentials.path().display()
-    );
+    println!("  {}", neighbour::how_to_reach(address, home));
     println!("and try: mito run -- echo hello");
 }

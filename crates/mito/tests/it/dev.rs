@@ -72,13 +72,25 @@ async fn nobody_else_on_the_machine_can_read_the_data_or_guess_the_password() {
 #[tokio::test]
 async fn a_second_one_on_the_same_data_is_refused_and_told_why() {
     let home = Home::new();
-    let (mut first, _) = home.start(&DEV, "ready at").await;
+    let (mut first, address) = home.start(&DEV, "ready at ").await;
     let second = home.run(&DEV).await;
     assert_eq!(second.code, Some(1));
+    let (sentence, hint) = second.stderr.split_once("\n  hint: ").unwrap();
     assert!(
-        second.stderr.contains("another process") && second.stderr.contains("hint:"),
-        "{}",
-        second.stderr
+        sentence.contains(&format!("mitosis runs already on this data, at {address} (process ")),
+        "{sentence}"
     );
+    let id = sentence.split_once("(process ").unwrap().1.split_once(')').unwrap().0;
+    assert!(hint.contains(&format!("`kill {id}`")) && hint.contains("another --data"), "{hint}");
     assert!(first.is_running());
+
+    // What the hint says works.
+    let line = hint.split('`').nth(1).unwrap();
+    let mut shell = tokio::process::Command::new("sh");
+    let script = format!("{line}; exec \"$0\" client auth");
+    shell.args(["-c", &script, env!("CARGO_BIN_EXE_mito")]).env_clear().env("HOME", home.path());
+    let told = ended(shell).await;
+    assert_eq!((told.code, told.stdout.as_str()), (Some(0), "mitosis_admin\n"), "{}", told.stderr);
+    std::process::Command::new("kill").arg(id).status().unwrap();
+    assert!(first.wait().await.success());
 }

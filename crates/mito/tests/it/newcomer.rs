@@ -102,3 +102,13 @@ async fn a_mistyped_command_line_has_a_code_and_a_hint_as_every_other_mistake() 
         }
     }
 }
+
+#[tokio::test]
+async fn where_no_workers_are_kept_it_is_told_how_to_have_some() {
+    let home = Home::new();
+    let status = home.run(&["manager", "status"]).await;
+    assert_eq!((status.code, status.stdout.as_str()), (Some(0), "Total: 0\n"));
+    assert!(status.stderr.contains("`mito manager spawn 2`"), "{}", status.stderr);
+    let quiet = home.run(&["manager", "status", "-q", "-o", "json"]).await;
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("[]\n", ""));
+}

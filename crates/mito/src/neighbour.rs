@@ -1,0 +1,49 @@
+//! Another process that has the same data already: who it is, and how to reach it.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use mitosis_coordinator::StartError;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::show::text::shell_word;
+
+/// Beside the data: the number of the process that has it, and its address.
+const FILE: &str = "running";
+
+/// Leaves word of this process for whoever comes next. Only a courtesy.
+pub(crate) fn leave_word(home: &Path, address: &str) -> io::Result<()> {
+    let path = home.join(FILE);
+    let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    writeln!(file, "{} {address}", std::process::id())
+}
+
+/// Why a system did not start: with the one that runs already, where that is the reason.
+pub(crate) fn explain(error: StartError, home: &Path) -> Failure {
+    let Some(owner) = error.in_use_by() else { return error.into() };
+    let word = fs::read_to_string(home.join(FILE)).unwrap_or_default();
+    let known = word.split_whitespace().collect::<Vec<_>>();
+    match (owner, &known[..]) {
+        (Some(owner), [process, address]) if *process == owner.to_string() => Failure::new(
+            Exit::Failure,
+            format!("mitosis runs already on this data, at {address} (process {owner}): it is in use by another process"),
+        )
+        .with_hint(format!(
+            "use that one: `{}`; or stop it with Ctrl-C in its terminal or with `kill {owner}`; or start a second one \
+             with another --data",
+            how_to_reach(address, home)
+        )),
+        (Some(owner), _) => Failure::from(error)
+            .with_hint(format!("stop that one (`kill {owner}`), or give another --data")),
+        (None, _) => error.into(),
+    }
+}
+
+/// The line to paste.
+pub(crate) fn how_to_reach(address: &str, home: &Path) -> String {
+    let credentials = home.join("credentials").display().to_string();
+    format!("export MITO_COORDINATOR_ADDR={address} MITO_CREDENTIAL_PATH={}", shell_word(&credentials))
+}
