@@ -4,24 +4,38 @@
 //! elided again then, with `[..]`.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::home::{ADMIN, Home};
 
-/// Does what a shell does with `"$(…)"`, which `trycmd` leaves as it is.
+/// Does what a shell does with `"$(…)"`, `|` and `>`, which `trycmd` leaves as they are.
 const SHELL: &str = r#"#!/bin/sh
-count=$#
-while [ "$count" -gt 0 ]; do
-    word=$1
-    shift
+line="MITO"
+for word in "$@"; do
     case $word in
+        '|' | '>') line="$line $word"; continue ;;
         '$('*')') word=$(eval "printf %s \"$word\"") ;;
     esac
-    set -- "$@" "$word"
-    count=$((count - 1))
+    line="$line '$(printf %s "$word" | sed "s/'/'\\\\''/g")'"
 done
-exec MITO "$@"
+eval "$line"
 "#;
+/// Pages for whoever has `mito dev` in another terminal, in the order of reading.
+const ONE_MACHINE: [&str; 7] = [
+    "quick-start.md",
+    "tasks.md",
+    "sweeps.md",
+    "output.md",
+    "artifacts.md",
+    "troubleshooting.md",
+    "../../README.md",
+];
+/// Pages for whoever has a coordinator, and is its administrator.
+const MANY_MACHINES: [&str; 4] = ["coordinator.md", "workers.md", "groups.md", "manager.md"];
+
+fn guide() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide")
+}
 
 /// Somebody who reads a page and does what it says.
 struct Reader {
@@ -40,8 +54,8 @@ impl Reader {
 
     /// Reads a page in a folder of its own. Panics where it is not as written.
     fn reads(&self, page: &str) {
-        let written = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide").join(page);
-        let copy = self.home.path().join(page);
+        let written = guide().join(page);
+        let copy = self.home.path().join(written.file_name().unwrap());
         lay_out(&copy.with_extension("in"));
         std::fs::copy(&written, &copy).unwrap();
         let text = std::fs::read_to_string(&written).unwrap();
@@ -77,9 +91,16 @@ fn lay_out(folder: &Path) {
     std::fs::create_dir(folder.join("data")).unwrap();
     std::fs::write(folder.join("data/in.csv"), "1,2\n").unwrap();
     std::fs::write(folder.join("sites.txt"), "oslo\nlima\n").unwrap();
+    std::fs::write(folder.join("tasks.json"), TASKS).unwrap();
     std::fs::write(folder.join("people.csv"), "name,age\nann,41\nraj,35\n").unwrap();
     std::fs::write(folder.join("wrong.toml"), "[client]\ncoordinator_adr = 'http://localhost'\n").unwrap();
 }
+
+/// One that a worker takes, and one that none does.
+const TASKS: &str = r#"[
+  {"group_name":"mitosis_admin","tags":[],"labels":["urgent"],"timeout":"1min","priority":9,"task_spec":{"args":["true"]}},
+  {"group_name":"mitosis_admin","tags":["nobody-has-it"],"labels":["urgent"],"timeout":"1min","priority":-1,"task_spec":{"args":["true"]}}
+]"#;
 
 impl Drop for Reader {
     /// A page that was given up may have left workers behind.
@@ -90,7 +111,6 @@ impl Drop for Reader {
     }
 }
 
-/// Pages for whoever has `mito dev` in another terminal.
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_for_one_machine_are_as_written() {
     let home = Home::new();
@@ -101,13 +121,12 @@ async fn pages_for_one_machine_are_as_written() {
     let variables = vec![("MITO_COORDINATOR_ADDR", address), ("MITO_CREDENTIAL_PATH", credentials)];
     let reader = Reader::new(variables, home);
     tokio::task::block_in_place(|| {
-        for page in ["quick-start.md", "tasks.md", "sweeps.md", "troubleshooting.md"] {
+        for page in ONE_MACHINE {
             reader.reads(page);
         }
     });
 }
 
-/// Pages for whoever has a coordinator, and is its administrator.
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_for_many_machines_are_as_written() {
     let home = Home::new();
@@ -121,15 +140,58 @@ async fn pages_for_many_machines_are_as_written() {
     ];
     let reader = Reader::new(variables, home);
     tokio::task::block_in_place(|| {
-        for page in ["coordinator.md", "workers.md", "groups.md", "manager.md"] {
+        for page in MANY_MACHINES {
             reader.reads(page);
         }
     });
 }
 
+/// The fenced blocks of a page: what they are said to be, their first line, and all of them.
+fn blocks(text: &str) -> Vec<(&str, &str, &str)> {
+    let fenced = text.split("\n```").skip(1).step_by(2);
+    fenced
+        .map(|block| {
+            let (kind, body) = block.split_once('\n').unwrap_or((block, ""));
+            (kind, body.lines().next().unwrap_or_default(), body)
+        })
+        .collect()
+}
+
+#[test]
+fn every_block_of_commands_is_a_test_or_says_what_it_needs() {
+    let mut pages: Vec<PathBuf> =
+        std::fs::read_dir(guide()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    pages.retain(|page| page.extension().is_some_and(|ending| ending == "md"));
+    pages.push(guide().join("../../README.md"));
+    let read = [&ONE_MACHINE[..], &MANY_MACHINES].concat();
+    let mut transcripts = 0;
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let is_read = read.iter().any(|read| guide().join(read) == page);
+        for (kind, first, body) in blocks(&text) {
+            let place = format!("{}: the block that begins with `{first}`", page.display());
+            match kind {
+                "console" => {
+                    assert!(is_read, "{place} is in no page that is read");
+                    assert!(first.starts_with("$ mito "), "{place} begins with no command");
+                    transcripts += 1;
+                }
+                "sh" => assert!(first.starts_with("# needs "), "{place} is neither run nor says why not"),
+                "text" | "json" | "toml" => {
+                    let commands = ["$ ", "mito "];
+                    let is_command = |line: &str| commands.iter().any(|start| line.starts_with(start));
+                    assert!(!body.lines().any(is_command), "{place} has a command that nobody runs");
+                }
+                other => panic!("{place} is `{other}`, which nothing runs"),
+            }
+        }
+    }
+    assert!(transcripts >= 25, "only {transcripts} transcripts were found");
+}
+
 #[test]
 fn every_link_of_the_book_leads_to_a_page_of_the_book() {
-    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide");
+    let guide = guide();
     for entry in std::fs::read_dir(&guide).unwrap() {
         let page = entry.unwrap().path();
         let text = std::fs::read_to_string(&page).unwrap();
