@@ -29,11 +29,11 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
         mito.add_worker(SLOTS).await?;
         let mut at_short = Numbers::default();
         for round in 0..plan.rounds.max(3) {
-            let time = mito.run_all(&format!("short {round}"), short, &["true"]).await?;
+            let time = mito.run_all(&task(&format!("short {round}"), &["true"], 0), short).await?;
             at_short.add(float(short as u64) / time.as_secs_f64());
         }
         for _ in 0..long.div_ceil(BATCH) {
-            mito.submit("long", BATCH.min(long), &["true"], -1).await?;
+            mito.submit(&task("long", &["true"], -1), BATCH.min(long)).await?;
         }
         let mut at_long = Numbers::default();
         for _ in 0..plan.rounds {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::mito::{Kind, Mito};
+use crate::mito::{Kind, Mito, task};
 use crate::numbers::{Numbers, float};
 use crate::table::{Table, shown};
 use crate::{Error, Plan};
@@ -54,7 +54,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     mito.add_worker(SLOTS).await?;
     let marks = tempfile::NamedTempFile::new()?;
     let script = format!("echo $MITO_TASK_UUID >> {}", marks.path().display());
-    mito.submit("failover", count, &["sh", "-c", &script], 0).await?;
+    mito.submit(&task("failover", &["sh", "-c", &script], 0), count).await?;
     let (begun, over) = (Instant::now(), CancellationToken::new());
     let watching = tokio::spawn(watch(begun, marks.path().to_owned(), over.clone()));
     tokio::time::sleep(pause).await;

@@ -86,7 +86,7 @@ const FILL_POSTGRES: &str = "
     INSERT INTO tag_set (digest, tags) VALUES (sha256('[]'), '[]') ON CONFLICT DO NOTHING;
     INSERT INTO lane (group_id, tag_set_id) SELECT g.id, s.id FROM groups g, tag_set s ON CONFLICT DO NOTHING;
     INSERT INTO label (group_id, name)
-    SELECT id, name FROM groups, (
+    SELECT g.id, names.name FROM groups g, (
         SELECT 'run-' || i FROM generate_series(0, ROWS / 10000) i UNION ALL SELECT 'nightly') AS names (name);
     INSERT INTO task (id, uuid, group_id, number, creator_id, lane_id, priority, labels, spec,
                       timeout_seconds, created_at, updated_at)

@@ -11,6 +11,7 @@ mod failover;
 mod history;
 mod idle;
 mod latency;
+mod loss;
 mod mito;
 mod noop;
 mod numbers;
@@ -63,6 +64,8 @@ enum Section {
     Idle,
     /// Three coordinators and the database, killed one after the other while tasks run
     Failover,
+    /// A worker that is killed, and its tasks
+    Loss,
     /// Ten thousand agents that wait
     Agents,
     /// Pages of a history of ten million tasks
@@ -89,10 +92,16 @@ async fn main() -> ExitCode {
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("mito-bench: {error}");
+            eprintln!("mito-bench: {}", with_causes(&*error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// A database says only in the cause of its error what was wrong.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
 }
 
 async fn run(args: Args) -> Result<(), Error> {
@@ -119,6 +128,9 @@ async fn run(args: Args) -> Result<(), Error> {
     }
     if wanted(Section::Failover) {
         failover::measure(&plan).await?;
+    }
+    if wanted(Section::Loss) {
+        loss::measure(&plan).await?;
     }
     if wanted(Section::Agents) {
         agents::measure(&plan).await?;

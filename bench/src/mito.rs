@@ -136,32 +136,30 @@ impl Mito {
         let slots = slots.to_string();
         let args = ["worker", "--config", "worker.toml", "--slots", &slots];
         self.workers.push(spawn(&self.program, self.folder.path(), "worker.log", &args)?);
-        self.run_all("warm", 40, &["true"]).await?;
+        let warm = format!("warm {}", self.workers.len());
+        self.run_all(&task(&warm, &["true"], 0), 40).await?;
         Ok(())
     }
 
-    /// Submits tasks and waits until all have ended; answers how long that took.
-    pub(crate) async fn run_all(
-        &self,
-        label: &str,
-        count: usize,
-        command: &[&str],
-    ) -> Result<Duration, Error> {
+    /// Kills the worker that was added first, as a crash would.
+    pub(crate) fn kill_worker(&mut self) -> Result<(), Error> {
+        let mut victim = self.workers.remove(0);
+        victim.kill()?;
+        victim.wait()?;
+        Ok(())
+    }
+
+    /// Submits a task so many times and waits until all have ended; answers how long that took.
+    pub(crate) async fn run_all(&self, task: &SubmitTaskRequest, count: usize) -> Result<Duration, Error> {
         let begun = Instant::now();
-        self.submit(label, count, command, 0).await?;
-        self.wait_for(label, count).await?;
+        self.submit(task, count).await?;
+        self.wait_for(&task.labels[0], count).await?;
         Ok(begun.elapsed())
     }
 
-    /// Submits tasks in one call.
-    pub(crate) async fn submit(
-        &self,
-        label: &str,
-        count: usize,
-        command: &[&str],
-        priority: i32,
-    ) -> Result<(), Error> {
-        let tasks = vec![task(label, command, priority); count];
+    /// Submits a task so many times, in one call.
+    pub(crate) async fn submit(&self, task: &SubmitTaskRequest, count: usize) -> Result<(), Error> {
+        let tasks = vec![task.clone(); count];
         let reply = self.user.submit_many(&SubmitTasksRequest { tasks, idempotency_key: None }).await?;
         match reply.results.iter().find(|outcome| matches!(outcome, SubmitOutcome::Err(_))) {
             Some(refused) => Err(format!("a task was refused: {refused:?}").into()),

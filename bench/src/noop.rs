@@ -7,7 +7,7 @@ use mitosis_protocol::TaskResult;
 use mitosis_protocol::agent::{AssignedTask, AttemptKey, EndedTask, ReportBatch};
 use mitosis_protocol::worker::RegisterWorkerRequest;
 
-use crate::mito::{Kind, Mito};
+use crate::mito::{Kind, Mito, task};
 use crate::numbers::{Numbers, float};
 use crate::table::{Table, shown};
 use crate::{Error, Plan, observe};
@@ -35,7 +35,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
         let (mut rates, mut statements, mut wal, mut cpu) =
             (Numbers::default(), Numbers::default(), Numbers::default(), Numbers::default());
         for round in 0..plan.rounds {
-            mito.submit(&format!("noop {round}"), count, &["true"], 0).await?;
+            mito.submit(&task(&format!("noop {round}"), &["true"], 0), count).await?;
             let (before, used) = (mito.database_work().await?, observe::cpu_seconds(mito.coordinator())?);
             let begun = Instant::now();
             let ended = futures_util::future::try_join_all(agents.iter().map(end_all)).await?;

@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
-use crate::mito::{Kind, Mito};
+use crate::mito::{Kind, Mito, task};
 use crate::numbers::{Numbers, float};
 use crate::table::{Table, shown};
 use crate::{Error, Plan, ceiling, observe, tools};
 
 const SLOTS: usize = 4;
+const TEN_KB: &[&str] = &["head", "-c", "10240", "/dev/zero"];
 
 /// A kind of command.
 struct Work {
     name: &'static str,
     command: &'static [&'static str],
     count: usize,
+    /// Whether mito keeps the output, as an archive for each task. The others throw it away.
+    keeps: bool,
 }
 
 /// What one way needed.
@@ -33,13 +36,10 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
         systems.push((kind, mito));
     }
     let works = [
-        Work { name: "true", command: &["true"], count: plan.size(5_000, 200) },
-        Work { name: "sleep 0.01", command: &["sleep", "0.01"], count: plan.size(1_500, 100) },
-        Work {
-            name: "10 KB of output",
-            command: &["head", "-c", "10240", "/dev/zero"],
-            count: plan.size(3_000, 100),
-        },
+        Work { name: "true", command: &["true"], count: plan.size(5_000, 200), keeps: false },
+        Work { name: "sleep 0.01", command: &["sleep", "0.01"], count: plan.size(1_500, 100), keeps: false },
+        Work { name: "10 KB of output", command: TEN_KB, count: plan.size(3_000, 100), keeps: false },
+        Work { name: "10 KB of output, kept", command: TEN_KB, count: plan.size(3_000, 100), keeps: true },
     ];
     for work in works {
         measure_one(plan, &work, &systems).await?;
@@ -48,7 +48,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
 }
 
 async fn measure_one(plan: &Plan, work: &Work, systems: &[(Kind, Mito)]) -> Result<(), Error> {
-    let Work { name, command, count } = *work;
+    let Work { name, command, count, keeps } = *work;
     let mut ways: Vec<(&str, Cost)> = ["raw spawn loop", "xargs -P", "GNU parallel"]
         .into_iter()
         .chain(systems.iter().map(|(kind, _)| kind.name()))
@@ -62,9 +62,10 @@ async fn measure_one(plan: &Plan, work: &Work, systems: &[(Kind, Mito)]) -> Resu
             ways[2].1.per_second.add(rate(tools::gnu_parallel(SLOTS, count, command)?));
         }
         for ((_, mito), (_, cost)) in systems.iter().zip(&mut ways[3..]) {
-            let label = format!("{name} {round}");
+            let mut task = task(&format!("{name} {round}"), command, 0);
+            task.task_spec.terminal_output = keeps;
             let (work, cpu) = (mito.database_work().await?, observe::cpu_seconds(mito.coordinator())?);
-            cost.per_second.add(rate(mito.run_all(&label, count, command).await?));
+            cost.per_second.add(rate(mito.run_all(&task, count).await?));
             let per_task = float(count as u64);
             let used = observe::cpu_seconds(mito.coordinator())? - cpu;
             cost.cpu_micros.add(used * 1e6 / per_task);

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::mito::{Kind, Mito};
+use crate::mito::{Kind, Mito, task};
 use crate::numbers::Numbers;
 use crate::table::{Table, shown};
 use crate::{Error, Plan, observe};
@@ -21,7 +21,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
             let (before, _) = observe::memory(pid)?;
             observe::forget_most_memory(pid)?;
             let (used, begun) = (observe::cpu_seconds(pid)?, Instant::now());
-            mito.submit(&format!("submit {round}"), count, &["true"], 0).await?;
+            mito.submit(&task(&format!("submit {round}"), &["true"], 0), count).await?;
             seconds.add(begun.elapsed().as_secs_f64());
             cpu.add(observe::cpu_seconds(pid)? - used);
             growth.push((observe::memory(pid)?.1 - before) / MEGABYTE);

@@ -10,8 +10,6 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::Response;
 use http_body::{Frame, SizeHint};
 use mitosis_domain::limits;
 
@@ -48,17 +46,24 @@ impl HttpBody for Shared {
     }
 }
 
-/// Reads the rest of a body that was refused, as far as it is of a size that could have been sent by
-/// mistake.
-pub(super) async fn drain(request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    let shared = Shared(Arc::new(Mutex::new(body)));
-    let response = next.run(Request::from_parts(parts, Body::new(shared.clone()))).await;
-    if !response.status().is_success() && !shared.is_end_stream() {
-        // Whether all of it came makes no difference to the answer.
-        let _ = tokio::time::timeout(LIMIT, read(shared)).await;
+/// What a request still sends.
+pub(super) struct Rest(Shared);
+
+impl Rest {
+    /// The request as it came, and the other hand on its body.
+    pub(super) fn of(request: Request) -> (Request, Self) {
+        let (parts, body) = request.into_parts();
+        let shared = Shared(Arc::new(Mutex::new(body)));
+        (Request::from_parts(parts, Body::new(shared.clone())), Self(shared))
     }
-    response
+
+    /// Reads it, as far as it is of a size that could have been sent by mistake.
+    pub(super) async fn drain(self) {
+        if !self.0.is_end_stream() {
+            // Whether all of it came makes no difference to the answer.
+            let _ = tokio::time::timeout(LIMIT, read(self.0)).await;
+        }
+    }
 }
 
 async fn read(mut body: Shared) {

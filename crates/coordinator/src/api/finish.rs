@@ -1,4 +1,6 @@
 //! The last touch to every answer: its id, and the body of a refusal.
+//!
+//! All of it is one layer, since each layer is memory that every held request takes.
 
 use std::any::Any;
 
@@ -11,6 +13,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use mitosis_protocol::{ErrorBody, ErrorCode};
 use tracing::Instrument as _;
 
+use super::drain::Rest;
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 
@@ -20,7 +23,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) async fn finish(State(app): State<App>, request: Request, next: Next) -> Response {
     let id = format!("{:016x}", app.entropy.number());
     let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
+    let (request, rest) = Rest::of(request);
     let mut response = next.run(request).instrument(span).await;
+    if !response.status().is_success() {
+        Box::pin(rest.drain()).await;
+    }
     if let Some(refusal) = response.extensions_mut().remove::<ErrorBody>() {
         response = with_body(response.status(), ErrorBody { request_id: Some(id.clone()), ..refusal });
     }

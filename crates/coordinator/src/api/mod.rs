@@ -20,7 +20,7 @@ mod worker;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use mitosis_domain::limits;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
@@ -40,7 +40,6 @@ pub(crate) fn router(app: App) -> Router {
         .merge(user::batch_routes())
         .merge(objects::routes())
         .layer(CatchPanicLayer::custom(finish::panicked))
-        .layer(from_fn(drain::drain))
         .layer(from_fn_with_state(app.clone(), finish::finish))
         .layer(CorsLayer::permissive())
         .with_state(app)
