@@ -69,12 +69,6 @@ pub(super) async fn count(db: &impl Db, query: &TaskQuery, most: u64) -> Result<
     Ok(count.first().map_or(0, |count| count.unsigned_abs()))
 }
 
-const UNUSUAL: &str = concat!(
-    "SELECT task_id, state, exit_status FROM done WHERE ",
-    unusual_ends!(),
-    " UNION ALL SELECT task_id, reported_end, NULL FROM lease WHERE reported_end IS NOT NULL"
-);
-
 /// How many tasks have a label, and how many ends are unusual, each up to a limit.
 const COMPARE_WALKS: &str = concat!(
     "SELECT
@@ -102,10 +96,18 @@ async fn narrowest(db: &impl Db, query: &TaskQuery, over: Option<Over>) -> Resul
 pub(super) async fn all_ids(db: &impl Db, query: &TaskQuery) -> Result<Vec<i64>, Fault> {
     let Some(mut matches) = Matches::of(query) else { return Ok(Vec::new()) };
     matches.narrow(db, query).await?;
-    row::all(db, &matches.select_ids(), &matches.params(), row::only).await
+    row::all(db, &matches.select_ids(None), &matches.params(), row::only).await
 }
 
 type Parameter = Box<dyn ToSql + Send + Sync>;
+
+/// The parameters of a page.
+struct Cut {
+    limit: String,
+    offset: String,
+    /// From the newest to the end of the page.
+    enough: String,
+}
 
 /// A query as SQL: where it walks, and what else must hold.
 struct Matches {
@@ -113,7 +115,8 @@ struct Matches {
     only_labels: bool,
     /// The number of the one creator, where that is walked along.
     creator: String,
-    from: String,
+    /// No task is in two of them.
+    from: Vec<String>,
     conditions: Vec<String>,
     parameters: Vec<Parameter>,
 }
@@ -127,7 +130,7 @@ impl Matches {
     /// Where labels are all that is asked for, the task itself is only looked at if it must be `joined`.
     fn along(walk: Walk, query: &TaskQuery, joined: bool) -> Option<Self> {
         let only_labels = walk == Walk::Label && !joined && only_labels(query);
-        let (from, conditions, parameters) = (String::new(), Vec::new(), Vec::new());
+        let (from, conditions, parameters) = (Vec::new(), Vec::new(), Vec::new());
         let creator = String::new();
         let mut matches = Self { walk, only_labels, creator, from, conditions, parameters };
         let group = matches.bind(query.group.0);
@@ -202,17 +205,16 @@ impl Matches {
 
     /// False when no state is asked for that a task can be in.
     fn walk_and_test_states(&mut self, states: Option<&[TaskState]>) -> bool {
+        let joined = |table: &str| format!("{table} walk JOIN task t ON t.id = walk.task_id");
+        let selected = |sql: &str| joined(&format!("({sql})"));
         self.from = match self.walk {
             // Nothing of the task itself is needed.
-            Walk::Label if self.only_labels => "task_label walk".to_owned(),
-            Walk::Label => "task_label walk JOIN task t ON t.id = walk.task_id".to_owned(),
-            Walk::Reporter => "done walk JOIN task t ON t.id = walk.task_id".to_owned(),
-            Walk::Group | Walk::Creator => "task t".to_owned(),
-            Walk::Unusual => format!("({UNUSUAL}) walk JOIN task t ON t.id = walk.task_id"),
-            Walk::Live => {
-                let tables = live_tables(states.unwrap_or_default());
-                format!("({tables}) walk JOIN task t ON t.id = walk.task_id")
-            }
+            Walk::Label if self.only_labels => vec!["task_label walk".to_owned()],
+            Walk::Label => vec![joined("task_label")],
+            Walk::Reporter => vec![joined("done")],
+            Walk::Group | Walk::Creator => vec!["task t".to_owned()],
+            Walk::Unusual => [UNUSUAL_ENDS, REPORTED_ENDS].map(selected).to_vec(),
+            Walk::Live => live_tables(states.unwrap_or_default()).map(selected).collect(),
         };
         let Some(states) = states else { return true };
         if self.walk != Walk::Live {
@@ -298,13 +300,17 @@ impl Matches {
             };
             self.and(&key);
         }
-        let limit = self.bind(row_count(page.limit));
-        let offset = self.bind(row_count(page.offset));
-        let sql = format!("{} LIMIT {limit} OFFSET {offset}", self.select_ids());
+        let cut = Cut {
+            limit: self.bind(row_count(page.limit)),
+            offset: self.bind(row_count(page.offset)),
+            enough: self.bind(row_count(page.offset.saturating_add(page.limit))),
+        };
+        let sql = self.select_ids(Some(&cut));
         row::all_once(db, &sql, &self.params(), row::only).await
     }
 
-    fn select_ids(&self) -> String {
+    /// Newest first. Each walk stops where the page can't reach any more, and they are merged.
+    fn select_ids(&self, cut: Option<&Cut>) -> String {
         let id = self.walk.id();
         // The order of the index that is walked.
         let order = match self.walk {
@@ -312,13 +318,26 @@ impl Matches {
             Walk::Creator => "t.group_id DESC, t.creator_id DESC, t.id DESC",
             Walk::Label | Walk::Reporter | Walk::Live | Walk::Unusual => "walk.task_id DESC",
         };
-        format!("SELECT {id} FROM {} WHERE {} ORDER BY {order}", self.from, self.conditions.join(" AND "))
+        let from_one = |from: &String| {
+            format!("SELECT {id} AS id FROM {from} WHERE {} ORDER BY {order}", self.conditions.join(" AND "))
+        };
+        let (limit, enough) = cut.map_or_else(Default::default, |Cut { limit, offset, enough }| {
+            (format!(" LIMIT {limit} OFFSET {offset}"), format!(" LIMIT {enough}"))
+        });
+        let walks: Vec<String> = self
+            .from
+            .iter()
+            .map(|from| format!("SELECT id FROM ({}{enough}) AS one", from_one(from)))
+            .collect();
+        format!("{} ORDER BY id DESC{limit}", walks.join(" UNION ALL "))
     }
 
     /// In no order; stops at the limit.
     fn select_count(&self, limit: &str) -> String {
         let conditions = self.conditions.join(" AND ");
-        format!("SELECT count(*) FROM (SELECT 1 FROM {} WHERE {conditions} LIMIT {limit}) AS m", self.from)
+        let walks: Vec<String> =
+            self.from.iter().map(|from| format!("SELECT 1 FROM {from} WHERE {conditions}")).collect();
+        format!("SELECT count(*) FROM ({} LIMIT {limit}) AS m", walks.join(" UNION ALL "))
     }
 }
 
@@ -329,16 +348,18 @@ const STATE_OF_TASK: &str = "coalesce(
     (SELECT 0::smallint FROM pending WHERE pending.task_id = t.id),
     1::smallint)";
 
-fn live_tables(states: &[TaskState]) -> String {
+const UNUSUAL_ENDS: &str = concat!("SELECT task_id, state, exit_status FROM done WHERE ", unusual_ends!());
+
+/// What was reported to be cancelled, and has no result yet.
+const REPORTED_ENDS: &str = "SELECT task_id, reported_end AS state, NULL::int AS exit_status
+    FROM lease WHERE reported_end IS NOT NULL";
+
+/// Where the tasks in these states are.
+fn live_tables(states: &[TaskState]) -> impl Iterator<Item = &'static str> {
     let tables = [
         (TaskState::Pending, "SELECT task_id FROM pending"),
         (TaskState::Ready, "SELECT task_id FROM ready"),
         (TaskState::Running, "SELECT task_id FROM lease WHERE reported_end IS NULL"),
     ];
-    let chosen: Vec<_> =
-        tables.into_iter().filter(|(state, _)| states.contains(state)).map(|(_, sql)| sql).collect();
-    match chosen.is_empty() {
-        true => "SELECT NULL::bigint AS task_id WHERE false".to_owned(),
-        false => chosen.join(" UNION ALL "),
-    }
+    tables.into_iter().filter(|(state, _)| states.contains(state)).map(|(_, sql)| sql)
 }

@@ -65,12 +65,6 @@ pub(super) fn count(db: &Connection, query: &TaskQuery, most: u64) -> Result<u64
     db.one(&sql, params_from_iter(&matches.parameters), read_count)
 }
 
-const UNUSUAL: &str = concat!(
-    "SELECT task_id, state, exit_status FROM done INDEXED BY done_unusual WHERE ",
-    unusual_ends!(),
-    " UNION ALL SELECT task_id, reported_end, NULL FROM lease WHERE reported_end IS NOT NULL"
-);
-
 /// How many tasks have a label, and how many ends are unusual, each up to a limit.
 const COMPARE_WALKS: &str = concat!(
     "SELECT
@@ -98,14 +92,23 @@ fn narrowest(db: &Connection, query: &TaskQuery, over: Option<Over>) -> Result<W
 pub(super) fn all_ids(db: &Connection, query: &TaskQuery) -> Result<Vec<TaskId>, Fault> {
     let Some(mut matches) = Matches::of(query)? else { return Ok(Vec::new()) };
     matches.narrow(db, query)?;
-    matches.run(db, &matches.select_ids())
+    matches.run(db, &matches.select_ids(None))
+}
+
+/// The parameters of a page.
+struct Cut {
+    limit: String,
+    offset: String,
+    /// From the newest to the end of the page.
+    enough: String,
 }
 
 /// A query as SQL: where it walks, and what else must hold.
 struct Matches {
     walk: Walk,
     only_labels: bool,
-    from: String,
+    /// No task is in two of them.
+    from: Vec<String>,
     conditions: Vec<String>,
     parameters: Vec<Value>,
 }
@@ -119,7 +122,7 @@ impl Matches {
     /// Where labels are all that is asked for, the task itself is only looked at if it must be `joined`.
     fn along(walk: Walk, query: &TaskQuery, joined: bool) -> Result<Option<Self>, Fault> {
         let only_labels = walk == Walk::Label && !joined && only_labels(query);
-        let (from, conditions, parameters) = (String::new(), Vec::new(), Vec::new());
+        let (from, conditions, parameters) = (Vec::new(), Vec::new(), Vec::new());
         let mut matches = Self { walk, only_labels, from, conditions, parameters };
         let group = matches.bind(query.group.0);
         if !matches.only_labels {
@@ -180,18 +183,17 @@ impl Matches {
 
     /// False when no state is asked for that a task can be in.
     fn walk_and_test_states(&mut self, states: Option<&[TaskState]>) -> bool {
+        let joined = |table: &str| format!("{table} walk CROSS JOIN task t ON t.id = walk.task_id");
+        let selected = |sql: &str| joined(&format!("({sql})"));
         self.from = match self.walk {
             // Nothing of the task itself is needed.
-            Walk::Label if self.only_labels => "task_label walk".to_owned(),
-            Walk::Label => "task_label walk CROSS JOIN task t ON t.id = walk.task_id".to_owned(),
-            Walk::Reporter => "done walk CROSS JOIN task t ON t.id = walk.task_id".to_owned(),
-            Walk::Group => "task t INDEXED BY task_by_group".to_owned(),
-            Walk::Creator => "task t INDEXED BY task_by_creator".to_owned(),
-            Walk::Unusual => format!("({UNUSUAL}) walk CROSS JOIN task t ON t.id = walk.task_id"),
-            Walk::Live => {
-                let tables = live_tables(states.unwrap_or_default());
-                format!("({tables}) walk CROSS JOIN task t ON t.id = walk.task_id")
-            }
+            Walk::Label if self.only_labels => vec!["task_label walk".to_owned()],
+            Walk::Label => vec![joined("task_label")],
+            Walk::Reporter => vec![joined("done")],
+            Walk::Group => vec!["task t INDEXED BY task_by_group".to_owned()],
+            Walk::Creator => vec!["task t INDEXED BY task_by_creator".to_owned()],
+            Walk::Unusual => [UNUSUAL_ENDS, REPORTED_ENDS].map(selected).to_vec(),
+            Walk::Live => live_tables(states.unwrap_or_default()).map(selected).collect(),
         };
         let Some(states) = states else { return true };
         if self.walk != Walk::Live {
@@ -271,20 +273,40 @@ impl Matches {
             let before = self.bind(before.0);
             self.and(&format!("{} < {before}", self.walk.id()));
         }
-        let limit = self.bind(row_count(page.limit));
-        let offset = self.bind(row_count(page.offset));
-        self.run(db, &format!("{} LIMIT {limit} OFFSET {offset}", self.select_ids()))
+        let cut = Cut {
+            limit: self.bind(row_count(page.limit)),
+            offset: self.bind(row_count(page.offset)),
+            enough: self.bind(row_count(page.offset.saturating_add(page.limit))),
+        };
+        self.run(db, &self.select_ids(Some(&cut)))
     }
 
-    fn select_ids(&self) -> String {
+    /// Newest first. Each walk stops where the page can't reach any more, and they are merged.
+    fn select_ids(&self, cut: Option<&Cut>) -> String {
         let id = self.walk.id();
-        format!("SELECT {id} FROM {} WHERE {} ORDER BY {id} DESC", self.from, self.conditions.join(" AND "))
+        let from_one = |from: &String| {
+            format!(
+                "SELECT {id} AS id FROM {from} WHERE {} ORDER BY {id} DESC",
+                self.conditions.join(" AND ")
+            )
+        };
+        let (limit, enough) = cut.map_or_else(Default::default, |Cut { limit, offset, enough }| {
+            (format!(" LIMIT {limit} OFFSET {offset}"), format!(" LIMIT {enough}"))
+        });
+        let walks: Vec<String> = self
+            .from
+            .iter()
+            .map(|from| format!("SELECT id FROM ({}{enough}) AS one", from_one(from)))
+            .collect();
+        format!("{} ORDER BY id DESC{limit}", walks.join(" UNION ALL "))
     }
 
     /// In no order; stops at the limit.
     fn select_count(&self, limit: &str) -> String {
         let conditions = self.conditions.join(" AND ");
-        format!("SELECT count(*) FROM (SELECT 1 FROM {} WHERE {conditions} LIMIT {limit}) AS m", self.from)
+        let walks: Vec<String> =
+            self.from.iter().map(|from| format!("SELECT 1 FROM {from} WHERE {conditions}")).collect();
+        format!("SELECT count(*) FROM ({} LIMIT {limit}) AS m", walks.join(" UNION ALL "))
     }
 
     fn run(&self, db: &Connection, sql: &str) -> Result<Vec<TaskId>, Fault> {
@@ -299,13 +321,19 @@ const STATE_OF_TASK: &str = "coalesce(
     (SELECT 0 FROM pending WHERE pending.task_id = t.id),
     1)";
 
-fn live_tables(states: &[TaskState]) -> String {
+const UNUSUAL_ENDS: &str =
+    concat!("SELECT task_id, state, exit_status FROM done INDEXED BY done_unusual WHERE ", unusual_ends!());
+
+/// What was reported to be cancelled, and has no result yet.
+const REPORTED_ENDS: &str = "SELECT task_id, reported_end AS state, NULL AS exit_status
+    FROM lease WHERE reported_end IS NOT NULL";
+
+/// Where the tasks in these states are.
+fn live_tables(states: &[TaskState]) -> impl Iterator<Item = &'static str> {
     let tables = [
         (TaskState::Pending, "SELECT task_id FROM pending"),
         (TaskState::Ready, "SELECT task_id FROM ready"),
         (TaskState::Running, "SELECT task_id FROM lease WHERE reported_end IS NULL"),
     ];
-    let chosen: Vec<_> =
-        tables.into_iter().filter(|(state, _)| states.contains(state)).map(|(_, sql)| sql).collect();
-    chosen.join(" UNION ALL ")
+    tables.into_iter().filter(|(state, _)| states.contains(state)).map(|(_, sql)| sql)
 }

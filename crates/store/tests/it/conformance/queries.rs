@@ -327,7 +327,13 @@ pub(crate) async fn offset_and_limit_cut_out_a_window<B: Backend>(stage: &mut St
     let ann = stage.person("ann").await;
     let batch: Vec<_> = (0..10).map(|_| stage.task(ann.group)).collect();
     stage.submit(&ann, &batch).await;
-    let query = TaskQuery::all_of(ann.group);
+    // The oldest are held, the others wait: one query finds them in two places.
+    for _ in 0..2 {
+        stage.claim_one(stage.hand(&ann).await).await;
+    }
+    let all = TaskQuery::all_of(ann.group);
+    let live = Some(vec![TaskState::Ready, TaskState::Running]);
+    let live = TaskQuery { states: live, ..all.clone() };
     let newest_first: Vec<Uuid> = batch.iter().rev().map(|task| task.uuid).collect();
     for (offset, limit, expected) in [
         (0, 3, &newest_first[..3]),
@@ -339,9 +345,11 @@ pub(crate) async fn offset_and_limit_cut_out_a_window<B: Backend>(stage: &mut St
         (u64::MAX, u64::MAX, &[]),
     ] {
         let page = Page { before: None, offset, limit };
-        let found = stage.store().query_tasks(&query, page).await.unwrap();
-        let found: Vec<Uuid> = found.iter().map(|task| task.uuid).collect();
-        assert_eq!(found, expected, "{offset} {limit}");
+        for query in [&all, &live] {
+            let found = stage.store().query_tasks(query, page).await.unwrap();
+            let found: Vec<Uuid> = found.iter().map(|task| task.uuid).collect();
+            assert_eq!(found, expected, "{offset} {limit} {query:?}");
+        }
     }
 }
 
