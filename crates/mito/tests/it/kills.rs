@@ -1,9 +1,11 @@
 //! `kill -9`, and what it must not cost.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use mitosis_protocol::TaskState;
 use mitosis_protocol::task::{SubmitTaskRequest, SubmitTasksRequest};
+use mitosis_protocol::worker::{QueryWorkersRequest, WorkerInfo};
 use nix::sys::signal::Signal;
 
 use crate::home::{Home, all_tasks, task, until_so_many};
@@ -88,4 +90,34 @@ async fn a_coordinator_stops_in_order_at_the_first_signal() {
     let coordinator = home.coordinator(0, "600s").await;
     coordinator.service.signal(Signal::SIGTERM);
     assert!(coordinator.service.wait().await.success());
+}
+
+/// Longer than the lease of that story, and long enough that a coordinator notices.
+const ASLEEP: Duration = Duration::from_secs(7);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_was_asleep_takes_nobody_for_dead() {
+    let home = Home::new();
+    let (bind, lease) = (["--bind", "127.0.0.1:0"], ["--heartbeat-timeout", "4s"]);
+    let log = ["--file-log", "--log-path", "coordinator.log"];
+    let coordinator = home.coordinator_with(&[&bind[..], &lease, &log].concat()).await;
+    let admin = coordinator.admin().await;
+    let worker = home.worker(&coordinator.address, "1").await;
+    let registered = async || admin.query_workers(&QueryWorkersRequest::default()).await.unwrap().workers;
+    let before = registered().await;
+
+    for process in [&worker, &coordinator.service] {
+        process.signal(Signal::SIGSTOP);
+    }
+    tokio::time::sleep(ASLEEP).await;
+    // The coordinator wakes first, and looks before the worker can say anything.
+    coordinator.service.signal(Signal::SIGCONT);
+    home.until_written("coordinator.log", "every worker gets a whole lease").await;
+    worker.signal(Signal::SIGCONT);
+    admin.submit(&task(&["true"])).await.unwrap();
+    until_so_many(&admin, TaskState::Finished, 1).await;
+
+    let ids = |workers: &[WorkerInfo]| workers.iter().map(|worker| worker.worker_id).collect::<Vec<_>>();
+    let after = registered().await;
+    assert_eq!((ids(&after).len(), ids(&after)), (1, ids(&before)), "it did not have to register again");
 }
