@@ -222,19 +222,21 @@ async fn feed_all(
     now: Timestamp,
 ) -> Result<HashMap<usize, Vec<Work>>, Fault> {
     let known = |worker| parties.get(&worker).map(|party| (party.worker.state, &party.eligibility));
-    let (mut first, mut places) = (Vec::new(), Vec::new());
+    let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
     for (eligibility, crowd) in crowds(batch, known) {
         let line = claim::line_up(tx, turns, eligibility, crowd.want()).await?;
-        places.extend(crowd.deal(line.len()));
-        first.extend(line);
-    }
-    let to: Vec<(WorkerId, i64)> =
-        places.iter().map(|place| (batch[*place].worker, batch[*place].token)).collect();
-    let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
-    let place_of: HashMap<TaskId, usize> =
-        first.iter().map(claim::Waiting::task).zip(places.iter().copied()).collect();
-    for (_, work) in claim::assign(tx, &first, &to, now).await? {
-        given.entry(place_of[&work.lease.task]).or_default().push(work);
+        let places: HashMap<TaskId, usize> =
+            line.iter().map(claim::Waiting::task).zip(crowd.deal(line.len())).collect();
+        let to: Vec<(WorkerId, i64)> = line
+            .iter()
+            .map(|waiting| &batch[places[&waiting.task()]])
+            .map(|one| (one.worker, one.token))
+            .collect();
+        // Before the next crowd looks: it would find the same tasks, since a transaction does not pass over
+        // what it has locked itself.
+        for (_, work) in claim::assign(tx, &line, &to, now).await? {
+            given.entry(places[&work.lease.task]).or_default().push(work);
+        }
     }
     Ok(given)
 }

@@ -119,6 +119,34 @@ pub(crate) async fn a_few_tasks_are_spread_over_those_who_ask_together<B: Backen
     assert_eq!(classes.len(), 1, "they may run the same");
 }
 
+pub(crate) async fn agents_of_two_kinds_that_ask_together_never_get_the_same_task<B: Backend>(
+    stage: &mut Stage<B>,
+) {
+    let ann = stage.person("ann").await;
+    let plain = stage.hand(&ann).await;
+    let tagged = stage.register(&NewWorker { tags: words("gpu"), ..stage.new_worker(&ann) }).await;
+    // First fewer tasks than they want, then more, then some that only one of them may run.
+    for (tags, tasks, wanted) in [("", 1, 5), ("", 7, 2), ("gpu", 3, 5)] {
+        let task = || NewTask { tags: words(tags), ..stage.task(ann.group) };
+        stage.submit(&ann, &(0..tasks).map(|_| task()).collect::<Vec<_>>()).await;
+        let batch = [plain, tagged].map(|hand| Exchange { want: wanted, ..stage.nothing(hand) });
+        let outcome = stage.store().exchange(&batch, stage.now).await.unwrap();
+        let mut seen = BTreeSet::new();
+        for (hand, exchanged) in [plain, tagged].into_iter().zip(outcome.each) {
+            for given in work(exchanged) {
+                assert!(seen.insert(given.uuid), "it was given twice");
+                let Phase::Running(attempt) = stage.phase(given.uuid).await else { panic!("it is held") };
+                assert_eq!(attempt.worker, hand.uuid, "it is held by the one that was told");
+                let ended = vec![finished(given.lease)];
+                let exchanged = stage.exchange_one(Exchange { ended, ..stage.nothing(hand) }).await;
+                assert_eq!(exchanged.verdicts, [Verdict::Committed(given.uuid)]);
+            }
+        }
+        assert_eq!(seen.len(), tasks.min(2 * wanted), "{tags}: {wanted} of {tasks}");
+        takes(stage, tagged, 64).await;
+    }
+}
+
 pub(crate) async fn groups_take_turns_and_priority_counts_within<B: Backend>(stage: &mut Stage<B>) {
     let ann = stage.person("ann").await;
     let lab = stage.group(&ann, "lab").await;

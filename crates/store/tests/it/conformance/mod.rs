@@ -102,6 +102,7 @@ macro_rules! conformance {
                     work_says_whose_it_is_and_how_urgent,
                     what_agents_say_counts_for_each_alone,
                     a_few_tasks_are_spread_over_those_who_ask_together,
+                    agents_of_two_kinds_that_ask_together_never_get_the_same_task,
                     groups_take_turns_and_priority_counts_within,
                     what_was_not_started_goes_back_to_its_place,
                     an_agent_that_shall_stop_gets_nothing_and_goes_with_its_last_task,
