@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
+use crate::guard;
 use crate::neighbour;
 
 /// The one user.
@@ -52,6 +53,7 @@ impl Embedded {
         let worker = tokio::spawn(Worker::run(
             mitosis_worker::Settings {
                 slots,
+                guard: guard::command(),
                 ..mitosis_worker::Settings::new(
                     Arc::new(Neighbour { client, password }),
                     home.join("worker"),

@@ -14,6 +14,7 @@ mod ending;
 mod exit;
 mod failure;
 mod follow;
+mod guard;
 mod identity;
 mod lifecycle;
 mod logging;
@@ -42,6 +43,9 @@ use crate::failure::Failure;
 const LAST_WORK: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
+    if guard::is_wanted() {
+        return guard::keep();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(answer) => return told(&answer),

@@ -4,7 +4,8 @@
 //! coordinator of ours it is one registration that speaks the native protocol; with an old one every slot
 //! is a registration of its own that speaks the contract's. It talks to the coordinator only
 //! through the client, and keeps two promises: a result that exists is reported, however long the
-//! coordinator is away; and no command runs on after the lease on its task is over.
+//! coordinator is away; and no command runs on after the lease on its task is over. Should the worker be
+//! killed, a second process ([`keep_guard`]) sees to that.
 
 mod agent;
 mod insist;
@@ -15,5 +16,6 @@ mod settings;
 mod slot;
 mod worker;
 
+pub use os::guard::keep_guard;
 pub use settings::{Login, Settings};
 pub use worker::{Ended, Worker, WorkerError};

@@ -1,5 +1,6 @@
 //! What a worker needs to be told. Reading files and arguments is the binary's business.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,9 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// Most bytes of one output stream before the command is stopped.
     pub output_limit: u64,
+    /// The program and the arguments of a process that calls [`keep_guard`](crate::keep_guard). Without
+    /// one, the commands of a worker that is killed run on.
+    pub guard: Option<Vec<OsString>>,
     /// Where jitter comes from.
     pub entropy: Arc<dyn Entropy>,
     /// When cancelled, the worker takes no more tasks, and ends with what it runs.
@@ -66,6 +70,7 @@ impl Settings {
             heartbeat_interval: Duration::from_secs(300),
             scratch,
             output_limit: 1 << 30,
+            guard: None,
             entropy,
             drain: CancellationToken::new(),
         }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::insist::Waits;
+use crate::os::guard::Mark;
 use crate::os::thread::Thread;
 use crate::session::{Farewell, Session};
 use crate::settings::Settings;
@@ -15,17 +16,18 @@ use crate::worker::{Ended, WorkerError};
 /// How long a killed command may take to be dead.
 const DYING: Duration = Duration::from_secs(3);
 
-/// Keeps a registration with so many slots busy until there is a reason to end. The first may have been
-/// made already.
+/// Keeps a registration busy until there is a reason to end, with a slot for each mark. The first may have
+/// been made already.
 pub(crate) async fn keep_busy(
     settings: Settings,
-    slots: usize,
+    marks: Vec<Option<Mark>>,
     mut first: Option<Session>,
     stop: CancellationToken,
 ) -> Result<Ended, WorkerError> {
     let mut waits = Waits::new(&*settings.entropy);
+    let slots = marks.len();
     let threads: Vec<Thread> =
-        (0..slots).map(|_| Thread::start()).collect::<Result<_, _>>().map_err(WorkerError::Thread)?;
+        marks.into_iter().map(Thread::start).collect::<Result<_, _>>().map_err(WorkerError::Thread)?;
     loop {
         let session = match first.take() {
             Some(session) => session,

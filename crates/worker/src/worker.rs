@@ -5,6 +5,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use crate::os::guard::Guard;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::slot;
@@ -55,14 +56,17 @@ impl Worker {
             session = Session::open(&settings, slots_of_one) => session?,
             () = stop.cancelled() => return Ok(Ended::Stopped),
         };
+        let guard = post_guard(&settings, slots_of_one);
+        let mut marks = (0..slots_of_one).map(|slot| guard.as_ref().map(|guard| guard.mark(slot)));
         let mut slots = JoinSet::new();
         if first.is_with_ours {
-            slots.spawn(slot::keep_busy(settings, slots_of_one, Some(first), stop.clone()));
+            slots.spawn(slot::keep_busy(settings, marks.collect(), Some(first), stop.clone()));
         } else {
             // To an old coordinator, every slot is a worker of its own.
             let mut first = Some(first);
             for number in 1..=slots_of_one {
-                let busy = slot::keep_busy(settings.clone(), 1, first.take(), stop.clone());
+                let mark = marks.next().flatten();
+                let busy = slot::keep_busy(settings.clone(), vec![mark], first.take(), stop.clone());
                 slots.spawn(busy.instrument(tracing::info_span!("slot", number)));
             }
         }
@@ -79,4 +83,12 @@ impl Worker {
         }
         ended
     }
+}
+
+/// A worker works without one too.
+fn post_guard(settings: &Settings, slots: usize) -> Option<Guard> {
+    let command = settings.guard.as_ref()?;
+    Guard::start(command, slots)
+        .inspect_err(|error| tracing::warn!(%error, "if this worker is killed, its commands will run on"))
+        .ok()
 }

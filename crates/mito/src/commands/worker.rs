@@ -14,6 +14,7 @@ use crate::config::worker::WorkerConfig;
 use crate::config::{Environment, Layers, Role};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::guard;
 use crate::identity::{Identity, WorkerLogin};
 use crate::lifecycle::StopRequests;
 use crate::logging::{self, LogFile};
@@ -47,6 +48,7 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
     let settings = Settings {
         registration: config.registration,
         slots: config.slots,
+        guard: guard::command(),
         polling_interval: config.polling_interval,
         heartbeat_interval: config.heartbeat_interval,
         ..Settings::new(Arc::new(login), environment.cache_folder(), Arc::new(OsEntropy))

@@ -130,7 +130,8 @@ impl Home {
         self.coordinator_with(&["--bind", "127.0.0.1:0", "--file-log", "--log-path", file]).await
     }
 
-    async fn coordinator_with(&self, options: &[&str]) -> Coordinator {
+    /// Starts a coordinator with a file and a directory in this home.
+    pub(crate) async fn coordinator_with(&self, options: &[&str]) -> Coordinator {
         let db = format!("sqlite://{}/state.db", self.path().display());
         let s3 = format!("file://{}/objects", self.path().display());
         let args = [&["coordinator", "--db", &db, "--s3", &s3], options].concat();

@@ -1,14 +1,15 @@
 //! `kill -9`, and what it must not cost.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use mitosis_protocol::TaskState;
+use mitosis_client::UserClient;
 use mitosis_protocol::task::{SubmitTaskRequest, SubmitTasksRequest};
-use mitosis_protocol::worker::{QueryWorkersRequest, WorkerInfo};
+use mitosis_protocol::worker::QueryWorkersRequest;
+use mitosis_protocol::{TaskState, Uuid};
 use nix::sys::signal::Signal;
 
-use crate::home::{Home, all_tasks, task, until_so_many};
+use crate::home::{Home, LIMIT, LOOK_AGAIN, all_tasks, task, until_so_many};
 
 const TASKS: usize = 200;
 
@@ -71,6 +72,41 @@ async fn a_worker_that_is_killed_leaves_its_tasks_to_another() {
     assert!(tasks.iter().all(|task| task.result.is_some_and(|result| result.exit_status == 0)));
 }
 
+/// Whether a process is there and not just a remainder that nobody has looked at.
+fn lives(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_a_worker_that_is_killed_end_with_it() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = coordinator.admin().await;
+    let worker = home.worker(&coordinator.address, "2").await;
+    // One that is polite, and one that does not listen and has started something itself.
+    let folder = home.path().display();
+    let polite = format!("echo polite=$$ >> {folder}/ids; exec sleep 600");
+    let deaf = format!(
+        "trap '' TERM; sleep 601 & echo child=$! >> {folder}/ids; echo deaf=$$ >> {folder}/ids; wait; wait"
+    );
+    for script in [polite, deaf] {
+        admin.submit(&task(&["sh", "-c", &script])).await.unwrap();
+    }
+    let mut ids = Vec::new();
+    for name in ["polite=", "child=", "deaf="] {
+        ids.push(home.until_written("ids", name).await.trim().to_owned());
+    }
+    assert!(ids.iter().all(|pid| lives(pid)));
+
+    worker.kill().await;
+    let deadline = Instant::now() + LIMIT;
+    while ids.iter().any(|pid| lives(pid)) {
+        assert!(Instant::now() < deadline, "commands outlive their worker");
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_asked_to_stop_gives_its_task_back_at_once() {
     let home = Home::new();
@@ -103,8 +139,7 @@ async fn a_machine_that_was_asleep_takes_nobody_for_dead() {
     let coordinator = home.coordinator_with(&[&bind[..], &lease, &log].concat()).await;
     let admin = coordinator.admin().await;
     let worker = home.worker(&coordinator.address, "1").await;
-    let registered = async || admin.query_workers(&QueryWorkersRequest::default()).await.unwrap().workers;
-    let before = registered().await;
+    let before = registered(&admin).await;
 
     for process in [&worker, &coordinator.service] {
         process.signal(Signal::SIGSTOP);
@@ -117,7 +152,11 @@ async fn a_machine_that_was_asleep_takes_nobody_for_dead() {
     admin.submit(&task(&["true"])).await.unwrap();
     until_so_many(&admin, TaskState::Finished, 1).await;
 
-    let ids = |workers: &[WorkerInfo]| workers.iter().map(|worker| worker.worker_id).collect::<Vec<_>>();
-    let after = registered().await;
-    assert_eq!((ids(&after).len(), ids(&after)), (1, ids(&before)), "it did not have to register again");
+    assert_eq!(before.len(), 1);
+    assert_eq!(registered(&admin).await, before, "it did not have to register again");
+}
+
+async fn registered(user: &UserClient) -> Vec<Uuid> {
+    let found = user.query_workers(&QueryWorkersRequest::default()).await.unwrap();
+    found.workers.iter().map(|worker| worker.worker_id).collect()
 }

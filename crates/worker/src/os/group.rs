@@ -8,13 +8,18 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use super::guard::Mark;
+
 /// What is left of a group after the command ended gets this long to end too.
 const LEFTOVERS_GRACE: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A command that leads a process group. One thread starts it and waits for it, others send signals.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Group(Arc<Mutex<Stage>>);
+pub(crate) struct Group {
+    stage: Arc<Mutex<Stage>>,
+    mark: Option<Mark>,
+}
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Stage {
@@ -32,6 +37,11 @@ enum Stage {
 pub(crate) struct Grip(Group);
 
 impl Group {
+    /// A group that the guard knows of while it runs.
+    pub(crate) fn marked(mark: Option<Mark>) -> Self {
+        Self { mark, ..Self::default() }
+    }
+
     /// Whoever holds this answers for the group.
     pub(crate) fn hold(&self) -> Grip {
         Grip(self.clone())
@@ -47,11 +57,18 @@ impl Group {
                 return Err(io::Error::from(io::ErrorKind::Interrupted));
             }
             let child = start()?;
-            *stage = Stage::Runs(leader(&child)?);
+            let leader = leader(&child)?;
+            *stage = Stage::Runs(leader);
+            if let Some(mark) = &self.mark {
+                mark.runs(leader);
+            }
             child
         };
         let status = child.wait();
         self.clear();
+        if let Some(mark) = &self.mark {
+            mark.clear();
+        }
         status
     }
 
@@ -96,7 +113,7 @@ impl Group {
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,4 +1,5 @@
 //! What the operating system does for a worker.
 
 pub(crate) mod group;
+pub(crate) mod guard;
 pub(crate) mod thread;

@@ -9,6 +9,8 @@ use std::sync::mpsc::{Sender, channel};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::guard::Mark;
+
 /// Enough for what is done there, and little beside a task.
 const STACK_BYTES: usize = 256 * 1024;
 
@@ -16,15 +18,19 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// Does one job after the other. It ends when the last clone of this is dropped and its work is done.
 #[derive(Debug, Clone)]
-pub(crate) struct Thread(Sender<Job>);
+pub(crate) struct Thread {
+    jobs: Sender<Job>,
+    /// Where the guard looks for what runs here.
+    pub(crate) mark: Option<Mark>,
+}
 
 impl Thread {
     /// Starts it.
-    pub(crate) fn start() -> io::Result<Self> {
+    pub(crate) fn start(mark: Option<Mark>) -> io::Result<Self> {
         let (sender, jobs) = channel::<Job>();
         let serve = move || jobs.into_iter().for_each(|job| job());
         std::thread::Builder::new().name("mito-slot".to_owned()).stack_size(STACK_BYTES).spawn(serve)?;
-        Ok(Self(sender))
+        Ok(Self { jobs: sender, mark })
     }
 
     /// Has a job done. One that was begun is ended even if nobody waits for it any more.
@@ -34,7 +40,7 @@ impl Thread {
             // Whoever wanted it may have gone.
             answer.send(job()).ok();
         });
-        self.0.send(job).expect("the thread lives as long as this");
+        self.jobs.send(job).expect("the thread lives as long as this");
         answered.await.expect("a job does not panic")
     }
 

@@ -137,6 +137,14 @@ impl Attempt<'_> {
     }
 
     /// Ends when the coordinator wants this attempt to end.
+    /// Ends when the task is somebody else's.
+    async fn taken_back(&self) {
+        let Some(mut orders) = self.orders.clone() else { return std::future::pending().await };
+        if orders.wait_for(|orders| orders.dropped).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     async fn ordered_to_end(&self) -> Order {
         let Some(mut orders) = self.orders.clone() else { return std::future::pending().await };
         let ordered = orders.wait_for(|orders| orders.dropped || orders.stop).await.map(|orders| *orders);

@@ -52,10 +52,8 @@ impl Attempt<'_> {
     /// Runs the command to its end, or to the end of its time. Given up at the end of the lease: then
     /// the whole group is killed at once, because another worker may start the task any moment.
     pub(super) async fn execute(&self, output: Option<OutputFiles>) -> Result<Ran, Lost> {
-        if !self.session.lease.holds() {
-            return Err(Lost::GivenUp);
-        }
-        let group = Group::default();
+        self.until_it_may_start().await?;
+        let group = Group::marked(self.thread.mark.clone());
         tokio::select! {
             ran = self.supervise(&group, output) => ran,
             () = self.session.lease.over() => {
@@ -63,6 +61,15 @@ impl Attempt<'_> {
                 Err(Lost::GivenUp)
             }
             never = self.deliver_output() => match never {},
+        }
+    }
+
+    /// A machine that was asleep may get a task before it has heard that its lease was extended. Nothing
+    /// runs yet, so it can wait for that.
+    async fn until_it_may_start(&self) -> Result<(), Lost> {
+        tokio::select! {
+            () = self.session.lease.in_force() => Ok(()),
+            () = self.taken_back() => Err(Lost::TakenBack),
         }
     }
 

@@ -57,6 +57,13 @@ impl Lease {
         Instant::now() < self.0.borrow().until
     }
 
+    /// Ends when the lease holds: at once, or as soon as it is renewed.
+    pub(crate) async fn in_force(&self) {
+        let mut terms = self.0.subscribe();
+        // The sender lives as long as this.
+        while !self.holds() && terms.changed().await.is_ok() {}
+    }
+
     /// Ends when the lease does.
     pub(crate) async fn over(&self) {
         while self.holds() {
@@ -79,5 +86,19 @@ mod tests {
         lease.over().await;
         assert_eq!(start.elapsed().as_secs(), 20 + 27);
         assert!(!lease.holds());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_is_over_is_in_force_again_when_it_is_renewed() {
+        let lease = Lease::new(Instant::now(), Duration::from_secs(30));
+        lease.in_force().await;
+        lease.over().await;
+        let renewal = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            lease.renew(Instant::now(), Duration::from_secs(30));
+        };
+        let begun = Instant::now();
+        tokio::join!(lease.in_force(), renewal);
+        assert_eq!(begun.elapsed().as_secs(), 5);
     }
 }

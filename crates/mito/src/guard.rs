@@ -1,0 +1,32 @@
+//! The process beside a worker that ends its commands should it be killed.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use crate::exit::Exit;
+
+/// Stands where a command would; nobody but a worker gives it.
+const WORD: &str = "__guard";
+
+/// How a worker starts its guard. `None` when this program can't tell where it is; the worker says what
+/// that means.
+pub(crate) fn command() -> Option<Vec<OsString>> {
+    let program = std::env::current_exe().ok()?;
+    Some(vec![program.into(), WORD.into()])
+}
+
+/// Whether this process is to be a guard.
+pub(crate) fn is_wanted() -> bool {
+    std::env::args_os().nth(1).is_some_and(|word| word == WORD)
+}
+
+/// Guards until the worker is gone. On a single thread, which is all that can be made deaf to signals.
+pub(crate) fn keep() -> ExitCode {
+    match mitosis_worker::keep_guard() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mito: this is for workers only: {error}");
+            Exit::Usage.into()
+        }
+    }
+}
