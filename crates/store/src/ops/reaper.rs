@@ -13,7 +13,7 @@ pub struct Reaped {
     pub worker: Uuid,
     /// Why.
     pub reason: ReapReason,
-    /// Tasks that are Ready again.
+    /// Tasks that are Ready again, or cancelled, where a user had asked for a stop.
     pub returned: Vec<Uuid>,
 }
 

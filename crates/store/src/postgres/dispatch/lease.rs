@@ -80,9 +80,10 @@ pub(in super::super) async fn touch(tx: &impl Db, task: TaskId, now: Timestamp) 
     row::run_one(tx, TOUCH_LEASE, &[&task.0, &now.unix_micros()]).await
 }
 
-const DELETE_LEASE: &str = "DELETE FROM lease WHERE task_id = $1";
+const DELETE_LEASE: &str = "DELETE FROM lease WHERE task_id = $1 RETURNING stop_asked";
 
-/// Ends the attempt. What becomes of the task is up to the caller.
-pub(in super::super) async fn end(tx: &impl Db, task: TaskId) -> Result<(), Fault> {
-    row::run_one(tx, DELETE_LEASE, &[&task.0]).await
+/// Ends the attempt; answers whether a user had asked for its stop. What becomes of the task is up to the
+/// caller.
+pub(in super::super) async fn end(tx: &impl Db, task: TaskId) -> Result<bool, Fault> {
+    row::one(tx, DELETE_LEASE, &[&task.0], row::only).await
 }

@@ -6,10 +6,12 @@ use uuid::Uuid;
 
 use super::super::artifacts::records;
 use super::super::row::{self, Columns, Db};
+use super::super::tasks::cancel;
 use super::follow_up;
 use super::lease::{self, Lease};
 use crate::Fault;
 use crate::code::neg_priority;
+use crate::ops::tasks::CancelSelection;
 
 const PLACE_OF_TASK: &str = "SELECT uuid, lane_id, priority FROM task WHERE id = $1";
 
@@ -17,15 +19,16 @@ const BACK_IN_LINE: &str = "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
     VALUES ($1, $2, $3, $4, $5, $6)";
 
-/// Makes the task of a lost attempt Ready again.
+/// Makes the task of a lost attempt Ready again, or cancels it; see [`put_back`].
 pub(in super::super) async fn lose(tx: &impl Db, lost: &Lease, now: Timestamp) -> Result<Uuid, Fault> {
     put_back(tx, lost, lost.losses + 1, now).await
 }
 
-/// Makes the task Ready again, in its old place, and drops what the attempt prepared.
+/// Makes the task Ready again, in its old place, and drops what the attempt prepared. A user who asked for a
+/// stop wanted the task to end, not the attempt: then it is cancelled.
 pub(super) async fn put_back(tx: &impl Db, lost: &Lease, losses: i64, now: Timestamp) -> Result<Uuid, Fault> {
     let task: TaskId = lost.key.task;
-    lease::end(tx, task).await?;
+    let stop_asked = lease::end(tx, task).await?;
     let (uuid, lane, priority): (Uuid, i64, i32) = row::one(tx, PLACE_OF_TASK, &[&task.0], |row| {
         Ok((row.value("uuid")?, row.value("lane_id")?, row.value("priority")?))
     })
@@ -35,5 +38,8 @@ pub(super) async fn put_back(tx: &impl Db, lost: &Lease, losses: i64, now: Times
     row::run_one(tx, BACK_IN_LINE, params).await?;
     records::discard_attempt(tx, task, lost.key.epoch, now).await?;
     follow_up::drop_pending(tx, task, now).await?;
+    if stop_asked {
+        cancel(tx, &CancelSelection::Ready(vec![uuid]), now).await?;
+    }
     Ok(uuid)
 }

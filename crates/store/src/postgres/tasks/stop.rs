@@ -12,7 +12,9 @@ const ASK: &str = "
     WITH found AS (
         SELECT l.task_id, w.uuid, w.slots IS NOT NULL AS listens
         FROM task t JOIN lease l ON l.task_id = t.id JOIN worker w ON w.id = l.worker_id
-        WHERE t.uuid = $1 AND l.reported_end IS NULL),
+        WHERE t.uuid = $1 AND l.reported_end IS NULL
+        -- An attempt that is being lost meanwhile is waited for: its end would not see the wish.
+        FOR UPDATE OF l),
     asked AS (
         UPDATE lease SET stop_asked = true, updated_at = $2 FROM found
         WHERE lease.task_id = found.task_id AND found.listens AND NOT lease.stop_asked)

@@ -39,7 +39,8 @@ pub(super) fn end(
     data: Option<&str>,
     now: Timestamp,
 ) -> Result<bool, Fault> {
-    lease::end(db, lease.key.task)?;
+    // However it ended, it is over: a wish to stop it has come too late.
+    let _stop_asked = lease::end(db, lease.key.task)?;
     insert_done(db, lease, end, result, data, now)?;
     records::publish_attempt(db, lease.key.task, lease.key.epoch, now)?;
     follow_up::release(db, lease.key.task, lease.key.epoch, now)

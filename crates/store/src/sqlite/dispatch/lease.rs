@@ -63,9 +63,10 @@ pub(in super::super) fn touch(db: &Connection, task: TaskId, now: Timestamp) -> 
     db.run_one(TOUCH_LEASE, params![task.0, now.unix_micros()])
 }
 
-const DELETE_LEASE: &str = "DELETE FROM lease WHERE task_id = ?1";
+const DELETE_LEASE: &str = "DELETE FROM lease WHERE task_id = ?1 RETURNING stop_asked";
 
-/// Ends the attempt. What becomes of the task is up to the caller.
-pub(in super::super) fn end(db: &Connection, task: TaskId) -> Result<(), Fault> {
-    db.run_one(DELETE_LEASE, [task.0])
+/// Ends the attempt; answers whether a user had asked for its stop. What becomes of the task is up to the
+/// caller.
+pub(in super::super) fn end(db: &Connection, task: TaskId) -> Result<bool, Fault> {
+    db.one(DELETE_LEASE, [task.0], |row| Ok(row.get(0)?))
 }

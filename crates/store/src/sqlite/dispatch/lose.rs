@@ -7,10 +7,12 @@ use uuid::Uuid;
 
 use super::super::artifacts::records;
 use super::super::row::{Columns, Run};
+use super::super::tasks::cancel;
 use super::follow_up;
 use super::lease::{self, Lease};
 use crate::Fault;
 use crate::code::neg_priority;
+use crate::ops::tasks::CancelSelection;
 
 const PLACE_OF_TASK: &str = "SELECT uuid, lane_id, priority FROM task WHERE id = ?1";
 
@@ -18,15 +20,16 @@ const BACK_IN_LINE: &str = "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
-/// Makes the task of a lost attempt Ready again.
+/// Makes the task of a lost attempt Ready again, or cancels it; see [`put_back`].
 pub(in super::super) fn lose(db: &Connection, lost: &Lease, now: Timestamp) -> Result<Uuid, Fault> {
     put_back(db, lost, lost.losses + 1, now)
 }
 
-/// Makes the task Ready again, in its old place, and drops what the attempt prepared.
+/// Makes the task Ready again, in its old place, and drops what the attempt prepared. A user who asked for a
+/// stop wanted the task to end, not the attempt: then it is cancelled.
 pub(super) fn put_back(db: &Connection, lost: &Lease, losses: i64, now: Timestamp) -> Result<Uuid, Fault> {
     let task: TaskId = lost.key.task;
-    lease::end(db, task)?;
+    let stop_asked = lease::end(db, task)?;
     let (uuid, lane, priority): (Uuid, i64, i32) = db.one(PLACE_OF_TASK, [task.0], |row| {
         Ok((row.uuid("uuid")?, row.value("lane_id")?, row.value("priority")?))
     })?;
@@ -36,5 +39,8 @@ pub(super) fn put_back(db: &Connection, lost: &Lease, losses: i64, now: Timestam
     )?;
     records::discard_attempt(db, task, lost.key.epoch, now)?;
     follow_up::drop_pending(db, task, now)?;
+    if stop_asked {
+        cancel(db, &CancelSelection::Ready(vec![uuid]), now)?;
+    }
     Ok(uuid)
 }

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use mitosis_domain::task::{Attempt, ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
-use mitosis_protocol::{Role, TaskState};
+use mitosis_protocol::{Role, TaskResult, TaskResultMessage, TaskState};
 use mitosis_store::ops::dispatch::{
     Completed, EndReport, Ended, Exchange, Exchanged, FollowUp, Given, Holder, Verdict, Work,
 };
@@ -378,4 +378,25 @@ pub(crate) async fn a_task_of_an_agent_shows_its_attempt_like_any_other<B: Backe
     let attempt = Attempt { worker: hand.uuid, epoch: 1, claimed_at: stage.now };
     assert_eq!(stage.phase(uuid).await, Phase::Running(attempt));
     assert_eq!(stage.commit(Holder::Lease(held.lease), status(0)).await, Completed::NotReported);
+}
+
+pub(crate) async fn a_stop_that_was_asked_for_holds_though_the_worker_goes<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let agent = stage.register(&NewWorker { slots: Some(4), ..stage.new_worker(&ann) }).await;
+    stage.submit(&ann, &[(); 3].map(|()| stage.task(ann.group))).await;
+    let held = takes(stage, agent, 3).await;
+    for stopped in &held[..2] {
+        let asked = stage.store().ask_to_stop(stopped.uuid, stage.now).await.unwrap();
+        assert_eq!(asked, StopAsked::Of(agent.uuid));
+    }
+    // One goes back before it started, one with its worker.
+    let returned = vec![held[0].lease];
+    stage.exchange_one(Exchange { returned, ..stage.nothing(agent) }).await;
+    stage.store().stop_worker(agent.uuid, ShutdownOp::Force, stage.now).await.unwrap();
+    for stopped in &held[..2] {
+        let Phase::Ended(ending) = stage.phase(stopped.uuid).await else { panic!("it is over") };
+        let user = TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) };
+        assert_eq!((ending.end, ending.result), (ExecEnd::Cancelled, user));
+    }
+    assert_eq!(stage.phase(held[2].uuid).await, Phase::Ready, "nobody asked for that one");
 }

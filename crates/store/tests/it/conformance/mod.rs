@@ -111,6 +111,7 @@ macro_rules! conformance {
                     the_small_result_of_a_task_is_kept,
                     work_whose_reply_was_lost_can_be_had_again_by_its_worker,
                     an_agent_learns_what_it_holds_and_what_to_stop,
+                    a_stop_that_was_asked_for_holds_though_the_worker_goes,
                     however_many_exchange_at_once_each_task_is_given_and_ended_once,
                     a_task_of_an_agent_shows_its_attempt_like_any_other,
                 }
