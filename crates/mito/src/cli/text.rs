@@ -22,7 +22,7 @@ pub(super) fn variable(text: &str) -> Result<(String, String), String> {
 }
 
 /// `read`, `write` or `admin`, in lower, upper or capitalised form.
-pub(super) fn role(text: &str) -> Result<Role, String> {
+pub(crate) fn role(text: &str) -> Result<Role, String> {
     serde_json::from_value(serde_json::Value::from(text))
         .map_err(|_| format!("`{text}` is no role; use read, write or admin"))
 }

@@ -8,6 +8,7 @@ use mitosis_worker::{Settings, Worker};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::text;
 use crate::cli::worker::WorkerArgs;
 use crate::config::client::ClientConfig;
 use crate::config::worker::WorkerConfig;
@@ -67,11 +68,17 @@ async fn log_in(config: ClientConfig, groups: &[String]) -> Result<WorkerLogin, 
     Ok(WorkerLogin::new(config, identity))
 }
 
-/// A worker is registered without the groups that do not exist (HTTP contract), and would wait for their
-/// tasks for ever.
+/// A worker is registered without the groups that do not exist, and a role that does not exist counts as
+/// `write` (HTTP contract). Whoever mistyped one would not notice.
 pub(super) async fn check_groups(identity: &Identity, groups: &[String]) -> Result<(), Failure> {
     if groups.is_empty() {
         return Ok(());
+    }
+    for (name, role) in groups.iter().filter_map(|entry| entry.split_once(':')) {
+        text::role(role).map_err(|why| {
+            Failure::new(Exit::Usage, format!("the group {name}: {why}"))
+                .with_hint(format!("write `{name}:write`, or just `{name}`"))
+        })?;
     }
     let own = identity.client.groups().await?.groups;
     let name = |entry: &String| entry.split(':').next().unwrap_or_default().to_owned();

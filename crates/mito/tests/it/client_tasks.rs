@@ -1,5 +1,7 @@
 //! Tasks, one by one and many at once.
 
+use std::collections::BTreeSet;
+
 use crate::home::{ADMIN, Home, Person};
 
 #[tokio::test]
@@ -100,4 +102,27 @@ async fn a_task_that_waits_can_be_asked_why() {
     let told = admin.does(&["tasks", "explain", &uuid]).await;
     assert!(told.contains("none has all of the tags `gpu`") && told.contains("which lacks `gpu`"), "{told}");
     admin.is_refused(&["tasks", "explain", "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a"], 66, &["no task"]).await;
+}
+
+#[tokio::test]
+async fn a_query_shows_all_that_match_however_many_fit_into_a_reply() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    admin.does(&["tasks", "query", "--count"]).await;
+    let sweep = ["submit", "-c", &coordinator.address, "-F", "x=1..10050", "-l", "many", "--", "true"];
+    assert_eq!(home.run(&sweep).await.code, Some(0));
+    for (options, expected) in [
+        (&[][..], 10_050),
+        (&["--limit", "10020"], 10_020),
+        (&["--offset", "40", "--limit", "20000"], 10_010),
+        (&["--limit", "7"], 7),
+    ] {
+        let query = [&["tasks", "query", "-l", "many"][..], options].concat();
+        let ids = admin.does(&[&query[..], &["-o", "id"]].concat()).await;
+        let ids: BTreeSet<&str> = ids.lines().collect();
+        assert_eq!(ids.len(), expected, "{options:?}");
+        let shown = admin.does(&query).await;
+        assert!(shown.starts_with(&format!("Found {expected} tasks\n")), "{}", &shown[..40]);
+    }
 }

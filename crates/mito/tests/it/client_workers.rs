@@ -85,3 +85,18 @@ async fn a_worker_stops_after_its_task_or_at_once() {
         admin.is_refused(&["workers", "cancel-list", &worker], 3, &["not stopped", &worker, "hint:"]).await;
     assert_eq!(list.stdout, "stopped 0 workers\n");
 }
+
+#[tokio::test]
+async fn a_worker_with_a_group_or_a_role_that_does_not_exist_is_not_let_wait_for_ever() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let credentials = ["-c", &coordinator.address, "-u", ADMIN, "-p", ADMIN];
+    for (group, code, words) in [
+        ("mitosis_admin:wirte", 2, ["`wirte` is no role", "`mitosis_admin:write`"]),
+        ("nowhere", 66, ["no group `nowhere`", "users groups"]),
+    ] {
+        let ended = home.run(&[&["worker", "--groups", group][..], &credentials].concat()).await;
+        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+        assert!(words.iter().all(|word| ended.stderr.contains(word)), "{}", ended.stderr);
+    }
+}

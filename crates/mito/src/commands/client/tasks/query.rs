@@ -1,20 +1,78 @@
 //! `mito client tasks query`.
 
+use mitosis_client::UserClient;
+use mitosis_domain::limits::MAX_ROWS;
+use mitosis_protocol::task::{QueryTasksRequest, TaskInfo};
+
 use crate::cli::client::tasks::QueryArgs;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::{Output, TaskShown};
+use crate::sweep::patiently;
 
 pub(super) async fn query(args: &QueryArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
-    let query = args.query();
-    let found = identity.client.query_tasks(&query).await?;
+    let (user, query) = (&identity.client, args.query());
     if query.count {
-        return out.count(found.count, "task");
+        return out.count(user.query_tasks(&query).await?.count, "task");
     }
-    out.found(found.count, "task")?;
-    let tasks: Vec<_> = found.tasks.into_iter().map(TaskShown::from).collect();
-    match args.verbose {
-        true => out.each(&tasks),
-        false => out.all(&tasks),
+    let mut pages = Pages { user, next: Some(query.clone()), left: query.limit, previous: None };
+    let mut page = pages.turn().await?;
+    out.found(pages.count(&query, &page).await?, "task")?;
+    // Blocks for people are few enough to be kept.
+    if args.verbose && !out.is_for_programs() {
+        let mut tasks = Vec::new();
+        while !page.is_empty() {
+            tasks.extend(page.into_iter().map(TaskShown::from));
+            page = pages.turn().await?;
+        }
+        return out.each(&tasks);
+    }
+    let mut rows = out.rows();
+    while !page.is_empty() {
+        page.into_iter().map(TaskShown::from).try_for_each(|task| rows.push(&task))?;
+        page = pages.turn().await?;
+    }
+    rows.finish()
+}
+
+/// All matches, as many at once as a reply holds.
+struct Pages<'a> {
+    user: &'a UserClient,
+    next: Option<QueryTasksRequest>,
+    /// How many are still wanted; all when it is not said.
+    left: Option<u64>,
+    /// The page before this one began with it.
+    previous: Option<TaskInfo>,
+}
+
+impl Pages<'_> {
+    /// The next page; empty after the last.
+    async fn turn(&mut self) -> Result<Vec<TaskInfo>, Failure> {
+        let Some(query) = self.next.take() else { return Ok(Vec::new()) };
+        let page = patiently(|| self.user.query_tasks(&query)).await?.tasks;
+        // An old coordinator gives everything at once, and the same again when it is asked for more.
+        if page.first() == self.previous.as_ref() {
+            return Ok(Vec::new());
+        }
+        self.previous = page.first().cloned();
+        self.left = self.left.map(|left| left.saturating_sub(page.len() as u64));
+        if let Some(last) = page.last()
+            && page.len() as u64 == MAX_ROWS
+            && self.left != Some(0)
+        {
+            self.next =
+                Some(QueryTasksRequest { before: Some(last.uuid), offset: None, limit: self.left, ..query });
+        }
+        Ok(page)
+    }
+
+    /// How many there are in all, once the first page is there.
+    async fn count(&self, query: &QueryTasksRequest, first: &[TaskInfo]) -> Result<u64, Failure> {
+        if self.next.is_none() {
+            return Ok(first.len() as u64);
+        }
+        let all = self.user.query_tasks(&QueryTasksRequest { count: true, ..query.clone() }).await?.count;
+        let from_there = all.saturating_sub(query.offset.unwrap_or(0));
+        Ok(query.limit.map_or(from_there, |limit| limit.min(from_there)))
     }
 }
