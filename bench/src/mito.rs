@@ -143,11 +143,10 @@ impl Mito {
 
     /// Kills the worker that was added first, as a crash would.
     pub(crate) fn kill_worker(&mut self) -> Result<(), Error> {
-        let victim = self.workers.first_mut().ok_or("there is no worker")?;
-        victim.kill()?;
+        let mut victim = self.workers.remove(0);
+        let killed = victim.kill();
         victim.wait()?;
-        self.workers.remove(0);
-        Ok(())
+        Ok(killed?)
     }
 
     /// Submits a task so many times and waits until all have ended; answers how long that took.
