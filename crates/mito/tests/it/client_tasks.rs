@@ -45,7 +45,7 @@ async fn a_task_that_waits_can_still_be_changed() {
 
     admin.does(&["tasks", "change", &uuid, "-p=-3", "--timeout", "20s", "--terminal"]).await;
     let shown = admin.does(&["tasks", "get", &uuid]).await;
-    for line in ["timeout     20 s, priority -3", "command     false", "variable    A=1"] {
+    for line in ["timeout     20s, priority -3", "command     false", "variable    A=1"] {
         assert!(shown.contains(line), "`{line}` is not in {shown}");
     }
     assert!(!shown.contains("terminal"), "that belongs to a command: {shown}");
