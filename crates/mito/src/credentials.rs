@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -64,6 +64,8 @@ impl CredentialsFile {
     fn replace(&self, text: &str) -> io::Result<()> {
         let new = self.beside(".new");
         let mut file = private().create(true).truncate(true).open(&new)?;
+        // One that was left behind may be open to others.
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, &self.0)
@@ -88,9 +90,18 @@ fn entries(text: &str) -> impl Iterator<Item = (&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
+
+    #[test]
+    fn a_file_that_was_left_behind_open_to_others_does_not_make_the_tokens_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = CredentialsFile::at(folder.path().join("credentials"));
+        let left = file.beside(".new");
+        fs::write(&left, "").unwrap();
+        fs::set_permissions(&left, fs::Permissions::from_mode(0o644)).unwrap();
+        file.keep("ann", &"one".into()).unwrap();
+        assert_eq!(fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o600);
+    }
 
     #[test]
     fn tokens_of_other_users_stay_and_nobody_else_can_read_the_file() {

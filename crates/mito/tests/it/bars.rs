@@ -1,6 +1,6 @@
 //! Progress on a screen, and nowhere else.
 
-use crate::home::{ADMIN, Coordinator, Home, ended};
+use crate::home::{ADMIN, Coordinator, Home, ended, until_there};
 use crate::terminal::Terminal;
 
 /// Three tasks that write without ending their line, once they may; the last one fails.
@@ -13,9 +13,8 @@ async fn many_tasks_are_watched_in_a_bar_that_does_not_get_into_what_they_write(
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let _worker = home.worker(&coordinator.address, "3").await;
-    let go = home.path().join("go");
-    let script =
-        format!("until [ -e {}$1 ]; do sleep 0.05; done; printf '<%s' $1; test $1 != 2", go.display());
+    let go = home.path().join("go$1");
+    let script = format!("{}; printf '<%s' $1; test $1 != 2", until_there(&go));
     let mut command = home.mito(&sweep(&coordinator, &script));
     command.env("MITO_PASSWORD", ADMIN);
     let mut terminal = Terminal::start(&command, 100);

@@ -1,5 +1,7 @@
 //! The interactive mode as a person has it: keys, and what is on the screen then.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use crate::home::{ADMIN, Home, Person};
 use crate::terminal::{CTRL_C, CTRL_D, ENTER, TAB, Terminal, UP};
 
@@ -98,4 +100,46 @@ async fn a_command_of_this_machine_has_the_terminal() {
     terminal.until(PROMPT).await;
     terminal.types(&["quit", ENTER]);
     assert_eq!(terminal.ends().await.0, Some(0), "mistakes were seen");
+}
+
+#[tokio::test]
+async fn a_line_with_a_password_in_it_is_not_kept() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let mut terminal = asked(&admin).await;
+    for line in ["admin users create ann hard-to-guess", "login ann hard-to-guess --retain", "auth"] {
+        terminal.types(&[line, ENTER]);
+        terminal.until(PROMPT).await;
+    }
+    terminal.types(&[CTRL_D]);
+    assert_eq!(terminal.ends().await.0, Some(0));
+    let history = home.path().join(".cache/mitosis/client-history");
+    assert_eq!(history.metadata().unwrap().permissions().mode() & 0o077, 0, "others can't read it");
+    let kept = std::fs::read_to_string(history).unwrap();
+    assert!(kept.lines().any(|line| line == "auth") && !kept.contains("hard-to-guess"), "{kept}");
+}
+
+#[tokio::test]
+async fn colours_titles_and_local_times_are_for_a_terminal_and_colours_can_be_refused() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    admin.submits(&["--", "sh", "-c", "exit 7"]).await;
+    for (name, value, is_coloured) in [("LANG", "C", true), ("NO_COLOR", "1", false), ("TERM", "dumb", false)]
+    {
+        let mut query = admin.command(&["tasks", "query"]);
+        query.env(name, value);
+        let (code, screen) = Terminal::start(&query, 130).ends().await;
+        assert_eq!(code, Some(0));
+        assert_eq!(screen.contains("\x1b["), is_coloured, "{name}: {screen:?}");
+        for word in ["TASK", "CREATED", "sh -c 'exit 7'"] {
+            assert!(screen.contains(word), "`{word}` is not in {screen}");
+        }
+        assert!(screen.contains(", now") || screen.contains(" ago"), "{screen}");
+        assert!(screen.lines().all(|line| is_coloured || line.len() <= 130), "{screen}");
+    }
+    let piped = admin.does(&["tasks", "query", "-o", "table"]).await;
+    assert!(!piped.contains('\x1b') && !piped.contains("TASK"), "{piped}");
+    assert!(piped.contains(" +00:00:00\t"), "as the contract writes times: {piped}");
 }

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::home::{ADMIN, Home, LIMIT, Person, ended};
+use crate::home::{ADMIN, Home, LIMIT, Person, ended, until_there};
 
 #[tokio::test]
 async fn what_a_task_wrote_comes_on_its_own_streams_after_its_end() {
@@ -32,7 +32,7 @@ async fn what_a_task_writes_is_shown_until_it_is_over_where_that_is_wanted() {
     let admin = Person::administrator(&home, &coordinator);
     let _worker = home.worker(&coordinator.address, "1").await;
     let go = home.path().join("go");
-    let script = format!("echo first; until [ -e {} ]; do sleep 0.05; done; echo second", go.display());
+    let script = format!("echo first; {}; echo second", until_there(&go));
     let uuid = admin.submits(&["--terminal", "--", "sh", "-c", &script]).await;
     admin.waits_for("Running", &["tasks", "get", &uuid]).await;
     admin.is_refused(&["tasks", "logs", &uuid], 1, &["is not over", "`-f`"]).await;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::home::{ADMIN, Home, LIMIT, Person, ended};
+use crate::home::{ADMIN, Home, LIMIT, Person, ended, until_there};
 
 #[tokio::test]
 async fn the_code_of_the_only_task_is_that_of_the_command_that_waits() {
@@ -96,8 +96,7 @@ async fn a_coordinator_that_is_killed_and_started_again_does_not_end_the_wait() 
     let admin = Person::administrator(&home, &coordinator);
     let _worker = home.worker(&address, "2").await;
     let go = home.path().join("go");
-    let script =
-        format!("echo first; until [ -e {} ]; do sleep 0.05; done; echo second; exit 9", go.display());
+    let script = format!("echo first; {}; echo second; exit 9", until_there(&go));
     let followed =
         admin.command(&["-q", "tasks", "submit", "--follow", "-l", "x", "--", "sh", "-c", &script]);
     let followed = tokio::spawn(ended(followed));

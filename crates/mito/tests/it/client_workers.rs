@@ -1,6 +1,6 @@
 //! Workers, looked at and managed from elsewhere.
 
-use crate::home::{ADMIN, Home, Person};
+use crate::home::{ADMIN, Home, Person, until_there};
 
 /// The only worker there is.
 async fn only_worker(person: &Person<'_>) -> String {
@@ -59,7 +59,7 @@ async fn a_worker_stops_after_its_task_or_at_once() {
     let busy = home.worker(&coordinator.address, "1").await;
     let worker = only_worker(&admin).await;
     let path = home.path().join("done");
-    let wait = format!("until [ -e {} ]; do sleep 0.05; done", path.display());
+    let wait = until_there(&path);
     let task = admin.submits(&["--", "sh", "-c", &wait]).await;
     admin.waits_for("Running", &["tasks", "get", &task]).await;
     admin.does(&["workers", "cancel", &worker]).await;

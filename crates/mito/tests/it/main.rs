@@ -24,6 +24,7 @@ mod credentials;
 mod description;
 mod dev;
 mod doctor;
+mod exit_codes;
 mod guide;
 mod home;
 mod kills;

@@ -36,10 +36,11 @@ impl Terminal {
         let like = command.as_std();
         let mut command = Command::new("setsid");
         command.arg("--ctty").arg(like.get_program()).args(like.get_args()).env_clear();
+        command.env("TERM", "xterm");
         for (name, value) in like.get_envs() {
             command.env(name, value.expect("only what is set is kept"));
         }
-        command.env("TERM", "xterm").current_dir(like.get_current_dir().expect("a home"));
+        command.current_dir(like.get_current_dir().expect("a home"));
         command.stdin(stdio()).stdout(stdio()).stderr(stdio()).kill_on_drop(true);
         let child = command.spawn().expect("setsid starts");
         let (seen, screen) = unbounded_channel();
