@@ -34,6 +34,8 @@ pub(crate) enum ApiError {
 #[derive(Debug)]
 pub(crate) struct Refusal {
     code: ErrorCode,
+    /// Where the contract has another status than that of the code.
+    status: Option<StatusCode>,
     msg: String,
     /// Never empty: there is no way to make a refusal without one.
     hint: Cow<'static, str>,
@@ -54,7 +56,13 @@ impl From<Refusal> for ApiError {
 impl Refusal {
     /// With what can usually be done about such a code.
     pub(crate) fn new(code: ErrorCode, msg: impl Into<String>) -> Self {
-        Self { code, msg: msg.into(), hint: code.usual_hint().into() }
+        Self { code, status: None, msg: msg.into(), hint: code.usual_hint().into() }
+    }
+
+    /// What does not exist, on a route that answers with the status of something else (HTTP contract §2): one
+    /// mistake has one code, wherever it is made.
+    pub(crate) fn not_found_as(status: StatusCode, msg: impl Into<String>) -> Self {
+        Self { status: Some(status), ..Self::new(ErrorCode::NotFound, msg) }
     }
 
     /// Says better what the caller can do about it.
@@ -131,7 +139,7 @@ impl Thing {
                 "`mito client groups attachments query` lists those of your group; -g names another"
             }
             Self::Worker => "`mito client workers query` lists those of your group; it may have ended",
-            Self::Token => "GET /v1/tokens lists yours",
+            Self::Token => "`mito client tokens list` lists yours",
         }
     }
 }
@@ -163,6 +171,10 @@ impl ApiError {
             Refusal::new(ErrorCode::Unavailable, format!("{what} can't be reached"))
                 .hint("nothing was changed; try again in a moment")
         };
+        let full = || {
+            Refusal::new(ErrorCode::Unavailable, "the disk of the coordinator's database is full")
+                .hint("nothing was changed; make room on the machine of the database, and try again")
+        };
         match self {
             Self::Refused(refusal) => refusal,
             Self::Store(Fault::CommitUnknown(_)) => Refusal::new(
@@ -170,6 +182,12 @@ impl ApiError {
                 "the connection to the database broke at the last moment",
             )
             .hint("the change may or may not stand; look before you try again"),
+            Self::Store(Fault::Full(_)) => full(),
+            Self::Shared(fault) if matches!(*fault, Fault::Full(_)) => full(),
+            Self::Objects(ObjectError::Directory { source, .. }) if is_full(&source) => {
+                Refusal::new(ErrorCode::Unavailable, "the disk of the coordinator's object store is full")
+                    .hint("nothing was stored; make room on the machine of the coordinator, and try again")
+            }
             Self::Store(fault) if fault.is_transient() => busy("the database"),
             Self::Shared(fault) if fault.is_transient() => busy("the database"),
             Self::Store(Fault::Nul(_)) => {
@@ -188,6 +206,11 @@ impl ApiError {
     }
 }
 
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind as E;
+    matches!(error.kind(), E::StorageFull | E::QuotaExceeded)
+}
+
 impl IntoResponse for ApiError {
     /// Leaves the body to [`crate::api::finish`], which knows the id of the request.
     fn into_response(self) -> Response {
@@ -195,7 +218,7 @@ impl IntoResponse for ApiError {
             tracing::error!(cause = chain(&self), "a request failed");
         }
         let refusal = self.refusal();
-        let mut response = status(refusal.code).into_response();
+        let mut response = refusal.status.unwrap_or_else(|| status(refusal.code)).into_response();
         response.extensions_mut().insert(refusal.into_body());
         response
     }
@@ -239,6 +262,7 @@ mod tests {
         let cause = || "cause".into();
         for fault in [
             Fault::Unavailable(cause()),
+            Fault::Full(cause()),
             Fault::CommitUnknown(cause()),
             Fault::InUse { path: "x".into(), owner: None },
             Fault::Schema(cause()),

@@ -6,6 +6,9 @@ pub enum Fault {
     /// It can't be reached or does not answer; trying again may help.
     #[error("the database can't be reached")]
     Unavailable(#[source] BoxError),
+    /// The disk that it is on is full; trying again helps once somebody has made room.
+    #[error("the disk of the database is full")]
+    Full(#[source] BoxError),
     /// The connection broke while committing: whether the change stands is not known. Operations are
     /// safe to repeat.
     #[error("the connection to the database broke during a commit")]
@@ -59,6 +62,6 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 impl Fault {
     /// Whether trying again later may help.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::CommitUnknown(_))
+        matches!(self, Self::Unavailable(_) | Self::Full(_) | Self::CommitUnknown(_))
     }
 }

@@ -11,6 +11,10 @@ use mitosis_domain::entropy::Entropy;
 use mitosis_protocol::worker::RegisterWorkerRequest;
 use tokio_util::sync::CancellationToken;
 
+/// Most bytes of one output stream, where nothing else is said. The guide and the explanation of such an end
+/// name it.
+const OUTPUT_LIMIT: u64 = 1 << 30;
+
 /// How a worker becomes somebody: asked at the start, and again when its registration is gone.
 #[async_trait]
 pub trait Login: Send + Sync {
@@ -69,7 +73,7 @@ impl Settings {
             polling_interval: Duration::from_secs(180),
             heartbeat_interval: Duration::from_secs(300),
             scratch,
-            output_limit: 1 << 30,
+            output_limit: OUTPUT_LIMIT,
             guard: None,
             entropy,
             drain: CancellationToken::new(),

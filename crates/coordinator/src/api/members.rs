@@ -1,9 +1,10 @@
 //! "May this user do this in this group?" as handlers ask it.
 
+use http::StatusCode;
 use mitosis_domain::account::{Membership, User};
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::permission::Action;
-use mitosis_protocol::{ErrorCode, Role};
+use mitosis_protocol::Role;
 
 use crate::app::App;
 use crate::error::{ApiError, Refusal, Thing};
@@ -39,7 +40,7 @@ pub(crate) async fn role_for_filter(
 ) -> Result<(GroupId, Role), ApiError> {
     match app.store.membership(user.id, group).await? {
         Membership::NoSuchGroup | Membership::Outsider(_) => {
-            Err(not_in(group, ErrorCode::InvalidRequest).into())
+            Err(not_in(group, StatusCode::BAD_REQUEST).into())
         }
         membership @ Membership::Member(_, role) => Ok((permit(membership, group, action)?, role)),
     }
@@ -49,7 +50,7 @@ pub(crate) async fn role_for_filter(
 pub(crate) fn permit(membership: Membership, group: &str, action: Action) -> Result<GroupId, Refusal> {
     match membership {
         Membership::NoSuchGroup => Err(Refusal::no_such(Thing::Group, group)),
-        Membership::Outsider(_) => Err(not_in(group, ErrorCode::Forbidden)),
+        Membership::Outsider(_) => Err(not_in(group, StatusCode::FORBIDDEN)),
         Membership::Member(id, role) if action.allowed_to(role) => Ok(id),
         Membership::Member(_, role) => Err(Refusal::forbidden(format!(
             "this needs the role {:?} in the group `{group}`; yours is {role:?}",
@@ -59,7 +60,8 @@ pub(crate) fn permit(membership: Membership, group: &str, action: Action) -> Res
     }
 }
 
-fn not_in(group: &str, code: ErrorCode) -> Refusal {
-    Refusal::new(code, format!("there is no group `{group}`, or you are not in it"))
+/// For outsiders there is no such group.
+pub(crate) fn not_in(group: &str, status: StatusCode) -> Refusal {
+    Refusal::not_found_as(status, format!("there is no group `{group}`, or you are not in it"))
         .hint("`mito client users groups` lists yours")
 }

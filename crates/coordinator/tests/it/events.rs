@@ -112,9 +112,9 @@ pub(crate) async fn a_stream_of_a_group_tells_what_happens_in_it_and_goes_on_aft
 pub(crate) async fn nobody_hears_of_tasks_of_others(stage: Stage) {
     let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
     let uuid = ann.submits(&json!({})).await;
-    raj.get("/v1/events?group=ann").await.expect_refused(403, "forbidden");
+    raj.get("/v1/events?group=ann").await.expect_refused(403, "not_found");
     raj.get("/v1/events?group=nowhere").await.expect_refused(404, "not_found");
-    raj.get(&format!("/v1/tasks/{uuid}/events")).await.expect_refused(403, "forbidden");
+    raj.get(&format!("/v1/tasks/{uuid}/events")).await.expect_refused(403, "not_found");
     let request = stage.request(Method::GET, "/v1/events").bearer_auth(&ann.token);
     let refused = crate::stage::Answer::read(request.header("last-event-id", "yesterday")).await;
     refused.expect_refused(400, "invalid_request");

@@ -198,5 +198,5 @@ pub(crate) async fn nothing_is_told_of_a_watched_task_of_others(stage: Stage) {
     assert_eq!(texts[0], texts[1]);
     raj.get(&format!("/v1/tasks/{}/explain", ann.submits(&json!({})).await))
         .await
-        .expect_refused(403, "forbidden");
+        .expect_refused(403, "not_found");
 }

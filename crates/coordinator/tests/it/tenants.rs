@@ -11,7 +11,7 @@ pub(crate) async fn a_stranger_sees_and_touches_nothing(stage: Stage) {
     ann.post(&format!("/tasks/{uuid}/artifacts"), &artifact).await.expect(200);
     let worker = ann.worker(&json!({})).await;
 
-    raj.post("/tasks", &task("ann", &json!({}))).await.expect_refused(403, "forbidden");
+    raj.post("/tasks", &task("ann", &json!({}))).await.expect_refused(403, "not_found");
     for answer in [
         raj.get(&format!("/tasks/{uuid}")).await,
         raj.put(&format!("/tasks/{uuid}"), &json!({"priority": 1})).await,
@@ -82,8 +82,8 @@ pub(crate) async fn a_group_can_be_deleted_and_an_administrator_can_bring_it_bac
     ann.delete("/v1/groups/ann").await.expect_refused(400, "invalid_request");
     ann.delete("/v1/groups/lab").await.expect_empty();
     for gone in [&ann, &raj] {
-        gone.get("/groups/lab").await.expect_refused(403, "forbidden");
-        gone.post("/tasks", &task("lab", &json!({}))).await.expect_refused(403, "forbidden");
+        gone.get("/groups/lab").await.expect_refused(403, "not_found");
+        gone.post("/tasks", &task("lab", &json!({}))).await.expect_refused(403, "not_found");
     }
     let alone = json!({"relations": {"raj": "Write"}});
     admin.put("/v1/admin/groups/lab/users", &alone).await.expect_refused(400, "invalid_request");
@@ -91,5 +91,5 @@ pub(crate) async fn a_group_can_be_deleted_and_an_administrator_can_bring_it_bac
     admin.put("/v1/admin/groups/lab/users", &json!({"relations": {"raj": "Admin"}})).await.expect_empty();
     assert_eq!(raj.task(&uuid).await["state"], "Cancelled");
     raj.submits_to("lab", &json!({})).await;
-    ann.get("/groups/lab").await.expect_refused(403, "forbidden");
+    ann.get("/groups/lab").await.expect_refused(403, "not_found");
 }

@@ -289,7 +289,12 @@ fn outcome(ending: &Ending, now: Timestamp) -> String {
         (Some(TaskResultMessage::UserCancellation), _) => "It was cancelled by a user".to_owned(),
         (Some(msg), _) => format!("It was stopped {how}: {}", cause(msg)),
         (None, ExecEnd::Finished) => format!("It has ended {how}"),
-        (None, ExecEnd::Cancelled) => format!("It was stopped {how}"),
+        // The protocol has a word for every other reason to stop a command.
+        (None, ExecEnd::Cancelled) => {
+            format!(
+                "It was stopped {how} for writing more output than its worker keeps (1 GiB of each stream)"
+            )
+        }
     };
     let by = ending.reporter.map(|worker| format!(" on worker {worker}")).unwrap_or_default();
     format!("{what}{by}, {} ago (at {}).", span(now, ending.at), ending.at)

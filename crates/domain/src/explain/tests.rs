@@ -235,6 +235,7 @@ fn an_end_is_told_with_its_cause() {
             Some(M::ExecTimeout),
             "by signal 15: the command took longer than its timeout",
         ),
+        (ExecEnd::Cancelled, 15, None, "by signal 15 for writing more output than its worker keeps"),
         (ExecEnd::Cancelled, 0, Some(M::UserCancellation), "It was cancelled by a user on worker"),
     ] {
         let told = told(ended(end, status, msg));

@@ -9,6 +9,7 @@ use crate::Fault;
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error.code() {
+            Some(&SqlState::DISK_FULL) => Self::Full(error.into()),
             _ if is_transient(&error) => Self::Unavailable(error.into()),
             Some(&(SqlState::CHARACTER_NOT_IN_REPERTOIRE | SqlState::UNTRANSLATABLE_CHARACTER)) => {
                 Self::Nul(error.into())

@@ -8,7 +8,11 @@ use crate::Fault;
 
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
-        if is_transient(&error) { Self::Unavailable(error.into()) } else { Self::Unexpected(error.into()) }
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full(error.into()),
+            _ if is_transient(&error) => Self::Unavailable(error.into()),
+            _ => Self::Unexpected(error.into()),
+        }
     }
 }
 
@@ -20,12 +24,19 @@ pub(super) enum NotWritten {
     Commit(#[source] Arc<rusqlite::Error>),
     /// Another operation of the transaction met an error that undid all of it; a full disk, for one.
     #[error("the changes were undone, because another operation at the same time failed")]
-    Undone,
+    Undone {
+        /// It was a full disk.
+        full: bool,
+    },
 }
 
 impl From<NotWritten> for Fault {
     fn from(lost: NotWritten) -> Self {
-        Self::Unavailable(lost.into())
+        let full = match &lost {
+            NotWritten::Commit(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
+            NotWritten::Undone { full } => *full,
+        };
+        if full { Self::Full(lost.into()) } else { Self::Unavailable(lost.into()) }
     }
 }
 
@@ -68,13 +79,12 @@ impl From<Corrupt> for Fault {
     }
 }
 
-/// A full or failing disk and a lack of memory may pass; a failing statement does not.
+/// A failing disk and a lack of memory may pass; a failing statement does not.
 fn is_transient(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(
-            ErrorCode::DiskFull
-                | ErrorCode::DatabaseBusy
+            ErrorCode::DatabaseBusy
                 | ErrorCode::DatabaseLocked
                 | ErrorCode::SystemIoFailure
                 | ErrorCode::CannotOpen

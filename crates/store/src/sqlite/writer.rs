@@ -242,13 +242,17 @@ fn run_batch(db: &Connection, first: Box<dyn Job>, queue: &Queue) -> Batch {
     let mut done = Vec::new();
     let mut next = Some(first);
     while let Some(mut job) = next {
+        let mut disk_is_full = false;
         match run_alone(db, job.as_mut()) {
             Ok(()) => done.push(job),
             // Nothing of it is left, so its caller need not wait for the commit.
-            Err(fault) => job.answer(Err(fault)),
+            Err(fault) => {
+                disk_is_full = matches!(fault, Fault::Full(_));
+                job.answer(Err(fault));
+            }
         }
         if db.is_autocommit() {
-            return Batch { done, outcome: Err(NotWritten::Undone) };
+            return Batch { done, outcome: Err(NotWritten::Undone { full: disk_is_full }) };
         }
         let full = done.len() >= BATCH || begun.elapsed() >= BATCH_AGE;
         next = if full { None } else { queue.try_next() };

@@ -218,8 +218,12 @@ fn ended(mut exit: Exit, overstep: Option<&Overstep>) -> Result<Ran, Lost> {
         Some(Overstep::User) => Some(TaskResultMessage::UserCancellation),
         Some(Overstep::Output) | None => None,
     };
-    let end = if msg.is_some() { ExecEnd::Cancelled } else { ExecEnd::Finished };
+    let end = if overstep.is_some() { ExecEnd::Cancelled } else { ExecEnd::Finished };
     let exit_status = match &exit.status {
+        // It obeyed, but it had not come to its end: without a word for that, it must not look like success.
+        Ok(status) if status.success() && matches!(overstep, Some(Overstep::Output)) => {
+            Signal::SIGTERM as i32
+        }
         Ok(status) => status.into_raw(),
         Err(error) => {
             tracing::warn!(%error, "the command can't be started");

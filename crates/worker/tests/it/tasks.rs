@@ -72,8 +72,18 @@ async fn output_without_end_is_stopped_and_says_so() {
     script.has("yes", |task| task.spec.terminal_output = true);
     let _worker = script.worker(1);
     assert_eq!(script.commits(1).await["exit_status"], 15);
+    assert!(script.reports().contains(&json!("Cancel")), "it did not end by itself");
     let streams = unpacked(&script.uploads()[0].1);
     assert!(streams["std-log/stderr.log"].contains("more output"), "{}", streams["std-log/stderr.log"]);
+}
+
+#[tokio::test]
+async fn a_command_that_is_stopped_for_its_output_is_no_success_however_it_ends() {
+    let script = Script::new().await;
+    let obeys = "trap 'exit 0' TERM; while :; do head -c 100000 /dev/zero; done";
+    script.has(obeys, |task| task.spec.terminal_output = true);
+    let _worker = script.worker(1);
+    assert_eq!(script.commits(1).await["exit_status"], 15);
 }
 
 #[tokio::test]

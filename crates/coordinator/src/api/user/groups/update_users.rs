@@ -1,6 +1,7 @@
 //! `PUT /groups/{group}/users`: adds members or changes their roles.
 
 use axum::extract::State;
+use http::StatusCode;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::group::RelationsRequest;
 use mitosis_store::ops::groups::MembersChange;
@@ -33,7 +34,8 @@ pub(in crate::api) fn answer(change: MembersChange) -> Result<Empty, ApiError> {
     match change {
         MembersChange::Done => Ok(Empty),
         MembersChange::UnknownUser(name) => {
-            Err(Refusal::invalid(format!("there is no user `{name}`; nothing was changed"))
+            let sentence = format!("there is no user `{name}`; nothing was changed");
+            Err(Refusal::not_found_as(StatusCode::BAD_REQUEST, sentence)
                 .hint("check the spelling; an account is made by an administrator")
                 .into())
         }

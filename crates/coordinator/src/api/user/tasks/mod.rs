@@ -84,5 +84,8 @@ async fn find_own(app: &App, user: &User, uuid: Uuid) -> Result<Task, ApiError> 
 /// The task is in no state in which this can be done to it.
 fn not_ready(uuid: Uuid) -> Refusal {
     Refusal::new(ErrorCode::NotFound, format!("there is no task `{uuid}` that waits for a worker"))
-        .hint("a task that runs or has ended can't be changed or cancelled")
+        .hint(
+            "one that runs is stopped with `mito client tasks stop`, and can't be changed any more; one that has ended \
+             stays as it is",
+        )
 }

@@ -2,6 +2,7 @@
 //! worker.
 
 use axum::extract::{RawQuery, State};
+use http::StatusCode;
 use mitosis_domain::account::User;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::group::RelationsRequest;
@@ -69,7 +70,8 @@ fn answer(change: WorkerGroupsChange, uuid: Uuid) -> Result<Empty, ApiError> {
     match change {
         WorkerGroupsChange::Done => Ok(Empty),
         WorkerGroupsChange::UnknownGroup(name) => {
-            Err(Refusal::invalid(format!("there is no group `{name}`; nothing was changed"))
+            let sentence = format!("there is no group `{name}`; nothing was changed");
+            Err(Refusal::not_found_as(StatusCode::BAD_REQUEST, sentence)
                 .hint("`mito client users groups` lists yours")
                 .into())
         }

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use http::StatusCode;
 use mitosis_domain::account::{Membership, User};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::worker::{QueryWorkersReply, QueryWorkersRequest, WorkerFilter};
@@ -9,11 +10,11 @@ use mitosis_store::ops::query::WorkerQuery;
 
 use super::get::info;
 use crate::api::body::Body;
-use crate::api::members::permit;
+use crate::api::members::{not_in, permit};
 use crate::api::user::tasks::submission::words;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::ApiError;
 
 /// With `count`, the number of all matches and no rows.
 pub(super) async fn query(
@@ -41,9 +42,7 @@ pub(super) async fn checked(
     let group_name = filter.group_name.unwrap_or_else(|| user.name.clone());
     let membership = app.store.membership(user.id, &group_name).await?;
     if membership == Membership::NoSuchGroup {
-        return Err(Refusal::forbidden(format!("there is no group `{group_name}`, or you are not in it"))
-            .hint("`mito client users groups` lists yours")
-            .into());
+        return Err(not_in(&group_name, StatusCode::FORBIDDEN).into());
     }
     let query = WorkerQuery {
         group: permit(membership, &group_name, action)?,
