@@ -4,6 +4,8 @@ use mitosis_protocol::admin::{
     AccountState, AccountStateBody, CreateUserRequest, GroupQuotaReply, GroupQuotaRequest,
     ResetPasswordRequest, ShutdownRequest, StorageQuotaReply, StorageQuotaRequest,
 };
+use mitosis_protocol::audit::AuditReply;
+use mitosis_protocol::group::RelationsRequest;
 use mitosis_protocol::worker::ShutdownOp;
 use mitosis_protocol::{ArtifactKind, Uuid};
 use reqwest::Method;
@@ -67,6 +69,18 @@ impl UserClient {
         let request = StorageQuotaRequest { storage_quota: quota.to_owned() };
         let reply: StorageQuotaReply = self.call(Method::POST, &path).json(&request).read().await?;
         Ok(reply.storage_quota)
+    }
+
+    /// `PUT /v1/admin/groups/{group}/users`: gives users roles in any group, and makes it active again.
+    pub async fn restore_group(&self, group: &str, roles: &RelationsRequest) -> Result<(), ClientError> {
+        let path = format!("/v1/admin/groups/{}/users", encode_name(group));
+        self.call(Method::PUT, &path).json(roles).done().await
+    }
+
+    /// `GET /v1/admin/audit`: what was recorded, newest first; with `before`, what is older than that entry.
+    pub async fn audit(&self, limit: u64, before: Option<i64>) -> Result<AuditReply, ClientError> {
+        let before = before.map(|id| format!("&before={id}")).unwrap_or_default();
+        self.call(Method::GET, &format!("/v1/admin/audit?limit={limit}{before}")).read().await
     }
 
     /// `DELETE /admin/groups/{group}/attachments/{key}`, however young it is.

@@ -14,6 +14,7 @@ mod doctor;
 mod error;
 mod groups;
 mod tasks;
+mod tokens;
 mod transfer;
 mod workers;
 

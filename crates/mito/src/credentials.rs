@@ -1,5 +1,9 @@
 //! The file of tokens (command line §7): one `user:token` per line, readable by its owner only, shared
-//! with workers and the Python SDK.
+//! with workers, the Python SDK and older programs.
+//!
+//! Those lines have no place for an address, so a file beside it, `credentials.addresses`, says which token is
+//! whose at which coordinator. A token that is known to be of one coordinator is never sent to another; one of
+//! which nothing is known, because another program kept it, is tried.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -8,50 +12,100 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 use secrecy::{ExposeSecret as _, SecretString};
+use url::{Host, Url};
 
-/// A file of tokens; it need not exist.
+/// Logins that are remembered by address, the newest. `mito dev` can have a new address at each start.
+const REMEMBERED: usize = 100;
+
+/// A file of tokens, as far as it is about one coordinator; it need not exist.
 #[derive(Debug, Clone)]
-pub(crate) struct CredentialsFile(PathBuf);
+pub(crate) struct CredentialsFile {
+    path: PathBuf,
+    /// The coordinator's address, or those of several that share a database.
+    addresses: Vec<String>,
+}
+
+/// A name and its token.
+pub(crate) type Kept = (String, SecretString);
+
+/// A line of the file beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Known<'a> {
+    address: &'a str,
+    user: &'a str,
+    token: &'a str,
+}
 
 impl CredentialsFile {
-    pub(crate) fn at(path: PathBuf) -> Self {
-        Self(path)
+    /// For the coordinator at an address, or at several with commas between them.
+    pub(crate) fn new(path: PathBuf, address: &str) -> Self {
+        Self { path, addresses: address.split(',').map(|one| comparable(one.trim())).collect() }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     pub(crate) fn exists(&self) -> bool {
-        self.0.exists()
+        self.path.exists()
     }
 
-    /// The token of a user, or of the first one there is.
-    pub(crate) fn find(&self, user: Option<&str>) -> io::Result<Option<(String, SecretString)>> {
-        let text = match fs::read_to_string(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            text => text?,
+    /// The token of a user at this coordinator that is tried first.
+    pub(crate) fn find(&self, user: Option<&str>) -> io::Result<Option<Kept>> {
+        Ok(self.candidates(user)?.into_iter().next())
+    }
+
+    /// What may be the token of a user at this coordinator, the likeliest first. Without a name, of the user of the
+    /// first line that may be of this coordinator.
+    pub(crate) fn candidates(&self, user: Option<&str>) -> io::Result<Vec<Kept>> {
+        let (lines, beside) = (text_of(&self.path)?, text_of(&self.beside(".addresses"))?);
+        let known: Vec<Known<'_>> = known(&beside).collect();
+        let is_here = |known: &Known<'_>| self.addresses.iter().any(|address| address == known.address);
+        let is_elsewhere = |token: &str| {
+            let mut of_it = known.iter().filter(|known| known.token == token).peekable();
+            of_it.peek().is_some() && !of_it.any(is_here)
         };
-        let found = entries(&text).find(|(name, _)| user.is_none_or(|user| user == *name));
-        Ok(found.map(|(name, token)| (name.to_owned(), token.into())))
+        let here = known.iter().filter(|known| is_here(known)).map(|known| (known.user, known.token));
+        let possible = entries(&lines).filter(|(_, token)| !is_elsewhere(token));
+        let user =
+            user.or_else(|| possible.clone().next().or_else(|| here.clone().next()).map(|(name, _)| name));
+        let mut found: Vec<(&str, &str)> = Vec::new();
+        for (name, token) in here.chain(possible).filter(|(name, _)| Some(*name) == user) {
+            if !found.contains(&(name, token)) {
+                found.push((name, token));
+            }
+        }
+        Ok(found.into_iter().map(|(name, token)| (name.to_owned(), token.into())).collect())
     }
 
-    /// Keeps a token; those of other users stay. Safe among concurrent logins.
+    /// Keeps a token of this coordinator; those of other users, and of other coordinators, stay. Safe among
+    /// concurrent logins.
     pub(crate) fn keep(&self, user: &str, token: &SecretString) -> io::Result<()> {
         let folder =
-            self.0.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let _turn = self.wait_for_the_turn()?;
-        let before = match fs::read_to_string(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            text => text?,
-        };
+        self.remember(user, token)?;
+        let before = text_of(&self.path)?;
         let mut lines: Vec<String> = entries(&before)
             .filter(|(name, _)| *name != user)
             .map(|(name, token)| format!("{name}:{token}"))
             .collect();
         lines.insert(0, format!("{user}:{}", token.expose_secret()));
-        self.replace(&lines.join("\n"))
+        self.replace(&self.path, &lines.join("\n"))
+    }
+
+    /// Before the line itself is written: a token is never without its address.
+    fn remember(&self, user: &str, token: &SecretString) -> io::Result<()> {
+        let path = self.beside(".addresses");
+        let before = text_of(&path)?;
+        let line = |known: Known<'_>| format!("{}\t{}\t{}", known.address, known.user, known.token);
+        let new = self.addresses.iter().map(|address| Known { address, user, token: token.expose_secret() });
+        let is_replaced =
+            |old: &Known<'_>| old.user == user && self.addresses.iter().any(|address| address == old.address);
+        let old = known(&before).filter(|old| !is_replaced(old));
+        let lines: Vec<String> = new.chain(old).take(REMEMBERED).map(line).collect();
+        self.replace(&path, &lines.join("\n"))
     }
 
     /// A lock beside the file: the file itself is replaced, so it can't carry one.
@@ -61,20 +115,20 @@ impl CredentialsFile {
     }
 
     /// All or nothing: whoever reads meanwhile sees the old file or the new one.
-    fn replace(&self, text: &str) -> io::Result<()> {
+    fn replace(&self, path: &Path, text: &str) -> io::Result<()> {
         let new = self.beside(".new");
         let mut file = private().create(true).truncate(true).open(&new)?;
         // One that was left behind may be open to others.
         file.set_permissions(fs::Permissions::from_mode(0o600))?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        fs::rename(&new, &self.0)
+        fs::rename(&new, path)
     }
 
     fn beside(&self, ending: &str) -> PathBuf {
-        let mut name = self.0.file_name().unwrap_or_default().to_owned();
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
         name.push(ending);
-        self.0.with_file_name(name)
+        self.path.with_file_name(name)
     }
 }
 
@@ -84,18 +138,52 @@ fn private() -> fs::OpenOptions {
     options
 }
 
-fn entries(text: &str) -> impl Iterator<Item = (&str, &str)> {
+/// What is not there is empty.
+fn text_of(path: &Path) -> io::Result<String> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        text => text,
+    }
+}
+
+fn entries(text: &str) -> impl Iterator<Item = (&str, &str)> + Clone {
     text.lines().filter_map(|line| line.split_once(':'))
+}
+
+fn known(text: &str) -> impl Iterator<Item = Known<'_>> {
+    text.lines().filter_map(|line| {
+        let (address, rest) = line.split_once('\t')?;
+        let (user, token) = rest.split_once('\t')?;
+        Some(Known { address, user, token })
+    })
+}
+
+/// Scheme, host and port. This machine has several names for itself.
+fn comparable(address: &str) -> String {
+    let Ok(mut url) = Url::parse(address) else { return address.to_owned() };
+    let is_here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    if is_here {
+        // A host that is none of an address stays as it is.
+        let _ = url.set_host(Some("localhost"));
+    }
+    url.origin().ascii_serialization()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const HERE: &str = "http://here:5000";
+
     #[test]
     fn a_file_that_was_left_behind_open_to_others_does_not_make_the_tokens_so() {
         let folder = tempfile::tempdir().unwrap();
-        let file = CredentialsFile::at(folder.path().join("credentials"));
+        let file = CredentialsFile::new(folder.path().join("credentials"), HERE);
         let left = file.beside(".new");
         fs::write(&left, "").unwrap();
         fs::set_permissions(&left, fs::Permissions::from_mode(0o644)).unwrap();
@@ -106,7 +194,7 @@ mod tests {
     #[test]
     fn tokens_of_other_users_stay_and_nobody_else_can_read_the_file() {
         let folder = tempfile::tempdir().unwrap();
-        let file = CredentialsFile::at(folder.path().join("new/credentials"));
+        let file = CredentialsFile::new(folder.path().join("new/credentials"), HERE);
         assert!(file.find(None).unwrap().is_none());
         file.keep("ann", &"one:with:colons".into()).unwrap();
         file.keep("raj", &"two".into()).unwrap();
@@ -124,7 +212,7 @@ mod tests {
     #[test]
     fn concurrent_logins_lose_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let file = CredentialsFile::at(folder.path().join("credentials"));
+        let file = CredentialsFile::new(folder.path().join("credentials"), HERE);
         std::thread::scope(|scope| {
             for number in 0..20 {
                 let file = &file;
@@ -132,5 +220,53 @@ mod tests {
             }
         });
         assert_eq!(entries(&fs::read_to_string(file.path()).unwrap()).count(), 20);
+    }
+
+    #[test]
+    fn a_token_of_one_coordinator_is_never_found_for_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |address| CredentialsFile::new(folder.path().join("credentials"), address);
+        let tokens = |file: CredentialsFile, user| -> Vec<String> {
+            let found = file.candidates(user).unwrap().into_iter();
+            found.map(|(name, token)| format!("{name}:{}", token.expose_secret())).collect()
+        };
+        at(HERE).keep("ann", &"one".into()).unwrap();
+        assert!(tokens(at("http://there:5000"), None).is_empty());
+        at("http://there:5000").keep("ann", &"two".into()).unwrap();
+        at("http://there:5000").keep("raj", &"three".into()).unwrap();
+        assert_eq!(tokens(at(HERE), None), ["ann:one"]);
+        assert_eq!(tokens(at("http://here:5000/path"), Some("ann")), ["ann:one"]);
+        assert_eq!(tokens(at("http://there:5000"), None), ["raj:three"]);
+        assert_eq!(tokens(at("http://there:5000"), Some("ann")), ["ann:two"]);
+        assert!(tokens(at(HERE), Some("raj")).is_empty());
+        // Any of several that share a database.
+        assert_eq!(tokens(at("http://new:1, http://here:5000"), None), ["ann:one"]);
+    }
+
+    #[test]
+    fn what_another_program_kept_is_tried_after_what_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = CredentialsFile::new(folder.path().join("credentials"), HERE);
+        fs::write(file.path(), "mei:old\nraj:older").unwrap();
+        let tokens = |user| -> Vec<String> {
+            let found = file.candidates(user).unwrap().into_iter();
+            found.map(|(name, token)| format!("{name}:{}", token.expose_secret())).collect()
+        };
+        assert_eq!(tokens(None), ["mei:old"]);
+        assert_eq!(tokens(Some("raj")), ["raj:older"]);
+        file.keep("raj", &"one".into()).unwrap();
+        // The SDK logs in, and knows nothing of addresses.
+        fs::write(file.path(), "raj:two\nmei:old").unwrap();
+        assert_eq!(tokens(None), ["raj:one", "raj:two"]);
+        let beside = fs::metadata(folder.path().join("credentials.addresses")).unwrap();
+        assert_eq!(beside.permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn this_machine_is_the_same_by_each_of_its_names() {
+        let all = ["http://localhost:5000", "http://127.0.0.1:5000/x", "http://[::1]:5000"].map(comparable);
+        assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
+        assert_ne!(comparable("http://localhost:5001"), all[0]);
+        assert_ne!(comparable("https://localhost:5000"), all[0]);
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn code(result: TaskResult) -> (u8, Option<&'static str>) {
         Some(M::ResourceNotFound) => (Exit::Unknown as u8, "not started: a resource does not exist"),
         Some(M::ResourceForbidden) => (Exit::Unknown as u8, "not started: a resource can't be read"),
         Some(M::WatchTimeout) => (Exit::Unknown as u8, "not started: the watched task did not get there"),
-        Some(M::UserCancellation) => (Exit::Unknown as u8, "cancelled before it started"),
+        Some(M::UserCancellation) => (Exit::Unknown as u8, "cancelled by a user"),
     };
     (code, Some(word))
 }

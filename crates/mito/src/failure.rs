@@ -174,6 +174,8 @@ impl fmt::Display for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match (&error, error.status()) {
+            // Whatever status the contract has for it.
+            (_, Some(400..500)) if error.code() == Some(ErrorCode::NotFound) => Exit::NotFound,
             (_, Some(401)) => Exit::Auth,
             (_, Some(400)) if error.code() == Some(ErrorCode::MissingToken) => Exit::Auth,
             (_, Some(403)) => Exit::Forbidden,

@@ -6,12 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mitosis_client::{Client, ClientError, UserClient};
 use mitosis_worker::Login;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::cli::connection::ConnectionArgs;
-use crate::config::client::ClientConfig;
+use crate::config::client::{ClientConfig, GivenToken};
 use crate::config::{Environment, Layers, Role};
 use crate::credentials::CredentialsFile;
 use crate::exit::Exit;
@@ -78,7 +78,10 @@ impl Identity {
     /// Uses the kept token, or logs in with what the configuration says and the terminal answers.
     pub(crate) async fn establish(config: &ClientConfig) -> Result<Self, Failure> {
         let client = Client::new(&config.address)?;
-        let file = CredentialsFile::at(config.credentials.clone());
+        if let Some(token) = given(config)? {
+            return with_given_token(&client, token, config).await;
+        }
+        let file = CredentialsFile::new(config.credentials.clone(), &config.address);
         let refused = match known(&client, &file, config.user.as_deref()).await {
             Ok(Kept::Taken(identity)) => return Ok(identity),
             Ok(Kept::Refused(name)) => Some(name),
@@ -88,7 +91,7 @@ impl Identity {
         if config.user.is_none() || config.password.is_none() {
             // Nobody shall think of a password in vain.
             client.look().await.map_err(|error| guessed(error.into(), config))?;
-            announce(&client, refused.as_deref())?;
+            announce(&client, refused.as_deref(), config)?;
         }
         let name = match &config.user {
             Some(name) => name.clone(),
@@ -112,7 +115,7 @@ impl Identity {
 
 /// Says at which coordinator somebody is about to log in, and why it has to be. Without a terminal this
 /// is the end.
-fn announce(client: &Client, refused: Option<&str>) -> Result<(), Failure> {
+fn announce(client: &Client, refused: Option<&str>, config: &ClientConfig) -> Result<(), Failure> {
     let address = client.address();
     let sentence = match refused {
         Some(name) => format!("the token that was kept for `{name}` is no longer good at {address}"),
@@ -122,18 +125,79 @@ fn announce(client: &Client, refused: Option<&str>) -> Result<(), Failure> {
         eprintln!("mito: {sentence}");
         return Ok(());
     }
+    let login = how_to_log_in(config);
     let hint = match refused {
-        Some(_) => {
-            "run `mito client login` again, or set MITO_USER and MITO_PASSWORD; a login without `--retain` \
+        Some(_) => format!(
+            "run `{login}` again, or set MITO_USER and MITO_PASSWORD, or MITO_TOKEN; a login without `--retain` \
              ends the other ones of the same user"
-        }
-        None => {
-            "run `mito client login` first, or set MITO_USER and MITO_PASSWORD; beside `mito dev`, paste the \
+        ),
+        None => format!(
+            "run `{login}` first, or set MITO_USER and MITO_PASSWORD, or MITO_TOKEN; beside `mito dev`, paste the \
              line that it prints; for another coordinator, set MITO_COORDINATOR_ADDR or give -c"
-        }
+        ),
     };
     Err(Failure::new(Exit::Auth, format!("{sentence}, and there is no terminal to ask for a password"))
         .with_hint(hint))
+}
+
+/// With what was given as an option, and has to be given again.
+fn how_to_log_in(config: &ClientConfig) -> String {
+    let name = config.user.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+    format!("{} login{name}", config.client_command())
+}
+
+/// The token that somebody put into the configuration or the environment.
+pub(crate) fn given(config: &ClientConfig) -> Result<Option<SecretString>, Failure> {
+    let text = match &config.token {
+        None => return Ok(None),
+        Some(GivenToken::Itself(token)) => token.clone(),
+        Some(GivenToken::In(path)) => std::fs::read_to_string(path)
+            .map(SecretString::from)
+            .map_err(|error| Failure::unreadable(path, error))?,
+    };
+    let token = text.expose_secret().trim();
+    // It becomes a line of a request.
+    match !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(Some(token.into())),
+        false => {
+            Err(Failure::new(Exit::Config, "what MITO_TOKEN, `token` or `token_path` gives is no token")
+                .with_hint("`mito client tokens create NAME` makes one, which begins with mito_pat_"))
+        }
+    }
+}
+
+/// Nobody is asked for a password in the place of a token that was given.
+async fn with_given_token(
+    client: &Client,
+    token: SecretString,
+    config: &ClientConfig,
+) -> Result<Identity, Failure> {
+    let client = client.with_user_token(token);
+    let name = match client.auth().await {
+        Ok(name) => name,
+        Err(error) if error.status() == Some(401) => {
+            let address = client.client().address();
+            return Err(Failure::new(
+                Exit::Auth,
+                format!("the token that MITO_TOKEN, `token` or `token_path` gives is not good at {address}"),
+            )
+            .with_hint(
+                "it ended, was revoked, or is of another coordinator: `mito client tokens list` shows yours; \
+                 unset it to log in with a password",
+            ));
+        }
+        Err(error) => return Err(guessed(error.into(), config)),
+    };
+    match &config.user {
+        Some(user) if *user != name => Err(Failure::new(
+            Exit::Auth,
+            format!(
+                "the token that MITO_TOKEN, `token` or `token_path` gives is one of `{name}`, not of `{user}`"
+            ),
+        )
+        .with_hint("give no user, or unset the token to log in with a password")),
+        _ => Ok(Identity { name, client }),
+    }
 }
 
 /// Whoever named no coordinator is told that one was guessed.
@@ -157,19 +221,19 @@ enum Kept {
 }
 
 async fn known(client: &Client, file: &CredentialsFile, user: Option<&str>) -> Result<Kept, Failure> {
-    let Some((name, token)) = read(file, user)? else { return Ok(Kept::Nothing) };
-    let client = client.with_user_token(token);
-    match client.auth().await {
-        Ok(answer) if answer == name => Ok(Kept::Taken(Identity { name, client })),
-        Err(error) if error.is_transient() => Err(error.into()),
-        Ok(_) | Err(_) => Ok(Kept::Refused(name)),
-    }
-}
-
-fn read(file: &CredentialsFile, user: Option<&str>) -> Result<Option<(String, SecretString)>, Failure> {
-    file.find(user).map_err(|error| {
+    let candidates = file.candidates(user).map_err(|error| {
         Failure::io(format!("can't read the credentials in {}", file.path().display()), error)
-    })
+    })?;
+    let mut refused = Kept::Nothing;
+    for (name, token) in candidates {
+        let client = client.with_user_token(token);
+        match client.auth().await {
+            Ok(answer) if answer == name => return Ok(Kept::Taken(Identity { name, client })),
+            Err(error) if error.is_transient() => return Err(error.into()),
+            Ok(_) | Err(_) => refused = Kept::Refused(name),
+        }
+    }
+    Ok(refused)
 }
 
 /// Keeps a token for the next command.
@@ -265,7 +329,7 @@ impl Login for WorkerLogin {
         let password = self.config.password.as_ref().expect("checked a moment ago");
         let client = current.client.client().clone();
         let token = client.login(&current.name, password, self.config.retain).await?;
-        let file = CredentialsFile::at(self.config.credentials.clone());
+        let file = CredentialsFile::new(self.config.credentials.clone(), &self.config.address);
         if let Err(error) = file.keep(&current.name, &token) {
             tracing::warn!(%error, "the new token can't be kept for the next start");
         }
@@ -283,7 +347,9 @@ mod tests {
         let config = |is_guessed| ClientConfig {
             address: "http://127.0.0.1:5000".to_owned(),
             is_guessed,
+            is_an_option: !is_guessed,
             credentials: "credentials".into(),
+            token: None,
             user: None,
             password: None,
             retain: false,

@@ -2,5 +2,6 @@
 
 mod attachments;
 mod create;
+mod delete;
 mod get;
 mod members;

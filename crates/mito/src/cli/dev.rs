@@ -7,6 +7,10 @@ use clap::Args;
 
 /// Options of `mito dev`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mito dev                            then paste the line that it prints into another terminal
+  mito dev --data ./trial -b 127.0.0.1:0 --slots 2")]
 pub(crate) struct DevArgs {
     /// Where state is kept; `$XDG_DATA_HOME/mitosis/dev` unless given
     #[arg(long, value_name = "DIR")]

@@ -7,6 +7,10 @@ use crate::show::OutputArgs;
 
 /// Options of `mito doctor`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mito doctor
+  mito doctor -c http://coordinator:5000 -u ann -o json")]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,

@@ -8,6 +8,10 @@ use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use super::worker::WorkerArgs;
 use crate::show::OutputArgs;
 
+const SPAWN_EXAMPLES: &str = "\
+Examples:
+  mito manager spawn 2
+  mito manager spawn 4 -c http://coordinator:5000 -u ann --tags gpu --slots 2";
 /// The option of a worker that its command line must not show.
 const PASSWORD: &str = "password";
 
@@ -44,6 +48,7 @@ pub(crate) struct StatusArgs {
 
 /// Options of `mito manager spawn`.
 #[derive(Debug, Args)]
+#[command(after_help = SPAWN_EXAMPLES)]
 pub(crate) struct SpawnArgs {
     /// How many
     pub(crate) count: u16,

@@ -101,4 +101,59 @@ mod tests {
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
     }
+
+    /// Every command and its help, as somebody reads it.
+    fn each(command: &clap::Command, path: &str, visit: &mut impl FnMut(&str, &str)) {
+        visit(path, &command.clone().render_long_help().to_string());
+        for sub in command.get_subcommands() {
+            each(sub, &format!("{path} {}", sub.get_name()), visit);
+        }
+    }
+
+    #[test]
+    fn what_help_shows_can_be_pasted_into_a_shell() {
+        each(&super::Cli::command(), "mito", &mut |path, help| {
+            for word in ["created>-", "finished>-", "created<"] {
+                let bare = help.matches(word).count();
+                assert_eq!(bare, help.matches(&format!("'{word}")).count(), "`{word}` in {path}: {help}");
+            }
+        });
+    }
+
+    #[test]
+    fn the_commands_that_people_begin_with_have_an_example() {
+        let mut wanted = vec![
+            "mito run",
+            "mito submit",
+            "mito retry",
+            "mito results",
+            "mito dev",
+            "mito worker",
+            "mito doctor",
+            "mito manager spawn",
+            "mito client login",
+            "mito client tokens create",
+            "mito client tasks submit",
+            "mito client tasks wait",
+            "mito client tasks change",
+        ];
+        each(&super::Cli::command(), "mito", &mut |path, help| {
+            let verb = path.rsplit(' ').next().unwrap_or_default();
+            let example = help.split_once("Examples:\n").map_or("", |(_, examples)| examples);
+            if example.lines().any(|line| line.contains("mito ") && line.contains(&format!(" {verb}"))) {
+                wanted.retain(|command| *command != path);
+            }
+        });
+        assert!(wanted.is_empty(), "{wanted:?}");
+    }
+
+    #[test]
+    fn only_options_of_a_sweep_are_told_under_its_heading() {
+        each(&super::Cli::command(), "mito", &mut |path, help| {
+            let Some((_, under)) = help.split_once("Many tasks at once:") else { return };
+            for other in ["--quiet", "--dry-run", "--name", "--format", "--resume"] {
+                assert!(!under.contains(other), "{other} of {path}");
+            }
+        });
+    }
 }

@@ -11,17 +11,18 @@ use crate::show::OutputArgs;
 #[command(after_help = "\
 Examples:
   mito results -l exp1 -o csv > exp1.csv
-  mito results label=exp1 created>-2h --failed
+  mito results label=exp1 'created>-2h' --failed
   mito results last                what became of the newest task")]
 pub(crate) struct ResultsArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
-    #[command(flatten)]
-    pub(crate) select: SelectArgs,
     /// Also tasks that another one repeats; without this the repetition alone stands for both, except for a
     /// task that is named
     #[arg(long)]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    // Last: the heading of its options is that of all that follow.
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
 }

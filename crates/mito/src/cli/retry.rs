@@ -16,11 +16,12 @@ Examples:
 pub(crate) struct RetryArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
-    #[command(flatten)]
-    pub(crate) select: SelectArgs,
     /// Also what another task repeats already
     #[arg(long)]
     pub(crate) again: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    // Last: the heading of its options is that of all that follow.
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
 }

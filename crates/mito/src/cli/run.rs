@@ -10,6 +10,12 @@ use crate::show::OutputArgs;
 
 /// Options of `mito run`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mito run -- make test
+  mito run -t gpu -e SEED=4 --timeout 2h -- python3 train.py
+  mito run -F x=1..8 -- sh -c 'sleep 1; echo {x}'
+  mito run --local -- echo hello              without a coordinator")]
 pub(crate) struct RunArgs {
     /// Start a coordinator and a worker for just this command
     #[arg(long, conflicts_with_all = ["coordinator", "user", "group", "tags", "resources"])]
@@ -18,14 +24,15 @@ pub(crate) struct RunArgs {
     pub(crate) connection: ConnectionArgs,
     #[command(flatten)]
     task: TaskArgs,
-    #[command(flatten)]
-    pub(crate) sweep: SweepArgs,
     /// Write nothing but what the tasks write, and errors
     #[arg(short, long)]
     pub(crate) quiet: bool,
     /// The command and its arguments; there is no shell
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     command: Vec<String>,
+    // Last: the heading of its options is that of all that follow.
+    #[command(flatten)]
+    pub(crate) sweep: SweepArgs,
 }
 
 impl RunArgs {
@@ -42,5 +49,45 @@ impl RunArgs {
     /// The task, for a group.
     pub(crate) fn task(&self, group: String) -> SubmitTaskRequest {
         self.task.task(group, &self.command, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::cli::{Cli, Command};
+
+    fn command(line: &str) -> Result<Vec<String>, String> {
+        match Cli::try_parse_from(line.split(' ')) {
+            Ok(Cli { command: Command::Run(args) }) => Ok(args.command),
+            Ok(_) => panic!("it is `run`"),
+            Err(error) => Err(crate::failure::Failure::misspelt(&error, "none").to_string()),
+        }
+    }
+
+    #[test]
+    fn a_misspelt_option_is_told_and_never_run() {
+        for (line, nearest) in [
+            ("mito run --tag gpu -- echo hi", "--tags"),
+            ("mito run --bogus x", ""),
+            ("mito run -o json -- true", ""),
+            ("mito run -z -- echo hi", ""),
+        ] {
+            let told = command(line).unwrap_err();
+            assert!(told.contains("unexpected argument") && told.contains(nearest), "{line}: {told}");
+        }
+    }
+
+    #[test]
+    fn what_follows_the_command_is_its_own_and_so_is_what_follows_two_dashes() {
+        for (line, words) in [
+            ("mito run ls -l --bogus", "ls -l --bogus"),
+            ("mito run -t gpu ls -t", "ls -t"),
+            ("mito run -- --odd -x", "--odd -x"),
+            ("mito run -- make -- all", "make -- all"),
+        ] {
+            assert_eq!(command(line).unwrap().join(" "), words, "{line}");
+        }
     }
 }

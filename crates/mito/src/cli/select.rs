@@ -16,7 +16,7 @@ use super::text;
     mut_arg("state", |arg| arg.num_args(1))
 )]
 pub(crate) struct SelectArgs {
-    /// Tasks (UUID, the start of one, GROUP-NUMBER, `last`) and conditions (label=exp1 exit!=0 created>-2h)
+    /// Tasks (UUID, the start of one, GROUP-NUMBER, `last`) and conditions (label=exp1 exit!=0 'created>-2h')
     #[arg(value_name = "SELECTOR", value_parser = text::selector)]
     pub(crate) selectors: Vec<String>,
     #[command(flatten)]

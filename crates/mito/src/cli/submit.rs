@@ -26,8 +26,6 @@ pub(crate) struct SubmitArgs {
     #[arg(long)]
     pub(crate) terminal: bool,
     #[command(flatten)]
-    pub(crate) sweep: SweepArgs,
-    #[command(flatten)]
     pub(crate) output: OutputArgs,
     /// Say what would be submitted, and submit nothing
     #[arg(long, conflicts_with = "format")]
@@ -45,6 +43,9 @@ pub(crate) struct SubmitArgs {
     /// The command and its arguments; there is no shell
     #[arg(last = true, value_name = "CMD", required_unless_present_any = ["resume", "job"])]
     pub(crate) command: Vec<String>,
+    // Last: the heading of its options is that of all that follow.
+    #[command(flatten)]
+    pub(crate) sweep: SweepArgs,
 }
 
 /// It becomes the name of a file, a part of a key, and a label.

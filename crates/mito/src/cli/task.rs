@@ -20,7 +20,7 @@ pub(crate) struct TaskArgs {
     /// Words by which to find the task again
     #[arg(short, long, value_delimiter = ',')]
     pub(crate) labels: Vec<String>,
-    /// How long the command may run
+    /// How long the command may run; `mito client tasks submit` gives it ten minutes
     #[arg(long, default_value = "24h", value_parser = text::duration)]
     timeout: Duration,
     /// Larger goes first

@@ -10,6 +10,10 @@ use crate::config::Options;
 
 /// Options of `mito worker`. Each overrides the key of the configuration with a similar name.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mito worker -c http://coordinator:5000 -u ann
+  mito worker -c http://coordinator:5000 -u ann --groups lab --tags gpu,eu --slots 4")]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct WorkerArgs {
     /// The address of the coordinator, or of several with commas between them
@@ -48,9 +52,12 @@ pub(crate) struct WorkerArgs {
     /// Life of the worker's token
     #[arg(long, value_parser = text::duration)]
     lifetime: Option<Duration>,
-    /// Leave the user's other sessions alone when logging in
-    #[arg(long)]
+    /// Leave the user's other sessions alone when logging in, which is what happens anyway
+    #[arg(long, overrides_with = "no_retain")]
     retain: bool,
+    /// End the user's other sessions when logging in
+    #[arg(long, overrides_with = "retain")]
+    no_retain: bool,
     /// Do without Redis
     #[arg(long)]
     skip_redis: bool,
@@ -80,6 +87,7 @@ impl WorkerArgs {
             .words("labels", &self.labels)
             .duration("lifetime", self.lifetime)
             .flag("retain", self.retain)
+            .no_flag("retain", self.no_retain)
             .flag("skip_redis", self.skip_redis)
             .flag("file_log", self.file_log)
             .flag("shared_log", self.shared_log)

@@ -20,7 +20,7 @@ pub(super) async fn run(args: &DevArgs, environment: &Environment) -> Result<Exi
         StopRequests::listen().map_err(|error| Failure::io("can't listen to signals", error))?;
     let slots = args.slots.map_or_else(cpus, usize::from);
     let mut system = Embedded::start(&home, args.bind, slots).await?;
-    let credentials = CredentialsFile::at(home.join("credentials"));
+    let credentials = CredentialsFile::new(home.join("credentials"), system.user().client().address());
     identity::keep(&credentials, USER, system.token())?;
     if let Err(error) = neighbour::leave_word(&home, system.user().client().address()) {
         tracing::warn!(%error, "a second start on this data will not be told where this one is");

@@ -26,6 +26,12 @@ pub(super) async fn one(name: &str, client: &UserClient) -> Result<Uuid, Failure
     Ok(looked_up(name, client).await?)
 }
 
+/// The tasks of these names, in their order.
+pub(super) async fn each(names: &[String], client: &UserClient) -> Result<Vec<Uuid>, Failure> {
+    let wanted = Wanted { names: names.to_vec(), filter: None, group: None, picks: true };
+    wanted.named(client).await
+}
+
 /// Tasks by name, and tasks by what is true of them.
 #[derive(Debug)]
 pub(super) struct Wanted {

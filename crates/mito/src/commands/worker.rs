@@ -25,7 +25,7 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
     let layers = Layers::load(Role::Worker, args.config.as_deref(), args.options(), environment)?;
     let config = WorkerConfig::new(&layers)?;
     let _logging = logging::start(environment, logging::SERVICE, log_file(&layers, environment))?;
-    let client = ClientConfig::new(&layers, environment);
+    let client = ClientConfig::of_worker(&layers, environment);
     // From the start: whoever does not listen is killed by it.
     let mut drain_requests = signal(SignalKind::user_defined1()).map_err(deaf)?;
     let (login, requests) = match environment.text(SUPERVISED) {

@@ -57,8 +57,9 @@ fn user(given: &Given, environment: &Environment) -> Option<(UserClient, String)
     let config = given.config.as_deref().map(Path::new);
     let layers = Layers::load(Role::Client, config, options, environment).ok()?;
     let config = ClientConfig::new(&layers, environment);
-    let (name, token) = CredentialsFile::at(config.credentials).find(config.user.as_deref()).ok()??;
     let client = Client::new(&config.address).ok()?;
+    let file = CredentialsFile::new(config.credentials, &config.address);
+    let (name, token) = file.find(config.user.as_deref()).ok()??;
     Some((client.with_user_token(token), name))
 }
 

@@ -31,6 +31,7 @@ pub(crate) fn of(role: Role, key: &str, environment: &Environment) -> Option<Str
         (Role::Worker, "slots") => {
             return Some(std::thread::available_parallelism().map_or(1, NonZero::get).to_string());
         }
+        (Role::Worker, "retain") => "true",
         (
             _,
             "s3_force_path_style"
@@ -50,7 +51,7 @@ pub(crate) fn of(role: Role, key: &str, environment: &Environment) -> Option<Str
 
 /// The value of a key as it may be shown.
 pub(crate) fn without_secrets(key: &str, value: &str) -> String {
-    let secret = key.contains("password") || key.contains("secret");
+    let secret = key.contains("password") || key.contains("secret") || key == "token";
     if secret && !value.is_empty() {
         return "***".to_owned();
     }
@@ -96,6 +97,11 @@ mod tests {
         let client = ClientConfig::new(&layers, &environment);
         assert_eq!(default(Role::Client, "coordinator_addr"), client.address);
         assert_eq!(default(Role::Client, "credential_path"), client.credentials.display().to_string());
+        for (role, config) in
+            [(Role::Client, &client), (Role::Worker, &ClientConfig::of_worker(&layers, &environment))]
+        {
+            assert_eq!(default(role, "retain"), config.retain.to_string(), "{role:?}");
+        }
         let worker = WorkerConfig::new(&layers).unwrap();
         assert_eq!(seconds(default(Role::Worker, "polling_interval")), worker.polling_interval);
         assert_eq!(seconds(default(Role::Worker, "heartbeat_interval")), worker.heartbeat_interval);
@@ -110,6 +116,8 @@ mod tests {
         assert_eq!(without_secrets("redis_url", "redis://:hunter2@h:1"), "redis://:***@h:1");
         assert_eq!(without_secrets("db_url", "u:hunter2@h"), "***");
         assert_eq!(without_secrets("bind", "127.0.0.1:5000"), "127.0.0.1:5000");
+        assert_eq!(without_secrets("token", "mito_pat_x"), "***");
+        assert_eq!(without_secrets("token_path", "/run/t"), "/run/t");
         assert_eq!(without_secrets("password", ""), "");
     }
 }

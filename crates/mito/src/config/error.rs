@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::keys::Role;
 use super::value::Misfit;
 
 /// Where a value comes from.
@@ -66,8 +67,10 @@ pub(crate) enum ConfigError {
     Malformed { path: PathBuf, line: usize, message: String },
     #[error("`{key}` in {origin} is no key that mito knows")]
     UnknownKey { key: String, origin: Origin, nearest: Option<&'static str> },
+    #[error("`{key}` in {path} stands outside of any table", path = path.display())]
+    OutsideTable { key: String, path: PathBuf, nearest: Option<&'static str> },
     #[error("[{table}] in {path} is no table that mito knows", path = path.display())]
-    UnknownTable { table: String, path: PathBuf },
+    UnknownTable { table: String, path: PathBuf, nearest: Option<&'static str> },
     #[error("`{key}` from {origin} can't be used")]
     Misfit { key: &'static str, origin: Origin, source: Misfit },
     #[error("`{key}` from {origin} can't be used: {why}")]
@@ -84,6 +87,18 @@ impl ConfigError {
             Self::UnknownKey { nearest: None, .. } => {
                 Some("remove it; config.example.toml has every key there is".to_owned())
             }
+            Self::OutsideTable { nearest: Some(nearest), .. } => {
+                let tables: Vec<String> = Role::ALL
+                    .into_iter()
+                    .filter(|role| role.key(nearest).is_some())
+                    .map(|role| format!("[{}]", role.table()))
+                    .collect();
+                Some(format!("write `{nearest}` below a line {}", tables.join(" or ")))
+            }
+            Self::OutsideTable { nearest: None, .. } => {
+                Some("write it below [coordinator], [worker], [client] or [global]".to_owned())
+            }
+            Self::UnknownTable { nearest: Some(nearest), .. } => Some(format!("did you mean [{nearest}]?")),
             Self::UnknownTable { .. } => Some("use [coordinator], [worker], [client] or [global]".to_owned()),
             Self::Malformed { .. } => {
                 Some("text needs quotes; config.example.toml shows the form".to_owned())

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::defaults;
 use super::error::{ConfigError, Origin};
 use super::keys::{Key, Role, nearest};
 use super::value::Value;
@@ -34,10 +35,10 @@ pub(super) fn read(path: &Path, role: Role) -> Result<Said, ConfigError> {
     let mut said = Said::default();
     for (name, value) in &document {
         let Some(table) = value.as_table() else {
-            return Err(ConfigError::UnknownKey {
+            return Err(ConfigError::OutsideTable {
                 key: name.clone(),
-                origin: Origin::File { path: path.to_owned(), table: String::new() },
-                nearest: None,
+                path: path.to_owned(),
+                nearest: nearest(name, Role::ALL.iter().flat_map(|role| role.keys()).map(|key| key.name)),
             });
         };
         let origin = Origin::File { path: path.to_owned(), table: name.clone() };
@@ -49,10 +50,30 @@ pub(super) fn read(path: &Path, role: Role) -> Result<Said, ConfigError> {
                 said.own = values;
             }
         } else if name != DEFAULT {
-            return Err(ConfigError::UnknownTable { table: name.clone(), path: path.to_owned() });
+            let tables = Role::ALL.into_iter().map(Role::table).chain([GLOBAL]);
+            return Err(ConfigError::UnknownTable {
+                table: name.clone(),
+                path: path.to_owned(),
+                nearest: nearest(name, tables),
+            });
         }
     }
     Ok(said)
+}
+
+/// Whether a file holds something that nobody else may know.
+pub(crate) fn has_secrets(path: &Path) -> Result<bool, ConfigError> {
+    let is_secret = |(key, value, _): &(&'static Key, Value, Origin)| {
+        let shown = value.shown();
+        defaults::without_secrets(key.name, &shown) != shown
+    };
+    for role in Role::ALL {
+        let Said { own, global } = read(path, role)?;
+        if own.iter().chain(&global).any(is_secret) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 type Values = Vec<(&'static Key, Value, Origin)>;
@@ -110,4 +131,35 @@ fn malformed(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
 /// Makes a relative path absolute, so that it means the same for the rest of the run.
 pub(super) fn working_folder() -> Result<PathBuf, ConfigError> {
     std::env::current_dir().map_err(|source: io::Error| ConfigError::Unreadable { path: ".".into(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The keys that a table of the example has, set or in a comment.
+    fn keys_of(text: &str, table: &str) -> BTreeSet<String> {
+        let (_, rest) = text.split_once(&format!("\n[{table}]\n")).expect(table);
+        let own = rest.split("\n[").next().unwrap_or_default();
+        let key = |line: &str| {
+            let (name, _) = line.strip_prefix("# ").unwrap_or(line).split_once(" = ")?;
+            let is_name =
+                |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+            name.chars().all(is_name).then(|| name.to_owned())
+        };
+        own.lines().filter_map(key).collect()
+    }
+
+    #[test]
+    fn the_example_has_every_key_there_is_and_no_other() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.example.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        for role in Role::ALL {
+            let known: BTreeSet<String> = role.keys().iter().map(|key| key.name.to_owned()).collect();
+            assert_eq!(keys_of(&text, role.table()), known, "{role:?}");
+            read(&path, role).unwrap();
+        }
+    }
 }

@@ -69,6 +69,8 @@ static WORKER: &[Key] = &[
     key("credential_path", Kind::Path),
     key("user", Kind::Text),
     key("password", Kind::Text),
+    key("token", Kind::Text),
+    key("token_path", Kind::Path),
     key("groups", Kind::Words),
     key("tags", Kind::Words),
     key("labels", Kind::Words),
@@ -86,6 +88,8 @@ static CLIENT: &[Key] = &[
     key("credential_path", Kind::Path),
     key("user", Kind::Text),
     key("password", Kind::Text),
+    key("token", Kind::Text),
+    key("token_path", Kind::Path),
     key("retain", Kind::Flag),
 ];
 

@@ -39,6 +39,12 @@ impl Options {
         self
     }
 
+    /// One that turns off what is on by itself.
+    pub(crate) fn no_flag(mut self, key: &'static str, given: bool) -> Self {
+        self.0.extend(given.then_some((key, Value::Flag(false))));
+        self
+    }
+
     /// A list that was not given leaves the one below.
     pub(crate) fn words(mut self, key: &'static str, words: &[String]) -> Self {
         self.0.extend((!words.is_empty()).then(|| (key, Value::Words(words.to_vec()))));
@@ -74,14 +80,8 @@ impl Layers {
         environment: &Environment,
     ) -> Result<Self, ConfigError> {
         let mut layers = Self::default();
-        let users_own = environment.config_folder().join("config.toml");
-        let given = match config {
-            Some(name) => Some(file::find(name, here).ok_or_else(|| ConfigError::Missing(name.to_owned()))?),
-            None => file::find(Path::new("config.toml"), here),
-        };
-        let files = [users_own.is_file().then_some(users_own), given];
         let mut globals = Vec::new();
-        for path in files.into_iter().flatten() {
+        for path in files_in(here, config, environment)? {
             let Said { own, global } = file::read(&path, role)?;
             layers.put(own.into_iter().map(|(key, value, origin)| (key.name, value, origin)));
             globals.extend(global.into_iter().map(|(key, value, origin)| (key.name, value, origin)));
@@ -130,6 +130,11 @@ impl Layers {
         matches!(self.0.get(key), Some((Value::Flag(true), _)))
     }
 
+    /// A flag that is on unless somebody turns it off.
+    pub(crate) fn flag_unless_off(&self, key: &'static str) -> bool {
+        !matches!(self.0.get(key), Some((Value::Flag(false), _)))
+    }
+
     pub(crate) fn words(&self, key: &'static str) -> Vec<String> {
         match self.0.get(key) {
             Some((Value::Words(words), _)) => words.clone(),
@@ -159,6 +164,24 @@ impl Layers {
         let origin = self.0.get(key).map_or(Origin::Option, |(_, origin)| origin.clone());
         ConfigError::Invalid { key, origin, why: why.into() }
     }
+}
+
+/// The files that say something, the weakest first.
+pub(crate) fn files(config: Option<&Path>, environment: &Environment) -> Result<Vec<PathBuf>, ConfigError> {
+    files_in(&file::working_folder()?, config, environment)
+}
+
+fn files_in(
+    here: &Path,
+    config: Option<&Path>,
+    environment: &Environment,
+) -> Result<Vec<PathBuf>, ConfigError> {
+    let users_own = environment.config_folder().join("config.toml");
+    let given = match config {
+        Some(name) => Some(file::find(name, here).ok_or_else(|| ConfigError::Missing(name.to_owned()))?),
+        None => file::find(Path::new("config.toml"), here),
+    };
+    Ok([users_own.is_file().then_some(users_own), given].into_iter().flatten().collect())
 }
 
 fn variables(
@@ -269,8 +292,11 @@ mod tests {
             format!("{error} {}", error.hint().unwrap_or_default())
         };
         assert!(told("[coordinator]\ndb_ulr='x'").ends_with("did you mean `db_url`?"));
-        assert!(told("[cordinator]\n").contains("use [coordinator]"));
-        assert!(told("bind='x'").contains("`bind`"));
+        assert!(told("[cordinator]\n").ends_with("did you mean [coordinator]?"));
+        assert!(told("[other]\n").contains("use [coordinator]"));
+        assert!(told("bind='x'").ends_with("write `bind` below a line [coordinator]"));
+        assert!(told("pasword='x'").ends_with("write `password` below a line [worker] or [client]"));
+        assert!(told("colour='x'").contains("below [coordinator], [worker]"));
         let malformed = told("[coordinator]\ns3_secret_key = hunter2\"");
         assert!(malformed.contains("line 2") && !malformed.contains("hunter2"), "{malformed}");
         let wrong = told("[coordinator]\nheartbeat_timeout = 'hunter2'");

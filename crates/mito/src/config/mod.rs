@@ -15,5 +15,6 @@ pub(crate) mod worker;
 
 pub(crate) use environment::Environment;
 pub(crate) use error::ConfigError;
+pub(crate) use file::has_secrets;
 pub(crate) use keys::Role;
-pub(crate) use layers::{Layers, Options};
+pub(crate) use layers::{Layers, Options, files};

@@ -7,6 +7,7 @@
 mod account;
 mod artifact;
 mod attachment;
+mod audit;
 mod ended;
 mod explanation;
 mod format;
@@ -26,6 +27,7 @@ mod setting;
 mod table;
 mod task;
 pub(crate) mod text;
+mod token;
 mod transfer;
 mod varied;
 mod worker;
@@ -52,6 +54,7 @@ pub(crate) use retried::Retried;
 pub(crate) use setting::Setting;
 pub(crate) use task::{Submitted, TaskShown};
 pub(crate) use text::{bytes, counted, words};
+pub(crate) use token::TokenMade;
 pub(crate) use transfer::{Fetched, Link};
 pub(crate) use worker::WorkerShown;
 

@@ -133,7 +133,11 @@ async fn wrong_credentials_and_a_missing_coordinator_have_codes_of_their_own() {
     std::fs::remove_file(config).unwrap();
     let nobody = home.run(&["client", "-c", &coordinator.address, "auth"]).await;
     assert_eq!(nobody.code, Some(67));
-    assert!(nobody.stderr.contains("mito client login"), "{}", nobody.stderr);
+    assert!(
+        nobody.stderr.contains(&format!("mito client -c {} login", coordinator.address)),
+        "{}",
+        nobody.stderr
+    );
     home.write("config.toml", "[client]\nuser = 'mitosis_admin'\npassword = 'mitosis_admin'\n");
     let unknown = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
     let missing = home.run(&["client", "-c", &coordinator.address, "tasks", "get", unknown]).await;

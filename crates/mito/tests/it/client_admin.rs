@@ -28,6 +28,30 @@ async fn an_administrator_decides_who_may_come_in() {
 }
 
 #[tokio::test]
+async fn a_locked_account_is_out_until_it_is_unlocked_and_the_log_tells_who_did_it() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let ann = admin.welcomes("ann").await;
+    ann.does(&["auth"]).await;
+    admin.does(&["admin", "users", "lock", "ann"]).await;
+    assert_eq!(ann.tries(&["auth"]).await.code, Some(77));
+    admin.does(&["admin", "users", "unlock", "ann"]).await;
+    assert_eq!(ann.does(&["auth"]).await, "ann");
+    admin.is_refused(&["admin", "users", "lock", "nobody"], 66, &["nobody"]).await;
+    admin.is_refused(&["admin", "users", "lock", "mitosis_admin"], 1, &["own account"]).await;
+
+    let log = admin.does(&["admin", "audit", "--limit", "50"]).await;
+    for entry in ["\tmitosis_admin\tuser.state_set\tann: Locked", "user.created"] {
+        assert!(log.contains(entry), "`{entry}` is not in {log}");
+    }
+    let newest = admin.does(&["admin", "audit", "--limit", "1", "-o", "id"]).await;
+    let before = admin.does(&["admin", "audit", "--before", &newest, "-o", "id"]).await;
+    assert!(!before.lines().any(|id| id == newest) && !before.is_empty(), "{newest}: {before}");
+    ann.is_refused(&["admin", "audit"], 77, &[]).await;
+}
+
+#[tokio::test]
 async fn a_password_that_can_t_be_asked_for_is_not_made_up() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;

@@ -9,7 +9,7 @@ async fn members_come_and_go_with_the_roles_they_are_given() {
     let admin = Person::administrator(&home, &coordinator);
     let (ann, raj) = (admin.welcomes("ann").await, admin.welcomes("raj").await);
     ann.does(&["groups", "create", "lab"]).await;
-    raj.is_refused(&["groups", "get", "lab"], 77, &[]).await;
+    raj.is_refused(&["groups", "get", "lab"], 66, &["[not_found]"]).await;
 
     ann.does(&["groups", "update-user", "lab", "raj:read", "mitosis_admin:WRITE"]).await;
     let seen_by_ann = ann.does(&["groups", "get", "lab"]).await;
@@ -22,7 +22,56 @@ async fn members_come_and_go_with_the_roles_they_are_given() {
     raj.is_refused(&["groups", "update-user", "lab", "raj:admin"], 77, &[]).await;
 
     ann.does(&["groups", "remove-user", "lab", "raj", "mitosis_admin"]).await;
-    raj.is_refused(&["groups", "get", "lab"], 77, &[]).await;
+    raj.is_refused(&["groups", "get", "lab"], 66, &["[not_found]"]).await;
+    let nobody = ann.tries(&["groups", "remove-user", "lab", "raj"]).await;
+    assert_eq!((nobody.code, nobody.stderr.trim()), (Some(0), "no member of group lab: raj"));
+}
+
+#[tokio::test]
+async fn a_deleted_group_is_nobody_s_until_an_administrator_names_members() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let ann = admin.welcomes("ann").await;
+    ann.does(&["groups", "create", "lab"]).await;
+    ann.does(&["groups", "delete", "lab"]).await;
+    ann.is_refused(&["groups", "get", "lab"], 66, &[]).await;
+    ann.is_refused(&["groups", "delete", "ann"], 1, &["personal group"]).await;
+    ann.is_refused(&["admin", "groups", "restore", "lab", "ann:admin"], 77, &[]).await;
+    admin.is_refused(&["admin", "groups", "restore", "lab"], 2, &["USER:ROLE"]).await;
+    admin.does(&["admin", "groups", "restore", "lab", "ann:admin"]).await;
+    assert!(ann.does(&["groups", "get", "lab"]).await.contains("member      ann Admin"));
+}
+
+#[tokio::test]
+async fn a_group_or_a_user_that_is_not_there_has_one_code_wherever_it_is_named() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let ann = Person::administrator(&home, &coordinator).welcomes("ann").await;
+    ann.does(&["groups", "create", "lab"]).await;
+    for args in [
+        &["groups", "get", "nowhere"][..],
+        &["groups", "get", "mitosis_admin"],
+        &["groups", "delete", "nowhere"],
+        &["groups", "update-user", "nowhere", "ann:read"],
+        &["groups", "update-user", "lab", "nobody:read"],
+        &["groups", "remove-user", "lab", "nobody"],
+        &["groups", "attachments", "query", "-g", "nowhere"],
+        &["tasks", "submit", "-g", "nowhere", "--", "true"],
+        &["tasks", "submit", "-g", "mitosis_admin", "--", "true"],
+        &["tasks", "query", "-g", "nowhere"],
+        &["tasks", "query", "-g", "mitosis_admin"],
+        &["tasks", "cancel-many", "-g", "nowhere"],
+        &["workers", "query", "-g", "nowhere"],
+        &["workers", "cancel-many", "-g", "mitosis_admin"],
+    ] {
+        ann.is_refused(args, 66, &["[not_found]", "hint: "]).await;
+    }
+    for args in [&["run", "-g", "nowhere", "--", "true"][..], &["submit", "-g", "nowhere", "--", "true"]] {
+        let output =
+            home.run(&[&args[..1], &["-c", &coordinator.address, "-u", "ann"], &args[1..]].concat()).await;
+        assert!(output.code == Some(66) && output.stderr.contains("not_found"), "{args:?}: {output:?}");
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,9 @@ async fn whoever_is_not_logged_in_is_told_where_and_what_to_do() {
     {
         let output = home.run(args).await;
         assert_eq!(output.code, Some(67), "{output:?}");
-        for word in [coordinator.address.as_str(), "not logged in", "mito client login", "MITO_PASSWORD"] {
+        for word in
+            [coordinator.address.as_str(), "not logged in", " login` first", "MITO_PASSWORD", "MITO_TOKEN"]
+        {
             assert!(output.stderr.contains(word), "`{word}` is not in {}", output.stderr);
         }
     }
@@ -34,6 +36,48 @@ async fn a_token_that_another_login_ended_is_told_from_none_at_all() {
     assert_eq!(output.code, Some(67), "{output:?}");
     for word in ["kept for `mitosis_admin` is no longer good", "--retain"] {
         assert!(output.stderr.contains(word), "`{word}` is not in {}", output.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_logs_in_leaves_whoever_waits_alone() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let address = coordinator.address.as_str();
+    Person::administrator(&home, &coordinator).does(&["auth"]).await;
+    // On another machine, or it would use the kept token.
+    let elsewhere = Home::new();
+    let file =
+        elsewhere.write("worker.toml", "[worker]\nuser = 'mitosis_admin'\npassword = 'mitosis_admin'\n");
+    let worker = ["worker", "--config", file.to_str().unwrap(), "-c", address];
+    let (_worker, _) = elsewhere.start(&worker, "registered").await;
+    let waits = home.run(&["run", "-c", address, "--", "true"]).await;
+    assert_eq!(waits.code, Some(0), "{waits:?}");
+    // Whoever wants the other sessions to end can have that.
+    let third = Home::new();
+    let file = third.write("worker.toml", "[worker]\nuser = 'mitosis_admin'\npassword = 'mitosis_admin'\n");
+    let ends = ["worker", "--config", file.to_str().unwrap(), "-c", address, "--no-retain"];
+    let (_other, _) = third.start(&ends, "registered").await;
+    let ended = home.run(&["client", "-c", address, "auth"]).await;
+    assert_eq!(ended.code, Some(67), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_token_is_not_sent_to_another_coordinator_and_the_hint_says_where_to_log_in() {
+    let home = Home::new();
+    let (one, other) = (home.coordinator(0, "600s").await, Home::new());
+    let two = other.coordinator(0, "600s").await;
+    Person::administrator(&home, &one).does(&["auth"]).await;
+    let there = home.run(&["client", "-c", &two.address, "auth"]).await;
+    assert_eq!(there.code, Some(67), "{there:?}");
+    for word in ["not logged in at", &format!("mito client -c {} login", two.address)] {
+        assert!(there.stderr.contains(word), "`{word}` is not in {}", there.stderr);
+    }
+    // Each keeps its own.
+    Person::administrator(&home, &two).does(&["auth"]).await;
+    for coordinator in [&one, &two] {
+        let who = home.run(&["client", "-c", &coordinator.address, "auth"]).await;
+        assert_eq!((who.code, who.stdout.as_str()), (Some(0), "mitosis_admin\n"), "{who:?}");
     }
 }
 

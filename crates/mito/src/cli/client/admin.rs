@@ -1,7 +1,7 @@
 //! `mito client admin`.
 
 use clap::{Args, Subcommand};
-use mitosis_protocol::{ArtifactKind, Uuid};
+use mitosis_protocol::{ArtifactKind, Role, Uuid};
 
 use super::attachments::PlaceArgs;
 use super::workers::StopArgs;
@@ -21,6 +21,8 @@ pub(crate) enum AdminCommand {
     /// Workers of others
     #[command(subcommand)]
     Workers(AdminWorkersCommand),
+    /// Show who logged in, and what administrators did, newest first
+    Audit(AuditArgs),
     /// Stop the coordinator
     Shutdown {
         /// The secret that the coordinator wrote to its log; asked for when not given
@@ -34,6 +36,16 @@ pub(crate) enum AdminUsersCommand {
     Create(CreateUserArgs),
     /// Shut an account out; its name stays taken
     Delete {
+        /// The account
+        username: String,
+    },
+    /// Shut an account out until it is unlocked
+    Lock {
+        /// The account
+        username: String,
+    },
+    /// Let a locked or deleted account in again
+    Unlock {
         /// The account
         username: String,
     },
@@ -68,8 +80,27 @@ pub(crate) struct ResetPasswordArgs {
     pub(crate) new_password: Option<String>,
 }
 
+/// Options of `mito client admin audit`.
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// At most this many
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: u64,
+    /// Only what is older than the entry with this number
+    #[arg(long, value_name = "ID")]
+    pub(crate) before: Option<i64>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminGroupsCommand {
+    /// Give users roles in any group; one that was deleted comes back
+    Restore {
+        /// The group
+        group: String,
+        /// `read`, `write` or `admin` for each user
+        #[arg(value_name = "USER:ROLE", value_parser = text::relation)]
+        roles: Vec<(String, Role)>,
+    },
     /// Change how much a group may store
     StorageQuota {
         /// The group

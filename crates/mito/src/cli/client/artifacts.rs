@@ -81,9 +81,9 @@ pub(crate) struct ListArgs {
     /// result, exec-log or std-log
     #[arg(value_name = "TYPE")]
     kind: ArtifactKind,
-    /// The tasks
-    #[arg(value_name = "UUID", value_delimiter = ',')]
-    uuids: Vec<Uuid>,
+    /// The tasks: their UUIDs, the starts of them, GROUP-NUMBER, or `last`
+    #[arg(value_name = "TASK", value_delimiter = ',', value_parser = text::task)]
+    pub(crate) tasks: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -113,7 +113,8 @@ impl ManyArgs {
 }
 
 impl ListArgs {
-    pub(crate) fn request(&self) -> ArtifactsByListRequest {
-        ArtifactsByListRequest { uuids: self.uuids.clone(), content_type: self.kind }
+    /// For the tasks that were named.
+    pub(crate) fn request(&self, uuids: Vec<Uuid>) -> ArtifactsByListRequest {
+        ArtifactsByListRequest { uuids, content_type: self.kind }
     }
 }

@@ -10,7 +10,7 @@ use crate::cli::text;
 /// The filters that all commands on many tasks share.
 #[derive(Debug, Args)]
 pub(crate) struct FilterArgs {
-    /// Conditions such as state=running, exit!=0 or created>-2h; they come before the options
+    /// Conditions such as state=running, exit!=0 or 'created>-2h'; they come before the options
     #[arg(value_name = "FILTER", value_parser = text::condition)]
     conditions: Vec<String>,
     #[command(flatten)]

@@ -34,6 +34,11 @@ pub(crate) enum GroupsCommand {
         #[arg(value_name = "USER")]
         users: Vec<String>,
     },
+    /// Delete a group: its tasks that wait are cancelled, and nobody is in it any more
+    Delete {
+        /// The group
+        group: String,
+    },
     /// Files that a group shares with its tasks
     #[command(subcommand)]
     Attachments(AttachmentsCommand),

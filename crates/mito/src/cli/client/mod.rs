@@ -6,6 +6,7 @@ pub(crate) mod attachments;
 pub(super) mod filter;
 pub(crate) mod groups;
 pub(crate) mod tasks;
+pub(crate) mod tokens;
 pub(crate) mod transfer;
 pub(crate) mod users;
 pub(crate) mod workers;
@@ -58,6 +59,9 @@ pub(crate) enum ClientCommand {
     /// The own account
     #[command(subcommand)]
     Users(users::UsersCommand),
+    /// Personal tokens, for scripts
+    #[command(subcommand)]
+    Tokens(tokens::TokensCommand),
     /// Groups, their members and their files
     #[command(subcommand)]
     Groups(groups::GroupsCommand),

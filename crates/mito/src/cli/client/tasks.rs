@@ -53,9 +53,9 @@ pub(crate) enum TasksCommand {
     CancelMany(FilterArgs),
     /// Cancel these tasks
     CancelList {
-        /// The tasks
-        #[arg(value_name = "UUID", value_delimiter = ',')]
-        uuids: Vec<Uuid>,
+        /// The tasks: their UUIDs, the starts of them, GROUP-NUMBER, or `last`
+        #[arg(value_name = "TASK", value_delimiter = ',', value_parser = text::task)]
+        tasks: Vec<String>,
     },
     /// Replace the labels of a task
     UpdateLabels {
@@ -109,6 +109,10 @@ struct SpecArgs {
 
 /// Options of `mito client tasks submit` (command line §4.1).
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mito client tasks submit --terminal -l exp1 -- make test
+  mito client tasks submit -t gpu --timeout 2h -e SEED=4 --follow -- python3 train.py")]
 pub(crate) struct SubmitArgs {
     /// The group to run it for; the user's own unless given
     #[arg(short, long)]
@@ -119,7 +123,7 @@ pub(crate) struct SubmitArgs {
     /// Words by which to find the task again
     #[arg(short, long, num_args = 1.., value_delimiter = ',')]
     labels: Vec<String>,
-    /// How long the command may run
+    /// How long the command may run; `mito run` and `mito submit` give it a day
     #[arg(long, default_value = "10min", value_parser = text::duration)]
     timeout: Duration,
     /// Larger goes first
@@ -143,6 +147,10 @@ pub(crate) struct SubmitArgs {
 
 /// Options of `mito client tasks wait`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mito client tasks wait last
+  mito client tasks wait label=exp1 --timeout 2h --fail-fast")]
 pub(crate) struct WaitArgs {
     /// Tasks (UUID, the start of one, GROUP-NUMBER, `last`) and conditions (label=exp1 state!=finished)
     #[arg(value_name = "SELECTOR", required = true, value_parser = text::selector)]
@@ -158,7 +166,10 @@ pub(crate) struct WaitArgs {
 /// Options of `mito client tasks change`.
 #[derive(Debug, Args)]
 #[command(after_help = "Another command replaces the old one and all that belongs to it: \
-    --envs, --terminal and --watch only count together with it.")]
+    --envs, --terminal and --watch only count together with it.\n\n\
+Examples:
+  mito client tasks change ann-42 -t gpu -p 5
+  mito client tasks change last --timeout 2h -- python3 train.py --seed 5")]
 pub(crate) struct ChangeArgs {
     /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
     #[arg(value_name = "TASK", value_parser = text::task)]

@@ -3,6 +3,10 @@
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mito client -c http://coordinator:5000 login ann          asks for the password
+  mito client -c http://coordinator:5000 login ann --retain")]
 pub(crate) struct LoginArgs {
     /// Asked for when not given
     pub(crate) username: Option<String>,

@@ -22,9 +22,12 @@ pub(super) async fn login(args: &LoginArgs, session: &mut Session<'_>, out: &Out
         None => ask_secretly(&format!("password of {name}: "))?,
     };
     let token = client.login(&name, &password, args.retain || config.retain).await?;
-    let file = CredentialsFile::at(config.credentials.clone());
+    let file = CredentialsFile::new(config.credentials.clone(), &config.address);
     keep(&file, &name, &token)?;
     out.say(format_args!("logged in as {name}; the token is in {}", file.path().display()));
+    if config.token.is_some() {
+        out.say("mito: a token is configured (MITO_TOKEN, `token` or `token_path`), which counts before this login");
+    }
     session.become_user(Identity { client: client.with_user_token(token), name });
     Ok(())
 }

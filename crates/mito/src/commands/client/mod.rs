@@ -9,6 +9,7 @@ mod login;
 mod remainder;
 mod session;
 mod tasks;
+mod tokens;
 mod transfer;
 mod users;
 mod workers;
@@ -56,6 +57,7 @@ async fn obey(command: &ClientCommand, session: &mut Session<'_>, out: &Output) 
         ClientCommand::Auth => auth::auth(&session.identity().await?, out)?,
         ClientCommand::Login(args) => login::login(args, session, out).await?,
         ClientCommand::Users(command) => users::run(command, session, out).await?,
+        ClientCommand::Tokens(command) => tokens::run(command, &session.identity().await?, out).await?,
         ClientCommand::Groups(command) => groups::run(command, &session.identity().await?, out).await?,
         ClientCommand::Tasks(command) => return tasks::run(command, session, out).await,
         ClientCommand::Workers(command) => workers::run(command, &session.identity().await?, out).await?,

@@ -23,7 +23,10 @@ struct Room {
 
 pub(super) fn check(patient: &Patient<'_>) -> Finding {
     let environment = patient.environment;
+    let credentials = &patient.config.credentials;
     let folders = [
+        // That of a coordinator beside this one, too: `mito dev` keeps its tokens where its state is.
+        ("tokens", credentials.parent().unwrap_or(credentials).to_owned()),
         ("scratch space and logs", environment.cache_folder()),
         ("state", environment.data_folder()),
         ("temporary files", std::env::temp_dir()),

@@ -6,9 +6,10 @@ use mitosis_protocol::{Timestamp, duration};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::finding::{Finding, chain};
-use super::patient::{Patient, User};
+use super::patient::Patient;
 use crate::credentials::CredentialsFile;
 use crate::exit::Exit;
+use crate::identity;
 
 const CHECK: &str = "login";
 const LOG_IN: &str = "`mito client login` gives a new one";
@@ -18,7 +19,16 @@ pub(super) async fn check(patient: &mut Patient<'_>) -> Finding {
         Ok((client, _)) => client.clone(),
         Err(skip) => return skip,
     };
-    let file = CredentialsFile::at(patient.config.credentials.clone());
+    match identity::given(&patient.config) {
+        Ok(None) => {}
+        Ok(Some(token)) => {
+            let (finding, user) = with_given_token(&client, token).await;
+            patient.lets_in(user).await;
+            return finding;
+        }
+        Err(failure) => return Finding::fail(CHECK, failure.exit(), failure.in_one_line()),
+    }
+    let file = CredentialsFile::new(patient.config.credentials.clone(), &patient.config.address);
     // That the file can't be read was told by another check.
     let kept = file.find(patient.config.user.as_deref()).ok().flatten();
     let (finding, user) = match (kept, &patient.config.user, &patient.config.password) {
@@ -32,12 +42,26 @@ pub(super) async fn check(patient: &mut Patient<'_>) -> Finding {
             return Finding::fail(CHECK, Exit::Auth, text).hint("`mito client login` logs in");
         }
     };
-    if let Some(client) = user {
-        let told = client.doctor().await.map_err(|error| chain(&error));
-        let admin = client.admin_doctor().await.ok();
-        patient.user = Some(User { client, told, admin });
-    }
+    patient.lets_in(user).await;
     finding
+}
+
+/// Of whom it is, the coordinator says.
+async fn with_given_token(client: &Client, token: SecretString) -> (Finding, Option<UserClient>) {
+    let user = client.with_user_token(token);
+    match user.auth().await {
+        Ok(name) => (Finding::ok(CHECK, format!("`{name}` is let in with the configured token")), Some(user)),
+        Err(error) if error.status() == Some(401) => (
+            Finding::fail(
+                CHECK,
+                Exit::Auth,
+                "the configured token (MITO_TOKEN, `token` or `token_path`) is not good",
+            )
+            .hint("`mito client tokens list` shows yours; unset it to log in with a password"),
+            None,
+        ),
+        Err(error) => (Finding::fail(CHECK, Exit::Network, chain(&error)).hint("try again"), None),
+    }
 }
 
 async fn with_token(client: &Client, name: &str, token: &SecretString) -> (Finding, Option<UserClient>) {

@@ -4,6 +4,7 @@
 mod address;
 mod cgroup;
 mod clock;
+mod config;
 mod cors;
 mod credentials;
 mod default_password;
@@ -35,8 +36,7 @@ pub(super) async fn run(args: &DoctorArgs, environment: &Environment) -> Result<
     let _logging = logging::start(environment, logging::COMMAND, None)?;
     let connection = &args.connection;
     let layers = Layers::load(Role::Client, connection.config.as_deref(), connection.options(), environment)?;
-    let config = ClientConfig::new(&layers, environment);
-    let mut patient = Patient::new(config, environment, args.min_free);
+    let mut patient = Patient::new(ClientConfig::new(&layers, environment), environment, args.min_free);
     let out = Output::new(&args.output, environment);
     let mut clinic = Clinic { rows: out.sentences(), exit: None };
     // In this order: what a check finds out is what the next ones build on.
@@ -44,6 +44,7 @@ pub(super) async fn run(args: &DoctorArgs, environment: &Environment) -> Result<
     clinic.note(&clock::check(&patient))?;
     clinic.note(&version::check(&patient))?;
     clinic.note(&parts::check(&patient))?;
+    clinic.note(&config::check(connection.config.as_deref(), environment))?;
     clinic.note(&credentials::check(&patient))?;
     clinic.note(&login::check(&mut patient).await)?;
     clinic.note(&schema::check(&patient))?;

@@ -4,7 +4,7 @@ use mitosis_client::{Client, Look, UserClient};
 use mitosis_protocol::doctor::{AdminDoctorReply, DoctorReply};
 use url::{Host, Url};
 
-use super::finding::Finding;
+use super::finding::{Finding, chain};
 use crate::config::Environment;
 use crate::config::client::ClientConfig;
 
@@ -41,6 +41,14 @@ impl<'a> Patient<'a> {
             Some((client, look)) => Ok((client, look)),
             None => Err(Finding::skip(check, "needs a coordinator")),
         }
+    }
+
+    /// Somebody was let in: what does the coordinator tell?
+    pub(super) async fn lets_in(&mut self, user: Option<UserClient>) {
+        let Some(client) = user else { return };
+        let told = client.doctor().await.map_err(|error| chain(&error));
+        let admin = client.admin_doctor().await.ok();
+        self.user = Some(User { client, told, admin });
     }
 
     /// The user, for a check that needs one.

@@ -43,7 +43,7 @@ pub(super) fn checked(
     let options = worker.args.options();
     let layers = Layers::load(Role::Worker, worker.args.config.as_deref(), options, environment)?;
     let groups = WorkerConfig::new(&layers)?.registration.groups;
-    Ok((ClientConfig::new(&layers, environment), groups))
+    Ok((ClientConfig::of_worker(&layers, environment), groups))
 }
 
 /// In quotes, it is taken as it is.

@@ -17,13 +17,16 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::outage::Outage;
-use crate::show::{Output, Progress};
+use crate::show::{Output, Progress, counted};
 use crate::sweep::{self, Submission};
 use crate::tally::Tally;
 use crate::{ending, follow};
 
 /// Tasks in one request.
 const AT_ONCE: usize = 10_000;
+
+/// So many tasks that run on are named.
+const NAMED: usize = 20;
 
 /// They run in any order; what they write appears in theirs. `tasks` are those that have been submitted and
 /// have not ended.
@@ -117,13 +120,36 @@ async fn count(
     }
 }
 
-/// Tasks that wait are cancelled; those that run can't be.
-pub(super) async fn interrupted(user: &UserClient, tasks: &[Uuid]) -> Result<ExitCode, Failure> {
+/// Tasks that wait are cancelled; those that run go on, and are named with what ends them.
+pub(super) async fn interrupted(
+    user: &UserClient,
+    tasks: &[Uuid],
+    command: &str,
+) -> Result<ExitCode, Failure> {
+    let (mut cancelled, mut rest) = (0, Vec::new());
     for some in tasks.chunks(AT_ONCE) {
         match user.cancel_listed(&CancelTasksListRequest { uuids: some.to_vec() }).await {
-            Ok(cancelled) => eprintln!("mito: cancelled {} tasks that waited", cancelled.cancelled_count),
-            Err(error) => eprintln!("mito: the tasks may run on: {error}"),
+            Ok(done) => {
+                cancelled += done.cancelled_count;
+                rest.extend(done.failed_uuids);
+            }
+            Err(error) => {
+                eprintln!("mito: {} may run on: {error}", counted(some.len() as u64, "task"));
+            }
         }
+    }
+    eprintln!("mito: cancelled {} that waited", counted(cancelled, "task"));
+    if !rest.is_empty() {
+        let named: Vec<String> = rest.iter().take(NAMED).map(|task| format!("\n  {task}")).collect();
+        let more = match rest.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!("\n  and {more} more: `{command} tasks query state=running -o id` lists them"),
+        };
+        eprintln!(
+            "mito: {} may run on; `{command} tasks stop UUID` ends one:{}{more}",
+            counted(rest.len() as u64, "task"),
+            named.concat()
+        );
     }
     Ok(Exit::Interrupted.into())
 }

@@ -39,7 +39,8 @@ pub(super) async fn run(args: &RunArgs, environment: &Environment) -> Result<Exi
 async fn run_there(args: &RunArgs, plan: Plan, environment: &Environment) -> Result<ExitCode, Failure> {
     let ConnectionArgs { config, .. } = &args.connection;
     let layers = Layers::load(Role::Client, config.as_deref(), args.connection.options(), environment)?;
-    let identity = Identity::establish(&ClientConfig::new(&layers, environment)).await?;
+    let client = ClientConfig::new(&layers, environment);
+    let identity = Identity::establish(&client).await?;
     let group = args.group().unwrap_or(&identity.name).clone();
     let mut requests = stop_requests()?;
     if !plan.is_plain() {
@@ -53,7 +54,7 @@ async fn run_there(args: &RunArgs, plan: Plan, environment: &Environment) -> Res
         };
         return match outcome {
             Some(outcome) => outcome,
-            None => many::interrupted(&identity.client, &tasks).await,
+            None => many::interrupted(&identity.client, &tasks, &client.client_command()).await,
         };
     }
     let uuid = submit(&identity.client, args.task(group)).await?;
@@ -61,7 +62,7 @@ async fn run_there(args: &RunArgs, plan: Plan, environment: &Environment) -> Res
     let mut streams = Streams::alone().quietly(args.quiet);
     let outcome = tokio::select! {
         outcome = follow_one(&identity.client, uuid, &scratch, &mut streams) => outcome,
-        _ = requests.next() => interrupted(&identity.client, uuid).await,
+        _ = requests.next() => interrupted(&identity.client, uuid, &client.client_command()).await,
     };
     tidy(&scratch);
     outcome
@@ -143,11 +144,14 @@ fn refused(refusal: mitosis_protocol::ErrorBody) -> Failure {
     }
 }
 
-/// A task that waits is cancelled; one that runs can't be, and is named.
-async fn interrupted(user: &UserClient, task: Uuid) -> Result<ExitCode, Failure> {
+/// A task that waits is cancelled; one that runs goes on, and is named with what ends it.
+async fn interrupted(user: &UserClient, task: Uuid, command: &str) -> Result<ExitCode, Failure> {
     match user.cancel(task).await {
         Ok(()) => eprintln!("mito: cancelled before it started"),
-        Err(_) => eprintln!("mito: the task may run on; see it with `mito client tasks get {task}`"),
+        Err(_) => eprintln!(
+            "mito: the task may run on; `{command} tasks stop {task}` ends it, and `{command} tasks logs -f {task}` \
+             shows the rest"
+        ),
     }
     Ok(Exit::Interrupted.into())
 }

@@ -1,8 +1,12 @@
 //! `mito client admin groups`.
 
+use mitosis_protocol::Role;
+use mitosis_protocol::group::RelationsRequest;
+
 use crate::cli::client::admin::{AdminAttachmentsCommand, AdminGroupsCommand};
 use crate::cli::client::attachments::PlaceArgs;
 use crate::commands::client::groups::attachments::place::Place;
+use crate::commands::client::remainder::something_given;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::{Output, StorageQuota, bytes};
@@ -14,10 +18,24 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     match command {
         AdminGroupsCommand::StorageQuota { group, quota } => storage_quota(group, quota, identity, out).await,
+        AdminGroupsCommand::Restore { group, roles } => restore(group, roles, identity, out).await,
         AdminGroupsCommand::Attachments(AdminAttachmentsCommand::Delete(args)) => {
             delete_attachment(args, identity, out).await
         }
     }
+}
+
+async fn restore(
+    group: &str,
+    roles: &[(String, Role)],
+    identity: &Identity,
+    out: &Output,
+) -> Result<(), Failure> {
+    something_given(roles, "USER:ROLE")?;
+    let request = RelationsRequest { relations: roles.iter().cloned().collect() };
+    identity.client.restore_group(group, &request).await?;
+    out.say(format_args!("group {group} is Active, with these members"));
+    Ok(())
 }
 
 async fn storage_quota(group: &str, quota: &str, identity: &Identity, out: &Output) -> Result<(), Failure> {

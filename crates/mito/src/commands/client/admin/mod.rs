@@ -18,6 +18,9 @@ pub(super) async fn run(command: &AdminCommand, identity: &Identity, out: &Outpu
         AdminCommand::Groups(command) => groups::run(command, identity, out).await?,
         AdminCommand::Tasks(command) => delete_artifact(command, identity, out).await?,
         AdminCommand::Workers(command) => cancel_worker(command, identity, out).await?,
+        AdminCommand::Audit(args) => {
+            out.all(&identity.client.audit(args.limit, args.before).await?.entries)?;
+        }
         AdminCommand::Shutdown { secret } => {
             shutdown::shutdown(secret.as_deref(), identity, out).await?;
             return Ok(After::Leave);

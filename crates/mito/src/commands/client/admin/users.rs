@@ -1,5 +1,7 @@
 //! `mito client admin users`.
 
+use mitosis_protocol::admin::AccountState;
+
 use crate::cli::client::admin::{AdminUsersCommand, CreateUserArgs, ResetPasswordArgs};
 use crate::failure::Failure;
 use crate::identity::{Identity, given_or_asked, given_or_asked_secretly};
@@ -13,6 +15,8 @@ pub(super) async fn run(
     match command {
         AdminUsersCommand::Create(args) => create(args, identity, out).await,
         AdminUsersCommand::Delete { username } => delete(username, identity, out).await,
+        AdminUsersCommand::Lock { username } => set(username, AccountState::Locked, identity, out).await,
+        AdminUsersCommand::Unlock { username } => set(username, AccountState::Active, identity, out).await,
         AdminUsersCommand::ChangePassword(args) => change_password(args, identity, out).await,
         AdminUsersCommand::GroupQuota { username, quota } => {
             group_quota(username, quota, identity, out).await
@@ -30,6 +34,12 @@ async fn create(args: &CreateUserArgs, identity: &Identity, out: &Output) -> Res
 
 async fn delete(username: &str, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let state = identity.client.delete_user(username).await?;
+    out.say(format_args!("user {username} is {state:?}"));
+    Ok(())
+}
+
+async fn set(username: &str, state: AccountState, identity: &Identity, out: &Output) -> Result<(), Failure> {
+    let state = identity.client.set_user_state(username, state).await?;
     out.say(format_args!("user {username} is {state:?}"));
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod attachments;
 mod create;
+mod delete;
 mod get;
 mod remove_user;
 mod update_user;
@@ -21,6 +22,7 @@ pub(super) async fn run(command: &GroupsCommand, identity: &Identity, out: &Outp
         GroupsCommand::RemoveUser { group, users } => {
             remove_user::remove_user(group, users, identity, out).await
         }
+        GroupsCommand::Delete { group } => delete::delete(group, identity, out).await,
         GroupsCommand::Attachments(command) => attachments::run(command, identity, out).await,
     }
 }

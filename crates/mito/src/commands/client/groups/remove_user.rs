@@ -5,8 +5,9 @@ use mitosis_protocol::group::RemoveUsersRequest;
 use crate::commands::client::remainder::something_given;
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::show::Output;
+use crate::show::{Output, words};
 
+/// Users who are no members are passed over by the coordinator (HTTP contract §7), and told here.
 pub(super) async fn remove_user(
     group: &str,
     users: &[String],
@@ -14,7 +15,18 @@ pub(super) async fn remove_user(
     out: &Output,
 ) -> Result<(), Failure> {
     something_given(users, "USER")?;
+    // Whoever may remove members sees who they are; others are told so by the next request.
+    let members = identity.client.group(group).await.ok().and_then(|found| found.users_in_group);
     identity.client.remove_members(group, &RemoveUsersRequest { users: users.to_vec() }).await?;
-    out.say(format_args!("changed the members of group {group}"));
+    let outsiders: Vec<&String> = match &members {
+        Some(members) => users.iter().filter(|user| !members.contains_key(*user)).collect(),
+        None => Vec::new(),
+    };
+    if outsiders.len() < users.len() {
+        out.say(format_args!("changed the members of group {group}"));
+    }
+    if !outsiders.is_empty() {
+        out.say(format_args!("no member of group {group}: {}", words(&outsiders)));
+    }
     Ok(())
 }

@@ -5,6 +5,7 @@ use mitosis_protocol::task::CancelTasksListRequest;
 
 use crate::cli::client::tasks::FilterArgs;
 use crate::commands::client::remainder::{nothing_left, something_given};
+use crate::commands::select;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::{Outcome, Output, counted};
@@ -24,9 +25,9 @@ pub(super) async fn many(args: &FilterArgs, identity: &Identity, out: &Output) -
     )
 }
 
-pub(super) async fn list(uuids: &[Uuid], identity: &Identity, out: &Output) -> Result<(), Failure> {
-    something_given(uuids, "UUID")?;
-    let request = CancelTasksListRequest { uuids: uuids.to_vec() };
+pub(super) async fn list(tasks: &[String], identity: &Identity, out: &Output) -> Result<(), Failure> {
+    something_given(tasks, "TASK")?;
+    let request = CancelTasksListRequest { uuids: select::each(tasks, &identity.client).await? };
     let cancelled = identity.client.cancel_listed(&request).await?;
     let count = cancelled.cancelled_count;
     let outcome = Outcome::of_list(count, &cancelled.failed_uuids);
@@ -34,6 +35,7 @@ pub(super) async fn list(uuids: &[Uuid], identity: &Identity, out: &Output) -> R
     nothing_left(
         &cancelled.failed_uuids,
         "these were not cancelled",
-        "only tasks that wait can be cancelled, by members of their group with role Write",
+        "only tasks that wait can be cancelled, by members of their group with role Write; `mito client tasks stop` \
+         ends one that runs",
     )
 }

@@ -1,6 +1,6 @@
 //! `mito client tasks get`.
 
-use mitosis_protocol::{TaskResult, TaskResultMessage, Uuid};
+use mitosis_protocol::{TaskResult, TaskResultMessage, TaskState, Uuid};
 
 use crate::ending;
 use crate::failure::Failure;
@@ -9,8 +9,12 @@ use crate::show::{Output, TaskShown};
 
 pub(super) async fn get(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let task = identity.client.task(uuid).await?;
-    let result = task.info.result;
+    let (state, result) = (task.info.state, task.info.result);
     out.one(&TaskShown::from(task.info).with_artifacts(task.artifacts))?;
+    // The protocol has a word for every other reason to stop a command.
+    if state == TaskState::Cancelled && result.is_some_and(|result| result.msg.is_none()) {
+        out.say("mito: stopped for writing more output than its worker keeps (1 GiB of each stream)");
+    }
     say_what_was_missing(uuid, result, identity, out).await;
     Ok(())
 }

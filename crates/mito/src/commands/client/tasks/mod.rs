@@ -59,7 +59,7 @@ async fn at_once(
         TasksCommand::Cancel { task } => cancel::one(named(task).await?, identity, out).await?,
         TasksCommand::Stop { task } => stop::stop(named(task).await?, identity, out).await?,
         TasksCommand::CancelMany(args) => cancel::many(args, identity, out).await?,
-        TasksCommand::CancelList { uuids } => cancel::list(uuids, identity, out).await?,
+        TasksCommand::CancelList { tasks } => cancel::list(tasks, identity, out).await?,
         TasksCommand::UpdateLabels { task, labels } => {
             update_labels::update_labels(named(task).await?, labels, identity, out).await?;
         }

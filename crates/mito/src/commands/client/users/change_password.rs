@@ -16,7 +16,7 @@ pub(super) async fn change_password(
     let old = given_or_asked_secretly(args.orig_password.as_deref(), "present password: ")?;
     let new = given_or_asked_secretly(args.new_password.as_deref(), "new password: ")?;
     let token = client.change_password(&name, &old, &new).await?;
-    let file = CredentialsFile::at(session.config.credentials.clone());
+    let file = CredentialsFile::new(session.config.credentials.clone(), &session.config.address);
     if file.exists() {
         keep(&file, &name, &token)?;
     }

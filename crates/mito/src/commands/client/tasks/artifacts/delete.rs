@@ -4,6 +4,7 @@ use mitosis_protocol::{ArtifactKind, Uuid};
 
 use crate::cli::client::artifacts::{ListArgs, ManyArgs};
 use crate::commands::client::remainder::{nothing_left, something_given};
+use crate::commands::select;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::{Outcome, Output, counted};
@@ -26,8 +27,8 @@ pub(super) async fn many(args: &ManyArgs, identity: &Identity, out: &Output) -> 
 }
 
 pub(super) async fn list(args: &ListArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
-    let request = args.request();
-    something_given(&request.uuids, "UUID")?;
+    something_given(&args.tasks, "TASK")?;
+    let request = args.request(select::each(&args.tasks, &identity.client).await?);
     let deleted = identity.client.delete_listed_artifacts(&request).await?;
     let count = deleted.deleted_count;
     out.outcome(

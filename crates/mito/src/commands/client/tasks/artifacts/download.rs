@@ -26,8 +26,8 @@ pub(super) async fn many(args: &DownloadManyArgs, identity: &Identity, out: &Out
 }
 
 pub(super) async fn list(args: &DownloadListArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
-    let request = args.which.request();
-    something_given(&request.uuids, "UUID")?;
+    something_given(&args.which.tasks, "TASK")?;
+    let request = args.which.request(select::each(&args.which.tasks, &identity.client).await?);
     let found = identity.client.listed_artifact_links(&request).await?.downloads;
     let missing: Vec<Uuid> =
         request.uuids.iter().filter(|uuid| found.iter().all(|found| found.uuid != **uuid)).copied().collect();

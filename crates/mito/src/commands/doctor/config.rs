@@ -1,0 +1,98 @@
+//! Can others read the secrets of a configuration file, or say what is in it?
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::finding::Finding;
+use crate::config::{self, Environment, has_secrets};
+
+const CHECK: &str = "config";
+/// A folder in which only the owner of a file may replace it, such as `/tmp`.
+const STICKY: u32 = 0o1000;
+
+pub(super) fn check(given: Option<&Path>, environment: &Environment) -> Finding {
+    match config::files(given, environment) {
+        Ok(files) if files.is_empty() => {
+            Finding::ok(CHECK, "there is no file; defaults, variables and options count")
+        }
+        Ok(files) => judge(&files),
+        Err(error) => Finding::warn(CHECK, error.to_string()),
+    }
+}
+
+fn judge(files: &[impl AsRef<Path>]) -> Finding {
+    let mut wrong = Vec::new();
+    let mut remedies = Vec::new();
+    for file in files {
+        let file = file.as_ref();
+        let (shown, mode) = (file.display(), mode(file));
+        if mode & 0o022 != 0 {
+            wrong.push(format!("others can change {shown} (mode {:o})", mode & 0o777));
+            remedies.push(format!("`chmod 600 {shown}`"));
+        } else if mode & 0o044 != 0 && has_secrets(file).unwrap_or(true) {
+            wrong.push(format!("others can read the secrets in {shown} (mode {:o})", mode & 0o777));
+            remedies.push(format!("`chmod 600 {shown}`, and other secrets if somebody may have read these"));
+        }
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let of_folder = self::mode(folder);
+        if of_folder & 0o022 != 0 && of_folder & STICKY == 0 {
+            let folder = folder.display();
+            wrong.push(format!("others can replace {shown}: its folder has mode {:o}", of_folder & 0o777));
+            remedies.push(format!("`chmod go-w {folder}`"));
+        }
+    }
+    match wrong.is_empty() {
+        true => {
+            let all: Vec<String> = files.iter().map(|file| file.as_ref().display().to_string()).collect();
+            Finding::ok(CHECK, format!("{} can't be changed by others, nor its secrets read", all.join(", ")))
+        }
+        false => Finding::warn(CHECK, wrong.join("; ")).hint(remedies.join("; ")),
+    }
+}
+
+/// What can't be looked at is nobody else's concern.
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).map_or(0, |found| found.permissions().mode())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict;
+    use super::*;
+
+    fn verdict(text: &str, mode: u32, folder_mode: u32) -> Verdict {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("conf");
+        fs::create_dir(&place).unwrap();
+        let file = place.join("config.toml");
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        fs::set_permissions(&place, fs::Permissions::from_mode(folder_mode)).unwrap();
+        judge(&[file]).verdict()
+    }
+
+    #[test]
+    fn secrets_that_others_can_read_are_a_warning() {
+        for secret in [
+            "[client]\npassword = 'x'",
+            "[worker]\ntoken = 'x'",
+            "[coordinator]\ndb_url = 'postgres://u:pw@h/d'",
+            "[global]\ns3_secret_key = 'x'",
+            "not toml",
+        ] {
+            assert_eq!(verdict(secret, 0o644, 0o700), Verdict::Warn, "{secret}");
+            assert_eq!(verdict(secret, 0o640, 0o700), Verdict::Warn, "{secret}");
+            assert_eq!(verdict(secret, 0o600, 0o755), Verdict::Ok, "{secret}");
+        }
+        assert_eq!(verdict("[client]\nuser = 'ann'", 0o644, 0o755), Verdict::Ok);
+    }
+
+    #[test]
+    fn a_file_or_a_folder_that_others_can_write_is_a_warning_whatever_it_says() {
+        let plain = "[client]\nuser = 'ann'";
+        assert_eq!(verdict(plain, 0o666, 0o755), Verdict::Warn);
+        assert_eq!(verdict(plain, 0o644, 0o777), Verdict::Warn);
+        assert_eq!(verdict(plain, 0o644, 0o1777), Verdict::Ok, "as /tmp is");
+    }
+}

@@ -1,0 +1,66 @@
+//! Ctrl-C while `mito run` waits: the tasks are on other machines, and whoever leaves is told of them.
+
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::home::{Coordinator, Home, Output, Person};
+
+/// Interrupts `mito run` with these arguments once a task has written its first line.
+async fn interrupted(home: &Home, coordinator: &Coordinator, args: &[&str]) -> Output {
+    let mut command = home.mito(&[&["run", "-c", &coordinator.address], args].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = lines.next_line().await.unwrap().expect("a task starts");
+    kill(Pid::from_raw(child.id().unwrap().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let ended = child.wait_with_output().await.unwrap();
+    Output {
+        code: ended.status.code(),
+        stdout: first,
+        stderr: String::from_utf8_lossy(&ended.stderr).into_owned(),
+    }
+}
+
+/// Does what the message says about a command `mito client … tasks stop …`.
+async fn does_what_it_says(home: &Home, coordinator: &Coordinator, told: &Output, uuid: &str) {
+    let command = format!("`mito client -c {} tasks stop ", coordinator.address);
+    assert!(told.stderr.contains(&command), "{}", told.stderr);
+    let stop = ["client", "-c", &coordinator.address, "tasks", "stop", uuid];
+    let stopped = home.run(&stop).await;
+    assert_eq!(stopped.code, Some(0), "{stopped:?}");
+    let wait = ["client", "-c", &coordinator.address, "tasks", "wait", uuid];
+    let over = home.run(&wait).await;
+    assert_eq!(over.code, Some(125), "{over:?}");
+}
+
+#[tokio::test]
+async fn whoever_interrupts_a_run_is_told_how_to_end_the_command() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let _worker = home.worker(&coordinator.address, "1").await;
+    Person::administrator(&home, &coordinator).does(&["auth"]).await;
+    let script = "echo $MITO_TASK_UUID; sleep 600";
+    let told = interrupted(&home, &coordinator, &["--", "sh", "-c", script]).await;
+    assert_eq!(told.code, Some(130), "{told:?}");
+    assert!(told.stderr.contains(&format!("tasks stop {}` ends it", told.stdout)), "{}", told.stderr);
+    does_what_it_says(&home, &coordinator, &told, &told.stdout).await;
+}
+
+#[tokio::test]
+async fn of_a_sweep_what_waits_is_cancelled_and_what_runs_is_counted_and_named() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let _worker = home.worker(&coordinator.address, "1").await;
+    let admin = Person::administrator(&home, &coordinator);
+    admin.does(&["auth"]).await;
+    let script = "echo $MITO_TASK_UUID; sleep 600; echo {x}";
+    let told = interrupted(&home, &coordinator, &["-F", "x=1..3", "--", "sh", "-c", script]).await;
+    assert_eq!(told.code, Some(130), "{told:?}");
+    assert!(told.stderr.contains("cancelled 2 tasks that waited"), "{}", told.stderr);
+    assert!(told.stderr.contains("1 task may run on"), "{}", told.stderr);
+    assert!(told.stderr.contains(&format!("\n  {}\n", told.stdout)), "{}", told.stderr);
+    does_what_it_says(&home, &coordinator, &told, &told.stdout).await;
+    admin.waits_for("Found 3 tasks", &["tasks", "query", "-s", "cancelled", "--count"]).await;
+}

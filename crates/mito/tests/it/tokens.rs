@@ -1,0 +1,80 @@
+//! Personal tokens, in place of logins.
+
+use crate::home::{Home, Person, ended};
+
+#[tokio::test]
+async fn a_personal_token_takes_the_place_of_a_login_until_it_is_revoked() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let ann = Person::administrator(&home, &coordinator).welcomes("ann").await;
+    let made = ann.tries(&["tokens", "create", "ci", "--lifetime", "1d"]).await;
+    let token = made.stdout.trim();
+    assert!(token.starts_with("mito_pat_") && !token.contains(char::is_whitespace), "{made:?}");
+    assert!(made.stderr.contains("`mito client tokens revoke 1` ends it"), "{}", made.stderr);
+
+    // As CI does it, on a machine where nobody ever logged in.
+    let runner = Home::new();
+    let client = ["client", "-c", &coordinator.address];
+    let with_token = |args: &[&str]| {
+        let mut command = runner.mito(&[&client, args].concat());
+        command.env("MITO_TOKEN", token);
+        ended(command)
+    };
+    assert_eq!(with_token(&["auth"]).await.stdout, "ann\n");
+    assert_eq!(with_token(&["tasks", "submit", "--", "true"]).await.code, Some(0));
+    assert!(!runner.path().join(".config/mitosis/credentials").exists(), "nothing is kept");
+    let file = runner.write("ci.token", &format!("{token}\n"));
+    let mut from_file = runner.mito(&[&client[..], &["auth"]].concat());
+    from_file.env("MITO_TOKEN_PATH", file);
+    assert_eq!(ended(from_file).await.stdout, "ann\n");
+    let config = runner.write("mine.toml", &format!("[client]\ntoken = '{token}'\n"));
+    let configured = ["client", "--config", config.to_str().unwrap(), "-c", &coordinator.address, "auth"];
+    assert_eq!(runner.run(&configured).await.stdout, "ann\n");
+
+    let other = with_token(&["-u", "raj", "auth"]).await;
+    assert!(other.code == Some(67) && other.stderr.contains("is one of `ann`, not of `raj`"), "{other:?}");
+    // Whoever finds it can't make another one of it.
+    assert_eq!(with_token(&["tokens", "create", "more"]).await.code, Some(77));
+
+    assert_eq!(ann.does(&["tokens", "list", "-o", "id"]).await, "1");
+    let listed = ann.does(&["tokens", "list"]).await;
+    assert!(listed.starts_with("1\tci\twrite\tends ") && !listed.contains(token), "{listed}");
+    ann.does(&["tokens", "revoke", "1"]).await;
+    let ended = with_token(&["auth"]).await;
+    assert!(ended.code == Some(67) && ended.stderr.contains("is not good at"), "{ended:?}");
+    assert!(!ended.stderr.contains(token), "{}", ended.stderr);
+    ann.is_refused(&["tokens", "revoke", "1"], 66, &["token `1`"]).await;
+}
+
+#[tokio::test]
+async fn a_token_to_look_with_changes_nothing_and_nonsense_is_no_token() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let ann = Person::administrator(&home, &coordinator).welcomes("ann").await;
+    let token = ann.does(&["tokens", "create", "looks", "--scope", "read"]).await;
+    let with = |token: &str, args: &[&str]| {
+        let mut command = home.mito(&[&["client", "-c", &coordinator.address], args].concat());
+        command.env("MITO_TOKEN", token);
+        ended(command)
+    };
+    assert_eq!(with(&token, &["tasks", "query", "--count"]).await.stdout, "Found 0 tasks\n");
+    assert_eq!(with(&token, &["tasks", "submit", "--", "true"]).await.code, Some(77));
+    let nonsense = with("not a token", &["auth"]).await;
+    assert!(nonsense.code == Some(78) && !nonsense.stderr.contains("not a token"), "{nonsense:?}");
+}
+
+#[tokio::test]
+async fn a_worker_takes_a_token_and_does_not_pass_it_on() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let token = admin.does(&["tokens", "create", "worker"]).await;
+    let machine = Home::new();
+    let file = machine.write("worker.toml", &format!("[worker]\ntoken = '{token}'\n"));
+    let worker = ["worker", "--config", file.to_str().unwrap(), "-c", &coordinator.address];
+    let (_worker, _) = machine.start(&worker, "registered").await;
+    let mut run = home.mito(&["run", "-c", &coordinator.address, "--", "sh", "-c", "echo \"[$MITO_TOKEN]\""]);
+    run.env("MITO_TOKEN", &token);
+    let seen = ended(run).await;
+    assert_eq!((seen.code, seen.stdout.as_str()), (Some(0), "[]\n"), "{seen:?}");
+}
