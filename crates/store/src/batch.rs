@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use mitosis_domain::ids::{GroupId, WorkerId};
+use mitosis_domain::tags::Words;
 use mitosis_domain::turns::deal;
 use mitosis_protocol::worker::WorkerState;
 
@@ -11,12 +12,12 @@ use crate::ops::dispatch::{Class, Exchange, Verdict, Work};
 
 /// What a worker may run: tasks of these groups whose tags are all among these.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Eligibility<Tags> {
+pub(crate) struct Eligibility {
     pub(crate) groups: Vec<GroupId>,
-    pub(crate) tags: Tags,
+    pub(crate) tags: Words,
 }
 
-impl<Tags: Hash> Eligibility<Tags> {
+impl Eligibility {
     /// Its name outside the store.
     pub(crate) fn class(&self) -> Class {
         let mut hasher = DefaultHasher::new();
@@ -45,11 +46,12 @@ impl Crowd {
     }
 }
 
-/// Those who are to be given tasks, by what they may run. `known` tells what is true of a worker.
-pub(crate) fn crowds<'a, Tags: Ord + 'a>(
+/// Those who are to be given tasks, by what they may run. `known` tells what is true of a worker. Who can run
+/// least comes first, so that the others are left what only they can run.
+pub(crate) fn crowds<'a>(
     batch: &[Exchange],
-    known: impl Fn(WorkerId) -> Option<(WorkerState, &'a Eligibility<Tags>)>,
-) -> BTreeMap<&'a Eligibility<Tags>, Crowd> {
+    known: impl Fn(WorkerId) -> Option<(WorkerState, &'a Eligibility)>,
+) -> Vec<(&'a Eligibility, Crowd)> {
     let mut crowds: BTreeMap<_, Crowd> = BTreeMap::new();
     for (place, one) in batch.iter().enumerate() {
         if let Some((WorkerState::Normal, eligibility)) = known(one.worker)
@@ -60,6 +62,8 @@ pub(crate) fn crowds<'a, Tags: Ord + 'a>(
             crowd.wants.push(one.want);
         }
     }
+    let mut crowds: Vec<_> = crowds.into_iter().collect();
+    crowds.sort_by_key(|(eligibility, _)| (eligibility.tags.iter().count(), eligibility.groups.len()));
     crowds
 }
 
@@ -105,8 +109,11 @@ mod tests {
 
     #[test]
     fn those_who_may_run_the_same_share_what_there_is() {
-        let of = |tags| Eligibility { groups: vec![GroupId(1)], tags };
-        let (plain, gpu) = (of(""), of("gpu"));
+        let of = |tags: &[&str]| Eligibility {
+            groups: vec![GroupId(1)],
+            tags: Words::new(tags.iter().map(ToString::to_string)).unwrap(),
+        };
+        let (plain, gpu) = (of(&[]), of(&["gpu"]));
         let batch = [one(1, 2), one(2, 1), one(3, 4), one(4, 0), one(5, 9)];
         let known = |worker: WorkerId| match worker.0 {
             2 => Some((WorkerState::Normal, &gpu)),
@@ -114,9 +121,10 @@ mod tests {
             _ => Some((WorkerState::Normal, &plain)),
         };
         let crowds = crowds(&batch, known);
-        assert_eq!(crowds.len(), 2);
-        assert_eq!((crowds[&plain].want(), crowds[&plain].deal(5)), (6, vec![0, 2, 0, 2, 2]));
-        assert_eq!((crowds[&gpu].want(), crowds[&gpu].deal(0)), (1, vec![]));
+        let [(first, of_plain), (second, of_gpu)] = &crowds[..] else { panic!("{crowds:?}") };
+        assert_eq!((*first, *second), (&plain, &gpu), "who can run least comes first");
+        assert_eq!((of_plain.want(), of_plain.deal(5)), (6, vec![0, 2, 0, 2, 2]));
+        assert_eq!((of_gpu.want(), of_gpu.deal(0)), (1, vec![]));
         assert_ne!(plain.class(), gpu.class());
     }
 

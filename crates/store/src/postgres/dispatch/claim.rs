@@ -15,8 +15,9 @@ use super::super::row::{self, Columns, Db, row_count};
 use super::super::tasks::get;
 use super::super::workers;
 use super::lease;
-use super::party::{self, Eligibility};
+use super::party;
 use crate::Fault;
+use crate::batch::Eligibility;
 use crate::ops::dispatch::{Assignment, Claim, Work};
 use crate::turns::SharedTurns;
 

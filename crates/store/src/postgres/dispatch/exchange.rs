@@ -77,7 +77,7 @@ const END_ALL: &str = "
         SELECT task_id, state, exit_status, message, reporter_uuid, worker_id,
                epoch, token, claimed_at, $10, data::json
         FROM ended)
-    SELECT ended.task_id, ended.epoch, ended.token, task.uuid
+    SELECT ended.task_id, ended.worker_id, ended.epoch, ended.token, task.uuid
     FROM ended JOIN task ON task.id = ended.task_id";
 
 /// What attempts may have left, and rarely have.
@@ -120,32 +120,44 @@ async fn end_all(
     if said.is_empty() {
         return Ok(Taken { verdicts: vec![Vec::new(); batch.len()], made_ready: false });
     }
-    let mut committed = end(tx, &said, now).await?;
+    let committed = end(tx, &said, now).await?;
     let mut made_ready = false;
     for (task, epoch) in left(tx, &said).await? {
-        if committed.keys().any(|key| key.task == task && key.epoch == epoch) {
+        if committed.keys().any(|(_, key)| key.task == task && key.epoch == epoch) {
             records::publish_attempt(tx, task, epoch, now).await?;
             made_ready |= follow_up::release(tx, task, epoch, now).await?;
         }
     }
     let before = committed_before(tx, &said, &committed).await?;
-    let mut verdict = |ended: &Ended| match committed.remove(&ended.lease) {
-        Some(uuid) => Verdict::Committed(uuid),
-        None if before.contains(&ended.lease) => Verdict::Replayed,
-        None => Verdict::Stale,
+    // As if they had come one after the other: nobody hears of an end that was said behind them.
+    let mut heard: HashSet<LeaseKey> = HashSet::new();
+    let ended_now: HashSet<LeaseKey> = committed.keys().map(|(_, key)| *key).collect();
+    let mut verdict = |worker: WorkerId, key: LeaseKey| match committed.get(&(worker, key)) {
+        Some(uuid) if heard.insert(key) => Verdict::Committed(*uuid),
+        _ if heard.contains(&key) => Verdict::Replayed,
+        _ if before.contains(&key) && !ended_now.contains(&key) => Verdict::Replayed,
+        _ => Verdict::Stale,
     };
-    let verdicts = batch.iter().map(|one| one.ended.iter().map(&mut verdict).collect()).collect();
+    let verdicts = batch
+        .iter()
+        .map(|one| one.ended.iter().map(|ended| verdict(one.worker, ended.lease)).collect())
+        .collect();
     Ok(Taken { verdicts, made_ready })
 }
 
-/// Ends the attempts that hold their tasks; answers which, each with the UUID of its task.
+/// Ends the attempts that hold their tasks; answers which, each with its worker and the UUID of its task.
 async fn end(
     tx: &impl Db,
     said: &[(WorkerId, Option<Uuid>, &Ended)],
     now: Timestamp,
-) -> Result<HashMap<LeaseKey, Uuid>, Fault> {
-    let here: Vec<_> =
-        said.iter().filter_map(|(worker, uuid, ended)| Some((worker, (*uuid)?, ended))).collect();
+) -> Result<HashMap<(WorkerId, LeaseKey), Uuid>, Fault> {
+    // What is said first counts.
+    let mut first = HashSet::new();
+    let here: Vec<_> = said
+        .iter()
+        .filter_map(|(worker, uuid, ended)| Some((worker, (*uuid)?, ended)))
+        .filter(|(worker, _, ended)| first.insert((**worker, ended.lease)))
+        .collect();
     if here.is_empty() {
         return Ok(HashMap::new());
     }
@@ -171,7 +183,10 @@ async fn end(
         &reporters,
         &now.unix_micros(),
     ];
-    row::all(tx, END_ALL, params, |row| Ok((read_key(row)?, row.value("uuid")?))).await
+    row::all(tx, END_ALL, params, |row| {
+        Ok(((WorkerId(row.value("worker_id")?), read_key(row)?), row.value("uuid")?))
+    })
+    .await
 }
 
 async fn left(tx: &impl Db, said: &[(WorkerId, Option<Uuid>, &Ended)]) -> Result<Vec<(TaskId, i64)>, Fault> {
@@ -184,16 +199,13 @@ async fn left(tx: &impl Db, said: &[(WorkerId, Option<Uuid>, &Ended)]) -> Result
 async fn committed_before(
     tx: &impl Db,
     said: &[(WorkerId, Option<Uuid>, &Ended)],
-    committed: &HashMap<LeaseKey, Uuid>,
+    committed: &HashMap<(WorkerId, LeaseKey), Uuid>,
 ) -> Result<HashSet<LeaseKey>, Fault> {
-    let mut seen = HashSet::new();
-    // Said twice in one batch, the second is the repetition.
-    let mut doubtful: HashSet<LeaseKey> = HashSet::new();
-    for (_, _, ended) in said {
-        if !committed.contains_key(&ended.lease) || !seen.insert(ended.lease) {
-            doubtful.insert(ended.lease);
-        }
-    }
+    let doubtful: HashSet<LeaseKey> = said
+        .iter()
+        .filter(|(worker, _, ended)| !committed.contains_key(&(*worker, ended.lease)))
+        .map(|(_, _, ended)| ended.lease)
+        .collect();
     if doubtful.is_empty() {
         return Ok(doubtful);
     }

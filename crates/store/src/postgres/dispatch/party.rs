@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use mitosis_domain::ids::{GroupId, WorkerId};
-use mitosis_domain::tags::Words;
 use mitosis_protocol::Role;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::WorkerState;
@@ -12,7 +11,7 @@ use tokio_postgres::Row;
 use super::super::row::{self, Columns, Db};
 use super::super::workers::Locked;
 use crate::Fault;
-use crate::batch;
+use crate::batch::Eligibility;
 use crate::code::Code;
 
 /// A worker that stays as it is until the end of the transaction.
@@ -21,8 +20,6 @@ pub(super) struct Party {
     pub(super) worker: Locked,
     pub(super) eligibility: Eligibility,
 }
-
-pub(super) type Eligibility = batch::Eligibility<Words>;
 
 /// In order, so that two batches never wait for each other in a circle. Waits for each worker; those that
 /// are gone are left out.

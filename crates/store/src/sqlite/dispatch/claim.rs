@@ -12,18 +12,15 @@ use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{Role, Timestamp};
 use rusqlite::{Connection, Row, params};
 
-use super::super::row::{Columns, Run, row_count};
+use super::super::row::{Columns, Run, row_count, to_json};
 use super::super::tasks::get;
 use super::super::workers;
 use super::lease;
 use crate::Fault;
-use crate::batch;
+use crate::batch::Eligibility;
 use crate::code::Code;
 use crate::ops::dispatch::{Assignment, Claim, Work};
 use crate::turns::SharedTurns;
-
-/// The tags are a JSON array.
-pub(super) type Eligibility = batch::Eligibility<String>;
 
 const PARTY: &str = "
     SELECT w.state, w.tags, u.state AS owner_state
@@ -35,7 +32,7 @@ const GROUPS_OF_WORKER: &str = "
 /// A worker's state, and what it may run. One whose owner's account is not Active counts as gone.
 pub(super) fn party(db: &Connection, worker: WorkerId) -> Result<Option<(WorkerState, Eligibility)>, Fault> {
     let found = db.optional(PARTY, [worker.0], |row| {
-        Ok((row.code("state")?, row.value("tags")?, row.code::<AccountState>("owner_state")?))
+        Ok((row.code("state")?, row.words("tags")?, row.code::<AccountState>("owner_state")?))
     })?;
     let Some((state, tags, AccountState::Active)) = found else { return Ok(None) };
     let groups =
@@ -103,9 +100,9 @@ pub(super) fn line_up(
     count: usize,
 ) -> Result<Vec<Waiting>, Fault> {
     let mut lanes: HashMap<GroupId, Vec<LaneId>> = HashMap::new();
+    let tags = to_json(&who.tags)?;
     for group in &who.groups {
-        let of_group: Vec<LaneId> =
-            db.all(LANES, params![group.0, who.tags], |row| Ok(LaneId(row.get(0)?)))?;
+        let of_group: Vec<LaneId> = db.all(LANES, params![group.0, tags], |row| Ok(LaneId(row.get(0)?)))?;
         if !of_group.is_empty() {
             lanes.insert(*group, of_group);
         }

@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::super::row::{Columns, Run};
 use super::super::workers;
-use super::claim::{self, Eligibility};
+use super::claim;
 use super::{complete, lease, lose};
 use crate::Fault;
-use crate::batch::{Sequel, crowds, sequels};
+use crate::batch::{Eligibility, Sequel, crowds, sequels};
 use crate::ops::dispatch::{Ended, Exchange, ExchangeOutcome, Exchanged, Given, Holder, Verdict, Work};
 use crate::turns::SharedTurns;
 

@@ -4,12 +4,14 @@ use mitosis_domain::task::{ExecEnd, LeaseKey};
 use mitosis_protocol::ArtifactKind;
 use mitosis_store::ops::artifacts::Reservation;
 use mitosis_store::ops::dispatch::{
-    Claim, Completed, Completion, EndReport, Ended, Exchange, FollowUp, Holder, Verdict,
+    Assignment, Claim, Completed, Completion, EndReport, Ended, Exchange, FollowUp, Given, Holder, Verdict,
 };
-use mitosis_store::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, Submission, TaskChange};
+use mitosis_store::ops::tasks::{
+    CancelSelection, IdempotencyKey, NewTask, StopAsked, Submission, TaskChange,
+};
 use uuid::Uuid;
 
-use super::moves::{Key, Move, Way, Wish};
+use super::moves::{Key, Move, Part, Way, Wish};
 use super::world::Answer;
 use crate::backend::Backend;
 use crate::stage::{Hand, LEASE, Person, Stage, status, words};
@@ -33,7 +35,9 @@ impl<B: Backend> Actor<B> {
     pub(super) async fn make(&mut self, next: &Move) -> Answer {
         match next {
             Move::Submit { wishes, key } => self.submit(wishes, *key).await,
-            Move::Register { gpu } => self.register(*gpu).await,
+            Move::Register { gpu, listens } => self.register(*gpu, *listens).await,
+            Move::Exchange { parts } => self.exchange(parts).await,
+            Move::AskToStop { task } => self.ask_to_stop(*task).await,
             Move::Claim { worker, count } => self.claim(*worker, *count).await,
             Move::Fetch { worker } => self.fetch(*worker).await,
             Move::Report { attempt, way, end } => {
@@ -96,8 +100,9 @@ impl<B: Backend> Actor<B> {
         }
     }
 
-    async fn register(&mut self, gpu: bool) -> Answer {
+    async fn register(&mut self, gpu: bool, listens: bool) -> Answer {
         let mut new = self.stage.new_worker(&self.ann);
+        new.slots = listens.then_some(4);
         new.tags = words(if gpu { "gpu" } else { "" });
         self.workers.push(self.stage.register(&new).await);
         Answer::Done
@@ -116,20 +121,62 @@ impl<B: Backend> Actor<B> {
 
     /// By its key and with its end an attempt is over in an exchange, else by the contract.
     async fn complete(&self, attempt: usize, way: Way, end: Option<ExecEnd>, exit_status: i32) -> Completed {
-        let (lease, hand) = self.attempts[attempt];
+        let (_, hand) = self.attempts[attempt];
         let result = status(exit_status);
         let (Way::Key, Some(end)) = (way, end) else {
             let holder = self.holder(attempt, way);
             return self.stage.complete(Completion { holder, end, result }).await;
         };
-        let ended = vec![Ended { lease, end, result, data: None }];
+        let ended = vec![self.ended(attempt, end, exit_status)];
         let exchanged = self.stage.exchange_one(Exchange { ended, ..self.stage.nothing(hand) }).await;
-        match exchanged.verdicts[..] {
-            [Verdict::Committed(_)] => Completed::Committed,
-            [Verdict::Replayed] => Completed::Replayed,
-            [Verdict::Stale] => Completed::Stale,
-            ref other => panic!("{other:?}"),
+        let [verdict] = exchanged.verdicts[..] else { panic!("one attempt, one verdict") };
+        completed(verdict)
+    }
+
+    async fn exchange(&mut self, parts: &[Part]) -> Answer {
+        let of_part = |part: &Part| Exchange {
+            worker: self.workers[part.worker].id,
+            ended: part
+                .ended
+                .iter()
+                .map(|(at, end, exit_status)| self.ended(*at, *end, *exit_status))
+                .collect(),
+            returned: part.returned.iter().map(|at| self.attempts[*at].0).collect(),
+            want: part.want,
+            token: self.token(),
+        };
+        let batch: Vec<Exchange> = parts.iter().map(of_part).collect();
+        let outcome = self.stage.store().exchange(&batch, self.stage.now).await.unwrap();
+        let mut answers = Vec::new();
+        for (part, exchanged) in parts.iter().zip(outcome.each) {
+            let given = match exchanged.given {
+                Given::WorkerGone => Answer::WorkerGone,
+                Given::Stopping => Answer::Stopping,
+                Given::Work(work, _) => {
+                    let hand = self.workers[part.worker];
+                    Answer::Given(work.iter().map(|work| self.begun(hand, work.uuid, work.lease)).collect())
+                }
+            };
+            answers.push((exchanged.verdicts.into_iter().map(completed).collect(), given));
         }
+        Answer::Exchanged(answers)
+    }
+
+    fn ended(&self, attempt: usize, end: ExecEnd, exit_status: i32) -> Ended {
+        Ended { lease: self.attempts[attempt].0, end, result: status(exit_status), data: None }
+    }
+
+    async fn ask_to_stop(&self, task: usize) -> Answer {
+        let asked = self.stage.store().ask_to_stop(self.tasks[task], self.stage.now).await.unwrap();
+        match asked {
+            StopAsked::Of(uuid) => Answer::AskedOf(self.worker_at(uuid)),
+            StopAsked::OfPublished => Answer::Deaf,
+            StopAsked::NotRunning => Answer::NotRunning,
+        }
+    }
+
+    fn worker_at(&self, uuid: Uuid) -> usize {
+        self.workers.iter().position(|hand| hand.uuid == uuid).expect("a worker that came")
     }
 
     async fn fetch(&mut self, worker: usize) -> Answer {
@@ -144,16 +191,18 @@ impl<B: Backend> Actor<B> {
             Claim::Stopping => return Answer::Stopping,
             Claim::Assigned(assignments) => assignments,
         };
-        let mut given = Vec::new();
-        for held in assignments {
-            let known = self.attempts.iter().position(|(lease, _)| *lease == held.lease);
-            let attempt = known.unwrap_or(self.attempts.len());
-            if known.is_none() {
-                self.attempts.push((held.lease, hand));
-            }
-            given.push((self.task_at(held.task.uuid), attempt));
+        let begun = |held: Assignment| self.begun(hand, held.task.uuid, held.lease);
+        Answer::Given(assignments.into_iter().map(begun).collect())
+    }
+
+    /// A task with the attempt at it, which may have been known.
+    fn begun(&mut self, hand: Hand, task: Uuid, lease: LeaseKey) -> (usize, usize) {
+        let known = self.attempts.iter().position(|(known, _)| *known == lease);
+        let attempt = known.unwrap_or(self.attempts.len());
+        if known.is_none() {
+            self.attempts.push((lease, hand));
         }
-        Answer::Given(given)
+        (self.task_at(task), attempt)
     }
 
     async fn follow_up(&mut self, attempt: usize, way: Way, wish: Wish) -> Answer {
@@ -201,10 +250,9 @@ impl<B: Backend> Actor<B> {
 
     async fn reap(&self, limit: u32) -> Answer {
         let reaped = self.stage.store().reap(self.stage.now, limit).await.unwrap();
-        let told = reaped.into_iter().map(|reaped| {
-            let worker = self.workers.iter().position(|hand| hand.uuid == reaped.worker);
-            (worker.expect("a worker that came"), reaped.reason, self.tasks_at(reaped.returned))
-        });
+        let told = reaped
+            .into_iter()
+            .map(|reaped| (self.worker_at(reaped.worker), reaped.reason, self.tasks_at(reaped.returned)));
         Answer::Reaped(told.collect())
     }
 
@@ -214,5 +262,13 @@ impl<B: Backend> Actor<B> {
             self.stage.store().extend_all_leases(self.stage.now).await.unwrap();
         }
         Answer::Done
+    }
+}
+
+fn completed(verdict: Verdict) -> Completed {
+    match verdict {
+        Verdict::Committed(_) => Completed::Committed,
+        Verdict::Replayed => Completed::Replayed,
+        Verdict::Stale => Completed::Stale,
     }
 }

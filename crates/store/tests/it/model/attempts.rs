@@ -3,13 +3,24 @@
 use mitosis_domain::task::ExecEnd;
 use mitosis_store::ops::dispatch::Completed;
 
-use super::moves::Wish;
+use super::moves::{Way, Wish};
 use super::world::{Answer, Attempt, Place, Presence, World};
 
 impl World {
     /// Whether the attempt holds its task.
     pub(super) fn holds(&self, attempt: usize) -> bool {
         self.tasks[self.attempts[attempt].task].place == Place::Held(attempt)
+    }
+
+    /// The attempt that is meant: its own key names one, its worker the latest that it has begun at the task.
+    pub(super) fn meant(&self, attempt: usize, way: Way) -> usize {
+        let Attempt { task, worker, .. } = self.attempts[attempt];
+        match way {
+            Way::Key => attempt,
+            Way::Worker => (0..self.attempts.len())
+                .rfind(|at| (self.attempts[*at].task, self.attempts[*at].worker) == (task, worker))
+                .expect("the attempt itself"),
+        }
     }
 
     /// Attempts of a worker that hold a task, in the order they were begun.
@@ -27,16 +38,31 @@ impl World {
             Presence::Stopping => return Answer::Stopping,
             Presence::Here => {}
         }
-        let mut given = Vec::new();
-        for task in self.line(self.workers[worker].gpu).into_iter().take(count) {
-            let attempt = self.attempts.len();
-            self.tasks[task].epoch += 1;
-            self.tasks[task].place = Place::Held(attempt);
-            let epoch = self.tasks[task].epoch;
-            self.attempts.push(Attempt { task, worker, epoch, claimed_at: self.now, reported: None });
-            given.push((task, attempt));
+        let line = self.line(self.workers[worker].gpu);
+        Answer::Given(line.into_iter().take(count).map(|task| self.begin(task, worker)).collect())
+    }
+
+    /// Gives a task to a worker; answers it with the attempt.
+    pub(super) fn begin(&mut self, task: usize, worker: usize) -> (usize, usize) {
+        let attempt = self.attempts.len();
+        self.tasks[task].epoch += 1;
+        self.tasks[task].place = Place::Held(attempt);
+        let (epoch, claimed_at) = (self.tasks[task].epoch, self.now);
+        let begun = Attempt { task, worker, epoch, claimed_at, reported: None, stop_asked: false };
+        self.attempts.push(begun);
+        (task, attempt)
+    }
+
+    pub(super) fn ask_to_stop(&mut self, task: usize) -> Answer {
+        let Place::Held(attempt) = self.tasks[task].place else { return Answer::NotRunning };
+        let Attempt { worker, reported: None, .. } = self.attempts[attempt] else {
+            return Answer::NotRunning;
+        };
+        if !self.workers[worker].listens {
+            return Answer::Deaf;
         }
-        Answer::Given(given)
+        self.attempts[attempt].stop_asked = true;
+        Answer::AskedOf(worker)
     }
 
     pub(super) fn fetch(&mut self, worker: usize) -> Answer {
@@ -57,7 +83,22 @@ impl World {
     }
 
     pub(super) fn complete(&mut self, attempt: usize, end: Option<ExecEnd>, exit_status: i32) -> Completed {
-        let Attempt { task, worker, reported, .. } = self.attempts[attempt];
+        let completed = self.end(attempt, end, exit_status);
+        if completed == Completed::Committed {
+            self.may_go(self.attempts[attempt].worker);
+        }
+        completed
+    }
+
+    /// A worker that is to stop goes with the last task it holds.
+    pub(super) fn may_go(&mut self, worker: usize) {
+        if self.workers[worker].state == Presence::Stopping && self.held_by(worker).is_empty() {
+            self.workers[worker].state = Presence::Gone;
+        }
+    }
+
+    pub(super) fn end(&mut self, attempt: usize, end: Option<ExecEnd>, exit_status: i32) -> Completed {
+        let Attempt { task, reported, .. } = self.attempts[attempt];
         if !self.holds(attempt) {
             return match self.tasks[task].place {
                 Place::Committed { attempt: winner, .. } if winner == attempt => Completed::Replayed,
@@ -68,9 +109,6 @@ impl World {
         self.tasks[task].place = Place::Committed { attempt, end, exit_status, at: self.now };
         if let Some(follow_up) = self.pending_of(task) {
             self.tasks[follow_up].place = Place::Ready;
-        }
-        if self.workers[worker].state == Presence::Stopping && self.held_by(worker).is_empty() {
-            self.workers[worker].state = Presence::Gone;
         }
         Completed::Committed
     }
@@ -102,10 +140,10 @@ impl World {
         Answer::Accepted(vec![made])
     }
 
-    /// The attempt is over without a result, and its task waits again.
+    /// The attempt is over without a result, and its task waits again, unless a user wanted it to stop.
     pub(super) fn lose(&mut self, attempt: usize) -> usize {
-        let task = self.attempts[attempt].task;
-        self.tasks[task].place = Place::Ready;
+        let Attempt { task, stop_asked, .. } = self.attempts[attempt];
+        self.tasks[task].place = if stop_asked { Place::Cancelled { at: self.now } } else { Place::Ready };
         self.drop_pending_of(task);
         task
     }

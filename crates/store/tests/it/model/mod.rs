@@ -8,6 +8,7 @@
 mod actor;
 mod attempts;
 mod compare;
+mod exchange;
 mod machine;
 mod moves;
 mod waiting;

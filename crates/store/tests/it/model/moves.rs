@@ -27,17 +27,29 @@ pub(super) struct Key {
     pub(super) request: u8,
 }
 
+/// What one agent brings and wants in an exchange.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) worker: usize,
+    /// Attempts, perhaps of others, with their end and exit status.
+    pub(super) ended: Vec<(usize, ExecEnd, i32)>,
+    pub(super) returned: Vec<usize>,
+    pub(super) want: usize,
+}
+
 /// One thing that happens.
 #[derive(Debug, Clone)]
 pub(super) enum Move {
     Submit { wishes: Vec<Wish>, key: Option<Key> },
-    Register { gpu: bool },
+    Register { gpu: bool, listens: bool },
+    Exchange { parts: Vec<Part> },
     Claim { worker: usize, count: usize },
     Fetch { worker: usize },
     Report { attempt: usize, way: Way, end: ExecEnd },
     Complete { attempt: usize, way: Way, end: Option<ExecEnd>, exit_status: i32 },
     FollowUp { attempt: usize, way: Way, wish: Wish },
     Announce { attempt: usize, way: Way, size: i64 },
+    AskToStop { task: usize },
     Cancel { tasks: Vec<usize>, pending_too: bool },
     Prioritise { task: usize, priority: i32 },
     Renew { worker: usize },
@@ -77,7 +89,10 @@ fn always() -> Vec<Choice> {
         prop_oneof![1 => Just(1_u64), 1 => Just(59), 3 => Just(60), 1 => Just(2_459), 1 => Just(2_460)];
     vec![
         (6, submit.prop_map(|(wishes, key)| Move::Submit { wishes, key }).boxed()),
-        (4, any::<bool>().prop_map(|gpu| Move::Register { gpu }).boxed()),
+        (
+            4,
+            (any::<bool>(), any::<bool>()).prop_map(|(gpu, listens)| Move::Register { gpu, listens }).boxed(),
+        ),
         (3, seconds.prop_map(|seconds| Move::Pass { seconds }).boxed()),
         (4, (1..4_u32).prop_map(|limit| Move::Reap { limit }).boxed()),
         (1, any::<bool>().prop_map(|after_an_outage| Move::Restart { after_an_outage }).boxed()),
@@ -94,6 +109,25 @@ fn of_workers(workers: usize) -> Vec<Choice> {
         (4, worker.clone().prop_map(|worker| Move::Renew { worker }).boxed()),
         (2, (worker, op).prop_map(|(worker, op)| Move::Stop { worker, op }).boxed()),
     ]
+}
+
+/// Agents that come at the same time, each once.
+fn exchange(workers: usize, attempts: usize) -> BoxedStrategy<Move> {
+    let attempts_of_part = |most: usize| match attempts {
+        0 => Just(Vec::new()).boxed(),
+        made => prop::collection::vec(one_of(made), 0..most).boxed(),
+    };
+    let said = (attempts_of_part(4), end(), 0..1_000)
+        .prop_map(|(attempts, end, status)| attempts.into_iter().map(|at| (at, end, status)).collect());
+    let part = (one_of(workers), said, attempts_of_part(3), 0..4_usize)
+        .prop_map(|(worker, ended, returned, want)| Part { worker, ended, returned, want });
+    prop::collection::vec(part, 1..4)
+        .prop_map(|mut parts| {
+            parts.sort_by_key(|part| part.worker);
+            parts.dedup_by_key(|part| part.worker);
+            Move::Exchange { parts }
+        })
+        .boxed()
 }
 
 /// What attempts say, whether they still hold their task or not.
@@ -143,6 +177,7 @@ fn of_tasks(tasks: usize) -> Vec<Choice> {
                 .prop_map(|(tasks, pending_too)| Move::Cancel { tasks, pending_too })
                 .boxed(),
         ),
+        (2, one_of(tasks).prop_map(|task| Move::AskToStop { task }).boxed()),
         (2, (one_of(tasks), -2..=2).prop_map(|(task, priority)| Move::Prioritise { task, priority }).boxed()),
     ]
 }
@@ -152,6 +187,7 @@ pub(super) fn next(world: &World) -> BoxedStrategy<Move> {
     let mut choices = always();
     if !world.workers.is_empty() {
         choices.extend(of_workers(world.workers.len()));
+        choices.push((10, exchange(world.workers.len(), world.attempts.len())));
     }
     if !world.attempts.is_empty() {
         choices.extend(of_attempts(world.attempts.len()));
@@ -174,7 +210,12 @@ pub(super) fn is_possible(world: &World, next: &Move) -> bool {
         | Move::FollowUp { attempt, .. }
         | Move::Announce { attempt, .. } => *attempt < world.attempts.len(),
         Move::Cancel { tasks, .. } => tasks.iter().all(|task| *task < world.tasks.len()),
-        Move::Prioritise { task, .. } => *task < world.tasks.len(),
+        Move::Exchange { parts } => parts.iter().all(|part| {
+            let ended = part.ended.iter().map(|(attempt, _, _)| attempt);
+            part.worker < world.workers.len()
+                && ended.chain(&part.returned).all(|attempt| *attempt < world.attempts.len())
+        }),
+        Move::AskToStop { task } | Move::Prioritise { task, .. } => *task < world.tasks.len(),
         Move::Submit { .. }
         | Move::Register { .. }
         | Move::Pass { .. }

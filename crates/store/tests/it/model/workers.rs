@@ -15,9 +15,9 @@ use crate::stage::LEASE;
 const TIMEOUT: Duration = Duration::from_mins(10);
 
 impl World {
-    pub(super) fn register(&mut self, gpu: bool) -> Answer {
+    pub(super) fn register(&mut self, gpu: bool, listens: bool) -> Answer {
         let lease_until = self.now + LEASE;
-        self.workers.push(Worker { gpu, state: Presence::Here, lease_until });
+        self.workers.push(Worker { gpu, listens, state: Presence::Here, lease_until });
         Answer::Done
     }
 

@@ -61,6 +61,8 @@ pub(super) enum Place {
 #[derive(Debug, Clone)]
 pub(super) struct Worker {
     pub(super) gpu: bool,
+    /// It can be asked to stop what it runs.
+    pub(super) listens: bool,
     pub(super) state: Presence,
     pub(super) lease_until: Timestamp,
 }
@@ -79,6 +81,7 @@ pub(super) struct Attempt {
     pub(super) epoch: i64,
     pub(super) claimed_at: Timestamp,
     pub(super) reported: Option<ExecEnd>,
+    pub(super) stop_asked: bool,
 }
 
 /// The answer to a move, whichever it was.
@@ -92,6 +95,11 @@ pub(super) enum Answer {
     Given(Vec<(usize, usize)>),
     WorkerGone,
     Stopping,
+    /// To each agent: what became of its ends, and what it is given.
+    Exchanged(Vec<(Vec<Completed>, Answer)>),
+    AskedOf(usize),
+    Deaf,
+    NotRunning,
     NotHeld,
     Noted,
     Completed(Completed),
@@ -109,16 +117,18 @@ impl World {
     fn make(&mut self, next: &Move) -> Answer {
         match next {
             Move::Submit { wishes, key } => self.submit(wishes, *key),
-            Move::Register { gpu } => self.register(*gpu),
+            Move::Register { gpu, listens } => self.register(*gpu, *listens),
+            Move::Exchange { parts } => self.exchange(parts),
+            Move::AskToStop { task } => self.ask_to_stop(*task),
             Move::Claim { worker, count } => self.claim(*worker, *count),
             Move::Fetch { worker } => self.fetch(*worker),
-            Move::Report { attempt, end, .. } => self.report(*attempt, *end),
-            Move::Complete { attempt, end, exit_status, .. } => {
-                Answer::Completed(self.complete(*attempt, *end, *exit_status))
+            Move::Report { attempt, way, end } => self.report(self.meant(*attempt, *way), *end),
+            Move::Complete { attempt, way, end, exit_status } => {
+                Answer::Completed(self.complete(self.meant(*attempt, *way), *end, *exit_status))
             }
-            Move::FollowUp { attempt, wish, .. } => self.follow_up(*attempt, *wish),
-            Move::Announce { attempt, .. } => {
-                if self.holds(*attempt) {
+            Move::FollowUp { attempt, way, wish } => self.follow_up(self.meant(*attempt, *way), *wish),
+            Move::Announce { attempt, way, .. } => {
+                if self.holds(self.meant(*attempt, *way)) {
                     Answer::Reserved
                 } else {
                     Answer::NotHeld
