@@ -302,6 +302,22 @@ mod tests {
     }
 
     #[test]
+    fn what_goes_on_begins_after_what_is_known_to_be_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let environment = Environment::from([("XDG_CACHE_HOME", folder.path().to_str().unwrap())]);
+        let place = Place::of("night", &environment);
+        let (address, user) = ("http://c".to_owned(), "ann".to_owned());
+        let blueprints = vec![blueprint("1..25000", "a")];
+        place.keep(&Kept { id: "night".to_owned(), address, user, blueprints }).unwrap();
+        let at = || Submission::interrupted("night", &environment).map(|there| (there.done(), there.total()));
+        assert_eq!(at().unwrap(), (0, 25_000));
+        place.note_done(10_000).unwrap();
+        assert_eq!(at().unwrap(), (10_000, 25_000));
+        place.forget();
+        assert_eq!(at().unwrap_err().exit(), Exit::NotFound);
+    }
+
+    #[test]
     fn portions_cover_everything_and_their_borders_do_not_depend_on_where_one_began() {
         let blueprints = [blueprint("1..25000", "a")];
         let expansions = [blueprints[0].expand().unwrap()];

@@ -63,9 +63,9 @@ async fn ctrl_c_gives_up_what_is_typed_and_what_runs_and_stays() {
     let mut terminal = asked(&admin).await;
     terminal.types(&["tasks cancel last", CTRL_C]);
     terminal.until(PROMPT).await;
-    terminal.types(&["tasks cancel \\", ENTER]);
+    terminal.types(&["tasks cancel last \\", ENTER]);
     terminal.until(MORE).await;
-    terminal.types(&["last", CTRL_C]);
+    terminal.types(&["-q", CTRL_C]);
     terminal.until(PROMPT).await;
     terminal.types(&["tasks wait last", ENTER]);
     terminal.until("waiting for a task").await;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use mitosis_protocol::task::SubmitTasksRequest;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::home::{ADMIN, Home, LIMIT, Person, ended, until_there};
+use crate::home::{ADMIN, Home, LIMIT, Person, all_tasks, ended, task, until_there};
 
 #[tokio::test]
 async fn the_code_of_the_only_task_is_that_of_the_command_that_waits() {
@@ -234,4 +235,26 @@ async fn ten_thousand_tasks_are_waited_for_and_each_end_is_told_once() {
     assert_eq!((told.len(), stdout.lines().count()), (MANY, MANY));
     let last = rest.await.unwrap();
     assert!(last.contains("hint: "), "{last}");
+}
+
+#[tokio::test]
+async fn a_name_that_fits_several_tasks_names_none_and_says_which_they_are() {
+    // So many that some begin alike in the four digits that a name needs.
+    const MANY: usize = 3_000;
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let user = coordinator.admin().await;
+    let request = SubmitTasksRequest { tasks: vec![task(&["true"]); MANY], idempotency_key: None };
+    user.submit_many(&request).await.unwrap();
+    let mut uuids: Vec<String> = all_tasks(&user).await.iter().map(|task| task.uuid.to_string()).collect();
+    uuids.sort_unstable();
+    let alike = uuids.windows(2).find(|pair| pair[0][..4] == pair[1][..4]).expect("chance is on our side");
+    let words = [&alike[0], &alike[1], "is the start of several tasks", "hint:"];
+    for command in ["get", "cancel", "wait", "explain"] {
+        let refused = admin.is_refused(&["tasks", command, &alike[0][..4]], 1, &words).await;
+        assert_eq!(refused.stdout, "", "{command}");
+    }
+    assert!(admin.does(&["tasks", "query", "state=cancelled", "--count"]).await.contains("Found 0"));
+    assert!(admin.does(&["tasks", "get", &alike[0][..35]]).await.contains(alike[0].as_str()));
 }
