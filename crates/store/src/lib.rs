@@ -11,6 +11,7 @@
 mod batch;
 mod code;
 mod fault;
+mod matches;
 mod needs;
 pub mod ops;
 pub mod postgres;

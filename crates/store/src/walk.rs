@@ -134,6 +134,11 @@ impl Walk {
         self == Self::Label && only_unusual(query, over)
     }
 
+    /// The walk with fewer tasks, once both were counted.
+    pub(crate) const fn or_unusual(self, labelled: i64, unusual: i64) -> Self {
+        if labelled < FEW || labelled < unusual { self } else { Self::Unusual }
+    }
+
     /// The column that the index is ordered by.
     pub(crate) const fn id(self) -> &'static str {
         match self {
@@ -162,7 +167,7 @@ impl Walk {
 }
 
 /// So many tasks are looked through in a moment, whatever is asked about them.
-pub(crate) const FEW: u32 = 20_000;
+pub(crate) const FEW: i64 = 20_000;
 
 /// What the index of unusual ends holds; a condition of a query has to be spelled like that of the index.
 macro_rules! unusual_ends {

@@ -1,49 +1,36 @@
-//! Which tasks match, newest first.
-//!
-//! A query walks one index from its newest end and tests the other conditions on the way, so a page
-//! costs what it passes over and not what the table holds. Which index to walk ([`Walk`]) follows from
-//! the query alone.
+//! Which tasks match, newest first; see [`crate::matches`].
 
-use mitosis_domain::comparison::Comparison;
-use mitosis_domain::filter::{Condition, Moment};
-use mitosis_domain::tags::Words;
 use mitosis_domain::task::Task;
-use mitosis_protocol::TaskState;
 use tokio_postgres::types::{Json, ToSql};
 use uuid::Uuid;
 
-use super::super::row::{self, Db, row_count};
+use super::super::row::{self, Db};
 use super::{find, get};
 use crate::Fault;
-use crate::code::Code;
+use crate::matches::{Dialect, Parameter};
 use crate::ops::query::{Page, TaskQuery};
 use crate::ops::sweeps::{Over, Selection};
-use crate::walk::{
-    EXIT_CODE, FEW, FINISHED_AT, NOT_REPEATED, Walk, created_between, only_labels, over_condition,
-    unusual_ends,
-};
+use crate::walk::{FEW, Walk, created_between, unusual_ends};
+
+type Matches = crate::matches::Matches<Postgres>;
 
 /// One page of matches.
 pub(super) async fn page(db: &impl Db, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
     let walk = narrowest(db, query, None).await?;
-    let Some(mut matches) = Matches::along(walk, query, false) else { return Ok(Vec::new()) };
-    matches.narrow(db, query).await?;
-    let ids = matches.page(db, page).await?;
+    let Some(mut matches) = Matches::of(walk, query) else { return Ok(Vec::new()) };
+    narrow(db, &mut matches, query).await?;
+    let sql = matches.select_page(page);
+    let ids: Vec<i64> = ask(db, &sql, matches).await?;
     get::by_ids(db, &ids).await
 }
 
 /// The ids of one page of a selection.
 pub(super) async fn selected(db: &impl Db, selection: &Selection, page: Page) -> Result<Vec<i64>, Fault> {
     let walk = narrowest(db, &selection.query, selection.over).await?;
-    let Some(mut matches) = Matches::along(walk, &selection.query, true) else { return Ok(Vec::new()) };
-    matches.narrow(db, &selection.query).await?;
-    if let Some(over) = selection.over {
-        matches.and(over_condition(over));
-    }
-    if selection.latest {
-        matches.and(NOT_REPEATED);
-    }
-    matches.page(db, page).await
+    let Some(mut matches) = Matches::selected(walk, selection) else { return Ok(Vec::new()) };
+    narrow(db, &mut matches, &selection.query).await?;
+    let sql = matches.select_page(page);
+    ask(db, &sql, matches).await
 }
 
 const UUIDS_BY_IDS: &str = "SELECT uuid FROM task WHERE id = ANY($1) ORDER BY id DESC";
@@ -61,12 +48,18 @@ pub(super) async fn selected_uuids(
 /// How many match.
 pub(super) async fn count(db: &impl Db, query: &TaskQuery, most: u64) -> Result<u64, Fault> {
     let walk = narrowest(db, query, None).await?;
-    let Some(mut matches) = Matches::along(walk, query, false) else { return Ok(0) };
-    matches.narrow(db, query).await?;
-    let limit = matches.bind(row_count(most));
-    let count: Vec<i64> =
-        row::all_once(db, &matches.select_count(&limit), &matches.params(), row::only).await?;
+    let Some(mut matches) = Matches::of(walk, query) else { return Ok(0) };
+    narrow(db, &mut matches, query).await?;
+    let sql = matches.select_count(most);
+    let count = ask(db, &sql, matches).await?;
     Ok(count.first().map_or(0, |count| count.unsigned_abs()))
+}
+
+/// The ids of all matches.
+pub(super) async fn all_ids(db: &impl Db, query: &TaskQuery) -> Result<Vec<i64>, Fault> {
+    let Some(mut matches) = Matches::of(Walk::choose(query), query) else { return Ok(Vec::new()) };
+    narrow(db, &mut matches, query).await?;
+    ask(db, &matches.select_all(), matches).await
 }
 
 /// How many tasks have a label, and how many ends are unusual, each up to a limit.
@@ -86,280 +79,97 @@ async fn narrowest(db: &impl Db, query: &TaskQuery, over: Option<Over>) -> Resul
     let (Some(label), true) = (query.labels.iter().next(), walk.may_be_unusual(query, over)) else {
         return Ok(walk);
     };
-    let params: row::Params<'_> = &[&query.group.0, &label, &i64::from(FEW)];
-    let (labelled, unusual) =
-        row::one(db, COMPARE_WALKS, params, |row| Ok((row.try_get::<_, i64>(0)?, row.try_get(1)?))).await?;
-    Ok(if labelled < i64::from(FEW) || labelled < unusual { walk } else { Walk::Unusual })
+    let params: row::Params<'_> = &[&query.group.0, &label, &FEW];
+    row::one(db, COMPARE_WALKS, params, |row| Ok(walk.or_unusual(row.try_get(0)?, row.try_get(1)?))).await
 }
 
-/// The ids of all matches.
-pub(super) async fn all_ids(db: &impl Db, query: &TaskQuery) -> Result<Vec<i64>, Fault> {
-    let Some(mut matches) = Matches::of(query) else { return Ok(Vec::new()) };
-    matches.narrow(db, query).await?;
-    row::all(db, &matches.select_ids(None), &matches.params(), row::only).await
+/// Bounds the walk to the ids of the time that is asked about.
+async fn narrow(db: &impl Db, matches: &mut Matches, query: &TaskQuery) -> Result<(), Fault> {
+    let (since, until) = created_between(query);
+    for (at, operator) in [(since, ">="), (until, "<")] {
+        if let Some(at) = at {
+            matches.bound(operator, find::first_created(db, at).await?);
+        }
+    }
+    Ok(())
 }
 
-type Parameter = Box<dyn ToSql + Send + Sync>;
-
-/// The parameters of a page.
-struct Cut {
-    limit: String,
-    offset: String,
-    /// From the newest to the end of the page.
-    enough: String,
+async fn ask(db: &impl Db, sql: &str, matches: Matches) -> Result<Vec<i64>, Fault> {
+    let parameters: Vec<Box<dyn ToSql + Send + Sync>> = matches.parameters.into_iter().map(to_sql).collect();
+    let parameters: Vec<_> = parameters.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
+    row::all_once(db, sql, &parameters, row::only).await
 }
 
-/// A query as SQL: where it walks, and what else must hold.
-struct Matches {
-    walk: Walk,
-    only_labels: bool,
-    /// The number of the one creator, where that is walked along.
-    creator: String,
-    /// No task is in two of them.
-    from: Vec<String>,
-    conditions: Vec<String>,
-    parameters: Vec<Parameter>,
+fn to_sql(parameter: Parameter) -> Box<dyn ToSql + Send + Sync> {
+    match parameter {
+        Parameter::Small(number) => Box::new(number),
+        Parameter::Number(number) => Box::new(number),
+        Parameter::Text(text) => Box::new(text),
+        Parameter::Texts(texts) => Box::new(texts),
+        Parameter::Uuid(uuid) => Box::new(uuid),
+        Parameter::Tags(tags) => Box::new(Json(tags)),
+    }
 }
 
-impl Matches {
-    /// `None` when no task can match.
-    fn of(query: &TaskQuery) -> Option<Self> {
-        Self::along(Walk::choose(query), query, false)
+struct Postgres;
+
+impl Dialect for Postgres {
+    const JOIN: &str = "JOIN";
+    const STATE_OF_TASK: &str = "coalesce(
+        (SELECT state FROM done WHERE done.task_id = t.id),
+        (SELECT coalesce(reported_end, 2::smallint) FROM lease WHERE lease.task_id = t.id),
+        (SELECT 0::smallint FROM pending WHERE pending.task_id = t.id),
+        1::smallint)";
+    const UNUSUAL_ENDS: &str =
+        concat!("SELECT task_id, state, exit_status FROM done WHERE ", unusual_ends!());
+    const REPORTED_ENDS: &str = "SELECT task_id, reported_end AS state, NULL::int AS exit_status
+        FROM lease WHERE reported_end IS NOT NULL";
+
+    fn parameter(number: usize) -> String {
+        format!("${number}")
     }
 
-    /// Where labels are all that is asked for, the task itself is only looked at if it must be `joined`.
-    fn along(walk: Walk, query: &TaskQuery, joined: bool) -> Option<Self> {
-        let only_labels = walk == Walk::Label && !joined && only_labels(query);
-        let (from, conditions, parameters) = (Vec::new(), Vec::new(), Vec::new());
-        let creator = String::new();
-        let mut matches = Self { walk, only_labels, creator, from, conditions, parameters };
-        let group = matches.bind(query.group.0);
-        matches.limit_to_group(&group);
-        if !matches.walk_and_test_states(query.states.as_deref()) {
-            return None;
-        }
-        matches.test_labels(&query.labels, &group);
-        matches.test_tags(&query.tags, &group);
-        matches.test_creators(query.creators.as_deref());
-        matches.test_reporter(query);
-        matches.test_number("t.priority", query.priority);
-        matches.test_number(walk.exit_status(), query.exit_status);
-        matches.test_also(&query.also);
-        Some(matches)
+    fn tasks(_: Walk) -> &'static str {
+        "task t"
     }
 
     /// As a range, not as an equality: then no other index is in the order that is asked for, and the
     /// planner can't choose one that leads through the tasks of everybody.
-    fn limit_to_group(&mut self, group: &str) {
-        match self.walk {
-            Walk::Label if self.only_labels => {}
-            Walk::Group => self.and(&format!("t.group_id >= {group} AND t.group_id <= {group}")),
-            _ => self.and(&format!("t.group_id = {group}")),
+    fn of_group(walk: Walk, group: &str) -> String {
+        match walk {
+            Walk::Group => format!("t.group_id >= {group} AND t.group_id <= {group}"),
+            _ => format!("t.group_id = {group}"),
         }
     }
 
-    /// Bounds the walk to the ids of the time that is asked about.
-    async fn narrow(&mut self, db: &impl Db, query: &TaskQuery) -> Result<(), Fault> {
-        let (since, until) = created_between(query);
-        for (at, operator) in [(since, ">="), (until, "<")] {
-            let Some(at) = at else { continue };
-            let first = find::first_created(db, at).await?;
-            let first = self.bind(first);
-            self.and(&format!("{} {operator} {first}", self.walk.id()));
-        }
-        Ok(())
+    fn of_creator(group: &str, creator: &str) -> String {
+        format!(
+            "(t.group_id, t.creator_id) >= ({group}, {creator})
+             AND (t.group_id, t.creator_id) <= ({group}, {creator})"
+        )
     }
 
-    fn test_also(&mut self, also: &[Condition]) {
-        for condition in also {
-            match condition {
-                Condition::Priority(comparison) => self.test_number("t.priority", Some(*comparison)),
-                Condition::ExitCode(comparison) => self.test_number(EXIT_CODE, Some(*comparison)),
-                Condition::Created(moment) => self.test_moment("t.created_at", *moment),
-                Condition::Finished(moment) => self.test_moment(FINISHED_AT, *moment),
-                Condition::Id(uuid) => {
-                    let uuid = self.bind(*uuid);
-                    self.and(&format!("t.uuid = {uuid}"));
-                }
-            }
+    fn among(value: &str, list: &str) -> String {
+        format!("{value} = ANY({list})")
+    }
+
+    fn has_tags(tags: &str) -> String {
+        format!("tag_set.tags @> {tags}")
+    }
+
+    fn before(walk: Walk, group: &str, creator: &str, task: &str) -> String {
+        match walk {
+            Walk::Group => format!("(t.group_id, t.id) < ({group}, {task})"),
+            Walk::Creator => format!("(t.group_id, t.creator_id, t.id) < ({group}, {creator}, {task})"),
+            Walk::Label | Walk::Reporter | Walk::Live | Walk::Unusual => format!("{} < {task}", walk.id()),
         }
     }
 
-    fn test_moment(&mut self, time: &str, Moment { operator, at }: Moment) {
-        let at = self.bind(at.unix_micros());
-        self.and(&format!("{time} {} {at}", operator.as_str()));
-    }
-
-    fn bind(&mut self, value: impl ToSql + Send + Sync + 'static) -> String {
-        self.parameters.push(Box::new(value));
-        format!("${}", self.parameters.len())
-    }
-
-    fn params(&self) -> Vec<&(dyn ToSql + Sync)> {
-        self.parameters.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect()
-    }
-
-    fn and(&mut self, condition: &str) {
-        self.conditions.push(condition.to_owned());
-    }
-
-    /// False when no state is asked for that a task can be in.
-    fn walk_and_test_states(&mut self, states: Option<&[TaskState]>) -> bool {
-        let joined = |table: &str| format!("{table} walk JOIN task t ON t.id = walk.task_id");
-        let selected = |sql: &str| joined(&format!("({sql})"));
-        self.from = match self.walk {
-            // Nothing of the task itself is needed.
-            Walk::Label if self.only_labels => vec!["task_label walk".to_owned()],
-            Walk::Label => vec![joined("task_label")],
-            Walk::Reporter => vec![joined("done")],
-            Walk::Group | Walk::Creator => vec!["task t".to_owned()],
-            Walk::Unusual => [UNUSUAL_ENDS, REPORTED_ENDS].map(selected).to_vec(),
-            Walk::Live => live_tables(states.unwrap_or_default()).map(selected).collect(),
-        };
-        let Some(states) = states else { return true };
-        if self.walk != Walk::Live {
-            let codes: Vec<_> = states.iter().map(|state| state.code().to_string()).collect();
-            let state = self.walk.state().unwrap_or(STATE_OF_TASK);
-            self.and(&format!("{state} IN ({})", codes.join(", ")));
-        }
-        states.iter().any(|state| *state != TaskState::Unknown)
-    }
-
-    /// The first label is walked along, the others are looked up for each task.
-    fn test_labels(&mut self, labels: &Words, group: &str) {
-        let task = self.walk.id();
-        for (at, label) in labels.iter().enumerate() {
-            let name = self.bind(label.to_owned());
-            let id = format!("(SELECT id FROM label WHERE group_id = {group} AND name = {name})");
-            if at == 0 && self.walk == Walk::Label {
-                self.and(&format!("walk.label_id = {id}"));
-            } else {
-                self.and(&format!(
-                    "EXISTS (SELECT 1 FROM task_label x WHERE x.label_id = {id} AND x.task_id = {task})"
-                ));
-            }
-        }
-    }
-
-    /// Tags are a property of the lane: the few lanes that qualify are found once.
-    fn test_tags(&mut self, tags: &Words, group: &str) {
-        if !tags.is_empty() {
-            let tags = self.bind(Json(tags.clone()));
-            self.and(&format!(
-                "t.lane_id IN (
-                    SELECT lane.id FROM lane JOIN tag_set ON tag_set.id = lane.tag_set_id
-                    WHERE lane.group_id = {group} AND tag_set.tags @> {tags})"
-            ));
-        }
-    }
-
-    fn test_creators(&mut self, names: Option<&[String]>) {
-        if self.walk == Walk::Creator {
-            let name = self.bind(names.and_then(<[_]>::first).cloned());
-            let creator = format!("(SELECT id FROM users WHERE username = {name})");
-            self.creator.clone_from(&creator);
-            self.and(&format!("(t.group_id, t.creator_id) >= ($1, {creator})"));
-            self.and(&format!("(t.group_id, t.creator_id) <= ($1, {creator})"));
-        } else if let Some(names) = names {
-            let names = self.bind(names.to_vec());
-            self.and(&format!("t.creator_id IN (SELECT id FROM users WHERE username = ANY({names}))"));
-        }
-    }
-
-    fn test_reporter(&mut self, query: &TaskQuery) {
-        let Some(reporter) = query.reporter else { return };
-        let reporter = self.bind(reporter);
-        if self.walk == Walk::Reporter {
-            self.and(&format!("walk.reporter_uuid = {reporter}"));
-        } else {
-            self.and(&format!(
-                "EXISTS (SELECT 1 FROM done x WHERE x.task_id = t.id AND x.reporter_uuid = {reporter})"
-            ));
-        }
-    }
-
-    /// A task without the number compares as NULL, which no condition accepts.
-    fn test_number(&mut self, number: &str, comparison: Option<Comparison>) {
-        if let Some(Comparison { operator, number: other }) = comparison {
-            let other = self.bind(other);
-            self.and(&format!("{number} {} {other}", operator.as_str()));
-        }
-    }
-
-    async fn page(mut self, db: &impl Db, page: Page) -> Result<Vec<i64>, Fault> {
-        if let Some(before) = page.before {
-            let before = self.bind(before.0);
-            let key = match self.walk {
-                Walk::Group => format!("(t.group_id, t.id) < ($1, {before})"),
-                Walk::Creator => {
-                    format!("(t.group_id, t.creator_id, t.id) < ($1, {}, {before})", self.creator)
-                }
-                Walk::Label | Walk::Reporter | Walk::Live | Walk::Unusual => {
-                    format!("walk.task_id < {before}")
-                }
-            };
-            self.and(&key);
-        }
-        let cut = Cut {
-            limit: self.bind(row_count(page.limit)),
-            offset: self.bind(row_count(page.offset)),
-            enough: self.bind(row_count(page.offset.saturating_add(page.limit))),
-        };
-        let sql = self.select_ids(Some(&cut));
-        row::all_once(db, &sql, &self.params(), row::only).await
-    }
-
-    /// Newest first. Each walk stops where the page can't reach any more, and they are merged.
-    fn select_ids(&self, cut: Option<&Cut>) -> String {
-        let id = self.walk.id();
-        // The order of the index that is walked.
-        let order = match self.walk {
+    fn newest_first(walk: Walk) -> &'static str {
+        match walk {
             Walk::Group => "t.group_id DESC, t.id DESC",
             Walk::Creator => "t.group_id DESC, t.creator_id DESC, t.id DESC",
             Walk::Label | Walk::Reporter | Walk::Live | Walk::Unusual => "walk.task_id DESC",
-        };
-        let from_one = |from: &String| {
-            format!("SELECT {id} AS id FROM {from} WHERE {} ORDER BY {order}", self.conditions.join(" AND "))
-        };
-        let (limit, enough) = cut.map_or_else(Default::default, |Cut { limit, offset, enough }| {
-            (format!(" LIMIT {limit} OFFSET {offset}"), format!(" LIMIT {enough}"))
-        });
-        let walks: Vec<String> = self
-            .from
-            .iter()
-            .map(|from| format!("SELECT id FROM ({}{enough}) AS one", from_one(from)))
-            .collect();
-        format!("{} ORDER BY id DESC{limit}", walks.join(" UNION ALL "))
+        }
     }
-
-    /// In no order; stops at the limit.
-    fn select_count(&self, limit: &str) -> String {
-        let conditions = self.conditions.join(" AND ");
-        let walks: Vec<String> =
-            self.from.iter().map(|from| format!("SELECT 1 FROM {from} WHERE {conditions}")).collect();
-        format!("SELECT count(*) FROM ({} LIMIT {limit}) AS m", walks.join(" UNION ALL "))
-    }
-}
-
-/// The number of the state, from whichever table holds the task; see `code.rs`.
-const STATE_OF_TASK: &str = "coalesce(
-    (SELECT state FROM done WHERE done.task_id = t.id),
-    (SELECT coalesce(reported_end, 2::smallint) FROM lease WHERE lease.task_id = t.id),
-    (SELECT 0::smallint FROM pending WHERE pending.task_id = t.id),
-    1::smallint)";
-
-const UNUSUAL_ENDS: &str = concat!("SELECT task_id, state, exit_status FROM done WHERE ", unusual_ends!());
-
-/// What was reported to be cancelled, and has no result yet.
-const REPORTED_ENDS: &str = "SELECT task_id, reported_end AS state, NULL::int AS exit_status
-    FROM lease WHERE reported_end IS NOT NULL";
-
-/// Where the tasks in these states are.
-fn live_tables(states: &[TaskState]) -> impl Iterator<Item = &'static str> {
-    let tables = [
-        (TaskState::Pending, "SELECT task_id FROM pending"),
-        (TaskState::Ready, "SELECT task_id FROM ready"),
-        (TaskState::Running, "SELECT task_id FROM lease WHERE reported_end IS NULL"),
-    ];
-    tables.into_iter().filter(|(state, _)| states.contains(state)).map(|(_, sql)| sql)
 }
