@@ -184,7 +184,7 @@ impl ApiError {
             .hint("the change may or may not stand; look before you try again"),
             Self::Store(Fault::Full(_)) => full(),
             Self::Shared(fault) if matches!(*fault, Fault::Full(_)) => full(),
-            Self::Objects(ObjectError::Directory { source, .. }) if is_full(&source) => {
+            Self::Objects(error) if is_for_want_of_room(&error) => {
                 Refusal::new(ErrorCode::Unavailable, "the disk of the coordinator's object store is full")
                     .hint("nothing was stored; make room on the machine of the coordinator, and try again")
             }
@@ -206,9 +206,19 @@ impl ApiError {
     }
 }
 
-fn is_full(error: &std::io::Error) -> bool {
+/// Whether a full disk is at the bottom of it, be it that of the database or that of the objects.
+pub(crate) fn is_for_want_of_room(error: &(dyn Error + 'static)) -> bool {
     use std::io::ErrorKind as E;
-    matches!(error.kind(), E::StorageFull | E::QuotaExceeded)
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        let of_database = matches!(cause.downcast_ref::<Fault>(), Some(Fault::Full(_)));
+        if of_database || matches!(kind, Some(E::StorageFull | E::QuotaExceeded)) {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }
 
 impl IntoResponse for ApiError {
@@ -276,6 +286,20 @@ mod tests {
         for error in [ObjectError::ShuttingDown, ObjectError::TooLarge { length: 1 }] {
             says_what_to_do(&body(error));
         }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_as_such_and_nothing_else_is() {
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let told = |error: ApiError| error.refusal().into_body().msg;
+        let directory = |source| ObjectError::Directory { doing: "write", path: "x".into(), source };
+        assert_eq!(told(Fault::Full(full().into()).into()), "the disk of the coordinator's database is full");
+        let shared = ApiError::Shared(Arc::new(Fault::Full("cause".into())));
+        assert_eq!(told(shared), "the disk of the coordinator's database is full");
+        assert_eq!(told(directory(full()).into()), "the disk of the coordinator's object store is full");
+        assert!(is_for_want_of_room(&directory(full())) && is_for_want_of_room(&Fault::Full("x".into())));
+        let other = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        assert!(!is_for_want_of_room(&directory(other)) && !is_for_want_of_room(&Fault::Closed));
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(crate) async fn follow(
 ) -> Result<TaskResult, Failure> {
     let mut shown = Shown::default();
     let mut outage = Outage::new().beside(streams.bar());
-    let mut start = Start { happened: streams.are_quiet(), told: None };
+    let mut start = Start { mute: streams.are_quiet(), ..Start::default() };
     loop {
         let query = FollowQuery { stdout: shown.stdout, stderr: shown.stderr, wait: Some(start.patience()) };
         match user.follow(task, &query).await {
@@ -53,7 +53,7 @@ pub(crate) async fn follow(
                 }
                 match reply.stdout.is_empty() && reply.stderr.is_empty() {
                     true => start.look(user, task, streams).await,
-                    false => start.happened = true,
+                    false => start.happens(),
                 }
             }
             Err(error) if error.is_transient() => outage.wait(error, || see_later(task)).await?,
@@ -80,42 +80,80 @@ pub(crate) async fn show_kept(user: &UserClient, task: Uuid, scratch: &Path) -> 
     show_the_rest(user, task, &Shown::default(), scratch, &mut Streams::alone()).await
 }
 
-/// What is known of a task that has not written anything yet: a wait is never silent.
+/// What is known of a task that does not write anything: a wait is never silent, be it for a worker or for
+/// one that is not heard of any more.
 #[derive(Debug, Default)]
 struct Start {
+    /// Nothing is to be told.
+    mute: bool,
     happened: bool,
     /// The reason that was told last.
     told: Option<ReasonCode>,
+    /// Answers without news since the last news.
+    silent: u32,
 }
+
+/// So many answers without news from a task that runs are worth a question.
+const WORTH_A_QUESTION: u32 = 2;
 
 impl Start {
     /// How long to wait for a sign of life before asking what is the matter.
     fn patience(&self) -> Duration {
-        match self.happened || self.told.is_some() {
+        match self.mute || self.happened || self.told.is_some() {
             true => HOLD,
             false => WORTH_A_WORD,
         }
     }
 
-    /// Tells why it has not started, once for each reason. Who can't tell is not asked again.
+    fn happens(&mut self) {
+        *self = Self { mute: self.mute, happened: true, ..Self::default() };
+    }
+
+    /// Tells why nothing is heard of it, once for each reason. Who can't tell is not asked again.
     async fn look(&mut self, user: &UserClient, task: Uuid, streams: &mut Streams) {
-        if self.happened {
+        self.silent += 1;
+        if self.mute || self.happened && !self.silent.is_multiple_of(WORTH_A_QUESTION) {
             return;
         }
-        match user.explain_task(task).await {
-            Ok(why) if matches!(why.state, TaskState::Pending | TaskState::Ready) => {
-                if self.told != Some(why.code) {
-                    let hint = why.hint.map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
-                    let words = escaped_lines(&format!("mito: it waits: {}{hint}\n", why.text));
-                    // A word that can't be written is missed by nobody.
-                    let _ = streams.stderr.write_all(words.as_bytes());
-                    self.told = Some(why.code);
-                }
+        let why = match user.explain_task(task).await {
+            Ok(why) => why,
+            Err(error) => {
+                self.mute = !error.is_transient();
+                return;
             }
-            Err(error) if error.is_transient() => {}
-            Ok(_) | Err(_) => self.happened = true,
+        };
+        let about = match (why.state, why.code) {
+            (TaskState::Pending | TaskState::Ready, _) => "it waits: ",
+            (_, ReasonCode::WorkerLost) => "",
+            _ => {
+                self.happened = true;
+                return;
+            }
+        };
+        if self.told == Some(why.code) {
+            return;
         }
+        // It may be the coordinator that does not hear.
+        let illness =
+            illness(user).await.map(|illness| format!("\n  because: {illness}")).unwrap_or_default();
+        let hint = why.hint.map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+        let words = escaped_lines(&format!("mito: {about}{}{illness}{hint}\n", why.text));
+        // A word that can't be written is missed by nobody.
+        let _ = streams.stderr.write_all(words.as_bytes());
+        self.told = Some(why.code);
     }
+}
+
+/// What the coordinator says of itself, where it can't do its work.
+async fn illness(user: &UserClient) -> Option<String> {
+    let health = user.client().look().await.ok()?.health?;
+    let ill: Vec<String> = (health.status != "ok")
+        .then_some(health.parts)?
+        .into_iter()
+        .filter(|(_, state)| state != "ok")
+        .map(|(part, state)| format!("{part}: {state}"))
+        .collect();
+    Some(format!("the coordinator can't do its work ({})", ill.join(", ")))
 }
 
 impl Shown {

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use mitosis_objects::{ByteRange, LinkError, ObjectBody, ObjectError, Right, SignedAccess};
 
 use crate::app::App;
-use crate::error::chain;
+use crate::error::{chain, is_for_want_of_room};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -94,7 +94,11 @@ impl From<ObjectError> for ObjectRefusal {
         };
         if status.is_server_error() {
             tracing::error!(cause = chain(&error), "an object could not be passed on");
-            return Self { status, message: "the object store did not do its work; try again".to_owned() };
+            let message = match is_for_want_of_room(&error) {
+                true => "the disk of the coordinator's object store is full",
+                false => "the object store did not do its work; try again",
+            };
+            return Self { status, message: message.to_owned() };
         }
         Self { status, message: error.to_string() }
     }

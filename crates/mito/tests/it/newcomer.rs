@@ -1,6 +1,10 @@
 //! What somebody meets who has just installed it, and makes the usual mistakes.
 
-use crate::home::{ADMIN, Home, Person, ended};
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::home::{ADMIN, Home, LIMIT, Person, ended};
 
 #[tokio::test]
 async fn whoever_is_not_logged_in_is_told_where_and_what_to_do() {
@@ -100,6 +104,22 @@ async fn a_command_that_no_worker_can_run_says_so_while_it_waits() {
     let run = ["run", "-c", &coordinator.address, "--", "true"];
     let (_run, why) = home.start(&run, "mito: it waits: ").await;
     assert!(why.contains("no worker") || why.contains("No worker"), "{why}");
+}
+
+#[tokio::test]
+async fn a_command_whose_worker_disappears_says_so_while_it_waits() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "9s").await;
+    let worker = home.worker(&coordinator.address, "1").await;
+    let run = ["run", "-c", &coordinator.address, "--", "sh", "-c", "echo begun; echo on >&2; sleep 600"];
+    let mut command = home.mito(&run);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut words = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert_eq!(words.next_line().await.unwrap().as_deref(), Some("on"));
+    worker.kill().await;
+    let told = tokio::time::timeout(LIMIT, words.next_line()).await.expect("it is told").unwrap().unwrap();
+    let (lost, ready) = ("has not given a sign of life", "it waits: ");
+    assert!(told.starts_with("mito: ") && (told.contains(lost) || told.contains(ready)), "{told}");
 }
 
 #[tokio::test]

@@ -93,3 +93,20 @@ fn is_transient(error: &rusqlite::Error) -> bool {
         )
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_failures_also_to_those_whom_another_operation_undid() {
+        let failure = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        let full = || failure(rusqlite::ffi::SQLITE_FULL);
+        assert!(matches!(Fault::from(full()), Fault::Full(_)));
+        assert!(matches!(Fault::from(failure(rusqlite::ffi::SQLITE_IOERR)), Fault::Unavailable(_)));
+        assert!(matches!(Fault::from(failure(rusqlite::ffi::SQLITE_MISUSE)), Fault::Unexpected(_)));
+        assert!(matches!(Fault::from(NotWritten::Commit(Arc::new(full()))), Fault::Full(_)));
+        assert!(matches!(Fault::from(NotWritten::Undone { full: true }), Fault::Full(_)));
+        assert!(matches!(Fault::from(NotWritten::Undone { full: false }), Fault::Unavailable(_)));
+    }
+}

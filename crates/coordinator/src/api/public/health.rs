@@ -9,7 +9,7 @@ use http::StatusCode;
 use mitosis_protocol::auth::HealthReply;
 
 use crate::app::App;
-use crate::error::chain;
+use crate::error::{chain, is_for_want_of_room};
 
 /// A part that takes longer than this to answer counts as away.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -43,7 +43,7 @@ async fn answers<E: std::error::Error + 'static>(
         Ok(Ok(())) => "ok",
         Ok(Err(error)) => {
             tracing::warn!(part, cause = chain(&error), "a health check failed");
-            "unavailable"
+            if is_for_want_of_room(&error) { "its disk is full" } else { "unavailable" }
         }
         Err(_) => "no answer in time",
     }
