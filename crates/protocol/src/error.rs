@@ -44,7 +44,8 @@ pub enum ErrorCode {
     Forbidden,
     /// 403: a quota would be exceeded.
     QuotaExceeded,
-    /// 404: what the request names does not exist, or is not in the state that the request needs.
+    /// 404: what the request names does not exist, or is not in the state that the request needs. Of a group or a
+    /// user, 400 or 403 on the routes where the contract has that.
     NotFound,
     /// 404: there is no such route.
     NoSuchRoute,

@@ -13,6 +13,7 @@ use super::{Candidate, Given, Names, Wanted};
 use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Options, Role};
 use crate::credentials::CredentialsFile;
+use crate::identity;
 
 /// Whoever types does not wait longer.
 const PATIENCE: Duration = Duration::from_millis(150);
@@ -22,7 +23,7 @@ const TASKS: u64 = 100;
 /// Adds the names that fit. Nothing happens when nobody is logged in or nobody answers in time.
 pub(crate) async fn with_names(wanted: Wanted, environment: &Environment) -> Vec<Candidate> {
     match wanted.names {
-        Some(names) => match user(&wanted.given, environment) {
+        Some(names) => match user(&wanted.given, environment).await {
             Some((user, group)) => with_names_of(wanted, names, &user, &group).await,
             None => wanted.candidates,
         },
@@ -49,7 +50,7 @@ pub(crate) async fn with_names_of(
 }
 
 /// Whoever has a token; its owner's name is that of the personal group.
-fn user(given: &Given, environment: &Environment) -> Option<(UserClient, String)> {
+async fn user(given: &Given, environment: &Environment) -> Option<(UserClient, String)> {
     let options = Options::default()
         .text("coordinator_addr", given.coordinator.as_ref())
         .text("user", given.user.as_ref())
@@ -58,6 +59,11 @@ fn user(given: &Given, environment: &Environment) -> Option<(UserClient, String)
     let layers = Layers::load(Role::Client, config, options, environment).ok()?;
     let config = ClientConfig::new(&layers, environment);
     let client = Client::new(&config.address).ok()?;
+    if let Some(token) = identity::given(&config).ok()? {
+        let user = client.with_user_token(token);
+        let name = tokio::time::timeout(PATIENCE, user.auth()).await.ok()?.ok()?;
+        return Some((user, name));
+    }
     let file = CredentialsFile::new(config.credentials, &config.address);
     let (name, token) = file.find(config.user.as_deref()).ok()??;
     Some((client.with_user_token(token), name))

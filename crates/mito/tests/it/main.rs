@@ -36,4 +36,5 @@ mod run_local;
 mod sdk;
 mod sweeps;
 mod terminal;
+mod three_machines;
 mod tokens;
