@@ -143,3 +143,25 @@ async fn colours_titles_and_local_times_are_for_a_terminal_and_colours_can_be_re
     assert!(!piped.contains('\x1b') && !piped.contains("TASK"), "{piped}");
     assert!(piped.contains(" +00:00:00\t"), "as the contract writes times: {piped}");
 }
+
+#[tokio::test]
+async fn what_names_a_task_and_how_old_it_is_stay_on_a_narrow_terminal() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let long = "a command that goes on and on ".repeat(5);
+    let uuid = admin.submits(&["-l", "night", "--", "echo", &long]).await;
+    for columns in [95, 110, 130] {
+        let mut query = admin.command(&["tasks", "query"]);
+        query.env("NO_COLOR", "1");
+        let (code, screen) = Terminal::start(&query, columns).ends().await;
+        let line = screen.lines().find(|line| line.contains(&uuid)).expect("it is there");
+        assert_eq!(code, Some(0), "{screen}");
+        assert!(
+            line.chars().count() <= columns.into() && line.starts_with(&format!("{ADMIN}-1 ")),
+            "{screen}"
+        );
+        assert!(line.contains("Ready") && line.contains('…'), "{screen}");
+        assert!(line.contains("now ") || line.contains("s ago"), "{screen}");
+    }
+}
