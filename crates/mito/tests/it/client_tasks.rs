@@ -78,7 +78,7 @@ async fn tasks_that_wait_are_cancelled_by_name_or_by_what_they_have_in_common() 
     let answer = admin.is_refused(&list, 3, &["not cancelled", unknown, "hint:"]).await;
     assert_eq!(answer.stdout, "cancelled 2 tasks\n");
     assert!(!answer.stderr.contains(&uuids[0]));
-    admin.is_refused(&["tasks", "cancel-list"], 2, &["UUID"]).await;
+    admin.is_refused(&["tasks", "cancel-list"], 2, &["TASK"]).await;
 
     let many = admin.does(&["tasks", "cancel-many", "-l", "b", "-s", "ready", "-c", ADMIN]).await;
     assert_eq!(many, format!("cancelled 2 tasks of group {ADMIN}"));
