@@ -4,7 +4,7 @@
 //! connection that breaks is made again, and the streams go on at the byte where they stopped.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mitosis_client::UserClient;
@@ -48,8 +48,7 @@ pub(crate) async fn follow(
                 shown.show(&reply, streams)?;
                 if let Some(result) = reply.result {
                     let shown = show_the_rest(user, task, &shown, scratch, streams).await;
-                    let shown = shown.and_then(|_| streams.end().map_err(cant_write));
-                    return shown.map_or_else(|failure| despite(failure, result), |()| Ok(result));
+                    return ended(shown, result, streams);
                 }
                 match reply.stdout.is_empty() && reply.stderr.is_empty() {
                     true => start.look(user, task, streams).await,
@@ -60,6 +59,43 @@ pub(crate) async fn follow(
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// What is kept of a task that is over, brought here.
+pub(crate) struct Kept {
+    result: TaskResult,
+    archive: Option<PathBuf>,
+}
+
+/// Brings what is kept of a task here, with its result.
+pub(crate) async fn keep(
+    user: &UserClient,
+    task: Uuid,
+    result: TaskResult,
+    scratch: &Path,
+) -> Result<Kept, Failure> {
+    Ok(Kept { result, archive: fetched(user, task, scratch).await? })
+}
+
+impl Kept {
+    /// Shows it; answers the result of the task.
+    pub(crate) async fn show(self, streams: &mut Streams) -> Result<TaskResult, Failure> {
+        let shown = match self.archive {
+            Some(archive) => show_archive(archive, &Shown::default(), streams).await.map(|()| true),
+            None => Ok(false),
+        };
+        ended(shown, self.result, streams)
+    }
+}
+
+/// The result of a task, after what it wrote was shown or could not be.
+fn ended(
+    shown: Result<bool, Failure>,
+    result: TaskResult,
+    streams: &mut Streams,
+) -> Result<TaskResult, Failure> {
+    let shown = shown.and_then(|_| streams.end().map_err(cant_write));
+    shown.map_or_else(|failure| despite(failure, result), |()| Ok(result))
 }
 
 /// The end of a task whose output can't all be shown: its own code is told all the same, but never
@@ -185,12 +221,14 @@ async fn show_the_rest(
     scratch: &Path,
     streams: &mut Streams,
 ) -> Result<bool, Failure> {
-    let archive = scratch.join(format!("{task}.std-log.tar.gz"));
-    std::fs::create_dir_all(scratch)
-        .map_err(|error| Failure::io(format!("can't make the folder {}", scratch.display()), error))?;
-    if !fetched(user, task, &archive).await? {
-        return Ok(false);
+    match fetched(user, task, scratch).await? {
+        Some(archive) => show_archive(archive, shown, streams).await.map(|()| true),
+        None => Ok(false),
     }
+}
+
+/// Shows what an archive has beyond what was shown, and removes it.
+async fn show_archive(archive: PathBuf, shown: &Shown, streams: &mut Streams) -> Result<(), Failure> {
     let (stdout, stderr) = (shown.stdout, shown.stderr);
     let mut lent = std::mem::replace(streams, Streams::alone());
     let (shown, returned) = tokio::task::spawn_blocking(move || {
@@ -201,21 +239,24 @@ async fn show_the_rest(
     .await
     .map_err(|error| Failure::new(Exit::Fault, error))?;
     *streams = returned;
-    shown.map(|()| true).map_err(|error| Failure::io("can't show the task's output", error))
+    shown.map_err(|error| Failure::io("can't show the task's output", error))
 }
 
-/// Brings the archive of both streams here, if there is one. A link may lead to a coordinator, so that is
-/// tried again, too.
-async fn fetched(user: &UserClient, task: Uuid, archive: &Path) -> Result<bool, Failure> {
+/// Brings the archive of both streams into a folder, if there is one. A link may lead to a coordinator, so
+/// that is tried again, too.
+async fn fetched(user: &UserClient, task: Uuid, scratch: &Path) -> Result<Option<PathBuf>, Failure> {
+    std::fs::create_dir_all(scratch)
+        .map_err(|error| Failure::io(format!("can't make the folder {}", scratch.display()), error))?;
+    let archive = scratch.join(format!("{task}.std-log.tar.gz"));
     let mut outage = Outage::brief();
     loop {
         let ask = async || match user.artifact_link(task, ArtifactKind::StdLog).await {
             Err(error) if error.status() == Some(404) => Ok(None),
             link => link.map(Some),
         };
-        let Some(link) = outage.outlast(ask, &see_later(task)).await? else { return Ok(false) };
-        match user.download(&link.url, archive).await {
-            Ok(_) => return Ok(true),
+        let Some(link) = outage.outlast(ask, &see_later(task)).await? else { return Ok(None) };
+        match user.download(&link.url, &archive).await {
+            Ok(_) => return Ok(Some(archive)),
             Err(error) if error.is_transient() => outage.endure(Failure::from(error)).await?,
             Err(error) => return Err(error.into()),
         }

@@ -17,6 +17,11 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Tasks that have ended.
+    pub(crate) fn over(&self) -> &HashSet<Uuid> {
+        &self.over
+    }
+
     /// Takes in where a task stands now. It may be told again.
     pub(crate) fn note(&mut self, task: &TaskEvent) {
         match task.result {

@@ -247,6 +247,24 @@ async fn a_sweep_runs_here_and_what_it_writes_comes_in_its_own_order() {
     assert!(output.stderr.contains("2 of 3 tasks did not succeed"), "{}", output.stderr);
 }
 
+/// More than is fetched ahead, and hard to compress.
+const LARGE_BYTES: usize = 6_000_000;
+
+#[tokio::test]
+async fn large_and_small_outputs_of_a_sweep_come_whole_and_in_order() {
+    let home = Home::new();
+    let large = format!("head -c {LARGE_BYTES} /dev/urandom | base64 -w 0");
+    let script = format!("echo begin {{x}}; [ {{x}} = 3 ] && {large}; echo; echo end {{x}}");
+    let ended = home.run(&["run", "--local", "-F", "x=1..6", "--", "sh", "-c", &script]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let is_mark = |line: &&str| line.starts_with("begin ") || line.starts_with("end ");
+    let marks: Vec<&str> = ended.stdout.lines().filter(is_mark).collect();
+    let expected: Vec<String> = (1..=6).flat_map(|x| [format!("begin {x}"), format!("end {x}")]).collect();
+    assert_eq!(marks, expected);
+    let longest = ended.stdout.lines().map(str::len).max().unwrap();
+    assert_eq!(longest, LARGE_BYTES.div_ceil(3) * 4);
+}
+
 #[tokio::test]
 async fn what_failed_of_a_sweep_runs_again_and_the_results_are_one_table() {
     let home = Home::new();

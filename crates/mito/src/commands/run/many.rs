@@ -4,12 +4,14 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mitosis_client::{EventScope, TaskEvents, UserClient};
 use mitosis_domain::sweep::Blueprint;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::CancelTasksListRequest;
 
+use super::ahead::Ahead;
 use super::tidy;
 use crate::beside::Streams;
 use crate::config::Environment;
@@ -42,10 +44,7 @@ pub(super) async fn run(
     let submission = Submission::new(None, vec![blueprint], identity, environment)?;
     let progress = out.count_progress(submission.total(), "tasks are submitted");
     // Whoever counts has to hear of the first one, too.
-    let events = match progress.is_shown() {
-        true => identity.client.events(&EventScope::Own, None).await.ok(),
-        false => None,
-    };
+    let events = identity.client.events(&EventScope::Own, None).await.ok();
     let sent = submission.send(&identity.client, |accepted| {
         tasks.extend(accepted.tasks.iter().map(|(task, _)| task.uuid));
         progress.set(accepted.so_far);
@@ -56,9 +55,11 @@ pub(super) async fn run(
     let progress = out.count_progress(total, "tasks are over");
     let counted = tasks.iter().copied().collect();
     tasks.reverse();
+    let (tally, streams) = (Mutex::default(), Streams::beside(&progress).quietly(out.is_quiet()));
+    let ahead = Ahead::into(scratch, &identity.client);
     let failed = tokio::select! {
-        failed = follow_each(&identity.client, tasks, scratch, &progress, out.is_quiet()) => failed,
-        never = count(&identity.client, events, counted, &progress) => match never {},
+        failed = follow_each(&identity.client, tasks, ahead, &tally, streams, &progress) => failed,
+        never = count(&identity.client, events, counted, &tally, &progress) => match never {},
     };
     progress.clear();
     match failed? {
@@ -71,15 +72,22 @@ pub(super) async fn run(
 async fn follow_each(
     user: &UserClient,
     tasks: &mut Vec<Uuid>,
-    scratch: &Path,
+    mut ahead: Ahead<'_>,
+    tally: &Mutex<Tally>,
+    mut streams: Streams,
     progress: &Progress,
-    quiet: bool,
 ) -> Result<u64, Failure> {
-    let mut streams = Streams::beside(progress).quietly(quiet);
     let mut failed = 0;
     while let Some(task) = tasks.last() {
-        let scratch = scratch.join(format!("mito-run-{task}"));
-        let result = follow::follow(user, *task, &scratch, &mut streams).await;
+        ahead.look(tasks, lock(tally).over());
+        let scratch = ahead.folder(*task);
+        let result = match ahead.take(*task).await {
+            Some(kept) => kept.show(&mut streams).await,
+            None => tokio::select! {
+                result = follow::follow(user, *task, &scratch, &mut streams) => result,
+                never = ahead.go_on() => match never {},
+            },
+        };
         progress.suspend(|| tidy(&scratch));
         let (code, word) = ending::told(user, *task, result?).await;
         if code != 0 {
@@ -97,15 +105,17 @@ async fn count(
     user: &UserClient,
     events: Option<TaskEvents>,
     tasks: HashSet<Uuid>,
+    tally: &Mutex<Tally>,
     progress: &Progress,
 ) -> Infallible {
     let Some(mut events) = events else { return std::future::pending().await };
-    let (mut tally, mut heard, mut outage) = (Tally::default(), None, Outage::brief());
+    let (mut heard, mut outage) = (None, Outage::brief());
     loop {
         match events.next().await {
             Ok(Some((id, event))) => {
                 heard = Some(id);
                 if tasks.contains(&event.uuid) {
+                    let mut tally = lock(tally);
                     tally.note(&event);
                     tally.show(progress);
                 }
@@ -118,6 +128,10 @@ async fn count(
             }
         }
     }
+}
+
+fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
+    tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tasks that wait are cancelled; those that run go on, and are named with what ends them.

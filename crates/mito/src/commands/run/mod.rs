@@ -1,5 +1,6 @@
 //! `mito run`: a command as a task, as if it ran here.
 
+mod ahead;
 mod many;
 
 use std::net::{Ipv4Addr, SocketAddr};
