@@ -99,7 +99,7 @@ pub(crate) async fn a_user_stops_a_task_that_an_agent_runs(stage: Stage) {
     ann.post(&stop, &json!(null)).await.expect_refused(404, "not_found");
     let agent = agent(&ann, 1).await;
     let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
-    raj.post(&stop, &json!(null)).await.expect_refused(400, "invalid_request");
+    raj.post(&stop, &json!(null)).await.expect_refused(400, "not_found");
     let held = [&given];
     let (reply, _) = tokio::join!(agent.polls(0, &held, "20s"), async {
         ann.post(&stop, &json!(null)).await.expect_empty()
