@@ -69,7 +69,9 @@ async fn a_timeout_is_a_cancellation_with_the_raw_status_and_keeps_the_output() 
 #[tokio::test]
 async fn output_without_end_is_stopped_and_says_so() {
     let script = Script::new().await;
-    script.has("yes", |task| task.spec.terminal_output = true);
+    // As fast as can be packed, or the test would be about gigabytes.
+    let endless = "while :; do head -c 100000 /dev/zero; done";
+    script.has(endless, |task| task.spec.terminal_output = true);
     let _worker = script.worker(1);
     assert_eq!(script.commits(1).await["exit_status"], 15);
     assert!(script.reports().contains(&json!("Cancel")), "it did not end by itself");
