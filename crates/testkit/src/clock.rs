@@ -21,6 +21,12 @@ impl SteppedClock {
         let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *now = now.saturating_add(by);
     }
+
+    /// Goes back, as if somebody with a slower clock acted now.
+    pub fn step_back(&self, by: Duration) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = *now - by;
+    }
 }
 
 impl Clock for SteppedClock {

@@ -109,6 +109,17 @@ pub(crate) async fn a_stream_of_a_group_tells_what_happens_in_it_and_goes_on_aft
     assert_eq!(seen, [(missed, "Ready".to_owned())]);
 }
 
+pub(crate) async fn what_bears_a_time_before_a_stream_and_is_written_after_its_start_is_told(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    stage.clock.advance(Duration::from_secs(3));
+    let mut stream = Listening::to(&stage, &ann, "/v1/events", None).await;
+    // A commit that was under way, or a coordinator whose clock is behind.
+    stage.clock.step_back(Duration::from_secs(2));
+    ann.delete(&format!("/tasks/{uuid}")).await.expect(200);
+    assert_eq!(stream.states(1).await, [(uuid, "Cancelled".to_owned())], "and nothing of before");
+}
+
 pub(crate) async fn nobody_hears_of_tasks_of_others(stage: Stage) {
     let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
     let uuid = ann.submits(&json!({})).await;

@@ -85,6 +85,7 @@ macro_rules! stories {
             events {
                 a_stream_of_one_task_ends_with_the_task,
                 a_stream_of_a_group_tells_what_happens_in_it_and_goes_on_after_a_break,
+                what_bears_a_time_before_a_stream_and_is_written_after_its_start_is_told,
                 nobody_hears_of_tasks_of_others,
             }
             explain {

@@ -58,11 +58,13 @@ async fn many(
     InQuery(filter): InQuery<Filter>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
     groups(&app, &user, filter.group.as_deref()).await?;
-    let after = match last_event_id(&headers)? {
-        Some(Place { cursor, .. }) => Cursor { at: cursor.at - OVERLAP, ..cursor },
-        None => Cursor { at: app.now(), task: TaskId(i64::MAX) },
-    };
-    let many = Many { app, user, filter, after, told: HashMap::new(), queue: VecDeque::new() };
+    let last = last_event_id(&headers)?;
+    let begin = last.map_or_else(|| app.now(), |place| place.cursor.at) - OVERLAP;
+    let after = Cursor { at: begin, task: TaskId(0) };
+    let mut many = Many { app, user, filter, after, told: HashMap::new(), queue: VecDeque::new() };
+    if last.is_none() {
+        many.pass_over_what_was().await?;
+    }
     let stream = futures_util::stream::unfold(many, |mut many| async {
         let event = many.next().await?;
         Some((Ok(event), many))
@@ -121,6 +123,19 @@ impl Many {
                 }
             }
             something_new(&self.app, &mut bell, &mut news).await;
+        }
+    }
+
+    /// What is there already is not told. It is looked at all the same: what is written from now on may bear
+    /// a time before, and would be missed by going on from this moment.
+    async fn pass_over_what_was(&mut self) -> Result<(), ApiError> {
+        loop {
+            self.look().await?;
+            let found = self.queue.len() as u64;
+            self.queue.clear();
+            if found < PAGE {
+                return Ok(());
+            }
         }
     }
 
