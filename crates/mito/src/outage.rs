@@ -101,19 +101,27 @@ impl Outage {
         if lasted > self.patience {
             return Err(failure);
         }
-        if lasted > WORTH_A_WORD && !self.said {
+        let (wait, silence) = (self.next_wait(), WORTH_A_WORD.saturating_sub(lasted));
+        if !self.said && silence <= wait {
+            tokio::time::sleep(silence).await;
             let limit = duration::short(self.patience);
             self.say(format_args!("{}; trying again for {limit}", failure.sentence()));
             self.said = true;
+            tokio::time::sleep(wait - silence).await;
+        } else {
+            tokio::time::sleep(wait).await;
         }
-        self.pause().await;
         Ok(())
     }
 
     /// Waits before the next try, where nobody has failed.
     pub(crate) async fn pause(&mut self) {
+        tokio::time::sleep(self.next_wait()).await;
+    }
+
+    fn next_wait(&mut self) -> Duration {
         let mut chance = [0; 4];
         OsEntropy.fill(&mut chance);
-        tokio::time::sleep(self.backoff.next_wait(u32::from_le_bytes(chance))).await;
+        self.backoff.next_wait(u32::from_le_bytes(chance))
     }
 }
