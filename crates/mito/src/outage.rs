@@ -107,7 +107,7 @@ impl Outage {
             let limit = duration::short(self.patience);
             self.say(format_args!("{}; trying again for {limit}", failure.sentence()));
             self.said = true;
-            tokio::time::sleep(wait - silence).await;
+            tokio::time::sleep(wait.saturating_sub(silence)).await;
         } else {
             tokio::time::sleep(wait).await;
         }
