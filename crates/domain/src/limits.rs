@@ -30,6 +30,10 @@ pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 pub const MAX_BATCH_BODY_BYTES: usize = 256 * 1024 * 1024;
 /// Rows in one reply, and items of one batch that is named by a filter.
 pub const MAX_ROWS: u64 = 10_000;
+/// Bytes of one output stream that a worker keeps; a command that writes more is stopped. The guide names it.
+pub const MAX_OUTPUT_BYTES: u64 = 1 << 30;
+/// Why such a command was stopped, in words. The protocol has none.
+pub const TOO_MUCH_OUTPUT: &str = "for writing more output than its worker keeps (1 GiB of each stream)";
 /// Tasks that one worker may run at once.
 pub const MAX_SLOTS: u32 = 4_096;
 /// Up to which matches of a query are counted.

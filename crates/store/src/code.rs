@@ -85,6 +85,11 @@ pub(crate) const fn neg_priority(priority: i32) -> i32 {
     !priority
 }
 
+/// A number of rows for `LIMIT` and `OFFSET`, which are signed.
+pub(crate) fn row_count(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use mitosis_domain::tags::Words;
 use mitosis_protocol::TaskState;
 use uuid::Uuid;
 
-use crate::code::Code;
+use crate::code::{Code, row_count};
 use crate::ops::query::{Page, TaskQuery};
 use crate::ops::sweeps::Selection;
 use crate::walk::{EXIT_CODE, FINISHED_AT, NOT_REPEATED, Walk, only_labels, over_condition};
@@ -295,9 +295,8 @@ impl<D: Dialect> Matches<D> {
     }
 }
 
-/// As many rows as the database can count.
 fn rows(count: u64) -> Parameter {
-    Parameter::Number(i64::try_from(count).unwrap_or(i64::MAX))
+    Parameter::Number(row_count(count))
 }
 
 /// Where the tasks in these states are.

@@ -8,12 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mitosis_client::{ClientError, UserClient};
 use mitosis_domain::entropy::Entropy;
+use mitosis_domain::limits::MAX_OUTPUT_BYTES;
 use mitosis_protocol::worker::RegisterWorkerRequest;
 use tokio_util::sync::CancellationToken;
-
-/// Most bytes of one output stream, where nothing else is said. The guide and the explanation of such an end
-/// name it.
-const OUTPUT_LIMIT: u64 = 1 << 30;
 
 /// How a worker becomes somebody: asked at the start, and again when its registration is gone.
 #[async_trait]
@@ -73,7 +70,7 @@ impl Settings {
             polling_interval: Duration::from_secs(180),
             heartbeat_interval: Duration::from_secs(300),
             scratch,
-            output_limit: OUTPUT_LIMIT,
+            output_limit: MAX_OUTPUT_BYTES,
             guard: None,
             entropy,
             drain: CancellationToken::new(),

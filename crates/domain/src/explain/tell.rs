@@ -7,6 +7,7 @@ use mitosis_protocol::{TaskResultMessage, TaskState, Timestamp, duration};
 
 use super::facts::{Ahead, Nearest, Standing};
 use super::{Facts, Moment, Reason};
+use crate::limits::TOO_MUCH_OUTPUT;
 use crate::tags::Words;
 use crate::task::{Ending, ExecEnd, Phase};
 use crate::wait_status::WaitStatus;
@@ -291,9 +292,7 @@ fn outcome(ending: &Ending, now: Timestamp) -> String {
         (None, ExecEnd::Finished) => format!("It has ended {how}"),
         // The protocol has a word for every other reason to stop a command.
         (None, ExecEnd::Cancelled) => {
-            format!(
-                "It was stopped {how} for writing more output than its worker keeps (1 GiB of each stream)"
-            )
+            format!("It was stopped {how} {TOO_MUCH_OUTPUT}")
         }
     };
     let by = ending.reporter.map(|worker| format!(" on worker {worker}")).unwrap_or_default();

@@ -9,9 +9,10 @@ use mitosis_protocol::admin::AccountState;
 use tokio_postgres::Row;
 
 use super::artifacts::charge;
-use super::row::{self, Columns, Db, row_count};
+use super::row::{self, Columns, Db};
 use super::{PostgresStore, write};
 use crate::Fault;
+use crate::code::row_count;
 use crate::ops::artifacts::{Removal, Reservation};
 use crate::ops::attachments::{Attachment, AttachmentQuery, Attachments};
 

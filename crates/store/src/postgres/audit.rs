@@ -8,8 +8,9 @@ use mitosis_protocol::audit::AuditEntry;
 use tokio_postgres::Row;
 
 use super::PostgresStore;
-use super::row::{self, Columns, row_count};
+use super::row::{self, Columns};
 use crate::Fault;
+use crate::code::row_count;
 use crate::ops::audit::Audit;
 
 #[async_trait]

@@ -7,8 +7,9 @@ use mitosis_protocol::{TaskResult, TaskState};
 use tokio_postgres::Row;
 
 use super::PostgresStore;
-use super::row::{self, Columns, row_count};
+use super::row::{self, Columns};
 use crate::Fault;
+use crate::code::row_count;
 use crate::ops::events::{ChangeQuery, Cursor, Events};
 
 #[async_trait]

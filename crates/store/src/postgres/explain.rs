@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::PostgresStore;
 use super::fault::Corrupt;
-use super::row::{self, Columns, Db, row_count};
+use super::row::{self, Columns, Db};
 use super::tasks::get;
 use crate::Fault;
-use crate::code::Code;
+use crate::code::{Code, row_count};
 use crate::ops::explain::Explain;
 
 #[async_trait]

@@ -134,8 +134,3 @@ impl Columns for Row {
 pub(super) fn to_json(value: &impl Serialize) -> Result<String, Fault> {
     Ok(serde_json::to_string(value).map_err(Corrupt::from)?)
 }
-
-/// A number of rows for `LIMIT` and `OFFSET`, which are signed.
-pub(super) fn row_count(number: impl TryInto<i64>) -> i64 {
-    number.try_into().unwrap_or(i64::MAX)
-}

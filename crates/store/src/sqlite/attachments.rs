@@ -10,8 +10,9 @@ use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
 use super::artifacts::charge;
-use super::row::{Columns, Run, read_count, row_count};
+use super::row::{Columns, Run, read_count};
 use crate::Fault;
+use crate::code::row_count;
 use crate::ops::artifacts::{Removal, Reservation};
 use crate::ops::attachments::{Attachment, AttachmentQuery, Attachments};
 

@@ -8,8 +8,9 @@ use mitosis_protocol::audit::AuditEntry;
 use rusqlite::{Row, params};
 
 use super::SqliteStore;
-use super::row::{Columns, Run, row_count};
+use super::row::{Columns, Run};
 use crate::Fault;
+use crate::code::row_count;
 use crate::ops::audit::Audit;
 
 #[async_trait]

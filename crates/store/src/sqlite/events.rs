@@ -7,8 +7,9 @@ use mitosis_protocol::{TaskResult, TaskState};
 use rusqlite::{Row, params};
 
 use super::SqliteStore;
-use super::row::{Columns, Run, row_count, to_json};
+use super::row::{Columns, Run, to_json};
 use crate::Fault;
+use crate::code::row_count;
 use crate::ops::events::{ChangeQuery, Cursor, Events};
 
 #[async_trait]

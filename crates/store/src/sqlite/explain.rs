@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use super::SqliteStore;
 use super::fault::Corrupt;
-use super::row::{Columns, Run, read_count, row_count, to_json};
+use super::row::{Columns, Run, read_count, to_json};
 use super::tasks::get;
 use crate::Fault;
-use crate::code::Code;
+use crate::code::{Code, row_count};
 use crate::ops::explain::Explain;
 
 #[async_trait]

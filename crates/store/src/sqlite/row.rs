@@ -160,11 +160,6 @@ pub(super) fn to_json(value: &impl Serialize) -> Result<String, Fault> {
     Ok(serde_json::to_string(value).map_err(Corrupt::from)?)
 }
 
-/// A number of rows for `LIMIT` and `OFFSET`, which are signed.
-pub(super) fn row_count(number: impl TryInto<i64>) -> i64 {
-    number.try_into().unwrap_or(i64::MAX)
-}
-
 /// The result of a `count(*)`.
 pub(super) fn read_count(row: &Row<'_>) -> Result<u64, Fault> {
     Ok(row.get::<_, i64>(0)?.unsigned_abs())

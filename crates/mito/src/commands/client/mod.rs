@@ -6,6 +6,7 @@ mod cmd;
 mod groups;
 mod interactive;
 mod login;
+mod relations;
 mod remainder;
 mod session;
 mod tasks;

@@ -11,13 +11,14 @@ use mitosis_protocol::worker::WorkerState;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
-use super::super::row::{self, Columns, Db, row_count};
+use super::super::row::{self, Columns, Db};
 use super::super::tasks::get;
 use super::super::workers;
 use super::lease;
 use super::party;
 use crate::Fault;
 use crate::batch::Eligibility;
+use crate::code::row_count;
 use crate::ops::dispatch::{Assignment, Claim, Work};
 use crate::turns::SharedTurns;
 

@@ -5,9 +5,10 @@ use mitosis_domain::task::Task;
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
-use super::super::row::{self, Columns, Db, row_count};
+use super::super::row::{self, Columns, Db};
 use super::get;
 use crate::Fault;
+use crate::code::row_count;
 use crate::walk::Bisection;
 
 const LAST_ID: &str = "SELECT coalesce(max(id), 0) FROM task";

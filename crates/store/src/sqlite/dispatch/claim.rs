@@ -12,13 +12,13 @@ use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{Role, Timestamp};
 use rusqlite::{Connection, Row, params};
 
-use super::super::row::{Columns, Run, row_count, to_json};
+use super::super::row::{Columns, Run, to_json};
 use super::super::tasks::get;
 use super::super::workers;
 use super::lease;
 use crate::Fault;
 use crate::batch::Eligibility;
-use crate::code::Code;
+use crate::code::{Code, row_count};
 use crate::ops::dispatch::{Assignment, Claim, Work};
 use crate::turns::SharedTurns;
 

@@ -6,9 +6,10 @@ use mitosis_protocol::Timestamp;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-use super::super::row::{Columns, Run, row_count, to_json};
+use super::super::row::{Columns, Run, to_json};
 use super::get;
 use crate::Fault;
+use crate::code::row_count;
 use crate::walk::Bisection;
 
 const LAST_ID: &str = "SELECT coalesce(max(id), 0) FROM task";

@@ -1,12 +1,11 @@
 //! `mito client admin groups`.
 
 use mitosis_protocol::Role;
-use mitosis_protocol::group::RelationsRequest;
 
 use crate::cli::client::admin::{AdminAttachmentsCommand, AdminGroupsCommand};
 use crate::cli::client::attachments::PlaceArgs;
 use crate::commands::client::groups::attachments::place::Place;
-use crate::commands::client::remainder::something_given;
+use crate::commands::client::relations::relations;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::{Output, StorageQuota, bytes};
@@ -31,8 +30,7 @@ async fn restore(
     identity: &Identity,
     out: &Output,
 ) -> Result<(), Failure> {
-    something_given(roles, "USER:ROLE")?;
-    let request = RelationsRequest { relations: roles.iter().cloned().collect() };
+    let request = relations(roles, "USER:ROLE")?;
     identity.client.restore_group(group, &request).await?;
     out.say(format_args!("group {group} is Active, with these members"));
     Ok(())

@@ -1,5 +1,6 @@
 //! `mito client tasks get`.
 
+use mitosis_domain::limits::TOO_MUCH_OUTPUT;
 use mitosis_protocol::{TaskResult, TaskResultMessage, TaskState, Uuid};
 
 use crate::ending;
@@ -13,7 +14,7 @@ pub(super) async fn get(uuid: Uuid, identity: &Identity, out: &Output) -> Result
     out.one(&TaskShown::from(task.info).with_artifacts(task.artifacts))?;
     // The protocol has a word for every other reason to stop a command.
     if state == TaskState::Cancelled && result.is_some_and(|result| result.msg.is_none()) {
-        out.say("mito: stopped for writing more output than its worker keeps (1 GiB of each stream)");
+        out.say(format_args!("mito: stopped {TOO_MUCH_OUTPUT}"));
     }
     say_what_was_missing(uuid, result, identity, out).await;
     Ok(())

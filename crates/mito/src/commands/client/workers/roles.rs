@@ -1,9 +1,9 @@
 //! `mito client workers update-roles` and `remove-roles`.
 
-use mitosis_protocol::group::RelationsRequest;
 use mitosis_protocol::worker::RemoveGroupsRequest;
 use mitosis_protocol::{Role, Uuid};
 
+use crate::commands::client::relations::relations;
 use crate::commands::client::remainder::something_given;
 use crate::failure::Failure;
 use crate::identity::Identity;
@@ -15,8 +15,7 @@ pub(super) async fn update(
     identity: &Identity,
     out: &Output,
 ) -> Result<(), Failure> {
-    something_given(roles, "GROUP:ROLE")?;
-    let request = RelationsRequest { relations: roles.iter().cloned().collect() };
+    let request = relations(roles, "GROUP:ROLE")?;
     identity.client.set_worker_roles(uuid, &request).await?;
     out.say(format_args!("changed the groups of worker {uuid}"));
     Ok(())

@@ -1,0 +1,13 @@
+//! Roles as they are sent: of users in a group, or of a worker in groups.
+
+use mitosis_protocol::Role;
+use mitosis_protocol::group::RelationsRequest;
+
+use super::remainder::something_given;
+use crate::failure::Failure;
+
+/// The roles of those who were named; at least one has to be.
+pub(super) fn relations(roles: &[(String, Role)], what: &str) -> Result<RelationsRequest, Failure> {
+    something_given(roles, what)?;
+    Ok(RelationsRequest { relations: roles.iter().cloned().collect() })
+}
