@@ -12,6 +12,7 @@ use mitosis_store::{Fault, Store};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::forwarded::TrustedProxies;
 use crate::auth::passwords::Passwords;
 use crate::auth::throttle::Throttle;
 use crate::auth::tokens::Tokens;
@@ -55,6 +56,8 @@ pub(crate) struct Parts {
     pub(crate) lease: Duration,
     /// How long an ended task is kept; for ever unless set.
     pub(crate) retain_tasks: Option<Duration>,
+    /// Proxies whose word about the sender of a request counts.
+    pub(crate) trusted_proxies: TrustedProxies,
     /// Stops the service when an administrator shows it.
     pub(crate) shutdown_secret: SecretString,
     /// Set when the service begins to stop: held requests are answered at once.

@@ -16,6 +16,7 @@ mod serve;
 mod settings;
 mod start;
 
+pub use api::forwarded::{InvalidNetwork, TrustedProxies};
 pub use auth::keys::KeyError;
 pub use settings::{Database, KeyFiles, Objects, RedisSettings, S3Settings, Settings};
 pub use start::{Coordinator, Running, StartError, Stop};

@@ -7,6 +7,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::api::forwarded::TrustedProxies;
+
 /// Name and password of the first administrator unless others are given: the documentation says them, so
 /// everybody knows them.
 pub(crate) const DEFAULT_ADMIN: &str = "mitosis_admin";
@@ -35,6 +37,8 @@ pub struct Settings {
     pub heartbeat_timeout: Duration,
     /// How long an ended task is kept, with its archives; for ever unless set.
     pub retain_tasks: Option<Duration>,
+    /// Proxies that are believed about the sender of a request and the address that it used.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// Where state is.
@@ -114,6 +118,7 @@ impl Settings {
             token_lifetime: Duration::from_hours(7 * 24),
             heartbeat_timeout: Duration::from_mins(10),
             retain_tasks: None,
+            trusted_proxies: TrustedProxies::default(),
         }
     }
 }

@@ -191,6 +191,7 @@ impl Coordinator {
             started_at,
             lease: settings.heartbeat_timeout,
             retain_tasks: settings.retain_tasks,
+            trusted_proxies: settings.trusted_proxies.clone(),
             shutdown_secret: shutdown_secret(&*entropy),
             stopping: stopping.clone(),
             clock,

@@ -9,6 +9,7 @@ mod agent;
 mod body;
 mod drain;
 mod finish;
+pub(crate) mod forwarded;
 mod members;
 mod objects;
 mod openapi;

@@ -195,6 +195,7 @@ mod with_time_passing {
         }
         security {
             guessing_a_password_is_slowed_down,
+            trusted_proxy_names_the_caller_in_the_audit_log,
             a_personal_token_ends_when_revoked_or_over_and_not_with_the_session,
             a_worker_renews_its_token,
         }

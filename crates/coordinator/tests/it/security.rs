@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use mitosis_coordinator::TrustedProxies;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::stage::{ADMIN, Someone, Stage, task};
@@ -26,6 +28,26 @@ pub(crate) async fn guessing_a_password_is_slowed_down(stage: Stage) {
     stage.login(ADMIN, ADMIN).await.expect(200);
     stage.clock.advance(Duration::from_secs(16));
     stage.login("ann", "ann").await.expect(200);
+}
+
+/// A login through something that writes `X-Forwarded-For`; answers the status.
+async fn login_from(stage: &Stage, address: &str, name: &str, password: &str) -> u16 {
+    let body = json!({"username": name, "md5_password": md5::compute(password).0, "retain": true});
+    let request = stage.request(Method::POST, "/login").header("x-forwarded-for", address).json(&body);
+    request.send().await.unwrap().status().as_u16()
+}
+
+pub(crate) async fn trusted_proxy_names_the_caller_in_the_audit_log(mut stage: Stage) {
+    let last = async |stage: &Stage| {
+        let log = stage.admin().await.get("/v1/admin/audit?limit=2").await.expect(200);
+        log.json()["entries"][1]["address"].as_str().unwrap().to_owned()
+    };
+    login_from(&stage, "192.0.2.7", ADMIN, ADMIN).await;
+    assert_eq!(last(&stage).await, "127.0.0.1", "nobody is believed by default");
+    stage.trusted_proxies = TrustedProxies::parse(["127.0.0.0/8"]).unwrap();
+    stage.restart().await;
+    login_from(&stage, "203.0.113.5, 192.0.2.7", ADMIN, ADMIN).await;
+    assert_eq!(last(&stage).await, "192.0.2.7");
 }
 
 pub(crate) async fn a_personal_token_does_what_its_scope_says(stage: Stage) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mitosis_coordinator::{
     Coordinator, Database, KeyFiles, Objects, RedisSettings, Running, S3Settings, Settings, Stop,
+    TrustedProxies,
 };
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::entropy::OsEntropy;
@@ -28,6 +29,8 @@ pub(crate) struct Stage {
     running: Option<Running>,
     /// Ended tasks are forgotten after this time.
     pub(crate) retain_tasks: Option<Duration>,
+    /// Whose forwarding headers count.
+    pub(crate) trusted_proxies: TrustedProxies,
     address: String,
     http: reqwest::Client,
     services: Option<Services>,
@@ -111,6 +114,7 @@ impl Stage {
         let mut stage = Self {
             running: None,
             retain_tasks: None,
+            trusted_proxies: TrustedProxies::default(),
             address: String::new(),
             http,
             services,
@@ -143,6 +147,7 @@ impl Stage {
             keys: KeyFiles { private: place("private.pem"), public: place("public.pem"), create: true },
             heartbeat_timeout: LEASE,
             retain_tasks: self.retain_tasks,
+            trusted_proxies: self.trusted_proxies.clone(),
             redis: match &self.redis {
                 Some(redis) => Some(RedisSettings {
                     url: redis.lock().await.url().into(),

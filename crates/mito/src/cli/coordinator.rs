@@ -78,6 +78,9 @@ pub(crate) struct CoordinatorArgs {
     /// unless set
     #[arg(long, value_parser = text::duration)]
     retain_tasks: Option<Duration>,
+    /// Proxies, as addresses or networks, whose X-Forwarded-* and Forwarded headers are believed
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    trusted_proxies: Vec<String>,
     /// The log file path. If not specified, a daily file in the default place is used. If specified,
     /// then exactly this file
     #[arg(long)]
@@ -111,6 +114,7 @@ impl CoordinatorArgs {
             .duration("access_token_expires_in", self.access_token_expires_in)
             .duration("heartbeat_timeout", self.heartbeat_timeout)
             .duration("retain_tasks", self.retain_tasks)
+            .words("trusted_proxies", &self.trusted_proxies)
             .path("log_path", self.log_path.as_ref())
             .flag("file_log", self.file_log)
     }

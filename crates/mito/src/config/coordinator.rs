@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mitosis_coordinator::{Database, KeyFiles, Objects, RedisSettings, S3Settings, Settings};
+use mitosis_coordinator::{Database, KeyFiles, Objects, RedisSettings, S3Settings, Settings, TrustedProxies};
 use secrecy::SecretString;
 use url::Url;
 
@@ -27,6 +27,7 @@ pub(crate) fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
     settings.token_lifetime = positive(layers, "access_token_expires_in", settings.token_lifetime)?;
     settings.heartbeat_timeout = positive(layers, "heartbeat_timeout", settings.heartbeat_timeout)?;
     settings.retain_tasks = retain_tasks(layers)?;
+    settings.trusted_proxies = trusted_proxies(layers)?;
     Ok(settings)
 }
 
@@ -40,6 +41,12 @@ fn retain_tasks(layers: &Layers) -> Result<Option<Duration>, ConfigError> {
         }
         retain => Ok(retain),
     }
+}
+
+fn trusted_proxies(layers: &Layers) -> Result<TrustedProxies, ConfigError> {
+    let networks = layers.words("trusted_proxies");
+    TrustedProxies::parse(networks.iter().map(String::as_str))
+        .map_err(|error| layers.invalid("trusted_proxies", error.to_string()))
 }
 
 fn database(layers: &Layers) -> Result<Database, ConfigError> {

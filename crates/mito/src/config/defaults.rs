@@ -27,7 +27,7 @@ pub(crate) fn of(role: Role, key: &str, environment: &Environment) -> Option<Str
         (Role::Worker | Role::Client, "coordinator_addr") => "http://127.0.0.1:5000",
         (Role::Worker, "polling_interval") => "3m",
         (Role::Worker, "heartbeat_interval") => "5m",
-        (Role::Worker, "groups" | "tags" | "labels") => "[]",
+        (Role::Coordinator, "trusted_proxies") | (Role::Worker, "groups" | "tags" | "labels") => "[]",
         (Role::Worker, "slots") => {
             return Some(std::thread::available_parallelism().map_or(1, NonZero::get).to_string());
         }

@@ -58,6 +58,7 @@ static COORDINATOR: &[Key] = &[
     key("access_token_expires_in", Kind::Duration),
     key("heartbeat_timeout", Kind::Duration),
     key("retain_tasks", Kind::Duration),
+    key("trusted_proxies", Kind::Words),
     key("file_log", Kind::Flag),
     key("log_path", Kind::Path),
 ];

@@ -1,10 +1,9 @@
 //! `POST /login`: a token for a name and a password.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use mitosis_domain::name::Name;
 use mitosis_protocol::ErrorCode;
 use mitosis_protocol::admin::AccountState;
@@ -13,6 +12,7 @@ use mitosis_protocol::auth::{LoginRequest, TokenReply};
 use mitosis_store::ops::accounts::SessionChange;
 
 use crate::api::body::Body;
+use crate::api::forwarded::Forwarded;
 use crate::app::App;
 use crate::auth::caller::not_active;
 use crate::error::{ApiError, Refusal};
@@ -21,10 +21,9 @@ use crate::error::{ApiError, Refusal};
 /// not active, but only to whoever knows its password.
 pub(super) async fn login(
     State(app): State<App>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Forwarded { client: peer, .. }: Forwarded,
     Body(request): Body<LoginRequest>,
 ) -> Result<Json<TokenReply>, ApiError> {
-    let peer = peer.ip();
     app.throttle.attempt(&request.username, peer, app.now()).map_err(too_many)?;
     let user = app.store.user(&request.username).await?;
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
