@@ -165,6 +165,15 @@ fn status(code: ErrorCode) -> StatusCode {
 }
 
 impl ApiError {
+    /// Whether the database is away, and the same request may work in a moment.
+    pub(crate) fn is_outage(&self) -> bool {
+        match self {
+            Self::Store(fault) => fault.is_transient(),
+            Self::Shared(fault) => fault.is_transient(),
+            Self::Refused(_) | Self::Objects(_) => false,
+        }
+    }
+
     /// What the caller sees. Nothing of the machinery shows.
     fn refusal(self) -> Refusal {
         let busy = |what| {

@@ -11,6 +11,7 @@ mod auth;
 mod dispatch;
 mod error;
 mod events;
+mod preface;
 mod reconcilers;
 mod serve;
 mod settings;

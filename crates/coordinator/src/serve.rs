@@ -1,7 +1,8 @@
 //! The listening socket and the way of a request to its handler.
 //!
-//! HTTP/1.1 only: a fleet of agents holds a connection each, and one that might become HTTP/2 takes about
-//! twice the memory.
+//! HTTP/1.1, and HTTP/2 for whoever begins with it. Which of the two is known before a server is chosen
+//! ([`crate::preface`]): a fleet of agents holds a connection each, and one that might become HTTP/2 takes
+//! about twice the memory.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,15 +12,18 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
 use crate::app::App;
+use crate::preface::is_http2;
 
+/// Requests under way at once on one connection of HTTP/2.
+const STREAMS: u32 = 64;
 /// How long to wait when no further connection can be taken, for instance for want of open files.
 const RELIEF: Duration = Duration::from_secs(1);
 
@@ -54,9 +58,19 @@ fn converse(stream: TcpStream, peer: SocketAddr, router: Router, open: &Graceful
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().oneshot(request.map(Body::new))
     });
-    let conversation = open.watch(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    let open = open.watcher();
     tokio::spawn(async move {
-        if let Err(error) = conversation.await {
+        let conversation = match is_http2(&stream).await {
+            true => {
+                let http2 = http2::Builder::new(TokioExecutor::new())
+                    .max_concurrent_streams(STREAMS)
+                    .serve_connection(TokioIo::new(stream), service);
+                // On the heap, so that the others need no room for it.
+                Box::pin(open.watch(http2)).await
+            }
+            false => open.watch(http1::Builder::new().serve_connection(TokioIo::new(stream), service)).await,
+        };
+        if let Err(error) = conversation {
             tracing::debug!(%error, %peer, "a connection broke off");
         }
     });

@@ -82,3 +82,15 @@ pub(crate) async fn a_user_has_a_group_of_the_same_name_and_may_make_seven_more(
         .await
         .expect_refused(409, "name_taken");
 }
+
+pub(crate) async fn http2_without_asking_is_served_as_before(stage: Stage) {
+    let http2 = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    let url = format!("http://{}/health", stage.address());
+    let asked = (0..8).map(|_| http2.get(&url).send());
+    for answer in futures_util::future::join_all(asked).await {
+        let answer = answer.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.version()), (200, reqwest::Version::HTTP_2));
+    }
+    let by_default = reqwest::get(&url).await.unwrap();
+    assert_eq!(by_default.version(), reqwest::Version::HTTP_11);
+}

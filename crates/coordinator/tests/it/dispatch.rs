@@ -34,6 +34,15 @@ pub(crate) async fn a_worker_gets_only_tasks_whose_tags_it_has_and_whose_groups_
     assert_ne!(ann.worker(&json!({"tags": ["us", "eu", "gpu"]})).await.fetches().await, Value::Null);
 }
 
+/// A published worker exits when a request breaks off that is under way, as all are when a coordinator crashes.
+pub(crate) async fn unasked_fetch_without_a_task_is_answered_at_once(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let worker = ann.worker(&json!({})).await;
+    let begun = std::time::Instant::now();
+    assert_eq!(worker.get("/workers/tasks").await.expect(200).text, "null");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
 pub(crate) async fn a_request_that_is_held_is_answered_when_a_task_comes(stage: Stage) {
     let ann = stage.user("ann").await;
     let worker = ann.worker(&json!({})).await;

@@ -33,6 +33,7 @@ macro_rules! stories {
             $crate::tell! { $surroundings;
             account {
                 health_tells_the_truth_about_each_part,
+                http2_without_asking_is_served_as_before,
                 the_name_behind_a_token_comes_bare,
                 a_wrong_password_and_an_unknown_name_are_told_apart_by_nothing,
                 a_login_that_does_not_retain_ends_the_other_sessions,
@@ -74,6 +75,7 @@ macro_rules! stories {
                 larger_priorities_go_first_and_the_older_among_equals,
                 a_worker_gets_only_tasks_whose_tags_it_has_and_whose_groups_it_serves,
                 a_request_that_is_held_is_answered_when_a_task_comes,
+                unasked_fetch_without_a_task_is_answered_at_once,
                 a_worker_that_is_silent_for_a_lease_loses_its_task_and_its_late_report_is_refused,
                 a_task_that_runs_far_over_its_time_is_taken_back,
                 of_many_workers_that_ask_at_once_each_gets_another_task,
@@ -227,6 +229,8 @@ mod with_a_server {
         outages {
             an_outage_of_the_database_is_told_and_passes,
             a_worker_does_not_notice_an_outage_of_the_database,
+            published_worker_survives_a_database_outage,
+            own_heartbeat_is_refused_while_the_database_is_away,
         }
         agents {
             coordinators_of_one_database_are_one_system,

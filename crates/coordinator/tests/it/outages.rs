@@ -1,9 +1,11 @@
 //! The database goes away, and comes back.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::json;
 
-use crate::stage::Stage;
+use crate::stage::{Answer, Stage};
 
 pub(crate) async fn an_outage_of_the_database_is_told_and_passes(stage: Stage) {
     let ann = stage.user("ann").await;
@@ -35,4 +37,40 @@ pub(crate) async fn a_worker_does_not_notice_an_outage_of_the_database(stage: St
     assert_eq!(again["uuid"], task["uuid"], "it holds the same task");
     worker.finishes(&task, 0).await;
     assert_eq!(ann.state(&uuid).await, "Finished");
+}
+
+/// What ends a published worker is any answer but the usual one, and a request that breaks off.
+pub(crate) async fn published_worker_survives_a_database_outage(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    let (busy, idle) = (ann.worker(&json!({})).await, ann.worker(&json!({})).await);
+    let task = busy.fetches().await;
+    stage.postgres().await.kill().unwrap();
+
+    let finish = json!("Finish");
+    let (reported, ()) = tokio::join!(busy.reports(&task, &finish), async {
+        // Longer than a request of ours is held.
+        let until = Instant::now() + Duration::from_secs(23);
+        while Instant::now() < until {
+            assert_eq!(idle.get("/workers/tasks").await.expect(200).text, "null");
+            assert_eq!(busy.post("/workers/heartbeat", &json!(null)).await.expect(200).text, "null");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        stage.postgres().await.restart().await.unwrap();
+    });
+    reported.expect(200);
+    busy.reports(&task, &json!({"Commit": {"exit_status": 0, "msg": null}})).await.expect(200);
+    assert_eq!(ann.state(&uuid).await, "Finished");
+    idle.post("/workers/heartbeat", &json!(null)).await.expect(200);
+}
+
+/// A worker of ours would rely on a lease that nothing says.
+pub(crate) async fn own_heartbeat_is_refused_while_the_database_is_away(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let worker = ann.worker(&json!({"slots": 1})).await;
+    stage.postgres().await.kill().unwrap();
+    let heartbeat = stage.request(Method::POST, "/workers/heartbeat").header("user-agent", "mito/1.2.3");
+    let answer = Answer::read(heartbeat.bearer_auth(&worker.token)).await;
+    assert!(!answer.headers.contains_key("x-mito-lease"));
+    answer.expect_refused(503, "unavailable");
 }

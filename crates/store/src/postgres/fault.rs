@@ -79,11 +79,20 @@ fn is_transient(error: &Error) -> bool {
         return error.is_closed()
             || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
     };
+    may_pass(code)
+}
+
+fn may_pass(code: &SqlState) -> bool {
     // Classes: connection, lost races, resources, operator intervention, system.
     let class = &code.code()[..2];
     matches!(class, "08" | "40" | "53" | "57" | "58")
-        || *code == SqlState::LOCK_NOT_AVAILABLE
-        || *code == SqlState::READ_ONLY_SQL_TRANSACTION
+        || [
+            SqlState::LOCK_NOT_AVAILABLE,
+            SqlState::READ_ONLY_SQL_TRANSACTION,
+            // A database that takes no connections for now, or a server that is still recovering.
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        ]
+        .contains(code)
 }
 
 /// A row or a value that this program can't have written.
@@ -108,5 +117,21 @@ pub(super) enum Corrupt {
 impl From<Corrupt> for Fault {
     fn from(corrupt: Corrupt) -> Self {
         Self::Unexpected(corrupt.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_an_outage_and_a_mistake_is_not() {
+        for code in ["55000", "53000", "53100", "53200", "53300", "53400", "57P03", "25006", "55P03", "08006"]
+        {
+            assert!(may_pass(&SqlState::from_code(code)), "{code}");
+        }
+        for code in ["42601", "23505", "22021", "42P01", "28P01"] {
+            assert!(!may_pass(&SqlState::from_code(code)), "{code}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::worker::Worker;
+use mitosis_protocol::Uuid;
 use mitosis_protocol::worker::FetchedTask;
 use mitosis_store::Fault;
 use mitosis_store::ops::dispatch::{Assignment, Claim};
@@ -15,13 +16,12 @@ use crate::api::body::InQuery;
 use crate::api::user::tasks::follow::MOST_WAIT;
 use crate::app::App;
 use crate::auth::caller::invalid_token;
-use crate::auth::worker::{IsOurs, WorkerCaller};
+use crate::auth::worker::{IsOurs, WorkerCaller, WorkerToken};
 use crate::dispatch::patience::patiently;
-use crate::error::ApiError;
+use crate::error::{ApiError, chain};
 
-/// How long the request of a worker is held that does not say how long. Such a worker sleeps for
-/// minutes after a `null`, so a few seconds help it and hurt nobody.
-const WAIT_UNASKED: Duration = Duration::from_secs(3);
+/// How long a published worker waits for an answer that it may have without the database.
+const GLANCE: Duration = Duration::from_secs(2);
 /// How long to rely on the bell; other coordinators ring their own.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -32,19 +32,47 @@ pub(super) struct Wait {
     pub(super) wait: Option<Duration>,
 }
 
-/// Hands out a task, and holds the request for a while when there is none. A worker that holds a
-/// running task already gets that one again.
+/// Hands out a task. A worker that holds a running task already gets that one again. When there is none,
+/// the request is held for as long as the worker asks for.
 pub(super) async fn fetch(
     State(app): State<App>,
-    WorkerCaller(worker): WorkerCaller,
+    WorkerToken(uuid): WorkerToken,
     IsOurs(is_ours): IsOurs,
     InQuery(Wait { wait }): InQuery<Wait>,
 ) -> Result<Json<Option<FetchedTask>>, ApiError> {
-    let task = hold(&app, &worker, wait.unwrap_or(WAIT_UNASKED)).await?;
+    let task = match wait {
+        Some(wait) => {
+            let WorkerCaller(worker) = WorkerCaller::of(patiently(&app, || app.store.worker(uuid)).await?)?;
+            hold(&app, &worker, wait).await?
+        }
+        None => glance(&app, uuid).await?,
+    };
     if let Some(task) = &task {
         handed_out(&app, task, is_ours);
     }
     Ok(Json(task))
+}
+
+/// What there is now. A worker that does not ask for its request to be held is a published one. It exits
+/// when a request that is under way breaks off, so an idle one should have none when this coordinator
+/// crashes; and it exits at a refusal, so while the database is away, there is no task. Should one have been
+/// handed out after all, the next fetch brings it again.
+async fn glance(app: &App, uuid: Uuid) -> Result<Option<FetchedTask>, ApiError> {
+    let look = async {
+        let WorkerCaller(worker) = WorkerCaller::of(app.store.worker(uuid).await?)?;
+        claim_once(app, &worker).await
+    };
+    match tokio::time::timeout(GLANCE, look).await {
+        Ok(Err(error)) if error.is_outage() => {
+            tracing::warn!(cause = chain(&error), worker = %uuid, "no task can be looked for");
+            Ok(None)
+        }
+        Ok(outcome) => outcome,
+        Err(_) => {
+            tracing::warn!(worker = %uuid, "no task can be looked for: the database does not answer");
+            Ok(None)
+        }
+    }
 }
 
 /// Tells those who watch that a task was handed out. Published workers announce it by themselves.
@@ -76,7 +104,15 @@ async fn hold(app: &App, worker: &Worker, wait: Duration) -> Result<Option<Fetch
 
 async fn claim(app: &App, worker: &Worker) -> Result<Option<FetchedTask>, ApiError> {
     let token = app.entropy.number();
-    match patiently(app, || app.store.claim_or_resume(worker.id, token, app.now())).await? {
+    claimed(patiently(app, || app.store.claim_or_resume(worker.id, token, app.now())).await?)
+}
+
+async fn claim_once(app: &App, worker: &Worker) -> Result<Option<FetchedTask>, ApiError> {
+    claimed(app.store.claim_or_resume(worker.id, app.entropy.number(), app.now()).await?)
+}
+
+fn claimed(claim: Claim) -> Result<Option<FetchedTask>, ApiError> {
+    match claim {
         Claim::Assigned(assigned) => Ok(assigned.into_iter().next().map(fetched).transpose()?),
         Claim::Stopping => Ok(None),
         Claim::WorkerGone => Err(invalid_token().into()),

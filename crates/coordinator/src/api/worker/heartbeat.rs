@@ -1,29 +1,57 @@
 //! `POST /workers/heartbeat`: a sign of life.
 
+use std::time::Duration;
+
 use axum::extract::State;
-use axum::response::{AppendHeaders, IntoResponse};
-use mitosis_protocol::ErrorCode;
+use axum::response::{AppendHeaders, IntoResponse, Response};
+use mitosis_protocol::Uuid;
 
 use super::{lease, lease_header};
 use crate::api::reply::Null;
 use crate::app::App;
 use crate::auth::caller::invalid_token;
-use crate::auth::worker::WorkerCaller;
+use crate::auth::worker::{IsOurs, WorkerCaller, WorkerToken};
+use crate::dispatch::patience::patiently;
 use crate::dispatch::renewals::Renewal;
-use crate::error::{ApiError, Refusal, chain};
+use crate::error::{ApiError, chain};
+
+/// How long a published worker waits for an answer that it may have without the database.
+const GLANCE: Duration = Duration::from_secs(5);
 
 /// The lease runs anew from here. 401 when the worker was removed meanwhile.
+///
+/// A published worker ends its task and exits at any other answer. So while the database is away it gets
+/// the usual one, and keeps its lease by the extension that follows every outage.
 pub(super) async fn heartbeat(
     State(app): State<App>,
-    WorkerCaller(worker): WorkerCaller,
-) -> Result<impl IntoResponse, ApiError> {
-    let lease = lease(&app, worker.slots.is_some());
-    match app.renewals.renew(worker.id, lease).await {
-        Ok(Renewal::Renewed) => Ok((AppendHeaders([lease_header(lease)]), Null)),
-        Ok(Renewal::Gone) => Err(invalid_token().into()),
-        Err(fault) => {
-            tracing::warn!(cause = chain(&*fault), "a sign of life could not be written");
-            Err(Refusal::new(ErrorCode::Unavailable, "the database can't be reached").into())
+    WorkerToken(uuid): WorkerToken,
+    IsOurs(is_ours): IsOurs,
+) -> Result<Response, ApiError> {
+    let renewed = match is_ours {
+        true => Ok(renew(&app, uuid).await),
+        false => tokio::time::timeout(GLANCE, renew(&app, uuid)).await,
+    };
+    let Ok(renewed) = renewed else {
+        tracing::warn!(worker = %uuid, "a sign of life could not be written: the database does not answer");
+        return Ok(Null.into_response());
+    };
+    match renewed {
+        Ok(Some(lease)) => Ok((AppendHeaders([lease_header(lease)]), Null).into_response()),
+        Ok(None) => Err(invalid_token().into()),
+        Err(error) if error.is_outage() && !is_ours => {
+            tracing::warn!(cause = chain(&error), worker = %uuid, "a sign of life could not be written");
+            Ok(Null.into_response())
         }
+        Err(error) => Err(error),
+    }
+}
+
+/// How long the worker may be silent now; nothing when it is not registered any more.
+async fn renew(app: &App, uuid: Uuid) -> Result<Option<Duration>, ApiError> {
+    let WorkerCaller(worker) = WorkerCaller::of(patiently(app, || app.store.worker(uuid)).await?)?;
+    let lease = lease(app, worker.slots.is_some());
+    match app.renewals.renew(worker.id, lease).await? {
+        Renewal::Renewed => Ok(Some(lease)),
+        Renewal::Gone => Ok(None),
     }
 }

@@ -13,11 +13,16 @@ mod token;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use axum::routing::{get, post};
 use http::HeaderName;
 
 use crate::api::user;
 use crate::app::App;
+use crate::auth::worker::IsOurs;
+use crate::dispatch::patience::as_long_as_its_caller;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -29,6 +34,13 @@ pub(super) fn routes() -> Router<App> {
         .route("/workers/tasks/{uuid}/attachments/{*key}", get(attachment::attachment))
         .route("/v1/workers/token", post(token::token))
         .route("/v1/workers/tasks/{uuid}/output", get(output::demand).post(output::chunk))
+        .layer(from_fn(hold))
+}
+
+/// Holds requests of published workers longer than those of ours while the database is away.
+async fn hold(request: Request, next: Next) -> Response {
+    let IsOurs(is_ours) = IsOurs::of(request.headers());
+    as_long_as_its_caller(is_ours, next.run(request)).await
 }
 
 /// How long a worker may be silent. Agents of ours are heard of often, so they are missed sooner.

@@ -1,0 +1,66 @@
+//! How a client that speaks HTTP/2 without asking (prior knowledge) is told from all others.
+//!
+//! The first bytes are looked at and left where they are. So a connection of HTTP/1.1, as every agent
+//! holds one, is served by a server of HTTP/1.1 and takes no more memory for this.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// What no request of HTTP/1.1 begins with.
+const PREFACE: &[u8; 4] = b"PRI ";
+/// How long the first bytes may take. Whoever says nothing is served as HTTP/1.1, with its own limits.
+const LIMIT: Duration = Duration::from_secs(5);
+/// Between two looks at a preface that has come in part.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Whether the client begins with HTTP/2.
+pub(crate) async fn is_http2(stream: &TcpStream) -> bool {
+    matches!(timeout(LIMIT, begins_with_preface(stream)).await, Ok(Ok(true)))
+}
+
+async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0; PREFACE.len()];
+    loop {
+        let seen = stream.peek(&mut first).await?;
+        if seen == 0 || seen == PREFACE.len() || !PREFACE.starts_with(&first[..seen]) {
+            return Ok(first == *PREFACE);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn first_bytes_tell_http2_however_they_arrive() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for (parts, expected) in [
+            (&["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"][..], true),
+            (&["P", "RI", " * HTTP/2.0"], true),
+            (&["POST / HTTP/1.1\r\n"], false),
+            (&["P", "UT / HTTP/1.1\r\n"], false),
+            (&[], false),
+        ] {
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (server, _) = listener.accept().await.unwrap();
+            let send = async move {
+                for part in parts {
+                    client.write_all(part.as_bytes()).await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                client.shutdown().await.unwrap();
+                client
+            };
+            let (found, _client) = tokio::join!(is_http2(&server), send);
+            assert_eq!(found, expected, "{parts:?}");
+        }
+    }
+}
