@@ -5,7 +5,7 @@ die() { printf '%s\n' "$*" >&2; exit 1; }
 
 # have PROGRAM: whether it can be started, PostgreSQL's own folders included.
 have() {
-  command -v "$1" >/dev/null 2>&1 || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null
+  command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null
 }
 
 # install PACKAGE…: installs Debian packages.

@@ -200,7 +200,10 @@ impl ApiError {
             Self::Store(fault) if fault.is_transient() => busy("the database"),
             Self::Shared(fault) if fault.is_transient() => busy("the database"),
             Self::Store(Fault::Nul(_)) => {
-                Refusal::invalid("a text holds a NUL character").hint("leave it out; no database keeps it")
+                Refusal::invalid("a text holds a character that the database can't store").hint(
+                    "leave out NUL characters, and what the encoding of the database does not have; UTF8 has \
+                     everything else",
+                )
             }
             Self::Objects(ObjectError::Unreachable { .. }) => busy("the object store"),
             Self::Objects(ObjectError::NotFound(_)) => {

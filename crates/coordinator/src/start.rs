@@ -15,7 +15,7 @@ use mitosis_protocol::Md5Password;
 use mitosis_store::ops::accounts::{Bootstrap, NewUser};
 use mitosis_store::postgres::PostgresStore;
 use mitosis_store::sqlite::SqliteStore;
-use mitosis_store::{Fault, Store};
+use mitosis_store::{Fault, NewerSchema, Store};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -92,7 +92,14 @@ impl StartError {
                 "check that db_url is right and that the database runs; for one machine, `mito dev` needs none"
             }
             Self::Store(Fault::InUse { .. }) => "stop the other process, or use another file",
-            Self::Store(Fault::Schema(_)) => "use a version of mito that is at least as new as the database",
+            Self::Store(Fault::Schema(cause)) if cause.is::<NewerSchema>() => {
+                "use a version of mito that is at least as new as the database"
+            }
+            Self::Store(Fault::Schema(_)) => {
+                "a migration failed and was undone; its message says what the database did not do"
+            }
+            Self::Store(Fault::Setup(setup)) => setup.hint(),
+            Self::Store(Fault::Full(_)) => "make room on the disk of the database",
             Self::Store(_) => "check db_url",
             Self::Objects(error) => return error.hint().map(str::to_owned),
             Self::Redis(RedisConfigError::Address(_)) => {

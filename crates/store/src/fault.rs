@@ -33,8 +33,12 @@ pub enum Fault {
         #[source]
         source: BoxError,
     },
-    /// A text holds a NUL character, which PostgreSQL can neither keep nor find.
-    #[error("a text holds a NUL character")]
+    /// The database is there, and not set up for this program.
+    #[error("the database is not set up for mito")]
+    Setup(#[source] SetupFault),
+    /// A text holds a NUL character, which PostgreSQL can neither keep nor find, or another one that the
+    /// encoding of the database does not have.
+    #[error("a text holds a character that the database can't store")]
     Nul(#[source] BoxError),
     /// The store is shutting down.
     #[error("the store is closed")]
@@ -42,6 +46,61 @@ pub enum Fault {
     /// A row that this program can't have written, or a statement that failed: a defect.
     #[error("the database holds or did something unexpected")]
     Unexpected(#[source] BoxError),
+}
+
+/// What an administrator of the database has to change; the source of [`Fault::Setup`].
+#[derive(Debug, thiserror::Error)]
+pub enum SetupFault {
+    /// The role of `db_url` may not do what it needs to do.
+    #[error("the role that db_url names lacks a right")]
+    MissingRight(#[source] BoxError),
+    /// Nothing can be written there.
+    #[error("the database is read-only for the role that db_url names")]
+    ReadOnly(#[source] BoxError),
+    /// Texts can't all be kept.
+    #[error("the encoding of the database is {found}, which can't keep every text")]
+    Encoding {
+        /// As PostgreSQL names it.
+        found: String,
+    },
+    /// A pooler deals out the server's processes by transaction or statement.
+    #[error("a connection pooler in transaction or statement mode is between mito and the database")]
+    SharedSessions,
+    /// No encrypted connection came about.
+    #[error("TLS to {address} failed")]
+    Tls {
+        /// Without the password.
+        address: String,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+}
+
+impl SetupFault {
+    /// What to change.
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::MissingRight(_) => {
+                "as the owner of the database, run `GRANT CONNECT, CREATE ON DATABASE … TO …` and \
+                 `GRANT USAGE, CREATE ON SCHEMA public TO …`, or make the role the owner of the database"
+            }
+            Self::ReadOnly(_) => {
+                "connect to the primary server (`?target_session_attrs=read-write` finds it among several hosts), \
+                 with a role whose default_transaction_read_only is off"
+            }
+            Self::Encoding { .. } => {
+                "create the database with `CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`"
+            }
+            Self::SharedSessions => {
+                "set pool_mode = session for this database in the pooler, or connect to PostgreSQL itself: mito \
+                 pools its connections and opens at most 17 per coordinator"
+            }
+            Self::Tls { .. } => {
+                "check sslmode, sslrootcert, sslcert and sslkey in db_url; `?sslmode=disable` connects without TLS"
+            }
+        }
+    }
 }
 
 /// The database was written by a later version of this program; the source of [`Fault::Schema`].

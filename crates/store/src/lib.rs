@@ -20,5 +20,5 @@ pub mod sqlite;
 mod turns;
 mod walk;
 
-pub use fault::{BoxError, Fault, NewerSchema};
+pub use fault::{BoxError, Fault, NewerSchema, SetupFault};
 pub use ops::Store;

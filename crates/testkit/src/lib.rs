@@ -1,6 +1,8 @@
 //! Development only: private PostgreSQL, Redis and S3 servers, a stepped clock, and stories.
 
+pub mod certificates;
 pub mod clock;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod redis;
 pub mod s3;

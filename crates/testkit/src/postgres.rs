@@ -60,6 +60,33 @@ impl PostgresServer {
         Self::start_listening(true).await
     }
 
+    /// Starts an empty server that takes encrypted connections on the loopback interface and no others. A
+    /// client that shows a certificate must show one of the same authority.
+    pub async fn start_with_tls(
+        certificate: &Path,
+        key: &Path,
+        authority: &Path,
+        asks_for_certificates: bool,
+    ) -> io::Result<Self> {
+        let home = Self::new_home()?;
+        let data = home.path().join("data");
+        for (from, to) in [(certificate, "server.crt"), (key, "server.key"), (authority, "root.crt")] {
+            let to = data.join(to);
+            fs::copy(from, &to)?;
+            fs::set_permissions(&to, Permissions::from_mode(0o600))?;
+            give_away(&to)?;
+        }
+        let settings = data.join("postgresql.conf");
+        let text = fs::read_to_string(&settings)? + "ssl = on\nssl_ca_file = 'root.crt'\n";
+        fs::write(&settings, text)?;
+        let method = if asks_for_certificates { "cert" } else { "scram-sha-256" };
+        fs::write(
+            data.join("pg_hba.conf"),
+            format!("local all all trust\nhostssl all all 127.0.0.1/32 {method}\n"),
+        )?;
+        Self::start_in(home, true).await
+    }
+
     /// Starts an empty server with the settings that it comes with, so that what is committed survives the
     /// crash of the machine too. For measurements.
     pub async fn start_as_it_comes(libraries: &[&str]) -> io::Result<Self> {
@@ -75,10 +102,18 @@ impl PostgresServer {
     }
 
     async fn start_listening(on_loopback: bool) -> io::Result<Self> {
+        Self::start_in(Self::new_home()?, on_loopback).await
+    }
+
+    fn new_home() -> io::Result<TempDir> {
         let home = TempDir::new()?;
         fs::set_permissions(home.path(), Permissions::from_mode(0o700))?;
         copy_owned(&template()?, &home.path().join("data"))?;
         give_away(home.path())?;
+        Ok(home)
+    }
+
+    async fn start_in(home: TempDir, on_loopback: bool) -> io::Result<Self> {
         let port = if on_loopback { Some(free_port()?) } else { None };
         let mut server = Self { home, port, process: None, databases: AtomicU32::new(0) };
         server.restart().await?;
@@ -91,11 +126,19 @@ impl PostgresServer {
             Some(port) => {
                 format!("postgres://{}:{}@127.0.0.1:{port}/{database}", Self::USER, Self::PASSWORD)
             }
-            None => {
-                let socket = self.home.path().display().to_string().replace('/', "%2F");
-                format!("postgres://{}@{socket}/{database}", Self::USER)
-            }
+            None => self.socket_url(database),
         }
+    }
+
+    /// Where a database is through the socket, whatever the server asks of others.
+    pub fn socket_url(&self, database: &str) -> String {
+        let socket = self.home.path().display().to_string().replace('/', "%2F");
+        format!("postgres://{}@{socket}:{}/{database}", Self::USER, self.port.unwrap_or(5432))
+    }
+
+    /// The port on the loopback interface, if it listens there.
+    pub fn port(&self) -> Option<u16> {
+        self.port
     }
 
     /// Makes an empty database; answers its URL.
@@ -110,7 +153,8 @@ impl PostgresServer {
         Ok(self.url(&name))
     }
 
-    async fn execute(&self, sql: &str) -> io::Result<()> {
+    /// Runs statements as the superuser, in the database `postgres`.
+    pub async fn execute(&self, sql: &str) -> io::Result<()> {
         let client = self.connect().await.map_err(io::Error::other)?;
         client.batch_execute(sql).await.map_err(io::Error::other)
     }
@@ -220,7 +264,7 @@ fn program(name: &str) -> io::Result<PathBuf> {
 }
 
 /// PostgreSQL refuses to run as root; the user of the Debian package stands in.
-fn owner() -> io::Result<Option<User>> {
+pub(crate) fn owner_of_servers() -> io::Result<Option<User>> {
     if !nix::unistd::geteuid().is_root() {
         return Ok(None);
     }
@@ -231,14 +275,14 @@ fn owner() -> io::Result<Option<User>> {
 
 fn as_owner(program: &Path) -> io::Result<Command> {
     let mut command = Command::new(program);
-    if let Some(owner) = owner()? {
+    if let Some(owner) = owner_of_servers()? {
         command.uid(owner.uid.as_raw()).gid(owner.gid.as_raw());
     }
     Ok(command)
 }
 
-fn give_away(path: &Path) -> io::Result<()> {
-    match owner()? {
+pub(crate) fn give_away(path: &Path) -> io::Result<()> {
+    match owner_of_servers()? {
         Some(owner) => chown(path, Some(owner.uid.as_raw()), Some(owner.gid.as_raw())),
         None => Ok(()),
     }

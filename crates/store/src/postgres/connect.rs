@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use tokio_postgres::config::Host;
-use tokio_postgres::{Config, NoTls};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Connection, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::{BoxError, Fault};
+use super::address::Address;
+use super::fault;
+use crate::Fault;
 
 /// Connections of one coordinator. More would only wait for the same disk and processors.
 const CONNECTIONS: usize = 16;
@@ -21,49 +24,93 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 ///
 /// Plans are kept. One that was made while a table was almost empty would read the whole of it when it has
 /// a million rows, so a table is read along an index wherever there is one.
-const SESSION: &str = "-c statement_timeout=120s -c lock_timeout=20s \
-    -c idle_in_transaction_session_timeout=60s -c synchronous_commit=on -c timezone=UTC -c jit=off \
-    -c enable_seqscan=off";
+///
+/// Set after connecting and not while: poolers refuse startup parameters that they do not know.
+const SESSION: &[(&str, &str)] = &[
+    ("statement_timeout", "120s"),
+    ("lock_timeout", "20s"),
+    ("idle_in_transaction_session_timeout", "60s"),
+    ("synchronous_commit", "on"),
+    ("timezone", "UTC"),
+    ("jit", "off"),
+    ("enable_seqscan", "off"),
+];
+
+/// The other end of a connection, which has to be polled.
+pub(super) type Driver = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
 /// Reads a URL and adds what every connection needs.
-pub(super) fn config(url: &str) -> Result<Config, Fault> {
-    let refused = |source: BoxError| Fault::Address { address: "db_url".to_owned(), source };
-    let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| refused(error.into()))?;
-    if config.get_hosts().is_empty() {
-        return Err(refused("it names no host".into()));
+pub(super) fn address(url: &str) -> Result<Address, Fault> {
+    let mut address = Address::parse(url)?;
+    let config = &mut address.config;
+    if config.get_application_name().is_none() {
+        config.application_name("mito");
     }
-    config
-        .application_name("mito")
-        .connect_timeout(CONNECT_LIMIT)
-        .tcp_user_timeout(SILENCE_LIMIT)
-        .keepalives_idle(SILENCE_LIMIT)
-        .options(SESSION);
-    Ok(config)
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_LIMIT);
+    }
+    config.tcp_user_timeout(SILENCE_LIMIT).keepalives_idle(SILENCE_LIMIT);
+    Ok(address)
+}
+
+/// Makes a connection that has no settings of its own yet.
+pub(super) async fn connect(address: &Address) -> Result<(Client, Driver), tokio_postgres::Error> {
+    address.config.connect(address.tls.connector()).await
+}
+
+/// Makes one for a short while, whose other end is polled in the background.
+pub(super) async fn client(address: &Address) -> Result<Client, Fault> {
+    let (client, driver) =
+        connect(address).await.map_err(|error| fault::of_connect(error, address.shown()))?;
+    // Ends when the client is dropped; a fault comes out of whatever the client does next.
+    tokio::spawn(driver);
+    Ok(client)
 }
 
 /// Connections that are made when they are needed, and kept.
-pub(super) fn pool(config: Config) -> Result<Pool, Fault> {
+pub(super) fn pool(address: &Address) -> Result<Pool, Fault> {
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    Pool::builder(Manager::from_config(config, NoTls, recycling))
+    let manager = Manager::from_config(address.config.clone(), address.tls.connector(), recycling);
+    let settings = settings(address.config.get_options().unwrap_or_default());
+    Pool::builder(manager)
         .max_size(CONNECTIONS)
         .wait_timeout(Some(QUEUE_LIMIT))
         .create_timeout(Some(CONNECT_LIMIT))
+        .post_create(Hook::async_fn(move |client, _| {
+            let settings = settings.clone();
+            Box::pin(async move { client.batch_execute(&settings).await.map_err(HookError::Backend) })
+        }))
         .runtime(Runtime::Tokio1)
         .build()
         .map_err(|error| Fault::Unexpected(error.into()))
 }
 
-/// Where a configuration leads, without its password.
-pub(super) fn shown(config: &Config) -> String {
-    let hosts: Vec<_> = config
-        .get_hosts()
-        .iter()
-        .map(|host| match host {
-            Host::Tcp(name) => name.clone(),
-            Host::Unix(path) => path.display().to_string(),
-        })
-        .collect();
-    let port = config.get_ports().first().copied().unwrap_or(5432);
-    let database = config.get_dbname().or(config.get_user()).unwrap_or_default();
-    format!("postgres://{}:{port}/{database}", hosts.join(","))
+/// What every connection is set to, but for what `options` in `db_url` sets otherwise.
+fn settings(options: &str) -> String {
+    let own = SESSION.iter().filter(|(name, _)| !is_set_in(options, name));
+    own.map(|(name, value)| format!("SET {name} = '{value}';")).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether `-c name=value` or `--name=value` is among the options.
+fn is_set_in(options: &str, name: &str) -> bool {
+    options.split(|letter: char| letter.is_whitespace()).any(|word| {
+        let setting = word.strip_prefix("--").or_else(|| word.strip_prefix("-c")).unwrap_or(word);
+        // PostgreSQL takes dashes for underscores there.
+        setting.split_once('=').is_some_and(|(set, _)| set.replace('-', "_").eq_ignore_ascii_case(name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_the_url_win_over_our_settings() {
+        let with = settings("-c statement_timeout=5min --lock-timeout=1s -cjit=on");
+        for given in ["statement_timeout", "lock_timeout", "jit"] {
+            assert!(!with.contains(&format!("SET {given} ")), "{given}: {with}");
+        }
+        assert!(with.contains("SET timezone = 'UTC';"), "{with}");
+        assert!(settings("-c search_path=lock_timeout").contains("SET lock_timeout = '20s';"));
+    }
 }

@@ -4,12 +4,13 @@ use deadpool_postgres::PoolError;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
-use crate::Fault;
+use crate::{Fault, SetupFault};
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error.code() {
             Some(&SqlState::DISK_FULL) => Self::Full(error.into()),
+            Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Self::Setup(SetupFault::MissingRight(error.into())),
             _ if is_transient(&error) => Self::Unavailable(error.into()),
             Some(&(SqlState::CHARACTER_NOT_IN_REPERTOIRE | SqlState::UNTRANSLATABLE_CHARACTER)) => {
                 Self::Nul(error.into())
@@ -32,10 +33,35 @@ impl From<PoolError> for Fault {
 /// A first connection that did not come about.
 pub(super) fn of_connect(error: Error, address: String) -> Fault {
     match error.code() {
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => error.into(),
         // Whoever is there answers, and will answer the same the next time.
         Some(code) if is_refusal(code) => Fault::Address { address, source: error.into() },
+        None if is_of_tls(&error) => Fault::Setup(SetupFault::Tls { address, source: error.into() }),
         _ => Fault::Unavailable(NoConnection { address, source: error }.into()),
     }
+}
+
+/// The driver keeps what kind of error it is to itself, and names it in the text alone.
+fn is_of_tls(error: &Error) -> bool {
+    error.to_string().starts_with("error performing TLS handshake")
+}
+
+/// A schema that can't be brought up to date: often not for its own sake.
+pub(super) fn of_migration(error: refinery::Error) -> Fault {
+    let reported = causes(&error).find_map(|cause| cause.downcast_ref::<Error>());
+    match reported.and_then(Error::code) {
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Fault::Setup(SetupFault::MissingRight(error.into())),
+        Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => Fault::Setup(SetupFault::ReadOnly(error.into())),
+        Some(&SqlState::DISK_FULL) => Fault::Full(error.into()),
+        _ if reported.is_some_and(is_transient) => Fault::Unavailable(error.into()),
+        _ => Fault::Schema(error.into()),
+    }
+}
+
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |cause| cause.source())
 }
 
 /// Nobody answered where the database should be.
@@ -67,7 +93,8 @@ fn is_refusal(code: &SqlState) -> bool {
         SqlState::INVALID_PASSWORD,
         SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
         SqlState::INVALID_CATALOG_NAME,
-        SqlState::INSUFFICIENT_PRIVILEGE,
+        // A pooler that does not take a parameter, or does not know the database.
+        SqlState::PROTOCOL_VIOLATION,
     ]
     .contains(code)
 }

@@ -6,6 +6,7 @@
 //! functions may commit, ask for the time, or keep state between calls.
 
 mod accounts;
+mod address;
 mod artifacts;
 mod attachments;
 mod audit;
@@ -20,13 +21,18 @@ mod reaper;
 mod retention;
 mod row;
 mod schema;
+mod setup;
 mod signals;
 mod tasks;
+mod tls;
 mod workers;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use deadpool_postgres::{Client, Pool, Transaction};
 
+use self::address::Address;
 use crate::ops::SchemaVersion;
 use crate::turns::SharedTurns;
 use crate::{Fault, Store};
@@ -39,7 +45,7 @@ const TRIES: usize = 8;
 pub struct PostgresStore {
     pool: Pool,
     /// For the connection that listens.
-    config: tokio_postgres::Config,
+    address: Arc<Address>,
     turns: SharedTurns,
 }
 
@@ -47,9 +53,10 @@ impl PostgresStore {
     /// Connects to the database behind a `postgres://` URL and brings its schema up to date. Several
     /// coordinators may do this at once.
     pub async fn open(url: &str) -> Result<Self, Fault> {
-        let config = connect::config(url)?;
-        schema::migrate(&config).await?;
-        Ok(Self { pool: connect::pool(config.clone())?, config, turns: SharedTurns::default() })
+        let address = connect::address(url)?;
+        setup::check_that_sessions_last(&address).await?;
+        schema::migrate(&address).await?;
+        Ok(Self { pool: connect::pool(&address)?, address: Arc::new(address), turns: SharedTurns::default() })
     }
 
     async fn client(&self) -> Result<Client, Fault> {

@@ -1,13 +1,14 @@
 //! Short messages between coordinators: one connection listens, and is made anew when it breaks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
-use tokio_postgres::{AsyncMessage, Config, NoTls};
+use tokio_postgres::AsyncMessage;
 
-use super::PostgresStore;
-use super::row;
+use super::address::Address;
+use super::{PostgresStore, connect, row};
 use crate::Fault;
 use crate::ops::signals::{Heard, Signals};
 
@@ -26,16 +27,16 @@ impl Signals for PostgresStore {
 
     fn hear(&self) -> Option<mpsc::Receiver<Heard>> {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        tokio::spawn(listen_for_ever(self.config.clone(), sender));
+        tokio::spawn(listen_for_ever(self.address.clone(), sender));
         Some(receiver)
     }
 }
 
 /// Ends when nobody reads any more.
-async fn listen_for_ever(config: Config, sender: mpsc::Sender<Heard>) {
+async fn listen_for_ever(address: Arc<Address>, sender: mpsc::Sender<Heard>) {
     loop {
         tokio::select! {
-            broken = listen(&config, &sender) => {
+            broken = listen(&address, &sender) => {
                 if let Err(error) = broken {
                     let error: &dyn std::error::Error = &error;
                     tracing::debug!(error, "can't listen to the other coordinators");
@@ -51,8 +52,8 @@ async fn listen_for_ever(config: Config, sender: mpsc::Sender<Heard>) {
 }
 
 /// Listens on one connection until it breaks.
-async fn listen(config: &Config, sender: &mpsc::Sender<Heard>) -> Result<(), tokio_postgres::Error> {
-    let (client, mut connection) = config.connect(NoTls).await?;
+async fn listen(address: &Address, sender: &mpsc::Sender<Heard>) -> Result<(), tokio_postgres::Error> {
+    let (client, mut connection) = connect::connect(address).await?;
     let listening = client.batch_execute("LISTEN mito");
     tokio::pin!(listening);
     let mut is_listening = false;

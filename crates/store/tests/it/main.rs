@@ -7,6 +7,7 @@
 
 mod backend;
 mod conformance;
+mod connection;
 mod model;
 mod server;
 mod stage;

@@ -1,0 +1,213 @@
+//! How a database is reached: through TLS, through a pooler, with rights that are missing.
+
+use std::time::Duration;
+
+use mitosis_store::postgres::PostgresStore;
+use mitosis_store::{Fault, SetupFault, Store as _};
+use mitosis_testkit::certificates::Certificates;
+use mitosis_testkit::pgbouncer::PgBouncer;
+use mitosis_testkit::postgres::PostgresServer;
+use tokio_postgres::NoTls;
+
+async fn refused(url: &str) -> Fault {
+    match PostgresStore::open(url).await {
+        Ok(_) => panic!("{url} was taken"),
+        Err(fault) => fault,
+    }
+}
+
+fn text(fault: &Fault) -> String {
+    let mut text = fault.to_string();
+    let mut next = std::error::Error::source(fault);
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+/// A client as an administrator has one, until it is dropped.
+async fn psql(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sslmode_decides_what_is_verified() {
+    let ours = Certificates::new().unwrap();
+    let other = Certificates::new().unwrap();
+    let (certificate, key) = ours.server("server", &["db.example"]).unwrap();
+    let server = PostgresServer::start_with_tls(&certificate, &key, &ours.authority(), false).await.unwrap();
+    let url = server.fresh_database().await.unwrap();
+    let with =
+        |mode: &str, root: &std::path::Path| format!("{url}?sslmode={mode}&sslrootcert={}", root.display());
+
+    for taken in [
+        url.clone(),
+        format!("{url}?sslmode=require"),
+        with("require", &ours.authority()),
+        with("verify-ca", &ours.authority()),
+        with("verify-full", &ours.authority()).replace("127.0.0.1:", "db.example:") + "&hostaddr=127.0.0.1",
+    ] {
+        let store =
+            PostgresStore::open(&taken).await.unwrap_or_else(|fault| panic!("{taken}: {}", text(&fault)));
+        store.ping().await.unwrap();
+        let encrypted = store_is_encrypted(&server).await;
+        assert!(encrypted, "{taken}");
+        store.close().await;
+    }
+
+    let fault = refused(&format!("{url}?sslmode=disable")).await;
+    assert!(matches!(fault, Fault::Address { .. }), "{fault:?}");
+    for wrong in [
+        with("verify-full", &ours.authority()),
+        with("verify-ca", &other.authority()),
+        with("require", &other.authority()),
+        format!("{url}?sslmode=verify-full"),
+    ] {
+        let fault = refused(&wrong).await;
+        let Fault::Setup(SetupFault::Tls { address, .. }) = &fault else { panic!("{wrong}: {fault:?}") };
+        assert!(address.starts_with("postgres://127.0.0.1:"), "{address}");
+        assert!(text(&fault).contains("certificate"), "{}", text(&fault));
+    }
+}
+
+/// Whether every connection of ours to the server is encrypted, and there is one.
+async fn store_is_encrypted(server: &PostgresServer) -> bool {
+    let client = psql(&server.socket_url("postgres")).await;
+    let sql = "SELECT count(*) > 0 AND bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+               WHERE application_name = 'mito'";
+    client.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn require_is_refused_by_a_server_without_tls() {
+    let server = PostgresServer::start_on_loopback().await.unwrap();
+    let url = server.fresh_database().await.unwrap();
+    PostgresStore::open(&format!("{url}?sslmode=prefer")).await.unwrap().ping().await.unwrap();
+    for mode in ["require", "verify-full"] {
+        let fault = refused(&format!("{url}?sslmode={mode}")).await;
+        assert!(matches!(fault, Fault::Setup(SetupFault::Tls { .. })), "{mode}: {fault:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_certificate_takes_the_place_of_a_password() {
+    let ours = Certificates::new().unwrap();
+    let (certificate, key) = ours.server("server", &["127.0.0.1"]).unwrap();
+    let server = PostgresServer::start_with_tls(&certificate, &key, &ours.authority(), true).await.unwrap();
+    let (mine, my_key) = ours.client(PostgresServer::USER).unwrap();
+    let url = server.fresh_database().await.unwrap().replace(&format!(":{}", PostgresServer::PASSWORD), "");
+    let url = format!("{url}?sslmode=verify-full&sslrootcert={}", ours.authority().display());
+    let with = format!("{url}&sslcert={}&sslkey={}", mine.display(), my_key.display());
+    PostgresStore::open(&with).await.unwrap().ping().await.unwrap();
+    let fault = refused(&url).await;
+    assert!(matches!(fault, Fault::Address { .. }), "{fault:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pooler_in_session_mode_serves_and_others_are_refused() {
+    let server = PostgresServer::start_on_loopback().await.unwrap();
+    let url = server.fresh_database().await.unwrap();
+    let database = url.rsplit('/').next().unwrap();
+    for mode in ["transaction", "statement"] {
+        let bouncer = PgBouncer::start(&server, mode).await.unwrap();
+        let fault = refused(&bouncer.url(database)).await;
+        let Fault::Setup(setup @ SetupFault::SharedSessions) = &fault else { panic!("{mode}: {fault:?}") };
+        assert!(setup.hint().contains("pool_mode = session"), "{}", setup.hint());
+        let client = psql(&url).await;
+        let tables = client.query_one("SELECT to_regclass('task') IS NULL", &[]).await.unwrap();
+        assert!(tables.get::<_, bool>(0), "{mode}: nothing was made");
+    }
+    let bouncer = PgBouncer::start(&server, "session").await.unwrap();
+    let store = PostgresStore::open(&bouncer.url(database)).await.unwrap();
+    store.ping().await.unwrap();
+    let mut heard = mitosis_store::ops::signals::Signals::hear(&store).unwrap();
+    heard.recv().await.unwrap();
+    mitosis_store::ops::signals::Signals::signal(&store, "hello").await.unwrap();
+    let said = tokio::time::timeout(Duration::from_secs(10), heard.recv()).await.unwrap().unwrap();
+    assert!(matches!(said, mitosis_store::ops::signals::Heard::Said(text) if text == "hello"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_of_the_url_count() {
+    let server = PostgresServer::start_on_loopback().await.unwrap();
+    let url = server.fresh_database().await.unwrap();
+    psql(&url).await.batch_execute("CREATE SCHEMA elsewhere").await.unwrap();
+    let with = format!(
+        "{url}?options=-c%20search_path%3Delsewhere%20-c%20statement_timeout%3D7s&application_name=mine"
+    );
+    let store = PostgresStore::open(&with).await.unwrap();
+    store.ping().await.unwrap();
+    let client = psql(&url).await;
+    let one = |sql| client.query_one(sql, &[]);
+    let made: bool = one("SELECT to_regclass('elsewhere.task') IS NOT NULL").await.unwrap().get(0);
+    assert!(made, "the schema was made where the options said");
+    let named: i64 =
+        one("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mine'").await.unwrap().get(0);
+    assert!(named > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_rights_are_named_as_that() {
+    let server = PostgresServer::start_on_loopback().await.unwrap();
+    let url = server.fresh_database().await.unwrap();
+    server.execute("CREATE ROLE plain LOGIN PASSWORD 'plain-secret'").await.unwrap();
+    let login = format!("{}:{}", PostgresServer::USER, PostgresServer::PASSWORD);
+    let plain = url.replace(&login, "plain:plain-secret");
+    let fault = refused(&plain).await;
+    let Fault::Setup(setup @ SetupFault::MissingRight(_)) = &fault else { panic!("{fault:?}") };
+    assert!(setup.hint().contains("GRANT"), "{}", setup.hint());
+
+    server.execute("ALTER ROLE plain SET default_transaction_read_only = on").await.unwrap();
+    psql(&url).await.batch_execute("GRANT CREATE, USAGE ON SCHEMA public TO plain").await.unwrap();
+    let fault = refused(&plain).await;
+    assert!(matches!(fault, Fault::Setup(SetupFault::ReadOnly(_))), "{fault:?}");
+
+    server.execute("ALTER ROLE plain SET default_transaction_read_only = off").await.unwrap();
+    let store = PostgresStore::open(&plain).await.unwrap();
+    psql(&url).await.batch_execute("REVOKE SELECT ON bootstrap FROM plain").await.unwrap();
+    let fault = store.ping().await.unwrap_err();
+    assert!(matches!(fault, Fault::Setup(SetupFault::MissingRight(_))), "{fault:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn database_in_another_encoding_is_refused_while_new() {
+    let server = PostgresServer::start_on_loopback().await.unwrap();
+    server.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0").await.unwrap();
+    let fault = refused(&server.url("latin")).await;
+    let Fault::Setup(setup @ SetupFault::Encoding { found }) = &fault else { panic!("{fault:?}") };
+    assert_eq!(found, "LATIN1");
+    assert!(setup.hint().contains("UTF8"), "{}", setup.hint());
+}
+
+/// The role's own limits are as short as they can be, and another coordinator has the lock for longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn migrations_wait_without_limits() {
+    let server = PostgresServer::start_on_loopback().await.unwrap();
+    let url = server.fresh_database().await.unwrap();
+    server
+        .execute(
+            "ALTER ROLE mitosis SET lock_timeout = '50ms'; ALTER ROLE mitosis SET statement_timeout = '50ms'",
+        )
+        .await
+        .unwrap();
+    let first = psql(&url).await;
+    first
+        .batch_execute("SET statement_timeout = 0; SELECT pg_advisory_lock(7305790132211925)")
+        .await
+        .unwrap();
+    let opened = url.clone();
+    let second = tokio::spawn(async move { PostgresStore::open(&opened).await });
+    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+                   AND pid IN (SELECT pid FROM pg_stat_activity WHERE now() - query_start > interval '200ms')";
+    let limit = tokio::time::Instant::now() + Duration::from_secs(10);
+    while first.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        assert!(!second.is_finished(), "it gave up: {:?}", second.await);
+        assert!(tokio::time::Instant::now() < limit, "the second coordinator does not wait");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(first);
+    second.await.unwrap().unwrap().ping().await.unwrap();
+}
