@@ -108,6 +108,7 @@ impl StartError {
             Self::Redis(RedisConfigError::PasswordsMissing) => {
                 "set redis_worker_password and redis_client_password"
             }
+            Self::Redis(RedisConfigError::Shared(_)) => "check db_url, or set both passwords of Redis",
             Self::AdminName(_) | Self::AdminPassword => "choose another and start again",
             Self::Bind { source, .. } => match source.kind() {
                 io::ErrorKind::AddrInUse => "another program has the port; choose another with --bind",
@@ -170,7 +171,7 @@ impl Coordinator {
         store.extend_all_leases(started_at).await?;
         let (background, stopping) = (TaskTracker::new(), CancellationToken::new());
         let announcer = match &settings.redis {
-            Some(redis) => Announcer::start(redis, &*entropy, &background, stopping.clone()).await?,
+            Some(redis) => Announcer::start(redis, &*store, &*entropy, &background, stopping.clone()).await?,
             None => Announcer::off(),
         };
         let listener = listen(settings.bind).await?;

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mitosis_domain::entropy::Entropy;
 use mitosis_protocol::doctor::RedisContact;
 use mitosis_protocol::{ExecState, TaskResultMessage, Uuid};
+use mitosis_store::{Fault, Store};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _, RedisError};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -42,6 +43,9 @@ pub enum RedisConfigError {
     /// Passwords that are neither given nor to be set.
     #[error("redis_skip_acl_rules leaves the users of Redis alone, so their passwords must be configured")]
     PasswordsMissing,
+    /// The passwords that the coordinators share can't be read.
+    #[error("the passwords of Redis that all coordinators share can't be read from the database")]
+    Shared(#[from] Fault),
 }
 
 /// One state of one task.
@@ -85,6 +89,7 @@ impl Announcer {
     /// Starts the task that keeps a connection, and waits a moment for the first one.
     pub(crate) async fn start(
         settings: &RedisSettings,
+        store: &dyn Store,
         entropy: &dyn Entropy,
         background: &TaskTracker,
         stopping: CancellationToken,
@@ -95,8 +100,8 @@ impl Announcer {
             return Err(RedisConfigError::Address(None));
         };
         let client = Client::open(info).map_err(refused)?;
-        let worker = user(settings, settings.worker_password.as_ref(), entropy, WORKER)?;
-        let reader = user(settings, settings.client_password.as_ref(), entropy, CLIENT)?;
+        let worker = user(settings, settings.worker_password.as_ref(), store, entropy, WORKER).await?;
+        let reader = user(settings, settings.client_password.as_ref(), store, entropy, CLIENT).await?;
         let (announcements, inbox) = mpsc::channel(QUEUE);
         let (contact, mut looked) = watch::channel(RedisContact::Unreachable);
         let link = Link {
@@ -185,9 +190,12 @@ const WORKER: UserRules = (
 const CLIENT: UserRules =
     ("mitosis_client", &["~task:*", "&task:*", "+@read", "+@connection", "+@pubsub", "-@dangerous"]);
 
-fn user(
+/// A user without a configured password gets one that was drawn once for all coordinators of the database:
+/// each sets up the users anew, and must not shut out whoever was let in by another.
+async fn user(
     settings: &RedisSettings,
     password: Option<&SecretString>,
+    store: &dyn Store,
     entropy: &dyn Entropy,
     (name, rules): UserRules,
 ) -> Result<RedisUser, RedisConfigError> {
@@ -197,7 +205,8 @@ fn user(
         None => {
             let mut drawn = [0; 32];
             entropy.fill(&mut drawn);
-            URL_SAFE_NO_PAD.encode(drawn).into()
+            let proposal = URL_SAFE_NO_PAD.encode(drawn);
+            store.shared_secret(&format!("redis {name}"), &proposal).await?.into()
         }
     };
     Ok(RedisUser { name, password, rules })

@@ -60,6 +60,16 @@ pub(crate) async fn workers_write_and_clients_read_and_neither_does_more(stage: 
     refused(redis::cmd("ACL").arg("LIST").query_async(&mut worker).await);
 }
 
+/// Another coordinator of the database would find the same, as this one does when it starts again.
+pub(crate) async fn drawn_redis_password_is_the_same_at_every_start(mut stage: Stage) {
+    let before = client_url(&stage).await;
+    let mut held = connection(&before).await;
+    stage.restart().await;
+    assert_eq!(client_url(&stage).await, before);
+    redis::cmd("PING").query_async::<()>(&mut connection(&before).await).await.unwrap();
+    redis::cmd("GET").arg("task:x").query_async::<Option<i32>>(&mut held).await.unwrap();
+}
+
 pub(crate) async fn states_of_our_agents_are_announced_and_expire(stage: Stage) {
     let ann = stage.user("ann").await;
     let url = client_url(&stage).await;

@@ -214,6 +214,7 @@ mod with_redis {
     crate::tell! { crate::stage::Surroundings::WithRedis;
         live_states {
             workers_write_and_clients_read_and_neither_does_more,
+            drawn_redis_password_is_the_same_at_every_start,
             states_of_our_agents_are_announced_and_expire,
             published_workers_announce_by_themselves,
             tasks_go_on_without_redis_and_states_come_back_with_it,

@@ -1,4 +1,4 @@
-//! Short messages between the coordinators of one database.
+//! Short messages between the coordinators of one database, and secrets that they share.
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -19,6 +19,9 @@ pub enum Heard {
 pub trait Signals {
     /// Tells everybody who listens; at most 7,000 bytes. Does nothing where there is nobody else.
     async fn signal(&self, text: &str) -> Result<(), Fault>;
+
+    /// The secret of this name, the same for all coordinators: the first proposal becomes it.
+    async fn shared_secret(&self, name: &str, proposal: &str) -> Result<String, Fault>;
 
     /// Starts to listen; nothing where there is nobody else. Ends when the receiver is dropped.
     fn hear(&self) -> Option<mpsc::Receiver<Heard>>;

@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 use tokio_postgres::AsyncMessage;
 
 use super::address::Address;
-use super::{PostgresStore, connect, row};
+use super::row::{self, Columns as _};
+use super::{PostgresStore, connect};
 use crate::Fault;
 use crate::ops::signals::{Heard, Signals};
 
@@ -17,12 +18,21 @@ const QUEUE: usize = 1_000;
 /// Time between two tries to connect.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
+/// Touches what is there, so that it is answered.
+const AGREE: &str = "
+    INSERT INTO shared_secret (name, secret) VALUES ($1, $2)
+    ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING secret";
+
 const SIGNAL: &str = "SELECT pg_notify('mito', $1)";
 
 #[async_trait]
 impl Signals for PostgresStore {
     async fn signal(&self, text: &str) -> Result<(), Fault> {
         row::one(&self.client().await?, SIGNAL, &[&text], |_| Ok(())).await
+    }
+
+    async fn shared_secret(&self, name: &str, proposal: &str) -> Result<String, Fault> {
+        row::one(&self.client().await?, AGREE, &[&name, &proposal], |row| row.value("secret")).await
     }
 
     fn hear(&self) -> Option<mpsc::Receiver<Heard>> {

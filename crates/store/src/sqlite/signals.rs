@@ -4,13 +4,23 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use super::SqliteStore;
+use super::row::{Columns as _, Run as _};
 use crate::Fault;
 use crate::ops::signals::{Heard, Signals};
+
+const AGREE: &str = "
+    INSERT INTO shared_secret (name, secret) VALUES (?1, ?2)
+    ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING secret";
 
 #[async_trait]
 impl Signals for SqliteStore {
     async fn signal(&self, _text: &str) -> Result<(), Fault> {
         Ok(())
+    }
+
+    async fn shared_secret(&self, name: &str, proposal: &str) -> Result<String, Fault> {
+        let params = [name, proposal].map(str::to_owned);
+        self.write(move |db| db.one(AGREE, params, |row| row.value("secret"))).await
     }
 
     fn hear(&self) -> Option<mpsc::Receiver<Heard>> {

@@ -21,6 +21,7 @@ pub(crate) mod queries;
 pub(crate) mod races;
 pub(crate) mod reaper;
 pub(crate) mod retention;
+pub(crate) mod signals;
 pub(crate) mod sweeps;
 pub(crate) mod tasks;
 pub(crate) mod whole;
@@ -210,6 +211,9 @@ macro_rules! conformance {
                     a_round_goes_on_where_the_last_one_stopped,
                     coordinators_that_forget_at_once_forget_each_task_once,
                     a_key_is_forgotten_after_its_time,
+                }
+                signals {
+                    shared_secret_is_the_first_proposal_for_all,
                 }
                 sweeps {
                     a_table_of_results_has_a_row_for_each_task_wherever_it_stands,
