@@ -15,7 +15,7 @@ use mitosis_protocol::Md5Password;
 use mitosis_store::ops::accounts::{Bootstrap, NewUser};
 use mitosis_store::postgres::PostgresStore;
 use mitosis_store::sqlite::SqliteStore;
-use mitosis_store::{Fault, NewerSchema, Store};
+use mitosis_store::{Fault, ForeignSchema, NewerSchema, Store};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -92,6 +92,9 @@ impl StartError {
                 "check that db_url is right and that the database runs; for one machine, `mito dev` needs none"
             }
             Self::Store(Fault::InUse { .. }) => "stop the other process, or use another file",
+            Self::Store(Fault::Schema(cause)) if cause.is::<ForeignSchema>() => {
+                "set db_url to an empty database; nothing was changed in this one"
+            }
             Self::Store(Fault::Schema(cause)) if cause.is::<NewerSchema>() => {
                 "use a version of mito that is at least as new as the database"
             }

@@ -115,6 +115,17 @@ pub struct NewerSchema {
     pub known: i64,
 }
 
+/// The database belongs to another program, and was left as it is; the source of [`Fault::Schema`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ForeignSchema {
+    /// The system that this program succeeds.
+    #[error("this is a database of mito 0.6, which can't be imported yet")]
+    Mito06,
+    /// Anything else.
+    #[error("the database is not empty: another program has made the table `{0}`")]
+    Other(String),
+}
+
 /// Whatever a driver reports.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

@@ -20,5 +20,5 @@ pub mod sqlite;
 mod turns;
 mod walk;
 
-pub use fault::{BoxError, Fault, NewerSchema, SetupFault};
+pub use fault::{BoxError, Fault, ForeignSchema, NewerSchema, SetupFault};
 pub use ops::Store;

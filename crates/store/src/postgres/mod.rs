@@ -59,6 +59,11 @@ impl PostgresStore {
         Ok(Self { pool: connect::pool(&address)?, address: Arc::new(address), turns: SharedTurns::default() })
     }
 
+    /// Whether [`Self::open`] would refuse the database because of what is in it; nothing is written.
+    pub async fn inspect(url: &str) -> Result<(), Fault> {
+        schema::inspect(&connect::address(url)?).await
+    }
+
     async fn client(&self) -> Result<Client, Fault> {
         Ok(self.pool.get().await?)
     }

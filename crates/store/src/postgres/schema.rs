@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 use super::address::Address;
 use super::{connect, fault, setup};
 use crate::ops::SchemaVersion;
-use crate::{Fault, NewerSchema};
+use crate::{Fault, ForeignSchema, NewerSchema};
 
 mod embedded {
     refinery::embed_migrations!("migrations/postgres");
@@ -39,14 +39,57 @@ async fn migrate_on(client: &mut Client) -> Result<(), Fault> {
         tracing::info!("another coordinator brings the schema of the database up to date; waiting for it");
         client.batch_execute(LOCK).await?;
     }
-    let known = known();
-    let found = schema_version(client).await?;
-    if let Some(found) = found.filter(|found| *found > known) {
-        return Err(Fault::Schema(NewerSchema { found, known }.into()));
-    }
+    let found = refuse_what_is_not_ours(client).await?;
     setup::check_encoding(client, found.is_none()).await?;
     embedded::migrations::runner().set_grouped(true).run_async(client).await.map_err(fault::of_migration)?;
     Ok(())
+}
+
+/// Looks, and writes nothing: whether [`migrate`] would refuse the database.
+pub(super) async fn inspect(address: &Address) -> Result<(), Fault> {
+    let (client, driver) =
+        connect::connect(address).await.map_err(|error| fault::of_connect(error, address.shown()))?;
+    let driver = tokio::spawn(driver);
+    let outcome = refuse_what_is_not_ours(&client).await;
+    drop(client);
+    // Its end has nothing to say that the outcome does not.
+    let _ = driver.await;
+    outcome.map(drop)
+}
+
+/// The version of a schema that is ours; none in a new database.
+async fn refuse_what_is_not_ours(client: &Client) -> Result<Option<i64>, Fault> {
+    let known = known();
+    match schema_version(client).await? {
+        Some(found) if found > known => Err(Fault::Schema(NewerSchema { found, known }.into())),
+        Some(found) => Ok(Some(found)),
+        None => match foreign(client).await? {
+            Some(foreign) => Err(Fault::Schema(foreign.into())),
+            None => Ok(None),
+        },
+    }
+}
+
+/// A name of ours that another program uses in the schema where the tables would be made; one that only mito 0.6
+/// has comes first.
+const FOREIGN: &str = "
+    SELECT tablename::text, tablename = ANY ($1) AS is_mito_06
+    FROM pg_tables
+    WHERE schemaname = current_schema() AND (tablename = ANY ($1) OR tablename = ANY ($2))
+    ORDER BY is_mito_06 DESC, tablename
+    LIMIT 1";
+const OF_MITO_06: [&str; 3] = ["active_tasks", "archived_tasks", "user_group"];
+const OURS: [&str; 7] = ["users", "groups", "membership", "task", "worker", "artifact", "attachment"];
+
+/// Whose tables are in a database that has seen no migration of ours.
+async fn foreign(client: &Client) -> Result<Option<ForeignSchema>, Fault> {
+    let Some(row) = client.query_opt(FOREIGN, &[&OF_MITO_06.as_slice(), &OURS.as_slice()]).await? else {
+        return Ok(None);
+    };
+    match row.try_get(1)? {
+        true => Ok(Some(ForeignSchema::Mito06)),
+        false => Ok(Some(ForeignSchema::Other(row.try_get(0)?))),
+    }
 }
 
 const HISTORY: &str = "SELECT to_regclass('refinery_schema_history') IS NOT NULL";

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::ops::SchemaVersion;
-use crate::{Fault, NewerSchema};
+use crate::{Fault, ForeignSchema, NewerSchema};
 
 mod embedded {
     refinery::embed_migrations!("migrations/sqlite");
@@ -34,25 +34,48 @@ const READER_SETTINGS: &str = "
 /// The connection that may change things.
 pub(super) fn open_for_writing(file: &Path) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    open(file, flags, WRITER_SETTINGS)
+    let db = connect(file, flags)?;
+    refuse_what_is_not_ours(&db, file)?;
+    configure(db, file, WRITER_SETTINGS)
 }
 
 /// A connection that can't.
 pub(super) fn open_for_reading(file: &Path) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    open(file, flags, READER_SETTINGS)
+    configure(connect(file, flags)?, file, READER_SETTINGS)
 }
 
-fn open(file: &Path, flags: OpenFlags, settings: &str) -> Result<Connection, Fault> {
-    let unusable = |source: rusqlite::Error| Fault::Address {
-        address: file.display().to_string(),
-        source: source.into(),
-    };
-    let db = Connection::open_with_flags(file, flags).map_err(unusable)?;
+fn connect(file: &Path, flags: OpenFlags) -> Result<Connection, Fault> {
+    let db = Connection::open_with_flags(file, flags).map_err(|error| unusable(file, error))?;
     db.busy_timeout(Duration::from_secs(10))?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
-    db.execute_batch(settings).map_err(unusable)?;
     Ok(db)
+}
+
+fn configure(db: Connection, file: &Path, settings: &str) -> Result<Connection, Fault> {
+    db.execute_batch(settings).map_err(|error| unusable(file, error))?;
+    Ok(db)
+}
+
+fn unusable(file: &Path, source: rusqlite::Error) -> Fault {
+    Fault::Address { address: file.display().to_string(), source: source.into() }
+}
+
+const FOREIGN: &str = "
+    SELECT name FROM sqlite_schema
+    WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'
+      AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history')
+    ORDER BY name
+    LIMIT 1";
+
+/// A file that another program has filled is not written to, not even to change how it is journaled.
+fn refuse_what_is_not_ours(db: &Connection, file: &Path) -> Result<(), Fault> {
+    let table =
+        db.query_row(FOREIGN, [], |row| row.get(0)).optional().map_err(|error| unusable(file, error))?;
+    match table {
+        Some(table) => Err(Fault::Schema(ForeignSchema::Other(table).into())),
+        None => Ok(()),
+    }
 }
 
 /// Applies what this database has not seen yet.

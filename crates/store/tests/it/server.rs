@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mitosis_store::postgres::PostgresStore;
-use mitosis_store::{Fault, Store as _};
+use mitosis_store::sqlite::SqliteStore;
+use mitosis_store::{Fault, ForeignSchema, Store as _};
 use mitosis_testkit::postgres::PostgresServer;
 use tokio_postgres::NoTls;
 
@@ -69,6 +70,59 @@ async fn a_database_of_a_later_version_is_left_alone() {
     let fault = PostgresStore::open(&url).await.unwrap_err();
     let Fault::Schema(source) = fault else { panic!("{fault:?}") };
     assert!(source.to_string().contains("9999"), "{source}");
+}
+
+/// What a database of mito 0.6 looks like from outside; the columns do not matter.
+const MITO_06: &str = "
+    CREATE TABLE users (id bigint PRIMARY KEY, username text, encrypted_password text);
+    CREATE TABLE groups (id bigint PRIMARY KEY, group_name text);
+    CREATE TABLE user_group (id bigint PRIMARY KEY);
+    CREATE TABLE active_tasks (id bigint PRIMARY KEY);
+    CREATE TABLE archived_tasks (id bigint PRIMARY KEY)";
+const OF_ANOTHER: &str = "CREATE TABLE users (id bigint PRIMARY KEY)";
+const EVERYTHING: &str = "
+    SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE nspname = 'public'";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_database_is_refused_and_left_as_it_is() {
+    let server = PostgresServer::start().await.unwrap();
+    for (tables, told) in [(MITO_06, "mito 0.6"), (OF_ANOTHER, "`users`")] {
+        let url = server.fresh_database().await.unwrap();
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute(tables).await.unwrap();
+        let count = async || client.query_one(EVERYTHING, &[]).await.unwrap().get::<_, i64>(0);
+        let before = count().await;
+        for refused in [PostgresStore::inspect(&url).await, PostgresStore::open(&url).await.map(drop)] {
+            let Err(Fault::Schema(source)) = refused else { panic!("{refused:?}") };
+            assert!(source.is::<ForeignSchema>() && source.to_string().contains(told), "{source}");
+        }
+        assert_eq!(count().await, before, "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inspection_of_a_usable_database_writes_nothing() {
+    let server = PostgresServer::start().await.unwrap();
+    let url = server.fresh_database().await.unwrap();
+    PostgresStore::inspect(&url).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    assert_eq!(client.query_one(EVERYTHING, &[]).await.unwrap().get::<_, i64>(0), 0);
+    PostgresStore::open(&url).await.unwrap().close().await;
+    PostgresStore::inspect(&url).await.unwrap();
+}
+
+#[test]
+fn foreign_sqlite_file_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bookmarks.db");
+    rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE moz_places (id)").unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let Err(Fault::Schema(source)) = SqliteStore::open(&path) else { panic!("it was taken") };
+    assert!(source.to_string().contains("`moz_places`"), "{source}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
