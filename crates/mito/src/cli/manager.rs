@@ -11,7 +11,7 @@ use crate::show::OutputArgs;
 const SPAWN_EXAMPLES: &str = "\
 Examples:
   mito manager spawn 2
-  mito manager spawn 4 -c http://coordinator:5000 -u ann --tags gpu --slots 2";
+  mito manager spawn 1 -c http://coordinator:5000 -u ann --tags gpu --slots auto";
 /// The option of a worker that its command line must not show.
 const PASSWORD: &str = "password";
 

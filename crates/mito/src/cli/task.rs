@@ -15,10 +15,10 @@ pub(crate) struct TaskArgs {
     #[arg(short, long)]
     pub(crate) group: Option<String>,
     /// What the worker must have
-    #[arg(short, long, value_delimiter = ',')]
+    #[arg(short, long, num_args = 0..=1, value_delimiter = ',')]
     tags: Vec<String>,
     /// Words by which to find the task again
-    #[arg(short, long, value_delimiter = ',')]
+    #[arg(short, long, num_args = 0..=1, value_delimiter = ',')]
     pub(crate) labels: Vec<String>,
     /// How long the command may run; `mito client tasks submit` gives it ten minutes
     #[arg(long, default_value = "24h", value_parser = text::duration)]
@@ -39,8 +39,8 @@ impl TaskArgs {
     pub(crate) fn task(&self, group: String, command: &[String], terminal_output: bool) -> SubmitTaskRequest {
         SubmitTaskRequest {
             group_name: group,
-            tags: self.tags.clone(),
-            labels: self.labels.clone(),
+            tags: text::given(&self.tags),
+            labels: text::given(&self.labels),
             timeout: self.timeout,
             priority: self.priority,
             task_spec: TaskSpec {

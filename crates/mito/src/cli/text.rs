@@ -9,6 +9,18 @@ use mitosis_domain::selector::{InvalidSelector, Selector};
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use mitosis_protocol::{ArtifactKind, ExecState, Role, Uuid, duration};
 
+/// The words of a list; an empty one, as of `-t ''`, is none.
+pub(crate) fn given(words: &[String]) -> Vec<String> {
+    words.iter().filter(|word| !word.is_empty()).cloned().collect()
+}
+
+/// Reads a value of a list; an empty one is none.
+pub(super) fn or_none<T>(
+    read: impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static,
+) -> impl Fn(&str) -> Result<Option<T>, String> + Clone + Send + Sync + 'static {
+    move |text| if text.is_empty() { Ok(None) } else { read(text).map(Some) }
+}
+
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     duration::parse(text).map_err(|error| error.to_string())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::text;
-use crate::config::Options;
+use crate::config::{Options, Slots};
 
 /// Options of `mito worker`. Each overrides the key of the configuration with a similar name.
 #[derive(Debug, Args)]
@@ -22,9 +22,9 @@ pub(crate) struct WorkerArgs {
     /// The path of the config file
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,
-    /// How many tasks to run at once; as many as there are processors unless given
-    #[arg(long)]
-    slots: Option<u64>,
+    /// How many tasks to run at once: a number, or `auto` for one per processor [default: 1]
+    #[arg(long, value_name = "N|auto")]
+    slots: Option<Slots>,
     /// How long to wait before asking an older coordinator again
     #[arg(long, value_parser = text::duration)]
     polling_interval: Option<Duration>,
@@ -41,13 +41,13 @@ pub(crate) struct WorkerArgs {
     #[arg(short, long)]
     password: Option<String>,
     /// Groups to work for besides the own one: `name` or `name:role`
-    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
+    #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     groups: Vec<String>,
     /// What this machine can do; a task runs where all its tags are
-    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
+    #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     tags: Vec<String>,
     /// Words by which to find the worker again
-    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
+    #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     labels: Vec<String>,
     /// Life of the worker's token
     #[arg(long, value_parser = text::duration)]
@@ -76,15 +76,15 @@ impl WorkerArgs {
     pub(crate) fn options(&self) -> Options {
         Options::default()
             .text("coordinator_addr", self.coordinator.as_ref())
-            .count("slots", self.slots)
+            .slots("slots", self.slots)
             .duration("polling_interval", self.polling_interval)
             .duration("heartbeat_interval", self.heartbeat_interval)
             .path("credential_path", self.credential_path.as_ref())
             .text("user", self.user.as_ref())
             .text("password", self.password.as_ref())
-            .words("groups", &self.groups)
-            .words("tags", &self.tags)
-            .words("labels", &self.labels)
+            .words("groups", &text::given(&self.groups))
+            .words("tags", &text::given(&self.tags))
+            .words("labels", &text::given(&self.labels))
             .duration("lifetime", self.lifetime)
             .flag("retain", self.retain)
             .no_flag("retain", self.no_retain)
@@ -92,5 +92,39 @@ impl WorkerArgs {
             .flag("file_log", self.file_log)
             .flag("shared_log", self.shared_log)
             .path("log_path", self.log_path.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: WorkerArgs,
+    }
+
+    #[test]
+    fn a_list_option_may_be_empty() {
+        let options = |words: &[&str]| {
+            format!("{:?}", Line::try_parse_from([&["x"], words].concat()).unwrap().args.options())
+        };
+        for option in ["-t", "-l", "-g"] {
+            assert_eq!(options(&[option]), options(&[]), "{option} $EMPTY");
+            assert_eq!(options(&[option, ""]), options(&[]), "{option} ''");
+        }
+    }
+
+    #[test]
+    fn slots_are_a_number_or_auto() {
+        for right in ["1", "64", "auto"] {
+            assert!(Line::try_parse_from(["x", "--slots", right]).is_ok(), "{right}");
+        }
+        for wrong in ["-1", "all", "1.5", ""] {
+            assert!(Line::try_parse_from(["x", "--slots", wrong]).is_err(), "{wrong}");
+        }
     }
 }

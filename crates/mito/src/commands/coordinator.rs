@@ -16,9 +16,11 @@ use crate::lifecycle::StopRequests;
 use crate::logging::{self, LogFile};
 
 pub(super) async fn run(args: &CoordinatorArgs, environment: &Environment) -> Result<ExitCode, Failure> {
-    let layers = Layers::load(Role::Coordinator, args.config.as_deref(), args.options(), environment)?;
+    let layers =
+        Layers::load_quietly(Role::Coordinator, args.config.as_deref(), args.options(), environment)?;
     let settings = settings(&layers)?;
     let _logging = logging::start(environment, logging::SERVICE, log_file(&layers, &settings, environment))?;
+    layers.log_warnings();
     let mut requests =
         StopRequests::listen().map_err(|error| Failure::io("can't listen to signals", error))?;
     let running = tokio::select! {

@@ -25,6 +25,7 @@ const AT_ONCE: usize = 10_000;
 pub(super) async fn run(args: &RetryArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND, None)?;
     let out = Output::new(&args.output, environment);
+    args.select.filter.refuse_empty()?;
     let wanted = Wanted::of(&args.select)?;
     refuse_what_is_unclear(args, &wanted)?;
     let identity = Identity::of_options(&args.connection, environment).await?;

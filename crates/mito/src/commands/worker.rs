@@ -22,9 +22,10 @@ use crate::logging::{self, LogFile};
 use crate::manager::SUPERVISED;
 
 pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<ExitCode, Failure> {
-    let layers = Layers::load(Role::Worker, args.config.as_deref(), args.options(), environment)?;
+    let layers = Layers::load_quietly(Role::Worker, args.config.as_deref(), args.options(), environment)?;
     let config = WorkerConfig::new(&layers)?;
     let _logging = logging::start(environment, logging::SERVICE, log_file(&layers, environment))?;
+    layers.log_warnings();
     let client = ClientConfig::of_worker(&layers, environment);
     // From the start: whoever does not listen is killed by it.
     let mut drain_requests = signal(SignalKind::user_defined1()).map_err(deaf)?;

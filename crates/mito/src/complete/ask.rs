@@ -56,7 +56,7 @@ async fn user(given: &Given, environment: &Environment) -> Option<(UserClient, S
         .text("user", given.user.as_ref())
         .path("credential_path", given.credential_path.as_ref().map(Into::into).as_ref());
     let config = given.config.as_deref().map(Path::new);
-    let layers = Layers::load(Role::Client, config, options, environment).ok()?;
+    let layers = Layers::load_quietly(Role::Client, config, options, environment).ok()?;
     let config = ClientConfig::new(&layers, environment);
     let client = Client::new(&config.address).ok()?;
     if let Some(token) = identity::given(&config).ok()? {

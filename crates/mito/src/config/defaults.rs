@@ -1,7 +1,5 @@
 //! What holds for a key that nobody set, and what of a value may be shown.
 
-use std::num::NonZero;
-
 use url::Url;
 
 use super::environment::Environment;
@@ -28,9 +26,7 @@ pub(crate) fn of(role: Role, key: &str, environment: &Environment) -> Option<Str
         (Role::Worker, "polling_interval") => "3m",
         (Role::Worker, "heartbeat_interval") => "5m",
         (Role::Coordinator, "trusted_proxies") | (Role::Worker, "groups" | "tags" | "labels") => "[]",
-        (Role::Worker, "slots") => {
-            return Some(std::thread::available_parallelism().map_or(1, NonZero::get).to_string());
-        }
+        (Role::Worker, "slots") => "1",
         (Role::Worker, "retain") => "true",
         (
             _,

@@ -65,11 +65,11 @@ pub(crate) enum ConfigError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{path}, line {line}: {message}", path = path.display())]
     Malformed { path: PathBuf, line: usize, message: String },
-    #[error("`{key}` in {origin} is no key that mito knows")]
+    #[error("`{key}` in {origin} is not a key of mito")]
     UnknownKey { key: String, origin: Origin, nearest: Option<&'static str> },
-    #[error("`{key}` in {path} stands outside of any table", path = path.display())]
+    #[error("`{key}` in {path} is outside of any table", path = path.display())]
     OutsideTable { key: String, path: PathBuf, nearest: Option<&'static str> },
-    #[error("[{table}] in {path} is no table that mito knows", path = path.display())]
+    #[error("[{table}] in {path} is not a table of mito", path = path.display())]
     UnknownTable { table: String, path: PathBuf, nearest: Option<&'static str> },
     #[error("`{key}` from {origin} can't be used")]
     Misfit { key: &'static str, origin: Origin, source: Misfit },

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use toml::de::{DeTable, DeValue};
+
 use super::defaults;
 use super::error::{ConfigError, Origin};
 use super::keys::{Key, Role, nearest};
@@ -20,6 +22,8 @@ pub(super) struct Said {
     pub(super) own: Vec<(&'static Key, Value, Origin)>,
     /// From `[global]`.
     pub(super) global: Vec<(&'static Key, Value, Origin)>,
+    /// What has no effect, a sentence for each.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Looks for a file in `here` and in every folder above.
@@ -28,37 +32,56 @@ pub(super) fn find(name: &Path, here: &Path) -> Option<PathBuf> {
 }
 
 /// Reads a file for a role; the tables of the other roles are checked too.
+///
+/// What is unknown is refused when it is nearly a known name: the writer means something by it. Anything else
+/// may be for another program or another version, and is a warning.
 pub(super) fn read(path: &Path, role: Role) -> Result<Said, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    let document: toml::Table = text.parse().map_err(|error| malformed(path, &text, &error))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let document = DeTable::parse(text).map_err(|error| malformed(path, text, &error))?;
     let mut said = Said::default();
-    for (name, value) in &document {
-        let Some(table) = value.as_table() else {
-            return Err(ConfigError::OutsideTable {
-                key: name.clone(),
-                path: path.to_owned(),
-                nearest: nearest(name, Role::ALL.iter().flat_map(|role| role.keys()).map(|key| key.name)),
-            });
+    for (name, value) in document.get_ref() {
+        let name = name.get_ref().as_ref();
+        let Some(table) = value.get_ref().as_table() else {
+            said.warnings.push(outside_table(name, path)?);
+            continue;
         };
-        let origin = Origin::File { path: path.to_owned(), table: name.clone() };
+        let origin = Origin::File { path: path.to_owned(), table: name.to_owned() };
+        let source = Source { text, path, origin: &origin };
         if name == GLOBAL {
-            said.global = global(table, path, &origin, role)?;
+            said.global = source.global(table, role, &mut said.warnings)?;
         } else if let Some(owner) = Role::ALL.into_iter().find(|role| role.table() == name) {
-            let values = of_role(table, path, &origin, owner)?;
+            let mut warnings = Vec::new();
+            let values = source.of_role(table, owner, &mut warnings)?;
             if owner == role {
                 said.own = values;
+                said.warnings.extend(warnings);
             }
         } else if name != DEFAULT {
-            let tables = Role::ALL.into_iter().map(Role::table).chain([GLOBAL]);
-            return Err(ConfigError::UnknownTable {
-                table: name.clone(),
-                path: path.to_owned(),
-                nearest: nearest(name, tables),
-            });
+            said.warnings.push(unknown_table(name, path)?);
         }
     }
     Ok(said)
+}
+
+fn outside_table(name: &str, path: &Path) -> Result<String, ConfigError> {
+    let nearest = nearest(name, Role::ALL.iter().flat_map(|role| role.keys()).map(|key| key.name));
+    let error = ConfigError::OutsideTable { key: name.to_owned(), path: path.to_owned(), nearest };
+    refused_if_near(error, nearest)
+}
+
+fn unknown_table(name: &str, path: &Path) -> Result<String, ConfigError> {
+    let nearest = nearest(name, Role::ALL.into_iter().map(Role::table).chain([GLOBAL]));
+    let error = ConfigError::UnknownTable { table: name.to_owned(), path: path.to_owned(), nearest };
+    refused_if_near(error, nearest)
+}
+
+fn refused_if_near(error: ConfigError, nearest: Option<&str>) -> Result<String, ConfigError> {
+    match nearest {
+        Some(_) => Err(error),
+        None => Ok(format!("{error}, and has no effect")),
+    }
 }
 
 /// Whether a file holds something that nobody else may know.
@@ -68,7 +91,7 @@ pub(crate) fn has_secrets(path: &Path) -> Result<bool, ConfigError> {
         defaults::without_secrets(key.name, &shown) != shown
     };
     for role in Role::ALL {
-        let Said { own, global } = read(path, role)?;
+        let Said { own, global, .. } = read(path, role)?;
         if own.iter().chain(&global).any(is_secret) {
             return Ok(true);
         }
@@ -78,47 +101,80 @@ pub(crate) fn has_secrets(path: &Path) -> Result<bool, ConfigError> {
 
 type Values = Vec<(&'static Key, Value, Origin)>;
 
-fn of_role(table: &toml::Table, path: &Path, origin: &Origin, role: Role) -> Result<Values, ConfigError> {
-    table
-        .iter()
-        .map(|(name, value)| {
-            let key = role.key(name).ok_or_else(|| unknown(name, origin, &[role]))?;
-            fitted(key, value, path, origin)
-        })
-        .collect()
+/// A table of a file.
+struct Source<'a> {
+    text: &'a str,
+    path: &'a Path,
+    origin: &'a Origin,
 }
 
-/// Keys of other roles are fine here, and mean nothing to this one.
-fn global(table: &toml::Table, path: &Path, origin: &Origin, role: Role) -> Result<Values, ConfigError> {
-    let mut values = Values::new();
-    for (name, value) in table {
-        match role.key(name) {
-            Some(key) => values.push(fitted(key, value, path, origin)?),
-            None if Role::ALL.into_iter().any(|role| role.key(name).is_some()) => {}
-            None => return Err(unknown(name, origin, &Role::ALL)),
-        }
+impl Source<'_> {
+    fn of_role(
+        &self,
+        table: &DeTable<'_>,
+        role: Role,
+        warnings: &mut Vec<String>,
+    ) -> Result<Values, ConfigError> {
+        self.values(table, &[role], warnings, |name| role.key(name))
     }
-    Ok(values)
-}
 
-fn fitted(
-    key: &'static Key,
-    value: &toml::Value,
-    path: &Path,
-    origin: &Origin,
-) -> Result<(&'static Key, Value, Origin), ConfigError> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let value = Value::from_toml(key.kind, value, folder).map_err(|source| ConfigError::Misfit {
-        key: key.name,
-        origin: origin.clone(),
-        source,
-    })?;
-    Ok((key, value, origin.clone()))
-}
+    /// Keys of other roles are fine here, and mean nothing to this one.
+    fn global(
+        &self,
+        table: &DeTable<'_>,
+        role: Role,
+        warnings: &mut Vec<String>,
+    ) -> Result<Values, ConfigError> {
+        let mut values = self
+            .values(table, &Role::ALL, warnings, |name| Role::ALL.iter().find_map(|role| role.key(name)))?;
+        values.retain(|(key, _, _)| role.key(key.name).is_some());
+        Ok(values)
+    }
 
-fn unknown(name: &str, origin: &Origin, roles: &[Role]) -> ConfigError {
-    let known = roles.iter().flat_map(|role| role.keys()).map(|key| key.name);
-    ConfigError::UnknownKey { key: name.to_owned(), origin: origin.clone(), nearest: nearest(name, known) }
+    fn values(
+        &self,
+        table: &DeTable<'_>,
+        roles: &[Role],
+        warnings: &mut Vec<String>,
+        key: impl Fn(&str) -> Option<&'static Key>,
+    ) -> Result<Values, ConfigError> {
+        let mut values = Values::new();
+        for (name, value) in table {
+            match key(name.get_ref()) {
+                Some(key) => values.push(self.fitted(key, value)?),
+                None => warnings.push(self.unknown(name.get_ref(), roles)?),
+            }
+        }
+        Ok(values)
+    }
+
+    fn fitted(
+        &self,
+        key: &'static Key,
+        value: &toml::Spanned<DeValue<'_>>,
+    ) -> Result<(&'static Key, Value, Origin), ConfigError> {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        let written = &self.text[value.span()];
+        let value = Value::from_toml(key.kind, value.get_ref(), written, folder)
+            .map_err(|source| ConfigError::Misfit { key: key.name, origin: self.origin.clone(), source })?;
+        Ok((key, value, self.origin.clone()))
+    }
+
+    /// A key that another role has is not misspelt.
+    fn unknown(&self, name: &str, roles: &[Role]) -> Result<String, ConfigError> {
+        let owners: Vec<String> = Role::ALL
+            .into_iter()
+            .filter(|role| role.key(name).is_some())
+            .map(|role| format!("[{}]", role.table()))
+            .collect();
+        if !owners.is_empty() {
+            let (origin, owners) = (self.origin, owners.join(" or "));
+            return Ok(format!("`{name}` in {origin} has no effect there: it is a key of {owners}"));
+        }
+        let nearest = nearest(name, roles.iter().flat_map(|role| role.keys()).map(|key| key.name));
+        let error = ConfigError::UnknownKey { key: name.to_owned(), origin: self.origin.clone(), nearest };
+        refused_if_near(error, nearest)
+    }
 }
 
 /// The parser's own text quotes the line, which can hold a secret; so only where and what.
@@ -159,7 +215,7 @@ mod tests {
         for role in Role::ALL {
             let known: BTreeSet<String> = role.keys().iter().map(|key| key.name.to_owned()).collect();
             assert_eq!(keys_of(&text, role.table()), known, "{role:?}");
-            read(&path, role).unwrap();
+            assert_eq!(read(&path, role).unwrap().warnings, Vec::<String>::new());
         }
     }
 }

@@ -13,8 +13,8 @@ pub(crate) enum Kind {
     Path,
     /// A list of words.
     Words,
-    /// A whole number, zero or more.
-    Count,
+    /// How many tasks to run at once: a number, or `auto`.
+    Slots,
 }
 
 /// A key of the configuration.
@@ -76,7 +76,7 @@ static WORKER: &[Key] = &[
     key("tags", Kind::Words),
     key("labels", Kind::Words),
     key("lifetime", Kind::Duration),
-    key("slots", Kind::Count),
+    key("slots", Kind::Slots),
     key("retain", Kind::Flag),
     key("skip_redis", Kind::Flag),
     key("file_log", Kind::Flag),
@@ -121,7 +121,11 @@ impl Role {
 
 /// The known name that a misspelt one was probably meant to be.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (name.len() / 3).max(2);
+    let limit = match name.len() {
+        0..=3 => 1,
+        4..=8 => 2,
+        length => length / 3,
+    };
     known
         .map(|candidate| (distance(name, candidate), candidate))
         .filter(|(distance, _)| *distance <= limit)
@@ -154,6 +158,9 @@ mod tests {
         let known = || COORDINATOR.iter().map(|key| key.name);
         assert_eq!(nearest("db_ulr", known()), Some("db_url"));
         assert_eq!(nearest("s3_acess_key", known()), Some("s3_access_key"));
-        assert_eq!(nearest("colour", known()), None);
+        assert_eq!(nearest("bnid", known()), Some("bind"));
+        for unlike in ["colour", "db", "tls", "host", "port"] {
+            assert_eq!(nearest(unlike, known().chain(["tags", "slots"])), None, "{unlike}");
+        }
     }
 }

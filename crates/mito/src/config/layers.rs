@@ -1,6 +1,7 @@
 //! The layers, put on top of each other key by key.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::environment::Environment;
 use super::error::{ConfigError, Origin};
 use super::file::{self, Said};
 use super::keys::Role;
-use super::value::Value;
+use super::value::{Slots, Value};
 
 /// What the command line says: a value for each key that has an option and was given.
 #[derive(Debug, Default)]
@@ -51,19 +52,37 @@ impl Options {
         self
     }
 
-    pub(crate) fn count(mut self, key: &'static str, value: Option<u64>) -> Self {
-        self.0.extend(value.map(|count| (key, Value::Count(count))));
+    pub(crate) fn slots(mut self, key: &'static str, value: Option<Slots>) -> Self {
+        self.0.extend(value.map(|slots| (key, Value::Slots(slots))));
         self
     }
 }
 
 /// The values that count, each with its origin.
 #[derive(Debug, Default)]
-pub(crate) struct Layers(BTreeMap<&'static str, (Value, Origin)>);
+pub(crate) struct Layers {
+    values: BTreeMap<&'static str, (Value, Origin)>,
+    warnings: Vec<String>,
+}
 
 impl Layers {
-    /// Reads every layer for a role.
+    /// Reads every layer for a role, and says on standard error what has no effect.
     pub(crate) fn load(
+        role: Role,
+        config: Option<&Path>,
+        options: Options,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
+        let layers = Self::load_quietly(role, config, options, environment)?;
+        for warning in &layers.warnings {
+            // A message that nobody can read is no reason to stop.
+            let _ = writeln!(io::stderr(), "mito: {warning}");
+        }
+        Ok(layers)
+    }
+
+    /// Reads every layer for a role, for a caller that logs the warnings itself or has nowhere to write them.
+    pub(crate) fn load_quietly(
         role: Role,
         config: Option<&Path>,
         options: Options,
@@ -82,7 +101,8 @@ impl Layers {
         let mut layers = Self::default();
         let mut globals = Vec::new();
         for path in files_in(here, config, environment)? {
-            let Said { own, global } = file::read(&path, role)?;
+            let Said { own, global, warnings } = file::read(&path, role)?;
+            layers.warnings.extend(warnings);
             layers.put(own.into_iter().map(|(key, value, origin)| (key.name, value, origin)));
             globals.extend(global.into_iter().map(|(key, value, origin)| (key.name, value, origin)));
         }
@@ -93,16 +113,23 @@ impl Layers {
     }
 
     fn put(&mut self, values: impl IntoIterator<Item = (&'static str, Value, Origin)>) {
-        self.0.extend(values.into_iter().map(|(key, value, origin)| (key, (value, origin))));
+        self.values.extend(values.into_iter().map(|(key, value, origin)| (key, (value, origin))));
+    }
+
+    /// Logs what has no effect.
+    pub(crate) fn log_warnings(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
     }
 
     /// The value of a key and where it comes from; none when nobody set it.
     pub(crate) fn told(&self, key: &'static str) -> Option<(&Value, &Origin)> {
-        self.0.get(key).map(|(value, origin)| (value, origin))
+        self.values.get(key).map(|(value, origin)| (value, origin))
     }
 
     pub(crate) fn text(&self, key: &'static str) -> Option<&str> {
-        match self.0.get(key)? {
+        match self.values.get(key)? {
             (Value::Text(text), _) => Some(text),
             _ => None,
         }
@@ -113,38 +140,38 @@ impl Layers {
     }
 
     pub(crate) fn path(&self, key: &'static str) -> Option<&Path> {
-        match self.0.get(key)? {
+        match self.values.get(key)? {
             (Value::Path(path), _) => Some(path),
             _ => None,
         }
     }
 
     pub(crate) fn duration(&self, key: &'static str) -> Option<Duration> {
-        match self.0.get(key)? {
+        match self.values.get(key)? {
             (Value::Duration(duration), _) => Some(*duration),
             _ => None,
         }
     }
 
     pub(crate) fn flag(&self, key: &'static str) -> bool {
-        matches!(self.0.get(key), Some((Value::Flag(true), _)))
+        matches!(self.values.get(key), Some((Value::Flag(true), _)))
     }
 
     /// A flag that is on unless somebody turns it off.
     pub(crate) fn flag_unless_off(&self, key: &'static str) -> bool {
-        !matches!(self.0.get(key), Some((Value::Flag(false), _)))
+        !matches!(self.values.get(key), Some((Value::Flag(false), _)))
     }
 
     pub(crate) fn words(&self, key: &'static str) -> Vec<String> {
-        match self.0.get(key) {
+        match self.values.get(key) {
             Some((Value::Words(words), _)) => words.clone(),
             _ => Vec::new(),
         }
     }
 
-    pub(crate) fn count(&self, key: &'static str) -> Option<u64> {
-        match self.0.get(key)? {
-            (Value::Count(count), _) => Some(*count),
+    pub(crate) fn slots(&self, key: &'static str) -> Option<Slots> {
+        match self.values.get(key)? {
+            (Value::Slots(slots), _) => Some(*slots),
             _ => None,
         }
     }
@@ -161,7 +188,7 @@ impl Layers {
 
     /// An error about a key, wherever its value came from.
     pub(crate) fn invalid(&self, key: &'static str, why: impl Into<String>) -> ConfigError {
-        let origin = self.0.get(key).map_or(Origin::Option, |(_, origin)| origin.clone());
+        let origin = self.values.get(key).map_or(Origin::Option, |(_, origin)| origin.clone());
         ConfigError::Invalid { key, origin, why: why.into() }
     }
 }
@@ -293,14 +320,37 @@ mod tests {
         };
         assert!(told("[coordinator]\ndb_ulr='x'").ends_with("did you mean `db_url`?"));
         assert!(told("[cordinator]\n").ends_with("did you mean [coordinator]?"));
-        assert!(told("[other]\n").contains("use [coordinator]"));
         assert!(told("bind='x'").ends_with("write `bind` below a line [coordinator]"));
         assert!(told("pasword='x'").ends_with("write `password` below a line [worker] or [client]"));
-        assert!(told("colour='x'").contains("below [coordinator], [worker]"));
         let malformed = told("[coordinator]\ns3_secret_key = hunter2\"");
         assert!(malformed.contains("line 2") && !malformed.contains("hunter2"), "{malformed}");
         let wrong = told("[coordinator]\nheartbeat_timeout = 'hunter2'");
         assert!(wrong.contains("`heartbeat_timeout`") && !wrong.contains("hunter2"), "{wrong}");
+    }
+
+    #[test]
+    fn what_is_unknown_and_near_to_nothing_is_a_warning() {
+        for (text, warning) in [
+            ("[coordinator]\ncolour='x'", "`colour` in [coordinator] of "),
+            ("[coordinator]\nslots=4", "it is a key of [worker]"),
+            ("[params]\nx=1", "[params] in "),
+            ("baseURL='x'", "`baseURL` in "),
+            ("[global]\ncolour='x'", "`colour` in [global] of "),
+        ] {
+            let layers = Home::new().with("config.toml", text).load(&[], Options::default()).unwrap();
+            let [told] = &layers.warnings[..] else { panic!("{text}: {:?}", layers.warnings) };
+            assert!(told.contains(warning) && told.contains("no effect"), "{told}");
+        }
+        for silent in ["[client]\ncolour='x'", "[global]\nslots=4", "[default]\nx=1"] {
+            let layers = Home::new().with("config.toml", silent).load(&[], Options::default()).unwrap();
+            assert!(layers.warnings.is_empty(), "{silent}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_file() {
+        let home = Home::new().with("config.toml", "\u{feff}[coordinator]\nbind='own'");
+        assert_eq!(home.load(&[], Options::default()).unwrap().text("bind"), Some("own"));
     }
 
     #[test]

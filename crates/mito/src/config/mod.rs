@@ -18,3 +18,4 @@ pub(crate) use error::ConfigError;
 pub(crate) use file::has_secrets;
 pub(crate) use keys::Role;
 pub(crate) use layers::{Layers, Options, files};
+pub(crate) use value::Slots;

@@ -1,9 +1,12 @@
 //! A value of the configuration, and how each place writes it.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use mitosis_protocol::duration;
+use toml::de::DeValue;
 
 use super::keys::Kind;
 
@@ -15,7 +18,35 @@ pub(crate) enum Value {
     Duration(Duration),
     Path(PathBuf),
     Words(Vec<String>),
+    Slots(Slots),
+}
+
+/// How many tasks a worker runs at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slots {
+    /// One for each processor.
+    Auto,
     Count(u64),
+}
+
+impl FromStr for Slots {
+    type Err = Misfit;
+
+    fn from_str(text: &str) -> Result<Self, Misfit> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            number => number.parse().map(Self::Count).map_err(|_| misfit(Kind::Slots)),
+        }
+    }
+}
+
+impl fmt::Display for Slots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Count(count) => count.fmt(f),
+        }
+    }
 }
 
 /// Why a value does not fit its key. Never shows the value, which can be a secret.
@@ -30,7 +61,7 @@ fn misfit(kind: Kind) -> Misfit {
         Kind::Duration => "a duration such as \"90s\", \"10min\" or \"7d\"",
         Kind::Path => "a path",
         Kind::Words => "a list such as [\"gpu\", \"eu\"]",
-        Kind::Count => "a whole number, zero or more",
+        Kind::Slots => "a number of tasks, or \"auto\" for one per processor",
     })
 }
 
@@ -43,26 +74,32 @@ impl Value {
             Self::Duration(time) => duration::short(*time),
             Self::Path(path) => path.display().to_string(),
             Self::Words(words) => format!("[{}]", words.join(", ")),
-            Self::Count(count) => count.to_string(),
+            Self::Slots(slots) => slots.to_string(),
         }
     }
 
-    /// As a file has it. A path starts from `folder`.
-    pub(super) fn from_toml(kind: Kind, value: &toml::Value, folder: &Path) -> Result<Self, Misfit> {
-        use toml::Value as T;
+    /// As a file has it; `written` is the text of the value there. A path starts from `folder`.
+    pub(super) fn from_toml(
+        kind: Kind,
+        value: &DeValue<'_>,
+        written: &str,
+        folder: &Path,
+    ) -> Result<Self, Misfit> {
+        use DeValue as T;
         let fitting = match (kind, value) {
-            (Kind::Text, T::String(text)) => Some(Self::Text(text.clone())),
-            // A password of digits is easily written without quotes.
-            (Kind::Text, T::Integer(number)) => Some(Self::Text(number.to_string())),
+            (Kind::Text, T::String(text)) => Some(Self::Text(text.to_string())),
+            // A password of digits is easily written without quotes: as many digits as there are.
+            (Kind::Text, T::Integer(_)) => Some(Self::Text(written.to_owned())),
             (Kind::Flag, T::Boolean(flag)) => Some(Self::Flag(*flag)),
             (Kind::Duration, T::String(text)) => duration::parse(text).ok().map(Self::Duration),
-            (Kind::Path, T::String(text)) => Some(Self::Path(folder.join(text))),
+            (Kind::Path, T::String(text)) => Some(Self::Path(folder.join(text.as_ref()))),
             (Kind::Words, T::Array(items)) => items
                 .iter()
-                .map(|item| item.as_str().map(str::to_owned))
+                .map(|item| item.get_ref().as_str().map(str::to_owned))
                 .collect::<Option<_>>()
                 .map(Self::Words),
-            (Kind::Count, T::Integer(number)) => u64::try_from(*number).ok().map(Self::Count),
+            (Kind::Slots, T::String(text)) => text.parse().ok().map(Self::Slots),
+            (Kind::Slots, T::Integer(_)) => written.replace('_', "").parse().ok().map(Self::Slots),
             _ => None,
         };
         fitting.ok_or_else(|| misfit(kind))
@@ -76,8 +113,8 @@ impl Value {
             Kind::Flag => unquoted(text).to_ascii_lowercase().parse().ok().map(Self::Flag),
             Kind::Duration => duration::parse(unquoted(text)).ok().map(Self::Duration),
             Kind::Path => Some(Self::Path(PathBuf::from(unquoted(text)))),
-            Kind::Words => Some(Self::Words(words(text))),
-            Kind::Count => unquoted(text).parse().ok().map(Self::Count),
+            Kind::Words => words(text).map(Self::Words),
+            Kind::Slots => unquoted(text).parse().ok().map(Self::Slots),
         };
         fitting.ok_or_else(|| misfit(kind))
     }
@@ -88,14 +125,61 @@ fn unquoted(text: &str) -> &str {
     inside('"').or_else(|| inside('\'')).unwrap_or(text)
 }
 
-fn words(text: &str) -> Vec<String> {
-    let inside = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    inside.split(',').map(|word| unquoted(word.trim()).to_owned()).filter(|word| !word.is_empty()).collect()
+/// Words with commas between them, in brackets or not. A comma within quotes belongs to its word; none for a
+/// bracket or a quote without its other half.
+fn words(text: &str) -> Option<Vec<String>> {
+    let inside = match (text.strip_prefix('['), text.ends_with(']')) {
+        (Some(rest), true) => &rest[..rest.len() - 1],
+        (None, false) => text,
+        _ => return None,
+    };
+    let mut words = Vec::new();
+    let mut rest = inside.trim_start();
+    while !rest.is_empty() {
+        let (word, after) = match rest.chars().next().filter(|first| matches!(first, '"' | '\'')) {
+            Some(quote) => {
+                let (word, after) = rest[1..].split_once(quote)?;
+                (word, after.trim_start())
+            }
+            None => {
+                let (word, after) = rest.split_at(rest.find(',').unwrap_or(rest.len()));
+                (word.trim_end(), after)
+            }
+        };
+        if !word.is_empty() {
+            words.push(word.to_owned());
+        }
+        rest = match after.strip_prefix(',') {
+            Some(more) => more.trim_start(),
+            None if after.is_empty() => after,
+            None => return None,
+        };
+    }
+    Some(words)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_in_a_file_stay_as_they_are_written() {
+        let read = |kind, written: &str| {
+            let value = DeValue::parse(written).unwrap();
+            Value::from_toml(kind, value.get_ref(), written, Path::new("/etc"))
+        };
+        for written in ["12345", "1_000", "0x10", "18446744073709551616", "+7"] {
+            assert_eq!(read(Kind::Text, written), Ok(Value::Text(written.into())), "{written}");
+        }
+        assert_eq!(read(Kind::Slots, "1_0"), Ok(Value::Slots(Slots::Count(10))));
+        assert_eq!(read(Kind::Slots, "'auto'"), Ok(Value::Slots(Slots::Auto)));
+        for wrong in ["-1", "1.5", "'every'", "true"] {
+            assert!(read(Kind::Slots, wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["1.0", "true", "2026-11-28"] {
+            assert!(read(Kind::Text, wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn variables_are_read_as_people_write_them() {
@@ -104,10 +188,20 @@ mod tests {
         assert_eq!(read(Kind::Words, "[\"a b\", 'c']"), Value::Words(vec!["a b".into(), "c".into()]));
         assert_eq!(read(Kind::Words, "gpu"), Value::Words(vec!["gpu".into()]));
         assert_eq!(read(Kind::Words, "[]"), Value::Words(vec![]));
+        assert_eq!(read(Kind::Words, "[\"a,b\", c]"), Value::Words(vec!["a,b".into(), "c".into()]));
+        assert_eq!(read(Kind::Words, "a, it's,"), Value::Words(vec!["a".into(), "it's".into()]));
         assert_eq!(read(Kind::Text, "\"12345\""), Value::Text("12345".into()));
         assert_eq!(read(Kind::Text, "12345"), Value::Text("12345".into()));
         assert_eq!(read(Kind::Flag, "TRUE"), Value::Flag(true));
         assert_eq!(read(Kind::Duration, "90s"), Value::Duration(Duration::from_secs(90)));
+        assert_eq!(read(Kind::Text, "1_000"), Value::Text("1_000".into()));
+        assert_eq!(read(Kind::Text, "012"), Value::Text("012".into()));
+        assert_eq!(read(Kind::Slots, "auto"), Value::Slots(Slots::Auto));
+        assert_eq!(read(Kind::Slots, "4"), Value::Slots(Slots::Count(4)));
+        for halved in ["[gpu", "gpu]", "[\"gpu, eu]", "'a' b"] {
+            assert!(Value::from_variable(Kind::Words, halved).is_err(), "{halved}");
+        }
+        assert!(Value::from_variable(Kind::Slots, "all").is_err());
         assert!(Value::from_variable(Kind::Flag, "perhaps").is_err());
         assert!(Value::from_variable(Kind::Duration, "90").is_err());
     }

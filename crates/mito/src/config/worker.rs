@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mitosis_protocol::worker::RegisterWorkerRequest;
 
-use super::{ConfigError, Layers};
+use super::{ConfigError, Layers, Slots};
 
 /// What is special to a worker; whom it talks to is as for a client.
 #[derive(Debug, Clone)]
@@ -18,10 +18,14 @@ pub(crate) struct WorkerConfig {
 
 impl WorkerConfig {
     pub(crate) fn new(layers: &Layers) -> Result<Self, ConfigError> {
-        let slots = match layers.count("slots") {
-            Some(0) => return Err(layers.invalid("slots", "a worker needs at least one")),
-            Some(slots) => usize::try_from(slots).map_err(|_| layers.invalid("slots", "it is too large"))?,
-            None => std::thread::available_parallelism().map_or(1, NonZero::get),
+        let slots = match layers.slots("slots") {
+            Some(Slots::Count(0)) => return Err(layers.invalid("slots", "a worker needs at least one")),
+            Some(Slots::Count(slots)) => {
+                usize::try_from(slots).map_err(|_| layers.invalid("slots", "it is too large"))?
+            }
+            Some(Slots::Auto) => std::thread::available_parallelism().map_or(1, NonZero::get),
+            // An experiment has the machine to itself unless its owner says otherwise.
+            None => 1,
         };
         Ok(Self {
             registration: RegisterWorkerRequest {

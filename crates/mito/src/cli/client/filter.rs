@@ -6,6 +6,8 @@ use mitosis_protocol::TaskState;
 use mitosis_protocol::task::TaskFilter;
 
 use crate::cli::text;
+use crate::exit::Exit;
+use crate::failure::Failure;
 
 /// The filters that all commands on many tasks share.
 #[derive(Debug, Args)]
@@ -21,20 +23,20 @@ pub(crate) struct FilterArgs {
 #[derive(Debug, Args)]
 pub(crate) struct FilterOptions {
     /// Submitted by one of these users
-    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
-    creators: Vec<String>,
+    #[arg(short, long, num_args = 0.., value_delimiter = ',')]
+    creators: Option<Vec<String>>,
     /// Of this group; the user's own unless given
     #[arg(short, long)]
     group: Option<String>,
     /// With all of these tags
-    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
-    tags: Vec<String>,
+    #[arg(short, long, num_args = 0.., value_delimiter = ',')]
+    tags: Option<Vec<String>>,
     /// With all of these labels
-    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
-    labels: Vec<String>,
+    #[arg(short, long, num_args = 0.., value_delimiter = ',')]
+    labels: Option<Vec<String>>,
     /// In one of these states
-    #[arg(short, long = "state", num_args = 1.., value_delimiter = ',')]
-    state: Vec<StateArg>,
+    #[arg(short, long = "state", num_args = 0.., value_delimiter = ',')]
+    state: Option<Vec<StateArg>>,
     /// Raw wait status, such as `256` or `!=0`
     #[arg(short, long)]
     exit_status: Option<String>,
@@ -58,11 +60,18 @@ impl FilterArgs {
         self.options.filter(&self.conditions)
     }
 
+    /// See [`FilterOptions::refuse_empty`].
+    pub(crate) fn refuse_empty(&self) -> Result<(), Failure> {
+        self.options.refuse_empty()
+    }
+
     /// What to tell somebody who may have meant a condition, where an option took the word: `-l exp1
     /// state=finished` asks for two labels, as it did when there were no conditions.
     pub(crate) fn taken_for_words(&self) -> Option<String> {
         let FilterOptions { labels, tags, creators, .. } = &self.options;
-        let taken = |words: &[String]| words.iter().find(|word| is_known_condition(word)).cloned();
+        let taken = |words: &Option<Vec<String>>| {
+            words.iter().flatten().find(|word| is_known_condition(word)).cloned()
+        };
         let (word, what) = [(labels, "label"), (tags, "tag"), (creators, "user")]
             .into_iter()
             .find_map(|(words, what)| Some((taken(words)?, what)))?;
@@ -81,32 +90,52 @@ impl FilterOptions {
     /// What they and these conditions ask for.
     pub(crate) fn filter(&self, conditions: &[String]) -> TaskFilter {
         TaskFilter {
-            creator_usernames: some(&self.creators),
+            creator_usernames: words(self.creators.as_ref()),
             group_name: self.group.clone(),
-            tags: some(&self.tags),
-            labels: some(&self.labels),
-            states: (!self.state.is_empty())
-                .then(|| self.state.iter().map(|state| (*state).into()).collect()),
+            tags: words(self.tags.as_ref()),
+            labels: words(self.labels.as_ref()),
+            states: some(self.state.iter().flatten().map(|state| (*state).into()).collect()),
             exit_status: self.exit_status.clone(),
             priority: self.priority.clone(),
             filter: (!conditions.is_empty()).then(|| conditions.join(" ")),
         }
     }
 
+    /// An option without a word is no condition, so what was meant for a few would be for all.
+    pub(crate) fn refuse_empty(&self) -> Result<(), Failure> {
+        let lists = [("--creators", &self.creators), ("--tags", &self.tags), ("--labels", &self.labels)];
+        let empty = |list: &Option<Vec<String>>| list.is_some() && words(list.as_ref()).is_none();
+        let state = self.state.as_ref().is_some_and(Vec::is_empty).then_some("--state");
+        match lists.into_iter().find(|(_, list)| empty(list)).map(|(name, _)| name).or(state) {
+            Some(name) => Err(refuse_empty(name)),
+            None => Ok(()),
+        }
+    }
+
     /// Whether they say more than of which group.
     pub(crate) fn pick(&self) -> bool {
-        !self.creators.is_empty()
-            || !self.tags.is_empty()
-            || !self.labels.is_empty()
-            || !self.state.is_empty()
+        let lists = [&self.creators, &self.tags, &self.labels];
+        lists.into_iter().any(|list| words(list.as_ref()).is_some())
+            || self.state.as_ref().is_some_and(|states| !states.is_empty())
             || self.exit_status.is_some()
             || self.priority.is_some()
     }
 }
 
-/// A list that was not given is no condition.
-pub(in crate::cli) fn some<T: Clone>(words: &[T]) -> Option<Vec<T>> {
-    (!words.is_empty()).then(|| words.to_vec())
+/// What is wrong with an option of a filter that picks nothing.
+pub(super) fn refuse_empty(name: &str) -> Failure {
+    Failure::new(Exit::Usage, format!("{name} was given without a word, and would select everything"))
+        .with_hint(format!("leave {name} out if that is what you want; a variable may be empty"))
+}
+
+/// A list that was not given, or without a word in it, is no condition.
+pub(super) fn words(words: Option<&Vec<String>>) -> Option<Vec<String>> {
+    some(text::given(words.map_or(&[], Vec::as_slice)))
+}
+
+/// A list with nothing in it is no list.
+pub(super) fn some<T>(items: Vec<T>) -> Option<Vec<T>> {
+    (!items.is_empty()).then_some(items)
 }
 
 impl From<StateArg> for TaskState {
@@ -150,5 +179,20 @@ mod tests {
         }
         let both = line("-l exp1 state=finished").filter();
         assert_eq!(both.labels.unwrap(), ["exp1", "state=finished"], "as the published program has it");
+    }
+
+    #[test]
+    fn an_empty_list_is_no_condition_and_never_selects_everything_by_mistake() {
+        for empty in ["-t", "-l", "-c", "-s", "-t -l x", "-l ,"] {
+            let filter = Line::parse_from(format!("x {empty}").split(' ')).filter;
+            assert_eq!(filter.refuse_empty().unwrap_err().exit(), Exit::Usage, "{empty}");
+        }
+        let quoted = Line::parse_from(["x", "-t", "", "-l", "a,"]).filter;
+        assert_eq!((quoted.filter().tags, quoted.filter().labels), (None, Some(vec!["a".into()])));
+        assert!(quoted.refuse_empty().unwrap_err().to_string().contains("--tags"));
+        for full in ["-l x", "state=ready", "-s ready", "-g lab"] {
+            let filter = Line::parse_from(format!("x {full}").split(' ')).filter;
+            assert!(filter.refuse_empty().is_ok(), "{full}");
+        }
     }
 }

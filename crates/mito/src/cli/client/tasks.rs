@@ -94,8 +94,8 @@ pub(crate) enum TasksCommand {
 #[derive(Debug, Args)]
 struct SpecArgs {
     /// Variables for the command; a value with a comma needs `mito run`
-    #[arg(short, long, value_name = "NAME=VALUE", num_args = 1.., value_delimiter = ',', value_parser = text::variable)]
-    envs: Vec<(String, String)>,
+    #[arg(short, long, value_name = "NAME=VALUE", num_args = 0.., value_delimiter = ',', value_parser = text::or_none(text::variable))]
+    envs: Vec<Option<(String, String)>>,
     /// Keep what it writes to standard output and standard error
     #[arg(long)]
     terminal: bool,
@@ -118,10 +118,10 @@ pub(crate) struct SubmitArgs {
     #[arg(short, long)]
     pub(crate) group: Option<String>,
     /// What the worker must have
-    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
+    #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     tags: Vec<String>,
     /// Words by which to find the task again
-    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
+    #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     labels: Vec<String>,
     /// How long the command may run; `mito run` and `mito submit` give it a day
     #[arg(long, default_value = "10min", value_parser = text::duration)]
@@ -130,8 +130,8 @@ pub(crate) struct SubmitArgs {
     #[arg(short, long, default_value_t = 0, allow_negative_numbers = true, value_parser = text::priority)]
     priority: i32,
     /// Files to fetch first: artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH
-    #[arg(short, long, value_name = "FILE", num_args = 1.., value_delimiter = ',', value_parser = text::resource)]
-    resources: Vec<ResourceDownload>,
+    #[arg(short, long, value_name = "FILE", num_args = 0.., value_delimiter = ',', value_parser = text::or_none(text::resource))]
+    resources: Vec<Option<ResourceDownload>>,
     /// Wait until it is over, and end with its code
     #[arg(long)]
     pub(crate) wait: bool,
@@ -175,7 +175,7 @@ pub(crate) struct ChangeArgs {
     #[arg(value_name = "TASK", value_parser = text::task)]
     pub(crate) task: String,
     /// What the worker must have
-    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
+    #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     tags: Vec<String>,
     /// How long the command may run
     #[arg(long, value_parser = text::duration)]
@@ -213,7 +213,7 @@ impl SpecArgs {
     fn spec(&self, resources: &[ResourceDownload]) -> TaskSpec {
         TaskSpec {
             args: self.command.clone(),
-            envs: self.envs.iter().cloned().collect(),
+            envs: self.envs.iter().flatten().cloned().collect(),
             resources: resources.to_vec(),
             terminal_output: self.terminal,
             watch: self.watch,
@@ -223,20 +223,21 @@ impl SpecArgs {
 
     /// Whether something was given that only counts together with a command.
     fn is_lost(&self) -> bool {
-        self.command.is_empty() && (self.terminal || self.watch.is_some() || !self.envs.is_empty())
+        self.command.is_empty()
+            && (self.terminal || self.watch.is_some() || self.envs.iter().flatten().next().is_some())
     }
 }
 
 impl SubmitArgs {
     /// The task, for a group.
     pub(crate) fn task(&self, group: String) -> SubmitTaskRequest {
-        let mut task_spec = self.spec.spec(&self.resources);
+        let mut task_spec = self.spec.spec(&self.resources.iter().flatten().cloned().collect::<Vec<_>>());
         // What is missing at the end is read from what was kept.
         task_spec.terminal_output |= self.follow;
         SubmitTaskRequest {
             group_name: group,
-            tags: self.tags.clone(),
-            labels: self.labels.clone(),
+            tags: text::given(&self.tags),
+            labels: text::given(&self.labels),
             timeout: self.timeout,
             priority: self.priority,
             task_spec,
@@ -247,7 +248,7 @@ impl SubmitArgs {
 impl ChangeArgs {
     pub(crate) fn change(&self) -> ChangeTaskRequest {
         ChangeTaskRequest {
-            tags: some(&self.tags),
+            tags: some(text::given(&self.tags)),
             timeout: self.timeout,
             priority: self.priority,
             task_spec: (!self.spec.command.is_empty()).then(|| self.spec.spec(&[])),
@@ -269,5 +270,33 @@ impl QueryArgs {
             before: None,
             count: self.count,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: TasksCommand,
+    }
+
+    #[test]
+    fn a_list_option_may_be_empty() {
+        let submitted = |words: &[&str]| {
+            let line = Line::try_parse_from([&["x", "submit"], words].concat()).unwrap();
+            let TasksCommand::Submit(args) = line.command else { panic!("it is `submit`") };
+            args.task("ann".into())
+        };
+        let plain = submitted(&["--", "true"]);
+        for option in ["-t", "-l", "-e", "-r"] {
+            assert_eq!(submitted(&[option, "--", "true"]), plain, "{option} $EMPTY");
+            assert_eq!(submitted(&[option, "", "--", "true"]), plain, "{option} ''");
+        }
+        assert_eq!(submitted(&["-t", "a,", "-l", ",b", "--", "true"]).tags, ["a"]);
     }
 }

@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 use mitosis_protocol::worker::{QueryWorkersRequest, ShutdownOp, ShutdownWorkersRequest, WorkerFilter};
 use mitosis_protocol::{Role, Uuid};
 
-use super::filter::some;
+use super::filter::{refuse_empty, some, words};
 use crate::cli::text;
+use crate::failure::Failure;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkersCommand {
@@ -80,14 +81,14 @@ pub(crate) struct FilterArgs {
     #[arg(short, long)]
     group: Option<String>,
     /// On which the group has one of these roles
-    #[arg(short, long, num_args = 1.., value_delimiter = ',', value_parser = text::role)]
-    role: Vec<Role>,
+    #[arg(short, long, num_args = 0.., value_delimiter = ',', value_parser = text::or_none(text::role))]
+    role: Option<Vec<Option<Role>>>,
     /// With all of these tags
-    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
-    tags: Vec<String>,
+    #[arg(short, long, num_args = 0.., value_delimiter = ',')]
+    tags: Option<Vec<String>>,
     /// With all of these labels
-    #[arg(short, long, num_args = 1.., value_delimiter = ',')]
-    labels: Vec<String>,
+    #[arg(short, long, num_args = 0.., value_delimiter = ',')]
+    labels: Option<Vec<String>>,
     /// Started by this user
     #[arg(long)]
     creator: Option<String>,
@@ -122,13 +123,34 @@ pub(crate) struct CancelManyArgs {
 }
 
 impl FilterArgs {
+    fn roles(&self) -> Vec<Role> {
+        self.role.iter().flatten().flatten().copied().collect()
+    }
+
     fn filter(&self) -> WorkerFilter {
         WorkerFilter {
             group_name: self.group.clone(),
-            role: some(&self.role),
-            tags: some(&self.tags),
-            labels: some(&self.labels),
+            role: some(self.roles()),
+            tags: words(self.tags.as_ref()),
+            labels: words(self.labels.as_ref()),
             creator_username: self.creator.clone(),
+        }
+    }
+}
+
+impl CancelManyArgs {
+    /// An option without a word is no condition, so what was meant for a few would be for all.
+    pub(crate) fn refuse_empty(&self) -> Result<(), Failure> {
+        let FilterArgs { role, tags, labels, .. } = &self.filter;
+        let empty = |list: &Option<Vec<String>>| list.is_some() && words(list.as_ref()).is_none();
+        let lists = [
+            ("--role", role.is_some() && self.filter.roles().is_empty()),
+            ("--tags", empty(tags)),
+            ("--labels", empty(labels)),
+        ];
+        match lists.into_iter().find(|(_, is_empty)| *is_empty) {
+            Some((name, _)) => Err(refuse_empty(name)),
+            None => Ok(()),
         }
     }
 }

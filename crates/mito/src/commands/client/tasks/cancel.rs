@@ -17,6 +17,7 @@ pub(super) async fn one(uuid: Uuid, identity: &Identity, out: &Output) -> Result
 }
 
 pub(super) async fn many(args: &FilterArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
+    args.refuse_empty()?;
     let cancelled = identity.client.cancel_many(&args.filter()).await?;
     let (count, group) = (cancelled.cancelled_count, &cancelled.group_name);
     out.outcome(

@@ -3,6 +3,7 @@
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::LabelsRequest;
 
+use crate::cli::text;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::Output;
@@ -13,7 +14,7 @@ pub(super) async fn update_labels(
     identity: &Identity,
     out: &Output,
 ) -> Result<(), Failure> {
-    identity.client.set_task_labels(uuid, &LabelsRequest { labels: labels.to_vec() }).await?;
+    identity.client.set_task_labels(uuid, &LabelsRequest { labels: text::given(labels) }).await?;
     out.say(format_args!("changed the labels of {uuid}"));
     Ok(())
 }

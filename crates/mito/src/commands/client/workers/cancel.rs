@@ -16,6 +16,7 @@ pub(super) async fn one(uuid: Uuid, how: StopArgs, identity: &Identity, out: &Ou
 }
 
 pub(super) async fn many(args: &CancelManyArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
+    args.refuse_empty()?;
     let stopped = identity.client.shut_down_workers(&args.request()).await?;
     let (count, group) = (stopped.shutdown_count, &stopped.group_name);
     out.outcome(

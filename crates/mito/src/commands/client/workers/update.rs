@@ -4,6 +4,7 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::task::LabelsRequest;
 use mitosis_protocol::worker::TagsRequest;
 
+use crate::cli::text;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::Output;
@@ -14,7 +15,7 @@ pub(super) async fn tags(
     identity: &Identity,
     out: &Output,
 ) -> Result<(), Failure> {
-    identity.client.set_worker_tags(uuid, &TagsRequest { tags: tags.to_vec() }).await?;
+    identity.client.set_worker_tags(uuid, &TagsRequest { tags: text::given(tags) }).await?;
     out.say(format_args!("changed the tags of worker {uuid}"));
     Ok(())
 }
@@ -25,7 +26,7 @@ pub(super) async fn labels(
     identity: &Identity,
     out: &Output,
 ) -> Result<(), Failure> {
-    identity.client.set_worker_labels(uuid, &LabelsRequest { labels: labels.to_vec() }).await?;
+    identity.client.set_worker_labels(uuid, &LabelsRequest { labels: text::given(labels) }).await?;
     out.say(format_args!("changed the labels of worker {uuid}"));
     Ok(())
 }

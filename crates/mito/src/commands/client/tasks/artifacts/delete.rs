@@ -21,6 +21,7 @@ pub(super) async fn one(
 }
 
 pub(super) async fn many(args: &ManyArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
+    args.filter.refuse_empty()?;
     let deleted = identity.client.delete_artifacts(&args.request()).await?;
     let count = deleted.deleted_count;
     out.outcome(format_args!("deleted {}", counted(count, "artifact")), &Outcome::of_list::<Uuid>(count, &[]))
