@@ -7,6 +7,7 @@ use mitosis_protocol::auth::{
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::call::Call;
 use crate::transfer::encode_name;
 use crate::{Client, ClientError, UserClient};
 
@@ -29,13 +30,33 @@ impl Client {
         password: &SecretString,
         retain: bool,
     ) -> Result<SecretString, ClientError> {
-        let request = LoginRequest { username: username.to_owned(), md5_password: digest(password), retain };
-        let reply: TokenReply = self.call(Method::POST, "/login").json(&request).read().await?;
-        Ok(reply.token.into())
+        log_in(self.call(Method::POST, "/login"), username, password, retain).await
     }
 }
 
+async fn log_in(
+    call: Call<'_>,
+    username: &str,
+    password: &SecretString,
+    retain: bool,
+) -> Result<SecretString, ClientError> {
+    let request = LoginRequest { username: username.to_owned(), md5_password: digest(password), retain };
+    let reply: TokenReply = call.json(&request).read().await?;
+    Ok(reply.token.into())
+}
+
 impl UserClient {
+    /// As [`Client::login`], showing the token of an earlier login: failed logins of others from the same
+    /// address then don't count.
+    pub async fn log_in_again(
+        &self,
+        username: &str,
+        password: &SecretString,
+        retain: bool,
+    ) -> Result<SecretString, ClientError> {
+        log_in(self.call(Method::POST, "/login"), username, password, retain).await
+    }
+
     /// The name behind the token.
     pub async fn auth(&self) -> Result<String, ClientError> {
         self.call(Method::GET, "/auth").text().await

@@ -7,14 +7,14 @@ use std::time::Duration;
 use mitosis_domain::clock::Clock;
 use mitosis_domain::entropy::Entropy;
 use mitosis_objects::ObjectStore;
-use mitosis_protocol::{Timestamp, Uuid};
+use mitosis_protocol::{Md5Password, Timestamp, Uuid};
 use mitosis_store::{Fault, Store};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::forwarded::TrustedProxies;
-use crate::auth::passwords::Passwords;
-use crate::auth::throttle::Throttle;
+use crate::auth::passwords::{Busy, Passwords};
+use crate::auth::throttle::{Attempt, Throttle};
 use crate::auth::tokens::Tokens;
 use crate::dispatch::agents::Agents;
 use crate::dispatch::bell::Bell;
@@ -80,6 +80,22 @@ impl App {
         let target = target.into();
         tracing::info!(actor, action, target, "audit");
         self.store.record(actor, action, &target, address, self.now()).await
+    }
+
+    /// Whether an attempt that the throttle let pass has the right password.
+    pub(crate) async fn proves(
+        &self,
+        attempt: &Attempt,
+        password: &Md5Password,
+        stored: Option<&str>,
+    ) -> Result<bool, Busy> {
+        let outcome = self.passwords.verify(password, stored).await;
+        match outcome {
+            Ok(true) => self.throttle.succeeded(attempt, self.now()),
+            Ok(false) => {}
+            Err(Busy) => self.throttle.undecided(attempt, self.now()),
+        }
+        outcome
     }
 
     /// An agent of ours has to be told something, wherever it is connected.

@@ -50,6 +50,9 @@ pub enum StartError {
     /// The database can't be used.
     #[error("the database can't be used")]
     Store(#[from] Fault),
+    /// The system gives no more threads.
+    #[error("can't start a thread")]
+    Threads(#[source] io::Error),
     /// The object store can't be used.
     #[error("the object store can't be used")]
     Objects(#[from] ObjectError),
@@ -104,6 +107,7 @@ impl StartError {
             Self::Store(Fault::Setup(setup)) => setup.hint(),
             Self::Store(Fault::Full(_)) => "make room on the disk of the database",
             Self::Store(_) => "check db_url",
+            Self::Threads(_) => "raise the limit on processes (`ulimit -u`, TasksMax=)",
             Self::Objects(error) => return error.hint().map(str::to_owned),
             Self::Redis(RedisConfigError::Address(_)) => {
                 "set redis_url to an address that workers and clients can reach, or leave it out"
@@ -168,7 +172,7 @@ impl Coordinator {
         let admin = Name::new(settings.admin_user.as_str())?;
         let store = open_store(&settings.database).await?;
         let objects = open_objects(&settings.objects, &clock, &entropy).await?;
-        let passwords = Passwords::new(entropy.clone());
+        let passwords = Passwords::new(entropy.clone()).map_err(StartError::Threads)?;
         bootstrap(&*store, &passwords, admin, &settings.admin_password, &*clock).await?;
         let started_at = clock.now();
         store.extend_all_leases(started_at).await?;
@@ -310,7 +314,8 @@ async fn bootstrap(
         return Err(StartError::AdminPassword);
     }
     let digest = Md5Password::from_digest(md5::compute(password).0);
-    let new = NewUser { name, password_hash: passwords.hash(&digest).await, admin: true };
+    let password_hash = passwords.hash(&digest).await.expect("nobody else waits at the start");
+    let new = NewUser { name, password_hash, admin: true };
     match store.bootstrap_admin(&new, clock.now()).await? {
         Bootstrap::Created(_) => tracing::info!(user = %new.name, "made the first administrator"),
         Bootstrap::AlreadyDone => {}

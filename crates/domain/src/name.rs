@@ -11,6 +11,9 @@ use serde::Serialize;
 #[serde(transparent)]
 pub struct Name(String);
 
+/// Bytes of the longest name.
+pub const MAX_NAME_BYTES: usize = 255;
+
 /// Text that cannot be a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
@@ -35,7 +38,7 @@ impl Name {
         if let Some(bad) = text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))) {
             return Err(InvalidName::BadCharacter(bad));
         }
-        if text.len() > 255 {
+        if text.len() > MAX_NAME_BYTES {
             return Err(InvalidName::TooLong(text.len()));
         }
         Ok(Self(text))

@@ -84,14 +84,15 @@ impl Identity {
         let file = CredentialsFile::new(config.credentials.clone(), &config.address);
         let refused = match known(&client, &file, config.user.as_deref()).await {
             Ok(Kept::Taken(identity)) => return Ok(identity),
-            Ok(Kept::Refused(name)) => Some(name),
+            Ok(Kept::Refused(identity)) => Some(identity),
             Ok(Kept::Nothing) => None,
             Err(failure) => return Err(guessed(failure, config)),
         };
         if config.user.is_none() || config.password.is_none() {
             // Nobody shall think of a password in vain.
             client.look().await.map_err(|error| guessed(error.into(), config))?;
-            announce(&client, refused.as_deref(), config)?;
+            let name = refused.as_ref().map(|identity| identity.name.as_str());
+            announce(&client, name, config)?;
         }
         let name = match &config.user {
             Some(name) => name.clone(),
@@ -101,10 +102,11 @@ impl Identity {
             Some(password) => password.clone(),
             None => ask_secretly(&format!("password of {name}: "))?,
         };
-        let token = client
-            .login(&name, &password, config.retain)
-            .await
-            .map_err(|error| guessed(error.into(), config))?;
+        let outcome = match refused.filter(|earlier| earlier.name == name) {
+            Some(earlier) => earlier.client.log_in_again(&name, &password, config.retain).await,
+            None => client.login(&name, &password, config.retain).await,
+        };
+        let token = outcome.map_err(|error| guessed(error.into(), config))?;
         if let Err(failure) = keep(&file, &name, &token) {
             // Logged in all the same: the next command has to do it again.
             eprintln!("{failure}");
@@ -217,7 +219,7 @@ enum Kept {
     Nothing,
     Taken(Identity),
     /// The coordinator does not take it, or takes it for somebody else's.
-    Refused(String),
+    Refused(Identity),
 }
 
 async fn known(client: &Client, file: &CredentialsFile, user: Option<&str>) -> Result<Kept, Failure> {
@@ -230,7 +232,7 @@ async fn known(client: &Client, file: &CredentialsFile, user: Option<&str>) -> R
         match client.auth().await {
             Ok(answer) if answer == name => return Ok(Kept::Taken(Identity { name, client })),
             Err(error) if error.is_transient() => return Err(error.into()),
-            Ok(_) | Err(_) => refused = Kept::Refused(name),
+            Ok(_) | Err(_) => refused = Kept::Refused(Identity { name, client }),
         }
     }
     Ok(refused)
@@ -327,13 +329,12 @@ impl Login for WorkerLogin {
             (Err(error), _) => return Err(error),
         }
         let password = self.config.password.as_ref().expect("checked a moment ago");
-        let client = current.client.client().clone();
-        let token = client.login(&current.name, password, self.config.retain).await?;
+        let token = current.client.log_in_again(&current.name, password, self.config.retain).await?;
         let file = CredentialsFile::new(self.config.credentials.clone(), &self.config.address);
         if let Err(error) = file.keep(&current.name, &token) {
             tracing::warn!(%error, "the new token can't be kept for the next start");
         }
-        current.client = client.with_user_token(token);
+        current.client = current.client.client().with_user_token(token);
         Ok(current.client.clone())
     }
 }

@@ -1,5 +1,8 @@
 //! Users who are allowed in, as arguments of handlers.
 
+use std::convert::Infallible;
+use std::net::IpAddr;
+
 use axum::extract::FromRequestParts;
 use http::Method;
 use http::header::AUTHORIZATION;
@@ -10,6 +13,7 @@ use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::tokens::{PREFIX, TokenScope};
 
 use crate::app::App;
+use crate::auth::throttle::{Attempt, Device};
 use crate::error::{ApiError, Refusal};
 
 /// A user with a valid token, a session in force and an active account.
@@ -20,6 +24,30 @@ pub(crate) struct PasswordCaller(pub(crate) User);
 
 /// The same as [`Caller`], with the administrator's flag.
 pub(crate) struct AdminCaller(pub(crate) User);
+
+/// What a request shows of an earlier login of the caller: a token, whether or not it is still good.
+pub(crate) struct KnownDevice(Option<(String, Device)>);
+
+impl KnownDevice {
+    /// An attempt to prove a password, from the device if it is known to the account.
+    pub(crate) fn attempt(self, account: &str, address: IpAddr) -> Attempt {
+        match self.0 {
+            Some((owner, device)) if owner == account => Attempt::of_device(account, device),
+            _ => Attempt::from_address(account, address),
+        }
+    }
+}
+
+impl FromRequestParts<App> for KnownDevice {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let owner_and_digest = bearer(parts)
+            .ok()
+            .and_then(|token| Some((app.tokens.was_given_to(token)?, personal_token_digest(token))));
+        Ok(Self(owner_and_digest))
+    }
+}
 
 /// How a caller was identified.
 #[derive(Clone, Copy)]

@@ -1,8 +1,10 @@
-//! How often somebody may fail to log in.
+//! How often a login may fail.
 //!
-//! Every attempt takes a piece from two purses, one of the account and one of the address, and gets it
-//! back if the password was right. Purses fill up again with time. What is counted is this coordinator's
-//! own; several of them allow as much as all of their purses hold.
+//! Every attempt takes a piece from some purses and gets it back if the password was right. Purses fill up
+//! again with time. A caller who shows a token that this account was given before has a purse of its own,
+//! and the others have one for each account and network: what a stranger guesses never uses up what the
+//! owner has. What is counted is this coordinator's own; several of them allow as much as all of their
+//! purses hold.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,12 +13,16 @@ use std::time::Duration;
 
 use mitosis_protocol::Timestamp;
 
-/// Failures in a row that an account stands.
-const PER_ACCOUNT: Purse = Purse { size: 20, refill: Duration::from_secs(15) };
-/// The same for an address, which many may share.
-const PER_ADDRESS: Purse = Purse { size: 100, refill: Duration::from_secs(3) };
-/// Purses that are kept; full ones are forgotten first.
-const KEPT: usize = 100_000;
+/// Failures in a row that an account stands from one network or one device.
+const PER_PLACE: Purse = Purse { size: 20, refill: Duration::from_secs(15) };
+/// Failures of all accounts from one network, which many may share.
+const PER_NETWORK: Purse = Purse { size: 100, refill: Duration::from_secs(3) };
+/// Failures of one account from all networks that it never logged in from.
+const PER_ACCOUNT: Purse = Purse { size: 500, refill: Duration::from_secs(5) };
+/// How long a network is remembered after a login.
+const FAMILIAR: Duration = Duration::from_hours(30 * 24);
+/// Entries at which those that mean nothing any more are looked for.
+const MANY: usize = 100_000;
 
 #[derive(Debug, Clone, Copy)]
 struct Purse {
@@ -25,32 +31,112 @@ struct Purse {
     refill: Duration,
 }
 
+/// A digest of the token that a device has.
+pub(crate) type Device = [u8; 32];
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Owner {
+    Device(String, Device),
+    Pair(String, IpAddr),
+    Network(IpAddr),
     Account(String),
-    Address(IpAddr),
 }
 
 impl Owner {
     const fn purse(&self) -> Purse {
         match self {
+            Self::Device(..) | Self::Pair(..) => PER_PLACE,
+            Self::Network(_) => PER_NETWORK,
             Self::Account(_) => PER_ACCOUNT,
-            Self::Address(_) => PER_ADDRESS,
+        }
+    }
+}
+
+/// Who tries to log in to which account, and from where.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    account: String,
+    place: Place,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    Device(Device),
+    Network(IpAddr),
+}
+
+impl Attempt {
+    /// Of a caller who shows an earlier token of the account.
+    pub(crate) fn of_device(account: &str, device: Device) -> Self {
+        Self { account: account.to_owned(), place: Place::Device(device) }
+    }
+
+    /// Of any other caller. A network of IPv6 counts as one address: everybody has many.
+    pub(crate) fn from_address(account: &str, address: IpAddr) -> Self {
+        let network = match address.to_canonical() {
+            IpAddr::V4(address) => IpAddr::V4(address),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+            }
+        };
+        Self { account: account.to_owned(), place: Place::Network(network) }
+    }
+
+    fn owners(&self, familiar: bool) -> Vec<Owner> {
+        let account = || self.account.clone();
+        match self.place {
+            Place::Device(device) => vec![Owner::Device(account(), device)],
+            Place::Network(network) => {
+                let mut owners = vec![Owner::Pair(account(), network), Owner::Network(network)];
+                if !familiar {
+                    owners.push(Owner::Account(account()));
+                }
+                owners
+            }
         }
     }
 }
 
 /// Counts attempts.
 #[derive(Debug, Default)]
-pub(crate) struct Throttle(Mutex<HashMap<Owner, Timestamp>>);
+pub(crate) struct Throttle(Mutex<Books>);
+
+#[derive(Debug, Default)]
+struct Books {
+    empty_until: HashMap<Owner, Timestamp>,
+    /// Networks that accounts logged in from, and until when that counts.
+    familiar: HashMap<(String, IpAddr), Timestamp>,
+    /// Entries at which the next look for stale ones is due.
+    tidy_at: usize,
+}
 
 impl Throttle {
     /// Takes a piece for an attempt; or how long to wait for the next.
-    pub(crate) fn attempt(&self, account: &str, peer: IpAddr, now: Timestamp) -> Result<(), Duration> {
-        let owners = owners(account, peer);
-        let mut empty_until = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn attempt(&self, attempt: &Attempt, now: Timestamp) -> Result<(), Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(attempt, now)
+    }
+
+    /// The password was right: gives the pieces back, and remembers the network.
+    pub(crate) fn succeeded(&self, attempt: &Attempt, now: Timestamp) {
+        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        books.give_back(attempt, now);
+        if let Place::Network(network) = attempt.place {
+            books.familiar.insert((attempt.account.clone(), network), now + FAMILIAR);
+        }
+    }
+
+    /// Gives the pieces of an attempt back that was not decided.
+    pub(crate) fn undecided(&self, attempt: &Attempt, now: Timestamp) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).give_back(attempt, now);
+    }
+}
+
+impl Books {
+    fn take(&mut self, attempt: &Attempt, now: Timestamp) -> Result<(), Duration> {
+        let owners = attempt.owners(self.is_familiar(attempt, now));
         let wait = owners.iter().filter_map(|owner| {
-            let until = empty_until.get(owner)?;
+            let until = self.empty_until.get(owner)?;
             let Purse { size, refill } = owner.purse();
             let earliest = *until - refill * (size - 1);
             (earliest > now).then(|| earliest.since(now))
@@ -58,39 +144,40 @@ impl Throttle {
         if let Some(wait) = wait.max() {
             return Err(wait);
         }
-        if empty_until.len() >= KEPT {
-            empty_until.retain(|_, until| *until > now);
-        }
+        self.tidy(now);
         for owner in owners {
             let refill = owner.purse().refill;
-            let until = empty_until.entry(owner).or_insert(now);
+            let until = self.empty_until.entry(owner).or_insert(now);
             *until = (*until).max(now) + refill;
         }
         Ok(())
     }
 
-    /// Gives the pieces of an attempt back: the password was right.
-    pub(crate) fn succeeded(&self, account: &str, peer: IpAddr) {
-        let mut empty_until = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for owner in owners(account, peer) {
+    fn give_back(&mut self, attempt: &Attempt, now: Timestamp) {
+        for owner in attempt.owners(self.is_familiar(attempt, now)) {
             let refill = owner.purse().refill;
-            if let Some(until) = empty_until.get_mut(&owner) {
+            if let Some(until) = self.empty_until.get_mut(&owner) {
                 *until = *until - refill;
             }
         }
     }
-}
 
-/// A network of IPv6 counts as one address: everybody has many.
-fn owners(account: &str, peer: IpAddr) -> [Owner; 2] {
-    let address = match peer.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+    fn is_familiar(&self, attempt: &Attempt, now: Timestamp) -> bool {
+        let Place::Network(network) = attempt.place else { return false };
+        let until = self.familiar.get(&(attempt.account.clone(), network));
+        until.is_some_and(|until| *until > now)
+    }
+
+    /// Forgets full purses and old logins. Nobody can add more than the hashing of passwords lets through,
+    /// so that what is left is bounded; the mark moves up so that it isn't looked at over and over.
+    fn tidy(&mut self, now: Timestamp) {
+        if self.empty_until.len() + self.familiar.len() < self.tidy_at.max(MANY) {
+            return;
         }
-    };
-    [Owner::Account(account.to_owned()), Owner::Address(address)]
+        self.empty_until.retain(|_, until| *until > now);
+        self.familiar.retain(|_, until| *until > now);
+        self.tidy_at = 2 * (self.empty_until.len() + self.familiar.len());
+    }
 }
 
 #[cfg(test)]
@@ -103,35 +190,74 @@ mod tests {
         Timestamp::from_unix_micros(1_900_000_000_000_000)
     }
 
+    fn here(account: &str) -> Attempt {
+        Attempt::from_address(account, HERE)
+    }
+
+    /// Tries until it may not; answers how often it could.
+    fn exhaust(throttle: &Throttle, attempt: &Attempt) -> usize {
+        (0..100_000).take_while(|_| throttle.attempt(attempt, start()).is_ok()).count()
+    }
+
     #[test]
     fn failures_are_counted_and_forgotten_with_time() {
         let (throttle, now) = (Throttle::default(), start());
-        for _ in 0..PER_ACCOUNT.size {
-            throttle.attempt("ann", HERE, now).unwrap();
-        }
-        assert_eq!(throttle.attempt("ann", HERE, now), Err(PER_ACCOUNT.refill));
-        throttle.attempt("raj", HERE, now).expect("another account is free to try");
-        let later = now + PER_ACCOUNT.refill;
-        throttle.attempt("ann", HERE, later).expect("one piece is back");
-        assert!(throttle.attempt("ann", HERE, later).is_err());
+        assert_eq!(exhaust(&throttle, &here("ann")), 20);
+        assert_eq!(throttle.attempt(&here("ann"), now), Err(PER_PLACE.refill));
+        throttle.attempt(&here("raj"), now).expect("another account is free to try");
+        let later = now + PER_PLACE.refill;
+        throttle.attempt(&here("ann"), later).expect("one piece is back");
+        assert!(throttle.attempt(&here("ann"), later).is_err());
     }
 
     #[test]
     fn right_passwords_cost_nothing() {
         let throttle = Throttle::default();
         for _ in 0..1000 {
-            throttle.attempt("ann", HERE, start()).unwrap();
-            throttle.succeeded("ann", HERE);
+            throttle.attempt(&here("ann"), start()).unwrap();
+            throttle.succeeded(&here("ann"), start());
         }
+        assert_eq!(exhaust(&throttle, &here("ann")), 20);
     }
 
     #[test]
-    fn an_address_that_tries_many_accounts_is_stopped() {
+    fn network_that_tries_many_accounts_is_stopped() {
         let throttle = Throttle::default();
         let network = |last: u16| IpAddr::from([0x2001, 0xdb8, 1, 2, 9, 9, 9, last]);
         let tried = (0..1000).take_while(|number| {
-            throttle.attempt(&format!("user-{number}"), network(*number), start()).is_ok()
+            let attempt = Attempt::from_address(&format!("user-{number}"), network(*number));
+            throttle.attempt(&attempt, start()).is_ok()
         });
-        assert_eq!(tried.count(), PER_ADDRESS.size as usize);
+        assert_eq!(tried.count(), PER_NETWORK.size as usize);
+    }
+
+    #[test]
+    fn strangers_guesses_leave_the_owner_alone() {
+        let (throttle, device) = (Throttle::default(), Attempt::of_device("ann", [7; 32]));
+        throttle.succeeded(&here("ann"), start());
+        for number in 0..200 {
+            exhaust(&throttle, &Attempt::from_address("ann", IpAddr::from([192, 0, 2, number])));
+        }
+        let elsewhere = Attempt::from_address("ann", IpAddr::from([198, 51, 100, 1]));
+        assert!(throttle.attempt(&elsewhere, start()).is_err(), "all strangers together are bounded");
+        throttle.attempt(&here("ann"), start()).expect("ann logged in from here before");
+        exhaust(&throttle, &here("ann"));
+        for number in 0..200 {
+            exhaust(&throttle, &here(&format!("user-{number}")));
+        }
+        throttle.attempt(&device, start()).expect("a token of ann's counts for itself, wherever it is");
+        assert_eq!(exhaust(&throttle, &device), 19, "and is bounded, too");
+    }
+
+    #[test]
+    fn stale_entries_are_forgotten() {
+        let throttle = Throttle::default();
+        let address = |number: u32| IpAddr::from(number.to_be_bytes());
+        for number in 0..33_334 {
+            let attempt = Attempt::from_address(&format!("user-{number}"), address(number));
+            throttle.attempt(&attempt, start()).unwrap();
+        }
+        throttle.attempt(&here("ann"), start() + Duration::from_secs(60)).unwrap();
+        assert_eq!(throttle.0.lock().unwrap().empty_until.len(), 3);
     }
 }

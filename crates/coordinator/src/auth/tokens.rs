@@ -69,6 +69,12 @@ impl Tokens {
         Ok(UserClaims { username: claims.sub, session: claims.sign })
     }
 
+    /// The user whom a token was given to, also when it has ended since: who has it was logged in once.
+    pub(crate) fn was_given_to(&self, token: &str) -> Option<String> {
+        let claims = self.read(token).ok()?;
+        (Uuid::try_parse(&claims.sub).is_err() || claims.sign != 0).then_some(claims.sub)
+    }
+
     /// Reads a worker's token.
     pub(crate) fn read_worker(&self, token: &str, now: Timestamp) -> Result<Uuid, BadToken> {
         let claims = self.read(token)?;
@@ -122,6 +128,7 @@ mod tests {
         let claims = tokens.read_user(&user, NOW + Duration::from_secs(59)).unwrap();
         assert_eq!((claims.username.as_str(), claims.session), ("ann", 7));
         assert!(tokens.read_user(&user, NOW + Duration::from_secs(60)).is_err());
+        assert_eq!(tokens.was_given_to(&user).as_deref(), Some("ann"), "it says so for ever");
         let worker = tokens.for_worker(Uuid::from_u128(5), None, NOW);
         assert_eq!(tokens.read_worker(&worker, NOW + Duration::from_secs(119)).unwrap(), Uuid::from_u128(5));
         assert!(tokens.read_worker(&worker, NOW + Duration::from_secs(120)).is_err());
@@ -134,6 +141,7 @@ mod tests {
         let worker = ours.for_worker(Uuid::from_u128(5), None, NOW);
         assert!(ours.read_worker(&user, NOW).is_err());
         assert!(ours.read_user(&worker, NOW).is_err());
+        assert!(ours.was_given_to(&worker).is_none() && tokens().was_given_to(&user).is_none());
         assert!(tokens().read_user(&user, NOW).is_err(), "another key signed it");
         for nonsense in ["", "abc", "e30=", &user[1..]] {
             assert!(ours.read_user(nonsense, NOW).is_err(), "{nonsense}");

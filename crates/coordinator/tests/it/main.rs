@@ -198,6 +198,10 @@ mod with_time_passing {
         security {
             guessing_a_password_is_slowed_down,
             trusted_proxy_names_the_caller_in_the_audit_log,
+            strangers_guesses_do_not_lock_out_the_owner,
+            session_can_not_be_used_to_guess_the_password,
+            hung_up_logins_are_counted_and_written_down,
+            names_that_nobody_can_have_are_refused_first,
             a_personal_token_ends_when_revoked_or_over_and_not_with_the_session,
             a_worker_renews_its_token,
         }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use mitosis_coordinator::TrustedProxies;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::stage::{ADMIN, Someone, Stage, task};
+use crate::stage::{ADMIN, Someone, Stage, eventually, task};
 
 /// A personal token of somebody, and its id.
 async fn personal_token<'a>(owner: &Someone<'a>, scope: &str, lifetime: Option<&str>) -> (Someone<'a>, i64) {
@@ -35,6 +36,84 @@ async fn login_from(stage: &Stage, address: &str, name: &str, password: &str) ->
     let body = json!({"username": name, "md5_password": md5::compute(password).0, "retain": true});
     let request = stage.request(Method::POST, "/login").header("x-forwarded-for", address).json(&body);
     request.send().await.unwrap().status().as_u16()
+}
+
+/// Asks for a login, and leaves the answer unread.
+async fn begin_a_login(stage: &Stage, name: &str) -> tokio::net::TcpStream {
+    let body = json!({"username": name, "md5_password": md5::compute("guess").0}).to_string();
+    let head = "POST /login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    let mut connection = tokio::net::TcpStream::connect(stage.address()).await.unwrap();
+    connection.write_all(request.as_bytes()).await.unwrap();
+    connection
+}
+
+pub(crate) async fn hung_up_logins_are_counted_and_written_down(stage: Stage) {
+    let admin = stage.admin().await;
+    let mut open = Vec::new();
+    for _ in 0..20 {
+        open.push(begin_a_login(&stage, "ann").await);
+    }
+    // All have come in, and most wait for their turn to be hashed.
+    let mut first = [0; 12];
+    open[0].read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 401");
+    drop(open);
+    eventually("all are in the log", async || {
+        let log = admin.get("/v1/admin/audit?limit=100").await.expect(200).json();
+        let failed = |entry: &&Value| entry["action"] == "login.failed";
+        log["entries"].as_array().unwrap().iter().filter(failed).count() == 20
+    })
+    .await;
+    stage.login("ann", "guess").await.expect_refused(429, "too_many_requests");
+}
+
+pub(crate) async fn session_can_not_be_used_to_guess_the_password(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let digest = |password: &str| json!(md5::compute(password).0);
+    let guess = json!({"old_md5_password": digest("guess"), "new_md5_password": digest("new")});
+    for _ in 0..20 {
+        ann.post("/users/ann/password", &guess).await.expect_refused(401, "wrong_credentials");
+    }
+    let right = json!({"old_md5_password": digest("ann"), "new_md5_password": digest("new")});
+    ann.post("/users/ann/password", &right).await.expect_refused(429, "too_many_requests");
+    // Whoever knows the password is not kept out by what the other session did.
+    stage.clock.advance(Duration::from_secs(1));
+    let other = stage.logged_in("ann", "ann").await;
+    assert_ne!(other.token, ann.token);
+    other.post("/users/ann/password", &right).await.expect(200);
+}
+
+pub(crate) async fn strangers_guesses_do_not_lock_out_the_owner(mut stage: Stage) {
+    stage.trusted_proxies = TrustedProxies::parse(["127.0.0.1"]).unwrap();
+    stage.restart().await;
+    let token = stage.user("ann").await.token;
+    for _ in 0..20 {
+        assert_eq!(login_from(&stage, "192.0.2.1", "ann", "guess").await, 401);
+    }
+    assert_eq!(login_from(&stage, "192.0.2.1", "ann", "ann").await, 429);
+    assert_eq!(login_from(&stage, "192.0.2.2", "ann", "ann").await, 200, "ann is elsewhere");
+    let body = json!({"username": "ann", "md5_password": md5::compute("ann").0, "retain": true});
+    let request = stage.request(Method::POST, "/login").header("x-forwarded-for", "192.0.2.1");
+    let known = request.bearer_auth(&token).json(&body).send().await.unwrap();
+    assert_eq!(known.status(), 200, "ann's own machine is behind the stranger's address");
+    let admins = stage.admin().await.token;
+    let request = stage.request(Method::POST, "/login").header("x-forwarded-for", "192.0.2.1");
+    let other = request.bearer_auth(admins).json(&body).send().await.unwrap();
+    assert_eq!(other.status(), 429, "a token of another account proves nothing");
+}
+
+pub(crate) async fn names_that_nobody_can_have_are_refused_first(stage: Stage) {
+    for length in [256, 8_000] {
+        for _ in 0..25 {
+            let refused = stage.login(&"a".repeat(length), "x").await;
+            refused.expect_refused(400, "invalid_request");
+        }
+    }
+    stage.login(&"a".repeat(20_000), "x").await.expect_refused(413, "too_large");
+    let log = stage.admin().await.get("/v1/admin/audit").await.expect(200).json();
+    let failed = |entry: &&Value| entry["action"] == "login.failed";
+    assert_eq!(log["entries"].as_array().unwrap().iter().find(failed), None);
 }
 
 pub(crate) async fn trusted_proxy_names_the_caller_in_the_audit_log(mut stage: Stage) {

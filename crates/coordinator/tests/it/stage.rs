@@ -362,6 +362,15 @@ impl Someone<'_> {
     }
 }
 
+/// Asks again until it is so; ten seconds are enough for anything.
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let end = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < end, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// A submission with some fields changed.
 pub(crate) fn task(group: &str, changes: &Value) -> Value {
     let plain = json!({

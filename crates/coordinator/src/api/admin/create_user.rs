@@ -8,6 +8,7 @@ use mitosis_protocol::audit::actions;
 use mitosis_store::ops::accounts::{NewUser, UserCreation};
 
 use crate::api::body::Body;
+use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
@@ -17,16 +18,17 @@ use crate::error::{ApiError, Refusal};
 pub(super) async fn create_user(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
+    Forwarded { client, .. }: Forwarded,
     Body(request): Body<CreateUserRequest>,
 ) -> Result<Empty, ApiError> {
     let name = Name::new(request.username).map_err(Refusal::bad_name)?;
-    let password_hash = app.passwords.hash(&request.md5_password).await;
+    let password_hash = app.passwords.hash(&request.md5_password).await?;
     let new = NewUser { name, password_hash, admin: request.admin };
     match app.store.create_user(&new, app.now()).await? {
         UserCreation::Created(_) => {
             let kind = if new.admin { "administrator" } else { "user" };
             let target = format!("{} ({kind})", new.name);
-            app.record(&admin.name, actions::USER_CREATED, target, None).await?;
+            app.record(&admin.name, actions::USER_CREATED, target, Some(client)).await?;
             Ok(Empty)
         }
         UserCreation::NameTaken => {

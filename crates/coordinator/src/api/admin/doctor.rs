@@ -25,5 +25,5 @@ async fn default_password_works(app: &App) -> Result<bool, ApiError> {
     let Some(admin) = app.store.user(&app.first_admin).await? else { return Ok(false) };
     let default = Md5Password::from_digest(md5::compute(DEFAULT_ADMIN).0);
     Ok(admin.state == AccountState::Active
-        && app.passwords.verify(&default, Some(&admin.password_hash)).await)
+        && app.passwords.verify(&default, Some(&admin.password_hash)).await?)
 }

@@ -8,6 +8,7 @@ use mitosis_protocol::audit::actions;
 use mitosis_protocol::group::RelationsRequest;
 
 use crate::api::body::{Body, InPath};
+use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
 use crate::api::user::attachments::removal;
 use crate::api::user::groups::update_users::answer;
@@ -19,6 +20,7 @@ use crate::error::{ApiError, Refusal, Thing};
 pub(super) async fn storage_quota(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
+    Forwarded { client, .. }: Forwarded,
     InPath(group): InPath<String>,
     Body(request): Body<StorageQuotaRequest>,
 ) -> Result<Json<StorageQuotaReply>, ApiError> {
@@ -30,7 +32,7 @@ pub(super) async fn storage_quota(
         .await?
         .ok_or_else(|| Refusal::no_such(Thing::Group, &group))?;
     let target = format!("{group}: {storage_quota}");
-    app.record(&admin.name, actions::STORAGE_QUOTA_SET, target, None).await?;
+    app.record(&admin.name, actions::STORAGE_QUOTA_SET, target, Some(client)).await?;
     Ok(Json(StorageQuotaReply { storage_quota }))
 }
 
@@ -38,13 +40,14 @@ pub(super) async fn storage_quota(
 pub(super) async fn restore(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
+    Forwarded { client, .. }: Forwarded,
     InPath(name): InPath<String>,
     Body(request): Body<RelationsRequest>,
 ) -> Result<Empty, ApiError> {
     let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such(Thing::Group, &name))?;
     let done = answer(app.store.restore_group(group.id, &request.relations, app.now()).await?)?;
     let target = format!("{name}: {:?}", request.relations);
-    app.record(&admin.name, actions::GROUP_RESTORED, target, None).await?;
+    app.record(&admin.name, actions::GROUP_RESTORED, target, Some(client)).await?;
     Ok(done)
 }
 
@@ -52,11 +55,12 @@ pub(super) async fn restore(
 pub(super) async fn delete_attachment(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
+    Forwarded { client, .. }: Forwarded,
     InPath((name, key)): InPath<(String, String)>,
 ) -> Result<Empty, ApiError> {
     let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such(Thing::Group, &name))?;
     removal::remove(&app, group.id, &key, app.now()).await?;
     let target = format!("{name}/{key}");
-    app.record(&admin.name, actions::ATTACHMENT_REMOVED, target, None).await?;
+    app.record(&admin.name, actions::ATTACHMENT_REMOVED, target, Some(client)).await?;
     Ok(Empty)
 }

@@ -6,6 +6,7 @@ use mitosis_protocol::audit::actions;
 use secrecy::ExposeSecret as _;
 
 use crate::api::body::Body;
+use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
@@ -15,6 +16,7 @@ use crate::error::{ApiError, Refusal};
 pub(super) async fn shutdown(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
+    Forwarded { client, .. }: Forwarded,
     Body(request): Body<ShutdownRequest>,
 ) -> Result<Empty, ApiError> {
     let expected = app.shutdown_secret.expose_secret().as_bytes();
@@ -23,7 +25,7 @@ pub(super) async fn shutdown(
             .hint("it is in the coordinator's log, and changes at every start")
             .into());
     }
-    app.record(&admin.name, actions::COORDINATOR_STOPPED, "", None).await?;
+    app.record(&admin.name, actions::COORDINATOR_STOPPED, "", Some(client)).await?;
     app.stopping.cancel();
     Ok(Empty)
 }

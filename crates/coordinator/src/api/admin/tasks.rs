@@ -5,6 +5,7 @@ use mitosis_protocol::audit::actions;
 use mitosis_protocol::{ArtifactKind, Uuid};
 
 use crate::api::body::InPath;
+use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
 use crate::api::user::artifacts::remove;
 use crate::app::App;
@@ -15,9 +16,10 @@ use crate::error::ApiError;
 pub(super) async fn delete_artifact(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
+    Forwarded { client, .. }: Forwarded,
     InPath((uuid, kind)): InPath<(Uuid, ArtifactKind)>,
 ) -> Result<Empty, ApiError> {
     remove(&app, uuid, kind, app.now()).await?;
-    app.record(&admin.name, actions::ARTIFACT_REMOVED, format!("{uuid} {kind}"), None).await?;
+    app.record(&admin.name, actions::ARTIFACT_REMOVED, format!("{uuid} {kind}"), Some(client)).await?;
     Ok(Empty)
 }

@@ -1,5 +1,7 @@
 //! `/admin/users/{username}`: the state, the password and the quota of an account.
 
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::quota::QuotaChange;
@@ -9,6 +11,7 @@ use mitosis_protocol::admin::{
 use mitosis_protocol::audit::actions;
 
 use crate::api::body::{Body, InPath};
+use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
@@ -18,24 +21,26 @@ use crate::error::{ApiError, Refusal, Thing};
 pub(super) async fn delete(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
+    Forwarded { client, .. }: Forwarded,
     InPath(username): InPath<String>,
 ) -> Result<Json<AccountStateBody>, ApiError> {
-    set(&app, &admin.name, &username, AccountState::Deleted).await
+    set(&app, (&admin.name, client), &username, AccountState::Deleted).await
 }
 
 /// `POST /admin/users/{username}/state`. Anything but Active shuts the user, and the user's workers, out.
 pub(super) async fn state(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
+    Forwarded { client, .. }: Forwarded,
     InPath(username): InPath<String>,
     Body(request): Body<AccountStateBody>,
 ) -> Result<Json<AccountStateBody>, ApiError> {
-    set(&app, &admin.name, &username, request.state).await
+    set(&app, (&admin.name, client), &username, request.state).await
 }
 
 async fn set(
     app: &App,
-    admin: &str,
+    (admin, client): (&str, IpAddr),
     username: &str,
     state: AccountState,
 ) -> Result<Json<AccountStateBody>, ApiError> {
@@ -48,7 +53,7 @@ async fn set(
         return Err(Refusal::no_such(Thing::User, username).into());
     }
     let target = format!("{username}: {state:?}");
-    app.record(admin, actions::USER_STATE_SET, target, None).await?;
+    app.record(admin, actions::USER_STATE_SET, target, Some(client)).await?;
     Ok(Json(AccountStateBody { state }))
 }
 
@@ -56,13 +61,14 @@ async fn set(
 pub(super) async fn password(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
+    Forwarded { client, .. }: Forwarded,
     InPath(username): InPath<String>,
     Body(request): Body<ResetPasswordRequest>,
 ) -> Result<Empty, ApiError> {
     let user = app.store.user(&username).await?.ok_or_else(|| Refusal::no_such(Thing::User, &username))?;
-    let hash = app.passwords.hash(&request.new_md5_password).await;
+    let hash = app.passwords.hash(&request.new_md5_password).await?;
     app.store.set_password(user.id, &hash, app.entropy.number(), app.now()).await?;
-    app.record(&admin.name, actions::USER_PASSWORD_SET, &username, None).await?;
+    app.record(&admin.name, actions::USER_PASSWORD_SET, &username, Some(client)).await?;
     Ok(Empty)
 }
 
@@ -70,6 +76,7 @@ pub(super) async fn password(
 pub(super) async fn group_quota(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
+    Forwarded { client, .. }: Forwarded,
     InPath(username): InPath<String>,
     Body(request): Body<GroupQuotaRequest>,
 ) -> Result<Json<GroupQuotaReply>, ApiError> {
@@ -81,6 +88,6 @@ pub(super) async fn group_quota(
         .await?
         .ok_or_else(|| Refusal::no_such(Thing::User, &username))?;
     let target = format!("{username}: {group_quota}");
-    app.record(&admin.name, actions::GROUP_QUOTA_SET, target, None).await?;
+    app.record(&admin.name, actions::GROUP_QUOTA_SET, target, Some(client)).await?;
     Ok(Json(GroupQuotaReply { group_quota }))
 }

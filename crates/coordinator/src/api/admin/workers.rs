@@ -5,6 +5,7 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::audit::actions;
 
 use crate::api::body::{InPath, InQuery};
+use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
 use crate::api::user::workers::{Op, stop};
 use crate::app::App;
@@ -15,10 +16,11 @@ use crate::error::ApiError;
 pub(super) async fn cancel(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
+    Forwarded { client, .. }: Forwarded,
     InPath(uuid): InPath<Uuid>,
     InQuery(Op { op }): InQuery<Op>,
 ) -> Result<Empty, ApiError> {
     let done = stop(&app, uuid, op).await?;
-    app.record(&admin.name, actions::WORKER_STOPPED, format!("{uuid} {op:?}"), None).await?;
+    app.record(&admin.name, actions::WORKER_STOPPED, format!("{uuid} {op:?}"), Some(client)).await?;
     Ok(done)
 }

@@ -1,35 +1,69 @@
 //! `POST /login`: a token for a name and a password.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use mitosis_domain::name::Name;
+use mitosis_domain::name::{MAX_NAME_BYTES, Name};
 use mitosis_protocol::ErrorCode;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::audit::actions;
 use mitosis_protocol::auth::{LoginRequest, TokenReply};
 use mitosis_store::ops::accounts::SessionChange;
+use tracing::Instrument as _;
 
 use crate::api::body::Body;
 use crate::api::forwarded::Forwarded;
 use crate::app::App;
-use crate::auth::caller::not_active;
+use crate::auth::caller::{KnownDevice, not_active};
+use crate::auth::throttle::Attempt;
 use crate::error::{ApiError, Refusal};
+
+/// Bytes of a login: a name, sixteen numbers, and air.
+pub(super) const MAX_BODY: usize = 16 * 1024;
 
 /// 401 for an unknown user as for a wrong password, after the same work; 429 after many of them; 403 for an account that is
 /// not active, but only to whoever knows its password.
 pub(super) async fn login(
     State(app): State<App>,
-    Forwarded { client: peer, .. }: Forwarded,
+    Forwarded { client, .. }: Forwarded,
+    device: KnownDevice,
     Body(request): Body<LoginRequest>,
 ) -> Result<Json<TokenReply>, ApiError> {
-    app.throttle.attempt(&request.username, peer, app.now()).map_err(too_many)?;
+    if request.username.len() > MAX_NAME_BYTES {
+        let msg = format!("a user name has at most {MAX_NAME_BYTES} bytes");
+        return Err(Refusal::invalid(msg).hint("check the name").into());
+    }
+    let attempt = device.attempt(&request.username, client);
+    app.throttle.attempt(&attempt, app.now()).map_err(too_many)?;
+    to_the_end(decide(app, request, attempt, client)).await
+}
+
+/// Runs something to its end even if the caller hangs up: what was tried is written down.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Refusal::new(ErrorCode::Unavailable, "the coordinator stops").into()),
+        },
+    }
+}
+
+async fn decide(
+    app: App,
+    request: LoginRequest,
+    attempt: Attempt,
+    client: IpAddr,
+) -> Result<Json<TokenReply>, ApiError> {
     let user = app.store.user(&request.username).await?;
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
-    let right = app.passwords.verify(&request.md5_password, stored).await;
+    let right = app.proves(&attempt, &request.md5_password, stored).await?;
     let Some(user) = user.filter(|_| right) else {
-        app.record(shown(&request.username), actions::LOGIN_FAILED, "", Some(peer)).await?;
+        app.record(shown(&request.username), actions::LOGIN_FAILED, "", Some(client)).await?;
         return Err(Refusal::new(
             ErrorCode::WrongCredentials,
             "user name and password do not belong together",
@@ -37,7 +71,6 @@ pub(super) async fn login(
         .hint("check both; an administrator can set a new password")
         .into());
     };
-    app.throttle.succeeded(&user.name, peer);
     if user.state != AccountState::Active {
         return Err(not_active().into());
     }
@@ -47,15 +80,18 @@ pub(super) async fn login(
         false => SessionChange::Replace(fresh),
     };
     let now = app.now();
-    let session = app.store.record_login(user.id, change, Some(peer), now).await?;
-    app.record(&user.name, actions::LOGGED_IN, "", Some(peer)).await?;
+    let session = app.store.record_login(user.id, change, Some(client), now).await?;
+    app.record(&user.name, actions::LOGGED_IN, "", Some(client)).await?;
     Ok(Json(TokenReply { token: app.tokens.for_user(&user.name, session, now) }))
 }
 
-fn too_many(wait: Duration) -> Refusal {
+pub(crate) fn too_many(wait: Duration) -> Refusal {
     let seconds = wait.as_secs() + 1;
-    Refusal::new(ErrorCode::TooManyRequests, "too many failed logins to this account, or from this address")
-        .hint(format!("wait {seconds} s and check the password; an administrator can set a new one"))
+    Refusal::new(
+        ErrorCode::TooManyRequests,
+        "too many wrong passwords for this account from here, or from this address",
+    )
+    .hint(format!("wait {seconds} s and check the password; an administrator can set a new one"))
 }
 
 /// A name as far as it could be one: whatever was typed, perhaps a password, does not go into the log.

@@ -7,27 +7,33 @@ use mitosis_protocol::audit::actions;
 use mitosis_protocol::auth::{ChangeOwnPasswordRequest, TokenReply};
 
 use crate::api::body::{Body, InPath};
+use crate::api::forwarded::Forwarded;
+use crate::api::public::login::too_many;
 use crate::app::App;
-use crate::auth::caller::PasswordCaller;
+use crate::auth::caller::{KnownDevice, PasswordCaller};
 use crate::error::{ApiError, Refusal};
 
-/// Ends every earlier token; the reply has the new one. 401 when the name is not the caller's, or the
+/// Ends every earlier token; the reply has the new one. 429 after many wrong ones. 401 when the name is not the caller's, or the
 /// old password is wrong.
 pub(super) async fn password(
     State(app): State<App>,
     PasswordCaller(user): PasswordCaller,
+    Forwarded { client, .. }: Forwarded,
+    device: KnownDevice,
     InPath(username): InPath<String>,
     Body(request): Body<ChangeOwnPasswordRequest>,
 ) -> Result<Json<TokenReply>, ApiError> {
-    let right = app.passwords.verify(&request.old_md5_password, Some(&user.password_hash)).await;
+    let attempt = device.attempt(&user.name, client);
+    app.throttle.attempt(&attempt, app.now()).map_err(too_many)?;
+    let right = app.proves(&attempt, &request.old_md5_password, Some(&user.password_hash)).await?;
     if !right || username != user.name {
         return Err(
             Refusal::new(ErrorCode::WrongCredentials, "the old password is not the one in force").into()
         );
     }
-    let hash = app.passwords.hash(&request.new_md5_password).await;
+    let hash = app.passwords.hash(&request.new_md5_password).await?;
     let (session, now) = (app.entropy.number(), app.now());
     app.store.set_password(user.id, &hash, session, now).await?;
-    app.record(&user.name, actions::PASSWORD_CHANGED, &user.name, None).await?;
+    app.record(&user.name, actions::PASSWORD_CHANGED, &user.name, Some(client)).await?;
     Ok(Json(TokenReply { token: app.tokens.for_user(&user.name, session, now) }))
 }

@@ -10,6 +10,7 @@ use mitosis_protocol::tokens::{CreateTokenReply, CreateTokenRequest, PREFIX, Tok
 use mitosis_store::ops::personal_tokens::NewPersonalToken;
 
 use crate::api::body::{Body, InPath};
+use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::{PasswordCaller, personal_token_digest};
@@ -22,6 +23,7 @@ const MOST: usize = 1000;
 pub(super) async fn create(
     State(app): State<App>,
     PasswordCaller(user): PasswordCaller,
+    Forwarded { client, .. }: Forwarded,
     Body(request): Body<CreateTokenRequest>,
 ) -> Result<Json<CreateTokenReply>, ApiError> {
     let name = Name::new(request.name).map_err(Refusal::bad_name)?;
@@ -43,7 +45,7 @@ pub(super) async fn create(
         expires_at: request.lifetime.map(|lifetime| now + lifetime),
     };
     let id = app.store.create_personal_token(&new, now).await?;
-    app.record(&user.name, actions::TOKEN_CREATED, format!("{id} {}", new.name), None).await?;
+    app.record(&user.name, actions::TOKEN_CREATED, format!("{id} {}", new.name), Some(client)).await?;
     Ok(Json(CreateTokenReply { id, token }))
 }
 
@@ -59,11 +61,12 @@ pub(super) async fn list(
 pub(super) async fn revoke(
     State(app): State<App>,
     PasswordCaller(user): PasswordCaller,
+    Forwarded { client, .. }: Forwarded,
     InPath(id): InPath<i64>,
 ) -> Result<Empty, ApiError> {
     if !app.store.revoke_personal_token(user.id, id).await? {
         return Err(Refusal::no_such(Thing::Token, id).into());
     }
-    app.record(&user.name, actions::TOKEN_REVOKED, id.to_string(), None).await?;
+    app.record(&user.name, actions::TOKEN_REVOKED, id.to_string(), Some(client)).await?;
     Ok(Empty)
 }

@@ -6,6 +6,7 @@ use mitosis_protocol::audit::actions;
 use mitosis_store::ops::groups::GroupDeletion;
 
 use crate::api::body::InPath;
+use crate::api::forwarded::Forwarded;
 use crate::api::members::require;
 use crate::api::reply::Empty;
 use crate::app::App;
@@ -16,6 +17,7 @@ use crate::error::{ApiError, Refusal};
 pub(super) async fn delete(
     State(app): State<App>,
     Caller(user): Caller,
+    Forwarded { client, .. }: Forwarded,
     InPath(group): InPath<String>,
 ) -> Result<Empty, ApiError> {
     let id = require(&app, &user, &group, Action::ManageMembers).await?;
@@ -25,7 +27,7 @@ pub(super) async fn delete(
             for task in cancelled {
                 app.output.changed(task);
             }
-            app.record(&user.name, actions::GROUP_DELETED, group, None).await?;
+            app.record(&user.name, actions::GROUP_DELETED, group, Some(client)).await?;
             Ok(Empty)
         }
         GroupDeletion::Personal => Err(Refusal::invalid("a personal group lasts as long as its user")
