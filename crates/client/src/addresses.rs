@@ -36,6 +36,10 @@ impl Addresses {
         self.all.len()
     }
 
+    pub(crate) fn all(&self) -> &[String] {
+        &self.all
+    }
+
     /// The one that is asked now.
     pub(crate) fn current(&self) -> &str {
         &self.all[self.current.load(Ordering::Relaxed)]

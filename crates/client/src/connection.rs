@@ -1,6 +1,6 @@
 //! Who talks to whom: an address, and the token of a user or of a worker.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -27,11 +27,11 @@ pub struct UserClient {
     token: SecretString,
 }
 
-/// A coordinator's address and a worker's token.
+/// A coordinator's address and a worker's token. Clones share the token, also when it is renewed.
 #[derive(Debug, Clone)]
 pub struct WorkerClient {
     client: Client,
-    token: SecretString,
+    token: Arc<RwLock<SecretString>>,
 }
 
 impl Client {
@@ -58,6 +58,11 @@ impl Client {
         self.addresses.current()
     }
 
+    /// All of its addresses, as [`Self::new`] takes them.
+    pub fn addresses(&self) -> String {
+        self.addresses.all().join(",")
+    }
+
     /// The same coordinator, as this user.
     pub fn with_user_token(&self, token: SecretString) -> UserClient {
         UserClient { client: self.clone(), token }
@@ -65,7 +70,7 @@ impl Client {
 
     /// The same coordinator, as this worker.
     pub fn with_worker_token(&self, token: SecretString) -> WorkerClient {
-        WorkerClient { client: self.clone(), token }
+        WorkerClient { client: self.clone(), token: Arc::new(RwLock::new(token)) }
     }
 
     pub(crate) fn http(&self) -> &reqwest::Client {
@@ -89,9 +94,13 @@ impl UserClient {
 }
 
 impl WorkerClient {
-    /// The worker's token.
-    pub fn token(&self) -> &SecretString {
-        &self.token
+    /// The worker's present token.
+    pub fn token(&self) -> SecretString {
+        self.token.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn replace_token(&self, token: SecretString) {
+        *self.token.write().unwrap_or_else(PoisonError::into_inner) = token;
     }
 
     /// The address behind it.
@@ -100,7 +109,7 @@ impl WorkerClient {
     }
 
     pub(crate) fn call(&self, method: Method, path: &str) -> Call<'_> {
-        self.client.call(method, path).bearer(&self.token)
+        self.client.call(method, path).bearer(&self.token())
     }
 }
 

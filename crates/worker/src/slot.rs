@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::insist::Waits;
-use crate::os::guard::Mark;
+use crate::os::guard::{Guarded, Mark};
 use crate::os::thread::Thread;
 use crate::session::{Farewell, Session};
 use crate::settings::Settings;
@@ -21,6 +21,7 @@ const DYING: Duration = Duration::from_secs(3);
 pub(crate) async fn keep_busy(
     settings: Settings,
     marks: Vec<Option<Mark>>,
+    guarded: Option<Guarded>,
     mut first: Option<Session>,
     stop: CancellationToken,
 ) -> Result<Ended, WorkerError> {
@@ -36,7 +37,7 @@ pub(crate) async fn keep_busy(
                 () = stop.cancelled() => return Ok(Ended::Stopped),
             },
         };
-        let session = Arc::new(session);
+        let session = Arc::new(session.guarded_by(guarded.clone()));
         let farewell = session.serve(&threads, &stop).await;
         // What was killed is dead before its directories go, and before somebody else is let in.
         let deadline = Instant::now() + DYING;

@@ -56,17 +56,21 @@ impl Worker {
             session = Session::open(&settings, slots_of_one) => session?,
             () = stop.cancelled() => return Ok(Ended::Stopped),
         };
-        let guard = post_guard(&settings, slots_of_one);
+        // To an old coordinator, every slot is a worker of its own.
+        let registrations = if first.is_with_ours { 1 } else { slots_of_one };
+        let guard = post_guard(&settings, registrations, slots_of_one);
+        let guarded = |registration| guard.as_ref().map(|guard| guard.guarded(registration));
         let mut marks = (0..slots_of_one).map(|slot| guard.as_ref().map(|guard| guard.mark(slot)));
         let mut slots = JoinSet::new();
         if first.is_with_ours {
-            slots.spawn(slot::keep_busy(settings, marks.collect(), Some(first), stop.clone()));
+            let marks = marks.collect();
+            slots.spawn(slot::keep_busy(settings, marks, guarded(0), Some(first), stop.clone()));
         } else {
-            // To an old coordinator, every slot is a worker of its own.
             let mut first = Some(first);
             for number in 1..=slots_of_one {
                 let mark = marks.next().flatten();
-                let busy = slot::keep_busy(settings.clone(), vec![mark], first.take(), stop.clone());
+                let guarded = guarded(number - 1);
+                let busy = slot::keep_busy(settings.clone(), vec![mark], guarded, first.take(), stop.clone());
                 slots.spawn(busy.instrument(tracing::info_span!("slot", number)));
             }
         }
@@ -86,9 +90,9 @@ impl Worker {
 }
 
 /// A worker works without one too.
-fn post_guard(settings: &Settings, slots: usize) -> Option<Guard> {
+fn post_guard(settings: &Settings, registrations: usize, slots: usize) -> Option<Guard> {
     let command = settings.guard.as_ref()?;
-    Guard::start(command, slots)
+    Guard::start(command, registrations, slots)
         .inspect_err(|error| tracing::warn!(%error, "if this worker is killed, its commands will run on"))
         .ok()
 }

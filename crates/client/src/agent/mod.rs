@@ -8,6 +8,7 @@ mod report;
 mod report_batch;
 mod resources;
 mod sign_off;
+pub(crate) mod token;
 
 use std::time::Duration;
 

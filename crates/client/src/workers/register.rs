@@ -6,6 +6,7 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::worker::{RegisterWorkerReply, RegisterWorkerRequest};
 use reqwest::Method;
 
+use crate::agent::token;
 use crate::{ClientError, UserClient, WorkerClient};
 
 /// A worker that was registered.
@@ -17,6 +18,8 @@ pub struct Registration {
     pub client: WorkerClient,
     /// How long it may be silent, if the coordinator says so.
     pub lease: Option<Duration>,
+    /// How long its token is good for, if that can be told.
+    pub token_life: Option<Duration>,
 }
 
 impl UserClient {
@@ -27,12 +30,14 @@ impl UserClient {
     ) -> Result<Registration, ClientError> {
         let response = self.call(Method::POST, "/workers").json(request).send().await?;
         let lease = crate::agent::lease(&response);
+        let sent_at = token::sent_at(&response);
         let address = self.client().address().to_owned();
         let reply: RegisterWorkerReply = response
             .json()
             .await
             .map_err(|error| ClientError::Unexpected { address, source: error.into() })?;
+        let token_life = token::life(&reply.token, sent_at);
         let client = self.client().with_worker_token(reply.token.into());
-        Ok(Registration { uuid: reply.worker_id, client, lease })
+        Ok(Registration { uuid: reply.worker_id, client, lease, token_life })
     }
 }

@@ -97,26 +97,7 @@ impl Home {
     /// Starts a command that stays; answers it with the rest of the first line in which `mark` appears
     /// on one of its streams.
     pub(crate) async fn start(&self, args: &[&str], mark: &str) -> (Service, String) {
-        let mut child =
-            self.mito(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("mito starts");
-        let (lines, mut seen) = tokio::sync::mpsc::unbounded_channel();
-        let streams = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let log = tokio::spawn(async move {
-            tokio::join!(pass_on(streams.0, lines.clone()), pass_on(streams.1, lines));
-        });
-        let found = tokio::time::timeout(LIMIT, async {
-            let mut log = String::new();
-            while let Some(line) = seen.recv().await {
-                if let Some((_, rest)) = line.split_once(mark) {
-                    return rest.to_owned();
-                }
-                log.push_str(&line);
-                log.push('\n');
-            }
-            panic!("`mito {args:?}` ended without saying `{mark}`:\n{log}");
-        });
-        let rest = found.await.expect("a service says in time that it is ready");
-        (Service { child, _log: log }, rest)
+        Service::start(self.mito(args), mark).await
     }
 
     /// Starts a coordinator with a file and a directory in this home, on the given port.
@@ -248,6 +229,35 @@ pub(crate) async fn ended_within(limit: Duration, mut command: Command) -> Outpu
 }
 
 impl Service {
+    /// As [`Home::start`], for a command that is put together already.
+    pub(crate) async fn start(mut command: Command, mark: &str) -> (Self, String) {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
+        let (lines, mut seen) = tokio::sync::mpsc::unbounded_channel();
+        let streams = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let log = tokio::spawn(async move {
+            tokio::join!(pass_on(streams.0, lines.clone()), pass_on(streams.1, lines));
+        });
+        let found = tokio::time::timeout(LIMIT, async {
+            let mut log = String::new();
+            while let Some(line) = seen.recv().await {
+                if let Some((_, rest)) = line.split_once(mark) {
+                    return rest.to_owned();
+                }
+                log.push_str(&line);
+                log.push('\n');
+            }
+            panic!("{command:?} ended without saying `{mark}`:\n{log}");
+        });
+        let rest = found.await.expect("a service says in time that it is ready");
+        (Self { child, _log: log }, rest)
+    }
+
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> Pid {
+        self.id()
+    }
+
     fn id(&self) -> Pid {
         Pid::from_raw(self.child.id().expect("it runs").try_into().unwrap())
     }

@@ -73,7 +73,7 @@ async fn a_worker_that_is_killed_leaves_its_tasks_to_another() {
 }
 
 /// Whether a process is there and not just a remainder that nobody has looked at.
-fn lives(pid: &str) -> bool {
+pub(crate) fn lives(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
 }

@@ -74,6 +74,11 @@ pub(super) fn named(task: &AssignedTask) -> AttemptRef {
     AttemptRef { id: task.task.id, epoch: task.epoch }
 }
 
+/// The attempt that a key is for.
+pub(super) fn attempt(key: &AttemptKey) -> AttemptRef {
+    AttemptRef { id: key.id, epoch: key.epoch }
+}
+
 /// The proof that an attempt is held.
 pub(super) fn key(task: &AssignedTask) -> AttemptKey {
     AttemptKey { id: task.task.id, epoch: task.epoch, token: task.token }
@@ -129,6 +134,24 @@ impl Hand {
         }
         self.remember(named);
         self.ended.extend(ended);
+    }
+
+    /// A task could not be started in its slot: somebody else may have it, and the slot takes no other one
+    /// until it is said to be [ready](Self::slot_is_ready).
+    pub(super) fn was_not_started(&mut self, key: AttemptKey) {
+        self.running.remove(&attempt(&key));
+        self.was_refused(key);
+    }
+
+    /// A slot takes tasks again.
+    pub(super) fn slot_is_ready(&mut self, slot: usize) {
+        self.free.push(slot);
+    }
+
+    /// An attempt that left its slot is of no use any more; another one is wanted.
+    pub(super) fn was_refused(&mut self, key: AttemptKey) {
+        self.remember(attempt(&key));
+        self.returned.push(key);
     }
 
     /// What the coordinator says about an attempt; answers the slot that has to be told.
@@ -191,12 +214,11 @@ impl Hand {
         let reporting = self.under_way.iter().flat_map(|report| &report.ended);
         let returning = self.under_way.iter().flat_map(|report| &report.returned);
         let returned = self.returned.iter().chain(returning);
-        let of_key = |key: &AttemptKey| AttemptRef { id: key.id, epoch: key.epoch };
         self.waiting
             .names()
             .chain(self.running.keys().copied())
-            .chain(self.ended.iter().chain(reporting).map(|ended| of_key(&ended.key)))
-            .chain(returned.map(of_key))
+            .chain(self.ended.iter().chain(reporting).map(|ended| attempt(&ended.key)))
+            .chain(returned.map(attempt))
             .collect()
     }
 
@@ -281,7 +303,7 @@ pub(super) mod tests {
         ids.map(task).collect()
     }
 
-    fn attempt(id: i64) -> AttemptRef {
+    fn of(id: i64) -> AttemptRef {
         AttemptRef { id, epoch: 1 }
     }
 
@@ -313,7 +335,7 @@ pub(super) mod tests {
         let mut hand = busy(2, now);
         assert_eq!(hand.want(0, now), 0, "nothing is known of how long they take");
         let later = now + Duration::from_millis(5);
-        hand.left(attempt(0), Some(ended(0)), later);
+        hand.left(of(0), Some(ended(0)), later);
         assert_eq!(hand.want(0, later), 1 + 2 * 5);
         // The other one turns out to be long; and when both are, nothing is fetched ahead.
         let much_later = now + AHEAD * 2;
@@ -335,8 +357,8 @@ pub(super) mod tests {
         assert_eq!(report.returned, [key(&task(1)), key(&task(2))]);
         assert_eq!(hand.held().len(), 3, "until the report is answered, it may be held");
         hand.answered();
-        assert_eq!(hand.held(), [attempt(0)]);
-        hand.left(attempt(0), None, now);
+        assert_eq!(hand.held(), [of(0)]);
+        hand.left(of(0), None, now);
         hand.assign(tasks(1..2), now);
         assert!(hand.start(now).is_none(), "a late word about it changes nothing");
     }
@@ -347,12 +369,12 @@ pub(super) mod tests {
         let mut hand = Hand::new(1);
         hand.assign(vec![task(1), task(1), task(2)], now);
         let (_, first) = hand.start(now).unwrap();
-        assert_eq!(named(&first), attempt(1));
+        assert_eq!(named(&first), of(1));
         hand.assign(tasks(1..3), now);
-        hand.left(attempt(1), Some(ended(1)), now);
+        hand.left(of(1), Some(ended(1)), now);
         hand.assign(tasks(1..3), now);
-        assert_eq!(named(&hand.start(now).unwrap().1), attempt(2));
-        hand.left(attempt(2), Some(ended(2)), now);
+        assert_eq!(named(&hand.start(now).unwrap().1), of(2));
+        hand.left(of(2), Some(ended(2)), now);
         assert!(hand.start(now).is_none());
         // Another attempt of the same task is another matter.
         hand.assign(vec![AssignedTask { epoch: 2, ..task(1) }], now);
@@ -363,9 +385,9 @@ pub(super) mod tests {
     fn a_report_without_an_answer_is_said_again_before_anything_newer() {
         let now = Instant::now();
         let mut hand = busy(2, now);
-        hand.left(attempt(0), Some(ended(0)), now);
+        hand.left(of(0), Some(ended(0)), now);
         assert_eq!(hand.report(1).ended.len(), 1);
-        hand.left(attempt(1), Some(ended(1)), now);
+        hand.left(of(1), Some(ended(1)), now);
         assert!(!hand.has_to_report(), "one at a time");
         hand.unanswered();
         let again: Vec<i64> = hand.report(0).ended.iter().map(|ended| ended.key.id).collect();
@@ -380,10 +402,10 @@ pub(super) mod tests {
         let now = Instant::now();
         let mut hand = busy(1, now);
         hand.assign(tasks(1..3), now);
-        assert_eq!(hand.hear(attempt(0), Word::Stop), Some(0));
-        assert_eq!(hand.hear(attempt(1), Word::Stop), None);
-        assert_eq!(hand.hear(attempt(2), Word::Dropped), None);
-        assert_eq!(hand.hear(attempt(9), Word::Dropped), None);
+        assert_eq!(hand.hear(of(0), Word::Stop), Some(0));
+        assert_eq!(hand.hear(of(1), Word::Stop), None);
+        assert_eq!(hand.hear(of(2), Word::Dropped), None);
+        assert_eq!(hand.hear(of(9), Word::Dropped), None);
         let report = hand.report(0);
         assert_eq!(report.ended.len(), 1, "what is dropped is not reported");
         assert_eq!(report.ended[0].result.msg, Some(TaskResultMessage::UserCancellation));
@@ -403,11 +425,24 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn slot_that_cannot_start_a_task_returns_it_and_rests() {
+        let now = Instant::now();
+        let mut hand = busy(2, now);
+        hand.was_not_started(key(&task(1)));
+        assert_eq!(hand.want(0, now), 0, "the other slot is busy, and this one rests");
+        assert_eq!(hand.report(0).returned, [key(&task(1))]);
+        hand.assign(tasks(1..3), now);
+        assert!(hand.start(now).is_none());
+        hand.slot_is_ready(0);
+        assert_eq!(named(&hand.start(now).unwrap().1), of(2), "what was returned is not started here");
+    }
+
+    #[test]
     fn only_so_many_attempts_are_remembered() {
         let now = Instant::now();
         let mut hand = Hand::new(1);
         for id in 0..i64::try_from(REMEMBERED).unwrap() + 10 {
-            hand.left(attempt(id), None, now);
+            hand.left(of(id), None, now);
         }
         assert_eq!((hand.over.len(), hand.remembered.len()), (REMEMBERED, REMEMBERED));
     }

@@ -18,10 +18,11 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::insist::Waits;
+use crate::os::boot_clock::BootInstant;
 use crate::run::{Lost, Place};
 use crate::session::{Farewell, Session};
-use hand::{Hand, Word};
-use slots::{Left, Slots};
+use hand::{Hand, Word, attempt};
+use slots::{Left, SlotEvent, Slots};
 
 /// How long a poll may be held.
 const HOLD: Duration = Duration::from_secs(20);
@@ -37,7 +38,7 @@ type Calling<T> = Pin<Box<dyn Future<Output = Result<T, ClientError>> + Send>>;
 /// A poll under way.
 struct Polling {
     call: Calling<PollReply>,
-    sent: Instant,
+    sent: BootInstant,
     want: usize,
 }
 
@@ -55,7 +56,7 @@ struct Agent<'a> {
     report_at: Instant,
     /// A reply may have been lost.
     in_doubt: bool,
-    /// The lease is over, or this machine can't do what it was given.
+    /// The lease is over.
     given_up: bool,
     /// Which tasks run in which slot, by their global identity.
     names: Vec<Option<Uuid>>,
@@ -121,7 +122,7 @@ impl Agent<'_> {
             let turn_is_over = self.next_turn();
             let patience = self.hand.patience_ends();
             let event = tokio::select! {
-                left = self.slots.next() => Event::Left(left),
+                event = self.slots.next() => Event::Slot(event),
                 reply = answer(&mut self.reporting) => Event::Reported(reply),
                 reply = answer_poll(&mut self.polling) => Event::Polled(reply),
                 () = sleep_until(turn_is_over) => Event::Look,
@@ -129,7 +130,11 @@ impl Agent<'_> {
                 () = self.session.settings.drain.cancelled(), if !self.hand.is_draining() => Event::Drain,
             };
             let end = match event {
-                Event::Left(left) => self.left(left),
+                Event::Slot(SlotEvent::Left(left)) => self.left(left),
+                Event::Slot(SlotEvent::Ready(slot)) => {
+                    self.hand.slot_is_ready(slot);
+                    None
+                }
                 Event::Reported(reply) => self.reported(reply),
                 Event::Polled(reply) => self.polled(reply),
                 Event::Impatient => {
@@ -201,7 +206,7 @@ impl Agent<'_> {
             self.in_doubt = false;
         }
         let call = poll_call(self.session.clone(), request);
-        self.polling = Some(Polling { call, sent: now, want });
+        self.polling = Some(Polling { call, sent: BootInstant::now(), want });
     }
 
     /// When to look again whether something has to be sent.
@@ -217,9 +222,18 @@ impl Agent<'_> {
         next
     }
 
-    fn left(&mut self, Left { attempt, outcome }: Left) -> Option<Farewell> {
+    fn left(&mut self, Left { key, outcome }: Left) -> Option<Farewell> {
+        let now = Instant::now();
         let ended = match outcome {
             Ok(ended) => Some(ended),
+            Err(Lost::NotStarted) => {
+                self.hand.was_not_started(key);
+                return None;
+            }
+            Err(Lost::Refused | Lost::Overdue) => {
+                self.hand.was_refused(key);
+                None
+            }
             Err(Lost::TakenBack) => None,
             Err(Lost::Unknown) => return Some(self.session.unknown_to_the_coordinator()),
             Err(Lost::GivenUp) => {
@@ -227,7 +241,7 @@ impl Agent<'_> {
                 None
             }
         };
-        self.hand.left(attempt, ended, Instant::now());
+        self.hand.left(attempt(&key), ended, now);
         None
     }
 
@@ -259,7 +273,7 @@ impl Agent<'_> {
         None
     }
 
-    fn polled(&mut self, reply: (Instant, Result<PollReply, ClientError>)) -> Option<Farewell> {
+    fn polled(&mut self, reply: (BootInstant, Result<PollReply, ClientError>)) -> Option<Farewell> {
         self.polling = None;
         let (sent, reply) = reply;
         match reply {
@@ -329,9 +343,9 @@ const STALE: mitosis_protocol::agent::AttemptVerdict = mitosis_protocol::agent::
 
 /// What an agent waits for.
 enum Event {
-    Left(Left),
+    Slot(SlotEvent),
     Reported(Result<ReportBatchReply, ClientError>),
-    Polled((Instant, Result<PollReply, ClientError>)),
+    Polled((BootInstant, Result<PollReply, ClientError>)),
     Impatient,
     Drain,
     Look,
@@ -352,7 +366,7 @@ async fn answer<T>(calling: &mut Option<Calling<T>>) -> Result<T, ClientError> {
     }
 }
 
-async fn answer_poll(polling: &mut Option<Polling>) -> (Instant, Result<PollReply, ClientError>) {
+async fn answer_poll(polling: &mut Option<Polling>) -> (BootInstant, Result<PollReply, ClientError>) {
     match polling {
         Some(polling) => (polling.sent, (&mut polling.call).await),
         None => std::future::pending().await,

@@ -1,7 +1,9 @@
 //! A process group: the command and everything it started.
 
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,8 +19,16 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// A command that leads a process group. One thread starts it and waits for it, others send signals.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Group {
-    stage: Arc<Mutex<Stage>>,
+    shared: Arc<Shared>,
     mark: Option<Mark>,
+    /// After which time without a renewal the guard kills it, if that is less than for others.
+    limit: Option<Duration>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stage: Mutex<Stage>,
+    was_killed_by_guard: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,8 +48,8 @@ pub(crate) struct Grip(Group);
 
 impl Group {
     /// A group that the guard knows of while it runs.
-    pub(crate) fn marked(mark: Option<Mark>) -> Self {
-        Self { mark, ..Self::default() }
+    pub(crate) fn marked(mark: Option<Mark>, limit: Option<Duration>) -> Self {
+        Self { mark, limit, ..Self::default() }
     }
 
     /// Whoever holds this answers for the group.
@@ -50,7 +60,7 @@ impl Group {
     /// Starts the command, which has to be told to lead a group of its own, and holds the thread until it
     /// and everything it left running have ended.
     pub(crate) fn run(&self, start: impl FnOnce() -> io::Result<Child>) -> io::Result<ExitStatus> {
-        let mut child = {
+        let (mut child, leader) = {
             // Held while it starts, so that no signal is lost.
             let mut stage = self.stage();
             if *stage == Stage::CalledOff {
@@ -60,16 +70,25 @@ impl Group {
             let leader = leader(&child)?;
             *stage = Stage::Runs(leader);
             if let Some(mark) = &self.mark {
-                mark.runs(leader);
+                mark.runs(leader, self.limit);
             }
-            child
+            (child, leader)
         };
         let status = child.wait();
         self.clear();
         if let Some(mark) = &self.mark {
+            // Nothing else is asked for, since it costs a call.
+            if status.as_ref().is_ok_and(|status| status.signal() == Some(Signal::SIGKILL as i32)) {
+                self.shared.was_killed_by_guard.store(mark.was_killed(leader), Ordering::Relaxed);
+            }
             mark.clear();
         }
         status
+    }
+
+    /// Whether the guard killed it, after this process had not done so at the end of a lease.
+    pub(crate) fn was_killed_by_guard(&self) -> bool {
+        self.shared.was_killed_by_guard.load(Ordering::Relaxed)
     }
 
     /// Whether the command itself has ended.
@@ -113,7 +132,7 @@ impl Group {
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage> {
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -130,7 +149,7 @@ fn leader(child: &Child) -> io::Result<Pid> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+    use std::os::unix::process::CommandExt as _;
     use std::process::Command;
 
     use super::*;

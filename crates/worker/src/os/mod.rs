@@ -1,5 +1,6 @@
 //! What the operating system does for a worker.
 
+pub(crate) mod boot_clock;
 pub(crate) mod group;
 pub(crate) mod guard;
 pub(crate) mod thread;

@@ -8,6 +8,7 @@ mod follow_up;
 mod prepare;
 mod process;
 mod program;
+mod removal;
 mod report;
 mod resources;
 pub(crate) mod scratch;
@@ -66,8 +67,15 @@ pub(crate) enum Lost {
     TakenBack,
     /// The coordinator does not know this worker any more.
     Unknown,
-    /// The lease is over, or this machine can't do it; another attempt is wanted.
+    /// The lease of the registration is over.
     GivenUp,
+    /// The coordinator does not take what this attempt has to report; another one is wanted.
+    Refused,
+    /// The coordinator was not heard of for as long as the task allows; another attempt is wanted.
+    Overdue,
+    /// The command could not be started here: the directories can't be made ready, or the system gives no
+    /// process. Another attempt is wanted, not in this slot for a while.
+    NotStarted,
 }
 
 /// A task that is over. A coordinator of ours has yet to be told; an old one knows.

@@ -20,7 +20,7 @@ impl Attempt<'_> {
     pub(super) async fn prepare(&self) -> Result<Prepared, Lost> {
         let output = self.scratch.freshen(self.task.spec.terminal_output).await.map_err(|error| {
             tracing::error!(%error, "the scratch directory can't be made ready");
-            Lost::GivenUp
+            Lost::NotStarted
         })?;
         let deadline = self.fetched_at + PREPARATION_ALLOWANCE;
         let fetched = match timeout_at(deadline, self.fetch_resources()).await {

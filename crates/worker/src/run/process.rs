@@ -53,14 +53,23 @@ impl Attempt<'_> {
     /// the whole group is killed at once, because another worker may start the task any moment.
     pub(super) async fn execute(&self, output: Option<OutputFiles>) -> Result<Ran, Lost> {
         self.until_it_may_start().await?;
-        let group = Group::marked(self.thread.mark.clone());
+        let limit = None;
+        let group = Group::marked(self.thread.mark.clone(), limit);
         tokio::select! {
             ran = self.supervise(&group, output) => ran,
-            () = self.session.lease.over() => {
+            () = self.session.lease.over(limit) => {
                 tracing::warn!("the lease is over and can't be renewed; killing the command");
-                Err(Lost::GivenUp)
+                Err(self.expired())
             }
             never = self.deliver_output() => match never {},
+        }
+    }
+
+    /// What it means that the time without a renewal is over.
+    fn expired(&self) -> Lost {
+        match self.session.lease.holds() {
+            true => Lost::Overdue,
+            false => Lost::GivenUp,
         }
     }
 
@@ -83,7 +92,12 @@ impl Attempt<'_> {
         }));
         let overstep = tokio::select! {
             biased;
-            exit = &mut exit => return ended(exit, None),
+            exit = &mut exit => {
+                return match group.was_killed_by_guard() {
+                    true => Err(self.expired()),
+                    false => ended(exit, None),
+                };
+            }
             overstep = self.overstep() => overstep,
             order = self.ordered_to_end() => match order {
                 Order::Stop => Overstep::User,
@@ -232,7 +246,7 @@ fn ended(mut exit: Exit, overstep: Option<&Overstep>) -> Result<Ran, Lost> {
             let fault_of_the_task =
                 matches!(error.kind(), io::ErrorKind::ArgumentListTooLong | io::ErrorKind::InvalidInput);
             if !fault_of_the_task {
-                return Err(Lost::GivenUp);
+                return Err(Lost::NotStarted);
             }
             let line = format!("the command can't be started: {error}");
             exit.note(&line);

@@ -35,6 +35,6 @@ fn lost(error: &ClientError) -> Lost {
     match error.status() {
         Some(401) => Lost::Unknown,
         Some(404) => Lost::TakenBack,
-        _ => Lost::GivenUp,
+        _ => Lost::Refused,
     }
 }

@@ -1,21 +1,25 @@
 //! The directories of one slot (semantics §7.2). One task at a time uses them; they are handed on
 //! when they are found untouched, and replaced when a task wrote into them.
 
+use std::borrow::Cow;
 use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use mitosis_protocol::{ArtifactKind, Uuid};
 
+use super::removal::{OWNER, make_writable, remove_tree};
 use crate::worker::WorkerError;
 
 /// Where a task finds and leaves things.
 #[derive(Debug, Clone)]
 pub(crate) struct Scratch {
     root: PathBuf,
+    /// How many directories of this slot could not be made ready again, and were left for new ones.
+    spoiled: Arc<AtomicUsize>,
     /// Nothing has been put there since it was made ready, as far as was seen a moment ago.
     is_fresh: Arc<AtomicBool>,
 }
@@ -30,35 +34,54 @@ pub(crate) struct OutputFiles {
 impl Scratch {
     /// Under this root, which is made when it is needed.
     pub(crate) fn at(root: PathBuf) -> Self {
-        Self { root, is_fresh: Arc::default() }
+        Self { root, spoiled: Arc::default(), is_fresh: Arc::default() }
+    }
+
+    fn entry(&self, name: &str) -> PathBuf {
+        self.current().join(name)
+    }
+
+    /// The directory that is used now.
+    fn current(&self) -> Cow<'_, Path> {
+        match self.spoiled.load(Ordering::Relaxed) {
+            0 => Cow::Borrowed(&self.root),
+            spoiled => Cow::Owned(self.successor(spoiled)),
+        }
+    }
+
+    /// The directory that is used after so many were spoiled.
+    fn successor(&self, spoiled: usize) -> PathBuf {
+        let mut name = self.root.clone().into_os_string();
+        name.push(format!(".{spoiled}"));
+        name.into()
     }
 
     pub(crate) fn result(&self) -> PathBuf {
-        self.root.join("result")
+        self.entry("result")
     }
 
     pub(crate) fn exec(&self) -> PathBuf {
-        self.root.join("exec")
+        self.entry("exec")
     }
 
     pub(crate) fn resource(&self) -> PathBuf {
-        self.root.join("resource")
+        self.entry("resource")
     }
 
     pub(crate) fn new_task(&self) -> PathBuf {
-        self.root.join("new_task.json")
+        self.entry("new_task.json")
     }
 
     pub(crate) fn stdout(&self) -> PathBuf {
-        self.root.join("stdout.log")
+        self.entry("stdout.log")
     }
 
     pub(crate) fn stderr(&self) -> PathBuf {
-        self.root.join("stderr.log")
+        self.entry("stderr.log")
     }
 
     pub(crate) fn archive(&self, kind: ArtifactKind) -> PathBuf {
-        self.root.join(kind.file_name())
+        self.entry(&kind.file_name())
     }
 
     /// Makes everything as if no task had ever run here; with files for output if that is kept.
@@ -68,20 +91,39 @@ impl Scratch {
             return Ok(None);
         }
         let scratch = self.clone();
-        on_a_blocking_thread(move || {
-            for folder in [scratch.result(), scratch.exec(), scratch.resource()] {
-                empty_folder(&folder)?;
-            }
-            absent(&scratch.new_task())?;
-            if !with_output {
-                return Ok(None);
-            }
-            Ok(Some(OutputFiles {
-                stdout: new_file(&scratch.stdout())?,
-                stderr: new_file(&scratch.stderr())?,
-            }))
-        })
-        .await
+        on_a_blocking_thread(move || scratch.empty_or_replace(with_output)).await
+    }
+
+    /// A task can leave things that its worker may not remove. Then the slot goes on in a new directory.
+    fn empty_or_replace(&self, with_output: bool) -> io::Result<Option<OutputFiles>> {
+        let error = match self.empty(with_output) {
+            Err(error) => error,
+            ready => return ready,
+        };
+        let spoiled = self.spoiled.fetch_add(1, Ordering::Relaxed);
+        let replaced = self.empty(with_output);
+        match &replaced {
+            Ok(_) => tracing::warn!(
+                %error,
+                successor = %self.successor(spoiled + 1).display(),
+                "the directory of a slot can't be emptied; going on in a new one"
+            ),
+            // No matter of this directory, it seems.
+            Err(_) => self.spoiled.store(spoiled, Ordering::Relaxed),
+        }
+        replaced
+    }
+
+    fn empty(&self, with_output: bool) -> io::Result<Option<OutputFiles>> {
+        make_writable(&self.current());
+        for folder in [self.result(), self.exec(), self.resource()] {
+            empty_folder(&folder)?;
+        }
+        absent(&self.new_task())?;
+        if !with_output {
+            return Ok(None);
+        }
+        Ok(Some(OutputFiles { stdout: new_file(&self.stdout())?, stderr: new_file(&self.stderr())? }))
     }
 
     /// Whether a task left neither files to be kept nor a request. What can't be looked at counts as touched.
@@ -90,8 +132,16 @@ impl Scratch {
         let is_empty =
             |folder: PathBuf| std::fs::read_dir(folder).is_ok_and(|mut found| found.next().is_none());
         let left_nothing = is_empty(self.result()) && is_empty(self.exec()) && !self.new_task().exists();
-        self.is_fresh.store(left_nothing && is_empty(self.resource()), Ordering::Relaxed);
+        let is_fresh = left_nothing && is_empty(self.resource()) && self.is_writable();
+        self.is_fresh.store(is_fresh, Ordering::Relaxed);
         left_nothing
+    }
+
+    /// Whether the next task may write to every directory.
+    fn is_writable(&self) -> bool {
+        let is_usable = |folder: &Path| std::fs::symlink_metadata(folder).is_ok_and(|it| is_usable(&it));
+        is_usable(&self.current())
+            && [self.result(), self.exec(), self.resource()].iter().all(|folder| is_usable(folder))
     }
 }
 
@@ -109,7 +159,7 @@ pub(crate) async fn make_root(base: &Path, worker: Uuid) -> Result<PathBuf, Work
 pub(crate) async fn remove(root: &Path) {
     let root = root.to_owned();
     on_a_blocking_thread(move || {
-        if let Err(error) = std::fs::remove_dir_all(&root) {
+        if let Err(error) = remove_tree(&root) {
             tracing::warn!(%error, path = %root.display(), "can't remove the scratch directory");
         }
     })
@@ -127,8 +177,10 @@ fn private_folder(path: &Path) -> io::Result<()> {
 
 fn empty_folder(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() && std::fs::read_dir(path)?.next().is_none() => return Ok(()),
-        Ok(found) if found.is_dir() => std::fs::remove_dir_all(path)?,
+        Ok(found) if is_usable(&found) && std::fs::read_dir(path)?.next().is_none() => {
+            return Ok(());
+        }
+        Ok(found) if found.is_dir() => remove_tree(path)?,
         Ok(_) => std::fs::remove_file(path)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
@@ -136,10 +188,15 @@ fn empty_folder(path: &Path) -> io::Result<()> {
     private_folder(path)
 }
 
+/// Whether its owner may write there: a task can have taken that away.
+fn is_usable(found: &std::fs::Metadata) -> bool {
+    found.is_dir() && found.permissions().mode() & OWNER == OWNER
+}
+
 fn absent(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::IsADirectory => std::fs::remove_dir_all(path),
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => remove_tree(path),
         removed => removed,
     }
 }

@@ -28,7 +28,10 @@ impl Session {
                     match run::run(self, place, task, None).await {
                         Ok(_) | Err(Lost::TakenBack) => {}
                         Err(Lost::Unknown) => return self.unknown_to_the_coordinator(),
-                        Err(Lost::GivenUp) => return Farewell::GivenUp,
+                        // The registration has one slot, so a new one is a new slot.
+                        Err(Lost::GivenUp | Lost::Refused | Lost::Overdue | Lost::NotStarted) => {
+                            return Farewell::GivenUp;
+                        }
                     }
                 }
                 Err(error) if error.status() == Some(401) => return self.unknown_to_the_coordinator(),

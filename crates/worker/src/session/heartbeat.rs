@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use super::open::LEASE_OF_OLD_COORDINATORS;
 use super::{Session, heartbeat_pause};
 use crate::insist::Waits;
+use crate::os::boot_clock::BootInstant;
 
 impl Session {
     /// Renews the lease whenever nothing else has renewed it for a while; ends only when the coordinator
@@ -16,12 +17,12 @@ impl Session {
         loop {
             tokio::time::sleep_until(next).await;
             // An agent's polls renew the lease too. They are held for less than two thirds of it.
-            let renewed = self.lease.renewed();
-            if self.is_with_ours && renewed + pause() * 2 > Instant::now() {
-                next = renewed + pause() * 2;
+            let due = (pause() * 2).saturating_sub(self.lease.renewed().elapsed());
+            if self.is_with_ours && !due.is_zero() {
+                next = Instant::now() + due;
                 continue;
             }
-            let sent = Instant::now();
+            let sent = BootInstant::now();
             next = match self.client.heartbeat().await {
                 Ok(length) => {
                     self.lease.renew(sent, length.unwrap_or(LEASE_OF_OLD_COORDINATORS));

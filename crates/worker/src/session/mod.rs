@@ -12,6 +12,7 @@ use std::time::Duration;
 use mitosis_client::WorkerClient;
 use tokio_util::sync::CancellationToken;
 
+use crate::os::guard::Guarded;
 use crate::os::thread::Thread;
 use crate::run::Place;
 use crate::run::scratch::{self, Scratch};
@@ -27,6 +28,8 @@ pub(crate) struct Session {
     pub(crate) is_with_ours: bool,
     /// Under which each slot has its directories.
     root: PathBuf,
+    /// What the guard is told.
+    guarded: Option<Guarded>,
 }
 
 /// Why a session ended.
@@ -41,6 +44,15 @@ pub(crate) enum Farewell {
 }
 
 impl Session {
+    /// From now on, a guard acts for this registration when the worker can't.
+    pub(crate) fn guarded_by(self, guarded: Option<Guarded>) -> Self {
+        if let Some(guarded) = &guarded {
+            self.lease.show_at(guarded.term());
+            guarded.is_registered(&self.client);
+        }
+        Self { guarded, ..self }
+    }
+
     /// Takes tasks, one on each thread, and gives signs of life until there is a reason to end. Whatever
     /// runs then is killed.
     pub(crate) async fn serve(self: &Arc<Self>, threads: &[Thread], stop: &CancellationToken) -> Farewell {
@@ -65,12 +77,20 @@ impl Session {
         }
     }
 
-    /// Says good-bye, so that a task that was held need not wait for the lease to end, and cleans up.
+    /// Says good-bye, so that a task that was held need not wait for the lease to end, and cleans up. Where
+    /// nobody can be reached, that is left to the guard.
     pub(crate) async fn close(&self, farewell: Farewell) {
-        if farewell != Farewell::Removed
-            && let Err(error) = self.client.sign_off().await
-        {
-            tracing::debug!(%error, "signing off did not work; the lease will end by itself");
+        let said = match farewell {
+            Farewell::Removed => Ok(()),
+            Farewell::Stopped | Farewell::GivenUp => self.client.sign_off().await,
+        };
+        match (said, &self.guarded) {
+            (Err(error), _) if error.is_transient() => tracing::warn!(
+                %error,
+                "signing off did not work; what was given back may have to wait for the end of the lease"
+            ),
+            (_, Some(guarded)) => guarded.has_left(),
+            (_, None) => {}
         }
         scratch::remove(&self.root).await;
     }

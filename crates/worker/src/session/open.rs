@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use mitosis_protocol::worker::RegisterWorkerRequest;
-use tokio::time::Instant;
 
 use super::Session;
 use super::lease::Lease;
 use crate::insist::insist;
+use crate::os::boot_clock::BootInstant;
 use crate::run::scratch;
 use crate::settings::Settings;
 use crate::worker::WorkerError;
@@ -20,7 +20,7 @@ impl Session {
     pub(crate) async fn open(settings: &Settings, slots: usize) -> Result<Self, WorkerError> {
         let entropy = &*settings.entropy;
         let user = insist(entropy, "logging in", || settings.login.log_in()).await?;
-        let asked = Instant::now();
+        let asked = BootInstant::now();
         let request = RegisterWorkerRequest {
             slots: Some(u32::try_from(slots).unwrap_or(u32::MAX)),
             ..settings.registration.clone()
@@ -34,6 +34,7 @@ impl Session {
             is_with_ours: registration.lease.is_some(),
             root,
             settings: settings.clone(),
+            guarded: None,
         })
     }
 }

@@ -1,0 +1,165 @@
+//! What the guard of a worker does when the worker can't, and what the worker does when the guard is gone.
+
+use std::time::Duration;
+
+use mitosis_client::UserClient;
+use mitosis_protocol::{TaskState, Uuid};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::time::{Instant, sleep};
+
+use crate::home::{Home, LIMIT, LOOK_AGAIN, Service, all_tasks, task, until_so_many};
+use crate::kills::lives;
+
+/// A task that is at home here until it is killed, and elsewhere ends at once: its first start stays.
+fn stays_once(home: &Home) -> mitosis_protocol::task::SubmitTaskRequest {
+    let folder = home.path().display();
+    let script = format!("echo start=$$ >> {folder}/ids; mkdir {folder}/first && exec sleep 600; exit 0");
+    task(&["sh", "-c", &script])
+}
+
+/// The process of the first start.
+async fn first_start(home: &Home) -> String {
+    home.until_written("ids", "start=").await.trim().to_owned()
+}
+
+/// The guards of a worker.
+fn guards(worker: &Service) -> Vec<Pid> {
+    let is_guard = |pid: i32| {
+        let read = |what: &str| std::fs::read_to_string(format!("/proc/{pid}/{what}")).unwrap_or_default();
+        let parent = format!("PPid:\t{}\n", worker.pid());
+        read("status").contains(&parent) && read("cmdline").contains("__guard")
+    };
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter(|pid| is_guard(*pid)).map(Pid::from_raw).collect()
+}
+
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never {what}");
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+async fn result(user: &UserClient, task: Uuid) -> Option<i32> {
+    Some(user.task(task).await.unwrap().info.result?.exit_status)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_worker_has_its_tasks_given_back_by_its_guard() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = coordinator.admin().await;
+    let victim = home.worker(&coordinator.address, "1").await;
+    let uuid = admin.submit(&stays_once(&home)).await.unwrap().uuid;
+    let first = first_start(&home).await;
+    let _other = home.worker(&coordinator.address, "1").await;
+
+    let killed = Instant::now();
+    victim.kill().await;
+    until_so_many(&admin, TaskState::Finished, 1).await;
+    assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
+    assert_eq!(result(&admin, uuid).await, Some(0));
+    assert!(!lives(&first));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guard_gives_tasks_back_when_the_coordinator_returns() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let port = coordinator.port();
+    let victim = home.worker(&coordinator.address, "1").await;
+    let uuid = coordinator.admin().await.submit(&stays_once(&home)).await.unwrap().uuid;
+    first_start(&home).await;
+    coordinator.service.kill().await;
+    victim.kill().await;
+    let coordinator = home.coordinator(port, "600s").await;
+    let admin = coordinator.admin().await;
+    let _other = home.worker(&coordinator.address, "1").await;
+    until_so_many(&admin, TaskState::Finished, 1).await;
+    assert_eq!(result(&admin, uuid).await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopped_worker_has_its_command_killed_before_it_runs_elsewhere() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "3s").await;
+    let admin = coordinator.admin().await;
+    let stopped = home.worker(&coordinator.address, "1").await;
+    let uuid = admin.submit(&stays_once(&home)).await.unwrap().uuid;
+    let first = first_start(&home).await;
+    let _other = home.worker(&coordinator.address, "1").await;
+
+    stopped.signal(Signal::SIGSTOP);
+    let ids = home.path().join("ids");
+    let starts = || std::fs::read_to_string(&ids).unwrap().lines().count();
+    until("killed by the guard", || {
+        let (is_dead, starts) = (!lives(&first), starts());
+        assert!(is_dead || starts == 1, "it runs twice");
+        is_dead
+    })
+    .await;
+    until_so_many(&admin, TaskState::Finished, 1).await;
+    stopped.signal(Signal::SIGCONT);
+    // It comes back, and does not take the work of its guard for the end of the task.
+    let marked = home.path().join("marked").display().to_string();
+    for _ in 0..4 {
+        let script = format!("echo $PPID >> {marked}; sleep 0.3");
+        admin.submit(&task(&["sh", "-c", &script])).await.unwrap();
+    }
+    until_so_many(&admin, TaskState::Finished, 5).await;
+    let by_it = std::fs::read_to_string(&marked).unwrap();
+    assert!(by_it.lines().any(|parent| parent == stopped.pid().to_string()), "it takes tasks again: {by_it}");
+    assert_eq!(result(&admin, uuid).await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_guard_is_replaced_and_the_next_one_knows_everything() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = coordinator.admin().await;
+    let victim = home.worker(&coordinator.address, "1").await;
+    let uuid = admin.submit(&stays_once(&home)).await.unwrap().uuid;
+    let first = first_start(&home).await;
+    for _ in 0..2 {
+        let [guard] = guards(&victim)[..] else { panic!("there is one guard") };
+        kill(guard, Signal::SIGKILL).unwrap();
+        until("replaced", || guards(&victim).iter().any(|other| *other != guard)).await;
+    }
+    assert!(lives(&first), "the command goes on");
+
+    let [guard] = guards(&victim)[..] else { panic!("there is one guard") };
+    let read = |what: &str| std::fs::read_to_string(format!("/proc/{guard}/{what}")).unwrap();
+    assert!(read("cmdline").ends_with("__guard\0"), "{}", read("cmdline"));
+    assert_eq!(read("environ"), "", "the token goes another way");
+
+    victim.kill().await;
+    let _other = home.worker(&coordinator.address, "1").await;
+    until_so_many(&admin, TaskState::Finished, 1).await;
+    assert_eq!(result(&admin, uuid).await, Some(0));
+    assert!(!lives(&first));
+    until("ended", || !lives(&guard.to_string())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn worker_killed_with_its_guard_is_missed_at_the_end_of_its_lease() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "3s").await;
+    let admin = coordinator.admin().await;
+    let victim = home.worker(&coordinator.address, "1").await;
+    admin.submit(&stays_once(&home)).await.unwrap();
+    let first = first_start(&home).await;
+    let _other = home.worker(&coordinator.address, "1").await;
+    // In this order: a guard that dies later is not replaced any more.
+    victim.signal(Signal::SIGSTOP);
+    for guard in guards(&victim) {
+        kill(guard, Signal::SIGKILL).unwrap();
+    }
+    victim.kill().await;
+    until_so_many(&admin, TaskState::Finished, 1).await;
+    assert_eq!(all_tasks(&admin).await.len(), 1);
+    // Nobody is left to end it.
+    kill(Pid::from_raw(first.parse().unwrap()), Signal::SIGKILL).unwrap();
+}

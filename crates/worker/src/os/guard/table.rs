@@ -1,0 +1,249 @@
+//! What a worker and its guard share: a file in memory with the leases and what runs.
+//!
+//! A renewal, a start and an end are one small write each. The guard reads the whole of it when it has to
+//! decide.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::Pid;
+
+use crate::os::boot_clock::BootInstant;
+use crate::session::lease::margin;
+
+/// Numbers of terms and of slots, 4 bytes each.
+const HEAD_BYTES: usize = 8;
+/// When the lease was renewed, in nanoseconds since the machine was started, and its length.
+const TERM_BYTES: usize = 16;
+/// A process group, the limit of its attempt in milliseconds, which group the guard has killed, and padding.
+const SLOT_BYTES: usize = 16;
+const KILLED_OFFSET: u64 = 8;
+
+/// The table as its writer has it.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    file: Arc<File>,
+    terms: usize,
+}
+
+/// The place of one registration's lease.
+#[derive(Debug, Clone)]
+pub(crate) struct TermMark {
+    file: Arc<File>,
+    offset: u64,
+}
+
+/// The place of one slot.
+#[derive(Debug, Clone)]
+pub(crate) struct Mark {
+    file: Arc<File>,
+    offset: u64,
+}
+
+impl Table {
+    /// For so many registrations, each with a lease of its own, and so many slots: all of the one, or one of
+    /// each.
+    pub(super) fn new(registrations: usize, slots: usize) -> io::Result<Self> {
+        let file = File::from(memfd_create(c"running", MFdFlags::MFD_CLOEXEC)?);
+        file.set_len((HEAD_BYTES + registrations * TERM_BYTES + slots * SLOT_BYTES) as u64)?;
+        let number = |count: usize| u32::try_from(count).map_err(io::Error::other);
+        file.write_all_at(&number(registrations)?.to_ne_bytes(), 0)?;
+        file.write_all_at(&number(slots)?.to_ne_bytes(), 4)?;
+        Ok(Self { file: Arc::new(file), terms: registrations })
+    }
+
+    pub(super) fn file(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// The place of a registration's lease, counted from 0.
+    pub(super) fn term(&self, registration: usize) -> TermMark {
+        TermMark { file: self.file.clone(), offset: term_offset(registration) }
+    }
+
+    /// The place of a slot, counted from 0.
+    pub(super) fn slot(&self, slot: usize) -> Mark {
+        Mark { file: self.file.clone(), offset: slot_offset(self.terms, slot) }
+    }
+}
+
+impl TermMark {
+    /// The lease was renewed, and lasts this long from then.
+    pub(crate) fn renewed(&self, from: BootInstant, length: Duration) {
+        let length = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+        let mut term = [0; TERM_BYTES];
+        term[..8].copy_from_slice(&from.as_nanos().to_ne_bytes());
+        term[8..].copy_from_slice(&length.to_ne_bytes());
+        write(&self.file, &term, self.offset);
+    }
+}
+
+impl Mark {
+    /// The slot runs this group, for an attempt that may have a shorter limit than the registration.
+    pub(crate) fn runs(&self, group: Pid, limit: Option<Duration>) {
+        let limit = limit.map_or(0, |limit| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX).max(1));
+        self.write(group.as_raw(), limit);
+    }
+
+    /// The slot runs nothing. Has to be said before the number can belong to somebody else.
+    pub(crate) fn clear(&self) {
+        self.write(0, 0);
+    }
+
+    /// Whether the guard has killed this group, because its lease was over and its worker did nothing about
+    /// it.
+    pub(crate) fn was_killed(&self, group: Pid) -> bool {
+        let mut killed = [0; 4];
+        self.file.read_exact_at(&mut killed, self.offset + KILLED_OFFSET).is_ok()
+            && i32::from_ne_bytes(killed) == group.as_raw()
+    }
+
+    fn write(&self, group: i32, limit: u32) {
+        let mut entry = [0; 8];
+        entry[..4].copy_from_slice(&group.to_ne_bytes());
+        entry[4..].copy_from_slice(&limit.to_ne_bytes());
+        write(&self.file, &entry, self.offset);
+    }
+}
+
+fn write(file: &File, bytes: &[u8], offset: u64) {
+    if let Err(error) = file.write_all_at(bytes, offset) {
+        tracing::warn!(%error, "a command would outlive this worker if it were killed");
+    }
+}
+
+fn term_offset(registration: usize) -> u64 {
+    (HEAD_BYTES + registration * TERM_BYTES) as u64
+}
+
+fn slot_offset(terms: usize, slot: usize) -> u64 {
+    (HEAD_BYTES + terms * TERM_BYTES + slot * SLOT_BYTES) as u64
+}
+
+/// The table as the guard has it.
+#[derive(Debug)]
+pub(super) struct Reader {
+    file: File,
+    terms: usize,
+    slots: usize,
+}
+
+/// A group that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) slot: usize,
+    pub(super) group: Pid,
+    /// When the coordinator is about to give its task to somebody else. None if that is not known yet.
+    pub(super) deadline: Option<BootInstant>,
+}
+
+impl Reader {
+    pub(super) fn new(file: File) -> io::Result<Self> {
+        let mut head = [0; HEAD_BYTES];
+        file.read_exact_at(&mut head, 0)?;
+        let number = |bytes: &[u8]| u32::from_ne_bytes(bytes.try_into().expect("four bytes")) as usize;
+        let (terms, slots) = (number(&head[..4]), number(&head[4..]));
+        let length = slot_offset(terms, slots);
+        match terms > 0 && file.metadata()?.len() == length {
+            true => Ok(Self { file, terms, slots }),
+            false => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    /// Everything that runs.
+    pub(super) fn entries(&self) -> io::Result<Vec<Entry>> {
+        let mut bytes = vec![0; self.terms * TERM_BYTES + self.slots * SLOT_BYTES];
+        self.file.read_exact_at(&mut bytes, HEAD_BYTES as u64)?;
+        let (terms, slots) = bytes.split_at(self.terms * TERM_BYTES);
+        let number = |bytes: &[u8]| u64::from_ne_bytes(bytes.try_into().expect("eight bytes"));
+        let terms: Vec<(BootInstant, Duration)> = terms
+            .chunks_exact(TERM_BYTES)
+            .map(|term| {
+                (BootInstant::from_nanos(number(&term[..8])), Duration::from_nanos(number(&term[8..])))
+            })
+            .collect();
+        let entries = slots.chunks_exact(SLOT_BYTES).enumerate().filter_map(|(slot, entry)| {
+            let group = i32::from_ne_bytes(entry[..4].try_into().expect("four bytes"));
+            let limit = u32::from_ne_bytes(entry[4..8].try_into().expect("four bytes"));
+            // One registration has all slots, or each has one.
+            let (from, length) = terms[if self.terms == 1 { 0 } else { slot.min(self.terms - 1) }];
+            let length = match limit {
+                0 => length,
+                limit => length.min(Duration::from_millis(limit.into())),
+            };
+            let deadline = (!length.is_zero()).then(|| from + (length.saturating_sub(margin(length) / 2)));
+            (group > 1).then(|| Entry { slot, group: Pid::from_raw(group), deadline })
+        });
+        Ok(entries.collect())
+    }
+
+    /// Notes that a group is about to be killed, so that its worker does not take that for its end.
+    pub(super) fn note_killed(&self, entry: &Entry) -> io::Result<()> {
+        let offset = slot_offset(self.terms, entry.slot) + KILLED_OFFSET;
+        self.file.write_all_at(&entry.group.as_raw().to_ne_bytes(), offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn deadlines(reader: &Reader) -> Vec<(usize, i32, Option<Duration>)> {
+        let from = BootInstant::from_nanos(0);
+        let entries = reader.entries().unwrap().into_iter();
+        entries.map(|it| (it.slot, it.group.as_raw(), it.deadline.map(|it| it.since(from)))).collect()
+    }
+
+    #[test]
+    fn slots_of_one_registration_end_with_its_lease_or_earlier() {
+        let table = Table::new(1, 3).unwrap();
+        let reader = Reader::new(table.file().unwrap()).unwrap();
+        table.slot(0).runs(Pid::from_raw(70), None);
+        assert_eq!(deadlines(&reader), [(0, 70, None)]);
+        table.term(0).renewed(BootInstant::from_nanos(0) + SECOND * 100, SECOND * 30);
+        table.slot(2).runs(Pid::from_raw(72), Some(SECOND * 10));
+        // A little before the coordinator gives the task away, and after the worker itself should have acted.
+        let ends = [128_500, 109_500].map(Duration::from_millis).map(Some);
+        assert_eq!(deadlines(&reader), [(0, 70, ends[0]), (2, 72, ends[1])]);
+        table.slot(0).clear();
+        assert_eq!(deadlines(&reader), [(2, 72, ends[1])]);
+    }
+
+    #[test]
+    fn registrations_of_one_slot_have_leases_of_their_own() {
+        let table = Table::new(2, 2).unwrap();
+        let reader = Reader::new(table.file().unwrap()).unwrap();
+        for slot in 0..2 {
+            table.slot(slot).runs(Pid::from_raw(70), None);
+        }
+        table.term(1).renewed(BootInstant::from_nanos(0), SECOND * 100);
+        assert_eq!(deadlines(&reader), [(0, 70, None), (1, 70, Some(SECOND * 95))]);
+    }
+
+    #[test]
+    fn a_kill_is_noted_for_that_group_alone() {
+        let table = Table::new(1, 1).unwrap();
+        let reader = Reader::new(table.file().unwrap()).unwrap();
+        let mark = table.slot(0);
+        mark.runs(Pid::from_raw(70), None);
+        assert!(!mark.was_killed(Pid::from_raw(70)));
+        reader.note_killed(&reader.entries().unwrap()[0]).unwrap();
+        assert!(mark.was_killed(Pid::from_raw(70)));
+        mark.runs(Pid::from_raw(71), None);
+        assert!(!mark.was_killed(Pid::from_raw(71)));
+    }
+
+    #[test]
+    fn something_else_than_a_table_is_refused() {
+        let file = tempfile::tempfile().unwrap();
+        assert!(Reader::new(file.try_clone().unwrap()).is_err());
+        file.write_all_at(&[1; 64], 0).unwrap();
+        assert!(Reader::new(file).is_err());
+    }
+}

@@ -1,0 +1,46 @@
+//! Removing what a task left, however it left it.
+
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// The permissions of the owner of a folder.
+pub(super) const OWNER: u32 = 0o700;
+
+/// Removes a folder with everything in it. Where its owner may not, that is changed first.
+pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            if let Some(parent) = path.parent() {
+                make_writable(parent);
+            }
+            make_all_writable(path);
+            std::fs::remove_dir_all(path)
+        }
+        removed => removed,
+    }
+}
+
+/// Without following links. Folders of another owner stay as they are.
+fn make_all_writable(root: &Path) {
+    let mut folders: Vec<PathBuf> = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        make_writable(&folder);
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let inner = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        folders.extend(inner.map(|entry| entry.path()));
+    }
+}
+
+/// Gives the owner of a folder back what a task took away. What can't be changed stays as it is.
+pub(super) fn make_writable(folder: &Path) {
+    let Ok(found) = std::fs::symlink_metadata(folder) else { return };
+    let mode = found.permissions().mode();
+    if found.is_dir()
+        && mode & OWNER != OWNER
+        && let Err(error) = std::fs::set_permissions(folder, Permissions::from_mode(mode | OWNER))
+    {
+        tracing::debug!(%error, folder = %folder.display(), "can't be made writable");
+    }
+}
