@@ -1,6 +1,7 @@
 //! Where the coordinators of one database are. Any of them will do, so the next one is asked when one can't
 //! be reached.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use url::{Host, Url};
@@ -10,24 +11,46 @@ use crate::error::ClientError;
 /// Addresses of coordinators, and which of them answers.
 #[derive(Debug)]
 pub(crate) struct Addresses {
-    /// Scheme, host and port, without a slash at the end; at least one.
-    all: Vec<String>,
+    /// At least one.
+    all: Vec<Address>,
     current: AtomicUsize,
 }
 
+/// Scheme, host, port and path, without a slash at the end.
+#[derive(Debug)]
+struct Address {
+    given: String,
+    /// The same with TLS, where a redirect asked for it.
+    with_tls: OnceLock<String>,
+}
+
+impl Address {
+    fn now(&self) -> &str {
+        self.with_tls.get().unwrap_or(&self.given)
+    }
+}
+
 impl Addresses {
-    /// Reads one address, or several with commas between them. A path is dropped (HTTP contract §1).
+    /// Reads one address, or several with commas between them; and whether all are of this machine.
     pub(crate) fn parse(text: &str) -> Result<(Self, bool), ClientError> {
-        let nonsense = || ClientError::Address(text.to_owned());
+        if let Some((_, host)) = text.rsplit_once('@') {
+            let why = "it must not hold a user name or a password";
+            return Err(ClientError::Address { shown: format!("…@{host}"), why });
+        }
         let mut all = Vec::new();
         let mut all_here = true;
         for one in text.split(',').map(str::trim) {
-            let url = Url::parse(one).map_err(|_| nonsense())?;
+            let nonsense = |why| ClientError::Address { shown: text.to_owned(), why };
+            let url = Url::parse(one).map_err(|_| nonsense(FORM))?;
             if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-                return Err(nonsense());
+                return Err(nonsense(FORM));
+            }
+            if url.query().is_some() || url.fragment().is_some() {
+                return Err(nonsense("it must end with a host, a port or a path"));
             }
             all_here &= is_loopback(&url);
-            all.push(url.origin().ascii_serialization());
+            let given = url.as_str().trim_end_matches('/').to_owned();
+            all.push(Address { given, with_tls: OnceLock::new() });
         }
         Ok((Self { all, current: AtomicUsize::new(0) }, all_here))
     }
@@ -36,25 +59,40 @@ impl Addresses {
         self.all.len()
     }
 
-    pub(crate) fn all(&self) -> &[String] {
-        &self.all
+    pub(crate) fn all(&self) -> Vec<&str> {
+        self.all.iter().map(Address::now).collect()
     }
 
     /// The one that is asked now.
     pub(crate) fn current(&self) -> &str {
-        &self.all[self.current.load(Ordering::Relaxed)]
+        self.all[self.current.load(Ordering::Relaxed)].now()
     }
 
     /// This one can't be reached; the next is asked from now on, unless that was found out before.
     pub(crate) fn move_on_from(&self, address: &str) {
         let current = self.current.load(Ordering::Relaxed);
-        if self.all[current] == address {
+        if self.all[current].now() == address {
             let next = (current + 1) % self.all.len();
             // Whoever comes first moves on.
             let _ = self.current.compare_exchange(current, next, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
+
+    /// Follows a redirect of a request to `address` + `rest`, if it leads to the same host with TLS; answers the
+    /// new address. Anything else could be anybody, and would get the token.
+    pub(crate) fn upgrade(&self, address: &str, rest: &str, target: &Url) -> Option<&str> {
+        let before = Url::parse(address).ok()?;
+        let is_same_host = before.host() == target.host() && target.username().is_empty();
+        if (before.scheme(), target.scheme()) != ("http", "https") || !is_same_host {
+            return None;
+        }
+        let upgraded = target.as_str().strip_suffix(rest)?.to_owned();
+        let place = self.all.iter().find(|place| place.now() == address || place.given == address)?;
+        Some(place.with_tls.get_or_init(|| upgraded))
+    }
 }
+
+const FORM: &str = "write it like http://127.0.0.1:5000";
 
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
@@ -73,12 +111,46 @@ mod tests {
     fn of_several_addresses_the_next_is_asked_when_one_can_t_be_reached() {
         let (addresses, all_here) = Addresses::parse("http://a:5000/path, http://localhost:1").unwrap();
         assert!(!all_here);
-        assert_eq!(addresses.current(), "http://a:5000");
-        addresses.move_on_from("http://a:5000");
-        addresses.move_on_from("http://a:5000");
+        assert_eq!(addresses.current(), "http://a:5000/path");
+        addresses.move_on_from("http://a:5000/path");
+        addresses.move_on_from("http://a:5000/path");
         assert_eq!(addresses.current(), "http://localhost:1", "once for one failure");
         addresses.move_on_from("http://localhost:1");
-        assert_eq!(addresses.current(), "http://a:5000");
+        assert_eq!(addresses.current(), "http://a:5000/path");
         assert!(Addresses::parse("http://a:5000,").is_err());
+    }
+
+    #[test]
+    fn address_with_credentials_is_refused_without_showing_them() {
+        for text in [
+            "http://ann:secret@host",
+            "http://ann:sec,ret@host",
+            "http://ann:sec@ret@host",
+            "ann:secret@host",
+        ] {
+            let error = Addresses::parse(text).unwrap_err().to_string();
+            assert!(error.contains("…@host") && !error.contains("sec"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn redirect_is_followed_to_the_same_host_with_tls_only() {
+        let upgraded = |address: &str, target: &str| {
+            let (addresses, _) = Addresses::parse(address).unwrap();
+            let target = Url::parse(target).unwrap();
+            addresses.upgrade(address, "/v1/x?y=1", &target).map(str::to_owned)
+        };
+        let to = |target| upgraded("http://host/mito", target);
+        assert_eq!(to("https://host/mito/v1/x?y=1").as_deref(), Some("https://host/mito"));
+        assert_eq!(to("https://host:8443/mito/v1/x?y=1").as_deref(), Some("https://host:8443/mito"));
+        for elsewhere in [
+            "https://other/mito/v1/x?y=1",
+            "http://host:81/mito/v1/x?y=1",
+            "https://host/login?back=/v1/x",
+            "https://ann@host/mito/v1/x?y=1",
+        ] {
+            assert_eq!(to(elsewhere), None, "{elsewhere}");
+        }
+        assert_eq!(upgraded("https://host", "https://host:1/v1/x?y=1"), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mitosis_protocol::ErrorBody;
-use reqwest::{Method, Request, RequestBuilder, Response};
+use reqwest::{Method, Request, RequestBuilder, Response, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,12 +15,15 @@ use crate::error::ClientError;
 /// A request that is being put together.
 pub(crate) struct Call<'a> {
     addresses: &'a Addresses,
+    /// The one among them that the request is for.
+    address: &'a str,
     request: RequestBuilder,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn new(http: &reqwest::Client, addresses: &'a Addresses, method: Method, path: &str) -> Self {
-        Self { addresses, request: http.request(method, format!("{}{path}", addresses.current())) }
+        let address = addresses.current();
+        Self { addresses, address, request: http.request(method, format!("{address}{path}")) }
     }
 
     pub(crate) fn bearer(self, token: &SecretString) -> Self {
@@ -59,43 +62,94 @@ impl<'a> Call<'a> {
 
     /// Sends it; anything but a success is an error.
     pub(crate) async fn send(self) -> Result<Response, ClientError> {
+        let addresses = self.addresses;
         let response = self.answer().await?;
-        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+        match response.status().is_success() && !is_page(&response) {
+            true => Ok(response),
+            false => Err(refused(addresses.current(), response).await),
+        }
     }
 
     /// Sends it; any answer is one. When nobody is there at an address, nothing was said to anybody, so the
     /// next one is asked.
     pub(crate) async fn answer(self) -> Result<Response, ClientError> {
-        let Self { addresses, request } = self;
+        let Self { addresses, mut address, request } = self;
         let (http, request) = request.build_split();
         let mut request = request.map_err(|error| ClientError::Setup(error.into()))?;
-        let mut more = addresses.len();
+        let rest = request.url().as_str().get(address.len()..).unwrap_or_default().to_owned();
+        let (mut more, mut may_redirect) = (addresses.len(), true);
         loop {
-            more -= 1;
-            let again = if more > 0 { request.try_clone() } else { None };
-            let address = request.url().origin().ascii_serialization();
+            let again = request.try_clone();
             let error = match http.execute(request).await {
-                Ok(response) => return Ok(response),
+                Ok(response) => match redirect(&response) {
+                    None => return Ok(response),
+                    Some(target) => {
+                        let upgraded = addresses.upgrade(address, &rest, &target);
+                        let (Some(upgraded), Some(again), true) = (upgraded, again, may_redirect) else {
+                            return Err(redirected(address, &rest, &target));
+                        };
+                        may_redirect = false;
+                        address = upgraded;
+                        request = readdressed(again, address, &rest)?;
+                        continue;
+                    }
+                },
                 Err(error) => error,
             };
+            more -= 1;
             if error.is_connect() {
-                addresses.move_on_from(&address);
+                addresses.move_on_from(address);
             }
             match again {
-                Some(again) if error.is_connect() => request = readdressed(again, addresses.current())?,
-                _ => return Err(ClientError::Unreachable { address, source: error.into() }),
+                Some(again) if more > 0 && error.is_connect() => {
+                    address = addresses.current();
+                    request = readdressed(again, address, &rest)?;
+                }
+                _ => {
+                    return Err(ClientError::Unreachable {
+                        address: address.to_owned(),
+                        source: error.into(),
+                    });
+                }
             }
         }
     }
 }
 
+/// Where an answer points instead of being one.
+pub(crate) fn redirect(response: &Response) -> Option<Url> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
+    response.url().join(location).ok()
+}
+
+/// Without the query, which can hold secrets.
+fn redirected(address: &str, rest: &str, target: &Url) -> ClientError {
+    let target = target.as_str().strip_suffix(rest).unwrap_or(target.as_str());
+    let target = target.split(['?', '#']).next().unwrap_or_default();
+    let target = match Url::parse(target) {
+        Ok(url) => format!("{}{}", url.origin().ascii_serialization(), url.path().trim_end_matches('/')),
+        Err(_) => "somewhere else".to_owned(),
+    };
+    ClientError::Redirected { address: address.to_owned(), target }
+}
+
 /// The same request to another coordinator.
-fn readdressed(mut request: Request, address: &str) -> Result<Request, ClientError> {
-    let mut url = Url::parse(address).map_err(|_| ClientError::Address(address.to_owned()))?;
-    url.set_path(request.url().path());
-    url.set_query(request.url().query());
-    *request.url_mut() = url;
+fn readdressed(mut request: Request, address: &str, rest: &str) -> Result<Request, ClientError> {
+    let url = Url::parse(&format!("{address}{rest}"));
+    *request.url_mut() = url.map_err(|_| ClientError::Address {
+        shown: address.to_owned(),
+        why: "it can't be put together with a path",
+    })?;
     Ok(request)
+}
+
+/// A coordinator has pages for browsers only, and nothing here asks for one.
+fn is_page(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.trim_start().starts_with("text/html"))
 }
 
 fn broken(address: &str, error: reqwest::Error) -> ClientError {
@@ -106,18 +160,21 @@ fn broken(address: &str, error: reqwest::Error) -> ClientError {
     }
 }
 
-/// Reads a refusal: JSON where the server sends it, else whatever text there is.
-async fn refused(response: Response) -> ClientError {
-    let status = response.status();
+/// Reads a refusal: JSON where the server sends it, else whatever text there is. What comes from a proxy is
+/// for browsers, and its status says all there is to know.
+async fn refused(address: &str, response: Response) -> ClientError {
+    let (status, is_page) = (response.status(), is_page(&response));
     let text = response.text().await.unwrap_or_default();
-    let body = serde_json::from_str(&text).unwrap_or_else(|_| ErrorBody {
-        msg: match text.trim() {
-            "" => format!("the coordinator answered {status}"),
-            text => text.chars().take(500).collect(),
-        },
-        code: None,
-        hint: None,
-        request_id: None,
-    });
+    if let Ok(body) = serde_json::from_str(&text) {
+        return ClientError::Refused { status: status.as_u16(), body: Box::new(body) };
+    }
+    if is_page || matches!(status.as_u16(), 413 | 502..=504) {
+        return ClientError::Intercepted { address: address.to_owned(), status: status.as_u16() };
+    }
+    let msg = match text.trim() {
+        "" => format!("the coordinator answered {status}"),
+        text => text.chars().take(500).collect(),
+    };
+    let body = ErrorBody { msg, code: None, hint: None, request_id: None };
     ClientError::Refused { status: status.as_u16(), body: Box::new(body) }
 }

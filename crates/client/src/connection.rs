@@ -3,7 +3,8 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use reqwest::Method;
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Method};
 use secrecy::SecretString;
 
 use crate::addresses::Addresses;
@@ -36,24 +37,32 @@ pub struct WorkerClient {
 
 impl Client {
     /// An address, or those of several coordinators of one database with commas between them: when one
-    /// can't be reached, the next is asked. A path is dropped (HTTP contract §1). Proxy variables of the
-    /// environment are honoured, but never for this machine itself.
+    /// can't be reached, the next is asked. A path is kept: a proxy may serve the coordinator below it. Proxy
+    /// variables of the environment are honoured, but never for this machine itself.
     pub fn new(address: &str) -> Result<Self, ClientError> {
+        Self::trusting(address, None)
+    }
+
+    /// As [`Self::new`], trusting the certificate authorities in a PEM file, beside those of the system.
+    pub fn trusting(address: &str, authorities: Option<&[u8]>) -> Result<Self, ClientError> {
         let (addresses, all_here) = Addresses::parse(address)?;
+        let unusable = |error: reqwest::Error| ClientError::Setup(error.into());
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("mito/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_LIMIT)
+            // A redirect drops the token, or turns a POST into a GET: each call decides for itself.
+            .redirect(Policy::none())
             .tcp_nodelay(true);
+        if let Some(pem) = authorities {
+            http = http.tls_certs_merge(Certificate::from_pem_bundle(pem).map_err(unusable)?);
+        }
         if all_here {
             http = http.no_proxy();
         }
-        Ok(Self {
-            http: http.build().map_err(|error| ClientError::Setup(error.into()))?,
-            addresses: Arc::new(addresses),
-        })
+        Ok(Self { http: http.build().map_err(unusable)?, addresses: Arc::new(addresses) })
     }
 
-    /// Scheme, host and port of the coordinator that is asked now.
+    /// Scheme, host, port and path of the coordinator that is asked now.
     pub fn address(&self) -> &str {
         self.addresses.current()
     }
@@ -118,11 +127,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_scheme_host_and_port_of_an_address_count() {
-        assert_eq!(Client::new("http://host:5000/some/path?x").unwrap().address(), "http://host:5000");
-        for nonsense in ["host:5000", "ftp://host", "", "http://"] {
-            assert!(matches!(Client::new(nonsense), Err(ClientError::Address(_))), "{nonsense}");
+    fn address_keeps_its_path_and_must_make_sense() {
+        assert_eq!(
+            Client::new("http://host:5000/some/path/").unwrap().address(),
+            "http://host:5000/some/path"
+        );
+        assert_eq!(Client::new("http://host:5000").unwrap().address(), "http://host:5000");
+        for nonsense in ["host:5000", "ftp://host", "", "http://", "http://host/?x", "http://host/#x"] {
+            assert!(matches!(Client::new(nonsense), Err(ClientError::Address { .. })), "{nonsense}");
         }
+    }
+
+    #[test]
+    fn unusable_authority_file_is_refused() {
+        let garbage = b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n";
+        assert!(matches!(Client::trusting("https://h", Some(garbage)), Err(ClientError::Setup(_))));
     }
 
     #[test]

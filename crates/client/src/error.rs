@@ -16,7 +16,7 @@ pub enum ClientError {
     /// Nobody answered, or the connection broke.
     #[error("can't reach the coordinator at {address}")]
     Unreachable {
-        /// Scheme, host and port.
+        /// Scheme, host, port and path.
         address: String,
         /// What went wrong.
         source: Unreachable,
@@ -24,14 +24,35 @@ pub enum ClientError {
     /// The answer was not what the contract promises.
     #[error("the coordinator at {address} sent something unexpected; it may be another kind of server")]
     Unexpected {
-        /// Scheme, host and port.
+        /// Scheme, host, port and path.
         address: String,
         /// What went wrong.
         source: Unreachable,
     },
+    /// Something else answered: a proxy in front of the coordinator, or another kind of server.
+    #[error("{}", intercepted(*status, address))]
+    Intercepted {
+        /// Scheme, host, port and path.
+        address: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The address leads to another one, which is not trusted with a token only because of that.
+    #[error("{address} is not where the coordinator is: it redirects to {target}")]
+    Redirected {
+        /// Scheme, host, port and path.
+        address: String,
+        /// The same of the target, without its query.
+        target: String,
+    },
     /// The address makes no sense.
-    #[error("`{0}` is no coordinator's address; write it like http://127.0.0.1:5000")]
-    Address(String),
+    #[error("`{shown}` is no coordinator's address: {why}")]
+    Address {
+        /// As it was given, without a password.
+        shown: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The machine can't make HTTP requests at all.
     #[error("HTTP can't be set up")]
     Setup(#[source] Unreachable),
@@ -48,13 +69,24 @@ impl From<reqwest::Error> for Unreachable {
     }
 }
 
+/// A page of a proxy is made for browsers; its status is what counts.
+fn intercepted(status: u16, address: &str) -> String {
+    match status {
+        404 => format!("no coordinator is at {address}: something else answers with status 404"),
+        413 => format!("a request of this size is not accepted at {address} (status 413)"),
+        502..=504 => format!("the proxy at {address} can't reach the coordinator (status {status})"),
+        _ => format!("something that is no coordinator answers at {address} (status {status})"),
+    }
+}
+
 impl ClientError {
     /// Whether trying again later may help: nobody answered, or the server has a fault of its own.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Unexpected { .. } => true,
             Self::Refused { status, .. } => *status >= 500 || *status == 429,
-            Self::Address(_) | Self::Setup(_) => false,
+            Self::Intercepted { status, .. } => matches!(status, 429 | 502..=504),
+            Self::Redirected { .. } | Self::Address { .. } | Self::Setup(_) => false,
         }
     }
 
@@ -91,8 +123,25 @@ impl ClientError {
                 },
             }),
             Self::Unreachable { .. } => Some("check the address, and that the coordinator runs"),
-            Self::Unexpected { .. } => Some("check the address; a path in it is ignored"),
-            Self::Address(_) => {
+            Self::Unexpected { .. } => Some("check the address, and the path in it"),
+            Self::Intercepted { status, .. } => Some(match status {
+                413 => {
+                    "raise the limit of the proxy in front of the coordinator (nginx: client_max_body_size), or send \
+                     less at once"
+                }
+                429 => ErrorCode::TooManyRequests.usual_hint(),
+                502..=504 => {
+                    "try again later; if it stays, check that the coordinator runs and that the proxy in front of \
+                     it knows its address"
+                }
+                _ => {
+                    "check the address, and the path in it where a proxy serves the coordinator below a path"
+                }
+            }),
+            Self::Redirected { .. } => Some(
+                "if you trust that address, use it instead; redirects are followed to TLS on the same host only",
+            ),
+            Self::Address { .. } => {
                 Some("give it with -c, with MITO_COORDINATOR_ADDR, or as coordinator_addr in a config file")
             }
             Self::Setup(_) => Some("check the certificates of this machine, and the proxy variables"),

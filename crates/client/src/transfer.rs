@@ -11,6 +11,7 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
 
+use crate::call::redirect;
 use crate::error::Unreachable;
 use crate::{Client, UserClient, WorkerClient};
 
@@ -34,6 +35,9 @@ const IN_PATH: &AsciiSet = &CONTROLS
 
 /// The same for a name that must stay one segment.
 const IN_SEGMENT: &AsciiSet = &IN_PATH.add(b'/');
+
+/// Redirects that a download follows.
+const REDIRECTS: usize = 5;
 
 /// Told how many bytes have just got over.
 pub type OnBytes = Arc<dyn Fn(u64) + Send + Sync>;
@@ -145,8 +149,17 @@ impl Client {
         outcome
     }
 
+    /// A download may be redirected: a link is a permission of its own, and no token goes with it.
     async fn open(&self, url: &str) -> Result<Response, TransferError> {
-        checked(self.http().get(url).send().await.map_err(|error| unreachable(url, error))?).await
+        let mut url = url.to_owned();
+        for _ in 0..REDIRECTS {
+            let response = self.http().get(&url).send().await.map_err(|error| unreachable(&url, error))?;
+            match redirect(&response) {
+                Some(target) => url = target.into(),
+                None => return checked(response).await,
+            }
+        }
+        Err(TransferError::Refused { status: 302, message: "it redirects without end".to_owned() })
     }
 }
 
@@ -195,7 +208,14 @@ pub(crate) async fn checked(response: Response) -> Result<Response, TransferErro
         return Ok(response);
     }
     let body = response.text().await.unwrap_or_default();
-    let message = between(&body, "<Message>", "</Message>").unwrap_or("no reason given").to_owned();
+    // The page of a proxy is for browsers.
+    let message = between(&body, "<Message>", "</Message>").unwrap_or(match status.as_u16() {
+        300..400 => "its address redirects to another one",
+        413 => "a proxy in front of it accepts no file of this size",
+        502..=504 => "the proxy in front of it can't reach it",
+        _ => "no reason given",
+    });
+    let message = message.to_owned();
     Err(TransferError::Refused { status: status.as_u16(), message })
 }
 

@@ -11,6 +11,7 @@ use mitosis_protocol::{Md5Password, Timestamp, Uuid};
 use mitosis_store::{Fault, Store};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::api::forwarded::TrustedProxies;
 use crate::auth::passwords::{Busy, Passwords};
@@ -24,6 +25,7 @@ use crate::dispatch::post::{Note, Post};
 use crate::dispatch::renewals::Renewals;
 use crate::events::announcer::Announcer;
 use crate::events::output_hub::OutputHub;
+use crate::tls::Tls;
 
 /// Shared by everything in one coordinator; cheap to clone.
 #[derive(Clone)]
@@ -56,6 +58,12 @@ pub(crate) struct Parts {
     pub(crate) lease: Duration,
     /// How long an ended task is kept; for ever unless set.
     pub(crate) retain_tasks: Option<Duration>,
+    /// The address by which others know it.
+    pub(crate) public_url: Option<Url>,
+    /// Its own TLS.
+    pub(crate) tls: Option<Arc<Tls>>,
+    /// Whether any proxy is trusted, so that requests through others can be told apart.
+    pub(crate) knows_its_proxies: bool,
     /// Proxies whose word about the sender of a request counts.
     pub(crate) trusted_proxies: TrustedProxies,
     /// Stops the service when an administrator shows it.

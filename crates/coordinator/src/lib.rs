@@ -16,8 +16,10 @@ mod reconcilers;
 mod serve;
 mod settings;
 mod start;
+mod tls;
 
 pub use api::forwarded::{InvalidNetwork, TrustedProxies};
 pub use auth::keys::KeyError;
-pub use settings::{Database, KeyFiles, Objects, RedisSettings, S3Settings, Settings};
+pub use settings::{Database, KeyFiles, Objects, RedisSettings, S3Settings, Settings, TlsFiles};
 pub use start::{Coordinator, Running, StartError, Stop};
+pub use tls::TlsError;

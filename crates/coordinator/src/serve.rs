@@ -5,6 +5,7 @@
 //! about twice the memory.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -21,6 +22,7 @@ use tower::ServiceExt as _;
 
 use crate::app::App;
 use crate::preface::is_http2;
+use crate::tls::Tls;
 
 /// Requests under way at once on one connection of HTTP/2.
 const STREAMS: u32 = 64;
@@ -36,7 +38,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, app: App) {
             () = app.stopping.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => converse(stream, peer, router.clone(), &open),
+            Ok((stream, peer)) => converse(stream, peer, router.clone(), app.tls.clone(), &open),
             // Whoever hung up before being let in.
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {
@@ -49,7 +51,13 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, app: App) {
     open.shutdown().await;
 }
 
-fn converse(stream: TcpStream, peer: SocketAddr, router: Router, open: &GracefulShutdown) {
+fn converse(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    tls: Option<Arc<Tls>>,
+    open: &GracefulShutdown,
+) {
     // Small replies must not wait for the acknowledgement of earlier ones.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "could not set TCP_NODELAY");
@@ -59,16 +67,32 @@ fn converse(stream: TcpStream, peer: SocketAddr, router: Router, open: &Graceful
         router.clone().oneshot(request.map(Body::new))
     });
     let open = open.watcher();
+    let speak_http2 = || {
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2.max_concurrent_streams(STREAMS);
+        http2
+    };
     tokio::spawn(async move {
-        let conversation = match is_http2(&stream).await {
-            true => {
-                let http2 = http2::Builder::new(TokioExecutor::new())
-                    .max_concurrent_streams(STREAMS)
-                    .serve_connection(TokioIo::new(stream), service);
-                // On the heap, so that the others need no room for it.
-                Box::pin(open.watch(http2)).await
+        // What few connections need is on the heap, so that the others need no room for it.
+        let conversation = match tls {
+            None if is_http2(&stream).await => {
+                Box::pin(open.watch(speak_http2().serve_connection(TokioIo::new(stream), service))).await
             }
-            false => open.watch(http1::Builder::new().serve_connection(TokioIo::new(stream), service)).await,
+            None => open.watch(http1::Builder::new().serve_connection(TokioIo::new(stream), service)).await,
+            Some(tls) => match Box::pin(tls.accept(stream)).await {
+                Ok((stream, true)) => {
+                    let http2 = speak_http2().serve_connection(TokioIo::new(stream), service);
+                    Box::pin(open.watch(http2)).await
+                }
+                Ok((stream, false)) => {
+                    let http1 = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                    Box::pin(open.watch(http1)).await
+                }
+                Err(error) => {
+                    tracing::debug!(%error, %peer, "no TLS came about");
+                    return;
+                }
+            },
         };
         if let Err(error) = conversation {
             tracing::debug!(%error, %peer, "a connection broke off");

@@ -19,6 +19,10 @@ pub(crate) const DEFAULT_ADMIN: &str = "mitosis_admin";
 pub struct Settings {
     /// Where to listen.
     pub bind: SocketAddr,
+    /// Its own certificate, where no proxy stands in front of it.
+    pub tls: Option<TlsFiles>,
+    /// The address by which others know it, if that is another than the one that their requests name.
+    pub public_url: Option<Url>,
     /// Where state is.
     pub database: Database,
     /// Where objects are.
@@ -39,6 +43,15 @@ pub struct Settings {
     pub retain_tasks: Option<Duration>,
     /// Proxies that are believed about the sender of a request and the address that it used.
     pub trusted_proxies: TrustedProxies,
+}
+
+/// A certificate and its key, in two PEM files.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The certificate, followed by those between it and the authority.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 /// Where state is.
@@ -109,6 +122,8 @@ impl Settings {
     pub fn new(database: Database, objects: Objects) -> Self {
         Self {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 5000)),
+            tls: None,
+            public_url: None,
             database,
             objects,
             redis: None,

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api;
+use crate::api::forwarded::TrustedProxies;
 use crate::app::{App, Parts};
 use crate::auth::keys::{self, KeyError};
 use crate::auth::passwords::Passwords;
@@ -36,6 +37,7 @@ use crate::dispatch::renewals::Renewals;
 use crate::events::announcer::{Announcer, RedisConfigError};
 use crate::events::output_hub::OutputHub;
 use crate::settings::{DEFAULT_ADMIN, Database, Objects, S3Settings, Settings};
+use crate::tls::{Tls, TlsError};
 use crate::{reconcilers, serve};
 
 /// How long background work may take to end.
@@ -47,6 +49,9 @@ pub enum StartError {
     /// There is no usable pair of keys.
     #[error("there is no usable pair of keys for access tokens")]
     Keys(#[from] KeyError),
+    /// TLS can't be spoken.
+    #[error("TLS can't be spoken as configured")]
+    Tls(#[from] TlsError),
     /// The database can't be used.
     #[error("the database can't be used")]
     Store(#[from] Fault),
@@ -91,6 +96,10 @@ impl StartError {
                 "use the two files of one pair, or remove the public one: it is worked out from the private one"
             }
             Self::Keys(_) => KeyError::HINT,
+            Self::Tls(_) => {
+                "tls_cert is a PEM file with the certificate and those between it and the authority, tls_key one \
+                 with its key"
+            }
             Self::Store(Fault::Unavailable(_)) => {
                 "check that db_url is right and that the database runs; for one machine, `mito dev` needs none"
             }
@@ -148,6 +157,7 @@ pub struct Coordinator;
 /// A running service.
 pub struct Running {
     address: SocketAddr,
+    tls: Option<Arc<Tls>>,
     stopping: CancellationToken,
     server: tokio::task::JoinHandle<()>,
     background: TaskTracker,
@@ -169,6 +179,7 @@ impl Coordinator {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Running, StartError> {
         let pair = keys::load(&settings.keys)?;
+        let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
         let admin = Name::new(settings.admin_user.as_str())?;
         let store = open_store(&settings.database).await?;
         let objects = open_objects(&settings.objects, &clock, &entropy).await?;
@@ -206,6 +217,9 @@ impl Coordinator {
             started_at,
             lease: settings.heartbeat_timeout,
             retain_tasks: settings.retain_tasks,
+            public_url: settings.public_url.clone(),
+            tls: tls.clone(),
+            knows_its_proxies: settings.trusted_proxies != TrustedProxies::default(),
             trusted_proxies: settings.trusted_proxies.clone(),
             shutdown_secret: shutdown_secret(&*entropy),
             stopping: stopping.clone(),
@@ -219,8 +233,11 @@ impl Coordinator {
         background.spawn(post::serve(app.clone(), outbox));
         background.close();
         let server = tokio::spawn(serve::serve(listener, api::router(app.clone()), app));
+        if tls.is_some() {
+            tracing::info!("serving HTTPS");
+        }
         tracing::info!(%address, "listening");
-        Ok(Running { address, stopping, server, background, store })
+        Ok(Running { address, tls, stopping, server, background, store })
     }
 }
 
@@ -228,6 +245,15 @@ impl Running {
     /// Where it listens; the port that was chosen if the settings said 0.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Reads its certificate and key again, for connections from now on; nothing to do without TLS. If they can't be
+    /// used, those from before are kept.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let Some(tls) = &self.tls else { return Ok(()) };
+        tls.reload()?;
+        tracing::info!("the certificate was read again");
+        Ok(())
     }
 
     /// Ends when the service has stopped by itself: an administrator asked for it, or it failed.
@@ -335,12 +361,15 @@ fn shutdown_secret(entropy: &dyn Entropy) -> SecretString {
 }
 
 fn warn_about_the_default_password(settings: &Settings) {
-    if !settings.bind.ip().is_loopback() && settings.admin_password.expose_secret() == DEFAULT_ADMIN {
+    let is_reached_from_elsewhere = !settings.bind.ip().is_loopback()
+        || settings.public_url.is_some()
+        || settings.trusted_proxies != TrustedProxies::default();
+    if is_reached_from_elsewhere && settings.admin_password.expose_secret() == DEFAULT_ADMIN {
         tracing::error!(
             bind = %settings.bind, user = settings.admin_user,
-            "anybody who can reach this address knows the administrator's password: it is the documented \
-             default. Change it now with `mito client users change-password`, or set admin_password before \
-             the first start"
+            "anybody knows the administrator's password: it is the documented default, and logins with it are \
+             refused from other machines. Change it now with `mito client users change-password`, or set \
+             admin_password before the first start"
         );
     }
 }

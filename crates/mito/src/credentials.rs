@@ -14,6 +14,8 @@ use nix::fcntl::{Flock, FlockArg};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
+use crate::config::read_secret;
+
 /// Logins that are remembered by address, the newest. `mito dev` can have a new address at each start.
 const REMEMBERED: usize = 100;
 
@@ -140,7 +142,7 @@ fn private() -> fs::OpenOptions {
 
 /// What is not there is empty.
 fn text_of(path: &Path) -> io::Result<String> {
-    match fs::read_to_string(path) {
+    match read_secret(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         text => text,
     }
@@ -158,7 +160,14 @@ fn known(text: &str) -> impl Iterator<Item = Known<'_>> {
     })
 }
 
-/// Scheme, host and port. This machine has several names for itself.
+/// Whether two addresses, or lists of them, have a coordinator in common.
+pub(crate) fn is_same_coordinator(one: &str, other: &str) -> bool {
+    let all = |text: &str| text.split(',').map(|one| comparable(one.trim())).collect::<Vec<_>>();
+    let others = all(other);
+    all(one).iter().any(|address| others.contains(address))
+}
+
+/// Scheme, host, port and path. This machine has several names for itself.
 fn comparable(address: &str) -> String {
     let Ok(mut url) = Url::parse(address) else { return address.to_owned() };
     let is_here = match url.host() {
@@ -171,7 +180,7 @@ fn comparable(address: &str) -> String {
         // A host that is none of an address stays as it is.
         let _ = url.set_host(Some("localhost"));
     }
-    url.origin().ascii_serialization()
+    format!("{}{}", url.origin().ascii_serialization(), url.path().trim_end_matches('/'))
 }
 
 #[cfg(test)]
@@ -235,7 +244,9 @@ mod tests {
         at("http://there:5000").keep("ann", &"two".into()).unwrap();
         at("http://there:5000").keep("raj", &"three".into()).unwrap();
         assert_eq!(tokens(at(HERE), None), ["ann:one"]);
-        assert_eq!(tokens(at("http://here:5000/path"), Some("ann")), ["ann:one"]);
+        assert_eq!(tokens(at("http://here:5000/"), Some("ann")), ["ann:one"]);
+        // Two coordinators can be below two paths of one host.
+        assert!(tokens(at("http://here:5000/path"), Some("ann")).is_empty());
         assert_eq!(tokens(at("http://there:5000"), None), ["raj:three"]);
         assert_eq!(tokens(at("http://there:5000"), Some("ann")), ["ann:two"]);
         assert!(tokens(at(HERE), Some("raj")).is_empty());
@@ -264,7 +275,7 @@ mod tests {
 
     #[test]
     fn this_machine_is_the_same_by_each_of_its_names() {
-        let all = ["http://localhost:5000", "http://127.0.0.1:5000/x", "http://[::1]:5000"].map(comparable);
+        let all = ["http://localhost:5000", "http://127.0.0.1:5000/", "http://[::1]:5000"].map(comparable);
         assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
         assert_ne!(comparable("http://localhost:5001"), all[0]);
         assert_ne!(comparable("https://localhost:5000"), all[0]);

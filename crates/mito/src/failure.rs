@@ -41,6 +41,12 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// With something to know beside the hint that there is.
+    pub(crate) fn and_hint(self, more: &str) -> Self {
+        let hint = self.hint.map_or(more.to_owned(), |hint| format!("{hint}; {more}"));
+        Self { hint: Some(hint), ..self }
+    }
+
     /// The same failure under another code.
     pub(crate) fn with_exit(self, exit: Exit) -> Self {
         Self { exit, ..self }
@@ -181,9 +187,17 @@ impl From<ClientError> for Failure {
             (_, Some(403)) => Exit::Forbidden,
             (_, Some(404)) => Exit::NotFound,
             (_, Some(429)) => Exit::Later,
+            (_, Some(502..=504)) => Exit::Network,
             (_, Some(500..)) => Exit::Fault,
-            (ClientError::Unreachable { .. } | ClientError::Unexpected { .. }, _) => Exit::Network,
-            (ClientError::Address(_), _) => Exit::Config,
+            (ClientError::Intercepted { status: 413, .. }, _) => Exit::Failure,
+            (ClientError::Intercepted { status: 429, .. }, _) => Exit::Later,
+            (
+                ClientError::Unreachable { .. }
+                | ClientError::Unexpected { .. }
+                | ClientError::Intercepted { .. },
+                _,
+            ) => Exit::Network,
+            (ClientError::Address { .. } | ClientError::Redirected { .. }, _) => Exit::Config,
             _ => Exit::Failure,
         };
         let hint = error.hint().map(str::to_owned);
@@ -202,6 +216,15 @@ impl From<TransferError> for Failure {
                 ),
             ),
             TransferError::File { source, .. } => (Exit::Failure, hint_of(source)),
+            TransferError::Refused { status: 413, .. } => (
+                Exit::Failure,
+                Some(
+                    "raise the limit of the proxy in front of the object store (nginx: client_max_body_size 0)",
+                ),
+            ),
+            TransferError::Refused { status: 502..=504, .. } => {
+                (Exit::Network, Some("try again later; if it stays, `mito doctor` looks at the object store"))
+            }
             TransferError::Refused { .. } => (
                 Exit::Failure,
                 Some(

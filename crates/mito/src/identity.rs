@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::cli::connection::ConnectionArgs;
 use crate::config::client::{ClientConfig, GivenToken};
-use crate::config::{Environment, Layers, Role};
+use crate::config::{Environment, Layers, Origin, Role, read_secret};
 use crate::credentials::CredentialsFile;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -77,7 +77,7 @@ impl Identity {
 
     /// Uses the kept token, or logs in with what the configuration says and the terminal answers.
     pub(crate) async fn establish(config: &ClientConfig) -> Result<Self, Failure> {
-        let client = Client::new(&config.address)?;
+        let client = config.client()?;
         if let Some(token) = given(config)? {
             return with_given_token(&client, token, config).await;
         }
@@ -119,9 +119,13 @@ impl Identity {
 /// is the end.
 fn announce(client: &Client, refused: Option<&str>, config: &ClientConfig) -> Result<(), Failure> {
     let address = client.address();
+    let origin = match &config.origin {
+        Some(origin @ Origin::File { .. }) => format!(" (from {origin})"),
+        _ => String::new(),
+    };
     let sentence = match refused {
-        Some(name) => format!("the token that was kept for `{name}` is no longer good at {address}"),
-        None => format!("not logged in at {address}"),
+        Some(name) => format!("the token that was kept for `{name}` is no longer good at {address}{origin}"),
+        None => format!("not logged in at {address}{origin}"),
     };
     if io::stdin().is_terminal() {
         eprintln!("mito: {sentence}");
@@ -153,9 +157,9 @@ pub(crate) fn given(config: &ClientConfig) -> Result<Option<SecretString>, Failu
     let text = match &config.token {
         None => return Ok(None),
         Some(GivenToken::Itself(token)) => token.clone(),
-        Some(GivenToken::In(path)) => std::fs::read_to_string(path)
-            .map(SecretString::from)
-            .map_err(|error| Failure::unreadable(path, error))?,
+        Some(GivenToken::In(path)) => {
+            read_secret(path).map(SecretString::from).map_err(|error| Failure::unreadable(path, error))?
+        }
     };
     let token = text.expose_secret().trim();
     // It becomes a line of a request.
@@ -204,13 +208,17 @@ async fn with_given_token(
 
 /// Whoever named no coordinator is told that one was guessed.
 fn guessed(failure: Failure, config: &ClientConfig) -> Failure {
-    match config.is_guessed && failure.exit() == Exit::Network {
-        true => failure.with_hint(
+    if failure.exit() != Exit::Network {
+        return failure;
+    }
+    match &config.origin {
+        Some(origin @ Origin::File { .. }) => failure.and_hint(&format!("the address is from {origin}")),
+        Some(_) => failure,
+        None => failure.with_hint(
             "no address was given, so this one was tried: give -c, or set MITO_COORDINATOR_ADDR; to have the \
              whole system on this machine, start `mito dev` in another terminal and paste the line that it \
              prints",
         ),
-        false => failure,
     }
 }
 
@@ -342,18 +350,16 @@ impl Login for WorkerLogin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Options;
 
     #[test]
     fn whoever_named_no_coordinator_is_told_that_one_was_guessed() {
-        let config = |is_guessed| ClientConfig {
-            address: "http://127.0.0.1:5000".to_owned(),
-            is_guessed,
-            is_an_option: !is_guessed,
-            credentials: "credentials".into(),
-            token: None,
-            user: None,
-            password: None,
-            retain: false,
+        let environment = Environment::from([("HOME", "/home/ann")]);
+        let config = |is_guessed: bool| {
+            let address = (!is_guessed).then(|| "http://127.0.0.1:5000".to_owned());
+            let options = Options::default().text("coordinator_addr", address.as_ref());
+            let layers = Layers::load(Role::Client, None, options, &environment).unwrap();
+            ClientConfig::new(&layers, &environment)
         };
         let told = |is_guessed, exit| guessed(Failure::new(exit, "no"), &config(is_guessed)).to_string();
         assert!(told(true, Exit::Network).contains("mito dev"));

@@ -2,6 +2,7 @@
 
 pub mod certificates;
 pub mod clock;
+pub mod nginx;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod redis;

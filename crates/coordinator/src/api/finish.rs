@@ -17,6 +17,7 @@ use super::drain::Rest;
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Gives the request an id, runs it under that name in the log, and writes the id into the answer.
@@ -31,10 +32,21 @@ pub(super) async fn finish(State(app): State<App>, request: Request, next: Next)
     if let Some(refusal) = response.extensions_mut().remove::<ErrorBody>() {
         response = with_body(response.status(), ErrorBody { request_id: Some(id.clone()), ..refusal });
     }
+    if is_stream(&response) {
+        // nginx keeps back what comes in small pieces unless it is asked not to.
+        response.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    }
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
+}
+
+fn is_stream(response: &Response) -> bool {
+    response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 fn with_body(status: StatusCode, body: ErrorBody) -> Response {

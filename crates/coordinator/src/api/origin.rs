@@ -7,19 +7,29 @@ use http::header::HOST;
 use http::request::Parts;
 use mitosis_objects::Link;
 
+use super::forwarded::Forwarded;
 use crate::app::App;
 
-/// Scheme and host as the caller used them; links to this coordinator start with it, so that they work
-/// from where the caller is.
+/// Scheme, host and path as the caller used them; links to this coordinator start with it, so that they work
+/// from where the caller is. It is `public_url` where that is set, else what a trusted proxy says, else what
+/// the request says.
 pub(crate) struct Origin(String);
 
 impl FromRequestParts<App> for Origin {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Infallible> {
-        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-        let authority = parts.uri.authority().map(http::uri::Authority::as_str);
-        Ok(Self(format!("http://{}", host.or(authority).unwrap_or("localhost"))))
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        if let Some(public) = &app.public_url {
+            return Ok(Self(public.as_str().trim_end_matches('/').to_owned()));
+        }
+        let Forwarded { scheme, host, prefix, .. } = Forwarded::from_request_parts(parts, app).await?;
+        let own = if app.tls.is_some() { "https" } else { "http" };
+        let scheme = scheme.as_ref().map_or(own, http::uri::Scheme::as_str);
+        let asked = || parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let of_target = || parts.uri.authority().map(http::uri::Authority::as_str);
+        let host = host.as_ref().map(http::uri::Authority::as_str).or_else(asked).or_else(of_target);
+        let (host, prefix) = (host.unwrap_or("localhost"), prefix.unwrap_or_default());
+        Ok(Self(format!("{scheme}://{host}{prefix}")))
     }
 }
 

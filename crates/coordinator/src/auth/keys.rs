@@ -61,7 +61,8 @@ pub enum KeyError {
 
 impl KeyError {
     /// The two commands that make a pair by hand.
-    pub const HINT: &'static str = "make a pair with `openssl genpkey -algorithm ed25519 -out private.pem` and \
+    pub const HINT: &'static str = "check access_token_private_path and access_token_public_path (without them, mito \
+         makes a pair at its first start), or make a pair with `openssl genpkey -algorithm ed25519 -out private.pem` and \
          `openssl pkey -in private.pem -pubout -out public.pem`";
 }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod caller;
+pub(crate) mod default_password;
 pub(crate) mod keys;
 pub(crate) mod passwords;
 pub(crate) mod throttle;

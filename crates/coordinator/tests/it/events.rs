@@ -30,6 +30,7 @@ impl Listening {
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["x-accel-buffering"], "no", "nginx passes it on at once");
         Self { response, read: String::new() }
     }
 

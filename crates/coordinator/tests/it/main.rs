@@ -202,6 +202,8 @@ mod with_time_passing {
             session_can_not_be_used_to_guess_the_password,
             hung_up_logins_are_counted_and_written_down,
             names_that_nobody_can_have_are_refused_first,
+            default_password_counts_on_this_machine_only,
+            links_begin_with_what_a_trusted_proxy_says,
             a_personal_token_ends_when_revoked_or_over_and_not_with_the_session,
             a_worker_renews_its_token,
         }

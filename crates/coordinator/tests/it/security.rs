@@ -129,6 +129,44 @@ pub(crate) async fn trusted_proxy_names_the_caller_in_the_audit_log(mut stage: S
     assert_eq!(last(&stage).await, "192.0.2.7");
 }
 
+pub(crate) async fn default_password_counts_on_this_machine_only(mut stage: Stage) {
+    assert_eq!(stage.login(ADMIN, ADMIN).await.status, 200);
+    // Something on this machine hands on what others send.
+    assert_eq!(login_from(&stage, "192.0.2.7", ADMIN, ADMIN).await, 403);
+    assert_eq!(login_from(&stage, "127.0.0.1", ADMIN, ADMIN).await, 403, "nobody is trusted to say so");
+    stage.trusted_proxies = TrustedProxies::parse(["127.0.0.0/8"]).unwrap();
+    stage.restart().await;
+    assert_eq!(login_from(&stage, "192.0.2.7", ADMIN, ADMIN).await, 403);
+    assert_eq!(login_from(&stage, "127.0.0.1", ADMIN, ADMIN).await, 200);
+    stage.user("ann").await;
+    assert_eq!(login_from(&stage, "192.0.2.7", "ann", "ann").await, 200, "it is about one password");
+}
+
+pub(crate) async fn links_begin_with_what_a_trusted_proxy_says(mut stage: Stage) {
+    let link = async |stage: &Stage| {
+        let ann = stage.admin().await;
+        let body = json!({"key": "x", "content_length": 1});
+        let request =
+            stage.request(Method::POST, "/groups/mitosis_admin/attachments").bearer_auth(&ann.token);
+        let forwarded = [
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "mito.example"),
+            ("x-forwarded-prefix", "/lab"),
+        ];
+        let request = forwarded
+            .iter()
+            .fold(request.json(&body), |request, (name, value)| request.header(*name, *value));
+        let reply: Value = request.send().await.unwrap().json().await.unwrap();
+        reply["url"].as_str().unwrap().to_owned()
+    };
+    let own = link(&stage).await;
+    assert!(own.starts_with("http://127.0.0.1:"), "{own}");
+    stage.trusted_proxies = TrustedProxies::parse(["127.0.0.1"]).unwrap();
+    stage.restart().await;
+    let theirs = link(&stage).await;
+    assert!(theirs.starts_with("https://mito.example/lab/v1/objects/"), "{theirs}");
+}
+
 pub(crate) async fn a_personal_token_does_what_its_scope_says(stage: Stage) {
     let (admin, ann) = (stage.admin().await, stage.user("ann").await);
     let uuid = ann.submits(&json!({})).await;

@@ -11,6 +11,9 @@ pub(crate) struct ConnectionArgs {
     /// The address of the coordinator, or of several with commas between them
     #[arg(short, long, value_name = "URL")]
     pub(crate) coordinator: Option<String>,
+    /// A PEM file of certificate authorities to trust at https:// addresses, beside those of the system
+    #[arg(long, value_name = "PATH")]
+    ca_cert: Option<PathBuf>,
     /// The user to log in as
     #[arg(short, long)]
     pub(crate) user: Option<String>,
@@ -26,6 +29,7 @@ impl ConnectionArgs {
     pub(crate) fn options(&self) -> Options {
         Options::default()
             .text("coordinator_addr", self.coordinator.as_ref())
+            .path("ca_cert", self.ca_cert.as_ref())
             .text("user", self.user.as_ref())
             .path("credential_path", self.credential_path.as_ref())
     }

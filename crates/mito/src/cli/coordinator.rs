@@ -14,6 +14,15 @@ pub(crate) struct CoordinatorArgs {
     /// The address to bind to
     #[arg(short, long)]
     bind: Option<String>,
+    /// Serve HTTPS with the certificate in this PEM file; read again on SIGHUP
+    #[arg(long, value_name = "PATH", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key of the certificate, in PEM
+    #[arg(long, value_name = "PATH")]
+    tls_key: Option<PathBuf>,
+    /// The address by which others know the coordinator, such as https://mito.example/lab
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
     /// The path of the config file
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,
@@ -94,6 +103,9 @@ impl CoordinatorArgs {
     pub(crate) fn options(&self) -> Options {
         Options::default()
             .text("bind", self.bind.as_ref())
+            .path("tls_cert", self.tls_cert.as_ref())
+            .path("tls_key", self.tls_key.as_ref())
+            .text("public_url", self.public_url.as_ref())
             .text("db_url", self.db.as_ref())
             .text("s3_url", self.s3.as_ref())
             .text("s3_public_url", self.s3_public_url.as_ref())

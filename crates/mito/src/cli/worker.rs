@@ -19,6 +19,9 @@ pub(crate) struct WorkerArgs {
     /// The address of the coordinator, or of several with commas between them
     #[arg(short, long, value_name = "URL")]
     coordinator: Option<String>,
+    /// A PEM file of certificate authorities to trust at https:// addresses, beside those of the system
+    #[arg(long, value_name = "PATH")]
+    ca_cert: Option<PathBuf>,
     /// The path of the config file
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,
@@ -76,6 +79,7 @@ impl WorkerArgs {
     pub(crate) fn options(&self) -> Options {
         Options::default()
             .text("coordinator_addr", self.coordinator.as_ref())
+            .path("ca_cert", self.ca_cert.as_ref())
             .slots("slots", self.slots)
             .duration("polling_interval", self.polling_interval)
             .duration("heartbeat_interval", self.heartbeat_interval)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mitosis_coordinator::{Coordinator, Running, Settings, Stop};
 use mitosis_domain::clock::SystemClock;
 use mitosis_domain::entropy::OsEntropy;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::coordinator::CoordinatorArgs;
 use crate::config::coordinator::settings;
@@ -23,6 +24,9 @@ pub(super) async fn run(args: &CoordinatorArgs, environment: &Environment) -> Re
     layers.log_warnings();
     let mut requests =
         StopRequests::listen().map_err(|error| Failure::io("can't listen to signals", error))?;
+    // Without a certificate to read again, the process goes with its terminal.
+    let reloads = settings.tls.as_ref().map(|_| signal(SignalKind::hangup())).transpose();
+    let reloads = reloads.map_err(|error| Failure::io("can't listen to signals", error))?;
     let running = tokio::select! {
         started = Coordinator::start(settings, Arc::new(SystemClock), Arc::new(OsEntropy)) => started?,
         signal = requests.next() => {
@@ -30,15 +34,27 @@ pub(super) async fn run(args: &CoordinatorArgs, environment: &Environment) -> Re
             return Ok(ExitCode::SUCCESS);
         }
     };
-    until_stopped(running, &mut requests).await
+    until_stopped(running, &mut requests, reloads).await
 }
 
-async fn until_stopped(mut running: Running, requests: &mut StopRequests) -> Result<ExitCode, Failure> {
-    let ended = tokio::select! {
-        ended = running.finished() => ended,
-        signal = requests.next() => {
-            tracing::info!(signal, "stopping; a second signal stops at once");
-            Ok(())
+async fn until_stopped(
+    mut running: Running,
+    requests: &mut StopRequests,
+    mut reloads: Option<Signal>,
+) -> Result<ExitCode, Failure> {
+    let ended = loop {
+        tokio::select! {
+            ended = running.finished() => break ended,
+            signal = requests.next() => {
+                tracing::info!(signal, "stopping; a second signal stops at once");
+                break Ok(());
+            }
+            () = next(&mut reloads) => {
+                if let Err(error) = running.reload() {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::error!(error, "the certificate can't be read again; the old one is kept");
+                }
+            }
         }
     };
     let stopped = tokio::select! {
@@ -51,6 +67,16 @@ async fn until_stopped(mut running: Running, requests: &mut StopRequests) -> Res
     ended.and(stopped).map_err(|error| Failure::io("the coordinator failed", error))?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+async fn next(reloads: &mut Option<Signal>) {
+    let heard = match reloads {
+        Some(reloads) => reloads.recv().await,
+        None => None,
+    };
+    if heard.is_none() {
+        std::future::pending::<()>().await;
+    }
 }
 
 fn log_file(layers: &Layers, settings: &Settings, environment: &Environment) -> Option<LogFile> {

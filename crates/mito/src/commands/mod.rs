@@ -24,6 +24,9 @@ use crate::{show, version};
 
 /// Does what the command line asks for.
 pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode, Failure> {
+    if needs_folders(&cli.command) {
+        environment.check_folders()?;
+    }
     match cli.command {
         Command::Coordinator(args) => coordinator::run(&args, environment).await,
         Command::Worker(args) => worker::run(&args, environment).await,
@@ -44,4 +47,15 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode,
             show::line(format_args!("mito {version}")).map(|()| ExitCode::SUCCESS)
         }
     }
+}
+
+/// Whether a command keeps or looks for something in the folders of its user.
+const fn needs_folders(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Completions { .. }
+            | Command::Complete { .. }
+            | Command::Man { .. }
+            | Command::Version { .. }
+    )
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use mitosis_client::{Client, UserClient};
+use mitosis_client::UserClient;
 use mitosis_protocol::task::{QueryTasksRequest, TaskFilter};
 use mitosis_protocol::worker::{QueryWorkersRequest, WorkerFilter, WorkerInfo};
 use mitosis_protocol::{TaskInfo, TaskState};
@@ -58,7 +58,7 @@ async fn user(given: &Given, environment: &Environment) -> Option<(UserClient, S
     let config = given.config.as_deref().map(Path::new);
     let layers = Layers::load_quietly(Role::Client, config, options, environment).ok()?;
     let config = ClientConfig::new(&layers, environment);
-    let client = Client::new(&config.address).ok()?;
+    let client = config.client().ok()?;
     if let Some(token) = identity::given(&config).ok()? {
         let user = client.with_user_token(token);
         let name = tokio::time::timeout(PATIENCE, user.auth()).await.ok()?.ok()?;

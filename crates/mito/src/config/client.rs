@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 
+use mitosis_client::Client;
 use secrecy::SecretString;
 
 use super::error::Origin;
 use super::{Environment, Layers};
+use crate::credentials::is_same_coordinator;
+use crate::exit::Exit;
+use crate::failure::Failure;
 
 /// Where a coordinator is unless something else is said.
 const ADDRESS: &str = "http://127.0.0.1:5000";
@@ -14,10 +18,12 @@ const ADDRESS: &str = "http://127.0.0.1:5000";
 #[derive(Debug, Clone)]
 pub(crate) struct ClientConfig {
     pub(crate) address: String,
-    /// Nobody said where it is.
-    pub(crate) is_guessed: bool,
-    /// It was given as an option, which the next command needs again.
-    pub(crate) is_an_option: bool,
+    /// Where the address comes from; from nowhere when it is the default.
+    pub(crate) origin: Option<Origin>,
+    /// Certificate authorities to trust besides those of the system.
+    pub(crate) ca_cert: Option<PathBuf>,
+    /// Why what is configured must not be sent to that address.
+    misdirected: Option<String>,
     pub(crate) credentials: PathBuf,
     /// A token that counts before every kept one and every login.
     pub(crate) token: Option<GivenToken>,
@@ -39,8 +45,9 @@ impl ClientConfig {
     pub(crate) fn new(layers: &Layers, environment: &Environment) -> Self {
         Self {
             address: layers.text("coordinator_addr").unwrap_or(ADDRESS).to_owned(),
-            is_guessed: layers.text("coordinator_addr").is_none(),
-            is_an_option: matches!(layers.told("coordinator_addr"), Some((_, Origin::Option))),
+            origin: layers.told("coordinator_addr").map(|(_, origin)| origin.clone()),
+            ca_cert: layers.path("ca_cert").map(PathBuf::from),
+            misdirected: misdirected(layers),
             token: layers
                 .secret("token")
                 .map(GivenToken::Itself)
@@ -54,11 +61,23 @@ impl ClientConfig {
         }
     }
 
+    /// A connection to that address, which nothing was sent to yet.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        if let Some(why) = &self.misdirected {
+            return Err(Failure::new(Exit::Config, why.clone()).with_hint(
+                "give the address and what is for it in one place, or unset the one that is not meant",
+            ));
+        }
+        let Some(path) = &self.ca_cert else { return Ok(Client::new(&self.address)?) };
+        let authorities = std::fs::read(path).map_err(|error| Failure::unreadable(path, error))?;
+        Ok(Client::trusting(&self.address, Some(&authorities))?)
+    }
+
     /// How a hint begins that says what to do next, with the address if it has to be given again.
     pub(crate) fn client_command(&self) -> String {
-        match self.is_an_option {
-            true => format!("mito client -c {}", self.address),
-            false => "mito client".to_owned(),
+        match self.origin {
+            Some(Origin::Option) => format!("mito client -c {}", self.address),
+            _ => "mito client".to_owned(),
         }
     }
 
@@ -66,5 +85,97 @@ impl ClientConfig {
     /// whoever waits for a task must not be logged out by the worker that is to run it.
     pub(crate) fn of_worker(layers: &Layers, environment: &Environment) -> Self {
         Self { retain: layers.flag_unless_off("retain"), ..Self::new(layers, environment) }
+    }
+}
+
+/// What is given for one coordinator must not be sent to another:
+///
+/// - a token that stands beside an address (in the same file, or in the environment) is for that address;
+/// - a token or password that is given outside of files is not for an address that a file puts in the place of
+///   the one that was given with it.
+fn misdirected(layers: &Layers) -> Option<String> {
+    let (_, origin) = layers.told("coordinator_addr")?;
+    let address = layers.text("coordinator_addr")?;
+    let others =
+        || layers.hidden("coordinator_addr").filter(|(other, _)| !is_same_coordinator(other, address));
+    for key in ["token", "token_path", "password"] {
+        let Some((_, given)) = layers.told(key) else { continue };
+        if given.is_same_place(origin) {
+            continue;
+        }
+        let is_token = key != "password";
+        let meant = others().find(|(_, other)| {
+            let stands_beside = is_token && other.is_same_place(given);
+            let is_replaced_by_file =
+                given.is_outside_files() && other.is_outside_files() && !origin.is_outside_files();
+            stands_beside || is_replaced_by_file
+        });
+        if let Some((meant, place)) = meant {
+            return Some(format!(
+                "`{key}` from {given} is for the coordinator at {} (from {place}), and is not sent to {}, which {origin} \
+                 names",
+                shown(meant),
+                shown(address)
+            ));
+        }
+    }
+    None
+}
+
+/// An address as it may be shown.
+fn shown(address: &str) -> &str {
+    address.rsplit_once('@').map_or(address, |(_, host)| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Options, Role};
+    use super::*;
+
+    /// What becomes of an address in a file, in the environment and as an option, with a secret in one of them.
+    fn refusal(file: &str, variables: &[(&str, &str)], option: Option<&str>) -> Option<String> {
+        let home = tempfile::tempdir().unwrap();
+        let config = home.path().join("config.toml");
+        std::fs::write(&config, file).unwrap();
+        let mut environment = Environment::from([("HOME", home.path().to_str().unwrap())]);
+        for (name, value) in variables {
+            environment.set(name, value);
+        }
+        let option = option.map(str::to_owned);
+        let options = Options::default().text("coordinator_addr", option.as_ref());
+        let layers = Layers::load(Role::Client, Some(&config), options, &environment).unwrap();
+        ClientConfig::new(&layers, &environment).client().err().map(|failure| failure.to_string())
+    }
+
+    const TOKEN: (&str, &str) = ("MITO_TOKEN", "mito_pat_secret");
+    const PASSWORD: (&str, &str) = ("MITO_PASSWORD", "secret");
+    const HERE: (&str, &str) = ("MITO_COORDINATOR_ADDR", "http://here:5000");
+
+    #[test]
+    fn token_goes_only_where_it_was_given_for() {
+        let global = "[global]\ncoordinator_addr = 'http://there:5000'";
+        for secret in [TOKEN, PASSWORD] {
+            let why = refusal(global, &[secret, HERE], None).unwrap();
+            assert!(why.contains("http://there:5000") && why.contains("config.toml"), "{why}");
+            assert!(!why.contains("secret"), "{why}");
+            assert!(refusal(global, &[secret], Some("http://here:5000")).is_some());
+            // Only one address was given, be it by a file.
+            assert_eq!(refusal(global, &[secret], None), None);
+            assert_eq!(
+                refusal(global, &[secret, ("MITO_COORDINATOR_ADDR", "http://there:5000/")], None),
+                None
+            );
+        }
+        let with_token = "[client]\ncoordinator_addr = 'http://there:5000'\ntoken = 'mito_pat_secret'";
+        assert_eq!(refusal(with_token, &[], None), None);
+        assert!(refusal(with_token, &[HERE], None).is_some());
+        assert!(refusal(with_token, &[], Some("http://here:5000")).is_some());
+        assert_eq!(refusal(with_token, &[TOKEN, HERE], None), None);
+    }
+
+    #[test]
+    fn password_follows_the_address_on_the_command_line() {
+        assert_eq!(refusal("", &[PASSWORD, HERE], Some("http://there:5000")), None);
+        assert!(refusal("", &[TOKEN, HERE], Some("http://there:5000")).is_some());
     }
 }

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mitosis_coordinator::{Database, KeyFiles, Objects, RedisSettings, S3Settings, Settings, TrustedProxies};
+use mitosis_coordinator::{
+    Database, KeyFiles, Objects, RedisSettings, S3Settings, Settings, TlsFiles, TrustedProxies,
+};
 use secrecy::SecretString;
 use url::Url;
 
-use super::{ConfigError, Layers};
+use super::{ConfigError, Layers, owner};
 
 const DB_URL: &str = "postgres://mitosis:mitosis@localhost/mitosis";
 const S3_URL: &str = "http://localhost:9000";
@@ -18,12 +20,14 @@ pub(crate) fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
     let mut settings = Settings::new(database(layers)?, objects(layers)?);
     let wanted = "an IP address and a port, such as 127.0.0.1:5000";
     settings.bind = layers.parsed::<SocketAddr>("bind", wanted)?.unwrap_or(settings.bind);
+    settings.tls = tls(layers)?;
+    settings.public_url = layers.text("public_url").map(|url| public_url(layers, url)).transpose()?;
     if let Some(user) = layers.text("admin_user") {
         user.clone_into(&mut settings.admin_user);
     }
     settings.admin_password = layers.secret("admin_password").unwrap_or(settings.admin_password);
     settings.redis = redis(layers);
-    settings.keys = keys(layers);
+    settings.keys = keys(layers)?;
     settings.token_lifetime = positive(layers, "access_token_expires_in", settings.token_lifetime)?;
     settings.heartbeat_timeout = positive(layers, "heartbeat_timeout", settings.heartbeat_timeout)?;
     settings.retain_tasks = retain_tasks(layers)?;
@@ -90,15 +94,46 @@ fn redis(layers: &Layers) -> Option<RedisSettings> {
     })
 }
 
-/// A pair is made only at the default places: a configured one that is missing is a mistake.
-fn keys(layers: &Layers) -> KeyFiles {
+/// A pair is made only if no place is configured: a configured one that is missing is a mistake, such as a
+/// volume that is not mounted, and new keys would end every session and worker.
+fn keys(layers: &Layers) -> Result<KeyFiles, ConfigError> {
     let (private, public) =
         (layers.path("access_token_private_path"), layers.path("access_token_public_path"));
-    let default = |name: &str| PathBuf::from(name);
-    let private = private.map_or_else(|| default("private.pem"), PathBuf::from);
-    let public = public.map_or_else(|| default("public.pem"), PathBuf::from);
-    let at_default = private.ends_with("private.pem") && public.ends_with("public.pem");
-    KeyFiles { create: at_default, private, public }
+    let files = KeyFiles {
+        create: private.is_none() && public.is_none(),
+        private: private.map_or_else(|| "private.pem".into(), PathBuf::from),
+        public: public.map_or_else(|| "public.pem".into(), PathBuf::from),
+    };
+    owner::check_key(&files.private)?;
+    owner::check_key(&files.public)?;
+    Ok(files)
+}
+
+fn tls(layers: &Layers) -> Result<Option<TlsFiles>, ConfigError> {
+    let (certificate, key) = match (layers.path("tls_cert"), layers.path("tls_key")) {
+        (None, None) => return Ok(None),
+        (Some(certificate), Some(key)) => (certificate, key),
+        (Some(_), None) => return Err(layers.invalid("tls_cert", "tls_key is missing")),
+        (None, Some(_)) => return Err(layers.invalid("tls_key", "tls_cert is missing")),
+    };
+    owner::check_key(certificate)?;
+    owner::check_key(key)?;
+    Ok(Some(TlsFiles { certificate: certificate.to_owned(), key: key.to_owned() }))
+}
+
+fn public_url(layers: &Layers, url: &str) -> Result<Url, ConfigError> {
+    let is_plain = |url: &Url| {
+        url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    };
+    match Url::parse(url) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() && is_plain(&url) => {
+            Ok(url)
+        }
+        _ => Err(layers.invalid("public_url", "it must be an address such as https://mito.example/lab")),
+    }
 }
 
 fn positive(layers: &Layers, key: &'static str, default: Duration) -> Result<Duration, ConfigError> {

@@ -56,9 +56,10 @@ pub(crate) fn without_secrets(key: &str, value: &str) -> String {
             Ok(()) => url.to_string(),
             Err(()) => "***".to_owned(),
         },
-        Ok(url) if url.has_host() => value.to_owned(),
+        // An `@` that is not in the place of credentials is one that should have been written as %40.
+        Ok(url) if url.has_host() && (url.username() != "" || !value.contains('@')) => value.to_owned(),
         // An address that is none may hold a password all the same.
-        _ if key.ends_with("_url") && value.contains('@') => "***".to_owned(),
+        _ if (key.ends_with("_url") || key == "coordinator_addr") && value.contains('@') => "***".to_owned(),
         _ => value.to_owned(),
     }
 }
@@ -111,6 +112,9 @@ mod tests {
         assert_eq!(without_secrets("db_url", "postgres://u:hunter2@h/d"), "postgres://u:***@h/d");
         assert_eq!(without_secrets("redis_url", "redis://:hunter2@h:1"), "redis://:***@h:1");
         assert_eq!(without_secrets("db_url", "u:hunter2@h"), "***");
+        assert_eq!(without_secrets("db_url", "postgres://u:1/hunter2@h/d"), "***");
+        assert_eq!(without_secrets("db_url", "postgres://u:x@hunter2@h/d"), "postgres://u:***@h/d");
+        assert_eq!(without_secrets("coordinator_addr", "u:hunter2@h"), "***");
         assert_eq!(without_secrets("bind", "127.0.0.1:5000"), "127.0.0.1:5000");
         assert_eq!(without_secrets("token", "mito_pat_x"), "***");
         assert_eq!(without_secrets("token_path", "/run/t"), "/run/t");

@@ -2,16 +2,35 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::error::ConfigError;
 
 /// The variables that the process was started with.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
-    /// Takes the variables of this process.
+    /// Takes the variables of this process. Services are often started without a home; the account has one.
     pub(crate) fn take() -> Self {
-        Self(std::env::vars_os().collect())
+        let mut variables: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+        if variables.get(OsStr::new("HOME")).is_none_or(|home| !Path::new(home).is_absolute()) {
+            variables.remove(OsStr::new("HOME"));
+            variables.extend(home_of_account().map(|home| ("HOME".into(), home.into_os_string())));
+        }
+        Self(variables)
+    }
+
+    /// Refuses an environment that leaves no folder for configuration, logs and state. A folder that anybody can
+    /// guess, in a place where anybody can write, would be a trap.
+    pub(crate) fn check_folders(&self) -> Result<(), ConfigError> {
+        let is_there = |variable: &&str| self.path(variable).is_some_and(|path| path.is_absolute());
+        let missing =
+            ["XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"].iter().find(|name| !is_there(name));
+        match missing {
+            Some(variable) if !is_there(&"HOME") => Err(ConfigError::NoHome(variable)),
+            _ => Ok(()),
+        }
     }
 
     /// Everything, for a process that shall have the same.
@@ -47,9 +66,16 @@ impl Environment {
         self.path(variable)
             .filter(|path| path.is_absolute())
             .or_else(|| self.path("HOME").map(|home| home.join(under_home)))
-            .unwrap_or_else(std::env::temp_dir)
+            // Checked at the start.
+            .unwrap_or_else(|| PathBuf::from("/nonexistent"))
             .join("mitosis")
     }
+}
+
+/// The home folder of this process's account, if it has one of its own.
+fn home_of_account() -> Option<PathBuf> {
+    let account = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten()?;
+    Some(account.dir).filter(|home| home.parent().is_some() && home.is_dir())
 }
 
 #[cfg(test)]
@@ -63,5 +89,27 @@ impl Environment {
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(variables: [(&str, &str); N]) -> Self {
         Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environment_without_any_home_is_refused() {
+        let check = |variables: &[(&str, &str)]| {
+            let mut environment = Environment::default();
+            for (name, value) in variables {
+                environment.set(name, value);
+            }
+            environment.check_folders().map_err(|error| error.to_string())
+        };
+        let all = [("XDG_CONFIG_HOME", "/a"), ("XDG_CACHE_HOME", "/b"), ("XDG_DATA_HOME", "/c")];
+        assert_eq!(check(&all), Ok(()));
+        assert_eq!(check(&[("HOME", "/home/ann")]), Ok(()));
+        for wrong in [&all[..2], &[("HOME", "relative")], &[]] {
+            assert!(check(wrong).unwrap_err().contains("HOME"), "{wrong:?}");
+        }
     }
 }

@@ -29,6 +29,20 @@ impl fmt::Display for Origin {
 }
 
 impl Origin {
+    /// In the same file, or both in the environment, or both on the command line.
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File { path, .. }, Self::File { path: other, .. }) => path == other,
+            (Self::Variable(_), Self::Variable(_)) | (Self::Option, Self::Option) => true,
+            _ => false,
+        }
+    }
+
+    /// Given by whoever started the command, and not found in a folder.
+    pub(crate) const fn is_outside_files(&self) -> bool {
+        matches!(self, Self::Variable(_) | Self::Option)
+    }
+
     /// As it is displayed, with the line where a file says it.
     pub(crate) fn precise(&self, key: &str) -> String {
         match self {
@@ -63,6 +77,12 @@ pub(crate) enum ConfigError {
     Missing(PathBuf),
     #[error("the configuration file {path} can't be read", path = path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    #[error("{} belongs to another user (uid {owner})", path.display())]
+    Foreign { path: PathBuf, owner: u32 },
+    #[error(
+        "there is no home folder: neither HOME nor {0} is set to an absolute path, and the account has none"
+    )]
+    NoHome(&'static str),
     #[error("{path}, line {line}: {message}", path = path.display())]
     Malformed { path: PathBuf, line: usize, message: String },
     #[error("`{key}` in {origin} is not a key of mito")]
@@ -82,6 +102,16 @@ impl ConfigError {
         match self {
             Self::Missing(_) => Some(
                 "check --config; a relative name is looked for here and in every folder above".to_owned(),
+            ),
+            Self::Foreign { path, .. } => Some(format!(
+                "whoever owns it decides where passwords are sent; take it over with `chown` if you trust what it \
+                 says, or start where no {} of others is found",
+                path.file_name().unwrap_or_default().display()
+            )),
+            Self::NoHome(_) => Some(
+                "set HOME, or XDG_CONFIG_HOME, XDG_CACHE_HOME and XDG_DATA_HOME; in a systemd unit, User= or \
+                 StateDirectory= give one"
+                    .to_owned(),
             ),
             Self::UnknownKey { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
             Self::UnknownKey { nearest: None, .. } => {

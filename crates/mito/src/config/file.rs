@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::defaults;
 use super::error::{ConfigError, Origin};
 use super::keys::{Key, Role, nearest};
 use super::value::Value;
+use super::{defaults, owner};
 
 /// Above everything, for every role.
 pub(super) const GLOBAL: &str = "global";
@@ -36,8 +36,7 @@ pub(super) fn find(name: &Path, here: &Path) -> Option<PathBuf> {
 /// What is unknown is refused when it is nearly a known name: the writer means something by it. Anything else
 /// may be for another program or another version, and is a warning.
 pub(super) fn read(path: &Path, role: Role) -> Result<Said, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    let text = owner::read_config(path)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let document = DeTable::parse(text).map_err(|error| malformed(path, text, &error))?;
     let mut said = Said::default();

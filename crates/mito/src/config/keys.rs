@@ -38,6 +38,9 @@ const fn key(name: &'static str, kind: Kind) -> Key {
 
 static COORDINATOR: &[Key] = &[
     key("bind", Kind::Text),
+    key("tls_cert", Kind::Path),
+    key("tls_key", Kind::Path),
+    key("public_url", Kind::Text),
     key("db_url", Kind::Text),
     key("s3_url", Kind::Text),
     key("s3_public_url", Kind::Text),
@@ -65,6 +68,7 @@ static COORDINATOR: &[Key] = &[
 
 static WORKER: &[Key] = &[
     key("coordinator_addr", Kind::Text),
+    key("ca_cert", Kind::Path),
     key("polling_interval", Kind::Duration),
     key("heartbeat_interval", Kind::Duration),
     key("credential_path", Kind::Path),
@@ -86,6 +90,7 @@ static WORKER: &[Key] = &[
 
 static CLIENT: &[Key] = &[
     key("coordinator_addr", Kind::Text),
+    key("ca_cert", Kind::Path),
     key("credential_path", Kind::Path),
     key("user", Kind::Text),
     key("password", Kind::Text),

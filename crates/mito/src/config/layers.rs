@@ -63,6 +63,8 @@ impl Options {
 pub(crate) struct Layers {
     values: BTreeMap<&'static str, (Value, Origin)>,
     warnings: Vec<String>,
+    /// What stronger layers hide, the weakest first.
+    hidden: Vec<(&'static str, Value, Origin)>,
 }
 
 impl Layers {
@@ -113,7 +115,11 @@ impl Layers {
     }
 
     fn put(&mut self, values: impl IntoIterator<Item = (&'static str, Value, Origin)>) {
-        self.values.extend(values.into_iter().map(|(key, value, origin)| (key, (value, origin))));
+        for (key, value, origin) in values {
+            if let Some((value, origin)) = self.values.insert(key, (value, origin)) {
+                self.hidden.push((key, value, origin));
+            }
+        }
     }
 
     /// Logs what has no effect.
@@ -126,6 +132,14 @@ impl Layers {
     /// The value of a key and where it comes from; none when nobody set it.
     pub(crate) fn told(&self, key: &'static str) -> Option<(&Value, &Origin)> {
         self.values.get(key).map(|(value, origin)| (value, origin))
+    }
+
+    /// Texts of a key that do not count, each with its origin.
+    pub(crate) fn hidden<'a>(&'a self, key: &'a str) -> impl Iterator<Item = (&'a str, &'a Origin)> {
+        self.hidden.iter().filter_map(move |(name, value, origin)| match value {
+            Value::Text(text) if *name == key => Some((text.as_str(), origin)),
+            _ => None,
+        })
     }
 
     pub(crate) fn text(&self, key: &'static str) -> Option<&str> {

@@ -10,12 +10,14 @@ mod error;
 mod file;
 mod keys;
 mod layers;
+mod owner;
 mod value;
 pub(crate) mod worker;
 
 pub(crate) use environment::Environment;
-pub(crate) use error::ConfigError;
+pub(crate) use error::{ConfigError, Origin};
 pub(crate) use file::has_secrets;
 pub(crate) use keys::Role;
 pub(crate) use layers::{Layers, Options, files};
+pub(crate) use owner::read_secret;
 pub(crate) use value::Slots;

@@ -38,8 +38,6 @@ s3_secret_key = "mitosis_secret"
 # redis_client_password is not set by default and will be generated randomly
 admin_user = "mitosis_admin"
 admin_password = "mitosis_admin"
-access_token_private_path = "private.pem"
-access_token_public_path = "public.pem"
 access_token_expires_in = "7d"
 heartbeat_timeout = "600s"
 file_log = false

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod bars;
+mod behind_nginx;
 mod client_admin;
 mod client_artifacts;
 mod client_at_a_terminal;
@@ -28,6 +29,7 @@ mod exit_codes;
 mod guard;
 mod guide;
 mod home;
+mod https;
 mod interrupted;
 mod kills;
 mod manager;
@@ -40,3 +42,4 @@ mod sweeps;
 mod terminal;
 mod three_machines;
 mod tokens;
+mod trust;

@@ -1,10 +1,12 @@
 //! `POST /login`: a token for a name and a password.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use http::request::Parts;
 use mitosis_domain::name::{MAX_NAME_BYTES, Name};
 use mitosis_protocol::ErrorCode;
 use mitosis_protocol::admin::AccountState;
@@ -17,6 +19,7 @@ use crate::api::body::Body;
 use crate::api::forwarded::Forwarded;
 use crate::app::App;
 use crate::auth::caller::{KnownDevice, not_active};
+use crate::auth::default_password;
 use crate::auth::throttle::Attempt;
 use crate::error::{ApiError, Refusal};
 
@@ -28,6 +31,7 @@ pub(super) const MAX_BODY: usize = 16 * 1024;
 pub(super) async fn login(
     State(app): State<App>,
     Forwarded { client, .. }: Forwarded,
+    FromHere(is_from_here): FromHere,
     device: KnownDevice,
     Body(request): Body<LoginRequest>,
 ) -> Result<Json<TokenReply>, ApiError> {
@@ -37,7 +41,7 @@ pub(super) async fn login(
     }
     let attempt = device.attempt(&request.username, client);
     app.throttle.attempt(&attempt, app.now()).map_err(too_many)?;
-    to_the_end(decide(app, request, attempt, client)).await
+    to_the_end(decide(app, request, attempt, client, is_from_here)).await
 }
 
 /// Runs something to its end even if the caller hangs up: what was tried is written down.
@@ -58,6 +62,7 @@ async fn decide(
     request: LoginRequest,
     attempt: Attempt,
     client: IpAddr,
+    is_from_here: bool,
 ) -> Result<Json<TokenReply>, ApiError> {
     let user = app.store.user(&request.username).await?;
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
@@ -71,6 +76,15 @@ async fn decide(
         .hint("check both; an administrator can set a new password")
         .into());
     };
+    if user.admin && default_password::is_default(&request.md5_password) {
+        let user = &user.name;
+        if !is_from_here {
+            tracing::error!(user, peer = %client, "a login with the default password from elsewhere was refused; change it");
+            app.record(user, actions::LOGIN_FAILED, "", Some(client)).await?;
+            return Err(default_password::refusal().into());
+        }
+        tracing::warn!(user, "an administrator logs in with the default password; change it");
+    }
     if user.state != AccountState::Active {
         return Err(not_active().into());
     }
@@ -83,6 +97,18 @@ async fn decide(
     let session = app.store.record_login(user.id, change, Some(client), now).await?;
     app.record(&user.name, actions::LOGGED_IN, "", Some(client)).await?;
     Ok(Json(TokenReply { token: app.tokens.for_user(&user.name, session, now) }))
+}
+
+/// Whether a request was sent on this machine.
+pub(super) struct FromHere(bool);
+
+impl FromRequestParts<App> for FromHere {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let Forwarded { client, .. } = Forwarded::from_request_parts(parts, app).await?;
+        Ok(Self(default_password::is_from_here(app, parts, client)))
+    }
 }
 
 pub(crate) fn too_many(wait: Duration) -> Refusal {

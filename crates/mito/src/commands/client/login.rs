@@ -1,10 +1,10 @@
 //! `mito client login`.
 
-use mitosis_client::Client;
 use secrecy::SecretString;
 
 use super::session::Session;
 use crate::cli::client::users::LoginArgs;
+use crate::config::Origin;
 use crate::credentials::CredentialsFile;
 use crate::failure::Failure;
 use crate::identity::{Identity, ask, ask_secretly, keep};
@@ -12,7 +12,10 @@ use crate::show::Output;
 
 pub(super) async fn login(args: &LoginArgs, session: &mut Session<'_>, out: &Output) -> Result<(), Failure> {
     let config = &session.config;
-    let client = Client::new(&config.address)?;
+    let client = config.client()?;
+    if let Some(origin @ Origin::File { .. }) = &config.origin {
+        out.say(format_args!("mito: logging in at {}, the address in {origin}", client.address()));
+    }
     let name = match args.username.as_ref().or(config.user.as_ref()) {
         Some(name) => name.clone(),
         None => ask("user: ")?,

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use mitosis_client::{Client, ClientError};
+use mitosis_client::ClientError;
 use tokio::net::{TcpStream, lookup_host};
 use url::Url;
 
@@ -19,9 +19,11 @@ const WHERE_TO_SET: &str =
 
 pub(super) async fn check(patient: &mut Patient<'_>) -> Finding {
     let address = patient.config.address.clone();
-    let client = match Client::new(&address) {
+    let client = match patient.config.client() {
         Ok(client) => client,
-        Err(error) => return Finding::fail(CHECK, Exit::Config, error.to_string()).hint(WHERE_TO_SET),
+        Err(failure) => {
+            return Finding::fail(CHECK, Exit::Config, failure.in_one_line()).hint(WHERE_TO_SET);
+        }
     };
     match client.look().await {
         Ok(look) => match &look.health {

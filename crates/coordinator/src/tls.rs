@@ -1,0 +1,110 @@
+//! The coordinator's own TLS, for where no proxy stands in front of it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::settings::TlsFiles;
+
+/// How long a handshake may take.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// The first one that the client knows, too, is spoken: HTTP/2 takes about twice the memory.
+const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"h2"];
+
+/// Why TLS can't be spoken.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file can't be read, or holds something else.
+    #[error("the file {path} of {key} can't be used")]
+    File {
+        /// `tls_cert` or `tls_key`.
+        key: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Certificate and key don't belong together, or are of an unknown kind.
+    #[error("the certificate in {certificate} and the key in {key} can't be used together")]
+    Pair {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+        /// What is wrong with them.
+        source: rustls::Error,
+    },
+}
+
+/// A certificate and its key, which can be exchanged while the service runs.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    files: TlsFiles,
+    config: RwLock<Arc<ServerConfig>>,
+}
+
+impl Tls {
+    /// Reads both files.
+    pub(crate) fn load(files: TlsFiles) -> Result<Self, TlsError> {
+        let config = RwLock::new(read(&files)?);
+        Ok(Self { files, config })
+    }
+
+    /// Reads both files again, for connections from now on. If they can't be used, what was read before is kept.
+    pub(crate) fn reload(&self) -> Result<(), TlsError> {
+        let config = read(&self.files)?;
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
+    }
+
+    /// Shakes hands; answers the stream and whether the client wants HTTP/2.
+    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, bool)> {
+        let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let shaking = TlsAcceptor::from(config).accept(stream);
+        let stream = tokio::time::timeout(HANDSHAKE_LIMIT, shaking).await??;
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(PROTOCOLS[1]);
+        Ok((stream, is_http2))
+    }
+}
+
+fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = certificates(&files.certificate)?;
+    let key =
+        PrivateKeyDer::from_pem_file(&files.key).map_err(|error| unusable("tls_key", &files.key, error))?;
+    let pair =
+        |source| TlsError::Pair { certificate: files.certificate.clone(), key: files.key.clone(), source };
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(pair)?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(pair)?;
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+    Ok(Arc::new(config))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(found) if found.is_empty() => Err(unusable("tls_cert", path, "it holds no certificate")),
+        Ok(found) => Ok(found),
+        Err(error) => Err(unusable("tls_cert", path, error)),
+    }
+}
+
+fn unusable(
+    key: &'static str,
+    path: &Path,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> TlsError {
+    TlsError::File { key, path: path.to_owned(), source: source.into() }
+}

@@ -1,0 +1,46 @@
+//! Whose a file is. What another user wrote is not trusted: it could send passwords elsewhere, or sign tokens.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::error::ConfigError;
+
+/// The user that a file belongs to, if it is neither this one nor root.
+fn stranger(file: &Metadata) -> Option<u32> {
+    let owner = file.uid();
+    (owner != 0 && owner != nix::unistd::geteuid().as_raw()).then_some(owner)
+}
+
+/// Reads a configuration file.
+pub(super) fn read_config(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(unreadable)?;
+    if let Some(owner) = stranger(&file.metadata().map_err(unreadable)?) {
+        return Err(ConfigError::Foreign { path: path.to_owned(), owner });
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(unreadable)?;
+    Ok(text)
+}
+
+/// Reads a file of tokens.
+pub(crate) fn read_secret(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    if let Some(owner) = stranger(&file.metadata()?) {
+        let why = format!("it belongs to another user (uid {owner})");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Refuses a key of another user; one that is not there is the business of whoever reads it.
+pub(super) fn check_key(path: &Path) -> Result<(), ConfigError> {
+    match path.metadata().ok().as_ref().and_then(stranger) {
+        Some(owner) => Err(ConfigError::Foreign { path: path.to_owned(), owner }),
+        None => Ok(()),
+    }
+}

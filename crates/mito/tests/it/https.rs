@@ -1,0 +1,81 @@
+//! A coordinator that speaks TLS itself.
+
+use std::time::Duration;
+
+use mitosis_testkit::certificates::Certificates;
+use nix::sys::signal::Signal;
+use tokio::time::Instant;
+
+use crate::home::{Home, LIMIT, LOOK_AGAIN};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn coordinator_serves_https_and_reads_new_certificate_on_sighup() {
+    let home = Home::new();
+    let old = Certificates::new().unwrap();
+    let new = Certificates::new().unwrap();
+    let place = |name: &str| home.path().join(name);
+    let install = |authority: &Certificates| {
+        let (certificate, key) = authority.server("server", &["127.0.0.1"]).unwrap();
+        std::fs::copy(certificate, place("tls.pem")).unwrap();
+        std::fs::copy(key, place("tls.key")).unwrap();
+    };
+    install(&old);
+    let options = ["--bind", "127.0.0.1:0", "--tls-cert", "tls.pem", "--tls-key", "tls.key"];
+    let coordinator = home.coordinator_with(&options).await;
+    let address = coordinator.address.replace("http://", "https://");
+    let address = address.split(' ').next().unwrap();
+    let login = |authority: &Certificates| {
+        let ca = authority.authority().display().to_string();
+        let mut command =
+            home.mito(&["client", "-c", address, "--ca-cert", &ca, "-u", "mitosis_admin", "auth"]);
+        command.env("MITO_PASSWORD", "mitosis_admin");
+        crate::home::ended(command)
+    };
+    let taken = login(&old).await;
+    assert_eq!((taken.code, taken.stdout.trim()), (Some(0), "mitosis_admin"), "{}", taken.stderr);
+    assert_eq!(login(&new).await.code, Some(69), "another authority signed it");
+
+    // Links lead to TLS, too.
+    let ca = old.authority().display().to_string();
+    let file = home.write("x.txt", "text");
+    let upload = ["client", "-c", address, "--ca-cert", &ca, "groups", "attachments", "upload"];
+    let uploaded = home.run(&[&upload[..], &[file.to_str().unwrap(), "x.txt"]].concat()).await;
+    assert_eq!(uploaded.code, Some(0), "{}", uploaded.stderr);
+
+    // What can't be used changes nothing.
+    std::fs::write(place("tls.key"), "no key").unwrap();
+    coordinator.service.signal(Signal::SIGHUP);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(login(&old).await.code, Some(0));
+    install(&new);
+    coordinator.service.signal(Signal::SIGHUP);
+    let deadline = Instant::now() + LIMIT;
+    while login(&new).await.code != Some(0) {
+        assert!(Instant::now() < deadline, "the new certificate is not used");
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+#[tokio::test]
+async fn certificate_and_key_must_fit_before_the_start() {
+    let home = Home::new();
+    let authority = Certificates::new().unwrap();
+    let (certificate, _) = authority.server("one", &["127.0.0.1"]).unwrap();
+    let (_, key) = authority.server("two", &["127.0.0.1"]).unwrap();
+    let db = format!("sqlite://{}/state.db", home.path().display());
+    let s3 = format!("file://{}/objects", home.path().display());
+    let start = |certificate: &str, key: &str| {
+        let args = ["coordinator", "--db", &db, "--s3", &s3, "--bind", "127.0.0.1:0", "--tls-cert"];
+        home.mito(&[&args[..], &[certificate, "--tls-key", key]].concat())
+    };
+    let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
+    for (certificate, key, word) in [
+        (certificate, key, "together"),
+        ("nowhere.pem", key, "tls_cert"),
+        (certificate, certificate, "tls_key"),
+    ] {
+        let ended = crate::home::ended(start(certificate, key)).await;
+        assert_ne!(ended.code, Some(0));
+        assert!(ended.stderr.contains(word), "{word}: {}", ended.stderr);
+    }
+}
