@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::api::forwarded::TrustedProxies;
 use crate::auth::passwords::{Busy, Passwords};
+use crate::auth::standing::Standings;
 use crate::auth::throttle::{Attempt, Throttle};
 use crate::auth::tokens::Tokens;
 use crate::dispatch::agents::Agents;
@@ -40,6 +41,7 @@ pub(crate) struct Parts {
     pub(crate) tokens: Tokens,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
+    pub(crate) standings: Standings,
     pub(crate) bell: Bell,
     /// Rung when a task came to another state without becoming Ready.
     pub(crate) news: Bell,
@@ -110,6 +112,13 @@ impl App {
     pub(crate) fn summon(&self, agent: Uuid) {
         self.agents.summon(agent);
         self.post.send(Note::Summon(agent));
+    }
+
+    /// The same for many.
+    pub(crate) fn summon_each(&self, agents: &[Uuid]) {
+        for agent in agents {
+            self.summon(*agent);
+        }
     }
 
     /// The present moment, by the coordinator's clock.

@@ -26,6 +26,7 @@ use crate::api::forwarded::TrustedProxies;
 use crate::app::{App, Parts};
 use crate::auth::keys::{self, KeyError};
 use crate::auth::passwords::Passwords;
+use crate::auth::standing::Standings;
 use crate::auth::throttle::Throttle;
 use crate::auth::tokens::Tokens;
 use crate::dispatch::agents::Agents;
@@ -67,6 +68,9 @@ pub enum StartError {
     /// The password is too long.
     #[error("admin_password has more than 255 bytes")]
     AdminPassword,
+    /// The first administrator would have an empty password.
+    #[error("admin_password is empty")]
+    EmptyAdminPassword,
     /// Redis can't be used as configured.
     #[error("Redis can't be used")]
     Redis(#[from] RedisConfigError),
@@ -125,7 +129,9 @@ impl StartError {
                 "set redis_worker_password and redis_client_password"
             }
             Self::Redis(RedisConfigError::Shared(_)) => "check db_url, or set both passwords of Redis",
-            Self::AdminName(_) | Self::AdminPassword => "choose another and start again",
+            Self::AdminName(_) | Self::AdminPassword | Self::EmptyAdminPassword => {
+                "choose another and start again"
+            }
             Self::Bind { source, .. } => match source.kind() {
                 io::ErrorKind::AddrInUse => "another program has the port; choose another with --bind",
                 io::ErrorKind::AddrNotAvailable => {
@@ -209,6 +215,7 @@ impl Coordinator {
             tokens: Tokens::new(&pair, settings.token_lifetime),
             passwords,
             throttle: Throttle::default(),
+            standings: Standings::default(),
             bell: Bell::new(),
             news: Bell::new(),
             output: OutputHub::default(),
@@ -340,6 +347,13 @@ async fn bootstrap(
         return Err(StartError::AdminPassword);
     }
     let digest = Md5Password::from_digest(md5::compute(password).0);
+    if digest.is_empty() {
+        // After the first start, the setting has no effect, and may be emptied.
+        return match store.user(name.as_str()).await? {
+            Some(_) => Ok(()),
+            None => Err(StartError::EmptyAdminPassword),
+        };
+    }
     let password_hash = passwords.hash(&digest).await.expect("nobody else waits at the start");
     let new = NewUser { name, password_hash, admin: true };
     match store.bootstrap_admin(&new, clock.now()).await? {

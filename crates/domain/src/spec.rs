@@ -6,8 +6,18 @@ use std::time::Duration;
 
 use mitosis_protocol::TaskSpec;
 use mitosis_protocol::task::RemoteFile;
+use uuid::Uuid;
 
 use crate::limits;
+
+/// The tasks that a task names: those whose archives it fetches, and the one that it watches.
+pub fn named(spec: &TaskSpec) -> impl Iterator<Item = Uuid> + '_ {
+    let fetched = spec.resources.iter().filter_map(|resource| match &resource.remote_file {
+        RemoteFile::Artifact { uuid, .. } => Some(*uuid),
+        RemoteFile::Attachment { .. } => None,
+    });
+    fetched.chain(spec.watch.map(|(watched, _)| watched))
+}
 
 /// Why a spec or timeout is refused. Each sentence says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

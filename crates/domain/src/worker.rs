@@ -5,7 +5,7 @@ use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::WorkerState;
 use uuid::Uuid;
 
-use crate::ids::{UserId, WorkerId};
+use crate::ids::{GroupId, UserId, WorkerId};
 use crate::tags::Words;
 
 /// A registered worker. The record goes when the worker does.
@@ -35,6 +35,10 @@ pub struct Worker {
     pub last_heartbeat: Timestamp,
     /// How many tasks an agent of ours runs at once; none for a published worker, which runs one.
     pub slots: Option<u32>,
+    /// No token of it is valid after this time; none when it was registered without a lifetime.
+    pub token_until: Option<Timestamp>,
     /// Tasks it holds, oldest first.
     pub held: Vec<Uuid>,
+    /// The group of each of these, in the same order.
+    pub held_groups: Vec<GroupId>,
 }

@@ -32,6 +32,9 @@ pub struct CreateUserRequest {
 pub struct ResetPasswordRequest {
     /// Digest of the password to set.
     pub new_md5_password: Md5Password,
+    /// Also revoke the account's personal tokens.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoke_tokens: bool,
 }
 
 /// `POST /admin/users/{username}/state`, and the reply to it and to a deletion.

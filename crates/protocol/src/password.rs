@@ -33,11 +33,19 @@ impl Md5Password {
         Self(digest)
     }
 
+    /// Whether the password behind it is empty.
+    pub fn is_empty(&self) -> bool {
+        self.0 == OF_NOTHING
+    }
+
     /// The digest, to be hashed or compared; never to be logged.
     pub const fn expose(&self) -> &[u8; 16] {
         &self.0
     }
 }
+
+/// MD5 of the empty password.
+const OF_NOTHING: [u8; 16] = 0xd41d_8cd9_8f00_b204_e980_0998_ecf8_427e_u128.to_be_bytes();
 
 impl fmt::Debug for Md5Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,6 +56,12 @@ impl fmt::Debug for Md5Password {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digest_of_the_empty_password_is_known() {
+        assert!(Md5Password::from_digest(OF_NOTHING).is_empty());
+        assert!(!Md5Password::from_digest([0; 16]).is_empty());
+    }
 
     #[test]
     fn it_is_an_array_of_exactly_sixteen_bytes_and_never_printed() {

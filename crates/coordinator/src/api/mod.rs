@@ -16,6 +16,7 @@ mod openapi;
 mod origin;
 mod public;
 mod reply;
+pub(crate) mod routes;
 mod user;
 mod worker;
 
@@ -27,19 +28,26 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 
 use crate::app::App;
+use routes::Routes;
 
-/// Every route, wrapped in what holds for all of them.
-pub(crate) fn router(app: App) -> Router {
-    Router::new()
+/// Every route, with the limit of its bodies.
+fn all() -> Routes {
+    Routes::new()
         .merge(public::routes())
         .merge(user::routes())
         .merge(worker::routes())
         .merge(agent::routes())
         .merge(admin::routes())
         .merge(openapi::routes())
-        .layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))
+        .limit(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))
         .merge(user::batch_routes())
         .merge(objects::routes())
+}
+
+/// Every route, wrapped in what holds for all of them.
+pub(crate) fn router(app: App) -> Router {
+    all()
+        .into_router()
         .layer(CatchPanicLayer::custom(finish::panicked))
         .layer(from_fn_with_state(app.clone(), finish::finish))
         .layer(CorsLayer::permissive())

@@ -2,23 +2,23 @@
 //!
 //! The link is the permission: its signature names the object, what may be done, and until when.
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, Method, StatusCode, header};
 use mitosis_objects::{ByteRange, LinkError, ObjectBody, ObjectError, Right, SignedAccess};
 
+use super::routes::{Asks, Routes};
 use crate::app::App;
 use crate::error::{chain, is_for_want_of_room};
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/objects/{*path}", get(download).head(download).put(upload))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/v1/objects/{*path}", Asks::Link, download)
+        .put("/v1/objects/{*path}", Asks::Link, upload)
         // The length is part of the link, and enforced byte by byte.
-        .layer(DefaultBodyLimit::disable())
+        .limit(DefaultBodyLimit::disable())
 }
 
 async fn download(State(app): State<App>, request: Request) -> Result<Response, ObjectRefusal> {

@@ -6,19 +6,17 @@ mod operations;
 
 use std::sync::LazyLock;
 
-use axum::Router;
 use axum::response::{Html, IntoResponse};
-use axum::routing::get;
 use http::header::CONTENT_TYPE;
 
-use crate::app::App;
+use super::routes::{Asks, Routes};
 
 /// The description as JSON, made once.
 static DESCRIPTION: LazyLock<String> =
     LazyLock::new(|| operations::all().to_pretty_json().expect("a description is plain data"));
 
-pub(super) fn routes() -> Router<App> {
-    Router::new().route("/openapi.json", get(description)).route("/docs", get(page))
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/openapi.json", Asks::Nothing, description).get("/docs", Asks::Nothing, page)
 }
 
 async fn description() -> impl IntoResponse {

@@ -3,15 +3,17 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 
-use axum::extract::FromRequestParts;
-use http::Method;
+use axum::extract::{FromRequestParts, MatchedPath};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use mitosis_domain::account::User;
 use mitosis_protocol::ErrorCode;
 use mitosis_protocol::admin::AccountState;
-use mitosis_protocol::tokens::{PREFIX, TokenScope};
+use mitosis_protocol::tokens::PREFIX;
+use mitosis_store::ops::personal_tokens::TokenOwner;
 
+use super::standing::{LastingCaller, Standing};
+use crate::api::routes::{Asks, asked};
 use crate::app::App;
 use crate::auth::throttle::{Attempt, Device};
 use crate::error::{ApiError, Refusal};
@@ -49,25 +51,23 @@ impl FromRequestParts<App> for KnownDevice {
     }
 }
 
-/// How a caller was identified.
-#[derive(Clone, Copy)]
-enum Proof {
-    Session(i64),
-    PersonalToken(TokenScope),
-}
-
 impl FromRequestParts<App> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let (user, proof) = identify(parts, app).await?;
-        active(&user)?;
-        match proof {
-            Proof::Session(session) => in_session(&user, session)?,
-            Proof::PersonalToken(TokenScope::Read) => only_looks(parts)?,
-            Proof::PersonalToken(TokenScope::Write | TokenScope::Admin) => {}
-        }
+        let LastingCaller(user, _) = LastingCaller::from_request_parts(parts, app).await?;
         Ok(Self(user))
+    }
+}
+
+impl FromRequestParts<App> for LastingCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let (user, standing) = identify(parts, app).await?;
+        active(&user)?;
+        admit(parts, &user, &standing)?;
+        Ok(Self(user, standing))
     }
 }
 
@@ -75,15 +75,11 @@ impl FromRequestParts<App> for PasswordCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let (user, proof) = identify(parts, app).await?;
-        active(&user)?;
-        match proof {
-            Proof::Session(session) => in_session(&user, session)?,
-            Proof::PersonalToken(_) => {
-                return Err(Refusal::forbidden("a personal token can't do this").hint("log in").into());
-            }
+        let LastingCaller(user, standing) = LastingCaller::from_request_parts(parts, app).await?;
+        match standing.scope() {
+            None => Ok(Self(user)),
+            Some(_) => Err(Asks::Password.refusal().into()),
         }
-        Ok(Self(user))
     }
 }
 
@@ -91,37 +87,44 @@ impl FromRequestParts<App> for AdminCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let (user, proof) = identify(parts, app).await?;
+        let (user, standing) = identify(parts, app).await?;
         if !user.admin {
             return Err(Refusal::forbidden("only administrators may do this")
                 .hint("ask an administrator of the site")
                 .into());
         }
         active(&user)?;
-        match proof {
-            Proof::Session(session) => in_session(&user, session)?,
-            Proof::PersonalToken(TokenScope::Admin) => {}
-            Proof::PersonalToken(TokenScope::Read | TokenScope::Write) => {
-                return Err(Refusal::forbidden("this needs a personal token with the scope `admin`")
-                    .hint("make one with that scope, or log in")
-                    .into());
-            }
-        }
+        admit(parts, &user, &standing)?;
         Ok(Self(user))
     }
 }
 
-async fn identify(parts: &Parts, app: &App) -> Result<(User, Proof), ApiError> {
+/// The user behind a token, if the token and, with a login, the session are in force.
+async fn identify(parts: &Parts, app: &App) -> Result<(User, Standing), ApiError> {
     let token = bearer(parts)?;
     if token.starts_with(PREFIX) {
         let digest = personal_token_digest(token);
         let owner = app.store.owner_of_personal_token(&digest, app.now()).await?;
-        let (user, scope) = owner.ok_or_else(invalid_token)?;
-        return Ok((user, Proof::PersonalToken(scope)));
+        let TokenOwner { user, id, scope, expires_at } = owner.ok_or_else(invalid_token)?;
+        return Ok((user, Standing::of_token(digest, id, scope, expires_at)));
     }
     let claims = app.tokens.read_user(token, app.now()).map_err(|_| invalid_token())?;
     let user = app.store.user(&claims.username).await?.ok_or_else(invalid_token)?;
-    Ok((user, Proof::Session(claims.session)))
+    let standing = Standing::of_session(claims.username, claims.session, claims.until);
+    Ok((user, standing))
+}
+
+/// Whether the session is in force, or the route that is asked admits this token. What a personal token may do
+/// is declared with the route.
+fn admit(parts: &Parts, user: &User, standing: &Standing) -> Result<(), Refusal> {
+    standing.agrees_with(user)?;
+    let Some(scope) = standing.scope() else { return Ok(()) };
+    let asks = parts.extensions.get::<MatchedPath>().and_then(|path| asked(&parts.method, path.as_str()));
+    match asks {
+        Some(asks) if asks.admits(scope) => Ok(()),
+        Some(asks) => Err(asks.refusal()),
+        None => Err(Asks::Password.refusal()),
+    }
 }
 
 /// What is stored of a personal token. It is random and long, so that a plain digest can't be turned back.
@@ -130,26 +133,12 @@ pub(crate) fn personal_token_digest(token: &str) -> [u8; 32] {
     digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
-/// Whether a request changes nothing: a GET, or a question that is too long for one.
-fn only_looks(parts: &Parts) -> Result<(), Refusal> {
-    let path = parts.uri.path();
-    let asks = parts.method == Method::POST && (path.ends_with("/query") || path.contains("/download/"));
-    match parts.method.is_safe() || asks {
-        true => Ok(()),
-        false => Err(Refusal::forbidden("this needs a personal token with the scope `write`")
-            .hint("make one with that scope, or log in")),
-    }
-}
-
-fn active(user: &User) -> Result<(), Refusal> {
+/// Refuses an account that is locked or deleted.
+pub(super) fn active(user: &User) -> Result<(), Refusal> {
     match user.state {
         AccountState::Active => Ok(()),
         AccountState::Locked | AccountState::Deleted => Err(not_active()),
     }
-}
-
-fn in_session(user: &User, session: i64) -> Result<(), Refusal> {
-    if user.session == Some(session) { Ok(()) } else { Err(invalid_token()) }
 }
 
 /// The token of a request.

@@ -91,6 +91,14 @@ fn work(jobs: &Line) {
     }
 }
 
+/// A password that can be set: any but the empty one.
+pub(crate) fn settable(password: &Md5Password) -> Result<&Md5Password, Refusal> {
+    match password.is_empty() {
+        true => Err(Refusal::invalid("the password is empty").hint("choose one that nobody guesses")),
+        false => Ok(password),
+    }
+}
+
 fn salt(entropy: &dyn Entropy) -> [u8; 16] {
     let mut salt = [0; 16];
     entropy.fill(&mut salt);

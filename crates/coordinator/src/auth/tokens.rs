@@ -35,6 +35,8 @@ struct Claims {
 pub(crate) struct UserClaims {
     pub(crate) username: String,
     pub(crate) session: i64,
+    /// When the token ends.
+    pub(crate) until: Timestamp,
 }
 
 /// A token that is malformed, signed by somebody else, of the wrong kind, or over.
@@ -55,9 +57,29 @@ impl Tokens {
         self.issue(username.to_owned(), session, now + self.lifetime)
     }
 
-    /// A token for a worker; the default lifetime unless it asked for another.
-    pub(crate) fn for_worker(&self, worker: Uuid, lifetime: Option<Duration>, now: Timestamp) -> String {
-        self.issue(worker.to_string(), 0, now + lifetime.unwrap_or(self.lifetime))
+    /// A token for a worker: for the lifetime that it asks for, or the default one, and not beyond `until`.
+    pub(crate) fn for_worker(
+        &self,
+        worker: Uuid,
+        lifetime: Option<Duration>,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> String {
+        let end = now + lifetime.unwrap_or(self.lifetime);
+        self.issue(worker.to_string(), 0, until.map_or(end, |until| end.min(until)))
+    }
+
+    /// Another token for a worker that is registered. None lasts longer than the default, unless the worker
+    /// was registered for longer.
+    pub(crate) fn renewed(
+        &self,
+        worker: Uuid,
+        lifetime: Option<Duration>,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> String {
+        let most = until.unwrap_or(now + self.lifetime);
+        self.for_worker(worker, lifetime, Some(most), now)
     }
 
     /// Reads a user's token.
@@ -66,7 +88,8 @@ impl Tokens {
         if claims.exp <= now.unix_seconds() || Uuid::try_parse(&claims.sub).is_ok() && claims.sign == 0 {
             return Err(BadToken);
         }
-        Ok(UserClaims { username: claims.sub, session: claims.sign })
+        let until = Timestamp::from_unix_micros(claims.exp.saturating_mul(1_000_000));
+        Ok(UserClaims { username: claims.sub, session: claims.sign, until })
     }
 
     /// The user whom a token was given to, also when it has ended since: who has it was logged in once.
@@ -129,16 +152,36 @@ mod tests {
         assert_eq!((claims.username.as_str(), claims.session), ("ann", 7));
         assert!(tokens.read_user(&user, NOW + Duration::from_secs(60)).is_err());
         assert_eq!(tokens.was_given_to(&user).as_deref(), Some("ann"), "it says so for ever");
-        let worker = tokens.for_worker(Uuid::from_u128(5), None, NOW);
+        let worker = tokens.for_worker(Uuid::from_u128(5), None, None, NOW);
         assert_eq!(tokens.read_worker(&worker, NOW + Duration::from_secs(119)).unwrap(), Uuid::from_u128(5));
         assert!(tokens.read_worker(&worker, NOW + Duration::from_secs(120)).is_err());
+    }
+
+    #[test]
+    fn a_renewed_token_ends_where_the_registration_does() {
+        let tokens = tokens();
+        let (worker, hour) = (Uuid::from_u128(5), Duration::from_hours(1));
+        let ends = |token: String, after: Duration| {
+            let after = NOW + after + WORKER_LEEWAY;
+            tokens.read_worker(&token, after - Duration::from_secs(1)).is_ok()
+                && tokens.read_worker(&token, after).is_err()
+        };
+        let minute = Duration::from_mins(1);
+        let thousand_years = Some(Duration::from_hours(24 * 365 * 1_000));
+        assert!(ends(tokens.renewed(worker, None, None, NOW), minute), "the default of these tokens");
+        assert!(ends(tokens.renewed(worker, thousand_years, None, NOW), minute));
+        assert!(ends(tokens.renewed(worker, thousand_years, Some(NOW + hour), NOW), hour));
+        assert!(ends(tokens.renewed(worker, None, Some(NOW + hour), NOW), minute));
+        let short = Duration::from_secs(10);
+        assert!(ends(tokens.renewed(worker, None, Some(NOW + short), NOW), short));
+        assert!(ends(tokens.for_worker(worker, Some(hour), Some(NOW + short), NOW), short));
     }
 
     #[test]
     fn kinds_are_not_mixed_up_and_nothing_forged_is_read() {
         let ours = tokens();
         let user = ours.for_user("ann", 7, NOW);
-        let worker = ours.for_worker(Uuid::from_u128(5), None, NOW);
+        let worker = ours.for_worker(Uuid::from_u128(5), None, None, NOW);
         assert!(ours.read_worker(&user, NOW).is_err());
         assert!(ours.read_user(&worker, NOW).is_err());
         assert!(ours.was_given_to(&worker).is_none() && tokens().was_given_to(&user).is_none());

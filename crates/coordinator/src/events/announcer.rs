@@ -187,8 +187,21 @@ const WORKER: UserRules = (
     "mitosis_worker",
     &["~task:*", "&task:*", "+@read", "+@write", "+@connection", "+@pubsub", "-@dangerous"],
 );
-const CLIENT: UserRules =
-    ("mitosis_client", &["~task:*", "&task:*", "+@read", "+@connection", "+@pubsub", "-@dangerous"]);
+/// Listens, and says nothing: `+@pubsub` would let it publish states that are not true.
+const CLIENT: UserRules = (
+    "mitosis_client",
+    &[
+        "~task:*",
+        "&task:*",
+        "+@read",
+        "+@connection",
+        "+subscribe",
+        "+psubscribe",
+        "+unsubscribe",
+        "+punsubscribe",
+        "-@dangerous",
+    ],
+);
 
 /// A user without a configured password gets one that was drawn once for all coordinators of the database:
 /// each sets up the users anew, and must not shut out whoever was let in by another.

@@ -11,18 +11,18 @@ use crate::stage::{Someone, Stage};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// A stream, read event by event.
-struct Listening {
+pub(crate) struct Listening {
     response: reqwest::Response,
     read: String,
 }
 
-struct Told {
+pub(crate) struct Told {
     id: String,
     data: Value,
 }
 
 impl Listening {
-    async fn to(stage: &Stage, someone: &Someone<'_>, path: &str, last: Option<&str>) -> Self {
+    pub(crate) async fn to(stage: &Stage, someone: &Someone<'_>, path: &str, last: Option<&str>) -> Self {
         let mut request = stage.request(Method::GET, path).bearer_auth(&someone.token);
         if let Some(last) = last {
             request = request.header("last-event-id", last);
@@ -35,7 +35,7 @@ impl Listening {
     }
 
     /// The next event; nothing when the stream is over.
-    async fn next(&mut self) -> Option<Told> {
+    pub(crate) async fn next(&mut self) -> Option<Told> {
         loop {
             if let Some(end) = self.read.find("\n\n") {
                 let event: String = self.read.drain(..end + 2).collect();

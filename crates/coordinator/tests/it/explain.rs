@@ -183,19 +183,19 @@ pub(crate) async fn a_task_that_waits_for_another_names_it(stage: Stage) {
     assert_eq!(ann.why(&watching).await, "running");
 }
 
-pub(crate) async fn nothing_is_told_of_a_watched_task_of_others(stage: Stage) {
+pub(crate) async fn nothing_is_told_of_a_watched_task_after_leaving_its_group(stage: Stage) {
     let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
     let secret = raj.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
-    let mut texts = Vec::new();
-    for watched in [&secret, "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a"] {
-        let spec = json!({"args": ["true"], "watch": [watched, "TaskCommitted"]});
-        let uuid = ann.submits(&json!({"task_spec": spec})).await;
-        let task = worker.fetches().await;
-        texts.push(ann.explained(&uuid).await["text"].as_str().unwrap().replace(watched, "that"));
-        worker.finishes(&task, 0).await;
-    }
-    assert_eq!(texts[0], texts[1]);
+    raj.put("/groups/raj/users", &json!({"relations": {"ann": "Read"}})).await.expect(200);
+    let spec = json!({"args": ["true"], "watch": [secret, "TaskCommitted"]});
+    let uuid = ann.submits(&json!({"task_spec": spec})).await;
+    worker.fetches().await;
+    let text = async || ann.explained(&uuid).await["text"].as_str().unwrap().to_owned();
+    assert!(text().await.contains("Ready"), "{}", text().await);
+    raj.delete("/groups/raj/users?users=ann").await.expect_empty();
+    let before = text().await;
+    assert!(!before.contains("Ready"), "{before}");
     raj.get(&format!("/v1/tasks/{}/explain", ann.submits(&json!({})).await))
         .await
         .expect_refused(403, "not_found");

@@ -57,6 +57,10 @@ pub(crate) async fn workers_write_and_clients_read_and_neither_does_more(stage: 
     refused(set("other").query_async(&mut worker).await);
     refused(redis::cmd("GET").arg("other").query_async(&mut client).await);
     refused(redis::cmd("FLUSHALL").query_async(&mut worker).await);
+    let publish = redis::cmd("PUBLISH").arg("task:x").arg(19).to_owned();
+    refused(publish.query_async(&mut client).await);
+    let channels = redis::cmd("PUBSUB").arg("CHANNELS").to_owned();
+    refused(channels.query_async(&mut client).await);
     refused(redis::cmd("ACL").arg("LIST").query_async(&mut worker).await);
 }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
 
 mod account;
+mod after_removal;
 mod agents;
 mod artifacts;
 mod conversation;
@@ -41,6 +42,16 @@ macro_rules! stories {
                 a_token_that_is_missing_damaged_or_old_is_refused,
                 a_token_outlives_a_restart,
                 a_user_has_a_group_of_the_same_name_and_may_make_seven_more,
+            }
+            after_removal {
+                member_who_leaves_takes_the_workers_along,
+                admin_of_a_group_takes_any_worker_off,
+                agent_of_a_removed_member_drops_its_task_at_once,
+                reset_password_ends_workers_and_tokens_if_asked_to,
+                follower_is_refused_while_the_request_is_held,
+                link_to_an_archive_needs_the_creator_still_in_its_group,
+                follow_up_of_a_removed_member_is_refused,
+                empty_password_is_refused_wherever_one_is_set,
             }
             agents {
                 an_agent_is_given_as_many_as_it_wants_and_ends_them_together,
@@ -97,7 +108,7 @@ macro_rules! stories {
                 a_task_of_a_silent_worker_says_when_it_is_given_to_another,
                 after_a_start_a_task_waits_for_workers_to_come_back,
                 a_task_that_waits_for_another_names_it,
-                nothing_is_told_of_a_watched_task_of_others,
+                nothing_is_told_of_a_watched_task_after_leaving_its_group,
             }
             input {
                 odd_texts_are_refused_or_match_nothing_and_change_nothing,
@@ -143,6 +154,11 @@ macro_rules! stories {
                 a_cancellation_by_filter_touches_only_what_the_filter_names,
             }
             tenants {
+                a_worker_is_put_only_on_groups_that_its_user_serves,
+                a_task_reaches_others_only_as_far_as_its_creator,
+                a_worker_sees_how_far_a_watched_task_is_and_no_more,
+                a_worker_of_two_groups_shows_each_its_own_task,
+                a_group_called_download_is_a_group_like_any_other,
                 a_group_can_be_deleted_and_an_administrator_can_bring_it_back,
                 a_stranger_sees_and_touches_nothing,
                 a_reader_sees_and_does_not_touch_and_a_writer_does_both,
@@ -176,6 +192,10 @@ pub(crate) use tell;
 /// of the directory only.
 mod with_time_passing {
     crate::tell! { crate::stage::Surroundings::Alone;
+        after_removal {
+            worker_ends_with_the_token_that_registered_it,
+            streams_end_with_what_let_them_in,
+        }
         artifacts {
             a_link_ends_after_its_hour_and_can_t_be_turned_to_another_object,
             an_artifact_can_be_deleted_an_hour_after_its_upload,
@@ -205,13 +225,17 @@ mod with_time_passing {
             default_password_counts_on_this_machine_only,
             links_begin_with_what_a_trusted_proxy_says,
             a_personal_token_ends_when_revoked_or_over_and_not_with_the_session,
-            a_worker_renews_its_token,
+            a_worker_renews_its_token_within_what_it_was_granted,
         }
         retention {
             a_task_is_forgotten_after_its_time_and_not_before,
         }
         permissions {
-            every_route_lets_in_whom_it_should_and_nobody_else,
+            routes_of_accounts_let_in_whom_they_should,
+            routes_of_groups_let_in_whom_they_should,
+            routes_of_tasks_let_in_whom_they_should,
+            routes_of_workers_let_in_whom_they_should,
+            routes_for_workers_let_in_whom_they_should,
         }
     }
 }
@@ -233,6 +257,10 @@ mod with_redis {
 
 mod with_a_server {
     crate::tell! { crate::stage::Surroundings::Cluster;
+        after_removal {
+            held_requests_of_a_locked_owner_end_on_every_coordinator,
+            streams_end_on_another_coordinator_too,
+        }
         outages {
             an_outage_of_the_database_is_told_and_passes,
             a_worker_does_not_notice_an_outage_of_the_database,

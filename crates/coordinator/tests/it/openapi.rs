@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::permissions::ROUTES;
+use crate::permissions::rows;
 use crate::stage::Stage;
 
 async fn description(stage: &Stage) -> Value {
@@ -21,6 +21,9 @@ fn operations(description: &Value) -> BTreeSet<(String, String)> {
     each.collect()
 }
 
+/// The description itself, and bytes behind links.
+const UNDESCRIBED: [&str; 3] = ["/openapi.json", "/docs", "/v1/objects/artifacts/x"];
+
 /// Parts of a path, where everything that is filled in counts as the same.
 fn shape(path: &str, known: &BTreeSet<(String, String)>, method: &str) -> bool {
     let path = path.split('?').next().unwrap();
@@ -34,7 +37,7 @@ fn shape(path: &str, known: &BTreeSet<(String, String)>, method: &str) -> bool {
 
 pub(crate) async fn every_route_is_described_and_every_description_leads_somewhere(stage: Stage) {
     let known = operations(&description(&stage).await);
-    for (method, path, _, _) in ROUTES.iter().copied() {
+    for (method, path, _, _) in rows().filter(|(_, path, ..)| !UNDESCRIBED.contains(path)) {
         assert!(shape(path, &known, method), "{method} {path} is not described");
     }
     let uuid = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";

@@ -219,16 +219,35 @@ pub(crate) async fn a_personal_token_ends_when_revoked_or_over_and_not_with_the_
     ann.with("mito_pat_guess").get("/auth").await.expect_refused(401, "invalid_token");
 }
 
-pub(crate) async fn a_worker_renews_its_token(stage: Stage) {
+pub(crate) async fn a_worker_renews_its_token_within_what_it_was_granted(stage: Stage) {
     let ann = stage.user("ann").await;
-    let worker = ann.worker(&json!({"lifetime": "10min"})).await;
-    let reply = worker.post("/v1/workers/token", &json!({"lifetime": "1h"})).await.expect(200).json();
-    let renewed = worker.with(reply["token"].as_str().unwrap());
-    stage.clock.advance(Duration::from_secs(599));
-    renewed.post("/workers/heartbeat", &Value::Null).await.expect(200);
-    stage.clock.advance(Duration::from_secs(100));
-    worker.post("/workers/heartbeat", &Value::Null).await.expect_refused(401, "invalid_token");
-    renewed.post("/workers/heartbeat", &Value::Null).await.expect(200);
+    let (hour, day) = (Duration::from_hours(1), Duration::from_hours(24));
+    let renewed = async |worker: &Someone<'_>| {
+        let body = json!({"lifetime": "1000y"});
+        let reply = worker.post("/v1/workers/token", &body).await.expect(200).json();
+        reply["token"].as_str().unwrap().to_owned()
+    };
+    let lives = async |worker: &Someone<'_>, status| {
+        worker.post("/workers/heartbeat", &Value::Null).await.expect(status);
+    };
+    let short = ann.worker(&json!({"lifetime": "1h"})).await;
+    let unbounded = ann.worker(&json!({})).await;
+    let of_short = short.with(&renewed(&short).await);
+    stage.clock.advance(hour - Duration::from_secs(1));
+    lives(&of_short, 200).await;
+    stage.clock.advance(Duration::from_secs(62));
+    lives(&short, 401).await;
+    lives(&of_short, 401).await;
+
+    // Without a lifetime it can go on for ever, seven days at a time.
+    stage.clock.advance(6 * day);
+    let of_unbounded = unbounded.with(&renewed(&unbounded).await);
+    stage.clock.advance(6 * day);
+    lives(&unbounded, 401).await;
+    lives(&of_unbounded, 200).await;
+    stage.clock.advance(day);
+    lives(&of_unbounded, 401).await;
+    let ann = stage.logged_in("ann", "ann").await;
     ann.post("/v1/workers/token", &json!({})).await.expect_refused(401, "invalid_token");
 }
 

@@ -1,6 +1,6 @@
 //! Nobody reaches what belongs to somebody else.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::stage::{Stage, task};
 
@@ -92,4 +92,128 @@ pub(crate) async fn a_group_can_be_deleted_and_an_administrator_can_bring_it_bac
     assert_eq!(raj.task(&uuid).await["state"], "Cancelled");
     raj.submits_to("lab", &json!({})).await;
     ann.get("/groups/lab").await.expect_refused(403, "not_found");
+}
+
+pub(crate) async fn a_worker_is_put_only_on_groups_that_its_user_serves(stage: Stage) {
+    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+    let spec = json!({"args": ["true"], "envs": {"API_KEY": "ann-secret"}});
+    let uuid = ann.submits(&json!({"task_spec": spec})).await;
+    let worker = raj.worker(&json!({})).await;
+    let path = format!("/workers/{}/groups", worker.name);
+    for role in ["Read", "Write", "Admin"] {
+        let relations = json!({"relations": {"ann": role, "raj": "Admin"}});
+        raj.put(&path, &relations).await.expect_refused(403, "not_found");
+    }
+    raj.put(&path, &json!({"relations": {"nowhere": "Write"}})).await.expect_refused(400, "not_found");
+    assert_eq!(worker.fetches().await, Value::Null);
+
+    ann.put("/groups/ann/users", &json!({"relations": {"raj": "Read"}})).await.expect(200);
+    raj.put(&path, &json!({"relations": {"ann": "Write"}})).await.expect_refused(403, "forbidden");
+    ann.put("/groups/ann/users", &json!({"relations": {"raj": "Write"}})).await.expect(200);
+    raj.put(&path, &json!({"relations": {"ann": "Write"}})).await.expect_empty();
+    assert_eq!(worker.fetches().await["uuid"], json!(uuid));
+}
+
+pub(crate) async fn a_task_reaches_others_only_as_far_as_its_creator(stage: Stage) {
+    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+    let secret = ann.submits(&json!({})).await;
+    let archive = json!({"content_type": "result", "content_length": 5});
+    ann.post(&format!("/tasks/{secret}/artifacts"), &archive).await.expect(200);
+    ann.post("/groups/ann/attachments", &json!({"key": "in", "content_length": 1})).await.expect(200);
+    let own = raj.submits(&json!({})).await;
+    let worker = raj.worker(&json!({})).await;
+    assert_eq!(worker.fetches().await["uuid"], json!(own));
+    let waiting = raj.submits(&json!({})).await;
+    let nowhere = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
+    let fetch = |uuid: &str| {
+        let remote_file = json!({"Artifact": {"uuid": uuid, "content_type": "result"}});
+        json!({"args": ["true"], "resources": [{"remote_file": remote_file, "local_path": "x"}]})
+    };
+    let watch = |uuid: &str| json!({"args": ["true"], "watch": [uuid, "TaskCommitted"]});
+    for (uuid, status, code) in [(secret.as_str(), 403, "forbidden"), (nowhere, 404, "not_found")] {
+        for spec in [fetch(uuid), watch(uuid)] {
+            let body = task("raj", &json!({"task_spec": spec}));
+            raj.post("/tasks", &body).await.expect_refused(status, code);
+            let path = format!("/tasks/{waiting}");
+            raj.put(&path, &json!({"task_spec": spec})).await.expect_refused(status, code);
+            let many = json!({"tasks": [body, task("raj", &json!({}))]});
+            let results = raj.post("/tasks/submit", &many).await.expect(200).json()["results"].clone();
+            assert_eq!(results[0]["Err"]["code"], code, "{results}");
+            assert!(results[1]["Ok"].is_object(), "the other one is accepted: {results}");
+        }
+    }
+    // What the worker holds names nothing.
+    for path in [
+        format!("/workers/tasks/{secret}"),
+        format!("/workers/tasks/{secret}/artifacts/result"),
+        format!("/workers/tasks/{secret}/attachments/in"),
+        format!("/workers/tasks/{waiting}/attachments/in"),
+    ] {
+        worker.get(&path).await.expect_refused(403, "forbidden");
+    }
+}
+
+pub(crate) async fn a_worker_sees_how_far_a_watched_task_is_and_no_more(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let spec = json!({"args": ["true"], "envs": {"API_KEY": "secret-key"}});
+    let secret = json!({"task_spec": spec, "labels": ["secret-label"], "tags": ["secret-tag"]});
+    let watched = ann.submits(&secret).await;
+    let watch = json!({"args": ["true"], "watch": [watched, "TaskCommitted"]});
+    ann.submits(&json!({"task_spec": watch})).await;
+    let worker = ann.worker(&json!({})).await;
+    worker.fetches().await;
+    let path = format!("/workers/tasks/{watched}");
+    let seen = worker.get(&path).await.expect(200);
+    assert!(!seen.text.contains("secret"), "{}", seen.text);
+    assert_eq!(
+        (&seen.json()["info"]["state"], &seen.json()["info"]["result"]),
+        (&json!("Ready"), &json!(null))
+    );
+    ann.delete(&format!("/tasks/{watched}")).await.expect_empty();
+    let seen = worker.get(&path).await.expect(200).json();
+    assert_eq!(seen["info"]["state"], "Cancelled");
+    assert_eq!(seen["info"]["result"]["msg"], "UserCancellation");
+    // Published workers insist on all of it.
+    let whole = ann.get(&format!("/tasks/{watched}")).await.expect(200).json();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&seen), keys(&whole));
+    assert_eq!(keys(&seen["info"]), keys(&whole["info"]));
+    assert_eq!(keys(&seen["info"]["spec"]), keys(&whole["info"]["spec"]));
+}
+
+pub(crate) async fn a_worker_of_two_groups_shows_each_its_own_task(stage: Stage) {
+    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+    ann.put("/groups/ann/users", &json!({"relations": {"raj": "Write"}})).await.expect(200);
+    let worker = raj.worker(&json!({"groups": ["ann"], "slots": 2})).await;
+    let path = format!("/workers/{}", worker.name);
+    let assigned = async |someone: &crate::stage::Someone<'_>, group: &str| {
+        let shown = someone.get(&path).await.expect(200).json()["info"]["assigned_task_id"].clone();
+        let query = json!({"group_name": group, "count": false});
+        let listed = someone.post("/workers/query", &query).await.expect(200).json();
+        assert_eq!(listed["workers"][0]["assigned_task_id"], shown);
+        shown
+    };
+    let his = raj.submits(&json!({})).await;
+    worker.fetches().await;
+    assert_eq!(assigned(&ann, "ann").await, Value::Null, "it is a task of a group that ann is not in");
+    assert_eq!(assigned(&raj, "raj").await, json!(his));
+    let hers = ann.submits(&json!({})).await;
+    let poll = json!({"want": 1, "wait": "20s"});
+    worker.post("/v1/agents/poll", &poll).await.expect(200);
+    assert_eq!(assigned(&ann, "ann").await, json!(hers));
+    assert_eq!(assigned(&raj, "raj").await, json!(his));
+}
+
+pub(crate) async fn a_group_called_download_is_a_group_like_any_other(stage: Stage) {
+    let ann = stage.user("ann").await;
+    ann.post("/groups", &json!({"group_name": "download"})).await.expect(200);
+    let reply = ann.post("/v1/tokens", &json!({"name": "x", "scope": "read"})).await.expect(200).json();
+    let reader = ann.with(reply["token"].as_str().unwrap());
+    let upload = json!({"key": "x", "content_length": 1});
+    reader.post("/groups/download/attachments", &upload).await.expect_refused(403, "forbidden");
+    let users = json!({"users": ["ann"]});
+    reader.post("/groups/download/users/remove", &users).await.expect_refused(403, "forbidden");
+    reader.post("/v1/tasks/results", &json!({})).await.expect(200);
+    reader.post("/tasks/query", &json!({"count": true})).await.expect(200);
+    reader.post("/workers/query", &json!({"count": true})).await.expect(200);
 }

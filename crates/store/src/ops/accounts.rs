@@ -9,6 +9,7 @@ use mitosis_domain::name::Name;
 use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::admin::AccountState;
+use uuid::Uuid;
 
 use crate::Fault;
 
@@ -83,6 +84,18 @@ pub trait Accounts {
         session: i64,
         now: Timestamp,
     ) -> Result<bool, Fault>;
+
+    /// The same on behalf of an administrator. It also ends the user's workers, which give back what they
+    /// hold, and with `revoke_tokens` the personal tokens. Answers the workers, or `None` when the account
+    /// is gone.
+    async fn reset_password(
+        &self,
+        user: UserId,
+        password_hash: &str,
+        session: i64,
+        revoke_tokens: bool,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Uuid>>, Fault>;
 
     /// Sets the state of an account. False when there is none of that name.
     async fn set_account_state(&self, name: &str, state: AccountState, now: Timestamp)

@@ -181,6 +181,10 @@ pub enum FollowUp {
     Forbidden,
     /// The creator of the upstream task is not Active.
     CreatorNotActive,
+    /// The creator of the upstream task may not submit to the group any more.
+    CreatorDenied,
+    /// The creator of the upstream task may not see a task that the follow-up names.
+    NamesForeign,
 }
 
 /// The way of a task through a worker.

@@ -11,6 +11,7 @@ use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
 use crate::Fault;
+use crate::ops::By;
 
 /// Outcome of [`Groups::create_group`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +27,14 @@ pub enum GroupCreation {
 /// Outcome of a change of members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MembersChange {
-    /// All of it was done.
-    Done,
+    /// All of it was done. These workers do not serve the group any more, or not for everybody as before.
+    Done(Vec<Uuid>),
     /// Nothing was done: there is no such user.
     UnknownUser(String),
     /// Nothing was done: the group would be left without an Admin.
     LastAdmin,
+    /// Nothing was done: who asked is not Admin of the group.
+    Denied,
 }
 
 /// Outcome of [`Groups::delete_group`].
@@ -41,6 +44,8 @@ pub enum GroupDeletion {
     Deleted(Vec<Uuid>),
     /// Nothing was done: it is the personal group of a user.
     Personal,
+    /// Nothing was done: who asked is not Admin of the group.
+    Denied,
 }
 
 /// Groups and their members.
@@ -70,25 +75,30 @@ pub trait Groups {
     /// The same, without names and roles.
     async fn group_ids_of(&self, user: UserId) -> Result<Vec<GroupId>, Fault>;
 
-    /// Gives each named user the role, adding or changing memberships; all or nothing.
+    /// Gives each named user the role, adding or changing memberships; all or nothing. Who is left with Read
+    /// has no worker that serves the group any more; see [`Self::remove_members`].
     async fn set_members(
         &self,
+        by: By,
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
     ) -> Result<MembersChange, Fault>;
 
-    /// Ends memberships; all or nothing. Users who exist but are not members are passed over.
+    /// Ends memberships; all or nothing. Users who exist but are not members are passed over. Workers that
+    /// they registered, or put at the service of the group, serve it no more, and give back the tasks of
+    /// the group that they hold.
     async fn remove_members(
         &self,
+        by: By,
         group: GroupId,
         names: &[String],
         now: Timestamp,
     ) -> Result<MembersChange, Fault>;
 
     /// Makes a group Deleted: nobody is a member any more, no worker serves it, its waiting tasks are
-    /// cancelled. What it stores stays, and so does its name.
-    async fn delete_group(&self, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault>;
+    /// cancelled, and it does not count for who made it. What it stores stays, and so does its name.
+    async fn delete_group(&self, by: By, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault>;
 
     /// Makes a group Active again and gives users roles in it; all or nothing. It must have an Admin
     /// afterwards.

@@ -22,6 +22,7 @@ pub mod tasks;
 pub mod workers;
 
 use async_trait::async_trait;
+use mitosis_domain::ids::UserId;
 
 pub use accounts::Accounts;
 pub use artifacts::Artifacts;
@@ -40,6 +41,25 @@ pub use tasks::Tasks;
 pub use workers::Workers;
 
 use crate::Fault;
+
+/// On whose behalf an operation is done. The right to it is looked at inside the operation's transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// A user, who needs the role for it in the group concerned.
+    User(UserId),
+    /// The coordinator itself, an administrator of the site, or the worker that it is about.
+    Site,
+}
+
+impl By {
+    /// As a parameter of a statement: NULL needs no right.
+    pub(crate) fn code(self) -> Option<i64> {
+        match self {
+            Self::User(user) => Some(user.0),
+            Self::Site => None,
+        }
+    }
+}
 
 /// Versions of the database's schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use mitosis_domain::account::User;
 use mitosis_domain::ids::UserId;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::tokens::{TokenInfo, TokenScope};
+use uuid::Uuid;
 
 use crate::Fault;
 
@@ -23,6 +24,19 @@ pub struct NewPersonalToken {
     pub expires_at: Option<Timestamp>,
 }
 
+/// A personal token that is in force, and its owner.
+#[derive(Debug, Clone)]
+pub struct TokenOwner {
+    /// Whose it is.
+    pub user: User,
+    /// By which it is revoked.
+    pub id: i64,
+    /// What it may be used for.
+    pub scope: TokenScope,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
 /// Personal tokens.
 #[async_trait]
 pub trait PersonalTokens {
@@ -32,13 +46,19 @@ pub trait PersonalTokens {
     /// The tokens of a user, oldest first.
     async fn personal_tokens(&self, owner: UserId) -> Result<Vec<TokenInfo>, Fault>;
 
-    /// Removes a token of a user. False when there is none of that id.
-    async fn revoke_personal_token(&self, owner: UserId, id: i64) -> Result<bool, Fault>;
+    /// Removes a token of a user, and the workers that were registered with it, which give back what they
+    /// hold. Answers these, or `None` when there is no token of that id.
+    async fn revoke_personal_token(
+        &self,
+        owner: UserId,
+        id: i64,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Uuid>>, Fault>;
 
     /// Who owns the token of that digest, and what it may be used for; nobody once it has ended.
     async fn owner_of_personal_token(
         &self,
         digest: &[u8; 32],
         now: Timestamp,
-    ) -> Result<Option<(User, TokenScope)>, Fault>;
+    ) -> Result<Option<TokenOwner>, Fault>;
 }

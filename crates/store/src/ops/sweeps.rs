@@ -80,7 +80,8 @@ pub struct Repeated {
 /// Outcome of [`Sweeps::repeat`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Repetition {
-    /// These are Ready, oldest original first. What is missing is not over, or was repeated before.
+    /// These are Ready, oldest original first. What is missing is not over, was repeated before, or
+    /// is not for this creator to repeat.
     Accepted(Vec<Repeated>),
     /// The same key and request were accepted before; this is what was made then.
     Replayed(Vec<Repeated>),
@@ -98,7 +99,8 @@ pub trait Sweeps {
     async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, Fault>;
 
     /// Submits tasks again that are over: same group, tags, labels, priority, timeout and spec, by this
-    /// creator, and each with a link to the one that it repeats. Unless `again` is set, a task that
+    /// creator, and each with a link to the one that it repeats. Tasks of groups in which the creator does
+    /// not have Write are left out, and those that name a task that the creator may not see. Unless `again` is set, a task that
     /// another one repeats already is left out, however many ask at once. All in one transaction.
     async fn repeat(
         &self,

@@ -1,5 +1,7 @@
 //! Submission, lookup, change and cancellation of tasks.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_domain::tags::Words;
@@ -8,6 +10,7 @@ use mitosis_protocol::{TaskSpec, Timestamp};
 use uuid::Uuid;
 
 use crate::Fault;
+use crate::ops::By;
 use crate::ops::query::{Page, TaskQuery};
 
 /// A task to be made. Already checked: the store takes it as it is.
@@ -56,6 +59,9 @@ pub enum Submission {
     Replayed(Vec<TaskIds>),
     /// The key was used for a different request; nothing was done.
     KeyReused,
+    /// Nothing was done: the creator may not submit to one of the groups, or not see one of the tasks that
+    /// are named.
+    Denied,
 }
 
 /// Change of a waiting task; `None` leaves a field as it is.
@@ -90,14 +96,15 @@ pub enum StopAsked {
     Of(Uuid),
     /// A published worker runs it, which can't be told.
     OfPublished,
-    /// Nobody runs it.
+    /// Nobody runs it, or the user may not stop it.
     NotRunning,
 }
 
 /// Submission, lookup, change and cancellation.
 #[async_trait]
 pub trait Tasks {
-    /// Makes all tasks Ready, or none. Numbers count up within each group. Takes 100,000 tasks in one
+    /// Makes all tasks Ready, or none. The creator needs Write in each group, and sight of each task that a
+    /// spec names. Numbers count up within each group. Takes 100,000 tasks in one
     /// call without holding a copy of them in memory per statement.
     async fn submit(
         &self,
@@ -106,6 +113,9 @@ pub trait Tasks {
         key: Option<&IdempotencyKey>,
         now: Timestamp,
     ) -> Result<Submission, Fault>;
+
+    /// Which of these tasks exist, and whether a user is in the group of each.
+    async fn tasks_seen_by(&self, user: UserId, tasks: &[Uuid]) -> Result<HashMap<Uuid, bool>, Fault>;
 
     /// The task of that UUID, in any state.
     async fn task(&self, uuid: Uuid) -> Result<Option<Task>, Fault>;
@@ -134,16 +144,30 @@ pub trait Tasks {
     /// How many tasks match; counting stops at `most`.
     async fn count_tasks(&self, query: &TaskQuery, most: u64) -> Result<u64, Fault>;
 
-    /// Changes a task if it is Ready and puts it where its new tags and priority belong. False when it
-    /// is not Ready, or there is none.
-    async fn change_task(&self, uuid: Uuid, change: &TaskChange, now: Timestamp) -> Result<bool, Fault>;
+    /// Changes a task if it is Ready and puts it where its new tags and priority belong. False when there
+    /// is no Ready task of that UUID that the user may change in this way: with Write in its group, and
+    /// with sight of each task that the new spec names.
+    async fn change_task(
+        &self,
+        by: By,
+        uuid: Uuid,
+        change: &TaskChange,
+        now: Timestamp,
+    ) -> Result<bool, Fault>;
 
-    /// Replaces the labels of a task in any state. False when there is none.
-    async fn set_task_labels(&self, uuid: Uuid, labels: &Words, now: Timestamp) -> Result<bool, Fault>;
+    /// Replaces the labels of a task in any state. False when there is none that the user may relabel.
+    async fn set_task_labels(
+        &self,
+        by: By,
+        uuid: Uuid,
+        labels: &Words,
+        now: Timestamp,
+    ) -> Result<bool, Fault>;
 
-    /// Ends waiting tasks as Cancelled with `UserCancellation` and exit status 0; answers which.
-    async fn cancel(&self, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault>;
+    /// Ends waiting tasks as Cancelled with `UserCancellation` and exit status 0; answers which. Tasks of
+    /// groups in which the user does not have Write are passed over.
+    async fn cancel(&self, by: By, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault>;
 
     /// Asks the agent that runs a task to stop it; repeating it changes nothing.
-    async fn ask_to_stop(&self, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault>;
+    async fn ask_to_stop(&self, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault>;
 }

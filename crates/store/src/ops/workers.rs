@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mitosis_domain::account::Membership;
 use mitosis_domain::ids::{GroupId, TaskId, UserId, WorkerId};
 use mitosis_domain::tags::Words;
 use mitosis_domain::worker::Worker;
@@ -12,6 +13,7 @@ use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
 use crate::Fault;
+use crate::ops::By;
 use crate::ops::query::WorkerQuery;
 
 /// A worker to be registered.
@@ -29,6 +31,28 @@ pub struct NewWorker {
     pub groups: BTreeMap<GroupId, Role>,
     /// How many tasks an agent of ours runs at once; none for a published worker.
     pub slots: Option<u32>,
+    /// What its owner registers it with; asked for again in the transaction.
+    pub credential: Option<Credential>,
+    /// No token of the worker is valid after this time; none when it was registered without a lifetime.
+    pub token_until: Option<Timestamp>,
+}
+
+/// What a user was let in with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// A session, by its number.
+    Session(i64),
+    /// A personal token, by its id. A worker that was registered with one ends with it.
+    PersonalToken(i64),
+}
+
+/// Outcome of [`Workers::register_worker`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    /// It is registered.
+    Registered(WorkerId),
+    /// The session or the token that it was to be registered with has ended.
+    CredentialEnded,
 }
 
 /// What a worker has to be told, and what the store believes it holds.
@@ -62,6 +86,19 @@ pub enum Stop {
     Marked,
     /// There is no such worker.
     Unknown,
+    /// The user does not control it; nothing was done.
+    NotInControl,
+}
+
+/// Outcome of a change of a worker's tags or labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerChange {
+    /// It was done.
+    Done,
+    /// There is no such worker.
+    Unknown,
+    /// The user does not have Write in a group that has Write on it; nothing was done.
+    Denied,
 }
 
 /// Outcome of a change of a worker's groups.
@@ -73,24 +110,32 @@ pub enum WorkerGroupsChange {
     UnknownGroup(String),
     /// Nothing was done: there is no such worker.
     UnknownWorker,
+    /// Nothing was done: the user does not control the worker.
+    NotInControl,
+    /// Nothing was done: the user may not put a worker at the service of this group.
+    MayNotServe(String, Membership),
 }
 
 /// Workers.
 #[async_trait]
 pub trait Workers {
-    /// Registers a worker; its lease runs until `now + lease`.
+    /// Registers a worker; its lease runs until `now + lease`. Groups in which its owner does not have
+    /// Write at that moment are passed over.
     async fn register_worker(
         &self,
         new: &NewWorker,
         lease: Duration,
         now: Timestamp,
-    ) -> Result<WorkerId, Fault>;
+    ) -> Result<Registration, Fault>;
 
     /// The worker of that UUID.
     async fn worker(&self, uuid: Uuid) -> Result<Option<Worker>, Fault>;
 
     /// Groups with their roles on a worker, by group name.
     async fn worker_groups(&self, worker: WorkerId) -> Result<BTreeMap<String, Role>, Fault>;
+
+    /// The workers that a user has registered.
+    async fn workers_of(&self, owner: UserId) -> Result<Vec<Uuid>, Fault>;
 
     /// Workers that match, oldest first.
     async fn query_workers(&self, query: &WorkerQuery) -> Result<Vec<Worker>, Fault>;
@@ -107,29 +152,47 @@ pub trait Workers {
     /// account is not Active, are left out.
     async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, Fault>;
 
-    /// Replaces the tags; in force at its next claim. False when there is no such worker.
-    async fn set_worker_tags(&self, uuid: Uuid, tags: &Words, now: Timestamp) -> Result<bool, Fault>;
+    /// Replaces the tags; in force at its next claim. A user needs Write in a group that has Write on it.
+    async fn set_worker_tags(
+        &self,
+        by: By,
+        uuid: Uuid,
+        tags: &Words,
+        now: Timestamp,
+    ) -> Result<WorkerChange, Fault>;
 
-    /// Replaces the labels. False when there is no such worker.
-    async fn set_worker_labels(&self, uuid: Uuid, labels: &Words, now: Timestamp) -> Result<bool, Fault>;
+    /// Replaces the labels, with the same right.
+    async fn set_worker_labels(
+        &self,
+        by: By,
+        uuid: Uuid,
+        labels: &Words,
+        now: Timestamp,
+    ) -> Result<WorkerChange, Fault>;
 
-    /// Gives groups (by name) roles on a worker; all or nothing.
+    /// Gives groups (by name) roles on a worker; all or nothing. A user must control the worker (Admin in a
+    /// group that is Admin on it), and have Write in each group that comes or is given a higher role.
     async fn set_worker_groups(
         &self,
+        by: By,
         uuid: Uuid,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
     ) -> Result<WorkerGroupsChange, Fault>;
 
-    /// Takes groups (by name) off a worker; all or nothing. Groups not on it are passed over.
+    /// Takes groups (by name) off a worker; all or nothing. Groups not on it are passed over. A user must
+    /// control the worker, and what it runs then goes on; or be Admin of each of the groups, and then the
+    /// tasks of these groups that it holds are given back at once.
     async fn remove_worker_groups(
         &self,
+        by: By,
         uuid: Uuid,
         groups: &[String],
         now: Timestamp,
     ) -> Result<WorkerGroupsChange, Fault>;
 
     /// Stops a worker (HTTP contract §11): `Graceful` removes an idle one and marks a busy one, `Force`
-    /// removes it and gives its task back. Pending follow-ups of a lost attempt are gone.
-    async fn stop_worker(&self, uuid: Uuid, op: ShutdownOp, now: Timestamp) -> Result<Stop, Fault>;
+    /// removes it and gives its task back. Pending follow-ups of a lost attempt are gone. A user must be
+    /// Admin in a group that is Admin on the worker.
+    async fn stop_worker(&self, by: By, uuid: Uuid, op: ShutdownOp, now: Timestamp) -> Result<Stop, Fault>;
 }

@@ -10,9 +10,11 @@ use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, Timestamp};
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::groups::{ADD_MEMBER, insert_group};
 use super::row::{self, Columns, Db};
+use super::workers::remove::{Registered, remove_all};
 use super::{PostgresStore, write};
 use crate::Fault;
 use crate::code::Code;
@@ -57,6 +59,17 @@ impl Accounts for PostgresStore {
     ) -> Result<bool, Fault> {
         let params: row::Params<'_> = &[&user.0, &password_hash, &session, &now.unix_micros()];
         Ok(row::run(&self.client().await?, SET_PASSWORD, params).await? == 1)
+    }
+
+    async fn reset_password(
+        &self,
+        user: UserId,
+        password_hash: &str,
+        session: i64,
+        revoke_tokens: bool,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Uuid>>, Fault> {
+        write!(self, tx => reset_password(tx, user, password_hash, session, revoke_tokens, now))
     }
 
     async fn set_account_state(
@@ -167,6 +180,28 @@ const NOTE_LOGIN: &str = "
 
 const SET_PASSWORD: &str = "
     UPDATE users SET password_hash = $2, session = $3, updated_at = $4 WHERE id = $1";
+
+const REVOKE_TOKENS: &str = "DELETE FROM personal_token WHERE user_id = $1";
+
+/// The user first: a worker that is registered right now with the session or a token of before holds the row,
+/// and is seen by what follows.
+async fn reset_password(
+    tx: &impl Db,
+    user: UserId,
+    password_hash: &str,
+    session: i64,
+    revoke_tokens: bool,
+    now: Timestamp,
+) -> Result<Option<Vec<Uuid>>, Fault> {
+    let params: row::Params<'_> = &[&user.0, &password_hash, &session, &now.unix_micros()];
+    if row::run(tx, SET_PASSWORD, params).await? == 0 {
+        return Ok(None);
+    }
+    if revoke_tokens {
+        row::run(tx, REVOKE_TOKENS, &[&user.0]).await?;
+    }
+    remove_all(tx, &Registered::By(user), now).await.map(Some)
+}
 
 const SET_STATE: &str = "UPDATE users SET state = $2, updated_at = $3 WHERE username = $1";
 

@@ -7,17 +7,21 @@ use mitosis_domain::account::{Group, Membership};
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_domain::limits;
 use mitosis_domain::name::Name;
+use mitosis_domain::permission::Action;
 use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, Timestamp};
 use tokio_postgres::Row;
 
 use super::accounts::name_is_taken;
+use super::rights;
 use super::row::{self, Columns, Db};
 use super::tasks::cancel;
+use super::workers::{end_service, lock_service};
 use super::{PostgresStore, write};
 use crate::Fault;
 use crate::code::Code;
+use crate::ops::By;
 use crate::ops::groups::{GroupCreation, GroupDeletion, Groups, MembersChange};
 use crate::ops::query::TaskQuery;
 use crate::ops::tasks::CancelSelection;
@@ -58,24 +62,26 @@ impl Groups for PostgresStore {
 
     async fn set_members(
         &self,
+        by: By,
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
     ) -> Result<MembersChange, Fault> {
-        write!(self, tx => set_members(tx, group, relations, now))
+        write!(self, tx => set_members(tx, by, group, relations, now))
     }
 
     async fn remove_members(
         &self,
+        by: By,
         group: GroupId,
         names: &[String],
         now: Timestamp,
     ) -> Result<MembersChange, Fault> {
-        write!(self, tx => remove_members(tx, group, names, now))
+        write!(self, tx => remove_members(tx, by, group, names, now))
     }
 
-    async fn delete_group(&self, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
-        write!(self, tx => delete_group(tx, group, now))
+    async fn delete_group(&self, by: By, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
+        write!(self, tx => delete_group(tx, by, group, now))
     }
 
     async fn restore_group(
@@ -217,6 +223,7 @@ const TOUCH_GROUP: &str = "UPDATE groups SET updated_at = $2 WHERE id = $1";
 
 async fn set_members(
     tx: &impl Db,
+    by: By,
     group: GroupId,
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
@@ -225,7 +232,16 @@ async fn set_members(
     if let Some(name) = row::optional(tx, UNKNOWN_USER, &[&names], row::only).await? {
         return Ok(MembersChange::UnknownUser(name));
     }
+    let demoted: Vec<&String> = relations
+        .iter()
+        .filter(|(_, role)| !Action::Serve.allowed_to(**role))
+        .map(|(name, _)| name)
+        .collect();
+    let demoted = lock_workers_of(tx, group, &demoted).await?;
     row::one(tx, TAKE_TURNS, &[&group.0], |_| Ok(())).await?;
+    if !rights::may(tx, by, group, Action::ManageMembers).await? {
+        return Ok(MembersChange::Denied);
+    }
     let mut after = members(tx, group).await?;
     after.extend(relations.clone());
     if !has_admin(&after) {
@@ -234,8 +250,27 @@ async fn set_members(
     for (name, role) in relations {
         row::run_one(tx, SET_MEMBER, &[name, &group.0, &role.code()]).await?;
     }
+    let workers = end_service(tx, group, &demoted, now).await?;
     row::run_one(tx, TOUCH_GROUP, &[&group.0, &now.unix_micros()]).await?;
-    Ok(MembersChange::Done)
+    Ok(MembersChange::Done(workers))
+}
+
+const IDS_OF_USERS: &str = "SELECT id FROM users WHERE username = ANY($1)";
+
+/// Locks the workers of users who are about to leave a group, since workers come before groups; answers the
+/// users.
+async fn lock_workers_of(
+    tx: &impl Db,
+    group: GroupId,
+    names: &[impl AsRef<str> + Sync],
+) -> Result<Vec<i64>, Fault> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    let users: Vec<i64> = row::all(tx, IDS_OF_USERS, &[&names], row::only).await?;
+    lock_service(tx, group, &users).await?;
+    Ok(users)
 }
 
 const REMOVE_MEMBERS: &str = "
@@ -244,6 +279,7 @@ const REMOVE_MEMBERS: &str = "
 
 async fn remove_members(
     tx: &impl Db,
+    by: By,
     group: GroupId,
     names: &[String],
     now: Timestamp,
@@ -251,15 +287,20 @@ async fn remove_members(
     if let Some(name) = row::optional(tx, UNKNOWN_USER, &[&names], row::only).await? {
         return Ok(MembersChange::UnknownUser(name));
     }
+    let leaving = lock_workers_of(tx, group, names).await?;
     row::one(tx, TAKE_TURNS, &[&group.0], |_| Ok(())).await?;
+    if !rights::may(tx, by, group, Action::ManageMembers).await? {
+        return Ok(MembersChange::Denied);
+    }
     let mut after = members(tx, group).await?;
     after.retain(|name, _| !names.contains(name));
     if !has_admin(&after) {
         return Ok(MembersChange::LastAdmin);
     }
     row::run(tx, REMOVE_MEMBERS, &[&names, &group.0]).await?;
+    let workers = end_service(tx, group, &leaving, now).await?;
     row::run_one(tx, TOUCH_GROUP, &[&group.0, &now.unix_micros()]).await?;
-    Ok(MembersChange::Done)
+    Ok(MembersChange::Done(workers))
 }
 
 const STORAGE_QUOTA: &str = "SELECT storage_quota FROM groups WHERE name = $1 FOR UPDATE";
@@ -289,20 +330,41 @@ const SET_STATE: &str = "UPDATE groups SET state = $2, updated_at = $3 WHERE id 
 const DELETE_RELATIONS: [&str; 2] =
     ["DELETE FROM membership WHERE group_id = $1", "DELETE FROM worker_group WHERE group_id = $1"];
 
-async fn delete_group(tx: &impl Db, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
+const STATE: &str = "SELECT state FROM groups WHERE id = $1";
+
+/// The personal group never goes, so the count stays above 0.
+const COUNT_FOR_CREATOR: &str = "
+    UPDATE users SET group_count = group_count + $2 WHERE id = (SELECT creator_id FROM groups WHERE id = $1)";
+
+async fn delete_group(tx: &impl Db, by: By, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
+    // Submissions and tasks that come back hold the row, too: none slips in behind the cancellation.
+    row::one(tx, TAKE_TURNS, &[&group.0], |_| Ok(())).await?;
+    if !rights::may(tx, by, group, Action::ManageMembers).await? {
+        return Ok(GroupDeletion::Denied);
+    }
     if row::one(tx, IS_PERSONAL, &[&group.0], row::only).await? {
         return Ok(GroupDeletion::Personal);
     }
-    set_state(tx, group, AccountState::Deleted, now).await?;
+    if change_state(tx, group, AccountState::Deleted, now).await? != AccountState::Deleted {
+        row::run_one(tx, COUNT_FOR_CREATOR, &[&group.0, &-1]).await?;
+    }
     for delete in DELETE_RELATIONS {
         row::run(tx, delete, &[&group.0]).await?;
     }
     let waiting = CancelSelection::Matching(TaskQuery::all_of(group));
-    Ok(GroupDeletion::Deleted(cancel(tx, &waiting, now).await?))
+    Ok(GroupDeletion::Deleted(cancel(tx, By::Site, &waiting, now).await?))
 }
 
-async fn set_state(tx: &impl Db, group: GroupId, state: AccountState, now: Timestamp) -> Result<(), Fault> {
-    row::run_one(tx, SET_STATE, &[&group.0, &state.code(), &now.unix_micros()]).await
+/// Sets the state of a locked group; answers the one before.
+async fn change_state(
+    tx: &impl Db,
+    group: GroupId,
+    state: AccountState,
+    now: Timestamp,
+) -> Result<AccountState, Fault> {
+    let before = row::one(tx, STATE, &[&group.0], |row| row.code("state")).await?;
+    row::run_one(tx, SET_STATE, &[&group.0, &state.code(), &now.unix_micros()]).await?;
+    Ok(before)
 }
 
 async fn restore_group(
@@ -311,9 +373,11 @@ async fn restore_group(
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
 ) -> Result<MembersChange, Fault> {
-    let change = set_members(tx, group, relations, now).await?;
-    if change == MembersChange::Done {
-        set_state(tx, group, AccountState::Active, now).await?;
+    let change = set_members(tx, By::Site, group, relations, now).await?;
+    if matches!(change, MembersChange::Done(_))
+        && change_state(tx, group, AccountState::Active, now).await? == AccountState::Deleted
+    {
+        row::run_one(tx, COUNT_FOR_CREATOR, &[&group.0, &1]).await?;
     }
     Ok(change)
 }

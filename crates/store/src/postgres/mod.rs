@@ -19,6 +19,7 @@ mod groups;
 mod personal_tokens;
 mod reaper;
 mod retention;
+mod rights;
 mod row;
 mod schema;
 mod setup;

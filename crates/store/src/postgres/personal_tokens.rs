@@ -1,18 +1,19 @@
 //! Personal tokens.
 
 use async_trait::async_trait;
-use mitosis_domain::account::User;
 use mitosis_domain::ids::UserId;
 use mitosis_protocol::Timestamp;
-use mitosis_protocol::tokens::{TokenInfo, TokenScope};
+use mitosis_protocol::tokens::TokenInfo;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
-use super::PostgresStore;
 use super::accounts::read_user;
-use super::row::{self, Columns};
+use super::row::{self, Columns, Db};
+use super::workers::remove::{Registered, remove_all};
+use super::{PostgresStore, write};
 use crate::Fault;
 use crate::code::Code;
-use crate::ops::personal_tokens::{NewPersonalToken, PersonalTokens};
+use crate::ops::personal_tokens::{NewPersonalToken, PersonalTokens, TokenOwner};
 
 #[async_trait]
 impl PersonalTokens for PostgresStore {
@@ -32,18 +33,22 @@ impl PersonalTokens for PostgresStore {
         row::all(&self.client().await?, OF_USER, &[&owner.0], read).await
     }
 
-    async fn revoke_personal_token(&self, owner: UserId, id: i64) -> Result<bool, Fault> {
-        Ok(row::run(&self.client().await?, REVOKE, &[&owner.0, &id]).await? == 1)
+    async fn revoke_personal_token(
+        &self,
+        owner: UserId,
+        id: i64,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Uuid>>, Fault> {
+        write!(self, tx => revoke(tx, owner, id, now))
     }
 
     async fn owner_of_personal_token(
         &self,
         digest: &[u8; 32],
         now: Timestamp,
-    ) -> Result<Option<(User, TokenScope)>, Fault> {
+    ) -> Result<Option<TokenOwner>, Fault> {
         let params: row::Params<'_> = &[&digest.as_slice(), &now.unix_micros()];
-        row::optional(&self.client().await?, OWNER, params, |row| Ok((read_user(row)?, row.code("scope")?)))
-            .await
+        row::optional(&self.client().await?, OWNER, params, read_owner).await
     }
 }
 
@@ -56,11 +61,28 @@ const OF_USER: &str = "
 
 const REVOKE: &str = "DELETE FROM personal_token WHERE user_id = $1 AND id = $2";
 
+/// A worker that is registered with the token right now holds its row, and is seen by what follows.
+async fn revoke(tx: &impl Db, owner: UserId, id: i64, now: Timestamp) -> Result<Option<Vec<Uuid>>, Fault> {
+    if row::run(tx, REVOKE, &[&owner.0, &id]).await? == 0 {
+        return Ok(None);
+    }
+    remove_all(tx, &Registered::With(id), now).await.map(Some)
+}
+
 const OWNER: &str = "
     SELECT u.id, u.username, u.password_hash, u.session, u.admin, u.state, u.group_quota, u.group_count,
-           u.created_at, t.scope
+           u.created_at, t.id AS token_id, t.scope, t.expires_at
     FROM personal_token t JOIN users u ON u.id = t.user_id
     WHERE t.digest = $1 AND (t.expires_at IS NULL OR t.expires_at > $2)";
+
+fn read_owner(row: &Row) -> Result<TokenOwner, Fault> {
+    Ok(TokenOwner {
+        user: read_user(row)?,
+        id: row.value("token_id")?,
+        scope: row.code("scope")?,
+        expires_at: row.optional_time("expires_at")?,
+    })
+}
 
 fn read(row: &Row) -> Result<TokenInfo, Fault> {
     Ok(TokenInfo {

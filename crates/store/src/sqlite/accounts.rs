@@ -10,10 +10,12 @@ use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, Timestamp};
 use rusqlite::{Connection, Row, params};
+use uuid::Uuid;
 
 use super::SqliteStore;
 use super::groups::insert_group;
 use super::row::{Columns, Run};
+use super::workers::remove::{Registered, remove_all};
 use crate::Fault;
 use crate::code::Code;
 use crate::ops::accounts::{Accounts, Bootstrap, NewUser, SessionChange, UserCreation};
@@ -57,6 +59,18 @@ impl Accounts for SqliteStore {
             Ok(db.run(SET_PASSWORD, params![user.0, password_hash, session, now.unix_micros()])? == 1)
         })
         .await
+    }
+
+    async fn reset_password(
+        &self,
+        user: UserId,
+        password_hash: &str,
+        session: i64,
+        revoke_tokens: bool,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Uuid>>, Fault> {
+        let password_hash = password_hash.to_owned();
+        self.write(move |db| reset_password(db, user, &password_hash, session, revoke_tokens, now)).await
     }
 
     async fn set_account_state(
@@ -178,6 +192,25 @@ fn record_login(
 
 const SET_PASSWORD: &str = "
     UPDATE users SET password_hash = ?2, session = ?3, updated_at = ?4 WHERE id = ?1";
+
+const REVOKE_TOKENS: &str = "DELETE FROM personal_token WHERE user_id = ?1";
+
+fn reset_password(
+    db: &Connection,
+    user: UserId,
+    password_hash: &str,
+    session: i64,
+    revoke_tokens: bool,
+    now: Timestamp,
+) -> Result<Option<Vec<Uuid>>, Fault> {
+    if db.run(SET_PASSWORD, params![user.0, password_hash, session, now.unix_micros()])? == 0 {
+        return Ok(None);
+    }
+    if revoke_tokens {
+        db.run(REVOKE_TOKENS, [user.0])?;
+    }
+    remove_all(db, &Registered::By(user), now).map(Some)
+}
 
 const SET_STATE: &str = "UPDATE users SET state = ?2, updated_at = ?3 WHERE username = ?1";
 

@@ -7,6 +7,7 @@ use mitosis_domain::account::{Group, Membership};
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_domain::limits;
 use mitosis_domain::name::Name;
+use mitosis_domain::permission::Action;
 use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, Timestamp};
@@ -14,10 +15,13 @@ use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
 use super::accounts::name_is_taken;
+use super::rights;
 use super::row::{Columns, Run};
 use super::tasks::cancel;
+use super::workers::end_service;
 use crate::Fault;
 use crate::code::Code;
+use crate::ops::By;
 use crate::ops::groups::{GroupCreation, GroupDeletion, Groups, MembersChange};
 use crate::ops::query::TaskQuery;
 use crate::ops::tasks::CancelSelection;
@@ -62,26 +66,28 @@ impl Groups for SqliteStore {
 
     async fn set_members(
         &self,
+        by: By,
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
     ) -> Result<MembersChange, Fault> {
         let relations = relations.clone();
-        self.write(move |db| set_members(db, group, &relations, now)).await
+        self.write(move |db| set_members(db, by, group, &relations, now)).await
     }
 
     async fn remove_members(
         &self,
+        by: By,
         group: GroupId,
         names: &[String],
         now: Timestamp,
     ) -> Result<MembersChange, Fault> {
         let names = names.to_vec();
-        self.write(move |db| remove_members(db, group, &names, now)).await
+        self.write(move |db| remove_members(db, by, group, &names, now)).await
     }
 
-    async fn delete_group(&self, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
-        self.write(move |db| delete_group(db, group, now)).await
+    async fn delete_group(&self, by: By, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
+        self.write(move |db| delete_group(db, by, group, now)).await
     }
 
     async fn restore_group(
@@ -229,12 +235,16 @@ const TOUCH_GROUP: &str = "UPDATE groups SET updated_at = ?2 WHERE id = ?1";
 
 fn set_members(
     db: &Connection,
+    by: By,
     group: GroupId,
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
 ) -> Result<MembersChange, Fault> {
     if let Some(name) = unknown_user(db, relations.keys())? {
         return Ok(MembersChange::UnknownUser(name));
+    }
+    if !rights::may(db, by, group, Action::ManageMembers)? {
+        return Ok(MembersChange::Denied);
     }
     let mut after = members(db, group)?;
     after.extend(relations.clone());
@@ -244,8 +254,17 @@ fn set_members(
     for (name, role) in relations {
         db.run_one(SET_MEMBER, params![name, group.0, role.code()])?;
     }
+    let demoted = relations.iter().filter(|(_, role)| !Action::Serve.allowed_to(**role));
+    let demoted = ids_of_users(db, demoted.map(|(name, _)| name))?;
+    let workers = end_service(db, group, &demoted, now)?;
     db.run_one(TOUCH_GROUP, params![group.0, now.unix_micros()])?;
-    Ok(MembersChange::Done)
+    Ok(MembersChange::Done(workers))
+}
+
+const ID_OF_USER: &str = "SELECT id FROM users WHERE username = ?1";
+
+fn ids_of_users<'a>(db: &Connection, names: impl IntoIterator<Item = &'a String>) -> Result<Vec<i64>, Fault> {
+    names.into_iter().map(|name| db.one(ID_OF_USER, [name], |row| Ok(row.get(0)?))).collect()
 }
 
 const REMOVE_MEMBER: &str = "
@@ -254,12 +273,16 @@ const REMOVE_MEMBER: &str = "
 
 fn remove_members(
     db: &Connection,
+    by: By,
     group: GroupId,
     names: &[String],
     now: Timestamp,
 ) -> Result<MembersChange, Fault> {
     if let Some(name) = unknown_user(db, names)? {
         return Ok(MembersChange::UnknownUser(name));
+    }
+    if !rights::may(db, by, group, Action::ManageMembers)? {
+        return Ok(MembersChange::Denied);
     }
     let mut after = members(db, group)?;
     after.retain(|name, _| !names.contains(name));
@@ -269,8 +292,9 @@ fn remove_members(
     for name in names {
         db.run(REMOVE_MEMBER, params![name, group.0])?;
     }
+    let workers = end_service(db, group, &ids_of_users(db, names)?, now)?;
     db.run_one(TOUCH_GROUP, params![group.0, now.unix_micros()])?;
-    Ok(MembersChange::Done)
+    Ok(MembersChange::Done(workers))
 }
 
 const STORAGE_QUOTA: &str = "SELECT storage_quota FROM groups WHERE name = ?1";
@@ -300,20 +324,39 @@ const SET_STATE: &str = "UPDATE groups SET state = ?2, updated_at = ?3 WHERE id 
 const DELETE_RELATIONS: [&str; 2] =
     ["DELETE FROM membership WHERE group_id = ?1", "DELETE FROM worker_group WHERE group_id = ?1"];
 
-fn delete_group(db: &Connection, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
+const STATE: &str = "SELECT state FROM groups WHERE id = ?1";
+
+/// The personal group never goes, so the count stays above 0.
+const COUNT_FOR_CREATOR: &str = "
+    UPDATE users SET group_count = group_count + ?2 WHERE id = (SELECT creator_id FROM groups WHERE id = ?1)";
+
+fn delete_group(db: &Connection, by: By, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
+    if !rights::may(db, by, group, Action::ManageMembers)? {
+        return Ok(GroupDeletion::Denied);
+    }
     if db.one(IS_PERSONAL, [group.0], |row| Ok(row.get(0)?))? {
         return Ok(GroupDeletion::Personal);
     }
-    set_state(db, group, AccountState::Deleted, now)?;
+    if change_state(db, group, AccountState::Deleted, now)? != AccountState::Deleted {
+        db.run_one(COUNT_FOR_CREATOR, params![group.0, -1])?;
+    }
     for delete in DELETE_RELATIONS {
         db.run(delete, [group.0])?;
     }
     let waiting = CancelSelection::Matching(TaskQuery::all_of(group));
-    Ok(GroupDeletion::Deleted(cancel(db, &waiting, now)?))
+    Ok(GroupDeletion::Deleted(cancel(db, By::Site, &waiting, now)?))
 }
 
-fn set_state(db: &Connection, group: GroupId, state: AccountState, now: Timestamp) -> Result<(), Fault> {
-    db.run_one(SET_STATE, params![group.0, state.code(), now.unix_micros()])
+/// Sets the state of a group; answers the one before.
+fn change_state(
+    db: &Connection,
+    group: GroupId,
+    state: AccountState,
+    now: Timestamp,
+) -> Result<AccountState, Fault> {
+    let before = db.one(STATE, [group.0], |row| row.code("state"))?;
+    db.run_one(SET_STATE, params![group.0, state.code(), now.unix_micros()])?;
+    Ok(before)
 }
 
 fn restore_group(
@@ -322,9 +365,11 @@ fn restore_group(
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
 ) -> Result<MembersChange, Fault> {
-    let change = set_members(db, group, relations, now)?;
-    if change == MembersChange::Done {
-        set_state(db, group, AccountState::Active, now)?;
+    let change = set_members(db, By::Site, group, relations, now)?;
+    if matches!(change, MembersChange::Done(_))
+        && change_state(db, group, AccountState::Active, now)? == AccountState::Deleted
+    {
+        db.run_one(COUNT_FOR_CREATOR, params![group.0, 1])?;
     }
     Ok(change)
 }

@@ -19,6 +19,7 @@ mod personal_tokens;
 mod readers;
 mod reaper;
 mod retention;
+mod rights;
 mod row;
 mod schema;
 mod signals;

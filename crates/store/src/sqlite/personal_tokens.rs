@@ -1,18 +1,19 @@
 //! Personal tokens.
 
 use async_trait::async_trait;
-use mitosis_domain::account::User;
 use mitosis_domain::ids::UserId;
 use mitosis_protocol::Timestamp;
-use mitosis_protocol::tokens::{TokenInfo, TokenScope};
+use mitosis_protocol::tokens::TokenInfo;
 use rusqlite::{Row, params};
+use uuid::Uuid;
 
 use super::SqliteStore;
 use super::accounts::read_user;
 use super::row::{Columns, Run};
+use super::workers::remove::{Registered, remove_all};
 use crate::Fault;
 use crate::code::Code;
-use crate::ops::personal_tokens::{NewPersonalToken, PersonalTokens};
+use crate::ops::personal_tokens::{NewPersonalToken, PersonalTokens, TokenOwner};
 
 #[async_trait]
 impl PersonalTokens for SqliteStore {
@@ -30,22 +31,28 @@ impl PersonalTokens for SqliteStore {
         self.read(move |db| db.all(OF_USER, [owner.0], read)).await
     }
 
-    async fn revoke_personal_token(&self, owner: UserId, id: i64) -> Result<bool, Fault> {
-        self.write(move |db| Ok(db.run(REVOKE, [owner.0, id])? == 1)).await
+    async fn revoke_personal_token(
+        &self,
+        owner: UserId,
+        id: i64,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Uuid>>, Fault> {
+        self.write(move |db| {
+            if db.run(REVOKE, [owner.0, id])? == 0 {
+                return Ok(None);
+            }
+            remove_all(db, &Registered::With(id), now).map(Some)
+        })
+        .await
     }
 
     async fn owner_of_personal_token(
         &self,
         digest: &[u8; 32],
         now: Timestamp,
-    ) -> Result<Option<(User, TokenScope)>, Fault> {
+    ) -> Result<Option<TokenOwner>, Fault> {
         let digest = *digest;
-        self.read(move |db| {
-            db.optional(OWNER, params![digest, now.unix_micros()], |row| {
-                Ok((read_user(row)?, row.code("scope")?))
-            })
-        })
-        .await
+        self.read(move |db| db.optional(OWNER, params![digest, now.unix_micros()], read_owner)).await
     }
 }
 
@@ -60,9 +67,18 @@ const REVOKE: &str = "DELETE FROM personal_token WHERE user_id = ?1 AND id = ?2"
 
 const OWNER: &str = "
     SELECT u.id, u.username, u.password_hash, u.session, u.admin, u.state, u.group_quota, u.group_count,
-           u.created_at, t.scope
+           u.created_at, t.id AS token_id, t.scope, t.expires_at
     FROM personal_token t JOIN users u ON u.id = t.user_id
     WHERE t.digest = ?1 AND (t.expires_at IS NULL OR t.expires_at > ?2)";
+
+fn read_owner(row: &Row<'_>) -> Result<TokenOwner, Fault> {
+    Ok(TokenOwner {
+        user: read_user(row)?,
+        id: row.value("token_id")?,
+        scope: row.code("scope")?,
+        expires_at: row.optional_time("expires_at")?,
+    })
+}
 
 fn read(row: &Row<'_>) -> Result<TokenInfo, Fault> {
     Ok(TokenInfo {

@@ -12,9 +12,10 @@ use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
+use crate::auth::passwords::settable;
 use crate::error::{ApiError, Refusal};
 
-/// 400 for a bad name, 409 for one that a user or group has.
+/// 400 for a bad name or an empty password, 409 for one that a user or group has.
 pub(super) async fn create_user(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
@@ -22,7 +23,7 @@ pub(super) async fn create_user(
     Body(request): Body<CreateUserRequest>,
 ) -> Result<Empty, ApiError> {
     let name = Name::new(request.username).map_err(Refusal::bad_name)?;
-    let password_hash = app.passwords.hash(&request.md5_password).await?;
+    let password_hash = app.passwords.hash(settable(&request.md5_password)?).await?;
     let new = NewUser { name, password_hash, admin: request.admin };
     match app.store.create_user(&new, app.now()).await? {
         UserCreation::Created(_) => {

@@ -45,7 +45,7 @@ pub(super) async fn restore(
     Body(request): Body<RelationsRequest>,
 ) -> Result<Empty, ApiError> {
     let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such(Thing::Group, &name))?;
-    let done = answer(app.store.restore_group(group.id, &request.relations, app.now()).await?)?;
+    let done = answer(&app, app.store.restore_group(group.id, &request.relations, app.now()).await?)?;
     let target = format!("{name}: {:?}", request.relations);
     app.record(&admin.name, actions::GROUP_RESTORED, target, Some(client)).await?;
     Ok(done)

@@ -9,24 +9,22 @@ mod tasks;
 mod users;
 mod workers;
 
-use axum::Router;
-use axum::routing::{delete, get, post, put};
+use crate::api::routes::Asks::Admin;
+use crate::api::routes::Routes;
 
-use crate::app::App;
-
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/admin/users", post(create_user::create_user))
-        .route("/admin/users/{username}", delete(users::delete))
-        .route("/admin/users/{username}/password", post(users::password))
-        .route("/admin/users/{username}/state", post(users::state))
-        .route("/admin/users/{username}/group-quota", post(users::group_quota))
-        .route("/admin/groups/{group}/storage-quota", post(groups::storage_quota))
-        .route("/admin/groups/{group}/attachments/{*key}", delete(groups::delete_attachment))
-        .route("/admin/tasks/{uuid}/artifacts/{content_type}", delete(tasks::delete_artifact))
-        .route("/admin/workers/{uuid}", delete(workers::cancel))
-        .route("/v1/admin/groups/{group}/users", put(groups::restore))
-        .route("/v1/admin/audit", get(audit::audit))
-        .route("/v1/admin/doctor", get(doctor::doctor))
-        .route("/admin/shutdown", post(shutdown::shutdown))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .post("/admin/users", Admin, create_user::create_user)
+        .delete("/admin/users/{username}", Admin, users::delete)
+        .post("/admin/users/{username}/password", Admin, users::password)
+        .post("/admin/users/{username}/state", Admin, users::state)
+        .post("/admin/users/{username}/group-quota", Admin, users::group_quota)
+        .post("/admin/groups/{group}/storage-quota", Admin, groups::storage_quota)
+        .delete("/admin/groups/{group}/attachments/{*key}", Admin, groups::delete_attachment)
+        .delete("/admin/tasks/{uuid}/artifacts/{content_type}", Admin, tasks::delete_artifact)
+        .delete("/admin/workers/{uuid}", Admin, workers::cancel)
+        .put("/v1/admin/groups/{group}/users", Admin, groups::restore)
+        .get("/v1/admin/audit", Admin, audit::audit)
+        .get("/v1/admin/doctor", Admin, doctor::doctor)
+        .post("/admin/shutdown", Admin, shutdown::shutdown)
 }

@@ -15,6 +15,7 @@ use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
+use crate::auth::passwords::settable;
 use crate::error::{ApiError, Refusal, Thing};
 
 /// `DELETE /admin/users/{username}`. The name stays taken, and the account can be made active again.
@@ -49,15 +50,20 @@ async fn set(
             .hint("ask another administrator")
             .into());
     }
+    let user = app.store.user(username).await?.ok_or_else(|| Refusal::no_such(Thing::User, username))?;
     if !app.store.set_account_state(username, state, app.now()).await? {
         return Err(Refusal::no_such(Thing::User, username).into());
     }
+    // Workers that wait for a task learn at once that there is none for them.
+    app.summon_each(&app.store.workers_of(user.id).await?);
+    app.bell.ring();
     let target = format!("{username}: {state:?}");
     app.record(admin, actions::USER_STATE_SET, target, Some(client)).await?;
     Ok(Json(AccountStateBody { state }))
 }
 
-/// `POST /admin/users/{username}/password`. Ends the user's sessions.
+/// `POST /admin/users/{username}/password`. Ends the user's sessions and workers, and with `revoke_tokens` the
+/// personal tokens.
 pub(super) async fn password(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
@@ -66,9 +72,13 @@ pub(super) async fn password(
     Body(request): Body<ResetPasswordRequest>,
 ) -> Result<Empty, ApiError> {
     let user = app.store.user(&username).await?.ok_or_else(|| Refusal::no_such(Thing::User, &username))?;
-    let hash = app.passwords.hash(&request.new_md5_password).await?;
-    app.store.set_password(user.id, &hash, app.entropy.number(), app.now()).await?;
-    app.record(&admin.name, actions::USER_PASSWORD_SET, &username, Some(client)).await?;
+    let hash = app.passwords.hash(settable(&request.new_md5_password)?).await?;
+    let (session, revoke_tokens) = (app.entropy.number(), request.revoke_tokens);
+    let ended = app.store.reset_password(user.id, &hash, session, revoke_tokens, app.now()).await?;
+    app.summon_each(&ended.ok_or_else(|| Refusal::no_such(Thing::User, &username))?);
+    app.bell.ring();
+    let target = if revoke_tokens { format!("{username}, tokens revoked") } else { username };
+    app.record(&admin.name, actions::USER_PASSWORD_SET, target, Some(client)).await?;
     Ok(Empty)
 }
 

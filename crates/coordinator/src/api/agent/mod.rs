@@ -5,9 +5,7 @@ mod report;
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::post;
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::agent::{AssignedTask, AttemptKey, MAX_BATCH, MAX_DATA_BYTES};
@@ -15,17 +13,19 @@ use mitosis_protocol::worker::FetchedTask;
 use mitosis_store::Fault;
 use mitosis_store::ops::dispatch::Work;
 
+use crate::api::routes::Asks::Worker;
+use crate::api::routes::Routes;
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 
 /// Bytes in the body of a report: results of as many tasks as it may name.
 const MAX_REPORT_BYTES: usize = MAX_BATCH * (MAX_DATA_BYTES + 512);
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/agents/poll", post(poll::poll))
-        .route("/v1/agents/report", post(report::report))
-        .layer(DefaultBodyLimit::max(MAX_REPORT_BYTES))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .post("/v1/agents/poll", Worker, poll::poll)
+        .post("/v1/agents/report", Worker, report::report)
+        .limit(DefaultBodyLimit::max(MAX_REPORT_BYTES))
 }
 
 /// How many tasks an agent is given at once.

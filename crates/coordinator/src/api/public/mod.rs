@@ -3,14 +3,13 @@
 mod health;
 pub(crate) mod login;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
 
-use crate::app::App;
+use super::routes::{Asks, Routes};
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/health", get(health::health))
-        .route("/login", post(login::login).layer(DefaultBodyLimit::max(login::MAX_BODY)))
+pub(super) fn routes() -> Routes {
+    let login = Routes::new()
+        .post("/login", Asks::Nothing, login::login)
+        .limit(DefaultBodyLimit::max(login::MAX_BODY));
+    Routes::new().get("/health", Asks::Nothing, health::health).merge(login)
 }

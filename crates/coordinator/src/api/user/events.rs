@@ -8,15 +8,14 @@ use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::routing::get;
 use futures_util::Stream;
 use http::HeaderMap;
 use mitosis_domain::account::User;
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::permission::Action;
+use mitosis_domain::task::Task;
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::{TaskState, Timestamp, Uuid};
 use mitosis_store::ops::events::{ChangeQuery, Cursor};
@@ -25,8 +24,9 @@ use serde::Deserialize;
 use super::tasks::{find, view};
 use crate::api::body::{InPath, InQuery};
 use crate::api::members::permit;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
-use crate::auth::caller::Caller;
+use crate::auth::standing::{LastingCaller, Standing};
 use crate::dispatch::bell::Listener;
 use crate::error::{ApiError, Refusal, chain};
 
@@ -38,8 +38,8 @@ const OVERLAP: Duration = Duration::from_secs(5);
 /// Sent when nothing happens, so that proxies keep the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-pub(super) fn routes() -> Router<App> {
-    Router::new().route("/v1/events", get(many)).route("/v1/tasks/{uuid}/events", get(one))
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/v1/events", Asks::Look, many).get("/v1/tasks/{uuid}/events", Asks::Look, one)
 }
 
 /// What follows the question mark.
@@ -53,7 +53,7 @@ struct Filter {
 
 async fn many(
     State(app): State<App>,
-    Caller(user): Caller,
+    LastingCaller(user, standing): LastingCaller,
     headers: HeaderMap,
     InQuery(filter): InQuery<Filter>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
@@ -61,7 +61,7 @@ async fn many(
     let last = last_event_id(&headers)?;
     let begin = last.map_or_else(|| app.now(), |place| place.cursor.at) - OVERLAP;
     let after = Cursor { at: begin, task: TaskId(0) };
-    let mut many = Many { app, user, filter, after, told: HashMap::new(), queue: VecDeque::new() };
+    let mut many = Many { app, user, standing, filter, after, told: HashMap::new(), queue: VecDeque::new() };
     if last.is_none() {
         many.pass_over_what_was().await?;
     }
@@ -95,6 +95,7 @@ async fn something_new(app: &App, bell: &mut Listener, news: &mut Listener) {
 struct Many {
     app: App,
     user: User,
+    standing: Standing,
     filter: Filter,
     after: Cursor,
     /// What was told lately, so that the overlap is not told twice.
@@ -141,6 +142,7 @@ impl Many {
 
     /// Whether the caller may still see is asked each time.
     async fn look(&mut self) -> Result<(), ApiError> {
+        self.standing.check(&self.app).await?;
         let groups = groups(&self.app, &self.user, self.filter.group.as_deref()).await?;
         let query = ChangeQuery { groups, label: self.filter.label.clone() };
         let mut after = self.after;
@@ -171,13 +173,13 @@ impl Many {
 
 async fn one(
     State(app): State<App>,
-    Caller(user): Caller,
+    LastingCaller(user, standing): LastingCaller,
     headers: HeaderMap,
     InPath(uuid): InPath<Uuid>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
     find(&app, &user, uuid, Action::View).await?;
     let told = last_event_id(&headers)?;
-    let one = One { app, user, uuid, told, over: false };
+    let one = One { app, user, standing, uuid, told, over: false };
     let stream = futures_util::stream::unfold(one, |mut one| async {
         let event = one.next().await?;
         Some((Ok(event), one))
@@ -189,6 +191,7 @@ async fn one(
 struct One {
     app: App,
     user: User,
+    standing: Standing,
     uuid: Uuid,
     told: Option<Place>,
     over: bool,
@@ -198,7 +201,7 @@ impl One {
     async fn next(&mut self) -> Option<Event> {
         while !self.over && !self.app.stopping.is_cancelled() {
             let (mut bell, mut news) = (self.app.bell.listen(), self.app.news.listen());
-            match find(&self.app, &self.user, self.uuid, Action::View).await {
+            match self.look().await {
                 Ok(task) => {
                     let cursor = Cursor { at: task.updated_at, task: task.id };
                     let event = TaskEvent::from(view::info(task));
@@ -218,6 +221,14 @@ impl One {
             something_new(&self.app, &mut bell, &mut news).await;
         }
         None
+    }
+}
+
+impl One {
+    /// Whether the caller may still see is asked each time.
+    async fn look(&self) -> Result<Task, ApiError> {
+        self.standing.check(&self.app).await?;
+        find(&self.app, &self.user, self.uuid, Action::View).await
     }
 }
 

@@ -8,12 +8,10 @@ pub(super) mod groups;
 pub(super) mod tasks;
 pub(super) mod workers;
 
-use axum::Router;
+use super::routes::Routes;
 
-use crate::app::App;
-
-pub(super) fn routes() -> Router<App> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .merge(account::routes())
         .merge(groups::routes())
         .merge(tasks::routes())
@@ -24,6 +22,6 @@ pub(super) fn routes() -> Router<App> {
 }
 
 /// Routes whose bodies may be large.
-pub(super) fn batch_routes() -> Router<App> {
+pub(super) fn batch_routes() -> Routes {
     tasks::batch_routes()
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use mitosis_protocol::storage::DownloadReply;
 use mitosis_protocol::{ArtifactKind, Uuid};
 
-use super::task::serves_or_needs;
+use super::task::{Need, needed};
 use crate::api::body::InPath;
 use crate::api::origin::Origin;
 use crate::api::user::artifacts::link;
@@ -14,7 +14,7 @@ use crate::auth::worker::WorkerCaller;
 use crate::dispatch::patience::patiently;
 use crate::error::{ApiError, Refusal, Thing};
 
-/// `uuid` is the task that left the archive.
+/// `uuid` is the task that left the archive. A task that the worker holds must name it, with this kind.
 pub(super) async fn artifact(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
@@ -23,6 +23,6 @@ pub(super) async fn artifact(
 ) -> Result<Json<DownloadReply>, ApiError> {
     let task =
         patiently(&app, || app.store.task(uuid)).await?.ok_or_else(|| Refusal::no_such(Thing::Task, uuid))?;
-    serves_or_needs(&app, &worker, uuid, &task.group_name).await?;
+    needed(&app, &worker, &task, Need::Archive(kind)).await?;
     link(&app, &origin, task.id, kind).await.map(Json)
 }

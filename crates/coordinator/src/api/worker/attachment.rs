@@ -7,7 +7,7 @@ use mitosis_domain::object::ObjectKey;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::storage::DownloadReply;
 
-use super::task::serves_or_needs;
+use super::task::creator_may_see;
 use crate::api::body::InPath;
 use crate::api::origin::Origin;
 use crate::api::user::artifacts::download_valid;
@@ -16,7 +16,7 @@ use crate::auth::worker::WorkerCaller;
 use crate::dispatch::patience::patiently;
 use crate::error::{ApiError, Refusal, Thing};
 
-/// `uuid` is the task that is run; the file is one of its group.
+/// `uuid` is the task that is run; the file is one of its group, which its creator must be in.
 pub(super) async fn attachment(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
@@ -25,7 +25,13 @@ pub(super) async fn attachment(
 ) -> Result<Json<DownloadReply>, ApiError> {
     let task =
         patiently(&app, || app.store.task(uuid)).await?.ok_or_else(|| Refusal::no_such(Thing::Task, uuid))?;
-    serves_or_needs(&app, &worker, uuid, &task.group_name).await?;
+    if !worker.held.contains(&uuid) || !creator_may_see(&app, &task, &task.group_name).await? {
+        return Err(Refusal::forbidden(
+            "the worker does not hold this task, or its creator has left the group",
+        )
+        .hint("only tasks that run have the files of their group")
+        .into());
+    }
     let attachment = patiently(&app, || app.store.attachment(task.group, &key))
         .await?
         .ok_or_else(|| Refusal::no_such(Thing::Attachment, &key))?;

@@ -12,29 +12,30 @@ mod token;
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum::routing::{get, post};
 use http::HeaderName;
 
-use crate::api::user;
+use crate::api::routes::Asks::Worker;
+use crate::api::routes::Routes;
 use crate::app::App;
 use crate::auth::worker::IsOurs;
 use crate::dispatch::patience::as_long_as_its_caller;
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/workers", user::workers::registration().delete(sign_off::sign_off))
-        .route("/workers/heartbeat", post(heartbeat::heartbeat))
-        .route("/workers/tasks", get(fetch::fetch).post(report::report))
-        .route("/workers/tasks/{uuid}", get(task::task))
-        .route("/workers/tasks/{uuid}/artifacts/{content_type}", get(artifact::artifact))
-        .route("/workers/tasks/{uuid}/attachments/{*key}", get(attachment::attachment))
-        .route("/v1/workers/token", post(token::token))
-        .route("/v1/workers/tasks/{uuid}/output", get(output::demand).post(output::chunk))
-        .layer(from_fn(hold))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .delete("/workers", Worker, sign_off::sign_off)
+        .post("/workers/heartbeat", Worker, heartbeat::heartbeat)
+        .get("/workers/tasks", Worker, fetch::fetch)
+        .post("/workers/tasks", Worker, report::report)
+        .get("/workers/tasks/{uuid}", Worker, task::task)
+        .get("/workers/tasks/{uuid}/artifacts/{content_type}", Worker, artifact::artifact)
+        .get("/workers/tasks/{uuid}/attachments/{*key}", Worker, attachment::attachment)
+        .post("/v1/workers/token", Worker, token::token)
+        .get("/v1/workers/tasks/{uuid}/output", Worker, output::demand)
+        .post("/v1/workers/tasks/{uuid}/output", Worker, output::chunk)
+        .layered(|router| router.layer(from_fn(hold)))
 }
 
 /// Holds requests of published workers longer than those of ours while the database is away.

@@ -123,6 +123,16 @@ async fn follow_up(
         FollowUp::Forbidden => Err(Refusal::forbidden("the worker has no Write on the task's group")
             .hint("give it one with `mito client workers update-roles`")
             .into()),
+        FollowUp::CreatorDenied => {
+            Err(Refusal::forbidden("the task's creator may not submit to the group any more")
+                .hint("ask an Admin of the group")
+                .into())
+        }
+        FollowUp::NamesForeign => Err(Refusal::forbidden(
+            "of other groups, a follow-up names only tasks that its upstream names and their creator may see",
+        )
+        .hint("let the first task name what its follow-ups need")
+        .into()),
         FollowUp::CreatorNotActive => {
             Err(Refusal::new(ErrorCode::AccountNotActive, "the task's creator is locked or deleted").into())
         }

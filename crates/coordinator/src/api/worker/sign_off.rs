@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use mitosis_protocol::worker::ShutdownOp;
+use mitosis_store::ops::By;
 
 use crate::api::reply::Null;
 use crate::app::App;
@@ -14,7 +15,7 @@ pub(super) async fn sign_off(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
 ) -> Result<Null, ApiError> {
-    patiently(&app, || app.store.stop_worker(worker.uuid, ShutdownOp::Force, app.now())).await?;
+    patiently(&app, || app.store.stop_worker(By::Site, worker.uuid, ShutdownOp::Force, app.now())).await?;
     app.bell.ring();
     for task in worker.held {
         app.output.changed(task);

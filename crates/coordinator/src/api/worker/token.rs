@@ -9,11 +9,13 @@ use crate::api::body::Body;
 use crate::app::App;
 use crate::auth::worker::WorkerCaller;
 
-/// The earlier token stays valid until its own end.
+/// The earlier token stays valid until its own end. The new one ends with the lifetime that was given at the
+/// registration, at the latest; without one it lasts for the coordinator's default.
 pub(super) async fn token(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
     Body(request): Body<RenewWorkerTokenRequest>,
 ) -> Json<TokenReply> {
-    Json(TokenReply { token: app.tokens.for_worker(worker.uuid, request.lifetime, app.now()) })
+    let token = app.tokens.renewed(worker.uuid, request.lifetime, worker.token_until, app.now());
+    Json(TokenReply { token })
 }

@@ -6,11 +6,13 @@ use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
 use super::super::artifacts::records;
+use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use super::super::tasks::insert::{insert, take_numbers};
 use super::lease;
 use crate::Fault;
 use crate::code::neg_priority;
+use crate::needs;
 use crate::ops::dispatch::{FollowUp, Holder};
 use crate::ops::tasks::{NewTask, TaskIds};
 
@@ -63,8 +65,13 @@ pub(super) async fn submit(
     if upstream.creator_state != AccountState::Active {
         return Ok(FollowUp::CreatorNotActive);
     }
+    if !may_name(tx, lease.key.task, &upstream, task).await? {
+        return Ok(FollowUp::NamesForeign);
+    }
+    let Some(number) = take_numbers(tx, upstream.creator, task.group, 1).await? else {
+        return Ok(FollowUp::CreatorDenied);
+    };
     drop_pending(tx, lease.key.task, now).await?;
-    let number = take_numbers(tx, task.group, 1).await?;
     let new = std::slice::from_ref(task);
     let placed = insert(tx, upstream.creator, Some(upstream.uuid), new, |_| number, now).await?;
     for new in placed {
@@ -73,6 +80,23 @@ pub(super) async fn submit(
     row::run_one(tx, LINK_DOWNSTREAM, &[&lease.key.task.0, &task.uuid]).await?;
     lease::touch(tx, lease.key.task, now).await?;
     Ok(FollowUp::Created(TaskIds { uuid: task.uuid, number }))
+}
+
+/// Of other groups, a follow-up names only what its upstream names: it is the worker that asks for it, and
+/// the creator's rights are not the worker's.
+const NAMES_MORE: &str = "
+    SELECT EXISTS (
+        SELECT 1 FROM task t
+        WHERE t.uuid = ANY($1) AND t.group_id <> $2
+          AND NOT EXISTS (SELECT 1 FROM task_need n WHERE n.needed_uuid = t.uuid AND n.task_id = $3))";
+
+async fn may_name(tx: &impl Db, id: TaskId, upstream: &Upstream, task: &NewTask) -> Result<bool, Fault> {
+    let named: Vec<Uuid> = needs::named_by(&task.spec).into_iter().collect();
+    if named.is_empty() {
+        return Ok(true);
+    }
+    let more: bool = row::one(tx, NAMES_MORE, &[&named, &upstream.group.0, &id.0], row::only).await?;
+    Ok(!more && rights::sees_all(tx, upstream.creator, &named).await?)
 }
 
 async fn may_run(tx: &impl Db, worker: WorkerId, group: GroupId) -> Result<bool, Fault> {

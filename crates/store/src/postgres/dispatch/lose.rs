@@ -2,6 +2,7 @@
 
 use mitosis_domain::ids::TaskId;
 use mitosis_protocol::Timestamp;
+use mitosis_protocol::admin::AccountState;
 use uuid::Uuid;
 
 use super::super::artifacts::records;
@@ -10,10 +11,16 @@ use super::super::tasks::cancel;
 use super::follow_up;
 use super::lease::{self, Lease};
 use crate::Fault;
-use crate::code::neg_priority;
+use crate::code::{Code, neg_priority};
+use crate::ops::By;
 use crate::ops::tasks::CancelSelection;
 
-const PLACE_OF_TASK: &str = "SELECT uuid, lane_id, priority FROM task WHERE id = $1";
+/// A deletion of the group waits for this to end, or is waited for.
+const PLACE_OF_TASK: &str = "
+    SELECT t.uuid, t.lane_id, t.priority, g.state = $2 AS group_is_gone
+    FROM task t JOIN groups g ON g.id = t.group_id
+    WHERE t.id = $1
+    FOR KEY SHARE OF g";
 
 const BACK_IN_LINE: &str = "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
@@ -25,21 +32,24 @@ pub(in super::super) async fn lose(tx: &impl Db, lost: &Lease, now: Timestamp) -
 }
 
 /// Makes the task Ready again, in its old place, and drops what the attempt prepared. A user who asked for a
-/// stop wanted the task to end, not the attempt: then it is cancelled.
+/// stop wanted the task to end, not the attempt: then it is cancelled. So is a task of a deleted group.
 pub(super) async fn put_back(tx: &impl Db, lost: &Lease, losses: i64, now: Timestamp) -> Result<Uuid, Fault> {
     let task: TaskId = lost.key.task;
     let stop_asked = lease::end(tx, task).await?;
-    let (uuid, lane, priority): (Uuid, i64, i32) = row::one(tx, PLACE_OF_TASK, &[&task.0], |row| {
-        Ok((row.value("uuid")?, row.value("lane_id")?, row.value("priority")?))
-    })
-    .await?;
+    let deleted = AccountState::Deleted.code();
+    let (uuid, lane, priority, group_is_gone): (Uuid, i64, i32, bool) =
+        row::one(tx, PLACE_OF_TASK, &[&task.0, &deleted], |row| {
+            let place = (row.value("lane_id")?, row.value("priority")?);
+            Ok((row.value("uuid")?, place.0, place.1, row.value("group_is_gone")?))
+        })
+        .await?;
     let params: row::Params<'_> =
         &[&lane, &neg_priority(priority), &task.0, &lost.key.epoch, &losses, &now.unix_micros()];
     row::run_one(tx, BACK_IN_LINE, params).await?;
     records::discard_attempt(tx, task, lost.key.epoch, now).await?;
     follow_up::drop_pending(tx, task, now).await?;
-    if stop_asked {
-        cancel(tx, &CancelSelection::Ready(vec![uuid]), now).await?;
+    if stop_asked || group_is_gone {
+        cancel(tx, By::Site, &CancelSelection::Ready(vec![uuid]), now).await?;
     }
     Ok(uuid)
 }

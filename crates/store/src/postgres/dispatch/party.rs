@@ -21,22 +21,27 @@ pub(super) struct Party {
     pub(super) eligibility: Eligibility,
 }
 
-/// In order, so that two batches never wait for each other in a circle. Waits for each worker; those that
-/// are gone are left out.
-const LOCK_PARTIES: &str = "
+/// In order, so that two batches never wait for each other in a circle. Waits for each worker.
+const LOCK: &str = "SELECT 1 FROM worker WHERE id = ANY($1) ORDER BY id FOR UPDATE";
+
+/// Those that are gone are left out.
+const LOOK: &str = "
     SELECT w.id, w.uuid, w.state, w.tags, u.state AS owner_state,
            ARRAY(SELECT g.group_id FROM worker_group g
                  WHERE g.worker_id = w.id AND g.role >= $2 ORDER BY g.group_id) AS groups
     FROM worker w JOIN users u ON u.id = w.creator_id
-    WHERE w.id = ANY($1)
-    ORDER BY w.id
-    FOR UPDATE OF w";
+    WHERE w.id = ANY($1)";
 
 /// Locks the workers of a batch. One whose owner's account is not Active counts as gone.
 pub(super) async fn lock(tx: &impl Db, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Party>, Fault> {
     let ids: Vec<i64> = workers.iter().map(|worker| worker.0).collect();
-    let found: Vec<(Party, AccountState)> =
-        row::all(tx, LOCK_PARTIES, &[&ids, &Role::Write.code()], read).await?;
+    let (lock, look) = (tx.prepare_cached(LOCK).await?, tx.prepare_cached(LOOK).await?);
+    // Sent together, and done one after the other: a statement that waited for a lock would still see the
+    // groups of before.
+    let least = Role::Write.code();
+    let (locked, looked): (row::Params<'_>, row::Params<'_>) = (&[&ids], &[&ids, &least]);
+    let (_, rows) = tokio::try_join!(tx.execute(&lock, locked), tx.query(&look, looked))?;
+    let found: Vec<(Party, AccountState)> = rows.iter().map(read).collect::<Result<_, _>>()?;
     Ok(found
         .into_iter()
         .filter(|(_, owner)| *owner == AccountState::Active)

@@ -2,15 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
+use mitosis_domain::permission::Action;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::{TaskResultMessage, Timestamp};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use super::query;
 use crate::Fault;
 use crate::code::Code;
+use crate::ops::By;
 use crate::ops::tasks::CancelSelection;
 
 /// Which waiting tasks may be ended.
@@ -23,13 +26,15 @@ enum Reach {
 /// Ends what is selected and waits; answers which, in the order of the selection.
 pub(in super::super) async fn cancel(
     tx: &impl Db,
+    by: By,
     selection: &CancelSelection,
     now: Timestamp,
 ) -> Result<Vec<Uuid>, Fault> {
     match selection {
-        CancelSelection::Ready(uuids) => cancel_listed(tx, uuids, Reach::Ready, now).await,
-        CancelSelection::Waiting(uuids) => cancel_listed(tx, uuids, Reach::ReadyAndPending, now).await,
+        CancelSelection::Ready(uuids) => cancel_listed(tx, by, uuids, Reach::Ready, now).await,
+        CancelSelection::Waiting(uuids) => cancel_listed(tx, by, uuids, Reach::ReadyAndPending, now).await,
         CancelSelection::Matching(query) => match query.waiting_part() {
+            Some(query) if !rights::may(tx, by, query.group, Action::ManageTasks).await? => Ok(Vec::new()),
             Some(query) => {
                 let ids = query::all_ids(tx, &query).await?;
                 cancel_all(tx, &ids, Reach::ReadyAndPending, now).await
@@ -43,10 +48,12 @@ const IDS_OF_TASKS: &str = "SELECT id FROM task WHERE uuid = ANY($1)";
 
 async fn cancel_listed(
     tx: &impl Db,
+    by: By,
     uuids: &[Uuid],
     reach: Reach,
     now: Timestamp,
 ) -> Result<Vec<Uuid>, Fault> {
+    let uuids = rights::among(tx, by, uuids, Action::ManageTasks).await?;
     let ids: Vec<i64> = row::all(tx, IDS_OF_TASKS, &[&uuids], row::only).await?;
     let mut cancelled: HashSet<Uuid> = cancel_all(tx, &ids, reach, now).await?.into_iter().collect();
     // One that is listed twice is cancelled once.

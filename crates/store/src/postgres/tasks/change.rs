@@ -2,27 +2,32 @@
 
 use std::collections::BTreeSet;
 
-use mitosis_domain::ids::GroupId;
+use mitosis_domain::ids::{GroupId, UserId};
+use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
+use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use super::{insert, intern};
 use crate::Fault;
 use crate::code::neg_priority;
+use crate::needs;
+use crate::ops::By;
 use crate::ops::tasks::TaskChange;
 
 struct Waiting {
     id: i64,
     group: GroupId,
+    creator: UserId,
     lane: i64,
     priority: i32,
 }
 
 /// Holds its place in line, so that nobody claims it meanwhile.
 const FIND_READY: &str = "
-    SELECT t.id, t.group_id, t.lane_id, t.priority
+    SELECT t.id, t.group_id, t.creator_id, t.lane_id, t.priority
     FROM task t JOIN ready r ON r.task_id = t.id
     WHERE t.uuid = $1
     FOR UPDATE OF r";
@@ -39,9 +44,10 @@ const CHANGE_TASK: &str = "
 /// Attempts, losses and age stay with the task.
 const MOVE_IN_LINE: &str = "UPDATE ready SET lane_id = $2, neg_priority = $3 WHERE task_id = $1";
 
-/// Changes the task if it is Ready; false otherwise.
+/// Changes the task if it is Ready and this user may; false otherwise.
 pub(super) async fn change(
     tx: &impl Db,
+    by: By,
     uuid: Uuid,
     change: &TaskChange,
     now: Timestamp,
@@ -50,12 +56,18 @@ pub(super) async fn change(
         Ok(Waiting {
             id: row.value("id")?,
             group: GroupId(row.value("group_id")?),
+            creator: UserId(row.value("creator_id")?),
             lane: row.value("lane_id")?,
             priority: row.value("priority")?,
         })
     })
     .await?;
     let Some(task) = found else { return Ok(false) };
+    if !rights::may(tx, by, task.group, Action::ManageTasks).await?
+        || !may_name(tx, by, task.creator, change).await?
+    {
+        return Ok(false);
+    }
     let lane = match &change.tags {
         Some(tags) => {
             intern::lanes(tx, BTreeSet::from([(task.group, tags)])).await?[&(task.group, tags.clone())].0
@@ -72,4 +84,12 @@ pub(super) async fn change(
     }
     row::run_one(tx, MOVE_IN_LINE, &[&task.id, &lane, &neg_priority(priority)]).await?;
     Ok(true)
+}
+
+/// The task goes on to be its creator's, and is looked at with the creator's rights when it runs. So both have
+/// to see what it names now.
+async fn may_name(tx: &impl Db, by: By, creator: UserId, change: &TaskChange) -> Result<bool, Fault> {
+    let (Some(spec), By::User(user)) = (&change.spec, by) else { return Ok(true) };
+    let named: Vec<Uuid> = needs::named_by(spec).into_iter().collect();
+    Ok(rights::sees_all(tx, user, &named).await? && rights::sees_all(tx, creator, &named).await?)
 }

@@ -1,12 +1,15 @@
 //! Adding the rows of new tasks, except the one that says where each stands.
 
 use mitosis_domain::ids::{GroupId, LaneId, UserId};
+use mitosis_domain::permission::Action;
+use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{TaskSpec, Timestamp};
 use uuid::Uuid;
 
 use super::super::row::{self, Db, to_json};
 use super::intern;
 use crate::Fault;
+use crate::code::Code;
 use crate::needs;
 use crate::ops::tasks::NewTask;
 
@@ -21,12 +24,24 @@ pub(in super::super) struct Placed<'a> {
     pub(in super::super) lane: LaneId,
 }
 
+/// Waits for a deletion of the group that is under way, and looks at what became of it.
 const TAKE_NUMBERS: &str = "
-    UPDATE groups SET task_count = task_count + $2 WHERE id = $1 RETURNING task_count";
+    UPDATE groups SET task_count = task_count + $2
+    WHERE id = $1 AND state <> $5
+      AND EXISTS (SELECT 1 FROM membership m WHERE m.group_id = $1 AND m.user_id = $3 AND m.role >= $4)
+    RETURNING task_count";
 
-/// Hands out numbers of a group; answers the first.
-pub(in super::super) async fn take_numbers(tx: &impl Db, group: GroupId, count: i64) -> Result<i64, Fault> {
-    row::one(tx, TAKE_NUMBERS, &[&group.0, &count], |row| Ok(row.try_get::<_, i64>(0)? - count + 1)).await
+/// Hands out numbers of a group; answers the first, or none when the creator may not submit to it.
+pub(in super::super) async fn take_numbers(
+    tx: &impl Db,
+    creator: UserId,
+    group: GroupId,
+    count: i64,
+) -> Result<Option<i64>, Fault> {
+    let least = Action::Submit.least_role().code();
+    let deleted = AccountState::Deleted.code();
+    let params: row::Params<'_> = &[&group.0, &count, &creator.0, &least, &deleted];
+    row::optional(tx, TAKE_NUMBERS, params, |row| Ok(row.try_get::<_, i64>(0)? - count + 1)).await
 }
 
 /// Not necessarily without gaps: others draw at the same time.

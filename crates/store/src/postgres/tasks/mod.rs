@@ -13,6 +13,8 @@ mod repeat;
 mod stop;
 mod submit;
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_domain::tags::Words;
@@ -20,8 +22,9 @@ use mitosis_domain::task::Task;
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
-use super::{PostgresStore, write};
+use super::{PostgresStore, rights, write};
 use crate::Fault;
+use crate::ops::By;
 use crate::ops::query::{Page, TaskQuery};
 use crate::ops::sweeps::{Repeat, Repetition, Selection, Sweeps, TaskOutcome};
 use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, StopAsked, Submission, TaskChange, Tasks};
@@ -38,6 +41,10 @@ impl Tasks for PostgresStore {
         now: Timestamp,
     ) -> Result<Submission, Fault> {
         write!(self, tx => submit::submit(tx, creator, tasks, key, now))
+    }
+
+    async fn tasks_seen_by(&self, user: UserId, tasks: &[Uuid]) -> Result<HashMap<Uuid, bool>, Fault> {
+        rights::seen(&self.client().await?, user, tasks).await
     }
 
     async fn task(&self, uuid: Uuid) -> Result<Option<Task>, Fault> {
@@ -74,20 +81,32 @@ impl Tasks for PostgresStore {
         query::count(&self.client().await?, query, most).await
     }
 
-    async fn change_task(&self, uuid: Uuid, change: &TaskChange, now: Timestamp) -> Result<bool, Fault> {
-        write!(self, tx => change::change(tx, uuid, change, now))
+    async fn change_task(
+        &self,
+        by: By,
+        uuid: Uuid,
+        change: &TaskChange,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
+        write!(self, tx => change::change(tx, by, uuid, change, now))
     }
 
-    async fn set_task_labels(&self, uuid: Uuid, labels: &Words, now: Timestamp) -> Result<bool, Fault> {
-        write!(self, tx => labels::set(tx, uuid, labels, now))
+    async fn set_task_labels(
+        &self,
+        by: By,
+        uuid: Uuid,
+        labels: &Words,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
+        write!(self, tx => labels::set(tx, by, uuid, labels, now))
     }
 
-    async fn cancel(&self, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
-        write!(self, tx => cancel::cancel(tx, selection, now))
+    async fn cancel(&self, by: By, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+        write!(self, tx => cancel::cancel(tx, by, selection, now))
     }
 
-    async fn ask_to_stop(&self, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault> {
-        write!(self, tx => stop::ask(tx, uuid, now))
+    async fn ask_to_stop(&self, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault> {
+        write!(self, tx => stop::ask(tx, by, uuid, now))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use mitosis_domain::ids::{GroupId, UserId};
+use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
@@ -10,6 +11,7 @@ use super::super::row::{self, Columns, Db};
 use super::insert::{take_ids, take_numbers};
 use super::submit;
 use crate::Fault;
+use crate::code::Code;
 use crate::ops::sweeps::{Repeat, Repeated, Repetition};
 use crate::ops::tasks::{IdempotencyKey, Submission, TaskIds};
 
@@ -21,6 +23,14 @@ const FIND_REPEATABLE: &str = "
     SELECT t.id, t.uuid, t.group_id
     FROM task t JOIN done d ON d.task_id = t.id
     WHERE t.uuid = ANY($1) AND ($2 OR NOT EXISTS (SELECT 1 FROM task r WHERE r.repeats_uuid = t.uuid))
+      AND EXISTS (SELECT 1 FROM membership m
+                  WHERE m.group_id = t.group_id AND m.user_id = $3 AND m.role >= $4)
+      -- names nothing that the new creator may not see
+      AND NOT EXISTS (
+          SELECT 1 FROM task_need n JOIN task needed ON needed.uuid = n.needed_uuid
+          WHERE n.task_id = t.id
+            AND NOT EXISTS (SELECT 1 FROM membership m
+                            WHERE m.group_id = needed.group_id AND m.user_id = $3))
     ORDER BY t.id";
 
 /// Everything but identity, time and creator is that of the original.
@@ -71,7 +81,7 @@ pub(super) async fn repeat(
             Submission::Accepted(ids) | Submission::Replayed(ids) => {
                 Ok(Repetition::Replayed(find_repeated(tx, ids).await?))
             }
-            Submission::KeyReused => Ok(Repetition::KeyReused),
+            Submission::KeyReused | Submission::Denied => Ok(Repetition::KeyReused),
         };
     }
     let repeated = repeat_all(tx, creator, repeats, again, now).await?;
@@ -92,7 +102,9 @@ async fn repeat_all(
     let wanted: HashMap<Uuid, Uuid> = repeats.iter().map(|repeat| (repeat.of, repeat.uuid)).collect();
     let asked: Vec<Uuid> = wanted.keys().copied().collect();
     row::run(tx, LOCK_ORIGINALS, &[&asked]).await?;
-    let originals: Vec<Original> = row::all(tx, FIND_REPEATABLE, &[&asked, &again], |row| {
+    let least = Action::Submit.least_role().code();
+    let params: row::Params<'_> = &[&asked, &again, &creator.0, &least];
+    let mut originals: Vec<Original> = row::all(tx, FIND_REPEATABLE, params, |row| {
         Ok(Original {
             id: row.value("id")?,
             uuid: row.value("uuid")?,
@@ -100,7 +112,8 @@ async fn repeat_all(
         })
     })
     .await?;
-    let mut numbers = reserve_numbers(tx, &originals).await?;
+    let mut numbers = reserve_numbers(tx, creator, &originals).await?;
+    originals.retain(|original| numbers.contains_key(&original.group));
     let ids = take_ids(tx, originals.len()).await?;
     let mut next_number = |group: GroupId| {
         let next = numbers.get_mut(&group).expect("every group has numbers");
@@ -118,14 +131,19 @@ async fn repeat_all(
     Ok(repeated)
 }
 
-async fn reserve_numbers(tx: &impl Db, originals: &[Original]) -> Result<BTreeMap<GroupId, i64>, Fault> {
+/// A group that is being deleted gives none.
+async fn reserve_numbers(
+    tx: &impl Db,
+    creator: UserId,
+    originals: &[Original],
+) -> Result<BTreeMap<GroupId, i64>, Fault> {
     let mut counts: BTreeMap<GroupId, i64> = BTreeMap::new();
     for original in originals {
         *counts.entry(original.group).or_default() += 1;
     }
     let mut first = BTreeMap::new();
     for (group, count) in counts {
-        first.insert(group, take_numbers(tx, group, count).await?);
+        first.extend(take_numbers(tx, creator, group, count).await?.map(|number| (group, number)));
     }
     Ok(first)
 }

@@ -1,10 +1,13 @@
 //! Asking for a task that runs to be stopped.
 
+use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
+use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use crate::Fault;
+use crate::ops::By;
 use crate::ops::tasks::StopAsked;
 
 /// Published workers have no slots, and no ears.
@@ -21,8 +24,11 @@ const ASK: &str = "
     SELECT uuid, listens FROM found";
 
 /// Notes the wish on the lease, if an agent of ours has it.
-pub(super) async fn ask(db: &impl Db, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault> {
-    let found = row::optional(db, ASK, &[&uuid, &now.unix_micros()], |row| {
+pub(super) async fn ask(tx: &impl Db, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault> {
+    if !rights::may_with(tx, by, uuid, Action::ManageTasks).await? {
+        return Ok(StopAsked::NotRunning);
+    }
+    let found = row::optional(tx, ASK, &[&uuid, &now.unix_micros()], |row| {
         Ok((row.value::<Uuid>("uuid")?, row.value("listens")?))
     })
     .await?;

@@ -1,21 +1,25 @@
 //! Accepting tasks, all or none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_protocol::Timestamp;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
+use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use super::insert::{insert, insert_ready, take_numbers};
 use crate::Fault;
+use crate::needs;
 use crate::ops::tasks::{IdempotencyKey, NewTask, Submission, TaskIds};
 
 /// Whoever comes second waits here until the first has been committed, or undone.
 const RESERVE_KEY: &str = "
     INSERT INTO submission (creator_id, key, digest, ids, created_at) VALUES ($1, $2, $3, '[]', $4)
     ON CONFLICT (creator_id, key) DO NOTHING";
+
+const FORGET_KEY: &str = "DELETE FROM submission WHERE creator_id = $1 AND key = $2";
 
 const FIND_SUBMISSION: &str = "SELECT digest, ids FROM submission WHERE creator_id = $1 AND key = $2";
 
@@ -34,7 +38,18 @@ pub(super) async fn submit(
     {
         return Ok(earlier);
     }
-    let ids = insert_all(tx, creator, tasks, now).await?;
+    let named: BTreeSet<Uuid> = tasks.iter().flat_map(|task| needs::named_by(&task.spec)).collect();
+    let named: Vec<Uuid> = named.into_iter().collect();
+    let ids = match rights::sees_all(tx, creator, &named).await? {
+        true => insert_all(tx, creator, tasks, now).await?,
+        false => None,
+    };
+    let Some(ids) = ids else {
+        if let Some(key) = key {
+            row::run_one(tx, FORGET_KEY, &[&creator.0, &key.key]).await?;
+        }
+        return Ok(Submission::Denied);
+    };
     if let Some(key) = key {
         note_ids(tx, creator, key, &ids).await?;
     }
@@ -82,8 +97,8 @@ async fn insert_all(
     creator: UserId,
     tasks: &[NewTask],
     now: Timestamp,
-) -> Result<Vec<TaskIds>, Fault> {
-    let mut numbers = reserve_numbers(tx, tasks).await?;
+) -> Result<Option<Vec<TaskIds>>, Fault> {
+    let Some(mut numbers) = reserve_numbers(tx, creator, tasks).await? else { return Ok(None) };
     let next_number = |group: GroupId| {
         let next = numbers.get_mut(&group).expect("every group of the batch has numbers");
         *next += 1;
@@ -91,19 +106,25 @@ async fn insert_all(
     };
     let placed = insert(tx, creator, None, tasks, next_number, now).await?;
     insert_ready(tx, &placed, now).await?;
-    Ok(placed.iter().map(|new| TaskIds { uuid: new.task.uuid, number: new.number }).collect())
+    Ok(Some(placed.iter().map(|new| TaskIds { uuid: new.task.uuid, number: new.number }).collect()))
 }
 
-/// Takes all numbers of a group at once; answers the first of each. Groups in order, so that two
-/// submissions to the same ones never wait for each other in a circle.
-async fn reserve_numbers(tx: &impl Db, tasks: &[NewTask]) -> Result<BTreeMap<GroupId, i64>, Fault> {
+/// Takes all numbers of a group at once; answers the first of each, or nothing when the creator may not
+/// submit to one. Groups in order, so that two submissions to the same ones never wait for each other in a
+/// circle.
+async fn reserve_numbers(
+    tx: &impl Db,
+    creator: UserId,
+    tasks: &[NewTask],
+) -> Result<Option<BTreeMap<GroupId, i64>>, Fault> {
     let mut counts: BTreeMap<GroupId, i64> = BTreeMap::new();
     for task in tasks {
         *counts.entry(task.group).or_default() += 1;
     }
     let mut first = BTreeMap::new();
     for (group, count) in counts {
-        first.insert(group, take_numbers(tx, group, count).await?);
+        let Some(number) = take_numbers(tx, creator, group, count).await? else { return Ok(None) };
+        first.insert(group, number);
     }
-    Ok(first)
+    Ok(Some(first))
 }

@@ -1,6 +1,6 @@
 //! Reading workers.
 
-use mitosis_domain::ids::{UserId, WorkerId};
+use mitosis_domain::ids::{GroupId, UserId, WorkerId};
 use mitosis_domain::worker::Worker;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
@@ -14,13 +14,16 @@ use crate::ops::query::WorkerQuery;
 macro_rules! select_worker {
     () => {
         "SELECT w.id, w.uuid, w.creator_id, u.username AS creator_name, u.state AS creator_state,
-            w.tags, w.labels, w.state, w.created_at, w.updated_at, w.slots, s.last_heartbeat,
-            coalesce((SELECT array_agg(t.uuid ORDER BY l.claimed_at, l.task_id)
-                      FROM lease l JOIN task t ON t.id = l.task_id
-                      WHERE l.worker_id = w.id), '{}') AS held
+            w.tags, w.labels, w.state, w.created_at, w.updated_at, w.slots, w.token_until,
+            s.last_heartbeat, held.uuids AS held, held.groups AS held_groups
         FROM worker w
         JOIN users u ON u.id = w.creator_id
-        JOIN worker_session s ON s.worker_id = w.id "
+        JOIN worker_session s ON s.worker_id = w.id
+        CROSS JOIN LATERAL (
+            SELECT coalesce(array_agg(t.uuid ORDER BY l.claimed_at, l.task_id), '{}') AS uuids,
+                   coalesce(array_agg(t.group_id ORDER BY l.claimed_at, l.task_id), '{}') AS groups
+            FROM lease l JOIN task t ON t.id = l.task_id
+            WHERE l.worker_id = w.id) held "
     };
 }
 
@@ -38,6 +41,13 @@ const MATCHING_WORKERS: &str = concat!(
 /// The worker of that UUID.
 pub(super) async fn by_uuid(db: &impl Db, uuid: Uuid) -> Result<Option<Worker>, Fault> {
     row::optional(db, WORKER_BY_UUID, &[&uuid], read).await
+}
+
+const OF_OWNER: &str = "SELECT uuid FROM worker WHERE creator_id = $1 ORDER BY id";
+
+/// The workers that a user has registered.
+pub(super) async fn of_owner(db: &impl Db, owner: UserId) -> Result<Vec<Uuid>, Fault> {
+    row::all(db, OF_OWNER, &[&owner.0], row::only).await
 }
 
 /// Workers that match, oldest first.
@@ -63,6 +73,8 @@ fn read(row: &Row) -> Result<Worker, Fault> {
         updated_at: row.time("updated_at")?,
         last_heartbeat: row.time("last_heartbeat")?,
         slots: row.value::<Option<i32>>("slots")?.map(i32::unsigned_abs),
+        token_until: row.optional_time("token_until")?,
         held: row.value("held")?,
+        held_groups: row.value::<Vec<i64>>("held_groups")?.into_iter().map(GroupId).collect(),
     })
 }

@@ -2,16 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use mitosis_domain::account::Membership;
 use mitosis_domain::ids::{GroupId, WorkerId};
+use mitosis_domain::permission::Action;
 use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
+use super::super::dispatch::lease::{self, Lease};
+use super::super::dispatch::lose::lose;
 use super::super::groups::read_relation;
-use super::super::row::{self, Db};
+use super::super::rights;
+use super::super::row::{self, Columns, Db};
 use super::edit::touch;
 use super::lock::lock_by_uuid;
 use crate::Fault;
 use crate::code::Code;
+use crate::ops::By;
 use crate::ops::workers::WorkerGroupsChange;
 
 const GROUPS_OF_WORKER: &str = "
@@ -41,27 +47,49 @@ async fn resolve<'a>(
     Ok(Ok(ids))
 }
 
+const ROLE_ON_WORKER: &str = "SELECT role FROM worker_group WHERE worker_id = $1 AND group_id = $2";
+
 const SET_GROUP: &str = "
-    INSERT INTO worker_group (worker_id, group_id, role) VALUES ($1, $2, $3)
-    ON CONFLICT (worker_id, group_id) DO UPDATE SET role = excluded.role";
+    INSERT INTO worker_group (worker_id, group_id, role, granted_by) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (worker_id, group_id) DO UPDATE SET
+        -- Whoever lowers a role does not answer for it.
+        granted_by = CASE WHEN excluded.role > worker_group.role THEN excluded.granted_by
+                          ELSE worker_group.granted_by END,
+        role = excluded.role";
 
 /// Gives each group its role, or changes nothing.
 pub(super) async fn set(
     tx: &impl Db,
+    by: By,
     uuid: Uuid,
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
 ) -> Result<WorkerGroupsChange, Fault> {
     let Some(worker) = lock_by_uuid(tx, uuid).await? else { return Ok(WorkerGroupsChange::UnknownWorker) };
+    if !rights::controls(tx, by, worker).await? {
+        return Ok(WorkerGroupsChange::NotInControl);
+    }
     let groups = match resolve(tx, relations.keys().collect::<Vec<_>>()).await? {
         Ok(groups) => groups,
         Err(name) => return Ok(WorkerGroupsChange::UnknownGroup(name)),
     };
+    for (group, (name, role)) in groups.iter().zip(relations) {
+        let before: Option<Role> =
+            row::optional(tx, ROLE_ON_WORKER, &[&worker.0, &group.0], |row| row.code("role")).await?;
+        let membership = rights::membership(tx, by, *group).await?;
+        if before.is_none_or(|before| *role > before) && !may_serve(membership) {
+            return Ok(WorkerGroupsChange::MayNotServe(name.clone(), membership));
+        }
+    }
     for (group, role) in groups.into_iter().zip(relations.values()) {
-        row::run_one(tx, SET_GROUP, &[&worker.0, &group.0, &role.code()]).await?;
+        row::run_one(tx, SET_GROUP, &[&worker.0, &group.0, &role.code(), &by.code()]).await?;
     }
     touch(tx, worker, now).await?;
     Ok(WorkerGroupsChange::Done)
+}
+
+fn may_serve(membership: Membership) -> bool {
+    matches!(membership, Membership::Member(_, role) if Action::Serve.allowed_to(role))
 }
 
 const REMOVE_GROUP: &str = "DELETE FROM worker_group WHERE worker_id = $1 AND group_id = $2";
@@ -69,6 +97,7 @@ const REMOVE_GROUP: &str = "DELETE FROM worker_group WHERE worker_id = $1 AND gr
 /// Takes each group off the worker, or changes nothing.
 pub(super) async fn remove(
     tx: &impl Db,
+    by: By,
     uuid: Uuid,
     names: &[String],
     now: Timestamp,
@@ -78,9 +107,72 @@ pub(super) async fn remove(
         Ok(groups) => groups,
         Err(name) => return Ok(WorkerGroupsChange::UnknownGroup(name)),
     };
+    let controls = rights::controls(tx, by, worker).await?;
+    for group in &groups {
+        if !controls && !rights::may(tx, by, *group, Action::ControlWorkers).await? {
+            return Ok(WorkerGroupsChange::NotInControl);
+        }
+    }
     for group in groups {
         row::run(tx, REMOVE_GROUP, &[&worker.0, &group.0]).await?;
+        if !controls {
+            give_back(tx, worker, group, now).await?;
+        }
     }
     touch(tx, worker, now).await?;
     Ok(WorkerGroupsChange::Done)
+}
+
+const LEASES_OF_GROUP: &str = "
+    SELECT l.task_id, l.worker_id, l.epoch, l.token, l.losses, l.reported_end
+    FROM lease l JOIN task t ON t.id = l.task_id
+    WHERE l.worker_id = $1 AND t.group_id = $2 ORDER BY l.claimed_at, l.task_id";
+
+/// Takes from a locked worker what it holds of a group.
+async fn give_back(tx: &impl Db, worker: WorkerId, group: GroupId, now: Timestamp) -> Result<(), Fault> {
+    let held: Vec<Lease> = row::all(tx, LEASES_OF_GROUP, &[&worker.0, &group.0], lease::read).await?;
+    for lease in &held {
+        lose(tx, lease, now).await?;
+    }
+    Ok(())
+}
+
+const WORKERS_OF_MEMBERS: &str = "
+    SELECT w.id, w.uuid FROM worker w
+    WHERE EXISTS (SELECT 1 FROM worker_group g
+                  WHERE g.worker_id = w.id AND g.group_id = $1
+                    AND (w.creator_id = ANY($2) OR g.granted_by = ANY($2)))
+       OR (w.creator_id = ANY($2)
+           AND EXISTS (SELECT 1 FROM lease l JOIN task t ON t.id = l.task_id
+                       WHERE l.worker_id = w.id AND t.group_id = $1))
+    ORDER BY w.id
+    FOR UPDATE OF w";
+
+/// Locks the workers with which users serve a group: those that they registered, and those that they put
+/// there.
+pub(in super::super) async fn lock_service(
+    tx: &impl Db,
+    group: GroupId,
+    users: &[i64],
+) -> Result<Vec<(WorkerId, Uuid)>, Fault> {
+    row::all(tx, WORKERS_OF_MEMBERS, &[&group.0, &users], |row| {
+        Ok((WorkerId(row.value("id")?), row.value("uuid")?))
+    })
+    .await
+}
+
+/// Takes those workers off the group, with what they hold of it; answers which.
+pub(in super::super) async fn end_service(
+    tx: &impl Db,
+    group: GroupId,
+    users: &[i64],
+    now: Timestamp,
+) -> Result<Vec<Uuid>, Fault> {
+    let workers = if users.is_empty() { Vec::new() } else { lock_service(tx, group, users).await? };
+    for (worker, _) in &workers {
+        row::run(tx, REMOVE_GROUP, &[&worker.0, &group.0]).await?;
+        give_back(tx, *worker, group, now).await?;
+        touch(tx, *worker, now).await?;
+    }
+    Ok(workers.into_iter().map(|(_, uuid)| uuid).collect())
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mitosis_domain::ids::WorkerId;
+use mitosis_domain::ids::{UserId, WorkerId};
 use mitosis_domain::tags::Words;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::worker::ShutdownOp;
@@ -23,10 +23,12 @@ use uuid::Uuid;
 
 use super::{PostgresStore, write};
 use crate::Fault;
+use crate::ops::By;
 use crate::ops::query::WorkerQuery;
-use crate::ops::workers::{Duties, NewWorker, Stop, WorkerGroupsChange, Workers};
+use crate::ops::workers::{Duties, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange, Workers};
 
 pub(super) use edit::touch;
+pub(super) use groups::{end_service, lock_service};
 pub(super) use lock::{Locked, lock};
 pub(super) use stop::after_commit;
 
@@ -37,7 +39,7 @@ impl Workers for PostgresStore {
         new: &NewWorker,
         lease: Duration,
         now: Timestamp,
-    ) -> Result<WorkerId, Fault> {
+    ) -> Result<Registration, Fault> {
         write!(self, tx => register::register(tx, new, lease, now))
     }
 
@@ -47,6 +49,10 @@ impl Workers for PostgresStore {
 
     async fn worker_groups(&self, worker: WorkerId) -> Result<BTreeMap<String, Role>, Fault> {
         groups::of_worker(&self.client().await?, worker).await
+    }
+
+    async fn workers_of(&self, owner: UserId) -> Result<Vec<Uuid>, Fault> {
+        get::of_owner(&self.client().await?, owner).await
     }
 
     async fn query_workers(&self, query: &WorkerQuery) -> Result<Vec<Worker>, Fault> {
@@ -65,33 +71,47 @@ impl Workers for PostgresStore {
         duties::duties(&self.client().await?, workers).await
     }
 
-    async fn set_worker_tags(&self, uuid: Uuid, tags: &Words, now: Timestamp) -> Result<bool, Fault> {
-        edit::set_tags(&self.client().await?, uuid, tags, now).await
+    async fn set_worker_tags(
+        &self,
+        by: By,
+        uuid: Uuid,
+        tags: &Words,
+        now: Timestamp,
+    ) -> Result<WorkerChange, Fault> {
+        write!(self, tx => edit::set_tags(tx, by, uuid, tags, now))
     }
 
-    async fn set_worker_labels(&self, uuid: Uuid, labels: &Words, now: Timestamp) -> Result<bool, Fault> {
-        edit::set_labels(&self.client().await?, uuid, labels, now).await
+    async fn set_worker_labels(
+        &self,
+        by: By,
+        uuid: Uuid,
+        labels: &Words,
+        now: Timestamp,
+    ) -> Result<WorkerChange, Fault> {
+        write!(self, tx => edit::set_labels(tx, by, uuid, labels, now))
     }
 
     async fn set_worker_groups(
         &self,
+        by: By,
         uuid: Uuid,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
     ) -> Result<WorkerGroupsChange, Fault> {
-        write!(self, tx => groups::set(tx, uuid, relations, now))
+        write!(self, tx => groups::set(tx, by, uuid, relations, now))
     }
 
     async fn remove_worker_groups(
         &self,
+        by: By,
         uuid: Uuid,
         groups: &[String],
         now: Timestamp,
     ) -> Result<WorkerGroupsChange, Fault> {
-        write!(self, tx => groups::remove(tx, uuid, groups, now))
+        write!(self, tx => groups::remove(tx, by, uuid, groups, now))
     }
 
-    async fn stop_worker(&self, uuid: Uuid, op: ShutdownOp, now: Timestamp) -> Result<Stop, Fault> {
-        write!(self, tx => stop::stop(tx, uuid, op, now))
+    async fn stop_worker(&self, by: By, uuid: Uuid, op: ShutdownOp, now: Timestamp) -> Result<Stop, Fault> {
+        write!(self, tx => stop::stop(tx, by, uuid, op, now))
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mitosis_domain::ids::WorkerId;
+use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::WorkerState;
 use tokio_postgres::types::Json;
@@ -10,16 +11,29 @@ use tokio_postgres::types::Json;
 use super::super::row::{self, Db};
 use crate::Fault;
 use crate::code::{Code, micros};
-use crate::ops::workers::NewWorker;
+use crate::ops::workers::{Credential, NewWorker, Registration};
 
 const INSERT_WORKER: &str = "
-    INSERT INTO worker (uuid, creator_id, tags, labels, state, created_at, updated_at, slots)
-    VALUES ($1, $2, $3, $4, $5, $6, $6, $7)
+    INSERT INTO worker (uuid, creator_id, tags, labels, state, created_at, updated_at, slots, token_until,
+                        personal_token_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9)
     RETURNING id";
 
+/// Held to the end, so that a membership that ends meanwhile takes the worker off the group, too.
 const INSERT_GROUPS: &str = "
+    WITH may AS (
+        SELECT group_id FROM membership
+        WHERE user_id = $4 AND group_id = ANY($2) AND role >= $5
+        ORDER BY group_id
+        FOR SHARE)
     INSERT INTO worker_group (worker_id, group_id, role)
-    SELECT $1, group_id, role FROM unnest($2::bigint[], $3::smallint[]) AS new (group_id, role)";
+    SELECT $1, group_id, new.role
+    FROM unnest($2::bigint[], $3::smallint[]) AS new (group_id, role) JOIN may USING (group_id)";
+
+/// Held to the end as well: what ends a session or a token ends the workers of then.
+const SESSION_IS_IN_FORCE: &str = "SELECT 1 FROM users WHERE id = $1 AND session = $2 FOR SHARE";
+const TOKEN_IS_IN_FORCE: &str = "
+    SELECT 1 FROM personal_token t JOIN users u ON u.id = t.user_id WHERE u.id = $1 AND t.id = $2 FOR SHARE";
 
 const INSERT_SESSION: &str = "
     INSERT INTO worker_session (worker_id, last_heartbeat, lease_until, lease) VALUES ($1, $2, $2::bigint + $3::bigint, $3)";
@@ -30,7 +44,10 @@ pub(super) async fn register(
     new: &NewWorker,
     lease: Duration,
     now: Timestamp,
-) -> Result<WorkerId, Fault> {
+) -> Result<Registration, Fault> {
+    if !is_in_force(tx, new).await? {
+        return Ok(Registration::CredentialEnded);
+    }
     let state = WorkerState::Normal.code();
     let slots = new.slots.map(|slots| i32::try_from(slots).unwrap_or(i32::MAX));
     let params: row::Params<'_> = &[
@@ -41,11 +58,30 @@ pub(super) async fn register(
         &state,
         &now.unix_micros(),
         &slots,
+        &new.token_until.map(Timestamp::unix_micros),
+        &personal_token(new),
     ];
     let worker: i64 = row::one(tx, INSERT_WORKER, params, row::only).await?;
     let (groups, roles): (Vec<i64>, Vec<i16>) =
         new.groups.iter().map(|(group, role)| (group.0, role.code())).unzip();
-    row::run(tx, INSERT_GROUPS, &[&worker, &groups, &roles]).await?;
+    let least = Action::Serve.least_role().code();
+    row::run(tx, INSERT_GROUPS, &[&worker, &groups, &roles, &new.creator.0, &least]).await?;
     row::run_one(tx, INSERT_SESSION, &[&worker, &now.unix_micros(), &micros(lease)]).await?;
-    Ok(WorkerId(worker))
+    Ok(Registration::Registered(WorkerId(worker)))
+}
+
+async fn is_in_force(tx: &impl Db, new: &NewWorker) -> Result<bool, Fault> {
+    let (sql, number) = match new.credential {
+        Some(Credential::Session(session)) => (SESSION_IS_IN_FORCE, session),
+        Some(Credential::PersonalToken(id)) => (TOKEN_IS_IN_FORCE, id),
+        None => return Ok(true),
+    };
+    Ok(row::optional(tx, sql, &[&new.creator.0, &number], |_| Ok(())).await?.is_some())
+}
+
+fn personal_token(new: &NewWorker) -> Option<i64> {
+    match new.credential {
+        Some(Credential::PersonalToken(id)) => Some(id),
+        Some(Credential::Session(_)) | None => None,
+    }
 }

@@ -1,12 +1,12 @@
 //! A worker goes, and what it held goes back.
 
-use mitosis_domain::ids::WorkerId;
+use mitosis_domain::ids::{UserId, WorkerId};
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
 use super::super::dispatch::lease::{self, Lease};
 use super::super::dispatch::lose::lose;
-use super::super::row::{self, Db};
+use super::super::row::{self, Columns, Db};
 use crate::Fault;
 
 const LEASES_OF_WORKER: &str = "
@@ -35,4 +35,35 @@ pub(in super::super) async fn remove(
         row::run(tx, delete, &[&worker.0]).await?;
     }
     Ok(returned)
+}
+
+/// Workers that end together.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) enum Registered {
+    /// By this user.
+    By(UserId),
+    /// With this personal token.
+    With(i64),
+}
+
+const LOCK_OF_USER: &str = "SELECT id, uuid FROM worker WHERE creator_id = $1 ORDER BY id FOR UPDATE";
+
+const LOCK_OF_TOKEN: &str = "SELECT id, uuid FROM worker WHERE personal_token_id = $1 ORDER BY id FOR UPDATE";
+
+/// Removes them; answers which.
+pub(in super::super) async fn remove_all(
+    tx: &impl Db,
+    registered: &Registered,
+    now: Timestamp,
+) -> Result<Vec<Uuid>, Fault> {
+    let (sql, number) = match registered {
+        Registered::By(user) => (LOCK_OF_USER, user.0),
+        Registered::With(token) => (LOCK_OF_TOKEN, *token),
+    };
+    let workers: Vec<(WorkerId, Uuid)> =
+        row::all(tx, sql, &[&number], |row| Ok((WorkerId(row.value("id")?), row.value("uuid")?))).await?;
+    for (worker, _) in &workers {
+        remove(tx, *worker, now).await?;
+    }
+    Ok(workers.into_iter().map(|(_, uuid)| uuid).collect())
 }

@@ -5,12 +5,14 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
 use uuid::Uuid;
 
+use super::super::rights;
 use super::super::row::{self, Db};
 use super::edit::touch;
 use super::lock::{Locked, lock_by_uuid};
 use super::remove::remove;
 use crate::Fault;
 use crate::code::Code;
+use crate::ops::By;
 use crate::ops::workers::Stop;
 
 const HOLDS_A_TASK: &str = "SELECT EXISTS (SELECT 1 FROM lease WHERE worker_id = $1)";
@@ -22,8 +24,17 @@ async fn holds_a_task(tx: &impl Db, worker: WorkerId) -> Result<bool, Fault> {
 const SET_STATE: &str = "UPDATE worker SET state = $2, updated_at = $3 WHERE id = $1";
 
 /// Removes the worker, or marks it when it may still end what it holds.
-pub(super) async fn stop(tx: &impl Db, uuid: Uuid, op: ShutdownOp, now: Timestamp) -> Result<Stop, Fault> {
+pub(super) async fn stop(
+    tx: &impl Db,
+    by: By,
+    uuid: Uuid,
+    op: ShutdownOp,
+    now: Timestamp,
+) -> Result<Stop, Fault> {
     let Some(worker) = lock_by_uuid(tx, uuid).await? else { return Ok(Stop::Unknown) };
+    if !rights::controls(tx, by, worker).await? {
+        return Ok(Stop::NotInControl);
+    }
     if op == ShutdownOp::Graceful && holds_a_task(tx, worker).await? {
         let state = WorkerState::GracefulShutdown.code();
         row::run_one(tx, SET_STATE, &[&worker.0, &state, &now.unix_micros()]).await?;

@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::super::artifacts::records;
+use super::super::rights;
 use super::super::row::{Columns, Run};
 use super::super::tasks::insert::{self, NewRow, Origin, take_numbers};
 use super::super::tasks::intern::Interned;
@@ -64,14 +65,37 @@ pub(super) fn submit(
     if upstream.creator_state != AccountState::Active {
         return Ok(FollowUp::CreatorNotActive);
     }
+    if !may_name(db, lease.key.task, &upstream, row)? {
+        return Ok(FollowUp::NamesForeign);
+    }
+    let Some(number) = take_numbers(db, upstream.creator, row.group, 1)? else {
+        return Ok(FollowUp::CreatorDenied);
+    };
     drop_pending(db, lease.key.task, now)?;
-    let number = take_numbers(db, row.group, 1)?;
     let origin = Origin { creator: upstream.creator, number, upstream: Some(upstream.uuid) };
     let (task, _) = insert::insert(db, &mut Interned::default(), row, origin, now)?;
     db.run_one(INSERT_PENDING, [task.0, lease.key.task.0, lease.key.epoch])?;
     db.run_one(LINK_DOWNSTREAM, params![lease.key.task.0, row.uuid.as_bytes()])?;
     lease::touch(db, lease.key.task, now)?;
     Ok(FollowUp::Created(TaskIds { uuid: row.uuid, number }))
+}
+
+/// Of other groups, a follow-up names only what its upstream names: it is the worker that asks for it, and
+/// the creator's rights are not the worker's.
+const NAMES_MORE: &str = "
+    SELECT EXISTS (
+        SELECT 1 FROM task t
+        WHERE t.uuid = ?1 AND t.group_id <> ?2
+          AND NOT EXISTS (SELECT 1 FROM task_need n WHERE n.needed_uuid = t.uuid AND n.task_id = ?3))";
+
+fn may_name(db: &Connection, id: TaskId, upstream: &Upstream, row: &NewRow) -> Result<bool, Fault> {
+    for named in &row.needs {
+        let params = params![named.as_bytes(), upstream.group.0, id.0];
+        if db.one(NAMES_MORE, params, |row| Ok(row.get::<_, bool>(0)?))? {
+            return Ok(false);
+        }
+    }
+    rights::sees_all(db, upstream.creator, &row.needs)
 }
 
 fn may_run(db: &Connection, worker: WorkerId, group: GroupId) -> Result<bool, Fault> {

@@ -2,6 +2,7 @@
 
 use mitosis_domain::ids::TaskId;
 use mitosis_protocol::Timestamp;
+use mitosis_protocol::admin::AccountState;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
@@ -11,10 +12,14 @@ use super::super::tasks::cancel;
 use super::follow_up;
 use super::lease::{self, Lease};
 use crate::Fault;
-use crate::code::neg_priority;
+use crate::code::{Code, neg_priority};
+use crate::ops::By;
 use crate::ops::tasks::CancelSelection;
 
-const PLACE_OF_TASK: &str = "SELECT uuid, lane_id, priority FROM task WHERE id = ?1";
+const PLACE_OF_TASK: &str = "
+    SELECT t.uuid, t.lane_id, t.priority, g.state = ?2 AS group_is_gone
+    FROM task t CROSS JOIN groups g ON g.id = t.group_id
+    WHERE t.id = ?1";
 
 const BACK_IN_LINE: &str = "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
@@ -26,21 +31,24 @@ pub(in super::super) fn lose(db: &Connection, lost: &Lease, now: Timestamp) -> R
 }
 
 /// Makes the task Ready again, in its old place, and drops what the attempt prepared. A user who asked for a
-/// stop wanted the task to end, not the attempt: then it is cancelled.
+/// stop wanted the task to end, not the attempt: then it is cancelled. So is a task of a deleted group.
 pub(super) fn put_back(db: &Connection, lost: &Lease, losses: i64, now: Timestamp) -> Result<Uuid, Fault> {
     let task: TaskId = lost.key.task;
     let stop_asked = lease::end(db, task)?;
-    let (uuid, lane, priority): (Uuid, i64, i32) = db.one(PLACE_OF_TASK, [task.0], |row| {
-        Ok((row.uuid("uuid")?, row.value("lane_id")?, row.value("priority")?))
-    })?;
+    let deleted = AccountState::Deleted.code();
+    let (uuid, lane, priority, group_is_gone): (Uuid, i64, i32, bool) =
+        db.one(PLACE_OF_TASK, params![task.0, deleted], |row| {
+            let place = (row.value("lane_id")?, row.value("priority")?);
+            Ok((row.uuid("uuid")?, place.0, place.1, row.value("group_is_gone")?))
+        })?;
     db.run_one(
         BACK_IN_LINE,
         params![lane, neg_priority(priority), task.0, lost.key.epoch, losses, now.unix_micros()],
     )?;
     records::discard_attempt(db, task, lost.key.epoch, now)?;
     follow_up::drop_pending(db, task, now)?;
-    if stop_asked {
-        cancel(db, &CancelSelection::Ready(vec![uuid]), now)?;
+    if stop_asked || group_is_gone {
+        cancel(db, By::Site, &CancelSelection::Ready(vec![uuid]), now)?;
     }
     Ok(uuid)
 }

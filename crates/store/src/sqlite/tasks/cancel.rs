@@ -1,15 +1,18 @@
 //! Ending tasks that wait, because a user says so.
 
 use mitosis_domain::ids::TaskId;
+use mitosis_domain::permission::Action;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::{TaskResultMessage, Timestamp};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
+use super::super::rights;
 use super::super::row::{Columns, Run};
 use super::{get, query};
 use crate::Fault;
 use crate::code::Code;
+use crate::ops::By;
 use crate::ops::query::TaskQuery;
 use crate::ops::tasks::CancelSelection;
 
@@ -23,20 +26,31 @@ enum Reach {
 /// Ends what is selected and waits; answers which.
 pub(in super::super) fn cancel(
     db: &Connection,
+    by: By,
     selection: &CancelSelection,
     now: Timestamp,
 ) -> Result<Vec<Uuid>, Fault> {
     match selection {
-        CancelSelection::Ready(uuids) => cancel_listed(db, uuids, Reach::Ready, now),
-        CancelSelection::Waiting(uuids) => cancel_listed(db, uuids, Reach::ReadyAndPending, now),
+        CancelSelection::Ready(uuids) => cancel_listed(db, by, uuids, Reach::Ready, now),
+        CancelSelection::Waiting(uuids) => cancel_listed(db, by, uuids, Reach::ReadyAndPending, now),
+        CancelSelection::Matching(query) if !rights::may(db, by, query.group, Action::ManageTasks)? => {
+            Ok(Vec::new())
+        }
         CancelSelection::Matching(query) => cancel_matching(db, query, now),
     }
 }
 
-fn cancel_listed(db: &Connection, uuids: &[Uuid], reach: Reach, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+fn cancel_listed(
+    db: &Connection,
+    by: By,
+    uuids: &[Uuid],
+    reach: Reach,
+    now: Timestamp,
+) -> Result<Vec<Uuid>, Fault> {
     let mut cancelled = Vec::new();
     for uuid in uuids {
         if let Some(id) = get::id_of(db, *uuid)?
+            && rights::may_with(db, by, *uuid, Action::ManageTasks)?
             && cancel_one(db, id, reach, now)?
         {
             cancelled.push(*uuid);

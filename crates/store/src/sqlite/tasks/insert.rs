@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mitosis_domain::ids::{GroupId, LaneId, TaskId, UserId};
+use mitosis_domain::permission::Action;
+use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{TaskSpec, Timestamp};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
@@ -11,6 +13,7 @@ use uuid::Uuid;
 use super::super::row::{Run, to_json};
 use super::intern::Interned;
 use crate::Fault;
+use crate::code::Code;
 use crate::needs;
 use crate::ops::tasks::NewTask;
 
@@ -28,7 +31,7 @@ pub(in super::super) struct NewRow {
     timeout_seconds: i64,
     pub(super) priority: i32,
     spec: Arc<str>,
-    needs: BTreeSet<Uuid>,
+    pub(in super::super) needs: BTreeSet<Uuid>,
 }
 
 impl NewRow {
@@ -88,11 +91,23 @@ pub(in super::super) struct Origin {
 }
 
 const TAKE_NUMBERS: &str = "
-    UPDATE groups SET task_count = task_count + ?2 WHERE id = ?1 RETURNING task_count";
+    UPDATE groups SET task_count = task_count + ?2
+    WHERE id = ?1 AND state <> ?5
+      AND EXISTS (SELECT 1 FROM membership m WHERE m.group_id = ?1 AND m.user_id = ?3 AND m.role >= ?4)
+    RETURNING task_count";
 
-/// Hands out numbers of a group; answers the first.
-pub(in super::super) fn take_numbers(db: &Connection, group: GroupId, count: i64) -> Result<i64, Fault> {
-    db.one(TAKE_NUMBERS, [group.0, count], |row| Ok(row.get::<_, i64>(0)? - count + 1))
+/// Hands out numbers of a group; answers the first, or none when the creator may not submit to it.
+pub(in super::super) fn take_numbers(
+    db: &Connection,
+    creator: UserId,
+    group: GroupId,
+    count: i64,
+) -> Result<Option<i64>, Fault> {
+    let least = Action::Submit.least_role().code();
+    let deleted = AccountState::Deleted.code();
+    db.optional(TAKE_NUMBERS, params![group.0, count, creator.0, least, deleted], |row| {
+        Ok(row.get::<_, i64>(0)? - count + 1)
+    })
 }
 
 const INSERT_TASK: &str = "

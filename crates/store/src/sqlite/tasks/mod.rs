@@ -13,6 +13,8 @@ mod repeat;
 mod stop;
 mod submit;
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_domain::tags::Words;
@@ -20,8 +22,9 @@ use mitosis_domain::task::Task;
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
-use super::SqliteStore;
+use super::{SqliteStore, rights};
 use crate::Fault;
+use crate::ops::By;
 use crate::ops::query::{Page, TaskQuery};
 use crate::ops::sweeps::{Repeat, Repetition, Selection, Sweeps, TaskOutcome};
 use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, StopAsked, Submission, TaskChange, Tasks};
@@ -40,6 +43,11 @@ impl Tasks for SqliteStore {
         let rows = insert::to_rows(tasks).await?;
         let key = key.cloned();
         self.write(move |db| submit::submit(db, creator, &rows, key.as_ref(), now)).await
+    }
+
+    async fn tasks_seen_by(&self, user: UserId, tasks: &[Uuid]) -> Result<HashMap<Uuid, bool>, Fault> {
+        let tasks = tasks.to_vec();
+        self.read(move |db| rights::seen(db, user, &tasks)).await
     }
 
     async fn task(&self, uuid: Uuid) -> Result<Option<Task>, Fault> {
@@ -80,23 +88,35 @@ impl Tasks for SqliteStore {
         self.read(move |db| query::count(db, &query, most)).await
     }
 
-    async fn change_task(&self, uuid: Uuid, change: &TaskChange, now: Timestamp) -> Result<bool, Fault> {
+    async fn change_task(
+        &self,
+        by: By,
+        uuid: Uuid,
+        change: &TaskChange,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
         let change = change.clone();
-        self.write(move |db| change::change(db, uuid, &change, now)).await
+        self.write(move |db| change::change(db, by, uuid, &change, now)).await
     }
 
-    async fn set_task_labels(&self, uuid: Uuid, labels: &Words, now: Timestamp) -> Result<bool, Fault> {
+    async fn set_task_labels(
+        &self,
+        by: By,
+        uuid: Uuid,
+        labels: &Words,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
         let labels = labels.clone();
-        self.write(move |db| labels::set(db, uuid, &labels, now)).await
+        self.write(move |db| labels::set(db, by, uuid, &labels, now)).await
     }
 
-    async fn cancel(&self, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+    async fn cancel(&self, by: By, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
         let selection = selection.clone();
-        self.write(move |db| cancel::cancel(db, &selection, now)).await
+        self.write(move |db| cancel::cancel(db, by, &selection, now)).await
     }
 
-    async fn ask_to_stop(&self, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault> {
-        self.write(move |db| stop::ask(db, uuid, now)).await
+    async fn ask_to_stop(&self, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault> {
+        self.write(move |db| stop::ask(db, by, uuid, now)).await
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use mitosis_domain::ids::{GroupId, UserId};
+use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
@@ -11,13 +12,22 @@ use super::super::row::{Columns, Run};
 use super::insert::{INSERT_TASK_LABEL, insert_needs, take_numbers};
 use super::submit;
 use crate::Fault;
+use crate::code::Code;
 use crate::ops::sweeps::{Repeat, Repeated, Repetition};
 use crate::ops::tasks::{IdempotencyKey, Submission, TaskIds};
 
 const FIND_REPEATABLE: &str = "
     SELECT t.id, t.group_id
     FROM task t JOIN done d ON d.task_id = t.id
-    WHERE t.uuid = ?1 AND (?2 OR NOT EXISTS (SELECT 1 FROM task r WHERE r.repeats_uuid = t.uuid))";
+    WHERE t.uuid = ?1 AND (?2 OR NOT EXISTS (SELECT 1 FROM task r WHERE r.repeats_uuid = t.uuid))
+      AND EXISTS (SELECT 1 FROM membership m
+                  WHERE m.group_id = t.group_id AND m.user_id = ?3 AND m.role >= ?4)
+      -- names nothing that the new creator may not see
+      AND NOT EXISTS (
+          SELECT 1 FROM task_need n CROSS JOIN task needed ON needed.uuid = n.needed_uuid
+          WHERE n.task_id = t.id
+            AND NOT EXISTS (SELECT 1 FROM membership m
+                            WHERE m.group_id = needed.group_id AND m.user_id = ?3))";
 
 /// Everything but identity, time and creator is that of the original.
 ///
@@ -62,7 +72,7 @@ pub(super) fn repeat(
             Submission::Accepted(ids) | Submission::Replayed(ids) => {
                 Ok(Repetition::Replayed(find_repeated(db, ids)?))
             }
-            Submission::KeyReused => Ok(Repetition::KeyReused),
+            Submission::KeyReused | Submission::Denied => Ok(Repetition::KeyReused),
         };
     }
     let repeated = repeat_all(db, creator, repeats, again, now)?;
@@ -81,9 +91,10 @@ fn repeat_all(
     now: Timestamp,
 ) -> Result<Vec<Repeated>, Fault> {
     let wanted: HashMap<Uuid, Uuid> = repeats.iter().map(|repeat| (repeat.of, repeat.uuid)).collect();
-    let mut originals = find_repeatable(db, wanted.keys(), again)?;
+    let mut originals = find_repeatable(db, creator, wanted.keys(), again)?;
     originals.sort_unstable_by_key(|original| original.id);
-    let mut numbers = reserve_numbers(db, &originals)?;
+    let mut numbers = reserve_numbers(db, creator, &originals)?;
+    originals.retain(|original| numbers.contains_key(&original.group));
     let mut repeated = Vec::with_capacity(originals.len());
     for original in &originals {
         let number = numbers.get_mut(&original.group).expect("every group has numbers");
@@ -106,25 +117,36 @@ fn repeat_all(
 
 fn find_repeatable<'a>(
     db: &Connection,
+    creator: UserId,
     asked: impl Iterator<Item = &'a Uuid>,
     again: bool,
 ) -> Result<Vec<Original>, Fault> {
     let mut originals = Vec::new();
     for uuid in asked {
-        let found = db.optional(FIND_REPEATABLE, params![uuid.as_bytes(), again], |row| {
-            Ok(Original { id: row.value("id")?, uuid: *uuid, group: GroupId(row.value("group_id")?) })
-        })?;
+        let least = Action::Submit.least_role().code();
+        let found =
+            db.optional(FIND_REPEATABLE, params![uuid.as_bytes(), again, creator.0, least], |row| {
+                Ok(Original { id: row.value("id")?, uuid: *uuid, group: GroupId(row.value("group_id")?) })
+            })?;
         originals.extend(found);
     }
     Ok(originals)
 }
 
-fn reserve_numbers(db: &Connection, originals: &[Original]) -> Result<HashMap<GroupId, i64>, Fault> {
+/// A group that is deleted gives none.
+fn reserve_numbers(
+    db: &Connection,
+    creator: UserId,
+    originals: &[Original],
+) -> Result<HashMap<GroupId, i64>, Fault> {
     let mut counts: HashMap<GroupId, i64> = HashMap::new();
     for original in originals {
         *counts.entry(original.group).or_default() += 1;
     }
-    counts.into_iter().map(|(group, count)| Ok((group, take_numbers(db, group, count)?))).collect()
+    let first = counts.into_iter().filter_map(|(group, count)| {
+        take_numbers(db, creator, group, count).map(|number| Some((group, number?))).transpose()
+    });
+    first.collect()
 }
 
 const FIND_REPEATED: &str = "SELECT repeats_uuid FROM task WHERE uuid = ?1";

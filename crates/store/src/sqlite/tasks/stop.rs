@@ -1,11 +1,14 @@
 //! Asking for a task that runs to be stopped.
 
+use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
+use super::super::rights;
 use super::super::row::{Columns, Run};
 use crate::Fault;
+use crate::ops::By;
 use crate::ops::tasks::StopAsked;
 
 /// Published workers have no slots, and no ears.
@@ -17,7 +20,10 @@ const FIND: &str = "
 const ASK: &str = "UPDATE lease SET stop_asked = 1, updated_at = ?2 WHERE task_id = ?1 AND NOT stop_asked";
 
 /// Notes the wish on the lease, if an agent of ours has it.
-pub(super) fn ask(db: &Connection, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault> {
+pub(super) fn ask(db: &Connection, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault> {
+    if !rights::may_with(db, by, uuid, Action::ManageTasks)? {
+        return Ok(StopAsked::NotRunning);
+    }
     let found = db.optional(FIND, [uuid.as_bytes()], |row| {
         Ok((row.value::<i64>("task_id")?, row.uuid("uuid")?, row.value("listens")?))
     })?;

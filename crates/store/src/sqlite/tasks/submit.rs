@@ -7,6 +7,7 @@ use mitosis_protocol::Timestamp;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
+use super::super::rights;
 use super::super::row::{Columns, Run, to_json};
 use super::insert::{self, NewRow, Origin, insert_ready, take_numbers};
 use super::intern::Interned;
@@ -31,7 +32,10 @@ pub(super) fn submit(
     {
         return Ok(earlier);
     }
-    let ids = insert_all(db, creator, rows, now)?;
+    if !rights::sees_all(db, creator, rows.iter().flat_map(|row| &row.needs))? {
+        return Ok(Submission::Denied);
+    }
+    let Some(ids) = insert_all(db, creator, rows, now)? else { return Ok(Submission::Denied) };
     if let Some(key) = key {
         note_submission(db, creator, key, &ids, now)?;
     }
@@ -75,8 +79,8 @@ fn insert_all(
     creator: UserId,
     rows: &[NewRow],
     now: Timestamp,
-) -> Result<Vec<TaskIds>, Fault> {
-    let mut numbers = reserve_numbers(db, rows)?;
+) -> Result<Option<Vec<TaskIds>>, Fault> {
+    let Some(mut numbers) = reserve_numbers(db, creator, rows)? else { return Ok(None) };
     let mut interned = Interned::default();
     let mut ids = Vec::with_capacity(rows.len());
     for row in rows {
@@ -88,14 +92,22 @@ fn insert_all(
         insert_ready(db, lane, row.priority, task, now)?;
         ids.push(TaskIds { uuid: row.uuid, number });
     }
-    Ok(ids)
+    Ok(Some(ids))
 }
 
-/// Takes all numbers of a group at once; answers the first of each.
-fn reserve_numbers(db: &Connection, rows: &[NewRow]) -> Result<HashMap<GroupId, i64>, Fault> {
+/// Takes all numbers of a group at once; answers the first of each, or nothing when the creator may not
+/// submit to one.
+fn reserve_numbers(
+    db: &Connection,
+    creator: UserId,
+    rows: &[NewRow],
+) -> Result<Option<HashMap<GroupId, i64>>, Fault> {
     let mut counts: HashMap<GroupId, i64> = HashMap::new();
     for row in rows {
         *counts.entry(row.group).or_default() += 1;
     }
-    counts.into_iter().map(|(group, count)| Ok((group, take_numbers(db, group, count)?))).collect()
+    let first = counts
+        .into_iter()
+        .map(|(group, count)| Ok(take_numbers(db, creator, group, count)?.map(|number| (group, number))));
+    first.collect()
 }

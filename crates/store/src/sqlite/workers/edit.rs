@@ -1,28 +1,61 @@
 //! What users change about a worker.
 
 use mitosis_domain::ids::WorkerId;
+use mitosis_domain::permission::Action;
 use mitosis_domain::tags::Words;
-use mitosis_protocol::Timestamp;
+use mitosis_protocol::{Role, Timestamp};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
+use super::super::rights;
 use super::super::row::{Run, to_json};
+use super::get::id_of;
 use crate::Fault;
+use crate::ops::By;
+use crate::ops::workers::WorkerChange;
 
-const SET_TAGS: &str = "UPDATE worker SET tags = ?2, updated_at = ?3 WHERE uuid = ?1";
+const SET_TAGS: &str = "UPDATE worker SET tags = ?2, updated_at = ?3 WHERE id = ?1";
 
-const SET_LABELS: &str = "UPDATE worker SET labels = ?2, updated_at = ?3 WHERE uuid = ?1";
+const SET_LABELS: &str = "UPDATE worker SET labels = ?2, updated_at = ?3 WHERE id = ?1";
 
 const TOUCH: &str = "UPDATE worker SET updated_at = ?2 WHERE id = ?1";
 
-/// Sets exactly these tags; false when there is no such worker.
-pub(super) fn set_tags(db: &Connection, uuid: Uuid, tags: &Words, now: Timestamp) -> Result<bool, Fault> {
-    Ok(db.run(SET_TAGS, params![uuid.as_bytes(), to_json(tags)?, now.unix_micros()])? == 1)
+/// Sets exactly these tags.
+pub(super) fn set_tags(
+    db: &Connection,
+    by: By,
+    uuid: Uuid,
+    tags: &Words,
+    now: Timestamp,
+) -> Result<WorkerChange, Fault> {
+    set(db, by, uuid, SET_TAGS, tags, now)
 }
 
-/// Sets exactly these labels; false when there is no such worker.
-pub(super) fn set_labels(db: &Connection, uuid: Uuid, labels: &Words, now: Timestamp) -> Result<bool, Fault> {
-    Ok(db.run(SET_LABELS, params![uuid.as_bytes(), to_json(labels)?, now.unix_micros()])? == 1)
+/// Sets exactly these labels.
+pub(super) fn set_labels(
+    db: &Connection,
+    by: By,
+    uuid: Uuid,
+    labels: &Words,
+    now: Timestamp,
+) -> Result<WorkerChange, Fault> {
+    set(db, by, uuid, SET_LABELS, labels, now)
+}
+
+fn set(
+    db: &Connection,
+    by: By,
+    uuid: Uuid,
+    sql: &str,
+    words: &Words,
+    now: Timestamp,
+) -> Result<WorkerChange, Fault> {
+    let Some(worker) = id_of(db, uuid)? else { return Ok(WorkerChange::Unknown) };
+    if !rights::may_on_worker(db, by, worker, Action::LabelWorkers, Role::Write)? {
+        return Ok(WorkerChange::Denied);
+    }
+    db.run_one(sql, params![worker.0, to_json(words)?, now.unix_micros()])?;
+    Ok(WorkerChange::Done)
 }
 
 /// Notes that the worker took or committed a task, or that its groups changed.

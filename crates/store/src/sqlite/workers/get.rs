@@ -1,6 +1,6 @@
 //! Reading workers.
 
-use mitosis_domain::ids::{UserId, WorkerId};
+use mitosis_domain::ids::{GroupId, UserId, WorkerId};
 use mitosis_domain::worker::Worker;
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
@@ -14,8 +14,9 @@ use crate::ops::query::WorkerQuery;
 macro_rules! select_worker {
     () => {
         "SELECT w.id, w.uuid, w.creator_id, u.username AS creator_name, u.state AS creator_state,
-            w.tags, w.labels, w.state, w.created_at, w.updated_at, w.slots, s.last_heartbeat,
-            (SELECT json_group_array(hex(t.uuid) ORDER BY l.claimed_at, l.task_id)
+            w.tags, w.labels, w.state, w.created_at, w.updated_at, w.slots, w.token_until,
+            s.last_heartbeat,
+            (SELECT json_group_array(json_array(hex(t.uuid), t.group_id) ORDER BY l.claimed_at, l.task_id)
              FROM lease l CROSS JOIN task t ON t.id = l.task_id
              WHERE l.worker_id = w.id) AS held
         FROM worker w
@@ -59,7 +60,15 @@ pub(super) fn matching(db: &Connection, query: &WorkerQuery) -> Result<Vec<Worke
     db.all(MATCHING_WORKERS, params![query.group.0, roles.transpose()?, query.creator, tags, labels], read)
 }
 
+const OF_OWNER: &str = "SELECT uuid FROM worker WHERE creator_id = ?1 ORDER BY id";
+
+/// The workers that a user has registered.
+pub(super) fn of_owner(db: &Connection, owner: UserId) -> Result<Vec<Uuid>, Fault> {
+    db.all(OF_OWNER, [owner.0], |row| row.uuid("uuid"))
+}
+
 fn read(row: &Row<'_>) -> Result<Worker, Fault> {
+    let (held, held_groups) = read_held(row)?;
     Ok(Worker {
         id: WorkerId(row.value("id")?),
         uuid: row.uuid("uuid")?,
@@ -73,11 +82,16 @@ fn read(row: &Row<'_>) -> Result<Worker, Fault> {
         updated_at: row.time("updated_at")?,
         last_heartbeat: row.time("last_heartbeat")?,
         slots: row.value("slots")?,
-        held: read_held(row)?,
+        token_until: row.optional_time("token_until")?,
+        held,
+        held_groups,
     })
 }
 
-fn read_held(row: &Row<'_>) -> Result<Vec<Uuid>, Fault> {
-    let digits: Vec<String> = row.json("held")?;
-    digits.iter().map(|digits| Ok(Uuid::parse_str(digits).map_err(Corrupt::from)?)).collect()
+/// The tasks, and beside each its group.
+fn read_held(row: &Row<'_>) -> Result<(Vec<Uuid>, Vec<GroupId>), Fault> {
+    let held: Vec<(String, i64)> = row.json("held")?;
+    held.iter()
+        .map(|(digits, group)| Ok((Uuid::parse_str(digits).map_err(Corrupt::from)?, GroupId(*group))))
+        .collect()
 }

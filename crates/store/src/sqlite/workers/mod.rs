@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mitosis_domain::ids::WorkerId;
+use mitosis_domain::ids::{UserId, WorkerId};
 use mitosis_domain::tags::Words;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::worker::ShutdownOp;
@@ -22,10 +22,12 @@ use uuid::Uuid;
 
 use super::SqliteStore;
 use crate::Fault;
+use crate::ops::By;
 use crate::ops::query::WorkerQuery;
-use crate::ops::workers::{Duties, NewWorker, Stop, WorkerGroupsChange, Workers};
+use crate::ops::workers::{Duties, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange, Workers};
 
 pub(super) use edit::touch;
+pub(super) use groups::end_service;
 pub(super) use stop::after_commit;
 
 #[async_trait]
@@ -35,7 +37,7 @@ impl Workers for SqliteStore {
         new: &NewWorker,
         lease: Duration,
         now: Timestamp,
-    ) -> Result<WorkerId, Fault> {
+    ) -> Result<Registration, Fault> {
         let new = new.clone();
         self.write(move |db| register::register(db, &new, lease, now)).await
     }
@@ -46,6 +48,10 @@ impl Workers for SqliteStore {
 
     async fn worker_groups(&self, worker: WorkerId) -> Result<BTreeMap<String, Role>, Fault> {
         self.read(move |db| groups::of_worker(db, worker)).await
+    }
+
+    async fn workers_of(&self, owner: UserId) -> Result<Vec<Uuid>, Fault> {
+        self.read(move |db| get::of_owner(db, owner)).await
     }
 
     async fn query_workers(&self, query: &WorkerQuery) -> Result<Vec<Worker>, Fault> {
@@ -67,37 +73,51 @@ impl Workers for SqliteStore {
         self.read(move |db| duties::duties(db, &workers)).await
     }
 
-    async fn set_worker_tags(&self, uuid: Uuid, tags: &Words, now: Timestamp) -> Result<bool, Fault> {
+    async fn set_worker_tags(
+        &self,
+        by: By,
+        uuid: Uuid,
+        tags: &Words,
+        now: Timestamp,
+    ) -> Result<WorkerChange, Fault> {
         let tags = tags.clone();
-        self.write(move |db| edit::set_tags(db, uuid, &tags, now)).await
+        self.write(move |db| edit::set_tags(db, by, uuid, &tags, now)).await
     }
 
-    async fn set_worker_labels(&self, uuid: Uuid, labels: &Words, now: Timestamp) -> Result<bool, Fault> {
+    async fn set_worker_labels(
+        &self,
+        by: By,
+        uuid: Uuid,
+        labels: &Words,
+        now: Timestamp,
+    ) -> Result<WorkerChange, Fault> {
         let labels = labels.clone();
-        self.write(move |db| edit::set_labels(db, uuid, &labels, now)).await
+        self.write(move |db| edit::set_labels(db, by, uuid, &labels, now)).await
     }
 
     async fn set_worker_groups(
         &self,
+        by: By,
         uuid: Uuid,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
     ) -> Result<WorkerGroupsChange, Fault> {
         let relations = relations.clone();
-        self.write(move |db| groups::set(db, uuid, &relations, now)).await
+        self.write(move |db| groups::set(db, by, uuid, &relations, now)).await
     }
 
     async fn remove_worker_groups(
         &self,
+        by: By,
         uuid: Uuid,
         groups: &[String],
         now: Timestamp,
     ) -> Result<WorkerGroupsChange, Fault> {
         let names = groups.to_vec();
-        self.write(move |db| groups::remove(db, uuid, &names, now)).await
+        self.write(move |db| groups::remove(db, by, uuid, &names, now)).await
     }
 
-    async fn stop_worker(&self, uuid: Uuid, op: ShutdownOp, now: Timestamp) -> Result<Stop, Fault> {
-        self.write(move |db| stop::stop(db, uuid, op, now)).await
+    async fn stop_worker(&self, by: By, uuid: Uuid, op: ShutdownOp, now: Timestamp) -> Result<Stop, Fault> {
+        self.write(move |db| stop::stop(db, by, uuid, op, now)).await
     }
 }

@@ -3,23 +3,30 @@
 use std::time::Duration;
 
 use mitosis_domain::ids::WorkerId;
+use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::WorkerState;
 use rusqlite::{Connection, params};
 
+use super::super::rights;
 use super::super::row::{Run, to_json};
 use crate::Fault;
 use crate::code::{Code, micros};
-use crate::ops::workers::NewWorker;
+use crate::ops::By;
+use crate::ops::workers::{Credential, NewWorker, Registration};
 
 const INSERT_WORKER: &str = "
-    INSERT INTO worker (uuid, creator_id, tags, labels, state, created_at, updated_at, slots)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)";
+    INSERT INTO worker (uuid, creator_id, tags, labels, state, created_at, updated_at, slots, token_until,
+                        personal_token_id)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9)";
 
 const INSERT_GROUP: &str = "INSERT INTO worker_group (worker_id, group_id, role) VALUES (?1, ?2, ?3)";
 
 const INSERT_SESSION: &str = "
     INSERT INTO worker_session (worker_id, last_heartbeat, lease_until, lease) VALUES (?1, ?2, ?2 + ?3, ?3)";
+
+const SESSION_IS_IN_FORCE: &str = "SELECT 1 FROM users WHERE id = ?1 AND session = ?2";
+const TOKEN_IS_IN_FORCE: &str = "SELECT 1 FROM personal_token WHERE user_id = ?1 AND id = ?2";
 
 /// Registers it for all its groups, alive from now.
 pub(super) fn register(
@@ -27,16 +34,47 @@ pub(super) fn register(
     new: &NewWorker,
     lease: Duration,
     now: Timestamp,
-) -> Result<WorkerId, Fault> {
+) -> Result<Registration, Fault> {
+    if !is_in_force(db, new)? {
+        return Ok(Registration::CredentialEnded);
+    }
     let (tags, labels) = (to_json(&new.tags)?, to_json(&new.labels)?);
     let state = WorkerState::Normal.code();
     let worker = db.insert(
         INSERT_WORKER,
-        params![new.uuid.as_bytes(), new.creator.0, tags, labels, state, now.unix_micros(), new.slots],
+        params![
+            new.uuid.as_bytes(),
+            new.creator.0,
+            tags,
+            labels,
+            state,
+            now.unix_micros(),
+            new.slots,
+            new.token_until.map(Timestamp::unix_micros),
+            personal_token(new),
+        ],
     )?;
     for (group, role) in &new.groups {
-        db.run_one(INSERT_GROUP, params![worker, group.0, role.code()])?;
+        if rights::may(db, By::User(new.creator), *group, Action::Serve)? {
+            db.run_one(INSERT_GROUP, params![worker, group.0, role.code()])?;
+        }
     }
     db.run_one(INSERT_SESSION, [worker, now.unix_micros(), micros(lease)])?;
-    Ok(WorkerId(worker))
+    Ok(Registration::Registered(WorkerId(worker)))
+}
+
+fn is_in_force(db: &Connection, new: &NewWorker) -> Result<bool, Fault> {
+    let (sql, number) = match new.credential {
+        Some(Credential::Session(session)) => (SESSION_IS_IN_FORCE, session),
+        Some(Credential::PersonalToken(id)) => (TOKEN_IS_IN_FORCE, id),
+        None => return Ok(true),
+    };
+    Ok(db.optional(sql, [new.creator.0, number], |_| Ok(()))?.is_some())
+}
+
+fn personal_token(new: &NewWorker) -> Option<i64> {
+    match new.credential {
+        Some(Credential::PersonalToken(id)) => Some(id),
+        Some(Credential::Session(_)) | None => None,
+    }
 }

@@ -1,13 +1,13 @@
 //! A worker goes, and what it held goes back.
 
-use mitosis_domain::ids::WorkerId;
+use mitosis_domain::ids::{UserId, WorkerId};
 use mitosis_protocol::Timestamp;
 use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::super::dispatch::lease::{self, Lease};
 use super::super::dispatch::lose::lose;
-use super::super::row::Run;
+use super::super::row::{Columns, Run};
 use crate::Fault;
 
 const LEASES_OF_WORKER: &str = "
@@ -33,4 +33,35 @@ pub(in super::super) fn remove(
         db.run(delete, [worker.0])?;
     }
     Ok(returned)
+}
+
+/// Workers that end together.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) enum Registered {
+    /// By this user.
+    By(UserId),
+    /// With this personal token.
+    With(i64),
+}
+
+const OF_USER: &str = "SELECT id, uuid FROM worker WHERE creator_id = ?1 ORDER BY id";
+
+const OF_TOKEN: &str = "SELECT id, uuid FROM worker WHERE personal_token_id = ?1 ORDER BY id";
+
+/// Removes them; answers which.
+pub(in super::super) fn remove_all(
+    db: &Connection,
+    registered: &Registered,
+    now: Timestamp,
+) -> Result<Vec<Uuid>, Fault> {
+    let (sql, number) = match registered {
+        Registered::By(user) => (OF_USER, user.0),
+        Registered::With(token) => (OF_TOKEN, *token),
+    };
+    let workers: Vec<(WorkerId, Uuid)> =
+        db.all(sql, [number], |row| Ok((WorkerId(row.value("id")?), row.uuid("uuid")?)))?;
+    for (worker, _) in &workers {
+        remove(db, *worker, now)?;
+    }
+    Ok(workers.into_iter().map(|(_, uuid)| uuid).collect())
 }

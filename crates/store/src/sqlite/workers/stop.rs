@@ -6,12 +6,14 @@ use mitosis_protocol::worker::{ShutdownOp, WorkerState};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
+use super::super::rights;
 use super::super::row::{Columns, Run};
 use super::edit::touch;
 use super::get::id_of;
 use super::remove::remove;
 use crate::Fault;
 use crate::code::Code;
+use crate::ops::By;
 use crate::ops::workers::Stop;
 
 const HOLDS_A_TASK: &str = "SELECT EXISTS (SELECT 1 FROM lease WHERE worker_id = ?1)";
@@ -23,8 +25,17 @@ fn holds_a_task(db: &Connection, worker: WorkerId) -> Result<bool, Fault> {
 const SET_STATE: &str = "UPDATE worker SET state = ?2, updated_at = ?3 WHERE id = ?1";
 
 /// Removes the worker, or marks it when it may still end what it holds.
-pub(super) fn stop(db: &Connection, uuid: Uuid, op: ShutdownOp, now: Timestamp) -> Result<Stop, Fault> {
+pub(super) fn stop(
+    db: &Connection,
+    by: By,
+    uuid: Uuid,
+    op: ShutdownOp,
+    now: Timestamp,
+) -> Result<Stop, Fault> {
     let Some(worker) = id_of(db, uuid)? else { return Ok(Stop::Unknown) };
+    if !rights::controls(db, by, worker)? {
+        return Ok(Stop::NotInControl);
+    }
     if op == ShutdownOp::Graceful && holds_a_task(db, worker)? {
         let state = WorkerState::GracefulShutdown.code();
         db.run_one(SET_STATE, params![worker.0, state, now.unix_micros()])?;

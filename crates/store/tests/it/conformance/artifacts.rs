@@ -8,6 +8,7 @@ use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::ArtifactKind::{self, ExecLog, Result as Output};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::ShutdownOp;
+use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::{Artifact, Removal, Reservation};
 use mitosis_store::ops::dispatch::{Assignment, Completed, Holder};
 use uuid::Uuid;
@@ -101,7 +102,7 @@ pub(crate) async fn announcing_again_charges_only_growth<B: Backend>(stage: &mut
 pub(crate) async fn each_attempt_writes_to_an_object_of_its_own<B: Backend>(stage: &mut Stage<B>) {
     let (ann, hand, held, holder) = running(stage).await;
     let lost = object(announce(stage, holder, Output, 100).await);
-    stage.store().stop_worker(hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
+    stage.store().stop_worker(By::Site, hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
     assert_eq!(stage.used("ann").await, 0);
     let next = stage.hand(&ann).await;
     let holder = Holder::Lease(stage.claim_one(next).await.lease);
@@ -232,7 +233,7 @@ pub(crate) async fn garbage_is_taken_in_portions_and_forgotten_when_told<B: Back
     for held in stage.claim(hand, 5).await {
         announce(stage, Holder::Lease(held.lease), Output, 1).await;
     }
-    stage.store().stop_worker(hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
+    stage.store().stop_worker(By::Site, hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
     let store = stage.store();
     let mut seen = BTreeSet::new();
     for left in [5, 3, 1, 0] {

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use mitosis_domain::comparison::{Comparison, Operator};
 use mitosis_domain::task::{Ending, ExecEnd, Phase};
 use mitosis_protocol::{TaskResult, TaskResultMessage, TaskState, Timestamp};
+use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, Completion, FollowUp, Holder};
 use mitosis_store::ops::query::TaskQuery;
 use mitosis_store::ops::tasks::{CancelSelection, NewTask};
@@ -15,7 +16,7 @@ use crate::backend::Backend;
 use crate::stage::{SECOND, Stage, status, words};
 
 async fn cancel<B: Backend>(stage: &Stage<B>, selection: CancelSelection) -> Vec<Uuid> {
-    stage.store().cancel(&selection, stage.now).await.unwrap()
+    stage.store().cancel(By::Site, &selection, stage.now).await.unwrap()
 }
 
 fn by_user(at: Timestamp) -> Phase {

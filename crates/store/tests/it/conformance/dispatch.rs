@@ -7,6 +7,7 @@ use mitosis_domain::tags::Words;
 use mitosis_domain::task::{Attempt, Ending, ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::worker::ShutdownOp;
 use mitosis_protocol::{Role, TaskState};
+use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Claim, Completed, Completion, EndReport, Holder};
 use mitosis_store::ops::tasks::NewTask;
 use mitosis_store::ops::workers::NewWorker;
@@ -66,7 +67,7 @@ pub(crate) async fn a_worker_gets_what_its_tags_allow<B: Backend>(stage: &mut St
     stage.submit(&ann, &batch).await;
     let got: Vec<Words> = stage.claim(hand, 10).await.into_iter().map(|held| held.task.tags).collect();
     assert_eq!(got, ["", "gpu", "gpu linux"].map(words));
-    stage.store().set_worker_tags(hand.uuid, &words("arm"), stage.now).await.unwrap();
+    stage.store().set_worker_tags(By::Site, hand.uuid, &words("arm"), stage.now).await.unwrap();
     assert_eq!(stage.claim_one(hand).await.task.tags, words("arm"));
 }
 
@@ -117,8 +118,8 @@ pub(crate) async fn a_worker_that_is_gone_or_stopping_gets_nothing<B: Backend>(s
     let (gone, stopping) = (stage.hand(&ann).await, stage.hand(&ann).await);
     stage.submit(&ann, &[stage.task(ann.group), stage.task(ann.group)]).await;
     stage.claim_one(stopping).await;
-    stage.store().stop_worker(gone.uuid, ShutdownOp::Force, stage.now).await.unwrap();
-    stage.store().stop_worker(stopping.uuid, ShutdownOp::Graceful, stage.now).await.unwrap();
+    stage.store().stop_worker(By::Site, gone.uuid, ShutdownOp::Force, stage.now).await.unwrap();
+    stage.store().stop_worker(By::Site, stopping.uuid, ShutdownOp::Graceful, stage.now).await.unwrap();
     for (hand, answer) in [(gone, Claim::WorkerGone), (stopping, Claim::Stopping)] {
         assert_eq!(stage.ask(hand, 1, stage.token()).await, answer);
     }

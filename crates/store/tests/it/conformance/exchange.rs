@@ -8,6 +8,7 @@ use mitosis_domain::task::{Attempt, ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
 use mitosis_protocol::{Role, TaskResult, TaskResultMessage, TaskState};
+use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{
     Completed, EndReport, Ended, Exchange, Exchanged, FollowUp, Given, Holder, Verdict, Work,
 };
@@ -71,7 +72,7 @@ pub(crate) async fn what_agents_say_counts_for_each_alone<B: Backend>(stage: &mu
     stage.submit(&ann, &[(); 4].map(|()| stage.task(ann.group))).await;
     let held = takes(stage, one, 3).await;
     let lost = takes(stage, gone, 1).await.remove(0);
-    stage.store().stop_worker(gone.uuid, ShutdownOp::Force, stage.now).await.unwrap();
+    stage.store().stop_worker(By::Site, gone.uuid, ShutdownOp::Force, stage.now).await.unwrap();
     let guessed = LeaseKey { token: 1, ..held[2].lease };
     let batch = [
         Exchange {
@@ -209,7 +210,7 @@ pub(crate) async fn an_agent_that_shall_stop_gets_nothing_and_goes_with_its_last
     let hand = stage.hand(&ann).await;
     stage.submit(&ann, &[(); 4].map(|()| stage.task(ann.group))).await;
     let held = takes(stage, hand, 3).await;
-    stage.store().stop_worker(hand.uuid, ShutdownOp::Graceful, stage.now).await.unwrap();
+    stage.store().stop_worker(By::Site, hand.uuid, ShutdownOp::Graceful, stage.now).await.unwrap();
     let first = Exchange { ended: vec![finished(held[0].lease)], want: 1, ..stage.nothing(hand) };
     assert_eq!(stage.exchange_one(first).await.given, Given::Stopping);
     let rest = Exchange {
@@ -292,7 +293,7 @@ pub(crate) async fn an_agent_learns_what_it_holds_and_what_to_stop<B: Backend>(s
     let waiting = takes(stage, agent, 0).await;
     assert!(waiting.is_empty());
 
-    let ask = async |uuid: Uuid| stage.store().ask_to_stop(uuid, stage.now).await.unwrap();
+    let ask = async |uuid: Uuid| stage.store().ask_to_stop(By::Site, uuid, stage.now).await.unwrap();
     assert_eq!(ask(held[1].uuid).await, StopAsked::Of(agent.uuid));
     assert_eq!(ask(held[1].uuid).await, StopAsked::Of(agent.uuid), "again changes nothing");
     assert_eq!(ask(old.uuid).await, StopAsked::OfPublished);
@@ -308,8 +309,8 @@ pub(crate) async fn an_agent_learns_what_it_holds_and_what_to_stop<B: Backend>(s
     let expected = vec![attempt(&held[0], false), attempt(&held[1], true)];
     assert_eq!(duties[&agent.id], Duties { state: WorkerState::Normal, held: expected });
     assert_eq!(duties[&published.id].held, [attempt(&old, false)]);
-    stage.store().stop_worker(agent.uuid, ShutdownOp::Graceful, stage.now).await.unwrap();
-    stage.store().stop_worker(published.uuid, ShutdownOp::Force, stage.now).await.unwrap();
+    stage.store().stop_worker(By::Site, agent.uuid, ShutdownOp::Graceful, stage.now).await.unwrap();
+    stage.store().stop_worker(By::Site, published.uuid, ShutdownOp::Force, stage.now).await.unwrap();
     let duties = stage.store().duties(&[agent.id, published.id]).await.unwrap();
     assert_eq!(duties[&agent.id].state, WorkerState::GracefulShutdown);
     assert!(!duties.contains_key(&published.id));
@@ -386,13 +387,13 @@ pub(crate) async fn a_stop_that_was_asked_for_holds_though_the_worker_goes<B: Ba
     stage.submit(&ann, &[(); 3].map(|()| stage.task(ann.group))).await;
     let held = takes(stage, agent, 3).await;
     for stopped in &held[..2] {
-        let asked = stage.store().ask_to_stop(stopped.uuid, stage.now).await.unwrap();
+        let asked = stage.store().ask_to_stop(By::Site, stopped.uuid, stage.now).await.unwrap();
         assert_eq!(asked, StopAsked::Of(agent.uuid));
     }
     // One goes back before it started, one with its worker.
     let returned = vec![held[0].lease];
     stage.exchange_one(Exchange { returned, ..stage.nothing(agent) }).await;
-    stage.store().stop_worker(agent.uuid, ShutdownOp::Force, stage.now).await.unwrap();
+    stage.store().stop_worker(By::Site, agent.uuid, ShutdownOp::Force, stage.now).await.unwrap();
     for stopped in &held[..2] {
         let Phase::Ended(ending) = stage.phase(stopped.uuid).await else { panic!("it is over") };
         let user = TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) };

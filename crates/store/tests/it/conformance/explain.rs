@@ -6,6 +6,7 @@ use mitosis_domain::explain::{Ahead, Crew, Facts, Found, Holder, Nearest, Standi
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
 use mitosis_protocol::{ExecState, Role, TaskSpec, TaskState};
+use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{self, FollowUp};
 use mitosis_store::ops::tasks::{NewTask, TaskChange};
 use mitosis_store::ops::workers::NewWorker;
@@ -56,7 +57,7 @@ pub(crate) async fn the_workers_of_a_group_are_counted_by_what_each_can_do<B: Ba
     stage.submit(&ann, &[urgent(), urgent()]).await;
     stage.claim(busy, 1).await;
     stage.claim(stopping, 1).await;
-    stage.store().stop_worker(stopping.uuid, ShutdownOp::Graceful, stage.now).await.unwrap();
+    stage.store().stop_worker(By::Site, stopping.uuid, ShutdownOp::Graceful, stage.now).await.unwrap();
     stage.pass(SECOND);
     let free = member(stage, &ann, Role::Write, "eu gpu").await;
     let counted = Crew {
@@ -79,7 +80,7 @@ pub(crate) async fn the_workers_of_a_group_are_counted_by_what_each_can_do<B: Ba
     stage.store().renew_leases(&[(busy.id, LEASE)], stage.now).await.unwrap();
     let later = Crew { heard_at: Some(stage.now), ..counted };
     assert_eq!(crew(stage, uuid).await, later);
-    stage.store().stop_worker(free.uuid, ShutdownOp::Force, stage.now).await.unwrap();
+    stage.store().stop_worker(By::Site, free.uuid, ShutdownOp::Force, stage.now).await.unwrap();
     let fewer = Crew {
         listed: 4,
         serving: 3,
@@ -142,7 +143,7 @@ pub(crate) async fn the_place_in_line_is_that_of_the_lane<B: Backend>(stage: &mu
     assert_eq!(places, [1, 0, 3, 0, 0, 2]);
 
     let last = TaskChange { priority: Some(-9), ..TaskChange::default() };
-    stage.store().change_task(uuids[1], &last, stage.now).await.unwrap();
+    stage.store().change_task(By::Site, uuids[1], &last, stage.now).await.unwrap();
     assert_eq!(ahead(stage, uuids[1]).await, 3);
     let hand = stage.hand(&ann).await;
     stage.claim(hand, 2).await;
@@ -195,7 +196,7 @@ pub(crate) async fn a_held_task_is_told_with_its_holder_and_what_it_watches<B: B
     }
     let uuid = stage.submit_one(&ann).await;
     let holder = dispatch::Holder::Lease(stage.claim_one(hand).await.lease);
-    stage.store().stop_worker(hand.uuid, ShutdownOp::Graceful, stage.now).await.unwrap();
+    stage.store().stop_worker(By::Site, hand.uuid, ShutdownOp::Graceful, stage.now).await.unwrap();
     stage.report(holder, ExecEnd::Cancelled).await;
     let Standing::Held { reported, holder, watched, .. } = facts(stage, uuid).await.standing else {
         panic!("it is held")

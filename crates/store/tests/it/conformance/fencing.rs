@@ -5,6 +5,7 @@ use mitosis_domain::ids::WorkerId;
 use mitosis_domain::task::{ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::worker::ShutdownOp;
 use mitosis_protocol::{ArtifactKind, Role};
+use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Reservation;
 use mitosis_store::ops::dispatch::{Assignment, Completed, Completion, EndReport, FollowUp, Holder};
 use mitosis_store::ops::tasks::CancelSelection;
@@ -32,7 +33,7 @@ async fn is_shut_out<B: Backend>(stage: &Stage<B>, ann: &Person, holder: Holder,
 
 /// Takes the task back from its worker.
 async fn lose<B: Backend>(stage: &Stage<B>, hand: Hand) {
-    let outcome = stage.store().stop_worker(hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
+    let outcome = stage.store().stop_worker(By::Site, hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
     assert_eq!(outcome, Stop::Removed);
 }
 
@@ -155,7 +156,7 @@ pub(crate) async fn no_key_passes_for_the_attempt_behind_a_cancellation<B: Backe
     let lost = stage.claim(hand, 2).await;
     lose(stage, hand).await;
     let selection = CancelSelection::Ready(vec![fresh, tried]);
-    assert_eq!(stage.store().cancel(&selection, stage.now).await.unwrap().len(), 2);
+    assert_eq!(stage.store().cancel(By::Site, &selection, stage.now).await.unwrap().len(), 2);
     for held in &lost {
         for epoch in 0..3 {
             let forged = Holder::Lease(LeaseKey { epoch, token: 0, ..held.lease });

@@ -4,6 +4,7 @@ use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::ShutdownOp;
 use mitosis_protocol::{ArtifactKind, Role};
+use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, FollowUp, Holder};
 use mitosis_store::ops::tasks::{NewTask, TaskIds};
 use uuid::Uuid;
@@ -94,7 +95,7 @@ pub(crate) async fn a_lost_attempt_takes_its_follow_up_along<B: Backend>(stage: 
     let lost = NewTask { labels: words("lost"), ..stage.task(ann.group) };
     follow_up(stage, holder, &lost).await;
     stage.store().reserve_artifact(lost.uuid, ArtifactKind::Result, 100, stage.now).await.unwrap();
-    stage.store().stop_worker(hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
+    stage.store().stop_worker(By::Site, hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
     assert!(stage.store().task(lost.uuid).await.unwrap().is_none());
     assert_eq!(stage.get(upstream).await.downstream, None);
     assert_eq!(stage.used("ann").await, 0, "what was stored for it is given back");
@@ -138,16 +139,16 @@ pub(crate) async fn a_refused_follow_up_leaves_the_earlier_one<B: Backend>(stage
     let hand = stage.hand(&bob).await;
     let may_write = |role| [("ann".to_owned(), role)].into();
     let store = stage.store();
-    store.set_worker_groups(hand.uuid, &may_write(Role::Write), stage.now).await.unwrap();
+    store.set_worker_groups(By::Site, hand.uuid, &may_write(Role::Write), stage.now).await.unwrap();
     let (upstream, holder) = reported(stage, &ann, hand).await;
     let kept = stage.task(ann.group);
     follow_up(stage, holder, &kept).await;
 
-    store.set_worker_groups(hand.uuid, &may_write(Role::Read), stage.now).await.unwrap();
+    store.set_worker_groups(By::Site, hand.uuid, &may_write(Role::Read), stage.now).await.unwrap();
     assert_eq!(follow_up(stage, holder, &stage.task(ann.group)).await, FollowUp::Forbidden);
-    store.remove_worker_groups(hand.uuid, &["ann".to_owned()], stage.now).await.unwrap();
+    store.remove_worker_groups(By::Site, hand.uuid, &["ann".to_owned()], stage.now).await.unwrap();
     assert_eq!(follow_up(stage, holder, &stage.task(ann.group)).await, FollowUp::Forbidden);
-    store.set_worker_groups(hand.uuid, &may_write(Role::Write), stage.now).await.unwrap();
+    store.set_worker_groups(By::Site, hand.uuid, &may_write(Role::Write), stage.now).await.unwrap();
     for state in [AccountState::Locked, AccountState::Deleted] {
         store.set_account_state("ann", state, stage.now).await.unwrap();
         let outcome = follow_up(stage, holder, &stage.task(ann.group)).await;

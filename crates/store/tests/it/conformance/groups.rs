@@ -9,6 +9,7 @@ use mitosis_domain::limits;
 use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::Role;
 use mitosis_protocol::admin::AccountState;
+use mitosis_store::ops::By;
 use mitosis_store::ops::groups::{GroupCreation, GroupDeletion, MembersChange};
 
 use crate::backend::Backend;
@@ -19,12 +20,12 @@ fn roles(relations: &[(&str, Role)]) -> BTreeMap<String, Role> {
 }
 
 async fn set<B: Backend>(stage: &Stage<B>, group: GroupId, relations: &[(&str, Role)]) -> MembersChange {
-    stage.store().set_members(group, &roles(relations), stage.now).await.unwrap()
+    stage.store().set_members(By::Site, group, &roles(relations), stage.now).await.unwrap()
 }
 
 async fn remove<B: Backend>(stage: &Stage<B>, group: GroupId, names: &[&str]) -> MembersChange {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    stage.store().remove_members(group, &names, stage.now).await.unwrap()
+    stage.store().remove_members(By::Site, group, &names, stage.now).await.unwrap()
 }
 
 pub(crate) async fn a_group_belongs_to_who_made_it<B: Backend>(stage: &mut Stage<B>) {
@@ -71,7 +72,7 @@ pub(crate) async fn a_user_is_a_member_an_outsider_or_asks_for_no_group<B: Backe
     let membership = async |group: &str| stage.store().membership(bob.user, group).await.unwrap();
     assert_eq!(membership("lab").await, Membership::Outsider(lab));
     assert_eq!(membership("none").await, Membership::NoSuchGroup);
-    assert_eq!(set(stage, lab, &[("bob", Role::Write)]).await, MembersChange::Done);
+    assert_eq!(set(stage, lab, &[("bob", Role::Write)]).await, MembersChange::Done(vec![]));
     assert_eq!(membership("lab").await, Membership::Member(lab, Role::Write));
 }
 
@@ -86,8 +87,8 @@ pub(crate) async fn members_are_added_changed_and_removed_together<B: Backend>(s
     assert_eq!(stage.store().members(lab).await.unwrap(), all);
     assert_eq!(stage.store().groups_of(bob.user).await.unwrap()["lab"], Role::Admin);
 
-    assert_eq!(remove(stage, lab, &["ann", "cat"]).await, MembersChange::Done);
-    assert_eq!(remove(stage, lab, &["ann", "cat"]).await, MembersChange::Done, "once more");
+    assert_eq!(remove(stage, lab, &["ann", "cat"]).await, MembersChange::Done(vec![]));
+    assert_eq!(remove(stage, lab, &["ann", "cat"]).await, MembersChange::Done(vec![]), "once more");
     assert_eq!(stage.store().members(lab).await.unwrap(), roles(&[("bob", Role::Admin)]));
 }
 
@@ -113,7 +114,7 @@ pub(crate) async fn the_last_admin_stays<B: Backend>(stage: &mut Stage<B>) {
     let before = roles(&[("ann", Role::Admin), ("bob", Role::Write)]);
     assert_eq!(stage.store().members(lab).await.unwrap(), before);
     let handed_over = set(stage, lab, &[("ann", Role::Read), ("bob", Role::Admin)]).await;
-    assert_eq!(handed_over, MembersChange::Done);
+    assert_eq!(handed_over, MembersChange::Done(vec![]));
 }
 
 pub(crate) async fn two_admins_who_leave_at_once_do_not_both_get_away<B: Backend>(stage: &mut Stage<B>) {
@@ -123,7 +124,7 @@ pub(crate) async fn two_admins_who_leave_at_once_do_not_both_get_away<B: Backend
         let lab = stage.group(&ann, &format!("lab{round}")).await;
         set(stage, lab, &[("bob", Role::Admin)]).await;
         let outcomes = join_all([remove(stage, lab, &["ann"]), remove(stage, lab, &["bob"])]).await;
-        assert!(outcomes.contains(&MembersChange::Done), "{outcomes:?}");
+        assert!(outcomes.contains(&MembersChange::Done(vec![])), "{outcomes:?}");
         assert!(outcomes.contains(&MembersChange::LastAdmin), "{outcomes:?}");
         assert_eq!(stage.store().members(lab).await.unwrap().len(), 1);
     }
@@ -157,8 +158,8 @@ pub(crate) async fn a_deleted_group_has_nobody_and_nothing_waits_in_it<B: Backen
     let held = stage.claim_one(hand).await;
 
     let store = stage.store();
-    assert_eq!(store.delete_group(ann.group, stage.now).await.unwrap(), GroupDeletion::Personal);
-    let deletion = store.delete_group(lab, stage.now).await.unwrap();
+    assert_eq!(store.delete_group(By::Site, ann.group, stage.now).await.unwrap(), GroupDeletion::Personal);
+    let deletion = store.delete_group(By::Site, lab, stage.now).await.unwrap();
     assert_eq!(deletion, GroupDeletion::Deleted(vec![tasks[1].uuid]));
     assert_eq!(store.membership(ann.user, "lab").await.unwrap(), Membership::Outsider(lab));
     assert!(!store.worker_groups(hand.id).await.unwrap().contains_key("lab"));
@@ -174,7 +175,7 @@ pub(crate) async fn a_deleted_group_has_nobody_and_nothing_waits_in_it<B: Backen
     assert_eq!(change, MembersChange::LastAdmin);
     assert_eq!(store.group("lab").await.unwrap().unwrap().state, AccountState::Deleted);
     let with_admin = BTreeMap::from([("ann".to_owned(), Role::Admin)]);
-    assert_eq!(store.restore_group(lab, &with_admin, stage.now).await.unwrap(), MembersChange::Done);
+    assert_eq!(store.restore_group(lab, &with_admin, stage.now).await.unwrap(), MembersChange::Done(vec![]));
     assert_eq!(store.membership(ann.user, "lab").await.unwrap(), Membership::Member(lab, Role::Admin));
     assert_eq!(store.group("lab").await.unwrap().unwrap().state, AccountState::Active);
 }
@@ -193,6 +194,9 @@ pub(crate) async fn a_user_s_groups_are_known_by_id_as_by_name<B: Backend>(stage
     };
     assert_eq!(ids(ann.user).await, [ann.group, lab]);
     assert_eq!(ids(raj.user).await, [raj.group]);
-    store.set_members(lab, &BTreeMap::from([("raj".to_owned(), Role::Read)]), stage.now).await.unwrap();
+    store
+        .set_members(By::Site, lab, &BTreeMap::from([("raj".to_owned(), Role::Read)]), stage.now)
+        .await
+        .unwrap();
     assert_eq!(ids(raj.user).await, [raj.group, lab]);
 }

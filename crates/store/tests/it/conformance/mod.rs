@@ -21,6 +21,7 @@ pub(crate) mod queries;
 pub(crate) mod races;
 pub(crate) mod reaper;
 pub(crate) mod retention;
+pub(crate) mod rights;
 pub(crate) mod signals;
 pub(crate) mod sweeps;
 pub(crate) mod tasks;
@@ -214,6 +215,24 @@ macro_rules! conformance {
                 }
                 signals {
                     shared_secret_is_the_first_proposal_for_all,
+                }
+                rights {
+                    putting_a_worker_on_a_group_needs_write_there,
+                    a_worker_is_only_for_who_controls_it,
+                    a_group_admin_takes_any_worker_off_with_its_tasks,
+                    a_member_who_leaves_takes_the_workers_along,
+                    a_member_who_is_left_with_read_serves_no_more,
+                    whoever_is_not_admin_changes_no_members,
+                    a_reader_or_a_stranger_touches_no_task,
+                    a_task_names_only_tasks_that_its_creator_sees,
+                    a_change_names_only_what_both_see,
+                    a_follow_up_names_its_group_or_what_its_upstream_names,
+                    a_repetition_leaves_out_what_is_not_the_callers,
+                    nothing_waits_in_a_deleted_group,
+                    a_registration_needs_what_it_is_made_with,
+                    a_reset_ends_workers_and_tokens_if_asked_to,
+                    a_claim_never_outruns_the_end_of_a_membership,
+                    a_submission_never_slips_into_a_deleted_group,
                 }
                 sweeps {
                     a_table_of_results_has_a_row_for_each_task_wherever_it_stands,

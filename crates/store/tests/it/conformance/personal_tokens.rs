@@ -24,15 +24,17 @@ pub(crate) async fn a_token_leads_to_its_owner_until_it_is_revoked<B: Backend>(s
     let write = NewPersonalToken { scope: TokenScope::Write, ..token(&raj, 2) };
     store.create_personal_token(&write, stage.now).await.unwrap();
 
-    let (user, scope) = store.owner_of_personal_token(&[1; 32], stage.now).await.unwrap().unwrap();
-    assert_eq!((user.id, user.name.as_str(), scope), (ann.user, "ann", TokenScope::Read));
-    let (user, scope) = store.owner_of_personal_token(&[2; 32], stage.now).await.unwrap().unwrap();
-    assert_eq!((user.id, scope), (raj.user, TokenScope::Write));
+    let owner = store.owner_of_personal_token(&[1; 32], stage.now).await.unwrap().unwrap();
+    assert_eq!((owner.user.id, owner.user.name.as_str()), (ann.user, "ann"));
+    assert_eq!((owner.id, owner.scope, owner.expires_at), (first, TokenScope::Read, None));
+    let owner = store.owner_of_personal_token(&[2; 32], stage.now).await.unwrap().unwrap();
+    assert_eq!((owner.user.id, owner.scope), (raj.user, TokenScope::Write));
     assert!(store.owner_of_personal_token(&[3; 32], stage.now).await.unwrap().is_none());
 
-    assert!(!store.revoke_personal_token(raj.user, first).await.unwrap(), "it is not raj's");
-    assert!(store.revoke_personal_token(ann.user, first).await.unwrap());
-    assert!(!store.revoke_personal_token(ann.user, first).await.unwrap());
+    let foreign = store.revoke_personal_token(raj.user, first, stage.now).await.unwrap();
+    assert_eq!(foreign, None, "it is not raj's");
+    assert_eq!(store.revoke_personal_token(ann.user, first, stage.now).await.unwrap(), Some(vec![]));
+    assert_eq!(store.revoke_personal_token(ann.user, first, stage.now).await.unwrap(), None);
     assert!(store.owner_of_personal_token(&[1; 32], stage.now).await.unwrap().is_none());
 }
 

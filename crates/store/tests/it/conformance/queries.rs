@@ -7,6 +7,7 @@ use mitosis_domain::filter::{Condition, Moment};
 use mitosis_domain::task::ExecEnd;
 use mitosis_domain::wait_status::WaitStatus;
 use mitosis_protocol::TaskState;
+use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, Completion, Holder};
 use mitosis_store::ops::query::{Page, TaskQuery};
 use mitosis_store::ops::tasks::{CancelSelection, NewTask};
@@ -119,7 +120,9 @@ pub(crate) async fn every_way_through_a_history_turns_pages<B: Backend>(stage: &
         match number % 4 {
             0 => end_with(stage, hand, 256).await,
             1 => end_with(stage, hand, 0).await,
-            2 => drop(stage.store().cancel(&CancelSelection::Ready(vec![uuid]), stage.now).await.unwrap()),
+            2 => drop(
+                stage.store().cancel(By::Site, &CancelSelection::Ready(vec![uuid]), stage.now).await.unwrap(),
+            ),
             _ => {}
         }
         stage.submit_one(&bob).await;
@@ -254,7 +257,7 @@ async fn every_state<B: Backend>(stage: &Stage<B>, ann: &Person) -> EveryState {
     let finished = add(stage, ann, labelled()).await;
     end_with(stage, hand, 0).await;
     let cancelled = add(stage, ann, labelled()).await;
-    stage.store().cancel(&CancelSelection::Ready(vec![cancelled]), stage.now).await.unwrap();
+    stage.store().cancel(By::Site, &CancelSelection::Ready(vec![cancelled]), stage.now).await.unwrap();
     let reported = add(stage, ann, labelled()).await;
     let holder = Holder::Lease(stage.claim_one(hand).await.lease);
     stage.report(holder, ExecEnd::Cancelled).await;
@@ -376,7 +379,8 @@ pub(crate) async fn exit_codes_compare_as_a_shell_shows_them<B: Backend>(stage: 
         }
     }
     let waiting = also(ann.group, Condition::ExitCode(Comparison { operator: Operator::Equal, number: 0 }));
-    let cancelled = stage.store().cancel(&CancelSelection::Matching(waiting), stage.now).await.unwrap();
+    let cancelled =
+        stage.store().cancel(By::Site, &CancelSelection::Matching(waiting), stage.now).await.unwrap();
     assert!(cancelled.is_empty(), "a task that waits has no code");
 }
 

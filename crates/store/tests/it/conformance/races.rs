@@ -5,6 +5,7 @@ use futures_util::future::join;
 use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_protocol::ArtifactKind;
 use mitosis_protocol::worker::ShutdownOp;
+use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Claim, Completed, Completion, FollowUp, Holder};
 use mitosis_store::ops::tasks::{CancelSelection, TaskChange};
 use mitosis_store::ops::workers::Stop;
@@ -40,7 +41,7 @@ pub(crate) async fn a_worker_removed_while_it_claims_keeps_nothing<B: Backend>(s
         let hand = stage.hand(&ann).await;
         let store = stage.store();
         let claim = stage.ask(hand, 1, stage.token());
-        let stop = store.stop_worker(hand.uuid, ShutdownOp::Force, stage.now);
+        let stop = store.stop_worker(By::Site, hand.uuid, ShutdownOp::Force, stage.now);
         let (claim, stop) = meet(round, claim, stop).await;
         assert_eq!(stop.unwrap(), Stop::Removed);
         assert!(matches!(&claim, Claim::WorkerGone) || matches!(&claim, Claim::Assigned(_)), "{claim:?}");
@@ -58,14 +59,14 @@ pub(crate) async fn a_worker_asked_to_stop_while_it_claims_goes_or_ends_its_task
         let uuid = stage.submit_one(&ann).await;
         let store = stage.store();
         let claim = stage.ask(hand, 1, stage.token());
-        let stop = store.stop_worker(hand.uuid, ShutdownOp::Graceful, stage.now);
+        let stop = store.stop_worker(By::Site, hand.uuid, ShutdownOp::Graceful, stage.now);
         let (claim, stop) = meet(round, claim, stop).await;
         match (claim, stop.unwrap()) {
             (Claim::Assigned(held), Stop::Marked) => stage.finish(&held[0]).await,
             (Claim::WorkerGone, Stop::Removed) => {
                 assert_eq!(stage.phase(uuid).await, Phase::Ready);
                 let selection = CancelSelection::Ready(vec![uuid]);
-                stage.store().cancel(&selection, stage.now).await.unwrap();
+                stage.store().cancel(By::Site, &selection, stage.now).await.unwrap();
             }
             other => panic!("{other:?}"),
         }
@@ -83,7 +84,7 @@ pub(crate) async fn a_worker_asked_to_stop_during_its_last_commit_is_gone_after_
         let holder = Holder::Lease(stage.claim_one(hand).await.lease);
         let store = stage.store();
         let commit = stage.complete(finished(holder));
-        let stop = store.stop_worker(hand.uuid, ShutdownOp::Graceful, stage.now);
+        let stop = store.stop_worker(By::Site, hand.uuid, ShutdownOp::Graceful, stage.now);
         let (commit, stop) = meet(round, commit, stop).await;
         assert_eq!(commit, Completed::Committed);
         assert!(matches!(stop.unwrap(), Stop::Marked | Stop::Removed));
@@ -97,7 +98,7 @@ pub(crate) async fn two_last_commits_of_a_stopping_worker_remove_it<B: Backend>(
         let hand = stage.hand(&ann).await;
         stage.submit(&ann, &[stage.task(ann.group), stage.task(ann.group)]).await;
         let held = stage.claim(hand, 2).await;
-        let stop = stage.store().stop_worker(hand.uuid, ShutdownOp::Graceful, stage.now).await;
+        let stop = stage.store().stop_worker(By::Site, hand.uuid, ShutdownOp::Graceful, stage.now).await;
         assert_eq!(stop.unwrap(), Stop::Marked);
         let [one, other] = [0, 1].map(|at| stage.complete(finished(Holder::Lease(held[at].lease))));
         let outcomes = meet(round, one, other).await;
@@ -141,7 +142,7 @@ pub(crate) async fn a_follow_up_cancelled_during_the_commit_never_runs<B: Backen
         let (store, next) = (stage.store(), stage.task(ann.group));
         store.submit_follow_up(holder, &next, stage.now).await.unwrap();
         let selection = CancelSelection::Waiting(vec![next.uuid]);
-        let cancellation = store.cancel(&selection, stage.now);
+        let cancellation = store.cancel(By::Site, &selection, stage.now);
         let (cancelled, commit) = meet(round, cancellation, stage.commit(holder, status(0))).await;
         assert_eq!(commit, Completed::Committed);
         assert_eq!(cancelled.unwrap(), [next.uuid], "Pending or Ready, it waits");
@@ -177,7 +178,7 @@ pub(crate) async fn a_sign_of_life_at_the_last_moment_counts_or_is_refused<B: Ba
         let survived = reaped.is_empty();
         assert_eq!(gone.is_empty(), survived, "told that it lives, and it does");
         assert_eq!(is_there(stage, hand).await, survived);
-        stage.store().stop_worker(hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
+        stage.store().stop_worker(By::Site, hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
     }
 }
 
@@ -190,7 +191,7 @@ pub(crate) async fn a_task_changed_while_it_is_claimed_was_changed_before_or_not
     for round in 0..ROUNDS {
         let uuid = stage.submit_one(&ann).await;
         let store = stage.store();
-        let changing = store.change_task(uuid, &change, stage.now);
+        let changing = store.change_task(By::Site, uuid, &change, stage.now);
         let (changed, held) = meet(round, changing, stage.claim(hand, 1)).await;
         let changed = changed.unwrap();
         assert_eq!(held.is_empty(), changed, "a worker without the tag gets it only unchanged");

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use mitosis_protocol::{ArtifactKind, ExecState, TaskSpec};
+use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Reservation;
 use mitosis_store::ops::dispatch::{FollowUp, Holder};
 use mitosis_store::ops::query::TaskQuery;
@@ -66,7 +67,7 @@ pub(crate) async fn ended_tasks_are_forgotten_when_they_are_old_enough<B: Backen
     let labelled = stage.submit(&ann, &[labelled]).await[0].uuid;
     stage.finish(&stage.claim_one(hand).await).await;
     let cancelled = stage.submit_one(&ann).await;
-    stage.store().cancel(&CancelSelection::Ready(vec![cancelled]), stage.now).await.unwrap();
+    stage.store().cancel(By::Site, &CancelSelection::Ready(vec![cancelled]), stage.now).await.unwrap();
     let long = stage.submit_one(&ann).await;
     let held = stage.claim_one(hand).await;
     stage.pass(HOUR);
@@ -161,9 +162,9 @@ pub(crate) async fn what_a_task_needs_changes_with_its_spec<B: Backend>(stage: &
     stage.submit(&ann, std::slice::from_ref(&waiting)).await;
     let change =
         TaskChange { spec: Some(needing(stage, &ann, &[after], None).spec), ..TaskChange::default() };
-    assert!(stage.store().change_task(waiting.uuid, &change, stage.now).await.unwrap());
+    assert!(stage.store().change_task(By::Site, waiting.uuid, &change, stage.now).await.unwrap());
     let priority = TaskChange { priority: Some(5), ..TaskChange::default() };
-    assert!(stage.store().change_task(waiting.uuid, &priority, stage.now).await.unwrap());
+    assert!(stage.store().change_task(By::Site, waiting.uuid, &priority, stage.now).await.unwrap());
     stage.pass(DAY + SECOND);
     assert_eq!(forget(stage, 100).await, 1);
     assert!(!exists(stage, before).await);
@@ -228,7 +229,7 @@ pub(crate) async fn coordinators_that_forget_at_once_forget_each_task_once<B: Ba
     for uuid in &uuids {
         stage.store().reserve_artifact(*uuid, ArtifactKind::Result, 10, stage.now).await.unwrap();
     }
-    stage.store().cancel(&CancelSelection::Ready(uuids), stage.now).await.unwrap();
+    stage.store().cancel(By::Site, &CancelSelection::Ready(uuids), stage.now).await.unwrap();
     stage.pass(DAY + SECOND);
     let forgotten: u64 = join_all((0..6).map(|_| forget(stage, 7))).await.into_iter().sum();
     let rest = forget(stage, 7).await;

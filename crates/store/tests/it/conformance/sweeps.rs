@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_protocol::{TaskResult, TaskResultMessage, TaskState};
+use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, Completion, Ended, Exchange, Holder, Verdict};
 use mitosis_store::ops::query::{Page, TaskQuery};
 use mitosis_store::ops::sweeps::{Over, Repeat, Repeated, Repetition, Selection, TaskOutcome};
@@ -56,7 +57,7 @@ pub(crate) async fn a_table_of_results_has_a_row_for_each_task_wherever_it_stand
         stage.submit(&ann, &[task]).await;
     }
     let cancelled = stage.submit_one(&ann).await;
-    stage.store().cancel(&CancelSelection::Ready(vec![cancelled]), stage.now).await.unwrap();
+    stage.store().cancel(By::Site, &CancelSelection::Ready(vec![cancelled]), stage.now).await.unwrap();
     stage.pass(SECOND);
     let started = stage.now;
     let held = stage.claim_one(hand).await;
@@ -161,6 +162,7 @@ pub(crate) async fn a_repeated_task_is_like_the_one_that_it_repeats_and_linked_t
         end(stage, hand, ExecEnd::Finished, status(256)).await;
     }
     stage.pass(SECOND);
+    stage.let_in(bob.user, ann.group).await;
     let repeated = repeat(stage, &bob, &[plain, original], false).await;
     assert_eq!(
         repeated.iter().map(|one| (one.of, one.ids.number)).collect::<Vec<_>>(),

@@ -7,6 +7,7 @@ use mitosis_domain::ids::GroupId;
 use mitosis_domain::limits;
 use mitosis_domain::task::{Phase, Task};
 use mitosis_protocol::TaskSpec;
+use mitosis_store::ops::By;
 use mitosis_store::ops::query::TaskQuery;
 use mitosis_store::ops::tasks::{IdempotencyKey, NewTask, Submission, TaskChange, TaskIds};
 use uuid::Uuid;
@@ -174,7 +175,7 @@ pub(crate) async fn a_waiting_task_can_be_changed<B: Backend>(stage: &mut Stage<
     let before = stage.get(uuid).await;
     stage.pass(SECOND);
     let change = TaskChange { priority: Some(9), ..TaskChange::default() };
-    assert!(stage.store().change_task(uuid, &change, stage.now).await.unwrap());
+    assert!(stage.store().change_task(By::Site, uuid, &change, stage.now).await.unwrap());
     let after = stage.get(uuid).await;
     assert_eq!(after, Task { priority: 9, updated_at: stage.now, ..before });
 
@@ -185,7 +186,7 @@ pub(crate) async fn a_waiting_task_can_be_changed<B: Backend>(stage: &mut Stage<
         priority: None,
         spec: Some(elaborate.spec.clone()),
     };
-    assert!(stage.store().change_task(uuid, &change, stage.now).await.unwrap());
+    assert!(stage.store().change_task(By::Site, uuid, &change, stage.now).await.unwrap());
     let expected = Task { tags: elaborate.tags, timeout_seconds: 12, spec: elaborate.spec, ..after };
     assert_eq!(stage.get(uuid).await, expected);
 }
@@ -197,8 +198,8 @@ pub(crate) async fn a_changed_task_waits_where_it_belongs_now<B: Backend>(stage:
         (stage.submit_one(&ann).await, stage.submit_one(&ann).await, stage.submit_one(&ann).await);
     let ahead = TaskChange { priority: Some(1), ..TaskChange::default() };
     let elsewhere = TaskChange { tags: Some(words("gpu")), ..TaskChange::default() };
-    assert!(stage.store().change_task(third, &ahead, stage.now).await.unwrap());
-    assert!(stage.store().change_task(first, &elsewhere, stage.now).await.unwrap());
+    assert!(stage.store().change_task(By::Site, third, &ahead, stage.now).await.unwrap());
+    assert!(stage.store().change_task(By::Site, first, &elsewhere, stage.now).await.unwrap());
     let order: Vec<_> = stage.claim(hand, 3).await.iter().map(|held| held.task.uuid).collect();
     assert_eq!(order, [third, second]);
 }
@@ -209,12 +210,12 @@ pub(crate) async fn only_a_waiting_task_can_be_changed<B: Backend>(stage: &mut S
     let uuid = stage.submit_one(&ann).await;
     let held = stage.claim_one(hand).await;
     let change = TaskChange { priority: Some(9), ..TaskChange::default() };
-    let try_it = async || stage.store().change_task(uuid, &change, stage.now).await.unwrap();
+    let try_it = async || stage.store().change_task(By::Site, uuid, &change, stage.now).await.unwrap();
     assert!(!try_it().await, "Running");
     stage.finish(&held).await;
     assert!(!try_it().await, "Finished");
     assert_eq!(stage.get(uuid).await.priority, 0);
-    assert!(!stage.store().change_task(stage.uuid(), &change, stage.now).await.unwrap(), "unknown");
+    assert!(!stage.store().change_task(By::Site, stage.uuid(), &change, stage.now).await.unwrap(), "unknown");
 }
 
 pub(crate) async fn labels_can_be_replaced_in_any_state<B: Backend>(stage: &mut Stage<B>) {
@@ -222,7 +223,7 @@ pub(crate) async fn labels_can_be_replaced_in_any_state<B: Backend>(stage: &mut 
     let hand = stage.hand(&ann).await;
     let uuid = stage.submit_one(&ann).await;
     let relabel = async |stage: &Stage<B>, text: &str| {
-        assert!(stage.store().set_task_labels(uuid, &words(text), stage.now).await.unwrap());
+        assert!(stage.store().set_task_labels(By::Site, uuid, &words(text), stage.now).await.unwrap());
         assert_eq!(stage.get(uuid).await.labels, words(text));
         let query = TaskQuery { labels: words(text), ..TaskQuery::all_of(ann.group) };
         assert_eq!(stage.store().count_tasks(&query, u64::MAX).await.unwrap(), 1, "{text}");
@@ -236,7 +237,7 @@ pub(crate) async fn labels_can_be_replaced_in_any_state<B: Backend>(stage: &mut 
     assert_eq!(stage.get(uuid).await.updated_at, stage.now);
     let old = TaskQuery { labels: words("running"), ..TaskQuery::all_of(ann.group) };
     assert_eq!(stage.store().count_tasks(&old, u64::MAX).await.unwrap(), 0);
-    assert!(!stage.store().set_task_labels(stage.uuid(), &words("x"), stage.now).await.unwrap());
+    assert!(!stage.store().set_task_labels(By::Site, stage.uuid(), &words("x"), stage.now).await.unwrap());
 }
 
 pub(crate) async fn an_empty_batch_is_a_batch_like_any_other<B: Backend>(stage: &mut Stage<B>) {

@@ -6,8 +6,9 @@ use mitosis_domain::task::Phase;
 use mitosis_protocol::Role;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
+use mitosis_store::ops::By;
 use mitosis_store::ops::query::WorkerQuery;
-use mitosis_store::ops::workers::{NewWorker, Stop, WorkerGroupsChange};
+use mitosis_store::ops::workers::{NewWorker, Stop, WorkerChange, WorkerGroupsChange};
 use uuid::Uuid;
 
 use crate::backend::Backend;
@@ -18,7 +19,7 @@ fn relations(relations: &[(&str, Role)]) -> BTreeMap<String, Role> {
 }
 
 async fn stop<B: Backend>(stage: &Stage<B>, uuid: Uuid, op: ShutdownOp) -> Stop {
-    stage.store().stop_worker(uuid, op, stage.now).await.unwrap()
+    stage.store().stop_worker(By::Site, uuid, op, stage.now).await.unwrap()
 }
 
 async fn is_there<B: Backend>(stage: &Stage<B>, hand: Hand) -> bool {
@@ -77,13 +78,19 @@ pub(crate) async fn tags_and_labels_are_replaced<B: Backend>(stage: &mut Stage<B
     let hand = stage.hand(&ann).await;
     let store = stage.store();
     stage.pass(SECOND);
-    assert!(store.set_worker_tags(hand.uuid, &words("x y"), stage.now).await.unwrap());
-    assert!(store.set_worker_labels(hand.uuid, &words("z"), stage.now).await.unwrap());
+    let set_tags = async |uuid, tags: &str| {
+        store.set_worker_tags(By::Site, uuid, &words(tags), stage.now).await.unwrap()
+    };
+    let set_labels = async |uuid, labels: &str| {
+        store.set_worker_labels(By::Site, uuid, &words(labels), stage.now).await.unwrap()
+    };
+    assert_eq!(set_tags(hand.uuid, "x y").await, WorkerChange::Done);
+    assert_eq!(set_labels(hand.uuid, "z").await, WorkerChange::Done);
     let worker = store.worker(hand.uuid).await.unwrap().unwrap();
     assert_eq!((worker.tags, worker.labels, worker.updated_at), (words("x y"), words("z"), stage.now));
     let nobody = stage.uuid();
-    assert!(!store.set_worker_tags(nobody, &words("x"), stage.now).await.unwrap());
-    assert!(!store.set_worker_labels(nobody, &words("x"), stage.now).await.unwrap());
+    assert_eq!(set_tags(nobody, "x").await, WorkerChange::Unknown);
+    assert_eq!(set_labels(nobody, "x").await, WorkerChange::Unknown);
 }
 
 pub(crate) async fn groups_come_and_go_together_or_not_at_all<B: Backend>(stage: &mut Stage<B>) {
@@ -93,11 +100,11 @@ pub(crate) async fn groups_come_and_go_together_or_not_at_all<B: Backend>(stage:
     let hand = stage.hand(&ann).await;
     let store = stage.store();
     let set = async |stage: &Stage<B>, roles: &[(&str, Role)]| {
-        store.set_worker_groups(hand.uuid, &relations(roles), stage.now).await.unwrap()
+        store.set_worker_groups(By::Site, hand.uuid, &relations(roles), stage.now).await.unwrap()
     };
     let remove = async |stage: &Stage<B>, names: &[&str]| {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        store.remove_worker_groups(hand.uuid, &names, stage.now).await.unwrap()
+        store.remove_worker_groups(By::Site, hand.uuid, &names, stage.now).await.unwrap()
     };
     let unknown = WorkerGroupsChange::UnknownGroup("none".to_owned());
 
@@ -113,9 +120,9 @@ pub(crate) async fn groups_come_and_go_together_or_not_at_all<B: Backend>(stage:
     assert_eq!(store.worker_groups(hand.id).await.unwrap(), relations(&[("lab", Role::Read)]));
 
     let nobody = stage.uuid();
-    let outcome = store.set_worker_groups(nobody, &both, stage.now).await.unwrap();
+    let outcome = store.set_worker_groups(By::Site, nobody, &both, stage.now).await.unwrap();
     assert_eq!(outcome, WorkerGroupsChange::UnknownWorker);
-    let outcome = store.remove_worker_groups(nobody, &["lab".to_owned()], stage.now).await.unwrap();
+    let outcome = store.remove_worker_groups(By::Site, nobody, &["lab".to_owned()], stage.now).await.unwrap();
     assert_eq!(outcome, WorkerGroupsChange::UnknownWorker);
 }
 

@@ -2,6 +2,7 @@
 
 use mitosis_domain::task::{ExecEnd, LeaseKey};
 use mitosis_protocol::ArtifactKind;
+use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Reservation;
 use mitosis_store::ops::dispatch::{
     Assignment, Claim, Completed, Completion, EndReport, Ended, Exchange, FollowUp, Given, Holder, Verdict,
@@ -56,7 +57,9 @@ impl<B: Backend> Actor<B> {
             Move::Renew { worker } => self.renew(*worker).await,
             Move::Stop { worker, op } => {
                 let uuid = self.workers[*worker].uuid;
-                Answer::Stopped(self.stage.store().stop_worker(uuid, *op, self.stage.now).await.unwrap())
+                Answer::Stopped(
+                    self.stage.store().stop_worker(By::Site, uuid, *op, self.stage.now).await.unwrap(),
+                )
             }
             Move::Pass { .. } => Answer::Done,
             Move::Reap { limit } => self.reap(*limit).await,
@@ -97,6 +100,7 @@ impl<B: Backend> Actor<B> {
             }
             Submission::Replayed(ids) => Answer::Replayed(self.tasks_at(ids.iter().map(|ids| ids.uuid))),
             Submission::KeyReused => Answer::KeyReused,
+            Submission::Denied => panic!("ann may submit to her own group"),
         }
     }
 
@@ -167,7 +171,7 @@ impl<B: Backend> Actor<B> {
     }
 
     async fn ask_to_stop(&self, task: usize) -> Answer {
-        let asked = self.stage.store().ask_to_stop(self.tasks[task], self.stage.now).await.unwrap();
+        let asked = self.stage.store().ask_to_stop(By::Site, self.tasks[task], self.stage.now).await.unwrap();
         match asked {
             StopAsked::Of(uuid) => Answer::AskedOf(self.worker_at(uuid)),
             StopAsked::OfPublished => Answer::Deaf,
@@ -232,14 +236,14 @@ impl<B: Backend> Actor<B> {
         let named = tasks.iter().map(|at| self.tasks[*at]).collect();
         let selection =
             if pending_too { CancelSelection::Waiting(named) } else { CancelSelection::Ready(named) };
-        let cancelled = self.stage.store().cancel(&selection, self.stage.now).await.unwrap();
+        let cancelled = self.stage.store().cancel(By::Site, &selection, self.stage.now).await.unwrap();
         Answer::Cancelled(self.tasks_at(cancelled))
     }
 
     async fn prioritise(&self, task: usize, priority: i32) -> Answer {
         let change = TaskChange { priority: Some(priority), ..TaskChange::default() };
         let store = self.stage.store();
-        Answer::Changed(store.change_task(self.tasks[task], &change, self.stage.now).await.unwrap())
+        Answer::Changed(store.change_task(By::Site, self.tasks[task], &change, self.stage.now).await.unwrap())
     }
 
     async fn renew(&self, worker: usize) -> Answer {

@@ -3,7 +3,7 @@
 
 mod books;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use mitosis_domain::account::Membership;
 use mitosis_domain::ids::{GroupId, UserId, WorkerId};
 use mitosis_domain::name::Name;
+use mitosis_domain::spec;
 use mitosis_domain::tags::Words;
 use mitosis_domain::task::{ExecEnd, Phase, Task};
 use mitosis_protocol::admin::AccountState;
@@ -22,7 +23,7 @@ use mitosis_store::ops::dispatch::{
 };
 use mitosis_store::ops::groups::GroupCreation;
 use mitosis_store::ops::tasks::{NewTask, Submission, TaskIds};
-use mitosis_store::ops::workers::NewWorker;
+use mitosis_store::ops::workers::{NewWorker, Registration};
 use uuid::Uuid;
 
 use crate::backend::Backend;
@@ -159,8 +160,14 @@ impl<B: Backend> Stage<B> {
         }
     }
 
-    /// Submits tasks that must be accepted.
+    /// Submits tasks that must be accepted. Their creator is made a member of the groups concerned.
     pub(crate) async fn submit(&self, creator: &Person, tasks: &[NewTask]) -> Vec<TaskIds> {
+        let mut groups: BTreeSet<GroupId> = tasks.iter().map(|task| task.group).collect();
+        let named: Vec<Uuid> = tasks.iter().flat_map(|task| spec::named(&task.spec)).collect();
+        groups.extend(self.store().tasks(&named).await.unwrap().iter().map(|task| task.group));
+        for group in groups.into_iter().filter(|group| *group != creator.group) {
+            self.let_in(creator.user, group).await;
+        }
         match self.store().submit(creator.user, tasks, None, self.now).await.unwrap() {
             Submission::Accepted(ids) => ids,
             other => panic!("the submission was answered with {other:?}"),
@@ -191,13 +198,30 @@ impl<B: Backend> Stage<B> {
             labels: Words::default(),
             groups: BTreeMap::from([(owner.group, Role::Admin)]),
             slots: None,
+            credential: None,
+            token_until: None,
         }
     }
 
-    /// Registers a worker.
+    /// Registers a worker. Its owner is made a member of groups in which it is none.
     pub(crate) async fn register(&self, new: &NewWorker) -> Hand {
-        let id = self.store().register_worker(new, LEASE, self.now).await.unwrap();
-        Hand { id, uuid: new.uuid }
+        for group in new.groups.keys() {
+            self.let_in(new.creator, *group).await;
+        }
+        match self.store().register_worker(new, LEASE, self.now).await.unwrap() {
+            Registration::Registered(id) => Hand { id, uuid: new.uuid },
+            other => panic!("the registration was answered with {other:?}"),
+        }
+    }
+
+    /// Makes a user a member with Write who was none, past the store.
+    pub(crate) async fn let_in(&self, user: UserId, group: GroupId) {
+        let insert = format!(
+            "INSERT INTO membership (user_id, group_id, role) VALUES ({}, {}, 1)
+             ON CONFLICT (user_id, group_id) DO UPDATE SET role = membership.role RETURNING group_id",
+            user.0, group.0
+        );
+        self.scalar(&insert).await;
     }
 
     /// A registered worker without tags, for the owner's group.

@@ -7,18 +7,17 @@ mod password;
 mod redis;
 mod tokens;
 
-use axum::Router;
-use axum::routing::{delete, get, post};
+use crate::api::routes::Asks::{Look, Password};
+use crate::api::routes::Routes;
 
-use crate::app::App;
-
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/auth", get(auth::auth))
-        .route("/v1/doctor", get(doctor::doctor))
-        .route("/redis", get(redis::redis))
-        .route("/v1/tokens", post(tokens::create).get(tokens::list))
-        .route("/v1/tokens/{id}", delete(tokens::revoke))
-        .route("/users/groups", get(groups::groups))
-        .route("/users/{username}/password", post(password::password))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/auth", Look, auth::auth)
+        .get("/v1/doctor", Look, doctor::doctor)
+        .get("/redis", Look, redis::redis)
+        .post("/v1/tokens", Password, tokens::create)
+        .get("/v1/tokens", Password, tokens::list)
+        .delete("/v1/tokens/{id}", Password, tokens::revoke)
+        .get("/users/groups", Look, groups::groups)
+        .post("/users/{username}/password", Password, password::password)
 }

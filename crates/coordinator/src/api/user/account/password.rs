@@ -11,10 +11,11 @@ use crate::api::forwarded::Forwarded;
 use crate::api::public::login::too_many;
 use crate::app::App;
 use crate::auth::caller::{KnownDevice, PasswordCaller};
+use crate::auth::passwords::settable;
 use crate::error::{ApiError, Refusal};
 
 /// Ends every earlier token; the reply has the new one. 429 after many wrong ones. 401 when the name is not the caller's, or the
-/// old password is wrong.
+/// old password is wrong; 400 when the new one is empty.
 pub(super) async fn password(
     State(app): State<App>,
     PasswordCaller(user): PasswordCaller,
@@ -31,7 +32,7 @@ pub(super) async fn password(
             Refusal::new(ErrorCode::WrongCredentials, "the old password is not the one in force").into()
         );
     }
-    let hash = app.passwords.hash(&request.new_md5_password).await?;
+    let hash = app.passwords.hash(settable(&request.new_md5_password)?).await?;
     let (session, now) = (app.entropy.number(), app.now());
     app.store.set_password(user.id, &hash, session, now).await?;
     app.record(&user.name, actions::PASSWORD_CHANGED, &user.name, Some(client)).await?;

@@ -57,16 +57,16 @@ pub(super) async fn list(
     Ok(Json(TokensReply { tokens: app.store.personal_tokens(user.id).await? }))
 }
 
-/// `DELETE /v1/tokens/{id}`. In force at once.
+/// `DELETE /v1/tokens/{id}`. In force at once; workers that were registered with the token end with it.
 pub(super) async fn revoke(
     State(app): State<App>,
     PasswordCaller(user): PasswordCaller,
     Forwarded { client, .. }: Forwarded,
     InPath(id): InPath<i64>,
 ) -> Result<Empty, ApiError> {
-    if !app.store.revoke_personal_token(user.id, id).await? {
-        return Err(Refusal::no_such(Thing::Token, id).into());
-    }
+    let ended = app.store.revoke_personal_token(user.id, id, app.now()).await?;
+    app.summon_each(&ended.ok_or_else(|| Refusal::no_such(Thing::Token, id))?);
+    app.bell.ring();
     app.record(&user.name, actions::TOKEN_REVOKED, id.to_string(), Some(client)).await?;
     Ok(Empty)
 }

@@ -8,13 +8,13 @@ mod upload;
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::{delete as on_delete, get, post};
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::task::Task;
 use mitosis_protocol::{ArtifactKind, ErrorCode, Uuid};
 use mitosis_store::ops::artifacts::{Artifact, Reservation};
 
+use crate::api::routes::Asks::{Change, Look};
+use crate::api::routes::Routes;
 use crate::app::App;
 use crate::error::{ApiError, Refusal, chain};
 
@@ -28,15 +28,15 @@ pub(in crate::api) const BATCH_DOWNLOAD_VALID: Duration = Duration::from_hours(2
 /// How long after an upload was announced its object is left alone; its link may still work.
 pub(in crate::api) const LEFT_ALONE: Duration = Duration::from_hours(1);
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/tasks/download/artifacts", post(download_many::by_filter))
-        .route("/tasks/download/artifacts/list", post(download_many::by_list))
-        .route("/tasks/delete/artifacts", post(delete_many::by_filter))
-        .route("/tasks/delete/artifacts/list", post(delete_many::by_list))
-        .route("/tasks/{uuid}/artifacts", post(upload::upload))
-        .route("/tasks/{uuid}/artifacts/{content_type}", on_delete(delete::delete))
-        .route("/tasks/{uuid}/download/artifacts/{content_type}", get(download::download))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .post("/tasks/download/artifacts", Look, download_many::by_filter)
+        .post("/tasks/download/artifacts/list", Look, download_many::by_list)
+        .post("/tasks/delete/artifacts", Change, delete_many::by_filter)
+        .post("/tasks/delete/artifacts/list", Change, delete_many::by_list)
+        .post("/tasks/{uuid}/artifacts", Change, upload::upload)
+        .delete("/tasks/{uuid}/artifacts/{content_type}", Change, delete::delete)
+        .get("/tasks/{uuid}/download/artifacts/{content_type}", Look, download::download)
 }
 
 /// How long a download link works: an hour, or longer for what takes longer (HTTP contract §13).

@@ -9,33 +9,30 @@ mod query;
 pub(in crate::api) mod removal;
 mod upload;
 
-use axum::Router;
-use axum::routing::{get as on_get, post};
 use http::{HeaderMap, header};
 use mitosis_domain::name::Name;
 use mitosis_domain::object::ObjectKey;
 use mitosis_protocol::attachment::{AttachmentContentType, AttachmentInfo};
 use mitosis_store::ops::attachments::Attachment;
 
-use crate::app::App;
+use crate::api::routes::Asks::{Change, Look};
+use crate::api::routes::Routes;
 use crate::error::Refusal;
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/groups/{group}/attachments", post(upload::upload))
-        .route(
-            "/groups/{group}/attachments/query",
-            post(query::query).get(get::get_query).delete(delete::delete_query),
-        )
-        .route("/groups/{group}/attachments/{*key}", on_get(get::get).delete(delete::delete))
-        .route("/groups/{group}/download/attachments", post(download_many::by_filter))
-        .route(
-            "/groups/{group}/download/attachments/list",
-            post(download_many::by_list).get(download::download_list),
-        )
-        .route("/groups/{group}/download/attachments/{*key}", on_get(download::download))
-        .route("/groups/{group}/delete/attachments", post(delete_many::by_filter))
-        .route("/groups/{group}/delete/attachments/list", post(delete_many::by_list))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .post("/groups/{group}/attachments", Change, upload::upload)
+        .post("/groups/{group}/attachments/query", Look, query::query)
+        .get("/groups/{group}/attachments/query", Look, get::get_query)
+        .delete("/groups/{group}/attachments/query", Change, delete::delete_query)
+        .get("/groups/{group}/attachments/{*key}", Look, get::get)
+        .delete("/groups/{group}/attachments/{*key}", Change, delete::delete)
+        .post("/groups/{group}/download/attachments", Look, download_many::by_filter)
+        .post("/groups/{group}/download/attachments/list", Look, download_many::by_list)
+        .get("/groups/{group}/download/attachments/list", Look, download::download_list)
+        .get("/groups/{group}/download/attachments/{*key}", Look, download::download)
+        .post("/groups/{group}/delete/attachments", Change, delete_many::by_filter)
+        .post("/groups/{group}/delete/attachments/list", Change, delete_many::by_list)
 }
 
 /// The stored object behind a key; 400 for a key that can't be one.

@@ -3,8 +3,10 @@
 use axum::extract::State;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::audit::actions;
+use mitosis_store::ops::By;
 use mitosis_store::ops::groups::GroupDeletion;
 
+use super::update_users::not_admin;
 use crate::api::body::InPath;
 use crate::api::forwarded::Forwarded;
 use crate::api::members::require;
@@ -21,7 +23,7 @@ pub(super) async fn delete(
     InPath(group): InPath<String>,
 ) -> Result<Empty, ApiError> {
     let id = require(&app, &user, &group, Action::ManageMembers).await?;
-    match app.store.delete_group(id, app.now()).await? {
+    match app.store.delete_group(By::User(user.id), id, app.now()).await? {
         GroupDeletion::Deleted(cancelled) => {
             app.news.ring();
             for task in cancelled {
@@ -30,6 +32,7 @@ pub(super) async fn delete(
             app.record(&user.name, actions::GROUP_DELETED, group, Some(client)).await?;
             Ok(Empty)
         }
+        GroupDeletion::Denied => Err(not_admin().into()),
         GroupDeletion::Personal => Err(Refusal::invalid("a personal group lasts as long as its user")
             .hint("an administrator can delete the user")
             .into()),

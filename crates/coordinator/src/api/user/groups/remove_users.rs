@@ -5,6 +5,7 @@ use axum::extract::{RawQuery, State};
 use mitosis_domain::account::User;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::group::RemoveUsersRequest;
+use mitosis_store::ops::By;
 
 use super::update_users::answer;
 use crate::api::body::{Body, InPath, repeated};
@@ -34,7 +35,7 @@ pub(super) async fn by_body(
     remove(&app, &user, &group, &request.users).await
 }
 
-/// All or none. Users who are not members are passed over; 400 for one that does not exist, and when no
+/// All or none; workers of those who leave serve the group no more. Users who are not members are passed over; 400 for one that does not exist, and when no
 /// Admin would be left.
 async fn remove(app: &App, user: &User, group: &str, users: &[String]) -> Result<Empty, ApiError> {
     let id = require(app, user, group, Action::ManageMembers).await?;
@@ -43,5 +44,5 @@ async fn remove(app: &App, user: &User, group: &str, users: &[String]) -> Result
             .hint("`mito client groups get` shows the members")
             .into());
     }
-    answer(app.store.remove_members(id, users, app.now()).await?)
+    answer(app, app.store.remove_members(By::User(user.id), id, users, app.now()).await?)
 }

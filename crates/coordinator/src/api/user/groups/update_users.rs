@@ -4,6 +4,7 @@ use axum::extract::State;
 use http::StatusCode;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::group::RelationsRequest;
+use mitosis_store::ops::By;
 use mitosis_store::ops::groups::MembersChange;
 
 use crate::api::body::{Body, InPath};
@@ -26,13 +27,26 @@ pub(super) async fn update_users(
             .hint("as in `mito client groups update-user lab ann:write`")
             .into());
     }
-    answer(app.store.set_members(id, &request.relations, app.now()).await?)
+    answer(&app, app.store.set_members(By::User(user.id), id, &request.relations, app.now()).await?)
 }
 
-/// What a change of members means to the caller.
-pub(in crate::api) fn answer(change: MembersChange) -> Result<Empty, ApiError> {
+/// Who was Admin a moment ago.
+pub(super) fn not_admin() -> Refusal {
+    Refusal::forbidden("this needs the role Admin in the group").hint("ask an Admin of the group")
+}
+
+/// What a change of members means to the caller, and to workers that do not serve the group any more.
+pub(in crate::api) fn answer(app: &App, change: MembersChange) -> Result<Empty, ApiError> {
     match change {
-        MembersChange::Done => Ok(Empty),
+        MembersChange::Done(workers) => {
+            if !workers.is_empty() {
+                app.summon_each(&workers);
+                app.bell.ring();
+                app.news.ring();
+            }
+            Ok(Empty)
+        }
+        MembersChange::Denied => Err(not_admin().into()),
         MembersChange::UnknownUser(name) => {
             let sentence = format!("there is no user `{name}`; nothing was changed");
             Err(Refusal::not_found_as(StatusCode::BAD_REQUEST, sentence)

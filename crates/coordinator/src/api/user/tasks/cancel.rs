@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use mitosis_protocol::Uuid;
+use mitosis_store::ops::By;
 use mitosis_store::ops::tasks::CancelSelection;
 
 use super::{find_own, not_ready};
@@ -18,7 +19,8 @@ pub(super) async fn cancel(
     InPath(uuid): InPath<Uuid>,
 ) -> Result<Empty, ApiError> {
     find_own(&app, &user, uuid).await?;
-    let cancelled = app.store.cancel(&CancelSelection::Ready(vec![uuid]), app.now()).await?;
+    let cancelled =
+        app.store.cancel(By::User(user.id), &CancelSelection::Ready(vec![uuid]), app.now()).await?;
     app.news.ring();
     for task in &cancelled {
         app.output.changed(*task);

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::task::{CancelledTasksReply, TaskFilter};
+use mitosis_store::ops::By;
 use mitosis_store::ops::tasks::CancelSelection;
 
 use super::filter;
@@ -23,7 +24,7 @@ pub(super) async fn cancel_many(
     let group_name = filter::group_name(&app, &user, &filter)?;
     let group = require_for_filter(&app, &user, &group_name, Action::ManageTasks).await?;
     let query = filter::query(&app, filter, group, None)?;
-    let cancelled = app.store.cancel(&CancelSelection::Matching(query), app.now()).await?;
+    let cancelled = app.store.cancel(By::User(user.id), &CancelSelection::Matching(query), app.now()).await?;
     app.news.ring();
     for task in &cancelled {
         app.output.changed(*task);

@@ -3,16 +3,18 @@
 use axum::extract::State;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::ChangeTaskRequest;
+use mitosis_store::ops::By;
 use mitosis_store::ops::tasks::TaskChange;
 
-use super::{find_own, not_ready, submission};
+use super::{find_own, named, not_ready, submission};
 use crate::api::body::{Body, InPath};
 use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
 
-/// 400 when there is nothing to change, 404 when the task does not wait for a worker.
+/// 400 when there is nothing to change, 404 when the task does not wait for a worker, or its creator may not see
+/// a task that the new spec names.
 pub(super) async fn change(
     State(app): State<App>,
     Caller(user): Caller,
@@ -21,7 +23,10 @@ pub(super) async fn change(
 ) -> Result<Empty, ApiError> {
     find_own(&app, &user, uuid).await?;
     let change = checked(request)?;
-    match app.store.change_task(uuid, &change, app.now()).await? {
+    if let Some(spec) = &change.spec {
+        named::of_one(&app, &user, spec).await?;
+    }
+    match app.store.change_task(By::User(user.id), uuid, &change, app.now()).await? {
         true => {
             app.bell.ring();
             Ok(Empty)

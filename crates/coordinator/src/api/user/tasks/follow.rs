@@ -13,9 +13,9 @@ use tokio::time::{Instant, timeout_at};
 use super::find;
 use crate::api::body::{InPath, InQuery};
 use crate::app::App;
-use crate::auth::caller::Caller;
+use crate::auth::standing::LastingCaller;
 use crate::dispatch::post::Note;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::ApiError;
 use crate::events::output_hub::Wake;
 use crate::events::relay::ASK_AGAIN;
 
@@ -27,18 +27,18 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Answers when there are bytes, when the task has ended, or when `wait` is over.
 pub(super) async fn follow(
     State(app): State<App>,
-    Caller(user): Caller,
+    LastingCaller(user, standing): LastingCaller,
     InPath(uuid): InPath<Uuid>,
     InQuery(query): InQuery<FollowQuery>,
 ) -> Result<Json<FollowReply>, ApiError> {
-    let mut task = find(&app, &user, uuid, Action::View).await?;
     let deadline = Instant::now() + query.wait.unwrap_or_default().min(MOST_WAIT);
     // When another coordinator, which has the agent, was asked.
     let mut asked: Option<Instant> = None;
     loop {
         // In line first, then a look: an end in between still wakes.
         let mut following = app.output.follow(uuid, query.stdout, query.stderr);
-        task = app.store.task(uuid).await?.ok_or_else(|| Refusal::no_such(Thing::Task, task.uuid))?;
+        standing.check(&app).await?;
+        let task = find(&app, &user, uuid, Action::View).await?;
         let over = Instant::now() >= deadline || app.stopping.is_cancelled();
         if over || matches!(task.phase, Phase::Ended(_)) {
             return Ok(Json(reply(&task, Vec::new(), Vec::new())));

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::LabelsRequest;
+use mitosis_store::ops::By;
 
 use super::{find_own, submission};
 use crate::api::body::{Body, InPath};
@@ -20,7 +21,7 @@ pub(super) async fn labels(
 ) -> Result<Empty, ApiError> {
     find_own(&app, &user, uuid).await?;
     let labels = submission::words(request.labels)?;
-    match app.store.set_task_labels(uuid, &labels, app.now()).await? {
+    match app.store.set_task_labels(By::User(user.id), uuid, &labels, app.now()).await? {
         true => Ok(Empty),
         false => Err(Refusal::no_such(Thing::Task, uuid).into()),
     }

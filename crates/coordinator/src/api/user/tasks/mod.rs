@@ -9,6 +9,7 @@ pub(super) mod filter;
 pub(in crate::api) mod follow;
 mod get;
 mod labels;
+mod named;
 mod query;
 mod results;
 mod retry;
@@ -19,9 +20,7 @@ mod submit;
 mod submit_many;
 pub(in crate::api) mod view;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get as on_get, post, put};
 use mitosis_domain::account::User;
 use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
@@ -29,29 +28,33 @@ use mitosis_domain::task::Task;
 use mitosis_protocol::{ErrorCode, Uuid};
 
 use crate::api::members;
+use crate::api::routes::Asks::{Change, Look};
+use crate::api::routes::Routes;
 use crate::app::App;
 use crate::error::{ApiError, Refusal, Thing};
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/tasks", post(submit::submit))
-        .route("/tasks/query", post(query::query))
-        .route("/tasks/cancel", post(cancel_many::cancel_many))
-        .route("/tasks/cancel/list", post(cancel_list::cancel_list))
-        .route("/tasks/{uuid}", on_get(get::get).put(change::change).delete(cancel::cancel))
-        .route("/tasks/{uuid}/labels", put(labels::labels))
-        .route("/v1/tasks/{uuid}/explain", on_get(explain::explain))
-        .route("/v1/tasks/find", on_get(select::select))
-        .route("/v1/tasks/results", post(results::results))
-        .route("/v1/tasks/retry", post(retry::retry))
-        .route("/v1/tasks/{uuid}/output", on_get(follow::follow))
-        .route("/v1/tasks/{uuid}/stop", post(stop::stop))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .post("/tasks", Change, submit::submit)
+        .post("/tasks/query", Look, query::query)
+        .post("/tasks/cancel", Change, cancel_many::cancel_many)
+        .post("/tasks/cancel/list", Change, cancel_list::cancel_list)
+        .get("/tasks/{uuid}", Look, get::get)
+        .put("/tasks/{uuid}", Change, change::change)
+        .delete("/tasks/{uuid}", Change, cancel::cancel)
+        .put("/tasks/{uuid}/labels", Change, labels::labels)
+        .get("/v1/tasks/{uuid}/explain", Look, explain::explain)
+        .get("/v1/tasks/find", Look, select::select)
+        .post("/v1/tasks/results", Look, results::results)
+        .post("/v1/tasks/retry", Change, retry::retry)
+        .get("/v1/tasks/{uuid}/output", Look, follow::follow)
+        .post("/v1/tasks/{uuid}/stop", Change, stop::stop)
 }
 
-pub(super) fn batch_routes() -> Router<App> {
-    Router::new()
-        .route("/tasks/submit", post(submit_many::submit_many))
-        .layer(DefaultBodyLimit::max(limits::MAX_BATCH_BODY_BYTES))
+pub(super) fn batch_routes() -> Routes {
+    Routes::new()
+        .post("/tasks/submit", Change, submit_many::submit_many)
+        .limit(DefaultBodyLimit::max(limits::MAX_BATCH_BODY_BYTES))
 }
 
 /// The task, if the user may do this in its group.

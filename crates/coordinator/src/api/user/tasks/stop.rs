@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use mitosis_protocol::{ErrorCode, Uuid};
+use mitosis_store::ops::By;
 use mitosis_store::ops::tasks::StopAsked;
 
 use super::find_own;
@@ -19,7 +20,7 @@ pub(super) async fn stop(
     InPath(uuid): InPath<Uuid>,
 ) -> Result<Empty, ApiError> {
     find_own(&app, &user, uuid).await?;
-    match app.store.ask_to_stop(uuid, app.now()).await? {
+    match app.store.ask_to_stop(By::User(user.id), uuid, app.now()).await? {
         StopAsked::Of(agent) => {
             app.summon(agent);
             Ok(Empty)

@@ -72,3 +72,9 @@ pub(super) fn key_reused() -> Refusal {
     Refusal::new(ErrorCode::KeyReused, "the idempotency key was used for another submission")
         .hint("use a new key for a new submission")
 }
+
+/// What was allowed a moment ago, or when the same was submitted first.
+pub(super) fn denied() -> Refusal {
+    Refusal::forbidden("a group of this submission, or a task that it names, is not yours any more")
+        .hint("`mito client users groups` lists your groups; nothing was submitted")
+}

@@ -7,7 +7,7 @@ use mitosis_protocol::ErrorCode;
 use mitosis_protocol::task::{SubmitTaskReply, SubmitTaskRequest};
 use mitosis_store::ops::tasks::Submission;
 
-use super::submission;
+use super::{named, submission};
 use crate::api::body::Body;
 use crate::api::members::require;
 use crate::app::App;
@@ -21,11 +21,12 @@ pub(super) async fn submit(
     Body(request): Body<SubmitTaskRequest>,
 ) -> Result<Json<SubmitTaskReply>, ApiError> {
     let group = require(&app, &user, &request.group_name, Action::Submit).await?;
+    named::of_one(&app, &user, &request.task_spec).await?;
     let task = submission::check(request, group, app.entropy.uuid())?;
-    let (Submission::Accepted(ids) | Submission::Replayed(ids)) =
-        app.store.submit(user.id, &[task], None, app.now()).await?
-    else {
-        return Err(Refusal::new(ErrorCode::KeyReused, "the idempotency key was used before").into());
+    let ids = match app.store.submit(user.id, &[task], None, app.now()).await? {
+        Submission::Accepted(ids) | Submission::Replayed(ids) => ids,
+        Submission::KeyReused => return Err(submission::key_reused().into()),
+        Submission::Denied => return Err(submission::denied().into()),
     };
     app.bell.ring();
     let [ids] = ids[..] else {

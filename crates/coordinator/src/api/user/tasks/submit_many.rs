@@ -11,6 +11,7 @@ use mitosis_protocol::task::{
 };
 use mitosis_store::ops::tasks::{NewTask, Submission};
 
+use super::named::Named;
 use super::submission;
 use crate::api::body::Body;
 use crate::api::members::permit;
@@ -35,7 +36,12 @@ pub(super) async fn submit_many(
         Submission::Accepted(ids) => (ids, false),
         Submission::Replayed(ids) => (ids, true),
         Submission::KeyReused => return Err(submission::key_reused().into()),
+        Submission::Denied => return Err(submission::denied().into()),
     };
+    // What was accepted the first time can't be told from what would be refused by now.
+    if ids.len() != accepted.len() {
+        return Err(submission::denied().into());
+    }
     // A large submission is not held in memory beside its answer.
     drop(accepted);
     app.bell.ring();
@@ -60,6 +66,7 @@ struct Checked {
 
 async fn check_all(app: &App, user: &User, requests: Vec<SubmitTaskRequest>) -> Result<Checked, ApiError> {
     let memberships = memberships(app, user, &requests).await?;
+    let named = Named::by_all(app, user, &requests).await?;
     let mut refused = BTreeMap::new();
     // The tasks take the place of the requests, in the same piece of memory.
     let accepted = requests
@@ -68,6 +75,7 @@ async fn check_all(app: &App, user: &User, requests: Vec<SubmitTaskRequest>) -> 
         .filter_map(|(at, request)| {
             let membership = memberships[&request.group_name];
             permit(membership, &request.group_name, Action::Submit)
+                .and_then(|group| named.check(&request.task_spec).map(|()| group))
                 .and_then(|group| submission::check(request, group, app.entropy.uuid()))
                 .map_err(|refusal| refused.insert(at, refusal))
                 .ok()

@@ -2,12 +2,13 @@
 
 use axum::extract::State;
 use mitosis_domain::permission::Action;
+use mitosis_protocol::Uuid;
 use mitosis_protocol::worker::ShutdownOp;
-use mitosis_protocol::{Role, Uuid};
+use mitosis_store::ops::By;
 use mitosis_store::ops::workers::Stop;
 use serde::Deserialize;
 
-use super::get::{find, require};
+use super::get::not_in_control;
 use crate::api::body::{InPath, InQuery};
 use crate::api::reply::Empty;
 use crate::app::App;
@@ -28,19 +29,18 @@ pub(super) async fn cancel(
     InPath(uuid): InPath<Uuid>,
     InQuery(Op { op }): InQuery<Op>,
 ) -> Result<Empty, ApiError> {
-    let (_, groups) = find(&app, uuid).await?;
-    require(&app, &user, &groups, Action::ControlWorkers, Role::Admin).await?;
-    stop(&app, uuid, op).await
+    stop(&app, By::User(user.id), uuid, op).await
 }
 
 /// Stops a worker; a task that it gives back is announced.
-pub(in crate::api) async fn stop(app: &App, uuid: Uuid, op: ShutdownOp) -> Result<Empty, ApiError> {
-    match app.store.stop_worker(uuid, op, app.now()).await? {
+pub(in crate::api) async fn stop(app: &App, by: By, uuid: Uuid, op: ShutdownOp) -> Result<Empty, ApiError> {
+    match app.store.stop_worker(by, uuid, op, app.now()).await? {
         Stop::Removed | Stop::Marked => {
             app.bell.ring();
             app.summon(uuid);
             Ok(Empty)
         }
+        Stop::NotInControl => Err(not_in_control(Action::ControlWorkers).into()),
         Stop::Unknown => Err(Refusal::no_such(Thing::Worker, uuid).into()),
     }
 }

@@ -1,14 +1,15 @@
 //! `PUT /workers/{uuid}/tags` and `PUT /workers/{uuid}/labels`: what a worker can do, and how it is found.
 
 use axum::extract::State;
-use mitosis_domain::account::User;
 use mitosis_domain::permission::Action;
 use mitosis_domain::tags::Words;
+use mitosis_protocol::Uuid;
 use mitosis_protocol::task::LabelsRequest;
 use mitosis_protocol::worker::TagsRequest;
-use mitosis_protocol::{Role, Uuid};
+use mitosis_store::ops::By;
+use mitosis_store::ops::workers::WorkerChange;
 
-use super::get::{find, require};
+use super::get::not_in_control;
 use crate::api::body::{Body, InPath};
 use crate::api::reply::Empty;
 use crate::api::user::tasks::submission::words;
@@ -23,10 +24,10 @@ pub(super) async fn tags(
     InPath(uuid): InPath<Uuid>,
     Body(request): Body<TagsRequest>,
 ) -> Result<Empty, ApiError> {
-    let tags = allowed(&app, &user, uuid, request.tags).await?;
-    let known = app.store.set_worker_tags(uuid, &tags, app.now()).await?;
+    let tags = named(request.tags)?;
+    let change = app.store.set_worker_tags(By::User(user.id), uuid, &tags, app.now()).await?;
     app.bell.ring();
-    answer(known, uuid)
+    answer(change, uuid)
 }
 
 pub(super) async fn labels(
@@ -35,24 +36,23 @@ pub(super) async fn labels(
     InPath(uuid): InPath<Uuid>,
     Body(request): Body<LabelsRequest>,
 ) -> Result<Empty, ApiError> {
-    let labels = allowed(&app, &user, uuid, request.labels).await?;
-    answer(app.store.set_worker_labels(uuid, &labels, app.now()).await?, uuid)
+    let labels = named(request.labels)?;
+    answer(app.store.set_worker_labels(By::User(user.id), uuid, &labels, app.now()).await?, uuid)
 }
 
-/// Needs Write in a group that has Write on the worker. 400 for an empty set: the contract knows no
-/// clearing.
-async fn allowed(app: &App, user: &User, uuid: Uuid, set: Vec<String>) -> Result<Words, ApiError> {
-    let (_, groups) = find(app, uuid).await?;
-    require(app, user, &groups, Action::LabelWorkers, Role::Write).await?;
-    if set.is_empty() {
-        return Err(Refusal::invalid("the set is empty; name at least one word").into());
+/// 400 for an empty set: the contract knows no clearing.
+fn named(set: Vec<String>) -> Result<Words, Refusal> {
+    match set.is_empty() {
+        true => Err(Refusal::invalid("the set is empty; name at least one word")),
+        false => words(set),
     }
-    Ok(words(set)?)
 }
 
-fn answer(known: bool, uuid: Uuid) -> Result<Empty, ApiError> {
-    match known {
-        true => Ok(Empty),
-        false => Err(Refusal::no_such(Thing::Worker, uuid).into()),
+/// Needs Write in a group that has Write on the worker.
+fn answer(change: WorkerChange, uuid: Uuid) -> Result<Empty, ApiError> {
+    match change {
+        WorkerChange::Done => Ok(Empty),
+        WorkerChange::Unknown => Err(Refusal::no_such(Thing::Worker, uuid).into()),
+        WorkerChange::Denied => Err(not_in_control(Action::LabelWorkers).into()),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use mitosis_domain::account::User;
+use mitosis_domain::ids::GroupId;
 use mitosis_domain::permission::Action;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::worker::{GetWorkerReply, WorkerInfo};
@@ -22,44 +22,37 @@ pub(super) async fn get(
     InPath(uuid): InPath<Uuid>,
 ) -> Result<Json<GetWorkerReply>, ApiError> {
     let (worker, groups) = find(&app, uuid).await?;
-    require(&app, &user, &groups, Action::View, Role::Read).await?;
-    Ok(Json(GetWorkerReply { info: info(worker), groups }))
+    let own = app.store.groups_of(user.id).await?;
+    if !groups.keys().any(|group| own.contains_key(group)) {
+        return Err(not_in_control(Action::View).into());
+    }
+    let own = app.store.group_ids_of(user.id).await?;
+    Ok(Json(GetWorkerReply { info: info(worker, &own), groups }))
 }
 
 /// The worker and the groups on it.
-pub(super) async fn find(app: &App, uuid: Uuid) -> Result<(Worker, BTreeMap<String, Role>), ApiError> {
+async fn find(app: &App, uuid: Uuid) -> Result<(Worker, BTreeMap<String, Role>), ApiError> {
     let worker = app.store.worker(uuid).await?.ok_or_else(|| Refusal::no_such(Thing::Worker, uuid))?;
     let groups = app.store.worker_groups(worker.id).await?;
     Ok((worker, groups))
 }
 
-/// Whether the user may do this in a group that has at least this role on the worker.
-pub(super) async fn require(
-    app: &App,
-    user: &User,
-    on_worker: &BTreeMap<String, Role>,
-    action: Action,
-    least: Role,
-) -> Result<(), ApiError> {
-    let own = app.store.groups_of(user.id).await?;
-    let allowed = on_worker
-        .iter()
-        .any(|(group, role)| *role >= least && own.get(group).is_some_and(|own| action.allowed_to(*own)));
-    match allowed {
-        true => Ok(()),
-        false => Err(Refusal::forbidden(format!(
-            "this needs the role {:?} in a group that has at least {least:?} on the worker",
-            action.least_role()
-        ))
-        .hint("ask an Admin of a group that controls the worker")
-        .into()),
-    }
+/// Whoever is in no group with a role that allows this, on a worker that has such a group.
+pub(super) fn not_in_control(action: Action) -> Refusal {
+    let least = action.least_role();
+    Refusal::forbidden(format!(
+        "this needs the role {least:?} in a group that has at least {least:?} on the worker"
+    ))
+    .hint("ask an Admin of a group that controls the worker")
 }
 
-/// A worker as users see it.
-pub(super) fn info(worker: Worker) -> WorkerInfo {
+/// A worker as users see it: of its tasks, the oldest of these groups.
+pub(super) fn info(worker: Worker, own_groups: &[GroupId]) -> WorkerInfo {
+    let mut held = worker.held.iter().zip(&worker.held_groups);
+    let assigned = held.find(|(_, group)| own_groups.contains(group));
     WorkerInfo {
         worker_id: worker.uuid,
+        assigned_task_id: assigned.map(|(task, _)| *task),
         creator_username: worker.creator_name,
         tags: worker.tags.to_vec(),
         labels: worker.labels.to_vec(),
@@ -67,6 +60,5 @@ pub(super) fn info(worker: Worker) -> WorkerInfo {
         updated_at: worker.updated_at,
         state: worker.state,
         last_heartbeat: worker.last_heartbeat,
-        assigned_task_id: worker.held.first().copied(),
     }
 }

@@ -5,27 +5,33 @@ use axum::extract::{RawQuery, State};
 use http::StatusCode;
 use mitosis_domain::account::User;
 use mitosis_domain::permission::Action;
+use mitosis_protocol::Uuid;
 use mitosis_protocol::group::RelationsRequest;
 use mitosis_protocol::worker::RemoveGroupsRequest;
-use mitosis_protocol::{Role, Uuid};
+use mitosis_store::ops::By;
 use mitosis_store::ops::workers::WorkerGroupsChange;
 
-use super::get::{find, require};
+use super::get::not_in_control;
 use crate::api::body::{Body, InPath, repeated};
+use crate::api::members::permit;
 use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal, Thing};
 
-/// Gives groups their roles on the worker, all or none.
+/// Gives groups their roles on the worker, all or none. Needs Admin in a group that is Admin on the worker, and
+/// Write in each group that comes or is given a higher role.
 pub(super) async fn set(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(uuid): InPath<Uuid>,
     Body(request): Body<RelationsRequest>,
 ) -> Result<Empty, ApiError> {
-    control(&app, &user, uuid, request.relations.is_empty()).await?;
-    let change = app.store.set_worker_groups(uuid, &request.relations, app.now()).await?;
+    if request.relations.is_empty() {
+        return Err(nothing_named().into());
+    }
+    let by = By::User(user.id);
+    let change = app.store.set_worker_groups(by, uuid, &request.relations, app.now()).await?;
     app.bell.ring();
     answer(change, uuid)
 }
@@ -50,20 +56,21 @@ pub(super) async fn remove_by_body(
     remove(&app, &user, uuid, &request.groups).await
 }
 
-/// Takes groups off the worker, all or none.
+/// Takes groups off the worker, all or none. Needs Admin in a group that is Admin on the worker; or in each of
+/// the groups, and then it gives back at once what it runs for them.
 async fn remove(app: &App, user: &User, uuid: Uuid, groups: &[String]) -> Result<Empty, ApiError> {
-    control(app, user, uuid, groups.is_empty()).await?;
-    answer(app.store.remove_worker_groups(uuid, groups, app.now()).await?, uuid)
+    if groups.is_empty() {
+        return Err(nothing_named().into());
+    }
+    let change = app.store.remove_worker_groups(By::User(user.id), uuid, groups, app.now()).await?;
+    app.bell.ring();
+    app.news.ring();
+    app.summon(uuid);
+    answer(change, uuid)
 }
 
-/// Needs Admin in a group that is Admin on the worker.
-async fn control(app: &App, user: &User, uuid: Uuid, nothing_named: bool) -> Result<(), ApiError> {
-    let (_, groups) = find(app, uuid).await?;
-    require(app, user, &groups, Action::ControlWorkers, Role::Admin).await?;
-    match nothing_named {
-        true => Err(Refusal::invalid("name at least one group").into()),
-        false => Ok(()),
-    }
+fn nothing_named() -> Refusal {
+    Refusal::invalid("name at least one group")
 }
 
 fn answer(change: WorkerGroupsChange, uuid: Uuid) -> Result<Empty, ApiError> {
@@ -76,5 +83,10 @@ fn answer(change: WorkerGroupsChange, uuid: Uuid) -> Result<Empty, ApiError> {
                 .into())
         }
         WorkerGroupsChange::UnknownWorker => Err(Refusal::no_such(Thing::Worker, uuid).into()),
+        WorkerGroupsChange::NotInControl => Err(not_in_control(Action::ControlWorkers).into()),
+        WorkerGroupsChange::MayNotServe(name, membership) => {
+            permit(membership, &name, Action::Serve)?;
+            Err(not_in_control(Action::Serve).into())
+        }
     }
 }

@@ -27,7 +27,10 @@ pub(super) async fn query(
     let count = workers.len() as u64;
     let workers = match request.count {
         true => Vec::new(),
-        false => workers.into_iter().map(info).collect(),
+        false => {
+            let own = app.store.group_ids_of(user.id).await?;
+            workers.into_iter().map(|worker| info(worker, &own)).collect()
+        }
     };
     Ok(Json(QueryWorkersReply { count, workers, group_name }))
 }

@@ -11,23 +11,28 @@ use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::Role;
 use mitosis_protocol::worker::{RegisterWorkerReply, RegisterWorkerRequest};
-use mitosis_store::ops::workers::NewWorker;
+use mitosis_store::ops::workers::{NewWorker, Registration};
 
 use crate::api::body::Body;
 use crate::api::members::permit;
 use crate::api::user::tasks::submission::words;
 use crate::api::worker::{lease, lease_header};
 use crate::app::App;
-use crate::auth::caller::Caller;
+use crate::auth::caller::invalid_token;
+use crate::auth::standing::LastingCaller;
 use crate::error::{ApiError, Refusal};
 
 /// The caller's personal group is always Admin on it. Other groups need Write there; unknown ones are
-/// passed over, as the contract has it.
+/// passed over, as the contract has it. The worker's tokens end with the lifetime that is asked for here, and
+/// with the personal token that registers it.
 pub(super) async fn register(
     State(app): State<App>,
-    Caller(user): Caller,
+    LastingCaller(user, standing): LastingCaller,
     Body(request): Body<RegisterWorkerRequest>,
 ) -> Result<impl IntoResponse, ApiError> {
+    let now = app.now();
+    let granted = request.lifetime.map(|lifetime| now + lifetime);
+    let token_until = [granted, standing.token_until()].into_iter().flatten().min();
     let new = NewWorker {
         uuid: app.entropy.uuid(),
         creator: user.id,
@@ -35,11 +40,15 @@ pub(super) async fn register(
         labels: words(request.labels)?,
         groups: groups(&app, &user, &request.groups).await?,
         slots: slots(request.slots)?,
+        credential: Some(standing.credential()),
+        token_until,
     };
-    let now = app.now();
     let lease = lease(&app, new.slots.is_some());
-    app.store.register_worker(&new, lease, now).await?;
-    let token = app.tokens.for_worker(new.uuid, request.lifetime, now);
+    match app.store.register_worker(&new, lease, now).await? {
+        Registration::Registered(_) => {}
+        Registration::CredentialEnded => return Err(invalid_token().into()),
+    }
+    let token = app.tokens.for_worker(new.uuid, request.lifetime, token_until, now);
     let redis_url = app.announcer.worker_url().map(str::to_owned);
     let reply = RegisterWorkerReply { worker_id: new.uuid, token, redis_url };
     Ok((AppendHeaders([lease_header(lease)]), Json(reply)))

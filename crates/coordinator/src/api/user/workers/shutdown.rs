@@ -2,14 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
+use mitosis_domain::account::User;
 use mitosis_domain::permission::Action;
-use mitosis_protocol::Role;
 use mitosis_protocol::worker::{
-    ShutdownWorkersListReply, ShutdownWorkersListRequest, ShutdownWorkersReply, ShutdownWorkersRequest,
+    ShutdownOp, ShutdownWorkersListReply, ShutdownWorkersListRequest, ShutdownWorkersReply,
+    ShutdownWorkersRequest,
 };
+use mitosis_protocol::{Role, Uuid};
+use mitosis_store::ops::By;
 use mitosis_store::ops::workers::Stop;
 
-use super::get::{find, require};
 use super::query::checked;
 use crate::api::body::Body;
 use crate::app::App;
@@ -27,9 +29,8 @@ pub(super) async fn by_filter(
     query.roles = Some(query.roles.map_or_else(|| vec![Role::Admin], asked_for));
     let mut shutdown_count = 0;
     for worker in app.store.query_workers(&query).await? {
-        if app.store.stop_worker(worker.uuid, request.op, app.now()).await? != Stop::Unknown {
+        if stop(&app, &user, worker.uuid, request.op).await? {
             shutdown_count += 1;
-            app.summon(worker.uuid);
         }
     }
     app.bell.ring();
@@ -47,23 +48,22 @@ pub(super) async fn by_list(
     }
     let mut reply = ShutdownWorkersListReply { shutdown_count: 0, failed_uuids: Vec::new() };
     for uuid in request.uuids {
-        let allowed = async {
-            let (_, groups) = find(&app, uuid).await?;
-            require(&app, &user, &groups, Action::ControlWorkers, Role::Admin).await
-        };
-        let stopped = match allowed.await {
-            Ok(()) => app.store.stop_worker(uuid, request.op, app.now()).await? != Stop::Unknown,
-            Err(ApiError::Refused(_)) => false,
-            Err(fault) => return Err(fault),
-        };
-        match stopped {
-            true => {
-                reply.shutdown_count += 1;
-                app.summon(uuid);
-            }
+        match stop(&app, &user, uuid, request.op).await? {
+            true => reply.shutdown_count += 1,
             false => reply.failed_uuids.push(uuid),
         }
     }
     app.bell.ring();
     Ok(Json(reply))
+}
+
+/// Whether there was such a worker, and the user controls it.
+async fn stop(app: &App, user: &User, uuid: Uuid, op: ShutdownOp) -> Result<bool, ApiError> {
+    match app.store.stop_worker(By::User(user.id), uuid, op, app.now()).await? {
+        Stop::Removed | Stop::Marked => {
+            app.summon(uuid);
+            Ok(true)
+        }
+        Stop::Unknown | Stop::NotInControl => Ok(false),
+    }
 }

@@ -1,0 +1,260 @@
+//! What ends with a membership, an account, a password, a session or a token.
+
+use std::time::Duration;
+
+use mitosis_coordinator::Stop;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::events::Listening;
+use crate::stage::{Answer, Someone, Stage, task};
+
+/// In force everywhere after this time.
+const IN_FORCE: Duration = Duration::from_secs(5);
+
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(IN_FORCE, future).await.unwrap_or_else(|_| panic!("{what} within {IN_FORCE:?}"))
+}
+
+/// Ann's group `lab` with raj in it, and raj's worker at its service.
+async fn lab<'a>(ann: &Someone<'_>, raj: &'a Someone<'a>) -> Someone<'a> {
+    ann.post("/groups", &json!({"group_name": "lab"})).await.expect(200);
+    ann.put("/groups/lab/users", &json!({"relations": {"raj": "Write"}})).await.expect(200);
+    raj.worker(&json!({"groups": ["lab"]})).await
+}
+
+pub(crate) async fn member_who_leaves_takes_the_workers_along(stage: Stage) {
+    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+    let worker = lab(&ann, &raj).await;
+    let uuid = ann.submits_to("lab", &json!({})).await;
+    let held = worker.fetches().await;
+    assert_eq!(held["uuid"], json!(uuid));
+    ann.delete("/groups/lab/users?users=raj").await.expect_empty();
+    assert_eq!(ann.state(&uuid).await, "Ready", "it is given back");
+    worker.reports(&held, &json!("Finish")).await.expect_refused(404, "lease_lost");
+    assert_eq!(worker.fetches().await, Value::Null);
+    assert_eq!(ann.get("/groups/lab").await.expect(200).json()["worker_count"], 0);
+    worker.get(&format!("/workers/tasks/{uuid}/attachments/x")).await.expect_refused(403, "forbidden");
+    worker.post("/workers/heartbeat", &json!(null)).await.expect(200);
+}
+
+pub(crate) async fn admin_of_a_group_takes_any_worker_off(stage: Stage) {
+    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+    let worker = lab(&ann, &raj).await;
+    let uuid = ann.submits_to("lab", &json!({})).await;
+    let held = worker.fetches().await;
+    ann.delete(&format!("/workers/{}?op=force", worker.name)).await.expect_refused(403, "forbidden");
+    ann.delete(&format!("/workers/{}/groups?groups=raj", worker.name)).await.expect_refused(403, "forbidden");
+    ann.delete(&format!("/workers/{}/groups?groups=lab", worker.name)).await.expect_empty();
+    assert_eq!(ann.state(&uuid).await, "Ready");
+    worker.reports(&held, &json!("Finish")).await.expect_refused(404, "lease_lost");
+    assert_eq!(worker.fetches().await, Value::Null);
+}
+
+pub(crate) async fn agent_of_a_removed_member_drops_its_task_at_once(stage: Stage) {
+    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+    lab(&ann, &raj).await;
+    let agent = raj.worker(&json!({"groups": ["lab"], "slots": 1})).await;
+    ann.submits_to("lab", &json!({})).await;
+    let poll = async |held: Value| {
+        let body = json!({"want": 1, "held": held, "wait": "20s"});
+        agent.post("/v1/agents/poll", &body).await.expect(200).json()
+    };
+    let given = poll(json!([])).await["tasks"][0].clone();
+    let named = json!([{"id": given["task"]["id"], "epoch": given["epoch"]}]);
+    // What is due at each poll is done.
+    let body = json!({"held": named, "wait": "0s"});
+    agent.post("/v1/agents/poll", &body).await.expect(200);
+    let (told, _) = soon("a held request is answered", async {
+        tokio::join!(poll(named.clone()), async {
+            ann.delete("/groups/lab/users?users=raj").await.expect_empty()
+        })
+    })
+    .await;
+    assert_eq!(told["dropped"], named);
+}
+
+pub(crate) async fn held_requests_of_a_locked_owner_end_on_every_coordinator(stage: Stage) {
+    let (admin, ann) = (stage.admin().await, stage.user("ann").await);
+    let (running, there) = stage.another().await;
+    let agent = ann.worker(&json!({"slots": 1})).await;
+    let published = ann.worker(&json!({})).await;
+    let poll = format!("{there}/v1/agents/poll");
+    agent.post(&poll, &json!({"want": 1, "wait": "0s"})).await.expect(200);
+    let lock = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        admin.post("/admin/users/ann/state", &json!({"state": "Locked"})).await.expect(200)
+    };
+    soon("held requests are answered", async {
+        let (body, fetch) = (json!({"want": 1, "wait": "20s"}), format!("{there}/workers/tasks?wait=20s"));
+        let (agent, published, _) = tokio::join!(agent.post(&poll, &body), published.get(&fetch), lock);
+        agent.expect_refused(401, "invalid_token");
+        published.expect_refused(401, "invalid_token");
+    })
+    .await;
+    running.stop(Stop::Now).await.unwrap();
+}
+
+async fn reset(admin: &Someone<'_>, revoke_tokens: bool) {
+    let body = json!({"new_md5_password": md5::compute("new").0, "revoke_tokens": revoke_tokens});
+    admin.post("/admin/users/ann/password", &body).await.expect_empty();
+}
+
+async fn personal_token<'a>(owner: &Someone<'a>, scope: &str) -> (Someone<'a>, i64) {
+    let reply = owner.post("/v1/tokens", &json!({"name": "x", "scope": scope})).await.expect(200).json();
+    (owner.with(reply["token"].as_str().unwrap()), reply["id"].as_i64().unwrap())
+}
+
+pub(crate) async fn reset_password_ends_workers_and_tokens_if_asked_to(stage: Stage) {
+    let (admin, ann) = (stage.admin().await, stage.user("ann").await);
+    let (token, _) = personal_token(&ann, "write").await;
+    for (revoke, expected) in [(false, 200), (true, 401)] {
+        let worker = token.worker(&json!({})).await;
+        let uuid = token.submits(&json!({})).await;
+        worker.fetches().await;
+        reset(&admin, revoke).await;
+        worker.post("/workers/heartbeat", &json!(null)).await.expect_refused(401, "invalid_token");
+        ann.get("/auth").await.expect_refused(401, "invalid_token");
+        token.get("/auth").await.expect(expected);
+        let ann = stage.logged_in("ann", "new").await;
+        assert_eq!(ann.state(&uuid).await, "Ready");
+        ann.delete(&format!("/tasks/{uuid}")).await.expect_empty();
+    }
+}
+
+pub(crate) async fn worker_ends_with_the_token_that_registered_it(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let (token, id) = personal_token(&ann, "write").await;
+    let (by_token, by_session) = (token.worker(&json!({})).await, ann.worker(&json!({})).await);
+    ann.delete(&format!("/v1/tokens/{id}")).await.expect_empty();
+    by_token.post("/workers/heartbeat", &json!(null)).await.expect_refused(401, "invalid_token");
+    by_session.post("/workers/heartbeat", &json!(null)).await.expect(200);
+
+    let short = json!({"name": "x", "scope": "write", "lifetime": "1h"});
+    let short = ann.post("/v1/tokens", &short).await.expect(200).json();
+    let short = ann.with(short["token"].as_str().unwrap());
+    let worker = short.worker(&json!({"lifetime": "100d"})).await;
+    let renewed = worker.post("/v1/workers/token", &json!({"lifetime": "100d"})).await.expect(200).json();
+    let renewed = worker.with(renewed["token"].as_str().unwrap());
+    stage.clock.advance(Duration::from_secs(3590));
+    worker.post("/workers/heartbeat", &json!(null)).await.expect(200);
+    stage.clock.advance(Duration::from_secs(80));
+    for token in [worker, renewed] {
+        token.post("/workers/heartbeat", &json!(null)).await.expect_refused(401, "invalid_token");
+    }
+}
+
+/// Each user is cut off in another way, with a stream open here, and one elsewhere if there are others.
+async fn streams_end(stage: &Stage, address: &str) {
+    let admin = stage.admin().await;
+    let mut streams = Vec::new();
+    for name in ["locked", "elsewhere", "changed", "reset", "revoked"] {
+        let user = stage.user(name).await;
+        let uuid = user.submits(&json!({})).await;
+        let (token, id) = personal_token(&user, "read").await;
+        let with = if name == "revoked" { &token } else { &user };
+        for path in ["/v1/events".to_owned(), format!("/v1/tasks/{uuid}/events")] {
+            streams.push((name, Listening::to(stage, with, &format!("{address}{path}"), None).await));
+        }
+        match name {
+            "locked" => {
+                let path = format!("/admin/users/{name}/state");
+                admin.post(&path, &json!({"state": "Locked"})).await.expect(200);
+            }
+            "elsewhere" => {
+                let login = json!({"username": name, "md5_password": md5::compute(name).0});
+                stage.send(Method::POST, "/login", None, Some(&login)).await.expect(200);
+            }
+            "changed" => {
+                let (old, new) = (md5::compute(name).0, md5::compute("new").0);
+                let body = json!({"old_md5_password": old, "new_md5_password": new});
+                user.post(&format!("/users/{name}/password"), &body).await.expect(200);
+            }
+            "reset" => {
+                let body = json!({"new_md5_password": md5::compute("new").0});
+                admin.post(&format!("/admin/users/{name}/password"), &body).await.expect_empty();
+            }
+            _ => drop(user.delete(&format!("/v1/tokens/{id}")).await.expect_empty()),
+        }
+    }
+    for (name, mut stream) in streams {
+        soon(&format!("the stream of {name} ends"), async { while stream.next().await.is_some() {} }).await;
+    }
+}
+
+pub(crate) async fn streams_end_with_what_let_them_in(stage: Stage) {
+    streams_end(&stage, "").await;
+    let ann = stage.user("ann").await;
+    let mut stream = Listening::to(&stage, &ann, "/v1/events", None).await;
+    stage.clock.advance(Duration::from_hours(7 * 24));
+    assert!(soon("a stream ends with its token", stream.next()).await.is_none());
+}
+
+pub(crate) async fn streams_end_on_another_coordinator_too(stage: Stage) {
+    let (running, there) = stage.another().await;
+    streams_end(&stage, &there).await;
+    running.stop(Stop::Now).await.unwrap();
+}
+
+pub(crate) async fn follower_is_refused_while_the_request_is_held(stage: Stage) {
+    let (admin, ann, raj) = (stage.admin().await, stage.user("ann").await, stage.user("raj").await);
+    lab(&ann, &raj).await;
+    let uuid = ann.submits_to("lab", &json!({})).await;
+    let path = format!("/v1/tasks/{uuid}/output?wait=20s");
+    let removal = async { ann.delete("/groups/lab/users?users=raj").await.expect_empty() };
+    let (followed, _) = soon("it is refused", async { tokio::join!(raj.get(&path), removal) }).await;
+    followed.expect_refused(403, "not_found");
+    let lock = async { admin.post("/admin/users/ann/state", &json!({"state": "Locked"})).await.expect(200) };
+    let (followed, _) = soon("it is refused", async { tokio::join!(ann.get(&path), lock) }).await;
+    followed.expect_refused(403, "account_not_active");
+}
+
+pub(crate) async fn link_to_an_archive_needs_the_creator_still_in_its_group(stage: Stage) {
+    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+    let uuid = ann.submits(&json!({})).await;
+    let archive = json!({"content_type": "result", "content_length": 5});
+    ann.post(&format!("/tasks/{uuid}/artifacts"), &archive).await.expect(200);
+    ann.put("/groups/ann/users", &json!({"relations": {"raj": "Read"}})).await.expect(200);
+    let remote_file = json!({"Artifact": {"uuid": uuid, "content_type": "result"}});
+    let resources = json!([{"remote_file": remote_file, "local_path": "x"}]);
+    let spec = json!({"args": ["true"], "resources": resources, "watch": [uuid, "TaskCommitted"]});
+    raj.submits(&json!({"task_spec": spec})).await;
+    let worker = raj.worker(&json!({})).await;
+    worker.fetches().await;
+    let (link, look) = (format!("/workers/tasks/{uuid}/artifacts/result"), format!("/workers/tasks/{uuid}"));
+    worker.get(&link).await.expect(200);
+    worker.get(&look).await.expect(200);
+    ann.delete("/groups/ann/users?users=raj").await.expect_empty();
+    for path in [link, look] {
+        worker.get(&path).await.expect_refused(403, "forbidden");
+    }
+}
+
+pub(crate) async fn follow_up_of_a_removed_member_is_refused(stage: Stage) {
+    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+    lab(&ann, &raj).await;
+    raj.submits_to("lab", &json!({})).await;
+    let worker = ann.worker(&json!({"groups": ["lab"]})).await;
+    let held = worker.fetches().await;
+    worker.reports(&held, &json!("Finish")).await.expect(200);
+    ann.delete("/groups/lab/users?users=raj").await.expect_empty();
+    let follow_up = json!({"Submit": task("lab", &json!({}))});
+    worker.reports(&held, &follow_up).await.expect_refused(403, "forbidden");
+}
+
+pub(crate) async fn empty_password_is_refused_wherever_one_is_set(stage: Stage) {
+    let (admin, ann) = (stage.admin().await, stage.user("ann").await);
+    let empty = md5::compute("").0;
+    let create = json!({"username": "raj", "md5_password": empty, "admin": false});
+    let change = json!({"old_md5_password": md5::compute("ann").0, "new_md5_password": empty});
+    let answers: [Answer; 3] = [
+        admin.post("/admin/users", &create).await,
+        admin.post("/admin/users/ann/password", &json!({"new_md5_password": empty})).await,
+        ann.post("/users/ann/password", &change).await,
+    ];
+    for answer in answers {
+        assert!(answer.expect_refused(400, "invalid_request").text.contains("empty"));
+    }
+    stage.login("raj", "").await.expect(401);
+    ann.get("/auth").await.expect(200);
+}

@@ -1,0 +1,174 @@
+//! Every route, and what it asks for.
+
+use mitosis_protocol::Role::{Admin, Read, Write};
+
+use super::Needs;
+use super::Needs::{
+    AnyUser, AnyWorker, Counted, Holder, Member, MemberBut, NoWorker, Nobody, Nothing, PasswordBut,
+    PasswordUser, SiteAdmin, SiteAdminWithSecret,
+};
+
+/// Method, path, body, and what it asks for.
+pub(crate) type Row = (&'static str, &'static str, &'static str, Needs);
+
+const FILTER: &str = r#"{"group_name": "{group}", "content_type": "result"}"#;
+const LIST: &str = r#"{"uuids": ["{task}"], "content_type": "result"}"#;
+const KEYS: &str = r#"{"keys": ["file"]}"#;
+const TASK: &str = r#"{"group_name": "{group}", "tags": [], "labels": [], "timeout": "90s", "priority": 0, "task_spec": {"args": ["true"]}}"#;
+/// To the caller's own group, naming a task of the group.
+const FETCHES: &str = r#"{"group_name": "{me}", "tags": [], "labels": [], "timeout": "90s", "priority": 0, "task_spec": {"args": ["true"], "resources": [{"remote_file": {"Artifact": {"uuid": "{task}", "content_type": "result"}}, "local_path": "x"}]}}"#;
+const WATCHES: &str = r#"{"group_name": "{me}", "tags": [], "labels": [], "timeout": "90s", "priority": 0, "task_spec": {"args": ["true"], "watch": ["{task}", "TaskCommitted"]}}"#;
+
+/// The account, administration, and what anybody may ask.
+#[rustfmt::skip]
+pub(super) const ACCOUNTS: &[Row] = &[
+    ("GET", "/health", "", Nothing),
+    ("GET", "/openapi.json", "", Nothing),
+    ("GET", "/docs", "", Nothing),
+    ("POST", "/login", "{login}", Nothing),
+    ("GET", "/auth", "", AnyUser),
+    ("GET", "/redis", "", AnyUser),
+    ("GET", "/v1/doctor", "", AnyUser),
+    ("GET", "/users/groups", "", AnyUser),
+    ("POST", "/users/ann/password", r#"{"old_md5_password": {md5}, "new_md5_password": {md5}}"#, PasswordBut(401)),
+    ("POST", "/v1/tokens", r#"{"name": "x", "scope": "read", "lifetime": "1s"}"#, PasswordUser),
+    ("GET", "/v1/tokens", "", PasswordUser),
+    ("DELETE", "/v1/tokens/0", "", PasswordBut(404)),
+    ("POST", "/admin/users", r#"{"username": "{fresh}", "md5_password": {md5}, "admin": false}"#, SiteAdmin),
+    ("DELETE", "/admin/users/victim", "", SiteAdmin),
+    ("POST", "/admin/users/victim/password", r#"{"new_md5_password": {md5}}"#, SiteAdmin),
+    ("POST", "/admin/users/victim/group-quota", r#"{"group_quota": "+1"}"#, SiteAdmin),
+    ("POST", "/admin/users/victim/state", r#"{"state": "Locked"}"#, SiteAdmin),
+    ("POST", "/admin/groups/{group}/storage-quota", r#"{"storage_quota": "+1k"}"#, SiteAdmin),
+    ("DELETE", "/admin/groups/{group}/attachments/file", "{file}", SiteAdmin),
+    ("DELETE", "/admin/tasks/{task}/artifacts/result", "{archive}", SiteAdmin),
+    ("DELETE", "/admin/workers/{worker}?op=force", "", SiteAdmin),
+    ("PUT", "/v1/admin/groups/{group}/users", r#"{"relations": {"reader": "Read"}}"#, SiteAdmin),
+    ("GET", "/v1/admin/audit?limit=1", "", SiteAdmin),
+    ("GET", "/v1/admin/doctor", "", SiteAdmin),
+    ("POST", "/admin/shutdown", r#"{"secret": "guess"}"#, SiteAdminWithSecret),
+    ("GET", "/v1/objects/artifacts/x", "", Nobody(403)),
+    ("PUT", "/v1/objects/artifacts/x", "", Nobody(403)),
+];
+
+#[rustfmt::skip]
+pub(super) const GROUPS: &[Row] = &[
+    ("POST", "/groups", r#"{"group_name": "{fresh}"}"#, AnyUser),
+    ("GET", "/groups/{group}", "", Member(Read, 403)),
+    ("DELETE", "/v1/groups/{group}", "", Member(Admin, 403)),
+    ("PUT", "/groups/{group}/users", r#"{"relations": {"outsider": "Read"}}"#, Member(Admin, 403)),
+    ("DELETE", "/groups/{group}/users?users=reader&users=writer", "", Member(Admin, 403)),
+    ("POST", "/groups/{group}/users/remove", r#"{"users": ["reader", "writer"]}"#, Member(Admin, 403)),
+    ("POST", "/groups/{group}/attachments", r#"{"key": "new", "content_length": 1}"#, Member(Write, 403)),
+    ("POST", "/groups/{group}/attachments/query", r#"{"count": false}"#, Member(Read, 400)),
+    ("GET", "/groups/{group}/attachments/query", "", MemberBut(Read, 403, 404)),
+    ("DELETE", "/groups/{group}/attachments/query", "", MemberBut(Write, 403, 404)),
+    ("GET", "/groups/{group}/attachments/file", "{file}", Member(Read, 403)),
+    ("DELETE", "/groups/{group}/attachments/file", "{old file}", Member(Write, 403)),
+    ("GET", "/groups/{group}/download/attachments/file", "{file}", Member(Read, 403)),
+    ("GET", "/groups/{group}/download/attachments/list", "", MemberBut(Read, 403, 404)),
+    ("POST", "/groups/{group}/download/attachments", "{}", Member(Read, 400)),
+    ("POST", "/groups/{group}/download/attachments/list", KEYS, Member(Read, 400)),
+    ("POST", "/groups/{group}/delete/attachments", "{}", Member(Write, 400)),
+    ("POST", "/groups/{group}/delete/attachments/list", KEYS, Member(Write, 400)),
+];
+
+#[rustfmt::skip]
+pub(super) const TASKS: &[Row] = &[
+    ("POST", "/tasks", TASK, Member(Write, 403)),
+    ("POST", "/tasks", FETCHES, Member(Read, 403)),
+    ("POST", "/tasks", WATCHES, Member(Read, 403)),
+    ("POST", "/tasks/submit", "{submission}", Counted(Write, "results/0/Ok")),
+    ("POST", "/tasks/submit", "{submission that fetches}", Counted(Read, "results/0/Ok")),
+    ("POST", "/tasks/submit", "{submission that watches}", Counted(Read, "results/0/Ok")),
+    ("GET", "/tasks/{task}", "", Member(Read, 403)),
+    ("GET", "/v1/tasks/{task}/explain", "", Member(Read, 403)),
+    ("GET", "/v1/tasks/{task}/output", "", Member(Read, 403)),
+    ("GET", "/v1/tasks/{task}/events", "", Member(Read, 403)),
+    ("GET", "/v1/events?group={group}", "", Member(Read, 403)),
+    ("GET", "/v1/events", "", AnyUser),
+    ("GET", "/v1/tasks/find?selector={task}", "", Member(Read, 403)),
+    ("GET", "/v1/tasks/find?selector={group}-1", "{some task}", Member(Read, 403)),
+    ("PUT", "/tasks/{task}", r#"{"priority": 5}"#, Member(Write, 400)),
+    ("PUT", "/tasks/{my task}", r#"{"task_spec": {"args": ["true"], "watch": ["{task}", "TaskCommitted"]}}"#, Member(Read, 403)),
+    ("DELETE", "/tasks/{task}", "", Member(Write, 400)),
+    ("PUT", "/tasks/{task}/labels", r#"{"labels": ["x"]}"#, Member(Write, 400)),
+    ("POST", "/v1/tasks/{task}/stop", "", MemberBut(Write, 400, 404)),
+    ("POST", "/v1/tasks/results", r#"{"group_name": "{group}"}"#, Member(Read, 400)),
+    ("POST", "/v1/tasks/results", r#"{"group_name": "{me}", "before": "{task}"}"#, Member(Read, 403)),
+    ("POST", "/v1/tasks/retry", r#"{"filter": {"group_name": "{group}"}}"#, Member(Write, 400)),
+    ("POST", "/v1/tasks/retry", r#"{"filter": {"group_name": "{me}"}, "before": "{task}"}"#, Member(Read, 403)),
+    ("POST", "/v1/tasks/retry", r#"{"uuids": ["{ended}"]}"#, Counted(Write, "retried/0")),
+    ("POST", "/tasks/query", r#"{"group_name": "{group}", "count": false}"#, Member(Read, 400)),
+    ("POST", "/tasks/query", r#"{"filter": "group={group}", "count": false}"#, Member(Read, 400)),
+    ("POST", "/tasks/query", r#"{"group_name": "{me}", "before": "{task}", "count": false}"#, Member(Read, 403)),
+    ("POST", "/tasks/cancel", r#"{"group_name": "{group}"}"#, Member(Write, 400)),
+    ("POST", "/tasks/cancel/list", r#"{"uuids": ["{task}"]}"#, Counted(Write, "cancelled_count")),
+    ("POST", "/tasks/{task}/artifacts", r#"{"content_type": "result", "content_length": 1}"#, Member(Write, 403)),
+    ("DELETE", "/tasks/{task}/artifacts/result", "{old archive}", Member(Write, 403)),
+    ("GET", "/tasks/{task}/download/artifacts/result", "{archive}", Member(Read, 403)),
+    ("POST", "/tasks/download/artifacts", FILTER, Member(Read, 400)),
+    ("POST", "/tasks/download/artifacts/list", "{archive list}", Counted(Read, "downloads/0")),
+    ("POST", "/tasks/delete/artifacts", FILTER, Member(Read, 400)),
+    ("POST", "/tasks/delete/artifacts/list", "{old archive list}", Counted(Write, "deleted_count")),
+];
+
+/// `{mine}` is a worker that the caller has registered, without the group.
+#[rustfmt::skip]
+pub(super) const WORKERS: &[Row] = &[
+    ("POST", "/workers", r#"{"tags": [], "labels": [], "groups": ["{group}"]}"#, Member(Write, 403)),
+    ("POST", "/workers", r#"{"tags": [], "labels": [], "groups": ["{group}:read"]}"#, Member(Write, 403)),
+    ("GET", "/workers/{worker}", "", Member(Read, 403)),
+    ("DELETE", "/workers/{worker}?op=force", "", Member(Admin, 403)),
+    ("PUT", "/workers/{worker}/tags", r#"{"tags": ["x"]}"#, Member(Write, 403)),
+    ("PUT", "/workers/{worker}/labels", r#"{"labels": ["x"]}"#, Member(Write, 403)),
+    ("PUT", "/workers/{worker}/groups", r#"{"relations": {"{group}": "Read"}}"#, Member(Admin, 403)),
+    ("PUT", "/workers/{worker}/groups", r#"{"relations": {"nobodys": "Read"}}"#, MemberBut(Admin, 403, 403)),
+    ("PUT", "/workers/{mine}/groups", r#"{"relations": {"{group}": "Write"}}"#, Member(Write, 403)),
+    ("PUT", "/workers/{mine}/groups", r#"{"relations": {"{group}": "Read"}}"#, Member(Write, 403)),
+    ("DELETE", "/workers/{worker}/groups?groups={group}", "", Member(Admin, 403)),
+    ("DELETE", "/workers/{worker}/groups?groups=nobodys", "", Member(Admin, 403)),
+    ("DELETE", "/workers/{worker}/groups/remove", r#"{"groups": ["{group}"]}"#, Member(Admin, 403)),
+    ("DELETE", "/workers/{lent}/groups?groups={group}", "", Member(Admin, 403)),
+    ("POST", "/workers/query", r#"{"group_name": "{group}", "count": false}"#, Member(Read, 403)),
+    ("POST", "/workers/shutdown", r#"{"group_name": "{group}", "op": "Force"}"#, Member(Admin, 403)),
+    ("POST", "/workers/shutdown/list", r#"{"uuids": ["{worker}"], "op": "Force"}"#, Counted(Admin, "shutdown_count")),
+];
+
+/// `{needed}` is a task of another group with an archive; what is held names it, and `{watched}`.
+#[rustfmt::skip]
+pub(super) const WORKER_SIDE: &[Row] = &[
+    ("DELETE", "/workers", "", AnyWorker),
+    ("POST", "/workers/heartbeat", "", AnyWorker),
+    ("GET", "/workers/tasks?wait=0s", "", AnyWorker),
+    ("POST", "/workers/tasks", r#"{"id": {held id}, "op": "Finish"}"#, Holder(404)),
+    ("GET", "/workers/tasks/{held}", "", Holder(403)),
+    ("GET", "/workers/tasks/{watched}", "{held}", Holder(403)),
+    ("GET", "/workers/tasks/{needed}", "{held}", NoWorker(403)),
+    ("GET", "/workers/tasks/{needed}/artifacts/result", "{held}", Holder(403)),
+    ("GET", "/workers/tasks/{needed}/artifacts/std-log", "{held}", NoWorker(403)),
+    ("GET", "/workers/tasks/{watched}/artifacts/result", "{held}", NoWorker(403)),
+    ("GET", "/workers/tasks/{held}/artifacts/result", "{archive}", NoWorker(403)),
+    ("GET", "/workers/tasks/{held}/attachments/file", "{file}", Holder(403)),
+    ("GET", "/workers/tasks/{task}/attachments/file", "{file}", NoWorker(403)),
+    ("GET", "/workers/tasks/{needed}/attachments/file", "{held}", NoWorker(403)),
+    ("POST", "/v1/workers/token", "{}", AnyWorker),
+    ("GET", "/v1/workers/tasks/{held}/output", "", Holder(404)),
+    ("POST", "/v1/workers/tasks/{held}/output", r#"{"stdout_offset": 0, "stdout": "", "stderr_offset": 0, "stderr": ""}"#, Holder(404)),
+    ("POST", "/v1/agents/poll", "{}", AnyWorker),
+    ("POST", "/v1/agents/report", "{}", AnyWorker),
+];
+
+/// All of them.
+pub(crate) fn rows() -> impl Iterator<Item = Row> {
+    [ACCOUNTS, GROUPS, TASKS, WORKERS, WORKER_SIDE].into_iter().flatten().copied()
+}
+
+/// Long bodies, by their short names.
+pub(super) fn expand(body: &str) -> String {
+    body.replace("{archive list}", LIST)
+        .replace("{old archive list}", LIST)
+        .replace("{submission that fetches}", &format!("{{\"tasks\": [{FETCHES}]}}"))
+        .replace("{submission that watches}", &format!("{{\"tasks\": [{WATCHES}]}}"))
+        .replace("{submission}", &format!("{{\"tasks\": [{TASK}]}}"))
+}
