@@ -36,10 +36,16 @@ impl UserClient {
         Ok(body.state)
     }
 
-    /// `POST /admin/users/{username}/password`. The user's tokens stop working.
-    pub async fn reset_password(&self, username: &str, new: &SecretString) -> Result<(), ClientError> {
+    /// `POST /admin/users/{username}/password`. The user's sessions and workers end, and with `revoke_tokens`
+    /// the personal tokens.
+    pub async fn reset_password(
+        &self,
+        username: &str,
+        new: &SecretString,
+        revoke_tokens: bool,
+    ) -> Result<(), ClientError> {
         let path = format!("/admin/users/{}/password", encode_name(username));
-        let request = ResetPasswordRequest { new_md5_password: digest(new) };
+        let request = ResetPasswordRequest { new_md5_password: digest(new), revoke_tokens };
         self.call(Method::POST, &path).json(&request).done().await
     }
 

@@ -78,6 +78,9 @@ pub(crate) struct ResetPasswordArgs {
     pub(crate) username: Option<String>,
     /// Asked for when not given, which keeps it out of the list of processes
     pub(crate) new_password: Option<String>,
+    /// Also revoke the user's personal tokens
+    #[arg(long)]
+    pub(crate) revoke_tokens: bool,
 }
 
 /// Options of `mito client admin audit`.

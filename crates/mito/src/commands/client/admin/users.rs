@@ -47,7 +47,7 @@ async fn set(username: &str, state: AccountState, identity: &Identity, out: &Out
 async fn change_password(args: &ResetPasswordArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let name = given_or_asked(args.username.as_deref(), "name of the user: ")?;
     let new = given_or_asked_secretly(args.new_password.as_deref(), "new password: ")?;
-    identity.client.reset_password(&name, &new).await?;
+    identity.client.reset_password(&name, &new, args.revoke_tokens).await?;
     out.say(format_args!("the password of {name} is changed; {name} has to log in again"));
     Ok(())
 }
