@@ -54,7 +54,7 @@ async fn worker_for<B: Backend>(stage: &Stage<B>, raj: &Person, lab: GroupId) ->
     new.groups.insert(lab, Role::Write);
     match stage.store().register_worker(&new, LEASE, stage.now).await.unwrap() {
         Registration::Registered(id) => Hand { id, uuid: new.uuid },
-        other => panic!("{other:?}"),
+        ended @ Registration::CredentialEnded => panic!("{ended:?}"),
     }
 }
 

@@ -210,7 +210,7 @@ impl<B: Backend> Stage<B> {
         }
         match self.store().register_worker(new, LEASE, self.now).await.unwrap() {
             Registration::Registered(id) => Hand { id, uuid: new.uuid },
-            other => panic!("the registration was answered with {other:?}"),
+            ended @ Registration::CredentialEnded => panic!("the registration was answered with {ended:?}"),
         }
     }
 
