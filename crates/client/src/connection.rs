@@ -19,6 +19,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 pub struct Client {
     http: reqwest::Client,
     addresses: Arc<Addresses>,
+    authorities: Option<Arc<str>>,
 }
 
 /// A coordinator's address and a user's token.
@@ -44,7 +45,7 @@ impl Client {
     }
 
     /// As [`Self::new`], trusting the certificate authorities in a PEM file, beside those of the system.
-    pub fn trusting(address: &str, authorities: Option<&[u8]>) -> Result<Self, ClientError> {
+    pub fn trusting(address: &str, authorities: Option<&str>) -> Result<Self, ClientError> {
         let (addresses, all_here) = Addresses::parse(address)?;
         let unusable = |error: reqwest::Error| ClientError::Setup(error.into());
         let mut http = reqwest::Client::builder()
@@ -54,12 +55,16 @@ impl Client {
             .redirect(Policy::none())
             .tcp_nodelay(true);
         if let Some(pem) = authorities {
-            http = http.tls_certs_merge(Certificate::from_pem_bundle(pem).map_err(unusable)?);
+            http = http.tls_certs_merge(Certificate::from_pem_bundle(pem.as_bytes()).map_err(unusable)?);
         }
         if all_here {
             http = http.no_proxy();
         }
-        Ok(Self { http: http.build().map_err(unusable)?, addresses: Arc::new(addresses) })
+        Ok(Self {
+            http: http.build().map_err(unusable)?,
+            addresses: Arc::new(addresses),
+            authorities: authorities.map(Arc::from),
+        })
     }
 
     /// Scheme, host, port and path of the coordinator that is asked now.
@@ -70,6 +75,11 @@ impl Client {
     /// All of its addresses, as [`Self::new`] takes them.
     pub fn addresses(&self) -> String {
         self.addresses.all().join(",")
+    }
+
+    /// The certificate authorities that it trusts besides those of the system, in PEM.
+    pub fn authorities(&self) -> Option<&str> {
+        self.authorities.as_deref()
     }
 
     /// The same coordinator, as this user.
@@ -140,7 +150,7 @@ mod tests {
 
     #[test]
     fn unusable_authority_file_is_refused() {
-        let garbage = b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n";
+        let garbage = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n";
         assert!(matches!(Client::trusting("https://h", Some(garbage)), Err(ClientError::Setup(_))));
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct RedisServer {
     port: u16,
+    /// A certificate and its key.
+    tls: Option<(PathBuf, PathBuf)>,
     process: Option<Child>,
 }
 
@@ -21,15 +24,25 @@ impl RedisServer {
 
     /// Starts an empty server.
     pub async fn start() -> io::Result<Self> {
+        Self::start_speaking(None).await
+    }
+
+    /// Starts an empty server that speaks TLS only.
+    pub async fn start_with_tls(certificate: PathBuf, key: PathBuf) -> io::Result<Self> {
+        Self::start_speaking(Some((certificate, key))).await
+    }
+
+    async fn start_speaking(tls: Option<(PathBuf, PathBuf)>) -> io::Result<Self> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let mut server = Self { port, process: None };
+        let mut server = Self { port, tls, process: None };
         server.restart().await?;
         Ok(server)
     }
 
     /// Where it listens, as in `redis_url`.
     pub fn url(&self) -> String {
-        format!("redis://:{}@127.0.0.1:{}", Self::PASSWORD, self.port)
+        let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
+        format!("{scheme}://:{}@127.0.0.1:{}", Self::PASSWORD, self.port)
     }
 
     /// Kills the server, as a crash would.
@@ -50,7 +63,16 @@ impl RedisServer {
             .spawn()?;
         // Through standard input, so that the password is in no list of processes.
         let mut settings = process.stdin.take().expect("it was asked for");
-        writeln!(settings, "bind 127.0.0.1\nport {}\nsave \"\"\nrequirepass {}", self.port, Self::PASSWORD)?;
+        let port = match &self.tls {
+            None => format!("port {}", self.port),
+            Some((certificate, key)) => format!(
+                "port 0\ntls-port {}\ntls-auth-clients no\ntls-cert-file {}\ntls-key-file {}",
+                self.port,
+                certificate.display(),
+                key.display()
+            ),
+        };
+        writeln!(settings, "bind 127.0.0.1\n{port}\nsave \"\"\nrequirepass {}", Self::PASSWORD)?;
         drop(settings);
         self.process = Some(process);
         let deadline = Instant::now() + READY_LIMIT;

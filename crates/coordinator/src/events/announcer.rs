@@ -38,7 +38,7 @@ const MINUTE: u64 = 60;
 #[derive(Debug, thiserror::Error)]
 pub enum RedisConfigError {
     /// It is no address of a server that workers and clients could reach.
-    #[error("redis_url must have the form redis://:PASSWORD@HOST:PORT")]
+    #[error("redis_url must have the form redis://:PASSWORD@HOST:PORT, or rediss:// for TLS")]
     Address(#[source] Option<RedisError>),
     /// Passwords that are neither given nor to be set.
     #[error("redis_skip_acl_rules leaves the users of Redis alone, so their passwords must be configured")]
@@ -96,8 +96,10 @@ impl Announcer {
     ) -> Result<Self, RedisConfigError> {
         let refused = |error| RedisConfigError::Address(Some(error));
         let info = settings.url.expose_secret().into_connection_info().map_err(refused)?;
-        let ConnectionAddr::Tcp(host, port) = info.addr().clone() else {
-            return Err(RedisConfigError::Address(None));
+        let place = match info.addr().clone() {
+            ConnectionAddr::Tcp(host, port) => Place { scheme: "redis", host, port },
+            ConnectionAddr::TcpTls { host, port, .. } => Place { scheme: "rediss", host, port },
+            _ => return Err(RedisConfigError::Address(None)),
         };
         let client = Client::open(info).map_err(refused)?;
         let worker = user(settings, settings.worker_password.as_ref(), store, entropy, WORKER).await?;
@@ -105,8 +107,8 @@ impl Announcer {
         let (announcements, inbox) = mpsc::channel(QUEUE);
         let (contact, mut looked) = watch::channel(RedisContact::Unreachable);
         let link = Link {
-            worker_url: url(&worker, &host, port)?,
-            client_url: url(&reader, &host, port)?,
+            worker_url: url(&worker, &place)?,
+            client_url: url(&reader, &place)?,
             announcements,
             contact: looked.clone(),
         };
@@ -225,10 +227,17 @@ async fn user(
     Ok(RedisUser { name, password, rules })
 }
 
-fn url(user: &RedisUser, host: &str, port: u16) -> Result<SecretString, RedisConfigError> {
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+/// Where the server is, for everybody alike.
+struct Place {
+    scheme: &'static str,
+    host: String,
+    port: u16,
+}
+
+fn url(user: &RedisUser, Place { scheme, host, port }: &Place) -> Result<SecretString, RedisConfigError> {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
     let unusable = |()| RedisConfigError::Address(None);
-    let mut url = Url::parse(&format!("redis://{host}:{port}/?protocol=resp3"))
+    let mut url = Url::parse(&format!("{scheme}://{host}:{port}/?protocol=resp3"))
         .map_err(|_| RedisConfigError::Address(None))?;
     url.set_username(user.name).map_err(unusable)?;
     url.set_password(Some(user.password.expose_secret())).map_err(unusable)?;

@@ -70,7 +70,7 @@ impl ClientConfig {
         }
         let Some(path) = &self.ca_cert else { return Ok(Client::new(&self.address)?) };
         let authorities = std::fs::read(path).map_err(|error| Failure::unreadable(path, error))?;
-        Ok(Client::trusting(&self.address, Some(&authorities))?)
+        Ok(Client::trusting(&self.address, Some(&String::from_utf8_lossy(&authorities)))?)
     }
 
     /// How a hint begins that says what to do next, with the address if it has to be given again.

@@ -113,10 +113,16 @@ impl Home {
 
     /// Starts a coordinator with a file and a directory in this home.
     pub(crate) async fn coordinator_with(&self, options: &[&str]) -> Coordinator {
+        self.coordinator_in(options, &[]).await
+    }
+
+    /// The same with more variables in its environment.
+    pub(crate) async fn coordinator_in(&self, options: &[&str], variables: &[(&str, &Path)]) -> Coordinator {
         let db = format!("sqlite://{}/state.db", self.path().display());
         let s3 = format!("file://{}/objects", self.path().display());
-        let args = [&["coordinator", "--db", &db, "--s3", &s3], options].concat();
-        let (service, address) = self.start(&args, "listening address=").await;
+        let mut command = self.mito(&[&["coordinator", "--db", &db, "--s3", &s3], options].concat());
+        command.envs(variables.iter().copied());
+        let (service, address) = Service::start(command, "listening address=").await;
         Coordinator { service, address: format!("http://{address}") }
     }
 

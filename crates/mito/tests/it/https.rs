@@ -1,12 +1,16 @@
 //! A coordinator that speaks TLS itself.
 
+use std::path::Path;
 use std::time::Duration;
 
+use mitosis_client::Client;
+use mitosis_protocol::TaskState;
 use mitosis_testkit::certificates::Certificates;
+use mitosis_testkit::redis::RedisServer;
 use nix::sys::signal::Signal;
 use tokio::time::Instant;
 
-use crate::home::{Home, LIMIT, LOOK_AGAIN};
+use crate::home::{Home, LIMIT, LOOK_AGAIN, task, until_so_many};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn coordinator_serves_https_and_reads_new_certificate_on_sighup() {
@@ -42,6 +46,22 @@ async fn coordinator_serves_https_and_reads_new_certificate_on_sighup() {
     let uploaded = home.run(&[&upload[..], &[file.to_str().unwrap(), "x.txt"]].concat()).await;
     assert_eq!(uploaded.code, Some(0), "{}", uploaded.stderr);
 
+    // The guard of a worker that is killed signs off for it, over TLS, too.
+    let config = format!(
+        "[worker]\nuser = 'mitosis_admin'\npassword = 'mitosis_admin'\nretain = true\nca_cert = '{ca}'\n"
+    );
+    let config = home.write("worker.toml", &config);
+    let worker = ["worker", "--config", config.to_str().unwrap(), "-c", address];
+    let (worker, _) = home.start(&worker, "registered").await;
+    let pem = std::fs::read_to_string(old.authority()).unwrap();
+    let client = Client::trusting(address, Some(&pem)).unwrap();
+    let token = client.login("mitosis_admin", &"mitosis_admin".into(), true).await.unwrap();
+    let user = client.with_user_token(token);
+    user.submit(&task(&["sleep", "60"])).await.unwrap();
+    until_so_many(&user, TaskState::Running, 1).await;
+    worker.kill().await;
+    until_so_many(&user, TaskState::Ready, 1).await;
+
     // What can't be used changes nothing.
     std::fs::write(place("tls.key"), "no key").unwrap();
     coordinator.service.signal(Signal::SIGHUP);
@@ -53,6 +73,27 @@ async fn coordinator_serves_https_and_reads_new_certificate_on_sighup() {
     while login(&new).await.code != Some(0) {
         assert!(Instant::now() < deadline, "the new certificate is not used");
         tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_is_reached_over_tls() {
+    let home = Home::new();
+    let authority = Certificates::new().unwrap();
+    let (certificate, key) = authority.server("redis", &["127.0.0.1"]).unwrap();
+    let redis = RedisServer::start_with_tls(certificate, key).await.unwrap();
+    let ca = authority.authority();
+    // A password is not for the command line.
+    let config = home.write("redis.toml", &format!("[coordinator]\nredis_url = '{}'\n", redis.url()));
+    let options = ["--bind", "127.0.0.1:0", "--config", config.to_str().unwrap()];
+    for (trusted, connected) in [(ca.as_path(), true), (Path::new("/dev/null"), false)] {
+        let coordinator = home.coordinator_in(&options, &[("SSL_CERT_FILE", trusted)]).await;
+        let admin = coordinator.admin().await;
+        let health = admin.client().health().await.unwrap();
+        assert_eq!(health.parts["redis"] == "ok", connected, "{}: {health:?}", trusted.display());
+        let url = admin.redis().await.unwrap().url.unwrap();
+        assert!(url.starts_with("rediss://mitosis_client:"), "workers and clients use TLS, too");
+        coordinator.service.kill().await;
     }
 }
 

@@ -104,8 +104,8 @@ impl Worker {
         while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.unread.drain(..=end).collect();
             match serde_json::from_slice(&line) {
-                Ok(Message::Registered { registration, coordinator, token }) => {
-                    let credentials = Credentials { coordinator, token: token.into() };
+                Ok(Message::Registered { registration, coordinator, authorities, token }) => {
+                    let credentials = Credentials { coordinator, authorities, token: token.into() };
                     self.registrations.insert(registration, credentials);
                 }
                 Ok(Message::Left { registration }) => drop(self.registrations.remove(&registration)),
@@ -150,7 +150,8 @@ fn give_back(registrations: BTreeMap<usize, Credentials>) {
 }
 
 async fn sign_off(credentials: Credentials) -> Result<(), ClientError> {
-    let client = Client::new(&credentials.coordinator)?.with_worker_token(credentials.token);
+    let client = Client::trusting(&credentials.coordinator, credentials.authorities.as_deref())?;
+    let client = client.with_worker_token(credentials.token);
     let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     loop {
         match client.sign_off().await {

@@ -9,7 +9,13 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub(super) enum Message {
     /// A registration is in force, or has a new token.
-    Registered { registration: usize, coordinator: String, token: String },
+    Registered {
+        registration: usize,
+        coordinator: String,
+        #[serde(default)]
+        authorities: Option<String>,
+        token: String,
+    },
     /// A registration has ended; there is nothing to be said for it any more.
     Left { registration: usize },
 }
@@ -19,6 +25,8 @@ pub(super) enum Message {
 pub(super) struct Credentials {
     /// Addresses of the coordinators, with commas between them.
     pub(super) coordinator: String,
+    /// Certificate authorities to trust besides those of the system, in PEM.
+    pub(super) authorities: Option<String>,
     pub(super) token: SecretString,
 }
 
@@ -27,6 +35,7 @@ impl Message {
         Self::Registered {
             registration,
             coordinator: credentials.coordinator.clone(),
+            authorities: credentials.authorities.clone(),
             token: credentials.token.expose_secret().to_owned(),
         }
     }

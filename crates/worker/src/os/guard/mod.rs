@@ -109,7 +109,11 @@ impl Guarded {
 
     /// The guard may speak for the worker as `client` does, from now on.
     pub(crate) fn is_registered(&self, client: &WorkerClient) {
-        let credentials = Credentials { coordinator: client.client().addresses(), token: client.token() };
+        let credentials = Credentials {
+            coordinator: client.client().addresses(),
+            authorities: client.client().authorities().map(str::to_owned),
+            token: client.token(),
+        };
         let message = Message::registered(self.registration, &credentials);
         let mut state = self.post.state();
         state.registrations.insert(self.registration, credentials);
