@@ -85,8 +85,9 @@ impl<'a> Cast<'a> {
 
     /// Puts one question to a route, about things made for it.
     pub(super) async fn ask(&self, asker: Asker, (method, path, body, _): Row) -> Answer {
-        let body = expand(body);
-        let target = Target::make(self, asker, path, &body).await;
+        let short = body;
+        let body = expand(short);
+        let target = Target::make(self, asker, path, &format!("{short} {body}")).await;
         let token = match asker {
             Asker::Nobody => None,
             Asker::OwnWorker => Some(target.holder.clone()),
