@@ -26,6 +26,7 @@ use crate::dispatch::post::{Note, Post};
 use crate::dispatch::renewals::Renewals;
 use crate::events::announcer::Announcer;
 use crate::events::output_hub::OutputHub;
+use crate::events::states::States;
 use crate::tls::Tls;
 
 /// Shared by everything in one coordinator; cheap to clone.
@@ -51,6 +52,7 @@ pub(crate) struct Parts {
     pub(crate) duties: DutyBook,
     pub(crate) post: Post,
     pub(crate) output: OutputHub,
+    pub(crate) states: States,
     pub(crate) announcer: Announcer,
     /// Name of the administrator who was made at the first start.
     pub(crate) first_admin: String,

@@ -37,6 +37,7 @@ use crate::dispatch::post::{self, Post};
 use crate::dispatch::renewals::Renewals;
 use crate::events::announcer::{Announcer, RedisConfigError};
 use crate::events::output_hub::OutputHub;
+use crate::events::states::States;
 use crate::settings::{DEFAULT_ADMIN, Database, Objects, S3Settings, Settings};
 use crate::tls::{Tls, TlsError};
 use crate::{reconcilers, serve};
@@ -219,6 +220,7 @@ impl Coordinator {
             bell: Bell::new(),
             news: Bell::new(),
             output: OutputHub::default(),
+            states: States::default(),
             announcer,
             first_admin: settings.admin_user.clone(),
             started_at,

@@ -6,6 +6,7 @@
 //! [`entropy`] are how those come in.
 
 pub mod account;
+pub mod announcement;
 pub mod backoff;
 pub mod clock;
 pub mod comparison;

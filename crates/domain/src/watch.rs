@@ -1,6 +1,47 @@
-//! How far a watched task has come (semantics §6.2), as far as its stored state can tell.
+//! How far a watched task has come (semantics §6.2), as its live and its stored state tell.
 
-use mitosis_protocol::{ExecState, TaskResult, TaskResultMessage, TaskState};
+use std::time::Duration;
+
+use mitosis_protocol::{ExecState, TaskResult, TaskResultMessage, TaskSpec, TaskState};
+
+use crate::limits::PREPARATION_ALLOWANCE;
+
+/// How long a worker may take to fetch one file.
+const FILE_LIMIT: Duration = Duration::from_secs(120);
+
+/// Whether a task whose worker announced `now` has come as far as `target`.
+pub fn passed(now: ExecState, target: ExecState) -> bool {
+    use ExecState as S;
+    let number = now.as_i32();
+    let executes = (S::ExecPending.as_i32()..=S::TaskCommitted.as_i32()).contains(&number);
+    match target {
+        S::WorkerExited | S::Unknown => false,
+        S::FetchResource => !matches!(now, S::WorkerExited | S::Unknown),
+        S::FetchResourceFinished => {
+            executes
+                || matches!(now, S::FetchResourceFinished | S::Watch | S::WatchFinished | S::WatchTimeout)
+        }
+        S::Watch => executes || matches!(now, S::Watch | S::WatchFinished | S::WatchTimeout),
+        S::WatchFinished => executes || now == S::WatchFinished,
+        S::ExecPending => executes,
+        S::ExecSpawned => executes && number >= S::ExecSpawned.as_i32(),
+        S::ExecFinished => matches!(now, S::ExecFinished | S::UploadFinishedResult),
+        S::ExecTimeout => matches!(now, S::ExecTimeout | S::UploadCancelledResult),
+        S::UploadResult => executes && number >= S::UploadResult.as_i32(),
+        only => now == only,
+    }
+}
+
+/// How far a task has come at least that a published worker has held for so long, if nothing is announced: its
+/// files and the task that it watches have limits, and then its command starts.
+pub fn presumed(spec: &TaskSpec, held_for: Duration) -> ExecState {
+    let files = u32::try_from(spec.resources.len()).unwrap_or(u32::MAX);
+    let longest = match spec.watch {
+        Some(_) => PREPARATION_ALLOWANCE,
+        None => FILE_LIMIT.saturating_mul(files).min(PREPARATION_ALLOWANCE),
+    };
+    if held_for >= longest { ExecState::ExecSpawned } else { ExecState::FetchResource }
+}
 
 /// Whether a task that stands so has come as far as `target`.
 pub fn reached(state: TaskState, result: Option<TaskResult>, target: ExecState) -> bool {
@@ -58,6 +99,50 @@ fn ran(target: ExecState) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn live_states_satisfy_targets_as_the_contract_says() {
+        use ExecState as S;
+        let span = |from: i32, to: i32| (from..=to).map(S::from_i32);
+        let rows: [(S, Vec<S>); 13] = [
+            (S::WorkerExited, vec![]),
+            (S::Unknown, vec![]),
+            (S::FetchResource, span(1, 19).collect()),
+            (S::FetchResourceFinished, [S::FetchResourceFinished].into_iter().chain(span(7, 19)).collect()),
+            (S::Watch, span(7, 19).collect()),
+            (S::WatchFinished, [S::WatchFinished].into_iter().chain(span(10, 19)).collect()),
+            (S::ExecPending, span(10, 19).collect()),
+            (S::ExecSpawned, span(11, 19).collect()),
+            (S::ExecFinished, vec![S::ExecFinished, S::UploadFinishedResult]),
+            (S::ExecTimeout, vec![S::ExecTimeout, S::UploadCancelledResult]),
+            (S::UploadResult, span(14, 19).collect()),
+            (S::TaskCommitted, vec![S::TaskCommitted]),
+            (S::UploadFinishedResult, vec![S::UploadFinishedResult]),
+        ];
+        for (target, satisfied_by) in rows {
+            for now in span(-1, 19).chain([S::Unknown]) {
+                assert_eq!(passed(now, target), satisfied_by.contains(&now), "{target:?} at {now:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn unannounced_task_is_presumed_spawned_after_its_limits() {
+        use mitosis_protocol::task::{RemoteFile, ResourceDownload};
+        let plain = TaskSpec::default();
+        assert_eq!(presumed(&plain, Duration::ZERO), ExecState::ExecSpawned);
+        let file = ResourceDownload {
+            remote_file: RemoteFile::Attachment { key: "k".into() },
+            local_path: "f".into(),
+        };
+        let fetching = TaskSpec { resources: vec![file.clone(), file], ..TaskSpec::default() };
+        assert_eq!(presumed(&fetching, Duration::from_secs(239)), ExecState::FetchResource);
+        assert_eq!(presumed(&fetching, Duration::from_secs(240)), ExecState::ExecSpawned);
+        let watch = Some((uuid::Uuid::nil(), ExecState::ExecSpawned));
+        let watching = TaskSpec { watch, ..TaskSpec::default() };
+        assert_eq!(presumed(&watching, Duration::from_secs(1799)), ExecState::FetchResource);
+        assert_eq!(presumed(&watching, Duration::from_secs(1800)), ExecState::ExecSpawned);
+    }
 
     /// The table of the contract, one row per kind of stored task.
     #[test]

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::worker::FetchedTask;
-use crate::{TaskResult, Uuid};
+use crate::{ExecState, TaskResult, Uuid};
 
 /// Most bytes of the small result that a task leaves in `result.json`.
 pub const MAX_DATA_BYTES: usize = 16 * 1024;
@@ -73,6 +73,15 @@ pub struct EndedTask {
     pub data: Option<Box<RawValue>>,
 }
 
+/// How far an agent is with a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LiveState {
+    /// The task.
+    pub task: Uuid,
+    /// Where it stands.
+    pub state: ExecState,
+}
+
 /// `POST /v1/agents/report`: what ended, and how much more the agent would take.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct ReportBatch {
@@ -85,6 +94,9 @@ pub struct ReportBatch {
     /// How many tasks it would take.
     #[serde(default)]
     pub want: u32,
+    /// States that tasks in hand came to, oldest first, where that matters to somebody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<LiveState>,
 }
 
 /// What became of an attempt that was reported.
@@ -123,6 +135,9 @@ pub struct PollRequest {
     /// Compare `held` with what the coordinator knows at once: a reply may have been lost.
     #[serde(default)]
     pub resync: bool,
+    /// Whether it announces states by itself, in its reports.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tells_states: bool,
     /// How long to hold the request; 20 seconds at most.
     #[schema(value_type = Option<String>, example = "1s")]
     #[serde(default, with = "crate::duration::optional_text")]
@@ -140,6 +155,12 @@ pub struct PollReply {
     pub stop: Vec<AttemptRef>,
     /// Attempts whose live output somebody waits for.
     pub followed: Vec<Uuid>,
+    /// Tasks whose states matter to a task that watches them: report the present one, and each that follows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<Uuid>,
+    /// The states of all tasks matter.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub announce: bool,
     /// The agent shall take no more tasks, and end with what it holds.
     pub drain: bool,
     /// How long the agent may be silent, counted from when it sent this request; null when the request
@@ -150,9 +171,17 @@ pub struct PollReply {
 }
 
 impl PollReply {
-    /// Whether it tells nothing; a lease is not counted.
+    /// Whether it tells nothing. What holds for longer, as a lease does, is not counted.
     pub fn is_empty(&self) -> bool {
-        let Self { tasks, dropped, stop, followed, drain, lease: _ } = self;
-        tasks.is_empty() && dropped.is_empty() && stop.is_empty() && followed.is_empty() && !drain
+        let Self { tasks, dropped, stop, followed, watched, announce: _, drain, lease: _ } = self;
+        let names_none = dropped.is_empty() && stop.is_empty() && followed.is_empty() && watched.is_empty();
+        tasks.is_empty() && names_none && !drain
     }
+}
+
+/// Reply to `GET /v1/workers/tasks/{uuid}/reached`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReachedReply {
+    /// Whether the task has come as far as was asked.
+    pub reached: bool,
 }

@@ -9,6 +9,7 @@
 
 mod agent;
 mod insist;
+mod live;
 mod os;
 mod run;
 mod session;

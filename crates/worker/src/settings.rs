@@ -39,6 +39,8 @@ pub struct Settings {
     /// The program and the arguments of a process that calls [`keep_guard`](crate::keep_guard). Without
     /// one, the commands of a worker that is killed run on.
     pub guard: Option<Vec<OsString>>,
+    /// Whether to leave Redis alone, whatever the coordinator says.
+    pub skip_redis: bool,
     /// Where jitter comes from.
     pub entropy: Arc<dyn Entropy>,
     /// When cancelled, the worker takes no more tasks, and ends with what it runs.
@@ -72,6 +74,7 @@ impl Settings {
             scratch,
             output_limit: MAX_OUTPUT_BYTES,
             guard: None,
+            skip_redis: false,
             entropy,
             drain: CancellationToken::new(),
         }

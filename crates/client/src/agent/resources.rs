@@ -1,16 +1,34 @@
 //! Looking up what a task needs.
 
+use std::time::Duration;
+
+use mitosis_protocol::agent::ReachedReply;
 use mitosis_protocol::storage::DownloadReply;
 use mitosis_protocol::task::GetTaskReply;
-use mitosis_protocol::{ArtifactKind, Uuid};
+use mitosis_protocol::{ArtifactKind, ExecState, Uuid};
 use reqwest::Method;
 
 use crate::{ClientError, WorkerClient};
+
+/// What the connection may take on top of the time for which the request is held.
+const MARGIN: Duration = Duration::from_secs(30);
 
 impl WorkerClient {
     /// `GET /workers/tasks/{uuid}`: a task that another one watches.
     pub async fn task(&self, uuid: Uuid) -> Result<GetTaskReply, ClientError> {
         self.call(Method::GET, &format!("/workers/tasks/{uuid}")).read().await
+    }
+
+    /// `GET /v1/workers/tasks/{uuid}/reached`: whether a task has come so far, held for up to `wait`.
+    pub async fn task_reached(
+        &self,
+        uuid: Uuid,
+        target: ExecState,
+        wait: Duration,
+    ) -> Result<bool, ClientError> {
+        let path = format!("/v1/workers/tasks/{uuid}/reached?target={target:?}&wait={}s", wait.as_secs());
+        let reply: ReachedReply = self.call(Method::GET, &path).within(wait + MARGIN).read().await?;
+        Ok(reply.reached)
     }
 
     /// `GET /workers/tasks/{uuid}/artifacts/{kind}`: an archive that task `uuid` left.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::worker::{RegisterWorkerReply, RegisterWorkerRequest};
 use reqwest::Method;
+use secrecy::SecretString;
 
 use crate::agent::token;
 use crate::{ClientError, UserClient, WorkerClient};
@@ -20,6 +21,8 @@ pub struct Registration {
     pub lease: Option<Duration>,
     /// How long its token is good for, if that can be told.
     pub token_life: Option<Duration>,
+    /// Where to announce execution states, if there is Redis. It holds a password.
+    pub redis_url: Option<SecretString>,
 }
 
 impl UserClient {
@@ -38,6 +41,7 @@ impl UserClient {
             .map_err(|error| ClientError::Unexpected { address, source: error.into() })?;
         let token_life = token::life(&reply.token, sent_at);
         let client = self.client().with_worker_token(reply.token.into());
-        Ok(Registration { uuid: reply.worker_id, client, lease, token_life })
+        let redis_url = reply.redis_url.map(SecretString::from);
+        Ok(Registration { uuid: reply.worker_id, client, lease, token_life, redis_url })
     }
 }

@@ -20,6 +20,9 @@ const CONNECTED: Duration = Duration::from_secs(30);
 /// An agent that was not heard of for so long is forgotten here.
 const FORGET: Duration = Duration::from_secs(600);
 
+/// Tasks that are remembered of one agent: more than it ever has in hand.
+const MOST_VOUCHED: usize = 10_000;
+
 /// A count of the fleet holds for so long.
 const COUNT_AGAIN: Duration = Duration::from_secs(1);
 
@@ -44,8 +47,14 @@ struct Known {
     compared: Option<Instant>,
     /// Tasks whose output somebody waits for, to be told at the next occasion.
     followed: Vec<Uuid>,
+    /// Tasks whose states somebody waits for, to be told at the next occasion.
+    watched: Vec<Uuid>,
     /// Something has to be told that only the store knows.
     summoned: bool,
+    /// Whether it announces the states of its tasks by itself.
+    tells_states: bool,
+    /// Tasks that it is known to hold, with their timeouts, where their states matter.
+    vouched: HashMap<Uuid, Duration>,
     wake: Arc<Notify>,
 }
 
@@ -66,6 +75,7 @@ pub(crate) struct Due {
 #[derive(Debug, Default)]
 pub(crate) struct Message {
     pub(crate) followed: Vec<Uuid>,
+    pub(crate) watched: Vec<Uuid>,
     pub(crate) summoned: bool,
 }
 
@@ -85,7 +95,10 @@ impl Agents {
             renewed: None,
             compared: None,
             followed: Vec::new(),
+            watched: Vec::new(),
             summoned: false,
+            tells_states: false,
+            vouched: HashMap::new(),
             wake: Arc::default(),
         });
     }
@@ -123,6 +136,7 @@ impl Agents {
     pub(crate) fn message(&self, uuid: Uuid) -> Message {
         self.fleet().known.get_mut(&uuid).map_or_else(Message::default, |known| Message {
             followed: std::mem::take(&mut known.followed),
+            watched: std::mem::take(&mut known.watched),
             summoned: std::mem::take(&mut known.summoned),
         })
     }
@@ -157,6 +171,52 @@ impl Agents {
         true
     }
 
+    /// Somebody waits for the states of a task that an agent holds; answers whether the agent is connected
+    /// here.
+    pub(crate) fn watch(&self, uuid: Uuid, task: Uuid, timeout: Duration) -> bool {
+        let mut fleet = self.fleet();
+        let Some(known) = fleet.known.get_mut(&uuid).filter(|known| known.seen.elapsed() < CONNECTED) else {
+            return false;
+        };
+        known.vouch(task, timeout);
+        if !known.watched.contains(&task) {
+            known.watched.push(task);
+        }
+        known.wake.notify_one();
+        true
+    }
+
+    /// An agent says whether it announces the states of its tasks by itself.
+    pub(crate) fn tells_states(&self, uuid: Uuid, tells: bool) {
+        if let Some(known) = self.fleet().known.get_mut(&uuid) {
+            known.tells_states = tells;
+        }
+    }
+
+    /// Whether it does.
+    pub(crate) fn does_tell_states(&self, uuid: Uuid) -> bool {
+        self.fleet().known.get(&uuid).is_some_and(|known| known.tells_states)
+    }
+
+    /// An agent holds a task that may run this long.
+    pub(crate) fn vouch(&self, uuid: Uuid, task: Uuid, timeout: Duration) {
+        if let Some(known) = self.fleet().known.get_mut(&uuid) {
+            known.vouch(task, timeout);
+        }
+    }
+
+    /// An agent does not hold a task any more.
+    pub(crate) fn let_go(&self, uuid: Uuid, task: Uuid) {
+        if let Some(known) = self.fleet().known.get_mut(&uuid) {
+            known.vouched.remove(&task);
+        }
+    }
+
+    /// How long a task may run, if the agent is known to hold it.
+    pub(crate) fn timeout_of(&self, uuid: Uuid, task: Uuid) -> Option<Duration> {
+        self.fleet().known.get(&uuid)?.vouched.get(&task).copied()
+    }
+
     /// How long an agent may be silent. The more there are, the longer, so that their mere presence never
     /// costs more than a bounded part of a coordinator.
     pub(crate) fn lease(&self, longest: Duration) -> Duration {
@@ -167,6 +227,16 @@ impl Agents {
 
     fn fleet(&self) -> MutexGuard<'_, Fleet> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn vouch(&mut self, task: Uuid, timeout: Duration) {
+        if self.vouched.len() >= MOST_VOUCHED {
+            // Tasks that were taken from it unheard; the others are looked up again.
+            self.vouched.clear();
+        }
+        self.vouched.insert(task, timeout);
     }
 }
 

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use mitosis_domain::backoff::Backoff;
-use mitosis_protocol::Uuid;
 use mitosis_protocol::output::OutputChunk;
+use mitosis_protocol::{ExecState, Uuid};
 use mitosis_store::ops::signals::Heard;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -17,6 +17,7 @@ use super::patience::chance;
 use crate::app::App;
 use crate::error::chain;
 use crate::events::relay;
+use crate::events::states::Live;
 
 /// How long the first message waits for others.
 const WINDOW: Duration = Duration::from_millis(20);
@@ -53,6 +54,15 @@ pub(crate) enum Note {
         stdout: u64,
         stderr: u64,
     },
+    /// Somebody waits for the states of a task that this agent holds.
+    Watch {
+        agent: Uuid,
+        task: Uuid,
+        /// How long the task may run, in seconds.
+        timeout: u64,
+    },
+    /// Where a task stands that somebody waits for.
+    State { agent: Uuid, task: Uuid, state: ExecState },
     /// Output of a task that somebody waits for.
     Output { task: Uuid, chunk: OutputChunk },
 }
@@ -62,7 +72,7 @@ impl Note {
     fn bytes(&self) -> usize {
         match self {
             Self::Summon(_) => 60,
-            Self::Follow { .. } => 200,
+            Self::Follow { .. } | Self::Watch { .. } | Self::State { .. } => 200,
             Self::Output { chunk, .. } => 300 + (chunk.stdout.len() + chunk.stderr.len()) * 4 / 3,
         }
     }
@@ -165,6 +175,14 @@ fn obey(app: &App, letter: Letter) {
         match note {
             Note::Summon(agent) => app.agents.summon(agent),
             Note::Follow { agent, task, stdout, stderr } => relay::follow(app, agent, task, stdout, stderr),
+            Note::Watch { agent, task, timeout } => {
+                if app.agents.watch(agent, task, Duration::from_secs(timeout)) {
+                    app.states.watch_in_stead(task);
+                }
+            }
+            Note::State { agent, task, state } => {
+                app.states.publish(Live { holder: agent, state }, task);
+            }
             Note::Output { task, chunk } => drop(app.output.publish(task, &chunk)),
         }
     }

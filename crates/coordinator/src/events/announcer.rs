@@ -5,10 +5,12 @@
 //! away; published workers announce by themselves. A connection that comes back finds its users set up
 //! again, since a Redis without persistence forgets them.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mitosis_domain::announcement::{channel, kept_for, of_failure};
 use mitosis_domain::entropy::Entropy;
 use mitosis_protocol::doctor::RedisContact;
 use mitosis_protocol::{ExecState, TaskResultMessage, Uuid};
@@ -16,7 +18,7 @@ use mitosis_store::{Fault, Store};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _, RedisError};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
@@ -31,8 +33,6 @@ const BATCH: usize = 500;
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// How often a connection, or its absence, is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-
-const MINUTE: u64 = 60;
 
 /// Why `redis_url` can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +53,11 @@ pub enum RedisConfigError {
 struct Announcement {
     task: Uuid,
     state: ExecState,
-    lasts: Duration,
+    kept_for: Option<Duration>,
 }
+
+/// What was announced last of a task.
+type Question = (Uuid, oneshot::Sender<Option<ExecState>>);
 
 /// Takes announcements; does nothing when Redis is not configured.
 #[derive(Debug)]
@@ -65,6 +68,7 @@ struct Link {
     worker_url: SecretString,
     client_url: SecretString,
     announcements: mpsc::Sender<Announcement>,
+    questions: mpsc::Sender<Question>,
     contact: watch::Receiver<RedisContact>,
 }
 
@@ -105,15 +109,17 @@ impl Announcer {
         let worker = user(settings, settings.worker_password.as_ref(), store, entropy, WORKER).await?;
         let reader = user(settings, settings.client_password.as_ref(), store, entropy, CLIENT).await?;
         let (announcements, inbox) = mpsc::channel(QUEUE);
+        let (questions, asked) = mpsc::channel(QUEUE);
         let (contact, mut looked) = watch::channel(RedisContact::Unreachable);
         let link = Link {
             worker_url: url(&worker, &place)?,
             client_url: url(&reader, &place)?,
             announcements,
+            questions,
             contact: looked.clone(),
         };
         let users = if settings.skip_acl_rules { Vec::new() } else { vec![worker, reader] };
-        background.spawn(stopping.run_until_cancelled_owned(keep(client, users, inbox, contact)));
+        background.spawn(stopping.run_until_cancelled_owned(keep(client, users, inbox, asked, contact)));
         let connected = looked.wait_for(|contact| *contact == RedisContact::Connected);
         if tokio::time::timeout(2 * ANSWER_LIMIT, connected).await.is_err() {
             tracing::warn!("Redis can't be used at redis_url; live states begin when it can");
@@ -141,45 +147,48 @@ impl Announcer {
         self.0.as_ref().map(|link| link.contact.borrow().clone())
     }
 
-    /// One of our agents was given a task that may run this long.
+    /// An agent that does not announce states was given a task that may run this long.
     pub(crate) fn assigned(&self, task: Uuid, timeout: Duration, fetches_first: bool) {
-        match fetches_first {
-            true => self.announce(task, ExecState::FetchResource, Duration::from_secs(6 * MINUTE)),
-            false => self.announce(task, ExecState::ExecPending, timeout + Duration::from_secs(MINUTE)),
-        }
+        let state = if fetches_first { ExecState::FetchResource } else { ExecState::ExecPending };
+        self.announce(task, state, timeout);
     }
 
     /// The command ended by itself.
     pub(crate) fn finished(&self, task: Uuid) {
-        self.announce(task, ExecState::ExecFinished, Duration::from_secs(11 * MINUTE));
+        self.announce(task, ExecState::ExecFinished, Duration::ZERO);
     }
 
     /// Artifacts are on their way.
     pub(crate) fn uploads(&self, task: Uuid) {
-        self.announce(task, ExecState::UploadResult, Duration::from_secs(11 * MINUTE));
+        self.announce(task, ExecState::UploadResult, Duration::ZERO);
     }
 
     /// The task is over. A failure is announced before the end.
     pub(crate) fn committed(&self, task: Uuid, msg: Option<TaskResultMessage>) {
-        let failure = match msg {
-            Some(TaskResultMessage::FetchResourceTimeout) => Some(ExecState::FetchResourceTimeout),
-            Some(TaskResultMessage::ResourceNotFound) => Some(ExecState::FetchResourceNotFound),
-            Some(TaskResultMessage::ResourceForbidden) => Some(ExecState::FetchResourceForbidden),
-            Some(TaskResultMessage::WatchTimeout) => Some(ExecState::WatchTimeout),
-            Some(TaskResultMessage::ExecTimeout) => Some(ExecState::ExecTimeout),
-            Some(TaskResultMessage::UploadResultTimeout) => Some(ExecState::UploadResultTimeout),
-            Some(TaskResultMessage::UserCancellation | TaskResultMessage::SubmitNewTaskFailed) | None => None,
-        };
-        for state in failure.into_iter().chain([ExecState::TaskCommitted]) {
-            self.announce(task, state, Duration::from_secs(MINUTE));
+        for state in msg.and_then(of_failure).into_iter().chain([ExecState::TaskCommitted]) {
+            self.announce(task, state, Duration::ZERO);
         }
     }
 
-    fn announce(&self, task: Uuid, state: ExecState, lasts: Duration) {
+    /// The worker that held it is gone.
+    pub(crate) fn left(&self, task: Uuid) {
+        self.announce(task, ExecState::WorkerExited, Duration::ZERO);
+    }
+
+    /// Announces a state of a task that may run this long.
+    pub(crate) fn announce(&self, task: Uuid, state: ExecState, timeout: Duration) {
         if let Some(link) = &self.0 {
+            let kept_for = kept_for(state, timeout);
             // A full queue means that Redis is slow; what is dropped here is stale by then.
-            let _ = link.announcements.try_send(Announcement { task, state, lasts });
+            let _ = link.announcements.try_send(Announcement { task, state, kept_for });
         }
+    }
+
+    /// What was announced last of a task; nothing without Redis.
+    pub(crate) async fn announced(&self, task: Uuid) -> Option<ExecState> {
+        let (reply, answer) = oneshot::channel();
+        self.0.as_ref()?.questions.try_send((task, reply)).ok()?;
+        answer.await.ok()?
     }
 }
 
@@ -249,6 +258,7 @@ async fn keep(
     client: Client,
     users: Vec<RedisUser>,
     mut inbox: mpsc::Receiver<Announcement>,
+    mut asked: mpsc::Receiver<Question>,
     contact: watch::Sender<RedisContact>,
 ) {
     let mut look = tokio::time::interval(LOOK_AGAIN);
@@ -267,6 +277,10 @@ async fn keep(
                     None => continue,
                 }
             }
+            Some((task, reply)) = asked.recv() => match &mut connection {
+                Some(connection) => look_up(connection, task, reply).await,
+                None => continue,
+            },
             _ = look.tick() => match &mut connection {
                 Some(connection) => redis::cmd("PING").query_async(connection).await,
                 None => connect(&client, &users).await.map(|fresh| connection = Some(fresh)),
@@ -318,11 +332,30 @@ async fn connect(client: &Client, users: &[RedisUser]) -> Result<MultiplexedConn
     Ok(connection)
 }
 
+async fn look_up(
+    connection: &mut MultiplexedConnection,
+    task: Uuid,
+    reply: oneshot::Sender<Option<ExecState>>,
+) -> Result<(), RedisError> {
+    let number: Option<i32> = redis::cmd("GET").arg(channel(task)).query_async(connection).await?;
+    // Whoever asked may have hung up meanwhile.
+    let _ = reply.send(number.map(ExecState::from_i32));
+    Ok(())
+}
+
+/// Whoever listens hears of every state; only the last one of each task is there to be looked up.
 async fn publish(connection: &mut MultiplexedConnection, batch: &[Announcement]) -> Result<(), RedisError> {
+    let last: HashMap<Uuid, usize> = batch.iter().enumerate().map(|(place, one)| (one.task, place)).collect();
     let mut pipeline = redis::pipe();
-    for Announcement { task, state, lasts } in batch {
-        let (key, state) = (format!("task:{task}"), state.as_i32());
-        pipeline.cmd("SET").arg(&key).arg(state).arg("EX").arg(lasts.as_secs()).ignore();
+    for (place, Announcement { task, state, kept_for }) in batch.iter().enumerate() {
+        let (key, state) = (channel(*task), state.as_i32());
+        if last[task] == place {
+            let set = pipeline.cmd("SET").arg(&key).arg(state);
+            if let Some(kept_for) = kept_for {
+                set.arg("EX").arg(kept_for.as_secs());
+            }
+            set.ignore();
+        }
         pipeline.cmd("PUBLISH").arg(&key).arg(state).ignore();
     }
     pipeline.query_async(connection).await

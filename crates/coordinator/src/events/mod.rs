@@ -3,3 +3,4 @@
 pub(crate) mod announcer;
 pub(crate) mod output_hub;
 pub(crate) mod relay;
+pub(crate) mod states;

@@ -49,6 +49,7 @@ async fn pass(app: &App, after_outage: bool) -> Result<(), Fault> {
                 "removed a worker; its tasks wait for another");
             for task in &lost.returned {
                 app.output.changed(*task);
+                app.announcer.left(*task);
             }
         }
         if !reaped.is_empty() {

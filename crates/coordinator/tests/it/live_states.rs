@@ -165,3 +165,88 @@ async fn redis_is(stage: &Stage, wanted: &str) {
     .await
     .unwrap_or_else(|_| panic!("Redis is {wanted}"));
 }
+
+/// What an agent that tells its states says at first; answers what it is given.
+async fn tells(agent: &Someone<'_>, more: &Value) -> Value {
+    let mut poll = json!({"want": 1, "tells_states": true, "wait": "20s"});
+    poll.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    agent.post("/v1/agents/poll", &poll).await.expect(200).json()
+}
+
+async fn states(agent: &Someone<'_>, task: &Value, states: &[&str]) {
+    let states: Vec<_> = states.iter().map(|state| json!({"task": task["uuid"], "state": state})).collect();
+    let report = json!({"states": states});
+    let reply = agent.post("/v1/agents/report", &report).await.expect(200).json();
+    assert_eq!(reply, json!({"verdicts": [], "tasks": [], "drain": false}));
+}
+
+pub(crate) async fn agent_states_are_announced_in_the_order_of_0_6_8(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let url = client_url(&stage).await;
+    let uuid = ann.submits(&json!({})).await;
+    let mut subscription = Client::open(url.as_str()).unwrap().get_async_pubsub().await.unwrap();
+    subscription.subscribe(format!("task:{uuid}")).await.unwrap();
+    let agent = ann.worker(&json!({"slots": 1})).await;
+    let told = tells(&agent, &json!({})).await;
+    assert_eq!(told["announce"], json!(true), "the states of all tasks matter");
+    let given = &told["tasks"][0];
+    states(&agent, &given["task"], &["ExecPending", "ExecSpawned"]).await;
+    let mut reader = connection(&url).await;
+    let left: i64 = redis::cmd("TTL").arg(format!("task:{uuid}")).query_async(&mut reader).await.unwrap();
+    assert_eq!(left, -1, "a command may run for long");
+    let rest = ["ExecFinished", "UploadResult", "UploadFinishedResult", "UploadResultFinished"];
+    let rest: Vec<_> = rest.iter().map(|state| json!({"task": uuid, "state": state})).collect();
+    let key = json!({"id": given["task"]["id"], "epoch": given["epoch"], "token": given["token"]});
+    let ended = json!({"key": key, "cancelled": false, "result": {"exit_status": 0, "msg": null}});
+    agent.post("/v1/agents/report", &json!({"states": rest, "ended": [ended]})).await.expect(200);
+    let mut seen = Vec::new();
+    let mut messages = subscription.on_message();
+    while seen.last() != Some(&19) {
+        let message = tokio::time::timeout(LIMIT, messages.next()).await.unwrap().unwrap();
+        seen.push(message.get_payload::<i32>().unwrap());
+    }
+    assert_eq!(seen, [1, 10, 11, 12, 14, 15, 17, 19]);
+}
+
+pub(crate) async fn agent_that_leaves_its_task_is_announced_as_exited(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    let agent = ann.worker(&json!({"slots": 1})).await;
+    tells(&agent, &json!({})).await;
+    let leave = stage.request(Method::DELETE, "/workers").header("user-agent", "mito/1.2.3");
+    Answer::read(leave.bearer_auth(&agent.token)).await.expect(200);
+    let mut reader = connection(&client_url(&stage).await).await;
+    let key = format!("task:{uuid}");
+    let deadline = std::time::Instant::now() + LIMIT;
+    loop {
+        let state: Option<i32> = redis::cmd("GET").arg(&key).query_async(&mut reader).await.unwrap();
+        if state == Some(-1) {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "{state:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A published worker that has Redis says where its task stands, and ours hears of it.
+pub(crate) async fn watched_task_of_a_published_worker_is_read_from_redis(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let file = json!([{"remote_file": {"Attachment": {"key": "k"}}, "local_path": "f"}]);
+    let spec =
+        json!({"args": ["true"], "envs": {}, "resources": file, "terminal_output": false, "watch": null});
+    let uuid = ann.submits(&json!({"task_spec": spec})).await;
+    let url = worker_url(&ann).await;
+    let published = ann.worker(&json!({})).await;
+    published.fetches().await;
+    let watch = json!({"args": ["true"], "envs": {}, "resources": [], "terminal_output": false,
+        "watch": [uuid, "ExecSpawned"]});
+    ann.submits(&json!({"task_spec": watch})).await;
+    let watcher = ann.worker(&json!({"slots": 1})).await;
+    tells(&watcher, &json!({})).await;
+    let ask = |wait: &str| format!("/v1/workers/tasks/{uuid}/reached?target=ExecSpawned&wait={wait}");
+    let reply = watcher.get(&ask("0s")).await.expect(200).json();
+    assert_eq!(reply, json!({"reached": false}), "it fetches its file");
+    let mut redis = connection(&url).await;
+    redis::cmd("SET").arg(format!("task:{uuid}")).arg(11).query_async::<()>(&mut redis).await.unwrap();
+    assert_eq!(watcher.get(&ask("20s")).await.expect(200).json(), json!({"reached": true}));
+}

@@ -25,6 +25,7 @@ mod stage;
 mod sweeps;
 mod tasks;
 mod tenants;
+mod watches;
 mod workers;
 
 /// Tells every story in one kind of surroundings: `stories!(name: Surroundings::Variant)`.
@@ -164,6 +165,11 @@ macro_rules! stories {
                 a_reader_sees_and_does_not_touch_and_a_writer_does_both,
                 a_worker_serves_the_groups_that_its_owner_may_serve,
             }
+            watches {
+                watched_task_is_reached_when_its_agent_says_so,
+                states_from_others_than_the_holder_do_not_count,
+                plain_task_of_a_published_worker_counts_as_spawned,
+            }
             workers {
                 a_worker_is_shown_with_what_it_holds,
                 an_idle_worker_goes_at_once_and_a_busy_one_after_its_task,
@@ -247,6 +253,9 @@ mod with_redis {
             drawn_redis_password_is_the_same_at_every_start,
             states_of_our_agents_are_announced_and_expire,
             published_workers_announce_by_themselves,
+            agent_states_are_announced_in_the_order_of_0_6_8,
+            agent_that_leaves_its_task_is_announced_as_exited,
+            watched_task_of_a_published_worker_is_read_from_redis,
             tasks_go_on_without_redis_and_states_come_back_with_it,
         }
         doctor {
@@ -269,6 +278,9 @@ mod with_a_server {
         }
         agents {
             coordinators_of_one_database_are_one_system,
+        }
+        watches {
+            watched_task_is_reached_across_coordinators,
         }
         events {
             a_stream_is_taken_up_again_on_another_coordinator,

@@ -53,6 +53,7 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
         guard: guard::command(),
         polling_interval: config.polling_interval,
         heartbeat_interval: config.heartbeat_interval,
+        skip_redis: config.skip_redis,
         ..Settings::new(Arc::new(login), environment.cache_folder(), Arc::new(OsEntropy))
     };
     until_stopped(settings, requests, drain_requests).await

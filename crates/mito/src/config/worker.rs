@@ -14,6 +14,7 @@ pub(crate) struct WorkerConfig {
     pub(crate) slots: usize,
     pub(crate) polling_interval: Duration,
     pub(crate) heartbeat_interval: Duration,
+    pub(crate) skip_redis: bool,
 }
 
 impl WorkerConfig {
@@ -38,6 +39,7 @@ impl WorkerConfig {
             slots,
             polling_interval: layers.duration("polling_interval").unwrap_or(Duration::from_secs(180)),
             heartbeat_interval: layers.duration("heartbeat_interval").unwrap_or(Duration::from_secs(300)),
+            skip_redis: layers.flag("skip_redis"),
         })
     }
 }

@@ -43,3 +43,4 @@ mod terminal;
 mod three_machines;
 mod tokens;
 mod trust;
+mod watches;

@@ -6,7 +6,9 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use mitosis_protocol::agent::{AssignedTask, AttemptKey, AttemptRef, EndedTask, MAX_BATCH, ReportBatch};
+use mitosis_protocol::agent::{
+    AssignedTask, AttemptKey, AttemptRef, EndedTask, LiveState, MAX_BATCH, ReportBatch,
+};
 use mitosis_protocol::{TaskResult, TaskResultMessage};
 use tokio::time::Instant;
 
@@ -227,6 +229,11 @@ impl Hand {
         self.under_way.is_none() && !(self.ended.is_empty() && self.returned.is_empty())
     }
 
+    /// Whether no report is under way.
+    pub(super) fn can_report(&self) -> bool {
+        self.under_way.is_none()
+    }
+
     /// Whether nothing is left to be run or told.
     pub(super) fn is_empty(&self) -> bool {
         self.running.is_empty() && self.waiting.is_empty() && self.has_told_all()
@@ -238,11 +245,11 @@ impl Hand {
     }
 
     /// The next report. It is under way until it is answered; should it fail, it is said again.
-    pub(super) fn report(&mut self, want: usize) -> ReportBatch {
+    pub(super) fn report(&mut self, want: usize, states: Vec<LiveState>) -> ReportBatch {
         let ended = self.ended.drain(..self.ended.len().min(MAX_BATCH)).collect();
         let returned = self.returned.drain(..self.returned.len().min(MAX_BATCH)).collect();
         let want = u32::try_from(want).unwrap_or(u32::MAX);
-        let report = ReportBatch { ended, returned, want };
+        let report = ReportBatch { ended, returned, want, states };
         self.under_way = Some(report.clone());
         report
     }
@@ -252,12 +259,13 @@ impl Hand {
         self.under_way.take()
     }
 
-    /// The report under way has to be said again. What it asked for may have been given.
-    pub(super) fn unanswered(&mut self) {
-        if let Some(report) = self.under_way.take() {
-            self.ended.splice(0..0, report.ended);
-            self.returned.splice(0..0, report.returned);
-        }
+    /// The report under way has to be said again. What it asked for may have been given. Answers the states
+    /// that it told.
+    pub(super) fn unanswered(&mut self) -> Vec<LiveState> {
+        let Some(report) = self.under_way.take() else { return Vec::new() };
+        self.ended.splice(0..0, report.ended);
+        self.returned.splice(0..0, report.returned);
+        report.states
     }
 
     fn give_back(&mut self, task: &AssignedTask) {
@@ -353,7 +361,7 @@ pub(super) mod tests {
         hand.lose_patience(now + PATIENCE.saturating_sub(Duration::from_millis(1)));
         assert!(!hand.has_to_report());
         hand.lose_patience(now + PATIENCE);
-        let report = hand.report(0);
+        let report = hand.report(0, vec![]);
         assert_eq!(report.returned, [key(&task(1)), key(&task(2))]);
         assert_eq!(hand.held().len(), 3, "until the report is answered, it may be held");
         hand.answered();
@@ -386,11 +394,11 @@ pub(super) mod tests {
         let now = Instant::now();
         let mut hand = busy(2, now);
         hand.left(of(0), Some(ended(0)), now);
-        assert_eq!(hand.report(1).ended.len(), 1);
+        assert_eq!(hand.report(1, vec![]).ended.len(), 1);
         hand.left(of(1), Some(ended(1)), now);
         assert!(!hand.has_to_report(), "one at a time");
         hand.unanswered();
-        let again: Vec<i64> = hand.report(0).ended.iter().map(|ended| ended.key.id).collect();
+        let again: Vec<i64> = hand.report(0, vec![]).ended.iter().map(|ended| ended.key.id).collect();
         assert_eq!(again, [0, 1]);
         assert!(!hand.has_told_all());
         hand.answered();
@@ -406,7 +414,7 @@ pub(super) mod tests {
         assert_eq!(hand.hear(of(1), Word::Stop), None);
         assert_eq!(hand.hear(of(2), Word::Dropped), None);
         assert_eq!(hand.hear(of(9), Word::Dropped), None);
-        let report = hand.report(0);
+        let report = hand.report(0, vec![]);
         assert_eq!(report.ended.len(), 1, "what is dropped is not reported");
         assert_eq!(report.ended[0].result.msg, Some(TaskResultMessage::UserCancellation));
         assert!(hand.waiting.is_empty());
@@ -420,7 +428,7 @@ pub(super) mod tests {
         hand.drain();
         hand.assign(tasks(2..3), now);
         assert_eq!(hand.want(0, now), 0);
-        assert_eq!(hand.report(0).returned.len(), 2);
+        assert_eq!(hand.report(0, vec![]).returned.len(), 2);
         assert_eq!(hand.running.len(), 1, "what runs goes on");
     }
 
@@ -430,7 +438,7 @@ pub(super) mod tests {
         let mut hand = busy(2, now);
         hand.was_not_started(key(&task(1)));
         assert_eq!(hand.want(0, now), 0, "the other slot is busy, and this one rests");
-        assert_eq!(hand.report(0).returned, [key(&task(1))]);
+        assert_eq!(hand.report(0, vec![]).returned, [key(&task(1))]);
         hand.assign(tasks(1..3), now);
         assert!(hand.start(now).is_none());
         hand.slot_is_ready(0);

@@ -7,6 +7,7 @@ mod hand;
 mod line;
 mod slots;
 
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::insist::Waits;
+use crate::live::Herald;
+use crate::live::reported::{Cell, Outbox};
 use crate::os::boot_clock::BootInstant;
 use crate::run::{Lost, Place};
 use crate::session::{Farewell, Session};
@@ -30,6 +33,10 @@ const HOLD: Duration = Duration::from_secs(20);
 const BREATH: Duration = Duration::from_millis(40);
 /// An answer within this time was not held.
 const AT_ONCE: Duration = Duration::from_millis(10);
+/// States wait so long for others, and for the end of a short task.
+const GATHER: Duration = Duration::from_millis(20);
+/// Tasks that are watched before they start; more are asked for again.
+const MOST_WATCHED: usize = 1_000;
 /// How long the last results may take when the agent is asked to stop.
 const LAST_WORD: Duration = Duration::from_secs(3);
 
@@ -60,6 +67,13 @@ struct Agent<'a> {
     given_up: bool,
     /// Which tasks run in which slot, by their global identity.
     names: Vec<Option<Uuid>>,
+    /// States that have to be reported, and where the task of each slot stands.
+    outbox: Arc<Outbox>,
+    cells: Vec<Arc<Cell>>,
+    /// Tasks that are watched and did not start yet.
+    watched: HashSet<Uuid>,
+    /// States are to be reported at this moment, should nothing else be before.
+    tell_at: Option<Instant>,
     poll_waits: Waits<'a>,
     report_waits: Waits<'a>,
 }
@@ -68,12 +82,17 @@ impl Session {
     /// Serves as an agent with all slots until there is a reason to end. Whatever runs then is killed.
     pub(crate) async fn serve_as_agent(
         self: &Arc<Self>,
-        places: Vec<Place>,
+        mut places: Vec<Place>,
         stop: &CancellationToken,
     ) -> Farewell {
         let entropy = self.settings.entropy.clone();
         let slots = places.len();
         let now = Instant::now();
+        let outbox = Arc::new(Outbox::default());
+        let cells: Vec<_> = places.iter().map(|_| Arc::new(Cell::new(outbox.clone()))).collect();
+        for (place, cell) in places.iter_mut().zip(&cells) {
+            place.herald = Herald::Report(cell.clone());
+        }
         let mut agent = Agent {
             session: self.clone(),
             hand: Hand::new(slots),
@@ -86,6 +105,10 @@ impl Session {
             in_doubt: true,
             given_up: false,
             names: vec![None; slots],
+            outbox,
+            cells,
+            watched: HashSet::new(),
+            tell_at: None,
             poll_waits: Waits::new(&*entropy),
             report_waits: Waits::new(&*entropy),
         };
@@ -104,9 +127,9 @@ impl Session {
 
     /// Hands in what ended a moment before the agent was asked to stop.
     async fn say_the_last_word(&self, hand: &mut Hand) {
-        hand.unanswered();
+        let states = hand.unanswered();
         if hand.has_to_report() {
-            let report = hand.report(0);
+            let report = hand.report(0, states);
             let said = tokio::time::timeout(LAST_WORD, self.client.report_batch(&report)).await;
             if !matches!(said, Ok(Ok(_))) {
                 tracing::warn!(results = report.ended.len(), "the last results could not be handed in");
@@ -127,6 +150,7 @@ impl Agent<'_> {
                 reply = answer_poll(&mut self.polling) => Event::Polled(reply),
                 () = sleep_until(turn_is_over) => Event::Look,
                 () = until(patience) => Event::Impatient,
+                () = self.outbox.filled() => Event::States,
                 () = self.session.settings.drain.cancelled(), if !self.hand.is_draining() => Event::Drain,
             };
             let end = match event {
@@ -144,6 +168,10 @@ impl Agent<'_> {
                 Event::Drain => {
                     tracing::info!("ending with what runs");
                     self.hand.drain();
+                    None
+                }
+                Event::States => {
+                    self.tell_at.get_or_insert(Instant::now() + GATHER);
                     None
                 }
                 Event::Look => None,
@@ -165,11 +193,14 @@ impl Agent<'_> {
         let now = Instant::now();
         while let Some((slot, task)) = self.hand.start(now) {
             self.names[slot] = Some(task.task.uuid);
+            self.cells[slot].begin(self.watched.remove(&task.task.uuid));
             self.slots.start(slot, task);
         }
         let asked = self.polling.as_ref().map_or(0, |polling| polling.want);
-        if self.hand.has_to_report() && now >= self.report_at {
-            let report = self.hand.report(self.want(asked, now));
+        let tells = self.hand.can_report() && self.tell_at.is_some_and(|at| now >= at);
+        if (self.hand.has_to_report() || tells) && now >= self.report_at {
+            self.tell_at = None;
+            let report = self.hand.report(self.want(asked, now), self.outbox.take());
             self.reporting = Some(report_call(self.session.clone(), report));
         }
         self.poll(now);
@@ -200,6 +231,7 @@ impl Agent<'_> {
             held: self.hand.held(),
             draining: self.hand.is_draining(),
             resync,
+            tells_states: true,
             wait: Some(HOLD),
         };
         if resync {
@@ -218,6 +250,11 @@ impl Agent<'_> {
         }
         if self.hand.has_to_report() {
             next = next.min(self.report_at);
+        }
+        if let Some(tell_at) = self.tell_at
+            && self.hand.can_report()
+        {
+            next = next.min(tell_at.max(self.report_at));
         }
         next
     }
@@ -261,7 +298,7 @@ impl Agent<'_> {
                 return Some(self.session.unknown_to_the_coordinator());
             }
             Err(error) if error.is_transient() => {
-                self.hand.unanswered();
+                self.outbox.put_back(self.hand.unanswered());
                 self.in_doubt = true;
                 self.report_at = self.later(&error, "a report");
             }
@@ -290,6 +327,10 @@ impl Agent<'_> {
                 self.hear(&reply.stop, Word::Stop);
                 for task in reply.followed {
                     self.follow(task);
+                }
+                self.outbox.want_all(reply.announce);
+                for task in reply.watched {
+                    self.watch(task);
                 }
                 self.take(reply.tasks, reply.drain);
                 self.rest_until = Instant::now() + BREATH;
@@ -332,6 +373,17 @@ impl Agent<'_> {
         }
     }
 
+    /// Somebody watches a task: in a slot, or still waiting for one.
+    fn watch(&mut self, task: Uuid) {
+        match self.names.iter().position(|name| *name == Some(task)) {
+            Some(slot) => self.cells[slot].watch(task),
+            None if self.watched.len() < MOST_WATCHED => {
+                self.watched.insert(task);
+            }
+            None => {}
+        }
+    }
+
     fn later(&mut self, error: &ClientError, what: &str) -> Instant {
         let wait = self.report_waits.next_wait();
         tracing::warn!(%error, ?wait, "no answer to {what}; trying again");
@@ -346,6 +398,7 @@ enum Event {
     Slot(SlotEvent),
     Reported(Result<ReportBatchReply, ClientError>),
     Polled((BootInstant, Result<PollReply, ClientError>)),
+    States,
     Impatient,
     Drain,
     Look,

@@ -16,14 +16,16 @@ mod watch;
 
 use std::sync::Arc;
 
+use mitosis_domain::announcement::of_failure;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::agent::AttemptKey;
 use mitosis_protocol::worker::FetchedTask;
-use mitosis_protocol::{TaskResult, TaskResultMessage};
+use mitosis_protocol::{ExecState, TaskResult, TaskResultMessage};
 use serde_json::value::RawValue;
 use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
+use crate::live::Herald;
 use crate::os::thread::Thread;
 use crate::session::Session;
 use prepare::Prepared;
@@ -34,6 +36,7 @@ use scratch::Scratch;
 pub(crate) struct Place {
     pub(crate) scratch: Scratch,
     pub(crate) thread: Thread,
+    pub(crate) herald: Herald,
 }
 
 /// This worker's hold on a task.
@@ -41,6 +44,7 @@ pub(crate) struct Attempt<'a> {
     session: &'a Session,
     scratch: &'a Scratch,
     thread: &'a Thread,
+    herald: &'a Herald,
     task: Arc<FetchedTask>,
     /// What a coordinator of ours wants to see with every report.
     key: Option<AttemptKey>,
@@ -93,14 +97,18 @@ pub(crate) struct Done {
 #[tracing::instrument(name = "task", skip_all, fields(task = %task.uuid))]
 pub(crate) async fn run(
     session: &Session,
-    Place { scratch, thread }: &Place,
+    Place { scratch, thread, herald }: &Place,
     task: FetchedTask,
     native: Option<(AttemptKey, Receiver<Orders>)>,
 ) -> Result<Done, Lost> {
     let (key, orders) = native.unzip();
     let task = Arc::new(task);
-    let attempt = Attempt { session, scratch, thread, task, key, orders, fetched_at: Instant::now() };
+    let attempt = Attempt { session, scratch, thread, herald, task, key, orders, fetched_at: Instant::now() };
+    let hold = herald.holds(attempt.task.uuid);
     let outcome = attempt.run().await;
+    if matches!(outcome, Ok(_) | Err(Lost::TakenBack)) {
+        hold.end();
+    }
     match &outcome {
         Ok(done) => {
             let TaskResult { exit_status, msg } = done.result;
@@ -113,20 +121,29 @@ pub(crate) async fn run(
 
 impl Attempt<'_> {
     async fn run(&self) -> Result<Done, Lost> {
+        // A coordinator of ours has announced it itself.
+        if self.key.is_none() {
+            self.is_at(ExecState::FetchResource);
+        }
         let prepared = tokio::select! {
             prepared = self.prepare() => prepared?,
             called_off = self.called_off() => called_off?,
         };
         match prepared {
             Prepared::Impossible(why) => {
+                if let Some(state) = of_failure(why) {
+                    self.is_at(state);
+                }
                 let result = TaskResult { exit_status: 0, msg: Some(why) };
-                self.conclude(ExecEnd::Cancelled, result).await
+                self.conclude(ExecEnd::Cancelled, result, false).await
             }
             Prepared::Ready(output) => {
+                self.is_at(ExecState::ExecPending);
                 let ran = self.execute(output).await?;
+                self.has_run(&ran);
                 if ran.left_nothing {
                     let result = TaskResult { exit_status: ran.exit_status, msg: ran.msg };
-                    return self.conclude(ran.end, result).await;
+                    return self.conclude(ran.end, result, true).await;
                 }
                 match self.key {
                     Some(_) => self.hand_over(ran).await,
@@ -163,10 +180,38 @@ impl Attempt<'_> {
         }
     }
 
-    /// Ends a task that left nothing to be stored.
-    async fn conclude(&self, end: ExecEnd, result: TaskResult) -> Result<Done, Lost> {
+    /// Tells those who watch how far this is.
+    fn is_at(&self, state: ExecState) {
+        self.herald.tell(self.task.uuid, state, self.task.timeout);
+    }
+
+    /// The command is over, and what it left is about to be brought away.
+    fn has_run(&self, ran: &Ran) {
+        match (ran.end, ran.msg) {
+            (ExecEnd::Finished, _) => self.is_at(ExecState::ExecFinished),
+            (ExecEnd::Cancelled, Some(TaskResultMessage::ExecTimeout)) => self.is_at(ExecState::ExecTimeout),
+            (ExecEnd::Cancelled, _) => {}
+        }
+        self.is_at(ExecState::UploadResult);
+    }
+
+    fn uploads(&self, end: ExecEnd) {
+        self.is_at(match end {
+            ExecEnd::Finished => ExecState::UploadFinishedResult,
+            ExecEnd::Cancelled => ExecState::UploadCancelledResult,
+        });
+    }
+
+    /// Ends a task that left nothing to be stored, whether or not its command has run.
+    async fn conclude(&self, end: ExecEnd, result: TaskResult, has_run: bool) -> Result<Done, Lost> {
         if self.key.is_none() {
             self.end(end).await?;
+        }
+        if has_run {
+            self.uploads(end);
+            self.is_at(ExecState::UploadResultFinished);
+        }
+        if self.key.is_none() {
             self.commit(result).await?;
         }
         Ok(Done { cancelled: end == ExecEnd::Cancelled, result, left_archives: false, data: None })
@@ -175,6 +220,7 @@ impl Attempt<'_> {
     /// By the contract (HTTP contract §12.3): the end, the archives, the follow-up, the result.
     async fn report_step_by_step(&self, ran: Ran) -> Result<Done, Lost> {
         self.end(ran.end).await?;
+        self.uploads(ran.end);
         let cancelled = ran.end == ExecEnd::Cancelled;
         let result = self.leave(ran).await?;
         self.commit(result).await?;
@@ -188,6 +234,7 @@ impl Attempt<'_> {
         if self.asks_for_a_follow_up().await {
             self.end(ran.end).await?;
         }
+        self.uploads(ran.end);
         let result = self.leave(ran).await?;
         Ok(Done { cancelled, result, left_archives: true, data })
     }
@@ -195,6 +242,10 @@ impl Attempt<'_> {
     /// What follows the end of the command: archives, then a follow-up task.
     async fn leave(&self, ran: Ran) -> Result<TaskResult, Lost> {
         let incomplete = self.collect().await?.then_some(TaskResultMessage::UploadResultTimeout);
+        self.is_at(match incomplete {
+            Some(_) => ExecState::UploadResultTimeout,
+            None => ExecState::UploadResultFinished,
+        });
         let follow_up = self.follow_up().await?.then_some(TaskResultMessage::SubmitNewTaskFailed);
         Ok(TaskResult { exit_status: ran.exit_status, msg: ran.msg.or(incomplete).or(follow_up) })
     }

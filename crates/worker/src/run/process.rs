@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use mitosis_domain::task::ExecEnd;
 use mitosis_domain::wait_status::WaitStatus;
-use mitosis_protocol::TaskResultMessage;
 use mitosis_protocol::worker::FetchedTask;
+use mitosis_protocol::{ExecState, TaskResultMessage};
 use nix::sys::signal::Signal;
 
 use super::scratch::{OutputFiles, Scratch};
 use super::{Attempt, Lost, Order, program};
+use crate::live::Herald;
 use crate::os::group::Group;
 
 /// Between the request to end and the insistence.
@@ -85,10 +86,10 @@ impl Attempt<'_> {
     /// Has the command run on the thread of this slot, and stops it when it takes more than it was given.
     async fn supervise(&self, group: &Group, output: Option<OutputFiles>) -> Result<Ran, Lost> {
         let _grip = group.hold();
-        let of_thread = (group.clone(), self.task.clone(), self.scratch.clone());
+        let of_thread = (group.clone(), self.task.clone(), self.scratch.clone(), self.herald.clone());
         let mut exit = pin!(self.thread.run(move || {
-            let (group, task, scratch) = of_thread;
-            run(&group, &task, &scratch, output)
+            let (group, task, scratch, herald) = of_thread;
+            run(&group, &task, &scratch, &herald, output)
         }));
         let overstep = tokio::select! {
             biased;
@@ -172,8 +173,18 @@ impl Exit {
 }
 
 /// On the thread of the slot: from the start of the command to a look at what it left.
-fn run(group: &Group, task: &FetchedTask, scratch: &Scratch, output: Option<OutputFiles>) -> Exit {
-    let status = group.run(|| spawn(task, scratch, output.as_ref()));
+fn run(
+    group: &Group,
+    task: &FetchedTask,
+    scratch: &Scratch,
+    herald: &Herald,
+    output: Option<OutputFiles>,
+) -> Exit {
+    let status = group.run(|| {
+        let child = spawn(task, scratch, output.as_ref())?;
+        herald.tell(task.uuid, ExecState::ExecSpawned, task.timeout);
+        Ok(child)
+    });
     let left_nothing = output.is_none() && scratch.is_untouched();
     Exit { status, output, left_nothing }
 }

@@ -2,8 +2,8 @@
 
 use mitosis_client::ClientError;
 use mitosis_domain::task::ExecEnd;
-use mitosis_protocol::TaskResult;
 use mitosis_protocol::report::{ReportOp, ReportReply, ReportRequest};
+use mitosis_protocol::{ExecState, TaskResult};
 
 use super::{Attempt, Lost};
 use crate::insist::insist;
@@ -20,7 +20,9 @@ impl Attempt<'_> {
 
     /// Makes the result final.
     pub(super) async fn commit(&self, result: TaskResult) -> Result<(), Lost> {
-        self.report(ReportOp::Commit(result)).await.map(drop).map_err(|error| lost(&error))
+        self.report(ReportOp::Commit(result)).await.map_err(|error| lost(&error))?;
+        self.is_at(ExecState::TaskCommitted);
+        Ok(())
     }
 
     pub(super) async fn report(&self, op: ReportOp) -> Result<ReportReply, ClientError> {

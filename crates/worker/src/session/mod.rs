@@ -12,6 +12,8 @@ use std::time::Duration;
 use mitosis_client::WorkerClient;
 use tokio_util::sync::CancellationToken;
 
+use crate::live::Herald;
+use crate::live::redis::Announcer;
 use crate::os::guard::Guarded;
 use crate::os::thread::Thread;
 use crate::run::Place;
@@ -26,6 +28,8 @@ pub(crate) struct Session {
     pub(crate) settings: Settings,
     /// Whether the coordinator is one of ours, and so speaks the native protocol.
     pub(crate) is_with_ours: bool,
+    /// Where states are announced beside an old coordinator. One of ours does it.
+    pub(crate) redis: Option<Arc<Announcer>>,
     /// Under which each slot has its directories.
     root: PathBuf,
     /// What the guard is told.
@@ -57,7 +61,11 @@ impl Session {
     /// runs then is killed.
     pub(crate) async fn serve(self: &Arc<Self>, threads: &[Thread], stop: &CancellationToken) -> Farewell {
         let places = threads.iter().cloned().enumerate();
-        let mut places = places.map(|(slot, thread)| Place { scratch: self.scratch(slot), thread });
+        let mut places = places.map(|(slot, thread)| Place {
+            scratch: self.scratch(slot),
+            thread,
+            herald: self.redis.clone().map_or(Herald::Silent, Herald::Redis),
+        });
         if self.is_with_ours {
             return self.serve_as_agent(places.collect(), stop).await;
         }
@@ -91,6 +99,9 @@ impl Session {
             ),
             (_, Some(guarded)) => guarded.has_left(),
             (_, None) => {}
+        }
+        if let Some(redis) = &self.redis {
+            redis.flush().await;
         }
         scratch::remove(&self.root).await;
     }

@@ -1,5 +1,6 @@
 //! Becoming a worker.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mitosis_protocol::worker::RegisterWorkerRequest;
@@ -7,6 +8,7 @@ use mitosis_protocol::worker::RegisterWorkerRequest;
 use super::Session;
 use super::lease::Lease;
 use crate::insist::insist;
+use crate::live::redis::Announcer;
 use crate::os::boot_clock::BootInstant;
 use crate::run::scratch;
 use crate::settings::Settings;
@@ -26,12 +28,15 @@ impl Session {
             ..settings.registration.clone()
         };
         let registration = insist(entropy, "registering", || user.register_worker(&request)).await?;
+        let is_with_ours = registration.lease.is_some();
+        let redis = registration.redis_url.filter(|_| !is_with_ours && !settings.skip_redis);
         let root = scratch::make_root(&settings.scratch, registration.uuid).await?;
         tracing::info!(worker = %registration.uuid, "registered");
         Ok(Self {
             lease: Lease::new(asked, registration.lease.unwrap_or(LEASE_OF_OLD_COORDINATORS)),
             client: registration.client,
-            is_with_ours: registration.lease.is_some(),
+            is_with_ours,
+            redis: redis.and_then(|url| Announcer::start(&url)).map(Arc::new),
             root,
             settings: settings.clone(),
             guarded: None,

@@ -4,6 +4,7 @@
 
 mod agent;
 mod endings;
+mod live;
 mod outages;
 mod script;
 mod tasks;

@@ -49,6 +49,12 @@ struct Book {
     taken_back: usize,
     /// How long it takes to answer a report.
     thinks: Duration,
+    /// Whether the states of all tasks matter.
+    announces: bool,
+    /// Where an old coordinator has its workers announce states.
+    redis_url: Option<String>,
+    /// Where the task stands that is watched, beside an old coordinator.
+    watched: &'static str,
     /// What polls say besides tasks, once.
     words: Vec<(&'static str, Value)>,
 }
@@ -120,6 +126,21 @@ impl Script {
         };
         change(&mut task);
         book.tasks.push_back(task);
+    }
+
+    /// The states of all tasks matter.
+    pub(crate) fn announces(&self) {
+        self.book().announces = true;
+    }
+
+    /// Has Redis, as an old coordinator.
+    pub(crate) fn has_redis(&self, url: String) {
+        self.book().redis_url = Some(url);
+    }
+
+    /// Shows a task that another one watches in this state.
+    pub(crate) fn shows_watched(&self, state: &'static str) {
+        self.book().watched = state;
     }
 
     /// Will answer requests that begin like this with a status, so many times.
@@ -278,7 +299,7 @@ async fn answer(
             tokio::time::sleep(Duration::from_millis(20)).await;
             let nothing = match path.as_str() {
                 "/v1/agents/poll" => json!({"tasks": [], "dropped": [], "stop": [], "followed": [],
-                    "drain": false, "lease": null}),
+                    "announce": book.lock().unwrap().announces, "drain": false, "lease": null}),
                 _ => Value::Null,
             };
             Ok(reply(&nothing, None))
@@ -297,13 +318,14 @@ impl Book {
         let value = match (method, path) {
             (&Method::POST, "/workers") => {
                 let uuid = Uuid::from_u128(0xabc0 + u128::try_from(self.heard.len()).unwrap());
-                json!({"worker_id": uuid, "token": "worker", "redis_url": null})
+                json!({"worker_id": uuid, "token": "worker", "redis_url": self.redis_url})
             }
             (&Method::POST, "/v1/agents/poll") => {
                 let poll: Value = serde_json::from_slice(body).unwrap();
                 let mut reply = json!({"tasks": self.hand_out(&poll), "dropped": [], "stop": [],
                     "followed": [], "drain": false, "lease": null});
                 let nothing = reply["tasks"] == json!([]) && self.words.is_empty();
+                reply["announce"] = json!(self.announces);
                 for (what, value) in self.words.drain(..) {
                     reply[what] = value;
                 }
@@ -332,6 +354,9 @@ impl Book {
                 let kind = report["op"]["Upload"]["content_type"].as_str();
                 json!({"url": kind.map(|kind| format!("{address}/objects/{kind}"))})
             }
+            (&Method::GET, path) if path.starts_with("/workers/tasks/") && path.len() == 51 => {
+                self.watched_task()
+            }
             (&Method::GET, path) if path.starts_with("/workers/tasks/") => {
                 json!({"url": format!("{address}/objects/resource"), "size": 8})
             }
@@ -344,6 +369,18 @@ impl Book {
 }
 
 impl Book {
+    fn watched_task(&self) -> Value {
+        let now = "2026-01-02 03:04:05.000000 +00:00:00";
+        let info = json!({
+            "uuid": Uuid::from_u128(0xfeed), "creator_username": "ann", "group_name": "ann", "task_id": 1,
+            "tags": [], "labels": [], "created_at": now, "updated_at": now, "state": self.watched,
+            "timeout": 60, "priority": 0, "result": null, "upstream_task_uuid": null,
+            "downstream_task_uuid": null, "reporter_uuid": null,
+            "spec": {"args": ["sleep"], "envs": {}, "resources": [], "terminal_output": false, "watch": null},
+        });
+        json!({"info": info, "artifacts": []})
+    }
+
     /// As many tasks as an agent asks for.
     fn hand_out(&mut self, request: &Value) -> Value {
         let want = usize::try_from(request["want"].as_u64().unwrap()).unwrap();

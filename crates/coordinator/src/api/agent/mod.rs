@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::extract::DefaultBodyLimit;
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::task::LeaseKey;
+use mitosis_protocol::ExecState;
 use mitosis_protocol::agent::{AssignedTask, AttemptKey, MAX_BATCH, MAX_DATA_BYTES};
 use mitosis_protocol::worker::FetchedTask;
 use mitosis_store::Fault;
@@ -16,6 +17,7 @@ use mitosis_store::ops::dispatch::Work;
 use crate::api::routes::Asks::Worker;
 use crate::api::routes::Routes;
 use crate::app::App;
+use crate::auth::agent::Agent;
 use crate::error::{ApiError, Refusal};
 
 /// Bytes in the body of a report: results of as many tasks as it may name.
@@ -38,15 +40,24 @@ pub(in crate::api) fn lease_key(key: AttemptKey) -> LeaseKey {
 }
 
 /// What an agent is told of its work, and those who watch are told of it.
-fn assigned(app: &App, work: Vec<Work>) -> Result<Vec<AssignedTask>, ApiError> {
+fn assigned(app: &App, agent: Agent, work: Vec<Work>) -> Result<Vec<AssignedTask>, ApiError> {
     if !work.is_empty() {
         app.news.ring();
     }
+    let announces = app.announcer.is_on();
+    let tells_more = announces && app.agents.does_tell_states(agent.uuid);
     let told = work.into_iter().map(|work| {
         let Work { lease, uuid, group, priority, timeout_seconds, upstream, spec } = work;
         let seconds = u64::try_from(timeout_seconds).map_err(|error| Fault::Unexpected(error.into()))?;
         let timeout = Duration::from_secs(seconds);
-        app.announcer.assigned(uuid, timeout, !spec.resources.is_empty());
+        match tells_more {
+            true => {
+                app.agents.vouch(agent.uuid, uuid, timeout);
+                app.announcer.announce(uuid, ExecState::FetchResource, timeout);
+            }
+            false if announces => app.announcer.assigned(uuid, timeout, !spec.resources.is_empty()),
+            false => {}
+        }
         let task = FetchedTask { id: lease.task.0, uuid, timeout, upstream_task_uuid: upstream, spec };
         Ok(AssignedTask { task, epoch: lease.epoch, token: lease.token, group: group.0, priority })
     });
@@ -54,6 +65,6 @@ fn assigned(app: &App, work: Vec<Work>) -> Result<Vec<AssignedTask>, ApiError> {
 }
 
 /// A list that is longer than the protocol allows.
-fn too_many(what: &str) -> Refusal {
-    Refusal::invalid(format!("a request names at most {MAX_BATCH} {what}")).hint("send them in several")
+fn too_many(most: usize, what: &str) -> Refusal {
+    Refusal::invalid(format!("a request names at most {most} {what}")).hint("send them in several")
 }

@@ -28,11 +28,13 @@ pub(super) async fn poll(
     Body(request): Body<PollRequest>,
 ) -> Result<Json<PollReply>, ApiError> {
     if request.held.len() > MOST_HELD {
-        return Err(too_many("attempts").into());
+        return Err(too_many(MOST_HELD, "attempts").into());
     }
     let due = app.agents.asks(agent.uuid, request.resync, app.lease).ok_or_else(invalid_token)?;
+    app.agents.tells_states(agent.uuid, request.tells_states);
     let deadline = Instant::now() + request.wait.unwrap_or_default().min(MOST_WAIT);
-    let mut held = Held { app: &app, agent, request: &request, reply: PollReply::default(), renewed: None };
+    let reply = PollReply { announce: app.announcer.is_on(), ..PollReply::default() };
+    let mut held = Held { app: &app, agent, request: &request, reply, renewed: None };
     let outcome = held.until(deadline, &due).await;
     let Held { reply, renewed, .. } = held;
     outcome.inspect_err(|_| app.agents.forget(agent.uuid))?;
@@ -107,12 +109,13 @@ impl Held<'_> {
     fn hear(&mut self) -> bool {
         let message = self.app.agents.message(self.agent.uuid);
         self.reply.followed.extend(message.followed);
+        self.reply.watched.extend(message.watched);
         message.summoned
     }
 
     fn take(&mut self, given: Exchanged) -> Result<(), ApiError> {
         match given.given {
-            Given::Work(work, _) => self.reply.tasks.extend(assigned(self.app, work)?),
+            Given::Work(work, _) => self.reply.tasks.extend(assigned(self.app, self.agent, work)?),
             Given::Stopping => self.reply.drain = true,
             Given::WorkerGone => return Err(invalid_token().into()),
         }
@@ -137,7 +140,7 @@ impl Held<'_> {
         self.reply.drain |= drain;
         if !unknown.is_empty() {
             let work = self.app.store.work_in_hand(self.agent.id, &unknown).await?;
-            self.reply.tasks.extend(assigned(self.app, work)?);
+            self.reply.tasks.extend(assigned(self.app, self.agent, work)?);
         }
         Ok(())
     }

@@ -6,16 +6,20 @@ use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::agent::{
     AttemptVerdict, EndedTask, MAX_BATCH, MAX_DATA_BYTES, ReportBatch, ReportBatchReply,
 };
-use mitosis_protocol::{TaskResult, TaskResultMessage};
+use mitosis_protocol::{ExecState, TaskResult, TaskResultMessage, Uuid};
 use mitosis_store::ops::dispatch::{Ended, Exchange, Given, Holder, Verdict};
 
 use super::{assigned, lease_key, too_many, wanted};
 use crate::api::body::Body;
 use crate::api::worker::report::all_arrived;
 use crate::app::App;
-use crate::auth::agent::AgentCaller;
+use crate::auth::agent::{Agent, AgentCaller};
 use crate::auth::caller::invalid_token;
 use crate::error::{ApiError, Refusal};
+use crate::events::states;
+
+/// Most states in one report: those of as many tasks as it may name, from start to end.
+const MOST_STATES: usize = 10 * MAX_BATCH;
 
 /// Each attempt gets a verdict of its own; one that is not the agent's any more changes nothing. 401 when
 /// the agent is not registered any more, and nothing it says counts.
@@ -25,7 +29,15 @@ pub(super) async fn report(
     Body(request): Body<ReportBatch>,
 ) -> Result<Json<ReportBatchReply>, ApiError> {
     if request.ended.len().max(request.returned.len()) > MAX_BATCH {
-        return Err(too_many("attempts").into());
+        return Err(too_many(MAX_BATCH, "attempts").into());
+    }
+    if request.states.len() > MOST_STATES {
+        return Err(too_many(MOST_STATES, "states").into());
+    }
+    // Before what ended, so that they are announced in their order.
+    states::pass_on(&app, agent, request.states).await;
+    if request.want == 0 && request.ended.is_empty() && request.returned.is_empty() {
+        return Ok(Json(ReportBatchReply::default()));
     }
     let results: Vec<TaskResult> = request.ended.iter().map(|ended| ended.result).collect();
     let mut ended = Vec::with_capacity(request.ended.len());
@@ -48,12 +60,12 @@ pub(super) async fn report(
     for (verdict, result) in exchanged.verdicts.iter().zip(results) {
         if let Verdict::Committed(task) = verdict {
             app.output.changed(*task);
-            app.announcer.committed(*task, result.msg);
+            committed(&app, agent, *task, result);
         }
     }
     let verdicts = exchanged.verdicts.into_iter().map(told).collect();
     let (tasks, drain) = match exchanged.given {
-        Given::Work(work, _) => (assigned(&app, work)?, false),
+        Given::Work(work, _) => (assigned(&app, agent, work)?, false),
         Given::Stopping => (Vec::new(), true),
         Given::WorkerGone => {
             app.agents.forget(agent.uuid);
@@ -61,6 +73,16 @@ pub(super) async fn report(
         }
     };
     Ok(Json(ReportBatchReply { verdicts, tasks, drain }))
+}
+
+/// Tells those who watch a task that it is over.
+fn committed(app: &App, agent: Agent, task: Uuid, result: TaskResult) {
+    states::tell(app, agent.uuid, task, ExecState::TaskCommitted);
+    if app.announcer.is_on() {
+        let told = app.agents.does_tell_states(agent.uuid);
+        app.announcer.committed(task, result.msg.filter(|_| !told));
+        app.agents.let_go(agent.uuid, task);
+    }
 }
 
 const fn told(verdict: Verdict) -> AttemptVerdict {

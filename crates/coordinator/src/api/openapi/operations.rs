@@ -4,7 +4,7 @@ use mitosis_protocol::admin::{
     AccountStateBody, CreateUserRequest, GroupQuotaReply, GroupQuotaRequest, ResetPasswordRequest,
     ShutdownRequest, StorageQuotaReply, StorageQuotaRequest,
 };
-use mitosis_protocol::agent::{PollReply, PollRequest, ReportBatch, ReportBatchReply};
+use mitosis_protocol::agent::{PollReply, PollRequest, ReachedReply, ReportBatch, ReportBatchReply};
 use mitosis_protocol::artifact::{
     ArtifactDownloadsReply, ArtifactsByFilterRequest, ArtifactsByListRequest, DeletedArtifactsListReply,
     DeletedArtifactsReply, UploadArtifactRequest,
@@ -284,6 +284,10 @@ fn worker_side(d: &mut Description) {
         .reply::<DownloadReply>();
     d.op("GET /workers/tasks/{uuid}/attachments/{*key}", tag, Worker, "A link to a file of the task's group")
         .reply::<DownloadReply>();
+    d.op("GET /v1/workers/tasks/{uuid}/reached", tag, Worker, "Whether a watched task has come far enough")
+        .query("target", Type::String, "The state, such as ExecSpawned")
+        .query("wait", Type::String, WAIT)
+        .reply::<ReachedReply>();
     d.op("GET /v1/workers/tasks/{uuid}/output", tag, Worker, "What followers want to see")
         .query("wait", Type::String, WAIT)
         .reply::<OutputDemand>();

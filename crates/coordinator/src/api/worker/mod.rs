@@ -5,6 +5,7 @@ mod attachment;
 mod fetch;
 mod heartbeat;
 mod output;
+mod reached;
 pub(super) mod report;
 mod sign_off;
 mod task;
@@ -32,6 +33,7 @@ pub(super) fn routes() -> Routes {
         .get("/workers/tasks/{uuid}", Worker, task::task)
         .get("/workers/tasks/{uuid}/artifacts/{content_type}", Worker, artifact::artifact)
         .get("/workers/tasks/{uuid}/attachments/{*key}", Worker, attachment::attachment)
+        .get("/v1/workers/tasks/{uuid}/reached", Worker, reached::reached)
         .post("/v1/workers/token", Worker, token::token)
         .get("/v1/workers/tasks/{uuid}/output", Worker, output::demand)
         .post("/v1/workers/tasks/{uuid}/output", Worker, output::chunk)

@@ -43,7 +43,7 @@ pub(super) async fn report(
         ReportOp::Commit(result) => commit(&app, holder, &worker, result).await?,
     };
     app.news.ring();
-    if is_ours && app.announcer.is_on() {
+    if is_ours && app.announcer.is_on() && !app.agents.does_tell_states(worker.uuid) {
         match (app.store.held(holder).await?, &worker.held[..]) {
             (Some(held), _) => told.announce(&app, held.task.uuid),
             // The task is over by now.

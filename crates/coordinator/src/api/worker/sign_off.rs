@@ -6,7 +6,7 @@ use mitosis_store::ops::By;
 
 use crate::api::reply::Null;
 use crate::app::App;
-use crate::auth::worker::WorkerCaller;
+use crate::auth::worker::{IsOurs, WorkerCaller};
 use crate::dispatch::patience::patiently;
 use crate::error::ApiError;
 
@@ -14,11 +14,16 @@ use crate::error::ApiError;
 pub(super) async fn sign_off(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
+    IsOurs(is_ours): IsOurs,
 ) -> Result<Null, ApiError> {
     patiently(&app, || app.store.stop_worker(By::Site, worker.uuid, ShutdownOp::Force, app.now())).await?;
     app.bell.ring();
     for task in worker.held {
         app.output.changed(task);
+        // Published workers announce it by themselves.
+        if is_ours {
+            app.announcer.left(task);
+        }
     }
     Ok(Null)
 }

@@ -152,6 +152,7 @@ pub(super) const WORKER_SIDE: &[Row] = &[
     ("GET", "/workers/tasks/{held}/attachments/file", "{file}", Holder(403)),
     ("GET", "/workers/tasks/{task}/attachments/file", "{file}", NoWorker(403)),
     ("GET", "/workers/tasks/{needed}/attachments/file", "{held}", NoWorker(403)),
+    ("GET", "/v1/workers/tasks/{watched}/reached?target=FetchResource", "{held}", Holder(403)),
     ("POST", "/v1/workers/token", "{}", AnyWorker),
     ("GET", "/v1/workers/tasks/{held}/output", "", Holder(404)),
     ("POST", "/v1/workers/tasks/{held}/output", r#"{"stdout_offset": 0, "stdout": "", "stderr_offset": 0, "stderr": ""}"#, Holder(404)),
