@@ -1,5 +1,6 @@
 //! The whole system in this process: a coordinator on a file and a directory, and a worker beside it.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -28,18 +29,28 @@ pub(crate) const USER: &str = "mitosis_admin";
 /// after a `kill -9`.
 const LEASE: Duration = Duration::from_secs(30);
 
+/// Before a worker is started in the place of one that was removed.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// A running system.
 pub(crate) struct Embedded {
     coordinator: Running,
-    worker: JoinHandle<Result<Ended, WorkerError>>,
+    /// None when its end was told.
+    worker: Option<JoinHandle<Result<(), WorkerError>>>,
     stop_worker: CancellationToken,
     user: UserClient,
     token: SecretString,
 }
 
 impl Embedded {
-    /// Starts everything on the data in `home`, which is made if it is not there.
-    pub(crate) async fn start(home: &Path, bind: SocketAddr, slots: usize) -> Result<Self, Failure> {
+    /// Starts everything on the data in `home`, which is made if it is not there. Commands inherit
+    /// `environment`.
+    pub(crate) async fn start(
+        home: &Path,
+        bind: SocketAddr,
+        slots: usize,
+        environment: Vec<(OsString, OsString)>,
+    ) -> Result<Self, Failure> {
         private_folder(home)?;
         let password = password(home)?;
         let coordinator =
@@ -50,18 +61,17 @@ impl Embedded {
         let token = client.login(USER, &password, true).await?;
         let user = client.with_user_token(token.clone());
         let stop_worker = CancellationToken::new();
-        let worker = tokio::spawn(Worker::run(
-            mitosis_worker::Settings {
-                slots,
-                guard: guard::command(),
-                ..mitosis_worker::Settings::new(
-                    Arc::new(Neighbour { client, password }),
-                    home.join("worker"),
-                    Arc::new(OsEntropy),
-                )
-            },
-            stop_worker.clone(),
-        ));
+        let settings = mitosis_worker::Settings {
+            slots,
+            guard: guard::command(),
+            environment: Arc::new(environment),
+            ..mitosis_worker::Settings::new(
+                Arc::new(Neighbour { client, password }),
+                home.join("worker"),
+                Arc::new(OsEntropy),
+            )
+        };
+        let worker = Some(tokio::spawn(keep_working(settings, stop_worker.clone())));
         Ok(Self { coordinator, worker, stop_worker, user, token })
     }
 
@@ -73,18 +83,54 @@ impl Embedded {
         &self.token
     }
 
-    /// Ends when the system has stopped by itself.
+    /// Ends when the system has stopped by itself, or when a part of it has.
     pub(crate) async fn finished(&mut self) -> Result<(), Failure> {
-        self.coordinator.finished().await.map_err(|error| Failure::io("the coordinator failed", error))
+        tokio::select! {
+            finished = self.coordinator.finished() => {
+                finished.map_err(|error| Failure::io("the coordinator failed", error))
+            }
+            ended = ended(&mut self.worker) => {
+                self.worker = None;
+                Ok(ended?)
+            }
+        }
     }
 
     /// Stops the worker, which kills what runs, then the coordinator.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
         self.stop_worker.cancel();
-        let worker = self.worker.await.map_err(WorkerError::from).flatten();
+        let worker = match self.worker {
+            Some(worker) => worker.await.map_err(WorkerError::from).flatten(),
+            None => Ok(()),
+        };
         let coordinator = self.coordinator.stop(Stop::Gracefully).await;
         worker?;
         coordinator.map_err(|error| Failure::io("the coordinator did not stop well", error))
+    }
+}
+
+/// Runs a worker, and another one whenever it was removed: without one, nothing runs here.
+async fn keep_working(
+    settings: mitosis_worker::Settings,
+    stop: CancellationToken,
+) -> Result<(), WorkerError> {
+    loop {
+        let ended = Worker::run(settings.clone(), stop.clone()).await?;
+        if ended == Ended::Stopped {
+            return Ok(());
+        }
+        tracing::warn!("the worker was removed; starting another");
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+    }
+}
+
+async fn ended(worker: &mut Option<JoinHandle<Result<(), WorkerError>>>) -> Result<(), WorkerError> {
+    match worker {
+        Some(worker) => worker.await.map_err(WorkerError::from).flatten(),
+        None => std::future::pending().await,
     }
 }
 

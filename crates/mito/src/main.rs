@@ -16,6 +16,7 @@ mod failure;
 mod follow;
 mod guard;
 mod identity;
+mod init;
 mod lifecycle;
 mod logging;
 mod manager;
@@ -42,9 +43,19 @@ use crate::failure::Failure;
 /// How long threads that still work on files may hold up the end.
 const LAST_WORK: Duration = Duration::from_millis(200);
 
+/// Standard error.
+const LAST_STANDARD_STREAM: i32 = 2;
+
 fn main() -> ExitCode {
+    if init::is_needed() {
+        return init::run();
+    }
     if guard::is_wanted() {
+        close_inherited();
         return guard::keep();
+    }
+    if manager::is_detached() {
+        close_inherited();
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -65,6 +76,18 @@ fn main() -> ExitCode {
         }
         failure.exit().into()
     })
+}
+
+/// Closes what whoever started this process has open: locks of a script, for instance, which would be held for as
+/// long as this process stays.
+fn close_inherited() {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
+    let open: Vec<i32> =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > LAST_STANDARD_STREAM) {
+        // The one of the list itself is closed already.
+        let _ = nix::unistd::close(descriptor);
+    }
 }
 
 /// Prints help that was asked for, or says what is wrong with the command line.

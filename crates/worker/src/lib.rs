@@ -8,6 +8,7 @@
 //! killed, a second process ([`keep_guard`]) sees to that.
 
 mod agent;
+mod inherited;
 mod insist;
 mod live;
 mod os;
@@ -17,6 +18,7 @@ mod settings;
 mod slot;
 mod worker;
 
+pub use inherited::inherited;
 pub use os::guard::keep_guard;
 pub use settings::{Login, Settings};
 pub use worker::{Ended, Worker, WorkerError};

@@ -36,6 +36,8 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// Most bytes of one output stream before the command is stopped.
     pub output_limit: u64,
+    /// What commands inherit, besides what their tasks say; see [`inherited`](crate::inherited).
+    pub environment: Arc<Vec<(OsString, OsString)>>,
     /// The program and the arguments of a process that calls [`keep_guard`](crate::keep_guard). Without
     /// one, the commands of a worker that is killed run on.
     pub guard: Option<Vec<OsString>>,
@@ -73,6 +75,7 @@ impl Settings {
             heartbeat_interval: Duration::from_secs(300),
             scratch,
             output_limit: MAX_OUTPUT_BYTES,
+            environment: Arc::new(crate::inherited(std::env::vars_os(), None)),
             guard: None,
             skip_redis: false,
             entropy,

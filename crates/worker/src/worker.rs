@@ -1,6 +1,7 @@
 //! A worker: its slots, from start to end.
 
 use mitosis_client::ClientError;
+use nix::sys::prctl::set_dumpable;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -50,6 +51,7 @@ impl Worker {
     /// the coordinator refuses it. A coordinator that is away is waited for. What still runs at a stop is
     /// killed, and its task waits for another worker.
     pub async fn run(settings: Settings, stop: CancellationToken) -> Result<Ended, WorkerError> {
+        hide_from_commands();
         let stop = stop.child_token();
         let slots_of_one = settings.slots.max(1);
         let first = tokio::select! {
@@ -95,4 +97,12 @@ fn post_guard(settings: &Settings, registrations: usize, slots: usize) -> Option
     Guard::start(command, registrations, slots)
         .inspect_err(|error| tracing::warn!(%error, "if this worker is killed, its commands will run on"))
         .ok()
+}
+
+/// Commands run as the same user, and could read tokens and passwords in the memory and the environment of
+/// this process.
+fn hide_from_commands() {
+    if let Err(error) = set_dumpable(false) {
+        tracing::warn!(%error, "commands can read the memory of this worker");
+    }
 }

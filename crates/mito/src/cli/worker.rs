@@ -52,6 +52,10 @@ pub(crate) struct WorkerArgs {
     /// Words by which to find the worker again
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     labels: Vec<String>,
+    /// Environment variables that commands inherit besides PATH, HOME and the like; NAME* for several; all but secrets
+    /// unless given
+    #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
+    pass_env: Vec<String>,
     /// Life of the worker's token
     #[arg(long, value_parser = text::duration)]
     lifetime: Option<Duration>,
@@ -89,6 +93,7 @@ impl WorkerArgs {
             .words("groups", &text::given(&self.groups))
             .words("tags", &text::given(&self.tags))
             .words("labels", &text::given(&self.labels))
+            .words("pass_env", &text::given(&self.pass_env))
             .duration("lifetime", self.lifetime)
             .flag("retain", self.retain)
             .no_flag("retain", self.no_retain)

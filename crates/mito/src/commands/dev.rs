@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cli::dev::DevArgs;
+use crate::commands::worker::inherited;
 use crate::config::Environment;
 use crate::credentials::CredentialsFile;
 use crate::embedded::{Embedded, USER};
@@ -19,7 +20,7 @@ pub(super) async fn run(args: &DevArgs, environment: &Environment) -> Result<Exi
     let mut requests =
         StopRequests::listen().map_err(|error| Failure::io("can't listen to signals", error))?;
     let slots = args.slots.map_or_else(cpus, usize::from);
-    let mut system = Embedded::start(&home, args.bind, slots).await?;
+    let mut system = Embedded::start(&home, args.bind, slots, inherited(environment, None)).await?;
     let credentials = CredentialsFile::new(home.join("credentials"), system.user().client().address());
     identity::keep(&credentials, USER, system.token())?;
     if let Err(error) = neighbour::leave_word(&home, system.user().client().address()) {

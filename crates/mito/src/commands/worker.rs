@@ -1,5 +1,6 @@
 //! `mito worker`: runs tasks until it is told to stop.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -50,6 +51,7 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
     let settings = Settings {
         registration: config.registration,
         slots: config.slots,
+        environment: Arc::new(inherited(environment, config.pass_env.as_deref())),
         guard: guard::command(),
         polling_interval: config.polling_interval,
         heartbeat_interval: config.heartbeat_interval,
@@ -57,6 +59,12 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
         ..Settings::new(Arc::new(login), environment.cache_folder(), Arc::new(OsEntropy))
     };
     until_stopped(settings, requests, drain_requests).await
+}
+
+/// What commands inherit of this process.
+pub(super) fn inherited(environment: &Environment, list: Option<&[String]>) -> Vec<(OsString, OsString)> {
+    let all = environment.all().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    mitosis_worker::inherited(all, list)
 }
 
 /// A password that is wrong, or missing, is told before anything starts; so is a group that is misspelt.

@@ -80,6 +80,7 @@ static WORKER: &[Key] = &[
     key("tags", Kind::Words),
     key("labels", Kind::Words),
     key("lifetime", Kind::Duration),
+    key("pass_env", Kind::Words),
     key("slots", Kind::Slots),
     key("retain", Kind::Flag),
     key("skip_redis", Kind::Flag),

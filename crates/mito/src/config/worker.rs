@@ -15,6 +15,8 @@ pub(crate) struct WorkerConfig {
     pub(crate) polling_interval: Duration,
     pub(crate) heartbeat_interval: Duration,
     pub(crate) skip_redis: bool,
+    /// Which variables commands inherit besides the basic ones; all that are no secrets if there is no list.
+    pub(crate) pass_env: Option<Vec<String>>,
 }
 
 impl WorkerConfig {
@@ -40,6 +42,7 @@ impl WorkerConfig {
             polling_interval: layers.duration("polling_interval").unwrap_or(Duration::from_secs(180)),
             heartbeat_interval: layers.duration("heartbeat_interval").unwrap_or(Duration::from_secs(300)),
             skip_redis: layers.flag("skip_redis"),
+            pass_env: layers.told("pass_env").map(|_| layers.words("pass_env")),
         })
     }
 }

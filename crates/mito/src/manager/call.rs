@@ -85,7 +85,7 @@ async fn start(place: &Place, environment: &Environment) -> Result<bool, Failure
     let failed = |error| Failure::io("can't start the manager", error);
     let log = log::open(&place.own_log()).map_err(failed)?;
     let mut supervisor = Command::new(std::env::current_exe().map_err(failed)?)
-        .args(["manager", "supervise", "--detached"])
+        .args(super::DETACHED)
         .env_clear()
         // What workers need to know comes with each order. Secrets are none of its business.
         .envs(environment.all().filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"MITO_")))

@@ -15,3 +15,11 @@ pub(crate) mod wire;
 
 /// Set for a worker that shall end when its standard input does.
 pub(crate) const SUPERVISED: &str = "MITO_SUPERVISED";
+
+/// The words that start a supervisor which stays.
+pub(crate) const DETACHED: [&str; 3] = ["manager", "supervise", "--detached"];
+
+/// Whether this process is such a supervisor.
+pub(crate) fn is_detached() -> bool {
+    std::env::args_os().skip(1).eq(DETACHED)
+}

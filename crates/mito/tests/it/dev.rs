@@ -94,3 +94,22 @@ async fn a_second_one_on_the_same_data_is_refused_and_told_why() {
     std::process::Command::new("kill").arg(id).status().unwrap();
     assert!(first.wait().await.success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn worker_that_was_removed_is_replaced() {
+    let home = Home::new();
+    let (_dev, address) = home.start(&DEV, "ready at").await;
+    let credentials = home.path().join("data/credentials");
+    let client = async |args: &[&str]| {
+        let mut command = home.mito(args);
+        command.env("MITO_COORDINATOR_ADDR", address.trim()).env("MITO_CREDENTIAL_PATH", &credentials);
+        let output = ended(command).await;
+        assert_eq!(output.code, Some(0), "{args:?}: {}", output.stderr);
+        output.stdout
+    };
+    client(&["run", "--", "true"]).await;
+    let worker = client(&["client", "workers", "query", "-o", "id"]).await;
+    client(&["client", "workers", "cancel", "--force", worker.trim()]).await;
+    client(&["run", "--", "true"]).await;
+    assert_ne!(client(&["client", "workers", "query", "-o", "id"]).await, worker);
+}

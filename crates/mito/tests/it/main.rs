@@ -21,6 +21,7 @@ mod client_workers;
 mod cluster;
 mod completions;
 mod config_show;
+mod containers;
 mod credentials;
 mod description;
 mod dev;

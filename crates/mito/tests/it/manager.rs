@@ -375,3 +375,19 @@ async fn draining_can_be_waited_for_and_leaves_the_others_alone() {
     let (lines, total) = kept.status().await;
     assert_eq!((lines[0].state.as_str(), lines[1].state.as_str(), total), ("running", "ended", 1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_stay_keep_no_lock_of_the_script_that_started_them() {
+    let kept = Kept::new().await;
+    let script = "exec 9> lock; flock -n 9 || exit 9; exec \"$@\"";
+    let spawn = ["manager", "spawn", "1", "-c", &kept.coordinator.address, "-u", "mitosis_admin"];
+    for _ in 0..2 {
+        let mito = kept.home.mito(&spawn);
+        let mut shell = tokio::process::Command::new("sh");
+        shell.args(["-c", script, "sh"]).arg(mito.as_std().get_program()).args(mito.as_std().get_args());
+        shell.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", kept.home.path());
+        shell.env("MITO_PASSWORD", "mitosis_admin").current_dir(kept.home.path());
+        let spawned = ended(shell).await;
+        assert_eq!(spawned.code, Some(0), "{}", spawned.stderr);
+    }
+}

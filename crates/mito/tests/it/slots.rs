@@ -30,6 +30,10 @@ struct Neighbours {
 
 impl Neighbours {
     async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    async fn with(options: &[&str]) -> Self {
         let home = Home::new();
         let coordinator = home.coordinator(0, "600s").await;
         let admin = coordinator.admin().await;
@@ -60,6 +64,9 @@ impl Neighbours {
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("HOME", &own)
+            .env("AWS_SECRET_ACCESS_KEY", "s3cret")
+            .env("LD_LIBRARY_PATH", "/opt/lib")
+            .args(options)
             .current_dir(&own)
             .stdin(Stdio::null())
             .kill_on_drop(true);
@@ -146,6 +153,35 @@ async fn slot_with_leftovers_of_another_user_uses_a_new_directory() {
     assert_ne!(next, result);
     std::fs::remove_dir_all(foreign).unwrap();
     these.are_undisturbed(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn command_cannot_read_secrets_of_its_worker_or_the_guard() {
+    let these = Neighbours::new().await;
+    let script = "env > env; cat /proc/$PPID/environ > environ; cat /proc/$PPID/mem > mem; \
+        for process in /proc/[0-9]*; do \
+        grep -qxz __guard $process/cmdline && echo guard >> seen && cat $process/environ >> environ; done; \
+        test -s seen && test ! -s environ && test ! -s mem";
+    these.submit(script).await;
+    these.finished(1).await;
+    let tasks = crate::home::all_tasks(&these.admin).await;
+    let codes: Vec<_> = tasks.iter().filter_map(|task| Some(task.result.as_ref()?.exit_status)).collect();
+    assert_eq!(codes, [0]);
+    let env = std::fs::read_to_string(these.own().join("env")).unwrap();
+    assert!(env.contains("LD_LIBRARY_PATH=/opt/lib\n") && !env.contains("s3cret"), "{env}");
+    these.are_undisturbed(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn list_of_variables_replaces_what_commands_inherit() {
+    let these = Neighbours::with(&["--pass-env", "AWS_*"]).await;
+    these.submit("env > env").await;
+    these.finished(1).await;
+    let env = std::fs::read_to_string(these.own().join("env")).unwrap();
+    let has = |name: &str| env.lines().any(|line| line.starts_with(name));
+    assert!(has("AWS_SECRET_ACCESS_KEY=") && has("PATH=") && has("MITO_RESULT_DIR="), "{env}");
+    assert!(!has("LD_LIBRARY_PATH="), "{env}");
+    these.are_undisturbed(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -171,12 +171,17 @@ impl Hand {
         None
     }
 
-    /// Takes no more tasks; those that wait go back.
-    pub(super) fn drain(&mut self) {
-        self.draining = true;
+    /// Gives everything back that waits for a slot.
+    pub(super) fn return_waiting(&mut self) {
         for task in self.waiting.take_all() {
             self.give_back(&task);
         }
+    }
+
+    /// Takes no more tasks; those that wait go back.
+    pub(super) fn drain(&mut self) {
+        self.draining = true;
+        self.return_waiting();
     }
 
     pub(super) fn is_draining(&self) -> bool {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use mitosis_client::ClientError;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::agent::{AttemptRef, PollReply, PollRequest, ReportBatch, ReportBatchReply};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -74,6 +75,7 @@ struct Agent<'a> {
     watched: HashSet<Uuid>,
     /// States are to be reported at this moment, should nothing else be before.
     tell_at: Option<Instant>,
+    has_room: watch::Receiver<bool>,
     poll_waits: Waits<'a>,
     report_waits: Waits<'a>,
 }
@@ -109,12 +111,14 @@ impl Session {
             cells,
             watched: HashSet::new(),
             tell_at: None,
+            has_room: self.has_room.subscribe(),
             poll_waits: Waits::new(&*entropy),
             report_waits: Waits::new(&*entropy),
         };
         let farewell = tokio::select! {
             farewell = agent.work() => farewell,
             () = self.give_signs_of_life() => self.unknown_to_the_coordinator(),
+            never = self.watch_scratch() => match never {},
             () = stop.cancelled() => Farewell::Stopped,
         };
         let Agent { mut hand, slots, .. } = agent;
@@ -151,6 +155,7 @@ impl Agent<'_> {
                 () = sleep_until(turn_is_over) => Event::Look,
                 () = until(patience) => Event::Impatient,
                 () = self.outbox.filled() => Event::States,
+                Ok(()) = self.has_room.changed() => Event::Room,
                 () = self.session.settings.drain.cancelled(), if !self.hand.is_draining() => Event::Drain,
             };
             let end = match event {
@@ -174,6 +179,10 @@ impl Agent<'_> {
                     self.tell_at.get_or_insert(Instant::now() + GATHER);
                     None
                 }
+                Event::Room => {
+                    self.room_changed();
+                    None
+                }
                 Event::Look => None,
             };
             if let Some(farewell) = end {
@@ -191,6 +200,9 @@ impl Agent<'_> {
     /// Fills free slots, then sees to it that what has to be said is being said.
     fn start_what_can_start(&mut self) {
         let now = Instant::now();
+        if !*self.has_room.borrow() {
+            self.hand.return_waiting();
+        }
         while let Some((slot, task)) = self.hand.start(now) {
             self.names[slot] = Some(task.task.uuid);
             self.cells[slot].begin(self.watched.remove(&task.task.uuid));
@@ -207,7 +219,13 @@ impl Agent<'_> {
     }
 
     fn want(&self, asked: usize, now: Instant) -> usize {
-        if self.given_up { 0 } else { self.hand.want(asked, now) }
+        if self.given_up || !*self.has_room.borrow() { 0 } else { self.hand.want(asked, now) }
+    }
+
+    /// A poll under way asks for what is not wanted any more, or for less than is.
+    fn room_changed(&mut self) {
+        self.polling = None;
+        self.in_doubt = true;
     }
 
     /// Keeps a poll under way that asks for what is wanted. One that asks for nothing is given up when
@@ -400,6 +418,8 @@ enum Event {
     Polled((BootInstant, Result<PollReply, ClientError>)),
     States,
     Impatient,
+    /// The scratch directory has become full, or usable again.
+    Room,
     Drain,
     Look,
 }

@@ -1,6 +1,6 @@
 //! The command itself (semantics §7.3, §7.4).
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::pin::pin;
@@ -24,6 +24,9 @@ const GRACE: Duration = Duration::from_secs(10);
 const SIZE_CHECK: Duration = Duration::from_secs(1);
 /// What a shell answers for a command that exists and can't be run.
 const CANNOT_EXECUTE: WaitStatus = WaitStatus::Exited(126);
+
+/// A variable of the environment.
+type Variable = (OsString, OsString);
 
 /// How a command ended.
 pub(super) struct Ran {
@@ -86,10 +89,11 @@ impl Attempt<'_> {
     /// Has the command run on the thread of this slot, and stops it when it takes more than it was given.
     async fn supervise(&self, group: &Group, output: Option<OutputFiles>) -> Result<Ran, Lost> {
         let _grip = group.hold();
+        let inherited = self.session.settings.environment.clone();
         let of_thread = (group.clone(), self.task.clone(), self.scratch.clone(), self.herald.clone());
         let mut exit = pin!(self.thread.run(move || {
             let (group, task, scratch, herald) = of_thread;
-            run(&group, &task, &scratch, &herald, output)
+            run(&group, &task, &scratch, &herald, &inherited, output)
         }));
         let overstep = tokio::select! {
             biased;
@@ -178,10 +182,11 @@ fn run(
     task: &FetchedTask,
     scratch: &Scratch,
     herald: &Herald,
+    inherited: &[Variable],
     output: Option<OutputFiles>,
 ) -> Exit {
     let status = group.run(|| {
-        let child = spawn(task, scratch, output.as_ref())?;
+        let child = spawn(task, scratch, inherited, output.as_ref())?;
         herald.tell(task.uuid, ExecState::ExecSpawned, task.timeout);
         Ok(child)
     });
@@ -189,22 +194,27 @@ fn run(
     Exit { status, output, left_nothing }
 }
 
-fn spawn(task: &FetchedTask, scratch: &Scratch, output: Option<&OutputFiles>) -> io::Result<Child> {
+fn spawn(
+    task: &FetchedTask,
+    scratch: &Scratch,
+    inherited: &[Variable],
+    output: Option<&OutputFiles>,
+) -> io::Result<Child> {
     let spec = &task.spec;
-    let inherited = std::env::var_os("PATH");
-    let path = spec.envs.get("PATH").map(OsString::from).or(inherited);
-    if let Some((program, rest)) = program::find(&spec.args, path.as_deref()).zip(spec.args.split_first()) {
+    let of_worker = || inherited.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
+    let path = spec.envs.get("PATH").map(OsStr::new).or_else(of_worker);
+    if let Some((program, rest)) = program::find(&spec.args, path).zip(spec.args.split_first()) {
         let (name, args) = rest;
         let mut command = Command::new(program);
         command.arg0(name).args(args);
         // A file that can't be started as it is may still mean something to `env`.
-        if let Ok(child) = start(command, task, scratch, output) {
+        if let Ok(child) = start(command, task, scratch, inherited, output) {
             return Ok(child);
         }
     }
     let mut command = Command::new("/usr/bin/env");
     command.args(&spec.args);
-    start(command, task, scratch, output)
+    start(command, task, scratch, inherited, output)
 }
 
 /// Nothing is done between fork and exec, so that the standard library starts it the cheap way.
@@ -212,12 +222,12 @@ fn start(
     mut command: Command,
     task: &FetchedTask,
     scratch: &Scratch,
+    inherited: &[Variable],
     output: Option<&OutputFiles>,
 ) -> io::Result<Child> {
-    for name in own_settings() {
-        command.env_remove(name);
-    }
     command
+        .env_clear()
+        .envs(inherited.iter().map(|(name, value)| (name, value)))
         .envs(&task.spec.envs)
         .env("MITO_TASK_UUID", task.uuid.to_string())
         .env("MITO_RESULT_DIR", scratch.result())
@@ -265,10 +275,4 @@ fn ended(mut exit: Exit, overstep: Option<&Overstep>) -> Result<Ran, Lost> {
         }
     };
     Ok(Ran { end, exit_status, msg, left_nothing: exit.left_nothing })
-}
-
-/// Names of the worker's own settings in its environment. They can hold passwords, and are nobody
-/// else's business.
-fn own_settings() -> impl Iterator<Item = OsString> {
-    std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_encoded_bytes().starts_with(b"MITO_"))
 }

@@ -171,7 +171,7 @@ pub(crate) async fn on_a_blocking_thread<T: Send + 'static>(work: impl FnOnce() 
     tokio::task::spawn_blocking(work).await.expect("file work does not panic, and is not aborted")
 }
 
-fn private_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 

@@ -16,8 +16,16 @@ impl Session {
     /// worker any more.
     pub(super) async fn take_tasks(&self, place: &Place) -> Farewell {
         let mut waits = Waits::new(&*self.settings.entropy);
+        let mut has_room = self.has_room.subscribe();
         loop {
+            if !*has_room.borrow_and_update() {
+                tokio::select! {
+                    _ = has_room.changed() => continue,
+                    () = self.settings.drain.cancelled() => return Farewell::Stopped,
+                }
+            }
             let fetched = tokio::select! {
+                Ok(()) = has_room.changed() => continue,
                 fetched = self.client.fetch(HOLD) => fetched,
                 () = self.settings.drain.cancelled() => return Farewell::Stopped,
             };

@@ -4,12 +4,14 @@ mod fetch;
 mod heartbeat;
 pub(crate) mod lease;
 mod open;
+mod room;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mitosis_client::WorkerClient;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::live::Herald;
@@ -32,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) redis: Option<Arc<Announcer>>,
     /// Under which each slot has its directories.
     root: PathBuf,
+    /// Whether tasks find room in the scratch directory.
+    pub(crate) has_room: watch::Sender<bool>,
     /// What the guard is told.
     guarded: Option<Guarded>,
 }
@@ -73,6 +77,7 @@ impl Session {
         tokio::select! {
             farewell = self.take_tasks(&place) => farewell,
             () = self.give_signs_of_life() => self.unknown_to_the_coordinator(),
+            never = self.watch_scratch() => match never {},
             () = stop.cancelled() => Farewell::Stopped,
         }
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use mitosis_protocol::worker::RegisterWorkerRequest;
 
+use tokio::sync::watch;
+
 use super::Session;
 use super::lease::Lease;
 use crate::insist::insist;
@@ -39,6 +41,7 @@ impl Session {
             redis: redis.and_then(|url| Announcer::start(&url)).map(Arc::new),
             root,
             settings: settings.clone(),
+            has_room: watch::Sender::new(true),
             guarded: None,
         })
     }

@@ -17,6 +17,7 @@ use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksReques
 use crate::beside::Streams;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::run::RunArgs;
+use crate::commands::worker::inherited;
 use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Role};
 use crate::embedded::{self, Embedded, USER};
@@ -74,7 +75,10 @@ async fn run_here(args: &RunArgs, plan: Plan, environment: &Environment) -> Resu
     let home = embedded::temporary_home(&environment.cache_folder());
     let mut requests = stop_requests()?;
     let slots = if plan.is_plain() { 1 } else { cpus() };
-    let system = Embedded::start(&home, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), slots).await;
+    // The command is that of whoever typed it, as in a shell.
+    let inherited = inherited(environment, Some(&["*".to_owned()]));
+    let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let system = Embedded::start(&home, bind, slots, inherited).await;
     let outcome = match system {
         Ok(system) => {
             let outcome = tokio::select! {

@@ -24,8 +24,8 @@ const DYING: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Longest time between two looks at the table. Timers stand still while the machine is suspended.
 const LOOK_AT_LEASES: Duration = Duration::from_secs(1);
-/// How long it tries to give tasks back when the length of their lease is not known.
-const LONGEST_GOODBYE: Duration = Duration::from_secs(600);
+/// How long it tries to give tasks back. After that, the end of their lease does it.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(120);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -132,8 +132,7 @@ fn wait_for(groups: &mut Vec<Pid>, limit: Duration) {
     }
 }
 
-/// Signs off for the worker, so that its tasks can run elsewhere at once. Tried for as long as nobody else may
-/// have been given them.
+/// Signs off for the worker, so that its tasks can run elsewhere at once.
 fn give_back(registrations: BTreeMap<usize, Credentials>) {
     if registrations.is_empty() {
         return;
