@@ -8,6 +8,7 @@
 mod api;
 mod app;
 mod auth;
+mod connections;
 mod dispatch;
 mod error;
 mod events;

@@ -21,24 +21,37 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
 use crate::app::App;
+use crate::connections::{Connections, Counted, Full, Noted, Room, Seat};
 use crate::preface::is_http2;
 use crate::tls::Tls;
 
 /// Requests under way at once on one connection of HTTP/2.
 const STREAMS: u32 = 64;
+/// Where bytes of objects go through the coordinator.
+const OBJECTS: &str = "/v1/objects/";
+/// How long requests that are under way may take when the coordinator stops.
+const LAST_REQUESTS: Duration = Duration::from_secs(30);
 /// How long to wait when no further connection can be taken, for instance for want of open files.
 const RELIEF: Duration = Duration::from_secs(1);
 
 /// Serves until the application stops, then lets requests that are under way end.
 pub(crate) async fn serve(listener: TcpListener, router: Router, app: App) {
     let open = GracefulShutdown::new();
+    let connections = Connections::new(Room::of_this_process());
+    let watch = tokio::spawn(connections.clone().watch());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = app.stopping.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => converse(stream, peer, router.clone(), app.tls.clone(), &open),
+            Ok((stream, peer)) => {
+                let is_proxy = app.trusted_proxies.contains(peer.ip());
+                match connections.admit(peer.ip(), is_proxy) {
+                    Ok(seat) => converse(stream, peer, router.clone(), app.tls.clone(), &open, seat),
+                    Err(full) => send_away(&stream, peer, full),
+                }
+            }
             // Whoever hung up before being let in.
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {
@@ -48,7 +61,20 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, app: App) {
         }
     }
     drop(listener);
-    open.shutdown().await;
+    if tokio::time::timeout(LAST_REQUESTS, open.shutdown()).await.is_err() {
+        tracing::warn!(open = connections.open(), "requests did not end in time, and are broken off");
+        connections.end_all();
+    }
+    watch.abort();
+}
+
+/// Says why, as far as the first bytes can be written at once, and closes the connection.
+fn send_away(stream: &TcpStream, peer: SocketAddr, full: Full) {
+    tracing::debug!(%peer, ?full, "a connection too many");
+    // Whoever does not hear it sees the connection end.
+    let _ = stream.try_write(
+        b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+    );
 }
 
 fn converse(
@@ -57,14 +83,26 @@ fn converse(
     router: Router,
     tls: Option<Arc<Tls>>,
     open: &GracefulShutdown,
+    seat: Seat,
 ) {
     // Small replies must not wait for the acknowledgement of earlier ones.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "could not set TCP_NODELAY");
     }
+    let state = seat.state();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request.map(Body::new))
+        let under_way = state.begin();
+        // Bytes of objects are passed on; everything else is kept until the answer is there.
+        let is_kept = !request.uri().path().starts_with(OBJECTS);
+        let (parts, body) = request.into_parts();
+        let (body, share) = Counted::new(body, state.clone(), is_kept);
+        let answer = router.clone().oneshot(Request::from_parts(parts, Body::new(body)));
+        async move {
+            let answer = answer.await;
+            drop((share, under_way));
+            answer
+        }
     });
     let open = open.watcher();
     let speak_http2 = || {
@@ -72,20 +110,27 @@ fn converse(
         http2.max_concurrent_streams(STREAMS);
         http2
     };
-    tokio::spawn(async move {
+    let (connections, id) = (seat.connections(), seat.id());
+    let task = tokio::spawn(async move {
         // What few connections need is on the heap, so that the others need no room for it.
         let conversation = match tls {
             None if is_http2(&stream).await => {
-                Box::pin(open.watch(speak_http2().serve_connection(TokioIo::new(stream), service))).await
+                let stream = TokioIo::new(Noted::new(stream, seat.state()));
+                Box::pin(open.watch(speak_http2().serve_connection(stream, service))).await
             }
-            None => open.watch(http1::Builder::new().serve_connection(TokioIo::new(stream), service)).await,
+            None => {
+                let stream = TokioIo::new(Noted::new(stream, seat.state()));
+                open.watch(http1::Builder::new().serve_connection(stream, service)).await
+            }
             Some(tls) => match Box::pin(tls.accept(stream)).await {
                 Ok((stream, true)) => {
-                    let http2 = speak_http2().serve_connection(TokioIo::new(stream), service);
+                    let stream = TokioIo::new(Noted::new(stream, seat.state()));
+                    let http2 = speak_http2().serve_connection(stream, service);
                     Box::pin(open.watch(http2)).await
                 }
                 Ok((stream, false)) => {
-                    let http1 = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                    let stream = TokioIo::new(Noted::new(stream, seat.state()));
+                    let http1 = http1::Builder::new().serve_connection(stream, service);
                     Box::pin(open.watch(http1)).await
                 }
                 Err(error) => {
@@ -98,6 +143,7 @@ fn converse(
             tracing::debug!(%error, %peer, "a connection broke off");
         }
     });
+    connections.is_served_by(id, task.abort_handle());
 }
 
 fn is_of_the_peer(error: &std::io::Error) -> bool {

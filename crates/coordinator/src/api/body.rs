@@ -1,5 +1,7 @@
 //! Reading requests: JSON bodies, path and query arguments, each refused in the same form.
 
+use std::error::Error;
+
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -9,6 +11,7 @@ use mitosis_protocol::ErrorCode;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
+use crate::connections::TooMuchAtOnce;
 use crate::error::{ApiError, Refusal};
 
 /// A JSON body of the right shape. Fields that nobody knows are ignored.
@@ -26,6 +29,10 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
 }
 
 fn refuse_body(rejection: &JsonRejection) -> Refusal {
+    if is_for_want_of_memory(rejection) {
+        return Refusal::new(ErrorCode::Unavailable, TooMuchAtOnce.to_string())
+            .hint("nothing was changed; try again in some seconds, or send fewer tasks at a time");
+    }
     let text = rejection.body_text();
     match rejection.status() {
         StatusCode::UNPROCESSABLE_ENTITY => Refusal::new(ErrorCode::WrongShape, text),
@@ -37,6 +44,17 @@ fn refuse_body(rejection: &JsonRejection) -> Refusal {
             .hint("send large inputs as attachments, and many tasks in batches of POST /tasks/submit"),
         _ => Refusal::invalid(text),
     }
+}
+
+fn is_for_want_of_memory(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if cause.is::<TooMuchAtOnce>() {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }
 
 /// The values of a key that may come several times after the question mark.

@@ -7,6 +7,7 @@ mod account;
 mod after_removal;
 mod agents;
 mod artifacts;
+mod connections;
 mod conversation;
 mod dispatch;
 mod doctor;
@@ -205,6 +206,10 @@ mod with_time_passing {
         artifacts {
             a_link_ends_after_its_hour_and_can_t_be_turned_to_another_object,
             an_artifact_can_be_deleted_an_hour_after_its_upload,
+        }
+        connections {
+            slow_connections_are_closed_and_others_are_served,
+            stopping_does_not_wait_for_an_unfinished_head,
         }
         dispatch {
             after_a_restart_every_worker_has_a_whole_lease_and_its_task,

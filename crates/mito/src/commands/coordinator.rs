@@ -22,6 +22,7 @@ pub(super) async fn run(args: &CoordinatorArgs, environment: &Environment) -> Re
     let settings = settings(&layers)?;
     let _logging = logging::start(environment, logging::SERVICE, log_file(&layers, &settings, environment))?;
     layers.log_warnings();
+    raise_the_limit_on_open_files();
     let mut requests =
         StopRequests::listen().map_err(|error| Failure::io("can't listen to signals", error))?;
     // Without a certificate to read again, the process goes with its terminal.
@@ -35,6 +36,18 @@ pub(super) async fn run(args: &CoordinatorArgs, environment: &Environment) -> Re
         }
     };
     until_stopped(running, &mut requests, reloads).await
+}
+
+/// Each connection is an open file, and the usual soft limit of 1,024 is for programs that can't do with more.
+/// Nothing is started from here that would inherit it.
+fn raise_the_limit_on_open_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| hard));
+    match raised {
+        Ok(limit) => tracing::debug!(limit, "open files"),
+        Err(error) => tracing::warn!(%error, "could not raise the limit on open files"),
+    }
 }
 
 async fn until_stopped(
