@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mitosis_domain::clock::Clock;
 use mitosis_domain::entropy::Entropy;
+use mitosis_domain::object::ObjectKey;
 use mitosis_objects::ObjectStore;
 use mitosis_protocol::{Md5Password, Timestamp, Uuid};
 use mitosis_store::{Fault, Store};
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::api::forwarded::TrustedProxies;
+use crate::api::objects::uploads::Uploads;
 use crate::auth::passwords::{Busy, Passwords};
 use crate::auth::standing::Standings;
 use crate::auth::throttle::{Attempt, Throttle};
@@ -54,6 +56,8 @@ pub(crate) struct Parts {
     pub(crate) output: OutputHub,
     pub(crate) states: States,
     pub(crate) announcer: Announcer,
+    /// Objects that are written or removed at this moment.
+    pub(crate) uploads: Uploads,
     /// Name of the administrator who was made at the first start.
     pub(crate) first_admin: String,
     /// When this coordinator started.
@@ -92,6 +96,17 @@ impl App {
         let target = target.into();
         tracing::info!(actor, action, target, "audit");
         self.store.record(actor, action, &target, address, self.now()).await
+    }
+
+    /// Removes an object whose record is gone, now or later.
+    pub(crate) async fn discard(&self, key: &ObjectKey) -> Result<(), Fault> {
+        self.store.discard_object(key, self.now()).await?;
+        if let Some(_place) = self.uploads.enter(key)
+            && let Err(error) = self.objects.delete(key).await
+        {
+            tracing::warn!(%key, %error, "an object could not be removed, and is tried again later");
+        }
+        Ok(())
     }
 
     /// Whether an attempt that the throttle let pass has the right password.

@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api;
 use crate::api::forwarded::TrustedProxies;
+use crate::api::objects::uploads::Uploads;
 use crate::app::{App, Parts};
 use crate::auth::keys::{self, KeyError};
 use crate::auth::passwords::Passwords;
@@ -222,6 +223,7 @@ impl Coordinator {
             output: OutputHub::default(),
             states: States::default(),
             announcer,
+            uploads: Uploads::default(),
             first_admin: settings.admin_user.clone(),
             started_at,
             lease: settings.heartbeat_timeout,

@@ -57,6 +57,15 @@ pub trait ObjectStore: Send + Sync + Debug {
         now: Timestamp,
     ) -> Result<Link, ObjectError>;
 
+    /// As [`Self::upload_link`], for an object that is there already and is to be replaced once.
+    fn replace_link(
+        &self,
+        key: &ObjectKey,
+        length: u64,
+        valid: Duration,
+        now: Timestamp,
+    ) -> Result<Link, ObjectError>;
+
     /// A link that lets its bearer `GET` the object until `now + valid`, without any other credential.
     fn download_link(&self, key: &ObjectKey, valid: Duration, now: Timestamp) -> Result<Link, ObjectError>;
 

@@ -11,7 +11,7 @@ mod drain;
 mod finish;
 pub(crate) mod forwarded;
 mod members;
-mod objects;
+pub(crate) mod objects;
 mod openapi;
 mod origin;
 mod public;
@@ -19,6 +19,8 @@ mod reply;
 pub(crate) mod routes;
 mod user;
 mod worker;
+
+pub(crate) use user::artifacts::UPLOAD_VALID;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

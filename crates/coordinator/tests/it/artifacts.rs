@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{Someone, Stage};
+use crate::stage::{Someone, Stage, eventually};
 
 async fn uploads(worker: &Someone<'_>, task: &Value, bytes: &[u8]) {
     let upload = json!({"Upload": {"content_type": "result", "content_length": bytes.len()}});
@@ -79,4 +79,88 @@ pub(crate) async fn an_archive_that_never_came_is_told_in_the_result(stage: Stag
     worker.reports(&task, &json!({"Commit": {"exit_status": 0, "msg": null}})).await.expect(200);
     let result = ann.task(&uuid).await["result"].clone();
     assert_eq!(result, json!({"exit_status": 0, "msg": "UploadResultTimeout"}));
+}
+
+/// The bytes of all files below a folder.
+fn stored(folder: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(folder).map(|entries| entries.map(Result::unwrap).collect());
+    entries.unwrap_or_else(|_| Vec::new()).iter().fold(0, |sum, entry| {
+        let metadata = entry.metadata().unwrap();
+        sum + if metadata.is_dir() { stored(&entry.path()) } else { metadata.len() }
+    })
+}
+
+/// A link to upload five bytes of an attempt that is not committed.
+async fn announced(worker: &Someone<'_>) -> (Value, String) {
+    let task = worker.fetches().await;
+    worker.reports(&task, &json!("Finish")).await.expect(200);
+    let upload = json!({"Upload": {"content_type": "result", "content_length": 5}});
+    let reply = worker.reports(&task, &upload).await.expect(200).json();
+    (task, reply["url"].as_str().unwrap().to_owned())
+}
+
+pub(crate) async fn nothing_is_stored_for_an_attempt_that_is_lost(stage: Stage) {
+    let ann = stage.user("ann").await;
+    ann.submits(&json!({})).await;
+    let worker = ann.worker(&json!({})).await;
+    let (_, url) = announced(&worker).await;
+    worker.delete("/workers").await.expect(200);
+    assert_eq!(worker.uploads(&url, b"fivef").await, 409);
+    assert_eq!(stored(&stage.folder.path().join("objects/artifacts")), 0);
+}
+
+pub(crate) async fn nothing_changes_after_the_commit(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    let worker = ann.worker(&json!({})).await;
+    let (task, url) = announced(&worker).await;
+    assert_eq!(worker.uploads(&url, b"GOOD?").await, 200);
+    assert_eq!(worker.uploads(&url, b"GOOD!").await, 200, "an attempt may try again before its commit");
+    worker.reports(&task, &json!({"Commit": {"exit_status": 0, "msg": null}})).await.expect(200);
+    assert_eq!(worker.uploads(&url, b"EVIL!").await, 409);
+    let path = format!("/tasks/{uuid}/download/artifacts/result");
+    let link = ann.get(&path).await.expect(200).json();
+    let read = ann.downloads(link["url"].as_str().unwrap()).await.expect(200);
+    assert_eq!(read.text, "GOOD!");
+    assert_eq!(read.headers["x-content-type-options"], "nosniff");
+    assert_eq!(read.headers["content-disposition"], "attachment");
+
+    // A user may, with a link of the own.
+    let body = json!({"content_type": "result", "content_length": 5});
+    let reply = ann.post(&format!("/tasks/{uuid}/artifacts"), &body).await.expect(200).json();
+    assert_eq!(ann.uploads(reply["url"].as_str().unwrap(), b"BETTR").await, 200);
+}
+
+pub(crate) async fn link_of_a_user_stores_once(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let body = json!({"key": "in/x", "content_length": 5});
+    let announce = async || {
+        let reply = ann.post("/groups/ann/attachments", &body).await.expect(200).json();
+        reply["url"].as_str().unwrap().to_owned()
+    };
+    let url = announce().await;
+    assert_eq!(ann.uploads(&url, b"four").await, 400, "nothing was stored, so it is good for another try");
+    assert_eq!(ann.uploads(&url, b"fivef").await, 200);
+    assert_eq!(ann.uploads(&url, b"again").await, 409);
+    stage.clock.advance(std::time::Duration::from_secs(1));
+    assert_eq!(ann.uploads(&announce().await, b"again").await, 200);
+
+    let other = announce().await;
+    stage.admin().await.delete("/admin/groups/ann/attachments/in/x").await.expect(200);
+    assert_eq!(ann.uploads(&other, b"fivef").await, 409);
+}
+
+pub(crate) async fn object_is_uploaded_by_one_request_at_a_time(stage: Stage) {
+    use tokio::io::AsyncWriteExt as _;
+    let ann = stage.user("ann").await;
+    ann.submits(&json!({})).await;
+    let worker = ann.worker(&json!({})).await;
+    let (_, url) = announced(&worker).await;
+    let mut slow = tokio::net::TcpStream::connect(stage.address()).await.unwrap();
+    let target = url.strip_prefix(&format!("http://{}", stage.address())).unwrap();
+    let head = format!("PUT {target} HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nab");
+    slow.write_all(head.as_bytes()).await.unwrap();
+    eventually("the first is under way", async || worker.uploads(&url, b"fivef").await == 409).await;
+    drop(slow);
+    eventually("the first is given up", async || worker.uploads(&url, b"fivef").await == 200).await;
 }

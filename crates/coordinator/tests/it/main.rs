@@ -206,6 +206,10 @@ mod with_time_passing {
         artifacts {
             a_link_ends_after_its_hour_and_can_t_be_turned_to_another_object,
             an_artifact_can_be_deleted_an_hour_after_its_upload,
+            nothing_is_stored_for_an_attempt_that_is_lost,
+            nothing_changes_after_the_commit,
+            link_of_a_user_stores_once,
+            object_is_uploaded_by_one_request_at_a_time,
         }
         connections {
             slow_connections_are_closed_and_others_are_served,

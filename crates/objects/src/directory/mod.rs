@@ -155,6 +155,16 @@ impl ObjectStore for DirectoryStore {
         Ok(self.signer.sign(key, Right::Upload { length }, valid, now))
     }
 
+    fn replace_link(
+        &self,
+        key: &ObjectKey,
+        length: u64,
+        valid: Duration,
+        now: Timestamp,
+    ) -> Result<Link, ObjectError> {
+        Ok(self.signer.sign(key, Right::Replace { length }, valid, now))
+    }
+
     fn download_link(&self, key: &ObjectKey, valid: Duration, now: Timestamp) -> Result<Link, ObjectError> {
         Ok(self.signer.sign(key, Right::Download, valid, now))
     }

@@ -37,6 +37,11 @@ pub enum Right {
         /// The announced size; a body of another size must be refused.
         length: u64,
     },
+    /// `PUT` a body of exactly `length` bytes, once, over what is there.
+    Replace {
+        /// The announced size; a body of another size must be refused.
+        length: u64,
+    },
     /// `GET` or `HEAD`.
     Download,
 }

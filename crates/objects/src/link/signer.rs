@@ -43,6 +43,7 @@ impl LinkSigner {
         let shelf = shelf_name(key.shelf());
         let right = match right {
             Right::Upload { length } => format!("upload={length}"),
+            Right::Replace { length } => format!("replace={length}"),
             Right::Download => "download".to_owned(),
         };
         Link::ViaCoordinator(format!("{MOUNT}{shelf}/{path}?{right}&until={until}&signature={signature}"))
@@ -59,8 +60,10 @@ impl LinkSigner {
         let statement = statement(&claim.key, claim.right, claim.until);
         hmac::verify(&self.secret, statement.as_bytes(), &claim.signature).map_err(|_| LinkError::Invalid)?;
         match (claim.right, method) {
-            (Right::Upload { .. }, "PUT") | (Right::Download, "GET" | "HEAD") => {}
-            (Right::Upload { .. }, _) => return Err(LinkError::WrongMethod { allowed: "PUT" }),
+            (Right::Upload { .. } | Right::Replace { .. }, "PUT") | (Right::Download, "GET" | "HEAD") => {}
+            (Right::Upload { .. } | Right::Replace { .. }, _) => {
+                return Err(LinkError::WrongMethod { allowed: "PUT" });
+            }
             (Right::Download, _) => return Err(LinkError::WrongMethod { allowed: "GET" }),
         }
         if now.unix_seconds() >= claim.until {
@@ -82,6 +85,7 @@ fn statement(key: &ObjectKey, right: Right, until: i64) -> String {
     let path = key.path();
     match right {
         Right::Upload { length } => format!("mitosis link 1\nupload {length}\n{until}\n{shelf}\n{path}"),
+        Right::Replace { length } => format!("mitosis link 1\nreplace {length}\n{until}\n{shelf}\n{path}"),
         Right::Download => format!("mitosis link 1\ndownload\n{until}\n{shelf}\n{path}"),
     }
 }
@@ -103,6 +107,7 @@ impl Claim {
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
                 "upload" => right = Some(Right::Upload { length: value.parse().ok()? }),
+                "replace" => right = Some(Right::Replace { length: value.parse().ok()? }),
                 "download" if value.is_empty() => right = Some(Right::Download),
                 "until" => until = Some(value.parse().ok()?),
                 "signature" => signature = Some(URL_SAFE_NO_PAD.decode(value.as_bytes()).ok()?),
@@ -146,6 +151,11 @@ mod tests {
         let right = Right::Upload { length: 12 };
         assert_eq!(signer.verify("PUT", &upload, last), Ok(SignedAccess { key, right }));
         assert_eq!(signer.verify("PUT", &upload, NOW + HOUR), Err(LinkError::Expired));
+        let (signer, key, replace) = link(Right::Replace { length: 12 });
+        let right = Right::Replace { length: 12 };
+        assert_eq!(signer.verify("PUT", &replace, last), Ok(SignedAccess { key, right }));
+        let other = replace.replace("replace=", "upload=");
+        assert_eq!(signer.verify("PUT", &other, last), Err(LinkError::Invalid), "the right is signed, too");
     }
 
     #[test]

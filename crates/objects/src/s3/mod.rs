@@ -71,6 +71,25 @@ impl S3Store {
         })
     }
 
+    fn put_link(
+        &self,
+        key: &ObjectKey,
+        right: Right,
+        length: u64,
+        valid: Duration,
+        now: Timestamp,
+    ) -> Result<Link, ObjectError> {
+        check(key)?;
+        if self.links == LinkRoute::ViaCoordinator || length > put::MAX_PART {
+            return Ok(self.signer.sign(key, right, valid, now));
+        }
+        let bucket = self.public_bucket(key.shelf());
+        let mut action = bucket.put_object(Some(self.wire.credentials()), key.path());
+        // A signed header must be sent as it was signed: a body of another length is refused.
+        action.headers_mut().insert("content-length", length.to_string());
+        Ok(Link::Direct(action.sign_with_time(valid.min(LONGEST_VALIDITY), &signing_time(now))))
+    }
+
     fn public_bucket(&self, shelf: Shelf) -> &Bucket {
         match shelf {
             Shelf::Artifacts => &self.public_artifacts,
@@ -152,15 +171,17 @@ impl ObjectStore for S3Store {
         valid: Duration,
         now: Timestamp,
     ) -> Result<Link, ObjectError> {
-        check(key)?;
-        if self.links == LinkRoute::ViaCoordinator || length > put::MAX_PART {
-            return Ok(self.signer.sign(key, Right::Upload { length }, valid, now));
-        }
-        let bucket = self.public_bucket(key.shelf());
-        let mut action = bucket.put_object(Some(self.wire.credentials()), key.path());
-        // A signed header must be sent as it was signed: a body of another length is refused.
-        action.headers_mut().insert("content-length", length.to_string());
-        Ok(Link::Direct(action.sign_with_time(valid.min(LONGEST_VALIDITY), &signing_time(now))))
+        self.put_link(key, Right::Upload { length }, length, valid, now)
+    }
+
+    fn replace_link(
+        &self,
+        key: &ObjectKey,
+        length: u64,
+        valid: Duration,
+        now: Timestamp,
+    ) -> Result<Link, ObjectError> {
+        self.put_link(key, Right::Replace { length }, length, valid, now)
     }
 
     fn download_link(&self, key: &ObjectKey, valid: Duration, now: Timestamp) -> Result<Link, ObjectError> {

@@ -102,12 +102,4 @@ pub trait Artifacts {
         kind: ArtifactKind,
         untouched_since: Timestamp,
     ) -> Result<Removal, Fault>;
-
-    /// Takes up to `limit` objects that no record needs any more: of attempts that were lost, or
-    /// replaced by a later one. Their sizes have been given back. The caller removes the objects, then
-    /// calls [`Self::forget_garbage`].
-    async fn garbage(&self, limit: u32) -> Result<Vec<String>, Fault>;
-
-    /// Forgets objects that were removed.
-    async fn forget_garbage(&self, objects: &[String]) -> Result<(), Fault>;
 }

@@ -19,6 +19,7 @@ pub mod retention;
 pub mod signals;
 pub mod sweeps;
 pub mod tasks;
+pub mod uploads;
 pub mod workers;
 
 use async_trait::async_trait;
@@ -38,6 +39,7 @@ pub use retention::Retention;
 pub use signals::Signals;
 pub use sweeps::Sweeps;
 pub use tasks::Tasks;
+pub use uploads::Uploads;
 pub use workers::Workers;
 
 use crate::Fault;
@@ -83,6 +85,7 @@ pub trait Store:
     + Workers
     + Artifacts
     + Attachments
+    + Uploads
     + PersonalTokens
     + Audit
     + Events

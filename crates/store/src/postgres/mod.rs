@@ -26,6 +26,7 @@ mod setup;
 mod signals;
 mod tasks;
 mod tls;
+mod uploads;
 mod workers;
 
 use std::sync::Arc;

@@ -24,6 +24,7 @@ mod row;
 mod schema;
 mod signals;
 mod tasks;
+mod uploads;
 mod workers;
 mod writer;
 

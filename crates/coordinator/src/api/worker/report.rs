@@ -172,6 +172,11 @@ pub(in crate::api) async fn all_arrived(app: &App, holder: Holder) -> bool {
     let mut all = true;
     for artifact in announced {
         let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
+        if app.uploads.is_taken(&key) {
+            tracing::warn!(%key, "an attempt ends in the middle of its own upload");
+            all = false;
+            continue;
+        }
         match app.objects.head(&key).await {
             Ok(Some(stored)) if i64::try_from(stored.length) == Ok(artifact.size) => {}
             Ok(stored) => {

@@ -9,8 +9,6 @@ const INSERT_GARBAGE: &str = "INSERT INTO garbage (object, since) VALUES ($1, $2
 
 const DELETE_GARBAGE: &str = "DELETE FROM garbage WHERE object = ANY($1)";
 
-const OLDEST_GARBAGE: &str = "SELECT object FROM garbage ORDER BY since, object LIMIT $1";
-
 /// Notes an object whose record is gone.
 pub(super) async fn add(tx: &impl Db, object: &str, now: Timestamp) -> Result<(), Fault> {
     row::run(tx, INSERT_GARBAGE, &[&object, &now.unix_micros()]).await?;
@@ -33,9 +31,4 @@ pub(in super::super) async fn add_all(tx: &impl Db, objects: &[&str], now: Times
 pub(super) async fn forget(db: &impl Db, objects: &[&str]) -> Result<(), Fault> {
     row::run(db, DELETE_GARBAGE, &[&objects]).await?;
     Ok(())
-}
-
-/// The oldest of them.
-pub(super) async fn list(db: &impl Db, limit: u32) -> Result<Vec<String>, Fault> {
-    row::all(db, OLDEST_GARBAGE, &[&i64::from(limit)], row::only).await
 }

@@ -65,13 +65,4 @@ impl Artifacts for PostgresStore {
     ) -> Result<Removal, Fault> {
         write!(self, tx => remove::remove(tx, task, kind, untouched_since))
     }
-
-    async fn garbage(&self, limit: u32) -> Result<Vec<String>, Fault> {
-        garbage::list(&self.client().await?, limit).await
-    }
-
-    async fn forget_garbage(&self, objects: &[String]) -> Result<(), Fault> {
-        let objects: Vec<&str> = objects.iter().map(String::as_str).collect();
-        garbage::forget(&self.client().await?, &objects).await
-    }
 }

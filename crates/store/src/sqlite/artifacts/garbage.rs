@@ -10,8 +10,6 @@ const INSERT_GARBAGE: &str = "INSERT INTO garbage (object, since) VALUES (?1, ?2
 
 const DELETE_GARBAGE: &str = "DELETE FROM garbage WHERE object = ?1";
 
-const OLDEST_GARBAGE: &str = "SELECT object FROM garbage ORDER BY since, object LIMIT ?1";
-
 /// Notes an object whose record is gone.
 pub(super) fn add(db: &Connection, object: &str, now: Timestamp) -> Result<(), Fault> {
     db.run(INSERT_GARBAGE, params![object, now.unix_micros()])?;
@@ -22,9 +20,4 @@ pub(super) fn add(db: &Connection, object: &str, now: Timestamp) -> Result<(), F
 pub(super) fn forget(db: &Connection, object: &str) -> Result<(), Fault> {
     db.run(DELETE_GARBAGE, [object])?;
     Ok(())
-}
-
-/// The oldest of them.
-pub(super) fn list(db: &Connection, limit: u32) -> Result<Vec<String>, Fault> {
-    db.all(OLDEST_GARBAGE, [limit], |row| Ok(row.get(0)?))
 }

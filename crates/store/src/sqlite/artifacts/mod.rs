@@ -66,13 +66,4 @@ impl Artifacts for SqliteStore {
     ) -> Result<Removal, Fault> {
         self.write(move |db| remove::remove(db, task, kind, untouched_since)).await
     }
-
-    async fn garbage(&self, limit: u32) -> Result<Vec<String>, Fault> {
-        self.read(move |db| garbage::list(db, limit)).await
-    }
-
-    async fn forget_garbage(&self, objects: &[String]) -> Result<(), Fault> {
-        let objects = objects.to_vec();
-        self.write(move |db| objects.iter().try_for_each(|object| garbage::forget(db, object))).await
-    }
 }

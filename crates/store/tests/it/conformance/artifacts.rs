@@ -1,6 +1,7 @@
 //! Records of archives: charged when announced, seen when committed, given back when lost.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use mitosis_domain::quota::QuotaChange;
@@ -48,6 +49,12 @@ fn exist(reservation: &Reservation) -> Option<bool> {
     }
 }
 
+/// The paths of what is to be removed now.
+async fn garbage<B: Backend>(stage: &Stage<B>) -> Vec<String> {
+    let garbage = stage.store().garbage(10, stage.now).await.unwrap();
+    garbage.iter().map(|key| key.path().to_owned()).collect()
+}
+
 async fn limit<B: Backend>(stage: &Stage<B>, bytes: i64) {
     let change = QuotaChange::Set(bytes);
     assert!(stage.store().change_storage_quota("ann", change, stage.now).await.unwrap().is_some());
@@ -84,7 +91,7 @@ pub(crate) async fn archives_of_an_attempt_are_seen_with_its_commit<B: Backend>(
     assert_eq!(seen, expected);
     assert_eq!(announced, expected);
     assert_eq!(stage.used("ann").await, 350);
-    assert!(stage.store().garbage(10).await.unwrap().is_empty());
+    assert!(garbage(stage).await.is_empty());
 }
 
 pub(crate) async fn announcing_again_charges_only_growth<B: Backend>(stage: &mut Stage<B>) {
@@ -111,7 +118,7 @@ pub(crate) async fn each_attempt_writes_to_an_object_of_its_own<B: Backend>(stag
     stage.report(holder, ExecEnd::Finished).await;
     stage.commit(holder, status(0)).await;
     assert_eq!(visible(stage, held.task.uuid).await[0].object, kept);
-    assert_eq!(stage.store().garbage(10).await.unwrap(), [lost]);
+    assert_eq!(garbage(stage).await, [lost]);
     assert_eq!(stage.used("ann").await, 70);
 }
 
@@ -147,7 +154,7 @@ pub(crate) async fn a_commit_replaces_what_a_user_uploaded<B: Backend>(stage: &m
     let objects: Vec<&str> = seen.iter().map(|artifact| artifact.object.as_str()).collect();
     assert_eq!(objects, [by_attempt.as_str(), log_by_user.as_str()]);
     assert_eq!(stage.used("ann").await, 35);
-    assert_eq!(stage.store().garbage(10).await.unwrap(), [by_user]);
+    assert_eq!(garbage(stage).await, [by_user]);
 }
 
 pub(crate) async fn the_quota_is_exact<B: Backend>(stage: &mut Stage<B>) {
@@ -237,11 +244,11 @@ pub(crate) async fn garbage_is_taken_in_portions_and_forgotten_when_told<B: Back
     let store = stage.store();
     let mut seen = BTreeSet::new();
     for left in [5, 3, 1, 0] {
-        let portion = store.garbage(2).await.unwrap();
-        assert_eq!(store.garbage(2).await.unwrap(), portion, "kept until it is forgotten");
+        let portion = store.garbage(2, stage.now).await.unwrap();
+        assert_eq!(store.garbage(2, stage.now).await.unwrap(), portion, "kept until it is forgotten");
         assert_eq!(portion.len(), left.min(2));
-        store.forget_garbage(&portion).await.unwrap();
-        store.forget_garbage(&portion).await.unwrap();
+        store.settle_garbage(&portion, Duration::ZERO, stage.now).await.unwrap();
+        store.settle_garbage(&portion, Duration::ZERO, stage.now).await.unwrap();
         seen.extend(portion);
     }
     assert_eq!(seen.len(), 5);
@@ -253,10 +260,10 @@ pub(crate) async fn an_object_in_use_again_is_no_garbage<B: Backend>(stage: &mut
     let by_user = object(upload(stage, uuid, Output, 10).await);
     announce(stage, holder, Output, 20).await;
     stage.finish(&held).await;
-    assert_eq!(stage.store().garbage(10).await.unwrap(), std::slice::from_ref(&by_user));
+    assert_eq!(garbage(stage).await, std::slice::from_ref(&by_user));
     stage.store().remove_artifact(uuid, Output, stage.now).await.unwrap();
     assert_eq!(object(upload(stage, uuid, Output, 30).await), by_user);
-    assert!(stage.store().garbage(10).await.unwrap().is_empty());
+    assert!(garbage(stage).await.is_empty());
 }
 
 pub(crate) async fn archives_of_many_tasks_are_found_at_once<B: Backend>(stage: &mut Stage<B>) {

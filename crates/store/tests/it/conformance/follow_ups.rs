@@ -99,7 +99,7 @@ pub(crate) async fn a_lost_attempt_takes_its_follow_up_along<B: Backend>(stage: 
     assert!(stage.store().task(lost.uuid).await.unwrap().is_none());
     assert_eq!(stage.get(upstream).await.downstream, None);
     assert_eq!(stage.used("ann").await, 0, "what was stored for it is given back");
-    assert_eq!(stage.store().garbage(10).await.unwrap().len(), 1);
+    assert_eq!(stage.store().garbage(10, stage.now).await.unwrap().len(), 1);
 
     let again = stage.claim_one(next_hand).await;
     assert_eq!(again.task.uuid, upstream);

@@ -25,6 +25,7 @@ pub(crate) mod rights;
 pub(crate) mod signals;
 pub(crate) mod sweeps;
 pub(crate) mod tasks;
+pub(crate) mod uploads;
 pub(crate) mod whole;
 pub(crate) mod workers;
 
@@ -44,6 +45,11 @@ macro_rules! conformance {
                     the_state_of_an_account_is_set_by_name,
                     the_quota_of_groups_changes_within_its_range,
                     changes_of_a_quota_add_up_when_made_at_once,
+                }
+                uploads {
+                    upload_target_follows_the_record,
+                    links_are_used_once_and_forgotten_with_their_end,
+                    garbage_is_due_again_when_its_links_have_ended,
                 }
                 artifacts {
                     archives_of_an_attempt_are_seen_with_its_commit,

@@ -101,7 +101,7 @@ pub(crate) async fn what_a_lost_attempt_stored_is_given_back<B: Backend>(stage: 
     stage.pass(LEASE);
     reap(stage).await;
     assert_eq!(stage.used("ann").await, 0);
-    assert_eq!(stage.store().garbage(10).await.unwrap().len(), 1);
+    assert_eq!(stage.store().garbage(10, stage.now).await.unwrap().len(), 1);
 }
 
 pub(crate) async fn a_worker_that_runs_on_too_long_is_removed<B: Backend>(stage: &mut Stage<B>) {

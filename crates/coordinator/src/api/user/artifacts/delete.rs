@@ -24,8 +24,8 @@ pub(super) async fn delete(
     remove(&app, uuid, kind, app.now() - LEFT_ALONE).await
 }
 
-/// Removes the record, then the object. An object that could not be removed now is overwritten by the
-/// next upload of the same name.
+/// Removes the record, then the object. It is looked at again later: it may not go now, and a link to it may
+/// still work.
 pub(in crate::api) async fn remove(
     app: &App,
     task: Uuid,
@@ -34,7 +34,7 @@ pub(in crate::api) async fn remove(
 ) -> Result<Empty, ApiError> {
     match app.store.remove_artifact(task, kind, untouched_since).await? {
         Removal::Removed { object } => {
-            app.objects.delete(&ObjectKey::from_stored(Shelf::Artifacts, object)).await?;
+            app.discard(&ObjectKey::from_stored(Shelf::Artifacts, object)).await?;
             Ok(Empty)
         }
         Removal::TooYoung => Err(too_young().into()),

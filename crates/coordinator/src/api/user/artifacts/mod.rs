@@ -22,7 +22,7 @@ pub(in crate::api) use delete::remove;
 pub(in crate::api) use download::link;
 
 /// How long an upload link works.
-pub(in crate::api) const UPLOAD_VALID: Duration = Duration::from_hours(1);
+pub(crate) const UPLOAD_VALID: Duration = Duration::from_hours(1);
 /// How long each link of a batch works.
 pub(in crate::api) const BATCH_DOWNLOAD_VALID: Duration = Duration::from_hours(24);
 /// How long after an upload was announced its object is left alone; its link may still work.

@@ -9,8 +9,8 @@ use crate::api::user::artifacts::too_young;
 use crate::app::App;
 use crate::error::{ApiError, Refusal, Thing};
 
-/// Whether the file was there and old enough. An object that could not be removed now is overwritten by
-/// the next upload of the same key.
+/// Whether the file was there and old enough. Its object is looked at again later: it may not go now, and a
+/// link to it may still work.
 pub(in crate::api) async fn remove(
     app: &App,
     group: GroupId,
@@ -19,7 +19,7 @@ pub(in crate::api) async fn remove(
 ) -> Result<(), ApiError> {
     match app.store.remove_attachment(group, key, untouched_since).await? {
         Removal::Removed { object } => {
-            Ok(app.objects.delete(&ObjectKey::from_stored(Shelf::Attachments, object)).await?)
+            Ok(app.discard(&ObjectKey::from_stored(Shelf::Attachments, object)).await?)
         }
         Removal::TooYoung => Err(too_young().into()),
         Removal::Unknown => Err(Refusal::no_such(Thing::Attachment, key).into()),

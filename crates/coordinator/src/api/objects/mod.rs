@@ -2,16 +2,20 @@
 //!
 //! The link is the permission: its signature names the object, what may be done, and until when.
 
+pub(crate) mod uploads;
+
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt as _, TryStreamExt as _};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use mitosis_objects::{ByteRange, LinkError, ObjectBody, ObjectError, Right, SignedAccess};
 
+use self::uploads::Closed;
 use super::routes::{Asks, Routes};
+use crate::api::user::artifacts::UPLOAD_VALID;
 use crate::app::App;
-use crate::error::{chain, is_for_want_of_room};
+use crate::error::{ApiError, chain, is_for_want_of_room};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -36,10 +40,13 @@ async fn download(State(app): State<App>, request: Request) -> Result<Response, 
 fn send(body: ObjectBody, partial: bool) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_LENGTH, body.length.into());
-    headers.insert(header::ACCEPT_RANGES, http::HeaderValue::from_static("bytes"));
-    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    // Bytes of others: nothing that a browser would show or run.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     let last = (body.offset + body.length).saturating_sub(1);
-    let status = match http::HeaderValue::try_from(format!("bytes {}-{last}/{}", body.offset, body.total)) {
+    let status = match HeaderValue::try_from(format!("bytes {}-{last}/{}", body.offset, body.total)) {
         Ok(range) if partial => {
             headers.insert(header::CONTENT_RANGE, range);
             StatusCode::PARTIAL_CONTENT
@@ -50,8 +57,10 @@ fn send(body: ObjectBody, partial: bool) -> Response {
 }
 
 async fn upload(State(app): State<App>, request: Request) -> Result<StatusCode, ObjectRefusal> {
-    let SignedAccess { key, right } = verify(&app, &request)?;
-    let Right::Upload { length } = right else { return Err(LinkError::Invalid.into()) };
+    let access = verify(&app, &request)?;
+    let (Right::Upload { length } | Right::Replace { length }) = access.right else {
+        return Err(LinkError::Invalid.into());
+    };
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if declared.is_some_and(|declared| declared.parse() != Ok(length)) {
         return Err(ObjectRefusal {
@@ -59,13 +68,54 @@ async fn upload(State(app): State<App>, request: Request) -> Result<StatusCode, 
             message: format!("this link is for exactly {length} bytes"),
         });
     }
-    let body = request.into_body().into_data_stream().map_err(std::io::Error::other).boxed();
-    app.objects.put(&key, body, length).await?;
-    Ok(StatusCode::OK)
+    let _place = app.uploads.enter(&access.key).ok_or(Closed::UnderWay)?;
+    if !uploads::waits(&app, &access).await? {
+        return Err(Closed::NothingWaits.into());
+    }
+    let link = Link::of(&app, &access, &request);
+    link.use_up().await?;
+    let body = uploads::until_the_end(&app, &access, request.into_body().into_data_stream());
+    let stored = app.objects.put(&access.key, body, length).await;
+    if stored.is_err() {
+        link.give_back().await;
+    }
+    Ok(stored.map(|()| StatusCode::OK)?)
+}
+
+/// A link that is good once, or one of an attempt, which may try until it is committed.
+struct Link {
+    app: App,
+    digest: Option<[u8; 32]>,
+}
+
+impl Link {
+    fn of(app: &App, access: &SignedAccess, request: &Request) -> Self {
+        let once = matches!(access.right, Right::Replace { .. });
+        let digest = |target: &PathAndQuery| {
+            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, target.as_str().as_bytes());
+            digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+        };
+        Self { app: app.clone(), digest: request.uri().path_and_query().filter(|_| once).map(digest) }
+    }
+
+    async fn use_up(&self) -> Result<(), ObjectRefusal> {
+        let Some(digest) = &self.digest else { return Ok(()) };
+        match self.app.store.use_link(digest, self.app.now() + UPLOAD_VALID).await.map_err(ApiError::from)? {
+            true => Ok(()),
+            false => Err(Closed::Used.into()),
+        }
+    }
+
+    async fn give_back(&self) {
+        let Some(digest) = &self.digest else { return };
+        if let Err(error) = self.app.store.return_link(digest).await {
+            tracing::warn!(%error, "a link that stored nothing stays used");
+        }
+    }
 }
 
 fn verify(app: &App, request: &Request) -> Result<SignedAccess, LinkError> {
-    let target = request.uri().path_and_query().map_or("", http::uri::PathAndQuery::as_str);
+    let target = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
     app.objects.verify_link(request.method().as_str(), target, app.now())
 }
 
@@ -78,6 +128,27 @@ struct ObjectRefusal {
 impl From<LinkError> for ObjectRefusal {
     fn from(error: LinkError) -> Self {
         Self { status: StatusCode::FORBIDDEN, message: error.to_string() }
+    }
+}
+
+impl From<Closed> for ObjectRefusal {
+    fn from(closed: Closed) -> Self {
+        let message = match closed {
+            Closed::NothingWaits => "nothing waits for this upload any more; announce it again",
+            Closed::UnderWay => "another upload of this object is under way; try again when it has ended",
+            Closed::Used => "this link was used; announce the upload again for another",
+        };
+        Self { status: StatusCode::CONFLICT, message: message.to_owned() }
+    }
+}
+
+impl From<ApiError> for ObjectRefusal {
+    fn from(error: ApiError) -> Self {
+        tracing::error!(cause = chain(&error), "an upload could not be decided");
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            message: "the database can't be reached; try again".to_owned(),
+        }
     }
 }
 

@@ -1,0 +1,93 @@
+//! What may be stored through a link, and when: a link is good for what its record waits for, and no more.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::BodyDataStream;
+use axum::body::Bytes;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use mitosis_domain::object::ObjectKey;
+use mitosis_objects::{ByteStream, Right, SignedAccess};
+use mitosis_store::ops::uploads::Waits;
+
+use crate::app::App;
+use crate::error::ApiError;
+
+/// Objects that are written or removed at this moment, each by one request.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Uploads(Arc<Mutex<HashSet<ObjectKey>>>);
+
+/// The right to write or remove an object, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    all: Uploads,
+    key: ObjectKey,
+}
+
+impl Uploads {
+    /// The place of an object; none while somebody else has it.
+    pub(crate) fn enter(&self, key: &ObjectKey) -> Option<Place> {
+        let fresh = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+        fresh.then(|| Place { all: self.clone(), key: key.clone() })
+    }
+
+    /// Whether somebody has it.
+    pub(crate) fn is_taken(&self, key: &ObjectKey) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.all.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+/// Why nothing may be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// The record is gone, has what it waited for, or never was.
+    NothingWaits,
+    /// Another request stores it at this moment.
+    UnderWay,
+    /// The link was used.
+    Used,
+}
+
+/// Whether the record of an object waits for an upload of this kind.
+pub(super) async fn waits(app: &App, access: &SignedAccess) -> Result<bool, ApiError> {
+    let (length, replaces) = match access.right {
+        Right::Upload { length } => (length, false),
+        Right::Replace { length } => (length, true),
+        Right::Download => return Ok(false),
+    };
+    if access.key == ObjectKey::probe() {
+        return Ok(!replaces);
+    }
+    let Some(target) = app.store.upload_target(&access.key).await? else { return Ok(false) };
+    let charged = i64::try_from(length).is_ok_and(|length| length <= target.size);
+    Ok(charged
+        && match target.waits {
+            Waits::ForAttempt => !replaces,
+            Waits::Committed => replaces,
+            // Links of earlier versions say `upload`.
+            Waits::ForUser => true,
+        })
+}
+
+/// A body that fails at its end if the record does not wait any more: a commit may have come first.
+pub(super) fn until_the_end(app: &App, access: &SignedAccess, body: BodyDataStream) -> ByteStream {
+    let (app, access) = (app.clone(), access.clone());
+    let last = futures_util::stream::once(async move {
+        match waits(&app, &access).await {
+            Ok(true) => Ok(Bytes::new()),
+            Ok(false) => Err(std::io::Error::other("the record does not wait for this any more")),
+            Err(error) => Err(std::io::Error::other(error.to_string())),
+        }
+    });
+    boxed(body.map_err(std::io::Error::other).chain(last))
+}
+
+fn boxed(stream: impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static) -> ByteStream {
+    stream.boxed()
+}
