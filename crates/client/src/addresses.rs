@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use url::{Host, Url};
 
+use crate::capabilities::Learned;
 use crate::error::ClientError;
 
 /// Addresses of coordinators, and which of them answers.
@@ -14,6 +15,8 @@ pub(crate) struct Addresses {
     /// At least one.
     all: Vec<Address>,
     current: AtomicUsize,
+    /// They share a database, so they are of one version.
+    pub(crate) learned: Learned,
 }
 
 /// Scheme, host, port and path, without a slash at the end.
@@ -52,7 +55,7 @@ impl Addresses {
             let given = url.as_str().trim_end_matches('/').to_owned();
             all.push(Address { given, with_tls: OnceLock::new() });
         }
-        Ok((Self { all, current: AtomicUsize::new(0) }, all_here))
+        Ok((Self { all, current: AtomicUsize::new(0), learned: Learned::default() }, all_here))
     }
 
     pub(crate) fn len(&self) -> usize {

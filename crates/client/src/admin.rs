@@ -79,12 +79,14 @@ impl UserClient {
 
     /// `PUT /v1/admin/groups/{group}/users`: gives users roles in any group, and makes it active again.
     pub async fn restore_group(&self, group: &str, roles: &RelationsRequest) -> Result<(), ClientError> {
+        self.require("the restoration of a group").await?;
         let path = format!("/v1/admin/groups/{}/users", encode_name(group));
         self.call(Method::PUT, &path).json(roles).done().await
     }
 
     /// `GET /v1/admin/audit`: what was recorded, newest first; with `before`, what is older than that entry.
     pub async fn audit(&self, limit: u64, before: Option<i64>) -> Result<AuditReply, ClientError> {
+        self.require("the audit log").await?;
         let before = before.map(|id| format!("&before={id}")).unwrap_or_default();
         self.call(Method::GET, &format!("/v1/admin/audit?limit={limit}{before}")).read().await
     }

@@ -82,7 +82,10 @@ impl<'a> Call<'a> {
             let again = request.try_clone();
             let error = match http.execute(request).await {
                 Ok(response) => match redirect(&response) {
-                    None => return Ok(response),
+                    None => {
+                        addresses.learned.note(&response);
+                        return Ok(response);
+                    }
                     Some(target) => {
                         let upgraded = addresses.upgrade(address, &rest, &target);
                         let (Some(upgraded), Some(again), true) = (upgraded, again, may_redirect) else {

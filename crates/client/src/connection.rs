@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use crate::addresses::Addresses;
 use crate::call::Call;
+use crate::capabilities::Learned;
 use crate::error::ClientError;
 
 /// How long to wait for a connection.
@@ -90,6 +91,10 @@ impl Client {
     /// The same coordinator, as this worker.
     pub fn with_worker_token(&self, token: SecretString) -> WorkerClient {
         WorkerClient { client: self.clone(), token: Arc::new(RwLock::new(token)) }
+    }
+
+    pub(crate) fn learned(&self) -> &Learned {
+        &self.addresses.learned
     }
 
     pub(crate) fn http(&self) -> &reqwest::Client {

@@ -45,6 +45,14 @@ pub enum ClientError {
         /// The same of the target, without its query.
         target: String,
     },
+    /// The coordinator does not know what was asked for. It was not asked.
+    #[error("the coordinator at {address} is mito 0.6, and {feature} needs 0.7")]
+    TooOld {
+        /// Scheme, host and port.
+        address: String,
+        /// What it would have to know.
+        feature: &'static str,
+    },
     /// The address makes no sense.
     #[error("`{shown}` is no coordinator's address: {why}")]
     Address {
@@ -86,7 +94,7 @@ impl ClientError {
             Self::Unreachable { .. } | Self::Unexpected { .. } => true,
             Self::Refused { status, .. } => *status >= 500 || *status == 429,
             Self::Intercepted { status, .. } => matches!(status, 429 | 502..=504),
-            Self::Redirected { .. } | Self::Address { .. } | Self::Setup(_) => false,
+            Self::TooOld { .. } | Self::Redirected { .. } | Self::Address { .. } | Self::Setup(_) => false,
         }
     }
 
@@ -138,6 +146,9 @@ impl ClientError {
                     "check the address, and the path in it where a proxy serves the coordinator below a path"
                 }
             }),
+            Self::TooOld { .. } => {
+                Some("nothing was sent; upgrade the coordinator, or use what 0.6 has under `mito client`")
+            }
             Self::Redirected { .. } => Some(
                 "if you trust that address, use it instead; redirects are followed to TLS on the same host only",
             ),

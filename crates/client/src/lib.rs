@@ -9,6 +9,7 @@ mod addresses;
 mod admin;
 mod agent;
 mod call;
+mod capabilities;
 mod connection;
 mod doctor;
 mod error;
@@ -18,6 +19,7 @@ mod tokens;
 mod transfer;
 mod workers;
 
+pub use capabilities::Capabilities;
 pub use connection::{Client, UserClient, WorkerClient};
 pub use doctor::Look;
 pub use error::{ClientError, Unreachable};

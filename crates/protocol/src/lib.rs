@@ -38,3 +38,6 @@ pub use password::Md5Password;
 pub use task::{TaskInfo, TaskResult, TaskResultMessage, TaskSpec, TaskState};
 pub use timestamp::Timestamp;
 pub use uuid::Uuid;
+
+/// The header of each answer that says the version of the coordinator. A coordinator before 0.7 has none.
+pub const VERSION_HEADER: &str = "x-mito-version";

@@ -36,6 +36,7 @@ impl UserClient {
         &self,
         filter: &ArtifactsByFilterRequest,
     ) -> Result<ArtifactDownloadsReply, ClientError> {
+        self.require_for(&filter.filter).await?;
         self.call(Method::POST, "/tasks/download/artifacts").json(filter).read().await
     }
 
@@ -52,6 +53,7 @@ impl UserClient {
         &self,
         filter: &ArtifactsByFilterRequest,
     ) -> Result<DeletedArtifactsReply, ClientError> {
+        self.require_for(&filter.filter).await?;
         self.call(Method::POST, "/tasks/delete/artifacts").json(filter).read().await
     }
 

@@ -1,9 +1,9 @@
 //! Cancelling tasks that wait.
 
-use mitosis_protocol::Uuid;
 use mitosis_protocol::task::{
     CancelTasksListRequest, CancelledTasksListReply, CancelledTasksReply, TaskFilter,
 };
+use mitosis_protocol::{TaskState, Uuid};
 use reqwest::Method;
 
 use crate::{ClientError, UserClient};
@@ -16,6 +16,11 @@ impl UserClient {
 
     /// `POST /tasks/cancel`: those that match and wait, all or none.
     pub async fn cancel_many(&self, filter: &TaskFilter) -> Result<CancelledTasksReply, ClientError> {
+        self.require_for(filter).await?;
+        if waits_for_nothing(filter) {
+            // It would cancel what waits, whatever the states are.
+            self.require("cancelling by states other than ready and pending").await?;
+        }
         self.call(Method::POST, "/tasks/cancel").json(filter).read().await
     }
 
@@ -26,4 +31,10 @@ impl UserClient {
     ) -> Result<CancelledTasksListReply, ClientError> {
         self.call(Method::POST, "/tasks/cancel/list").json(list).read().await
     }
+}
+
+/// Whether a filter asks for states, and for none in which a task can be cancelled.
+fn waits_for_nothing(filter: &TaskFilter) -> bool {
+    let waits = |state: &TaskState| matches!(state, TaskState::Ready | TaskState::Pending);
+    filter.states.as_ref().is_some_and(|states| !states.iter().any(waits))
 }

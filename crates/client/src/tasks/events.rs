@@ -36,6 +36,7 @@ impl UserClient {
     /// `GET /v1/events` or `GET /v1/tasks/{uuid}/events`. With the id of the last event that was heard, on
     /// this coordinator or another, the stream goes on from there; the last seconds may be told again.
     pub async fn events(&self, scope: &EventScope, after: Option<&str>) -> Result<TaskEvents, ClientError> {
+        self.require("waiting for tasks").await?;
         let path = match scope {
             EventScope::Task(uuid) => format!("/v1/tasks/{uuid}/events"),
             EventScope::Group(group) => {

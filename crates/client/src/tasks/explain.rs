@@ -9,6 +9,7 @@ use crate::{ClientError, UserClient};
 impl UserClient {
     /// `GET /v1/tasks/{uuid}/explain`. A coordinator before 0.7 does not know it: 404.
     pub async fn explain_task(&self, uuid: Uuid) -> Result<Explanation, ClientError> {
+        self.require("`explain`").await?;
         self.call(Method::GET, &format!("/v1/tasks/{uuid}/explain")).read().await
     }
 }

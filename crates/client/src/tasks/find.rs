@@ -10,6 +10,7 @@ impl UserClient {
     /// `GET /v1/tasks/find`: by UUID, the start of one, `group-number`, or `last`. A coordinator before 0.7
     /// does not know it: 404.
     pub async fn find_task(&self, selector: &str) -> Result<FindTaskReply, ClientError> {
+        self.require("a task by a short name").await?;
         let selector = utf8_percent_encode(selector, NON_ALPHANUMERIC);
         self.call(Method::GET, &format!("/v1/tasks/find?selector={selector}")).read().await
     }

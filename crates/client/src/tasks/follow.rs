@@ -15,6 +15,7 @@ impl UserClient {
     /// `GET /v1/tasks/{uuid}/output`: what comes after the given offsets, or where the task stands once
     /// `wait` is over.
     pub async fn follow(&self, uuid: Uuid, query: &FollowQuery) -> Result<FollowReply, ClientError> {
+        self.require("output while a task runs").await?;
         let FollowQuery { stdout, stderr, wait } = query;
         let wait = wait.unwrap_or_default();
         let path =

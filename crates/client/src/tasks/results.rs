@@ -8,6 +8,7 @@ use crate::{ClientError, UserClient};
 impl UserClient {
     /// `POST /v1/tasks/results`: one page, newest first.
     pub async fn results(&self, request: &ResultsRequest) -> Result<ResultsReply, ClientError> {
+        self.require("`results`").await?;
         self.call(Method::POST, "/v1/tasks/results").json(request).read().await
     }
 }

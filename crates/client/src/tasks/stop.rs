@@ -8,6 +8,7 @@ use crate::{ClientError, UserClient};
 impl UserClient {
     /// `POST /v1/tasks/{uuid}/stop`. The task ends as Cancelled once its processes are gone.
     pub async fn stop_task(&self, uuid: Uuid) -> Result<(), ClientError> {
+        self.require("`stop`").await?;
         self.call(Method::POST, &format!("/v1/tasks/{uuid}/stop")).done().await
     }
 }

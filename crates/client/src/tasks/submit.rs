@@ -8,12 +8,19 @@ use crate::{ClientError, UserClient};
 impl UserClient {
     /// `POST /tasks`. The task is stored when this returns.
     pub async fn submit(&self, task: &SubmitTaskRequest) -> Result<SubmitTaskReply, ClientError> {
+        if !task.task_spec.params.is_empty() {
+            self.require("a task with parameters").await?;
+        }
         self.call(Method::POST, "/tasks").json(task).read().await
     }
 
     /// `POST /tasks/submit`: one outcome per task, in order. With an idempotency key it is safe to
     /// repeat.
     pub async fn submit_many(&self, tasks: &SubmitTasksRequest) -> Result<SubmitTasksReply, ClientError> {
+        if tasks.idempotency_key.is_some() || tasks.tasks.iter().any(|task| !task.task_spec.params.is_empty())
+        {
+            self.require("submission with `mito run` or `mito submit`").await?;
+        }
         self.call(Method::POST, "/tasks/submit").json(tasks).read().await
     }
 }

@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use mitosis_protocol::{ErrorBody, ErrorCode};
+use mitosis_protocol::{ErrorBody, ErrorCode, VERSION_HEADER};
 use tracing::Instrument as _;
 
 use super::drain::Rest;
@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::error::{ApiError, Refusal};
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const VERSION: HeaderName = HeaderName::from_static(VERSION_HEADER);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Gives the request an id, runs it under that name in the log, and writes the id into the answer.
@@ -39,6 +40,7 @@ pub(super) async fn finish(State(app): State<App>, request: Request, next: Next)
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
+    response.headers_mut().insert(VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
     response
 }
 

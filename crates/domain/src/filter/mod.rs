@@ -5,6 +5,7 @@
 //! or a quote in it stands in double quotes, in which a backslash makes the next character ordinary.
 
 mod condition;
+mod fields;
 mod word;
 
 use std::fmt;

@@ -30,8 +30,13 @@ pub enum SweepError {
     #[error("the parameter `{0}` has no values")]
     NoValues(String),
     /// A range of something else than whole numbers.
-    #[error("`{0}` is no range of whole numbers; write the values one by one: 0.1,0.2,0.3")]
+    #[error(
+        "`{0}` is no range of whole numbers, such as 1..10 or 0..100..5; write other values one by one: 0.1,0.2,0.3"
+    )]
     NotWhole(String),
+    /// A range without one of its ends.
+    #[error("`{0}` is half a range: write both ends, such as 1..10")]
+    HalfRange(String),
     /// A range that does not get anywhere.
     #[error("the step of `{0}` must be 1 or more; a range that goes down needs no sign: 10..1..3")]
     Step(String),

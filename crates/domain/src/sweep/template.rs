@@ -1,4 +1,5 @@
-//! A text with places for values: `train.py --rate {rate}`. `{{` and `}}` are braces.
+//! A text with places for values: `train.py --rate {rate}`. `{{` and `}}` are braces, and `${HOME}` is left to the
+//! shell as it is.
 
 use std::borrow::Cow;
 
@@ -27,6 +28,13 @@ impl Template {
             plain.push_str(&rest[..at]);
             let brace = if rest[at..].starts_with('{') { '{' } else { '}' };
             let after = &rest[at + 1..];
+            if brace == '{' && rest[..at].ends_with('$') && !after.starts_with('{') {
+                let end = shell_end(after).ok_or_else(|| SweepError::LoneBrace(text.to_owned(), brace))?;
+                plain.push(brace);
+                plain.push_str(&after[..end]);
+                rest = &after[end..];
+                continue;
+            }
             if let Some(after) = after.strip_prefix(brace) {
                 plain.push(brace);
                 rest = after;
@@ -68,6 +76,22 @@ impl Template {
     }
 }
 
+/// Where a shell's `${…}` ends, which can have others in it.
+fn shell_end(after: &str) -> Option<usize> {
+    let mut open = 1;
+    for (at, char) in after.char_indices() {
+        match char {
+            '{' => open += 1,
+            '}' => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return Some(at + 1);
+        }
+    }
+    None
+}
+
 fn unknown(name: &str, names: &[&str]) -> SweepError {
     SweepError::Unknown { name: name.to_owned(), known: names.iter().map(ToString::to_string).collect() }
 }
@@ -94,6 +118,13 @@ mod tests {
             ("{{{x}}}", "{1}"),
             ("awk '{{print $1}}' {x}", "awk '{print $1}' 1"),
             ("ünï{x}cödé", "ünï1cödé"),
+            ("${x} {x}", "${x} 1"),
+            ("${HOME}/{x}", "${HOME}/1"),
+            ("${line%.wav}.mp3", "${line%.wav}.mp3"),
+            ("${a:-${x}}{x}", "${a:-${x}}1"),
+            ("$${x}", "$${x}"),
+            ("${{x}}", "${x}"),
+            ("$ {x}$(echo {x})", "$ 1$(echo 1)"),
         ] {
             assert_eq!(fill(text).as_deref(), Ok(filled), "{text}");
         }
@@ -118,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_lone_brace_is_refused() {
-        for text in ["{", "a{x", "}", "a}b", "{{}"] {
+        for text in ["{", "a{x", "}", "a}b", "{{}", "${x", "${a:-${x}"] {
             assert!(matches!(fill(text), Err(SweepError::LoneBrace(..))), "{text}");
         }
         assert_eq!(fill("a}").unwrap_err().to_string(), "`a}` has a lone `}`: write `}}` for a brace");

@@ -28,12 +28,12 @@ impl Values {
     /// Reads words with commas between them. One like `1..10` or `0..100..5` stands for the whole numbers
     /// from the first to the second, both included; leading zeros are kept: `01..10`.
     pub fn parse(text: &str) -> Result<Self, SweepError> {
-        if let Some(numbers) = range(text)? {
+        if let Some(numbers) = range(text.trim())? {
             return Ok(numbers);
         }
         let mut words = Vec::new();
         for word in text.split(',') {
-            match range(word)? {
+            match range(word.trim())? {
                 Some(numbers) => words.extend((0..numbers.len()).map(|at| numbers.at(at).into_owned())),
                 None => words.push(word.to_owned()),
             }
@@ -66,9 +66,7 @@ impl Values {
             Self::Numbers { first, step, count, width } => {
                 assert!(place < *count, "a place within the range");
                 let number = i128::from(*first) + i128::from(*step) * i128::from(place);
-                let digits = number.unsigned_abs();
-                let sign = if number < 0 { "-" } else { "" };
-                Cow::Owned(format!("{sign}{digits:0width$}"))
+                Cow::Owned(digits(number, *width))
             }
         }
     }
@@ -76,23 +74,49 @@ impl Values {
 
 /// The numbers of a range; none for a word that is no range.
 fn range(word: &str) -> Result<Option<Values>, SweepError> {
-    let parts: Vec<&str> = word.split("..").collect();
-    let ([from, to] | [from, to, _]) = parts[..] else { return Ok(None) };
-    let step = parts.get(2).copied().unwrap_or("1");
-    // `a..b` is a word like any other; `0..1..0.1` is a mistake.
-    if ![from, to, step].iter().all(|part| is_number(part)) {
+    let parts: Vec<&str> = word.split("..").map(str::trim).collect();
+    // `a..b` and `../a` are words like any other; `0..1..0.1` and `1..` are mistakes.
+    let is_meant = parts.len() > 1
+        && parts.iter().any(|part| is_like_a_number(part))
+        && parts.iter().all(|part| part.is_empty() || is_like_a_number(part));
+    if !is_meant {
         return Ok(None);
     }
-    let whole = |part: &str| part.parse::<i64>().map_err(|_| SweepError::NotWhole(word.to_owned()));
+    let ([from, to] | [from, to, _]) = parts[..] else {
+        return Err(SweepError::NotWhole(word.to_owned()));
+    };
+    if parts.contains(&"") {
+        return Err(SweepError::HalfRange(word.to_owned()));
+    }
+    let step = parts.get(2).copied().unwrap_or("1");
+    let whole = |part: &str| part.parse::<i128>().map_err(|_| SweepError::NotWhole(word.to_owned()));
     let (first, last, step) = (whole(from)?, whole(to)?, whole(step)?);
     if step < 1 {
         return Err(SweepError::Step(word.to_owned()));
     }
-    let distance = (i128::from(last) - i128::from(first)).unsigned_abs();
-    let count = distance / u128::from(step.unsigned_abs()) + 1;
+    let distance = last.checked_sub(first).ok_or(SweepError::TooMany)?.unsigned_abs();
+    let count = distance / step.unsigned_abs() + 1;
     let count = u64::try_from(count).ok().filter(|count| *count <= MAX_TASKS).ok_or(SweepError::TooMany)?;
     let step = if last < first { -step } else { step };
-    Ok(Some(Values::Numbers { first, step, count, width: zeros(from).max(zeros(to)) }))
+    let width = zeros(from).max(zeros(to));
+    Ok(Some(match (i64::try_from(first), i64::try_from(last), i64::try_from(step)) {
+        (Ok(first), Ok(_), Ok(step)) => Values::Numbers { first, step, count, width },
+        // Seeds of 64 bits without a sign, for instance.
+        _ => Values::Words((0..i128::from(count)).map(|place| digits(first + step * place, width)).collect()),
+    }))
+}
+
+/// A number with as many digits as asked for, the sign not counted.
+fn digits(number: i128, width: usize) -> String {
+    let sign = if number < 0 { "-" } else { "" };
+    format!("{sign}{:0width$}", number.unsigned_abs())
+}
+
+/// Whether a part of a range is meant as a number: `1_000`, `=5`, `2024-01`.
+fn is_like_a_number(text: &str) -> bool {
+    is_number(text)
+        || text.contains(|char: char| char.is_ascii_digit())
+            && text.chars().all(|char| char.is_ascii_digit() || "+-_.=".contains(char))
 }
 
 fn is_number(text: &str) -> bool {
@@ -140,6 +164,11 @@ mod tests {
         assert_eq!(all("../a,b..c"), ["../a", "b..c"]);
         assert_eq!(all("1..3,7,x"), ["1", "2", "3", "7", "x"]);
         assert_eq!(all("a,,b"), ["a", "", "b"]);
+        assert_eq!(all("012,1_000,3.10,1.0,NO,on"), ["012", "1_000", "3.10", "1.0", "NO", "on"]);
+        assert_eq!(all("18446744073709551615"), ["18446744073709551615"]);
+        assert_eq!(all("..,1.2.3,v1..v2,1..n"), ["..", "1.2.3", "v1..v2", "1..n"]);
+        assert_eq!(all("1..2, 7..8"), ["1", "2", "7", "8"]);
+        assert_eq!(all("1 .. 3"), ["1", "2", "3"]);
     }
 
     #[test]
@@ -150,6 +179,14 @@ mod tests {
             ("1..9..0", SweepError::Step("1..9..0".into())),
             ("9..1..-2", SweepError::Step("9..1..-2".into())),
             ("0..99999999999", SweepError::TooMany),
+            ("1..", SweepError::HalfRange("1..".into())),
+            ("..9", SweepError::HalfRange("..9".into())),
+            ("1..9..", SweepError::HalfRange("1..9..".into())),
+            ("a,1..", SweepError::HalfRange("1..".into())),
+            ("1..=9", SweepError::NotWhole("1..=9".into())),
+            ("1_000..2_000", SweepError::NotWhole("1_000..2_000".into())),
+            ("1..2..3..4", SweepError::NotWhole("1..2..3..4".into())),
+            ("2024-01..12", SweepError::NotWhole("2024-01..12".into())),
             ("-9223372036854775808..9223372036854775807", SweepError::TooMany),
         ] {
             assert_eq!(Values::parse(text), Err(error), "{text}");
@@ -159,6 +196,10 @@ mod tests {
     #[test]
     fn the_ends_of_the_numbers_are_in_reach() {
         assert_eq!(all("9223372036854775806..9223372036854775807").len(), 2);
+        assert_eq!(
+            all("18446744073709551614..18446744073709551615"),
+            ["18446744073709551614", "18446744073709551615"]
+        );
         assert_eq!(all("-9223372036854775808..-9223372036854775807")[0], "-9223372036854775808");
     }
 }

@@ -26,6 +26,7 @@ pub(super) async fn run(args: &ResultsArgs, environment: &Environment) -> Result
     let out = Output::new(&args.output, environment);
     let wanted = Wanted::of(&args.select)?;
     let identity = Identity::of_options(&args.connection, environment).await?;
+    identity.client.require("`mito results`").await?;
     let progress = out.growing_progress("tasks are found");
     let outcomes = all(&identity.client, &wanted, args, &progress).await;
     progress.clear();

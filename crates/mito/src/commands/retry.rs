@@ -29,6 +29,7 @@ pub(super) async fn run(args: &RetryArgs, environment: &Environment) -> Result<E
     let wanted = Wanted::of(&args.select)?;
     refuse_what_is_unclear(args, &wanted)?;
     let identity = Identity::of_options(&args.connection, environment).await?;
+    identity.client.require("`mito retry`").await?;
     let portions = Portions::new(args, wanted.named(&identity.client).await?, wanted.filter);
     let mut rows = out.rows();
     let sent = send(&identity.client, portions, &mut rows).await;

@@ -69,7 +69,10 @@ async fn identity(
     environment: &Environment,
 ) -> Result<Identity, Failure> {
     let layers = Layers::load(Role::Client, args.connection.config.as_deref(), options, environment)?;
-    Identity::establish(&ClientConfig::new(&layers, environment)).await
+    let identity = Identity::establish(&ClientConfig::new(&layers, environment)).await?;
+    // Before files are uploaded.
+    identity.client.require("`mito submit`").await?;
+    Ok(identity)
 }
 
 /// Tasks are recognised among those of one user on one coordinator.

@@ -65,6 +65,13 @@ impl Ended {
     }
 }
 
+#[cfg(test)]
+impl Ended {
+    pub(crate) fn set_time(&mut self, at: Timestamp) {
+        self.at = at;
+    }
+}
+
 impl Record for Ended {
     const TABLE: &'static [Column<Self>] = &[
         Column::new("task", Self::number),

@@ -52,6 +52,13 @@ impl Look {
         }
     }
 
+    /// The same now, on a terminal that may have another size; no earlier than a moment that is known to be past.
+    pub(super) fn again(&self, past: Timestamp) -> Self {
+        let size = self.terminal.then(|| terminal_size::terminal_size_of(io::stdout())).flatten();
+        let width = size.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0);
+        Self { width: width.or(self.width), now: SystemClock.now().max(past), ..self.clone() }
+    }
+
     /// A time as its reader wants it: local with its age, or as the contract writes it.
     pub(super) fn time(&self, at: Timestamp) -> String {
         match (self.terminal, self.brief) {

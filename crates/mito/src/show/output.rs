@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal as _, Write as _};
 
+use mitosis_protocol::Timestamp;
 use serde::Serialize;
 
 use super::format::{Format, OutputArgs};
@@ -36,6 +37,29 @@ impl Output {
             quiet: args.quiet,
             watched: io::stderr().is_terminal(),
         }
+    }
+
+    /// The same for what is written again and again: ages are counted to now, and lines fit the terminal as it is
+    /// now. Other clocks may be ahead of this one, so it is no earlier than `past`.
+    pub(crate) fn again(&self, past: Timestamp) -> Self {
+        Self { look: self.look.again(past), ..self.clone() }
+    }
+
+    /// Columns of the terminal.
+    pub(crate) fn width(&self) -> Option<usize> {
+        self.look.width
+    }
+
+    /// Many things of a kind as the lines of a table.
+    pub(crate) fn lines<'a, T: Record + 'a>(
+        &self,
+        records: impl IntoIterator<Item = &'a T>,
+    ) -> Result<Vec<String>, Failure> {
+        let mut text = Vec::new();
+        let mut rows = Rows::to(self, Box::new(&mut text));
+        records.into_iter().try_for_each(|record| rows.push(record))?;
+        rows.finish()?;
+        Ok(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect())
     }
 
     /// A message about what was done, on standard error.
@@ -184,6 +208,11 @@ impl Output {
 
 #[cfg(test)]
 impl Output {
+    pub(crate) fn at_a_terminal(width: usize) -> Self {
+        let still = Self::still(None, true);
+        Self { look: Look { width: Some(width), ..still.look }, ..still }
+    }
+
     pub(super) fn still(format: Option<Format>, terminal: bool) -> Self {
         Self { format, look: Look::still(terminal), quiet: false, watched: false }
     }

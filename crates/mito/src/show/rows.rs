@@ -62,7 +62,7 @@ impl<'a, T: Record> Rows<'a, T> {
         }
     }
 
-    fn to(output: &'a Output, writer: Box<dyn Write + 'a>) -> Self {
+    pub(super) fn to(output: &'a Output, writer: Box<dyn Write + 'a>) -> Self {
         let form = match (output.format, output.look.terminal) {
             (None | Some(Format::Table), true) => Form::Table(Vec::new()),
             (None, false) => Form::Line,

@@ -11,6 +11,8 @@ use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest};
 use mitosis_protocol::{ArtifactKind, TaskSpec, Uuid};
 use serde::Deserialize;
 
+use super::command::Command;
+use super::document::Language;
 use super::source;
 use crate::cli::text;
 use crate::exit::Exit;
@@ -63,7 +65,7 @@ struct Task {
     timeout: Option<Duration>,
     priority: Option<i32>,
     terminal: Option<bool>,
-    env: BTreeMap<String, Scalar>,
+    env: BTreeMap<String, String>,
     matrix: BTreeMap<String, Choices>,
     zip: Option<bool>,
     each_line: Option<PathBuf>,
@@ -73,26 +75,10 @@ struct Task {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged, expecting = "expected a list of words, or one line")]
-enum Command {
-    Words(Vec<String>),
-    /// Split at its blanks, as a shell would; there is no shell.
-    Line(String),
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged, expecting = "expected a text, a number or a truth value")]
-enum Scalar {
-    Flag(bool),
-    Whole(i64),
-    Fraction(f64),
-    Text(String),
-}
-
-#[derive(Debug, Clone, Deserialize)]
 #[serde(untagged, expecting = "expected a list of values, or a text such as 1..10")]
 enum Choices {
-    List(Vec<Scalar>),
+    List(Vec<String>),
+    /// Values as `-F` has them.
     Text(String),
 }
 
@@ -119,8 +105,9 @@ struct Attachment {
 impl Job {
     /// Reads a job file. Paths in it start at its own folder.
     pub(crate) fn read(path: &Path, extras: Extras<'_>) -> Result<Self, Failure> {
-        let language = Language::of(path)?;
-        let File { defaults, tasks } = language.parse(path, &source::text(path)?)?;
+        let language = language_of(path)?;
+        let File { defaults, tasks } =
+            language.parse(&source::text(path)?).map_err(|error| wrong(path, error))?;
         if tasks.is_empty() {
             return Err(wrong(path, "it has no tasks"));
         }
@@ -157,7 +144,7 @@ impl Job {
                 priority: task.priority.unwrap_or(0),
                 task_spec: TaskSpec {
                     args,
-                    envs: task.env.into_iter().map(|(name, value)| (name, value.text())).collect(),
+                    envs: task.env,
                     resources,
                     terminal_output: task.terminal.unwrap_or(false),
                     watch: None,
@@ -189,31 +176,14 @@ impl Job {
 }
 
 /// The language of a job file, by its name.
-#[derive(Debug, Clone, Copy)]
-enum Language {
-    Toml,
-    Yaml,
-    Json,
-}
-
-impl Language {
-    fn of(path: &Path) -> Result<Self, Failure> {
-        let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
-        match ending.as_deref() {
-            Some("toml") => Ok(Self::Toml),
-            Some("yaml" | "yml") => Ok(Self::Yaml),
-            Some("json") => Ok(Self::Json),
-            _ => Err(usage(format!("{} is no job file", path.display()))
-                .with_hint("a job file ends with .toml, .yaml, .yml or .json; a command comes after `--`")),
-        }
-    }
-
-    fn parse(self, path: &Path, text: &str) -> Result<File, Failure> {
-        match self {
-            Self::Toml => toml::from_str(text).map_err(|error| wrong(path, error)),
-            Self::Yaml => serde_saphyr::from_str(text).map_err(|error| wrong(path, error)),
-            Self::Json => serde_json::from_str(text).map_err(|error| wrong(path, error)),
-        }
+fn language_of(path: &Path) -> Result<Language, Failure> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+    match ending.as_deref() {
+        Some("toml") => Ok(Language::Toml),
+        Some("yaml" | "yml") => Ok(Language::Yaml),
+        Some("json") => Ok(Language::Json),
+        _ => Err(usage(format!("{} is no job file", path.display()))
+            .with_hint("a job file ends with .toml, .yaml, .yml or .json; a command comes after `--`")),
     }
 }
 
@@ -261,7 +231,7 @@ impl Task {
         }
         for (name, choices) in &self.matrix {
             let values = match choices {
-                Choices::List(list) => Values::Words(list.iter().cloned().map(Scalar::text).collect()),
+                Choices::List(list) => Values::Words(list.clone()),
                 Choices::Text(text) => Values::parse(text)?,
             };
             factors.push(Factor::new(vec![Column::new(name, values)?])?);
@@ -270,28 +240,7 @@ impl Task {
     }
 
     fn command(&self) -> Result<Vec<String>, Failure> {
-        let words = match &self.command {
-            Some(Command::Words(words)) => words.clone(),
-            Some(Command::Line(line)) => shlex::split(line)
-                .ok_or_else(|| usage(format!("the command `{line}` has a quote without its other half")))?,
-            None => Vec::new(),
-        };
-        match words.is_empty() {
-            true => Err(usage("there is no command".to_owned())
-                .with_hint(r#"write command = ["python3", "train.py"] or command = "python3 train.py""#)),
-            false => Ok(words),
-        }
-    }
-}
-
-impl Scalar {
-    fn text(self) -> String {
-        match self {
-            Self::Flag(flag) => flag.to_string(),
-            Self::Whole(number) => number.to_string(),
-            Self::Fraction(number) => number.to_string(),
-            Self::Text(text) => text,
-        }
+        self.command.as_ref().map_or_else(|| Err(Command::missing()), Command::words)
     }
 }
 
@@ -448,5 +397,58 @@ tasks:
         let task = job.blueprints[0].expand().unwrap().task(0);
         assert_eq!(task.task_spec.resources[0].local_path, "a{b}.csv");
         assert_eq!(job.uploads[0].key, "a{b}.csv");
+    }
+
+    #[test]
+    fn values_keep_the_text_that_was_written() {
+        let yaml = "
+tasks:
+  - command: [run, 012, NO, 1.0]
+    labels: [1.10, on]
+    env: { BIG: 18446744073709551615, SWITCH: on, CODE: 012, SUM: 1_000, VERSION: 3.10 }
+    matrix: { x: [1.0, 1e3, 007, yes], y: 3.10 }
+";
+        let toml = "[[tasks]]
+command = ['run', '012', 'NO', 1.0]
+labels = [1.10, 'on']
+env = { BIG = 18446744073709551615, SWITCH = 'on', CODE = '012', SUM = 1_000, VERSION = 3.10 }
+matrix = { x = [1.0, 1e3, '007', 'yes'], y = 3.10 }";
+        let json = r#"{"tasks": [{"command": ["run", "012", "NO", 1.0], "labels": [1.10, "on"],
+            "env": {"BIG": 18446744073709551615, "SWITCH": "on", "CODE": "012", "SUM": "1_000", "VERSION": 3.10},
+            "matrix": {"x": [1.0, 1e3, "007", "yes"], "y": 3.10}}]}"#;
+        for (name, text) in [("job.yaml", yaml), ("job.toml", toml), ("job.json", json)] {
+            for mark in ["", "\u{feff}"] {
+                let job = read(name, &format!("{mark}{text}")).unwrap();
+                let task = |index| job.blueprints[0].expand().unwrap().task(index);
+                let first = task(0);
+                assert_eq!(first.task_spec.args, ["run", "012", "NO", "1.0"], "{name}");
+                assert_eq!(first.labels, ["1.10", "on", "from-here"], "{name}");
+                let env = |key: &str| first.task_spec.envs[key].clone();
+                assert_eq!(
+                    ["BIG", "SWITCH", "CODE", "SUM", "VERSION"].map(env),
+                    ["18446744073709551615", "on", "012", "1_000", "3.10"],
+                    "{name}"
+                );
+                let xs: Vec<String> = (0..4).map(|index| task(index).task_spec.params["x"].clone()).collect();
+                assert_eq!(xs, ["1.0", "1e3", "007", "yes"], "{name}");
+                assert_eq!(first.task_spec.params["y"], "3.10", "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_of_several_lines_is_a_script() {
+        let block = "tasks:\n  - command: |\n      cd data\n      run {x} ${HOME}\n    matrix: {x: 1..2}\n";
+        let job = read("job.yaml", block).unwrap();
+        let task = job.blueprints[0].expand().unwrap().task(1);
+        assert_eq!(task.task_spec.args, ["sh", "-c", "cd data\nrun 2 ${HOME}\n"]);
+        let sleep = read("job.yaml", "tasks:\n  - command: [sleep, 5]\n").unwrap();
+        assert_eq!(sleep.blueprints[0].task.task_spec.args, ["sleep", "5"]);
+    }
+
+    #[test]
+    fn half_a_range_is_refused_in_a_file_as_well() {
+        let told = read("job.yaml", "tasks:\n  - command: a\n    matrix: {seed: 1..}\n").unwrap_err();
+        assert!(told.contains("`1..`") && told.contains("1..10"), "{told}");
     }
 }

@@ -2,6 +2,8 @@
 //! each once.
 
 mod check;
+mod command;
+mod document;
 mod job;
 mod kept;
 mod patiently;

@@ -47,9 +47,8 @@ pub(super) fn lines(name: &str, file: &Path) -> Result<Column, Failure> {
 /// A parameter for each name in the first row, with a value in each further row.
 pub(super) fn rows(file: &Path) -> Result<Factor, Failure> {
     let text = text(file)?;
-    // An editor's mark at the start is no part of the first name.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
+    refuse_empty_lines(&text, file)?;
     let unreadable = |error: csv::Error| {
         Failure::new(Exit::Usage, format!("{} is no table: {error}", file.display()))
             .with_hint("the first row has the names, and every other row as many values")
@@ -71,6 +70,19 @@ pub(super) fn rows(file: &Path) -> Result<Factor, Failure> {
     Ok(Factor::new(columns.collect::<Result<_, _>>()?)?)
 }
 
+/// In a table with one column, an empty line could be an empty value, or nothing at all.
+fn refuse_empty_lines(text: &str, file: &Path) -> Result<(), Failure> {
+    let is_one_column = text.lines().next().is_some_and(|names| !names.contains(','));
+    match text.trim_end().lines().position(str::is_empty).filter(|_| is_one_column) {
+        Some(place) => {
+            Err(Failure::new(Exit::Usage, format!("{}, line {}: a line is empty", file.display(), place + 1))
+                .with_hint("write \"\" for an empty value, or remove the line"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// All of a text file. A mark that an editor puts at its start is no part of the first value.
 pub(super) fn text(file: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let read = match is_stdin(file) {
@@ -78,7 +90,11 @@ pub(super) fn text(file: &Path) -> Result<String, Failure> {
         false => File::open(file).and_then(|mut file| file.read_to_string(&mut text)),
     };
     match read {
-        Ok(_) => Ok(text),
+        Ok(_) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(Failure::new(Exit::Usage, format!("{} is not UTF-8 text", file.display()))
+                .with_hint("save it as UTF-8; `iconv -f UTF-16 -t UTF-8` converts what PowerShell writes"))
+        }
         Err(error) => Err(Failure::unreadable(file, error)),
     }
 }
@@ -163,6 +179,27 @@ mod tests {
         }
         let gone = lines("x", Path::new("/nowhere/x")).unwrap_err();
         assert_eq!(gone.exit(), Exit::NotFound);
+    }
+
+    #[test]
+    fn cells_and_lines_keep_what_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = "\u{feff}a,b\r\n012, x \r\n1.0,\"say \"\"hi\"\"\"\r\nNO,18446744073709551615";
+        let args = SweepArgs { from_csv: Some(file(&folder, "rows.csv", table)), ..args() };
+        assert_eq!(combinations(&args), ["012| x ", "1.0|say \"hi\"", "NO|18446744073709551615"]);
+        let args = SweepArgs {
+            from_csv: None,
+            each_line: Some(file(&folder, "lines", "\u{feff}012\r\n  1_000 \n\n#x\nNO")),
+            ..args
+        };
+        assert_eq!(combinations(&args), ["012", "  1_000 ", "#x", "NO"]);
+        let one =
+            |text: &str| rows(&file(&folder, "one.csv", text)).map(|_| ()).map_err(|error| error.to_string());
+        assert!(one("x\na\n\nb\n").unwrap_err().contains("line 3"));
+        assert_eq!(one("x\na\n\"\"\nb\n\n"), Ok(()));
+        let path = folder.path().join("utf16");
+        std::fs::write(&path, b"\xff\xfea\0\n\0").unwrap();
+        assert!(lines("x", &path).unwrap_err().to_string().contains("not UTF-8"));
     }
 
     #[test]

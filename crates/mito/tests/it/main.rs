@@ -35,6 +35,7 @@ mod interrupted;
 mod kills;
 mod manager;
 mod newcomer;
+mod old_coordinator;
 mod python;
 mod run_local;
 mod sdk;

@@ -43,6 +43,7 @@ async fn run_there(args: &RunArgs, plan: Plan, environment: &Environment) -> Res
     let layers = Layers::load(Role::Client, config.as_deref(), args.connection.options(), environment)?;
     let client = ClientConfig::new(&layers, environment);
     let identity = Identity::establish(&client).await?;
+    identity.client.require("`mito run`").await?;
     let group = args.group().unwrap_or(&identity.name).clone();
     let mut requests = stop_requests()?;
     if !plan.is_plain() {

@@ -3,6 +3,7 @@
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::CancelTasksListRequest;
 
+use super::conditions;
 use crate::cli::client::tasks::FilterArgs;
 use crate::commands::client::remainder::{nothing_left, something_given};
 use crate::commands::select;
@@ -18,7 +19,8 @@ pub(super) async fn one(uuid: Uuid, identity: &Identity, out: &Output) -> Result
 
 pub(super) async fn many(args: &FilterArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     args.refuse_empty()?;
-    let cancelled = identity.client.cancel_many(&args.filter()).await?;
+    let filter = conditions::fitting(args.filter(), &identity.client).await?;
+    let cancelled = identity.client.cancel_many(&filter).await?;
     let (count, group) = (cancelled.cancelled_count, &cancelled.group_name);
     out.outcome(
         format_args!("cancelled {} of group {group}", counted(count, "task")),

@@ -3,6 +3,7 @@
 mod artifacts;
 mod cancel;
 mod change;
+mod conditions;
 mod explain;
 mod get;
 mod logs;

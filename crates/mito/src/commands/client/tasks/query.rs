@@ -4,6 +4,7 @@ use mitosis_client::UserClient;
 use mitosis_domain::limits::MAX_ROWS;
 use mitosis_protocol::task::{QueryTasksRequest, TaskInfo};
 
+use super::conditions;
 use crate::cli::client::tasks::QueryArgs;
 use crate::failure::Failure;
 use crate::identity::Identity;
@@ -11,7 +12,8 @@ use crate::show::{Output, TaskShown};
 use crate::sweep::patiently;
 
 pub(super) async fn query(args: &QueryArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
-    let (user, query) = (&identity.client, args.query());
+    let (user, mut query) = (&identity.client, args.query());
+    query.filter = conditions::fitting(query.filter, user).await?;
     if query.count {
         return out.count(user.query_tasks(&query).await?.count, "task");
     }

@@ -19,6 +19,10 @@ pub(super) async fn submit(
     out: &Output,
 ) -> Result<After, Failure> {
     let group = args.group.clone().unwrap_or_else(|| identity.name.clone());
+    if args.wait || args.follow {
+        // Before there is a task that nothing could be seen of.
+        identity.client.require("`--wait` or `--follow`").await?;
+    }
     let submitted = identity.client.submit(&args.task(group.clone())).await?;
     let uuid = submitted.uuid;
     if !args.wait && !args.follow {

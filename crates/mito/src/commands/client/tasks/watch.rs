@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::outage::Outage;
 use crate::show::{Ended, Output};
 
-/// Lines of the table on a terminal: what changed last.
+/// Lines of the table on a terminal that does not say how high it is: what changed last.
 const LINES: usize = 20;
 
 /// Of the tasks that are named until all are over; of all tasks of all own groups until interrupted.
@@ -65,33 +65,121 @@ pub(super) async fn watch(
 /// Lines as they come, or a table that is drawn again in its place.
 struct Screen<'a> {
     out: &'a Output,
-    last: Vec<Ended>,
-    drawn: usize,
+    table: Table,
 }
 
 impl<'a> Screen<'a> {
     fn new(out: &'a Output) -> Self {
-        Self { out, last: Vec::new(), drawn: 0 }
+        Self { out, table: Table::default() }
     }
 
     fn show(&mut self, event: TaskEvent) -> Result<(), Failure> {
+        let at = event.at;
         let task = Ended::from(event);
         if !self.out.is_watched() {
             let mut rows = self.out.rows();
             rows.push(&task)?;
             return rows.finish();
         }
+        let height = terminal_size::terminal_size_of(io::stdout()).map(|(_, height)| usize::from(height.0));
+        let frame = self.table.frame(task, &self.out.again(at), height)?;
+        let mut stdout = io::stdout().lock();
+        stdout
+            .write_all(frame.as_bytes())
+            .and_then(|()| stdout.flush())
+            .map_err(|error| Failure::io("can't write to standard output", error))
+    }
+}
+
+/// What changed last, and how it stands on the screen.
+#[derive(Default)]
+struct Table {
+    last: Vec<Ended>,
+    /// Lines of the frame before.
+    drawn: usize,
+    /// Columns that it was drawn for.
+    width: Option<usize>,
+}
+
+impl Table {
+    /// What to write so that the new table stands in the place of the old one.
+    fn frame(&mut self, task: Ended, out: &Output, height: Option<usize>) -> Result<String, Failure> {
         self.last.retain(|other| other.uuid() != task.uuid());
         self.last.push(task);
-        if self.last.len() > LINES {
-            self.last.remove(0);
+        // The titles have a line, and so has the cursor: a screen that scrolls can't be drawn over.
+        let lines = height.map_or(LINES, |height| height.saturating_sub(2).max(1));
+        self.last.drain(..self.last.len().saturating_sub(lines));
+        let table = out.lines(&self.last)?;
+        let back = match (self.drawn, self.width == out.width()) {
+            (0, _) => String::new(),
+            (drawn, true) => format!("\x1b[{drawn}A\x1b[J"),
+            // The terminal has broken the lines anew, and nobody knows where.
+            (_, false) => "\x1b[H\x1b[2J".to_owned(),
+        };
+        (self.drawn, self.width) = (table.len(), out.width());
+        // A line that is too long is cut off, as a second row of it would not be drawn over.
+        Ok(format!("{back}\x1b[?7l{}\r\n\x1b[?7h", table.join("\r\n")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mitosis_protocol::{TaskState, Timestamp};
+
+    use super::*;
+
+    fn task(number: i64) -> Ended {
+        let uuid = Uuid::from_u128(u128::from(number.unsigned_abs()));
+        let (at, state) = (Timestamp::UNIX_EPOCH, TaskState::Ready);
+        Ended::from(TaskEvent { uuid, group_name: "ann".into(), task_id: number, state, result: None, at })
+    }
+
+    /// Frames of so many tasks at a terminal, and how many rows the last one takes.
+    fn frames(tasks: i64, width: usize, height: Option<usize>) -> (Vec<String>, usize) {
+        let mut table = Table::default();
+        let out = Output::at_a_terminal(width);
+        let frames = (1..=tasks).map(|number| table.frame(task(number), &out, height).unwrap()).collect();
+        (frames, table.drawn)
+    }
+
+    #[test]
+    fn a_table_is_as_high_as_the_terminal_allows() {
+        for (height, rows) in [(Some(10), 9), (Some(3), 2), (Some(1), 2), (Some(60), 51), (None, 21)] {
+            let (_, drawn) = frames(50, 100, height);
+            assert_eq!(drawn, rows, "{height:?}");
         }
-        if self.drawn > 0 {
-            write!(io::stdout(), "\x1b[{}A\x1b[J", self.drawn)
-                .map_err(|error| Failure::io("can't write to standard output", error))?;
+    }
+
+    #[test]
+    fn each_frame_takes_the_place_of_the_one_before() {
+        for width in [20, 40, 200] {
+            let (frames, _) = frames(12, width, Some(8));
+            let mut before = 0;
+            for frame in frames {
+                let up = if before == 0 { String::new() } else { format!("\x1b[{before}A\x1b[J") };
+                assert!(frame.starts_with(&format!("{up}\x1b[?7l")), "{width}: {frame:?}");
+                assert!(frame.ends_with("\x1b[?7h"), "lines are not cut for good: {frame:?}");
+                before = frame.matches("\r\n").count();
+                assert!(before < 8, "the screen would scroll: {frame:?}");
+            }
         }
-        // A line of titles, and one for each.
-        self.drawn = self.last.len() + 1;
-        self.out.all(&self.last)
+    }
+
+    #[test]
+    fn a_terminal_of_another_width_is_wiped() {
+        let mut table = Table::default();
+        table.frame(task(1), &Output::at_a_terminal(100), Some(20)).unwrap();
+        let frame = table.frame(task(2), &Output::at_a_terminal(40), Some(20)).unwrap();
+        assert!(frame.starts_with("\x1b[H\x1b[2J"), "{frame:?}");
+    }
+
+    #[test]
+    fn times_are_counted_to_now_and_never_to_the_start() {
+        let out = Output::at_a_terminal(200);
+        let soon = mitosis_protocol::Timestamp::from_unix_micros(4_000_000_000_000_000);
+        let mut late = task(1);
+        late.set_time(soon);
+        let frame = Table::default().frame(late, &out.again(soon), None).unwrap();
+        assert!(frame.contains("now") && !frame.contains(", in "), "{frame}");
     }
 }

@@ -2,6 +2,7 @@
 
 use mitosis_protocol::{ArtifactKind, Uuid};
 
+use super::super::conditions;
 use crate::cli::client::artifacts::{ListArgs, ManyArgs};
 use crate::commands::client::remainder::{nothing_left, something_given};
 use crate::commands::select;
@@ -22,7 +23,9 @@ pub(super) async fn one(
 
 pub(super) async fn many(args: &ManyArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     args.filter.refuse_empty()?;
-    let deleted = identity.client.delete_artifacts(&args.request()).await?;
+    let mut request = args.request();
+    request.filter = conditions::fitting(request.filter, &identity.client).await?;
+    let deleted = identity.client.delete_artifacts(&request).await?;
     let count = deleted.deleted_count;
     out.outcome(format_args!("deleted {}", counted(count, "artifact")), &Outcome::of_list::<Uuid>(count, &[]))
 }

@@ -3,6 +3,7 @@
 use mitosis_protocol::Uuid;
 use mitosis_protocol::artifact::ArtifactDownload;
 
+use super::super::conditions;
 use crate::cli::client::artifacts::{DownloadArgs, DownloadListArgs, DownloadManyArgs};
 use crate::commands::client::remainder::{nothing_left, something_given};
 use crate::commands::client::transfer::{self, Item};
@@ -21,7 +22,9 @@ pub(super) async fn one(args: &DownloadArgs, identity: &Identity, out: &Output) 
 }
 
 pub(super) async fn many(args: &DownloadManyArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
-    let found = identity.client.artifact_links(&args.which.request()).await?;
+    let mut request = args.which.request();
+    request.filter = conditions::fitting(request.filter, &identity.client).await?;
+    let found = identity.client.artifact_links(&request).await?;
     transfer::fetch_many(&identity.client, items(found.downloads), &args.options, out).await
 }
 

@@ -1,0 +1,30 @@
+//! Filters for coordinators that do not know conditions in words.
+
+use mitosis_client::{Capabilities, UserClient};
+use mitosis_domain::clock::{Clock as _, SystemClock};
+use mitosis_domain::filter::Filter;
+use mitosis_protocol::task::TaskFilter;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// The filter in a form that the coordinator knows. A condition that it does not know would be ignored, and all
+/// tasks would be meant.
+pub(super) async fn fitting(filter: TaskFilter, client: &UserClient) -> Result<TaskFilter, Failure> {
+    let Some(words) = &filter.filter else { return Ok(filter) };
+    if client.client().capabilities().await? == Capabilities::Native {
+        return Ok(filter);
+    }
+    let conditions = Filter::parse(words, SystemClock.now()).map_err(|error| {
+        let hint = error.hint();
+        Failure::new(Exit::Usage, error).with_hint(hint)
+    })?;
+    conditions.in_fields(&filter).map_err(|condition| {
+        let address = client.client().address();
+        Failure::new(
+            Exit::Failure,
+            format!("the coordinator at {address} is mito 0.6, which can't select by `{condition}`"),
+        )
+        .with_hint("nothing was sent; label=, tag=, state=, creator=, priority and exit=N work with 0.6")
+    })
+}

@@ -1,0 +1,117 @@
+//! The command of a job file, as words, as a line, or as a script.
+
+use serde::Deserialize;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Shells that take a script as the word after `-c`.
+const SHELLS: [&str; 5] = ["sh", "bash", "dash", "ksh", "zsh"];
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected a list of words, or a line, or the lines of a script")]
+pub(super) enum Command {
+    Words(Vec<String>),
+    /// One line is split at its blanks as a shell would, and there is no shell. Several are a script for one.
+    Text(String),
+}
+
+impl Command {
+    /// The program and its arguments.
+    pub(super) fn words(&self) -> Result<Vec<String>, Failure> {
+        let words = match self {
+            Self::Words(words) => words.clone(),
+            Self::Text(text) if text.trim_end().contains('\n') => script(text)?,
+            Self::Text(line) => split(line)?,
+        };
+        match words.is_empty() {
+            true => Err(Self::missing()),
+            false => Ok(words),
+        }
+    }
+
+    /// What is wrong with a task that has none.
+    pub(super) fn missing() -> Failure {
+        Failure::new(Exit::Usage, "there is no command")
+            .with_hint(r#"write command = ["python3", "train.py"] or command = "python3 train.py""#)
+    }
+}
+
+fn split(line: &str) -> Result<Vec<String>, Failure> {
+    /// Never part of a command: the system ends words with it.
+    const HASH: &str = "\0";
+    let halved =
+        || Failure::new(Exit::Usage, format!("the command `{line}` has a quote without its other half"));
+    let words = shlex::split(line).ok_or_else(halved)?;
+    // What stands after a `#` would be dropped as a comment.
+    let uncommented = shlex::split(&line.replace('#', HASH)).ok_or_else(halved)?;
+    match words.iter().map(|word| word.replace('#', HASH)).eq(uncommented) {
+        true => Ok(words),
+        false => {
+            Err(Failure::new(Exit::Usage, format!("the command `{line}` has a `#`, which begins a comment"))
+                .with_hint("put the word in quotes, or write the command as a list of words"))
+        }
+    }
+}
+
+fn script(text: &str) -> Result<Vec<String>, Failure> {
+    let shell = match text.strip_prefix("#!") {
+        None => vec!["sh".to_owned()],
+        Some(rest) => interpreter(rest.lines().next().unwrap_or_default())?,
+    };
+    Ok(shell.into_iter().chain(["-c".to_owned(), text.to_owned()]).collect())
+}
+
+/// The shell that the first line of a script asks for, with its options.
+fn interpreter(line: &str) -> Result<Vec<String>, Failure> {
+    let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    if words.len() > 1 && words[0].ends_with("/env") {
+        words.remove(0);
+    }
+    let name = words.first().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    match SHELLS.contains(&name) {
+        true => Ok(words),
+        false => Err(Failure::new(Exit::Usage, format!("a script for `{}` can't be a command", line.trim()))
+            .with_hint(
+                "put it into a file and add that under `attachments`, or write the command as a list of words",
+            )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Result<Vec<String>, String> {
+        Command::Text(text.to_owned()).words().map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn a_line_is_split_and_several_lines_are_a_script() {
+        for (text, expected) in [
+            ("echo 'a b' c", &["echo", "a b", "c"][..]),
+            ("echo a\n", &["echo", "a"]),
+            ("echo a#b '#c'", &["echo", "a#b", "#c"]),
+            ("a\nb", &["sh", "-c", "a\nb"]),
+            ("# why\na 'x y' \\\n  | b\n", &["sh", "-c", "# why\na 'x y' \\\n  | b\n"]),
+            ("#!/bin/bash -e\na\n", &["/bin/bash", "-e", "-c", "#!/bin/bash -e\na\n"]),
+            ("#!/usr/bin/env bash\na\n", &["bash", "-c", "#!/usr/bin/env bash\na\n"]),
+        ] {
+            assert_eq!(words(text).unwrap(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_would_lose_something_is_refused() {
+        for (text, told) in [
+            ("", "no command"),
+            ("paint --color #fff", "begins a comment"),
+            ("# only", "begins a comment"),
+            ("echo 'a", "quote"),
+            ("#!/usr/bin/python3\nimport os\n", "python3"),
+        ] {
+            let error = words(text).unwrap_err();
+            assert!(error.contains(told), "{text:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! From what was written to what was asked for.
+
+use std::fmt;
+
+use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer, StringDeserializer};
+use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor};
+use serde::forward_to_deserialize_any;
+
+use super::{Mistake, Node, Value};
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+impl de::Error for Mistake {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self { at: None, message: message.to_string() }
+    }
+}
+
+impl Node {
+    /// The text of a scalar, or back what is none.
+    fn scalar(self) -> Result<String, Self> {
+        match self.value {
+            Value::Text(text) | Value::Plain(text) => Ok(text),
+            _ => Err(self),
+        }
+    }
+
+    fn whole<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        let at = self.at;
+        match self.scalar() {
+            Ok(text) => match whole_number(&text) {
+                Some(number) => visitor.visit_i64(number),
+                None => {
+                    Err(Mistake::at(at, format!("`{text}` is not a whole number without a leading zero")))
+                }
+            },
+            Err(node) => node.deserialize_any(visitor),
+        }
+        .map_err(|mistake: Mistake| mistake.or_at(at))
+    }
+}
+
+/// As each of the languages writes one. A leading zero is read as eight or as ten, by YAML of different years.
+fn whole_number(text: &str) -> Option<i64> {
+    let (sign, digits) = match text.as_bytes().first()? {
+        b'-' => ("-", &text[1..]),
+        b'+' => ("", &text[1..]),
+        _ => ("", text),
+    };
+    let digits = digits.replace('_', "");
+    let (radix, digits) = match digits.as_bytes() {
+        [b'0', b'x', ..] => (16, &digits[2..]),
+        [b'0', b'o', ..] => (8, &digits[2..]),
+        [b'0', b'b', ..] => (2, &digits[2..]),
+        [b'0', _, ..] => return None,
+        _ => (10, digits.as_str()),
+    };
+    match digits.as_bytes().first()?.is_ascii_alphanumeric() {
+        true => i64::from_str_radix(&format!("{sign}{digits}"), radix).ok(),
+        false => None,
+    }
+}
+
+fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" => Some(true),
+        "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+impl IntoDeserializer<'_, Mistake> for Node {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Node {
+    type Error = Mistake;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        let at = self.at;
+        match self.value {
+            Value::Null => visitor.visit_unit(),
+            Value::Text(text) | Value::Plain(text) => visitor.visit_string(text),
+            Value::List(items) => visitor.visit_seq(SeqDeserializer::new(items.into_iter())),
+            Value::Table(pairs) => visitor.visit_map(Pairs { rest: pairs.into_iter(), value: None }),
+        }
+        .map_err(|mistake: Mistake| mistake.or_at(at))
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        let at = self.at;
+        match self.scalar() {
+            Ok(text) => match truth(&text) {
+                Some(truth) => visitor.visit_bool(truth),
+                None => Err(Mistake::at(at, format!("`{text}` is neither true nor false"))),
+            },
+            Err(node) => node.deserialize_any(visitor),
+        }
+        .map_err(|mistake: Mistake| mistake.or_at(at))
+    }
+
+    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        self.whole(visitor)
+    }
+
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        self.whole(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        match self.value {
+            Value::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    /// A name without anything after it is a list without anything in it.
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        match self.value {
+            Value::Null => visitor.visit_seq(SeqDeserializer::new(std::iter::empty::<Self>())),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        match self.value {
+            Value::Null => visitor.visit_map(MapDeserializer::new(std::iter::empty::<(String, Self)>())),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        let at = self.at;
+        match self.scalar() {
+            Ok(text) => {
+                let name: StrDeserializer<'_, Mistake> = text.as_str().into_deserializer();
+                visitor.visit_enum(name).map_err(|mistake| mistake.or_at(at))
+            }
+            Err(node) => node.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        i8 i16 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple
+        tuple_struct identifier ignored_any
+    }
+}
+
+/// The entries of a table; a name that is not known is told with its place.
+struct Pairs {
+    rest: std::vec::IntoIter<(String, Node)>,
+    value: Option<Node>,
+}
+
+impl<'de> MapAccess<'de> for Pairs {
+    type Error = Mistake;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Mistake> {
+        let Some((key, value)) = self.rest.next() else { return Ok(None) };
+        let at = value.at;
+        self.value = Some(value);
+        let key: StringDeserializer<Mistake> = key.into_deserializer();
+        seed.deserialize(key).map(Some).map_err(|mistake| mistake.or_at(at))
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Mistake> {
+        let value = self.value.take().expect("a value follows its key");
+        let at = value.at;
+        seed.deserialize(value).map_err(|mistake| mistake.or_at(at))
+    }
+}

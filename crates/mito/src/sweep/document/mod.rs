@@ -1,0 +1,219 @@
+//! Job files as trees of what was written.
+//!
+//! TOML, YAML and JSON differ in what `012`, `NO`, `1_000` and `3.10` are, and a value that is read as a number
+//! is not always printed as it was. So a scalar is the text that stands in the file, and becomes a number or a
+//! truth value only where one is asked for.
+
+mod deserialize;
+mod json;
+mod toml;
+mod yaml;
+
+use serde::de::DeserializeOwned;
+
+/// How deep lists and tables may be nested.
+const DEPTH: usize = 64;
+
+/// The language of a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Language {
+    Toml,
+    Yaml,
+    Json,
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone)]
+struct Node {
+    /// Bytes from the start of the file.
+    at: usize,
+    value: Value,
+}
+
+#[derive(Debug, Clone)]
+enum Value {
+    Null,
+    /// Written as a text.
+    Text(String),
+    /// Anything else that is written in one word: a number, a truth value, a date.
+    Plain(String),
+    List(Vec<Node>),
+    /// In the order of the file.
+    Table(Vec<(String, Node)>),
+}
+
+/// What a file has wrong.
+#[derive(Debug)]
+struct Mistake {
+    at: Option<usize>,
+    message: String,
+}
+
+impl Language {
+    /// Reads a document; the error names its line.
+    pub(super) fn parse<T: DeserializeOwned>(self, text: &str) -> Result<T, String> {
+        let node = match self {
+            Self::Toml => toml::parse(text)?,
+            Self::Yaml => yaml::parse(text)?,
+            Self::Json => json::parse(text)?,
+        };
+        T::deserialize(node).map_err(|mistake| mistake.told(text))
+    }
+}
+
+impl Mistake {
+    fn at(at: usize, message: impl Into<String>) -> Self {
+        Self { at: Some(at), message: message.into() }
+    }
+
+    /// The innermost place counts.
+    fn or_at(self, at: usize) -> Self {
+        Self { at: self.at.or(Some(at)), ..self }
+    }
+
+    fn told(self, text: &str) -> String {
+        match self.at {
+            Some(at) => {
+                let line = text.get(..at).unwrap_or(text).matches('\n').count() + 1;
+                format!("line {line}: {}", self.message)
+            }
+            None => self.message,
+        }
+    }
+}
+
+/// A key that is written twice would silently lose one of its values.
+fn refuse_twice(pairs: &[(String, Node)]) -> Result<(), Mistake> {
+    let mut seen = std::collections::BTreeSet::new();
+    match pairs.iter().find(|(key, _)| !seen.insert(key)) {
+        Some((key, node)) => Err(Mistake::at(node.at, format!("`{key}` is given twice"))),
+        None => Ok(()),
+    }
+}
+
+fn refuse_depth(depth: usize, at: usize) -> Result<(), Mistake> {
+    match depth > DEPTH {
+        true => Err(Mistake::at(at, format!("lists and tables are nested more than {DEPTH} deep"))),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    type Texts = BTreeMap<String, String>;
+
+    fn one(language: Language, written: &str) -> Result<String, String> {
+        let text = match language {
+            Language::Toml => format!("x = {written}"),
+            Language::Yaml => format!("x: {written}"),
+            Language::Json => format!("{{\"x\": {written}}}"),
+        };
+        Ok(language.parse::<Texts>(&text)?.remove("x").unwrap())
+    }
+
+    #[test]
+    fn a_scalar_is_what_stands_in_the_file() {
+        use Language::{Json, Toml, Yaml};
+        for (languages, words) in [
+            (
+                &[Toml, Yaml, Json][..],
+                "18446744073709551615 123456789012345678901234567890 1.0 3.10 1e5 -0 0.1 true",
+            ),
+            (&[Toml, Yaml], "1_000 0x1F 0o17 0b101 +7 1e+5 2026-11-28 inf nan"),
+            (
+                &[Yaml],
+                "NO no Yes on off 012 0777 007 1:30 .5 5. 1.10.0 .inf .nan 1e999 12e03 True FALSE 0X1F 1.e3",
+            ),
+        ] {
+            for (language, word) in
+                languages.iter().flat_map(|language| words.split(' ').map(move |word| (language, word)))
+            {
+                assert_eq!(one(*language, word).as_deref(), Ok(word), "{language:?}");
+            }
+        }
+        assert_eq!(one(Toml, "1979-05-27T07:32:00.50Z").as_deref(), Ok("1979-05-27T07:32:00.50Z"));
+    }
+
+    #[test]
+    fn a_text_is_what_its_language_says() {
+        use Language::{Json, Toml, Yaml};
+        for (language, written, text) in [
+            (Json, r#""a\u00e9\ud83d\ude00\/\n""#, "aé😀/\n"),
+            (Toml, r#""012""#, "012"),
+            (Toml, "'C:\\temp'", "C:\\temp"),
+            (Toml, "\"\"\"\na\nb\n\"\"\"", "a\nb\n"),
+            (Yaml, "'NO'", "NO"),
+            (Yaml, "\"1.0\"", "1.0"),
+            (Yaml, "|\n  a\n  b\n", "a\nb\n"),
+            (Yaml, ">\n  a\n  b\n", "a b\n"),
+            (Yaml, "!!str 012", "012"),
+            (Yaml, "''", ""),
+        ] {
+            assert_eq!(one(language, written).as_deref(), Ok(text), "{language:?} {written}");
+        }
+    }
+
+    #[test]
+    fn names_are_kept_as_well() {
+        let texts: Texts = Language::Yaml.parse("on: a\nNO: b\n012: c\n1.0: d\n").unwrap();
+        assert_eq!(texts.keys().collect::<Vec<_>>(), ["012", "1.0", "NO", "on"]);
+    }
+
+    #[test]
+    fn an_anchor_stands_for_what_it_names() {
+        let text = "a: &x 012\nb: *x\n";
+        assert_eq!(Language::Yaml.parse::<Texts>(text).unwrap()["b"], "012");
+        let text = "base: &base {n: 1_0}\nmore: {<<: *base, m: 2.0}\n";
+        let merged: BTreeMap<String, Texts> = Language::Yaml.parse(text).unwrap();
+        assert_eq!((&merged["more"]["n"][..], &merged["more"]["m"][..]), ("1_0", "2.0"));
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Typed {
+        number: Option<i32>,
+        flag: Option<bool>,
+        #[serde(default)]
+        list: Vec<String>,
+    }
+
+    #[test]
+    fn a_number_or_a_truth_value_is_read_where_one_is_asked_for() {
+        let typed = |text: &str| Language::Yaml.parse::<Typed>(text);
+        assert_eq!(
+            typed("number: -3\nflag: yes\nlist:\n").unwrap(),
+            Typed { number: Some(-3), flag: Some(true), list: vec![] }
+        );
+        assert_eq!(typed("number: 0x10\nlist: [1.0, on]").unwrap().list, ["1.0", "on"]);
+        assert_eq!(Language::Toml.parse::<Typed>("number = 1_000").unwrap().number, Some(1_000));
+        for wrong in
+            ["number: 012", "number: 1.0", "number: many", "number: 2147483648", "flag: 1", "flag: si"]
+        {
+            let told = typed(&format!("list: [a]\n{wrong}")).unwrap_err();
+            assert!(told.starts_with("line 2: "), "{wrong}: {told}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        for (language, text, words) in [
+            (Language::Json, "{\n\"list\": [],\n\"nmuber\": 1}", "line 3: unknown field `nmuber`"),
+            (Language::Toml, "list = []\n\nnmuber = 1", "line 3: unknown field `nmuber`"),
+            (Language::Yaml, "list: []\n\nnmuber: 1", "line 3: unknown field `nmuber`"),
+            (Language::Json, "{\"list\": [\n1], \"list\": []}", "line 2: `list` is given twice"),
+            (Language::Json, "{\"list\": [[]]}", "line 1: invalid type"),
+            (Language::Json, "{", "line 1"),
+        ] {
+            let told = language.parse::<Typed>(text).unwrap_err();
+            assert!(told.contains(words), "{text}: {told}");
+        }
+        let deep = format!("{{\"list\": {}1{}}}", "[".repeat(10_000), "]".repeat(10_000));
+        assert!(Language::Json.parse::<Typed>(&deep).unwrap_err().contains("deep"));
+    }
+}
