@@ -19,6 +19,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::{check_owner, read_secret};
 use crate::failure::Failure;
 use crate::guard;
 use crate::neighbour;
@@ -163,7 +164,9 @@ fn private_folder(path: &Path) -> Result<(), Failure> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|error| Failure::io(format!("can't make the folder {}", path.display()), error))
+        .map_err(|error| Failure::io(format!("can't make the folder {}", path.display()), error))?;
+    // The keys and the password in there are worth what runs here.
+    Ok(check_owner(path)?)
 }
 
 /// The password of the one user, drawn at the first start: others on this machine can reach the port.
@@ -174,7 +177,7 @@ fn password(home: &Path) -> Result<SecretString, Failure> {
 }
 
 fn read_or_draw(path: &Path) -> io::Result<SecretString> {
-    match fs::read_to_string(path) {
+    match read_secret(path) {
         Ok(text) if !text.trim().is_empty() => return Ok(text.trim().into()),
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -104,8 +104,8 @@ fn keys(layers: &Layers) -> Result<KeyFiles, ConfigError> {
         private: private.map_or_else(|| "private.pem".into(), PathBuf::from),
         public: public.map_or_else(|| "public.pem".into(), PathBuf::from),
     };
-    owner::check_key(&files.private)?;
-    owner::check_key(&files.public)?;
+    owner::check_owner(&files.private)?;
+    owner::check_owner(&files.public)?;
     Ok(files)
 }
 
@@ -116,8 +116,8 @@ fn tls(layers: &Layers) -> Result<Option<TlsFiles>, ConfigError> {
         (Some(_), None) => return Err(layers.invalid("tls_cert", "tls_key is missing")),
         (None, Some(_)) => return Err(layers.invalid("tls_key", "tls_cert is missing")),
     };
-    owner::check_key(certificate)?;
-    owner::check_key(key)?;
+    owner::check_owner(certificate)?;
+    owner::check_owner(key)?;
     Ok(Some(TlsFiles { certificate: certificate.to_owned(), key: key.to_owned() }))
 }
 

@@ -19,5 +19,5 @@ pub(crate) use error::{ConfigError, Origin};
 pub(crate) use file::has_secrets;
 pub(crate) use keys::Role;
 pub(crate) use layers::{Layers, Options, files};
-pub(crate) use owner::read_secret;
+pub(crate) use owner::{check_owner, read_secret};
 pub(crate) use value::Slots;

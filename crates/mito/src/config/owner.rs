@@ -37,8 +37,8 @@ pub(crate) fn read_secret(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Refuses a key of another user; one that is not there is the business of whoever reads it.
-pub(super) fn check_key(path: &Path) -> Result<(), ConfigError> {
+/// Refuses a key or a folder of another user; what is not there is the business of whoever reads it.
+pub(crate) fn check_owner(path: &Path) -> Result<(), ConfigError> {
     match path.metadata().ok().as_ref().and_then(stranger) {
         Some(owner) => Err(ConfigError::Foreign { path: path.to_owned(), owner }),
         None => Ok(()),

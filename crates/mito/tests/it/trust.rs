@@ -38,6 +38,13 @@ async fn files_of_other_users_are_refused() {
     assert_eq!(started.code, Some(78), "{}", started.stderr);
     assert!(started.stderr.contains("private.pem belongs to another user"), "{}", started.stderr);
 
+    let data = home.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    give_away(&data);
+    let dev = home.run(&["dev", "--data", data.to_str().unwrap(), "--bind", "127.0.0.1:0"]).await;
+    assert_eq!(dev.code, Some(78), "{}", dev.stderr);
+    assert!(dev.stderr.contains("data belongs to another user"), "{}", dev.stderr);
+
     let token = home.write("token", "mito_pat_x");
     give_away(&token);
     let mut command = home.mito(&["client", "-c", "http://127.0.0.1:1", "auth"]);

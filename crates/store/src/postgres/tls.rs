@@ -1,5 +1,6 @@
 //! TLS to PostgreSQL, with the words of libpq.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,6 +72,9 @@ impl Tls {
             (None, None) => builder.with_no_client_auth(),
             (Some(certificate), Some(key)) => {
                 let refused = |source: BoxError| unusable("sslkey", key, source);
+                if is_of_a_stranger(key)? {
+                    return Err(refused("it belongs to another user".into()));
+                }
                 let private = PrivateKeyDer::from_pem_file(key).map_err(|error| refused(error.into()))?;
                 builder
                     .with_client_auth_cert(certificates("sslcert", certificate)?, private)
@@ -90,6 +94,12 @@ impl Tls {
     pub(super) fn verify(&self) -> Verify {
         self.verify
     }
+}
+
+/// As libpq has it, a key is root's or the own one. One that is not there is told apart when it is read.
+fn is_of_a_stranger(key: &Path) -> Result<bool, BoxError> {
+    let own = std::fs::metadata("/proc/self")?.uid();
+    Ok(key.metadata().is_ok_and(|key| key.uid() != 0 && key.uid() != own))
 }
 
 fn unusable(parameter: &'static str, path: &Path, source: BoxError) -> BoxError {
