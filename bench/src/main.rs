@@ -4,6 +4,12 @@
 //! machine does hits all of them; what is printed is the median and the range. Nothing here is linked
 //! with the coordinator: it is the binary `mito` that is measured, from outside.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tables and progress of a tool of this repository"
+)]
+
 mod agents;
 mod backlog;
 mod ceiling;

@@ -99,5 +99,6 @@ fn success(assigned: &AssignedTask) -> EndedTask {
         result: TaskResult { exit_status: 0, msg: None },
         left_archives: false,
         data: None,
+        warnings: Vec::new(),
     }
 }

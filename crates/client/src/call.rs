@@ -12,6 +12,11 @@ use url::Url;
 use crate::addresses::Addresses;
 use crate::error::ClientError;
 
+/// How long an answer may take, where nothing else is said: somewhat longer than a coordinator gives its database.
+pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(150);
+/// The same for what may be about millions of tasks.
+pub(crate) const BULK_LIMIT: Duration = Duration::from_mins(20);
+
 /// A request that is being put together.
 pub(crate) struct Call<'a> {
     addresses: &'a Addresses,
@@ -24,6 +29,11 @@ impl<'a> Call<'a> {
     pub(crate) fn new(http: &reqwest::Client, addresses: &'a Addresses, method: Method, path: &str) -> Self {
         let address = addresses.current();
         Self { addresses, address, request: http.request(method, format!("{address}{path}")) }
+    }
+
+    /// For many things at once.
+    pub(crate) fn in_bulk(self) -> Self {
+        self.within(BULK_LIMIT)
     }
 
     pub(crate) fn bearer(self, token: &SecretString) -> Self {

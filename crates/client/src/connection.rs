@@ -8,7 +8,7 @@ use reqwest::{Certificate, Method};
 use secrecy::SecretString;
 
 use crate::addresses::Addresses;
-use crate::call::Call;
+use crate::call::{ANSWER_LIMIT, Call};
 use crate::capabilities::Learned;
 use crate::error::ClientError;
 
@@ -102,6 +102,11 @@ impl Client {
     }
 
     pub(crate) fn call(&self, method: Method, path: &str) -> Call<'_> {
+        self.stream(method, path).within(ANSWER_LIMIT)
+    }
+
+    /// For an answer that goes on and on: it has no limit as a whole.
+    fn stream(&self, method: Method, path: &str) -> Call<'_> {
         Call::new(&self.http, &self.addresses, method, path)
     }
 }
@@ -110,6 +115,10 @@ impl UserClient {
     /// The address behind it.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    pub(crate) fn stream(&self, method: Method, path: &str) -> Call<'_> {
+        self.client.stream(method, path).bearer(&self.token)
     }
 
     pub(crate) fn call(&self, method: Method, path: &str) -> Call<'_> {

@@ -1,5 +1,7 @@
 //! Why a call brought nothing.
 
+use std::time::Duration;
+
 use mitosis_protocol::{ErrorBody, ErrorCode};
 
 /// Why a call brought nothing.
@@ -20,6 +22,14 @@ pub enum ClientError {
         address: String,
         /// What went wrong.
         source: Unreachable,
+    },
+    /// The connection stands, and no answer comes.
+    #[error("the coordinator at {address} has not answered for {} s", after.as_secs())]
+    Silent {
+        /// Scheme, host and port.
+        address: String,
+        /// For how long.
+        after: Duration,
     },
     /// The answer was not what the contract promises.
     #[error("the coordinator at {address} sent something unexpected; it may be another kind of server")]
@@ -91,7 +101,7 @@ impl ClientError {
     /// Whether trying again later may help: nobody answered, or the server has a fault of its own.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Unexpected { .. } => true,
+            Self::Unreachable { .. } | Self::Silent { .. } | Self::Unexpected { .. } => true,
             Self::Refused { status, .. } => *status >= 500 || *status == 429,
             Self::Intercepted { status, .. } => matches!(status, 429 | 502..=504),
             Self::TooOld { .. } | Self::Redirected { .. } | Self::Address { .. } | Self::Setup(_) => false,
@@ -131,6 +141,7 @@ impl ClientError {
                 },
             }),
             Self::Unreachable { .. } => Some("check the address, and that the coordinator runs"),
+            Self::Silent { .. } => Some("the log of the coordinator, or of a proxy before it, has the cause"),
             Self::Unexpected { .. } => Some("check the address, and the path in it"),
             Self::Intercepted { status, .. } => Some(match status {
                 413 => {

@@ -1,14 +1,18 @@
 //! Moving bytes over links (HTTP contract §13). A link is a permission, so it is never shown.
 
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::{Response, header};
 use tokio::fs::File;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::watch;
 use tokio_util::io::ReaderStream;
 
 use crate::call::redirect;
@@ -38,6 +42,8 @@ const IN_SEGMENT: &AsciiSet = &IN_PATH.add(b'/');
 
 /// Redirects that a download follows.
 const REDIRECTS: usize = 5;
+/// A transfer on which nothing moves for so long is broken off.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Told how many bytes have just got over.
 pub type OnBytes = Arc<dyn Fn(u64) + Send + Sync>;
@@ -61,6 +67,14 @@ pub enum TransferError {
         /// What went wrong.
         source: Unreachable,
     },
+    /// Nothing was received or taken for a long time.
+    #[error("the object store at {host} has been silent for {} s", after.as_secs())]
+    Silent {
+        /// Host and port of the link.
+        host: String,
+        /// For how long.
+        after: Duration,
+    },
     /// The file can't be read or written.
     #[error("{path} can't be {doing}")]
     File {
@@ -77,7 +91,7 @@ impl TransferError {
     /// Whether trying again later may help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::Silent { .. } => true,
             Self::Refused { status, .. } => *status >= 500 || *status == 429,
             Self::File { .. } => false,
         }
@@ -95,12 +109,7 @@ pub(crate) fn encode_name(name: &str) -> String {
 }
 
 impl Client {
-    /// Sends a whole file to an upload link.
-    pub async fn upload(&self, url: &str, file: &Path) -> Result<(), TransferError> {
-        self.upload_telling(url, file, Arc::new(|_| {})).await
-    }
-
-    /// As [`Self::upload`], saying how it goes.
+    /// Sends a whole file to an upload link, saying how it goes.
     pub async fn upload_telling(
         &self,
         url: &str,
@@ -110,50 +119,68 @@ impl Client {
         let cant_read = |source| TransferError::File { path: file.to_owned(), doing: "read", source };
         let content = File::open(file).await.map_err(cant_read)?;
         let length = content.metadata().await.map_err(cant_read)?.len();
-        let content = ReaderStream::with_capacity(content, 256 * 1024)
-            .inspect_ok(move |chunk| on_bytes(chunk.len() as u64));
+        self.upload_open(url, content.into_std().await, length, on_bytes).await
+    }
+
+    /// Sends so many bytes of a file, from where it stands.
+    pub async fn upload_open(
+        &self,
+        url: &str,
+        file: std::fs::File,
+        length: u64,
+        on_bytes: OnBytes,
+    ) -> Result<(), TransferError> {
+        let (moved, moves) = watch::channel(());
+        let content = ReaderStream::with_capacity(File::from_std(file).take(length), 256 * 1024).inspect_ok(
+            move |chunk| {
+                on_bytes(chunk.len() as u64);
+                moved.send_replace(());
+            },
+        );
         let request = self
             .http()
             .put(url)
             .header(header::CONTENT_LENGTH, length)
             .body(reqwest::Body::wrap_stream(content));
-        checked(request.send().await.map_err(|error| unreachable(url, error))?).await.map(drop)
+        let sent = unless_silent(url, moves, request.send()).await?;
+        checked(sent.map_err(|error| unreachable(url, error))?).await.map(drop)
     }
 
-    /// Reads a whole object from a download link into a file, which is either complete or not there.
-    pub async fn download(&self, url: &str, file: &Path) -> Result<u64, TransferError> {
-        self.download_telling(url, file, Arc::new(|_| {})).await
-    }
-
-    /// As [`Self::download`], saying how it goes.
+    /// Reads a whole object from a download link into a file, which is either complete or not there. Until then it
+    /// has another name, which no other download uses.
     pub async fn download_telling(
         &self,
         url: &str,
         file: &Path,
         on_bytes: OnBytes,
     ) -> Result<u64, TransferError> {
+        let cant_write = |source| TransferError::File { path: file.to_owned(), doing: "written", source };
+        let partial = partial_file(file).map_err(cant_write)?;
+        let (open, partial) = partial.into_parts();
+        let length = self.download_open(url, open, file, on_bytes).await?;
+        partial.persist(file).map_err(|error| cant_write(error.error))?;
+        Ok(length)
+    }
+
+    /// Reads a whole object from a download link into a file that is open; `name` is for messages.
+    pub async fn download_open(
+        &self,
+        url: &str,
+        file: std::fs::File,
+        name: &Path,
+        on_bytes: OnBytes,
+    ) -> Result<u64, TransferError> {
         let response = self.open(url).await?;
-        let partial = partial_name(file);
-        let outcome = receive(url, response, &partial, &on_bytes).await;
-        let outcome = match outcome {
-            Ok(length) => tokio::fs::rename(&partial, file)
-                .await
-                .map(|()| length)
-                .map_err(|source| TransferError::File { path: file.to_owned(), doing: "written", source }),
-            Err(error) => Err(error),
-        };
-        if outcome.is_err() {
-            // What is left of a broken download is of no use; that it can't be removed changes nothing.
-            let _ = tokio::fs::remove_file(&partial).await;
-        }
-        outcome
+        receive(url, response, File::from_std(file), name, &on_bytes).await
     }
 
     /// A download may be redirected: a link is a permission of its own, and no token goes with it.
     async fn open(&self, url: &str) -> Result<Response, TransferError> {
         let mut url = url.to_owned();
         for _ in 0..REDIRECTS {
-            let response = self.http().get(&url).send().await.map_err(|error| unreachable(&url, error))?;
+            let (_moved, moves) = watch::channel(());
+            let response = unless_silent(&url, moves, self.http().get(&url).send()).await?;
+            let response = response.map_err(|error| unreachable(&url, error))?;
             match redirect(&response) {
                 Some(target) => url = target.into(),
                 None => return checked(response).await,
@@ -164,35 +191,57 @@ impl Client {
 }
 
 impl UserClient {
-    /// See [`Client::download`].
-    pub async fn download(&self, url: &str, file: &Path) -> Result<u64, TransferError> {
-        self.client().download(url, file).await
+    /// See [`Client::download_open`].
+    pub async fn download(&self, url: &str, file: std::fs::File, name: &Path) -> Result<u64, TransferError> {
+        self.client().download_open(url, file, name, Arc::new(|_| {})).await
     }
 }
 
 impl WorkerClient {
-    /// See [`Client::download`].
-    pub async fn download(&self, url: &str, file: &Path) -> Result<u64, TransferError> {
-        self.client().download(url, file).await
+    /// See [`Client::download_open`].
+    pub async fn download(&self, url: &str, file: std::fs::File, name: &Path) -> Result<u64, TransferError> {
+        self.client().download_open(url, file, name, Arc::new(|_| {})).await
     }
 
-    /// See [`Client::upload`].
-    pub async fn upload(&self, url: &str, file: &Path) -> Result<(), TransferError> {
-        self.client().upload(url, file).await
+    /// See [`Client::upload_open`].
+    pub async fn upload(&self, url: &str, file: std::fs::File, length: u64) -> Result<(), TransferError> {
+        self.client().upload_open(url, file, length, Arc::new(|_| {})).await
+    }
+}
+
+/// Waits for an answer, but no longer than nothing moves.
+async fn unless_silent<T>(
+    url: &str,
+    mut moves: watch::Receiver<()>,
+    answer: impl Future<Output = T>,
+) -> Result<T, TransferError> {
+    let mut answer = pin!(answer);
+    loop {
+        tokio::select! {
+            answer = &mut answer => return Ok(answer),
+            moved = tokio::time::timeout(SILENCE, moves.changed()) => match moved {
+                Ok(Ok(())) => {}
+                // All was sent.
+                Ok(Err(_)) => {
+                    return tokio::time::timeout(SILENCE, answer).await.map_err(|_| silent(url));
+                }
+                Err(_) => return Err(silent(url)),
+            },
+        }
     }
 }
 
 async fn receive(
     url: &str,
     response: Response,
-    file: &Path,
+    mut target: File,
+    name: &Path,
     on_bytes: &OnBytes,
 ) -> Result<u64, TransferError> {
-    let cant_write = |source| TransferError::File { path: file.to_owned(), doing: "written", source };
-    let mut target = File::create(file).await.map_err(cant_write)?;
+    let cant_write = |source| TransferError::File { path: name.to_owned(), doing: "written", source };
     let mut body = response.bytes_stream();
     let mut length = 0;
-    while let Some(chunk) = body.next().await {
+    while let Some(chunk) = tokio::time::timeout(SILENCE, body.next()).await.map_err(|_| silent(url))? {
         let chunk = chunk.map_err(|error| unreachable(url, error))?;
         target.write_all(&chunk).await.map_err(cant_write)?;
         length += chunk.len() as u64;
@@ -224,14 +273,27 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
 }
 
 pub(crate) fn unreachable(url: &str, error: reqwest::Error) -> TransferError {
-    let host = url::Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
-    TransferError::Unreachable { host, source: error.into() }
+    TransferError::Unreachable { host: host(url), source: error.into() }
 }
 
-fn partial_name(file: &Path) -> PathBuf {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    file.with_file_name(name)
+fn silent(url: &str) -> TransferError {
+    TransferError::Silent { host: host(url), after: SILENCE }
+}
+
+/// Of a link only this is no secret.
+fn host(url: &str) -> String {
+    url::Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
+}
+
+/// A file beside the one that is wanted; it is removed unless it is kept.
+fn partial_file(file: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut start = std::ffi::OsString::from(".");
+    start.push(file.file_name().unwrap_or_default());
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::Builder::new().prefix(&start).suffix(".part").make_in(folder, |path| {
+        // With the permissions of any new file, which temporary files do not have.
+        std::fs::File::options().read(true).write(true).create_new(true).mode(0o666).open(path)
+    })
 }
 
 #[cfg(test)]

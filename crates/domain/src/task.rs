@@ -1,6 +1,6 @@
 //! Tasks and their attempts.
 
-use mitosis_protocol::{TaskResult, TaskResultMessage, TaskSpec, TaskState, Timestamp};
+use mitosis_protocol::{ResultWarning, TaskResult, TaskResultMessage, TaskSpec, TaskState, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -47,7 +47,7 @@ pub struct Task {
 }
 
 /// Where a task stands. Each state carries what is known in it and nothing else.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Phase {
     /// A follow-up whose upstream has not been committed.
     Pending,
@@ -82,12 +82,14 @@ pub enum ExecEnd {
 }
 
 /// How a task ended.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ending {
     /// How the command ended.
     pub end: ExecEnd,
     /// With what result.
     pub result: TaskResult,
+    /// What of its output was not kept.
+    pub warnings: Vec<ResultWarning>,
     /// The worker that committed it; none for a cancellation by a user.
     pub reporter: Option<Uuid>,
     /// When it was committed.

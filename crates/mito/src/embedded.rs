@@ -14,7 +14,7 @@ use mitosis_client::{Client, ClientError, UserClient};
 use mitosis_coordinator::{Coordinator, Database, KeyFiles, Objects, Running, Settings, Stop};
 use mitosis_domain::clock::SystemClock;
 use mitosis_domain::entropy::{Entropy, OsEntropy};
-use mitosis_worker::{Ended, Login, Worker, WorkerError};
+use mitosis_worker::{Ended, Hold, Login, Worker, WorkerError};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +53,8 @@ impl Embedded {
         environment: Vec<(OsString, OsString)>,
     ) -> Result<Self, Failure> {
         private_folder(home)?;
+        // First: on a full disk, nothing starts before there is room.
+        mitosis_worker::sweep(&home.join("worker"));
         let password = password(home)?;
         let coordinator =
             Coordinator::start(settings(home, bind, &password), Arc::new(SystemClock), Arc::new(OsEntropy))
@@ -135,9 +137,15 @@ async fn ended(worker: &mut Option<JoinHandle<Result<(), WorkerError>>>) -> Resu
     }
 }
 
-/// A new folder under the cache, for a system that lives as long as one command.
-pub(crate) fn temporary_home(cache: &Path) -> PathBuf {
-    cache.join("local").join(OsEntropy.uuid().to_string())
+/// A new folder under the cache, for a system that lives as long as one command. Those of commands that were killed go.
+pub(crate) fn temporary_home(cache: &Path) -> Result<(PathBuf, Hold), Failure> {
+    let base = cache.join("local");
+    mitosis_worker::sweep(&base);
+    let home = base.join(OsEntropy.uuid().to_string());
+    match Hold::take(&home) {
+        Ok(hold) => Ok((home, hold)),
+        Err(error) => Err(Failure::io(format!("can't make the folder {}", home.display()), error)),
+    }
 }
 
 fn settings(home: &Path, bind: SocketAddr, password: &SecretString) -> Settings {

@@ -2,38 +2,82 @@
 
 use mitosis_client::UserClient;
 use mitosis_domain::wait_status::WaitStatus;
-use mitosis_protocol::{TaskResult, TaskResultMessage, Uuid};
+use mitosis_protocol::events::TaskEvent;
+use mitosis_protocol::output::FollowReply;
+use mitosis_protocol::{ResultWarning, TaskInfo, TaskResult, TaskResultMessage, Uuid};
 
 use crate::exit::Exit;
 use crate::missing;
 use crate::show::text::escaped;
 
-/// The code for a task that is over, and what to say where the code alone does not tell.
-pub(crate) fn code(result: TaskResult) -> (u8, Option<&'static str>) {
-    use TaskResultMessage as M;
-    let own = WaitStatus::from_raw(result.exit_status).shell_code();
-    let (code, word) = match result.msg {
-        None => return (own, None),
-        Some(M::SubmitNewTaskFailed) => (own, "its follow-up task was not taken"),
-        // Never success when something is missing.
-        Some(M::UploadResultTimeout) if own == 0 => {
-            (Exit::Unknown as u8, "it ended with code 0, but not everything it left could be stored")
-        }
-        Some(M::UploadResultTimeout) => (own, "not everything it left could be stored"),
-        Some(M::ExecTimeout) => (Exit::TimedOut as u8, "stopped at its timeout"),
-        Some(M::FetchResourceTimeout) => (Exit::Unknown as u8, "not started: a resource took too long"),
-        Some(M::ResourceNotFound) => (Exit::Unknown as u8, "not started: a resource does not exist"),
-        Some(M::ResourceForbidden) => (Exit::Unknown as u8, "not started: a resource can't be read"),
-        Some(M::WatchTimeout) => (Exit::Unknown as u8, "not started: the watched task did not get there"),
-        Some(M::UserCancellation) => (Exit::Unknown as u8, "cancelled by a user"),
-    };
-    (code, Some(word))
+/// How a task ended, and what of its output was not kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    pub(crate) result: TaskResult,
+    pub(crate) warnings: Vec<ResultWarning>,
 }
 
-/// The same, and which file was missing where that is the reason.
-pub(crate) async fn told(user: &UserClient, task: Uuid, result: TaskResult) -> (u8, Option<String>) {
-    let (code, word) = code(result);
-    let Some(word) = word else { return (code, None) };
-    let more = missing::in_words(user, task, result).await;
-    (code, Some(escaped(&format!("{word}{more}"))))
+impl Outcome {
+    /// Of a task that is over.
+    pub(crate) fn of_info(info: &TaskInfo) -> Option<Self> {
+        Some(Self { result: info.result?, warnings: info.warnings.clone() })
+    }
+
+    /// The same.
+    pub(crate) fn of_event(event: &TaskEvent) -> Option<Self> {
+        Some(Self { result: event.result?, warnings: event.warnings.clone() })
+    }
+
+    /// The same.
+    pub(crate) fn of_reply(reply: FollowReply) -> Option<Self> {
+        Some(Self { result: reply.result?, warnings: reply.warnings })
+    }
+
+    /// The code of this process for it.
+    pub(crate) fn code(&self) -> u8 {
+        self.code_and_word().0
+    }
+
+    /// The same, and what to say where the code alone does not tell.
+    fn code_and_word(&self) -> (u8, Option<&'static str>) {
+        use TaskResultMessage as M;
+        let own = WaitStatus::from_raw(self.result.exit_status).shell_code();
+        let is_lost = self.warnings.iter().any(ResultWarning::is_loss);
+        let (code, word) = match self.result.msg {
+            // Never success when something is missing.
+            None | Some(M::UploadResultTimeout | M::SubmitNewTaskFailed) if own == 0 && is_lost => {
+                (Exit::OutputLost as u8, "it ended with code 0, but not everything it left could be stored")
+            }
+            None if is_lost => (own, "not everything it left could be stored"),
+            None => return (own, None),
+            Some(M::SubmitNewTaskFailed) => (own, "its follow-up task was not taken"),
+            Some(M::UploadResultTimeout) if own == 0 => {
+                (Exit::OutputLost as u8, "it ended with code 0, but not everything it left could be stored")
+            }
+            Some(M::UploadResultTimeout) => (own, "not everything it left could be stored"),
+            Some(M::ExecTimeout) => (Exit::TimedOut as u8, "stopped at its timeout"),
+            Some(M::FetchResourceTimeout) => (Exit::Unknown as u8, "not started: a resource took too long"),
+            Some(M::ResourceNotFound) => (Exit::Unknown as u8, "not started: a resource does not exist"),
+            Some(M::ResourceForbidden) => (Exit::Unknown as u8, "not started: a resource can't be read"),
+            Some(M::WatchTimeout) => (Exit::Unknown as u8, "not started: the watched task did not get there"),
+            Some(M::UserCancellation) => (Exit::Unknown as u8, "cancelled by a user"),
+        };
+        (code, Some(word))
+    }
+
+    /// The code, and everything that it does not tell: why, which file was missing where that is the reason, and
+    /// what was not kept.
+    pub(crate) async fn told(&self, user: &UserClient, task: Uuid) -> (u8, Option<String>) {
+        let (code, word) = self.code_and_word();
+        let mut lines = Vec::new();
+        if let Some(word) = word {
+            let more = missing::in_words(user, task, self.result).await;
+            lines.push(escaped(&format!("{word}{more}")));
+        }
+        let indent = if word.is_some() { "  " } else { "" };
+        let warnings = self.warnings.iter().map(|warning| escaped(&format!("{indent}warning: {warning}")));
+        lines.extend(warnings);
+        let told = (!lines.is_empty()).then(|| lines.join("\n"));
+        (code, told)
+    }
 }

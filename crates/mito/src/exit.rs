@@ -20,6 +20,8 @@ pub(crate) enum Exit {
     Network = 69,
     /// The coordinator, or this program, has a fault.
     Fault = 70,
+    /// The command succeeded, and not everything that it left could be stored.
+    OutputLost = 74,
     /// Too many requests; it is worth another try later.
     Later = 75,
     /// Logged in, but not allowed to do this.
@@ -32,13 +34,26 @@ pub(crate) enum Exit {
     TimedOut = 124,
     /// The task ended, or may go on, without a status of its own.
     Unknown = 125,
+    /// The terminal was closed.
+    HungUp = 129,
     /// Interrupted from the keyboard.
     Interrupted = 130,
     /// Whoever read the output went away.
     BrokenPipe = 141,
+    /// Asked to end, by SIGTERM.
+    Terminated = 143,
 }
 
 impl Exit {
+    /// For a command that ends at a request to stop, as a shell tells a death by that signal.
+    pub(crate) fn of_request(signal: &str) -> Self {
+        match signal {
+            "SIGHUP" => Self::HungUp,
+            "SIGTERM" => Self::Terminated,
+            _ => Self::Interrupted,
+        }
+    }
+
     /// What scripts see beside the sentence, where no coordinator gave a word.
     pub(crate) const fn word(self) -> &'static str {
         match self {
@@ -49,14 +64,17 @@ impl Exit {
             Self::Auth => "not_logged_in",
             Self::Network => "unreachable",
             Self::Fault => "fault",
+            Self::OutputLost => "output_lost",
             Self::Later => "too_many_requests",
             Self::Forbidden => "forbidden",
             Self::Config => "configuration",
             Self::SomeFailed => "some_failed",
             Self::TimedOut => "timeout",
             Self::Unknown => "no_status",
+            Self::HungUp => "hung_up",
             Self::Interrupted => "interrupted",
             Self::BrokenPipe => "broken_pipe",
+            Self::Terminated => "terminated",
         }
     }
 }

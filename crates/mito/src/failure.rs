@@ -193,6 +193,7 @@ impl From<ClientError> for Failure {
             (ClientError::Intercepted { status: 429, .. }, _) => Exit::Later,
             (
                 ClientError::Unreachable { .. }
+                | ClientError::Silent { .. }
                 | ClientError::Unexpected { .. }
                 | ClientError::Intercepted { .. },
                 _,
@@ -209,7 +210,7 @@ impl From<ClientError> for Failure {
 impl From<TransferError> for Failure {
     fn from(error: TransferError) -> Self {
         let (exit, hint) = match &error {
-            TransferError::Unreachable { .. } => (
+            TransferError::Unreachable { .. } | TransferError::Silent { .. } => (
                 Exit::Network,
                 Some(
                     "the coordinator's s3_url or s3_public_url must be an address that this machine can reach",

@@ -3,17 +3,18 @@
 //! While the task runs its output is followed; what is missing at the end is read from its archive. A
 //! connection that breaks is made again, and the streams go on at the byte where they stopped.
 
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use mitosis_client::UserClient;
 use mitosis_protocol::explain::ReasonCode;
 use mitosis_protocol::output::{FollowQuery, FollowReply};
-use mitosis_protocol::{ArtifactKind, TaskResult, TaskState, Uuid};
+use mitosis_protocol::{ArtifactKind, TaskState, Uuid};
 
 use crate::beside::Streams;
-use crate::ending;
+use crate::ending::Outcome;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::outage::{Outage, WORTH_A_WORD};
@@ -36,7 +37,7 @@ pub(crate) async fn follow(
     task: Uuid,
     scratch: &Path,
     streams: &mut Streams,
-) -> Result<TaskResult, Failure> {
+) -> Result<Outcome, Failure> {
     let mut shown = Shown::default();
     let mut outage = Outage::new().beside(streams.bar());
     let mut start = Start { mute: streams.are_quiet(), ..Start::default() };
@@ -46,11 +47,12 @@ pub(crate) async fn follow(
             Ok(reply) => {
                 outage.over();
                 shown.show(&reply, streams)?;
-                if let Some(result) = reply.result {
+                let is_silent = reply.stdout.is_empty() && reply.stderr.is_empty();
+                if let Some(outcome) = Outcome::of_reply(reply) {
                     let shown = show_the_rest(user, task, &shown, scratch, streams).await;
-                    return ended(shown, result, streams);
+                    return ended(shown, outcome, streams);
                 }
-                match reply.stdout.is_empty() && reply.stderr.is_empty() {
+                match is_silent {
                     true => start.look(user, task, streams).await,
                     false => start.happens(),
                 }
@@ -63,50 +65,48 @@ pub(crate) async fn follow(
 
 /// What is kept of a task that is over, brought here.
 pub(crate) struct Kept {
-    result: TaskResult,
-    archive: Option<PathBuf>,
+    outcome: Outcome,
+    archive: Option<File>,
 }
 
 /// Brings what is kept of a task here, with its result.
 pub(crate) async fn keep(
     user: &UserClient,
     task: Uuid,
-    result: TaskResult,
+    outcome: Outcome,
     scratch: &Path,
 ) -> Result<Kept, Failure> {
-    Ok(Kept { result, archive: fetched(user, task, scratch).await? })
+    Ok(Kept { outcome, archive: fetched(user, task, scratch).await? })
 }
 
 impl Kept {
-    /// Shows it; answers the result of the task.
-    pub(crate) async fn show(self, streams: &mut Streams) -> Result<TaskResult, Failure> {
+    /// Shows it; answers how the task ended.
+    pub(crate) async fn show(self, streams: &mut Streams) -> Result<Outcome, Failure> {
         let shown = match self.archive {
             Some(archive) => show_archive(archive, &Shown::default(), streams).await.map(|()| true),
             None => Ok(false),
         };
-        ended(shown, self.result, streams)
+        ended(shown, self.outcome, streams)
     }
 }
 
-/// The result of a task, after what it wrote was shown or could not be.
-fn ended(
-    shown: Result<bool, Failure>,
-    result: TaskResult,
-    streams: &mut Streams,
-) -> Result<TaskResult, Failure> {
-    let shown = shown.and_then(|_| streams.end().map_err(cant_write));
-    shown.map_or_else(|failure| despite(failure, result), |()| Ok(result))
+/// How a task ended, after what it wrote was shown or could not be.
+fn ended(shown: Result<bool, Failure>, outcome: Outcome, streams: &mut Streams) -> Result<Outcome, Failure> {
+    match shown.and_then(|_| streams.end().map_err(cant_write)) {
+        Ok(()) => Ok(outcome),
+        Err(failure) => despite(failure, outcome),
+    }
 }
 
 /// The end of a task whose output can't all be shown: its own code is told all the same, but never
 /// success when something is missing.
-fn despite(failure: Failure, result: TaskResult) -> Result<TaskResult, Failure> {
-    match ending::code(result) {
-        (0, _) => Err(failure.about("the command ended with code 0, but not all that it wrote can be shown")),
+fn despite(failure: Failure, outcome: Outcome) -> Result<Outcome, Failure> {
+    match outcome.code() {
+        0 => Err(failure.about("the command ended with code 0, but not all that it wrote can be shown")),
         _ if failure.is_quiet() => Err(failure),
         _ => {
-            eprintln!("{failure}");
-            Ok(result)
+            note!("{failure}");
+            Ok(outcome)
         }
     }
 }
@@ -123,6 +123,8 @@ struct Start {
     /// Nothing is to be told.
     mute: bool,
     happened: bool,
+    /// What the coordinator lacks was told.
+    told_illness: bool,
     /// The reason that was told last.
     told: Option<ReasonCode>,
     /// Answers without news since the last news.
@@ -163,6 +165,7 @@ impl Start {
             (_, ReasonCode::WorkerLost) => "",
             _ => {
                 self.happened = true;
+                self.look_at_the_coordinator(user, streams).await;
                 return;
             }
         };
@@ -177,6 +180,21 @@ impl Start {
         // A word that can't be written is missed by nobody.
         let _ = streams.stderr.write_all(words.as_bytes());
         self.told = Some(why.code);
+    }
+}
+
+impl Start {
+    /// A task that runs and is silent may have ended: what it left can't be stored, or the end not be noted.
+    async fn look_at_the_coordinator(&mut self, user: &UserClient, streams: &mut Streams) {
+        match illness(user).await {
+            Some(illness) if !self.told_illness => {
+                let words = escaped_lines(&format!("mito: nothing is heard of the task: {illness}\n"));
+                drop(streams.stderr.write_all(words.as_bytes()));
+                self.told_illness = true;
+            }
+            Some(_) => {}
+            None => self.told_illness = false,
+        }
     }
 }
 
@@ -227,14 +245,13 @@ async fn show_the_rest(
     }
 }
 
-/// Shows what an archive has beyond what was shown, and removes it.
-async fn show_archive(archive: PathBuf, shown: &Shown, streams: &mut Streams) -> Result<(), Failure> {
+/// Shows what an archive has beyond what was shown.
+async fn show_archive(archive: File, shown: &Shown, streams: &mut Streams) -> Result<(), Failure> {
     let (stdout, stderr) = (shown.stdout, shown.stderr);
     let mut lent = std::mem::replace(streams, Streams::alone());
     let (shown, returned) = tokio::task::spawn_blocking(move || {
         let outcome = streams::copy(&archive, stdout, stderr, &mut lent.stdout, &mut lent.stderr);
-        let removed = std::fs::remove_file(&archive);
-        (outcome.and(removed), lent)
+        (outcome, lent)
     })
     .await
     .map_err(|error| Failure::new(Exit::Fault, error))?;
@@ -242,12 +259,13 @@ async fn show_archive(archive: PathBuf, shown: &Shown, streams: &mut Streams) ->
     shown.map_err(|error| Failure::io("can't show the task's output", error))
 }
 
-/// Brings the archive of both streams into a folder, if there is one. A link may lead to a coordinator, so
-/// that is tried again, too.
-async fn fetched(user: &UserClient, task: Uuid, scratch: &Path) -> Result<Option<PathBuf>, Failure> {
+/// Brings the archive of both streams into a file without a name in a folder, if there is one. A link may lead to
+/// a coordinator, so that is tried again, too.
+async fn fetched(user: &UserClient, task: Uuid, scratch: &Path) -> Result<Option<File>, Failure> {
     std::fs::create_dir_all(scratch)
         .map_err(|error| Failure::io(format!("can't make the folder {}", scratch.display()), error))?;
-    let archive = scratch.join(format!("{task}.std-log.tar.gz"));
+    let cant_make = |error| Failure::io(format!("can't make a file in {}", scratch.display()), error);
+    let name = scratch.join(format!("the output of {task}"));
     let mut outage = Outage::brief();
     loop {
         let ask = async || match user.artifact_link(task, ArtifactKind::StdLog).await {
@@ -255,7 +273,9 @@ async fn fetched(user: &UserClient, task: Uuid, scratch: &Path) -> Result<Option
             link => link.map(Some),
         };
         let Some(link) = outage.outlast(ask, &see_later(task)).await? else { return Ok(None) };
-        match user.download(&link.url, &archive).await {
+        let archive = tempfile::tempfile_in(scratch).map_err(cant_make)?;
+        let target = archive.try_clone().map_err(cant_make)?;
+        match user.download(&link.url, target, &name).await {
             Ok(_) => return Ok(Some(archive)),
             Err(error) if error.is_transient() => outage.endure(Failure::from(error)).await?,
             Err(error) => return Err(error.into()),

@@ -25,7 +25,7 @@ pub(crate) fn keep() -> ExitCode {
     match mitosis_worker::keep_guard() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("mito: this is for workers only: {error}");
+            note!("mito: this is for workers only: {error}");
             Exit::Usage.into()
         }
     }

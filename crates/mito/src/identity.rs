@@ -109,7 +109,7 @@ impl Identity {
         let token = outcome.map_err(|error| guessed(error.into(), config))?;
         if let Err(failure) = keep(&file, &name, &token) {
             // Logged in all the same: the next command has to do it again.
-            eprintln!("{failure}");
+            note!("{failure}");
         }
         Ok(Self { client: client.with_user_token(token), name })
     }
@@ -128,7 +128,7 @@ fn announce(client: &Client, refused: Option<&str>, config: &ClientConfig) -> Re
         None => format!("not logged in at {address}{origin}"),
     };
     if io::stdin().is_terminal() {
-        eprintln!("mito: {sentence}");
+        note!("mito: {sentence}");
         return Ok(());
     }
     let login = how_to_log_in(config);

@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) struct StopRequests {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Option<Signal>,
     lifeline: Option<Lifeline>,
 }
 
@@ -22,11 +23,18 @@ impl StopRequests {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: None,
             lifeline: None,
         })
     }
 
-    /// The same, and the end of standard input is a request too: whoever started this process is gone.
+    /// The same, and the end of the terminal is a request too, unless it is to be outlived (`nohup`).
+    pub(crate) fn listen_at_a_terminal() -> io::Result<Self> {
+        let hangup = if outlives_its_terminal() { None } else { Some(signal(SignalKind::hangup())?) };
+        Ok(Self { hangup, ..Self::listen()? })
+    }
+
+    /// The same as [`Self::listen`], and the end of standard input is a request too: whoever started this process is gone.
     pub(crate) fn listen_with_lifeline() -> io::Result<Self> {
         Ok(Self { lifeline: Some(Lifeline::hold()?), ..Self::listen()? })
     }
@@ -36,6 +44,7 @@ impl StopRequests {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
+            () = received(&mut self.hangup) => "SIGHUP",
             () = gone(&mut self.lifeline) => {
                 self.lifeline = None;
                 "the end of the manager"
@@ -60,6 +69,22 @@ impl Interrupts {
         if self.0.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// Whether whoever started this process had it ignore SIGHUP.
+fn outlives_its_terminal() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    // The first bit stands for signal 1, which is this one.
+    ignored & 1 == 1
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }
 

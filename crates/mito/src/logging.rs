@@ -1,5 +1,6 @@
 //! Where log lines go (command line §9): always standard error; a file where it is configured.
 
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tracing_appender::non_blocking::WorkerGuard;
@@ -39,6 +40,8 @@ pub(crate) fn start(
     let filter = |variable| EnvFilter::new(environment.text(variable).unwrap_or(default));
     let console = fmt::layer()
         .with_writer(std::io::stderr)
+        // It would be told on standard error, and a panic there.
+        .log_internal_errors(false)
         .with_ansi(
             environment.text("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr()),
         )
@@ -46,7 +49,7 @@ pub(crate) fn start(
     let (file, guard) = match file.map(open).transpose()? {
         Some(appender) => {
             let (writer, guard) = tracing_appender::non_blocking(appender);
-            let layer = fmt::layer().with_writer(writer).with_ansi(false);
+            let layer = fmt::layer().with_writer(writer).with_ansi(false).log_internal_errors(false);
             (Some(layer.with_filter(filter("MITO_FILE_LOG_LEVEL"))), Some(guard))
         }
         None => (None, None),
@@ -56,16 +59,19 @@ pub(crate) fn start(
 }
 
 fn open(file: LogFile) -> Result<Box<dyn std::io::Write + Send>, Failure> {
-    let folder = |path: &Path| {
-        std::fs::create_dir_all(path)
-            .map_err(|error| Failure::io(format!("can't make the folder of logs {}", path.display()), error))
-    };
+    // Logs hold secrets, such as that of `client admin shutdown`.
+    let folder =
+        |path: &Path| {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+                Failure::io(format!("can't make the folder of logs {}", path.display()), error)
+            })
+        };
     match file {
         LogFile::At(path) => {
             if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                 folder(parent)?;
             }
-            let opened = std::fs::File::options().create(true).append(true).open(&path);
+            let opened = std::fs::File::options().create(true).append(true).mode(0o600).open(&path);
             opened
                 .map(|file| Box::new(file) as _)
                 .map_err(|error| Failure::io(format!("can't write the log file {}", path.display()), error))

@@ -3,6 +3,12 @@
 //! `cli` says what can be asked for, `config` what was configured, `commands` does it. Only this file
 //! decides how the process ends.
 
+/// Writes a line on standard error, as `eprintln!` does. That it can't be written changes nothing: there is no other
+/// place to say so, and what was done is done.
+macro_rules! note {
+    ($($words:tt)*) => { $crate::show::note(format_args!($($words)*)) };
+}
+
 mod beside;
 mod cli;
 mod commands;
@@ -23,7 +29,9 @@ mod manager;
 mod missing;
 mod neighbour;
 mod outage;
+mod outgoing;
 mod show;
+
 mod streams;
 mod sweep;
 mod tally;
@@ -64,7 +72,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("mito: no threads can be started: {error}");
+            note!("mito: no threads can be started: {error}");
             return Exit::Fault.into();
         }
     };
@@ -72,7 +80,7 @@ fn main() -> ExitCode {
     runtime.shutdown_timeout(LAST_WORK);
     outcome.unwrap_or_else(|failure| {
         if !failure.is_quiet() {
-            eprintln!("{failure}");
+            note!("{failure}");
         }
         failure.exit().into()
     })
@@ -96,7 +104,7 @@ fn told(answer: &clap::Error) -> ExitCode {
         // Whoever does not read it has no use for another word.
         let _ = answer.print();
     } else {
-        eprintln!("{}", Failure::misspelt(answer, "add --help to see what can be given"));
+        note!("{}", Failure::misspelt(answer, "add --help to see what can be given"));
     }
     u8::try_from(answer.exit_code()).unwrap_or(Exit::Usage as u8).into()
 }

@@ -64,8 +64,8 @@ impl Outage {
 
     fn say(&self, words: fmt::Arguments<'_>) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("mito: {words}")),
-            None => eprintln!("mito: {words}"),
+            Some(bar) => bar.suspend(|| note!("mito: {words}")),
+            None => note!("mito: {words}"),
         }
     }
 

@@ -1,20 +1,20 @@
 //! Reading the two streams out of a `std-log` archive (semantics §8).
 
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::Path;
+use std::io::{self, Read, Seek as _, Write};
 
 use flate2::read::GzDecoder;
 
 /// Copies what comes after the given offsets of each stream.
 pub(crate) fn copy(
-    archive: &Path,
+    mut archive: &File,
     stdout_from: u64,
     stderr_from: u64,
     stdout: &mut impl Write,
     stderr: &mut impl Write,
 ) -> io::Result<()> {
-    let mut archive = tar::Archive::new(GzDecoder::new(io::BufReader::new(File::open(archive)?)));
+    archive.rewind()?;
+    let mut archive = tar::Archive::new(GzDecoder::new(io::BufReader::new(archive)));
     for entry in archive.entries()? {
         let entry = entry?;
         let path = entry.path()?.into_owned();
@@ -55,7 +55,7 @@ mod tests {
         archive.into_inner().unwrap().finish().unwrap();
 
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        copy(&path, 4, 3, &mut out, &mut err).unwrap();
+        copy(&File::open(&path).unwrap(), 4, 3, &mut out, &mut err).unwrap();
         assert_eq!((out.as_slice(), err.as_slice()), (b"456789".as_slice(), b"".as_slice()));
     }
 }

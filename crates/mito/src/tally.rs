@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::{TaskState, Uuid};
 
-use crate::ending;
+use crate::ending::Outcome;
 use crate::show::Progress;
 
 /// Counts tasks by where they stand.
@@ -24,10 +24,10 @@ impl Tally {
 
     /// Takes in where a task stands now. It may be told again.
     pub(crate) fn note(&mut self, task: &TaskEvent) {
-        match task.result {
-            Some(result) => {
+        match Outcome::of_event(task) {
+            Some(outcome) => {
                 self.running.remove(&task.uuid);
-                if self.over.insert(task.uuid) && ending::code(result).0 != 0 {
+                if self.over.insert(task.uuid) && outcome.code() != 0 {
                     self.failed += 1;
                 }
             }
@@ -73,6 +73,7 @@ mod tests {
                 state,
                 result: exit_status.map(|exit_status| TaskResult { exit_status, msg: None }),
                 at: Timestamp::UNIX_EPOCH,
+                warnings: Vec::new(),
             };
             tally.note(&event);
             tally.note(&event);

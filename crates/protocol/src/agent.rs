@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::worker::FetchedTask;
-use crate::{ExecState, TaskResult, Uuid};
+use crate::{ExecState, ResultWarning, TaskResult, Uuid};
 
 /// Most bytes of the small result that a task leaves in `result.json`.
 pub const MAX_DATA_BYTES: usize = 16 * 1024;
@@ -71,6 +71,9 @@ pub struct EndedTask {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub data: Option<Box<RawValue>>,
+    /// What of its output was not kept; at most 16, what is beyond that is dropped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<ResultWarning>,
 }
 
 /// How far an agent is with a task.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{TaskInfo, TaskResult, TaskState, Timestamp};
+use crate::{ResultWarning, TaskInfo, TaskResult, TaskState, Timestamp};
 
 /// Where a task stands since a moment. The `data` of a server-sent event named `task`.
 ///
@@ -22,6 +22,9 @@ pub struct TaskEvent {
     pub state: TaskState,
     /// Its result, once it is over.
     pub result: Option<TaskResult>,
+    /// What of its output was not kept. Left out when there is nothing to tell. Ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<ResultWarning>,
     /// Since when.
     pub at: Timestamp,
 }
@@ -34,6 +37,7 @@ impl From<TaskInfo> for TaskEvent {
             task_id: info.task_id,
             state: info.state,
             result: info.result,
+            warnings: info.warnings,
             at: info.updated_at,
         }
     }

@@ -28,6 +28,7 @@ pub mod sweep;
 pub mod task;
 pub mod timestamp;
 pub mod tokens;
+pub mod warning;
 pub mod worker;
 
 pub use artifact::{ArtifactInfo, ArtifactKind};
@@ -38,6 +39,7 @@ pub use password::Md5Password;
 pub use task::{TaskInfo, TaskResult, TaskResultMessage, TaskSpec, TaskState};
 pub use timestamp::Timestamp;
 pub use uuid::Uuid;
+pub use warning::{ResultWarning, WarningCode};
 
 /// The header of each answer that says the version of the coordinator. A coordinator before 0.7 has none.
 pub const VERSION_HEADER: &str = "x-mito-version";

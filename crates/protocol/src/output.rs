@@ -47,6 +47,9 @@ pub struct FollowReply {
     /// Set once the task has ended for good; what is missing then is in its `std-log` artifact.
     #[serde(default)]
     pub result: Option<crate::TaskResult>,
+    /// What of its output was not kept. Left out when there is nothing to tell. Ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<crate::ResultWarning>,
 }
 
 /// Reply to `GET /v1/workers/tasks/{uuid}/output?wait=20s` and to every chunk: what followers want.

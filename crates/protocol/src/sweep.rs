@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::Timestamp;
 use crate::task::{TaskFilter, TaskResult, TaskState};
+use crate::{ResultWarning, Timestamp};
 
 /// `POST /v1/tasks/results`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -73,6 +73,9 @@ pub struct TaskOutcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub data: Option<Box<RawValue>>,
+    /// What of its output was not kept. Left out when there is nothing to tell. Ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<ResultWarning>,
 }
 
 /// `POST /v1/tasks/retry`: these tasks, or the matches of a filter.

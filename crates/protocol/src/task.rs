@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::artifact::{ArtifactInfo, ArtifactKind};
-use crate::{ErrorBody, ExecState, Timestamp, duration};
+use crate::{ErrorBody, ExecState, ResultWarning, Timestamp, duration};
 
 /// Where a task stands.
 #[derive(
@@ -210,6 +210,9 @@ pub struct TaskInfo {
     /// The ended task that this one repeats. Ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeats_task_uuid: Option<Uuid>,
+    /// What of its output was not kept. Left out when there is nothing to tell. Ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<ResultWarning>,
 }
 
 /// `GET /tasks/{uuid}`.

@@ -20,5 +20,6 @@ mod worker;
 
 pub use inherited::inherited;
 pub use os::guard::keep_guard;
+pub use os::hold::{Hold, sweep};
 pub use settings::{Login, Settings};
 pub use worker::{Ended, Worker, WorkerError};

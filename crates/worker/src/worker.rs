@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::os::guard::Guard;
+use crate::os::hold::sweep;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::slot;
@@ -53,6 +54,9 @@ impl Worker {
     pub async fn run(settings: Settings, stop: CancellationToken) -> Result<Ended, WorkerError> {
         hide_from_commands();
         let stop = stop.child_token();
+        let base = settings.scratch.clone();
+        // It may be gigabytes, so nothing waits for it.
+        tokio::task::spawn_blocking(move || sweep(&base));
         let slots_of_one = settings.slots.max(1);
         let first = tokio::select! {
             session = Session::open(&settings, slots_of_one) => session?,

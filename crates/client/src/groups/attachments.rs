@@ -80,7 +80,7 @@ impl UserClient {
         filter: &AttachmentsByFilterRequest,
     ) -> Result<DeletedAttachmentsReply, ClientError> {
         let path = format!("/groups/{}/delete/attachments", encode_name(group));
-        self.call(Method::POST, &path).json(filter).read().await
+        self.call(Method::POST, &path).in_bulk().json(filter).read().await
     }
 
     /// `POST /groups/{group}/delete/attachments/list`: as many as can be; the reply names the others.
@@ -90,6 +90,6 @@ impl UserClient {
         list: &AttachmentsByListRequest,
     ) -> Result<DeletedAttachmentsListReply, ClientError> {
         let path = format!("/groups/{}/delete/attachments/list", encode_name(group));
-        self.call(Method::POST, &path).json(list).read().await
+        self.call(Method::POST, &path).in_bulk().json(list).read().await
     }
 }

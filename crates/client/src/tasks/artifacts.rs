@@ -54,7 +54,7 @@ impl UserClient {
         filter: &ArtifactsByFilterRequest,
     ) -> Result<DeletedArtifactsReply, ClientError> {
         self.require_for(&filter.filter).await?;
-        self.call(Method::POST, "/tasks/delete/artifacts").json(filter).read().await
+        self.call(Method::POST, "/tasks/delete/artifacts").in_bulk().json(filter).read().await
     }
 
     /// `POST /tasks/delete/artifacts/list`: as many as can be; the reply names the others.
@@ -62,6 +62,6 @@ impl UserClient {
         &self,
         list: &ArtifactsByListRequest,
     ) -> Result<DeletedArtifactsListReply, ClientError> {
-        self.call(Method::POST, "/tasks/delete/artifacts/list").json(list).read().await
+        self.call(Method::POST, "/tasks/delete/artifacts/list").in_bulk().json(list).read().await
     }
 }

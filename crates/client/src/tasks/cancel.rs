@@ -21,7 +21,7 @@ impl UserClient {
             // It would cancel what waits, whatever the states are.
             self.require("cancelling by states other than ready and pending").await?;
         }
-        self.call(Method::POST, "/tasks/cancel").json(filter).read().await
+        self.call(Method::POST, "/tasks/cancel").in_bulk().json(filter).read().await
     }
 
     /// `POST /tasks/cancel/list`: as many as can be; the reply names the others.
@@ -29,7 +29,7 @@ impl UserClient {
         &self,
         list: &CancelTasksListRequest,
     ) -> Result<CancelledTasksListReply, ClientError> {
-        self.call(Method::POST, "/tasks/cancel/list").json(list).read().await
+        self.call(Method::POST, "/tasks/cancel/list").in_bulk().json(list).read().await
     }
 }
 

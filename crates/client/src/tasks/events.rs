@@ -44,12 +44,14 @@ impl UserClient {
             }
             EventScope::Own => "/v1/events".to_owned(),
         };
-        let call = self.call(Method::GET, &path).header("accept", "text/event-stream");
+        let call = self.stream(Method::GET, &path).header("accept", "text/event-stream");
         let call = match after {
             Some(id) => call.header("last-event-id", id),
             None => call,
         };
-        let response = call.send().await?;
+        let response = tokio::time::timeout(SILENCE, call.send()).await.map_err(|_| {
+            ClientError::Silent { address: self.client().address().to_owned(), after: SILENCE }
+        })??;
         Ok(TaskEvents { response, address: self.client().address().to_owned(), unread: Vec::new() })
     }
 }

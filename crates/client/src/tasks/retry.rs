@@ -9,6 +9,6 @@ impl UserClient {
     /// `POST /v1/tasks/retry`. With an idempotency key it is safe to repeat.
     pub async fn retry(&self, request: &RetryTasksRequest) -> Result<RetryTasksReply, ClientError> {
         self.require("`retry`").await?;
-        self.call(Method::POST, "/v1/tasks/retry").json(request).read().await
+        self.call(Method::POST, "/v1/tasks/retry").in_bulk().json(request).read().await
     }
 }

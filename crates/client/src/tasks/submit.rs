@@ -21,6 +21,6 @@ impl UserClient {
         {
             self.require("submission with `mito run` or `mito submit`").await?;
         }
-        self.call(Method::POST, "/tasks/submit").json(tasks).read().await
+        self.call(Method::POST, "/tasks/submit").in_bulk().json(tasks).read().await
     }
 }

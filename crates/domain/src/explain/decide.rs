@@ -20,7 +20,7 @@ impl Reason {
             Standing::Held { attempt, reported, holder, watched } => {
                 held(attempt, *reported, holder, watched.as_ref(), moment)
             }
-            Standing::Ended(ending) => Self::Ended(*ending),
+            Standing::Ended(ending) => Self::Ended(ending.clone()),
         }
     }
 }

@@ -34,7 +34,7 @@ impl Standing {
             Self::Ready { .. } => TaskState::Ready,
             Self::Held { attempt, reported: None, .. } => Phase::Running(*attempt).state(),
             Self::Held { attempt, reported: Some(end), .. } => Phase::Reported(*attempt, *end).state(),
-            Self::Ended(ending) => Phase::Ended(*ending).state(),
+            Self::Ended(ending) => ending.end.state(),
         }
     }
 }
@@ -288,6 +288,7 @@ fn outcome(ending: &Ending, now: Timestamp) -> String {
     };
     let what = match (ending.result.msg, ending.end) {
         (Some(TaskResultMessage::UserCancellation), _) => "It was cancelled by a user".to_owned(),
+        (Some(msg), ExecEnd::Finished) => format!("It has ended {how}, but {}", cause(msg)),
         (Some(msg), _) => format!("It was stopped {how}: {}", cause(msg)),
         (None, ExecEnd::Finished) => format!("It has ended {how}"),
         // The protocol has a word for every other reason to stop a command.
@@ -296,7 +297,9 @@ fn outcome(ending: &Ending, now: Timestamp) -> String {
         }
     };
     let by = ending.reporter.map(|worker| format!(" on worker {worker}")).unwrap_or_default();
-    format!("{what}{by}, {} ago (at {}).", span(now, ending.at), ending.at)
+    let warnings: Vec<String> =
+        ending.warnings.iter().map(|warning| format!(" Warning: {warning}.")).collect();
+    format!("{what}{by}, {} ago (at {}).{}", span(now, ending.at), ending.at, warnings.concat())
 }
 
 /// Why a task was stopped, in words.
@@ -304,7 +307,7 @@ fn cause(msg: TaskResultMessage) -> &'static str {
     match msg {
         TaskResultMessage::FetchResourceTimeout => "fetching its files took too long",
         TaskResultMessage::ExecTimeout => "the command took longer than its timeout",
-        TaskResultMessage::UploadResultTimeout => "storing its results took too long",
+        TaskResultMessage::UploadResultTimeout => "not everything that it left could be stored",
         TaskResultMessage::ResourceNotFound => "a file that it needs does not exist",
         TaskResultMessage::ResourceForbidden => "a file that it needs may not be read",
         TaskResultMessage::WatchTimeout => "the task that it watched did not come so far in time",

@@ -92,7 +92,8 @@ fn watching(group: &str, state: Option<TaskState>, result: Option<TaskResult>) -
 
 fn ended(end: ExecEnd, exit_status: i32, msg: Option<TaskResultMessage>) -> Standing {
     let result = TaskResult { exit_status, msg };
-    Standing::Ended(Ending { end, result, reporter: Some(WORKER), at: now() - MINUTE })
+    let warnings = Vec::new();
+    Standing::Ended(Ending { end, result, warnings, reporter: Some(WORKER), at: now() - MINUTE })
 }
 
 #[test]

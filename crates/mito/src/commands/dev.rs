@@ -12,13 +12,13 @@ use crate::embedded::{Embedded, USER};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::lifecycle::StopRequests;
-use crate::{identity, logging, neighbour};
+use crate::{identity, logging, neighbour, show};
 
 pub(super) async fn run(args: &DevArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let home = home(args, environment)?;
     let _logging = logging::start(environment, logging::COMMAND, None)?;
-    let mut requests =
-        StopRequests::listen().map_err(|error| Failure::io("can't listen to signals", error))?;
+    let mut requests = StopRequests::listen_at_a_terminal()
+        .map_err(|error| Failure::io("can't listen to signals", error))?;
     let slots = args.slots.map_or_else(cpus, usize::from);
     let mut system = Embedded::start(&home, args.bind, slots, inherited(environment, None)).await?;
     let credentials = CredentialsFile::new(home.join("credentials"), system.user().client().address());
@@ -49,12 +49,18 @@ fn cpus() -> usize {
 
 fn welcome(system: &Embedded, home: &Path, slots: usize) {
     let address = system.user().client().address();
-    println!("mitosis is ready at {address}");
-    println!("  data      {}", home.display());
-    println!("  slots     {slots}");
-    println!("  user      {USER}");
-    println!("  password  in {}", home.join("password").display());
-    println!("In another terminal, paste:");
-    println!("  {}", neighbour::how_to_reach(address, home));
-    println!("and try: mito run -- echo hello");
+    let lines = [
+        format!("mitosis is ready at {address}"),
+        format!("  data      {}", home.display()),
+        format!("  slots     {slots}"),
+        format!("  user      {USER}"),
+        format!("  password  in {}", home.join("password").display()),
+        "In another terminal, paste:".to_owned(),
+        format!("  {}", neighbour::how_to_reach(address, home)),
+        "and try: mito run -- echo hello".to_owned(),
+    ];
+    // It runs as well where that can't be written.
+    if let Err(failure) = show::line(lines.join("\n")) {
+        tracing::debug!(%failure, "the address can't be shown");
+    }
 }

@@ -36,7 +36,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, Write as _};
 
 pub(crate) use account::{Membership, Whoami};
@@ -63,6 +63,13 @@ use crate::failure::Failure;
 /// Writes a line. That nobody reads any more ends the command quietly.
 pub(crate) fn line(text: impl Display) -> Result<(), Failure> {
     writeln!(io::stdout().lock(), "{text}").map_err(cant_write)
+}
+
+/// See `note!`.
+pub(crate) fn note(words: fmt::Arguments<'_>) {
+    // In one piece, or lines of several processes would be mixed.
+    let line = format!("{words}\n");
+    drop(io::stderr().lock().write_all(line.as_bytes()));
 }
 
 fn cant_write(error: io::Error) -> Failure {

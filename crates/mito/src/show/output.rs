@@ -65,7 +65,7 @@ impl Output {
     /// A message about what was done, on standard error.
     pub(crate) fn say(&self, text: impl Display) {
         if !self.quiet {
-            eprintln!("{text}");
+            note!("{text}");
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use mitosis_protocol::Timestamp;
 use mitosis_protocol::sweep::TaskOutcome;
+use mitosis_protocol::{ResultWarning, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -83,7 +83,9 @@ impl Varied for ResultShown {
         let state = Cell::Toned(format!("{:?}", outcome.state), state_tone(outcome.state, outcome.result));
         let exit = self.exit_code.map_or(Cell::Nothing, Cell::number);
         let msg = outcome.result.and_then(|result| result.msg);
-        let msg = msg.map_or(Cell::Nothing, |msg| Cell::Text(format!("{msg:?}")));
+        // One that has no word of the contract.
+        let codes = || joined(outcome.warnings.iter().map(code).collect());
+        let msg = msg.map_or_else(codes, |msg| Cell::Text(format!("{msg:?}")));
         let duration = self.duration.map_or(Cell::Nothing, |seconds| Cell::Text(format!("{seconds:.3}")));
         let time = |time: Option<Timestamp>| time.map_or(Cell::Nothing, |time| Cell::Text(rfc3339(time)));
         let params =
@@ -101,7 +103,8 @@ impl Varied for ResultShown {
                 cells.extend([uuid, Cell::Number(outcome.task_id)]);
                 cells.extend(params);
                 let (started, finished) = (time(outcome.started_at), time(outcome.finished_at));
-                cells.extend([state, exit, msg, time(Some(outcome.created_at)), started, finished, duration]);
+                let created = time(Some(outcome.created_at));
+                cells.extend([state, exit, msg, created, started, finished, duration]);
                 cells.extend(fields);
             }
             Extent::Gist => {
@@ -124,6 +127,18 @@ impl ResultShown {
     /// The fields that the task left.
     fn left(&self) -> Map<String, Value> {
         self.outcome.data.as_ref().and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_default()
+    }
+}
+
+fn joined(words: Vec<String>) -> Cell {
+    if words.is_empty() { Cell::Nothing } else { Cell::Text(words.join(", ")) }
+}
+
+/// The kind of a warning as it is written.
+fn code(warning: &ResultWarning) -> String {
+    match serde_json::to_value(warning.code) {
+        Ok(Value::String(word)) => word,
+        _ => "warning".to_owned(),
     }
 }
 
@@ -159,6 +174,7 @@ mod tests {
             state: TaskState::Finished,
             params: params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             result: Some(TaskResult { exit_status: 768, msg: None }),
+            warnings: Vec::new(),
             created_at: at("05"),
             started_at: Some(at("06.5")),
             finished_at: Some(at("08")),

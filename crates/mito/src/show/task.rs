@@ -105,6 +105,9 @@ impl Record for TaskShown {
         Column::new("downstream_task_uuid", |task| Cell::optional(task.info.downstream_task_uuid)),
         Column::new("reporter_uuid", |task| Cell::optional(task.info.reporter_uuid)),
         Column::new("repeats_task_uuid", |task| Cell::optional(task.info.repeats_task_uuid)),
+        Column::new("warnings", |task| {
+            Cell::Words(task.info.warnings.iter().map(ToString::to_string).collect())
+        }),
     ];
 
     fn id(&self) -> String {
@@ -142,6 +145,7 @@ impl Record for TaskShown {
             "result",
             task.result.map_or_else(|| Cell::text("none yet"), |result| outcome(task.state, result)),
         ));
+        facts.extend(task.warnings.iter().map(|warning| ("warning", Cell::text(warning))));
         if let Some(artifacts) = &self.artifacts {
             facts.extend(artifact::facts(artifacts));
         }

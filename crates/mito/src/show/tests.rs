@@ -67,6 +67,7 @@ fn task() -> TaskInfo {
             params: BTreeMap::from([("seed".into(), "4".into())]),
         },
         result: Some(TaskResult { exit_status: 1792, msg: Some(TaskResultMessage::SubmitNewTaskFailed) }),
+        warnings: Vec::new(),
         upstream_task_uuid: Some(uuid(3)),
         downstream_task_uuid: None,
         reporter_uuid: Some(uuid(4)),
@@ -247,6 +248,7 @@ fn a_task_that_was_cancelled_before_it_ran_has_no_exit_code() {
         state: info.state,
         result,
         at: at(3),
+        warnings: Vec::new(),
     };
     assert_snapshot!("ended", everywhere(&[Ended::from(event)]));
     let csv = written(&Output::still(Some(Format::Csv), false), &[TaskShown::from(info)]);

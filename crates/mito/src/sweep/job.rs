@@ -17,6 +17,7 @@ use super::source;
 use crate::cli::text;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::outgoing;
 
 /// As for `mito submit` without a job file.
 const DEFAULT_TIMEOUT: Duration = Duration::from_hours(24);
@@ -264,7 +265,10 @@ impl Attachment {
     /// What is to be sent, and how a task gets at it.
     fn both(&self, folder: &Path, group: &str, plain: bool) -> Result<(Upload, ResourceDownload), Failure> {
         let file = folder.join(&self.file);
-        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = match (&self.key, &self.local_path) {
+            (Some(_), Some(_)) => String::new(),
+            _ => outgoing::name(&file)?.to_owned(),
+        };
         let key = text::key(self.key.as_ref().unwrap_or(&name)).map_err(usage)?;
         if key.is_empty() {
             return Err(usage(format!("{} can't be an attachment without a key", file.display())));

@@ -87,7 +87,7 @@ impl Place {
             if let Err(error) = fs::remove_file(&path)
                 && error.kind() != io::ErrorKind::NotFound
             {
-                eprintln!("mito: can't remove {}: {error}", path.display());
+                note!("mito: can't remove {}: {error}", path.display());
             }
         }
     }

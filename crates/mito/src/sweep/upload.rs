@@ -1,5 +1,6 @@
 //! The files that a job needs, brought to where its tasks find them.
 
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use mitosis_client::UserClient;
@@ -21,11 +22,19 @@ pub(crate) async fn length(upload: &Upload) -> Result<u64, Failure> {
 async fn stat(upload: &Upload) -> Result<std::fs::Metadata, Failure> {
     let file = upload.file.display();
     match tokio::fs::metadata(&upload.file).await {
+        Ok(metadata) if metadata.is_file() && metadata.len() == 0 && has_content(&upload.file) => {
+            Err(Failure::new(Exit::Usage, format!("the size of {file} is given as 0, and it has content"))
+                .with_hint("copy what it holds into a file first"))
+        }
         Ok(metadata) if metadata.is_file() => Ok(metadata),
         Ok(_) => Err(Failure::new(Exit::Usage, format!("{file} is no file"))
             .with_hint("pack a folder into an archive first, for instance with `tar -czf`")),
         Err(error) => Err(Failure::unreadable(&upload.file, error)),
     }
+}
+
+fn has_content(file: &std::path::Path) -> bool {
+    std::fs::File::open(file).is_ok_and(|file| file.read_at(&mut [0], 0).is_ok_and(|read| read > 0))
 }
 
 /// Sends each file, unless it was sent from here, has not been touched since, and has not been replaced

@@ -41,7 +41,9 @@ async fn every_kind_of_refusal_has_its_code_its_word_and_a_hint() {
         (409, 1, "failure"),
         (429, 75, "too_many_requests"),
         (500, 70, "fault"),
+        (502, 69, "unreachable"),
         (503, 69, "unreachable"),
+        (504, 69, "unreachable"),
     ] {
         let address = always(status).await;
         let refused = home.run(&["client", "-c", &address, "login", "ann", "secret"]).await;

@@ -36,6 +36,7 @@ mod kills;
 mod manager;
 mod newcomer;
 mod old_coordinator;
+mod output_lost;
 mod python;
 mod run_local;
 mod sdk;

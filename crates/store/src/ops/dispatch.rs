@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
 use mitosis_domain::task::{ExecEnd, LeaseKey, Task};
-use mitosis_protocol::{TaskResult, TaskSpec, Timestamp};
+use mitosis_protocol::{ResultWarning, TaskResult, TaskSpec, Timestamp};
 use uuid::Uuid;
 
 use crate::Fault;
@@ -91,6 +91,8 @@ pub struct Ended {
     pub result: TaskResult,
     /// The small JSON object that the task left, as text.
     pub data: Option<String>,
+    /// What of its output was not kept.
+    pub warnings: Vec<ResultWarning>,
 }
 
 /// What the store says to an [`Ended`].

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{TaskId, UserId};
-use mitosis_protocol::{TaskResult, TaskState, Timestamp};
+use mitosis_protocol::{ResultWarning, TaskResult, TaskState, Timestamp};
 use uuid::Uuid;
 
 use crate::Fault;
@@ -57,6 +57,8 @@ pub struct TaskOutcome {
     pub repeats: Option<Uuid>,
     /// The small JSON object that it left, as text.
     pub data: Option<String>,
+    /// What of its output was not kept.
+    pub warnings: Vec<ResultWarning>,
 }
 
 /// A task to be repeated.

@@ -28,15 +28,15 @@ impl Events for PostgresStore {
 }
 
 const CHANGES: &str = "
-    SELECT t.id, t.uuid, g.name AS group_name, t.number, c.state, c.at, c.exit_status, c.message
+    SELECT t.id, t.uuid, g.name AS group_name, t.number, c.state, c.at, c.exit_status, c.message, c.warnings
     FROM (
-        SELECT task_id, state, finished_at AS at, exit_status, message FROM done WHERE finished_at >= $2
+        SELECT task_id, state, finished_at AS at, exit_status, message, warnings FROM done WHERE finished_at >= $2
         UNION ALL
-        SELECT task_id, coalesce(reported_end, 2::smallint), updated_at, NULL, NULL FROM lease WHERE updated_at >= $2
+        SELECT task_id, coalesce(reported_end, 2::smallint), updated_at, NULL, NULL, NULL FROM lease WHERE updated_at >= $2
         UNION ALL
-        SELECT task_id, 1::smallint, queued_at, NULL, NULL FROM ready WHERE queued_at >= $2
+        SELECT task_id, 1::smallint, queued_at, NULL, NULL, NULL FROM ready WHERE queued_at >= $2
         UNION ALL
-        SELECT task_id, 0::smallint, created_at, NULL, NULL
+        SELECT task_id, 0::smallint, created_at, NULL, NULL, NULL
         FROM pending JOIN task ON task.id = pending.task_id WHERE created_at >= $2
     ) c
     JOIN task t ON t.id = c.task_id
@@ -61,6 +61,7 @@ fn read(row: &Row) -> Result<(Cursor, TaskEvent), Fault> {
         task_id: row.value("number")?,
         state,
         result,
+        warnings: row.warnings("warnings")?,
         at: cursor.at,
     };
     Ok((cursor, event))

@@ -42,16 +42,16 @@ async fn facts(db: &impl Db, uuid: Uuid) -> Result<Option<Facts>, Fault> {
 }
 
 async fn standing(db: &impl Db, task: &Task) -> Result<Standing, Fault> {
-    match task.phase {
+    match &task.phase {
         Phase::Pending => {
             let upstream = task.upstream.ok_or(Corrupt::NoPhase(task.id.0))?;
             let phase = get::by_uuid(db, upstream).await?.ok_or(Corrupt::NoPhase(task.id.0))?.phase;
             Ok(Standing::Pending { upstream, state: phase.state() })
         }
         Phase::Ready => Ok(Standing::Ready { crew: crew(db, task).await?, ahead: ahead(db, task.id).await? }),
-        Phase::Running(attempt) => held(db, task, attempt, None).await,
-        Phase::Reported(attempt, end) => held(db, task, attempt, Some(end)).await,
-        Phase::Ended(ending) => Ok(Standing::Ended(ending)),
+        Phase::Running(attempt) => held(db, task, *attempt, None).await,
+        Phase::Reported(attempt, end) => held(db, task, *attempt, Some(*end)).await,
+        Phase::Ended(ending) => Ok(Standing::Ended(ending.clone())),
     }
 }
 

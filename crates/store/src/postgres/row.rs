@@ -3,7 +3,7 @@
 
 use deadpool_postgres::GenericClient;
 use mitosis_domain::tags::Words;
-use mitosis_protocol::Timestamp;
+use mitosis_protocol::{ResultWarning, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
@@ -113,6 +113,14 @@ pub(super) trait Columns {
     /// JSON.
     fn json<T: DeserializeOwned + Send>(&self, column: &str) -> Result<T, Fault>;
 
+    /// Warnings, as [`warnings_to_json`] writes them.
+    fn warnings(&self, column: &str) -> Result<Vec<ResultWarning>, Fault> {
+        match self.value::<Option<String>>(column)? {
+            Some(text) => Ok(serde_json::from_str(&text).map_err(Corrupt::from)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// A JSON array of words.
     fn words(&self, column: &str) -> Result<Words, Fault> {
         self.json(column)
@@ -133,4 +141,9 @@ impl Columns for Row {
 /// JSON as text, for statements that take many values at once.
 pub(super) fn to_json(value: &impl Serialize) -> Result<String, Fault> {
     Ok(serde_json::to_string(value).map_err(Corrupt::from)?)
+}
+
+/// Warnings as JSON; NULL where there are none, which is nearly always.
+pub(super) fn warnings_to_json(warnings: &[ResultWarning]) -> Result<Option<String>, Fault> {
+    if warnings.is_empty() { Ok(None) } else { to_json(&warnings).map(Some) }
 }

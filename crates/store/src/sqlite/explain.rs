@@ -31,16 +31,16 @@ fn facts(db: &Connection, uuid: Uuid) -> Result<Option<Facts>, Fault> {
 }
 
 fn standing(db: &Connection, task: &Task) -> Result<Standing, Fault> {
-    match task.phase {
+    match &task.phase {
         Phase::Pending => {
             let upstream = task.upstream.ok_or(Corrupt::NoPhase(task.id.0))?;
             let phase = get::by_uuid(db, upstream)?.ok_or(Corrupt::NoPhase(task.id.0))?.phase;
             Ok(Standing::Pending { upstream, state: phase.state() })
         }
         Phase::Ready => Ok(Standing::Ready { crew: crew(db, task)?, ahead: ahead(db, task.id)? }),
-        Phase::Running(attempt) => held(db, task, attempt, None),
-        Phase::Reported(attempt, end) => held(db, task, attempt, Some(end)),
-        Phase::Ended(ending) => Ok(Standing::Ended(ending)),
+        Phase::Running(attempt) => held(db, task, *attempt, None),
+        Phase::Reported(attempt, end) => held(db, task, *attempt, Some(*end)),
+        Phase::Ended(ending) => Ok(Standing::Ended(ending.clone())),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Running a statement, and reading its rows. A row is converted once, loudly.
 
 use mitosis_domain::tags::Words;
-use mitosis_protocol::Timestamp;
+use mitosis_protocol::{ResultWarning, Timestamp};
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, Params, Row};
 use serde::Serialize;
@@ -138,6 +138,14 @@ pub(super) trait Columns {
     /// JSON text.
     fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, Fault>;
 
+    /// Warnings, as [`warnings_to_json`] writes them.
+    fn warnings(&self, column: &str) -> Result<Vec<ResultWarning>, Fault> {
+        match self.value::<Option<String>>(column)? {
+            Some(text) => Ok(serde_json::from_str(&text).map_err(Corrupt::from)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// A JSON array of words.
     fn words(&self, column: &str) -> Result<Words, Fault> {
         self.json(column)
@@ -163,4 +171,9 @@ pub(super) fn to_json(value: &impl Serialize) -> Result<String, Fault> {
 /// The result of a `count(*)`.
 pub(super) fn read_count(row: &Row<'_>) -> Result<u64, Fault> {
     Ok(row.get::<_, i64>(0)?.unsigned_abs())
+}
+
+/// Warnings as JSON; NULL where there are none, which is nearly always.
+pub(super) fn warnings_to_json(warnings: &[ResultWarning]) -> Result<Option<String>, Fault> {
+    if warnings.is_empty() { Ok(None) } else { to_json(&warnings).map(Some) }
 }

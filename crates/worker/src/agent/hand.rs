@@ -166,7 +166,14 @@ impl Hand {
         if word == Word::Stop {
             let result = TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) };
             let key = key(&task);
-            self.ended.push(EndedTask { key, cancelled: true, result, left_archives: false, data: None });
+            self.ended.push(EndedTask {
+                key,
+                cancelled: true,
+                result,
+                left_archives: false,
+                data: None,
+                warnings: Vec::new(),
+            });
         }
         None
     }
@@ -322,7 +329,14 @@ pub(super) mod tests {
 
     fn ended(id: i64) -> EndedTask {
         let result = TaskResult { exit_status: 0, msg: None };
-        EndedTask { key: key(&task(id)), cancelled: false, result, left_archives: false, data: None }
+        EndedTask {
+            key: key(&task(id)),
+            cancelled: false,
+            result,
+            left_archives: false,
+            data: None,
+            warnings: Vec::new(),
+        }
     }
 
     /// A hand whose slots all run a task that began just now.

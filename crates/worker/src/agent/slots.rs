@@ -88,12 +88,8 @@ impl Slot {
             let key = key(&task);
             let outcome =
                 run::run(&self.session, &self.place, task.task, Some((key, self.orders.clone()))).await;
-            let outcome = outcome.map(|Done { cancelled, result, left_archives, data, .. }| EndedTask {
-                key,
-                cancelled,
-                result,
-                left_archives,
-                data,
+            let outcome = outcome.map(|Done { cancelled, result, left_archives, data, warnings }| {
+                EndedTask { key, cancelled, result, left_archives, data, warnings }
             });
             let is_in_trouble = matches!(outcome, Err(Lost::NotStarted));
             if self.events.send(SlotEvent::Left(Left { key, outcome })).is_err() {
@@ -106,7 +102,10 @@ impl Slot {
                         return;
                     }
                 }
-                false => waits.reset(),
+                false => {
+                    waits.reset();
+                    self.place.scratch.clear().await;
+                }
             }
         }
     }

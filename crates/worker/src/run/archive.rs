@@ -1,136 +1,487 @@
-//! Packing what a task leaves behind (semantics §8).
+//! Packing what a task leaves behind (semantics §8): everything that is there, and a list of what is not. The archive
+//! is valid whatever happens to the files meanwhile.
 
 use std::fs::{self, File};
-use std::io;
-use std::path::Path;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use mitosis_protocol::warning::MAX_WARNING_FILES;
+use mitosis_protocol::{ArtifactKind, ResultWarning, WarningCode};
 use tar::{Builder, EntryType, Header};
 
-type Archive = Builder<GzEncoder<File>>;
+use super::regular;
 
-/// Packs the tree under `folder` as `top/…` into `target`, unless it is empty; answers whether there was
-/// anything. Symbolic links are replaced by the file they point to; what can't be packed (a dangling
-/// link, a socket, a link to a folder above it) is left out and logged.
-pub(super) fn pack_tree(folder: &Path, top: &str, target: &Path) -> io::Result<bool> {
-    if fs::read_dir(folder)?.next().is_none() {
-        return Ok(false);
+/// An archive in a file without a name, which is gone as soon as it is not needed any more.
+#[derive(Debug)]
+pub(super) struct Packed {
+    pub(super) file: File,
+    pub(super) length: u64,
+    /// What is not in it as the task left it.
+    pub(super) warnings: Vec<ResultWarning>,
+}
+
+/// Packing stops soon after this was dropped: it may be the work of hours.
+#[derive(Debug, Default)]
+pub(super) struct Wanted(Arc<AtomicBool>);
+
+/// Whether an archive is still wanted, for the thread that packs it.
+#[derive(Debug, Clone)]
+pub(super) struct IsWanted(Arc<AtomicBool>);
+
+impl Wanted {
+    pub(super) fn watch(&self) -> IsWanted {
+        IsWanted(self.0.clone())
     }
-    let mut archive = create(target)?;
-    archive.append_dir(top, folder)?;
-    add_folder(&mut archive, folder, Path::new(top))?;
-    finish(archive)?;
-    Ok(true)
 }
 
-/// Packs the two streams into `target`.
-pub(super) fn pack_streams(stdout: &Path, stderr: &Path, target: &Path) -> io::Result<()> {
-    let mut archive = create(target)?;
-    add_stream(&mut archive, stdout, "std-log/stdout.log")?;
-    add_stream(&mut archive, stderr, "std-log/stderr.log")?;
-    finish(archive)
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
-fn create(target: &Path) -> io::Result<Archive> {
-    Ok(Builder::new(GzEncoder::new(File::create(target)?, Compression::default())))
-}
-
-fn finish(archive: Archive) -> io::Result<()> {
-    archive.into_inner()?.finish()?;
-    Ok(())
-}
-
-fn add_folder(archive: &mut Archive, folder: &Path, name: &Path) -> io::Result<()> {
-    let mut entries: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let (path, name) = (entry.path(), name.join(entry.file_name()));
-        match fs::metadata(&path) {
-            Ok(found) if found.is_file() => archive.append_file(&name, &mut File::open(&path)?)?,
-            Ok(found) if found.is_dir() && !entry.file_type()?.is_symlink() => {
-                archive.append_dir(&name, &path)?;
-                add_folder(archive, &path, &name)?;
-            }
-            _ => tracing::warn!(path = %path.display(), "left out: neither a file nor a folder"),
+impl IsWanted {
+    fn check(&self) -> io::Result<()> {
+        match self.0.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("it is not wanted any more")),
+            false => Ok(()),
         }
     }
-    Ok(())
 }
 
-/// Exactly the bytes that are there now: something that escaped its group may still be writing.
-fn add_stream(archive: &mut Archive, path: &Path, name: &str) -> io::Result<()> {
-    let file = File::open(path)?;
-    let length = file.metadata()?.len();
-    let mut header = Header::new_gnu();
-    header.set_entry_type(EntryType::Regular);
-    header.set_mode(0o664);
-    header.set_mtime(0);
-    header.set_size(length);
-    archive.append_data(&mut header, name, io::Read::take(file, length))
+/// Packs the tree under `folder` as `top/…`, in a file without a name in `place`. Links to files are replaced by
+/// the file, links to folders within the tree are kept.
+pub(super) fn pack_tree(
+    folder: &Path,
+    kind: ArtifactKind,
+    place: &Path,
+    wanted: IsWanted,
+) -> io::Result<Packed> {
+    let top = Path::new(kind.as_str());
+    let mut packer = Packer::new(place, Some(folder), wanted)?;
+    packer.archive.append_dir(top, folder)?;
+    packer.add_folder(folder, top)?;
+    packer.finish(kind)
+}
+
+/// Packs the two streams, from the files that the command was given: it may have put others in their places.
+pub(super) fn pack_streams(
+    stdout: &File,
+    stderr: &File,
+    place: &Path,
+    wanted: IsWanted,
+) -> io::Result<Packed> {
+    let mut packer = Packer::new(place, None, wanted)?;
+    packer.add_stream(stdout, "std-log/stdout.log")?;
+    packer.add_stream(stderr, "std-log/stderr.log")?;
+    packer.finish(ArtifactKind::StdLog)
+}
+
+struct Packer {
+    archive: Builder<GzEncoder<File>>,
+    /// The real path of the tree, for links that stay within it.
+    root: Option<PathBuf>,
+    wanted: IsWanted,
+    incomplete: Names,
+    left_out: Names,
+}
+
+/// The first few names of many.
+#[derive(Debug, Default)]
+struct Names {
+    first: Vec<String>,
+    more: u64,
+}
+
+impl Names {
+    fn add(&mut self, name: &Path, why: impl std::fmt::Display) {
+        tracing::warn!(name = %name.display(), %why, "not packed as it is");
+        match self.first.len() < MAX_WARNING_FILES {
+            true => self.first.push(format!("{} ({why})", name.display())),
+            false => self.more += 1,
+        }
+    }
+
+    fn warning(self, code: WarningCode, kind: ArtifactKind, text: &str) -> Option<ResultWarning> {
+        let Self { first: files, more: more_files } = self;
+        let warning = ResultWarning::new(code, Some(kind), text);
+        (!files.is_empty()).then_some(ResultWarning { files, more_files, ..warning })
+    }
+}
+
+impl Packer {
+    fn new(place: &Path, folder: Option<&Path>, wanted: IsWanted) -> io::Result<Self> {
+        let target = tempfile::tempfile_in(place)?;
+        let mut archive = Builder::new(GzEncoder::new(target, Compression::default()));
+        archive.follow_symlinks(false);
+        Ok(Self {
+            archive,
+            root: folder.map(Path::canonicalize).transpose()?,
+            wanted,
+            incomplete: Names::default(),
+            left_out: Names::default(),
+        })
+    }
+
+    fn finish(self, kind: ArtifactKind) -> io::Result<Packed> {
+        let file = self.archive.into_inner()?.finish()?;
+        let length = file.metadata()?.len();
+        let incomplete = self.incomplete.warning(
+            WarningCode::Incomplete,
+            kind,
+            "files are not stored as the task left them",
+        );
+        let left_out =
+            self.left_out.warning(WarningCode::LeftOut, kind, "what has no content to be stored is left out");
+        Ok(Packed { file, length, warnings: incomplete.into_iter().chain(left_out).collect() })
+    }
+
+    fn add_folder(&mut self, folder: &Path, name: &Path) -> io::Result<()> {
+        let entries = match fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.incomplete.add(name, error);
+                return Ok(());
+            }
+        };
+        let mut names: Vec<_> = entries.into_iter().map(|entry| entry.file_name()).collect();
+        names.sort();
+        names.iter().try_for_each(|entry| self.add(&folder.join(entry), &name.join(entry)))
+    }
+
+    /// What can't be read or has no content is noted. An error is one of the archive.
+    fn add(&mut self, path: &Path, name: &Path) -> io::Result<()> {
+        self.wanted.check()?;
+        let is_link = match fs::symlink_metadata(path) {
+            Ok(found) => found.is_symlink(),
+            Err(error) => {
+                self.incomplete.add(name, error);
+                return Ok(());
+            }
+        };
+        match fs::metadata(path) {
+            Ok(found) if found.is_file() => self.add_file(path, name),
+            Ok(found) if found.is_dir() && is_link => self.add_link(path, name),
+            Ok(found) if found.is_dir() => {
+                let mut header = Header::new_gnu();
+                header.set_metadata(&found);
+                header.set_size(0);
+                self.archive.append_data(&mut header, name, io::empty())?;
+                self.add_folder(path, name)
+            }
+            Ok(_) => {
+                self.left_out.add(name, "neither a file nor a folder");
+                Ok(())
+            }
+            Err(error) if is_link && error.kind() == io::ErrorKind::NotFound => {
+                self.left_out.add(name, "a link to nothing");
+                Ok(())
+            }
+            Err(error) => {
+                self.incomplete.add(name, error);
+                Ok(())
+            }
+        }
+    }
+
+    fn add_file(&mut self, path: &Path, name: &Path) -> io::Result<()> {
+        let opened = regular::open_linked(path).and_then(|file| {
+            let file = file.ok_or(io::ErrorKind::NotFound)?;
+            let found = file.metadata()?;
+            Ok((file, found))
+        });
+        let (file, found) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.incomplete.add(name, error);
+                return Ok(());
+            }
+        };
+        let mut header = Header::new_gnu();
+        header.set_metadata(&found);
+        self.add_content(header, &file, found.len(), name)
+    }
+
+    fn add_stream(&mut self, file: &File, name: &str) -> io::Result<()> {
+        let length = file.metadata()?.len();
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::Regular);
+        header.set_mode(0o664);
+        header.set_mtime(0);
+        self.add_content(header, file, length, Path::new(name))
+    }
+
+    fn add_content(&mut self, mut header: Header, file: &File, length: u64, name: &Path) -> io::Result<()> {
+        header.set_size(length);
+        let mut content = Exactly { file, place: 0, length, wanted: &self.wanted, trouble: None };
+        self.archive.append_data(&mut header, name, &mut content)?;
+        if let Some(trouble) = content.trouble() {
+            self.incomplete.add(name, trouble);
+        }
+        Ok(())
+    }
+
+    /// A link to a folder stays one if the folder is in the archive.
+    fn add_link(&mut self, path: &Path, name: &Path) -> io::Result<()> {
+        let target = self.root.as_deref().and_then(|root| within(root, path));
+        let Some(target) = target else {
+            self.left_out.add(name, "a link to a folder elsewhere");
+            return Ok(());
+        };
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::Symlink);
+        header.set_mode(0o777);
+        header.set_mtime(0);
+        header.set_size(0);
+        self.archive.append_link(&mut header, name, target)
+    }
+}
+
+/// The way from a link to the folder that it leads to, if that is within the tree.
+fn within(root: &Path, link: &Path) -> Option<PathBuf> {
+    let target = link.canonicalize().ok()?;
+    let target = target.strip_prefix(root).ok()?;
+    let start = link.parent()?.canonicalize().ok()?;
+    let start = start.strip_prefix(root).ok()?;
+    let common = start.components().zip(target.components()).take_while(|(one, other)| one == other).count();
+    let up = start.components().skip(common).map(|_| Path::new(".."));
+    let down = target.components().skip(common);
+    let way: PathBuf = up.chain(down.map(|part| Path::new(part.as_os_str()))).collect();
+    Some(if way.as_os_str().is_empty() { PathBuf::from(".") } else { way })
+}
+
+/// So many bytes of a file, whatever happens to it meanwhile: its end is cut, or filled up with zeros. Reads at
+/// places of its own, since the file may be open elsewhere.
+struct Exactly<'a> {
+    file: &'a File,
+    place: u64,
+    length: u64,
+    wanted: &'a IsWanted,
+    trouble: Option<String>,
+}
+
+impl Exactly<'_> {
+    /// Whether it was not read as it was found.
+    fn trouble(self) -> Option<String> {
+        self.trouble.or_else(|| match self.file.read_at(&mut [0], self.length) {
+            Ok(1..) if self.length == 0 => Some("its size is given as 0, and it has content".to_owned()),
+            Ok(1..) => Some("it grew while it was packed; the end is missing".to_owned()),
+            _ => None,
+        })
+    }
+}
+
+impl Read for Exactly<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.wanted.check()?;
+        let left = usize::try_from(self.length - self.place).unwrap_or(usize::MAX);
+        let most = buffer.len().min(left);
+        let buffer = &mut buffer[..most];
+        if most == 0 {
+            return Ok(0);
+        }
+        let read = match self.trouble {
+            Some(_) => 0,
+            None => match self.file.read_at(buffer, self.place) {
+                Ok(0) => {
+                    self.trouble = Some("it shrank while it was packed; the rest is zeros".to_owned());
+                    0
+                }
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+                Err(error) => {
+                    self.trouble = Some(format!("{error}; the rest is zeros"));
+                    0
+                }
+            },
+        };
+        let length = if read > 0 {
+            read
+        } else {
+            buffer.fill(0);
+            most
+        };
+        self.place += length as u64;
+        Ok(length)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::io::Read as _;
+    use std::io::{Seek as _, Write as _};
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use flate2::read::GzDecoder;
+    use tempfile::TempDir;
 
     use super::*;
 
-    fn unpacked(path: &Path) -> BTreeMap<String, (u32, String)> {
-        let mut archive = tar::Archive::new(GzDecoder::new(File::open(path).unwrap()));
+    /// Of each entry: its mode, and its content or where it leads.
+    type Entries = BTreeMap<String, (u32, String)>;
+
+    fn unpacked(packed: &mut Packed) -> Entries {
+        packed.file.rewind().unwrap();
+        let mut archive = tar::Archive::new(GzDecoder::new(&packed.file));
         let mut found = BTreeMap::new();
         for entry in archive.entries().unwrap() {
             let mut entry = entry.unwrap();
             let mut content = String::new();
             entry.read_to_string(&mut content).unwrap();
+            if let Some(target) = entry.link_name().unwrap() {
+                content = format!("-> {}", target.display());
+            }
             let name = entry.path().unwrap().display().to_string();
             found.insert(name, (entry.header().mode().unwrap() & 0o777, content));
         }
         found
     }
 
-    #[test]
-    fn a_tree_keeps_modes_follows_links_to_files_and_leaves_out_what_can_t_be_packed() {
+    fn tree() -> (TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
-        let tree = folder.path().join("result");
+        let tree = folder.path().join("tree");
+        fs::create_dir(&tree).unwrap();
+        (folder, tree)
+    }
+
+    fn packed(folder: &TempDir, tree: &Path) -> Packed {
+        pack_tree(tree, ArtifactKind::Result, folder.path(), Wanted::default().leak()).unwrap()
+    }
+
+    impl Wanted {
+        /// Wanted for ever.
+        fn leak(self) -> IsWanted {
+            let watch = self.watch();
+            std::mem::forget(self);
+            watch
+        }
+    }
+
+    #[test]
+    fn tree_keeps_modes_and_replaces_links_to_files() {
+        let (folder, tree) = tree();
         fs::create_dir_all(tree.join("deep/er")).unwrap();
         fs::write(tree.join("deep/er/run.sh"), "#!/bin/sh\n").unwrap();
         fs::set_permissions(tree.join("deep/er/run.sh"), fs::Permissions::from_mode(0o750)).unwrap();
         symlink("deep/er/run.sh", tree.join("link")).unwrap();
-        symlink("nowhere", tree.join("dangling")).unwrap();
-        symlink(".", tree.join("circle")).unwrap();
         let long = "n".repeat(200);
         fs::write(tree.join(&long), "long name").unwrap();
 
-        let target = folder.path().join("result.tar.gz");
-        assert!(pack_tree(&tree, "result", &target).unwrap());
-        let found = unpacked(&target);
+        let mut packed = packed(&folder, &tree);
+        let found = unpacked(&mut packed);
         assert_eq!(found["result/deep/er/run.sh"], (0o750, "#!/bin/sh\n".to_owned()));
         assert_eq!(found["result/link"].1, "#!/bin/sh\n");
         assert_eq!(found[&format!("result/{long}")].1, "long name");
-        assert!(!found.keys().any(|name| name.contains("dangling") || name.contains("circle")), "{found:?}");
+        assert_eq!(packed.warnings, []);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the archive has no name");
     }
 
     #[test]
-    fn an_empty_tree_leaves_no_archive() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("x.tar.gz");
-        assert!(!pack_tree(folder.path(), "result", &target).unwrap());
-        assert!(!target.exists());
+    fn links_to_folders_within_the_tree_are_kept() {
+        let (folder, tree) = tree();
+        fs::create_dir_all(tree.join("a/b")).unwrap();
+        fs::create_dir_all(tree.join("c")).unwrap();
+        symlink(".", tree.join("circle")).unwrap();
+        symlink(tree.join("c"), tree.join("a/b/absolute")).unwrap();
+        symlink("/", tree.join("elsewhere")).unwrap();
+        let mut packed = packed(&folder, &tree);
+        let found = unpacked(&mut packed);
+        assert_eq!(found["result/circle"].1, "-> .");
+        assert_eq!(found["result/a/b/absolute"].1, "-> ../../c");
+        assert!(!found.contains_key("result/elsewhere"));
+        assert_eq!(packed.warnings.len(), 1);
+        assert_eq!(packed.warnings[0].code, WarningCode::LeftOut);
+        assert_eq!(packed.warnings[0].files, ["result/elsewhere (a link to a folder elsewhere)"]);
+    }
+
+    #[test]
+    fn what_has_no_content_is_named_and_the_rest_is_packed() {
+        let (folder, tree) = tree();
+        fs::write(tree.join("z"), "kept").unwrap();
+        symlink("nowhere", tree.join("dangling")).unwrap();
+        nix::unistd::mkfifo(&tree.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let mut packed = packed(&folder, &tree);
+        assert_eq!(unpacked(&mut packed)["result/z"].1, "kept");
+        assert_eq!(packed.warnings[0].files.len(), 2, "{:?}", packed.warnings);
+        assert!(!packed.warnings[0].is_loss());
+    }
+
+    #[test]
+    fn file_of_the_kernel_is_named_and_not_taken_for_empty() {
+        let (folder, tree) = tree();
+        symlink("/proc/self/status", tree.join("status")).unwrap();
+        let mut packed = packed(&folder, &tree);
+        assert_eq!(unpacked(&mut packed)["result/status"].1, "");
+        assert!(packed.warnings[0].is_loss(), "{:?}", packed.warnings);
+        assert!(packed.warnings[0].files[0].starts_with("result/status (its size"), "{:?}", packed.warnings);
+    }
+
+    #[test]
+    fn unreadable_entries_are_named_and_the_rest_is_packed() {
+        let (folder, tree) = tree();
+        fs::write(tree.join("kept"), "kept").unwrap();
+        let deep: PathBuf = std::iter::repeat_n("d".repeat(250), 9).collect();
+        // Deeper than a path can be, which holds for root too.
+        fs::create_dir_all(folder.path().join(&deep)).unwrap();
+        fs::create_dir_all(tree.join(&deep)).unwrap();
+        fs::rename(folder.path().join("d".repeat(250)), tree.join(&deep).join("e")).unwrap();
+        for number in 0..MAX_WARNING_FILES + 3 {
+            let file = tree.join(format!("secret{number:02}"));
+            fs::write(&file, "x").unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
+        }
+        let mut packed = packed(&folder, &tree);
+        assert_eq!(unpacked(&mut packed)["result/kept"].1, "kept");
+        let warning = &packed.warnings[0];
+        assert!(warning.is_loss());
+        assert!(warning.files[0].starts_with("result/ddd"), "{}", warning.files[0]);
+        if nix::unistd::geteuid().is_root() {
+            return;
+        }
+        assert_eq!((warning.files.len(), warning.more_files), (MAX_WARNING_FILES, 4));
+    }
+
+    #[test]
+    fn growing_and_shrinking_files_give_a_valid_archive() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        let wanted = Wanted::default();
+        let watch = wanted.watch();
+        let read = |length| {
+            let mut content = Exactly { file: &file, place: 0, length, wanted: &watch, trouble: None };
+            let mut bytes = Vec::new();
+            content.read_to_end(&mut bytes).unwrap();
+            (bytes, content.trouble().unwrap_or_default())
+        };
+        assert_eq!(read(10), (b"0123456789".to_vec(), String::new()));
+        let (bytes, trouble) = read(4);
+        assert_eq!(bytes, b"0123");
+        assert!(trouble.contains("grew"), "{trouble}");
+        let (bytes, trouble) = read(12);
+        assert_eq!(bytes, b"0123456789\0\0");
+        assert!(trouble.contains("shrank"), "{trouble}");
+    }
+
+    #[test]
+    fn packing_stops_when_the_archive_is_not_wanted_any_more() {
+        let (folder, tree) = tree();
+        fs::write(tree.join("x"), "x").unwrap();
+        let watch = Wanted::default().watch();
+        assert!(pack_tree(&tree, ArtifactKind::Result, folder.path(), watch).is_err());
     }
 
     #[test]
     fn the_streams_are_there_even_if_empty() {
         let folder = tempfile::tempdir().unwrap();
-        let (out, err, target) = (folder.path().join("o"), folder.path().join("e"), folder.path().join("t"));
-        fs::write(&out, "hello").unwrap();
-        fs::write(&err, "").unwrap();
-        pack_streams(&out, &err, &target).unwrap();
-        let found = unpacked(&target);
+        let (mut out, err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        out.write_all(b"hello").unwrap();
+        let mut packed = pack_streams(&out, &err, folder.path(), Wanted::default().leak()).unwrap();
+        let found = unpacked(&mut packed);
         assert_eq!(found.len(), 2);
         assert_eq!(found["std-log/stdout.log"], (0o664, "hello".to_owned()));
         assert_eq!(found["std-log/stderr.log"], (0o664, String::new()));

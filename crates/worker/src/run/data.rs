@@ -1,44 +1,66 @@
 //! The small result that a task may leave for tables: `result.json` in its result directory.
 
 use std::io::{self, Read as _};
+use std::path::Path;
 
 use mitosis_protocol::agent::MAX_DATA_BYTES;
+use mitosis_protocol::{ResultWarning, WarningCode};
 use serde_json::value::RawValue;
 
-use super::Attempt;
 use super::scratch::on_a_blocking_thread;
+use super::{Attempt, regular};
 
 impl Attempt<'_> {
-    /// The JSON object in `result.json`, without blanks; nothing when there is none, or when it is no object
-    /// or too large. The archive has the file in any case.
-    pub(super) async fn read_data(&self) -> Option<Box<RawValue>> {
+    /// The JSON object in `result.json`, without blanks; nothing when there is none. What can't be taken is named
+    /// in a warning; the archive has the file in any case.
+    pub(super) async fn read_data(&self) -> Result<Option<Box<RawValue>>, ResultWarning> {
         let path = self.scratch.result().join("result.json");
-        on_a_blocking_thread(move || {
-            let file = std::fs::File::open(path).ok()?;
-            let mut text = String::new();
-            file.take(MAX_DATA_BYTES as u64 + 1).read_to_string(&mut text).ok()?;
-            match compact(&text) {
-                Ok(data) => Some(data),
-                Err(error) => {
-                    tracing::warn!(%error, "the task's result.json is not taken into its result");
-                    None
-                }
-            }
+        on_a_blocking_thread(move || read(&path)).await.map_err(|error| {
+            tracing::warn!(%error, "result.json is not taken into the task's result");
+            let text = format!("result.json is not taken into the table of results: {error}");
+            ResultWarning::new(WarningCode::DataRefused, None, text)
         })
-        .await
     }
 }
 
-fn compact(text: &str) -> io::Result<Box<RawValue>> {
-    if text.len() > MAX_DATA_BYTES {
+fn read(path: &Path) -> io::Result<Option<Box<RawValue>>> {
+    let Some(file) = regular::open(path)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    file.take(MAX_DATA_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_DATA_BYTES {
         return Err(io::Error::other("it has more than 16 KiB"));
     }
-    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)?;
+    let text = String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))?;
+    compact(&text).map(Some)
+}
+
+fn compact(text: &str) -> io::Result<Box<RawValue>> {
+    if text.starts_with('\u{feff}') {
+        return Err(io::Error::other("it begins with a byte order mark, which JSON does not have"));
+    }
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(|error| {
+        io::Error::other(format!("it is not a JSON object: {error}{}", hint(text, &error)))
+    })?;
     let compact = serde_json::to_string(&object)?;
     if compact.contains("\\u0000") {
         return Err(io::Error::other("it holds a NUL character"));
     }
+    // Escapes can make it longer than it was written.
+    if compact.len() > MAX_DATA_BYTES {
+        return Err(io::Error::other("it has more than 16 KiB"));
+    }
     Ok(RawValue::from_string(compact)?)
+}
+
+/// Why a number that many programs write is none.
+fn hint(text: &str, error: &serde_json::Error) -> &'static str {
+    let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let start = line.floor_char_boundary(error.column().saturating_sub(2));
+    let rest = line[start..].trim_start_matches([' ', '-', ':', ',', '[']);
+    match ["NaN", "Infinity", "nan", "inf"].iter().any(|word| rest.starts_with(word)) {
+        true => " (JSON has no NaN and no Infinity; write null or a string)",
+        false => "",
+    }
 }
 
 #[cfg(test)]
@@ -55,5 +77,24 @@ mod tests {
         for refused in ["[1]", "7", "{", "", r#"{"x": "\u0000"}"#, &large] {
             assert!(compact(refused).is_err(), "{refused:.20}");
         }
+    }
+
+    #[test]
+    fn refusal_names_what_is_wrong_with_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("result.json");
+        assert!(read(&path).unwrap().is_none());
+        let told = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            read(&path).unwrap_err().to_string()
+        };
+        for number in ["NaN", "-Infinity", "Infinity"] {
+            let text = told(format!("{{\"a\": 1,\n \"loss\": {number}}}").as_bytes());
+            assert!(text.contains("JSON has no NaN"), "{text}");
+        }
+        assert!(told(b"\xef\xbb\xbf{}").contains("byte order mark"));
+        assert!(told(&vec![b'x'; MAX_DATA_BYTES + 1]).contains("16 KiB"));
+        assert!(told(b"{\"a\": \"\xff\"}").contains("UTF-8"));
+        assert!(!told(b"[1]").contains("NaN"));
     }
 }

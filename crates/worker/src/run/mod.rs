@@ -5,32 +5,40 @@ mod collect;
 mod courier;
 mod data;
 mod follow_up;
+mod left;
 mod prepare;
 mod process;
 mod program;
-mod removal;
+mod regular;
+pub(crate) mod removal;
 mod report;
 mod resources;
 pub(crate) mod scratch;
 mod watch;
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mitosis_domain::announcement::of_failure;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::agent::AttemptKey;
 use mitosis_protocol::worker::FetchedTask;
-use mitosis_protocol::{ExecState, TaskResult, TaskResultMessage};
+use mitosis_protocol::{ExecState, ResultWarning, TaskResult, TaskResultMessage};
 use serde_json::value::RawValue;
 use tokio::sync::watch::Receiver;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::live::Herald;
 use crate::os::thread::Thread;
 use crate::session::Session;
+use left::Left;
 use prepare::Prepared;
 use process::Ran;
 use scratch::Scratch;
+
+/// Limit on reading a file that the command left.
+const LOOK_LIMIT: Duration = Duration::from_secs(10);
 
 /// Where the tasks of a slot run.
 pub(crate) struct Place {
@@ -91,6 +99,8 @@ pub(crate) struct Done {
     pub(crate) left_archives: bool,
     /// The small result that the task left.
     pub(crate) data: Option<Box<RawValue>>,
+    /// What of its output was not kept.
+    pub(crate) warnings: Vec<ResultWarning>,
 }
 
 /// Runs one task.
@@ -141,13 +151,12 @@ impl Attempt<'_> {
                 self.is_at(ExecState::ExecPending);
                 let ran = self.execute(output).await?;
                 self.has_run(&ran);
-                if ran.left_nothing {
-                    let result = TaskResult { exit_status: ran.exit_status, msg: ran.msg };
-                    return self.conclude(ran.end, result, true).await;
-                }
-                match self.key {
-                    Some(_) => self.hand_over(ran).await,
-                    None => self.report_step_by_step(ran).await,
+                match ran.left_nothing {
+                    true => {
+                        let result = TaskResult { exit_status: ran.exit_status, msg: ran.msg };
+                        self.conclude(ran.end, result, true).await
+                    }
+                    false => self.wind_up(&ran).await,
                 }
             }
         }
@@ -161,8 +170,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Ends when the coordinator wants this attempt to end.
-    /// Ends when the task is somebody else's.
+    /// Ends when the task is given to another worker.
     async fn taken_back(&self) {
         let Some(mut orders) = self.orders.clone() else { return std::future::pending().await };
         if orders.wait_for(|orders| orders.dropped).await.is_err() {
@@ -170,6 +178,15 @@ impl Attempt<'_> {
         }
     }
 
+    /// Ends when a user wants the task to be stopped.
+    async fn asked_to_stop(&self) {
+        let Some(mut orders) = self.orders.clone() else { return std::future::pending().await };
+        if orders.wait_for(|orders| orders.stop).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Ends when the coordinator wants this attempt to end.
     async fn ordered_to_end(&self) -> Order {
         let Some(mut orders) = self.orders.clone() else { return std::future::pending().await };
         let ordered = orders.wait_for(|orders| orders.dropped || orders.stop).await.map(|orders| *orders);
@@ -202,52 +219,90 @@ impl Attempt<'_> {
         });
     }
 
+    /// Ends when this worker has nothing more to do with the task.
+    async fn not_ours_any_more(&self) -> Lost {
+        tokio::select! {
+            () = self.taken_back() => Lost::TakenBack,
+            () = self.session.lease.over(None) => {
+                tracing::warn!("the lease is over; leaving what the command left");
+                self.expired()
+            }
+        }
+    }
+
+    /// For a report beside an old coordinator: it is repeated for as long as the task is this worker's.
+    async fn while_ours(&self, report: impl Future<Output = Result<(), Lost>>) -> Result<(), Lost> {
+        tokio::select! {
+            reported = report => reported,
+            lost = self.not_ours_any_more() => Err(lost),
+        }
+    }
+
     /// Ends a task that left nothing to be stored, whether or not its command has run.
     async fn conclude(&self, end: ExecEnd, result: TaskResult, has_run: bool) -> Result<Done, Lost> {
         if self.key.is_none() {
-            self.end(end).await?;
+            self.while_ours(self.end(end)).await?;
         }
         if has_run {
             self.uploads(end);
             self.is_at(ExecState::UploadResultFinished);
         }
         if self.key.is_none() {
-            self.commit(result).await?;
+            self.while_ours(self.commit(result)).await?;
         }
-        Ok(Done { cancelled: end == ExecEnd::Cancelled, result, left_archives: false, data: None })
+        let cancelled = end == ExecEnd::Cancelled;
+        Ok(Done { cancelled, result, left_archives: false, data: None, warnings: Vec::new() })
     }
 
-    /// By the contract (HTTP contract §12.3): the end, the archives, the follow-up, the result.
-    async fn report_step_by_step(&self, ran: Ran) -> Result<Done, Lost> {
-        self.end(ran.end).await?;
-        self.uploads(ran.end);
+    /// What follows the end of the command, for as long as the task is this worker's. Stopping the task a second
+    /// time changes nothing: what a stopped command wrote is kept.
+    async fn wind_up(&self, ran: &Ran) -> Result<Done, Lost> {
+        let mut left = Left::default();
+        let was_stopped = ran.msg == Some(TaskResultMessage::UserCancellation);
+        tokio::select! {
+            taken_care_of = self.take_care(ran, &mut left) => taken_care_of?,
+            lost = self.not_ours_any_more() => return Err(lost),
+            () = self.asked_to_stop(), if !was_stopped => {
+                tracing::info!("stopped by a user while its output was stored");
+                left.stop("a user stopped the task");
+            }
+        }
+        let result = TaskResult { exit_status: ran.exit_status, msg: ran.msg };
+        let result = left.complete(result, self.key.is_some());
+        if self.key.is_none() {
+            self.while_ours(self.commit(result)).await?;
+        }
+        let Left { data, has_announced, warnings, .. } = left;
         let cancelled = ran.end == ExecEnd::Cancelled;
-        let result = self.leave(ran).await?;
-        self.commit(result).await?;
-        Ok(Done { cancelled, result, left_archives: false, data: None })
+        Ok(Done { cancelled, result, left_archives: has_announced, data, warnings })
     }
 
-    /// To a coordinator of ours: only what has to come before the result.
-    async fn hand_over(&self, ran: Ran) -> Result<Done, Lost> {
-        let cancelled = ran.end == ExecEnd::Cancelled;
-        let data = self.read_data().await;
-        if self.asks_for_a_follow_up().await {
+    /// The small result, the archives, the follow-up (HTTP contract §12.3). A coordinator of ours hears of the end
+    /// with the result, unless something has to come before.
+    async fn take_care(&self, ran: &Ran, left: &mut Left) -> Result<(), Lost> {
+        let is_with_ours = self.key.is_some();
+        if is_with_ours {
+            match timeout(LOOK_LIMIT, self.read_data()).await {
+                Ok(Ok(data)) => left.data = data,
+                Ok(Err(warning)) => left.warnings.push(warning),
+                Err(_) => tracing::warn!("result.json can't be read in time"),
+            }
+        }
+        let request = timeout(LOOK_LIMIT, self.read_follow_up()).await;
+        let request = request.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        left.asks_for_a_task = !matches!(request, Ok(None));
+        if !is_with_ours || left.asks_for_a_task {
             self.end(ran.end).await?;
         }
         self.uploads(ran.end);
-        let result = self.leave(ran).await?;
-        Ok(Done { cancelled, result, left_archives: true, data })
-    }
-
-    /// What follows the end of the command: archives, then a follow-up task.
-    async fn leave(&self, ran: Ran) -> Result<TaskResult, Lost> {
-        let incomplete = self.collect().await?.then_some(TaskResultMessage::UploadResultTimeout);
-        self.is_at(match incomplete {
-            Some(_) => ExecState::UploadResultTimeout,
-            None => ExecState::UploadResultFinished,
+        self.collect(ran, left).await?;
+        self.is_at(match left.is_incomplete {
+            true => ExecState::UploadResultTimeout,
+            false => ExecState::UploadResultFinished,
         });
-        let follow_up = self.follow_up().await?.then_some(TaskResultMessage::SubmitNewTaskFailed);
-        Ok(TaskResult { exit_status: ran.exit_status, msg: ran.msg.or(incomplete).or(follow_up) })
+        left.warnings.extend(self.follow_up(request).await?);
+        left.asks_for_a_task = false;
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::pin::pin;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mitosis_domain::task::ExecEnd;
@@ -34,6 +35,8 @@ pub(super) struct Ran {
     /// Raw wait status.
     pub(super) exit_status: i32,
     pub(super) msg: Option<TaskResultMessage>,
+    /// What it wrote, if that is kept.
+    pub(super) output: Option<Arc<OutputFiles>>,
     /// Whether there is neither an archive to be made nor a follow-up to be read.
     pub(super) left_nothing: bool,
 }
@@ -41,7 +44,7 @@ pub(super) struct Ran {
 /// What the thread of the slot saw.
 struct Exit {
     status: io::Result<ExitStatus>,
-    output: Option<OutputFiles>,
+    output: Option<Arc<OutputFiles>>,
     left_nothing: bool,
 }
 
@@ -59,18 +62,19 @@ impl Attempt<'_> {
         self.until_it_may_start().await?;
         let limit = None;
         let group = Group::marked(self.thread.mark.clone(), limit);
+        let output = output.map(Arc::new);
         tokio::select! {
-            ran = self.supervise(&group, output) => ran,
+            ran = self.supervise(&group, output.as_ref()) => ran,
             () = self.session.lease.over(limit) => {
                 tracing::warn!("the lease is over and can't be renewed; killing the command");
                 Err(self.expired())
             }
-            never = self.deliver_output() => match never {},
+            never = self.deliver_output(output.as_ref()) => match never {},
         }
     }
 
     /// What it means that the time without a renewal is over.
-    fn expired(&self) -> Lost {
+    pub(super) fn expired(&self) -> Lost {
         match self.session.lease.holds() {
             true => Lost::Overdue,
             false => Lost::GivenUp,
@@ -87,12 +91,12 @@ impl Attempt<'_> {
     }
 
     /// Has the command run on the thread of this slot, and stops it when it takes more than it was given.
-    async fn supervise(&self, group: &Group, output: Option<OutputFiles>) -> Result<Ran, Lost> {
+    async fn supervise(&self, group: &Group, output: Option<&Arc<OutputFiles>>) -> Result<Ran, Lost> {
         let _grip = group.hold();
-        let inherited = self.session.settings.environment.clone();
-        let of_thread = (group.clone(), self.task.clone(), self.scratch.clone(), self.herald.clone());
+        let (inherited, herald) = (self.session.settings.environment.clone(), self.herald.clone());
+        let of_thread = (group.clone(), self.task.clone(), self.scratch.clone(), output.cloned());
         let mut exit = pin!(self.thread.run(move || {
-            let (group, task, scratch, herald) = of_thread;
+            let (group, task, scratch, output) = of_thread;
             run(&group, &task, &scratch, &herald, &inherited, output)
         }));
         let overstep = tokio::select! {
@@ -103,7 +107,7 @@ impl Attempt<'_> {
                     false => ended(exit, None),
                 };
             }
-            overstep = self.overstep() => overstep,
+            overstep = self.overstep(output) => overstep,
             order = self.ordered_to_end() => match order {
                 Order::Stop => Overstep::User,
                 // Somebody else may start it any moment, so the group is killed at once.
@@ -115,7 +119,7 @@ impl Attempt<'_> {
         }
         tracing::info!("stopping the command: {}", overstep.sentence());
         group.signal(Signal::SIGTERM);
-        let mut exit = match tokio::time::timeout(GRACE, &mut exit).await {
+        let exit = match tokio::time::timeout(GRACE, &mut exit).await {
             Ok(exit) => exit,
             Err(_) => {
                 group.signal(Signal::SIGKILL);
@@ -130,24 +134,19 @@ impl Attempt<'_> {
     }
 
     /// Ends when the command has taken more than it was given.
-    async fn overstep(&self) -> Overstep {
+    async fn overstep(&self, output: Option<&Arc<OutputFiles>>) -> Overstep {
         tokio::select! {
             () = tokio::time::sleep(self.task.timeout) => Overstep::Time,
-            () = self.too_much_output() => Overstep::Output,
+            () = self.too_much_output(output) => Overstep::Output,
         }
     }
 
-    async fn too_much_output(&self) {
-        if !self.task.spec.terminal_output {
-            return std::future::pending().await;
-        }
-        let scratch = self.scratch;
-        let files = [scratch.stdout(), scratch.stderr()];
+    async fn too_much_output(&self, output: Option<&Arc<OutputFiles>>) {
+        let Some(output) = output else { return std::future::pending().await };
         loop {
             tokio::time::sleep(SIZE_CHECK).await;
-            for file in &files {
-                let length = tokio::fs::metadata(file).await.map_or(0, |found| found.len());
-                if length > self.session.settings.output_limit {
+            for file in [&output.stdout, &output.stderr] {
+                if file.metadata().is_ok_and(|found| found.len() > self.session.settings.output_limit) {
                     return;
                 }
             }
@@ -167,9 +166,9 @@ impl Overstep {
 
 impl Exit {
     /// Adds a line to the error output, if that is kept.
-    fn note(&mut self, line: &str) {
-        if let Some(output) = &mut self.output
-            && let Err(error) = writeln!(output.stderr, "mito: {line}")
+    fn note(&self, line: &str) {
+        if let Some(output) = &self.output
+            && let Err(error) = writeln!(&output.stderr, "mito: {line}")
         {
             tracing::warn!(%error, "can't say so in its error output");
         }
@@ -183,10 +182,10 @@ fn run(
     scratch: &Scratch,
     herald: &Herald,
     inherited: &[Variable],
-    output: Option<OutputFiles>,
+    output: Option<Arc<OutputFiles>>,
 ) -> Exit {
     let status = group.run(|| {
-        let child = spawn(task, scratch, inherited, output.as_ref())?;
+        let child = spawn(task, scratch, inherited, output.as_deref())?;
         herald.tell(task.uuid, ExecState::ExecSpawned, task.timeout);
         Ok(child)
     });
@@ -247,7 +246,7 @@ fn start(
 }
 
 /// The result of a command that ended or that could not be started.
-fn ended(mut exit: Exit, overstep: Option<&Overstep>) -> Result<Ran, Lost> {
+fn ended(exit: Exit, overstep: Option<&Overstep>) -> Result<Ran, Lost> {
     let msg = match overstep {
         Some(Overstep::Time) => Some(TaskResultMessage::ExecTimeout),
         Some(Overstep::User) => Some(TaskResultMessage::UserCancellation),
@@ -274,5 +273,5 @@ fn ended(mut exit: Exit, overstep: Option<&Overstep>) -> Result<Ran, Lost> {
             CANNOT_EXECUTE.to_raw()
         }
     };
-    Ok(Ran { end, exit_status, msg, left_nothing: exit.left_nothing })
+    Ok(Ran { end, exit_status, msg, output: exit.output, left_nothing: exit.left_nothing })
 }

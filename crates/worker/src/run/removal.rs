@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub(super) const OWNER: u32 = 0o700;
 
 /// Removes a folder with everything in it. Where its owner may not, that is changed first.
-pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             if let Some(parent) = path.parent() {

@@ -1,5 +1,9 @@
 //! Files that a task asks for (semantics §7.5).
 
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 use std::time::Duration;
 
@@ -7,7 +11,12 @@ use mitosis_client::{ClientError, TransferError};
 use mitosis_protocol::TaskResultMessage;
 use mitosis_protocol::storage::DownloadReply;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat, renameat};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use super::scratch::on_a_blocking_thread;
 use super::{Attempt, Lost};
 use crate::insist::{Waits, insist};
 
@@ -37,21 +46,21 @@ impl Attempt<'_> {
         if !stays_inside(local) {
             return Ok(Err(TaskResultMessage::ResourceForbidden));
         }
-        let target = self.scratch.resource().join(local);
-        if let Some(folder) = target.parent()
-            && let Err(error) = tokio::fs::create_dir_all(folder).await
-        {
-            tracing::error!(%error, "a folder for a resource can't be made");
-            return Ok(Err(TaskResultMessage::ResourceForbidden));
-        }
+        let place = match self.place(local).await {
+            Ok(place) => place,
+            Err(error) => {
+                tracing::error!(%error, "there is no place for a resource");
+                return Ok(Err(TaskResultMessage::ResourceForbidden));
+            }
+        };
         let mut waits = Waits::new(&*self.session.settings.entropy);
         loop {
             let link = match self.link(&resource.remote_file).await {
                 Ok(link) => link,
                 Err(error) => return refused(&error),
             };
-            match self.session.client.download(&link.url, &target).await {
-                Ok(_) => return Ok(Ok(())),
+            match self.download(&link.url, &place, local).await {
+                Ok(()) => return Ok(Ok(())),
                 Err(error) if error.is_transient() => {
                     tracing::warn!(%error, "a download broke off; trying again");
                     waits.pause().await;
@@ -65,6 +74,18 @@ impl Attempt<'_> {
                 }
             }
         }
+    }
+
+    async fn place(&self, local: &Path) -> io::Result<Place> {
+        let (root, local) = (self.scratch.resource(), local.to_owned());
+        on_a_blocking_thread(move || Place::make(&root, &local)).await
+    }
+
+    async fn download(&self, url: &str, place: &Place, local: &Path) -> Result<(), TransferError> {
+        let cant_write = |source| TransferError::File { path: local.to_owned(), doing: "written", source };
+        let partial = place.create().map_err(cant_write)?;
+        self.session.client.download(url, partial, local).await?;
+        place.keep().map_err(cant_write)
     }
 
     async fn link(&self, file: &RemoteFile) -> Result<DownloadReply, ClientError> {
@@ -95,6 +116,55 @@ fn stays_inside(path: &Path) -> bool {
         && path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
+/// Where a file goes. Something that an earlier task left running may put links in the way; none is followed.
+struct Place {
+    folder: OwnedFd,
+    name: std::ffi::OsString,
+    partial: std::ffi::OsString,
+}
+
+impl Place {
+    /// Makes the folders of a path that stays inside.
+    fn make(root: &Path, local: &Path) -> io::Result<Self> {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let mut folder = open(root, flags, Mode::empty())?;
+        let mut parts: Vec<&OsStr> = local
+            .components()
+            .filter_map(|part| match part {
+                Component::Normal(name) => Some(name),
+                _ => None,
+            })
+            .collect();
+        let name = parts.pop().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+        for part in parts {
+            match mkdirat(&folder, part, Mode::all()) {
+                Ok(()) | Err(Errno::EEXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            folder = openat(&folder, part, flags, Mode::empty())?;
+        }
+        let mut partial = name.clone();
+        partial.push(".part");
+        Ok(Self { folder, name, partial })
+    }
+
+    /// A new file for what comes.
+    fn create(&self) -> io::Result<File> {
+        match unlinkat(self.folder.as_fd(), &*self.partial, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let mode = Mode::from_bits_truncate(0o666);
+        Ok(openat(self.folder.as_fd(), &*self.partial, flags, mode)?.into())
+    }
+
+    /// It has come.
+    fn keep(&self) -> io::Result<()> {
+        Ok(renameat(self.folder.as_fd(), &*self.partial, self.folder.as_fd(), &*self.name)?)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +176,21 @@ mod tests {
         {
             assert_eq!(stays_inside(Path::new(path)), inside, "{path}");
         }
+    }
+    #[test]
+    fn links_in_the_way_of_a_resource_are_not_followed() {
+        let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::os::unix::fs::symlink(elsewhere.path(), root.path().join("data")).unwrap();
+        assert!(Place::make(root.path(), Path::new("data/in.csv")).is_err());
+        let place = Place::make(root.path(), Path::new("./more/deep/in.csv")).unwrap();
+        let aim = elsewhere.path().join("aim");
+        std::os::unix::fs::symlink(&aim, root.path().join("more/deep/in.csv.part")).unwrap();
+        std::os::unix::fs::symlink(&aim, root.path().join("more/deep/in.csv")).unwrap();
+        std::io::Write::write_all(&mut place.create().unwrap(), b"content").unwrap();
+        place.keep().unwrap();
+        assert!(!aim.exists());
+        let file = root.path().join("more/deep/in.csv");
+        assert!(file.symlink_metadata().unwrap().is_file());
+        assert_eq!(std::fs::read(file).unwrap(), b"content");
     }
 }

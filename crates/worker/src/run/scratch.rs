@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use mitosis_protocol::{ArtifactKind, Uuid};
+use mitosis_protocol::Uuid;
 
 use super::removal::{OWNER, make_writable, remove_tree};
+use crate::os::hold::Hold;
 use crate::worker::WorkerError;
 
 /// Where a task finds and leaves things.
@@ -24,7 +25,7 @@ pub(crate) struct Scratch {
     is_fresh: Arc<AtomicBool>,
 }
 
-/// Where a command writes.
+/// Where a command writes. Kept open to the end, since the command can put something else in their places.
 #[derive(Debug)]
 pub(crate) struct OutputFiles {
     pub(crate) stdout: File,
@@ -80,10 +81,6 @@ impl Scratch {
         self.entry("stderr.log")
     }
 
-    pub(crate) fn archive(&self, kind: ArtifactKind) -> PathBuf {
-        self.entry(&kind.file_name())
-    }
-
     /// Makes everything as if no task had ever run here; with files for output if that is kept.
     pub(crate) async fn freshen(&self, with_output: bool) -> io::Result<Option<OutputFiles>> {
         // Whoever uses it next may change it, so it is seen to be fresh once.
@@ -126,6 +123,24 @@ impl Scratch {
         Ok(Some(OutputFiles { stdout: new_file(&self.stdout())?, stderr: new_file(&self.stderr())? }))
     }
 
+    /// Removes what a task left, so that an idle slot keeps nothing of it. What can't be removed now is seen to
+    /// before the next task.
+    pub(crate) async fn clear(&self) {
+        if self.is_fresh.load(Ordering::Relaxed) {
+            return;
+        }
+        let scratch = self.clone();
+        on_a_blocking_thread(move || {
+            let folders = [scratch.result(), scratch.exec(), scratch.resource()];
+            let files = [scratch.new_task(), scratch.stdout(), scratch.stderr()];
+            let emptied = folders.iter().map(|folder| empty_folder(folder));
+            for error in emptied.chain(files.iter().map(|file| absent(file))).filter_map(Result::err) {
+                tracing::debug!(%error, "something of the last task stays until the next one");
+            }
+        })
+        .await;
+    }
+
     /// Whether a task left neither files to be kept nor a request. What can't be looked at counts as touched.
     /// For a thread that may be held up.
     pub(crate) fn is_untouched(&self) -> bool {
@@ -145,11 +160,11 @@ impl Scratch {
     }
 }
 
-/// Makes the root of a registration.
-pub(crate) async fn make_root(base: &Path, worker: Uuid) -> Result<PathBuf, WorkerError> {
+/// Makes the root of a registration, and holds it.
+pub(crate) async fn make_root(base: &Path, worker: Uuid) -> Result<(PathBuf, Hold), WorkerError> {
     let root = base.join(worker.to_string());
-    on_a_blocking_thread(move || match private_folder(&root) {
-        Ok(()) => Ok(root),
+    on_a_blocking_thread(move || match Hold::take(&root) {
+        Ok(hold) => Ok((root, hold)),
         Err(source) => Err(WorkerError::Scratch { path: root, source }),
     })
     .await
@@ -205,7 +220,7 @@ fn absent(path: &Path) -> io::Result<()> {
 /// one.
 fn new_file(path: &Path) -> io::Result<File> {
     absent(path)?;
-    File::options().append(true).create_new(true).open(path)
+    File::options().read(true).append(true).create_new(true).open(path)
 }
 
 #[cfg(test)]
@@ -215,7 +230,7 @@ mod tests {
     #[tokio::test]
     async fn whatever_a_task_did_to_its_directories_the_next_one_finds_them_fresh() {
         let base = tempfile::tempdir().unwrap();
-        let root = make_root(base.path(), Uuid::nil()).await.unwrap();
+        let (root, _hold) = make_root(base.path(), Uuid::nil()).await.unwrap();
         let scratch = Scratch::at(root.join("0"));
         scratch.freshen(true).await.unwrap();
         std::fs::write(scratch.result().join("left"), "x").unwrap();

@@ -33,7 +33,9 @@ impl Session {
                 Ok(None) => tokio::time::sleep(self.settings.polling_interval).await,
                 Ok(Some(task)) => {
                     waits.reset();
-                    match run::run(self, place, task, None).await {
+                    let outcome = run::run(self, place, task, None).await;
+                    place.scratch.clear().await;
+                    match outcome {
                         Ok(_) | Err(Lost::TakenBack) => {}
                         Err(Lost::Unknown) => return self.unknown_to_the_coordinator(),
                         // The registration has one slot, so a new one is a new slot.

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::live::Herald;
 use crate::live::redis::Announcer;
 use crate::os::guard::Guarded;
+use crate::os::hold::Hold;
 use crate::os::thread::Thread;
 use crate::run::Place;
 use crate::run::scratch::{self, Scratch};
@@ -38,6 +39,8 @@ pub(crate) struct Session {
     pub(crate) has_room: watch::Sender<bool>,
     /// What the guard is told.
     guarded: Option<Guarded>,
+    /// Whoever finds the root without this being held may remove it.
+    _hold: Hold,
 }
 
 /// Why a session ended.

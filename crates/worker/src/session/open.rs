@@ -32,7 +32,7 @@ impl Session {
         let registration = insist(entropy, "registering", || user.register_worker(&request)).await?;
         let is_with_ours = registration.lease.is_some();
         let redis = registration.redis_url.filter(|_| !is_with_ours && !settings.skip_redis);
-        let root = scratch::make_root(&settings.scratch, registration.uuid).await?;
+        let (root, hold) = scratch::make_root(&settings.scratch, registration.uuid).await?;
         tracing::info!(worker = %registration.uuid, "registered");
         Ok(Self {
             lease: Lease::new(asked, registration.lease.unwrap_or(LEASE_OF_OLD_COORDINATORS)),
@@ -40,6 +40,7 @@ impl Session {
             is_with_ours,
             redis: redis.and_then(|url| Announcer::start(&url)).map(Arc::new),
             root,
+            _hold: hold,
             settings: settings.clone(),
             has_room: watch::Sender::new(true),
             guarded: None,

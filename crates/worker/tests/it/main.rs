@@ -4,6 +4,7 @@
 
 mod agent;
 mod endings;
+mod leftovers;
 mod live;
 mod outages;
 mod script;

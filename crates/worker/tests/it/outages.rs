@@ -20,16 +20,6 @@ async fn a_result_survives_every_kind_of_answer_that_is_none() {
 }
 
 #[tokio::test]
-async fn over_a_quota_the_archives_are_left_out_and_the_result_stands() {
-    let script = Script::new().await;
-    script.has("echo r > $MITO_RESULT_DIR/r; echo e > $MITO_EXEC_DIR/e; exit 4", |_| {});
-    script.fails(r#"POST /workers/tasks {"id":1,"op":{"Upload""#, 403, 1);
-    let _worker = script.worker(1);
-    assert_eq!(script.commits(1).await, json!({"exit_status": 1024, "msg": null}));
-    assert!(script.uploads().is_empty());
-}
-
-#[tokio::test]
 async fn an_object_store_that_keeps_refusing_makes_the_result_incomplete_not_silent() {
     let script = Script::new().await;
     script.has("echo r > $MITO_RESULT_DIR/r", |_| {});

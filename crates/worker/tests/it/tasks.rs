@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::script::Script;
 
 /// The files of an uploaded archive.
-fn unpacked(bytes: &[u8]) -> BTreeMap<String, String> {
+pub(crate) fn unpacked(bytes: &[u8]) -> BTreeMap<String, String> {
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes));
     let entries = archive.entries().unwrap().map(|entry| {
         let mut entry = entry.unwrap();
@@ -32,14 +32,14 @@ async fn reports_and_uploads_come_in_the_order_of_the_contract() {
 
     let reports = script.reports();
     let kinds: Vec<_> = reports.iter().filter_map(|op| op["Upload"]["content_type"].as_str()).collect();
-    assert_eq!((&reports[0], kinds), (&json!("Finish"), vec!["result", "exec-log", "std-log"]));
+    assert_eq!((&reports[0], kinds), (&json!("Finish"), vec!["std-log", "exec-log", "result"]));
     let uploads = script.uploads();
     for ((path, bytes), report) in uploads.iter().zip(&reports[1..]) {
         assert_eq!(report["Upload"]["content_length"], bytes.len(), "{path}");
     }
-    assert_eq!(unpacked(&uploads[0].1)["result/r"], "r\n");
+    assert_eq!(unpacked(&uploads[2].1)["result/r"], "r\n");
     assert_eq!(unpacked(&uploads[1].1)["exec-log/e"], "e\n");
-    let streams = unpacked(&uploads[2].1);
+    let streams = unpacked(&uploads[0].1);
     assert_eq!((&*streams["std-log/stdout.log"], &*streams["std-log/stderr.log"]), ("out\n", "err\n"));
 }
 

@@ -6,12 +6,15 @@ use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::agent::{
     AttemptVerdict, EndedTask, MAX_BATCH, MAX_DATA_BYTES, ReportBatch, ReportBatchReply,
 };
-use mitosis_protocol::{ExecState, TaskResult, TaskResultMessage, Uuid};
+use mitosis_protocol::warning::MAX_WARNINGS;
+use mitosis_protocol::{
+    ArtifactKind, ExecState, ResultWarning, TaskResult, TaskResultMessage, Uuid, WarningCode,
+};
 use mitosis_store::ops::dispatch::{Ended, Exchange, Given, Holder, Verdict};
 
 use super::{assigned, lease_key, too_many, wanted};
 use crate::api::body::Body;
-use crate::api::worker::report::all_arrived;
+use crate::api::worker::report::missing_archives;
 use crate::app::App;
 use crate::auth::agent::{Agent, AgentCaller};
 use crate::auth::caller::invalid_token;
@@ -96,12 +99,26 @@ const fn told(verdict: Verdict) -> AttemptVerdict {
 async fn read(app: &App, task: EndedTask) -> Result<Ended, ApiError> {
     let lease = lease_key(task.key);
     let mut result = task.result;
-    if task.left_archives && !all_arrived(app, Holder::Lease(lease)).await {
-        result.msg = result.msg.or(Some(TaskResultMessage::UploadResultTimeout));
+    let mut warnings = task.warnings;
+    if task.left_archives {
+        for kind in missing_archives(app, Holder::Lease(lease)).await {
+            result.msg = result.msg.or(Some(TaskResultMessage::UploadResultTimeout));
+            warn_of_missing(kind, &mut warnings);
+        }
     }
+    warnings.truncate(MAX_WARNINGS);
+    let warnings = warnings.into_iter().map(ResultWarning::bounded).collect();
     let data = task.data.map(|data| checked(data.get())).transpose()?;
     let end = if task.cancelled { ExecEnd::Cancelled } else { ExecEnd::Finished };
-    Ok(Ended { lease, end, result, data })
+    Ok(Ended { lease, end, result, data, warnings })
+}
+
+/// The worker may have said so itself, and knows why.
+fn warn_of_missing(kind: ArtifactKind, warnings: &mut Vec<ResultWarning>) {
+    if !warnings.iter().any(|known| known.artifact == Some(kind) && known.code == WarningCode::NotStored) {
+        let text = format!("the archive `{kind}` did not arrive as it was announced");
+        warnings.insert(0, ResultWarning::new(WarningCode::NotStored, Some(kind), text));
+    }
 }
 
 /// The small result of a task: a JSON object that every database takes.

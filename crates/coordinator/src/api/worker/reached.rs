@@ -82,7 +82,7 @@ async fn has_reached(
     target: ExecState,
     watching: &mut Watching<'_>,
 ) -> Result<bool, ApiError> {
-    let result = match task.phase {
+    let result = match &task.phase {
         Phase::Ended(ending) => Some(ending.result),
         _ => None,
     };

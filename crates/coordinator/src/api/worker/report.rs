@@ -9,7 +9,7 @@ use mitosis_domain::worker::Worker;
 use mitosis_protocol::artifact::UploadArtifactRequest;
 use mitosis_protocol::report::{ReportOp, ReportReply, ReportRequest};
 use mitosis_protocol::task::SubmitTaskRequest;
-use mitosis_protocol::{ErrorCode, TaskResult, TaskResultMessage, Uuid};
+use mitosis_protocol::{ArtifactKind, ErrorCode, TaskResult, TaskResultMessage, Uuid};
 use mitosis_store::ops::dispatch::{Completed, Completion, EndReport, FollowUp, Holder};
 
 use crate::api::agent::lease_key;
@@ -147,7 +147,7 @@ async fn commit(
 ) -> Result<Option<String>, ApiError> {
     if let Some(held) = patiently(app, || app.store.held(holder)).await?
         && matches!(held.task.phase, Phase::Reported(..))
-        && !all_arrived(app, holder).await
+        && !missing_archives(app, holder).await.is_empty()
     {
         result.msg = result.msg.or(Some(TaskResultMessage::UploadResultTimeout));
     }
@@ -164,17 +164,17 @@ async fn commit(
     }
 }
 
-/// Whether every announced archive is in the object store, in its announced size. One that is not there
-/// is told in the result, so that nobody takes the task for a success. An object store that is away is
-/// not the task's fault: the result stands, since the command has run.
-pub(in crate::api) async fn all_arrived(app: &App, holder: Holder) -> bool {
-    let Ok(announced) = app.store.announced_artifacts(holder).await else { return true };
-    let mut all = true;
+/// Announced archives that are not in the object store in their announced size. The result names them, so that the
+/// task does not pass for a success. An object store that is away is not the task's fault: the result stands, since
+/// the command has run.
+pub(in crate::api) async fn missing_archives(app: &App, holder: Holder) -> Vec<ArtifactKind> {
+    let Ok(announced) = app.store.announced_artifacts(holder).await else { return Vec::new() };
+    let mut missing = Vec::new();
     for artifact in announced {
         let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
         if app.uploads.is_taken(&key) {
             tracing::warn!(%key, "an attempt ends in the middle of its own upload");
-            all = false;
+            missing.push(artifact.kind);
             continue;
         }
         match app.objects.head(&key).await {
@@ -182,12 +182,12 @@ pub(in crate::api) async fn all_arrived(app: &App, holder: Holder) -> bool {
             Ok(stored) => {
                 let stored = stored.map(|stored| stored.length);
                 tracing::warn!(%key, announced = artifact.size, ?stored, "an archive did not arrive as announced");
-                all = false;
+                missing.push(artifact.kind);
             }
             Err(error) => tracing::warn!(%key, %error, "an announced archive could not be checked"),
         }
     }
-    all
+    missing
 }
 
 fn lease_lost() -> Refusal {

@@ -55,6 +55,7 @@ fn progress(task: Task) -> TaskInfo {
         downstream_task_uuid: None,
         reporter_uuid: None,
         repeats_task_uuid: None,
+        warnings: Vec::new(),
     }
 }
 

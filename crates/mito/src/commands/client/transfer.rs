@@ -9,8 +9,8 @@ use mitosis_protocol::storage::UploadReply;
 
 use super::remainder::nothing_left;
 use crate::cli::client::transfer::{BatchOptions, DownloadOptions};
-use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::outgoing::Source;
 use crate::show::{Fetched, Link, Output, Progress};
 
 /// An object to fetch.
@@ -82,7 +82,7 @@ pub(super) async fn fetch_many(
                 progress.suspend(|| rows.push(&file).and_then(|()| rows.flush()))?;
             }
             Err(failure) => {
-                progress.suspend(|| eprintln!("{failure}"));
+                progress.suspend(|| note!("{failure}"));
                 failed.push(label);
             }
         }
@@ -115,26 +115,15 @@ fn target(output: Option<&Path>, name: &Path) -> PathBuf {
     }
 }
 
-/// The length of a file that is about to be sent.
-pub(super) async fn length(file: &Path) -> Result<u64, Failure> {
-    let metadata = tokio::fs::metadata(file).await.map_err(|error| Failure::unreadable(file, error))?;
-    match metadata.is_dir() {
-        true => Err(Failure::new(Exit::Usage, format!("{} is a folder", file.display()))
-            .with_hint("pack it into an archive first, for instance with `tar -czf`")),
-        false => Ok(metadata.len()),
-    }
-}
-
 /// Sends a file where the coordinator said.
 pub(super) async fn send(
     client: &UserClient,
     place: &UploadReply,
-    file: &Path,
-    length: u64,
+    Source { file, length }: Source,
     out: &Output,
 ) -> Result<(), Failure> {
     let progress = out.bytes_progress(length);
-    let sent = client.client().upload_telling(&place.url, file, on_bytes(&progress)).await;
+    let sent = client.client().upload_open(&place.url, file, length, on_bytes(&progress)).await;
     progress.clear();
     Ok(sent?)
 }

@@ -51,6 +51,9 @@ fn judge(error: &TransferError, coordinator: &str, link: &str) -> Finding {
         TransferError::Refused { .. } => {
             (Exit::Failure, "the log of the object store, or of the proxy before it, has the cause")
         }
+        TransferError::Silent { .. } => {
+            (Exit::Network, "try again; if it stays, look at the load of the object store")
+        }
         TransferError::File { .. } => (Exit::Failure, "try again"),
     };
     Finding::fail(CHECK, exit, chain(error)).hint(hint)

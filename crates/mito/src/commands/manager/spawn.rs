@@ -22,7 +22,7 @@ pub(super) const PASSWORD: &str = "MITO_PASSWORD";
 
 pub(super) async fn run(args: &SpawnArgs, place: &Place, environment: &Environment) -> Result<(), Failure> {
     if args.count == 0 {
-        eprintln!("mito: no worker was asked for, and none is started");
+        note!("mito: no worker was asked for, and none is started");
         return Ok(());
     }
     let (client, groups) = checked(&args.worker, environment)?;
@@ -57,7 +57,7 @@ pub(super) async fn log_in(client: &ClientConfig, groups: &[String]) -> Result<(
     match ready.await {
         Ok(()) => Ok(()),
         Err(failure) if matches!(failure.exit(), Exit::Network | Exit::Fault) => {
-            eprintln!("{failure}\nmito: the workers will wait for it");
+            note!("{failure}\nmito: the workers will wait for it");
             Ok(())
         }
         Err(failure) => Err(failure),

@@ -13,6 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use mitosis_client::UserClient;
 use mitosis_protocol::{ArtifactKind, Uuid};
 
+use crate::ending::Outcome;
 use crate::failure::Failure;
 use crate::follow::{self, Kept};
 
@@ -97,8 +98,8 @@ async fn fetch(user: &UserClient, task: Uuid, folder: &Path) -> Result<Option<Ke
         .artifacts
         .iter()
         .any(|artifact| artifact.content_type == ArtifactKind::StdLog && artifact.size > LARGEST_BYTES);
-    match reply.info.result {
-        Some(result) if !is_large => follow::keep(user, task, result, folder).await.map(Some),
+    match Outcome::of_info(&reply.info) {
+        Some(outcome) if !is_large => follow::keep(user, task, outcome, folder).await.map(Some),
         _ => Ok(None),
     }
 }

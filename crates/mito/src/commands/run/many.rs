@@ -17,12 +17,12 @@ use crate::beside::Streams;
 use crate::config::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::follow;
 use crate::identity::Identity;
 use crate::outage::Outage;
 use crate::show::{Output, Progress, counted};
 use crate::sweep::{self, Submission};
 use crate::tally::Tally;
-use crate::{ending, follow};
 
 /// Tasks in one request.
 const AT_ONCE: usize = 10_000;
@@ -81,19 +81,21 @@ async fn follow_each(
     while let Some(task) = tasks.last() {
         ahead.look(tasks, lock(tally).over());
         let scratch = ahead.folder(*task);
-        let result = match ahead.take(*task).await {
+        let outcome = match ahead.take(*task).await {
             Some(kept) => kept.show(&mut streams).await,
             None => tokio::select! {
-                result = follow::follow(user, *task, &scratch, &mut streams) => result,
+                outcome = follow::follow(user, *task, &scratch, &mut streams) => outcome,
                 never = ahead.go_on() => match never {},
             },
         };
         progress.suspend(|| tidy(&scratch));
-        let (code, word) = ending::told(user, *task, result?).await;
+        let (code, word) = outcome?.told(user, *task).await;
         if code != 0 {
             failed += 1;
             let word = word.map(|word| format!(": {word}")).unwrap_or_default();
-            progress.suspend(|| eprintln!("mito: {task} did not succeed{word}"));
+            progress.suspend(|| note!("mito: {task} did not succeed{word}"));
+        } else if let Some(word) = word {
+            progress.suspend(|| note!("mito: {task}: {word}"));
         }
         tasks.pop();
     }
@@ -139,6 +141,7 @@ pub(super) async fn interrupted(
     user: &UserClient,
     tasks: &[Uuid],
     command: &str,
+    exit: Exit,
 ) -> Result<ExitCode, Failure> {
     let (mut cancelled, mut rest) = (0, Vec::new());
     for some in tasks.chunks(AT_ONCE) {
@@ -148,22 +151,22 @@ pub(super) async fn interrupted(
                 rest.extend(done.failed_uuids);
             }
             Err(error) => {
-                eprintln!("mito: {} may run on: {error}", counted(some.len() as u64, "task"));
+                note!("mito: {} may run on: {error}", counted(some.len() as u64, "task"));
             }
         }
     }
-    eprintln!("mito: cancelled {} that waited", counted(cancelled, "task"));
+    note!("mito: cancelled {} that waited", counted(cancelled, "task"));
     if !rest.is_empty() {
         let named: Vec<String> = rest.iter().take(NAMED).map(|task| format!("\n  {task}")).collect();
         let more = match rest.len().saturating_sub(NAMED) {
             0 => String::new(),
             more => format!("\n  and {more} more: `{command} tasks query state=running -o id` lists them"),
         };
-        eprintln!(
+        note!(
             "mito: {} may run on; `{command} tasks stop UUID` ends one:{}{more}",
             counted(rest.len() as u64, "task"),
             named.concat()
         );
     }
-    Ok(Exit::Interrupted.into())
+    Ok(exit.into())
 }

@@ -26,7 +26,7 @@ use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::lifecycle::StopRequests;
 use crate::show::Output;
-use crate::{ending, follow, logging, sweep};
+use crate::{follow, logging, sweep};
 
 pub(super) async fn run(args: &RunArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND, None)?;
@@ -52,20 +52,24 @@ async fn run_there(args: &RunArgs, plan: Plan, environment: &Environment) -> Res
         let scratch = std::env::temp_dir();
         let out = Output::new(&args.output(), environment);
         let outcome = tokio::select! {
-            outcome = many::run(&identity, blueprint, &out, environment, &mut tasks, &scratch) => Some(outcome),
-            _ = requests.next() => None,
+            outcome = many::run(&identity, blueprint, &out, environment, &mut tasks, &scratch) => unless_left(outcome),
+            request = requests.next() => Err(Exit::of_request(request)),
         };
         return match outcome {
-            Some(outcome) => outcome,
-            None => many::interrupted(&identity.client, &tasks, &client.client_command()).await,
+            Ok(outcome) => outcome,
+            Err(exit) => many::interrupted(&identity.client, &tasks, &client.client_command(), exit).await,
         };
     }
     let uuid = submit(&identity.client, args.task(group)).await?;
     let scratch = std::env::temp_dir().join(format!("mito-run-{uuid}"));
     let mut streams = Streams::alone().quietly(args.quiet);
     let outcome = tokio::select! {
-        outcome = follow_one(&identity.client, uuid, &scratch, &mut streams) => outcome,
-        _ = requests.next() => interrupted(&identity.client, uuid, &client.client_command()).await,
+        outcome = follow_one(&identity.client, uuid, &scratch, &mut streams) => unless_left(outcome),
+        request = requests.next() => Err(Exit::of_request(request)),
+    };
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(exit) => interrupted(&identity.client, uuid, &client.client_command(), exit).await,
     };
     tidy(&scratch);
     outcome
@@ -73,8 +77,8 @@ async fn run_there(args: &RunArgs, plan: Plan, environment: &Environment) -> Res
 
 /// On a system that lives as long as the command.
 async fn run_here(args: &RunArgs, plan: Plan, environment: &Environment) -> Result<ExitCode, Failure> {
-    let home = embedded::temporary_home(&environment.cache_folder());
     let mut requests = stop_requests()?;
+    let (home, _hold) = embedded::temporary_home(&environment.cache_folder())?;
     let slots = if plan.is_plain() { 1 } else { cpus() };
     // The command is that of whoever typed it, as in a shell.
     let inherited = inherited(environment, Some(&["*".to_owned()]));
@@ -84,11 +88,11 @@ async fn run_here(args: &RunArgs, plan: Plan, environment: &Environment) -> Resu
         Ok(system) => {
             let outcome = tokio::select! {
                 outcome = submit_and_follow(system.user(), args, plan, environment, &home) => outcome,
-                _ = requests.next() => Ok(Exit::Interrupted.into()),
+                request = requests.next() => Ok(Exit::of_request(request).into()),
             };
             // Stopping kills what runs. Its failure must not hide the task's own outcome.
             if let Err(failure) = system.stop().await {
-                eprintln!("{failure}");
+                note!("{failure}");
             }
             outcome
         }
@@ -120,8 +124,16 @@ fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
+/// The code for a command whose output is not read any more: the user leaves, and the tasks go on.
+fn unless_left(outcome: Result<ExitCode, Failure>) -> Result<Result<ExitCode, Failure>, Exit> {
+    match outcome {
+        Err(failure) if failure.is_quiet() => Err(failure.exit()),
+        outcome => Ok(outcome),
+    }
+}
+
 fn stop_requests() -> Result<StopRequests, Failure> {
-    StopRequests::listen().map_err(|error| Failure::io("can't listen to signals", error))
+    StopRequests::listen_at_a_terminal().map_err(|error| Failure::io("can't listen to signals", error))
 }
 
 /// With an idempotency key, so that a broken connection does not run the command twice.
@@ -151,15 +163,15 @@ fn refused(refusal: mitosis_protocol::ErrorBody) -> Failure {
 }
 
 /// A task that waits is cancelled; one that runs goes on, and is named with what ends it.
-async fn interrupted(user: &UserClient, task: Uuid, command: &str) -> Result<ExitCode, Failure> {
+async fn interrupted(user: &UserClient, task: Uuid, command: &str, exit: Exit) -> Result<ExitCode, Failure> {
     match user.cancel(task).await {
-        Ok(()) => eprintln!("mito: cancelled before it started"),
-        Err(_) => eprintln!(
+        Ok(()) => note!("mito: cancelled before it started"),
+        Err(_) => note!(
             "mito: the task may run on; `{command} tasks stop {task}` ends it, and `{command} tasks logs -f {task}` \
              shows the rest"
         ),
     }
-    Ok(Exit::Interrupted.into())
+    Ok(exit.into())
 }
 
 /// Follows one task; answers the code of this process for its end.
@@ -169,10 +181,10 @@ async fn follow_one(
     scratch: &Path,
     streams: &mut Streams,
 ) -> Result<ExitCode, Failure> {
-    let result = follow::follow(user, task, scratch, streams).await?;
-    let (code, word) = ending::told(user, task, result).await;
+    let outcome = follow::follow(user, task, scratch, streams).await?;
+    let (code, word) = outcome.told(user, task).await;
     if let Some(word) = word {
-        eprintln!("mito: {word}");
+        note!("mito: {word}");
     }
     Ok(code.into())
 }
@@ -180,7 +192,7 @@ async fn follow_one(
 fn tidy(folder: &Path) {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            eprintln!("mito: can't remove {}: {error}", folder.display());
+            note!("mito: can't remove {}: {error}", folder.display());
         }
         _ => {}
     }

@@ -62,20 +62,21 @@ struct Taken {
 const END_ALL: &str = "
     WITH said AS (
         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[],
-                             $6::int[], $7::smallint[], $8::text[], $9::uuid[])
-            AS said (task_id, worker_id, epoch, token, ended_as, exit_status, message, data, reporter_uuid)),
+                             $6::int[], $7::smallint[], $8::text[], $9::uuid[], $11::text[])
+            AS said (task_id, worker_id, epoch, token, ended_as, exit_status, message, data, reporter_uuid,
+                     warnings)),
     ended AS (
         DELETE FROM lease USING said
         WHERE lease.task_id = said.task_id AND lease.worker_id = said.worker_id
           AND lease.epoch = said.epoch AND lease.token = said.token
         RETURNING lease.task_id, lease.worker_id, lease.epoch, lease.token, lease.claimed_at,
                   coalesce(lease.reported_end, said.ended_as) AS state, said.exit_status, said.message,
-                  said.data, said.reporter_uuid),
+                  said.data, said.reporter_uuid, said.warnings),
     over AS (
         INSERT INTO done (task_id, state, exit_status, message, reporter_uuid, reporter_worker_id,
-                          epoch, token, claimed_at, finished_at, data)
+                          epoch, token, claimed_at, finished_at, data, warnings)
         SELECT task_id, state, exit_status, message, reporter_uuid, worker_id,
-               epoch, token, claimed_at, $10, data::json
+               epoch, token, claimed_at, $10, data::json, warnings
         FROM ended)
     SELECT ended.task_id, ended.worker_id, ended.epoch, ended.token, task.uuid
     FROM ended JOIN task ON task.id = ended.task_id";
@@ -170,6 +171,8 @@ async fn end(
     let messages: Vec<Option<i16>> =
         here.iter().map(|(_, _, ended)| ended.result.msg.map(Code::code)).collect();
     let data: Vec<Option<&str>> = here.iter().map(|(_, _, ended)| ended.data.as_deref()).collect();
+    let warnings: Vec<Option<String>> =
+        here.iter().map(|(_, _, ended)| row::warnings_to_json(&ended.warnings)).collect::<Result<_, _>>()?;
     let reporters: Vec<Uuid> = here.iter().map(|(_, uuid, _)| *uuid).collect();
     let params: row::Params<'_> = &[
         &tasks,
@@ -182,6 +185,7 @@ async fn end(
         &data,
         &reporters,
         &now.unix_micros(),
+        &warnings,
     ];
     row::all(tx, END_ALL, params, |row| {
         Ok(((WorkerId(row.value("worker_id")?), read_key(row)?), row.value("uuid")?))

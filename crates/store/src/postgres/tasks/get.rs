@@ -20,7 +20,7 @@ macro_rules! select_task {
             t.upstream_uuid, t.downstream_uuid, t.repeats_uuid,
             p.task_id AS is_pending, r.task_id AS is_ready,
             w.uuid AS holder, l.epoch, l.claimed_at, l.reported_end,
-            d.state AS ended_as, d.exit_status, d.message, d.reporter_uuid, d.finished_at
+            d.state AS ended_as, d.exit_status, d.message, d.warnings, d.reporter_uuid, d.finished_at
         FROM task t
         JOIN groups g ON g.id = t.group_id
         JOIN users u ON u.id = t.creator_id
@@ -89,6 +89,7 @@ fn read_phase(row: &Row) -> Result<Phase, Fault> {
         return Ok(Phase::Ended(Ending {
             end,
             result: TaskResult { exit_status: row.value("exit_status")?, msg: row.optional_code("message")? },
+            warnings: row.warnings("warnings")?,
             reporter: row.value("reporter_uuid")?,
             at: row.time("finished_at")?,
         }));

@@ -2,12 +2,12 @@
 
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::task::ExecEnd;
-use mitosis_protocol::{TaskResult, Timestamp};
+use mitosis_protocol::{ResultWarning, TaskResult, Timestamp};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::super::artifacts::records;
-use super::super::row::{Columns, Run};
+use super::super::row::{Columns, Run, warnings_to_json};
 use super::super::workers;
 use super::follow_up;
 use super::lease::{self, Lease};
@@ -25,9 +25,17 @@ pub(super) fn complete(db: &Connection, completion: &Completion, now: Timestamp)
         });
     };
     let Some(end) = lease.reported_end.or(completion.end) else { return Ok(Completed::NotReported) };
-    self::end(db, &lease, end, completion.result, None, now)?;
+    let ended = Left { result: completion.result, data: None, warnings: &[] };
+    self::end(db, &lease, end, ended, now)?;
     workers::after_commit(db, lease.worker, now)?;
     Ok(Completed::Committed)
+}
+
+/// What is known of the end of an attempt.
+pub(super) struct Left<'a> {
+    pub(super) result: TaskResult,
+    pub(super) data: Option<&'a str>,
+    pub(super) warnings: &'a [ResultWarning],
 }
 
 /// Ends an attempt that holds its task; answers whether that made a follow-up Ready.
@@ -35,13 +43,12 @@ pub(super) fn end(
     db: &Connection,
     lease: &Lease,
     end: ExecEnd,
-    result: TaskResult,
-    data: Option<&str>,
+    left: Left<'_>,
     now: Timestamp,
 ) -> Result<bool, Fault> {
     // However it ended, it is over: a wish to stop it has come too late.
     let _stop_asked = lease::end(db, lease.key.task)?;
-    insert_done(db, lease, end, result, data, now)?;
+    insert_done(db, lease, end, left, now)?;
     records::publish_attempt(db, lease.key.task, lease.key.epoch, now)?;
     follow_up::release(db, lease.key.task, lease.key.epoch, now)
 }
@@ -68,8 +75,8 @@ pub(super) fn was_committed(db: &Connection, holder: Holder) -> Result<bool, Fau
 
 const INSERT_DONE: &str = "
     INSERT INTO done (task_id, state, exit_status, message, reporter_uuid, reporter_worker_id,
-                      epoch, token, claimed_at, finished_at, data)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                      epoch, token, claimed_at, finished_at, data, warnings)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 const UUID_OF_WORKER: &str = "SELECT uuid FROM worker WHERE id = ?1";
 
@@ -77,8 +84,7 @@ fn insert_done(
     db: &Connection,
     lease: &Lease,
     end: ExecEnd,
-    result: TaskResult,
-    data: Option<&str>,
+    Left { result, data, warnings }: Left<'_>,
     now: Timestamp,
 ) -> Result<(), Fault> {
     let WorkerId(worker) = lease.worker;
@@ -97,6 +103,7 @@ fn insert_done(
             lease.claimed_at.unix_micros(),
             now.unix_micros(),
             data,
+            warnings_to_json(warnings)?,
         ],
     )
 }

@@ -77,7 +77,7 @@ fn end(
     match lease::find(db, holder)? {
         Some(lease) if lease.worker == worker && is_here => {
             let end = lease.reported_end.unwrap_or(ended.end);
-            let released = complete::end(db, &lease, end, ended.result, ended.data.as_deref(), now)?;
+            let released = complete::end(db, &lease, end, left(ended), now)?;
             let uuid: Uuid = db.one(UUID_OF_TASK, [ended.lease.task.0], |row: &Row<'_>| row.uuid("uuid"))?;
             Ok((Verdict::Committed(uuid), released))
         }
@@ -87,6 +87,10 @@ fn end(
             false => (Verdict::Stale, false),
         }),
     }
+}
+
+fn left(ended: &Ended) -> complete::Left<'_> {
+    complete::Left { result: ended.result, data: ended.data.as_deref(), warnings: &ended.warnings }
 }
 
 /// Takes back what was not started: as if it had never been given, but for the number of the attempt.

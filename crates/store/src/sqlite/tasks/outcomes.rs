@@ -16,7 +16,7 @@ const OUTCOME_BY_ID: &str = "
     SELECT t.id, t.uuid, t.number, coalesce(t.spec -> '$.params', '{}') AS params, t.created_at,
         t.repeats_uuid, p.task_id AS is_pending, l.task_id AS is_held, l.reported_end,
         d.state AS ended_as, d.exit_status, d.message,
-        coalesce(d.claimed_at, l.claimed_at) AS started_at, d.finished_at, d.data
+        coalesce(d.claimed_at, l.claimed_at) AS started_at, d.finished_at, d.data, d.warnings
     FROM task t
     LEFT JOIN pending p ON p.task_id = t.id
     LEFT JOIN lease l ON l.task_id = t.id
@@ -57,6 +57,7 @@ fn read(row: &Row<'_>) -> Result<TaskOutcome, Fault> {
         finished_at: time("finished_at")?,
         repeats: row.optional_uuid("repeats_uuid")?,
         data: row.value("data")?,
+        warnings: row.warnings("warnings")?,
     })
 }
 

@@ -21,7 +21,7 @@ async fn cancel<B: Backend>(stage: &Stage<B>, selection: CancelSelection) -> Vec
 
 fn by_user(at: Timestamp) -> Phase {
     let result = TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) };
-    Phase::Ended(Ending { end: ExecEnd::Cancelled, result, reporter: None, at })
+    Phase::Ended(Ending { end: ExecEnd::Cancelled, result, warnings: Vec::new(), reporter: None, at })
 }
 
 pub(crate) async fn a_waiting_task_is_over_when_cancelled<B: Backend>(stage: &mut Stage<B>) {

@@ -37,8 +37,13 @@ pub(crate) async fn a_task_goes_its_way_from_submission_to_its_end<B: Backend>(s
 
     stage.pass(SECOND);
     assert_eq!(stage.commit(holder, status(768)).await, Completed::Committed);
-    let ending =
-        Ending { end: ExecEnd::Finished, result: status(768), reporter: Some(hand.uuid), at: stage.now };
+    let ending = Ending {
+        end: ExecEnd::Finished,
+        result: status(768),
+        warnings: Vec::new(),
+        reporter: Some(hand.uuid),
+        at: stage.now,
+    };
     assert_eq!(stage.phase(uuid).await, Phase::Ended(ending));
     assert_eq!(stage.get(uuid).await.updated_at, stage.now);
 }

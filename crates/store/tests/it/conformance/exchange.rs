@@ -20,7 +20,7 @@ use crate::backend::Backend;
 use crate::stage::{Hand, SECOND, Stage, status, words};
 
 fn finished(lease: LeaseKey) -> Ended {
-    Ended { lease, end: ExecEnd::Finished, result: status(0), data: None }
+    Ended { lease, end: ExecEnd::Finished, result: status(0), data: None, warnings: Vec::new() }
 }
 
 /// What an agent was given.

@@ -242,6 +242,7 @@ macro_rules! conformance {
                 }
                 sweeps {
                     a_table_of_results_has_a_row_for_each_task_wherever_it_stands,
+                    warnings_are_kept_with_the_end_of_a_task,
                     what_a_task_left_for_tables_is_part_of_its_result,
                     only_what_failed_is_worth_another_try,
                     a_repeated_task_is_like_the_one_that_it_repeats_and_linked_to_it,

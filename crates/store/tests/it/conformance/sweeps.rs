@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::task::{ExecEnd, Phase};
-use mitosis_protocol::{TaskResult, TaskResultMessage, TaskState};
+use mitosis_protocol::{
+    ArtifactKind, ResultWarning, TaskResult, TaskResultMessage, TaskState, Timestamp, WarningCode,
+};
 use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, Completion, Ended, Exchange, Holder, Verdict};
+use mitosis_store::ops::events::{ChangeQuery, Cursor};
 use mitosis_store::ops::query::{Page, TaskQuery};
 use mitosis_store::ops::sweeps::{Over, Repeat, Repeated, Repetition, Selection, TaskOutcome};
 use mitosis_store::ops::tasks::{CancelSelection, IdempotencyKey, NewTask};
@@ -101,12 +104,36 @@ pub(crate) async fn what_a_task_left_for_tables_is_part_of_its_result<B: Backend
     for data in [Some(data.to_owned()), None] {
         stage.submit_one(&ann).await;
         let lease = stage.claim_one(hand).await.lease;
-        let ended = Ended { lease, end: ExecEnd::Finished, result: status(0), data };
+        let ended = Ended { lease, end: ExecEnd::Finished, result: status(0), data, warnings: Vec::new() };
         let exchanged = stage.exchange_one(Exchange { ended: vec![ended], ..stage.nothing(hand) }).await;
         assert!(matches!(exchanged.verdicts[..], [Verdict::Committed(_)]));
     }
     let rows = outcomes(stage, &all_of(&ann)).await;
     assert_eq!(rows.iter().map(|row| row.data.as_deref()).collect::<Vec<_>>(), [None, Some(data)]);
+}
+
+pub(crate) async fn warnings_are_kept_with_the_end_of_a_task<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    let mut warning =
+        ResultWarning::new(WarningCode::Incomplete, Some(ArtifactKind::Result), "it's 'ü%_\\n'");
+    warning.files = vec!["a \"b\"".to_owned()];
+    for warnings in [vec![warning.clone()], Vec::new()] {
+        stage.submit_one(&ann).await;
+        let lease = stage.claim_one(hand).await.lease;
+        let ended = Ended { lease, end: ExecEnd::Finished, result: status(0), data: None, warnings };
+        stage.exchange_one(Exchange { ended: vec![ended], ..stage.nothing(hand) }).await;
+    }
+    let rows = outcomes(stage, &all_of(&ann)).await;
+    assert_eq!(rows[0].warnings, []);
+    assert_eq!(rows[1].warnings, [warning.clone()]);
+    let Phase::Ended(ending) = stage.phase(rows[1].uuid).await else { panic!("it has ended") };
+    assert_eq!(ending.warnings, [warning.clone()]);
+    let query = ChangeQuery { groups: vec![ann.group], label: None };
+    let start = Cursor { at: Timestamp::UNIX_EPOCH, task: TaskId(0) };
+    let changes = stage.store().changes(&query, start, 10).await.unwrap();
+    let told = changes.into_iter().find(|(_, event)| event.uuid == rows[1].uuid).unwrap();
+    assert_eq!(told.1.warnings, [warning]);
 }
 
 pub(crate) async fn only_what_failed_is_worth_another_try<B: Backend>(stage: &mut Stage<B>) {

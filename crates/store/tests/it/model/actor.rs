@@ -167,7 +167,13 @@ impl<B: Backend> Actor<B> {
     }
 
     fn ended(&self, attempt: usize, end: ExecEnd, exit_status: i32) -> Ended {
-        Ended { lease: self.attempts[attempt].0, end, result: status(exit_status), data: None }
+        Ended {
+            lease: self.attempts[attempt].0,
+            end,
+            result: status(exit_status),
+            data: None,
+            warnings: Vec::new(),
+        }
     }
 
     async fn ask_to_stop(&self, task: usize) -> Answer {

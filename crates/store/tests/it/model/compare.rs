@@ -58,11 +58,17 @@ impl<B: Backend> Actor<B> {
             }
             Place::Cancelled { at } => {
                 let result = TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) };
-                Phase::Ended(Ending { end: ExecEnd::Cancelled, result, reporter: None, at })
+                Phase::Ended(Ending {
+                    end: ExecEnd::Cancelled,
+                    result,
+                    warnings: Vec::new(),
+                    reporter: None,
+                    at,
+                })
             }
             Place::Committed { attempt, end, exit_status, at } => {
                 let reporter = Some(hand_of(attempt));
-                Phase::Ended(Ending { end, result: status(exit_status), reporter, at })
+                Phase::Ended(Ending { end, result: status(exit_status), warnings: Vec::new(), reporter, at })
             }
             Place::Dropped => return None,
         })

@@ -64,9 +64,9 @@ pub(super) async fn follow(
 }
 
 fn reply(task: &Task, stdout: Vec<u8>, stderr: Vec<u8>) -> FollowReply {
-    let result = match &task.phase {
-        Phase::Ended(ending) => Some(ending.result),
-        Phase::Pending | Phase::Ready | Phase::Running(_) | Phase::Reported(..) => None,
+    let (result, warnings) = match &task.phase {
+        Phase::Ended(ending) => (Some(ending.result), ending.warnings.clone()),
+        Phase::Pending | Phase::Ready | Phase::Running(_) | Phase::Reported(..) => (None, Vec::new()),
     };
-    FollowReply { stdout, stderr, state: task.phase.state(), result }
+    FollowReply { stdout, stderr, state: task.phase.state(), result, warnings }
 }

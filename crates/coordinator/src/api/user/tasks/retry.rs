@@ -61,7 +61,7 @@ async fn among(app: &App, user: &User, uuids: &[Uuid], failed: bool) -> Result<V
     if uuids.len() as u64 > limits::MAX_ROWS {
         return Err(Refusal::invalid(format!("a list has at most {} tasks", limits::MAX_ROWS)).into());
     }
-    let wanted = |task: &Task| match task.phase {
+    let wanted = |task: &Task| match &task.phase {
         Phase::Ended(ending) => !failed || ending.failed(),
         Phase::Pending | Phase::Ready | Phase::Running(_) | Phase::Reported(..) => false,
     };

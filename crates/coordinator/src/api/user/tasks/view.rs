@@ -8,9 +8,9 @@ use serde_json::value::RawValue;
 
 /// Everything about a task but its artifacts.
 pub(in crate::api) fn info(task: Task) -> TaskInfo {
-    let (result, reporter_uuid) = match &task.phase {
-        Phase::Ended(ending) => (Some(ending.result), ending.reporter),
-        Phase::Pending | Phase::Ready | Phase::Running(_) | Phase::Reported(..) => (None, None),
+    let (result, warnings, reporter_uuid) = match &task.phase {
+        Phase::Ended(ending) => (Some(ending.result), ending.warnings.clone(), ending.reporter),
+        Phase::Pending | Phase::Ready | Phase::Running(_) | Phase::Reported(..) => (None, Vec::new(), None),
     };
     TaskInfo {
         uuid: task.uuid,
@@ -30,6 +30,7 @@ pub(in crate::api) fn info(task: Task) -> TaskInfo {
         downstream_task_uuid: task.downstream,
         reporter_uuid,
         repeats_task_uuid: task.repeats,
+        warnings,
     }
 }
 
@@ -47,6 +48,7 @@ pub(in crate::api) fn outcome(row: TaskOutcome) -> mitosis_protocol::sweep::Task
         repeats_task_uuid: row.repeats,
         // The store was given an object, as JSON.
         data: row.data.and_then(|data| RawValue::from_string(data).ok()),
+        warnings: row.warnings,
     }
 }
 

@@ -33,8 +33,8 @@ pub(super) async fn run(
         return Ok(lines.code(spoilt));
     }
     if lines.are_typed() {
-        eprintln!("mito {}: {name} at {}", env!("CARGO_PKG_VERSION"), session.config.address);
-        eprintln!("`help` tells what can be done; `quit` or Ctrl-D leaves");
+        note!("mito {}: {name} at {}", env!("CARGO_PKG_VERSION"), session.config.address);
+        note!("`help` tells what can be done; `quit` or Ctrl-D leaves");
     }
     loop {
         let identity = session.identity().await?;
@@ -52,7 +52,7 @@ pub(super) async fn run(
             }
             Ok(_) => {}
             Err(failure) => {
-                eprintln!("{failure}");
+                note!("{failure}");
                 spoilt = spoilt.or(Some(failure.exit().into()));
             }
         }
@@ -80,7 +80,7 @@ async fn done(
         Ok(After::Code(code)) => code.into(),
         Err(failure) if failure.is_quiet() => return true,
         Err(failure) => {
-            eprintln!("{failure}");
+            note!("{failure}");
             failure.exit().into()
         }
     };

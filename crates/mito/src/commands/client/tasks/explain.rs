@@ -4,6 +4,7 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::explain::ReasonCode;
 
 use super::get::say_what_was_missing;
+use crate::ending::Outcome;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::Output;
@@ -13,8 +14,8 @@ pub(super) async fn explain(uuid: Uuid, identity: &Identity, out: &Output) -> Re
     let explanation = identity.client.explain_task(uuid).await?;
     out.one_line(&explanation)?;
     if explanation.code == ReasonCode::Ended {
-        let result = identity.client.task(uuid).await?.info.result;
-        say_what_was_missing(uuid, result, identity, out).await;
+        let outcome = Outcome::of_info(&identity.client.task(uuid).await?.info);
+        say_what_was_missing(uuid, outcome, identity, out).await;
     }
     Ok(())
 }

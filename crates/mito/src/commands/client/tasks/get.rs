@@ -1,9 +1,9 @@
 //! `mito client tasks get`.
 
 use mitosis_domain::limits::TOO_MUCH_OUTPUT;
-use mitosis_protocol::{TaskResult, TaskResultMessage, TaskState, Uuid};
+use mitosis_protocol::{TaskResultMessage, TaskState, Uuid};
 
-use crate::ending;
+use crate::ending::Outcome;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::show::{Output, TaskShown};
@@ -11,24 +11,26 @@ use crate::show::{Output, TaskShown};
 pub(super) async fn get(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let task = identity.client.task(uuid).await?;
     let (state, result) = (task.info.state, task.info.result);
+    let outcome = Outcome::of_info(&task.info);
     out.one(&TaskShown::from(task.info).with_artifacts(task.artifacts))?;
     // The protocol has a word for every other reason to stop a command.
     if state == TaskState::Cancelled && result.is_some_and(|result| result.msg.is_none()) {
         out.say(format_args!("mito: stopped {TOO_MUCH_OUTPUT}"));
     }
-    say_what_was_missing(uuid, result, identity, out).await;
+    say_what_was_missing(uuid, outcome, identity, out).await;
     Ok(())
 }
 
 /// Where a task did not start for want of a file, its result has a word for that and none for the file.
 pub(super) async fn say_what_was_missing(
     uuid: Uuid,
-    result: Option<TaskResult>,
+    outcome: Option<Outcome>,
     identity: &Identity,
     out: &Output,
 ) {
-    if let Some(result) = result.filter(|result| result.msg == Some(TaskResultMessage::ResourceNotFound))
-        && let (_, Some(word)) = ending::told(&identity.client, uuid, result).await
+    let missing = |outcome: &Outcome| outcome.result.msg == Some(TaskResultMessage::ResourceNotFound);
+    if let Some(outcome) = outcome.filter(missing)
+        && let (_, Some(word)) = outcome.told(&identity.client, uuid).await
     {
         out.say(format_args!("mito: {word}"));
     }

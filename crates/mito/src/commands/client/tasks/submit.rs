@@ -7,10 +7,10 @@ use crate::commands::client::After;
 use crate::commands::select::Wanted;
 use crate::config::Environment;
 use crate::failure::Failure;
+use crate::follow;
 use crate::identity::Identity;
 use crate::outage::Outage;
 use crate::show::{Output, Submitted};
-use crate::{ending, follow};
 
 pub(super) async fn submit(
     args: &SubmitArgs,
@@ -37,10 +37,10 @@ pub(super) async fn submit(
             true => {
                 let scratch = environment.cache_folder().join("follow");
                 let mut streams = Streams::alone().quietly(out.is_quiet());
-                let result = follow::follow(&identity.client, uuid, &scratch, &mut streams).await?;
-                waiting.ended(uuid, result);
-                if let (_, Some(word)) = ending::told(&identity.client, uuid, result).await {
-                    eprintln!("mito: {word}");
+                let outcome = follow::follow(&identity.client, uuid, &scratch, &mut streams).await?;
+                waiting.ended(uuid, outcome.clone());
+                if let (_, Some(word)) = outcome.told(&identity.client, uuid).await {
+                    note!("mito: {word}");
                 }
                 Ok(())
             }

@@ -9,13 +9,13 @@ use futures_util::{StreamExt as _, stream};
 use mitosis_client::{EventScope, TaskEvents, UserClient};
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::task::SubmitTaskReply;
-use mitosis_protocol::{TaskResult, TaskState, Timestamp, Uuid};
+use mitosis_protocol::{TaskState, Timestamp, Uuid};
 
 use crate::cli::client::tasks::WaitArgs;
 use crate::commands::client::After;
 use crate::commands::client::session::Session;
 use crate::commands::select::Wanted;
-use crate::ending;
+use crate::ending::Outcome;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::identity::Identity;
@@ -69,9 +69,10 @@ impl Waiting {
     }
 
     /// Notes how one ended.
-    pub(super) fn ended(&mut self, uuid: Uuid, result: TaskResult) {
+    pub(super) fn ended(&mut self, uuid: Uuid, outcome: Outcome) {
         if let Some(task) = self.left.get(&uuid) {
-            let event = TaskEvent { result: Some(result), ..task.clone() };
+            let Outcome { result, warnings } = outcome;
+            let event = TaskEvent { result: Some(result), warnings, ..task.clone() };
             self.heard(&event);
         }
     }
@@ -95,13 +96,13 @@ impl Waiting {
     }
 
     /// Notes where a task stands; answers the end of one that was waited for.
-    fn heard(&mut self, event: &TaskEvent) -> Option<TaskResult> {
-        let result = event.result?;
+    fn heard(&mut self, event: &TaskEvent) -> Option<Outcome> {
+        let outcome = Outcome::of_event(event)?;
         self.left.remove(&event.uuid)?;
-        let (code, _) = ending::code(result);
+        let code = outcome.code();
         self.failed += usize::from(code != 0);
         self.code = code;
-        Some(result)
+        Some(outcome)
     }
 }
 
@@ -144,8 +145,8 @@ pub(super) async fn until_over(
                 tally.note(&event);
                 tally.show(&progress);
             }
-            let Some(result) = waiting.heard(&event) else { continue };
-            let (code, word) = ending::told(client, event.uuid, result).await;
+            let Some(outcome) = waiting.heard(&event) else { continue };
+            let (code, word) = outcome.told(client, event.uuid).await;
             progress.suspend(|| {
                 if let Some(word) = word {
                     out.say(format_args!("mito: {}: {word}", event.uuid));
@@ -242,12 +243,12 @@ pub(super) async fn not_over(waiting: &Waiting, client: &UserClient, limit: std:
     for (uuid, task) in waiting.left.iter().take(EXPLAINED) {
         match client.explain_task(*uuid).await {
             Ok(why) => {
-                eprintln!("mito: {uuid} is {:?}: {}", why.state, why.text);
+                note!("mito: {uuid} is {:?}: {}", why.state, why.text);
                 if let Some(hint) = why.hint {
-                    eprintln!("  hint: {hint}");
+                    note!("  hint: {hint}");
                 }
             }
-            Err(_) => eprintln!("mito: {uuid} is {:?}", task.state),
+            Err(_) => note!("mito: {uuid} is {:?}", task.state),
         }
     }
     Failure::new(Exit::TimedOut, sentence).with_hint("the tasks go on; wait again, or cancel them")
@@ -268,6 +269,7 @@ pub(super) fn standing_of(group: &str, SubmitTaskReply { task_id, uuid }: Submit
         task_id,
         state: TaskState::Ready,
         result: None,
+        warnings: Vec::new(),
         at: Timestamp::UNIX_EPOCH,
     }
 }

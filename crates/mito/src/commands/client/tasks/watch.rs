@@ -131,7 +131,8 @@ mod tests {
     fn task(number: i64) -> Ended {
         let uuid = Uuid::from_u128(u128::from(number.unsigned_abs()));
         let (at, state) = (Timestamp::UNIX_EPOCH, TaskState::Ready);
-        Ended::from(TaskEvent { uuid, group_name: "ann".into(), task_id: number, state, result: None, at })
+        let (group_name, warnings) = ("ann".into(), Vec::new());
+        Ended::from(TaskEvent { uuid, group_name, task_id: number, state, result: None, warnings, at })
     }
 
     /// Frames of so many tasks at a terminal, and how many rows the last one takes.

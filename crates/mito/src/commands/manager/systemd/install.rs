@@ -34,11 +34,11 @@ pub(super) async fn run(args: &InstallArgs, environment: &Environment) -> Result
     show::line(format_args!("wrote {}", files.unit.display()))?;
     show::line(format_args!("wrote {}, which only you can read", files.environment.display()))?;
     let name = &files.name;
-    eprintln!("To start two workers, now and whenever you log in:");
-    eprintln!("  systemctl --user daemon-reload");
-    eprintln!("  systemctl --user enable --now {name}@1 {name}@2");
-    eprintln!("To keep them when you log out, and start them with the machine:");
-    eprintln!("  loginctl enable-linger");
+    note!("To start two workers, now and whenever you log in:");
+    note!("  systemctl --user daemon-reload");
+    note!("  systemctl --user enable --now {name}@1 {name}@2");
+    note!("To keep them when you log out, and start them with the machine:");
+    note!("  loginctl enable-linger");
     Ok(())
 }
 

@@ -28,7 +28,7 @@ pub(super) fn run(files: &Files) -> Result<(), Failure> {
             Ok(()) => show::line(format_args!("removed {}", path.display()))?,
         }
     }
-    eprintln!("To have systemd notice: systemctl --user daemon-reload");
+    note!("To have systemd notice: systemctl --user daemon-reload");
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use crate::cli::client::attachments::PlaceArgs;
 use crate::cli::text::{self, cleaned};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::outgoing;
 
 /// A file of a group.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,9 +50,8 @@ impl Place {
             (None, true) if !key.is_empty() => key.split_once('/').unwrap_or((key, "")),
             (group, _) => (group.unwrap_or(own), key),
         };
-        let name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         match key.is_empty() || key.ends_with('/') {
-            true => Self::checked(group, &format!("{key}{name}")),
+            true => Self::checked(group, &format!("{key}{}", outgoing::name(file)?)),
             false => Self::checked(group, key),
         }
     }

@@ -7,16 +7,17 @@ use crate::cli::client::attachments::UploadArgs;
 use crate::commands::client::transfer;
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::outgoing::Source;
 use crate::show::Output;
 
 pub(super) async fn upload(args: &UploadArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let Identity { name, client } = identity;
     let file = &args.local_file;
     let place = Place::of_new(file, args.key.as_deref(), args.group.as_deref(), args.smart, name)?;
-    let length = transfer::length(file).await?;
-    let request = UploadAttachmentRequest { key: place.key.clone(), content_length: length };
+    let source = Source::open(file).await?;
+    let request = UploadAttachmentRequest { key: place.key.clone(), content_length: source.length };
     let target = client.announce_attachment(&place.group, &request).await?;
-    transfer::send(client, &target, file, length, out).await?;
+    transfer::send(client, &target, source, out).await?;
     match target.exist {
         true => out.say(format_args!("replaced {place}")),
         false => out.say(format_args!("uploaded {place}")),

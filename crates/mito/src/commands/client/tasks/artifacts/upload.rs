@@ -7,15 +7,16 @@ use crate::commands::client::transfer;
 use crate::commands::select;
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::outgoing::Source;
 use crate::show::Output;
 
 pub(super) async fn upload(args: &UploadArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let UploadArgs { local_file, task, kind, .. } = args;
     let uuid = select::one(task, &identity.client).await?;
-    let length = transfer::length(local_file).await?;
-    let request = UploadArtifactRequest { content_type: *kind, content_length: length };
+    let source = Source::open(local_file).await?;
+    let request = UploadArtifactRequest { content_type: *kind, content_length: source.length };
     let target = identity.client.announce_artifact(uuid, &request).await?;
-    transfer::send(&identity.client, &target, local_file, length, out).await?;
+    transfer::send(&identity.client, &target, source, out).await?;
     match target.exist {
         true => out.say(format_args!("replaced the {kind} of {uuid}")),
         false => out.say(format_args!("uploaded the {kind} of {uuid}")),

@@ -1,0 +1,101 @@
+//! Files that are sent: their length has to be known before.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _};
+use std::path::Path;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// An open file, and how much of it is sent.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) file: File,
+    pub(crate) length: u64,
+}
+
+impl Source {
+    /// Opens a file. What comes from a pipe, or has no size of its own, is copied first.
+    pub(crate) async fn open(path: &Path) -> Result<Self, Failure> {
+        let path = path.to_owned();
+        tokio::task::spawn_blocking(move || read(&path))
+            .await
+            .map_err(|error| Failure::new(Exit::Fault, error))?
+    }
+}
+
+fn read(path: &Path) -> Result<Source, Failure> {
+    let unreadable = |error| Failure::unreadable(path, error);
+    let file = File::open(path).map_err(unreadable)?;
+    let found = file.metadata().map_err(unreadable)?;
+    let kind = found.file_type();
+    if kind.is_dir() {
+        return Err(Failure::new(Exit::Usage, format!("{} is a folder", path.display()))
+            .with_hint("pack it into an archive first, for instance with `tar -czf`"));
+    }
+    if !(kind.is_file() || kind.is_fifo()) {
+        return Err(Failure::new(Exit::Usage, format!("{} is neither a file nor a pipe", path.display()))
+            .with_hint("copy what it holds into a file first"));
+    }
+    // Files of the kernel have the size 0 and content all the same.
+    let has_size = kind.is_file() && (found.len() > 0 || file.read_at(&mut [0], 0).map_err(unreadable)? == 0);
+    match has_size {
+        true => Ok(Source { file, length: found.len() }),
+        false => copied(file).map_err(|error| Failure::io(format!("can't copy {}", path.display()), error)),
+    }
+}
+
+/// The name of a file as a part of a key. Another name would be made up where it is not text, and two files could
+/// get the same.
+pub(crate) fn name(file: &Path) -> Result<&str, Failure> {
+    let name = file.file_name().unwrap_or_default();
+    name.to_str().ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("the name of {} is not UTF-8", file.display()))
+            .with_hint("give it a key of its own")
+    })
+}
+
+/// Into a file without a name.
+fn copied(mut from: File) -> io::Result<Source> {
+    let mut file = tempfile::tempfile()?;
+    let length = io::copy(&mut from.by_ref(), &mut file)?;
+    file.rewind()?;
+    Ok(Source { file, length })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_that_is_not_text_is_refused_as_a_key() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let file = Path::new(std::ffi::OsStr::from_bytes(b"data/\xff.csv"));
+        assert_eq!(name(file).unwrap_err().exit(), Exit::Usage);
+        assert_eq!(name(Path::new("data/in.csv")).unwrap(), "in.csv");
+    }
+
+    #[tokio::test]
+    async fn pipes_and_files_of_the_kernel_are_read_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let writer = {
+            let fifo = fifo.clone();
+            std::thread::spawn(move || std::fs::write(fifo, "through a pipe").unwrap())
+        };
+        let mut source = Source::open(&fifo).await.unwrap();
+        writer.join().unwrap();
+        let mut text = String::new();
+        source.file.read_to_string(&mut text).unwrap();
+        assert_eq!((source.length, text.as_str()), (14, "through a pipe"));
+        assert!(Source::open(Path::new("/proc/self/status")).await.unwrap().length > 0);
+        std::fs::write(folder.path().join("empty"), "").unwrap();
+        assert_eq!(Source::open(&folder.path().join("empty")).await.unwrap().length, 0);
+        for (refused, exit) in [("/dev/null", Exit::Usage), ("/", Exit::Usage), ("/no/such", Exit::NotFound)]
+        {
+            assert_eq!(Source::open(Path::new(refused)).await.unwrap_err().exit(), exit, "{refused}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What a task left that was not kept, or not as the task left it. Ours; published clients do not see it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::ArtifactKind;
+
+/// Most warnings of one task.
+pub const MAX_WARNINGS: usize = 16;
+/// Most files that one warning names.
+pub const MAX_WARNING_FILES: usize = 20;
+/// Most bytes of a text and of a file name in a warning; longer ones are cut.
+pub const MAX_WARNING_TEXT_BYTES: usize = 500;
+
+/// Something about the output of a task that its exit status does not tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResultWarning {
+    /// What kind of thing it is, as a stable word.
+    pub code: WarningCode,
+    /// The archive that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<ArtifactKind>,
+    /// What happened, as a sentence without a full stop.
+    pub text: String,
+    /// Files that it is about, at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+    /// How many more files there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_files: u64,
+}
+
+/// The kinds of warnings. A reader that meets a code it does not know gets [`WarningCode::Unknown`]; the text still
+/// says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WarningCode {
+    /// A whole archive was not stored: the group is over its quota, or the object store refused.
+    NotStored,
+    /// An archive was stored, but files are missing in it, or have not their whole content.
+    Incomplete,
+    /// Things were left out of an archive that have no content: sockets, FIFOs, devices, dangling links.
+    LeftOut,
+    /// `result.json` is not what can be taken into a table. It is in the archive all the same.
+    DataRefused,
+    /// The follow-up task was not submitted.
+    FollowUpRefused,
+    /// A code that this reader does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl ResultWarning {
+    /// A warning that names no files.
+    pub fn new(code: WarningCode, artifact: Option<ArtifactKind>, text: impl Into<String>) -> Self {
+        Self { code, artifact, text: text.into(), files: Vec::new(), more_files: 0 }
+    }
+
+    /// Whether output of the task is lost.
+    pub fn is_loss(&self) -> bool {
+        matches!(self.code, WarningCode::NotStored | WarningCode::Incomplete)
+    }
+
+    /// The same within the limits on what is kept.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        let surplus = self.files.len().saturating_sub(MAX_WARNING_FILES);
+        self.files.truncate(MAX_WARNING_FILES);
+        self.more_files = self.more_files.saturating_add(surplus as u64);
+        self.files.iter_mut().chain([&mut self.text]).for_each(bound);
+        self
+    }
+}
+
+impl fmt::Display for ResultWarning {
+    /// The text, and the files that it is about.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        if !self.files.is_empty() {
+            write!(f, ": {}", self.files.join(", "))?;
+        }
+        match self.more_files {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+/// Cuts a text that is too long, and replaces what no database takes.
+fn bound(text: &mut String) {
+    if text.len() > MAX_WARNING_TEXT_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_WARNING_TEXT_BYTES));
+        text.push('…');
+    }
+    if text.contains('\0') {
+        *text = text.replace('\0', "\u{fffd}");
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_code_is_read_with_its_text() {
+        let text = r#"{"code":"of_tomorrow","text":"something"}"#;
+        let read: ResultWarning = serde_json::from_str(text).unwrap();
+        assert_eq!(read, ResultWarning::new(WarningCode::Unknown, None, "something"));
+        assert!(!read.is_loss());
+    }
+
+    #[test]
+    fn bounded_warning_counts_what_it_does_not_name() {
+        let mut warning = ResultWarning::new(WarningCode::Incomplete, None, "ü".repeat(1000));
+        warning.files = (0..30).map(|number| format!("a\0{number}")).collect();
+        warning.more_files = 5;
+        let bounded = warning.bounded();
+        assert_eq!((bounded.files.len(), bounded.more_files), (MAX_WARNING_FILES, 15));
+        assert!(bounded.text.len() <= MAX_WARNING_TEXT_BYTES + '…'.len_utf8());
+        assert_eq!(bounded.files[0], "a\u{fffd}0");
+    }
+}
