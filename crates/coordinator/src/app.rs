@@ -29,6 +29,7 @@ use crate::dispatch::renewals::Renewals;
 use crate::events::announcer::Announcer;
 use crate::events::output_hub::OutputHub;
 use crate::events::states::States;
+use crate::shares::{Questions, Streams};
 use crate::tls::Tls;
 
 /// Shared by everything in one coordinator; cheap to clone.
@@ -56,6 +57,8 @@ pub(crate) struct Parts {
     pub(crate) output: OutputHub,
     pub(crate) states: States,
     pub(crate) announcer: Announcer,
+    pub(crate) questions: Questions,
+    pub(crate) streams: Streams,
     /// Objects that are written or removed at this moment.
     pub(crate) uploads: Uploads,
     /// Name of the administrator who was made at the first start.

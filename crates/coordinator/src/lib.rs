@@ -16,6 +16,7 @@ mod preface;
 mod reconcilers;
 mod serve;
 mod settings;
+mod shares;
 mod start;
 mod tls;
 

@@ -40,6 +40,7 @@ use crate::events::announcer::{Announcer, RedisConfigError};
 use crate::events::output_hub::OutputHub;
 use crate::events::states::States;
 use crate::settings::{DEFAULT_ADMIN, Database, Objects, S3Settings, Settings};
+use crate::shares::{Questions, Streams};
 use crate::tls::{Tls, TlsError};
 use crate::{reconcilers, serve};
 
@@ -224,6 +225,8 @@ impl Coordinator {
             states: States::default(),
             announcer,
             uploads: Uploads::default(),
+            questions: Questions::new(matches!(settings.database, Database::Sqlite(_))),
+            streams: Streams::default(),
             first_admin: settings.admin_user.clone(),
             started_at,
             lease: settings.heartbeat_timeout,

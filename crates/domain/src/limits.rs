@@ -28,6 +28,8 @@ pub const MAX_TIMEOUT: Duration = Duration::from_hours(100 * 8_766);
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes in the body of a batch submission: room for 100,000 short tasks.
 pub const MAX_BATCH_BODY_BYTES: usize = 256 * 1024 * 1024;
+/// Tasks in one submission.
+pub const MAX_TASKS: usize = 100_000;
 /// Rows in one reply, and items of one batch that is named by a filter.
 pub const MAX_ROWS: u64 = 10_000;
 /// Bytes of one output stream that a worker keeps; a command that writes more is stopped. The guide names it.

@@ -146,11 +146,6 @@ impl<D: Dialect> Matches<D> {
         self.select(Some(&cut))
     }
 
-    /// The ids of all, newest first.
-    pub(crate) fn select_all(&self) -> String {
-        self.select(None)
-    }
-
     /// How many there are; stops at the limit.
     pub(crate) fn select_count(&mut self, most: u64) -> String {
         let limit = self.bind(rows(most));

@@ -77,6 +77,9 @@ pub struct TaskChange {
     pub spec: Option<TaskSpec>,
 }
 
+/// Most matches of a query that one cancellation ends: others must not wait for millions.
+pub const CANCEL_PORTION: u64 = 5_000;
+
 /// Which waiting tasks a cancellation is after.
 #[derive(Debug, Clone)]
 pub enum CancelSelection {
@@ -85,7 +88,8 @@ pub enum CancelSelection {
     /// These, if they are Ready or Pending.
     Waiting(Vec<Uuid>),
     /// Matches of a query that are Ready or Pending. A state condition that holds neither matches
-    /// nothing, and so does any condition on the exit status.
+    /// nothing, and so does any condition on the exit status. Up to [`CANCEL_PORTION`], the newest first:
+    /// repeat it until nothing is left.
     Matching(TaskQuery),
 }
 

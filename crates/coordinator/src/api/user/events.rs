@@ -29,6 +29,7 @@ use crate::app::App;
 use crate::auth::standing::{LastingCaller, Standing};
 use crate::dispatch::bell::Listener;
 use crate::error::{ApiError, Refusal, chain};
+use crate::shares::Counted;
 
 const PAGE: u64 = 1_000;
 /// How long to rely on being woken; other coordinators do not wake the streams of this one.
@@ -58,10 +59,20 @@ async fn many(
     InQuery(filter): InQuery<Filter>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
     groups(&app, &user, filter.group.as_deref()).await?;
+    let open = app.streams.open(user.id)?;
     let last = last_event_id(&headers)?;
     let begin = last.map_or_else(|| app.now(), |place| place.cursor.at) - OVERLAP;
     let after = Cursor { at: begin, task: TaskId(0) };
-    let mut many = Many { app, user, standing, filter, after, told: HashMap::new(), queue: VecDeque::new() };
+    let mut many = Many {
+        app,
+        _open: open,
+        user,
+        standing,
+        filter,
+        after,
+        told: HashMap::new(),
+        queue: VecDeque::new(),
+    };
     if last.is_none() {
         many.pass_over_what_was().await?;
     }
@@ -94,6 +105,7 @@ async fn something_new(app: &App, bell: &mut Listener, news: &mut Listener) {
 /// A stream of many tasks.
 struct Many {
     app: App,
+    _open: Counted,
     user: User,
     standing: Standing,
     filter: Filter,
@@ -178,8 +190,9 @@ async fn one(
     InPath(uuid): InPath<Uuid>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
     find(&app, &user, uuid, Action::View).await?;
+    let open = app.streams.open(user.id)?;
     let told = last_event_id(&headers)?;
-    let one = One { app, user, standing, uuid, told, over: false };
+    let one = One { app, _open: open, user, standing, uuid, told, over: false };
     let stream = futures_util::stream::unfold(one, |mut one| async {
         let event = one.next().await?;
         Some((Ok(event), one))
@@ -190,6 +203,7 @@ async fn one(
 /// A stream of one task: where it stands, then every change, until it is over.
 struct One {
     app: App,
+    _open: Counted,
     user: User,
     standing: Standing,
     uuid: Uuid,

@@ -14,7 +14,7 @@ use super::query;
 use crate::Fault;
 use crate::code::Code;
 use crate::ops::By;
-use crate::ops::tasks::CancelSelection;
+use crate::ops::tasks::{CANCEL_PORTION, CancelSelection};
 
 /// Which waiting tasks may be ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(in super::super) async fn cancel(
         CancelSelection::Matching(query) => match query.waiting_part() {
             Some(query) if !rights::may(tx, by, query.group, Action::ManageTasks).await? => Ok(Vec::new()),
             Some(query) => {
-                let ids = query::all_ids(tx, &query).await?;
+                let ids = query::newest_ids(tx, &query, CANCEL_PORTION).await?;
                 cancel_all(tx, &ids, Reach::ReadyAndPending, now).await
             }
             None => Ok(Vec::new()),

@@ -55,11 +55,12 @@ pub(super) async fn count(db: &impl Db, query: &TaskQuery, most: u64) -> Result<
     Ok(count.first().map_or(0, |count| count.unsigned_abs()))
 }
 
-/// The ids of all matches.
-pub(super) async fn all_ids(db: &impl Db, query: &TaskQuery) -> Result<Vec<i64>, Fault> {
+/// The ids of the newest matches.
+pub(super) async fn newest_ids(db: &impl Db, query: &TaskQuery, limit: u64) -> Result<Vec<i64>, Fault> {
     let Some(mut matches) = Matches::of(Walk::choose(query), query) else { return Ok(Vec::new()) };
     narrow(db, &mut matches, query).await?;
-    ask(db, &matches.select_all(), matches).await
+    let sql = matches.select_page(Page { before: None, offset: 0, limit });
+    ask(db, &sql, matches).await
 }
 
 /// How many tasks have a label, and how many ends are unusual, each up to a limit.

@@ -14,7 +14,7 @@ use crate::Fault;
 use crate::code::Code;
 use crate::ops::By;
 use crate::ops::query::TaskQuery;
-use crate::ops::tasks::CancelSelection;
+use crate::ops::tasks::{CANCEL_PORTION, CancelSelection};
 
 /// Which waiting tasks may be ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ const UUID_OF_TASK: &str = "SELECT uuid FROM task WHERE id = ?1";
 fn cancel_matching(db: &Connection, query: &TaskQuery, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
     let Some(query) = query.waiting_part() else { return Ok(Vec::new()) };
     let mut cancelled = Vec::new();
-    for id in query::all_ids(db, &query)? {
+    for id in query::newest_ids(db, &query, CANCEL_PORTION)? {
         if cancel_one(db, id, Reach::ReadyAndPending, now)? {
             cancelled.push(db.one(UUID_OF_TASK, [id.0], |row| row.uuid("uuid"))?);
         }

@@ -52,11 +52,12 @@ pub(super) fn count(db: &Connection, query: &TaskQuery, most: u64) -> Result<u64
     db.one(&sql, params_from_iter(values(matches)?), read_count)
 }
 
-/// The ids of all matches.
-pub(super) fn all_ids(db: &Connection, query: &TaskQuery) -> Result<Vec<TaskId>, Fault> {
+/// The ids of the newest matches.
+pub(super) fn newest_ids(db: &Connection, query: &TaskQuery, limit: u64) -> Result<Vec<TaskId>, Fault> {
     let Some(mut matches) = Matches::of(Walk::choose(query), query) else { return Ok(Vec::new()) };
     narrow(db, &mut matches, query)?;
-    ids(db, &matches.select_all(), matches)
+    let sql = matches.select_page(Page { before: None, offset: 0, limit });
+    ids(db, &sql, matches)
 }
 
 /// How many tasks have a label, and how many ends are unusual, each up to a limit.

@@ -9,7 +9,7 @@ use mitosis_protocol::{TaskResult, TaskResultMessage, TaskState, Timestamp};
 use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, Completion, FollowUp, Holder};
 use mitosis_store::ops::query::TaskQuery;
-use mitosis_store::ops::tasks::{CancelSelection, NewTask};
+use mitosis_store::ops::tasks::{CANCEL_PORTION, CancelSelection, NewTask};
 use uuid::Uuid;
 
 use crate::backend::Backend;
@@ -167,5 +167,15 @@ pub(crate) async fn a_cancellation_never_undoes_a_commit_that_it_races<B: Backen
     assert!(cancelled.is_empty());
     for uuid in named {
         assert_eq!(stage.phase(uuid).await.state(), TaskState::Finished);
+    }
+}
+
+pub(crate) async fn cancellation_by_filter_ends_one_portion_at_a_time<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let batch: Vec<_> = (0..=CANCEL_PORTION).map(|_| stage.task(ann.group)).collect();
+    stage.submit(&ann, &batch).await;
+    let matching = || CancelSelection::Matching(TaskQuery::all_of(ann.group));
+    for left in [CANCEL_PORTION, 1, 0] {
+        assert_eq!(cancel(stage, matching()).await.len() as u64, left);
     }
 }

@@ -81,6 +81,7 @@ macro_rules! conformance {
                     entries_are_read_newest_first_page_by_page,
                 }
                 cancellation {
+                    cancellation_by_filter_ends_one_portion_at_a_time,
                     a_waiting_task_is_over_when_cancelled,
                     what_does_not_wait_is_passed_over,
                     a_follow_up_is_cancelled_only_where_pending_tasks_count,

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
-/// Touches nothing that the filter does not name: one that names neither Ready nor Pending selects
+/// In portions, between which others have their turn. Touches nothing that the filter does not name: one that names neither Ready nor Pending selects
 /// nothing.
 pub(super) async fn cancel_many(
     State(app): State<App>,
@@ -24,10 +24,16 @@ pub(super) async fn cancel_many(
     let group_name = filter::group_name(&app, &user, &filter)?;
     let group = require_for_filter(&app, &user, &group_name, Action::ManageTasks).await?;
     let query = filter::query(&app, filter, group, None)?;
-    let cancelled = app.store.cancel(By::User(user.id), &CancelSelection::Matching(query), app.now()).await?;
-    app.news.ring();
-    for task in &cancelled {
-        app.output.changed(*task);
+    let (selection, mut cancelled_count) = (CancelSelection::Matching(query), 0);
+    loop {
+        let cancelled = app.store.cancel(By::User(user.id), &selection, app.now()).await?;
+        if cancelled.is_empty() {
+            return Ok(Json(CancelledTasksReply { cancelled_count, group_name }));
+        }
+        cancelled_count += cancelled.len() as u64;
+        app.news.ring();
+        for task in &cancelled {
+            app.output.changed(*task);
+        }
     }
-    Ok(Json(CancelledTasksReply { cancelled_count: cancelled.len() as u64, group_name }))
 }

@@ -17,6 +17,9 @@ use crate::api::members::role_for_filter;
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
 
+/// Conditions of one filter that can't be joined; a database nests each into the last.
+const MAX_CONDITIONS: usize = 100;
+
 /// The group that a filter is about: named by a field, by the text, or the user's own. 400 when both
 /// name one, and not the same.
 pub(in crate::api::user) fn group_name(
@@ -63,6 +66,7 @@ pub(in crate::api::user) async fn matches(
     let (group, role) = role_for_filter(app, user, &group_name, action).await?;
     let query = query(app, filter, group, reporter)?;
     let page = Page { before: None, offset: 0, limit: limits::MAX_ROWS };
+    let _turn = app.questions.turn(user.id).await?;
     Ok((app.store.query_tasks(&query, page).await?, role))
 }
 
@@ -74,6 +78,10 @@ pub(in crate::api::user) fn query(
     reporter: Option<Uuid>,
 ) -> Result<TaskQuery, Refusal> {
     let more = conditions(filter.filter.as_deref(), app.now())?;
+    if more.also.len() > MAX_CONDITIONS {
+        return Err(Refusal::invalid(format!("the filter has more than {MAX_CONDITIONS} conditions"))
+            .hint("ask several times, with fewer conditions each"));
+    }
     Ok(TaskQuery {
         group,
         creators: both(not_empty("creator_usernames", filter.creator_usernames)?, more.creators),

@@ -23,6 +23,7 @@ pub(super) async fn query(
     let group_name = filter::group_name(&app, &user, &request.filter)?;
     let group = require_for_filter(&app, &user, &group_name, Action::View).await?;
     let query = filter::query(&app, request.filter, group, request.reporter_uuid)?;
+    let _turn = app.questions.turn(user.id).await?;
     if request.count {
         let count = app.store.count_tasks(&query, limits::MAX_COUNTED).await?;
         let count_is_bounded = count == limits::MAX_COUNTED;

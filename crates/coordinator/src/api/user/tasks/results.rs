@@ -33,6 +33,7 @@ pub(super) async fn results(
         latest: !request.all,
     };
     let limit = request.limit.unwrap_or(limits::MAX_ROWS).min(limits::MAX_ROWS);
+    let _turn = app.questions.turn(user.id).await?;
     let rows = app.store.outcomes(&selection, Page { before, offset: 0, limit }).await?;
     let full = rows.len() as u64 == limit;
     let next = rows.last().filter(|_| full).map(|row| row.uuid);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::account::{Membership, User};
+use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::task::{
     SubmitOutcome, SubmitTaskReply, SubmitTaskRequest, SubmitTasksReply, SubmitTasksRequest,
@@ -28,6 +29,12 @@ pub(super) async fn submit_many(
 ) -> Result<Json<SubmitTasksReply>, ApiError> {
     if request.tasks.is_empty() {
         return Err(Refusal::invalid("there are no tasks in this submission").into());
+    }
+    if request.tasks.len() > limits::MAX_TASKS {
+        let most = limits::MAX_TASKS;
+        return Err(Refusal::invalid(format!("a submission has at most {most} tasks"))
+            .hint("send the others in further submissions")
+            .into());
     }
     let key = request.idempotency_key.map(|key| submission::idempotency(key, &request.tasks)).transpose()?;
     let count = request.tasks.len();
