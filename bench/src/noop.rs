@@ -74,6 +74,7 @@ pub(crate) async fn register(mito: &Mito, slots: u32) -> Result<WorkerClient, Er
         groups: Vec::new(),
         lifetime: None,
         slots: Some(slots),
+        ..RegisterWorkerRequest::default()
     };
     Ok(mito.user.register_worker(&request).await?.client)
 }

@@ -19,6 +19,7 @@ mod tokens;
 mod transfer;
 mod workers;
 
+pub use agent::LeaseTerms;
 pub use capabilities::Capabilities;
 pub use connection::{Client, UserClient, WorkerClient};
 pub use doctor::Look;

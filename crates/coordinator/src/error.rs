@@ -148,7 +148,12 @@ impl Thing {
 fn status(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::InvalidRequest | ErrorCode::MissingToken => StatusCode::BAD_REQUEST,
-        ErrorCode::InvalidToken | ErrorCode::WrongCredentials => StatusCode::UNAUTHORIZED,
+        ErrorCode::InvalidToken
+        | ErrorCode::TokenExpired
+        | ErrorCode::WorkerUnknown
+        | ErrorCode::WorkerExpired
+        | ErrorCode::WorkerRemoved
+        | ErrorCode::WrongCredentials => StatusCode::UNAUTHORIZED,
         ErrorCode::AccountNotActive | ErrorCode::Forbidden | ErrorCode::QuotaExceeded => {
             StatusCode::FORBIDDEN
         }

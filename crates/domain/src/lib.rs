@@ -14,6 +14,7 @@ pub mod entropy;
 pub mod explain;
 pub mod filter;
 pub mod ids;
+pub mod lease;
 pub mod limits;
 pub mod name;
 pub mod object;

@@ -22,6 +22,10 @@ pub const MAX_PARAMS_BYTES: usize = 256 * 1024;
 pub const MAX_OBJECT_KEY_BYTES: usize = 1023;
 /// How long an idempotency key is kept at least; a submission is repeated within minutes.
 pub const IDEMPOTENCY_KEY_LIFE: Duration = Duration::from_hours(30 * 24);
+/// How long it is remembered that a worker was removed, so that it does not come back by itself.
+pub const DEPARTURE_LIFE: Duration = Duration::from_hours(30 * 24);
+/// Bytes in the name of a machine or of a boot.
+pub const MAX_MACHINE_BYTES: usize = 128;
 /// Longest timeout of a task: a hundred years.
 pub const MAX_TIMEOUT: Duration = Duration::from_hours(100 * 8_766);
 /// Bytes in the body of a request.

@@ -1,5 +1,7 @@
 //! Workers as the coordinator knows them.
 
+use std::time::Duration;
+
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::WorkerState;
@@ -33,6 +35,8 @@ pub struct Worker {
     pub updated_at: Timestamp,
     /// Last sign of life.
     pub last_heartbeat: Timestamp,
+    /// After how much silence it wants its tasks to be given to others, if it said so.
+    pub lost_after: Option<Duration>,
     /// How many tasks an agent of ours runs at once; none for a published worker, which runs one.
     pub slots: Option<u32>,
     /// No token of it is valid after this time; none when it was registered without a lifetime.

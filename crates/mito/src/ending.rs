@@ -60,6 +60,9 @@ impl Outcome {
             Some(M::ResourceNotFound) => (Exit::Unknown as u8, "not started: a resource does not exist"),
             Some(M::ResourceForbidden) => (Exit::Unknown as u8, "not started: a resource can't be read"),
             Some(M::WatchTimeout) => (Exit::Unknown as u8, "not started: the watched task did not get there"),
+            Some(M::WorkersLost) => {
+                (Exit::Unknown as u8, "cancelled: its worker was lost in each of its attempts")
+            }
             Some(M::UserCancellation) => (Exit::Unknown as u8, "cancelled by a user"),
         };
         (code, Some(word))

@@ -166,17 +166,23 @@ pub struct PollReply {
     pub announce: bool,
     /// The agent shall take no more tasks, and end with what it holds.
     pub drain: bool,
-    /// How long the agent may be silent, counted from when it sent this request; null when the request
-    /// was answered before that was written down.
-    #[schema(value_type = Option<String>, example = "30s")]
+    /// After how much silence the agent's tasks are given to others, counted from when it sent this request;
+    /// null when the request was answered before that was written down.
+    #[schema(value_type = Option<String>, example = "10min")]
     #[serde(default, with = "crate::duration::optional_text")]
     pub lease: Option<Duration>,
+    /// After how much silence the agent counts as missed and gets no new tasks; never more than `lease`, and
+    /// null with it.
+    #[schema(value_type = Option<String>, example = "30s")]
+    #[serde(default, with = "crate::duration::optional_text", skip_serializing_if = "Option::is_none")]
+    pub missed_after: Option<Duration>,
 }
 
 impl PollReply {
     /// Whether it tells nothing. What holds for longer, as a lease does, is not counted.
     pub fn is_empty(&self) -> bool {
-        let Self { tasks, dropped, stop, followed, watched, announce: _, drain, lease: _ } = self;
+        let Self { tasks, dropped, stop, followed, watched, announce: _, drain, lease: _, missed_after: _ } =
+            self;
         let names_none = dropped.is_empty() && stop.is_empty() && followed.is_empty() && watched.is_empty();
         tasks.is_empty() && names_none && !drain
     }

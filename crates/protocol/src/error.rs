@@ -34,8 +34,17 @@ pub enum ErrorCode {
     InvalidRequest,
     /// 400: no bearer token was sent.
     MissingToken,
-    /// 401: the token is malformed, expired or superseded.
+    /// 401: the token is malformed, superseded, or signed with other keys; that of a user may be expired.
     InvalidToken,
+    /// 401: the worker's token has expired; its registration may still be there. Log in and register again.
+    TokenExpired,
+    /// 401: the worker is not registered: it was silent for too long, or its owner's account is not active. Log
+    /// in and register again.
+    WorkerUnknown,
+    /// 401: the worker's lifetime, which it was registered with, has ended. It leaves.
+    WorkerExpired,
+    /// 401: a user removed the worker. It leaves.
+    WorkerRemoved,
     /// 401: user name and password do not belong together.
     WrongCredentials,
     /// 403: the account is locked or deleted.
@@ -85,6 +94,10 @@ impl ErrorCode {
             Self::InvalidToken => {
                 "log in again; a login without `retain` and a change of the password end earlier tokens"
             }
+            Self::TokenExpired => "log in and register the worker again, or renew its token earlier",
+            Self::WorkerUnknown => "log in and register the worker again; its tasks may have been given away",
+            Self::WorkerExpired => "start another worker, with a longer lifetime if it is needed for longer",
+            Self::WorkerRemoved => "start another worker if it is still needed",
             Self::WrongCredentials => "check both; an administrator can set a new password",
             Self::AccountNotActive => "ask an administrator to make it active again",
             Self::Forbidden => "ask somebody who may, or for the role that it takes",
@@ -108,10 +121,14 @@ impl ErrorCode {
     }
 
     /// Every code.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 24] = [
         Self::InvalidRequest,
         Self::MissingToken,
         Self::InvalidToken,
+        Self::TokenExpired,
+        Self::WorkerUnknown,
+        Self::WorkerExpired,
+        Self::WorkerRemoved,
         Self::WrongCredentials,
         Self::AccountNotActive,
         Self::Forbidden,

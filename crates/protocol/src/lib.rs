@@ -23,6 +23,7 @@ pub mod group;
 pub mod output;
 pub mod password;
 pub mod report;
+mod result;
 pub mod storage;
 pub mod sweep;
 pub mod task;

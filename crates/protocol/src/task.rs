@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::artifact::{ArtifactInfo, ArtifactKind};
+use crate::result::WireResult;
 use crate::{ErrorBody, ExecState, ResultWarning, Timestamp, duration};
 
 /// Where a task stands.
@@ -52,6 +53,15 @@ pub struct TaskSpec {
     /// acts on them. Ours.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, String>,
+    /// Give the task to another worker after this much silence of the one that has it, if that is less than
+    /// the worker's own limit; never before the worker counts as missed. Ours.
+    #[serde(default, with = "duration::optional_text", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "2min")]
+    pub lost_after: Option<Duration>,
+    /// The task may run twice at once: it is given to another worker as soon as the one that has it counts as
+    /// missed. Ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub idempotent: bool,
 }
 
 /// A file to fetch before the command starts.
@@ -81,17 +91,17 @@ pub enum RemoteFile {
 }
 
 /// How a task ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WireResult", into = "WireResult")]
 pub struct TaskResult {
     /// Raw POSIX wait status: exit code n is n × 256, death by signal s is s (+128 with a core dump).
     pub exit_status: i32,
     /// Why, where the status alone does not tell.
-    #[serde(default)]
     pub msg: Option<TaskResultMessage>,
 }
 
 /// Why a task ended the way it did (semantics §4.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TaskResultMessage {
     /// A resource took too long to download.
     FetchResourceTimeout,
@@ -109,6 +119,8 @@ pub enum TaskResultMessage {
     UserCancellation,
     /// The follow-up request was unreadable or refused.
     SubmitNewTaskFailed,
+    /// The worker was lost in each of the attempts that a task gets. Ours: published clients read it as null.
+    WorkersLost,
 }
 
 /// `POST /tasks`, and the content of `MITO_NEW_TASK`.

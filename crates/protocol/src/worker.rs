@@ -30,8 +30,18 @@ pub enum ShutdownOp {
     Force,
 }
 
+/// The machine that a worker runs on, and its present boot. After a reboot the same machine has another boot, so
+/// whatever an earlier worker ran there is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Machine {
+    /// Names the machine; a digest, so that it can't be used elsewhere.
+    pub id: String,
+    /// Names the boot.
+    pub boot: String,
+}
+
 /// `POST /workers`.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct RegisterWorkerRequest {
     /// What it can do.
     pub tags: Vec<String>,
@@ -47,6 +57,14 @@ pub struct RegisterWorkerRequest {
     /// protocol, which runs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
+    /// Give its tasks to others after this much silence, if that is less than the coordinator's
+    /// `heartbeat_timeout`; never before the worker counts as missed. Ours.
+    #[serde(default, with = "duration::optional_text", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "2min")]
+    pub lost_after: Option<Duration>,
+    /// Where it runs: frees at once what an earlier worker of the same user held there before a reboot. Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
 }
 
 /// Reply to a registration.
@@ -82,6 +100,16 @@ pub struct WorkerInfo {
     pub last_heartbeat: Timestamp,
     /// The task it runs, by UUID despite the name.
     pub assigned_task_id: Option<Uuid>,
+    /// It has been silent for so long that it gets no new tasks. Left out otherwise. Ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub missed: bool,
+    /// When its tasks are given to others, unless it is heard of again; of a missed worker only. Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_at: Option<Timestamp>,
+    /// The `lost_after` that it registered with. Ours.
+    #[serde(default, with = "duration::optional_text", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "2min")]
+    pub lost_after: Option<Duration>,
 }
 
 /// `GET /workers/{uuid}`.

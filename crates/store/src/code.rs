@@ -12,10 +12,16 @@ use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{ArtifactKind, Role, TaskResultMessage, TaskState};
 
 use crate::Fault;
+use crate::ops::workers::Departure;
 
 /// A length of time as it is stored: whole microseconds.
 pub(crate) fn micros(length: Duration) -> i64 {
     i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A length of time that was stored with [`micros`].
+pub(crate) fn duration(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 /// An enum with a number for each of its variants.
@@ -62,6 +68,7 @@ codes! {
     Role { Read = 0, Write = 1, Admin = 2 }
     AccountState { Active = 0, Locked = 1, Deleted = 2 }
     WorkerState { Normal = 0, GracefulShutdown = 1 }
+    Departure { Removed = 0, Expired = 1 }
     TaskState { Pending = 0, Ready = 1, Running = 2, Finished = 3, Cancelled = 4, Unknown = 5 }
     // The same numbers as the states they lead to.
     ExecEnd { Finished = 3, Cancelled = 4 }
@@ -76,6 +83,7 @@ codes! {
         WatchTimeout = 5,
         UserCancellation = 6,
         SubmitNewTaskFailed = 7,
+        WorkersLost = 8,
     }
 }
 

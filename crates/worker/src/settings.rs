@@ -63,13 +63,7 @@ impl Settings {
     pub fn new(login: Arc<dyn Login>, scratch: PathBuf, entropy: Arc<dyn Entropy>) -> Self {
         Self {
             login,
-            registration: RegisterWorkerRequest {
-                tags: Vec::new(),
-                labels: Vec::new(),
-                groups: Vec::new(),
-                lifetime: None,
-                slots: None,
-            },
+            registration: RegisterWorkerRequest::default(),
             slots: 1,
             polling_interval: Duration::from_secs(180),
             heartbeat_interval: Duration::from_secs(300),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 
+use super::LeaseTerms;
 use crate::{ClientError, WorkerClient};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -11,8 +12,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 impl WorkerClient {
     /// `POST /workers/heartbeat`: answers how long the worker may be silent now, if the coordinator
     /// says so.
-    pub async fn heartbeat(&self) -> Result<Option<Duration>, ClientError> {
+    pub async fn heartbeat(&self) -> Result<Option<LeaseTerms>, ClientError> {
         let response = self.call(Method::POST, "/workers/heartbeat").within(LIMIT).send().await?;
-        Ok(super::lease(&response))
+        Ok(super::terms(&response))
     }
 }

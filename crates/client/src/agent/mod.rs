@@ -12,8 +12,22 @@ pub(crate) mod token;
 
 use std::time::Duration;
 
-/// How long a worker may be silent, as the coordinator says in a header of ours.
-pub(crate) fn lease(response: &reqwest::Response) -> Option<Duration> {
-    let seconds = response.headers().get("x-mito-lease")?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
+/// How long a worker may be silent, as a coordinator of ours says with each reply to a registration or a heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseTerms {
+    /// After this much silence its tasks are given to others.
+    pub lease: Duration,
+    /// After this much silence it counts as missed, and gets no new tasks. The same as `lease` where an older
+    /// coordinator does not tell them apart.
+    pub missed_after: Duration,
+}
+
+/// The terms in the headers of a reply.
+pub(crate) fn terms(response: &reqwest::Response) -> Option<LeaseTerms> {
+    let seconds = |name| {
+        let seconds = response.headers().get(name)?.to_str().ok()?.parse().ok()?;
+        Some(Duration::from_secs(seconds))
+    };
+    let lease = seconds("x-mito-lease")?;
+    Some(LeaseTerms { lease, missed_after: seconds("x-mito-missed-after").unwrap_or(lease) })
 }

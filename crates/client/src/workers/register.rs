@@ -7,7 +7,7 @@ use mitosis_protocol::worker::{RegisterWorkerReply, RegisterWorkerRequest};
 use reqwest::Method;
 use secrecy::SecretString;
 
-use crate::agent::token;
+use crate::agent::{LeaseTerms, token};
 use crate::{ClientError, UserClient, WorkerClient};
 
 /// A worker that was registered.
@@ -18,7 +18,7 @@ pub struct Registration {
     /// Its own connection.
     pub client: WorkerClient,
     /// How long it may be silent, if the coordinator says so.
-    pub lease: Option<Duration>,
+    pub terms: Option<LeaseTerms>,
     /// How long its token is good for, if that can be told.
     pub token_life: Option<Duration>,
     /// Where to announce execution states, if there is Redis. It holds a password.
@@ -32,7 +32,7 @@ impl UserClient {
         request: &RegisterWorkerRequest,
     ) -> Result<Registration, ClientError> {
         let response = self.call(Method::POST, "/workers").json(request).send().await?;
-        let lease = crate::agent::lease(&response);
+        let terms = crate::agent::terms(&response);
         let sent_at = token::sent_at(&response);
         let address = self.client().address().to_owned();
         let reply: RegisterWorkerReply = response
@@ -42,6 +42,6 @@ impl UserClient {
         let token_life = token::life(&reply.token, sent_at);
         let client = self.client().with_worker_token(reply.token.into());
         let redis_url = reply.redis_url.map(SecretString::from);
-        Ok(Registration { uuid: reply.worker_id, client, lease, token_life, redis_url })
+        Ok(Registration { uuid: reply.worker_id, client, terms, token_life, redis_url })
     }
 }

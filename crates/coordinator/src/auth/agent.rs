@@ -7,7 +7,7 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::admin::AccountState;
 
 use crate::app::App;
-use crate::auth::caller::{bearer, invalid_token};
+use crate::auth::worker::{identify, not_registered};
 use crate::dispatch::patience::patiently;
 use crate::error::ApiError;
 
@@ -26,16 +26,16 @@ impl FromRequestParts<App> for AgentCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let uuid = app.tokens.read_worker(bearer(parts)?, app.now()).map_err(|_| invalid_token())?;
+        let uuid = identify(parts, app).await?;
         if let Some(id) = app.agents.id(uuid) {
             return Ok(Self(Agent { id, uuid }));
         }
         match patiently(app, || app.store.worker(uuid)).await? {
             Some(worker) if worker.creator_state == AccountState::Active => {
-                app.agents.remember(uuid, worker.id, worker.slots.is_some());
+                app.agents.remember(uuid, worker.id, worker.slots.is_some(), worker.lost_after);
                 Ok(Self(Agent { id: worker.id, uuid }))
             }
-            _ => Err(invalid_token().into()),
+            _ => Err(not_registered(app, uuid).await),
         }
     }
 }

@@ -43,6 +43,21 @@ pub(crate) struct UserClaims {
 #[derive(Debug)]
 pub(crate) struct BadToken;
 
+/// Why a worker's token is not taken.
+#[derive(Debug)]
+pub(crate) enum BadWorkerToken {
+    /// It was good for this worker, and is over.
+    Expired(Uuid),
+    /// It was never good.
+    Invalid,
+}
+
+impl From<BadToken> for BadWorkerToken {
+    fn from(BadToken: BadToken) -> Self {
+        Self::Invalid
+    }
+}
+
 impl Tokens {
     pub(crate) fn new(pair: &SigningPair, lifetime: Duration) -> Self {
         Self {
@@ -99,12 +114,21 @@ impl Tokens {
     }
 
     /// Reads a worker's token.
-    pub(crate) fn read_worker(&self, token: &str, now: Timestamp) -> Result<Uuid, BadToken> {
+    pub(crate) fn read_worker(&self, token: &str, now: Timestamp) -> Result<Uuid, BadWorkerToken> {
+        let (uuid, end) = self.read_any_worker(token)?;
+        if end <= (now - WORKER_LEEWAY).unix_seconds() {
+            return Err(BadWorkerToken::Expired(uuid));
+        }
+        Ok(uuid)
+    }
+
+    /// The worker that a token was issued to, also when it has expired, and when it expires.
+    fn read_any_worker(&self, token: &str) -> Result<(Uuid, i64), BadToken> {
         let claims = self.read(token)?;
-        if claims.sign != 0 || claims.exp <= (now - WORKER_LEEWAY).unix_seconds() {
+        if claims.sign != 0 {
             return Err(BadToken);
         }
-        Uuid::try_parse(&claims.sub).map_err(|_| BadToken)
+        Ok((Uuid::try_parse(&claims.sub).map_err(|_| BadToken)?, claims.exp))
     }
 
     fn issue(&self, sub: String, sign: i64, end: Timestamp) -> String {

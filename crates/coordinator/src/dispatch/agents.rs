@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mitosis_domain::ids::WorkerId;
+use mitosis_domain::lease::LeaseTerms;
 use mitosis_protocol::Uuid;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// The shortest lease of an agent: it is missed soon after it is gone.
-const SHORTEST_LEASE: Duration = Duration::from_secs(30);
+/// An agent is missed soon after it is gone.
+const MISSED_AFTER: Duration = Duration::from_secs(30);
 /// Polls that a coordinator has to answer in a second, at the most, only because time has passed.
 const POLLS_PER_SECOND: u32 = 500;
 /// Time between two comparisons of what an agent holds with what the store says.
@@ -42,6 +43,8 @@ struct Known {
     id: WorkerId,
     /// Whether it registered as an agent, and so is heard of often.
     is_agent: bool,
+    /// The limit of silence that it asked for.
+    lost_after: Option<Duration>,
     seen: Instant,
     renewed: Option<Instant>,
     compared: Option<Instant>,
@@ -64,7 +67,7 @@ pub(crate) struct Due {
     /// Its lease has to be renewed.
     pub(crate) renewal: bool,
     /// How long it may be silent then.
-    pub(crate) lease: Duration,
+    pub(crate) terms: LeaseTerms,
     /// What it holds has to be compared with what the store says.
     pub(crate) comparison: bool,
     /// Woken when there is something to be told.
@@ -86,11 +89,12 @@ impl Agents {
     }
 
     /// Remembers an agent.
-    pub(crate) fn remember(&self, uuid: Uuid, id: WorkerId, is_agent: bool) {
+    pub(crate) fn remember(&self, uuid: Uuid, id: WorkerId, is_agent: bool, lost_after: Option<Duration>) {
         let now = Instant::now();
         self.fleet().known.entry(uuid).or_insert_with(|| Known {
             id,
             is_agent,
+            lost_after,
             seen: now,
             renewed: None,
             compared: None,
@@ -110,18 +114,22 @@ impl Agents {
 
     /// An agent asks, and `resync` says whether it doubts what it knows. Others may be silent for `longest`.
     pub(crate) fn asks(&self, uuid: Uuid, resync: bool, longest: Duration) -> Option<Due> {
-        let lease = self.lease(longest);
+        let missed_after = self.missed_after();
         let mut fleet = self.fleet();
         let known = fleet.known.get_mut(&uuid)?;
         let now = Instant::now();
-        let lease = if known.is_agent { lease } else { longest };
+        let terms = match known.is_agent {
+            true => known.terms(missed_after, longest),
+            false => LeaseTerms::single(longest),
+        };
         known.seen = now;
         let is_due = |last: Option<Instant>, after| last.is_none_or(|last| now - last >= after);
         let comparison = resync || is_due(known.compared, COMPARE_AGAIN);
         if comparison {
             known.compared = Some(now);
         }
-        Some(Due { renewal: is_due(known.renewed, lease / 6), lease, comparison, wake: known.wake.clone() })
+        let renewal = is_due(known.renewed, terms.missed_after / 6);
+        Some(Due { renewal, terms, comparison, wake: known.wake.clone() })
     }
 
     /// An agent is told that its lease was renewed at that moment; since then, its request may have been
@@ -217,12 +225,17 @@ impl Agents {
         self.fleet().known.get(&uuid)?.vouched.get(&task).copied()
     }
 
-    /// How long an agent may be silent. The more there are, the longer, so that their mere presence never
-    /// costs more than a bounded part of a coordinator.
-    pub(crate) fn lease(&self, longest: Duration) -> Duration {
-        // A poll is held for a third of a lease.
+    /// How long an agent may be silent.
+    pub(crate) fn terms(&self, longest: Duration, lost_after: Option<Duration>) -> LeaseTerms {
+        agent_terms(self.missed_after(), longest, lost_after)
+    }
+
+    /// After how much silence an agent is missed. The more there are, the later, so that their mere presence
+    /// never costs more than a bounded part of a coordinator.
+    fn missed_after(&self) -> Duration {
+        // A poll is held for a third of it.
         let crowded = Duration::from_secs(3) * (self.fleet().count() / POLLS_PER_SECOND);
-        SHORTEST_LEASE.max(crowded).min(longest)
+        MISSED_AFTER.max(crowded)
     }
 
     fn fleet(&self) -> MutexGuard<'_, Fleet> {
@@ -238,6 +251,14 @@ impl Known {
         }
         self.vouched.insert(task, timeout);
     }
+
+    fn terms(&self, missed_after: Duration, longest: Duration) -> LeaseTerms {
+        agent_terms(missed_after, longest, self.lost_after)
+    }
+}
+
+fn agent_terms(missed_after: Duration, longest: Duration, lost_after: Option<Duration>) -> LeaseTerms {
+    LeaseTerms::new(missed_after, longest.min(missed_after), lost_after)
 }
 
 impl Fleet {
@@ -267,7 +288,7 @@ mod tests {
     async fn an_agent_is_renewed_and_compared_now_and_then_and_when_it_is_in_doubt() {
         let agents = Agents::default();
         assert!(agents.asks(AGENT, false, LEASE).is_none(), "not known yet");
-        agents.remember(AGENT, WorkerId(1), true);
+        agents.remember(AGENT, WorkerId(1), true, None);
         let due = |resync| {
             let due = agents.asks(AGENT, resync, LEASE).unwrap();
             (due.renewal, due.comparison)
@@ -280,22 +301,22 @@ mod tests {
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!(due(false), (true, true));
         tokio::time::advance(FORGET).await;
-        agents.lease(LEASE);
+        agents.terms(LEASE, None);
         assert_eq!(agents.id(AGENT), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_renewal_counts_from_when_it_was_written_however_long_the_request_is_held() {
         let agents = Agents::default();
-        agents.remember(AGENT, WorkerId(1), true);
-        let (asked, mut until) = (Instant::now(), Instant::now() + SHORTEST_LEASE);
+        agents.remember(AGENT, WorkerId(1), true, None);
+        let (asked, mut until) = (Instant::now(), Instant::now() + LEASE);
         for _ in 0..10 {
             assert!(Instant::now() < until, "it was taken for dead after {:?}", asked.elapsed());
             let due = agents.asks(AGENT, false, LEASE).unwrap();
             let at = Instant::now();
             tokio::time::advance(Duration::from_secs(20)).await;
             if due.renewal {
-                until = at + due.lease;
+                until = at + due.terms.missed_after;
                 agents.renewed(AGENT, at);
             }
         }
@@ -304,20 +325,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_larger_the_fleet_the_longer_the_lease_within_what_was_configured() {
         let agents = Agents::default();
-        let lease = |agents: &Agents| agents.lease(Duration::from_secs(600)).as_secs();
+        let lease = |agents: &Agents| agents.terms(Duration::from_secs(600), None).missed_after.as_secs();
         assert_eq!(lease(&agents), 30);
         for number in 0..10_000 {
-            agents.remember(Uuid::from_u128(number), WorkerId(1), true);
+            agents.remember(Uuid::from_u128(number), WorkerId(1), true, None);
         }
         tokio::time::advance(COUNT_AGAIN).await;
         assert_eq!(lease(&agents), 60);
-        assert_eq!(agents.lease(Duration::from_secs(20)).as_secs(), 20);
+        assert_eq!(agents.terms(Duration::from_secs(20), None).missed_after.as_secs(), 20);
     }
 
     #[tokio::test]
     async fn a_word_for_an_agent_wakes_its_request_also_if_it_comes_a_moment_before() {
         let agents = Agents::default();
-        agents.remember(AGENT, WorkerId(1), true);
+        agents.remember(AGENT, WorkerId(1), true, None);
         agents.follow(AGENT, Uuid::nil());
         agents.follow(AGENT, Uuid::nil());
         agents.summon(AGENT);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mitosis_domain::clock::Clock;
 use mitosis_domain::ids::WorkerId;
+use mitosis_domain::lease::LeaseTerms;
 use mitosis_store::{Fault, Store};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -27,7 +28,7 @@ pub(crate) enum Renewal {
 }
 
 type Answer = Result<Renewal, Arc<Fault>>;
-type Sign = (WorkerId, Duration, oneshot::Sender<Answer>);
+type Sign = (WorkerId, LeaseTerms, oneshot::Sender<Answer>);
 
 /// Takes signs of life from handlers.
 #[derive(Debug, Clone)]
@@ -41,10 +42,10 @@ impl Renewals {
         Self(sender)
     }
 
-    /// Writes a sign of life: the worker may be silent for `lease` from now on. Answers once it is written.
-    pub(crate) async fn renew(&self, worker: WorkerId, lease: Duration) -> Answer {
+    /// Writes a sign of life: the lease runs anew from now on. Answers once it is written.
+    pub(crate) async fn renew(&self, worker: WorkerId, terms: LeaseTerms) -> Answer {
         let (reply, answer) = oneshot::channel();
-        if self.0.send((worker, lease, reply)).await.is_err() {
+        if self.0.send((worker, terms, reply)).await.is_err() {
             return Err(Arc::new(Fault::Closed));
         }
         answer.await.unwrap_or_else(|_| Err(Arc::new(Fault::Closed)))
@@ -76,7 +77,8 @@ async fn write_batches(store: Arc<dyn Store>, clock: Arc<dyn Clock>, mut signs: 
 }
 
 async fn write(store: &dyn Store, clock: &dyn Clock, batch: &mut Vec<Sign>) {
-    let signs: Vec<(WorkerId, Duration)> = batch.iter().map(|(worker, lease, _)| (*worker, *lease)).collect();
+    let signs: Vec<(WorkerId, LeaseTerms)> =
+        batch.iter().map(|(worker, terms, _)| (*worker, *terms)).collect();
     let outcome = store.renew_leases(&signs, clock.now()).await.map_err(Arc::new);
     let gone = outcome.map(|gone| gone.into_iter().collect::<HashSet<_>>());
     for (worker, _, reply) in batch.drain(..) {

@@ -43,7 +43,9 @@ async fn pass(app: &App) -> Result<Report, Fault> {
         Some(retain) => forget_tasks(app, retain).await?,
         None => 0,
     };
-    Ok(Report { tasks, keys: forget_keys(app).await? })
+    let report = Report { tasks, keys: forget_keys(app).await? };
+    delete_departures(app).await?;
+    Ok(report)
 }
 
 async fn forget_tasks(app: &App, retain: Duration) -> Result<u64, Fault> {
@@ -69,4 +71,12 @@ async fn forget_keys(app: &App) -> Result<u64, Fault> {
             return Ok(forgotten);
         }
     }
+}
+
+async fn delete_departures(app: &App) -> Result<(), Fault> {
+    let gone_before = app.now() - limits::DEPARTURE_LIFE;
+    while app.store.delete_departures(gone_before, AT_ONCE).await? == u64::from(AT_ONCE)
+        && super::pause(app, BREATH).await
+    {}
+    Ok(())
 }

@@ -88,8 +88,8 @@ pub(crate) async fn held_requests_of_a_locked_owner_end_on_every_coordinator(sta
     soon("held requests are answered", async {
         let (body, fetch) = (json!({"want": 1, "wait": "20s"}), format!("{there}/workers/tasks?wait=20s"));
         let (agent, published, _) = tokio::join!(agent.post(&poll, &body), published.get(&fetch), lock);
-        agent.expect_refused(401, "invalid_token");
-        published.expect_refused(401, "invalid_token");
+        agent.expect_refused(401, "worker_unknown");
+        published.expect_refused(401, "worker_unknown");
     })
     .await;
     running.stop(Stop::Now).await.unwrap();
@@ -113,7 +113,7 @@ pub(crate) async fn reset_password_ends_workers_and_tokens_if_asked_to(stage: St
         let uuid = token.submits(&json!({})).await;
         worker.fetches().await;
         reset(&admin, revoke).await;
-        worker.post("/workers/heartbeat", &json!(null)).await.expect_refused(401, "invalid_token");
+        worker.post("/workers/heartbeat", &json!(null)).await.expect_refused(401, "worker_unknown");
         ann.get("/auth").await.expect_refused(401, "invalid_token");
         token.get("/auth").await.expect(expected);
         let ann = stage.logged_in("ann", "new").await;
@@ -127,7 +127,7 @@ pub(crate) async fn worker_ends_with_the_token_that_registered_it(stage: Stage) 
     let (token, id) = personal_token(&ann, "write").await;
     let (by_token, by_session) = (token.worker(&json!({})).await, ann.worker(&json!({})).await);
     ann.delete(&format!("/v1/tokens/{id}")).await.expect_empty();
-    by_token.post("/workers/heartbeat", &json!(null)).await.expect_refused(401, "invalid_token");
+    by_token.post("/workers/heartbeat", &json!(null)).await.expect_refused(401, "worker_unknown");
     by_session.post("/workers/heartbeat", &json!(null)).await.expect(200);
 
     let short = json!({"name": "x", "scope": "write", "lifetime": "1h"});
@@ -140,7 +140,7 @@ pub(crate) async fn worker_ends_with_the_token_that_registered_it(stage: Stage) 
     worker.post("/workers/heartbeat", &json!(null)).await.expect(200);
     stage.clock.advance(Duration::from_secs(80));
     for token in [worker, renewed] {
-        token.post("/workers/heartbeat", &json!(null)).await.expect_refused(401, "invalid_token");
+        token.post("/workers/heartbeat", &json!(null)).await.expect_refused(401, "worker_expired");
     }
 }
 

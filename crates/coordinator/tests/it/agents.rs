@@ -134,7 +134,7 @@ pub(crate) async fn an_agent_that_is_to_go_is_told_at_once_and_goes_with_its_las
     agent
         .post("/v1/agents/poll", &json!({"want": 1, "wait": "20s"}))
         .await
-        .expect_refused(401, "invalid_token");
+        .expect_refused(401, "worker_removed");
     assert_eq!(ann.state(&waiting).await, "Ready");
 }
 
@@ -145,8 +145,8 @@ pub(crate) async fn an_agent_that_is_forced_off_learns_it_from_the_request_that_
     let (held, _) = tokio::join!(agent.post("/v1/agents/poll", &poll), async {
         ann.delete(&format!("/workers/{}?op=force", agent.name)).await.expect_empty()
     });
-    held.expect_refused(401, "invalid_token");
-    agent.post("/v1/agents/report", &json!({"want": 1})).await.expect_refused(401, "invalid_token");
+    held.expect_refused(401, "worker_removed");
+    agent.post("/v1/agents/report", &json!({"want": 1})).await.expect_refused(401, "worker_removed");
 }
 
 pub(crate) async fn an_agent_whose_request_was_held_for_long_is_renewed_by_the_next(stage: Stage) {

@@ -53,7 +53,7 @@ pub(crate) async fn without_a_task_the_answer_is_the_word_null(stage: Stage) {
     stage
         .send(reqwest::Method::POST, "/workers/heartbeat", Some(&worker), None)
         .await
-        .expect_refused(401, "invalid_token");
+        .expect_refused(401, "worker_unknown");
 }
 
 pub(crate) async fn reports_out_of_order_or_from_somebody_else_are_refused(stage: Stage) {

@@ -68,7 +68,7 @@ pub(crate) async fn a_worker_that_is_silent_for_a_lease_loses_its_task_and_its_l
     let again = patient.get("/workers/tasks?wait=20s").await.expect(200).json();
     assert_eq!(again["uuid"], fetched["uuid"]);
 
-    lost.reports(&fetched, &json!("Finish")).await.expect_refused(401, "invalid_token");
+    lost.reports(&fetched, &json!("Finish")).await.expect_refused(401, "worker_unknown");
     patient.finishes(&again, 0).await;
     assert_eq!(ann.task(&uuid).await["reporter_uuid"], json!(patient.name));
 }

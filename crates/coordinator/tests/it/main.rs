@@ -241,6 +241,7 @@ mod with_time_passing {
             links_begin_with_what_a_trusted_proxy_says,
             a_personal_token_ends_when_revoked_or_over_and_not_with_the_session,
             a_worker_renews_its_token_within_what_it_was_granted,
+            expired_token_is_told_apart_and_may_sign_off,
         }
         retention {
             a_task_is_forgotten_after_its_time_and_not_before,

@@ -251,6 +251,24 @@ pub(crate) async fn a_worker_renews_its_token_within_what_it_was_granted(stage: 
     ann.post("/v1/workers/token", &json!({})).await.expect_refused(401, "invalid_token");
 }
 
+pub(crate) async fn expired_token_is_told_apart_and_may_sign_off(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let (uuid, worker) = (ann.submits(&json!({})).await, ann.worker(&json!({})).await);
+    worker.fetches().await;
+    // Workers in between keep the lease alive; only the token ends.
+    let token = worker.post("/v1/workers/token", &json!({"lifetime": "10min"})).await.expect(200).json();
+    let short = worker.with(token["token"].as_str().unwrap());
+    stage.clock.advance(Duration::from_secs(595));
+    worker.post("/workers/heartbeat", &Value::Null).await.expect(200);
+    stage.clock.advance(Duration::from_secs(100));
+    short.post("/workers/heartbeat", &Value::Null).await.expect_refused(401, "token_expired");
+    assert_eq!(ann.state(&uuid).await, "Running");
+    short.delete("/workers").await.expect(200);
+    assert_eq!(ann.state(&uuid).await, "Ready");
+    short.post("/workers/heartbeat", &Value::Null).await.expect_refused(401, "token_expired");
+    worker.post("/workers/heartbeat", &Value::Null).await.expect_refused(401, "worker_unknown");
+}
+
 pub(crate) async fn logins_and_administrative_acts_are_written_down(stage: Stage) {
     let admin = stage.admin().await;
     let ann = stage.user("ann").await;

@@ -312,6 +312,7 @@ fn cause(msg: TaskResultMessage) -> &'static str {
         TaskResultMessage::ResourceForbidden => "a file that it needs may not be read",
         TaskResultMessage::WatchTimeout => "the task that it watched did not come so far in time",
         TaskResultMessage::UserCancellation => "a user cancelled it",
+        TaskResultMessage::WorkersLost => "its worker was lost in each of its attempts",
         TaskResultMessage::SubmitNewTaskFailed => "the task that it asked for could not be submitted",
     }
 }

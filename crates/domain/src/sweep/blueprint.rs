@@ -112,6 +112,8 @@ impl Expansion<'_> {
             resources: resources.map(|(resource, places)| fill_resource(resource, places, row)).collect(),
             terminal_output: spec.terminal_output,
             watch: spec.watch,
+            lost_after: spec.lost_after,
+            idempotent: spec.idempotent,
             params: spec
                 .params
                 .clone()

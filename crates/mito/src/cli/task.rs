@@ -1,6 +1,5 @@
 //! What a task is given besides its command: options that `mito run` and `mito submit` share.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
@@ -48,8 +47,7 @@ impl TaskArgs {
                 envs: self.env.iter().cloned().collect(),
                 resources: self.resources.clone(),
                 terminal_output,
-                watch: None,
-                params: BTreeMap::new(),
+                ..TaskSpec::default()
             },
         }
     }

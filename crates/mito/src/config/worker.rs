@@ -37,6 +37,8 @@ impl WorkerConfig {
                 groups: layers.words("groups"),
                 lifetime: layers.duration("lifetime"),
                 slots: None,
+                lost_after: None,
+                machine: None,
             },
             slots,
             polling_interval: layers.duration("polling_interval").unwrap_or(Duration::from_secs(180)),

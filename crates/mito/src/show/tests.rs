@@ -65,6 +65,7 @@ fn task() -> TaskInfo {
             terminal_output: true,
             watch: Some((uuid(2), ExecState::TaskCommitted)),
             params: BTreeMap::from([("seed".into(), "4".into())]),
+            ..TaskSpec::default()
         },
         result: Some(TaskResult { exit_status: 1792, msg: Some(TaskResultMessage::SubmitNewTaskFailed) }),
         warnings: Vec::new(),
@@ -98,6 +99,9 @@ fn worker() -> WorkerInfo {
         state: WorkerState::Normal,
         last_heartbeat: at(0),
         assigned_task_id: Some(uuid(1)),
+        missed: false,
+        lost_at: None,
+        lost_after: None,
     }
 }
 

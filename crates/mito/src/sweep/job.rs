@@ -148,8 +148,7 @@ impl Job {
                     envs: task.env,
                     resources,
                     terminal_output: task.terminal.unwrap_or(false),
-                    watch: None,
-                    params: BTreeMap::new(),
+                    ..TaskSpec::default()
                 },
             },
             plan,

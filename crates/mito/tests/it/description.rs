@@ -49,9 +49,7 @@ async fn ask_as_both(home: &Home, coordinator: &Coordinator) {
     let client = Client::new(&coordinator.address).unwrap();
     let token = client.login(ADMIN, &SecretString::from(ADMIN), true).await.unwrap();
     let admin = client.with_user_token(token.clone());
-    let new =
-        RegisterWorkerRequest { tags: vec![], labels: vec![], groups: vec![], lifetime: None, slots: None };
-    let worker = admin.register_worker(&new).await.unwrap().client;
+    let worker = admin.register_worker(&RegisterWorkerRequest::default()).await.unwrap().client;
     ask(home, coordinator, worker.token().expose_secret(), AS_WORKER).await;
     worker.heartbeat().await.expect("it was a worker to the end");
     ask(home, coordinator, token.expose_secret(), AS_USER).await;

@@ -36,4 +36,7 @@ pub trait Retention {
 
     /// Forgets up to `limit` idempotency keys of submissions before `submitted_before`; answers how many.
     async fn forget_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, Fault>;
+
+    /// Deletes up to `limit` notes on workers that were gone before `gone_before`; answers how many.
+    async fn delete_departures(&self, gone_before: Timestamp, limit: u32) -> Result<u64, Fault>;
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mitosis_domain::account::Membership;
 use mitosis_domain::ids::{GroupId, TaskId, UserId, WorkerId};
+use mitosis_domain::lease::LeaseTerms;
 use mitosis_domain::tags::Words;
 use mitosis_domain::worker::Worker;
-use mitosis_protocol::worker::{ShutdownOp, WorkerState};
+use mitosis_protocol::worker::{Machine, ShutdownOp, WorkerState};
 use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
@@ -35,6 +36,10 @@ pub struct NewWorker {
     pub credential: Option<Credential>,
     /// No token of the worker is valid after this time; none when it was registered without a lifetime.
     pub token_until: Option<Timestamp>,
+    /// After how much silence it wants its tasks to be given to others; none for the coordinator's limit.
+    pub lost_after: Option<Duration>,
+    /// The machine that it runs on, if it said so.
+    pub machine: Option<Machine>,
 }
 
 /// What a user was let in with.
@@ -53,6 +58,22 @@ pub enum Registration {
     Registered(WorkerId),
     /// The session or the token that it was to be registered with has ended.
     CredentialEnded,
+}
+
+/// Why a worker that is gone must not register again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// A user, or a rule that a user made, removed it.
+    Removed,
+    /// The lifetime that it was registered with ended.
+    Expired,
+}
+
+impl Departure {
+    /// Of a worker that is removed for another reason, and whose lifetime may be over as well.
+    pub(crate) fn of_lifetime(token_until: Option<Timestamp>, now: Timestamp) -> Option<Self> {
+        token_until.is_some_and(|end| end <= now).then_some(Self::Expired)
+    }
 }
 
 /// What a worker has to be told, and what the store believes it holds.
@@ -119,12 +140,12 @@ pub enum WorkerGroupsChange {
 /// Workers.
 #[async_trait]
 pub trait Workers {
-    /// Registers a worker; its lease runs until `now + lease`. Groups in which its owner does not have
+    /// Registers a worker; its lease runs until `now + terms.lease`. Groups in which its owner does not have
     /// Write at that moment are passed over.
     async fn register_worker(
         &self,
         new: &NewWorker,
-        lease: Duration,
+        terms: LeaseTerms,
         now: Timestamp,
     ) -> Result<Registration, Fault>;
 
@@ -140,11 +161,10 @@ pub trait Workers {
     /// Workers that match, oldest first.
     async fn query_workers(&self, query: &WorkerQuery) -> Result<Vec<Worker>, Fault>;
 
-    /// Takes signs of life, many at once, each with the time for which the worker may be silent from
-    /// `now` on. Answers which of them are not registered any more. Need not survive a power failure.
+    /// Takes signs of life, many at once, each with the terms of the lease from `now` on. Answers which of them are not registered any more. Need not survive a power failure.
     async fn renew_leases(
         &self,
-        signs: &[(WorkerId, Duration)],
+        signs: &[(WorkerId, LeaseTerms)],
         now: Timestamp,
     ) -> Result<Vec<WorkerId>, Fault>;
 
@@ -193,6 +213,13 @@ pub trait Workers {
 
     /// Stops a worker (HTTP contract §11): `Graceful` removes an idle one and marks a busy one, `Force`
     /// removes it and gives its task back. Pending follow-ups of a lost attempt are gone. A user must be
-    /// Admin in a group that is Admin on the worker.
+    /// Admin in a group that is Admin on the worker. It is remembered that the worker was removed:
+    /// [`Self::departure`].
     async fn stop_worker(&self, by: By, uuid: Uuid, op: ShutdownOp, now: Timestamp) -> Result<Stop, Fault>;
+
+    /// Removes a worker that leaves by itself, and gives its tasks back, like a forced stop; nothing is remembered.
+    async fn sign_off(&self, uuid: Uuid, now: Timestamp) -> Result<Stop, Fault>;
+
+    /// Why a worker that is gone must not come back; none for one that was lost, left, or never was.
+    async fn departure(&self, uuid: Uuid) -> Result<Option<Departure>, Fault>;
 }

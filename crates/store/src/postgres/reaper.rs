@@ -11,6 +11,7 @@ use super::workers::remove::remove;
 use super::{PostgresStore, write};
 use crate::Fault;
 use crate::ops::reaper::{ReapReason, Reaped, Reaper};
+use crate::ops::workers::Departure;
 
 #[async_trait]
 impl Reaper for PostgresStore {
@@ -62,7 +63,7 @@ fn read_candidate(row: &Row) -> Result<(WorkerId, ReapReason), Fault> {
 
 /// Waits for whoever is at work on the worker, or is just hearing from it.
 const LOCK: &str = "
-    SELECT w.uuid FROM worker w JOIN worker_session s ON s.worker_id = w.id
+    SELECT w.uuid, w.token_until FROM worker w JOIN worker_session s ON s.worker_id = w.id
     WHERE w.id = $1 FOR UPDATE";
 
 const IS_SILENT: &str = "
@@ -79,7 +80,11 @@ async fn reap(
     reason: ReapReason,
     now: Timestamp,
 ) -> Result<Option<Reaped>, Fault> {
-    let Some(uuid) = row::optional(tx, LOCK, &[&worker.0], row::only::<Uuid>).await? else { return Ok(None) };
+    let found: Option<(Uuid, Option<Timestamp>)> = row::optional(tx, LOCK, &[&worker.0], |row| {
+        Ok((row.value("uuid")?, row.optional_time("token_until")?))
+    })
+    .await?;
+    let Some((uuid, token_until)) = found else { return Ok(None) };
     let still_so = match reason {
         ReapReason::Silent => IS_SILENT,
         ReapReason::Overdue => IS_OVERDUE,
@@ -87,5 +92,6 @@ async fn reap(
     if !row::one(tx, still_so, &[&worker.0, &now.unix_micros()], row::only).await? {
         return Ok(None);
     }
-    Ok(Some(Reaped { worker: uuid, reason, returned: remove(tx, worker, now).await? }))
+    let departure = Departure::of_lifetime(token_until, now);
+    Ok(Some(Reaped { worker: uuid, reason, returned: remove(tx, worker, uuid, departure, now).await? }))
 }

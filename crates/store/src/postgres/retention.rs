@@ -8,6 +8,7 @@ use mitosis_protocol::Timestamp;
 
 use super::artifacts::garbage;
 use super::row::{self, Columns, Db};
+use super::workers::departure;
 use super::{PostgresStore, write};
 use crate::Fault;
 use crate::ops::retention::{Forgotten, Retention};
@@ -44,6 +45,10 @@ impl Retention for PostgresStore {
     async fn forget_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, Fault> {
         let params: row::Params<'_> = &[&submitted_before.unix_micros(), &i64::from(limit)];
         row::run(&self.client().await?, FORGET_SUBMISSIONS, params).await
+    }
+
+    async fn delete_departures(&self, gone_before: Timestamp, limit: u32) -> Result<u64, Fault> {
+        departure::delete(&self.client().await?, gone_before, limit).await
     }
 }
 

@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 use super::SqliteStore;
 use super::artifacts::records;
 use super::row::{Columns, Run};
+use super::workers::departure;
 use crate::Fault;
 use crate::ops::retention::{Forgotten, Retention};
 use crate::retention::Candidate;
@@ -46,6 +47,10 @@ impl Retention for SqliteStore {
     async fn forget_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, Fault> {
         let before = submitted_before.unix_micros();
         self.write(move |db| Ok(db.run(FORGET_SUBMISSIONS, params![before, limit])? as u64)).await
+    }
+
+    async fn delete_departures(&self, gone_before: Timestamp, limit: u32) -> Result<u64, Fault> {
+        self.write(move |db| departure::delete(db, gone_before, limit)).await
     }
 }
 

@@ -306,14 +306,7 @@ pub(super) mod tests {
     use super::*;
 
     pub(in super::super) fn task(id: i64) -> AssignedTask {
-        let spec = TaskSpec {
-            args: vec![],
-            envs: [].into(),
-            resources: vec![],
-            terminal_output: false,
-            watch: None,
-            params: [].into(),
-        };
+        let spec = TaskSpec::default();
         let timeout = Duration::from_secs(60);
         let task = FetchedTask { id, uuid: Uuid::nil(), timeout, upstream_task_uuid: None, spec };
         AssignedTask { task, epoch: 1, token: 7, group: 1, priority: 0 }

@@ -24,8 +24,8 @@ impl Session {
             }
             let sent = BootInstant::now();
             next = match self.client.heartbeat().await {
-                Ok(length) => {
-                    self.lease.renew(sent, length.unwrap_or(LEASE_OF_OLD_COORDINATORS));
+                Ok(terms) => {
+                    self.lease.renew(sent, terms.map_or(LEASE_OF_OLD_COORDINATORS, |terms| terms.lease));
                     waits.reset();
                     Instant::now() + pause()
                 }

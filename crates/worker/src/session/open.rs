@@ -30,12 +30,13 @@ impl Session {
             ..settings.registration.clone()
         };
         let registration = insist(entropy, "registering", || user.register_worker(&request)).await?;
-        let is_with_ours = registration.lease.is_some();
+        let is_with_ours = registration.terms.is_some();
         let redis = registration.redis_url.filter(|_| !is_with_ours && !settings.skip_redis);
+        let lease = registration.terms.map_or(LEASE_OF_OLD_COORDINATORS, |terms| terms.lease);
         let (root, hold) = scratch::make_root(&settings.scratch, registration.uuid).await?;
         tracing::info!(worker = %registration.uuid, "registered");
         Ok(Self {
-            lease: Lease::new(asked, registration.lease.unwrap_or(LEASE_OF_OLD_COORDINATORS)),
+            lease: Lease::new(asked, lease),
             client: registration.client,
             is_with_ours,
             redis: redis.and_then(|url| Announcer::start(&url)).map(Arc::new),

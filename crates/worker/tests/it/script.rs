@@ -115,14 +115,7 @@ impl Script {
             uuid: Uuid::from_u128(number),
             timeout: Duration::from_secs(60),
             upstream_task_uuid: None,
-            spec: TaskSpec {
-                args: ["sh", "-c", script].map(str::to_owned).to_vec(),
-                envs: [].into(),
-                resources: vec![],
-                terminal_output: false,
-                watch: None,
-                params: [].into(),
-            },
+            spec: TaskSpec { args: ["sh", "-c", script].map(str::to_owned).to_vec(), ..TaskSpec::default() },
         };
         change(&mut task);
         book.tasks.push_back(task);

@@ -11,7 +11,7 @@ use crate::api::body::Body;
 use crate::api::user::tasks::follow::MOST_WAIT;
 use crate::app::App;
 use crate::auth::agent::{Agent, AgentCaller};
-use crate::auth::caller::invalid_token;
+use crate::auth::worker::not_registered;
 use crate::dispatch::agents::Due;
 use crate::dispatch::duties::{Differences, compare};
 use crate::dispatch::renewals::Renewal;
@@ -30,7 +30,9 @@ pub(super) async fn poll(
     if request.held.len() > MOST_HELD {
         return Err(too_many(MOST_HELD, "attempts").into());
     }
-    let due = app.agents.asks(agent.uuid, request.resync, app.lease).ok_or_else(invalid_token)?;
+    let Some(due) = app.agents.asks(agent.uuid, request.resync, app.lease) else {
+        return Err(not_registered(&app, agent.uuid).await);
+    };
     app.agents.tells_states(agent.uuid, request.tells_states);
     let deadline = Instant::now() + request.wait.unwrap_or_default().min(MOST_WAIT);
     let reply = PollReply { announce: app.announcer.is_on(), ..PollReply::default() };
@@ -58,7 +60,7 @@ impl Held<'_> {
     /// Ends when there is something to tell, or at the deadline.
     async fn until(&mut self, deadline: Instant, due: &Due) -> Result<(), ApiError> {
         let Self { app, agent, request, .. } = *self;
-        let renewal = app.renewals.renew(agent.id, due.lease);
+        let renewal = app.renewals.renew(agent.id, due.terms);
         tokio::pin!(renewal);
         let mut renewing = due.renewal;
         let want = wanted(request.want);
@@ -77,15 +79,16 @@ impl Held<'_> {
             tokio::select! {
                 // First of all what was given: it would have to be taken back.
                 biased;
-                given = &mut work, if want > 0 => return self.take(given?),
+                given = &mut work, if want > 0 => return self.take(given?).await,
                 renewed = &mut renewal, if renewing => {
                     renewing = false;
                     match renewed {
                         Ok(Renewal::Renewed) => {
-                            self.reply.lease = Some(due.lease);
+                            self.reply.lease = Some(due.terms.lease);
+                            self.reply.missed_after = Some(due.terms.missed_after);
                             self.renewed = Some(Instant::now());
                         }
-                        Ok(Renewal::Gone) => return Err(invalid_token().into()),
+                        Ok(Renewal::Gone) => return Err(not_registered(app, agent.uuid).await),
                         Err(fault) => {
                             tracing::warn!(cause = chain(&*fault), "a sign of life could not be written");
                         }
@@ -113,11 +116,11 @@ impl Held<'_> {
         message.summoned
     }
 
-    fn take(&mut self, given: Exchanged) -> Result<(), ApiError> {
+    async fn take(&mut self, given: Exchanged) -> Result<(), ApiError> {
         match given.given {
             Given::Work(work, _) => self.reply.tasks.extend(assigned(self.app, self.agent, work)?),
             Given::Stopping => self.reply.drain = true,
-            Given::WorkerGone => return Err(invalid_token().into()),
+            Given::WorkerGone => return Err(not_registered(self.app, self.agent.uuid).await),
         }
         Ok(())
     }
@@ -127,7 +130,7 @@ impl Held<'_> {
     async fn compare(&mut self) -> Result<(), ApiError> {
         let duties = match self.app.duties.of(self.agent.id).await {
             Ok(Some(duties)) => duties,
-            Ok(None) => return Err(invalid_token().into()),
+            Ok(None) => return Err(not_registered(self.app, self.agent.uuid).await),
             Err(fault) => {
                 tracing::debug!(cause = chain(&*fault), "duties could not be read");
                 return Ok(());

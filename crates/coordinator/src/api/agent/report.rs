@@ -17,7 +17,7 @@ use crate::api::body::Body;
 use crate::api::worker::report::missing_archives;
 use crate::app::App;
 use crate::auth::agent::{Agent, AgentCaller};
-use crate::auth::caller::invalid_token;
+use crate::auth::worker::not_registered;
 use crate::error::{ApiError, Refusal};
 use crate::events::states;
 
@@ -72,7 +72,7 @@ pub(super) async fn report(
         Given::Stopping => (Vec::new(), true),
         Given::WorkerGone => {
             app.agents.forget(agent.uuid);
-            return Err(invalid_token().into());
+            return Err(not_registered(&app, agent.uuid).await);
         }
     };
     Ok(Json(ReportBatchReply { verdicts, tasks, drain }))

@@ -15,8 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::api::body::InQuery;
 use crate::api::user::tasks::follow::MOST_WAIT;
 use crate::app::App;
-use crate::auth::caller::invalid_token;
-use crate::auth::worker::{IsOurs, WorkerCaller, WorkerToken};
+use crate::auth::worker::{IsOurs, WorkerCaller, WorkerToken, not_registered};
 use crate::dispatch::patience::patiently;
 use crate::error::{ApiError, chain};
 
@@ -42,7 +41,8 @@ pub(super) async fn fetch(
 ) -> Result<Json<Option<FetchedTask>>, ApiError> {
     let task = match wait {
         Some(wait) => {
-            let WorkerCaller(worker) = WorkerCaller::of(patiently(&app, || app.store.worker(uuid)).await?)?;
+            let WorkerCaller(worker) =
+                WorkerCaller::of(&app, uuid, patiently(&app, || app.store.worker(uuid)).await?).await?;
             hold(&app, &worker, wait).await?
         }
         None => glance(&app, uuid).await?,
@@ -59,7 +59,7 @@ pub(super) async fn fetch(
 /// handed out after all, the next fetch brings it again.
 async fn glance(app: &App, uuid: Uuid) -> Result<Option<FetchedTask>, ApiError> {
     let look = async {
-        let WorkerCaller(worker) = WorkerCaller::of(app.store.worker(uuid).await?)?;
+        let WorkerCaller(worker) = WorkerCaller::of(app, uuid, app.store.worker(uuid).await?).await?;
         claim_once(app, &worker).await
     };
     match tokio::time::timeout(GLANCE, look).await {
@@ -104,18 +104,19 @@ async fn hold(app: &App, worker: &Worker, wait: Duration) -> Result<Option<Fetch
 
 async fn claim(app: &App, worker: &Worker) -> Result<Option<FetchedTask>, ApiError> {
     let token = app.entropy.number();
-    claimed(patiently(app, || app.store.claim_or_resume(worker.id, token, app.now())).await?)
+    claimed(app, worker, patiently(app, || app.store.claim_or_resume(worker.id, token, app.now())).await?)
+        .await
 }
 
 async fn claim_once(app: &App, worker: &Worker) -> Result<Option<FetchedTask>, ApiError> {
-    claimed(app.store.claim_or_resume(worker.id, app.entropy.number(), app.now()).await?)
+    claimed(app, worker, app.store.claim_or_resume(worker.id, app.entropy.number(), app.now()).await?).await
 }
 
-fn claimed(claim: Claim) -> Result<Option<FetchedTask>, ApiError> {
+async fn claimed(app: &App, worker: &Worker, claim: Claim) -> Result<Option<FetchedTask>, ApiError> {
     match claim {
         Claim::Assigned(assigned) => Ok(assigned.into_iter().next().map(fetched).transpose()?),
         Claim::Stopping => Ok(None),
-        Claim::WorkerGone => Err(invalid_token().into()),
+        Claim::WorkerGone => Err(not_registered(app, worker.uuid).await),
     }
 }
 

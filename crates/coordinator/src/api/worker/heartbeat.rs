@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse, Response};
+use mitosis_domain::lease::LeaseTerms;
 use mitosis_protocol::Uuid;
 
-use super::{lease, lease_header};
+use super::{lease_headers, terms};
 use crate::api::reply::Null;
 use crate::app::App;
-use crate::auth::caller::invalid_token;
-use crate::auth::worker::{IsOurs, WorkerCaller, WorkerToken};
+use crate::auth::worker::{IsOurs, WorkerCaller, WorkerToken, not_registered};
 use crate::dispatch::patience::patiently;
 use crate::dispatch::renewals::Renewal;
 use crate::error::{ApiError, chain};
@@ -36,8 +36,7 @@ pub(super) async fn heartbeat(
         return Ok(Null.into_response());
     };
     match renewed {
-        Ok(Some(lease)) => Ok((AppendHeaders([lease_header(lease)]), Null).into_response()),
-        Ok(None) => Err(invalid_token().into()),
+        Ok(terms) => Ok((AppendHeaders(lease_headers(terms)), Null).into_response()),
         Err(error) if error.is_outage() && !is_ours => {
             tracing::warn!(cause = chain(&error), worker = %uuid, "a sign of life could not be written");
             Ok(Null.into_response())
@@ -46,12 +45,13 @@ pub(super) async fn heartbeat(
     }
 }
 
-/// How long the worker may be silent now; nothing when it is not registered any more.
-async fn renew(app: &App, uuid: Uuid) -> Result<Option<Duration>, ApiError> {
-    let WorkerCaller(worker) = WorkerCaller::of(patiently(app, || app.store.worker(uuid)).await?)?;
-    let lease = lease(app, worker.slots.is_some());
-    match app.renewals.renew(worker.id, lease).await? {
-        Renewal::Renewed => Ok(Some(lease)),
-        Renewal::Gone => Ok(None),
+/// How long the worker may be silent now.
+async fn renew(app: &App, uuid: Uuid) -> Result<LeaseTerms, ApiError> {
+    let worker = patiently(app, || app.store.worker(uuid)).await?;
+    let WorkerCaller(worker) = WorkerCaller::of(app, uuid, worker).await?;
+    let terms = terms(app, worker.slots.is_some(), worker.lost_after);
+    match app.renewals.renew(worker.id, terms).await? {
+        Renewal::Renewed => Ok(terms),
+        Renewal::Gone => Err(not_registered(app, uuid).await),
     }
 }

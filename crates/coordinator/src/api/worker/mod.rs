@@ -17,6 +17,7 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use http::HeaderName;
+use mitosis_domain::lease::LeaseTerms;
 
 use crate::api::routes::Asks::Worker;
 use crate::api::routes::Routes;
@@ -47,14 +48,17 @@ async fn hold(request: Request, next: Next) -> Response {
 }
 
 /// How long a worker may be silent. Agents of ours are heard of often, so they are missed sooner.
-pub(super) fn lease(app: &App, is_agent: bool) -> Duration {
+pub(super) fn terms(app: &App, is_agent: bool, lost_after: Option<Duration>) -> LeaseTerms {
     match is_agent {
-        true => app.agents.lease(app.lease),
-        false => app.lease,
+        true => app.agents.terms(app.lease, lost_after),
+        false => LeaseTerms::single(app.lease),
     }
 }
 
 /// Tells a worker of ours how long it may be silent, in seconds. Published workers do not look.
-pub(super) fn lease_header(lease: Duration) -> (HeaderName, String) {
-    (HeaderName::from_static("x-mito-lease"), lease.as_secs().to_string())
+pub(super) fn lease_headers(terms: LeaseTerms) -> [(HeaderName, String); 2] {
+    [
+        (HeaderName::from_static("x-mito-lease"), terms.lease.as_secs().to_string()),
+        (HeaderName::from_static("x-mito-missed-after"), terms.missed_after.as_secs().to_string()),
+    ]
 }

@@ -1,6 +1,5 @@
 //! `mito client tasks`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -217,7 +216,7 @@ impl SpecArgs {
             resources: resources.to_vec(),
             terminal_output: self.terminal,
             watch: self.watch,
-            params: BTreeMap::new(),
+            ..TaskSpec::default()
         }
     }
 

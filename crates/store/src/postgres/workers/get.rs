@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use super::super::row::{self, Columns, Db};
 use crate::Fault;
-use crate::code::Code;
+use crate::code::{Code, duration};
 use crate::ops::query::WorkerQuery;
 
 macro_rules! select_worker {
     () => {
         "SELECT w.id, w.uuid, w.creator_id, u.username AS creator_name, u.state AS creator_state,
-            w.tags, w.labels, w.state, w.created_at, w.updated_at, w.slots, w.token_until,
+            w.tags, w.labels, w.state, w.created_at, w.updated_at, w.slots, w.token_until, w.lost_after,
             s.last_heartbeat, held.uuids AS held, held.groups AS held_groups
         FROM worker w
         JOIN users u ON u.id = w.creator_id
@@ -74,6 +74,7 @@ fn read(row: &Row) -> Result<Worker, Fault> {
         last_heartbeat: row.time("last_heartbeat")?,
         slots: row.value::<Option<i32>>("slots")?.map(i32::unsigned_abs),
         token_until: row.optional_time("token_until")?,
+        lost_after: row.value::<Option<i64>>("lost_after")?.map(duration),
         held: row.value("held")?,
         held_groups: row.value::<Vec<i64>>("held_groups")?.into_iter().map(GroupId).collect(),
     })

@@ -1,5 +1,6 @@
 //! Workers: registration, signs of life, what users change about them, and their end.
 
+pub(super) mod departure;
 mod duties;
 mod edit;
 mod get;
@@ -11,10 +12,10 @@ mod renew;
 mod stop;
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{UserId, WorkerId};
+use mitosis_domain::lease::LeaseTerms;
 use mitosis_domain::tags::Words;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::worker::ShutdownOp;
@@ -25,7 +26,9 @@ use super::{PostgresStore, write};
 use crate::Fault;
 use crate::ops::By;
 use crate::ops::query::WorkerQuery;
-use crate::ops::workers::{Duties, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange, Workers};
+use crate::ops::workers::{
+    Departure, Duties, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange, Workers,
+};
 
 pub(super) use edit::touch;
 pub(super) use groups::{end_service, lock_service};
@@ -37,10 +40,10 @@ impl Workers for PostgresStore {
     async fn register_worker(
         &self,
         new: &NewWorker,
-        lease: Duration,
+        terms: LeaseTerms,
         now: Timestamp,
     ) -> Result<Registration, Fault> {
-        write!(self, tx => register::register(tx, new, lease, now))
+        write!(self, tx => register::register(tx, new, terms, now))
     }
 
     async fn worker(&self, uuid: Uuid) -> Result<Option<Worker>, Fault> {
@@ -61,7 +64,7 @@ impl Workers for PostgresStore {
 
     async fn renew_leases(
         &self,
-        signs: &[(WorkerId, Duration)],
+        signs: &[(WorkerId, LeaseTerms)],
         now: Timestamp,
     ) -> Result<Vec<WorkerId>, Fault> {
         write!(self, tx => renew::renew(tx, signs, now))
@@ -113,5 +116,13 @@ impl Workers for PostgresStore {
 
     async fn stop_worker(&self, by: By, uuid: Uuid, op: ShutdownOp, now: Timestamp) -> Result<Stop, Fault> {
         write!(self, tx => stop::stop(tx, by, uuid, op, now))
+    }
+
+    async fn sign_off(&self, uuid: Uuid, now: Timestamp) -> Result<Stop, Fault> {
+        write!(self, tx => stop::sign_off(tx, uuid, now))
+    }
+
+    async fn departure(&self, uuid: Uuid) -> Result<Option<Departure>, Fault> {
+        departure::of(&self.client().await?, uuid).await
     }
 }

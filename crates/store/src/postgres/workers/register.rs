@@ -1,8 +1,7 @@
 //! A worker comes.
 
-use std::time::Duration;
-
 use mitosis_domain::ids::WorkerId;
+use mitosis_domain::lease::LeaseTerms;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::WorkerState;
@@ -15,8 +14,8 @@ use crate::ops::workers::{Credential, NewWorker, Registration};
 
 const INSERT_WORKER: &str = "
     INSERT INTO worker (uuid, creator_id, tags, labels, state, created_at, updated_at, slots, token_until,
-                        personal_token_id)
-    VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9)
+                        personal_token_id, lost_after, machine, boot)
+    VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11, $12)
     RETURNING id";
 
 /// Held to the end, so that a membership that ends meanwhile takes the worker off the group, too.
@@ -36,13 +35,14 @@ const TOKEN_IS_IN_FORCE: &str = "
     SELECT 1 FROM personal_token t JOIN users u ON u.id = t.user_id WHERE u.id = $1 AND t.id = $2 FOR SHARE";
 
 const INSERT_SESSION: &str = "
-    INSERT INTO worker_session (worker_id, last_heartbeat, lease_until, lease) VALUES ($1, $2, $2::bigint + $3::bigint, $3)";
+    INSERT INTO worker_session (worker_id, last_heartbeat, lease_until, lease, missed_after)
+    VALUES ($1, $2, $2::bigint + $3::bigint, $3, $4)";
 
 /// Registers it for all its groups, alive from now.
 pub(super) async fn register(
     tx: &impl Db,
     new: &NewWorker,
-    lease: Duration,
+    terms: LeaseTerms,
     now: Timestamp,
 ) -> Result<Registration, Fault> {
     if !is_in_force(tx, new).await? {
@@ -60,13 +60,18 @@ pub(super) async fn register(
         &slots,
         &new.token_until.map(Timestamp::unix_micros),
         &personal_token(new),
+        &new.lost_after.map(micros),
+        &new.machine.as_ref().map(|machine| &machine.id),
+        &new.machine.as_ref().map(|machine| &machine.boot),
     ];
     let worker: i64 = row::one(tx, INSERT_WORKER, params, row::only).await?;
     let (groups, roles): (Vec<i64>, Vec<i16>) =
         new.groups.iter().map(|(group, role)| (group.0, role.code())).unzip();
     let least = Action::Serve.least_role().code();
     row::run(tx, INSERT_GROUPS, &[&worker, &groups, &roles, &new.creator.0, &least]).await?;
-    row::run_one(tx, INSERT_SESSION, &[&worker, &now.unix_micros(), &micros(lease)]).await?;
+    let session: row::Params<'_> =
+        &[&worker, &now.unix_micros(), &micros(terms.lease), &micros(terms.missed_after)];
+    row::run_one(tx, INSERT_SESSION, session).await?;
     Ok(Registration::Registered(WorkerId(worker)))
 }
 

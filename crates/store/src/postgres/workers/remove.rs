@@ -7,7 +7,9 @@ use uuid::Uuid;
 use super::super::dispatch::lease::{self, Lease};
 use super::super::dispatch::lose::lose;
 use super::super::row::{self, Columns, Db};
+use super::departure;
 use crate::Fault;
+use crate::ops::workers::Departure;
 
 const LEASES_OF_WORKER: &str = "
     SELECT task_id, worker_id, epoch, token, losses, reported_end
@@ -20,10 +22,13 @@ const DELETE_EVERY_TRACE: [&str; 3] = [
     "DELETE FROM worker WHERE id = $1",
 ];
 
-/// Removes a worker that the caller has locked; answers which tasks are Ready again.
+/// Removes a worker that the caller has locked; answers which tasks are Ready again. With a departure, it is
+/// remembered why it went.
 pub(in super::super) async fn remove(
     tx: &impl Db,
     worker: WorkerId,
+    uuid: Uuid,
+    departure: Option<Departure>,
     now: Timestamp,
 ) -> Result<Vec<Uuid>, Fault> {
     let held: Vec<Lease> = row::all(tx, LEASES_OF_WORKER, &[&worker.0], lease::read).await?;
@@ -33,6 +38,9 @@ pub(in super::super) async fn remove(
     }
     for delete in DELETE_EVERY_TRACE {
         row::run(tx, delete, &[&worker.0]).await?;
+    }
+    if let Some(departure) = departure {
+        departure::note(tx, uuid, departure, now).await?;
     }
     Ok(returned)
 }
@@ -62,8 +70,8 @@ pub(in super::super) async fn remove_all(
     };
     let workers: Vec<(WorkerId, Uuid)> =
         row::all(tx, sql, &[&number], |row| Ok((WorkerId(row.value("id")?), row.value("uuid")?))).await?;
-    for (worker, _) in &workers {
-        remove(tx, *worker, now).await?;
+    for (worker, uuid) in &workers {
+        remove(tx, *worker, *uuid, None, now).await?;
     }
     Ok(workers.into_iter().map(|(_, uuid)| uuid).collect())
 }

@@ -8,13 +8,13 @@ use uuid::Uuid;
 use super::super::fault::Corrupt;
 use super::super::row::{Columns, Run, to_json};
 use crate::Fault;
-use crate::code::Code;
+use crate::code::{Code, duration};
 use crate::ops::query::WorkerQuery;
 
 macro_rules! select_worker {
     () => {
         "SELECT w.id, w.uuid, w.creator_id, u.username AS creator_name, u.state AS creator_state,
-            w.tags, w.labels, w.state, w.created_at, w.updated_at, w.slots, w.token_until,
+            w.tags, w.labels, w.state, w.created_at, w.updated_at, w.slots, w.token_until, w.lost_after,
             s.last_heartbeat,
             (SELECT json_group_array(json_array(hex(t.uuid), t.group_id) ORDER BY l.claimed_at, l.task_id)
              FROM lease l CROSS JOIN task t ON t.id = l.task_id
@@ -83,6 +83,7 @@ fn read(row: &Row<'_>) -> Result<Worker, Fault> {
         last_heartbeat: row.time("last_heartbeat")?,
         slots: row.value("slots")?,
         token_until: row.optional_time("token_until")?,
+        lost_after: row.value::<Option<i64>>("lost_after")?.map(duration),
         held,
         held_groups,
     })

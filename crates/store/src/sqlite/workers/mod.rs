@@ -1,5 +1,6 @@
 //! Workers: registration, signs of life, what users change about them, and their end.
 
+pub(super) mod departure;
 mod duties;
 mod edit;
 mod get;
@@ -10,10 +11,10 @@ mod renew;
 mod stop;
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{UserId, WorkerId};
+use mitosis_domain::lease::LeaseTerms;
 use mitosis_domain::tags::Words;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::worker::ShutdownOp;
@@ -24,7 +25,9 @@ use super::SqliteStore;
 use crate::Fault;
 use crate::ops::By;
 use crate::ops::query::WorkerQuery;
-use crate::ops::workers::{Duties, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange, Workers};
+use crate::ops::workers::{
+    Departure, Duties, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange, Workers,
+};
 
 pub(super) use edit::touch;
 pub(super) use groups::end_service;
@@ -35,11 +38,11 @@ impl Workers for SqliteStore {
     async fn register_worker(
         &self,
         new: &NewWorker,
-        lease: Duration,
+        terms: LeaseTerms,
         now: Timestamp,
     ) -> Result<Registration, Fault> {
         let new = new.clone();
-        self.write(move |db| register::register(db, &new, lease, now)).await
+        self.write(move |db| register::register(db, &new, terms, now)).await
     }
 
     async fn worker(&self, uuid: Uuid) -> Result<Option<Worker>, Fault> {
@@ -61,7 +64,7 @@ impl Workers for SqliteStore {
 
     async fn renew_leases(
         &self,
-        signs: &[(WorkerId, Duration)],
+        signs: &[(WorkerId, LeaseTerms)],
         now: Timestamp,
     ) -> Result<Vec<WorkerId>, Fault> {
         let signs = signs.to_vec();
@@ -119,5 +122,13 @@ impl Workers for SqliteStore {
 
     async fn stop_worker(&self, by: By, uuid: Uuid, op: ShutdownOp, now: Timestamp) -> Result<Stop, Fault> {
         self.write(move |db| stop::stop(db, by, uuid, op, now)).await
+    }
+
+    async fn sign_off(&self, uuid: Uuid, now: Timestamp) -> Result<Stop, Fault> {
+        self.write(move |db| stop::sign_off(db, uuid, now)).await
+    }
+
+    async fn departure(&self, uuid: Uuid) -> Result<Option<Departure>, Fault> {
+        self.read(move |db| departure::of(db, uuid)).await
     }
 }

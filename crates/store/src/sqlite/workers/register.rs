@@ -1,8 +1,7 @@
 //! A worker comes.
 
-use std::time::Duration;
-
 use mitosis_domain::ids::WorkerId;
+use mitosis_domain::lease::LeaseTerms;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::WorkerState;
@@ -17,13 +16,14 @@ use crate::ops::workers::{Credential, NewWorker, Registration};
 
 const INSERT_WORKER: &str = "
     INSERT INTO worker (uuid, creator_id, tags, labels, state, created_at, updated_at, slots, token_until,
-                        personal_token_id)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9)";
+                        personal_token_id, lost_after, machine, boot)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 const INSERT_GROUP: &str = "INSERT INTO worker_group (worker_id, group_id, role) VALUES (?1, ?2, ?3)";
 
 const INSERT_SESSION: &str = "
-    INSERT INTO worker_session (worker_id, last_heartbeat, lease_until, lease) VALUES (?1, ?2, ?2 + ?3, ?3)";
+    INSERT INTO worker_session (worker_id, last_heartbeat, lease_until, lease, missed_after)
+    VALUES (?1, ?2, ?2 + ?3, ?3, ?4)";
 
 const SESSION_IS_IN_FORCE: &str = "SELECT 1 FROM users WHERE id = ?1 AND session = ?2";
 const TOKEN_IS_IN_FORCE: &str = "SELECT 1 FROM personal_token WHERE user_id = ?1 AND id = ?2";
@@ -32,7 +32,7 @@ const TOKEN_IS_IN_FORCE: &str = "SELECT 1 FROM personal_token WHERE user_id = ?1
 pub(super) fn register(
     db: &Connection,
     new: &NewWorker,
-    lease: Duration,
+    terms: LeaseTerms,
     now: Timestamp,
 ) -> Result<Registration, Fault> {
     if !is_in_force(db, new)? {
@@ -52,6 +52,9 @@ pub(super) fn register(
             new.slots,
             new.token_until.map(Timestamp::unix_micros),
             personal_token(new),
+            new.lost_after.map(micros),
+            new.machine.as_ref().map(|machine| &machine.id),
+            new.machine.as_ref().map(|machine| &machine.boot),
         ],
     )?;
     for (group, role) in &new.groups {
@@ -59,7 +62,8 @@ pub(super) fn register(
             db.run_one(INSERT_GROUP, params![worker, group.0, role.code()])?;
         }
     }
-    db.run_one(INSERT_SESSION, [worker, now.unix_micros(), micros(lease)])?;
+    let (lease, missed_after) = (micros(terms.lease), micros(terms.missed_after));
+    db.run_one(INSERT_SESSION, [worker, now.unix_micros(), lease, missed_after])?;
     Ok(Registration::Registered(WorkerId(worker)))
 }
 

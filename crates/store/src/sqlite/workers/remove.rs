@@ -8,7 +8,9 @@ use uuid::Uuid;
 use super::super::dispatch::lease::{self, Lease};
 use super::super::dispatch::lose::lose;
 use super::super::row::{Columns, Run};
+use super::departure;
 use crate::Fault;
+use crate::ops::workers::Departure;
 
 const LEASES_OF_WORKER: &str = "
     SELECT task_id, worker_id, epoch, token, losses, claimed_at, reported_end
@@ -21,16 +23,21 @@ const DELETE_EVERY_TRACE: [&str; 3] = [
     "DELETE FROM worker WHERE id = ?1",
 ];
 
-/// Removes the worker; answers which tasks are Ready again.
+/// Removes the worker; answers which tasks are Ready again. With a departure, it is remembered why it went.
 pub(in super::super) fn remove(
     db: &Connection,
     worker: WorkerId,
+    uuid: Uuid,
+    departure: Option<Departure>,
     now: Timestamp,
 ) -> Result<Vec<Uuid>, Fault> {
     let held: Vec<Lease> = db.all(LEASES_OF_WORKER, [worker.0], lease::read)?;
     let returned = held.iter().map(|lease| lose(db, lease, now)).collect::<Result<_, _>>()?;
     for delete in DELETE_EVERY_TRACE {
         db.run(delete, [worker.0])?;
+    }
+    if let Some(departure) = departure {
+        departure::note(db, uuid, departure, now)?;
     }
     Ok(returned)
 }
@@ -60,8 +67,8 @@ pub(in super::super) fn remove_all(
     };
     let workers: Vec<(WorkerId, Uuid)> =
         db.all(sql, [number], |row| Ok((WorkerId(row.value("id")?), row.uuid("uuid")?)))?;
-    for (worker, _) in &workers {
-        remove(db, *worker, now)?;
+    for (worker, uuid) in &workers {
+        remove(db, *worker, *uuid, None, now)?;
     }
     Ok(workers.into_iter().map(|(_, uuid)| uuid).collect())
 }

@@ -14,7 +14,7 @@ use super::remove::remove;
 use crate::Fault;
 use crate::code::Code;
 use crate::ops::By;
-use crate::ops::workers::Stop;
+use crate::ops::workers::{Departure, Stop};
 
 const HOLDS_A_TASK: &str = "SELECT EXISTS (SELECT 1 FROM lease WHERE worker_id = ?1)";
 
@@ -41,17 +41,27 @@ pub(super) fn stop(
         db.run_one(SET_STATE, params![worker.0, state, now.unix_micros()])?;
         return Ok(Stop::Marked);
     }
-    remove(db, worker, now)?;
+    remove(db, worker, uuid, Some(Departure::Removed), now)?;
     Ok(Stop::Removed)
 }
 
-const STATE_OF_WORKER: &str = "SELECT state FROM worker WHERE id = ?1";
+/// Removes the worker, as it wishes.
+pub(super) fn sign_off(db: &Connection, uuid: Uuid, now: Timestamp) -> Result<Stop, Fault> {
+    let Some(worker) = id_of(db, uuid)? else { return Ok(Stop::Unknown) };
+    remove(db, worker, uuid, None, now)?;
+    Ok(Stop::Removed)
+}
+
+const STATE_OF_WORKER: &str = "SELECT uuid, state FROM worker WHERE id = ?1";
 
 /// A worker has committed a task: if it was to stop and this was the last, it is removed.
 pub(in super::super) fn after_commit(db: &Connection, worker: WorkerId, now: Timestamp) -> Result<(), Fault> {
-    let state: WorkerState = db.one(STATE_OF_WORKER, [worker.0], |row| row.code("state"))?;
+    let (uuid, state): (Uuid, WorkerState) =
+        db.one(STATE_OF_WORKER, [worker.0], |row| Ok((row.uuid("uuid")?, row.code("state")?)))?;
     match state {
-        WorkerState::GracefulShutdown if !holds_a_task(db, worker)? => remove(db, worker, now).map(drop),
+        WorkerState::GracefulShutdown if !holds_a_task(db, worker)? => {
+            remove(db, worker, uuid, Some(Departure::Removed), now).map(drop)
+        }
         WorkerState::GracefulShutdown | WorkerState::Normal => touch(db, worker, now),
     }
 }

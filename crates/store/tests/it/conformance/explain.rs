@@ -13,7 +13,7 @@ use mitosis_store::ops::workers::NewWorker;
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::stage::{Hand, LEASE, Person, SECOND, Stage, status, words};
+use crate::stage::{Hand, LEASE, Person, SECOND, Stage, TERMS, status, words};
 
 async fn facts<B: Backend>(stage: &Stage<B>, uuid: Uuid) -> Facts {
     stage.store().facts(uuid).await.unwrap().expect("the task is there")
@@ -77,7 +77,7 @@ pub(crate) async fn the_workers_of_a_group_are_counted_by_what_each_can_do<B: Ba
     assert_eq!((told.uuid, told.group.as_str(), told.tags), (uuid, "ann", words("eu gpu")));
 
     stage.pass(SECOND);
-    stage.store().renew_leases(&[(busy.id, LEASE)], stage.now).await.unwrap();
+    stage.store().renew_leases(&[(busy.id, TERMS)], stage.now).await.unwrap();
     let later = Crew { heard_at: Some(stage.now), ..counted };
     assert_eq!(crew(stage, uuid).await, later);
     stage.store().stop_worker(By::Site, free.uuid, ShutdownOp::Force, stage.now).await.unwrap();
@@ -178,7 +178,7 @@ pub(crate) async fn a_held_task_is_told_with_its_holder_and_what_it_watches<B: B
         let uuid = stage.submit(&ann, &[new]).await[0].uuid;
         let held = stage.claim_one(hand).await;
         stage.pass(SECOND);
-        stage.store().renew_leases(&[(hand.id, LEASE)], stage.now).await.unwrap();
+        stage.store().renew_leases(&[(hand.id, TERMS)], stage.now).await.unwrap();
         let Standing::Held { attempt, reported, holder, watched: told } = facts(stage, uuid).await.standing
         else {
             panic!("it is held")

@@ -293,6 +293,8 @@ macro_rules! conformance {
                     an_idle_worker_goes_when_told_either_way,
                     a_busy_worker_goes_after_its_last_task_when_asked_kindly,
                     force_gives_every_held_task_back,
+                    removal_by_a_user_is_remembered_for_a_time,
+                    ended_lifetime_is_remembered_of_a_lost_worker,
                 }
             }
         }

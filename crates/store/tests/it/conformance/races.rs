@@ -11,7 +11,7 @@ use mitosis_store::ops::tasks::{CancelSelection, TaskChange};
 use mitosis_store::ops::workers::Stop;
 
 use crate::backend::Backend;
-use crate::stage::{Hand, LEASE, Stage, status, words};
+use crate::stage::{Hand, LEASE, Stage, TERMS, status, words};
 
 /// How often each pair meets; every other time, the other goes first.
 const ROUNDS: usize = 12;
@@ -171,7 +171,7 @@ pub(crate) async fn a_sign_of_life_at_the_last_moment_counts_or_is_refused<B: Ba
     for round in 0..ROUNDS {
         let hand = stage.hand(&ann).await;
         stage.pass(LEASE);
-        let (store, signs) = (stage.store(), [(hand.id, LEASE)]);
+        let (store, signs) = (stage.store(), [(hand.id, TERMS)]);
         let renewal = store.renew_leases(&signs, stage.now);
         let (gone, reaped) = meet(round, renewal, store.reap(stage.now, 10)).await;
         let (gone, reaped) = (gone.unwrap(), reaped.unwrap());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use mitosis_domain::lease::LeaseTerms;
 use mitosis_domain::limits::{OVERDUE_GRACE, PREPARATION_ALLOWANCE};
 use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_protocol::ArtifactKind;
@@ -24,7 +25,7 @@ async fn reap<B: Backend>(stage: &Stage<B>) -> Vec<Reaped> {
 }
 
 async fn renew<B: Backend>(stage: &Stage<B>, hands: &[Hand], lease: Duration) {
-    let signs: Vec<_> = hands.iter().map(|hand| (hand.id, lease)).collect();
+    let signs: Vec<_> = hands.iter().map(|hand| (hand.id, LeaseTerms::single(lease))).collect();
     assert!(stage.store().renew_leases(&signs, stage.now).await.unwrap().is_empty());
 }
 

@@ -8,11 +8,11 @@ use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
 use mitosis_store::ops::By;
 use mitosis_store::ops::query::WorkerQuery;
-use mitosis_store::ops::workers::{NewWorker, Stop, WorkerChange, WorkerGroupsChange};
+use mitosis_store::ops::workers::{Departure, NewWorker, Stop, WorkerChange, WorkerGroupsChange};
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::stage::{Hand, LEASE, Person, SECOND, Stage, words};
+use crate::stage::{Hand, LEASE, Person, SECOND, Stage, TERMS, words};
 
 fn relations(relations: &[(&str, Role)]) -> BTreeMap<String, Role> {
     relations.iter().map(|(name, role)| ((*name).to_owned(), *role)).collect()
@@ -65,7 +65,7 @@ pub(crate) async fn a_sign_of_life_is_noted_and_the_gone_are_named<B: Backend>(s
     stop(stage, gone.uuid, ShutdownOp::Force).await;
     let registered = stage.now;
     stage.pass(SECOND);
-    let answer = stage.store().renew_leases(&[(here.id, LEASE), (gone.id, LEASE)], stage.now).await.unwrap();
+    let answer = stage.store().renew_leases(&[(here.id, TERMS), (gone.id, TERMS)], stage.now).await.unwrap();
     assert_eq!(answer, [gone.id]);
     let worker = stage.store().worker(here.uuid).await.unwrap().unwrap();
     assert_eq!((worker.last_heartbeat, worker.updated_at), (stage.now, registered));
@@ -206,5 +206,44 @@ pub(crate) async fn force_gives_every_held_task_back<B: Backend>(stage: &mut Sta
     for uuid in uuids {
         assert_eq!(stage.phase(uuid).await, Phase::Ready);
     }
-    assert!(stage.store().renew_leases(&[(hand.id, LEASE)], stage.now).await.unwrap() == [hand.id]);
+    assert!(stage.store().renew_leases(&[(hand.id, TERMS)], stage.now).await.unwrap() == [hand.id]);
+}
+
+pub(crate) async fn removal_by_a_user_is_remembered_for_a_time<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let [forced, asked, left] = [stage.hand(&ann).await, stage.hand(&ann).await, stage.hand(&ann).await];
+    let departure = async |stage: &Stage<B>, hand: Hand| stage.store().departure(hand.uuid).await.unwrap();
+    stage.submit_one(&ann).await;
+    let held = stage.claim(asked, 1).await;
+    assert_eq!(stop(stage, asked.uuid, ShutdownOp::Graceful).await, Stop::Marked);
+    assert_eq!(departure(stage, asked).await, None, "it is still there");
+    stage.finish(&held[0]).await;
+    stop(stage, forced.uuid, ShutdownOp::Force).await;
+    let back = stage.submit_one(&ann).await;
+    stage.claim(left, 1).await;
+    assert_eq!(stage.store().sign_off(left.uuid, stage.now).await.unwrap(), Stop::Removed);
+    assert_eq!(stage.store().sign_off(left.uuid, stage.now).await.unwrap(), Stop::Unknown);
+    assert_eq!(stage.phase(back).await, Phase::Ready);
+    assert_eq!(departure(stage, left).await, None, "it may come back");
+    for hand in [forced, asked] {
+        assert_eq!(departure(stage, hand).await, Some(Departure::Removed));
+    }
+    assert_eq!(stage.store().delete_departures(stage.now, 10).await.unwrap(), 0);
+    stage.pass(SECOND);
+    assert_eq!(stage.store().delete_departures(stage.now, 1).await.unwrap(), 1);
+    assert_eq!(stage.store().delete_departures(stage.now, 10).await.unwrap(), 1);
+    assert_eq!(departure(stage, forced).await, None);
+}
+
+pub(crate) async fn ended_lifetime_is_remembered_of_a_lost_worker<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let lifetime = |token_until, stage: &Stage<B>| NewWorker { token_until, ..stage.new_worker(&ann) };
+    let short = stage.register(&lifetime(Some(stage.now + LEASE), stage)).await;
+    let long = stage.register(&lifetime(Some(stage.now + LEASE + SECOND), stage)).await;
+    let stored = stage.store().worker(short.uuid).await.unwrap().unwrap();
+    assert_eq!(stored.token_until, Some(stage.now + LEASE));
+    stage.pass(LEASE);
+    assert_eq!(stage.store().reap(stage.now, 10).await.unwrap().len(), 2);
+    assert_eq!(stage.store().departure(short.uuid).await.unwrap(), Some(Departure::Expired));
+    assert_eq!(stage.store().departure(long.uuid).await.unwrap(), None);
 }

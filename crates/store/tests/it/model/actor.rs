@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::moves::{Key, Move, Part, Way, Wish};
 use super::world::Answer;
 use crate::backend::Backend;
-use crate::stage::{Hand, LEASE, Person, Stage, status, words};
+use crate::stage::{Hand, Person, Stage, TERMS, status, words};
 
 /// A store, and what the things of the model are called in it.
 pub(super) struct Actor<B> {
@@ -254,7 +254,7 @@ impl<B: Backend> Actor<B> {
 
     async fn renew(&self, worker: usize) -> Answer {
         let id = self.workers[worker].id;
-        let gone = self.stage.store().renew_leases(&[(id, LEASE)], self.stage.now).await.unwrap();
+        let gone = self.stage.store().renew_leases(&[(id, TERMS)], self.stage.now).await.unwrap();
         Answer::Alive(gone.is_empty())
     }
 

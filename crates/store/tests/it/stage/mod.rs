@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use mitosis_domain::account::Membership;
 use mitosis_domain::ids::{GroupId, UserId, WorkerId};
+use mitosis_domain::lease::LeaseTerms;
 use mitosis_domain::name::Name;
 use mitosis_domain::spec;
 use mitosis_domain::tags::Words;
@@ -30,6 +31,8 @@ use crate::backend::Backend;
 
 /// How long the workers of the stories live without a sign of life.
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
+/// Missed when the lease is over, not before.
+pub(crate) const TERMS: LeaseTerms = LeaseTerms::single(LEASE);
 /// The smallest step of a stored time.
 pub(crate) const TICK: Duration = Duration::from_micros(1);
 /// When every story begins, in microseconds since 1970.
@@ -200,6 +203,8 @@ impl<B: Backend> Stage<B> {
             slots: None,
             credential: None,
             token_until: None,
+            lost_after: None,
+            machine: None,
         }
     }
 
@@ -208,7 +213,7 @@ impl<B: Backend> Stage<B> {
         for group in new.groups.keys() {
             self.let_in(new.creator, *group).await;
         }
-        match self.store().register_worker(new, LEASE, self.now).await.unwrap() {
+        match self.store().register_worker(new, TERMS, self.now).await.unwrap() {
             Registration::Registered(id) => Hand { id, uuid: new.uuid },
             ended @ Registration::CredentialEnded => panic!("the registration was answered with {ended:?}"),
         }

@@ -60,5 +60,8 @@ pub(super) fn info(worker: Worker, own_groups: &[GroupId]) -> WorkerInfo {
         updated_at: worker.updated_at,
         state: worker.state,
         last_heartbeat: worker.last_heartbeat,
+        missed: false,
+        lost_at: None,
+        lost_after: worker.lost_after,
     }
 }

@@ -1,6 +1,7 @@
 //! `POST /workers`: a new worker.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -10,13 +11,13 @@ use mitosis_domain::ids::GroupId;
 use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::Role;
-use mitosis_protocol::worker::{RegisterWorkerReply, RegisterWorkerRequest};
+use mitosis_protocol::worker::{Machine, RegisterWorkerReply, RegisterWorkerRequest};
 use mitosis_store::ops::workers::{NewWorker, Registration};
 
 use crate::api::body::Body;
 use crate::api::members::permit;
 use crate::api::user::tasks::submission::words;
-use crate::api::worker::{lease, lease_header};
+use crate::api::worker::{lease_headers, terms};
 use crate::app::App;
 use crate::auth::caller::invalid_token;
 use crate::auth::standing::LastingCaller;
@@ -42,16 +43,18 @@ pub(super) async fn register(
         slots: slots(request.slots)?,
         credential: Some(standing.credential()),
         token_until,
+        lost_after: lost_after(request.lost_after)?,
+        machine: request.machine.map(machine).transpose()?,
     };
-    let lease = lease(&app, new.slots.is_some());
-    match app.store.register_worker(&new, lease, now).await? {
+    let terms = terms(&app, new.slots.is_some(), new.lost_after);
+    match app.store.register_worker(&new, terms, now).await? {
         Registration::Registered(_) => {}
         Registration::CredentialEnded => return Err(invalid_token().into()),
     }
     let token = app.tokens.for_worker(new.uuid, request.lifetime, token_until, now);
     let redis_url = app.announcer.worker_url().map(str::to_owned);
     let reply = RegisterWorkerReply { worker_id: new.uuid, token, redis_url };
-    Ok((AppendHeaders([lease_header(lease)]), Json(reply)))
+    Ok((AppendHeaders(lease_headers(terms)), Json(reply)))
 }
 
 fn slots(slots: Option<u32>) -> Result<Option<u32>, Refusal> {
@@ -61,6 +64,31 @@ fn slots(slots: Option<u32>) -> Result<Option<u32>, Refusal> {
             Err(Refusal::invalid(text).hint("start several workers for more"))
         }
         slots => Ok(slots),
+    }
+}
+
+fn lost_after(limit: Option<Duration>) -> Result<Option<Duration>, Refusal> {
+    match limit {
+        Some(Duration::ZERO) => Err(Refusal::invalid("`lost_after` is zero")
+            .hint("leave it out for the coordinator's limit, or give a duration like `2min`")),
+        limit => Ok(limit),
+    }
+}
+
+fn machine(machine: Machine) -> Result<Machine, Refusal> {
+    let fits = |name: &str| {
+        (1..=limits::MAX_MACHINE_BYTES).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    match fits(&machine.id) && fits(&machine.boot) {
+        true => Ok(machine),
+        false => {
+            let text = format!(
+                "the names of a machine and of a boot have 1 to {} printable ASCII characters",
+                limits::MAX_MACHINE_BYTES
+            );
+            Err(Refusal::invalid(text).hint("leave `machine` out if they are not known"))
+        }
     }
 }
 
