@@ -117,7 +117,8 @@ impl Session {
         };
         let farewell = tokio::select! {
             farewell = agent.work() => farewell,
-            () = self.give_signs_of_life() => self.unknown_to_the_coordinator(),
+            refused = self.give_signs_of_life() => self.farewell(&refused),
+            refused = self.keep_token_good() => self.farewell(&refused),
             never = self.watch_scratch() => match never {},
             () = stop.cancelled() => Farewell::Stopped,
         };
@@ -159,7 +160,13 @@ impl Agent<'_> {
                 () = self.session.settings.drain.cancelled(), if !self.hand.is_draining() => Event::Drain,
             };
             let end = match event {
-                Event::Slot(SlotEvent::Left(left)) => self.left(left),
+                Event::Slot(SlotEvent::Left(Left { outcome: Err(Lost::Unknown), .. })) => {
+                    Some(self.session.farewell_after_refusal().await)
+                }
+                Event::Slot(SlotEvent::Left(left)) => {
+                    self.left(left);
+                    None
+                }
                 Event::Slot(SlotEvent::Ready(slot)) => {
                     self.hand.slot_is_ready(slot);
                     None
@@ -277,27 +284,26 @@ impl Agent<'_> {
         next
     }
 
-    fn left(&mut self, Left { key, outcome }: Left) -> Option<Farewell> {
+    fn left(&mut self, Left { key, outcome }: Left) {
         let now = Instant::now();
         let ended = match outcome {
             Ok(ended) => Some(ended),
             Err(Lost::NotStarted) => {
                 self.hand.was_not_started(key);
-                return None;
+                return;
             }
             Err(Lost::Refused | Lost::Overdue) => {
                 self.hand.was_refused(key);
                 None
             }
-            Err(Lost::TakenBack) => None,
-            Err(Lost::Unknown) => return Some(self.session.unknown_to_the_coordinator()),
+            // The one who is not known has been asked about before.
+            Err(Lost::TakenBack | Lost::Unknown) => None,
             Err(Lost::GivenUp) => {
                 self.given_up = true;
                 None
             }
         };
         self.hand.left(attempt(&key), ended, now);
-        None
     }
 
     fn reported(&mut self, reply: Result<ReportBatchReply, ClientError>) -> Option<Farewell> {
@@ -312,9 +318,7 @@ impl Agent<'_> {
                 }
                 self.take(reply.tasks, reply.drain);
             }
-            Err(error) if error.status() == Some(401) => {
-                return Some(self.session.unknown_to_the_coordinator());
-            }
+            Err(error) if error.status() == Some(401) => return Some(self.session.farewell(&error)),
             Err(error) if error.is_transient() => {
                 self.outbox.put_back(self.hand.unanswered());
                 self.in_doubt = true;
@@ -353,9 +357,7 @@ impl Agent<'_> {
                 self.take(reply.tasks, reply.drain);
                 self.rest_until = Instant::now() + BREATH;
             }
-            Err(error) if error.status() == Some(401) => {
-                return Some(self.session.unknown_to_the_coordinator());
-            }
+            Err(error) if error.status() == Some(401) => return Some(self.session.farewell(&error)),
             Err(error) => {
                 self.in_doubt = true;
                 let wait = self.poll_waits.next_wait();

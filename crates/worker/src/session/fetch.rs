@@ -37,14 +37,14 @@ impl Session {
                     place.scratch.clear().await;
                     match outcome {
                         Ok(_) | Err(Lost::TakenBack) => {}
-                        Err(Lost::Unknown) => return self.unknown_to_the_coordinator(),
+                        Err(Lost::Unknown) => return self.farewell_after_refusal().await,
                         // The registration has one slot, so a new one is a new slot.
                         Err(Lost::GivenUp | Lost::Refused | Lost::Overdue | Lost::NotStarted) => {
                             return Farewell::GivenUp;
                         }
                     }
                 }
-                Err(error) if error.status() == Some(401) => return self.unknown_to_the_coordinator(),
+                Err(error) if error.status() == Some(401) => return self.farewell(&error),
                 Err(error) => self.rest_after_an_error(&error, &mut waits).await,
             }
         }

@@ -1,5 +1,6 @@
 //! Signs of life.
 
+use mitosis_client::ClientError;
 use tokio::time::Instant;
 
 use super::open::LEASE_OF_OLD_COORDINATORS;
@@ -9,8 +10,8 @@ use crate::os::boot_clock::BootInstant;
 
 impl Session {
     /// Renews the lease whenever nothing else has renewed it for a while; ends only when the coordinator
-    /// does not know this worker.
-    pub(crate) async fn give_signs_of_life(&self) {
+    /// does not know this worker, with what it said.
+    pub(crate) async fn give_signs_of_life(&self) -> ClientError {
         let mut waits = Waits::new(&*self.settings.entropy);
         let pause = || heartbeat_pause(self.settings.heartbeat_interval, self.lease.length());
         let mut next = Instant::now() + pause();
@@ -29,7 +30,7 @@ impl Session {
                     waits.reset();
                     Instant::now() + pause()
                 }
-                Err(error) if error.status() == Some(401) => return,
+                Err(error) if error.status() == Some(401) => return error,
                 Err(error) => {
                     tracing::warn!(%error, "no answer to a heartbeat");
                     Instant::now() + waits.next_wait().min(pause())

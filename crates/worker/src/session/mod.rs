@@ -5,15 +5,17 @@ mod heartbeat;
 pub(crate) mod lease;
 mod open;
 mod room;
+mod token;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mitosis_client::WorkerClient;
+use mitosis_client::{ClientError, WorkerClient};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::insist::insist;
 use crate::live::Herald;
 use crate::live::redis::Announcer;
 use crate::os::guard::Guarded;
@@ -37,6 +39,8 @@ pub(crate) struct Session {
     root: PathBuf,
     /// Whether tasks find room in the scratch directory.
     pub(crate) has_room: watch::Sender<bool>,
+    /// How long the token that came with the registration is good for, if that can be told.
+    token_life: Option<Duration>,
     /// What the guard is told.
     guarded: Option<Guarded>,
     /// Whoever finds the root without this being held may remove it.
@@ -79,7 +83,8 @@ impl Session {
         let place = places.next().expect("a registration has a slot");
         tokio::select! {
             farewell = self.take_tasks(&place) => farewell,
-            () = self.give_signs_of_life() => self.unknown_to_the_coordinator(),
+            refused = self.give_signs_of_life() => self.farewell(&refused),
+            refused = self.keep_token_good() => self.farewell(&refused),
             never = self.watch_scratch() => match never {},
             () = stop.cancelled() => Farewell::Stopped,
         }
@@ -114,12 +119,22 @@ impl Session {
         scratch::remove(&self.root).await;
     }
 
-    /// What a 401 means. With a lease that holds, somebody removed this worker, or its token has come to
-    /// its end. With one that is over, the coordinator gave it up and would take it again.
-    pub(crate) fn unknown_to_the_coordinator(&self) -> Farewell {
+    /// What a 401 means. With a lease that holds, somebody removed this worker, or its lifetime is over. With one
+    /// that is over, the coordinator gave it up and would take it again.
+    pub(crate) fn farewell(&self, refused: &ClientError) -> Farewell {
+        tracing::debug!(%refused, "the coordinator does not know this worker");
         match self.lease.holds() {
             true => Farewell::Removed,
             false => Farewell::GivenUp,
+        }
+    }
+
+    /// The same, when a task was told that the coordinator does not know this worker.
+    pub(crate) async fn farewell_after_refusal(&self) -> Farewell {
+        let ask = || self.client.heartbeat();
+        match insist(&*self.settings.entropy, "asking why this worker is refused", ask).await {
+            Err(refused) if refused.status() == Some(401) => self.farewell(&refused),
+            Ok(_) | Err(_) => Farewell::GivenUp,
         }
     }
 }

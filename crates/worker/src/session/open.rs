@@ -38,6 +38,7 @@ impl Session {
         Ok(Self {
             lease: Lease::new(asked, lease),
             client: registration.client,
+            token_life: registration.token_life,
             is_with_ours,
             redis: redis.and_then(|url| Announcer::start(&url)).map(Arc::new),
             root,

@@ -73,3 +73,17 @@ async fn an_end_is_told_until_it_is_heard() {
     script.has("exit 6", |_| {});
     assert_eq!(script.commits(5).await["exit_status"], 6 << 8);
 }
+
+#[tokio::test]
+async fn token_is_renewed_at_half_of_its_life_also_after_an_outage() {
+    let script = Script::new().await;
+    script.gives_tokens_for(2);
+    script.fails("POST /v1/workers/token", 503, 1);
+    let worker = script.worker(1);
+    script.hears("POST /v1/workers/token ", 3).await;
+    script.has("exit 6", |_| {});
+    assert_eq!(script.commits(1).await["exit_status"], 6 << 8);
+    assert!(!worker.is_finished());
+    let registered = script.heard().iter().filter(|line| line.starts_with("POST /workers ")).count();
+    assert_eq!(registered, 1);
+}

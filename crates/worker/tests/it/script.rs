@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -16,6 +18,7 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use mitosis_client::{Client, ClientError, UserClient};
+use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::entropy::OsEntropy;
 use mitosis_protocol::worker::FetchedTask;
 use mitosis_protocol::{TaskSpec, Uuid};
@@ -49,6 +52,8 @@ struct Book {
     taken_back: usize,
     /// How long it takes to answer a report.
     thinks: Duration,
+    /// How many seconds the tokens of workers are good for, if they say so.
+    token_life: Option<i64>,
     /// Whether the states of all tasks matter.
     announces: bool,
     /// Where an old coordinator has its workers announce states.
@@ -139,6 +144,11 @@ impl Script {
     /// Will answer requests that begin like this with a status, so many times.
     pub(crate) fn fails(&self, to: &'static str, status: u16, times: usize) {
         self.book().failures.push(Failure { to, status, times });
+    }
+
+    /// Gives tokens that are good for so many seconds.
+    pub(crate) fn gives_tokens_for(&self, seconds: i64) {
+        self.book().token_life = Some(seconds);
     }
 
     /// Takes so long to answer a report.
@@ -311,7 +321,7 @@ impl Book {
         let value = match (method, path) {
             (&Method::POST, "/workers") => {
                 let uuid = Uuid::from_u128(0xabc0 + u128::try_from(self.heard.len()).unwrap());
-                json!({"worker_id": uuid, "token": "worker", "redis_url": self.redis_url})
+                json!({"worker_id": uuid, "token": self.token(), "redis_url": self.redis_url})
             }
             (&Method::POST, "/v1/agents/poll") => {
                 let poll: Value = serde_json::from_slice(body).unwrap();
@@ -341,6 +351,7 @@ impl Book {
                     .collect();
                 json!({"verdicts": verdicts, "tasks": self.hand_out(&report), "drain": false})
             }
+            (&Method::POST, "/v1/workers/token") => json!({"token": self.token()}),
             (&Method::GET, "/workers/tasks") => serde_json::to_value(self.tasks.pop_front()?).unwrap(),
             (&Method::POST, "/workers/tasks") => {
                 let report: Value = serde_json::from_slice(body).unwrap();
@@ -372,6 +383,13 @@ impl Book {
             "spec": {"args": ["sleep"], "envs": {}, "resources": [], "terminal_output": false, "watch": null},
         });
         json!({"info": info, "artifacts": []})
+    }
+
+    fn token(&self) -> String {
+        let Some(life) = self.token_life else { return "worker".to_owned() };
+        let end = SystemClock.now().unix_seconds() + life;
+        let claims = URL_SAFE_NO_PAD.encode(json!({"sub": "x", "exp": end, "sign": 0}).to_string());
+        STANDARD.encode(format!("e30.{claims}.c2ln"))
     }
 
     /// As many tasks as an agent asks for.
