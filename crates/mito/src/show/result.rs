@@ -84,7 +84,7 @@ impl Varied for ResultShown {
         let exit = self.exit_code.map_or(Cell::Nothing, Cell::number);
         let msg = outcome.result.and_then(|result| result.msg);
         // One that has no word of the contract.
-        let codes = || joined(outcome.warnings.iter().map(code).collect());
+        let codes = || joined(&outcome.warnings.iter().map(code).collect::<Vec<_>>());
         let msg = msg.map_or_else(codes, |msg| Cell::Text(format!("{msg:?}")));
         let duration = self.duration.map_or(Cell::Nothing, |seconds| Cell::Text(format!("{seconds:.3}")));
         let time = |time: Option<Timestamp>| time.map_or(Cell::Nothing, |time| Cell::Text(rfc3339(time)));
@@ -130,7 +130,7 @@ impl ResultShown {
     }
 }
 
-fn joined(words: Vec<String>) -> Cell {
+fn joined(words: &[String]) -> Cell {
     if words.is_empty() { Cell::Nothing } else { Cell::Text(words.join(", ")) }
 }
 
