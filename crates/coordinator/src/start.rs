@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mitosis_domain::clock::Clock;
+use mitosis_domain::crash;
 use mitosis_domain::entropy::Entropy;
 use mitosis_domain::name::{InvalidName, Name};
 use mitosis_objects::directory::DirectoryStore;
@@ -277,6 +278,7 @@ impl Running {
 
     /// Stops the service and lets go of the database.
     pub async fn stop(mut self, how: Stop) -> io::Result<()> {
+        crash::point("shutdown.drain:before");
         self.stopping.cancel();
         if how == Stop::Now {
             self.server.abort();
@@ -285,6 +287,7 @@ impl Running {
         if tokio::time::timeout(BACKGROUND_LIMIT, self.background.wait()).await.is_err() {
             tracing::warn!("background work did not end in time");
         }
+        crash::point("shutdown.drain:after");
         self.store.close().await;
         outcome
     }

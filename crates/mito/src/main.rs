@@ -65,6 +65,10 @@ fn main() -> ExitCode {
     if manager::is_detached() {
         close_inherited();
     }
+    #[cfg(debug_assertions)]
+    if let Some(order) = std::env::var_os("MITOSIS_CRASH_POINT") {
+        mitosis_domain::crash::arm(&order.to_string_lossy());
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(answer) => return told(&answer),

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::task::LeaseKey;
 use mitosis_store::Fault;
@@ -232,6 +233,12 @@ impl Clerk {
     /// Tells each what it was given; those who wait and were given nothing wait on.
     fn conclude(&mut self, app: &App, ended: Ended) {
         let Ended { asked, asks, outcome } = ended;
+        if asks.iter().any(|ask| !ask.exchange.ended.is_empty()) {
+            crash::point("complete.commit:after");
+        }
+        if asks.iter().any(|ask| ask.exchange.want > 0) {
+            crash::point("claim.commit:after");
+        }
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(fault) => {

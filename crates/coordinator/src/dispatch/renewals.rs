@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mitosis_domain::clock::Clock;
+use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::lease::LeaseTerms;
 use mitosis_store::{Fault, Store};
@@ -79,7 +80,9 @@ async fn write_batches(store: Arc<dyn Store>, clock: Arc<dyn Clock>, mut signs: 
 async fn write(store: &dyn Store, clock: &dyn Clock, batch: &mut Vec<Sign>) {
     let signs: Vec<(WorkerId, LeaseTerms)> =
         batch.iter().map(|(worker, terms, _)| (*worker, *terms)).collect();
+    crash::point("renew.flush:before");
     let outcome = store.renew_leases(&signs, clock.now()).await.map_err(Arc::new);
+    crash::point("renew.flush:after");
     let gone = outcome.map(|gone| gone.into_iter().collect::<HashSet<_>>());
     for (worker, _, reply) in batch.drain(..) {
         let answer = gone.clone().map(|gone| match gone.contains(&worker) {

@@ -22,6 +22,7 @@ mod cluster;
 mod completions;
 mod config_show;
 mod containers;
+mod crash_points;
 mod credentials;
 mod description;
 mod dev;

@@ -1,6 +1,7 @@
 //! Taking tasks back from workers that are gone.
 
 use async_trait::async_trait;
+use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
 use mitosis_protocol::Timestamp;
 use tokio_postgres::Row;
@@ -93,5 +94,8 @@ async fn reap(
         return Ok(None);
     }
     let departure = Departure::of_lifetime(token_until, now);
-    Ok(Some(Reaped { worker: uuid, reason, returned: remove(tx, worker, uuid, departure, now).await? }))
+    crash::point("reap.session_delete:before");
+    let returned = remove(tx, worker, uuid, departure, now).await?;
+    crash::point("reap.session_delete:after");
+    Ok(Some(Reaped { worker: uuid, reason, returned }))
 }

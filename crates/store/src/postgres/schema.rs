@@ -6,6 +6,7 @@ use super::address::Address;
 use super::{connect, fault, setup};
 use crate::ops::SchemaVersion;
 use crate::{Fault, ForeignSchema, NewerSchema};
+use mitosis_domain::crash;
 
 mod embedded {
     refinery::embed_migrations!("migrations/postgres");
@@ -41,7 +42,9 @@ async fn migrate_on(client: &mut Client) -> Result<(), Fault> {
     }
     let found = refuse_what_is_not_ours(client).await?;
     setup::check_encoding(client, found.is_none()).await?;
+    crash::point("migrate.steps:before");
     embedded::migrations::runner().set_grouped(true).run_async(client).await.map_err(fault::of_migration)?;
+    crash::point("migrate.steps:after");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Taking tasks back from workers that are gone.
 
 use async_trait::async_trait;
+use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
 use mitosis_protocol::Timestamp;
 use rusqlite::{Connection, params};
@@ -50,7 +51,10 @@ fn reap(db: &Connection, now: Timestamp, limit: u32) -> Result<Vec<Reaped>, Faul
         })?;
         for (id, worker, token_until) in gone {
             let departure = Departure::of_lifetime(token_until, now);
-            reaped.push(Reaped { worker, reason, returned: remove::remove(db, id, worker, departure, now)? });
+            crash::point("reap.session_delete:before");
+            let returned = remove::remove(db, id, worker, departure, now)?;
+            crash::point("reap.session_delete:after");
+            reaped.push(Reaped { worker, reason, returned });
         }
     }
     Ok(reaped)

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::ops::SchemaVersion;
 use crate::{Fault, ForeignSchema, NewerSchema};
+use mitosis_domain::crash;
 
 mod embedded {
     refinery::embed_migrations!("migrations/sqlite");
@@ -84,7 +85,9 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), Fault> {
     if let Some(found) = schema_version(db)?.filter(|found| *found > known) {
         return Err(Fault::Schema(NewerSchema { found, known }.into()));
     }
+    crash::point("migrate.steps:before");
     embedded::migrations::runner().set_grouped(true).run(db).map_err(|error| Fault::Schema(error.into()))?;
+    crash::point("migrate.steps:after");
     Ok(())
 }
 

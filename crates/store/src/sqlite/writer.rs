@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::fault::{NotWritten, Panicked};
 use super::lock::Lock;
 use crate::Fault;
+use mitosis_domain::crash;
 
 /// Operations in one transaction at most.
 const BATCH: usize = 512;
@@ -257,10 +258,12 @@ fn run_batch(db: &Connection, first: Box<dyn Job>, queue: &Queue) -> Batch {
         let full = done.len() >= BATCH || begun.elapsed() >= BATCH_AGE;
         next = if full { None } else { queue.try_next() };
     }
+    crash::point("sqlite.commit:before");
     let outcome = db.execute_batch("COMMIT").map_err(|error| {
         undo_all(db);
         NotWritten::Commit(Arc::new(error))
     });
+    crash::point("sqlite.commit:after");
     Batch { done, outcome }
 }
 
@@ -268,8 +271,10 @@ fn run_batch(db: &Connection, first: Box<dyn Job>, queue: &Queue) -> Batch {
 /// fail, the whole transaction is undone.
 fn run_alone(db: &Connection, job: &mut dyn Job) -> Result<(), Fault> {
     execute(db, "SAVEPOINT operation")?;
+    crash::point("sqlite.savepoint:before");
     let outcome = catch_unwind(AssertUnwindSafe(|| job.run(db)))
         .unwrap_or_else(|panic| Err(Panicked(panic_text(panic.as_ref())).into()));
+    crash::point("sqlite.savepoint:after");
     let ended = match &outcome {
         Ok(()) => execute(db, "RELEASE operation"),
         // The error undid the whole transaction, and the savepoint with it.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mitosis_client::ClientError;
+use mitosis_domain::crash;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::agent::{AttemptRef, PollReply, PollRequest, ReportBatch, ReportBatchReply};
 use tokio::sync::watch;
@@ -285,6 +286,7 @@ impl Agent<'_> {
     }
 
     fn left(&mut self, Left { key, outcome }: Left) {
+        crash::point("worker.report:before");
         let now = Instant::now();
         let ended = match outcome {
             Ok(ended) => Some(ended),
@@ -310,6 +312,7 @@ impl Agent<'_> {
         self.reporting = None;
         match reply {
             Ok(reply) => {
+                crash::point("worker.report:after");
                 self.report_waits.reset();
                 self.hand.answered();
                 let stale = reply.verdicts.iter().filter(|verdict| **verdict == STALE).count();

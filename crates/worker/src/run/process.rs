@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mitosis_domain::crash;
 use mitosis_domain::task::ExecEnd;
 use mitosis_domain::wait_status::WaitStatus;
 use mitosis_protocol::worker::FetchedTask;
@@ -185,7 +186,9 @@ fn run(
     output: Option<Arc<OutputFiles>>,
 ) -> Exit {
     let status = group.run(|| {
+        crash::point("worker.task_spawned:before");
         let child = spawn(task, scratch, inherited, output.as_deref())?;
+        crash::point("worker.task_spawned:after");
         herald.tell(task.uuid, ExecState::ExecSpawned, task.timeout);
         Ok(child)
     });

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use mitosis_domain::crash;
 use mitosis_protocol::agent::{MAX_BATCH, PollReply, PollRequest};
 use mitosis_store::ops::dispatch::{Exchanged, Given};
 use tokio::time::{Instant, sleep_until};
@@ -39,6 +40,13 @@ pub(super) async fn poll(
     let mut held = Held { app: &app, agent, request: &request, reply, renewed: None };
     let outcome = held.until(deadline, &due).await;
     let Held { reply, renewed, .. } = held;
+    crash::point("poll.parked:after");
+    if !reply.tasks.is_empty() {
+        crash::point("claim.reply:before");
+    }
+    if !reply.stop.is_empty() {
+        crash::point("cancel.delivered:before");
+    }
     outcome.inspect_err(|_| app.agents.forget(agent.uuid))?;
     if let Some(at) = renewed {
         app.agents.renewed(agent.uuid, at);
@@ -68,6 +76,7 @@ impl Held<'_> {
         tokio::pin!(work);
         let mut comparing = due.comparison;
         self.hear();
+        crash::point("poll.parked:before");
         loop {
             if comparing {
                 self.compare().await?;

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use mitosis_domain::crash;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::agent::{
     AttemptVerdict, EndedTask, MAX_BATCH, MAX_DATA_BYTES, ReportBatch, ReportBatchReply,
@@ -65,6 +66,9 @@ pub(super) async fn report(
             app.output.changed(*task);
             committed(&app, agent, *task, result);
         }
+    }
+    if has_news {
+        crash::point("complete.reply:before");
     }
     let verdicts = exchanged.verdicts.into_iter().map(told).collect();
     let (tasks, drain) = match exchanged.given {

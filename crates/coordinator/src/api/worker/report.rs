@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use mitosis_domain::crash;
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_domain::task::{ExecEnd, Phase};
@@ -101,7 +102,9 @@ async fn announce(
         patiently(app, || app.store.reserve_attempt_artifact(holder, kind, size, app.now())).await?;
     let (_, object) = reserved(reservation)?;
     let key = ObjectKey::from_stored(Shelf::Artifacts, object);
+    crash::point("artifact.url_issued:before");
     let link = app.objects.upload_link(&key, upload.content_length, UPLOAD_VALID, app.now())?;
+    crash::point("artifact.url_issued:after");
     Ok(origin.resolve(link))
 }
 
@@ -168,6 +171,7 @@ async fn commit(
 /// task does not pass for a success. An object store that is away is not the task's fault: the result stands, since
 /// the command has run.
 pub(in crate::api) async fn missing_archives(app: &App, holder: Holder) -> Vec<ArtifactKind> {
+    crash::point("artifact.commit:before");
     let Ok(announced) = app.store.announced_artifacts(holder).await else { return Vec::new() };
     let mut missing = Vec::new();
     for artifact in announced {
@@ -187,6 +191,7 @@ pub(in crate::api) async fn missing_archives(app: &App, holder: Holder) -> Vec<A
             Err(error) => tracing::warn!(%key, %error, "an announced archive could not be checked"),
         }
     }
+    crash::point("artifact.commit:after");
     missing
 }
 

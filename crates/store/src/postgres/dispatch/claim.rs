@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use mitosis_domain::crash;
 use mitosis_domain::ids::{GroupId, LaneId, TaskId, WorkerId};
 use mitosis_domain::limits;
 use mitosis_domain::task::LeaseKey;
@@ -206,11 +207,13 @@ pub(super) async fn assign(
     let (workers, tokens): (Vec<i64>, Vec<i64>) = to.iter().map(|(worker, token)| (worker.0, *token)).unzip();
     let params: row::Params<'_> =
         &[&lanes, &places, &tasks, &workers, &tokens, &now.unix_micros(), &allowance()];
+    crash::point("claim.lease:before");
     let mut leased: HashMap<TaskId, (WorkerId, Work)> = row::all(tx, ASSIGN, params, |row| {
         let work = read_work(row)?;
         Ok((work.lease.task, (WorkerId(row.value("worker_id")?), work)))
     })
     .await?;
+    crash::point("claim.lease:after");
     Ok(first.iter().filter_map(|waiting| leased.remove(&waiting.task)).collect())
 }
 

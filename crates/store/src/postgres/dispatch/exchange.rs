@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use mitosis_domain::crash;
 use mitosis_domain::ids::{TaskId, WorkerId};
 use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::Timestamp;
@@ -33,6 +34,9 @@ pub(super) async fn exchange(
     let workers: Vec<WorkerId> = batch.iter().map(|one| one.worker).collect();
     let parties = party::lock(tx, &workers).await?;
     let Taken { mut verdicts, mut made_ready } = end_all(tx, batch, &parties, now).await?;
+    if batch.iter().any(|one| !one.ended.is_empty()) {
+        crash::point("complete.delete:after");
+    }
     for one in batch.iter().filter(|one| parties.contains_key(&one.worker)) {
         for key in &one.returned {
             made_ready |= give_back(tx, one.worker, *key, now).await?;
@@ -48,6 +52,12 @@ pub(super) async fn exchange(
             Some(party) => Given::Work(work.remove(&place).unwrap_or_default(), party.eligibility.class()),
         },
     });
+    if batch.iter().any(|one| !one.ended.is_empty()) {
+        crash::point("complete.commit:before");
+    }
+    if batch.iter().any(|one| one.want > 0) {
+        crash::point("claim.commit:before");
+    }
     Ok(ExchangeOutcome { each: each.collect(), made_ready })
 }
 
@@ -111,6 +121,9 @@ async fn end_all(
     parties: &Parties,
     now: Timestamp,
 ) -> Result<Taken, Fault> {
+    if batch.iter().any(|one| !one.ended.is_empty()) {
+        crash::point("complete.delete:before");
+    }
     let said: Vec<(WorkerId, Option<Uuid>, &Ended)> = batch
         .iter()
         .flat_map(|one| {

@@ -1,5 +1,6 @@
 //! A task that another task asks for (semantics §4.3): made, released, dropped.
 
+use mitosis_domain::crash;
 use mitosis_domain::ids::{GroupId, LaneId, TaskId, UserId, WorkerId};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, Timestamp};
@@ -123,6 +124,9 @@ pub(super) async fn release(
     now: Timestamp,
 ) -> Result<bool, Fault> {
     let released: Vec<i64> = row::all(tx, RELEASE_PENDING, &[&upstream.0, &epoch], row::only).await?;
+    if !released.is_empty() {
+        crash::point("follow_up.release:before");
+    }
     for task in &released {
         let (lane, priority) = row::one(tx, PLACE_OF_TASK, &[task], |row| {
             Ok((LaneId(row.value("lane_id")?), row.value("priority")?))
@@ -130,6 +134,9 @@ pub(super) async fn release(
         .await?;
         let params: row::Params<'_> = &[&lane.0, &neg_priority(priority), task, &now.unix_micros()];
         row::run_one(tx, INSERT_RELEASED, params).await?;
+    }
+    if !released.is_empty() {
+        crash::point("follow_up.release:after");
     }
     Ok(!released.is_empty())
 }

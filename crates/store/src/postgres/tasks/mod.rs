@@ -16,6 +16,7 @@ mod submit;
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use mitosis_domain::crash;
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_domain::tags::Words;
 use mitosis_domain::task::Task;
@@ -102,7 +103,10 @@ impl Tasks for PostgresStore {
     }
 
     async fn cancel(&self, by: By, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
-        write!(self, tx => cancel::cancel(tx, by, selection, now))
+        crash::point("cancel.marked:before");
+        let cancelled = write!(self, tx => cancel::cancel(tx, by, selection, now));
+        crash::point("cancel.marked:after");
+        cancelled
     }
 
     async fn ask_to_stop(&self, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault> {

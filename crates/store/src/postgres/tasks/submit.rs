@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mitosis_domain::crash;
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_protocol::Timestamp;
 use tokio_postgres::types::Json;
@@ -40,10 +41,12 @@ pub(super) async fn submit(
     }
     let named: BTreeSet<Uuid> = tasks.iter().flat_map(|task| needs::named_by(&task.spec)).collect();
     let named: Vec<Uuid> = named.into_iter().collect();
+    crash::point("submit.task_rows:before");
     let ids = match rights::sees_all(tx, creator, &named).await? {
         true => insert_all(tx, creator, tasks, now).await?,
         false => None,
     };
+    crash::point("submit.task_rows:after");
     let Some(ids) = ids else {
         if let Some(key) = key {
             row::run_one(tx, FORGET_KEY, &[&creator.0, &key.key]).await?;
@@ -53,6 +56,7 @@ pub(super) async fn submit(
     if let Some(key) = key {
         note_ids(tx, creator, key, &ids).await?;
     }
+    crash::point("submit.commit:before");
     Ok(Submission::Accepted(ids))
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use mitosis_domain::crash;
 use mitosis_domain::ids::{GroupId, LaneId, TaskId, WorkerId};
 use mitosis_domain::limits;
 use mitosis_domain::task::LeaseKey;
@@ -191,6 +192,7 @@ pub(super) fn assign(
 ) -> Result<Work, Fault> {
     let Waiting { neg_priority, task, lane, epoch, losses } = waiting;
     db.run_one(LEAVE_LINE, params![lane.0, neg_priority, task.0])?;
+    crash::point("claim.lease:before");
     let timeout = db.one(TIMEOUT_OF_TASK, [task.0], |row| Ok(row.get(0)?))?;
     db.run_one(
         INSERT_LEASE,
@@ -204,6 +206,7 @@ pub(super) fn assign(
             overdue_at(now, timeout).unix_micros()
         ],
     )?;
+    crash::point("claim.lease:after");
     db.one(WORK, [task.0], read_work)
 }
 

@@ -1,5 +1,6 @@
 //! The end of a task: the result, its artifacts and its follow-up appear together.
 
+use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::{ResultWarning, TaskResult, Timestamp};
@@ -47,7 +48,9 @@ pub(super) fn end(
     now: Timestamp,
 ) -> Result<bool, Fault> {
     // However it ended, it is over: a wish to stop it has come too late.
+    crash::point("complete.delete:before");
     let _stop_asked = lease::end(db, lease.key.task)?;
+    crash::point("complete.delete:after");
     insert_done(db, lease, end, left, now)?;
     records::publish_attempt(db, lease.key.task, lease.key.epoch, now)?;
     follow_up::release(db, lease.key.task, lease.key.epoch, now)

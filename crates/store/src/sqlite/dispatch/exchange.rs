@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::Timestamp;
@@ -60,6 +61,12 @@ pub(super) fn exchange(
             }
         },
     });
+    if batch.iter().any(|one| !one.ended.is_empty()) {
+        crash::point("complete.commit:before");
+    }
+    if batch.iter().any(|one| one.want > 0) {
+        crash::point("claim.commit:before");
+    }
     Ok(ExchangeOutcome { each: each.collect(), made_ready })
 }
 

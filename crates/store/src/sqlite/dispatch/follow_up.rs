@@ -1,5 +1,6 @@
 //! A task that another task asks for (semantics §4.3): made, released, dropped.
 
+use mitosis_domain::crash;
 use mitosis_domain::ids::{GroupId, LaneId, TaskId, UserId, WorkerId};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, Timestamp};
@@ -116,10 +117,16 @@ const INSERT_RELEASED: &str = "
 /// whether there was.
 pub(super) fn release(db: &Connection, upstream: TaskId, epoch: i64, now: Timestamp) -> Result<bool, Fault> {
     let released: Vec<i64> = db.all(RELEASE_PENDING, [upstream.0, epoch], |row| Ok(row.get(0)?))?;
+    if !released.is_empty() {
+        crash::point("follow_up.release:before");
+    }
     for task in &released {
         let (lane, priority) =
             db.one(PLACE_OF_TASK, [*task], |row| Ok((LaneId(row.get(0)?), row.get(1)?)))?;
         db.run_one(INSERT_RELEASED, params![lane.0, neg_priority(priority), task, now.unix_micros()])?;
+    }
+    if !released.is_empty() {
+        crash::point("follow_up.release:after");
     }
     Ok(!released.is_empty())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use mitosis_domain::crash;
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_protocol::Timestamp;
 use rusqlite::{Connection, params};
@@ -35,10 +36,13 @@ pub(super) fn submit(
     if !rights::sees_all(db, creator, rows.iter().flat_map(|row| &row.needs))? {
         return Ok(Submission::Denied);
     }
+    crash::point("submit.task_rows:before");
     let Some(ids) = insert_all(db, creator, rows, now)? else { return Ok(Submission::Denied) };
+    crash::point("submit.task_rows:after");
     if let Some(key) = key {
         note_submission(db, creator, key, &ids, now)?;
     }
+    crash::point("submit.commit:before");
     Ok(Submission::Accepted(ids))
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::account::{Membership, User};
+use mitosis_domain::crash;
 use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::task::{
@@ -45,6 +46,8 @@ pub(super) async fn submit_many(
         Submission::KeyReused => return Err(submission::key_reused().into()),
         Submission::Denied => return Err(submission::denied().into()),
     };
+    crash::point("submit.commit:after");
+    crash::point("submit.reply:before");
     // What was accepted the first time can't be told from what would be refused by now.
     if ids.len() != accepted.len() {
         return Err(submission::denied().into());

@@ -1,0 +1,95 @@
+//! Named points at which a test has a process abort, as a crash would end it.
+//!
+//! Only builds with debug assertions have them; a release has none of it.
+
+/// Every point: a step, and on which side of it.
+pub const POINTS: [&str; 42] = [
+    "submit.task_rows:before",
+    "submit.task_rows:after",
+    "submit.commit:before",
+    "submit.commit:after",
+    "submit.reply:before",
+    "claim.lease:before",
+    "claim.lease:after",
+    "claim.commit:before",
+    "claim.commit:after",
+    "claim.reply:before",
+    "poll.parked:before",
+    "poll.parked:after",
+    "renew.flush:before",
+    "renew.flush:after",
+    "complete.delete:before",
+    "complete.delete:after",
+    "complete.commit:before",
+    "complete.commit:after",
+    "complete.reply:before",
+    "artifact.url_issued:before",
+    "artifact.url_issued:after",
+    "artifact.commit:before",
+    "artifact.commit:after",
+    "cancel.marked:before",
+    "cancel.marked:after",
+    "cancel.delivered:before",
+    "reap.session_delete:before",
+    "reap.session_delete:after",
+    "follow_up.release:before",
+    "follow_up.release:after",
+    "migrate.steps:before",
+    "migrate.steps:after",
+    "shutdown.drain:before",
+    "shutdown.drain:after",
+    "worker.task_spawned:before",
+    "worker.task_spawned:after",
+    "worker.report:before",
+    "worker.report:after",
+    "sqlite.savepoint:before",
+    "sqlite.savepoint:after",
+    "sqlite.commit:before",
+    "sqlite.commit:after",
+];
+
+/// Has the process abort at the given hit of a point: `claim.commit:after@3`. Counts from 1, and once for the life
+/// of the process.
+#[cfg(debug_assertions)]
+pub fn arm(order: &str) {
+    armed::arm(order);
+}
+
+/// The process comes by a point.
+#[inline]
+pub fn point(name: &'static str) {
+    #[cfg(debug_assertions)]
+    armed::pass(name);
+    #[cfg(not(debug_assertions))]
+    let _ = name;
+}
+
+#[cfg(debug_assertions)]
+mod armed {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    struct Armed {
+        name: String,
+        at: u32,
+        hits: AtomicU32,
+    }
+
+    static ARMED: OnceLock<Armed> = OnceLock::new();
+
+    pub(super) fn arm(order: &str) {
+        let (name, at) = order.split_once('@').unwrap_or((order, "1"));
+        let armed = Armed { name: name.to_owned(), at: at.parse().unwrap_or(1), hits: AtomicU32::new(0) };
+        // The first order counts.
+        let _ = ARMED.set(armed);
+    }
+
+    pub(super) fn pass(name: &str) {
+        if let Some(armed) = ARMED.get()
+            && armed.name == name
+            && armed.hits.fetch_add(1, Ordering::SeqCst) + 1 == armed.at
+        {
+            std::process::abort();
+        }
+    }
+}
