@@ -158,7 +158,7 @@ impl Scene<'_> {
             .iter()
             .map(|outcome| match outcome {
                 SubmitOutcome::Ok(task) => task.uuid,
-                other => panic!("{other:?}"),
+                refused @ SubmitOutcome::Err(_) => panic!("{refused:?}"),
             })
             .collect();
         promised.plain.extend(&uuids[..2]);
