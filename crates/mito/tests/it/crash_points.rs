@@ -317,4 +317,11 @@ crashes! {
     crash_in_a_cancellation_loses_nothing: "cancel.",
     crash_around_a_migration_loses_nothing: "migrate.",
     crash_around_a_transaction_loses_nothing: "sqlite.",
+    crash_in_a_submission_loses_nothing: "submit.",
+    crash_in_a_claim_loses_nothing: "claim.",
+    crash_in_a_completion_loses_nothing: "complete.",
+    crash_in_a_reaping_loses_nothing: "reap.",
+    crash_in_a_release_loses_nothing: "follow_up.",
+    crash_in_a_shutdown_loses_nothing: "shutdown.",
+    crash_of_a_worker_loses_nothing: "worker.",
 }
