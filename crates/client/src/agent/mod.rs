@@ -20,6 +20,8 @@ pub struct LeaseTerms {
     /// After this much silence it counts as missed, and gets no new tasks. The same as `lease` where an older
     /// coordinator does not tell them apart.
     pub missed_after: Duration,
+    /// Whether the coordinator tells the two apart, and gives the reason when it refuses a worker.
+    pub gives_reasons: bool,
 }
 
 /// The terms in the headers of a reply.
@@ -29,5 +31,7 @@ pub(crate) fn terms(response: &reqwest::Response) -> Option<LeaseTerms> {
         Some(Duration::from_secs(seconds))
     };
     let lease = seconds("x-mito-lease")?;
-    Some(LeaseTerms { lease, missed_after: seconds("x-mito-missed-after").unwrap_or(lease) })
+    let missed_after = seconds("x-mito-missed-after");
+    let gives_reasons = missed_after.is_some();
+    Some(LeaseTerms { lease, missed_after: missed_after.unwrap_or(lease), gives_reasons })
 }

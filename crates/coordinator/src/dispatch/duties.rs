@@ -44,11 +44,11 @@ pub(crate) fn compare(held: &[AttemptRef], duties: &Duties, resync: bool, now: T
     for attempt in &duties.held {
         let named = AttemptRef { id: attempt.task.0, epoch: attempt.epoch };
         is.insert(named);
-        if says.contains(&named) {
-            if attempt.stop_asked {
-                differences.stop.push(named);
-            }
-        } else if resync || attempt.claimed_at + ON_ITS_WAY <= now {
+        // The request may be older than the attempt, so one that it does not name can be running there.
+        if attempt.stop_asked {
+            differences.stop.push(named);
+        }
+        if !says.contains(&named) && (resync || attempt.claimed_at + ON_ITS_WAY <= now) {
             differences.unknown.push(attempt.task);
         }
     }
@@ -143,6 +143,13 @@ mod tests {
             drain: true,
         };
         assert_eq!(compare(&[named(1), older, named(3)], &duties, false, NOW), expected);
+    }
+
+    #[test]
+    fn attempt_younger_than_the_request_is_stopped_at_once() {
+        let duties = Duties { state: WorkerState::Normal, held: vec![attempt(2, 1, true)] };
+        let differences = compare(&[], &duties, false, NOW);
+        assert_eq!((differences.stop, differences.unknown), (vec![named(2)], vec![]));
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(crate) struct Stage {
     running: Option<Running>,
     /// Ended tasks are forgotten after this time.
     pub(crate) retain_tasks: Option<Duration>,
+    /// How long workers may be silent, from the next start.
+    pub(crate) lease: Duration,
     /// Whose forwarding headers count.
     pub(crate) trusted_proxies: TrustedProxies,
     address: String,
@@ -114,6 +116,7 @@ impl Stage {
         let mut stage = Self {
             running: None,
             retain_tasks: None,
+            lease: LEASE,
             trusted_proxies: TrustedProxies::default(),
             address: String::new(),
             http,
@@ -145,7 +148,7 @@ impl Stage {
         let settings = Settings {
             bind: "127.0.0.1:0".parse().unwrap(),
             keys: KeyFiles { private: place("private.pem"), public: place("public.pem"), create: true },
-            heartbeat_timeout: LEASE,
+            heartbeat_timeout: self.lease,
             retain_tasks: self.retain_tasks,
             trusted_proxies: self.trusted_proxies.clone(),
             redis: match &self.redis {

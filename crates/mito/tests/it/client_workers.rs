@@ -41,6 +41,9 @@ async fn groups_come_to_a_worker_and_leave_it() {
     let task = ann.submits(&["--", "true"]).await;
     ann.is_refused(&["workers", "update-tags", &worker, "mine"], 77, &[]).await;
 
+    // Only who may run tasks for a group can put a worker at its disposal.
+    admin.is_refused(&["workers", "update-roles", &worker, "ann:write"], 66, &[]).await;
+    ann.does(&["groups", "update-user", "ann", "mitosis_admin:write"]).await;
     admin.does(&["workers", "update-roles", &worker, "ann:write"]).await;
     ann.waits_for("exit code 0", &["tasks", "get", &task]).await;
     assert_eq!(ann.does(&["workers", "query"]).await, format!("Found 1 worker\n{worker}"));

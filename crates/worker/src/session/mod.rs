@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mitosis_client::{ClientError, WorkerClient};
+use mitosis_protocol::ErrorCode;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +42,8 @@ pub(crate) struct Session {
     pub(crate) has_room: watch::Sender<bool>,
     /// How long the token that came with the registration is good for, if that can be told.
     token_life: Option<Duration>,
+    /// Whether the coordinator says why it refuses a worker.
+    gives_reasons: bool,
     /// What the guard is told.
     guarded: Option<Guarded>,
     /// Whoever finds the root without this being held may remove it.
@@ -119,13 +122,14 @@ impl Session {
         scratch::remove(&self.root).await;
     }
 
-    /// What a 401 means. With a lease that holds, somebody removed this worker, or its lifetime is over. With one
-    /// that is over, the coordinator gave it up and would take it again.
+    /// What a 401 means. Only a worker that a user removed, or whose lifetime has ended, leaves for good. An older
+    /// coordinator gives no reason: there, a worker that is unknown while its lease holds has been removed.
     pub(crate) fn farewell(&self, refused: &ClientError) -> Farewell {
         tracing::debug!(%refused, "the coordinator does not know this worker");
-        match self.lease.holds() {
-            true => Farewell::Removed,
-            false => Farewell::GivenUp,
+        match refused.code() {
+            Some(ErrorCode::WorkerRemoved | ErrorCode::WorkerExpired) => Farewell::Removed,
+            _ if self.gives_reasons || !self.lease.holds() => Farewell::GivenUp,
+            _ => Farewell::Removed,
         }
     }
 

@@ -39,6 +39,7 @@ impl Session {
             lease: Lease::new(asked, lease),
             client: registration.client,
             token_life: registration.token_life,
+            gives_reasons: registration.terms.is_some_and(|terms| terms.gives_reasons),
             is_with_ours,
             redis: redis.and_then(|url| Announcer::start(&url)).map(Arc::new),
             root,

@@ -55,6 +55,22 @@ async fn removed_by_the_coordinator_it_kills_what_runs_and_ends() {
 }
 
 #[tokio::test]
+async fn only_a_removal_or_the_end_of_its_lifetime_ends_a_worker() {
+    for code in ["worker_removed", "worker_expired"] {
+        let script = Script::with_lease(Some(3)).await;
+        script.refuses("POST /workers/heartbeat", code);
+        assert_eq!(script.worker(1).await.unwrap().unwrap(), Ended::Removed, "{code}");
+    }
+    for code in ["worker_unknown", "token_expired", "invalid_token"] {
+        let script = Script::with_lease(Some(3)).await;
+        script.refuses("POST /workers/heartbeat", code);
+        let worker = script.worker(1);
+        script.hears("POST /workers ", 2).await;
+        assert!(!worker.is_finished(), "{code}");
+    }
+}
+
+#[tokio::test]
 async fn refused_at_the_door_it_says_so_instead_of_knocking_for_ever() {
     let script = Script::new().await;
     script.fails("POST /workers ", 403, 1);

@@ -49,6 +49,7 @@ struct Book {
     heard: Vec<String>,
     uploads: Vec<(String, Vec<u8>)>,
     lease: Option<u64>,
+    gives_reasons: bool,
     taken_back: usize,
     /// How long it takes to answer a report.
     thinks: Duration,
@@ -69,6 +70,8 @@ struct Failure {
     to: &'static str,
     status: u16,
     times: usize,
+    /// The code in the body, where there is one.
+    code: Option<&'static str>,
 }
 
 impl Script {
@@ -143,7 +146,13 @@ impl Script {
 
     /// Will answer requests that begin like this with a status, so many times.
     pub(crate) fn fails(&self, to: &'static str, status: u16, times: usize) {
-        self.book().failures.push(Failure { to, status, times });
+        self.book().failures.push(Failure { to, status, times, code: None });
+    }
+
+    /// Refuses a request once with 401 and this code, as a coordinator does that gives reasons.
+    pub(crate) fn refuses(&self, to: &'static str, code: &'static str) {
+        self.book().gives_reasons = true;
+        self.book().failures.push(Failure { to, status: 401, times: 1, code: Some(code) });
     }
 
     /// Gives tokens that are good for so many seconds.
@@ -288,7 +297,10 @@ async fn answer(
             book.failures.iter_mut().find(|failure| failure.times > 0 && line.starts_with(failure.to))
         {
             failure.times -= 1;
-            return Ok(Response::builder().status(failure.status).body(Full::default()).unwrap());
+            let body = failure.code.map(|code| json!({"msg": "refused", "code": code}).to_string());
+            let response =
+                Response::builder().status(failure.status).header("content-type", "application/json");
+            return Ok(response.body(Full::from(body.unwrap_or_default())).unwrap());
         }
         if method == Method::PUT {
             book.uploads.push((path.clone(), body.to_vec()));
@@ -305,7 +317,7 @@ async fn answer(
                     "announce": book.lock().unwrap().announces, "drain": false, "lease": null}),
                 _ => Value::Null,
             };
-            Ok(reply(&nothing, None))
+            Ok(reply(&nothing, None, false))
         }
     }
 }
@@ -368,7 +380,7 @@ impl Book {
             (&Method::GET, path) if path.starts_with("/v1/") => return None,
             _ => Value::Null,
         };
-        Some(reply(&value, self.lease))
+        Some(reply(&value, self.lease, self.gives_reasons))
     }
 }
 
@@ -401,10 +413,13 @@ impl Book {
     }
 }
 
-fn reply(value: &Value, lease: Option<u64>) -> Response<Full<Bytes>> {
+fn reply(value: &Value, lease: Option<u64>, gives_reasons: bool) -> Response<Full<Bytes>> {
     let mut response = Response::builder().header("content-type", "application/json");
     if let Some(lease) = lease {
         response = response.header("x-mito-lease", lease);
+        if gives_reasons {
+            response = response.header("x-mito-missed-after", lease);
+        }
     }
     response.body(Full::from(value.to_string())).unwrap()
 }
