@@ -57,11 +57,13 @@ pub trait ObjectStore: Send + Sync + Debug {
         now: Timestamp,
     ) -> Result<Link, ObjectError>;
 
-    /// As [`Self::upload_link`], for an object that is there already and is to be replaced once.
+    /// As [`Self::upload_link`], for an object that is there already and is to be replaced once. `nonce` tells
+    /// one link from another.
     fn replace_link(
         &self,
         key: &ObjectKey,
         length: u64,
+        nonce: i64,
         valid: Duration,
         now: Timestamp,
     ) -> Result<Link, ObjectError>;

@@ -23,6 +23,16 @@ async fn first_start(home: &Home) -> String {
     home.until_written("ids", "start=").await.trim().to_owned()
 }
 
+/// Kills a worker and its guard, so that nothing signs off for it.
+pub(crate) async fn kill_with_guard(victim: Service) {
+    // In this order: a guard that dies later is not replaced any more.
+    victim.signal(Signal::SIGSTOP);
+    for guard in guards(&victim) {
+        kill(guard, Signal::SIGKILL).unwrap();
+    }
+    victim.kill().await;
+}
+
 /// The guards of a worker.
 fn guards(worker: &Service) -> Vec<Pid> {
     let is_guard = |pid: i32| {
@@ -152,12 +162,7 @@ async fn worker_killed_with_its_guard_is_missed_at_the_end_of_its_lease() {
     admin.submit(&stays_once(&home)).await.unwrap();
     let first = first_start(&home).await;
     let _other = home.worker(&coordinator.address, "1").await;
-    // In this order: a guard that dies later is not replaced any more.
-    victim.signal(Signal::SIGSTOP);
-    for guard in guards(&victim) {
-        kill(guard, Signal::SIGKILL).unwrap();
-    }
-    victim.kill().await;
+    kill_with_guard(victim).await;
     until_so_many(&admin, TaskState::Finished, 1).await;
     assert_eq!(all_tasks(&admin).await.len(), 1);
     // Nobody is left to end it.

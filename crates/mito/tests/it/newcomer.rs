@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::home::{ADMIN, Home, LIMIT, Person, ended};
+use crate::home::{ADMIN, Home, LIMIT, Person, ended, until_there};
 
 #[tokio::test]
 async fn whoever_is_not_logged_in_is_told_where_and_what_to_do() {
@@ -113,12 +113,13 @@ async fn a_command_whose_worker_disappears_says_so_while_it_waits() {
     // somebody who waits asks.
     let coordinator = home.coordinator(0, "24s").await;
     let worker = home.worker(&coordinator.address, "1").await;
-    let run = ["run", "-c", &coordinator.address, "--", "sh", "-c", "echo begun; echo on >&2; sleep 600"];
+    let script = format!("echo begun; echo on >&2; {}", until_there(&home.path().join("never")));
+    let run = ["run", "-c", &coordinator.address, "--", "sh", "-c", &script];
     let mut command = home.mito(&run);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut words = BufReader::new(child.stderr.take().unwrap()).lines();
     assert_eq!(words.next_line().await.unwrap().as_deref(), Some("on"));
-    worker.kill().await;
+    crate::guard::kill_with_guard(worker).await;
     let told = tokio::time::timeout(LIMIT, words.next_line()).await.expect("it is told").unwrap().unwrap();
     assert!(told.starts_with("mito: Worker ") && told.contains("has not given a sign of life"), "{told}");
 }

@@ -159,10 +159,11 @@ impl ObjectStore for DirectoryStore {
         &self,
         key: &ObjectKey,
         length: u64,
+        nonce: i64,
         valid: Duration,
         now: Timestamp,
     ) -> Result<Link, ObjectError> {
-        Ok(self.signer.sign(key, Right::Replace { length }, valid, now))
+        Ok(self.signer.sign(key, Right::Replace { length, nonce }, valid, now))
     }
 
     fn download_link(&self, key: &ObjectKey, valid: Duration, now: Timestamp) -> Result<Link, ObjectError> {

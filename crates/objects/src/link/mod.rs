@@ -41,6 +41,8 @@ pub enum Right {
     Replace {
         /// The announced size; a body of another size must be refused.
         length: u64,
+        /// Tells this link from others for the same object and time.
+        nonce: i64,
     },
     /// `GET` or `HEAD`.
     Download,

@@ -43,7 +43,7 @@ impl LinkSigner {
         let shelf = shelf_name(key.shelf());
         let right = match right {
             Right::Upload { length } => format!("upload={length}"),
-            Right::Replace { length } => format!("replace={length}"),
+            Right::Replace { length, nonce } => format!("replace={length}&nonce={nonce}"),
             Right::Download => "download".to_owned(),
         };
         Link::ViaCoordinator(format!("{MOUNT}{shelf}/{path}?{right}&until={until}&signature={signature}"))
@@ -85,7 +85,9 @@ fn statement(key: &ObjectKey, right: Right, until: i64) -> String {
     let path = key.path();
     match right {
         Right::Upload { length } => format!("mitosis link 1\nupload {length}\n{until}\n{shelf}\n{path}"),
-        Right::Replace { length } => format!("mitosis link 1\nreplace {length}\n{until}\n{shelf}\n{path}"),
+        Right::Replace { length, nonce } => {
+            format!("mitosis link 1\nreplace {length} {nonce}\n{until}\n{shelf}\n{path}")
+        }
         Right::Download => format!("mitosis link 1\ndownload\n{until}\n{shelf}\n{path}"),
     }
 }
@@ -103,16 +105,20 @@ impl Claim {
         let (path, query) = path_and_query.strip_prefix(MOUNT)?.split_once('?')?;
         let (shelf, path) = path.split_once('/')?;
         let path = percent_decode_str(path).decode_utf8().ok()?;
-        let (mut right, mut until, mut signature) = (None, None, None);
+        let (mut right, mut until, mut signature, mut once) = (None, None, None, 0);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
                 "upload" => right = Some(Right::Upload { length: value.parse().ok()? }),
-                "replace" => right = Some(Right::Replace { length: value.parse().ok()? }),
+                "replace" => right = Some(Right::Replace { length: value.parse().ok()?, nonce: 0 }),
+                "nonce" => once = value.parse().ok()?,
                 "download" if value.is_empty() => right = Some(Right::Download),
                 "until" => until = Some(value.parse().ok()?),
                 "signature" => signature = Some(URL_SAFE_NO_PAD.decode(value.as_bytes()).ok()?),
                 _ => {}
             }
+        }
+        if let Some(Right::Replace { nonce, .. }) = &mut right {
+            *nonce = once;
         }
         let key = ObjectKey::from_stored(shelf_named(shelf)?, Cow::into_owned(path));
         Some(Self { key, right: right?, until: until?, signature: signature? })
@@ -151,8 +157,8 @@ mod tests {
         let right = Right::Upload { length: 12 };
         assert_eq!(signer.verify("PUT", &upload, last), Ok(SignedAccess { key, right }));
         assert_eq!(signer.verify("PUT", &upload, NOW + HOUR), Err(LinkError::Expired));
-        let (signer, key, replace) = link(Right::Replace { length: 12 });
-        let right = Right::Replace { length: 12 };
+        let (signer, key, replace) = link(Right::Replace { length: 12, nonce: -7 });
+        let right = Right::Replace { length: 12, nonce: -7 };
         assert_eq!(signer.verify("PUT", &replace, last), Ok(SignedAccess { key, right }));
         let other = replace.replace("replace=", "upload=");
         assert_eq!(signer.verify("PUT", &other, last), Err(LinkError::Invalid), "the right is signed, too");

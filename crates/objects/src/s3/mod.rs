@@ -178,10 +178,11 @@ impl ObjectStore for S3Store {
         &self,
         key: &ObjectKey,
         length: u64,
+        nonce: i64,
         valid: Duration,
         now: Timestamp,
     ) -> Result<Link, ObjectError> {
-        self.put_link(key, Right::Replace { length }, length, valid, now)
+        self.put_link(key, Right::Replace { length, nonce }, length, valid, now)
     }
 
     fn download_link(&self, key: &ObjectKey, valid: Duration, now: Timestamp) -> Result<Link, ObjectError> {

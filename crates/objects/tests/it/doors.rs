@@ -71,7 +71,7 @@ async fn answer(store: &dyn ObjectStore, request: Request<Incoming>) -> Response
         Err(LinkError::Invalid | LinkError::Expired) => return plain(StatusCode::FORBIDDEN),
     };
     let done = match access.right {
-        Right::Upload { length } | Right::Replace { length } => {
+        Right::Upload { length } | Right::Replace { length, .. } => {
             upload(store, &access.key, length, request).await
         }
         Right::Download => download(store, &access.key, &request).await,

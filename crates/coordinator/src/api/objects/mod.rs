@@ -58,7 +58,7 @@ fn send(body: ObjectBody, partial: bool) -> Response {
 
 async fn upload(State(app): State<App>, request: Request) -> Result<StatusCode, ObjectRefusal> {
     let access = verify(&app, &request)?;
-    let (Right::Upload { length } | Right::Replace { length }) = access.right else {
+    let (Right::Upload { length } | Right::Replace { length, .. }) = access.right else {
         return Err(LinkError::Invalid.into());
     };
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());

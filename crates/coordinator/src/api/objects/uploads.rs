@@ -58,7 +58,7 @@ pub(super) enum Closed {
 pub(super) async fn waits(app: &App, access: &SignedAccess) -> Result<bool, ApiError> {
     let (length, replaces) = match access.right {
         Right::Upload { length } => (length, false),
-        Right::Replace { length } => (length, true),
+        Right::Replace { length, .. } => (length, true),
         Right::Download => return Ok(false),
     };
     if access.key == ObjectKey::probe() {

@@ -30,6 +30,7 @@ pub(super) async fn upload(
     let reservation = app.store.reserve_artifact(uuid, request.content_type, size, now).await?;
     let (exist, object) = reserved(reservation)?;
     let key = ObjectKey::from_stored(Shelf::Artifacts, object);
-    let link = app.objects.replace_link(&key, request.content_length, UPLOAD_VALID, now)?;
+    let nonce = app.entropy.number();
+    let link = app.objects.replace_link(&key, request.content_length, nonce, UPLOAD_VALID, now)?;
     Ok(Json(UploadReply { exist, url: origin.resolve(link) }))
 }

@@ -28,6 +28,7 @@ pub(super) async fn upload(
     let id = require(&app, &user, &group, Action::ManageFiles).await?;
     let now = app.now();
     let (exist, _) = reserved(app.store.reserve_attachment(id, &request.key, size, now).await?)?;
-    let link = app.objects.replace_link(&key, request.content_length, UPLOAD_VALID, now)?;
+    let nonce = app.entropy.number();
+    let link = app.objects.replace_link(&key, request.content_length, nonce, UPLOAD_VALID, now)?;
     Ok(Json(UploadReply { exist, url: origin.resolve(link) }))
 }
