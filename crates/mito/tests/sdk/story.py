@@ -228,13 +228,14 @@ def workers(admin):
     worker = there[0].worker_id
     admin.replace_worker_tags(worker, ReplaceWorkerTagsReq(tags={"gpu"}))
     admin.replace_worker_labels(worker, ReplaceWorkerLabelsReq(labels={"rack-1"}))
-    roles = UpdateGroupWorkerRoleReq(relations={"lab": GroupWorkerRole.READ})
+    admin.user_create_group(CreateGroupReq(group_name="shared"))
+    roles = UpdateGroupWorkerRoleReq(relations={"shared": GroupWorkerRole.READ})
     admin.update_group_worker_roles(worker, roles)
     shown = admin.get_worker_by_uuid(worker)
     assert set(shown.info.tags) == {"gpu"} and set(shown.info.labels) == {"rack-1"}
-    assert shown.groups["lab"] == GroupWorkerRole.READ
-    admin.remove_group_worker_roles(worker, RemoveGroupWorkerRoleReq(groups={"lab"}))
-    assert "lab" not in admin.get_worker_by_uuid(worker).groups
+    assert shown.groups["shared"] == GroupWorkerRole.READ
+    admin.remove_group_worker_roles(worker, RemoveGroupWorkerRoleReq(groups={"shared"}))
+    assert "shared" not in admin.get_worker_by_uuid(worker).groups
 
     graceful = WorkerShutdownOp.GRACEFUL
     first, second, third, *rest = [worker.worker_id for worker in there]

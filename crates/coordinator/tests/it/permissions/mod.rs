@@ -143,6 +143,7 @@ fn expected(needs: Needs, asks: Asks, asker: Asker) -> (u16, Option<bool>) {
         Asker::Nobody => return (400, None),
         // The flag is looked at before the session (HTTP contract §3).
         Asker::SupersededToken if needs.is_for_administrators() => return (403, None),
+        Asker::WorkerOfALockedUser if matches!(needs, Leaving) => return (200, None),
         Asker::MalformedToken
         | Asker::ExpiredToken
         | Asker::SupersededToken
@@ -156,7 +157,6 @@ fn expected(needs: Needs, asks: Asks, asker: Asker) -> (u16, Option<bool>) {
                 _ => (401, None),
             };
         }
-        Asker::WorkerOfALockedUser if matches!(needs, Leaving) => return (200, None),
         _ if needs.is_for_workers() => return (401, None),
         Asker::LockedUser | Asker::DeletedUser => return (403, None),
         Asker::ReadToken if asks != Asks::Look => return (403, None),
