@@ -5,5 +5,6 @@ pub mod clock;
 pub mod nginx;
 pub mod pgbouncer;
 pub mod postgres;
+pub mod proxy;
 pub mod redis;
 pub mod s3;

@@ -1,5 +1,6 @@
 //! A user's home, empty at first, and what is started from it.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -77,13 +78,18 @@ impl Home {
 
     /// `mito` with nothing in its environment but this home.
     pub(crate) fn mito(&self, args: &[&str]) -> Command {
+        Self::mito_in(self.path(), args)
+    }
+
+    /// `mito` with nothing in its environment but a home.
+    pub(crate) fn mito_in(home: &Path, args: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mito"));
         command
             .args(args)
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("HOME", self.path())
-            .current_dir(self.path())
+            .env("HOME", home)
+            .current_dir(home)
             .stdin(Stdio::null())
             .kill_on_drop(true);
         command

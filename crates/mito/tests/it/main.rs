@@ -5,6 +5,7 @@
 mod bad_input;
 mod bars;
 mod behind_nginx;
+mod chaos;
 mod client_admin;
 mod client_artifacts;
 mod client_at_a_terminal;

@@ -1,0 +1,117 @@
+//! What must be true when the faults have ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::time::Duration;
+
+use mitosis_protocol::task::{QueryTasksRequest, TaskFilter};
+use mitosis_protocol::{TaskInfo, TaskState, Uuid};
+
+use super::load::{Load, repeat};
+use super::nodes::until;
+use super::world::{GIVEN_AWAY, SLOTS, World, tag};
+
+/// Longest time until everything has ended: a lost worker is given up, and what is left runs.
+const QUIESCENCE: Duration = Duration::from_secs(120);
+/// Longest time until a process that lost its task is gone.
+const ORPHAN: Duration = Duration::from_secs(10);
+
+pub(super) async fn audit(world: &mut World, load: &Load) {
+    let acknowledged = &load.acknowledged;
+    let limit =
+        QUIESCENCE + GIVEN_AWAY + Duration::from_millis(100) * u32::try_from(acknowledged.len()).unwrap();
+    until("every acknowledged task ends", limit, async || match unended(load).await {
+        0 => Ok(()),
+        left => Err(format!("{left} of {} left", acknowledged.len())),
+    })
+    .await;
+    every_worker_runs_tasks(world, load).await;
+
+    let tasks = all(load).await;
+    let known: BTreeSet<Uuid> = tasks.iter().map(|task| task.uuid).collect();
+    let lost: Vec<_> = acknowledged.difference(&known).collect();
+    assert!(lost.is_empty(), "lost: {lost:?}");
+    let failed: Vec<_> = tasks.iter().filter(|task| !is_success(task)).collect();
+    assert!(failed.is_empty(), "{} did not succeed, as {:?}", failed.len(), failed.first());
+
+    assert_eq!(marks(world, "twice"), BTreeMap::new(), "two executions were alive at once");
+    let (started, ended) = (marks(world, "started"), marks(world, "ended"));
+    let unseen: Vec<_> = acknowledged.iter().filter(|uuid| !ended.contains_key(*uuid)).collect();
+    assert!(unseen.is_empty(), "ended without having run: {unseen:?}");
+    let again = started.values().filter(|times| **times > 1).count();
+    let ended_again = ended.values().filter(|times| **times > 1).count();
+    eprintln!("{} tasks, {again} started again, {ended_again} ended again", acknowledged.len());
+    until("nothing outlives its task", ORPHAN, async || match locked(world) {
+        held if held.is_empty() => Ok(()),
+        held => Err(format!("{held:?}")),
+    })
+    .await;
+}
+
+/// Each worker lives, and fills all of its slots.
+async fn every_worker_runs_tasks(world: &mut World, load: &Load) {
+    for (number, worker) in world.workers.iter_mut().enumerate() {
+        worker.assert_runs();
+        let task = |()| {
+            let mut task = load.marked("0.05");
+            task.tags = vec![tag(number)];
+            task
+        };
+        let tasks = std::iter::repeat_n((), 2 * SLOTS).map(task).collect();
+        load.submit(format!("for-{number}"), tasks).await;
+    }
+    until("every worker takes tasks", QUIESCENCE, async || match unended(load).await {
+        0 => Ok(()),
+        left => Err(format!("{left} left")),
+    })
+    .await;
+    for coordinator in &mut world.services.coordinators {
+        coordinator.assert_runs();
+    }
+}
+
+fn is_success(task: &TaskInfo) -> bool {
+    task.state == TaskState::Finished
+        && task.result.is_some_and(|result| (result.exit_status, result.msg) == (0, None))
+}
+
+/// How many tasks have not ended, or have no result yet.
+async fn unended(load: &Load) -> u64 {
+    let filter = TaskFilter {
+        states: Some(vec![TaskState::Pending, TaskState::Ready, TaskState::Running]),
+        ..TaskFilter::default()
+    };
+    let query = QueryTasksRequest { filter, count: true, ..QueryTasksRequest::default() };
+    repeat(async || load.user.query_tasks(&query).await).await.count
+}
+
+async fn all(load: &Load) -> Vec<TaskInfo> {
+    let mut tasks: Vec<TaskInfo> = Vec::new();
+    loop {
+        let before = tasks.last().map(|task| task.uuid);
+        let query = QueryTasksRequest { limit: Some(1_000), before, ..QueryTasksRequest::default() };
+        let page = repeat(async || load.user.query_tasks(&query).await).await.tasks;
+        if page.is_empty() {
+            return tasks;
+        }
+        tasks.extend(page);
+    }
+}
+
+/// How often each task wrote into a file.
+fn marks(world: &World, file: &str) -> BTreeMap<Uuid, usize> {
+    let mut marks = BTreeMap::new();
+    for line in std::fs::read_to_string(world.home.path().join(file)).unwrap().lines() {
+        *marks.entry(line.parse().unwrap()).or_default() += 1;
+    }
+    marks
+}
+
+/// Tasks of which something still lives.
+fn locked(world: &World) -> Vec<String> {
+    let files = std::fs::read_dir(world.home.path().join("locks")).unwrap().map(Result::unwrap);
+    files
+        .filter(|file| File::open(file.path()).unwrap().try_lock().is_err())
+        .map(|file| file.file_name().display().to_string())
+        .collect()
+}

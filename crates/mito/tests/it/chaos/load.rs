@@ -1,0 +1,104 @@
+//! Tasks that leave marks when they start and end, and notice a twin.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use mitosis_client::{Client, ClientError, UserClient};
+use mitosis_protocol::Uuid;
+use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
+use secrecy::SecretString;
+use tokio::time::{Instant, sleep};
+
+use super::world::World;
+use crate::home::{ADMIN, task};
+
+/// Tasks in one submission.
+const BATCH: usize = 10;
+/// Time between two submissions.
+const PERIOD: Duration = Duration::from_millis(500);
+/// Time before a submission is repeated.
+const RETRY: Duration = Duration::from_millis(200);
+/// Longest time without an answer.
+const NO_ANSWER: Duration = Duration::from_secs(10);
+
+pub(super) struct Load {
+    pub(super) user: UserClient,
+    folder: String,
+    /// Every task whose submission was acknowledged.
+    pub(super) acknowledged: BTreeSet<Uuid>,
+}
+
+impl Load {
+    pub(super) async fn start(world: &World) -> Self {
+        let client = Client::new(&world.addresses).unwrap();
+        let token = client.login(ADMIN, &SecretString::from(ADMIN), true).await.unwrap();
+        Self {
+            user: client.with_user_token(token),
+            folder: world.home.path().display().to_string(),
+            acknowledged: BTreeSet::new(),
+        }
+    }
+
+    /// Submits at a steady rate; answers how many.
+    pub(super) async fn submit_until(&mut self, ends: Instant) -> usize {
+        let mut number = 0;
+        while Instant::now() < ends {
+            let tasks = (0..BATCH).map(|place| self.task(number * BATCH + place)).collect();
+            let acknowledged = self.submit(format!("batch-{number}"), tasks).await;
+            self.acknowledged.extend(acknowledged);
+            number += 1;
+            sleep(PERIOD).await;
+        }
+        self.acknowledged.len()
+    }
+
+    /// Mostly short; some long enough to meet a fault; some that keep their output.
+    fn task(&self, number: usize) -> SubmitTaskRequest {
+        let time = match number % 20 {
+            0 => "4",
+            1 | 2 => "1",
+            _ => "0.05",
+        };
+        let mut task = self.marked(time);
+        task.task_spec.terminal_output = number.is_multiple_of(5);
+        task
+    }
+
+    /// A task that takes some seconds. It holds a lock while anything of it lives.
+    pub(super) fn marked(&self, seconds: &str) -> SubmitTaskRequest {
+        let folder = &self.folder;
+        let script = format!(
+            "exec 9>>{folder}/locks/$MITO_TASK_UUID
+             flock -n 9 || echo $MITO_TASK_UUID >>{folder}/twice
+             echo $MITO_TASK_UUID >>{folder}/started
+             sleep {seconds}
+             echo $MITO_TASK_UUID | tee -a {folder}/ended"
+        );
+        task(&["sh", "-c", &script])
+    }
+
+    /// Repeats a submission until it is acknowledged.
+    pub(super) async fn submit(&self, key: String, tasks: Vec<SubmitTaskRequest>) -> Vec<Uuid> {
+        let request = SubmitTasksRequest { tasks, idempotency_key: Some(key) };
+        let reply = repeat(async || self.user.submit_many(&request).await).await;
+        let uuid = |outcome| match outcome {
+            SubmitOutcome::Ok(reply) => reply.uuid,
+            SubmitOutcome::Err(error) => panic!("a task was refused: {error:?}"),
+        };
+        reply.results.into_iter().map(uuid).collect()
+    }
+}
+
+/// Repeats a request while the coordinators are away.
+pub(super) async fn repeat<T>(mut request: impl AsyncFnMut() -> Result<T, ClientError>) -> T {
+    loop {
+        match tokio::time::timeout(NO_ANSWER, request()).await {
+            Ok(Ok(reply)) => return reply,
+            Ok(Err(error)) => {
+                assert!(error.is_transient(), "{error}: {:?}", std::error::Error::source(&error))
+            }
+            Err(_) => {}
+        }
+        sleep(RETRY).await;
+    }
+}
