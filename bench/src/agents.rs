@@ -79,7 +79,7 @@ async fn poll(agent: WorkerClient, over: CancellationToken) -> usize {
 
 /// A connection is an open file, here and in the coordinator, which inherits the limit. Answers for how
 /// many agents there is room.
-fn raise_open_files(wanted: usize) -> Result<usize, Error> {
+pub(crate) fn raise_open_files(wanted: usize) -> Result<usize, Error> {
     const SPARE: u64 = 200;
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let files = (wanted as u64 + SPARE).min(most);

@@ -26,11 +26,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     );
     for kind in Kind::BOTH {
         let mut mito = Mito::start(plan, kind).await?;
-        mito.restart_around(async |database| match kind {
-            Kind::Embedded => fill_sqlite(database, rows),
-            Kind::Postgres => fill_postgres(database, rows).await,
-        })
-        .await?;
+        mito.restart_around(async |database| fill(kind, database, rows).await).await?;
         for (name, question) in questions(&mito, rows).await? {
             // The first one finds nothing in memory.
             mito.user.query_tasks(&question).await?;
@@ -52,6 +48,14 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     }
     table.print();
     Ok(())
+}
+
+/// Writes a history into a database that nothing else uses.
+pub(crate) async fn fill(kind: Kind, database: &str, rows: usize) -> Result<(), Error> {
+    match kind {
+        Kind::Embedded => fill_sqlite(database, rows),
+        Kind::Postgres => fill_postgres(database, rows).await,
+    }
 }
 
 async fn questions(mito: &Mito, rows: usize) -> Result<Vec<(&'static str, QueryTasksRequest)>, Error> {

@@ -15,6 +15,7 @@ mod backlog;
 mod ceiling;
 mod failover;
 mod history;
+mod hostile;
 mod idle;
 mod latency;
 mod loss;
@@ -76,6 +77,8 @@ enum Section {
     Agents,
     /// Pages of a history of ten million tasks
     History,
+    /// The rate of one tenant while others misbehave
+    Hostile,
 }
 
 /// What every section is told.
@@ -143,6 +146,9 @@ async fn run(args: Args) -> Result<(), Error> {
     }
     if wanted(Section::History) {
         history::measure(&plan).await?;
+    }
+    if wanted(Section::Hostile) {
+        hostile::measure(&plan).await?;
     }
     Ok(())
 }

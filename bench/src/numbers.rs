@@ -14,6 +14,10 @@ impl Numbers {
         self.0.is_empty()
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)
     }

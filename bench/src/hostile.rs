@@ -1,0 +1,311 @@
+//! One tenant works while others misbehave: how much of its rate is left, and what the coordinator holds.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mitosis_client::UserClient;
+use mitosis_protocol::group::{RelationsRequest, Role};
+use mitosis_protocol::task::{QueryTasksRequest, SubmitTasksRequest, TaskFilter};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::agents::raise_open_files;
+use crate::mito::{Kind, Mito, task};
+use crate::numbers::{Numbers, float};
+use crate::table::{Table, millis, shown};
+use crate::{Error, Plan, history, observe};
+
+const SLOTS: usize = 4;
+/// Accounts that misbehave together.
+const ACCOUNTS: usize = 50;
+/// Connections of strangers come from here, those of workers and users from 127.0.0.1.
+const STRANGER: &str = "127.0.0.2:0";
+/// Time between two bytes of a slow connection.
+const BYTE_PERIOD: Duration = Duration::from_secs(1);
+/// Tasks in one submission of those that are cancelled.
+const SUBMISSION: usize = 100_000;
+/// Longest time of one measurement with a load beside it.
+const SPAN: Duration = Duration::from_secs(60);
+
+/// What others do meanwhile.
+#[derive(Debug, Clone, Copy)]
+enum Load {
+    Nothing,
+    /// Streams of events that have nothing to say.
+    Streams(usize),
+    /// Connections that never send anything.
+    Idle(usize),
+    /// Connections that send a byte of a header each second.
+    Slow(usize),
+    /// Counts over a long history, at once.
+    Counts(usize),
+    /// Password checks whose client hangs up at once.
+    HangUps(usize),
+    /// The cancellation of all waiting tasks of a group.
+    Cancel(usize),
+}
+
+impl Load {
+    fn name(self) -> String {
+        match self {
+            Self::Nothing => "nothing".to_owned(),
+            Self::Streams(count) => format!("{count} event streams"),
+            Self::Idle(count) => format!("{count} idle connections"),
+            Self::Slow(count) => format!("{count} slow connections"),
+            Self::Counts(count) => format!("{count} hostile counts"),
+            Self::HangUps(count) => format!("{count} logins hung up"),
+            Self::Cancel(count) => format!("{count} tasks cancelled"),
+        }
+    }
+}
+
+pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
+    let files = raise_open_files(plan.size(8_000, 800))?;
+    let loads = [
+        Load::Streams(plan.size(1_000, 50)),
+        Load::Idle(plan.size(5_000, 300).min(files)),
+        Load::Slow(plan.size(500, 50)),
+        Load::Counts(40),
+        Load::HangUps(plan.size(1_500, 100)),
+        Load::Cancel(plan.size(4_500_000, 20_000)),
+    ];
+    for kind in Kind::BOTH {
+        let system = System::start(plan, kind).await?;
+        let mut table = Table::new(
+            format!("{}: the rate of one tenant while others misbehave", kind.name()),
+            &[
+                "load",
+                "tasks/s",
+                "of before",
+                "submit p50 ms",
+                "submit most ms",
+                "memory MB",
+                "refused",
+                "workers",
+            ],
+        );
+        for load in loads {
+            let before = system.beside(Load::Nothing, plan).await?;
+            let beside = system.beside(load, plan).await?;
+            table.row([
+                load.name(),
+                shown(beside.rate),
+                shown(beside.rate / before.rate),
+                shown(beside.submissions.median()),
+                shown(beside.submissions.most()),
+                shown(beside.memory / 1e6),
+                beside.refused.to_string(),
+                system.mito.workers().await?.to_string(),
+            ]);
+        }
+        table.print();
+    }
+    Ok(())
+}
+
+/// A system with a long history, a tenant at work, and accounts that misbehave.
+struct System {
+    mito: Mito,
+    others: Vec<UserClient>,
+    tokens: Vec<String>,
+    address: SocketAddr,
+}
+
+/// What one measurement brought.
+struct Outcome {
+    rate: f64,
+    /// Milliseconds of each submission of one task meanwhile.
+    submissions: Numbers,
+    memory: f64,
+    /// Requests of the others that were refused.
+    refused: usize,
+}
+
+impl System {
+    async fn start(plan: &Plan, kind: Kind) -> Result<Self, Error> {
+        let mut mito = Mito::start(plan, kind).await?;
+        let rows = plan.size(400_000, 20_000);
+        mito.restart_around(async |database| history::fill(kind, database, rows).await).await?;
+        mito.add_worker(SLOTS).await?;
+        let (mut others, mut tokens) = (Vec::new(), Vec::new());
+        for number in 0..ACCOUNTS {
+            let name = format!("other-{number}");
+            let password = SecretString::from(format!("password of {name}"));
+            mito.user.create_user(&name, &password, false).await?;
+            let token = mito.user.client().login(&name, &password, true).await?;
+            tokens.push(token.expose_secret().to_owned());
+            others.push(mito.user.client().with_user_token(token));
+        }
+        // One of them may read the long history.
+        let relations = [("other-1".to_owned(), Role::Read)].into();
+        mito.user.set_members("mitosis_admin", &RelationsRequest { relations }).await?;
+        let address = mito.user.client().address().trim_start_matches("http://").parse()?;
+        Ok(Self { mito, others, tokens, address })
+    }
+
+    /// The tenant's rate and answers beside a load, which begins first.
+    async fn beside(&self, load: Load, plan: &Plan) -> Result<Outcome, Error> {
+        let pid = self.mito.coordinator();
+        observe::forget_most_memory(pid)?;
+        let mut running = JoinSet::new();
+        self.begin(load, &mut running).await?;
+        let count = plan.size(2_000, 100);
+        let label = format!("beside {load:?} {:?}", Instant::now());
+        let work = async {
+            let begun = Instant::now();
+            self.mito.submit(&task(&label, &["true"], 0), count).await?;
+            self.mito.wait_for(&label, count).await?;
+            Ok::<_, Error>(float(count as u64) / begun.elapsed().as_secs_f64())
+        };
+        let submissions = async {
+            let mut spent = Numbers::default();
+            loop {
+                let begun = Instant::now();
+                self.mito.submit(&task("probe", &["true"], 0), 1).await?;
+                spent.add(millis(begun.elapsed()));
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                if spent.count() >= plan.size(50, 5) {
+                    return Ok::<_, Error>(spent);
+                }
+            }
+        };
+        let (rate, submissions) =
+            tokio::time::timeout(SPAN, async { tokio::try_join!(work, submissions) }).await??;
+        let (_, memory) = observe::memory(pid)?;
+        running.abort_all();
+        let mut refused = 0;
+        while let Some(ended) = running.join_next().await {
+            refused += usize::from(matches!(ended, Ok(true)));
+        }
+        Ok(Outcome { rate, submissions, memory, refused })
+    }
+
+    /// Begins a load; each part of it answers whether it was refused.
+    async fn begin(&self, load: Load, running: &mut JoinSet<bool>) -> Result<(), Error> {
+        let address = self.address;
+        match load {
+            Load::Nothing => {}
+            Load::Streams(count) => {
+                for token in self.tokens.iter().cycle().take(count) {
+                    running.spawn(listen(address, token.clone()));
+                }
+            }
+            Load::Idle(count) => {
+                for _ in 0..count {
+                    running.spawn(send_slowly(address, ""));
+                }
+            }
+            Load::Slow(count) => {
+                for _ in 0..count {
+                    running.spawn(send_slowly(address, "GET /health HTTP/1.1\r\nhost: x\r\nx-slow: "));
+                }
+            }
+            Load::Counts(count) => {
+                for _ in 0..count {
+                    running.spawn(count_for_ever(self.others[1].clone()));
+                }
+            }
+            Load::HangUps(count) => {
+                running.spawn(hang_up(address, count));
+            }
+            Load::Cancel(count) => self.begin_to_cancel(count, running).await?,
+        }
+        // Whatever it does at first, such as connecting, is done.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    async fn begin_to_cancel(&self, count: usize, running: &mut JoinSet<bool>) -> Result<(), Error> {
+        let other = self.others[0].clone();
+        let mut waiting = task("bulk", &["true"], 0);
+        "other-0".clone_into(&mut waiting.group_name);
+        for from in (0..count).step_by(SUBMISSION) {
+            let tasks = vec![waiting.clone(); SUBMISSION.min(count - from)];
+            other.submit_many(&SubmitTasksRequest { tasks, idempotency_key: None }).await?;
+        }
+        running.spawn(async move { other.cancel_many(&TaskFilter::default()).await.is_err() });
+        Ok(())
+    }
+}
+
+/// Counts a history that has no index for the question, again and again.
+async fn count_for_ever(user: UserClient) -> bool {
+    let filter = TaskFilter {
+        group_name: Some("mitosis_admin".to_owned()),
+        filter: Some("exit!=99 finished>-90000d".to_owned()),
+        ..TaskFilter::default()
+    };
+    let question = QueryTasksRequest { filter, count: true, ..QueryTasksRequest::default() };
+    loop {
+        if user.query_tasks(&question).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Logs in under unknown names, and hangs up before the answer.
+async fn hang_up(address: SocketAddr, count: usize) -> bool {
+    for number in 0..count {
+        let body =
+            format!(r#"{{"username":"unknown-{number}","md5_password":{:?},"retain":true}}"#, [0_u8; 16]);
+        let request = format!(
+            "POST /login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        if let Ok(mut socket) = connect(address).await {
+            // It may be closed already, which is as good as hanging up.
+            socket.write_all(request.as_bytes()).await.ok();
+        }
+    }
+    false
+}
+
+async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(STRANGER.parse().expect("an address"))?;
+    socket.connect(address).await
+}
+
+/// Follows events until the connection ends; answers whether the first line is not a success.
+async fn listen(address: SocketAddr, token: String) -> bool {
+    let request = format!("GET /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
+    let Ok(mut socket) = connect(address).await else { return true };
+    let mut bytes = [0; 4096];
+    if socket.write_all(request.as_bytes()).await.is_err() {
+        return true;
+    }
+    let first = socket.read(&mut bytes).await.unwrap_or_default();
+    if !bytes[..first].starts_with(b"HTTP/1.1 200") {
+        return true;
+    }
+    while socket.read(&mut bytes).await.is_ok_and(|length| length > 0) {}
+    false
+}
+
+/// Sends a beginning, and then a byte at a time for ever, over one connection after the other.
+async fn send_slowly(address: SocketAddr, beginning: &'static str) -> bool {
+    loop {
+        if let Ok(mut socket) = connect(address).await
+            && socket.write_all(beginning.as_bytes()).await.is_ok()
+        {
+            let mut nothing = [0; 1];
+            loop {
+                tokio::select! {
+                    read = socket.read(&mut nothing) => match read {
+                        Ok(length) if length > 0 => {}
+                        _ => break,
+                    },
+                    () = tokio::time::sleep(BYTE_PERIOD) => {
+                        if !beginning.is_empty() && socket.write_all(b"x").await.is_err() {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        tokio::time::sleep(BYTE_PERIOD).await;
+    }
+}
