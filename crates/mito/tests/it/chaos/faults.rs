@@ -71,10 +71,9 @@ async fn of_services(services: &mut Services, choices: &mut StdRng) -> &'static 
             "clock stepped"
         }
         3 => {
-            let Some(nginx) = &mut services.nginx else { return "no nginx" };
-            nginx.kill().await;
+            services.proxy.kill();
             sleep(short(choices)).await;
-            assert!(nginx.restart().await);
+            services.proxy.restart().await;
             "nginx killed"
         }
         kind => of_the_cluster(services, kind, choices).await,

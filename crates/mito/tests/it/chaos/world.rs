@@ -1,15 +1,13 @@
 //! The system: one embedded coordinator, or two over PostgreSQL, S3 and Redis behind nginx; and workers.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
+use mitosis_testkit::nginx::Nginx;
 use mitosis_testkit::postgres::PostgresServer;
 use mitosis_testkit::proxy::FaultProxy;
 use mitosis_testkit::redis::RedisServer;
 use mitosis_testkit::s3::S3Server;
-use tokio::process::{Child, Command};
 
 use super::nodes::Node;
 use crate::home::{ADMIN, Home};
@@ -41,7 +39,7 @@ pub(super) struct World {
 /// Everything but the workers.
 pub(super) struct Services {
     pub(super) coordinators: Vec<Node>,
-    pub(super) nginx: Option<Nginx>,
+    pub(super) proxy: ReverseProxy,
     pub(super) cluster: Option<Cluster>,
 }
 
@@ -56,9 +54,7 @@ pub(super) struct Cluster {
 impl World {
     pub(super) async fn start(store: Store) -> Self {
         let home = Home::new();
-        for folder in ["locks", "nginx"] {
-            std::fs::create_dir(home.path().join(folder)).unwrap();
-        }
+        std::fs::create_dir(home.path().join("locks")).unwrap();
         for file in ["started", "ended", "twice"] {
             home.write(file, "");
         }
@@ -77,9 +73,9 @@ impl World {
             coordinators.push(coordinator(&home, &config, number, port).await);
             ports.push(port);
         }
-        let nginx = Nginx::start(&home, &ports).await;
+        let proxy = ReverseProxy::start(&ports).await;
         let own = ports.iter().map(|port| format!("http://127.0.0.1:{port}"));
-        let addresses: Vec<String> = nginx.iter().map(Nginx::address).chain(own).collect();
+        let addresses: Vec<String> = std::iter::once(proxy.address()).chain(own).collect();
         let mut workers = Vec::new();
         for number in 0..WORKERS {
             // Each prefers another way in.
@@ -87,7 +83,7 @@ impl World {
             known.rotate_left(number % addresses.len());
             workers.push(worker(&home, number, &known.join(",")).await);
         }
-        let services = Services { coordinators, nginx, cluster };
+        let services = Services { coordinators, proxy, cluster };
         Self { home, services, workers, addresses: addresses.join(",") }
     }
 }
@@ -177,65 +173,40 @@ pub(super) fn tag(worker: usize) -> String {
 }
 
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    Nginx::free_port().unwrap()
 }
 
 /// A reverse proxy in front of all coordinators.
-pub(super) struct Nginx {
-    folder: PathBuf,
+pub(super) struct ReverseProxy {
+    servers: String,
     port: u16,
-    process: Option<Child>,
+    nginx: Option<Nginx>,
 }
 
-impl Nginx {
-    /// None on a machine without nginx.
-    async fn start(home: &Home, coordinators: &[u16]) -> Option<Self> {
-        let folder = home.path().join("nginx");
+impl ReverseProxy {
+    async fn start(coordinators: &[u16]) -> Self {
         let port = free_port();
-        let servers: String =
-            coordinators.iter().map(|port| format!("server 127.0.0.1:{port} max_fails=0; ")).collect();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
-            .map(|kind| format!("{kind}_temp_path {}/{kind}; ", folder.display()))
-            .collect();
-        let config = format!(
-            "daemon off; master_process off; pid {0}/pid; error_log {0}/error.log; events {{}}
-             http {{ access_log off; {temporary} client_max_body_size 0;
-               upstream mito {{ {servers} }}
-               server {{ listen 127.0.0.1:{port};
-                 location / {{ proxy_pass http://mito; proxy_set_header Host $http_host; }} }} }}",
-            folder.display()
+        let upstream: String =
+            coordinators.iter().map(|port| format!("server 127.0.0.1:{port} max_fails=0;")).collect();
+        let servers = format!(
+            "client_max_body_size 0; upstream mito {{ {upstream} }}
+             server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://mito; }} }}"
         );
-        std::fs::write(folder.join("nginx.conf"), config).unwrap();
-        let mut nginx = Self { folder, port, process: None };
-        nginx.restart().await.then_some(nginx)
+        let mut proxy = Self { servers, port, nginx: None };
+        proxy.restart().await;
+        proxy
     }
 
     fn address(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Whether it runs.
-    pub(super) async fn restart(&mut self) -> bool {
-        let mut command = Command::new("nginx");
-        command
-            .env("PATH", "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin")
-            .arg("-p")
-            .arg(&self.folder)
-            .arg("-c")
-            .arg(self.folder.join("nginx.conf"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true);
-        let Ok(process) = command.spawn() else { return false };
-        self.process = Some(process);
-        true
+    pub(super) async fn restart(&mut self) {
+        self.nginx = Some(Nginx::start(&self.servers, &[self.port]).await.unwrap());
     }
 
-    pub(super) async fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().await.unwrap();
-        }
+    /// `kill -9`.
+    pub(super) fn kill(&mut self) {
+        self.nginx = None;
     }
 }
