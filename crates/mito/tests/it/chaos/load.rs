@@ -9,7 +9,7 @@ use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksReques
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
 
-use super::world::World;
+use super::world::{PASSWORD, World};
 use crate::home::{ADMIN, task};
 
 /// Tasks in one submission.
@@ -31,7 +31,7 @@ pub(super) struct Load {
 impl Load {
     pub(super) async fn start(world: &World) -> Self {
         let client = Client::new(&world.addresses).unwrap();
-        let token = client.login(ADMIN, &SecretString::from(ADMIN), true).await.unwrap();
+        let token = client.login(ADMIN, &SecretString::from(PASSWORD), true).await.unwrap();
         Self {
             user: client.with_user_token(token),
             folder: world.home.path().display().to_string(),
@@ -95,7 +95,7 @@ pub(super) async fn repeat<T>(mut request: impl AsyncFnMut() -> Result<T, Client
         match tokio::time::timeout(NO_ANSWER, request()).await {
             Ok(Ok(reply)) => return reply,
             Ok(Err(error)) => {
-                assert!(error.is_transient(), "{error}: {:?}", std::error::Error::source(&error))
+                assert!(error.is_transient(), "{error}: {:?}", std::error::Error::source(&error));
             }
             Err(_) => {}
         }

@@ -1,6 +1,6 @@
 //! Processes that are killed, stopped and started again at the same place.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -10,8 +10,12 @@ use tokio::time::{Instant, sleep};
 
 use crate::home::{Home, LIMIT, LOOK_AGAIN, Service};
 
-/// The preloaded library of Debian's package `libfaketime`.
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+/// The preloaded library of Debian's package `libfaketime`, which is in a folder of the architecture.
+fn faketime() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").unwrap().flatten();
+    let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    libraries.find(|library| library.exists()).expect("libfaketime is installed (Debian: faketime)")
+}
 
 /// A process of `mito`, and how to start it again.
 pub(super) struct Node {
@@ -44,9 +48,9 @@ impl Node {
             return;
         }
         let mut command = Home::mito_in(&self.home, &self.args);
-        if let Some(clock) = self.clock.as_ref().filter(|_| Path::new(FAKETIME).exists()) {
+        if let Some(clock) = &self.clock {
             command
-                .env("LD_PRELOAD", FAKETIME)
+                .env("LD_PRELOAD", faketime())
                 .env("FAKETIME_TIMESTAMP_FILE", clock)
                 .env("FAKETIME_NO_CACHE", "1")
                 .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");

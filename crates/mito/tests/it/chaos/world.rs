@@ -14,6 +14,8 @@ use crate::home::{ADMIN, Home};
 
 /// After so much silence a worker's tasks are given away.
 pub(super) const GIVEN_AWAY: Duration = Duration::from_secs(10);
+/// Through a proxy, the default one does not count.
+pub(super) const PASSWORD: &str = "chaos-secret";
 const COORDINATORS: usize = 2;
 const WORKERS: usize = 3;
 /// Tasks that each worker runs at once.
@@ -39,6 +41,8 @@ pub(super) struct World {
 /// Everything but the workers.
 pub(super) struct Services {
     pub(super) coordinators: Vec<Node>,
+    /// Whether the wall clocks of coordinators are stepped.
+    pub(super) step_clocks: bool,
     pub(super) proxy: ReverseProxy,
     pub(super) cluster: Option<Cluster>,
 }
@@ -52,7 +56,7 @@ pub(super) struct Cluster {
 }
 
 impl World {
-    pub(super) async fn start(store: Store) -> Self {
+    pub(super) async fn start(store: Store, step_clocks: bool) -> Self {
         let home = Home::new();
         std::fs::create_dir(home.path().join("locks")).unwrap();
         for file in ["started", "ended", "twice"] {
@@ -83,7 +87,7 @@ impl World {
             known.rotate_left(number % addresses.len());
             workers.push(worker(&home, number, &known.join(",")).await);
         }
-        let services = Services { coordinators, proxy, cluster };
+        let services = Services { coordinators, step_clocks, proxy, cluster };
         Self { home, services, workers, addresses: addresses.join(",") }
     }
 }
@@ -105,6 +109,7 @@ redis_url = "{}"
 redis_worker_password = "worker-secret"
 redis_client_password = "client-secret"
 heartbeat_timeout = "{}s"
+admin_password = "{PASSWORD}"
 "#,
             S3Server::ACCESS_KEY,
             S3Server::SECRET_KEY,
@@ -132,6 +137,7 @@ fn embedded(home: &Home) -> String {
 db_url = "sqlite://{folder}/state.db"
 s3_url = "file://{folder}/objects"
 heartbeat_timeout = "{}s"
+admin_password = "{PASSWORD}"
 "#,
         GIVEN_AWAY.as_secs()
     )
@@ -147,7 +153,7 @@ async fn coordinator(home: &Home, config: &std::path::Path, number: usize, port:
 
 /// A worker with a tag of its own, by which a task can be sent to it.
 async fn worker(home: &Home, number: usize, addresses: &str) -> Node {
-    let account = format!("[worker]\nuser = '{ADMIN}'\npassword = '{ADMIN}'\nretain = true\n");
+    let account = format!("[worker]\nuser = '{ADMIN}'\npassword = '{PASSWORD}'\nretain = true\n");
     let config = home.write("worker.toml", &account);
     let (tag, slots) = (tag(number), SLOTS.to_string());
     let log = home.path().join(format!("worker-{number}.log")).display().to_string();
@@ -186,8 +192,9 @@ pub(super) struct ReverseProxy {
 impl ReverseProxy {
     async fn start(coordinators: &[u16]) -> Self {
         let port = free_port();
-        let upstream: String =
+        let servers: Vec<String> =
             coordinators.iter().map(|port| format!("server 127.0.0.1:{port} max_fails=0;")).collect();
+        let upstream = servers.concat();
         let servers = format!(
             "client_max_body_size 0; upstream mito {{ {upstream} }}
              server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://mito; }} }}"
