@@ -151,16 +151,22 @@ pub(crate) async fn link_of_a_user_stores_once(stage: Stage) {
 }
 
 pub(crate) async fn object_is_uploaded_by_one_request_at_a_time(stage: Stage) {
-    use tokio::io::AsyncWriteExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let ann = stage.user("ann").await;
     ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
     let (_, url) = announced(&worker).await;
     let mut slow = tokio::net::TcpStream::connect(stage.address()).await.unwrap();
     let target = url.strip_prefix(&format!("http://{}", stage.address())).unwrap();
-    let head = format!("PUT {target} HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nab");
+    let head =
+        format!("PUT {target} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n");
     slow.write_all(head.as_bytes()).await.unwrap();
-    eventually("the first is under way", async || worker.uploads(&url, b"fivef").await == 409).await;
+    // It is asked for its body when it is under way.
+    let mut go_on = [0; 12];
+    slow.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100");
+    slow.write_all(b"ab").await.unwrap();
+    assert_eq!(worker.uploads(&url, b"fivef").await, 409);
     drop(slow);
     eventually("the first is given up", async || worker.uploads(&url, b"fivef").await == 200).await;
 }
