@@ -14,4 +14,10 @@ impl WorkerClient {
     pub async fn sign_off(&self) -> Result<(), ClientError> {
         self.call(Method::DELETE, "/workers").within(LIMIT).done().await
     }
+
+    /// `DELETE /workers?died=true`: the same for a worker that has died, whose tasks have lost an attempt. An older
+    /// coordinator does not tell the two apart.
+    pub async fn report_death(&self) -> Result<(), ClientError> {
+        self.call(Method::DELETE, "/workers?died=true").within(LIMIT).done().await
+    }
 }

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mitosis_client::ClientError;
+use mitosis_client::{ClientError, LeaseTerms};
 use mitosis_domain::crash;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::agent::{AttemptRef, PollReply, PollRequest, ReportBatch, ReportBatchReply};
@@ -29,8 +29,10 @@ use crate::session::{Farewell, Session};
 use hand::{Hand, Word, attempt};
 use slots::{Left, SlotEvent, Slots};
 
-/// How long a poll may be held.
-const HOLD: Duration = Duration::from_secs(20);
+/// Longest time for which a poll is held.
+const MOST_HOLD: Duration = Duration::from_secs(20);
+/// Shortest time for which a poll is held: coordinators that miss a worker within seconds get heartbeats besides.
+const LEAST_HOLD: Duration = Duration::from_secs(1);
 /// A poll that asks for nothing waits this long: a short task has ended by then, and a place is free.
 const BREATH: Duration = Duration::from_millis(40);
 /// An answer within this time was not held.
@@ -258,7 +260,7 @@ impl Agent<'_> {
             draining: self.hand.is_draining(),
             resync,
             tells_states: true,
-            wait: Some(HOLD),
+            wait: Some(self.hold()),
         };
         if resync {
             self.in_doubt = false;
@@ -267,10 +269,15 @@ impl Agent<'_> {
         self.polling = Some(Polling { call, sent: BootInstant::now(), want });
     }
 
+    /// How long to hold a poll. Each renews the lease when it begins, so the next one has to come in time.
+    fn hold(&self) -> Duration {
+        (self.session.lease.missed_after() / 3).clamp(LEAST_HOLD, MOST_HOLD)
+    }
+
     /// When to look again whether something has to be sent.
     fn next_turn(&self) -> Instant {
         let now = Instant::now();
-        let mut next = now + HOLD;
+        let mut next = now + MOST_HOLD;
         if self.polling.is_none() {
             next = next.min(self.poll_at.max(self.rest_until));
         }
@@ -345,8 +352,8 @@ impl Agent<'_> {
                     true => self.poll_at = Instant::now() + self.poll_waits.next_wait(),
                     false => self.poll_waits.reset(),
                 }
-                if let Some(length) = reply.lease {
-                    self.session.lease.renew(sent, length);
+                if let Some(terms) = terms(&reply) {
+                    self.session.lease.renew(sent, terms);
                 }
                 self.hear(&reply.dropped, Word::Dropped);
                 self.hear(&reply.stop, Word::Stop);
@@ -427,6 +434,13 @@ enum Event {
     Room,
     Drain,
     Look,
+}
+
+/// The terms that a poll brings. Older coordinators of ours give a worker up as soon as they miss it.
+fn terms(reply: &PollReply) -> Option<LeaseTerms> {
+    let lease = reply.lease?;
+    let missed_after = reply.missed_after.unwrap_or(lease);
+    Some(LeaseTerms { lease, missed_after, gives_reasons: reply.missed_after.is_some() })
 }
 
 fn report_call(session: Arc<Session>, report: ReportBatch) -> Calling<ReportBatchReply> {

@@ -60,18 +60,29 @@ impl Attempt<'_> {
     /// Runs the command to its end, or to the end of its time. Given up at the end of the lease: then
     /// the whole group is killed at once, because another worker may start the task any moment.
     pub(super) async fn execute(&self, output: Option<OutputFiles>) -> Result<Ran, Lost> {
-        self.until_it_may_start().await?;
-        let limit = None;
+        let limit = self.limit_without_renewal();
+        self.until_it_may_start(limit).await?;
         let group = Group::marked(self.thread.mark.clone(), limit);
         let output = output.map(Arc::new);
         tokio::select! {
             ran = self.supervise(&group, output.as_ref()) => ran,
             () = self.session.lease.over(limit) => {
-                tracing::warn!("the lease is over and can't be renewed; killing the command");
-                Err(self.expired())
+                let lost = self.expired();
+                match lost {
+                    Lost::Overdue => tracing::warn!("no renewal for the task's `lost_after`; killing the command"),
+                    _ => tracing::warn!("the lease is over and can't be renewed; killing the command"),
+                }
+                Err(lost)
             }
             never = self.deliver_output(output.as_ref()) => match never {},
         }
+    }
+
+    /// How long the command may run without a renewal, if its task has a limit of its own. A task that may run twice
+    /// runs on to the end of the lease.
+    fn limit_without_renewal(&self) -> Option<Duration> {
+        let spec = &self.task.spec;
+        spec.lost_after.filter(|_| !spec.idempotent)
     }
 
     /// What it means that the time without a renewal is over.
@@ -83,11 +94,15 @@ impl Attempt<'_> {
     }
 
     /// A machine that was asleep may get a task before it has heard that its lease was extended. Nothing
-    /// runs yet, so it can wait for that.
-    async fn until_it_may_start(&self) -> Result<(), Lost> {
+    /// runs yet, so it can wait for that. An attempt whose own limit has passed may run elsewhere, whatever follows.
+    async fn until_it_may_start(&self, limit: Option<Duration>) -> Result<(), Lost> {
         tokio::select! {
-            () = self.session.lease.in_force() => Ok(()),
-            () = self.taken_back() => Err(Lost::TakenBack),
+            () = self.session.lease.in_force() => {}
+            () = self.taken_back() => return Err(Lost::TakenBack),
+        }
+        match self.session.lease.holds_for(limit) {
+            true => Ok(()),
+            false => Err(Lost::Overdue),
         }
     }
 

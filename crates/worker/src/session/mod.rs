@@ -42,8 +42,6 @@ pub(crate) struct Session {
     pub(crate) has_room: watch::Sender<bool>,
     /// How long the token that came with the registration is good for, if that can be told.
     token_life: Option<Duration>,
-    /// Whether the coordinator says why it refuses a worker.
-    gives_reasons: bool,
     /// What the guard is told.
     guarded: Option<Guarded>,
     /// Whoever finds the root without this being held may remove it.
@@ -128,7 +126,7 @@ impl Session {
         tracing::debug!(%refused, "the coordinator does not know this worker");
         match refused.code() {
             Some(ErrorCode::WorkerRemoved | ErrorCode::WorkerExpired) => Farewell::Removed,
-            _ if self.gives_reasons || !self.lease.holds() => Farewell::GivenUp,
+            _ if self.lease.gives_reasons() || !self.lease.holds() => Farewell::GivenUp,
             _ => Farewell::Removed,
         }
     }
@@ -143,7 +141,8 @@ impl Session {
     }
 }
 
-/// Time between two signs of life: a third of the lease, or what was configured if that is less.
-fn heartbeat_pause(configured: Duration, lease: Duration) -> Duration {
-    configured.min(lease / 3)
+/// Time between two signs of life: a third of the time after which the worker is missed, or what was configured if
+/// that is less.
+fn heartbeat_pause(configured: Duration, missed_after: Duration) -> Duration {
+    configured.min(missed_after / 3)
 }

@@ -8,4 +8,5 @@ mod leftovers;
 mod live;
 mod outages;
 mod script;
+mod silence;
 mod tasks;

@@ -49,7 +49,8 @@ struct Book {
     heard: Vec<String>,
     uploads: Vec<(String, Vec<u8>)>,
     lease: Option<u64>,
-    gives_reasons: bool,
+    /// After how many seconds a worker is missed, if that is said.
+    missed_after: Option<u64>,
     taken_back: usize,
     /// How long it takes to answer a report.
     thinks: Duration,
@@ -88,6 +89,13 @@ impl Script {
             stop: CancellationToken::new(),
             drain: CancellationToken::new(),
         }
+    }
+
+    /// One whose leases have this many seconds, and that misses a worker after less.
+    pub(crate) async fn with_terms(lease: u64, missed_after: u64) -> Self {
+        let script = Self::with_lease(Some(lease)).await;
+        script.book().missed_after = Some(missed_after);
+        script
     }
 
     pub(crate) async fn new() -> Self {
@@ -151,8 +159,9 @@ impl Script {
 
     /// Refuses a request once with 401 and this code, as a coordinator does that gives reasons.
     pub(crate) fn refuses(&self, to: &'static str, code: &'static str) {
-        self.book().gives_reasons = true;
-        self.book().failures.push(Failure { to, status: 401, times: 1, code: Some(code) });
+        let mut book = self.book();
+        book.missed_after = book.missed_after.or(book.lease);
+        book.failures.push(Failure { to, status: 401, times: 1, code: Some(code) });
     }
 
     /// Gives tokens that are good for so many seconds.
@@ -317,7 +326,7 @@ async fn answer(
                     "announce": book.lock().unwrap().announces, "drain": false, "lease": null}),
                 _ => Value::Null,
             };
-            Ok(reply(&nothing, None, false))
+            Ok(reply(&nothing, None, None))
         }
     }
 }
@@ -380,7 +389,7 @@ impl Book {
             (&Method::GET, path) if path.starts_with("/v1/") => return None,
             _ => Value::Null,
         };
-        Some(reply(&value, self.lease, self.gives_reasons))
+        Some(reply(&value, self.lease, self.missed_after))
     }
 }
 
@@ -413,13 +422,13 @@ impl Book {
     }
 }
 
-fn reply(value: &Value, lease: Option<u64>, gives_reasons: bool) -> Response<Full<Bytes>> {
+fn reply(value: &Value, lease: Option<u64>, missed_after: Option<u64>) -> Response<Full<Bytes>> {
     let mut response = Response::builder().header("content-type", "application/json");
     if let Some(lease) = lease {
         response = response.header("x-mito-lease", lease);
-        if gives_reasons {
-            response = response.header("x-mito-missed-after", lease);
-        }
+    }
+    if let Some(missed_after) = missed_after {
+        response = response.header("x-mito-missed-after", missed_after);
     }
     response.body(Full::from(value.to_string())).unwrap()
 }

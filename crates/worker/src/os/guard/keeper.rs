@@ -153,7 +153,7 @@ async fn sign_off(credentials: Credentials) -> Result<(), ClientError> {
     let client = client.with_worker_token(credentials.token);
     let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     loop {
-        match client.sign_off().await {
+        match client.report_death().await {
             Err(error) if error.is_transient() => {
                 tokio::time::sleep(backoff.next_wait(u32::MAX)).await;
             }

@@ -9,16 +9,18 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mitosis_client::LeaseTerms;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::Pid;
 
 use crate::os::boot_clock::BootInstant;
-use crate::session::lease::margin;
+use crate::session::lease::{length, margin};
 
 /// Numbers of terms and of slots, 4 bytes each.
 const HEAD_BYTES: usize = 8;
-/// When the lease was renewed, in nanoseconds since the machine was started, and its length.
-const TERM_BYTES: usize = 16;
+/// When the lease was renewed, in nanoseconds since the machine was started, its length, and the silence after which
+/// the worker is missed.
+const TERM_BYTES: usize = 24;
 /// A process group, the limit of its attempt in milliseconds, which group the guard has killed, and padding.
 const SLOT_BYTES: usize = 16;
 const KILLED_OFFSET: u64 = 8;
@@ -72,12 +74,13 @@ impl Table {
 }
 
 impl TermMark {
-    /// The lease was renewed, and lasts this long from then.
-    pub(crate) fn renewed(&self, from: BootInstant, length: Duration) {
-        let length = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+    /// The lease was renewed on these terms, which count from then.
+    pub(crate) fn renewed(&self, from: BootInstant, terms: LeaseTerms) {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).to_ne_bytes();
         let mut term = [0; TERM_BYTES];
         term[..8].copy_from_slice(&from.as_nanos().to_ne_bytes());
-        term[8..].copy_from_slice(&length.to_ne_bytes());
+        term[8..16].copy_from_slice(&nanos(terms.lease));
+        term[16..].copy_from_slice(&nanos(terms.missed_after));
         write(&self.file, &term, self.offset);
     }
 }
@@ -160,21 +163,21 @@ impl Reader {
         self.file.read_exact_at(&mut bytes, HEAD_BYTES as u64)?;
         let (terms, slots) = bytes.split_at(self.terms * TERM_BYTES);
         let number = |bytes: &[u8]| u64::from_ne_bytes(bytes.try_into().expect("eight bytes"));
-        let terms: Vec<(BootInstant, Duration)> = terms
+        let terms: Vec<(BootInstant, Duration, Duration)> = terms
             .chunks_exact(TERM_BYTES)
             .map(|term| {
-                (BootInstant::from_nanos(number(&term[..8])), Duration::from_nanos(number(&term[8..])))
+                let time = |bytes| Duration::from_nanos(number(bytes));
+                (BootInstant::from_nanos(number(&term[..8])), time(&term[8..16]), time(&term[16..]))
             })
             .collect();
         let entries = slots.chunks_exact(SLOT_BYTES).enumerate().filter_map(|(slot, entry)| {
             let group = i32::from_ne_bytes(entry[..4].try_into().expect("four bytes"));
             let limit = u32::from_ne_bytes(entry[4..8].try_into().expect("four bytes"));
             // One registration has all slots, or each has one.
-            let (from, length) = terms[if self.terms == 1 { 0 } else { slot.min(self.terms - 1) }];
-            let length = match limit {
-                0 => length,
-                limit => length.min(Duration::from_millis(limit.into())),
-            };
+            let (from, lease, missed_after) =
+                terms[if self.terms == 1 { 0 } else { slot.min(self.terms - 1) }];
+            let limit = (limit > 0).then(|| Duration::from_millis(limit.into()));
+            let length = length(lease, missed_after, limit);
             let deadline = (!length.is_zero()).then(|| from + (length.saturating_sub(margin(length) / 2)));
             (group > 1).then(|| Entry { slot, group: Pid::from_raw(group), deadline })
         });
@@ -194,6 +197,11 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn terms(lease: u32, missed_after: u32) -> LeaseTerms {
+        let (lease, missed_after) = (SECOND * lease, SECOND * missed_after);
+        LeaseTerms { lease, missed_after, gives_reasons: true }
+    }
+
     fn deadlines(reader: &Reader) -> Vec<(usize, i32, Option<Duration>)> {
         let from = BootInstant::from_nanos(0);
         let entries = reader.entries().unwrap().into_iter();
@@ -206,7 +214,7 @@ mod tests {
         let reader = Reader::new(table.file().unwrap()).unwrap();
         table.slot(0).runs(Pid::from_raw(70), None);
         assert_eq!(deadlines(&reader), [(0, 70, None)]);
-        table.term(0).renewed(BootInstant::from_nanos(0) + SECOND * 100, SECOND * 30);
+        table.term(0).renewed(BootInstant::from_nanos(0) + SECOND * 100, terms(30, 5));
         table.slot(2).runs(Pid::from_raw(72), Some(SECOND * 10));
         // A little before the coordinator gives the task away, and after the worker itself should have acted.
         let ends = [128_500, 109_500].map(Duration::from_millis).map(Some);
@@ -222,8 +230,20 @@ mod tests {
         for slot in 0..2 {
             table.slot(slot).runs(Pid::from_raw(70), None);
         }
-        table.term(1).renewed(BootInstant::from_nanos(0), SECOND * 100);
+        table.term(1).renewed(BootInstant::from_nanos(0), terms(100, 30));
         assert_eq!(deadlines(&reader), [(0, 70, None), (1, 70, Some(SECOND * 95))]);
+    }
+
+    #[test]
+    fn limit_of_an_attempt_is_at_least_missed_and_at_most_the_lease() {
+        let table = Table::new(1, 3).unwrap();
+        let reader = Reader::new(table.file().unwrap()).unwrap();
+        table.term(0).renewed(BootInstant::from_nanos(0), terms(600, 20));
+        for (slot, limit) in [1, 60, 3_600].into_iter().enumerate() {
+            table.slot(slot).runs(Pid::from_raw(70), Some(SECOND * limit));
+        }
+        let ends: Vec<_> = deadlines(&reader).iter().map(|(_, _, end)| end.unwrap().as_secs()).collect();
+        assert_eq!(ends, [19, 57, 595]);
     }
 
     #[test]
