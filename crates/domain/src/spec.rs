@@ -77,6 +77,9 @@ pub enum InvalidSpec {
     /// A key that names no attachment.
     #[error("{0:?} can't be the key of an attachment")]
     AttachmentKey(String),
+    /// A limit of silence that no worker can keep.
+    #[error("`lost_after` is zero; leave it out or write something like `2m`")]
+    NoLostAfter,
     /// A timeout over the limit.
     #[error("the timeout is over a hundred years; leave it out or write something like `24h`")]
     TimeoutTooLong,
@@ -86,6 +89,9 @@ pub enum InvalidSpec {
 pub fn check(spec: &TaskSpec) -> Result<(), InvalidSpec> {
     check_command(spec)?;
     check_params(&spec.params)?;
+    if spec.lost_after == Some(Duration::ZERO) {
+        return Err(InvalidSpec::NoLostAfter);
+    }
     if spec.resources.len() > limits::MAX_RESOURCES {
         return Err(InvalidSpec::TooManyResources { count: spec.resources.len() });
     }
@@ -170,6 +176,13 @@ mod tests {
         assert_eq!(check(&with(1, &long)), Ok(()));
         assert_eq!(check(&with(1, &(long + "x"))), Err(InvalidSpec::ParamsTooLong { bytes: 256 * 1024 + 1 }));
         assert!(matches!(check(&with(1, "\0")), Err(InvalidSpec::Nul { .. })));
+    }
+
+    #[test]
+    fn limit_of_silence_without_a_length_is_refused() {
+        let with = |lost_after| check(&TaskSpec { lost_after, ..command(&["true"]) });
+        assert_eq!(with(Some(Duration::ZERO)), Err(InvalidSpec::NoLostAfter));
+        assert_eq!(with(Some(Duration::from_secs(1))), Ok(()));
     }
 
     fn command(args: &[&str]) -> TaskSpec {

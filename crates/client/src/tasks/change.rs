@@ -9,6 +9,9 @@ use crate::{ClientError, UserClient};
 impl UserClient {
     /// `PUT /tasks/{uuid}`. Refused with 404 unless the task is Ready.
     pub async fn change_task(&self, uuid: Uuid, change: &ChangeTaskRequest) -> Result<(), ClientError> {
+        if let Some(spec) = &change.task_spec {
+            self.require_for_spec(spec).await?;
+        }
         self.call(Method::PUT, &format!("/tasks/{uuid}")).json(change).done().await
     }
 

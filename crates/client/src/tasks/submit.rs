@@ -1,25 +1,36 @@
 //! Submission of one task, or of many.
 
+use mitosis_protocol::TaskSpec;
 use mitosis_protocol::task::{SubmitTaskReply, SubmitTaskRequest, SubmitTasksReply, SubmitTasksRequest};
 use reqwest::Method;
 
 use crate::{ClientError, UserClient};
 
 impl UserClient {
+    /// A coordinator that does not know a part of a task would run it without that.
+    pub(crate) async fn require_for_spec(&self, spec: &TaskSpec) -> Result<(), ClientError> {
+        match spec {
+            TaskSpec { lost_after: Some(_), .. } => self.require("a task with `lost_after`").await,
+            TaskSpec { idempotent: true, .. } => self.require("a task that is `idempotent`").await,
+            TaskSpec { params, .. } if !params.is_empty() => self.require("a task with parameters").await,
+            _ => Ok(()),
+        }
+    }
+
     /// `POST /tasks`. The task is stored when this returns.
     pub async fn submit(&self, task: &SubmitTaskRequest) -> Result<SubmitTaskReply, ClientError> {
-        if !task.task_spec.params.is_empty() {
-            self.require("a task with parameters").await?;
-        }
+        self.require_for_spec(&task.task_spec).await?;
         self.call(Method::POST, "/tasks").json(task).read().await
     }
 
     /// `POST /tasks/submit`: one outcome per task, in order. With an idempotency key it is safe to
     /// repeat.
     pub async fn submit_many(&self, tasks: &SubmitTasksRequest) -> Result<SubmitTasksReply, ClientError> {
-        if tasks.idempotency_key.is_some() || tasks.tasks.iter().any(|task| !task.task_spec.params.is_empty())
-        {
+        if tasks.idempotency_key.is_some() {
             self.require("submission with `mito run` or `mito submit`").await?;
+        }
+        for task in &tasks.tasks {
+            self.require_for_spec(&task.task_spec).await?;
         }
         self.call(Method::POST, "/tasks/submit").in_bulk().json(tasks).read().await
     }

@@ -31,6 +31,9 @@ impl UserClient {
         &self,
         request: &RegisterWorkerRequest,
     ) -> Result<Registration, ClientError> {
+        if request.lost_after.is_some() {
+            self.require("a worker with `lost_after`").await?;
+        }
         let response = self.call(Method::POST, "/workers").json(request).send().await?;
         let terms = crate::agent::terms(&response);
         let sent_at = token::sent_at(&response);

@@ -35,10 +35,10 @@ pub(crate) struct SubmitArgs {
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub(crate) name: Option<String>,
     /// Go on with a submission that was interrupted; everything else is remembered
-    #[arg(long, value_name = "ID", value_parser = name, conflicts_with_all = ["job", "command", "params", "each_line", "from_csv", "zip", "name", "dry_run", "group", "tags", "labels", "timeout", "priority", "env", "resources", "terminal"])]
+    #[arg(long, value_name = "ID", value_parser = name, conflicts_with_all = ["job", "command", "params", "each_line", "from_csv", "zip", "name", "dry_run", "group", "tags", "labels", "timeout", "lost_after", "idempotent", "priority", "env", "resources", "terminal"])]
     pub(crate) resume: Option<String>,
     /// A file with tasks, in TOML, YAML or JSON; see the guide
-    #[arg(value_name = "JOB", conflicts_with_all = ["command", "params", "each_line", "from_csv", "zip", "tags", "timeout", "priority", "env", "resources", "terminal"])]
+    #[arg(value_name = "JOB", conflicts_with_all = ["command", "params", "each_line", "from_csv", "zip", "tags", "timeout", "lost_after", "idempotent", "priority", "env", "resources", "terminal"])]
     pub(crate) job: Option<PathBuf>,
     /// The command and its arguments; there is no shell
     #[arg(last = true, value_name = "CMD", required_unless_present_any = ["resume", "job"])]

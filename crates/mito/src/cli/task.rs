@@ -22,6 +22,8 @@ pub(crate) struct TaskArgs {
     /// How long the command may run; `mito client tasks submit` gives it ten minutes
     #[arg(long, default_value = "24h", value_parser = text::duration)]
     timeout: Duration,
+    #[command(flatten)]
+    loss: LossArgs,
     /// Larger goes first
     #[arg(short, long, default_value_t = 0, allow_negative_numbers = true, value_parser = text::priority)]
     priority: i32,
@@ -31,6 +33,18 @@ pub(crate) struct TaskArgs {
     /// A file to fetch first: artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH
     #[arg(short, long, value_name = "FILE", value_parser = text::resource)]
     resources: Vec<ResourceDownload>,
+}
+
+/// What to do about a worker that is not heard of.
+#[derive(Debug, Args)]
+pub(crate) struct LossArgs {
+    /// Run it elsewhere when its worker is not heard of for this long, not only after the limit of the worker; never
+    /// before the worker counts as missed
+    #[arg(long, value_name = "DURATION", value_parser = text::lost_after)]
+    pub(crate) lost_after: Option<Duration>,
+    /// It may run twice at once: run it elsewhere as soon as its worker counts as missed
+    #[arg(long)]
+    pub(crate) idempotent: bool,
 }
 
 impl TaskArgs {
@@ -47,6 +61,8 @@ impl TaskArgs {
                 envs: self.env.iter().cloned().collect(),
                 resources: self.resources.clone(),
                 terminal_output,
+                lost_after: self.loss.lost_after,
+                idempotent: self.loss.idempotent,
                 ..TaskSpec::default()
             },
         }

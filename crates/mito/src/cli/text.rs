@@ -25,6 +25,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     duration::parse(text).map_err(|error| error.to_string())
 }
 
+/// A limit of silence.
+pub(super) fn lost_after(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("it has to be longer than 0".to_owned()),
+        limit => Ok(limit),
+    }
+}
+
 /// `KEY=VALUE`.
 pub(super) fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

@@ -34,6 +34,10 @@ pub(crate) struct WorkerArgs {
     /// Longest time between two signs of life
     #[arg(long, value_parser = text::duration)]
     heartbeat_interval: Option<Duration>,
+    /// Give its tasks to others when it is not heard of for this long, not only after the coordinator's
+    /// heartbeat_timeout; never before it counts as missed
+    #[arg(long, value_name = "DURATION", value_parser = text::lost_after)]
+    lost_after: Option<Duration>,
     /// Where tokens are kept
     #[arg(long)]
     credential_path: Option<PathBuf>,
@@ -87,6 +91,7 @@ impl WorkerArgs {
             .slots("slots", self.slots)
             .duration("polling_interval", self.polling_interval)
             .duration("heartbeat_interval", self.heartbeat_interval)
+            .duration("lost_after", self.lost_after)
             .path("credential_path", self.credential_path.as_ref())
             .text("user", self.user.as_ref())
             .text("password", self.password.as_ref())

@@ -71,6 +71,7 @@ static WORKER: &[Key] = &[
     key("ca_cert", Kind::Path),
     key("polling_interval", Kind::Duration),
     key("heartbeat_interval", Kind::Duration),
+    key("lost_after", Kind::Duration),
     key("credential_path", Kind::Path),
     key("user", Kind::Text),
     key("password", Kind::Text),

@@ -30,6 +30,10 @@ impl WorkerConfig {
             // An experiment has the machine to itself unless its owner says otherwise.
             None => 1,
         };
+        let lost_after = layers.duration("lost_after");
+        if lost_after == Some(Duration::ZERO) {
+            return Err(layers.invalid("lost_after", "it has to be longer than 0"));
+        }
         Ok(Self {
             registration: RegisterWorkerRequest {
                 tags: layers.words("tags"),
@@ -37,7 +41,7 @@ impl WorkerConfig {
                 groups: layers.words("groups"),
                 lifetime: layers.duration("lifetime"),
                 slots: None,
-                lost_after: None,
+                lost_after,
                 machine: None,
             },
             slots,

@@ -175,6 +175,10 @@ fn spec(spec: &TaskSpec) -> Vec<Fact> {
     if spec.terminal_output {
         facts.push(("terminal", Cell::text("kept")));
     }
+    facts.extend(spec.lost_after.map(|limit| ("lost after", Cell::Text(duration::short(limit)))));
+    if spec.idempotent {
+        facts.push(("idempotent", Cell::text("may run twice at once")));
+    }
     facts.extend(spec.watch.map(|(uuid, state)| ("watches", Cell::Text(format!("{uuid} until {state:?}")))));
     facts
 }

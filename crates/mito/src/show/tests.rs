@@ -65,7 +65,8 @@ fn task() -> TaskInfo {
             terminal_output: true,
             watch: Some((uuid(2), ExecState::TaskCommitted)),
             params: BTreeMap::from([("seed".into(), "4".into())]),
-            ..TaskSpec::default()
+            lost_after: Some(std::time::Duration::from_secs(120)),
+            idempotent: true,
         },
         result: Some(TaskResult { exit_status: 1792, msg: Some(TaskResultMessage::SubmitNewTaskFailed) }),
         warnings: Vec::new(),
@@ -174,7 +175,15 @@ fn submitted_tasks() {
 
 #[test]
 fn workers() {
-    assert_snapshot!("workers", everywhere(&[WorkerShown::of_group(worker(), "lab")]));
+    let missed = WorkerInfo {
+        missed: true,
+        lost_at: Some(at(0)),
+        lost_after: Some(std::time::Duration::from_secs(120)),
+        ..worker()
+    };
+    let both = [worker(), missed.clone()].map(|info| WorkerShown::of_group(info, "lab"));
+    assert_snapshot!("workers", everywhere(&both));
+    assert_snapshot!("missed_worker", in_full(&WorkerShown::of_group(missed, "lab")));
     let groups = BTreeMap::from([("ann".to_owned(), Role::Admin), ("lab".to_owned(), Role::Write)]);
     assert_snapshot!("worker", in_full(&WorkerShown::with_groups(worker(), groups)));
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use mitosis_protocol::Role;
 use mitosis_protocol::worker::{WorkerInfo, WorkerState};
+use mitosis_protocol::{Role, duration};
 use serde::Serialize;
 
 use super::look::Tone;
@@ -32,6 +32,9 @@ impl WorkerShown {
     }
 
     fn state(&self) -> Cell {
+        if self.info.missed {
+            return Cell::Toned(format!("{:?}, missed", self.info.state), Tone::Bad);
+        }
         let tone = match self.info.state {
             WorkerState::Normal => Tone::Good,
             WorkerState::GracefulShutdown => Tone::Busy,
@@ -53,13 +56,18 @@ impl Record for WorkerShown {
     const FIELDS: &'static [Column<Self>] = &[
         Column::new("worker_id", |worker| Cell::text(worker.info.worker_id)),
         Column::new("creator_username", |worker| Cell::text(&worker.info.creator_username)),
-        Column::new("state", Self::state),
+        Column::new("state", |worker| Cell::Text(format!("{:?}", worker.info.state))),
         Column::new("tags", |worker| Cell::Words(worker.info.tags.clone())),
         Column::new("labels", |worker| Cell::Words(worker.info.labels.clone())),
         Column::new("created_at", |worker| Cell::Time(worker.info.created_at)),
         Column::new("updated_at", |worker| Cell::Time(worker.info.updated_at)),
         Column::new("last_heartbeat", |worker| Cell::Time(worker.info.last_heartbeat)),
         Column::new("assigned_task_id", |worker| Cell::optional(worker.info.assigned_task_id)),
+        Column::new("missed", |worker| Cell::text(worker.info.missed)),
+        Column::new("lost_at", |worker| worker.info.lost_at.map_or(Cell::Nothing, Cell::Time)),
+        Column::new("lost_after", |worker| {
+            worker.info.lost_after.map_or(Cell::Nothing, |limit| Cell::Text(duration::short(limit)))
+        }),
     ];
 
     fn id(&self) -> String {
@@ -79,6 +87,8 @@ impl Record for WorkerShown {
             ("heartbeat", Cell::Time(worker.last_heartbeat)),
             ("task", worker.assigned_task_id.map_or_else(|| Cell::text("none"), Cell::text)),
         ];
+        facts.extend(worker.lost_after.map(|limit| ("lost after", Cell::Text(duration::short(limit)))));
+        facts.extend(worker.lost_at.map(|at| ("lost at", Cell::Time(at))));
         facts.extend(self.group_name.iter().map(|group| ("group", Cell::text(group))));
         let groups = self.groups.iter().flatten();
         facts.extend(groups.map(|(group, role)| ("group", Cell::Text(format!("{group} {role:?}")))));

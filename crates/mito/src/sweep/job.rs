@@ -64,6 +64,9 @@ struct Task {
     labels: Vec<String>,
     #[serde(with = "mitosis_protocol::duration::optional_text")]
     timeout: Option<Duration>,
+    #[serde(with = "mitosis_protocol::duration::optional_text")]
+    lost_after: Option<Duration>,
+    idempotent: Option<bool>,
     priority: Option<i32>,
     terminal: Option<bool>,
     env: BTreeMap<String, String>,
@@ -148,6 +151,8 @@ impl Job {
                     envs: task.env,
                     resources,
                     terminal_output: task.terminal.unwrap_or(false),
+                    lost_after: task.lost_after,
+                    idempotent: task.idempotent.unwrap_or(false),
                     ..TaskSpec::default()
                 },
             },
@@ -208,6 +213,8 @@ impl Task {
             tags: joined(defaults.tags, self.tags),
             labels: joined(defaults.labels, self.labels),
             timeout: self.timeout.or(defaults.timeout),
+            lost_after: self.lost_after.or(defaults.lost_after),
+            idempotent: self.idempotent.or(defaults.idempotent),
             priority: self.priority.or(defaults.priority),
             terminal: self.terminal.or(defaults.terminal),
             env: defaults.env.into_iter().chain(self.env).collect(),
@@ -300,6 +307,8 @@ mod tests {
 [defaults]
 labels = ["exp1"]
 timeout = "1h"
+lost_after = "2m"
+idempotent = true
 env = { MODE = "fast", LEVEL = 3 }
 
 [[tasks]]
@@ -314,6 +323,7 @@ attachments = [{ file = "data/in.csv", key = "exp1/in.csv", as = "in.csv" }]
 command = "echo 'a b' {line}"
 group = "lab"
 each_line = "lines.txt"
+idempotent = false
 env = { MODE = "slow" }
 resources = [{ attachment = "{line}.bin", as = "{line}.bin" }]
 "#;
@@ -333,6 +343,9 @@ resources = [{ attachment = "{line}.bin", as = "{line}.bin" }]
         assert_eq!(task.labels, ["exp1", "from-here"]);
         assert_eq!((&task.task_spec.envs["MODE"][..], &task.task_spec.envs["LEVEL"][..]), ("fast", "3"));
         assert!(task.task_spec.terminal_output);
+        let limits = |spec: &TaskSpec| (spec.lost_after, spec.idempotent);
+        let two_minutes = Some(Duration::from_secs(120));
+        assert_eq!(limits(&task.task_spec), (two_minutes, true));
         let attachment = RemoteFile::Attachment { key: "exp1/in.csv".into() };
         assert_eq!(task.task_spec.resources[0].remote_file, attachment);
         assert_eq!((job.uploads.len(), &job.uploads[0].key[..]), (1, "exp1/in.csv"));
@@ -342,6 +355,7 @@ resources = [{ attachment = "{line}.bin", as = "{line}.bin" }]
         assert_eq!(last.task_spec.args, ["echo", "a b", "two"]);
         assert_eq!((last.group_name.as_str(), &last.task_spec.envs["MODE"][..]), ("lab", "slow"));
         assert_eq!(last.task_spec.resources[0].local_path, "two.bin");
+        assert_eq!(limits(&last.task_spec), (two_minutes, false));
     }
 
     #[test]

@@ -40,6 +40,12 @@ fn common(task: &SubmitTaskRequest) -> impl Display {
         words.push(format!("tags {}", task.tags.join(" ")));
     }
     words.push(format!("timeout {}", duration::short(task.timeout)));
+    if let Some(limit) = task.task_spec.lost_after {
+        words.push(format!("lost after {}", duration::short(limit)));
+    }
+    if task.task_spec.idempotent {
+        words.push("idempotent".to_owned());
+    }
     if task.priority != 0 {
         words.push(format!("priority {}", task.priority));
     }

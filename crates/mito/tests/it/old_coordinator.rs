@@ -139,6 +139,9 @@ async fn filter_in_words_becomes_fields_on_an_old_coordinator() {
 async fn what_an_old_coordinator_does_not_know_is_refused_unsent() {
     let stage = Stage::set_up().await;
     std::fs::write(stage.home.path().join("job.toml"), "[[tasks]]\ncommand = 'true'\n").unwrap();
+    let task = json!({"group_name": "ann", "tags": [], "labels": [], "timeout": "1m", "priority": 0,
+        "task_spec": {"args": ["true"], "idempotent": true}});
+    std::fs::write(stage.home.path().join("tasks.json"), json!([task]).to_string()).unwrap();
     let uuid = UUID;
     for words in [
         "client tasks cancel-many created>-2h",
@@ -157,6 +160,11 @@ async fn what_an_old_coordinator_does_not_know_is_refused_unsent() {
         "results label=zz",
         "client tasks submit --wait -- true",
         "client tasks submit --follow -- true",
+        "client tasks submit --lost-after 2m -- true",
+        "client tasks submit --idempotent -- true",
+        "client tasks submit-many -f tasks.json",
+        "submit --idempotent -- true",
+        &format!("client tasks change {uuid} --lost-after 2m -- true"),
         "client tasks get last",
         "client tasks cancel last",
         "client groups delete lab",
@@ -175,6 +183,15 @@ async fn what_an_old_coordinator_does_not_know_is_refused_unsent() {
         let harmless = |(route, _): &(String, Value)| route.starts_with("GET /tasks/");
         assert!(asked.iter().all(harmless), "{words}: {asked:?}");
     }
+}
+
+#[tokio::test]
+async fn worker_with_a_limit_of_its_own_does_not_register_with_an_old_coordinator() {
+    let stage = Stage::set_up().await;
+    let (code, told) = stage.run("worker --lost-after 2m").await;
+    assert_ne!(code, Some(0), "{told}");
+    assert!(told.contains("is mito 0.6") && told.contains("lost_after"), "{told}");
+    assert!(stage.old.taken().is_empty());
 }
 
 #[tokio::test]

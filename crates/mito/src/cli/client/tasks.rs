@@ -10,6 +10,7 @@ use mitosis_protocol::{ExecState, TaskSpec, Uuid};
 use super::artifacts::ArtifactsCommand;
 pub(crate) use super::filter::FilterArgs;
 use super::filter::some;
+use crate::cli::task::LossArgs;
 use crate::cli::text;
 
 #[derive(Debug, Subcommand)]
@@ -98,6 +99,8 @@ struct SpecArgs {
     /// Keep what it writes to standard output and standard error
     #[arg(long)]
     terminal: bool,
+    #[command(flatten)]
+    loss: LossArgs,
     /// Wait on the worker until another task has come this far
     #[arg(long, value_name = "UUID,STATE", value_parser = text::watch)]
     watch: Option<(Uuid, ExecState)>,
@@ -165,7 +168,7 @@ pub(crate) struct WaitArgs {
 /// Options of `mito client tasks change`.
 #[derive(Debug, Args)]
 #[command(after_help = "Another command replaces the old one and all that belongs to it: \
-    --envs, --terminal and --watch only count together with it.\n\n\
+    --envs, --terminal, --watch, --lost-after and --idempotent only count together with it.\n\n\
 Examples:
   mito client tasks change ann-42 -t gpu -p 5
   mito client tasks change last --timeout 2h -- python3 train.py --seed 5")]
@@ -216,6 +219,8 @@ impl SpecArgs {
             resources: resources.to_vec(),
             terminal_output: self.terminal,
             watch: self.watch,
+            lost_after: self.loss.lost_after,
+            idempotent: self.loss.idempotent,
             ..TaskSpec::default()
         }
     }
@@ -223,7 +228,11 @@ impl SpecArgs {
     /// Whether something was given that only counts together with a command.
     fn is_lost(&self) -> bool {
         self.command.is_empty()
-            && (self.terminal || self.watch.is_some() || self.envs.iter().flatten().next().is_some())
+            && (self.terminal
+                || self.watch.is_some()
+                || self.loss.lost_after.is_some()
+                || self.loss.idempotent
+                || self.envs.iter().flatten().next().is_some())
     }
 }
 
