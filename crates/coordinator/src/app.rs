@@ -17,7 +17,7 @@ use url::Url;
 use crate::api::forwarded::TrustedProxies;
 use crate::api::objects::uploads::Uploads;
 use crate::auth::passwords::{Busy, Passwords};
-use crate::auth::standing::Standings;
+use crate::auth::standing::{Memberships, Standings};
 use crate::auth::throttle::{Attempt, Throttle};
 use crate::auth::tokens::Tokens;
 use crate::dispatch::agents::Agents;
@@ -27,6 +27,7 @@ use crate::dispatch::duties::DutyBook;
 use crate::dispatch::post::{Note, Post};
 use crate::dispatch::renewals::Renewals;
 use crate::events::announcer::Announcer;
+use crate::events::feed::Feed;
 use crate::events::output_hub::OutputHub;
 use crate::events::states::States;
 use crate::shares::{Questions, Streams};
@@ -46,6 +47,7 @@ pub(crate) struct Parts {
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
     pub(crate) standings: Standings,
+    pub(crate) memberships: Memberships,
     pub(crate) bell: Bell,
     /// Rung when a task came to another state without becoming Ready.
     pub(crate) news: Bell,
@@ -55,6 +57,7 @@ pub(crate) struct Parts {
     pub(crate) duties: DutyBook,
     pub(crate) post: Post,
     pub(crate) output: OutputHub,
+    pub(crate) feed: Feed,
     pub(crate) states: States,
     pub(crate) announcer: Announcer,
     pub(crate) questions: Questions,

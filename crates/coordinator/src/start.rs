@@ -28,7 +28,7 @@ use crate::api::objects::uploads::Uploads;
 use crate::app::{App, Parts};
 use crate::auth::keys::{self, KeyError};
 use crate::auth::passwords::Passwords;
-use crate::auth::standing::Standings;
+use crate::auth::standing::{Memberships, Standings};
 use crate::auth::throttle::Throttle;
 use crate::auth::tokens::Tokens;
 use crate::dispatch::agents::Agents;
@@ -38,6 +38,7 @@ use crate::dispatch::duties::DutyBook;
 use crate::dispatch::post::{self, Post};
 use crate::dispatch::renewals::Renewals;
 use crate::events::announcer::{Announcer, RedisConfigError};
+use crate::events::feed::{self, Feed};
 use crate::events::output_hub::OutputHub;
 use crate::events::states::States;
 use crate::settings::{DEFAULT_ADMIN, Database, Objects, S3Settings, Settings};
@@ -220,9 +221,11 @@ impl Coordinator {
             passwords,
             throttle: Throttle::default(),
             standings: Standings::default(),
+            memberships: Memberships::default(),
             bell: Bell::new(),
             news: Bell::new(),
             output: OutputHub::default(),
+            feed: Feed::new(),
             states: States::default(),
             announcer,
             uploads: Uploads::default(),
@@ -246,6 +249,7 @@ impl Coordinator {
         reconcilers::start(&app, &background);
         background.spawn(desk::serve(app.clone(), inbox));
         background.spawn(post::serve(app.clone(), outbox));
+        background.spawn(feed::serve(app.clone()));
         background.close();
         let server = tokio::spawn(serve::serve(listener, api::router(app.clone()), app));
         if tls.is_some() {

@@ -159,6 +159,15 @@ impl PostgresServer {
         client.batch_execute(sql).await.map_err(io::Error::other)
     }
 
+    /// How many transactions all databases have seen so far, as far as sessions that are open have reported them:
+    /// they do so each second while they are used, and at their end.
+    pub async fn transactions(&self) -> io::Result<i64> {
+        const COUNT: &str = "SELECT sum(xact_commit + xact_rollback)::bigint FROM pg_stat_database";
+        let client = self.connect().await.map_err(io::Error::other)?;
+        let row = client.query_one(COUNT, &[]).await.map_err(io::Error::other)?;
+        row.try_get(0).map_err(io::Error::other)
+    }
+
     async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
         let mut config = Config::new();
         config

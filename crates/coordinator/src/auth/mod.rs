@@ -8,6 +8,7 @@ pub(crate) mod caller;
 pub(crate) mod default_password;
 pub(crate) mod keys;
 pub(crate) mod passwords;
+pub(crate) mod remembered;
 pub(crate) mod standing;
 pub(crate) mod throttle;
 pub(crate) mod tokens;

@@ -3,24 +3,20 @@
 //! A request may be held, and a stream be open, for longer than the account, the session or the token lasts that
 //! it was let in with.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use mitosis_domain::account::User;
+use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::tokens::TokenScope;
 use mitosis_store::ops::workers::Credential;
-use tokio::time::Instant;
+use mitosis_store::{Fault, Store};
 
 use super::caller::{active, invalid_token};
+use super::remembered::Remembered;
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
-
-/// How long an answer counts, for all streams and requests of one session or token.
-const COUNTS: Duration = Duration::from_secs(2);
-/// Answers that are kept; those that do not count any more go first.
-const KEPT: usize = 10_000;
 
 /// What a caller was let in with.
 #[derive(Debug, Clone)]
@@ -32,7 +28,7 @@ pub(crate) struct Standing {
 
 /// How a caller was identified.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Proof {
+pub(crate) enum Proof {
     Session { username: String, number: i64 },
     PersonalToken { digest: [u8; 32], id: i64, scope: TokenScope },
 }
@@ -78,48 +74,42 @@ impl Standing {
     /// Refuses once the account is not active any more, or the session or the token has ended. The store is
     /// asked every two seconds at most, so this may be called at each turn of a loop.
     pub(crate) async fn check(&self, app: &App) -> Result<(), ApiError> {
-        if self.until.is_some_and(|until| until <= app.now()) {
+        let now = app.now();
+        if self.until.is_some_and(|until| until <= now) {
             return Err(invalid_token().into());
         }
-        if app.standings.count(&self.proof) {
-            return Ok(());
-        }
-        self.look(app).await?;
-        app.standings.note(self.proof.clone());
-        Ok(())
-    }
-
-    async fn look(&self, app: &App) -> Result<(), ApiError> {
-        let user = match &self.proof {
-            Proof::Session { username, .. } => app.store.user(username).await?,
-            Proof::PersonalToken { digest, .. } => {
-                app.store.owner_of_personal_token(digest, app.now()).await?.map(|owner| owner.user)
-            }
-        };
+        let user = app
+            .standings
+            .get(self.proof.clone(), || look(app.store.clone(), self.proof.clone(), now))
+            .await?;
         let user = user.ok_or_else(invalid_token)?;
         active(&user)?;
         Ok(self.agrees_with(&user)?)
     }
 }
 
+/// The user behind a session or token, if there is one.
+async fn look(store: Arc<dyn Store>, proof: Proof, now: Timestamp) -> Result<Option<User>, Fault> {
+    match proof {
+        Proof::Session { username, .. } => store.user(&username).await,
+        Proof::PersonalToken { digest, .. } => {
+            Ok(store.owner_of_personal_token(&digest, now).await?.map(|owner| owner.user))
+        }
+    }
+}
+
 /// A caller with what shows later whether the user would still be let in.
 pub(crate) struct LastingCaller(pub(crate) User, pub(crate) Standing);
 
-/// Who was found in good standing lately.
-#[derive(Debug, Default)]
-pub(crate) struct Standings(Mutex<HashMap<Proof, Instant>>);
+/// Who was found behind sessions and tokens lately.
+pub(crate) type Standings = Remembered<Proof, Option<User>>;
 
-impl Standings {
-    fn count(&self, proof: &Proof) -> bool {
-        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        found.get(proof).is_some_and(|at| at.elapsed() < COUNTS)
-    }
+/// The groups that users were found in lately.
+pub(crate) type Memberships = Remembered<UserId, Arc<HashSet<GroupId>>>;
 
-    fn note(&self, proof: Proof) {
-        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if found.len() >= KEPT {
-            found.retain(|_, at| at.elapsed() < COUNTS);
-        }
-        found.insert(proof, Instant::now());
-    }
+/// The groups that a user may look at. The store is asked every two seconds at most.
+pub(crate) async fn groups_of(app: &App, user: UserId) -> Result<Arc<HashSet<GroupId>>, ApiError> {
+    let store = app.store.clone();
+    let ask = || async move { Ok(Arc::new(store.group_ids_of(user).await?.into_iter().collect())) };
+    Ok(app.memberships.get(user, ask).await?)
 }

@@ -1,11 +1,14 @@
 //! Server-sent events.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
 
-use crate::stage::{Someone, Stage};
+use crate::stage::{Someone, Stage, task};
 
 /// Nothing here takes this long.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -161,4 +164,82 @@ pub(crate) async fn a_stream_is_taken_up_again_on_another_coordinator(stage: Sta
         seen = here.next().await.unwrap().data;
     }
     assert_eq!((&seen["uuid"], &seen["result"]["exit_status"]), (&json!(uuid), &json!(0)));
+}
+
+pub(crate) async fn many_streams_share_each_look_for_changes(mut stage: Stage) {
+    const STREAMS_OF_EACH: usize = 50;
+    const CHANGES: usize = 100;
+    let before = {
+        let mut users = Vec::new();
+        for name in ["ann", "raj", "eva", "tom"] {
+            users.push(stage.user(name).await);
+        }
+        let mut streams = Vec::new();
+        for user in &users {
+            for _ in 0..STREAMS_OF_EACH {
+                streams.push(Listening::to(&stage, user, "/v1/events", None).await);
+            }
+        }
+        let before = stage.postgres().await.transactions().await.unwrap();
+        for _ in 0..CHANGES {
+            users[0].submits(&json!({})).await;
+        }
+        for stream in streams.iter_mut().take(STREAMS_OF_EACH) {
+            assert_eq!(stream.states(CHANGES).await.len(), CHANGES, "each of the group is served");
+        }
+        before
+    };
+    stage.stop().await;
+    let after = stage.postgres().await.transactions().await.unwrap();
+    // A submission with its checks is some ten transactions; 200 looks at each change would be 40,000 and more. What
+    // the start of the streams cost may be counted here too.
+    assert!(after - before < 8_000, "{} transactions", after - before);
+}
+
+pub(crate) async fn stream_hears_of_a_group_that_its_user_joins_later(stage: Stage) {
+    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+    let mut stream = Listening::to(&stage, &raj, "/v1/events", None).await;
+    stage.clock.advance(Duration::from_secs(1));
+    ann.put("/groups/ann/users", &json!({"relations": {"raj": "Read"}})).await.expect(200);
+    let uuid = ann.submits(&json!({})).await;
+    assert_eq!(stream.states(1).await, [(uuid, "Ready".to_owned())]);
+}
+
+pub(crate) async fn slow_stream_misses_nothing(stage: Stage) {
+    const BATCHES: usize = 70;
+    const TASKS: usize = 200;
+    // A long name makes long events, which fill what the connection buffers.
+    let name = "ann".repeat(70);
+    let ann = stage.user(&name).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(stage.address().parse().unwrap()).await.unwrap();
+    let head = format!("GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", ann.token);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.read_exact(&mut [0; 64]).await.unwrap();
+    let mut other = Listening::to(&stage, &ann, "/v1/events", None).await;
+    let tasks = vec![task(&name, &json!({})); TASKS];
+    let mut submitted = BTreeSet::new();
+    for _ in 0..BATCHES {
+        stage.clock.advance(Duration::from_secs(1));
+        let reply = ann.post("/tasks/submit", &json!({"tasks": tasks})).await.expect(200).json();
+        let uuids = reply["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["Ok"]["uuid"].as_str().unwrap().to_owned());
+        submitted.extend(uuids);
+        // One by one, so that there are as many looks.
+        other.states(TASKS).await;
+    }
+    let (mut heard, mut text) = (BTreeSet::new(), Vec::new());
+    let end = tokio::time::Instant::now() + LIMIT;
+    while heard.len() < BATCHES * TASKS {
+        tokio::time::timeout_at(end, stream.read_buf(&mut text)).await.expect("all are told").unwrap();
+        let whole = text.iter().rposition(|byte| *byte == b'\n').unwrap_or_default();
+        let events: Vec<u8> = text.drain(..whole).collect();
+        let events = String::from_utf8_lossy(&events);
+        heard.extend(events.split("\"uuid\":\"").skip(1).map(|rest| rest[..36].to_owned()));
+    }
+    assert_eq!(heard, submitted);
 }

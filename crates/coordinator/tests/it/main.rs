@@ -102,6 +102,7 @@ macro_rules! stories {
                 a_stream_of_a_group_tells_what_happens_in_it_and_goes_on_after_a_break,
                 what_bears_a_time_before_a_stream_and_is_written_after_its_start_is_told,
                 nobody_hears_of_tasks_of_others,
+                stream_hears_of_a_group_that_its_user_joins_later,
             }
             explain {
                 a_task_that_nobody_can_run_says_what_is_missing,
@@ -221,6 +222,9 @@ mod with_time_passing {
         doctor {
             the_links_of_a_probe_end_after_a_minute,
         }
+        events {
+            slow_stream_misses_nothing,
+        }
         golden {
             a_worker_says_what_published_workers_say,
             a_client_says_what_published_clients_say,
@@ -294,6 +298,7 @@ mod with_a_server {
         }
         events {
             a_stream_is_taken_up_again_on_another_coordinator,
+            many_streams_share_each_look_for_changes,
         }
     }
 }

@@ -176,6 +176,11 @@ impl Stage {
         self.start().await;
     }
 
+    /// Stops the coordinator.
+    pub(crate) async fn stop(&mut self) {
+        self.running.take().unwrap().stop(Stop::Now).await.unwrap();
+    }
+
     /// Host and port.
     pub(crate) fn address(&self) -> &str {
         self.address.strip_prefix("http://").unwrap()

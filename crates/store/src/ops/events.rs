@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{GroupId, TaskId};
+use mitosis_domain::tags::Words;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::events::TaskEvent;
 
@@ -19,10 +20,23 @@ pub struct Cursor {
 /// Whose changes.
 #[derive(Debug, Clone)]
 pub struct ChangeQuery {
-    /// Tasks of these groups.
-    pub groups: Vec<GroupId>,
+    /// Tasks of these groups; of all unless given.
+    pub groups: Option<Vec<GroupId>>,
     /// With this label.
     pub label: Option<String>,
+}
+
+/// A task came to where it stands.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Its place in the order of changes.
+    pub cursor: Cursor,
+    /// The group of the task.
+    pub group: GroupId,
+    /// The labels that the task has now.
+    pub labels: Words,
+    /// Where it stands.
+    pub event: TaskEvent,
 }
 
 /// What changed lately.
@@ -30,10 +44,5 @@ pub struct ChangeQuery {
 pub trait Events {
     /// Up to `limit` tasks that came to where they stand after `after`, in that order. Costs what
     /// changed since then in all groups, however much there is from before.
-    async fn changes(
-        &self,
-        query: &ChangeQuery,
-        after: Cursor,
-        limit: u64,
-    ) -> Result<Vec<(Cursor, TaskEvent)>, Fault>;
+    async fn changes(&self, query: &ChangeQuery, after: Cursor, limit: u64) -> Result<Vec<Change>, Fault>;
 }

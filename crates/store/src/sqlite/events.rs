@@ -1,7 +1,7 @@
 //! What changed lately.
 
 use async_trait::async_trait;
-use mitosis_domain::ids::TaskId;
+use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::{TaskResult, TaskState};
 use rusqlite::{Row, params};
@@ -10,18 +10,13 @@ use super::SqliteStore;
 use super::row::{Columns, Run, to_json};
 use crate::Fault;
 use crate::code::row_count;
-use crate::ops::events::{ChangeQuery, Cursor, Events};
+use crate::ops::events::{Change, ChangeQuery, Cursor, Events};
 
 #[async_trait]
 impl Events for SqliteStore {
-    async fn changes(
-        &self,
-        query: &ChangeQuery,
-        after: Cursor,
-        limit: u64,
-    ) -> Result<Vec<(Cursor, TaskEvent)>, Fault> {
-        let groups: Vec<i64> = query.groups.iter().map(|group| group.0).collect();
-        let (groups, label) = (to_json(&groups)?, query.label.clone());
+    async fn changes(&self, query: &ChangeQuery, after: Cursor, limit: u64) -> Result<Vec<Change>, Fault> {
+        let ids = |groups: &Vec<GroupId>| to_json(&groups.iter().map(|group| group.0).collect::<Vec<_>>());
+        let (groups, label) = (query.groups.as_ref().map(ids).transpose()?, query.label.clone());
         self.read(move |db| {
             let (at, task) = (after.at.unix_micros(), after.task.0);
             db.all(CHANGES, params![groups, at, task, label, row_count(limit)], read)
@@ -30,9 +25,9 @@ impl Events for SqliteStore {
     }
 }
 
-/// Groups come as a JSON array of ids.
+/// Groups come as a JSON array of ids, or as NULL for all.
 const CHANGES: &str = "
-    SELECT t.id, t.uuid, g.name AS group_name, t.number, c.state, c.at, c.exit_status, c.message, c.warnings
+    SELECT t.id, t.uuid, t.group_id, t.labels, g.name AS group_name, t.number, c.state, c.at, c.exit_status, c.message, c.warnings
     FROM (
         SELECT task_id, state, finished_at AS at, exit_status, message, warnings FROM done WHERE finished_at >= ?2
         UNION ALL
@@ -46,13 +41,13 @@ const CHANGES: &str = "
     CROSS JOIN task t ON t.id = c.task_id
     CROSS JOIN groups g ON g.id = t.group_id
     WHERE (c.at, t.id) > (?2, ?3)
-      AND t.group_id IN (SELECT value FROM json_each(?1))
+      AND (?1 IS NULL OR t.group_id IN (SELECT value FROM json_each(?1)))
       AND (?4 IS NULL OR EXISTS (
           SELECT 1 FROM task_label x JOIN label l ON l.id = x.label_id
           WHERE x.task_id = t.id AND l.group_id = t.group_id AND l.name = ?4))
     ORDER BY c.at, t.id LIMIT ?5";
 
-fn read(row: &Row<'_>) -> Result<(Cursor, TaskEvent), Fault> {
+fn read(row: &Row<'_>) -> Result<Change, Fault> {
     let cursor = Cursor { at: row.time("at")?, task: TaskId(row.value("id")?) };
     let state: TaskState = row.code("state")?;
     let result = match row.value::<Option<i32>>("exit_status")? {
@@ -68,5 +63,5 @@ fn read(row: &Row<'_>) -> Result<(Cursor, TaskEvent), Fault> {
         warnings: row.warnings("warnings")?,
         at: cursor.at,
     };
-    Ok((cursor, event))
+    Ok(Change { cursor, group: GroupId(row.value("group_id")?), labels: row.words("labels")?, event })
 }

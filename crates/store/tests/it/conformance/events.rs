@@ -1,6 +1,7 @@
 //! What changed lately.
 
 use mitosis_domain::ids::TaskId;
+use mitosis_domain::tags::Words;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::{TaskState, Timestamp};
 use mitosis_store::ops::dispatch::Holder;
@@ -11,7 +12,7 @@ use crate::backend::Backend;
 use crate::stage::{LEASE, Person, SECOND, Stage, status, words};
 
 fn of(person: &Person) -> ChangeQuery {
-    ChangeQuery { groups: vec![person.group], label: None }
+    ChangeQuery { groups: Some(vec![person.group]), label: None }
 }
 
 const fn from(at: Timestamp) -> Cursor {
@@ -20,7 +21,7 @@ const fn from(at: Timestamp) -> Cursor {
 
 async fn told<B: Backend>(stage: &Stage<B>, query: &ChangeQuery, after: Cursor) -> Vec<(Uuid, TaskState)> {
     let changes = stage.store().changes(query, after, 100).await.unwrap();
-    changes.into_iter().map(|(_, event)| (event.uuid, event.state)).collect()
+    changes.into_iter().map(|change| (change.event.uuid, change.event.state)).collect()
 }
 
 pub(crate) async fn a_task_is_told_where_it_stands_since_when<B: Backend>(stage: &mut Stage<B>) {
@@ -44,11 +45,12 @@ pub(crate) async fn a_task_is_told_where_it_stands_since_when<B: Backend>(stage:
     stage.commit(holder, status(256)).await;
 
     let changes = stage.store().changes(&of(&ann), start, 100).await.unwrap();
-    let [(_, over), (last, released)] = &changes[..] else { panic!("{changes:?}") };
+    let [over, released] = &changes[..] else { panic!("{changes:?}") };
+    let (over, last, released) = (&over.event, released.cursor, &released.event);
     assert_eq!((over.uuid, over.state, over.at), (uuid, TaskState::Finished, stage.now));
     assert_eq!((over.result, over.group_name.as_str(), over.task_id), (Some(status(256)), "ann", 1));
     assert_eq!((released.uuid, released.state, released.result), (next.uuid, TaskState::Ready, None));
-    assert!(told(stage, &of(&ann), *last).await.is_empty(), "nothing happened after the last");
+    assert!(told(stage, &of(&ann), last).await.is_empty(), "nothing happened after the last");
 }
 
 pub(crate) async fn a_lost_task_is_told_again<B: Backend>(stage: &mut Stage<B>) {
@@ -79,11 +81,16 @@ pub(crate) async fn only_what_was_asked_for_is_told_page_by_page<B: Backend>(sta
     let (mut after, mut pages) = (start, Vec::new());
     loop {
         let page = stage.store().changes(&of(&ann), after, 2).await.unwrap();
-        let Some((last, _)) = page.last() else { break };
-        after = *last;
-        pages.push(page.into_iter().map(|(_, event)| event.uuid).collect::<Vec<_>>());
+        let Some(last) = page.last() else { break };
+        after = last.cursor;
+        pages.push(page.into_iter().map(|change| change.event.uuid).collect::<Vec<_>>());
     }
     assert_eq!(pages, [&mine[..2], &mine[2..4], &mine[4..]]);
-    let both = ChangeQuery { groups: vec![ann.group, raj.group], label: None };
+    let both = ChangeQuery { groups: Some(vec![ann.group, raj.group]), label: None };
     assert_eq!(told(stage, &both, start).await.len(), 6);
+    let all = ChangeQuery { groups: None, label: None };
+    let all = stage.store().changes(&all, start, 100).await.unwrap();
+    let kinds: Vec<_> = all.iter().map(|change| (change.group, change.labels.clone())).collect();
+    let (even, odd) = ((ann.group, words("even")), (ann.group, words("odd")));
+    assert_eq!(kinds, [(raj.group, Words::default()), even.clone(), odd.clone(), even.clone(), odd, even]);
 }

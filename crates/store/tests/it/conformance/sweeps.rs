@@ -129,11 +129,11 @@ pub(crate) async fn warnings_are_kept_with_the_end_of_a_task<B: Backend>(stage: 
     assert_eq!(rows[1].warnings, [warning.clone()]);
     let Phase::Ended(ending) = stage.phase(rows[1].uuid).await else { panic!("it has ended") };
     assert_eq!(ending.warnings, [warning.clone()]);
-    let query = ChangeQuery { groups: vec![ann.group], label: None };
+    let query = ChangeQuery { groups: Some(vec![ann.group]), label: None };
     let start = Cursor { at: Timestamp::UNIX_EPOCH, task: TaskId(0) };
     let changes = stage.store().changes(&query, start, 10).await.unwrap();
-    let told = changes.into_iter().find(|(_, event)| event.uuid == rows[1].uuid).unwrap();
-    assert_eq!(told.1.warnings, [warning]);
+    let told = changes.into_iter().find(|change| change.event.uuid == rows[1].uuid).unwrap();
+    assert_eq!(told.event.warnings, [warning]);
 }
 
 pub(crate) async fn only_what_failed_is_worth_another_try<B: Backend>(stage: &mut Stage<B>) {

@@ -25,6 +25,7 @@ pub(super) async fn delete(
     let id = require(&app, &user, &group, Action::ManageMembers).await?;
     match app.store.delete_group(By::User(user.id), id, app.now()).await? {
         GroupDeletion::Deleted(cancelled) => {
+            app.memberships.forget_all();
             app.news.ring();
             for task in cancelled {
                 app.output.changed(task);

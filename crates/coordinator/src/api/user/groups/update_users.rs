@@ -39,6 +39,7 @@ pub(super) fn not_admin() -> Refusal {
 pub(in crate::api) fn answer(app: &App, change: MembersChange) -> Result<Empty, ApiError> {
     match change {
         MembersChange::Done(workers) => {
+            app.memberships.forget_all();
             if !workers.is_empty() {
                 app.summon_each(&workers);
                 app.bell.ring();

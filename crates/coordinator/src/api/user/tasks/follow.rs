@@ -8,21 +8,24 @@ use mitosis_domain::permission::Action;
 use mitosis_domain::task::{Phase, Task};
 use mitosis_protocol::Uuid;
 use mitosis_protocol::output::{FollowQuery, FollowReply};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::find;
 use crate::api::body::{InPath, InQuery};
 use crate::app::App;
-use crate::auth::standing::LastingCaller;
+use crate::auth::standing::{LastingCaller, groups_of};
 use crate::dispatch::post::Note;
 use crate::error::ApiError;
+use crate::events::feed::TaskChanges;
 use crate::events::output_hub::Wake;
 use crate::events::relay::ASK_AGAIN;
 
 /// The longest that a request is held.
 pub(in crate::api) const MOST_WAIT: Duration = Duration::from_secs(20);
-/// How long to rely on being woken; other coordinators do not wake this one's followers.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often to ask whether the caller may still see, and for the output; the answers of the store are shared.
+const CHECK_AGAIN: Duration = Duration::from_secs(1);
+/// How long to rely on hearing of changes.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Answers when there are bytes, when the task has ended, or when `wait` is over.
 pub(super) async fn follow(
@@ -34,11 +37,18 @@ pub(super) async fn follow(
     let deadline = Instant::now() + query.wait.unwrap_or_default().min(MOST_WAIT);
     // When another coordinator, which has the agent, was asked.
     let mut asked: Option<Instant> = None;
+    let mut changes = TaskChanges::listen(app.clone(), uuid);
+    let mut seen: Option<(Instant, Task)> = None;
+    // In line first, then a look: an end in between still wakes. The place in the line is kept while the caller and
+    // the task are looked at, so that no bytes are missed.
+    let mut following = app.output.follow(uuid, query.stdout, query.stderr);
     loop {
-        // In line first, then a look: an end in between still wakes.
-        let mut following = app.output.follow(uuid, query.stdout, query.stderr);
         standing.check(&app).await?;
-        let task = find(&app, &user, uuid, Action::View).await?;
+        let groups = groups_of(&app, user.id).await?;
+        let (looked, task) = match seen.take() {
+            Some((at, task)) if at.elapsed() < LOOK_AGAIN && groups.contains(&task.group) => (at, task),
+            _ => (Instant::now(), find(&app, &user, uuid, Action::View).await?),
+        };
         let over = Instant::now() >= deadline || app.stopping.is_cancelled();
         if over || matches!(task.phase, Phase::Ended(_)) {
             return Ok(Json(reply(&task, Vec::new(), Vec::new())));
@@ -51,13 +61,14 @@ pub(super) async fn follow(
             app.post.send(Note::Follow { agent: attempt.worker, task: uuid, stdout, stderr });
             asked = Some(Instant::now());
         }
-        let until = deadline.min(Instant::now() + LOOK_AGAIN);
+        let until = deadline.min(Instant::now() + CHECK_AGAIN);
         tokio::select! {
-            wake = timeout_at(until, following.woken()) => {
-                if let Ok(Wake::Bytes { stdout, stderr }) = wake {
-                    return Ok(Json(reply(&task, stdout, stderr)));
-                }
-            }
+            wake = following.woken() => match wake {
+                Wake::Bytes { stdout, stderr } => return Ok(Json(reply(&task, stdout, stderr))),
+                Wake::Changed => following = app.output.follow(uuid, query.stdout, query.stderr),
+            },
+            _ = changes.next() => {}
+            () = sleep_until(until) => seen = Some((looked, task)),
             () = app.stopping.cancelled() => {}
         }
     }

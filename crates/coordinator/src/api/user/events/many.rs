@@ -1,0 +1,248 @@
+//! `GET /v1/events`: many tasks.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::sse::{Event, Sse};
+use futures_util::Stream;
+use http::{HeaderMap, StatusCode};
+use mitosis_domain::account::User;
+use mitosis_domain::ids::{GroupId, TaskId};
+use mitosis_domain::permission::Action;
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::events::TaskEvent;
+use mitosis_store::ops::events::{Change, ChangeQuery, Cursor};
+use serde::Deserialize;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+
+use super::{CHECK_AGAIN, last_event_id, response, server_sent};
+use crate::api::body::InQuery;
+use crate::api::members;
+use crate::app::App;
+use crate::auth::standing::{LastingCaller, Standing, groups_of};
+use crate::error::{ApiError, chain};
+use crate::events::feed::{Changes, OVERLAP, Place};
+use crate::shares::Counted;
+
+/// Events that a stream reads at once when it catches up.
+const PAGE: u64 = 1_000;
+/// What was told is tidied up when it is twice as much as was left the last time, and more than this.
+const KEPT: usize = 1_000;
+
+/// What follows the question mark.
+#[derive(Deserialize)]
+pub(super) struct Filter {
+    /// Only this group; all of the caller's unless given.
+    group: Option<String>,
+    /// Only tasks with this label.
+    label: Option<String>,
+}
+
+pub(super) async fn many(
+    State(app): State<App>,
+    LastingCaller(user, standing): LastingCaller,
+    headers: HeaderMap,
+    InQuery(filter): InQuery<Filter>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
+    let group = match filter.group {
+        Some(name) => Some((members::require(&app, &user, &name, Action::View).await?, name)),
+        None => None,
+    };
+    let open = app.streams.open(user.id)?;
+    let last = last_event_id(&headers)?;
+    let begin = last.map_or_else(|| app.now(), |place| place.cursor.at) - OVERLAP;
+    let mut many = Many {
+        news: app.feed.listen(),
+        app,
+        _open: open,
+        user,
+        standing,
+        group,
+        label: filter.label,
+        sees: Arc::default(),
+        after: Cursor { at: begin, task: TaskId(0) },
+        newest: begin,
+        is_behind: true,
+        caught_up: Instant::now(),
+        told: HashMap::new(),
+        kept: KEPT,
+        queue: VecDeque::new(),
+    };
+    if last.is_none() {
+        many.pass_over_what_was().await?;
+    }
+    Ok(response(futures_util::stream::unfold(many, |mut many| async {
+        let event = many.next().await?;
+        Some((Ok(event), many))
+    })))
+}
+
+/// A stream of many tasks.
+struct Many {
+    app: App,
+    _open: Counted,
+    user: User,
+    standing: Standing,
+    group: Option<(GroupId, String)>,
+    label: Option<String>,
+    /// The groups of the user, as far as they are asked for.
+    sees: Arc<HashSet<GroupId>>,
+    news: broadcast::Receiver<Arc<Changes>>,
+    /// Whether changes after `after` were missed, and have to be read.
+    is_behind: bool,
+    after: Cursor,
+    /// The time of the last change that was read or heard of.
+    newest: Timestamp,
+    /// When the last look of its own began.
+    caught_up: Instant,
+    /// What was told lately, so that nothing is told twice.
+    told: HashMap<TaskId, Place>,
+    /// How much of it was of use lately.
+    kept: usize,
+    queue: VecDeque<(Place, TaskEvent)>,
+}
+
+impl Many {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some((place, event)) = self.queue.pop_front() {
+                return Some(server_sent(place, &event));
+            }
+            if self.app.stopping.is_cancelled() {
+                return None;
+            }
+            match self.advance().await {
+                Ok(()) => {}
+                Err(error) if error.is_outage() => {
+                    self.is_behind = true;
+                    tokio::time::sleep(CHECK_AGAIN).await;
+                }
+                Err(error) => {
+                    // A member no more, or a defect: the client asks again and is told.
+                    tracing::debug!(cause = chain(&error), "a stream of events ends");
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Waits for changes, or for the time to ask again whether the caller may still see.
+    async fn advance(&mut self) -> Result<(), ApiError> {
+        self.check().await?;
+        if self.is_behind {
+            return self.catch_up().await;
+        }
+        let heard = tokio::select! {
+            heard = self.news.recv() => heard,
+            () = tokio::time::sleep(CHECK_AGAIN) => return Ok(()),
+            () = self.app.stopping.cancelled() => return Ok(()),
+        };
+        match heard {
+            Ok(changes) => {
+                self.check().await?;
+                self.take(&changes);
+            }
+            Err(RecvError::Lagged(_) | RecvError::Closed) => self.is_behind = true,
+        }
+        Ok(())
+    }
+
+    /// Whether the caller may still see, and what.
+    async fn check(&mut self) -> Result<(), ApiError> {
+        self.standing.check(&self.app).await?;
+        let mut sees = groups_of(&self.app, self.user.id).await?;
+        if let Some((group, name)) = &self.group {
+            if !sees.contains(group) {
+                return Err(members::not_in(name, StatusCode::FORBIDDEN).into());
+            }
+            if self.sees.contains(group) {
+                return Ok(());
+            }
+            sees = Arc::new(HashSet::from([*group]));
+        }
+        // What was not seen until now was not told.
+        self.is_behind |= !sees.is_subset(&self.sees);
+        self.sees = sees;
+        Ok(())
+    }
+
+    fn take(&mut self, heard: &Changes) {
+        for (place, change) in &heard.changes {
+            self.newest = self.newest.max(place.cursor.at);
+            // The stream's own look was later, and found where the task stood then.
+            let is_stale = heard.since <= self.caught_up && self.told.contains_key(&change.cursor.task);
+            if self.asks_for(change) && !is_stale {
+                self.tell(*place, &change.event);
+            }
+        }
+        self.move_on(self.newest - OVERLAP);
+    }
+
+    fn asks_for(&self, change: &Change) -> bool {
+        self.sees.contains(&change.group)
+            && self.label.as_deref().is_none_or(|wanted| change.labels.iter().any(|label| label == wanted))
+    }
+
+    fn tell(&mut self, place: Place, event: &TaskEvent) {
+        if self.told.insert(place.cursor.task, place) != Some(place) {
+            self.queue.push_back((place, event.clone()));
+        }
+    }
+
+    /// Where a look of its own would begin from now on.
+    fn move_on(&mut self, horizon: Timestamp) {
+        if horizon > self.after.at {
+            self.after = Cursor { at: horizon, task: TaskId(0) };
+            if self.told.len() > 2 * self.kept {
+                self.told.retain(|_, place| place.cursor.at >= horizon);
+                self.kept = self.told.len().max(KEPT);
+            }
+        }
+    }
+
+    /// What is there already is not told. It is looked at all the same: what is written from now on may bear
+    /// a time before, and would be missed by going on from this moment.
+    async fn pass_over_what_was(&mut self) -> Result<(), ApiError> {
+        while self.is_behind {
+            self.check().await?;
+            self.catch_up().await?;
+            self.queue.clear();
+        }
+        Ok(())
+    }
+
+    /// Reads what was missed, up to a page; listens from now on.
+    async fn catch_up(&mut self) -> Result<(), ApiError> {
+        let app = self.app.clone();
+        let _turn = app.feed.turn_to_catch_up().await;
+        self.news = app.feed.listen();
+        let looked = Instant::now();
+        let query =
+            ChangeQuery { groups: Some(self.sees.iter().copied().collect()), label: self.label.clone() };
+        let mut after = self.after;
+        loop {
+            let page = app.store.changes(&query, after, PAGE).await?;
+            let is_last = (page.len() as u64) < PAGE;
+            for change in page {
+                after = change.cursor;
+                self.tell(Place::of(change.cursor, &change.event), &change.event);
+            }
+            if is_last {
+                break;
+            }
+            if self.queue.len() as u64 >= PAGE {
+                self.after = after;
+                return Ok(());
+            }
+        }
+        self.newest = self.newest.max(after.at);
+        self.caught_up = looked;
+        self.is_behind = false;
+        self.move_on(self.newest.min(app.now()) - OVERLAP);
+        Ok(())
+    }
+}

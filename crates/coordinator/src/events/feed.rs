@@ -1,0 +1,239 @@
+//! What changed, read once for all streams of this coordinator.
+//!
+//! One task looks at the store when something happens, and hands out what it finds. A stream that falls behind, or
+//! that begins in the past, looks by itself until it has caught up. Nothing is read while there are no streams.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mitosis_domain::ids::TaskId;
+use mitosis_protocol::events::TaskEvent;
+use mitosis_protocol::{TaskState, Timestamp, Uuid};
+use mitosis_store::Fault;
+use mitosis_store::ops::events::{Change, ChangeQuery, Cursor};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, broadcast, watch};
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::error::chain;
+
+/// How much earlier than the last change to look: clocks differ a little, and commits overtake.
+pub(crate) const OVERLAP: Duration = Duration::from_secs(5);
+/// The same for looks that follow one another closely. Each second there is one with the whole overlap.
+const SHORT_OVERLAP: Duration = Duration::from_millis(500);
+/// How long to rely on being woken.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Changes of one look at the store.
+const PAGE: u64 = 2_000;
+/// Pages that are kept for streams that are slow.
+const PAGES: usize = 32;
+/// The shortest time between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
+/// A pause is at least so many times as long as the look before, so that looking takes a small share of the database.
+const SHARE: u32 = 4;
+/// Streams that catch up at once.
+const CATCHING_UP: usize = 2;
+
+/// Where a task stands, as part of an id: what changes within one microsecond is told apart by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) cursor: Cursor,
+    pub(crate) step: u8,
+}
+
+impl Place {
+    pub(crate) fn of(cursor: Cursor, event: &TaskEvent) -> Self {
+        Self { cursor, step: step(event) }
+    }
+}
+
+/// Rises on the way of a task.
+fn step(event: &TaskEvent) -> u8 {
+    match event.state {
+        TaskState::Pending => 0,
+        TaskState::Ready => 1,
+        TaskState::Running => 2,
+        TaskState::Finished | TaskState::Cancelled if event.result.is_none() => 3,
+        TaskState::Finished | TaskState::Cancelled | TaskState::Unknown => 4,
+    }
+}
+
+/// What one look found that was not known before.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    /// When the look began.
+    pub(crate) since: Instant,
+    pub(crate) changes: Vec<(Place, Change)>,
+}
+
+/// Streams of single tasks: each hears the last change of its own.
+type Topics = HashMap<Uuid, watch::Sender<Option<(Place, TaskEvent)>>>;
+
+/// Hands out what changed.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    all: broadcast::Sender<Arc<Changes>>,
+    tasks: Mutex<Topics>,
+    wanted: Notify,
+    catching_up: Semaphore,
+}
+
+impl Feed {
+    pub(crate) fn new() -> Self {
+        Self {
+            all: broadcast::Sender::new(PAGES),
+            tasks: Mutex::default(),
+            wanted: Notify::new(),
+            catching_up: Semaphore::new(CATCHING_UP),
+        }
+    }
+
+    /// Begins to listen to all changes. Listen first, then look at the store: nothing in between is missed.
+    pub(crate) fn listen(&self) -> broadcast::Receiver<Arc<Changes>> {
+        let receiver = self.all.subscribe();
+        self.wanted.notify_one();
+        receiver
+    }
+
+    /// Waits for the right to look at the store for one stream alone.
+    pub(crate) async fn turn_to_catch_up(&self) -> SemaphorePermit<'_> {
+        self.catching_up.acquire().await.expect("it is never closed")
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.all.receiver_count() > 0 || !self.tasks().is_empty()
+    }
+
+    fn publish(&self, changes: Changes) {
+        {
+            let tasks = self.tasks();
+            for (place, change) in &changes.changes {
+                if let Some(topic) = tasks.get(&change.event.uuid) {
+                    topic.send_replace(Some((*place, change.event.clone())));
+                }
+            }
+        }
+        // There may be no stream of many tasks.
+        let _ = self.all.send(Arc::new(changes));
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Topics> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hears of the changes of one task.
+pub(crate) struct TaskChanges {
+    app: App,
+    task: Uuid,
+    last: Option<watch::Receiver<Option<(Place, TaskEvent)>>>,
+}
+
+impl TaskChanges {
+    /// Begins to listen; look at the store afterwards.
+    pub(crate) fn listen(app: App, task: Uuid) -> Self {
+        let last = app.feed.tasks().entry(task).or_insert_with(|| watch::Sender::new(None)).subscribe();
+        app.feed.wanted.notify_one();
+        Self { app, task, last: Some(last) }
+    }
+
+    /// The next change; only the last one where several were missed.
+    pub(crate) async fn next(&mut self) -> (Place, TaskEvent) {
+        if let Some(last) = &mut self.last
+            // The sender lives as long as this does.
+            && last.changed().await.is_ok()
+            && let Some(change) = last.borrow_and_update().clone()
+        {
+            return change;
+        }
+        std::future::pending().await
+    }
+}
+
+impl Drop for TaskChanges {
+    fn drop(&mut self) {
+        let mut tasks = self.app.feed.tasks();
+        self.last = None;
+        if tasks.get(&self.task).is_some_and(|topic| topic.receiver_count() == 0) {
+            tasks.remove(&self.task);
+        }
+    }
+}
+
+/// Reads for the streams until the application stops.
+pub(crate) async fn serve(app: App) {
+    while app.stopping.run_until_cancelled(app.feed.wanted.notified()).await.is_some() {
+        let mut reader = Reader::from(app.now());
+        while app.feed.is_wanted() && !app.stopping.is_cancelled() {
+            let (mut bell, mut news) = (app.bell.listen(), app.news.listen());
+            let begun = Instant::now();
+            if let Err(fault) = reader.look(&app).await {
+                tracing::debug!(cause = chain(&fault), "changes can't be looked for; streams wait");
+            }
+            let pause = (begun.elapsed() * SHARE).clamp(PAUSE, LOOK_AGAIN);
+            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = bell.heard() => {}
+                () = news.heard() => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = app.stopping.cancelled() => {}
+            }
+        }
+    }
+}
+
+/// How far the looks have come.
+struct Reader {
+    /// The time of the last change.
+    newest: Timestamp,
+    /// When there was a look with the whole overlap.
+    looked_back: Option<Instant>,
+    /// What was told lately, so that the overlap is not told twice.
+    told: HashMap<TaskId, Place>,
+}
+
+impl Reader {
+    fn from(now: Timestamp) -> Self {
+        Self { newest: now, looked_back: None, told: HashMap::new() }
+    }
+
+    async fn look(&mut self, app: &App) -> Result<(), Fault> {
+        let since = Instant::now();
+        let looks_back = self.looked_back.is_none_or(|at| since - at >= LOOK_AGAIN);
+        let overlap = if looks_back { OVERLAP } else { SHORT_OVERLAP };
+        let all = ChangeQuery { groups: None, label: None };
+        // A change that bears a time to come does not hide those of now.
+        let begin = self.newest.min(app.now()) - overlap;
+        let mut after = Cursor { at: begin, task: TaskId(0) };
+        loop {
+            let page = app.store.changes(&all, after, PAGE).await?;
+            let is_last = (page.len() as u64) < PAGE;
+            if let Some(last) = page.last() {
+                after = last.cursor;
+            }
+            let changes = self.news(page);
+            if !changes.is_empty() {
+                app.feed.publish(Changes { since, changes });
+            }
+            if is_last {
+                break;
+            }
+        }
+        self.newest = self.newest.max(after.at);
+        if looks_back {
+            self.looked_back = Some(since);
+            self.told.retain(|_, place| place.cursor.at >= begin);
+        }
+        Ok(())
+    }
+
+    /// What of a page is not known yet.
+    fn news(&mut self, page: Vec<Change>) -> Vec<(Place, Change)> {
+        let news = page.into_iter().filter_map(|change| {
+            let place = Place::of(change.cursor, &change.event);
+            (self.told.insert(change.cursor.task, place) != Some(place)).then_some((place, change))
+        });
+        news.collect()
+    }
+}
