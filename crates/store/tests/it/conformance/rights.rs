@@ -172,6 +172,22 @@ pub(crate) async fn a_member_who_leaves_takes_the_workers_along<B: Backend>(stag
     assert!(stage.claim(hand, 2).await.is_empty());
 }
 
+/// Who controls a worker may take it off a group and let it end what it runs; who leaves the group may not.
+pub(crate) async fn member_who_leaves_keeps_no_task_on_a_worker_taken_off<B: Backend>(stage: &mut Stage<B>) {
+    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
+    let lab = lab(stage, &ann, Some(Role::Write)).await;
+    let hand = worker_for(stage, &raj, lab).await;
+    let held = stage.submit(&ann, &[stage.task(lab)]).await[0].uuid;
+    stage.claim_one(hand).await;
+    let (store, names, groups) = (stage.store(), ["raj".to_owned()], ["lab".to_owned()]);
+    let off = store.remove_worker_groups(By::User(raj.user), hand.uuid, &groups, stage.now);
+    assert_eq!(off.await.unwrap(), WorkerGroupsChange::Done);
+    assert!(matches!(stage.phase(held).await, Phase::Running(_)));
+    let change = store.remove_members(By::User(ann.user), lab, &names, stage.now).await.unwrap();
+    assert_eq!(change, MembersChange::Done(vec![hand.uuid]));
+    assert_eq!(stage.phase(held).await, Phase::Ready);
+}
+
 pub(crate) async fn a_member_who_is_left_with_read_serves_no_more<B: Backend>(stage: &mut Stage<B>) {
     let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
     let lab = lab(stage, &ann, Some(Role::Admin)).await;
@@ -310,6 +326,23 @@ pub(crate) async fn a_follow_up_names_its_group_or_what_its_upstream_names<B: Ba
     store.set_members(By::Site, lab, &creator_gone, stage.now).await.unwrap();
     let outcome = store.submit_follow_up(holder, &stage.task(lab), stage.now).await.unwrap();
     assert_eq!(outcome, FollowUp::CreatorDenied);
+}
+
+pub(crate) async fn follow_up_names_nothing_that_its_creator_lost_sight_of<B: Backend>(stage: &mut Stage<B>) {
+    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
+    let store = stage.store();
+    store.set_members(By::Site, raj.group, &roles(&[("ann", Role::Read)]), stage.now).await.unwrap();
+    let his = stage.submit_one(&raj).await;
+    let [upstream, _] = naming(stage, ann.group, his);
+    stage.submit(&ann, &[upstream]).await;
+    let hand = stage.hand(&ann).await;
+    let holder = Holder::Lease(stage.claim_one(hand).await.lease);
+    stage.report(holder, ExecEnd::Finished).await;
+    let [follow_up, _] = naming(stage, ann.group, his);
+    let submit = async || store.submit_follow_up(holder, &follow_up, stage.now).await.unwrap();
+    assert!(matches!(submit().await, FollowUp::Created(_)));
+    store.remove_members(By::Site, raj.group, &["ann".to_owned()], stage.now).await.unwrap();
+    assert_eq!(submit().await, FollowUp::NamesForeign);
 }
 
 pub(crate) async fn a_repetition_leaves_out_what_is_not_the_callers<B: Backend>(stage: &mut Stage<B>) {
