@@ -115,3 +115,23 @@ fn schema_version(db: &Connection) -> Result<Option<i64>, Fault> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was acknowledged outlives a machine that loses its power: no test can pull the plug, so this looks at
+    /// what SQLite was told.
+    #[test]
+    fn commits_wait_for_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state.db");
+        std::fs::File::create(&file).unwrap();
+        let db = open_for_writing(&file).unwrap();
+        let setting = |name: &str| db.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0));
+        assert_eq!(setting("synchronous"), Ok(2), "FULL");
+        assert_eq!(setting("foreign_keys"), Ok(1));
+        let journal: String = db.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+        assert_eq!(journal, "wal");
+    }
+}

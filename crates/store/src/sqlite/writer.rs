@@ -301,3 +301,52 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{lock, schema};
+    use super::*;
+
+    /// Of a database of its own, with a table whose mistakes show at the commit only.
+    fn writer(folder: &Path) -> Writer {
+        let file = lock::prepare(&folder.join("state.db")).unwrap();
+        let lock = lock::take(&file).unwrap();
+        let db = schema::open_for_writing(&file).unwrap();
+        let child = "parent INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED";
+        db.execute_batch(&format!(
+            "CREATE TABLE parent (id INTEGER PRIMARY KEY); CREATE TABLE child ({child})"
+        ))
+        .unwrap();
+        Writer::start(db, lock).unwrap()
+    }
+
+    async fn execute(writer: &Writer, sql: &'static str) -> Result<usize, Fault> {
+        writer.run(Urgency::Normal, move |db| Ok(db.execute(sql, [])?)).await
+    }
+
+    #[tokio::test]
+    async fn change_whose_commit_fails_is_not_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = writer(folder.path());
+        let failed = execute(&writer, "INSERT INTO child VALUES (7)").await;
+        assert!(matches!(failed, Err(Fault::Unavailable(_))), "{failed:?}");
+        assert_eq!(execute(&writer, "DELETE FROM child").await.unwrap(), 0, "nothing of it is left");
+        assert_eq!(execute(&writer, "INSERT INTO parent VALUES (7)").await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn panic_of_an_operation_fails_it_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = writer(folder.path());
+        let panics = writer.run(Urgency::Normal, |db| {
+            db.execute("INSERT INTO parent VALUES (1)", [])?;
+            assert!(db.is_autocommit(), "an operation is part of a transaction");
+            Ok(())
+        });
+        let outcome = panics.await;
+        assert!(matches!(outcome, Err(Fault::Unexpected(_))), "{outcome:?}");
+        assert_eq!(execute(&writer, "INSERT INTO parent VALUES (1)").await.unwrap(), 1, "it was undone");
+    }
+}
