@@ -133,6 +133,17 @@ mod tests {
     }
 
     #[test]
+    fn client_key_of_another_user_is_not_used() {
+        let key = tempfile::NamedTempFile::new().unwrap();
+        // Only root can give a file away.
+        if std::os::unix::fs::chown(key.path(), Some(54_321), None).is_err() {
+            return;
+        }
+        let told = message(&format!("postgres://h/d?sslcert=/c.pem&sslkey={}", key.path().display()));
+        assert!(told.contains("it belongs to another user"), "{told}");
+    }
+
+    #[test]
     fn ssl_parameters_are_read_as_libpq_reads_them() {
         let mode = |query: &str| {
             let address = Address::parse(&format!("postgres://u:p?w@h/d{query}")).unwrap();
