@@ -120,6 +120,7 @@ fn verify(password: &[u8; 16], stored: &str) -> bool {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc as blocking;
+    use std::time::Duration;
 
     use mitosis_domain::entropy::OsEntropy;
 
@@ -136,6 +137,24 @@ mod tests {
         assert!(!passwords.verify(&wrong, Some(&stored)).await.unwrap());
         assert!(!passwords.verify(&Md5Password::from_digest([0; 16]), None).await.unwrap());
         assert!(!passwords.verify(&right, Some("nonsense")).await.unwrap());
+    }
+
+    /// The time that an answer takes must not tell which names exist.
+    #[tokio::test]
+    async fn unknown_user_takes_as_long_as_a_known_one() {
+        let passwords = Passwords::new(Arc::new(OsEntropy)).unwrap();
+        let password = Md5Password::from_digest([1; 16]);
+        let stored = passwords.hash(&password).await.unwrap();
+        let mut shortest = [Duration::MAX; 2];
+        for _ in 0..3 {
+            for (shortest, stored) in shortest.iter_mut().zip([Some(&*stored), None]) {
+                let begun = tokio::time::Instant::now();
+                passwords.verify(&password, stored).await.unwrap();
+                *shortest = begun.elapsed().min(*shortest);
+            }
+        }
+        let [known, unknown] = shortest;
+        assert!(unknown * 3 > known, "{unknown:?} for an unknown user, {known:?} for a known one");
     }
 
     /// Work of callers that are gone still counts: it is bounded in number and in what waits.
@@ -165,6 +184,8 @@ mod tests {
             }
         }
         assert_eq!(accepted, THREADS + 3);
+        let more = starts.recv_timeout(Duration::from_millis(300));
+        assert!(more.is_err(), "what waits is taken by no further thread");
         assert_eq!(running.load(Ordering::SeqCst), THREADS);
         drop(release);
     }

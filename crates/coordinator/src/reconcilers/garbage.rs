@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use mitosis_domain::object::ObjectKey;
+use mitosis_objects::ObjectStore;
+use mitosis_store::{Fault, Store};
 
 use crate::api::UPLOAD_VALID;
+use crate::api::objects::uploads::Uploads;
 use crate::app::App;
 use crate::error::{ApiError, chain};
 
@@ -35,7 +38,7 @@ async fn pass(app: &App) -> Result<usize, ApiError> {
         let garbage = app.store.garbage(AT_ONCE, app.now()).await?;
         let (mut gone, mut left) = (Vec::new(), Vec::new());
         for key in &garbage {
-            match delete(app, key).await? {
+            match delete(&*app.store, &*app.objects, &app.uploads, key).await? {
                 true => gone.push(key.clone()),
                 false => left.push(key.clone()),
             }
@@ -50,17 +53,66 @@ async fn pass(app: &App) -> Result<usize, ApiError> {
 }
 
 /// Whether an object is gone. One that can't be deleted does not keep the others.
-async fn delete(app: &App, key: &ObjectKey) -> Result<bool, ApiError> {
+async fn delete(
+    store: &dyn Store,
+    objects: &dyn ObjectStore,
+    uploads: &Uploads,
+    key: &ObjectKey,
+) -> Result<bool, Fault> {
     // Nobody stores it meanwhile, and whoever has announced it since then is seen.
-    let Some(_place) = app.uploads.enter(key) else { return Ok(false) };
-    if app.store.upload_target(key).await?.is_some() {
+    let Some(_place) = uploads.enter(key) else { return Ok(false) };
+    if store.upload_target(key).await?.is_some() {
         return Ok(true);
     }
-    match app.objects.delete(key).await {
+    match objects.delete(key).await {
         Ok(()) => Ok(true),
         Err(error) => {
             tracing::warn!(%key, %error, "an object could not be deleted, and is tried again later");
             Ok(false)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::StreamExt as _;
+    use mitosis_domain::clock::{Clock as _, SystemClock};
+    use mitosis_domain::entropy::OsEntropy;
+    use mitosis_domain::name::Name;
+    use mitosis_objects::directory::DirectoryStore;
+    use mitosis_store::ops::accounts::NewUser;
+    use mitosis_store::sqlite::SqliteStore;
+
+    use super::*;
+
+    /// A name may be announced again between the look for garbage and the removal.
+    #[tokio::test]
+    async fn object_that_is_needed_again_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("state.db")).unwrap());
+        let objects: Arc<dyn ObjectStore> =
+            Arc::new(DirectoryStore::open(folder.path().join("objects"), Arc::new(OsEntropy)).await.unwrap());
+        let (now, name) = (SystemClock.now(), Name::new("ann").unwrap());
+        let ann = NewUser { name: name.clone(), password_hash: String::new(), admin: false };
+        store.create_user(&ann, now).await.unwrap();
+        let group = store.group("ann").await.unwrap().unwrap().id;
+        store.reserve_attachment(group, "x", 3, now).await.unwrap();
+        let (key, uploads) = (ObjectKey::attachment(&name, "x").unwrap(), Uploads::default());
+        let body = futures_util::stream::once(async { Ok("abc".into()) }).boxed();
+        objects.put(&key, body, 3).await.unwrap();
+
+        let delete = async || delete(&*store, &*objects, &uploads, &key).await.unwrap();
+        let is_there = async || objects.head(&key).await.unwrap().is_some();
+        assert!(delete().await, "it is no garbage any more");
+        assert!(is_there().await, "a record needs it");
+        store.remove_attachment(group, "x", now).await.unwrap();
+        let upload = uploads.enter(&key).unwrap();
+        assert!(!delete().await, "it has to be looked at again");
+        assert!(is_there().await, "a request stores it at this moment");
+        drop(upload);
+        assert!(delete().await);
+        assert!(!is_there().await);
     }
 }

@@ -144,6 +144,31 @@ pub(crate) async fn worker_ends_with_the_token_that_registered_it(stage: Stage) 
     }
 }
 
+pub(crate) async fn locked_administrator_administers_nothing(stage: Stage) {
+    let admin = stage.admin().await;
+    let body = json!({"username": "boss", "md5_password": md5::compute("boss").0, "admin": true});
+    admin.post("/admin/users", &body).await.expect_empty();
+    let boss = stage.logged_in("boss", "boss").await;
+    let (token, _) = personal_token(&boss, "admin").await;
+    for caller in [&boss, &token] {
+        caller.get("/v1/admin/audit").await.expect(200);
+    }
+    admin.post("/admin/users/boss/state", &json!({"state": "Locked"})).await.expect(200);
+    for caller in [&boss, &token] {
+        caller.get("/v1/admin/audit").await.expect_refused(403, "account_not_active");
+    }
+}
+
+pub(crate) async fn locked_account_gets_no_session(stage: Stage) {
+    let admin = stage.admin().await;
+    stage.user("ann").await;
+    for state in ["Locked", "Deleted"] {
+        admin.post("/admin/users/ann/state", &json!({"state": state})).await.expect(200);
+        stage.login("ann", "ann").await.expect_refused(403, "account_not_active");
+        stage.login("ann", "guess").await.expect_refused(401, "wrong_credentials");
+    }
+}
+
 /// Each user is cut off in another way, with a stream open here, and one elsewhere if there are others.
 async fn streams_end(stage: &Stage, address: &str) {
     let admin = stage.admin().await;
@@ -194,6 +219,16 @@ pub(crate) async fn streams_end_on_another_coordinator_too(stage: Stage) {
     let (running, there) = stage.another().await;
     streams_end(&stage, &there).await;
     running.stop(Stop::Now).await.unwrap();
+}
+
+pub(crate) async fn stream_of_a_task_ends_with_the_membership(stage: Stage) {
+    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+    lab(&ann, &raj).await;
+    let uuid = ann.submits_to("lab", &json!({})).await;
+    let mut stream = Listening::to(&stage, &raj, &format!("/v1/tasks/{uuid}/events"), None).await;
+    assert!(stream.next().await.is_some(), "where it stands");
+    ann.delete("/groups/lab/users?users=raj").await.expect_empty();
+    assert!(soon("the stream ends", stream.next()).await.is_none());
 }
 
 pub(crate) async fn follower_is_refused_while_the_request_is_held(stage: Stage) {

@@ -1,8 +1,11 @@
 //! What tasks leave behind.
 
+use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-use crate::stage::{Someone, Stage, eventually};
+use crate::stage::{Answer, Someone, Stage, eventually};
 
 async fn uploads(worker: &Someone<'_>, task: &Value, bytes: &[u8]) {
     let upload = json!({"Upload": {"content_type": "result", "content_length": bytes.len()}});
@@ -150,21 +153,83 @@ pub(crate) async fn link_of_a_user_stores_once(stage: Stage) {
     assert_eq!(ann.uploads(&other, b"fivef").await, 409);
 }
 
-pub(crate) async fn object_is_uploaded_by_one_request_at_a_time(stage: Stage) {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+/// Begins to upload through a link; answers the connection and the beginning of what came back.
+async fn begun(stage: &Stage, url: &str, headers: &str) -> (TcpStream, String) {
+    let mut connection = TcpStream::connect(stage.address()).await.unwrap();
+    let target = url.strip_prefix(&format!("http://{}", stage.address())).unwrap();
+    let head = format!("PUT {target} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n{headers}\r\n\r\n");
+    connection.write_all(head.as_bytes()).await.unwrap();
+    // It is asked for its body when it is under way.
+    let status = status(&mut connection).await;
+    (connection, status)
+}
+
+async fn status(connection: &mut TcpStream) -> String {
+    let mut line = [0; 12];
+    connection.read_exact(&mut line).await.unwrap();
+    String::from_utf8(line.to_vec()).unwrap()
+}
+
+/// The rest of `HTTP/1.1 100 Continue` and the status of the answer behind it.
+async fn answer(connection: &mut TcpStream) -> String {
+    let mut rest = [0; 13];
+    connection.read_exact(&mut rest).await.unwrap();
+    assert_eq!(&rest, b" Continue\r\n\r\n");
+    status(connection).await
+}
+
+pub(crate) async fn upload_that_outlives_its_attempt_stores_nothing(stage: Stage) {
     let ann = stage.user("ann").await;
     ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
     let (_, url) = announced(&worker).await;
-    let mut slow = tokio::net::TcpStream::connect(stage.address()).await.unwrap();
-    let target = url.strip_prefix(&format!("http://{}", stage.address())).unwrap();
-    let head =
-        format!("PUT {target} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n");
-    slow.write_all(head.as_bytes()).await.unwrap();
-    // It is asked for its body when it is under way.
-    let mut go_on = [0; 12];
-    slow.read_exact(&mut go_on).await.unwrap();
-    assert_eq!(&go_on, b"HTTP/1.1 100");
+    let (mut slow, status) = begun(&stage, &url, "content-length: 5").await;
+    assert_eq!(status, "HTTP/1.1 100");
+    slow.write_all(b"ab").await.unwrap();
+    worker.delete("/workers").await.expect(200);
+    slow.write_all(b"cde").await.unwrap();
+    assert_eq!(answer(&mut slow).await, "HTTP/1.1 400");
+    assert_eq!(stored(&stage.folder.path().join("objects/artifacts")), 0);
+}
+
+pub(crate) async fn body_of_another_length_takes_nothing_from_the_link(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let body = json!({"key": "in/x", "content_length": 5});
+    let reply = ann.post("/groups/ann/attachments", &body).await.expect(200).json();
+    let url = reply["url"].as_str().unwrap();
+    let refused = Answer::read(stage.request(Method::PUT, url).body("sixsix")).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text.contains("this link is for exactly 5 bytes"), "{}", refused.text);
+    // One that does not say its length is seen to be short at its end only.
+    let (mut short, status) = begun(&stage, url, "transfer-encoding: chunked").await;
+    assert_eq!(status, "HTTP/1.1 100");
+    short.write_all(b"4\r\nfour\r\n0\r\n\r\n").await.unwrap();
+    assert_eq!(answer(&mut short).await, "HTTP/1.1 400");
+    assert_eq!(ann.uploads(url, b"fivef").await, 200);
+}
+
+/// A link from before the file was deleted is no way around what is charged for its successor.
+pub(crate) async fn link_for_more_than_is_charged_stores_nothing(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let announce = async |length: u64| {
+        let body = json!({"key": "in/x", "content_length": length});
+        let reply = ann.post("/groups/ann/attachments", &body).await.expect(200).json();
+        reply["url"].as_str().unwrap().to_owned()
+    };
+    let large = announce(10).await;
+    stage.admin().await.delete("/admin/groups/ann/attachments/in/x").await.expect(200);
+    let small = announce(3).await;
+    assert_eq!(ann.uploads(&large, b"0123456789").await, 409);
+    assert_eq!(ann.uploads(&small, b"abc").await, 200);
+}
+
+pub(crate) async fn object_is_uploaded_by_one_request_at_a_time(stage: Stage) {
+    let ann = stage.user("ann").await;
+    ann.submits(&json!({})).await;
+    let worker = ann.worker(&json!({})).await;
+    let (_, url) = announced(&worker).await;
+    let (mut slow, status) = begun(&stage, &url, "content-length: 5").await;
+    assert_eq!(status, "HTTP/1.1 100");
     slow.write_all(b"ab").await.unwrap();
     assert_eq!(worker.uploads(&url, b"fivef").await, 409);
     drop(slow);

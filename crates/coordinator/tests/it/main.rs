@@ -50,6 +50,9 @@ macro_rules! stories {
                 admin_of_a_group_takes_any_worker_off,
                 agent_of_a_removed_member_drops_its_task_at_once,
                 reset_password_ends_workers_and_tokens_if_asked_to,
+                locked_administrator_administers_nothing,
+                locked_account_gets_no_session,
+                stream_of_a_task_ends_with_the_membership,
                 follower_is_refused_while_the_request_is_held,
                 link_to_an_archive_needs_the_creator_still_in_its_group,
                 follow_up_of_a_removed_member_is_refused,
@@ -211,6 +214,9 @@ mod with_time_passing {
             nothing_changes_after_the_commit,
             link_of_a_user_stores_once,
             object_is_uploaded_by_one_request_at_a_time,
+            upload_that_outlives_its_attempt_stores_nothing,
+            body_of_another_length_takes_nothing_from_the_link,
+            link_for_more_than_is_charged_stores_nothing,
         }
         connections {
             slow_connections_are_closed_and_others_are_served,
@@ -235,6 +241,7 @@ mod with_time_passing {
             the_page_needs_nothing_from_elsewhere,
         }
         security {
+            personal_tokens_of_a_user_are_bounded,
             guessing_a_password_is_slowed_down,
             trusted_proxy_names_the_caller_in_the_audit_log,
             strangers_guesses_do_not_lock_out_the_owner,
@@ -242,6 +249,7 @@ mod with_time_passing {
             hung_up_logins_are_counted_and_written_down,
             names_that_nobody_can_have_are_refused_first,
             default_password_counts_on_this_machine_only,
+            default_password_does_not_count_under_a_public_address,
             links_begin_with_what_a_trusted_proxy_says,
             a_personal_token_ends_when_revoked_or_over_and_not_with_the_session,
             a_worker_renews_its_token_within_what_it_was_granted,

@@ -1,8 +1,13 @@
 //! Passwords, personal tokens, and what is written down about them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use mitosis_coordinator::TrustedProxies;
+use mitosis_coordinator::{
+    Coordinator, Database, KeyFiles, Objects, Settings, StartError, Stop, TrustedProxies,
+};
+use mitosis_domain::clock::SystemClock;
+use mitosis_domain::entropy::OsEntropy;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -16,6 +21,44 @@ async fn personal_token<'a>(owner: &Someone<'a>, scope: &str, lifetime: Option<&
     let token = reply["token"].as_str().unwrap().to_owned();
     assert!(token.starts_with("mito_pat_"), "{token}");
     (owner.with(&token), reply["id"].as_i64().unwrap())
+}
+
+/// No administrator is made with a password that everybody guesses.
+#[tokio::test]
+async fn empty_admin_password_is_refused_at_the_first_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let start = async |password: &str| {
+        let settings = Settings {
+            bind: "127.0.0.1:0".parse().unwrap(),
+            keys: KeyFiles { private: place("private.pem"), public: place("public.pem"), create: true },
+            admin_password: password.into(),
+            ..Settings::new(Database::Sqlite(place("state.db")), Objects::Directory(place("objects")))
+        };
+        Coordinator::start(settings, Arc::new(SystemClock), Arc::new(OsEntropy)).await
+    };
+    let refused = start("").await;
+    assert!(matches!(refused, Err(StartError::EmptyAdminPassword)), "{refused:?}");
+    // Once there is an administrator, the setting means nothing.
+    for password in ["chosen", ""] {
+        start(password).await.unwrap().stop(Stop::Now).await.unwrap();
+    }
+}
+
+pub(crate) async fn personal_tokens_of_a_user_are_bounded(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let body = json!({"name": "script", "scope": "read"});
+    for _ in 0..20 {
+        let some = (0..50).map(|_| ann.post("/v1/tokens", &body));
+        for answer in futures_util::future::join_all(some).await {
+            answer.expect(200);
+        }
+    }
+    ann.post("/v1/tokens", &body).await.expect_refused(400, "invalid_request");
+    let tokens = ann.get("/v1/tokens").await.expect(200).json();
+    let first = tokens["tokens"][0]["id"].as_i64().unwrap();
+    ann.delete(&format!("/v1/tokens/{first}")).await.expect_empty();
+    ann.post("/v1/tokens", &body).await.expect(200);
 }
 
 pub(crate) async fn guessing_a_password_is_slowed_down(stage: Stage) {
@@ -140,6 +183,16 @@ pub(crate) async fn default_password_counts_on_this_machine_only(mut stage: Stag
     assert_eq!(login_from(&stage, "127.0.0.1", ADMIN, ADMIN).await, 200);
     stage.user("ann").await;
     assert_eq!(login_from(&stage, "192.0.2.7", "ann", "ann").await, 200, "it is about one password");
+}
+
+/// Behind an address of its own there is a proxy, and every request comes from this machine.
+pub(crate) async fn default_password_does_not_count_under_a_public_address(mut stage: Stage) {
+    stage.public_url = Some("https://mito.example".parse().unwrap());
+    stage.restart().await;
+    stage.login(ADMIN, ADMIN).await.expect_refused(403, "forbidden");
+    stage.trusted_proxies = TrustedProxies::parse(["192.0.2.1"]).unwrap();
+    stage.restart().await;
+    stage.login(ADMIN, ADMIN).await.expect(200);
 }
 
 pub(crate) async fn links_begin_with_what_a_trusted_proxy_says(mut stage: Stage) {

@@ -33,6 +33,8 @@ pub(crate) struct Stage {
     pub(crate) lease: Duration,
     /// Whose forwarding headers count.
     pub(crate) trusted_proxies: TrustedProxies,
+    /// The address by which others know it, from the next start.
+    pub(crate) public_url: Option<url::Url>,
     address: String,
     http: reqwest::Client,
     services: Option<Services>,
@@ -118,6 +120,7 @@ impl Stage {
             retain_tasks: None,
             lease: LEASE,
             trusted_proxies: TrustedProxies::default(),
+            public_url: None,
             address: String::new(),
             http,
             services,
@@ -151,6 +154,7 @@ impl Stage {
             heartbeat_timeout: self.lease,
             retain_tasks: self.retain_tasks,
             trusted_proxies: self.trusted_proxies.clone(),
+            public_url: self.public_url.clone(),
             redis: match &self.redis {
                 Some(redis) => Some(RedisSettings {
                     url: redis.lock().await.url().into(),
