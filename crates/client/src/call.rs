@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mitosis_protocol::ErrorBody;
+use mitosis_protocol::{ErrorBody, UPLOAD_HEADER, UPLOADS_ONCE};
 use reqwest::{Method, Request, RequestBuilder, Response, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -42,6 +42,11 @@ impl<'a> Call<'a> {
 
     pub(crate) fn header(self, name: &str, value: &str) -> Self {
         Self { request: self.request.header(name, value), ..self }
+    }
+
+    /// Announces an upload, for a link as [`crate::Client::upload_open`] uses it.
+    pub(crate) fn uploading(self) -> Self {
+        self.header(UPLOAD_HEADER, UPLOADS_ONCE)
     }
 
     pub(crate) fn json(self, body: &impl Serialize) -> Self {

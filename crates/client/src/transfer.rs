@@ -122,7 +122,8 @@ impl Client {
         self.upload_open(url, content.into_std().await, length, on_bytes).await
     }
 
-    /// Sends so many bytes of a file, from where it stands.
+    /// Sends so many bytes of a file, from where it stands. A link that stores only what is not there yet is refused
+    /// with 412 otherwise; the next announcement gives another kind of link.
     pub async fn upload_open(
         &self,
         url: &str,
@@ -137,11 +138,14 @@ impl Client {
                 moved.send_replace(());
             },
         );
-        let request = self
+        let mut request = self
             .http()
             .put(url)
             .header(header::CONTENT_LENGTH, length)
             .body(reqwest::Body::wrap_stream(content));
+        if asks_for_condition(url) {
+            request = request.header(header::IF_NONE_MATCH, "*");
+        }
         let sent = unless_silent(url, moves, request.send()).await?;
         checked(sent.map_err(|error| unreachable(url, error))?).await.map(drop)
     }
@@ -209,6 +213,13 @@ impl WorkerClient {
     }
 }
 
+/// Whether a link counts only together with `If-None-Match: *`.
+fn asks_for_condition(url: &str) -> bool {
+    let Ok(url) = url::Url::parse(url) else { return false };
+    let signed = url.query_pairs().find(|(name, _)| name.eq_ignore_ascii_case("x-amz-signedheaders"));
+    signed.is_some_and(|(_, headers)| headers.split(';').any(|header| header == "if-none-match"))
+}
+
 /// Waits for an answer, but no longer than nothing moves.
 async fn unless_silent<T>(
     url: &str,
@@ -260,6 +271,7 @@ pub(crate) async fn checked(response: Response) -> Result<Response, TransferErro
     // The page of a proxy is for browsers.
     let message = between(&body, "<Message>", "</Message>").unwrap_or(match status.as_u16() {
         300..400 => "its address redirects to another one",
+        412 => "an object of this name is there already; announce the upload again",
         413 => "a proxy in front of it accepts no file of this size",
         502..=504 => "the proxy in front of it can't reach it",
         _ => "no reason given",
@@ -308,6 +320,15 @@ mod tests {
     #[test]
     fn a_name_stays_one_segment_of_a_path() {
         assert_eq!(encode_name("vision-lab/users?x"), "vision-lab%2Fusers%3Fx");
+    }
+
+    #[test]
+    fn condition_is_sent_with_links_that_sign_it() {
+        let link =
+            |signed| format!("http://s3/b/k?X-Amz-Date=x&X-Amz-SignedHeaders={signed}&X-Amz-Signature=y");
+        assert!(asks_for_condition(&link("content-length%3Bhost%3Bif-none-match")));
+        assert!(!asks_for_condition(&link("content-length%3Bhost")));
+        assert!(!asks_for_condition("http://coordinator/v1/objects/a/b?if-none-match"));
     }
 
     #[test]

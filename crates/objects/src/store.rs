@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_protocol::Timestamp;
 
-use crate::{ByteRange, ByteStream, Link, LinkError, ObjectBody, ObjectError, ObjectMeta, SignedAccess};
+use crate::{
+    ByteRange, ByteStream, Link, LinkError, ObjectBody, ObjectError, ObjectMeta, Right, SignedAccess,
+};
 
 /// Stores objects and signs links to them.
 #[async_trait]
@@ -48,7 +50,8 @@ pub trait ObjectStore: Send + Sync + Debug {
     ) -> Result<Vec<ObjectMeta>, ObjectError>;
 
     /// A link that lets its bearer `PUT` exactly `length` bytes until `now + valid`, without any other
-    /// credential and with any `Content-Type`.
+    /// credential and with any `Content-Type`. It may be used again and again where it leads straight to the
+    /// storage, so it is for objects that no record stands for.
     fn upload_link(
         &self,
         key: &ObjectKey,
@@ -57,13 +60,23 @@ pub trait ObjectStore: Send + Sync + Debug {
         now: Timestamp,
     ) -> Result<Link, ObjectError>;
 
-    /// As [`Self::upload_link`], for an object that is there already and is to be replaced once. `nonce` tells
-    /// one link from another.
-    fn replace_link(
+    /// A link straight to the storage that lets its bearer `PUT` exactly `length` bytes where no object is. The
+    /// bearer must send `If-None-Match: *`, which is part of the signature: the storage refuses with 412 what would
+    /// change an object. `None` where the storage can't be reached by clients, or does not promise that.
+    fn create_link(
         &self,
         key: &ObjectKey,
         length: u64,
-        nonce: i64,
+        valid: Duration,
+        now: Timestamp,
+    ) -> Result<Option<Link>, ObjectError>;
+
+    /// A link for an upload that the coordinator passes on, which sees to it that the record of the object still
+    /// waits for it.
+    fn guarded_link(
+        &self,
+        key: &ObjectKey,
+        right: Right,
         valid: Duration,
         now: Timestamp,
     ) -> Result<Link, ObjectError>;

@@ -44,3 +44,10 @@ pub use warning::{ResultWarning, WarningCode};
 
 /// The header of each answer that says the version of the coordinator. A coordinator before 0.7 has none.
 pub const VERSION_HEADER: &str = "x-mito-version";
+
+/// Of a request that announces an upload, with the value [`UPLOADS_ONCE`]: the sender knows that a link may ask for
+/// `If-None-Match: *`, as `X-Amz-SignedHeaders` in it says.
+pub const UPLOAD_HEADER: &str = "x-mito-upload";
+
+/// See [`UPLOAD_HEADER`].
+pub const UPLOADS_ONCE: &str = "once";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mitosis_protocol::report::{ReportReply, ReportRequest};
+use mitosis_protocol::report::{ReportOp, ReportReply, ReportRequest};
 use reqwest::Method;
 
 use crate::{ClientError, WorkerClient};
@@ -12,6 +12,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 impl WorkerClient {
     /// `POST /workers/tasks`. Repeating a report is safe.
     pub async fn report(&self, report: &ReportRequest) -> Result<ReportReply, ClientError> {
-        self.call(Method::POST, "/workers/tasks").json(report).within(LIMIT).read().await
+        let call = self.call(Method::POST, "/workers/tasks");
+        let call = if matches!(report.op, ReportOp::Upload(_)) { call.uploading() } else { call };
+        call.json(report).within(LIMIT).read().await
     }
 }

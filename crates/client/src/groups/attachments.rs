@@ -24,7 +24,7 @@ impl UserClient {
         request: &UploadAttachmentRequest,
     ) -> Result<UploadReply, ClientError> {
         let path = format!("/groups/{}/attachments", encode_name(group));
-        self.call(Method::POST, &path).json(request).read().await
+        self.call(Method::POST, &path).uploading().json(request).read().await
     }
 
     /// `GET /groups/{group}/attachments/{key}`.

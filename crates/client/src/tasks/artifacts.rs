@@ -18,7 +18,7 @@ impl UserClient {
         uuid: Uuid,
         request: &UploadArtifactRequest,
     ) -> Result<UploadReply, ClientError> {
-        self.call(Method::POST, &format!("/tasks/{uuid}/artifacts")).json(request).read().await
+        self.call(Method::POST, &format!("/tasks/{uuid}/artifacts")).uploading().json(request).read().await
     }
 
     /// `GET /tasks/{uuid}/download/artifacts/{kind}`: where the archive can be read for a while.

@@ -102,6 +102,65 @@ async fn announced(worker: &Someone<'_>) -> (Value, String) {
     (task, reply["url"].as_str().unwrap().to_owned())
 }
 
+/// A link as our own clients and workers ask for it.
+async fn conditional(stage: &Stage, someone: &Someone<'_>, path: &str, body: &Value) -> String {
+    let request = stage.request(Method::POST, path).bearer_auth(&someone.token).json(body);
+    let reply = Answer::read(request.header("x-mito-upload", "once")).await.expect(200).json();
+    reply["url"].as_str().unwrap().to_owned()
+}
+
+/// Sends bytes as our own clients and workers do.
+async fn put(stage: &Stage, url: &str, bytes: &'static str) -> u16 {
+    let mut request = stage.request(Method::PUT, url).body(bytes);
+    if url.contains("if-none-match") {
+        request = request.header("if-none-match", "*");
+    }
+    request.send().await.unwrap().status().as_u16()
+}
+
+pub(crate) async fn no_link_changes_an_archive_after_the_commit(stage: Stage) {
+    let ann = stage.user("ann").await;
+    for (knows, task) in [(true, ann.submits(&json!({})).await), (false, ann.submits(&json!({})).await)] {
+        let worker = ann.worker(&json!({})).await;
+        let held = worker.fetches().await;
+        worker.reports(&held, &json!("Finish")).await.expect(200);
+        let upload =
+            json!({"id": held["id"], "op": {"Upload": {"content_type": "result", "content_length": 5}}});
+        let url = match knows {
+            true => conditional(&stage, &worker, "/workers/tasks", &upload).await,
+            false => {
+                let reply = worker.post("/workers/tasks", &upload).await.expect(200).json();
+                let url = reply["url"].as_str().unwrap().to_owned();
+                assert!(url.contains(stage.address()), "the coordinator sees to it: {url}");
+                url
+            }
+        };
+        assert_eq!(put(&stage, &url, "GOOD!").await, 200);
+        worker.reports(&held, &json!({"Commit": {"exit_status": 0, "msg": null}})).await.expect(200);
+        assert!([409, 412].contains(&put(&stage, &url, "EVIL!").await));
+        let link = ann.get(&format!("/tasks/{task}/download/artifacts/result")).await.expect(200).json();
+        assert_eq!(ann.downloads(link["url"].as_str().unwrap()).await.expect(200).text, "GOOD!");
+    }
+}
+
+pub(crate) async fn file_that_is_new_goes_straight_to_s3_once(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    for (path, body) in [
+        ("/groups/ann/attachments".to_owned(), json!({"key": "in/x", "content_length": 5})),
+        (format!("/tasks/{uuid}/artifacts"), json!({"content_type": "result", "content_length": 5})),
+    ] {
+        let url = conditional(&stage, &ann, &path, &body).await;
+        assert!(!url.contains(stage.address()), "straight to the storage: {url}");
+        assert_eq!(put(&stage, &url, "first").await, 200);
+        assert_eq!(put(&stage, &url, "again").await, 412);
+        let url = conditional(&stage, &ann, &path, &body).await;
+        assert!(url.contains(stage.address()), "what is there is replaced through the coordinator: {url}");
+        assert_eq!(put(&stage, &url, "other").await, 200);
+        assert_eq!(put(&stage, &url, "again").await, 409);
+    }
+}
+
 pub(crate) async fn nothing_is_stored_for_an_attempt_that_is_lost(stage: Stage) {
     let ann = stage.user("ann").await;
     ann.submits(&json!({})).await;

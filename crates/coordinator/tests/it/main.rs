@@ -77,6 +77,9 @@ macro_rules! stories {
                 an_archive_that_never_came_is_told_in_the_result,
                 what_an_attempt_left_that_was_lost_is_never_seen,
                 an_upload_has_exactly_the_announced_length,
+                link_of_a_user_stores_once,
+                no_link_changes_an_archive_after_the_commit,
+                object_is_uploaded_by_one_request_at_a_time,
             }
             conversation {
                 the_normal_sequence_goes_from_fetch_to_commit,
@@ -212,8 +215,6 @@ mod with_time_passing {
             an_artifact_can_be_deleted_an_hour_after_its_upload,
             nothing_is_stored_for_an_attempt_that_is_lost,
             nothing_changes_after_the_commit,
-            link_of_a_user_stores_once,
-            object_is_uploaded_by_one_request_at_a_time,
             upload_that_outlives_its_attempt_stores_nothing,
             body_of_another_length_takes_nothing_from_the_link,
             link_for_more_than_is_charged_stores_nothing,
@@ -291,6 +292,9 @@ mod with_a_server {
         after_removal {
             held_requests_of_a_locked_owner_end_on_every_coordinator,
             streams_end_on_another_coordinator_too,
+        }
+        artifacts {
+            file_that_is_new_goes_straight_to_s3_once,
         }
         outages {
             an_outage_of_the_database_is_told_and_passes,

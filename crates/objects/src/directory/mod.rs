@@ -155,15 +155,24 @@ impl ObjectStore for DirectoryStore {
         Ok(self.signer.sign(key, Right::Upload { length }, valid, now))
     }
 
-    fn replace_link(
+    fn create_link(
+        &self,
+        _: &ObjectKey,
+        _: u64,
+        _: Duration,
+        _: Timestamp,
+    ) -> Result<Option<Link>, ObjectError> {
+        Ok(None)
+    }
+
+    fn guarded_link(
         &self,
         key: &ObjectKey,
-        length: u64,
-        nonce: i64,
+        right: Right,
         valid: Duration,
         now: Timestamp,
     ) -> Result<Link, ObjectError> {
-        Ok(self.signer.sign(key, Right::Replace { length, nonce }, valid, now))
+        Ok(self.signer.sign(key, right, valid, now))
     }
 
     fn download_link(&self, key: &ObjectKey, valid: Duration, now: Timestamp) -> Result<Link, ObjectError> {

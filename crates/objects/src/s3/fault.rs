@@ -36,6 +36,11 @@ impl Fault {
         }
     }
 
+    /// The service refuses to change an object that is there.
+    pub(super) fn is_unmet_condition(&self) -> bool {
+        self.reply.status == 412
+    }
+
     /// Whether the same request may succeed in a moment.
     pub(super) fn is_transient(&self) -> bool {
         matches!(self.reply.status, 429 | 500 | 502 | 503 | 504)

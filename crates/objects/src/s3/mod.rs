@@ -16,6 +16,7 @@ mod put;
 mod wire;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ use mitosis_domain::clock::Clock;
 use mitosis_domain::entropy::Entropy;
 use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_protocol::Timestamp;
+use reqwest::header::IF_NONE_MATCH;
 use rusty_s3::{Bucket, S3Action};
 use secrecy::ExposeSecret as _;
 
@@ -48,6 +50,8 @@ pub struct S3Store {
     public_artifacts: Bucket,
     public_attachments: Bucket,
     links: LinkRoute,
+    /// Whether the service was found to keep objects that are there from a `PUT` that asks for it.
+    is_conditional: AtomicBool,
     part_size: u64,
     signer: LinkSigner,
 }
@@ -66,28 +70,32 @@ impl S3Store {
             public_artifacts: config.bucket(public, &config.artifacts_bucket)?,
             public_attachments: config.bucket(public, &config.attachments_bucket)?,
             links: config.links,
+            is_conditional: AtomicBool::new(false),
             part_size: config.part_size,
             signer: LinkSigner::new(link_secret(config).as_ref()),
         })
     }
 
-    fn put_link(
+    /// Straight to the service, if clients can reach it and it takes so much in one request.
+    fn direct_put(
         &self,
         key: &ObjectKey,
-        right: Right,
         length: u64,
+        condition: Option<&'static str>,
         valid: Duration,
         now: Timestamp,
-    ) -> Result<Link, ObjectError> {
-        check(key)?;
+    ) -> Option<Link> {
         if self.links == LinkRoute::ViaCoordinator || length > put::MAX_PART {
-            return Ok(self.signer.sign(key, right, valid, now));
+            return None;
         }
         let bucket = self.public_bucket(key.shelf());
         let mut action = bucket.put_object(Some(self.wire.credentials()), key.path());
         // A signed header must be sent as it was signed: a body of another length is refused.
         action.headers_mut().insert("content-length", length.to_string());
-        Ok(Link::Direct(action.sign_with_time(valid.min(LONGEST_VALIDITY), &signing_time(now))))
+        if let Some(condition) = condition {
+            action.headers_mut().insert(IF_NONE_MATCH.as_str(), condition);
+        }
+        Some(Link::Direct(action.sign_with_time(valid.min(LONGEST_VALIDITY), &signing_time(now))))
     }
 
     fn public_bucket(&self, shelf: Shelf) -> &Bucket {
@@ -118,6 +126,15 @@ impl ObjectStore for S3Store {
     async fn prepare(&self) -> Result<(), ObjectError> {
         for shelf in [Shelf::Artifacts, Shelf::Attachments] {
             prepare::prepare(&self.wire, shelf).await?;
+        }
+        if self.links == LinkRoute::Direct {
+            let is_conditional = prepare::is_conditional(&self.wire).await?;
+            self.is_conditional.store(is_conditional, Ordering::Relaxed);
+            if !is_conditional {
+                tracing::warn!(
+                    "the object store ignores `If-None-Match: *`, so uploads are passed on by the coordinator"
+                );
+            }
         }
         Ok(())
     }
@@ -171,18 +188,32 @@ impl ObjectStore for S3Store {
         valid: Duration,
         now: Timestamp,
     ) -> Result<Link, ObjectError> {
-        self.put_link(key, Right::Upload { length }, length, valid, now)
+        check(key)?;
+        let link = self.direct_put(key, length, None, valid, now);
+        Ok(link.unwrap_or_else(|| self.signer.sign(key, Right::Upload { length }, valid, now)))
     }
 
-    fn replace_link(
+    fn create_link(
         &self,
         key: &ObjectKey,
         length: u64,
-        nonce: i64,
+        valid: Duration,
+        now: Timestamp,
+    ) -> Result<Option<Link>, ObjectError> {
+        check(key)?;
+        let is_conditional = self.is_conditional.load(Ordering::Relaxed);
+        Ok(is_conditional.then(|| self.direct_put(key, length, Some("*"), valid, now)).flatten())
+    }
+
+    fn guarded_link(
+        &self,
+        key: &ObjectKey,
+        right: Right,
         valid: Duration,
         now: Timestamp,
     ) -> Result<Link, ObjectError> {
-        self.put_link(key, Right::Replace { length, nonce }, length, valid, now)
+        check(key)?;
+        Ok(self.signer.sign(key, right, valid, now))
     }
 
     fn download_link(&self, key: &ObjectKey, valid: Duration, now: Timestamp) -> Result<Link, ObjectError> {

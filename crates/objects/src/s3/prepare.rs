@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use mitosis_domain::object::{ObjectKey, Shelf};
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
 use rusty_s3::actions::ListObjectsV2;
 
 use super::fault::Fault;
 use super::put::put_whole;
-use super::wire::Wire;
+use super::wire::{Failure, Wire};
 use crate::ObjectError;
 
 /// An object that comes and goes to prove that others can. No key of an artifact or attachment is
@@ -25,6 +25,27 @@ pub(super) async fn prepare(wire: &Wire, shelf: Shelf) -> Result<(), ObjectError
     let action = wire.bucket(shelf).delete_object(Some(wire.credentials()), PROBE);
     wire.call(&action).await.map_err(wire.explain(shelf))?;
     Ok(())
+}
+
+/// Whether the service leaves an object as it is when a `PUT` says `If-None-Match: *`. Some do not know the header;
+/// they refuse it, or take no notice.
+pub(super) async fn is_conditional(wire: &Wire) -> Result<bool, ObjectError> {
+    // Other coordinators may ask the same at this moment.
+    let probe = format!("{PROBE}-{:08x}", wire.chance());
+    let bucket = wire.bucket(Shelf::Artifacts);
+    let put = bucket.put_object(Some(wire.credentials()), &probe);
+    let only_new = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("*"))]);
+    let mut answer = Ok(false);
+    for _ in 0..2 {
+        answer = match wire.send(&put, only_new.clone(), Some(Bytes::from_static(b"\n"))).await {
+            Err(failure) if failure.is(Fault::is_unmet_condition) => Ok(true),
+            Ok(_) | Err(Failure::Refused(_)) => Ok(false),
+            Err(silence) => Err(wire.explain(Shelf::Artifacts)(silence)),
+        };
+    }
+    let action = bucket.delete_object(Some(wire.credentials()), &probe);
+    wire.call(&action).await.map_err(wire.explain(Shelf::Artifacts))?;
+    answer
 }
 
 /// Whether the bucket is there and the credentials are good, asked once.

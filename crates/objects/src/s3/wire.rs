@@ -206,7 +206,7 @@ impl Wire {
         ObjectError::BadReply { endpoint: self.endpoint.clone(), what }
     }
 
-    fn chance(&self) -> u32 {
+    pub(super) fn chance(&self) -> u32 {
         let mut bytes = [0; 4];
         self.entropy.fill(&mut bytes);
         u32::from_le_bytes(bytes)

@@ -6,19 +6,24 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_objects::s3::S3Config;
-use mitosis_objects::{Link, ObjectError, ObjectStore as _};
+use mitosis_objects::{Link, ObjectError, ObjectStore as _, Right};
 use mitosis_testkit::s3::S3Server;
 use reqwest::StatusCode;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::net::TcpSocket;
 
-use crate::backend::{Backend, HOUR, body, config, content, key, now, s3_store};
+use crate::backend::{Backend, HOUR, body, config, content, files_below, key, now, s3_store};
 use crate::canned::{Answer, Canned};
 
 const LIST: &str = r#"<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>false</IsTruncated></ListBucketResult>"#;
 const SLOW_DOWN: Answer =
     (503, "<Error><Code>SlowDown</Code><Message>Reduce your request rate</Message></Error>");
 const DENIED: Answer = (403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>");
+
+const OK: Answer = (200, "");
+const UNKNOWN: Answer = (501, "<Error><Code>NotImplemented</Code></Error>");
+/// Two buckets are there, and can be written to.
+const PREPARED: &[Answer] = &[(200, LIST), OK, OK, (200, LIST), OK, OK];
 
 fn canned(service: &Canned) -> S3Config {
     S3Config::new(service.url().parse().unwrap(), "key", "swordfish".into())
@@ -205,6 +210,47 @@ async fn links_lead_to_the_public_address_and_requests_to_the_private_one() {
     assert!(address.as_str().starts_with(&format!("{public}/mitosis-attachments/lab/a?")), "{address}");
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     assert_eq!(http.get(address).send().await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn create_link_stores_once_and_needs_its_condition() {
+    let backend = Backend::s3().await;
+    let key = key("lab/once");
+    let Some(link) = backend.store.create_link(&key, 5, HOUR, now()).unwrap() else { panic!("it is known") };
+    let put = async |content: &'static str, condition: bool| {
+        let mut request = backend.send(reqwest::Method::PUT, backend.address(link.clone())).body(content);
+        if condition {
+            request = request.header("if-none-match", "*");
+        }
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(put("fives", false).await, 403, "the condition is signed");
+    assert_eq!(put("longer", true).await, 403, "so is the length");
+    assert_eq!(put("fives", true).await, 200);
+    assert_eq!(put("other", true).await, 412);
+    assert_eq!(backend.get(&key).await.unwrap(), b"fives");
+    let guarded = backend.store.guarded_link(&key, Right::Upload { length: 5 }, HOUR, now()).unwrap();
+    assert!(matches!(guarded, Link::ViaCoordinator(_)));
+}
+
+#[tokio::test]
+async fn create_link_is_given_where_the_condition_holds_only() {
+    let hidden = Backend::hidden_s3().await;
+    assert_eq!(hidden.store.create_link(&key("lab/a"), 1, HOUR, now()).unwrap(), None);
+    let directory = Backend::directory().await;
+    assert_eq!(directory.store.create_link(&key("lab/a"), 1, HOUR, now()).unwrap(), None);
+    // One service takes no notice of the condition, another refuses the header.
+    for answers in [&[PREPARED, &[OK, OK, OK]].concat(), &[PREPARED, &[UNKNOWN, UNKNOWN, OK]].concat()] {
+        let service = Canned::start(answers.clone().leak()).await;
+        let store = s3_store(&canned(&service));
+        store.prepare().await.unwrap();
+        assert_eq!(store.create_link(&key("lab/a"), 1, HOUR, now()).unwrap(), None);
+    }
+    let backend = Backend::s3().await;
+    assert_eq!(
+        files_below(backend.root()).iter().filter(|file| file.to_string_lossy().contains("probe")).count(),
+        0
+    );
 }
 
 #[tokio::test]

@@ -1,15 +1,20 @@
 //! What may be stored through a link, and when: a link is good for what its record waits for, and no more.
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::BodyDataStream;
 use axum::body::Bytes;
+use axum::extract::FromRequestParts;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use http::request::Parts;
 use mitosis_domain::object::ObjectKey;
-use mitosis_objects::{ByteStream, Right, SignedAccess};
+use mitosis_objects::{ByteStream, Link, ObjectError, Right, SignedAccess};
+use mitosis_protocol::{UPLOAD_HEADER, UPLOADS_ONCE};
 use mitosis_store::ops::uploads::Waits;
 
+use crate::api::user::artifacts::UPLOAD_VALID;
 use crate::app::App;
 use crate::error::ApiError;
 
@@ -40,6 +45,43 @@ impl Uploads {
 impl Drop for Place {
     fn drop(&mut self) {
         self.all.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+/// Whether the sender of a request knows links that ask for `If-None-Match: *`. Published clients and workers do not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KnowsConditions(bool);
+
+impl<S: Sync> FromRequestParts<S> for KnowsConditions {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.headers.get(UPLOAD_HEADER).is_some_and(|value| value == UPLOADS_ONCE)))
+    }
+}
+
+impl KnowsConditions {
+    /// A link for an upload that its record waits for. Only what is new goes straight to the storage, which lets nobody
+    /// change it afterwards; all other uploads are passed on, and the record is asked.
+    pub(crate) fn link(
+        self,
+        app: &App,
+        key: &ObjectKey,
+        is_new: bool,
+        right: Right,
+    ) -> Result<Link, ObjectError> {
+        let length = match right {
+            Right::Upload { length } | Right::Replace { length, .. } => Some(length),
+            Right::Download => None,
+        };
+        if self.0
+            && is_new
+            && let Some(length) = length
+            && let Some(link) = app.objects.create_link(key, length, UPLOAD_VALID, app.now())?
+        {
+            return Ok(link);
+        }
+        app.objects.guarded_link(key, right, UPLOAD_VALID, app.now())
     }
 }
 

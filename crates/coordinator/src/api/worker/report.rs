@@ -7,6 +7,7 @@ use mitosis_domain::ids::TaskId;
 use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_domain::worker::Worker;
+use mitosis_objects::{Link, Right};
 use mitosis_protocol::artifact::UploadArtifactRequest;
 use mitosis_protocol::report::{ReportOp, ReportReply, ReportRequest};
 use mitosis_protocol::task::SubmitTaskRequest;
@@ -15,8 +16,9 @@ use mitosis_store::ops::dispatch::{Completed, Completion, EndReport, FollowUp, H
 
 use crate::api::agent::lease_key;
 use crate::api::body::Body;
+use crate::api::objects::uploads::KnowsConditions;
 use crate::api::origin::Origin;
-use crate::api::user::artifacts::{UPLOAD_VALID, announced, reserved};
+use crate::api::user::artifacts::{announced, reserved};
 use crate::api::user::tasks::submission;
 use crate::app::App;
 use crate::auth::worker::{IsOurs, WorkerCaller};
@@ -29,6 +31,7 @@ pub(super) async fn report(
     WorkerCaller(worker): WorkerCaller,
     IsOurs(is_ours): IsOurs,
     origin: Origin,
+    conditions: KnowsConditions,
     Body(request): Body<ReportRequest>,
 ) -> Result<Json<ReportReply>, ApiError> {
     let holder = match request.attempt {
@@ -39,7 +42,10 @@ pub(super) async fn report(
     let url = match request.op {
         ReportOp::Finish => end(&app, holder, ExecEnd::Finished).await?,
         ReportOp::Cancel => end(&app, holder, ExecEnd::Cancelled).await?,
-        ReportOp::Upload(upload) => Some(announce(&app, holder, &origin, &upload).await?),
+        ReportOp::Upload(upload) => {
+            let link = announce(&app, holder, conditions, &upload).await?;
+            Some(origin.resolve(link))
+        }
         ReportOp::Submit(task) => follow_up(&app, holder, *task).await?,
         ReportOp::Commit(result) => commit(&app, holder, &worker, result).await?,
     };
@@ -94,18 +100,18 @@ async fn end(app: &App, holder: Holder, end: ExecEnd) -> Result<Option<String>, 
 async fn announce(
     app: &App,
     holder: Holder,
-    origin: &Origin,
+    conditions: KnowsConditions,
     upload: &UploadArtifactRequest,
-) -> Result<String, ApiError> {
+) -> Result<Link, ApiError> {
     let (kind, size) = (upload.content_type, announced(upload.content_length)?);
     let reservation =
         patiently(app, || app.store.reserve_attempt_artifact(holder, kind, size, app.now())).await?;
-    let (_, object) = reserved(reservation)?;
+    let (exist, object) = reserved(reservation)?;
     let key = ObjectKey::from_stored(Shelf::Artifacts, object);
     crash::point("artifact.url_issued:before");
-    let link = app.objects.upload_link(&key, upload.content_length, UPLOAD_VALID, app.now())?;
+    let link = conditions.link(app, &key, !exist, Right::Upload { length: upload.content_length })?;
     crash::point("artifact.url_issued:after");
-    Ok(origin.resolve(link))
+    Ok(link)
 }
 
 async fn follow_up(

@@ -4,12 +4,14 @@ use axum::Json;
 use axum::extract::State;
 use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_domain::permission::Action;
+use mitosis_objects::Right;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::artifact::UploadArtifactRequest;
 use mitosis_protocol::storage::UploadReply;
 
-use super::{UPLOAD_VALID, announced, reserved};
+use super::{announced, reserved};
 use crate::api::body::{Body, InPath};
+use crate::api::objects::uploads::KnowsConditions;
 use crate::api::origin::Origin;
 use crate::api::user::tasks::find;
 use crate::app::App;
@@ -21,16 +23,16 @@ pub(super) async fn upload(
     State(app): State<App>,
     Caller(user): Caller,
     origin: Origin,
+    conditions: KnowsConditions,
     InPath(uuid): InPath<Uuid>,
     Body(request): Body<UploadArtifactRequest>,
 ) -> Result<Json<UploadReply>, ApiError> {
     find(&app, &user, uuid, Action::ManageFiles).await?;
     let size = announced(request.content_length)?;
-    let now = app.now();
-    let reservation = app.store.reserve_artifact(uuid, request.content_type, size, now).await?;
+    let reservation = app.store.reserve_artifact(uuid, request.content_type, size, app.now()).await?;
     let (exist, object) = reserved(reservation)?;
     let key = ObjectKey::from_stored(Shelf::Artifacts, object);
-    let nonce = app.entropy.number();
-    let link = app.objects.replace_link(&key, request.content_length, nonce, UPLOAD_VALID, now)?;
+    let right = Right::Replace { length: request.content_length, nonce: app.entropy.number() };
+    let link = conditions.link(&app, &key, !exist, right)?;
     Ok(Json(UploadReply { exist, url: origin.resolve(link) }))
 }

@@ -3,14 +3,16 @@
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::permission::Action;
+use mitosis_objects::Right;
 use mitosis_protocol::attachment::UploadAttachmentRequest;
 use mitosis_protocol::storage::UploadReply;
 
 use super::object;
 use crate::api::body::{Body, InPath};
 use crate::api::members::require;
+use crate::api::objects::uploads::KnowsConditions;
 use crate::api::origin::Origin;
-use crate::api::user::artifacts::{UPLOAD_VALID, announced, reserved};
+use crate::api::user::artifacts::{announced, reserved};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
@@ -20,15 +22,15 @@ pub(super) async fn upload(
     State(app): State<App>,
     Caller(user): Caller,
     origin: Origin,
+    conditions: KnowsConditions,
     InPath(group): InPath<String>,
     Body(request): Body<UploadAttachmentRequest>,
 ) -> Result<Json<UploadReply>, ApiError> {
     let key = object(&group, &request.key)?;
     let size = announced(request.content_length)?;
     let id = require(&app, &user, &group, Action::ManageFiles).await?;
-    let now = app.now();
-    let (exist, _) = reserved(app.store.reserve_attachment(id, &request.key, size, now).await?)?;
-    let nonce = app.entropy.number();
-    let link = app.objects.replace_link(&key, request.content_length, nonce, UPLOAD_VALID, now)?;
+    let (exist, _) = reserved(app.store.reserve_attachment(id, &request.key, size, app.now()).await?)?;
+    let right = Right::Replace { length: request.content_length, nonce: app.entropy.number() };
+    let link = conditions.link(&app, &key, !exist, right)?;
     Ok(Json(UploadReply { exist, url: origin.resolve(link) }))
 }
