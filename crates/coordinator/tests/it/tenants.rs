@@ -94,6 +94,17 @@ pub(crate) async fn a_group_can_be_deleted_and_an_administrator_can_bring_it_bac
     ann.get("/groups/lab").await.expect_refused(403, "not_found");
 }
 
+pub(crate) async fn deleted_group_leaves_no_task_waiting_however_many(stage: Stage) {
+    let (admin, ann) = (stage.admin().await, stage.user("ann").await);
+    ann.post("/groups", &json!({"group_name": "lab"})).await.expect(200);
+    let tasks = vec![task("lab", &json!({})); 5_001];
+    ann.post("/tasks/submit", &json!({"tasks": tasks})).await.expect(200);
+    ann.delete("/v1/groups/lab").await.expect_empty();
+    admin.put("/v1/admin/groups/lab/users", &json!({"relations": {"ann": "Admin"}})).await.expect_empty();
+    let waiting = json!({"group_name": "lab", "states": ["Ready"], "count": true});
+    assert_eq!(ann.post("/tasks/query", &waiting).await.expect(200).json()["count"], 0);
+}
+
 pub(crate) async fn a_worker_is_put_only_on_groups_that_its_user_serves(stage: Stage) {
     let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
     let spec = json!({"args": ["true"], "envs": {"API_KEY": "ann-secret"}});

@@ -1,18 +1,23 @@
 //! `DELETE /v1/groups/{group}`: deletes a group.
 
 use axum::extract::State;
+use mitosis_domain::ids::GroupId;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::audit::actions;
 use mitosis_store::ops::By;
 use mitosis_store::ops::groups::GroupDeletion;
+use mitosis_store::ops::query::TaskQuery;
+use mitosis_store::ops::tasks::CancelSelection;
 
 use super::update_users::not_admin;
 use crate::api::body::InPath;
 use crate::api::forwarded::Forwarded;
 use crate::api::members::require;
 use crate::api::reply::Empty;
+use crate::api::user::tasks::portions::announce;
 use crate::app::App;
 use crate::auth::caller::Caller;
+use crate::dispatch::patience::patiently;
 use crate::error::{ApiError, Refusal};
 
 /// Needs Admin. Waiting tasks are cancelled, running ones end; an administrator can undo it.
@@ -26,10 +31,8 @@ pub(super) async fn delete(
     match app.store.delete_group(By::User(user.id), id, app.now()).await? {
         GroupDeletion::Deleted(cancelled) => {
             app.memberships.forget_all();
-            app.news.ring();
-            for task in cancelled {
-                app.output.changed(task);
-            }
+            announce(&app, &cancelled);
+            cancel_the_rest(&app, id).await?;
             app.record(&user.name, actions::GROUP_DELETED, group, Some(client)).await?;
             Ok(Empty)
         }
@@ -37,5 +40,17 @@ pub(super) async fn delete(
         GroupDeletion::Personal => Err(Refusal::invalid("a personal group lasts as long as its user")
             .hint("an administrator can delete the user")
             .into()),
+    }
+}
+
+/// The deletion itself ends one portion of what waits; nothing new comes behind it.
+async fn cancel_the_rest(app: &App, group: GroupId) -> Result<(), ApiError> {
+    let waiting = CancelSelection::Matching(TaskQuery::all_of(group));
+    loop {
+        let cancelled = patiently(app, || app.store.cancel(By::Site, &waiting, app.now())).await?;
+        if cancelled.is_empty() {
+            return Ok(());
+        }
+        announce(app, &cancelled);
     }
 }

@@ -9,12 +9,13 @@ use mitosis_protocol::task::{CancelTasksListRequest, CancelledTasksListReply};
 use mitosis_store::ops::By;
 use mitosis_store::ops::tasks::CancelSelection;
 
+use super::portions::{PORTION, announce, interrupted};
 use crate::api::body::Body;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
 
-/// Ready and Pending ones, where the caller has Write; the others are listed as failed.
+/// In portions. Ready and Pending ones, where the caller has Write; the others are listed as failed.
 pub(super) async fn cancel_list(
     State(app): State<App>,
     Caller(user): Caller,
@@ -23,12 +24,13 @@ pub(super) async fn cancel_list(
     if request.uuids.is_empty() {
         return Err(Refusal::empty_list("tasks").into());
     }
-    let selection = CancelSelection::Waiting(request.uuids.clone());
-    let cancelled = app.store.cancel(By::User(user.id), &selection, app.now()).await?;
-    let cancelled: HashSet<Uuid> = cancelled.into_iter().collect();
-    app.news.ring();
-    for task in &cancelled {
-        app.output.changed(*task);
+    let mut cancelled: HashSet<Uuid> = HashSet::new();
+    for portion in request.uuids.chunks(PORTION) {
+        let selection = CancelSelection::Waiting(portion.to_vec());
+        let ended = app.store.cancel(By::User(user.id), &selection, app.now()).await;
+        let ended = ended.map_err(|fault| interrupted(fault.into(), cancelled.len(), "cancelled"))?;
+        announce(&app, &ended);
+        cancelled.extend(ended);
     }
     Ok(Json(CancelledTasksListReply {
         cancelled_count: cancelled.len() as u64,

@@ -8,13 +8,14 @@ use mitosis_store::ops::By;
 use mitosis_store::ops::tasks::CancelSelection;
 
 use super::filter;
+use super::portions::{announce, interrupted};
 use crate::api::body::Body;
 use crate::api::members::require_for_filter;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
-/// In portions, between which others have their turn. Touches nothing that the filter does not name: one that names neither Ready nor Pending selects
+/// In portions. Touches nothing that the filter does not name: one that names neither Ready nor Pending selects
 /// nothing.
 pub(super) async fn cancel_many(
     State(app): State<App>,
@@ -24,16 +25,14 @@ pub(super) async fn cancel_many(
     let group_name = filter::group_name(&app, &user, &filter)?;
     let group = require_for_filter(&app, &user, &group_name, Action::ManageTasks).await?;
     let query = filter::query(&app, filter, group, None)?;
-    let (selection, mut cancelled_count) = (CancelSelection::Matching(query), 0);
+    let (selection, mut count) = (CancelSelection::Matching(query), 0);
     loop {
-        let cancelled = app.store.cancel(By::User(user.id), &selection, app.now()).await?;
+        let cancelled = app.store.cancel(By::User(user.id), &selection, app.now()).await;
+        let cancelled = cancelled.map_err(|fault| interrupted(fault.into(), count, "cancelled"))?;
         if cancelled.is_empty() {
-            return Ok(Json(CancelledTasksReply { cancelled_count, group_name }));
+            return Ok(Json(CancelledTasksReply { cancelled_count: count as u64, group_name }));
         }
-        cancelled_count += cancelled.len() as u64;
-        app.news.ring();
-        for task in &cancelled {
-            app.output.changed(*task);
-        }
+        count += cancelled.len();
+        announce(&app, &cancelled);
     }
 }

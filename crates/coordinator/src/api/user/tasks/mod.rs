@@ -10,6 +10,7 @@ pub(in crate::api) mod follow;
 mod get;
 mod labels;
 mod named;
+pub(super) mod portions;
 mod query;
 mod results;
 mod retry;

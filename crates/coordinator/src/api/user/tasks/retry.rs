@@ -13,7 +13,9 @@ use mitosis_protocol::sweep::{RetriedTask, RetryTasksReply, RetryTasksRequest};
 use mitosis_protocol::task::TaskFilter;
 use mitosis_store::ops::query::Page;
 use mitosis_store::ops::sweeps::{Over, Repeat, Repeated, Repetition, Selection};
+use mitosis_store::ops::tasks::IdempotencyKey;
 
+use super::portions::{PORTION, interrupted};
 use super::{filter, find, permitted, submission};
 use crate::api::body::Body;
 use crate::api::members::require_for_filter;
@@ -38,12 +40,32 @@ pub(super) async fn retry(
         _ => return Err(Refusal::invalid("say which tasks: either `uuids` or `filter`").into()),
     };
     let repeats: Vec<Repeat> = tasks.into_iter().map(|of| Repeat { of, uuid: app.entropy.uuid() }).collect();
-    let repeated = match app.store.repeat(user.id, &repeats, again, key.as_ref(), app.now()).await? {
-        Repetition::Accepted(repeated) | Repetition::Replayed(repeated) => repeated,
-        Repetition::KeyReused => return Err(submission::key_reused().into()),
-    };
-    app.bell.ring();
+    let mut repeated = Vec::new();
+    // A request without tasks is remembered by its key, too.
+    for (number, portion) in portions(&repeats).enumerate() {
+        let key = key.as_ref().map(|key| key_of_portion(key, number));
+        let outcome = app.store.repeat(user.id, portion, again, key.as_ref(), app.now()).await;
+        match outcome.map_err(|fault| interrupted(fault.into(), repeated.len(), "submitted again"))? {
+            Repetition::Accepted(more) | Repetition::Replayed(more) => repeated.extend(more),
+            Repetition::KeyReused => return Err(submission::key_reused().into()),
+        }
+        app.bell.ring();
+    }
     Ok(Json(reply(listed, &repeated, next)))
+}
+
+/// At least one.
+fn portions(repeats: &[Repeat]) -> impl Iterator<Item = &[Repeat]> {
+    let (first, rest) = repeats.split_at(repeats.len().min(PORTION));
+    std::iter::once(first).chain(rest.chunks(PORTION))
+}
+
+/// Each portion is remembered on its own; the first has the key of the request.
+fn key_of_portion(key: &IdempotencyKey, number: usize) -> IdempotencyKey {
+    match number {
+        0 => key.clone(),
+        _ => IdempotencyKey { key: format!("{} portion {number}", key.key), digest: key.digest },
+    }
 }
 
 /// What is asked of the matches of a filter.
@@ -87,7 +109,7 @@ async fn matching(
         over: Some(if wish.failed { Over::Failed } else { Over::AnyHow }),
         latest: !wish.again,
     };
-    let page = Page { before, offset: 0, limit: limits::MAX_ROWS };
+    let page = Page { before, offset: 0, limit: PORTION as u64 };
     let found = app.store.selected(&selection, page).await?;
     let full = found.len() as u64 == page.limit;
     let next = found.last().copied().filter(|_| full);
