@@ -22,3 +22,40 @@ async fn client_task_runs_as_soon_as_its_server_task_is_spawned() {
     assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
     assert!(admin.does(&["tasks", "get", &server]).await.contains("Running"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_slot_worker_runs_what_the_task_before_it_watches() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let first = admin.submits(&["--", "sleep", "1"]).await;
+    let watch = format!("{first},TaskCommitted");
+    // More than the worker lets wait at once, and all before what they wait for.
+    let mut watching = Vec::new();
+    for _ in 0..18 {
+        watching.push(admin.submits(&["-p", "9", "--watch", &watch, "--", "true"]).await);
+    }
+    let begun = Instant::now();
+    let _worker = home.worker(&coordinator.address, "1").await;
+    for task in &watching {
+        admin.waits_for("Finished", &["tasks", "get", task]).await;
+    }
+    assert!(begun.elapsed() < AT_ONCE * 2, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn task_that_watches_without_a_slot_obeys_its_timeout_and_a_stop() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let first = admin.submits(&["--", "sleep", "60"]).await;
+    let watch = format!("{first},TaskCommitted");
+    let late = admin.submits(&["-p", "9", "--timeout", "1s", "--watch", &watch, "--", "true"]).await;
+    let stopped = admin.submits(&["-p", "9", "--watch", &watch, "--", "true"]).await;
+    let _worker = home.worker(&coordinator.address, "1").await;
+    admin.waits_for("Running", &["tasks", "get", &first]).await;
+    admin.does(&["tasks", "stop", &stopped]).await;
+    admin.waits_for("UserCancellation", &["tasks", "get", &stopped]).await;
+    admin.waits_for("WatchTimeout", &["tasks", "get", &late]).await;
+    assert!(admin.does(&["tasks", "get", &first]).await.contains("Running"));
+}

@@ -13,6 +13,7 @@ use mitosis_protocol::{TaskResult, TaskResultMessage};
 use tokio::time::Instant;
 
 use super::line::Line;
+use super::watching::Watching;
 
 /// Tasks are fetched ahead for about so long. Those of other groups wait no longer than that
 /// behind them.
@@ -36,6 +37,7 @@ pub(super) enum Word {
 pub(super) struct Hand {
     free: Vec<usize>,
     waiting: Line,
+    watching: Watching,
     running: HashMap<AttemptRef, Running>,
     ended: Vec<EndedTask>,
     returned: Vec<AttemptKey>,
@@ -91,6 +93,7 @@ impl Hand {
         Self {
             free: (0..slots).rev().collect(),
             waiting: Line::default(),
+            watching: Watching::new(slots),
             running: HashMap::new(),
             ended: Vec::new(),
             returned: Vec::new(),
@@ -104,17 +107,60 @@ impl Hand {
 
     /// Takes tasks that were handed out; those that are known already came twice.
     pub(super) fn assign(&mut self, tasks: Vec<AssignedTask>, now: Instant) {
+        let (mut joined, mut too_many) = (0, 0);
         for task in tasks {
-            let named = named(&task);
-            if self.waiting.contains(named) || self.running.contains_key(&named) || self.over.contains(&named)
-            {
+            if self.knows(named(&task)) {
                 continue;
             }
-            match self.draining {
-                true => self.give_back(&task),
-                false => self.waiting.join(task, now),
+            if self.draining {
+                self.give_back(&task);
+            } else if task.task.spec.watch.is_none() {
+                self.waiting.join(task, now);
+                joined += 1;
+            } else if self.watching.has_room() {
+                self.watching.admit(task);
+            } else {
+                self.give_back(&task);
+                too_many += 1;
             }
         }
+        if too_many > 0 {
+            self.watching.were_too_many(too_many, joined == 0, now);
+        }
+    }
+
+    fn knows(&self, named: AttemptRef) -> bool {
+        self.waiting.contains(named)
+            || self.watching.contains(named)
+            || self.running.contains_key(&named)
+            || self.over.contains(&named)
+    }
+
+    /// Tasks that have to begin to watch others.
+    pub(super) fn take_watching(&mut self) -> Vec<AssignedTask> {
+        self.watching.take_new()
+    }
+
+    /// A task has seen what it watches, and waits for a slot.
+    pub(super) fn has_watched(&mut self, task: AssignedTask, now: Instant) {
+        if self.watching.remove(named(&task)).is_some() {
+            self.waiting.join(task, now);
+        }
+    }
+
+    /// A task is not started, and this is why.
+    pub(super) fn ends_unstarted(&mut self, key: AttemptKey, why: TaskResultMessage) {
+        self.watching.remove(attempt(&key));
+        self.remember(attempt(&key));
+        let result = TaskResult { exit_status: 0, msg: Some(why) };
+        self.ended.push(EndedTask {
+            key,
+            cancelled: true,
+            result,
+            left_archives: false,
+            data: None,
+            warnings: Vec::new(),
+        });
     }
 
     /// The next task to be started, and in which slot.
@@ -152,6 +198,7 @@ impl Hand {
 
     /// An attempt that left its slot is of no use any more; another one is wanted.
     pub(super) fn was_refused(&mut self, key: AttemptKey) {
+        self.watching.remove(attempt(&key));
         self.remember(attempt(&key));
         self.returned.push(key);
     }
@@ -161,19 +208,11 @@ impl Hand {
         if let Some(running) = self.running.get(&named) {
             return Some(running.slot);
         }
-        let task = self.waiting.remove(named)?;
+        let waiting = self.waiting.remove(named).map(|task| key(&task));
+        let key = waiting.or_else(|| self.watching.remove(named))?;
         self.remember(named);
         if word == Word::Stop {
-            let result = TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) };
-            let key = key(&task);
-            self.ended.push(EndedTask {
-                key,
-                cancelled: true,
-                result,
-                left_archives: false,
-                data: None,
-                warnings: Vec::new(),
-            });
+            self.ends_unstarted(key, TaskResultMessage::UserCancellation);
         }
         None
     }
@@ -189,6 +228,9 @@ impl Hand {
     pub(super) fn drain(&mut self) {
         self.draining = true;
         self.return_waiting();
+        for key in self.watching.take_all() {
+            self.was_refused(key);
+        }
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -220,7 +262,13 @@ impl Hand {
         let slots = self.free.len() + self.running.len();
         let quick = slots - slow;
         let goal = slots + quick * self.pace.ahead();
-        goal.saturating_sub(self.running.len() + self.waiting.len() + asked).min(MAX_BATCH)
+        let can_run = goal.saturating_sub(self.running.len() + self.waiting.len() + asked);
+        self.watching.want(can_run, now).min(MAX_BATCH)
+    }
+
+    /// When tasks are asked for again, after too many came that watch others.
+    pub(super) fn rest_ends(&self) -> Option<Instant> {
+        self.watching.rest_ends()
     }
 
     /// Everything that the coordinator may believe it holds.
@@ -230,6 +278,7 @@ impl Hand {
         let returned = self.returned.iter().chain(returning);
         self.waiting
             .names()
+            .chain(self.watching.names())
             .chain(self.running.keys().copied())
             .chain(self.ended.iter().chain(reporting).map(|ended| attempt(&ended.key)))
             .chain(returned.map(attempt))
@@ -248,7 +297,7 @@ impl Hand {
 
     /// Whether nothing is left to be run or told.
     pub(super) fn is_empty(&self) -> bool {
-        self.running.is_empty() && self.waiting.is_empty() && self.has_told_all()
+        self.running.is_empty() && self.waiting.is_empty() && self.watching.is_empty() && self.has_told_all()
     }
 
     /// Whether everything that ended has been told.
@@ -381,6 +430,57 @@ pub(super) mod tests {
         hand.left(of(0), None, now);
         hand.assign(tasks(1..2), now);
         assert!(hand.start(now).is_none(), "a late word about it changes nothing");
+    }
+
+    fn watching(id: i64) -> AssignedTask {
+        let mut task = task(id);
+        task.task.spec.watch = Some((Uuid::nil(), mitosis_protocol::ExecState::TaskCommitted));
+        task
+    }
+
+    #[test]
+    fn task_that_watches_leaves_the_slot_to_others_until_it_has_seen_enough() {
+        let now = Instant::now();
+        let mut hand = Hand::new(1);
+        hand.assign(vec![watching(1)], now);
+        assert!(hand.start(now).is_none());
+        assert_eq!((hand.want(0, now), hand.held()), (1, vec![of(1)]));
+        hand.assign(vec![watching(1), task(2)], now);
+        assert_eq!(named(&hand.start(now).unwrap().1), of(2));
+        let [begins] = &hand.take_watching()[..] else { panic!("it came twice and is one") };
+        hand.has_watched(AssignedTask { task: task(1).task, ..begins.clone() }, now);
+        assert!(hand.start(now).is_none(), "the slot is taken");
+        hand.left(of(2), Some(ended(2)), now);
+        assert_eq!(named(&hand.start(now).unwrap().1), of(1));
+    }
+
+    #[test]
+    fn task_that_watches_can_be_stopped_dropped_and_given_back() {
+        let now = Instant::now();
+        let mut hand = Hand::new(1);
+        hand.assign((1..=4).map(watching).collect(), now);
+        assert_eq!(hand.hear(of(1), Word::Stop), None);
+        assert_eq!(hand.hear(of(2), Word::Dropped), None);
+        hand.ends_unstarted(key(&task(3)), TaskResultMessage::WatchTimeout);
+        hand.drain();
+        let report = hand.report(0, vec![]);
+        let ends: Vec<_> =
+            report.ended.iter().map(|end| (end.key.id, end.cancelled, end.result.msg)).collect();
+        let [stopped, late] =
+            [TaskResultMessage::UserCancellation, TaskResultMessage::WatchTimeout].map(Some);
+        assert_eq!(ends, [(1, true, stopped), (3, true, late)]);
+        assert_eq!(report.returned, [key(&task(4))]);
+        assert!(hand.take_watching().is_empty());
+    }
+
+    #[test]
+    fn tasks_that_watch_beyond_the_limit_go_back_and_more_is_asked_for() {
+        let now = Instant::now();
+        let mut hand = Hand::new(1);
+        hand.assign((0..18).map(watching).collect(), now);
+        assert_eq!(hand.report(0, vec![]).returned, [key(&task(16)), key(&task(17))]);
+        assert_eq!(hand.want(0, now), 0, "nothing else came, so it rests");
+        assert_eq!(hand.want(0, hand.rest_ends().unwrap()), 1 + 2 * 2);
     }
 
     #[test]

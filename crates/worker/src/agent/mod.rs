@@ -6,6 +6,8 @@
 mod hand;
 mod line;
 mod slots;
+mod watchers;
+mod watching;
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -14,8 +16,8 @@ use std::time::Duration;
 
 use mitosis_client::{ClientError, LeaseTerms};
 use mitosis_domain::crash;
-use mitosis_protocol::Uuid;
 use mitosis_protocol::agent::{AttemptRef, PollReply, PollRequest, ReportBatch, ReportBatchReply};
+use mitosis_protocol::{TaskResultMessage, Uuid};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -26,8 +28,9 @@ use crate::live::reported::{Cell, Outbox};
 use crate::os::boot_clock::BootInstant;
 use crate::run::{Lost, Place};
 use crate::session::{Farewell, Session};
-use hand::{Hand, Word, attempt};
+use hand::{Hand, Word, attempt, key, named};
 use slots::{Left, SlotEvent, Slots};
+use watchers::{Watched, Watchers};
 
 /// Longest time for which a poll is held.
 const MOST_HOLD: Duration = Duration::from_secs(20);
@@ -58,6 +61,7 @@ struct Agent<'a> {
     session: Arc<Session>,
     hand: Hand,
     slots: Slots,
+    watchers: Watchers,
     polling: Option<Polling>,
     /// Not before this moment, after a failure.
     poll_at: Instant,
@@ -76,6 +80,8 @@ struct Agent<'a> {
     cells: Vec<Arc<Cell>>,
     /// Tasks that are watched and did not start yet.
     watched: HashSet<Uuid>,
+    /// Tasks whose output somebody waits for and that have watched others, and did not start yet.
+    followed: HashSet<Uuid>,
     /// States are to be reported at this moment, should nothing else be before.
     tell_at: Option<Instant>,
     has_room: watch::Receiver<bool>,
@@ -102,6 +108,7 @@ impl Session {
             session: self.clone(),
             hand: Hand::new(slots),
             slots: Slots::open(self, places),
+            watchers: Watchers::new(self.clone(), outbox.clone()),
             polling: None,
             poll_at: now,
             rest_until: now,
@@ -113,6 +120,7 @@ impl Session {
             outbox,
             cells,
             watched: HashSet::new(),
+            followed: HashSet::new(),
             tell_at: None,
             has_room: self.has_room.subscribe(),
             poll_waits: Waits::new(&*entropy),
@@ -154,6 +162,7 @@ impl Agent<'_> {
             let patience = self.hand.patience_ends();
             let event = tokio::select! {
                 event = self.slots.next() => Event::Slot(event),
+                watched = self.watchers.next() => Event::Watched(watched),
                 reply = answer(&mut self.reporting) => Event::Reported(reply),
                 reply = answer_poll(&mut self.polling) => Event::Polled(reply),
                 () = sleep_until(turn_is_over) => Event::Look,
@@ -163,7 +172,8 @@ impl Agent<'_> {
                 () = self.session.settings.drain.cancelled(), if !self.hand.is_draining() => Event::Drain,
             };
             let end = match event {
-                Event::Slot(SlotEvent::Left(Left { outcome: Err(Lost::Unknown), .. })) => {
+                Event::Slot(SlotEvent::Left(Left { outcome: Err(Lost::Unknown), .. }))
+                | Event::Watched(Watched { outcome: Err(Lost::Unknown), .. }) => {
                     Some(self.session.farewell_after_refusal().await)
                 }
                 Event::Slot(SlotEvent::Left(left)) => {
@@ -174,6 +184,10 @@ impl Agent<'_> {
                     self.hand.slot_is_ready(slot);
                     None
                 }
+                Event::Watched(watched) => {
+                    self.has_watched(watched);
+                    None
+                }
                 Event::Reported(reply) => self.reported(reply),
                 Event::Polled(reply) => self.polled(reply),
                 Event::Impatient => {
@@ -182,7 +196,7 @@ impl Agent<'_> {
                 }
                 Event::Drain => {
                     tracing::info!("ending with what runs");
-                    self.hand.drain();
+                    self.drain();
                     None
                 }
                 Event::States => {
@@ -213,10 +227,18 @@ impl Agent<'_> {
         if !*self.has_room.borrow() {
             self.hand.return_waiting();
         }
+        for task in self.hand.take_watching() {
+            let is_watched = self.watched.remove(&task.task.uuid);
+            self.watchers.start(task, is_watched);
+        }
         while let Some((slot, task)) = self.hand.start(now) {
-            self.names[slot] = Some(task.task.uuid);
-            self.cells[slot].begin(self.watched.remove(&task.task.uuid));
+            let uuid = task.task.uuid;
+            self.names[slot] = Some(uuid);
+            self.cells[slot].begin(self.watched.remove(&uuid));
             self.slots.start(slot, task);
+            if self.followed.remove(&uuid) {
+                self.slots.order(slot, |orders| orders.followed = true);
+            }
         }
         let asked = self.polling.as_ref().map_or(0, |polling| polling.want);
         let tells = self.hand.can_report() && self.tell_at.is_some_and(|at| now >= at);
@@ -281,6 +303,9 @@ impl Agent<'_> {
         if self.polling.is_none() {
             next = next.min(self.poll_at.max(self.rest_until));
         }
+        if let Some(rest_ends) = self.hand.rest_ends().filter(|end| *end > now) {
+            next = next.min(rest_ends);
+        }
         if self.hand.has_to_report() {
             next = next.min(self.report_at);
         }
@@ -313,6 +338,31 @@ impl Agent<'_> {
             }
         };
         self.hand.left(attempt(&key), ended, now);
+    }
+
+    /// A task that watched another one gets the next free slot, if that came far enough.
+    fn has_watched(&mut self, Watched { mut task, outcome }: Watched) {
+        let Some(interest) = self.watchers.end(named(&task)) else { return };
+        let uuid = task.task.uuid;
+        match outcome {
+            Ok(true) => {
+                task.task.spec.watch = None;
+                self.hand.has_watched(task, Instant::now());
+                if interest.is_watched {
+                    self.watched.insert(uuid);
+                }
+                if interest.is_followed && self.followed.len() < MOST_WATCHED {
+                    self.followed.insert(uuid);
+                }
+            }
+            Ok(false) => self.hand.ends_unstarted(key(&task), TaskResultMessage::WatchTimeout),
+            Err(_) => self.hand.was_refused(key(&task)),
+        }
+    }
+
+    fn drain(&mut self) {
+        self.hand.drain();
+        self.watchers.end_all();
     }
 
     fn reported(&mut self, reply: Result<ReportBatchReply, ClientError>) -> Option<Farewell> {
@@ -381,13 +431,14 @@ impl Agent<'_> {
     fn take(&mut self, tasks: Vec<mitosis_protocol::agent::AssignedTask>, drain: bool) {
         if drain && !self.hand.is_draining() {
             tracing::info!("told to end with what runs");
-            self.hand.drain();
+            self.drain();
         }
         self.hand.assign(tasks, Instant::now());
     }
 
     fn hear(&mut self, attempts: &[AttemptRef], word: Word) {
         for attempt in attempts {
+            self.watchers.end(*attempt);
             if let Some(slot) = self.hand.hear(*attempt, word) {
                 self.slots.order(slot, |orders| match word {
                     Word::Dropped => orders.dropped = true,
@@ -398,8 +449,9 @@ impl Agent<'_> {
     }
 
     fn follow(&mut self, task: Uuid) {
-        if let Some(slot) = self.names.iter().position(|name| *name == Some(task)) {
-            self.slots.order(slot, |orders| orders.followed = true);
+        match self.names.iter().position(|name| *name == Some(task)) {
+            Some(slot) => self.slots.order(slot, |orders| orders.followed = true),
+            None => self.watchers.follow(task),
         }
     }
 
@@ -407,6 +459,7 @@ impl Agent<'_> {
     fn watch(&mut self, task: Uuid) {
         match self.names.iter().position(|name| *name == Some(task)) {
             Some(slot) => self.cells[slot].watch(task),
+            None if self.watchers.watch(task) => {}
             None if self.watched.len() < MOST_WATCHED => {
                 self.watched.insert(task);
             }
@@ -426,6 +479,7 @@ const STALE: mitosis_protocol::agent::AttemptVerdict = mitosis_protocol::agent::
 /// What an agent waits for.
 enum Event {
     Slot(SlotEvent),
+    Watched(Watched),
     Reported(Result<ReportBatchReply, ClientError>),
     Polled((BootInstant, Result<PollReply, ClientError>)),
     States,

@@ -92,6 +92,11 @@ impl Cell {
         self.outbox.push(LiveState { task, state });
     }
 
+    /// Whether the states of its task matter.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::SeqCst)
+    }
+
     /// The task came to a state.
     pub(crate) fn tell(&self, task: Uuid, state: ExecState) {
         self.state.store(state.as_i32(), Ordering::SeqCst);

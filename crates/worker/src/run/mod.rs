@@ -36,6 +36,7 @@ use left::Left;
 use prepare::Prepared;
 use process::Ran;
 use scratch::Scratch;
+pub(crate) use watch::watch;
 
 /// Limit on reading a file that the command left.
 const LOOK_LIMIT: Duration = Duration::from_secs(10);

@@ -12,7 +12,7 @@ use mitosis_domain::crash;
 use mitosis_domain::task::ExecEnd;
 use mitosis_domain::wait_status::WaitStatus;
 use mitosis_protocol::worker::FetchedTask;
-use mitosis_protocol::{ExecState, TaskResultMessage};
+use mitosis_protocol::{ExecState, TaskResultMessage, TaskSpec};
 use nix::sys::signal::Signal;
 
 use super::scratch::{OutputFiles, Scratch};
@@ -56,11 +56,17 @@ enum Overstep {
     User,
 }
 
+/// How long an attempt may go on without a renewal, if its task has a limit of its own. A task that may run twice goes on
+/// to the end of the lease.
+pub(super) fn limit_without_renewal(spec: &TaskSpec) -> Option<Duration> {
+    spec.lost_after.filter(|_| !spec.idempotent)
+}
+
 impl Attempt<'_> {
     /// Runs the command to its end, or to the end of its time. Given up at the end of the lease: then
     /// the whole group is killed at once, because another worker may start the task any moment.
     pub(super) async fn execute(&self, output: Option<OutputFiles>) -> Result<Ran, Lost> {
-        let limit = self.limit_without_renewal();
+        let limit = limit_without_renewal(&self.task.spec);
         self.until_it_may_start(limit).await?;
         let group = Group::marked(self.thread.mark.clone(), limit);
         let output = output.map(Arc::new);
@@ -76,13 +82,6 @@ impl Attempt<'_> {
             }
             never = self.deliver_output(output.as_ref()) => match never {},
         }
-    }
-
-    /// How long the command may run without a renewal, if its task has a limit of its own. A task that may run twice
-    /// runs on to the end of the lease.
-    fn limit_without_renewal(&self) -> Option<Duration> {
-        let spec = &self.task.spec;
-        spec.lost_after.filter(|_| !spec.idempotent)
     }
 
     /// What it means that the time without a renewal is over.

@@ -7,23 +7,61 @@
 use std::time::Duration;
 
 use mitosis_client::ClientError;
+use mitosis_domain::limits::PREPARATION_ALLOWANCE;
 use mitosis_domain::watch::{passed, presumed, reached};
+use mitosis_protocol::worker::FetchedTask;
 use mitosis_protocol::{ErrorCode, ExecState, TaskState, Uuid};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
+use super::process::limit_without_renewal;
 use super::{Attempt, Lost};
 use crate::insist::insist;
+use crate::live::Herald;
+use crate::session::Session;
 
 /// How long a coordinator of ours may hold the question.
 const HOLD: Duration = Duration::from_secs(20);
 /// Time between two looks beside an old one.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
+/// Waits for the task that another one watches, before that gets a slot. Answers whether it came far enough in time:
+/// watching counts against the timeout.
+pub(crate) async fn watch(session: &Session, herald: &Herald, task: &FetchedTask) -> Result<bool, Lost> {
+    let patience = PREPARATION_ALLOWANCE.min(task.timeout);
+    let limit = limit_without_renewal(&task.spec);
+    let watch = Watch { session, herald, task };
+    let watched = tokio::select! {
+        watched = timeout(patience, watch.is_there()) => watched,
+        // It may run elsewhere now.
+        () = session.lease.over(limit), if limit.is_some() => return Err(Lost::Overdue),
+    };
+    match watched {
+        Ok(there) => there.map(|()| true),
+        Err(_) => {
+            herald.tell(task.uuid, ExecState::WatchTimeout, task.timeout);
+            Ok(false)
+        }
+    }
+}
+
 impl Attempt<'_> {
     /// Ends once the watched task, if there is one, has come far enough.
     pub(super) async fn watched_task_is_there(&self) -> Result<(), Lost> {
+        Watch { session: self.session, herald: self.herald, task: &self.task }.is_there().await
+    }
+}
+
+/// A task that watches another one.
+struct Watch<'a> {
+    session: &'a Session,
+    herald: &'a Herald,
+    task: &'a FetchedTask,
+}
+
+impl Watch<'_> {
+    async fn is_there(&self) -> Result<(), Lost> {
         let Some((uuid, target)) = self.task.spec.watch else { return Ok(()) };
-        self.is_at(ExecState::Watch);
+        self.herald.tell(self.task.uuid, ExecState::Watch, self.task.timeout);
         let mut is_judged_there = self.session.is_with_ours;
         let mut first_seen_running = None;
         loop {
