@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mitosis_domain::clock::Clock;
 use mitosis_domain::entropy::Entropy;
+use mitosis_domain::lease::Moment;
 use mitosis_domain::object::ObjectKey;
 use mitosis_objects::ObjectStore;
 use mitosis_protocol::{Md5Password, Timestamp, Uuid};
@@ -24,6 +25,7 @@ use crate::dispatch::agents::Agents;
 use crate::dispatch::bell::Bell;
 use crate::dispatch::desk::Desk;
 use crate::dispatch::duties::DutyBook;
+use crate::dispatch::leases::Leases;
 use crate::dispatch::post::{Note, Post};
 use crate::dispatch::renewals::Renewals;
 use crate::events::announcer::Announcer;
@@ -52,6 +54,7 @@ pub(crate) struct Parts {
     /// Rung when a task came to another state without becoming Ready.
     pub(crate) news: Bell,
     pub(crate) renewals: Renewals,
+    pub(crate) leases: Leases,
     pub(crate) agents: Agents,
     pub(crate) desk: Desk,
     pub(crate) duties: DutyBook,
@@ -68,6 +71,8 @@ pub(crate) struct Parts {
     pub(crate) first_admin: String,
     /// When this coordinator started.
     pub(crate) started_at: Timestamp,
+    /// The same by the steady clock.
+    pub(crate) started_steady: Duration,
     /// How long a worker may be silent.
     pub(crate) lease: Duration,
     /// How long an ended task is kept; for ever unless set.
@@ -147,6 +152,18 @@ impl App {
     /// The present moment, by the coordinator's clock.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The present moment without what the wall clock was set forward since the start: no token of a worker ends
+    /// because somebody sets a clock.
+    pub(crate) fn steady_now(&self) -> Timestamp {
+        let passed = self.clock.steady().saturating_sub(self.started_steady);
+        (self.started_at + passed).min(self.now())
+    }
+
+    /// The present moment, with the time that leases are measured in.
+    pub(crate) fn moment(&self) -> Moment {
+        self.leases.moment()
     }
 }
 

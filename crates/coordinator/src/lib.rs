@@ -23,6 +23,8 @@ mod tls;
 pub use api::forwarded::{InvalidNetwork, TrustedProxies};
 pub use api::routes::{Asks, Route, routes};
 pub use auth::keys::KeyError;
-pub use settings::{Database, KeyFiles, Objects, RedisSettings, S3Settings, Settings, TlsFiles};
+pub use settings::{
+    Database, KeyFiles, LeaseClockSource, Objects, RedisSettings, S3Settings, Settings, TlsFiles,
+};
 pub use start::{Coordinator, Running, StartError, Stop};
 pub use tls::TlsError;

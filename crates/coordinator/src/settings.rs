@@ -13,6 +13,18 @@ use crate::api::forwarded::TrustedProxies;
 /// everybody knows them.
 pub(crate) const DEFAULT_ADMIN: &str = "mitosis_admin";
 
+/// What the leases of workers are measured by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseClockSource {
+    /// The clock of the database: coordinators agree, whatever their own clocks say.
+    Database,
+    /// The clock of this process, for one coordinator that stands alone under a test.
+    Process {
+        /// Time without a look at the leases that does not count.
+        standstill: Duration,
+    },
+}
+
 /// Everything a coordinator needs to be told. The defaults are those of the contract
 /// (command line §3.1).
 #[derive(Debug, Clone)]
@@ -39,6 +51,8 @@ pub struct Settings {
     pub token_lifetime: Duration,
     /// How long a worker may be silent before its tasks are given to others.
     pub heartbeat_timeout: Duration,
+    /// What the leases of workers are measured by.
+    pub lease_clock: LeaseClockSource,
     /// How long an ended task is kept, with its archives; for ever unless set.
     pub retain_tasks: Option<Duration>,
     /// Proxies that are believed about the sender of a request and the address that it used.
@@ -132,6 +146,7 @@ impl Settings {
             keys: KeyFiles { private: "private.pem".into(), public: "public.pem".into(), create: true },
             token_lifetime: Duration::from_hours(7 * 24),
             heartbeat_timeout: Duration::from_mins(10),
+            lease_clock: LeaseClockSource::Database,
             retain_tasks: None,
             trusted_proxies: TrustedProxies::default(),
         }

@@ -35,6 +35,7 @@ use crate::dispatch::agents::Agents;
 use crate::dispatch::bell::Bell;
 use crate::dispatch::desk::{self, Desk};
 use crate::dispatch::duties::DutyBook;
+use crate::dispatch::leases::Leases;
 use crate::dispatch::post::{self, Post};
 use crate::dispatch::renewals::Renewals;
 use crate::events::announcer::{Announcer, RedisConfigError};
@@ -197,7 +198,8 @@ impl Coordinator {
         let passwords = Passwords::new(entropy.clone()).map_err(StartError::Threads)?;
         bootstrap(&*store, &passwords, admin, &settings.admin_password, &*clock).await?;
         let started_at = clock.now();
-        store.extend_all_leases(started_at).await?;
+        let leases = Leases::new(clock.clone(), settings.lease_clock, settings.heartbeat_timeout);
+        leases.look(&*store).await?;
         let (background, stopping) = (TaskTracker::new(), CancellationToken::new());
         let announcer = match &settings.redis {
             Some(redis) => Announcer::start(redis, &*store, &*entropy, &background, stopping.clone()).await?,
@@ -210,7 +212,8 @@ impl Coordinator {
         let (desk, inbox) = Desk::new();
         let (post, outbox) = Post::new();
         let app = App::new(Parts {
-            renewals: Renewals::start(store.clone(), clock.clone()),
+            renewals: Renewals::start(store.clone(), leases.clone()),
+            leases,
             agents: Agents::default(),
             desk,
             duties: DutyBook::open(store.clone()),
@@ -233,6 +236,7 @@ impl Coordinator {
             streams: Streams::default(),
             first_admin: settings.admin_user.clone(),
             started_at,
+            started_steady: clock.steady(),
             lease: settings.heartbeat_timeout,
             retain_tasks: settings.retain_tasks,
             public_url: settings.public_url.clone(),

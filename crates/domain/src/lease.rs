@@ -1,6 +1,103 @@
-//! How long a worker may be silent.
+//! How long a worker may be silent, and the time that this is measured in.
 
 use std::time::Duration;
+
+use mitosis_protocol::Timestamp;
+
+/// A point in the time that leases are measured in, as microseconds.
+///
+/// It passes only while a coordinator watches over the leases: it stands still while all of them, or their database,
+/// are stopped, suspended or cut off, and steps of a wall clock do not move it. So every outage extends all leases by
+/// its length, and no worker is given up for a time in which it could not be heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeaseTime(i64);
+
+impl LeaseTime {
+    /// From microseconds, as they are stored.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// As it is stored.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// How long after `earlier` this is; zero if it is not after.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl std::ops::Add<Duration> for LeaseTime {
+    type Output = Self;
+
+    fn add(self, more: Duration) -> Self {
+        Self(self.0.saturating_add(to_micros(more)))
+    }
+}
+
+/// A moment on the wall clock, for people, and in the time of leases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// By the wall clock.
+    pub now: Timestamp,
+    /// In the time that leases are measured in.
+    pub lease: LeaseTime,
+}
+
+impl From<Timestamp> for Moment {
+    /// Where leases have been watched over without a break.
+    fn from(now: Timestamp) -> Self {
+        Self { now, lease: LeaseTime(now.unix_micros()) }
+    }
+}
+
+/// Where the time of leases stands: how far it is behind the wall clock of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseClock {
+    /// When a coordinator last watched over the leases, by the wall clock.
+    pub seen_at: Timestamp,
+    /// By how many microseconds the time of leases is behind the wall clock.
+    pub lag: i64,
+}
+
+impl LeaseClock {
+    /// The clock after a look at `now`, by the wall clock of the database.
+    ///
+    /// Time that nobody watched over, more than `standstill`, does not count, and neither does a step of the wall
+    /// clock. After a break the workers get some time more, to reconnect. `at_most` is the bound that a steady clock
+    /// of the caller sets.
+    #[must_use]
+    pub fn look(self, now: Timestamp, standstill: Duration, at_most: Option<LeaseTime>) -> Self {
+        let (standstill, passed) = (to_micros(standstill), now.unix_micros() - self.seen_at.unix_micros());
+        let never_seen = self.seen_at == Timestamp::UNIX_EPOCH;
+        let mut lag = self.lag;
+        if !never_seen && passed > standstill {
+            lag += passed + passed.min(standstill.saturating_mul(3));
+        } else if !never_seen && passed < -standstill {
+            lag += passed;
+        }
+        if let Some(LeaseTime(bound)) = at_most {
+            lag = lag.max(now.unix_micros() - bound);
+        }
+        Self { seen_at: now, lag }
+    }
+
+    /// The time of leases when the wall clock says `now`.
+    pub fn time(self, now: Timestamp) -> LeaseTime {
+        LeaseTime(now.unix_micros() - self.lag)
+    }
+
+    /// What the wall clock says at that time of leases.
+    pub fn wall(self, time: LeaseTime) -> Timestamp {
+        Timestamp::from_unix_micros(time.0.saturating_add(self.lag))
+    }
+}
+
+fn to_micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
 
 /// The two limits of a worker's silence, counted from its last sign of life.
 ///
@@ -15,10 +112,14 @@ pub struct LeaseTerms {
 }
 
 impl LeaseTerms {
-    /// Terms of a worker that is missed when its lease ends, not before: published workers are heard of only every
-    /// few minutes.
-    pub const fn single(lease: Duration) -> Self {
-        Self { missed_after: lease, lease }
+    /// After how much silence an attempt is given away whose task asks for `lost_after`.
+    pub fn limit_of(self, lost_after: Duration) -> Duration {
+        lost_after.clamp(self.missed_after, self.lease)
+    }
+
+    /// Terms of a published worker, which is heard of only every few minutes: at least twice in a lease.
+    pub fn of_published(lease: Duration) -> Self {
+        Self { missed_after: lease * 2 / 3, lease }
     }
 
     /// Terms of a worker that is missed after `missed_after`. Its tasks are given away after `longest`, or after
@@ -34,6 +135,54 @@ impl LeaseTerms {
 mod tests {
     use super::*;
 
+    const STANDSTILL: Duration = Duration::from_secs(10);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_micros((1_900_000_000 + seconds) * 1_000_000)
+    }
+
+    fn clock() -> LeaseClock {
+        LeaseClock { seen_at: at(0), lag: 0 }
+    }
+
+    /// Seconds of lease time between a look at 0 and one at `seconds`.
+    fn passed(seconds: i64) -> i64 {
+        let clock = clock().look(at(seconds), STANDSTILL, None);
+        assert_eq!(clock.seen_at, at(seconds));
+        (clock.time(at(seconds)).micros() - at(0).unix_micros()) / 1_000_000
+    }
+
+    #[test]
+    fn lease_time_passes_while_it_is_watched() {
+        assert_eq!([0, 1, 10].map(passed), [0, 1, 10]);
+    }
+
+    #[test]
+    fn outage_does_not_count_and_leaves_time_to_reconnect() {
+        assert_eq!([11, 60, 86_400].map(passed), [-11, -30, -30]);
+    }
+
+    #[test]
+    fn step_back_of_the_wall_clock_does_not_count() {
+        assert_eq!([-11, -3_600].map(passed), [0, 0]);
+        assert_eq!(passed(-3), -3, "a small one makes leases longer by itself");
+    }
+
+    #[test]
+    fn steady_clock_bounds_a_small_step_forward() {
+        let bound = LeaseTime(at(1).unix_micros());
+        let clock = clock().look(at(9), STANDSTILL, Some(bound));
+        assert_eq!((clock.time(at(9)), clock.wall(bound)), (bound, at(9)));
+        let slower = LeaseTime(at(100).unix_micros());
+        assert_eq!(clock.look(at(10), STANDSTILL, Some(slower)).lag, clock.lag, "only a bound");
+    }
+
+    #[test]
+    fn first_look_of_all_finds_no_gap() {
+        let new = LeaseClock { seen_at: Timestamp::UNIX_EPOCH, lag: 0 };
+        assert_eq!(new.look(at(5), STANDSTILL, None), LeaseClock { seen_at: at(5), lag: 0 });
+    }
+
     #[test]
     fn lost_after_shortens_the_lease_down_to_missed() {
         let seconds = Duration::from_secs;
@@ -44,6 +193,7 @@ mod tests {
             let expected = LeaseTerms { missed_after: seconds(missed_after), lease: seconds(lease) };
             assert_eq!(terms, expected, "{lost_after:?}");
         }
-        assert_eq!(LeaseTerms::new(seconds(30), seconds(2), None), LeaseTerms::single(seconds(2)));
+        let short = LeaseTerms { missed_after: seconds(2), lease: seconds(2) };
+        assert_eq!(LeaseTerms::new(seconds(30), seconds(2), None), short);
     }
 }

@@ -52,5 +52,7 @@ pub const DEFAULT_STORAGE_QUOTA: i64 = 16_000_000_000;
 pub const DEFAULT_GROUP_QUOTA: i32 = 8;
 /// How long a worker may spend on resources and on a watched task, before and besides the timeout.
 pub const PREPARATION_ALLOWANCE: Duration = Duration::from_mins(30);
+/// Attempts that a task may lose to workers that are gone. It is cancelled with the last.
+pub const MAX_LOST_ATTEMPTS: i64 = 5;
 /// How long past its timeout a running task is left alone (HTTP contract §12.4).
 pub const OVERDUE_GRACE: Duration = Duration::from_mins(1);

@@ -37,6 +37,10 @@ pub struct Worker {
     pub last_heartbeat: Timestamp,
     /// After how much silence it wants its tasks to be given to others, if it said so.
     pub lost_after: Option<Duration>,
+    /// When it is missed, unless it is heard of again.
+    pub missed_at: Timestamp,
+    /// When its tasks are given away, unless it is heard of again.
+    pub lost_at: Timestamp,
     /// How many tasks an agent of ours runs at once; none for a published worker, which runs one.
     pub slots: Option<u32>,
     /// No token of it is valid after this time; none when it was registered without a lifetime.

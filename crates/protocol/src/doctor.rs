@@ -42,6 +42,9 @@ pub struct AdminDoctorReply {
     /// How Redis gets on; nothing when it is not configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisContact>,
+    /// Workers that have been silent for so long that they get no new tasks; none where the coordinator does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed_workers: Option<u64>,
 }
 
 /// How a coordinator gets on with its Redis.

@@ -9,14 +9,23 @@ use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::tokens::TokenScope;
 use mitosis_protocol::worker::WorkerState;
-use mitosis_protocol::{ArtifactKind, Role, TaskResultMessage, TaskState};
+use mitosis_protocol::{ArtifactKind, Role, TaskResultMessage, TaskSpec, TaskState};
 
 use crate::Fault;
+use crate::ops::reaper::ReapReason;
 use crate::ops::workers::Departure;
 
 /// A length of time as it is stored: whole microseconds.
 pub(crate) fn micros(length: Duration) -> i64 {
     i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The limit of silence of a task as it is stored: none where it has none of its own, 0 where it may run twice at once.
+pub(crate) fn silence_limit(spec: &TaskSpec) -> Option<i64> {
+    match spec.idempotent {
+        true => Some(0),
+        false => spec.lost_after.map(micros),
+    }
 }
 
 /// A length of time that was stored with [`micros`].
@@ -68,6 +77,12 @@ codes! {
     Role { Read = 0, Write = 1, Admin = 2 }
     AccountState { Active = 0, Locked = 1, Deleted = 2 }
     WorkerState { Normal = 0, GracefulShutdown = 1 }
+    // In no row: the order in which candidates come.
+    ReapReason {
+        Silent = 0,
+        Overdue = 1,
+        TaskLimit = 2,
+    }
     Departure { Removed = 0, Expired = 1 }
     TaskState { Pending = 0, Ready = 1, Running = 2, Finished = 3, Cancelled = 4, Unknown = 5 }
     // The same numbers as the states they lead to.

@@ -1,6 +1,6 @@
 //! A clock that only the story moves.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mitosis_domain::clock::Clock;
@@ -8,29 +8,50 @@ use mitosis_protocol::Timestamp;
 
 /// Stands still until it is told to go on.
 #[derive(Debug)]
-pub struct SteppedClock(Mutex<Timestamp>);
+pub struct SteppedClock(Mutex<Reading>);
+
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    wall: Timestamp,
+    steady: Duration,
+}
 
 impl SteppedClock {
     /// Stands at this moment.
     pub fn at(start: Timestamp) -> Self {
-        Self(Mutex::new(start))
+        Self(Mutex::new(Reading { wall: start, steady: Duration::ZERO }))
     }
 
-    /// Moves on.
+    /// Time passes.
     pub fn advance(&self, by: Duration) {
-        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *now = now.saturating_add(by);
+        let mut reading = self.reading();
+        reading.wall = reading.wall.saturating_add(by);
+        reading.steady += by;
     }
 
-    /// Goes back, as if somebody with a slower clock acted now.
+    /// The wall clock is set forward; no time passes.
+    pub fn step_forward(&self, by: Duration) {
+        let mut reading = self.reading();
+        reading.wall = reading.wall.saturating_add(by);
+    }
+
+    /// The wall clock is set back.
     pub fn step_back(&self, by: Duration) {
-        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *now = *now - by;
+        let mut reading = self.reading();
+        reading.wall = reading.wall - by;
+    }
+
+    fn reading(&self) -> MutexGuard<'_, Reading> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Clock for SteppedClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reading().wall
+    }
+
+    fn steady(&self) -> Duration {
+        self.reading().steady
     }
 }

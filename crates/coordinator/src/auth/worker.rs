@@ -80,7 +80,7 @@ impl FromRequestParts<App> for LeavingWorker {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let uuid = match app.tokens.read_worker(bearer(parts)?, app.now()) {
+        let uuid = match app.tokens.read_worker(bearer(parts)?, app.steady_now()) {
             Ok(uuid) | Err(BadWorkerToken::Expired(uuid)) => uuid,
             Err(BadWorkerToken::Invalid) => return Err(invalid_token().into()),
         };
@@ -93,7 +93,7 @@ impl FromRequestParts<App> for LeavingWorker {
 
 /// The worker that the token of a request belongs to.
 pub(crate) async fn identify(parts: &Parts, app: &App) -> Result<Uuid, ApiError> {
-    match app.tokens.read_worker(bearer(parts)?, app.now()) {
+    match app.tokens.read_worker(bearer(parts)?, app.steady_now()) {
         Ok(uuid) => Ok(uuid),
         Err(BadWorkerToken::Invalid) => Err(invalid_token().into()),
         Err(BadWorkerToken::Expired(uuid)) => Err(expired(app, uuid).await),
@@ -104,7 +104,9 @@ pub(crate) async fn identify(parts: &Parts, app: &App) -> Result<Uuid, ApiError>
 /// removed it.
 async fn expired(app: &App, uuid: Uuid) -> ApiError {
     match patiently(app, || app.store.worker(uuid)).await {
-        Ok(Some(worker)) if worker.token_until.is_some_and(|end| end <= app.now()) => lifetime_over().into(),
+        Ok(Some(worker)) if worker.token_until.is_some_and(|end| end <= app.steady_now()) => {
+            lifetime_over().into()
+        }
         Ok(Some(_)) => token_expired().into(),
         Ok(None) => match departure(app, uuid).await {
             Ok(Some(refusal)) => refusal.into(),

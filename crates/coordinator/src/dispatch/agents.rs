@@ -120,7 +120,7 @@ impl Agents {
         let now = Instant::now();
         let terms = match known.is_agent {
             true => known.terms(missed_after, longest),
-            false => LeaseTerms::single(longest),
+            false => LeaseTerms::of_published(longest),
         };
         known.seen = now;
         let is_due = |last: Option<Instant>, after| last.is_none_or(|last| now - last >= after);
@@ -258,7 +258,7 @@ impl Known {
 }
 
 fn agent_terms(missed_after: Duration, longest: Duration, lost_after: Option<Duration>) -> LeaseTerms {
-    LeaseTerms::new(missed_after, longest.min(missed_after), lost_after)
+    LeaseTerms::new(missed_after, longest, lost_after)
 }
 
 impl Fleet {

@@ -307,7 +307,7 @@ impl Ask {
 /// One transaction. Should something in it be wrong, each agent is tried alone, so that nobody suffers for
 /// another.
 async fn run(app: &App, batch: &[Exchange]) -> Result<ExchangeOutcome, Arc<Fault>> {
-    let together = patiently(app, || app.store.exchange(batch, app.now())).await;
+    let together = patiently(app, || app.store.exchange(batch, app.moment())).await;
     match together {
         Err(fault) if !fault.is_transient() && batch.len() > 1 => {
             tracing::error!(%fault, agents = batch.len(), "an exchange failed; trying each agent alone");
@@ -316,7 +316,7 @@ async fn run(app: &App, batch: &[Exchange]) -> Result<ExchangeOutcome, Arc<Fault
     }
     let mut all = ExchangeOutcome { each: Vec::with_capacity(batch.len()), made_ready: false };
     for one in batch {
-        let alone = patiently(app, || app.store.exchange(std::slice::from_ref(one), app.now())).await;
+        let alone = patiently(app, || app.store.exchange(std::slice::from_ref(one), app.moment())).await;
         match alone {
             Ok(outcome) => {
                 all.each.extend(outcome.each);

@@ -5,6 +5,7 @@ pub(crate) mod agents;
 pub(crate) mod bell;
 pub(crate) mod desk;
 pub(crate) mod duties;
+pub(crate) mod leases;
 mod line;
 pub(crate) mod patience;
 pub(crate) mod post;

@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mitosis_domain::clock::Clock;
 use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::lease::LeaseTerms;
 use mitosis_store::{Fault, Store};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+
+use super::leases::Leases;
 
 /// How long the first sign of life waits for others.
 const WINDOW: Duration = Duration::from_millis(20);
@@ -37,9 +38,9 @@ pub(crate) struct Renewals(mpsc::Sender<Sign>);
 
 impl Renewals {
     /// Starts the task that writes them. It ends when the last clone of the handle is gone.
-    pub(crate) fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn start(store: Arc<dyn Store>, leases: Leases) -> Self {
         let (sender, receiver) = mpsc::channel(BATCH);
-        tokio::spawn(write_batches(store, clock, receiver));
+        tokio::spawn(write_batches(store, leases, receiver));
         Self(sender)
     }
 
@@ -61,7 +62,7 @@ pub(super) fn window(last: Option<Instant>, short: Duration, long: Duration) -> 
     }
 }
 
-async fn write_batches(store: Arc<dyn Store>, clock: Arc<dyn Clock>, mut signs: mpsc::Receiver<Sign>) {
+async fn write_batches(store: Arc<dyn Store>, leases: Leases, mut signs: mpsc::Receiver<Sign>) {
     let mut batch = Vec::new();
     let mut last = None;
     while let Some(first) = signs.recv().await {
@@ -73,15 +74,15 @@ async fn write_batches(store: Arc<dyn Store>, clock: Arc<dyn Clock>, mut signs: 
             batch.push(next);
         }
         last = Some(Instant::now());
-        write(&*store, &*clock, &mut batch).await;
+        write(&*store, &leases, &mut batch).await;
     }
 }
 
-async fn write(store: &dyn Store, clock: &dyn Clock, batch: &mut Vec<Sign>) {
+async fn write(store: &dyn Store, leases: &Leases, batch: &mut Vec<Sign>) {
     let signs: Vec<(WorkerId, LeaseTerms)> =
         batch.iter().map(|(worker, terms, _)| (*worker, *terms)).collect();
     crash::point("renew.flush:before");
-    let outcome = store.renew_leases(&signs, clock.now()).await.map_err(Arc::new);
+    let outcome = store.renew_leases(&signs, leases.moment()).await.map_err(Arc::new);
     crash::point("renew.flush:after");
     let gone = outcome.map(|gone| gone.into_iter().collect::<HashSet<_>>());
     for (worker, _, reply) in batch.drain(..) {

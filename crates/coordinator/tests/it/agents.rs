@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mitosis_domain::clock::Clock as _;
 use serde_json::{Value, json};
 
 use crate::stage::{LEASE, Someone, Stage};
@@ -152,26 +153,111 @@ pub(crate) async fn an_agent_that_is_forced_off_learns_it_from_the_request_that_
 pub(crate) async fn an_agent_whose_request_was_held_for_long_is_renewed_by_the_next(stage: Stage) {
     let ann = stage.user("ann").await;
     let agent = agent(&ann, 1).await;
-    assert_eq!(agent.polls(1, &[], "5500ms").await["lease"], json!("30s"));
-    assert_eq!(agent.polls(1, &[], "1s").await["lease"], json!("30s"), "the first was written long ago");
-    assert_eq!(agent.polls(1, &[], "1s").await["lease"], json!(null), "that was a moment ago");
+    let first = agent.polls(1, &[], "5500ms").await;
+    assert_eq!((&first["missed_after"], &first["lease"]), (&json!("30s"), &json!("10m")));
+    assert_eq!(
+        agent.polls(1, &[], "1s").await["missed_after"],
+        json!("30s"),
+        "the first was written long ago"
+    );
+    assert_eq!(agent.polls(1, &[], "1s").await["missed_after"], json!(null), "that was a moment ago");
 }
 
-pub(crate) async fn a_poll_is_a_sign_of_life_and_an_agent_is_missed_after_half_a_minute(stage: Stage) {
+pub(crate) async fn missed_agent_keeps_its_task_until_its_lease_ends(stage: Stage) {
     let ann = stage.user("ann").await;
     let uuid = ann.submits(&json!({"timeout": "3h"})).await;
     let agent = agent(&ann, 1).await;
     let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
     stage.clock.advance(Duration::from_secs(25));
-    assert_eq!(agent.polls(0, &[&given], "1s").await["lease"], json!("30s"));
-    stage.clock.advance(Duration::from_secs(25));
-    assert_eq!(ann.state(&uuid).await, "Running");
+    assert_eq!(agent.polls(0, &[&given], "1s").await["missed_after"], json!("30s"));
+    let worker =
+        async || ann.get(&format!("/workers/{}", agent.name)).await.expect(200).json()["info"].clone();
+    stage.clock.advance(Duration::from_secs(29));
+    assert_eq!(worker().await["missed"], json!(null), "left out");
+    stage.clock.advance(Duration::from_secs(2));
+    let missed = worker().await;
+    let lost_at = stage.clock.now() + LEASE - Duration::from_secs(31);
+    assert_eq!((&missed["missed"], &missed["lost_at"]), (&json!(true), &json!(lost_at)));
+    stage.clock.advance(LEASE.saturating_sub(Duration::from_secs(33)));
     let other = ann.worker(&json!({})).await;
-    stage.clock.advance(Duration::from_secs(10));
+    assert_eq!(ann.state(&uuid).await, "Running", "nine minutes of silence cost nothing");
+    stage.clock.advance(Duration::from_secs(2));
     // Held until the lost agent's task is free again.
     let again = other.get("/workers/tasks?wait=20s").await.expect(200).json();
     assert_eq!(again["uuid"], json!(uuid));
-    assert!(LEASE > Duration::from_secs(60), "others may be silent for longer");
+}
+
+pub(crate) async fn idempotent_task_of_a_missed_agent_is_given_to_another(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let agent = agent(&ann, 2).await;
+    let spec = json!({"timeout": "3h", "task_spec": {"args": ["true"], "envs": {}, "resources": [], "terminal_output": false,
+        "watch": null, "idempotent": true}});
+    let (twice, once) = (ann.submits(&spec).await, ann.submits(&json!({"timeout": "3h"})).await);
+    let mut given = tasks(&agent.polls(2, &[], "20s").await);
+    given.sort_by_key(|task| task["task"]["uuid"] == json!(once));
+    // The first sign of life is written by the time that the next one is.
+    agent.polls(0, &[&given[0], &given[1]], "1s").await;
+    stage.clock.advance(Duration::from_secs(31));
+    let other = ann.worker(&json!({})).await;
+    assert_eq!(other.get("/workers/tasks?wait=20s").await.expect(200).json()["uuid"], json!(twice));
+    let told = agent.polls(0, &[&given[0], &given[1]], "1s").await;
+    assert_eq!(told["dropped"].as_array().unwrap().len(), 1, "it is back, and knows: {told}");
+    assert_eq!(ann.state(&once).await, "Running");
+}
+
+pub(crate) async fn registration_after_a_reboot_frees_the_tasks_of_before(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({"timeout": "3h"})).await;
+    let on = |boot| json!({"slots": 1, "machine": {"id": "machine-1", "boot": boot}});
+    let before = ann.worker(&on("1")).await;
+    let held = tasks(&before.polls(1, &[], "20s").await).remove(0);
+    // The first sign of life is written by the time that the next one is.
+    before.polls(0, &[&held], "1s").await;
+    stage.clock.advance(Duration::from_secs(60));
+    let after = ann.worker(&on("2")).await;
+    let given = tasks(&after.polls(1, &[], "20s").await).remove(0);
+    assert_eq!(given["task"]["uuid"], json!(uuid));
+    let resync = json!({"want": 1, "resync": true});
+    before.post("/v1/agents/poll", &resync).await.expect_refused(401, "worker_unknown");
+}
+
+pub(crate) async fn task_ends_after_five_dead_workers_and_says_so(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    for died in [false, true, true, true, true, true] {
+        let agent = agent(&ann, 1).await;
+        tasks(&agent.polls(1, &[], "20s").await).remove(0);
+        agent.delete(&format!("/workers?died={died}")).await.expect(200);
+    }
+    let told = ann.explained(&uuid).await;
+    assert_eq!((&told["state"], &told["code"]), (&json!("Cancelled"), &json!("ended")), "{told}");
+    assert_eq!(ann.task(&uuid).await["result"]["reason"], json!("workers_lost"));
+}
+
+pub(crate) async fn steps_and_stops_of_clocks_cost_no_worker_its_task(mut stage: Stage) {
+    stage.standstill = Duration::from_secs(10);
+    stage.restart().await;
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({"timeout": "3h"})).await;
+    let agent = agent(&ann, 1).await;
+    let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
+    let hour = Duration::from_secs(3_600);
+    for step in 0..4 {
+        match step {
+            0 | 2 => stage.clock.step_forward(hour),
+            1 => stage.clock.step_back(hour * 2),
+            // Nothing ran meanwhile.
+            _ => stage.clock.advance(hour),
+        }
+        // Longer than a pass.
+        agent.polls(0, &[&given], "1500ms").await;
+        assert_eq!(ann.state(&uuid).await, "Running", "after step {step}");
+    }
+    let info = ann.get(&format!("/workers/{}", agent.name)).await.expect(200).json()["info"].clone();
+    assert_eq!(info["missed"], json!(null), "{info}");
+    // Longer than a token lasts.
+    stage.clock.step_forward(hour * 24 * 30);
+    agent.polls(0, &[&given], "1500ms").await;
 }
 
 pub(crate) async fn what_was_given_to_a_request_that_is_gone_goes_back(stage: Stage) {

@@ -9,7 +9,7 @@ use crate::stage::{LEASE, Someone, Stage};
 
 impl Someone<'_> {
     /// The answer, which always has a sentence.
-    async fn explained(&self, uuid: &str) -> Value {
+    pub(crate) async fn explained(&self, uuid: &str) -> Value {
         let answer = self.get(&format!("/v1/tasks/{uuid}/explain")).await.expect(200).json();
         assert!(answer["text"].as_str().is_some_and(|text| text.ends_with('.')), "{answer}");
         assert_eq!(answer["uuid"], uuid);

@@ -66,7 +66,10 @@ macro_rules! stories {
                 a_user_stops_a_task_that_an_agent_runs,
                 an_agent_that_is_to_go_is_told_at_once_and_goes_with_its_last_task,
                 an_agent_that_is_forced_off_learns_it_from_the_request_that_is_held,
-                a_poll_is_a_sign_of_life_and_an_agent_is_missed_after_half_a_minute,
+                missed_agent_keeps_its_task_until_its_lease_ends,
+                idempotent_task_of_a_missed_agent_is_given_to_another,
+                registration_after_a_reboot_frees_the_tasks_of_before,
+                task_ends_after_five_dead_workers_and_says_so,
                 what_was_given_to_a_request_that_is_gone_goes_back,
                 other_tags_count_for_a_request_that_is_held,
                 an_agent_is_told_whose_output_is_wanted,
@@ -210,6 +213,9 @@ mod with_time_passing {
         after_removal {
             worker_ends_with_the_token_that_registered_it,
             streams_end_with_what_let_them_in,
+        }
+        agents {
+            steps_and_stops_of_clocks_cost_no_worker_its_task,
         }
         artifacts {
             a_link_ends_after_its_hour_and_can_t_be_turned_to_another_object,

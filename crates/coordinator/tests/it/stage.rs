@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mitosis_coordinator::{
-    Coordinator, Database, KeyFiles, Objects, RedisSettings, Running, S3Settings, Settings, Stop,
-    TrustedProxies,
+    Coordinator, Database, KeyFiles, LeaseClockSource, Objects, RedisSettings, Running, S3Settings, Settings,
+    Stop, TrustedProxies,
 };
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::entropy::OsEntropy;
@@ -29,6 +29,8 @@ pub(crate) struct Stage {
     running: Option<Running>,
     /// Ended tasks are forgotten after this time.
     pub(crate) retain_tasks: Option<Duration>,
+    /// Time without a look at the leases that does not count, from the next start.
+    pub(crate) standstill: Duration,
     /// How long workers may be silent, from the next start.
     pub(crate) lease: Duration,
     /// Whose forwarding headers count.
@@ -118,6 +120,8 @@ impl Stage {
         let mut stage = Self {
             running: None,
             retain_tasks: None,
+            // The clock goes in leaps.
+            standstill: Duration::MAX,
             lease: LEASE,
             trusted_proxies: TrustedProxies::default(),
             public_url: None,
@@ -152,6 +156,7 @@ impl Stage {
             bind: "127.0.0.1:0".parse().unwrap(),
             keys: KeyFiles { private: place("private.pem"), public: place("public.pem"), create: true },
             heartbeat_timeout: self.lease,
+            lease_clock: LeaseClockSource::Process { standstill: self.standstill },
             retain_tasks: self.retain_tasks,
             trusted_proxies: self.trusted_proxies.clone(),
             public_url: self.public_url.clone(),

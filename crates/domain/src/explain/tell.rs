@@ -312,7 +312,9 @@ fn cause(msg: TaskResultMessage) -> &'static str {
         TaskResultMessage::ResourceForbidden => "a file that it needs may not be read",
         TaskResultMessage::WatchTimeout => "the task that it watched did not come so far in time",
         TaskResultMessage::UserCancellation => "a user cancelled it",
-        TaskResultMessage::WorkersLost => "its worker was lost in each of its attempts",
+        TaskResultMessage::WorkersLost => {
+            "it lost too many workers: five of its attempts ended with their worker"
+        }
         TaskResultMessage::SubmitNewTaskFailed => "the task that it asked for could not be submitted",
     }
 }

@@ -22,8 +22,11 @@ CREATE TABLE worker_gone (
 );
 CREATE INDEX worker_gone_by_time ON worker_gone (at);
 
--- Until when somebody watched over the leases. A gap is an outage, and extends all of them.
+-- When a coordinator last watched over the leases, and by how much their time is behind the wall clock, in
+-- microseconds. `lease_until` and `overdue_at` are in the time of leases.
 CREATE TABLE lease_clock (
     id      INTEGER PRIMARY KEY CHECK (id = 1),
-    seen_at BIGINT  NOT NULL
+    seen_at BIGINT  NOT NULL,
+    lag     BIGINT  NOT NULL
 );
+INSERT INTO lease_clock (id, seen_at, lag) SELECT 1, coalesce(max(last_heartbeat), 0), 0 FROM worker_session;

@@ -5,6 +5,7 @@
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
+use mitosis_domain::lease::Moment;
 use mitosis_domain::task::{ExecEnd, LeaseKey, Task};
 use mitosis_protocol::{ResultWarning, TaskResult, TaskSpec, Timestamp};
 use uuid::Uuid;
@@ -197,12 +198,12 @@ pub trait Dispatch {
     /// may run (semantics §5): its groups with Write or Admin, and all tags of the task among its own.
     /// Groups take turns; within a group the larger priority goes first, then the older. Each task goes
     /// to one worker only, however many coordinators ask at once.
-    async fn exchange(&self, batch: &[Exchange], now: Timestamp) -> Result<ExchangeOutcome, Fault>;
+    async fn exchange(&self, batch: &[Exchange], at: Moment) -> Result<ExchangeOutcome, Fault>;
 
     /// A task for a worker of the contract protocol, in the order of [`Self::exchange`]. A worker that
     /// holds a Running task is given that one again, with the key it had: the reply to its last fetch
     /// was lost (HTTP contract §12.1).
-    async fn claim_or_resume(&self, worker: WorkerId, token: i64, now: Timestamp) -> Result<Claim, Fault>;
+    async fn claim_or_resume(&self, worker: WorkerId, token: i64, at: Moment) -> Result<Claim, Fault>;
 
     /// What a worker needs to run tasks that it holds: the reply that gave them to it was lost.
     async fn work_in_hand(&self, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, Fault>;

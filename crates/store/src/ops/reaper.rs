@@ -1,41 +1,78 @@
-//! Taking tasks back from workers that are gone.
+//! Watching over leases, and taking tasks back from workers that are gone.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
+use mitosis_domain::lease::{LeaseClock, LeaseTime, Moment};
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
 use crate::Fault;
 
-/// A worker that was removed, and what became of its tasks.
+/// A look at the time of leases.
+#[derive(Debug, Clone, Copy)]
+pub struct LeaseLook {
+    /// The wall clock to go by; none for that of the database, so that coordinators agree whatever their own clocks
+    /// say.
+    pub now: Option<Timestamp>,
+    /// Time without a look, by any coordinator, that does not count.
+    pub standstill: Duration,
+    /// Where the time of leases can't be past, by a steady clock of the caller.
+    pub at_most: Option<LeaseTime>,
+}
+
+/// What a look at the time of leases found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseWatch {
+    /// By the clock that the look went by.
+    pub now: Timestamp,
+    /// Where the time of leases stands.
+    pub clock: LeaseClock,
+    /// By how many microseconds it was set back in this look: what did not count, and the time to reconnect. Negative
+    /// where the wall clock was set back.
+    pub skipped: i64,
+    /// Workers that were silent for longer than they may be without being missed.
+    pub missed: u64,
+}
+
+impl LeaseWatch {
+    /// The time of leases at the look.
+    pub fn time(&self) -> LeaseTime {
+        self.clock.time(self.now)
+    }
+}
+
+/// Attempts that were taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reaped {
     /// The worker.
     pub worker: Uuid,
-    /// Why.
+    /// Why, and so what became of the worker.
     pub reason: ReapReason,
-    /// Tasks that are Ready again, or cancelled, where a user had asked for a stop.
+    /// Tasks that are Ready again, or cancelled, where a user had asked for a stop or too many attempts are lost.
     pub returned: Vec<Uuid>,
 }
 
-/// Why a worker was removed.
+/// Why attempts were taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReapReason {
-    /// It gave no sign of life for the lease time.
+    /// The worker gave no sign of life for its lease; it is removed.
     Silent,
-    /// A task ran past its timeout and grace.
+    /// A task ran past its timeout and grace; the worker is removed.
     Overdue,
+    /// The worker was silent for longer than these tasks allow; it stays registered, with the others.
+    TaskLimit,
 }
 
 /// Taking tasks back.
 #[async_trait]
 pub trait Reaper {
-    /// Removes up to `limit` workers whose lease is over, or that hold a Running task for longer than
-    /// its timeout plus the allowances in `mitosis_domain::limits`; their tasks are Ready again, in
-    /// their old place, and Pending follow-ups of the lost attempts are gone. Whether a lease is over
-    /// is tested inside the write, so any coordinator may call this at any time, and twice.
-    async fn reap(&self, now: Timestamp, limit: u32) -> Result<Vec<Reaped>, Fault>;
+    /// Looks at the time of leases, and notes that they are watched over. Any coordinator may do this at any time.
+    async fn watch_leases(&self, look: LeaseLook) -> Result<LeaseWatch, Fault>;
 
-    /// Gives every registered worker a whole lease from `now`, each as long as its last one: after a
-    /// start or an outage, nobody is declared dead for time in which it could not report.
-    async fn extend_all_leases(&self, now: Timestamp) -> Result<u64, Fault>;
+    /// Removes up to `limit` workers whose lease is over, or that hold a Running task for longer than its timeout plus
+    /// the allowances in `mitosis_domain::limits`, and takes single attempts from those that are silent for longer than
+    /// their tasks allow. The tasks are Ready again, in their old place, and Pending follow-ups of the lost attempts are
+    /// gone. Whether that is so is tested inside the write, so any coordinator may call this at any time, and twice.
+    async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, Fault>;
 }

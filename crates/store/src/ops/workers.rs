@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mitosis_domain::account::Membership;
 use mitosis_domain::ids::{GroupId, TaskId, UserId, WorkerId};
-use mitosis_domain::lease::LeaseTerms;
+use mitosis_domain::lease::{LeaseTerms, Moment};
 use mitosis_domain::tags::Words;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::worker::{Machine, ShutdownOp, WorkerState};
@@ -76,6 +76,26 @@ impl Departure {
     }
 }
 
+/// What an attempt that ends without a result counts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Its worker is lost. A task that loses too many attempts is cancelled
+    /// ([`MAX_LOST_ATTEMPTS`](mitosis_domain::limits::MAX_LOST_ATTEMPTS)).
+    Lost,
+    /// It was given back or taken back in order.
+    Returned,
+}
+
+impl Fate {
+    /// How many attempts the task has lost, after `before`.
+    pub(crate) fn losses(self, before: i64) -> i64 {
+        match self {
+            Self::Lost => before + 1,
+            Self::Returned => before,
+        }
+    }
+}
+
 /// What a worker has to be told, and what the store believes it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Duties {
@@ -140,13 +160,14 @@ pub enum WorkerGroupsChange {
 /// Workers.
 #[async_trait]
 pub trait Workers {
-    /// Registers a worker; its lease runs until `now + terms.lease`. Groups in which its owner does not have
-    /// Write at that moment are passed over.
+    /// Registers a worker; its lease runs until `at.lease + terms.lease`. Groups in which its owner does not have
+    /// Write at that moment are passed over. Workers of the same owner on the same machine, from before its last
+    /// start, are gone with that start: what they hold is given away as soon as they are missed.
     async fn register_worker(
         &self,
         new: &NewWorker,
         terms: LeaseTerms,
-        now: Timestamp,
+        at: Moment,
     ) -> Result<Registration, Fault>;
 
     /// The worker of that UUID.
@@ -161,11 +182,12 @@ pub trait Workers {
     /// Workers that match, oldest first.
     async fn query_workers(&self, query: &WorkerQuery) -> Result<Vec<Worker>, Fault>;
 
-    /// Takes signs of life, many at once, each with the terms of the lease from `now` on. Answers which of them are not registered any more. Need not survive a power failure.
+    /// Takes signs of life, many at once, each with the terms of the lease from `at` on. Answers which of them are
+    /// not registered any more. Need not survive a power failure.
     async fn renew_leases(
         &self,
         signs: &[(WorkerId, LeaseTerms)],
-        now: Timestamp,
+        at: Moment,
     ) -> Result<Vec<WorkerId>, Fault>;
 
     /// What each of these workers has to be told. Those that are not registered any more, or whose owner's
@@ -217,8 +239,9 @@ pub trait Workers {
     /// [`Self::departure`].
     async fn stop_worker(&self, by: By, uuid: Uuid, op: ShutdownOp, now: Timestamp) -> Result<Stop, Fault>;
 
-    /// Removes a worker that leaves by itself, and gives its tasks back, like a forced stop; nothing is remembered.
-    async fn sign_off(&self, uuid: Uuid, now: Timestamp) -> Result<Stop, Fault>;
+    /// Removes a worker that leaves by itself, or whose end is reported by its guard, and gives its tasks back, like a
+    /// forced stop; nothing is remembered. `fate` is that of its attempts.
+    async fn sign_off(&self, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, Fault>;
 
     /// Why a worker that is gone must not come back; none for one that was lost, left, or never was.
     async fn departure(&self, uuid: Uuid) -> Result<Option<Departure>, Fault>;

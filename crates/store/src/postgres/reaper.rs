@@ -1,30 +1,43 @@
-//! Taking tasks back from workers that are gone.
+//! Watching over leases, and taking tasks back from workers that are gone.
 
 use async_trait::async_trait;
 use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
+use mitosis_domain::lease::{LeaseClock, Moment};
 use mitosis_protocol::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::dispatch::lease::{self, Lease};
+use super::dispatch::lose::put_back;
 use super::row::{self, Columns, Db};
 use super::workers::remove::remove;
 use super::{PostgresStore, write};
 use crate::Fault;
-use crate::ops::reaper::{ReapReason, Reaped, Reaper};
-use crate::ops::workers::Departure;
+use crate::ops::reaper::{LeaseLook, LeaseWatch, ReapReason, Reaped, Reaper};
+use crate::ops::workers::{Departure, Fate};
 
 #[async_trait]
 impl Reaper for PostgresStore {
+    /// Mostly one statement that writes nothing.
+    async fn watch_leases(&self, look: LeaseLook) -> Result<LeaseWatch, Fault> {
+        let now = look.now.map(Timestamp::unix_micros);
+        let seen: Seen = row::one(&self.client().await?, LOOK, &[&now], read_look).await?;
+        if !seen.is_due(&look) {
+            return Ok(seen.after(&look));
+        }
+        write!(self, tx => write_look(tx, look))
+    }
+
     /// One worker per transaction: none waits for the tasks of another. The first fault ends the round;
     /// what was done before it is told, and it is met again in the next round.
-    async fn reap(&self, now: Timestamp, limit: u32) -> Result<Vec<Reaped>, Fault> {
+    async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, Fault> {
         let mut reaped = Vec::new();
-        let params: row::Params<'_> = &[&now.unix_micros(), &i64::from(limit)];
+        let params: row::Params<'_> = &[&at.lease.micros(), &i64::from(limit)];
         let candidates: Vec<(WorkerId, ReapReason)> =
             row::all(&self.client().await?, CANDIDATES, params, read_candidate).await?;
         for (worker, reason) in candidates {
-            match write!(self, tx => reap(tx, worker, reason, now)) {
+            match write!(self, tx => reap(tx, worker, reason, at)) {
                 Ok(one) => reaped.extend(one),
                 Err(fault) if reaped.is_empty() => return Err(fault),
                 Err(_) => return Ok(reaped),
@@ -32,34 +45,88 @@ impl Reaper for PostgresStore {
         }
         Ok(reaped)
     }
+}
 
-    async fn extend_all_leases(&self, now: Timestamp) -> Result<u64, Fault> {
-        row::run(&self.client().await?, EXTEND_ALL, &[&now.unix_micros()]).await
+/// Asked every second by every coordinator.
+const LOOK: &str = "
+    WITH look AS (
+        SELECT seen_at, lag, coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
+        FROM lease_clock WHERE id = 1)
+    SELECT seen_at, lag, now,
+           (SELECT count(*) FROM worker_session, look
+            WHERE lease_until - lease + missed_after <= look.now - look.lag) AS missed
+    FROM look";
+
+/// What is there at a look.
+struct Seen {
+    clock: LeaseClock,
+    now: Timestamp,
+    missed: u64,
+}
+
+impl Seen {
+    /// Whether something has to be written. While all is well, that is the case now and then.
+    fn is_due(&self, look: &LeaseLook) -> bool {
+        self.after(look).skipped != 0 || self.clock.seen_at + look.standstill / 4 <= self.now
+    }
+
+    fn after(&self, look: &LeaseLook) -> LeaseWatch {
+        let clock = self.clock.look(self.now, look.standstill, look.at_most);
+        LeaseWatch { now: self.now, clock, skipped: clock.lag - self.clock.lag, missed: self.missed }
     }
 }
 
-/// Never shortens a lease.
-const EXTEND_ALL: &str = "UPDATE worker_session SET lease_until = greatest(lease_until, $1::bigint + lease)";
+fn read_look(row: &Row) -> Result<Seen, Fault> {
+    Ok(Seen {
+        clock: LeaseClock { seen_at: row.time("seen_at")?, lag: row.value("lag")? },
+        now: row.time("now")?,
+        missed: row.value::<i64>("missed")?.unsigned_abs(),
+    })
+}
+
+/// After a crash of the database the last look is older, and its time does not count.
+const WITHOUT_WAITING_FOR_THE_DISK: &str = "SET LOCAL synchronous_commit = off";
+
+const LOCK_CLOCK: &str = "SELECT 1 FROM lease_clock WHERE id = 1 FOR UPDATE";
+
+const SET_CLOCK: &str = "UPDATE lease_clock SET seen_at = $1, lag = $2 WHERE id = 1";
+
+/// What another coordinator wrote meanwhile counts.
+async fn write_look(tx: &impl Db, look: LeaseLook) -> Result<LeaseWatch, Fault> {
+    row::run(tx, WITHOUT_WAITING_FOR_THE_DISK, &[]).await?;
+    row::run(tx, LOCK_CLOCK, &[]).await?;
+    let seen = row::one(tx, LOOK, &[&look.now.map(Timestamp::unix_micros)], read_look).await?;
+    let watch = seen.after(&look);
+    row::run_one(tx, SET_CLOCK, &[&watch.clock.seen_at.unix_micros(), &watch.clock.lag]).await?;
+    Ok(watch)
+}
 
 /// Asked every second by every coordinator, so it is one statement. A lease is over at its last instant; a
 /// task is overdue only while the command has not been reported to have ended: after that the worker is at
-/// work on the artifacts.
+/// work on the artifacts. A limit of a task matters only where its worker is missed.
 const CANDIDATES: &str = "
-    (SELECT worker_id, true AS silent, lease_until AS since FROM worker_session
+    (SELECT worker_id, 0::smallint AS reason, lease_until AS since FROM worker_session
      WHERE lease_until <= $1
      ORDER BY lease_until, worker_id LIMIT $2)
     UNION ALL
-    (SELECT worker_id, false, min(overdue_at) FROM lease
+    (SELECT worker_id, 1::smallint, min(overdue_at) FROM lease
      WHERE reported_end IS NULL AND overdue_at <= $1
        -- Once is enough.
        AND worker_id NOT IN (SELECT worker_id FROM worker_session WHERE lease_until <= $1)
      GROUP BY worker_id ORDER BY min(overdue_at), worker_id LIMIT $2)
-    ORDER BY silent DESC, since, worker_id
+    UNION ALL
+    (SELECT worker_id, 2::smallint, lease_until FROM worker_session session
+     WHERE lease_until > $1 AND lease_until - lease + missed_after <= $1
+       AND EXISTS (SELECT 1 FROM lease
+                   WHERE lease.worker_id = session.worker_id AND lost_after IS NOT NULL
+                     AND session.lease_until - session.lease
+                         + greatest(least(lost_after, session.lease), missed_after) <= $1)
+     ORDER BY lease_until, worker_id LIMIT $2)
+    ORDER BY reason, since, worker_id
     LIMIT $2";
 
 fn read_candidate(row: &Row) -> Result<(WorkerId, ReapReason), Fault> {
-    let reason = if row.value("silent")? { ReapReason::Silent } else { ReapReason::Overdue };
-    Ok((WorkerId(row.value("worker_id")?), reason))
+    Ok((WorkerId(row.value("worker_id")?), row.code("reason")?))
 }
 
 /// Waits for whoever is at work on the worker, or is just hearing from it.
@@ -74,12 +141,20 @@ const IS_OVERDUE: &str = "
     SELECT EXISTS (
         SELECT 1 FROM lease WHERE worker_id = $1 AND reported_end IS NULL AND overdue_at <= $2)";
 
-/// Removes the worker if what made it a candidate is still so, now that nobody can change it.
+const PAST_THEIR_LIMIT: &str = "
+    SELECT lease.task_id, lease.worker_id, lease.epoch, lease.token, lease.losses, lease.reported_end
+    FROM lease JOIN worker_session session ON session.worker_id = lease.worker_id
+    WHERE lease.worker_id = $1 AND lease.lost_after IS NOT NULL
+      AND session.lease_until - session.lease
+          + greatest(least(lease.lost_after, session.lease), session.missed_after) <= $2
+    ORDER BY lease.claimed_at, lease.task_id";
+
+/// Takes back what made the worker a candidate if that is still so, now that nobody can change it.
 async fn reap(
     tx: &impl Db,
     worker: WorkerId,
     reason: ReapReason,
-    now: Timestamp,
+    at: Moment,
 ) -> Result<Option<Reaped>, Fault> {
     let found: Option<(Uuid, Option<Timestamp>)> = row::optional(tx, LOCK, &[&worker.0], |row| {
         Ok((row.value("uuid")?, row.optional_time("token_until")?))
@@ -89,13 +164,30 @@ async fn reap(
     let still_so = match reason {
         ReapReason::Silent => IS_SILENT,
         ReapReason::Overdue => IS_OVERDUE,
+        ReapReason::TaskLimit => return take_single(tx, worker, uuid, at).await,
     };
-    if !row::one(tx, still_so, &[&worker.0, &now.unix_micros()], row::only).await? {
+    if !row::one(tx, still_so, &[&worker.0, &at.lease.micros()], row::only).await? {
         return Ok(None);
     }
-    let departure = Departure::of_lifetime(token_until, now);
+    let departure = Departure::of_lifetime(token_until, at.now);
     crash::point("reap.session_delete:before");
-    let returned = remove(tx, worker, uuid, departure, now).await?;
+    let returned = remove(tx, worker, uuid, departure, Fate::Lost, at.now).await?;
     crash::point("reap.session_delete:after");
     Ok(Some(Reaped { worker: uuid, reason, returned }))
+}
+
+/// Takes the attempts that are past the limits of their tasks from a locked worker.
+async fn take_single(
+    tx: &impl Db,
+    worker: WorkerId,
+    uuid: Uuid,
+    at: Moment,
+) -> Result<Option<Reaped>, Fault> {
+    let past: Vec<Lease> =
+        row::all(tx, PAST_THEIR_LIMIT, &[&worker.0, &at.lease.micros()], lease::read).await?;
+    let mut returned = Vec::with_capacity(past.len());
+    for lease in &past {
+        returned.push(put_back(tx, lease, Fate::Lost, at.now).await?);
+    }
+    Ok((!returned.is_empty()).then_some(Reaped { worker: uuid, reason: ReapReason::TaskLimit, returned }))
 }

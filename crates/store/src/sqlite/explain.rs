@@ -63,12 +63,12 @@ const CREW: &str = "
             worker.state = ?4 AS stopping,
             (SELECT count(*) FROM lease WHERE lease.worker_id = worker.id) < coalesce(worker.slots, 1)
                 AS has_room,
-            session.last_heartbeat, session.lease_until,
-            -- Workers give a sign of life at least twice in a lease: one with less of it left has missed some.
-            session.lease_until - session.lease / 3 AS silent_at
+            session.last_heartbeat, session.lease_until + clock.lag AS lease_until,
+            session.lease_until - session.lease + session.missed_after + clock.lag AS silent_at
         FROM worker_group member
         CROSS JOIN worker ON worker.id = member.worker_id
         CROSS JOIN worker_session session ON session.worker_id = worker.id
+        CROSS JOIN lease_clock clock
         WHERE member.group_id = ?1)";
 
 /// The worker that serves the group and lacks the fewest tags, the oldest of equals.
@@ -125,11 +125,12 @@ fn ahead(db: &Connection, task: TaskId) -> Result<Ahead, Fault> {
 }
 
 const HOLDER: &str = "
-    SELECT session.last_heartbeat, session.lease_until, session.lease_until - session.lease / 3 AS silent_at,
-        worker.state
+    SELECT session.last_heartbeat, session.lease_until + clock.lag AS lease_until,
+        session.lease_until - session.lease + session.missed_after + clock.lag AS silent_at, worker.state
     FROM lease
     CROSS JOIN worker ON worker.id = lease.worker_id
     CROSS JOIN worker_session session ON session.worker_id = lease.worker_id
+    CROSS JOIN lease_clock clock
     WHERE lease.task_id = ?1";
 
 fn held(

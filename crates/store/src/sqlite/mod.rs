@@ -51,6 +51,7 @@ pub struct SqliteStore {
     readers: Readers,
     writer: Writer,
     turns: Arc<SharedTurns>,
+    watched: reaper::Watched,
 }
 
 impl SqliteStore {
@@ -64,7 +65,12 @@ impl SqliteStore {
         let mut db = schema::open_for_writing(&file)?;
         schema::migrate(&mut db)?;
         let readers = (0..READERS).map(|_| schema::open_for_reading(&file)).collect::<Result<_, _>>()?;
-        Ok(Self { readers: Readers::new(readers), writer: Writer::start(db, lock)?, turns: Arc::default() })
+        Ok(Self {
+            readers: Readers::new(readers),
+            writer: Writer::start(db, lock)?,
+            turns: Arc::default(),
+            watched: reaper::Watched::default(),
+        })
     }
 
     /// Runs an operation on the writer; answers when it is durable.

@@ -18,7 +18,11 @@ pub(super) async fn doctor(
 ) -> Result<Json<AdminDoctorReply>, ApiError> {
     let default_password_of =
         if default_password_works(&app).await? { Some(app.first_admin.clone()) } else { None };
-    Ok(Json(AdminDoctorReply { default_password_of, redis: app.announcer.contact() }))
+    Ok(Json(AdminDoctorReply {
+        default_password_of,
+        redis: app.announcer.contact(),
+        missed_workers: Some(app.leases.missed()),
+    }))
 }
 
 async fn default_password_works(app: &App) -> Result<bool, ApiError> {

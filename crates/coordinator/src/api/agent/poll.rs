@@ -74,8 +74,8 @@ impl Held<'_> {
         let want = wanted(request.want);
         let work = app.desk.wait_for_work(agent.id, want, app.entropy.number());
         tokio::pin!(work);
-        let mut comparing = due.comparison;
-        self.hear();
+        // Whatever there is to tell may have come up between two requests.
+        let mut comparing = self.hear() || due.comparison;
         crash::point("poll.parked:before");
         loop {
             if comparing {

@@ -104,12 +104,13 @@ async fn hold(app: &App, worker: &Worker, wait: Duration) -> Result<Option<Fetch
 
 async fn claim(app: &App, worker: &Worker) -> Result<Option<FetchedTask>, ApiError> {
     let token = app.entropy.number();
-    claimed(app, worker, patiently(app, || app.store.claim_or_resume(worker.id, token, app.now())).await?)
+    claimed(app, worker, patiently(app, || app.store.claim_or_resume(worker.id, token, app.moment())).await?)
         .await
 }
 
 async fn claim_once(app: &App, worker: &Worker) -> Result<Option<FetchedTask>, ApiError> {
-    claimed(app, worker, app.store.claim_or_resume(worker.id, app.entropy.number(), app.now()).await?).await
+    claimed(app, worker, app.store.claim_or_resume(worker.id, app.entropy.number(), app.moment()).await?)
+        .await
 }
 
 async fn claimed(app: &App, worker: &Worker, claim: Claim) -> Result<Option<FetchedTask>, ApiError> {

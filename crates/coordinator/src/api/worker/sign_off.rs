@@ -1,20 +1,33 @@
 //! `DELETE /workers`: a worker leaves.
 
 use axum::extract::State;
+use mitosis_store::ops::workers::Fate;
+use serde::Deserialize;
 
+use crate::api::body::InQuery;
 use crate::api::reply::Null;
 use crate::app::App;
 use crate::auth::worker::{IsOurs, LeavingWorker};
 use crate::dispatch::patience::patiently;
 use crate::error::ApiError;
 
-/// Its record goes at once; a task that it held is Ready again.
+/// How a worker leaves.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SignOffQuery {
+    /// Its process died, and its guard reports it: its attempts count as lost. Ours.
+    died: bool,
+}
+
+/// Its record goes at once; a task that it held is Ready again, or cancelled after too many lost attempts.
 pub(super) async fn sign_off(
     State(app): State<App>,
     LeavingWorker(worker): LeavingWorker,
     IsOurs(is_ours): IsOurs,
+    InQuery(query): InQuery<SignOffQuery>,
 ) -> Result<Null, ApiError> {
-    patiently(&app, || app.store.sign_off(worker.uuid, app.now())).await?;
+    let fate = if query.died { Fate::Lost } else { Fate::Returned };
+    patiently(&app, || app.store.sign_off(worker.uuid, fate, app.now())).await?;
     app.bell.ring();
     for task in worker.held {
         app.output.changed(task);

@@ -17,6 +17,7 @@ mod patient;
 mod redis;
 mod schema;
 mod version;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,7 @@ pub(super) async fn run(args: &DoctorArgs, environment: &Environment) -> Result<
     clinic.note(&cors::check(&patient).await)?;
     clinic.note(&redis::check(&patient).await)?;
     clinic.note(&default_password::check(&patient))?;
+    clinic.note(&workers::check(&patient))?;
     clinic.note(&disk::check(&patient))?;
     clinic.note(&cgroup::check())?;
     clinic.dismiss()

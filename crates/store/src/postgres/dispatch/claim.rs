@@ -5,9 +5,9 @@ use std::collections::{HashMap, VecDeque};
 
 use mitosis_domain::crash;
 use mitosis_domain::ids::{GroupId, LaneId, TaskId, WorkerId};
+use mitosis_domain::lease::Moment;
 use mitosis_domain::limits;
 use mitosis_domain::task::LeaseKey;
-use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::WorkerState;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
@@ -35,7 +35,7 @@ pub(super) async fn claim_or_resume(
     turns: &SharedTurns,
     worker: WorkerId,
     token: i64,
-    now: Timestamp,
+    at: Moment,
 ) -> Result<Claim, Fault> {
     let mut parties = party::lock(tx, &[worker]).await?;
     let Some(party) = parties.remove(&worker) else { return Ok(Claim::WorkerGone) };
@@ -46,10 +46,10 @@ pub(super) async fn claim_or_resume(
         return Ok(Claim::Stopping);
     }
     let first = line_up(tx, turns, &party.eligibility, 1).await?;
-    let taken = assign(tx, &first, &[(worker, token)], now).await?;
+    let taken = assign(tx, &first, &[(worker, token)], at).await?;
     let Some((_, work)) = taken.into_iter().next() else { return Ok(Claim::Assigned(Vec::new())) };
     // Both are on their way before either is answered.
-    let ((), claim) = tokio::try_join!(workers::touch(tx, worker, now), with_task(tx, work.lease))?;
+    let ((), claim) = tokio::try_join!(workers::touch(tx, worker, at.now), with_task(tx, work.lease))?;
     Ok(claim)
 }
 
@@ -163,7 +163,7 @@ async fn first_in_line(tx: &impl Db, lanes: &[LaneId], count: usize) -> Result<V
     Ok(first)
 }
 
-/// A task that has not been reported by `overdue_at` is taken back (HTTP contract §12.4).
+/// A task that has not been reported by `overdue_at`, in the time of leases, is taken back (HTTP contract §12.4).
 const ASSIGN: &str = "
     WITH taken AS (
         DELETE FROM ready
@@ -174,29 +174,24 @@ const ASSIGN: &str = "
         RETURNING ready.task_id, ready.epoch, ready.losses, first.worker_id, first.token),
     work AS (
         SELECT taken.*, task.uuid, task.group_id, task.priority, task.timeout_seconds, task.upstream_uuid,
-               task.spec
+               task.spec, task.lost_after
         FROM taken JOIN task ON task.id = taken.task_id),
     leased AS (
-        INSERT INTO lease (task_id, worker_id, epoch, token, losses, claimed_at, overdue_at, updated_at)
+        INSERT INTO lease (task_id, worker_id, epoch, token, losses, claimed_at, overdue_at, updated_at,
+                           lost_after)
         SELECT task_id, worker_id, epoch + 1, token, losses, $6,
-               $6::bigint + timeout_seconds * 1000000 + $7::bigint, $6
+               $7::bigint + timeout_seconds * 1000000, $6, lost_after
         FROM work)
     SELECT task_id, worker_id, epoch + 1 AS epoch, token, uuid, group_id, priority, timeout_seconds,
            upstream_uuid, spec
     FROM work";
-
-/// Microseconds.
-fn allowance() -> i64 {
-    let allowance = limits::PREPARATION_ALLOWANCE + limits::OVERDUE_GRACE;
-    i64::try_from(allowance.as_micros()).expect("some minutes")
-}
 
 /// Leases each of the tasks to the worker beside it, with its token; answers what was leased, in order.
 pub(super) async fn assign(
     tx: &impl Db,
     first: &[Waiting],
     to: &[(WorkerId, i64)],
-    now: Timestamp,
+    at: Moment,
 ) -> Result<Vec<(WorkerId, Work)>, Fault> {
     if first.is_empty() {
         return Ok(Vec::new());
@@ -205,8 +200,9 @@ pub(super) async fn assign(
     let places: Vec<i32> = first.iter().map(|waiting| waiting.neg_priority).collect();
     let tasks: Vec<i64> = first.iter().map(|waiting| waiting.task.0).collect();
     let (workers, tokens): (Vec<i64>, Vec<i64>) = to.iter().map(|(worker, token)| (worker.0, *token)).unzip();
+    let overdue_at = at.lease + limits::PREPARATION_ALLOWANCE + limits::OVERDUE_GRACE;
     let params: row::Params<'_> =
-        &[&lanes, &places, &tasks, &workers, &tokens, &now.unix_micros(), &allowance()];
+        &[&lanes, &places, &tasks, &workers, &tokens, &at.now.unix_micros(), &overdue_at.micros()];
     crash::point("claim.lease:before");
     let mut leased: HashMap<TaskId, (WorkerId, Work)> = row::all(tx, ASSIGN, params, |row| {
         let work = read_work(row)?;

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use mitosis_domain::crash;
 use mitosis_domain::ids::{TaskId, WorkerId};
+use mitosis_domain::lease::Moment;
 use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::WorkerState;
@@ -20,6 +21,7 @@ use crate::Fault;
 use crate::batch::{Sequel, crowds, sequels};
 use crate::code::Code;
 use crate::ops::dispatch::{Ended, Exchange, ExchangeOutcome, Exchanged, Given, Holder, Verdict, Work};
+use crate::ops::workers::Fate;
 use crate::turns::SharedTurns;
 
 type Parties = HashMap<WorkerId, Party>;
@@ -29,8 +31,9 @@ pub(super) async fn exchange(
     tx: &impl Db,
     turns: &SharedTurns,
     batch: &[Exchange],
-    now: Timestamp,
+    at: Moment,
 ) -> Result<ExchangeOutcome, Fault> {
+    let now = at.now;
     let workers: Vec<WorkerId> = batch.iter().map(|one| one.worker).collect();
     let parties = party::lock(tx, &workers).await?;
     let Taken { mut verdicts, mut made_ready } = end_all(tx, batch, &parties, now).await?;
@@ -42,7 +45,7 @@ pub(super) async fn exchange(
             made_ready |= give_back(tx, one.worker, *key, now).await?;
         }
     }
-    let mut work = feed_all(tx, turns, batch, &parties, now).await?;
+    let mut work = feed_all(tx, turns, batch, &parties, at).await?;
     follow_workers(tx, batch, &parties, &verdicts, &work, now).await?;
     let each = batch.iter().enumerate().map(|(place, one)| Exchanged {
         verdicts: std::mem::take(&mut verdicts[place]),
@@ -236,7 +239,7 @@ async fn committed_before(
 async fn give_back(tx: &impl Db, worker: WorkerId, key: LeaseKey, now: Timestamp) -> Result<bool, Fault> {
     match lease::find(tx, Holder::Lease(key)).await? {
         Some(lease) if lease.worker == worker => {
-            lose::put_back(tx, &lease, lease.losses, now).await.map(|_| true)
+            lose::put_back(tx, &lease, Fate::Returned, now).await.map(|_| true)
         }
         _ => Ok(false),
     }
@@ -248,7 +251,7 @@ async fn feed_all(
     turns: &SharedTurns,
     batch: &[Exchange],
     parties: &Parties,
-    now: Timestamp,
+    at: Moment,
 ) -> Result<HashMap<usize, Vec<Work>>, Fault> {
     let known = |worker| parties.get(&worker).map(|party| (party.worker.state, &party.eligibility));
     let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
@@ -263,7 +266,7 @@ async fn feed_all(
             .collect();
         // Before the next crowd looks: it would find the same tasks, since a transaction does not pass over
         // what it has locked itself.
-        for (_, work) in claim::assign(tx, &line, &to, now).await? {
+        for (_, work) in claim::assign(tx, &line, &to, at).await? {
             given.entry(places[&work.lease.task]).or_default().push(work);
         }
     }

@@ -1,19 +1,21 @@
 //! Taking a task back from an attempt that did not commit it.
 
 use mitosis_domain::ids::TaskId;
+use mitosis_domain::limits::MAX_LOST_ATTEMPTS;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::admin::AccountState;
 use uuid::Uuid;
 
 use super::super::artifacts::records;
 use super::super::row::{self, Columns, Db};
-use super::super::tasks::cancel;
+use super::super::tasks::{cancel, cancel_lost};
 use super::follow_up;
 use super::lease::{self, Lease};
 use crate::Fault;
 use crate::code::{Code, neg_priority};
 use crate::ops::By;
 use crate::ops::tasks::CancelSelection;
+use crate::ops::workers::Fate;
 
 /// A deletion of the group waits for this to end, or is waited for.
 const PLACE_OF_TASK: &str = "
@@ -26,15 +28,16 @@ const BACK_IN_LINE: &str = "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
     VALUES ($1, $2, $3, $4, $5, $6)";
 
-/// Makes the task of a lost attempt Ready again, or cancels it; see [`put_back`].
-pub(in super::super) async fn lose(tx: &impl Db, lost: &Lease, now: Timestamp) -> Result<Uuid, Fault> {
-    put_back(tx, lost, lost.losses + 1, now).await
-}
-
-/// Makes the task Ready again, in its old place, and drops what the attempt prepared. A user who asked for a
-/// stop wanted the task to end, not the attempt: then it is cancelled. So is a task of a deleted group.
-pub(super) async fn put_back(tx: &impl Db, lost: &Lease, losses: i64, now: Timestamp) -> Result<Uuid, Fault> {
-    let task: TaskId = lost.key.task;
+/// Makes the task Ready again, in its old place, and drops what the attempt prepared. A user who asked for a stop
+/// wanted the task to end, not the attempt: then it is cancelled. So is a task of a deleted group, and one that has
+/// lost too many attempts.
+pub(in super::super) async fn put_back(
+    tx: &impl Db,
+    lost: &Lease,
+    fate: Fate,
+    now: Timestamp,
+) -> Result<Uuid, Fault> {
+    let (task, losses): (TaskId, i64) = (lost.key.task, fate.losses(lost.losses));
     let stop_asked = lease::end(tx, task).await?;
     let deleted = AccountState::Deleted.code();
     let (uuid, lane, priority, group_is_gone): (Uuid, i64, i32, bool) =
@@ -50,6 +53,8 @@ pub(super) async fn put_back(tx: &impl Db, lost: &Lease, losses: i64, now: Times
     follow_up::drop_pending(tx, task, now).await?;
     if stop_asked || group_is_gone {
         cancel(tx, By::Site, &CancelSelection::Ready(vec![uuid]), now).await?;
+    } else if losses >= MAX_LOST_ATTEMPTS && fate == Fate::Lost {
+        cancel_lost(tx, task, now).await?;
     }
     Ok(uuid)
 }

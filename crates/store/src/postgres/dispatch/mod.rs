@@ -11,6 +11,7 @@ mod report_end;
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{TaskId, WorkerId};
+use mitosis_domain::lease::Moment;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::Timestamp;
 
@@ -24,12 +25,12 @@ use crate::ops::tasks::NewTask;
 
 #[async_trait]
 impl Dispatch for PostgresStore {
-    async fn exchange(&self, batch: &[Exchange], now: Timestamp) -> Result<ExchangeOutcome, Fault> {
-        write!(self, tx => exchange::exchange(tx, &self.turns, batch, now))
+    async fn exchange(&self, batch: &[Exchange], at: Moment) -> Result<ExchangeOutcome, Fault> {
+        write!(self, tx => exchange::exchange(tx, &self.turns, batch, at))
     }
 
-    async fn claim_or_resume(&self, worker: WorkerId, token: i64, now: Timestamp) -> Result<Claim, Fault> {
-        write!(self, tx => claim::claim_or_resume(tx, &self.turns, worker, token, now))
+    async fn claim_or_resume(&self, worker: WorkerId, token: i64, at: Moment) -> Result<Claim, Fault> {
+        write!(self, tx => claim::claim_or_resume(tx, &self.turns, worker, token, at))
     }
 
     async fn work_in_hand(&self, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, Fault> {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use mitosis_domain::ids::TaskId;
 use mitosis_domain::permission::Action;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::{TaskResultMessage, Timestamp};
@@ -72,6 +73,12 @@ const CANCEL_PENDING: &str = "
     INSERT INTO done (task_id, state, exit_status, message, epoch, token, finished_at)
     SELECT task_id, $2, 0, $3, 0, 0, $4 FROM taken
     RETURNING task_id, (SELECT uuid FROM task WHERE id = task_id) AS uuid";
+
+/// Ends a Ready task that has lost too many attempts.
+pub(in super::super) async fn cancel_lost(tx: &impl Db, task: TaskId, now: Timestamp) -> Result<(), Fault> {
+    let (state, message) = (ExecEnd::Cancelled.code(), TaskResultMessage::WorkersLost.code());
+    row::run_one(tx, CANCEL_READY, &[&vec![task.0], &state, &message, &now.unix_micros()]).await
+}
 
 /// Ends those that wait; answers them in the order of `ids`.
 async fn cancel_all(tx: &impl Db, ids: &[i64], reach: Reach, now: Timestamp) -> Result<Vec<Uuid>, Fault> {

@@ -12,7 +12,7 @@ use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use super::{insert, intern};
 use crate::Fault;
-use crate::code::neg_priority;
+use crate::code::{neg_priority, silence_limit};
 use crate::needs;
 use crate::ops::By;
 use crate::ops::tasks::TaskChange;
@@ -38,6 +38,7 @@ const CHANGE_TASK: &str = "
         priority = $3,
         timeout_seconds = coalesce($4, timeout_seconds),
         spec = coalesce($5, spec),
+        lost_after = CASE WHEN $5 IS NULL THEN lost_after ELSE $7 END,
         updated_at = $6
     WHERE id = $1";
 
@@ -76,8 +77,9 @@ pub(super) async fn change(
     };
     let priority = change.priority.unwrap_or(task.priority);
     let spec = change.spec.as_ref().map(Json);
+    let limit = change.spec.as_ref().and_then(silence_limit);
     let params: row::Params<'_> =
-        &[&task.id, &lane, &priority, &change.timeout_seconds, &spec, &now.unix_micros()];
+        &[&task.id, &lane, &priority, &change.timeout_seconds, &spec, &now.unix_micros(), &limit];
     row::run_one(tx, CHANGE_TASK, params).await?;
     if let Some(spec) = &change.spec {
         insert::replace_needs(tx, task.id, spec).await?;

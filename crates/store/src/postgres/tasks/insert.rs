@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::super::row::{self, Db, to_json};
 use super::intern;
 use crate::Fault;
-use crate::code::Code;
+use crate::code::{Code, silence_limit};
 use crate::needs;
 use crate::ops::tasks::NewTask;
 
@@ -54,12 +54,12 @@ pub(super) async fn take_ids(tx: &impl Db, count: usize) -> Result<Vec<i64>, Fau
 
 const INSERT_TASKS: &str = "
     INSERT INTO task (id, uuid, group_id, number, creator_id, lane_id, priority, labels, spec,
-                      timeout_seconds, created_at, updated_at, upstream_uuid)
+                      timeout_seconds, created_at, updated_at, upstream_uuid, lost_after)
     SELECT id, uuid, group_id, number, $10, lane_id, priority, labels::jsonb, spec::json,
-           timeout_seconds, $11, $11, $12
+           timeout_seconds, $11, $11, $12, lost_after
     FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[],
-                $7::text[], $8::text[], $9::bigint[])
-        AS new (id, uuid, group_id, number, lane_id, priority, labels, spec, timeout_seconds)";
+                $7::text[], $8::text[], $9::bigint[], $13::bigint[])
+        AS new (id, uuid, group_id, number, lane_id, priority, labels, spec, timeout_seconds, lost_after)";
 
 const INSERT_TASK_LABELS: &str = "
     INSERT INTO task_label (label_id, task_id) SELECT * FROM unnest($1::bigint[], $2::bigint[])";
@@ -107,6 +107,7 @@ async fn insert_some(
     let labels: Vec<String> = placed.iter().map(|new| to_json(&new.task.labels)).collect::<Result<_, _>>()?;
     let specs: Vec<String> = placed.iter().map(|new| to_json(&new.task.spec)).collect::<Result<_, _>>()?;
     let timeouts: Vec<i64> = placed.iter().map(|new| new.task.timeout_seconds).collect();
+    let limits: Vec<Option<i64>> = placed.iter().map(|new| silence_limit(&new.task.spec)).collect();
     let params: row::Params<'_> = &[
         &ids,
         &uuids,
@@ -120,6 +121,7 @@ async fn insert_some(
         &creator.0,
         &now.unix_micros(),
         &upstream,
+        &limits,
     ];
     row::run(tx, INSERT_TASKS, params).await?;
     let needs = placed.iter().flat_map(|new| needs_of(new.id, &new.task.spec));

@@ -36,9 +36,9 @@ const FIND_REPEATABLE: &str = "
 /// Everything but identity, time and creator is that of the original.
 const INSERT_TASKS: &str = "
     INSERT INTO task (id, uuid, group_id, number, creator_id, lane_id, priority, labels, spec,
-                      timeout_seconds, created_at, updated_at, repeats_uuid)
+                      timeout_seconds, created_at, updated_at, repeats_uuid, lost_after)
     SELECT new.id, new.uuid, t.group_id, new.number, $5, t.lane_id, t.priority, t.labels, t.spec,
-           t.timeout_seconds, $6, $6, t.uuid
+           t.timeout_seconds, $6, $6, t.uuid, t.lost_after
     FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[]) AS new (id, uuid, number, original)
     JOIN task t ON t.id = new.original";
 

@@ -15,10 +15,12 @@ macro_rules! select_worker {
     () => {
         "SELECT w.id, w.uuid, w.creator_id, u.username AS creator_name, u.state AS creator_state,
             w.tags, w.labels, w.state, w.created_at, w.updated_at, w.slots, w.token_until, w.lost_after,
-            s.last_heartbeat, held.uuids AS held, held.groups AS held_groups
+            s.last_heartbeat, s.lease_until + clock.lag AS lost_at,
+            s.lease_until - s.lease + s.missed_after + clock.lag AS missed_at, held.uuids AS held, held.groups AS held_groups
         FROM worker w
         JOIN users u ON u.id = w.creator_id
         JOIN worker_session s ON s.worker_id = w.id
+        CROSS JOIN lease_clock clock
         CROSS JOIN LATERAL (
             SELECT coalesce(array_agg(t.uuid ORDER BY l.claimed_at, l.task_id), '{}') AS uuids,
                    coalesce(array_agg(t.group_id ORDER BY l.claimed_at, l.task_id), '{}') AS groups
@@ -75,6 +77,8 @@ fn read(row: &Row) -> Result<Worker, Fault> {
         slots: row.value::<Option<i32>>("slots")?.map(i32::unsigned_abs),
         token_until: row.optional_time("token_until")?,
         lost_after: row.value::<Option<i64>>("lost_after")?.map(duration),
+        missed_at: row.time("missed_at")?,
+        lost_at: row.time("lost_at")?,
         held: row.value("held")?,
         held_groups: row.value::<Vec<i64>>("held_groups")?.into_iter().map(GroupId).collect(),
     })

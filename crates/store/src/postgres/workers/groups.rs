@@ -9,7 +9,7 @@ use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
 use super::super::dispatch::lease::{self, Lease};
-use super::super::dispatch::lose::lose;
+use super::super::dispatch::lose::put_back;
 use super::super::groups::read_relation;
 use super::super::rights;
 use super::super::row::{self, Columns, Db};
@@ -18,7 +18,7 @@ use super::lock::lock_by_uuid;
 use crate::Fault;
 use crate::code::Code;
 use crate::ops::By;
-use crate::ops::workers::WorkerGroupsChange;
+use crate::ops::workers::{Fate, WorkerGroupsChange};
 
 const GROUPS_OF_WORKER: &str = "
     SELECT g.name, w.role
@@ -132,7 +132,7 @@ const LEASES_OF_GROUP: &str = "
 async fn give_back(tx: &impl Db, worker: WorkerId, group: GroupId, now: Timestamp) -> Result<(), Fault> {
     let held: Vec<Lease> = row::all(tx, LEASES_OF_GROUP, &[&worker.0, &group.0], lease::read).await?;
     for lease in &held {
-        lose(tx, lease, now).await?;
+        put_back(tx, lease, Fate::Returned, now).await?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{UserId, WorkerId};
-use mitosis_domain::lease::LeaseTerms;
+use mitosis_domain::lease::{LeaseTerms, Moment};
 use mitosis_domain::tags::Words;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::worker::ShutdownOp;
@@ -27,7 +27,7 @@ use crate::Fault;
 use crate::ops::By;
 use crate::ops::query::WorkerQuery;
 use crate::ops::workers::{
-    Departure, Duties, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange, Workers,
+    Departure, Duties, Fate, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange, Workers,
 };
 
 pub(super) use edit::touch;
@@ -41,9 +41,9 @@ impl Workers for PostgresStore {
         &self,
         new: &NewWorker,
         terms: LeaseTerms,
-        now: Timestamp,
+        at: Moment,
     ) -> Result<Registration, Fault> {
-        write!(self, tx => register::register(tx, new, terms, now))
+        write!(self, tx => register::register(tx, new, terms, at))
     }
 
     async fn worker(&self, uuid: Uuid) -> Result<Option<Worker>, Fault> {
@@ -65,9 +65,9 @@ impl Workers for PostgresStore {
     async fn renew_leases(
         &self,
         signs: &[(WorkerId, LeaseTerms)],
-        now: Timestamp,
+        at: Moment,
     ) -> Result<Vec<WorkerId>, Fault> {
-        write!(self, tx => renew::renew(tx, signs, now))
+        write!(self, tx => renew::renew(tx, signs, at))
     }
 
     async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, Fault> {
@@ -118,8 +118,8 @@ impl Workers for PostgresStore {
         write!(self, tx => stop::stop(tx, by, uuid, op, now))
     }
 
-    async fn sign_off(&self, uuid: Uuid, now: Timestamp) -> Result<Stop, Fault> {
-        write!(self, tx => stop::sign_off(tx, uuid, now))
+    async fn sign_off(&self, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, Fault> {
+        write!(self, tx => stop::sign_off(tx, uuid, fate, now))
     }
 
     async fn departure(&self, uuid: Uuid) -> Result<Option<Departure>, Fault> {

@@ -1,10 +1,10 @@
 //! A worker comes.
 
 use mitosis_domain::ids::WorkerId;
-use mitosis_domain::lease::LeaseTerms;
+use mitosis_domain::lease::{LeaseTerms, Moment};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
-use mitosis_protocol::worker::WorkerState;
+use mitosis_protocol::worker::{Machine, WorkerState};
 use tokio_postgres::types::Json;
 
 use super::super::row::{self, Db};
@@ -36,14 +36,25 @@ const TOKEN_IS_IN_FORCE: &str = "
 
 const INSERT_SESSION: &str = "
     INSERT INTO worker_session (worker_id, last_heartbeat, lease_until, lease, missed_after)
-    VALUES ($1, $2, $2::bigint + $3::bigint, $3, $4)";
+    VALUES ($1, $2, $5::bigint + $3::bigint, $3, $4)";
+
+/// Shortens the leases of workers that ended with the machine. One that lives all the same, on a machine with a copied
+/// id, renews its lease. Locked in order, as where leases are renewed.
+const END_LEASES_OF_EARLIER_BOOTS: &str = "
+    WITH earlier AS (
+        SELECT s.worker_id FROM worker w JOIN worker_session s ON s.worker_id = w.id
+        WHERE w.creator_id = $1 AND w.machine = $2 AND w.boot <> $3
+        ORDER BY s.worker_id FOR UPDATE OF s)
+    UPDATE worker_session s
+    SET lease_until = s.lease_until - s.lease + least(s.missed_after, s.lease), lease = least(s.missed_after, s.lease)
+    FROM earlier WHERE s.worker_id = earlier.worker_id";
 
 /// Registers it for all its groups, alive from now.
 pub(super) async fn register(
     tx: &impl Db,
     new: &NewWorker,
     terms: LeaseTerms,
-    now: Timestamp,
+    at: Moment,
 ) -> Result<Registration, Fault> {
     if !is_in_force(tx, new).await? {
         return Ok(Registration::CredentialEnded);
@@ -56,7 +67,7 @@ pub(super) async fn register(
         &Json(&new.tags),
         &Json(&new.labels),
         &state,
-        &now.unix_micros(),
+        &at.now.unix_micros(),
         &slots,
         &new.token_until.map(Timestamp::unix_micros),
         &personal_token(new),
@@ -69,9 +80,13 @@ pub(super) async fn register(
         new.groups.iter().map(|(group, role)| (group.0, role.code())).unzip();
     let least = Action::Serve.least_role().code();
     row::run(tx, INSERT_GROUPS, &[&worker, &groups, &roles, &new.creator.0, &least]).await?;
+    let (lease, missed_after) = (micros(terms.lease), micros(terms.missed_after));
     let session: row::Params<'_> =
-        &[&worker, &now.unix_micros(), &micros(terms.lease), &micros(terms.missed_after)];
+        &[&worker, &at.now.unix_micros(), &lease, &missed_after, &at.lease.micros()];
     row::run_one(tx, INSERT_SESSION, session).await?;
+    if let Some(Machine { id, boot }) = &new.machine {
+        row::run(tx, END_LEASES_OF_EARLIER_BOOTS, &[&new.creator.0, id, boot]).await?;
+    }
     Ok(Registration::Registered(WorkerId(worker)))
 }
 

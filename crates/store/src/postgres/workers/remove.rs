@@ -5,11 +5,11 @@ use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
 use super::super::dispatch::lease::{self, Lease};
-use super::super::dispatch::lose::lose;
+use super::super::dispatch::lose::put_back;
 use super::super::row::{self, Columns, Db};
 use super::departure;
 use crate::Fault;
-use crate::ops::workers::Departure;
+use crate::ops::workers::{Departure, Fate};
 
 const LEASES_OF_WORKER: &str = "
     SELECT task_id, worker_id, epoch, token, losses, reported_end
@@ -22,19 +22,20 @@ const DELETE_EVERY_TRACE: [&str; 3] = [
     "DELETE FROM worker WHERE id = $1",
 ];
 
-/// Removes a worker that the caller has locked; answers which tasks are Ready again. With a departure, it is
-/// remembered why it went.
+/// Removes a worker that the caller has locked; answers which tasks are Ready again, or cancelled. With a
+/// departure, it is remembered why it went.
 pub(in super::super) async fn remove(
     tx: &impl Db,
     worker: WorkerId,
     uuid: Uuid,
     departure: Option<Departure>,
+    fate: Fate,
     now: Timestamp,
 ) -> Result<Vec<Uuid>, Fault> {
     let held: Vec<Lease> = row::all(tx, LEASES_OF_WORKER, &[&worker.0], lease::read).await?;
     let mut returned = Vec::with_capacity(held.len());
     for lease in &held {
-        returned.push(lose(tx, lease, now).await?);
+        returned.push(put_back(tx, lease, fate, now).await?);
     }
     for delete in DELETE_EVERY_TRACE {
         row::run(tx, delete, &[&worker.0]).await?;
@@ -71,7 +72,7 @@ pub(in super::super) async fn remove_all(
     let workers: Vec<(WorkerId, Uuid)> =
         row::all(tx, sql, &[&number], |row| Ok((WorkerId(row.value("id")?), row.value("uuid")?))).await?;
     for (worker, uuid) in &workers {
-        remove(tx, *worker, *uuid, None, now).await?;
+        remove(tx, *worker, *uuid, None, Fate::Returned, now).await?;
     }
     Ok(workers.into_iter().map(|(_, uuid)| uuid).collect())
 }

@@ -13,7 +13,7 @@ use super::remove::remove;
 use crate::Fault;
 use crate::code::Code;
 use crate::ops::By;
-use crate::ops::workers::{Departure, Stop};
+use crate::ops::workers::{Departure, Fate, Stop};
 
 const HOLDS_A_TASK: &str = "SELECT EXISTS (SELECT 1 FROM lease WHERE worker_id = $1)";
 
@@ -40,14 +40,14 @@ pub(super) async fn stop(
         row::run_one(tx, SET_STATE, &[&worker.0, &state, &now.unix_micros()]).await?;
         return Ok(Stop::Marked);
     }
-    remove(tx, worker, uuid, Some(Departure::Removed), now).await?;
+    remove(tx, worker, uuid, Some(Departure::Removed), Fate::Returned, now).await?;
     Ok(Stop::Removed)
 }
 
-/// Removes the worker, as it wishes.
-pub(super) async fn sign_off(tx: &impl Db, uuid: Uuid, now: Timestamp) -> Result<Stop, Fault> {
+/// Removes the worker, as it wishes, or as its guard reports.
+pub(super) async fn sign_off(tx: &impl Db, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, Fault> {
     let Some(worker) = lock_by_uuid(tx, uuid).await? else { return Ok(Stop::Unknown) };
-    remove(tx, worker, uuid, None, now).await?;
+    remove(tx, worker, uuid, None, fate, now).await?;
     Ok(Stop::Removed)
 }
 
@@ -59,7 +59,7 @@ pub(in super::super) async fn after_commit(
 ) -> Result<(), Fault> {
     match worker.state {
         WorkerState::GracefulShutdown if !holds_a_task(tx, worker.id).await? => {
-            remove(tx, worker.id, worker.uuid, Some(Departure::Removed), now).await.map(drop)
+            remove(tx, worker.id, worker.uuid, Some(Departure::Removed), Fate::Returned, now).await.map(drop)
         }
         WorkerState::GracefulShutdown | WorkerState::Normal => touch(tx, worker.id, now).await,
     }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use mitosis_domain::crash;
 use mitosis_domain::ids::{GroupId, LaneId, TaskId, WorkerId};
+use mitosis_domain::lease::{LeaseTime, Moment};
 use mitosis_domain::limits;
 use mitosis_domain::task::LeaseKey;
+use mitosis_protocol::Role;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::WorkerState;
-use mitosis_protocol::{Role, Timestamp};
 use rusqlite::{Connection, Row, params};
 
 use super::super::row::{Columns, Run, to_json};
@@ -53,7 +54,7 @@ pub(super) fn claim_or_resume(
     turns: &SharedTurns,
     worker: WorkerId,
     token: i64,
-    now: Timestamp,
+    at: Moment,
 ) -> Result<Claim, Fault> {
     let Some((state, eligibility)) = party(db, worker)? else { return Ok(Claim::WorkerGone) };
     let given =
@@ -67,8 +68,8 @@ pub(super) fn claim_or_resume(
     let Some(first) = line_up(db, turns, &eligibility, 1)?.into_iter().next() else {
         return Ok(Claim::Assigned(Vec::new()));
     };
-    let work = assign(db, worker, first, token, now)?;
-    workers::touch(db, worker, now)?;
+    let work = assign(db, worker, first, token, at)?;
+    workers::touch(db, worker, at.now)?;
     given(work.lease)
 }
 
@@ -165,8 +166,8 @@ fn first_in_line(db: &Connection, lanes: &[LaneId], count: usize) -> Result<Vec<
 const LEAVE_LINE: &str = "DELETE FROM ready WHERE lane_id = ?1 AND neg_priority = ?2 AND task_id = ?3";
 
 const INSERT_LEASE: &str = "
-    INSERT INTO lease (task_id, worker_id, epoch, token, losses, claimed_at, overdue_at, updated_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6)";
+    INSERT INTO lease (task_id, worker_id, epoch, token, losses, claimed_at, overdue_at, updated_at, lost_after)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6, ?8)";
 
 macro_rules! select_work {
     () => {
@@ -176,7 +177,7 @@ macro_rules! select_work {
     };
 }
 
-const TIMEOUT_OF_TASK: &str = "SELECT timeout_seconds FROM task WHERE id = ?1";
+const LIMITS_OF_TASK: &str = "SELECT timeout_seconds, lost_after FROM task WHERE id = ?1";
 
 const WORK: &str = concat!(select_work!(), "WHERE l.task_id = ?1");
 
@@ -188,12 +189,13 @@ pub(super) fn assign(
     worker: WorkerId,
     waiting: Waiting,
     token: i64,
-    now: Timestamp,
+    at: Moment,
 ) -> Result<Work, Fault> {
     let Waiting { neg_priority, task, lane, epoch, losses } = waiting;
     db.run_one(LEAVE_LINE, params![lane.0, neg_priority, task.0])?;
     crash::point("claim.lease:before");
-    let timeout = db.one(TIMEOUT_OF_TASK, [task.0], |row| Ok(row.get(0)?))?;
+    let (timeout, lost_after): (i64, Option<i64>) =
+        db.one(LIMITS_OF_TASK, [task.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
     db.run_one(
         INSERT_LEASE,
         params![
@@ -202,8 +204,9 @@ pub(super) fn assign(
             epoch + 1,
             token,
             losses,
-            now.unix_micros(),
-            overdue_at(now, timeout).unix_micros()
+            at.now.unix_micros(),
+            overdue_at(at.lease, timeout).micros(),
+            lost_after
         ],
     )?;
     crash::point("claim.lease:after");
@@ -211,7 +214,7 @@ pub(super) fn assign(
 }
 
 /// When a task that has not been reported by then is taken back (HTTP contract §12.4).
-fn overdue_at(claimed_at: Timestamp, timeout_seconds: i64) -> Timestamp {
+fn overdue_at(claimed_at: LeaseTime, timeout_seconds: i64) -> LeaseTime {
     let timeout = Duration::from_secs(u64::try_from(timeout_seconds).unwrap_or(0));
     claimed_at + timeout + limits::PREPARATION_ALLOWANCE + limits::OVERDUE_GRACE
 }

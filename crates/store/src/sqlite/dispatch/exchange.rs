@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
+use mitosis_domain::lease::Moment;
 use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::WorkerState;
@@ -18,6 +19,7 @@ use super::{complete, lease, lose};
 use crate::Fault;
 use crate::batch::{Eligibility, Sequel, crowds, sequels};
 use crate::ops::dispatch::{Ended, Exchange, ExchangeOutcome, Exchanged, Given, Holder, Verdict, Work};
+use crate::ops::workers::Fate;
 use crate::turns::SharedTurns;
 
 type Parties = HashMap<WorkerId, (WorkerState, Eligibility)>;
@@ -27,8 +29,9 @@ pub(super) fn exchange(
     db: &Connection,
     turns: &SharedTurns,
     batch: &[Exchange],
-    now: Timestamp,
+    at: Moment,
 ) -> Result<ExchangeOutcome, Fault> {
+    let now = at.now;
     let mut parties: Parties = HashMap::new();
     for one in batch {
         parties.extend(claim::party(db, one.worker)?.map(|party| (one.worker, party)));
@@ -49,7 +52,7 @@ pub(super) fn exchange(
             made_ready |= give_back(db, one.worker, *key, now)?;
         }
     }
-    let mut work = feed_all(db, turns, batch, &parties, now)?;
+    let mut work = feed_all(db, turns, batch, &parties, at)?;
     follow_workers(db, batch, &parties, &verdicts, &work, now)?;
     let each = batch.iter().zip(verdicts).enumerate().map(|(place, (one, verdicts))| Exchanged {
         verdicts,
@@ -103,7 +106,9 @@ fn left(ended: &Ended) -> complete::Left<'_> {
 /// Takes back what was not started: as if it had never been given, but for the number of the attempt.
 fn give_back(db: &Connection, worker: WorkerId, key: LeaseKey, now: Timestamp) -> Result<bool, Fault> {
     match lease::find(db, Holder::Lease(key))? {
-        Some(lease) if lease.worker == worker => lose::put_back(db, &lease, lease.losses, now).map(|_| true),
+        Some(lease) if lease.worker == worker => {
+            lose::put_back(db, &lease, Fate::Returned, now).map(|_| true)
+        }
         _ => Ok(false),
     }
 }
@@ -114,7 +119,7 @@ fn feed_all(
     turns: &SharedTurns,
     batch: &[Exchange],
     parties: &Parties,
-    now: Timestamp,
+    at: Moment,
 ) -> Result<HashMap<usize, Vec<Work>>, Fault> {
     let known = |worker| parties.get(&worker).map(|(state, eligibility)| (*state, eligibility));
     let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
@@ -123,7 +128,7 @@ fn feed_all(
         let dealt = crowd.deal(line.len());
         for (waiting, place) in line.into_iter().zip(dealt) {
             let Exchange { worker, token, .. } = batch[place];
-            given.entry(place).or_default().push(claim::assign(db, worker, waiting, token, now)?);
+            given.entry(place).or_default().push(claim::assign(db, worker, waiting, token, at)?);
         }
     }
     Ok(given)

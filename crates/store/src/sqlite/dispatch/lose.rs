@@ -1,6 +1,7 @@
 //! Taking a task back from an attempt that did not commit it.
 
 use mitosis_domain::ids::TaskId;
+use mitosis_domain::limits::MAX_LOST_ATTEMPTS;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::admin::AccountState;
 use rusqlite::{Connection, params};
@@ -8,13 +9,14 @@ use uuid::Uuid;
 
 use super::super::artifacts::records;
 use super::super::row::{Columns, Run};
-use super::super::tasks::cancel;
+use super::super::tasks::{cancel, cancel_lost};
 use super::follow_up;
 use super::lease::{self, Lease};
 use crate::Fault;
 use crate::code::{Code, neg_priority};
 use crate::ops::By;
 use crate::ops::tasks::CancelSelection;
+use crate::ops::workers::Fate;
 
 const PLACE_OF_TASK: &str = "
     SELECT t.uuid, t.lane_id, t.priority, g.state = ?2 AS group_is_gone
@@ -25,15 +27,16 @@ const BACK_IN_LINE: &str = "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
-/// Makes the task of a lost attempt Ready again, or cancels it; see [`put_back`].
-pub(in super::super) fn lose(db: &Connection, lost: &Lease, now: Timestamp) -> Result<Uuid, Fault> {
-    put_back(db, lost, lost.losses + 1, now)
-}
-
-/// Makes the task Ready again, in its old place, and drops what the attempt prepared. A user who asked for a
-/// stop wanted the task to end, not the attempt: then it is cancelled. So is a task of a deleted group.
-pub(super) fn put_back(db: &Connection, lost: &Lease, losses: i64, now: Timestamp) -> Result<Uuid, Fault> {
-    let task: TaskId = lost.key.task;
+/// Makes the task Ready again, in its old place, and drops what the attempt prepared. A user who asked for a stop
+/// wanted the task to end, not the attempt: then it is cancelled. So is a task of a deleted group, and one that has
+/// lost too many attempts.
+pub(in super::super) fn put_back(
+    db: &Connection,
+    lost: &Lease,
+    fate: Fate,
+    now: Timestamp,
+) -> Result<Uuid, Fault> {
+    let (task, losses): (TaskId, i64) = (lost.key.task, fate.losses(lost.losses));
     let stop_asked = lease::end(db, task)?;
     let deleted = AccountState::Deleted.code();
     let (uuid, lane, priority, group_is_gone): (Uuid, i64, i32, bool) =
@@ -49,6 +52,8 @@ pub(super) fn put_back(db: &Connection, lost: &Lease, losses: i64, now: Timestam
     follow_up::drop_pending(db, task, now)?;
     if stop_asked || group_is_gone {
         cancel(db, By::Site, &CancelSelection::Ready(vec![uuid]), now)?;
+    } else if losses >= MAX_LOST_ATTEMPTS && fate == Fate::Lost {
+        cancel_lost(db, task, now)?;
     }
     Ok(uuid)
 }

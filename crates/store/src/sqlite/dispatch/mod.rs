@@ -10,6 +10,7 @@ mod report_end;
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{TaskId, WorkerId};
+use mitosis_domain::lease::Moment;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::Timestamp;
 
@@ -24,14 +25,14 @@ use crate::ops::tasks::NewTask;
 
 #[async_trait]
 impl Dispatch for SqliteStore {
-    async fn exchange(&self, batch: &[Exchange], now: Timestamp) -> Result<ExchangeOutcome, Fault> {
+    async fn exchange(&self, batch: &[Exchange], at: Moment) -> Result<ExchangeOutcome, Fault> {
         let (batch, turns) = (batch.to_vec(), self.turns.clone());
-        self.write(move |db| exchange::exchange(db, &turns, &batch, now)).await
+        self.write(move |db| exchange::exchange(db, &turns, &batch, at)).await
     }
 
-    async fn claim_or_resume(&self, worker: WorkerId, token: i64, now: Timestamp) -> Result<Claim, Fault> {
+    async fn claim_or_resume(&self, worker: WorkerId, token: i64, at: Moment) -> Result<Claim, Fault> {
         let turns = self.turns.clone();
-        self.write(move |db| claim::claim_or_resume(db, &turns, worker, token, now)).await
+        self.write(move |db| claim::claim_or_resume(db, &turns, worker, token, at)).await
     }
 
     async fn work_in_hand(&self, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, Fault> {

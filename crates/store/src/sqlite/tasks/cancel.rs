@@ -87,8 +87,23 @@ fn cancel_one(db: &Connection, task: TaskId, reach: Reach, now: Timestamp) -> Re
         epoch = db.optional(TAKE_PENDING, [task.0], |row| Ok(row.get(0)?))?;
     }
     let Some(epoch) = epoch else { return Ok(false) };
-    let state = ExecEnd::Cancelled.code();
-    let message = TaskResultMessage::UserCancellation.code();
-    db.run_one(INSERT_CANCELLED, params![task.0, state, message, epoch, now.unix_micros()])?;
+    end_cancelled(db, task, epoch, TaskResultMessage::UserCancellation, now)?;
     Ok(true)
+}
+
+/// Ends a Ready task that has lost too many attempts.
+pub(in super::super) fn cancel_lost(db: &Connection, task: TaskId, now: Timestamp) -> Result<(), Fault> {
+    let epoch = db.one(TAKE_READY, [task.0], |row| Ok(row.get(0)?))?;
+    end_cancelled(db, task, epoch, TaskResultMessage::WorkersLost, now)
+}
+
+fn end_cancelled(
+    db: &Connection,
+    task: TaskId,
+    epoch: i64,
+    message: TaskResultMessage,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let (state, message) = (ExecEnd::Cancelled.code(), message.code());
+    db.run_one(INSERT_CANCELLED, params![task.0, state, message, epoch, now.unix_micros()])
 }

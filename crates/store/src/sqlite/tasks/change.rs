@@ -11,7 +11,7 @@ use super::super::row::{Columns, Run, to_json};
 use super::insert;
 use super::intern::Interned;
 use crate::Fault;
-use crate::code::neg_priority;
+use crate::code::{neg_priority, silence_limit};
 use crate::needs;
 use crate::ops::By;
 use crate::ops::tasks::TaskChange;
@@ -35,6 +35,7 @@ const CHANGE_TASK: &str = "
         priority = ?3,
         timeout_seconds = coalesce(?4, timeout_seconds),
         spec = coalesce(?5, spec),
+        lost_after = CASE WHEN ?5 IS NULL THEN lost_after ELSE ?7 END,
         updated_at = ?6
     WHERE id = ?1";
 
@@ -59,9 +60,10 @@ pub(super) fn change(
     };
     let priority = change.priority.unwrap_or(task.priority);
     let spec = change.spec.as_ref().map(to_json).transpose()?;
+    let limit = change.spec.as_ref().and_then(silence_limit);
     db.run_one(
         CHANGE_TASK,
-        params![task.id.0, lane.0, priority, change.timeout_seconds, spec, now.unix_micros()],
+        params![task.id.0, lane.0, priority, change.timeout_seconds, spec, now.unix_micros(), limit],
     )?;
     if let Some(spec) = &change.spec {
         insert::replace_needs(db, task.id, spec)?;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::super::row::{Run, to_json};
 use super::intern::Interned;
 use crate::Fault;
-use crate::code::Code;
+use crate::code::{Code, silence_limit};
 use crate::needs;
 use crate::ops::tasks::NewTask;
 
@@ -31,6 +31,7 @@ pub(in super::super) struct NewRow {
     timeout_seconds: i64,
     pub(super) priority: i32,
     spec: Arc<str>,
+    silence_limit: Option<i64>,
     pub(in super::super) needs: BTreeSet<Uuid>,
 }
 
@@ -64,6 +65,7 @@ impl NewRow {
             timeout_seconds: task.timeout_seconds,
             priority: task.priority,
             spec,
+            silence_limit: silence_limit(&task.spec),
             needs: needs::named_by(&task.spec),
         })
     }
@@ -112,8 +114,8 @@ pub(in super::super) fn take_numbers(
 
 const INSERT_TASK: &str = "
     INSERT INTO task (uuid, group_id, number, creator_id, lane_id, priority, labels, spec,
-                      timeout_seconds, created_at, updated_at, upstream_uuid)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)";
+                      timeout_seconds, created_at, updated_at, upstream_uuid, lost_after)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12)";
 
 pub(super) const INSERT_TASK_LABEL: &str = "INSERT INTO task_label (label_id, task_id) VALUES (?1, ?2)";
 
@@ -140,6 +142,7 @@ pub(in super::super) fn insert(
             row.timeout_seconds,
             now.unix_micros(),
             origin.upstream.as_ref().map(Uuid::as_bytes),
+            row.silence_limit,
         ],
     )?;
     insert_needs(db, id, &row.needs)?;

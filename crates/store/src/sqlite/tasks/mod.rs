@@ -30,7 +30,7 @@ use crate::ops::query::{Page, TaskQuery};
 use crate::ops::sweeps::{Repeat, Repetition, Selection, Sweeps, TaskOutcome};
 use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, StopAsked, Submission, TaskChange, Tasks};
 
-pub(super) use cancel::cancel;
+pub(super) use cancel::{cancel, cancel_lost};
 
 #[async_trait]
 impl Tasks for SqliteStore {

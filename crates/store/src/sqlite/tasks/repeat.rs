@@ -35,11 +35,11 @@ const FIND_REPEATABLE: &str = "
 /// grows with the batch and is walked at the end of each statement.
 const INSERT_TASK: &str = "
     INSERT INTO task (uuid, group_id, number, creator_id, lane_id, priority, labels, spec,
-                      timeout_seconds, created_at, updated_at, repeats_uuid)
+                      timeout_seconds, created_at, updated_at, repeats_uuid, lost_after)
     VALUES (?2, (SELECT group_id FROM task WHERE id = ?1), ?3, ?4, (SELECT lane_id FROM task WHERE id = ?1),
             (SELECT priority FROM task WHERE id = ?1), (SELECT labels FROM task WHERE id = ?1),
             (SELECT spec FROM task WHERE id = ?1), (SELECT timeout_seconds FROM task WHERE id = ?1),
-            ?5, ?5, (SELECT uuid FROM task WHERE id = ?1))";
+            ?5, ?5, (SELECT uuid FROM task WHERE id = ?1), (SELECT lost_after FROM task WHERE id = ?1))";
 
 const FIND_LABELS: &str = "SELECT label_id FROM task_label WHERE task_id = ?1";
 

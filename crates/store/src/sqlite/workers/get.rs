@@ -15,13 +15,15 @@ macro_rules! select_worker {
     () => {
         "SELECT w.id, w.uuid, w.creator_id, u.username AS creator_name, u.state AS creator_state,
             w.tags, w.labels, w.state, w.created_at, w.updated_at, w.slots, w.token_until, w.lost_after,
-            s.last_heartbeat,
+            s.last_heartbeat, s.lease_until + clock.lag AS lost_at,
+            s.lease_until - s.lease + s.missed_after + clock.lag AS missed_at,
             (SELECT json_group_array(json_array(hex(t.uuid), t.group_id) ORDER BY l.claimed_at, l.task_id)
              FROM lease l CROSS JOIN task t ON t.id = l.task_id
              WHERE l.worker_id = w.id) AS held
         FROM worker w
         CROSS JOIN users u ON u.id = w.creator_id
-        CROSS JOIN worker_session s ON s.worker_id = w.id "
+        CROSS JOIN worker_session s ON s.worker_id = w.id
+        CROSS JOIN lease_clock clock "
     };
 }
 
@@ -84,6 +86,8 @@ fn read(row: &Row<'_>) -> Result<Worker, Fault> {
         slots: row.value("slots")?,
         token_until: row.optional_time("token_until")?,
         lost_after: row.value::<Option<i64>>("lost_after")?.map(duration),
+        missed_at: row.time("missed_at")?,
+        lost_at: row.time("lost_at")?,
         held,
         held_groups,
     })

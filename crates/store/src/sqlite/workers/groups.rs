@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::super::dispatch::lease::{self, Lease};
-use super::super::dispatch::lose::lose;
+use super::super::dispatch::lose::put_back;
 use super::super::groups::read_relation;
 use super::super::rights;
 use super::super::row::{Columns, Run};
@@ -19,7 +19,7 @@ use super::get::id_of;
 use crate::Fault;
 use crate::code::Code;
 use crate::ops::By;
-use crate::ops::workers::WorkerGroupsChange;
+use crate::ops::workers::{Fate, WorkerGroupsChange};
 
 const GROUPS_OF_WORKER: &str = "
     SELECT g.name, w.role
@@ -133,7 +133,7 @@ const LEASES_OF_GROUP: &str = "
 fn give_back(db: &Connection, worker: WorkerId, group: GroupId, now: Timestamp) -> Result<(), Fault> {
     let held: Vec<Lease> = db.all(LEASES_OF_GROUP, [worker.0, group.0], lease::read)?;
     for lease in &held {
-        lose(db, lease, now)?;
+        put_back(db, lease, Fate::Returned, now)?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{UserId, WorkerId};
-use mitosis_domain::lease::LeaseTerms;
+use mitosis_domain::lease::{LeaseTerms, Moment};
 use mitosis_domain::tags::Words;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::worker::ShutdownOp;
@@ -26,7 +26,7 @@ use crate::Fault;
 use crate::ops::By;
 use crate::ops::query::WorkerQuery;
 use crate::ops::workers::{
-    Departure, Duties, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange, Workers,
+    Departure, Duties, Fate, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange, Workers,
 };
 
 pub(super) use edit::touch;
@@ -39,10 +39,10 @@ impl Workers for SqliteStore {
         &self,
         new: &NewWorker,
         terms: LeaseTerms,
-        now: Timestamp,
+        at: Moment,
     ) -> Result<Registration, Fault> {
         let new = new.clone();
-        self.write(move |db| register::register(db, &new, terms, now)).await
+        self.write(move |db| register::register(db, &new, terms, at)).await
     }
 
     async fn worker(&self, uuid: Uuid) -> Result<Option<Worker>, Fault> {
@@ -65,10 +65,10 @@ impl Workers for SqliteStore {
     async fn renew_leases(
         &self,
         signs: &[(WorkerId, LeaseTerms)],
-        now: Timestamp,
+        at: Moment,
     ) -> Result<Vec<WorkerId>, Fault> {
         let signs = signs.to_vec();
-        self.write_soon(move |db| renew::renew(db, &signs, now)).await
+        self.write_soon(move |db| renew::renew(db, &signs, at)).await
     }
 
     async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, Fault> {
@@ -124,8 +124,8 @@ impl Workers for SqliteStore {
         self.write(move |db| stop::stop(db, by, uuid, op, now)).await
     }
 
-    async fn sign_off(&self, uuid: Uuid, now: Timestamp) -> Result<Stop, Fault> {
-        self.write(move |db| stop::sign_off(db, uuid, now)).await
+    async fn sign_off(&self, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, Fault> {
+        self.write(move |db| stop::sign_off(db, uuid, fate, now)).await
     }
 
     async fn departure(&self, uuid: Uuid) -> Result<Option<Departure>, Fault> {

@@ -1,10 +1,10 @@
 //! A worker comes.
 
 use mitosis_domain::ids::WorkerId;
-use mitosis_domain::lease::LeaseTerms;
+use mitosis_domain::lease::{LeaseTerms, Moment};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
-use mitosis_protocol::worker::WorkerState;
+use mitosis_protocol::worker::{Machine, WorkerState};
 use rusqlite::{Connection, params};
 
 use super::super::rights;
@@ -23,7 +23,14 @@ const INSERT_GROUP: &str = "INSERT INTO worker_group (worker_id, group_id, role)
 
 const INSERT_SESSION: &str = "
     INSERT INTO worker_session (worker_id, last_heartbeat, lease_until, lease, missed_after)
-    VALUES (?1, ?2, ?2 + ?3, ?3, ?4)";
+    VALUES (?1, ?2, ?5 + ?3, ?3, ?4)";
+
+/// Shortens the leases of workers that ended with the machine. One that lives all the same, on a machine with a copied
+/// id, renews its lease.
+const END_LEASES_OF_EARLIER_BOOTS: &str = "
+    UPDATE worker_session
+    SET lease_until = lease_until - lease + min(missed_after, lease), lease = min(missed_after, lease)
+    WHERE worker_id IN (SELECT id FROM worker WHERE creator_id = ?1 AND machine = ?2 AND boot <> ?3)";
 
 const SESSION_IS_IN_FORCE: &str = "SELECT 1 FROM users WHERE id = ?1 AND session = ?2";
 const TOKEN_IS_IN_FORCE: &str = "SELECT 1 FROM personal_token WHERE user_id = ?1 AND id = ?2";
@@ -33,7 +40,7 @@ pub(super) fn register(
     db: &Connection,
     new: &NewWorker,
     terms: LeaseTerms,
-    now: Timestamp,
+    at: Moment,
 ) -> Result<Registration, Fault> {
     if !is_in_force(db, new)? {
         return Ok(Registration::CredentialEnded);
@@ -48,7 +55,7 @@ pub(super) fn register(
             tags,
             labels,
             state,
-            now.unix_micros(),
+            at.now.unix_micros(),
             new.slots,
             new.token_until.map(Timestamp::unix_micros),
             personal_token(new),
@@ -63,7 +70,11 @@ pub(super) fn register(
         }
     }
     let (lease, missed_after) = (micros(terms.lease), micros(terms.missed_after));
-    db.run_one(INSERT_SESSION, [worker, now.unix_micros(), lease, missed_after])?;
+    let session = [worker, at.now.unix_micros(), lease, missed_after, at.lease.micros()];
+    db.run_one(INSERT_SESSION, session)?;
+    if let Some(Machine { id, boot }) = &new.machine {
+        db.run(END_LEASES_OF_EARLIER_BOOTS, params![new.creator.0, id, boot])?;
+    }
     Ok(Registration::Registered(WorkerId(worker)))
 }
 

@@ -6,11 +6,11 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::super::dispatch::lease::{self, Lease};
-use super::super::dispatch::lose::lose;
+use super::super::dispatch::lose::put_back;
 use super::super::row::{Columns, Run};
 use super::departure;
 use crate::Fault;
-use crate::ops::workers::Departure;
+use crate::ops::workers::{Departure, Fate};
 
 const LEASES_OF_WORKER: &str = "
     SELECT task_id, worker_id, epoch, token, losses, claimed_at, reported_end
@@ -23,16 +23,18 @@ const DELETE_EVERY_TRACE: [&str; 3] = [
     "DELETE FROM worker WHERE id = ?1",
 ];
 
-/// Removes the worker; answers which tasks are Ready again. With a departure, it is remembered why it went.
+/// Removes the worker; answers which tasks are Ready again, or cancelled. With a departure, it is remembered
+/// why it went.
 pub(in super::super) fn remove(
     db: &Connection,
     worker: WorkerId,
     uuid: Uuid,
     departure: Option<Departure>,
+    fate: Fate,
     now: Timestamp,
 ) -> Result<Vec<Uuid>, Fault> {
     let held: Vec<Lease> = db.all(LEASES_OF_WORKER, [worker.0], lease::read)?;
-    let returned = held.iter().map(|lease| lose(db, lease, now)).collect::<Result<_, _>>()?;
+    let returned = held.iter().map(|lease| put_back(db, lease, fate, now)).collect::<Result<_, _>>()?;
     for delete in DELETE_EVERY_TRACE {
         db.run(delete, [worker.0])?;
     }
@@ -68,7 +70,7 @@ pub(in super::super) fn remove_all(
     let workers: Vec<(WorkerId, Uuid)> =
         db.all(sql, [number], |row| Ok((WorkerId(row.value("id")?), row.uuid("uuid")?)))?;
     for (worker, uuid) in &workers {
-        remove(db, *worker, *uuid, None, now)?;
+        remove(db, *worker, *uuid, None, Fate::Returned, now)?;
     }
     Ok(workers.into_iter().map(|(_, uuid)| uuid).collect())
 }

@@ -14,7 +14,7 @@ use super::remove::remove;
 use crate::Fault;
 use crate::code::Code;
 use crate::ops::By;
-use crate::ops::workers::{Departure, Stop};
+use crate::ops::workers::{Departure, Fate, Stop};
 
 const HOLDS_A_TASK: &str = "SELECT EXISTS (SELECT 1 FROM lease WHERE worker_id = ?1)";
 
@@ -41,14 +41,14 @@ pub(super) fn stop(
         db.run_one(SET_STATE, params![worker.0, state, now.unix_micros()])?;
         return Ok(Stop::Marked);
     }
-    remove(db, worker, uuid, Some(Departure::Removed), now)?;
+    remove(db, worker, uuid, Some(Departure::Removed), Fate::Returned, now)?;
     Ok(Stop::Removed)
 }
 
-/// Removes the worker, as it wishes.
-pub(super) fn sign_off(db: &Connection, uuid: Uuid, now: Timestamp) -> Result<Stop, Fault> {
+/// Removes the worker, as it wishes, or as its guard reports.
+pub(super) fn sign_off(db: &Connection, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, Fault> {
     let Some(worker) = id_of(db, uuid)? else { return Ok(Stop::Unknown) };
-    remove(db, worker, uuid, None, now)?;
+    remove(db, worker, uuid, None, fate, now)?;
     Ok(Stop::Removed)
 }
 
@@ -60,7 +60,7 @@ pub(in super::super) fn after_commit(db: &Connection, worker: WorkerId, now: Tim
         db.one(STATE_OF_WORKER, [worker.0], |row| Ok((row.uuid("uuid")?, row.code("state")?)))?;
     match state {
         WorkerState::GracefulShutdown if !holds_a_task(db, worker)? => {
-            remove(db, worker, uuid, Some(Departure::Removed), now).map(drop)
+            remove(db, worker, uuid, Some(Departure::Removed), Fate::Returned, now).map(drop)
         }
         WorkerState::GracefulShutdown | WorkerState::Normal => touch(db, worker, now),
     }

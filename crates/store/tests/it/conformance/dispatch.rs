@@ -128,7 +128,7 @@ pub(crate) async fn a_worker_that_is_gone_or_stopping_gets_nothing<B: Backend>(s
     for (hand, answer) in [(gone, Claim::WorkerGone), (stopping, Claim::Stopping)] {
         assert_eq!(stage.ask(hand, 1, stage.token()).await, answer);
     }
-    let fetch = stage.store().claim_or_resume(gone.id, stage.token(), stage.now).await.unwrap();
+    let fetch = stage.store().claim_or_resume(gone.id, stage.token(), stage.now.into()).await.unwrap();
     assert_eq!(fetch, Claim::WorkerGone);
 }
 
@@ -137,7 +137,7 @@ pub(crate) async fn a_repeated_fetch_gives_the_same_task_with_the_same_key<B: Ba
     let hand = stage.hand(&ann).await;
     stage.submit(&ann, &[stage.task(ann.group), stage.task(ann.group)]).await;
     let fetch = async |stage: &Stage<B>| {
-        assigned(stage.store().claim_or_resume(hand.id, stage.token(), stage.now).await.unwrap())
+        assigned(stage.store().claim_or_resume(hand.id, stage.token(), stage.now.into()).await.unwrap())
     };
     let first = fetch(stage).await;
     stage.pass(SECOND);
@@ -155,7 +155,7 @@ pub(crate) async fn fetches_sent_many_times_at_once_give_one_task<B: Backend>(st
     let batch: Vec<_> = (0..8).map(|_| stage.task(ann.group)).collect();
     stage.submit(&ann, &batch).await;
     let store = stage.store();
-    let fetches = (0..8).map(|_| store.claim_or_resume(hand.id, stage.token(), stage.now));
+    let fetches = (0..8).map(|_| store.claim_or_resume(hand.id, stage.token(), stage.now.into()));
     let given: BTreeSet<Uuid> = join_all(fetches)
         .await
         .into_iter()

@@ -60,7 +60,7 @@ pub(crate) async fn a_lost_task_is_told_again<B: Backend>(stage: &mut Stage<B>) 
     stage.claim_one(hand).await;
     stage.pass(LEASE);
     let before = from(stage.now);
-    stage.store().reap(stage.now, 10).await.unwrap();
+    stage.store().reap(stage.now.into(), 10).await.unwrap();
     assert_eq!(told(stage, &of(&ann), before).await, [(uuid, TaskState::Ready)]);
 }
 

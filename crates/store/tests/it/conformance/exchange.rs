@@ -83,7 +83,7 @@ pub(crate) async fn what_agents_say_counts_for_each_alone<B: Backend>(stage: &mu
         Exchange { ended: vec![finished(held[1].lease)], want: 5, ..stage.nothing(other) },
         Exchange { ended: vec![finished(lost.lease)], want: 5, ..stage.nothing(gone) },
     ];
-    let outcome = stage.store().exchange(&batch, stage.now).await.unwrap();
+    let outcome = stage.store().exchange(&batch, stage.now.into()).await.unwrap();
     let verdicts: Vec<_> = outcome.each.iter().map(|one| one.verdicts.clone()).collect();
     assert_eq!(
         verdicts,
@@ -107,7 +107,7 @@ pub(crate) async fn a_few_tasks_are_spread_over_those_who_ask_together<B: Backen
     let hands = [stage.hand(&ann).await, stage.hand(&ann).await, stage.hand(&ann).await];
     stage.submit(&ann, &[(); 4].map(|()| stage.task(ann.group))).await;
     let batch: Vec<_> = hands.iter().map(|hand| Exchange { want: 64, ..stage.nothing(*hand) }).collect();
-    let outcome = stage.store().exchange(&batch, stage.now).await.unwrap();
+    let outcome = stage.store().exchange(&batch, stage.now.into()).await.unwrap();
     let (counts, classes): (Vec<_>, BTreeSet<_>) = outcome
         .each
         .into_iter()
@@ -131,7 +131,7 @@ pub(crate) async fn agents_of_two_kinds_that_ask_together_never_get_the_same_tas
         let task = || NewTask { tags: words(tags), ..stage.task(ann.group) };
         stage.submit(&ann, &(0..tasks).map(|_| task()).collect::<Vec<_>>()).await;
         let batch = [plain, tagged].map(|hand| Exchange { want: wanted, ..stage.nothing(hand) });
-        let outcome = stage.store().exchange(&batch, stage.now).await.unwrap();
+        let outcome = stage.store().exchange(&batch, stage.now.into()).await.unwrap();
         let mut seen = BTreeSet::new();
         for (hand, exchanged) in [plain, tagged].into_iter().zip(outcome.each) {
             for given in work(exchanged) {
@@ -178,11 +178,14 @@ pub(crate) async fn what_was_not_started_goes_back_to_its_place<B: Backend>(stag
     let held = takes(stage, hand, 2).await;
     let keys: Vec<_> = held.iter().map(|one| one.lease).collect();
     let foreign = Exchange { returned: keys.clone(), ..stage.nothing(other) };
-    assert!(!stage.store().exchange(&[foreign], stage.now).await.unwrap().made_ready, "not its to return");
+    assert!(
+        !stage.store().exchange(&[foreign], stage.now.into()).await.unwrap().made_ready,
+        "not its to return"
+    );
     assert_eq!(stage.phase(ids[0].uuid).await.state(), TaskState::Running);
 
     let returned = Exchange { returned: keys.clone(), ..stage.nothing(hand) };
-    let outcome = stage.store().exchange(&[returned.clone(), returned], stage.now).await.unwrap();
+    let outcome = stage.store().exchange(&[returned.clone(), returned], stage.now.into()).await.unwrap();
     assert!(outcome.made_ready);
     assert_eq!(stage.phase(ids[0].uuid).await, Phase::Ready);
     let again = takes(stage, other, 3).await;
@@ -249,11 +252,11 @@ pub(crate) async fn a_follow_up_is_told_to_have_become_ready<B: Backend>(stage: 
     let made = stage.store().submit_follow_up(holder, &next, stage.now).await.unwrap();
     assert!(matches!(made, FollowUp::Created(_)), "{made:?}");
     let plain = Exchange { ended: vec![finished(held[1].lease)], ..stage.nothing(hand) };
-    assert!(!stage.store().exchange(&[plain], stage.now).await.unwrap().made_ready);
+    assert!(!stage.store().exchange(&[plain], stage.now.into()).await.unwrap().made_ready);
     // The end that was reported before counts.
     let cancelled = Ended { end: ExecEnd::Cancelled, ..finished(held[0].lease) };
     let last = Exchange { ended: vec![cancelled], want: 1, ..stage.nothing(hand) };
-    let outcome = stage.store().exchange(&[last], stage.now).await.unwrap();
+    let outcome = stage.store().exchange(&[last], stage.now.into()).await.unwrap();
     assert!(outcome.made_ready);
     assert_eq!(work(outcome.each[0].clone())[0].uuid, next.uuid, "and it is given out at once");
     assert_eq!(stage.phase(held[0].uuid).await.state(), TaskState::Finished);
@@ -347,7 +350,7 @@ pub(crate) async fn however_many_exchange_at_once_each_task_is_given_and_ended_o
                 .collect();
             let store = stage.store();
             let now = stage.now;
-            async move { store.exchange(&batch, now).await.unwrap() }
+            async move { store.exchange(&batch, now.into()).await.unwrap() }
         });
         let outcomes = join_all(rounds).await;
         held = outcomes

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use mitosis_domain::explain::{Ahead, Crew, Facts, Found, Holder, Nearest, Standing, Watched};
+use mitosis_domain::lease::LeaseTerms;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
 use mitosis_protocol::{ExecState, Role, TaskSpec, TaskState};
@@ -69,7 +70,7 @@ pub(crate) async fn the_workers_of_a_group_are_counted_by_what_each_can_do<B: Ba
         heard_at: Some(stage.now),
         free_heard_at: Some(stage.now),
         free_until: Some(stage.now + LEASE),
-        free_silent_at: Some(stage.now + LEASE - LEASE / 3),
+        free_silent_at: Some(stage.now + LEASE),
         nearest: None,
     };
     assert_eq!(crew(stage, uuid).await, counted);
@@ -77,7 +78,7 @@ pub(crate) async fn the_workers_of_a_group_are_counted_by_what_each_can_do<B: Ba
     assert_eq!((told.uuid, told.group.as_str(), told.tags), (uuid, "ann", words("eu gpu")));
 
     stage.pass(SECOND);
-    stage.store().renew_leases(&[(busy.id, TERMS)], stage.now).await.unwrap();
+    stage.store().renew_leases(&[(busy.id, TERMS)], stage.now.into()).await.unwrap();
     let later = Crew { heard_at: Some(stage.now), ..counted };
     assert_eq!(crew(stage, uuid).await, later);
     stage.store().stop_worker(By::Site, free.uuid, ShutdownOp::Force, stage.now).await.unwrap();
@@ -171,6 +172,7 @@ pub(crate) async fn a_held_task_is_told_with_its_holder_and_what_it_watches<B: B
         (watched, Some(Found { group: "raj".to_owned(), state: TaskState::Ready, result: None })),
         (nowhere, None),
     ] {
+        let terms = LeaseTerms::new(SECOND * 20, LEASE, None);
         let target = ExecState::TaskCommitted;
         let plain = stage.task(ann.group);
         let new =
@@ -178,7 +180,7 @@ pub(crate) async fn a_held_task_is_told_with_its_holder_and_what_it_watches<B: B
         let uuid = stage.submit(&ann, &[new]).await[0].uuid;
         let held = stage.claim_one(hand).await;
         stage.pass(SECOND);
-        stage.store().renew_leases(&[(hand.id, TERMS)], stage.now).await.unwrap();
+        stage.store().renew_leases(&[(hand.id, terms)], stage.now.into()).await.unwrap();
         let Standing::Held { attempt, reported, holder, watched: told } = facts(stage, uuid).await.standing
         else {
             panic!("it is held")
@@ -187,7 +189,7 @@ pub(crate) async fn a_held_task_is_told_with_its_holder_and_what_it_watches<B: B
         let alive = Holder {
             heard_at: stage.now,
             lease_until: stage.now + LEASE,
-            silent_at: stage.now + LEASE - LEASE / 3,
+            silent_at: stage.now + SECOND * 20,
             state: WorkerState::Normal,
         };
         assert_eq!(holder, alive);

@@ -193,7 +193,7 @@ pub(crate) async fn a_commit_and_the_loss_of_its_worker_never_both_win<B: Backen
         let completion = Completion { holder, end: Some(ExecEnd::Finished), result: status(0) };
         stage.pass(LEASE);
         let store = stage.store();
-        let reaping = store.reap(stage.now, 10);
+        let reaping = store.reap(stage.now.into(), 10);
         let (committed, reaped) = if round % 2 == 0 {
             join(stage.complete(completion), reaping).await
         } else {

@@ -206,7 +206,17 @@ macro_rules! conformance {
                     a_worker_that_is_silent_and_overdue_goes_once,
                     no_more_are_removed_at_once_than_asked_for,
                     coordinators_that_reap_at_once_give_each_task_back_once,
-                    nobody_is_declared_dead_for_an_outage,
+                    outage_costs_no_worker_its_lease,
+                    steps_of_the_wall_clock_reap_no_worker,
+                    look_obeys_the_bound_of_a_steady_clock,
+                    coordinators_that_look_at_once_set_the_clock_once,
+                    clock_of_the_database_is_used_where_none_is_given,
+                    missed_workers_are_counted_and_keep_their_tasks,
+                    limit_of_a_task_takes_its_attempt_alone,
+                    change_and_repetition_keep_the_limit_of_a_task,
+                    task_is_cancelled_with_the_last_attempt_it_may_lose,
+                    next_boot_of_a_machine_frees_what_the_last_one_held,
+                    live_worker_of_a_copied_machine_keeps_its_lease,
                 }
                 retention {
                     ended_tasks_are_forgotten_when_they_are_old_enough,

@@ -152,14 +152,14 @@ pub(crate) async fn a_follow_up_cancelled_during_the_commit_never_runs<B: Backen
 
 pub(crate) async fn an_archive_announced_by_a_dying_worker_is_given_back<B: Backend>(stage: &mut Stage<B>) {
     let ann = stage.person("ann").await;
-    stage.submit_one(&ann).await;
     for round in 0..ROUNDS {
         let hand = stage.hand(&ann).await;
+        stage.submit_one(&ann).await;
         let holder = Holder::Lease(stage.claim_one(hand).await.lease);
         stage.pass(LEASE);
         let store = stage.store();
         let announce = store.reserve_attempt_artifact(holder, ArtifactKind::Result, 100, stage.now);
-        let (announced, reaped) = meet(round, announce, store.reap(stage.now, 10)).await;
+        let (announced, reaped) = meet(round, announce, store.reap(stage.now.into(), 10)).await;
         announced.unwrap();
         assert_eq!(reaped.unwrap().len(), 1);
         assert_eq!(stage.used("ann").await, 0);
@@ -172,8 +172,8 @@ pub(crate) async fn a_sign_of_life_at_the_last_moment_counts_or_is_refused<B: Ba
         let hand = stage.hand(&ann).await;
         stage.pass(LEASE);
         let (store, signs) = (stage.store(), [(hand.id, TERMS)]);
-        let renewal = store.renew_leases(&signs, stage.now);
-        let (gone, reaped) = meet(round, renewal, store.reap(stage.now, 10)).await;
+        let renewal = store.renew_leases(&signs, stage.now.into());
+        let (gone, reaped) = meet(round, renewal, store.reap(stage.now.into(), 10)).await;
         let (gone, reaped) = (gone.unwrap(), reaped.unwrap());
         let survived = reaped.is_empty();
         assert_eq!(gone.is_empty(), survived, "told that it lives, and it does");

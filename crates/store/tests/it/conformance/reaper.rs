@@ -3,17 +3,21 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use mitosis_domain::lease::LeaseTerms;
-use mitosis_domain::limits::{OVERDUE_GRACE, PREPARATION_ALLOWANCE};
+use mitosis_domain::lease::{LeaseTerms, Moment};
+use mitosis_domain::limits::{MAX_LOST_ATTEMPTS, OVERDUE_GRACE, PREPARATION_ALLOWANCE};
 use mitosis_domain::task::{ExecEnd, Phase};
-use mitosis_protocol::ArtifactKind;
+use mitosis_protocol::worker::Machine;
+use mitosis_protocol::{ArtifactKind, TaskResultMessage, TaskSpec, Timestamp};
+use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, Holder};
-use mitosis_store::ops::reaper::{ReapReason, Reaped};
-use mitosis_store::ops::tasks::NewTask;
+use mitosis_store::ops::reaper::{LeaseLook, LeaseWatch, ReapReason, Reaped};
+use mitosis_store::ops::sweeps::Repeat;
+use mitosis_store::ops::tasks::{NewTask, TaskChange};
+use mitosis_store::ops::workers::{Fate, NewWorker, Stop};
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::stage::{HOUR, Hand, LEASE, SECOND, Stage, TICK, status};
+use crate::stage::{HOUR, Hand, LEASE, Person, SECOND, Stage, TICK, status};
 
 /// The longest time shorter than this one.
 fn just_before(time: Duration) -> Duration {
@@ -21,12 +25,13 @@ fn just_before(time: Duration) -> Duration {
 }
 
 async fn reap<B: Backend>(stage: &Stage<B>) -> Vec<Reaped> {
-    stage.store().reap(stage.now, 100).await.unwrap()
+    stage.store().reap(stage.now.into(), 100).await.unwrap()
 }
 
 async fn renew<B: Backend>(stage: &Stage<B>, hands: &[Hand], lease: Duration) {
-    let signs: Vec<_> = hands.iter().map(|hand| (hand.id, LeaseTerms::single(lease))).collect();
-    assert!(stage.store().renew_leases(&signs, stage.now).await.unwrap().is_empty());
+    let signs: Vec<_> =
+        hands.iter().map(|hand| (hand.id, LeaseTerms { missed_after: lease, lease })).collect();
+    assert!(stage.store().renew_leases(&signs, stage.now.into()).await.unwrap().is_empty());
 }
 
 fn silent(hand: Hand, returned: &[Uuid]) -> Reaped {
@@ -158,14 +163,14 @@ pub(crate) async fn no_more_are_removed_at_once_than_asked_for<B: Backend>(stage
     renew(stage, &hands[3..], HOUR).await;
     let mut sizes = Vec::new();
     loop {
-        let reaped = stage.store().reap(stage.now, 2).await.unwrap();
+        let reaped = stage.store().reap(stage.now.into(), 2).await.unwrap();
         sizes.push(reaped.len());
         if reaped.is_empty() {
             break;
         }
     }
     assert_eq!(sizes, [2, 2, 1, 0]);
-    assert!(stage.store().reap(stage.now, 0).await.unwrap().is_empty());
+    assert!(stage.store().reap(stage.now.into(), 0).await.unwrap().is_empty());
 }
 
 pub(crate) async fn coordinators_that_reap_at_once_give_each_task_back_once<B: Backend>(
@@ -187,15 +192,220 @@ pub(crate) async fn coordinators_that_reap_at_once_give_each_task_back_once<B: B
     assert!(held.iter().all(|held| held.lease.epoch == 2));
 }
 
-pub(crate) async fn nobody_is_declared_dead_for_an_outage<B: Backend>(stage: &mut Stage<B>) {
+const STANDSTILL: Duration = Duration::from_secs(10);
+
+async fn look<B: Backend>(stage: &Stage<B>) -> LeaseWatch {
+    let look = LeaseLook { now: Some(stage.now), standstill: STANDSTILL, at_most: None };
+    stage.store().watch_leases(look).await.unwrap()
+}
+
+async fn reap_by_the_lease_clock<B: Backend>(stage: &Stage<B>) -> Vec<Reaped> {
+    let at = Moment { now: stage.now, lease: look(stage).await.time() };
+    stage.store().reap(at, 100).await.unwrap()
+}
+
+pub(crate) async fn outage_costs_no_worker_its_lease<B: Backend>(stage: &mut Stage<B>) {
     let ann = stage.person("ann").await;
-    let (short, long) = (stage.hand(&ann).await, stage.hand(&ann).await);
-    renew(stage, &[long], HOUR).await;
-    stage.pass(LEASE * 2);
+    assert_eq!(look(stage).await.skipped, 0, "nothing was there to be watched");
+    let hand = stage.hand(&ann).await;
+    let uuid = stage.submit_one(&ann).await;
+    stage.claim_one(hand).await;
+    stage.pass(HOUR * 24);
     stage.restart().await;
-    assert_eq!(stage.store().extend_all_leases(stage.now).await.unwrap(), 2);
-    stage.pass(just_before(LEASE));
-    assert!(reap(stage).await.is_empty());
+    assert!(reap_by_the_lease_clock(stage).await.is_empty(), "neither silent nor overdue");
+    let there = stage.store().worker(hand.uuid).await.unwrap().unwrap();
+    assert!(there.lost_at > stage.now, "as people see it, too: {}", there.lost_at);
+    let mut left = LEASE * 2;
+    while !left.is_zero() {
+        stage.pass(SECOND);
+        left -= SECOND;
+        look(stage).await;
+    }
+    assert_eq!(reap_by_the_lease_clock(stage).await, [silent(hand, &[uuid])], "watched time counts");
+}
+
+pub(crate) async fn steps_of_the_wall_clock_reap_no_worker<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    look(stage).await;
+    let hand = stage.hand(&ann).await;
+    for step in [HOUR, HOUR * 24 * 365] {
+        stage.pass(step);
+        assert!(reap_by_the_lease_clock(stage).await.is_empty());
+        stage.now = stage.now - step * 2;
+        assert!(reap_by_the_lease_clock(stage).await.is_empty());
+        stage.pass(step);
+    }
+    let before = look(stage).await.time();
+    stage.now = stage.now - HOUR;
+    stage.restart().await;
+    assert_eq!(look(stage).await.time(), before, "the time of leases does not go back with the wall clock");
+    // Each break has left some time to reconnect.
+    for _ in 0..LEASE.as_secs() * 6 {
+        stage.pass(SECOND);
+        look(stage).await;
+    }
+    assert_eq!(reap_by_the_lease_clock(stage).await, [silent(hand, &[])], "a dead one is still found");
+}
+
+pub(crate) async fn look_obeys_the_bound_of_a_steady_clock<B: Backend>(stage: &mut Stage<B>) {
+    let before = look(stage).await.time();
+    stage.pass(SECOND * 8);
+    let bound = LeaseLook { now: Some(stage.now), standstill: STANDSTILL, at_most: Some(before + SECOND) };
+    let watch = stage.store().watch_leases(bound).await.unwrap();
+    assert_eq!((watch.time(), watch.skipped), (before + SECOND, 7_000_000));
+    assert_eq!(look(stage).await.time(), before + SECOND, "for all others, too");
+}
+
+pub(crate) async fn coordinators_that_look_at_once_set_the_clock_once<B: Backend>(stage: &mut Stage<B>) {
+    let before = look(stage).await.time();
+    stage.pass(HOUR);
+    let watches = join_all((0..6).map(|_| look(stage))).await;
+    let skipped: i64 = watches.iter().map(|watch| watch.skipped).sum();
+    assert_eq!(skipped, i64::try_from((HOUR + STANDSTILL * 3).as_micros()).unwrap());
+    assert!(watches.iter().all(|watch| watch.time() <= before));
+}
+
+pub(crate) async fn clock_of_the_database_is_used_where_none_is_given<B: Backend>(stage: &mut Stage<B>) {
+    let look = LeaseLook { now: None, standstill: STANDSTILL, at_most: None };
+    let first = stage.store().watch_leases(look).await.unwrap();
+    let second = stage.store().watch_leases(look).await.unwrap();
+    assert!(first.now > Timestamp::parse("2026-01-01T00:00:00Z").unwrap(), "{}", first.now);
+    assert!(first.time() <= second.time());
+}
+
+pub(crate) async fn missed_workers_are_counted_and_keep_their_tasks<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let terms = LeaseTerms::new(SECOND * 6, LEASE, None);
+    look(stage).await;
+    let (new, quiet) = (stage.new_worker(&ann), stage.hand(&ann).await);
+    stage.store().register_worker(&new, terms, stage.now.into()).await.unwrap();
+    stage.submit_one(&ann).await;
+    stage.pass(SECOND * 6);
+    assert_eq!(look(stage).await.missed, 1, "{quiet:?} has one limit only");
+    assert!(reap_by_the_lease_clock(stage).await.is_empty());
+    let missed = stage.store().worker(new.uuid).await.unwrap().unwrap();
+    assert_eq!((missed.missed_at, missed.lost_at), (stage.now, stage.now + LEASE - SECOND * 6));
+}
+
+/// A task of the owner that is claimed by the worker, and its UUID.
+async fn running<B: Backend>(stage: &Stage<B>, ann: &Person, hand: Hand, spec: TaskSpec) -> Uuid {
+    let new = NewTask { spec, ..stage.task(ann.group) };
+    let uuid = stage.submit(ann, &[new]).await[0].uuid;
+    assert_eq!(stage.claim_one(hand).await.task.uuid, uuid);
+    uuid
+}
+
+pub(crate) async fn limit_of_a_task_takes_its_attempt_alone<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    let terms = LeaseTerms::new(SECOND * 10, LEASE, None);
+    let spec = |lost_after: u64| TaskSpec {
+        lost_after: (lost_after > 0).then(|| SECOND * u32::try_from(lost_after).unwrap()),
+        ..stage.task(ann.group).spec
+    };
+    let plain = running(stage, &ann, hand, spec(0)).await;
+    let short = running(stage, &ann, hand, spec(1)).await;
+    let longer = running(stage, &ann, hand, spec(20)).await;
+    let longest = running(stage, &ann, hand, spec(7_200)).await;
+    let idempotent = running(stage, &ann, hand, TaskSpec { idempotent: true, ..spec(0) }).await;
+    stage.pass(SECOND);
+    stage.store().renew_leases(&[(hand.id, terms)], stage.now.into()).await.unwrap();
+    stage.pass(just_before(SECOND * 10));
+    assert!(reap(stage).await.is_empty(), "the worker is not missed yet");
     stage.pass(TICK);
-    assert_eq!(reap(stage).await, [silent(short, &[])], "a longer lease is not cut short");
+    let taken = |tasks: &[Uuid]| Reaped {
+        worker: hand.uuid,
+        reason: ReapReason::TaskLimit,
+        returned: tasks.to_vec(),
+    };
+    assert_eq!(reap(stage).await, [taken(&[short, idempotent])]);
+    assert_eq!(stage.phase(short).await, Phase::Ready);
+    stage.pass(SECOND * 10);
+    assert_eq!(reap(stage).await, [taken(&[longer])]);
+    stage.pass(LEASE.saturating_sub(SECOND * 20));
+    assert_eq!(reap(stage).await, [silent(hand, &[plain, longest])], "no longer than the lease");
+}
+
+pub(crate) async fn change_and_repetition_keep_the_limit_of_a_task<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let limits = "SELECT CAST(count(*) AS BIGINT) FROM task WHERE lost_after = 20000000";
+    let spec = TaskSpec { lost_after: Some(SECOND * 20), ..stage.task(ann.group).spec };
+    let uuid = stage.submit_one(&ann).await;
+    assert_eq!(stage.scalar(limits).await, 0);
+    let change = TaskChange { spec: Some(spec), ..TaskChange::default() };
+    assert!(stage.store().change_task(By::Site, uuid, &change, stage.now).await.unwrap());
+    assert_eq!(stage.scalar(limits).await, 1);
+    let change = TaskChange { priority: Some(3), ..TaskChange::default() };
+    assert!(stage.store().change_task(By::Site, uuid, &change, stage.now).await.unwrap());
+    assert_eq!(stage.scalar(limits).await, 1, "another change leaves it");
+    let hand = stage.hand(&ann).await;
+    let held = stage.claim_one(hand).await;
+    stage.finish(&held).await;
+    let again = Repeat { of: uuid, uuid: stage.uuid() };
+    stage.store().repeat(ann.user, &[again], true, None, stage.now).await.unwrap();
+    assert_eq!(stage.scalar(limits).await, 2);
+}
+
+pub(crate) async fn task_is_cancelled_with_the_last_attempt_it_may_lose<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let uuid = stage.submit_one(&ann).await;
+    for _ in 0..2 * MAX_LOST_ATTEMPTS {
+        let hand = stage.hand(&ann).await;
+        stage.claim_one(hand).await;
+        stage.store().sign_off(hand.uuid, Fate::Returned, stage.now).await.unwrap();
+    }
+    for lost in 1..=MAX_LOST_ATTEMPTS {
+        assert_eq!(stage.phase(uuid).await, Phase::Ready, "after {} lost attempts", lost - 1);
+        let hand = stage.hand(&ann).await;
+        stage.claim_one(hand).await;
+        match lost % 2 {
+            0 => {
+                stage.pass(LEASE);
+                assert_eq!(reap(stage).await, [silent(hand, &[uuid])]);
+            }
+            _ => assert_eq!(
+                stage.store().sign_off(hand.uuid, Fate::Lost, stage.now).await.unwrap(),
+                Stop::Removed
+            ),
+        }
+    }
+    let Phase::Ended(ending) = stage.phase(uuid).await else { panic!("it goes on") };
+    assert_eq!((ending.end, ending.result.msg), (ExecEnd::Cancelled, Some(TaskResultMessage::WorkersLost)));
+}
+
+fn on_machine<B: Backend>(stage: &Stage<B>, owner: &Person, id: &str, boot: &str) -> NewWorker {
+    let machine = Machine { id: id.to_owned(), boot: boot.to_owned() };
+    NewWorker { machine: Some(machine), ..stage.new_worker(owner) }
+}
+
+pub(crate) async fn next_boot_of_a_machine_frees_what_the_last_one_held<B: Backend>(stage: &mut Stage<B>) {
+    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
+    let terms = LeaseTerms::new(SECOND * 10, LEASE, None);
+    let old = on_machine(stage, &ann, "m", "1");
+    let others =
+        [on_machine(stage, &ann, "n", "1"), on_machine(stage, &bob, "m", "1"), stage.new_worker(&ann)];
+    for new in [&old].into_iter().chain(&others) {
+        stage.store().register_worker(new, terms, stage.now.into()).await.unwrap();
+    }
+    stage.pass(SECOND * 10);
+    assert!(reap(stage).await.is_empty(), "before the next boot");
+    let next = on_machine(stage, &ann, "m", "2");
+    stage.store().register_worker(&next, terms, stage.now.into()).await.unwrap();
+    let old_hand = Hand { id: stage.store().worker(old.uuid).await.unwrap().unwrap().id, uuid: old.uuid };
+    assert_eq!(reap(stage).await, [silent(old_hand, &[])], "missed, and of the boot before");
+}
+
+pub(crate) async fn live_worker_of_a_copied_machine_keeps_its_lease<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let terms = LeaseTerms::new(SECOND * 10, LEASE, None);
+    let first = on_machine(stage, &ann, "m", "1");
+    let second = on_machine(stage, &ann, "m", "2");
+    stage.store().register_worker(&first, terms, stage.now.into()).await.unwrap();
+    stage.store().register_worker(&second, terms, stage.now.into()).await.unwrap();
+    let id = stage.store().worker(first.uuid).await.unwrap().unwrap().id;
+    stage.pass(just_before(SECOND * 10));
+    assert!(stage.store().renew_leases(&[(id, terms)], stage.now.into()).await.unwrap().is_empty());
+    stage.pass(just_before(LEASE));
+    let gone: Vec<Uuid> = reap(stage).await.iter().map(|reaped| reaped.worker).collect();
+    assert_eq!(gone, [second.uuid], "the first one has a whole lease again");
 }

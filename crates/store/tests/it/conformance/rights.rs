@@ -52,7 +52,7 @@ fn serves(groups: &BTreeMap<String, Role>, group: &str) -> bool {
 async fn worker_for<B: Backend>(stage: &Stage<B>, raj: &Person, lab: GroupId) -> Hand {
     let mut new = stage.new_worker(raj);
     new.groups.insert(lab, Role::Write);
-    match stage.store().register_worker(&new, TERMS, stage.now).await.unwrap() {
+    match stage.store().register_worker(&new, TERMS, stage.now.into()).await.unwrap() {
         Registration::Registered(id) => Hand { id, uuid: new.uuid },
         ended @ Registration::CredentialEnded => panic!("{ended:?}"),
     }
@@ -399,7 +399,7 @@ pub(crate) async fn a_registration_needs_what_it_is_made_with<B: Backend>(stage:
     let token = store.create_personal_token(&token, stage.now).await.unwrap();
     let register = async |credential| {
         let new = NewWorker { credential: Some(credential), ..stage.new_worker(&ann) };
-        (store.register_worker(&new, TERMS, stage.now).await.unwrap(), new.uuid)
+        (store.register_worker(&new, TERMS, stage.now.into()).await.unwrap(), new.uuid)
     };
     let (_, with_session) = register(Credential::Session(session)).await;
     let (_, with_token) = register(Credential::PersonalToken(token)).await;
@@ -452,7 +452,7 @@ pub(crate) async fn a_claim_never_outruns_the_end_of_a_membership<B: Backend>(st
         let leave = store.remove_members(By::Site, lab, &names, stage.now);
         let mut late = stage.new_worker(&raj);
         late.groups.insert(lab, Role::Write);
-        let register = store.register_worker(&late, TERMS, stage.now);
+        let register = store.register_worker(&late, TERMS, stage.now.into());
         let (left, registered, _) = tokio::join!(leave, register, stage.ask(hand, 1, stage.token()));
         assert!(matches!(left.unwrap(), MembersChange::Done(_)));
         let Registration::Registered(late) = registered.unwrap() else {

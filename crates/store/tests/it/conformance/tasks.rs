@@ -255,7 +255,7 @@ pub(crate) async fn a_task_may_run_as_long_as_the_limit_says<B: Backend>(stage: 
     stage.submit(&ann, &[NewTask { timeout_seconds, ..stage.task(ann.group) }]).await;
     let held = stage.claim_one(hand).await;
     assert_eq!(held.task.timeout_seconds, timeout_seconds);
-    assert!(stage.store().reap(stage.now, 1).await.unwrap().is_empty(), "not overdue yet");
+    assert!(stage.store().reap(stage.now.into(), 1).await.unwrap().is_empty(), "not overdue yet");
     stage.finish(&held).await;
 }
 

@@ -8,7 +8,7 @@ use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
 use mitosis_store::ops::By;
 use mitosis_store::ops::query::WorkerQuery;
-use mitosis_store::ops::workers::{Departure, NewWorker, Stop, WorkerChange, WorkerGroupsChange};
+use mitosis_store::ops::workers::{Departure, Fate, NewWorker, Stop, WorkerChange, WorkerGroupsChange};
 use uuid::Uuid;
 
 use crate::backend::Backend;
@@ -65,12 +65,13 @@ pub(crate) async fn a_sign_of_life_is_noted_and_the_gone_are_named<B: Backend>(s
     stop(stage, gone.uuid, ShutdownOp::Force).await;
     let registered = stage.now;
     stage.pass(SECOND);
-    let answer = stage.store().renew_leases(&[(here.id, TERMS), (gone.id, TERMS)], stage.now).await.unwrap();
+    let answer =
+        stage.store().renew_leases(&[(here.id, TERMS), (gone.id, TERMS)], stage.now.into()).await.unwrap();
     assert_eq!(answer, [gone.id]);
     let worker = stage.store().worker(here.uuid).await.unwrap().unwrap();
     assert_eq!((worker.last_heartbeat, worker.updated_at), (stage.now, registered));
     assert_eq!(stage.store().worker(quiet.uuid).await.unwrap().unwrap().last_heartbeat, registered);
-    assert!(stage.store().renew_leases(&[], stage.now).await.unwrap().is_empty());
+    assert!(stage.store().renew_leases(&[], stage.now.into()).await.unwrap().is_empty());
 }
 
 pub(crate) async fn tags_and_labels_are_replaced<B: Backend>(stage: &mut Stage<B>) {
@@ -206,7 +207,7 @@ pub(crate) async fn force_gives_every_held_task_back<B: Backend>(stage: &mut Sta
     for uuid in uuids {
         assert_eq!(stage.phase(uuid).await, Phase::Ready);
     }
-    assert!(stage.store().renew_leases(&[(hand.id, TERMS)], stage.now).await.unwrap() == [hand.id]);
+    assert!(stage.store().renew_leases(&[(hand.id, TERMS)], stage.now.into()).await.unwrap() == [hand.id]);
 }
 
 pub(crate) async fn removal_by_a_user_is_remembered_for_a_time<B: Backend>(stage: &mut Stage<B>) {
@@ -221,8 +222,8 @@ pub(crate) async fn removal_by_a_user_is_remembered_for_a_time<B: Backend>(stage
     stop(stage, forced.uuid, ShutdownOp::Force).await;
     let back = stage.submit_one(&ann).await;
     stage.claim(left, 1).await;
-    assert_eq!(stage.store().sign_off(left.uuid, stage.now).await.unwrap(), Stop::Removed);
-    assert_eq!(stage.store().sign_off(left.uuid, stage.now).await.unwrap(), Stop::Unknown);
+    assert_eq!(stage.store().sign_off(left.uuid, Fate::Returned, stage.now).await.unwrap(), Stop::Removed);
+    assert_eq!(stage.store().sign_off(left.uuid, Fate::Returned, stage.now).await.unwrap(), Stop::Unknown);
     assert_eq!(stage.phase(back).await, Phase::Ready);
     assert_eq!(departure(stage, left).await, None, "it may come back");
     for hand in [forced, asked] {
@@ -243,7 +244,7 @@ pub(crate) async fn ended_lifetime_is_remembered_of_a_lost_worker<B: Backend>(st
     let stored = stage.store().worker(short.uuid).await.unwrap().unwrap();
     assert_eq!(stored.token_until, Some(stage.now + LEASE));
     stage.pass(LEASE);
-    assert_eq!(stage.store().reap(stage.now, 10).await.unwrap().len(), 2);
+    assert_eq!(stage.store().reap(stage.now.into(), 10).await.unwrap().len(), 2);
     assert_eq!(stage.store().departure(short.uuid).await.unwrap(), Some(Departure::Expired));
     assert_eq!(stage.store().departure(long.uuid).await.unwrap(), None);
 }

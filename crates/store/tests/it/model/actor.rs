@@ -63,7 +63,7 @@ impl<B: Backend> Actor<B> {
             }
             Move::Pass { .. } => Answer::Done,
             Move::Reap { limit } => self.reap(*limit).await,
-            Move::Restart { after_an_outage } => self.restart(*after_an_outage).await,
+            Move::Restart => self.restart().await,
         }
     }
 
@@ -150,7 +150,7 @@ impl<B: Backend> Actor<B> {
             token: self.token(),
         };
         let batch: Vec<Exchange> = parts.iter().map(of_part).collect();
-        let outcome = self.stage.store().exchange(&batch, self.stage.now).await.unwrap();
+        let outcome = self.stage.store().exchange(&batch, self.stage.now.into()).await.unwrap();
         let mut answers = Vec::new();
         for (part, exchanged) in parts.iter().zip(outcome.each) {
             let given = match exchanged.given {
@@ -191,7 +191,7 @@ impl<B: Backend> Actor<B> {
 
     async fn fetch(&mut self, worker: usize) -> Answer {
         let (hand, token) = (self.workers[worker], self.token());
-        let claim = self.stage.store().claim_or_resume(hand.id, token, self.stage.now).await.unwrap();
+        let claim = self.stage.store().claim_or_resume(hand.id, token, self.stage.now.into()).await.unwrap();
         self.given(hand, claim)
     }
 
@@ -254,23 +254,20 @@ impl<B: Backend> Actor<B> {
 
     async fn renew(&self, worker: usize) -> Answer {
         let id = self.workers[worker].id;
-        let gone = self.stage.store().renew_leases(&[(id, TERMS)], self.stage.now).await.unwrap();
+        let gone = self.stage.store().renew_leases(&[(id, TERMS)], self.stage.now.into()).await.unwrap();
         Answer::Alive(gone.is_empty())
     }
 
     async fn reap(&self, limit: u32) -> Answer {
-        let reaped = self.stage.store().reap(self.stage.now, limit).await.unwrap();
+        let reaped = self.stage.store().reap(self.stage.now.into(), limit).await.unwrap();
         let told = reaped
             .into_iter()
             .map(|reaped| (self.worker_at(reaped.worker), reaped.reason, self.tasks_at(reaped.returned)));
         Answer::Reaped(told.collect())
     }
 
-    async fn restart(&mut self, after_an_outage: bool) -> Answer {
+    async fn restart(&mut self) -> Answer {
         self.stage.restart().await;
-        if after_an_outage {
-            self.stage.store().extend_all_leases(self.stage.now).await.unwrap();
-        }
         Answer::Done
     }
 }

@@ -1,7 +1,10 @@
 //! What the model knows of attempts: begun, reported, committed, lost.
 
+use mitosis_domain::limits::MAX_LOST_ATTEMPTS;
 use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::TaskResultMessage;
 use mitosis_store::ops::dispatch::Completed;
+use mitosis_store::ops::workers::Fate;
 
 use super::moves::{Way, Wish};
 use super::world::{Answer, Attempt, Place, Presence, World};
@@ -140,10 +143,20 @@ impl World {
         Answer::Accepted(vec![made])
     }
 
-    /// The attempt is over without a result, and its task waits again, unless a user wanted it to stop.
-    pub(super) fn lose(&mut self, attempt: usize) -> usize {
+    /// The attempt is over without a result, and its task waits again, unless a user wanted it to stop or too many
+    /// attempts are lost.
+    pub(super) fn lose(&mut self, attempt: usize, fate: Fate) -> usize {
         let Attempt { task, stop_asked, .. } = self.attempts[attempt];
-        self.tasks[task].place = if stop_asked { Place::Cancelled { at: self.now } } else { Place::Ready };
+        if fate == Fate::Lost {
+            self.tasks[task].losses += 1;
+        }
+        let too_many = fate == Fate::Lost && self.tasks[task].losses >= MAX_LOST_ATTEMPTS;
+        let cancelled = |why| Place::Cancelled { at: self.now, why };
+        self.tasks[task].place = match stop_asked {
+            true => cancelled(TaskResultMessage::UserCancellation),
+            false if too_many => cancelled(TaskResultMessage::WorkersLost),
+            false => Place::Ready,
+        };
         self.drop_pending_of(task);
         task
     }

@@ -1,7 +1,7 @@
 //! Everything that there is, in the store and in the model, side by side.
 
 use mitosis_domain::task::{Attempt, Ending, ExecEnd, Phase};
-use mitosis_protocol::{TaskResult, TaskResultMessage};
+use mitosis_protocol::TaskResult;
 use mitosis_store::ops::query::TaskQuery;
 use uuid::Uuid;
 
@@ -56,8 +56,8 @@ impl<B: Backend> Actor<B> {
                 let attempt = Attempt { worker: hand_of(attempt), epoch, claimed_at };
                 held.reported.map_or(Phase::Running(attempt), |end| Phase::Reported(attempt, end))
             }
-            Place::Cancelled { at } => {
-                let result = TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) };
+            Place::Cancelled { at, why } => {
+                let result = TaskResult { exit_status: 0, msg: Some(why) };
                 Phase::Ended(Ending {
                     end: ExecEnd::Cancelled,
                     result,

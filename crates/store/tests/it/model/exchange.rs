@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use mitosis_domain::turns::deal;
 use mitosis_store::ops::dispatch::Completed;
+use mitosis_store::ops::workers::Fate;
 
 use super::moves::Part;
 use super::world::{Answer, Presence, World};
@@ -16,7 +17,7 @@ impl World {
         for part in parts {
             for attempt in &part.returned {
                 if self.holds(*attempt) && self.attempts[*attempt].worker == part.worker {
-                    self.lose(*attempt);
+                    self.lose(*attempt, Fate::Returned);
                 }
             }
         }

@@ -42,9 +42,7 @@ impl<B: Backend> StateMachineTest for Machine<B> {
     /// What still waits is claimed in order, and stays so when the coordinator starts again.
     fn teardown(mut cast: Cast<B>, mut world: World) {
         let everything = Move::Claim { worker: world.workers.len(), count: 1_000 };
-        for next in
-            [Move::Register { gpu: true, listens: true }, everything, Move::Restart { after_an_outage: true }]
-        {
+        for next in [Move::Register { gpu: true, listens: true }, everything, Move::Restart] {
             world = World::apply(world, &next);
             cast.make(&next, &world);
         }

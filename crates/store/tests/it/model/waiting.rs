@@ -1,12 +1,14 @@
 //! What the model knows of tasks that wait: submitted, changed, cancelled.
 
+use mitosis_protocol::TaskResultMessage;
+
 use super::moves::{Key, Wish};
 use super::world::{Answer, Place, Task, World};
 
 impl World {
     pub(super) fn add_task(&mut self, wish: Wish, place: Place, upstream: Option<usize>) -> usize {
         let Wish { priority, gpu } = wish;
-        self.tasks.push(Task { priority, gpu, epoch: 0, upstream, downstream: None, place });
+        self.tasks.push(Task { priority, gpu, epoch: 0, losses: 0, upstream, downstream: None, place });
         self.tasks.len() - 1
     }
 
@@ -27,7 +29,8 @@ impl World {
         for at in named {
             let place = self.tasks[*at].place;
             if place == Place::Ready || (pending_too && place == Place::Pending) {
-                self.tasks[*at].place = Place::Cancelled { at: self.now };
+                self.tasks[*at].place =
+                    Place::Cancelled { at: self.now, why: TaskResultMessage::UserCancellation };
                 cancelled.push(*at);
             }
         }

@@ -6,7 +6,7 @@ use mitosis_domain::limits::{OVERDUE_GRACE, PREPARATION_ALLOWANCE};
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::ShutdownOp;
 use mitosis_store::ops::reaper::ReapReason;
-use mitosis_store::ops::workers::Stop;
+use mitosis_store::ops::workers::{Fate, Stop};
 
 use super::world::{Answer, Presence, Worker, World};
 use crate::stage::LEASE;
@@ -33,10 +33,10 @@ impl World {
         Answer::Alive(there)
     }
 
-    /// The worker goes; answers the tasks that wait again.
-    fn remove(&mut self, worker: usize) -> Vec<usize> {
+    /// The worker goes; answers the tasks that wait again, or are cancelled.
+    fn remove(&mut self, worker: usize, fate: Fate) -> Vec<usize> {
         self.workers[worker].state = Presence::Gone;
-        self.held_by(worker).into_iter().map(|attempt| self.lose(attempt)).collect()
+        self.held_by(worker).into_iter().map(|attempt| self.lose(attempt, fate)).collect()
     }
 
     pub(super) fn stop(&mut self, worker: usize, op: ShutdownOp) -> Stop {
@@ -47,7 +47,7 @@ impl World {
             self.workers[worker].state = Presence::Stopping;
             return Stop::Marked;
         }
-        self.remove(worker);
+        self.remove(worker, Fate::Returned);
         Stop::Removed
     }
 
@@ -64,7 +64,7 @@ impl World {
                 .collect();
             due.sort_unstable();
             for (_, worker) in due.into_iter().take(limit - reaped.len()) {
-                reaped.push((worker, reason, self.remove(worker)));
+                reaped.push((worker, reason, self.remove(worker, Fate::Lost)));
             }
         }
         Answer::Reaped(reaped)
@@ -83,15 +83,5 @@ impl World {
                 self.attempts[attempt].claimed_at + TIMEOUT + PREPARATION_ALLOWANCE + OVERDUE_GRACE
             })
             .min()
-    }
-
-    pub(super) fn restart(&mut self, after_an_outage: bool) -> Answer {
-        if after_an_outage {
-            let until = self.now + LEASE;
-            for worker in &mut self.workers {
-                worker.lease_until = worker.lease_until.max(until);
-            }
-        }
-        Answer::Done
     }
 }

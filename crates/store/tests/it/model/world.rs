@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mitosis_domain::task::ExecEnd;
-use mitosis_protocol::Timestamp;
+use mitosis_protocol::{TaskResultMessage, Timestamp};
 use mitosis_store::ops::dispatch::Completed;
 use mitosis_store::ops::reaper::ReapReason;
 use mitosis_store::ops::workers::Stop;
@@ -31,6 +31,7 @@ pub(super) struct Task {
     pub(super) priority: i32,
     pub(super) gpu: bool,
     pub(super) epoch: i64,
+    pub(super) losses: i64,
     pub(super) upstream: Option<usize>,
     pub(super) downstream: Option<usize>,
     pub(super) place: Place,
@@ -46,6 +47,7 @@ pub(super) enum Place {
     Held(usize),
     Cancelled {
         at: Timestamp,
+        why: TaskResultMessage,
     },
     /// By this attempt.
     Committed {
@@ -143,7 +145,7 @@ impl World {
                 Answer::Done
             }
             Move::Reap { limit } => self.reap(*limit as usize),
-            Move::Restart { after_an_outage } => self.restart(*after_an_outage),
+            Move::Restart => Answer::Done,
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::backend::Backend;
 /// How long the workers of the stories live without a sign of life.
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 /// Missed when the lease is over, not before.
-pub(crate) const TERMS: LeaseTerms = LeaseTerms::single(LEASE);
+pub(crate) const TERMS: LeaseTerms = LeaseTerms { missed_after: LEASE, lease: LEASE };
 /// The smallest step of a stored time.
 pub(crate) const TICK: Duration = Duration::from_micros(1);
 /// When every story begins, in microseconds since 1970.
@@ -213,7 +213,7 @@ impl<B: Backend> Stage<B> {
         for group in new.groups.keys() {
             self.let_in(new.creator, *group).await;
         }
-        match self.store().register_worker(new, TERMS, self.now).await.unwrap() {
+        match self.store().register_worker(new, TERMS, self.now.into()).await.unwrap() {
             Registration::Registered(id) => Hand { id, uuid: new.uuid },
             ended @ Registration::CredentialEnded => panic!("the registration was answered with {ended:?}"),
         }
@@ -261,7 +261,7 @@ impl<B: Backend> Stage<B> {
 
     /// One agent's exchange.
     pub(crate) async fn exchange_one(&self, one: Exchange) -> Exchanged {
-        let outcome = self.store().exchange(&[one], self.now).await.unwrap();
+        let outcome = self.store().exchange(&[one], self.now.into()).await.unwrap();
         let [exchanged] = <[Exchanged; 1]>::try_from(outcome.each).unwrap();
         exchanged
     }

@@ -8,7 +8,7 @@ use mitosis_domain::ids::GroupId;
 use mitosis_domain::permission::Action;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::worker::{GetWorkerReply, WorkerInfo};
-use mitosis_protocol::{Role, Uuid};
+use mitosis_protocol::{Role, Timestamp, Uuid};
 
 use crate::api::body::InPath;
 use crate::app::App;
@@ -27,7 +27,7 @@ pub(super) async fn get(
         return Err(not_in_control(Action::View).into());
     }
     let own = app.store.group_ids_of(user.id).await?;
-    Ok(Json(GetWorkerReply { info: info(worker, &own), groups }))
+    Ok(Json(GetWorkerReply { info: info(worker, &own, app.now()), groups }))
 }
 
 /// The worker and the groups on it.
@@ -47,7 +47,8 @@ pub(super) fn not_in_control(action: Action) -> Refusal {
 }
 
 /// A worker as users see it: of its tasks, the oldest of these groups.
-pub(super) fn info(worker: Worker, own_groups: &[GroupId]) -> WorkerInfo {
+pub(super) fn info(worker: Worker, own_groups: &[GroupId], now: Timestamp) -> WorkerInfo {
+    let missed = worker.missed_at <= now;
     let mut held = worker.held.iter().zip(&worker.held_groups);
     let assigned = held.find(|(_, group)| own_groups.contains(group));
     WorkerInfo {
@@ -60,8 +61,8 @@ pub(super) fn info(worker: Worker, own_groups: &[GroupId]) -> WorkerInfo {
         updated_at: worker.updated_at,
         state: worker.state,
         last_heartbeat: worker.last_heartbeat,
-        missed: false,
-        lost_at: None,
+        missed,
+        lost_at: missed.then_some(worker.lost_at),
         lost_after: worker.lost_after,
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn query(
         true => Vec::new(),
         false => {
             let own = app.store.group_ids_of(user.id).await?;
-            workers.into_iter().map(|worker| info(worker, &own)).collect()
+            workers.into_iter().map(|worker| info(worker, &own, app.now())).collect()
         }
     };
     Ok(Json(QueryWorkersReply { count, workers, group_name }))

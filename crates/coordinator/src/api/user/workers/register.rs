@@ -31,7 +31,8 @@ pub(super) async fn register(
     LastingCaller(user, standing): LastingCaller,
     Body(request): Body<RegisterWorkerRequest>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let now = app.now();
+    let at = app.moment();
+    let now = at.now;
     let granted = request.lifetime.map(|lifetime| now + lifetime);
     let token_until = [granted, standing.token_until()].into_iter().flatten().min();
     let new = NewWorker {
@@ -47,7 +48,7 @@ pub(super) async fn register(
         machine: request.machine.map(machine).transpose()?,
     };
     let terms = terms(&app, new.slots.is_some(), new.lost_after);
-    match app.store.register_worker(&new, terms, now).await? {
+    match app.store.register_worker(&new, terms, at).await? {
         Registration::Registered(_) => {}
         Registration::CredentialEnded => return Err(invalid_token().into()),
     }
