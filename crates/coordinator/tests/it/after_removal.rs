@@ -265,6 +265,27 @@ pub(crate) async fn link_to_an_archive_needs_the_creator_still_in_its_group(stag
     }
 }
 
+/// The worker of ann holds a task of raj: it sees what raj may see, as long as raj may.
+pub(crate) async fn held_task_shows_its_worker_what_its_creator_may_see(stage: Stage) {
+    let (admin, ann, raj) = (stage.admin().await, stage.user("ann").await, stage.user("raj").await);
+    lab(&ann, &raj).await;
+    let file = json!({"key": "in/x", "content_length": 5});
+    ann.post("/groups/lab/attachments", &file).await.expect(200);
+    let uuid = raj.submits_to("lab", &json!({})).await;
+    let worker = ann.worker(&json!({"groups": ["lab"]})).await;
+    worker.fetches().await;
+    let path = format!("/workers/tasks/{uuid}/attachments/in/x");
+    worker.get(&path).await.expect(200);
+    for (state, status) in [("Locked", 403), ("Active", 200)] {
+        admin.post("/admin/users/raj/state", &json!({"state": state})).await.expect(200);
+        worker.get(&path).await.expect(status);
+    }
+    raj.get("/v1/tasks/find?selector=last").await.expect(200);
+    ann.delete("/groups/lab/users?users=raj").await.expect_empty();
+    worker.get(&path).await.expect_refused(403, "forbidden");
+    raj.get("/v1/tasks/find?selector=last").await.expect_refused(403, "not_found");
+}
+
 pub(crate) async fn follow_up_of_a_removed_member_is_refused(stage: Stage) {
     let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
     lab(&ann, &raj).await;

@@ -351,6 +351,19 @@ pub(crate) async fn odd_words_of_an_agent_are_refused_and_change_nothing(stage: 
     }
 }
 
+pub(crate) async fn warnings_of_a_task_are_bounded_in_number_and_length(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    let agent = agent(&ann, 1).await;
+    let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
+    let mut one = ended(&given);
+    one["warnings"] = json!(vec![json!({"code": "left_out", "text": "x".repeat(5_000)}); 40]);
+    agent.post("/v1/agents/report", &json!({"ended": [one]})).await.expect(200);
+    let warnings = ann.task(&uuid).await["warnings"].as_array().unwrap().clone();
+    assert_eq!(warnings.len(), 16);
+    assert!(warnings.iter().all(|warning| warning["text"].as_str().unwrap().len() < 510));
+}
+
 /// Through any coordinator: it is submitted at one, runs by way of another, and is stopped from the first.
 pub(crate) async fn coordinators_of_one_database_are_one_system(stage: Stage) {
     let ann = stage.user("ann").await;

@@ -282,6 +282,46 @@ pub(crate) async fn link_for_more_than_is_charged_stores_nothing(stage: Stage) {
     assert_eq!(ann.uploads(&small, b"abc").await, 200);
 }
 
+pub(crate) async fn commit_during_or_without_an_announced_upload_says_so(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let incomplete = json!({"exit_status": 0, "msg": "UploadResultTimeout"});
+    for again in [false, true] {
+        let uuid = ann.submits(&json!({})).await;
+        let worker = ann.worker(&json!({})).await;
+        let (task, url) = announced(&worker).await;
+        assert_eq!(worker.uploads(&url, b"fivef").await, 200);
+        let _under_way = if again {
+            // A longer one is announced, and does not come.
+            let upload = json!({"Upload": {"content_type": "result", "content_length": 9}});
+            worker.reports(&task, &upload).await.expect(200);
+            None
+        } else {
+            let (mut slow, status) = begun(&stage, &url, "content-length: 5").await;
+            assert_eq!(status, "HTTP/1.1 100");
+            slow.write_all(b"ab").await.unwrap();
+            Some(slow)
+        };
+        worker.reports(&task, &json!({"Commit": {"exit_status": 0, "msg": null}})).await.expect(200);
+        assert_eq!(ann.task(&uuid).await["result"], incomplete, "{again}");
+    }
+}
+
+pub(crate) async fn reader_deletes_no_archive_by_a_filter(stage: Stage) {
+    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+    ann.put("/groups/ann/users", &json!({"relations": {"raj": "Read"}})).await.expect(200);
+    let uuid = ann.submits(&json!({})).await;
+    let body = json!({"content_type": "result", "content_length": 5});
+    let reply = ann.post(&format!("/tasks/{uuid}/artifacts"), &body).await.expect(200).json();
+    assert_eq!(ann.uploads(reply["url"].as_str().unwrap(), b"fivef").await, 200);
+    stage.clock.advance(std::time::Duration::from_secs(3601));
+    let all = json!({"group_name": "ann", "content_type": "result"});
+    for (user, deleted) in [(&raj, 0), (&ann, 1)] {
+        ann.get(&format!("/tasks/{uuid}/download/artifacts/result")).await.expect(200);
+        let reply = user.post("/tasks/delete/artifacts", &all).await.expect(200).json();
+        assert_eq!(reply["deleted_count"], deleted);
+    }
+}
+
 pub(crate) async fn object_is_uploaded_by_one_request_at_a_time(stage: Stage) {
     let ann = stage.user("ann").await;
     ann.submits(&json!({})).await;

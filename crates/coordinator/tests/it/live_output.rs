@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use mitosis_protocol::output::MAX_CHUNK_BYTES;
 use serde_json::{Value, json};
 
 use crate::stage::Stage;
@@ -47,5 +48,12 @@ pub(crate) async fn a_worker_can_only_speak_for_the_task_it_holds(stage: Stage) 
     let (holder, other) = (ann.worker(&json!({})).await, ann.worker(&json!({})).await);
     holder.fetches().await;
     let chunk = json!({"stdout_offset": 0, "stdout": "", "stderr_offset": 0, "stderr": ""});
-    other.post(&format!("/v1/workers/tasks/{uuid}/output"), &chunk).await.expect_refused(404, "lease_lost");
+    let path = format!("/v1/workers/tasks/{uuid}/output");
+    other.post(&path, &chunk).await.expect_refused(404, "lease_lost");
+    holder.post(&path, &chunk).await.expect(200);
+    for stream in ["stdout", "stderr"] {
+        let mut large = chunk.clone();
+        large[stream] = json!(STANDARD.encode(vec![0; MAX_CHUNK_BYTES + 1]));
+        holder.post(&path, &large).await.expect_refused(413, "too_large");
+    }
 }

@@ -208,6 +208,27 @@ pub(crate) async fn agent_states_are_announced_in_the_order_of_0_6_8(stage: Stag
     assert_eq!(seen, [1, 10, 11, 12, 14, 15, 17, 19]);
 }
 
+pub(crate) async fn agent_announces_states_of_what_it_holds_only(stage: Stage) {
+    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+    let url = client_url(&stage).await;
+    let uuid = ann.submits(&json!({})).await;
+    let mut subscription = Client::open(url.as_str()).unwrap().get_async_pubsub().await.unwrap();
+    subscription.subscribe(format!("task:{uuid}")).await.unwrap();
+    let holder = ann.worker(&json!({"slots": 1})).await;
+    let given = tells(&holder, &json!({})).await["tasks"][0].clone();
+    let other = raj.worker(&json!({"slots": 1})).await;
+    // What it says goes in before what the holder says, so nothing has to be waited for in vain.
+    states(&other, &given["task"], &["TaskCommitted"]).await;
+    states(&holder, &given["task"], &["ExecSpawned"]).await;
+    let mut seen = Vec::new();
+    let mut messages = subscription.on_message();
+    while seen.last() != Some(&11) {
+        let message = tokio::time::timeout(LIMIT, messages.next()).await.unwrap().unwrap();
+        seen.push(message.get_payload::<i32>().unwrap());
+    }
+    assert_eq!(seen, [1, 11]);
+}
+
 pub(crate) async fn agent_that_leaves_its_task_is_announced_as_exited(stage: Stage) {
     let ann = stage.user("ann").await;
     let uuid = ann.submits(&json!({})).await;

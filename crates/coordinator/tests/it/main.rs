@@ -55,6 +55,7 @@ macro_rules! stories {
                 stream_of_a_task_ends_with_the_membership,
                 follower_is_refused_while_the_request_is_held,
                 link_to_an_archive_needs_the_creator_still_in_its_group,
+                held_task_shows_its_worker_what_its_creator_may_see,
                 follow_up_of_a_removed_member_is_refused,
                 empty_password_is_refused_wherever_one_is_set,
             }
@@ -75,6 +76,7 @@ macro_rules! stories {
                 an_agent_is_told_whose_output_is_wanted,
                 an_archive_that_an_agent_announced_has_to_be_there,
                 odd_words_of_an_agent_are_refused_and_change_nothing,
+                warnings_of_a_task_are_bounded_in_number_and_length,
             }
             artifacts {
                 an_archive_that_never_came_is_told_in_the_result,
@@ -225,6 +227,11 @@ mod with_time_passing {
             upload_that_outlives_its_attempt_stores_nothing,
             body_of_another_length_takes_nothing_from_the_link,
             link_for_more_than_is_charged_stores_nothing,
+            commit_during_or_without_an_announced_upload_says_so,
+            reader_deletes_no_archive_by_a_filter,
+        }
+        tasks {
+            submission_of_too_many_tasks_is_refused_whole,
         }
         connections {
             slow_connections_are_closed_and_others_are_served,
@@ -284,6 +291,7 @@ mod with_redis {
             states_of_our_agents_are_announced_and_expire,
             published_workers_announce_by_themselves,
             agent_states_are_announced_in_the_order_of_0_6_8,
+            agent_announces_states_of_what_it_holds_only,
             agent_that_leaves_its_task_is_announced_as_exited,
             watched_task_of_a_published_worker_is_read_from_redis,
             tasks_go_on_without_redis_and_states_come_back_with_it,

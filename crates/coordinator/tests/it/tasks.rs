@@ -103,7 +103,21 @@ pub(crate) async fn a_query_that_makes_no_sense_is_refused(stage: Stage) {
     ] {
         ann.post("/tasks/query", &wrong).await.expect(400);
     }
+    for (count, status) in [(100, 200), (101, 400)] {
+        let query = json!({"count": true, "filter": "exit!=9 ".repeat(count)});
+        ann.post("/tasks/query", &query).await.expect(status);
+    }
     ann.post("/tasks/query", &json!({})).await.expect_refused(422, "wrong_shape");
+}
+
+pub(crate) async fn submission_of_too_many_tasks_is_refused_whole(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let most = mitosis_domain::limits::MAX_TASKS;
+    let tasks = vec![task("ann", &json!({})); most + 1];
+    let refused = ann.post("/tasks/submit", &json!({"tasks": tasks})).await;
+    assert!(refused.expect_refused(400, "invalid_request").text.contains("has at most 100000 tasks"));
+    let count = ann.post("/tasks/query", &json!({"count": true})).await.json()["count"].clone();
+    assert_eq!(count, 0);
 }
 
 pub(crate) async fn a_batch_answers_for_each_task_and_a_repetition_with_its_key_submits_nothing(
