@@ -80,6 +80,15 @@ pub(crate) async fn held_requests_of_a_locked_owner_end_on_every_coordinator(sta
     let agent = ann.worker(&json!({"slots": 1})).await;
     let published = ann.worker(&json!({})).await;
     let poll = format!("{there}/v1/agents/poll");
+    // One that has its hands full asks for nothing, and is held until something is to be told.
+    let busy = ann.worker(&json!({"slots": 1})).await;
+    ann.submits(&json!({})).await;
+    let given =
+        busy.post(&poll, &json!({"want": 1, "wait": "20s"})).await.expect(200).json()["tasks"][0].clone();
+    let held = json!([{"id": given["task"]["id"], "epoch": given["epoch"]}]);
+    let held = json!({"want": 0, "held": held, "wait": "20s"});
+    // What is due at each poll is done.
+    busy.post(&poll, &json!({"want": 0, "held": held["held"], "wait": "0s"})).await.expect(200);
     agent.post(&poll, &json!({"want": 1, "wait": "0s"})).await.expect(200);
     let lock = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -87,8 +96,10 @@ pub(crate) async fn held_requests_of_a_locked_owner_end_on_every_coordinator(sta
     };
     soon("held requests are answered", async {
         let (body, fetch) = (json!({"want": 1, "wait": "20s"}), format!("{there}/workers/tasks?wait=20s"));
-        let (agent, published, _) = tokio::join!(agent.post(&poll, &body), published.get(&fetch), lock);
+        let (agent, busy, published, _) =
+            tokio::join!(agent.post(&poll, &body), busy.post(&poll, &held), published.get(&fetch), lock);
         agent.expect_refused(401, "worker_unknown");
+        busy.expect_refused(401, "worker_unknown");
         published.expect_refused(401, "worker_unknown");
     })
     .await;
@@ -153,7 +164,10 @@ pub(crate) async fn locked_administrator_administers_nothing(stage: Stage) {
     for caller in [&boss, &token] {
         caller.get("/v1/admin/audit").await.expect(200);
     }
-    admin.post("/admin/users/boss/state", &json!({"state": "Locked"})).await.expect(200);
+    let (own, locked) = (format!("/admin/users/{}", admin.name), json!({"state": "Locked"}));
+    admin.post(&format!("{own}/state"), &locked).await.expect_refused(400, "invalid_request");
+    admin.delete(&own).await.expect_refused(400, "invalid_request");
+    admin.post("/admin/users/boss/state", &locked).await.expect(200);
     for caller in [&boss, &token] {
         caller.get("/v1/admin/audit").await.expect_refused(403, "account_not_active");
     }

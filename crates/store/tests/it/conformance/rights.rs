@@ -377,6 +377,8 @@ pub(crate) async fn nothing_waits_in_a_deleted_group<B: Backend>(stage: &mut Sta
         assert_eq!(deletion, GroupDeletion::Deleted(vec![]));
         assert_eq!(count(stage).await, 1, "given back once");
     }
+    // A membership alone does not bring it back.
+    store.set_members(By::Site, lab, &roles(&[("ann", Role::Admin)]), stage.now).await.unwrap();
     let outcome = store.submit(ann.user, &[stage.task(lab)], None, stage.now).await.unwrap();
     assert_eq!(outcome, Submission::Denied);
     store.stop_worker(By::Site, hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
@@ -438,6 +440,19 @@ pub(crate) async fn a_reset_ends_workers_and_tokens_if_asked_to<B: Backend>(stag
     assert!(store.personal_tokens(ann.user).await.unwrap().is_empty());
     let user = store.user("ann").await.unwrap().unwrap();
     assert_eq!((user.password_hash.as_str(), user.session), ("two", Some(2)));
+}
+
+/// An agent that has its hands full asks for nothing but what it has to be told.
+pub(crate) async fn locked_owner_s_workers_have_no_duties<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    stage.submit_one(&ann).await;
+    stage.claim_one(hand).await;
+    let store = stage.store();
+    for (state, known) in [(AccountState::Locked, 0), (AccountState::Active, 1), (AccountState::Deleted, 0)] {
+        assert!(store.set_account_state("ann", state, stage.now).await.unwrap());
+        assert_eq!(store.duties(&[hand.id]).await.unwrap().len(), known, "{state:?}");
+    }
 }
 
 pub(crate) async fn a_claim_never_outruns_the_end_of_a_membership<B: Backend>(stage: &mut Stage<B>) {
