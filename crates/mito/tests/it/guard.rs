@@ -5,7 +5,7 @@ use std::time::Duration;
 use mitosis_client::UserClient;
 use mitosis_protocol::{TaskState, Uuid};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 use tokio::time::{Instant, sleep};
 
 use crate::home::{Home, LIMIT, LOOK_AGAIN, Service, all_tasks, task, until_so_many};
@@ -85,10 +85,16 @@ async fn guard_gives_tasks_back_when_the_coordinator_returns() {
     first_start(&home).await;
     coordinator.service.kill().await;
     victim.kill().await;
+    // Its first try, or a later one, comes to nothing.
+    let nothing = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    drop(tokio::time::timeout(LIMIT, nothing.accept()).await.expect("it tries").unwrap());
+    drop(nothing);
     let coordinator = home.coordinator(port, "600s").await;
+    let back = Instant::now();
     let admin = coordinator.admin().await;
     let _other = home.worker(&coordinator.address, "1").await;
     until_so_many(&admin, TaskState::Finished, 1).await;
+    assert!(back.elapsed() < Duration::from_secs(15), "{:?}", back.elapsed());
     assert_eq!(result(&admin, uuid).await, Some(0));
 }
 
@@ -144,13 +150,40 @@ async fn killed_guard_is_replaced_and_the_next_one_knows_everything() {
     let read = |what: &str| std::fs::read_to_string(format!("/proc/{guard}/{what}")).unwrap();
     assert!(read("cmdline").ends_with("__guard\0"), "{}", read("cmdline"));
     assert_eq!(read("environ"), "", "the token goes another way");
+    let folder = std::fs::read_link(format!("/proc/{guard}/cwd")).unwrap();
+    assert_eq!(folder, std::path::Path::new("/"), "it keeps nobody from unmounting a disk");
+    assert_eq!(getpgid(Some(guard)), Ok(guard), "what a terminal sends to the worker is not for it");
 
-    victim.kill().await;
     let _other = home.worker(&coordinator.address, "1").await;
+    let killed = Instant::now();
+    victim.kill().await;
     until_so_many(&admin, TaskState::Finished, 1).await;
+    assert!(killed.elapsed() < Duration::from_secs(10), "{:?}", killed.elapsed());
     assert_eq!(result(&admin, uuid).await, Some(0));
     assert!(!lives(&first));
     until("ended", || !lives(&guard.to_string())).await;
+}
+
+/// Whoever stops a service signals all of its processes. The guard has to be the last of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn guard_ignores_signals_that_end_the_worker() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = coordinator.admin().await;
+    let worker = home.worker(&coordinator.address, "1").await;
+    until("guarded", || !guards(&worker).is_empty()).await;
+    let [guard] = guards(&worker)[..] else { panic!("there is one guard") };
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+        kill(guard, signal).unwrap();
+    }
+    let fds = home.path().join("fds").display().to_string();
+    // Of the guard's table, its pipe and whatever else the worker has open, commands get nothing.
+    let script = format!("sleep 0.3; ls -l /proc/$$/fd | sed -n 's/.* \\([0-9]*\\) -> .*/\\1/p' > {fds}");
+    admin.submit(&task(&["sh", "-c", &script])).await.unwrap();
+    until_so_many(&admin, TaskState::Finished, 1).await;
+    assert_eq!(guards(&worker), [guard], "it is the same");
+    let open = std::fs::read_to_string(&fds).unwrap();
+    assert_eq!(open.split_whitespace().collect::<Vec<_>>(), ["0", "1", "2"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -175,6 +175,24 @@ mod tests {
     }
 
     #[test]
+    fn leftover_that_ignores_its_end_is_killed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let name = file.path().display();
+        let script = format!(
+            "sh -c 'trap \"\" TERM; echo $$ > {name}; exec sleep 600' & while ! test -s {name}; do sleep 0.01; done"
+        );
+        assert!(Group::default().run(start(&script)).unwrap().success());
+        let left = std::fs::read_to_string(file.path()).unwrap();
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", left.trim()));
+        let deadline = Instant::now() + Duration::from_secs(5);
+        // It may be a zombie until its new parent has looked at it.
+        while state().is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim().starts_with('Z')) {
+            assert!(Instant::now() < deadline, "it lives");
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    #[test]
     fn a_group_that_was_let_go_of_is_killed() {
         let group = Group::default();
         let grip = group.hold();

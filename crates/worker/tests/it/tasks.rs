@@ -66,6 +66,16 @@ async fn a_timeout_is_a_cancellation_with_the_raw_status_and_keeps_the_output() 
     assert_eq!(unpacked(&script.uploads()[0].1)["std-log/stdout.log"], "before\n");
 }
 
+/// It takes as long as the grace that every command gets.
+#[tokio::test]
+async fn command_that_ignores_its_end_is_killed() {
+    let script = Script::new().await;
+    let deaf = "trap '' TERM; while :; do sleep 0.1; done";
+    script.has(deaf, |task| task.timeout = std::time::Duration::from_millis(300));
+    let _worker = script.worker(1);
+    assert_eq!(script.commits(1).await, json!({"exit_status": 9, "msg": "ExecTimeout"}));
+}
+
 #[tokio::test]
 async fn output_without_end_is_stopped_and_says_so() {
     let script = Script::new().await;
