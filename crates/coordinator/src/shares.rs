@@ -9,9 +9,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Refusal;
 
-/// Questions to the database that run at once: fewer than it has connections, so that claims, reports and logins
-/// always find one.
-const QUESTIONS: usize = 8;
+/// Questions to the database that run at once: as many as the store has connections for them.
+const QUESTIONS: usize = 4;
 /// The same for the embedded database.
 const QUESTIONS_EMBEDDED: usize = 2;
 /// Questions of one user that run at once.

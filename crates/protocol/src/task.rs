@@ -341,7 +341,7 @@ pub struct QueryTasksRequest {
 pub struct QueryTasksReply {
     /// Rows in this reply, or all matches when only counting.
     pub count: u64,
-    /// There are at least so many matches; counting stopped there. Ours.
+    /// There are at least so many matches; counting stopped there, at a million or after a second. Ours.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub count_is_bounded: bool,
     /// Empty when only counting.

@@ -94,7 +94,7 @@ impl SetupFault {
             }
             Self::SharedSessions => {
                 "set pool_mode = session for this database in the pooler, or connect to PostgreSQL itself: mito \
-                 pools its connections and opens at most 17 per coordinator"
+                 pools its connections and opens at most 21 per coordinator"
             }
             Self::Tls { .. } => {
                 "check sslmode, sslrootcert, sslcert and sslkey in db_url; `?sslmode=disable` connects without TLS"

@@ -65,6 +65,19 @@ impl TaskQuery {
     }
 }
 
+/// How many match, as far as they were counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// There are so many, or more unless `is_whole`.
+    pub at_least: u64,
+    /// Whether all were counted.
+    pub is_whole: bool,
+}
+
+/// Counts in steps, so that a count that takes too long still says something. Each step begins anew, and is
+/// a hundred times the last one, so all but the last cost little.
+pub(crate) const COUNT_STEPS: [u64; 2] = [100, 10_000];
+
 /// Which part of the matches, newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {

@@ -1,6 +1,7 @@
 //! Submission, lookup, change and cancellation of tasks.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{GroupId, UserId};
@@ -11,7 +12,7 @@ use uuid::Uuid;
 
 use crate::Fault;
 use crate::ops::By;
-use crate::ops::query::{Page, TaskQuery};
+use crate::ops::query::{Count, Page, TaskQuery};
 
 /// A task to be made. Already checked: the store takes it as it is.
 #[derive(Debug, Clone)]
@@ -145,8 +146,8 @@ pub trait Tasks {
     /// One page of matches, newest first.
     async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault>;
 
-    /// How many tasks match; counting stops at `most`.
-    async fn count_tasks(&self, query: &TaskQuery, most: u64) -> Result<u64, Fault>;
+    /// How many tasks match. Counting stops at `most`, and after about this time.
+    async fn count_tasks(&self, query: &TaskQuery, most: u64, within: Duration) -> Result<Count, Fault>;
 
     /// Changes a task if it is Ready and puts it where its new tags and priority belong. False when there
     /// is no Ready task of that UUID that the user may change in this way: with Write in its group, and

@@ -40,12 +40,12 @@ impl Attachments for PostgresStore {
     ) -> Result<Vec<Attachment>, Fault> {
         let params: row::Params<'_> =
             &[&query.group.0, &query.key_contains, &row_count(limit), &row_count(offset)];
-        row::all(&self.client().await?, QUERY_ATTACHMENTS, params, read).await
+        row::all(&self.for_question().await?, QUERY_ATTACHMENTS, params, read).await
     }
 
     async fn count_attachments(&self, query: &AttachmentQuery) -> Result<u64, Fault> {
         let params: row::Params<'_> = &[&query.group.0, &query.key_contains];
-        let count: i64 = row::one(&self.client().await?, COUNT_ATTACHMENTS, params, row::only).await?;
+        let count: i64 = row::one(&self.for_question().await?, COUNT_ATTACHMENTS, params, row::only).await?;
         Ok(count.unsigned_abs())
     }
 

@@ -30,7 +30,7 @@ impl Audit for PostgresStore {
 
     async fn audit(&self, before: Option<i64>, limit: u64) -> Result<Vec<AuditEntry>, Fault> {
         let params: row::Params<'_> = &[&before.unwrap_or(i64::MAX), &row_count(limit)];
-        row::all(&self.client().await?, PAGE, params, read).await
+        row::all(&self.for_question().await?, PAGE, params, read).await
     }
 }
 

@@ -12,7 +12,9 @@ use super::fault;
 use crate::Fault;
 
 /// Connections of one coordinator. More would only wait for the same disk and processors.
-const CONNECTIONS: usize = 16;
+pub(super) const CONNECTIONS: usize = 16;
+/// Further ones for questions of users, which may take long: claims, reports, renewals and logins never wait for them.
+pub(super) const QUESTIONS: usize = 4;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long an operation waits for a connection.
 const QUEUE_LIMIT: Duration = Duration::from_secs(10);
@@ -67,13 +69,13 @@ pub(super) async fn client(address: &Address) -> Result<Client, Fault> {
     Ok(client)
 }
 
-/// Connections that are made when they are needed, and kept.
-pub(super) fn pool(address: &Address) -> Result<Pool, Fault> {
+/// Up to so many connections that are made when they are needed, and kept.
+pub(super) fn pool(address: &Address, most: usize) -> Result<Pool, Fault> {
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(address.config.clone(), address.tls.connector(), recycling);
     let settings = settings(address.config.get_options().unwrap_or_default());
     Pool::builder(manager)
-        .max_size(CONNECTIONS)
+        .max_size(most)
         .wait_timeout(Some(QUEUE_LIMIT))
         .create_timeout(Some(CONNECT_LIMIT))
         .post_create(Hook::async_fn(move |client, _| {

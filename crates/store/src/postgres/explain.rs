@@ -21,7 +21,7 @@ use crate::ops::explain::Explain;
 #[async_trait]
 impl Explain for PostgresStore {
     async fn facts(&self, uuid: Uuid) -> Result<Option<Facts>, Fault> {
-        let mut client = self.client().await?;
+        let mut client = self.for_question().await?;
         // Several questions about one moment.
         let snapshot = client
             .build_transaction()

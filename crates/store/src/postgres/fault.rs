@@ -88,6 +88,12 @@ pub(super) fn lost_a_race(fault: &Fault) -> bool {
     matches!(code, Some(&(SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED)))
 }
 
+/// Whether a statement was given up after the time that it was given.
+pub(super) fn took_too_long(fault: &Fault) -> bool {
+    let Fault::Unavailable(error) = fault else { return false };
+    error.downcast_ref::<Error>().and_then(Error::code) == Some(&SqlState::QUERY_CANCELED)
+}
+
 fn is_refusal(code: &SqlState) -> bool {
     [
         SqlState::INVALID_PASSWORD,

@@ -46,6 +46,8 @@ const TRIES: usize = 8;
 #[derive(Debug)]
 pub struct PostgresStore {
     pool: Pool,
+    /// For questions of users.
+    questions: Pool,
     /// For the connection that listens.
     address: Arc<Address>,
     turns: SharedTurns,
@@ -58,7 +60,12 @@ impl PostgresStore {
         let address = connect::address(url)?;
         setup::check_that_sessions_last(&address).await?;
         schema::migrate(&address).await?;
-        Ok(Self { pool: connect::pool(&address)?, address: Arc::new(address), turns: SharedTurns::default() })
+        Ok(Self {
+            pool: connect::pool(&address, connect::CONNECTIONS)?,
+            questions: connect::pool(&address, connect::QUESTIONS)?,
+            address: Arc::new(address),
+            turns: SharedTurns::default(),
+        })
     }
 
     /// Whether [`Self::open`] would refuse the database because of what is in it; nothing is written.
@@ -68,6 +75,11 @@ impl PostgresStore {
 
     async fn client(&self) -> Result<Client, Fault> {
         Ok(self.pool.get().await?)
+    }
+
+    /// For what a user asks, and what may take long.
+    async fn for_question(&self) -> Result<Client, Fault> {
+        Ok(self.questions.get().await?)
     }
 }
 
@@ -117,6 +129,7 @@ impl Store for PostgresStore {
     }
 
     async fn close(&self) {
+        self.questions.close();
         self.pool.close();
     }
 }

@@ -41,7 +41,7 @@ impl Attachments for SqliteStore {
         limit: u64,
     ) -> Result<Vec<Attachment>, Fault> {
         let query = query.clone();
-        self.read(move |db| {
+        self.answer(move |db| {
             let page = params![query.group.0, query.key_contains, row_count(limit), row_count(offset)];
             db.all(QUERY_ATTACHMENTS, page, read)
         })
@@ -50,8 +50,10 @@ impl Attachments for SqliteStore {
 
     async fn count_attachments(&self, query: &AttachmentQuery) -> Result<u64, Fault> {
         let query = query.clone();
-        self.read(move |db| db.one(COUNT_ATTACHMENTS, params![query.group.0, query.key_contains], read_count))
-            .await
+        self.answer(move |db| {
+            db.one(COUNT_ATTACHMENTS, params![query.group.0, query.key_contains], read_count)
+        })
+        .await
     }
 
     async fn remove_attachment(

@@ -30,7 +30,7 @@ impl Audit for SqliteStore {
     }
 
     async fn audit(&self, before: Option<i64>, limit: u64) -> Result<Vec<AuditEntry>, Fault> {
-        self.read(move |db| db.all(PAGE, [before.unwrap_or(i64::MAX), row_count(limit)], read)).await
+        self.answer(move |db| db.all(PAGE, [before.unwrap_or(i64::MAX), row_count(limit)], read)).await
     }
 }
 

@@ -20,7 +20,7 @@ use crate::ops::explain::Explain;
 #[async_trait]
 impl Explain for SqliteStore {
     async fn facts(&self, uuid: Uuid) -> Result<Option<Facts>, Fault> {
-        self.read(move |db| facts(db, uuid)).await
+        self.answer(move |db| facts(db, uuid)).await
     }
 }
 

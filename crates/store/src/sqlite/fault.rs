@@ -79,6 +79,13 @@ impl From<Corrupt> for Fault {
     }
 }
 
+/// Whether a statement was ended before its time.
+pub(super) fn was_interrupted(fault: &Fault) -> bool {
+    let Fault::Unavailable(error) = fault else { return false };
+    let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+    code == Some(ErrorCode::OperationInterrupted)
+}
+
 /// A failing disk and a lack of memory may pass; a failing statement does not.
 fn is_transient(error: &rusqlite::Error) -> bool {
     matches!(
@@ -90,6 +97,7 @@ fn is_transient(error: &rusqlite::Error) -> bool {
                 | ErrorCode::CannotOpen
                 | ErrorCode::ReadOnly
                 | ErrorCode::OutOfMemory
+                | ErrorCode::OperationInterrupted
         )
     )
 }

@@ -43,12 +43,15 @@ use writer::{Urgency, Writer};
 
 /// Connections that serve reads. More would only wait for the same disk and processors.
 const READERS: usize = 4;
+/// Further ones for questions of users, which may take long.
+const QUESTIONS: usize = 2;
 
 /// A store in one file, open in this process only.
 #[derive(Debug)]
 pub struct SqliteStore {
     // Closed in this order when dropped: the last connection to go tidies up the file.
     readers: Readers,
+    questions: Readers,
     writer: Writer,
     turns: Arc<SharedTurns>,
     watched: reaper::Watched,
@@ -64,9 +67,13 @@ impl SqliteStore {
         let lock = lock::take(&file)?;
         let mut db = schema::open_for_writing(&file)?;
         schema::migrate(&mut db)?;
-        let readers = (0..READERS).map(|_| schema::open_for_reading(&file)).collect::<Result<_, _>>()?;
+        let readers = |count| {
+            let connections = (0..count).map(|_| schema::open_for_reading(&file));
+            Ok::<_, Fault>(Readers::new(connections.collect::<Result<_, _>>()?))
+        };
         Ok(Self {
-            readers: Readers::new(readers),
+            readers: readers(READERS)?,
+            questions: readers(QUESTIONS)?,
             writer: Writer::start(db, lock)?,
             turns: Arc::default(),
             watched: reaper::Watched::default(),
@@ -99,6 +106,15 @@ impl SqliteStore {
     {
         self.readers.run(work).await
     }
+
+    /// Like [`Self::read`], for what a user asks: what the service itself reads does not wait for it.
+    async fn answer<T, W>(&self, work: W) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.questions.run(work).await
+    }
 }
 
 #[async_trait]
@@ -113,6 +129,7 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
+        self.questions.close().await;
         self.readers.close().await;
         self.writer.close().await;
     }

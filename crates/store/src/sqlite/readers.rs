@@ -3,11 +3,15 @@
 //! A reader sees the last commit before it began and never waits for the writer.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, InterruptHandle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Fault;
+
+/// How often a statement over its time is interrupted.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// The connections that are not in use, and as many permits.
 #[derive(Debug)]
@@ -42,6 +46,23 @@ impl Readers {
         outcome.await.map_err(|panicked| Fault::Unexpected(panicked.into()))?
     }
 
+    /// As [`Self::run`]; a statement that runs when `limit` is over fails as interrupted.
+    pub(super) async fn run_within<T, W>(&self, limit: Duration, work: W) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.run(move |db| {
+            let running = Arc::new(Mutex::new(Some(db.get_interrupt_handle())));
+            tokio::runtime::Handle::current().spawn(interrupt(Arc::clone(&running), limit));
+            let outcome = work(db);
+            // What the connection does next is not interrupted.
+            *running.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            outcome
+        })
+        .await
+    }
+
     /// Waits for what is under way, then closes the connections.
     pub(super) async fn close(&self) {
         // An error means that it was done before.
@@ -49,6 +70,18 @@ impl Readers {
             self.permits.close();
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
+    }
+}
+
+/// Interrupts again and again until the work is over: between two statements there is nothing to interrupt.
+async fn interrupt(running: Arc<Mutex<Option<InterruptHandle>>>, limit: Duration) {
+    tokio::time::sleep(limit).await;
+    loop {
+        match &*running.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(handle) => handle.interrupt(),
+            None => return,
+        }
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
@@ -75,5 +108,31 @@ impl Drop for Lent {
         if let Some(db) = self.db.take() {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fault::was_interrupted;
+    use super::*;
+
+    const ENDLESS: &str =
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
+
+    #[tokio::test]
+    async fn endless_statement_is_interrupted_and_the_next_is_not() {
+        let readers = Readers::new(vec![Connection::open_in_memory().unwrap()]);
+        let count = |sql: &'static str| {
+            readers.run_within(Duration::from_millis(20), move |db| {
+                // The first is over before there is anything to interrupt.
+                db.query_row("SELECT 1", [], |_| Ok(()))?;
+                std::thread::sleep(Duration::from_millis(30));
+                Ok(db.query_row(sql, [], |row| row.get::<_, i64>(0))?)
+            })
+        };
+        assert!(was_interrupted(&count(ENDLESS).await.unwrap_err()));
+        assert_eq!(count("SELECT 7").await.unwrap(), 7);
+        tokio::time::sleep(2 * AGAIN).await;
+        assert_eq!(count("SELECT 8").await.unwrap(), 8);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mitosis_store::ops::query::{Count, Page, TaskQuery};
 use mitosis_store::postgres::PostgresStore;
 use mitosis_store::sqlite::SqliteStore;
 use mitosis_store::{Fault, ForeignSchema, Store as _};
@@ -10,7 +11,7 @@ use mitosis_testkit::postgres::PostgresServer;
 use tokio_postgres::NoTls;
 
 use crate::backend::postgres::Postgres;
-use crate::stage::Stage;
+use crate::stage::{Stage, words};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_there_after_a_crash_of_the_server() {
@@ -41,6 +42,57 @@ async fn what_was_acknowledged_is_there_after_a_crash_of_the_server() {
     }
     stage.submit_one(&ann).await;
     stage.check_books().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_take_no_connection_from_anything_else() {
+    let server = PostgresServer::start().await.unwrap();
+    let url = server.fresh_database().await.unwrap();
+    let store: Arc<dyn mitosis_store::Store> = Arc::new(PostgresStore::open(&url).await.unwrap());
+    let stage = Stage::over(Postgres::around(&url, store.clone()));
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    let uuid = stage.submit_one(&ann).await;
+    // Questions about labels hang, and nothing else does.
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute("BEGIN; LOCK TABLE label IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let query = TaskQuery { labels: words("slow"), ..TaskQuery::all_of(ann.group) };
+    let page = Page { before: None, offset: 0, limit: 10 };
+    let questions: Vec<_> = (0..40)
+        .map(|_| {
+            let (store, query) = (store.clone(), query.clone());
+            tokio::spawn(async move { store.query_tasks(&query, page).await.map(drop) })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let others = async {
+        assert!(store.user("ann").await.unwrap().is_some());
+        assert_eq!(stage.claim_one(hand).await.task.uuid, uuid);
+    };
+    tokio::time::timeout(Duration::from_secs(5), others).await.expect("claims and logins go on");
+
+    questions.iter().for_each(tokio::task::JoinHandle::abort);
+    client.batch_execute("ROLLBACK").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn count_that_takes_too_long_says_so() {
+    let server = PostgresServer::start().await.unwrap();
+    let url = server.fresh_database().await.unwrap();
+    let store: Arc<dyn mitosis_store::Store> = Arc::new(PostgresStore::open(&url).await.unwrap());
+    let stage = Stage::over(Postgres::around(&url, store.clone()));
+    let ann = stage.person("ann").await;
+    stage.submit_one(&ann).await;
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute("BEGIN; LOCK TABLE task IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let all = TaskQuery::all_of(ann.group);
+    let count = || store.count_tasks(&all, 1_000, Duration::from_millis(200));
+    let counted = tokio::time::timeout(Duration::from_secs(5), count()).await.expect("in time").unwrap();
+    assert_eq!(counted, Count { at_least: 0, is_whole: false });
+    client.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(count().await.unwrap(), Count { at_least: 1, is_whole: true });
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ mod stop;
 mod submit;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mitosis_domain::crash;
@@ -26,7 +27,7 @@ use uuid::Uuid;
 use super::{PostgresStore, rights, write};
 use crate::Fault;
 use crate::ops::By;
-use crate::ops::query::{Page, TaskQuery};
+use crate::ops::query::{Count, Page, TaskQuery};
 use crate::ops::sweeps::{Repeat, Repetition, Selection, Sweeps, TaskOutcome};
 use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, StopAsked, Submission, TaskChange, Tasks};
 
@@ -75,11 +76,11 @@ impl Tasks for PostgresStore {
     }
 
     async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
-        query::page(&self.client().await?, query, page).await
+        query::page(&self.for_question().await?, query, page).await
     }
 
-    async fn count_tasks(&self, query: &TaskQuery, most: u64) -> Result<u64, Fault> {
-        query::count(&self.client().await?, query, most).await
+    async fn count_tasks(&self, query: &TaskQuery, most: u64, within: Duration) -> Result<Count, Fault> {
+        query::count(&mut self.for_question().await?, query, most, within).await
     }
 
     async fn change_task(
@@ -117,11 +118,11 @@ impl Tasks for PostgresStore {
 #[async_trait]
 impl Sweeps for PostgresStore {
     async fn outcomes(&self, selection: &Selection, page: Page) -> Result<Vec<TaskOutcome>, Fault> {
-        outcomes::outcomes(&self.client().await?, selection, page).await
+        outcomes::outcomes(&self.for_question().await?, selection, page).await
     }
 
     async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, Fault> {
-        query::selected_uuids(&self.client().await?, selection, page).await
+        query::selected_uuids(&self.for_question().await?, selection, page).await
     }
 
     async fn repeat(

@@ -1,14 +1,18 @@
 //! Which tasks match, newest first; see [`crate::matches`].
 
+use std::time::Duration;
+
+use deadpool_postgres::Client;
 use mitosis_domain::task::Task;
 use tokio_postgres::types::{Json, ToSql};
 use uuid::Uuid;
 
+use super::super::fault;
 use super::super::row::{self, Db};
 use super::{find, get};
 use crate::Fault;
 use crate::matches::{Dialect, Parameter};
-use crate::ops::query::{Page, TaskQuery};
+use crate::ops::query::{COUNT_STEPS, Count, Page, TaskQuery};
 use crate::ops::sweeps::{Over, Selection};
 use crate::walk::{FEW, Walk, created_between, unusual_ends};
 
@@ -45,8 +49,32 @@ pub(super) async fn selected_uuids(
     row::all(db, UUIDS_BY_IDS, &[&ids], row::only).await
 }
 
-/// How many match.
-pub(super) async fn count(db: &impl Db, query: &TaskQuery, most: u64) -> Result<u64, Fault> {
+/// How many match, as far as they can be counted in this time.
+pub(super) async fn count(
+    client: &mut Client,
+    query: &TaskQuery,
+    most: u64,
+    within: Duration,
+) -> Result<Count, Fault> {
+    // The time limit ends with the transaction.
+    let tx = client.transaction().await?;
+    let milliseconds = within.as_millis().max(1);
+    tx.batch_execute(&format!("SET LOCAL statement_timeout = {milliseconds}")).await?;
+    let mut at_least = 0;
+    for step in COUNT_STEPS.into_iter().filter(|step| *step < most).chain([most]) {
+        match count_up_to(&tx, query, step).await {
+            Ok(count) if count < step || step == most => {
+                return Ok(Count { at_least: count, is_whole: count < most });
+            }
+            Ok(count) => at_least = count,
+            Err(fault) if fault::took_too_long(&fault) => break,
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(Count { at_least, is_whole: false })
+}
+
+async fn count_up_to(db: &impl Db, query: &TaskQuery, most: u64) -> Result<u64, Fault> {
     let walk = narrowest(db, query, None).await?;
     let Some(mut matches) = Matches::of(walk, query) else { return Ok(0) };
     narrow(db, &mut matches, query).await?;

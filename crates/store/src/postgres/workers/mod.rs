@@ -59,7 +59,7 @@ impl Workers for PostgresStore {
     }
 
     async fn query_workers(&self, query: &WorkerQuery) -> Result<Vec<Worker>, Fault> {
-        get::matching(&self.client().await?, query).await
+        get::matching(&self.for_question().await?, query).await
     }
 
     async fn renew_leases(

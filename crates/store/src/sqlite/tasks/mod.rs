@@ -14,6 +14,7 @@ mod stop;
 mod submit;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mitosis_domain::crash;
@@ -26,7 +27,7 @@ use uuid::Uuid;
 use super::{SqliteStore, rights};
 use crate::Fault;
 use crate::ops::By;
-use crate::ops::query::{Page, TaskQuery};
+use crate::ops::query::{Count, Page, TaskQuery};
 use crate::ops::sweeps::{Repeat, Repetition, Selection, Sweeps, TaskOutcome};
 use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, StopAsked, Submission, TaskChange, Tasks};
 
@@ -81,12 +82,12 @@ impl Tasks for SqliteStore {
 
     async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
         let query = query.clone();
-        self.read(move |db| query::page(db, &query, page)).await
+        self.answer(move |db| query::page(db, &query, page)).await
     }
 
-    async fn count_tasks(&self, query: &TaskQuery, most: u64) -> Result<u64, Fault> {
+    async fn count_tasks(&self, query: &TaskQuery, most: u64, within: Duration) -> Result<Count, Fault> {
         let query = query.clone();
-        self.read(move |db| query::count(db, &query, most)).await
+        self.questions.run_within(within, move |db| query::count(db, &query, most)).await
     }
 
     async fn change_task(
@@ -128,12 +129,12 @@ impl Tasks for SqliteStore {
 impl Sweeps for SqliteStore {
     async fn outcomes(&self, selection: &Selection, page: Page) -> Result<Vec<TaskOutcome>, Fault> {
         let selection = selection.clone();
-        self.read(move |db| outcomes::outcomes(db, &selection, page)).await
+        self.answer(move |db| outcomes::outcomes(db, &selection, page)).await
     }
 
     async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, Fault> {
         let selection = selection.clone();
-        self.read(move |db| query::selected_uuids(db, &selection, page)).await
+        self.answer(move |db| query::selected_uuids(db, &selection, page)).await
     }
 
     async fn repeat(

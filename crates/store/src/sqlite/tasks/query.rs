@@ -7,11 +7,12 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 use uuid::Uuid;
 
+use super::super::fault;
 use super::super::row::{Columns, Run, read_count, to_json};
 use super::{find, get};
 use crate::Fault;
 use crate::matches::{Dialect, Parameter};
-use crate::ops::query::{Page, TaskQuery};
+use crate::ops::query::{COUNT_STEPS, Count, Page, TaskQuery};
 use crate::ops::sweeps::{Over, Selection};
 use crate::walk::{FEW, Walk, created_between, unusual_ends};
 
@@ -43,8 +44,23 @@ pub(super) fn selected_uuids(db: &Connection, selection: &Selection, page: Page)
     ids.into_iter().map(|id| db.one(UUID_BY_ID, [id.0], |row| row.uuid("uuid"))).collect()
 }
 
-/// How many match.
-pub(super) fn count(db: &Connection, query: &TaskQuery, most: u64) -> Result<u64, Fault> {
+/// How many match, as far as they are counted before somebody interrupts.
+pub(super) fn count(db: &Connection, query: &TaskQuery, most: u64) -> Result<Count, Fault> {
+    let mut at_least = 0;
+    for step in COUNT_STEPS.into_iter().filter(|step| *step < most).chain([most]) {
+        match count_up_to(db, query, step) {
+            Ok(count) if count < step || step == most => {
+                return Ok(Count { at_least: count, is_whole: count < most });
+            }
+            Ok(count) => at_least = count,
+            Err(fault) if fault::was_interrupted(&fault) => break,
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(Count { at_least, is_whole: false })
+}
+
+fn count_up_to(db: &Connection, query: &TaskQuery, most: u64) -> Result<u64, Fault> {
     let walk = narrowest(db, query, None)?;
     let Some(mut matches) = Matches::of(walk, query) else { return Ok(0) };
     narrow(db, &mut matches, query)?;

@@ -59,7 +59,7 @@ impl Workers for SqliteStore {
 
     async fn query_workers(&self, query: &WorkerQuery) -> Result<Vec<Worker>, Fault> {
         let query = query.clone();
-        self.read(move |db| get::matching(db, &query)).await
+        self.answer(move |db| get::matching(db, &query)).await
     }
 
     async fn renew_leases(

@@ -31,6 +31,8 @@ use crate::backend::Backend;
 
 /// How long the workers of the stories live without a sign of life.
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
+/// Longer than any count takes.
+pub(crate) const LONG: Duration = Duration::from_mins(1);
 /// Missed when the lease is over, not before.
 pub(crate) const TERMS: LeaseTerms = LeaseTerms { missed_after: LEASE, lease: LEASE };
 /// The smallest step of a stored time.

@@ -1,5 +1,7 @@
 //! `POST /tasks/query`: tasks of a group, newest first.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::limits;
@@ -14,7 +16,10 @@ use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
-/// With `count`, the number of all matches and no rows. Counting stops at a million.
+/// How long to count. What was counted until then is answered.
+const COUNTING: Duration = Duration::from_secs(1);
+
+/// With `count`, the number of all matches and no rows. Counting stops at a million, and after a second.
 pub(super) async fn query(
     State(app): State<App>,
     Caller(user): Caller,
@@ -25,8 +30,8 @@ pub(super) async fn query(
     let query = filter::query(&app, request.filter, group, request.reporter_uuid)?;
     let _turn = app.questions.turn(user.id).await?;
     if request.count {
-        let count = app.store.count_tasks(&query, limits::MAX_COUNTED).await?;
-        let count_is_bounded = count == limits::MAX_COUNTED;
+        let counted = app.store.count_tasks(&query, limits::MAX_COUNTED, COUNTING).await?;
+        let (count, count_is_bounded) = (counted.at_least, !counted.is_whole);
         return Ok(Json(QueryTasksReply { count, count_is_bounded, tasks: Vec::new(), group_name }));
     }
     let before = match request.before {
