@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use mitosis_client::{ClientError, UserClient};
 use mitosis_domain::entropy::Entropy;
 use mitosis_domain::limits::MAX_OUTPUT_BYTES;
+use mitosis_protocol::Uuid;
 use mitosis_protocol::worker::RegisterWorkerRequest;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +42,8 @@ pub struct Settings {
     /// The program and the arguments of a process that calls [`keep_guard`](crate::keep_guard). Without
     /// one, the commands of a worker that is killed run on.
     pub guard: Option<Vec<OsString>>,
+    /// Hears of each registration.
+    pub registered: Arc<dyn Fn(Uuid) + Send + Sync>,
     /// Whether to leave Redis alone, whatever the coordinator says.
     pub skip_redis: bool,
     /// Where jitter comes from.
@@ -71,6 +74,7 @@ impl Settings {
             output_limit: MAX_OUTPUT_BYTES,
             environment: Arc::new(crate::inherited(std::env::vars_os(), None)),
             guard: None,
+            registered: Arc::new(|_| {}),
             skip_redis: false,
             entropy,
             drain: CancellationToken::new(),

@@ -1,6 +1,7 @@
 //! `mito worker`: runs tasks until it is told to stop.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -19,13 +20,15 @@ use crate::failure::Failure;
 use crate::guard;
 use crate::identity::{Identity, WorkerLogin};
 use crate::lifecycle::StopRequests;
-use crate::logging::{self, LogFile};
+use crate::logging::{self, Author, LogFile};
 use crate::manager::SUPERVISED;
 
 pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let layers = Layers::load_quietly(Role::Worker, args.config.as_deref(), args.options(), environment)?;
     let config = WorkerConfig::new(&layers)?;
-    let _logging = logging::start(environment, logging::SERVICE, log_file(&layers, environment))?;
+    let author = Author::of_this_process();
+    let _logging =
+        logging::start(environment, logging::SERVICE, log_file(&layers, environment, author.clone()))?;
     layers.log_warnings();
     let client = ClientConfig::of_worker(&layers, environment);
     // From the start: whoever does not listen is killed by it.
@@ -56,6 +59,7 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
         polling_interval: config.polling_interval,
         heartbeat_interval: config.heartbeat_interval,
         skip_redis: config.skip_redis,
+        registered: Arc::new(move |worker| author.is(worker)),
         ..Settings::new(Arc::new(login), environment.cache_folder(), Arc::new(OsEntropy))
     };
     until_stopped(settings, requests, drain_requests).await
@@ -144,16 +148,18 @@ async fn until_stopped(
     Ok(ExitCode::SUCCESS)
 }
 
-fn log_file(layers: &Layers, environment: &Environment) -> Option<LogFile> {
-    let shared = layers.flag("shared_log");
-    (shared || layers.flag("file_log")).then(|| match (layers.path("log_path"), shared) {
-        (Some(path), _) => LogFile::At(path.to_owned()),
-        (None, true) => LogFile::Daily {
-            folder: environment.cache_folder().join("worker"),
-            name: "workers.log".to_owned(),
-        },
-        (None, false) => {
-            LogFile::At(environment.cache_folder().join("worker").join(format!("{}.log", OsEntropy.uuid())))
+fn log_file(layers: &Layers, environment: &Environment, author: Author) -> Option<LogFile> {
+    let of_workers = || environment.cache_folder().join("worker");
+    match (layers.flag("shared_log"), layers.flag("file_log"), layers.path("log_path")) {
+        (true, _, path) => {
+            let path = path.map_or_else(|| of_workers().join("workers.log"), Path::to_owned);
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new(".")).to_owned();
+            Some(LogFile::Shared { folder, name, author })
         }
-    })
+        (false, true, Some(path)) => Some(LogFile::At(path.to_owned())),
+        (false, true, None) => Some(LogFile::At(of_workers().join(format!("{}.log", OsEntropy.uuid())))),
+        (false, false, _) => None,
+    }
 }

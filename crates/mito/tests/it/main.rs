@@ -42,6 +42,7 @@ mod output_lost;
 mod python;
 mod run_local;
 mod sdk;
+mod shared_log;
 mod slots;
 mod sweeps;
 mod terminal;

@@ -42,6 +42,7 @@ impl Session {
         let is_with_ours = registration.terms.is_some();
         let redis = registration.redis_url.filter(|_| !is_with_ours && !settings.skip_redis);
         let (root, hold) = scratch::make_root(&settings.scratch, registration.uuid).await?;
+        (settings.registered)(registration.uuid);
         tracing::info!(worker = %registration.uuid, "registered");
         Ok(Self {
             lease: Lease::new(asked, registration.terms.unwrap_or(TERMS_OF_OLD_COORDINATORS)),

@@ -1,14 +1,19 @@
 //! Where log lines go (command line §9): always standard error; a file where it is configured.
 
+mod author;
+mod filter;
+
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
+pub(crate) use self::author::Author;
+use self::author::Lines;
+use self::filter::filter;
 use crate::config::Environment;
 use crate::failure::Failure;
 
@@ -24,7 +29,12 @@ pub(crate) enum LogFile {
     At(PathBuf),
     /// `folder/name.<date>`, a new one each day.
     Daily { folder: PathBuf, name: String },
+    /// The same for several workers, whose names are in the lines; at most three of the files are kept.
+    Shared { folder: PathBuf, name: String, author: Author },
 }
+
+/// Most files of several workers that are kept.
+const SHARED_KEPT: usize = 3;
 
 /// Writes what is left when it goes.
 #[derive(Debug)]
@@ -37,7 +47,12 @@ pub(crate) fn start(
     default: &str,
     file: Option<LogFile>,
 ) -> Result<Logging, Failure> {
-    let filter = |variable| EnvFilter::new(environment.text(variable).unwrap_or(default));
+    let mut bad = Vec::new();
+    let mut filter = |variable| {
+        let (filter, unknown) = filter(environment.text(variable).unwrap_or(default));
+        bad.extend(unknown.into_iter().map(|directive| (variable, directive)));
+        filter
+    };
     let console = fmt::layer()
         .with_writer(std::io::stderr)
         // It would be told on standard error, and a panic there.
@@ -46,15 +61,21 @@ pub(crate) fn start(
             environment.text("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr()),
         )
         .with_filter(filter("RUST_LOG"));
-    let (file, guard) = match file.map(open).transpose()? {
-        Some(appender) => {
+    let (file, guard) = match file {
+        Some(file) => {
+            let lines = Lines { author: file.author(), usual: fmt::format::Format::default() };
+            let appender = open(file)?;
             let (writer, guard) = tracing_appender::non_blocking(appender);
             let layer = fmt::layer().with_writer(writer).with_ansi(false).log_internal_errors(false);
+            let layer = layer.event_format(lines);
             (Some(layer.with_filter(filter("MITO_FILE_LOG_LEVEL"))), Some(guard))
         }
         None => (None, None),
     };
     tracing_subscriber::registry().with(console).with(file).init();
+    for (variable, directive) in bad {
+        tracing::warn!("`{directive}` in {variable} makes no sense and has no effect");
+    }
     Ok(Logging(guard))
 }
 
@@ -78,17 +99,34 @@ fn open(file: LogFile) -> Result<Box<dyn std::io::Write + Send>, Failure> {
         }
         LogFile::Daily { folder: place, name } => {
             folder(&place)?;
-            tracing_appender::rolling::Builder::new()
-                .rotation(tracing_appender::rolling::Rotation::DAILY)
-                .filename_prefix(name)
-                .build(&place)
-                .map(|appender| Box::new(appender) as _)
-                .map_err(|error| {
-                    Failure::io(
-                        format!("can't write logs to {}", place.display()),
-                        std::io::Error::other(error),
-                    )
-                })
+            daily(&place, name, None)
+        }
+        LogFile::Shared { folder: place, name, .. } => {
+            folder(&place)?;
+            daily(&place, name, Some(SHARED_KEPT))
+        }
+    }
+}
+
+fn daily(
+    folder: &Path,
+    name: String,
+    kept: Option<usize>,
+) -> Result<Box<dyn std::io::Write + Send>, Failure> {
+    let builder = tracing_appender::rolling::Builder::new()
+        .rotation(tracing_appender::rolling::Rotation::DAILY)
+        .filename_prefix(name);
+    let builder = kept.into_iter().fold(builder, tracing_appender::rolling::Builder::max_log_files);
+    builder.build(folder).map(|appender| Box::new(appender) as _).map_err(|error| {
+        Failure::io(format!("can't write logs to {}", folder.display()), std::io::Error::other(error))
+    })
+}
+
+impl LogFile {
+    fn author(&self) -> Option<Author> {
+        match self {
+            Self::At(_) | Self::Daily { .. } => None,
+            Self::Shared { author, .. } => Some(author.clone()),
         }
     }
 }

@@ -1,0 +1,58 @@
+//! Which lines are written: directives as in `RUST_LOG`.
+
+use tracing_subscriber::filter::{Directive, EnvFilter};
+
+/// The name of all parts of mito 0.6 in directives.
+const OF_MITO_06: &str = "netmito";
+/// Parts that had a module of the same name there.
+const PARTS: [&str; 3] = ["client", "coordinator", "worker"];
+
+/// A filter of directives with commas between them, and those that make no sense and have no effect.
+pub(super) fn filter(directives: &str) -> (EnvFilter, Vec<String>) {
+    let all = directives.split(',').map(str::trim).filter(|directive| !directive.is_empty()).map(translated);
+    let (good, bad): (Vec<_>, Vec<_>) = all.partition(|directive| directive.parse::<Directive>().is_ok());
+    (EnvFilter::new(good.join(",")), bad)
+}
+
+/// A directive for a part of mito 0.6 means the part of today.
+fn translated(directive: &str) -> String {
+    let Some(rest) = directive.strip_prefix(OF_MITO_06) else { return directive.to_owned() };
+    let end = rest.find(['=', '[']).unwrap_or(rest.len());
+    let (path, level) = rest.split_at(end);
+    let of_today = match path.strip_prefix("::").map(|path| path.split("::").next().unwrap_or_default()) {
+        Some(part) if PARTS.contains(&part) => format!("mitosis_{part}"),
+        // Also the start of the names of all others.
+        Some(_) => "mito".to_owned(),
+        None if path.is_empty() => "mito".to_owned(),
+        None => return directive.to_owned(),
+    };
+    format!("{of_today}{level}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directive_for_mito_06_means_the_part_of_today() {
+        for (directive, today) in [
+            ("netmito=debug", "mito=debug"),
+            ("netmito", "mito"),
+            ("netmito::worker::heartbeat=trace", "mitosis_worker=trace"),
+            ("netmito::entity=warn", "mito=warn"),
+            ("netmito[task]=debug", "mito[task]=debug"),
+            ("netmitosis=debug", "netmitosis=debug"),
+            ("info", "info"),
+        ] {
+            assert_eq!(translated(directive), today, "{directive}");
+        }
+    }
+
+    #[test]
+    fn directive_that_makes_no_sense_is_left_out_and_named() {
+        let (kept, bad) = filter("netmito=loud, warn,mito=debug,");
+        assert_eq!(bad, ["mito=loud"]);
+        let kept = kept.to_string();
+        assert!(kept.contains("warn") && kept.contains("mito=debug"), "{kept}");
+    }
+}
