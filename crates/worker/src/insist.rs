@@ -13,11 +13,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 pub(crate) struct Waits<'a> {
     backoff: Backoff,
     entropy: &'a dyn Entropy,
+    has_warned: bool,
 }
 
 impl<'a> Waits<'a> {
     pub(crate) fn new(entropy: &'a dyn Entropy) -> Self {
-        Self { backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT), entropy }
+        Self { backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT), entropy, has_warned: false }
     }
 
     pub(crate) fn next_wait(&mut self) -> Duration {
@@ -30,8 +31,22 @@ impl<'a> Waits<'a> {
         tokio::time::sleep(self.next_wait()).await;
     }
 
+    /// The next wait, after a call that `doing` made brought no answer. The first of a row is a warning; those that
+    /// follow would say the same.
+    pub(crate) fn after(&mut self, error: &ClientError, doing: &str) -> Duration {
+        let wait = self.next_wait();
+        match std::mem::replace(&mut self.has_warned, true) {
+            false => tracing::warn!(%error, ?wait, "{doing}: no answer; trying again until there is one"),
+            true => tracing::debug!(%error, ?wait, "{doing}: still no answer"),
+        }
+        wait
+    }
+
     pub(crate) fn reset(&mut self) {
         self.backoff.reset();
+        if std::mem::take(&mut self.has_warned) {
+            tracing::info!("the coordinator answers again");
+        }
     }
 }
 
@@ -46,9 +61,7 @@ pub(crate) async fn insist<T, F: Future<Output = Result<T, ClientError>>>(
     loop {
         match call().await {
             Err(error) if error.is_transient() => {
-                let wait = waits.next_wait();
-                tracing::warn!(%error, doing, ?wait, "trying again");
-                tokio::time::sleep(wait).await;
+                tokio::time::sleep(waits.after(&error, doing)).await;
             }
             answer => return answer,
         }

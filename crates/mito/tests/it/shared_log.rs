@@ -42,3 +42,21 @@ async fn workers_share_a_file_whose_lines_name_them() {
     assert!(text.lines().all(|line| line.contains("mitosis_worker") || line.contains(" WARN ")), "{text}");
     Person::administrator(&home, &coordinator).does(&["workers", "get", &one]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outage_is_logged_once_and_so_is_its_end() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let options = ["--file-log", "--log-path", "w.log"];
+    let (worker, _) =
+        worker(&home, &coordinator.address, &options, &[("MITO_FILE_LOG_LEVEL", "mito=debug")]).await;
+    let port = coordinator.port();
+    coordinator.service.kill().await;
+    home.until_written("w.log", "asking for tasks: no answer").await;
+    home.until_written("w.log", "asking for tasks: still no answer").await;
+    let _again = home.coordinator(port, "600s").await;
+    home.until_written("w.log", "the coordinator answers again").await;
+    worker.kill().await;
+    let text = std::fs::read_to_string(home.path().join("w.log")).unwrap();
+    assert_eq!(text.matches("asking for tasks: no answer").count(), 1, "{text}");
+}

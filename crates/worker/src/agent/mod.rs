@@ -382,7 +382,7 @@ impl Agent<'_> {
             Err(error) if error.is_transient() => {
                 self.outbox.put_back(self.hand.unanswered());
                 self.in_doubt = true;
-                self.report_at = self.later(&error, "a report");
+                self.report_at = Instant::now() + self.report_waits.after(&error, "reporting");
             }
             Err(error) => {
                 tracing::error!(%error, "the coordinator does not understand a report; leaving it out");
@@ -420,9 +420,7 @@ impl Agent<'_> {
             Err(error) if error.status() == Some(401) => return Some(self.session.farewell(&error)),
             Err(error) => {
                 self.in_doubt = true;
-                let wait = self.poll_waits.next_wait();
-                tracing::warn!(%error, ?wait, "can't ask for tasks; trying again");
-                self.poll_at = Instant::now() + wait;
+                self.poll_at = Instant::now() + self.poll_waits.after(&error, "asking for tasks");
             }
         }
         None
@@ -465,12 +463,6 @@ impl Agent<'_> {
             }
             None => {}
         }
-    }
-
-    fn later(&mut self, error: &ClientError, what: &str) -> Instant {
-        let wait = self.report_waits.next_wait();
-        tracing::warn!(%error, ?wait, "no answer to {what}; trying again");
-        Instant::now() + wait
     }
 }
 

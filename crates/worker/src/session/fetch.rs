@@ -30,7 +30,10 @@ impl Session {
                 () = self.settings.drain.cancelled() => return Farewell::Stopped,
             };
             match fetched {
-                Ok(None) => tokio::time::sleep(self.settings.polling_interval).await,
+                Ok(None) => {
+                    waits.reset();
+                    tokio::time::sleep(self.settings.polling_interval).await;
+                }
                 Ok(Some(task)) => {
                     waits.reset();
                     let outcome = run::run(self, place, task, None).await;
@@ -51,11 +54,8 @@ impl Session {
     }
 
     async fn rest_after_an_error(&self, error: &ClientError, waits: &mut Waits<'_>) {
-        let wait = match error.is_transient() {
-            true => waits.next_wait(),
-            false => self.settings.polling_interval,
-        };
-        tracing::warn!(%error, ?wait, "can't ask for a task; trying again");
+        let wait = waits.after(error, "asking for a task");
+        let wait = if error.is_transient() { wait } else { self.settings.polling_interval };
         tokio::time::sleep(wait).await;
     }
 }

@@ -31,10 +31,7 @@ impl Session {
                     Instant::now() + pause()
                 }
                 Err(error) if error.status() == Some(401) => return error,
-                Err(error) => {
-                    tracing::warn!(%error, "no answer to a heartbeat");
-                    Instant::now() + waits.next_wait().min(pause())
-                }
+                Err(error) => Instant::now() + waits.after(&error, "renewing the lease").min(pause()),
             };
         }
     }
