@@ -32,6 +32,7 @@ use crate::events::announcer::Announcer;
 use crate::events::feed::Feed;
 use crate::events::output_hub::OutputHub;
 use crate::events::states::States;
+use crate::failures::Failures;
 use crate::shares::{Questions, Streams};
 use crate::tls::Tls;
 
@@ -64,6 +65,7 @@ pub(crate) struct Parts {
     pub(crate) states: States,
     pub(crate) announcer: Announcer,
     pub(crate) questions: Questions,
+    pub(crate) failures: Failures,
     pub(crate) streams: Streams,
     /// Objects that are written or removed at this moment.
     pub(crate) uploads: Uploads,

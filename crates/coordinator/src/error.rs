@@ -13,6 +13,8 @@ use mitosis_objects::ObjectError;
 use mitosis_protocol::{ErrorBody, ErrorCode};
 use mitosis_store::Fault;
 
+use crate::failures::Failure;
+
 /// Why a request is not answered with a success.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
@@ -179,6 +181,19 @@ impl ApiError {
         }
     }
 
+    /// What the log is told; nothing where the caller asked for what can't be had.
+    fn failure(&self) -> Option<Failure> {
+        let is_outage = match self {
+            Self::Refused(_) | Self::Store(Fault::Nul(_)) => return None,
+            Self::Objects(error) => {
+                matches!(error, ObjectError::Unreachable { .. } | ObjectError::NotFound(_))
+                    || is_for_want_of_room(error)
+            }
+            Self::Store(_) | Self::Shared(_) => self.is_outage(),
+        };
+        Some(Failure { cause: chain(self), is_outage })
+    }
+
     /// What the caller sees. Nothing of the machinery shows.
     fn refusal(self) -> Refusal {
         let busy = |what| {
@@ -239,13 +254,14 @@ pub(crate) fn is_for_want_of_room(error: &(dyn Error + 'static)) -> bool {
 }
 
 impl IntoResponse for ApiError {
-    /// Leaves the body to [`crate::api::finish`], which knows the id of the request.
+    /// Leaves the body and the log to [`crate::api::finish`], which knows the id of the request.
     fn into_response(self) -> Response {
-        if !matches!(self, Self::Refused(_) | Self::Store(Fault::Nul(_))) {
-            tracing::error!(cause = chain(&self), "a request failed");
-        }
+        let failure = self.failure();
         let refusal = self.refusal();
         let mut response = refusal.status.unwrap_or_else(|| status(refusal.code)).into_response();
+        if let Some(failure) = failure {
+            response.extensions_mut().insert(failure);
+        }
         response.extensions_mut().insert(refusal.into_body());
         response
     }
@@ -317,6 +333,16 @@ mod tests {
         assert!(is_for_want_of_room(&directory(full())) && is_for_want_of_room(&Fault::Full("x".into())));
         let other = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
         assert!(!is_for_want_of_room(&directory(other)) && !is_for_want_of_room(&Fault::Closed));
+    }
+
+    #[test]
+    fn outages_are_told_from_defects_and_refusals() {
+        let is_outage = |error: ApiError| error.failure().map(|failure| failure.is_outage);
+        assert_eq!(is_outage(Fault::Unavailable("cause".into()).into()), Some(true));
+        assert_eq!(is_outage(ApiError::Shared(Arc::new(Fault::Full("cause".into())))), Some(true));
+        assert_eq!(is_outage(Fault::Unexpected("cause".into()).into()), Some(false));
+        assert_eq!(is_outage(Refusal::forbidden("no").into()), None);
+        assert_eq!(is_outage(Fault::Nul("cause".into()).into()), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod connections;
 mod dispatch;
 mod error;
 mod events;
+mod failures;
 mod preface;
 mod reconcilers;
 mod serve;

@@ -42,6 +42,7 @@ use crate::events::announcer::{Announcer, RedisConfigError};
 use crate::events::feed::{self, Feed};
 use crate::events::output_hub::OutputHub;
 use crate::events::states::States;
+use crate::failures::Failures;
 use crate::settings::{DEFAULT_ADMIN, Database, Objects, S3Settings, Settings};
 use crate::shares::{Questions, Streams};
 use crate::tls::{Tls, TlsError};
@@ -234,6 +235,7 @@ impl Coordinator {
             uploads: Uploads::default(),
             questions: Questions::new(matches!(settings.database, Database::Sqlite(_))),
             streams: Streams::default(),
+            failures: Failures::default(),
             first_admin: settings.admin_user.clone(),
             started_at,
             started_steady: clock.steady(),

@@ -16,6 +16,7 @@ use tracing::Instrument as _;
 use super::drain::Rest;
 use crate::app::App;
 use crate::error::{ApiError, Refusal};
+use crate::failures::Failure;
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const VERSION: HeaderName = HeaderName::from_static(VERSION_HEADER);
@@ -29,6 +30,9 @@ pub(super) async fn finish(State(app): State<App>, request: Request, next: Next)
     let mut response = next.run(request).instrument(span).await;
     if !response.status().is_success() {
         Box::pin(rest.drain()).await;
+    }
+    if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+        app.failures.note(&id, &failure);
     }
     if let Some(refusal) = response.extensions_mut().remove::<ErrorBody>() {
         response = with_body(response.status(), ErrorBody { request_id: Some(id.clone()), ..refusal });

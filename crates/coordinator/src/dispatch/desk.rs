@@ -323,7 +323,10 @@ async fn run(app: &App, batch: &[Exchange]) -> Result<ExchangeOutcome, Arc<Fault
                 all.made_ready |= outcome.made_ready;
             }
             Err(fault) => {
-                tracing::error!(%fault, worker = one.worker.0, "the exchange of one agent failed");
+                // While the database is away, the requests themselves say so.
+                if !fault.is_transient() {
+                    tracing::error!(%fault, worker = one.worker.0, "the exchange of one agent failed");
+                }
                 return Err(Arc::new(fault));
             }
         }

@@ -16,6 +16,7 @@ use super::routes::{Asks, Routes};
 use crate::api::user::artifacts::UPLOAD_VALID;
 use crate::app::App;
 use crate::error::{ApiError, chain, is_for_want_of_room};
+use crate::failures::Failure;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -63,10 +64,10 @@ async fn upload(State(app): State<App>, request: Request) -> Result<StatusCode, 
     };
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if declared.is_some_and(|declared| declared.parse() != Ok(length)) {
-        return Err(ObjectRefusal {
-            status: StatusCode::BAD_REQUEST,
-            message: format!("this link is for exactly {length} bytes"),
-        });
+        return Err(ObjectRefusal::new(
+            StatusCode::BAD_REQUEST,
+            format!("this link is for exactly {length} bytes"),
+        ));
     }
     let _place = app.uploads.enter(&access.key).ok_or(Closed::UnderWay)?;
     if !uploads::waits(&app, &access).await? {
@@ -123,11 +124,19 @@ fn verify(app: &App, request: &Request) -> Result<SignedAccess, LinkError> {
 struct ObjectRefusal {
     status: StatusCode,
     message: String,
+    /// For the log.
+    failure: Option<Failure>,
+}
+
+impl ObjectRefusal {
+    fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), failure: None }
+    }
 }
 
 impl From<LinkError> for ObjectRefusal {
     fn from(error: LinkError) -> Self {
-        Self { status: StatusCode::FORBIDDEN, message: error.to_string() }
+        Self::new(StatusCode::FORBIDDEN, error.to_string())
     }
 }
 
@@ -138,16 +147,16 @@ impl From<Closed> for ObjectRefusal {
             Closed::UnderWay => "another upload of this object is under way; try again when it has ended",
             Closed::Used => "this link was used; announce the upload again for another",
         };
-        Self { status: StatusCode::CONFLICT, message: message.to_owned() }
+        Self::new(StatusCode::CONFLICT, message)
     }
 }
 
 impl From<ApiError> for ObjectRefusal {
     fn from(error: ApiError) -> Self {
-        tracing::error!(cause = chain(&error), "an upload could not be decided");
         Self {
             status: StatusCode::SERVICE_UNAVAILABLE,
             message: "the database can't be reached; try again".to_owned(),
+            failure: Some(Failure { cause: chain(&error), is_outage: error.is_outage() }),
         }
     }
 }
@@ -164,14 +173,16 @@ impl From<ObjectError> for ObjectRefusal {
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() {
-            tracing::error!(cause = chain(&error), "an object could not be passed on");
-            let message = match is_for_want_of_room(&error) {
+            let is_full = is_for_want_of_room(&error);
+            let message = match is_full {
                 true => "the disk of the coordinator's object store is full",
                 false => "the object store did not do its work; try again",
             };
-            return Self { status, message: message.to_owned() };
+            let is_outage = is_full || status == StatusCode::SERVICE_UNAVAILABLE;
+            let failure = Some(Failure { cause: chain(&error), is_outage });
+            return Self { status, message: message.to_owned(), failure };
         }
-        Self { status, message: error.to_string() }
+        Self::new(status, error.to_string())
     }
 }
 
@@ -182,6 +193,10 @@ impl IntoResponse for ObjectRefusal {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{message}</Message></Error>",
             self.status.as_u16()
         );
-        (self.status, [(header::CONTENT_TYPE, "application/xml")], body).into_response()
+        let mut response = (self.status, [(header::CONTENT_TYPE, "application/xml")], body).into_response();
+        if let Some(failure) = self.failure {
+            response.extensions_mut().insert(failure);
+        }
+        response
     }
 }

@@ -15,7 +15,11 @@ pub(super) async fn query(args: &QueryArgs, identity: &Identity, out: &Output) -
     let (user, mut query) = (&identity.client, args.query());
     query.filter = conditions::fitting(query.filter, user).await?;
     if query.count {
-        return out.count(user.query_tasks(&query).await?.count, "task");
+        let reply = user.query_tasks(&query).await?;
+        if reply.count_is_bounded {
+            note!("there are at least this many tasks; the coordinator stopped counting");
+        }
+        return out.count(reply.count, "task");
     }
     let mut pages = Pages { user, next: Some(query.clone()), left: query.limit, previous: None };
     let mut page = pages.turn().await?;
