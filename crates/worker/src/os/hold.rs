@@ -113,6 +113,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn links_lead_nowhere() {
+        use std::os::unix::fs::symlink;
+
+        let base = tempfile::tempdir().unwrap();
+        let (target, link) = (base.path().join("target"), base.path().join(Uuid::from_u128(1).to_string()));
+        drop(Hold::take(&target).unwrap());
+        std::fs::write(target.join("kept"), "x").unwrap();
+        symlink(&target, &link).unwrap();
+        sweep(base.path());
+        assert!(link.is_symlink() && target.join("kept").exists(), "a link is nobody's folder");
+
+        let (file, folder) = (base.path().join("file"), base.path().join("folder"));
+        std::fs::write(&file, "kept").unwrap();
+        std::fs::create_dir(&folder).unwrap();
+        symlink(&file, folder.join(NAME)).unwrap();
+        assert!(Hold::take(&folder).is_err());
+        assert_eq!(std::fs::read(&file).unwrap(), b"kept");
+    }
+
+    #[test]
     fn only_folders_of_processes_that_are_gone_are_removed() {
         let base = tempfile::tempdir().unwrap();
         let folder = |number| base.path().join(Uuid::from_u128(number).to_string());

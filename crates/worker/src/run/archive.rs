@@ -412,6 +412,17 @@ mod tests {
     }
 
     #[test]
+    fn names_of_what_is_left_out_are_bounded() {
+        let (folder, tree) = tree();
+        for number in 0..MAX_WARNING_FILES + 5 {
+            symlink("nowhere", tree.join(number.to_string())).unwrap();
+        }
+        let packed = packed(&folder, &tree);
+        let warning = &packed.warnings[0];
+        assert_eq!((warning.files.len(), warning.more_files), (MAX_WARNING_FILES, 5), "{warning:?}");
+    }
+
+    #[test]
     fn file_of_the_kernel_is_named_and_not_taken_for_empty() {
         let (folder, tree) = tree();
         symlink("/proc/self/status", tree.join("status")).unwrap();

@@ -227,6 +227,45 @@ fn new_file(path: &Path) -> io::Result<File> {
 mod tests {
     use super::*;
 
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().permissions().mode() & 0o777
+    }
+
+    #[tokio::test]
+    async fn slot_without_a_task_keeps_nothing_of_the_last_one() {
+        let base = tempfile::tempdir().unwrap();
+        let scratch = Scratch::at(base.path().join("0"));
+        scratch.freshen(true).await.unwrap();
+        let folders = [scratch.result(), scratch.exec(), scratch.resource()];
+        for folder in &folders {
+            std::fs::write(folder.join("left"), "x").unwrap();
+        }
+        std::fs::write(scratch.new_task(), "{}").unwrap();
+        assert!(!scratch.is_untouched());
+        scratch.clear().await;
+        for folder in &folders {
+            assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0, "{}", folder.display());
+        }
+        for file in [scratch.new_task(), scratch.stdout(), scratch.stderr()] {
+            assert!(!file.exists(), "{}", file.display());
+        }
+    }
+
+    #[tokio::test]
+    async fn directories_are_for_their_owner_whatever_a_task_made_of_them() {
+        let base = tempfile::tempdir().unwrap();
+        let scratch = Scratch::at(base.path().join("0"));
+        scratch.freshen(false).await.unwrap();
+        let folders = || [base.path().join("0"), scratch.result(), scratch.exec(), scratch.resource()];
+        for spoiled in folders() {
+            assert!(folders().iter().all(|folder| mode(folder) == 0o700));
+            std::fs::set_permissions(&spoiled, std::fs::Permissions::from_mode(0o500)).unwrap();
+            assert!(scratch.is_untouched(), "nothing that has to be kept");
+            scratch.freshen(false).await.unwrap();
+            assert_eq!(mode(&spoiled), 0o700, "{}", spoiled.display());
+        }
+    }
+
     #[tokio::test]
     async fn whatever_a_task_did_to_its_directories_the_next_one_finds_them_fresh() {
         let base = tempfile::tempdir().unwrap();

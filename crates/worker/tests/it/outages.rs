@@ -77,9 +77,13 @@ async fn an_end_is_told_until_it_is_heard() {
 #[tokio::test]
 async fn token_is_renewed_at_half_of_its_life_also_after_an_outage() {
     let script = Script::new().await;
-    script.gives_tokens_for(2);
+    script.gives_tokens_for(4);
     script.fails("POST /v1/workers/token", 503, 1);
     let worker = script.worker(1);
+    script.hears("POST /workers ", 1).await;
+    let registered = std::time::Instant::now();
+    script.hears("POST /v1/workers/token ", 1).await;
+    assert!(registered.elapsed() < std::time::Duration::from_millis(3_500), "{:?}", registered.elapsed());
     script.hears("POST /v1/workers/token ", 3).await;
     script.has("exit 6", |_| {});
     assert_eq!(script.commits(1).await["exit_status"], 6 << 8);

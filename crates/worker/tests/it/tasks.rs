@@ -141,6 +141,21 @@ async fn without_its_resource_a_task_is_cancelled_with_the_reason() {
 }
 
 #[tokio::test]
+async fn resource_stays_in_its_folder_whatever_the_coordinator_says() {
+    for path in ["../escaped", "/tmp/escaped", "a/../../escaped"] {
+        let script = Script::new().await;
+        script.has("exit 9", |task| {
+            with_resource(task);
+            path.clone_into(&mut task.spec.resources[0].local_path);
+        });
+        let _worker = script.worker(1);
+        let commit = script.commits(1).await;
+        assert_eq!(commit, json!({"exit_status": 0, "msg": "ResourceForbidden"}), "{path}");
+        assert!(!script.heard().iter().any(|line| line.starts_with("GET /objects/")), "it is not asked for");
+    }
+}
+
+#[tokio::test]
 async fn a_follow_up_is_submitted_before_the_commit_and_a_bad_one_is_told() {
     let follow_up = r#"{"group_name":"g","tags":[],"labels":[],"timeout":"1s","priority":0,"task_spec":{"args":["true"]}}"#;
     let script = Script::new().await;
