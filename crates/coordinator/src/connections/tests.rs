@@ -1,5 +1,8 @@
 use std::net::Ipv4Addr;
 
+use axum::body::{Body, Bytes};
+use http_body::Body as _;
+
 use super::*;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -29,6 +32,24 @@ fn seats_are_bounded_in_all_and_for_each_address() {
     let _fifth = all.admit(there, false).unwrap();
     assert_eq!(all.admit(there, true).unwrap_err(), Full::Everywhere);
     assert_eq!(all.open(), 4);
+}
+
+#[tokio::test]
+async fn bodies_that_are_kept_are_bounded_together() {
+    let seat = connections(2).admit(HERE, false).unwrap();
+    // Nothing writes to it, so it takes no memory.
+    let large = Bytes::from(vec![0; usize::try_from(BODIES / 2 + 1).unwrap()]);
+    let counted = |is_kept| Counted::new(Body::from(large.clone()), seat.state(), is_kept);
+    let read = async |body: &mut Counted<Body>| {
+        std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await.unwrap().map(drop)
+    };
+    let (mut first, share) = counted(true);
+    read(&mut first).await.unwrap();
+    let refused = read(&mut counted(true).0).await.unwrap_err();
+    assert!(refused.is::<TooMuchAtOnce>(), "{refused}");
+    read(&mut counted(false).0).await.expect("what is passed on is not kept");
+    drop((first, share));
+    read(&mut counted(true).0).await.expect("the first is gone");
 }
 
 #[test]
