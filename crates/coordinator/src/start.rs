@@ -311,6 +311,17 @@ impl Running {
     }
 }
 
+impl Coordinator {
+    /// Whether a start would refuse a PostgreSQL database because of what is in it; nothing is written. An embedded
+    /// one is judged at the start.
+    pub async fn inspect(database: &Database) -> Result<(), StartError> {
+        match database {
+            Database::Sqlite(_) => Ok(()),
+            Database::Postgres(url) => Ok(PostgresStore::inspect(url.expose_secret()).await?),
+        }
+    }
+}
+
 async fn open_store(database: &Database) -> Result<Arc<dyn Store>, Fault> {
     match database {
         Database::Sqlite(path) => {

@@ -53,7 +53,8 @@ fn trusted_proxies(layers: &Layers) -> Result<TrustedProxies, ConfigError> {
         .map_err(|error| layers.invalid("trusted_proxies", error.to_string()))
 }
 
-fn database(layers: &Layers) -> Result<Database, ConfigError> {
+/// Where the state is.
+pub(crate) fn database(layers: &Layers) -> Result<Database, ConfigError> {
     let url = layers.text("db_url").unwrap_or(DB_URL);
     if let Some(path) = url.strip_prefix("sqlite://") {
         return embedded_path(layers, "db_url", path).map(Database::Sqlite);

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use mitosis_testkit::postgres::PostgresServer;
 use mitosis_testkit::redis::RedisServer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -91,6 +92,25 @@ async fn a_wrong_address_is_told_from_a_wrong_port_and_from_another_server() {
         assert!(told.contains(words) && told.contains("hint: "), "{told}");
         line(&output, "skip", "login");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn database_of_mito_06_is_recognised_where_no_coordinator_answers() {
+    let home = Home::new();
+    let server = PostgresServer::start().await.unwrap();
+    let url = server.url("postgres");
+    let examined = async || {
+        let address = deserted().await;
+        let mut command = home.mito(&["doctor", "-c", &address, "--min-free", "0"]);
+        command.env("MITO_DB_URL", &url);
+        crate::home::ended(command).await
+    };
+    line(&examined().await, "ok", "database");
+    server.execute("CREATE TABLE active_tasks (id bigint PRIMARY KEY)").await.unwrap();
+    let output = examined().await;
+    let told = line(&output, "fail", "database");
+    assert!(told.contains("mito 0.6, which can't be imported yet"), "{told}");
+    assert!(told.contains("hint: set db_url to an empty database"), "{told}");
 }
 
 #[tokio::test]

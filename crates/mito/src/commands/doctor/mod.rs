@@ -7,6 +7,7 @@ mod clock;
 mod config;
 mod cors;
 mod credentials;
+mod database;
 mod default_password;
 mod disk;
 mod finding;
@@ -42,6 +43,9 @@ pub(super) async fn run(args: &DoctorArgs, environment: &Environment) -> Result<
     let mut clinic = Clinic { rows: out.sentences(), exit: None };
     // In this order: what a check finds out is what the next ones build on.
     clinic.note(&address::check(&mut patient).await)?;
+    if let Some(finding) = database::check(&patient, connection.config.as_deref()).await {
+        clinic.note(&finding)?;
+    }
     clinic.note(&clock::check(&patient))?;
     clinic.note(&version::check(&patient))?;
     clinic.note(&parts::check(&patient))?;

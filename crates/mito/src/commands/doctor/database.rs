@@ -1,0 +1,43 @@
+//! Would a coordinator that is started here take its database?
+
+use std::path::Path;
+use std::time::Duration;
+
+use mitosis_coordinator::Coordinator;
+use tokio::time::timeout;
+
+use super::finding::{Finding, chain};
+use super::patient::Patient;
+use crate::config::coordinator::database;
+use crate::config::{Environment, Layers, Options, Role};
+use crate::exit::Exit;
+
+const CHECK: &str = "database";
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Nothing where a coordinator answers, which has taken its database, or where none is configured.
+pub(super) async fn check(patient: &Patient<'_>, config: Option<&Path>) -> Option<Finding> {
+    if patient.coordinator.is_some() {
+        return None;
+    }
+    look(config, patient.environment).await
+}
+
+async fn look(config: Option<&Path>, environment: &Environment) -> Option<Finding> {
+    // What is wrong with the file is told by another check.
+    let layers = Layers::load_quietly(Role::Coordinator, config, Options::default(), environment).ok()?;
+    layers.told("db_url")?;
+    let database = match database(&layers) {
+        Ok(database) => database,
+        Err(error) => return Some(Finding::fail(CHECK, Exit::Config, error.to_string())),
+    };
+    Some(match timeout(LIMIT, Coordinator::inspect(&database)).await {
+        Ok(Ok(())) => Finding::ok(CHECK, "a coordinator that is started with this configuration takes it"),
+        Ok(Err(error)) => {
+            let finding = Finding::fail(CHECK, Exit::Failure, chain(&error));
+            error.hint().map_or(finding.clone(), |hint| finding.hint(hint))
+        }
+        Err(_) => Finding::fail(CHECK, Exit::Network, format!("no answer within {} s", LIMIT.as_secs()))
+            .hint("check host and port in db_url"),
+    })
+}
