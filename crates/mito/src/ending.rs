@@ -84,3 +84,24 @@ impl Outcome {
         (code, told)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mitosis_protocol::WarningCode;
+
+    use super::*;
+
+    #[test]
+    fn lost_output_is_never_a_success() {
+        let code =
+            |exit_status, msg, warnings| Outcome { result: TaskResult { exit_status, msg }, warnings }.code();
+        let lost = || vec![ResultWarning::new(WarningCode::NotStored, None, "it is not stored")];
+        let incomplete = Some(TaskResultMessage::UploadResultTimeout);
+        assert_eq!(code(0, None, Vec::new()), 0);
+        assert_eq!(code(0, None, lost()), 74);
+        assert_eq!(code(0, incomplete, lost()), 74);
+        // All that an older coordinator has to say.
+        assert_eq!(code(0, incomplete, Vec::new()), 74);
+        assert_eq!(code(7 << 8, incomplete, lost()), 7, "what failed by itself says how");
+    }
+}

@@ -18,6 +18,19 @@ async fn the_first_command_prints_its_line_and_leaves_nothing_behind() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+#[tokio::test]
+async fn what_a_killed_run_left_is_removed_by_the_next_one() {
+    let home = Home::new();
+    let left = home.path().join(".cache/mitosis/local/0f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a");
+    std::fs::create_dir_all(&left).unwrap();
+    std::fs::write(left.join("state.db"), "x").unwrap();
+    let machine = nix::unistd::gethostname().unwrap();
+    std::fs::write(left.join(".in-use"), machine.to_str().unwrap()).unwrap();
+    let output = home.run(&["run", "--local", "--", "true"]).await;
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(!left.exists());
+}
+
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()

@@ -41,6 +41,13 @@ async fn files_of_other_users_are_refused() {
     assert_eq!(started.code, Some(78), "{}", started.stderr);
     assert!(started.stderr.contains("private.pem belongs to another user"), "{}", started.stderr);
 
+    let (certificate, key) = (home.write("cert.pem", "a certificate"), home.write("tls.pem", "a key"));
+    give_away(&key);
+    let mut command = home.mito(&["coordinator", "--bind", "127.0.0.1:0", "--db", &db, "--s3", &s3]);
+    command.env("MITO_TLS_CERT", certificate).env("MITO_TLS_KEY", key);
+    let started = ended(command).await;
+    assert!(started.stderr.contains("tls.pem belongs to another user"), "{}", started.stderr);
+
     let data = home.path().join("data");
     std::fs::create_dir(&data).unwrap();
     give_away(&data);
