@@ -344,6 +344,9 @@ pub struct QueryTasksReply {
     /// There are at least so many matches; counting stopped there, at a million or after a second. Ours.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub count_is_bounded: bool,
+    /// The page ended early, because of its size: the others are those before this task. Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Uuid>,
     /// Empty when only counting.
     pub tasks: Vec<TaskInfo>,
     /// The group asked about.

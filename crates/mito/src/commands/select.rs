@@ -5,9 +5,9 @@ use mitosis_client::{ClientError, UserClient};
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::filter::Filter;
 use mitosis_domain::selector::Selector;
+use mitosis_protocol::Uuid;
 use mitosis_protocol::events::TaskEvent;
-use mitosis_protocol::task::{QueryTasksRequest, TaskFilter};
-use mitosis_protocol::{TaskInfo, Uuid};
+use mitosis_protocol::task::{QueryTasksReply, QueryTasksRequest, TaskFilter};
 
 use crate::cli::select::SelectArgs;
 use crate::exit::Exit;
@@ -91,9 +91,10 @@ impl Wanted {
         if let Some(filter) = &self.filter {
             let mut before = None;
             loop {
-                let page = outage.outlast(async || page(client, filter, before).await, LATER).await?;
+                let reply = outage.outlast(async || page(client, filter, before).await, LATER).await?;
+                let page = reply.tasks;
                 before = page.last().map(|task| task.uuid);
-                let full = page.len() as u64 == PAGE;
+                let full = page.len() as u64 == PAGE || reply.next.is_some();
                 found.extend(page.into_iter().map(TaskEvent::from));
                 if !full {
                     break;
@@ -139,10 +140,10 @@ async fn page(
     client: &UserClient,
     filter: &TaskFilter,
     before: Option<Uuid>,
-) -> Result<Vec<TaskInfo>, ClientError> {
+) -> Result<QueryTasksReply, ClientError> {
     let filter = filter.clone();
     let query = QueryTasksRequest { filter, limit: Some(PAGE), before, ..QueryTasksRequest::default() };
-    Ok(client.query_tasks(&query).await?.tasks)
+    client.query_tasks(&query).await
 }
 
 /// Reads a filter for its mistakes.

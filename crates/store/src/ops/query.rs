@@ -4,6 +4,7 @@ use mitosis_domain::comparison::Comparison;
 use mitosis_domain::filter::Condition;
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::tags::Words;
+use mitosis_domain::task::Task;
 use mitosis_protocol::{Role, TaskState};
 use uuid::Uuid;
 
@@ -87,6 +88,31 @@ pub struct Page {
     pub offset: u64,
     /// Most rows to return.
     pub limit: u64,
+}
+
+/// Rows of a page.
+#[derive(Debug, Clone)]
+pub struct TaskPage {
+    /// Newest first.
+    pub tasks: Vec<Task>,
+    /// False when there would be more, had they not been too large together.
+    pub is_whole: bool,
+}
+
+impl TaskPage {
+    pub(crate) const fn empty() -> Self {
+        Self { tasks: Vec::new(), is_whole: true }
+    }
+}
+
+/// About so many bytes is a task in a reply.
+pub(crate) fn weight(task: &Task) -> usize {
+    const ROW: usize = 600;
+    let spec = &task.spec;
+    let texts = spec.args.iter().map(|arg| arg.len() + 3).sum::<usize>();
+    let pairs = spec.envs.iter().chain(&spec.params).map(|(name, value)| name.len() + value.len() + 6);
+    let words = task.tags.iter().chain(task.labels.iter()).map(|word| word.len() + 3);
+    ROW + texts + pairs.sum::<usize>() + words.sum::<usize>() + spec.resources.len() * 300
 }
 
 /// Which workers; conditions are joined by AND.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::Fault;
 use crate::ops::By;
-use crate::ops::query::{Count, Page, TaskQuery};
+use crate::ops::query::{Count, Page, TaskPage, TaskQuery};
 
 /// A task to be made. Already checked: the store takes it as it is.
 #[derive(Debug, Clone)]
@@ -143,8 +143,14 @@ pub trait Tasks {
     /// The task that a user submitted last, in any group. Costs what others submitted since.
     async fn newest_task_of(&self, creator: UserId) -> Result<Option<Task>, Fault>;
 
-    /// One page of matches, newest first.
-    async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault>;
+    /// One page of tasks, newest first, which ends early once it has so many bytes; it has one task at least, if
+    /// there is one.
+    async fn page_of_tasks(&self, query: &TaskQuery, page: Page, bytes: usize) -> Result<TaskPage, Fault>;
+
+    /// One page of tasks, newest first.
+    async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
+        Ok(self.page_of_tasks(query, page, usize::MAX).await?.tasks)
+    }
 
     /// How many tasks match. Counting stops at `most`, and after about this time.
     async fn count_tasks(&self, query: &TaskQuery, most: u64, within: Duration) -> Result<Count, Fault>;

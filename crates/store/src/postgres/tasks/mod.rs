@@ -27,7 +27,7 @@ use uuid::Uuid;
 use super::{PostgresStore, rights, write};
 use crate::Fault;
 use crate::ops::By;
-use crate::ops::query::{Count, Page, TaskQuery};
+use crate::ops::query::{Count, Page, TaskPage, TaskQuery};
 use crate::ops::sweeps::{Repeat, Repetition, Selection, Sweeps, TaskOutcome};
 use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, StopAsked, Submission, TaskChange, Tasks};
 
@@ -75,8 +75,8 @@ impl Tasks for PostgresStore {
         find::newest_of(&self.client().await?, creator).await
     }
 
-    async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
-        query::page(&self.for_question().await?, query, page).await
+    async fn page_of_tasks(&self, query: &TaskQuery, page: Page, bytes: usize) -> Result<TaskPage, Fault> {
+        query::page(&self.for_question().await?, query, page, bytes).await
     }
 
     async fn count_tasks(&self, query: &TaskQuery, most: u64, within: Duration) -> Result<Count, Fault> {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use deadpool_postgres::Client;
-use mitosis_domain::task::Task;
 use tokio_postgres::types::{Json, ToSql};
 use uuid::Uuid;
 
@@ -12,20 +11,52 @@ use super::super::row::{self, Db};
 use super::{find, get};
 use crate::Fault;
 use crate::matches::{Dialect, Parameter};
-use crate::ops::query::{COUNT_STEPS, Count, Page, TaskQuery};
+use crate::ops::query::{COUNT_STEPS, Count, Page, TaskPage, TaskQuery, weight};
 use crate::ops::sweeps::{Over, Selection};
 use crate::walk::{FEW, Walk, created_between, unusual_ends};
 
 type Matches = crate::matches::Matches<Postgres>;
 
-/// One page of matches.
-pub(super) async fn page(db: &impl Db, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
+/// Tasks that are read at once where it is not known how large they are.
+const FIRST: usize = 16;
+/// Bytes that are read at once, about.
+const PORTION: usize = 4 * 1024 * 1024;
+
+/// One page of matches, up to so many bytes.
+pub(super) async fn page(
+    db: &impl Db,
+    query: &TaskQuery,
+    page: Page,
+    bytes: usize,
+) -> Result<TaskPage, Fault> {
     let walk = narrowest(db, query, None).await?;
-    let Some(mut matches) = Matches::of(walk, query) else { return Ok(Vec::new()) };
+    let Some(mut matches) = Matches::of(walk, query) else { return Ok(TaskPage::empty()) };
     narrow(db, &mut matches, query).await?;
     let sql = matches.select_page(page);
     let ids: Vec<i64> = ask(db, &sql, matches).await?;
-    get::by_ids(db, &ids).await
+    if bytes == usize::MAX {
+        return Ok(TaskPage { tasks: get::by_ids(db, &ids).await?, is_whole: true });
+    }
+    up_to(db, &ids, bytes).await
+}
+
+async fn up_to(db: &impl Db, ids: &[i64], bytes: usize) -> Result<TaskPage, Fault> {
+    let (mut page, mut rest, mut read, mut at_once) = (TaskPage::empty(), ids, 0, FIRST);
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(at_once.min(rest.len()));
+        for task in get::by_ids(db, now).await? {
+            if read >= bytes {
+                page.is_whole = false;
+                return Ok(page);
+            }
+            read += weight(&task);
+            page.tasks.push(task);
+        }
+        rest = later;
+        let average = read / page.tasks.len().max(1);
+        at_once = (PORTION / average.max(1)).max(1);
+    }
+    Ok(page)
 }
 
 /// The ids of one page of a selection.

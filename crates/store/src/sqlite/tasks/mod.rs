@@ -27,7 +27,7 @@ use uuid::Uuid;
 use super::{SqliteStore, rights};
 use crate::Fault;
 use crate::ops::By;
-use crate::ops::query::{Count, Page, TaskQuery};
+use crate::ops::query::{Count, Page, TaskPage, TaskQuery};
 use crate::ops::sweeps::{Repeat, Repetition, Selection, Sweeps, TaskOutcome};
 use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, StopAsked, Submission, TaskChange, Tasks};
 
@@ -80,9 +80,9 @@ impl Tasks for SqliteStore {
         self.read(move |db| find::newest_of(db, creator)).await
     }
 
-    async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
+    async fn page_of_tasks(&self, query: &TaskQuery, page: Page, bytes: usize) -> Result<TaskPage, Fault> {
         let query = query.clone();
-        self.answer(move |db| query::page(db, &query, page)).await
+        self.answer(move |db| query::page(db, &query, page, bytes)).await
     }
 
     async fn count_tasks(&self, query: &TaskQuery, most: u64, within: Duration) -> Result<Count, Fault> {

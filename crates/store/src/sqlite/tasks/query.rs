@@ -2,7 +2,6 @@
 //! so that no statistics can change where a query walks.
 
 use mitosis_domain::ids::TaskId;
-use mitosis_domain::task::Task;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 use uuid::Uuid;
@@ -12,19 +11,29 @@ use super::super::row::{Columns, Run, read_count, to_json};
 use super::{find, get};
 use crate::Fault;
 use crate::matches::{Dialect, Parameter};
-use crate::ops::query::{COUNT_STEPS, Count, Page, TaskQuery};
+use crate::ops::query::{COUNT_STEPS, Count, Page, TaskPage, TaskQuery, weight};
 use crate::ops::sweeps::{Over, Selection};
 use crate::walk::{FEW, Walk, created_between, unusual_ends};
 
 type Matches = crate::matches::Matches<Sqlite>;
 
-/// One page of matches.
-pub(super) fn page(db: &Connection, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
+/// One page of matches, up to so many bytes.
+pub(super) fn page(db: &Connection, query: &TaskQuery, page: Page, bytes: usize) -> Result<TaskPage, Fault> {
     let walk = narrowest(db, query, None)?;
-    let Some(mut matches) = Matches::of(walk, query) else { return Ok(Vec::new()) };
+    let Some(mut matches) = Matches::of(walk, query) else { return Ok(TaskPage::empty()) };
     narrow(db, &mut matches, query)?;
     let sql = matches.select_page(page);
-    ids(db, &sql, matches)?.into_iter().map(|id| get::by_id(db, id)).collect()
+    let (mut page, mut read) = (TaskPage::empty(), 0);
+    for id in ids(db, &sql, matches)? {
+        if read >= bytes {
+            page.is_whole = false;
+            break;
+        }
+        let task = get::by_id(db, id)?;
+        read += weight(&task);
+        page.tasks.push(task);
+    }
+    Ok(page)
 }
 
 /// The ids of one page of a selection.

@@ -169,6 +169,7 @@ macro_rules! conformance {
                 }
                 queries {
                     tasks_of_one_group_come_newest_first,
+                    page_ends_early_at_its_size_and_goes_on,
                     words_match_when_the_task_has_them_all,
                     percent_and_underscore_are_characters_like_any_other,
                     priorities_compare_as_numbers,

@@ -9,7 +9,7 @@ use mitosis_domain::wait_status::WaitStatus;
 use mitosis_protocol::TaskState;
 use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, Completion, Holder};
-use mitosis_store::ops::query::{Page, TaskQuery};
+use mitosis_store::ops::query::{Page, TaskPage, TaskQuery};
 use mitosis_store::ops::tasks::{CancelSelection, NewTask};
 use uuid::Uuid;
 
@@ -432,4 +432,32 @@ pub(crate) async fn conditions_on_one_thing_hold_together<B: Backend>(stage: &mu
     assert_eq!(find(stage, &query).await, [tasks[4], tasks[3]]);
     assert_eq!(find(stage, &also(ann.group, Condition::Id(tasks[7]))).await, [tasks[7]]);
     assert!(find(stage, &also(ann.group, Condition::Id(stage.uuid()))).await.is_empty());
+}
+
+pub(crate) async fn page_ends_early_at_its_size_and_goes_on<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let batch: Vec<_> = (0..40)
+        .map(|_| {
+            let mut task = stage.task(ann.group);
+            task.spec.args = vec!["x".repeat(10_000)];
+            task
+        })
+        .collect();
+    stage.submit(&ann, &batch).await;
+    let (mut before, mut sizes, mut found) = (None, Vec::new(), Vec::new());
+    loop {
+        let page = Page { before, offset: 0, limit: 30 };
+        let TaskPage { tasks, is_whole } =
+            stage.store().page_of_tasks(&TaskQuery::all_of(ann.group), page, 200_000).await.unwrap();
+        let Some(last) = tasks.last() else { break };
+        before = Some(last.id);
+        sizes.push((tasks.len(), is_whole));
+        found.extend(tasks.into_iter().map(|task| task.uuid));
+    }
+    assert_eq!(sizes, [(19, false), (19, false), (2, true)]);
+    let newest_first: Vec<_> = batch.iter().rev().map(|task| task.uuid).collect();
+    assert_eq!(found, newest_first);
+    let all = Page { before: None, offset: 0, limit: 30 };
+    let one = stage.store().page_of_tasks(&TaskQuery::all_of(ann.group), all, 1).await.unwrap();
+    assert_eq!((one.tasks.len(), one.is_whole), (1, false), "there is always a way on");
 }

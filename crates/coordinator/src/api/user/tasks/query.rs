@@ -16,6 +16,8 @@ use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
+/// A page ends early at about this size: with short commands, it holds as many rows as any page may.
+const PAGE_BYTES: usize = 32 * 1024 * 1024;
 /// How long to count. What was counted until then is answered.
 const COUNTING: Duration = Duration::from_secs(1);
 
@@ -32,7 +34,13 @@ pub(super) async fn query(
     if request.count {
         let counted = app.store.count_tasks(&query, limits::MAX_COUNTED, COUNTING).await?;
         let (count, count_is_bounded) = (counted.at_least, !counted.is_whole);
-        return Ok(Json(QueryTasksReply { count, count_is_bounded, tasks: Vec::new(), group_name }));
+        return Ok(Json(QueryTasksReply {
+            count,
+            count_is_bounded,
+            next: None,
+            tasks: Vec::new(),
+            group_name,
+        }));
     }
     let before = match request.before {
         Some(uuid) => Some(find(&app, &user, uuid, Action::View).await?.id),
@@ -43,6 +51,9 @@ pub(super) async fn query(
         offset: request.offset.unwrap_or(0),
         limit: request.limit.unwrap_or(limits::MAX_ROWS).min(limits::MAX_ROWS),
     };
-    let tasks: Vec<_> = app.store.query_tasks(&query, page).await?.into_iter().map(view::info).collect();
-    Ok(Json(QueryTasksReply { count: tasks.len() as u64, count_is_bounded: false, tasks, group_name }))
+    let found = app.store.page_of_tasks(&query, page, PAGE_BYTES).await?;
+    let next = found.tasks.last().filter(|_| !found.is_whole).map(|task| task.uuid);
+    let tasks: Vec<_> = found.tasks.into_iter().map(view::info).collect();
+    let count = tasks.len() as u64;
+    Ok(Json(QueryTasksReply { count, count_is_bounded: false, next, tasks, group_name }))
 }

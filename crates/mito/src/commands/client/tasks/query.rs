@@ -55,7 +55,8 @@ impl Pages<'_> {
     /// The next page; empty after the last.
     async fn turn(&mut self) -> Result<Vec<TaskInfo>, Failure> {
         let Some(query) = self.next.take() else { return Ok(Vec::new()) };
-        let page = patiently(|| self.user.query_tasks(&query)).await?.tasks;
+        let reply = patiently(|| self.user.query_tasks(&query)).await?;
+        let (page, ended_early) = (reply.tasks, reply.next.is_some());
         // An old coordinator gives everything at once, and the same again when it is asked for more.
         if page.first() == self.previous.as_ref() {
             return Ok(Vec::new());
@@ -63,7 +64,7 @@ impl Pages<'_> {
         self.previous = page.first().cloned();
         self.left = self.left.map(|left| left.saturating_sub(page.len() as u64));
         if let Some(last) = page.last()
-            && page.len() as u64 == MAX_ROWS
+            && (ended_early || page.len() as u64 == MAX_ROWS)
             && self.left != Some(0)
         {
             self.next =
