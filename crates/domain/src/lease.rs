@@ -122,10 +122,10 @@ impl LeaseTerms {
         Self { missed_after: lease * 2 / 3, lease }
     }
 
-    /// Terms of a worker that is missed after `missed_after`. Its tasks are given away after `longest`, or after
-    /// `lost_after` where it asked for less; not before it is missed.
+    /// Terms of a worker that is missed after `missed_after`, and in any case before two thirds of `longest`. Its tasks
+    /// are given away after `longest`, or after `lost_after` where it asked for less; not before it is missed.
     pub fn new(missed_after: Duration, longest: Duration, lost_after: Option<Duration>) -> Self {
-        let missed_after = missed_after.min(longest);
+        let missed_after = missed_after.min(longest * 2 / 3);
         let lease = lost_after.map_or(longest, |lost_after| lost_after.clamp(missed_after, longest));
         Self { missed_after, lease }
     }
@@ -193,7 +193,7 @@ mod tests {
             let expected = LeaseTerms { missed_after: seconds(missed_after), lease: seconds(lease) };
             assert_eq!(terms, expected, "{lost_after:?}");
         }
-        let short = LeaseTerms { missed_after: seconds(2), lease: seconds(2) };
-        assert_eq!(LeaseTerms::new(seconds(30), seconds(2), None), short);
+        let short = LeaseTerms { missed_after: seconds(2), lease: seconds(3) };
+        assert_eq!(LeaseTerms::new(seconds(30), seconds(3), None), short);
     }
 }

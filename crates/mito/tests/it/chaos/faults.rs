@@ -65,12 +65,12 @@ async fn of_services(services: &mut Services, choices: &mut StdRng) -> &'static 
             coordinator.signal(Signal::SIGCONT);
             "coordinator stopped"
         }
-        2 if services.step_clocks => {
+        2 => {
             let steps = ["+45", "-45", "+3600", "-3600", "+0"];
             coordinator.step_clock(steps[choices.random_range(0..steps.len())]);
             "clock stepped"
         }
-        2 | 3 => {
+        3 => {
             services.proxy.kill();
             sleep(short(choices)).await;
             services.proxy.restart().await;

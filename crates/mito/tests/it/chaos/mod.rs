@@ -1,8 +1,7 @@
 //! Random faults against a whole system under load, and an audit of what it promised.
 //!
-//! `./scripts/soak` runs it for an hour; the test command leaves it out. `MITO_CHAOS_SECONDS` sets the length,
-//! `MITO_CHAOS_SEED` repeats the choices of an earlier run, which prints its seed. With `MITO_CHAOS_CLOCKS=1` the
-//! wall clocks of coordinators are stepped too, which leases do not survive yet.
+//! The test command runs it for some seconds, `./scripts/soak` for an hour. `MITO_CHAOS_SECONDS` sets the length, and
+//! `MITO_CHAOS_SEED` repeats the choices of an earlier run, which prints its seed.
 
 #![expect(clippy::print_stderr, reason = "a run names its seed and its faults")]
 
@@ -24,13 +23,12 @@ use load::Load;
 use world::{Store, World};
 
 /// The length unless another is given.
-const SHORT: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_secs(15);
 
 /// What a run does, from the environment.
 struct Plan {
     length: Duration,
     seed: u64,
-    step_clocks: bool,
 }
 
 impl Plan {
@@ -40,7 +38,6 @@ impl Plan {
         Self {
             length: number("MITO_CHAOS_SECONDS").map_or(SHORT, Duration::from_secs),
             seed: number("MITO_CHAOS_SEED").unwrap_or_else(|| OsEntropy.number().unsigned_abs()),
-            step_clocks: number("MITO_CHAOS_CLOCKS").is_some(),
         }
     }
 }
@@ -49,7 +46,7 @@ impl Plan {
 async fn run(store: Store) {
     let plan = Plan::from_environment();
     eprintln!("chaos on {store:?}: MITO_CHAOS_SEED={} for {:?}", plan.seed, plan.length);
-    let mut world = World::start(store, plan.step_clocks).await;
+    let mut world = World::start(store).await;
     let mut load = Load::start(&world).await;
     let ends = tokio::time::Instant::now() + plan.length;
     let World { services, workers, .. } = &mut world;

@@ -41,8 +41,6 @@ pub(super) struct World {
 /// Everything but the workers.
 pub(super) struct Services {
     pub(super) coordinators: Vec<Node>,
-    /// Whether the wall clocks of coordinators are stepped.
-    pub(super) step_clocks: bool,
     pub(super) proxy: ReverseProxy,
     pub(super) cluster: Option<Cluster>,
 }
@@ -56,7 +54,7 @@ pub(super) struct Cluster {
 }
 
 impl World {
-    pub(super) async fn start(store: Store, step_clocks: bool) -> Self {
+    pub(super) async fn start(store: Store) -> Self {
         let home = Home::new();
         std::fs::create_dir(home.path().join("locks")).unwrap();
         for file in ["started", "ended", "twice"] {
@@ -87,7 +85,7 @@ impl World {
             known.rotate_left(number % addresses.len());
             workers.push(worker(&home, number, &known.join(",")).await);
         }
-        let services = Services { coordinators, step_clocks, proxy, cluster };
+        let services = Services { coordinators, proxy, cluster };
         Self { home, services, workers, addresses: addresses.join(",") }
     }
 }
