@@ -75,6 +75,19 @@ async fn killed_worker_has_its_tasks_given_back_by_its_guard() {
     assert!(!lives(&first));
 }
 
+/// The guard says that the worker died, which counts against the task.
+#[tokio::test(flavor = "multi_thread")]
+async fn task_that_kills_five_workers_is_cancelled() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = coordinator.admin().await;
+    admin.submit(&task(&["sh", "-c", "kill -9 $PPID; exec sleep 600"])).await.unwrap();
+    for _ in 0..5 {
+        home.worker(&coordinator.address, "1").await.wait().await;
+    }
+    until_so_many(&admin, TaskState::Cancelled, 1).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn guard_gives_tasks_back_when_the_coordinator_returns() {
     let home = Home::new();
@@ -178,12 +191,15 @@ async fn guard_ignores_signals_that_end_the_worker() {
     }
     let fds = home.path().join("fds").display().to_string();
     // Of the guard's table, its pipe and whatever else the worker has open, commands get nothing.
-    let script = format!("sleep 0.3; ls -l /proc/$$/fd | sed -n 's/.* \\([0-9]*\\) -> .*/\\1/p' > {fds}");
+    let listing = "ls -l /proc/$$/fd | sed -n 's/.* \\([0-9]*\\) -> .*/\\1/p'";
+    let script = format!("sleep 0.3; {listing} > {fds}");
     admin.submit(&task(&["sh", "-c", &script])).await.unwrap();
     until_so_many(&admin, TaskState::Finished, 1).await;
     assert_eq!(guards(&worker), [guard], "it is the same");
     let open = std::fs::read_to_string(&fds).unwrap();
-    assert_eq!(open.split_whitespace().collect::<Vec<_>>(), ["0", "1", "2"]);
+    // What this process was given, all of its children have.
+    let given = std::process::Command::new("sh").args(["-c", listing]).output().unwrap().stdout;
+    assert_eq!(open, String::from_utf8(given).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
