@@ -21,8 +21,10 @@ pub(super) async fn audit(world: &mut World, load: &Load) {
     let limit =
         QUIESCENCE + GIVEN_AWAY + Duration::from_millis(100) * u32::try_from(acknowledged.len()).unwrap();
     until("every acknowledged task ends", limit, async || match unended(load).await {
-        0 => Ok(()),
-        left => Err(format!("{left} of {} left", acknowledged.len())),
+        (0, _) => Ok(()),
+        (left, first) => {
+            Err(format!("{left} of {} left, such as {}", acknowledged.len(), why(load, first).await))
+        }
     })
     .await;
     every_worker_runs_tasks(world, load).await;
@@ -61,8 +63,8 @@ async fn every_worker_runs_tasks(world: &mut World, load: &Load) {
         load.submit(format!("for-{number}"), tasks).await;
     }
     until("every worker takes tasks", QUIESCENCE, async || match unended(load).await {
-        0 => Ok(()),
-        left => Err(format!("{left} left")),
+        (0, _) => Ok(()),
+        (left, first) => Err(format!("{left} left, such as {}", why(load, first).await)),
     })
     .await;
     for coordinator in &mut world.services.coordinators {
@@ -75,14 +77,21 @@ fn is_success(task: &TaskInfo) -> bool {
         && task.result.is_some_and(|result| (result.exit_status, result.msg) == (0, None))
 }
 
-/// How many tasks have not ended, or have no result yet.
-async fn unended(load: &Load) -> u64 {
+/// What a task waits for.
+async fn why(load: &Load, task: Option<Uuid>) -> String {
+    let Some(task) = task else { return "none".to_owned() };
+    repeat(async || load.user.explain_task(task).await).await.text
+}
+
+/// How many tasks have not ended, or have no result yet, and one of them.
+async fn unended(load: &Load) -> (u64, Option<Uuid>) {
     let filter = TaskFilter {
         states: Some(vec![TaskState::Pending, TaskState::Ready, TaskState::Running]),
         ..TaskFilter::default()
     };
-    let query = QueryTasksRequest { filter, count: true, ..QueryTasksRequest::default() };
-    repeat(async || load.user.query_tasks(&query).await).await.count
+    let query = QueryTasksRequest { filter, limit: Some(1_000), ..QueryTasksRequest::default() };
+    let found = repeat(async || load.user.query_tasks(&query).await).await;
+    (found.count, found.tasks.first().map(|task| task.uuid))
 }
 
 async fn all(load: &Load) -> Vec<TaskInfo> {
