@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use mitosis_protocol::{ErrorBody, UPLOAD_HEADER, UPLOADS_ONCE};
+use mitosis_protocol::{ADDRESS_HEADER, ErrorBody, UPLOAD_HEADER, UPLOADS_ONCE};
+use reqwest::header::HeaderValue;
 use reqwest::{Method, Request, RequestBuilder, Response, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -94,6 +95,7 @@ impl<'a> Call<'a> {
         let rest = request.url().as_str().get(address.len()..).unwrap_or_default().to_owned();
         let (mut more, mut may_redirect) = (addresses.len(), true);
         loop {
+            name_address(&mut request, address);
             let again = request.try_clone();
             let error = match http.execute(request).await {
                 Ok(response) => match redirect(&response) {
@@ -131,6 +133,13 @@ impl<'a> Call<'a> {
                 }
             }
         }
+    }
+}
+
+/// Says where the coordinator was reached, for links that lead back to it.
+fn name_address(request: &mut Request, address: &str) {
+    if let Ok(address) = HeaderValue::from_str(address) {
+        request.headers_mut().insert(ADDRESS_HEADER, address);
     }
 }
 

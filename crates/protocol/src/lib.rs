@@ -49,5 +49,9 @@ pub const VERSION_HEADER: &str = "x-mito-version";
 /// `If-None-Match: *`, as `X-Amz-SignedHeaders` in it says.
 pub const UPLOAD_HEADER: &str = "x-mito-upload";
 
+/// Header with which clients and workers of ours say at which address they reached the coordinator: links to the
+/// coordinator itself begin with it, whatever a proxy in between makes of `Host`.
+pub const ADDRESS_HEADER: &str = "x-mito-address";
+
 /// See [`UPLOAD_HEADER`].
 pub const UPLOADS_ONCE: &str = "once";

@@ -3,16 +3,19 @@
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
+use http::HeaderMap;
 use http::header::HOST;
 use http::request::Parts;
 use mitosis_objects::Link;
+use mitosis_protocol::ADDRESS_HEADER;
+use url::Url;
 
 use super::forwarded::Forwarded;
 use crate::app::App;
 
 /// Scheme, host and path as the caller used them; links to this coordinator start with it, so that they work
-/// from where the caller is. It is `public_url` where that is set, else what a trusted proxy says, else what
-/// the request says.
+/// from where the caller is. It is `public_url` where that is set, else the address that a client of ours says it
+/// used, else what a trusted proxy says, else what the request says.
 pub(crate) struct Origin(String);
 
 impl FromRequestParts<App> for Origin {
@@ -21,6 +24,9 @@ impl FromRequestParts<App> for Origin {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         if let Some(public) = &app.public_url {
             return Ok(Self(public.as_str().trim_end_matches('/').to_owned()));
+        }
+        if let Some(used) = named(&parts.headers) {
+            return Ok(Self(used));
         }
         let Forwarded { scheme, host, prefix, .. } = Forwarded::from_request_parts(parts, app).await?;
         let own = if app.tls.is_some() { "https" } else { "http" };
@@ -31,6 +37,17 @@ impl FromRequestParts<App> for Origin {
         let (host, prefix) = (host.unwrap_or("localhost"), prefix.unwrap_or_default());
         Ok(Self(format!("{scheme}://{host}{prefix}")))
     }
+}
+
+/// The address that the caller says it used. Only the caller gets the links.
+fn named(headers: &HeaderMap) -> Option<String> {
+    let url = Url::parse(headers.get(ADDRESS_HEADER)?.to_str().ok()?).ok()?;
+    let is_plain = matches!(url.scheme(), "http" | "https")
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    is_plain.then(|| url.as_str().trim_end_matches('/').to_owned())
 }
 
 impl Origin {

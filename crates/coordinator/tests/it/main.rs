@@ -266,6 +266,7 @@ mod with_time_passing {
             default_password_counts_on_this_machine_only,
             default_password_does_not_count_under_a_public_address,
             links_begin_with_what_a_trusted_proxy_says,
+            links_begin_with_the_address_that_a_client_of_ours_used,
             a_personal_token_ends_when_revoked_or_over_and_not_with_the_session,
             a_worker_renews_its_token_within_what_it_was_granted,
             expired_token_is_told_apart_and_may_sign_off,

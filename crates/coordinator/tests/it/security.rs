@@ -220,6 +220,24 @@ pub(crate) async fn links_begin_with_what_a_trusted_proxy_says(mut stage: Stage)
     assert!(theirs.starts_with("https://mito.example/lab/v1/objects/"), "{theirs}");
 }
 
+pub(crate) async fn links_begin_with_the_address_that_a_client_of_ours_used(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let body = json!({"key": "x", "content_length": 1});
+    for (used, begins) in [
+        ("https://mito.example:8443/lab/", "https://mito.example:8443/lab/v1/objects/"),
+        ("https://user:secret@mito.example", "http://127.0.0.1:"),
+        ("https://mito.example/?x=1", "http://127.0.0.1:"),
+        ("javascript:alert(1)", "http://127.0.0.1:"),
+        ("nothing", "http://127.0.0.1:"),
+    ] {
+        let request = stage.request(Method::POST, "/groups/ann/attachments").bearer_auth(&ann.token);
+        let request = request.header("x-mito-address", used).json(&body);
+        let reply: Value = request.send().await.unwrap().json().await.unwrap();
+        let link = reply["url"].as_str().unwrap();
+        assert!(link.starts_with(begins), "{used}: {link}");
+    }
+}
+
 pub(crate) async fn a_personal_token_does_what_its_scope_says(stage: Stage) {
     let (admin, ann) = (stage.admin().await, stage.user("ann").await);
     let uuid = ann.submits(&json!({})).await;

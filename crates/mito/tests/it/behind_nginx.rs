@@ -112,6 +112,21 @@ async fn nginx_with_default_settings_needs_public_url_only() {
     caller.is_refused(&["client", "auth"], 69, "(status 502)").await;
 }
 
+/// A proxy of that kind sends the name of its upstream as the host.
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_with_an_upstream_needs_no_setting_for_our_clients() {
+    let home = Home::new();
+    let port = Nginx::free_port().unwrap();
+    let coordinator = coordinator(&home, &[]).await;
+    let upstream = coordinator.address.strip_prefix("http://").unwrap();
+    let server = format!(
+        "upstream mito {{ server {upstream}; }}\n\
+         server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://mito; }} }}"
+    );
+    let _nginx = Nginx::start(&server, &[port]).await.unwrap();
+    Caller { home: &home, address: format!("http://127.0.0.1:{port}"), authority: None }.works().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_with_tls_serves_below_a_path() {
     let home = Home::new();
