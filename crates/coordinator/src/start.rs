@@ -195,12 +195,13 @@ impl Coordinator {
         let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
         let admin = Name::new(settings.admin_user.as_str())?;
         let store = open_store(&settings.database).await?;
+        let leases = Leases::new(clock, settings.lease_clock, settings.heartbeat_timeout);
+        leases.look(&*store).await?;
+        let clock: Arc<dyn Clock> = Arc::new(leases.clone());
         let objects = open_objects(&settings.objects, &clock, &entropy).await?;
         let passwords = Passwords::new(entropy.clone()).map_err(StartError::Threads)?;
         bootstrap(&*store, &passwords, admin, &settings.admin_password, &*clock).await?;
         let started_at = clock.now();
-        let leases = Leases::new(clock.clone(), settings.lease_clock, settings.heartbeat_timeout);
-        leases.look(&*store).await?;
         let (background, stopping) = (TaskTracker::new(), CancellationToken::new());
         let announcer = match &settings.redis {
             Some(redis) => Announcer::start(redis, &*store, &*entropy, &background, stopping.clone()).await?,

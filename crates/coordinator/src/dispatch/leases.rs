@@ -1,4 +1,4 @@
-//! The time that leases are measured in, between two looks at it.
+//! The time that leases are measured in, and the clock of the database, between two looks at them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -74,7 +74,7 @@ impl Leases {
 
     /// The present moment.
     pub(crate) fn moment(&self) -> Moment {
-        let now = self.0.clock.now();
+        let now = self.now();
         self.bound(self.0.clock.steady()).map_or_else(|| now.into(), |lease| Moment { now, lease })
     }
 
@@ -98,5 +98,22 @@ impl Leases {
 
     fn last(&self) -> Option<Last> {
         *self.0.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The wall clock of the database, so that coordinators agree on every time that they write or compare, and on the
+/// links that they sign, whatever the clocks of their machines say.
+impl Clock for Leases {
+    fn now(&self) -> Timestamp {
+        match (self.0.source, self.last()) {
+            (LeaseClockSource::Database, Some(last)) => {
+                last.watch.now + self.0.clock.steady().saturating_sub(last.steady)
+            }
+            (LeaseClockSource::Database | LeaseClockSource::Process { .. }, _) => self.0.clock.now(),
+        }
+    }
+
+    fn steady(&self) -> Duration {
+        self.0.clock.steady()
     }
 }
