@@ -26,6 +26,9 @@ pub(super) async fn run(app: App) {
 
 async fn pass(app: &App) -> Result<(), Fault> {
     let watch = app.leases.look(&*app.store).await?;
+    if !watch.due {
+        return Ok(());
+    }
     let at = Moment { now: app.now(), lease: watch.time() };
     loop {
         let reaped = app.store.reap(at, AT_ONCE).await?;

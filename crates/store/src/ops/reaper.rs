@@ -33,6 +33,8 @@ pub struct LeaseWatch {
     pub skipped: i64,
     /// Workers that were silent for longer than they may be without being missed.
     pub missed: u64,
+    /// Whether [`Reaper::reap`] may find something.
+    pub due: bool,
 }
 
 impl LeaseWatch {

@@ -22,11 +22,14 @@ impl Reaper for PostgresStore {
     /// Mostly one statement that writes nothing.
     async fn watch_leases(&self, look: LeaseLook) -> Result<LeaseWatch, Fault> {
         let now = look.now.map(Timestamp::unix_micros);
-        let seen: Seen = row::one(&self.client().await?, LOOK, &[&now], read_look).await?;
-        if !seen.is_due(&look) {
-            return Ok(seen.after(&look));
+        let client = self.client().await?;
+        loop {
+            let seen: Seen = row::one(&client, LOOK, &[&now], read_look).await?;
+            let watch = seen.after(&look);
+            if !seen.is_due(&look) || set_clock(&client, seen.clock, watch.clock).await? {
+                return Ok(watch);
+            }
         }
-        write!(self, tx => write_look(tx, look))
     }
 
     /// One worker per transaction: none waits for the tasks of another. The first fault ends the round;
@@ -53,8 +56,11 @@ const LOOK: &str = "
         SELECT seen_at, lag, coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
         FROM lease_clock WHERE id = 1)
     SELECT seen_at, lag, now,
-           (SELECT count(*) FROM worker_session, look
-            WHERE lease_until - lease + missed_after <= look.now - look.lag) AS missed
+           (SELECT count(*) FROM worker_session
+            WHERE lease_until - lease + missed_after <= look.now - look.lag) AS missed,
+           EXISTS (SELECT 1 FROM worker_session WHERE lease_until <= look.now - look.lag)
+           OR EXISTS (SELECT 1 FROM lease
+                      WHERE reported_end IS NULL AND overdue_at <= look.now - look.lag) AS due
     FROM look";
 
 /// What is there at a look.
@@ -62,17 +68,20 @@ struct Seen {
     clock: LeaseClock,
     now: Timestamp,
     missed: u64,
+    due: bool,
 }
 
 impl Seen {
     /// Whether something has to be written. While all is well, that is the case now and then.
     fn is_due(&self, look: &LeaseLook) -> bool {
-        self.after(look).skipped != 0 || self.clock.seen_at + look.standstill / 4 <= self.now
+        self.after(look).skipped != 0 || self.clock.seen_at + look.standstill / 2 <= self.now
     }
 
     fn after(&self, look: &LeaseLook) -> LeaseWatch {
         let clock = self.clock.look(self.now, look.standstill, look.at_most);
-        LeaseWatch { now: self.now, clock, skipped: clock.lag - self.clock.lag, missed: self.missed }
+        let Self { now, missed, due, .. } = *self;
+        // Limits of tasks matter where a worker is missed.
+        LeaseWatch { now, clock, skipped: clock.lag - self.clock.lag, missed, due: due || missed > 0 }
     }
 }
 
@@ -81,27 +90,21 @@ fn read_look(row: &Row) -> Result<Seen, Fault> {
         clock: LeaseClock { seen_at: row.time("seen_at")?, lag: row.value("lag")? },
         now: row.time("now")?,
         missed: row.value::<i64>("missed")?.unsigned_abs(),
+        due: row.value("due")?,
     })
 }
 
-/// After a crash of the database the last look is older, and its time does not count.
-const WITHOUT_WAITING_FOR_THE_DISK: &str = "SET LOCAL synchronous_commit = off";
-
-const LOCK_CLOCK: &str = "SELECT 1 FROM lease_clock WHERE id = 1 FOR UPDATE";
-
-const SET_CLOCK: &str = "UPDATE lease_clock SET seen_at = $1, lag = $2 WHERE id = 1";
-
 /// What another coordinator wrote meanwhile counts.
-async fn write_look(tx: &impl Db, look: LeaseLook) -> Result<LeaseWatch, Fault> {
-    row::run(tx, WITHOUT_WAITING_FOR_THE_DISK, &[]).await?;
-    row::run(tx, LOCK_CLOCK, &[]).await?;
-    let seen = row::one(tx, LOOK, &[&look.now.map(Timestamp::unix_micros)], read_look).await?;
-    let watch = seen.after(&look);
-    row::run_one(tx, SET_CLOCK, &[&watch.clock.seen_at.unix_micros(), &watch.clock.lag]).await?;
-    Ok(watch)
+const SET_CLOCK: &str = "
+    UPDATE lease_clock SET seen_at = $1, lag = $2 WHERE id = 1 AND seen_at = $3 AND lag = $4";
+
+/// False when the clock was set by another one meanwhile.
+async fn set_clock(db: &impl Db, from: LeaseClock, to: LeaseClock) -> Result<bool, Fault> {
+    let (seen_at, was_seen_at) = (to.seen_at.unix_micros(), from.seen_at.unix_micros());
+    Ok(row::run(db, SET_CLOCK, &[&seen_at, &to.lag, &was_seen_at, &from.lag]).await? > 0)
 }
 
-/// Asked every second by every coordinator, so it is one statement. A lease is over at its last instant; a
+/// One statement. A lease is over at its last instant; a
 /// task is overdue only while the command has not been reported to have ended: after that the worker is at
 /// work on the artifacts. A limit of a task matters only where its worker is missed.
 const CANDIDATES: &str = "

@@ -58,8 +58,8 @@ impl Reaper for SqliteStore {
         };
         *watched = Some(Noted { clock, at });
         drop(watched);
-        let missed = self.read(move |db| missed(db, clock.time(now))).await?;
-        Ok(LeaseWatch { now, clock, skipped, missed })
+        let (missed, due) = self.read(move |db| due(db, clock.time(now))).await?;
+        Ok(LeaseWatch { now, clock, skipped, missed, due })
     }
 
     async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, Fault> {
@@ -87,8 +87,16 @@ fn note(db: &Connection, clock: LeaseClock) -> Result<(), Fault> {
 const MISSED: &str = "
     SELECT count(*) FROM worker_session WHERE lease_until - lease + missed_after <= ?1";
 
-fn missed(db: &Connection, time: LeaseTime) -> Result<u64, Fault> {
-    db.one(MISSED, [time.micros()], read_count)
+const DUE: &str = "
+    SELECT EXISTS (SELECT 1 FROM worker_session WHERE lease_until <= ?1)
+        OR EXISTS (SELECT 1 FROM lease WHERE reported_end IS NULL AND overdue_at <= ?1)";
+
+/// How many workers are missed, and whether anything may have to be taken back. Limits of tasks matter where a worker
+/// is missed.
+fn due(db: &Connection, time: LeaseTime) -> Result<(u64, bool), Fault> {
+    let missed = db.one(MISSED, [time.micros()], read_count)?;
+    let due = db.one(DUE, [time.micros()], |row| Ok(row.get(0)?))?;
+    Ok((missed, due || missed > 0))
 }
 
 /// A lease is over at its last instant.

@@ -199,9 +199,13 @@ async fn look<B: Backend>(stage: &Stage<B>) -> LeaseWatch {
     stage.store().watch_leases(look).await.unwrap()
 }
 
+/// As the pass of a coordinator does it.
 async fn reap_by_the_lease_clock<B: Backend>(stage: &Stage<B>) -> Vec<Reaped> {
-    let at = Moment { now: stage.now, lease: look(stage).await.time() };
-    stage.store().reap(at, 100).await.unwrap()
+    let watch = look(stage).await;
+    let at = Moment { now: stage.now, lease: watch.time() };
+    let reaped = stage.store().reap(at, 100).await.unwrap();
+    assert!(watch.due || reaped.is_empty(), "{reaped:?} was not said to be due");
+    reaped
 }
 
 pub(crate) async fn outage_costs_no_worker_its_lease<B: Backend>(stage: &mut Stage<B>) {
