@@ -22,11 +22,6 @@ impl LeaseTime {
     pub const fn micros(self) -> i64 {
         self.0
     }
-
-    /// How long after `earlier` this is; zero if it is not after.
-    pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
-    }
 }
 
 impl std::ops::Add<Duration> for LeaseTime {
@@ -88,11 +83,6 @@ impl LeaseClock {
     pub fn time(self, now: Timestamp) -> LeaseTime {
         LeaseTime(now.unix_micros() - self.lag)
     }
-
-    /// What the wall clock says at that time of leases.
-    pub fn wall(self, time: LeaseTime) -> Timestamp {
-        Timestamp::from_unix_micros(time.0.saturating_add(self.lag))
-    }
 }
 
 fn to_micros(duration: Duration) -> i64 {
@@ -112,11 +102,6 @@ pub struct LeaseTerms {
 }
 
 impl LeaseTerms {
-    /// After how much silence an attempt is given away whose task asks for `lost_after`.
-    pub fn limit_of(self, lost_after: Duration) -> Duration {
-        lost_after.clamp(self.missed_after, self.lease)
-    }
-
     /// Terms of a published worker, which is heard of only every few minutes: at least twice in a lease.
     pub fn of_published(lease: Duration) -> Self {
         Self { missed_after: lease * 2 / 3, lease }
@@ -172,7 +157,7 @@ mod tests {
     fn steady_clock_bounds_a_small_step_forward() {
         let bound = LeaseTime(at(1).unix_micros());
         let clock = clock().look(at(9), STANDSTILL, Some(bound));
-        assert_eq!((clock.time(at(9)), clock.wall(bound)), (bound, at(9)));
+        assert_eq!(clock.time(at(9)), bound);
         let slower = LeaseTime(at(100).unix_micros());
         assert_eq!(clock.look(at(10), STANDSTILL, Some(slower)).lag, clock.lag, "only a bound");
     }

@@ -223,6 +223,15 @@ async fn begun(stage: &Stage, url: &str, headers: &str) -> (TcpStream, String) {
     (connection, status)
 }
 
+/// An archive of five bytes that the worker has announced, and a request that has brought `ab` of it.
+async fn half_uploaded(stage: &Stage, worker: &Someone<'_>) -> (String, TcpStream) {
+    let (_, url) = announced(worker).await;
+    let (mut slow, status) = begun(stage, &url, "content-length: 5").await;
+    assert_eq!(status, "HTTP/1.1 100");
+    slow.write_all(b"ab").await.unwrap();
+    (url, slow)
+}
+
 async fn status(connection: &mut TcpStream) -> String {
     let mut line = [0; 12];
     connection.read_exact(&mut line).await.unwrap();
@@ -241,10 +250,7 @@ pub(crate) async fn upload_that_outlives_its_attempt_stores_nothing(stage: Stage
     let ann = stage.user("ann").await;
     ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
-    let (_, url) = announced(&worker).await;
-    let (mut slow, status) = begun(&stage, &url, "content-length: 5").await;
-    assert_eq!(status, "HTTP/1.1 100");
-    slow.write_all(b"ab").await.unwrap();
+    let (_, mut slow) = half_uploaded(&stage, &worker).await;
     worker.delete("/workers").await.expect(200);
     slow.write_all(b"cde").await.unwrap();
     assert_eq!(answer(&mut slow).await, "HTTP/1.1 400");
@@ -326,10 +332,7 @@ pub(crate) async fn object_is_uploaded_by_one_request_at_a_time(stage: Stage) {
     let ann = stage.user("ann").await;
     ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
-    let (_, url) = announced(&worker).await;
-    let (mut slow, status) = begun(&stage, &url, "content-length: 5").await;
-    assert_eq!(status, "HTTP/1.1 100");
-    slow.write_all(b"ab").await.unwrap();
+    let (url, slow) = half_uploaded(&stage, &worker).await;
     assert_eq!(worker.uploads(&url, b"fivef").await, 409);
     drop(slow);
     eventually("the first is given up", async || worker.uploads(&url, b"fivef").await == 200).await;

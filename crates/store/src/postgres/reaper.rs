@@ -26,7 +26,10 @@ impl Reaper for PostgresStore {
         loop {
             let seen: Seen = row::one(&client, LOOK, &[&now], read_look).await?;
             let watch = seen.after(&look);
-            if !seen.is_due(&look) || set_clock(&client, seen.clock, watch.clock).await? {
+            // While all is well, the look is noted now and then.
+            let is_old = seen.clock.seen_at + look.standstill / 2 <= seen.now;
+            let is_noted = watch.skipped == 0 && !is_old;
+            if is_noted || set_clock(&client, seen.clock, watch.clock).await? {
                 return Ok(watch);
             }
         }
@@ -72,11 +75,6 @@ struct Seen {
 }
 
 impl Seen {
-    /// Whether something has to be written. While all is well, that is the case now and then.
-    fn is_due(&self, look: &LeaseLook) -> bool {
-        self.after(look).skipped != 0 || self.clock.seen_at + look.standstill / 2 <= self.now
-    }
-
     fn after(&self, look: &LeaseLook) -> LeaseWatch {
         let clock = self.clock.look(self.now, look.standstill, look.at_most);
         let Self { now, missed, due, .. } = *self;
@@ -104,9 +102,8 @@ async fn set_clock(db: &impl Db, from: LeaseClock, to: LeaseClock) -> Result<boo
     Ok(row::run(db, SET_CLOCK, &[&seen_at, &to.lag, &was_seen_at, &from.lag]).await? > 0)
 }
 
-/// One statement. A lease is over at its last instant; a
-/// task is overdue only while the command has not been reported to have ended: after that the worker is at
-/// work on the artifacts. A limit of a task matters only where its worker is missed.
+/// A lease is over at its last instant. A task is overdue only while the command has not been reported to have ended:
+/// after that the worker is at work on the artifacts. A limit of a task matters only where its worker is missed.
 const CANDIDATES: &str = "
     (SELECT worker_id, 0::smallint AS reason, lease_until AS since FROM worker_session
      WHERE lease_until <= $1

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mitosis_testkit::proxy::Fault as Line;
-use nix::sys::signal::Signal;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -60,9 +59,7 @@ async fn of_services(services: &mut Services, choices: &mut StdRng) -> &'static 
             "coordinator killed"
         }
         1 => {
-            coordinator.signal(Signal::SIGSTOP);
-            sleep(long(choices)).await;
-            coordinator.signal(Signal::SIGCONT);
+            coordinator.freeze(long(choices)).await;
             "coordinator stopped"
         }
         2 => {
@@ -117,16 +114,12 @@ async fn of_a_worker(worker: &mut Node, choices: &mut StdRng) -> &'static str {
             "worker killed"
         }
         1 => {
-            worker.signal(Signal::SIGSTOP);
-            sleep(long(choices)).await;
-            worker.signal(Signal::SIGCONT);
+            worker.freeze(long(choices)).await;
             "worker stopped"
         }
         2 => {
             // Until its tasks run elsewhere.
-            worker.signal(Signal::SIGSTOP);
-            sleep(GIVEN_AWAY * 3 / 2).await;
-            worker.signal(Signal::SIGCONT);
+            worker.freeze(GIVEN_AWAY * 3 / 2).await;
             "worker stopped for long"
         }
         3 => {

@@ -69,8 +69,15 @@ impl Node {
         self.process.as_ref().map(Service::pid)
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    fn signal(&self, signal: Signal) {
         self.process.as_ref().expect("it runs").signal(signal);
+    }
+
+    /// SIGSTOP, and SIGCONT after this time.
+    pub(super) async fn freeze(&self, time: Duration) {
+        self.signal(Signal::SIGSTOP);
+        sleep(time).await;
+        self.signal(Signal::SIGCONT);
     }
 
     /// `kill -9`.
