@@ -23,6 +23,7 @@ mod cluster;
 mod completions;
 mod config_show;
 mod containers;
+mod contract;
 mod crash_points;
 mod credentials;
 mod description;
