@@ -82,6 +82,7 @@ mod tests {
     use mitosis_domain::entropy::OsEntropy;
     use mitosis_domain::name::Name;
     use mitosis_objects::directory::DirectoryStore;
+    use mitosis_store::ops::By;
     use mitosis_store::ops::accounts::NewUser;
     use mitosis_store::sqlite::SqliteStore;
 
@@ -98,7 +99,7 @@ mod tests {
         let ann = NewUser { name: name.clone(), password_hash: String::new(), admin: false };
         store.create_user(&ann, now).await.unwrap();
         let group = store.group("ann").await.unwrap().unwrap().id;
-        store.reserve_attachment(group, "x", 3, now).await.unwrap();
+        store.reserve_attachment(By::Site, group, "x", 3, now).await.unwrap();
         let (key, uploads) = (ObjectKey::attachment(&name, "x").unwrap(), Uploads::default());
         let body = futures_util::stream::once(async { Ok("abc".into()) }).boxed();
         objects.put(&key, body, 3).await.unwrap();
@@ -107,7 +108,7 @@ mod tests {
         let is_there = async || objects.head(&key).await.unwrap().is_some();
         assert!(delete().await, "it is no garbage any more");
         assert!(is_there().await, "a record needs it");
-        store.remove_attachment(group, "x", now).await.unwrap();
+        store.remove_attachment(By::Site, group, "x", now).await.unwrap();
         let upload = uploads.enter(&key).unwrap();
         assert!(!delete().await, "it has to be looked at again");
         assert!(is_there().await, "a request stores it at this moment");

@@ -8,6 +8,7 @@ use mitosis_protocol::{ArtifactKind, Timestamp};
 use uuid::Uuid;
 
 use crate::Fault;
+use crate::ops::By;
 use crate::ops::dispatch::Holder;
 
 /// The visible archive of one kind of a task.
@@ -41,6 +42,8 @@ pub enum Reservation {
     GroupNotActive,
     /// The task does not exist, or the attempt does not hold it.
     NoSuchTask,
+    /// The user may not manage files in the group.
+    Denied,
 }
 
 /// Outcome of removing a record.
@@ -55,6 +58,8 @@ pub enum Removal {
     TooYoung,
     /// There is none.
     Unknown,
+    /// The user may not manage files in the group.
+    Denied,
 }
 
 /// Records of artifacts.
@@ -75,6 +80,7 @@ pub trait Artifacts {
     /// and only growth is charged (HTTP contract §8, §10).
     async fn reserve_artifact(
         &self,
+        by: By,
         task: Uuid,
         kind: ArtifactKind,
         size: i64,
@@ -98,6 +104,7 @@ pub trait Artifacts {
     /// the present). The caller removes the object.
     async fn remove_artifact(
         &self,
+        by: By,
         task: Uuid,
         kind: ArtifactKind,
         untouched_since: Timestamp,

@@ -5,6 +5,7 @@ use mitosis_domain::ids::GroupId;
 use mitosis_protocol::Timestamp;
 
 use crate::Fault;
+use crate::ops::By;
 use crate::ops::artifacts::{Removal, Reservation};
 
 /// A file that a group shares.
@@ -36,6 +37,7 @@ pub trait Attachments {
     /// in one conditional update.
     async fn reserve_attachment(
         &self,
+        by: By,
         group: GroupId,
         key: &str,
         size: i64,
@@ -60,6 +62,7 @@ pub trait Attachments {
     /// removes the object.
     async fn remove_attachment(
         &self,
+        by: By,
         group: GroupId,
         key: &str,
         untouched_since: Timestamp,

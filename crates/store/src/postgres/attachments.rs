@@ -4,15 +4,18 @@ use async_trait::async_trait;
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::name::Name;
 use mitosis_domain::object::ObjectKey;
+use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::admin::AccountState;
 use tokio_postgres::Row;
 
 use super::artifacts::charge;
+use super::rights;
 use super::row::{self, Columns, Db};
 use super::{PostgresStore, write};
 use crate::Fault;
 use crate::code::row_count;
+use crate::ops::By;
 use crate::ops::artifacts::{Removal, Reservation};
 use crate::ops::attachments::{Attachment, AttachmentQuery, Attachments};
 
@@ -20,12 +23,13 @@ use crate::ops::attachments::{Attachment, AttachmentQuery, Attachments};
 impl Attachments for PostgresStore {
     async fn reserve_attachment(
         &self,
+        by: By,
         group: GroupId,
         key: &str,
         size: i64,
         now: Timestamp,
     ) -> Result<Reservation, Fault> {
-        write!(self, tx => reserve(tx, group, key, size, now))
+        write!(self, tx => reserve(tx, by, group, key, size, now))
     }
 
     async fn attachment(&self, group: GroupId, key: &str) -> Result<Option<Attachment>, Fault> {
@@ -51,11 +55,12 @@ impl Attachments for PostgresStore {
 
     async fn remove_attachment(
         &self,
+        by: By,
         group: GroupId,
         key: &str,
         untouched_since: Timestamp,
     ) -> Result<Removal, Fault> {
-        write!(self, tx => remove(tx, group, key, untouched_since))
+        write!(self, tx => remove(tx, by, group, key, untouched_since))
     }
 }
 
@@ -84,7 +89,7 @@ fn read(row: &Row) -> Result<Attachment, Fault> {
     })
 }
 
-/// Changes of one group's files take turns.
+/// Changes of one group's files and members take turns.
 const LOCK_GROUP: &str = "SELECT name, state FROM groups WHERE id = $1 FOR UPDATE";
 
 struct Group {
@@ -113,6 +118,7 @@ const PUT_ATTACHMENT: &str = "
 
 async fn reserve(
     tx: &impl Db,
+    by: By,
     id: GroupId,
     key: &str,
     size: i64,
@@ -121,6 +127,9 @@ async fn reserve(
     let group = lock_group(tx, id).await?;
     if group.state != AccountState::Active {
         return Ok(Reservation::GroupNotActive);
+    }
+    if !rights::may(tx, by, id, Action::ManageFiles).await? {
+        return Ok(Reservation::Denied);
     }
     let existing = find(tx, id, key).await?;
     let recorded = existing.as_ref().map_or(0, |existing| existing.size);
@@ -135,8 +144,17 @@ const DELETE_ATTACHMENT: &str = "DELETE FROM attachment WHERE group_id = $1 AND 
 
 const GIVE_BACK: &str = "UPDATE groups SET storage_used = storage_used - $2 WHERE id = $1";
 
-async fn remove(tx: &impl Db, id: GroupId, key: &str, untouched_since: Timestamp) -> Result<Removal, Fault> {
+async fn remove(
+    tx: &impl Db,
+    by: By,
+    id: GroupId,
+    key: &str,
+    untouched_since: Timestamp,
+) -> Result<Removal, Fault> {
     let group = lock_group(tx, id).await?;
+    if !rights::may(tx, by, id, Action::ManageFiles).await? {
+        return Ok(Removal::Denied);
+    }
     let Some(attachment) = find(tx, id, key).await? else { return Ok(Removal::Unknown) };
     if attachment.updated_at > untouched_since {
         return Ok(Removal::TooYoung);

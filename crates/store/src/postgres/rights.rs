@@ -6,6 +6,7 @@ use mitosis_domain::account::Membership;
 use mitosis_domain::ids::{GroupId, UserId, WorkerId};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::Role;
+use mitosis_protocol::admin::AccountState;
 use uuid::Uuid;
 
 use super::row::{self, Columns, Db};
@@ -13,13 +14,18 @@ use crate::Fault;
 use crate::code::Code;
 use crate::ops::By;
 
-/// Waits for a change of the membership that is under way, and holds off the next.
-const ROLE: &str = "SELECT role FROM membership WHERE user_id = $1 AND group_id = $2 FOR SHARE";
+/// Waits for a change of the membership that is under way, and holds off the next. An account that is not active
+/// has none.
+const ROLE: &str = "
+    SELECT m.role FROM membership m JOIN users u ON u.id = m.user_id
+    WHERE m.user_id = $1 AND m.group_id = $2 AND u.state = $3 FOR SHARE OF m";
 
 /// What someone is to a group, until the end of the transaction.
 pub(super) async fn membership(tx: &impl Db, by: By, group: GroupId) -> Result<Membership, Fault> {
     let Some(user) = by.code() else { return Ok(Membership::Member(group, Role::Admin)) };
-    let role = row::optional(tx, ROLE, &[&user, &group.0], |row| row.code("role")).await?;
+    let role =
+        row::optional(tx, ROLE, &[&user, &group.0, &AccountState::Active.code()], |row| row.code("role"))
+            .await?;
     Ok(role.map_or(Membership::Outsider(group), |role| Membership::Member(group, role)))
 }
 
@@ -31,8 +37,8 @@ pub(super) async fn may(tx: &impl Db, by: By, group: GroupId, action: Action) ->
 
 const MAY_ON_WORKER: &str = "
     SELECT EXISTS (
-        SELECT 1 FROM worker_group w JOIN membership m ON m.group_id = w.group_id
-        WHERE w.worker_id = $1 AND w.role >= $2 AND m.user_id = $3 AND m.role >= $4)";
+        SELECT 1 FROM worker_group w JOIN membership m ON m.group_id = w.group_id JOIN users u ON u.id = m.user_id
+        WHERE w.worker_id = $1 AND w.role >= $2 AND m.user_id = $3 AND m.role >= $4 AND u.state = $5)";
 
 /// Whether someone may do this in a group that has at least this role on a locked worker.
 pub(super) async fn may_on_worker(
@@ -44,7 +50,9 @@ pub(super) async fn may_on_worker(
 ) -> Result<bool, Fault> {
     let Some(user) = by.code() else { return Ok(true) };
     let least = action.least_role().code();
-    row::one(tx, MAY_ON_WORKER, &[&worker.0, &on_worker.code(), &user, &least], row::only).await
+    let params: row::Params<'_> =
+        &[&worker.0, &on_worker.code(), &user, &least, &AccountState::Active.code()];
+    row::one(tx, MAY_ON_WORKER, params, row::only).await
 }
 
 /// Whether someone controls a locked worker: Admin in a group that is Admin on it.
@@ -77,14 +85,15 @@ pub(super) async fn seen(db: &impl Db, user: UserId, tasks: &[Uuid]) -> Result<H
 }
 
 const AMONG: &str = "
-    SELECT t.uuid FROM task t JOIN membership m ON m.group_id = t.group_id
-    WHERE t.uuid = ANY($1) AND m.user_id = $2 AND m.role >= $3";
+    SELECT t.uuid FROM task t JOIN membership m ON m.group_id = t.group_id JOIN users u ON u.id = m.user_id
+    WHERE t.uuid = ANY($1) AND m.user_id = $2 AND m.role >= $3 AND u.state = $4";
 
 /// Those of the tasks that exist and with which someone may do this, in the order given.
 pub(super) async fn among(tx: &impl Db, by: By, tasks: &[Uuid], action: Action) -> Result<Vec<Uuid>, Fault> {
     let Some(user) = by.code() else { return Ok(tasks.to_vec()) };
     let least = action.least_role().code();
-    let allowed: HashSet<Uuid> = row::all(tx, AMONG, &[&tasks, &user, &least], row::only).await?;
+    let allowed: HashSet<Uuid> =
+        row::all(tx, AMONG, &[&tasks, &user, &least, &AccountState::Active.code()], row::only).await?;
     Ok(tasks.iter().filter(|task| allowed.contains(*task)).copied().collect())
 }
 

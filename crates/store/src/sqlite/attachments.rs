@@ -4,15 +4,18 @@ use async_trait::async_trait;
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::name::Name;
 use mitosis_domain::object::ObjectKey;
+use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::admin::AccountState;
 use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
 use super::artifacts::charge;
+use super::rights;
 use super::row::{Columns, Run, read_count};
 use crate::Fault;
 use crate::code::row_count;
+use crate::ops::By;
 use crate::ops::artifacts::{Removal, Reservation};
 use crate::ops::attachments::{Attachment, AttachmentQuery, Attachments};
 
@@ -20,13 +23,14 @@ use crate::ops::attachments::{Attachment, AttachmentQuery, Attachments};
 impl Attachments for SqliteStore {
     async fn reserve_attachment(
         &self,
+        by: By,
         group: GroupId,
         key: &str,
         size: i64,
         now: Timestamp,
     ) -> Result<Reservation, Fault> {
         let key = key.to_owned();
-        self.write(move |db| reserve(db, group, &key, size, now)).await
+        self.write(move |db| reserve(db, by, group, &key, size, now)).await
     }
 
     async fn attachment(&self, group: GroupId, key: &str) -> Result<Option<Attachment>, Fault> {
@@ -58,12 +62,13 @@ impl Attachments for SqliteStore {
 
     async fn remove_attachment(
         &self,
+        by: By,
         group: GroupId,
         key: &str,
         untouched_since: Timestamp,
     ) -> Result<Removal, Fault> {
         let key = key.to_owned();
-        self.write(move |db| remove(db, group, &key, untouched_since)).await
+        self.write(move |db| remove(db, by, group, &key, untouched_since)).await
     }
 }
 
@@ -98,6 +103,7 @@ const PUT_ATTACHMENT: &str = "
 
 fn reserve(
     db: &Connection,
+    by: By,
     group: GroupId,
     key: &str,
     size: i64,
@@ -106,6 +112,9 @@ fn reserve(
     let (_, state) = group_of(db, group)?;
     if state != AccountState::Active {
         return Ok(Reservation::GroupNotActive);
+    }
+    if !rights::may(db, by, group, Action::ManageFiles)? {
+        return Ok(Reservation::Denied);
     }
     let existing = db.optional(ATTACHMENT_BY_KEY, params![group.0, key], read)?;
     let recorded = existing.as_ref().map_or(0, |existing| existing.size);
@@ -131,7 +140,16 @@ const DELETE_ATTACHMENT: &str = "DELETE FROM attachment WHERE group_id = ?1 AND 
 
 const GIVE_BACK: &str = "UPDATE groups SET storage_used = storage_used - ?2 WHERE id = ?1";
 
-fn remove(db: &Connection, group: GroupId, key: &str, untouched_since: Timestamp) -> Result<Removal, Fault> {
+fn remove(
+    db: &Connection,
+    by: By,
+    group: GroupId,
+    key: &str,
+    untouched_since: Timestamp,
+) -> Result<Removal, Fault> {
+    if !rights::may(db, by, group, Action::ManageFiles)? {
+        return Ok(Removal::Denied);
+    }
     let Some(attachment) = db.optional(ATTACHMENT_BY_KEY, params![group.0, key], read)? else {
         return Ok(Removal::Unknown);
     };

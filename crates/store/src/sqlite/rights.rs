@@ -6,6 +6,7 @@ use mitosis_domain::account::Membership;
 use mitosis_domain::ids::{GroupId, UserId, WorkerId};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::Role;
+use mitosis_protocol::admin::AccountState;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
@@ -14,12 +15,16 @@ use crate::Fault;
 use crate::code::Code;
 use crate::ops::By;
 
-const ROLE: &str = "SELECT role FROM membership WHERE user_id = ?1 AND group_id = ?2";
+/// An account that is not active has none.
+const ROLE: &str = "
+    SELECT m.role FROM membership m CROSS JOIN users u ON u.id = m.user_id
+    WHERE m.user_id = ?1 AND m.group_id = ?2 AND u.state = ?3";
 
 /// What someone is to a group.
 pub(super) fn membership(db: &Connection, by: By, group: GroupId) -> Result<Membership, Fault> {
     let Some(user) = by.code() else { return Ok(Membership::Member(group, Role::Admin)) };
-    let role = db.optional(ROLE, [user, group.0], |row| row.code("role"))?;
+    let role =
+        db.optional(ROLE, params![user, group.0, AccountState::Active.code()], |row| row.code("role"))?;
     Ok(role.map_or(Membership::Outsider(group), |role| Membership::Member(group, role)))
 }
 
@@ -32,7 +37,8 @@ pub(super) fn may(db: &Connection, by: By, group: GroupId, action: Action) -> Re
 const MAY_ON_WORKER: &str = "
     SELECT EXISTS (
         SELECT 1 FROM worker_group w CROSS JOIN membership m ON m.group_id = w.group_id AND m.user_id = ?3
-        WHERE w.worker_id = ?1 AND w.role >= ?2 AND m.role >= ?4)";
+        CROSS JOIN users u ON u.id = m.user_id
+        WHERE w.worker_id = ?1 AND w.role >= ?2 AND m.role >= ?4 AND u.state = ?5)";
 
 /// Whether someone may do this in a group that has at least this role on a worker.
 pub(super) fn may_on_worker(
@@ -44,7 +50,8 @@ pub(super) fn may_on_worker(
 ) -> Result<bool, Fault> {
     let Some(user) = by.code() else { return Ok(true) };
     let least = action.least_role().code();
-    db.one(MAY_ON_WORKER, params![worker.0, on_worker.code(), user, least], |row| Ok(row.get(0)?))
+    let params = params![worker.0, on_worker.code(), user, least, AccountState::Active.code()];
+    db.one(MAY_ON_WORKER, params, |row| Ok(row.get(0)?))
 }
 
 /// Whether someone controls a worker: Admin in a group that is Admin on it.
@@ -87,11 +94,13 @@ pub(super) fn seen(db: &Connection, user: UserId, tasks: &[Uuid]) -> Result<Hash
 const MAY_WITH: &str = "
     SELECT EXISTS (
         SELECT 1 FROM task t CROSS JOIN membership m ON m.group_id = t.group_id AND m.user_id = ?2
-        WHERE t.uuid = ?1 AND m.role >= ?3)";
+        CROSS JOIN users u ON u.id = m.user_id
+        WHERE t.uuid = ?1 AND m.role >= ?3 AND u.state = ?4)";
 
 /// Whether someone may do this with a task.
 pub(super) fn may_with(db: &Connection, by: By, task: Uuid, action: Action) -> Result<bool, Fault> {
     let Some(user) = by.code() else { return Ok(true) };
     let least = action.least_role().code();
-    db.one(MAY_WITH, params![task.as_bytes(), user, least], |row| Ok(row.get(0)?))
+    let params = params![task.as_bytes(), user, least, AccountState::Active.code()];
+    db.one(MAY_WITH, params, |row| Ok(row.get(0)?))
 }

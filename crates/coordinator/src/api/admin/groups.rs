@@ -6,6 +6,7 @@ use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::{StorageQuotaReply, StorageQuotaRequest};
 use mitosis_protocol::audit::actions;
 use mitosis_protocol::group::RelationsRequest;
+use mitosis_store::ops::By;
 
 use crate::api::body::{Body, InPath};
 use crate::api::forwarded::Forwarded;
@@ -59,7 +60,7 @@ pub(super) async fn delete_attachment(
     InPath((name, key)): InPath<(String, String)>,
 ) -> Result<Empty, ApiError> {
     let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such(Thing::Group, &name))?;
-    removal::remove(&app, group.id, &key, app.now()).await?;
+    removal::remove(&app, By::Site, group.id, &key, app.now()).await?;
     let target = format!("{name}/{key}");
     app.record(&admin.name, actions::ATTACHMENT_REMOVED, target, Some(client)).await?;
     Ok(Empty)

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use mitosis_protocol::audit::actions;
 use mitosis_protocol::{ArtifactKind, Uuid};
+use mitosis_store::ops::By;
 
 use crate::api::body::InPath;
 use crate::api::forwarded::Forwarded;
@@ -19,7 +20,7 @@ pub(super) async fn delete_artifact(
     Forwarded { client, .. }: Forwarded,
     InPath((uuid, kind)): InPath<(Uuid, ArtifactKind)>,
 ) -> Result<Empty, ApiError> {
-    remove(&app, uuid, kind, app.now()).await?;
+    remove(&app, By::Site, uuid, kind, app.now()).await?;
     app.record(&admin.name, actions::ARTIFACT_REMOVED, format!("{uuid} {kind}"), Some(client)).await?;
     Ok(Empty)
 }

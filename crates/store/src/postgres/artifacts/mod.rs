@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::{PostgresStore, write};
 use crate::Fault;
+use crate::ops::By;
 use crate::ops::artifacts::{Artifact, Artifacts, Removal, Reservation};
 use crate::ops::dispatch::Holder;
 
@@ -33,12 +34,13 @@ impl Artifacts for PostgresStore {
 
     async fn reserve_artifact(
         &self,
+        by: By,
         task: Uuid,
         kind: ArtifactKind,
         size: i64,
         now: Timestamp,
     ) -> Result<Reservation, Fault> {
-        write!(self, tx => reserve::for_user(tx, task, kind, size, now))
+        write!(self, tx => reserve::for_user(tx, by, task, kind, size, now))
     }
 
     async fn announced_artifacts(&self, holder: Holder) -> Result<Vec<Artifact>, Fault> {
@@ -59,10 +61,11 @@ impl Artifacts for PostgresStore {
 
     async fn remove_artifact(
         &self,
+        by: By,
         task: Uuid,
         kind: ArtifactKind,
         untouched_since: Timestamp,
     ) -> Result<Removal, Fault> {
-        write!(self, tx => remove::remove(tx, task, kind, untouched_since))
+        write!(self, tx => remove::remove(tx, by, task, kind, untouched_since))
     }
 }

@@ -1,13 +1,17 @@
 //! Removing the record of a visible archive.
 
-use mitosis_domain::ids::TaskId;
+use mitosis_domain::ids::{GroupId, TaskId};
+use mitosis_domain::permission::Action;
 use mitosis_protocol::{ArtifactKind, Timestamp};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use super::records::GIVE_BACK;
 use crate::Fault;
 use crate::code::Code;
+use crate::ops::By;
 use crate::ops::artifacts::Removal;
 
 struct Visible {
@@ -18,8 +22,10 @@ struct Visible {
     updated_at: Timestamp,
 }
 
-/// Uploads and other removals wait.
-const LOCK_TASK: &str = "SELECT id FROM task WHERE uuid = $1 FOR UPDATE";
+/// Uploads and other removals wait, and changes of the group's members.
+const LOCK_TASK: &str = "
+    SELECT t.id, t.group_id FROM task t JOIN groups g ON g.id = t.group_id WHERE t.uuid = $1
+    FOR UPDATE OF t, g";
 
 const VISIBLE_OF_TASK: &str = "
     SELECT a.id, a.task_id, a.size, a.object, a.updated_at
@@ -30,13 +36,18 @@ const DELETE_ARTIFACT: &str = "DELETE FROM artifact WHERE id = $1";
 /// Removes the record unless it was touched after `untouched_since`.
 pub(super) async fn remove(
     tx: &impl Db,
+    by: By,
     task: Uuid,
     kind: ArtifactKind,
     untouched_since: Timestamp,
 ) -> Result<Removal, Fault> {
-    let Some(task) = row::optional(tx, LOCK_TASK, &[&task], row::only::<i64>).await? else {
+    let read = |row: &Row| Ok((row.value::<i64>("id")?, GroupId(row.value("group_id")?)));
+    let Some((task, group)) = row::optional(tx, LOCK_TASK, &[&task], read).await? else {
         return Ok(Removal::Unknown);
     };
+    if !rights::may(tx, by, group, Action::ManageFiles).await? {
+        return Ok(Removal::Denied);
+    }
     let found = row::optional(tx, VISIBLE_OF_TASK, &[&task, &kind.code()], |row| {
         Ok(Visible {
             id: row.value("id")?,

@@ -2,16 +2,19 @@
 
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::object::ObjectKey;
+use mitosis_domain::permission::Action;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{ArtifactKind, Timestamp};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::super::dispatch::lease;
+use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use super::garbage;
 use crate::Fault;
 use crate::code::Code;
+use crate::ops::By;
 use crate::ops::artifacts::Reservation;
 use crate::ops::dispatch::Holder;
 
@@ -38,10 +41,11 @@ const TARGET_BY_ID: &str = "
     SELECT t.id, t.uuid, t.group_id, g.state AS group_state
     FROM task t JOIN groups g ON g.id = t.group_id WHERE t.id = $1";
 
-/// Locked, so that uploads to one task, and the commit of its attempt, take turns.
+/// The task is locked, so that uploads to it, and the commit of its attempt, take turns; the group, as changes of
+/// its members lock it before they touch a membership.
 const TARGET_BY_UUID: &str = "
     SELECT t.id, t.uuid, t.group_id, g.state AS group_state
-    FROM task t JOIN groups g ON g.id = t.group_id WHERE t.uuid = $1 FOR UPDATE OF t";
+    FROM task t JOIN groups g ON g.id = t.group_id WHERE t.uuid = $1 FOR UPDATE OF t, g";
 
 fn read_target(row: &Row) -> Result<Target, Fault> {
     Ok(Target {
@@ -103,6 +107,7 @@ const TOUCH_TASK: &str = "UPDATE task SET updated_at = $2 WHERE id = $1";
 /// Announces an upload by a user; visible at once, over whatever is visible now.
 pub(super) async fn for_user(
     tx: &impl Db,
+    by: By,
     task: Uuid,
     kind: ArtifactKind,
     size: i64,
@@ -111,6 +116,9 @@ pub(super) async fn for_user(
     let Some(target) = row::optional(tx, TARGET_BY_UUID, &[&task], read_target).await? else {
         return Ok(Reservation::NoSuchTask);
     };
+    if !rights::may(tx, by, target.group, Action::ManageFiles).await? {
+        return Ok(Reservation::Denied);
+    }
     let new = NewArtifact { kind, epoch: 0, visible: true, object: ObjectKey::artifact(task, kind) };
     let existing = find(tx, VISIBLE, &[&target.task.0, &kind.code()]).await?;
     let outcome = reserve(tx, &target, &new, existing, size, now).await?;

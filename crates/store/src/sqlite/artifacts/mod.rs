@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::SqliteStore;
 use crate::Fault;
+use crate::ops::By;
 use crate::ops::artifacts::{Artifact, Artifacts, Removal, Reservation};
 use crate::ops::dispatch::Holder;
 
@@ -33,12 +34,13 @@ impl Artifacts for SqliteStore {
 
     async fn reserve_artifact(
         &self,
+        by: By,
         task: Uuid,
         kind: ArtifactKind,
         size: i64,
         now: Timestamp,
     ) -> Result<Reservation, Fault> {
-        self.write(move |db| reserve::for_user(db, task, kind, size, now)).await
+        self.write(move |db| reserve::for_user(db, by, task, kind, size, now)).await
     }
 
     async fn announced_artifacts(&self, holder: Holder) -> Result<Vec<Artifact>, Fault> {
@@ -60,10 +62,11 @@ impl Artifacts for SqliteStore {
 
     async fn remove_artifact(
         &self,
+        by: By,
         task: Uuid,
         kind: ArtifactKind,
         untouched_since: Timestamp,
     ) -> Result<Removal, Fault> {
-        self.write(move |db| remove::remove(db, task, kind, untouched_since)).await
+        self.write(move |db| remove::remove(db, by, task, kind, untouched_since)).await
     }
 }

@@ -1,14 +1,17 @@
 //! Removing the record of a visible archive.
 
-use mitosis_domain::ids::TaskId;
+use mitosis_domain::ids::{GroupId, TaskId};
+use mitosis_domain::permission::Action;
 use mitosis_protocol::{ArtifactKind, Timestamp};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
+use super::super::rights;
 use super::super::row::{Columns, Run};
 use super::records::GIVE_BACK;
 use crate::Fault;
 use crate::code::Code;
+use crate::ops::By;
 use crate::ops::artifacts::Removal;
 
 struct Visible {
@@ -18,6 +21,8 @@ struct Visible {
     object: String,
     updated_at: Timestamp,
 }
+
+const GROUP_OF_TASK: &str = "SELECT group_id FROM task WHERE uuid = ?1";
 
 const VISIBLE_OF_TASK: &str = "
     SELECT a.id, a.task_id, a.size, a.object, a.updated_at
@@ -29,10 +34,17 @@ const DELETE_ARTIFACT: &str = "DELETE FROM artifact WHERE id = ?1";
 /// Removes the record unless it was touched after `untouched_since`.
 pub(super) fn remove(
     db: &Connection,
+    by: By,
     task: Uuid,
     kind: ArtifactKind,
     untouched_since: Timestamp,
 ) -> Result<Removal, Fault> {
+    let Some(group) = db.optional(GROUP_OF_TASK, [task.as_bytes()], |row| Ok(GroupId(row.get(0)?)))? else {
+        return Ok(Removal::Unknown);
+    };
+    if !rights::may(db, by, group, Action::ManageFiles)? {
+        return Ok(Removal::Denied);
+    }
     let found = db.optional(VISIBLE_OF_TASK, params![task.as_bytes(), kind.code()], |row| {
         Ok(Visible {
             id: row.value("id")?,

@@ -2,16 +2,19 @@
 
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::object::ObjectKey;
+use mitosis_domain::permission::Action;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{ArtifactKind, Timestamp};
 use rusqlite::{Connection, Params, Row, params};
 use uuid::Uuid;
 
 use super::super::dispatch::lease;
+use super::super::rights;
 use super::super::row::{Columns, Run};
 use super::garbage;
 use crate::Fault;
 use crate::code::Code;
+use crate::ops::By;
 use crate::ops::artifacts::Reservation;
 use crate::ops::dispatch::Holder;
 
@@ -99,6 +102,7 @@ const TOUCH_TASK: &str = "UPDATE task SET updated_at = ?2 WHERE id = ?1";
 /// Announces an upload by a user; visible at once, over whatever is visible now.
 pub(super) fn for_user(
     db: &Connection,
+    by: By,
     task: Uuid,
     kind: ArtifactKind,
     size: i64,
@@ -107,6 +111,9 @@ pub(super) fn for_user(
     let Some(target) = db.optional(TARGET_BY_UUID, [task.as_bytes()], read_target)? else {
         return Ok(Reservation::NoSuchTask);
     };
+    if !rights::may(db, by, target.group, Action::ManageFiles)? {
+        return Ok(Reservation::Denied);
+    }
     let new = NewArtifact { kind, epoch: 0, visible: true, object: ObjectKey::artifact(task, kind) };
     let existing = find(db, VISIBLE, params![target.task.0, kind.code()])?;
     let outcome = reserve(db, &target, &new, existing, size, now)?;

@@ -27,7 +27,7 @@ async fn announce<B: Backend>(
 }
 
 async fn upload<B: Backend>(stage: &Stage<B>, task: Uuid, kind: ArtifactKind, size: i64) -> Reservation {
-    stage.store().reserve_artifact(task, kind, size, stage.now).await.unwrap()
+    stage.store().reserve_artifact(By::Site, task, kind, size, stage.now).await.unwrap()
 }
 
 async fn visible<B: Backend>(stage: &Stage<B>, task: Uuid) -> Vec<Artifact> {
@@ -210,8 +210,9 @@ pub(crate) async fn a_removed_archive_gives_its_size_back<B: Backend>(stage: &mu
     let uuid = stage.submit_one(&ann).await;
     let path = object(upload(stage, uuid, Output, 100).await);
     let touched = stage.now;
-    let remove =
-        async |stage: &Stage<B>, kind, since| stage.store().remove_artifact(uuid, kind, since).await.unwrap();
+    let remove = async |stage: &Stage<B>, kind, since| {
+        stage.store().remove_artifact(By::Site, uuid, kind, since).await.unwrap()
+    };
     assert_eq!(remove(stage, ExecLog, touched).await, Removal::Unknown);
     assert_eq!(remove(stage, Output, touched - TICK).await, Removal::TooYoung);
     assert_eq!(stage.used("ann").await, 100);
@@ -220,14 +221,14 @@ pub(crate) async fn a_removed_archive_gives_its_size_back<B: Backend>(stage: &mu
     assert_eq!(stage.used("ann").await, 0);
     assert!(visible(stage, uuid).await.is_empty());
     assert_eq!(exist(&upload(stage, uuid, Output, 7).await), Some(false));
-    let unknown = stage.store().remove_artifact(stage.uuid(), Output, touched).await.unwrap();
+    let unknown = stage.store().remove_artifact(By::Site, stage.uuid(), Output, touched).await.unwrap();
     assert_eq!(unknown, Removal::Unknown);
 }
 
 pub(crate) async fn an_archive_nobody_may_see_yet_can_not_be_removed<B: Backend>(stage: &mut Stage<B>) {
     let (_, _, held, holder) = running(stage).await;
     announce(stage, holder, Output, 100).await;
-    let removal = stage.store().remove_artifact(held.task.uuid, Output, stage.now).await.unwrap();
+    let removal = stage.store().remove_artifact(By::Site, held.task.uuid, Output, stage.now).await.unwrap();
     assert_eq!(removal, Removal::Unknown);
     assert_eq!(stage.store().announced_artifacts(holder).await.unwrap().len(), 1);
 }
@@ -261,7 +262,7 @@ pub(crate) async fn an_object_in_use_again_is_no_garbage<B: Backend>(stage: &mut
     announce(stage, holder, Output, 20).await;
     stage.finish(&held).await;
     assert_eq!(garbage(stage).await, std::slice::from_ref(&by_user));
-    stage.store().remove_artifact(uuid, Output, stage.now).await.unwrap();
+    stage.store().remove_artifact(By::Site, uuid, Output, stage.now).await.unwrap();
     assert_eq!(object(upload(stage, uuid, Output, 30).await), by_user);
     assert!(garbage(stage).await.is_empty());
 }
@@ -271,9 +272,9 @@ pub(crate) async fn archives_of_many_tasks_are_found_at_once<B: Backend>(stage: 
     let store = stage.store();
     let (with, without) = (stage.submit_one(&ann).await, stage.submit_one(&ann).await);
     for kind in [ArtifactKind::Result, ArtifactKind::StdLog] {
-        store.reserve_artifact(with, kind, 7, stage.now).await.unwrap();
+        store.reserve_artifact(By::Site, with, kind, 7, stage.now).await.unwrap();
     }
-    store.reserve_artifact(without, ArtifactKind::ExecLog, 8, stage.now).await.unwrap();
+    store.reserve_artifact(By::Site, without, ArtifactKind::ExecLog, 8, stage.now).await.unwrap();
     let ids = [stage.get(with).await.id, stage.get(without).await.id];
     let found = store.artifacts_of_kind(&ids, ArtifactKind::StdLog).await.unwrap();
     assert_eq!(found.len(), 1);

@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::AccountState;
+use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::{Removal, Reservation};
 use mitosis_store::ops::attachments::{Attachment, AttachmentQuery};
 
@@ -11,7 +12,7 @@ use crate::backend::Backend;
 use crate::stage::{SECOND, Stage, TICK};
 
 async fn put<B: Backend>(stage: &Stage<B>, group: GroupId, key: &str, size: i64) -> Reservation {
-    stage.store().reserve_attachment(group, key, size, stage.now).await.unwrap()
+    stage.store().reserve_attachment(By::Site, group, key, size, stage.now).await.unwrap()
 }
 
 async fn keys<B: Backend>(stage: &Stage<B>, group: GroupId, part: Option<&str>) -> Vec<String> {
@@ -51,7 +52,7 @@ pub(crate) async fn keys_of_different_groups_have_nothing_to_do_with_one_another
     assert!(stage.store().attachment(ann.group, "K").await.unwrap().is_none());
     put(stage, bob.group, "k", 7).await;
     assert_eq!((stage.used("ann").await, stage.used("bob").await), (5, 7));
-    let removal = stage.store().remove_attachment(ann.group, "k", stage.now).await.unwrap();
+    let removal = stage.store().remove_attachment(By::Site, ann.group, "k", stage.now).await.unwrap();
     assert_eq!(removal, Removal::Removed { object: "ann/k".to_owned() });
     assert_eq!(keys(stage, bob.group, None).await, ["k"]);
 }
@@ -135,7 +136,7 @@ pub(crate) async fn a_removed_file_gives_its_size_back<B: Backend>(stage: &mut S
     put(stage, ann.group, "k", 60).await;
     let touched = stage.now;
     let remove = async |stage: &Stage<B>, key: &str, since| {
-        stage.store().remove_attachment(ann.group, key, since).await.unwrap()
+        stage.store().remove_attachment(By::Site, ann.group, key, since).await.unwrap()
     };
     assert_eq!(remove(stage, "none", touched).await, Removal::Unknown);
     assert_eq!(remove(stage, "k", touched - TICK).await, Removal::TooYoung);

@@ -14,6 +14,7 @@ use mitosis_protocol::worker::ShutdownOp;
 use mitosis_protocol::{ArtifactKind, ExecState, Role, TaskSpec};
 use mitosis_store::ops::By;
 use mitosis_store::ops::accounts::SessionChange;
+use mitosis_store::ops::artifacts::{Removal, Reservation};
 use mitosis_store::ops::dispatch::{FollowUp, Holder};
 use mitosis_store::ops::groups::{GroupDeletion, MembersChange};
 use mitosis_store::ops::personal_tokens::NewPersonalToken;
@@ -243,6 +244,82 @@ pub(crate) async fn a_reader_or_a_stranger_touches_no_task<B: Backend>(stage: &m
     assert!(store.set_task_labels(by, waits, &words("x"), stage.now).await.unwrap());
     let cancelled = store.cancel(by, &CancelSelection::Ready(vec![waits]), stage.now).await.unwrap();
     assert_eq!(cancelled, [waits]);
+}
+
+pub(crate) async fn a_reader_or_a_stranger_touches_no_file<B: Backend>(stage: &mut Stage<B>) {
+    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
+    let lab = lab(stage, &ann, Some(Role::Read)).await;
+    let task = stage.submit(&ann, &[stage.task(lab)]).await[0].uuid;
+    let (eve, store, kind) = (stage.person("eve").await, stage.store(), ArtifactKind::Result);
+    let reserve = async |by, size| {
+        let attachment = store.reserve_attachment(by, lab, "x", size, stage.now).await.unwrap();
+        (attachment, store.reserve_artifact(by, task, kind, size, stage.now).await.unwrap())
+    };
+    let remove = async |by| {
+        let attachment = store.remove_attachment(by, lab, "x", stage.now).await.unwrap();
+        (attachment, store.remove_artifact(by, task, kind, stage.now).await.unwrap())
+    };
+    let (denied, not_removed) = (Reservation::Denied, Removal::Denied);
+    let others = [By::User(raj.user), By::User(eve.user)];
+    for by in others {
+        assert_eq!(reserve(by, 5).await, (denied.clone(), denied.clone()));
+        assert_eq!(remove(by).await, (not_removed.clone(), not_removed.clone()));
+    }
+    assert_eq!(stage.used("lab").await, 0);
+    let (attachment, artifact) = reserve(By::User(ann.user), 5).await;
+    assert!(matches!(attachment, Reservation::Reserved { exist: false, .. }), "{attachment:?}");
+    assert!(matches!(artifact, Reservation::Reserved { exist: false, .. }), "{artifact:?}");
+    for by in others {
+        assert_eq!(reserve(by, 6).await, (denied.clone(), denied.clone()));
+        assert_eq!(remove(by).await, (not_removed.clone(), not_removed.clone()));
+    }
+    assert_eq!(stage.used("lab").await, 10);
+    store.set_members(By::Site, lab, &roles(&[("raj", Role::Write)]), stage.now).await.unwrap();
+    let (attachment, artifact) = remove(others[0]).await;
+    assert!(matches!(attachment, Removal::Removed { .. }), "{attachment:?}");
+    assert!(matches!(artifact, Removal::Removed { .. }), "{artifact:?}");
+}
+
+pub(crate) async fn locked_account_has_no_rights_left<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let (task, hand) = (stage.submit_one(&ann).await, stage.hand(&ann).await);
+    let (store, by) = (stage.store(), By::User(ann.user));
+    for state in [AccountState::Locked, AccountState::Deleted] {
+        assert!(store.set_account_state("ann", state, stage.now).await.unwrap());
+        let reservation = store.reserve_attachment(by, ann.group, "x", 5, stage.now).await.unwrap();
+        assert_eq!(reservation, Reservation::Denied);
+        assert!(!store.set_task_labels(by, task, &words("x"), stage.now).await.unwrap());
+        let tags = store.set_worker_tags(by, hand.uuid, &words("x"), stage.now).await.unwrap();
+        assert_eq!(tags, WorkerChange::Denied);
+    }
+    assert!(store.set_account_state("ann", AccountState::Active, stage.now).await.unwrap());
+    assert!(store.set_task_labels(by, task, &words("x"), stage.now).await.unwrap());
+}
+
+pub(crate) async fn an_upload_never_outruns_the_end_of_a_membership<B: Backend>(stage: &mut Stage<B>) {
+    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
+    let lab = lab(stage, &ann, None).await;
+    let task = stage.submit(&ann, &[stage.task(lab)]).await[0].uuid;
+    let (store, by, names) = (stage.store(), By::User(raj.user), ["raj".to_owned()]);
+    let mut announced = 0;
+    for round in 1..=20 {
+        store.set_members(By::Site, lab, &roles(&[("raj", Role::Write)]), stage.now).await.unwrap();
+        let (left, artifact, attachment) = tokio::join!(
+            store.remove_members(By::Site, lab, &names, stage.now),
+            store.reserve_artifact(by, task, ArtifactKind::Result, round, stage.now),
+            store.reserve_attachment(by, lab, "x", round, stage.now),
+        );
+        assert!(matches!(left.unwrap(), MembersChange::Done(_)));
+        for reservation in [artifact.unwrap(), attachment.unwrap()] {
+            match reservation {
+                Reservation::Reserved { .. } => announced += 1,
+                denied => assert_eq!(denied, Reservation::Denied, "round {round}"),
+            }
+        }
+        let late = store.reserve_attachment(by, lab, "x", round + 100, stage.now).await.unwrap();
+        assert_eq!(late, Reservation::Denied, "round {round}, {announced} announced");
+    }
+    assert!(stage.used("lab").await <= 40);
 }
 
 /// A task that watches another one and fetches its result.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_protocol::ArtifactKind::Result as Output;
+use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Reservation;
 use mitosis_store::ops::dispatch::Holder;
 use mitosis_store::ops::uploads::{UploadTarget, Waits};
@@ -34,13 +35,14 @@ pub(crate) async fn upload_target_follows_the_record<B: Backend>(stage: &mut Sta
     assert_eq!(found(stage, &of_attempt).await, target(7, Waits::ForAttempt));
     stage.finish(&held).await;
     assert_eq!(found(stage, &of_attempt).await, target(7, Waits::Committed));
-    stage.store().remove_artifact(held.task.uuid, Output, stage.now).await.unwrap();
+    stage.store().remove_artifact(By::Site, held.task.uuid, Output, stage.now).await.unwrap();
     assert_eq!(found(stage, &of_attempt).await, None);
 
     let other = stage.submit_one(&ann).await;
-    let by_user = artifact(stage.store().reserve_artifact(other, Output, 5, stage.now).await.unwrap());
+    let by_user =
+        artifact(stage.store().reserve_artifact(By::Site, other, Output, 5, stage.now).await.unwrap());
     assert_eq!(found(stage, &by_user).await, target(5, Waits::ForUser));
-    stage.store().reserve_attachment(ann.group, "in/x", 9, stage.now).await.unwrap();
+    stage.store().reserve_attachment(By::Site, ann.group, "in/x", 9, stage.now).await.unwrap();
     let attachment = ObjectKey::from_stored(Shelf::Attachments, "ann/in/x".to_owned());
     assert_eq!(found(stage, &attachment).await, target(9, Waits::ForUser));
     for path in ["ann/in/y", "bob/in/x", "ann", "", &format!("{}/x", Uuid::from_u128(7))] {

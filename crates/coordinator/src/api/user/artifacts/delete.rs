@@ -4,9 +4,10 @@ use axum::extract::State;
 use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::{ArtifactKind, Timestamp, Uuid};
+use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Removal;
 
-use super::{LEFT_ALONE, too_young};
+use super::{LEFT_ALONE, not_permitted, too_young};
 use crate::api::body::InPath;
 use crate::api::reply::Empty;
 use crate::api::user::tasks::find;
@@ -21,23 +22,25 @@ pub(super) async fn delete(
     InPath((uuid, kind)): InPath<(Uuid, ArtifactKind)>,
 ) -> Result<Empty, ApiError> {
     find(&app, &user, uuid, Action::ManageFiles).await?;
-    remove(&app, uuid, kind, app.now() - LEFT_ALONE).await
+    remove(&app, By::User(user.id), uuid, kind, app.now() - LEFT_ALONE).await
 }
 
 /// Removes the record, then the object. It is looked at again later: it may not go now, and a link to it may
 /// still work.
 pub(in crate::api) async fn remove(
     app: &App,
+    by: By,
     task: Uuid,
     kind: ArtifactKind,
     untouched_since: Timestamp,
 ) -> Result<Empty, ApiError> {
-    match app.store.remove_artifact(task, kind, untouched_since).await? {
+    match app.store.remove_artifact(by, task, kind, untouched_since).await? {
         Removal::Removed { object } => {
             app.discard(&ObjectKey::from_stored(Shelf::Artifacts, object)).await?;
             Ok(Empty)
         }
         Removal::TooYoung => Err(too_young().into()),
+        Removal::Denied => Err(not_permitted().into()),
         Removal::Unknown => Err(super::none_of(kind).into()),
     }
 }

@@ -9,6 +9,7 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::artifact::{
     ArtifactsByFilterRequest, ArtifactsByListRequest, DeletedArtifactsListReply, DeletedArtifactsReply,
 };
+use mitosis_store::ops::By;
 
 use super::delete::remove;
 use super::{LEFT_ALONE, of_each, passed_over};
@@ -31,7 +32,7 @@ pub(super) async fn by_filter(
     if Action::ManageFiles.allowed_to(role) {
         let untouched_since = app.now() - LEFT_ALONE;
         for (uuid, _) in of_each(&app, &tasks, content_type).await? {
-            if !passed_over(remove(&app, uuid, content_type, untouched_since).await)? {
+            if !passed_over(remove(&app, By::User(user.id), uuid, content_type, untouched_since).await)? {
                 deleted_count += 1;
             }
         }
@@ -54,7 +55,9 @@ pub(super) async fn by_list(
     let mut reply = DeletedArtifactsListReply { deleted_count: 0, failed_uuids: Vec::new() };
     for uuid in request.uuids {
         let removed = allowed.contains(&uuid)
-            && !passed_over(remove(&app, uuid, request.content_type, untouched_since).await)?;
+            && !passed_over(
+                remove(&app, By::User(user.id), uuid, request.content_type, untouched_since).await,
+            )?;
         match removed {
             true => reply.deleted_count += 1,
             false => reply.failed_uuids.push(uuid),

@@ -87,6 +87,11 @@ pub(in crate::api) fn too_young() -> Refusal {
         .hint("try again later, or ask an administrator")
 }
 
+/// The right to the group's files ended while the request was under way.
+pub(in crate::api) fn not_permitted() -> Refusal {
+    Refusal::forbidden("you may not manage files in this group any more").hint("ask an Admin of the group")
+}
+
 /// Where the bytes may be sent, if they may.
 pub(in crate::api) fn reserved(reservation: Reservation) -> Result<(bool, String), Refusal> {
     match reservation {
@@ -99,6 +104,7 @@ pub(in crate::api) fn reserved(reservation: Reservation) -> Result<(bool, String
             Err(Refusal::invalid("the group is locked or deleted; it takes no uploads")
                 .hint("use another group, or ask an administrator"))
         }
+        Reservation::Denied => Err(not_permitted()),
         Reservation::NoSuchTask => {
             Err(Refusal::new(ErrorCode::NotFound, "there is no such task, or it is not yours any more"))
         }

@@ -8,6 +8,7 @@ use mitosis_objects::Right;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::artifact::UploadArtifactRequest;
 use mitosis_protocol::storage::UploadReply;
+use mitosis_store::ops::By;
 
 use super::{announced, reserved};
 use crate::api::body::{Body, InPath};
@@ -29,7 +30,8 @@ pub(super) async fn upload(
 ) -> Result<Json<UploadReply>, ApiError> {
     find(&app, &user, uuid, Action::ManageFiles).await?;
     let size = announced(request.content_length)?;
-    let reservation = app.store.reserve_artifact(uuid, request.content_type, size, app.now()).await?;
+    let by = By::User(user.id);
+    let reservation = app.store.reserve_artifact(by, uuid, request.content_type, size, app.now()).await?;
     let (exist, object) = reserved(reservation)?;
     let key = ObjectKey::from_stored(Shelf::Artifacts, object);
     let right = Right::Replace { length: request.content_length, nonce: app.entropy.number() };

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use mitosis_domain::account::User;
 use mitosis_domain::permission::Action;
+use mitosis_store::ops::By;
 
 use super::removal::remove;
 use crate::api::body::InPath;
@@ -33,6 +34,6 @@ pub(super) async fn delete_query(
 
 async fn delete_as(app: &App, user: &User, group: &str, key: &str) -> Result<Empty, ApiError> {
     let id = require(app, user, group, Action::ManageFiles).await?;
-    remove(app, id, key, app.now() - LEFT_ALONE).await?;
+    remove(app, By::User(user.id), id, key, app.now() - LEFT_ALONE).await?;
     Ok(Empty)
 }

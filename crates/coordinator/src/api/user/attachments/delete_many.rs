@@ -7,6 +7,7 @@ use mitosis_protocol::attachment::{
     AttachmentsByFilterRequest, AttachmentsByListRequest, DeletedAttachmentsListReply,
     DeletedAttachmentsReply,
 };
+use mitosis_store::ops::By;
 
 use super::query::page;
 use super::removal::remove;
@@ -29,7 +30,7 @@ pub(super) async fn by_filter(
     let untouched_since = app.now() - LEFT_ALONE;
     let mut deleted_count = 0;
     for attachment in found {
-        if !passed_over(remove(&app, group, &attachment.key, untouched_since).await)? {
+        if !passed_over(remove(&app, By::User(user.id), group, &attachment.key, untouched_since).await)? {
             deleted_count += 1;
         }
     }
@@ -50,7 +51,7 @@ pub(super) async fn by_list(
     let untouched_since = app.now() - LEFT_ALONE;
     let mut reply = DeletedAttachmentsListReply { deleted_count: 0, failed_keys: Vec::new(), group_name };
     for key in request.keys {
-        match passed_over(remove(&app, group, &key, untouched_since).await)? {
+        match passed_over(remove(&app, By::User(user.id), group, &key, untouched_since).await)? {
             true => reply.failed_keys.push(key),
             false => reply.deleted_count += 1,
         }

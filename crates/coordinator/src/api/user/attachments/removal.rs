@@ -3,9 +3,10 @@
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_protocol::Timestamp;
+use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Removal;
 
-use crate::api::user::artifacts::too_young;
+use crate::api::user::artifacts::{not_permitted, too_young};
 use crate::app::App;
 use crate::error::{ApiError, Refusal, Thing};
 
@@ -13,15 +14,17 @@ use crate::error::{ApiError, Refusal, Thing};
 /// link to it may still work.
 pub(in crate::api) async fn remove(
     app: &App,
+    by: By,
     group: GroupId,
     key: &str,
     untouched_since: Timestamp,
 ) -> Result<(), ApiError> {
-    match app.store.remove_attachment(group, key, untouched_since).await? {
+    match app.store.remove_attachment(by, group, key, untouched_since).await? {
         Removal::Removed { object } => {
             Ok(app.discard(&ObjectKey::from_stored(Shelf::Attachments, object)).await?)
         }
         Removal::TooYoung => Err(too_young().into()),
+        Removal::Denied => Err(not_permitted().into()),
         Removal::Unknown => Err(Refusal::no_such(Thing::Attachment, key).into()),
     }
 }

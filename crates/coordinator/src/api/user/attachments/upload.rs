@@ -6,6 +6,7 @@ use mitosis_domain::permission::Action;
 use mitosis_objects::Right;
 use mitosis_protocol::attachment::UploadAttachmentRequest;
 use mitosis_protocol::storage::UploadReply;
+use mitosis_store::ops::By;
 
 use super::object;
 use crate::api::body::{Body, InPath};
@@ -29,7 +30,8 @@ pub(super) async fn upload(
     let key = object(&group, &request.key)?;
     let size = announced(request.content_length)?;
     let id = require(&app, &user, &group, Action::ManageFiles).await?;
-    let (exist, _) = reserved(app.store.reserve_attachment(id, &request.key, size, app.now()).await?)?;
+    let by = By::User(user.id);
+    let (exist, _) = reserved(app.store.reserve_attachment(by, id, &request.key, size, app.now()).await?)?;
     let right = Right::Replace { length: request.content_length, nonce: app.entropy.number() };
     let link = conditions.link(&app, &key, !exist, right)?;
     Ok(Json(UploadReply { exist, url: origin.resolve(link) }))
