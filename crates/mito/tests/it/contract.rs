@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// How a comment names each part of the contract, and the files that the part is in.
 const PARTS: [(&str, &str); 3] =
-    [("HTTP contract", "http"), ("semantics", "semantics"), ("ommand line", "command-line")];
+    [("http contract", "http"), ("semantics", "semantics"), ("command line", "command-line")];
 /// How far before a `§` the name of its part may be, within one cell of a table.
 const REACH: usize = 80;
 
@@ -74,7 +74,7 @@ fn citations(file: &Path, text: &str) -> Vec<(Option<&'static str>, String)> {
         true => Some(PARTS[0].0),
         false => PARTS.iter().find(|(_, start)| at_home(start)).map(|(part, _)| *part),
     };
-    let text = prose(text);
+    let text = prose(text).to_lowercase();
     let mut found = Vec::new();
     for (place, sign) in text.match_indices('§') {
         let cited = number(&text[place + sign.len()..]);
@@ -83,7 +83,7 @@ fn citations(file: &Path, text: &str) -> Vec<(Option<&'static str>, String)> {
             start += 1;
         }
         let before = text[start..place].rsplit('|').next().unwrap_or_default();
-        let is_rfc = before.trim_end().rsplit(' ').nth(1).is_some_and(|word| word.ends_with("RFC"));
+        let is_rfc = before.trim_end().rsplit(' ').nth(1).is_some_and(|word| word.ends_with("rfc"));
         if cited.is_empty() || is_rfc {
             continue;
         }
@@ -123,15 +123,15 @@ fn citation_is_read_across_lines_and_after_its_part() {
     let text = "//! Groups (HTTP contract §7) and files (§8).\n/// As written (command line\n/// §3, §10). RFC 9110 §14.";
     let number = |text: &str| text.to_owned();
     let expected = vec![
-        (Some("HTTP contract"), number("7")),
-        (Some("HTTP contract"), number("8")),
-        (Some("ommand line"), number("3")),
-        (Some("ommand line"), number("10")),
+        (Some("http contract"), number("7")),
+        (Some("http contract"), number("8")),
+        (Some("command line"), number("3")),
+        (Some("command line"), number("10")),
     ];
     assert_eq!(citations(Path::new("crates/x/src/lib.rs"), text), expected);
     assert_eq!(citations(Path::new("crates/x/src/lib.rs"), "see §2.1"), [(None, number("2.1"))]);
     assert_eq!(
         citations(Path::new("crates/protocol/src/x.rs"), "see §2.1"),
-        [(Some("HTTP contract"), number("2.1"))]
+        [(Some("http contract"), number("2.1"))]
     );
 }
