@@ -20,18 +20,32 @@ for word in "$@"; do
 done
 eval "$line"
 "#;
+/// The programs beside `mito` that transcripts may use.
+const TOOLS: [&str; 2] = ["curl", "python3"];
+/// Where they are.
+const PLACES: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 /// Pages for whoever has `mito dev` in another terminal, in the order of reading.
-const ONE_MACHINE: [&str; 7] = [
+const ONE_MACHINE: [&str; 11] = [
     "quick-start.md",
     "tasks.md",
     "sweeps.md",
     "output.md",
     "artifacts.md",
     "troubleshooting.md",
+    "http-api.md",
+    "idempotency.md",
+    "operations.md",
+    "from-others.md",
     "../../README.md",
 ];
 /// Pages for whoever has a coordinator, and is its administrator.
 const MANY_MACHINES: [&str; 4] = ["coordinator.md", "workers.md", "groups.md", "manager.md"];
+
+/// The pages to read: all of them, or the one that `GUIDE_PAGE` names.
+fn chosen(pages: &[&'static str]) -> Vec<&'static str> {
+    let only = std::env::var("GUIDE_PAGE").ok();
+    pages.iter().copied().filter(|page| only.as_ref().is_none_or(|only| only == page)).collect()
+}
 
 fn guide() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide")
@@ -47,8 +61,17 @@ impl Reader {
     fn new(variables: Vec<(&'static str, String)>, home: Home) -> Self {
         let tools = home.path().join("bin");
         std::fs::create_dir_all(&tools).unwrap();
-        let shell = home.write("bin/mito", &SHELL.replace("MITO", env!("CARGO_BIN_EXE_mito")));
-        std::fs::set_permissions(shell, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut scripts = vec![("mito", SHELL.replace("MITO", env!("CARGO_BIN_EXE_mito")))];
+        for tool in TOOLS {
+            let place = PLACES.iter().find(|place| Path::new(place).join(tool).exists());
+            let program = format!("{}/{tool}", place.unwrap_or_else(|| panic!("{tool} is not installed")));
+            // Their words are replaced wherever they have a `$`, as in double quotes.
+            scripts.push((tool, SHELL.replace("MITO", &program).replace("'$('*')')", "*'$'*)")));
+        }
+        for (name, script) in scripts {
+            let script = home.write(&format!("bin/{name}"), &script);
+            std::fs::set_permissions(script, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
         Self { home, variables }
     }
 
@@ -65,15 +88,22 @@ impl Reader {
             let job = job.split("```").next().unwrap_or_default();
             std::fs::write(copy.with_extension("in").join("job.toml"), job).unwrap();
         }
+        if let Some((_, example)) = text.split_once("```python\n") {
+            let example = example.split("```").next().unwrap_or_default();
+            std::fs::write(copy.with_extension("in").join("example.py"), example).unwrap();
+        }
         let cases = trycmd::TestCases::new();
         let tools = self.home.path().join("bin");
         cases
             .case(&copy)
             .register_bin("mito", trycmd::schema::Bin::Path(tools.join("mito")))
             .env("HOME", self.home.path().to_str().unwrap())
-            .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", tools.display()))
+            .env("PATH", format!("{}:{}", tools.display(), PLACES.join(":")))
             .env("SHELL", "/bin/sh")
             .env("NO_COLOR", "1");
+        for tool in TOOLS {
+            cases.register_bin(tool, trycmd::schema::Bin::Path(tools.join(tool)));
+        }
         for (name, value) in &self.variables {
             cases.env(*name, value.as_str());
         }
@@ -121,7 +151,7 @@ async fn pages_for_one_machine_are_as_written() {
     let variables = vec![("MITO_COORDINATOR_ADDR", address), ("MITO_CREDENTIAL_PATH", credentials)];
     let reader = Reader::new(variables, home);
     tokio::task::block_in_place(|| {
-        for page in ONE_MACHINE {
+        for page in chosen(&ONE_MACHINE) {
             reader.reads(page);
         }
     });
@@ -140,7 +170,7 @@ async fn pages_for_many_machines_are_as_written() {
     ];
     let reader = Reader::new(variables, home);
     tokio::task::block_in_place(|| {
-        for page in MANY_MACHINES {
+        for page in chosen(&MANY_MACHINES) {
             reader.reads(page);
         }
     });
@@ -173,10 +203,13 @@ fn every_block_of_commands_is_a_test_or_says_what_it_needs() {
             match kind {
                 "console" => {
                     assert!(is_read, "{place} is in no page that is read");
-                    assert!(first.starts_with("$ mito "), "{place} begins with no command");
+                    let programs = ["mito"].into_iter().chain(TOOLS);
+                    let is_command = |program| first.starts_with(&format!("$ {program} "));
+                    assert!(programs.map(is_command).any(|is| is), "{place} begins with no command");
                     transcripts += 1;
                 }
                 "sh" => assert!(first.starts_with("# needs "), "{place} is neither run nor says why not"),
+                "python" => assert!(text.contains("$ python3 example.py"), "{place} is not run"),
                 "text" | "json" | "toml" => {
                     let commands = ["$ ", "mito "];
                     let is_command = |line: &str| commands.iter().any(|start| line.starts_with(start));
