@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use super::temporary::Temporary;
 use crate::ObjectError;
 
 /// The folders below a root. Whoever moves a file into one shares the lock on the root; whoever
@@ -16,11 +17,36 @@ use crate::ObjectError;
 #[derive(Debug, Clone)]
 pub(super) struct Folders {
     root: PathBuf,
+    sync: Sync,
 }
+
+/// Waits until a file, or the names in a folder, are on the disk.
+pub(super) type Sync = fn(&File) -> io::Result<()>;
 
 impl Folders {
     pub(super) const fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, sync: File::sync_all }
+    }
+
+    /// On a disk that behaves as a test wants it to.
+    #[cfg(test)]
+    pub(super) fn with_disk(self, sync: Sync) -> Self {
+        Self { sync, ..self }
+    }
+
+    /// Waits until the bytes of a file are on the disk.
+    pub(super) fn save_file(&self, temporary: &Temporary) -> Result<(), ObjectError> {
+        temporary.sync(self.sync)
+    }
+
+    /// Waits until the names in a folder are on the disk. A folder that is gone holds none.
+    pub(super) fn save(&self, folder: &Path) -> Result<(), ObjectError> {
+        match File::open(folder).and_then(|folder| (self.sync)(&folder)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(ObjectError::directory("save", folder)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Gives `file` the name `place`, which replaces what was there.
@@ -54,16 +80,6 @@ impl Folders {
 /// Creates a folder and those above it, closed to other users.
 pub(super) fn create(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
-/// Waits until the names in a folder are on the disk. A folder that is gone holds none.
-pub(super) fn save(folder: &Path) -> Result<(), ObjectError> {
-    match File::open(folder).and_then(|folder| folder.sync_all()) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(ObjectError::directory("save", folder)(error))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

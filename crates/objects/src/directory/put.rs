@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 use uuid::Uuid;
 
 use super::blocking;
-use super::folders::{self, Folders};
+use super::folders::Folders;
 use super::layout::Layout;
 use super::temporary::Temporary;
 use crate::ObjectError;
@@ -32,10 +32,10 @@ pub(super) async fn put(
     let (place, shelf) = (layout.file(key), layout.shelf(key.shelf()));
     let temporary = temporary.take();
     blocking(move || {
-        temporary.sync()?;
+        folders.save_file(&temporary)?;
         folders.move_into_place(temporary.path(), &place)?;
         temporary.keep();
-        save_folders(&place, &shelf)
+        save_folders(&folders, &place, &shelf)
     })
     .await
 }
@@ -52,9 +52,9 @@ async fn write(temporary: &Temporary, mut body: ExactBody) -> Result<(), ObjectE
 
 /// Waits until the names are on the disk too: of the file, and of each folder on the way to it. A
 /// folder that was there already may have been made by somebody who has not saved it yet.
-fn save_folders(place: &Path, shelf: &Path) -> Result<(), ObjectError> {
+fn save_folders(folders: &Folders, place: &Path, shelf: &Path) -> Result<(), ObjectError> {
     let mut on_the_way = place.ancestors().skip(1).take_while(|folder| folder.starts_with(shelf));
-    on_the_way.try_for_each(folders::save)
+    on_the_way.try_for_each(|folder| folders.save(folder))
 }
 
 /// Removes the file on a blocking thread if the upload ends here, also when its future is dropped.
@@ -77,5 +77,62 @@ impl Drop for Discarded {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn_blocking(move || drop(temporary));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io;
+
+    use futures_util::StreamExt as _;
+    use mitosis_domain::name::Name;
+
+    use super::*;
+    use crate::directory::create_folders;
+    use crate::object::exactly;
+
+    fn full() -> io::Error {
+        io::Error::other("the disk is full")
+    }
+
+    /// Stores an object on this disk; answers whether that is acknowledged, and whether the object is there.
+    async fn stored_on(disk: fn(&File) -> io::Result<()>) -> (bool, bool) {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(root.path().to_owned());
+        create_folders(&layout).unwrap();
+        let folders = Folders::new(root.path().to_owned()).with_disk(disk);
+        let key = ObjectKey::attachment(&Name::new("ann").unwrap(), "deep/er/x").unwrap();
+        let body = futures_util::stream::once(async { Ok("abc".into()) }).boxed();
+        let stored = put(&layout, folders, Uuid::nil(), &key, exactly(body, 3)).await;
+        (stored.is_ok(), layout.file(&key).exists())
+    }
+
+    /// What a disk does not take is never acknowledged, so whatever is acknowledged outlives a loss of power.
+    #[tokio::test]
+    async fn object_is_acknowledged_once_it_is_on_the_disk() {
+        assert_eq!(stored_on(File::sync_all).await, (true, true));
+        let files_fail = stored_on(|file| match file.metadata()?.is_file() {
+            true => Err(full()),
+            false => Ok(()),
+        });
+        assert_eq!(files_fail.await, (false, false), "its bytes");
+        let folders_fail = stored_on(|file| match file.metadata()?.is_dir() {
+            true => Err(full()),
+            false => Ok(()),
+        });
+        assert_eq!(folders_fail.await, (false, true), "its name");
+        let shelf_fails = stored_on(|file| {
+            match file.metadata()?.is_dir() && std::fs::read_link(fd(file))?.ends_with("attachments") {
+                true => Err(full()),
+                false => Ok(()),
+            }
+        });
+        assert_eq!(shelf_fails.await, (false, true), "the name of the first folder on the way");
+    }
+
+    fn fd(file: &File) -> std::path::PathBuf {
+        use std::os::fd::AsRawFd as _;
+        format!("/proc/self/fd/{}", file.as_raw_fd()).into()
     }
 }

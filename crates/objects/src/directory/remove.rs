@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::folders::{self, Folders};
+use super::folders::Folders;
 use super::is_absent;
 use crate::ObjectError;
 
@@ -14,6 +14,6 @@ pub(super) fn remove(folders: &Folders, path: &Path, shelf: &Path) -> Result<(),
         Err(error) => return Err(ObjectError::directory("remove", path)(error)),
     }
     let folder = path.parent().expect("an object lies in a folder");
-    folders::save(folder)?;
+    folders.save(folder)?;
     folders.remove_empty(folder, shelf)
 }

@@ -47,7 +47,7 @@ fn create(path: &Path, layout: &Layout, entropy: &dyn Entropy) -> Result<(), Obj
     let temporary = Temporary::create(&layout.temporary(), entropy.uuid())?;
     let mut file = temporary.handle()?;
     file.write_all(&secret).map_err(ObjectError::directory("write", temporary.path()))?;
-    temporary.sync()?;
+    temporary.sync(File::sync_all)?;
     match fs::hard_link(temporary.path(), path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
+use super::folders::Sync;
 use crate::ObjectError;
 
 /// A file without a final name. It is removed when it is dropped before it got one.
@@ -45,8 +46,8 @@ impl Temporary {
     }
 
     /// Waits until the bytes are on the disk.
-    pub(super) fn sync(&self) -> Result<(), ObjectError> {
-        self.file.sync_all().map_err(ObjectError::directory("save", &self.path))
+    pub(super) fn sync(&self, sync: Sync) -> Result<(), ObjectError> {
+        sync(&self.file).map_err(ObjectError::directory("save", &self.path))
     }
 
     /// Writes one byte, and lets the file go.
