@@ -169,6 +169,13 @@ mod tests {
     }
 
     #[test]
+    fn published_worker_may_be_missed_before_its_lease_ends() {
+        let seconds = Duration::from_secs;
+        let expected = LeaseTerms { missed_after: seconds(400), lease: seconds(600) };
+        assert_eq!(LeaseTerms::of_published(seconds(600)), expected);
+    }
+
+    #[test]
     fn lost_after_shortens_the_lease_down_to_missed() {
         let seconds = Duration::from_secs;
         for (lost_after, missed_after, lease) in

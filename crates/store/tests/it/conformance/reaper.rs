@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use mitosis_domain::explain::Standing;
 use mitosis_domain::lease::{LeaseTerms, Moment};
 use mitosis_domain::limits::{MAX_LOST_ATTEMPTS, OVERDUE_GRACE, PREPARATION_ALLOWANCE};
 use mitosis_domain::task::{ExecEnd, Phase};
@@ -228,6 +229,26 @@ pub(crate) async fn outage_costs_no_worker_its_lease<B: Backend>(stage: &mut Sta
     assert_eq!(reap_by_the_lease_clock(stage).await, [silent(hand, &[uuid])], "watched time counts");
 }
 
+pub(crate) async fn explanation_tells_leases_by_the_wall_clock<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    look(stage).await;
+    let (busy, uuid) = (stage.hand(&ann).await, stage.submit_one(&ann).await);
+    stage.claim_one(busy).await;
+    let (idle, waiting) = (stage.hand(&ann).await, stage.submit_one(&ann).await);
+    stage.pass(HOUR);
+    assert!(look(stage).await.skipped > 0);
+    let limits = async |hand: Hand| {
+        let worker = stage.store().worker(hand.uuid).await.unwrap().unwrap();
+        (worker.missed_at, worker.lost_at)
+    };
+    let standing = async |task| stage.store().facts(task).await.unwrap().unwrap().standing;
+    let Standing::Held { holder, .. } = standing(uuid).await else { panic!("it is held") };
+    assert_eq!((holder.silent_at, holder.lease_until), limits(busy).await);
+    let Standing::Ready { crew, .. } = standing(waiting).await else { panic!("it waits") };
+    let (missed_at, lost_at) = limits(idle).await;
+    assert_eq!((crew.free_silent_at, crew.free_until), (Some(missed_at), Some(lost_at)));
+}
+
 pub(crate) async fn steps_of_the_wall_clock_reap_no_worker<B: Backend>(stage: &mut Stage<B>) {
     let ann = stage.person("ann").await;
     look(stage).await;
@@ -257,11 +278,14 @@ pub(crate) async fn look_obeys_the_bound_of_a_steady_clock<B: Backend>(stage: &m
     let bound = LeaseLook { now: Some(stage.now), standstill: STANDSTILL, at_most: Some(before + SECOND) };
     let watch = stage.store().watch_leases(bound).await.unwrap();
     assert_eq!((watch.time(), watch.skipped), (before + SECOND, 7_000_000));
+    stage.restart().await;
     assert_eq!(look(stage).await.time(), before + SECOND, "for all others, too");
 }
 
 pub(crate) async fn coordinators_that_look_at_once_set_the_clock_once<B: Backend>(stage: &mut Stage<B>) {
     let before = look(stage).await.time();
+    // Each has a connection now, so none waits for another's.
+    join_all((0..6).map(|_| look(stage))).await;
     stage.pass(HOUR);
     let watches = join_all((0..6).map(|_| look(stage))).await;
     let skipped: i64 = watches.iter().map(|watch| watch.skipped).sum();
@@ -324,10 +348,54 @@ pub(crate) async fn limit_of_a_task_takes_its_attempt_alone<B: Backend>(stage: &
     };
     assert_eq!(reap(stage).await, [taken(&[short, idempotent])]);
     assert_eq!(stage.phase(short).await, Phase::Ready);
+    assert_eq!(stage.losses_in_line().await, 2, "each has lost an attempt");
     stage.pass(SECOND * 10);
     assert_eq!(reap(stage).await, [taken(&[longer])]);
     stage.pass(LEASE.saturating_sub(SECOND * 20));
     assert_eq!(reap(stage).await, [silent(hand, &[plain, longest])], "no longer than the lease");
+}
+
+/// Lets time pass that is watched over.
+async fn watched<B: Backend>(stage: &mut Stage<B>, time: Duration) {
+    let mut left = time;
+    while !left.is_zero() {
+        let step = left.min(STANDSTILL);
+        left -= step;
+        stage.pass(step);
+        look(stage).await;
+    }
+}
+
+pub(crate) async fn limit_of_a_task_is_due_once_its_worker_is_missed<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    look(stage).await;
+    let spec = TaskSpec { idempotent: true, ..stage.task(ann.group).spec };
+    let uuid = running(stage, &ann, hand, spec).await;
+    let terms = LeaseTerms::new(SECOND * 15, LEASE, None);
+    stage.store().renew_leases(&[(hand.id, terms)], stage.now.into()).await.unwrap();
+    watched(stage, just_before(SECOND * 15)).await;
+    assert!(!look(stage).await.due);
+    watched(stage, TICK).await;
+    assert!(look(stage).await.due);
+    let taken = reap_by_the_lease_clock(stage).await;
+    assert_eq!(taken.iter().flat_map(|reaped| &reaped.returned).collect::<Vec<_>>(), [&uuid]);
+}
+
+pub(crate) async fn overdue_task_is_due_though_its_worker_is_alive<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let hand = stage.hand(&ann).await;
+    look(stage).await;
+    stage.submit_one(&ann).await;
+    let held = stage.claim_one(hand).await;
+    renew(stage, &[hand], HOUR * 24).await;
+    let timeout = Duration::from_secs(u64::try_from(held.task.timeout_seconds).unwrap());
+    watched(stage, just_before(timeout + PREPARATION_ALLOWANCE + OVERDUE_GRACE)).await;
+    assert!(!look(stage).await.due);
+    watched(stage, TICK).await;
+    let watch = look(stage).await;
+    assert_eq!((watch.due, watch.missed), (true, 0));
+    assert_eq!(reap_by_the_lease_clock(stage).await.len(), 1);
 }
 
 pub(crate) async fn change_and_repetition_keep_the_limit_of_a_task<B: Backend>(stage: &mut Stage<B>) {
@@ -377,6 +445,16 @@ pub(crate) async fn task_is_cancelled_with_the_last_attempt_it_may_lose<B: Backe
     assert_eq!((ending.end, ending.result.msg), (ExecEnd::Cancelled, Some(TaskResultMessage::WorkersLost)));
 }
 
+/// Earlier versions counted without a limit.
+pub(crate) async fn returned_attempt_cancels_no_task_whatever_it_lost<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let (uuid, hand) = (stage.submit_one(&ann).await, stage.hand(&ann).await);
+    stage.scalar("UPDATE ready SET losses = 9 RETURNING CAST(losses AS BIGINT)").await;
+    stage.claim_one(hand).await;
+    stage.store().sign_off(hand.uuid, Fate::Returned, stage.now).await.unwrap();
+    assert_eq!(stage.phase(uuid).await, Phase::Ready);
+}
+
 fn on_machine<B: Backend>(stage: &Stage<B>, owner: &Person, id: &str, boot: &str) -> NewWorker {
     let machine = Machine { id: id.to_owned(), boot: boot.to_owned() };
     NewWorker { machine: Some(machine), ..stage.new_worker(owner) }
@@ -412,4 +490,24 @@ pub(crate) async fn live_worker_of_a_copied_machine_keeps_its_lease<B: Backend>(
     stage.pass(just_before(LEASE));
     let gone: Vec<Uuid> = reap(stage).await.iter().map(|reaped| reaped.worker).collect();
     assert_eq!(gone, [second.uuid], "the first one has a whole lease again");
+}
+
+/// One that lives all the same, on a machine with a copied id, has time to say so.
+pub(crate) async fn next_boot_leaves_a_worker_until_it_is_missed<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let terms = LeaseTerms::new(SECOND * 10, LEASE, None);
+    let old = on_machine(stage, &ann, "m", "1");
+    for new in [&old, &on_machine(stage, &ann, "m", "2")] {
+        stage.store().register_worker(new, terms, stage.now.into()).await.unwrap();
+    }
+    let limits = async |stage: &Stage<B>| {
+        let worker = stage.store().worker(old.uuid).await.unwrap().unwrap();
+        (worker.id, [worker.missed_at, worker.lost_at])
+    };
+    let (id, both) = limits(stage).await;
+    assert_eq!(both, [stage.now + SECOND * 10; 2]);
+    stage.pass(just_before(SECOND * 10));
+    assert!(reap(stage).await.is_empty());
+    stage.store().renew_leases(&[(id, terms)], stage.now.into()).await.unwrap();
+    assert_eq!(limits(stage).await.1, [stage.now + SECOND * 10, stage.now + LEASE]);
 }

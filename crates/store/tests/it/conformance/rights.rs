@@ -166,6 +166,7 @@ pub(crate) async fn a_member_who_leaves_takes_the_workers_along<B: Backend>(stag
     for id in ids {
         assert_eq!(stage.phase(id.uuid).await, Phase::Ready);
     }
+    assert_eq!(stage.losses_in_line().await, 0, "they were taken back in order");
     assert!(matches!(stage.phase(own).await, Phase::Running(_)), "it is raj's own");
     for worker in [hand, lent] {
         assert!(!store.worker_groups(worker.id).await.unwrap().contains_key("lab"));
@@ -512,7 +513,7 @@ pub(crate) async fn a_reset_ends_workers_and_tokens_if_asked_to<B: Backend>(stag
     store.create_personal_token(&token, stage.now).await.unwrap();
     store.reset_password(ann.user, "one", 1, false, stage.now).await.unwrap();
     assert_eq!(store.personal_tokens(ann.user).await.unwrap().len(), 1);
-    assert_eq!(stage.phase(held).await, Phase::Ready);
+    assert_eq!((stage.phase(held).await, stage.losses_in_line().await), (Phase::Ready, 0));
     store.reset_password(ann.user, "two", 2, true, stage.now).await.unwrap();
     assert!(store.personal_tokens(ann.user).await.unwrap().is_empty());
     let user = store.user("ann").await.unwrap().unwrap();

@@ -207,6 +207,7 @@ pub(crate) async fn force_gives_every_held_task_back<B: Backend>(stage: &mut Sta
     for uuid in uuids {
         assert_eq!(stage.phase(uuid).await, Phase::Ready);
     }
+    assert_eq!(stage.losses_in_line().await, 0, "none was lost with its worker");
     assert!(stage.store().renew_leases(&[(hand.id, TERMS)], stage.now.into()).await.unwrap() == [hand.id]);
 }
 

@@ -118,6 +118,11 @@ impl<B: Backend> Stage<B> {
         self.backend.scalar(sql).await
     }
 
+    /// How many attempts the tasks in line have lost.
+    pub(crate) async fn losses_in_line(&self) -> i64 {
+        self.scalar("SELECT CAST(sum(losses) AS BIGINT) FROM ready").await
+    }
+
     /// A number that was not given before.
     pub(crate) fn number(&self) -> u64 {
         self.made.fetch_add(1, Ordering::Relaxed)
