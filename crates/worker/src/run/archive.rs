@@ -318,6 +318,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use flate2::read::GzDecoder;
+    use nix::unistd::{Uid, geteuid, setfsuid};
     use tempfile::TempDir;
 
     use super::*;
@@ -409,6 +410,35 @@ mod tests {
         assert_eq!(unpacked(&mut packed)["result/z"].1, "kept");
         assert_eq!(packed.warnings[0].files.len(), 2, "{:?}", packed.warnings);
         assert!(!packed.warnings[0].is_loss());
+    }
+
+    /// Root reads everything, so this thread becomes somebody else to the file system.
+    #[test]
+    fn unreadable_file_is_named_and_the_others_are_packed() {
+        let (folder, tree) = tree();
+        for (name, mode) in [("a", 0o644), ("secret", 0o000), ("z", 0o644)] {
+            fs::write(tree.join(name), name).unwrap();
+            fs::set_permissions(tree.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        fs::create_dir(tree.join("sealed")).unwrap();
+        for (path, mode) in [(folder.path(), 0o777), (&tree, 0o755), (&tree.join("sealed"), 0o000)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let mut packed = std::thread::scope(|scope| {
+            let packing = scope.spawn(|| {
+                if geteuid().is_root() {
+                    setfsuid(Uid::from_raw(65_534));
+                }
+                packed(&folder, &tree)
+            });
+            packing.join().unwrap()
+        });
+        let found = unpacked(&mut packed);
+        assert_eq!((&*found["result/a"].1, &*found["result/z"].1), ("a", "z"));
+        assert!(packed.warnings[0].is_loss(), "{:?}", packed.warnings);
+        let denied = "(Permission denied (os error 13))";
+        let names = ["sealed", "secret"].map(|name| format!("result/{name} {denied}"));
+        assert_eq!(packed.warnings[0].files, names);
     }
 
     #[test]

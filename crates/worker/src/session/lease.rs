@@ -213,6 +213,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn answer_that_comes_late_changes_nothing() {
+        let first = BootInstant::now();
+        let lease = Lease::new(first, terms(600, 30));
+        let second = first + SECOND * 10;
+        lease.renew(second, terms(600, 30));
+        lease.renew(first, terms(60, 20));
+        assert_eq!((lease.renewed(), lease.missed_after()), (second, SECOND * 30));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_lease_that_is_over_is_in_force_again_when_it_is_renewed() {
         let lease = Lease::new(BootInstant::now(), terms(30, 30));
         lease.in_force().await;

@@ -13,13 +13,13 @@ const LIMIT: Duration = Duration::from_secs(30);
 const REPORT: &str = "POST /v1/agents/report ";
 
 /// All states that were reported, oldest first.
-fn states(script: &Script) -> Vec<Value> {
+pub(crate) fn states(script: &Script) -> Vec<Value> {
     let reports = script.bodies(REPORT);
     let states = |report: &Value| report["states"].as_array().cloned().unwrap_or_default();
     reports.iter().flat_map(states).map(|one| one["state"].clone()).collect()
 }
 
-async fn until(mut holds: impl FnMut() -> bool, what: &str) {
+pub(crate) async fn until(mut holds: impl FnMut() -> bool, what: &str) {
     let held = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -10,3 +10,4 @@ mod outages;
 mod script;
 mod silence;
 mod tasks;
+mod watching;

@@ -62,6 +62,10 @@ struct Book {
     redis_url: Option<String>,
     /// Where the task stands that is watched, beside an old coordinator.
     watched: &'static str,
+    /// Whether polls renew the lease, as those of a coordinator do.
+    polls_renew: bool,
+    /// Whether a watched task has come far enough.
+    has_reached: bool,
     /// What polls say besides tasks, once.
     words: Vec<(&'static str, Value)>,
 }
@@ -150,6 +154,22 @@ impl Script {
     /// Shows a task that another one watches in this state.
     pub(crate) fn shows_watched(&self, state: &'static str) {
         self.book().watched = state;
+    }
+
+    /// Renews leases by polls, too.
+    pub(crate) fn renews_by_polls(&self) {
+        self.book().polls_renew = true;
+    }
+
+    /// A watched task comes far enough.
+    pub(crate) fn reaches(&self) {
+        self.book().has_reached = true;
+    }
+
+    /// Has no route for requests that begin like this.
+    pub(crate) fn lacks(&self, to: &'static str) {
+        let code = Some("no_such_route");
+        self.book().failures.push(Failure { to, status: 404, times: usize::MAX, code });
     }
 
     /// Will answer requests that begin like this with a status, so many times.
@@ -321,9 +341,14 @@ async fn answer(
         // A task may be there the next time.
         None => {
             tokio::time::sleep(Duration::from_millis(20)).await;
+            let (announce, lease) = {
+                let book = book.lock().unwrap();
+                (book.announces, book.renewal())
+            };
             let nothing = match path.as_str() {
                 "/v1/agents/poll" => json!({"tasks": [], "dropped": [], "stop": [], "followed": [],
-                    "announce": book.lock().unwrap().announces, "drain": false, "lease": null}),
+                    "announce": announce, "drain": false, "lease": lease}),
+                path if path.ends_with("/reached") => json!({"reached": false}),
                 _ => Value::Null,
             };
             Ok(reply(&nothing, None, None))
@@ -347,7 +372,7 @@ impl Book {
             (&Method::POST, "/v1/agents/poll") => {
                 let poll: Value = serde_json::from_slice(body).unwrap();
                 let mut reply = json!({"tasks": self.hand_out(&poll), "dropped": [], "stop": [],
-                    "followed": [], "drain": false, "lease": null});
+                    "followed": [], "drain": false, "lease": self.renewal()});
                 let nothing = reply["tasks"] == json!([]) && self.words.is_empty();
                 reply["announce"] = json!(self.announces);
                 for (what, value) in self.words.drain(..) {
@@ -386,6 +411,9 @@ impl Book {
                 json!({"url": format!("{address}/objects/resource"), "size": 8})
             }
             (&Method::GET, "/objects/resource") => return Some(Response::new(Full::from("resource"))),
+            (&Method::GET, path) if path.ends_with("/reached") && self.has_reached => {
+                json!({"reached": true})
+            }
             (&Method::GET, path) if path.starts_with("/v1/") => return None,
             _ => Value::Null,
         };
@@ -404,6 +432,11 @@ impl Book {
             "spec": {"args": ["sleep"], "envs": {}, "resources": [], "terminal_output": false, "watch": null},
         });
         json!({"info": info, "artifacts": []})
+    }
+
+    /// What a poll says of the lease.
+    fn renewal(&self) -> Option<String> {
+        self.lease.filter(|_| self.polls_renew).map(|lease| format!("{lease}s"))
     }
 
     fn token(&self) -> String {

@@ -57,6 +57,17 @@ async fn outage_of_nine_minutes_kills_nothing_and_the_end_of_the_lease_does() {
 }
 
 #[tokio::test]
+async fn worker_that_is_heard_of_by_its_polls_alone_goes_on() {
+    let script = Script::with_terms(2, 1).await;
+    script.renews_by_polls();
+    script.fails("POST /workers/heartbeat", 503, usize::MAX);
+    script.has("sleep 3; exit 7", |_| {});
+    let _worker = script.worker(1);
+    assert_eq!(script.commits(1).await["exit_status"], 7 << 8);
+    assert_eq!(script.heard().iter().filter(|line| line.starts_with("POST /workers ")).count(), 1);
+}
+
+#[tokio::test]
 async fn attempt_with_a_limit_is_killed_alone_and_given_back() {
     let script = Script::with_terms(600, 1).await;
     let _worker = script.worker(3);

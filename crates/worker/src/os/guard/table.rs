@@ -194,6 +194,7 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::lease::Lease;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -221,6 +222,22 @@ mod tests {
         assert_eq!(deadlines(&reader), [(0, 70, ends[0]), (2, 72, ends[1])]);
         table.slot(0).clear();
         assert_eq!(deadlines(&reader), [(2, 72, ends[1])]);
+    }
+
+    #[test]
+    fn lease_is_shown_with_each_renewal() {
+        let table = Table::new(1, 1).unwrap();
+        let reader = Reader::new(table.file().unwrap()).unwrap();
+        table.slot(0).runs(Pid::from_raw(70), None);
+        let start = BootInstant::from_nanos(0);
+        let lease = Lease::new(start, terms(30, 5));
+        lease.show_at(table.term(0));
+        assert_eq!(deadlines(&reader), [(0, 70, Some(Duration::from_millis(28_500)))]);
+        lease.renew(start + SECOND * 20, terms(100, 5));
+        assert_eq!(deadlines(&reader), [(0, 70, Some(SECOND * 115))]);
+        // The next registration of a worker has the same place.
+        Lease::new(start + SECOND * 50, terms(30, 5)).show_at(table.term(0));
+        assert_eq!(deadlines(&reader), [(0, 70, Some(Duration::from_millis(78_500)))]);
     }
 
     #[test]
