@@ -114,9 +114,7 @@ impl App {
     /// Removes an object whose record is gone, now or later.
     pub(crate) async fn discard(&self, key: &ObjectKey) -> Result<(), Fault> {
         self.store.discard_object(key, self.now()).await?;
-        if let Some(_place) = self.uploads.enter(key)
-            && let Err(error) = self.objects.delete(key).await
-        {
+        if let Err(error) = self.uploads.remove(&*self.objects, key).await {
             tracing::warn!(%key, %error, "an object could not be removed, and is tried again later");
         }
         Ok(())

@@ -63,4 +63,16 @@ mod tests {
             assert_eq!(found, expected, "{parts:?}");
         }
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn silent_client_is_served_as_http1_soon() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        for part in ["", "PR"] {
+            client.write_all(part.as_bytes()).await.unwrap();
+            let found = timeout(LIMIT * 2, is_http2(&server)).await;
+            assert_eq!(found, Ok(false), "{part:?}");
+        }
+    }
 }

@@ -61,11 +61,16 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, app: App) {
         }
     }
     drop(listener);
+    end(open, &connections).await;
+    watch.abort();
+}
+
+/// Lets requests that are under way end, for a while.
+async fn end(open: GracefulShutdown, connections: &Connections) {
     if tokio::time::timeout(LAST_REQUESTS, open.shutdown()).await.is_err() {
         tracing::warn!(open = connections.open(), "requests did not end in time, and are broken off");
         connections.end_all();
     }
-    watch.abort();
 }
 
 /// Says why, as far as the first bytes can be written at once, and closes the connection.
@@ -149,4 +154,38 @@ fn converse(
 fn is_of_the_peer(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn request_that_does_not_end_is_broken_off_at_a_stop() {
+        let (open, connections) = (GracefulShutdown::new(), Connections::new(Room::of_this_process()));
+        let seat = connections.admit(IpAddr::V4(Ipv4Addr::LOCALHOST), false).unwrap();
+        let (id, (mut client, server)) = (seat.id(), tokio::io::duplex(1_024));
+        let begun = Arc::new(tokio::sync::Notify::new());
+        let begins = begun.clone();
+        let endless = service_fn(move |_: Request<Incoming>| {
+            begins.notify_one();
+            std::future::pending::<hyper::Result<http::Response<String>>>()
+        });
+        let served = open.watch(http1::Builder::new().serve_connection(TokioIo::new(server), endless));
+        let task = tokio::spawn(async move {
+            let _seat = seat;
+            served.await
+        });
+        connections.is_served_by(id, task.abort_handle());
+        client.write_all(b"GET / HTTP/1.1\r\nhost: mito\r\n\r\n").await.unwrap();
+        begun.notified().await;
+        let stopped = tokio::time::Instant::now();
+        tokio::time::timeout(LAST_REQUESTS * 2, end(open, &connections)).await.expect("it has a limit");
+        assert_eq!(stopped.elapsed().as_secs(), LAST_REQUESTS.as_secs(), "it had time to end");
+        assert_eq!(client.read(&mut [0; 16]).await.unwrap(), 0, "the connection is closed");
+    }
 }

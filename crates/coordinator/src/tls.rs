@@ -108,3 +108,24 @@ fn unusable(
 ) -> TlsError {
     TlsError::File { key, path: path.to_owned(), source: source.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use mitosis_testkit::certificates::Certificates;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn handshake_that_does_not_come_ends_the_connection() {
+        let certificates = Certificates::new().unwrap();
+        let (certificate, key) = certificates.server("server", &["localhost"]).unwrap();
+        let tls = Tls::load(TlsFiles { certificate, key }).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _silent = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let outcome = tokio::time::timeout(HANDSHAKE_LIMIT * 2, tls.accept(stream)).await;
+        let error = outcome.expect("it has a limit").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -35,6 +35,9 @@ const HBA: &str = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\
 const READY_LIMIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// A lock on a table, until this is dropped.
+pub struct Locked(#[expect(dead_code, reason = "its connection has the lock")] Client);
+
 /// A running server. It stops, and forgets everything, when this is dropped.
 #[derive(Debug)]
 pub struct PostgresServer {
@@ -157,6 +160,16 @@ impl PostgresServer {
     pub async fn execute(&self, sql: &str) -> io::Result<()> {
         let client = self.connect().await.map_err(io::Error::other)?;
         client.batch_execute(sql).await.map_err(io::Error::other)
+    }
+
+    /// Keeps a table to itself until the answer is dropped: whoever asks for it is neither answered nor refused.
+    pub async fn locked(&self, database_url: &str, table: &str) -> io::Result<Locked> {
+        let config: Config = database_url.parse().map_err(io::Error::other)?;
+        let (client, connection) = config.connect(NoTls).await.map_err(io::Error::other)?;
+        tokio::spawn(connection);
+        let lock = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+        client.batch_execute(&lock).await.map_err(io::Error::other)?;
+        Ok(Locked(client))
     }
 
     /// How many transactions all databases have seen so far, as far as sessions that are open have reported them:

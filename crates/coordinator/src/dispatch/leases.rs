@@ -6,8 +6,8 @@ use std::time::Duration;
 use mitosis_domain::clock::Clock;
 use mitosis_domain::lease::{LeaseTime, Moment};
 use mitosis_protocol::Timestamp;
-use mitosis_store::ops::reaper::{LeaseLook, LeaseWatch};
-use mitosis_store::{Fault, Store};
+use mitosis_store::Fault;
+use mitosis_store::ops::reaper::{LeaseLook, LeaseWatch, Reaper};
 
 use crate::settings::LeaseClockSource;
 
@@ -50,7 +50,7 @@ impl Leases {
 
     /// Looks, so that the time goes on. A step of the wall clock of the database does not count: the steady clock of
     /// this machine says how much time has passed at the most.
-    pub(crate) async fn look(&self, store: &dyn Store) -> Result<LeaseWatch, Fault> {
+    pub(crate) async fn look(&self, store: &(impl Reaper + Sync + ?Sized)) -> Result<LeaseWatch, Fault> {
         let parts = &*self.0;
         let mut steady = parts.clock.steady();
         let mut watch = store.watch_leases(self.look_at(None)).await?;
@@ -115,5 +115,89 @@ impl Clock for Leases {
 
     fn steady(&self) -> Duration {
         self.0.clock.steady()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use mitosis_domain::lease::LeaseClock;
+    use mitosis_store::ops::reaper::Reaped;
+    use mitosis_testkit::clock::SteppedClock;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_secs(600);
+
+    /// A database with a clock of its own.
+    struct Database {
+        wall: SteppedClock,
+        leases: Mutex<LeaseClock>,
+    }
+
+    #[async_trait]
+    impl Reaper for Database {
+        async fn watch_leases(&self, look: LeaseLook) -> Result<LeaseWatch, Fault> {
+            let now = look.now.unwrap_or_else(|| self.wall.now());
+            let mut leases = self.leases.lock().unwrap();
+            let clock = leases.look(now, look.standstill, look.at_most);
+            let skipped = clock.lag - leases.lag;
+            *leases = clock;
+            Ok(LeaseWatch { now, clock, skipped, missed: 3, due: false })
+        }
+
+        async fn reap(&self, _: Moment, _: u32) -> Result<Vec<Reaped>, Fault> {
+            Ok(Vec::new())
+        }
+    }
+
+    /// A database, and a coordinator on a machine whose clock is wrong by years.
+    fn apart() -> (Database, Arc<SteppedClock>, Leases) {
+        let wall = Timestamp::parse("2031-02-09T17:04:05Z").unwrap();
+        let leases = LeaseClock { seen_at: Timestamp::UNIX_EPOCH, lag: 0 };
+        let database = Database { wall: SteppedClock::at(wall), leases: Mutex::new(leases) };
+        let own = Arc::new(SteppedClock::at(Timestamp::parse("2001-01-01T00:00:00Z").unwrap()));
+        let leases = Leases::new(own.clone(), LeaseClockSource::Database, LONGEST);
+        (database, own, leases)
+    }
+
+    #[tokio::test]
+    async fn coordinator_goes_by_the_clock_of_the_database() {
+        let (database, own, leases) = apart();
+        let first = leases.look(&database).await.unwrap();
+        assert_eq!((leases.now(), leases.missed()), (database.wall.now(), 3));
+        own.advance(SECOND * 5);
+        own.step_forward(SECOND * 1_000);
+        assert_eq!(leases.now(), database.wall.now() + SECOND * 5, "between two looks, time passes");
+        let moment = leases.moment();
+        assert_eq!((moment.now, moment.lease), (leases.now(), first.time() + SECOND * 5));
+    }
+
+    #[tokio::test]
+    async fn step_of_the_database_s_clock_moves_no_lease() {
+        let (database, own, leases) = apart();
+        let first = leases.look(&database).await.unwrap();
+        own.advance(SECOND);
+        database.wall.advance(SECOND);
+        database.wall.step_forward(SECOND * 7);
+        let watch = leases.look(&database).await.unwrap();
+        assert_eq!((watch.time(), watch.skipped), (first.time() + SECOND, 7_000_000));
+        own.advance(SECOND * 5);
+        database.wall.advance(SECOND * 5);
+        let watch = leases.look(&database).await.unwrap();
+        assert_eq!(watch.time(), first.time() + SECOND * 6);
+        let moment = leases.moment();
+        assert_eq!((moment.now, moment.lease), (database.wall.now(), watch.time()));
+    }
+
+    #[test]
+    fn standstill_is_shorter_than_a_short_lease() {
+        let standstill = |seconds| {
+            let own = Arc::new(SteppedClock::at(Timestamp::UNIX_EPOCH));
+            let leases = Leases::new(own, LeaseClockSource::Database, Duration::from_secs(seconds));
+            leases.look_at(None).standstill.as_millis()
+        };
+        assert_eq!([600, 20, 1].map(standstill), [10_000, 5_000, 500]);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mitosis_domain::clock::Clock as _;
 use serde_json::{Value, json};
 
-use crate::stage::{LEASE, Someone, Stage};
+use crate::stage::{Answer, LEASE, Someone, Stage, changed, eventually};
 
 /// Registers an agent.
 async fn agent<'a>(owner: &'a Someone<'a>, slots: u32) -> Someone<'a> {
@@ -185,6 +185,53 @@ pub(crate) async fn missed_agent_keeps_its_task_until_its_lease_ends(stage: Stag
     // Held until the lost agent's task is free again.
     let again = other.get("/workers/tasks?wait=20s").await.expect(200).json();
     assert_eq!(again["uuid"], json!(uuid));
+}
+
+/// How long somebody may be silent: until it is lost, and until it is missed.
+fn told(answer: &Answer) -> [&str; 2] {
+    ["x-mito-lease", "x-mito-missed-after"].map(|name| answer.headers[name].to_str().unwrap())
+}
+
+pub(crate) async fn workers_are_told_how_long_they_may_be_silent(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let body = json!({"tags": [], "labels": [], "groups": []});
+    for (asks, limits, by_poll) in [
+        (json!({}), ["600", "400"], ["10m", "6m 40s"]),
+        (json!({"slots": 1}), ["600", "30"], ["10m", "30s"]),
+        (json!({"slots": 1, "lost_after": "2m"}), ["120", "30"], ["2m", "30s"]),
+        (json!({"slots": 1, "lost_after": "1s"}), ["30", "30"], ["30s", "30s"]),
+    ] {
+        let registered = ann.post("/workers", &changed(body.clone(), &asks)).await.expect(200);
+        assert_eq!(told(&registered), limits, "{asks}");
+        let worker = ann.with(registered.json()["token"].as_str().unwrap());
+        let heartbeat = worker.post("/workers/heartbeat", &json!(null)).await.expect(200);
+        assert_eq!(told(&heartbeat), limits, "{asks}");
+        let reply = worker.polls(0, &[], "1s").await;
+        assert_eq!([&reply["lease"], &reply["missed_after"]], by_poll.map(|limit| json!(limit)).each_ref());
+    }
+    for odd in [
+        json!({"lost_after": "0s"}),
+        json!({"machine": {"id": "", "boot": "1"}}),
+        json!({"machine": {"id": "m", "boot": "line\nline"}}),
+        json!({"machine": {"id": "m".repeat(1_000), "boot": "1"}}),
+    ] {
+        ann.post("/workers", &changed(body.clone(), &odd)).await.expect_refused(400, "invalid_request");
+    }
+}
+
+pub(crate) async fn administrators_are_told_how_many_workers_are_missed(stage: Stage) {
+    let (admin, ann) = (stage.admin().await, stage.user("ann").await);
+    let agents = [agent(&ann, 1).await, agent(&ann, 1).await];
+    let missed = async || admin.get("/v1/admin/doctor").await.expect(200).json()["missed_workers"].clone();
+    assert_eq!(missed().await, json!(0));
+    stage.clock.advance(Duration::from_secs(31));
+    eventually("both are missed", async || missed().await == json!(2)).await;
+    let shown = ann.get(&format!("/workers/{}", agents[0].name)).await.expect(200).json()["info"].clone();
+    assert!(shown["lost_at"].is_string(), "{shown}");
+    agents[0].post("/workers/heartbeat", &json!(null)).await.expect(200);
+    eventually("one is heard of", async || missed().await == json!(1)).await;
+    let shown = ann.get(&format!("/workers/{}", agents[0].name)).await.expect(200).json()["info"].clone();
+    assert_eq!([&shown["missed"], &shown["lost_at"]], [&json!(null); 2], "{shown}");
 }
 
 pub(crate) async fn idempotent_task_of_a_missed_agent_is_given_to_another(stage: Stage) {

@@ -1,14 +1,18 @@
 //! Live execution states on Redis.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use mitosis_coordinator::{Coordinator, Database, KeyFiles, Objects, RedisSettings, Settings, StartError};
+use mitosis_domain::clock::SystemClock;
+use mitosis_domain::entropy::OsEntropy;
 use redis::aio::MultiplexedConnection;
 use redis::{Client, RedisError};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::stage::{Answer, Someone, Stage};
+use crate::stage::{Answer, LEASE, Someone, Stage};
 
 /// Nothing here takes this long.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -236,7 +240,23 @@ pub(crate) async fn agent_that_leaves_its_task_is_announced_as_exited(stage: Sta
     tells(&agent, &json!({})).await;
     let leave = stage.request(Method::DELETE, "/workers").header("user-agent", "mito/1.2.3");
     Answer::read(leave.bearer_auth(&agent.token)).await.expect(200);
-    let mut reader = connection(&client_url(&stage).await).await;
+    has_exited(&stage, &uuid).await;
+}
+
+pub(crate) async fn agent_that_is_lost_with_its_task_is_announced_as_exited(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let uuid = ann.submits(&json!({})).await;
+    let agent = ann.worker(&json!({"slots": 1})).await;
+    tells(&agent, &json!({})).await;
+    // Written when this is answered.
+    agent.post("/workers/heartbeat", &json!(null)).await.expect(200);
+    stage.clock.advance(LEASE);
+    has_exited(&stage, &uuid).await;
+}
+
+/// Waits until it is announced that the worker of a task is gone.
+async fn has_exited(stage: &Stage, uuid: &str) {
+    let mut reader = connection(&client_url(stage).await).await;
     let key = format!("task:{uuid}");
     let deadline = std::time::Instant::now() + LIMIT;
     loop {
@@ -270,4 +290,26 @@ pub(crate) async fn watched_task_of_a_published_worker_is_read_from_redis(stage:
     let mut redis = connection(&url).await;
     redis::cmd("SET").arg(format!("task:{uuid}")).arg(11).query_async::<()>(&mut redis).await.unwrap();
     assert_eq!(watcher.get(&ask("20s")).await.expect(200).json(), json!({"reached": true}));
+}
+
+/// Passwords that a coordinator draws are of use only where it sets up the users itself.
+#[tokio::test]
+async fn users_of_redis_that_are_left_alone_need_passwords() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let redis = RedisSettings {
+        url: "redis://127.0.0.1:1".into(),
+        worker_password: Some("for workers".into()),
+        client_password: None,
+        skip_acl_rules: true,
+    };
+    let settings = Settings {
+        bind: "127.0.0.1:0".parse().unwrap(),
+        keys: KeyFiles { private: place("private.pem"), public: place("public.pem"), create: true },
+        redis: Some(redis),
+        ..Settings::new(Database::Sqlite(place("state.db")), Objects::Directory(place("objects")))
+    };
+    let refused = Coordinator::start(settings, Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap_err();
+    assert!(matches!(refused, StartError::Redis(_)), "{refused:?}");
+    assert!(refused.hint().unwrap().contains("redis_client_password"), "{:?}", refused.hint());
 }

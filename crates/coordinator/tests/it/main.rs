@@ -68,6 +68,8 @@ macro_rules! stories {
                 an_agent_that_is_to_go_is_told_at_once_and_goes_with_its_last_task,
                 an_agent_that_is_forced_off_learns_it_from_the_request_that_is_held,
                 missed_agent_keeps_its_task_until_its_lease_ends,
+                workers_are_told_how_long_they_may_be_silent,
+                administrators_are_told_how_many_workers_are_missed,
                 idempotent_task_of_a_missed_agent_is_given_to_another,
                 registration_after_a_reboot_frees_the_tasks_of_before,
                 task_ends_after_five_dead_workers_and_says_so,
@@ -230,6 +232,9 @@ mod with_time_passing {
             commit_during_or_without_an_announced_upload_says_so,
             reader_deletes_no_archive_by_a_filter,
         }
+        sweeps {
+            operations_on_many_tasks_go_on_to_their_end,
+        }
         tasks {
             submission_of_too_many_tasks_is_refused_whole,
         }
@@ -294,6 +299,7 @@ mod with_redis {
             agent_states_are_announced_in_the_order_of_0_6_8,
             agent_announces_states_of_what_it_holds_only,
             agent_that_leaves_its_task_is_announced_as_exited,
+            agent_that_is_lost_with_its_task_is_announced_as_exited,
             watched_task_of_a_published_worker_is_read_from_redis,
             tasks_go_on_without_redis_and_states_come_back_with_it,
         }
@@ -316,6 +322,7 @@ mod with_a_server {
             an_outage_of_the_database_is_told_and_passes,
             a_worker_does_not_notice_an_outage_of_the_database,
             published_worker_survives_a_database_outage,
+            published_worker_is_answered_while_the_database_hangs,
             own_heartbeat_is_refused_while_the_database_is_away,
         }
         agents {

@@ -64,6 +64,23 @@ pub(crate) async fn published_worker_survives_a_database_outage(stage: Stage) {
     idle.post("/workers/heartbeat", &json!(null)).await.expect(200);
 }
 
+/// A database that accepts connections and answers nothing is an outage, too.
+pub(crate) async fn published_worker_is_answered_while_the_database_hangs(stage: Stage) {
+    let ann = stage.user("ann").await;
+    ann.submits(&json!({})).await;
+    let idle = ann.worker(&json!({})).await;
+    let hung = stage.locked("worker").await;
+    let both = async {
+        let (task, heartbeat) =
+            tokio::join!(idle.get("/workers/tasks"), idle.post("/workers/heartbeat", &json!(null)));
+        [task, heartbeat].map(|answer| answer.expect(200).text)
+    };
+    let answers = tokio::time::timeout(Duration::from_secs(9), both).await;
+    assert_eq!(answers.expect("they are answered soon"), ["null", "null"]);
+    drop(hung);
+    idle.fetches().await;
+}
+
 /// A worker of ours would rely on a lease that nothing says.
 pub(crate) async fn own_heartbeat_is_refused_while_the_database_is_away(stage: Stage) {
     let ann = stage.user("ann").await;

@@ -220,22 +220,31 @@ pub(crate) async fn links_begin_with_what_a_trusted_proxy_says(mut stage: Stage)
     assert!(theirs.starts_with("https://mito.example/lab/v1/objects/"), "{theirs}");
 }
 
-pub(crate) async fn links_begin_with_the_address_that_a_client_of_ours_used(stage: Stage) {
-    let ann = stage.user("ann").await;
-    let body = json!({"key": "x", "content_length": 1});
+pub(crate) async fn links_begin_with_the_address_that_a_client_of_ours_used(mut stage: Stage) {
+    stage.user("ann").await;
+    let link = async |stage: &Stage, used: &str| {
+        let ann = stage.logged_in("ann", "ann").await;
+        let request = stage.request(Method::POST, "/groups/ann/attachments").bearer_auth(&ann.token);
+        let request = request.header("x-mito-address", used).json(&json!({"key": "x", "content_length": 1}));
+        let reply: Value = request.send().await.unwrap().json().await.unwrap();
+        reply["url"].as_str().unwrap().to_owned()
+    };
     for (used, begins) in [
         ("https://mito.example:8443/lab/", "https://mito.example:8443/lab/v1/objects/"),
         ("https://user:secret@mito.example", "http://127.0.0.1:"),
         ("https://mito.example/?x=1", "http://127.0.0.1:"),
+        ("https://mito.example/#x", "http://127.0.0.1:"),
         ("javascript:alert(1)", "http://127.0.0.1:"),
+        ("ftp://mito.example", "http://127.0.0.1:"),
         ("nothing", "http://127.0.0.1:"),
     ] {
-        let request = stage.request(Method::POST, "/groups/ann/attachments").bearer_auth(&ann.token);
-        let request = request.header("x-mito-address", used).json(&body);
-        let reply: Value = request.send().await.unwrap().json().await.unwrap();
-        let link = reply["url"].as_str().unwrap();
+        let link = link(&stage, used).await;
         assert!(link.starts_with(begins), "{used}: {link}");
     }
+    stage.public_url = Some("https://public.example/lab".parse().unwrap());
+    stage.restart().await;
+    let link = link(&stage, "https://mito.example").await;
+    assert!(link.starts_with("https://public.example/lab/v1/objects/"), "{link}");
 }
 
 pub(crate) async fn a_personal_token_does_what_its_scope_says(stage: Stage) {

@@ -11,7 +11,7 @@ use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::entropy::OsEntropy;
 use mitosis_protocol::Timestamp;
 use mitosis_testkit::clock::SteppedClock;
-use mitosis_testkit::postgres::PostgresServer;
+use mitosis_testkit::postgres::{Locked, PostgresServer};
 use mitosis_testkit::redis::RedisServer;
 use mitosis_testkit::s3::S3Server;
 use reqwest::{Method, StatusCode};
@@ -208,6 +208,12 @@ impl Stage {
         self.services.as_ref().expect("a cluster").postgres.lock().await
     }
 
+    /// Nobody else gets at a table of the database until the answer is dropped.
+    pub(crate) async fn locked(&self, table: &str) -> Locked {
+        let services = self.services.as_ref().expect("a cluster");
+        services.postgres.lock().await.locked(&services.db_url, table).await.unwrap()
+    }
+
     /// The Redis server.
     pub(crate) async fn redis(&self) -> MutexGuard<'_, RedisServer> {
         self.redis.as_ref().expect("surroundings with Redis").lock().await
@@ -397,7 +403,7 @@ pub(crate) fn task(group: &str, changes: &Value) -> Value {
     changed(plain, changes)
 }
 
-fn changed(mut plain: Value, changes: &Value) -> Value {
+pub(crate) fn changed(mut plain: Value, changes: &Value) -> Value {
     for (key, value) in changes.as_object().unwrap() {
         plain[key] = value.clone();
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{Someone, Stage};
+use crate::stage::{Someone, Stage, task};
 
 /// Submits tasks with these exit codes as their parameter, and has them end so. Answers their UUIDs.
 async fn sweep(ann: &Someone<'_>, codes: &[i32]) -> Vec<String> {
@@ -115,4 +115,26 @@ pub(crate) async fn results_come_page_by_page(stage: Stage) {
         }
     }
     assert_eq!(seen, expected);
+}
+
+pub(crate) async fn operations_on_many_tasks_go_on_to_their_end(stage: Stage) {
+    // One more than go into a transaction.
+    const MANY: usize = 5_001;
+    let ann = stage.user("ann").await;
+    let tasks = vec![task("ann", &json!({})); MANY];
+    let submitted = ann.post("/tasks/submit", &json!({"tasks": tasks})).await.expect(200).json();
+    let filter = json!({"group_name": "ann", "states": ["Ready"]});
+    let cancelled = ann.post("/tasks/cancel", &filter).await.expect(200).json();
+    assert_eq!(cancelled["cancelled_count"], MANY);
+
+    let results = submitted["results"].as_array().unwrap();
+    let uuids: Vec<&Value> = results.iter().map(|result| &result["Ok"]["uuid"]).collect();
+    let request = json!({"uuids": uuids, "idempotency_key": "k"});
+    let first = ann.post("/v1/tasks/retry", &request).await.expect(200).json();
+    let again = each(&first, "retried", "uuid");
+    assert_eq!(again.len(), MANY);
+    assert!(ann.post("/v1/tasks/retry", &request).await.expect(200).json() == first, "a replay");
+
+    let cancelled = ann.post("/tasks/cancel/list", &json!({"uuids": again})).await.expect(200).json();
+    assert_eq!((&cancelled["cancelled_count"], &cancelled["failed_uuids"]), (&json!(MANY), &json!([])));
 }

@@ -10,7 +10,7 @@ use axum::extract::FromRequestParts;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use http::request::Parts;
 use mitosis_domain::object::ObjectKey;
-use mitosis_objects::{ByteStream, Link, ObjectError, Right, SignedAccess};
+use mitosis_objects::{ByteStream, Link, ObjectError, ObjectStore, Right, SignedAccess};
 use mitosis_protocol::{UPLOAD_HEADER, UPLOADS_ONCE};
 use mitosis_store::ops::uploads::Waits;
 
@@ -34,6 +34,14 @@ impl Uploads {
     pub(crate) fn enter(&self, key: &ObjectKey) -> Option<Place> {
         let fresh = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
         fresh.then(|| Place { all: self.clone(), key: key.clone() })
+    }
+
+    /// Removes an object, unless a request stores it at this moment.
+    pub(crate) async fn remove(&self, objects: &dyn ObjectStore, key: &ObjectKey) -> Result<(), ObjectError> {
+        match self.enter(key) {
+            Some(_place) => objects.delete(key).await,
+            None => Ok(()),
+        }
     }
 
     /// Whether somebody has it.
@@ -132,4 +140,29 @@ pub(super) fn until_the_end(app: &App, access: &SignedAccess, body: BodyDataStre
 
 fn boxed(stream: impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static) -> ByteStream {
     stream.boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use mitosis_domain::entropy::OsEntropy;
+    use mitosis_domain::name::Name;
+    use mitosis_objects::directory::DirectoryStore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn object_that_is_stored_at_this_moment_is_not_discarded() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = DirectoryStore::open(folder.path(), Arc::new(OsEntropy)).await.unwrap();
+        let key = ObjectKey::attachment(&Name::new("ann").unwrap(), "x").unwrap();
+        let body = futures_util::stream::once(async { Ok("abc".into()) }).boxed();
+        objects.put(&key, body, 3).await.unwrap();
+        let uploads = Uploads::default();
+        let place = uploads.enter(&key).unwrap();
+        for (place, is_there) in [(Some(place), true), (None, false)] {
+            uploads.remove(&objects, &key).await.unwrap();
+            assert_eq!(objects.head(&key).await.unwrap().is_some(), is_there);
+            drop(place);
+        }
+    }
 }
