@@ -286,3 +286,24 @@ async fn fetched(user: &UserClient, task: Uuid, scratch: &Path) -> Result<Option
 fn see_later(task: Uuid) -> String {
     format!("the task goes on without us; see later with `mito client tasks get {task}`")
 }
+
+#[cfg(test)]
+mod tests {
+    use mitosis_protocol::TaskResult;
+
+    use super::*;
+
+    #[test]
+    fn output_that_cannot_be_shown_is_never_a_success() {
+        let cannot = |exit| Failure::new(exit, "the disk is full");
+        let ended = |exit_status, failure| {
+            let result = TaskResult { exit_status, msg: None };
+            let ended = despite(failure, Outcome { result, warnings: Vec::new() });
+            ended.map(|outcome| outcome.code()).map_err(|failure| failure.exit())
+        };
+        assert_eq!(ended(0, cannot(Exit::Failure)), Err(Exit::Failure));
+        assert_eq!(ended(0, cannot(Exit::BrokenPipe)), Err(Exit::BrokenPipe));
+        assert_eq!(ended(7 << 8, cannot(Exit::Failure)), Ok(7), "what failed by itself says how");
+        assert_eq!(ended(7 << 8, cannot(Exit::BrokenPipe)), Err(Exit::BrokenPipe));
+    }
+}

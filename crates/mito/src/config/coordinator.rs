@@ -159,3 +159,24 @@ fn web_address(layers: &Layers, key: &'static str, url: &str) -> Result<Url, Con
         _ => Err(layers.invalid(key, "it must be an address such as http://127.0.0.1:9000")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Environment, Options, Role};
+    use super::*;
+
+    #[test]
+    fn tasks_are_kept_for_as_long_as_their_links_live() {
+        let home = tempfile::tempdir().unwrap();
+        let environment = Environment::from([("HOME", home.path().to_str().unwrap())]);
+        let retained = |given| {
+            let options = Options::default().duration("retain_tasks", given);
+            retain_tasks(&Layers::load(Role::Coordinator, None, options, &environment).unwrap())
+        };
+        let hour = Duration::from_hours(1);
+        assert_eq!(retained(None).unwrap(), None, "for ever");
+        assert_eq!(retained(Some(hour)).unwrap(), Some(hour));
+        let refused = retained(Some(Duration::from_secs(3_599))).unwrap_err().to_string();
+        assert!(refused.contains("retain_tasks"), "{refused}");
+    }
+}

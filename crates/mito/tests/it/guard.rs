@@ -145,6 +145,26 @@ async fn stopped_worker_has_its_command_killed_before_it_runs_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn guard_kills_at_the_limit_of_a_task_and_leaves_the_others() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "6s").await;
+    let admin = coordinator.admin().await;
+    let stopped = home.worker(&coordinator.address, "2").await;
+    let mut commands = Vec::new();
+    for (name, lost_after) in [("limited", Some(Duration::from_secs(4))), ("plain", None)] {
+        let script = format!("echo start=$$ > {}; exec sleep 600", home.path().join(name).display());
+        let mut new = task(&["sh", "-c", &script]);
+        new.task_spec.lost_after = lost_after;
+        admin.submit(&new).await.unwrap();
+        commands.push(home.until_written(name, "start=").await.trim().to_owned());
+    }
+    stopped.signal(Signal::SIGSTOP);
+    until("killed at its limit", || !lives(&commands[0])).await;
+    assert!(lives(&commands[1]), "its lease is not over");
+    until("killed at the end of the lease", || !lives(&commands[1])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn killed_guard_is_replaced_and_the_next_one_knows_everything() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
