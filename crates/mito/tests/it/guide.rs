@@ -44,6 +44,7 @@ const MANY_MACHINES: [&str; 4] = ["coordinator.md", "workers.md", "groups.md", "
 /// The pages to read: all of them, or the one that `GUIDE_PAGE` names.
 fn chosen(pages: &[&'static str]) -> Vec<&'static str> {
     let only = std::env::var("GUIDE_PAGE").ok();
+    assert!(only.as_ref().is_none_or(|only| guide().join(only).is_file()), "no such page: {only:?}");
     pages.iter().copied().filter(|page| only.as_ref().is_none_or(|only| only == page)).collect()
 }
 
