@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 use super::artifacts::charge;
 use super::rights;
 use super::row::{self, Columns, Db};
-use super::{PostgresStore, write};
+use super::{PostgresStore, ask, write};
 use crate::Fault;
 use crate::code::row_count;
 use crate::ops::By;
@@ -44,12 +44,12 @@ impl Attachments for PostgresStore {
     ) -> Result<Vec<Attachment>, Fault> {
         let params: row::Params<'_> =
             &[&query.group.0, &query.key_contains, &row_count(limit), &row_count(offset)];
-        row::all(&self.for_question().await?, QUERY_ATTACHMENTS, params, read).await
+        ask!(self, db => row::all(db, QUERY_ATTACHMENTS, params, read))
     }
 
     async fn count_attachments(&self, query: &AttachmentQuery) -> Result<u64, Fault> {
         let params: row::Params<'_> = &[&query.group.0, &query.key_contains];
-        let count: i64 = row::one(&self.for_question().await?, COUNT_ATTACHMENTS, params, row::only).await?;
+        let count: i64 = ask!(self, db => row::one(db, COUNT_ATTACHMENTS, params, row::only))?;
         Ok(count.unsigned_abs())
     }
 

@@ -7,8 +7,8 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::audit::AuditEntry;
 use tokio_postgres::Row;
 
-use super::PostgresStore;
 use super::row::{self, Columns};
+use super::{PostgresStore, ask};
 use crate::Fault;
 use crate::code::row_count;
 use crate::ops::audit::Audit;
@@ -30,7 +30,7 @@ impl Audit for PostgresStore {
 
     async fn audit(&self, before: Option<i64>, limit: u64) -> Result<Vec<AuditEntry>, Fault> {
         let params: row::Params<'_> = &[&before.unwrap_or(i64::MAX), &row_count(limit)];
-        row::all(&self.for_question().await?, PAGE, params, read).await
+        ask!(self, db => row::all(db, PAGE, params, read))
     }
 }
 

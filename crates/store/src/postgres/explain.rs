@@ -1,6 +1,7 @@
 //! What has to be known to explain a task.
 
 use async_trait::async_trait;
+use deadpool_postgres::Client;
 use mitosis_domain::explain::{Ahead, Crew, Facts, Holder, Nearest, Standing, Watched};
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::task::{Attempt, ExecEnd, Phase, Task};
@@ -10,10 +11,10 @@ use tokio_postgres::types::Json;
 use tokio_postgres::{IsolationLevel, Row};
 use uuid::Uuid;
 
-use super::PostgresStore;
 use super::fault::Corrupt;
 use super::row::{self, Columns, Db};
 use super::tasks::get;
+use super::{PostgresStore, ask};
 use crate::Fault;
 use crate::code::{Code, row_count};
 use crate::ops::explain::Explain;
@@ -21,18 +22,21 @@ use crate::ops::explain::Explain;
 #[async_trait]
 impl Explain for PostgresStore {
     async fn facts(&self, uuid: Uuid) -> Result<Option<Facts>, Fault> {
-        let mut client = self.for_question().await?;
-        // Several questions about one moment.
-        let snapshot = client
-            .build_transaction()
-            .isolation_level(IsolationLevel::RepeatableRead)
-            .read_only(true)
-            .start()
-            .await?;
-        let facts = facts(&snapshot, uuid).await?;
-        snapshot.commit().await?;
-        Ok(facts)
+        ask!(self, client => snapshot_facts(client, uuid))
     }
+}
+
+/// Several questions about one moment.
+async fn snapshot_facts(client: &mut Client, uuid: Uuid) -> Result<Option<Facts>, Fault> {
+    let snapshot = client
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .read_only(true)
+        .start()
+        .await?;
+    let facts = facts(&snapshot, uuid).await?;
+    snapshot.commit().await?;
+    Ok(facts)
 }
 
 async fn facts(db: &impl Db, uuid: Uuid) -> Result<Option<Facts>, Fault> {

@@ -17,6 +17,7 @@ mod explain;
 mod fault;
 mod groups;
 mod personal_tokens;
+mod question;
 mod reaper;
 mod retention;
 mod rights;
@@ -35,6 +36,7 @@ use async_trait::async_trait;
 use deadpool_postgres::{Client, Pool, Transaction};
 
 use self::address::Address;
+use self::question::{Question, ask};
 use crate::ops::SchemaVersion;
 use crate::turns::SharedTurns;
 use crate::{Fault, Store};
@@ -48,7 +50,7 @@ pub struct PostgresStore {
     pool: Pool,
     /// For questions of users.
     questions: Pool,
-    /// For the connection that listens.
+    /// For the connection that listens, and for cancel requests.
     address: Arc<Address>,
     turns: SharedTurns,
 }
@@ -78,8 +80,8 @@ impl PostgresStore {
     }
 
     /// For what a user asks, and what may take long.
-    async fn for_question(&self) -> Result<Client, Fault> {
-        Ok(self.questions.get().await?)
+    async fn for_question(&self) -> Result<Question, Fault> {
+        Ok(Question::new(self.questions.get().await?, Arc::clone(&self.address)))
     }
 }
 

@@ -107,13 +107,14 @@ impl SqliteStore {
         self.readers.run(work).await
     }
 
-    /// Like [`Self::read`], for what a user asks: what the service itself reads does not wait for it.
+    /// Like [`Self::read`], for what a user asks: what the service itself reads does not wait for it, and it ends when
+    /// the caller leaves.
     async fn answer<T, W>(&self, work: W) -> Result<T, Fault>
     where
         T: Send + 'static,
         W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        self.questions.run(work).await
+        self.questions.run_while_awaited(work).await
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! A reader sees the last commit before it began and never waits for the writer.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, InterruptHandle};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Fault;
@@ -46,21 +47,34 @@ impl Readers {
         outcome.await.map_err(|panicked| Fault::Unexpected(panicked.into()))?
     }
 
-    /// As [`Self::run`]; a statement that runs when `limit` is over fails as interrupted.
+    /// As [`Self::run`], for a caller that may leave: what runs then is interrupted.
+    pub(super) async fn run_while_awaited<T, W>(&self, work: W) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let running = Running::default();
+        let waits = Waits(running.clone());
+        let outcome = self.run(move |db| running.during(db, work)).await;
+        drop(waits);
+        outcome
+    }
+
+    /// As [`Self::run_while_awaited`]; a statement that runs when `limit` is over fails as interrupted.
     pub(super) async fn run_within<T, W>(&self, limit: Duration, work: W) -> Result<T, Fault>
     where
         T: Send + 'static,
         W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        self.run(move |db| {
-            let running = Arc::new(Mutex::new(Some(db.get_interrupt_handle())));
-            tokio::runtime::Handle::current().spawn(interrupt(Arc::clone(&running), limit));
-            let outcome = work(db);
-            // What the connection does next is not interrupted.
-            *running.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            outcome
-        })
-        .await
+        let running = Running::default();
+        let waits = Waits(running.clone());
+        let outcome = self.run(move |db| {
+            Handle::current().spawn(interrupt(running.clone(), limit));
+            running.during(db, work)
+        });
+        let outcome = outcome.await;
+        drop(waits);
+        outcome
     }
 
     /// Waits for what is under way, then closes the connections.
@@ -73,13 +87,74 @@ impl Readers {
     }
 }
 
+/// Work that can be interrupted while it runs.
+#[derive(Clone, Default)]
+struct Running(Arc<Mutex<Stage>>);
+
+#[derive(Default)]
+enum Stage {
+    #[default]
+    Before,
+    Runs(InterruptHandle),
+    Over,
+}
+
+impl Running {
+    fn during<T>(
+        &self,
+        db: &Connection,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        {
+            let mut stage = self.stage();
+            if matches!(*stage, Stage::Over) {
+                return Err(Fault::Unavailable("the caller left before the question was asked".into()));
+            }
+            *stage = Stage::Runs(db.get_interrupt_handle());
+        }
+        let _ends = Ends(self);
+        work(db)
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the connection does next is not interrupted, also after a panic.
+struct Ends<'a>(&'a Running);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        *self.0.stage() = Stage::Over;
+    }
+}
+
+/// Whoever waits for the work. Without it, nobody needs the answer.
+struct Waits(Running);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        let mut stage = self.0.stage();
+        match *stage {
+            Stage::Before => *stage = Stage::Over,
+            Stage::Runs(_) => {
+                if let Ok(runtime) = Handle::try_current() {
+                    runtime.spawn(interrupt(self.0.clone(), Duration::ZERO));
+                }
+            }
+            Stage::Over => {}
+        }
+    }
+}
+
 /// Interrupts again and again until the work is over: between two statements there is nothing to interrupt.
-async fn interrupt(running: Arc<Mutex<Option<InterruptHandle>>>, limit: Duration) {
-    tokio::time::sleep(limit).await;
+async fn interrupt(running: Running, after: Duration) {
+    tokio::time::sleep(after).await;
     loop {
-        match &*running.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(handle) => handle.interrupt(),
-            None => return,
+        match &*running.stage() {
+            Stage::Runs(handle) => handle.interrupt(),
+            Stage::Before | Stage::Over => return,
         }
         tokio::time::sleep(AGAIN).await;
     }
@@ -134,5 +209,23 @@ mod tests {
         assert_eq!(count("SELECT 7").await.unwrap(), 7);
         tokio::time::sleep(2 * AGAIN).await;
         assert_eq!(count("SELECT 8").await.unwrap(), 8);
+    }
+
+    #[tokio::test]
+    async fn question_is_interrupted_when_its_caller_leaves() {
+        let readers = Readers::new(vec![Connection::open_in_memory().unwrap()]);
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let ask = |sql: &'static str, begun: Option<tokio::sync::oneshot::Sender<()>>| {
+            readers.run_while_awaited(move |db| {
+                begun.map(|begun| begun.send(()));
+                Ok(db.query_row(sql, [], |row| row.get::<_, i64>(0))?)
+            })
+        };
+        tokio::select! {
+            answer = ask(ENDLESS, Some(begun)) => panic!("{answer:?}"),
+            begun = begins => begun.unwrap(),
+        }
+        let next = tokio::time::timeout(Duration::from_secs(5), ask("SELECT 7", None));
+        assert_eq!(next.await.expect("the connection is free").unwrap(), 7);
     }
 }

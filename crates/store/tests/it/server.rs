@@ -77,6 +77,51 @@ async fn questions_take_no_connection_from_anything_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn question_is_cancelled_when_its_caller_leaves() {
+    let server = PostgresServer::start().await.unwrap();
+    let url = server.fresh_database().await.unwrap();
+    let store: Arc<dyn mitosis_store::Store> = Arc::new(PostgresStore::open(&url).await.unwrap());
+    let stage = Stage::over(Postgres::around(&url, store.clone()));
+    let ann = stage.person("ann").await;
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    // A transaction sees the same activity until its end.
+    let (watcher, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let waiting = async |wanted: i64| {
+        let are_there =
+            async { while watcher.query_one(WAITING, &[]).await.unwrap().get::<_, i64>(0) != wanted {} };
+        tokio::time::timeout(Duration::from_secs(5), are_there).await
+    };
+    client.batch_execute("BEGIN; LOCK TABLE label IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let query = TaskQuery { labels: words("slow"), ..TaskQuery::all_of(ann.group) };
+    let page = Page { before: None, offset: 0, limit: 10 };
+    // More than there are connections for them.
+    for _ in 0..2 {
+        let questions: Vec<_> = (0..4)
+            .map(|_| {
+                let (store, query) = (store.clone(), query.clone());
+                tokio::spawn(async move { store.query_tasks(&query, page).await.map(drop) })
+            })
+            .collect();
+        waiting(4).await.expect("they wait for the table");
+        questions.iter().for_each(tokio::task::JoinHandle::abort);
+        waiting(0).await.expect("they are cancelled");
+    }
+    // Not by the limit of the lock, and the connections serve others.
+    let all = TaskQuery::all_of(ann.group);
+    let answer = tokio::time::timeout(Duration::from_secs(5), store.query_tasks(&all, page))
+        .await
+        .expect("a connection is free");
+    assert!(answer.unwrap().is_empty());
+    client.batch_execute("ROLLBACK").await.unwrap();
+}
+
+/// Statements that wait for a lock.
+const WAITING: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND wait_event_type = 'Lock'";
+
+#[tokio::test(flavor = "multi_thread")]
 async fn count_that_takes_too_long_says_so() {
     let server = PostgresServer::start().await.unwrap();
     let url = server.fresh_database().await.unwrap();

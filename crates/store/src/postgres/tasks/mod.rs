@@ -24,7 +24,7 @@ use mitosis_domain::task::Task;
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
-use super::{PostgresStore, rights, write};
+use super::{PostgresStore, ask, rights, write};
 use crate::Fault;
 use crate::ops::By;
 use crate::ops::query::{Count, Page, TaskPage, TaskQuery};
@@ -76,11 +76,11 @@ impl Tasks for PostgresStore {
     }
 
     async fn page_of_tasks(&self, query: &TaskQuery, page: Page, bytes: usize) -> Result<TaskPage, Fault> {
-        query::page(&self.for_question().await?, query, page, bytes).await
+        ask!(self, db => query::page(db, query, page, bytes))
     }
 
     async fn count_tasks(&self, query: &TaskQuery, most: u64, within: Duration) -> Result<Count, Fault> {
-        query::count(&mut self.for_question().await?, query, most, within).await
+        ask!(self, db => query::count(db, query, most, within))
     }
 
     async fn change_task(
@@ -118,11 +118,11 @@ impl Tasks for PostgresStore {
 #[async_trait]
 impl Sweeps for PostgresStore {
     async fn outcomes(&self, selection: &Selection, page: Page) -> Result<Vec<TaskOutcome>, Fault> {
-        outcomes::outcomes(&self.for_question().await?, selection, page).await
+        ask!(self, db => outcomes::outcomes(db, selection, page))
     }
 
     async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, Fault> {
-        query::selected_uuids(&self.for_question().await?, selection, page).await
+        ask!(self, db => query::selected_uuids(db, selection, page))
     }
 
     async fn repeat(

@@ -22,7 +22,7 @@ use mitosis_protocol::worker::ShutdownOp;
 use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
-use super::{PostgresStore, write};
+use super::{PostgresStore, ask, write};
 use crate::Fault;
 use crate::ops::By;
 use crate::ops::query::WorkerQuery;
@@ -59,7 +59,7 @@ impl Workers for PostgresStore {
     }
 
     async fn query_workers(&self, query: &WorkerQuery) -> Result<Vec<Worker>, Fault> {
-        get::matching(&self.for_question().await?, query).await
+        ask!(self, db => get::matching(db, query))
     }
 
     async fn renew_leases(
