@@ -55,7 +55,14 @@ pub struct LeaseClock {
     pub seen_at: Timestamp,
     /// By how many microseconds the time of leases is behind the wall clock.
     pub lag: i64,
+    /// From when on the wall clock is believed after a jump.
+    pub settled_at: LeaseTime,
 }
+
+/// A wall clock that is so much further at a look than it should be may be wrong.
+const JUMP: Duration = Duration::from_hours(1);
+/// How long a wall clock is watched after a jump, at the most.
+const LONGEST_DOUBT: Duration = Duration::from_hours(24);
 
 impl LeaseClock {
     /// The clock after a look at `now`, by the wall clock of the database.
@@ -76,7 +83,21 @@ impl LeaseClock {
         if let Some(LeaseTime(bound)) = at_most {
             lag = lag.max(now.unix_micros() - bound);
         }
-        Self { seen_at: now, lag }
+        let mut settled_at = self.settled_at;
+        let skipped = lag.saturating_sub(self.lag);
+        if !never_seen && skipped > to_micros(JUMP) {
+            let doubt = (skipped / 10).min(to_micros(LONGEST_DOUBT));
+            settled_at = settled_at.max(LeaseTime(now.unix_micros() - lag + doubt));
+        }
+        Self { seen_at: now, lag, settled_at }
+    }
+
+    /// Whether things may be deleted by their age when the wall clock says `now`.
+    ///
+    /// An outage and a wall clock that was set look the same from here. So after a jump of more than an hour, the clock
+    /// has to be watched for a tenth of the jump, a day at the most: time for a clock that is wrong to be put right.
+    pub fn is_settled(self, now: Timestamp) -> bool {
+        self.time(now) >= self.settled_at
     }
 
     /// The time of leases when the wall clock says `now`.
@@ -127,7 +148,7 @@ mod tests {
     }
 
     fn clock() -> LeaseClock {
-        LeaseClock { seen_at: at(0), lag: 0 }
+        LeaseClock { seen_at: at(0), lag: 0, settled_at: LeaseTime(0) }
     }
 
     /// Seconds of lease time between a look at 0 and one at `seconds`.
@@ -164,8 +185,25 @@ mod tests {
 
     #[test]
     fn first_look_of_all_finds_no_gap() {
-        let new = LeaseClock { seen_at: Timestamp::UNIX_EPOCH, lag: 0 };
-        assert_eq!(new.look(at(5), STANDSTILL, None), LeaseClock { seen_at: at(5), lag: 0 });
+        let new = LeaseClock { seen_at: Timestamp::UNIX_EPOCH, ..clock() };
+        assert_eq!(new.look(at(5), STANDSTILL, None), LeaseClock { seen_at: at(5), ..clock() });
+    }
+
+    #[test]
+    fn clock_is_believed_after_a_tenth_of_its_jump() {
+        const HOUR: i64 = 3_600;
+        for (jump, doubt) in
+            [(-900 * HOUR, 0), (HOUR / 2, 0), (20 * HOUR, 2 * HOUR), (90_000 * HOUR, 24 * HOUR)]
+        {
+            let mut clock = clock().look(at(jump), STANDSTILL, None);
+            let mut watched = 0;
+            while !clock.is_settled(at(jump + watched)) {
+                watched += 10;
+                clock = clock.look(at(jump + watched), STANDSTILL, None);
+            }
+            // With what the outage leaves to reconnect.
+            assert!((doubt..=doubt + 10).contains(&watched), "{jump}: {watched}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod user;
 mod worker;
 
 pub(crate) use user::artifacts::UPLOAD_VALID;
+pub(crate) use user::groups::delete::cancel_the_rest;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

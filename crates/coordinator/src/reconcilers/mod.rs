@@ -3,12 +3,14 @@
 //! A pass takes no input, can be run at any time by any coordinator and twice at once, and answers with
 //! a report. A pass that fails is logged and tried again; it never ends the loop.
 
+mod deletions;
 mod garbage;
 mod lost_workers;
 mod retention;
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
@@ -18,12 +20,18 @@ pub(crate) fn start(app: &App, tasks: &TaskTracker) {
     tasks.spawn(lost_workers::run(app.clone()));
     tasks.spawn(garbage::run(app.clone()));
     tasks.spawn(retention::run(app.clone()));
+    tasks.spawn(deletions::run(app.clone()));
 }
 
 /// Waits for a while; false when the application stops meanwhile.
 async fn pause(app: &App, period: Duration) -> bool {
+    wait(&app.stopping, period).await
+}
+
+/// The same.
+async fn wait(stopping: &CancellationToken, period: Duration) -> bool {
     tokio::select! {
         () = tokio::time::sleep(period) => true,
-        () = app.stopping.cancelled() => false,
+        () = stopping.cancelled() => false,
     }
 }

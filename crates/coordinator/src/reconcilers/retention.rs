@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use mitosis_domain::limits;
-use mitosis_store::Fault;
+use mitosis_protocol::Timestamp;
+use mitosis_store::{Fault, Store};
+use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::dispatch::leases::Leases;
 use crate::error::chain;
 
 /// How often to look.
@@ -18,7 +21,7 @@ const BREATH: Duration = Duration::from_millis(20);
 /// Runs the pass at once and then again and again, until the application stops.
 pub(super) async fn run(app: App) {
     loop {
-        match pass(&app).await {
+        match pass(&Forgetting::of(&app)).await {
             Ok(Report { tasks: 0, keys: 0 }) => {}
             Ok(Report { tasks, keys }) => {
                 tracing::info!(tasks, keys, "forgot tasks and idempotency keys that are past their time");
@@ -31,6 +34,14 @@ pub(super) async fn run(app: App) {
     }
 }
 
+/// What a pass works with.
+struct Forgetting<'a> {
+    store: &'a dyn Store,
+    leases: &'a Leases,
+    retain_tasks: Option<Duration>,
+    stopping: &'a CancellationToken,
+}
+
 /// What a pass removed.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Report {
@@ -38,45 +49,113 @@ struct Report {
     keys: u64,
 }
 
-async fn pass(app: &App) -> Result<Report, Fault> {
-    let tasks = match app.retain_tasks {
-        Some(retain) => forget_tasks(app, retain).await?,
+/// After a jump of the wall clock nothing is removed until the clock has been watched for a while: it may be wrong.
+async fn pass(forgetting: &Forgetting<'_>) -> Result<Report, Fault> {
+    let watch = forgetting.leases.look(forgetting.store).await?;
+    if !watch.is_settled() {
+        tracing::info!(
+            "the clock has jumped, or nothing ran for long; nothing is forgotten by its age for a while"
+        );
+        return Ok(Report::default());
+    }
+    let tasks = match forgetting.retain_tasks {
+        Some(retain) => forgetting.tasks(watch.now - retain, watch.now).await?,
         None => 0,
     };
-    let report = Report { tasks, keys: forget_keys(app).await? };
-    delete_departures(app).await?;
+    let report = Report { tasks, keys: forgetting.keys(watch.now - limits::IDEMPOTENCY_KEY_LIFE).await? };
+    forgetting.departures(watch.now - limits::DEPARTURE_LIFE).await?;
     Ok(report)
 }
 
-async fn forget_tasks(app: &App, retain: Duration) -> Result<u64, Fault> {
-    let ended_before = app.now() - retain;
-    let (mut forgotten, mut after) = (0, None);
-    loop {
-        let round = app.store.forget_tasks(ended_before, after, AT_ONCE, app.now()).await?;
-        forgotten += round.tasks;
-        if round.next.is_none() || !super::pause(app, BREATH).await {
-            return Ok(forgotten);
+impl<'a> Forgetting<'a> {
+    fn of(app: &'a App) -> Self {
+        let (store, leases) = (&*app.store, &app.leases);
+        Self { store, leases, retain_tasks: app.retain_tasks, stopping: &app.stopping }
+    }
+
+    async fn tasks(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, Fault> {
+        let (mut forgotten, mut after) = (0, None);
+        loop {
+            let round = self.store.forget_tasks(ended_before, after, AT_ONCE, now).await?;
+            forgotten += round.tasks;
+            if round.next.is_none() || !self.breathe().await {
+                return Ok(forgotten);
+            }
+            after = round.next;
         }
-        after = round.next;
+    }
+
+    async fn keys(&self, submitted_before: Timestamp) -> Result<u64, Fault> {
+        let mut forgotten = 0;
+        loop {
+            let some = self.store.forget_submissions(submitted_before, AT_ONCE).await?;
+            forgotten += some;
+            if some < u64::from(AT_ONCE) || !self.breathe().await {
+                return Ok(forgotten);
+            }
+        }
+    }
+
+    async fn departures(&self, gone_before: Timestamp) -> Result<(), Fault> {
+        while self.store.delete_departures(gone_before, AT_ONCE).await? == u64::from(AT_ONCE)
+            && self.breathe().await
+        {}
+        Ok(())
+    }
+
+    async fn breathe(&self) -> bool {
+        super::wait(self.stopping, BREATH).await
     }
 }
 
-async fn forget_keys(app: &App) -> Result<u64, Fault> {
-    let submitted_before = app.now() - limits::IDEMPOTENCY_KEY_LIFE;
-    let mut forgotten = 0;
-    loop {
-        let some = app.store.forget_submissions(submitted_before, AT_ONCE).await?;
-        forgotten += some;
-        if some < u64::from(AT_ONCE) || !super::pause(app, BREATH).await {
-            return Ok(forgotten);
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
 
-async fn delete_departures(app: &App) -> Result<(), Fault> {
-    let gone_before = app.now() - limits::DEPARTURE_LIFE;
-    while app.store.delete_departures(gone_before, AT_ONCE).await? == u64::from(AT_ONCE)
-        && super::pause(app, BREATH).await
-    {}
-    Ok(())
+    use mitosis_domain::clock::Clock as _;
+    use mitosis_domain::name::Name;
+    use mitosis_protocol::Uuid;
+    use mitosis_store::ops::accounts::{NewUser, UserCreation};
+    use mitosis_store::ops::tasks::IdempotencyKey;
+    use mitosis_store::sqlite::SqliteStore;
+    use mitosis_testkit::clock::SteppedClock;
+
+    use super::*;
+    use crate::settings::LeaseClockSource;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// Years ahead of the truth, everything would be past its time.
+    #[tokio::test]
+    async fn clock_that_jumps_ahead_makes_nothing_old_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("state.db")).unwrap());
+        let clock = Arc::new(SteppedClock::at(Timestamp::parse("2031-02-09T17:04:05Z").unwrap()));
+        let leases = || Leases::new(clock.clone(), LeaseClockSource::Process { standstill: HOUR }, HOUR);
+        let stopping = CancellationToken::new();
+        let pass = async |leases: &Leases| {
+            let forgetting =
+                Forgetting { store: &*store, leases, retain_tasks: Some(HOUR), stopping: &stopping };
+            pass(&forgetting).await.unwrap()
+        };
+        let ann = NewUser { name: Name::new("ann").unwrap(), password_hash: String::new(), admin: false };
+        let UserCreation::Created(ann) = store.create_user(&ann, clock.now()).await.unwrap() else {
+            panic!()
+        };
+        let key = IdempotencyKey { key: Uuid::nil().to_string(), digest: [0; 32] };
+        store.submit(ann, &[], Some(&key), clock.now()).await.unwrap();
+
+        let running = leases();
+        assert_eq!(pass(&running).await, Report::default());
+        clock.step_forward(HOUR * 24 * 3_650);
+        assert_eq!(pass(&running).await, Report::default(), "the clock may be wrong");
+        let restarted = leases();
+        assert_eq!(pass(&restarted).await, Report::default(), "a restart makes it no better");
+        for _ in 0..23 {
+            clock.advance(HOUR);
+            assert_eq!(pass(&restarted).await, Report::default(), "it has not been watched for long");
+        }
+        clock.advance(HOUR);
+        assert_eq!(pass(&restarted).await, Report { tasks: 0, keys: 1 });
+    }
 }

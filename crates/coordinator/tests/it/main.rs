@@ -177,6 +177,7 @@ macro_rules! stories {
                 a_group_called_download_is_a_group_like_any_other,
                 a_group_can_be_deleted_and_an_administrator_can_bring_it_back,
                 deleted_group_leaves_no_task_waiting_however_many,
+                deletion_that_a_crash_cut_off_is_finished,
                 a_stranger_sees_and_touches_nothing,
                 a_reader_sees_and_does_not_touch_and_a_writer_does_both,
                 a_worker_serves_the_groups_that_its_owner_may_serve,

@@ -10,6 +10,9 @@ use mitosis_coordinator::{
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::entropy::OsEntropy;
 use mitosis_protocol::Timestamp;
+use mitosis_store::Store;
+use mitosis_store::postgres::PostgresStore;
+use mitosis_store::sqlite::SqliteStore;
 use mitosis_testkit::clock::SteppedClock;
 use mitosis_testkit::postgres::{Locked, PostgresServer};
 use mitosis_testkit::redis::RedisServer;
@@ -136,7 +139,8 @@ impl Stage {
         stage
     }
 
-    async fn start(&mut self) {
+    /// Starts the coordinator after [`Self::stop`].
+    pub(crate) async fn start(&mut self) {
         let running = self.start_one().await;
         self.address = format!("http://{}", running.address());
         self.running = Some(running);
@@ -188,6 +192,15 @@ impl Stage {
     /// Stops the coordinator.
     pub(crate) async fn stop(&mut self) {
         self.running.take().unwrap().stop(Stop::Now).await.unwrap();
+    }
+
+    /// The database, while no coordinator has it open.
+    pub(crate) async fn store(&self) -> Box<dyn Store> {
+        assert!(self.running.is_none(), "the coordinator has to be stopped");
+        match &self.services {
+            Some(services) => Box::new(PostgresStore::open(&services.db_url).await.unwrap()),
+            None => Box::new(SqliteStore::open(&self.folder.path().join("state.db")).unwrap()),
+        }
     }
 
     /// Host and port.

@@ -1,5 +1,12 @@
 //! Nobody reaches what belongs to somebody else.
 
+use std::time::Duration;
+
+use mitosis_domain::clock::Clock as _;
+use mitosis_protocol::TaskState;
+use mitosis_store::Store;
+use mitosis_store::ops::By;
+use mitosis_store::ops::query::TaskQuery;
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, task};
@@ -103,6 +110,33 @@ pub(crate) async fn deleted_group_leaves_no_task_waiting_however_many(stage: Sta
     admin.put("/v1/admin/groups/lab/users", &json!({"relations": {"ann": "Admin"}})).await.expect_empty();
     let waiting = json!({"group_name": "lab", "states": ["Ready"], "count": true});
     assert_eq!(ann.post("/tasks/query", &waiting).await.expect(200).json()["count"], 0);
+}
+
+/// The group is deleted, with one portion of what waits in it; no request could go on with it.
+pub(crate) async fn deletion_that_a_crash_cut_off_is_finished(mut stage: Stage) {
+    let ann = stage.user("ann").await;
+    ann.post("/groups", &json!({"group_name": "lab"})).await.expect(200);
+    let tasks = vec![task("lab", &json!({})); 5_001];
+    ann.post("/tasks/submit", &json!({"tasks": tasks})).await.expect(200);
+    stage.stop().await;
+    let store = stage.store().await;
+    let lab = store.group("lab").await.unwrap().unwrap().id;
+    store.delete_group(By::Site, lab, stage.clock.now()).await.unwrap();
+    let waiting = TaskQuery { states: Some(vec![TaskState::Ready]), ..TaskQuery::all_of(lab) };
+    let count = async |store: &dyn Store| {
+        store.count_tasks(&waiting, 10, Duration::from_secs(5)).await.unwrap().at_least
+    };
+    assert_eq!(count(&*store).await, 1);
+    store.close().await;
+    drop(store);
+
+    stage.start().await;
+    // Its passes end before it does.
+    stage.restart().await;
+    stage.stop().await;
+    let store = stage.store().await;
+    assert_eq!(count(&*store).await, 0);
+    store.close().await;
 }
 
 pub(crate) async fn a_worker_is_put_only_on_groups_that_its_user_serves(stage: Stage) {

@@ -40,7 +40,7 @@ pub enum MembersChange {
 /// Outcome of [`Groups::delete_group`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupDeletion {
-    /// It is Deleted, and these tasks were cancelled.
+    /// It is Deleted, and these tasks were cancelled. See [`Groups::continue_deletion`] for more.
     Deleted(Vec<Uuid>),
     /// Nothing was done: it is the personal group of a user.
     Personal,
@@ -99,6 +99,14 @@ pub trait Groups {
     /// Makes a group Deleted: nobody is a member any more, no worker serves it, its waiting tasks are
     /// cancelled, and it does not count for who made it. What it stores stays, and so does its name.
     async fn delete_group(&self, by: By, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault>;
+
+    /// Up to `limit` deleted groups in which tasks may still wait: their deletion was cut off, or goes on.
+    async fn unfinished_deletions(&self, limit: u32) -> Result<Vec<GroupId>, Fault>;
+
+    /// Cancels more of what waits in a deleted group, up to
+    /// [`CANCEL_PORTION`](crate::ops::tasks::CANCEL_PORTION); answers which. None when nothing is left, and in a group
+    /// that is not Deleted any more.
+    async fn continue_deletion(&self, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, Fault>;
 
     /// Makes a group Active again and gives users roles in it; all or nothing. It must have an Admin
     /// afterwards.

@@ -38,6 +38,11 @@ pub struct LeaseWatch {
 }
 
 impl LeaseWatch {
+    /// Whether things may be deleted by their age; see [`LeaseClock::is_settled`].
+    pub fn is_settled(&self) -> bool {
+        self.clock.is_settled(self.now)
+    }
+
     /// The time of leases at the look.
     pub fn time(&self) -> LeaseTime {
         self.clock.time(self.now)

@@ -12,6 +12,7 @@ use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, Timestamp};
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::accounts::name_is_taken;
 use super::rights;
@@ -82,6 +83,15 @@ impl Groups for PostgresStore {
 
     async fn delete_group(&self, by: By, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
         write!(self, tx => delete_group(tx, by, group, now))
+    }
+
+    async fn unfinished_deletions(&self, limit: u32) -> Result<Vec<GroupId>, Fault> {
+        let read = |row: &Row| Ok(GroupId(row.value("id")?));
+        row::all(&self.client().await?, UNFINISHED_DELETIONS, &[&i64::from(limit)], read).await
+    }
+
+    async fn continue_deletion(&self, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+        write!(self, tx => continue_deletion(tx, group, now))
     }
 
     async fn restore_group(
@@ -324,7 +334,7 @@ async fn change_storage_quota(
 const IS_PERSONAL: &str = "
     SELECT EXISTS (SELECT 1 FROM groups JOIN users ON users.username = groups.name WHERE groups.id = $1)";
 
-const SET_STATE: &str = "UPDATE groups SET state = $2, updated_at = $3 WHERE id = $1";
+const SET_STATE: &str = "UPDATE groups SET state = $2, ending = $4, updated_at = $3 WHERE id = $1";
 
 /// `$1` is the group.
 const DELETE_RELATIONS: [&str; 2] =
@@ -351,8 +361,29 @@ async fn delete_group(tx: &impl Db, by: By, group: GroupId, now: Timestamp) -> R
     for delete in DELETE_RELATIONS {
         row::run(tx, delete, &[&group.0]).await?;
     }
-    let waiting = CancelSelection::Matching(TaskQuery::all_of(group));
-    Ok(GroupDeletion::Deleted(cancel(tx, By::Site, &waiting, now).await?))
+    Ok(GroupDeletion::Deleted(cancel(tx, By::Site, &waiting(group), now).await?))
+}
+
+const UNFINISHED_DELETIONS: &str = "SELECT id FROM groups WHERE ending ORDER BY id LIMIT $1";
+
+/// An administrator who makes the group active again waits, and ends it.
+const IS_ENDING: &str = "SELECT ending FROM groups WHERE id = $1 FOR UPDATE";
+
+const HAS_ENDED: &str = "UPDATE groups SET ending = FALSE WHERE id = $1";
+
+async fn continue_deletion(tx: &impl Db, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+    if row::optional(tx, IS_ENDING, &[&group.0], row::only).await? != Some(true) {
+        return Ok(Vec::new());
+    }
+    let cancelled = cancel(tx, By::Site, &waiting(group), now).await?;
+    if cancelled.is_empty() {
+        row::run_one(tx, HAS_ENDED, &[&group.0]).await?;
+    }
+    Ok(cancelled)
+}
+
+fn waiting(group: GroupId) -> CancelSelection {
+    CancelSelection::Matching(TaskQuery::all_of(group))
 }
 
 /// Sets the state of a locked group; answers the one before.
@@ -363,7 +394,8 @@ async fn change_state(
     now: Timestamp,
 ) -> Result<AccountState, Fault> {
     let before = row::one(tx, STATE, &[&group.0], |row| row.code("state")).await?;
-    row::run_one(tx, SET_STATE, &[&group.0, &state.code(), &now.unix_micros()]).await?;
+    let ending = state == AccountState::Deleted;
+    row::run_one(tx, SET_STATE, &[&group.0, &state.code(), &now.unix_micros(), &ending]).await?;
     Ok(before)
 }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
-use mitosis_domain::lease::{LeaseClock, Moment};
+use mitosis_domain::lease::{LeaseClock, LeaseTime, Moment};
 use mitosis_protocol::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -56,9 +56,9 @@ impl Reaper for PostgresStore {
 /// Asked every second by every coordinator.
 const LOOK: &str = "
     WITH look AS (
-        SELECT seen_at, lag, coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
+        SELECT seen_at, lag, settled_at, coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
         FROM lease_clock WHERE id = 1)
-    SELECT seen_at, lag, now,
+    SELECT seen_at, lag, settled_at, now,
            (SELECT count(*) FROM worker_session
             WHERE lease_until - lease + missed_after <= look.now - look.lag) AS missed,
            EXISTS (SELECT 1 FROM worker_session WHERE lease_until <= look.now - look.lag)
@@ -85,7 +85,11 @@ impl Seen {
 
 fn read_look(row: &Row) -> Result<Seen, Fault> {
     Ok(Seen {
-        clock: LeaseClock { seen_at: row.time("seen_at")?, lag: row.value("lag")? },
+        clock: LeaseClock {
+            seen_at: row.time("seen_at")?,
+            lag: row.value("lag")?,
+            settled_at: LeaseTime::from_micros(row.value("settled_at")?),
+        },
         now: row.time("now")?,
         missed: row.value::<i64>("missed")?.unsigned_abs(),
         due: row.value("due")?,
@@ -94,12 +98,13 @@ fn read_look(row: &Row) -> Result<Seen, Fault> {
 
 /// What another coordinator wrote meanwhile counts.
 const SET_CLOCK: &str = "
-    UPDATE lease_clock SET seen_at = $1, lag = $2 WHERE id = 1 AND seen_at = $3 AND lag = $4";
+    UPDATE lease_clock SET seen_at = $1, lag = $2, settled_at = $5 WHERE id = 1 AND seen_at = $3 AND lag = $4";
 
 /// False when the clock was set by another one meanwhile.
 async fn set_clock(db: &impl Db, from: LeaseClock, to: LeaseClock) -> Result<bool, Fault> {
     let (seen_at, was_seen_at) = (to.seen_at.unix_micros(), from.seen_at.unix_micros());
-    Ok(row::run(db, SET_CLOCK, &[&seen_at, &to.lag, &was_seen_at, &from.lag]).await? > 0)
+    let params: row::Params<'_> = &[&seen_at, &to.lag, &was_seen_at, &from.lag, &to.settled_at.micros()];
+    Ok(row::run(db, SET_CLOCK, params).await? > 0)
 }
 
 /// A lease is over at its last instant. A task is overdue only while the command has not been reported to have ended:

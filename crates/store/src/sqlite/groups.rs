@@ -12,6 +12,7 @@ use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, Timestamp};
 use rusqlite::{Connection, Row, params};
+use uuid::Uuid;
 
 use super::SqliteStore;
 use super::accounts::name_is_taken;
@@ -88,6 +89,14 @@ impl Groups for SqliteStore {
 
     async fn delete_group(&self, by: By, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
         self.write(move |db| delete_group(db, by, group, now)).await
+    }
+
+    async fn unfinished_deletions(&self, limit: u32) -> Result<Vec<GroupId>, Fault> {
+        self.read(move |db| db.all(UNFINISHED_DELETIONS, [limit], |row| Ok(GroupId(row.get(0)?)))).await
+    }
+
+    async fn continue_deletion(&self, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+        self.write(move |db| continue_deletion(db, group, now)).await
     }
 
     async fn restore_group(
@@ -318,7 +327,7 @@ fn change_storage_quota(
 const IS_PERSONAL: &str = "
     SELECT EXISTS (SELECT 1 FROM groups JOIN users ON users.username = groups.name WHERE groups.id = ?1)";
 
-const SET_STATE: &str = "UPDATE groups SET state = ?2, updated_at = ?3 WHERE id = ?1";
+const SET_STATE: &str = "UPDATE groups SET state = ?2, ending = ?4, updated_at = ?3 WHERE id = ?1";
 
 /// `?1` is the group.
 const DELETE_RELATIONS: [&str; 2] =
@@ -343,8 +352,28 @@ fn delete_group(db: &Connection, by: By, group: GroupId, now: Timestamp) -> Resu
     for delete in DELETE_RELATIONS {
         db.run(delete, [group.0])?;
     }
-    let waiting = CancelSelection::Matching(TaskQuery::all_of(group));
-    Ok(GroupDeletion::Deleted(cancel(db, By::Site, &waiting, now)?))
+    Ok(GroupDeletion::Deleted(cancel(db, By::Site, &waiting(group), now)?))
+}
+
+const UNFINISHED_DELETIONS: &str = "SELECT id FROM groups WHERE ending = 1 ORDER BY id LIMIT ?1";
+
+const IS_ENDING: &str = "SELECT ending FROM groups WHERE id = ?1";
+
+const HAS_ENDED: &str = "UPDATE groups SET ending = 0 WHERE id = ?1";
+
+fn continue_deletion(db: &Connection, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+    if db.optional(IS_ENDING, [group.0], |row| Ok(row.get(0)?))? != Some(true) {
+        return Ok(Vec::new());
+    }
+    let cancelled = cancel(db, By::Site, &waiting(group), now)?;
+    if cancelled.is_empty() {
+        db.run_one(HAS_ENDED, [group.0])?;
+    }
+    Ok(cancelled)
+}
+
+fn waiting(group: GroupId) -> CancelSelection {
+    CancelSelection::Matching(TaskQuery::all_of(group))
 }
 
 /// Sets the state of a group; answers the one before.
@@ -355,7 +384,8 @@ fn change_state(
     now: Timestamp,
 ) -> Result<AccountState, Fault> {
     let before = db.one(STATE, [group.0], |row| row.code("state"))?;
-    db.run_one(SET_STATE, params![group.0, state.code(), now.unix_micros()])?;
+    let ending = state == AccountState::Deleted;
+    db.run_one(SET_STATE, params![group.0, state.code(), now.unix_micros(), ending])?;
     Ok(before)
 }
 

@@ -69,19 +69,23 @@ impl Reaper for SqliteStore {
 
 const WALL_CLOCK: &str = "SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS now";
 
-const NOTED: &str = "SELECT seen_at, lag FROM lease_clock WHERE id = 1";
+const NOTED: &str = "SELECT seen_at, lag, settled_at FROM lease_clock WHERE id = 1";
 
 fn noted(db: &Connection) -> Result<Noted, Fault> {
     db.one(NOTED, [], |row| {
-        let clock = LeaseClock { seen_at: row.time("seen_at")?, lag: row.value("lag")? };
+        let clock = LeaseClock {
+            seen_at: row.time("seen_at")?,
+            lag: row.value("lag")?,
+            settled_at: LeaseTime::from_micros(row.value("settled_at")?),
+        };
         Ok(Noted { clock, at: clock.seen_at })
     })
 }
 
-const NOTE: &str = "UPDATE lease_clock SET seen_at = ?1, lag = ?2 WHERE id = 1";
+const NOTE: &str = "UPDATE lease_clock SET seen_at = ?1, lag = ?2, settled_at = ?3 WHERE id = 1";
 
 fn note(db: &Connection, clock: LeaseClock) -> Result<(), Fault> {
-    db.run_one(NOTE, [clock.seen_at.unix_micros(), clock.lag])
+    db.run_one(NOTE, [clock.seen_at.unix_micros(), clock.lag, clock.settled_at.micros()])
 }
 
 const MISSED: &str = "

@@ -7,10 +7,11 @@ use mitosis_domain::account::Membership;
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::limits;
 use mitosis_domain::quota::QuotaChange;
-use mitosis_protocol::Role;
 use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::{Role, TaskState};
 use mitosis_store::ops::By;
 use mitosis_store::ops::groups::{GroupCreation, GroupDeletion, MembersChange};
+use mitosis_store::ops::tasks::CANCEL_PORTION;
 
 use crate::backend::Backend;
 use crate::stage::{SECOND, Stage, name};
@@ -178,6 +179,37 @@ pub(crate) async fn a_deleted_group_has_nobody_and_nothing_waits_in_it<B: Backen
     assert_eq!(store.restore_group(lab, &with_admin, stage.now).await.unwrap(), MembersChange::Done(vec![]));
     assert_eq!(store.membership(ann.user, "lab").await.unwrap(), Membership::Member(lab, Role::Admin));
     assert_eq!(store.group("lab").await.unwrap().unwrap().state, AccountState::Active);
+}
+
+pub(crate) async fn deletion_that_was_cut_off_goes_on<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let lab = stage.group(&ann, "lab").await;
+    let batch: Vec<_> = (0..=CANCEL_PORTION).map(|_| stage.task(lab)).collect();
+    stage.submit(&ann, &batch).await;
+    let others = stage.submit_one(&ann).await;
+    assert!(stage.store().unfinished_deletions(10).await.unwrap().is_empty());
+    stage.store().delete_group(By::Site, lab, stage.now).await.unwrap();
+    stage.restart().await;
+    let store = stage.store();
+    assert_eq!(store.unfinished_deletions(10).await.unwrap(), [lab]);
+    assert!(store.continue_deletion(ann.group, stage.now).await.unwrap().is_empty(), "it is not deleted");
+    assert!(store.task(others).await.unwrap().unwrap().phase.state() == TaskState::Ready);
+    for left in [1, 0, 0] {
+        assert_eq!(store.continue_deletion(lab, stage.now).await.unwrap().len(), left);
+    }
+    assert!(store.unfinished_deletions(10).await.unwrap().is_empty());
+}
+
+pub(crate) async fn group_that_is_active_again_keeps_what_waits<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let lab = stage.group(&ann, "lab").await;
+    let store = stage.store();
+    store.delete_group(By::Site, lab, stage.now).await.unwrap();
+    store.restore_group(lab, &roles(&[("ann", Role::Admin)]), stage.now).await.unwrap();
+    let task = stage.task(lab);
+    stage.submit(&ann, std::slice::from_ref(&task)).await;
+    assert!(store.unfinished_deletions(10).await.unwrap().is_empty());
+    assert!(store.continue_deletion(lab, stage.now).await.unwrap().is_empty());
 }
 
 pub(crate) async fn a_user_s_groups_are_known_by_id_as_by_name<B: Backend>(stage: &mut Stage<B>) {

@@ -162,6 +162,8 @@ macro_rules! conformance {
                     two_admins_who_leave_at_once_do_not_both_get_away,
                     the_quota_of_storage_changes_by_name,
                     a_deleted_group_has_nobody_and_nothing_waits_in_it,
+                    deletion_that_was_cut_off_goes_on,
+                    group_that_is_active_again_keeps_what_waits,
                 }
                 personal_tokens {
                     a_token_leads_to_its_owner_until_it_is_revoked,
@@ -210,6 +212,7 @@ macro_rules! conformance {
                     outage_costs_no_worker_its_lease,
                     explanation_tells_leases_by_the_wall_clock,
                     steps_of_the_wall_clock_reap_no_worker,
+                    jump_of_the_clock_is_believed_after_a_while,
                     look_obeys_the_bound_of_a_steady_clock,
                     coordinators_that_look_at_once_set_the_clock_once,
                     clock_of_the_database_is_used_where_none_is_given,

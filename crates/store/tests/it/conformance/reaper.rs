@@ -272,6 +272,23 @@ pub(crate) async fn steps_of_the_wall_clock_reap_no_worker<B: Backend>(stage: &m
     assert_eq!(reap_by_the_lease_clock(stage).await, [silent(hand, &[])], "a dead one is still found");
 }
 
+pub(crate) async fn jump_of_the_clock_is_believed_after_a_while<B: Backend>(stage: &mut Stage<B>) {
+    look(stage).await;
+    stage.pass(SECOND * 10);
+    assert!(look(stage).await.is_settled());
+    stage.pass(HOUR * 20);
+    assert!(!look(stage).await.is_settled());
+    stage.restart().await;
+    let mut watched = SECOND * 0;
+    while !look(stage).await.is_settled() {
+        stage.pass(STANDSTILL);
+        watched += STANDSTILL;
+    }
+    assert!(watched >= HOUR * 2 && watched < HOUR * 3, "a tenth of the jump: {watched:?}");
+    stage.pass(HOUR * 24 * 3_650);
+    assert!(!look(stage).await.is_settled());
+}
+
 pub(crate) async fn look_obeys_the_bound_of_a_steady_clock<B: Backend>(stage: &mut Stage<B>) {
     let before = look(stage).await.time();
     stage.pass(SECOND * 8);

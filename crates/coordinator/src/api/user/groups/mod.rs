@@ -1,7 +1,7 @@
 //! Groups.
 
 mod create;
-mod delete;
+pub(crate) mod delete;
 mod get;
 mod remove_users;
 pub(in crate::api) mod update_users;
