@@ -7,6 +7,7 @@ use std::time::Duration;
 use mitosis_domain::clock::Clock;
 use mitosis_domain::entropy::Entropy;
 use mitosis_domain::lease::Moment;
+use mitosis_domain::limits;
 use mitosis_domain::object::ObjectKey;
 use mitosis_objects::ObjectStore;
 use mitosis_protocol::{Md5Password, Timestamp, Uuid};
@@ -106,7 +107,8 @@ impl App {
         target: impl Into<String> + Send,
         address: Option<IpAddr>,
     ) -> Result<(), Fault> {
-        let target = target.into();
+        let mut target: String = target.into();
+        target.truncate(target.floor_char_boundary(limits::MAX_AUDIT_TARGET_BYTES));
         tracing::info!(actor, action, target, "audit");
         self.store.record(actor, action, &target, address, self.now()).await
     }

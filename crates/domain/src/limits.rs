@@ -34,6 +34,10 @@ pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 pub const MAX_BATCH_BODY_BYTES: usize = 256 * 1024 * 1024;
 /// Tasks in one submission.
 pub const MAX_TASKS: usize = 100_000;
+/// Bytes in one page of rows, about: with short commands, it holds [`MAX_ROWS`]. A page that would be larger ends early.
+pub const MAX_PAGE_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of what an entry of the audit log is about; the rest is cut off.
+pub const MAX_AUDIT_TARGET_BYTES: usize = 1024;
 /// Rows in one reply, and items of one batch that is named by a filter.
 pub const MAX_ROWS: u64 = 10_000;
 /// Bytes of one output stream that a worker keeps; a command that writes more is stopped. The guide names it.

@@ -149,17 +149,26 @@ pub struct QueryWorkersRequest {
     pub filter: WorkerFilter,
     /// Only count.
     pub count: bool,
+    /// Only workers after this place: `next` of a page leads to the next one. Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<i64>,
+    /// Rows at most. Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
 }
 
 /// Reply to a query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueryWorkersReply {
-    /// How many match.
+    /// How many match, when only counting; else those in this page.
     pub count: u64,
-    /// Empty when only counting.
+    /// Oldest first. Empty when only counting.
     pub workers: Vec<WorkerInfo>,
     /// The group asked about.
     pub group_name: String,
+    /// There may be more: those after this place. Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<i64>,
 }
 
 /// `PUT /workers/{uuid}/tags`.

@@ -6,6 +6,19 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::stage::{Answer, Someone, Stage, task};
 
+pub(crate) async fn list_of_keys_counts_each_once_and_has_a_limit(stage: Stage) {
+    let ann = stage.user("ann").await;
+    ann.post("/groups/ann/attachments", &json!({"key": "x", "content_length": 0})).await.expect(200);
+    let links = "/groups/ann/download/attachments/list";
+    let keys = vec!["x"; 100_000];
+    let reply = ann.post(links, &json!({"keys": keys})).await.expect(200).json();
+    assert_eq!(reply["downloads"].as_array().unwrap().len(), 1);
+    let keys: Vec<_> = (0..10_001).map(|number| number.to_string()).collect();
+    for list in [links, "/groups/ann/delete/attachments/list"] {
+        ann.post(list, &json!({"keys": keys})).await.expect_refused(400, "invalid_request");
+    }
+}
+
 pub(crate) async fn routes_and_methods_that_do_not_exist_answer_without_a_body(stage: Stage) {
     for path in ["/nowhere", "/groups/", "//groups", "/tasks/x/y/z"] {
         let answer = stage.send(Method::GET, path, None, None).await.expect(404);

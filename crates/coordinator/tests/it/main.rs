@@ -132,6 +132,7 @@ macro_rules! stories {
                 wildcards_are_characters_like_any_other,
                 numbers_out_of_range_are_refused_and_large_ones_are_bounded,
                 duplicates_count_once_and_lists_are_bounded_by_their_size,
+                list_of_keys_counts_each_once_and_has_a_limit,
                 a_body_that_is_far_too_long_is_refused_with_an_answer,
                 routes_and_methods_that_do_not_exist_answer_without_a_body,
                 a_body_that_is_not_json_or_of_the_wrong_shape_is_refused,
@@ -189,6 +190,8 @@ macro_rules! stories {
             }
             workers {
                 a_worker_is_shown_with_what_it_holds,
+                page_of_workers_leads_to_the_next,
+                workers_are_stopped_by_filter_however_many,
                 an_idle_worker_goes_at_once_and_a_busy_one_after_its_task,
                 a_worker_that_is_forced_off_loses_its_task,
                 a_token_of_a_worker_ends_with_its_lifetime,

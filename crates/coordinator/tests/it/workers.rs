@@ -23,6 +23,43 @@ pub(crate) async fn a_worker_is_shown_with_what_it_holds(stage: Stage) {
     assert_eq!(count(json!({"labels": ["rack-2"]})).await, 0);
 }
 
+pub(crate) async fn page_of_workers_leads_to_the_next(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let mut registered = Vec::new();
+    for _ in 0..5 {
+        registered.push(ann.worker(&json!({})).await.name);
+    }
+    let page = async |more: Value| {
+        let mut body = json!({"count": false, "limit": 2});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ann.post("/workers/query", &body).await.expect(200).json()
+    };
+    let (mut found, mut reply) = (Vec::new(), page(json!({})).await);
+    loop {
+        let workers = reply["workers"].as_array().unwrap();
+        assert_eq!(reply["count"], workers.len());
+        found.extend(workers.iter().map(|worker| worker["worker_id"].as_str().unwrap().to_owned()));
+        if reply["next"].is_null() {
+            break;
+        }
+        // Whoever was the last of a page may be gone.
+        ann.delete(&format!("/workers/{}", found.last().unwrap())).await.expect_empty();
+        reply = page(json!({"after": reply["next"]})).await;
+    }
+    assert_eq!(found, registered);
+    assert!(reply.get("next").is_none(), "published clients find what they know: {reply}");
+}
+
+pub(crate) async fn workers_are_stopped_by_filter_however_many(stage: Stage) {
+    let ann = stage.user("ann").await;
+    for _ in 0..101 {
+        ann.worker(&json!({})).await;
+    }
+    let stopped = ann.post("/workers/shutdown", &json!({"op": "Force"})).await.expect(200).json();
+    assert_eq!(stopped["shutdown_count"], 101);
+    assert_eq!(ann.post("/workers/query", &json!({"count": true})).await.expect(200).json()["count"], 0);
+}
+
 pub(crate) async fn an_idle_worker_goes_at_once_and_a_busy_one_after_its_task(stage: Stage) {
     let ann = stage.user("ann").await;
     let idle = ann.worker(&json!({})).await;

@@ -19,6 +19,8 @@ use crate::identity;
 const PATIENCE: Duration = Duration::from_millis(150);
 /// How many tasks are looked at, the newest.
 const TASKS: u64 = 100;
+/// How many workers are looked at.
+const WORKERS: u64 = 1_000;
 
 /// Adds the names that fit. Nothing happens when nobody is logged in or nobody answers in time.
 pub(crate) async fn with_names(wanted: Wanted, environment: &Environment) -> Vec<Candidate> {
@@ -112,7 +114,7 @@ fn task(task: &TaskInfo) -> Candidate {
 
 async fn workers(user: &UserClient, group: &str) -> Option<Vec<WorkerInfo>> {
     let filter = WorkerFilter { group_name: Some(group.to_owned()), ..WorkerFilter::default() };
-    let query = QueryWorkersRequest { filter, count: false };
+    let query = QueryWorkersRequest { filter, limit: Some(WORKERS), ..QueryWorkersRequest::default() };
     Some(user.query_workers(&query).await.ok()?.workers)
 }
 

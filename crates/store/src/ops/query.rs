@@ -2,9 +2,10 @@
 
 use mitosis_domain::comparison::Comparison;
 use mitosis_domain::filter::Condition;
-use mitosis_domain::ids::{GroupId, TaskId};
+use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
 use mitosis_domain::tags::Words;
 use mitosis_domain::task::Task;
+use mitosis_domain::worker::Worker;
 use mitosis_protocol::{Role, TaskState};
 use uuid::Uuid;
 
@@ -113,6 +114,72 @@ pub(crate) fn weight(task: &Task) -> usize {
     let pairs = spec.envs.iter().chain(&spec.params).map(|(name, value)| name.len() + value.len() + 6);
     let words = task.tags.iter().chain(task.labels.iter()).map(|word| word.len() + 3);
     ROW + texts + pairs.sum::<usize>() + words.sum::<usize>() + spec.resources.len() * 300
+}
+
+/// Reads rows in portions, since it is not known before how large they are.
+#[derive(Debug)]
+pub(crate) struct Portions {
+    most: usize,
+    bytes: usize,
+    rows: usize,
+}
+
+impl Portions {
+    /// Rows that are read first.
+    const FIRST: usize = 16;
+    /// Bytes that are read at once after that, about.
+    const PORTION: usize = 4 * 1024 * 1024;
+
+    /// Up to so many bytes.
+    pub(crate) const fn up_to(most: usize) -> Self {
+        Self { most, bytes: 0, rows: 0 }
+    }
+
+    /// How many rows to read next.
+    pub(crate) fn next(&self) -> usize {
+        match self.rows {
+            0 => Self::FIRST,
+            rows => (Self::PORTION / (self.bytes / rows).max(1)).max(1),
+        }
+    }
+
+    /// Whether there is room for another row; if so, one of so many bytes is counted. The first always fits.
+    pub(crate) const fn fits(&mut self, bytes: usize) -> bool {
+        if self.bytes >= self.most {
+            return false;
+        }
+        self.bytes += bytes;
+        self.rows += 1;
+        true
+    }
+}
+
+/// Which part of the matches, oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerPage {
+    /// Only workers registered after this one.
+    pub after: Option<WorkerId>,
+    /// Most rows to return.
+    pub limit: u64,
+    /// It ends early once it has about so many bytes; it has one worker at least, if there is one.
+    pub bytes: usize,
+}
+
+/// Rows of a page.
+#[derive(Debug, Clone)]
+pub struct FoundWorkers {
+    /// Oldest first.
+    pub workers: Vec<Worker>,
+    /// False when there may be more.
+    pub is_whole: bool,
+}
+
+/// About so many bytes is a worker, with what it holds.
+pub(crate) fn weight_of_worker(worker: &Worker) -> usize {
+    const ROW: usize = 500;
+    const HELD: usize = 24;
+    let words = worker.tags.iter().chain(worker.labels.iter()).map(|word| word.len() + 3);
+    ROW + words.sum::<usize>() + worker.held.len() * HELD
 }
 
 /// Which workers; conditions are joined by AND.

@@ -61,6 +61,29 @@ pub struct TaskOutcome {
     pub warnings: Vec<ResultWarning>,
 }
 
+/// Rows of a page.
+#[derive(Debug, Clone)]
+pub struct OutcomePage {
+    /// Newest first.
+    pub outcomes: Vec<TaskOutcome>,
+    /// False when there would be more, had they not been too large together.
+    pub is_whole: bool,
+}
+
+impl OutcomePage {
+    pub(crate) const fn empty() -> Self {
+        Self { outcomes: Vec::new(), is_whole: true }
+    }
+}
+
+/// About so many bytes is a row in a reply.
+pub(crate) fn weight(outcome: &TaskOutcome) -> usize {
+    const ROW: usize = 400;
+    let params = outcome.params.iter().map(|(name, value)| name.len() + value.len() + 6).sum::<usize>();
+    let warnings = serde_json::to_string(&outcome.warnings).map_or(0, |text| text.len());
+    ROW + params + outcome.data.as_ref().map_or(0, String::len) + warnings
+}
+
 /// A task to be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeat {
@@ -94,8 +117,9 @@ pub enum Repetition {
 /// Results and repetitions.
 #[async_trait]
 pub trait Sweeps {
-    /// One page of a selection, newest first, with no more than the table of results needs.
-    async fn outcomes(&self, selection: &Selection, page: Page) -> Result<Vec<TaskOutcome>, Fault>;
+    /// One page of a selection, newest first, with no more than the table of results needs. It ends early once it has
+    /// so many bytes, and has one row at least, if there is one.
+    async fn outcomes(&self, selection: &Selection, page: Page, bytes: usize) -> Result<OutcomePage, Fault>;
 
     /// One page of a selection, newest first.
     async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, Fault>;

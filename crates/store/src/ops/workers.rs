@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::Fault;
 use crate::ops::By;
-use crate::ops::query::WorkerQuery;
+use crate::ops::query::{FoundWorkers, WorkerPage, WorkerQuery};
 
 /// A worker to be registered.
 #[derive(Debug, Clone)]
@@ -179,8 +179,11 @@ pub trait Workers {
     /// The workers that a user has registered.
     async fn workers_of(&self, owner: UserId) -> Result<Vec<Uuid>, Fault>;
 
-    /// Workers that match, oldest first.
-    async fn query_workers(&self, query: &WorkerQuery) -> Result<Vec<Worker>, Fault>;
+    /// One page of workers that match.
+    async fn query_workers(&self, query: &WorkerQuery, page: WorkerPage) -> Result<FoundWorkers, Fault>;
+
+    /// How many match.
+    async fn count_workers(&self, query: &WorkerQuery) -> Result<u64, Fault>;
 
     /// Takes signs of life, many at once, each with the terms of the lease from `at` on. Answers which of them are
     /// not registered any more. Need not survive a power failure.

@@ -65,7 +65,10 @@ async fn questions_take_no_connection_from_anything_else() {
             tokio::spawn(async move { store.query_tasks(&query, page).await.map(drop) })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let (watcher, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let all_wait = async { while watcher.query_one(WAITING, &[]).await.unwrap().get::<_, i64>(0) < 4 {} };
+    tokio::time::timeout(Duration::from_secs(5), all_wait).await.expect("every connection waits");
     let others = async {
         assert!(store.user("ann").await.unwrap().is_some());
         assert_eq!(stage.claim_one(hand).await.task.uuid, uuid);

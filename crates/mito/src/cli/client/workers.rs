@@ -157,7 +157,11 @@ impl CancelManyArgs {
 
 impl QueryArgs {
     pub(crate) fn query(&self) -> QueryWorkersRequest {
-        QueryWorkersRequest { filter: self.filter.filter(), count: self.count }
+        QueryWorkersRequest {
+            filter: self.filter.filter(),
+            count: self.count,
+            ..QueryWorkersRequest::default()
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use super::{PostgresStore, ask, rights, write};
 use crate::Fault;
 use crate::ops::By;
 use crate::ops::query::{Count, Page, TaskPage, TaskQuery};
-use crate::ops::sweeps::{Repeat, Repetition, Selection, Sweeps, TaskOutcome};
+use crate::ops::sweeps::{OutcomePage, Repeat, Repetition, Selection, Sweeps};
 use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, StopAsked, Submission, TaskChange, Tasks};
 
 pub(super) use cancel::{cancel, cancel_lost};
@@ -117,8 +117,8 @@ impl Tasks for PostgresStore {
 
 #[async_trait]
 impl Sweeps for PostgresStore {
-    async fn outcomes(&self, selection: &Selection, page: Page) -> Result<Vec<TaskOutcome>, Fault> {
-        ask!(self, db => outcomes::outcomes(db, selection, page))
+    async fn outcomes(&self, selection: &Selection, page: Page, bytes: usize) -> Result<OutcomePage, Fault> {
+        ask!(self, db => outcomes::outcomes(db, selection, page, bytes))
     }
 
     async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, Fault> {

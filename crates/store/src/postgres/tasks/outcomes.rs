@@ -11,8 +11,8 @@ use super::super::row::{self, Columns, Db};
 use super::query;
 use crate::Fault;
 use crate::code::Code;
-use crate::ops::query::Page;
-use crate::ops::sweeps::{Selection, TaskOutcome};
+use crate::ops::query::{Page, Portions};
+use crate::ops::sweeps::{OutcomePage, Selection, TaskOutcome, weight};
 
 /// Without the names of group and creator, tags, labels, and most of the spec.
 const OUTCOMES_BY_IDS: &str = "
@@ -32,9 +32,22 @@ pub(super) async fn outcomes(
     db: &impl Db,
     selection: &Selection,
     page: Page,
-) -> Result<Vec<TaskOutcome>, Fault> {
+    bytes: usize,
+) -> Result<OutcomePage, Fault> {
     let ids = query::selected(db, selection, page).await?;
-    row::all(db, OUTCOMES_BY_IDS, &[&ids], read).await
+    let (mut found, mut portions, mut rest) = (OutcomePage::empty(), Portions::up_to(bytes), ids.as_slice());
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(portions.next().min(rest.len()));
+        for outcome in row::all::<Vec<_>, _>(db, OUTCOMES_BY_IDS, &[&now], read).await? {
+            if !portions.fits(weight(&outcome)) {
+                found.is_whole = false;
+                return Ok(found);
+            }
+            found.outcomes.push(outcome);
+        }
+        rest = later;
+    }
+    Ok(found)
 }
 
 fn read(row: &Row) -> Result<TaskOutcome, Fault> {

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::super::row::{self, Columns, Db};
 use crate::Fault;
-use crate::code::{Code, duration};
-use crate::ops::query::WorkerQuery;
+use crate::code::{Code, duration, row_count};
+use crate::ops::query::{FoundWorkers, Portions, WorkerPage, WorkerQuery, weight_of_worker};
 
 macro_rules! select_worker {
     () => {
@@ -31,14 +31,20 @@ macro_rules! select_worker {
 
 const WORKER_BY_UUID: &str = concat!(select_worker!(), "WHERE w.uuid = $1");
 
-const MATCHING_WORKERS: &str = concat!(
-    select_worker!(),
-    "JOIN worker_group g ON g.worker_id = w.id AND g.group_id = $1
-    WHERE ($2::smallint[] IS NULL OR g.role = ANY($2))
-      AND ($3::text IS NULL OR u.username = $3)
-      AND w.tags @> $4 AND w.labels @> $5
-    ORDER BY w.id"
-);
+macro_rules! that_match {
+    () => {
+        "JOIN worker_group g ON g.worker_id = w.id AND g.group_id = $1
+        WHERE ($2::smallint[] IS NULL OR g.role = ANY($2))
+          AND ($3::text IS NULL OR u.username = $3)
+          AND w.tags @> $4 AND w.labels @> $5 "
+    };
+}
+
+const MATCHING_WORKERS: &str =
+    concat!(select_worker!(), that_match!(), "AND w.id > $6 ORDER BY w.id LIMIT $7");
+
+const COUNT_MATCHING: &str =
+    concat!("SELECT count(*) FROM worker w JOIN users u ON u.id = w.creator_id ", that_match!());
 
 /// The worker of that UUID.
 pub(super) async fn by_uuid(db: &impl Db, uuid: Uuid) -> Result<Option<Worker>, Fault> {
@@ -52,13 +58,40 @@ pub(super) async fn of_owner(db: &impl Db, owner: UserId) -> Result<Vec<Uuid>, F
     row::all(db, OF_OWNER, &[&owner.0], row::only).await
 }
 
-/// Workers that match, oldest first.
-pub(super) async fn matching(db: &impl Db, query: &WorkerQuery) -> Result<Vec<Worker>, Fault> {
-    let roles: Option<Vec<i16>> =
-        query.roles.as_ref().map(|roles| roles.iter().map(|role| role.code()).collect());
-    let params: row::Params<'_> =
-        &[&query.group.0, &roles, &query.creator, &Json(&query.tags), &Json(&query.labels)];
-    row::all(db, MATCHING_WORKERS, params, read).await
+/// One page of workers that match.
+pub(super) async fn page(db: &impl Db, query: &WorkerQuery, page: WorkerPage) -> Result<FoundWorkers, Fault> {
+    let (roles, tags, labels) = (roles(query), Json(&query.tags), Json(&query.labels));
+    let (mut workers, mut portions) = (Vec::new(), Portions::up_to(page.bytes));
+    let mut after = page.after.map_or(0, |worker| worker.0);
+    while (workers.len() as u64) < page.limit {
+        let at_once = row_count(page.limit - workers.len() as u64).min(row_count(portions.next() as u64));
+        let params: row::Params<'_> =
+            &[&query.group.0, &roles, &query.creator, &tags, &labels, &after, &at_once];
+        let portion: Vec<Worker> = row::all(db, MATCHING_WORKERS, params, read).await?;
+        let is_last = (portion.len() as u64) < at_once.unsigned_abs();
+        for worker in portion {
+            if !portions.fits(weight_of_worker(&worker)) {
+                return Ok(FoundWorkers { workers, is_whole: false });
+            }
+            after = worker.id.0;
+            workers.push(worker);
+        }
+        if is_last {
+            return Ok(FoundWorkers { workers, is_whole: true });
+        }
+    }
+    Ok(FoundWorkers { workers, is_whole: false })
+}
+
+/// How many workers match.
+pub(super) async fn count(db: &impl Db, query: &WorkerQuery) -> Result<u64, Fault> {
+    let (roles, tags, labels) = (roles(query), Json(&query.tags), Json(&query.labels));
+    let params: row::Params<'_> = &[&query.group.0, &roles, &query.creator, &tags, &labels];
+    Ok(row::one(db, COUNT_MATCHING, params, row::only::<i64>).await?.unsigned_abs())
+}
+
+fn roles(query: &WorkerQuery) -> Option<Vec<i16>> {
+    query.roles.as_ref().map(|roles| roles.iter().map(|role| role.code()).collect())
 }
 
 fn read(row: &Row) -> Result<Worker, Fault> {

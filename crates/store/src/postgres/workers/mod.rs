@@ -25,7 +25,7 @@ use uuid::Uuid;
 use super::{PostgresStore, ask, write};
 use crate::Fault;
 use crate::ops::By;
-use crate::ops::query::WorkerQuery;
+use crate::ops::query::{FoundWorkers, WorkerPage, WorkerQuery};
 use crate::ops::workers::{
     Departure, Duties, Fate, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange, Workers,
 };
@@ -58,8 +58,12 @@ impl Workers for PostgresStore {
         get::of_owner(&self.client().await?, owner).await
     }
 
-    async fn query_workers(&self, query: &WorkerQuery) -> Result<Vec<Worker>, Fault> {
-        ask!(self, db => get::matching(db, query))
+    async fn query_workers(&self, query: &WorkerQuery, page: WorkerPage) -> Result<FoundWorkers, Fault> {
+        ask!(self, db => get::page(db, query, page))
+    }
+
+    async fn count_workers(&self, query: &WorkerQuery) -> Result<u64, Fault> {
+        ask!(self, db => get::count(db, query))
     }
 
     async fn renew_leases(

@@ -28,7 +28,7 @@ use super::{SqliteStore, rights};
 use crate::Fault;
 use crate::ops::By;
 use crate::ops::query::{Count, Page, TaskPage, TaskQuery};
-use crate::ops::sweeps::{Repeat, Repetition, Selection, Sweeps, TaskOutcome};
+use crate::ops::sweeps::{OutcomePage, Repeat, Repetition, Selection, Sweeps};
 use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, StopAsked, Submission, TaskChange, Tasks};
 
 pub(super) use cancel::{cancel, cancel_lost};
@@ -127,9 +127,9 @@ impl Tasks for SqliteStore {
 
 #[async_trait]
 impl Sweeps for SqliteStore {
-    async fn outcomes(&self, selection: &Selection, page: Page) -> Result<Vec<TaskOutcome>, Fault> {
+    async fn outcomes(&self, selection: &Selection, page: Page, bytes: usize) -> Result<OutcomePage, Fault> {
         let selection = selection.clone();
-        self.answer(move |db| outcomes::outcomes(db, &selection, page)).await
+        self.answer(move |db| outcomes::outcomes(db, &selection, page, bytes)).await
     }
 
     async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, Fault> {

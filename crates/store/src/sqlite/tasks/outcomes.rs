@@ -8,8 +8,8 @@ use super::super::row::{Columns, Run};
 use super::query;
 use crate::Fault;
 use crate::code::Code;
-use crate::ops::query::Page;
-use crate::ops::sweeps::{Selection, TaskOutcome};
+use crate::ops::query::{Page, Portions};
+use crate::ops::sweeps::{OutcomePage, Selection, TaskOutcome, weight};
 
 /// Without the names of group and creator, tags, labels, and most of the spec.
 const OUTCOME_BY_ID: &str = "
@@ -28,9 +28,18 @@ pub(super) fn outcomes(
     db: &Connection,
     selection: &Selection,
     page: Page,
-) -> Result<Vec<TaskOutcome>, Fault> {
-    let ids = query::selected(db, selection, page)?;
-    ids.into_iter().map(|id| db.one(OUTCOME_BY_ID, [id.0], read)).collect()
+    bytes: usize,
+) -> Result<OutcomePage, Fault> {
+    let (mut found, mut portions) = (OutcomePage::empty(), Portions::up_to(bytes));
+    for id in query::selected(db, selection, page)? {
+        let outcome = db.one(OUTCOME_BY_ID, [id.0], read)?;
+        if !portions.fits(weight(&outcome)) {
+            found.is_whole = false;
+            break;
+        }
+        found.outcomes.push(outcome);
+    }
+    Ok(found)
 }
 
 fn read(row: &Row<'_>) -> Result<TaskOutcome, Fault> {

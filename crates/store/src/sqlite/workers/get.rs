@@ -6,10 +6,10 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::super::fault::Corrupt;
-use super::super::row::{Columns, Run, to_json};
+use super::super::row::{Columns, Run, read_count, to_json};
 use crate::Fault;
-use crate::code::{Code, duration};
-use crate::ops::query::WorkerQuery;
+use crate::code::{Code, duration, row_count};
+use crate::ops::query::{FoundWorkers, Portions, WorkerPage, WorkerQuery, weight_of_worker};
 
 macro_rules! select_worker {
     () => {
@@ -29,16 +29,22 @@ macro_rules! select_worker {
 
 const WORKER_BY_UUID: &str = concat!(select_worker!(), "WHERE w.uuid = ?1");
 
-const MATCHING_WORKERS: &str = concat!(
-    select_worker!(),
-    "CROSS JOIN worker_group g ON g.worker_id = w.id AND g.group_id = ?1
-    WHERE (?2 IS NULL OR g.role IN (SELECT value FROM json_each(?2)))
-      AND (?3 IS NULL OR u.username = ?3)
-      -- nothing asked for that the worker lacks
-      AND NOT EXISTS (SELECT value FROM json_each(?4) EXCEPT SELECT value FROM json_each(w.tags))
-      AND NOT EXISTS (SELECT value FROM json_each(?5) EXCEPT SELECT value FROM json_each(w.labels))
-    ORDER BY w.id"
-);
+macro_rules! that_match {
+    () => {
+        "CROSS JOIN worker_group g ON g.worker_id = w.id AND g.group_id = ?1
+        WHERE (?2 IS NULL OR g.role IN (SELECT value FROM json_each(?2)))
+          AND (?3 IS NULL OR u.username = ?3)
+          -- nothing asked for that the worker lacks
+          AND NOT EXISTS (SELECT value FROM json_each(?4) EXCEPT SELECT value FROM json_each(w.tags))
+          AND NOT EXISTS (SELECT value FROM json_each(?5) EXCEPT SELECT value FROM json_each(w.labels)) "
+    };
+}
+
+const MATCHING_WORKERS: &str =
+    concat!(select_worker!(), that_match!(), "AND w.id > ?6 ORDER BY w.id LIMIT ?7");
+
+const COUNT_MATCHING: &str =
+    concat!("SELECT count(*) FROM worker w CROSS JOIN users u ON u.id = w.creator_id ", that_match!());
 
 const ID_OF_WORKER: &str = "SELECT id FROM worker WHERE uuid = ?1";
 
@@ -52,14 +58,45 @@ pub(super) fn by_uuid(db: &Connection, uuid: Uuid) -> Result<Option<Worker>, Fau
     db.optional(WORKER_BY_UUID, [uuid.as_bytes()], read)
 }
 
-/// Workers that match, oldest first.
-pub(super) fn matching(db: &Connection, query: &WorkerQuery) -> Result<Vec<Worker>, Fault> {
+/// One page of workers that match.
+pub(super) fn page(db: &Connection, query: &WorkerQuery, page: WorkerPage) -> Result<FoundWorkers, Fault> {
+    let (roles, tags, labels) = (roles(query)?, to_json(&query.tags)?, to_json(&query.labels)?);
+    let (mut workers, mut portions) = (Vec::new(), Portions::up_to(page.bytes));
+    let mut after = page.after.map_or(0, |worker| worker.0);
+    while (workers.len() as u64) < page.limit {
+        let at_once = row_count(page.limit - workers.len() as u64).min(row_count(portions.next() as u64));
+        let portion: Vec<Worker> = db.all(
+            MATCHING_WORKERS,
+            params![query.group.0, roles, query.creator, tags, labels, after, at_once],
+            read,
+        )?;
+        let is_last = (portion.len() as u64) < at_once.unsigned_abs();
+        for worker in portion {
+            if !portions.fits(weight_of_worker(&worker)) {
+                return Ok(FoundWorkers { workers, is_whole: false });
+            }
+            after = worker.id.0;
+            workers.push(worker);
+        }
+        if is_last {
+            return Ok(FoundWorkers { workers, is_whole: true });
+        }
+    }
+    Ok(FoundWorkers { workers, is_whole: false })
+}
+
+/// How many workers match.
+pub(super) fn count(db: &Connection, query: &WorkerQuery) -> Result<u64, Fault> {
+    let (roles, tags, labels) = (roles(query)?, to_json(&query.tags)?, to_json(&query.labels)?);
+    db.one(COUNT_MATCHING, params![query.group.0, roles, query.creator, tags, labels], read_count)
+}
+
+fn roles(query: &WorkerQuery) -> Result<Option<String>, Fault> {
     let roles = query.roles.as_ref().map(|roles| {
         let codes: Vec<i16> = roles.iter().map(|role| role.code()).collect();
         to_json(&codes)
     });
-    let (tags, labels) = (to_json(&query.tags)?, to_json(&query.labels)?);
-    db.all(MATCHING_WORKERS, params![query.group.0, roles.transpose()?, query.creator, tags, labels], read)
+    roles.transpose()
 }
 
 const OF_OWNER: &str = "SELECT uuid FROM worker WHERE creator_id = ?1 ORDER BY id";

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::SqliteStore;
 use crate::Fault;
 use crate::ops::By;
-use crate::ops::query::WorkerQuery;
+use crate::ops::query::{FoundWorkers, WorkerPage, WorkerQuery};
 use crate::ops::workers::{
     Departure, Duties, Fate, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange, Workers,
 };
@@ -57,9 +57,14 @@ impl Workers for SqliteStore {
         self.read(move |db| get::of_owner(db, owner)).await
     }
 
-    async fn query_workers(&self, query: &WorkerQuery) -> Result<Vec<Worker>, Fault> {
+    async fn query_workers(&self, query: &WorkerQuery, page: WorkerPage) -> Result<FoundWorkers, Fault> {
         let query = query.clone();
-        self.answer(move |db| get::matching(db, &query)).await
+        self.answer(move |db| get::page(db, &query, page)).await
+    }
+
+    async fn count_workers(&self, query: &WorkerQuery) -> Result<u64, Fault> {
+        let query = query.clone();
+        self.answer(move |db| get::count(db, &query)).await
     }
 
     async fn renew_leases(

@@ -279,7 +279,7 @@ pub(crate) async fn jump_of_the_clock_is_believed_after_a_while<B: Backend>(stag
     stage.pass(HOUR * 20);
     assert!(!look(stage).await.is_settled());
     stage.restart().await;
-    let mut watched = SECOND * 0;
+    let mut watched = Duration::ZERO;
     while !look(stage).await.is_settled() {
         stage.pass(STANDSTILL);
         watched += STANDSTILL;

@@ -1,6 +1,6 @@
 //! Tasks that belong together: their results, and those that failed, once more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::task::{ExecEnd, Phase};
@@ -11,7 +11,7 @@ use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, Completion, Ended, Exchange, Holder, Verdict};
 use mitosis_store::ops::events::{ChangeQuery, Cursor};
 use mitosis_store::ops::query::{Page, TaskQuery};
-use mitosis_store::ops::sweeps::{Over, Repeat, Repeated, Repetition, Selection, TaskOutcome};
+use mitosis_store::ops::sweeps::{OutcomePage, Over, Repeat, Repeated, Repetition, Selection, TaskOutcome};
 use mitosis_store::ops::tasks::{CancelSelection, IdempotencyKey, NewTask};
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ async fn end<B: Backend>(stage: &Stage<B>, hand: Hand, end: ExecEnd, result: Tas
 }
 
 async fn outcomes<B: Backend>(stage: &Stage<B>, selection: &Selection) -> Vec<TaskOutcome> {
-    let outcomes = stage.store().outcomes(selection, EVERYTHING).await.unwrap();
+    let outcomes = stage.store().outcomes(selection, EVERYTHING, usize::MAX).await.unwrap().outcomes;
     let selected = stage.store().selected(selection, EVERYTHING).await.unwrap();
     assert_eq!(selected, outcomes.iter().map(|row| row.uuid).collect::<Vec<_>>());
     outcomes
@@ -93,8 +93,35 @@ pub(crate) async fn a_table_of_results_has_a_row_for_each_task_wherever_it_stand
     assert_eq!(rows[0].started_at, None, "it never started");
 
     let page = Page { before: Some(rows[1].id), offset: 0, limit: 1 };
-    let second = stage.store().outcomes(&all_of(&ann), page).await.unwrap();
+    let second = stage.store().outcomes(&all_of(&ann), page, usize::MAX).await.unwrap().outcomes;
     assert_eq!(second, rows[2..3]);
+}
+
+pub(crate) async fn page_of_results_ends_early_at_its_size<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let batch: Vec<_> = (0..40)
+        .map(|_| {
+            let mut task = stage.task(ann.group);
+            task.spec.params = BTreeMap::from([("x".to_owned(), "y".repeat(10_000))]);
+            task
+        })
+        .collect();
+    stage.submit(&ann, &batch).await;
+    let (mut before, mut sizes, mut found) = (None, Vec::new(), Vec::new());
+    loop {
+        let page = Page { before, offset: 0, limit: 30 };
+        let OutcomePage { outcomes, is_whole } =
+            stage.store().outcomes(&all_of(&ann), page, 200_000).await.unwrap();
+        let Some(last) = outcomes.last() else { break };
+        before = Some(last.id);
+        sizes.push((outcomes.len(), is_whole));
+        found.extend(outcomes.into_iter().map(|row| row.uuid));
+    }
+    assert_eq!(sizes, [(20, false), (20, true)]);
+    let newest_first: Vec<_> = batch.iter().rev().map(|task| task.uuid).collect();
+    assert_eq!(found, newest_first);
+    let one = stage.store().outcomes(&all_of(&ann), EVERYTHING, 1).await.unwrap();
+    assert_eq!((one.outcomes.len(), one.is_whole), (1, false), "there is always a way on");
 }
 
 pub(crate) async fn what_a_task_left_for_tables_is_part_of_its_result<B: Backend>(stage: &mut Stage<B>) {
@@ -288,7 +315,7 @@ pub(crate) async fn pages_of_results_cover_a_sweep_while_it_grows<B: Backend>(st
     let (mut seen, mut before): (Vec<Uuid>, Option<TaskId>) = (Vec::new(), None);
     loop {
         let page = Page { before, offset: 0, limit: 10 };
-        let rows = stage.store().outcomes(&selection, page).await.unwrap();
+        let rows = stage.store().outcomes(&selection, page, usize::MAX).await.unwrap().outcomes;
         let Some(last) = rows.last() else { break };
         before = Some(last.id);
         seen.extend(rows.iter().map(|row| row.uuid));

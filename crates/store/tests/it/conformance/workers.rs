@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use mitosis_domain::tags::Words;
 use mitosis_domain::task::Phase;
 use mitosis_protocol::Role;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
 use mitosis_store::ops::By;
-use mitosis_store::ops::query::WorkerQuery;
+use mitosis_store::ops::query::{FoundWorkers, WorkerPage, WorkerQuery};
 use mitosis_store::ops::workers::{Departure, Fate, NewWorker, Stop, WorkerChange, WorkerGroupsChange};
 use uuid::Uuid;
 
@@ -157,11 +158,44 @@ pub(crate) async fn workers_of_a_group_are_found_oldest_first<B: Backend>(stage:
         (WorkerQuery { creator: Some("bob".to_owned()), ..all.clone() }, vec![other]),
         (WorkerQuery { creator: Some("eve".to_owned()), ..all.clone() }, vec![]),
     ] {
-        let found = stage.store().query_workers(&query).await.unwrap();
-        let found: Vec<Uuid> = found.iter().map(|worker| worker.uuid).collect();
+        let found = stage.store().query_workers(&query, EVERYBODY).await.unwrap();
+        let found: Vec<Uuid> = found.workers.iter().map(|worker| worker.uuid).collect();
         let expected: Vec<Uuid> = expected.iter().map(|hand| hand.uuid).collect();
         assert_eq!(found, expected, "{query:?}");
+        assert_eq!(stage.store().count_workers(&query).await.unwrap(), expected.len() as u64);
     }
+}
+
+const EVERYBODY: WorkerPage = WorkerPage { after: None, limit: 100, bytes: usize::MAX };
+
+pub(crate) async fn page_of_workers_ends_early_at_its_size<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let mut registered = Vec::new();
+    for _ in 0..40 {
+        let mut new = stage.new_worker(&ann);
+        new.labels = Words::new([format!("{}{}", "x".repeat(200), new.uuid)]).unwrap();
+        registered.push(stage.register(&new).await.uuid);
+    }
+    let all =
+        WorkerQuery { group: ann.group, roles: None, tags: words(""), labels: words(""), creator: None };
+    for (limit, bytes, expected) in [
+        (100, usize::MAX, vec![(40, true), (0, true)]),
+        (30, usize::MAX, vec![(30, false), (10, true), (0, true)]),
+        (30, 14_000, vec![(19, false), (19, false), (2, true), (0, true)]),
+    ] {
+        let mut page = WorkerPage { after: None, limit, bytes };
+        let (mut sizes, mut found) = (Vec::<(usize, bool)>::new(), Vec::new());
+        while sizes.last().is_none_or(|(size, _)| *size > 0) {
+            let FoundWorkers { workers, is_whole } = stage.store().query_workers(&all, page).await.unwrap();
+            page.after = workers.last().map(|worker| worker.id).or(page.after);
+            sizes.push((workers.len(), is_whole));
+            found.extend(workers.into_iter().map(|worker| worker.uuid));
+        }
+        assert_eq!(sizes, expected, "{limit} {bytes}");
+        assert_eq!(found, registered);
+    }
+    let one = stage.store().query_workers(&all, WorkerPage { bytes: 1, ..EVERYBODY }).await.unwrap();
+    assert_eq!((one.workers.len(), one.is_whole), (1, false), "there is always a way on");
 }
 
 pub(crate) async fn an_idle_worker_goes_when_told_either_way<B: Backend>(stage: &mut Stage<B>) {

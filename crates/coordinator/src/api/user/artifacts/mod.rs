@@ -9,7 +9,6 @@ mod upload;
 use std::time::Duration;
 
 use mitosis_domain::ids::TaskId;
-use mitosis_domain::task::Task;
 use mitosis_protocol::{ArtifactKind, ErrorCode, Uuid};
 use mitosis_store::ops::artifacts::{Artifact, Reservation};
 
@@ -51,10 +50,14 @@ pub(in crate::api) fn announced(length: u64) -> Result<i64, Refusal> {
 }
 
 /// The visible archive of one kind of each task that has one, in the order of the tasks.
-async fn of_each(app: &App, tasks: &[Task], kind: ArtifactKind) -> Result<Vec<(Uuid, Artifact)>, ApiError> {
-    let ids: Vec<TaskId> = tasks.iter().map(|task| task.id).collect();
+async fn of_each(
+    app: &App,
+    tasks: &[(TaskId, Uuid)],
+    kind: ArtifactKind,
+) -> Result<Vec<(Uuid, Artifact)>, ApiError> {
+    let ids: Vec<TaskId> = tasks.iter().map(|(task, _)| *task).collect();
     let mut found = app.store.artifacts_of_kind(&ids, kind).await?;
-    Ok(tasks.iter().filter_map(|task| Some((task.uuid, found.remove(&task.id)?))).collect())
+    Ok(tasks.iter().filter_map(|(task, uuid)| Some((*uuid, found.remove(task)?))).collect())
 }
 
 /// Whether a removal within a batch was passed over. The batch goes on, unless the database is away.

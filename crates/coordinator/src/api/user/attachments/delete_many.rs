@@ -9,6 +9,7 @@ use mitosis_protocol::attachment::{
 };
 use mitosis_store::ops::By;
 
+use super::listed;
 use super::query::page;
 use super::removal::remove;
 use crate::api::body::{Body, InPath};
@@ -16,7 +17,7 @@ use crate::api::members::require_for_filter;
 use crate::api::user::artifacts::{LEFT_ALONE, passed_over};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::ApiError;
 
 /// Those whose key contains a text; what was uploaded within the last hour is passed over.
 pub(super) async fn by_filter(
@@ -45,12 +46,9 @@ pub(super) async fn by_list(
     Body(request): Body<AttachmentsByListRequest>,
 ) -> Result<Json<DeletedAttachmentsListReply>, ApiError> {
     let group = require_for_filter(&app, &user, &group_name, Action::ManageFiles).await?;
-    if request.keys.is_empty() {
-        return Err(Refusal::empty_list("keys").into());
-    }
     let untouched_since = app.now() - LEFT_ALONE;
     let mut reply = DeletedAttachmentsListReply { deleted_count: 0, failed_keys: Vec::new(), group_name };
-    for key in request.keys {
+    for key in listed(request.keys)? {
         match passed_over(remove(&app, By::User(user.id), group, &key, untouched_since).await)? {
             true => reply.failed_keys.push(key),
             false => reply.deleted_count += 1,

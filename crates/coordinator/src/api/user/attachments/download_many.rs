@@ -8,15 +8,15 @@ use mitosis_protocol::attachment::{
 };
 use mitosis_store::ops::attachments::Attachment;
 
-use super::object;
 use super::query::page;
+use super::{listed, object};
 use crate::api::body::{Body, InPath};
 use crate::api::members::require_for_filter;
 use crate::api::origin::Origin;
 use crate::api::user::artifacts::BATCH_DOWNLOAD_VALID;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::ApiError;
 
 /// Those whose key contains a text.
 pub(super) async fn by_filter(
@@ -40,11 +40,8 @@ pub(super) async fn by_list(
     Body(request): Body<AttachmentsByListRequest>,
 ) -> Result<Json<AttachmentDownloadsReply>, ApiError> {
     let group = require_for_filter(&app, &user, &group_name, Action::View).await?;
-    if request.keys.is_empty() {
-        return Err(Refusal::empty_list("keys").into());
-    }
     let mut found = Vec::new();
-    for key in &request.keys {
+    for key in &listed(request.keys)? {
         found.extend(app.store.attachment(group, key).await?);
     }
     links(&app, &origin, group_name, found)

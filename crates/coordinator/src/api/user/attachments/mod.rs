@@ -9,7 +9,10 @@ mod query;
 pub(in crate::api) mod removal;
 mod upload;
 
+use std::collections::BTreeSet;
+
 use http::{HeaderMap, header};
+use mitosis_domain::limits;
 use mitosis_domain::name::Name;
 use mitosis_domain::object::ObjectKey;
 use mitosis_protocol::attachment::{AttachmentContentType, AttachmentInfo};
@@ -40,6 +43,19 @@ fn object(group: &str, key: &str) -> Result<ObjectKey, Refusal> {
     let group = Name::new(group).map_err(Refusal::invalid)?;
     ObjectKey::attachment(&group, key)
         .map_err(|error| Refusal::invalid(error).hint("a key is like `data/in.csv`"))
+}
+
+/// The keys of a list, each once: a short one could be there a million times.
+fn listed(keys: Vec<String>) -> Result<BTreeSet<String>, Refusal> {
+    let keys = BTreeSet::from_iter(keys);
+    if keys.is_empty() {
+        return Err(Refusal::empty_list("keys"));
+    }
+    if keys.len() as u64 > limits::MAX_ROWS {
+        let sentence = format!("the list has {} keys, and may have {}", keys.len(), limits::MAX_ROWS);
+        return Err(Refusal::invalid(sentence).hint("ask several times, with a part of the keys each"));
+    }
+    Ok(keys)
 }
 
 /// An attachment as the contract shows it to this caller.

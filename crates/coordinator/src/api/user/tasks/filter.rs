@@ -3,11 +3,10 @@
 use mitosis_domain::account::User;
 use mitosis_domain::comparison::Comparison;
 use mitosis_domain::filter::Filter;
-use mitosis_domain::ids::GroupId;
+use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
 use mitosis_domain::tags::Words;
-use mitosis_domain::task::Task;
 use mitosis_protocol::task::TaskFilter;
 use mitosis_protocol::{Role, Timestamp, Uuid};
 use mitosis_store::ops::query::{Page, TaskQuery};
@@ -19,6 +18,8 @@ use crate::error::{ApiError, Refusal};
 
 /// Conditions of one filter that can't be joined; a database nests each into the last.
 const MAX_CONDITIONS: usize = 100;
+/// Bytes of tasks that are held at once where only their identities are needed.
+const PORTION_BYTES: usize = 4 * 1024 * 1024;
 
 /// The group that a filter is about: named by a field, by the text, or the user's own. 400 when both
 /// name one, and not the same.
@@ -54,20 +55,29 @@ fn both<T: PartialEq>(one: Option<Vec<T>>, other: Option<Vec<T>>) -> Option<Vec<
 }
 
 /// The newest matches of a filter, for a user who may do this in its group, with the user's role there;
-/// 400 for outsiders.
+/// 400 for outsiders. Whole tasks are only held for a moment: many commands may be large.
 pub(in crate::api::user) async fn matches(
     app: &App,
     user: &User,
     filter: TaskFilter,
     reporter: Option<Uuid>,
     action: Action,
-) -> Result<(Vec<Task>, Role), ApiError> {
+) -> Result<(Vec<(TaskId, Uuid)>, Role), ApiError> {
     let group_name = group_name(app, user, &filter)?;
     let (group, role) = role_for_filter(app, user, &group_name, action).await?;
     let query = query(app, filter, group, reporter)?;
-    let page = Page { before: None, offset: 0, limit: limits::MAX_ROWS };
+    let mut page = Page { before: None, offset: 0, limit: limits::MAX_ROWS };
     let _turn = app.questions.turn(user.id).await?;
-    Ok((app.store.query_tasks(&query, page).await?, role))
+    let mut matches = Vec::new();
+    loop {
+        let found = app.store.page_of_tasks(&query, page, PORTION_BYTES).await?;
+        matches.extend(found.tasks.iter().map(|task| (task.id, task.uuid)));
+        page.before = matches.last().map(|(task, _)| *task);
+        page.limit = limits::MAX_ROWS.saturating_sub(matches.len() as u64);
+        if found.is_whole || page.limit == 0 {
+            return Ok((matches, role));
+        }
+    }
 }
 
 /// 400 for a condition that can't be read, and for an empty set, which could only match nothing.

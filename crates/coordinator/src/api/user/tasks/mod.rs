@@ -21,8 +21,11 @@ mod submit;
 mod submit_many;
 pub(in crate::api) mod view;
 
+use std::collections::BTreeMap;
+
 use axum::extract::DefaultBodyLimit;
 use mitosis_domain::account::User;
+use mitosis_domain::ids::TaskId;
 use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
 use mitosis_domain::task::Task;
@@ -65,17 +68,25 @@ pub(super) async fn find(app: &App, user: &User, uuid: Uuid, action: Action) -> 
     Ok(task)
 }
 
-/// Those of the tasks that exist and with which the user may do this.
+/// Tasks of a list that are held at once where only their identities are needed: each may be large.
+const AT_ONCE: usize = 64;
+
+/// Those of the tasks that exist, with which the user may do this, and that are wanted; newest first.
 pub(super) async fn permitted(
     app: &App,
     user: &User,
     uuids: &[Uuid],
     action: Action,
-) -> Result<Vec<Task>, ApiError> {
+    wanted: impl Fn(&Task) -> bool + Send + Sync,
+) -> Result<Vec<(TaskId, Uuid)>, ApiError> {
     let roles = app.store.groups_of(user.id).await?;
-    let mut tasks = app.store.tasks(uuids).await?;
-    tasks.retain(|task| roles.get(&task.group_name).is_some_and(|role| action.allowed_to(*role)));
-    Ok(tasks)
+    let may = |task: &Task| roles.get(&task.group_name).is_some_and(|role| action.allowed_to(*role));
+    let mut found = BTreeMap::new();
+    for portion in uuids.chunks(AT_ONCE) {
+        let tasks = app.store.tasks(portion).await?;
+        found.extend(tasks.iter().filter(|task| may(task) && wanted(task)).map(|task| (task.id, task.uuid)));
+    }
+    Ok(found.into_iter().rev().collect())
 }
 
 /// The same for routes that answer 400 to outsiders.

@@ -16,8 +16,6 @@ use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
-/// A page ends early at about this size: with short commands, it holds as many rows as any page may.
-const PAGE_BYTES: usize = 32 * 1024 * 1024;
 /// How long to count. What was counted until then is answered.
 const COUNTING: Duration = Duration::from_secs(1);
 
@@ -51,7 +49,7 @@ pub(super) async fn query(
         offset: request.offset.unwrap_or(0),
         limit: request.limit.unwrap_or(limits::MAX_ROWS).min(limits::MAX_ROWS),
     };
-    let found = app.store.page_of_tasks(&query, page, PAGE_BYTES).await?;
+    let found = app.store.page_of_tasks(&query, page, limits::MAX_PAGE_BYTES).await?;
     let next = found.tasks.last().filter(|_| !found.is_whole).map(|task| task.uuid);
     let tasks: Vec<_> = found.tasks.into_iter().map(view::info).collect();
     let count = tasks.len() as u64;

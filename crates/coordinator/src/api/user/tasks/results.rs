@@ -34,8 +34,10 @@ pub(super) async fn results(
     };
     let limit = request.limit.unwrap_or(limits::MAX_ROWS).min(limits::MAX_ROWS);
     let _turn = app.questions.turn(user.id).await?;
-    let rows = app.store.outcomes(&selection, Page { before, offset: 0, limit }).await?;
-    let full = rows.len() as u64 == limit;
-    let next = rows.last().filter(|_| full).map(|row| row.uuid);
-    Ok(Json(ResultsReply { results: rows.into_iter().map(view::outcome).collect(), group_name, next }))
+    let page = Page { before, offset: 0, limit };
+    let found = app.store.outcomes(&selection, page, limits::MAX_PAGE_BYTES).await?;
+    let more = !found.is_whole || found.outcomes.len() as u64 == limit;
+    let next = found.outcomes.last().filter(|_| more).map(|row| row.uuid);
+    let results = found.outcomes.into_iter().map(view::outcome).collect();
+    Ok(Json(ResultsReply { results, group_name, next }))
 }

@@ -87,8 +87,8 @@ async fn among(app: &App, user: &User, uuids: &[Uuid], failed: bool) -> Result<V
         Phase::Ended(ending) => !failed || ending.failed(),
         Phase::Pending | Phase::Ready | Phase::Running(_) | Phase::Reported(..) => false,
     };
-    let tasks = permitted(app, user, uuids, Action::Submit).await?;
-    Ok(tasks.into_iter().filter(wanted).map(|task| task.uuid).collect())
+    let tasks = permitted(app, user, uuids, Action::Submit, wanted).await?;
+    Ok(tasks.into_iter().map(|(_, uuid)| uuid).collect())
 }
 
 /// One page of matches that are over, and from where to go on.

@@ -4,9 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use mitosis_domain::account::{Membership, User};
+use mitosis_domain::ids::WorkerId;
+use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::worker::{QueryWorkersReply, QueryWorkersRequest, WorkerFilter};
-use mitosis_store::ops::query::WorkerQuery;
+use mitosis_store::ops::query::{WorkerPage, WorkerQuery};
 
 use super::get::info;
 use crate::api::body::Body;
@@ -16,23 +18,28 @@ use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
-/// With `count`, the number of all matches and no rows.
+/// With `count`, the number of all matches and no rows. Else a page of them, the oldest first.
 pub(super) async fn query(
     State(app): State<App>,
     Caller(user): Caller,
     Body(request): Body<QueryWorkersRequest>,
 ) -> Result<Json<QueryWorkersReply>, ApiError> {
     let (query, group_name) = checked(&app, &user, request.filter, Action::View).await?;
-    let workers = app.store.query_workers(&query).await?;
-    let count = workers.len() as u64;
-    let workers = match request.count {
-        true => Vec::new(),
-        false => {
-            let own = app.store.group_ids_of(user.id).await?;
-            workers.into_iter().map(|worker| info(worker, &own, app.now())).collect()
-        }
+    let _turn = app.questions.turn(user.id).await?;
+    if request.count {
+        let count = app.store.count_workers(&query).await?;
+        return Ok(Json(QueryWorkersReply { count, workers: Vec::new(), group_name, next: None }));
+    }
+    let page = WorkerPage {
+        after: request.after.map(WorkerId),
+        limit: request.limit.unwrap_or(limits::MAX_ROWS).min(limits::MAX_ROWS),
+        bytes: limits::MAX_PAGE_BYTES,
     };
-    Ok(Json(QueryWorkersReply { count, workers, group_name }))
+    let found = app.store.query_workers(&query, page).await?;
+    let next = found.workers.last().filter(|_| !found.is_whole).map(|worker| worker.id.0);
+    let own = app.store.group_ids_of(user.id).await?;
+    let workers: Vec<_> = found.workers.into_iter().map(|worker| info(worker, &own, app.now())).collect();
+    Ok(Json(QueryWorkersReply { count: workers.len() as u64, workers, group_name, next }))
 }
 
 /// 403 for an unknown group as for a foreign one.

@@ -10,6 +10,7 @@ use mitosis_protocol::worker::{
 };
 use mitosis_protocol::{Role, Uuid};
 use mitosis_store::ops::By;
+use mitosis_store::ops::query::WorkerPage;
 use mitosis_store::ops::workers::Stop;
 
 use super::query::checked;
@@ -17,6 +18,9 @@ use crate::api::body::Body;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
+
+/// Workers that are looked up at once.
+const AT_ONCE: u64 = 100;
 
 /// Those that match a filter and on which the group is Admin. Needs Admin in the group.
 pub(super) async fn by_filter(
@@ -28,12 +32,20 @@ pub(super) async fn by_filter(
     let asked_for = |roles: Vec<Role>| roles.into_iter().filter(|role| *role == Role::Admin).collect();
     query.roles = Some(query.roles.map_or_else(|| vec![Role::Admin], asked_for));
     let mut shutdown_count = 0;
-    for worker in app.store.query_workers(&query).await? {
-        if stop(&app, &user, worker.uuid, request.op).await? {
-            shutdown_count += 1;
+    let mut page = WorkerPage { after: None, limit: AT_ONCE, bytes: usize::MAX };
+    loop {
+        let found = app.store.query_workers(&query, page).await?;
+        for worker in &found.workers {
+            if stop(&app, &user, worker.uuid, request.op).await? {
+                shutdown_count += 1;
+            }
+        }
+        app.bell.ring();
+        page.after = found.workers.last().map(|worker| worker.id);
+        if found.is_whole || page.after.is_none() {
+            break;
         }
     }
-    app.bell.ring();
     Ok(Json(ShutdownWorkersReply { shutdown_count, group_name }))
 }
 
