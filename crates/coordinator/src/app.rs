@@ -107,8 +107,7 @@ impl App {
         target: impl Into<String> + Send,
         address: Option<IpAddr>,
     ) -> Result<(), Fault> {
-        let mut target: String = target.into();
-        target.truncate(target.floor_char_boundary(limits::MAX_AUDIT_TARGET_BYTES));
+        let target = shortened(target.into());
         tracing::info!(actor, action, target, "audit");
         self.store.record(actor, action, &target, address, self.now()).await
     }
@@ -169,10 +168,28 @@ impl App {
     }
 }
 
+/// What an entry of the audit log is about, as far as there is room for it: a list of members may be long.
+fn shortened(mut target: String) -> String {
+    target.truncate(target.floor_char_boundary(limits::MAX_AUDIT_TARGET_BYTES));
+    target
+}
+
 impl std::ops::Deref for App {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_the_audit_log_are_bounded() {
+        assert_eq!(shortened("lab: ann".to_owned()), "lab: ann");
+        let long = shortened("x".to_owned() + &"é".repeat(limits::MAX_AUDIT_TARGET_BYTES));
+        assert_eq!(long.len(), limits::MAX_AUDIT_TARGET_BYTES - 1);
     }
 }

@@ -1,7 +1,6 @@
 //! A coordinator that speaks TLS itself.
 
 use std::path::Path;
-use std::time::Duration;
 
 use mitosis_client::Client;
 use mitosis_protocol::TaskState;
@@ -24,7 +23,9 @@ async fn coordinator_serves_https_and_reads_new_certificate_on_sighup() {
         std::fs::copy(key, place("tls.key")).unwrap();
     };
     install(&old);
-    let options = ["--bind", "127.0.0.1:0", "--tls-cert", "tls.pem", "--tls-key", "tls.key"];
+    let tls = ["--tls-cert", "tls.pem", "--tls-key", "tls.key"];
+    let log = ["--file-log", "--log-path", "coordinator.log"];
+    let options = [&["--bind", "127.0.0.1:0"][..], &tls, &log].concat();
     let coordinator = home.coordinator_with(&options).await;
     let address = coordinator.address.replace("http://", "https://");
     let address = address.split(' ').next().unwrap();
@@ -65,7 +66,7 @@ async fn coordinator_serves_https_and_reads_new_certificate_on_sighup() {
     // What can't be used changes nothing.
     std::fs::write(place("tls.key"), "no key").unwrap();
     coordinator.service.signal(Signal::SIGHUP);
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    home.until_written("coordinator.log", "the certificate can't be read again").await;
     assert_eq!(login(&old).await.code, Some(0));
     install(&new);
     coordinator.service.signal(Signal::SIGHUP);
