@@ -155,7 +155,8 @@ mod tests {
     /// A database, and a coordinator on a machine whose clock is wrong by years.
     fn apart() -> (Database, Arc<SteppedClock>, Leases) {
         let wall = Timestamp::parse("2031-02-09T17:04:05Z").unwrap();
-        let leases = LeaseClock { seen_at: Timestamp::UNIX_EPOCH, lag: 0 };
+        let leases =
+            LeaseClock { seen_at: Timestamp::UNIX_EPOCH, lag: 0, settled_at: LeaseTime::from_micros(0) };
         let database = Database { wall: SteppedClock::at(wall), leases: Mutex::new(leases) };
         let own = Arc::new(SteppedClock::at(Timestamp::parse("2001-01-01T00:00:00Z").unwrap()));
         let leases = Leases::new(own.clone(), LeaseClockSource::Database, LONGEST);
