@@ -99,7 +99,7 @@ mod tests {
         let ann = NewUser { name: name.clone(), password_hash: String::new(), admin: false };
         store.create_user(&ann, now).await.unwrap();
         let group = store.group("ann").await.unwrap().unwrap().id;
-        store.reserve_attachment(By::Site, group, "x", 3, now).await.unwrap();
+        store.reserve_attachment(By::Site, group, "x", 3, None, now).await.unwrap();
         let (key, uploads) = (ObjectKey::attachment(&name, "x").unwrap(), Uploads::default());
         let body = futures_util::stream::once(async { Ok("abc".into()) }).boxed();
         objects.put(&key, body, 3).await.unwrap();

@@ -7,6 +7,7 @@ mod deletions;
 mod garbage;
 mod lost_workers;
 mod retention;
+mod uploads;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::app::App;
 pub(crate) fn start(app: &App, tasks: &TaskTracker) {
     tasks.spawn(lost_workers::run(app.clone()));
     tasks.spawn(garbage::run(app.clone()));
+    tasks.spawn(uploads::run(app.clone()));
     tasks.spawn(retention::run(app.clone()));
     tasks.spawn(deletions::run(app.clone()));
 }

@@ -337,3 +337,61 @@ pub(crate) async fn object_is_uploaded_by_one_request_at_a_time(stage: Stage) {
     drop(slow);
     eventually("the first is given up", async || worker.uploads(&url, b"fivef").await == 200).await;
 }
+
+/// What is recorded of a file, and what its group is charged.
+async fn recorded(ann: &Someone<'_>) -> (Value, Value) {
+    let file = ann.get("/groups/ann/attachments/in/x").await.expect(200).json();
+    (file["size"].clone(), ann.get("/groups/ann").await.expect(200).json()["storage_used"].clone())
+}
+
+pub(crate) async fn smaller_replacement_gives_the_difference_back(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let announce = async |length: u64| {
+        let body = json!({"key": "in/x", "content_length": length});
+        conditional(&stage, &ann, "/groups/ann/attachments", &body).await
+    };
+    assert_eq!(put(&stage, &announce(9).await, "ninebytes").await, 200);
+    assert_eq!(recorded(&ann).await, (json!(9), json!(9)));
+    let larger = announce(12).await;
+    let smaller = announce(4).await;
+    assert_eq!(put(&stage, &smaller, "four").await, 200);
+    assert_eq!(recorded(&ann).await, (json!(12), json!(12)), "the larger one may still come");
+    assert_eq!(put(&stage, &larger, "twelve bytes").await, 200);
+    assert_eq!(recorded(&ann).await, (json!(12), json!(12)));
+    assert_eq!(put(&stage, &announce(4).await, "four").await, 200);
+    assert_eq!(recorded(&ann).await, (json!(4), json!(4)));
+    // A link that fails is good for another try.
+    let broken = announce(6).await;
+    assert_eq!(put(&stage, &broken, "sevensx").await, 400);
+    assert_eq!(recorded(&ann).await, (json!(6), json!(6)));
+    assert_eq!(put(&stage, &broken, "sixsix").await, 200);
+    assert_eq!(recorded(&ann).await, (json!(6), json!(6)));
+
+    let uuid = ann.submits(&json!({})).await;
+    let path = format!("/tasks/{uuid}/artifacts");
+    for (bytes, used) in [("ninebytes", 15), ("four", 10)] {
+        let body = json!({"content_type": "result", "content_length": bytes.len()});
+        assert_eq!(put(&stage, &conditional(&stage, &ann, &path, &body).await, bytes).await, 200);
+        let task = ann.get(&format!("/tasks/{uuid}")).await.expect(200).json();
+        let size = task["artifacts"][0]["size"].clone();
+        assert_eq!((size, recorded(&ann).await.1), (json!(bytes.len()), json!(used)));
+    }
+}
+
+/// A link straight to the storage can't be ended with its record.
+pub(crate) async fn link_of_a_removed_record_is_charged_until_its_end(stage: Stage) {
+    let (admin, ann) = (stage.admin().await, stage.user("ann").await);
+    let announce = async |length: u64| {
+        let body = json!({"key": "in/x", "content_length": length});
+        conditional(&stage, &ann, "/groups/ann/attachments", &body).await
+    };
+    let old = announce(10).await;
+    admin.delete("/admin/groups/ann/attachments/in/x").await.expect(200);
+    let new = announce(4).await;
+    assert!(new.contains(stage.address()), "the coordinator sees to it: {new}");
+    assert_eq!(recorded(&ann).await, (json!(10), json!(10)));
+    assert_eq!(put(&stage, &old, "0123456789").await, 200);
+    assert_eq!(put(&stage, &new, "four").await, 200);
+    assert_eq!(put(&stage, &old, "0123456789").await, 412);
+    assert_eq!(recorded(&ann).await, (json!(4), json!(4)));
+}

@@ -87,6 +87,7 @@ macro_rules! stories {
                 link_of_a_user_stores_once,
                 no_link_changes_an_archive_after_the_commit,
                 object_is_uploaded_by_one_request_at_a_time,
+                smaller_replacement_gives_the_difference_back,
             }
             conversation {
                 the_normal_sequence_goes_from_fetch_to_commit,

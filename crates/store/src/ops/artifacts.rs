@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::Fault;
 use crate::ops::By;
 use crate::ops::dispatch::Holder;
+use crate::ops::expected::NewLink;
 
 /// The visible archive of one kind of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub enum Reservation {
         exist: bool,
         /// Path of the object on its shelf.
         object: String,
+        /// Whether the link of a user may go straight to the storage.
+        creates: bool,
     },
     /// The group would store more than it may.
     OverQuota,
@@ -77,13 +80,14 @@ pub trait Artifacts {
     ) -> Result<Reservation, Fault>;
 
     /// Announces an upload by a user; visible at once. The larger of the old and new sizes is recorded,
-    /// and only growth is charged (HTTP contract §8, §10).
+    /// and only growth is charged (HTTP contract §8, §10), until no upload through a link can come any more.
     async fn reserve_artifact(
         &self,
         by: By,
         task: Uuid,
         kind: ArtifactKind,
         size: i64,
+        link: Option<NewLink>,
         now: Timestamp,
     ) -> Result<Reservation, Fault>;
 

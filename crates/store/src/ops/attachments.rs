@@ -7,6 +7,7 @@ use mitosis_protocol::Timestamp;
 use crate::Fault;
 use crate::ops::By;
 use crate::ops::artifacts::{Removal, Reservation};
+use crate::ops::expected::NewLink;
 
 /// A file that a group shares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,13 +35,14 @@ pub struct AttachmentQuery {
 #[async_trait]
 pub trait Attachments {
     /// Announces an upload: the larger of the old and new sizes is recorded, and only growth is charged,
-    /// in one conditional update.
+    /// in one conditional update, until no upload through a link can come any more.
     async fn reserve_attachment(
         &self,
         by: By,
         group: GroupId,
         key: &str,
         size: i64,
+        link: Option<NewLink>,
         now: Timestamp,
     ) -> Result<Reservation, Fault>;
 

@@ -10,6 +10,7 @@ pub mod attachments;
 pub mod audit;
 pub mod dispatch;
 pub mod events;
+pub mod expected;
 pub mod explain;
 pub mod groups;
 pub mod personal_tokens;
@@ -31,6 +32,7 @@ pub use attachments::Attachments;
 pub use audit::Audit;
 pub use dispatch::Dispatch;
 pub use events::Events;
+pub use expected::ExpectedUploads;
 pub use explain::Explain;
 pub use groups::Groups;
 pub use personal_tokens::PersonalTokens;
@@ -86,6 +88,7 @@ pub trait Store:
     + Artifacts
     + Attachments
     + Uploads
+    + ExpectedUploads
     + PersonalTokens
     + Audit
     + Events

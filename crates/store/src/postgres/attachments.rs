@@ -10,6 +10,7 @@ use mitosis_protocol::admin::AccountState;
 use tokio_postgres::Row;
 
 use super::artifacts::charge;
+use super::expected;
 use super::rights;
 use super::row::{self, Columns, Db};
 use super::{PostgresStore, ask, write};
@@ -18,6 +19,7 @@ use crate::code::row_count;
 use crate::ops::By;
 use crate::ops::artifacts::{Removal, Reservation};
 use crate::ops::attachments::{Attachment, AttachmentQuery, Attachments};
+use crate::ops::expected::NewLink;
 
 #[async_trait]
 impl Attachments for PostgresStore {
@@ -27,9 +29,10 @@ impl Attachments for PostgresStore {
         group: GroupId,
         key: &str,
         size: i64,
+        link: Option<NewLink>,
         now: Timestamp,
     ) -> Result<Reservation, Fault> {
-        write!(self, tx => reserve(tx, by, group, key, size, now))
+        write!(self, tx => reserve(tx, by, group, key, size, link, now))
     }
 
     async fn attachment(&self, group: GroupId, key: &str) -> Result<Option<Attachment>, Fault> {
@@ -104,10 +107,9 @@ async fn lock_group(tx: &impl Db, group: GroupId) -> Result<Group, Fault> {
     .await
 }
 
-fn object_path(group: Group, key: &str) -> Result<String, Fault> {
+fn object_of(group: Group, key: &str) -> Result<ObjectKey, Fault> {
     let name = Name::new(group.name).map_err(|invalid| Fault::Unexpected(invalid.into()))?;
-    let object = ObjectKey::attachment(&name, key).map_err(|invalid| Fault::Unexpected(invalid.into()))?;
-    Ok(object.path().to_owned())
+    ObjectKey::attachment(&name, key).map_err(|invalid| Fault::Unexpected(invalid.into()))
 }
 
 const PUT_ATTACHMENT: &str = "
@@ -122,6 +124,7 @@ async fn reserve(
     id: GroupId,
     key: &str,
     size: i64,
+    link: Option<NewLink>,
     now: Timestamp,
 ) -> Result<Reservation, Fault> {
     let group = lock_group(tx, id).await?;
@@ -133,11 +136,15 @@ async fn reserve(
     }
     let existing = find(tx, id, key).await?;
     let recorded = existing.as_ref().map_or(0, |existing| existing.size);
-    if !charge(tx, id, size.saturating_sub(recorded).max(0)).await? {
+    let object = object_of(group, key)?;
+    let terms = expected::terms(tx, &object, existing.is_some(), size, link, now).await?;
+    if !charge(tx, id, terms.size.saturating_sub(recorded).max(0)).await? {
         return Ok(Reservation::OverQuota);
     }
-    row::run_one(tx, PUT_ATTACHMENT, &[&id.0, &key, &size, &now.unix_micros()]).await?;
-    Ok(Reservation::Reserved { exist: existing.is_some(), object: object_path(group, key)? })
+    row::run_one(tx, PUT_ATTACHMENT, &[&id.0, &key, &terms.size, &now.unix_micros()]).await?;
+    expected::expect(tx, &object, &terms, link).await?;
+    let (exist, object) = (existing.is_some(), object.path().to_owned());
+    Ok(Reservation::Reserved { exist, object, creates: terms.creates })
 }
 
 const DELETE_ATTACHMENT: &str = "DELETE FROM attachment WHERE group_id = $1 AND key = $2";
@@ -161,5 +168,7 @@ async fn remove(
     }
     row::run_one(tx, DELETE_ATTACHMENT, &[&id.0, &key]).await?;
     row::run_one(tx, GIVE_BACK, &[&id.0, &attachment.size]).await?;
-    Ok(Removal::Removed { object: object_path(group, key)? })
+    let object = object_of(group, key)?;
+    expected::forget(tx, &object).await?;
+    Ok(Removal::Removed { object: object.path().to_owned() })
 }

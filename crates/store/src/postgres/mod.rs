@@ -13,6 +13,7 @@ mod audit;
 mod connect;
 mod dispatch;
 mod events;
+mod expected;
 mod explain;
 mod fault;
 mod groups;

@@ -11,6 +11,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
 use super::artifacts::charge;
+use super::expected;
 use super::rights;
 use super::row::{Columns, Run, read_count};
 use crate::Fault;
@@ -18,6 +19,7 @@ use crate::code::row_count;
 use crate::ops::By;
 use crate::ops::artifacts::{Removal, Reservation};
 use crate::ops::attachments::{Attachment, AttachmentQuery, Attachments};
+use crate::ops::expected::NewLink;
 
 #[async_trait]
 impl Attachments for SqliteStore {
@@ -27,10 +29,11 @@ impl Attachments for SqliteStore {
         group: GroupId,
         key: &str,
         size: i64,
+        link: Option<NewLink>,
         now: Timestamp,
     ) -> Result<Reservation, Fault> {
         let key = key.to_owned();
-        self.write(move |db| reserve(db, by, group, &key, size, now)).await
+        self.write(move |db| reserve(db, by, group, &key, size, link, now)).await
     }
 
     async fn attachment(&self, group: GroupId, key: &str) -> Result<Option<Attachment>, Fault> {
@@ -107,6 +110,7 @@ fn reserve(
     group: GroupId,
     key: &str,
     size: i64,
+    link: Option<NewLink>,
     now: Timestamp,
 ) -> Result<Reservation, Fault> {
     let (_, state) = group_of(db, group)?;
@@ -118,22 +122,25 @@ fn reserve(
     }
     let existing = db.optional(ATTACHMENT_BY_KEY, params![group.0, key], read)?;
     let recorded = existing.as_ref().map_or(0, |existing| existing.size);
-    if !charge(db, group, size.saturating_sub(recorded).max(0))? {
+    let object = object_of(db, group, key)?;
+    let terms = expected::terms(db, &object, existing.is_some(), size, link, now)?;
+    if !charge(db, group, terms.size.saturating_sub(recorded).max(0))? {
         return Ok(Reservation::OverQuota);
     }
-    db.run_one(PUT_ATTACHMENT, params![group.0, key, size, now.unix_micros()])?;
-    Ok(Reservation::Reserved { exist: existing.is_some(), object: object_path(db, group, key)? })
+    db.run_one(PUT_ATTACHMENT, params![group.0, key, terms.size, now.unix_micros()])?;
+    expected::expect(db, &object, &terms, link)?;
+    let (exist, object) = (existing.is_some(), object.path().to_owned());
+    Ok(Reservation::Reserved { exist, object, creates: terms.creates })
 }
 
 fn group_of(db: &Connection, group: GroupId) -> Result<(String, AccountState), Fault> {
     db.one(GROUP, [group.0], |row| Ok((row.value("name")?, row.code("state")?)))
 }
 
-fn object_path(db: &Connection, group: GroupId, key: &str) -> Result<String, Fault> {
+fn object_of(db: &Connection, group: GroupId, key: &str) -> Result<ObjectKey, Fault> {
     let (name, _) = group_of(db, group)?;
     let name = Name::new(name).map_err(|invalid| Fault::Unexpected(invalid.into()))?;
-    let object = ObjectKey::attachment(&name, key).map_err(|invalid| Fault::Unexpected(invalid.into()))?;
-    Ok(object.path().to_owned())
+    ObjectKey::attachment(&name, key).map_err(|invalid| Fault::Unexpected(invalid.into()))
 }
 
 const DELETE_ATTACHMENT: &str = "DELETE FROM attachment WHERE group_id = ?1 AND key = ?2";
@@ -158,5 +165,7 @@ fn remove(
     }
     db.run_one(DELETE_ATTACHMENT, params![group.0, key])?;
     db.run_one(GIVE_BACK, [group.0, attachment.size])?;
-    Ok(Removal::Removed { object: object_path(db, group, key)? })
+    let object = object_of(db, group, key)?;
+    expected::forget(db, &object)?;
+    Ok(Removal::Removed { object: object.path().to_owned() })
 }

@@ -11,6 +11,7 @@ mod attachments;
 mod audit;
 mod dispatch;
 mod events;
+mod expected;
 mod explain;
 mod fault;
 mod groups;

@@ -80,6 +80,7 @@ async fn upload(State(app): State<App>, request: Request) -> Result<StatusCode, 
     if stored.is_err() {
         link.give_back().await;
     }
+    uploads::ended(&app, &access, stored.is_ok()).await;
     Ok(stored.map(|()| StatusCode::OK)?)
 }
 

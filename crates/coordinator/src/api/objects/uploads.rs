@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::BodyDataStream;
 use axum::body::Bytes;
@@ -11,12 +12,14 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use http::request::Parts;
 use mitosis_domain::object::ObjectKey;
 use mitosis_objects::{ByteStream, Link, ObjectError, ObjectStore, Right, SignedAccess};
-use mitosis_protocol::{UPLOAD_HEADER, UPLOADS_ONCE};
+use mitosis_protocol::{Timestamp, UPLOAD_HEADER, UPLOADS_ONCE};
+use mitosis_store::Store;
+use mitosis_store::ops::expected::NewLink;
 use mitosis_store::ops::uploads::Waits;
 
-use crate::api::user::artifacts::UPLOAD_VALID;
+use crate::api::user::artifacts::{UPLOAD_VALID, upload_over};
 use crate::app::App;
-use crate::error::ApiError;
+use crate::error::{ApiError, chain};
 
 /// Objects that are written or removed at this moment, each by one request.
 #[derive(Debug, Clone, Default)]
@@ -68,7 +71,17 @@ impl<S: Sync> FromRequestParts<S> for KnowsConditions {
     }
 }
 
+/// How long an upload may take that has begun.
+const LONGEST: Duration = Duration::from_hours(24);
+
 impl KnowsConditions {
+    /// A link of a user, to be announced. Whether it goes straight to the storage is seen with the record.
+    pub(crate) fn announce(self, app: &App, key: &ObjectKey, length: u64) -> Result<NewLink, ObjectError> {
+        let may_create = self.0 && app.objects.create_link(key, length, UPLOAD_VALID, app.now())?.is_some();
+        let until = app.now() + upload_over(length);
+        Ok(NewLink { nonce: app.entropy.number(), until, may_create })
+    }
+
     /// A link for an upload that its record waits for. Only what is new goes straight to the storage, which lets nobody
     /// change it afterwards; all other uploads are passed on, and the record is asked.
     pub(crate) fn link(
@@ -106,23 +119,60 @@ pub(super) enum Closed {
 
 /// Whether the record of an object waits for an upload of this kind.
 pub(super) async fn waits(app: &App, access: &SignedAccess) -> Result<bool, ApiError> {
-    let (length, replaces) = match access.right {
-        Right::Upload { length } => (length, false),
-        Right::Replace { length, .. } => (length, true),
+    let (length, nonce) = match access.right {
+        Right::Upload { length } => (length, None),
+        Right::Replace { length, nonce } => (length, Some(nonce)),
         Right::Download => return Ok(false),
     };
     if access.key == ObjectKey::probe() {
-        return Ok(!replaces);
+        return Ok(nonce.is_none());
     }
     let Some(target) = app.store.upload_target(&access.key).await? else { return Ok(false) };
     let charged = i64::try_from(length).is_ok_and(|length| length <= target.size);
-    Ok(charged
+    let fits = charged
         && match target.waits {
-            Waits::ForAttempt => !replaces,
-            Waits::Committed => replaces,
+            Waits::ForAttempt => nonce.is_none(),
+            Waits::Committed => nonce.is_some(),
             // Links of earlier versions say `upload`.
             Waits::ForUser => true,
-        })
+        };
+    match nonce {
+        Some(nonce) if fits => {
+            Ok(app.store.begin_upload(&access.key, nonce, app.now() + LONGEST, app.now()).await?)
+        }
+        _ => Ok(fits),
+    }
+}
+
+/// An upload is stored, or was broken off. What it leaves is charged as soon as no other one may come.
+pub(super) async fn ended(app: &App, access: &SignedAccess, is_stored: bool) {
+    let Right::Replace { length, nonce } = access.right else { return };
+    let until = if is_stored { app.now() } else { app.now() + upload_over(length) };
+    let ended = async {
+        app.store.end_upload(&access.key, nonce, until).await?;
+        if is_stored {
+            settle(&*app.store, &*app.objects, &access.key, app.now()).await?;
+        }
+        Ok::<_, ApiError>(())
+    };
+    if let Err(error) = ended.await {
+        tracing::warn!(key = %access.key, cause = chain(&error), "the size of an object is looked at again later");
+    }
+}
+
+/// Brings the record of an object to the size of what is stored, unless an upload may still change that.
+pub(crate) async fn settle(
+    store: &dyn Store,
+    objects: &dyn ObjectStore,
+    key: &ObjectKey,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    let Some(ended) = store.ended_uploads_of(key, now).await? else { return Ok(()) };
+    let stored = objects.head(key).await?.map(|meta| i64::try_from(meta.length).unwrap_or(i64::MAX));
+    match stored {
+        None if ended.may_appear => Ok(()),
+        stored => Ok(store.settle_size(key, &ended, stored.unwrap_or(0), now).await?),
+    }
 }
 
 /// A body that fails at its end if the record does not wait any more: a commit may have come first.

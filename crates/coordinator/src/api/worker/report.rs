@@ -18,7 +18,7 @@ use crate::api::agent::lease_key;
 use crate::api::body::Body;
 use crate::api::objects::uploads::KnowsConditions;
 use crate::api::origin::Origin;
-use crate::api::user::artifacts::{announced, reserved};
+use crate::api::user::artifacts::{Reserved, announced, reserved, upload_over};
 use crate::api::user::tasks::submission;
 use crate::app::App;
 use crate::auth::worker::{IsOurs, WorkerCaller};
@@ -106,7 +106,7 @@ async fn announce(
     let (kind, size) = (upload.content_type, announced(upload.content_length)?);
     let reservation =
         patiently(app, || app.store.reserve_attempt_artifact(holder, kind, size, app.now())).await?;
-    let (exist, object) = reserved(reservation)?;
+    let Reserved { exist, object, .. } = reserved(reservation)?;
     let key = ObjectKey::from_stored(Shelf::Artifacts, object);
     crash::point("artifact.url_issued:before");
     let link = conditions.link(app, &key, !exist, Right::Upload { length: upload.content_length })?;
@@ -185,6 +185,7 @@ pub(in crate::api) async fn missing_archives(app: &App, holder: Holder) -> Vec<A
         if app.uploads.is_taken(&key) {
             tracing::warn!(%key, "an attempt ends in the middle of its own upload");
             missing.push(artifact.kind);
+            look_again(app, &key).await;
             continue;
         }
         match app.objects.head(&key).await {
@@ -193,12 +194,21 @@ pub(in crate::api) async fn missing_archives(app: &App, holder: Holder) -> Vec<A
                 let stored = stored.map(|stored| stored.length);
                 tracing::warn!(%key, announced = artifact.size, ?stored, "an archive did not arrive as announced");
                 missing.push(artifact.kind);
+                look_again(app, &key).await;
             }
             Err(error) => tracing::warn!(%key, %error, "an announced archive could not be checked"),
         }
     }
     crash::point("artifact.commit:after");
     missing
+}
+
+/// Its group is charged for what is stored, once nothing can come any more.
+async fn look_again(app: &App, key: &ObjectKey) {
+    let until = app.now() + upload_over(0);
+    if let Err(error) = app.store.look_at_object(key, app.entropy.number(), until).await {
+        tracing::warn!(%key, %error, "an archive that did not arrive stays charged as announced");
+    }
 }
 
 fn lease_lost() -> Refusal {

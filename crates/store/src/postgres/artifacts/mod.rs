@@ -17,6 +17,7 @@ use crate::Fault;
 use crate::ops::By;
 use crate::ops::artifacts::{Artifact, Artifacts, Removal, Reservation};
 use crate::ops::dispatch::Holder;
+use crate::ops::expected::NewLink;
 
 pub(super) use reserve::charge;
 
@@ -38,9 +39,10 @@ impl Artifacts for PostgresStore {
         task: Uuid,
         kind: ArtifactKind,
         size: i64,
+        link: Option<NewLink>,
         now: Timestamp,
     ) -> Result<Reservation, Fault> {
-        write!(self, tx => reserve::for_user(tx, by, task, kind, size, now))
+        write!(self, tx => reserve::for_user(tx, by, task, kind, size, link, now))
     }
 
     async fn announced_artifacts(&self, holder: Holder) -> Result<Vec<Artifact>, Fault> {

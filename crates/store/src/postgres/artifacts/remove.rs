@@ -1,11 +1,13 @@
 //! Removing the record of a visible archive.
 
 use mitosis_domain::ids::{GroupId, TaskId};
+use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::{ArtifactKind, Timestamp};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::super::expected;
 use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use super::records::GIVE_BACK;
@@ -64,5 +66,7 @@ pub(super) async fn remove(
     }
     row::run_one(tx, DELETE_ARTIFACT, &[&artifact.id]).await?;
     row::run_one(tx, GIVE_BACK, &[&artifact.task.0, &artifact.size]).await?;
-    Ok(Removal::Removed { object: artifact.object })
+    let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
+    expected::forget(tx, &key).await?;
+    Ok(Removal::Removed { object: key.path().to_owned() })
 }

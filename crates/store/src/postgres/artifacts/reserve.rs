@@ -1,7 +1,7 @@
 //! Announcing an upload: the record and the charge come before the bytes.
 
 use mitosis_domain::ids::{GroupId, TaskId};
-use mitosis_domain::object::ObjectKey;
+use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{ArtifactKind, Timestamp};
@@ -9,6 +9,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::super::dispatch::lease;
+use super::super::expected;
 use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use super::garbage;
@@ -17,6 +18,7 @@ use crate::code::Code;
 use crate::ops::By;
 use crate::ops::artifacts::Reservation;
 use crate::ops::dispatch::Holder;
+use crate::ops::expected::NewLink;
 
 /// Charges only what fits: the quota holds however many ask at once, and asking for nothing is free
 /// even in a group that is over its quota.
@@ -111,6 +113,7 @@ pub(super) async fn for_user(
     task: Uuid,
     kind: ArtifactKind,
     size: i64,
+    link: Option<NewLink>,
     now: Timestamp,
 ) -> Result<Reservation, Fault> {
     let Some(target) = row::optional(tx, TARGET_BY_UUID, &[&task], read_target).await? else {
@@ -121,8 +124,13 @@ pub(super) async fn for_user(
     }
     let new = NewArtifact { kind, epoch: 0, visible: true, object: ObjectKey::artifact(task, kind) };
     let existing = find(tx, VISIBLE, &[&target.task.0, &kind.code()]).await?;
-    let outcome = reserve(tx, &target, &new, existing, size, now).await?;
-    if matches!(outcome, Reservation::Reserved { .. }) {
+    let object = existing.as_ref().map_or(new.object.path(), |existing| existing.object.as_str());
+    let key = ObjectKey::from_stored(Shelf::Artifacts, object.to_owned());
+    let terms = expected::terms(tx, &key, existing.is_some(), size, link, now).await?;
+    let mut outcome = reserve(tx, &target, &new, existing, terms.size, now).await?;
+    if let Reservation::Reserved { creates, .. } = &mut outcome {
+        *creates = terms.creates;
+        expected::expect(tx, &key, &terms, link).await?;
         row::run_one(tx, TOUCH_TASK, &[&target.task.0, &now.unix_micros()]).await?;
     }
     Ok(outcome)
@@ -159,12 +167,12 @@ async fn reserve(
     }
     if let Some(Existing { id, object, .. }) = existing {
         row::run_one(tx, GROW_ARTIFACT, &[&id, &size, &now.unix_micros()]).await?;
-        return Ok(Reservation::Reserved { exist: true, object });
+        return Ok(Reservation::Reserved { exist: true, object, creates: false });
     }
     let object = new.object.path().to_owned();
     garbage::forget(tx, &[&object]).await?;
     let params: row::Params<'_> =
         &[&target.task.0, &new.kind.code(), &new.epoch, &size, &object, &new.visible, &now.unix_micros()];
     row::run_one(tx, INSERT_ARTIFACT, params).await?;
-    Ok(Reservation::Reserved { exist: false, object })
+    Ok(Reservation::Reserved { exist: false, object, creates: false })
 }

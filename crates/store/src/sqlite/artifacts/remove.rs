@@ -1,11 +1,13 @@
 //! Removing the record of a visible archive.
 
 use mitosis_domain::ids::{GroupId, TaskId};
+use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::{ArtifactKind, Timestamp};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
+use super::super::expected;
 use super::super::rights;
 use super::super::row::{Columns, Run};
 use super::records::GIVE_BACK;
@@ -60,5 +62,7 @@ pub(super) fn remove(
     }
     db.run_one(DELETE_ARTIFACT, [artifact.id])?;
     db.run_one(GIVE_BACK, [artifact.task.0, artifact.size])?;
-    Ok(Removal::Removed { object: artifact.object })
+    let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
+    expected::forget(db, &key)?;
+    Ok(Removal::Removed { object: key.path().to_owned() })
 }

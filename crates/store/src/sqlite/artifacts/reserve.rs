@@ -1,7 +1,7 @@
 //! Announcing an upload: the record and the charge come before the bytes.
 
 use mitosis_domain::ids::{GroupId, TaskId};
-use mitosis_domain::object::ObjectKey;
+use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{ArtifactKind, Timestamp};
@@ -9,6 +9,7 @@ use rusqlite::{Connection, Params, Row, params};
 use uuid::Uuid;
 
 use super::super::dispatch::lease;
+use super::super::expected;
 use super::super::rights;
 use super::super::row::{Columns, Run};
 use super::garbage;
@@ -17,6 +18,7 @@ use crate::code::Code;
 use crate::ops::By;
 use crate::ops::artifacts::Reservation;
 use crate::ops::dispatch::Holder;
+use crate::ops::expected::NewLink;
 
 /// Charges only what fits: the quota holds however many ask at once, and asking for nothing is free
 /// even in a group that is over its quota.
@@ -106,6 +108,7 @@ pub(super) fn for_user(
     task: Uuid,
     kind: ArtifactKind,
     size: i64,
+    link: Option<NewLink>,
     now: Timestamp,
 ) -> Result<Reservation, Fault> {
     let Some(target) = db.optional(TARGET_BY_UUID, [task.as_bytes()], read_target)? else {
@@ -116,8 +119,13 @@ pub(super) fn for_user(
     }
     let new = NewArtifact { kind, epoch: 0, visible: true, object: ObjectKey::artifact(task, kind) };
     let existing = find(db, VISIBLE, params![target.task.0, kind.code()])?;
-    let outcome = reserve(db, &target, &new, existing, size, now)?;
-    if matches!(outcome, Reservation::Reserved { .. }) {
+    let object = existing.as_ref().map_or(new.object.path(), |existing| existing.object.as_str());
+    let key = ObjectKey::from_stored(Shelf::Artifacts, object.to_owned());
+    let terms = expected::terms(db, &key, existing.is_some(), size, link, now)?;
+    let mut outcome = reserve(db, &target, &new, existing, terms.size, now)?;
+    if let Reservation::Reserved { creates, .. } = &mut outcome {
+        *creates = terms.creates;
+        expected::expect(db, &key, &terms, link)?;
         db.run_one(TOUCH_TASK, params![target.task.0, now.unix_micros()])?;
     }
     Ok(outcome)
@@ -154,7 +162,7 @@ fn reserve(
     }
     if let Some(Existing { id, object, .. }) = existing {
         db.run_one(GROW_ARTIFACT, params![id, size, now.unix_micros()])?;
-        return Ok(Reservation::Reserved { exist: true, object });
+        return Ok(Reservation::Reserved { exist: true, object, creates: false });
     }
     let object = new.object.path().to_owned();
     garbage::forget(db, &object)?;
@@ -162,5 +170,5 @@ fn reserve(
         INSERT_ARTIFACT,
         params![target.task.0, new.kind.code(), new.epoch, size, object, new.visible, now.unix_micros()],
     )?;
-    Ok(Reservation::Reserved { exist: false, object })
+    Ok(Reservation::Reserved { exist: false, object, creates: false })
 }

@@ -27,7 +27,7 @@ async fn announce<B: Backend>(
 }
 
 async fn upload<B: Backend>(stage: &Stage<B>, task: Uuid, kind: ArtifactKind, size: i64) -> Reservation {
-    stage.store().reserve_artifact(By::Site, task, kind, size, stage.now).await.unwrap()
+    stage.store().reserve_artifact(By::Site, task, kind, size, None, stage.now).await.unwrap()
 }
 
 async fn visible<B: Backend>(stage: &Stage<B>, task: Uuid) -> Vec<Artifact> {
@@ -272,9 +272,9 @@ pub(crate) async fn archives_of_many_tasks_are_found_at_once<B: Backend>(stage: 
     let store = stage.store();
     let (with, without) = (stage.submit_one(&ann).await, stage.submit_one(&ann).await);
     for kind in [ArtifactKind::Result, ArtifactKind::StdLog] {
-        store.reserve_artifact(By::Site, with, kind, 7, stage.now).await.unwrap();
+        store.reserve_artifact(By::Site, with, kind, 7, None, stage.now).await.unwrap();
     }
-    store.reserve_artifact(By::Site, without, ArtifactKind::ExecLog, 8, stage.now).await.unwrap();
+    store.reserve_artifact(By::Site, without, ArtifactKind::ExecLog, 8, None, stage.now).await.unwrap();
     let ids = [stage.get(with).await.id, stage.get(without).await.id];
     let found = store.artifacts_of_kind(&ids, ArtifactKind::StdLog).await.unwrap();
     assert_eq!(found.len(), 1);

@@ -12,7 +12,7 @@ use crate::backend::Backend;
 use crate::stage::{SECOND, Stage, TICK};
 
 async fn put<B: Backend>(stage: &Stage<B>, group: GroupId, key: &str, size: i64) -> Reservation {
-    stage.store().reserve_attachment(By::Site, group, key, size, stage.now).await.unwrap()
+    stage.store().reserve_attachment(By::Site, group, key, size, None, stage.now).await.unwrap()
 }
 
 async fn keys<B: Backend>(stage: &Stage<B>, group: GroupId, part: Option<&str>) -> Vec<String> {
@@ -33,7 +33,7 @@ pub(crate) async fn the_larger_size_is_kept_and_only_growth_is_charged<B: Backen
     for (size, recorded, exist) in [(100, 100, false), (40, 100, true), (130, 130, true), (130, 130, true)] {
         let object = "ann/in/data.bin".to_owned();
         let reservation = put(stage, ann.group, "in/data.bin", size).await;
-        assert_eq!(reservation, Reservation::Reserved { exist, object }, "{size}");
+        assert_eq!(reservation, Reservation::Reserved { exist, object, creates: false }, "{size}");
         let kept = stage.store().attachment(ann.group, "in/data.bin").await.unwrap();
         let key = "in/data.bin".to_owned();
         let expected = Attachment { key, size: recorded, created_at, updated_at: stage.now };

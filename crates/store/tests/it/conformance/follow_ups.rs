@@ -94,7 +94,11 @@ pub(crate) async fn a_lost_attempt_takes_its_follow_up_along<B: Backend>(stage: 
     let (upstream, holder) = reported(stage, &ann, hand).await;
     let lost = NewTask { labels: words("lost"), ..stage.task(ann.group) };
     follow_up(stage, holder, &lost).await;
-    stage.store().reserve_artifact(By::Site, lost.uuid, ArtifactKind::Result, 100, stage.now).await.unwrap();
+    stage
+        .store()
+        .reserve_artifact(By::Site, lost.uuid, ArtifactKind::Result, 100, None, stage.now)
+        .await
+        .unwrap();
     stage.store().stop_worker(By::Site, hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
     assert!(stage.store().task(lost.uuid).await.unwrap().is_none());
     assert_eq!(stage.get(upstream).await.downstream, None);

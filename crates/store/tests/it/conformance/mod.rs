@@ -48,6 +48,9 @@ macro_rules! conformance {
                 }
                 uploads {
                     upload_target_follows_the_record,
+                    size_is_that_of_what_is_stored_once_nothing_may_come,
+                    size_stays_while_another_upload_was_announced,
+                    link_ends_with_its_record_or_counts_until_its_end,
                     links_are_used_once_and_forgotten_with_their_end,
                     garbage_is_due_again_when_its_links_have_ended,
                 }

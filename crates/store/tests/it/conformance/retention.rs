@@ -124,7 +124,7 @@ pub(crate) async fn a_task_stays_while_its_archives_are_in_use<B: Backend>(stage
     let hand = stage.hand(&ann).await;
     let uuid = run_one(stage, &ann, hand).await;
     stage.pass(DAY);
-    stage.store().reserve_artifact(By::Site, uuid, ArtifactKind::Result, 5, stage.now).await.unwrap();
+    stage.store().reserve_artifact(By::Site, uuid, ArtifactKind::Result, 5, None, stage.now).await.unwrap();
     stage.pass(HOUR);
     assert_eq!(forget(stage, 100).await, 0, "bytes may still be on their way");
     stage.pass(DAY);
@@ -228,7 +228,11 @@ pub(crate) async fn coordinators_that_forget_at_once_forget_each_task_once<B: Ba
     let batch: Vec<_> = (0..60).map(|_| stage.task(ann.group)).collect();
     let uuids: Vec<Uuid> = stage.submit(&ann, &batch).await.iter().map(|ids| ids.uuid).collect();
     for uuid in &uuids {
-        stage.store().reserve_artifact(By::Site, *uuid, ArtifactKind::Result, 10, stage.now).await.unwrap();
+        stage
+            .store()
+            .reserve_artifact(By::Site, *uuid, ArtifactKind::Result, 10, None, stage.now)
+            .await
+            .unwrap();
     }
     stage.store().cancel(By::Site, &CancelSelection::Ready(uuids), stage.now).await.unwrap();
     stage.pass(DAY + SECOND);

@@ -253,8 +253,8 @@ pub(crate) async fn a_reader_or_a_stranger_touches_no_file<B: Backend>(stage: &m
     let task = stage.submit(&ann, &[stage.task(lab)]).await[0].uuid;
     let (eve, store, kind) = (stage.person("eve").await, stage.store(), ArtifactKind::Result);
     let reserve = async |by, size| {
-        let attachment = store.reserve_attachment(by, lab, "x", size, stage.now).await.unwrap();
-        (attachment, store.reserve_artifact(by, task, kind, size, stage.now).await.unwrap())
+        let attachment = store.reserve_attachment(by, lab, "x", size, None, stage.now).await.unwrap();
+        (attachment, store.reserve_artifact(by, task, kind, size, None, stage.now).await.unwrap())
     };
     let remove = async |by| {
         let attachment = store.remove_attachment(by, lab, "x", stage.now).await.unwrap();
@@ -287,7 +287,7 @@ pub(crate) async fn locked_account_has_no_rights_left<B: Backend>(stage: &mut St
     let (store, by) = (stage.store(), By::User(ann.user));
     for state in [AccountState::Locked, AccountState::Deleted] {
         assert!(store.set_account_state("ann", state, stage.now).await.unwrap());
-        let reservation = store.reserve_attachment(by, ann.group, "x", 5, stage.now).await.unwrap();
+        let reservation = store.reserve_attachment(by, ann.group, "x", 5, None, stage.now).await.unwrap();
         assert_eq!(reservation, Reservation::Denied);
         assert!(!store.set_task_labels(by, task, &words("x"), stage.now).await.unwrap());
         let tags = store.set_worker_tags(by, hand.uuid, &words("x"), stage.now).await.unwrap();
@@ -307,8 +307,8 @@ pub(crate) async fn an_upload_never_outruns_the_end_of_a_membership<B: Backend>(
         store.set_members(By::Site, lab, &roles(&[("raj", Role::Write)]), stage.now).await.unwrap();
         let (left, artifact, attachment) = tokio::join!(
             store.remove_members(By::Site, lab, &names, stage.now),
-            store.reserve_artifact(by, task, ArtifactKind::Result, round, stage.now),
-            store.reserve_attachment(by, lab, "x", round, stage.now),
+            store.reserve_artifact(by, task, ArtifactKind::Result, round, None, stage.now),
+            store.reserve_attachment(by, lab, "x", round, None, stage.now),
         );
         assert!(matches!(left.unwrap(), MembersChange::Done(_)));
         for reservation in [artifact.unwrap(), attachment.unwrap()] {
@@ -317,7 +317,7 @@ pub(crate) async fn an_upload_never_outruns_the_end_of_a_membership<B: Backend>(
                 denied => assert_eq!(denied, Reservation::Denied, "round {round}"),
             }
         }
-        let late = store.reserve_attachment(by, lab, "x", round + 100, stage.now).await.unwrap();
+        let late = store.reserve_attachment(by, lab, "x", round + 100, None, stage.now).await.unwrap();
         assert_eq!(late, Reservation::Denied, "round {round}, {announced} announced");
     }
     assert!(stage.used("lab").await <= 40);

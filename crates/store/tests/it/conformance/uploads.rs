@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_protocol::ArtifactKind::Result as Output;
+use mitosis_protocol::Timestamp;
 use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Reservation;
 use mitosis_store::ops::dispatch::Holder;
+use mitosis_store::ops::expected::{Ended, NewLink};
 use mitosis_store::ops::uploads::{UploadTarget, Waits};
 use uuid::Uuid;
 
@@ -40,9 +42,9 @@ pub(crate) async fn upload_target_follows_the_record<B: Backend>(stage: &mut Sta
 
     let other = stage.submit_one(&ann).await;
     let by_user =
-        artifact(stage.store().reserve_artifact(By::Site, other, Output, 5, stage.now).await.unwrap());
+        artifact(stage.store().reserve_artifact(By::Site, other, Output, 5, None, stage.now).await.unwrap());
     assert_eq!(found(stage, &by_user).await, target(5, Waits::ForUser));
-    stage.store().reserve_attachment(By::Site, ann.group, "in/x", 9, stage.now).await.unwrap();
+    stage.store().reserve_attachment(By::Site, ann.group, "in/x", 9, None, stage.now).await.unwrap();
     let attachment = ObjectKey::from_stored(Shelf::Attachments, "ann/in/x".to_owned());
     assert_eq!(found(stage, &attachment).await, target(9, Waits::ForUser));
     for path in ["ann/in/y", "bob/in/x", "ann", "", &format!("{}/x", Uuid::from_u128(7))] {
@@ -89,4 +91,95 @@ pub(crate) async fn garbage_is_due_again_when_its_links_have_ended<B: Backend>(s
     stage.store().settle_garbage(&both, HOUR, stage.now).await.unwrap();
     stage.pass(HOUR * 5);
     assert_eq!(stage.store().garbage(10, stage.now).await.unwrap(), []);
+}
+
+fn link(nonce: i64, until: Timestamp, may_create: bool) -> Option<NewLink> {
+    Some(NewLink { nonce, until, may_create })
+}
+
+pub(crate) async fn size_is_that_of_what_is_stored_once_nothing_may_come<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let (task, store, until) = (stage.submit_one(&ann).await, stage.store(), stage.now + HOUR);
+    let attachment = ObjectKey::from_stored(Shelf::Attachments, "ann/in/x".to_owned());
+    let archive = ObjectKey::artifact(task, Output);
+    for (nonce, size) in [(7, 100), (-3, 40)] {
+        let link = link(nonce, until, false);
+        store.reserve_attachment(By::User(ann.user), ann.group, "in/x", size, link, stage.now).await.unwrap();
+        store.reserve_artifact(By::User(ann.user), task, Output, size, link, stage.now).await.unwrap();
+    }
+    assert_eq!(stage.used("ann").await, 200);
+    for key in [&attachment, &archive] {
+        assert_eq!(store.ended_uploads_of(key, stage.now).await.unwrap(), None);
+        assert!(store.begin_upload(key, -3, stage.now + HOUR * 9, stage.now).await.unwrap());
+        store.end_upload(key, -3, stage.now).await.unwrap();
+        assert!(!store.begin_upload(key, -3, until, stage.now).await.unwrap(), "it has come");
+        assert_eq!(store.ended_uploads_of(key, stage.now).await.unwrap(), None, "the larger one may come");
+    }
+    assert_eq!(store.ended_uploads(9, stage.now).await.unwrap(), []);
+    stage.pass(HOUR);
+    let store = stage.store();
+    assert_eq!(store.ended_uploads(9, stage.now).await.unwrap().len(), 2);
+    for (key, left) in [(&attachment, 140), (&archive, 80)] {
+        let ended = store.ended_uploads_of(key, stage.now).await.unwrap().unwrap();
+        assert_eq!(ended, Ended { nonces: vec![-3, 7], may_appear: false });
+        for _ in 0..2 {
+            store.settle_size(key, &ended, 40, stage.now).await.unwrap();
+            assert_eq!(stage.used("ann").await, left);
+        }
+        assert_eq!(store.upload_target(key).await.unwrap().unwrap().size, 40);
+    }
+    assert_eq!(store.ended_uploads(9, stage.now).await.unwrap(), []);
+}
+
+pub(crate) async fn size_stays_while_another_upload_was_announced<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let (store, until) = (stage.store(), stage.now + HOUR);
+    let key = ObjectKey::from_stored(Shelf::Attachments, "ann/x".to_owned());
+    let announce = async |nonce, size| {
+        let link = link(nonce, until, false);
+        store.reserve_attachment(By::Site, ann.group, "x", size, link, stage.now).await.unwrap()
+    };
+    announce(1, 9).await;
+    store.end_upload(&key, 1, stage.now).await.unwrap();
+    let before = store.ended_uploads_of(&key, stage.now).await.unwrap().unwrap();
+    announce(2, 5).await;
+    store.settle_size(&key, &before, 9, stage.now).await.unwrap();
+    assert_eq!(store.ended_uploads_of(&key, stage.now).await.unwrap(), None);
+    store.end_upload(&key, 2, stage.now).await.unwrap();
+    store.settle_size(&key, &before, 9, stage.now).await.unwrap();
+    let after = store.ended_uploads_of(&key, stage.now).await.unwrap().unwrap();
+    assert_eq!(after.nonces, [1, 2], "what was seen before is not taken for what is there now");
+    store.settle_size(&key, &after, 5, stage.now).await.unwrap();
+    assert_eq!(stage.used("ann").await, 5);
+}
+
+pub(crate) async fn link_ends_with_its_record_or_counts_until_its_end<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let (store, now) = (stage.store(), stage.now);
+    let key = ObjectKey::from_stored(Shelf::Attachments, "ann/x".to_owned());
+    let announce = async |nonce, size, may_create, now| {
+        let link = link(nonce, now + HOUR, may_create);
+        match store.reserve_attachment(By::Site, ann.group, "x", size, link, now).await.unwrap() {
+            Reservation::Reserved { exist, creates, .. } => (exist, creates),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(announce(1, 100, true, now).await, (false, true));
+    assert_eq!(announce(2, 100, true, now).await, (true, false));
+    assert!(!store.begin_upload(&key, 1, now + HOUR, now).await.unwrap(), "it is not for the coordinator");
+    store.remove_attachment(By::Site, ann.group, "x", now).await.unwrap();
+    assert!(!store.begin_upload(&key, 2, now + HOUR, now).await.unwrap(), "it ended with its record");
+
+    // The first may still create an object of its size.
+    assert_eq!(announce(3, 4, true, now).await, (false, false));
+    assert_eq!(stage.used("ann").await, 100);
+    store.end_upload(&key, 3, now).await.unwrap();
+    let ended = store.ended_uploads_of(&key, now).await.unwrap().unwrap();
+    assert_eq!(ended, Ended { nonces: vec![1, 3], may_appear: true });
+    store.settle_size(&key, &ended, 4, now).await.unwrap();
+    assert_eq!(stage.used("ann").await, 4);
+    store.remove_attachment(By::Site, ann.group, "x", now).await.unwrap();
+    assert_eq!(announce(4, 4, true, now).await, (false, false), "it is not forgotten");
+    store.remove_attachment(By::Site, ann.group, "x", now).await.unwrap();
+    assert_eq!(announce(5, 4, true, now + HOUR).await, (false, true));
 }

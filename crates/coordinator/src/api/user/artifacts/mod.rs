@@ -22,6 +22,13 @@ pub(in crate::api) use download::link;
 
 /// How long an upload link works.
 pub(crate) const UPLOAD_VALID: Duration = Duration::from_hours(1);
+/// When nothing can come any more through an upload link that is given out now: bytes may be on their way when it
+/// ends.
+pub(crate) fn upload_over(length: u64) -> Duration {
+    let on_the_way = Duration::from_secs(length / 1_000_000);
+    UPLOAD_VALID + on_the_way.clamp(Duration::from_mins(10), Duration::from_hours(24))
+}
+
 /// How long each link of a batch works.
 pub(in crate::api) const BATCH_DOWNLOAD_VALID: Duration = Duration::from_hours(24);
 /// How long after an upload was announced its object is left alone; its link may still work.
@@ -95,10 +102,20 @@ pub(in crate::api) fn not_permitted() -> Refusal {
     Refusal::forbidden("you may not manage files in this group any more").hint("ask an Admin of the group")
 }
 
+/// An upload that was announced.
+pub(in crate::api) struct Reserved {
+    /// Whether something was registered under the name.
+    pub(in crate::api) exist: bool,
+    /// Path of the object on its shelf.
+    pub(in crate::api) object: String,
+    /// Whether the link of a user may go straight to the storage.
+    pub(in crate::api) creates: bool,
+}
+
 /// Where the bytes may be sent, if they may.
-pub(in crate::api) fn reserved(reservation: Reservation) -> Result<(bool, String), Refusal> {
+pub(in crate::api) fn reserved(reservation: Reservation) -> Result<Reserved, Refusal> {
     match reservation {
-        Reservation::Reserved { exist, object } => Ok((exist, object)),
+        Reservation::Reserved { exist, object, creates } => Ok(Reserved { exist, object, creates }),
         Reservation::OverQuota => {
             Err(Refusal::new(ErrorCode::QuotaExceeded, "the group would store more than it may")
                 .hint("delete something, or ask an administrator to raise the group's storage quota"))

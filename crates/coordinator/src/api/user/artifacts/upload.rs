@@ -10,7 +10,7 @@ use mitosis_protocol::artifact::UploadArtifactRequest;
 use mitosis_protocol::storage::UploadReply;
 use mitosis_store::ops::By;
 
-use super::{announced, reserved};
+use super::{Reserved, announced, reserved};
 use crate::api::body::{Body, InPath};
 use crate::api::objects::uploads::KnowsConditions;
 use crate::api::origin::Origin;
@@ -31,10 +31,11 @@ pub(super) async fn upload(
     find(&app, &user, uuid, Action::ManageFiles).await?;
     let size = announced(request.content_length)?;
     let by = By::User(user.id);
-    let reservation = app.store.reserve_artifact(by, uuid, request.content_type, size, app.now()).await?;
-    let (exist, object) = reserved(reservation)?;
+    let (length, kind) = (request.content_length, request.content_type);
+    let new = conditions.announce(&app, &ObjectKey::artifact(uuid, kind), length)?;
+    let reservation = app.store.reserve_artifact(by, uuid, kind, size, Some(new), app.now()).await?;
+    let Reserved { exist, object, creates } = reserved(reservation)?;
     let key = ObjectKey::from_stored(Shelf::Artifacts, object);
-    let right = Right::Replace { length: request.content_length, nonce: app.entropy.number() };
-    let link = conditions.link(&app, &key, !exist, right)?;
+    let link = conditions.link(&app, &key, creates, Right::Replace { length, nonce: new.nonce })?;
     Ok(Json(UploadReply { exist, url: origin.resolve(link) }))
 }

@@ -13,7 +13,7 @@ use crate::api::body::{Body, InPath};
 use crate::api::members::require;
 use crate::api::objects::uploads::KnowsConditions;
 use crate::api::origin::Origin;
-use crate::api::user::artifacts::{announced, reserved};
+use crate::api::user::artifacts::{Reserved, announced, reserved};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
@@ -31,8 +31,10 @@ pub(super) async fn upload(
     let size = announced(request.content_length)?;
     let id = require(&app, &user, &group, Action::ManageFiles).await?;
     let by = By::User(user.id);
-    let (exist, _) = reserved(app.store.reserve_attachment(by, id, &request.key, size, app.now()).await?)?;
-    let right = Right::Replace { length: request.content_length, nonce: app.entropy.number() };
-    let link = conditions.link(&app, &key, !exist, right)?;
+    let length = request.content_length;
+    let new = conditions.announce(&app, &key, length)?;
+    let reservation = app.store.reserve_attachment(by, id, &request.key, size, Some(new), app.now()).await?;
+    let Reserved { exist, creates, .. } = reserved(reservation)?;
+    let link = conditions.link(&app, &key, creates, Right::Replace { length, nonce: new.nonce })?;
     Ok(Json(UploadReply { exist, url: origin.resolve(link) }))
 }

@@ -1,0 +1,93 @@
+//! Brings records to the size of what is stored, once no upload of a user can change it any more.
+
+use std::time::Duration;
+
+use mitosis_objects::{ObjectError, ObjectStore};
+use mitosis_protocol::Timestamp;
+use mitosis_store::Store;
+
+use crate::api::objects::uploads::settle;
+use crate::app::App;
+use crate::error::{ApiError, chain};
+
+/// How often to look.
+const PERIOD: Duration = Duration::from_secs(30);
+/// Most objects of one pass.
+const AT_ONCE: u32 = 100;
+
+/// Runs the pass until the application stops.
+pub(super) async fn run(app: App) {
+    while super::pause(&app, PERIOD).await {
+        if let Err(error) = pass(&*app.store, &*app.objects, app.now()).await {
+            tracing::warn!(cause = chain(&error), "could not look at the sizes of uploads");
+        }
+    }
+}
+
+async fn pass(store: &dyn Store, objects: &dyn ObjectStore, now: Timestamp) -> Result<(), ApiError> {
+    for key in store.ended_uploads(AT_ONCE, now).await? {
+        match settle(store, objects, &key, now).await {
+            Err(ApiError::Objects(error)) if !matches!(error, ObjectError::Unreachable { .. }) => {
+                tracing::warn!(%key, %error, "the size of an object could not be looked at");
+            }
+            settled => settled?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::StreamExt as _;
+    use mitosis_domain::clock::{Clock as _, SystemClock};
+    use mitosis_domain::entropy::OsEntropy;
+    use mitosis_domain::name::Name;
+    use mitosis_domain::object::ObjectKey;
+    use mitosis_objects::directory::DirectoryStore;
+    use mitosis_store::ops::By;
+    use mitosis_store::ops::accounts::NewUser;
+    use mitosis_store::ops::expected::NewLink;
+    use mitosis_store::sqlite::SqliteStore;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    #[tokio::test]
+    async fn upload_that_never_comes_is_not_charged_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("state.db")).unwrap());
+        let objects: Arc<dyn ObjectStore> =
+            Arc::new(DirectoryStore::open(folder.path().join("objects"), Arc::new(OsEntropy)).await.unwrap());
+        let (now, name) = (SystemClock.now(), Name::new("ann").unwrap());
+        let ann = NewUser { name: name.clone(), password_hash: String::new(), admin: false };
+        store.create_user(&ann, now).await.unwrap();
+        let group = store.group("ann").await.unwrap().unwrap().id;
+        let mut nonce = 0;
+        for (key, stored, may_create) in
+            [("kept", Some("abc"), false), ("none", None, false), ("new", None, true)]
+        {
+            if let Some(stored) = stored {
+                let key = ObjectKey::attachment(&name, key).unwrap();
+                let body = futures_util::stream::once(async { Ok(stored.into()) }).boxed();
+                objects.put(&key, body, 3).await.unwrap();
+            }
+            nonce += 1;
+            let link = NewLink { nonce, until: now + HOUR, may_create };
+            store.reserve_attachment(By::Site, group, key, 9, Some(link), now).await.unwrap();
+        }
+        let sizes = async |now| {
+            pass(&*store, &*objects, now).await.unwrap();
+            let mut sizes = Vec::new();
+            for key in ["kept", "none", "new"] {
+                sizes.push(store.attachment(group, key).await.unwrap().unwrap().size);
+            }
+            (sizes, store.group("ann").await.unwrap().unwrap().storage_used)
+        };
+        assert_eq!(sizes(now + HOUR - Duration::from_secs(1)).await, (vec![9, 9, 9], 27));
+        assert_eq!(sizes(now + HOUR).await, (vec![3, 0, 0], 3));
+        assert!(store.ended_uploads(9, now + HOUR).await.unwrap().is_empty(), "they are looked at once");
+    }
+}
