@@ -141,6 +141,9 @@ pub struct PollRequest {
     /// Whether it announces states by itself, in its reports.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tells_states: bool,
+    /// The number of the last reply that came and had one, at first 0; null from agents that do not know numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<u64>,
     /// How long to hold the request; 20 seconds at most.
     #[schema(value_type = Option<String>, example = "1s")]
     #[serde(default, with = "crate::duration::optional_text")]
@@ -166,6 +169,9 @@ pub struct PollReply {
     pub announce: bool,
     /// The agent shall take no more tasks, and end with what it holds.
     pub drain: bool,
+    /// What this reply tells is told again, unless the next request has heard this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
     /// After how much silence the agent's tasks are given to others, counted from when it sent this request;
     /// null when the request was answered before that was written down.
     #[schema(value_type = Option<String>, example = "10min")]
@@ -181,8 +187,18 @@ pub struct PollReply {
 impl PollReply {
     /// Whether it tells nothing. What holds for longer, as a lease does, is not counted.
     pub fn is_empty(&self) -> bool {
-        let Self { tasks, dropped, stop, followed, watched, announce: _, drain, lease: _, missed_after: _ } =
-            self;
+        let Self {
+            tasks,
+            dropped,
+            stop,
+            followed,
+            watched,
+            announce: _,
+            drain,
+            number: _,
+            lease: _,
+            missed_after: _,
+        } = self;
         let names_none = dropped.is_empty() && stop.is_empty() && followed.is_empty() && watched.is_empty();
         tasks.is_empty() && names_none && !drain
     }

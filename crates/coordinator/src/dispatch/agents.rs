@@ -48,12 +48,10 @@ struct Known {
     seen: Instant,
     renewed: Option<Instant>,
     compared: Option<Instant>,
-    /// Tasks whose output somebody waits for, to be told at the next occasion.
-    followed: Vec<Uuid>,
-    /// Tasks whose states somebody waits for, to be told at the next occasion.
-    watched: Vec<Uuid>,
-    /// Something has to be told that only the store knows.
-    summoned: bool,
+    /// To be told at the next occasion.
+    message: Message,
+    /// What was told with this number, until it is known to have been heard.
+    told: Option<(u64, Message)>,
     /// Whether it announces the states of its tasks by itself.
     tells_states: bool,
     /// Tasks that it is known to hold, with their timeouts, where their states matter.
@@ -70,16 +68,38 @@ pub(crate) struct Due {
     pub(crate) terms: LeaseTerms,
     /// What it holds has to be compared with what the store says.
     pub(crate) comparison: bool,
-    /// Woken when there is something to be told.
+    /// Woken when there is something to be told, until the agent asks again.
     pub(crate) wake: Arc<Notify>,
 }
 
-/// What a waiting agent was woken for.
-#[derive(Debug, Default)]
+/// What an agent has to be told.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Message {
+    /// Tasks whose output somebody waits for.
     pub(crate) followed: Vec<Uuid>,
+    /// Tasks whose states somebody waits for.
     pub(crate) watched: Vec<Uuid>,
+    /// Something that only the store knows.
     pub(crate) summoned: bool,
+}
+
+impl Message {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn add(&mut self, other: Self) {
+        for (tasks, others) in [(&mut self.followed, other.followed), (&mut self.watched, other.watched)] {
+            others.into_iter().for_each(|task| add_once(tasks, task));
+        }
+        self.summoned |= other.summoned;
+    }
+}
+
+fn add_once(tasks: &mut Vec<Uuid>, task: Uuid) {
+    if !tasks.contains(&task) {
+        tasks.push(task);
+    }
 }
 
 impl Agents {
@@ -98,9 +118,8 @@ impl Agents {
             seen: now,
             renewed: None,
             compared: None,
-            followed: Vec::new(),
-            watched: Vec::new(),
-            summoned: false,
+            message: Message::default(),
+            told: None,
             tells_states: false,
             vouched: HashMap::new(),
             wake: Arc::default(),
@@ -112,8 +131,16 @@ impl Agents {
         self.fleet().known.remove(&uuid);
     }
 
-    /// An agent asks, and `resync` says whether it doubts what it knows. Others may be silent for `longest`.
-    pub(crate) fn asks(&self, uuid: Uuid, resync: bool, longest: Duration) -> Option<Due> {
+    /// An agent asks, and `resync` says whether it doubts what it knows. Others may be silent for `longest`. What
+    /// was told with another number than the one that it has `heard` has to be told again: it gives up requests
+    /// that may have been answered.
+    pub(crate) fn asks(
+        &self,
+        uuid: Uuid,
+        resync: bool,
+        heard: Option<u64>,
+        longest: Duration,
+    ) -> Option<Due> {
         let missed_after = self.missed_after();
         let mut fleet = self.fleet();
         let known = fleet.known.get_mut(&uuid)?;
@@ -123,6 +150,13 @@ impl Agents {
             false => LeaseTerms::of_published(longest),
         };
         known.seen = now;
+        if let (Some((number, message)), Some(heard)) = (known.told.take(), heard)
+            && number != heard
+        {
+            known.message.add(message);
+        }
+        // A request that the agent has given up hears nothing any more.
+        known.wake = Arc::default();
         let is_due = |last: Option<Instant>, after| last.is_none_or(|last| now - last >= after);
         let comparison = resync || is_due(known.compared, COMPARE_AGAIN);
         if comparison {
@@ -140,19 +174,25 @@ impl Agents {
         }
     }
 
-    /// What there is to be told to an agent.
-    pub(crate) fn message(&self, uuid: Uuid) -> Message {
-        self.fleet().known.get_mut(&uuid).map_or_else(Message::default, |known| Message {
-            followed: std::mem::take(&mut known.followed),
-            watched: std::mem::take(&mut known.watched),
-            summoned: std::mem::take(&mut known.summoned),
-        })
+    /// What there is to be told to an agent, with the number of the reply if there is anything.
+    pub(crate) fn message(&self, uuid: Uuid, number: impl FnOnce() -> u64) -> (Message, Option<u64>) {
+        let mut fleet = self.fleet();
+        let Some(known) = fleet.known.get_mut(&uuid) else { return (Message::default(), None) };
+        let message = std::mem::take(&mut known.message);
+        let number = (!message.is_empty()).then(|| known.tells(message.clone(), number));
+        (message, number)
+    }
+
+    /// An agent is told what the store knows; answers the number of the reply.
+    pub(crate) fn tells(&self, uuid: Uuid, number: impl FnOnce() -> u64) -> Option<u64> {
+        let message = Message { summoned: true, ..Message::default() };
+        self.fleet().known.get_mut(&uuid).map(|known| known.tells(message, number))
     }
 
     /// The store has news for an agent.
     pub(crate) fn summon(&self, uuid: Uuid) {
         if let Some(known) = self.fleet().known.get_mut(&uuid) {
-            known.summoned = true;
+            known.message.summoned = true;
             known.wake.notify_one();
         }
     }
@@ -160,7 +200,7 @@ impl Agents {
     /// Something may have got lost that agents had to be told.
     pub(crate) fn summon_all(&self) {
         for known in self.fleet().known.values_mut() {
-            known.summoned = true;
+            known.message.summoned = true;
             known.wake.notify_one();
         }
     }
@@ -172,9 +212,7 @@ impl Agents {
         let Some(known) = fleet.known.get_mut(&uuid).filter(|known| known.seen.elapsed() < CONNECTED) else {
             return false;
         };
-        if !known.followed.contains(&task) {
-            known.followed.push(task);
-        }
+        add_once(&mut known.message.followed, task);
         known.wake.notify_one();
         true
     }
@@ -187,9 +225,7 @@ impl Agents {
             return false;
         };
         known.vouch(task, timeout);
-        if !known.watched.contains(&task) {
-            known.watched.push(task);
-        }
+        add_once(&mut known.message.watched, task);
         known.wake.notify_one();
         true
     }
@@ -244,6 +280,13 @@ impl Agents {
 }
 
 impl Known {
+    /// Remembers what is told, together with what this request was told before.
+    fn tells(&mut self, message: Message, number: impl FnOnce() -> u64) -> u64 {
+        let (number, told) = self.told.get_or_insert_with(|| (number(), Message::default()));
+        told.add(message);
+        *number
+    }
+
     fn vouch(&mut self, task: Uuid, timeout: Duration) {
         if self.vouched.len() >= MOST_VOUCHED {
             // Tasks that were taken from it unheard; the others are looked up again.
@@ -287,10 +330,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_agent_is_renewed_and_compared_now_and_then_and_when_it_is_in_doubt() {
         let agents = Agents::default();
-        assert!(agents.asks(AGENT, false, LEASE).is_none(), "not known yet");
+        assert!(agents.asks(AGENT, false, None, LEASE).is_none(), "not known yet");
         agents.remember(AGENT, WorkerId(1), true, None);
         let due = |resync| {
-            let due = agents.asks(AGENT, resync, LEASE).unwrap();
+            let due = agents.asks(AGENT, resync, None, LEASE).unwrap();
             (due.renewal, due.comparison)
         };
         assert_eq!(due(false), (true, true));
@@ -312,7 +355,7 @@ mod tests {
         let (asked, mut until) = (Instant::now(), Instant::now() + LEASE);
         for _ in 0..10 {
             assert!(Instant::now() < until, "it was taken for dead after {:?}", asked.elapsed());
-            let due = agents.asks(AGENT, false, LEASE).unwrap();
+            let due = agents.asks(AGENT, false, None, LEASE).unwrap();
             let at = Instant::now();
             tokio::time::advance(Duration::from_secs(20)).await;
             if due.renewal {
@@ -342,9 +385,43 @@ mod tests {
         agents.follow(AGENT, Uuid::nil());
         agents.follow(AGENT, Uuid::nil());
         agents.summon(AGENT);
-        agents.asks(AGENT, false, LEASE).unwrap().wake.notified().await;
-        let message = agents.message(AGENT);
-        assert_eq!((message.followed, message.summoned), (vec![Uuid::nil()], true));
-        assert!(!agents.message(AGENT).summoned, "told once");
+        let wake = agents.asks(AGENT, false, None, LEASE).unwrap().wake;
+        let (message, number) = agents.message(AGENT, || 5);
+        assert_eq!((message.followed, message.summoned, number), (vec![Uuid::nil()], true, Some(5)));
+        assert_eq!(agents.message(AGENT, || 6), (Message::default(), None), "told once");
+        agents.summon(AGENT);
+        wake.notified().await;
+    }
+
+    #[tokio::test]
+    async fn what_was_not_heard_is_told_again() {
+        let agents = Agents::default();
+        agents.remember(AGENT, WorkerId(1), true, None);
+        let asks = |heard| agents.asks(AGENT, false, heard, LEASE).unwrap();
+        let told = |number| agents.message(AGENT, || number);
+        asks(Some(0));
+        agents.follow(AGENT, Uuid::nil());
+        let (message, number) = told(5);
+        assert_eq!((&message.followed, number), (&vec![Uuid::nil()], Some(5)));
+        assert_eq!(agents.tells(AGENT, || 6), Some(5), "it is the same reply");
+        let everything = Message { summoned: true, ..message };
+        asks(Some(0));
+        assert_eq!(told(7), (everything.clone(), Some(7)));
+        asks(Some(5));
+        assert_eq!(told(8), (everything, Some(8)), "the last one has to be heard");
+        asks(Some(8));
+        assert_eq!(told(9), (Message::default(), None));
+        agents.summon(AGENT);
+        told(10);
+        asks(None);
+        assert_eq!(told(11), (Message::default(), None), "it knows no numbers");
+
+        // A request that was given up takes nothing from the one that followed it.
+        let given_up = asks(Some(10));
+        let present = asks(Some(10));
+        agents.summon(AGENT);
+        present.wake.notified().await;
+        let nothing = tokio::time::timeout(Duration::ZERO, given_up.wake.notified()).await;
+        assert!(nothing.is_err());
     }
 }

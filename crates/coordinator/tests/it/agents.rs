@@ -281,6 +281,26 @@ pub(crate) async fn task_ends_after_five_dead_workers_and_says_so(stage: Stage) 
     assert_eq!(ann.task(&uuid).await["result"]["reason"], json!("workers_lost"));
 }
 
+/// An agent gives up a request when it wants something else, and what it was told meanwhile is lost.
+pub(crate) async fn word_that_an_agent_did_not_hear_is_told_again(stage: Stage) {
+    let ann = stage.user("ann").await;
+    let agent = agent(&ann, 1).await;
+    let uuid = ann.submits(&json!({})).await;
+    let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
+    let held = json!([named(&given)]);
+    let ask = async |heard: u64, wait: &str| {
+        let body = json!({"held": held, "heard": heard, "wait": wait});
+        agent.post("/v1/agents/poll", &body).await.expect(200).json()
+    };
+    assert_eq!(ask(0, "0s").await["number"], json!(null));
+    ann.post(&format!("/v1/tasks/{uuid}/stop"), &json!(null)).await.expect_empty();
+    for _ in 0..2 {
+        assert_eq!(ask(0, "5s").await["stop"], held, "it is told until it is heard");
+    }
+    let number = ask(0, "5s").await["number"].as_u64().unwrap();
+    assert_eq!(ask(number, "0s").await["stop"], json!([]));
+}
+
 pub(crate) async fn steps_and_stops_of_clocks_cost_no_worker_its_task(mut stage: Stage) {
     stage.standstill = Duration::from_secs(10);
     stage.restart().await;

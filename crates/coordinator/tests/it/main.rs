@@ -65,6 +65,7 @@ macro_rules! stories {
                 an_idle_agent_is_answered_when_a_task_comes,
                 a_task_that_was_handed_out_unheard_is_told_again_and_a_foreign_one_dropped,
                 a_user_stops_a_task_that_an_agent_runs,
+                word_that_an_agent_did_not_hear_is_told_again,
                 an_agent_that_is_to_go_is_told_at_once_and_goes_with_its_last_task,
                 an_agent_that_is_forced_off_learns_it_from_the_request_that_is_held,
                 missed_agent_keeps_its_task_until_its_lease_ends,
@@ -322,6 +323,7 @@ mod with_a_server {
         }
         artifacts {
             file_that_is_new_goes_straight_to_s3_once,
+            link_of_a_removed_record_is_charged_until_its_end,
         }
         outages {
             an_outage_of_the_database_is_told_and_passes,

@@ -46,7 +46,7 @@ pub trait ExpectedUploads {
     async fn end_upload(&self, key: &ObjectKey, nonce: i64, until: Timestamp) -> Result<(), Fault>;
 
     /// Has an object looked at after `until`: what is stored is not what was announced.
-    async fn look_at_object(&self, key: &ObjectKey, nonce: i64, until: Timestamp) -> Result<(), Fault>;
+    async fn look_at_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), Fault>;
 
     /// Up to `limit` objects of which an upload has ended and none is expected any more.
     async fn ended_uploads(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, Fault>;

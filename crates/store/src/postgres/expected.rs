@@ -31,8 +31,8 @@ impl ExpectedUploads for PostgresStore {
         Ok(())
     }
 
-    async fn look_at_object(&self, key: &ObjectKey, nonce: i64, until: Timestamp) -> Result<(), Fault> {
-        let params: row::Params<'_> = &[&noted(key), &nonce, &0_i64, &false, &until.unix_micros()];
+    async fn look_at_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), Fault> {
+        let params: row::Params<'_> = &[&noted(key), &0_i64, &0_i64, &false, &until.unix_micros()];
         row::run(&self.client().await?, EXPECT, params).await?;
         Ok(())
     }

@@ -32,10 +32,9 @@ impl ExpectedUploads for SqliteStore {
         self.write(move |db| db.run(END, params![note, nonce, until.unix_micros()]).map(drop)).await
     }
 
-    async fn look_at_object(&self, key: &ObjectKey, nonce: i64, until: Timestamp) -> Result<(), Fault> {
+    async fn look_at_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), Fault> {
         let note = noted(key);
-        self.write(move |db| db.run(EXPECT, params![note, nonce, 0, false, until.unix_micros()]).map(drop))
-            .await
+        self.write(move |db| db.run(EXPECT, params![note, 0, 0, false, until.unix_micros()]).map(drop)).await
     }
 
     async fn ended_uploads(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, Fault> {

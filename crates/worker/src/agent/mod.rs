@@ -71,6 +71,8 @@ struct Agent<'a> {
     report_at: Instant,
     /// A reply may have been lost.
     in_doubt: bool,
+    /// The number of the last reply that told something.
+    heard: u64,
     /// The lease is over.
     given_up: bool,
     /// Which tasks run in which slot, by their global identity.
@@ -115,6 +117,7 @@ impl Session {
             reporting: None,
             report_at: now,
             in_doubt: true,
+            heard: 0,
             given_up: false,
             names: vec![None; slots],
             outbox,
@@ -282,6 +285,7 @@ impl Agent<'_> {
             draining: self.hand.is_draining(),
             resync,
             tells_states: true,
+            heard: Some(self.heard),
             wait: Some(self.hold()),
         };
         if resync {
@@ -405,6 +409,7 @@ impl Agent<'_> {
                 if let Some(terms) = terms(&reply) {
                     self.session.lease.renew(sent, terms);
                 }
+                self.heard = reply.number.unwrap_or(self.heard);
                 self.hear(&reply.dropped, Word::Dropped);
                 self.hear(&reply.stop, Word::Stop);
                 for task in reply.followed {

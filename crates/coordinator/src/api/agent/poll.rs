@@ -31,7 +31,7 @@ pub(super) async fn poll(
     if request.held.len() > MOST_HELD {
         return Err(too_many(MOST_HELD, "attempts").into());
     }
-    let Some(due) = app.agents.asks(agent.uuid, request.resync, app.lease) else {
+    let Some(due) = app.agents.asks(agent.uuid, request.resync, request.heard, app.lease) else {
         return Err(not_registered(&app, agent.uuid).await);
     };
     app.agents.tells_states(agent.uuid, request.tells_states);
@@ -119,10 +119,16 @@ impl Held<'_> {
 
     /// Takes messages; answers whether the store has to be asked.
     fn hear(&mut self) -> bool {
-        let message = self.app.agents.message(self.agent.uuid);
+        let (message, number) = self.app.agents.message(self.agent.uuid, || self.number());
+        self.reply.number = number.or(self.reply.number);
         self.reply.followed.extend(message.followed);
         self.reply.watched.extend(message.watched);
         message.summoned
+    }
+
+    /// A new number for a reply; 0 is none.
+    fn number(&self) -> u64 {
+        self.app.entropy.number().unsigned_abs().max(1)
     }
 
     async fn take(&mut self, given: Exchanged) -> Result<(), ApiError> {
@@ -150,6 +156,9 @@ impl Held<'_> {
         self.reply.dropped = dropped;
         self.reply.stop = stop;
         self.reply.drain |= drain;
+        if self.has_something() {
+            self.reply.number = self.app.agents.tells(self.agent.uuid, || self.number());
+        }
         if !unknown.is_empty() {
             let work = self.app.store.work_in_hand(self.agent.id, &unknown).await?;
             self.reply.tasks.extend(assigned(self.app, self.agent, work)?);

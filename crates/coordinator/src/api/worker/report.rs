@@ -206,7 +206,7 @@ pub(in crate::api) async fn missing_archives(app: &App, holder: Holder) -> Vec<A
 /// Its group is charged for what is stored, once nothing can come any more.
 async fn look_again(app: &App, key: &ObjectKey) {
     let until = app.now() + upload_over(0);
-    if let Err(error) = app.store.look_at_object(key, app.entropy.number(), until).await {
+    if let Err(error) = app.store.look_at_object(key, until).await {
         tracing::warn!(%key, %error, "an archive that did not arrive stays charged as announced");
     }
 }
