@@ -59,6 +59,55 @@ impl Load {
             Self::Cancel(count) => format!("{count} tasks cancelled"),
         }
     }
+
+    /// A cancellation outlasts a measurement, so it is not repeated.
+    const fn rounds(self, plan: &Plan) -> usize {
+        if matches!(self, Self::Cancel(_)) { 1 } else { plan.rounds }
+    }
+}
+
+/// Medians of the rounds.
+#[derive(Default)]
+struct Rows {
+    rate: Numbers,
+    ratio: Numbers,
+    submissions: Numbers,
+    slowest: Numbers,
+    used: Numbers,
+    used_ratio: Numbers,
+    load: Numbers,
+    memory: Numbers,
+    refused: usize,
+}
+
+impl Rows {
+    fn add(&mut self, before: &Outcome, beside: &Outcome) {
+        self.rate.add(beside.rate);
+        self.ratio.add(beside.rate / before.rate);
+        self.submissions.add(beside.submissions.median());
+        self.slowest.add(beside.submissions.most());
+        self.used.add(beside.used);
+        self.used_ratio.add(beside.used / before.used);
+        self.load.add(beside.load - before.load);
+        self.memory.add(beside.memory);
+        self.refused += beside.refused;
+    }
+
+    fn row(&self, load: Load, workers: usize) -> [String; 11] {
+        [
+            load.name(),
+            shown(self.rate.median()),
+            shown(self.ratio.median()),
+            shown(self.submissions.median()),
+            shown(self.slowest.most()),
+            shown(self.used.median()),
+            shown(self.used_ratio.median()),
+            shown(self.load.median()),
+            shown(self.memory.most() / 1e6),
+            self.refused.to_string(),
+            workers.to_string(),
+        ]
+    }
 }
 
 pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
@@ -81,24 +130,20 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
                 "of before",
                 "submit p50 ms",
                 "submit most ms",
+                "coordinator us",
+                "of before",
+                "load CPU",
                 "memory MB",
                 "refused",
                 "workers",
             ],
         );
         for load in loads {
-            let before = system.beside(Load::Nothing, plan).await?;
-            let beside = system.beside(load, plan).await?;
-            table.row([
-                load.name(),
-                shown(beside.rate),
-                shown(beside.rate / before.rate),
-                shown(beside.submissions.median()),
-                shown(beside.submissions.most()),
-                shown(beside.memory / 1e6),
-                beside.refused.to_string(),
-                system.mito.workers().await?.to_string(),
-            ]);
+            let mut rows = Rows::default();
+            for _ in 0..load.rounds(plan) {
+                rows.add(&system.beside(Load::Nothing, plan).await?, &system.beside(load, plan).await?);
+            }
+            table.row(rows.row(load, system.mito.workers().await?));
         }
         table.print();
     }
@@ -119,6 +164,10 @@ struct Outcome {
     /// Milliseconds of each submission of one task meanwhile.
     submissions: Numbers,
     memory: f64,
+    /// Microseconds of processor time of the coordinator for each of the tenant's tasks.
+    used: f64,
+    /// Processors that this program used meanwhile, for the load and for measuring.
+    load: f64,
     /// Requests of the others that were refused.
     refused: usize,
 }
@@ -151,7 +200,9 @@ impl System {
         observe::forget_most_memory(pid)?;
         let mut running = JoinSet::new();
         self.begin(load, &mut running).await?;
-        let count = plan.size(2_000, 100);
+        let count = plan.size(5_000, 100);
+        let (used, own, begun) =
+            (observe::cpu_seconds(pid)?, observe::cpu_seconds(std::process::id())?, Instant::now());
         let label = format!("beside {load:?} {:?}", Instant::now());
         let work = async {
             let begun = Instant::now();
@@ -174,12 +225,14 @@ impl System {
         let (rate, submissions) =
             tokio::time::timeout(SPAN, async { tokio::try_join!(work, submissions) }).await??;
         let (_, memory) = observe::memory(pid)?;
+        let used = (observe::cpu_seconds(pid)? - used) * 1e6 / float(count as u64);
+        let load = (observe::cpu_seconds(std::process::id())? - own) / begun.elapsed().as_secs_f64();
         running.abort_all();
         let mut refused = 0;
         while let Some(ended) = running.join_next().await {
             refused += usize::from(matches!(ended, Ok(true)));
         }
-        Ok(Outcome { rate, submissions, memory, refused })
+        Ok(Outcome { rate, submissions, memory, used, load, refused })
     }
 
     /// Begins a load; each part of it answers whether it was refused.
