@@ -3,11 +3,11 @@
 //! One task looks at the store when something happens, and hands out what it finds. A stream that falls behind, or
 //! that begins in the past, looks by itself until it has caught up. Nothing is read while there are no streams.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mitosis_domain::ids::TaskId;
+use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::{TaskState, Timestamp, Uuid};
 use mitosis_store::Fault;
@@ -32,6 +32,8 @@ const PAGES: usize = 32;
 const PAUSE: Duration = Duration::from_millis(20);
 /// A pause is at least so many times as long as the look before, so that looking takes a small share of the database.
 const SHARE: u32 = 4;
+/// A pause is at least this long for each stream, since waking it costs something whatever has changed.
+const PAUSE_PER_STREAM: Duration = Duration::from_micros(100);
 /// Streams that catch up at once.
 const CATCHING_UP: usize = 2;
 
@@ -64,7 +66,20 @@ fn step(event: &TaskEvent) -> u8 {
 pub(crate) struct Changes {
     /// When the look began.
     pub(crate) since: Instant,
-    pub(crate) changes: Vec<(Place, Change)>,
+    /// The time of the last change.
+    pub(crate) newest: Timestamp,
+    /// Groups in which something changed.
+    pub(crate) groups: HashSet<GroupId>,
+    pub(crate) found: Vec<(Place, Change)>,
+}
+
+impl Changes {
+    /// None without any change.
+    fn of(since: Instant, changes: Vec<(Place, Change)>) -> Option<Self> {
+        let newest = changes.iter().map(|(place, _)| place.cursor.at).max()?;
+        let groups = changes.iter().map(|(_, change)| change.group).collect();
+        Some(Self { since, newest, groups, found: changes })
+    }
 }
 
 /// Streams of single tasks: each hears the last change of its own.
@@ -105,10 +120,15 @@ impl Feed {
         self.all.receiver_count() > 0 || !self.tasks().is_empty()
     }
 
+    fn shortest_pause(&self) -> Duration {
+        let streams = u32::try_from(self.all.receiver_count()).unwrap_or(u32::MAX);
+        PAUSE_PER_STREAM.saturating_mul(streams)
+    }
+
     fn publish(&self, changes: Changes) {
         {
             let tasks = self.tasks();
-            for (place, change) in &changes.changes {
+            for (place, change) in &changes.found {
                 if let Some(topic) = tasks.get(&change.event.uuid) {
                     topic.send_replace(Some((*place, change.event.clone())));
                 }
@@ -171,8 +191,8 @@ pub(crate) async fn serve(app: App) {
             if let Err(fault) = reader.look(&app).await {
                 tracing::debug!(cause = chain(&fault), "changes can't be looked for; streams wait");
             }
-            let pause = (begun.elapsed() * SHARE).clamp(PAUSE, LOOK_AGAIN);
-            tokio::time::sleep(pause).await;
+            let pause = (begun.elapsed() * SHARE).max(app.feed.shortest_pause());
+            tokio::time::sleep(pause.clamp(PAUSE, LOOK_AGAIN)).await;
             tokio::select! {
                 () = bell.heard() => {}
                 () = news.heard() => {}
@@ -212,9 +232,8 @@ impl Reader {
             if let Some(last) = page.last() {
                 after = last.cursor;
             }
-            let changes = self.news(page);
-            if !changes.is_empty() {
-                app.feed.publish(Changes { since, changes });
+            if let Some(changes) = Changes::of(since, self.news(page)) {
+                app.feed.publish(changes);
             }
             if is_last {
                 break;

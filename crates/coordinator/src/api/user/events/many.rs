@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -136,19 +137,27 @@ impl Many {
         if self.is_behind {
             return self.catch_up().await;
         }
-        let heard = tokio::select! {
-            heard = self.news.recv() => heard,
-            () = tokio::time::sleep(CHECK_AGAIN) => return Ok(()),
-            () = self.app.stopping.cancelled() => return Ok(()),
-        };
-        match heard {
-            Ok(changes) => {
-                self.check().await?;
-                self.take(&changes);
+        let mut check_again = pin!(tokio::time::sleep(CHECK_AGAIN));
+        loop {
+            let heard = tokio::select! {
+                heard = self.news.recv() => heard,
+                () = &mut check_again => return Ok(()),
+                () = self.app.stopping.cancelled() => return Ok(()),
+            };
+            match heard {
+                // There may be a thousand streams, and the change in a group that few of them see.
+                Ok(changes) if self.sees.is_disjoint(&changes.groups) => self.pass_over(&changes),
+                Ok(changes) => {
+                    self.check().await?;
+                    self.take(&changes);
+                    return Ok(());
+                }
+                Err(RecvError::Lagged(_) | RecvError::Closed) => {
+                    self.is_behind = true;
+                    return Ok(());
+                }
             }
-            Err(RecvError::Lagged(_) | RecvError::Closed) => self.is_behind = true,
         }
-        Ok(())
     }
 
     /// Whether the caller may still see, and what.
@@ -170,16 +179,21 @@ impl Many {
         Ok(())
     }
 
+    /// Nothing of it is for the caller.
+    fn pass_over(&mut self, heard: &Changes) {
+        self.newest = self.newest.max(heard.newest);
+        self.move_on(self.newest - OVERLAP);
+    }
+
     fn take(&mut self, heard: &Changes) {
-        for (place, change) in &heard.changes {
-            self.newest = self.newest.max(place.cursor.at);
+        for (place, change) in &heard.found {
             // The stream's own look was later, and found where the task stood then.
             let is_stale = heard.since <= self.caught_up && self.told.contains_key(&change.cursor.task);
             if self.asks_for(change) && !is_stale {
                 self.tell(*place, &change.event);
             }
         }
-        self.move_on(self.newest - OVERLAP);
+        self.pass_over(heard);
     }
 
     fn asks_for(&self, change: &Change) -> bool {
