@@ -34,7 +34,7 @@ use crate::events::feed::Feed;
 use crate::events::output_hub::OutputHub;
 use crate::events::states::States;
 use crate::failures::Failures;
-use crate::shares::{Questions, Streams};
+use crate::shares::{Questions, Requests, Streams};
 use crate::tls::Tls;
 
 /// Shared by everything in one coordinator; cheap to clone.
@@ -68,6 +68,7 @@ pub(crate) struct Parts {
     pub(crate) questions: Questions,
     pub(crate) failures: Failures,
     pub(crate) streams: Streams,
+    pub(crate) requests: Requests,
     /// Objects that are written or removed at this moment.
     pub(crate) uploads: Uploads,
     /// Name of the administrator who was made at the first start.

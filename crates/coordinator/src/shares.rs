@@ -1,11 +1,14 @@
 //! What one user may take of the coordinator at once, so that others get theirs.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mitosis_domain::ids::UserId;
 use mitosis_protocol::ErrorCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::error::Refusal;
 
@@ -15,6 +18,12 @@ const QUESTIONS: usize = 4;
 const QUESTIONS_EMBEDDED: usize = 2;
 /// Questions of one user that run at once.
 const RUNNING: usize = 2;
+/// Questions that end sooner are free.
+const SHORT: Duration = Duration::from_millis(250);
+/// Time of long questions that a user may take in a row.
+const BURST: Duration = Duration::from_secs(3);
+/// After that, long questions of a user run this part of the time: one in so many seconds.
+const PART: u32 = 4;
 /// Questions of one user that run or wait.
 const ASKED: usize = 64;
 /// Streams of events of one user.
@@ -25,12 +34,45 @@ const STREAMS: usize = 64;
 pub(crate) struct Questions {
     all: Arc<Semaphore>,
     asked: Counts,
-    running: Mutex<HashMap<UserId, Arc<Semaphore>>>,
+    running: Mutex<HashMap<UserId, Arc<OfUser>>>,
+}
+
+/// Questions of one user.
+#[derive(Debug)]
+struct OfUser {
+    turns: Arc<Semaphore>,
+    /// When the time that was taken is paid back.
+    paid_back: Mutex<Instant>,
+}
+
+impl OfUser {
+    fn new() -> Self {
+        Self { turns: Arc::new(Semaphore::new(RUNNING)), paid_back: Mutex::new(Instant::now()) }
+    }
+
+    fn paid_back(&self) -> MutexGuard<'_, Instant> {
+        self.paid_back.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the next question may begin.
+    fn next(&self) -> Instant {
+        let paid_back = *self.paid_back();
+        paid_back.checked_sub(BURST * PART).unwrap_or(paid_back)
+    }
+
+    fn take(&self, spent: Duration) {
+        if spent >= SHORT {
+            let mut paid_back = self.paid_back();
+            *paid_back = (*paid_back).max(Instant::now()) + spent * PART;
+        }
+    }
 }
 
 /// The right to ask one question, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Turn {
+    begun: Instant,
+    own: Arc<OfUser>,
     _of_all: OwnedSemaphorePermit,
     _of_user: OwnedSemaphorePermit,
     _asked: Counted,
@@ -53,16 +95,38 @@ impl Questions {
             .hint("wait for their answers before you ask more")
         })?;
         let own = self.of_user(user);
-        let of_user = own.acquire_owned().await.expect("it is never closed");
+        let of_user = own.turns.clone().acquire_owned().await.expect("it is never closed");
+        tokio::time::sleep_until(own.next()).await;
         let of_all = self.all.clone().acquire_owned().await.expect("it is never closed");
-        Ok(Turn { _of_all: of_all, _of_user: of_user, _asked: asked })
+        Ok(Turn { begun: Instant::now(), own, _of_all: of_all, _of_user: of_user, _asked: asked })
     }
 
-    fn of_user(&self, user: UserId) -> Arc<Semaphore> {
+    fn of_user(&self, user: UserId) -> Arc<OfUser> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever waits or runs holds a second reference.
-        running.retain(|_, turns| Arc::strong_count(turns) > 1);
-        running.entry(user).or_insert_with(|| Arc::new(Semaphore::new(RUNNING))).clone()
+        running.retain(|_, own| Arc::strong_count(own) > 1 || *own.paid_back() > Instant::now());
+        running.entry(user).or_insert_with(|| Arc::new(OfUser::new())).clone()
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.own.take(self.begun.elapsed());
+    }
+}
+
+/// Counts requests, so that a long change notices that others want something meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Requests(AtomicU64);
+
+impl Requests {
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests since the start.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -119,7 +183,7 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::poll;
+    use futures_util::{FutureExt as _, poll};
 
     use super::*;
 
@@ -141,8 +205,31 @@ mod tests {
         drop(waiting);
         drop(questions.turn(RAJ).await.expect("all is given back"));
         drop(questions.of_user(ANN));
-        assert_eq!(questions.of_user(ANN).available_permits(), RUNNING);
+        assert_eq!(questions.of_user(ANN).turns.available_permits(), RUNNING);
         assert_eq!(questions.running.lock().unwrap().len(), 1, "who asks nothing is forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn long_questions_in_a_row_have_to_wait() {
+        let questions = Questions::new(false);
+        let (begun, second) = (Instant::now(), Duration::from_secs(1));
+        for _ in 0..100 {
+            let _turn = questions.turn(RAJ).await.unwrap();
+            tokio::time::advance(SHORT / 2).await;
+        }
+        assert_eq!(begun.elapsed(), SHORT * 50, "short ones are free");
+        let begun = Instant::now();
+        for _ in 0..13 {
+            let _turn = questions.turn(RAJ).await.unwrap();
+            tokio::time::advance(second).await;
+        }
+        // The first ones at once, and then one in four seconds.
+        let spent = begun.elapsed();
+        assert!((second * 37..=second * 43).contains(&spent), "{spent:?}");
+        let _ann = questions.turn(ANN).await.unwrap();
+        assert_eq!(questions.running.lock().unwrap().len(), 2, "the time that was taken is remembered");
+        tokio::time::advance(second * 60).await;
+        questions.turn(RAJ).now_or_never().expect("it is paid back").unwrap();
     }
 
     #[test]

@@ -44,7 +44,7 @@ use crate::events::output_hub::OutputHub;
 use crate::events::states::States;
 use crate::failures::Failures;
 use crate::settings::{DEFAULT_ADMIN, Database, Objects, S3Settings, Settings};
-use crate::shares::{Questions, Streams};
+use crate::shares::{Questions, Requests, Streams};
 use crate::tls::{Tls, TlsError};
 use crate::{reconcilers, serve};
 
@@ -236,6 +236,7 @@ impl Coordinator {
             uploads: Uploads::default(),
             questions: Questions::new(matches!(settings.database, Database::Sqlite(_))),
             streams: Streams::default(),
+            requests: Requests::default(),
             failures: Failures::default(),
             first_admin: settings.admin_user.clone(),
             started_at,

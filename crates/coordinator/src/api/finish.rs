@@ -24,6 +24,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Gives the request an id, runs it under that name in the log, and writes the id into the answer.
 pub(super) async fn finish(State(app): State<App>, request: Request, next: Next) -> Response {
+    app.requests.add();
     let id = format!("{:016x}", app.entropy.number());
     let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
     let (request, rest) = Rest::of(request);

@@ -79,7 +79,7 @@ pub struct TaskChange {
 }
 
 /// Most matches of a query that one cancellation ends: others must not wait for millions.
-pub const CANCEL_PORTION: u64 = 5_000;
+pub const CANCEL_PORTION: u64 = 1_000;
 
 /// Which waiting tasks a cancellation is after.
 #[derive(Debug, Clone)]

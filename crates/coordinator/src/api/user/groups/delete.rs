@@ -13,7 +13,7 @@ use crate::api::body::InPath;
 use crate::api::forwarded::Forwarded;
 use crate::api::members::require;
 use crate::api::reply::Empty;
-use crate::api::user::tasks::portions::announce;
+use crate::api::user::tasks::portions::{Pace, announce};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::dispatch::patience::patiently;
@@ -47,11 +47,13 @@ pub(super) async fn delete(
 pub(crate) async fn cancel_the_rest(app: &App, group: GroupId) -> Result<usize, Fault> {
     let mut count = 0;
     loop {
+        let pace = Pace::begin(&app.requests);
         let cancelled = patiently(app, || app.store.continue_deletion(group, app.now())).await?;
         if cancelled.is_empty() {
             return Ok(count);
         }
         count += cancelled.len();
         announce(app, &cancelled);
+        pace.rest().await;
     }
 }

@@ -9,7 +9,7 @@ use mitosis_protocol::task::{CancelTasksListRequest, CancelledTasksListReply};
 use mitosis_store::ops::By;
 use mitosis_store::ops::tasks::CancelSelection;
 
-use super::portions::{PORTION, announce, interrupted};
+use super::portions::{PORTION, Pace, announce, interrupted};
 use crate::api::body::Body;
 use crate::app::App;
 use crate::auth::caller::Caller;
@@ -26,11 +26,13 @@ pub(super) async fn cancel_list(
     }
     let mut cancelled: HashSet<Uuid> = HashSet::new();
     for portion in request.uuids.chunks(PORTION) {
+        let pace = Pace::begin(&app.requests);
         let selection = CancelSelection::Waiting(portion.to_vec());
         let ended = app.store.cancel(By::User(user.id), &selection, app.now()).await;
         let ended = ended.map_err(|fault| interrupted(fault.into(), cancelled.len(), "cancelled"))?;
         announce(&app, &ended);
         cancelled.extend(ended);
+        pace.rest().await;
     }
     Ok(Json(CancelledTasksListReply {
         cancelled_count: cancelled.len() as u64,

@@ -8,7 +8,7 @@ use mitosis_store::ops::By;
 use mitosis_store::ops::tasks::CancelSelection;
 
 use super::filter;
-use super::portions::{announce, interrupted};
+use super::portions::{Pace, announce, interrupted};
 use crate::api::body::Body;
 use crate::api::members::require_for_filter;
 use crate::app::App;
@@ -27,6 +27,7 @@ pub(super) async fn cancel_many(
     let query = filter::query(&app, filter, group, None)?;
     let (selection, mut count) = (CancelSelection::Matching(query), 0);
     loop {
+        let pace = Pace::begin(&app.requests);
         let cancelled = app.store.cancel(By::User(user.id), &selection, app.now()).await;
         let cancelled = cancelled.map_err(|fault| interrupted(fault.into(), count, "cancelled"))?;
         if cancelled.is_empty() {
@@ -34,5 +35,6 @@ pub(super) async fn cancel_many(
         }
         count += cancelled.len();
         announce(&app, &cancelled);
+        pace.rest().await;
     }
 }

@@ -15,7 +15,7 @@ use mitosis_store::ops::query::Page;
 use mitosis_store::ops::sweeps::{Over, Repeat, Repeated, Repetition, Selection};
 use mitosis_store::ops::tasks::IdempotencyKey;
 
-use super::portions::{PORTION, interrupted};
+use super::portions::{PORTION, Pace, interrupted};
 use super::{filter, find, permitted, submission};
 use crate::api::body::Body;
 use crate::api::members::require_for_filter;
@@ -43,6 +43,7 @@ pub(super) async fn retry(
     let mut repeated = Vec::new();
     // A request without tasks is remembered by its key, too.
     for (number, portion) in portions(&repeats).enumerate() {
+        let pace = Pace::begin(&app.requests);
         let key = key.as_ref().map(|key| key_of_portion(key, number));
         let outcome = app.store.repeat(user.id, portion, again, key.as_ref(), app.now()).await;
         match outcome.map_err(|fault| interrupted(fault.into(), repeated.len(), "submitted again"))? {
@@ -50,6 +51,7 @@ pub(super) async fn retry(
             Repetition::KeyReused => return Err(submission::key_reused().into()),
         }
         app.bell.ring();
+        pace.rest().await;
     }
     Ok(Json(reply(listed, &repeated, next)))
 }
@@ -67,6 +69,9 @@ fn key_of_portion(key: &IdempotencyKey, number: usize) -> IdempotencyKey {
         _ => IdempotencyKey { key: format!("{} portion {number}", key.key), digest: key.digest },
     }
 }
+
+/// Matches of a filter in one request.
+const PAGE: u64 = 5_000;
 
 /// What is asked of the matches of a filter.
 struct Wish {
@@ -109,7 +114,7 @@ async fn matching(
         over: Some(if wish.failed { Over::Failed } else { Over::AnyHow }),
         latest: !wish.again,
     };
-    let page = Page { before, offset: 0, limit: PORTION as u64 };
+    let page = Page { before, offset: 0, limit: PAGE };
     let found = app.store.selected(&selection, page).await?;
     let full = found.len() as u64 == page.limit;
     let next = found.last().copied().filter(|_| full);
