@@ -1,7 +1,7 @@
 //! What commands say: results on standard output in the form that was asked for, messages on standard
 //! error, progress where somebody watches.
 //!
-//! A noun ([`Record`]) says once which fields it has; [`Output`] writes it as a table, as lines, or for
+//! A noun ([`record::Record`]) says once which fields it has; [`Output`] writes it as a table, as lines, or for
 //! programs. Text of other people is never written to a terminal without [`text::escaped`].
 
 mod account;

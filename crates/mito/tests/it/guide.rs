@@ -43,7 +43,7 @@ const MANY_MACHINES: [&str; 4] = ["coordinator.md", "workers.md", "groups.md", "
 
 /// The pages to read: all of them, or the one that `GUIDE_PAGE` names.
 fn chosen(pages: &[&'static str]) -> Vec<&'static str> {
-    let only = std::env::var("GUIDE_PAGE").ok();
+    let only = std::env::var_os("GUIDE_PAGE").map(|page| page.to_string_lossy().into_owned());
     assert!(only.as_ref().is_none_or(|only| guide().join(only).is_file()), "no such page: {only:?}");
     pages.iter().copied().filter(|page| only.as_ref().is_none_or(|only| only == page)).collect()
 }
@@ -204,9 +204,9 @@ fn every_block_of_commands_is_a_test_or_says_what_it_needs() {
             match kind {
                 "console" => {
                     assert!(is_read, "{place} is in no page that is read");
-                    let programs = ["mito"].into_iter().chain(TOOLS);
-                    let is_command = |program| first.starts_with(&format!("$ {program} "));
-                    assert!(programs.map(is_command).any(|is| is), "{place} begins with no command");
+                    let mut programs = ["mito"].into_iter().chain(TOOLS);
+                    let is_command = programs.any(|program| first.starts_with(&format!("$ {program} ")));
+                    assert!(is_command, "{place} begins with no command");
                     transcripts += 1;
                 }
                 "sh" => assert!(first.starts_with("# needs "), "{place} is neither run nor says why not"),

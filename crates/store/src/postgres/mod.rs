@@ -1,6 +1,6 @@
 //! The store on PostgreSQL 15 or later, shared by any number of coordinators.
 //!
-//! An operation is a function of a transaction, in the file named after it; [`write`] opens the
+//! An operation is a function of a transaction, in the file named after it; `write` opens the
 //! transaction, commits it, and repeats the operation when it lost a race against another one. Locks are
 //! taken in one order everywhere (worker, lease, task, group), so that losing is rare. None of the
 //! functions may commit, ask for the time, or keep state between calls.

@@ -1,7 +1,7 @@
 //! The store in one file: SQLite for a coordinator that stands alone.
 //!
-//! One thread writes ([`writer`]), a few connections read ([`readers`]), and a lock file keeps every
-//! other process away ([`lock`]). An operation is a function of a connection, in the file named after
+//! One thread writes (`writer`), a few connections read (`readers`), and a lock file keeps every
+//! other process away (`lock`). An operation is a function of a connection, in the file named after
 //! it; it runs in a transaction that the writer opened and is answered after the commit. None of them
 //! may begin, commit or roll back by itself, ask for the time, or keep state between calls.
 
