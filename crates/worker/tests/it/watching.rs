@@ -115,6 +115,8 @@ async fn states_of_a_task_that_watches_are_reported_to_its_end() {
         script.commits(1).await;
         let states = states(&script);
         assert!(states.contains(&json!("ExecSpawned")), "heard of before it came: {}: {states:?}", !is_there);
+        let watched = states.iter().filter(|state| **state == json!("Watch")).count();
+        assert_eq!(watched, 1, "not in its slot again: {states:?}");
         script.stop();
         worker.await.unwrap().unwrap();
     }
