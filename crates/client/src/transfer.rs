@@ -331,6 +331,36 @@ mod tests {
         assert!(!asks_for_condition("http://coordinator/v1/objects/a/b?if-none-match"));
     }
 
+    /// Takes one upload; answers the lines of its head.
+    fn take_one(listener: std::net::TcpListener) -> Vec<String> {
+        use std::io::{BufRead as _, Read as _, Write as _};
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut reader = io::BufReader::new(stream.try_clone().unwrap());
+        let lines = reader.by_ref().lines().map(Result::unwrap);
+        let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+        reader.read_exact(&mut [0; 3]).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        head
+    }
+
+    #[tokio::test]
+    async fn upload_bears_the_condition_that_its_link_asks_for() {
+        for (link, conditions) in [("?X-Amz-SignedHeaders=host%3Bif-none-match", 1), ("?x", 0)] {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = format!("http://{}", listener.local_addr().unwrap());
+            let taken = std::thread::spawn(move || take_one(listener));
+            let mut file = tempfile::tempfile().unwrap();
+            io::Write::write_all(&mut file, b"abc").unwrap();
+            io::Seek::rewind(&mut file).unwrap();
+            let client = Client::new(&address).unwrap();
+            let (url, on_bytes) = (format!("{address}/b/k{link}"), Arc::new(|_| {}));
+            client.upload_open(&url, file, 3, on_bytes).await.unwrap();
+            let head = taken.join().unwrap();
+            let sent = head.iter().filter(|line| line.eq_ignore_ascii_case("if-none-match: *")).count();
+            assert_eq!(sent, conditions, "{head:?}");
+        }
+    }
+
     #[test]
     fn the_sentence_of_an_object_store_is_found_in_its_xml() {
         let xml = "<Error><Code>X</Code><Message>Access denied</Message></Error>";
