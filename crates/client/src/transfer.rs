@@ -332,7 +332,7 @@ mod tests {
     }
 
     /// Takes one upload; answers the lines of its head.
-    fn take_one(listener: std::net::TcpListener) -> Vec<String> {
+    fn take_one(listener: &std::net::TcpListener) -> Vec<String> {
         use std::io::{BufRead as _, Read as _, Write as _};
         let (mut stream, _) = listener.accept().unwrap();
         let mut reader = io::BufReader::new(stream.try_clone().unwrap());
@@ -348,7 +348,7 @@ mod tests {
         for (link, conditions) in [("?X-Amz-SignedHeaders=host%3Bif-none-match", 1), ("?x", 0)] {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let address = format!("http://{}", listener.local_addr().unwrap());
-            let taken = std::thread::spawn(move || take_one(listener));
+            let taken = std::thread::spawn(move || take_one(&listener));
             let mut file = tempfile::tempfile().unwrap();
             io::Write::write_all(&mut file, b"abc").unwrap();
             io::Seek::rewind(&mut file).unwrap();
