@@ -90,7 +90,9 @@ impl Message {
 
     fn add(&mut self, other: Self) {
         for (tasks, others) in [(&mut self.followed, other.followed), (&mut self.watched, other.watched)] {
-            others.into_iter().for_each(|task| add_once(tasks, task));
+            for task in others {
+                add_once(tasks, task);
+            }
         }
         self.summoned |= other.summoned;
     }

@@ -65,16 +65,14 @@ mod tests {
         let ann = NewUser { name: name.clone(), password_hash: String::new(), admin: false };
         store.create_user(&ann, now).await.unwrap();
         let group = store.group("ann").await.unwrap().unwrap().id;
-        let mut nonce = 0;
-        for (key, stored, may_create) in
-            [("kept", Some("abc"), false), ("none", None, false), ("new", None, true)]
+        for (nonce, key, stored, may_create) in
+            [(1, "kept", Some("abc"), false), (2, "none", None, false), (3, "new", None, true)]
         {
             if let Some(stored) = stored {
                 let key = ObjectKey::attachment(&name, key).unwrap();
                 let body = futures_util::stream::once(async { Ok(stored.into()) }).boxed();
                 objects.put(&key, body, 3).await.unwrap();
             }
-            nonce += 1;
             let link = NewLink { nonce, until: now + HOUR, may_create };
             store.reserve_attachment(By::Site, group, key, 9, Some(link), now).await.unwrap();
         }

@@ -93,8 +93,8 @@ pub(crate) async fn garbage_is_due_again_when_its_links_have_ended<B: Backend>(s
     assert_eq!(stage.store().garbage(10, stage.now).await.unwrap(), []);
 }
 
-fn link(nonce: i64, until: Timestamp, may_create: bool) -> Option<NewLink> {
-    Some(NewLink { nonce, until, may_create })
+fn link(nonce: i64, until: Timestamp, may_create: bool) -> NewLink {
+    NewLink { nonce, until, may_create }
 }
 
 pub(crate) async fn size_is_that_of_what_is_stored_once_nothing_may_come<B: Backend>(stage: &mut Stage<B>) {
@@ -103,7 +103,7 @@ pub(crate) async fn size_is_that_of_what_is_stored_once_nothing_may_come<B: Back
     let attachment = ObjectKey::from_stored(Shelf::Attachments, "ann/in/x".to_owned());
     let archive = ObjectKey::artifact(task, Output);
     for (nonce, size) in [(7, 100), (-3, 40)] {
-        let link = link(nonce, until, false);
+        let link = Some(link(nonce, until, false));
         store.reserve_attachment(By::User(ann.user), ann.group, "in/x", size, link, stage.now).await.unwrap();
         store.reserve_artifact(By::User(ann.user), task, Output, size, link, stage.now).await.unwrap();
     }
@@ -136,7 +136,7 @@ pub(crate) async fn size_stays_while_another_upload_was_announced<B: Backend>(st
     let (store, until) = (stage.store(), stage.now + HOUR);
     let key = ObjectKey::from_stored(Shelf::Attachments, "ann/x".to_owned());
     let announce = async |nonce, size| {
-        let link = link(nonce, until, false);
+        let link = Some(link(nonce, until, false));
         store.reserve_attachment(By::Site, ann.group, "x", size, link, stage.now).await.unwrap()
     };
     announce(1, 9).await;
@@ -158,7 +158,7 @@ pub(crate) async fn link_ends_with_its_record_or_counts_until_its_end<B: Backend
     let (store, now) = (stage.store(), stage.now);
     let key = ObjectKey::from_stored(Shelf::Attachments, "ann/x".to_owned());
     let announce = async |nonce, size, may_create, now| {
-        let link = link(nonce, now + HOUR, may_create);
+        let link = Some(link(nonce, now + HOUR, may_create));
         match store.reserve_attachment(By::Site, ann.group, "x", size, link, now).await.unwrap() {
             Reservation::Reserved { exist, creates, .. } => (exist, creates),
             other => panic!("{other:?}"),
