@@ -105,7 +105,7 @@ pub trait Artifacts {
     ) -> Result<HashMap<TaskId, Artifact>, Fault>;
 
     /// Removes the record of an archive that was not touched since `untouched_since` (an admin passes
-    /// the present). The caller removes the object.
+    /// the present). The object is noted as garbage at once; the caller removes it earlier.
     async fn remove_artifact(
         &self,
         by: By,

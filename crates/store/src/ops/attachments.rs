@@ -60,8 +60,8 @@ pub trait Attachments {
     /// How many match.
     async fn count_attachments(&self, query: &AttachmentQuery) -> Result<u64, Fault>;
 
-    /// Removes the record of an attachment that was not touched since `untouched_since`. The caller
-    /// removes the object.
+    /// Removes the record of an attachment that was not touched since `untouched_since`. The object
+    /// is noted as garbage at once; the caller removes it earlier.
     async fn remove_attachment(
         &self,
         by: By,

@@ -9,7 +9,7 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::admin::AccountState;
 use tokio_postgres::Row;
 
-use super::artifacts::charge;
+use super::artifacts::{charge, garbage};
 use super::expected;
 use super::rights;
 use super::row::{self, Columns, Db};
@@ -20,6 +20,7 @@ use crate::ops::By;
 use crate::ops::artifacts::{Removal, Reservation};
 use crate::ops::attachments::{Attachment, AttachmentQuery, Attachments};
 use crate::ops::expected::NewLink;
+use crate::ops::uploads::noted;
 
 #[async_trait]
 impl Attachments for PostgresStore {
@@ -170,5 +171,6 @@ async fn remove(
     row::run_one(tx, GIVE_BACK, &[&id.0, &attachment.size]).await?;
     let object = object_of(group, key)?;
     expected::forget(tx, &object).await?;
+    garbage::add_all(tx, &[&noted(&object)], untouched_since).await?;
     Ok(Removal::Removed { object: object.path().to_owned() })
 }

@@ -10,7 +10,7 @@ use mitosis_protocol::admin::AccountState;
 use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
-use super::artifacts::charge;
+use super::artifacts::{charge, garbage};
 use super::expected;
 use super::rights;
 use super::row::{Columns, Run, read_count};
@@ -20,6 +20,7 @@ use crate::ops::By;
 use crate::ops::artifacts::{Removal, Reservation};
 use crate::ops::attachments::{Attachment, AttachmentQuery, Attachments};
 use crate::ops::expected::NewLink;
+use crate::ops::uploads::noted;
 
 #[async_trait]
 impl Attachments for SqliteStore {
@@ -167,5 +168,6 @@ fn remove(
     db.run_one(GIVE_BACK, [group.0, attachment.size])?;
     let object = object_of(db, group, key)?;
     expected::forget(db, &object)?;
+    garbage::add(db, &noted(&object), untouched_since)?;
     Ok(Removal::Removed { object: object.path().to_owned() })
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::super::expected;
 use super::super::rights;
 use super::super::row::{self, Columns, Db};
+use super::garbage;
 use super::records::GIVE_BACK;
 use crate::Fault;
 use crate::code::Code;
@@ -68,5 +69,7 @@ pub(super) async fn remove(
     row::run_one(tx, GIVE_BACK, &[&artifact.task.0, &artifact.size]).await?;
     let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
     expected::forget(tx, &key).await?;
+    // No link of the last upload is older.
+    garbage::add(tx, key.path(), untouched_since).await?;
     Ok(Removal::Removed { object: key.path().to_owned() })
 }

@@ -11,7 +11,7 @@ const INSERT_GARBAGE: &str = "INSERT INTO garbage (object, since) VALUES (?1, ?2
 const DELETE_GARBAGE: &str = "DELETE FROM garbage WHERE object = ?1";
 
 /// Notes an object whose record is gone.
-pub(super) fn add(db: &Connection, object: &str, now: Timestamp) -> Result<(), Fault> {
+pub(in super::super) fn add(db: &Connection, object: &str, now: Timestamp) -> Result<(), Fault> {
     db.run(INSERT_GARBAGE, params![object, now.unix_micros()])?;
     Ok(())
 }

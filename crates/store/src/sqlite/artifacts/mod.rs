@@ -1,6 +1,6 @@
 //! Records of artifacts, and of objects that no record needs any more.
 
-mod garbage;
+pub(super) mod garbage;
 pub(super) mod records;
 mod remove;
 mod reserve;

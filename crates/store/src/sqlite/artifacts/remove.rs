@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::super::expected;
 use super::super::rights;
 use super::super::row::{Columns, Run};
+use super::garbage;
 use super::records::GIVE_BACK;
 use crate::Fault;
 use crate::code::Code;
@@ -64,5 +65,7 @@ pub(super) fn remove(
     db.run_one(GIVE_BACK, [artifact.task.0, artifact.size])?;
     let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
     expected::forget(db, &key)?;
+    // No link of the last upload is older.
+    garbage::add(db, key.path(), untouched_since)?;
     Ok(Removal::Removed { object: key.path().to_owned() })
 }

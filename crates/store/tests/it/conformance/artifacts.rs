@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_domain::quota::QuotaChange;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::ArtifactKind::{self, ExecLog, Result as Output};
@@ -217,6 +218,8 @@ pub(crate) async fn a_removed_archive_gives_its_size_back<B: Backend>(stage: &mu
     assert_eq!(remove(stage, Output, touched - TICK).await, Removal::TooYoung);
     assert_eq!(stage.used("ann").await, 100);
     assert_eq!(remove(stage, Output, touched).await, Removal::Removed { object: path.clone() });
+    let garbage = stage.store().garbage(10, stage.now).await.unwrap();
+    assert_eq!(garbage, [ObjectKey::from_stored(Shelf::Artifacts, path.clone())], "a crash forgets nothing");
     assert_eq!(remove(stage, Output, touched).await, Removal::Unknown);
     assert_eq!(stage.used("ann").await, 0);
     assert!(visible(stage, uuid).await.is_empty());
@@ -262,9 +265,10 @@ pub(crate) async fn an_object_in_use_again_is_no_garbage<B: Backend>(stage: &mut
     announce(stage, holder, Output, 20).await;
     stage.finish(&held).await;
     assert_eq!(garbage(stage).await, std::slice::from_ref(&by_user));
-    stage.store().remove_artifact(By::Site, uuid, Output, stage.now).await.unwrap();
+    let removal = stage.store().remove_artifact(By::Site, uuid, Output, stage.now).await.unwrap();
+    let Removal::Removed { object: removed } = removal else { panic!("{removal:?}") };
     assert_eq!(object(upload(stage, uuid, Output, 30).await), by_user);
-    assert!(garbage(stage).await.is_empty());
+    assert_eq!(garbage(stage).await, [removed]);
 }
 
 pub(crate) async fn archives_of_many_tasks_are_found_at_once<B: Backend>(stage: &mut Stage<B>) {

@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 use mitosis_domain::ids::GroupId;
+use mitosis_domain::object::ObjectKey;
 use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::AccountState;
 use mitosis_store::ops::By;
@@ -9,7 +10,7 @@ use mitosis_store::ops::artifacts::{Removal, Reservation};
 use mitosis_store::ops::attachments::{Attachment, AttachmentQuery};
 
 use crate::backend::Backend;
-use crate::stage::{SECOND, Stage, TICK};
+use crate::stage::{SECOND, Stage, TICK, name};
 
 async fn put<B: Backend>(stage: &Stage<B>, group: GroupId, key: &str, size: i64) -> Reservation {
     stage.store().reserve_attachment(By::Site, group, key, size, None, stage.now).await.unwrap()
@@ -54,6 +55,8 @@ pub(crate) async fn keys_of_different_groups_have_nothing_to_do_with_one_another
     assert_eq!((stage.used("ann").await, stage.used("bob").await), (5, 7));
     let removal = stage.store().remove_attachment(By::Site, ann.group, "k", stage.now).await.unwrap();
     assert_eq!(removal, Removal::Removed { object: "ann/k".to_owned() });
+    let garbage = stage.store().garbage(10, stage.now).await.unwrap();
+    assert_eq!(garbage, [ObjectKey::attachment(&name("ann"), "k").unwrap()], "a crash forgets nothing");
     assert_eq!(keys(stage, bob.group, None).await, ["k"]);
 }
 
