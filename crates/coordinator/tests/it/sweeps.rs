@@ -118,7 +118,7 @@ pub(crate) async fn results_come_page_by_page(stage: Stage) {
 }
 
 pub(crate) async fn operations_on_many_tasks_go_on_to_their_end(stage: Stage) {
-    // One more than go into a transaction.
+    // More than go into a transaction.
     const MANY: usize = 5_001;
     let ann = stage.user("ann").await;
     let tasks = vec![task("ann", &json!({})); MANY];

@@ -76,10 +76,11 @@ pub trait Accounts {
     ) -> Result<i64, Fault>;
 
     /// Sets the password and starts the given session, so that earlier tokens stop working.
-    /// False when the account is gone.
+    /// False when the hash that the user has proved, `proved_hash`, is not in force any more, or the account is gone.
     async fn set_password(
         &self,
         user: UserId,
+        proved_hash: &str,
         password_hash: &str,
         session: i64,
         now: Timestamp,

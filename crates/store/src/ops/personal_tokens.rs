@@ -22,6 +22,8 @@ pub struct NewPersonalToken {
     pub scope: TokenScope,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
+    /// The session of the owner in which it is made.
+    pub session: Option<i64>,
 }
 
 /// A personal token that is in force, and its owner.
@@ -40,8 +42,12 @@ pub struct TokenOwner {
 /// Personal tokens.
 #[async_trait]
 pub trait PersonalTokens {
-    /// Makes a token; answers its id.
-    async fn create_personal_token(&self, new: &NewPersonalToken, now: Timestamp) -> Result<i64, Fault>;
+    /// Makes a token; answers its id, or `None` when the session has ended.
+    async fn create_personal_token(
+        &self,
+        new: &NewPersonalToken,
+        now: Timestamp,
+    ) -> Result<Option<i64>, Fault>;
 
     /// The tokens of a user, oldest first.
     async fn personal_tokens(&self, owner: UserId) -> Result<Vec<TokenInfo>, Fault>;

@@ -53,12 +53,13 @@ impl Accounts for PostgresStore {
     async fn set_password(
         &self,
         user: UserId,
+        proved_hash: &str,
         password_hash: &str,
         session: i64,
         now: Timestamp,
     ) -> Result<bool, Fault> {
-        let params: row::Params<'_> = &[&user.0, &password_hash, &session, &now.unix_micros()];
-        Ok(row::run(&self.client().await?, SET_PASSWORD, params).await? == 1)
+        let params: row::Params<'_> = &[&user.0, &password_hash, &session, &now.unix_micros(), &proved_hash];
+        Ok(row::run(&self.client().await?, CHANGE_PASSWORD, params).await? == 1)
     }
 
     async fn reset_password(
@@ -180,6 +181,9 @@ const NOTE_LOGIN: &str = "
 
 const SET_PASSWORD: &str = "
     UPDATE users SET password_hash = $2, session = $3, updated_at = $4 WHERE id = $1";
+
+const CHANGE_PASSWORD: &str = "
+    UPDATE users SET password_hash = $2, session = $3, updated_at = $4 WHERE id = $1 AND password_hash = $5";
 
 const REVOKE_TOKENS: &str = "DELETE FROM personal_token WHERE user_id = $1";
 

@@ -17,7 +17,11 @@ use crate::ops::personal_tokens::{NewPersonalToken, PersonalTokens, TokenOwner};
 
 #[async_trait]
 impl PersonalTokens for PostgresStore {
-    async fn create_personal_token(&self, new: &NewPersonalToken, now: Timestamp) -> Result<i64, Fault> {
+    async fn create_personal_token(
+        &self,
+        new: &NewPersonalToken,
+        now: Timestamp,
+    ) -> Result<Option<i64>, Fault> {
         let params: row::Params<'_> = &[
             &new.owner.0,
             &new.name,
@@ -25,8 +29,9 @@ impl PersonalTokens for PostgresStore {
             &new.scope.code(),
             &now.unix_micros(),
             &new.expires_at.map(Timestamp::unix_micros),
+            &new.session,
         ];
-        row::one(&self.client().await?, INSERT, params, row::only).await
+        row::optional(&self.client().await?, INSERT, params, row::only).await
     }
 
     async fn personal_tokens(&self, owner: UserId) -> Result<Vec<TokenInfo>, Fault> {
@@ -54,7 +59,8 @@ impl PersonalTokens for PostgresStore {
 
 const INSERT: &str = "
     INSERT INTO personal_token (user_id, name, digest, scope, created_at, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
+    SELECT id, $2, $3, $4, $5, $6 FROM users WHERE id = $1 AND session IS NOT DISTINCT FROM $7 FOR SHARE
+    RETURNING id";
 
 const OF_USER: &str = "
     SELECT id, name, scope, created_at, expires_at FROM personal_token WHERE user_id = $1 ORDER BY id";

@@ -50,13 +50,15 @@ impl Accounts for SqliteStore {
     async fn set_password(
         &self,
         user: UserId,
+        proved_hash: &str,
         password_hash: &str,
         session: i64,
         now: Timestamp,
     ) -> Result<bool, Fault> {
-        let password_hash = password_hash.to_owned();
+        let (proved_hash, password_hash) = (proved_hash.to_owned(), password_hash.to_owned());
         self.write(move |db| {
-            Ok(db.run(SET_PASSWORD, params![user.0, password_hash, session, now.unix_micros()])? == 1)
+            let params = params![user.0, password_hash, session, now.unix_micros(), proved_hash];
+            Ok(db.run(CHANGE_PASSWORD, params)? == 1)
         })
         .await
     }
@@ -192,6 +194,9 @@ fn record_login(
 
 const SET_PASSWORD: &str = "
     UPDATE users SET password_hash = ?2, session = ?3, updated_at = ?4 WHERE id = ?1";
+
+const CHANGE_PASSWORD: &str = "
+    UPDATE users SET password_hash = ?2, session = ?3, updated_at = ?4 WHERE id = ?1 AND password_hash = ?5";
 
 const REVOKE_TOKENS: &str = "DELETE FROM personal_token WHERE user_id = ?1";
 

@@ -17,12 +17,17 @@ use crate::ops::personal_tokens::{NewPersonalToken, PersonalTokens, TokenOwner};
 
 #[async_trait]
 impl PersonalTokens for SqliteStore {
-    async fn create_personal_token(&self, new: &NewPersonalToken, now: Timestamp) -> Result<i64, Fault> {
+    async fn create_personal_token(
+        &self,
+        new: &NewPersonalToken,
+        now: Timestamp,
+    ) -> Result<Option<i64>, Fault> {
         let new = new.clone();
         self.write(move |db| {
             let expires_at = new.expires_at.map(Timestamp::unix_micros);
             let (scope, now) = (new.scope.code(), now.unix_micros());
-            db.insert(INSERT, params![new.owner.0, new.name, new.digest, scope, now, expires_at])
+            let params = params![new.owner.0, new.name, new.digest, scope, now, expires_at, new.session];
+            db.optional(INSERT, params, |row| Ok(row.get(0)?))
         })
         .await
     }
@@ -58,7 +63,8 @@ impl PersonalTokens for SqliteStore {
 
 const INSERT: &str = "
     INSERT INTO personal_token (user_id, name, digest, scope, created_at, expires_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    SELECT id, ?2, ?3, ?4, ?5, ?6 FROM users WHERE id = ?1 AND session IS ?7
+    RETURNING id";
 
 const OF_USER: &str = "
     SELECT id, name, scope, created_at, expires_at FROM personal_token WHERE user_id = ?1 ORDER BY id";

@@ -102,13 +102,19 @@ pub(crate) async fn a_new_password_starts_a_new_session<B: Backend>(stage: &mut 
     let store = stage.store();
     store.record_login(ann.user, SessionChange::Retain(11), None, stage.now).await.unwrap();
     stage.pass(SECOND);
-    assert!(store.set_password(ann.user, "$argon2id$new", 12, stage.now).await.unwrap());
+    let proved = user(stage, "ann").await.password_hash;
+    assert!(store.set_password(ann.user, &proved, "$argon2id$new", 12, stage.now).await.unwrap());
     let account = user(stage, "ann").await;
     assert_eq!((account.password_hash.as_str(), account.session), ("$argon2id$new", Some(12)));
     assert_eq!(user(stage, "bob").await.session, None);
 
     let nobody = mitosis_domain::ids::UserId(bob.user.0 + 1000);
-    assert!(!store.set_password(nobody, "$argon2id$new", 13, stage.now).await.unwrap());
+    assert!(!store.set_password(nobody, "$argon2id$new", "$argon2id$newer", 13, stage.now).await.unwrap());
+    // An administrator has reset it meanwhile.
+    store.reset_password(ann.user, "$argon2id$reset", 14, false, stage.now).await.unwrap();
+    assert!(!store.set_password(ann.user, "$argon2id$new", "$argon2id$newer", 15, stage.now).await.unwrap());
+    let account = user(stage, "ann").await;
+    assert_eq!((account.password_hash.as_str(), account.session), ("$argon2id$reset", Some(14)));
 }
 
 pub(crate) async fn the_state_of_an_account_is_set_by_name<B: Backend>(stage: &mut Stage<B>) {

@@ -171,6 +171,7 @@ macro_rules! conformance {
                 personal_tokens {
                     a_token_leads_to_its_owner_until_it_is_revoked,
                     a_token_ends_at_its_time_and_is_still_listed,
+                    no_token_is_made_in_a_session_that_has_ended,
                 }
                 queries {
                     tasks_of_one_group_come_newest_first,

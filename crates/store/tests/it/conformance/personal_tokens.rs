@@ -1,6 +1,7 @@
 //! Personal tokens.
 
 use mitosis_protocol::tokens::TokenScope;
+use mitosis_store::ops::accounts::SessionChange;
 use mitosis_store::ops::personal_tokens::NewPersonalToken;
 
 use crate::backend::Backend;
@@ -14,13 +15,14 @@ fn token(owner: &Person, number: u8) -> NewPersonalToken {
         digest: [number; 32],
         scope: TokenScope::Read,
         expires_at: None,
+        session: None,
     }
 }
 
 pub(crate) async fn a_token_leads_to_its_owner_until_it_is_revoked<B: Backend>(stage: &mut Stage<B>) {
     let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
     let store = stage.store();
-    let first = store.create_personal_token(&token(&ann, 1), stage.now).await.unwrap();
+    let first = store.create_personal_token(&token(&ann, 1), stage.now).await.unwrap().unwrap();
     let write = NewPersonalToken { scope: TokenScope::Write, ..token(&raj, 2) };
     store.create_personal_token(&write, stage.now).await.unwrap();
 
@@ -52,4 +54,16 @@ pub(crate) async fn a_token_ends_at_its_time_and_is_still_listed<B: Backend>(sta
     let shown: Vec<_> = listed.iter().map(|token| (token.name.as_str(), token.expires_at)).collect();
     assert_eq!(shown, [("token 1", None), ("token 2", Some(end))]);
     assert!(listed.iter().all(|token| token.created_at == stage.now && token.scope == TokenScope::Read));
+}
+
+pub(crate) async fn no_token_is_made_in_a_session_that_has_ended<B: Backend>(stage: &mut Stage<B>) {
+    let ann = stage.person("ann").await;
+    let store = stage.store();
+    let session = store.record_login(ann.user, SessionChange::Replace(7), None, stage.now).await.unwrap();
+    let new = NewPersonalToken { session: Some(session), ..token(&ann, 1) };
+    store.reset_password(ann.user, "hash", 8, true, stage.now).await.unwrap();
+    assert_eq!(store.create_personal_token(&new, stage.now).await.unwrap(), None);
+    assert!(store.personal_tokens(ann.user).await.unwrap().is_empty());
+    let new = NewPersonalToken { session: Some(8), ..new };
+    assert!(store.create_personal_token(&new, stage.now).await.unwrap().is_some());
 }

@@ -475,8 +475,9 @@ pub(crate) async fn a_registration_needs_what_it_is_made_with<B: Backend>(stage:
         digest: [1; 32],
         scope: TokenScope::Write,
         expires_at: None,
+        session: Some(session),
     };
-    let token = store.create_personal_token(&token, stage.now).await.unwrap();
+    let token = store.create_personal_token(&token, stage.now).await.unwrap().unwrap();
     let register = async |credential| {
         let new = NewWorker { credential: Some(credential), ..stage.new_worker(&ann) };
         (store.register_worker(&new, TERMS, stage.now.into()).await.unwrap(), new.uuid)
@@ -509,8 +510,9 @@ pub(crate) async fn a_reset_ends_workers_and_tokens_if_asked_to<B: Backend>(stag
         digest: [1; 32],
         scope: TokenScope::Read,
         expires_at: None,
+        session: None,
     };
-    store.create_personal_token(&token, stage.now).await.unwrap();
+    store.create_personal_token(&token, stage.now).await.unwrap().unwrap();
     store.reset_password(ann.user, "one", 1, false, stage.now).await.unwrap();
     assert_eq!(store.personal_tokens(ann.user).await.unwrap().len(), 1);
     assert_eq!((stage.phase(held).await, stage.losses_in_line().await), (Phase::Ready, 0));

@@ -28,13 +28,17 @@ pub(super) async fn password(
     app.throttle.attempt(&attempt, app.now()).map_err(too_many)?;
     let right = app.proves(&attempt, &request.old_md5_password, Some(&user.password_hash)).await?;
     if !right || username != user.name {
-        return Err(
-            Refusal::new(ErrorCode::WrongCredentials, "the old password is not the one in force").into()
-        );
+        return Err(not_in_force().into());
     }
     let hash = app.passwords.hash(settable(&request.new_md5_password)?).await?;
     let (session, now) = (app.entropy.number(), app.now());
-    app.store.set_password(user.id, &hash, session, now).await?;
+    if !app.store.set_password(user.id, &user.password_hash, &hash, session, now).await? {
+        return Err(not_in_force().into());
+    }
     app.record(&user.name, actions::PASSWORD_CHANGED, &user.name, Some(client)).await?;
     Ok(Json(TokenReply { token: app.tokens.for_user(&user.name, session, now) }))
+}
+
+fn not_in_force() -> Refusal {
+    Refusal::new(ErrorCode::WrongCredentials, "the old password is not the one in force")
 }

@@ -13,7 +13,7 @@ use crate::api::body::{Body, InPath};
 use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
 use crate::app::App;
-use crate::auth::caller::{PasswordCaller, personal_token_digest};
+use crate::auth::caller::{PasswordCaller, invalid_token, personal_token_digest};
 use crate::error::{ApiError, Refusal, Thing};
 
 /// Tokens of one user. More are a sign that something makes them and forgets them.
@@ -43,8 +43,11 @@ pub(super) async fn create(
         digest: personal_token_digest(&token),
         scope: request.scope,
         expires_at: request.lifetime.map(|lifetime| now + lifetime),
+        session: user.session,
     };
-    let id = app.store.create_personal_token(&new, now).await?;
+    let Some(id) = app.store.create_personal_token(&new, now).await? else {
+        return Err(invalid_token().into());
+    };
     app.record(&user.name, actions::TOKEN_CREATED, format!("{id} {}", new.name), Some(client)).await?;
     Ok(Json(CreateTokenReply { id, token }))
 }
