@@ -72,17 +72,25 @@ pub trait ObjectStore: Send + Sync + Debug {
     ) -> Result<Option<Link>, ObjectError>;
 
     /// A link for an upload that the coordinator passes on, which sees to it that the record of the object still
-    /// waits for it.
+    /// waits for it, and that `holder` still may.
     fn guarded_link(
         &self,
         key: &ObjectKey,
         right: Right,
+        holder: Option<&str>,
         valid: Duration,
         now: Timestamp,
     ) -> Result<Link, ObjectError>;
 
-    /// A link that lets its bearer `GET` the object until `now + valid`, without any other credential.
-    fn download_link(&self, key: &ObjectKey, valid: Duration, now: Timestamp) -> Result<Link, ObjectError>;
+    /// A link that lets its bearer `GET` the object until `now + valid`, without any other credential. A link via the
+    /// coordinator says whom it was given to, in words of the coordinator, so that it ends with what `holder` may do.
+    fn download_link(
+        &self,
+        key: &ObjectKey,
+        holder: Option<&str>,
+        valid: Duration,
+        now: Timestamp,
+    ) -> Result<Link, ObjectError>;
 
     /// What a request to the coordinator may do, judged by the signature in its address: the other
     /// half of [`Link::ViaCoordinator`]. `method` is the request's method in upper case and

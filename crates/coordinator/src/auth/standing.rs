@@ -6,6 +6,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mitosis_domain::account::User;
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_protocol::Timestamp;
@@ -74,6 +76,11 @@ impl Standing {
     /// Refuses once the account is not active any more, or the session or the token has ended. The store is
     /// asked every two seconds at most, so this may be called at each turn of a loop.
     pub(crate) async fn check(&self, app: &App) -> Result<(), ApiError> {
+        self.user(app).await.map(drop)
+    }
+
+    /// The same, with the user.
+    pub(crate) async fn user(&self, app: &App) -> Result<User, ApiError> {
         let now = app.now();
         if self.until.is_some_and(|until| until <= now) {
             return Err(invalid_token().into());
@@ -84,7 +91,33 @@ impl Standing {
             .await?;
         let user = user.ok_or_else(invalid_token)?;
         active(&user)?;
-        Ok(self.agrees_with(&user)?)
+        self.agrees_with(&user)?;
+        Ok(user)
+    }
+
+    /// As text, for a link that ends with this; [`Self::read`] reads it.
+    pub(crate) fn written(&self) -> String {
+        match &self.proof {
+            Proof::Session { username, number } => format!("session {number} {username}"),
+            Proof::PersonalToken { digest, id, .. } => {
+                format!("token {id} {}", URL_SAFE_NO_PAD.encode(digest))
+            }
+        }
+    }
+
+    /// What a link was given to. The link itself says when it ends, and what it is good for.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let mut words = text.splitn(3, ' ');
+        let (kind, number, rest) = (words.next()?, words.next()?.parse().ok()?, words.next()?);
+        let proof = match kind {
+            "session" => Proof::Session { username: rest.to_owned(), number },
+            "token" => {
+                let digest = URL_SAFE_NO_PAD.decode(rest).ok()?.try_into().ok()?;
+                Proof::PersonalToken { digest, id: number, scope: TokenScope::Read }
+            }
+            _ => return None,
+        };
+        Some(Self { proof, until: None })
     }
 }
 

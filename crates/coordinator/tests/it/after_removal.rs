@@ -328,3 +328,47 @@ pub(crate) async fn empty_password_is_refused_wherever_one_is_set(stage: Stage) 
     stage.login("raj", "").await.expect(401);
     ann.get("/auth").await.expect(200);
 }
+
+/// A link to a file of the lab, and whether it still gives it.
+async fn link_to_a_file(user: &Someone<'_>, key: &str) -> String {
+    let upload = json!({"key": key, "content_length": 3});
+    let reply = user.post("/groups/lab/attachments", &upload).await.expect(200).json();
+    assert_eq!(user.uploads(reply["url"].as_str().unwrap(), b"abc").await, 200);
+    let link = user.get(&format!("/groups/lab/download/attachments/{key}")).await.expect(200).json();
+    let link = link["url"].as_str().unwrap().to_owned();
+    assert_eq!(user.downloads(&link).await.expect(200).text, "abc");
+    link
+}
+
+async fn ends_soon(user: &Someone<'_>, link: &str) {
+    let ended = async || while user.downloads(link).await.status != 403 {};
+    soon("the link ends", ended()).await;
+}
+
+pub(crate) async fn links_end_with_what_let_them_in(stage: Stage) {
+    let (admin, ann, raj) = (stage.admin().await, stage.user("ann").await, stage.user("raj").await);
+    lab(&ann, &raj).await;
+    let raj_s = link_to_a_file(&raj, "raj.txt").await;
+    let many = json!({"key": "raj"});
+    let many = ann.post("/groups/lab/download/attachments", &many).await.expect(200).json();
+    let many = many["downloads"][0]["url"].as_str().unwrap().to_owned();
+    let upload = json!({"key": "late.txt", "content_length": 3});
+    let upload = raj.post("/groups/lab/attachments", &upload).await.expect(200).json();
+    ann.delete("/groups/lab/users?users=raj").await.expect_empty();
+    ends_soon(&raj, &raj_s).await;
+    assert_eq!(raj.uploads(upload["url"].as_str().unwrap(), b"abc").await, 403);
+    assert_eq!(ann.downloads(&many).await.expect(200).text, "abc", "others keep theirs");
+
+    let (token, id) = personal_token(&ann, "write").await;
+    let token_s = link_to_a_file(&token, "token.txt").await;
+    ann.delete(&format!("/v1/tokens/{id}")).await.expect_empty();
+    ends_soon(&ann, &token_s).await;
+
+    let session_s = link_to_a_file(&ann, "session.txt").await;
+    reset(&admin, false).await;
+    ends_soon(&ann, &session_s).await;
+    let ann = stage.logged_in("ann", "new").await;
+    let locked_s = link_to_a_file(&ann, "locked.txt").await;
+    admin.post("/admin/users/ann/state", &json!({"state": "Locked"})).await.expect(200);
+    ends_soon(&ann, &locked_s).await;
+}

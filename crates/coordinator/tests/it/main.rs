@@ -223,6 +223,7 @@ mod with_time_passing {
         after_removal {
             worker_ends_with_the_token_that_registered_it,
             streams_end_with_what_let_them_in,
+            links_end_with_what_let_them_in,
         }
         agents {
             steps_and_stops_of_clocks_cost_no_worker_its_task,

@@ -152,7 +152,7 @@ impl ObjectStore for DirectoryStore {
         valid: Duration,
         now: Timestamp,
     ) -> Result<Link, ObjectError> {
-        Ok(self.signer.sign(key, Right::Upload { length }, valid, now))
+        Ok(self.signer.sign(key, Right::Upload { length }, None, valid, now))
     }
 
     fn create_link(
@@ -169,14 +169,21 @@ impl ObjectStore for DirectoryStore {
         &self,
         key: &ObjectKey,
         right: Right,
+        holder: Option<&str>,
         valid: Duration,
         now: Timestamp,
     ) -> Result<Link, ObjectError> {
-        Ok(self.signer.sign(key, right, valid, now))
+        Ok(self.signer.sign(key, right, holder, valid, now))
     }
 
-    fn download_link(&self, key: &ObjectKey, valid: Duration, now: Timestamp) -> Result<Link, ObjectError> {
-        Ok(self.signer.sign(key, Right::Download, valid, now))
+    fn download_link(
+        &self,
+        key: &ObjectKey,
+        holder: Option<&str>,
+        valid: Duration,
+        now: Timestamp,
+    ) -> Result<Link, ObjectError> {
+        Ok(self.signer.sign(key, Right::Download, holder, valid, now))
     }
 
     fn verify_link(

@@ -27,6 +27,8 @@ pub struct SignedAccess {
     pub key: ObjectKey,
     /// To do what.
     pub right: Right,
+    /// Whom it was given to, in the words of [`ObjectStore::download_link`](crate::ObjectStore::download_link).
+    pub holder: Option<String>,
 }
 
 /// What the bearer of a link may do with its object.

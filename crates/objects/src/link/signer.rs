@@ -35,9 +35,16 @@ impl LinkSigner {
     }
 
     /// A link that allows `right` on `key` until `now + valid`.
-    pub(crate) fn sign(&self, key: &ObjectKey, right: Right, valid: Duration, now: Timestamp) -> Link {
+    pub(crate) fn sign(
+        &self,
+        key: &ObjectKey,
+        right: Right,
+        holder: Option<&str>,
+        valid: Duration,
+        now: Timestamp,
+    ) -> Link {
         let until = now.saturating_add(valid).unix_seconds();
-        let tag = hmac::sign(&self.secret, statement(key, right, until).as_bytes());
+        let tag = hmac::sign(&self.secret, statement(key, right, holder, until).as_bytes());
         let signature = URL_SAFE_NO_PAD.encode(tag);
         let path = utf8_percent_encode(key.path(), PLAIN);
         let shelf = shelf_name(key.shelf());
@@ -46,7 +53,11 @@ impl LinkSigner {
             Right::Replace { length, nonce } => format!("replace={length}&nonce={nonce}"),
             Right::Download => "download".to_owned(),
         };
-        Link::ViaCoordinator(format!("{MOUNT}{shelf}/{path}?{right}&until={until}&signature={signature}"))
+        let holder =
+            holder.map(|holder| format!("&holder={}", URL_SAFE_NO_PAD.encode(holder))).unwrap_or_default();
+        Link::ViaCoordinator(format!(
+            "{MOUNT}{shelf}/{path}?{right}&until={until}{holder}&signature={signature}"
+        ))
     }
 
     /// What the bearer of this address may do at `now`.
@@ -57,7 +68,7 @@ impl LinkSigner {
         now: Timestamp,
     ) -> Result<SignedAccess, LinkError> {
         let claim = Claim::read(path_and_query).ok_or(LinkError::Invalid)?;
-        let statement = statement(&claim.key, claim.right, claim.until);
+        let statement = statement(&claim.key, claim.right, claim.holder.as_deref(), claim.until);
         hmac::verify(&self.secret, statement.as_bytes(), &claim.signature).map_err(|_| LinkError::Invalid)?;
         match (claim.right, method) {
             (Right::Upload { .. } | Right::Replace { .. }, "PUT") | (Right::Download, "GET" | "HEAD") => {}
@@ -69,7 +80,7 @@ impl LinkSigner {
         if now.unix_seconds() >= claim.until {
             return Err(LinkError::Expired);
         }
-        Ok(SignedAccess { key: claim.key, right: claim.right })
+        Ok(SignedAccess { key: claim.key, right: claim.right, holder: claim.holder })
     }
 }
 
@@ -80,15 +91,21 @@ impl fmt::Debug for LinkSigner {
 }
 
 /// The text that is signed. The path comes last because it is the one part that may hold anything.
-fn statement(key: &ObjectKey, right: Right, until: i64) -> String {
+fn statement(key: &ObjectKey, right: Right, holder: Option<&str>, until: i64) -> String {
     let shelf = shelf_name(key.shelf());
     let path = key.path();
-    match right {
-        Right::Upload { length } => format!("mitosis link 1\nupload {length}\n{until}\n{shelf}\n{path}"),
-        Right::Replace { length, nonce } => {
-            format!("mitosis link 1\nreplace {length} {nonce}\n{until}\n{shelf}\n{path}")
+    let right = match right {
+        Right::Upload { length } => format!("upload {length}"),
+        Right::Replace { length, nonce } => format!("replace {length} {nonce}"),
+        Right::Download => "download".to_owned(),
+    };
+    match holder {
+        // Encoded, so that it is one line.
+        Some(holder) => {
+            let holder = URL_SAFE_NO_PAD.encode(holder);
+            format!("mitosis link 2\n{right}\n{until}\n{holder}\n{shelf}\n{path}")
         }
-        Right::Download => format!("mitosis link 1\ndownload\n{until}\n{shelf}\n{path}"),
+        None => format!("mitosis link 1\n{right}\n{until}\n{shelf}\n{path}"),
     }
 }
 
@@ -96,6 +113,7 @@ fn statement(key: &ObjectKey, right: Right, until: i64) -> String {
 struct Claim {
     key: ObjectKey,
     right: Right,
+    holder: Option<String>,
     until: i64,
     signature: Vec<u8>,
 }
@@ -105,13 +123,16 @@ impl Claim {
         let (path, query) = path_and_query.strip_prefix(MOUNT)?.split_once('?')?;
         let (shelf, path) = path.split_once('/')?;
         let path = percent_decode_str(path).decode_utf8().ok()?;
-        let (mut right, mut until, mut signature, mut once) = (None, None, None, 0);
+        let (mut right, mut holder, mut until, mut signature, mut once) = (None, None, None, None, 0);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
                 "upload" => right = Some(Right::Upload { length: value.parse().ok()? }),
                 "replace" => right = Some(Right::Replace { length: value.parse().ok()?, nonce: 0 }),
                 "nonce" => once = value.parse().ok()?,
                 "download" if value.is_empty() => right = Some(Right::Download),
+                "holder" => {
+                    holder = Some(String::from_utf8(URL_SAFE_NO_PAD.decode(value.as_bytes()).ok()?).ok()?);
+                }
                 "until" => until = Some(value.parse().ok()?),
                 "signature" => signature = Some(URL_SAFE_NO_PAD.decode(value.as_bytes()).ok()?),
                 _ => {}
@@ -121,7 +142,7 @@ impl Claim {
             *nonce = once;
         }
         let key = ObjectKey::from_stored(shelf_named(shelf)?, Cow::into_owned(path));
-        Some(Self { key, right: right?, until: until?, signature: signature? })
+        Some(Self { key, right: right?, holder, until: until?, signature: signature? })
     }
 }
 
@@ -146,8 +167,27 @@ mod tests {
     fn link(right: Right) -> (LinkSigner, ObjectKey, String) {
         let signer = LinkSigner::new(b"a secret of the test");
         let key = ObjectKey::from_stored(Shelf::Attachments, "lab/ü 100%/a+b&c?.bin".to_owned());
-        let Link::ViaCoordinator(address) = signer.sign(&key, right, HOUR, NOW) else { panic!("not direct") };
+        let link = signer.sign(&key, right, None, HOUR, NOW);
+        let Link::ViaCoordinator(address) = link else { panic!("not direct") };
         (signer, key, address)
+    }
+
+    #[test]
+    fn link_names_its_holder_who_can_not_be_changed() {
+        let (signer, key, anonymous) = link(Right::Download);
+        let holder = "session 7 of\nann";
+        let Link::ViaCoordinator(address) = signer.sign(&key, Right::Download, Some(holder), HOUR, NOW)
+        else {
+            panic!("not direct")
+        };
+        let access = SignedAccess { key, right: Right::Download, holder: Some(holder.to_owned()) };
+        assert_eq!(signer.verify("GET", &address, NOW), Ok(access));
+        let (named, encoded) = (address.find("&holder=").unwrap(), URL_SAFE_NO_PAD.encode(holder));
+        let end = named + "&holder=".len() + encoded.len();
+        let without = format!("{}{}", &address[..named], &address[end..]);
+        assert_eq!(signer.verify("GET", &without, NOW), Err(LinkError::Invalid));
+        let with = anonymous.replace("&signature", &format!("&holder={encoded}&signature"));
+        assert_eq!(signer.verify("GET", &with, NOW), Err(LinkError::Invalid));
     }
 
     #[test]
@@ -155,11 +195,11 @@ mod tests {
         let (signer, key, upload) = link(Right::Upload { length: 12 });
         let last = NOW + HOUR - Duration::from_secs(1);
         let right = Right::Upload { length: 12 };
-        assert_eq!(signer.verify("PUT", &upload, last), Ok(SignedAccess { key, right }));
+        assert_eq!(signer.verify("PUT", &upload, last), Ok(SignedAccess { key, right, holder: None }));
         assert_eq!(signer.verify("PUT", &upload, NOW + HOUR), Err(LinkError::Expired));
         let (signer, key, replace) = link(Right::Replace { length: 12, nonce: -7 });
         let right = Right::Replace { length: 12, nonce: -7 };
-        assert_eq!(signer.verify("PUT", &replace, last), Ok(SignedAccess { key, right }));
+        assert_eq!(signer.verify("PUT", &replace, last), Ok(SignedAccess { key, right, holder: None }));
         let other = replace.replace("replace=", "upload=");
         assert_eq!(signer.verify("PUT", &other, last), Err(LinkError::Invalid), "the right is signed, too");
     }
@@ -167,7 +207,7 @@ mod tests {
     #[test]
     fn a_link_is_for_one_method() {
         let (signer, key, download) = link(Right::Download);
-        let access = SignedAccess { key, right: Right::Download };
+        let access = SignedAccess { key, right: Right::Download, holder: None };
         assert_eq!(signer.verify("HEAD", &download, NOW), Ok(access));
         assert_eq!(signer.verify("PUT", &download, NOW), Err(LinkError::WrongMethod { allowed: "GET" }));
         let (signer, _, upload) = link(Right::Upload { length: 1 });

@@ -190,7 +190,7 @@ impl ObjectStore for S3Store {
     ) -> Result<Link, ObjectError> {
         check(key)?;
         let link = self.direct_put(key, length, None, valid, now);
-        Ok(link.unwrap_or_else(|| self.signer.sign(key, Right::Upload { length }, valid, now)))
+        Ok(link.unwrap_or_else(|| self.signer.sign(key, Right::Upload { length }, None, valid, now)))
     }
 
     fn create_link(
@@ -209,17 +209,24 @@ impl ObjectStore for S3Store {
         &self,
         key: &ObjectKey,
         right: Right,
+        holder: Option<&str>,
         valid: Duration,
         now: Timestamp,
     ) -> Result<Link, ObjectError> {
         check(key)?;
-        Ok(self.signer.sign(key, right, valid, now))
+        Ok(self.signer.sign(key, right, holder, valid, now))
     }
 
-    fn download_link(&self, key: &ObjectKey, valid: Duration, now: Timestamp) -> Result<Link, ObjectError> {
+    fn download_link(
+        &self,
+        key: &ObjectKey,
+        holder: Option<&str>,
+        valid: Duration,
+        now: Timestamp,
+    ) -> Result<Link, ObjectError> {
         check(key)?;
         if self.links == LinkRoute::ViaCoordinator {
-            return Ok(self.signer.sign(key, Right::Download, valid, now));
+            return Ok(self.signer.sign(key, Right::Download, holder, valid, now));
         }
         let bucket = self.public_bucket(key.shelf());
         let action = bucket.get_object(Some(self.wire.credentials()), key.path());

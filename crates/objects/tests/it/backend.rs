@@ -119,7 +119,7 @@ impl Backend {
 
     /// A request to download with a link that was made at `now`.
     pub(crate) fn download(&self, key: &ObjectKey, now: Timestamp) -> RequestBuilder {
-        let link = self.store.download_link(key, HOUR, now).unwrap();
+        let link = self.store.download_link(key, None, HOUR, now).unwrap();
         self.send(Method::GET, self.address(link))
     }
 

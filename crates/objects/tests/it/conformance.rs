@@ -393,7 +393,7 @@ async fn a_link_that_was_changed_is_refused(backend: Backend) {
         backend.put(&key(name), b"old").await.unwrap();
     }
     let upload = backend.address(backend.store.upload_link(&key("lab/mine"), 3, HOUR, now()).unwrap());
-    let download = backend.address(backend.store.download_link(&key("lab/mine"), HOUR, now()).unwrap());
+    let download = backend.address(backend.store.download_link(&key("lab/mine"), None, HOUR, now()).unwrap());
     for (method, link) in [(Method::PUT, upload), (Method::GET, download)] {
         for changed in tampered(&link) {
             let request =
@@ -426,7 +426,7 @@ fn tampered(link: &Url) -> Vec<Url> {
 async fn a_link_for_one_method_is_refused_for_another(backend: Backend) {
     let key = key("lab/config");
     backend.put(&key, b"old").await.unwrap();
-    let download = backend.address(backend.store.download_link(&key, HOUR, now()).unwrap());
+    let download = backend.address(backend.store.download_link(&key, None, HOUR, now()).unwrap());
     let upload = backend.address(backend.store.upload_link(&key, 3, HOUR, now()).unwrap());
     for (method, link) in [
         (Method::PUT, &download),

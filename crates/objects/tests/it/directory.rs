@@ -115,7 +115,7 @@ async fn the_directory_is_closed_to_other_users() {
 #[tokio::test]
 async fn links_outlive_a_restart_and_belong_to_one_directory() {
     let backend = Backend::directory().await;
-    let link = backend.store.download_link(&key("lab/a"), HOUR, now()).unwrap();
+    let link = backend.store.download_link(&key("lab/a"), None, HOUR, now()).unwrap();
     let target = backend.address(link);
     let target = format!("{}?{}", target.path(), target.query().unwrap());
     let again = DirectoryStore::open(folder(&backend, ""), Arc::new(OsEntropy)).await.unwrap();

@@ -206,7 +206,9 @@ async fn links_lead_to_the_public_address_and_requests_to_the_private_one() {
     let store = s3_store(&config);
     store.prepare().await.unwrap();
     store.put(&key("lab/a"), body(b"x"), 1).await.unwrap();
-    let Link::Direct(address) = store.download_link(&key("lab/a"), HOUR, now()).unwrap() else { panic!() };
+    let Link::Direct(address) = store.download_link(&key("lab/a"), None, HOUR, now()).unwrap() else {
+        panic!()
+    };
     assert!(address.as_str().starts_with(&format!("{public}/mitosis-attachments/lab/a?")), "{address}");
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     assert_eq!(http.get(address).send().await.unwrap().status(), StatusCode::OK);
@@ -229,7 +231,7 @@ async fn create_link_stores_once_and_needs_its_condition() {
     assert_eq!(put("fives", true).await, 200);
     assert_eq!(put("other", true).await, 412);
     assert_eq!(backend.get(&key).await.unwrap(), b"fives");
-    let guarded = backend.store.guarded_link(&key, Right::Upload { length: 5 }, HOUR, now()).unwrap();
+    let guarded = backend.store.guarded_link(&key, Right::Upload { length: 5 }, None, HOUR, now()).unwrap();
     assert!(matches!(guarded, Link::ViaCoordinator(_)));
 }
 

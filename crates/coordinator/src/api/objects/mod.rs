@@ -2,6 +2,7 @@
 //!
 //! The link is the permission: its signature names the object, what may be done, and until when.
 
+mod holder;
 pub(crate) mod uploads;
 
 use axum::body::Body;
@@ -28,6 +29,7 @@ pub(super) fn routes() -> Routes {
 
 async fn download(State(app): State<App>, request: Request) -> Result<Response, ObjectRefusal> {
     let access = verify(&app, &request)?;
+    holder::check(&app, &access).await?;
     let range =
         request.headers().get(header::RANGE).and_then(|range| range.to_str().ok()).and_then(ByteRange::parse);
     if request.method() == Method::HEAD {
@@ -62,6 +64,7 @@ async fn upload(State(app): State<App>, request: Request) -> Result<StatusCode, 
     let (Right::Upload { length } | Right::Replace { length, .. }) = access.right else {
         return Err(LinkError::Invalid.into());
     };
+    holder::check(&app, &access).await?;
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if declared.is_some_and(|declared| declared.parse() != Ok(length)) {
         return Err(ObjectRefusal::new(

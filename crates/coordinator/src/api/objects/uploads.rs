@@ -90,6 +90,7 @@ impl KnowsConditions {
         key: &ObjectKey,
         is_new: bool,
         right: Right,
+        holder: Option<&str>,
     ) -> Result<Link, ObjectError> {
         let length = match right {
             Right::Upload { length } | Right::Replace { length, .. } => Some(length),
@@ -102,7 +103,7 @@ impl KnowsConditions {
         {
             return Ok(link);
         }
-        app.objects.guarded_link(key, right, UPLOAD_VALID, app.now())
+        app.objects.guarded_link(key, right, holder, UPLOAD_VALID, app.now())
     }
 }
 

@@ -24,5 +24,5 @@ pub(super) async fn artifact(
     let task =
         patiently(&app, || app.store.task(uuid)).await?.ok_or_else(|| Refusal::no_such(Thing::Task, uuid))?;
     needed(&app, &worker, &task, Need::Archive(kind)).await?;
-    link(&app, &origin, task.id, kind).await.map(Json)
+    link(&app, &origin, None, task.id, kind).await.map(Json)
 }

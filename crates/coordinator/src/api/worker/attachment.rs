@@ -37,6 +37,6 @@ pub(super) async fn attachment(
         .ok_or_else(|| Refusal::no_such(Thing::Attachment, &key))?;
     let group = Name::new(task.group_name).map_err(Refusal::invalid)?;
     let object = ObjectKey::attachment(&group, &key).map_err(Refusal::invalid)?;
-    let link = app.objects.download_link(&object, download_valid(attachment.size), app.now())?;
+    let link = app.objects.download_link(&object, None, download_valid(attachment.size), app.now())?;
     Ok(Json(DownloadReply { url: origin.resolve(link), size: attachment.size }))
 }

@@ -109,7 +109,7 @@ async fn announce(
     let Reserved { exist, object, .. } = reserved(reservation)?;
     let key = ObjectKey::from_stored(Shelf::Artifacts, object);
     crash::point("artifact.url_issued:before");
-    let link = conditions.link(app, &key, !exist, Right::Upload { length: upload.content_length })?;
+    let link = conditions.link(app, &key, !exist, Right::Upload { length: upload.content_length }, None)?;
     crash::point("artifact.url_issued:after");
     Ok(link)
 }

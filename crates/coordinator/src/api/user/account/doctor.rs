@@ -25,7 +25,7 @@ pub(super) async fn doctor(
     let schema = app.store.schema().await?;
     let (key, now) = (ObjectKey::probe(), app.now());
     let upload = app.objects.upload_link(&key, PROBE.len() as u64, VALID, now)?;
-    let download = app.objects.download_link(&key, VALID, now)?;
+    let download = app.objects.download_link(&key, None, VALID, now)?;
     Ok(Json(DoctorReply {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         now,

@@ -13,24 +13,25 @@ use crate::api::body::InPath;
 use crate::api::origin::Origin;
 use crate::api::user::tasks::find;
 use crate::app::App;
-use crate::auth::caller::Caller;
+use crate::auth::standing::LastingCaller;
 use crate::error::ApiError;
 
 /// For members of the task's group. 404 when the task has no such archive.
 pub(super) async fn download(
     State(app): State<App>,
-    Caller(user): Caller,
+    LastingCaller(user, standing): LastingCaller,
     origin: Origin,
     InPath((uuid, kind)): InPath<(Uuid, ArtifactKind)>,
 ) -> Result<Json<DownloadReply>, ApiError> {
     let task = find(&app, &user, uuid, Action::View).await?;
-    link(&app, &origin, task.id, kind).await.map(Json)
+    link(&app, &origin, Some(&standing.written()), task.id, kind).await.map(Json)
 }
 
 /// A link to the visible archive of a task.
 pub(in crate::api) async fn link(
     app: &App,
     origin: &Origin,
+    holder: Option<&str>,
     task: TaskId,
     kind: ArtifactKind,
 ) -> Result<DownloadReply, ApiError> {
@@ -42,6 +43,6 @@ pub(in crate::api) async fn link(
         .find(|artifact| artifact.kind == kind)
         .ok_or_else(|| super::none_of(kind))?;
     let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
-    let link = app.objects.download_link(&key, download_valid(artifact.size), app.now())?;
+    let link = app.objects.download_link(&key, holder, download_valid(artifact.size), app.now())?;
     Ok(DownloadReply { url: origin.resolve(link), size: artifact.size })
 }

@@ -15,25 +15,25 @@ use crate::api::body::Body;
 use crate::api::origin::Origin;
 use crate::api::user::tasks::{filter, permitted};
 use crate::app::App;
-use crate::auth::caller::Caller;
+use crate::auth::standing::{LastingCaller, Standing};
 use crate::error::{ApiError, Refusal};
 
 /// Of the tasks that match a filter.
 pub(super) async fn by_filter(
     State(app): State<App>,
-    Caller(user): Caller,
+    LastingCaller(user, standing): LastingCaller,
     origin: Origin,
     Body(request): Body<ArtifactsByFilterRequest>,
 ) -> Result<Json<ArtifactDownloadsReply>, ApiError> {
     let ArtifactsByFilterRequest { filter, reporter_uuid, content_type } = request;
     let (tasks, _) = filter::matches(&app, &user, filter, reporter_uuid, Action::View).await?;
-    links(&app, &origin, &tasks, content_type).await
+    links(&app, &origin, &standing, &tasks, content_type).await
 }
 
 /// Of the tasks of a list; those unknown, foreign or without that archive are left out.
 pub(super) async fn by_list(
     State(app): State<App>,
-    Caller(user): Caller,
+    LastingCaller(user, standing): LastingCaller,
     origin: Origin,
     Body(request): Body<ArtifactsByListRequest>,
 ) -> Result<Json<ArtifactDownloadsReply>, ApiError> {
@@ -41,19 +41,20 @@ pub(super) async fn by_list(
         return Err(Refusal::empty_list("tasks").into());
     }
     let tasks = permitted(&app, &user, &request.uuids, Action::View, |_| true).await?;
-    links(&app, &origin, &tasks, request.content_type).await
+    links(&app, &origin, &standing, &tasks, request.content_type).await
 }
 
 async fn links(
     app: &App,
     origin: &Origin,
+    standing: &Standing,
     tasks: &[(TaskId, Uuid)],
     kind: ArtifactKind,
 ) -> Result<Json<ArtifactDownloadsReply>, ApiError> {
-    let mut downloads = Vec::new();
+    let (holder, mut downloads) = (standing.written(), Vec::new());
     for (uuid, artifact) in of_each(app, tasks, kind).await? {
         let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
-        let link = app.objects.download_link(&key, BATCH_DOWNLOAD_VALID, app.now())?;
+        let link = app.objects.download_link(&key, Some(&holder), BATCH_DOWNLOAD_VALID, app.now())?;
         downloads.push(ArtifactDownload { uuid, url: origin.resolve(link), size: artifact.size });
     }
     Ok(Json(ArtifactDownloadsReply { downloads }))

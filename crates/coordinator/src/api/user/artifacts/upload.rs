@@ -16,13 +16,13 @@ use crate::api::objects::uploads::KnowsConditions;
 use crate::api::origin::Origin;
 use crate::api::user::tasks::find;
 use crate::app::App;
-use crate::auth::caller::Caller;
+use crate::auth::standing::LastingCaller;
 use crate::error::ApiError;
 
 /// Charged to the group's quota at once; works in every state of the task.
 pub(super) async fn upload(
     State(app): State<App>,
-    Caller(user): Caller,
+    LastingCaller(user, standing): LastingCaller,
     origin: Origin,
     conditions: KnowsConditions,
     InPath(uuid): InPath<Uuid>,
@@ -36,6 +36,7 @@ pub(super) async fn upload(
     let reservation = app.store.reserve_artifact(by, uuid, kind, size, Some(new), app.now()).await?;
     let Reserved { exist, object, creates } = reserved(reservation)?;
     let key = ObjectKey::from_stored(Shelf::Artifacts, object);
-    let link = conditions.link(&app, &key, creates, Right::Replace { length, nonce: new.nonce })?;
+    let right = Right::Replace { length, nonce: new.nonce };
+    let link = conditions.link(&app, &key, creates, right, Some(&standing.written()))?;
     Ok(Json(UploadReply { exist, url: origin.resolve(link) }))
 }

@@ -15,26 +15,26 @@ use crate::api::members::require_for_filter;
 use crate::api::origin::Origin;
 use crate::api::user::artifacts::BATCH_DOWNLOAD_VALID;
 use crate::app::App;
-use crate::auth::caller::Caller;
+use crate::auth::standing::{LastingCaller, Standing};
 use crate::error::ApiError;
 
 /// Those whose key contains a text.
 pub(super) async fn by_filter(
     State(app): State<App>,
-    Caller(user): Caller,
+    LastingCaller(user, standing): LastingCaller,
     origin: Origin,
     InPath(group_name): InPath<String>,
     Body(request): Body<AttachmentsByFilterRequest>,
 ) -> Result<Json<AttachmentDownloadsReply>, ApiError> {
     let AttachmentsByFilterRequest { key, limit, offset } = request;
     let (_, found) = page(&app, &user, &group_name, key, offset, limit, Action::View).await?;
-    links(&app, &origin, group_name, found)
+    links(&app, &origin, &standing, group_name, found)
 }
 
 /// Those of a list; unknown ones are left out.
 pub(super) async fn by_list(
     State(app): State<App>,
-    Caller(user): Caller,
+    LastingCaller(user, standing): LastingCaller,
     origin: Origin,
     InPath(group_name): InPath<String>,
     Body(request): Body<AttachmentsByListRequest>,
@@ -44,19 +44,21 @@ pub(super) async fn by_list(
     for key in &listed(request.keys)? {
         found.extend(app.store.attachment(group, key).await?);
     }
-    links(&app, &origin, group_name, found)
+    links(&app, &origin, &standing, group_name, found)
 }
 
 fn links(
     app: &App,
     origin: &Origin,
+    standing: &Standing,
     group_name: String,
     found: Vec<Attachment>,
 ) -> Result<Json<AttachmentDownloadsReply>, ApiError> {
+    let holder = standing.written();
     let mut downloads = Vec::with_capacity(found.len());
     for Attachment { key, size, .. } in found {
         let object = object(&group_name, &key)?;
-        let link = app.objects.download_link(&object, BATCH_DOWNLOAD_VALID, app.now())?;
+        let link = app.objects.download_link(&object, Some(&holder), BATCH_DOWNLOAD_VALID, app.now())?;
         downloads.push(AttachmentDownload { key, url: origin.resolve(link), size });
     }
     Ok(Json(AttachmentDownloadsReply { downloads, group_name }))

@@ -15,13 +15,13 @@ use crate::api::objects::uploads::KnowsConditions;
 use crate::api::origin::Origin;
 use crate::api::user::artifacts::{Reserved, announced, reserved};
 use crate::app::App;
-use crate::auth::caller::Caller;
+use crate::auth::standing::LastingCaller;
 use crate::error::ApiError;
 
 /// Recorded, and charged to the group's quota, at once.
 pub(super) async fn upload(
     State(app): State<App>,
-    Caller(user): Caller,
+    LastingCaller(user, standing): LastingCaller,
     origin: Origin,
     conditions: KnowsConditions,
     InPath(group): InPath<String>,
@@ -35,6 +35,7 @@ pub(super) async fn upload(
     let new = conditions.announce(&app, &key, length)?;
     let reservation = app.store.reserve_attachment(by, id, &request.key, size, Some(new), app.now()).await?;
     let Reserved { exist, creates, .. } = reserved(reservation)?;
-    let link = conditions.link(&app, &key, creates, Right::Replace { length, nonce: new.nonce })?;
+    let right = Right::Replace { length, nonce: new.nonce };
+    let link = conditions.link(&app, &key, creates, right, Some(&standing.written()))?;
     Ok(Json(UploadReply { exist, url: origin.resolve(link) }))
 }
