@@ -11,7 +11,7 @@ use mitosis_domain::limits;
 use mitosis_domain::object::ObjectKey;
 use mitosis_objects::ObjectStore;
 use mitosis_protocol::{Md5Password, Timestamp, Uuid};
-use mitosis_store::{Fault, Store};
+use mitosis_store::{Store, StoreError};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -107,14 +107,14 @@ impl App {
         action: &str,
         target: impl Into<String> + Send,
         address: Option<IpAddr>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreError> {
         let target = shortened(target.into());
         tracing::info!(actor, action, target, "audit");
         self.store.record(actor, action, &target, address, self.now()).await
     }
 
     /// Removes an object whose record is gone, now or later.
-    pub(crate) async fn discard(&self, key: &ObjectKey) -> Result<(), Fault> {
+    pub(crate) async fn discard(&self, key: &ObjectKey) -> Result<(), StoreError> {
         self.store.discard_object(key, self.now()).await?;
         if let Err(error) = self.uploads.remove(&*self.objects, key).await {
             tracing::warn!(%key, %error, "an object could not be removed, and is tried again later");

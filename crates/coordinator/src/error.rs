@@ -11,7 +11,7 @@ use http::StatusCode;
 use mitosis_domain::name::InvalidName;
 use mitosis_objects::ObjectError;
 use mitosis_protocol::{ErrorBody, ErrorCode};
-use mitosis_store::Fault;
+use mitosis_store::StoreError;
 
 use crate::failures::Failure;
 
@@ -23,10 +23,10 @@ pub(crate) enum ApiError {
     Refused(Refusal),
     /// The database did not do its work.
     #[error("the database did not do its work")]
-    Store(#[from] Fault),
+    Store(#[from] StoreError),
     /// The same, in an operation that served many callers.
     #[error("the database did not do its work")]
-    Shared(#[from] Arc<Fault>),
+    Shared(#[from] Arc<StoreError>),
     /// The object store did not do its work.
     #[error("the object store did not do its work")]
     Objects(#[from] ObjectError),
@@ -175,8 +175,8 @@ impl ApiError {
     /// Whether the database is away, and the same request may work in a moment.
     pub(crate) fn is_outage(&self) -> bool {
         match self {
-            Self::Store(fault) => fault.is_transient(),
-            Self::Shared(fault) => fault.is_transient(),
+            Self::Store(error) => error.is_transient(),
+            Self::Shared(error) => error.is_transient(),
             Self::Refused(_) | Self::Objects(_) => false,
         }
     }
@@ -184,7 +184,7 @@ impl ApiError {
     /// What the log is told; nothing where the caller asked for what can't be had.
     fn failure(&self) -> Option<Failure> {
         let is_outage = match self {
-            Self::Refused(_) | Self::Store(Fault::Nul(_)) => return None,
+            Self::Refused(_) | Self::Store(StoreError::Nul(_)) => return None,
             Self::Objects(error) => {
                 matches!(error, ObjectError::Unreachable { .. } | ObjectError::NotFound(_))
                     || is_for_want_of_room(error)
@@ -206,20 +206,20 @@ impl ApiError {
         };
         match self {
             Self::Refused(refusal) => refusal,
-            Self::Store(Fault::CommitUnknown(_)) => Refusal::new(
+            Self::Store(StoreError::CommitUnknown(_)) => Refusal::new(
                 ErrorCode::Unavailable,
                 "the connection to the database broke at the last moment",
             )
             .hint("the change may or may not stand; look before you try again"),
-            Self::Store(Fault::Full(_)) => full(),
-            Self::Shared(fault) if matches!(*fault, Fault::Full(_)) => full(),
+            Self::Store(StoreError::Full(_)) => full(),
+            Self::Shared(error) if matches!(*error, StoreError::Full(_)) => full(),
             Self::Objects(error) if is_for_want_of_room(&error) => {
                 Refusal::new(ErrorCode::Unavailable, "the disk of the coordinator's object store is full")
                     .hint("nothing was stored; make room on the machine of the coordinator, and try again")
             }
-            Self::Store(fault) if fault.is_transient() => busy("the database"),
-            Self::Shared(fault) if fault.is_transient() => busy("the database"),
-            Self::Store(Fault::Nul(_)) => {
+            Self::Store(error) if error.is_transient() => busy("the database"),
+            Self::Shared(error) if error.is_transient() => busy("the database"),
+            Self::Store(StoreError::Nul(_)) => {
                 Refusal::invalid("a text holds a character that the database can't store").hint(
                     "leave out NUL characters, and what the encoding of the database does not have; UTF8 has \
                      everything else",
@@ -244,7 +244,7 @@ pub(crate) fn is_for_want_of_room(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(cause) = next {
         let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        let of_database = matches!(cause.downcast_ref::<Fault>(), Some(Fault::Full(_)));
+        let of_database = matches!(cause.downcast_ref::<StoreError>(), Some(StoreError::Full(_)));
         if of_database || matches!(kind, Some(E::StorageFull | E::QuotaExceeded)) {
             return true;
         }
@@ -303,18 +303,18 @@ mod tests {
         says_what_to_do(&body(Refusal::invalid("no")));
         says_what_to_do(&body(Refusal::empty_list("tasks")));
         let cause = || "cause".into();
-        for fault in [
-            Fault::Unavailable(cause()),
-            Fault::Full(cause()),
-            Fault::CommitUnknown(cause()),
-            Fault::InUse { path: "x".into(), owner: None },
-            Fault::Schema(cause()),
-            Fault::Address { address: "x".into(), source: cause() },
-            Fault::Nul(cause()),
-            Fault::Closed,
-            Fault::Unexpected(cause()),
+        for error in [
+            StoreError::Unavailable(cause()),
+            StoreError::Full(cause()),
+            StoreError::CommitUnknown(cause()),
+            StoreError::InUse { path: "x".into(), owner: None },
+            StoreError::Schema(cause()),
+            StoreError::Address { address: "x".into(), source: cause() },
+            StoreError::Nul(cause()),
+            StoreError::Closed,
+            StoreError::Unexpected(cause()),
         ] {
-            says_what_to_do(&body(fault));
+            says_what_to_do(&body(error));
         }
         for error in [ObjectError::ShuttingDown, ObjectError::TooLarge { length: 1 }] {
             says_what_to_do(&body(error));
@@ -326,23 +326,28 @@ mod tests {
         let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
         let told = |error: ApiError| error.refusal().into_body().msg;
         let directory = |source| ObjectError::Directory { doing: "write", path: "x".into(), source };
-        assert_eq!(told(Fault::Full(full().into()).into()), "the disk of the coordinator's database is full");
-        let shared = ApiError::Shared(Arc::new(Fault::Full("cause".into())));
+        assert_eq!(
+            told(StoreError::Full(full().into()).into()),
+            "the disk of the coordinator's database is full"
+        );
+        let shared = ApiError::Shared(Arc::new(StoreError::Full("cause".into())));
         assert_eq!(told(shared), "the disk of the coordinator's database is full");
         assert_eq!(told(directory(full()).into()), "the disk of the coordinator's object store is full");
-        assert!(is_for_want_of_room(&directory(full())) && is_for_want_of_room(&Fault::Full("x".into())));
+        assert!(
+            is_for_want_of_room(&directory(full())) && is_for_want_of_room(&StoreError::Full("x".into()))
+        );
         let other = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-        assert!(!is_for_want_of_room(&directory(other)) && !is_for_want_of_room(&Fault::Closed));
+        assert!(!is_for_want_of_room(&directory(other)) && !is_for_want_of_room(&StoreError::Closed));
     }
 
     #[test]
     fn outages_are_told_from_defects_and_refusals() {
         let is_outage = |error: ApiError| error.failure().map(|failure| failure.is_outage);
-        assert_eq!(is_outage(Fault::Unavailable("cause".into()).into()), Some(true));
-        assert_eq!(is_outage(ApiError::Shared(Arc::new(Fault::Full("cause".into())))), Some(true));
-        assert_eq!(is_outage(Fault::Unexpected("cause".into()).into()), Some(false));
+        assert_eq!(is_outage(StoreError::Unavailable("cause".into()).into()), Some(true));
+        assert_eq!(is_outage(ApiError::Shared(Arc::new(StoreError::Full("cause".into())))), Some(true));
+        assert_eq!(is_outage(StoreError::Unexpected("cause".into()).into()), Some(false));
         assert_eq!(is_outage(Refusal::forbidden("no").into()), None);
-        assert_eq!(is_outage(Fault::Nul("cause".into()).into()), None);
+        assert_eq!(is_outage(StoreError::Nul("cause".into()).into()), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use mitosis_protocol::Md5Password;
 use mitosis_store::ops::accounts::{Bootstrap, NewUser};
 use mitosis_store::postgres::PostgresStore;
 use mitosis_store::sqlite::SqliteStore;
-use mitosis_store::{Fault, ForeignSchema, NewerSchema, Store};
+use mitosis_store::{ForeignSchema, NewerSchema, Store, StoreError};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -62,7 +62,7 @@ pub enum StartError {
     Tls(#[from] TlsError),
     /// The database can't be used.
     #[error("the database can't be used")]
-    Store(#[from] Fault),
+    Store(#[from] StoreError),
     /// The system gives no more threads.
     #[error("can't start a thread")]
     Threads(#[source] io::Error),
@@ -95,7 +95,7 @@ impl StartError {
     /// The process that has the embedded database, where that is why, and if it left its number.
     pub fn in_use_by(&self) -> Option<Option<u32>> {
         match self {
-            Self::Store(Fault::InUse { owner, .. }) => Some(*owner),
+            Self::Store(StoreError::InUse { owner, .. }) => Some(*owner),
             _ => None,
         }
     }
@@ -111,21 +111,21 @@ impl StartError {
                 "tls_cert is a PEM file with the certificate and those between it and the authority, tls_key one \
                  with its key"
             }
-            Self::Store(Fault::Unavailable(_)) => {
+            Self::Store(StoreError::Unavailable(_)) => {
                 "check that db_url is right and that the database runs; for one machine, `mito dev` needs none"
             }
-            Self::Store(Fault::InUse { .. }) => "stop the other process, or use another file",
-            Self::Store(Fault::Schema(cause)) if cause.is::<ForeignSchema>() => {
+            Self::Store(StoreError::InUse { .. }) => "stop the other process, or use another file",
+            Self::Store(StoreError::Schema(cause)) if cause.is::<ForeignSchema>() => {
                 "set db_url to an empty database; nothing was changed in this one"
             }
-            Self::Store(Fault::Schema(cause)) if cause.is::<NewerSchema>() => {
+            Self::Store(StoreError::Schema(cause)) if cause.is::<NewerSchema>() => {
                 "use a version of mito that is at least as new as the database"
             }
-            Self::Store(Fault::Schema(_)) => {
+            Self::Store(StoreError::Schema(_)) => {
                 "a migration failed and was undone; its message says what the database did not do"
             }
-            Self::Store(Fault::Setup(setup)) => setup.hint(),
-            Self::Store(Fault::Full(_)) => "make room on the disk of the database",
+            Self::Store(StoreError::Setup(setup)) => setup.hint(),
+            Self::Store(StoreError::Full(_)) => "make room on the disk of the database",
             Self::Store(_) => "check db_url",
             Self::Threads(_) => "raise the limit on processes (`ulimit -u`, TasksMax=)",
             Self::Objects(error) => return error.hint().map(str::to_owned),
@@ -324,13 +324,13 @@ impl Coordinator {
     }
 }
 
-async fn open_store(database: &Database) -> Result<Arc<dyn Store>, Fault> {
+async fn open_store(database: &Database) -> Result<Arc<dyn Store>, StoreError> {
     match database {
         Database::Sqlite(path) => {
             let path = path.clone();
             let store = tokio::task::spawn_blocking(move || SqliteStore::open(&path))
                 .await
-                .map_err(|panic| Fault::Unexpected(panic.into()))??;
+                .map_err(|panic| StoreError::Unexpected(panic.into()))??;
             Ok(Arc::new(store) as Arc<dyn Store>)
         }
         Database::Postgres(url) => Ok(Arc::new(PostgresStore::open(url.expose_secret()).await?)),

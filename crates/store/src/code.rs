@@ -11,7 +11,7 @@ use mitosis_protocol::tokens::TokenScope;
 use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{ArtifactKind, Role, TaskResultMessage, TaskSpec, TaskState};
 
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::reaper::ReapReason;
 use crate::ops::workers::Departure;
 
@@ -50,7 +50,7 @@ pub(crate) struct UnknownCode {
     code: i16,
 }
 
-impl From<UnknownCode> for Fault {
+impl From<UnknownCode> for StoreError {
     fn from(unknown: UnknownCode) -> Self {
         Self::Unexpected(Box::new(unknown))
     }

@@ -5,12 +5,12 @@
 //! when it returns. The [`ops`] traits say what each promises; [`postgres`] and [`sqlite`] keep the
 //! promises, and one conformance suite holds both to them.
 //!
-//! An `Err` from an operation is always a [`Fault`]: the database could not do its work. What the
+//! An `Err` from an operation is always a [`StoreError`]: the database could not do its work. What the
 //! caller asked for and can't have ("the name is taken") is part of the `Ok` value.
 
 mod batch;
 mod code;
-mod fault;
+mod error;
 mod matches;
 mod needs;
 pub mod ops;
@@ -20,5 +20,5 @@ pub mod sqlite;
 mod turns;
 mod walk;
 
-pub use fault::{BoxError, Fault, ForeignSchema, NewerSchema, SetupFault};
+pub use error::{BoxError, ForeignSchema, NewerSchema, SetupError, StoreError};
 pub use ops::Store;

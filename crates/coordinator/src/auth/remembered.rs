@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
-use mitosis_store::Fault;
+use mitosis_store::StoreError;
 use tokio::time::Instant;
 
 /// How long an answer counts.
@@ -15,7 +15,7 @@ const COUNTS: Duration = Duration::from_secs(2);
 /// Answers that are kept; those that do not count any more go first.
 const KEPT: usize = 10_000;
 
-type Answer<V> = Shared<BoxFuture<'static, Result<V, Arc<Fault>>>>;
+type Answer<V> = Shared<BoxFuture<'static, Result<V, Arc<StoreError>>>>;
 
 /// At any moment, the store is asked at most once for each key, and all who wait get the one answer.
 #[derive(Debug)]
@@ -42,9 +42,9 @@ impl<K, V: Clone> Default for Remembered<K, V> {
 
 impl<K: Eq + Hash, V: Clone + Send + 'static> Remembered<K, V> {
     /// The answer to a question that was asked lately, or else to `ask`.
-    pub(crate) async fn get<F>(&self, key: K, ask: impl FnOnce() -> F) -> Result<V, Arc<Fault>>
+    pub(crate) async fn get<F>(&self, key: K, ask: impl FnOnce() -> F) -> Result<V, Arc<StoreError>>
     where
-        F: Future<Output = Result<V, Fault>> + Send + 'static,
+        F: Future<Output = Result<V, StoreError>> + Send + 'static,
     {
         let answer = self.entry(key, ask);
         answer.await
@@ -52,7 +52,7 @@ impl<K: Eq + Hash, V: Clone + Send + 'static> Remembered<K, V> {
 
     fn entry<F>(&self, key: K, ask: impl FnOnce() -> F) -> Answer<V>
     where
-        F: Future<Output = Result<V, Fault>> + Send + 'static,
+        F: Future<Output = Result<V, StoreError>> + Send + 'static,
     {
         let mut entries = self.entries();
         if let Some(entry) = entries.get(&key).filter(|entry| entry.counts()) {
@@ -89,12 +89,12 @@ mod tests {
     }
 
     impl Asked {
-        async fn get(&self, fails: bool) -> Result<u32, Arc<Fault>> {
+        async fn get(&self, fails: bool) -> Result<u32, Arc<StoreError>> {
             let times = self.times.clone();
             let ask = move || async move {
                 let time = times.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                if fails { Err(Fault::Closed) } else { Ok(time) }
+                if fails { Err(StoreError::Closed) } else { Ok(time) }
             };
             self.answers.get(1, ask).await
         }

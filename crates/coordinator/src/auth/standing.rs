@@ -13,7 +13,7 @@ use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::tokens::TokenScope;
 use mitosis_store::ops::workers::Credential;
-use mitosis_store::{Fault, Store};
+use mitosis_store::{Store, StoreError};
 
 use super::caller::{active, invalid_token};
 use super::remembered::Remembered;
@@ -122,7 +122,7 @@ impl Standing {
 }
 
 /// The user behind a session or token, if there is one.
-async fn look(store: Arc<dyn Store>, proof: Proof, now: Timestamp) -> Result<Option<User>, Fault> {
+async fn look(store: Arc<dyn Store>, proof: Proof, now: Timestamp) -> Result<Option<User>, StoreError> {
     match proof {
         Proof::Session { username, .. } => store.user(&username).await,
         Proof::PersonalToken { digest, .. } => {

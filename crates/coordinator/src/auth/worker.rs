@@ -111,9 +111,9 @@ async fn expired(app: &App, uuid: Uuid) -> ApiError {
         Ok(None) => match departure(app, uuid).await {
             Ok(Some(refusal)) => refusal.into(),
             Ok(None) => token_expired().into(),
-            Err(fault) => fault,
+            Err(error) => error,
         },
-        Err(fault) => fault.into(),
+        Err(error) => error.into(),
     }
 }
 
@@ -122,7 +122,7 @@ async fn expired(app: &App, uuid: Uuid) -> ApiError {
 pub(crate) async fn not_registered(app: &App, uuid: Uuid) -> ApiError {
     match departure(app, uuid).await {
         Ok(refusal) => refusal.unwrap_or_else(unknown_worker).into(),
-        Err(fault) => fault,
+        Err(error) => error,
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::task::LeaseKey;
-use mitosis_store::Fault;
+use mitosis_store::StoreError;
 use mitosis_store::ops::dispatch::{Class, Exchange, ExchangeOutcome, Exchanged, Given};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -31,7 +31,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How long to rely on what an agent was seen to be allowed, should the hint that it changed get lost.
 const TRUSTED: Duration = Duration::from_secs(60);
 
-type Answer = Result<Exchanged, Arc<Fault>>;
+type Answer = Result<Exchanged, Arc<StoreError>>;
 
 /// The way to the desk.
 #[derive(Debug, Clone)]
@@ -67,9 +67,9 @@ impl Desk {
     async fn ask(&self, exchange: Exchange, waits: bool) -> Answer {
         let (reply, answer) = oneshot::channel();
         if self.0.send(Ask { exchange, waits, reply }).is_err() {
-            return Err(Arc::new(Fault::Closed));
+            return Err(Arc::new(StoreError::Closed));
         }
-        answer.await.unwrap_or_else(|_| Err(Arc::new(Fault::Closed)))
+        answer.await.unwrap_or_else(|_| Err(Arc::new(StoreError::Closed)))
     }
 }
 
@@ -151,7 +151,7 @@ impl Seen {
 struct Ended {
     asked: Ring,
     asks: Vec<Ask>,
-    outcome: Result<ExchangeOutcome, Arc<Fault>>,
+    outcome: Result<ExchangeOutcome, Arc<StoreError>>,
 }
 
 impl Clerk {
@@ -241,10 +241,10 @@ impl Clerk {
         }
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            Err(fault) => {
+            Err(error) => {
                 for ask in asks {
                     // Whoever asked may have hung up meanwhile.
-                    let _ = ask.reply.send(Err(fault.clone()));
+                    let _ = ask.reply.send(Err(error.clone()));
                 }
                 return;
             }
@@ -306,11 +306,11 @@ impl Ask {
 
 /// One transaction. Should something in it be wrong, each agent is tried alone, so that nobody suffers for
 /// another.
-async fn run(app: &App, batch: &[Exchange]) -> Result<ExchangeOutcome, Arc<Fault>> {
+async fn run(app: &App, batch: &[Exchange]) -> Result<ExchangeOutcome, Arc<StoreError>> {
     let together = patiently(app, || app.store.exchange(batch, app.moment())).await;
     match together {
-        Err(fault) if !fault.is_transient() && batch.len() > 1 => {
-            tracing::error!(%fault, agents = batch.len(), "an exchange failed; trying each agent alone");
+        Err(error) if !error.is_transient() && batch.len() > 1 => {
+            tracing::error!(%error, agents = batch.len(), "an exchange failed; trying each agent alone");
         }
         outcome => return outcome.map_err(Arc::new),
     }
@@ -322,12 +322,12 @@ async fn run(app: &App, batch: &[Exchange]) -> Result<ExchangeOutcome, Arc<Fault
                 all.each.extend(outcome.each);
                 all.made_ready |= outcome.made_ready;
             }
-            Err(fault) => {
+            Err(error) => {
                 // While the database is away, the requests themselves say so.
-                if !fault.is_transient() {
-                    tracing::error!(%fault, worker = one.worker.0, "the exchange of one agent failed");
+                if !error.is_transient() {
+                    tracing::error!(%error, worker = one.worker.0, "the exchange of one agent failed");
                 }
-                return Err(Arc::new(fault));
+                return Err(Arc::new(error));
             }
         }
     }

@@ -9,7 +9,7 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::agent::AttemptRef;
 use mitosis_protocol::worker::WorkerState;
 use mitosis_store::ops::workers::Duties;
-use mitosis_store::{Fault, Store};
+use mitosis_store::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 /// An attempt that the agent does not name may still be on its way to it for so long.
@@ -56,7 +56,7 @@ pub(crate) fn compare(held: &[AttemptRef], duties: &Duties, resync: bool, now: T
     differences
 }
 
-type Answer = Result<Option<Duties>, Arc<Fault>>;
+type Answer = Result<Option<Duties>, Arc<StoreError>>;
 type Question = (WorkerId, oneshot::Sender<Answer>);
 
 /// Asks the store for the duties of many agents at once.
@@ -75,9 +75,9 @@ impl DutyBook {
     pub(crate) async fn of(&self, worker: WorkerId) -> Answer {
         let (reply, answer) = oneshot::channel();
         if self.0.send((worker, reply)).await.is_err() {
-            return Err(Arc::new(Fault::Closed));
+            return Err(Arc::new(StoreError::Closed));
         }
-        answer.await.unwrap_or_else(|_| Err(Arc::new(Fault::Closed)))
+        answer.await.unwrap_or_else(|_| Err(Arc::new(StoreError::Closed)))
     }
 }
 
@@ -98,7 +98,7 @@ async fn read_batches(store: Arc<dyn Store>, mut questions: mpsc::Receiver<Quest
             let answer = match &mut duties {
                 // Two requests of one agent may meet here.
                 Ok(known) => Ok(known.get(&worker).cloned()),
-                Err(fault) => Err(fault.clone()),
+                Err(error) => Err(error.clone()),
             };
             // Whoever asked may have hung up meanwhile.
             let _ = reply.send(answer);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mitosis_domain::clock::Clock;
 use mitosis_domain::lease::{LeaseTime, Moment};
 use mitosis_protocol::Timestamp;
-use mitosis_store::Fault;
+use mitosis_store::StoreError;
 use mitosis_store::ops::reaper::{LeaseLook, LeaseWatch, Reaper};
 
 use crate::settings::LeaseClockSource;
@@ -50,7 +50,7 @@ impl Leases {
 
     /// Looks, so that the time goes on. A step of the wall clock of the database does not count: the steady clock of
     /// this machine says how much time has passed at the most.
-    pub(crate) async fn look(&self, store: &(impl Reaper + Sync + ?Sized)) -> Result<LeaseWatch, Fault> {
+    pub(crate) async fn look(&self, store: &(impl Reaper + Sync + ?Sized)) -> Result<LeaseWatch, StoreError> {
         let parts = &*self.0;
         let mut steady = parts.clock.steady();
         let mut watch = store.watch_leases(self.look_at(None)).await?;
@@ -138,7 +138,7 @@ mod tests {
 
     #[async_trait]
     impl Reaper for Database {
-        async fn watch_leases(&self, look: LeaseLook) -> Result<LeaseWatch, Fault> {
+        async fn watch_leases(&self, look: LeaseLook) -> Result<LeaseWatch, StoreError> {
             let now = look.now.unwrap_or_else(|| self.wall.now());
             let mut leases = self.leases.lock().unwrap();
             let clock = leases.look(now, look.standstill, look.at_most);
@@ -147,7 +147,7 @@ mod tests {
             Ok(LeaseWatch { now, clock, skipped, missed: 3, due: false })
         }
 
-        async fn reap(&self, _: Moment, _: u32) -> Result<Vec<Reaped>, Fault> {
+        async fn reap(&self, _: Moment, _: u32) -> Result<Vec<Reaped>, StoreError> {
             Ok(Vec::new())
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mitosis_domain::backoff::Backoff;
-use mitosis_store::Fault;
+use mitosis_store::StoreError;
 
 use crate::app::App;
 
@@ -25,21 +25,21 @@ pub(crate) async fn as_long_as_its_caller<F: Future>(is_ours: bool, request: F) 
 
 /// Repeats an operation while the database is away. Operations are safe to repeat, also when it is not
 /// known whether the last try was committed.
-pub(crate) async fn patiently<T, F>(app: &App, mut operation: impl FnMut() -> F) -> Result<T, Fault>
+pub(crate) async fn patiently<T, F>(app: &App, mut operation: impl FnMut() -> F) -> Result<T, StoreError>
 where
-    F: Future<Output = Result<T, Fault>>,
+    F: Future<Output = Result<T, StoreError>>,
 {
     let limit = LIMIT.try_with(|limit| *limit).unwrap_or(PATIENCE);
     let deadline = tokio::time::Instant::now() + limit;
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
     loop {
-        let fault = match operation().await {
-            Err(fault) if fault.is_transient() => fault,
+        let error = match operation().await {
+            Err(error) if error.is_transient() => error,
             outcome => return outcome,
         };
         let wait = backoff.next_wait(chance(app));
         if tokio::time::Instant::now() + wait >= deadline || app.stopping.is_cancelled() {
-            return Err(fault);
+            return Err(error);
         }
         tokio::time::sleep(wait).await;
     }

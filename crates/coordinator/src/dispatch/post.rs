@@ -134,8 +134,8 @@ async fn send(app: &App, name: u64, mut outbox: Outbox) {
         let text = serde_json::to_string(&letter).expect("a letter is plain data");
         match app.store.signal(&text).await {
             Ok(()) => backoff.reset(),
-            Err(fault) => {
-                tracing::debug!(cause = chain(&fault), "the other coordinators could not be told");
+            Err(error) => {
+                tracing::debug!(cause = chain(&error), "the other coordinators could not be told");
                 tokio::time::sleep(backoff.next_wait(chance(app))).await;
             }
         }

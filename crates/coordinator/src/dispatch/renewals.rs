@@ -7,7 +7,7 @@ use std::time::Duration;
 use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::lease::LeaseTerms;
-use mitosis_store::{Fault, Store};
+use mitosis_store::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -29,7 +29,7 @@ pub(crate) enum Renewal {
     Gone,
 }
 
-type Answer = Result<Renewal, Arc<Fault>>;
+type Answer = Result<Renewal, Arc<StoreError>>;
 type Sign = (WorkerId, LeaseTerms, oneshot::Sender<Answer>);
 
 /// Takes signs of life from handlers.
@@ -48,9 +48,9 @@ impl Renewals {
     pub(crate) async fn renew(&self, worker: WorkerId, terms: LeaseTerms) -> Answer {
         let (reply, answer) = oneshot::channel();
         if self.0.send((worker, terms, reply)).await.is_err() {
-            return Err(Arc::new(Fault::Closed));
+            return Err(Arc::new(StoreError::Closed));
         }
-        answer.await.unwrap_or_else(|_| Err(Arc::new(Fault::Closed)))
+        answer.await.unwrap_or_else(|_| Err(Arc::new(StoreError::Closed)))
     }
 }
 

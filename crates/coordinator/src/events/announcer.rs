@@ -14,7 +14,7 @@ use mitosis_domain::announcement::{channel, kept_for, of_failure};
 use mitosis_domain::entropy::Entropy;
 use mitosis_protocol::doctor::RedisContact;
 use mitosis_protocol::{ExecState, TaskResultMessage, Uuid};
-use mitosis_store::{Fault, Store};
+use mitosis_store::{Store, StoreError};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _, RedisError};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -45,7 +45,7 @@ pub enum RedisConfigError {
     PasswordsMissing,
     /// The passwords that the coordinators share can't be read.
     #[error("the passwords of Redis that all coordinators share can't be read from the database")]
-    Shared(#[from] Fault),
+    Shared(#[from] StoreError),
 }
 
 /// One state of one task.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::{TaskState, Timestamp, Uuid};
-use mitosis_store::Fault;
+use mitosis_store::StoreError;
 use mitosis_store::ops::events::{Change, ChangeQuery, Cursor};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, broadcast, watch};
 use tokio::time::Instant;
@@ -188,8 +188,8 @@ pub(crate) async fn serve(app: App) {
         while app.feed.is_wanted() && !app.stopping.is_cancelled() {
             let (mut bell, mut news) = (app.bell.listen(), app.news.listen());
             let begun = Instant::now();
-            if let Err(fault) = reader.look(&app).await {
-                tracing::debug!(cause = chain(&fault), "changes can't be looked for; streams wait");
+            if let Err(error) = reader.look(&app).await {
+                tracing::debug!(cause = chain(&error), "changes can't be looked for; streams wait");
             }
             let pause = (begun.elapsed() * SHARE).max(app.feed.shortest_pause());
             tokio::time::sleep(pause.clamp(PAUSE, LOOK_AGAIN)).await;
@@ -218,7 +218,7 @@ impl Reader {
         Self { newest: now, looked_back: None, told: HashMap::new() }
     }
 
-    async fn look(&mut self, app: &App) -> Result<(), Fault> {
+    async fn look(&mut self, app: &App) -> Result<(), StoreError> {
         let since = Instant::now();
         let looks_back = self.looked_back.is_none_or(|at| since - at >= LOOK_AGAIN);
         let overlap = if looks_back { OVERLAP } else { SHORT_OVERLAP };

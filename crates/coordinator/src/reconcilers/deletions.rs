@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mitosis_store::Fault;
+use mitosis_store::StoreError;
 
 use crate::api::cancel_the_rest;
 use crate::app::App;
@@ -19,7 +19,7 @@ pub(super) async fn run(app: App) {
         match pass(&app).await {
             Ok(0) => {}
             Ok(cancelled) => tracing::info!(cancelled, "cancelled tasks that waited in deleted groups"),
-            Err(fault) => tracing::warn!(cause = chain(&fault), "could not end what waits in deleted groups"),
+            Err(error) => tracing::warn!(cause = chain(&error), "could not end what waits in deleted groups"),
         }
         if !super::pause(&app, PERIOD).await {
             return;
@@ -27,7 +27,7 @@ pub(super) async fn run(app: App) {
     }
 }
 
-async fn pass(app: &App) -> Result<usize, Fault> {
+async fn pass(app: &App) -> Result<usize, StoreError> {
     let mut cancelled = 0;
     for group in app.store.unfinished_deletions(AT_ONCE).await? {
         cancelled += cancel_the_rest(app, group).await?;

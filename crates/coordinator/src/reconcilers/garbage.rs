@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mitosis_domain::object::ObjectKey;
 use mitosis_objects::ObjectStore;
-use mitosis_store::{Fault, Store};
+use mitosis_store::{Store, StoreError};
 
 use crate::api::UPLOAD_VALID;
 use crate::api::objects::uploads::Uploads;
@@ -58,7 +58,7 @@ async fn delete(
     objects: &dyn ObjectStore,
     uploads: &Uploads,
     key: &ObjectKey,
-) -> Result<bool, Fault> {
+) -> Result<bool, StoreError> {
     // Nobody stores it meanwhile, and whoever has announced it since then is seen.
     let Some(_place) = uploads.enter(key) else { return Ok(false) };
     if store.upload_target(key).await?.is_some() {

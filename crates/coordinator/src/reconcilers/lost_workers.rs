@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mitosis_domain::lease::Moment;
-use mitosis_store::Fault;
+use mitosis_store::StoreError;
 use mitosis_store::ops::reaper::{ReapReason, Reaped};
 
 use crate::app::App;
@@ -18,13 +18,13 @@ const AT_ONCE: u32 = 100;
 pub(super) async fn run(app: App) {
     let period = (app.lease / 10).clamp(Duration::from_millis(50), Duration::from_secs(1));
     while super::pause(&app, period).await {
-        if let Err(fault) = pass(&app).await {
-            tracing::warn!(cause = chain(&fault), "could not look for lost workers");
+        if let Err(error) = pass(&app).await {
+            tracing::warn!(cause = chain(&error), "could not look for lost workers");
         }
     }
 }
 
-async fn pass(app: &App) -> Result<(), Fault> {
+async fn pass(app: &App) -> Result<(), StoreError> {
     let watch = app.leases.look(&*app.store).await?;
     if !watch.due {
         return Ok(());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mitosis_domain::limits;
 use mitosis_protocol::Timestamp;
-use mitosis_store::{Fault, Store};
+use mitosis_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -26,7 +26,7 @@ pub(super) async fn run(app: App) {
             Ok(Report { tasks, keys }) => {
                 tracing::info!(tasks, keys, "forgot tasks and idempotency keys that are past their time");
             }
-            Err(fault) => tracing::warn!(cause = chain(&fault), "could not forget what is past its time"),
+            Err(error) => tracing::warn!(cause = chain(&error), "could not forget what is past its time"),
         }
         if !super::pause(&app, PERIOD).await {
             return;
@@ -50,7 +50,7 @@ struct Report {
 }
 
 /// After a jump of the wall clock nothing is removed until the clock has been watched for a while: it may be wrong.
-async fn pass(forgetting: &Forgetting<'_>) -> Result<Report, Fault> {
+async fn pass(forgetting: &Forgetting<'_>) -> Result<Report, StoreError> {
     let watch = forgetting.leases.look(forgetting.store).await?;
     if !watch.is_settled() {
         tracing::info!(
@@ -73,7 +73,7 @@ impl<'a> Forgetting<'a> {
         Self { store, leases, retain_tasks: app.retain_tasks, stopping: &app.stopping }
     }
 
-    async fn tasks(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, Fault> {
+    async fn tasks(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
         let (mut forgotten, mut after) = (0, None);
         loop {
             let round = self.store.forget_tasks(ended_before, after, AT_ONCE, now).await?;
@@ -85,7 +85,7 @@ impl<'a> Forgetting<'a> {
         }
     }
 
-    async fn keys(&self, submitted_before: Timestamp) -> Result<u64, Fault> {
+    async fn keys(&self, submitted_before: Timestamp) -> Result<u64, StoreError> {
         let mut forgotten = 0;
         loop {
             let some = self.store.forget_submissions(submitted_before, AT_ONCE).await?;
@@ -96,7 +96,7 @@ impl<'a> Forgetting<'a> {
         }
     }
 
-    async fn departures(&self, gone_before: Timestamp) -> Result<(), Fault> {
+    async fn departures(&self, gone_before: Timestamp) -> Result<(), StoreError> {
         while self.store.delete_departures(gone_before, AT_ONCE).await? == u64::from(AT_ONCE)
             && self.breathe().await
         {}

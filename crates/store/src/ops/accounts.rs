@@ -11,7 +11,7 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::admin::AccountState;
 use uuid::Uuid;
 
-use crate::Fault;
+use crate::StoreError;
 
 /// A user to be made, together with the personal group.
 #[derive(Debug, Clone)]
@@ -57,14 +57,14 @@ pub enum SessionChange {
 #[async_trait]
 pub trait Accounts {
     /// Makes an account, its personal group and the Admin membership in it.
-    async fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<UserCreation, Fault>;
+    async fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<UserCreation, StoreError>;
 
     /// Makes the first administrator, once in the life of the database (semantics §12). Safe when
     /// several coordinators start at the same time.
-    async fn bootstrap_admin(&self, new: &NewUser, now: Timestamp) -> Result<Bootstrap, Fault>;
+    async fn bootstrap_admin(&self, new: &NewUser, now: Timestamp) -> Result<Bootstrap, StoreError>;
 
     /// The account of that name, whatever its state.
-    async fn user(&self, name: &str) -> Result<Option<User>, Fault>;
+    async fn user(&self, name: &str) -> Result<Option<User>, StoreError>;
 
     /// Records a login and answers with the session in force after it.
     async fn record_login(
@@ -73,7 +73,7 @@ pub trait Accounts {
         change: SessionChange,
         peer: Option<IpAddr>,
         now: Timestamp,
-    ) -> Result<i64, Fault>;
+    ) -> Result<i64, StoreError>;
 
     /// Sets the password and starts the given session, so that earlier tokens stop working.
     /// False when the hash that the user has proved, `proved_hash`, is not in force any more, or the account is gone.
@@ -84,7 +84,7 @@ pub trait Accounts {
         password_hash: &str,
         session: i64,
         now: Timestamp,
-    ) -> Result<bool, Fault>;
+    ) -> Result<bool, StoreError>;
 
     /// The same on behalf of an administrator. It also ends the user's workers, which give back what they
     /// hold, and with `revoke_tokens` the personal tokens. Answers the workers, or `None` when the account
@@ -96,11 +96,15 @@ pub trait Accounts {
         session: i64,
         revoke_tokens: bool,
         now: Timestamp,
-    ) -> Result<Option<Vec<Uuid>>, Fault>;
+    ) -> Result<Option<Vec<Uuid>>, StoreError>;
 
     /// Sets the state of an account. False when there is none of that name.
-    async fn set_account_state(&self, name: &str, state: AccountState, now: Timestamp)
-    -> Result<bool, Fault>;
+    async fn set_account_state(
+        &self,
+        name: &str,
+        state: AccountState,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
 
     /// Changes how many groups a user may create; answers the quota in force, or `None` for an unknown
     /// user.
@@ -109,5 +113,5 @@ pub trait Accounts {
         name: &str,
         change: QuotaChange,
         now: Timestamp,
-    ) -> Result<Option<i32>, Fault>;
+    ) -> Result<Option<i32>, StoreError>;
 }

@@ -7,7 +7,7 @@ use mitosis_domain::ids::TaskId;
 use mitosis_protocol::{ArtifactKind, Timestamp};
 use uuid::Uuid;
 
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::By;
 use crate::ops::dispatch::Holder;
 use crate::ops::expected::NewLink;
@@ -77,7 +77,7 @@ pub trait Artifacts {
         kind: ArtifactKind,
         size: i64,
         now: Timestamp,
-    ) -> Result<Reservation, Fault>;
+    ) -> Result<Reservation, StoreError>;
 
     /// Announces an upload by a user; visible at once. The larger of the old and new sizes is recorded,
     /// and only growth is charged (HTTP contract §8, §10), until no upload through a link can come any more.
@@ -89,20 +89,20 @@ pub trait Artifacts {
         size: i64,
         link: Option<NewLink>,
         now: Timestamp,
-    ) -> Result<Reservation, Fault>;
+    ) -> Result<Reservation, StoreError>;
 
     /// Archives that the attempt has announced so far and that would become visible with it.
-    async fn announced_artifacts(&self, holder: Holder) -> Result<Vec<Artifact>, Fault>;
+    async fn announced_artifacts(&self, holder: Holder) -> Result<Vec<Artifact>, StoreError>;
 
     /// Visible archives of a task.
-    async fn artifacts(&self, task: TaskId) -> Result<Vec<Artifact>, Fault>;
+    async fn artifacts(&self, task: TaskId) -> Result<Vec<Artifact>, StoreError>;
 
     /// The visible archive of one kind of each task that has one.
     async fn artifacts_of_kind(
         &self,
         tasks: &[TaskId],
         kind: ArtifactKind,
-    ) -> Result<HashMap<TaskId, Artifact>, Fault>;
+    ) -> Result<HashMap<TaskId, Artifact>, StoreError>;
 
     /// Removes the record of an archive that was not touched since `untouched_since` (an admin passes
     /// the present). The object is noted as garbage at once; the caller removes it earlier.
@@ -112,5 +112,5 @@ pub trait Artifacts {
         task: Uuid,
         kind: ArtifactKind,
         untouched_since: Timestamp,
-    ) -> Result<Removal, Fault>;
+    ) -> Result<Removal, StoreError>;
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use mitosis_domain::ids::GroupId;
 use mitosis_protocol::Timestamp;
 
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::By;
 use crate::ops::artifacts::{Removal, Reservation};
 use crate::ops::expected::NewLink;
@@ -44,10 +44,10 @@ pub trait Attachments {
         size: i64,
         link: Option<NewLink>,
         now: Timestamp,
-    ) -> Result<Reservation, Fault>;
+    ) -> Result<Reservation, StoreError>;
 
     /// The attachment of that key.
-    async fn attachment(&self, group: GroupId, key: &str) -> Result<Option<Attachment>, Fault>;
+    async fn attachment(&self, group: GroupId, key: &str) -> Result<Option<Attachment>, StoreError>;
 
     /// Attachments that match, in key order.
     async fn query_attachments(
@@ -55,10 +55,10 @@ pub trait Attachments {
         query: &AttachmentQuery,
         offset: u64,
         limit: u64,
-    ) -> Result<Vec<Attachment>, Fault>;
+    ) -> Result<Vec<Attachment>, StoreError>;
 
     /// How many match.
-    async fn count_attachments(&self, query: &AttachmentQuery) -> Result<u64, Fault>;
+    async fn count_attachments(&self, query: &AttachmentQuery) -> Result<u64, StoreError>;
 
     /// Removes the record of an attachment that was not touched since `untouched_since`. The object
     /// is noted as garbage at once; the caller removes it earlier.
@@ -68,5 +68,5 @@ pub trait Attachments {
         group: GroupId,
         key: &str,
         untouched_since: Timestamp,
-    ) -> Result<Removal, Fault>;
+    ) -> Result<Removal, StoreError>;
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::audit::AuditEntry;
 
-use crate::Fault;
+use crate::StoreError;
 
 /// The audit log.
 #[async_trait]
@@ -19,8 +19,8 @@ pub trait Audit {
         target: &str,
         address: Option<IpAddr>,
         now: Timestamp,
-    ) -> Result<(), Fault>;
+    ) -> Result<(), StoreError>;
 
     /// Entries with smaller ids than `before`, newest first.
-    async fn audit(&self, before: Option<i64>, limit: u64) -> Result<Vec<AuditEntry>, Fault>;
+    async fn audit(&self, before: Option<i64>, limit: u64) -> Result<Vec<AuditEntry>, StoreError>;
 }

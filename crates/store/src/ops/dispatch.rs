@@ -10,7 +10,7 @@ use mitosis_domain::task::{ExecEnd, LeaseKey, Task};
 use mitosis_protocol::{ResultWarning, TaskResult, TaskSpec, Timestamp};
 use uuid::Uuid;
 
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::tasks::{NewTask, TaskIds};
 
 /// A task handed to a worker.
@@ -198,21 +198,22 @@ pub trait Dispatch {
     /// may run (semantics §5): its groups with Write or Admin, and all tags of the task among its own.
     /// Groups take turns; within a group the larger priority goes first, then the older. Each task goes
     /// to one worker only, however many coordinators ask at once.
-    async fn exchange(&self, batch: &[Exchange], at: Moment) -> Result<ExchangeOutcome, Fault>;
+    async fn exchange(&self, batch: &[Exchange], at: Moment) -> Result<ExchangeOutcome, StoreError>;
 
     /// A task for a worker of the contract protocol, in the order of [`Self::exchange`]. A worker that
     /// holds a Running task is given that one again, with the key it had: the reply to its last fetch
     /// was lost (HTTP contract §12.1).
-    async fn claim_or_resume(&self, worker: WorkerId, token: i64, at: Moment) -> Result<Claim, Fault>;
+    async fn claim_or_resume(&self, worker: WorkerId, token: i64, at: Moment) -> Result<Claim, StoreError>;
 
     /// What a worker needs to run tasks that it holds: the reply that gave them to it was lost.
-    async fn work_in_hand(&self, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, Fault>;
+    async fn work_in_hand(&self, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, StoreError>;
 
     /// Notes how the command ended; the result is to follow.
-    async fn report_end(&self, holder: Holder, end: ExecEnd, now: Timestamp) -> Result<EndReport, Fault>;
+    async fn report_end(&self, holder: Holder, end: ExecEnd, now: Timestamp)
+    -> Result<EndReport, StoreError>;
 
     /// The task that is held, with its lease; `None` when the holder does not hold it.
-    async fn held(&self, holder: Holder) -> Result<Option<Assignment>, Fault>;
+    async fn held(&self, holder: Holder) -> Result<Option<Assignment>, StoreError>;
 
     /// Makes a follow-up of a held task (semantics §4.3). Its creator is the upstream task's.
     async fn submit_follow_up(
@@ -220,10 +221,14 @@ pub trait Dispatch {
         holder: Holder,
         task: &NewTask,
         now: Timestamp,
-    ) -> Result<FollowUp, Fault>;
+    ) -> Result<FollowUp, StoreError>;
 
     /// Ends attempts, each fenced by its holder: the task is over, the artifacts reserved by this
     /// attempt become visible, its follow-up becomes Ready, a worker that was to stop after its last
     /// task is removed. One outcome per completion, in order; they do not affect one another.
-    async fn complete(&self, completions: &[Completion], now: Timestamp) -> Result<Vec<Completed>, Fault>;
+    async fn complete(
+        &self,
+        completions: &[Completion],
+        now: Timestamp,
+    ) -> Result<Vec<Completed>, StoreError>;
 }

@@ -6,7 +6,7 @@ use mitosis_domain::tags::Words;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::events::TaskEvent;
 
-use crate::Fault;
+use crate::StoreError;
 
 /// A place in the order of changes: by time, then by task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,5 +44,10 @@ pub struct Change {
 pub trait Events {
     /// Up to `limit` tasks that came to where they stand after `after`, in that order. Costs what
     /// changed since then in all groups, however much there is from before.
-    async fn changes(&self, query: &ChangeQuery, after: Cursor, limit: u64) -> Result<Vec<Change>, Fault>;
+    async fn changes(
+        &self,
+        query: &ChangeQuery,
+        after: Cursor,
+        limit: u64,
+    ) -> Result<Vec<Change>, StoreError>;
 }

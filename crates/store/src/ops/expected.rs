@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use mitosis_domain::object::ObjectKey;
 use mitosis_protocol::Timestamp;
 
-use crate::Fault;
+use crate::StoreError;
 
 /// The link that an upload is announced for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,19 +40,19 @@ pub trait ExpectedUploads {
         nonce: i64,
         until: Timestamp,
         now: Timestamp,
-    ) -> Result<bool, Fault>;
+    ) -> Result<bool, StoreError>;
 
     /// Nothing comes through a link after `until`. The present says that it is used up.
-    async fn end_upload(&self, key: &ObjectKey, nonce: i64, until: Timestamp) -> Result<(), Fault>;
+    async fn end_upload(&self, key: &ObjectKey, nonce: i64, until: Timestamp) -> Result<(), StoreError>;
 
     /// Has an object looked at after `until`: what is stored is not what was announced.
-    async fn look_at_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), Fault>;
+    async fn look_at_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), StoreError>;
 
     /// Up to `limit` objects of which an upload has ended and none is expected any more.
-    async fn ended_uploads(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, Fault>;
+    async fn ended_uploads(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, StoreError>;
 
     /// The uploads of an object, if none of them can change what is stored any more.
-    async fn ended_uploads_of(&self, key: &ObjectKey, now: Timestamp) -> Result<Option<Ended>, Fault>;
+    async fn ended_uploads_of(&self, key: &ObjectKey, now: Timestamp) -> Result<Option<Ended>, StoreError>;
 
     /// Brings the record of an object to the size of what is stored, and its group's charge with it. Does nothing if
     /// there are other uploads than those that had ended before somebody looked.
@@ -62,7 +62,7 @@ pub trait ExpectedUploads {
         ended: &Ended,
         stored: i64,
         now: Timestamp,
-    ) -> Result<(), Fault>;
+    ) -> Result<(), StoreError>;
 }
 
 /// What the uploads of an object allow.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use mitosis_domain::explain::Facts;
 use uuid::Uuid;
 
-use crate::Fault;
+use crate::StoreError;
 
 /// What has to be known to explain a task.
 #[async_trait]
@@ -13,5 +13,5 @@ pub trait Explain {
     /// workers of its group cost and no more than [`COUNTED`] tasks in line, however many wait.
     ///
     /// [`COUNTED`]: mitosis_domain::explain::Ahead::COUNTED
-    async fn facts(&self, uuid: Uuid) -> Result<Option<Facts>, Fault>;
+    async fn facts(&self, uuid: Uuid) -> Result<Option<Facts>, StoreError>;
 }

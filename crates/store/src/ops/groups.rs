@@ -10,7 +10,7 @@ use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::By;
 
 /// Outcome of [`Groups::create_group`].
@@ -58,22 +58,22 @@ pub trait Groups {
         creator: UserId,
         name: &Name,
         now: Timestamp,
-    ) -> Result<GroupCreation, Fault>;
+    ) -> Result<GroupCreation, StoreError>;
 
     /// The group of that name.
-    async fn group(&self, name: &str) -> Result<Option<Group>, Fault>;
+    async fn group(&self, name: &str) -> Result<Option<Group>, StoreError>;
 
     /// What a user is to the group of that name.
-    async fn membership(&self, user: UserId, group_name: &str) -> Result<Membership, Fault>;
+    async fn membership(&self, user: UserId, group_name: &str) -> Result<Membership, StoreError>;
 
     /// Members by user name.
-    async fn members(&self, group: GroupId) -> Result<BTreeMap<String, Role>, Fault>;
+    async fn members(&self, group: GroupId) -> Result<BTreeMap<String, Role>, StoreError>;
 
     /// Groups of a user, by group name.
-    async fn groups_of(&self, user: UserId) -> Result<BTreeMap<String, Role>, Fault>;
+    async fn groups_of(&self, user: UserId) -> Result<BTreeMap<String, Role>, StoreError>;
 
     /// The same, without names and roles.
-    async fn group_ids_of(&self, user: UserId) -> Result<Vec<GroupId>, Fault>;
+    async fn group_ids_of(&self, user: UserId) -> Result<Vec<GroupId>, StoreError>;
 
     /// Gives each named user the role, adding or changing memberships; all or nothing. Who is left with Read
     /// has no worker that serves the group any more; see [`Self::remove_members`].
@@ -83,7 +83,7 @@ pub trait Groups {
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
-    ) -> Result<MembersChange, Fault>;
+    ) -> Result<MembersChange, StoreError>;
 
     /// Ends memberships; all or nothing. Users who exist but are not members are passed over. Workers that
     /// they registered, or put at the service of the group, serve it no more, and give back the tasks of
@@ -94,19 +94,20 @@ pub trait Groups {
         group: GroupId,
         names: &[String],
         now: Timestamp,
-    ) -> Result<MembersChange, Fault>;
+    ) -> Result<MembersChange, StoreError>;
 
     /// Makes a group Deleted: nobody is a member any more, no worker serves it, its waiting tasks are
     /// cancelled, and it does not count for who made it. What it stores stays, and so does its name.
-    async fn delete_group(&self, by: By, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault>;
+    async fn delete_group(&self, by: By, group: GroupId, now: Timestamp)
+    -> Result<GroupDeletion, StoreError>;
 
     /// Up to `limit` deleted groups in which tasks may still wait: their deletion was cut off, or goes on.
-    async fn unfinished_deletions(&self, limit: u32) -> Result<Vec<GroupId>, Fault>;
+    async fn unfinished_deletions(&self, limit: u32) -> Result<Vec<GroupId>, StoreError>;
 
     /// Cancels more of what waits in a deleted group, up to
     /// [`CANCEL_PORTION`](crate::ops::tasks::CANCEL_PORTION); answers which. None when nothing is left, and in a group
     /// that is not Deleted any more.
-    async fn continue_deletion(&self, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, Fault>;
+    async fn continue_deletion(&self, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, StoreError>;
 
     /// Makes a group Active again and gives users roles in it; all or nothing. It must have an Admin
     /// afterwards.
@@ -115,7 +116,7 @@ pub trait Groups {
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
-    ) -> Result<MembersChange, Fault>;
+    ) -> Result<MembersChange, StoreError>;
 
     /// Changes how many bytes a group may store; answers the quota in force, or `None` for an unknown
     /// group.
@@ -124,5 +125,5 @@ pub trait Groups {
         name: &str,
         change: QuotaChange,
         now: Timestamp,
-    ) -> Result<Option<i64>, Fault>;
+    ) -> Result<Option<i64>, StoreError>;
 }

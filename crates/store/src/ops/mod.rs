@@ -44,7 +44,7 @@ pub use tasks::Tasks;
 pub use uploads::Uploads;
 pub use workers::Workers;
 
-use crate::Fault;
+use crate::StoreError;
 
 /// On whose behalf an operation is done. The right to it is looked at inside the operation's transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,13 +99,13 @@ pub trait Store:
     + std::fmt::Debug
 {
     /// Proves that the database answers. For health checks: cheap, and true.
-    async fn ping(&self) -> Result<(), Fault>;
+    async fn ping(&self) -> Result<(), StoreError>;
 
     /// Which version the schema has, and which this program was made for. They differ when a later
     /// program has brought the database further, or an earlier backup was put back under a running one.
-    async fn schema(&self) -> Result<SchemaVersion, Fault>;
+    async fn schema(&self) -> Result<SchemaVersion, StoreError>;
 
     /// Lets what is under way end, then lets go of the database. Later operations fail with
-    /// [`Fault::Closed`].
+    /// [`StoreError::Closed`].
     async fn close(&self);
 }

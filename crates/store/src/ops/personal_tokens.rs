@@ -7,7 +7,7 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::tokens::{TokenInfo, TokenScope};
 use uuid::Uuid;
 
-use crate::Fault;
+use crate::StoreError;
 
 /// A token to be made.
 #[derive(Debug, Clone)]
@@ -47,10 +47,10 @@ pub trait PersonalTokens {
         &self,
         new: &NewPersonalToken,
         now: Timestamp,
-    ) -> Result<Option<i64>, Fault>;
+    ) -> Result<Option<i64>, StoreError>;
 
     /// The tokens of a user, oldest first.
-    async fn personal_tokens(&self, owner: UserId) -> Result<Vec<TokenInfo>, Fault>;
+    async fn personal_tokens(&self, owner: UserId) -> Result<Vec<TokenInfo>, StoreError>;
 
     /// Removes a token of a user, and the workers that were registered with it, which give back what they
     /// hold. Answers these, or `None` when there is no token of that id.
@@ -59,12 +59,12 @@ pub trait PersonalTokens {
         owner: UserId,
         id: i64,
         now: Timestamp,
-    ) -> Result<Option<Vec<Uuid>>, Fault>;
+    ) -> Result<Option<Vec<Uuid>>, StoreError>;
 
     /// Who owns the token of that digest, and what it may be used for; nobody once it has ended.
     async fn owner_of_personal_token(
         &self,
         digest: &[u8; 32],
         now: Timestamp,
-    ) -> Result<Option<TokenOwner>, Fault>;
+    ) -> Result<Option<TokenOwner>, StoreError>;
 }

@@ -7,7 +7,7 @@ use mitosis_domain::lease::{LeaseClock, LeaseTime, Moment};
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
-use crate::Fault;
+use crate::StoreError;
 
 /// A look at the time of leases.
 #[derive(Debug, Clone, Copy)]
@@ -75,11 +75,11 @@ pub enum ReapReason {
 #[async_trait]
 pub trait Reaper {
     /// Looks at the time of leases, and notes that they are watched over. Any coordinator may do this at any time.
-    async fn watch_leases(&self, look: LeaseLook) -> Result<LeaseWatch, Fault>;
+    async fn watch_leases(&self, look: LeaseLook) -> Result<LeaseWatch, StoreError>;
 
     /// Removes up to `limit` workers whose lease is over, or that hold a Running task for longer than its timeout plus
     /// the allowances in `mitosis_domain::limits`, and takes single attempts from those that are silent for longer than
     /// their tasks allow. The tasks are Ready again, in their old place, and Pending follow-ups of the lost attempts are
     /// gone. Whether that is so is tested inside the write, so any coordinator may call this at any time, and twice.
-    async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, Fault>;
+    async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreError>;
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use mitosis_domain::ids::TaskId;
 use mitosis_protocol::Timestamp;
 
-use crate::Fault;
+use crate::StoreError;
 
 /// What one round of [`Retention::forget_tasks`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,11 +32,11 @@ pub trait Retention {
         after: Option<TaskId>,
         limit: u32,
         now: Timestamp,
-    ) -> Result<Forgotten, Fault>;
+    ) -> Result<Forgotten, StoreError>;
 
     /// Forgets up to `limit` idempotency keys of submissions before `submitted_before`; answers how many.
-    async fn forget_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, Fault>;
+    async fn forget_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
     /// Deletes up to `limit` notes on workers that were gone before `gone_before`; answers how many.
-    async fn delete_departures(&self, gone_before: Timestamp, limit: u32) -> Result<u64, Fault>;
+    async fn delete_departures(&self, gone_before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 }

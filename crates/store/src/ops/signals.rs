@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use crate::Fault;
+use crate::StoreError;
 
 /// What is heard from the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +18,10 @@ pub enum Heard {
 #[async_trait]
 pub trait Signals {
     /// Tells everybody who listens; at most 7,000 bytes. Does nothing where there is nobody else.
-    async fn signal(&self, text: &str) -> Result<(), Fault>;
+    async fn signal(&self, text: &str) -> Result<(), StoreError>;
 
     /// The secret of this name, the same for all coordinators: the first proposal becomes it.
-    async fn shared_secret(&self, name: &str, proposal: &str) -> Result<String, Fault>;
+    async fn shared_secret(&self, name: &str, proposal: &str) -> Result<String, StoreError>;
 
     /// Starts to listen; nothing where there is nobody else. Ends when the receiver is dropped.
     fn hear(&self) -> Option<mpsc::Receiver<Heard>>;

@@ -7,7 +7,7 @@ use mitosis_domain::ids::{TaskId, UserId};
 use mitosis_protocol::{ResultWarning, TaskResult, TaskState, Timestamp};
 use uuid::Uuid;
 
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::query::{Page, TaskQuery};
 use crate::ops::tasks::{IdempotencyKey, TaskIds};
 
@@ -119,10 +119,15 @@ pub enum Repetition {
 pub trait Sweeps {
     /// One page of a selection, newest first, with no more than the table of results needs. It ends early once it has
     /// so many bytes, and has one row at least, if there is one.
-    async fn outcomes(&self, selection: &Selection, page: Page, bytes: usize) -> Result<OutcomePage, Fault>;
+    async fn outcomes(
+        &self,
+        selection: &Selection,
+        page: Page,
+        bytes: usize,
+    ) -> Result<OutcomePage, StoreError>;
 
     /// One page of a selection, newest first.
-    async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, Fault>;
+    async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, StoreError>;
 
     /// Submits tasks again that are over: same group, tags, labels, priority, timeout and spec, by this
     /// creator, and each with a link to the one that it repeats. Tasks of groups in which the creator does
@@ -135,5 +140,5 @@ pub trait Sweeps {
         again: bool,
         key: Option<&IdempotencyKey>,
         now: Timestamp,
-    ) -> Result<Repetition, Fault>;
+    ) -> Result<Repetition, StoreError>;
 }

@@ -10,7 +10,7 @@ use mitosis_domain::task::Task;
 use mitosis_protocol::{TaskSpec, Timestamp};
 use uuid::Uuid;
 
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::By;
 use crate::ops::query::{Count, Page, TaskPage, TaskQuery};
 
@@ -117,16 +117,16 @@ pub trait Tasks {
         tasks: &[NewTask],
         key: Option<&IdempotencyKey>,
         now: Timestamp,
-    ) -> Result<Submission, Fault>;
+    ) -> Result<Submission, StoreError>;
 
     /// Which of these tasks exist, and whether a user is in the group of each.
-    async fn tasks_seen_by(&self, user: UserId, tasks: &[Uuid]) -> Result<HashMap<Uuid, bool>, Fault>;
+    async fn tasks_seen_by(&self, user: UserId, tasks: &[Uuid]) -> Result<HashMap<Uuid, bool>, StoreError>;
 
     /// The task of that UUID, in any state.
-    async fn task(&self, uuid: Uuid) -> Result<Option<Task>, Fault>;
+    async fn task(&self, uuid: Uuid) -> Result<Option<Task>, StoreError>;
 
     /// Those of many tasks that exist, newest first.
-    async fn tasks(&self, uuids: &[Uuid]) -> Result<Vec<Task>, Fault>;
+    async fn tasks(&self, uuids: &[Uuid]) -> Result<Vec<Task>, StoreError>;
 
     /// The UUIDs from `first` to `last` of tasks of these groups, in order.
     async fn task_uuids_between(
@@ -135,25 +135,30 @@ pub trait Tasks {
         last: Uuid,
         groups: &[GroupId],
         limit: u64,
-    ) -> Result<Vec<Uuid>, Fault>;
+    ) -> Result<Vec<Uuid>, StoreError>;
 
     /// The task of that number of a group, at a cost that does not grow with the group.
-    async fn task_by_number(&self, group: GroupId, number: i64) -> Result<Option<Task>, Fault>;
+    async fn task_by_number(&self, group: GroupId, number: i64) -> Result<Option<Task>, StoreError>;
 
     /// The task that a user submitted last, in any group. Costs what others submitted since.
-    async fn newest_task_of(&self, creator: UserId) -> Result<Option<Task>, Fault>;
+    async fn newest_task_of(&self, creator: UserId) -> Result<Option<Task>, StoreError>;
 
     /// One page of tasks, newest first, which ends early once it has so many bytes; it has one task at least, if
     /// there is one.
-    async fn page_of_tasks(&self, query: &TaskQuery, page: Page, bytes: usize) -> Result<TaskPage, Fault>;
+    async fn page_of_tasks(
+        &self,
+        query: &TaskQuery,
+        page: Page,
+        bytes: usize,
+    ) -> Result<TaskPage, StoreError>;
 
     /// One page of tasks, newest first.
-    async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, Fault> {
+    async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, StoreError> {
         Ok(self.page_of_tasks(query, page, usize::MAX).await?.tasks)
     }
 
     /// How many tasks match. Counting stops at `most`, and after about this time.
-    async fn count_tasks(&self, query: &TaskQuery, most: u64, within: Duration) -> Result<Count, Fault>;
+    async fn count_tasks(&self, query: &TaskQuery, most: u64, within: Duration) -> Result<Count, StoreError>;
 
     /// Changes a task if it is Ready and puts it where its new tags and priority belong. False when there
     /// is no Ready task of that UUID that the user may change in this way: with Write in its group, and
@@ -164,7 +169,7 @@ pub trait Tasks {
         uuid: Uuid,
         change: &TaskChange,
         now: Timestamp,
-    ) -> Result<bool, Fault>;
+    ) -> Result<bool, StoreError>;
 
     /// Replaces the labels of a task in any state. False when there is none that the user may relabel.
     async fn set_task_labels(
@@ -173,12 +178,17 @@ pub trait Tasks {
         uuid: Uuid,
         labels: &Words,
         now: Timestamp,
-    ) -> Result<bool, Fault>;
+    ) -> Result<bool, StoreError>;
 
     /// Ends waiting tasks as Cancelled with `UserCancellation` and exit status 0; answers which. Tasks of
     /// groups in which the user does not have Write are passed over.
-    async fn cancel(&self, by: By, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault>;
+    async fn cancel(
+        &self,
+        by: By,
+        selection: &CancelSelection,
+        now: Timestamp,
+    ) -> Result<Vec<Uuid>, StoreError>;
 
     /// Asks the agent that runs a task to stop it; repeating it changes nothing.
-    async fn ask_to_stop(&self, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault>;
+    async fn ask_to_stop(&self, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, StoreError>;
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use mitosis_domain::object::{ObjectKey, Shelf};
 use mitosis_protocol::Timestamp;
 
-use crate::Fault;
+use crate::StoreError;
 
 /// The record that an object belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,21 +32,21 @@ pub enum Waits {
 #[async_trait]
 pub trait Uploads {
     /// The record that an object belongs to, if there is one.
-    async fn upload_target(&self, key: &ObjectKey) -> Result<Option<UploadTarget>, Fault>;
+    async fn upload_target(&self, key: &ObjectKey) -> Result<Option<UploadTarget>, StoreError>;
 
     /// Uses up a link that works until `until`; false if it was used before.
-    async fn use_link(&self, digest: &[u8; 32], until: Timestamp) -> Result<bool, Fault>;
+    async fn use_link(&self, digest: &[u8; 32], until: Timestamp) -> Result<bool, StoreError>;
 
     /// Makes a link usable again: nothing was stored.
-    async fn return_link(&self, digest: &[u8; 32]) -> Result<(), Fault>;
+    async fn return_link(&self, digest: &[u8; 32]) -> Result<(), StoreError>;
 
     /// Notes an object whose record is gone.
-    async fn discard_object(&self, key: &ObjectKey, now: Timestamp) -> Result<(), Fault>;
+    async fn discard_object(&self, key: &ObjectKey, now: Timestamp) -> Result<(), StoreError>;
 
     /// Up to `limit` objects that no record needs any more and whose turn has come: of attempts that were
     /// lost or replaced, and of records that were removed. The caller removes the objects, then calls
     /// [`Self::settle_garbage`] or [`Self::defer_garbage`].
-    async fn garbage(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, Fault>;
+    async fn garbage(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, StoreError>;
 
     /// Objects were removed. Those noted longer ago than `links` are forgotten; the others are due again
     /// when the last link to them has ended, which may have been used meanwhile. Forgets used links that
@@ -56,10 +56,10 @@ pub trait Uploads {
         objects: &[ObjectKey],
         links: Duration,
         now: Timestamp,
-    ) -> Result<(), Fault>;
+    ) -> Result<(), StoreError>;
 
     /// Objects could not be removed, and are due again at `until`.
-    async fn defer_garbage(&self, objects: &[ObjectKey], until: Timestamp) -> Result<(), Fault>;
+    async fn defer_garbage(&self, objects: &[ObjectKey], until: Timestamp) -> Result<(), StoreError>;
 }
 
 /// Before the path of an attachment. Paths of artifacts begin with a UUID.

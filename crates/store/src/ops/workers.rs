@@ -13,7 +13,7 @@ use mitosis_protocol::worker::{Machine, ShutdownOp, WorkerState};
 use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::By;
 use crate::ops::query::{FoundWorkers, WorkerPage, WorkerQuery};
 
@@ -168,22 +168,22 @@ pub trait Workers {
         new: &NewWorker,
         terms: LeaseTerms,
         at: Moment,
-    ) -> Result<Registration, Fault>;
+    ) -> Result<Registration, StoreError>;
 
     /// The worker of that UUID.
-    async fn worker(&self, uuid: Uuid) -> Result<Option<Worker>, Fault>;
+    async fn worker(&self, uuid: Uuid) -> Result<Option<Worker>, StoreError>;
 
     /// Groups with their roles on a worker, by group name.
-    async fn worker_groups(&self, worker: WorkerId) -> Result<BTreeMap<String, Role>, Fault>;
+    async fn worker_groups(&self, worker: WorkerId) -> Result<BTreeMap<String, Role>, StoreError>;
 
     /// The workers that a user has registered.
-    async fn workers_of(&self, owner: UserId) -> Result<Vec<Uuid>, Fault>;
+    async fn workers_of(&self, owner: UserId) -> Result<Vec<Uuid>, StoreError>;
 
     /// One page of workers that match.
-    async fn query_workers(&self, query: &WorkerQuery, page: WorkerPage) -> Result<FoundWorkers, Fault>;
+    async fn query_workers(&self, query: &WorkerQuery, page: WorkerPage) -> Result<FoundWorkers, StoreError>;
 
     /// How many match.
-    async fn count_workers(&self, query: &WorkerQuery) -> Result<u64, Fault>;
+    async fn count_workers(&self, query: &WorkerQuery) -> Result<u64, StoreError>;
 
     /// Takes signs of life, many at once, each with the terms of the lease from `at` on. Answers which of them are
     /// not registered any more. Need not survive a power failure.
@@ -191,11 +191,11 @@ pub trait Workers {
         &self,
         signs: &[(WorkerId, LeaseTerms)],
         at: Moment,
-    ) -> Result<Vec<WorkerId>, Fault>;
+    ) -> Result<Vec<WorkerId>, StoreError>;
 
     /// What each of these workers has to be told. Those that are not registered any more, or whose owner's
     /// account is not Active, are left out.
-    async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, Fault>;
+    async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, StoreError>;
 
     /// Replaces the tags; in force at its next claim. A user needs Write in a group that has Write on it.
     async fn set_worker_tags(
@@ -204,7 +204,7 @@ pub trait Workers {
         uuid: Uuid,
         tags: &Words,
         now: Timestamp,
-    ) -> Result<WorkerChange, Fault>;
+    ) -> Result<WorkerChange, StoreError>;
 
     /// Replaces the labels, with the same right.
     async fn set_worker_labels(
@@ -213,7 +213,7 @@ pub trait Workers {
         uuid: Uuid,
         labels: &Words,
         now: Timestamp,
-    ) -> Result<WorkerChange, Fault>;
+    ) -> Result<WorkerChange, StoreError>;
 
     /// Gives groups (by name) roles on a worker; all or nothing. A user must control the worker (Admin in a
     /// group that is Admin on it), and have Write in each group that comes or is given a higher role.
@@ -223,7 +223,7 @@ pub trait Workers {
         uuid: Uuid,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
-    ) -> Result<WorkerGroupsChange, Fault>;
+    ) -> Result<WorkerGroupsChange, StoreError>;
 
     /// Takes groups (by name) off a worker; all or nothing. Groups not on it are passed over. A user must
     /// control the worker, and what it runs then goes on; or be Admin of each of the groups, and then the
@@ -234,18 +234,24 @@ pub trait Workers {
         uuid: Uuid,
         groups: &[String],
         now: Timestamp,
-    ) -> Result<WorkerGroupsChange, Fault>;
+    ) -> Result<WorkerGroupsChange, StoreError>;
 
     /// Stops a worker (HTTP contract §11): `Graceful` removes an idle one and marks a busy one, `Force`
     /// removes it and gives its task back. Pending follow-ups of a lost attempt are gone. A user must be
     /// Admin in a group that is Admin on the worker. It is remembered that the worker was removed:
     /// [`Self::departure`].
-    async fn stop_worker(&self, by: By, uuid: Uuid, op: ShutdownOp, now: Timestamp) -> Result<Stop, Fault>;
+    async fn stop_worker(
+        &self,
+        by: By,
+        uuid: Uuid,
+        op: ShutdownOp,
+        now: Timestamp,
+    ) -> Result<Stop, StoreError>;
 
     /// Removes a worker that leaves by itself, or whose end is reported by its guard, and gives its tasks back, like a
     /// forced stop; nothing is remembered. `fate` is that of its attempts.
-    async fn sign_off(&self, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, Fault>;
+    async fn sign_off(&self, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, StoreError>;
 
     /// Why a worker that is gone must not come back; none for one that was lost, left, or never was.
-    async fn departure(&self, uuid: Uuid) -> Result<Option<Departure>, Fault>;
+    async fn departure(&self, uuid: Uuid) -> Result<Option<Departure>, StoreError>;
 }

@@ -16,21 +16,21 @@ use super::groups::{ADD_MEMBER, insert_group};
 use super::row::{self, Columns, Db};
 use super::workers::remove::{Registered, remove_all};
 use super::{PostgresStore, write};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::accounts::{Accounts, Bootstrap, NewUser, SessionChange, UserCreation};
 
 #[async_trait]
 impl Accounts for PostgresStore {
-    async fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<UserCreation, Fault> {
+    async fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<UserCreation, StoreError> {
         write!(self, tx => create_user(tx, new, now))
     }
 
-    async fn bootstrap_admin(&self, new: &NewUser, now: Timestamp) -> Result<Bootstrap, Fault> {
+    async fn bootstrap_admin(&self, new: &NewUser, now: Timestamp) -> Result<Bootstrap, StoreError> {
         write!(self, tx => bootstrap_admin(tx, new, now))
     }
 
-    async fn user(&self, name: &str) -> Result<Option<User>, Fault> {
+    async fn user(&self, name: &str) -> Result<Option<User>, StoreError> {
         row::optional(&self.client().await?, USER_BY_NAME, &[&name], read_user).await
     }
 
@@ -40,7 +40,7 @@ impl Accounts for PostgresStore {
         change: SessionChange,
         peer: Option<IpAddr>,
         now: Timestamp,
-    ) -> Result<i64, Fault> {
+    ) -> Result<i64, StoreError> {
         let (retain, session) = match change {
             SessionChange::Retain(session) => (true, session),
             SessionChange::Replace(session) => (false, session),
@@ -57,7 +57,7 @@ impl Accounts for PostgresStore {
         password_hash: &str,
         session: i64,
         now: Timestamp,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, StoreError> {
         let params: row::Params<'_> = &[&user.0, &password_hash, &session, &now.unix_micros(), &proved_hash];
         Ok(row::run(&self.client().await?, CHANGE_PASSWORD, params).await? == 1)
     }
@@ -69,7 +69,7 @@ impl Accounts for PostgresStore {
         session: i64,
         revoke_tokens: bool,
         now: Timestamp,
-    ) -> Result<Option<Vec<Uuid>>, Fault> {
+    ) -> Result<Option<Vec<Uuid>>, StoreError> {
         write!(self, tx => reset_password(tx, user, password_hash, session, revoke_tokens, now))
     }
 
@@ -78,7 +78,7 @@ impl Accounts for PostgresStore {
         name: &str,
         state: AccountState,
         now: Timestamp,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, StoreError> {
         let params: row::Params<'_> = &[&name, &state.code(), &now.unix_micros()];
         Ok(row::run(&self.client().await?, SET_STATE, params).await? == 1)
     }
@@ -88,7 +88,7 @@ impl Accounts for PostgresStore {
         name: &str,
         change: QuotaChange,
         now: Timestamp,
-    ) -> Result<Option<i32>, Fault> {
+    ) -> Result<Option<i32>, StoreError> {
         write!(self, tx => change_group_quota(tx, name, change, now))
     }
 }
@@ -98,7 +98,7 @@ const USER_BY_NAME: &str = "
     FROM users WHERE username = $1";
 
 /// A row with the columns of a user.
-pub(super) fn read_user(row: &Row) -> Result<User, Fault> {
+pub(super) fn read_user(row: &Row) -> Result<User, StoreError> {
     Ok(User {
         id: UserId(row.value("id")?),
         name: row.value("username")?,
@@ -119,7 +119,7 @@ const RESERVE_NAME: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 1)
 const NAME_IS_TAKEN: &str = "SELECT EXISTS (SELECT 1 FROM groups WHERE name = $1)";
 
 /// Whether the name is taken; if not, nobody else takes it before the end of the transaction.
-pub(super) async fn name_is_taken(tx: &impl Db, name: &str) -> Result<bool, Fault> {
+pub(super) async fn name_is_taken(tx: &impl Db, name: &str) -> Result<bool, StoreError> {
     row::one(tx, RESERVE_NAME, &[&name], |_| Ok(())).await?;
     row::one(tx, NAME_IS_TAKEN, &[&name], row::only).await
 }
@@ -130,7 +130,7 @@ const INSERT_USER: &str = "
     VALUES ($1, $2, $3, $4, $5, 1, $6, $6)
     RETURNING id";
 
-async fn create_user(tx: &impl Db, new: &NewUser, now: Timestamp) -> Result<UserCreation, Fault> {
+async fn create_user(tx: &impl Db, new: &NewUser, now: Timestamp) -> Result<UserCreation, StoreError> {
     if name_is_taken(tx, new.name.as_str()).await? {
         return Ok(UserCreation::NameTaken);
     }
@@ -155,7 +155,7 @@ const BOOTSTRAP_IS_DONE: &str = "SELECT EXISTS (SELECT 1 FROM bootstrap)";
 
 const NOTE_BOOTSTRAP: &str = "INSERT INTO bootstrap (id, done_at) VALUES (1, $1)";
 
-async fn bootstrap_admin(tx: &impl Db, new: &NewUser, now: Timestamp) -> Result<Bootstrap, Fault> {
+async fn bootstrap_admin(tx: &impl Db, new: &NewUser, now: Timestamp) -> Result<Bootstrap, StoreError> {
     row::run(tx, TAKE_TURNS, &[]).await?;
     if row::one(tx, BOOTSTRAP_IS_DONE, &[], row::only).await? {
         return Ok(Bootstrap::AlreadyDone);
@@ -196,7 +196,7 @@ async fn reset_password(
     session: i64,
     revoke_tokens: bool,
     now: Timestamp,
-) -> Result<Option<Vec<Uuid>>, Fault> {
+) -> Result<Option<Vec<Uuid>>, StoreError> {
     let params: row::Params<'_> = &[&user.0, &password_hash, &session, &now.unix_micros()];
     if row::run(tx, SET_PASSWORD, params).await? == 0 {
         return Ok(None);
@@ -218,7 +218,7 @@ async fn change_group_quota(
     name: &str,
     change: QuotaChange,
     now: Timestamp,
-) -> Result<Option<i32>, Fault> {
+) -> Result<Option<i32>, StoreError> {
     let Some(current) = row::optional(tx, GROUP_QUOTA, &[&name], row::only::<i32>).await? else {
         return Ok(None);
     };

@@ -6,7 +6,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
 use super::tls::{Tls, Verify};
-use crate::{BoxError, Fault};
+use crate::{BoxError, StoreError};
 
 /// A database address that makes sense, with everything a connection needs.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub(super) struct Address {
 
 impl Address {
     /// Reads a `postgres://` URL.
-    pub(super) fn parse(url: &str) -> Result<Self, Fault> {
-        read(url).map_err(|source| Fault::Address { address: "db_url".to_owned(), source })
+    pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
+        read(url).map_err(|source| StoreError::Address { address: "db_url".to_owned(), source })
     }
 
     /// Where it leads, without the password.
@@ -103,9 +103,9 @@ mod tests {
     use super::*;
 
     fn message(url: &str) -> String {
-        let fault = Address::parse(url).unwrap_err();
-        let mut text = fault.to_string();
-        let mut source = std::error::Error::source(&fault);
+        let error = Address::parse(url).unwrap_err();
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(&error);
         while let Some(cause) = source {
             text = format!("{text}: {cause}");
             source = cause.source();

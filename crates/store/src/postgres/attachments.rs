@@ -14,7 +14,7 @@ use super::expected;
 use super::rights;
 use super::row::{self, Columns, Db};
 use super::{PostgresStore, ask, write};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::row_count;
 use crate::ops::By;
 use crate::ops::artifacts::{Removal, Reservation};
@@ -32,11 +32,11 @@ impl Attachments for PostgresStore {
         size: i64,
         link: Option<NewLink>,
         now: Timestamp,
-    ) -> Result<Reservation, Fault> {
+    ) -> Result<Reservation, StoreError> {
         write!(self, tx => reserve(tx, by, group, key, size, link, now))
     }
 
-    async fn attachment(&self, group: GroupId, key: &str) -> Result<Option<Attachment>, Fault> {
+    async fn attachment(&self, group: GroupId, key: &str) -> Result<Option<Attachment>, StoreError> {
         find(&self.client().await?, group, key).await
     }
 
@@ -45,13 +45,13 @@ impl Attachments for PostgresStore {
         query: &AttachmentQuery,
         offset: u64,
         limit: u64,
-    ) -> Result<Vec<Attachment>, Fault> {
+    ) -> Result<Vec<Attachment>, StoreError> {
         let params: row::Params<'_> =
             &[&query.group.0, &query.key_contains, &row_count(limit), &row_count(offset)];
         ask!(self, db => row::all(db, QUERY_ATTACHMENTS, params, read))
     }
 
-    async fn count_attachments(&self, query: &AttachmentQuery) -> Result<u64, Fault> {
+    async fn count_attachments(&self, query: &AttachmentQuery) -> Result<u64, StoreError> {
         let params: row::Params<'_> = &[&query.group.0, &query.key_contains];
         let count: i64 = ask!(self, db => row::one(db, COUNT_ATTACHMENTS, params, row::only))?;
         Ok(count.unsigned_abs())
@@ -63,7 +63,7 @@ impl Attachments for PostgresStore {
         group: GroupId,
         key: &str,
         untouched_since: Timestamp,
-    ) -> Result<Removal, Fault> {
+    ) -> Result<Removal, StoreError> {
         write!(self, tx => remove(tx, by, group, key, untouched_since))
     }
 }
@@ -80,11 +80,11 @@ const QUERY_ATTACHMENTS: &str = "
 const COUNT_ATTACHMENTS: &str = "
     SELECT count(*) FROM attachment WHERE group_id = $1 AND ($2::text IS NULL OR strpos(key, $2) > 0)";
 
-async fn find(db: &impl Db, group: GroupId, key: &str) -> Result<Option<Attachment>, Fault> {
+async fn find(db: &impl Db, group: GroupId, key: &str) -> Result<Option<Attachment>, StoreError> {
     row::optional(db, ATTACHMENT_BY_KEY, &[&group.0, &key], read).await
 }
 
-fn read(row: &Row) -> Result<Attachment, Fault> {
+fn read(row: &Row) -> Result<Attachment, StoreError> {
     Ok(Attachment {
         key: row.value("key")?,
         size: row.value("size")?,
@@ -101,16 +101,16 @@ struct Group {
     state: AccountState,
 }
 
-async fn lock_group(tx: &impl Db, group: GroupId) -> Result<Group, Fault> {
+async fn lock_group(tx: &impl Db, group: GroupId) -> Result<Group, StoreError> {
     row::one(tx, LOCK_GROUP, &[&group.0], |row| {
         Ok(Group { name: row.value("name")?, state: row.code("state")? })
     })
     .await
 }
 
-fn object_of(group: Group, key: &str) -> Result<ObjectKey, Fault> {
-    let name = Name::new(group.name).map_err(|invalid| Fault::Unexpected(invalid.into()))?;
-    ObjectKey::attachment(&name, key).map_err(|invalid| Fault::Unexpected(invalid.into()))
+fn object_of(group: Group, key: &str) -> Result<ObjectKey, StoreError> {
+    let name = Name::new(group.name).map_err(|invalid| StoreError::Unexpected(invalid.into()))?;
+    ObjectKey::attachment(&name, key).map_err(|invalid| StoreError::Unexpected(invalid.into()))
 }
 
 const PUT_ATTACHMENT: &str = "
@@ -127,7 +127,7 @@ async fn reserve(
     size: i64,
     link: Option<NewLink>,
     now: Timestamp,
-) -> Result<Reservation, Fault> {
+) -> Result<Reservation, StoreError> {
     let group = lock_group(tx, id).await?;
     if group.state != AccountState::Active {
         return Ok(Reservation::GroupNotActive);
@@ -158,7 +158,7 @@ async fn remove(
     id: GroupId,
     key: &str,
     untouched_since: Timestamp,
-) -> Result<Removal, Fault> {
+) -> Result<Removal, StoreError> {
     let group = lock_group(tx, id).await?;
     if !rights::may(tx, by, id, Action::ManageFiles).await? {
         return Ok(Removal::Denied);

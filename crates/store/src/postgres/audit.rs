@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use super::row::{self, Columns};
 use super::{PostgresStore, ask};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::row_count;
 use crate::ops::audit::Audit;
 
@@ -22,13 +22,13 @@ impl Audit for PostgresStore {
         target: &str,
         address: Option<IpAddr>,
         now: Timestamp,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreError> {
         let address = address.map(|address| address.to_string());
         let params: row::Params<'_> = &[&now.unix_micros(), &actor, &action, &target, &address];
         row::run_one(&self.client().await?, INSERT, params).await
     }
 
-    async fn audit(&self, before: Option<i64>, limit: u64) -> Result<Vec<AuditEntry>, Fault> {
+    async fn audit(&self, before: Option<i64>, limit: u64) -> Result<Vec<AuditEntry>, StoreError> {
         let params: row::Params<'_> = &[&before.unwrap_or(i64::MAX), &row_count(limit)];
         ask!(self, db => row::all(db, PAGE, params, read))
     }
@@ -39,7 +39,7 @@ const INSERT: &str = "INSERT INTO audit (at, actor, action, target, address) VAL
 const PAGE: &str = "
     SELECT id, at, actor, action, target, address FROM audit WHERE id < $1 ORDER BY id DESC LIMIT $2";
 
-fn read(row: &Row) -> Result<AuditEntry, Fault> {
+fn read(row: &Row) -> Result<AuditEntry, StoreError> {
     Ok(AuditEntry {
         id: row.value("id")?,
         at: row.time("at")?,

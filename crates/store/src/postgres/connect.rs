@@ -8,8 +8,8 @@ use tokio_postgres::{Client, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::Address;
-use super::fault;
-use crate::Fault;
+use super::error;
+use crate::StoreError;
 
 /// Connections of one coordinator. More would only wait for the same disk and processors.
 pub(super) const CONNECTIONS: usize = 16;
@@ -42,7 +42,7 @@ const SESSION: &[(&str, &str)] = &[
 pub(super) type Driver = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
 /// Reads a URL and adds what every connection needs.
-pub(super) fn address(url: &str) -> Result<Address, Fault> {
+pub(super) fn address(url: &str) -> Result<Address, StoreError> {
     let mut address = Address::parse(url)?;
     let config = &mut address.config;
     if config.get_application_name().is_none() {
@@ -61,16 +61,16 @@ pub(super) async fn connect(address: &Address) -> Result<(Client, Driver), tokio
 }
 
 /// Makes one for a short while, whose other end is polled in the background.
-pub(super) async fn client(address: &Address) -> Result<Client, Fault> {
+pub(super) async fn client(address: &Address) -> Result<Client, StoreError> {
     let (client, driver) =
-        connect(address).await.map_err(|error| fault::of_connect(error, address.shown()))?;
-    // Ends when the client is dropped; a fault comes out of whatever the client does next.
+        connect(address).await.map_err(|error| error::of_connect(error, address.shown()))?;
+    // Ends when the client is dropped; a error comes out of whatever the client does next.
     tokio::spawn(driver);
     Ok(client)
 }
 
 /// Up to so many connections that are made when they are needed, and kept.
-pub(super) fn pool(address: &Address, most: usize) -> Result<Pool, Fault> {
+pub(super) fn pool(address: &Address, most: usize) -> Result<Pool, StoreError> {
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(address.config.clone(), address.tls.connector(), recycling);
     let settings = settings(address.config.get_options().unwrap_or_default());
@@ -84,7 +84,7 @@ pub(super) fn pool(address: &Address, most: usize) -> Result<Pool, Fault> {
         }))
         .runtime(Runtime::Tokio1)
         .build()
-        .map_err(|error| Fault::Unexpected(error.into()))
+        .map_err(|error| StoreError::Unexpected(error.into()))
 }
 
 /// What every connection is set to, but for what `options` in `db_url` sets otherwise.

@@ -8,13 +8,18 @@ use tokio_postgres::Row;
 
 use super::PostgresStore;
 use super::row::{self, Columns};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::row_count;
 use crate::ops::events::{Change, ChangeQuery, Cursor, Events};
 
 #[async_trait]
 impl Events for PostgresStore {
-    async fn changes(&self, query: &ChangeQuery, after: Cursor, limit: u64) -> Result<Vec<Change>, Fault> {
+    async fn changes(
+        &self,
+        query: &ChangeQuery,
+        after: Cursor,
+        limit: u64,
+    ) -> Result<Vec<Change>, StoreError> {
         let ids = |groups: &Vec<GroupId>| groups.iter().map(|group| group.0).collect::<Vec<_>>();
         let groups = query.groups.as_ref().map(ids);
         let params: row::Params<'_> =
@@ -44,7 +49,7 @@ const CHANGES: &str = "
           WHERE x.task_id = t.id AND l.group_id = t.group_id AND l.name = $4))
     ORDER BY c.at, t.id LIMIT $5";
 
-fn read(row: &Row) -> Result<Change, Fault> {
+fn read(row: &Row) -> Result<Change, StoreError> {
     let cursor = Cursor { at: row.time("at")?, task: TaskId(row.value("id")?) };
     let state: TaskState = row.code("state")?;
     let result = match row.value::<Option<i32>>("exit_status")? {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::row::{self, Db};
 use super::{PostgresStore, write};
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::expected::{Ended, ExpectedUploads, NewLink, ended};
 use crate::ops::uploads::{from_note, noted};
 
@@ -20,30 +20,30 @@ impl ExpectedUploads for PostgresStore {
         nonce: i64,
         until: Timestamp,
         now: Timestamp,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, StoreError> {
         let params: row::Params<'_> = &[&noted(key), &nonce, &until.unix_micros(), &now.unix_micros()];
         Ok(row::run(&self.client().await?, BEGIN, params).await? == 1)
     }
 
-    async fn end_upload(&self, key: &ObjectKey, nonce: i64, until: Timestamp) -> Result<(), Fault> {
+    async fn end_upload(&self, key: &ObjectKey, nonce: i64, until: Timestamp) -> Result<(), StoreError> {
         let params: row::Params<'_> = &[&noted(key), &nonce, &until.unix_micros()];
         row::run(&self.client().await?, END, params).await?;
         Ok(())
     }
 
-    async fn look_at_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), Fault> {
+    async fn look_at_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), StoreError> {
         let params: row::Params<'_> = &[&noted(key), &0_i64, &0_i64, &false, &until.unix_micros()];
         row::run(&self.client().await?, EXPECT, params).await?;
         Ok(())
     }
 
-    async fn ended_uploads(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, Fault> {
+    async fn ended_uploads(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, StoreError> {
         let params: row::Params<'_> = &[&now.unix_micros(), &i64::from(limit)];
         let notes: Vec<String> = row::all(&self.client().await?, ENDED, params, row::only).await?;
         Ok(notes.into_iter().map(from_note).collect())
     }
 
-    async fn ended_uploads_of(&self, key: &ObjectKey, now: Timestamp) -> Result<Option<Ended>, Fault> {
+    async fn ended_uploads_of(&self, key: &ObjectKey, now: Timestamp) -> Result<Option<Ended>, StoreError> {
         let read = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
         Ok(ended(row::all(&self.client().await?, OF_OBJECT, &[&noted(key)], read).await?, now))
     }
@@ -54,7 +54,7 @@ impl ExpectedUploads for PostgresStore {
         ended: &Ended,
         stored: i64,
         now: Timestamp,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreError> {
         write!(self, tx => settle(tx, key, &ended.nonces, stored, now))
     }
 }
@@ -81,7 +81,7 @@ pub(super) async fn terms(
     size: i64,
     link: Option<NewLink>,
     now: Timestamp,
-) -> Result<Terms, Fault> {
+) -> Result<Terms, StoreError> {
     let may_create = link.is_some_and(|link| link.may_create);
     if exist {
         return Ok(Terms { creates: false, size });
@@ -97,7 +97,7 @@ pub(super) async fn expect(
     key: &ObjectKey,
     terms: &Terms,
     link: Option<NewLink>,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let Some(NewLink { nonce, until, .. }) = link else { return Ok(()) };
     let params: row::Params<'_> = &[&noted(key), &nonce, &terms.size, &terms.creates, &until.unix_micros()];
     row::run_one(tx, EXPECT, params).await
@@ -106,7 +106,7 @@ pub(super) async fn expect(
 const FORGET: &str = "DELETE FROM expected_upload WHERE object = $1 AND NOT creates";
 
 /// Links end with their record. Those that lead straight to the storage can't be ended.
-pub(super) async fn forget(tx: &impl Db, key: &ObjectKey) -> Result<(), Fault> {
+pub(super) async fn forget(tx: &impl Db, key: &ObjectKey) -> Result<(), StoreError> {
     row::run(tx, FORGET, &[&noted(key)]).await?;
     Ok(())
 }
@@ -152,7 +152,7 @@ enum Owner {
     Task { id: i64, group: i64 },
 }
 
-async fn lock(tx: &impl Db, key: &ObjectKey) -> Result<Option<Owner>, Fault> {
+async fn lock(tx: &impl Db, key: &ObjectKey) -> Result<Option<Owner>, StoreError> {
     let owner = key.path().split_once('/').map_or("", |(owner, _)| owner);
     match key.shelf() {
         Shelf::Attachments => {
@@ -172,7 +172,7 @@ async fn settle(
     nonces: &[i64],
     stored: i64,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let (owner, note) = (lock(tx, key).await?, noted(key));
     let present: Vec<i64> = row::all(tx, NONCES, &[&note], row::only).await?;
     if present != nonces {

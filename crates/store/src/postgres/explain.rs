@@ -11,23 +11,23 @@ use tokio_postgres::types::Json;
 use tokio_postgres::{IsolationLevel, Row};
 use uuid::Uuid;
 
-use super::fault::Corrupt;
+use super::error::Corrupt;
 use super::row::{self, Columns, Db};
 use super::tasks::get;
 use super::{PostgresStore, ask};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::{Code, row_count};
 use crate::ops::explain::Explain;
 
 #[async_trait]
 impl Explain for PostgresStore {
-    async fn facts(&self, uuid: Uuid) -> Result<Option<Facts>, Fault> {
+    async fn facts(&self, uuid: Uuid) -> Result<Option<Facts>, StoreError> {
         ask!(self, client => snapshot_facts(client, uuid))
     }
 }
 
 /// Several questions about one moment.
-async fn snapshot_facts(client: &mut Client, uuid: Uuid) -> Result<Option<Facts>, Fault> {
+async fn snapshot_facts(client: &mut Client, uuid: Uuid) -> Result<Option<Facts>, StoreError> {
     let snapshot = client
         .build_transaction()
         .isolation_level(IsolationLevel::RepeatableRead)
@@ -39,13 +39,13 @@ async fn snapshot_facts(client: &mut Client, uuid: Uuid) -> Result<Option<Facts>
     Ok(facts)
 }
 
-async fn facts(db: &impl Db, uuid: Uuid) -> Result<Option<Facts>, Fault> {
+async fn facts(db: &impl Db, uuid: Uuid) -> Result<Option<Facts>, StoreError> {
     let Some(task) = get::by_uuid(db, uuid).await? else { return Ok(None) };
     let standing = standing(db, &task).await?;
     Ok(Some(Facts { uuid, group: task.group_name, tags: task.tags, standing }))
 }
 
-async fn standing(db: &impl Db, task: &Task) -> Result<Standing, Fault> {
+async fn standing(db: &impl Db, task: &Task) -> Result<Standing, StoreError> {
     match &task.phase {
         Phase::Pending => {
             let upstream = task.upstream.ok_or(Corrupt::NoPhase(task.id.0))?;
@@ -96,7 +96,7 @@ const NEAREST: &str = "
     WHERE member.group_id = $1 AND member.role >= $2
     ORDER BY jsonb_array_length(lack.missing), worker.id LIMIT 1";
 
-async fn crew(db: &impl Db, task: &Task) -> Result<Crew, Fault> {
+async fn crew(db: &impl Db, task: &Task) -> Result<Crew, StoreError> {
     let (group, tags, least) = (task.group.0, Json(&task.tags), Role::Write.code());
     let stopping = WorkerState::GracefulShutdown.code();
     let mut crew = row::one(db, CREW, &[&group, &least, &tags, &stopping], read_crew).await?;
@@ -109,8 +109,8 @@ async fn crew(db: &impl Db, task: &Task) -> Result<Crew, Fault> {
     Ok(crew)
 }
 
-fn read_crew(row: &Row) -> Result<Crew, Fault> {
-    let count = |column| Ok::<_, Fault>(row.value::<i64>(column)?.unsigned_abs());
+fn read_crew(row: &Row) -> Result<Crew, StoreError> {
+    let count = |column| Ok::<_, StoreError>(row.value::<i64>(column)?.unsigned_abs());
     Ok(Crew {
         listed: count("listed")?,
         serving: count("serving")?,
@@ -134,7 +134,7 @@ const AHEAD: &str = "
         WHERE lane_id = $1 AND (neg_priority, task_id) < ($2, $3)
         ORDER BY neg_priority, task_id LIMIT $4) ahead";
 
-async fn ahead(db: &impl Db, task: TaskId) -> Result<Ahead, Fault> {
+async fn ahead(db: &impl Db, task: TaskId) -> Result<Ahead, StoreError> {
     let (lane, place) = row::one(db, PLACE, &[&task.0], |row| {
         Ok((row.value::<i64>("lane_id")?, row.value::<i32>("neg_priority")?))
     })
@@ -158,7 +158,7 @@ async fn held(
     task: &Task,
     attempt: Attempt,
     reported: Option<ExecEnd>,
-) -> Result<Standing, Fault> {
+) -> Result<Standing, StoreError> {
     let holder = row::one(db, HOLDER, &[&task.id.0], |row| {
         Ok(Holder {
             heard_at: row.time("last_heartbeat")?,
@@ -175,7 +175,7 @@ async fn held(
     Ok(Standing::Held { attempt, reported, holder, watched })
 }
 
-async fn watched(db: &impl Db, uuid: Uuid, target: ExecState) -> Result<Watched, Fault> {
+async fn watched(db: &impl Db, uuid: Uuid, target: ExecState) -> Result<Watched, StoreError> {
     let found = get::by_uuid(db, uuid).await?.map(Into::into);
     Ok(Watched { uuid, target, found })
 }

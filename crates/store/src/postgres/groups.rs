@@ -20,7 +20,7 @@ use super::row::{self, Columns, Db};
 use super::tasks::cancel;
 use super::workers::{end_service, lock_service};
 use super::{PostgresStore, write};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::By;
 use crate::ops::groups::{GroupCreation, GroupDeletion, Groups, MembersChange};
@@ -34,29 +34,29 @@ impl Groups for PostgresStore {
         creator: UserId,
         name: &Name,
         now: Timestamp,
-    ) -> Result<GroupCreation, Fault> {
+    ) -> Result<GroupCreation, StoreError> {
         write!(self, tx => create_group(tx, creator, name, now))
     }
 
-    async fn group(&self, name: &str) -> Result<Option<Group>, Fault> {
+    async fn group(&self, name: &str) -> Result<Option<Group>, StoreError> {
         row::optional(&self.client().await?, GROUP_BY_NAME, &[&name], read_group).await
     }
 
-    async fn membership(&self, user: UserId, group_name: &str) -> Result<Membership, Fault> {
+    async fn membership(&self, user: UserId, group_name: &str) -> Result<Membership, StoreError> {
         let params: row::Params<'_> = &[&user.0, &group_name];
         let found = row::optional(&self.client().await?, MEMBERSHIP, params, read_membership).await?;
         Ok(found.unwrap_or(Membership::NoSuchGroup))
     }
 
-    async fn members(&self, group: GroupId) -> Result<BTreeMap<String, Role>, Fault> {
+    async fn members(&self, group: GroupId) -> Result<BTreeMap<String, Role>, StoreError> {
         members(&self.client().await?, group).await
     }
 
-    async fn groups_of(&self, user: UserId) -> Result<BTreeMap<String, Role>, Fault> {
+    async fn groups_of(&self, user: UserId) -> Result<BTreeMap<String, Role>, StoreError> {
         row::all(&self.client().await?, GROUPS_OF_USER, &[&user.0], read_relation).await
     }
 
-    async fn group_ids_of(&self, user: UserId) -> Result<Vec<GroupId>, Fault> {
+    async fn group_ids_of(&self, user: UserId) -> Result<Vec<GroupId>, StoreError> {
         let read = |row: &Row| Ok(GroupId(row.try_get(0)?));
         row::all(&self.client().await?, GROUP_IDS_OF_USER, &[&user.0], read).await
     }
@@ -67,7 +67,7 @@ impl Groups for PostgresStore {
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
-    ) -> Result<MembersChange, Fault> {
+    ) -> Result<MembersChange, StoreError> {
         write!(self, tx => set_members(tx, by, group, relations, now))
     }
 
@@ -77,20 +77,25 @@ impl Groups for PostgresStore {
         group: GroupId,
         names: &[String],
         now: Timestamp,
-    ) -> Result<MembersChange, Fault> {
+    ) -> Result<MembersChange, StoreError> {
         write!(self, tx => remove_members(tx, by, group, names, now))
     }
 
-    async fn delete_group(&self, by: By, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
+    async fn delete_group(
+        &self,
+        by: By,
+        group: GroupId,
+        now: Timestamp,
+    ) -> Result<GroupDeletion, StoreError> {
         write!(self, tx => delete_group(tx, by, group, now))
     }
 
-    async fn unfinished_deletions(&self, limit: u32) -> Result<Vec<GroupId>, Fault> {
+    async fn unfinished_deletions(&self, limit: u32) -> Result<Vec<GroupId>, StoreError> {
         let read = |row: &Row| Ok(GroupId(row.value("id")?));
         row::all(&self.client().await?, UNFINISHED_DELETIONS, &[&i64::from(limit)], read).await
     }
 
-    async fn continue_deletion(&self, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+    async fn continue_deletion(&self, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, StoreError> {
         write!(self, tx => continue_deletion(tx, group, now))
     }
 
@@ -99,7 +104,7 @@ impl Groups for PostgresStore {
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
-    ) -> Result<MembersChange, Fault> {
+    ) -> Result<MembersChange, StoreError> {
         write!(self, tx => restore_group(tx, group, relations, now))
     }
 
@@ -108,7 +113,7 @@ impl Groups for PostgresStore {
         name: &str,
         change: QuotaChange,
         now: Timestamp,
-    ) -> Result<Option<i64>, Fault> {
+    ) -> Result<Option<i64>, StoreError> {
         write!(self, tx => change_storage_quota(tx, name, change, now))
     }
 }
@@ -130,7 +135,7 @@ async fn create_group(
     creator: UserId,
     name: &Name,
     now: Timestamp,
-) -> Result<GroupCreation, Fault> {
+) -> Result<GroupCreation, StoreError> {
     if name_is_taken(tx, name.as_str()).await? {
         return Ok(GroupCreation::NameTaken);
     }
@@ -153,7 +158,7 @@ pub(super) async fn insert_group(
     creator: UserId,
     name: &Name,
     now: Timestamp,
-) -> Result<GroupId, Fault> {
+) -> Result<GroupId, StoreError> {
     let state = AccountState::Active.code();
     let quota = limits::DEFAULT_STORAGE_QUOTA;
     let params: row::Params<'_> = &[&name.as_str(), &creator.0, &state, &quota, &now.unix_micros()];
@@ -167,7 +172,7 @@ const GROUP_BY_NAME: &str = "
     FROM groups g JOIN users u ON u.id = g.creator_id
     WHERE g.name = $1";
 
-fn read_group(row: &Row) -> Result<Group, Fault> {
+fn read_group(row: &Row) -> Result<Group, StoreError> {
     Ok(Group {
         id: GroupId(row.value("id")?),
         name: row.value("name")?,
@@ -187,7 +192,7 @@ const MEMBERSHIP: &str = "
     FROM groups g LEFT JOIN membership m ON m.group_id = g.id AND m.user_id = $1
     WHERE g.name = $2";
 
-fn read_membership(row: &Row) -> Result<Membership, Fault> {
+fn read_membership(row: &Row) -> Result<Membership, StoreError> {
     let group = GroupId(row.value("id")?);
     Ok(match row.optional_code("role")? {
         Some(role) => Membership::Member(group, role),
@@ -207,12 +212,12 @@ const GROUPS_OF_USER: &str = "
 
 const GROUP_IDS_OF_USER: &str = "SELECT group_id FROM membership WHERE user_id = $1";
 
-async fn members(db: &impl Db, group: GroupId) -> Result<BTreeMap<String, Role>, Fault> {
+async fn members(db: &impl Db, group: GroupId) -> Result<BTreeMap<String, Role>, StoreError> {
     row::all(db, MEMBERS, &[&group.0], read_relation).await
 }
 
 /// A name and a role.
-pub(super) fn read_relation(row: &Row) -> Result<(String, Role), Fault> {
+pub(super) fn read_relation(row: &Row) -> Result<(String, Role), StoreError> {
     Ok((row.value("name")?, row.code("role")?))
 }
 
@@ -237,7 +242,7 @@ async fn set_members(
     group: GroupId,
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
-) -> Result<MembersChange, Fault> {
+) -> Result<MembersChange, StoreError> {
     let names: Vec<&String> = relations.keys().collect();
     if let Some(name) = row::optional(tx, UNKNOWN_USER, &[&names], row::only).await? {
         return Ok(MembersChange::UnknownUser(name));
@@ -273,7 +278,7 @@ async fn lock_workers_of(
     tx: &impl Db,
     group: GroupId,
     names: &[impl AsRef<str> + Sync],
-) -> Result<Vec<i64>, Fault> {
+) -> Result<Vec<i64>, StoreError> {
     if names.is_empty() {
         return Ok(Vec::new());
     }
@@ -293,7 +298,7 @@ async fn remove_members(
     group: GroupId,
     names: &[String],
     now: Timestamp,
-) -> Result<MembersChange, Fault> {
+) -> Result<MembersChange, StoreError> {
     if let Some(name) = row::optional(tx, UNKNOWN_USER, &[&names], row::only).await? {
         return Ok(MembersChange::UnknownUser(name));
     }
@@ -322,7 +327,7 @@ async fn change_storage_quota(
     name: &str,
     change: QuotaChange,
     now: Timestamp,
-) -> Result<Option<i64>, Fault> {
+) -> Result<Option<i64>, StoreError> {
     let Some(current) = row::optional(tx, STORAGE_QUOTA, &[&name], row::only).await? else {
         return Ok(None);
     };
@@ -346,7 +351,12 @@ const STATE: &str = "SELECT state FROM groups WHERE id = $1";
 const COUNT_FOR_CREATOR: &str = "
     UPDATE users SET group_count = group_count + $2 WHERE id = (SELECT creator_id FROM groups WHERE id = $1)";
 
-async fn delete_group(tx: &impl Db, by: By, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
+async fn delete_group(
+    tx: &impl Db,
+    by: By,
+    group: GroupId,
+    now: Timestamp,
+) -> Result<GroupDeletion, StoreError> {
     // Submissions and tasks that come back hold the row, too: none slips in behind the cancellation.
     row::one(tx, TAKE_TURNS, &[&group.0], |_| Ok(())).await?;
     if !rights::may(tx, by, group, Action::ManageMembers).await? {
@@ -371,7 +381,7 @@ const IS_ENDING: &str = "SELECT ending FROM groups WHERE id = $1 FOR UPDATE";
 
 const HAS_ENDED: &str = "UPDATE groups SET ending = FALSE WHERE id = $1";
 
-async fn continue_deletion(tx: &impl Db, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+async fn continue_deletion(tx: &impl Db, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, StoreError> {
     if row::optional(tx, IS_ENDING, &[&group.0], row::only).await? != Some(true) {
         return Ok(Vec::new());
     }
@@ -392,7 +402,7 @@ async fn change_state(
     group: GroupId,
     state: AccountState,
     now: Timestamp,
-) -> Result<AccountState, Fault> {
+) -> Result<AccountState, StoreError> {
     let before = row::one(tx, STATE, &[&group.0], |row| row.code("state")).await?;
     let ending = state == AccountState::Deleted;
     row::run_one(tx, SET_STATE, &[&group.0, &state.code(), &now.unix_micros(), &ending]).await?;
@@ -404,7 +414,7 @@ async fn restore_group(
     group: GroupId,
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
-) -> Result<MembersChange, Fault> {
+) -> Result<MembersChange, StoreError> {
     let change = set_members(tx, By::Site, group, relations, now).await?;
     if matches!(change, MembersChange::Done(_))
         && change_state(tx, group, AccountState::Active, now).await? == AccountState::Deleted

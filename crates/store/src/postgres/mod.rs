@@ -12,10 +12,10 @@ mod attachments;
 mod audit;
 mod connect;
 mod dispatch;
+mod error;
 mod events;
 mod expected;
 mod explain;
-mod fault;
 mod groups;
 mod personal_tokens;
 mod question;
@@ -40,7 +40,7 @@ use self::address::Address;
 use self::question::{Question, ask};
 use crate::ops::SchemaVersion;
 use crate::turns::SharedTurns;
-use crate::{Fault, Store};
+use crate::{Store, StoreError};
 
 /// How often an operation that lost a race is tried.
 const TRIES: usize = 8;
@@ -59,7 +59,7 @@ pub struct PostgresStore {
 impl PostgresStore {
     /// Connects to the database behind a `postgres://` URL and brings its schema up to date. Several
     /// coordinators may do this at once.
-    pub async fn open(url: &str) -> Result<Self, Fault> {
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
         let address = connect::address(url)?;
         setup::check_that_sessions_last(&address).await?;
         schema::migrate(&address).await?;
@@ -72,23 +72,23 @@ impl PostgresStore {
     }
 
     /// Whether [`Self::open`] would refuse the database because of what is in it; nothing is written.
-    pub async fn inspect(url: &str) -> Result<(), Fault> {
+    pub async fn inspect(url: &str) -> Result<(), StoreError> {
         schema::inspect(&connect::address(url)?).await
     }
 
-    async fn client(&self) -> Result<Client, Fault> {
+    async fn client(&self) -> Result<Client, StoreError> {
         Ok(self.pool.get().await?)
     }
 
     /// For what a user asks, and what may take long.
-    async fn for_question(&self) -> Result<Question, Fault> {
+    async fn for_question(&self) -> Result<Question, StoreError> {
         Ok(Question::new(self.questions.get().await?, Arc::clone(&self.address)))
     }
 }
 
 /// Makes the changes of a transaction durable.
-async fn commit(transaction: Transaction<'_>) -> Result<(), Fault> {
-    transaction.commit().await.map_err(fault::of_commit)
+async fn commit(transaction: Transaction<'_>) -> Result<(), StoreError> {
+    transaction.commit().await.map_err(error::of_commit)
 }
 
 /// Runs `$work` in a transaction `$tx` of a store and answers once it is durable.
@@ -105,11 +105,11 @@ macro_rules! write {
                 let $tx = &transaction;
                 let outcome = $work.await?;
                 $crate::postgres::commit(transaction).await?;
-                Ok::<_, $crate::Fault>(outcome)
+                Ok::<_, $crate::StoreError>(outcome)
             };
             match outcome.await {
-                Err(fault)
-                    if tries < $crate::postgres::TRIES && $crate::postgres::fault::lost_a_race(&fault) =>
+                Err(error)
+                    if tries < $crate::postgres::TRIES && $crate::postgres::error::lost_a_race(&error) =>
                 {
                     tries += 1;
                 }
@@ -122,11 +122,11 @@ use write;
 
 #[async_trait]
 impl Store for PostgresStore {
-    async fn ping(&self) -> Result<(), Fault> {
+    async fn ping(&self) -> Result<(), StoreError> {
         row::one(&self.client().await?, READ_SOMETHING, &[], |_| Ok(())).await
     }
 
-    async fn schema(&self) -> Result<SchemaVersion, Fault> {
+    async fn schema(&self) -> Result<SchemaVersion, StoreError> {
         let client = self.client().await?;
         schema::version(&client).await
     }

@@ -11,7 +11,7 @@ use super::accounts::read_user;
 use super::row::{self, Columns, Db};
 use super::workers::remove::{Registered, remove_all};
 use super::{PostgresStore, write};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::personal_tokens::{NewPersonalToken, PersonalTokens, TokenOwner};
 
@@ -21,7 +21,7 @@ impl PersonalTokens for PostgresStore {
         &self,
         new: &NewPersonalToken,
         now: Timestamp,
-    ) -> Result<Option<i64>, Fault> {
+    ) -> Result<Option<i64>, StoreError> {
         let params: row::Params<'_> = &[
             &new.owner.0,
             &new.name,
@@ -34,7 +34,7 @@ impl PersonalTokens for PostgresStore {
         row::optional(&self.client().await?, INSERT, params, row::only).await
     }
 
-    async fn personal_tokens(&self, owner: UserId) -> Result<Vec<TokenInfo>, Fault> {
+    async fn personal_tokens(&self, owner: UserId) -> Result<Vec<TokenInfo>, StoreError> {
         row::all(&self.client().await?, OF_USER, &[&owner.0], read).await
     }
 
@@ -43,7 +43,7 @@ impl PersonalTokens for PostgresStore {
         owner: UserId,
         id: i64,
         now: Timestamp,
-    ) -> Result<Option<Vec<Uuid>>, Fault> {
+    ) -> Result<Option<Vec<Uuid>>, StoreError> {
         write!(self, tx => revoke(tx, owner, id, now))
     }
 
@@ -51,7 +51,7 @@ impl PersonalTokens for PostgresStore {
         &self,
         digest: &[u8; 32],
         now: Timestamp,
-    ) -> Result<Option<TokenOwner>, Fault> {
+    ) -> Result<Option<TokenOwner>, StoreError> {
         let params: row::Params<'_> = &[&digest.as_slice(), &now.unix_micros()];
         row::optional(&self.client().await?, OWNER, params, read_owner).await
     }
@@ -68,7 +68,12 @@ const OF_USER: &str = "
 const REVOKE: &str = "DELETE FROM personal_token WHERE user_id = $1 AND id = $2";
 
 /// A worker that is registered with the token right now holds its row, and is seen by what follows.
-async fn revoke(tx: &impl Db, owner: UserId, id: i64, now: Timestamp) -> Result<Option<Vec<Uuid>>, Fault> {
+async fn revoke(
+    tx: &impl Db,
+    owner: UserId,
+    id: i64,
+    now: Timestamp,
+) -> Result<Option<Vec<Uuid>>, StoreError> {
     if row::run(tx, REVOKE, &[&owner.0, &id]).await? == 0 {
         return Ok(None);
     }
@@ -81,7 +86,7 @@ const OWNER: &str = "
     FROM personal_token t JOIN users u ON u.id = t.user_id
     WHERE t.digest = $1 AND (t.expires_at IS NULL OR t.expires_at > $2)";
 
-fn read_owner(row: &Row) -> Result<TokenOwner, Fault> {
+fn read_owner(row: &Row) -> Result<TokenOwner, StoreError> {
     Ok(TokenOwner {
         user: read_user(row)?,
         id: row.value("token_id")?,
@@ -90,7 +95,7 @@ fn read_owner(row: &Row) -> Result<TokenOwner, Fault> {
     })
 }
 
-fn read(row: &Row) -> Result<TokenInfo, Fault> {
+fn read(row: &Row) -> Result<TokenInfo, StoreError> {
     Ok(TokenInfo {
         id: row.value("id")?,
         name: row.value("name")?,

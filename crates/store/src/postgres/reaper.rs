@@ -13,14 +13,14 @@ use super::dispatch::lose::put_back;
 use super::row::{self, Columns, Db};
 use super::workers::remove::remove;
 use super::{PostgresStore, write};
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::reaper::{LeaseLook, LeaseWatch, ReapReason, Reaped, Reaper};
 use crate::ops::workers::{Departure, Fate};
 
 #[async_trait]
 impl Reaper for PostgresStore {
     /// Mostly one statement that writes nothing.
-    async fn watch_leases(&self, look: LeaseLook) -> Result<LeaseWatch, Fault> {
+    async fn watch_leases(&self, look: LeaseLook) -> Result<LeaseWatch, StoreError> {
         let now = look.now.map(Timestamp::unix_micros);
         let client = self.client().await?;
         loop {
@@ -35,9 +35,9 @@ impl Reaper for PostgresStore {
         }
     }
 
-    /// One worker per transaction: none waits for the tasks of another. The first fault ends the round;
+    /// One worker per transaction: none waits for the tasks of another. The first error ends the round;
     /// what was done before it is told, and it is met again in the next round.
-    async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, Fault> {
+    async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreError> {
         let mut reaped = Vec::new();
         let params: row::Params<'_> = &[&at.lease.micros(), &i64::from(limit)];
         let candidates: Vec<(WorkerId, ReapReason)> =
@@ -45,7 +45,7 @@ impl Reaper for PostgresStore {
         for (worker, reason) in candidates {
             match write!(self, tx => reap(tx, worker, reason, at)) {
                 Ok(one) => reaped.extend(one),
-                Err(fault) if reaped.is_empty() => return Err(fault),
+                Err(error) if reaped.is_empty() => return Err(error),
                 Err(_) => return Ok(reaped),
             }
         }
@@ -83,7 +83,7 @@ impl Seen {
     }
 }
 
-fn read_look(row: &Row) -> Result<Seen, Fault> {
+fn read_look(row: &Row) -> Result<Seen, StoreError> {
     Ok(Seen {
         clock: LeaseClock {
             seen_at: row.time("seen_at")?,
@@ -101,7 +101,7 @@ const SET_CLOCK: &str = "
     UPDATE lease_clock SET seen_at = $1, lag = $2, settled_at = $5 WHERE id = 1 AND seen_at = $3 AND lag = $4";
 
 /// False when the clock was set by another one meanwhile.
-async fn set_clock(db: &impl Db, from: LeaseClock, to: LeaseClock) -> Result<bool, Fault> {
+async fn set_clock(db: &impl Db, from: LeaseClock, to: LeaseClock) -> Result<bool, StoreError> {
     let (seen_at, was_seen_at) = (to.seen_at.unix_micros(), from.seen_at.unix_micros());
     let params: row::Params<'_> = &[&seen_at, &to.lag, &was_seen_at, &from.lag, &to.settled_at.micros()];
     Ok(row::run(db, SET_CLOCK, params).await? > 0)
@@ -130,7 +130,7 @@ const CANDIDATES: &str = "
     ORDER BY reason, since, worker_id
     LIMIT $2";
 
-fn read_candidate(row: &Row) -> Result<(WorkerId, ReapReason), Fault> {
+fn read_candidate(row: &Row) -> Result<(WorkerId, ReapReason), StoreError> {
     Ok((WorkerId(row.value("worker_id")?), row.code("reason")?))
 }
 
@@ -160,7 +160,7 @@ async fn reap(
     worker: WorkerId,
     reason: ReapReason,
     at: Moment,
-) -> Result<Option<Reaped>, Fault> {
+) -> Result<Option<Reaped>, StoreError> {
     let found: Option<(Uuid, Option<Timestamp>)> = row::optional(tx, LOCK, &[&worker.0], |row| {
         Ok((row.value("uuid")?, row.optional_time("token_until")?))
     })
@@ -187,7 +187,7 @@ async fn take_single(
     worker: WorkerId,
     uuid: Uuid,
     at: Moment,
-) -> Result<Option<Reaped>, Fault> {
+) -> Result<Option<Reaped>, StoreError> {
     let past: Vec<Lease> =
         row::all(tx, PAST_THEIR_LIMIT, &[&worker.0, &at.lease.micros()], lease::read).await?;
     let mut returned = Vec::with_capacity(past.len());

@@ -10,7 +10,7 @@ use super::artifacts::garbage;
 use super::row::{self, Columns, Db};
 use super::workers::departure;
 use super::{PostgresStore, write};
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::retention::{Forgotten, Retention};
 use crate::retention::Candidate;
 
@@ -22,7 +22,7 @@ impl Retention for PostgresStore {
         after: Option<TaskId>,
         limit: u32,
         now: Timestamp,
-    ) -> Result<Forgotten, Fault> {
+    ) -> Result<Forgotten, StoreError> {
         let after = after.map_or(0, |task| task.0);
         let candidates: Vec<_> =
             row::all(&self.client().await?, CANDIDATES, &[&after, &i64::from(limit)], |row| {
@@ -42,12 +42,12 @@ impl Retention for PostgresStore {
         Ok(Forgotten { tasks, next })
     }
 
-    async fn forget_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, Fault> {
+    async fn forget_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let params: row::Params<'_> = &[&submitted_before.unix_micros(), &i64::from(limit)];
         row::run(&self.client().await?, FORGET_SUBMISSIONS, params).await
     }
 
-    async fn delete_departures(&self, gone_before: Timestamp, limit: u32) -> Result<u64, Fault> {
+    async fn delete_departures(&self, gone_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         departure::delete(&self.client().await?, gone_before, limit).await
     }
 }
@@ -89,7 +89,12 @@ const DELETE_EVERY_TRACE: [&str; 4] = [
     "DELETE FROM task WHERE id = ANY($1)",
 ];
 
-async fn forget(tx: &impl Db, old: &[i64], ended_before: Timestamp, now: Timestamp) -> Result<u64, Fault> {
+async fn forget(
+    tx: &impl Db,
+    old: &[i64],
+    ended_before: Timestamp,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
     let groups: BTreeMap<i64, i64> =
         row::all(tx, LOCK_UNNEEDED, &[&old, &ended_before.unix_micros()], |row| {
             Ok((row.value("id")?, row.value("group_id")?))

@@ -10,7 +10,7 @@ use mitosis_protocol::admin::AccountState;
 use uuid::Uuid;
 
 use super::row::{self, Columns, Db};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::By;
 
@@ -21,7 +21,7 @@ const ROLE: &str = "
     WHERE m.user_id = $1 AND m.group_id = $2 AND u.state = $3 FOR SHARE OF m";
 
 /// What someone is to a group, until the end of the transaction.
-pub(super) async fn membership(tx: &impl Db, by: By, group: GroupId) -> Result<Membership, Fault> {
+pub(super) async fn membership(tx: &impl Db, by: By, group: GroupId) -> Result<Membership, StoreError> {
     let Some(user) = by.code() else { return Ok(Membership::Member(group, Role::Admin)) };
     let role =
         row::optional(tx, ROLE, &[&user, &group.0, &AccountState::Active.code()], |row| row.code("role"))
@@ -30,7 +30,7 @@ pub(super) async fn membership(tx: &impl Db, by: By, group: GroupId) -> Result<M
 }
 
 /// Whether someone may do this in a group, until the end of the transaction.
-pub(super) async fn may(tx: &impl Db, by: By, group: GroupId, action: Action) -> Result<bool, Fault> {
+pub(super) async fn may(tx: &impl Db, by: By, group: GroupId, action: Action) -> Result<bool, StoreError> {
     let membership = membership(tx, by, group).await?;
     Ok(matches!(membership, Membership::Member(_, role) if action.allowed_to(role)))
 }
@@ -47,7 +47,7 @@ pub(super) async fn may_on_worker(
     worker: WorkerId,
     action: Action,
     on_worker: Role,
-) -> Result<bool, Fault> {
+) -> Result<bool, StoreError> {
     let Some(user) = by.code() else { return Ok(true) };
     let least = action.least_role().code();
     let params: row::Params<'_> =
@@ -56,7 +56,7 @@ pub(super) async fn may_on_worker(
 }
 
 /// Whether someone controls a locked worker: Admin in a group that is Admin on it.
-pub(super) async fn controls(tx: &impl Db, by: By, worker: WorkerId) -> Result<bool, Fault> {
+pub(super) async fn controls(tx: &impl Db, by: By, worker: WorkerId) -> Result<bool, StoreError> {
     may_on_worker(tx, by, worker, Action::ControlWorkers, Role::Admin).await
 }
 
@@ -67,7 +67,7 @@ const NAMES_FOREIGN: &str = "
           AND NOT EXISTS (SELECT 1 FROM membership m WHERE m.user_id = $1 AND m.group_id = t.group_id))";
 
 /// Whether a user may see all of these tasks, as far as they exist.
-pub(super) async fn sees_all(tx: &impl Db, user: UserId, tasks: &[Uuid]) -> Result<bool, Fault> {
+pub(super) async fn sees_all(tx: &impl Db, user: UserId, tasks: &[Uuid]) -> Result<bool, StoreError> {
     if tasks.is_empty() {
         return Ok(true);
     }
@@ -80,7 +80,11 @@ const SEEN: &str = "
     FROM task t WHERE t.uuid = ANY($2)";
 
 /// Which of these tasks exist, and whether a user may see each.
-pub(super) async fn seen(db: &impl Db, user: UserId, tasks: &[Uuid]) -> Result<HashMap<Uuid, bool>, Fault> {
+pub(super) async fn seen(
+    db: &impl Db,
+    user: UserId,
+    tasks: &[Uuid],
+) -> Result<HashMap<Uuid, bool>, StoreError> {
     row::all(db, SEEN, &[&user.0, &tasks], |row| Ok((row.value("uuid")?, row.value("seen")?))).await
 }
 
@@ -89,7 +93,12 @@ const AMONG: &str = "
     WHERE t.uuid = ANY($1) AND m.user_id = $2 AND m.role >= $3 AND u.state = $4";
 
 /// Those of the tasks that exist and with which someone may do this, in the order given.
-pub(super) async fn among(tx: &impl Db, by: By, tasks: &[Uuid], action: Action) -> Result<Vec<Uuid>, Fault> {
+pub(super) async fn among(
+    tx: &impl Db,
+    by: By,
+    tasks: &[Uuid],
+    action: Action,
+) -> Result<Vec<Uuid>, StoreError> {
     let Some(user) = by.code() else { return Ok(tasks.to_vec()) };
     let least = action.least_role().code();
     let allowed: HashSet<Uuid> =
@@ -98,6 +107,6 @@ pub(super) async fn among(tx: &impl Db, by: By, tasks: &[Uuid], action: Action) 
 }
 
 /// Whether there is such a task, and someone may do this with it.
-pub(super) async fn may_with(tx: &impl Db, by: By, task: Uuid, action: Action) -> Result<bool, Fault> {
+pub(super) async fn may_with(tx: &impl Db, by: By, task: Uuid, action: Action) -> Result<bool, StoreError> {
     Ok(!among(tx, by, &[task], action).await?.is_empty())
 }

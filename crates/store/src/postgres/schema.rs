@@ -3,9 +3,9 @@
 use tokio_postgres::Client;
 
 use super::address::Address;
-use super::{connect, fault, setup};
+use super::{connect, error, setup};
 use crate::ops::SchemaVersion;
-use crate::{Fault, ForeignSchema, NewerSchema};
+use crate::{ForeignSchema, NewerSchema, StoreError};
 use mitosis_domain::crash;
 
 mod embedded {
@@ -23,9 +23,9 @@ const LOCK_IF_FREE: &str = "SELECT pg_try_advisory_lock(7305790132211925)";
 const LOCK: &str = "SELECT pg_advisory_lock(7305790132211925)";
 
 /// Applies what this database has not seen yet. The lock goes with the connection.
-pub(super) async fn migrate(address: &Address) -> Result<(), Fault> {
+pub(super) async fn migrate(address: &Address) -> Result<(), StoreError> {
     let (mut client, driver) =
-        connect::connect(address).await.map_err(|error| fault::of_connect(error, address.shown()))?;
+        connect::connect(address).await.map_err(|error| error::of_connect(error, address.shown()))?;
     let driver = tokio::spawn(driver);
     let outcome = migrate_on(&mut client).await;
     drop(client);
@@ -34,7 +34,7 @@ pub(super) async fn migrate(address: &Address) -> Result<(), Fault> {
     outcome
 }
 
-async fn migrate_on(client: &mut Client) -> Result<(), Fault> {
+async fn migrate_on(client: &mut Client) -> Result<(), StoreError> {
     client.batch_execute(NO_LIMITS).await?;
     if !client.query_one(LOCK_IF_FREE, &[]).await?.try_get::<_, bool>(0)? {
         tracing::info!("another coordinator brings the schema of the database up to date; waiting for it");
@@ -43,15 +43,15 @@ async fn migrate_on(client: &mut Client) -> Result<(), Fault> {
     let found = refuse_what_is_not_ours(client).await?;
     setup::check_encoding(client, found.is_none()).await?;
     crash::point("migrate.steps:before");
-    embedded::migrations::runner().set_grouped(true).run_async(client).await.map_err(fault::of_migration)?;
+    embedded::migrations::runner().set_grouped(true).run_async(client).await.map_err(error::of_migration)?;
     crash::point("migrate.steps:after");
     Ok(())
 }
 
 /// Looks, and writes nothing: whether [`migrate`] would refuse the database.
-pub(super) async fn inspect(address: &Address) -> Result<(), Fault> {
+pub(super) async fn inspect(address: &Address) -> Result<(), StoreError> {
     let (client, driver) =
-        connect::connect(address).await.map_err(|error| fault::of_connect(error, address.shown()))?;
+        connect::connect(address).await.map_err(|error| error::of_connect(error, address.shown()))?;
     let driver = tokio::spawn(driver);
     let outcome = refuse_what_is_not_ours(&client).await;
     drop(client);
@@ -61,13 +61,13 @@ pub(super) async fn inspect(address: &Address) -> Result<(), Fault> {
 }
 
 /// The version of a schema that is ours; none in a new database.
-async fn refuse_what_is_not_ours(client: &Client) -> Result<Option<i64>, Fault> {
+async fn refuse_what_is_not_ours(client: &Client) -> Result<Option<i64>, StoreError> {
     let known = known();
     match schema_version(client).await? {
-        Some(found) if found > known => Err(Fault::Schema(NewerSchema { found, known }.into())),
+        Some(found) if found > known => Err(StoreError::Schema(NewerSchema { found, known }.into())),
         Some(found) => Ok(Some(found)),
         None => match foreign(client).await? {
-            Some(foreign) => Err(Fault::Schema(foreign.into())),
+            Some(foreign) => Err(StoreError::Schema(foreign.into())),
             None => Ok(None),
         },
     }
@@ -85,7 +85,7 @@ const OF_MITO_06: [&str; 3] = ["active_tasks", "archived_tasks", "user_group"];
 const OURS: [&str; 7] = ["users", "groups", "membership", "task", "worker", "artifact", "attachment"];
 
 /// Whose tables are in a database that has seen no migration of ours.
-async fn foreign(client: &Client) -> Result<Option<ForeignSchema>, Fault> {
+async fn foreign(client: &Client) -> Result<Option<ForeignSchema>, StoreError> {
     let Some(row) = client.query_opt(FOREIGN, &[&OF_MITO_06.as_slice(), &OURS.as_slice()]).await? else {
         return Ok(None);
     };
@@ -106,12 +106,12 @@ fn known() -> i64 {
 }
 
 /// Which version the schema has, and which is known.
-pub(super) async fn version(client: &Client) -> Result<SchemaVersion, Fault> {
+pub(super) async fn version(client: &Client) -> Result<SchemaVersion, StoreError> {
     Ok(SchemaVersion { found: schema_version(client).await?.unwrap_or(0), known: known() })
 }
 
 /// The latest migration that was applied; none in a new database.
-async fn schema_version(client: &Client) -> Result<Option<i64>, Fault> {
+async fn schema_version(client: &Client) -> Result<Option<i64>, StoreError> {
     if !client.query_one(HISTORY, &[]).await?.try_get::<_, bool>(0)? {
         return Ok(None);
     }

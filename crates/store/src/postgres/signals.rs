@@ -10,7 +10,7 @@ use tokio_postgres::AsyncMessage;
 use super::address::Address;
 use super::row::{self, Columns as _};
 use super::{PostgresStore, connect};
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::signals::{Heard, Signals};
 
 /// Messages that wait to be read; more are as good as missed.
@@ -27,11 +27,11 @@ const SIGNAL: &str = "SELECT pg_notify('mito', $1)";
 
 #[async_trait]
 impl Signals for PostgresStore {
-    async fn signal(&self, text: &str) -> Result<(), Fault> {
+    async fn signal(&self, text: &str) -> Result<(), StoreError> {
         row::one(&self.client().await?, SIGNAL, &[&text], |_| Ok(())).await
     }
 
-    async fn shared_secret(&self, name: &str, proposal: &str) -> Result<String, Fault> {
+    async fn shared_secret(&self, name: &str, proposal: &str) -> Result<String, StoreError> {
         row::one(&self.client().await?, AGREE, &[&name, &proposal], |row| row.value("secret")).await
     }
 

@@ -9,32 +9,32 @@ use uuid::Uuid;
 
 use super::row::{self, Columns, Db};
 use super::{PostgresStore, write};
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::uploads::{UploadTarget, Uploads, Waits, artifact_waits, from_note, noted};
 
 #[async_trait]
 impl Uploads for PostgresStore {
-    async fn upload_target(&self, key: &ObjectKey) -> Result<Option<UploadTarget>, Fault> {
+    async fn upload_target(&self, key: &ObjectKey) -> Result<Option<UploadTarget>, StoreError> {
         target(&self.client().await?, key).await
     }
 
-    async fn use_link(&self, digest: &[u8; 32], until: Timestamp) -> Result<bool, Fault> {
+    async fn use_link(&self, digest: &[u8; 32], until: Timestamp) -> Result<bool, StoreError> {
         let params: row::Params<'_> = &[&digest.as_slice(), &until.unix_micros()];
         Ok(row::run(&self.client().await?, USE_LINK, params).await? == 1)
     }
 
-    async fn return_link(&self, digest: &[u8; 32]) -> Result<(), Fault> {
+    async fn return_link(&self, digest: &[u8; 32]) -> Result<(), StoreError> {
         row::run(&self.client().await?, RETURN_LINK, &[&digest.as_slice()]).await?;
         Ok(())
     }
 
-    async fn discard_object(&self, key: &ObjectKey, now: Timestamp) -> Result<(), Fault> {
+    async fn discard_object(&self, key: &ObjectKey, now: Timestamp) -> Result<(), StoreError> {
         let note = noted(key);
         row::run(&self.client().await?, NOTE_GARBAGE, &[&note, &now.unix_micros()]).await?;
         Ok(())
     }
 
-    async fn garbage(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, Fault> {
+    async fn garbage(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, StoreError> {
         let params: row::Params<'_> = &[&now.unix_micros(), &i64::from(limit)];
         let notes: Vec<String> = row::all(&self.client().await?, DUE_GARBAGE, params, row::only).await?;
         Ok(notes.into_iter().map(from_note).collect())
@@ -45,12 +45,12 @@ impl Uploads for PostgresStore {
         objects: &[ObjectKey],
         links: Duration,
         now: Timestamp,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreError> {
         let notes: Vec<String> = objects.iter().map(noted).collect();
         write!(self, tx => settle(tx, &notes, links, now))
     }
 
-    async fn defer_garbage(&self, objects: &[ObjectKey], until: Timestamp) -> Result<(), Fault> {
+    async fn defer_garbage(&self, objects: &[ObjectKey], until: Timestamp) -> Result<(), StoreError> {
         let notes: Vec<String> = objects.iter().map(noted).collect();
         row::run(&self.client().await?, DEFER, &[&notes, &until.unix_micros()]).await?;
         Ok(())
@@ -64,7 +64,7 @@ const ARTIFACT_OF_OBJECT: &str = "
 const ATTACHMENT_OF_OBJECT: &str = "
     SELECT a.size FROM groups g JOIN attachment a ON a.group_id = g.id WHERE g.name = $1 AND a.key = $2";
 
-async fn target(db: &impl Db, key: &ObjectKey) -> Result<Option<UploadTarget>, Fault> {
+async fn target(db: &impl Db, key: &ObjectKey) -> Result<Option<UploadTarget>, StoreError> {
     let Some((owner, rest)) = key.path().split_once('/') else { return Ok(None) };
     match key.shelf() {
         Shelf::Attachments => {
@@ -103,7 +103,7 @@ const LOOK_AGAIN: &str = "UPDATE garbage SET due = since + $2 WHERE object = ANY
 
 const DEFER: &str = "UPDATE garbage SET due = $2 WHERE object = ANY($1)";
 
-async fn settle(tx: &impl Db, notes: &[String], links: Duration, now: Timestamp) -> Result<(), Fault> {
+async fn settle(tx: &impl Db, notes: &[String], links: Duration, now: Timestamp) -> Result<(), StoreError> {
     let noted_before = now - links;
     let life = i64::try_from(links.as_micros()).unwrap_or(i64::MAX);
     row::run(tx, FORGET_GARBAGE, &[&notes, &noted_before.unix_micros()]).await?;

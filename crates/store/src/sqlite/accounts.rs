@@ -16,23 +16,23 @@ use super::SqliteStore;
 use super::groups::insert_group;
 use super::row::{Columns, Run};
 use super::workers::remove::{Registered, remove_all};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::accounts::{Accounts, Bootstrap, NewUser, SessionChange, UserCreation};
 
 #[async_trait]
 impl Accounts for SqliteStore {
-    async fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<UserCreation, Fault> {
+    async fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<UserCreation, StoreError> {
         let new = new.clone();
         self.write(move |db| create_user(db, &new, now)).await
     }
 
-    async fn bootstrap_admin(&self, new: &NewUser, now: Timestamp) -> Result<Bootstrap, Fault> {
+    async fn bootstrap_admin(&self, new: &NewUser, now: Timestamp) -> Result<Bootstrap, StoreError> {
         let new = new.clone();
         self.write(move |db| bootstrap_admin(db, &new, now)).await
     }
 
-    async fn user(&self, name: &str) -> Result<Option<User>, Fault> {
+    async fn user(&self, name: &str) -> Result<Option<User>, StoreError> {
         let name = name.to_owned();
         self.read(move |db| db.optional(USER_BY_NAME, [name], read_user)).await
     }
@@ -43,7 +43,7 @@ impl Accounts for SqliteStore {
         change: SessionChange,
         peer: Option<IpAddr>,
         now: Timestamp,
-    ) -> Result<i64, Fault> {
+    ) -> Result<i64, StoreError> {
         self.write(move |db| record_login(db, user, change, peer, now)).await
     }
 
@@ -54,7 +54,7 @@ impl Accounts for SqliteStore {
         password_hash: &str,
         session: i64,
         now: Timestamp,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, StoreError> {
         let (proved_hash, password_hash) = (proved_hash.to_owned(), password_hash.to_owned());
         self.write(move |db| {
             let params = params![user.0, password_hash, session, now.unix_micros(), proved_hash];
@@ -70,7 +70,7 @@ impl Accounts for SqliteStore {
         session: i64,
         revoke_tokens: bool,
         now: Timestamp,
-    ) -> Result<Option<Vec<Uuid>>, Fault> {
+    ) -> Result<Option<Vec<Uuid>>, StoreError> {
         let password_hash = password_hash.to_owned();
         self.write(move |db| reset_password(db, user, &password_hash, session, revoke_tokens, now)).await
     }
@@ -80,7 +80,7 @@ impl Accounts for SqliteStore {
         name: &str,
         state: AccountState,
         now: Timestamp,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, StoreError> {
         let name = name.to_owned();
         self.write(move |db| Ok(db.run(SET_STATE, params![name, state.code(), now.unix_micros()])? == 1))
             .await
@@ -91,7 +91,7 @@ impl Accounts for SqliteStore {
         name: &str,
         change: QuotaChange,
         now: Timestamp,
-    ) -> Result<Option<i32>, Fault> {
+    ) -> Result<Option<i32>, StoreError> {
         let name = name.to_owned();
         self.write(move |db| change_group_quota(db, &name, change, now)).await
     }
@@ -102,7 +102,7 @@ const USER_BY_NAME: &str = "
     FROM users WHERE username = ?1";
 
 /// A row with the columns of a user.
-pub(super) fn read_user(row: &Row<'_>) -> Result<User, Fault> {
+pub(super) fn read_user(row: &Row<'_>) -> Result<User, StoreError> {
     Ok(User {
         id: UserId(row.value("id")?),
         name: row.value("username")?,
@@ -119,7 +119,7 @@ pub(super) fn read_user(row: &Row<'_>) -> Result<User, Fault> {
 /// Every user has a group of that name, so this looks at both.
 const NAME_IS_TAKEN: &str = "SELECT EXISTS (SELECT 1 FROM groups WHERE name = ?1)";
 
-pub(super) fn name_is_taken(db: &Connection, name: &str) -> Result<bool, Fault> {
+pub(super) fn name_is_taken(db: &Connection, name: &str) -> Result<bool, StoreError> {
     db.one(NAME_IS_TAKEN, [name], |row| Ok(row.get(0)?))
 }
 
@@ -130,7 +130,7 @@ const INSERT_USER: &str = "
 
 const INSERT_MEMBER: &str = "INSERT INTO membership (user_id, group_id, role) VALUES (?1, ?2, ?3)";
 
-fn create_user(db: &Connection, new: &NewUser, now: Timestamp) -> Result<UserCreation, Fault> {
+fn create_user(db: &Connection, new: &NewUser, now: Timestamp) -> Result<UserCreation, StoreError> {
     if name_is_taken(db, new.name.as_str())? {
         return Ok(UserCreation::NameTaken);
     }
@@ -154,7 +154,7 @@ const BOOTSTRAP_IS_DONE: &str = "SELECT EXISTS (SELECT 1 FROM bootstrap)";
 
 const NOTE_BOOTSTRAP: &str = "INSERT INTO bootstrap (id, done_at) VALUES (1, ?1)";
 
-fn bootstrap_admin(db: &Connection, new: &NewUser, now: Timestamp) -> Result<Bootstrap, Fault> {
+fn bootstrap_admin(db: &Connection, new: &NewUser, now: Timestamp) -> Result<Bootstrap, StoreError> {
     if db.one(BOOTSTRAP_IS_DONE, [], |row| Ok(row.get(0)?))? {
         return Ok(Bootstrap::AlreadyDone);
     }
@@ -183,7 +183,7 @@ fn record_login(
     change: SessionChange,
     peer: Option<IpAddr>,
     now: Timestamp,
-) -> Result<i64, Fault> {
+) -> Result<i64, StoreError> {
     let (retain, session) = match change {
         SessionChange::Retain(session) => (true, session),
         SessionChange::Replace(session) => (false, session),
@@ -207,7 +207,7 @@ fn reset_password(
     session: i64,
     revoke_tokens: bool,
     now: Timestamp,
-) -> Result<Option<Vec<Uuid>>, Fault> {
+) -> Result<Option<Vec<Uuid>>, StoreError> {
     if db.run(SET_PASSWORD, params![user.0, password_hash, session, now.unix_micros()])? == 0 {
         return Ok(None);
     }
@@ -228,7 +228,7 @@ fn change_group_quota(
     name: &str,
     change: QuotaChange,
     now: Timestamp,
-) -> Result<Option<i32>, Fault> {
+) -> Result<Option<i32>, StoreError> {
     let Some(current) = db.optional(GROUP_QUOTA, [name], |row| Ok(row.get::<_, i32>(0)?))? else {
         return Ok(None);
     };

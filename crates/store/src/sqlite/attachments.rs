@@ -14,7 +14,7 @@ use super::artifacts::{charge, garbage};
 use super::expected;
 use super::rights;
 use super::row::{Columns, Run, read_count};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::row_count;
 use crate::ops::By;
 use crate::ops::artifacts::{Removal, Reservation};
@@ -32,12 +32,12 @@ impl Attachments for SqliteStore {
         size: i64,
         link: Option<NewLink>,
         now: Timestamp,
-    ) -> Result<Reservation, Fault> {
+    ) -> Result<Reservation, StoreError> {
         let key = key.to_owned();
         self.write(move |db| reserve(db, by, group, &key, size, link, now)).await
     }
 
-    async fn attachment(&self, group: GroupId, key: &str) -> Result<Option<Attachment>, Fault> {
+    async fn attachment(&self, group: GroupId, key: &str) -> Result<Option<Attachment>, StoreError> {
         let key = key.to_owned();
         self.read(move |db| db.optional(ATTACHMENT_BY_KEY, params![group.0, key], read)).await
     }
@@ -47,7 +47,7 @@ impl Attachments for SqliteStore {
         query: &AttachmentQuery,
         offset: u64,
         limit: u64,
-    ) -> Result<Vec<Attachment>, Fault> {
+    ) -> Result<Vec<Attachment>, StoreError> {
         let query = query.clone();
         self.answer(move |db| {
             let page = params![query.group.0, query.key_contains, row_count(limit), row_count(offset)];
@@ -56,7 +56,7 @@ impl Attachments for SqliteStore {
         .await
     }
 
-    async fn count_attachments(&self, query: &AttachmentQuery) -> Result<u64, Fault> {
+    async fn count_attachments(&self, query: &AttachmentQuery) -> Result<u64, StoreError> {
         let query = query.clone();
         self.answer(move |db| {
             db.one(COUNT_ATTACHMENTS, params![query.group.0, query.key_contains], read_count)
@@ -70,7 +70,7 @@ impl Attachments for SqliteStore {
         group: GroupId,
         key: &str,
         untouched_since: Timestamp,
-    ) -> Result<Removal, Fault> {
+    ) -> Result<Removal, StoreError> {
         let key = key.to_owned();
         self.write(move |db| remove(db, by, group, &key, untouched_since)).await
     }
@@ -88,7 +88,7 @@ const QUERY_ATTACHMENTS: &str = "
 const COUNT_ATTACHMENTS: &str = "
     SELECT count(*) FROM attachment WHERE group_id = ?1 AND (?2 IS NULL OR instr(key, ?2) > 0)";
 
-fn read(row: &Row<'_>) -> Result<Attachment, Fault> {
+fn read(row: &Row<'_>) -> Result<Attachment, StoreError> {
     Ok(Attachment {
         key: row.value("key")?,
         size: row.value("size")?,
@@ -113,7 +113,7 @@ fn reserve(
     size: i64,
     link: Option<NewLink>,
     now: Timestamp,
-) -> Result<Reservation, Fault> {
+) -> Result<Reservation, StoreError> {
     let (_, state) = group_of(db, group)?;
     if state != AccountState::Active {
         return Ok(Reservation::GroupNotActive);
@@ -134,14 +134,14 @@ fn reserve(
     Ok(Reservation::Reserved { exist, object, creates: terms.creates })
 }
 
-fn group_of(db: &Connection, group: GroupId) -> Result<(String, AccountState), Fault> {
+fn group_of(db: &Connection, group: GroupId) -> Result<(String, AccountState), StoreError> {
     db.one(GROUP, [group.0], |row| Ok((row.value("name")?, row.code("state")?)))
 }
 
-fn object_of(db: &Connection, group: GroupId, key: &str) -> Result<ObjectKey, Fault> {
+fn object_of(db: &Connection, group: GroupId, key: &str) -> Result<ObjectKey, StoreError> {
     let (name, _) = group_of(db, group)?;
-    let name = Name::new(name).map_err(|invalid| Fault::Unexpected(invalid.into()))?;
-    ObjectKey::attachment(&name, key).map_err(|invalid| Fault::Unexpected(invalid.into()))
+    let name = Name::new(name).map_err(|invalid| StoreError::Unexpected(invalid.into()))?;
+    ObjectKey::attachment(&name, key).map_err(|invalid| StoreError::Unexpected(invalid.into()))
 }
 
 const DELETE_ATTACHMENT: &str = "DELETE FROM attachment WHERE group_id = ?1 AND key = ?2";
@@ -154,7 +154,7 @@ fn remove(
     group: GroupId,
     key: &str,
     untouched_since: Timestamp,
-) -> Result<Removal, Fault> {
+) -> Result<Removal, StoreError> {
     if !rights::may(db, by, group, Action::ManageFiles)? {
         return Ok(Removal::Denied);
     }

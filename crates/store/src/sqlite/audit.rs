@@ -9,7 +9,7 @@ use rusqlite::{Row, params};
 
 use super::SqliteStore;
 use super::row::{Columns, Run};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::row_count;
 use crate::ops::audit::Audit;
 
@@ -22,14 +22,14 @@ impl Audit for SqliteStore {
         target: &str,
         address: Option<IpAddr>,
         now: Timestamp,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreError> {
         let [actor, action, target] = [actor, action, target].map(str::to_owned);
         let address = address.map(|address| address.to_string());
         self.write(move |db| db.run_one(INSERT, params![now.unix_micros(), actor, action, target, address]))
             .await
     }
 
-    async fn audit(&self, before: Option<i64>, limit: u64) -> Result<Vec<AuditEntry>, Fault> {
+    async fn audit(&self, before: Option<i64>, limit: u64) -> Result<Vec<AuditEntry>, StoreError> {
         self.answer(move |db| db.all(PAGE, [before.unwrap_or(i64::MAX), row_count(limit)], read)).await
     }
 }
@@ -39,7 +39,7 @@ const INSERT: &str = "INSERT INTO audit (at, actor, action, target, address) VAL
 const PAGE: &str = "
     SELECT id, at, actor, action, target, address FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
 
-fn read(row: &Row<'_>) -> Result<AuditEntry, Fault> {
+fn read(row: &Row<'_>) -> Result<AuditEntry, StoreError> {
     Ok(AuditEntry {
         id: row.value("id")?,
         at: row.time("at")?,

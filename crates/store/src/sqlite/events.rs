@@ -8,13 +8,18 @@ use rusqlite::{Row, params};
 
 use super::SqliteStore;
 use super::row::{Columns, Run, to_json};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::row_count;
 use crate::ops::events::{Change, ChangeQuery, Cursor, Events};
 
 #[async_trait]
 impl Events for SqliteStore {
-    async fn changes(&self, query: &ChangeQuery, after: Cursor, limit: u64) -> Result<Vec<Change>, Fault> {
+    async fn changes(
+        &self,
+        query: &ChangeQuery,
+        after: Cursor,
+        limit: u64,
+    ) -> Result<Vec<Change>, StoreError> {
         let ids = |groups: &Vec<GroupId>| to_json(&groups.iter().map(|group| group.0).collect::<Vec<_>>());
         let (groups, label) = (query.groups.as_ref().map(ids).transpose()?, query.label.clone());
         self.read(move |db| {
@@ -47,7 +52,7 @@ const CHANGES: &str = "
           WHERE x.task_id = t.id AND l.group_id = t.group_id AND l.name = ?4))
     ORDER BY c.at, t.id LIMIT ?5";
 
-fn read(row: &Row<'_>) -> Result<Change, Fault> {
+fn read(row: &Row<'_>) -> Result<Change, StoreError> {
     let cursor = Cursor { at: row.time("at")?, task: TaskId(row.value("id")?) };
     let state: TaskState = row.code("state")?;
     let result = match row.value::<Option<i32>>("exit_status")? {

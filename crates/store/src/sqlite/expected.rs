@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::SqliteStore;
 use super::row::Run;
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::expected::{Ended, ExpectedUploads, NewLink, ended};
 use crate::ops::uploads::{from_note, noted};
 
@@ -21,30 +21,30 @@ impl ExpectedUploads for SqliteStore {
         nonce: i64,
         until: Timestamp,
         now: Timestamp,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, StoreError> {
         let note = noted(key);
         let params = (note, nonce, until.unix_micros(), now.unix_micros());
         self.write(move |db| Ok(db.run(BEGIN, params)? == 1)).await
     }
 
-    async fn end_upload(&self, key: &ObjectKey, nonce: i64, until: Timestamp) -> Result<(), Fault> {
+    async fn end_upload(&self, key: &ObjectKey, nonce: i64, until: Timestamp) -> Result<(), StoreError> {
         let note = noted(key);
         self.write(move |db| db.run(END, params![note, nonce, until.unix_micros()]).map(drop)).await
     }
 
-    async fn look_at_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), Fault> {
+    async fn look_at_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), StoreError> {
         let note = noted(key);
         self.write(move |db| db.run(EXPECT, params![note, 0, 0, false, until.unix_micros()]).map(drop)).await
     }
 
-    async fn ended_uploads(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, Fault> {
+    async fn ended_uploads(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, StoreError> {
         self.read(move |db| {
             db.all(ENDED, params![now.unix_micros(), limit], |row| Ok(from_note(row.get(0)?)))
         })
         .await
     }
 
-    async fn ended_uploads_of(&self, key: &ObjectKey, now: Timestamp) -> Result<Option<Ended>, Fault> {
+    async fn ended_uploads_of(&self, key: &ObjectKey, now: Timestamp) -> Result<Option<Ended>, StoreError> {
         let note = noted(key);
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
         Ok(ended(self.read(move |db| db.all(OF_OBJECT, [note], read)).await?, now))
@@ -56,7 +56,7 @@ impl ExpectedUploads for SqliteStore {
         ended: &Ended,
         stored: i64,
         now: Timestamp,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreError> {
         let (key, nonces) = (key.clone(), ended.nonces.clone());
         self.write(move |db| settle(db, &key, &nonces, stored, now)).await
     }
@@ -84,7 +84,7 @@ pub(super) fn terms(
     size: i64,
     link: Option<NewLink>,
     now: Timestamp,
-) -> Result<Terms, Fault> {
+) -> Result<Terms, StoreError> {
     let may_create = link.is_some_and(|link| link.may_create);
     if exist {
         return Ok(Terms { creates: false, size });
@@ -100,7 +100,7 @@ pub(super) fn expect(
     key: &ObjectKey,
     terms: &Terms,
     link: Option<NewLink>,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let Some(NewLink { nonce, until, .. }) = link else { return Ok(()) };
     db.run_one(EXPECT, params![noted(key), nonce, terms.size, terms.creates, until.unix_micros()])
 }
@@ -108,7 +108,7 @@ pub(super) fn expect(
 const FORGET: &str = "DELETE FROM expected_upload WHERE object = ?1 AND NOT creates";
 
 /// Links end with their record. Those that lead straight to the storage can't be ended.
-pub(super) fn forget(db: &Connection, key: &ObjectKey) -> Result<(), Fault> {
+pub(super) fn forget(db: &Connection, key: &ObjectKey) -> Result<(), StoreError> {
     db.run(FORGET, [noted(key)]).map(drop)
 }
 
@@ -149,7 +149,7 @@ fn settle(
     nonces: &[i64],
     stored: i64,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let note = noted(key);
     let present: Vec<i64> = db.all(NONCES, [&note], |row| Ok(row.get(0)?))?;
     if present != nonces {

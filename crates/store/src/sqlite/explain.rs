@@ -10,27 +10,27 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::SqliteStore;
-use super::fault::Corrupt;
+use super::error::Corrupt;
 use super::row::{Columns, Run, read_count, to_json};
 use super::tasks::get;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::{Code, row_count};
 use crate::ops::explain::Explain;
 
 #[async_trait]
 impl Explain for SqliteStore {
-    async fn facts(&self, uuid: Uuid) -> Result<Option<Facts>, Fault> {
+    async fn facts(&self, uuid: Uuid) -> Result<Option<Facts>, StoreError> {
         self.answer(move |db| facts(db, uuid)).await
     }
 }
 
-fn facts(db: &Connection, uuid: Uuid) -> Result<Option<Facts>, Fault> {
+fn facts(db: &Connection, uuid: Uuid) -> Result<Option<Facts>, StoreError> {
     let Some(task) = get::by_uuid(db, uuid)? else { return Ok(None) };
     let standing = standing(db, &task)?;
     Ok(Some(Facts { uuid, group: task.group_name, tags: task.tags, standing }))
 }
 
-fn standing(db: &Connection, task: &Task) -> Result<Standing, Fault> {
+fn standing(db: &Connection, task: &Task) -> Result<Standing, StoreError> {
     match &task.phase {
         Phase::Pending => {
             let upstream = task.upstream.ok_or(Corrupt::NoPhase(task.id.0))?;
@@ -81,7 +81,7 @@ const NEAREST: &str = "
     WHERE member.group_id = ?1 AND member.role >= ?2
     ORDER BY json_array_length(missing), worker.id LIMIT 1";
 
-fn crew(db: &Connection, task: &Task) -> Result<Crew, Fault> {
+fn crew(db: &Connection, task: &Task) -> Result<Crew, StoreError> {
     let (group, tags, least) = (task.group.0, to_json(&task.tags)?, Role::Write.code());
     let stopping = WorkerState::GracefulShutdown.code();
     let mut crew = db.one(CREW, params![group, least, tags, stopping], read_crew)?;
@@ -93,8 +93,8 @@ fn crew(db: &Connection, task: &Task) -> Result<Crew, Fault> {
     Ok(crew)
 }
 
-fn read_crew(row: &Row<'_>) -> Result<Crew, Fault> {
-    let count = |column| Ok::<_, Fault>(row.value::<i64>(column)?.unsigned_abs());
+fn read_crew(row: &Row<'_>) -> Result<Crew, StoreError> {
+    let count = |column| Ok::<_, StoreError>(row.value::<i64>(column)?.unsigned_abs());
     Ok(Crew {
         listed: count("listed")?,
         serving: count("serving")?,
@@ -118,7 +118,7 @@ const AHEAD: &str = "
         WHERE lane_id = ?1 AND (neg_priority, task_id) < (?2, ?3)
         ORDER BY neg_priority, task_id LIMIT ?4)";
 
-fn ahead(db: &Connection, task: TaskId) -> Result<Ahead, Fault> {
+fn ahead(db: &Connection, task: TaskId) -> Result<Ahead, StoreError> {
     let (lane, place): (i64, i64) = db.one(PLACE, [task.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let most = row_count(Ahead::COUNTED + 1);
     Ok(Ahead::new(db.one(AHEAD, params![lane, place, task.0, most], read_count)?))
@@ -138,7 +138,7 @@ fn held(
     task: &Task,
     attempt: Attempt,
     reported: Option<ExecEnd>,
-) -> Result<Standing, Fault> {
+) -> Result<Standing, StoreError> {
     let holder = db.one(HOLDER, [task.id.0], |row| {
         Ok(Holder {
             heard_at: row.time("last_heartbeat")?,
@@ -151,6 +151,6 @@ fn held(
     Ok(Standing::Held { attempt, reported, holder, watched })
 }
 
-fn watched(db: &Connection, uuid: Uuid, target: ExecState) -> Result<Watched, Fault> {
+fn watched(db: &Connection, uuid: Uuid, target: ExecState) -> Result<Watched, StoreError> {
     Ok(Watched { uuid, target, found: get::by_uuid(db, uuid)?.map(Into::into) })
 }

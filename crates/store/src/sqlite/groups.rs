@@ -20,7 +20,7 @@ use super::rights;
 use super::row::{Columns, Run};
 use super::tasks::cancel;
 use super::workers::end_service;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::By;
 use crate::ops::groups::{GroupCreation, GroupDeletion, Groups, MembersChange};
@@ -34,17 +34,17 @@ impl Groups for SqliteStore {
         creator: UserId,
         name: &Name,
         now: Timestamp,
-    ) -> Result<GroupCreation, Fault> {
+    ) -> Result<GroupCreation, StoreError> {
         let name = name.clone();
         self.write(move |db| create_group(db, creator, &name, now)).await
     }
 
-    async fn group(&self, name: &str) -> Result<Option<Group>, Fault> {
+    async fn group(&self, name: &str) -> Result<Option<Group>, StoreError> {
         let name = name.to_owned();
         self.read(move |db| db.optional(GROUP_BY_NAME, [name], read_group)).await
     }
 
-    async fn membership(&self, user: UserId, group_name: &str) -> Result<Membership, Fault> {
+    async fn membership(&self, user: UserId, group_name: &str) -> Result<Membership, StoreError> {
         let group_name = group_name.to_owned();
         self.read(move |db| {
             let found = db.optional(MEMBERSHIP, params![user.0, group_name], read_membership)?;
@@ -53,15 +53,15 @@ impl Groups for SqliteStore {
         .await
     }
 
-    async fn members(&self, group: GroupId) -> Result<BTreeMap<String, Role>, Fault> {
+    async fn members(&self, group: GroupId) -> Result<BTreeMap<String, Role>, StoreError> {
         self.read(move |db| members(db, group)).await
     }
 
-    async fn groups_of(&self, user: UserId) -> Result<BTreeMap<String, Role>, Fault> {
+    async fn groups_of(&self, user: UserId) -> Result<BTreeMap<String, Role>, StoreError> {
         self.read(move |db| db.all(GROUPS_OF_USER, [user.0], read_relation)).await
     }
 
-    async fn group_ids_of(&self, user: UserId) -> Result<Vec<GroupId>, Fault> {
+    async fn group_ids_of(&self, user: UserId) -> Result<Vec<GroupId>, StoreError> {
         self.read(move |db| db.all(GROUP_IDS_OF_USER, [user.0], |row| Ok(GroupId(row.get(0)?)))).await
     }
 
@@ -71,7 +71,7 @@ impl Groups for SqliteStore {
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
-    ) -> Result<MembersChange, Fault> {
+    ) -> Result<MembersChange, StoreError> {
         let relations = relations.clone();
         self.write(move |db| set_members(db, by, group, &relations, now)).await
     }
@@ -82,20 +82,25 @@ impl Groups for SqliteStore {
         group: GroupId,
         names: &[String],
         now: Timestamp,
-    ) -> Result<MembersChange, Fault> {
+    ) -> Result<MembersChange, StoreError> {
         let names = names.to_vec();
         self.write(move |db| remove_members(db, by, group, &names, now)).await
     }
 
-    async fn delete_group(&self, by: By, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
+    async fn delete_group(
+        &self,
+        by: By,
+        group: GroupId,
+        now: Timestamp,
+    ) -> Result<GroupDeletion, StoreError> {
         self.write(move |db| delete_group(db, by, group, now)).await
     }
 
-    async fn unfinished_deletions(&self, limit: u32) -> Result<Vec<GroupId>, Fault> {
+    async fn unfinished_deletions(&self, limit: u32) -> Result<Vec<GroupId>, StoreError> {
         self.read(move |db| db.all(UNFINISHED_DELETIONS, [limit], |row| Ok(GroupId(row.get(0)?)))).await
     }
 
-    async fn continue_deletion(&self, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+    async fn continue_deletion(&self, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, StoreError> {
         self.write(move |db| continue_deletion(db, group, now)).await
     }
 
@@ -104,7 +109,7 @@ impl Groups for SqliteStore {
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
-    ) -> Result<MembersChange, Fault> {
+    ) -> Result<MembersChange, StoreError> {
         let relations = relations.clone();
         self.write(move |db| restore_group(db, group, &relations, now)).await
     }
@@ -114,7 +119,7 @@ impl Groups for SqliteStore {
         name: &str,
         change: QuotaChange,
         now: Timestamp,
-    ) -> Result<Option<i64>, Fault> {
+    ) -> Result<Option<i64>, StoreError> {
         let name = name.to_owned();
         self.write(move |db| change_storage_quota(db, &name, change, now)).await
     }
@@ -137,7 +142,7 @@ fn create_group(
     creator: UserId,
     name: &Name,
     now: Timestamp,
-) -> Result<GroupCreation, Fault> {
+) -> Result<GroupCreation, StoreError> {
     if name_is_taken(db, name.as_str())? {
         return Ok(GroupCreation::NameTaken);
     }
@@ -159,7 +164,7 @@ pub(super) fn insert_group(
     creator: UserId,
     name: &Name,
     now: Timestamp,
-) -> Result<GroupId, Fault> {
+) -> Result<GroupId, StoreError> {
     let state = AccountState::Active.code();
     let quota = limits::DEFAULT_STORAGE_QUOTA;
     db.insert(INSERT_GROUP, params![name.as_str(), creator.0, state, quota, now.unix_micros()]).map(GroupId)
@@ -172,7 +177,7 @@ const GROUP_BY_NAME: &str = "
     FROM groups g JOIN users u ON u.id = g.creator_id
     WHERE g.name = ?1";
 
-fn read_group(row: &Row<'_>) -> Result<Group, Fault> {
+fn read_group(row: &Row<'_>) -> Result<Group, StoreError> {
     Ok(Group {
         id: GroupId(row.value("id")?),
         name: row.value("name")?,
@@ -192,7 +197,7 @@ const MEMBERSHIP: &str = "
     FROM groups g LEFT JOIN membership m ON m.group_id = g.id AND m.user_id = ?1
     WHERE g.name = ?2";
 
-fn read_membership(row: &Row<'_>) -> Result<Membership, Fault> {
+fn read_membership(row: &Row<'_>) -> Result<Membership, StoreError> {
     let group = GroupId(row.value("id")?);
     Ok(match row.optional_code("role")? {
         Some(role) => Membership::Member(group, role),
@@ -212,12 +217,12 @@ const GROUPS_OF_USER: &str = "
 
 const GROUP_IDS_OF_USER: &str = "SELECT group_id FROM membership WHERE user_id = ?1";
 
-fn members(db: &Connection, group: GroupId) -> Result<BTreeMap<String, Role>, Fault> {
+fn members(db: &Connection, group: GroupId) -> Result<BTreeMap<String, Role>, StoreError> {
     db.all(MEMBERS, [group.0], read_relation)
 }
 
 /// A name and a role.
-pub(super) fn read_relation(row: &Row<'_>) -> Result<(String, Role), Fault> {
+pub(super) fn read_relation(row: &Row<'_>) -> Result<(String, Role), StoreError> {
     Ok((row.value("name")?, row.code("role")?))
 }
 
@@ -227,7 +232,7 @@ const USER_EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM users WHERE username = ?
 fn unknown_user<'a>(
     db: &Connection,
     names: impl IntoIterator<Item = &'a String>,
-) -> Result<Option<String>, Fault> {
+) -> Result<Option<String>, StoreError> {
     for name in names {
         if !db.one(USER_EXISTS, [name], |row| Ok(row.get::<_, bool>(0)?))? {
             return Ok(Some(name.clone()));
@@ -248,7 +253,7 @@ fn set_members(
     group: GroupId,
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
-) -> Result<MembersChange, Fault> {
+) -> Result<MembersChange, StoreError> {
     if let Some(name) = unknown_user(db, relations.keys())? {
         return Ok(MembersChange::UnknownUser(name));
     }
@@ -272,7 +277,10 @@ fn set_members(
 
 const ID_OF_USER: &str = "SELECT id FROM users WHERE username = ?1";
 
-fn ids_of_users<'a>(db: &Connection, names: impl IntoIterator<Item = &'a String>) -> Result<Vec<i64>, Fault> {
+fn ids_of_users<'a>(
+    db: &Connection,
+    names: impl IntoIterator<Item = &'a String>,
+) -> Result<Vec<i64>, StoreError> {
     names.into_iter().map(|name| db.one(ID_OF_USER, [name], |row| Ok(row.get(0)?))).collect()
 }
 
@@ -286,7 +294,7 @@ fn remove_members(
     group: GroupId,
     names: &[String],
     now: Timestamp,
-) -> Result<MembersChange, Fault> {
+) -> Result<MembersChange, StoreError> {
     if let Some(name) = unknown_user(db, names)? {
         return Ok(MembersChange::UnknownUser(name));
     }
@@ -315,7 +323,7 @@ fn change_storage_quota(
     name: &str,
     change: QuotaChange,
     now: Timestamp,
-) -> Result<Option<i64>, Fault> {
+) -> Result<Option<i64>, StoreError> {
     let Some(current) = db.optional(STORAGE_QUOTA, [name], |row| Ok(row.get(0)?))? else {
         return Ok(None);
     };
@@ -339,7 +347,12 @@ const STATE: &str = "SELECT state FROM groups WHERE id = ?1";
 const COUNT_FOR_CREATOR: &str = "
     UPDATE users SET group_count = group_count + ?2 WHERE id = (SELECT creator_id FROM groups WHERE id = ?1)";
 
-fn delete_group(db: &Connection, by: By, group: GroupId, now: Timestamp) -> Result<GroupDeletion, Fault> {
+fn delete_group(
+    db: &Connection,
+    by: By,
+    group: GroupId,
+    now: Timestamp,
+) -> Result<GroupDeletion, StoreError> {
     if !rights::may(db, by, group, Action::ManageMembers)? {
         return Ok(GroupDeletion::Denied);
     }
@@ -361,7 +374,7 @@ const IS_ENDING: &str = "SELECT ending FROM groups WHERE id = ?1";
 
 const HAS_ENDED: &str = "UPDATE groups SET ending = 0 WHERE id = ?1";
 
-fn continue_deletion(db: &Connection, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+fn continue_deletion(db: &Connection, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, StoreError> {
     if db.optional(IS_ENDING, [group.0], |row| Ok(row.get(0)?))? != Some(true) {
         return Ok(Vec::new());
     }
@@ -382,7 +395,7 @@ fn change_state(
     group: GroupId,
     state: AccountState,
     now: Timestamp,
-) -> Result<AccountState, Fault> {
+) -> Result<AccountState, StoreError> {
     let before = db.one(STATE, [group.0], |row| row.code("state"))?;
     let ending = state == AccountState::Deleted;
     db.run_one(SET_STATE, params![group.0, state.code(), now.unix_micros(), ending])?;
@@ -394,7 +407,7 @@ fn restore_group(
     group: GroupId,
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
-) -> Result<MembersChange, Fault> {
+) -> Result<MembersChange, StoreError> {
     let change = set_members(db, By::Site, group, relations, now)?;
     if matches!(change, MembersChange::Done(_))
         && change_state(db, group, AccountState::Active, now)? == AccountState::Deleted

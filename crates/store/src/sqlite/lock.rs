@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::Fault;
+use crate::StoreError;
 
 /// Proof that no other process uses the database. Dropping it lets others in.
 #[derive(Debug)]
@@ -19,9 +19,9 @@ pub(super) struct Lock {
 
 /// Makes the file and its directory, readable for the owner only, unless they are there; answers with
 /// the one true path, so that two names of a file meet at the same lock.
-pub(super) fn prepare(path: &Path) -> Result<PathBuf, Fault> {
+pub(super) fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
     make_file(path)
-        .map_err(|source| Fault::Address { address: path.display().to_string(), source: source.into() })
+        .map_err(|source| StoreError::Address { address: path.display().to_string(), source: source.into() })
 }
 
 fn make_file(path: &Path) -> io::Result<PathBuf> {
@@ -40,9 +40,11 @@ fn make_file(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Takes the lock, or says who has it.
-pub(super) fn take(database: &Path) -> Result<Lock, Fault> {
-    let unusable =
-        |source: io::Error| Fault::Address { address: database.display().to_string(), source: source.into() };
+pub(super) fn take(database: &Path) -> Result<Lock, StoreError> {
+    let unusable = |source: io::Error| StoreError::Address {
+        address: database.display().to_string(),
+        source: source.into(),
+    };
     let mut name = database.as_os_str().to_owned();
     name.push(".lock");
     let mut file = OpenOptions::new()
@@ -56,7 +58,7 @@ pub(super) fn take(database: &Path) -> Result<Lock, Fault> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(Fault::InUse { path: database.display().to_string(), owner: owner(&mut file) });
+            return Err(StoreError::InUse { path: database.display().to_string(), owner: owner(&mut file) });
         }
         Err(TryLockError::Error(source)) => return Err(unusable(source)),
     }

@@ -10,10 +10,10 @@ mod artifacts;
 mod attachments;
 mod audit;
 mod dispatch;
+mod error;
 mod events;
 mod expected;
 mod explain;
-mod fault;
 mod groups;
 mod lock;
 mod personal_tokens;
@@ -37,7 +37,7 @@ use rusqlite::Connection;
 
 use crate::ops::SchemaVersion;
 use crate::turns::SharedTurns;
-use crate::{Fault, Store};
+use crate::{Store, StoreError};
 use readers::Readers;
 use row::Run;
 use writer::{Urgency, Writer};
@@ -62,15 +62,15 @@ impl SqliteStore {
     /// Opens the database at `path`, makes it first if there is none, and brings its schema up to date.
     ///
     /// Blocks; meant for the start of a process. A database that is open already, here or in another
-    /// process, is refused with [`Fault::InUse`].
-    pub fn open(path: &Path) -> Result<Self, Fault> {
+    /// process, is refused with [`StoreError::InUse`].
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
         let file = lock::prepare(path)?;
         let lock = lock::take(&file)?;
         let mut db = schema::open_for_writing(&file)?;
         schema::migrate(&mut db)?;
         let readers = |count| {
             let connections = (0..count).map(|_| schema::open_for_reading(&file));
-            Ok::<_, Fault>(Readers::new(connections.collect::<Result<_, _>>()?))
+            Ok::<_, StoreError>(Readers::new(connections.collect::<Result<_, _>>()?))
         };
         Ok(Self {
             readers: readers(READERS)?,
@@ -82,38 +82,38 @@ impl SqliteStore {
     }
 
     /// Runs an operation on the writer; answers when it is durable.
-    async fn write<T, W>(&self, work: W) -> Result<T, Fault>
+    async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         self.writer.run(Urgency::Normal, work).await
     }
 
     /// Like [`Self::write`], before everything that is not urgent and waits.
-    async fn write_soon<T, W>(&self, work: W) -> Result<T, Fault>
+    async fn write_soon<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         self.writer.run(Urgency::Urgent, work).await
     }
 
     /// Runs a lookup on one snapshot of the database, beside the writer.
-    async fn read<T, W>(&self, work: W) -> Result<T, Fault>
+    async fn read<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         self.readers.run(work).await
     }
 
     /// Like [`Self::read`], for what a user asks: what the service itself reads does not wait for it, and it ends when
     /// the caller leaves.
-    async fn answer<T, W>(&self, work: W) -> Result<T, Fault>
+    async fn answer<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         self.questions.run_while_awaited(work).await
     }
@@ -121,12 +121,12 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn ping(&self) -> Result<(), Fault> {
+    async fn ping(&self) -> Result<(), StoreError> {
         self.writer.check()?;
         self.read(|db| db.one(READ_SOMETHING, [], |_| Ok(()))).await
     }
 
-    async fn schema(&self) -> Result<SchemaVersion, Fault> {
+    async fn schema(&self) -> Result<SchemaVersion, StoreError> {
         self.read(schema::version).await
     }
 

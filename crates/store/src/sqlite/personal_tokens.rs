@@ -11,7 +11,7 @@ use super::SqliteStore;
 use super::accounts::read_user;
 use super::row::{Columns, Run};
 use super::workers::remove::{Registered, remove_all};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::personal_tokens::{NewPersonalToken, PersonalTokens, TokenOwner};
 
@@ -21,7 +21,7 @@ impl PersonalTokens for SqliteStore {
         &self,
         new: &NewPersonalToken,
         now: Timestamp,
-    ) -> Result<Option<i64>, Fault> {
+    ) -> Result<Option<i64>, StoreError> {
         let new = new.clone();
         self.write(move |db| {
             let expires_at = new.expires_at.map(Timestamp::unix_micros);
@@ -32,7 +32,7 @@ impl PersonalTokens for SqliteStore {
         .await
     }
 
-    async fn personal_tokens(&self, owner: UserId) -> Result<Vec<TokenInfo>, Fault> {
+    async fn personal_tokens(&self, owner: UserId) -> Result<Vec<TokenInfo>, StoreError> {
         self.read(move |db| db.all(OF_USER, [owner.0], read)).await
     }
 
@@ -41,7 +41,7 @@ impl PersonalTokens for SqliteStore {
         owner: UserId,
         id: i64,
         now: Timestamp,
-    ) -> Result<Option<Vec<Uuid>>, Fault> {
+    ) -> Result<Option<Vec<Uuid>>, StoreError> {
         self.write(move |db| {
             if db.run(REVOKE, [owner.0, id])? == 0 {
                 return Ok(None);
@@ -55,7 +55,7 @@ impl PersonalTokens for SqliteStore {
         &self,
         digest: &[u8; 32],
         now: Timestamp,
-    ) -> Result<Option<TokenOwner>, Fault> {
+    ) -> Result<Option<TokenOwner>, StoreError> {
         let digest = *digest;
         self.read(move |db| db.optional(OWNER, params![digest, now.unix_micros()], read_owner)).await
     }
@@ -77,7 +77,7 @@ const OWNER: &str = "
     FROM personal_token t JOIN users u ON u.id = t.user_id
     WHERE t.digest = ?1 AND (t.expires_at IS NULL OR t.expires_at > ?2)";
 
-fn read_owner(row: &Row<'_>) -> Result<TokenOwner, Fault> {
+fn read_owner(row: &Row<'_>) -> Result<TokenOwner, StoreError> {
     Ok(TokenOwner {
         user: read_user(row)?,
         id: row.value("token_id")?,
@@ -86,7 +86,7 @@ fn read_owner(row: &Row<'_>) -> Result<TokenOwner, Fault> {
     })
 }
 
-fn read(row: &Row<'_>) -> Result<TokenInfo, Fault> {
+fn read(row: &Row<'_>) -> Result<TokenInfo, StoreError> {
     Ok(TokenInfo {
         id: row.value("id")?,
         name: row.value("name")?,

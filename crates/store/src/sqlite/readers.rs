@@ -9,7 +9,7 @@ use rusqlite::{Connection, InterruptHandle};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::Fault;
+use crate::StoreError;
 
 /// How often a statement over its time is interrupted.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -33,25 +33,25 @@ impl Readers {
     }
 
     /// Runs `work` on one snapshot of the database.
-    pub(super) async fn run<T, W>(&self, work: W) -> Result<T, Fault>
+    pub(super) async fn run<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Fault::Closed)?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let lent = Lent::new(Arc::clone(&self.idle), permit);
         let outcome = tokio::task::spawn_blocking(move || {
             let snapshot = lent.connection().unchecked_transaction()?;
             work(&snapshot)
         });
-        outcome.await.map_err(|panicked| Fault::Unexpected(panicked.into()))?
+        outcome.await.map_err(|panicked| StoreError::Unexpected(panicked.into()))?
     }
 
     /// As [`Self::run`], for a caller that may leave: what runs then is interrupted.
-    pub(super) async fn run_while_awaited<T, W>(&self, work: W) -> Result<T, Fault>
+    pub(super) async fn run_while_awaited<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let running = Running::default();
         let waits = Waits(running.clone());
@@ -61,10 +61,10 @@ impl Readers {
     }
 
     /// As [`Self::run_while_awaited`]; a statement that runs when `limit` is over fails as interrupted.
-    pub(super) async fn run_within<T, W>(&self, limit: Duration, work: W) -> Result<T, Fault>
+    pub(super) async fn run_within<T, W>(&self, limit: Duration, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let running = Running::default();
         let waits = Waits(running.clone());
@@ -103,12 +103,12 @@ impl Running {
     fn during<T>(
         &self,
         db: &Connection,
-        work: impl FnOnce(&Connection) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         {
             let mut stage = self.stage();
             if matches!(*stage, Stage::Over) {
-                return Err(Fault::Unavailable("the caller left before the question was asked".into()));
+                return Err(StoreError::Unavailable("the caller left before the question was asked".into()));
             }
             *stage = Stage::Runs(db.get_interrupt_handle());
         }
@@ -188,7 +188,7 @@ impl Drop for Lent {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fault::was_interrupted;
+    use super::super::error::was_interrupted;
     use super::*;
 
     const ENDLESS: &str =

@@ -16,7 +16,7 @@ use super::dispatch::lease::{self, Lease};
 use super::dispatch::lose::put_back;
 use super::row::{Columns, Run, read_count};
 use super::workers::remove;
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::reaper::{LeaseLook, LeaseWatch, ReapReason, Reaped, Reaper};
 use crate::ops::workers::{Departure, Fate};
 
@@ -37,7 +37,7 @@ struct Noted {
 
 #[async_trait]
 impl Reaper for SqliteStore {
-    async fn watch_leases(&self, look: LeaseLook) -> Result<LeaseWatch, Fault> {
+    async fn watch_leases(&self, look: LeaseLook) -> Result<LeaseWatch, StoreError> {
         let now = match look.now {
             Some(now) => now,
             None => self.read(|db| db.one(WALL_CLOCK, [], |row| row.time("now"))).await?,
@@ -62,7 +62,7 @@ impl Reaper for SqliteStore {
         Ok(LeaseWatch { now, clock, skipped, missed, due })
     }
 
-    async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, Fault> {
+    async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreError> {
         self.write(move |db| reap(db, at, limit)).await
     }
 }
@@ -71,7 +71,7 @@ const WALL_CLOCK: &str = "SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER) 
 
 const NOTED: &str = "SELECT seen_at, lag, settled_at FROM lease_clock WHERE id = 1";
 
-fn noted(db: &Connection) -> Result<Noted, Fault> {
+fn noted(db: &Connection) -> Result<Noted, StoreError> {
     db.one(NOTED, [], |row| {
         let clock = LeaseClock {
             seen_at: row.time("seen_at")?,
@@ -84,7 +84,7 @@ fn noted(db: &Connection) -> Result<Noted, Fault> {
 
 const NOTE: &str = "UPDATE lease_clock SET seen_at = ?1, lag = ?2, settled_at = ?3 WHERE id = 1";
 
-fn note(db: &Connection, clock: LeaseClock) -> Result<(), Fault> {
+fn note(db: &Connection, clock: LeaseClock) -> Result<(), StoreError> {
     db.run_one(NOTE, [clock.seen_at.unix_micros(), clock.lag, clock.settled_at.micros()])
 }
 
@@ -97,7 +97,7 @@ const DUE: &str = "
 
 /// How many workers are missed, and whether anything may have to be taken back. Limits of tasks matter where a worker
 /// is missed.
-fn due(db: &Connection, time: LeaseTime) -> Result<(u64, bool), Fault> {
+fn due(db: &Connection, time: LeaseTime) -> Result<(u64, bool), StoreError> {
     let missed = db.one(MISSED, [time.micros()], read_count)?;
     let due = db.one(DUE, [time.micros()], |row| Ok(row.get(0)?))?;
     Ok((missed, due || missed > 0))
@@ -135,7 +135,7 @@ const PAST_THEIR_LIMIT: &str = "
       AND s.lease_until - s.lease + max(min(l.lost_after, s.lease), s.missed_after) <= ?2
     ORDER BY l.claimed_at, l.task_id";
 
-fn reap(db: &Connection, at: Moment, limit: u32) -> Result<Vec<Reaped>, Fault> {
+fn reap(db: &Connection, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreError> {
     let mut reaped = Vec::new();
     for (gone, reason) in [
         (SILENT_WORKERS, ReapReason::Silent),
@@ -164,7 +164,7 @@ fn reap(db: &Connection, at: Moment, limit: u32) -> Result<Vec<Reaped>, Fault> {
 }
 
 /// Takes the attempts that are past the limits of their tasks from a worker.
-fn take_single(db: &Connection, worker: WorkerId, at: Moment) -> Result<Vec<Uuid>, Fault> {
+fn take_single(db: &Connection, worker: WorkerId, at: Moment) -> Result<Vec<Uuid>, StoreError> {
     let past: Vec<Lease> = db.all(PAST_THEIR_LIMIT, [worker.0, at.lease.micros()], lease::read)?;
     past.iter().map(|lease| put_back(db, lease, Fate::Lost, at.now)).collect()
 }

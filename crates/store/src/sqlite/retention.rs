@@ -9,7 +9,7 @@ use super::SqliteStore;
 use super::artifacts::records;
 use super::row::{Columns, Run};
 use super::workers::departure;
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::retention::{Forgotten, Retention};
 use crate::retention::Candidate;
 
@@ -21,7 +21,7 @@ impl Retention for SqliteStore {
         after: Option<TaskId>,
         limit: u32,
         now: Timestamp,
-    ) -> Result<Forgotten, Fault> {
+    ) -> Result<Forgotten, StoreError> {
         // Looked for beside the writer, which is asked only when there is something to do.
         let after = after.map_or(0, |task| task.0);
         let candidates: Vec<_> = self
@@ -44,12 +44,12 @@ impl Retention for SqliteStore {
         Ok(Forgotten { tasks, next })
     }
 
-    async fn forget_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, Fault> {
+    async fn forget_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let before = submitted_before.unix_micros();
         self.write(move |db| Ok(db.run(FORGET_SUBMISSIONS, params![before, limit])? as u64)).await
     }
 
-    async fn delete_departures(&self, gone_before: Timestamp, limit: u32) -> Result<u64, Fault> {
+    async fn delete_departures(&self, gone_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.write(move |db| departure::delete(db, gone_before, limit)).await
     }
 }
@@ -82,7 +82,7 @@ const DELETE_EVERY_TRACE: [&str; 4] = [
     "DELETE FROM task WHERE id = ?1",
 ];
 
-fn forget(db: &Connection, old: &[i64], ended_before: Timestamp, now: Timestamp) -> Result<u64, Fault> {
+fn forget(db: &Connection, old: &[i64], ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
     let mut forgotten = 0;
     for task in old {
         let params = params![task, ended_before.unix_micros()];

@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::row::{Columns, Run};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::By;
 
@@ -21,7 +21,7 @@ const ROLE: &str = "
     WHERE m.user_id = ?1 AND m.group_id = ?2 AND u.state = ?3";
 
 /// What someone is to a group.
-pub(super) fn membership(db: &Connection, by: By, group: GroupId) -> Result<Membership, Fault> {
+pub(super) fn membership(db: &Connection, by: By, group: GroupId) -> Result<Membership, StoreError> {
     let Some(user) = by.code() else { return Ok(Membership::Member(group, Role::Admin)) };
     let role =
         db.optional(ROLE, params![user, group.0, AccountState::Active.code()], |row| row.code("role"))?;
@@ -29,7 +29,7 @@ pub(super) fn membership(db: &Connection, by: By, group: GroupId) -> Result<Memb
 }
 
 /// Whether someone may do this in a group.
-pub(super) fn may(db: &Connection, by: By, group: GroupId, action: Action) -> Result<bool, Fault> {
+pub(super) fn may(db: &Connection, by: By, group: GroupId, action: Action) -> Result<bool, StoreError> {
     let membership = membership(db, by, group)?;
     Ok(matches!(membership, Membership::Member(_, role) if action.allowed_to(role)))
 }
@@ -47,7 +47,7 @@ pub(super) fn may_on_worker(
     worker: WorkerId,
     action: Action,
     on_worker: Role,
-) -> Result<bool, Fault> {
+) -> Result<bool, StoreError> {
     let Some(user) = by.code() else { return Ok(true) };
     let least = action.least_role().code();
     let params = params![worker.0, on_worker.code(), user, least, AccountState::Active.code()];
@@ -55,7 +55,7 @@ pub(super) fn may_on_worker(
 }
 
 /// Whether someone controls a worker: Admin in a group that is Admin on it.
-pub(super) fn controls(db: &Connection, by: By, worker: WorkerId) -> Result<bool, Fault> {
+pub(super) fn controls(db: &Connection, by: By, worker: WorkerId) -> Result<bool, StoreError> {
     may_on_worker(db, by, worker, Action::ControlWorkers, Role::Admin)
 }
 
@@ -64,7 +64,7 @@ const SEEN: &str = "
     FROM task t WHERE t.uuid = ?2";
 
 /// Whether a user may see a task; nothing when there is none.
-fn sees(db: &Connection, user: UserId, task: Uuid) -> Result<Option<bool>, Fault> {
+fn sees(db: &Connection, user: UserId, task: Uuid) -> Result<Option<bool>, StoreError> {
     db.optional(SEEN, params![user.0, task.as_bytes()], |row| Ok(row.get(0)?))
 }
 
@@ -73,7 +73,7 @@ pub(super) fn sees_all<'a>(
     db: &Connection,
     user: UserId,
     tasks: impl IntoIterator<Item = &'a Uuid>,
-) -> Result<bool, Fault> {
+) -> Result<bool, StoreError> {
     for task in tasks {
         if sees(db, user, *task)? == Some(false) {
             return Ok(false);
@@ -83,7 +83,7 @@ pub(super) fn sees_all<'a>(
 }
 
 /// Which of these tasks exist, and whether a user may see each.
-pub(super) fn seen(db: &Connection, user: UserId, tasks: &[Uuid]) -> Result<HashMap<Uuid, bool>, Fault> {
+pub(super) fn seen(db: &Connection, user: UserId, tasks: &[Uuid]) -> Result<HashMap<Uuid, bool>, StoreError> {
     let mut seen = HashMap::new();
     for task in tasks {
         seen.extend(sees(db, user, *task)?.map(|sees| (*task, sees)));
@@ -98,7 +98,7 @@ const MAY_WITH: &str = "
         WHERE t.uuid = ?1 AND m.role >= ?3 AND u.state = ?4)";
 
 /// Whether someone may do this with a task.
-pub(super) fn may_with(db: &Connection, by: By, task: Uuid, action: Action) -> Result<bool, Fault> {
+pub(super) fn may_with(db: &Connection, by: By, task: Uuid, action: Action) -> Result<bool, StoreError> {
     let Some(user) = by.code() else { return Ok(true) };
     let least = action.least_role().code();
     let params = params![task.as_bytes(), user, least, AccountState::Active.code()];

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::ops::SchemaVersion;
-use crate::{Fault, ForeignSchema, NewerSchema};
+use crate::{ForeignSchema, NewerSchema, StoreError};
 use mitosis_domain::crash;
 
 mod embedded {
@@ -33,7 +33,7 @@ const READER_SETTINGS: &str = "
 ";
 
 /// The connection that may change things.
-pub(super) fn open_for_writing(file: &Path) -> Result<Connection, Fault> {
+pub(super) fn open_for_writing(file: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = connect(file, flags)?;
     refuse_what_is_not_ours(&db, file)?;
@@ -41,25 +41,25 @@ pub(super) fn open_for_writing(file: &Path) -> Result<Connection, Fault> {
 }
 
 /// A connection that can't.
-pub(super) fn open_for_reading(file: &Path) -> Result<Connection, Fault> {
+pub(super) fn open_for_reading(file: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     configure(connect(file, flags)?, file, READER_SETTINGS)
 }
 
-fn connect(file: &Path, flags: OpenFlags) -> Result<Connection, Fault> {
+fn connect(file: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     let db = Connection::open_with_flags(file, flags).map_err(|error| unusable(file, error))?;
     db.busy_timeout(Duration::from_secs(10))?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(db)
 }
 
-fn configure(db: Connection, file: &Path, settings: &str) -> Result<Connection, Fault> {
+fn configure(db: Connection, file: &Path, settings: &str) -> Result<Connection, StoreError> {
     db.execute_batch(settings).map_err(|error| unusable(file, error))?;
     Ok(db)
 }
 
-fn unusable(file: &Path, source: rusqlite::Error) -> Fault {
-    Fault::Address { address: file.display().to_string(), source: source.into() }
+fn unusable(file: &Path, source: rusqlite::Error) -> StoreError {
+    StoreError::Address { address: file.display().to_string(), source: source.into() }
 }
 
 const FOREIGN: &str = "
@@ -70,23 +70,26 @@ const FOREIGN: &str = "
     LIMIT 1";
 
 /// A file that another program has filled is not written to, not even to change how it is journaled.
-fn refuse_what_is_not_ours(db: &Connection, file: &Path) -> Result<(), Fault> {
+fn refuse_what_is_not_ours(db: &Connection, file: &Path) -> Result<(), StoreError> {
     let table =
         db.query_row(FOREIGN, [], |row| row.get(0)).optional().map_err(|error| unusable(file, error))?;
     match table {
-        Some(table) => Err(Fault::Schema(ForeignSchema::Other(table).into())),
+        Some(table) => Err(StoreError::Schema(ForeignSchema::Other(table).into())),
         None => Ok(()),
     }
 }
 
 /// Applies what this database has not seen yet.
-pub(super) fn migrate(db: &mut Connection) -> Result<(), Fault> {
+pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let known = known();
     if let Some(found) = schema_version(db)?.filter(|found| *found > known) {
-        return Err(Fault::Schema(NewerSchema { found, known }.into()));
+        return Err(StoreError::Schema(NewerSchema { found, known }.into()));
     }
     crash::point("migrate.steps:before");
-    embedded::migrations::runner().set_grouped(true).run(db).map_err(|error| Fault::Schema(error.into()))?;
+    embedded::migrations::runner()
+        .set_grouped(true)
+        .run(db)
+        .map_err(|error| StoreError::Schema(error.into()))?;
     crash::point("migrate.steps:after");
     Ok(())
 }
@@ -99,12 +102,12 @@ fn known() -> i64 {
 }
 
 /// Which version the schema has, and which is known.
-pub(super) fn version(db: &Connection) -> Result<SchemaVersion, Fault> {
+pub(super) fn version(db: &Connection) -> Result<SchemaVersion, StoreError> {
     Ok(SchemaVersion { found: schema_version(db)?.unwrap_or(0), known: known() })
 }
 
 /// The latest migration that was applied; none in a new database.
-fn schema_version(db: &Connection) -> Result<Option<i64>, Fault> {
+fn schema_version(db: &Connection) -> Result<Option<i64>, StoreError> {
     let migrated = db
         .query_row("SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history'", [], |_| Ok(()))
         .optional()?;

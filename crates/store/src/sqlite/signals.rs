@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 
 use super::SqliteStore;
 use super::row::{Columns as _, Run as _};
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::signals::{Heard, Signals};
 
 const AGREE: &str = "
@@ -14,11 +14,11 @@ const AGREE: &str = "
 
 #[async_trait]
 impl Signals for SqliteStore {
-    async fn signal(&self, _text: &str) -> Result<(), Fault> {
+    async fn signal(&self, _text: &str) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn shared_secret(&self, name: &str, proposal: &str) -> Result<String, Fault> {
+    async fn shared_secret(&self, name: &str, proposal: &str) -> Result<String, StoreError> {
         let params = [name, proposal].map(str::to_owned);
         self.write(move |db| db.one(AGREE, params, |row| row.value("secret"))).await
     }

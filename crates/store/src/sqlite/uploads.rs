@@ -10,32 +10,32 @@ use uuid::Uuid;
 
 use super::SqliteStore;
 use super::row::{Columns, Run};
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::uploads::{UploadTarget, Uploads, Waits, artifact_waits, from_note, noted};
 
 #[async_trait]
 impl Uploads for SqliteStore {
-    async fn upload_target(&self, key: &ObjectKey) -> Result<Option<UploadTarget>, Fault> {
+    async fn upload_target(&self, key: &ObjectKey) -> Result<Option<UploadTarget>, StoreError> {
         let key = key.clone();
         self.read(move |db| target(db, &key)).await
     }
 
-    async fn use_link(&self, digest: &[u8; 32], until: Timestamp) -> Result<bool, Fault> {
+    async fn use_link(&self, digest: &[u8; 32], until: Timestamp) -> Result<bool, StoreError> {
         let digest = *digest;
         self.write(move |db| Ok(db.run(USE_LINK, params![digest, until.unix_micros()])? == 1)).await
     }
 
-    async fn return_link(&self, digest: &[u8; 32]) -> Result<(), Fault> {
+    async fn return_link(&self, digest: &[u8; 32]) -> Result<(), StoreError> {
         let digest = *digest;
         self.write(move |db| db.run(RETURN_LINK, params![digest]).map(drop)).await
     }
 
-    async fn discard_object(&self, key: &ObjectKey, now: Timestamp) -> Result<(), Fault> {
+    async fn discard_object(&self, key: &ObjectKey, now: Timestamp) -> Result<(), StoreError> {
         let note = noted(key);
         self.write(move |db| db.run(NOTE_GARBAGE, params![note, now.unix_micros()]).map(drop)).await
     }
 
-    async fn garbage(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, Fault> {
+    async fn garbage(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, StoreError> {
         self.read(move |db| {
             db.all(DUE_GARBAGE, params![now.unix_micros(), limit], |row| Ok(from_note(row.get(0)?)))
         })
@@ -47,7 +47,7 @@ impl Uploads for SqliteStore {
         objects: &[ObjectKey],
         links: Duration,
         now: Timestamp,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreError> {
         let notes: Vec<String> = objects.iter().map(noted).collect();
         let noted_before = (now - links).unix_micros();
         let life = i64::try_from(links.as_micros()).unwrap_or(i64::MAX);
@@ -62,7 +62,7 @@ impl Uploads for SqliteStore {
         .await
     }
 
-    async fn defer_garbage(&self, objects: &[ObjectKey], until: Timestamp) -> Result<(), Fault> {
+    async fn defer_garbage(&self, objects: &[ObjectKey], until: Timestamp) -> Result<(), StoreError> {
         let notes: Vec<String> = objects.iter().map(noted).collect();
         self.write(move |db| {
             notes.iter().try_for_each(|note| db.run(DEFER, params![note, until.unix_micros()]).map(drop))
@@ -78,7 +78,7 @@ const ARTIFACT_OF_OBJECT: &str = "
 const ATTACHMENT_OF_OBJECT: &str = "
     SELECT a.size FROM groups g JOIN attachment a ON a.group_id = g.id WHERE g.name = ?1 AND a.key = ?2";
 
-fn target(db: &Connection, key: &ObjectKey) -> Result<Option<UploadTarget>, Fault> {
+fn target(db: &Connection, key: &ObjectKey) -> Result<Option<UploadTarget>, StoreError> {
     let Some((owner, rest)) = key.path().split_once('/') else { return Ok(None) };
     match key.shelf() {
         Shelf::Attachments => db.optional(ATTACHMENT_OF_OBJECT, params![owner, rest], |row| {

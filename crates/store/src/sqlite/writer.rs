@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::fault::{NotWritten, Panicked};
+use super::error::{NotWritten, Panicked};
 use super::lock::Lock;
-use crate::Fault;
+use crate::StoreError;
 use mitosis_domain::crash;
 
 /// Operations in one transaction at most.
@@ -41,7 +41,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread. It holds the connection and the lock until it ends.
-    pub(super) fn start(db: Connection, lock: Lock) -> Result<Self, Fault> {
+    pub(super) fn start(db: Connection, lock: Lock) -> Result<Self, StoreError> {
         let queue = Arc::new(Queue::default());
         let served = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
@@ -53,25 +53,25 @@ impl Writer {
                 let db = db;
                 serve(&db, &queue.0);
             })
-            .map_err(|source| Fault::Unavailable(source.into()))?;
+            .map_err(|source| StoreError::Unavailable(source.into()))?;
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
     }
 
     /// Hands `work` to the thread and waits until it is durable. When the caller stops waiting, the
     /// work is done all the same.
-    pub(super) async fn run<T, W>(&self, urgency: Urgency, work: W) -> Result<T, Fault>
+    pub(super) async fn run<T, W>(&self, urgency: Urgency, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         self.queue.push(urgency, Box::new(Operation { work: Some(work), value: None, reply }))?;
-        answer.await.unwrap_or(Err(Fault::Closed))
+        answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
     /// Whether the thread is there to serve.
-    pub(super) fn check(&self) -> Result<(), Fault> {
-        if self.queue.state().closing { Err(Fault::Closed) } else { Ok(()) }
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        if self.queue.state().closing { Err(StoreError::Closed) } else { Ok(()) }
     }
 
     /// Serves what waits, then ends the thread.
@@ -104,30 +104,30 @@ impl Drop for Writer {
 /// One operation, and whoever waits for it.
 trait Job: Send {
     /// Does the work, and keeps what came of it.
-    fn run(&mut self, db: &Connection) -> Result<(), Fault>;
+    fn run(&mut self, db: &Connection) -> Result<(), StoreError>;
 
     /// Tells the caller: what came of it, or that it was lost.
-    fn answer(self: Box<Self>, durable: Result<(), Fault>);
+    fn answer(self: Box<Self>, durable: Result<(), StoreError>);
 }
 
 struct Operation<T, W> {
     work: Option<W>,
     value: Option<T>,
-    reply: oneshot::Sender<Result<T, Fault>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
 impl<T, W> Job for Operation<T, W>
 where
     T: Send,
-    W: FnOnce(&Connection) -> Result<T, Fault> + Send,
+    W: FnOnce(&Connection) -> Result<T, StoreError> + Send,
 {
-    fn run(&mut self, db: &Connection) -> Result<(), Fault> {
+    fn run(&mut self, db: &Connection) -> Result<(), StoreError> {
         let work = self.work.take().expect("an operation runs once");
         self.value = Some(work(db)?);
         Ok(())
     }
 
-    fn answer(self: Box<Self>, durable: Result<(), Fault>) {
+    fn answer(self: Box<Self>, durable: Result<(), StoreError>) {
         let Self { value, reply, .. } = *self;
         let outcome = durable.map(|()| value.expect("an operation that succeeded has a value"));
         // The caller may have stopped waiting; that changes nothing.
@@ -160,10 +160,10 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, urgency: Urgency, job: Box<dyn Job>) -> Result<(), Fault> {
+    fn push(&self, urgency: Urgency, job: Box<dyn Job>) -> Result<(), StoreError> {
         let mut state = self.state();
         if state.closing {
-            return Err(Fault::Closed);
+            return Err(StoreError::Closed);
         }
         match urgency {
             Urgency::Urgent => state.urgent.push_back(job),
@@ -224,7 +224,7 @@ fn serve(db: &Connection, queue: &Queue) {
             tracing::error!(error, operations = done.len(), "changes could not be written");
         }
         for job in done {
-            job.answer(outcome.clone().map_err(Fault::from));
+            job.answer(outcome.clone().map_err(StoreError::from));
         }
     }
 }
@@ -247,9 +247,9 @@ fn run_batch(db: &Connection, first: Box<dyn Job>, queue: &Queue) -> Batch {
         match run_alone(db, job.as_mut()) {
             Ok(()) => done.push(job),
             // Nothing of it is left, so its caller need not wait for the commit.
-            Err(fault) => {
-                disk_is_full = matches!(fault, Fault::Full(_));
-                job.answer(Err(fault));
+            Err(error) => {
+                disk_is_full = matches!(error, StoreError::Full(_));
+                job.answer(Err(error));
             }
         }
         if db.is_autocommit() {
@@ -269,7 +269,7 @@ fn run_batch(db: &Connection, first: Box<dyn Job>, queue: &Queue) -> Batch {
 
 /// Runs one operation so that its failure leaves nothing behind and touches no other. Should even that
 /// fail, the whole transaction is undone.
-fn run_alone(db: &Connection, job: &mut dyn Job) -> Result<(), Fault> {
+fn run_alone(db: &Connection, job: &mut dyn Job) -> Result<(), StoreError> {
     execute(db, "SAVEPOINT operation")?;
     crash::point("sqlite.savepoint:before");
     let outcome = catch_unwind(AssertUnwindSafe(|| job.run(db)))
@@ -292,7 +292,7 @@ fn undo_all(db: &Connection) {
     drop(db.execute_batch("ROLLBACK"));
 }
 
-fn execute(db: &Connection, sql: &str) -> Result<(), Fault> {
+fn execute(db: &Connection, sql: &str) -> Result<(), StoreError> {
     db.prepare_cached(sql)?.execute([])?;
     Ok(())
 }
@@ -322,7 +322,7 @@ mod tests {
         Writer::start(db, lock).unwrap()
     }
 
-    async fn execute(writer: &Writer, sql: &'static str) -> Result<usize, Fault> {
+    async fn execute(writer: &Writer, sql: &'static str) -> Result<usize, StoreError> {
         writer.run(Urgency::Normal, move |db| Ok(db.execute(sql, [])?)).await
     }
 
@@ -331,7 +331,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let writer = writer(folder.path());
         let failed = execute(&writer, "INSERT INTO child VALUES (7)").await;
-        assert!(matches!(failed, Err(Fault::Unavailable(_))), "{failed:?}");
+        assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
         assert_eq!(execute(&writer, "DELETE FROM child").await.unwrap(), 0, "nothing of it is left");
         assert_eq!(execute(&writer, "INSERT INTO parent VALUES (7)").await.unwrap(), 1);
     }
@@ -346,7 +346,7 @@ mod tests {
             Ok(())
         });
         let outcome = panics.await;
-        assert!(matches!(outcome, Err(Fault::Unexpected(_))), "{outcome:?}");
+        assert!(matches!(outcome, Err(StoreError::Unexpected(_))), "{outcome:?}");
         assert_eq!(execute(&writer, "INSERT INTO parent VALUES (1)").await.unwrap(), 1, "it was undone");
     }
 }

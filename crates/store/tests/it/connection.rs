@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 use mitosis_store::postgres::PostgresStore;
-use mitosis_store::{Fault, SetupFault, Store as _};
+use mitosis_store::{SetupError, Store as _, StoreError};
 use mitosis_testkit::certificates::Certificates;
 use mitosis_testkit::pgbouncer::PgBouncer;
 use mitosis_testkit::postgres::PostgresServer;
 use tokio_postgres::NoTls;
 
-async fn refused(url: &str) -> Fault {
+async fn refused(url: &str) -> StoreError {
     match PostgresStore::open(url).await {
         Ok(_) => panic!("{url} was taken"),
-        Err(fault) => fault,
+        Err(error) => error,
     }
 }
 
-fn text(fault: &Fault) -> String {
-    let mut text = fault.to_string();
-    let mut next = std::error::Error::source(fault);
+fn text(error: &StoreError) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
     while let Some(cause) = next {
         text = format!("{text}: {cause}");
         next = cause.source();
@@ -51,25 +51,25 @@ async fn sslmode_decides_what_is_verified() {
         with("verify-full", &ours.authority()).replace("127.0.0.1:", "db.example:") + "&hostaddr=127.0.0.1",
     ] {
         let store =
-            PostgresStore::open(&taken).await.unwrap_or_else(|fault| panic!("{taken}: {}", text(&fault)));
+            PostgresStore::open(&taken).await.unwrap_or_else(|error| panic!("{taken}: {}", text(&error)));
         store.ping().await.unwrap();
         let encrypted = store_is_encrypted(&server).await;
         assert!(encrypted, "{taken}");
         store.close().await;
     }
 
-    let fault = refused(&format!("{url}?sslmode=disable")).await;
-    assert!(matches!(fault, Fault::Address { .. }), "{fault:?}");
+    let error = refused(&format!("{url}?sslmode=disable")).await;
+    assert!(matches!(error, StoreError::Address { .. }), "{error:?}");
     for wrong in [
         with("verify-full", &ours.authority()),
         with("verify-ca", &other.authority()),
         with("require", &other.authority()),
         format!("{url}?sslmode=verify-full"),
     ] {
-        let fault = refused(&wrong).await;
-        let Fault::Setup(SetupFault::Tls { address, .. }) = &fault else { panic!("{wrong}: {fault:?}") };
+        let error = refused(&wrong).await;
+        let StoreError::Setup(SetupError::Tls { address, .. }) = &error else { panic!("{wrong}: {error:?}") };
         assert!(address.starts_with("postgres://127.0.0.1:"), "{address}");
-        assert!(text(&fault).contains("certificate"), "{}", text(&fault));
+        assert!(text(&error).contains("certificate"), "{}", text(&error));
     }
 }
 
@@ -87,8 +87,8 @@ async fn require_is_refused_by_a_server_without_tls() {
     let url = server.fresh_database().await.unwrap();
     PostgresStore::open(&format!("{url}?sslmode=prefer")).await.unwrap().ping().await.unwrap();
     for mode in ["require", "verify-full"] {
-        let fault = refused(&format!("{url}?sslmode={mode}")).await;
-        assert!(matches!(fault, Fault::Setup(SetupFault::Tls { .. })), "{mode}: {fault:?}");
+        let error = refused(&format!("{url}?sslmode={mode}")).await;
+        assert!(matches!(error, StoreError::Setup(SetupError::Tls { .. })), "{mode}: {error:?}");
     }
 }
 
@@ -102,8 +102,8 @@ async fn client_certificate_takes_the_place_of_a_password() {
     let url = format!("{url}?sslmode=verify-full&sslrootcert={}", ours.authority().display());
     let with = format!("{url}&sslcert={}&sslkey={}", mine.display(), my_key.display());
     PostgresStore::open(&with).await.unwrap().ping().await.unwrap();
-    let fault = refused(&url).await;
-    assert!(matches!(fault, Fault::Address { .. }), "{fault:?}");
+    let error = refused(&url).await;
+    assert!(matches!(error, StoreError::Address { .. }), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,8 +113,10 @@ async fn pooler_in_session_mode_serves_and_others_are_refused() {
     let database = url.rsplit('/').next().unwrap();
     for mode in ["transaction", "statement"] {
         let bouncer = PgBouncer::start(&server, mode).await.unwrap();
-        let fault = refused(&bouncer.url(database)).await;
-        let Fault::Setup(setup @ SetupFault::SharedSessions) = &fault else { panic!("{mode}: {fault:?}") };
+        let error = refused(&bouncer.url(database)).await;
+        let StoreError::Setup(setup @ SetupError::SharedSessions) = &error else {
+            panic!("{mode}: {error:?}")
+        };
         assert!(setup.hint().contains("pool_mode = session"), "{}", setup.hint());
         let client = psql(&url).await;
         let tables = client.query_one("SELECT to_regclass('task') IS NULL", &[]).await.unwrap();
@@ -156,28 +158,28 @@ async fn missing_rights_are_named_as_that() {
     server.execute("CREATE ROLE plain LOGIN PASSWORD 'plain-secret'").await.unwrap();
     let login = format!("{}:{}", PostgresServer::USER, PostgresServer::PASSWORD);
     let plain = url.replace(&login, "plain:plain-secret");
-    let fault = refused(&plain).await;
-    let Fault::Setup(setup @ SetupFault::MissingRight(_)) = &fault else { panic!("{fault:?}") };
+    let error = refused(&plain).await;
+    let StoreError::Setup(setup @ SetupError::MissingRight(_)) = &error else { panic!("{error:?}") };
     assert!(setup.hint().contains("GRANT"), "{}", setup.hint());
 
     server.execute("ALTER ROLE plain SET default_transaction_read_only = on").await.unwrap();
     psql(&url).await.batch_execute("GRANT CREATE, USAGE ON SCHEMA public TO plain").await.unwrap();
-    let fault = refused(&plain).await;
-    assert!(matches!(fault, Fault::Setup(SetupFault::ReadOnly(_))), "{fault:?}");
+    let error = refused(&plain).await;
+    assert!(matches!(error, StoreError::Setup(SetupError::ReadOnly(_))), "{error:?}");
 
     server.execute("ALTER ROLE plain SET default_transaction_read_only = off").await.unwrap();
     let store = PostgresStore::open(&plain).await.unwrap();
     psql(&url).await.batch_execute("REVOKE SELECT ON bootstrap FROM plain").await.unwrap();
-    let fault = store.ping().await.unwrap_err();
-    assert!(matches!(fault, Fault::Setup(SetupFault::MissingRight(_))), "{fault:?}");
+    let error = store.ping().await.unwrap_err();
+    assert!(matches!(error, StoreError::Setup(SetupError::MissingRight(_))), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn database_in_another_encoding_is_refused_while_new() {
     let server = PostgresServer::start_on_loopback().await.unwrap();
     server.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0").await.unwrap();
-    let fault = refused(&server.url("latin")).await;
-    let Fault::Setup(setup @ SetupFault::Encoding { found }) = &fault else { panic!("{fault:?}") };
+    let error = refused(&server.url("latin")).await;
+    let StoreError::Setup(setup @ SetupError::Encoding { found }) = &error else { panic!("{error:?}") };
     assert_eq!(found, "LATIN1");
     assert!(setup.hint().contains("UTF8"), "{}", setup.hint());
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mitosis_store::ops::query::{Count, Page, TaskQuery};
 use mitosis_store::postgres::PostgresStore;
 use mitosis_store::sqlite::SqliteStore;
-use mitosis_store::{Fault, ForeignSchema, Store as _};
+use mitosis_store::{ForeignSchema, Store as _, StoreError};
 use mitosis_testkit::postgres::PostgresServer;
 use tokio_postgres::NoTls;
 
@@ -22,18 +22,18 @@ async fn what_was_acknowledged_is_there_after_a_crash_of_the_server() {
     let ann = stage.person("ann").await;
 
     let (mut acknowledged, mut killed) = (Vec::new(), false);
-    let fault = loop {
+    let error = loop {
         let task = stage.task(ann.group);
         match store.submit(ann.user, std::slice::from_ref(&task), None, stage.now).await {
             Ok(_) => acknowledged.push(task.uuid),
-            Err(fault) => break fault,
+            Err(error) => break error,
         }
         if acknowledged.len() == 50 && !killed {
             server.kill().unwrap();
             killed = true;
         }
     };
-    assert!(fault.is_transient(), "{fault:?}");
+    assert!(error.is_transient(), "{error:?}");
     assert!(store.ping().await.unwrap_err().is_transient());
 
     server.restart().await.unwrap();
@@ -167,8 +167,8 @@ async fn a_database_of_a_later_version_is_left_alone() {
         .batch_execute("INSERT INTO refinery_schema_history VALUES (9999, 'later', '2031-01-01', '0')")
         .await
         .unwrap();
-    let fault = PostgresStore::open(&url).await.unwrap_err();
-    let Fault::Schema(source) = fault else { panic!("{fault:?}") };
+    let error = PostgresStore::open(&url).await.unwrap_err();
+    let StoreError::Schema(source) = error else { panic!("{error:?}") };
     assert!(source.to_string().contains("9999"), "{source}");
 }
 
@@ -195,7 +195,7 @@ async fn foreign_database_is_refused_and_left_as_it_is() {
         let count = async || client.query_one(EVERYTHING, &[]).await.unwrap().get::<_, i64>(0);
         let before = count().await;
         for refused in [PostgresStore::inspect(&url).await, PostgresStore::open(&url).await.map(drop)] {
-            let Err(Fault::Schema(source)) = refused else { panic!("{refused:?}") };
+            let Err(StoreError::Schema(source)) = refused else { panic!("{refused:?}") };
             assert!(source.is::<ForeignSchema>() && source.to_string().contains(told), "{source}");
         }
         assert_eq!(count().await, before, "{told}");
@@ -220,7 +220,7 @@ fn foreign_sqlite_file_is_refused_and_left_as_it_is() {
     let path = folder.path().join("bookmarks.db");
     rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE moz_places (id)").unwrap();
     let before = std::fs::read(&path).unwrap();
-    let Err(Fault::Schema(source)) = SqliteStore::open(&path) else { panic!("it was taken") };
+    let Err(StoreError::Schema(source)) = SqliteStore::open(&path) else { panic!("it was taken") };
     assert!(source.to_string().contains("`moz_places`"), "{source}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
@@ -236,13 +236,13 @@ async fn a_wrong_password_or_name_is_told_apart_from_a_server_that_is_away() {
         "not an address".to_owned(),
     ];
     for wrong in wrong {
-        let fault = PostgresStore::open(&wrong).await.unwrap_err();
-        assert!(matches!(fault, Fault::Address { .. }), "{wrong}: {fault:?}");
-        assert!(!fault.to_string().contains("hunter2"), "{fault}");
+        let error = PostgresStore::open(&wrong).await.unwrap_err();
+        assert!(matches!(error, StoreError::Address { .. }), "{wrong}: {error:?}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
     }
     server.kill().unwrap();
-    let fault = PostgresStore::open(&url).await.unwrap_err();
-    assert!(matches!(fault, Fault::Unavailable(_)), "{fault:?}");
+    let error = PostgresStore::open(&url).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

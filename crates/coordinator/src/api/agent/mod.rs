@@ -11,7 +11,7 @@ use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::ExecState;
 use mitosis_protocol::agent::{AssignedTask, AttemptKey, MAX_BATCH, MAX_DATA_BYTES};
 use mitosis_protocol::worker::FetchedTask;
-use mitosis_store::Fault;
+use mitosis_store::StoreError;
 use mitosis_store::ops::dispatch::Work;
 
 use crate::api::routes::Asks::Worker;
@@ -48,7 +48,7 @@ fn assigned(app: &App, agent: Agent, work: Vec<Work>) -> Result<Vec<AssignedTask
     let tells_more = announces && app.agents.does_tell_states(agent.uuid);
     let told = work.into_iter().map(|work| {
         let Work { lease, uuid, group, priority, timeout_seconds, upstream, spec } = work;
-        let seconds = u64::try_from(timeout_seconds).map_err(|error| Fault::Unexpected(error.into()))?;
+        let seconds = u64::try_from(timeout_seconds).map_err(|error| StoreError::Unexpected(error.into()))?;
         let timeout = Duration::from_secs(seconds);
         match tells_more {
             true => {

@@ -98,8 +98,8 @@ impl Held<'_> {
                             self.renewed = Some(Instant::now());
                         }
                         Ok(Renewal::Gone) => return Err(not_registered(app, agent.uuid).await),
-                        Err(fault) => {
-                            tracing::warn!(cause = chain(&*fault), "a sign of life could not be written");
+                        Err(error) => {
+                            tracing::warn!(cause = chain(&*error), "a sign of life could not be written");
                         }
                     }
                 }
@@ -146,8 +146,8 @@ impl Held<'_> {
         let duties = match self.app.duties.of(self.agent.id).await {
             Ok(Some(duties)) => duties,
             Ok(None) => return Err(not_registered(self.app, self.agent.uuid).await),
-            Err(fault) => {
-                tracing::debug!(cause = chain(&*fault), "duties could not be read");
+            Err(error) => {
+                tracing::debug!(cause = chain(&*error), "duties could not be read");
                 return Ok(());
             }
         };

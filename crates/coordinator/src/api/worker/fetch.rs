@@ -7,7 +7,7 @@ use axum::extract::State;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::worker::FetchedTask;
-use mitosis_store::Fault;
+use mitosis_store::StoreError;
 use mitosis_store::ops::dispatch::{Assignment, Claim};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
@@ -121,8 +121,9 @@ async fn claimed(app: &App, worker: &Worker, claim: Claim) -> Result<Option<Fetc
     }
 }
 
-fn fetched(Assignment { task, .. }: Assignment) -> Result<FetchedTask, Fault> {
-    let seconds = u64::try_from(task.timeout_seconds).map_err(|error| Fault::Unexpected(error.into()))?;
+fn fetched(Assignment { task, .. }: Assignment) -> Result<FetchedTask, StoreError> {
+    let seconds =
+        u64::try_from(task.timeout_seconds).map_err(|error| StoreError::Unexpected(error.into()))?;
     Ok(FetchedTask {
         id: task.id.0,
         uuid: task.uuid,

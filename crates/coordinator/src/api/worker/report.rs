@@ -174,7 +174,7 @@ async fn commit(
 }
 
 /// Announced archives that are not in the object store in their announced size. The result names them, so that the
-/// task does not pass for a success. An object store that is away is not the task's fault: the result stands, since
+/// task does not pass for a success. An object store that is away is not the task's error: the result stands, since
 /// the command has run.
 pub(in crate::api) async fn missing_archives(app: &App, holder: Holder) -> Vec<ArtifactKind> {
     crash::point("artifact.commit:before");

@@ -3,14 +3,14 @@
 use mitosis_protocol::Timestamp;
 
 use super::super::row::{self, Db};
-use crate::Fault;
+use crate::StoreError;
 
 const INSERT_GARBAGE: &str = "INSERT INTO garbage (object, since) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 
 const DELETE_GARBAGE: &str = "DELETE FROM garbage WHERE object = ANY($1)";
 
 /// Notes an object whose record is gone.
-pub(super) async fn add(tx: &impl Db, object: &str, now: Timestamp) -> Result<(), Fault> {
+pub(super) async fn add(tx: &impl Db, object: &str, now: Timestamp) -> Result<(), StoreError> {
     row::run(tx, INSERT_GARBAGE, &[&object, &now.unix_micros()]).await?;
     Ok(())
 }
@@ -20,7 +20,11 @@ const INSERT_ALL_GARBAGE: &str = "
     ON CONFLICT DO NOTHING";
 
 /// Notes objects whose records are gone.
-pub(in super::super) async fn add_all(tx: &impl Db, objects: &[&str], now: Timestamp) -> Result<(), Fault> {
+pub(in super::super) async fn add_all(
+    tx: &impl Db,
+    objects: &[&str],
+    now: Timestamp,
+) -> Result<(), StoreError> {
     if !objects.is_empty() {
         row::run(tx, INSERT_ALL_GARBAGE, &[&objects, &now.unix_micros()]).await?;
     }
@@ -28,7 +32,7 @@ pub(in super::super) async fn add_all(tx: &impl Db, objects: &[&str], now: Times
 }
 
 /// Forgets objects: they were removed, or a new record needs them.
-pub(super) async fn forget(db: &impl Db, objects: &[&str]) -> Result<(), Fault> {
+pub(super) async fn forget(db: &impl Db, objects: &[&str]) -> Result<(), StoreError> {
     row::run(db, DELETE_GARBAGE, &[&objects]).await?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use mitosis_protocol::{ArtifactKind, Timestamp};
 use uuid::Uuid;
 
 use super::{PostgresStore, write};
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::By;
 use crate::ops::artifacts::{Artifact, Artifacts, Removal, Reservation};
 use crate::ops::dispatch::Holder;
@@ -29,7 +29,7 @@ impl Artifacts for PostgresStore {
         kind: ArtifactKind,
         size: i64,
         now: Timestamp,
-    ) -> Result<Reservation, Fault> {
+    ) -> Result<Reservation, StoreError> {
         write!(self, tx => reserve::for_attempt(tx, holder, kind, size, now))
     }
 
@@ -41,15 +41,15 @@ impl Artifacts for PostgresStore {
         size: i64,
         link: Option<NewLink>,
         now: Timestamp,
-    ) -> Result<Reservation, Fault> {
+    ) -> Result<Reservation, StoreError> {
         write!(self, tx => reserve::for_user(tx, by, task, kind, size, link, now))
     }
 
-    async fn announced_artifacts(&self, holder: Holder) -> Result<Vec<Artifact>, Fault> {
+    async fn announced_artifacts(&self, holder: Holder) -> Result<Vec<Artifact>, StoreError> {
         records::announced(&self.client().await?, holder).await
     }
 
-    async fn artifacts(&self, task: TaskId) -> Result<Vec<Artifact>, Fault> {
+    async fn artifacts(&self, task: TaskId) -> Result<Vec<Artifact>, StoreError> {
         records::visible(&self.client().await?, task).await
     }
 
@@ -57,7 +57,7 @@ impl Artifacts for PostgresStore {
         &self,
         tasks: &[TaskId],
         kind: ArtifactKind,
-    ) -> Result<HashMap<TaskId, Artifact>, Fault> {
+    ) -> Result<HashMap<TaskId, Artifact>, StoreError> {
         records::visible_of_kind(&self.client().await?, tasks, kind).await
     }
 
@@ -67,7 +67,7 @@ impl Artifacts for PostgresStore {
         task: Uuid,
         kind: ArtifactKind,
         untouched_since: Timestamp,
-    ) -> Result<Removal, Fault> {
+    ) -> Result<Removal, StoreError> {
         write!(self, tx => remove::remove(tx, by, task, kind, untouched_since))
     }
 }

@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 use super::super::dispatch::lease;
 use super::super::row::{self, Columns, Db};
 use super::garbage;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::artifacts::Artifact;
 use crate::ops::dispatch::Holder;
@@ -26,7 +26,7 @@ const ANNOUNCED_ARTIFACTS: &str = "
     FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible ORDER BY kind";
 
 /// What everybody may see.
-pub(super) async fn visible(db: &impl Db, task: TaskId) -> Result<Vec<Artifact>, Fault> {
+pub(super) async fn visible(db: &impl Db, task: TaskId) -> Result<Vec<Artifact>, StoreError> {
     row::all(db, VISIBLE_ARTIFACTS, &[&task.0], read).await
 }
 
@@ -39,7 +39,7 @@ pub(super) async fn visible_of_kind(
     db: &impl Db,
     tasks: &[TaskId],
     kind: ArtifactKind,
-) -> Result<HashMap<TaskId, Artifact>, Fault> {
+) -> Result<HashMap<TaskId, Artifact>, StoreError> {
     let ids: Vec<i64> = tasks.iter().map(|task| task.0).collect();
     let read = |row: &Row| Ok((TaskId(row.value("task_id")?), read(row)?));
     row::all(db, VISIBLE_OF_KIND, &[&ids, &kind.code()], read).await
@@ -51,7 +51,7 @@ const ANNOUNCED_BY_WORKER: &str = "
     WHERE l.task_id = $1 AND l.worker_id = $2 ORDER BY a.kind";
 
 /// What an attempt has announced; nothing if it does not hold the task.
-pub(super) async fn announced(db: &impl Db, holder: Holder) -> Result<Vec<Artifact>, Fault> {
+pub(super) async fn announced(db: &impl Db, holder: Holder) -> Result<Vec<Artifact>, StoreError> {
     if let Holder::Worker(worker, task) = holder {
         return row::all(db, ANNOUNCED_BY_WORKER, &[&task.0, &worker.0], read).await;
     }
@@ -61,7 +61,7 @@ pub(super) async fn announced(db: &impl Db, holder: Holder) -> Result<Vec<Artifa
     }
 }
 
-fn read(row: &Row) -> Result<Artifact, Fault> {
+fn read(row: &Row) -> Result<Artifact, StoreError> {
     Ok(Artifact {
         kind: row.code("kind")?,
         size: row.value("size")?,
@@ -77,14 +77,14 @@ struct Taken {
     object: String,
 }
 
-fn read_taken(row: &Row) -> Result<Taken, Fault> {
+fn read_taken(row: &Row) -> Result<Taken, StoreError> {
     Ok(Taken { size: row.try_get(0)?, object: row.try_get(1)? })
 }
 
 const LOCK_TASK: &str = "SELECT 1 FROM task WHERE id = $1 FOR UPDATE";
 
 /// Keeps uploads by users away from the visible archives of a task.
-async fn lock_task(tx: &impl Db, task: TaskId) -> Result<(), Fault> {
+async fn lock_task(tx: &impl Db, task: TaskId) -> Result<(), StoreError> {
     row::one(tx, LOCK_TASK, &[&task.0], |_| Ok(())).await
 }
 
@@ -103,7 +103,7 @@ pub(in super::super) async fn publish_attempt(
     task: TaskId,
     epoch: i64,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let kinds: Vec<ArtifactKind> =
         row::all(tx, KINDS_OF_ATTEMPT, &[&task.0, &epoch], |row| row.code("kind")).await?;
     if kinds.is_empty() {
@@ -127,7 +127,7 @@ pub(in super::super) async fn discard_attempt(
     task: TaskId,
     epoch: i64,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let taken: Vec<Taken> = row::all(tx, TAKE_ANNOUNCED, &[&task.0, &epoch], read_taken).await?;
     give_back(tx, task, taken, now).await
 }
@@ -135,7 +135,11 @@ pub(in super::super) async fn discard_attempt(
 const TAKE_ALL: &str = "DELETE FROM artifact WHERE task_id = $1 RETURNING size, object";
 
 /// Drops all archives of a task that is about to vanish.
-pub(in super::super) async fn discard_all(tx: &impl Db, task: TaskId, now: Timestamp) -> Result<(), Fault> {
+pub(in super::super) async fn discard_all(
+    tx: &impl Db,
+    task: TaskId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     lock_task(tx, task).await?;
     let taken: Vec<Taken> = row::all(tx, TAKE_ALL, &[&task.0], read_taken).await?;
     give_back(tx, task, taken, now).await
@@ -146,7 +150,7 @@ pub(super) const GIVE_BACK: &str = "
     UPDATE groups SET storage_used = storage_used - $2
     WHERE id = (SELECT group_id FROM task WHERE id = $1)";
 
-async fn give_back(tx: &impl Db, task: TaskId, taken: Vec<Taken>, now: Timestamp) -> Result<(), Fault> {
+async fn give_back(tx: &impl Db, task: TaskId, taken: Vec<Taken>, now: Timestamp) -> Result<(), StoreError> {
     for Taken { size, object } in taken {
         row::run_one(tx, GIVE_BACK, &[&task.0, &size]).await?;
         garbage::add(tx, &object, now).await?;

@@ -12,7 +12,7 @@ use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use super::garbage;
 use super::records::GIVE_BACK;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::By;
 use crate::ops::artifacts::Removal;
@@ -43,7 +43,7 @@ pub(super) async fn remove(
     task: Uuid,
     kind: ArtifactKind,
     untouched_since: Timestamp,
-) -> Result<Removal, Fault> {
+) -> Result<Removal, StoreError> {
     let read = |row: &Row| Ok((row.value::<i64>("id")?, GroupId(row.value("group_id")?)));
     let Some((task, group)) = row::optional(tx, LOCK_TASK, &[&task], read).await? else {
         return Ok(Removal::Unknown);

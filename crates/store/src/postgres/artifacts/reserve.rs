@@ -13,7 +13,7 @@ use super::super::expected;
 use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use super::garbage;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::By;
 use crate::ops::artifacts::Reservation;
@@ -27,7 +27,7 @@ const CHARGE: &str = "
     WHERE id = $1 AND ($2::bigint = 0 OR $2 <= storage_quota - storage_used)";
 
 /// Charges a group for growth; false when the quota does not allow it.
-pub(in super::super) async fn charge(tx: &impl Db, group: GroupId, growth: i64) -> Result<bool, Fault> {
+pub(in super::super) async fn charge(tx: &impl Db, group: GroupId, growth: i64) -> Result<bool, StoreError> {
     Ok(row::run(tx, CHARGE, &[&group.0, &growth]).await? == 1)
 }
 
@@ -49,7 +49,7 @@ const TARGET_BY_UUID: &str = "
     SELECT t.id, t.uuid, t.group_id, g.state AS group_state
     FROM task t JOIN groups g ON g.id = t.group_id WHERE t.uuid = $1 FOR UPDATE OF t, g";
 
-fn read_target(row: &Row) -> Result<Target, Fault> {
+fn read_target(row: &Row) -> Result<Target, StoreError> {
     Ok(Target {
         task: TaskId(row.value("id")?),
         uuid: row.value("uuid")?,
@@ -72,7 +72,7 @@ const OF_ATTEMPT: &str = "
 const VISIBLE: &str = "
     SELECT id, size, object FROM artifact WHERE task_id = $1 AND kind = $2 AND visible";
 
-async fn find(tx: &impl Db, sql: &str, key: row::Params<'_>) -> Result<Option<Existing>, Fault> {
+async fn find(tx: &impl Db, sql: &str, key: row::Params<'_>) -> Result<Option<Existing>, StoreError> {
     row::optional(tx, sql, key, |row| {
         Ok(Existing { id: row.try_get(0)?, size: row.try_get(1)?, object: row.try_get(2)? })
     })
@@ -86,7 +86,7 @@ pub(super) async fn for_attempt(
     kind: ArtifactKind,
     size: i64,
     now: Timestamp,
-) -> Result<Reservation, Fault> {
+) -> Result<Reservation, StoreError> {
     let Some(lease) = lease::hold(tx, holder).await? else { return Ok(Reservation::NoSuchTask) };
     let target = row::one(tx, TARGET_BY_ID, &[&lease.key.task.0], read_target).await?;
     let epoch = lease.key.epoch;
@@ -115,7 +115,7 @@ pub(super) async fn for_user(
     size: i64,
     link: Option<NewLink>,
     now: Timestamp,
-) -> Result<Reservation, Fault> {
+) -> Result<Reservation, StoreError> {
     let Some(target) = row::optional(tx, TARGET_BY_UUID, &[&task], read_target).await? else {
         return Ok(Reservation::NoSuchTask);
     };
@@ -157,7 +157,7 @@ async fn reserve(
     existing: Option<Existing>,
     size: i64,
     now: Timestamp,
-) -> Result<Reservation, Fault> {
+) -> Result<Reservation, StoreError> {
     if target.group_state != AccountState::Active {
         return Ok(Reservation::GroupNotActive);
     }

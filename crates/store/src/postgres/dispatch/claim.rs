@@ -17,7 +17,7 @@ use super::super::tasks::get;
 use super::super::workers;
 use super::lease;
 use super::party;
-use crate::Fault;
+use crate::StoreError;
 use crate::batch::Eligibility;
 use crate::code::row_count;
 use crate::ops::dispatch::{Assignment, Claim, Work};
@@ -36,7 +36,7 @@ pub(super) async fn claim_or_resume(
     worker: WorkerId,
     token: i64,
     at: Moment,
-) -> Result<Claim, Fault> {
+) -> Result<Claim, StoreError> {
     let mut parties = party::lock(tx, &[worker]).await?;
     let Some(party) = parties.remove(&worker) else { return Ok(Claim::WorkerGone) };
     if let Some(held) = row::optional(tx, RUNNING_OF_WORKER, &[&worker.0], lease::read).await? {
@@ -53,7 +53,7 @@ pub(super) async fn claim_or_resume(
     Ok(claim)
 }
 
-async fn with_task(tx: &impl Db, lease: LeaseKey) -> Result<Claim, Fault> {
+async fn with_task(tx: &impl Db, lease: LeaseKey) -> Result<Claim, StoreError> {
     Ok(Claim::Assigned(vec![Assignment { task: get::by_id(tx, lease.task).await?, lease }]))
 }
 
@@ -91,7 +91,7 @@ pub(super) async fn line_up(
     turns: &SharedTurns,
     who: &Eligibility,
     count: usize,
-) -> Result<Vec<Waiting>, Fault> {
+) -> Result<Vec<Waiting>, StoreError> {
     let lanes = lanes_of(tx, who).await?;
     let mut open: Vec<GroupId> = lanes.iter().map(|(group, _)| *group).collect();
     let mut lines: HashMap<GroupId, VecDeque<Waiting>> = HashMap::new();
@@ -119,7 +119,7 @@ pub(super) async fn line_up(
 }
 
 /// The lanes, by group; the group with the first in line in front.
-async fn lanes_of(tx: &impl Db, who: &Eligibility) -> Result<Vec<(GroupId, Vec<LaneId>)>, Fault> {
+async fn lanes_of(tx: &impl Db, who: &Eligibility) -> Result<Vec<(GroupId, Vec<LaneId>)>, StoreError> {
     let groups: Vec<i64> = who.groups.iter().map(|group| group.0).collect();
     let lanes: Vec<(GroupId, LaneId)> = row::all(tx, LANES, &[&groups, &Json(&who.tags)], |row| {
         Ok((GroupId(row.try_get(0)?), LaneId(row.try_get(1)?)))
@@ -146,7 +146,7 @@ const FIRST_OF_LANE: &str = "
 
 /// Locks the first `count` of all lanes. Once that many are known, a further lane is asked only for
 /// what goes before the last of them; with the lanes in order, that is rarely anything.
-async fn first_in_line(tx: &impl Db, lanes: &[LaneId], count: usize) -> Result<Vec<Waiting>, Fault> {
+async fn first_in_line(tx: &impl Db, lanes: &[LaneId], count: usize) -> Result<Vec<Waiting>, StoreError> {
     let mut first: Vec<Waiting> = Vec::new();
     for lane in lanes.iter().copied() {
         let last = count.checked_sub(1).and_then(|last| first.get(last));
@@ -192,7 +192,7 @@ pub(super) async fn assign(
     first: &[Waiting],
     to: &[(WorkerId, i64)],
     at: Moment,
-) -> Result<Vec<(WorkerId, Work)>, Fault> {
+) -> Result<Vec<(WorkerId, Work)>, StoreError> {
     if first.is_empty() {
         return Ok(Vec::new());
     }
@@ -225,12 +225,12 @@ pub(super) async fn work_in_hand(
     db: &impl Db,
     worker: WorkerId,
     tasks: &[TaskId],
-) -> Result<Vec<Work>, Fault> {
+) -> Result<Vec<Work>, StoreError> {
     let tasks: Vec<i64> = tasks.iter().map(|task| task.0).collect();
     row::all(db, WORK_IN_HAND, &[&worker.0, &tasks], read_work).await
 }
 
-fn read_work(row: &Row) -> Result<Work, Fault> {
+fn read_work(row: &Row) -> Result<Work, StoreError> {
     Ok(Work {
         lease: LeaseKey {
             task: TaskId(row.value("task_id")?),

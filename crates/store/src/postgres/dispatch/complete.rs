@@ -6,7 +6,7 @@ use super::super::artifacts::records;
 use super::super::row::{self, Columns, Db};
 use super::super::workers::{self, Locked};
 use super::{follow_up, lease};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::dispatch::{Completed, Completion, Holder};
 
@@ -15,7 +15,7 @@ pub(super) async fn complete(
     tx: &impl Db,
     completions: &[Completion],
     now: Timestamp,
-) -> Result<Vec<Completed>, Fault> {
+) -> Result<Vec<Completed>, StoreError> {
     if completions.len() > 1 {
         lock_workers(tx, completions).await?;
     }
@@ -32,7 +32,7 @@ const LOCK_WORKERS: &str = "
     WHERE id = ANY($1) OR id IN (SELECT worker_id FROM lease WHERE task_id = ANY($2))
     ORDER BY id FOR UPDATE";
 
-async fn lock_workers(tx: &impl Db, completions: &[Completion]) -> Result<(), Fault> {
+async fn lock_workers(tx: &impl Db, completions: &[Completion]) -> Result<(), StoreError> {
     let (mut workers, mut tasks) = (Vec::new(), Vec::new());
     for completion in completions {
         match completion.holder {
@@ -45,7 +45,11 @@ async fn lock_workers(tx: &impl Db, completions: &[Completion]) -> Result<(), Fa
 }
 
 /// Ends the attempt if its holder still holds the task.
-async fn complete_one(tx: &impl Db, completion: &Completion, now: Timestamp) -> Result<Completed, Fault> {
+async fn complete_one(
+    tx: &impl Db,
+    completion: &Completion,
+    now: Timestamp,
+) -> Result<Completed, StoreError> {
     let worker = match completion.holder {
         Holder::Worker(worker, _) => Some(worker),
         holder @ Holder::Lease(_) => lease::find(tx, holder).await?.map(|lease| lease.worker),
@@ -86,7 +90,7 @@ async fn complete_of(
     worker: &Locked,
     completion: &Completion,
     now: Timestamp,
-) -> Result<Completed, Fault> {
+) -> Result<Completed, StoreError> {
     let (task, attempt) = match completion.holder {
         Holder::Worker(_, task) => (task, None),
         Holder::Lease(key) => (key.task, Some(key)),
@@ -119,7 +123,7 @@ async fn complete_of(
 }
 
 /// Why nothing was ended.
-async fn refusal(tx: &impl Db, holder: Holder) -> Result<Completed, Fault> {
+async fn refusal(tx: &impl Db, holder: Holder) -> Result<Completed, StoreError> {
     if lease::find(tx, holder).await?.is_some() {
         return Ok(Completed::NotReported);
     }
@@ -138,7 +142,7 @@ const COMMITTED_BY_ATTEMPT: &str = "
         SELECT 1 FROM done
         WHERE task_id = $1 AND epoch = $2 AND token = $3 AND reporter_worker_id IS NOT NULL)";
 
-async fn was_committed(tx: &impl Db, holder: Holder) -> Result<bool, Fault> {
+async fn was_committed(tx: &impl Db, holder: Holder) -> Result<bool, StoreError> {
     match holder {
         Holder::Worker(worker, task) => {
             row::one(tx, COMMITTED_BY_WORKER, &[&task.0, &worker.0], row::only).await

@@ -17,7 +17,7 @@ use super::super::row::{self, Columns, Db};
 use super::super::workers;
 use super::party::{self, Party};
 use super::{claim, follow_up, lease, lose};
-use crate::Fault;
+use crate::StoreError;
 use crate::batch::{Sequel, crowds, sequels};
 use crate::code::Code;
 use crate::ops::dispatch::{Ended, Exchange, ExchangeOutcome, Exchanged, Given, Holder, Verdict, Work};
@@ -32,7 +32,7 @@ pub(super) async fn exchange(
     turns: &SharedTurns,
     batch: &[Exchange],
     at: Moment,
-) -> Result<ExchangeOutcome, Fault> {
+) -> Result<ExchangeOutcome, StoreError> {
     let now = at.now;
     let workers: Vec<WorkerId> = batch.iter().map(|one| one.worker).collect();
     let parties = party::lock(tx, &workers).await?;
@@ -110,7 +110,7 @@ const COMMITTED_BEFORE: &str = "
     JOIN done ON done.task_id = said.task_id AND done.epoch = said.epoch AND done.token = said.token
     WHERE done.reporter_worker_id IS NOT NULL";
 
-fn read_key(row: &Row) -> Result<LeaseKey, Fault> {
+fn read_key(row: &Row) -> Result<LeaseKey, StoreError> {
     Ok(LeaseKey {
         task: TaskId(row.value("task_id")?),
         epoch: row.value("epoch")?,
@@ -123,7 +123,7 @@ async fn end_all(
     batch: &[Exchange],
     parties: &Parties,
     now: Timestamp,
-) -> Result<Taken, Fault> {
+) -> Result<Taken, StoreError> {
     if batch.iter().any(|one| !one.ended.is_empty()) {
         crash::point("complete.delete:before");
     }
@@ -167,7 +167,7 @@ async fn end(
     tx: &impl Db,
     said: &[(WorkerId, Option<Uuid>, &Ended)],
     now: Timestamp,
-) -> Result<HashMap<(WorkerId, LeaseKey), Uuid>, Fault> {
+) -> Result<HashMap<(WorkerId, LeaseKey), Uuid>, StoreError> {
     // What is said first counts.
     let mut first = HashSet::new();
     let here: Vec<_> = said
@@ -209,7 +209,10 @@ async fn end(
     .await
 }
 
-async fn left(tx: &impl Db, said: &[(WorkerId, Option<Uuid>, &Ended)]) -> Result<Vec<(TaskId, i64)>, Fault> {
+async fn left(
+    tx: &impl Db,
+    said: &[(WorkerId, Option<Uuid>, &Ended)],
+) -> Result<Vec<(TaskId, i64)>, StoreError> {
     let (tasks, epochs): (Vec<i64>, Vec<i64>) =
         said.iter().map(|(_, _, ended)| (ended.lease.task.0, ended.lease.epoch)).unzip();
     row::all(tx, LEFT, &[&tasks, &epochs], |row| Ok((TaskId(row.try_get(0)?), row.try_get(1)?))).await
@@ -220,7 +223,7 @@ async fn committed_before(
     tx: &impl Db,
     said: &[(WorkerId, Option<Uuid>, &Ended)],
     committed: &HashMap<(WorkerId, LeaseKey), Uuid>,
-) -> Result<HashSet<LeaseKey>, Fault> {
+) -> Result<HashSet<LeaseKey>, StoreError> {
     let doubtful: HashSet<LeaseKey> = said
         .iter()
         .filter(|(worker, _, ended)| !committed.contains_key(&(*worker, ended.lease)))
@@ -236,7 +239,12 @@ async fn committed_before(
 }
 
 /// Takes back what was not started: as if it had never been given, but for the number of the attempt.
-async fn give_back(tx: &impl Db, worker: WorkerId, key: LeaseKey, now: Timestamp) -> Result<bool, Fault> {
+async fn give_back(
+    tx: &impl Db,
+    worker: WorkerId,
+    key: LeaseKey,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     match lease::find(tx, Holder::Lease(key)).await? {
         Some(lease) if lease.worker == worker => {
             lose::put_back(tx, &lease, Fate::Returned, now).await.map(|_| true)
@@ -252,7 +260,7 @@ async fn feed_all(
     batch: &[Exchange],
     parties: &Parties,
     at: Moment,
-) -> Result<HashMap<usize, Vec<Work>>, Fault> {
+) -> Result<HashMap<usize, Vec<Work>>, StoreError> {
     let known = |worker| parties.get(&worker).map(|party| (party.worker.state, &party.eligibility));
     let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
     for (eligibility, crowd) in crowds(batch, known) {
@@ -282,7 +290,7 @@ async fn follow_workers(
     verdicts: &[Vec<Verdict>],
     work: &HashMap<usize, Vec<Work>>,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let state = |worker| parties.get(&worker).map(|party| party.worker.state);
     let mut changed: Vec<i64> = Vec::new();
     for (worker, sequel) in sequels(batch, state, verdicts, work) {

@@ -11,7 +11,7 @@ use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use super::super::tasks::insert::{insert, take_numbers};
 use super::lease;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::neg_priority;
 use crate::needs;
 use crate::ops::dispatch::{FollowUp, Holder};
@@ -43,7 +43,7 @@ pub(super) async fn submit(
     holder: Holder,
     task: &NewTask,
     now: Timestamp,
-) -> Result<FollowUp, Fault> {
+) -> Result<FollowUp, StoreError> {
     let Some(lease) = lease::hold(tx, holder).await? else { return Ok(FollowUp::NotHeld) };
     if lease.reported_end.is_none() {
         return Ok(FollowUp::TooEarly);
@@ -91,7 +91,7 @@ const NAMES_MORE: &str = "
         WHERE t.uuid = ANY($1) AND t.group_id <> $2
           AND NOT EXISTS (SELECT 1 FROM task_need n WHERE n.needed_uuid = t.uuid AND n.task_id = $3))";
 
-async fn may_name(tx: &impl Db, id: TaskId, upstream: &Upstream, task: &NewTask) -> Result<bool, Fault> {
+async fn may_name(tx: &impl Db, id: TaskId, upstream: &Upstream, task: &NewTask) -> Result<bool, StoreError> {
     let named: Vec<Uuid> = needs::named_by(&task.spec).into_iter().collect();
     if named.is_empty() {
         return Ok(true);
@@ -100,7 +100,7 @@ async fn may_name(tx: &impl Db, id: TaskId, upstream: &Upstream, task: &NewTask)
     Ok(!more && rights::sees_all(tx, upstream.creator, &named).await?)
 }
 
-async fn may_run(tx: &impl Db, worker: WorkerId, group: GroupId) -> Result<bool, Fault> {
+async fn may_run(tx: &impl Db, worker: WorkerId, group: GroupId) -> Result<bool, StoreError> {
     let role: Option<Role> =
         row::optional(tx, ROLE_ON_WORKER, &[&worker.0, &group.0], |row| row.code("role")).await?;
     Ok(role.is_some_and(|role| role >= Role::Write))
@@ -122,7 +122,7 @@ pub(super) async fn release(
     upstream: TaskId,
     epoch: i64,
     now: Timestamp,
-) -> Result<bool, Fault> {
+) -> Result<bool, StoreError> {
     let released: Vec<i64> = row::all(tx, RELEASE_PENDING, &[&upstream.0, &epoch], row::only).await?;
     if !released.is_empty() {
         crash::point("follow_up.release:before");
@@ -158,7 +158,7 @@ const DELETE_EVERY_TRACE: [&str; 4] = [
 ];
 
 /// Removes what a lost or repeated request left behind, as if it had never been asked for.
-pub(super) async fn drop_pending(tx: &impl Db, upstream: TaskId, now: Timestamp) -> Result<(), Fault> {
+pub(super) async fn drop_pending(tx: &impl Db, upstream: TaskId, now: Timestamp) -> Result<(), StoreError> {
     let orphans: Vec<(TaskId, Uuid)> = row::all(tx, PENDING_OF_UPSTREAM, &[&upstream.0], |row| {
         Ok((TaskId(row.value("task_id")?), row.value("uuid")?))
     })

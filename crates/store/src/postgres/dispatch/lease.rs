@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use super::super::row::{self, Columns, Db};
 use super::super::tasks::get;
 use super::super::workers;
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::dispatch::{Assignment, Holder};
 
 /// A worker's hold on a task.
@@ -29,7 +29,7 @@ const LEASE_OF_ATTEMPT: &str = "
     FROM lease WHERE task_id = $1 AND epoch = $2 AND token = $3";
 
 /// The lease behind a claim to hold a task; none when the task is not held, or not by this one.
-pub(in super::super) async fn find(db: &impl Db, holder: Holder) -> Result<Option<Lease>, Fault> {
+pub(in super::super) async fn find(db: &impl Db, holder: Holder) -> Result<Option<Lease>, StoreError> {
     match holder {
         Holder::Worker(worker, task) => row::optional(db, LEASE_OF_WORKER, &[&task.0, &worker.0], read).await,
         Holder::Lease(key) => {
@@ -40,7 +40,7 @@ pub(in super::super) async fn find(db: &impl Db, holder: Holder) -> Result<Optio
 
 /// Like [`find`], and the lease stays as it is until the end of the transaction: all that changes one
 /// locks its worker first.
-pub(in super::super) async fn hold(tx: &impl Db, holder: Holder) -> Result<Option<Lease>, Fault> {
+pub(in super::super) async fn hold(tx: &impl Db, holder: Holder) -> Result<Option<Lease>, StoreError> {
     let worker = match holder {
         Holder::Worker(worker, _) => worker,
         Holder::Lease(_) => match find(tx, holder).await? {
@@ -54,7 +54,7 @@ pub(in super::super) async fn hold(tx: &impl Db, holder: Holder) -> Result<Optio
     }
 }
 
-pub(in super::super) fn read(row: &Row) -> Result<Lease, Fault> {
+pub(in super::super) fn read(row: &Row) -> Result<Lease, StoreError> {
     Ok(Lease {
         key: LeaseKey {
             task: TaskId(row.value("task_id")?),
@@ -68,7 +68,7 @@ pub(in super::super) fn read(row: &Row) -> Result<Lease, Fault> {
 }
 
 /// The task that is held.
-pub(super) async fn held(tx: &impl Db, holder: Holder) -> Result<Option<Assignment>, Fault> {
+pub(super) async fn held(tx: &impl Db, holder: Holder) -> Result<Option<Assignment>, StoreError> {
     let Some(lease) = hold(tx, holder).await? else { return Ok(None) };
     Ok(Some(Assignment { task: get::by_id(tx, lease.key.task).await?, lease: lease.key }))
 }
@@ -76,7 +76,7 @@ pub(super) async fn held(tx: &impl Db, holder: Holder) -> Result<Option<Assignme
 const TOUCH_LEASE: &str = "UPDATE lease SET updated_at = $2 WHERE task_id = $1";
 
 /// Notes that something about the attempt was reported.
-pub(in super::super) async fn touch(tx: &impl Db, task: TaskId, now: Timestamp) -> Result<(), Fault> {
+pub(in super::super) async fn touch(tx: &impl Db, task: TaskId, now: Timestamp) -> Result<(), StoreError> {
     row::run_one(tx, TOUCH_LEASE, &[&task.0, &now.unix_micros()]).await
 }
 
@@ -84,6 +84,6 @@ const DELETE_LEASE: &str = "DELETE FROM lease WHERE task_id = $1 RETURNING stop_
 
 /// Ends the attempt; answers whether a user had asked for its stop. What becomes of the task is up to the
 /// caller.
-pub(in super::super) async fn end(tx: &impl Db, task: TaskId) -> Result<bool, Fault> {
+pub(in super::super) async fn end(tx: &impl Db, task: TaskId) -> Result<bool, StoreError> {
     row::one(tx, DELETE_LEASE, &[&task.0], row::only).await
 }

@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 
 use super::super::row::{self, Columns, Db};
 use super::super::workers::Locked;
-use crate::Fault;
+use crate::StoreError;
 use crate::batch::Eligibility;
 use crate::code::Code;
 
@@ -33,7 +33,7 @@ const LOOK: &str = "
     WHERE w.id = ANY($1)";
 
 /// Locks the workers of a batch. One whose owner's account is not Active counts as gone.
-pub(super) async fn lock(tx: &impl Db, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Party>, Fault> {
+pub(super) async fn lock(tx: &impl Db, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Party>, StoreError> {
     let ids: Vec<i64> = workers.iter().map(|worker| worker.0).collect();
     let (lock, look) = (tx.prepare_cached(LOCK).await?, tx.prepare_cached(LOOK).await?);
     // Sent together, and done one after the other: a statement that waited for a lock would still see the
@@ -49,7 +49,7 @@ pub(super) async fn lock(tx: &impl Db, workers: &[WorkerId]) -> Result<HashMap<W
         .collect())
 }
 
-fn read(row: &Row) -> Result<(Party, AccountState), Fault> {
+fn read(row: &Row) -> Result<(Party, AccountState), StoreError> {
     let worker = Locked {
         id: WorkerId(row.value("id")?),
         uuid: row.value("uuid")?,

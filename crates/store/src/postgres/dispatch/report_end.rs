@@ -5,7 +5,7 @@ use mitosis_protocol::Timestamp;
 
 use super::super::row::{self, Db};
 use super::lease;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::dispatch::{EndReport, Holder};
 
@@ -17,7 +17,7 @@ pub(super) async fn report_end(
     holder: Holder,
     end: ExecEnd,
     now: Timestamp,
-) -> Result<EndReport, Fault> {
+) -> Result<EndReport, StoreError> {
     let Some(lease) = lease::hold(tx, holder).await? else { return Ok(EndReport::NotHeld) };
     row::run_one(tx, NOTE_END, &[&lease.key.task.0, &end.code(), &now.unix_micros()]).await?;
     Ok(EndReport::Noted)

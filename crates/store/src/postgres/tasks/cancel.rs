@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use super::query;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::By;
 use crate::ops::tasks::{CANCEL_PORTION, CancelSelection};
@@ -30,7 +30,7 @@ pub(in super::super) async fn cancel(
     by: By,
     selection: &CancelSelection,
     now: Timestamp,
-) -> Result<Vec<Uuid>, Fault> {
+) -> Result<Vec<Uuid>, StoreError> {
     match selection {
         CancelSelection::Ready(uuids) => cancel_listed(tx, by, uuids, Reach::Ready, now).await,
         CancelSelection::Waiting(uuids) => cancel_listed(tx, by, uuids, Reach::ReadyAndPending, now).await,
@@ -53,7 +53,7 @@ async fn cancel_listed(
     uuids: &[Uuid],
     reach: Reach,
     now: Timestamp,
-) -> Result<Vec<Uuid>, Fault> {
+) -> Result<Vec<Uuid>, StoreError> {
     let uuids = rights::among(tx, by, uuids, Action::ManageTasks).await?;
     let ids: Vec<i64> = row::all(tx, IDS_OF_TASKS, &[&uuids], row::only).await?;
     let mut cancelled: HashSet<Uuid> = cancel_all(tx, &ids, reach, now).await?.into_iter().collect();
@@ -75,13 +75,22 @@ const CANCEL_PENDING: &str = "
     RETURNING task_id, (SELECT uuid FROM task WHERE id = task_id) AS uuid";
 
 /// Ends a Ready task that has lost too many attempts.
-pub(in super::super) async fn cancel_lost(tx: &impl Db, task: TaskId, now: Timestamp) -> Result<(), Fault> {
+pub(in super::super) async fn cancel_lost(
+    tx: &impl Db,
+    task: TaskId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let (state, message) = (ExecEnd::Cancelled.code(), TaskResultMessage::WorkersLost.code());
     row::run_one(tx, CANCEL_READY, &[&vec![task.0], &state, &message, &now.unix_micros()]).await
 }
 
 /// Ends those that wait; answers them in the order of `ids`.
-async fn cancel_all(tx: &impl Db, ids: &[i64], reach: Reach, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+async fn cancel_all(
+    tx: &impl Db,
+    ids: &[i64],
+    reach: Reach,
+    now: Timestamp,
+) -> Result<Vec<Uuid>, StoreError> {
     let (state, message) = (ExecEnd::Cancelled.code(), TaskResultMessage::UserCancellation.code());
     let params: row::Params<'_> = &[&ids, &state, &message, &now.unix_micros()];
     let mut cancelled = HashMap::new();
@@ -93,6 +102,6 @@ async fn cancel_all(tx: &impl Db, ids: &[i64], reach: Reach, now: Timestamp) -> 
     Ok(ids.iter().filter_map(|id| cancelled.remove(id)).collect())
 }
 
-fn read_cancelled(row: &Row) -> Result<(i64, Uuid), Fault> {
+fn read_cancelled(row: &Row) -> Result<(i64, Uuid), StoreError> {
     Ok((row.value("task_id")?, row.value("uuid")?))
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use super::{insert, intern};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::{neg_priority, silence_limit};
 use crate::needs;
 use crate::ops::By;
@@ -52,7 +52,7 @@ pub(super) async fn change(
     uuid: Uuid,
     change: &TaskChange,
     now: Timestamp,
-) -> Result<bool, Fault> {
+) -> Result<bool, StoreError> {
     let found = row::optional(tx, FIND_READY, &[&uuid], |row| {
         Ok(Waiting {
             id: row.value("id")?,
@@ -90,7 +90,7 @@ pub(super) async fn change(
 
 /// The task goes on to be its creator's, and is looked at with the creator's rights when it runs. So both have
 /// to see what it names now.
-async fn may_name(tx: &impl Db, by: By, creator: UserId, change: &TaskChange) -> Result<bool, Fault> {
+async fn may_name(tx: &impl Db, by: By, creator: UserId, change: &TaskChange) -> Result<bool, StoreError> {
     let (Some(spec), By::User(user)) = (&change.spec, by) else { return Ok(true) };
     let named: Vec<Uuid> = needs::named_by(spec).into_iter().collect();
     Ok(rights::sees_all(tx, user, &named).await? && rights::sees_all(tx, creator, &named).await?)

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::super::row::{self, Columns, Db};
 use super::get;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::row_count;
 use crate::walk::Bisection;
 
@@ -16,7 +16,7 @@ const LAST_ID: &str = "SELECT coalesce(max(id), 0) FROM task";
 const CREATED_FROM_ID: &str = "SELECT id, created_at FROM task WHERE id >= $1 ORDER BY id LIMIT 1";
 
 /// The id from which on tasks were submitted at that time or later.
-pub(super) async fn first_created(db: &impl Db, at: Timestamp) -> Result<i64, Fault> {
+pub(super) async fn first_created(db: &impl Db, at: Timestamp) -> Result<i64, StoreError> {
     let mut bisection = Bisection::up_to(row::one(db, LAST_ID, &[], row::only).await?);
     while let Some(place) = bisection.next() {
         let row = row::optional(db, CREATED_FROM_ID, &[&place], |row| {
@@ -37,7 +37,7 @@ const UUID_FROM_ID: &str = "
     SELECT uuid, number FROM task WHERE group_id = $1 AND id >= $2 ORDER BY id LIMIT 1";
 
 /// The task of that number of a group. Numbers rise with the ids: both are drawn under the same lock.
-pub(super) async fn by_number(db: &impl Db, group: GroupId, number: i64) -> Result<Option<Task>, Fault> {
+pub(super) async fn by_number(db: &impl Db, group: GroupId, number: i64) -> Result<Option<Task>, StoreError> {
     let mut bisection = Bisection::up_to(row::one(db, LAST_ID_OF_GROUP, &[&group.0], row::only).await?);
     while let Some(place) = bisection.next() {
         let row = row::optional(db, NUMBER_FROM_ID, &[&group.0, &place], |row| {
@@ -67,7 +67,7 @@ pub(super) async fn between(
     last: Uuid,
     groups: &[GroupId],
     limit: u64,
-) -> Result<Vec<Uuid>, Fault> {
+) -> Result<Vec<Uuid>, StoreError> {
     let groups: Vec<i64> = groups.iter().map(|group| group.0).collect();
     row::all(db, UUIDS_BETWEEN, &[&first, &last, &groups, &row_count(limit)], row::only).await
 }
@@ -75,7 +75,7 @@ pub(super) async fn between(
 const NEWEST_OF: &str = "SELECT uuid FROM task WHERE creator_id = $1 ORDER BY id DESC LIMIT 1";
 
 /// The task that a user submitted last. Walks back from the newest of all.
-pub(super) async fn newest_of(db: &impl Db, creator: UserId) -> Result<Option<Task>, Fault> {
+pub(super) async fn newest_of(db: &impl Db, creator: UserId) -> Result<Option<Task>, StoreError> {
     match row::optional(db, NEWEST_OF, &[&creator.0], row::only::<Uuid>).await? {
         Some(uuid) => get::by_uuid(db, uuid).await,
         None => Ok(None),

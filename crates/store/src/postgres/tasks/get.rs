@@ -6,9 +6,9 @@ use mitosis_protocol::TaskResult;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::super::fault::Corrupt;
+use super::super::error::Corrupt;
 use super::super::row::{self, Columns, Db};
-use crate::Fault;
+use crate::StoreError;
 
 /// A task with where it stands.
 macro_rules! select_task {
@@ -43,26 +43,26 @@ const TASKS_BY_UUIDS: &str = concat!(select_task!(), "WHERE t.uuid = ANY($1) ORD
 const TASKS_BY_IDS: &str = concat!(select_task!(), "WHERE t.id = ANY($1) ORDER BY t.id DESC");
 
 /// The task of that UUID.
-pub(in super::super) async fn by_uuid(db: &impl Db, uuid: Uuid) -> Result<Option<Task>, Fault> {
+pub(in super::super) async fn by_uuid(db: &impl Db, uuid: Uuid) -> Result<Option<Task>, StoreError> {
     row::optional(db, TASK_BY_UUID, &[&uuid], read).await
 }
 
 /// The tasks of these UUIDs, newest first.
-pub(super) async fn by_uuids(db: &impl Db, uuids: &[Uuid]) -> Result<Vec<Task>, Fault> {
+pub(super) async fn by_uuids(db: &impl Db, uuids: &[Uuid]) -> Result<Vec<Task>, StoreError> {
     row::all(db, TASKS_BY_UUIDS, &[&uuids], read).await
 }
 
 /// The task of an id that the database itself gave.
-pub(in super::super) async fn by_id(db: &impl Db, id: TaskId) -> Result<Task, Fault> {
+pub(in super::super) async fn by_id(db: &impl Db, id: TaskId) -> Result<Task, StoreError> {
     row::one(db, TASK_BY_ID, &[&id.0], read).await
 }
 
 /// The tasks of these ids, newest first.
-pub(in super::super) async fn by_ids(db: &impl Db, ids: &[i64]) -> Result<Vec<Task>, Fault> {
+pub(in super::super) async fn by_ids(db: &impl Db, ids: &[i64]) -> Result<Vec<Task>, StoreError> {
     row::all(db, TASKS_BY_IDS, &[&ids], read).await
 }
 
-fn read(row: &Row) -> Result<Task, Fault> {
+fn read(row: &Row) -> Result<Task, StoreError> {
     Ok(Task {
         id: TaskId(row.value("id")?),
         uuid: row.value("uuid")?,
@@ -84,7 +84,7 @@ fn read(row: &Row) -> Result<Task, Fault> {
     })
 }
 
-fn read_phase(row: &Row) -> Result<Phase, Fault> {
+fn read_phase(row: &Row) -> Result<Phase, StoreError> {
     if let Some(end) = row.optional_code("ended_as")? {
         return Ok(Phase::Ended(Ending {
             end,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::super::row::{self, Db, to_json};
 use super::intern;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::{Code, silence_limit};
 use crate::needs;
 use crate::ops::tasks::NewTask;
@@ -37,7 +37,7 @@ pub(in super::super) async fn take_numbers(
     creator: UserId,
     group: GroupId,
     count: i64,
-) -> Result<Option<i64>, Fault> {
+) -> Result<Option<i64>, StoreError> {
     let least = Action::Submit.least_role().code();
     let deleted = AccountState::Deleted.code();
     let params: row::Params<'_> = &[&group.0, &count, &creator.0, &least, &deleted];
@@ -48,7 +48,7 @@ pub(in super::super) async fn take_numbers(
 const TAKE_IDS: &str = "SELECT nextval('task_id') AS id FROM generate_series(1, $1) ORDER BY id";
 
 /// Draws ids for tasks, in rising order.
-pub(super) async fn take_ids(tx: &impl Db, count: usize) -> Result<Vec<i64>, Fault> {
+pub(super) async fn take_ids(tx: &impl Db, count: usize) -> Result<Vec<i64>, StoreError> {
     row::all(tx, TAKE_IDS, &[&i32::try_from(count).unwrap_or(i32::MAX)], row::only).await
 }
 
@@ -72,7 +72,7 @@ pub(in super::super) async fn insert<'a>(
     tasks: &'a [NewTask],
     mut number: impl FnMut(GroupId) -> i64 + Send,
     now: Timestamp,
-) -> Result<Vec<Placed<'a>>, Fault> {
+) -> Result<Vec<Placed<'a>>, StoreError> {
     let lanes = intern::lanes(tx, tasks.iter().map(|task| (task.group, &task.tags)).collect()).await?;
     let ids = take_ids(tx, tasks.len()).await?;
     let placed: Vec<_> = tasks
@@ -97,7 +97,7 @@ async fn insert_some(
     upstream: Option<Uuid>,
     placed: &[Placed<'_>],
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let ids: Vec<i64> = placed.iter().map(|new| new.id).collect();
     let uuids: Vec<Uuid> = placed.iter().map(|new| new.task.uuid).collect();
     let groups: Vec<i64> = placed.iter().map(|new| new.task.group.0).collect();
@@ -136,7 +136,7 @@ fn needs_of(task: i64, spec: &TaskSpec) -> impl Iterator<Item = (Uuid, i64)> {
     needs::named_by(spec).into_iter().map(move |needed| (needed, task))
 }
 
-async fn insert_needs(tx: &impl Db, (needed, tasks): (Vec<Uuid>, Vec<i64>)) -> Result<(), Fault> {
+async fn insert_needs(tx: &impl Db, (needed, tasks): (Vec<Uuid>, Vec<i64>)) -> Result<(), StoreError> {
     if !needed.is_empty() {
         row::run(tx, INSERT_NEEDS, &[&needed, &tasks]).await?;
     }
@@ -146,12 +146,12 @@ async fn insert_needs(tx: &impl Db, (needed, tasks): (Vec<Uuid>, Vec<i64>)) -> R
 const DELETE_NEEDS: &str = "DELETE FROM task_need WHERE task_id = $1";
 
 /// A task that is waiting got another spec.
-pub(super) async fn replace_needs(tx: &impl Db, task: i64, spec: &TaskSpec) -> Result<(), Fault> {
+pub(super) async fn replace_needs(tx: &impl Db, task: i64, spec: &TaskSpec) -> Result<(), StoreError> {
     row::run(tx, DELETE_NEEDS, &[&task]).await?;
     insert_needs(tx, needs_of(task, spec).unzip()).await
 }
 
-async fn insert_labels(tx: &impl Db, placed: &[Placed<'_>]) -> Result<(), Fault> {
+async fn insert_labels(tx: &impl Db, placed: &[Placed<'_>]) -> Result<(), StoreError> {
     let each: Vec<(&Placed<'_>, &str)> =
         placed.iter().flat_map(|new| new.task.labels.iter().map(move |label| (new, label))).collect();
     let wanted = each.iter().map(|(new, label)| (new.task.group, *label)).collect();
@@ -170,7 +170,11 @@ const INSERT_READY: &str = "
     FROM unnest($1::bigint[], $2::int[], $3::bigint[]) AS new (lane_id, neg_priority, task_id)";
 
 /// Puts new tasks in line.
-pub(super) async fn insert_ready(tx: &impl Db, placed: &[Placed<'_>], now: Timestamp) -> Result<(), Fault> {
+pub(super) async fn insert_ready(
+    tx: &impl Db,
+    placed: &[Placed<'_>],
+    now: Timestamp,
+) -> Result<(), StoreError> {
     for some in placed.chunks(AT_ONCE) {
         let lanes: Vec<i64> = some.iter().map(|new| new.lane.0).collect();
         let places: Vec<i32> = some.iter().map(|new| crate::code::neg_priority(new.task.priority)).collect();

@@ -9,7 +9,7 @@ use mitosis_domain::ids::{GroupId, LaneId};
 use mitosis_domain::tags::Words;
 
 use super::super::row::{self, Db, to_json};
-use crate::Fault;
+use crate::StoreError;
 
 /// `$1` are JSON texts.
 const MAKE_TAG_SETS: &str = "
@@ -36,7 +36,7 @@ const FIND_LANES: &str = "
 pub(super) async fn lanes(
     tx: &impl Db,
     wanted: BTreeSet<(GroupId, &Words)>,
-) -> Result<HashMap<(GroupId, Words), LaneId>, Fault> {
+) -> Result<HashMap<(GroupId, Words), LaneId>, StoreError> {
     let groups: Vec<i64> = wanted.iter().map(|(group, _)| group.0).collect();
     let tags: Vec<String> = wanted.iter().map(|(_, tags)| to_json(tags)).collect::<Result<_, _>>()?;
     let mut found = find_lanes(tx, &groups, &tags).await?;
@@ -60,7 +60,7 @@ async fn find_lanes(
     tx: &impl Db,
     groups: &[i64],
     tags: &[String],
-) -> Result<HashMap<(i64, String), i64>, Fault> {
+) -> Result<HashMap<(i64, String), i64>, StoreError> {
     row::all(tx, FIND_LANES, &[&groups, &tags], |row| {
         Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?))
     })
@@ -82,7 +82,7 @@ const FIND_LABELS: &str = "
 pub(super) async fn labels(
     tx: &impl Db,
     wanted: BTreeSet<(GroupId, &str)>,
-) -> Result<HashMap<(GroupId, String), i64>, Fault> {
+) -> Result<HashMap<(GroupId, String), i64>, StoreError> {
     if wanted.is_empty() {
         return Ok(HashMap::new());
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use super::intern;
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::By;
 
 const SET_LABELS: &str = "
@@ -28,7 +28,7 @@ pub(super) async fn set(
     uuid: Uuid,
     labels: &Words,
     now: Timestamp,
-) -> Result<bool, Fault> {
+) -> Result<bool, StoreError> {
     if !rights::may_with(tx, by, uuid, Action::ManageTasks).await? {
         return Ok(false);
     }

@@ -25,7 +25,7 @@ use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
 use super::{PostgresStore, ask, rights, write};
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::By;
 use crate::ops::query::{Count, Page, TaskPage, TaskQuery};
 use crate::ops::sweeps::{OutcomePage, Repeat, Repetition, Selection, Sweeps};
@@ -41,19 +41,19 @@ impl Tasks for PostgresStore {
         tasks: &[NewTask],
         key: Option<&IdempotencyKey>,
         now: Timestamp,
-    ) -> Result<Submission, Fault> {
+    ) -> Result<Submission, StoreError> {
         write!(self, tx => submit::submit(tx, creator, tasks, key, now))
     }
 
-    async fn tasks_seen_by(&self, user: UserId, tasks: &[Uuid]) -> Result<HashMap<Uuid, bool>, Fault> {
+    async fn tasks_seen_by(&self, user: UserId, tasks: &[Uuid]) -> Result<HashMap<Uuid, bool>, StoreError> {
         rights::seen(&self.client().await?, user, tasks).await
     }
 
-    async fn task(&self, uuid: Uuid) -> Result<Option<Task>, Fault> {
+    async fn task(&self, uuid: Uuid) -> Result<Option<Task>, StoreError> {
         get::by_uuid(&self.client().await?, uuid).await
     }
 
-    async fn tasks(&self, uuids: &[Uuid]) -> Result<Vec<Task>, Fault> {
+    async fn tasks(&self, uuids: &[Uuid]) -> Result<Vec<Task>, StoreError> {
         get::by_uuids(&self.client().await?, uuids).await
     }
 
@@ -63,23 +63,28 @@ impl Tasks for PostgresStore {
         last: Uuid,
         groups: &[GroupId],
         limit: u64,
-    ) -> Result<Vec<Uuid>, Fault> {
+    ) -> Result<Vec<Uuid>, StoreError> {
         find::between(&self.client().await?, first, last, groups, limit).await
     }
 
-    async fn task_by_number(&self, group: GroupId, number: i64) -> Result<Option<Task>, Fault> {
+    async fn task_by_number(&self, group: GroupId, number: i64) -> Result<Option<Task>, StoreError> {
         find::by_number(&self.client().await?, group, number).await
     }
 
-    async fn newest_task_of(&self, creator: UserId) -> Result<Option<Task>, Fault> {
+    async fn newest_task_of(&self, creator: UserId) -> Result<Option<Task>, StoreError> {
         find::newest_of(&self.client().await?, creator).await
     }
 
-    async fn page_of_tasks(&self, query: &TaskQuery, page: Page, bytes: usize) -> Result<TaskPage, Fault> {
+    async fn page_of_tasks(
+        &self,
+        query: &TaskQuery,
+        page: Page,
+        bytes: usize,
+    ) -> Result<TaskPage, StoreError> {
         ask!(self, db => query::page(db, query, page, bytes))
     }
 
-    async fn count_tasks(&self, query: &TaskQuery, most: u64, within: Duration) -> Result<Count, Fault> {
+    async fn count_tasks(&self, query: &TaskQuery, most: u64, within: Duration) -> Result<Count, StoreError> {
         ask!(self, db => query::count(db, query, most, within))
     }
 
@@ -89,7 +94,7 @@ impl Tasks for PostgresStore {
         uuid: Uuid,
         change: &TaskChange,
         now: Timestamp,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, StoreError> {
         write!(self, tx => change::change(tx, by, uuid, change, now))
     }
 
@@ -99,29 +104,39 @@ impl Tasks for PostgresStore {
         uuid: Uuid,
         labels: &Words,
         now: Timestamp,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, StoreError> {
         write!(self, tx => labels::set(tx, by, uuid, labels, now))
     }
 
-    async fn cancel(&self, by: By, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+    async fn cancel(
+        &self,
+        by: By,
+        selection: &CancelSelection,
+        now: Timestamp,
+    ) -> Result<Vec<Uuid>, StoreError> {
         crash::point("cancel.marked:before");
         let cancelled = write!(self, tx => cancel::cancel(tx, by, selection, now));
         crash::point("cancel.marked:after");
         cancelled
     }
 
-    async fn ask_to_stop(&self, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault> {
+    async fn ask_to_stop(&self, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, StoreError> {
         write!(self, tx => stop::ask(tx, by, uuid, now))
     }
 }
 
 #[async_trait]
 impl Sweeps for PostgresStore {
-    async fn outcomes(&self, selection: &Selection, page: Page, bytes: usize) -> Result<OutcomePage, Fault> {
+    async fn outcomes(
+        &self,
+        selection: &Selection,
+        page: Page,
+        bytes: usize,
+    ) -> Result<OutcomePage, StoreError> {
         ask!(self, db => outcomes::outcomes(db, selection, page, bytes))
     }
 
-    async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, Fault> {
+    async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, StoreError> {
         ask!(self, db => query::selected_uuids(db, selection, page))
     }
 
@@ -132,7 +147,7 @@ impl Sweeps for PostgresStore {
         again: bool,
         key: Option<&IdempotencyKey>,
         now: Timestamp,
-    ) -> Result<Repetition, Fault> {
+    ) -> Result<Repetition, StoreError> {
         write!(self, tx => repeat::repeat(tx, creator, repeats, again, key, now))
     }
 }

@@ -9,7 +9,7 @@ use tokio_postgres::types::Json;
 
 use super::super::row::{self, Columns, Db};
 use super::query;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::query::{Page, Portions};
 use crate::ops::sweeps::{OutcomePage, Selection, TaskOutcome, weight};
@@ -33,7 +33,7 @@ pub(super) async fn outcomes(
     selection: &Selection,
     page: Page,
     bytes: usize,
-) -> Result<OutcomePage, Fault> {
+) -> Result<OutcomePage, StoreError> {
     let ids = query::selected(db, selection, page).await?;
     let (mut found, mut portions, mut rest) = (OutcomePage::empty(), Portions::up_to(bytes), ids.as_slice());
     while !rest.is_empty() {
@@ -50,8 +50,8 @@ pub(super) async fn outcomes(
     Ok(found)
 }
 
-fn read(row: &Row) -> Result<TaskOutcome, Fault> {
-    let time = |column| Ok::<_, Fault>(row.value::<Option<_>>(column)?.map(Timestamp::from_unix_micros));
+fn read(row: &Row) -> Result<TaskOutcome, StoreError> {
+    let time = |column| Ok::<_, StoreError>(row.value::<Option<_>>(column)?.map(Timestamp::from_unix_micros));
     let ended_as: Option<TaskState> = row.optional_code("ended_as")?;
     let result = match ended_as {
         Some(_) => {
@@ -79,7 +79,7 @@ fn read(row: &Row) -> Result<TaskOutcome, Fault> {
     })
 }
 
-fn read_live(row: &Row) -> Result<TaskState, Fault> {
+fn read_live(row: &Row) -> Result<TaskState, StoreError> {
     if row.value::<Option<i64>>("is_held")?.is_some() {
         let reported: Option<i16> = row.value("reported_end")?;
         return Ok(reported.map_or(Ok(TaskState::Running), TaskState::from_code)?);

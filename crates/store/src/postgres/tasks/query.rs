@@ -6,10 +6,10 @@ use deadpool_postgres::Client;
 use tokio_postgres::types::{Json, ToSql};
 use uuid::Uuid;
 
-use super::super::fault;
+use super::super::error;
 use super::super::row::{self, Db};
 use super::{find, get};
-use crate::Fault;
+use crate::StoreError;
 use crate::matches::{Dialect, Parameter};
 use crate::ops::query::{COUNT_STEPS, Count, Page, TaskPage, TaskQuery, weight};
 use crate::ops::sweeps::{Over, Selection};
@@ -28,7 +28,7 @@ pub(super) async fn page(
     query: &TaskQuery,
     page: Page,
     bytes: usize,
-) -> Result<TaskPage, Fault> {
+) -> Result<TaskPage, StoreError> {
     let walk = narrowest(db, query, None).await?;
     let Some(mut matches) = Matches::of(walk, query) else { return Ok(TaskPage::empty()) };
     narrow(db, &mut matches, query).await?;
@@ -40,7 +40,7 @@ pub(super) async fn page(
     up_to(db, &ids, bytes).await
 }
 
-async fn up_to(db: &impl Db, ids: &[i64], bytes: usize) -> Result<TaskPage, Fault> {
+async fn up_to(db: &impl Db, ids: &[i64], bytes: usize) -> Result<TaskPage, StoreError> {
     let (mut page, mut rest, mut read, mut at_once) = (TaskPage::empty(), ids, 0, FIRST);
     while !rest.is_empty() {
         let (now, later) = rest.split_at(at_once.min(rest.len()));
@@ -60,7 +60,11 @@ async fn up_to(db: &impl Db, ids: &[i64], bytes: usize) -> Result<TaskPage, Faul
 }
 
 /// The ids of one page of a selection.
-pub(super) async fn selected(db: &impl Db, selection: &Selection, page: Page) -> Result<Vec<i64>, Fault> {
+pub(super) async fn selected(
+    db: &impl Db,
+    selection: &Selection,
+    page: Page,
+) -> Result<Vec<i64>, StoreError> {
     let walk = narrowest(db, &selection.query, selection.over).await?;
     let Some(mut matches) = Matches::selected(walk, selection) else { return Ok(Vec::new()) };
     narrow(db, &mut matches, &selection.query).await?;
@@ -75,7 +79,7 @@ pub(super) async fn selected_uuids(
     db: &impl Db,
     selection: &Selection,
     page: Page,
-) -> Result<Vec<Uuid>, Fault> {
+) -> Result<Vec<Uuid>, StoreError> {
     let ids = selected(db, selection, page).await?;
     row::all(db, UUIDS_BY_IDS, &[&ids], row::only).await
 }
@@ -86,7 +90,7 @@ pub(super) async fn count(
     query: &TaskQuery,
     most: u64,
     within: Duration,
-) -> Result<Count, Fault> {
+) -> Result<Count, StoreError> {
     // The time limit ends with the transaction.
     let tx = client.transaction().await?;
     let milliseconds = within.as_millis().max(1);
@@ -98,14 +102,14 @@ pub(super) async fn count(
                 return Ok(Count { at_least: count, is_whole: count < most });
             }
             Ok(count) => at_least = count,
-            Err(fault) if fault::took_too_long(&fault) => break,
-            Err(fault) => return Err(fault),
+            Err(error) if error::took_too_long(&error) => break,
+            Err(error) => return Err(error),
         }
     }
     Ok(Count { at_least, is_whole: false })
 }
 
-async fn count_up_to(db: &impl Db, query: &TaskQuery, most: u64) -> Result<u64, Fault> {
+async fn count_up_to(db: &impl Db, query: &TaskQuery, most: u64) -> Result<u64, StoreError> {
     let walk = narrowest(db, query, None).await?;
     let Some(mut matches) = Matches::of(walk, query) else { return Ok(0) };
     narrow(db, &mut matches, query).await?;
@@ -115,7 +119,7 @@ async fn count_up_to(db: &impl Db, query: &TaskQuery, most: u64) -> Result<u64, 
 }
 
 /// The ids of the newest matches.
-pub(super) async fn newest_ids(db: &impl Db, query: &TaskQuery, limit: u64) -> Result<Vec<i64>, Fault> {
+pub(super) async fn newest_ids(db: &impl Db, query: &TaskQuery, limit: u64) -> Result<Vec<i64>, StoreError> {
     let Some(mut matches) = Matches::of(Walk::choose(query), query) else { return Ok(Vec::new()) };
     narrow(db, &mut matches, query).await?;
     let sql = matches.select_page(Page { before: None, offset: 0, limit });
@@ -134,7 +138,7 @@ const COMPARE_WALKS: &str = concat!(
 );
 
 /// The walk with fewer tasks, where that does not follow from the query alone.
-async fn narrowest(db: &impl Db, query: &TaskQuery, over: Option<Over>) -> Result<Walk, Fault> {
+async fn narrowest(db: &impl Db, query: &TaskQuery, over: Option<Over>) -> Result<Walk, StoreError> {
     let walk = Walk::choose(query);
     let (Some(label), true) = (query.labels.iter().next(), walk.may_be_unusual(query, over)) else {
         return Ok(walk);
@@ -144,7 +148,7 @@ async fn narrowest(db: &impl Db, query: &TaskQuery, over: Option<Over>) -> Resul
 }
 
 /// Bounds the walk to the ids of the time that is asked about.
-async fn narrow(db: &impl Db, matches: &mut Matches, query: &TaskQuery) -> Result<(), Fault> {
+async fn narrow(db: &impl Db, matches: &mut Matches, query: &TaskQuery) -> Result<(), StoreError> {
     let (since, until) = created_between(query);
     for (at, operator) in [(since, ">="), (until, "<")] {
         if let Some(at) = at {
@@ -154,7 +158,7 @@ async fn narrow(db: &impl Db, matches: &mut Matches, query: &TaskQuery) -> Resul
     Ok(())
 }
 
-async fn ask(db: &impl Db, sql: &str, matches: Matches) -> Result<Vec<i64>, Fault> {
+async fn ask(db: &impl Db, sql: &str, matches: Matches) -> Result<Vec<i64>, StoreError> {
     let parameters: Vec<Box<dyn ToSql + Send + Sync>> = matches.parameters.into_iter().map(to_sql).collect();
     let parameters: Vec<_> = parameters.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
     row::all_once(db, sql, &parameters, row::only).await

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::super::row::{self, Columns, Db};
 use super::insert::{take_ids, take_numbers};
 use super::submit;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::sweeps::{Repeat, Repeated, Repetition};
 use crate::ops::tasks::{IdempotencyKey, Submission, TaskIds};
@@ -73,7 +73,7 @@ pub(super) async fn repeat(
     again: bool,
     key: Option<&IdempotencyKey>,
     now: Timestamp,
-) -> Result<Repetition, Fault> {
+) -> Result<Repetition, StoreError> {
     if let Some(key) = key
         && let Some(earlier) = submit::reserve_key(tx, creator, key, now).await?
     {
@@ -98,7 +98,7 @@ async fn repeat_all(
     repeats: &[Repeat],
     again: bool,
     now: Timestamp,
-) -> Result<Vec<Repeated>, Fault> {
+) -> Result<Vec<Repeated>, StoreError> {
     let wanted: HashMap<Uuid, Uuid> = repeats.iter().map(|repeat| (repeat.of, repeat.uuid)).collect();
     let asked: Vec<Uuid> = wanted.keys().copied().collect();
     row::run(tx, LOCK_ORIGINALS, &[&asked]).await?;
@@ -136,7 +136,7 @@ async fn reserve_numbers(
     tx: &impl Db,
     creator: UserId,
     originals: &[Original],
-) -> Result<BTreeMap<GroupId, i64>, Fault> {
+) -> Result<BTreeMap<GroupId, i64>, StoreError> {
     let mut counts: BTreeMap<GroupId, i64> = BTreeMap::new();
     for original in originals {
         *counts.entry(original.group).or_default() += 1;
@@ -155,7 +155,7 @@ async fn insert(
     ids: &[i64],
     repeated: &[Repeated],
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     if originals.is_empty() {
         return Ok(());
     }
@@ -173,7 +173,7 @@ async fn insert(
 const FIND_REPEATED: &str = "SELECT uuid, repeats_uuid FROM task WHERE uuid = ANY($1)";
 
 /// What earlier repetitions repeat.
-async fn find_repeated(tx: &impl Db, ids: Vec<TaskIds>) -> Result<Vec<Repeated>, Fault> {
+async fn find_repeated(tx: &impl Db, ids: Vec<TaskIds>) -> Result<Vec<Repeated>, StoreError> {
     let uuids: Vec<Uuid> = ids.iter().map(|ids| ids.uuid).collect();
     let originals: HashMap<Uuid, Uuid> =
         row::all(tx, FIND_REPEATED, &[&uuids], |row| Ok((row.value("uuid")?, row.value("repeats_uuid")?)))

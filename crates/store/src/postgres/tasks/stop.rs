@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::super::rights;
 use super::super::row::{self, Columns, Db};
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::By;
 use crate::ops::tasks::StopAsked;
 
@@ -24,7 +24,7 @@ const ASK: &str = "
     SELECT uuid, listens FROM found";
 
 /// Notes the wish on the lease, if an agent of ours has it.
-pub(super) async fn ask(tx: &impl Db, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault> {
+pub(super) async fn ask(tx: &impl Db, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, StoreError> {
     if !rights::may_with(tx, by, uuid, Action::ManageTasks).await? {
         return Ok(StopAsked::NotRunning);
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use super::insert::{insert, insert_ready, take_numbers};
-use crate::Fault;
+use crate::StoreError;
 use crate::needs;
 use crate::ops::tasks::{IdempotencyKey, NewTask, Submission, TaskIds};
 
@@ -33,7 +33,7 @@ pub(super) async fn submit(
     tasks: &[NewTask],
     key: Option<&IdempotencyKey>,
     now: Timestamp,
-) -> Result<Submission, Fault> {
+) -> Result<Submission, StoreError> {
     if let Some(key) = key
         && let Some(earlier) = reserve_key(tx, creator, key, now).await?
     {
@@ -66,7 +66,7 @@ pub(super) async fn reserve_key(
     creator: UserId,
     key: &IdempotencyKey,
     now: Timestamp,
-) -> Result<Option<Submission>, Fault> {
+) -> Result<Option<Submission>, StoreError> {
     let params: row::Params<'_> = &[&creator.0, &key.key, &key.digest.as_slice(), &now.unix_micros()];
     match row::run(tx, RESERVE_KEY, params).await? {
         0 => find_earlier(tx, creator, key).await.map(Some),
@@ -80,12 +80,12 @@ pub(super) async fn note_ids(
     creator: UserId,
     key: &IdempotencyKey,
     ids: &[TaskIds],
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let handed_out: Vec<_> = ids.iter().map(|ids| (ids.uuid, ids.number)).collect();
     row::run_one(tx, NOTE_IDS, &[&creator.0, &key.key, &Json(handed_out)]).await
 }
 
-async fn find_earlier(tx: &impl Db, creator: UserId, key: &IdempotencyKey) -> Result<Submission, Fault> {
+async fn find_earlier(tx: &impl Db, creator: UserId, key: &IdempotencyKey) -> Result<Submission, StoreError> {
     row::one(tx, FIND_SUBMISSION, &[&creator.0, &key.key], |row| {
         if row.value::<Vec<u8>>("digest")? != key.digest {
             return Ok(Submission::KeyReused);
@@ -101,7 +101,7 @@ async fn insert_all(
     creator: UserId,
     tasks: &[NewTask],
     now: Timestamp,
-) -> Result<Option<Vec<TaskIds>>, Fault> {
+) -> Result<Option<Vec<TaskIds>>, StoreError> {
     let Some(mut numbers) = reserve_numbers(tx, creator, tasks).await? else { return Ok(None) };
     let next_number = |group: GroupId| {
         let next = numbers.get_mut(&group).expect("every group of the batch has numbers");
@@ -120,7 +120,7 @@ async fn reserve_numbers(
     tx: &impl Db,
     creator: UserId,
     tasks: &[NewTask],
-) -> Result<Option<BTreeMap<GroupId, i64>>, Fault> {
+) -> Result<Option<BTreeMap<GroupId, i64>>, StoreError> {
     let mut counts: BTreeMap<GroupId, i64> = BTreeMap::new();
     for task in tasks {
         *counts.entry(task.group).or_default() += 1;

@@ -4,7 +4,7 @@ use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
 use super::super::row::{self, Columns, Db};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::workers::Departure;
 
@@ -17,14 +17,14 @@ pub(super) async fn note(
     uuid: Uuid,
     departure: Departure,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     row::run(tx, NOTE, &[&uuid, &departure.code(), &now.unix_micros()]).await.map(drop)
 }
 
 const DEPARTURE: &str = "SELECT reason FROM worker_gone WHERE uuid = $1";
 
 /// Why the worker went.
-pub(super) async fn of(db: &impl Db, uuid: Uuid) -> Result<Option<Departure>, Fault> {
+pub(super) async fn of(db: &impl Db, uuid: Uuid) -> Result<Option<Departure>, StoreError> {
     row::optional(db, DEPARTURE, &[&uuid], |row| row.code("reason")).await
 }
 
@@ -33,6 +33,6 @@ const DELETE: &str = "
         SELECT uuid FROM worker_gone WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
 /// Deletes notes that are older.
-pub(in super::super) async fn delete(db: &impl Db, before: Timestamp, limit: u32) -> Result<u64, Fault> {
+pub(in super::super) async fn delete(db: &impl Db, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
     row::run(db, DELETE, &[&before.unix_micros(), &i64::from(limit)]).await
 }

@@ -7,7 +7,7 @@ use mitosis_protocol::admin::AccountState;
 use tokio_postgres::Row;
 
 use super::super::row::{self, Columns, Db};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::workers::{Duties, HeldAttempt};
 
@@ -20,7 +20,10 @@ const DUTIES: &str = "
     ORDER BY l.claimed_at, l.task_id";
 
 /// The duties of those that are there.
-pub(super) async fn duties(db: &impl Db, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, Fault> {
+pub(super) async fn duties(
+    db: &impl Db,
+    workers: &[WorkerId],
+) -> Result<HashMap<WorkerId, Duties>, StoreError> {
     let ids: Vec<i64> = workers.iter().map(|worker| worker.0).collect();
     let rows: Vec<(WorkerId, Duties)> =
         row::all(db, DUTIES, &[&ids, &AccountState::Active.code()], read).await?;
@@ -31,7 +34,7 @@ pub(super) async fn duties(db: &impl Db, workers: &[WorkerId]) -> Result<HashMap
     Ok(duties)
 }
 
-fn read(row: &Row) -> Result<(WorkerId, Duties), Fault> {
+fn read(row: &Row) -> Result<(WorkerId, Duties), StoreError> {
     let held = match row.value::<Option<i64>>("task_id")? {
         Some(task) => vec![HeldAttempt {
             task: TaskId(task),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::super::rights;
 use super::super::row::{self, Db};
 use super::lock::lock_by_uuid;
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::By;
 use crate::ops::workers::WorkerChange;
 
@@ -27,7 +27,7 @@ pub(super) async fn set_tags(
     uuid: Uuid,
     tags: &Words,
     now: Timestamp,
-) -> Result<WorkerChange, Fault> {
+) -> Result<WorkerChange, StoreError> {
     set(tx, by, uuid, SET_TAGS, tags, now).await
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn set_labels(
     uuid: Uuid,
     labels: &Words,
     now: Timestamp,
-) -> Result<WorkerChange, Fault> {
+) -> Result<WorkerChange, StoreError> {
     set(tx, by, uuid, SET_LABELS, labels, now).await
 }
 
@@ -49,7 +49,7 @@ async fn set(
     sql: &str,
     words: &Words,
     now: Timestamp,
-) -> Result<WorkerChange, Fault> {
+) -> Result<WorkerChange, StoreError> {
     let Some(worker) = lock_by_uuid(tx, uuid).await? else { return Ok(WorkerChange::Unknown) };
     if !rights::may_on_worker(tx, by, worker, Action::LabelWorkers, Role::Write).await? {
         return Ok(WorkerChange::Denied);
@@ -59,6 +59,10 @@ async fn set(
 }
 
 /// Notes that the worker took or committed a task, or that its groups changed.
-pub(in super::super) async fn touch(tx: &impl Db, worker: WorkerId, now: Timestamp) -> Result<(), Fault> {
+pub(in super::super) async fn touch(
+    tx: &impl Db,
+    worker: WorkerId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     row::run_one(tx, TOUCH, &[&worker.0, &now.unix_micros()]).await
 }

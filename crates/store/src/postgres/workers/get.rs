@@ -7,7 +7,7 @@ use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use super::super::row::{self, Columns, Db};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::{Code, duration, row_count};
 use crate::ops::query::{FoundWorkers, Portions, WorkerPage, WorkerQuery, weight_of_worker};
 
@@ -47,19 +47,23 @@ const COUNT_MATCHING: &str =
     concat!("SELECT count(*) FROM worker w JOIN users u ON u.id = w.creator_id ", that_match!());
 
 /// The worker of that UUID.
-pub(super) async fn by_uuid(db: &impl Db, uuid: Uuid) -> Result<Option<Worker>, Fault> {
+pub(super) async fn by_uuid(db: &impl Db, uuid: Uuid) -> Result<Option<Worker>, StoreError> {
     row::optional(db, WORKER_BY_UUID, &[&uuid], read).await
 }
 
 const OF_OWNER: &str = "SELECT uuid FROM worker WHERE creator_id = $1 ORDER BY id";
 
 /// The workers that a user has registered.
-pub(super) async fn of_owner(db: &impl Db, owner: UserId) -> Result<Vec<Uuid>, Fault> {
+pub(super) async fn of_owner(db: &impl Db, owner: UserId) -> Result<Vec<Uuid>, StoreError> {
     row::all(db, OF_OWNER, &[&owner.0], row::only).await
 }
 
 /// One page of workers that match.
-pub(super) async fn page(db: &impl Db, query: &WorkerQuery, page: WorkerPage) -> Result<FoundWorkers, Fault> {
+pub(super) async fn page(
+    db: &impl Db,
+    query: &WorkerQuery,
+    page: WorkerPage,
+) -> Result<FoundWorkers, StoreError> {
     let (roles, tags, labels) = (roles(query), Json(&query.tags), Json(&query.labels));
     let (mut workers, mut portions) = (Vec::new(), Portions::up_to(page.bytes));
     let mut after = page.after.map_or(0, |worker| worker.0);
@@ -84,7 +88,7 @@ pub(super) async fn page(db: &impl Db, query: &WorkerQuery, page: WorkerPage) ->
 }
 
 /// How many workers match.
-pub(super) async fn count(db: &impl Db, query: &WorkerQuery) -> Result<u64, Fault> {
+pub(super) async fn count(db: &impl Db, query: &WorkerQuery) -> Result<u64, StoreError> {
     let (roles, tags, labels) = (roles(query), Json(&query.tags), Json(&query.labels));
     let params: row::Params<'_> = &[&query.group.0, &roles, &query.creator, &tags, &labels];
     Ok(row::one(db, COUNT_MATCHING, params, row::only::<i64>).await?.unsigned_abs())
@@ -94,7 +98,7 @@ fn roles(query: &WorkerQuery) -> Option<Vec<i16>> {
     query.roles.as_ref().map(|roles| roles.iter().map(|role| role.code()).collect())
 }
 
-fn read(row: &Row) -> Result<Worker, Fault> {
+fn read(row: &Row) -> Result<Worker, StoreError> {
     Ok(Worker {
         id: WorkerId(row.value("id")?),
         uuid: row.value("uuid")?,

@@ -15,7 +15,7 @@ use super::super::rights;
 use super::super::row::{self, Columns, Db};
 use super::edit::touch;
 use super::lock::lock_by_uuid;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::By;
 use crate::ops::workers::{Fate, WorkerGroupsChange};
@@ -26,7 +26,7 @@ const GROUPS_OF_WORKER: &str = "
     WHERE w.worker_id = $1";
 
 /// By group name.
-pub(super) async fn of_worker(db: &impl Db, worker: WorkerId) -> Result<BTreeMap<String, Role>, Fault> {
+pub(super) async fn of_worker(db: &impl Db, worker: WorkerId) -> Result<BTreeMap<String, Role>, StoreError> {
     row::all(db, GROUPS_OF_WORKER, &[&worker.0], read_relation).await
 }
 
@@ -36,7 +36,7 @@ const GROUP_ID: &str = "SELECT id FROM groups WHERE name = $1";
 async fn resolve<'a>(
     tx: &impl Db,
     names: impl IntoIterator<Item = &'a String>,
-) -> Result<Result<Vec<GroupId>, String>, Fault> {
+) -> Result<Result<Vec<GroupId>, String>, StoreError> {
     let mut ids = Vec::new();
     for name in names {
         match row::optional(tx, GROUP_ID, &[name], row::only).await? {
@@ -64,7 +64,7 @@ pub(super) async fn set(
     uuid: Uuid,
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
-) -> Result<WorkerGroupsChange, Fault> {
+) -> Result<WorkerGroupsChange, StoreError> {
     let Some(worker) = lock_by_uuid(tx, uuid).await? else { return Ok(WorkerGroupsChange::UnknownWorker) };
     if !rights::controls(tx, by, worker).await? {
         return Ok(WorkerGroupsChange::NotInControl);
@@ -101,7 +101,7 @@ pub(super) async fn remove(
     uuid: Uuid,
     names: &[String],
     now: Timestamp,
-) -> Result<WorkerGroupsChange, Fault> {
+) -> Result<WorkerGroupsChange, StoreError> {
     let Some(worker) = lock_by_uuid(tx, uuid).await? else { return Ok(WorkerGroupsChange::UnknownWorker) };
     let groups = match resolve(tx, names).await? {
         Ok(groups) => groups,
@@ -129,7 +129,7 @@ const LEASES_OF_GROUP: &str = "
     WHERE l.worker_id = $1 AND t.group_id = $2 ORDER BY l.claimed_at, l.task_id";
 
 /// Takes from a locked worker what it holds of a group.
-async fn give_back(tx: &impl Db, worker: WorkerId, group: GroupId, now: Timestamp) -> Result<(), Fault> {
+async fn give_back(tx: &impl Db, worker: WorkerId, group: GroupId, now: Timestamp) -> Result<(), StoreError> {
     let held: Vec<Lease> = row::all(tx, LEASES_OF_GROUP, &[&worker.0, &group.0], lease::read).await?;
     for lease in &held {
         put_back(tx, lease, Fate::Returned, now).await?;
@@ -154,7 +154,7 @@ pub(in super::super) async fn lock_service(
     tx: &impl Db,
     group: GroupId,
     users: &[i64],
-) -> Result<Vec<(WorkerId, Uuid)>, Fault> {
+) -> Result<Vec<(WorkerId, Uuid)>, StoreError> {
     row::all(tx, WORKERS_OF_MEMBERS, &[&group.0, &users], |row| {
         Ok((WorkerId(row.value("id")?), row.value("uuid")?))
     })
@@ -167,7 +167,7 @@ pub(in super::super) async fn end_service(
     group: GroupId,
     users: &[i64],
     now: Timestamp,
-) -> Result<Vec<Uuid>, Fault> {
+) -> Result<Vec<Uuid>, StoreError> {
     let workers = if users.is_empty() { Vec::new() } else { lock_service(tx, group, users).await? };
     for (worker, _) in &workers {
         row::run(tx, REMOVE_GROUP, &[&worker.0, &group.0]).await?;

@@ -23,7 +23,7 @@ use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
 use super::{PostgresStore, ask, write};
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::By;
 use crate::ops::query::{FoundWorkers, WorkerPage, WorkerQuery};
 use crate::ops::workers::{
@@ -42,27 +42,27 @@ impl Workers for PostgresStore {
         new: &NewWorker,
         terms: LeaseTerms,
         at: Moment,
-    ) -> Result<Registration, Fault> {
+    ) -> Result<Registration, StoreError> {
         write!(self, tx => register::register(tx, new, terms, at))
     }
 
-    async fn worker(&self, uuid: Uuid) -> Result<Option<Worker>, Fault> {
+    async fn worker(&self, uuid: Uuid) -> Result<Option<Worker>, StoreError> {
         get::by_uuid(&self.client().await?, uuid).await
     }
 
-    async fn worker_groups(&self, worker: WorkerId) -> Result<BTreeMap<String, Role>, Fault> {
+    async fn worker_groups(&self, worker: WorkerId) -> Result<BTreeMap<String, Role>, StoreError> {
         groups::of_worker(&self.client().await?, worker).await
     }
 
-    async fn workers_of(&self, owner: UserId) -> Result<Vec<Uuid>, Fault> {
+    async fn workers_of(&self, owner: UserId) -> Result<Vec<Uuid>, StoreError> {
         get::of_owner(&self.client().await?, owner).await
     }
 
-    async fn query_workers(&self, query: &WorkerQuery, page: WorkerPage) -> Result<FoundWorkers, Fault> {
+    async fn query_workers(&self, query: &WorkerQuery, page: WorkerPage) -> Result<FoundWorkers, StoreError> {
         ask!(self, db => get::page(db, query, page))
     }
 
-    async fn count_workers(&self, query: &WorkerQuery) -> Result<u64, Fault> {
+    async fn count_workers(&self, query: &WorkerQuery) -> Result<u64, StoreError> {
         ask!(self, db => get::count(db, query))
     }
 
@@ -70,11 +70,11 @@ impl Workers for PostgresStore {
         &self,
         signs: &[(WorkerId, LeaseTerms)],
         at: Moment,
-    ) -> Result<Vec<WorkerId>, Fault> {
+    ) -> Result<Vec<WorkerId>, StoreError> {
         write!(self, tx => renew::renew(tx, signs, at))
     }
 
-    async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, Fault> {
+    async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, StoreError> {
         duties::duties(&self.client().await?, workers).await
     }
 
@@ -84,7 +84,7 @@ impl Workers for PostgresStore {
         uuid: Uuid,
         tags: &Words,
         now: Timestamp,
-    ) -> Result<WorkerChange, Fault> {
+    ) -> Result<WorkerChange, StoreError> {
         write!(self, tx => edit::set_tags(tx, by, uuid, tags, now))
     }
 
@@ -94,7 +94,7 @@ impl Workers for PostgresStore {
         uuid: Uuid,
         labels: &Words,
         now: Timestamp,
-    ) -> Result<WorkerChange, Fault> {
+    ) -> Result<WorkerChange, StoreError> {
         write!(self, tx => edit::set_labels(tx, by, uuid, labels, now))
     }
 
@@ -104,7 +104,7 @@ impl Workers for PostgresStore {
         uuid: Uuid,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
-    ) -> Result<WorkerGroupsChange, Fault> {
+    ) -> Result<WorkerGroupsChange, StoreError> {
         write!(self, tx => groups::set(tx, by, uuid, relations, now))
     }
 
@@ -114,19 +114,25 @@ impl Workers for PostgresStore {
         uuid: Uuid,
         groups: &[String],
         now: Timestamp,
-    ) -> Result<WorkerGroupsChange, Fault> {
+    ) -> Result<WorkerGroupsChange, StoreError> {
         write!(self, tx => groups::remove(tx, by, uuid, groups, now))
     }
 
-    async fn stop_worker(&self, by: By, uuid: Uuid, op: ShutdownOp, now: Timestamp) -> Result<Stop, Fault> {
+    async fn stop_worker(
+        &self,
+        by: By,
+        uuid: Uuid,
+        op: ShutdownOp,
+        now: Timestamp,
+    ) -> Result<Stop, StoreError> {
         write!(self, tx => stop::stop(tx, by, uuid, op, now))
     }
 
-    async fn sign_off(&self, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, Fault> {
+    async fn sign_off(&self, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, StoreError> {
         write!(self, tx => stop::sign_off(tx, uuid, fate, now))
     }
 
-    async fn departure(&self, uuid: Uuid) -> Result<Option<Departure>, Fault> {
+    async fn departure(&self, uuid: Uuid) -> Result<Option<Departure>, StoreError> {
         departure::of(&self.client().await?, uuid).await
     }
 }

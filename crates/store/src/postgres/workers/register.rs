@@ -8,7 +8,7 @@ use mitosis_protocol::worker::{Machine, WorkerState};
 use tokio_postgres::types::Json;
 
 use super::super::row::{self, Db};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::{Code, micros};
 use crate::ops::workers::{Credential, NewWorker, Registration};
 
@@ -55,7 +55,7 @@ pub(super) async fn register(
     new: &NewWorker,
     terms: LeaseTerms,
     at: Moment,
-) -> Result<Registration, Fault> {
+) -> Result<Registration, StoreError> {
     if !is_in_force(tx, new).await? {
         return Ok(Registration::CredentialEnded);
     }
@@ -90,7 +90,7 @@ pub(super) async fn register(
     Ok(Registration::Registered(WorkerId(worker)))
 }
 
-async fn is_in_force(tx: &impl Db, new: &NewWorker) -> Result<bool, Fault> {
+async fn is_in_force(tx: &impl Db, new: &NewWorker) -> Result<bool, StoreError> {
     let (sql, number) = match new.credential {
         Some(Credential::Session(session)) => (SESSION_IS_IN_FORCE, session),
         Some(Credential::PersonalToken(id)) => (TOKEN_IS_IN_FORCE, id),

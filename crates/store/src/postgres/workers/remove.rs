@@ -8,7 +8,7 @@ use super::super::dispatch::lease::{self, Lease};
 use super::super::dispatch::lose::put_back;
 use super::super::row::{self, Columns, Db};
 use super::departure;
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::workers::{Departure, Fate};
 
 const LEASES_OF_WORKER: &str = "
@@ -31,7 +31,7 @@ pub(in super::super) async fn remove(
     departure: Option<Departure>,
     fate: Fate,
     now: Timestamp,
-) -> Result<Vec<Uuid>, Fault> {
+) -> Result<Vec<Uuid>, StoreError> {
     let held: Vec<Lease> = row::all(tx, LEASES_OF_WORKER, &[&worker.0], lease::read).await?;
     let mut returned = Vec::with_capacity(held.len());
     for lease in &held {
@@ -64,7 +64,7 @@ pub(in super::super) async fn remove_all(
     tx: &impl Db,
     registered: &Registered,
     now: Timestamp,
-) -> Result<Vec<Uuid>, Fault> {
+) -> Result<Vec<Uuid>, StoreError> {
     let (sql, number) = match registered {
         Registered::By(user) => (LOCK_OF_USER, user.0),
         Registered::With(token) => (LOCK_OF_TOKEN, *token),

@@ -6,7 +6,7 @@ use mitosis_domain::ids::WorkerId;
 use mitosis_domain::lease::{LeaseTerms, Moment};
 
 use super::super::row::{self, Db};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::micros;
 
 /// After a crash of the database, the outage and some time more do not count.
@@ -29,7 +29,7 @@ pub(super) async fn renew(
     tx: &impl Db,
     signs: &[(WorkerId, LeaseTerms)],
     at: Moment,
-) -> Result<Vec<WorkerId>, Fault> {
+) -> Result<Vec<WorkerId>, StoreError> {
     row::run(tx, WITHOUT_WAITING_FOR_THE_DISK, &[]).await?;
     let ids: Vec<i64> = signs.iter().map(|(worker, _)| worker.0).collect();
     let leases: Vec<i64> = signs.iter().map(|(_, terms)| micros(terms.lease)).collect();

@@ -10,14 +10,14 @@ use super::super::row::{self, Db};
 use super::edit::touch;
 use super::lock::{Locked, lock_by_uuid};
 use super::remove::remove;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::By;
 use crate::ops::workers::{Departure, Fate, Stop};
 
 const HOLDS_A_TASK: &str = "SELECT EXISTS (SELECT 1 FROM lease WHERE worker_id = $1)";
 
-async fn holds_a_task(tx: &impl Db, worker: WorkerId) -> Result<bool, Fault> {
+async fn holds_a_task(tx: &impl Db, worker: WorkerId) -> Result<bool, StoreError> {
     row::one(tx, HOLDS_A_TASK, &[&worker.0], row::only).await
 }
 
@@ -30,7 +30,7 @@ pub(super) async fn stop(
     uuid: Uuid,
     op: ShutdownOp,
     now: Timestamp,
-) -> Result<Stop, Fault> {
+) -> Result<Stop, StoreError> {
     let Some(worker) = lock_by_uuid(tx, uuid).await? else { return Ok(Stop::Unknown) };
     if !rights::controls(tx, by, worker).await? {
         return Ok(Stop::NotInControl);
@@ -45,7 +45,12 @@ pub(super) async fn stop(
 }
 
 /// Removes the worker, as it wishes, or as its guard reports.
-pub(super) async fn sign_off(tx: &impl Db, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, Fault> {
+pub(super) async fn sign_off(
+    tx: &impl Db,
+    uuid: Uuid,
+    fate: Fate,
+    now: Timestamp,
+) -> Result<Stop, StoreError> {
     let Some(worker) = lock_by_uuid(tx, uuid).await? else { return Ok(Stop::Unknown) };
     remove(tx, worker, uuid, None, fate, now).await?;
     Ok(Stop::Removed)
@@ -56,7 +61,7 @@ pub(in super::super) async fn after_commit(
     tx: &impl Db,
     worker: &Locked,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     match worker.state {
         WorkerState::GracefulShutdown if !holds_a_task(tx, worker.id).await? => {
             remove(tx, worker.id, worker.uuid, Some(Departure::Removed), Fate::Returned, now).await.map(drop)

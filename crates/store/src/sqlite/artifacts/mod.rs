@@ -13,7 +13,7 @@ use mitosis_protocol::{ArtifactKind, Timestamp};
 use uuid::Uuid;
 
 use super::SqliteStore;
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::By;
 use crate::ops::artifacts::{Artifact, Artifacts, Removal, Reservation};
 use crate::ops::dispatch::Holder;
@@ -29,7 +29,7 @@ impl Artifacts for SqliteStore {
         kind: ArtifactKind,
         size: i64,
         now: Timestamp,
-    ) -> Result<Reservation, Fault> {
+    ) -> Result<Reservation, StoreError> {
         self.write(move |db| reserve::for_attempt(db, holder, kind, size, now)).await
     }
 
@@ -41,15 +41,15 @@ impl Artifacts for SqliteStore {
         size: i64,
         link: Option<NewLink>,
         now: Timestamp,
-    ) -> Result<Reservation, Fault> {
+    ) -> Result<Reservation, StoreError> {
         self.write(move |db| reserve::for_user(db, by, task, kind, size, link, now)).await
     }
 
-    async fn announced_artifacts(&self, holder: Holder) -> Result<Vec<Artifact>, Fault> {
+    async fn announced_artifacts(&self, holder: Holder) -> Result<Vec<Artifact>, StoreError> {
         self.read(move |db| records::announced(db, holder)).await
     }
 
-    async fn artifacts(&self, task: TaskId) -> Result<Vec<Artifact>, Fault> {
+    async fn artifacts(&self, task: TaskId) -> Result<Vec<Artifact>, StoreError> {
         self.read(move |db| records::visible(db, task)).await
     }
 
@@ -57,7 +57,7 @@ impl Artifacts for SqliteStore {
         &self,
         tasks: &[TaskId],
         kind: ArtifactKind,
-    ) -> Result<HashMap<TaskId, Artifact>, Fault> {
+    ) -> Result<HashMap<TaskId, Artifact>, StoreError> {
         let tasks = tasks.to_vec();
         self.read(move |db| records::visible_of_kind(db, &tasks, kind)).await
     }
@@ -68,7 +68,7 @@ impl Artifacts for SqliteStore {
         task: Uuid,
         kind: ArtifactKind,
         untouched_since: Timestamp,
-    ) -> Result<Removal, Fault> {
+    ) -> Result<Removal, StoreError> {
         self.write(move |db| remove::remove(db, by, task, kind, untouched_since)).await
     }
 }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Row, params};
 use super::super::dispatch::lease;
 use super::super::row::{Columns, Run};
 use super::garbage;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::artifacts::Artifact;
 use crate::ops::dispatch::Holder;
@@ -26,7 +26,7 @@ const ANNOUNCED_ARTIFACTS: &str = "
     FROM artifact WHERE task_id = ?1 AND epoch = ?2 AND NOT visible ORDER BY kind";
 
 /// What everybody may see.
-pub(super) fn visible(db: &Connection, task: TaskId) -> Result<Vec<Artifact>, Fault> {
+pub(super) fn visible(db: &Connection, task: TaskId) -> Result<Vec<Artifact>, StoreError> {
     db.all(VISIBLE_ARTIFACTS, [task.0], read)
 }
 
@@ -39,7 +39,7 @@ pub(super) fn visible_of_kind(
     db: &Connection,
     tasks: &[TaskId],
     kind: ArtifactKind,
-) -> Result<HashMap<TaskId, Artifact>, Fault> {
+) -> Result<HashMap<TaskId, Artifact>, StoreError> {
     let mut found = HashMap::new();
     for task in tasks {
         let artifact = db.optional(VISIBLE_OF_KIND, params![task.0, kind.code()], read)?;
@@ -49,14 +49,14 @@ pub(super) fn visible_of_kind(
 }
 
 /// What an attempt has announced; nothing if it does not hold the task.
-pub(super) fn announced(db: &Connection, holder: Holder) -> Result<Vec<Artifact>, Fault> {
+pub(super) fn announced(db: &Connection, holder: Holder) -> Result<Vec<Artifact>, StoreError> {
     match lease::find(db, holder)? {
         Some(lease) => db.all(ANNOUNCED_ARTIFACTS, [lease.key.task.0, lease.key.epoch], read),
         None => Ok(Vec::new()),
     }
 }
 
-fn read(row: &Row<'_>) -> Result<Artifact, Fault> {
+fn read(row: &Row<'_>) -> Result<Artifact, StoreError> {
     Ok(Artifact {
         kind: row.code("kind")?,
         size: row.value("size")?,
@@ -72,7 +72,7 @@ struct Taken {
     object: String,
 }
 
-fn read_taken(row: &Row<'_>) -> Result<Taken, Fault> {
+fn read_taken(row: &Row<'_>) -> Result<Taken, StoreError> {
     Ok(Taken { size: row.get(0)?, object: row.get(1)? })
 }
 
@@ -90,7 +90,7 @@ pub(in super::super) fn publish_attempt(
     task: TaskId,
     epoch: i64,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let kinds: Vec<ArtifactKind> = db.all(KINDS_OF_ATTEMPT, [task.0, epoch], |row| row.code("kind"))?;
     for kind in kinds {
         let replaced: Vec<Taken> = db.all(TAKE_VISIBLE, params![task.0, kind.code()], read_taken)?;
@@ -109,7 +109,7 @@ pub(in super::super) fn discard_attempt(
     task: TaskId,
     epoch: i64,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let taken: Vec<Taken> = db.all(TAKE_ANNOUNCED, [task.0, epoch], read_taken)?;
     give_back(db, task, taken, now)
 }
@@ -117,7 +117,7 @@ pub(in super::super) fn discard_attempt(
 const TAKE_ALL: &str = "DELETE FROM artifact WHERE task_id = ?1 RETURNING size, object";
 
 /// Drops all archives of a task that is about to vanish.
-pub(in super::super) fn discard_all(db: &Connection, task: TaskId, now: Timestamp) -> Result<(), Fault> {
+pub(in super::super) fn discard_all(db: &Connection, task: TaskId, now: Timestamp) -> Result<(), StoreError> {
     let taken: Vec<Taken> = db.all(TAKE_ALL, [task.0], read_taken)?;
     give_back(db, task, taken, now)
 }
@@ -127,7 +127,7 @@ pub(super) const GIVE_BACK: &str = "
     UPDATE groups SET storage_used = storage_used - ?2
     WHERE id = (SELECT group_id FROM task WHERE id = ?1)";
 
-fn give_back(db: &Connection, task: TaskId, taken: Vec<Taken>, now: Timestamp) -> Result<(), Fault> {
+fn give_back(db: &Connection, task: TaskId, taken: Vec<Taken>, now: Timestamp) -> Result<(), StoreError> {
     for Taken { size, object } in taken {
         db.run_one(GIVE_BACK, [task.0, size])?;
         garbage::add(db, &object, now)?;

@@ -12,7 +12,7 @@ use super::super::rights;
 use super::super::row::{Columns, Run};
 use super::garbage;
 use super::records::GIVE_BACK;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::By;
 use crate::ops::artifacts::Removal;
@@ -41,7 +41,7 @@ pub(super) fn remove(
     task: Uuid,
     kind: ArtifactKind,
     untouched_since: Timestamp,
-) -> Result<Removal, Fault> {
+) -> Result<Removal, StoreError> {
     let Some(group) = db.optional(GROUP_OF_TASK, [task.as_bytes()], |row| Ok(GroupId(row.get(0)?)))? else {
         return Ok(Removal::Unknown);
     };

@@ -13,7 +13,7 @@ use super::super::expected;
 use super::super::rights;
 use super::super::row::{Columns, Run};
 use super::garbage;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::By;
 use crate::ops::artifacts::Reservation;
@@ -27,7 +27,7 @@ const CHARGE: &str = "
     WHERE id = ?1 AND (?2 = 0 OR ?2 <= storage_quota - storage_used)";
 
 /// Charges a group for growth; false when the quota does not allow it.
-pub(in super::super) fn charge(db: &Connection, group: GroupId, growth: i64) -> Result<bool, Fault> {
+pub(in super::super) fn charge(db: &Connection, group: GroupId, growth: i64) -> Result<bool, StoreError> {
     Ok(db.run(CHARGE, [group.0, growth])? == 1)
 }
 
@@ -47,7 +47,7 @@ const TARGET_BY_UUID: &str = "
     SELECT t.id, t.uuid, t.group_id, g.state AS group_state
     FROM task t JOIN groups g ON g.id = t.group_id WHERE t.uuid = ?1";
 
-fn read_target(row: &Row<'_>) -> Result<Target, Fault> {
+fn read_target(row: &Row<'_>) -> Result<Target, StoreError> {
     Ok(Target {
         task: TaskId(row.value("id")?),
         uuid: row.uuid("uuid")?,
@@ -70,7 +70,7 @@ const OF_ATTEMPT: &str = "
 const VISIBLE: &str = "
     SELECT id, size, object FROM artifact WHERE task_id = ?1 AND kind = ?2 AND visible";
 
-fn find(db: &Connection, sql: &str, key: impl Params) -> Result<Option<Existing>, Fault> {
+fn find(db: &Connection, sql: &str, key: impl Params) -> Result<Option<Existing>, StoreError> {
     db.optional(sql, key, |row| Ok(Existing { id: row.get(0)?, size: row.get(1)?, object: row.get(2)? }))
 }
 
@@ -81,7 +81,7 @@ pub(super) fn for_attempt(
     kind: ArtifactKind,
     size: i64,
     now: Timestamp,
-) -> Result<Reservation, Fault> {
+) -> Result<Reservation, StoreError> {
     let Some(lease) = lease::find(db, holder)? else { return Ok(Reservation::NoSuchTask) };
     let target = db.one(TARGET_BY_ID, [lease.key.task.0], read_target)?;
     let epoch = lease.key.epoch;
@@ -110,7 +110,7 @@ pub(super) fn for_user(
     size: i64,
     link: Option<NewLink>,
     now: Timestamp,
-) -> Result<Reservation, Fault> {
+) -> Result<Reservation, StoreError> {
     let Some(target) = db.optional(TARGET_BY_UUID, [task.as_bytes()], read_target)? else {
         return Ok(Reservation::NoSuchTask);
     };
@@ -152,7 +152,7 @@ fn reserve(
     existing: Option<Existing>,
     size: i64,
     now: Timestamp,
-) -> Result<Reservation, Fault> {
+) -> Result<Reservation, StoreError> {
     if target.group_state != AccountState::Active {
         return Ok(Reservation::GroupNotActive);
     }

@@ -18,7 +18,7 @@ use super::super::row::{Columns, Run, to_json};
 use super::super::tasks::get;
 use super::super::workers;
 use super::lease;
-use crate::Fault;
+use crate::StoreError;
 use crate::batch::Eligibility;
 use crate::code::{Code, row_count};
 use crate::ops::dispatch::{Assignment, Claim, Work};
@@ -32,7 +32,10 @@ const GROUPS_OF_WORKER: &str = "
     SELECT group_id FROM worker_group WHERE worker_id = ?1 AND role >= ?2 ORDER BY group_id";
 
 /// A worker's state, and what it may run. One whose owner's account is not Active counts as gone.
-pub(super) fn party(db: &Connection, worker: WorkerId) -> Result<Option<(WorkerState, Eligibility)>, Fault> {
+pub(super) fn party(
+    db: &Connection,
+    worker: WorkerId,
+) -> Result<Option<(WorkerState, Eligibility)>, StoreError> {
     let found = db.optional(PARTY, [worker.0], |row| {
         Ok((row.code("state")?, row.words("tags")?, row.code::<AccountState>("owner_state")?))
     })?;
@@ -55,7 +58,7 @@ pub(super) fn claim_or_resume(
     worker: WorkerId,
     token: i64,
     at: Moment,
-) -> Result<Claim, Fault> {
+) -> Result<Claim, StoreError> {
     let Some((state, eligibility)) = party(db, worker)? else { return Ok(Claim::WorkerGone) };
     let given =
         |lease: LeaseKey| Ok(Claim::Assigned(vec![Assignment { task: get::by_id(db, lease.task)?, lease }]));
@@ -100,7 +103,7 @@ pub(super) fn line_up(
     turns: &SharedTurns,
     who: &Eligibility,
     count: usize,
-) -> Result<Vec<Waiting>, Fault> {
+) -> Result<Vec<Waiting>, StoreError> {
     let mut lanes: HashMap<GroupId, Vec<LaneId>> = HashMap::new();
     let tags = to_json(&who.tags)?;
     for group in &who.groups {
@@ -141,7 +144,7 @@ const FIRST_OF_LANE: &str = "
 
 /// The first `count` of all lanes. Once that many are known, a further lane is asked only for what
 /// goes before the last of them.
-fn first_in_line(db: &Connection, lanes: &[LaneId], count: usize) -> Result<Vec<Waiting>, Fault> {
+fn first_in_line(db: &Connection, lanes: &[LaneId], count: usize) -> Result<Vec<Waiting>, StoreError> {
     let mut first: Vec<Waiting> = Vec::new();
     for lane in lanes.iter().copied() {
         let last = count.checked_sub(1).and_then(|last| first.get(last));
@@ -190,7 +193,7 @@ pub(super) fn assign(
     waiting: Waiting,
     token: i64,
     at: Moment,
-) -> Result<Work, Fault> {
+) -> Result<Work, StoreError> {
     let Waiting { neg_priority, task, lane, epoch, losses } = waiting;
     db.run_one(LEAVE_LINE, params![lane.0, neg_priority, task.0])?;
     crash::point("claim.lease:before");
@@ -220,7 +223,11 @@ fn overdue_at(claimed_at: LeaseTime, timeout_seconds: i64) -> LeaseTime {
 }
 
 /// What the worker needs to run tasks that it holds.
-pub(super) fn work_in_hand(db: &Connection, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, Fault> {
+pub(super) fn work_in_hand(
+    db: &Connection,
+    worker: WorkerId,
+    tasks: &[TaskId],
+) -> Result<Vec<Work>, StoreError> {
     let mut work = Vec::new();
     for task in tasks {
         work.extend(db.optional(WORK_OF_WORKER, [task.0, worker.0], read_work)?);
@@ -228,7 +235,7 @@ pub(super) fn work_in_hand(db: &Connection, worker: WorkerId, tasks: &[TaskId]) 
     Ok(work)
 }
 
-fn read_work(row: &Row<'_>) -> Result<Work, Fault> {
+fn read_work(row: &Row<'_>) -> Result<Work, StoreError> {
     Ok(Work {
         lease: LeaseKey {
             task: TaskId(row.value("task_id")?),

@@ -12,12 +12,16 @@ use super::super::row::{Columns, Run, warnings_to_json};
 use super::super::workers;
 use super::follow_up;
 use super::lease::{self, Lease};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::dispatch::{Completed, Completion, Holder};
 
 /// Ends the attempt if its holder still holds the task.
-pub(super) fn complete(db: &Connection, completion: &Completion, now: Timestamp) -> Result<Completed, Fault> {
+pub(super) fn complete(
+    db: &Connection,
+    completion: &Completion,
+    now: Timestamp,
+) -> Result<Completed, StoreError> {
     let Some(lease) = lease::find(db, completion.holder)? else {
         return Ok(if was_committed(db, completion.holder)? {
             Completed::Replayed
@@ -46,7 +50,7 @@ pub(super) fn end(
     end: ExecEnd,
     left: Left<'_>,
     now: Timestamp,
-) -> Result<bool, Fault> {
+) -> Result<bool, StoreError> {
     // However it ended, it is over: a wish to stop it has come too late.
     crash::point("complete.delete:before");
     let _stop_asked = lease::end(db, lease.key.task)?;
@@ -65,7 +69,7 @@ const COMMITTED_BY_ATTEMPT: &str = "
         SELECT 1 FROM done
         WHERE task_id = ?1 AND epoch = ?2 AND token = ?3 AND reporter_worker_id IS NOT NULL)";
 
-pub(super) fn was_committed(db: &Connection, holder: Holder) -> Result<bool, Fault> {
+pub(super) fn was_committed(db: &Connection, holder: Holder) -> Result<bool, StoreError> {
     match holder {
         Holder::Worker(worker, task) => {
             db.one(COMMITTED_BY_WORKER, [task.0, worker.0], |row| Ok(row.get(0)?))
@@ -89,7 +93,7 @@ fn insert_done(
     end: ExecEnd,
     Left { result, data, warnings }: Left<'_>,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let WorkerId(worker) = lease.worker;
     let reporter: Uuid = db.one(UUID_OF_WORKER, [worker], |row| row.uuid("uuid"))?;
     db.run_one(

@@ -16,7 +16,7 @@ use super::super::row::{Columns, Run};
 use super::super::workers;
 use super::claim;
 use super::{complete, lease, lose};
-use crate::Fault;
+use crate::StoreError;
 use crate::batch::{Eligibility, Sequel, crowds, sequels};
 use crate::ops::dispatch::{Ended, Exchange, ExchangeOutcome, Exchanged, Given, Holder, Verdict, Work};
 use crate::ops::workers::Fate;
@@ -30,7 +30,7 @@ pub(super) fn exchange(
     turns: &SharedTurns,
     batch: &[Exchange],
     at: Moment,
-) -> Result<ExchangeOutcome, Fault> {
+) -> Result<ExchangeOutcome, StoreError> {
     let now = at.now;
     let mut parties: Parties = HashMap::new();
     for one in batch {
@@ -82,7 +82,7 @@ fn end(
     is_here: bool,
     ended: &Ended,
     now: Timestamp,
-) -> Result<(Verdict, bool), Fault> {
+) -> Result<(Verdict, bool), StoreError> {
     let holder = Holder::Lease(ended.lease);
     match lease::find(db, holder)? {
         Some(lease) if lease.worker == worker && is_here => {
@@ -104,7 +104,7 @@ fn left(ended: &Ended) -> complete::Left<'_> {
 }
 
 /// Takes back what was not started: as if it had never been given, but for the number of the attempt.
-fn give_back(db: &Connection, worker: WorkerId, key: LeaseKey, now: Timestamp) -> Result<bool, Fault> {
+fn give_back(db: &Connection, worker: WorkerId, key: LeaseKey, now: Timestamp) -> Result<bool, StoreError> {
     match lease::find(db, Holder::Lease(key))? {
         Some(lease) if lease.worker == worker => {
             lose::put_back(db, &lease, Fate::Returned, now).map(|_| true)
@@ -120,7 +120,7 @@ fn feed_all(
     batch: &[Exchange],
     parties: &Parties,
     at: Moment,
-) -> Result<HashMap<usize, Vec<Work>>, Fault> {
+) -> Result<HashMap<usize, Vec<Work>>, StoreError> {
     let known = |worker| parties.get(&worker).map(|(state, eligibility)| (*state, eligibility));
     let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
     for (eligibility, crowd) in crowds(batch, known) {
@@ -141,7 +141,7 @@ fn follow_workers(
     verdicts: &[Vec<Verdict>],
     work: &HashMap<usize, Vec<Work>>,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let state = |worker| parties.get(&worker).map(|(state, _)| *state);
     for (worker, sequel) in sequels(batch, state, verdicts, work) {
         match sequel {

@@ -13,7 +13,7 @@ use super::super::row::{Columns, Run};
 use super::super::tasks::insert::{self, NewRow, Origin, take_numbers};
 use super::super::tasks::intern::Interned;
 use super::lease;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::neg_priority;
 use crate::ops::dispatch::{FollowUp, Holder};
 use crate::ops::tasks::TaskIds;
@@ -44,7 +44,7 @@ pub(super) fn submit(
     holder: Holder,
     row: &NewRow,
     now: Timestamp,
-) -> Result<FollowUp, Fault> {
+) -> Result<FollowUp, StoreError> {
     let Some(lease) = lease::find(db, holder)? else { return Ok(FollowUp::NotHeld) };
     if lease.reported_end.is_none() {
         return Ok(FollowUp::TooEarly);
@@ -89,7 +89,7 @@ const NAMES_MORE: &str = "
         WHERE t.uuid = ?1 AND t.group_id <> ?2
           AND NOT EXISTS (SELECT 1 FROM task_need n WHERE n.needed_uuid = t.uuid AND n.task_id = ?3))";
 
-fn may_name(db: &Connection, id: TaskId, upstream: &Upstream, row: &NewRow) -> Result<bool, Fault> {
+fn may_name(db: &Connection, id: TaskId, upstream: &Upstream, row: &NewRow) -> Result<bool, StoreError> {
     for named in &row.needs {
         let params = params![named.as_bytes(), upstream.group.0, id.0];
         if db.one(NAMES_MORE, params, |row| Ok(row.get::<_, bool>(0)?))? {
@@ -99,7 +99,7 @@ fn may_name(db: &Connection, id: TaskId, upstream: &Upstream, row: &NewRow) -> R
     rights::sees_all(db, upstream.creator, &row.needs)
 }
 
-fn may_run(db: &Connection, worker: WorkerId, group: GroupId) -> Result<bool, Fault> {
+fn may_run(db: &Connection, worker: WorkerId, group: GroupId) -> Result<bool, StoreError> {
     let role: Option<Role> = db.optional(ROLE_ON_WORKER, [worker.0, group.0], |row| row.code("role"))?;
     Ok(role.is_some_and(|role| role >= Role::Write))
 }
@@ -115,7 +115,12 @@ const INSERT_RELEASED: &str = "
 
 /// Makes the follow-up of a committed attempt Ready, if there is one and nobody cancelled it; answers
 /// whether there was.
-pub(super) fn release(db: &Connection, upstream: TaskId, epoch: i64, now: Timestamp) -> Result<bool, Fault> {
+pub(super) fn release(
+    db: &Connection,
+    upstream: TaskId,
+    epoch: i64,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let released: Vec<i64> = db.all(RELEASE_PENDING, [upstream.0, epoch], |row| Ok(row.get(0)?))?;
     if !released.is_empty() {
         crash::point("follow_up.release:before");
@@ -146,7 +151,7 @@ const DELETE_EVERY_TRACE: [&str; 4] = [
 ];
 
 /// Removes what a lost or repeated request left behind, as if it had never been asked for.
-pub(super) fn drop_pending(db: &Connection, upstream: TaskId, now: Timestamp) -> Result<(), Fault> {
+pub(super) fn drop_pending(db: &Connection, upstream: TaskId, now: Timestamp) -> Result<(), StoreError> {
     let orphans: Vec<(TaskId, Uuid)> = db.all(PENDING_OF_UPSTREAM, [upstream.0], |row| {
         Ok((TaskId(row.value("task_id")?), row.uuid("uuid")?))
     })?;

@@ -12,7 +12,7 @@ use super::super::row::{Columns, Run};
 use super::super::tasks::{cancel, cancel_lost};
 use super::follow_up;
 use super::lease::{self, Lease};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::{Code, neg_priority};
 use crate::ops::By;
 use crate::ops::tasks::CancelSelection;
@@ -35,7 +35,7 @@ pub(in super::super) fn put_back(
     lost: &Lease,
     fate: Fate,
     now: Timestamp,
-) -> Result<Uuid, Fault> {
+) -> Result<Uuid, StoreError> {
     let (task, losses): (TaskId, i64) = (lost.key.task, fate.losses(lost.losses));
     let stop_asked = lease::end(db, task)?;
     let deleted = AccountState::Deleted.code();

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::super::row::Run;
 use super::lease;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::dispatch::{EndReport, Holder};
 
@@ -18,7 +18,7 @@ pub(super) fn report_end(
     holder: Holder,
     end: ExecEnd,
     now: Timestamp,
-) -> Result<EndReport, Fault> {
+) -> Result<EndReport, StoreError> {
     let Some(lease) = lease::find(db, holder)? else { return Ok(EndReport::NotHeld) };
     db.run_one(NOTE_END, params![lease.key.task.0, end.code(), now.unix_micros()])?;
     Ok(EndReport::Noted)

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::super::rights;
 use super::super::row::{Columns, Run};
 use super::{get, query};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::By;
 use crate::ops::query::TaskQuery;
@@ -29,7 +29,7 @@ pub(in super::super) fn cancel(
     by: By,
     selection: &CancelSelection,
     now: Timestamp,
-) -> Result<Vec<Uuid>, Fault> {
+) -> Result<Vec<Uuid>, StoreError> {
     match selection {
         CancelSelection::Ready(uuids) => cancel_listed(db, by, uuids, Reach::Ready, now),
         CancelSelection::Waiting(uuids) => cancel_listed(db, by, uuids, Reach::ReadyAndPending, now),
@@ -46,7 +46,7 @@ fn cancel_listed(
     uuids: &[Uuid],
     reach: Reach,
     now: Timestamp,
-) -> Result<Vec<Uuid>, Fault> {
+) -> Result<Vec<Uuid>, StoreError> {
     let mut cancelled = Vec::new();
     for uuid in uuids {
         if let Some(id) = get::id_of(db, *uuid)?
@@ -61,7 +61,7 @@ fn cancel_listed(
 
 const UUID_OF_TASK: &str = "SELECT uuid FROM task WHERE id = ?1";
 
-fn cancel_matching(db: &Connection, query: &TaskQuery, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+fn cancel_matching(db: &Connection, query: &TaskQuery, now: Timestamp) -> Result<Vec<Uuid>, StoreError> {
     let Some(query) = query.waiting_part() else { return Ok(Vec::new()) };
     let mut cancelled = Vec::new();
     for id in query::newest_ids(db, &query, CANCEL_PORTION)? {
@@ -81,7 +81,7 @@ const INSERT_CANCELLED: &str = "
     INSERT INTO done (task_id, state, exit_status, message, epoch, token, finished_at)
     VALUES (?1, ?2, 0, ?3, ?4, 0, ?5)";
 
-fn cancel_one(db: &Connection, task: TaskId, reach: Reach, now: Timestamp) -> Result<bool, Fault> {
+fn cancel_one(db: &Connection, task: TaskId, reach: Reach, now: Timestamp) -> Result<bool, StoreError> {
     let mut epoch: Option<i64> = db.optional(TAKE_READY, [task.0], |row| Ok(row.get(0)?))?;
     if epoch.is_none() && reach == Reach::ReadyAndPending {
         epoch = db.optional(TAKE_PENDING, [task.0], |row| Ok(row.get(0)?))?;
@@ -92,7 +92,7 @@ fn cancel_one(db: &Connection, task: TaskId, reach: Reach, now: Timestamp) -> Re
 }
 
 /// Ends a Ready task that has lost too many attempts.
-pub(in super::super) fn cancel_lost(db: &Connection, task: TaskId, now: Timestamp) -> Result<(), Fault> {
+pub(in super::super) fn cancel_lost(db: &Connection, task: TaskId, now: Timestamp) -> Result<(), StoreError> {
     let epoch = db.one(TAKE_READY, [task.0], |row| Ok(row.get(0)?))?;
     end_cancelled(db, task, epoch, TaskResultMessage::WorkersLost, now)
 }
@@ -103,7 +103,7 @@ fn end_cancelled(
     epoch: i64,
     message: TaskResultMessage,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let (state, message) = (ExecEnd::Cancelled.code(), message.code());
     db.run_one(INSERT_CANCELLED, params![task.0, state, message, epoch, now.unix_micros()])
 }

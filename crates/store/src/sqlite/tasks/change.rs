@@ -10,7 +10,7 @@ use super::super::rights;
 use super::super::row::{Columns, Run, to_json};
 use super::insert;
 use super::intern::Interned;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::{neg_priority, silence_limit};
 use crate::needs;
 use crate::ops::By;
@@ -49,7 +49,7 @@ pub(super) fn change(
     uuid: Uuid,
     change: &TaskChange,
     now: Timestamp,
-) -> Result<bool, Fault> {
+) -> Result<bool, StoreError> {
     let Some(task) = find_ready(db, uuid)? else { return Ok(false) };
     if !rights::may(db, by, task.group, Action::ManageTasks)? || !may_name(db, by, task.creator, change)? {
         return Ok(false);
@@ -72,7 +72,7 @@ pub(super) fn change(
     Ok(true)
 }
 
-fn find_ready(db: &Connection, uuid: Uuid) -> Result<Option<Waiting>, Fault> {
+fn find_ready(db: &Connection, uuid: Uuid) -> Result<Option<Waiting>, StoreError> {
     db.optional(FIND_READY, [uuid.as_bytes()], |row| {
         Ok(Waiting {
             id: TaskId(row.value("id")?),
@@ -86,7 +86,7 @@ fn find_ready(db: &Connection, uuid: Uuid) -> Result<Option<Waiting>, Fault> {
 
 /// The task goes on to be its creator's, and is looked at with the creator's rights when it runs. So both have
 /// to see what it names now.
-fn may_name(db: &Connection, by: By, creator: UserId, change: &TaskChange) -> Result<bool, Fault> {
+fn may_name(db: &Connection, by: By, creator: UserId, change: &TaskChange) -> Result<bool, StoreError> {
     let (Some(spec), By::User(user)) = (&change.spec, by) else { return Ok(true) };
     let named = needs::named_by(spec);
     Ok(rights::sees_all(db, user, &named)? && rights::sees_all(db, creator, &named)?)

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::super::row::{Columns, Run, to_json};
 use super::get;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::row_count;
 use crate::walk::Bisection;
 
@@ -17,7 +17,7 @@ const LAST_ID: &str = "SELECT coalesce(max(id), 0) FROM task";
 const CREATED_FROM_ID: &str = "SELECT id, created_at FROM task WHERE id >= ?1 ORDER BY id LIMIT 1";
 
 /// The id from which on tasks were submitted at that time or later.
-pub(super) fn first_created(db: &Connection, at: Timestamp) -> Result<i64, Fault> {
+pub(super) fn first_created(db: &Connection, at: Timestamp) -> Result<i64, StoreError> {
     let mut bisection = Bisection::up_to(db.one(LAST_ID, [], |row| Ok(row.get(0)?))?);
     while let Some(place) = bisection.next() {
         let row = db.optional(CREATED_FROM_ID, [place], |row| {
@@ -37,7 +37,7 @@ const UUID_FROM_ID: &str = "
     SELECT uuid, number FROM task WHERE group_id = ?1 AND id >= ?2 ORDER BY id LIMIT 1";
 
 /// The task of that number of a group. Numbers rise with the ids.
-pub(super) fn by_number(db: &Connection, group: GroupId, number: i64) -> Result<Option<Task>, Fault> {
+pub(super) fn by_number(db: &Connection, group: GroupId, number: i64) -> Result<Option<Task>, StoreError> {
     let mut bisection = Bisection::up_to(db.one(LAST_ID_OF_GROUP, [group.0], |row| Ok(row.get(0)?))?);
     while let Some(place) = bisection.next() {
         let row = db.optional(NUMBER_FROM_ID, [group.0, place], |row| {
@@ -65,7 +65,7 @@ pub(super) fn between(
     last: Uuid,
     groups: &[GroupId],
     limit: u64,
-) -> Result<Vec<Uuid>, Fault> {
+) -> Result<Vec<Uuid>, StoreError> {
     let groups: Vec<i64> = groups.iter().map(|group| group.0).collect();
     let params = params![first.as_bytes(), last.as_bytes(), to_json(&groups)?, row_count(limit)];
     db.all(UUIDS_BETWEEN, params, |row| row.uuid("uuid"))
@@ -74,7 +74,7 @@ pub(super) fn between(
 const NEWEST_OF: &str = "SELECT uuid FROM task WHERE creator_id = ?1 ORDER BY id DESC LIMIT 1";
 
 /// The task that a user submitted last. Walks back from the newest of all.
-pub(super) fn newest_of(db: &Connection, creator: UserId) -> Result<Option<Task>, Fault> {
+pub(super) fn newest_of(db: &Connection, creator: UserId) -> Result<Option<Task>, StoreError> {
     match db.optional(NEWEST_OF, [creator.0], |row| row.uuid("uuid"))? {
         Some(uuid) => get::by_uuid(db, uuid),
         None => Ok(None),

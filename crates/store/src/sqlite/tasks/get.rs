@@ -9,9 +9,9 @@ use mitosis_protocol::TaskResult;
 use rusqlite::{Connection, Row};
 use uuid::Uuid;
 
-use super::super::fault::Corrupt;
+use super::super::error::Corrupt;
 use super::super::row::{Columns, Run};
-use crate::Fault;
+use crate::StoreError;
 
 /// A task with where it stands. `CROSS JOIN` keeps SQLite from starting anywhere but at the task.
 macro_rules! select_task {
@@ -43,12 +43,12 @@ const TASK_BY_UUID: &str = concat!(select_task!(), "WHERE t.uuid = ?1");
 const TASK_BY_ID: &str = concat!(select_task!(), "WHERE t.id = ?1");
 
 /// The task of that UUID.
-pub(in super::super) fn by_uuid(db: &Connection, uuid: Uuid) -> Result<Option<Task>, Fault> {
+pub(in super::super) fn by_uuid(db: &Connection, uuid: Uuid) -> Result<Option<Task>, StoreError> {
     db.optional(TASK_BY_UUID, [uuid.as_bytes()], read)
 }
 
 /// The tasks of these UUIDs, newest first.
-pub(super) fn by_uuids(db: &Connection, uuids: &[Uuid]) -> Result<Vec<Task>, Fault> {
+pub(super) fn by_uuids(db: &Connection, uuids: &[Uuid]) -> Result<Vec<Task>, StoreError> {
     let mut tasks = Vec::new();
     for uuid in uuids.iter().collect::<BTreeSet<_>>() {
         tasks.extend(by_uuid(db, *uuid)?);
@@ -58,18 +58,18 @@ pub(super) fn by_uuids(db: &Connection, uuids: &[Uuid]) -> Result<Vec<Task>, Fau
 }
 
 /// The task of an id that the database itself gave.
-pub(in super::super) fn by_id(db: &Connection, id: TaskId) -> Result<Task, Fault> {
+pub(in super::super) fn by_id(db: &Connection, id: TaskId) -> Result<Task, StoreError> {
     db.one(TASK_BY_ID, [id.0], read)
 }
 
 const ID_OF_TASK: &str = "SELECT id FROM task WHERE uuid = ?1";
 
 /// The id of the task of that UUID.
-pub(in super::super) fn id_of(db: &Connection, uuid: Uuid) -> Result<Option<TaskId>, Fault> {
+pub(in super::super) fn id_of(db: &Connection, uuid: Uuid) -> Result<Option<TaskId>, StoreError> {
     db.optional(ID_OF_TASK, [uuid.as_bytes()], |row| Ok(TaskId(row.get(0)?)))
 }
 
-fn read(row: &Row<'_>) -> Result<Task, Fault> {
+fn read(row: &Row<'_>) -> Result<Task, StoreError> {
     Ok(Task {
         id: TaskId(row.value("id")?),
         uuid: row.uuid("uuid")?,
@@ -91,7 +91,7 @@ fn read(row: &Row<'_>) -> Result<Task, Fault> {
     })
 }
 
-fn read_phase(row: &Row<'_>) -> Result<Phase, Fault> {
+fn read_phase(row: &Row<'_>) -> Result<Phase, StoreError> {
     if let Some(end) = row.optional_code("ended_as")? {
         return Ok(Phase::Ended(Ending {
             end,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::super::row::{Run, to_json};
 use super::intern::Interned;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::{Code, silence_limit};
 use crate::needs;
 use crate::ops::tasks::NewTask;
@@ -37,12 +37,12 @@ pub(in super::super) struct NewRow {
 
 impl NewRow {
     /// Converts a task.
-    pub(in super::super) fn new(task: &NewTask) -> Result<Self, Fault> {
+    pub(in super::super) fn new(task: &NewTask) -> Result<Self, StoreError> {
         Self::after(None, task)
     }
 
     /// Converts a task that comes after another one.
-    fn after(last: Option<(&NewTask, &Self)>, task: &NewTask) -> Result<Self, Fault> {
+    fn after(last: Option<(&NewTask, &Self)>, task: &NewTask) -> Result<Self, StoreError> {
         let same = |part: fn(&NewTask, &NewTask) -> bool| last.filter(|(other, _)| part(other, task));
         let tags = match same(|one, other| one.tags == other.tags) {
             Some((_, row)) => row.tags.clone(),
@@ -72,7 +72,7 @@ impl NewRow {
 }
 
 /// Converts many tasks before the writer is asked, so that it does nothing but write.
-pub(super) async fn to_rows(tasks: &[NewTask]) -> Result<Vec<NewRow>, Fault> {
+pub(super) async fn to_rows(tasks: &[NewTask]) -> Result<Vec<NewRow>, StoreError> {
     let mut rows: Vec<NewRow> = Vec::with_capacity(tasks.len());
     for (at, task) in tasks.iter().enumerate() {
         let last = at.checked_sub(1).map(|last| (&tasks[last], &rows[last]));
@@ -104,7 +104,7 @@ pub(in super::super) fn take_numbers(
     creator: UserId,
     group: GroupId,
     count: i64,
-) -> Result<Option<i64>, Fault> {
+) -> Result<Option<i64>, StoreError> {
     let least = Action::Submit.least_role().code();
     let deleted = AccountState::Deleted.code();
     db.optional(TAKE_NUMBERS, params![group.0, count, creator.0, least, deleted], |row| {
@@ -126,7 +126,7 @@ pub(in super::super) fn insert(
     row: &NewRow,
     origin: Origin,
     now: Timestamp,
-) -> Result<(TaskId, LaneId), Fault> {
+) -> Result<(TaskId, LaneId), StoreError> {
     let lane = interned.lane(db, row.group, &row.tags)?;
     let id = db.insert(
         INSERT_TASK,
@@ -155,7 +155,7 @@ pub(in super::super) fn insert(
 
 const INSERT_NEED: &str = "INSERT INTO task_need (needed_uuid, task_id) VALUES (?1, ?2)";
 
-pub(super) fn insert_needs(db: &Connection, task: i64, needs: &BTreeSet<Uuid>) -> Result<(), Fault> {
+pub(super) fn insert_needs(db: &Connection, task: i64, needs: &BTreeSet<Uuid>) -> Result<(), StoreError> {
     for needed in needs {
         db.run_one(INSERT_NEED, params![needed.as_bytes(), task])?;
     }
@@ -165,7 +165,7 @@ pub(super) fn insert_needs(db: &Connection, task: i64, needs: &BTreeSet<Uuid>) -
 const DELETE_NEEDS: &str = "DELETE FROM task_need WHERE task_id = ?1";
 
 /// A task that is waiting got another spec.
-pub(super) fn replace_needs(db: &Connection, task: TaskId, spec: &TaskSpec) -> Result<(), Fault> {
+pub(super) fn replace_needs(db: &Connection, task: TaskId, spec: &TaskSpec) -> Result<(), StoreError> {
     db.run(DELETE_NEEDS, [task.0])?;
     insert_needs(db, task.0, &needs::named_by(spec))
 }
@@ -181,7 +181,7 @@ pub(super) fn insert_ready(
     priority: i32,
     task: TaskId,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let place = crate::code::neg_priority(priority);
     db.run_one(INSERT_READY, params![lane.0, place, task.0, now.unix_micros()])
 }

@@ -6,7 +6,7 @@ use mitosis_domain::ids::{GroupId, LaneId};
 use rusqlite::{Connection, params};
 
 use super::super::row::Run;
-use crate::Fault;
+use crate::StoreError;
 
 /// Numbers that one operation has looked up. It must not outlive the operation: if that is undone, so
 /// are the numbers it made.
@@ -18,7 +18,7 @@ pub(in super::super) struct Interned {
 
 impl Interned {
     /// The lane of a group for a tag set in its canonical JSON form.
-    pub(super) fn lane(&mut self, db: &Connection, group: GroupId, tags: &str) -> Result<LaneId, Fault> {
+    pub(super) fn lane(&mut self, db: &Connection, group: GroupId, tags: &str) -> Result<LaneId, StoreError> {
         let lanes = self.lanes.entry(group).or_default();
         if let Some(known) = lanes.get(tags) {
             return Ok(*known);
@@ -29,7 +29,7 @@ impl Interned {
     }
 
     /// The number of a label within a group.
-    pub(super) fn label(&mut self, db: &Connection, group: GroupId, name: &str) -> Result<i64, Fault> {
+    pub(super) fn label(&mut self, db: &Connection, group: GroupId, name: &str) -> Result<i64, StoreError> {
         let labels = self.labels.entry(group).or_default();
         if let Some(known) = labels.get(name) {
             return Ok(*known);
@@ -49,7 +49,7 @@ const INSERT_LANE: &str = "INSERT INTO lane (group_id, tag_set_id) VALUES (?1, ?
 const FIND_LABEL: &str = "SELECT id FROM label WHERE group_id = ?1 AND name = ?2";
 const INSERT_LABEL: &str = "INSERT INTO label (group_id, name) VALUES (?1, ?2)";
 
-fn find_or_make_lane(db: &Connection, group: GroupId, tags: &str) -> Result<i64, Fault> {
+fn find_or_make_lane(db: &Connection, group: GroupId, tags: &str) -> Result<i64, StoreError> {
     let tag_set = find_or_make(db, FIND_TAG_SET, INSERT_TAG_SET, params![tags])?;
     find_or_make(db, FIND_LANE, INSERT_LANE, params![group.0, tag_set])
 }
@@ -59,7 +59,7 @@ fn find_or_make(
     find: &str,
     make: &str,
     key: impl rusqlite::Params + Copy,
-) -> Result<i64, Fault> {
+) -> Result<i64, StoreError> {
     match db.optional(find, key, |row| Ok(row.get(0)?))? {
         Some(id) => Ok(id),
         None => db.insert(make, key),

@@ -11,7 +11,7 @@ use super::super::rights;
 use super::super::row::{Columns, Run, to_json};
 use super::insert::INSERT_TASK_LABEL;
 use super::intern::Interned;
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::By;
 
 const FIND_TASK: &str = "SELECT id, group_id FROM task WHERE uuid = ?1";
@@ -27,7 +27,7 @@ pub(super) fn set(
     uuid: Uuid,
     labels: &Words,
     now: Timestamp,
-) -> Result<bool, Fault> {
+) -> Result<bool, StoreError> {
     if !rights::may_with(db, by, uuid, Action::ManageTasks)? {
         return Ok(false);
     }

@@ -25,7 +25,7 @@ use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
 use super::{SqliteStore, rights};
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::By;
 use crate::ops::query::{Count, Page, TaskPage, TaskQuery};
 use crate::ops::sweeps::{OutcomePage, Repeat, Repetition, Selection, Sweeps};
@@ -41,22 +41,22 @@ impl Tasks for SqliteStore {
         tasks: &[NewTask],
         key: Option<&IdempotencyKey>,
         now: Timestamp,
-    ) -> Result<Submission, Fault> {
+    ) -> Result<Submission, StoreError> {
         let rows = insert::to_rows(tasks).await?;
         let key = key.cloned();
         self.write(move |db| submit::submit(db, creator, &rows, key.as_ref(), now)).await
     }
 
-    async fn tasks_seen_by(&self, user: UserId, tasks: &[Uuid]) -> Result<HashMap<Uuid, bool>, Fault> {
+    async fn tasks_seen_by(&self, user: UserId, tasks: &[Uuid]) -> Result<HashMap<Uuid, bool>, StoreError> {
         let tasks = tasks.to_vec();
         self.read(move |db| rights::seen(db, user, &tasks)).await
     }
 
-    async fn task(&self, uuid: Uuid) -> Result<Option<Task>, Fault> {
+    async fn task(&self, uuid: Uuid) -> Result<Option<Task>, StoreError> {
         self.read(move |db| get::by_uuid(db, uuid)).await
     }
 
-    async fn tasks(&self, uuids: &[Uuid]) -> Result<Vec<Task>, Fault> {
+    async fn tasks(&self, uuids: &[Uuid]) -> Result<Vec<Task>, StoreError> {
         let uuids = uuids.to_vec();
         self.read(move |db| get::by_uuids(db, &uuids)).await
     }
@@ -67,25 +67,30 @@ impl Tasks for SqliteStore {
         last: Uuid,
         groups: &[GroupId],
         limit: u64,
-    ) -> Result<Vec<Uuid>, Fault> {
+    ) -> Result<Vec<Uuid>, StoreError> {
         let groups = groups.to_vec();
         self.read(move |db| find::between(db, first, last, &groups, limit)).await
     }
 
-    async fn task_by_number(&self, group: GroupId, number: i64) -> Result<Option<Task>, Fault> {
+    async fn task_by_number(&self, group: GroupId, number: i64) -> Result<Option<Task>, StoreError> {
         self.read(move |db| find::by_number(db, group, number)).await
     }
 
-    async fn newest_task_of(&self, creator: UserId) -> Result<Option<Task>, Fault> {
+    async fn newest_task_of(&self, creator: UserId) -> Result<Option<Task>, StoreError> {
         self.read(move |db| find::newest_of(db, creator)).await
     }
 
-    async fn page_of_tasks(&self, query: &TaskQuery, page: Page, bytes: usize) -> Result<TaskPage, Fault> {
+    async fn page_of_tasks(
+        &self,
+        query: &TaskQuery,
+        page: Page,
+        bytes: usize,
+    ) -> Result<TaskPage, StoreError> {
         let query = query.clone();
         self.answer(move |db| query::page(db, &query, page, bytes)).await
     }
 
-    async fn count_tasks(&self, query: &TaskQuery, most: u64, within: Duration) -> Result<Count, Fault> {
+    async fn count_tasks(&self, query: &TaskQuery, most: u64, within: Duration) -> Result<Count, StoreError> {
         let query = query.clone();
         self.questions.run_within(within, move |db| query::count(db, &query, most)).await
     }
@@ -96,7 +101,7 @@ impl Tasks for SqliteStore {
         uuid: Uuid,
         change: &TaskChange,
         now: Timestamp,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, StoreError> {
         let change = change.clone();
         self.write(move |db| change::change(db, by, uuid, &change, now)).await
     }
@@ -107,12 +112,17 @@ impl Tasks for SqliteStore {
         uuid: Uuid,
         labels: &Words,
         now: Timestamp,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, StoreError> {
         let labels = labels.clone();
         self.write(move |db| labels::set(db, by, uuid, &labels, now)).await
     }
 
-    async fn cancel(&self, by: By, selection: &CancelSelection, now: Timestamp) -> Result<Vec<Uuid>, Fault> {
+    async fn cancel(
+        &self,
+        by: By,
+        selection: &CancelSelection,
+        now: Timestamp,
+    ) -> Result<Vec<Uuid>, StoreError> {
         let selection = selection.clone();
         crash::point("cancel.marked:before");
         let cancelled = self.write(move |db| cancel::cancel(db, by, &selection, now)).await;
@@ -120,19 +130,24 @@ impl Tasks for SqliteStore {
         cancelled
     }
 
-    async fn ask_to_stop(&self, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault> {
+    async fn ask_to_stop(&self, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, StoreError> {
         self.write(move |db| stop::ask(db, by, uuid, now)).await
     }
 }
 
 #[async_trait]
 impl Sweeps for SqliteStore {
-    async fn outcomes(&self, selection: &Selection, page: Page, bytes: usize) -> Result<OutcomePage, Fault> {
+    async fn outcomes(
+        &self,
+        selection: &Selection,
+        page: Page,
+        bytes: usize,
+    ) -> Result<OutcomePage, StoreError> {
         let selection = selection.clone();
         self.answer(move |db| outcomes::outcomes(db, &selection, page, bytes)).await
     }
 
-    async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, Fault> {
+    async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, StoreError> {
         let selection = selection.clone();
         self.answer(move |db| query::selected_uuids(db, &selection, page)).await
     }
@@ -144,7 +159,7 @@ impl Sweeps for SqliteStore {
         again: bool,
         key: Option<&IdempotencyKey>,
         now: Timestamp,
-    ) -> Result<Repetition, Fault> {
+    ) -> Result<Repetition, StoreError> {
         let (repeats, key) = (repeats.to_vec(), key.cloned());
         self.write(move |db| repeat::repeat(db, creator, &repeats, again, key.as_ref(), now)).await
     }

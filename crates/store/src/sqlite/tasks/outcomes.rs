@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row};
 
 use super::super::row::{Columns, Run};
 use super::query;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::query::{Page, Portions};
 use crate::ops::sweeps::{OutcomePage, Selection, TaskOutcome, weight};
@@ -29,7 +29,7 @@ pub(super) fn outcomes(
     selection: &Selection,
     page: Page,
     bytes: usize,
-) -> Result<OutcomePage, Fault> {
+) -> Result<OutcomePage, StoreError> {
     let (mut found, mut portions) = (OutcomePage::empty(), Portions::up_to(bytes));
     for id in query::selected(db, selection, page)? {
         let outcome = db.one(OUTCOME_BY_ID, [id.0], read)?;
@@ -42,8 +42,8 @@ pub(super) fn outcomes(
     Ok(found)
 }
 
-fn read(row: &Row<'_>) -> Result<TaskOutcome, Fault> {
-    let time = |column| Ok::<_, Fault>(row.value::<Option<_>>(column)?.map(Timestamp::from_unix_micros));
+fn read(row: &Row<'_>) -> Result<TaskOutcome, StoreError> {
+    let time = |column| Ok::<_, StoreError>(row.value::<Option<_>>(column)?.map(Timestamp::from_unix_micros));
     let ended_as: Option<TaskState> = row.optional_code("ended_as")?;
     let result = match ended_as {
         Some(_) => {
@@ -70,7 +70,7 @@ fn read(row: &Row<'_>) -> Result<TaskOutcome, Fault> {
     })
 }
 
-fn read_live(row: &Row<'_>) -> Result<TaskState, Fault> {
+fn read_live(row: &Row<'_>) -> Result<TaskState, StoreError> {
     if row.value::<Option<i64>>("is_held")?.is_some() {
         let reported: Option<i16> = row.value("reported_end")?;
         return Ok(reported.map_or(Ok(TaskState::Running), TaskState::from_code)?);

@@ -6,10 +6,10 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 use uuid::Uuid;
 
-use super::super::fault;
+use super::super::error;
 use super::super::row::{Columns, Run, read_count, to_json};
 use super::{find, get};
-use crate::Fault;
+use crate::StoreError;
 use crate::matches::{Dialect, Parameter};
 use crate::ops::query::{COUNT_STEPS, Count, Page, TaskPage, TaskQuery, weight};
 use crate::ops::sweeps::{Over, Selection};
@@ -18,7 +18,12 @@ use crate::walk::{FEW, Walk, created_between, unusual_ends};
 type Matches = crate::matches::Matches<Sqlite>;
 
 /// One page of matches, up to so many bytes.
-pub(super) fn page(db: &Connection, query: &TaskQuery, page: Page, bytes: usize) -> Result<TaskPage, Fault> {
+pub(super) fn page(
+    db: &Connection,
+    query: &TaskQuery,
+    page: Page,
+    bytes: usize,
+) -> Result<TaskPage, StoreError> {
     let walk = narrowest(db, query, None)?;
     let Some(mut matches) = Matches::of(walk, query) else { return Ok(TaskPage::empty()) };
     narrow(db, &mut matches, query)?;
@@ -37,7 +42,11 @@ pub(super) fn page(db: &Connection, query: &TaskQuery, page: Page, bytes: usize)
 }
 
 /// The ids of one page of a selection.
-pub(super) fn selected(db: &Connection, selection: &Selection, page: Page) -> Result<Vec<TaskId>, Fault> {
+pub(super) fn selected(
+    db: &Connection,
+    selection: &Selection,
+    page: Page,
+) -> Result<Vec<TaskId>, StoreError> {
     let walk = narrowest(db, &selection.query, selection.over)?;
     let Some(mut matches) = Matches::selected(walk, selection) else { return Ok(Vec::new()) };
     narrow(db, &mut matches, &selection.query)?;
@@ -48,13 +57,17 @@ pub(super) fn selected(db: &Connection, selection: &Selection, page: Page) -> Re
 const UUID_BY_ID: &str = "SELECT uuid FROM task WHERE id = ?1";
 
 /// One page of a selection.
-pub(super) fn selected_uuids(db: &Connection, selection: &Selection, page: Page) -> Result<Vec<Uuid>, Fault> {
+pub(super) fn selected_uuids(
+    db: &Connection,
+    selection: &Selection,
+    page: Page,
+) -> Result<Vec<Uuid>, StoreError> {
     let ids = selected(db, selection, page)?;
     ids.into_iter().map(|id| db.one(UUID_BY_ID, [id.0], |row| row.uuid("uuid"))).collect()
 }
 
 /// How many match, as far as they are counted before somebody interrupts.
-pub(super) fn count(db: &Connection, query: &TaskQuery, most: u64) -> Result<Count, Fault> {
+pub(super) fn count(db: &Connection, query: &TaskQuery, most: u64) -> Result<Count, StoreError> {
     let mut at_least = 0;
     for step in COUNT_STEPS.into_iter().filter(|step| *step < most).chain([most]) {
         match count_up_to(db, query, step) {
@@ -62,14 +75,14 @@ pub(super) fn count(db: &Connection, query: &TaskQuery, most: u64) -> Result<Cou
                 return Ok(Count { at_least: count, is_whole: count < most });
             }
             Ok(count) => at_least = count,
-            Err(fault) if fault::was_interrupted(&fault) => break,
-            Err(fault) => return Err(fault),
+            Err(error) if error::was_interrupted(&error) => break,
+            Err(error) => return Err(error),
         }
     }
     Ok(Count { at_least, is_whole: false })
 }
 
-fn count_up_to(db: &Connection, query: &TaskQuery, most: u64) -> Result<u64, Fault> {
+fn count_up_to(db: &Connection, query: &TaskQuery, most: u64) -> Result<u64, StoreError> {
     let walk = narrowest(db, query, None)?;
     let Some(mut matches) = Matches::of(walk, query) else { return Ok(0) };
     narrow(db, &mut matches, query)?;
@@ -78,7 +91,7 @@ fn count_up_to(db: &Connection, query: &TaskQuery, most: u64) -> Result<u64, Fau
 }
 
 /// The ids of the newest matches.
-pub(super) fn newest_ids(db: &Connection, query: &TaskQuery, limit: u64) -> Result<Vec<TaskId>, Fault> {
+pub(super) fn newest_ids(db: &Connection, query: &TaskQuery, limit: u64) -> Result<Vec<TaskId>, StoreError> {
     let Some(mut matches) = Matches::of(Walk::choose(query), query) else { return Ok(Vec::new()) };
     narrow(db, &mut matches, query)?;
     let sql = matches.select_page(Page { before: None, offset: 0, limit });
@@ -97,7 +110,7 @@ const COMPARE_WALKS: &str = concat!(
 );
 
 /// The walk with fewer tasks, where that does not follow from the query alone.
-fn narrowest(db: &Connection, query: &TaskQuery, over: Option<Over>) -> Result<Walk, Fault> {
+fn narrowest(db: &Connection, query: &TaskQuery, over: Option<Over>) -> Result<Walk, StoreError> {
     let walk = Walk::choose(query);
     let (Some(label), true) = (query.labels.iter().next(), walk.may_be_unusual(query, over)) else {
         return Ok(walk);
@@ -107,7 +120,7 @@ fn narrowest(db: &Connection, query: &TaskQuery, over: Option<Over>) -> Result<W
 }
 
 /// Bounds the walk to the ids of the time that is asked about.
-fn narrow(db: &Connection, matches: &mut Matches, query: &TaskQuery) -> Result<(), Fault> {
+fn narrow(db: &Connection, matches: &mut Matches, query: &TaskQuery) -> Result<(), StoreError> {
     let (since, until) = created_between(query);
     for (at, operator) in [(since, ">="), (until, "<")] {
         if let Some(at) = at {
@@ -117,11 +130,11 @@ fn narrow(db: &Connection, matches: &mut Matches, query: &TaskQuery) -> Result<(
     Ok(())
 }
 
-fn ids(db: &Connection, sql: &str, matches: Matches) -> Result<Vec<TaskId>, Fault> {
+fn ids(db: &Connection, sql: &str, matches: Matches) -> Result<Vec<TaskId>, StoreError> {
     db.all(sql, params_from_iter(values(matches)?), |row| Ok(TaskId(row.get(0)?)))
 }
 
-fn values(matches: Matches) -> Result<Vec<Value>, Fault> {
+fn values(matches: Matches) -> Result<Vec<Value>, StoreError> {
     let value = |parameter| {
         Ok(match parameter {
             Parameter::Small(number) => Value::from(number),

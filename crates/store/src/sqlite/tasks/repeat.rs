@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::super::row::{Columns, Run};
 use super::insert::{INSERT_TASK_LABEL, insert_needs, take_numbers};
 use super::submit;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::sweeps::{Repeat, Repeated, Repetition};
 use crate::ops::tasks::{IdempotencyKey, Submission, TaskIds};
@@ -64,7 +64,7 @@ pub(super) fn repeat(
     again: bool,
     key: Option<&IdempotencyKey>,
     now: Timestamp,
-) -> Result<Repetition, Fault> {
+) -> Result<Repetition, StoreError> {
     if let Some(key) = key
         && let Some(earlier) = submit::find_earlier(db, creator, key)?
     {
@@ -89,7 +89,7 @@ fn repeat_all(
     repeats: &[Repeat],
     again: bool,
     now: Timestamp,
-) -> Result<Vec<Repeated>, Fault> {
+) -> Result<Vec<Repeated>, StoreError> {
     let wanted: HashMap<Uuid, Uuid> = repeats.iter().map(|repeat| (repeat.of, repeat.uuid)).collect();
     let mut originals = find_repeatable(db, creator, wanted.keys(), again)?;
     originals.sort_unstable_by_key(|original| original.id);
@@ -120,7 +120,7 @@ fn find_repeatable<'a>(
     creator: UserId,
     asked: impl Iterator<Item = &'a Uuid>,
     again: bool,
-) -> Result<Vec<Original>, Fault> {
+) -> Result<Vec<Original>, StoreError> {
     let mut originals = Vec::new();
     for uuid in asked {
         let least = Action::Submit.least_role().code();
@@ -138,7 +138,7 @@ fn reserve_numbers(
     db: &Connection,
     creator: UserId,
     originals: &[Original],
-) -> Result<HashMap<GroupId, i64>, Fault> {
+) -> Result<HashMap<GroupId, i64>, StoreError> {
     let mut counts: HashMap<GroupId, i64> = HashMap::new();
     for original in originals {
         *counts.entry(original.group).or_default() += 1;
@@ -152,7 +152,7 @@ fn reserve_numbers(
 const FIND_REPEATED: &str = "SELECT repeats_uuid FROM task WHERE uuid = ?1";
 
 /// What earlier repetitions repeat.
-fn find_repeated(db: &Connection, ids: Vec<TaskIds>) -> Result<Vec<Repeated>, Fault> {
+fn find_repeated(db: &Connection, ids: Vec<TaskIds>) -> Result<Vec<Repeated>, StoreError> {
     let mut repeated = Vec::with_capacity(ids.len());
     for ids in ids {
         let of = db.optional(FIND_REPEATED, [ids.uuid.as_bytes()], |row| row.uuid("repeats_uuid"))?;

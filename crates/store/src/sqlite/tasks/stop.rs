@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::super::rights;
 use super::super::row::{Columns, Run};
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::By;
 use crate::ops::tasks::StopAsked;
 
@@ -20,7 +20,7 @@ const FIND: &str = "
 const ASK: &str = "UPDATE lease SET stop_asked = 1, updated_at = ?2 WHERE task_id = ?1 AND NOT stop_asked";
 
 /// Notes the wish on the lease, if an agent of ours has it.
-pub(super) fn ask(db: &Connection, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, Fault> {
+pub(super) fn ask(db: &Connection, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, StoreError> {
     if !rights::may_with(db, by, uuid, Action::ManageTasks)? {
         return Ok(StopAsked::NotRunning);
     }

@@ -12,7 +12,7 @@ use super::super::rights;
 use super::super::row::{Columns, Run, to_json};
 use super::insert::{self, NewRow, Origin, insert_ready, take_numbers};
 use super::intern::Interned;
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::tasks::{IdempotencyKey, Submission, TaskIds};
 
 const FIND_SUBMISSION: &str = "SELECT digest, ids FROM submission WHERE creator_id = ?1 AND key = ?2";
@@ -27,7 +27,7 @@ pub(super) fn submit(
     rows: &[NewRow],
     key: Option<&IdempotencyKey>,
     now: Timestamp,
-) -> Result<Submission, Fault> {
+) -> Result<Submission, StoreError> {
     if let Some(key) = key
         && let Some(earlier) = find_earlier(db, creator, key)?
     {
@@ -53,7 +53,7 @@ pub(super) fn note_submission(
     key: &IdempotencyKey,
     ids: &[TaskIds],
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let handed_out: Vec<_> = ids.iter().map(|ids| (ids.uuid, ids.number)).collect();
     let handed_out = to_json(&handed_out)?;
     db.run_one(
@@ -67,7 +67,7 @@ pub(super) fn find_earlier(
     db: &Connection,
     creator: UserId,
     key: &IdempotencyKey,
-) -> Result<Option<Submission>, Fault> {
+) -> Result<Option<Submission>, StoreError> {
     db.optional(FIND_SUBMISSION, params![creator.0, key.key], |row| {
         if row.value::<Vec<u8>>("digest")? != key.digest {
             return Ok(Submission::KeyReused);
@@ -83,7 +83,7 @@ fn insert_all(
     creator: UserId,
     rows: &[NewRow],
     now: Timestamp,
-) -> Result<Option<Vec<TaskIds>>, Fault> {
+) -> Result<Option<Vec<TaskIds>>, StoreError> {
     let Some(mut numbers) = reserve_numbers(db, creator, rows)? else { return Ok(None) };
     let mut interned = Interned::default();
     let mut ids = Vec::with_capacity(rows.len());
@@ -105,7 +105,7 @@ fn reserve_numbers(
     db: &Connection,
     creator: UserId,
     rows: &[NewRow],
-) -> Result<Option<HashMap<GroupId, i64>>, Fault> {
+) -> Result<Option<HashMap<GroupId, i64>>, StoreError> {
     let mut counts: HashMap<GroupId, i64> = HashMap::new();
     for row in rows {
         *counts.entry(row.group).or_default() += 1;

@@ -7,7 +7,7 @@ use mitosis_protocol::admin::AccountState;
 use rusqlite::{Connection, Row, params};
 
 use super::super::row::{Columns, Run};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::workers::{Duties, HeldAttempt};
 
@@ -19,7 +19,7 @@ const HELD: &str = "
     WHERE worker_id = ?1 ORDER BY claimed_at, task_id";
 
 /// The duties of those that are there.
-pub(super) fn duties(db: &Connection, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, Fault> {
+pub(super) fn duties(db: &Connection, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, StoreError> {
     let mut duties = HashMap::new();
     for worker in workers {
         let Some(state) =
@@ -32,7 +32,7 @@ pub(super) fn duties(db: &Connection, workers: &[WorkerId]) -> Result<HashMap<Wo
     Ok(duties)
 }
 
-fn read(row: &Row<'_>) -> Result<HeldAttempt, Fault> {
+fn read(row: &Row<'_>) -> Result<HeldAttempt, StoreError> {
     Ok(HeldAttempt {
         task: TaskId(row.value("task_id")?),
         epoch: row.value("epoch")?,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::super::rights;
 use super::super::row::{Run, to_json};
 use super::get::id_of;
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::By;
 use crate::ops::workers::WorkerChange;
 
@@ -27,7 +27,7 @@ pub(super) fn set_tags(
     uuid: Uuid,
     tags: &Words,
     now: Timestamp,
-) -> Result<WorkerChange, Fault> {
+) -> Result<WorkerChange, StoreError> {
     set(db, by, uuid, SET_TAGS, tags, now)
 }
 
@@ -38,7 +38,7 @@ pub(super) fn set_labels(
     uuid: Uuid,
     labels: &Words,
     now: Timestamp,
-) -> Result<WorkerChange, Fault> {
+) -> Result<WorkerChange, StoreError> {
     set(db, by, uuid, SET_LABELS, labels, now)
 }
 
@@ -49,7 +49,7 @@ fn set(
     sql: &str,
     words: &Words,
     now: Timestamp,
-) -> Result<WorkerChange, Fault> {
+) -> Result<WorkerChange, StoreError> {
     let Some(worker) = id_of(db, uuid)? else { return Ok(WorkerChange::Unknown) };
     if !rights::may_on_worker(db, by, worker, Action::LabelWorkers, Role::Write)? {
         return Ok(WorkerChange::Denied);
@@ -59,6 +59,6 @@ fn set(
 }
 
 /// Notes that the worker took or committed a task, or that its groups changed.
-pub(in super::super) fn touch(db: &Connection, worker: WorkerId, now: Timestamp) -> Result<(), Fault> {
+pub(in super::super) fn touch(db: &Connection, worker: WorkerId, now: Timestamp) -> Result<(), StoreError> {
     db.run_one(TOUCH, [worker.0, now.unix_micros()])
 }

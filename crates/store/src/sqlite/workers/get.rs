@@ -5,9 +5,9 @@ use mitosis_domain::worker::Worker;
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
-use super::super::fault::Corrupt;
+use super::super::error::Corrupt;
 use super::super::row::{Columns, Run, read_count, to_json};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::{Code, duration, row_count};
 use crate::ops::query::{FoundWorkers, Portions, WorkerPage, WorkerQuery, weight_of_worker};
 
@@ -49,17 +49,21 @@ const COUNT_MATCHING: &str =
 const ID_OF_WORKER: &str = "SELECT id FROM worker WHERE uuid = ?1";
 
 /// The id of the worker of that UUID.
-pub(super) fn id_of(db: &Connection, uuid: Uuid) -> Result<Option<WorkerId>, Fault> {
+pub(super) fn id_of(db: &Connection, uuid: Uuid) -> Result<Option<WorkerId>, StoreError> {
     db.optional(ID_OF_WORKER, [uuid.as_bytes()], |row| Ok(WorkerId(row.get(0)?)))
 }
 
 /// The worker of that UUID.
-pub(super) fn by_uuid(db: &Connection, uuid: Uuid) -> Result<Option<Worker>, Fault> {
+pub(super) fn by_uuid(db: &Connection, uuid: Uuid) -> Result<Option<Worker>, StoreError> {
     db.optional(WORKER_BY_UUID, [uuid.as_bytes()], read)
 }
 
 /// One page of workers that match.
-pub(super) fn page(db: &Connection, query: &WorkerQuery, page: WorkerPage) -> Result<FoundWorkers, Fault> {
+pub(super) fn page(
+    db: &Connection,
+    query: &WorkerQuery,
+    page: WorkerPage,
+) -> Result<FoundWorkers, StoreError> {
     let (roles, tags, labels) = (roles(query)?, to_json(&query.tags)?, to_json(&query.labels)?);
     let (mut workers, mut portions) = (Vec::new(), Portions::up_to(page.bytes));
     let mut after = page.after.map_or(0, |worker| worker.0);
@@ -86,12 +90,12 @@ pub(super) fn page(db: &Connection, query: &WorkerQuery, page: WorkerPage) -> Re
 }
 
 /// How many workers match.
-pub(super) fn count(db: &Connection, query: &WorkerQuery) -> Result<u64, Fault> {
+pub(super) fn count(db: &Connection, query: &WorkerQuery) -> Result<u64, StoreError> {
     let (roles, tags, labels) = (roles(query)?, to_json(&query.tags)?, to_json(&query.labels)?);
     db.one(COUNT_MATCHING, params![query.group.0, roles, query.creator, tags, labels], read_count)
 }
 
-fn roles(query: &WorkerQuery) -> Result<Option<String>, Fault> {
+fn roles(query: &WorkerQuery) -> Result<Option<String>, StoreError> {
     let roles = query.roles.as_ref().map(|roles| {
         let codes: Vec<i16> = roles.iter().map(|role| role.code()).collect();
         to_json(&codes)
@@ -102,11 +106,11 @@ fn roles(query: &WorkerQuery) -> Result<Option<String>, Fault> {
 const OF_OWNER: &str = "SELECT uuid FROM worker WHERE creator_id = ?1 ORDER BY id";
 
 /// The workers that a user has registered.
-pub(super) fn of_owner(db: &Connection, owner: UserId) -> Result<Vec<Uuid>, Fault> {
+pub(super) fn of_owner(db: &Connection, owner: UserId) -> Result<Vec<Uuid>, StoreError> {
     db.all(OF_OWNER, [owner.0], |row| row.uuid("uuid"))
 }
 
-fn read(row: &Row<'_>) -> Result<Worker, Fault> {
+fn read(row: &Row<'_>) -> Result<Worker, StoreError> {
     let (held, held_groups) = read_held(row)?;
     Ok(Worker {
         id: WorkerId(row.value("id")?),
@@ -131,7 +135,7 @@ fn read(row: &Row<'_>) -> Result<Worker, Fault> {
 }
 
 /// The tasks, and beside each its group.
-fn read_held(row: &Row<'_>) -> Result<(Vec<Uuid>, Vec<GroupId>), Fault> {
+fn read_held(row: &Row<'_>) -> Result<(Vec<Uuid>, Vec<GroupId>), StoreError> {
     let held: Vec<(String, i64)> = row.json("held")?;
     held.iter()
         .map(|(digits, group)| Ok((Uuid::parse_str(digits).map_err(Corrupt::from)?, GroupId(*group))))

@@ -16,7 +16,7 @@ use super::super::rights;
 use super::super::row::{Columns, Run};
 use super::edit::touch;
 use super::get::id_of;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::By;
 use crate::ops::workers::{Fate, WorkerGroupsChange};
@@ -27,7 +27,7 @@ const GROUPS_OF_WORKER: &str = "
     WHERE w.worker_id = ?1";
 
 /// By group name.
-pub(super) fn of_worker(db: &Connection, worker: WorkerId) -> Result<BTreeMap<String, Role>, Fault> {
+pub(super) fn of_worker(db: &Connection, worker: WorkerId) -> Result<BTreeMap<String, Role>, StoreError> {
     db.all(GROUPS_OF_WORKER, [worker.0], read_relation)
 }
 
@@ -37,7 +37,7 @@ const GROUP_ID: &str = "SELECT id FROM groups WHERE name = ?1";
 fn resolve<'a>(
     db: &Connection,
     names: impl IntoIterator<Item = &'a String>,
-) -> Result<Result<Vec<GroupId>, String>, Fault> {
+) -> Result<Result<Vec<GroupId>, String>, StoreError> {
     let mut ids = Vec::new();
     for name in names {
         match db.optional(GROUP_ID, [name], |row| Ok(GroupId(row.get(0)?)))? {
@@ -65,7 +65,7 @@ pub(super) fn set(
     uuid: Uuid,
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
-) -> Result<WorkerGroupsChange, Fault> {
+) -> Result<WorkerGroupsChange, StoreError> {
     let Some(worker) = id_of(db, uuid)? else { return Ok(WorkerGroupsChange::UnknownWorker) };
     if !rights::controls(db, by, worker)? {
         return Ok(WorkerGroupsChange::NotInControl);
@@ -102,7 +102,7 @@ pub(super) fn remove(
     uuid: Uuid,
     names: &[String],
     now: Timestamp,
-) -> Result<WorkerGroupsChange, Fault> {
+) -> Result<WorkerGroupsChange, StoreError> {
     let Some(worker) = id_of(db, uuid)? else { return Ok(WorkerGroupsChange::UnknownWorker) };
     let groups = match resolve(db, names)? {
         Ok(groups) => groups,
@@ -130,7 +130,7 @@ const LEASES_OF_GROUP: &str = "
     WHERE l.worker_id = ?1 AND t.group_id = ?2 ORDER BY l.claimed_at, l.task_id";
 
 /// Takes from a worker what it holds of a group.
-fn give_back(db: &Connection, worker: WorkerId, group: GroupId, now: Timestamp) -> Result<(), Fault> {
+fn give_back(db: &Connection, worker: WorkerId, group: GroupId, now: Timestamp) -> Result<(), StoreError> {
     let held: Vec<Lease> = db.all(LEASES_OF_GROUP, [worker.0, group.0], lease::read)?;
     for lease in &held {
         put_back(db, lease, Fate::Returned, now)?;
@@ -154,7 +154,7 @@ pub(in super::super) fn end_service(
     group: GroupId,
     users: &[i64],
     now: Timestamp,
-) -> Result<Vec<Uuid>, Fault> {
+) -> Result<Vec<Uuid>, StoreError> {
     let mut ended = Vec::new();
     for user in users {
         let workers: Vec<(WorkerId, Uuid)> = db.all(WORKERS_OF_MEMBER, [group.0, *user], |row| {

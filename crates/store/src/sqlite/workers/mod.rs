@@ -22,7 +22,7 @@ use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
 use super::SqliteStore;
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::By;
 use crate::ops::query::{FoundWorkers, WorkerPage, WorkerQuery};
 use crate::ops::workers::{
@@ -40,29 +40,29 @@ impl Workers for SqliteStore {
         new: &NewWorker,
         terms: LeaseTerms,
         at: Moment,
-    ) -> Result<Registration, Fault> {
+    ) -> Result<Registration, StoreError> {
         let new = new.clone();
         self.write(move |db| register::register(db, &new, terms, at)).await
     }
 
-    async fn worker(&self, uuid: Uuid) -> Result<Option<Worker>, Fault> {
+    async fn worker(&self, uuid: Uuid) -> Result<Option<Worker>, StoreError> {
         self.read(move |db| get::by_uuid(db, uuid)).await
     }
 
-    async fn worker_groups(&self, worker: WorkerId) -> Result<BTreeMap<String, Role>, Fault> {
+    async fn worker_groups(&self, worker: WorkerId) -> Result<BTreeMap<String, Role>, StoreError> {
         self.read(move |db| groups::of_worker(db, worker)).await
     }
 
-    async fn workers_of(&self, owner: UserId) -> Result<Vec<Uuid>, Fault> {
+    async fn workers_of(&self, owner: UserId) -> Result<Vec<Uuid>, StoreError> {
         self.read(move |db| get::of_owner(db, owner)).await
     }
 
-    async fn query_workers(&self, query: &WorkerQuery, page: WorkerPage) -> Result<FoundWorkers, Fault> {
+    async fn query_workers(&self, query: &WorkerQuery, page: WorkerPage) -> Result<FoundWorkers, StoreError> {
         let query = query.clone();
         self.answer(move |db| get::page(db, &query, page)).await
     }
 
-    async fn count_workers(&self, query: &WorkerQuery) -> Result<u64, Fault> {
+    async fn count_workers(&self, query: &WorkerQuery) -> Result<u64, StoreError> {
         let query = query.clone();
         self.answer(move |db| get::count(db, &query)).await
     }
@@ -71,12 +71,12 @@ impl Workers for SqliteStore {
         &self,
         signs: &[(WorkerId, LeaseTerms)],
         at: Moment,
-    ) -> Result<Vec<WorkerId>, Fault> {
+    ) -> Result<Vec<WorkerId>, StoreError> {
         let signs = signs.to_vec();
         self.write_soon(move |db| renew::renew(db, &signs, at)).await
     }
 
-    async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, Fault> {
+    async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, StoreError> {
         let workers = workers.to_vec();
         self.read(move |db| duties::duties(db, &workers)).await
     }
@@ -87,7 +87,7 @@ impl Workers for SqliteStore {
         uuid: Uuid,
         tags: &Words,
         now: Timestamp,
-    ) -> Result<WorkerChange, Fault> {
+    ) -> Result<WorkerChange, StoreError> {
         let tags = tags.clone();
         self.write(move |db| edit::set_tags(db, by, uuid, &tags, now)).await
     }
@@ -98,7 +98,7 @@ impl Workers for SqliteStore {
         uuid: Uuid,
         labels: &Words,
         now: Timestamp,
-    ) -> Result<WorkerChange, Fault> {
+    ) -> Result<WorkerChange, StoreError> {
         let labels = labels.clone();
         self.write(move |db| edit::set_labels(db, by, uuid, &labels, now)).await
     }
@@ -109,7 +109,7 @@ impl Workers for SqliteStore {
         uuid: Uuid,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
-    ) -> Result<WorkerGroupsChange, Fault> {
+    ) -> Result<WorkerGroupsChange, StoreError> {
         let relations = relations.clone();
         self.write(move |db| groups::set(db, by, uuid, &relations, now)).await
     }
@@ -120,20 +120,26 @@ impl Workers for SqliteStore {
         uuid: Uuid,
         groups: &[String],
         now: Timestamp,
-    ) -> Result<WorkerGroupsChange, Fault> {
+    ) -> Result<WorkerGroupsChange, StoreError> {
         let names = groups.to_vec();
         self.write(move |db| groups::remove(db, by, uuid, &names, now)).await
     }
 
-    async fn stop_worker(&self, by: By, uuid: Uuid, op: ShutdownOp, now: Timestamp) -> Result<Stop, Fault> {
+    async fn stop_worker(
+        &self,
+        by: By,
+        uuid: Uuid,
+        op: ShutdownOp,
+        now: Timestamp,
+    ) -> Result<Stop, StoreError> {
         self.write(move |db| stop::stop(db, by, uuid, op, now)).await
     }
 
-    async fn sign_off(&self, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, Fault> {
+    async fn sign_off(&self, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, StoreError> {
         self.write(move |db| stop::sign_off(db, uuid, fate, now)).await
     }
 
-    async fn departure(&self, uuid: Uuid) -> Result<Option<Departure>, Fault> {
+    async fn departure(&self, uuid: Uuid) -> Result<Option<Departure>, StoreError> {
         self.read(move |db| departure::of(db, uuid)).await
     }
 }

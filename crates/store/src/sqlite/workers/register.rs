@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 
 use super::super::rights;
 use super::super::row::{Run, to_json};
-use crate::Fault;
+use crate::StoreError;
 use crate::code::{Code, micros};
 use crate::ops::By;
 use crate::ops::workers::{Credential, NewWorker, Registration};
@@ -41,7 +41,7 @@ pub(super) fn register(
     new: &NewWorker,
     terms: LeaseTerms,
     at: Moment,
-) -> Result<Registration, Fault> {
+) -> Result<Registration, StoreError> {
     if !is_in_force(db, new)? {
         return Ok(Registration::CredentialEnded);
     }
@@ -78,7 +78,7 @@ pub(super) fn register(
     Ok(Registration::Registered(WorkerId(worker)))
 }
 
-fn is_in_force(db: &Connection, new: &NewWorker) -> Result<bool, Fault> {
+fn is_in_force(db: &Connection, new: &NewWorker) -> Result<bool, StoreError> {
     let (sql, number) = match new.credential {
         Some(Credential::Session(session)) => (SESSION_IS_IN_FORCE, session),
         Some(Credential::PersonalToken(id)) => (TOKEN_IS_IN_FORCE, id),

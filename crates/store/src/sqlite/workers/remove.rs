@@ -9,7 +9,7 @@ use super::super::dispatch::lease::{self, Lease};
 use super::super::dispatch::lose::put_back;
 use super::super::row::{Columns, Run};
 use super::departure;
-use crate::Fault;
+use crate::StoreError;
 use crate::ops::workers::{Departure, Fate};
 
 const LEASES_OF_WORKER: &str = "
@@ -32,7 +32,7 @@ pub(in super::super) fn remove(
     departure: Option<Departure>,
     fate: Fate,
     now: Timestamp,
-) -> Result<Vec<Uuid>, Fault> {
+) -> Result<Vec<Uuid>, StoreError> {
     let held: Vec<Lease> = db.all(LEASES_OF_WORKER, [worker.0], lease::read)?;
     let returned = held.iter().map(|lease| put_back(db, lease, fate, now)).collect::<Result<_, _>>()?;
     for delete in DELETE_EVERY_TRACE {
@@ -62,7 +62,7 @@ pub(in super::super) fn remove_all(
     db: &Connection,
     registered: &Registered,
     now: Timestamp,
-) -> Result<Vec<Uuid>, Fault> {
+) -> Result<Vec<Uuid>, StoreError> {
     let (sql, number) = match registered {
         Registered::By(user) => (OF_USER, user.0),
         Registered::With(token) => (OF_TOKEN, *token),

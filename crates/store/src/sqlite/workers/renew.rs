@@ -5,7 +5,7 @@ use mitosis_domain::lease::{LeaseTerms, Moment};
 use rusqlite::Connection;
 
 use super::super::row::Run;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::micros;
 
 const RENEW: &str = "
@@ -17,7 +17,7 @@ pub(super) fn renew(
     db: &Connection,
     signs: &[(WorkerId, LeaseTerms)],
     at: Moment,
-) -> Result<Vec<WorkerId>, Fault> {
+) -> Result<Vec<WorkerId>, StoreError> {
     let mut gone = Vec::new();
     for (worker, terms) in signs {
         let (lease, missed_after) = (micros(terms.lease), micros(terms.missed_after));

@@ -11,14 +11,14 @@ use super::super::row::{Columns, Run};
 use super::edit::touch;
 use super::get::id_of;
 use super::remove::remove;
-use crate::Fault;
+use crate::StoreError;
 use crate::code::Code;
 use crate::ops::By;
 use crate::ops::workers::{Departure, Fate, Stop};
 
 const HOLDS_A_TASK: &str = "SELECT EXISTS (SELECT 1 FROM lease WHERE worker_id = ?1)";
 
-fn holds_a_task(db: &Connection, worker: WorkerId) -> Result<bool, Fault> {
+fn holds_a_task(db: &Connection, worker: WorkerId) -> Result<bool, StoreError> {
     db.one(HOLDS_A_TASK, [worker.0], |row| Ok(row.get(0)?))
 }
 
@@ -31,7 +31,7 @@ pub(super) fn stop(
     uuid: Uuid,
     op: ShutdownOp,
     now: Timestamp,
-) -> Result<Stop, Fault> {
+) -> Result<Stop, StoreError> {
     let Some(worker) = id_of(db, uuid)? else { return Ok(Stop::Unknown) };
     if !rights::controls(db, by, worker)? {
         return Ok(Stop::NotInControl);
@@ -46,7 +46,7 @@ pub(super) fn stop(
 }
 
 /// Removes the worker, as it wishes, or as its guard reports.
-pub(super) fn sign_off(db: &Connection, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, Fault> {
+pub(super) fn sign_off(db: &Connection, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, StoreError> {
     let Some(worker) = id_of(db, uuid)? else { return Ok(Stop::Unknown) };
     remove(db, worker, uuid, None, fate, now)?;
     Ok(Stop::Removed)
@@ -55,7 +55,11 @@ pub(super) fn sign_off(db: &Connection, uuid: Uuid, fate: Fate, now: Timestamp) 
 const STATE_OF_WORKER: &str = "SELECT uuid, state FROM worker WHERE id = ?1";
 
 /// A worker has committed a task: if it was to stop and this was the last, it is removed.
-pub(in super::super) fn after_commit(db: &Connection, worker: WorkerId, now: Timestamp) -> Result<(), Fault> {
+pub(in super::super) fn after_commit(
+    db: &Connection,
+    worker: WorkerId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let (uuid, state): (Uuid, WorkerState) =
         db.one(STATE_OF_WORKER, [worker.0], |row| Ok((row.uuid("uuid")?, row.code("state")?)))?;
     match state {

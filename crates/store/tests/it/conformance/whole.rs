@@ -1,6 +1,6 @@
 //! The store as a whole: it answers, it closes, and what it acknowledged is there again.
 
-use mitosis_store::Fault;
+use mitosis_store::StoreError;
 use mitosis_store::ops::SchemaVersion;
 
 use crate::backend::Backend;
@@ -26,10 +26,10 @@ pub(crate) async fn a_closed_store_says_that_it_is_closed<B: Backend>(stage: &mu
     let store = stage.store();
     store.close().await;
     store.close().await;
-    assert!(matches!(store.ping().await, Err(Fault::Closed)));
-    assert!(matches!(store.user("ann").await, Err(Fault::Closed)));
+    assert!(matches!(store.ping().await, Err(StoreError::Closed)));
+    assert!(matches!(store.user("ann").await, Err(StoreError::Closed)));
     let submission = store.submit(ann.user, &[stage.task(ann.group)], None, stage.now).await;
-    assert!(matches!(submission, Err(Fault::Closed)), "{submission:?}");
+    assert!(matches!(submission, Err(StoreError::Closed)), "{submission:?}");
     drop(store);
     stage.restart().await;
     assert!(stage.store().user("ann").await.unwrap().is_some());

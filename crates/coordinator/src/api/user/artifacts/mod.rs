@@ -76,7 +76,7 @@ pub(in crate::api) fn passed_over<T>(removal: Result<T, ApiError>) -> Result<boo
             tracing::warn!(cause = chain(&error), "an object could not be removed");
             Ok(true)
         }
-        Err(fault @ (ApiError::Store(_) | ApiError::Shared(_))) => Err(fault),
+        Err(error @ (ApiError::Store(_) | ApiError::Shared(_))) => Err(error),
     }
 }
 

@@ -4,7 +4,7 @@ use axum::extract::State;
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::audit::actions;
-use mitosis_store::Fault;
+use mitosis_store::StoreError;
 use mitosis_store::ops::By;
 use mitosis_store::ops::groups::GroupDeletion;
 
@@ -44,7 +44,7 @@ pub(super) async fn delete(
 
 /// The deletion itself ends one portion of what waits; nothing new comes behind it. Answers how many tasks were left.
 /// Should this be cut off, a pass over deleted groups goes on with it.
-pub(crate) async fn cancel_the_rest(app: &App, group: GroupId) -> Result<usize, Fault> {
+pub(crate) async fn cancel_the_rest(app: &App, group: GroupId) -> Result<usize, StoreError> {
     let mut count = 0;
     loop {
         let pace = Pace::begin(&app.requests);

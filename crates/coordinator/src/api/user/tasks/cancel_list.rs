@@ -29,7 +29,7 @@ pub(super) async fn cancel_list(
         let pace = Pace::begin(&app.requests);
         let selection = CancelSelection::Waiting(portion.to_vec());
         let ended = app.store.cancel(By::User(user.id), &selection, app.now()).await;
-        let ended = ended.map_err(|fault| interrupted(fault.into(), cancelled.len(), "cancelled"))?;
+        let ended = ended.map_err(|error| interrupted(error.into(), cancelled.len(), "cancelled"))?;
         announce(&app, &ended);
         cancelled.extend(ended);
         pace.rest().await;

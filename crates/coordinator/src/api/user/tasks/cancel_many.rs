@@ -29,7 +29,7 @@ pub(super) async fn cancel_many(
     loop {
         let pace = Pace::begin(&app.requests);
         let cancelled = app.store.cancel(By::User(user.id), &selection, app.now()).await;
-        let cancelled = cancelled.map_err(|fault| interrupted(fault.into(), count, "cancelled"))?;
+        let cancelled = cancelled.map_err(|error| interrupted(error.into(), count, "cancelled"))?;
         if cancelled.is_empty() {
             return Ok(Json(CancelledTasksReply { cancelled_count: count as u64, group_name }));
         }

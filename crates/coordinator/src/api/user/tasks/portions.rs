@@ -60,7 +60,7 @@ pub(super) fn interrupted(error: ApiError, count: usize, done: &str) -> ApiError
 
 #[cfg(test)]
 mod tests {
-    use mitosis_store::Fault;
+    use mitosis_store::StoreError;
 
     use super::*;
 
@@ -81,11 +81,11 @@ mod tests {
 
     #[test]
     fn interruption_says_how_many_were_done() {
-        let outage = || ApiError::from(Fault::Unavailable("cause".into()));
+        let outage = || ApiError::from(StoreError::Unavailable("cause".into()));
         let told = interrupted(outage(), 5000, "cancelled").to_string();
         assert!(told.contains("5000 tasks were cancelled before"), "{told}");
         assert!(interrupted(outage(), 0, "cancelled").is_outage(), "nothing was done");
-        let defect = ApiError::from(Fault::Unexpected("cause".into()));
+        let defect = ApiError::from(StoreError::Unexpected("cause".into()));
         assert!(matches!(interrupted(defect, 1, "cancelled"), ApiError::Store(_)));
     }
 }

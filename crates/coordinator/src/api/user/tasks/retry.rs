@@ -46,7 +46,7 @@ pub(super) async fn retry(
         let pace = Pace::begin(&app.requests);
         let key = key.as_ref().map(|key| key_of_portion(key, number));
         let outcome = app.store.repeat(user.id, portion, again, key.as_ref(), app.now()).await;
-        match outcome.map_err(|fault| interrupted(fault.into(), repeated.len(), "submitted again"))? {
+        match outcome.map_err(|error| interrupted(error.into(), repeated.len(), "submitted again"))? {
             Repetition::Accepted(more) | Repetition::Replayed(more) => repeated.extend(more),
             Repetition::KeyReused => return Err(submission::key_reused().into()),
         }

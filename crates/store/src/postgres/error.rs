@@ -4,13 +4,13 @@ use deadpool_postgres::PoolError;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
-use crate::{Fault, SetupFault};
+use crate::{SetupError, StoreError};
 
-impl From<Error> for Fault {
+impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         match error.code() {
             Some(&SqlState::DISK_FULL) => Self::Full(error.into()),
-            Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Self::Setup(SetupFault::MissingRight(error.into())),
+            Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Self::Setup(SetupError::MissingRight(error.into())),
             _ if is_transient(&error) => Self::Unavailable(error.into()),
             Some(&(SqlState::CHARACTER_NOT_IN_REPERTOIRE | SqlState::UNTRANSLATABLE_CHARACTER)) => {
                 Self::Nul(error.into())
@@ -20,7 +20,7 @@ impl From<Error> for Fault {
     }
 }
 
-impl From<PoolError> for Fault {
+impl From<PoolError> for StoreError {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::Backend(error) => error.into(),
@@ -31,13 +31,13 @@ impl From<PoolError> for Fault {
 }
 
 /// A first connection that did not come about.
-pub(super) fn of_connect(error: Error, address: String) -> Fault {
+pub(super) fn of_connect(error: Error, address: String) -> StoreError {
     match error.code() {
         Some(&SqlState::INSUFFICIENT_PRIVILEGE) => error.into(),
         // Whoever is there answers, and will answer the same the next time.
-        Some(code) if is_refusal(code) => Fault::Address { address, source: error.into() },
-        None if is_of_tls(&error) => Fault::Setup(SetupFault::Tls { address, source: error.into() }),
-        _ => Fault::Unavailable(NoConnection { address, source: error }.into()),
+        Some(code) if is_refusal(code) => StoreError::Address { address, source: error.into() },
+        None if is_of_tls(&error) => StoreError::Setup(SetupError::Tls { address, source: error.into() }),
+        _ => StoreError::Unavailable(NoConnection { address, source: error }.into()),
     }
 }
 
@@ -47,14 +47,14 @@ fn is_of_tls(error: &Error) -> bool {
 }
 
 /// A schema that can't be brought up to date: often not for its own sake.
-pub(super) fn of_migration(error: refinery::Error) -> Fault {
+pub(super) fn of_migration(error: refinery::Error) -> StoreError {
     let reported = causes(&error).find_map(|cause| cause.downcast_ref::<Error>());
     match reported.and_then(Error::code) {
-        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Fault::Setup(SetupFault::MissingRight(error.into())),
-        Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => Fault::Setup(SetupFault::ReadOnly(error.into())),
-        Some(&SqlState::DISK_FULL) => Fault::Full(error.into()),
-        _ if reported.is_some_and(is_transient) => Fault::Unavailable(error.into()),
-        _ => Fault::Schema(error.into()),
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => StoreError::Setup(SetupError::MissingRight(error.into())),
+        Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => StoreError::Setup(SetupError::ReadOnly(error.into())),
+        Some(&SqlState::DISK_FULL) => StoreError::Full(error.into()),
+        _ if reported.is_some_and(is_transient) => StoreError::Unavailable(error.into()),
+        _ => StoreError::Schema(error.into()),
     }
 }
 
@@ -74,23 +74,23 @@ struct NoConnection {
 }
 
 /// A commit that was not answered may stand.
-pub(super) fn of_commit(error: Error) -> Fault {
+pub(super) fn of_commit(error: Error) -> StoreError {
     match error.code() {
         Some(_) => error.into(),
-        None => Fault::CommitUnknown(error.into()),
+        None => StoreError::CommitUnknown(error.into()),
     }
 }
 
 /// Whether an operation was undone only because another one was in its way.
-pub(super) fn lost_a_race(fault: &Fault) -> bool {
-    let Fault::Unavailable(error) = fault else { return false };
+pub(super) fn lost_a_race(error: &StoreError) -> bool {
+    let StoreError::Unavailable(error) = error else { return false };
     let code = error.downcast_ref::<Error>().and_then(Error::code);
     matches!(code, Some(&(SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED)))
 }
 
 /// Whether a statement was given up after the time that it was given.
-pub(super) fn took_too_long(fault: &Fault) -> bool {
-    let Fault::Unavailable(error) = fault else { return false };
+pub(super) fn took_too_long(error: &StoreError) -> bool {
+    let StoreError::Unavailable(error) = error else { return false };
     error.downcast_ref::<Error>().and_then(Error::code) == Some(&SqlState::QUERY_CANCELED)
 }
 
@@ -147,7 +147,7 @@ pub(super) enum Corrupt {
     Json(#[from] serde_json::Error),
 }
 
-impl From<Corrupt> for Fault {
+impl From<Corrupt> for StoreError {
     fn from(corrupt: Corrupt) -> Self {
         Self::Unexpected(corrupt.into())
     }

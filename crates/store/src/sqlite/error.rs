@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
-use crate::Fault;
+use crate::StoreError;
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full(error.into()),
@@ -30,7 +30,7 @@ pub(super) enum NotWritten {
     },
 }
 
-impl From<NotWritten> for Fault {
+impl From<NotWritten> for StoreError {
     fn from(lost: NotWritten) -> Self {
         let full = match &lost {
             NotWritten::Commit(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
@@ -45,7 +45,7 @@ impl From<NotWritten> for Fault {
 #[error("an operation panicked: {0}")]
 pub(super) struct Panicked(pub(super) String);
 
-impl From<Panicked> for Fault {
+impl From<Panicked> for StoreError {
     fn from(panicked: Panicked) -> Self {
         Self::Unexpected(panicked.into())
     }
@@ -73,15 +73,15 @@ pub(super) enum Corrupt {
     Uuid(#[from] uuid::Error),
 }
 
-impl From<Corrupt> for Fault {
+impl From<Corrupt> for StoreError {
     fn from(corrupt: Corrupt) -> Self {
         Self::Unexpected(corrupt.into())
     }
 }
 
 /// Whether a statement was ended before its time.
-pub(super) fn was_interrupted(fault: &Fault) -> bool {
-    let Fault::Unavailable(error) = fault else { return false };
+pub(super) fn was_interrupted(error: &StoreError) -> bool {
+    let StoreError::Unavailable(error) = error else { return false };
     let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
     code == Some(ErrorCode::OperationInterrupted)
 }
@@ -110,11 +110,11 @@ mod tests {
     fn a_full_disk_is_told_from_other_failures_also_to_those_whom_another_operation_undid() {
         let failure = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
         let full = || failure(rusqlite::ffi::SQLITE_FULL);
-        assert!(matches!(Fault::from(full()), Fault::Full(_)));
-        assert!(matches!(Fault::from(failure(rusqlite::ffi::SQLITE_IOERR)), Fault::Unavailable(_)));
-        assert!(matches!(Fault::from(failure(rusqlite::ffi::SQLITE_MISUSE)), Fault::Unexpected(_)));
-        assert!(matches!(Fault::from(NotWritten::Commit(Arc::new(full()))), Fault::Full(_)));
-        assert!(matches!(Fault::from(NotWritten::Undone { full: true }), Fault::Full(_)));
-        assert!(matches!(Fault::from(NotWritten::Undone { full: false }), Fault::Unavailable(_)));
+        assert!(matches!(StoreError::from(full()), StoreError::Full(_)));
+        assert!(matches!(StoreError::from(failure(rusqlite::ffi::SQLITE_IOERR)), StoreError::Unavailable(_)));
+        assert!(matches!(StoreError::from(failure(rusqlite::ffi::SQLITE_MISUSE)), StoreError::Unexpected(_)));
+        assert!(matches!(StoreError::from(NotWritten::Commit(Arc::new(full()))), StoreError::Full(_)));
+        assert!(matches!(StoreError::from(NotWritten::Undone { full: true }), StoreError::Full(_)));
+        assert!(matches!(StoreError::from(NotWritten::Undone { full: false }), StoreError::Unavailable(_)));
     }
 }

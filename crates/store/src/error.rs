@@ -2,7 +2,7 @@
 
 /// The database did not do its work. Nothing was changed, unless the variant says otherwise.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum StoreError {
     /// It can't be reached or does not answer; trying again may help.
     #[error("the database can't be reached")]
     Unavailable(#[source] BoxError),
@@ -35,7 +35,7 @@ pub enum Fault {
     },
     /// The database is there, and not set up for this program.
     #[error("the database is not set up for mito")]
-    Setup(#[source] SetupFault),
+    Setup(#[source] SetupError),
     /// A text holds a NUL character, which PostgreSQL can neither keep nor find, or another one that the
     /// encoding of the database does not have.
     #[error("a text holds a character that the database can't store")]
@@ -48,9 +48,9 @@ pub enum Fault {
     Unexpected(#[source] BoxError),
 }
 
-/// What an administrator of the database has to change; the source of [`Fault::Setup`].
+/// What an administrator of the database has to change; the source of [`StoreError::Setup`].
 #[derive(Debug, thiserror::Error)]
-pub enum SetupFault {
+pub enum SetupError {
     /// The role of `db_url` may not do what it needs to do.
     #[error("the role that db_url names lacks a right")]
     MissingRight(#[source] BoxError),
@@ -77,7 +77,7 @@ pub enum SetupFault {
     },
 }
 
-impl SetupFault {
+impl SetupError {
     /// What to change.
     pub const fn hint(&self) -> &'static str {
         match self {
@@ -103,7 +103,7 @@ impl SetupFault {
     }
 }
 
-/// The database was written by a later version of this program; the source of [`Fault::Schema`].
+/// The database was written by a later version of this program; the source of [`StoreError::Schema`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the database has schema version {found}, this program knows versions up to {known}; start the newer program, or restore a backup from before the upgrade"
@@ -115,7 +115,7 @@ pub struct NewerSchema {
     pub known: i64,
 }
 
-/// The database belongs to another program, and was left as it is; the source of [`Fault::Schema`].
+/// The database belongs to another program, and was left as it is; the source of [`StoreError::Schema`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ForeignSchema {
     /// The system that this program succeeds.
@@ -129,7 +129,7 @@ pub enum ForeignSchema {
 /// Whatever a driver reports.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-impl Fault {
+impl StoreError {
     /// Whether trying again later may help.
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Full(_) | Self::CommitUnknown(_))
