@@ -1,4 +1,4 @@
-//! A clock that only the story moves.
+//! A clock that only the test moves.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

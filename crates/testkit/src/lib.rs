@@ -1,4 +1,4 @@
-//! Development only: private PostgreSQL, Redis and S3 servers, a stepped clock, and stories.
+//! Development only: private PostgreSQL, Redis and S3 servers, a stepped clock, and scenarios.
 
 pub mod certificates;
 pub mod clock;

@@ -3,79 +3,79 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::stage::{ADMIN, Stage};
+use crate::harness::{ADMIN, Harness};
 
-pub(crate) async fn health_tells_the_truth_about_each_part(mut stage: Stage) {
-    let well = stage.send(Method::GET, "/health", None, None).await.expect(200).json();
+pub(crate) async fn health_tells_the_truth_about_each_part(mut harness: Harness) {
+    let well = harness.send(Method::GET, "/health", None, None).await.expect(200).json();
     assert_eq!(well["status"], "ok");
-    stage.lose_objects();
-    let ill = stage.send(Method::GET, "/health", None, None).await.expect(503);
+    harness.lose_objects();
+    let ill = harness.send(Method::GET, "/health", None, None).await.expect(503);
     assert_ne!(ill.json()["status"], "ok");
     assert!(ill.text.contains("objects"), "{}", ill.text);
 }
 
-pub(crate) async fn the_name_behind_a_token_comes_bare(stage: Stage) {
-    let answer = stage.admin().await.get("/auth").await.expect(200);
+pub(crate) async fn the_name_behind_a_token_comes_bare(harness: Harness) {
+    let answer = harness.admin().await.get("/auth").await.expect(200);
     assert_eq!(answer.text, ADMIN);
     assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
 }
 
-pub(crate) async fn a_wrong_password_and_an_unknown_name_are_told_apart_by_nothing(stage: Stage) {
-    let wrong = stage.login(ADMIN, "wrong").await.expect_refused(401, "wrong_credentials").json();
-    let unknown = stage.login("nobody", "wrong").await.expect_refused(401, "wrong_credentials").json();
+pub(crate) async fn a_wrong_password_and_an_unknown_name_are_told_apart_by_nothing(harness: Harness) {
+    let wrong = harness.login(ADMIN, "wrong").await.expect_refused(401, "wrong_credentials").json();
+    let unknown = harness.login("nobody", "wrong").await.expect_refused(401, "wrong_credentials").json();
     assert_eq!(wrong["msg"], unknown["msg"]);
 }
 
-pub(crate) async fn a_login_that_does_not_retain_ends_the_other_sessions(stage: Stage) {
-    let (first, second) = (stage.admin().await, stage.admin().await);
+pub(crate) async fn a_login_that_does_not_retain_ends_the_other_sessions(harness: Harness) {
+    let (first, second) = (harness.admin().await, harness.admin().await);
     first.get("/auth").await.expect(200);
     second.get("/auth").await.expect(200);
     let body = json!({"username": ADMIN, "md5_password": md5::compute(ADMIN).0});
-    let reply = stage.send(Method::POST, "/login", None, Some(&body)).await.expect(200).json();
+    let reply = harness.send(Method::POST, "/login", None, Some(&body)).await.expect(200).json();
     first.get("/auth").await.expect_refused(401, "invalid_token");
     let token = reply["token"].as_str().unwrap();
-    stage.send(Method::GET, "/auth", Some(token), None).await.expect(200);
+    harness.send(Method::GET, "/auth", Some(token), None).await.expect(200);
 }
 
-pub(crate) async fn another_password_ends_every_session_and_gives_a_new_token(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn another_password_ends_every_session_and_gives_a_new_token(harness: Harness) {
+    let ann = harness.user("ann").await;
     let body = json!({"old_md5_password": md5::compute("ann").0, "new_md5_password": md5::compute("new").0});
     ann.post("/users/raj/password", &body).await.expect(401);
     let reply = ann.post("/users/ann/password", &body).await.expect(200).json();
     ann.get("/auth").await.expect_refused(401, "invalid_token");
-    stage.send(Method::GET, "/auth", reply["token"].as_str(), None).await.expect(200);
-    stage.login("ann", "ann").await.expect(401);
-    stage.login("ann", "new").await.expect(200);
+    harness.send(Method::GET, "/auth", reply["token"].as_str(), None).await.expect(200);
+    harness.login("ann", "ann").await.expect(401);
+    harness.login("ann", "new").await.expect(200);
 }
 
-pub(crate) async fn a_token_that_is_missing_damaged_or_old_is_refused(stage: Stage) {
-    let admin = stage.admin().await;
-    stage.send(Method::GET, "/auth", None, None).await.expect_refused(400, "missing_token");
-    stage.send(Method::GET, "/auth", Some("nonsense"), None).await.expect_refused(401, "invalid_token");
+pub(crate) async fn a_token_that_is_missing_damaged_or_old_is_refused(harness: Harness) {
+    let admin = harness.admin().await;
+    harness.send(Method::GET, "/auth", None, None).await.expect_refused(400, "missing_token");
+    harness.send(Method::GET, "/auth", Some("nonsense"), None).await.expect_refused(401, "invalid_token");
     let mut damaged = admin.token.clone();
     damaged.truncate(damaged.len() - 8);
-    stage.send(Method::GET, "/auth", Some(&damaged), None).await.expect_refused(401, "invalid_token");
+    harness.send(Method::GET, "/auth", Some(&damaged), None).await.expect_refused(401, "invalid_token");
     let worker = admin.worker(&json!({})).await;
     worker.get("/auth").await.expect_refused(401, "invalid_token");
     admin.get("/workers/tasks").await.expect_refused(401, "invalid_token");
-    stage.clock.advance(std::time::Duration::from_hours(7 * 24));
+    harness.clock.advance(std::time::Duration::from_hours(7 * 24));
     admin.get("/auth").await.expect_refused(401, "invalid_token");
 }
 
-pub(crate) async fn a_token_outlives_a_restart(mut stage: Stage) {
-    let token = stage.admin().await.token;
-    stage.restart().await;
-    stage.send(Method::GET, "/auth", Some(&token), None).await.expect(200);
+pub(crate) async fn a_token_outlives_a_restart(mut harness: Harness) {
+    let token = harness.admin().await.token;
+    harness.restart().await;
+    harness.send(Method::GET, "/auth", Some(&token), None).await.expect(200);
 }
 
-pub(crate) async fn a_user_has_a_group_of_the_same_name_and_may_make_seven_more(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_user_has_a_group_of_the_same_name_and_may_make_seven_more(harness: Harness) {
+    let ann = harness.user("ann").await;
     assert_eq!(ann.get("/users/groups").await.json(), json!({"groups": {"ann": "Admin"}}));
     for number in 1..=7 {
         ann.post("/groups", &json!({"group_name": format!("lab{number}")})).await.expect_empty();
     }
     ann.post("/groups", &json!({"group_name": "lab8"})).await.expect_refused(403, "quota_exceeded");
-    stage
+    harness
         .user("raj")
         .await
         .post("/groups", &json!({"group_name": "lab1"}))
@@ -83,9 +83,9 @@ pub(crate) async fn a_user_has_a_group_of_the_same_name_and_may_make_seven_more(
         .expect_refused(409, "name_taken");
 }
 
-pub(crate) async fn http2_without_asking_is_served_as_before(stage: Stage) {
+pub(crate) async fn http2_without_asking_is_served_as_before(harness: Harness) {
     let http2 = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
-    let url = format!("http://{}/health", stage.address());
+    let url = format!("http://{}/health", harness.address());
     let asked = (0..8).map(|_| http2.get(&url).send());
     for answer in futures_util::future::join_all(asked).await {
         let answer = answer.unwrap();

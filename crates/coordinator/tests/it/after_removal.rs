@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::events::Listening;
-use crate::stage::{Answer, Someone, Stage, task};
+use crate::harness::{Answer, Harness, Someone, task};
 
 /// In force everywhere after this time.
 const IN_FORCE: Duration = Duration::from_secs(5);
@@ -23,8 +23,8 @@ async fn lab<'a>(ann: &Someone<'_>, raj: &'a Someone<'a>) -> Someone<'a> {
     raj.worker(&json!({"groups": ["lab"]})).await
 }
 
-pub(crate) async fn member_who_leaves_takes_the_workers_along(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn member_who_leaves_takes_the_workers_along(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let worker = lab(&ann, &raj).await;
     let uuid = ann.submits_to("lab", &json!({})).await;
     let held = worker.fetches().await;
@@ -38,8 +38,8 @@ pub(crate) async fn member_who_leaves_takes_the_workers_along(stage: Stage) {
     worker.post("/workers/heartbeat", &json!(null)).await.expect(200);
 }
 
-pub(crate) async fn admin_of_a_group_takes_any_worker_off(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn admin_of_a_group_takes_any_worker_off(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let worker = lab(&ann, &raj).await;
     let uuid = ann.submits_to("lab", &json!({})).await;
     let held = worker.fetches().await;
@@ -51,8 +51,8 @@ pub(crate) async fn admin_of_a_group_takes_any_worker_off(stage: Stage) {
     assert_eq!(worker.fetches().await, Value::Null);
 }
 
-pub(crate) async fn agent_of_a_removed_member_drops_its_task_at_once(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn agent_of_a_removed_member_drops_its_task_at_once(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     lab(&ann, &raj).await;
     let agent = raj.worker(&json!({"groups": ["lab"], "slots": 1})).await;
     ann.submits_to("lab", &json!({})).await;
@@ -74,9 +74,9 @@ pub(crate) async fn agent_of_a_removed_member_drops_its_task_at_once(stage: Stag
     assert_eq!(told["dropped"], named);
 }
 
-pub(crate) async fn held_requests_of_a_locked_owner_end_on_every_coordinator(stage: Stage) {
-    let (admin, ann) = (stage.admin().await, stage.user("ann").await);
-    let (running, there) = stage.another().await;
+pub(crate) async fn held_requests_of_a_locked_owner_end_on_every_coordinator(harness: Harness) {
+    let (admin, ann) = (harness.admin().await, harness.user("ann").await);
+    let (running, there) = harness.another().await;
     let agent = ann.worker(&json!({"slots": 1})).await;
     let published = ann.worker(&json!({})).await;
     let poll = format!("{there}/v1/agents/poll");
@@ -116,8 +116,8 @@ async fn personal_token<'a>(owner: &Someone<'a>, scope: &str) -> (Someone<'a>, i
     (owner.with(reply["token"].as_str().unwrap()), reply["id"].as_i64().unwrap())
 }
 
-pub(crate) async fn reset_password_ends_workers_and_tokens_if_asked_to(stage: Stage) {
-    let (admin, ann) = (stage.admin().await, stage.user("ann").await);
+pub(crate) async fn reset_password_ends_workers_and_tokens_if_asked_to(harness: Harness) {
+    let (admin, ann) = (harness.admin().await, harness.user("ann").await);
     let (token, _) = personal_token(&ann, "write").await;
     for (revoke, expected) in [(false, 200), (true, 401)] {
         let worker = token.worker(&json!({})).await;
@@ -127,14 +127,14 @@ pub(crate) async fn reset_password_ends_workers_and_tokens_if_asked_to(stage: St
         worker.post("/workers/heartbeat", &json!(null)).await.expect_refused(401, "worker_unknown");
         ann.get("/auth").await.expect_refused(401, "invalid_token");
         token.get("/auth").await.expect(expected);
-        let ann = stage.logged_in("ann", "new").await;
+        let ann = harness.logged_in("ann", "new").await;
         assert_eq!(ann.state(&uuid).await, "Ready");
         ann.delete(&format!("/tasks/{uuid}")).await.expect_empty();
     }
 }
 
-pub(crate) async fn worker_ends_with_the_token_that_registered_it(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn worker_ends_with_the_token_that_registered_it(harness: Harness) {
+    let ann = harness.user("ann").await;
     let (token, id) = personal_token(&ann, "write").await;
     let (by_token, by_session) = (token.worker(&json!({})).await, ann.worker(&json!({})).await);
     ann.delete(&format!("/v1/tokens/{id}")).await.expect_empty();
@@ -147,19 +147,19 @@ pub(crate) async fn worker_ends_with_the_token_that_registered_it(stage: Stage) 
     let worker = short.worker(&json!({"lifetime": "100d"})).await;
     let renewed = worker.post("/v1/workers/token", &json!({"lifetime": "100d"})).await.expect(200).json();
     let renewed = worker.with(renewed["token"].as_str().unwrap());
-    stage.clock.advance(Duration::from_secs(3590));
+    harness.clock.advance(Duration::from_secs(3590));
     worker.post("/workers/heartbeat", &json!(null)).await.expect(200);
-    stage.clock.advance(Duration::from_secs(80));
+    harness.clock.advance(Duration::from_secs(80));
     for token in [worker, renewed] {
         token.post("/workers/heartbeat", &json!(null)).await.expect_refused(401, "worker_expired");
     }
 }
 
-pub(crate) async fn locked_administrator_administers_nothing(stage: Stage) {
-    let admin = stage.admin().await;
+pub(crate) async fn locked_administrator_administers_nothing(harness: Harness) {
+    let admin = harness.admin().await;
     let body = json!({"username": "boss", "md5_password": md5::compute("boss").0, "admin": true});
     admin.post("/admin/users", &body).await.expect_empty();
-    let boss = stage.logged_in("boss", "boss").await;
+    let boss = harness.logged_in("boss", "boss").await;
     let (token, _) = personal_token(&boss, "admin").await;
     for caller in [&boss, &token] {
         caller.get("/v1/admin/audit").await.expect(200);
@@ -173,27 +173,27 @@ pub(crate) async fn locked_administrator_administers_nothing(stage: Stage) {
     }
 }
 
-pub(crate) async fn locked_account_gets_no_session(stage: Stage) {
-    let admin = stage.admin().await;
-    stage.user("ann").await;
+pub(crate) async fn locked_account_gets_no_session(harness: Harness) {
+    let admin = harness.admin().await;
+    harness.user("ann").await;
     for state in ["Locked", "Deleted"] {
         admin.post("/admin/users/ann/state", &json!({"state": state})).await.expect(200);
-        stage.login("ann", "ann").await.expect_refused(403, "account_not_active");
-        stage.login("ann", "guess").await.expect_refused(401, "wrong_credentials");
+        harness.login("ann", "ann").await.expect_refused(403, "account_not_active");
+        harness.login("ann", "guess").await.expect_refused(401, "wrong_credentials");
     }
 }
 
 /// Each user is cut off in another way, with a stream open here, and one elsewhere if there are others.
-async fn streams_end(stage: &Stage, address: &str) {
-    let admin = stage.admin().await;
+async fn streams_end(harness: &Harness, address: &str) {
+    let admin = harness.admin().await;
     let mut streams = Vec::new();
     for name in ["locked", "elsewhere", "changed", "reset", "revoked"] {
-        let user = stage.user(name).await;
+        let user = harness.user(name).await;
         let uuid = user.submits(&json!({})).await;
         let (token, id) = personal_token(&user, "read").await;
         let with = if name == "revoked" { &token } else { &user };
         for path in ["/v1/events".to_owned(), format!("/v1/tasks/{uuid}/events")] {
-            streams.push((name, Listening::to(stage, with, &format!("{address}{path}"), None).await));
+            streams.push((name, Listening::to(harness, with, &format!("{address}{path}"), None).await));
         }
         match name {
             "locked" => {
@@ -202,7 +202,7 @@ async fn streams_end(stage: &Stage, address: &str) {
             }
             "elsewhere" => {
                 let login = json!({"username": name, "md5_password": md5::compute(name).0});
-                stage.send(Method::POST, "/login", None, Some(&login)).await.expect(200);
+                harness.send(Method::POST, "/login", None, Some(&login)).await.expect(200);
             }
             "changed" => {
                 let (old, new) = (md5::compute(name).0, md5::compute("new").0);
@@ -221,32 +221,32 @@ async fn streams_end(stage: &Stage, address: &str) {
     }
 }
 
-pub(crate) async fn streams_end_with_what_let_them_in(stage: Stage) {
-    streams_end(&stage, "").await;
-    let ann = stage.user("ann").await;
-    let mut stream = Listening::to(&stage, &ann, "/v1/events", None).await;
-    stage.clock.advance(Duration::from_hours(7 * 24));
+pub(crate) async fn streams_end_with_what_let_them_in(harness: Harness) {
+    streams_end(&harness, "").await;
+    let ann = harness.user("ann").await;
+    let mut stream = Listening::to(&harness, &ann, "/v1/events", None).await;
+    harness.clock.advance(Duration::from_hours(7 * 24));
     assert!(soon("a stream ends with its token", stream.next()).await.is_none());
 }
 
-pub(crate) async fn streams_end_on_another_coordinator_too(stage: Stage) {
-    let (running, there) = stage.another().await;
-    streams_end(&stage, &there).await;
+pub(crate) async fn streams_end_on_another_coordinator_too(harness: Harness) {
+    let (running, there) = harness.another().await;
+    streams_end(&harness, &there).await;
     running.stop(Stop::Now).await.unwrap();
 }
 
-pub(crate) async fn stream_of_a_task_ends_with_the_membership(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn stream_of_a_task_ends_with_the_membership(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     lab(&ann, &raj).await;
     let uuid = ann.submits_to("lab", &json!({})).await;
-    let mut stream = Listening::to(&stage, &raj, &format!("/v1/tasks/{uuid}/events"), None).await;
+    let mut stream = Listening::to(&harness, &raj, &format!("/v1/tasks/{uuid}/events"), None).await;
     assert!(stream.next().await.is_some(), "where it stands");
     ann.delete("/groups/lab/users?users=raj").await.expect_empty();
     assert!(soon("the stream ends", stream.next()).await.is_none());
 }
 
-pub(crate) async fn follower_is_refused_while_the_request_is_held(stage: Stage) {
-    let (admin, ann, raj) = (stage.admin().await, stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn follower_is_refused_while_the_request_is_held(harness: Harness) {
+    let (admin, ann, raj) = (harness.admin().await, harness.user("ann").await, harness.user("raj").await);
     lab(&ann, &raj).await;
     let uuid = ann.submits_to("lab", &json!({})).await;
     let path = format!("/v1/tasks/{uuid}/output?wait=20s");
@@ -258,8 +258,8 @@ pub(crate) async fn follower_is_refused_while_the_request_is_held(stage: Stage) 
     followed.expect_refused(403, "account_not_active");
 }
 
-pub(crate) async fn link_to_an_archive_needs_the_creator_still_in_its_group(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn link_to_an_archive_needs_the_creator_still_in_its_group(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let uuid = ann.submits(&json!({})).await;
     let archive = json!({"content_type": "result", "content_length": 5});
     ann.post(&format!("/tasks/{uuid}/artifacts"), &archive).await.expect(200);
@@ -280,8 +280,8 @@ pub(crate) async fn link_to_an_archive_needs_the_creator_still_in_its_group(stag
 }
 
 /// The worker of ann holds a task of raj: it sees what raj may see, as long as raj may.
-pub(crate) async fn held_task_shows_its_worker_what_its_creator_may_see(stage: Stage) {
-    let (admin, ann, raj) = (stage.admin().await, stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn held_task_shows_its_worker_what_its_creator_may_see(harness: Harness) {
+    let (admin, ann, raj) = (harness.admin().await, harness.user("ann").await, harness.user("raj").await);
     lab(&ann, &raj).await;
     let file = json!({"key": "in/x", "content_length": 5});
     ann.post("/groups/lab/attachments", &file).await.expect(200);
@@ -300,8 +300,8 @@ pub(crate) async fn held_task_shows_its_worker_what_its_creator_may_see(stage: S
     raj.get("/v1/tasks/find?selector=last").await.expect_refused(403, "not_found");
 }
 
-pub(crate) async fn follow_up_of_a_removed_member_is_refused(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn follow_up_of_a_removed_member_is_refused(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     lab(&ann, &raj).await;
     raj.submits_to("lab", &json!({})).await;
     let worker = ann.worker(&json!({"groups": ["lab"]})).await;
@@ -312,8 +312,8 @@ pub(crate) async fn follow_up_of_a_removed_member_is_refused(stage: Stage) {
     worker.reports(&held, &follow_up).await.expect_refused(403, "forbidden");
 }
 
-pub(crate) async fn empty_password_is_refused_wherever_one_is_set(stage: Stage) {
-    let (admin, ann) = (stage.admin().await, stage.user("ann").await);
+pub(crate) async fn empty_password_is_refused_wherever_one_is_set(harness: Harness) {
+    let (admin, ann) = (harness.admin().await, harness.user("ann").await);
     let empty = md5::compute("").0;
     let create = json!({"username": "raj", "md5_password": empty, "admin": false});
     let change = json!({"old_md5_password": md5::compute("ann").0, "new_md5_password": empty});
@@ -325,7 +325,7 @@ pub(crate) async fn empty_password_is_refused_wherever_one_is_set(stage: Stage) 
     for answer in answers {
         assert!(answer.expect_refused(400, "invalid_request").text.contains("empty"));
     }
-    stage.login("raj", "").await.expect(401);
+    harness.login("raj", "").await.expect(401);
     ann.get("/auth").await.expect(200);
 }
 
@@ -345,8 +345,8 @@ async fn ends_soon(user: &Someone<'_>, link: &str) {
     soon("the link ends", ended()).await;
 }
 
-pub(crate) async fn links_end_with_what_let_them_in(stage: Stage) {
-    let (admin, ann, raj) = (stage.admin().await, stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn links_end_with_what_let_them_in(harness: Harness) {
+    let (admin, ann, raj) = (harness.admin().await, harness.user("ann").await, harness.user("raj").await);
     lab(&ann, &raj).await;
     let raj_s = link_to_a_file(&raj, "raj.txt").await;
     let many = json!({"key": "raj"});
@@ -367,7 +367,7 @@ pub(crate) async fn links_end_with_what_let_them_in(stage: Stage) {
     let session_s = link_to_a_file(&ann, "session.txt").await;
     reset(&admin, false).await;
     ends_soon(&ann, &session_s).await;
-    let ann = stage.logged_in("ann", "new").await;
+    let ann = harness.logged_in("ann", "new").await;
     let locked_s = link_to_a_file(&ann, "locked.txt").await;
     admin.post("/admin/users/ann/state", &json!({"state": "Locked"})).await.expect(200);
     ends_soon(&ann, &locked_s).await;

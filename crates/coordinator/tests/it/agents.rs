@@ -5,7 +5,7 @@ use std::time::Duration;
 use mitosis_domain::clock::Clock as _;
 use serde_json::{Value, json};
 
-use crate::stage::{Answer, LEASE, Someone, Stage, changed, eventually};
+use crate::harness::{Answer, Harness, LEASE, Someone, changed, eventually};
 
 /// Registers an agent.
 async fn agent<'a>(owner: &'a Someone<'a>, slots: u32) -> Someone<'a> {
@@ -42,8 +42,8 @@ fn tasks(reply: &Value) -> Vec<Value> {
     reply["tasks"].as_array().unwrap().clone()
 }
 
-pub(crate) async fn an_agent_is_given_as_many_as_it_wants_and_ends_them_together(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn an_agent_is_given_as_many_as_it_wants_and_ends_them_together(harness: Harness) {
+    let ann = harness.user("ann").await;
     let mut uuids = Vec::new();
     for _ in 0..5 {
         uuids.push(ann.submits(&json!({})).await);
@@ -73,15 +73,17 @@ pub(crate) async fn an_agent_is_given_as_many_as_it_wants_and_ends_them_together
     }
 }
 
-pub(crate) async fn an_idle_agent_is_answered_when_a_task_comes(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn an_idle_agent_is_answered_when_a_task_comes(harness: Harness) {
+    let ann = harness.user("ann").await;
     let agent = agent(&ann, 2).await;
     let (reply, uuid) = tokio::join!(agent.polls(2, &[], "20s"), async { ann.submits(&json!({})).await });
     assert_eq!(tasks(&reply)[0]["task"]["uuid"], json!(uuid));
 }
 
-pub(crate) async fn a_task_that_was_handed_out_unheard_is_told_again_and_a_foreign_one_dropped(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_task_that_was_handed_out_unheard_is_told_again_and_a_foreign_one_dropped(
+    harness: Harness,
+) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let agent = agent(&ann, 2).await;
     let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
@@ -93,8 +95,8 @@ pub(crate) async fn a_task_that_was_handed_out_unheard_is_told_again_and_a_forei
     assert_eq!(ann.state(&uuid).await, "Finished");
 }
 
-pub(crate) async fn a_user_stops_a_task_that_an_agent_runs(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn a_user_stops_a_task_that_an_agent_runs(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let uuid = ann.submits(&json!({})).await;
     let stop = format!("/v1/tasks/{uuid}/stop");
     ann.post(&stop, &json!(null)).await.expect_refused(404, "not_found");
@@ -119,8 +121,8 @@ pub(crate) async fn a_user_stops_a_task_that_an_agent_runs(stage: Stage) {
     ann.post(&format!("/v1/tasks/{uuid}/stop"), &json!(null)).await.expect_refused(400, "invalid_request");
 }
 
-pub(crate) async fn an_agent_that_is_to_go_is_told_at_once_and_goes_with_its_last_task(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn an_agent_that_is_to_go_is_told_at_once_and_goes_with_its_last_task(harness: Harness) {
+    let ann = harness.user("ann").await;
     ann.submits(&json!({})).await;
     let waiting = ann.submits(&json!({"priority": -1})).await;
     let agent = agent(&ann, 1).await;
@@ -139,8 +141,8 @@ pub(crate) async fn an_agent_that_is_to_go_is_told_at_once_and_goes_with_its_las
     assert_eq!(ann.state(&waiting).await, "Ready");
 }
 
-pub(crate) async fn an_agent_that_is_forced_off_learns_it_from_the_request_that_is_held(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn an_agent_that_is_forced_off_learns_it_from_the_request_that_is_held(harness: Harness) {
+    let ann = harness.user("ann").await;
     let agent = agent(&ann, 1).await;
     let poll = json!({"want": 1, "wait": "20s"});
     let (held, _) = tokio::join!(agent.post("/v1/agents/poll", &poll), async {
@@ -150,8 +152,8 @@ pub(crate) async fn an_agent_that_is_forced_off_learns_it_from_the_request_that_
     agent.post("/v1/agents/report", &json!({"want": 1})).await.expect_refused(401, "worker_removed");
 }
 
-pub(crate) async fn an_agent_whose_request_was_held_for_long_is_renewed_by_the_next(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn an_agent_whose_request_was_held_for_long_is_renewed_by_the_next(harness: Harness) {
+    let ann = harness.user("ann").await;
     let agent = agent(&ann, 1).await;
     let first = agent.polls(1, &[], "5500ms").await;
     assert_eq!((&first["missed_after"], &first["lease"]), (&json!("30s"), &json!("10m")));
@@ -163,25 +165,25 @@ pub(crate) async fn an_agent_whose_request_was_held_for_long_is_renewed_by_the_n
     assert_eq!(agent.polls(1, &[], "1s").await["missed_after"], json!(null), "that was a moment ago");
 }
 
-pub(crate) async fn missed_agent_keeps_its_task_until_its_lease_ends(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn missed_agent_keeps_its_task_until_its_lease_ends(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({"timeout": "3h"})).await;
     let agent = agent(&ann, 1).await;
     let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
-    stage.clock.advance(Duration::from_secs(25));
+    harness.clock.advance(Duration::from_secs(25));
     assert_eq!(agent.polls(0, &[&given], "1s").await["missed_after"], json!("30s"));
     let worker =
         async || ann.get(&format!("/workers/{}", agent.name)).await.expect(200).json()["info"].clone();
-    stage.clock.advance(Duration::from_secs(29));
+    harness.clock.advance(Duration::from_secs(29));
     assert_eq!(worker().await["missed"], json!(null), "left out");
-    stage.clock.advance(Duration::from_secs(2));
+    harness.clock.advance(Duration::from_secs(2));
     let missed = worker().await;
-    let lost_at = stage.clock.now() + LEASE - Duration::from_secs(31);
+    let lost_at = harness.clock.now() + LEASE - Duration::from_secs(31);
     assert_eq!((&missed["missed"], &missed["lost_at"]), (&json!(true), &json!(lost_at)));
-    stage.clock.advance(LEASE.saturating_sub(Duration::from_secs(33)));
+    harness.clock.advance(LEASE.saturating_sub(Duration::from_secs(33)));
     let other = ann.worker(&json!({})).await;
     assert_eq!(ann.state(&uuid).await, "Running", "nine minutes of silence cost nothing");
-    stage.clock.advance(Duration::from_secs(2));
+    harness.clock.advance(Duration::from_secs(2));
     // Held until the lost agent's task is free again.
     let again = other.get("/workers/tasks?wait=20s").await.expect(200).json();
     assert_eq!(again["uuid"], json!(uuid));
@@ -192,8 +194,8 @@ fn told(answer: &Answer) -> [&str; 2] {
     ["x-mito-lease", "x-mito-missed-after"].map(|name| answer.headers[name].to_str().unwrap())
 }
 
-pub(crate) async fn workers_are_told_how_long_they_may_be_silent(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn workers_are_told_how_long_they_may_be_silent(harness: Harness) {
+    let ann = harness.user("ann").await;
     let body = json!({"tags": [], "labels": [], "groups": []});
     for (asks, limits, by_poll) in [
         (json!({}), ["600", "400"], ["10m", "6m 40s"]),
@@ -219,12 +221,12 @@ pub(crate) async fn workers_are_told_how_long_they_may_be_silent(stage: Stage) {
     }
 }
 
-pub(crate) async fn administrators_are_told_how_many_workers_are_missed(stage: Stage) {
-    let (admin, ann) = (stage.admin().await, stage.user("ann").await);
+pub(crate) async fn administrators_are_told_how_many_workers_are_missed(harness: Harness) {
+    let (admin, ann) = (harness.admin().await, harness.user("ann").await);
     let agents = [agent(&ann, 1).await, agent(&ann, 1).await];
     let missed = async || admin.get("/v1/admin/doctor").await.expect(200).json()["missed_workers"].clone();
     assert_eq!(missed().await, json!(0));
-    stage.clock.advance(Duration::from_secs(31));
+    harness.clock.advance(Duration::from_secs(31));
     eventually("both are missed", async || missed().await == json!(2)).await;
     let shown = ann.get(&format!("/workers/{}", agents[0].name)).await.expect(200).json()["info"].clone();
     assert!(shown["lost_at"].is_string(), "{shown}");
@@ -234,8 +236,8 @@ pub(crate) async fn administrators_are_told_how_many_workers_are_missed(stage: S
     assert_eq!([&shown["missed"], &shown["lost_at"]], [&json!(null); 2], "{shown}");
 }
 
-pub(crate) async fn idempotent_task_of_a_missed_agent_is_given_to_another(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn idempotent_task_of_a_missed_agent_is_given_to_another(harness: Harness) {
+    let ann = harness.user("ann").await;
     let agent = agent(&ann, 2).await;
     let spec = json!({"timeout": "3h", "task_spec": {"args": ["true"], "envs": {}, "resources": [], "terminal_output": false,
         "watch": null, "idempotent": true}});
@@ -244,7 +246,7 @@ pub(crate) async fn idempotent_task_of_a_missed_agent_is_given_to_another(stage:
     given.sort_by_key(|task| task["task"]["uuid"] == json!(once));
     // The first sign of life is written by the time that the next one is.
     agent.polls(0, &[&given[0], &given[1]], "1s").await;
-    stage.clock.advance(Duration::from_secs(31));
+    harness.clock.advance(Duration::from_secs(31));
     let other = ann.worker(&json!({})).await;
     assert_eq!(other.get("/workers/tasks?wait=20s").await.expect(200).json()["uuid"], json!(twice));
     let told = agent.polls(0, &[&given[0], &given[1]], "1s").await;
@@ -252,15 +254,15 @@ pub(crate) async fn idempotent_task_of_a_missed_agent_is_given_to_another(stage:
     assert_eq!(ann.state(&once).await, "Running");
 }
 
-pub(crate) async fn registration_after_a_reboot_frees_the_tasks_of_before(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn registration_after_a_reboot_frees_the_tasks_of_before(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({"timeout": "3h"})).await;
     let on = |boot| json!({"slots": 1, "machine": {"id": "machine-1", "boot": boot}});
     let before = ann.worker(&on("1")).await;
     let held = tasks(&before.polls(1, &[], "20s").await).remove(0);
     // The first sign of life is written by the time that the next one is.
     before.polls(0, &[&held], "1s").await;
-    stage.clock.advance(Duration::from_secs(60));
+    harness.clock.advance(Duration::from_secs(60));
     let after = ann.worker(&on("2")).await;
     let given = tasks(&after.polls(1, &[], "20s").await).remove(0);
     assert_eq!(given["task"]["uuid"], json!(uuid));
@@ -268,8 +270,8 @@ pub(crate) async fn registration_after_a_reboot_frees_the_tasks_of_before(stage:
     before.post("/v1/agents/poll", &resync).await.expect_refused(401, "worker_unknown");
 }
 
-pub(crate) async fn task_ends_after_five_dead_workers_and_says_so(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn task_ends_after_five_dead_workers_and_says_so(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     for died in [false, true, true, true, true, true] {
         let agent = agent(&ann, 1).await;
@@ -282,8 +284,8 @@ pub(crate) async fn task_ends_after_five_dead_workers_and_says_so(stage: Stage) 
 }
 
 /// An agent gives up a request when it wants something else, and what it was told meanwhile is lost.
-pub(crate) async fn word_that_an_agent_did_not_hear_is_told_again(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn word_that_an_agent_did_not_hear_is_told_again(harness: Harness) {
+    let ann = harness.user("ann").await;
     let agent = agent(&ann, 1).await;
     let uuid = ann.submits(&json!({})).await;
     let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
@@ -301,20 +303,20 @@ pub(crate) async fn word_that_an_agent_did_not_hear_is_told_again(stage: Stage) 
     assert_eq!(ask(number, "0s").await["stop"], json!([]));
 }
 
-pub(crate) async fn steps_and_stops_of_clocks_cost_no_worker_its_task(mut stage: Stage) {
-    stage.standstill = Duration::from_secs(10);
-    stage.restart().await;
-    let ann = stage.user("ann").await;
+pub(crate) async fn steps_and_stops_of_clocks_cost_no_worker_its_task(mut harness: Harness) {
+    harness.standstill = Duration::from_secs(10);
+    harness.restart().await;
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({"timeout": "3h"})).await;
     let agent = agent(&ann, 1).await;
     let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
     let hour = Duration::from_secs(3_600);
     for step in 0..4 {
         match step {
-            0 | 2 => stage.clock.step_forward(hour),
-            1 => stage.clock.step_back(hour * 2),
+            0 | 2 => harness.clock.step_forward(hour),
+            1 => harness.clock.step_back(hour * 2),
             // Nothing ran meanwhile.
-            _ => stage.clock.advance(hour),
+            _ => harness.clock.advance(hour),
         }
         // Longer than a pass.
         agent.polls(0, &[&given], "1500ms").await;
@@ -323,12 +325,12 @@ pub(crate) async fn steps_and_stops_of_clocks_cost_no_worker_its_task(mut stage:
     let info = ann.get(&format!("/workers/{}", agent.name)).await.expect(200).json()["info"].clone();
     assert_eq!(info["missed"], json!(null), "{info}");
     // Longer than a token lasts.
-    stage.clock.step_forward(hour * 24 * 30);
+    harness.clock.step_forward(hour * 24 * 30);
     agent.polls(0, &[&given], "1500ms").await;
 }
 
-pub(crate) async fn what_was_given_to_a_request_that_is_gone_goes_back(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn what_was_given_to_a_request_that_is_gone_goes_back(harness: Harness) {
+    let ann = harness.user("ann").await;
     let gone = agent(&ann, 1).await;
     for _ in 0..20 {
         let poll = json!({"want": 1, "wait": "20s"});
@@ -344,8 +346,8 @@ pub(crate) async fn what_was_given_to_a_request_that_is_gone_goes_back(stage: St
     }
 }
 
-pub(crate) async fn other_tags_count_for_a_request_that_is_held(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn other_tags_count_for_a_request_that_is_held(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({"tags": ["gpu"]})).await;
     let agent = agent(&ann, 1).await;
     let (reply, _) = tokio::join!(agent.polls(1, &[], "20s"), async {
@@ -354,8 +356,8 @@ pub(crate) async fn other_tags_count_for_a_request_that_is_held(stage: Stage) {
     assert_eq!(tasks(&reply)[0]["task"]["uuid"], json!(uuid));
 }
 
-pub(crate) async fn an_agent_is_told_whose_output_is_wanted(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn an_agent_is_told_whose_output_is_wanted(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let agent = agent(&ann, 1).await;
     let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
@@ -372,8 +374,8 @@ pub(crate) async fn an_agent_is_told_whose_output_is_wanted(stage: Stage) {
     assert_eq!(seen.expect(200).json()["stdout"], "aGVsbG8=");
 }
 
-pub(crate) async fn an_archive_that_an_agent_announced_has_to_be_there(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn an_archive_that_an_agent_announced_has_to_be_there(harness: Harness) {
+    let ann = harness.user("ann").await;
     let (there, missing) = (ann.submits(&json!({})).await, ann.submits(&json!({})).await);
     let agent = agent(&ann, 2).await;
     let given = tasks(&agent.polls(2, &[], "20s").await);
@@ -396,8 +398,8 @@ pub(crate) async fn an_archive_that_an_agent_announced_has_to_be_there(stage: St
     assert_eq!(ann.task(&there).await["result"]["msg"], Value::Null);
 }
 
-pub(crate) async fn odd_words_of_an_agent_are_refused_and_change_nothing(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn odd_words_of_an_agent_are_refused_and_change_nothing(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let agent = agent(&ann, 1).await;
     let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
@@ -418,8 +420,8 @@ pub(crate) async fn odd_words_of_an_agent_are_refused_and_change_nothing(stage: 
     }
 }
 
-pub(crate) async fn warnings_of_a_task_are_bounded_in_number_and_length(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn warnings_of_a_task_are_bounded_in_number_and_length(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let agent = agent(&ann, 1).await;
     let given = tasks(&agent.polls(1, &[], "20s").await).remove(0);
@@ -432,9 +434,9 @@ pub(crate) async fn warnings_of_a_task_are_bounded_in_number_and_length(stage: S
 }
 
 /// Through any coordinator: it is submitted at one, runs by way of another, and is stopped from the first.
-pub(crate) async fn coordinators_of_one_database_are_one_system(stage: Stage) {
-    let ann = stage.user("ann").await;
-    let (running, there) = stage.another().await;
+pub(crate) async fn coordinators_of_one_database_are_one_system(harness: Harness) {
+    let ann = harness.user("ann").await;
+    let (running, there) = harness.another().await;
     let agent = agent(&ann, 1).await;
     let poll =
         async |body: Value| agent.post(&format!("{there}/v1/agents/poll"), &body).await.expect(200).json();

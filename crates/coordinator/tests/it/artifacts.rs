@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::stage::{Answer, Someone, Stage, eventually};
+use crate::harness::{Answer, Harness, Someone, eventually};
 
 async fn uploads(worker: &Someone<'_>, task: &Value, bytes: &[u8]) {
     let upload = json!({"Upload": {"content_type": "result", "content_length": bytes.len()}});
@@ -13,8 +13,8 @@ async fn uploads(worker: &Someone<'_>, task: &Value, bytes: &[u8]) {
     assert!(worker.uploads(reply["url"].as_str().unwrap(), bytes).await.is_success());
 }
 
-pub(crate) async fn what_an_attempt_left_that_was_lost_is_never_seen(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn what_an_attempt_left_that_was_lost_is_never_seen(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let path = format!("/tasks/{uuid}/download/artifacts/result");
     let lost = ann.worker(&json!({})).await;
@@ -33,8 +33,8 @@ pub(crate) async fn what_an_attempt_left_that_was_lost_is_never_seen(stage: Stag
     assert_eq!(ann.downloads(link["url"].as_str().unwrap()).await.expect(200).text, "of the second");
 }
 
-pub(crate) async fn an_upload_has_exactly_the_announced_length(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn an_upload_has_exactly_the_announced_length(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let body = json!({"content_type": "result", "content_length": 5});
     let reply = ann.post(&format!("/tasks/{uuid}/artifacts"), &body).await.expect(200).json();
@@ -47,32 +47,32 @@ pub(crate) async fn an_upload_has_exactly_the_announced_length(stage: Stage) {
     assert_eq!(reply["exist"], true);
 }
 
-pub(crate) async fn a_link_ends_after_its_hour_and_can_t_be_turned_to_another_object(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_link_ends_after_its_hour_and_can_t_be_turned_to_another_object(harness: Harness) {
+    let ann = harness.user("ann").await;
     let (mine, other) = (ann.submits(&json!({})).await, ann.submits(&json!({})).await);
     let body = json!({"content_type": "result", "content_length": 5});
     let reply = ann.post(&format!("/tasks/{mine}/artifacts"), &body).await.expect(200).json();
     let url = reply["url"].as_str().unwrap();
     assert!(ann.uploads(&url.replace(&mine, &other), b"fivef").await.is_client_error());
-    stage.clock.advance(std::time::Duration::from_secs(3601));
+    harness.clock.advance(std::time::Duration::from_secs(3601));
     assert!(ann.uploads(url, b"fivef").await.is_client_error());
 }
 
-pub(crate) async fn an_artifact_can_be_deleted_an_hour_after_its_upload(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn an_artifact_can_be_deleted_an_hour_after_its_upload(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let body = json!({"content_type": "result", "content_length": 5});
     let reply = ann.post(&format!("/tasks/{uuid}/artifacts"), &body).await.expect(200).json();
     assert!(ann.uploads(reply["url"].as_str().unwrap(), b"fivef").await.is_success());
     let path = format!("/tasks/{uuid}/artifacts/result");
     ann.delete(&path).await.expect(400);
-    stage.clock.advance(std::time::Duration::from_secs(3601));
+    harness.clock.advance(std::time::Duration::from_secs(3601));
     ann.delete(&path).await.expect_empty();
     ann.delete(&path).await.expect_refused(404, "not_found");
 }
 
-pub(crate) async fn an_archive_that_never_came_is_told_in_the_result(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn an_archive_that_never_came_is_told_in_the_result(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
     let task = worker.fetches().await;
@@ -103,23 +103,23 @@ async fn announced(worker: &Someone<'_>) -> (Value, String) {
 }
 
 /// A link as our own clients and workers ask for it.
-async fn conditional(stage: &Stage, someone: &Someone<'_>, path: &str, body: &Value) -> String {
-    let request = stage.request(Method::POST, path).bearer_auth(&someone.token).json(body);
+async fn conditional(harness: &Harness, someone: &Someone<'_>, path: &str, body: &Value) -> String {
+    let request = harness.request(Method::POST, path).bearer_auth(&someone.token).json(body);
     let reply = Answer::read(request.header("x-mito-upload", "once")).await.expect(200).json();
     reply["url"].as_str().unwrap().to_owned()
 }
 
 /// Sends bytes as our own clients and workers do.
-async fn put(stage: &Stage, url: &str, bytes: &'static str) -> u16 {
-    let mut request = stage.request(Method::PUT, url).body(bytes);
+async fn put(harness: &Harness, url: &str, bytes: &'static str) -> u16 {
+    let mut request = harness.request(Method::PUT, url).body(bytes);
     if url.contains("if-none-match") {
         request = request.header("if-none-match", "*");
     }
     request.send().await.unwrap().status().as_u16()
 }
 
-pub(crate) async fn no_link_changes_an_archive_after_the_commit(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn no_link_changes_an_archive_after_the_commit(harness: Harness) {
+    let ann = harness.user("ann").await;
     for (knows, task) in [(true, ann.submits(&json!({})).await), (false, ann.submits(&json!({})).await)] {
         let worker = ann.worker(&json!({})).await;
         let held = worker.fetches().await;
@@ -127,52 +127,52 @@ pub(crate) async fn no_link_changes_an_archive_after_the_commit(stage: Stage) {
         let upload =
             json!({"id": held["id"], "op": {"Upload": {"content_type": "result", "content_length": 5}}});
         let url = match knows {
-            true => conditional(&stage, &worker, "/workers/tasks", &upload).await,
+            true => conditional(&harness, &worker, "/workers/tasks", &upload).await,
             false => {
                 let reply = worker.post("/workers/tasks", &upload).await.expect(200).json();
                 let url = reply["url"].as_str().unwrap().to_owned();
-                assert!(url.contains(stage.address()), "the coordinator sees to it: {url}");
+                assert!(url.contains(harness.address()), "the coordinator sees to it: {url}");
                 url
             }
         };
-        assert_eq!(put(&stage, &url, "GOOD!").await, 200);
+        assert_eq!(put(&harness, &url, "GOOD!").await, 200);
         worker.reports(&held, &json!({"Commit": {"exit_status": 0, "msg": null}})).await.expect(200);
-        assert!([409, 412].contains(&put(&stage, &url, "EVIL!").await));
+        assert!([409, 412].contains(&put(&harness, &url, "EVIL!").await));
         let link = ann.get(&format!("/tasks/{task}/download/artifacts/result")).await.expect(200).json();
         assert_eq!(ann.downloads(link["url"].as_str().unwrap()).await.expect(200).text, "GOOD!");
     }
 }
 
-pub(crate) async fn file_that_is_new_goes_straight_to_s3_once(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn file_that_is_new_goes_straight_to_s3_once(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     for (path, body) in [
         ("/groups/ann/attachments".to_owned(), json!({"key": "in/x", "content_length": 5})),
         (format!("/tasks/{uuid}/artifacts"), json!({"content_type": "result", "content_length": 5})),
     ] {
-        let url = conditional(&stage, &ann, &path, &body).await;
-        assert!(!url.contains(stage.address()), "straight to the storage: {url}");
-        assert_eq!(put(&stage, &url, "first").await, 200);
-        assert_eq!(put(&stage, &url, "again").await, 412);
-        let url = conditional(&stage, &ann, &path, &body).await;
-        assert!(url.contains(stage.address()), "what is there is replaced through the coordinator: {url}");
-        assert_eq!(put(&stage, &url, "other").await, 200);
-        assert_eq!(put(&stage, &url, "again").await, 409);
+        let url = conditional(&harness, &ann, &path, &body).await;
+        assert!(!url.contains(harness.address()), "straight to the storage: {url}");
+        assert_eq!(put(&harness, &url, "first").await, 200);
+        assert_eq!(put(&harness, &url, "again").await, 412);
+        let url = conditional(&harness, &ann, &path, &body).await;
+        assert!(url.contains(harness.address()), "what is there is replaced through the coordinator: {url}");
+        assert_eq!(put(&harness, &url, "other").await, 200);
+        assert_eq!(put(&harness, &url, "again").await, 409);
     }
 }
 
-pub(crate) async fn nothing_is_stored_for_an_attempt_that_is_lost(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn nothing_is_stored_for_an_attempt_that_is_lost(harness: Harness) {
+    let ann = harness.user("ann").await;
     ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
     let (_, url) = announced(&worker).await;
     worker.delete("/workers").await.expect(200);
     assert_eq!(worker.uploads(&url, b"fivef").await, 409);
-    assert_eq!(stored(&stage.folder.path().join("objects/artifacts")), 0);
+    assert_eq!(stored(&harness.folder.path().join("objects/artifacts")), 0);
 }
 
-pub(crate) async fn nothing_changes_after_the_commit(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn nothing_changes_after_the_commit(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
     let (task, url) = announced(&worker).await;
@@ -193,8 +193,8 @@ pub(crate) async fn nothing_changes_after_the_commit(stage: Stage) {
     assert_eq!(ann.uploads(reply["url"].as_str().unwrap(), b"BETTR").await, 200);
 }
 
-pub(crate) async fn link_of_a_user_stores_once(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn link_of_a_user_stores_once(harness: Harness) {
+    let ann = harness.user("ann").await;
     let body = json!({"key": "in/x", "content_length": 5});
     let announce = async || {
         let reply = ann.post("/groups/ann/attachments", &body).await.expect(200).json();
@@ -208,14 +208,14 @@ pub(crate) async fn link_of_a_user_stores_once(stage: Stage) {
     assert_eq!(ann.uploads(&announce().await, b"again").await, 200);
 
     let other = announce().await;
-    stage.admin().await.delete("/admin/groups/ann/attachments/in/x").await.expect(200);
+    harness.admin().await.delete("/admin/groups/ann/attachments/in/x").await.expect(200);
     assert_eq!(ann.uploads(&other, b"fivef").await, 409);
 }
 
 /// Begins to upload through a link; answers the connection and the beginning of what came back.
-async fn begun(stage: &Stage, url: &str, headers: &str) -> (TcpStream, String) {
-    let mut connection = TcpStream::connect(stage.address()).await.unwrap();
-    let target = url.strip_prefix(&format!("http://{}", stage.address())).unwrap();
+async fn begun(harness: &Harness, url: &str, headers: &str) -> (TcpStream, String) {
+    let mut connection = TcpStream::connect(harness.address()).await.unwrap();
+    let target = url.strip_prefix(&format!("http://{}", harness.address())).unwrap();
     let head = format!("PUT {target} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n{headers}\r\n\r\n");
     connection.write_all(head.as_bytes()).await.unwrap();
     // It is asked for its body when it is under way.
@@ -224,9 +224,9 @@ async fn begun(stage: &Stage, url: &str, headers: &str) -> (TcpStream, String) {
 }
 
 /// An archive of five bytes that the worker has announced, and a request that has brought `ab` of it.
-async fn half_uploaded(stage: &Stage, worker: &Someone<'_>) -> (String, TcpStream) {
+async fn half_uploaded(harness: &Harness, worker: &Someone<'_>) -> (String, TcpStream) {
     let (_, url) = announced(worker).await;
-    let (mut slow, status) = begun(stage, &url, "content-length: 5").await;
+    let (mut slow, status) = begun(harness, &url, "content-length: 5").await;
     assert_eq!(status, "HTTP/1.1 100");
     slow.write_all(b"ab").await.unwrap();
     (url, slow)
@@ -246,27 +246,27 @@ async fn answer(connection: &mut TcpStream) -> String {
     status(connection).await
 }
 
-pub(crate) async fn upload_that_outlives_its_attempt_stores_nothing(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn upload_that_outlives_its_attempt_stores_nothing(harness: Harness) {
+    let ann = harness.user("ann").await;
     ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
-    let (_, mut slow) = half_uploaded(&stage, &worker).await;
+    let (_, mut slow) = half_uploaded(&harness, &worker).await;
     worker.delete("/workers").await.expect(200);
     slow.write_all(b"cde").await.unwrap();
     assert_eq!(answer(&mut slow).await, "HTTP/1.1 400");
-    assert_eq!(stored(&stage.folder.path().join("objects/artifacts")), 0);
+    assert_eq!(stored(&harness.folder.path().join("objects/artifacts")), 0);
 }
 
-pub(crate) async fn body_of_another_length_takes_nothing_from_the_link(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn body_of_another_length_takes_nothing_from_the_link(harness: Harness) {
+    let ann = harness.user("ann").await;
     let body = json!({"key": "in/x", "content_length": 5});
     let reply = ann.post("/groups/ann/attachments", &body).await.expect(200).json();
     let url = reply["url"].as_str().unwrap();
-    let refused = Answer::read(stage.request(Method::PUT, url).body("sixsix")).await;
+    let refused = Answer::read(harness.request(Method::PUT, url).body("sixsix")).await;
     assert_eq!(refused.status, 400);
     assert!(refused.text.contains("this link is for exactly 5 bytes"), "{}", refused.text);
     // One that does not say its length is seen to be short at its end only.
-    let (mut short, status) = begun(&stage, url, "transfer-encoding: chunked").await;
+    let (mut short, status) = begun(&harness, url, "transfer-encoding: chunked").await;
     assert_eq!(status, "HTTP/1.1 100");
     short.write_all(b"4\r\nfour\r\n0\r\n\r\n").await.unwrap();
     assert_eq!(answer(&mut short).await, "HTTP/1.1 400");
@@ -274,22 +274,22 @@ pub(crate) async fn body_of_another_length_takes_nothing_from_the_link(stage: St
 }
 
 /// A link from before the file was deleted is no way around what is charged for its successor.
-pub(crate) async fn link_for_more_than_is_charged_stores_nothing(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn link_for_more_than_is_charged_stores_nothing(harness: Harness) {
+    let ann = harness.user("ann").await;
     let announce = async |length: u64| {
         let body = json!({"key": "in/x", "content_length": length});
         let reply = ann.post("/groups/ann/attachments", &body).await.expect(200).json();
         reply["url"].as_str().unwrap().to_owned()
     };
     let large = announce(10).await;
-    stage.admin().await.delete("/admin/groups/ann/attachments/in/x").await.expect(200);
+    harness.admin().await.delete("/admin/groups/ann/attachments/in/x").await.expect(200);
     let small = announce(3).await;
     assert_eq!(ann.uploads(&large, b"0123456789").await, 409);
     assert_eq!(ann.uploads(&small, b"abc").await, 200);
 }
 
-pub(crate) async fn commit_during_or_without_an_announced_upload_says_so(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn commit_during_or_without_an_announced_upload_says_so(harness: Harness) {
+    let ann = harness.user("ann").await;
     let incomplete = json!({"exit_status": 0, "msg": "UploadResultTimeout"});
     for again in [false, true] {
         let uuid = ann.submits(&json!({})).await;
@@ -302,7 +302,7 @@ pub(crate) async fn commit_during_or_without_an_announced_upload_says_so(stage: 
             worker.reports(&task, &upload).await.expect(200);
             None
         } else {
-            let (mut slow, status) = begun(&stage, &url, "content-length: 5").await;
+            let (mut slow, status) = begun(&harness, &url, "content-length: 5").await;
             assert_eq!(status, "HTTP/1.1 100");
             slow.write_all(b"ab").await.unwrap();
             Some(slow)
@@ -312,14 +312,14 @@ pub(crate) async fn commit_during_or_without_an_announced_upload_says_so(stage: 
     }
 }
 
-pub(crate) async fn reader_deletes_no_archive_by_a_filter(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn reader_deletes_no_archive_by_a_filter(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     ann.put("/groups/ann/users", &json!({"relations": {"raj": "Read"}})).await.expect(200);
     let uuid = ann.submits(&json!({})).await;
     let body = json!({"content_type": "result", "content_length": 5});
     let reply = ann.post(&format!("/tasks/{uuid}/artifacts"), &body).await.expect(200).json();
     assert_eq!(ann.uploads(reply["url"].as_str().unwrap(), b"fivef").await, 200);
-    stage.clock.advance(std::time::Duration::from_secs(3601));
+    harness.clock.advance(std::time::Duration::from_secs(3601));
     let all = json!({"group_name": "ann", "content_type": "result"});
     for (user, deleted) in [(&raj, 0), (&ann, 1)] {
         ann.get(&format!("/tasks/{uuid}/download/artifacts/result")).await.expect(200);
@@ -328,11 +328,11 @@ pub(crate) async fn reader_deletes_no_archive_by_a_filter(stage: Stage) {
     }
 }
 
-pub(crate) async fn object_is_uploaded_by_one_request_at_a_time(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn object_is_uploaded_by_one_request_at_a_time(harness: Harness) {
+    let ann = harness.user("ann").await;
     ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
-    let (url, slow) = half_uploaded(&stage, &worker).await;
+    let (url, slow) = half_uploaded(&harness, &worker).await;
     assert_eq!(worker.uploads(&url, b"fivef").await, 409);
     drop(slow);
     eventually("the first is given up", async || worker.uploads(&url, b"fivef").await == 200).await;
@@ -344,34 +344,34 @@ async fn recorded(ann: &Someone<'_>) -> (Value, Value) {
     (file["size"].clone(), ann.get("/groups/ann").await.expect(200).json()["storage_used"].clone())
 }
 
-pub(crate) async fn smaller_replacement_gives_the_difference_back(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn smaller_replacement_gives_the_difference_back(harness: Harness) {
+    let ann = harness.user("ann").await;
     let announce = async |length: u64| {
         let body = json!({"key": "in/x", "content_length": length});
-        conditional(&stage, &ann, "/groups/ann/attachments", &body).await
+        conditional(&harness, &ann, "/groups/ann/attachments", &body).await
     };
-    assert_eq!(put(&stage, &announce(9).await, "ninebytes").await, 200);
+    assert_eq!(put(&harness, &announce(9).await, "ninebytes").await, 200);
     assert_eq!(recorded(&ann).await, (json!(9), json!(9)));
     let larger = announce(12).await;
     let smaller = announce(4).await;
-    assert_eq!(put(&stage, &smaller, "four").await, 200);
+    assert_eq!(put(&harness, &smaller, "four").await, 200);
     assert_eq!(recorded(&ann).await, (json!(12), json!(12)), "the larger one may still come");
-    assert_eq!(put(&stage, &larger, "twelve bytes").await, 200);
+    assert_eq!(put(&harness, &larger, "twelve bytes").await, 200);
     assert_eq!(recorded(&ann).await, (json!(12), json!(12)));
-    assert_eq!(put(&stage, &announce(4).await, "four").await, 200);
+    assert_eq!(put(&harness, &announce(4).await, "four").await, 200);
     assert_eq!(recorded(&ann).await, (json!(4), json!(4)));
     // A link that fails is good for another try.
     let broken = announce(6).await;
-    assert_eq!(put(&stage, &broken, "sevensx").await, 400);
+    assert_eq!(put(&harness, &broken, "sevensx").await, 400);
     assert_eq!(recorded(&ann).await, (json!(6), json!(6)));
-    assert_eq!(put(&stage, &broken, "sixsix").await, 200);
+    assert_eq!(put(&harness, &broken, "sixsix").await, 200);
     assert_eq!(recorded(&ann).await, (json!(6), json!(6)));
 
     let uuid = ann.submits(&json!({})).await;
     let path = format!("/tasks/{uuid}/artifacts");
     for (bytes, used) in [("ninebytes", 15), ("four", 10)] {
         let body = json!({"content_type": "result", "content_length": bytes.len()});
-        assert_eq!(put(&stage, &conditional(&stage, &ann, &path, &body).await, bytes).await, 200);
+        assert_eq!(put(&harness, &conditional(&harness, &ann, &path, &body).await, bytes).await, 200);
         let task = ann.get(&format!("/tasks/{uuid}")).await.expect(200).json();
         let size = task["artifacts"][0]["size"].clone();
         assert_eq!((size, recorded(&ann).await.1), (json!(bytes.len()), json!(used)));
@@ -379,19 +379,19 @@ pub(crate) async fn smaller_replacement_gives_the_difference_back(stage: Stage) 
 }
 
 /// A link straight to the storage can't be ended with its record.
-pub(crate) async fn link_of_a_removed_record_is_charged_until_its_end(stage: Stage) {
-    let (admin, ann) = (stage.admin().await, stage.user("ann").await);
+pub(crate) async fn link_of_a_removed_record_is_charged_until_its_end(harness: Harness) {
+    let (admin, ann) = (harness.admin().await, harness.user("ann").await);
     let announce = async |length: u64| {
         let body = json!({"key": "in/x", "content_length": length});
-        conditional(&stage, &ann, "/groups/ann/attachments", &body).await
+        conditional(&harness, &ann, "/groups/ann/attachments", &body).await
     };
     let old = announce(10).await;
     admin.delete("/admin/groups/ann/attachments/in/x").await.expect(200);
     let new = announce(4).await;
-    assert!(new.contains(stage.address()), "the coordinator sees to it: {new}");
+    assert!(new.contains(harness.address()), "the coordinator sees to it: {new}");
     assert_eq!(recorded(&ann).await, (json!(10), json!(10)));
-    assert_eq!(put(&stage, &old, "0123456789").await, 200);
-    assert_eq!(put(&stage, &new, "four").await, 200);
-    assert_eq!(put(&stage, &old, "0123456789").await, 412);
+    assert_eq!(put(&harness, &old, "0123456789").await, 200);
+    assert_eq!(put(&harness, &new, "four").await, 200);
+    assert_eq!(put(&harness, &old, "0123456789").await, 412);
     assert_eq!(recorded(&ann).await, (json!(4), json!(4)));
 }

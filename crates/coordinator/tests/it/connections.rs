@@ -8,25 +8,25 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::stage::{Stage, task};
+use crate::harness::{Harness, task};
 
 /// Connections that send what is given, and then nothing.
-async fn open(stage: &Stage, number: usize, bytes: &[u8]) -> Vec<TcpStream> {
+async fn open(harness: &Harness, number: usize, bytes: &[u8]) -> Vec<TcpStream> {
     let mut streams = Vec::new();
     for _ in 0..number {
-        let mut stream = TcpStream::connect(stage.address()).await.unwrap();
+        let mut stream = TcpStream::connect(harness.address()).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         streams.push(stream);
     }
     streams
 }
 
-pub(crate) async fn slow_connections_are_closed_and_others_are_served(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn slow_connections_are_closed_and_others_are_served(harness: Harness) {
+    let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({"tags": ["of nobody"]})).await;
     let held = worker.get("/workers/tasks?wait=14s");
-    let silent = open(&stage, 150, b"").await;
-    let slow = open(&stage, 150, b"GET /health HTTP/1.1\r\nhost: x\r\nx-drip: ").await;
+    let silent = open(&harness, 150, b"").await;
+    let slow = open(&harness, 150, b"GET /health HTTP/1.1\r\nhost: x\r\nx-drip: ").await;
     let begun = Instant::now();
     let served = async {
         // For the life of all of them.
@@ -48,10 +48,10 @@ pub(crate) async fn slow_connections_are_closed_and_others_are_served(stage: Sta
     held.expect(200);
 }
 
-pub(crate) async fn stopping_does_not_wait_for_an_unfinished_head(mut stage: Stage) {
-    let _slow = open(&stage, 3, b"POST /login HTTP/1.1\r\nhost: x\r\n").await;
-    stage.send(Method::GET, "/health", None, None).await.expect(200);
+pub(crate) async fn stopping_does_not_wait_for_an_unfinished_head(mut harness: Harness) {
+    let _slow = open(&harness, 3, b"POST /login HTTP/1.1\r\nhost: x\r\n").await;
+    harness.send(Method::GET, "/health", None, None).await.expect(200);
     let begun = Instant::now();
-    stage.restart().await;
+    harness.restart().await;
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }

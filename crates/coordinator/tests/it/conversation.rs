@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, task};
+use crate::harness::{Harness, task};
 
-pub(crate) async fn the_normal_sequence_goes_from_fetch_to_commit(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn the_normal_sequence_goes_from_fetch_to_commit(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
 
@@ -38,26 +38,27 @@ pub(crate) async fn the_normal_sequence_goes_from_fetch_to_commit(stage: Stage) 
     assert!(!got.headers.contains_key("content-encoding"));
 }
 
-pub(crate) async fn without_a_task_the_answer_is_the_word_null(stage: Stage) {
-    let worker = stage.user("ann").await.worker(&json!({})).await.token;
+pub(crate) async fn without_a_task_the_answer_is_the_word_null(harness: Harness) {
+    let worker = harness.user("ann").await.worker(&json!({})).await.token;
     let answer =
-        stage.send(reqwest::Method::GET, "/workers/tasks?wait=0s", Some(&worker), None).await.expect(200);
+        harness.send(reqwest::Method::GET, "/workers/tasks?wait=0s", Some(&worker), None).await.expect(200);
     assert_eq!(
         (answer.text.as_str(), &answer.headers["content-type"]),
         ("null", &"application/json".parse().unwrap())
     );
-    let beat = stage.send(reqwest::Method::POST, "/workers/heartbeat", Some(&worker), None).await.expect(200);
+    let beat =
+        harness.send(reqwest::Method::POST, "/workers/heartbeat", Some(&worker), None).await.expect(200);
     assert_eq!(beat.text, "null");
-    let left = stage.send(reqwest::Method::DELETE, "/workers", Some(&worker), None).await.expect(200);
+    let left = harness.send(reqwest::Method::DELETE, "/workers", Some(&worker), None).await.expect(200);
     assert_eq!(left.text, "null");
-    stage
+    harness
         .send(reqwest::Method::POST, "/workers/heartbeat", Some(&worker), None)
         .await
         .expect_refused(401, "worker_unknown");
 }
 
-pub(crate) async fn reports_out_of_order_or_from_somebody_else_are_refused(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn reports_out_of_order_or_from_somebody_else_are_refused(harness: Harness) {
+    let ann = harness.user("ann").await;
     ann.submits(&json!({})).await;
     let (worker, other) = (ann.worker(&json!({})).await, ann.worker(&json!({})).await);
     let fetched = worker.fetches().await;
@@ -76,8 +77,8 @@ pub(crate) async fn reports_out_of_order_or_from_somebody_else_are_refused(stage
     worker.reports(&fetched, &json!("Finish")).await.expect(404);
 }
 
-pub(crate) async fn a_commit_whose_answer_was_lost_can_be_repeated(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_commit_whose_answer_was_lost_can_be_repeated(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
     let fetched = worker.fetches().await;
@@ -87,8 +88,8 @@ pub(crate) async fn a_commit_whose_answer_was_lost_can_be_repeated(stage: Stage)
     assert_eq!(ann.task(&uuid).await["result"]["exit_status"], 256);
 }
 
-pub(crate) async fn a_fetch_whose_answer_was_lost_gives_the_same_task_again(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_fetch_whose_answer_was_lost_gives_the_same_task_again(harness: Harness) {
+    let ann = harness.user("ann").await;
     ann.submits(&json!({})).await;
     ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
@@ -98,8 +99,8 @@ pub(crate) async fn a_fetch_whose_answer_was_lost_gives_the_same_task_again(stag
     assert_ne!(worker.fetches().await["uuid"], first["uuid"]);
 }
 
-pub(crate) async fn a_follow_up_waits_for_its_upstream_and_knows_it(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_follow_up_waits_for_its_upstream_and_knows_it(harness: Harness) {
+    let ann = harness.user("ann").await;
     let upstream = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
     let fetched = worker.fetches().await;
@@ -115,8 +116,8 @@ pub(crate) async fn a_follow_up_waits_for_its_upstream_and_knows_it(stage: Stage
     assert_eq!((&next["uuid"], &next["upstream_task_uuid"]), (&json!(downstream), &json!(upstream)));
 }
 
-pub(crate) async fn a_follow_up_of_an_attempt_that_was_lost_goes_with_it(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_follow_up_of_an_attempt_that_was_lost_goes_with_it(harness: Harness) {
+    let ann = harness.user("ann").await;
     let upstream = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
     let fetched = worker.fetches().await;

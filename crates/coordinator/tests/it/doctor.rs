@@ -7,7 +7,7 @@ use mitosis_protocol::doctor::PROBE;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::stage::{ADMIN, Someone, Stage};
+use crate::harness::{ADMIN, Harness, Someone};
 
 /// Nothing here takes this long.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -20,10 +20,10 @@ fn link<'a>(told: &'a Value, which: &str) -> &'a str {
     told["probe"][which].as_str().unwrap()
 }
 
-pub(crate) async fn the_links_of_a_probe_are_for_its_bytes_only_and_cost_nobody(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn the_links_of_a_probe_are_for_its_bytes_only_and_cost_nobody(harness: Harness) {
+    let ann = harness.user("ann").await;
     let reply = told(&ann).await;
-    assert_eq!(reply["now"], json!(stage.clock.now()));
+    assert_eq!(reply["now"], json!(harness.clock.now()));
     assert_eq!(reply["schema"], reply["schema_known"]);
     for _ in 0..2 {
         assert_eq!(ann.uploads(link(&reply, "upload"), PROBE).await, 200);
@@ -34,20 +34,20 @@ pub(crate) async fn the_links_of_a_probe_are_for_its_bytes_only_and_cost_nobody(
     assert_eq!(ann.get("/groups/ann").await.expect(200).json()["storage_used"], json!(0));
 }
 
-pub(crate) async fn the_links_of_a_probe_end_after_a_minute(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn the_links_of_a_probe_end_after_a_minute(harness: Harness) {
+    let ann = harness.user("ann").await;
     let reply = told(&ann).await;
     assert_eq!(ann.uploads(link(&reply, "upload"), PROBE).await, 200);
-    stage.clock.advance(Duration::from_secs(61));
+    harness.clock.advance(Duration::from_secs(61));
     assert_eq!(ann.uploads(link(&reply, "upload"), PROBE).await, 403);
     ann.downloads(link(&reply, "download")).await.expect(403);
 }
 
-pub(crate) async fn administrators_are_told_that_the_default_password_works(stage: Stage) {
-    let admin = stage.admin().await;
+pub(crate) async fn administrators_are_told_that_the_default_password_works(harness: Harness) {
+    let admin = harness.admin().await;
     let body = json!({"username": "chief", "md5_password": md5::compute("chief").0, "admin": true});
     admin.post("/admin/users", &body).await.expect(200);
-    let chief = stage.logged_in("chief", "chief").await;
+    let chief = harness.logged_in("chief", "chief").await;
     let default = async || {
         let reply = chief.get("/v1/admin/doctor").await.expect(200).json();
         reply.get("default_password_of").cloned()
@@ -66,8 +66,8 @@ pub(crate) async fn administrators_are_told_that_the_default_password_works(stag
     assert_eq!(default().await, None);
 }
 
-pub(crate) async fn administrators_are_told_how_redis_gets_on(stage: Stage) {
-    let admin = stage.admin().await;
+pub(crate) async fn administrators_are_told_how_redis_gets_on(harness: Harness) {
+    let admin = harness.admin().await;
     let until = async |wanted: Value| {
         let deadline = Instant::now() + LIMIT;
         loop {
@@ -81,7 +81,7 @@ pub(crate) async fn administrators_are_told_how_redis_gets_on(stage: Stage) {
     };
     until(json!({"contact": "connected"})).await;
 
-    let url = stage.redis().await.url();
+    let url = harness.redis().await.url();
     let mut master = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
     let mut batch = redis::pipe();
     batch.cmd("ACL").arg("SETUSER").arg("default").arg("-acl").ignore();
@@ -89,8 +89,8 @@ pub(crate) async fn administrators_are_told_how_redis_gets_on(stage: Stage) {
     batch.query_async::<()>(&mut master).await.unwrap();
     until(json!({"contact": "refused", "code": "NOPERM"})).await;
 
-    stage.redis().await.kill().unwrap();
+    harness.redis().await.kill().unwrap();
     until(json!({"contact": "unreachable"})).await;
-    stage.redis().await.restart().await.unwrap();
+    harness.redis().await.restart().await.unwrap();
     until(json!({"contact": "connected"})).await;
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 
-use crate::stage::{Someone, Stage, task};
+use crate::harness::{Harness, Someone, task};
 
 /// Nothing here takes this long.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -25,8 +25,8 @@ pub(crate) struct Told {
 }
 
 impl Listening {
-    pub(crate) async fn to(stage: &Stage, someone: &Someone<'_>, path: &str, last: Option<&str>) -> Self {
-        let mut request = stage.request(Method::GET, path).bearer_auth(&someone.token);
+    pub(crate) async fn to(harness: &Harness, someone: &Someone<'_>, path: &str, last: Option<&str>) -> Self {
+        let mut request = harness.request(Method::GET, path).bearer_auth(&someone.token);
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
@@ -65,17 +65,17 @@ impl Listening {
     }
 }
 
-pub(crate) async fn a_stream_of_one_task_ends_with_the_task(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_stream_of_one_task_ends_with_the_task(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
-    let mut stream = Listening::to(&stage, &ann, &format!("/v1/tasks/{uuid}/events"), None).await;
+    let mut stream = Listening::to(&harness, &ann, &format!("/v1/tasks/{uuid}/events"), None).await;
     let first = stream.next().await.unwrap();
     assert_eq!((&first.data["state"], &first.data["uuid"]), (&json!("Ready"), &json!(uuid)));
     let worker = ann.worker(&json!({})).await;
-    stage.clock.advance(Duration::from_secs(1));
+    harness.clock.advance(Duration::from_secs(1));
     let task = worker.fetches().await;
     assert_eq!(stream.next().await.unwrap().data["state"], "Running");
-    stage.clock.advance(Duration::from_secs(1));
+    harness.clock.advance(Duration::from_secs(1));
     worker.finishes(&task, 256).await;
     let last = loop {
         let told = stream.next().await.expect("the end is told");
@@ -86,14 +86,14 @@ pub(crate) async fn a_stream_of_one_task_ends_with_the_task(stage: Stage) {
     assert_eq!(last.data["result"]["exit_status"], 256);
     assert!(stream.next().await.is_none(), "nothing follows");
     let path = format!("/v1/tasks/{uuid}/events");
-    let mut again = Listening::to(&stage, &ann, &path, Some(&last.id)).await;
+    let mut again = Listening::to(&harness, &ann, &path, Some(&last.id)).await;
     assert!(again.next().await.is_none(), "all was told before");
 }
 
-pub(crate) async fn a_stream_of_a_group_tells_what_happens_in_it_and_goes_on_after_a_break(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
-    let mut stream = Listening::to(&stage, &ann, "/v1/events?label=mine", None).await;
-    stage.clock.advance(Duration::from_secs(1));
+pub(crate) async fn a_stream_of_a_group_tells_what_happens_in_it_and_goes_on_after_a_break(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
+    let mut stream = Listening::to(&harness, &ann, "/v1/events?label=mine", None).await;
+    harness.clock.advance(Duration::from_secs(1));
     raj.submits(&json!({"labels": ["mine"]})).await;
     ann.submits(&json!({"labels": ["other"]})).await;
     let uuid = ann.submits(&json!({"labels": ["mine"]})).await;
@@ -101,10 +101,10 @@ pub(crate) async fn a_stream_of_a_group_tells_what_happens_in_it_and_goes_on_aft
     assert_eq!((&told.data["uuid"], &told.data["state"]), (&json!(uuid), &json!("Ready")));
     drop(stream);
 
-    stage.clock.advance(Duration::from_secs(60));
+    harness.clock.advance(Duration::from_secs(60));
     let missed = ann.submits(&json!({"labels": ["mine"]})).await;
-    stage.clock.advance(Duration::from_secs(60));
-    let mut stream = Listening::to(&stage, &ann, "/v1/events?label=mine", Some(&told.id)).await;
+    harness.clock.advance(Duration::from_secs(60));
+    let mut stream = Listening::to(&harness, &ann, "/v1/events?label=mine", Some(&told.id)).await;
     let mut seen = stream.states(1).await;
     // The last seconds before the break may be told again.
     if seen[0].0 == uuid {
@@ -113,30 +113,32 @@ pub(crate) async fn a_stream_of_a_group_tells_what_happens_in_it_and_goes_on_aft
     assert_eq!(seen, [(missed, "Ready".to_owned())]);
 }
 
-pub(crate) async fn what_bears_a_time_before_a_stream_and_is_written_after_its_start_is_told(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn what_bears_a_time_before_a_stream_and_is_written_after_its_start_is_told(
+    harness: Harness,
+) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
-    stage.clock.advance(Duration::from_secs(3));
-    let mut stream = Listening::to(&stage, &ann, "/v1/events", None).await;
+    harness.clock.advance(Duration::from_secs(3));
+    let mut stream = Listening::to(&harness, &ann, "/v1/events", None).await;
     // A commit that was under way, or a coordinator whose clock is behind.
-    stage.clock.step_back(Duration::from_secs(2));
+    harness.clock.step_back(Duration::from_secs(2));
     ann.delete(&format!("/tasks/{uuid}")).await.expect(200);
     assert_eq!(stream.states(1).await, [(uuid, "Cancelled".to_owned())], "and nothing of before");
 }
 
-pub(crate) async fn nobody_hears_of_tasks_of_others(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn nobody_hears_of_tasks_of_others(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let uuid = ann.submits(&json!({})).await;
     raj.get("/v1/events?group=ann").await.expect_refused(403, "not_found");
     raj.get("/v1/events?group=nowhere").await.expect_refused(404, "not_found");
     raj.get(&format!("/v1/tasks/{uuid}/events")).await.expect_refused(403, "not_found");
-    let request = stage.request(Method::GET, "/v1/events").bearer_auth(&ann.token);
-    let refused = crate::stage::Answer::read(request.header("last-event-id", "yesterday")).await;
+    let request = harness.request(Method::GET, "/v1/events").bearer_auth(&ann.token);
+    let refused = crate::harness::Answer::read(request.header("last-event-id", "yesterday")).await;
     refused.expect_refused(400, "invalid_request");
 
     ann.put("/groups/ann/users", &json!({"relations": {"raj": "Read"}})).await.expect(200);
-    let mut stream = Listening::to(&stage, &raj, "/v1/events?group=ann", None).await;
-    stage.clock.advance(Duration::from_secs(1));
+    let mut stream = Listening::to(&harness, &raj, "/v1/events?group=ann", None).await;
+    harness.clock.advance(Duration::from_secs(1));
     let seen = ann.submits(&json!({})).await;
     assert_eq!(stream.next().await.unwrap().data["uuid"], seen.as_str());
     ann.post("/groups/ann/users/remove", &json!({"users": ["raj"]})).await.expect(200);
@@ -144,21 +146,21 @@ pub(crate) async fn nobody_hears_of_tasks_of_others(stage: Stage) {
     assert!(stream.next().await.is_none(), "a stream ends with the membership");
 }
 
-pub(crate) async fn a_stream_is_taken_up_again_on_another_coordinator(stage: Stage) {
-    let ann = stage.user("ann").await;
-    let (other, address) = stage.another().await;
-    let mut there = Listening::to(&stage, &ann, &format!("{address}/v1/events"), None).await;
-    stage.clock.advance(Duration::from_secs(1));
+pub(crate) async fn a_stream_is_taken_up_again_on_another_coordinator(harness: Harness) {
+    let ann = harness.user("ann").await;
+    let (other, address) = harness.another().await;
+    let mut there = Listening::to(&harness, &ann, &format!("{address}/v1/events"), None).await;
+    harness.clock.advance(Duration::from_secs(1));
     let uuid = ann.submits(&json!({})).await;
     let told = there.next().await.unwrap();
     assert_eq!((&told.data["uuid"], &told.data["state"]), (&json!(uuid), &json!("Ready")));
     other.stop(mitosis_coordinator::Stop::Now).await.unwrap();
 
-    stage.clock.advance(Duration::from_secs(60));
+    harness.clock.advance(Duration::from_secs(60));
     let worker = ann.worker(&json!({})).await;
     let task = worker.fetches().await;
     worker.finishes(&task, 0).await;
-    let mut here = Listening::to(&stage, &ann, "/v1/events", Some(&told.id)).await;
+    let mut here = Listening::to(&harness, &ann, "/v1/events", Some(&told.id)).await;
     let mut seen = here.next().await.unwrap().data;
     if seen["state"] == "Ready" {
         seen = here.next().await.unwrap().data;
@@ -166,21 +168,21 @@ pub(crate) async fn a_stream_is_taken_up_again_on_another_coordinator(stage: Sta
     assert_eq!((&seen["uuid"], &seen["result"]["exit_status"]), (&json!(uuid), &json!(0)));
 }
 
-pub(crate) async fn many_streams_share_each_look_for_changes(mut stage: Stage) {
+pub(crate) async fn many_streams_share_each_look_for_changes(mut harness: Harness) {
     const STREAMS_OF_EACH: usize = 50;
     const CHANGES: usize = 100;
     let before = {
         let mut users = Vec::new();
         for name in ["ann", "raj", "eva", "tom"] {
-            users.push(stage.user(name).await);
+            users.push(harness.user(name).await);
         }
         let mut streams = Vec::new();
         for user in &users {
             for _ in 0..STREAMS_OF_EACH {
-                streams.push(Listening::to(&stage, user, "/v1/events", None).await);
+                streams.push(Listening::to(&harness, user, "/v1/events", None).await);
             }
         }
-        let before = stage.postgres().await.transactions().await.unwrap();
+        let before = harness.postgres().await.transactions().await.unwrap();
         for _ in 0..CHANGES {
             users[0].submits(&json!({})).await;
         }
@@ -189,39 +191,39 @@ pub(crate) async fn many_streams_share_each_look_for_changes(mut stage: Stage) {
         }
         before
     };
-    stage.stop().await;
-    let after = stage.postgres().await.transactions().await.unwrap();
+    harness.stop().await;
+    let after = harness.postgres().await.transactions().await.unwrap();
     // A submission with its checks is some ten transactions; 200 looks at each change would be 40,000 and more. What
     // the start of the streams cost may be counted here too.
     assert!(after - before < 8_000, "{} transactions", after - before);
 }
 
-pub(crate) async fn stream_hears_of_a_group_that_its_user_joins_later(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
-    let mut stream = Listening::to(&stage, &raj, "/v1/events", None).await;
-    stage.clock.advance(Duration::from_secs(1));
+pub(crate) async fn stream_hears_of_a_group_that_its_user_joins_later(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
+    let mut stream = Listening::to(&harness, &raj, "/v1/events", None).await;
+    harness.clock.advance(Duration::from_secs(1));
     ann.put("/groups/ann/users", &json!({"relations": {"raj": "Read"}})).await.expect(200);
     let uuid = ann.submits(&json!({})).await;
     assert_eq!(stream.states(1).await, [(uuid, "Ready".to_owned())]);
 }
 
-pub(crate) async fn slow_stream_misses_nothing(stage: Stage) {
+pub(crate) async fn slow_stream_misses_nothing(harness: Harness) {
     const BATCHES: usize = 70;
     const TASKS: usize = 200;
     // A long name makes long events, which fill what the connection buffers.
     let name = "ann".repeat(70);
-    let ann = stage.user(&name).await;
+    let ann = harness.user(&name).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
-    let mut stream = socket.connect(stage.address().parse().unwrap()).await.unwrap();
+    let mut stream = socket.connect(harness.address().parse().unwrap()).await.unwrap();
     let head = format!("GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", ann.token);
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.read_exact(&mut [0; 64]).await.unwrap();
-    let mut other = Listening::to(&stage, &ann, "/v1/events", None).await;
+    let mut other = Listening::to(&harness, &ann, "/v1/events", None).await;
     let tasks = vec![task(&name, &json!({})); TASKS];
     let mut submitted = BTreeSet::new();
     for _ in 0..BATCHES {
-        stage.clock.advance(Duration::from_secs(1));
+        harness.clock.advance(Duration::from_secs(1));
         let reply = ann.post("/tasks/submit", &json!({"tasks": tasks})).await.expect(200).json();
         let uuids = reply["results"]
             .as_array()

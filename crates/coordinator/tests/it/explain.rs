@@ -5,7 +5,7 @@ use std::time::Duration;
 use mitosis_domain::clock::Clock as _;
 use serde_json::{Value, json};
 
-use crate::stage::{LEASE, Someone, Stage};
+use crate::harness::{Harness, LEASE, Someone};
 
 impl Someone<'_> {
     /// The answer, which always has a sentence.
@@ -30,8 +30,8 @@ impl Someone<'_> {
     }
 }
 
-pub(crate) async fn a_task_that_nobody_can_run_says_what_is_missing(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_task_that_nobody_can_run_says_what_is_missing(harness: Harness) {
+    let ann = harness.user("ann").await;
     ann.post("/groups", &json!({"group_name": "lab"})).await.expect(200);
     let uuid = ann.submits_to("lab", &json!({"tags": ["gpu", "eu"]})).await;
     let nobody = ann.explained(&uuid).await;
@@ -53,8 +53,8 @@ pub(crate) async fn a_task_that_nobody_can_run_says_what_is_missing(stage: Stage
     assert_eq!(ann.why(&uuid).await, "next_in_turn");
 }
 
-pub(crate) async fn a_task_in_line_says_how_many_go_first(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_task_in_line_says_how_many_go_first(harness: Harness) {
+    let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({})).await;
     let first = ann.submits(&json!({})).await;
     let held = worker.fetches().await;
@@ -72,7 +72,7 @@ pub(crate) async fn a_task_in_line_says_how_many_go_first(stage: Stage) {
 
     let runs = ann.explained(&first).await;
     assert_eq!((&runs["code"], &runs["worker"]), (&json!("running"), &json!(worker.name)));
-    assert_eq!(runs["since"], json!(stage.clock.now()));
+    assert_eq!(runs["since"], json!(harness.clock.now()));
 
     worker.reports(&held, &json!("Finish")).await.expect(200);
     let storing = ann.explained(&first).await;
@@ -88,8 +88,8 @@ pub(crate) async fn a_task_in_line_says_how_many_go_first(stage: Stage) {
     assert!(cancelled["text"].as_str().unwrap().contains("cancelled by a user"), "{cancelled}");
 }
 
-pub(crate) async fn a_task_whose_only_workers_stop_says_so(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_task_whose_only_workers_stop_says_so(harness: Harness) {
+    let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({})).await;
     ann.submits(&json!({})).await;
     worker.fetches().await;
@@ -101,26 +101,26 @@ pub(crate) async fn a_task_whose_only_workers_stop_says_so(stage: Stage) {
     assert_eq!(ann.why(&uuid).await, "next_in_turn");
 }
 
-pub(crate) async fn a_task_of_a_silent_worker_says_when_it_is_given_to_another(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_task_of_a_silent_worker_says_when_it_is_given_to_another(harness: Harness) {
+    let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({})).await;
     let uuid = ann.submits(&json!({"timeout": "3h"})).await;
-    let begun = stage.clock.now();
+    let begun = harness.clock.now();
     worker.fetches().await;
     let idle = ann.worker(&json!({"tags": ["gpu"]})).await;
     let waiting = ann.submits(&json!({"tags": ["gpu"]})).await;
 
     // The coordinator's own first lease is over, so that it is not taken for a start.
     for _ in 0..3 {
-        stage.clock.advance(LEASE / 2);
+        harness.clock.advance(LEASE / 2);
         worker.gives_a_sign_of_life().await;
         idle.gives_a_sign_of_life().await;
     }
-    let heard = stage.clock.now();
-    stage.clock.advance(LEASE / 2);
+    let heard = harness.clock.now();
+    harness.clock.advance(LEASE / 2);
     assert_eq!(ann.why(&uuid).await, "running");
     assert_eq!(ann.why(&waiting).await, "next_in_turn");
-    stage.clock.advance(LEASE / 4);
+    harness.clock.advance(LEASE / 4);
     let lost = ann.explained(&uuid).await;
     assert_eq!((&lost["code"], &lost["state"]), (&json!("worker_lost"), &json!("Running")));
     assert_eq!((&lost["since"], &lost["until"]), (&json!(heard), &json!(heard + LEASE)));
@@ -131,9 +131,9 @@ pub(crate) async fn a_task_of_a_silent_worker_says_when_it_is_given_to_another(s
     assert_eq!((&back["code"], &back["since"]), (&json!("running"), &json!(begun)));
 }
 
-pub(crate) async fn after_a_start_a_task_waits_for_workers_to_come_back(mut stage: Stage) {
+pub(crate) async fn after_a_start_a_task_waits_for_workers_to_come_back(mut harness: Harness) {
     let (held, waiting, token, patient) = {
-        let ann = stage.user("ann").await;
+        let ann = harness.user("ann").await;
         let worker = ann.worker(&json!({})).await;
         let held = ann.submits(&json!({})).await;
         worker.fetches().await;
@@ -142,10 +142,10 @@ pub(crate) async fn after_a_start_a_task_waits_for_workers_to_come_back(mut stag
         let patient = ann.submits(&json!({})).await;
         (held, waiting, worker.token, patient)
     };
-    stage.clock.advance(Duration::from_secs(60));
-    stage.restart().await;
-    stage.clock.advance(Duration::from_secs(5));
-    let ann = stage.logged_in("ann", "ann").await;
+    harness.clock.advance(Duration::from_secs(60));
+    harness.restart().await;
+    harness.clock.advance(Duration::from_secs(5));
+    let ann = harness.logged_in("ann", "ann").await;
     for uuid in [&held, &waiting, &patient] {
         let waits = ann.explained(uuid).await;
         assert_eq!(waits["code"], "coordinator_just_started");
@@ -157,13 +157,13 @@ pub(crate) async fn after_a_start_a_task_waits_for_workers_to_come_back(mut stag
     assert_eq!(ann.why(&waiting).await, "coordinator_just_started");
 }
 
-pub(crate) async fn a_task_that_waits_for_another_names_it(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_task_that_waits_for_another_names_it(harness: Harness) {
+    let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({})).await;
     let upstream = ann.submits(&json!({})).await;
     let task = worker.fetches().await;
     worker.reports(&task, &json!("Finish")).await.expect(200);
-    let next = crate::stage::task("ann", &json!({}));
+    let next = crate::harness::task("ann", &json!({}));
     worker.reports(&task, &json!({"Submit": next})).await.expect(200);
     let follow_up = ann.task(&upstream).await["downstream_task_uuid"].as_str().unwrap().to_owned();
     let waits = ann.explained(&follow_up).await;
@@ -183,8 +183,8 @@ pub(crate) async fn a_task_that_waits_for_another_names_it(stage: Stage) {
     assert_eq!(ann.why(&watching).await, "running");
 }
 
-pub(crate) async fn nothing_is_told_of_a_watched_task_after_leaving_its_group(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn nothing_is_told_of_a_watched_task_after_leaving_its_group(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let secret = raj.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
     raj.put("/groups/raj/users", &json!({"relations": {"ann": "Read"}})).await.expect(200);

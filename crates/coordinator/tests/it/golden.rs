@@ -6,18 +6,18 @@ use std::fmt::Write as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::stage::{ADMIN, Answer, Stage, task};
+use crate::harness::{ADMIN, Answer, Harness, task};
 
 /// Everything that was said.
 struct Transcript<'a> {
-    stage: &'a Stage,
+    harness: &'a Harness,
     text: String,
     names: Vec<(String, String)>,
 }
 
 impl<'a> Transcript<'a> {
-    fn of(stage: &'a Stage) -> Self {
-        Self { stage, text: String::new(), names: Vec::new() }
+    fn of(harness: &'a Harness) -> Self {
+        Self { harness, text: String::new(), names: Vec::new() }
     }
 
     /// From now on, this is written as that.
@@ -44,7 +44,7 @@ impl<'a> Transcript<'a> {
     async fn say(&mut self, token: Option<&str>, line: &str, body: Option<Value>) -> Answer {
         let (method, path) = line.split_once(' ').unwrap();
         let method: Method = method.parse().unwrap();
-        let answer = self.stage.send(method, path, token, body.as_ref()).await;
+        let answer = self.harness.send(method, path, token, body.as_ref()).await;
         writeln!(self.text, "> {}", self.named(line)).unwrap();
         if let Some(body) = body {
             writeln!(self.text, "> {}", self.named(&body.to_string())).unwrap();
@@ -65,16 +65,16 @@ fn digest(password: &str) -> Value {
     json!(md5::compute(password).0)
 }
 
-pub(crate) async fn a_worker_says_what_published_workers_say(stage: Stage) {
-    let mut t = Transcript::of(&stage);
+pub(crate) async fn a_worker_says_what_published_workers_say(harness: Harness) {
+    let mut t = Transcript::of(&harness);
     let login = json!({"username": ADMIN, "md5_password": digest(ADMIN), "retain": true});
-    let token = stage.send(Method::POST, "/login", None, Some(&login)).await.json()["token"].clone();
+    let token = harness.send(Method::POST, "/login", None, Some(&login)).await.json()["token"].clone();
     let user = Some(token.as_str().unwrap());
     let submitted = t.say(user, "POST /tasks", Some(task(ADMIN, &json!({"labels": ["run-7"]})))).await.json();
     let uuid = t.call(&submitted["uuid"], "TASK");
 
     let new = json!({"tags": [], "labels": [], "groups": [], "lifetime": null});
-    let registered = stage.send(Method::POST, "/workers", user, Some(&new)).await.json();
+    let registered = harness.send(Method::POST, "/workers", user, Some(&new)).await.json();
     let worker = t.call(&registered["token"], "TOKEN");
     t.call(&registered["worker_id"], "WORKER");
     t.say(user, "POST /workers/query", Some(json!({"count": false}))).await;
@@ -88,16 +88,16 @@ pub(crate) async fn a_worker_says_what_published_workers_say(stage: Stage) {
     t.say(worker, "POST /workers/tasks", report(commit.clone())).await;
     t.say(worker, "POST /workers/tasks", report(json!("Finish"))).await;
     let upload = json!({"Upload": {"content_type": "std-log", "content_length": 3}});
-    let link = t.stage.send(Method::POST, "/workers/tasks", worker, report(upload).as_ref()).await.json();
-    let put = stage.request(Method::PUT, link["url"].as_str().unwrap()).body("abc");
+    let link = t.harness.send(Method::POST, "/workers/tasks", worker, report(upload).as_ref()).await.json();
+    let put = harness.request(Method::PUT, link["url"].as_str().unwrap()).body("abc");
     Answer::read(put).await.expect(200);
-    let follow_up = json!({"Submit": crate::stage::task(ADMIN, &json!({"priority": -1}))});
+    let follow_up = json!({"Submit": crate::harness::task(ADMIN, &json!({"priority": -1}))});
     t.say(worker, "POST /workers/tasks", report(follow_up)).await;
     t.say(worker, "POST /workers/tasks", report(commit.clone())).await;
     t.say(worker, "POST /workers/tasks", report(commit)).await;
     t.say(worker, "POST /workers/tasks", report(json!("Finish"))).await;
 
-    let shown = stage.send(Method::GET, &format!("/tasks/{uuid}"), user, None).await.json();
+    let shown = harness.send(Method::GET, &format!("/tasks/{uuid}"), user, None).await.json();
     t.call(&shown["info"]["downstream_task_uuid"], "FOLLOW-UP");
     t.say(user, &format!("GET /tasks/{uuid}"), None).await;
     t.say(worker, "GET /workers/tasks", None).await;
@@ -107,14 +107,14 @@ pub(crate) async fn a_worker_says_what_published_workers_say(stage: Stage) {
     insta::assert_snapshot!("worker", t.whole());
 }
 
-pub(crate) async fn a_client_says_what_published_clients_say(stage: Stage) {
-    let mut t = Transcript::of(&stage);
+pub(crate) async fn a_client_says_what_published_clients_say(harness: Harness) {
+    let mut t = Transcript::of(&harness);
     t.say(None, "GET /auth", None).await;
     t.say(Some("nonsense"), "GET /auth", None).await;
     let wrong = json!({"username": "ann", "md5_password": digest("x")});
     t.say(None, "POST /login", Some(wrong)).await;
     let login = json!({"username": ADMIN, "md5_password": digest(ADMIN)});
-    let token = stage.send(Method::POST, "/login", None, Some(&login)).await.json()["token"].clone();
+    let token = harness.send(Method::POST, "/login", None, Some(&login)).await.json()["token"].clone();
     let user = Some(token.as_str().unwrap());
     t.say(user, "GET /auth", None).await;
     t.say(user, "GET /redis", None).await;
@@ -136,7 +136,7 @@ pub(crate) async fn a_client_says_what_published_clients_say(stage: Stage) {
     t.say(user, "DELETE /admin/users/ann", None).await;
     t.say(user, "POST /tasks", Some(json!({"group_name": "lab"}))).await;
     let batch = json!({"tasks": [task("lab", &json!({})), task("nowhere", &json!({}))]});
-    let outcome = stage.send(Method::POST, "/tasks/submit", user, Some(&batch)).await.json();
+    let outcome = harness.send(Method::POST, "/tasks/submit", user, Some(&batch)).await.json();
     let uuid = t.call(&outcome["results"][0]["Ok"]["uuid"], "TASK");
     let query = json!({"group_name": "lab", "priority": ">=-3", "count": false});
     t.say(user, "POST /tasks/query", Some(query)).await;

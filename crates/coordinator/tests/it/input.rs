@@ -4,10 +4,10 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::stage::{Answer, Someone, Stage, task};
+use crate::harness::{Answer, Harness, Someone, task};
 
-pub(crate) async fn list_of_keys_counts_each_once_and_has_a_limit(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn list_of_keys_counts_each_once_and_has_a_limit(harness: Harness) {
+    let ann = harness.user("ann").await;
     ann.post("/groups/ann/attachments", &json!({"key": "x", "content_length": 0})).await.expect(200);
     let links = "/groups/ann/download/attachments/list";
     let keys = vec!["x"; 100_000];
@@ -19,20 +19,20 @@ pub(crate) async fn list_of_keys_counts_each_once_and_has_a_limit(stage: Stage) 
     }
 }
 
-pub(crate) async fn routes_and_methods_that_do_not_exist_answer_without_a_body(stage: Stage) {
+pub(crate) async fn routes_and_methods_that_do_not_exist_answer_without_a_body(harness: Harness) {
     for path in ["/nowhere", "/groups/", "//groups", "/tasks/x/y/z"] {
-        let answer = stage.send(Method::GET, path, None, None).await.expect(404);
+        let answer = harness.send(Method::GET, path, None, None).await.expect(404);
         assert_eq!(answer.text, "", "{path}");
     }
-    let admin = stage.admin().await;
+    let admin = harness.admin().await;
     let answer = admin.delete("/login").await.expect(405);
     assert_eq!((answer.text.as_str(), &answer.headers["allow"]), ("", &"POST".parse().unwrap()));
 }
 
-pub(crate) async fn a_body_that_is_not_json_or_of_the_wrong_shape_is_refused(stage: Stage) {
-    let admin = stage.admin().await;
+pub(crate) async fn a_body_that_is_not_json_or_of_the_wrong_shape_is_refused(harness: Harness) {
+    let admin = harness.admin().await;
     let send = |content_type: &'static str, body: &'static str| {
-        let request = stage.request(Method::POST, "/tasks").bearer_auth(&admin.token);
+        let request = harness.request(Method::POST, "/tasks").bearer_auth(&admin.token);
         Answer::read(request.header("content-type", content_type).body(body))
     };
     send("text/plain", "{}").await.expect_refused(415, "not_json");
@@ -51,10 +51,10 @@ pub(crate) async fn a_body_that_is_not_json_or_of_the_wrong_shape_is_refused(sta
     send("application/json", Box::leak(deep.into_boxed_str())).await.expect(400);
 }
 
-pub(crate) async fn a_body_that_is_far_too_long_is_refused_with_an_answer(stage: Stage) {
-    let admin = stage.admin().await;
+pub(crate) async fn a_body_that_is_far_too_long_is_refused_with_an_answer(harness: Harness) {
+    let admin = harness.admin().await;
     let body = vec![b' '; 64 << 20];
-    let mut connection = tokio::net::TcpStream::connect(stage.address()).await.unwrap();
+    let mut connection = tokio::net::TcpStream::connect(harness.address()).await.unwrap();
     let head = format!(
         "POST /tasks HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -68,8 +68,8 @@ pub(crate) async fn a_body_that_is_far_too_long_is_refused_with_an_answer(stage:
     assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("too_large"), "{answer}");
 }
 
-pub(crate) async fn a_task_that_could_never_run_is_refused_when_it_is_submitted(stage: Stage) {
-    let admin = stage.admin().await;
+pub(crate) async fn a_task_that_could_never_run_is_refused_when_it_is_submitted(harness: Harness) {
+    let admin = harness.admin().await;
     let spec = |changes: serde_json::Value| {
         let mut spec = json!({"args": ["true"]});
         for (key, value) in changes.as_object().unwrap() {
@@ -97,23 +97,23 @@ pub(crate) async fn a_task_that_could_never_run_is_refused_when_it_is_submitted(
     assert_eq!(count, 0);
 }
 
-pub(crate) async fn a_body_over_the_limit_is_refused_and_the_service_goes_on(stage: Stage) {
-    let admin = stage.admin().await;
+pub(crate) async fn a_body_over_the_limit_is_refused_and_the_service_goes_on(harness: Harness) {
+    let admin = harness.admin().await;
     let huge = json!({"task_spec": {"args": ["x".repeat(5 * 1024 * 1024)]}});
     admin.post("/tasks", &task("mitosis_admin", &huge)).await.expect_refused(413, "too_large");
     admin.submits(&json!({})).await;
 }
 
-pub(crate) async fn names_are_letters_digits_dashes_and_underscores(stage: Stage) {
-    let admin = stage.admin().await;
+pub(crate) async fn names_are_letters_digits_dashes_and_underscores(harness: Harness) {
+    let admin = harness.admin().await;
     for name in ["", "a b", "a/b", "ä", "a\u{0}", &"x".repeat(256)] {
         admin.post("/groups", &json!({"group_name": name})).await.expect(400);
     }
     admin.post("/groups", &json!({"group_name": "x".repeat(255)})).await.expect_empty();
 }
 
-pub(crate) async fn unknown_arguments_and_fields_are_ignored_and_every_origin_may_ask(stage: Stage) {
-    let admin = stage.admin().await;
+pub(crate) async fn unknown_arguments_and_fields_are_ignored_and_every_origin_may_ask(harness: Harness) {
+    let admin = harness.admin().await;
     let answer = admin.get("/users/groups?op=force").await.expect(200);
     assert_eq!(answer.headers["access-control-allow-origin"], "*");
     assert_eq!(answer.headers["access-control-expose-headers"], "*");
@@ -132,8 +132,8 @@ async fn picture(admin: &Someone<'_>) -> String {
     format!("{tasks}{files}{group}")
 }
 
-pub(crate) async fn odd_texts_are_refused_or_match_nothing_and_change_nothing(stage: Stage) {
-    let admin = stage.admin().await;
+pub(crate) async fn odd_texts_are_refused_or_match_nothing_and_change_nothing(harness: Harness) {
+    let admin = harness.admin().await;
     admin.submits(&json!({"labels": ["a_c", "100%"]})).await;
     admin
         .post("/groups/mitosis_admin/attachments", &json!({"key": "a_c", "content_length": 1}))
@@ -188,8 +188,8 @@ pub(crate) async fn odd_texts_are_refused_or_match_nothing_and_change_nothing(st
     }
 }
 
-pub(crate) async fn keys_that_leave_their_group_are_refused(stage: Stage) {
-    let admin = stage.admin().await;
+pub(crate) async fn keys_that_leave_their_group_are_refused(harness: Harness) {
+    let admin = harness.admin().await;
     let before = picture(&admin).await;
     for key in ["../x", "a/../../x", "/etc/passwd", "a//b", "a/./b", "a/", "..", "", "a\u{0}", "a\nb"] {
         let body = json!({"key": key, "content_length": 1});
@@ -198,8 +198,8 @@ pub(crate) async fn keys_that_leave_their_group_are_refused(stage: Stage) {
     assert_eq!(picture(&admin).await, before);
 }
 
-pub(crate) async fn wildcards_are_characters_like_any_other(stage: Stage) {
-    let admin = stage.admin().await;
+pub(crate) async fn wildcards_are_characters_like_any_other(harness: Harness) {
+    let admin = harness.admin().await;
     for key in ["abc", "a_c", "a%c"] {
         admin
             .post("/groups/mitosis_admin/attachments", &json!({"key": key, "content_length": 1}))
@@ -213,8 +213,8 @@ pub(crate) async fn wildcards_are_characters_like_any_other(stage: Stage) {
     }
 }
 
-pub(crate) async fn numbers_out_of_range_are_refused_and_large_ones_are_bounded(stage: Stage) {
-    let admin = stage.admin().await;
+pub(crate) async fn numbers_out_of_range_are_refused_and_large_ones_are_bounded(harness: Harness) {
+    let admin = harness.admin().await;
     admin.submits(&json!({})).await;
     for (field, number) in
         [("limit", json!(-1)), ("offset", json!(-1)), ("limit", json!(1.5)), ("limit", json!("1"))]
@@ -242,8 +242,8 @@ pub(crate) async fn numbers_out_of_range_are_refused_and_large_ones_are_bounded(
     }
 }
 
-pub(crate) async fn duplicates_count_once_and_lists_are_bounded_by_their_size(stage: Stage) {
-    let admin = stage.admin().await;
+pub(crate) async fn duplicates_count_once_and_lists_are_bounded_by_their_size(harness: Harness) {
+    let admin = harness.admin().await;
     let uuid = admin.submits(&json!({"tags": ["a", "a", "b"], "labels": ["x", "x"]})).await;
     let shown = admin.task(&uuid).await;
     assert_eq!((&shown["tags"], &shown["labels"]), (&json!(["a", "b"]), &json!(["x"])));
@@ -254,7 +254,7 @@ pub(crate) async fn duplicates_count_once_and_lists_are_bounded_by_their_size(st
     refused.expect_refused(413, "too_large");
     admin.post("/tasks/cancel/list", &json!({"uuids": []})).await.expect_refused(400, "invalid_request");
     let deep = "[".repeat(200) + &"]".repeat(200);
-    let request = stage.request(Method::POST, "/tasks").bearer_auth(&admin.token);
+    let request = harness.request(Method::POST, "/tasks").bearer_auth(&admin.token);
     let answer = Answer::read(request.header("content-type", "application/json").body(deep)).await;
     assert!((400..500).contains(&answer.status), "{answer:?}");
 }

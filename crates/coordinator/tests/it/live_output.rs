@@ -5,10 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use mitosis_protocol::output::MAX_CHUNK_BYTES;
 use serde_json::{Value, json};
 
-use crate::stage::Stage;
+use crate::harness::Harness;
 
-pub(crate) async fn a_follower_gets_the_bytes_it_asked_for_and_the_worker_is_told_which(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_follower_gets_the_bytes_it_asked_for_and_the_worker_is_told_which(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
     worker.fetches().await;
@@ -29,8 +29,8 @@ pub(crate) async fn a_follower_gets_the_bytes_it_asked_for_and_the_worker_is_tol
     assert_eq!((&reply["state"], &reply["result"]), (&json!("Running"), &Value::Null));
 }
 
-pub(crate) async fn a_follower_is_told_of_the_end_at_once(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_follower_is_told_of_the_end_at_once(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
     let task = worker.fetches().await;
@@ -42,8 +42,8 @@ pub(crate) async fn a_follower_is_told_of_the_end_at_once(stage: Stage) {
     assert_eq!(reply.expect(200).json()["result"], json!({"exit_status": 7, "msg": null}));
 }
 
-pub(crate) async fn a_worker_can_only_speak_for_the_task_it_holds(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_worker_can_only_speak_for_the_task_it_holds(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let (holder, other) = (ann.worker(&json!({})).await, ann.worker(&json!({})).await);
     holder.fetches().await;

@@ -12,7 +12,7 @@ use redis::{Client, RedisError};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::stage::{Answer, LEASE, Someone, Stage};
+use crate::harness::{Answer, Harness, LEASE, Someone};
 
 /// Nothing here takes this long.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -21,8 +21,8 @@ async fn connection(url: &str) -> MultiplexedConnection {
     Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
-async fn client_url(stage: &Stage) -> String {
-    let reply = stage.admin().await.get("/redis").await.expect(200).json();
+async fn client_url(harness: &Harness) -> String {
+    let reply = harness.admin().await.get("/redis").await.expect(200).json();
     reply["url"].as_str().unwrap().to_owned()
 }
 
@@ -33,8 +33,8 @@ async fn worker_url(someone: &Someone<'_>) -> String {
 }
 
 /// What one of our own agents sends.
-async fn as_agent(stage: &Stage, worker: &Someone<'_>, method: Method, body: Option<&Value>) -> Value {
-    let mut request = stage.request(method, "/workers/tasks?wait=0s").bearer_auth(&worker.token);
+async fn as_agent(harness: &Harness, worker: &Someone<'_>, method: Method, body: Option<&Value>) -> Value {
+    let mut request = harness.request(method, "/workers/tasks?wait=0s").bearer_auth(&worker.token);
     request = request.header("user-agent", "mito/1.2.3");
     if let Some(body) = body {
         request = request.json(body);
@@ -42,8 +42,8 @@ async fn as_agent(stage: &Stage, worker: &Someone<'_>, method: Method, body: Opt
     Answer::read(request).await.expect(200).json()
 }
 
-pub(crate) async fn workers_write_and_clients_read_and_neither_does_more(stage: Stage) {
-    let (client_url, worker_url) = (client_url(&stage).await, worker_url(&stage.admin().await).await);
+pub(crate) async fn workers_write_and_clients_read_and_neither_does_more(harness: Harness) {
+    let (client_url, worker_url) = (client_url(&harness).await, worker_url(&harness.admin().await).await);
     assert!(client_url.starts_with("redis://mitosis_client:") && client_url.ends_with("/?protocol=resp3"));
     assert!(worker_url.starts_with("redis://mitosis_worker:") && worker_url.ends_with("/?protocol=resp3"));
     let (mut client, mut worker) = (connection(&client_url).await, connection(&worker_url).await);
@@ -69,29 +69,29 @@ pub(crate) async fn workers_write_and_clients_read_and_neither_does_more(stage: 
 }
 
 /// Another coordinator of the database would find the same, as this one does when it starts again.
-pub(crate) async fn drawn_redis_password_is_the_same_at_every_start(mut stage: Stage) {
-    let before = client_url(&stage).await;
+pub(crate) async fn drawn_redis_password_is_the_same_at_every_start(mut harness: Harness) {
+    let before = client_url(&harness).await;
     let mut held = connection(&before).await;
-    stage.restart().await;
-    assert_eq!(client_url(&stage).await, before);
+    harness.restart().await;
+    assert_eq!(client_url(&harness).await, before);
     redis::cmd("PING").query_async::<()>(&mut connection(&before).await).await.unwrap();
     redis::cmd("GET").arg("task:x").query_async::<Option<i32>>(&mut held).await.unwrap();
 }
 
-pub(crate) async fn states_of_our_agents_are_announced_and_expire(stage: Stage) {
-    let ann = stage.user("ann").await;
-    let url = client_url(&stage).await;
+pub(crate) async fn states_of_our_agents_are_announced_and_expire(harness: Harness) {
+    let ann = harness.user("ann").await;
+    let url = client_url(&harness).await;
     let uuid = ann.submits(&json!({})).await;
     let channel = format!("task:{uuid}");
     let mut subscription = Client::open(url.as_str()).unwrap().get_async_pubsub().await.unwrap();
     subscription.subscribe(&channel).await.unwrap();
 
     let worker = ann.worker(&json!({})).await;
-    let task = as_agent(&stage, &worker, Method::GET, None).await;
+    let task = as_agent(&harness, &worker, Method::GET, None).await;
     let report = |op: Value| json!({"id": task["id"], "op": op});
     let commit = json!({"Commit": {"exit_status": 9, "msg": "ExecTimeout"}});
     for op in [json!("Cancel"), json!({"Upload": {"content_type": "std-log", "content_length": 1}}), commit] {
-        as_agent(&stage, &worker, Method::POST, Some(&report(op))).await;
+        as_agent(&harness, &worker, Method::POST, Some(&report(op))).await;
     }
     let mut seen = Vec::new();
     let mut messages = subscription.on_message();
@@ -105,16 +105,16 @@ pub(crate) async fn states_of_our_agents_are_announced_and_expire(stage: Stage) 
     assert!((1..=60).contains(&left), "{left}");
 }
 
-pub(crate) async fn published_workers_announce_by_themselves(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn published_workers_announce_by_themselves(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
     let task = worker.fetches().await;
     worker.finishes(&task, 0).await;
     // What our agent announces next comes after whatever might have been announced before.
     let next = ann.submits(&json!({})).await;
-    as_agent(&stage, &worker, Method::GET, None).await;
-    let mut reader = connection(&client_url(&stage).await).await;
+    as_agent(&harness, &worker, Method::GET, None).await;
+    let mut reader = connection(&client_url(&harness).await).await;
     until(&mut reader, &next).await;
     let state: Option<i32> =
         redis::cmd("GET").arg(format!("task:{uuid}")).query_async(&mut reader).await.unwrap();
@@ -136,30 +136,30 @@ async fn until(reader: &mut MultiplexedConnection, uuid: &str) {
     .expect("the state of a task of our agent is announced");
 }
 
-pub(crate) async fn tasks_go_on_without_redis_and_states_come_back_with_it(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn tasks_go_on_without_redis_and_states_come_back_with_it(harness: Harness) {
+    let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({})).await;
-    stage.redis().await.kill().unwrap();
+    harness.redis().await.kill().unwrap();
 
     let uuid = ann.submits(&json!({})).await;
-    let task = as_agent(&stage, &worker, Method::GET, None).await;
+    let task = as_agent(&harness, &worker, Method::GET, None).await;
     worker.finishes(&task, 0).await;
     assert_eq!(ann.state(&uuid).await, "Finished");
-    redis_is(&stage, "unavailable").await;
+    redis_is(&harness, "unavailable").await;
 
-    stage.redis().await.restart().await.unwrap();
-    redis_is(&stage, "ok").await;
-    let mut reader = connection(&client_url(&stage).await).await;
+    harness.redis().await.restart().await.unwrap();
+    redis_is(&harness, "ok").await;
+    let mut reader = connection(&client_url(&harness).await).await;
     let next = ann.submits(&json!({})).await;
-    as_agent(&stage, &worker, Method::GET, None).await;
+    as_agent(&harness, &worker, Method::GET, None).await;
     until(&mut reader, &next).await;
 }
 
 /// Waits until the health report says so; Redis never makes the coordinator ill.
-async fn redis_is(stage: &Stage, wanted: &str) {
+async fn redis_is(harness: &Harness, wanted: &str) {
     tokio::time::timeout(LIMIT, async {
         loop {
-            let health = stage.send(Method::GET, "/health", None, None).await.expect(200).json();
+            let health = harness.send(Method::GET, "/health", None, None).await.expect(200).json();
             if health["parts"]["redis"] == wanted {
                 return;
             }
@@ -184,9 +184,9 @@ async fn states(agent: &Someone<'_>, task: &Value, states: &[&str]) {
     assert_eq!(reply, json!({"verdicts": [], "tasks": [], "drain": false}));
 }
 
-pub(crate) async fn agent_states_are_announced_in_the_order_of_0_6_8(stage: Stage) {
-    let ann = stage.user("ann").await;
-    let url = client_url(&stage).await;
+pub(crate) async fn agent_states_are_announced_in_the_order_of_0_6_8(harness: Harness) {
+    let ann = harness.user("ann").await;
+    let url = client_url(&harness).await;
     let uuid = ann.submits(&json!({})).await;
     let mut subscription = Client::open(url.as_str()).unwrap().get_async_pubsub().await.unwrap();
     subscription.subscribe(format!("task:{uuid}")).await.unwrap();
@@ -212,9 +212,9 @@ pub(crate) async fn agent_states_are_announced_in_the_order_of_0_6_8(stage: Stag
     assert_eq!(seen, [1, 10, 11, 12, 14, 15, 17, 19]);
 }
 
-pub(crate) async fn agent_announces_states_of_what_it_holds_only(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
-    let url = client_url(&stage).await;
+pub(crate) async fn agent_announces_states_of_what_it_holds_only(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
+    let url = client_url(&harness).await;
     let uuid = ann.submits(&json!({})).await;
     let mut subscription = Client::open(url.as_str()).unwrap().get_async_pubsub().await.unwrap();
     subscription.subscribe(format!("task:{uuid}")).await.unwrap();
@@ -233,30 +233,30 @@ pub(crate) async fn agent_announces_states_of_what_it_holds_only(stage: Stage) {
     assert_eq!(seen, [1, 11]);
 }
 
-pub(crate) async fn agent_that_leaves_its_task_is_announced_as_exited(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn agent_that_leaves_its_task_is_announced_as_exited(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let agent = ann.worker(&json!({"slots": 1})).await;
     tells(&agent, &json!({})).await;
-    let leave = stage.request(Method::DELETE, "/workers").header("user-agent", "mito/1.2.3");
+    let leave = harness.request(Method::DELETE, "/workers").header("user-agent", "mito/1.2.3");
     Answer::read(leave.bearer_auth(&agent.token)).await.expect(200);
-    has_exited(&stage, &uuid).await;
+    has_exited(&harness, &uuid).await;
 }
 
-pub(crate) async fn agent_that_is_lost_with_its_task_is_announced_as_exited(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn agent_that_is_lost_with_its_task_is_announced_as_exited(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let agent = ann.worker(&json!({"slots": 1})).await;
     tells(&agent, &json!({})).await;
     // Written when this is answered.
     agent.post("/workers/heartbeat", &json!(null)).await.expect(200);
-    stage.clock.advance(LEASE);
-    has_exited(&stage, &uuid).await;
+    harness.clock.advance(LEASE);
+    has_exited(&harness, &uuid).await;
 }
 
 /// Waits until it is announced that the worker of a task is gone.
-async fn has_exited(stage: &Stage, uuid: &str) {
-    let mut reader = connection(&client_url(stage).await).await;
+async fn has_exited(harness: &Harness, uuid: &str) {
+    let mut reader = connection(&client_url(harness).await).await;
     let key = format!("task:{uuid}");
     let deadline = std::time::Instant::now() + LIMIT;
     loop {
@@ -270,8 +270,8 @@ async fn has_exited(stage: &Stage, uuid: &str) {
 }
 
 /// A published worker that has Redis says where its task stands, and ours hears of it.
-pub(crate) async fn watched_task_of_a_published_worker_is_read_from_redis(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn watched_task_of_a_published_worker_is_read_from_redis(harness: Harness) {
+    let ann = harness.user("ann").await;
     let file = json!([{"remote_file": {"Attachment": {"key": "k"}}, "local_path": "f"}]);
     let spec =
         json!({"args": ["true"], "envs": {}, "resources": file, "terminal_output": false, "watch": null});

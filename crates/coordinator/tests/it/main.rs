@@ -1,5 +1,5 @@
 //! Stories about the service, told over HTTP as clients and workers live them, of a coordinator that
-//! stands alone and of one in a cluster. A story that is in no list is reported as unused code.
+//! stands alone and of one in a cluster. A test that is in no list is reported as unused code.
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
 
@@ -14,6 +14,7 @@ mod doctor;
 mod events;
 mod explain;
 mod golden;
+mod harness;
 mod input;
 mod live_output;
 mod live_states;
@@ -22,18 +23,17 @@ mod outages;
 mod permissions;
 mod retention;
 mod security;
-mod stage;
 mod sweeps;
 mod tasks;
 mod tenants;
 mod watches;
 mod workers;
 
-/// Tells every story in one kind of surroundings: `stories!(name: Surroundings::Variant)`.
-macro_rules! stories {
+/// Tells every test in one kind of surroundings: `scenarios!(name: Surroundings::Variant)`.
+macro_rules! scenarios {
     ($place:ident: $surroundings:expr) => {
         mod $place {
-            $crate::tell! { $surroundings;
+            $crate::list! { $surroundings;
             account {
                 health_tells_the_truth_about_each_part,
                 http2_without_asking_is_served_as_before,
@@ -203,23 +203,23 @@ macro_rules! stories {
     };
 }
 
-macro_rules! tell {
-    ($surroundings:expr; $($subject:ident { $($story:ident),* $(,)? })*) => {$(
+macro_rules! list {
+    ($surroundings:expr; $($subject:ident { $($test:ident),* $(,)? })*) => {$(
         mod $subject {$(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $story() {
-                let stage = $crate::stage::Stage::set_up($surroundings).await;
-                $crate::$subject::$story(stage).await;
+            async fn $test() {
+                let harness = $crate::harness::Harness::set_up($surroundings).await;
+                $crate::$subject::$test(harness).await;
             }
         )*}
     )*};
 }
-pub(crate) use tell;
+pub(crate) use list;
 
-/// An S3 service has a clock of its own, so the stories that turn ours further than it accepts are told
+/// An S3 service has a clock of its own, so the scenarios that turn ours further than it accepts are told
 /// of the directory only.
 mod with_time_passing {
-    crate::tell! { crate::stage::Surroundings::Alone;
+    crate::list! { crate::harness::Surroundings::Alone;
         after_removal {
             worker_ends_with_the_token_that_registered_it,
             streams_end_with_what_let_them_in,
@@ -297,7 +297,7 @@ mod with_time_passing {
 }
 
 mod with_redis {
-    crate::tell! { crate::stage::Surroundings::WithRedis;
+    crate::list! { crate::harness::Surroundings::WithRedis;
         live_states {
             workers_write_and_clients_read_and_neither_does_more,
             drawn_redis_password_is_the_same_at_every_start,
@@ -317,7 +317,7 @@ mod with_redis {
 }
 
 mod with_a_server {
-    crate::tell! { crate::stage::Surroundings::Cluster;
+    crate::list! { crate::harness::Surroundings::Cluster;
         after_removal {
             held_requests_of_a_locked_owner_end_on_every_coordinator,
             streams_end_on_another_coordinator_too,
@@ -346,5 +346,5 @@ mod with_a_server {
     }
 }
 
-stories!(alone: crate::stage::Surroundings::Alone);
-stories!(cluster: crate::stage::Surroundings::Cluster);
+scenarios!(alone: crate::harness::Surroundings::Alone);
+scenarios!(cluster: crate::harness::Surroundings::Cluster);

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::Value;
 
+use crate::harness::Harness;
 use crate::permissions::rows;
-use crate::stage::Stage;
 
-async fn description(stage: &Stage) -> Value {
-    stage.send(Method::GET, "/openapi.json", None, None).await.expect(200).json()
+async fn description(harness: &Harness) -> Value {
+    harness.send(Method::GET, "/openapi.json", None, None).await.expect(200).json()
 }
 
 /// Method and path of each operation.
@@ -35,8 +35,8 @@ fn shape(path: &str, known: &BTreeSet<(String, String)>, method: &str) -> bool {
     })
 }
 
-pub(crate) async fn every_route_is_described_and_every_description_leads_somewhere(stage: Stage) {
-    let known = operations(&description(&stage).await);
+pub(crate) async fn every_route_is_described_and_every_description_leads_somewhere(harness: Harness) {
+    let known = operations(&description(&harness).await);
     for (method, path, _, _) in rows().filter(|(_, path, ..)| !UNDESCRIBED.contains(path)) {
         assert!(shape(path, &known, method), "{method} {path} is not described");
     }
@@ -44,20 +44,20 @@ pub(crate) async fn every_route_is_described_and_every_description_leads_somewhe
     for (method, path) in &known {
         let path = path.replace("{uuid}", uuid).replace("{content_type}", "result").replace("{id}", "1");
         let path = path.replace(['{', '}'], "");
-        let answer = stage.send(method.parse().unwrap(), &path, None, None).await;
+        let answer = harness.send(method.parse().unwrap(), &path, None, None).await;
         assert!(!matches!(answer.status, 404 | 405), "{method} {path}: {answer:?}");
     }
 }
 
-pub(crate) async fn the_description_changes_only_on_purpose(stage: Stage) {
-    let mut description = description(&stage).await;
+pub(crate) async fn the_description_changes_only_on_purpose(harness: Harness) {
+    let mut description = description(&harness).await;
     assert_eq!(description["openapi"], "3.1.0");
     description["info"]["version"] = "any".into();
     insta::assert_snapshot!("openapi", serde_json::to_string_pretty(&description).unwrap());
 }
 
-pub(crate) async fn the_page_needs_nothing_from_elsewhere(stage: Stage) {
-    let page = stage.send(Method::GET, "/docs", None, None).await.expect(200);
+pub(crate) async fn the_page_needs_nothing_from_elsewhere(harness: Harness) {
+    let page = harness.send(Method::GET, "/docs", None, None).await.expect(200);
     assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
     assert!(!page.text.contains("http://") && !page.text.contains("https://"), "{}", page.text);
 }

@@ -5,33 +5,33 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::stage::{Answer, Stage};
+use crate::harness::{Answer, Harness};
 
-pub(crate) async fn an_outage_of_the_database_is_told_and_passes(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn an_outage_of_the_database_is_told_and_passes(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let path = format!("/tasks/{uuid}");
-    stage.postgres().await.kill().unwrap();
-    let health = stage.send(Method::GET, "/health", None, None).await.expect(503);
+    harness.postgres().await.kill().unwrap();
+    let health = harness.send(Method::GET, "/health", None, None).await.expect(503);
     assert!(health.text.contains("database"), "{}", health.text);
     ann.get(&path).await.expect_refused(503, "unavailable");
 
-    stage.postgres().await.restart().await.unwrap();
+    harness.postgres().await.restart().await.unwrap();
     assert_eq!(ann.state(&uuid).await, "Ready", "what was acknowledged is there");
-    stage.send(Method::GET, "/health", None, None).await.expect(200);
+    harness.send(Method::GET, "/health", None, None).await.expect(200);
 }
 
 /// Published workers give up at the first error, so they are left waiting instead.
-pub(crate) async fn a_worker_does_not_notice_an_outage_of_the_database(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_worker_does_not_notice_an_outage_of_the_database(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
     let task = worker.fetches().await;
 
-    stage.postgres().await.kill().unwrap();
+    harness.postgres().await.kill().unwrap();
     let (again, restarted) = tokio::join!(worker.fetches(), async {
-        stage.send(Method::GET, "/health", None, None).await.expect(503);
-        stage.postgres().await.restart().await
+        harness.send(Method::GET, "/health", None, None).await.expect(503);
+        harness.postgres().await.restart().await
     });
     restarted.unwrap();
     assert_eq!(again["uuid"], task["uuid"], "it holds the same task");
@@ -40,12 +40,12 @@ pub(crate) async fn a_worker_does_not_notice_an_outage_of_the_database(stage: St
 }
 
 /// What ends a published worker is any answer but the usual one, and a request that breaks off.
-pub(crate) async fn published_worker_survives_a_database_outage(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn published_worker_survives_a_database_outage(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let (busy, idle) = (ann.worker(&json!({})).await, ann.worker(&json!({})).await);
     let task = busy.fetches().await;
-    stage.postgres().await.kill().unwrap();
+    harness.postgres().await.kill().unwrap();
 
     let finish = json!("Finish");
     let (reported, ()) = tokio::join!(busy.reports(&task, &finish), async {
@@ -56,7 +56,7 @@ pub(crate) async fn published_worker_survives_a_database_outage(stage: Stage) {
             assert_eq!(busy.post("/workers/heartbeat", &json!(null)).await.expect(200).text, "null");
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        stage.postgres().await.restart().await.unwrap();
+        harness.postgres().await.restart().await.unwrap();
     });
     reported.expect(200);
     busy.reports(&task, &json!({"Commit": {"exit_status": 0, "msg": null}})).await.expect(200);
@@ -65,11 +65,11 @@ pub(crate) async fn published_worker_survives_a_database_outage(stage: Stage) {
 }
 
 /// A database that accepts connections and answers nothing is an outage, too.
-pub(crate) async fn published_worker_is_answered_while_the_database_hangs(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn published_worker_is_answered_while_the_database_hangs(harness: Harness) {
+    let ann = harness.user("ann").await;
     ann.submits(&json!({})).await;
     let idle = ann.worker(&json!({})).await;
-    let hung = stage.locked("worker").await;
+    let hung = harness.locked("worker").await;
     let both = async {
         let (task, heartbeat) =
             tokio::join!(idle.get("/workers/tasks"), idle.post("/workers/heartbeat", &json!(null)));
@@ -82,11 +82,11 @@ pub(crate) async fn published_worker_is_answered_while_the_database_hangs(stage:
 }
 
 /// A worker of ours would rely on a lease that nothing says.
-pub(crate) async fn own_heartbeat_is_refused_while_the_database_is_away(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn own_heartbeat_is_refused_while_the_database_is_away(harness: Harness) {
+    let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({"slots": 1})).await;
-    stage.postgres().await.kill().unwrap();
-    let heartbeat = stage.request(Method::POST, "/workers/heartbeat").header("user-agent", "mito/1.2.3");
+    harness.postgres().await.kill().unwrap();
+    let heartbeat = harness.request(Method::POST, "/workers/heartbeat").header("user-agent", "mito/1.2.3");
     let answer = Answer::read(heartbeat.bearer_auth(&worker.token)).await;
     assert!(!answer.headers.contains_key("x-mito-lease"));
     answer.expect_refused(503, "unavailable");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::stage::{Someone, Stage};
+use crate::harness::{Harness, Someone};
 
 /// Runs one task that leaves an archive; answers its UUID.
 async fn run_one(ann: &Someone<'_>) -> String {
@@ -20,23 +20,24 @@ async fn run_one(ann: &Someone<'_>) -> String {
     uuid
 }
 
-pub(crate) async fn a_task_is_forgotten_after_its_time_and_not_before(mut stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_task_is_forgotten_after_its_time_and_not_before(mut harness: Harness) {
+    let ann = harness.user("ann").await;
     let old = run_one(&ann).await;
     let waiting = ann.submits(&json!({"tags": ["of nobody"]})).await;
     let token = ann.token.clone();
     let hours = |hours| Duration::from_hours(hours);
-    stage.clock.advance(hours(3));
+    harness.clock.advance(hours(3));
 
     // A coordinator that was not told to forgets nothing.
-    stage.restart().await;
-    let ann = stage.logged_in("ann", "ann").await;
+    harness.restart().await;
+    let ann = harness.logged_in("ann", "ann").await;
     let young = run_one(&ann).await;
     ann.get(&format!("/tasks/{old}")).await.expect(200);
 
-    stage.retain_tasks = Some(hours(2));
-    stage.restart().await;
-    let get = async |uuid: &str| stage.send(Method::GET, &format!("/tasks/{uuid}"), Some(&token), None).await;
+    harness.retain_tasks = Some(hours(2));
+    harness.restart().await;
+    let get =
+        async |uuid: &str| harness.send(Method::GET, &format!("/tasks/{uuid}"), Some(&token), None).await;
     let forgotten = async {
         while get(&old).await.status != 404 {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -45,6 +46,6 @@ pub(crate) async fn a_task_is_forgotten_after_its_time_and_not_before(mut stage:
     tokio::time::timeout(Duration::from_secs(30), forgotten).await.expect("the task is forgotten");
     get(&young).await.expect(200);
     get(&waiting).await.expect(200);
-    let group = stage.send(Method::GET, "/groups/ann", Some(&token), None).await.expect(200).json();
+    let group = harness.send(Method::GET, "/groups/ann", Some(&token), None).await.expect(200).json();
     assert_eq!(group["storage_used"], 5, "of the young one");
 }

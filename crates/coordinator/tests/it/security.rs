@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::stage::{ADMIN, Someone, Stage, eventually, task};
+use crate::harness::{ADMIN, Harness, Someone, eventually, task};
 
 /// A personal token of somebody, and its id.
 async fn personal_token<'a>(owner: &Someone<'a>, scope: &str, lifetime: Option<&str>) -> (Someone<'a>, i64) {
@@ -45,8 +45,8 @@ async fn empty_admin_password_is_refused_at_the_first_start() {
     }
 }
 
-pub(crate) async fn personal_tokens_of_a_user_are_bounded(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn personal_tokens_of_a_user_are_bounded(harness: Harness) {
+    let ann = harness.user("ann").await;
     let body = json!({"name": "script", "scope": "read"});
     for _ in 0..20 {
         let some = (0..50).map(|_| ann.post("/v1/tokens", &body));
@@ -61,41 +61,41 @@ pub(crate) async fn personal_tokens_of_a_user_are_bounded(stage: Stage) {
     ann.post("/v1/tokens", &body).await.expect(200);
 }
 
-pub(crate) async fn guessing_a_password_is_slowed_down(stage: Stage) {
-    stage.user("ann").await;
+pub(crate) async fn guessing_a_password_is_slowed_down(harness: Harness) {
+    harness.user("ann").await;
     for _ in 0..20 {
-        stage.login("ann", "guess").await.expect_refused(401, "wrong_credentials");
+        harness.login("ann", "guess").await.expect_refused(401, "wrong_credentials");
     }
-    let refused = stage.login("ann", "ann").await.expect_refused(429, "too_many_requests");
+    let refused = harness.login("ann", "ann").await.expect_refused(429, "too_many_requests");
     assert!(refused.json()["hint"].as_str().unwrap().contains("wait"), "{}", refused.text);
     assert!(refused.headers.contains_key("retry-after"));
-    stage.login(ADMIN, ADMIN).await.expect(200);
-    stage.clock.advance(Duration::from_secs(16));
-    stage.login("ann", "ann").await.expect(200);
+    harness.login(ADMIN, ADMIN).await.expect(200);
+    harness.clock.advance(Duration::from_secs(16));
+    harness.login("ann", "ann").await.expect(200);
 }
 
 /// A login through something that writes `X-Forwarded-For`; answers the status.
-async fn login_from(stage: &Stage, address: &str, name: &str, password: &str) -> u16 {
+async fn login_from(harness: &Harness, address: &str, name: &str, password: &str) -> u16 {
     let body = json!({"username": name, "md5_password": md5::compute(password).0, "retain": true});
-    let request = stage.request(Method::POST, "/login").header("x-forwarded-for", address).json(&body);
+    let request = harness.request(Method::POST, "/login").header("x-forwarded-for", address).json(&body);
     request.send().await.unwrap().status().as_u16()
 }
 
 /// Asks for a login, and leaves the answer unread.
-async fn begin_a_login(stage: &Stage, name: &str) -> tokio::net::TcpStream {
+async fn begin_a_login(harness: &Harness, name: &str) -> tokio::net::TcpStream {
     let body = json!({"username": name, "md5_password": md5::compute("guess").0}).to_string();
     let head = "POST /login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
     let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
-    let mut connection = tokio::net::TcpStream::connect(stage.address()).await.unwrap();
+    let mut connection = tokio::net::TcpStream::connect(harness.address()).await.unwrap();
     connection.write_all(request.as_bytes()).await.unwrap();
     connection
 }
 
-pub(crate) async fn hung_up_logins_are_counted_and_written_down(stage: Stage) {
-    let admin = stage.admin().await;
+pub(crate) async fn hung_up_logins_are_counted_and_written_down(harness: Harness) {
+    let admin = harness.admin().await;
     let mut open = Vec::new();
     for _ in 0..20 {
-        open.push(begin_a_login(&stage, "ann").await);
+        open.push(begin_a_login(&harness, "ann").await);
     }
     // All have come in, and most wait for their turn to be hashed.
     let mut first = [0; 12];
@@ -108,11 +108,11 @@ pub(crate) async fn hung_up_logins_are_counted_and_written_down(stage: Stage) {
         log["entries"].as_array().unwrap().iter().filter(failed).count() == 20
     })
     .await;
-    stage.login("ann", "guess").await.expect_refused(429, "too_many_requests");
+    harness.login("ann", "guess").await.expect_refused(429, "too_many_requests");
 }
 
-pub(crate) async fn session_can_not_be_used_to_guess_the_password(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn session_can_not_be_used_to_guess_the_password(harness: Harness) {
+    let ann = harness.user("ann").await;
     let digest = |password: &str| json!(md5::compute(password).0);
     let guess = json!({"old_md5_password": digest("guess"), "new_md5_password": digest("new")});
     for _ in 0..20 {
@@ -121,86 +121,86 @@ pub(crate) async fn session_can_not_be_used_to_guess_the_password(stage: Stage) 
     let right = json!({"old_md5_password": digest("ann"), "new_md5_password": digest("new")});
     ann.post("/users/ann/password", &right).await.expect_refused(429, "too_many_requests");
     // Whoever knows the password is not kept out by what the other session did.
-    stage.clock.advance(Duration::from_secs(1));
-    let other = stage.logged_in("ann", "ann").await;
+    harness.clock.advance(Duration::from_secs(1));
+    let other = harness.logged_in("ann", "ann").await;
     assert_ne!(other.token, ann.token);
     other.post("/users/ann/password", &right).await.expect(200);
 }
 
-pub(crate) async fn strangers_guesses_do_not_lock_out_the_owner(mut stage: Stage) {
-    stage.trusted_proxies = TrustedProxies::parse(["127.0.0.1"]).unwrap();
-    stage.restart().await;
-    let token = stage.user("ann").await.token;
+pub(crate) async fn strangers_guesses_do_not_lock_out_the_owner(mut harness: Harness) {
+    harness.trusted_proxies = TrustedProxies::parse(["127.0.0.1"]).unwrap();
+    harness.restart().await;
+    let token = harness.user("ann").await.token;
     for _ in 0..20 {
-        assert_eq!(login_from(&stage, "192.0.2.1", "ann", "guess").await, 401);
+        assert_eq!(login_from(&harness, "192.0.2.1", "ann", "guess").await, 401);
     }
-    assert_eq!(login_from(&stage, "192.0.2.1", "ann", "ann").await, 429);
-    assert_eq!(login_from(&stage, "192.0.2.2", "ann", "ann").await, 200, "ann is elsewhere");
+    assert_eq!(login_from(&harness, "192.0.2.1", "ann", "ann").await, 429);
+    assert_eq!(login_from(&harness, "192.0.2.2", "ann", "ann").await, 200, "ann is elsewhere");
     let body = json!({"username": "ann", "md5_password": md5::compute("ann").0, "retain": true});
-    let request = stage.request(Method::POST, "/login").header("x-forwarded-for", "192.0.2.1");
+    let request = harness.request(Method::POST, "/login").header("x-forwarded-for", "192.0.2.1");
     let known = request.bearer_auth(&token).json(&body).send().await.unwrap();
     assert_eq!(known.status(), 200, "ann's own machine is behind the stranger's address");
-    let admins = stage.admin().await.token;
-    let request = stage.request(Method::POST, "/login").header("x-forwarded-for", "192.0.2.1");
+    let admins = harness.admin().await.token;
+    let request = harness.request(Method::POST, "/login").header("x-forwarded-for", "192.0.2.1");
     let other = request.bearer_auth(admins).json(&body).send().await.unwrap();
     assert_eq!(other.status(), 429, "a token of another account proves nothing");
 }
 
-pub(crate) async fn names_that_nobody_can_have_are_refused_first(stage: Stage) {
+pub(crate) async fn names_that_nobody_can_have_are_refused_first(harness: Harness) {
     for length in [256, 8_000] {
         for _ in 0..25 {
-            let refused = stage.login(&"a".repeat(length), "x").await;
+            let refused = harness.login(&"a".repeat(length), "x").await;
             refused.expect_refused(400, "invalid_request");
         }
     }
-    stage.login(&"a".repeat(20_000), "x").await.expect_refused(413, "too_large");
-    let log = stage.admin().await.get("/v1/admin/audit").await.expect(200).json();
+    harness.login(&"a".repeat(20_000), "x").await.expect_refused(413, "too_large");
+    let log = harness.admin().await.get("/v1/admin/audit").await.expect(200).json();
     let failed = |entry: &&Value| entry["action"] == "login.failed";
     assert_eq!(log["entries"].as_array().unwrap().iter().find(failed), None);
 }
 
-pub(crate) async fn trusted_proxy_names_the_caller_in_the_audit_log(mut stage: Stage) {
-    let last = async |stage: &Stage| {
-        let log = stage.admin().await.get("/v1/admin/audit?limit=2").await.expect(200);
+pub(crate) async fn trusted_proxy_names_the_caller_in_the_audit_log(mut harness: Harness) {
+    let last = async |harness: &Harness| {
+        let log = harness.admin().await.get("/v1/admin/audit?limit=2").await.expect(200);
         log.json()["entries"][1]["address"].as_str().unwrap().to_owned()
     };
-    login_from(&stage, "192.0.2.7", ADMIN, ADMIN).await;
-    assert_eq!(last(&stage).await, "127.0.0.1", "nobody is believed by default");
-    stage.trusted_proxies = TrustedProxies::parse(["127.0.0.0/8"]).unwrap();
-    stage.restart().await;
-    login_from(&stage, "203.0.113.5, 192.0.2.7", ADMIN, ADMIN).await;
-    assert_eq!(last(&stage).await, "192.0.2.7");
+    login_from(&harness, "192.0.2.7", ADMIN, ADMIN).await;
+    assert_eq!(last(&harness).await, "127.0.0.1", "nobody is believed by default");
+    harness.trusted_proxies = TrustedProxies::parse(["127.0.0.0/8"]).unwrap();
+    harness.restart().await;
+    login_from(&harness, "203.0.113.5, 192.0.2.7", ADMIN, ADMIN).await;
+    assert_eq!(last(&harness).await, "192.0.2.7");
 }
 
-pub(crate) async fn default_password_counts_on_this_machine_only(mut stage: Stage) {
-    assert_eq!(stage.login(ADMIN, ADMIN).await.status, 200);
+pub(crate) async fn default_password_counts_on_this_machine_only(mut harness: Harness) {
+    assert_eq!(harness.login(ADMIN, ADMIN).await.status, 200);
     // Something on this machine hands on what others send.
-    assert_eq!(login_from(&stage, "192.0.2.7", ADMIN, ADMIN).await, 403);
-    assert_eq!(login_from(&stage, "127.0.0.1", ADMIN, ADMIN).await, 403, "nobody is trusted to say so");
-    stage.trusted_proxies = TrustedProxies::parse(["127.0.0.0/8"]).unwrap();
-    stage.restart().await;
-    assert_eq!(login_from(&stage, "192.0.2.7", ADMIN, ADMIN).await, 403);
-    assert_eq!(login_from(&stage, "127.0.0.1", ADMIN, ADMIN).await, 200);
-    stage.user("ann").await;
-    assert_eq!(login_from(&stage, "192.0.2.7", "ann", "ann").await, 200, "it is about one password");
+    assert_eq!(login_from(&harness, "192.0.2.7", ADMIN, ADMIN).await, 403);
+    assert_eq!(login_from(&harness, "127.0.0.1", ADMIN, ADMIN).await, 403, "nobody is trusted to say so");
+    harness.trusted_proxies = TrustedProxies::parse(["127.0.0.0/8"]).unwrap();
+    harness.restart().await;
+    assert_eq!(login_from(&harness, "192.0.2.7", ADMIN, ADMIN).await, 403);
+    assert_eq!(login_from(&harness, "127.0.0.1", ADMIN, ADMIN).await, 200);
+    harness.user("ann").await;
+    assert_eq!(login_from(&harness, "192.0.2.7", "ann", "ann").await, 200, "it is about one password");
 }
 
 /// Behind an address of its own there is a proxy, and every request comes from this machine.
-pub(crate) async fn default_password_does_not_count_under_a_public_address(mut stage: Stage) {
-    stage.public_url = Some("https://mito.example".parse().unwrap());
-    stage.restart().await;
-    stage.login(ADMIN, ADMIN).await.expect_refused(403, "forbidden");
-    stage.trusted_proxies = TrustedProxies::parse(["192.0.2.1"]).unwrap();
-    stage.restart().await;
-    stage.login(ADMIN, ADMIN).await.expect(200);
+pub(crate) async fn default_password_does_not_count_under_a_public_address(mut harness: Harness) {
+    harness.public_url = Some("https://mito.example".parse().unwrap());
+    harness.restart().await;
+    harness.login(ADMIN, ADMIN).await.expect_refused(403, "forbidden");
+    harness.trusted_proxies = TrustedProxies::parse(["192.0.2.1"]).unwrap();
+    harness.restart().await;
+    harness.login(ADMIN, ADMIN).await.expect(200);
 }
 
-pub(crate) async fn links_begin_with_what_a_trusted_proxy_says(mut stage: Stage) {
-    let link = async |stage: &Stage| {
-        let ann = stage.admin().await;
+pub(crate) async fn links_begin_with_what_a_trusted_proxy_says(mut harness: Harness) {
+    let link = async |harness: &Harness| {
+        let ann = harness.admin().await;
         let body = json!({"key": "x", "content_length": 1});
         let request =
-            stage.request(Method::POST, "/groups/mitosis_admin/attachments").bearer_auth(&ann.token);
+            harness.request(Method::POST, "/groups/mitosis_admin/attachments").bearer_auth(&ann.token);
         let forwarded = [
             ("x-forwarded-proto", "https"),
             ("x-forwarded-host", "mito.example"),
@@ -212,19 +212,19 @@ pub(crate) async fn links_begin_with_what_a_trusted_proxy_says(mut stage: Stage)
         let reply: Value = request.send().await.unwrap().json().await.unwrap();
         reply["url"].as_str().unwrap().to_owned()
     };
-    let own = link(&stage).await;
+    let own = link(&harness).await;
     assert!(own.starts_with("http://127.0.0.1:"), "{own}");
-    stage.trusted_proxies = TrustedProxies::parse(["127.0.0.1"]).unwrap();
-    stage.restart().await;
-    let theirs = link(&stage).await;
+    harness.trusted_proxies = TrustedProxies::parse(["127.0.0.1"]).unwrap();
+    harness.restart().await;
+    let theirs = link(&harness).await;
     assert!(theirs.starts_with("https://mito.example/lab/v1/objects/"), "{theirs}");
 }
 
-pub(crate) async fn links_begin_with_the_address_that_a_client_of_ours_used(mut stage: Stage) {
-    stage.user("ann").await;
-    let link = async |stage: &Stage, used: &str| {
-        let ann = stage.logged_in("ann", "ann").await;
-        let request = stage.request(Method::POST, "/groups/ann/attachments").bearer_auth(&ann.token);
+pub(crate) async fn links_begin_with_the_address_that_a_client_of_ours_used(mut harness: Harness) {
+    harness.user("ann").await;
+    let link = async |harness: &Harness, used: &str| {
+        let ann = harness.logged_in("ann", "ann").await;
+        let request = harness.request(Method::POST, "/groups/ann/attachments").bearer_auth(&ann.token);
         let request = request.header("x-mito-address", used).json(&json!({"key": "x", "content_length": 1}));
         let reply: Value = request.send().await.unwrap().json().await.unwrap();
         reply["url"].as_str().unwrap().to_owned()
@@ -238,17 +238,17 @@ pub(crate) async fn links_begin_with_the_address_that_a_client_of_ours_used(mut 
         ("ftp://mito.example", "http://127.0.0.1:"),
         ("nothing", "http://127.0.0.1:"),
     ] {
-        let link = link(&stage, used).await;
+        let link = link(&harness, used).await;
         assert!(link.starts_with(begins), "{used}: {link}");
     }
-    stage.public_url = Some("https://public.example/lab".parse().unwrap());
-    stage.restart().await;
-    let link = link(&stage, "https://mito.example").await;
+    harness.public_url = Some("https://public.example/lab".parse().unwrap());
+    harness.restart().await;
+    let link = link(&harness, "https://mito.example").await;
     assert!(link.starts_with("https://public.example/lab/v1/objects/"), "{link}");
 }
 
-pub(crate) async fn a_personal_token_does_what_its_scope_says(stage: Stage) {
-    let (admin, ann) = (stage.admin().await, stage.user("ann").await);
+pub(crate) async fn a_personal_token_does_what_its_scope_says(harness: Harness) {
+    let (admin, ann) = (harness.admin().await, harness.user("ann").await);
     let uuid = ann.submits(&json!({})).await;
     let (reader, _) = personal_token(&ann, "read", None).await;
     let (writer, _) = personal_token(&ann, "write", None).await;
@@ -275,36 +275,36 @@ pub(crate) async fn a_personal_token_does_what_its_scope_says(stage: Stage) {
     reader.get(&format!("/tasks/{uuid}")).await.expect_refused(403, "account_not_active");
 }
 
-pub(crate) async fn a_personal_token_ends_when_revoked_or_over_and_not_with_the_session(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_personal_token_ends_when_revoked_or_over_and_not_with_the_session(harness: Harness) {
+    let ann = harness.user("ann").await;
     let (kept, id) = personal_token(&ann, "read", None).await;
     let (short, _) = personal_token(&ann, "read", Some("1h")).await;
     let relogin = json!({"username": "ann", "md5_password": md5::compute("ann").0});
-    let token = stage.send(reqwest::Method::POST, "/login", None, Some(&relogin)).await.expect(200).json();
+    let token = harness.send(reqwest::Method::POST, "/login", None, Some(&relogin)).await.expect(200).json();
     ann.get("/auth").await.expect_refused(401, "invalid_token");
     let ann = ann.with(token["token"].as_str().unwrap());
     for token in [&kept, &short] {
         assert_eq!(token.get("/auth").await.expect(200).text, "ann");
     }
-    stage.clock.advance(Duration::from_secs(3600));
+    harness.clock.advance(Duration::from_secs(3600));
     short.get("/auth").await.expect_refused(401, "invalid_token");
     kept.get("/auth").await.expect(200);
 
     let listed = ann.get("/v1/tokens").await.expect(200);
     assert_eq!(listed.json()["tokens"].as_array().unwrap().len(), 2);
     assert!(!listed.text.contains(&kept.token[9..]), "a token is shown once");
-    stage.user("raj").await.delete(&format!("/v1/tokens/{id}")).await.expect_refused(404, "not_found");
+    harness.user("raj").await.delete(&format!("/v1/tokens/{id}")).await.expect_refused(404, "not_found");
     ann.delete(&format!("/v1/tokens/{id}")).await.expect_empty();
     kept.get("/auth").await.expect_refused(401, "invalid_token");
     ann.with("mito_pat_guess").get("/auth").await.expect_refused(401, "invalid_token");
 }
 
-pub(crate) async fn a_worker_renews_its_token_within_what_it_was_granted(mut stage: Stage) {
-    // Longer than the story: only tokens end.
-    stage.lease = Duration::from_hours(24 * 30);
-    stage.restart().await;
-    let stage = stage;
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_worker_renews_its_token_within_what_it_was_granted(mut harness: Harness) {
+    // Longer than the test: only tokens end.
+    harness.lease = Duration::from_hours(24 * 30);
+    harness.restart().await;
+    let harness = harness;
+    let ann = harness.user("ann").await;
     let day = Duration::from_hours(24);
     let renewed = async |worker: &Someone<'_>| {
         let body = json!({"lifetime": "1000y"});
@@ -317,34 +317,34 @@ pub(crate) async fn a_worker_renews_its_token_within_what_it_was_granted(mut sta
     let short = ann.worker(&json!({"lifetime": "1h"})).await;
     let unbounded = ann.worker(&json!({})).await;
     let of_short = short.with(&renewed(&short).await);
-    stage.clock.advance(Duration::from_secs(3599));
+    harness.clock.advance(Duration::from_secs(3599));
     lives(&of_short, 200).await;
-    stage.clock.advance(Duration::from_secs(62));
+    harness.clock.advance(Duration::from_secs(62));
     lives(&short, 401).await;
     lives(&of_short, 401).await;
 
     // Without a lifetime it can go on for ever, seven days at a time.
-    stage.clock.advance(6 * day);
+    harness.clock.advance(6 * day);
     let of_unbounded = unbounded.with(&renewed(&unbounded).await);
-    stage.clock.advance(6 * day);
+    harness.clock.advance(6 * day);
     lives(&unbounded, 401).await;
     lives(&of_unbounded, 200).await;
-    stage.clock.advance(day + Duration::from_secs(62));
+    harness.clock.advance(day + Duration::from_secs(62));
     lives(&of_unbounded, 401).await;
-    let ann = stage.logged_in("ann", "ann").await;
+    let ann = harness.logged_in("ann", "ann").await;
     ann.post("/v1/workers/token", &json!({})).await.expect_refused(401, "invalid_token");
 }
 
-pub(crate) async fn expired_token_is_told_apart_and_may_sign_off(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn expired_token_is_told_apart_and_may_sign_off(harness: Harness) {
+    let ann = harness.user("ann").await;
     let (uuid, worker) = (ann.submits(&json!({})).await, ann.worker(&json!({})).await);
     worker.fetches().await;
     // Workers in between keep the lease alive; only the token ends.
     let token = worker.post("/v1/workers/token", &json!({"lifetime": "10min"})).await.expect(200).json();
     let short = worker.with(token["token"].as_str().unwrap());
-    stage.clock.advance(Duration::from_secs(595));
+    harness.clock.advance(Duration::from_secs(595));
     worker.post("/workers/heartbeat", &Value::Null).await.expect(200);
-    stage.clock.advance(Duration::from_secs(100));
+    harness.clock.advance(Duration::from_secs(100));
     short.post("/workers/heartbeat", &Value::Null).await.expect_refused(401, "token_expired");
     assert_eq!(ann.state(&uuid).await, "Running");
     short.delete("/workers").await.expect(200);
@@ -353,11 +353,11 @@ pub(crate) async fn expired_token_is_told_apart_and_may_sign_off(stage: Stage) {
     worker.post("/workers/heartbeat", &Value::Null).await.expect_refused(401, "worker_unknown");
 }
 
-pub(crate) async fn logins_and_administrative_acts_are_written_down(stage: Stage) {
-    let admin = stage.admin().await;
-    let ann = stage.user("ann").await;
-    stage.login("ann", "hunter2").await.expect(401);
-    stage.login("not a name: hunter2", "x").await.expect(401);
+pub(crate) async fn logins_and_administrative_acts_are_written_down(harness: Harness) {
+    let admin = harness.admin().await;
+    let ann = harness.user("ann").await;
+    harness.login("ann", "hunter2").await.expect(401);
+    harness.login("not a name: hunter2", "x").await.expect(401);
     admin.post("/admin/users/ann/group-quota", &json!({"group_quota": "+1"})).await.expect(200);
     admin.delete("/admin/users/ann").await.expect(200);
 

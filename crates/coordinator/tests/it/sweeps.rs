@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{Someone, Stage, task};
+use crate::harness::{Harness, Someone, task};
 
 /// Submits tasks with these exit codes as their parameter, and has them end so. Answers their UUIDs.
 async fn sweep(ann: &Someone<'_>, codes: &[i32]) -> Vec<String> {
@@ -20,8 +20,8 @@ fn each<'a>(reply: &'a Value, list: &str, field: &str) -> Vec<&'a str> {
     reply[list].as_array().unwrap().iter().map(|row| row[field].as_str().unwrap()).collect()
 }
 
-pub(crate) async fn what_failed_is_submitted_again_and_stands_for_both_in_the_results(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn what_failed_is_submitted_again_and_stands_for_both_in_the_results(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuids = sweep(&ann, &[0, 3, 0, 4]).await;
     let filter = json!({"filter": {"labels": ["sweep"]}, "failed": true});
     let retried = ann.post("/v1/tasks/retry", &filter).await.expect(200).json();
@@ -55,8 +55,8 @@ pub(crate) async fn what_failed_is_submitted_again_and_stands_for_both_in_the_re
     assert_eq!(each(&failed, "results", "uuid"), [&uuids[3], &uuids[1]]);
 }
 
-pub(crate) async fn named_tasks_are_repeated_if_they_are_over(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn named_tasks_are_repeated_if_they_are_over(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuids = sweep(&ann, &[0, 3]).await;
     let waiting = ann.submits(&json!({})).await;
     let list = json!({"uuids": [uuids[0], uuids[1], waiting]});
@@ -71,8 +71,8 @@ pub(crate) async fn named_tasks_are_repeated_if_they_are_over(stage: Stage) {
     assert_eq!(retried["passed_over"], json!([waiting]));
 }
 
-pub(crate) async fn a_retry_whose_answer_was_lost_can_be_repeated(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_retry_whose_answer_was_lost_can_be_repeated(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuids = sweep(&ann, &[3]).await;
     let request = json!({"uuids": uuids, "again": true, "idempotency_key": "k"});
     let first = ann.post("/v1/tasks/retry", &request).await.expect(200).json();
@@ -83,8 +83,8 @@ pub(crate) async fn a_retry_whose_answer_was_lost_can_be_repeated(stage: Stage) 
     assert_eq!(count, 2);
 }
 
-pub(crate) async fn a_retry_says_which_tasks_it_means(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_retry_says_which_tasks_it_means(harness: Harness) {
+    let ann = harness.user("ann").await;
     for wrong in [
         json!({}),
         json!({"failed": true}),
@@ -100,8 +100,8 @@ pub(crate) async fn a_retry_says_which_tasks_it_means(stage: Stage) {
     ann.post("/v1/tasks/results", &json!({"before": uuid::Uuid::nil()})).await.expect(404);
 }
 
-pub(crate) async fn results_come_page_by_page(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn results_come_page_by_page(harness: Harness) {
+    let ann = harness.user("ann").await;
     let mut expected = sweep(&ann, &[0, 1, 0, 1, 0]).await;
     expected.reverse();
     let (mut seen, mut before) = (Vec::new(), json!(null));
@@ -117,10 +117,10 @@ pub(crate) async fn results_come_page_by_page(stage: Stage) {
     assert_eq!(seen, expected);
 }
 
-pub(crate) async fn operations_on_many_tasks_go_on_to_their_end(stage: Stage) {
+pub(crate) async fn operations_on_many_tasks_go_on_to_their_end(harness: Harness) {
     // More than go into a transaction.
     const MANY: usize = 5_001;
-    let ann = stage.user("ann").await;
+    let ann = harness.user("ann").await;
     let tasks = vec![task("ann", &json!({})); MANY];
     let submitted = ann.post("/tasks/submit", &json!({"tasks": tasks})).await.expect(200).json();
     let filter = json!({"group_name": "ann", "states": ["Ready"]});

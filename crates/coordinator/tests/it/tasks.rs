@@ -3,15 +3,15 @@
 use mitosis_domain::clock::Clock as _;
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, task};
+use crate::harness::{Harness, task};
 
-pub(crate) async fn a_submitted_task_is_there_in_the_form_of_the_contract(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_submitted_task_is_there_in_the_form_of_the_contract(harness: Harness) {
+    let ann = harness.user("ann").await;
     let changes = json!({"tags": ["gpu"], "labels": ["run-7"], "timeout": "20min", "priority": -5});
     let uuid = ann.submits(&changes).await;
     assert_eq!(uuid::Uuid::parse_str(&uuid).unwrap().get_version_num(), 4);
     let reply = ann.get(&format!("/tasks/{uuid}")).await.expect(200).json();
-    let now = stage.clock.now();
+    let now = harness.clock.now();
     assert_eq!(
         reply,
         json!({
@@ -30,8 +30,8 @@ pub(crate) async fn a_submitted_task_is_there_in_the_form_of_the_contract(stage:
     );
 }
 
-pub(crate) async fn a_waiting_task_can_be_cancelled_once(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_waiting_task_can_be_cancelled_once(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     ann.delete(&format!("/tasks/{uuid}")).await.expect_empty();
     let task = ann.task(&uuid).await;
@@ -43,8 +43,8 @@ pub(crate) async fn a_waiting_task_can_be_cancelled_once(stage: Stage) {
     assert_eq!(worker.fetches().await, Value::Null);
 }
 
-pub(crate) async fn a_running_task_can_t_be_cancelled_or_changed_but_relabelled(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_running_task_can_t_be_cancelled_or_changed_but_relabelled(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     ann.worker(&json!({})).await.fetches().await;
     ann.delete(&format!("/tasks/{uuid}")).await.expect_refused(404, "not_found");
@@ -53,8 +53,8 @@ pub(crate) async fn a_running_task_can_t_be_cancelled_or_changed_but_relabelled(
     assert_eq!(ann.task(&uuid).await["labels"], json!(["x"]));
 }
 
-pub(crate) async fn a_waiting_task_can_be_changed_and_the_timeout_may_be_left_out(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_waiting_task_can_be_changed_and_the_timeout_may_be_left_out(harness: Harness) {
+    let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     ann.put(&format!("/tasks/{uuid}"), &json!({})).await.expect(400);
     ann.put(&format!("/tasks/{uuid}"), &json!({"priority": 3, "tags": ["gpu"]})).await.expect_empty();
@@ -67,8 +67,8 @@ pub(crate) async fn a_waiting_task_can_be_changed_and_the_timeout_may_be_left_ou
     assert_ne!(ann.worker(&json!({"tags": ["gpu", "eu"]})).await.fetches().await, Value::Null);
 }
 
-pub(crate) async fn a_query_finds_what_all_its_conditions_name(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_query_finds_what_all_its_conditions_name(harness: Harness) {
+    let ann = harness.user("ann").await;
     for priority in [1, 5, 10] {
         ann.submits(&json!({"priority": priority, "labels": ["a", format!("p{priority}")]})).await;
     }
@@ -92,9 +92,9 @@ pub(crate) async fn a_query_finds_what_all_its_conditions_name(stage: Stage) {
     assert_eq!((page["count"].as_u64(), priorities), (Some(2), vec![&json!(5), &json!(1)]));
 }
 
-pub(crate) async fn a_query_that_makes_no_sense_is_refused(stage: Stage) {
-    let ann = stage.user("ann").await;
-    stage.user("raj").await;
+pub(crate) async fn a_query_that_makes_no_sense_is_refused(harness: Harness) {
+    let ann = harness.user("ann").await;
+    harness.user("raj").await;
     for wrong in [
         json!({"count": true, "priority": "about 5"}),
         json!({"count": true, "labels": []}),
@@ -110,8 +110,8 @@ pub(crate) async fn a_query_that_makes_no_sense_is_refused(stage: Stage) {
     ann.post("/tasks/query", &json!({})).await.expect_refused(422, "wrong_shape");
 }
 
-pub(crate) async fn submission_of_too_many_tasks_is_refused_whole(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn submission_of_too_many_tasks_is_refused_whole(harness: Harness) {
+    let ann = harness.user("ann").await;
     let most = mitosis_domain::limits::MAX_TASKS;
     let tasks = vec![task("ann", &json!({})); most + 1];
     let refused = ann.post("/tasks/submit", &json!({"tasks": tasks})).await;
@@ -121,9 +121,9 @@ pub(crate) async fn submission_of_too_many_tasks_is_refused_whole(stage: Stage) 
 }
 
 pub(crate) async fn a_batch_answers_for_each_task_and_a_repetition_with_its_key_submits_nothing(
-    stage: Stage,
+    harness: Harness,
 ) {
-    let ann = stage.user("ann").await;
+    let ann = harness.user("ann").await;
     let good = task("ann", &json!({}));
     let bad = task("nobody", &json!({}));
     let body = json!({"tasks": [good, bad, good], "idempotency_key": "k1"});
@@ -142,8 +142,8 @@ pub(crate) async fn a_batch_answers_for_each_task_and_a_repetition_with_its_key_
     ann.post("/tasks/submit", &json!({"tasks": []})).await.expect(400);
 }
 
-pub(crate) async fn a_cancellation_by_filter_touches_only_what_the_filter_names(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_cancellation_by_filter_touches_only_what_the_filter_names(harness: Harness) {
+    let ann = harness.user("ann").await;
     let keep = ann.submits(&json!({"labels": ["keep"]})).await;
     ann.submits(&json!({"labels": ["drop"]})).await;
     let cancel = async |body: Value| {
@@ -157,8 +157,8 @@ pub(crate) async fn a_cancellation_by_filter_touches_only_what_the_filter_names(
     assert_eq!(reply, json!({"cancelled_count": 1, "failed_uuids": [unknown]}));
 }
 
-pub(crate) async fn pages_are_turned_by_the_last_row(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn pages_are_turned_by_the_last_row(harness: Harness) {
+    let ann = harness.user("ann").await;
     let mut submitted = Vec::new();
     for _ in 0..5 {
         submitted.insert(0, ann.submits(&json!({})).await);
@@ -181,8 +181,8 @@ pub(crate) async fn pages_are_turned_by_the_last_row(stage: Stage) {
     assert_eq!(seen, submitted);
 }
 
-pub(crate) async fn a_filter_in_words_narrows_what_the_fields_ask_for(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_filter_in_words_narrows_what_the_fields_ask_for(harness: Harness) {
+    let ann = harness.user("ann").await;
     let urgent = ann.submits(&json!({"labels": ["a", "b"], "priority": 7})).await;
     let other = ann.submits(&json!({"labels": ["a"], "priority": 1})).await;
     let find = async |body: Value| {
@@ -213,8 +213,8 @@ pub(crate) async fn a_filter_in_words_narrows_what_the_fields_ask_for(stage: Sta
     assert_eq!(ann.task(&urgent).await["state"], "Ready");
 }
 
-pub(crate) async fn a_task_has_short_names_for_members_of_its_group(stage: Stage) {
-    let (ann, bob) = (stage.user("ann").await, stage.user("bob").await);
+pub(crate) async fn a_task_has_short_names_for_members_of_its_group(harness: Harness) {
+    let (ann, bob) = (harness.user("ann").await, harness.user("bob").await);
     ann.get("/v1/tasks/find?selector=last").await.expect_refused(404, "not_found");
     let first = ann.submits(&json!({})).await;
     let second = ann.submits(&json!({})).await;

@@ -10,10 +10,10 @@ use mitosis_store::ops::query::TaskQuery;
 use mitosis_store::ops::tasks::CANCEL_PORTION;
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, task};
+use crate::harness::{Harness, task};
 
-pub(crate) async fn a_stranger_sees_and_touches_nothing(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn a_stranger_sees_and_touches_nothing(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let uuid = ann.submits(&json!({})).await;
     let artifact = json!({"content_type": "result", "content_length": 5});
     ann.post(&format!("/tasks/{uuid}/artifacts"), &artifact).await.expect(200);
@@ -51,8 +51,8 @@ pub(crate) async fn a_stranger_sees_and_touches_nothing(stage: Stage) {
     worker.post("/workers/heartbeat", &json!(null)).await.expect(200);
 }
 
-pub(crate) async fn a_reader_sees_and_does_not_touch_and_a_writer_does_both(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn a_reader_sees_and_does_not_touch_and_a_writer_does_both(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let uuid = ann.submits(&json!({})).await;
     ann.put("/groups/ann/users", &json!({"relations": {"raj": "Read"}})).await.expect_empty();
     raj.get(&format!("/tasks/{uuid}")).await.expect(200);
@@ -71,8 +71,8 @@ pub(crate) async fn a_reader_sees_and_does_not_touch_and_a_writer_does_both(stag
     assert_eq!(members, json!({"ann": "Admin", "raj": "Write"}));
 }
 
-pub(crate) async fn a_worker_serves_the_groups_that_its_owner_may_serve(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn a_worker_serves_the_groups_that_its_owner_may_serve(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     ann.put("/groups/ann/users", &json!({"relations": {"raj": "Write"}})).await.expect_empty();
     let uuid = ann.submits(&json!({})).await;
     let worker = raj.worker(&json!({"groups": ["ann:write"]})).await;
@@ -81,8 +81,8 @@ pub(crate) async fn a_worker_serves_the_groups_that_its_owner_may_serve(stage: S
     assert_eq!(groups, json!({"ann": "Write", "raj": "Admin"}));
 }
 
-pub(crate) async fn a_group_can_be_deleted_and_an_administrator_can_bring_it_back(stage: Stage) {
-    let (admin, ann, raj) = (stage.admin().await, stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn a_group_can_be_deleted_and_an_administrator_can_bring_it_back(harness: Harness) {
+    let (admin, ann, raj) = (harness.admin().await, harness.user("ann").await, harness.user("raj").await);
     ann.post("/groups", &json!({"group_name": "lab"})).await.expect(200);
     ann.put("/groups/lab/users", &json!({"relations": {"raj": "Write"}})).await.expect(200);
     let uuid = raj.submits_to("lab", &json!({})).await;
@@ -102,8 +102,8 @@ pub(crate) async fn a_group_can_be_deleted_and_an_administrator_can_bring_it_bac
     ann.get("/groups/lab").await.expect_refused(403, "not_found");
 }
 
-pub(crate) async fn deleted_group_leaves_no_task_waiting_however_many(stage: Stage) {
-    let (admin, ann) = (stage.admin().await, stage.user("ann").await);
+pub(crate) async fn deleted_group_leaves_no_task_waiting_however_many(harness: Harness) {
+    let (admin, ann) = (harness.admin().await, harness.user("ann").await);
     ann.post("/groups", &json!({"group_name": "lab"})).await.expect(200);
     let tasks = vec![task("lab", &json!({})); usize::try_from(CANCEL_PORTION).unwrap() + 1];
     ann.post("/tasks/submit", &json!({"tasks": tasks})).await.expect(200);
@@ -114,15 +114,15 @@ pub(crate) async fn deleted_group_leaves_no_task_waiting_however_many(stage: Sta
 }
 
 /// The group is deleted, with one portion of what waits in it; no request could go on with it.
-pub(crate) async fn deletion_that_a_crash_cut_off_is_finished(mut stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn deletion_that_a_crash_cut_off_is_finished(mut harness: Harness) {
+    let ann = harness.user("ann").await;
     ann.post("/groups", &json!({"group_name": "lab"})).await.expect(200);
     let tasks = vec![task("lab", &json!({})); usize::try_from(CANCEL_PORTION).unwrap() + 1];
     ann.post("/tasks/submit", &json!({"tasks": tasks})).await.expect(200);
-    stage.stop().await;
-    let store = stage.store().await;
+    harness.stop().await;
+    let store = harness.store().await;
     let lab = store.group("lab").await.unwrap().unwrap().id;
-    store.delete_group(By::Site, lab, stage.clock.now()).await.unwrap();
+    store.delete_group(By::Site, lab, harness.clock.now()).await.unwrap();
     let waiting = TaskQuery { states: Some(vec![TaskState::Ready]), ..TaskQuery::all_of(lab) };
     let count = async |store: &dyn Store| {
         store.count_tasks(&waiting, 10, Duration::from_secs(5)).await.unwrap().at_least
@@ -131,17 +131,17 @@ pub(crate) async fn deletion_that_a_crash_cut_off_is_finished(mut stage: Stage) 
     store.close().await;
     drop(store);
 
-    stage.start().await;
+    harness.start().await;
     // Its passes end before it does.
-    stage.restart().await;
-    stage.stop().await;
-    let store = stage.store().await;
+    harness.restart().await;
+    harness.stop().await;
+    let store = harness.store().await;
     assert_eq!(count(&*store).await, 0);
     store.close().await;
 }
 
-pub(crate) async fn a_worker_is_put_only_on_groups_that_its_user_serves(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn a_worker_is_put_only_on_groups_that_its_user_serves(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let spec = json!({"args": ["true"], "envs": {"API_KEY": "ann-secret"}});
     let uuid = ann.submits(&json!({"task_spec": spec})).await;
     let worker = raj.worker(&json!({})).await;
@@ -160,8 +160,8 @@ pub(crate) async fn a_worker_is_put_only_on_groups_that_its_user_serves(stage: S
     assert_eq!(worker.fetches().await["uuid"], json!(uuid));
 }
 
-pub(crate) async fn a_task_reaches_others_only_as_far_as_its_creator(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn a_task_reaches_others_only_as_far_as_its_creator(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let secret = ann.submits(&json!({})).await;
     let archive = json!({"content_type": "result", "content_length": 5});
     ann.post(&format!("/tasks/{secret}/artifacts"), &archive).await.expect(200);
@@ -199,8 +199,8 @@ pub(crate) async fn a_task_reaches_others_only_as_far_as_its_creator(stage: Stag
     }
 }
 
-pub(crate) async fn a_worker_sees_how_far_a_watched_task_is_and_no_more(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_worker_sees_how_far_a_watched_task_is_and_no_more(harness: Harness) {
+    let ann = harness.user("ann").await;
     let spec = json!({"args": ["true"], "envs": {"API_KEY": "secret-key"}});
     let secret = json!({"task_spec": spec, "labels": ["secret-label"], "tags": ["secret-tag"]});
     let watched = ann.submits(&secret).await;
@@ -227,12 +227,12 @@ pub(crate) async fn a_worker_sees_how_far_a_watched_task_is_and_no_more(stage: S
     assert_eq!(keys(&seen["info"]["spec"]), keys(&whole["info"]["spec"]));
 }
 
-pub(crate) async fn a_worker_of_two_groups_shows_each_its_own_task(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn a_worker_of_two_groups_shows_each_its_own_task(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     ann.put("/groups/ann/users", &json!({"relations": {"raj": "Write"}})).await.expect(200);
     let worker = raj.worker(&json!({"groups": ["ann"], "slots": 2})).await;
     let path = format!("/workers/{}", worker.name);
-    let assigned = async |someone: &crate::stage::Someone<'_>, group: &str| {
+    let assigned = async |someone: &crate::harness::Someone<'_>, group: &str| {
         let shown = someone.get(&path).await.expect(200).json()["info"]["assigned_task_id"].clone();
         let query = json!({"group_name": group, "count": false});
         let listed = someone.post("/workers/query", &query).await.expect(200).json();
@@ -250,8 +250,8 @@ pub(crate) async fn a_worker_of_two_groups_shows_each_its_own_task(stage: Stage)
     assert_eq!(assigned(&raj, "raj").await, json!(his));
 }
 
-pub(crate) async fn a_group_called_download_is_a_group_like_any_other(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_group_called_download_is_a_group_like_any_other(harness: Harness) {
+    let ann = harness.user("ann").await;
     ann.post("/groups", &json!({"group_name": "download"})).await.expect(200);
     let reply = ann.post("/v1/tokens", &json!({"name": "x", "scope": "read"})).await.expect(200).json();
     let reader = ann.with(reply["token"].as_str().unwrap());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::stage::{Someone, Stage};
+use crate::harness::{Harness, Someone};
 
 /// Has an agent of ours take the one task that waits, and say that it tells its states.
 async fn takes(agent: &Someone<'_>, at: &str) -> Value {
@@ -48,8 +48,8 @@ async fn reached(watcher: &Someone<'_>, uuid: &str, target: &str, wait: &str) ->
     watcher.get(&path).await.expect(200).json()["reached"].as_bool().unwrap()
 }
 
-pub(crate) async fn watched_task_is_reached_when_its_agent_says_so(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn watched_task_is_reached_when_its_agent_says_so(harness: Harness) {
+    let ann = harness.user("ann").await;
     let (uuid, watcher) = watched(&ann).await;
     let holder = ann.worker(&holder()).await;
     assert!(!reached(&watcher, &uuid, "FetchResource", "0s").await, "it waits");
@@ -66,8 +66,8 @@ pub(crate) async fn watched_task_is_reached_when_its_agent_says_so(stage: Stage)
     assert!(!reached(&watcher, &uuid, "ExecFinished", "0s").await);
 }
 
-pub(crate) async fn states_from_others_than_the_holder_do_not_count(stage: Stage) {
-    let (ann, raj) = (stage.user("ann").await, stage.user("raj").await);
+pub(crate) async fn states_from_others_than_the_holder_do_not_count(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let (uuid, watcher) = watched(&ann).await;
     let holder = ann.worker(&holder()).await;
     takes(&holder, "").await;
@@ -87,8 +87,8 @@ pub(crate) async fn states_from_others_than_the_holder_do_not_count(stage: Stage
 }
 
 /// A published worker without Redis says nothing, but a command without files starts when it is fetched.
-pub(crate) async fn plain_task_of_a_published_worker_counts_as_spawned(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn plain_task_of_a_published_worker_counts_as_spawned(harness: Harness) {
+    let ann = harness.user("ann").await;
     let (uuid, watcher) = watched(&ann).await;
     let published = ann.worker(&json!({"tags": ["holder"]})).await;
     published.fetches().await;
@@ -96,9 +96,9 @@ pub(crate) async fn plain_task_of_a_published_worker_counts_as_spawned(stage: St
     assert!(!reached(&watcher, &uuid, "ExecFinished", "0s").await);
 }
 
-pub(crate) async fn watched_task_is_reached_across_coordinators(stage: Stage) {
-    let ann = stage.user("ann").await;
-    let (running, there) = stage.another().await;
+pub(crate) async fn watched_task_is_reached_across_coordinators(harness: Harness) {
+    let ann = harness.user("ann").await;
+    let (running, there) = harness.another().await;
     let (uuid, watcher) = watched(&ann).await;
     let holder = ann.worker(&holder()).await;
     let task = takes(&holder, &there).await;

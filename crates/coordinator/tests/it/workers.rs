@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::Stage;
+use crate::harness::Harness;
 
-pub(crate) async fn a_worker_is_shown_with_what_it_holds(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_worker_is_shown_with_what_it_holds(harness: Harness) {
+    let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({"tags": ["gpu"], "labels": ["rack-1"]})).await;
     let uuid = ann.submits(&json!({})).await;
     worker.fetches().await;
@@ -23,8 +23,8 @@ pub(crate) async fn a_worker_is_shown_with_what_it_holds(stage: Stage) {
     assert_eq!(count(json!({"labels": ["rack-2"]})).await, 0);
 }
 
-pub(crate) async fn page_of_workers_leads_to_the_next(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn page_of_workers_leads_to_the_next(harness: Harness) {
+    let ann = harness.user("ann").await;
     let mut registered = Vec::new();
     for _ in 0..5 {
         registered.push(ann.worker(&json!({})).await.name);
@@ -50,8 +50,8 @@ pub(crate) async fn page_of_workers_leads_to_the_next(stage: Stage) {
     assert!(reply.get("next").is_none(), "published clients find what they know: {reply}");
 }
 
-pub(crate) async fn workers_are_stopped_by_filter_however_many(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn workers_are_stopped_by_filter_however_many(harness: Harness) {
+    let ann = harness.user("ann").await;
     for _ in 0..101 {
         ann.worker(&json!({})).await;
     }
@@ -60,8 +60,8 @@ pub(crate) async fn workers_are_stopped_by_filter_however_many(stage: Stage) {
     assert_eq!(ann.post("/workers/query", &json!({"count": true})).await.expect(200).json()["count"], 0);
 }
 
-pub(crate) async fn an_idle_worker_goes_at_once_and_a_busy_one_after_its_task(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn an_idle_worker_goes_at_once_and_a_busy_one_after_its_task(harness: Harness) {
+    let ann = harness.user("ann").await;
     let idle = ann.worker(&json!({})).await;
     ann.delete(&format!("/workers/{}", idle.name)).await.expect_empty();
     idle.post("/workers/heartbeat", &json!(null)).await.expect(401);
@@ -76,8 +76,8 @@ pub(crate) async fn an_idle_worker_goes_at_once_and_a_busy_one_after_its_task(st
     assert_eq!(ann.task(task["uuid"].as_str().unwrap()).await["state"], "Finished");
 }
 
-pub(crate) async fn a_worker_that_is_forced_off_loses_its_task(stage: Stage) {
-    let ann = stage.user("ann").await;
+pub(crate) async fn a_worker_that_is_forced_off_loses_its_task(harness: Harness) {
+    let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({})).await;
     let uuid = ann.submits(&json!({})).await;
     worker.fetches().await;
@@ -87,11 +87,11 @@ pub(crate) async fn a_worker_that_is_forced_off_loses_its_task(stage: Stage) {
     assert_eq!(ann.state(&uuid).await, "Ready");
 }
 
-pub(crate) async fn a_token_of_a_worker_ends_with_its_lifetime(stage: Stage) {
-    let worker = stage.user("ann").await.worker(&json!({"lifetime": "5min"})).await.token;
-    let beat = async || stage.send(reqwest::Method::POST, "/workers/heartbeat", Some(&worker), None).await;
-    stage.clock.advance(std::time::Duration::from_secs(359));
+pub(crate) async fn a_token_of_a_worker_ends_with_its_lifetime(harness: Harness) {
+    let worker = harness.user("ann").await.worker(&json!({"lifetime": "5min"})).await.token;
+    let beat = async || harness.send(reqwest::Method::POST, "/workers/heartbeat", Some(&worker), None).await;
+    harness.clock.advance(std::time::Duration::from_secs(359));
     beat().await.expect(200);
-    stage.clock.advance(std::time::Duration::from_secs(2));
+    harness.clock.advance(std::time::Duration::from_secs(2));
     beat().await.expect(401);
 }

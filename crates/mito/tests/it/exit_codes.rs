@@ -1,4 +1,4 @@
-//! What the end of the process tells, where no other story comes to it.
+//! What the end of the process tells, where no other test comes to it.
 
 use std::process::Stdio;
 

@@ -308,7 +308,7 @@ impl Coordinator {
 }
 
 /// For a script: waits until a file is there, or until nobody can make it any more, so that nothing is left
-/// behind by a story that broke off.
+/// behind by a test that broke off.
 pub(crate) fn until_there(file: &Path) -> String {
     let folder = file.parent().expect("it is in a home").display();
     format!("until [ -e {} ] || [ ! -d {folder} ]; do sleep 0.05; done", file.display())

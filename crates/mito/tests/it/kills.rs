@@ -128,7 +128,7 @@ async fn a_coordinator_stops_in_order_at_the_first_signal() {
     assert!(coordinator.service.wait().await.success());
 }
 
-/// Longer than the lease of that story, and long enough that a coordinator notices.
+/// Longer than the lease of that test, and long enough that a coordinator notices.
 const ASLEEP: Duration = Duration::from_secs(7);
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,13 +81,13 @@ fn answer(route: &str) -> Option<String> {
     Some(answer.to_string())
 }
 
-struct Stage {
+struct Harness {
     home: Home,
     old: Old,
     address: String,
 }
 
-impl Stage {
+impl Harness {
     async fn set_up() -> Self {
         let (old, address) = Old::start().await;
         Self { home: Home::new(), old, address }
@@ -107,7 +107,7 @@ impl Stage {
 
 #[tokio::test]
 async fn filter_in_words_becomes_fields_on_an_old_coordinator() {
-    let stage = Stage::set_up().await;
+    let harness = Harness::set_up().await;
     for (words, route, field, value) in [
         ("client tasks cancel-many label=zz", "POST /tasks/cancel", "labels", json!(["zz"])),
         ("client tasks cancel-many state=ready", "POST /tasks/cancel", "states", json!(["Ready"])),
@@ -126,9 +126,9 @@ async fn filter_in_words_becomes_fields_on_an_old_coordinator() {
             json!(["zz"]),
         ),
     ] {
-        let (code, told) = stage.run(words).await;
+        let (code, told) = harness.run(words).await;
         assert_eq!(code, Some(0), "{words}: {told}");
-        let asked = stage.old.taken();
+        let asked = harness.old.taken();
         let (_, body) = asked.iter().find(|(asked, _)| asked == route).expect(words);
         assert_eq!(body[field], value, "{words}: {body}");
         assert!(body.get("filter").is_none(), "{words}: {body}");
@@ -137,11 +137,11 @@ async fn filter_in_words_becomes_fields_on_an_old_coordinator() {
 
 #[tokio::test]
 async fn what_an_old_coordinator_does_not_know_is_refused_unsent() {
-    let stage = Stage::set_up().await;
-    std::fs::write(stage.home.path().join("job.toml"), "[[tasks]]\ncommand = 'true'\n").unwrap();
+    let harness = Harness::set_up().await;
+    std::fs::write(harness.home.path().join("job.toml"), "[[tasks]]\ncommand = 'true'\n").unwrap();
     let task = json!({"group_name": "ann", "tags": [], "labels": [], "timeout": "1m", "priority": 0,
         "task_spec": {"args": ["true"], "idempotent": true}});
-    std::fs::write(stage.home.path().join("tasks.json"), json!([task]).to_string()).unwrap();
+    std::fs::write(harness.home.path().join("tasks.json"), json!([task]).to_string()).unwrap();
     let uuid = UUID;
     for words in [
         "client tasks cancel-many created>-2h",
@@ -176,10 +176,10 @@ async fn what_an_old_coordinator_does_not_know_is_refused_unsent() {
         &format!("client tasks stop {uuid}"),
         &format!("client tasks explain {uuid}"),
     ] {
-        let (code, told) = stage.run(words).await;
+        let (code, told) = harness.run(words).await;
         assert_eq!(code, Some(1), "{words}: {told}");
         assert!(told.contains("is mito 0.6"), "{words}: {told}");
-        let asked = stage.old.taken();
+        let asked = harness.old.taken();
         let harmless = |(route, _): &(String, Value)| route.starts_with("GET /tasks/");
         assert!(asked.iter().all(harmless), "{words}: {asked:?}");
     }
@@ -187,23 +187,23 @@ async fn what_an_old_coordinator_does_not_know_is_refused_unsent() {
 
 #[tokio::test]
 async fn worker_with_a_limit_of_its_own_does_not_register_with_an_old_coordinator() {
-    let stage = Stage::set_up().await;
-    let (code, told) = stage.run("worker --lost-after 2m").await;
+    let harness = Harness::set_up().await;
+    let (code, told) = harness.run("worker --lost-after 2m").await;
     assert_ne!(code, Some(0), "{told}");
     assert!(told.contains("is mito 0.6") && told.contains("lost_after"), "{told}");
-    assert!(stage.old.taken().is_empty());
+    assert!(harness.old.taken().is_empty());
 }
 
 #[tokio::test]
 async fn what_an_old_coordinator_knows_is_sent_as_ever() {
-    let stage = Stage::set_up().await;
+    let harness = Harness::set_up().await;
     for (words, route) in [
         ("client tasks submit -- true", "POST /tasks"),
         ("client tasks cancel-many -l zz", "POST /tasks/cancel"),
         ("client tasks query -s running", "POST /tasks/query"),
     ] {
-        let (code, told) = stage.run(words).await;
+        let (code, told) = harness.run(words).await;
         assert_eq!(code, Some(0), "{words}: {told}");
-        assert!(stage.old.taken().iter().any(|(asked, _)| asked == route), "{words}");
+        assert!(harness.old.taken().iter().any(|(asked, _)| asked == route), "{words}");
     }
 }

@@ -16,9 +16,9 @@ async fn the_published_sdk_can_do_everything_it_knows() {
     }
     let folder = home.path().join("sdk");
     std::fs::create_dir(&folder).unwrap();
-    let mut story = Command::new(programs.join("python"));
-    story.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/story.py"));
-    story.arg(&coordinator.address).arg(&folder).env("HOME", home.path());
-    let output = ended(story).await;
+    let mut test = Command::new(programs.join("python"));
+    test.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/test.py"));
+    test.arg(&coordinator.address).arg(&folder).env("HOME", home.path());
+    let output = ended(test).await;
     assert_eq!(output.code, Some(0), "{}\n{}", output.stdout, output.stderr);
 }

@@ -8,9 +8,9 @@
 mod backend;
 mod conformance;
 mod connection;
+mod harness;
 mod model;
 mod server;
-mod stage;
 
 conformance::conformance!(postgres: crate::backend::postgres::Postgres);
 conformance::conformance!(sqlite: crate::backend::sqlite::Sqlite);

@@ -11,20 +11,20 @@ use mitosis_testkit::postgres::PostgresServer;
 use tokio_postgres::NoTls;
 
 use crate::backend::postgres::Postgres;
-use crate::stage::{Stage, words};
+use crate::harness::{Harness, words};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_there_after_a_crash_of_the_server() {
     let mut server = PostgresServer::start().await.unwrap();
     let url = server.fresh_database().await.unwrap();
     let store: Arc<dyn mitosis_store::Store> = Arc::new(PostgresStore::open(&url).await.unwrap());
-    let stage = Stage::over(Postgres::around(&url, store.clone()));
-    let ann = stage.person("ann").await;
+    let harness = Harness::over(Postgres::around(&url, store.clone()));
+    let ann = harness.person("ann").await;
 
     let (mut acknowledged, mut killed) = (Vec::new(), false);
     let error = loop {
-        let task = stage.task(ann.group);
-        match store.submit(ann.user, std::slice::from_ref(&task), None, stage.now).await {
+        let task = harness.task(ann.group);
+        match store.submit(ann.user, std::slice::from_ref(&task), None, harness.now).await {
             Ok(_) => acknowledged.push(task.uuid),
             Err(error) => break error,
         }
@@ -40,8 +40,8 @@ async fn what_was_acknowledged_is_there_after_a_crash_of_the_server() {
     for uuid in acknowledged {
         assert!(store.task(uuid).await.unwrap().is_some(), "{uuid} was acknowledged");
     }
-    stage.submit_one(&ann).await;
-    stage.check_books().await;
+    harness.submit_one(&ann).await;
+    harness.check_invariants().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,10 +49,10 @@ async fn questions_take_no_connection_from_anything_else() {
     let server = PostgresServer::start().await.unwrap();
     let url = server.fresh_database().await.unwrap();
     let store: Arc<dyn mitosis_store::Store> = Arc::new(PostgresStore::open(&url).await.unwrap());
-    let stage = Stage::over(Postgres::around(&url, store.clone()));
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    let uuid = stage.submit_one(&ann).await;
+    let harness = Harness::over(Postgres::around(&url, store.clone()));
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let uuid = harness.submit_one(&ann).await;
     // Questions about labels hang, and nothing else does.
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -71,7 +71,7 @@ async fn questions_take_no_connection_from_anything_else() {
     tokio::time::timeout(Duration::from_secs(5), all_wait).await.expect("every connection waits");
     let others = async {
         assert!(store.user("ann").await.unwrap().is_some());
-        assert_eq!(stage.claim_one(hand).await.task.uuid, uuid);
+        assert_eq!(harness.claim_one(worker).await.task.uuid, uuid);
     };
     tokio::time::timeout(Duration::from_secs(5), others).await.expect("claims and logins go on");
 
@@ -84,8 +84,8 @@ async fn question_is_cancelled_when_its_caller_leaves() {
     let server = PostgresServer::start().await.unwrap();
     let url = server.fresh_database().await.unwrap();
     let store: Arc<dyn mitosis_store::Store> = Arc::new(PostgresStore::open(&url).await.unwrap());
-    let stage = Stage::over(Postgres::around(&url, store.clone()));
-    let ann = stage.person("ann").await;
+    let harness = Harness::over(Postgres::around(&url, store.clone()));
+    let ann = harness.person("ann").await;
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     tokio::spawn(connection);
     // A transaction sees the same activity until its end.
@@ -129,9 +129,9 @@ async fn count_that_takes_too_long_says_so() {
     let server = PostgresServer::start().await.unwrap();
     let url = server.fresh_database().await.unwrap();
     let store: Arc<dyn mitosis_store::Store> = Arc::new(PostgresStore::open(&url).await.unwrap());
-    let stage = Stage::over(Postgres::around(&url, store.clone()));
-    let ann = stage.person("ann").await;
-    stage.submit_one(&ann).await;
+    let harness = Harness::over(Postgres::around(&url, store.clone()));
+    let ann = harness.person("ann").await;
+    harness.submit_one(&ann).await;
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client.batch_execute("BEGIN; LOCK TABLE task IN ACCESS EXCLUSIVE MODE").await.unwrap();
@@ -247,17 +247,17 @@ async fn a_wrong_password_or_name_is_told_apart_from_a_server_that_is_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_operations_than_connections_wait_for_their_turn() {
-    let stage = Stage::<Postgres>::set_up().await;
-    let ann = stage.person("ann").await;
-    let store = stage.store();
+    let harness = Harness::<Postgres>::set_up().await;
+    let ann = harness.person("ann").await;
+    let store = harness.store();
     let all = (0..200).map(|_| {
-        let (store, task) = (store.clone(), stage.task(ann.group));
-        let (user, now) = (ann.user, stage.now);
+        let (store, task) = (store.clone(), harness.task(ann.group));
+        let (user, now) = (ann.user, harness.now);
         tokio::spawn(async move { store.submit(user, &[task], None, now).await.map(drop) })
     });
     let all = futures_util::future::join_all(all.collect::<Vec<_>>());
     for submitted in tokio::time::timeout(Duration::from_secs(60), all).await.unwrap() {
         submitted.unwrap().unwrap();
     }
-    assert_eq!(stage.scalar("SELECT count(DISTINCT number) FROM task").await, 200);
+    assert_eq!(harness.scalar("SELECT count(DISTINCT number) FROM task").await, 200);
 }

@@ -7,7 +7,7 @@ use mitosis_coordinator::{Asks, Route};
 use mitosis_protocol::Role;
 use serde_json::json;
 
-use crate::stage::{ADMIN, Stage};
+use crate::harness::{ADMIN, Harness};
 pub(crate) use table::rows;
 use table::{ACCOUNTS, GROUPS, Row, TASKS, WORKER_SIDE, WORKERS};
 use target::Cast;
@@ -204,8 +204,8 @@ fn route_of((method, path, _, _): Row, routes: &[Route]) -> Option<Route> {
     found.min_by_key(|route| route.path.matches('{').count() + route.path.matches("{*").count()).copied()
 }
 
-async fn whoever_asks_is_let_in_or_not(stage: &Stage, table: &[Row]) {
-    let (cast, routes) = (Cast::assemble(stage).await, mitosis_coordinator::routes());
+async fn whoever_asks_is_let_in_or_not(harness: &Harness, table: &[Row]) {
+    let (cast, routes) = (Cast::assemble(harness).await, mitosis_coordinator::routes());
     let mut wrong = Vec::new();
     for asker in EVERYBODY {
         for row in table.iter().copied() {
@@ -236,24 +236,24 @@ async fn whoever_asks_is_let_in_or_not(stage: &Stage, table: &[Row]) {
     );
 }
 
-pub(crate) async fn routes_of_accounts_let_in_whom_they_should(stage: Stage) {
-    whoever_asks_is_let_in_or_not(&stage, ACCOUNTS).await;
+pub(crate) async fn routes_of_accounts_let_in_whom_they_should(harness: Harness) {
+    whoever_asks_is_let_in_or_not(&harness, ACCOUNTS).await;
 }
 
-pub(crate) async fn routes_of_groups_let_in_whom_they_should(stage: Stage) {
-    whoever_asks_is_let_in_or_not(&stage, GROUPS).await;
+pub(crate) async fn routes_of_groups_let_in_whom_they_should(harness: Harness) {
+    whoever_asks_is_let_in_or_not(&harness, GROUPS).await;
 }
 
-pub(crate) async fn routes_of_tasks_let_in_whom_they_should(stage: Stage) {
-    whoever_asks_is_let_in_or_not(&stage, TASKS).await;
+pub(crate) async fn routes_of_tasks_let_in_whom_they_should(harness: Harness) {
+    whoever_asks_is_let_in_or_not(&harness, TASKS).await;
 }
 
-pub(crate) async fn routes_of_workers_let_in_whom_they_should(stage: Stage) {
-    whoever_asks_is_let_in_or_not(&stage, WORKERS).await;
+pub(crate) async fn routes_of_workers_let_in_whom_they_should(harness: Harness) {
+    whoever_asks_is_let_in_or_not(&harness, WORKERS).await;
 }
 
-pub(crate) async fn routes_for_workers_let_in_whom_they_should(stage: Stage) {
-    whoever_asks_is_let_in_or_not(&stage, WORKER_SIDE).await;
+pub(crate) async fn routes_for_workers_let_in_whom_they_should(harness: Harness) {
+    whoever_asks_is_let_in_or_not(&harness, WORKER_SIDE).await;
 }
 
 /// A new route needs a row, and the row has to agree with what the route declares.

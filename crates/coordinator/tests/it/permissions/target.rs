@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::table::{Row, expand};
 use super::{Asker, EVERYBODY, Needs};
-use crate::stage::{ADMIN, Answer, Someone, Stage};
+use crate::harness::{ADMIN, Answer, Harness, Someone};
 
 /// Everybody's token.
 pub(super) struct Cast<'a> {
-    stage: &'a Stage,
+    harness: &'a Harness,
     /// Admin of every group that is asked about.
     owner: Someone<'a>,
     tokens: Vec<(Asker, String)>,
@@ -22,25 +22,25 @@ pub(super) struct Cast<'a> {
 }
 
 impl<'a> Cast<'a> {
-    pub(super) async fn assemble(stage: &'a Stage) -> Self {
+    pub(super) async fn assemble(harness: &'a Harness) -> Self {
         let mut tokens = vec![(Asker::MalformedToken, "nonsense".to_owned())];
-        tokens.push((Asker::ExpiredToken, stage.user("expired").await.token));
-        stage.clock.advance(Duration::from_hours(7 * 24 + 1));
+        tokens.push((Asker::ExpiredToken, harness.user("expired").await.token));
+        harness.clock.advance(Duration::from_hours(7 * 24 + 1));
 
-        let admin = stage.admin().await;
-        let superseded = stage.user("superseded").await;
+        let admin = harness.admin().await;
+        let superseded = harness.user("superseded").await;
         let body = json!({"username": "superseded", "md5_password": md5::compute("superseded").0});
-        stage.send(Method::POST, "/login", None, Some(&body)).await.expect(200);
+        harness.send(Method::POST, "/login", None, Some(&body)).await.expect(200);
         tokens.push((Asker::SupersededToken, superseded.token));
         for asker in EVERYBODY {
             if let Some(name) = asker.user_name().filter(|name| *name != ADMIN)
                 && asker.is_session()
             {
-                tokens.push((asker, stage.user(name).await.token));
+                tokens.push((asker, harness.user(name).await.token));
             }
         }
         for (asker, scope) in [(Asker::ReadToken, "read"), (Asker::WriteToken, "write")] {
-            let boss = stage.logged_in("boss", "boss").await;
+            let boss = harness.logged_in("boss", "boss").await;
             let reply = boss.post("/v1/tokens", &json!({"name": scope, "scope": scope})).await.expect(200);
             tokens.push((asker, reply.json()["token"].as_str().unwrap().to_owned()));
         }
@@ -48,7 +48,7 @@ impl<'a> Cast<'a> {
         for (asker, name, state) in
             [(Asker::LockedUser, "locked", "Locked"), (Asker::DeletedUser, "deleted", "Deleted")]
         {
-            let user = stage.user(name).await;
+            let user = harness.user(name).await;
             if asker == Asker::LockedUser {
                 tokens.push((Asker::WorkerOfALockedUser, user.worker(&json!({})).await.token));
                 leaving = user.worker(&json!({})).await.token;
@@ -57,8 +57,8 @@ impl<'a> Cast<'a> {
             admin.post(&path, &json!({"state": state})).await.expect(200);
             tokens.push((asker, user.token));
         }
-        stage.user("victim").await;
-        let owner = stage.user("owner").await;
+        harness.user("victim").await;
+        let owner = harness.user("owner").await;
         owner.post("/groups", &json!({"group_name": "nobodys"})).await.expect(200);
         let quota = json!({"group_quota": "=100000"});
         for name in ["owner", "outsider", "reader", "writer", "boss", "left"] {
@@ -68,7 +68,7 @@ impl<'a> Cast<'a> {
         owner.delete(&format!("/workers/{}?op=force", removed.name)).await.expect(200);
         tokens.push((Asker::RemovedWorker, removed.token));
         tokens.push((Asker::SiteAdmin, admin.token));
-        Self { stage, owner, tokens, leaving, made: Cell::new(0) }
+        Self { harness, owner, tokens, leaving, made: Cell::new(0) }
     }
 
     fn fresh(&self) -> String {
@@ -84,7 +84,7 @@ impl<'a> Cast<'a> {
     /// The user behind an asker, with a session.
     async fn user(&self, asker: Asker) -> Option<Someone<'_>> {
         let name = asker.user_name()?;
-        Some(self.stage.logged_in(name, name).await)
+        Some(self.harness.logged_in(name, name).await)
     }
 
     /// Puts one question to a route, about things made for it.
@@ -107,12 +107,12 @@ impl<'a> Cast<'a> {
         if path.contains("/events") {
             return self.begin(method, &path, token.as_deref()).await;
         }
-        self.stage.send(method, &path, token.as_deref(), body.as_ref()).await
+        self.harness.send(method, &path, token.as_deref(), body.as_ref()).await
     }
 
     /// Asks for a stream, and does not wait for its end.
     async fn begin(&self, method: Method, path: &str, token: Option<&str>) -> Answer {
-        let mut request = self.stage.request(method, path);
+        let mut request = self.harness.request(method, path);
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
@@ -145,7 +145,7 @@ struct Target {
 
 impl Target {
     async fn make(cast: &Cast<'_>, asker: Asker, path: &str, body: &str) -> Self {
-        let (owner, stage) = (&cast.owner, cast.stage);
+        let (owner, harness) = (&cast.owner, cast.harness);
         let about = |what: &str| path.contains(what) || body.contains(what);
         let me = asker.user_name().unwrap_or(ADMIN).to_owned();
         let mut target = Self { me, fresh: cast.fresh(), group: cast.fresh(), ..Self::default() };
@@ -188,7 +188,7 @@ impl Target {
             archive(owner, &target.task).await;
         }
         if about("{old") {
-            stage.clock.advance(Duration::from_secs(3601));
+            harness.clock.advance(Duration::from_secs(3601));
         }
         target
     }

@@ -1,4 +1,4 @@
-//! How a database is started for a story, and looked into when it is over.
+//! How a database is started for a test, and examined when it has ended.
 
 pub(crate) mod postgres;
 pub(crate) mod sqlite;

@@ -26,14 +26,14 @@ async fn server() -> Arc<PostgresServer> {
 
 /// A store on a server.
 pub(crate) struct Postgres {
-    /// Stops with the last database in it; not ours if the story has started it.
+    /// Stops with the last database in it; not for a server that the test has started.
     _server: Option<Arc<PostgresServer>>,
     url: String,
     store: Arc<dyn Store>,
 }
 
 impl Postgres {
-    /// A store on the server of a story.
+    /// A store on the server of a test.
     pub(crate) fn around(url: &str, store: Arc<dyn Store>) -> Self {
         Self { _server: None, url: url.to_owned(), store }
     }

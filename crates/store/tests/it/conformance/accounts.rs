@@ -9,43 +9,43 @@ use mitosis_protocol::admin::AccountState;
 use mitosis_store::ops::accounts::{Bootstrap, NewUser, SessionChange, UserCreation};
 
 use crate::backend::Backend;
-use crate::stage::{SECOND, Stage, name};
+use crate::harness::{Harness, SECOND, name};
 
-async fn user<B: Backend>(stage: &Stage<B>, name: &str) -> User {
-    stage.store().user(name).await.unwrap().expect("the user is there")
+async fn user<B: Backend>(harness: &Harness<B>, name: &str) -> User {
+    harness.store().user(name).await.unwrap().expect("the user is there")
 }
 
-pub(crate) async fn a_new_user_is_admin_of_a_group_of_the_same_name<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let account = user(stage, "ann").await;
+pub(crate) async fn a_new_user_is_admin_of_a_group_of_the_same_name<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let account = user(harness, "ann").await;
     assert_eq!((account.id, account.name.as_str()), (ann.user, "ann"));
-    assert_eq!(account.password_hash, Stage::<B>::new_user("ann").password_hash);
+    assert_eq!(account.password_hash, Harness::<B>::new_user("ann").password_hash);
     assert_eq!((account.session, account.admin, account.state), (None, false, AccountState::Active));
     assert_eq!((account.group_quota, account.group_count), (limits::DEFAULT_GROUP_QUOTA, 1));
-    assert_eq!(account.created_at, stage.now);
+    assert_eq!(account.created_at, harness.now);
 
-    let group = stage.store().group("ann").await.unwrap().unwrap();
+    let group = harness.store().group("ann").await.unwrap().unwrap();
     assert_eq!((group.id, group.creator.as_str(), group.state), (ann.group, "ann", AccountState::Active));
     assert_eq!((group.storage_quota, group.storage_used), (limits::DEFAULT_STORAGE_QUOTA, 0));
-    let membership = stage.store().membership(ann.user, "ann").await.unwrap();
+    let membership = harness.store().membership(ann.user, "ann").await.unwrap();
     assert_eq!(membership, Membership::Member(ann.group, Role::Admin));
-    assert!(stage.store().user("bob").await.unwrap().is_none());
+    assert!(harness.store().user("bob").await.unwrap().is_none());
 }
 
-pub(crate) async fn a_name_that_a_user_or_a_group_has_is_taken<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    stage.group(&ann, "lab").await;
+pub(crate) async fn a_name_that_a_user_or_a_group_has_is_taken<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    harness.group(&ann, "lab").await;
     for taken in ["ann", "lab"] {
-        let outcome = stage.store().create_user(&Stage::<B>::new_user(taken), stage.now).await.unwrap();
+        let outcome = harness.store().create_user(&Harness::<B>::new_user(taken), harness.now).await.unwrap();
         assert_eq!(outcome, UserCreation::NameTaken, "{taken}");
     }
-    assert_eq!(user(stage, "ann").await.id, ann.user);
-    assert!(stage.store().user("lab").await.unwrap().is_none());
+    assert_eq!(user(harness, "ann").await.id, ann.user);
+    assert!(harness.store().user("lab").await.unwrap().is_none());
 }
 
-pub(crate) async fn of_many_who_want_one_name_one_gets_it<B: Backend>(stage: &mut Stage<B>) {
-    let (store, new) = (stage.store(), Stage::<B>::new_user("ann"));
-    let outcomes = join_all((0..16).map(|_| store.create_user(&new, stage.now))).await;
+pub(crate) async fn of_many_who_want_one_name_one_gets_it<B: Backend>(harness: &mut Harness<B>) {
+    let (store, new) = (harness.store(), Harness::<B>::new_user("ann"));
+    let outcomes = join_all((0..16).map(|_| store.create_user(&new, harness.now))).await;
     let created = outcomes.iter().filter(|outcome| matches!(outcome, Ok(UserCreation::Created(_)))).count();
     let taken = outcomes.iter().filter(|outcome| matches!(outcome, Ok(UserCreation::NameTaken))).count();
     assert_eq!((created, taken), (1, 15), "{outcomes:?}");
@@ -56,100 +56,102 @@ fn first_admin(text: &str) -> NewUser {
 }
 
 pub(crate) async fn the_first_admin_is_made_once_however_many_coordinators_start<B: Backend>(
-    stage: &mut Stage<B>,
+    harness: &mut Harness<B>,
 ) {
-    let (store, new) = (stage.store(), first_admin("root"));
-    let outcomes = join_all((0..8).map(|_| store.bootstrap_admin(&new, stage.now))).await;
+    let (store, new) = (harness.store(), first_admin("root"));
+    let outcomes = join_all((0..8).map(|_| store.bootstrap_admin(&new, harness.now))).await;
     let created = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Bootstrap::Created(_)))).count();
     let done = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Bootstrap::AlreadyDone))).count();
     assert_eq!((created, done), (1, 7), "{outcomes:?}");
-    assert!(user(stage, "root").await.admin);
+    assert!(user(harness, "root").await.admin);
 
     drop(store);
-    stage.restart().await;
-    let later = stage.store().bootstrap_admin(&first_admin("other"), stage.now).await.unwrap();
+    harness.restart().await;
+    let later = harness.store().bootstrap_admin(&first_admin("other"), harness.now).await.unwrap();
     assert_eq!(later, Bootstrap::AlreadyDone);
-    assert!(stage.store().user("other").await.unwrap().is_none());
+    assert!(harness.store().user("other").await.unwrap().is_none());
 }
 
-pub(crate) async fn the_first_admin_does_not_take_over_an_account<B: Backend>(stage: &mut Stage<B>) {
-    stage.person("root").await;
-    let outcome = stage.store().bootstrap_admin(&first_admin("root"), stage.now).await.unwrap();
+pub(crate) async fn the_first_admin_does_not_take_over_an_account<B: Backend>(harness: &mut Harness<B>) {
+    harness.person("root").await;
+    let outcome = harness.store().bootstrap_admin(&first_admin("root"), harness.now).await.unwrap();
     assert_eq!(outcome, Bootstrap::NameTaken);
-    let account = user(stage, "root").await;
+    let account = user(harness, "root").await;
     assert!(!account.admin);
-    assert_eq!(account.password_hash, Stage::<B>::new_user("root").password_hash);
+    assert_eq!(account.password_hash, Harness::<B>::new_user("root").password_hash);
 }
 
-pub(crate) async fn a_login_keeps_or_replaces_the_session_as_asked<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let (store, peer) = (stage.store(), Some("2001:db8::7".parse().unwrap()));
+pub(crate) async fn a_login_keeps_or_replaces_the_session_as_asked<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let (store, peer) = (harness.store(), Some("2001:db8::7".parse().unwrap()));
     for (change, in_force) in [
         (SessionChange::Retain(11), 11),
         (SessionChange::Retain(12), 11),
         (SessionChange::Replace(13), 13),
         (SessionChange::Retain(14), 13),
     ] {
-        let session = store.record_login(ann.user, change, peer, stage.now).await.unwrap();
+        let session = store.record_login(ann.user, change, peer, harness.now).await.unwrap();
         assert_eq!(session, in_force, "{change:?}");
-        assert_eq!(user(stage, "ann").await.session, Some(in_force));
+        assert_eq!(user(harness, "ann").await.session, Some(in_force));
     }
 }
 
-pub(crate) async fn a_new_password_starts_a_new_session<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let bob = stage.person("bob").await;
-    let store = stage.store();
-    store.record_login(ann.user, SessionChange::Retain(11), None, stage.now).await.unwrap();
-    stage.pass(SECOND);
-    let proved = user(stage, "ann").await.password_hash;
-    assert!(store.set_password(ann.user, &proved, "$argon2id$new", 12, stage.now).await.unwrap());
-    let account = user(stage, "ann").await;
+pub(crate) async fn a_new_password_starts_a_new_session<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let bob = harness.person("bob").await;
+    let store = harness.store();
+    store.record_login(ann.user, SessionChange::Retain(11), None, harness.now).await.unwrap();
+    harness.pass(SECOND);
+    let proved = user(harness, "ann").await.password_hash;
+    assert!(store.set_password(ann.user, &proved, "$argon2id$new", 12, harness.now).await.unwrap());
+    let account = user(harness, "ann").await;
     assert_eq!((account.password_hash.as_str(), account.session), ("$argon2id$new", Some(12)));
-    assert_eq!(user(stage, "bob").await.session, None);
+    assert_eq!(user(harness, "bob").await.session, None);
 
     let nobody = mitosis_domain::ids::UserId(bob.user.0 + 1000);
-    assert!(!store.set_password(nobody, "$argon2id$new", "$argon2id$newer", 13, stage.now).await.unwrap());
+    assert!(!store.set_password(nobody, "$argon2id$new", "$argon2id$newer", 13, harness.now).await.unwrap());
     // An administrator has reset it meanwhile.
-    store.reset_password(ann.user, "$argon2id$reset", 14, false, stage.now).await.unwrap();
-    assert!(!store.set_password(ann.user, "$argon2id$new", "$argon2id$newer", 15, stage.now).await.unwrap());
-    let account = user(stage, "ann").await;
+    store.reset_password(ann.user, "$argon2id$reset", 14, false, harness.now).await.unwrap();
+    assert!(
+        !store.set_password(ann.user, "$argon2id$new", "$argon2id$newer", 15, harness.now).await.unwrap()
+    );
+    let account = user(harness, "ann").await;
     assert_eq!((account.password_hash.as_str(), account.session), ("$argon2id$reset", Some(14)));
 }
 
-pub(crate) async fn the_state_of_an_account_is_set_by_name<B: Backend>(stage: &mut Stage<B>) {
-    stage.person("ann").await;
-    stage.person("bob").await;
+pub(crate) async fn the_state_of_an_account_is_set_by_name<B: Backend>(harness: &mut Harness<B>) {
+    harness.person("ann").await;
+    harness.person("bob").await;
     for state in [AccountState::Locked, AccountState::Deleted, AccountState::Active, AccountState::Locked] {
-        assert!(stage.store().set_account_state("ann", state, stage.now).await.unwrap());
-        assert_eq!(user(stage, "ann").await.state, state);
+        assert!(harness.store().set_account_state("ann", state, harness.now).await.unwrap());
+        assert_eq!(user(harness, "ann").await.state, state);
     }
-    assert_eq!(user(stage, "bob").await.state, AccountState::Active);
-    assert!(!stage.store().set_account_state("eve", AccountState::Locked, stage.now).await.unwrap());
+    assert_eq!(user(harness, "bob").await.state, AccountState::Active);
+    assert!(!harness.store().set_account_state("eve", AccountState::Locked, harness.now).await.unwrap());
 }
 
-pub(crate) async fn the_quota_of_groups_changes_within_its_range<B: Backend>(stage: &mut Stage<B>) {
-    stage.person("ann").await;
-    let store = stage.store();
+pub(crate) async fn the_quota_of_groups_changes_within_its_range<B: Backend>(harness: &mut Harness<B>) {
+    harness.person("ann").await;
+    let store = harness.store();
     for (change, in_force) in [
         (QuotaChange::Set(5), 5),
         (QuotaChange::Add(2), 7),
         (QuotaChange::Subtract(100), 0),
         (QuotaChange::Add(i64::MAX), i32::MAX),
     ] {
-        let answer = store.change_group_quota("ann", change, stage.now).await.unwrap();
+        let answer = store.change_group_quota("ann", change, harness.now).await.unwrap();
         assert_eq!(answer, Some(in_force), "{change:?}");
-        assert_eq!(user(stage, "ann").await.group_quota, in_force);
+        assert_eq!(user(harness, "ann").await.group_quota, in_force);
     }
-    assert_eq!(store.change_group_quota("eve", QuotaChange::Set(1), stage.now).await.unwrap(), None);
+    assert_eq!(store.change_group_quota("eve", QuotaChange::Set(1), harness.now).await.unwrap(), None);
 }
 
-pub(crate) async fn changes_of_a_quota_add_up_when_made_at_once<B: Backend>(stage: &mut Stage<B>) {
-    stage.person("ann").await;
-    let store = stage.store();
-    let changes = (0..32).map(|_| store.change_group_quota("ann", QuotaChange::Add(1), stage.now));
+pub(crate) async fn changes_of_a_quota_add_up_when_made_at_once<B: Backend>(harness: &mut Harness<B>) {
+    harness.person("ann").await;
+    let store = harness.store();
+    let changes = (0..32).map(|_| store.change_group_quota("ann", QuotaChange::Add(1), harness.now));
     for answer in join_all(changes).await {
         assert!(answer.unwrap().is_some());
     }
-    assert_eq!(user(stage, "ann").await.group_quota, limits::DEFAULT_GROUP_QUOTA + 32);
+    assert_eq!(user(harness, "ann").await.group_quota, limits::DEFAULT_GROUP_QUOTA + 32);
 }

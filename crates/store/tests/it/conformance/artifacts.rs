@@ -16,24 +16,24 @@ use mitosis_store::ops::dispatch::{Assignment, Completed, Holder};
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::stage::{Hand, Person, SECOND, Stage, TICK, status};
+use crate::harness::{Harness, Person, RegisteredWorker, SECOND, TICK, status};
 
 async fn announce<B: Backend>(
-    stage: &Stage<B>,
+    harness: &Harness<B>,
     holder: Holder,
     kind: ArtifactKind,
     size: i64,
 ) -> Reservation {
-    stage.store().reserve_attempt_artifact(holder, kind, size, stage.now).await.unwrap()
+    harness.store().reserve_attempt_artifact(holder, kind, size, harness.now).await.unwrap()
 }
 
-async fn upload<B: Backend>(stage: &Stage<B>, task: Uuid, kind: ArtifactKind, size: i64) -> Reservation {
-    stage.store().reserve_artifact(By::Site, task, kind, size, None, stage.now).await.unwrap()
+async fn upload<B: Backend>(harness: &Harness<B>, task: Uuid, kind: ArtifactKind, size: i64) -> Reservation {
+    harness.store().reserve_artifact(By::Site, task, kind, size, None, harness.now).await.unwrap()
 }
 
-async fn visible<B: Backend>(stage: &Stage<B>, task: Uuid) -> Vec<Artifact> {
-    let id = stage.get(task).await.id;
-    stage.store().artifacts(id).await.unwrap()
+async fn visible<B: Backend>(harness: &Harness<B>, task: Uuid) -> Vec<Artifact> {
+    let id = harness.get(task).await.id;
+    harness.store().artifacts(id).await.unwrap()
 }
 
 fn object(reservation: Reservation) -> String {
@@ -51,39 +51,39 @@ fn exist(reservation: &Reservation) -> Option<bool> {
 }
 
 /// The paths of what is to be removed now.
-async fn garbage<B: Backend>(stage: &Stage<B>) -> Vec<String> {
-    let garbage = stage.store().garbage(10, stage.now).await.unwrap();
+async fn garbage<B: Backend>(harness: &Harness<B>) -> Vec<String> {
+    let garbage = harness.store().garbage(10, harness.now).await.unwrap();
     garbage.iter().map(|key| key.path().to_owned()).collect()
 }
 
-async fn limit<B: Backend>(stage: &Stage<B>, bytes: i64) {
+async fn limit<B: Backend>(harness: &Harness<B>, bytes: i64) {
     let change = QuotaChange::Set(bytes);
-    assert!(stage.store().change_storage_quota("ann", change, stage.now).await.unwrap().is_some());
+    assert!(harness.store().change_storage_quota("ann", change, harness.now).await.unwrap().is_some());
 }
 
-async fn running<B: Backend>(stage: &Stage<B>) -> (Person, Hand, Assignment, Holder) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    stage.submit_one(&ann).await;
-    let held = stage.claim_one(hand).await;
+async fn running<B: Backend>(harness: &Harness<B>) -> (Person, RegisteredWorker, Assignment, Holder) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    harness.submit_one(&ann).await;
+    let held = harness.claim_one(worker).await;
     let holder = Holder::Lease(held.lease);
-    (ann, hand, held, holder)
+    (ann, worker, held, holder)
 }
 
-pub(crate) async fn archives_of_an_attempt_are_seen_with_its_commit<B: Backend>(stage: &mut Stage<B>) {
-    let (_, _, held, holder) = running(stage).await;
+pub(crate) async fn archives_of_an_attempt_are_seen_with_its_commit<B: Backend>(harness: &mut Harness<B>) {
+    let (_, _, held, holder) = running(harness).await;
     let uuid = held.task.uuid;
-    stage.report(holder, ExecEnd::Finished).await;
-    let announced_at = stage.now;
-    let output = object(announce(stage, holder, Output, 300).await);
-    let log = object(announce(stage, holder, ExecLog, 50).await);
+    harness.report(holder, ExecEnd::Finished).await;
+    let announced_at = harness.now;
+    let output = object(announce(harness, holder, Output, 300).await);
+    let log = object(announce(harness, holder, ExecLog, 50).await);
     assert_ne!(output, log);
-    assert_eq!(stage.used("ann").await, 350, "charged at once");
-    assert!(visible(stage, uuid).await.is_empty());
-    let announced = stage.store().announced_artifacts(holder).await.unwrap();
-    stage.pass(SECOND);
-    assert_eq!(stage.commit(holder, status(0)).await, Completed::Committed);
-    let seen = visible(stage, uuid).await;
+    assert_eq!(harness.used("ann").await, 350, "charged at once");
+    assert!(visible(harness, uuid).await.is_empty());
+    let announced = harness.store().announced_artifacts(holder).await.unwrap();
+    harness.pass(SECOND);
+    assert_eq!(harness.commit(holder, status(0)).await, Completed::Committed);
+    let seen = visible(harness, uuid).await;
     let (created_at, updated_at) = (announced_at, announced_at);
     let expected = [
         Artifact { kind: Output, size: 300, object: output, created_at, updated_at },
@@ -91,195 +91,198 @@ pub(crate) async fn archives_of_an_attempt_are_seen_with_its_commit<B: Backend>(
     ];
     assert_eq!(seen, expected);
     assert_eq!(announced, expected);
-    assert_eq!(stage.used("ann").await, 350);
-    assert!(garbage(stage).await.is_empty());
+    assert_eq!(harness.used("ann").await, 350);
+    assert!(garbage(harness).await.is_empty());
 }
 
-pub(crate) async fn announcing_again_charges_only_growth<B: Backend>(stage: &mut Stage<B>) {
-    let (_, _, _, holder) = running(stage).await;
+pub(crate) async fn announcing_again_charges_only_growth<B: Backend>(harness: &mut Harness<B>) {
+    let (_, _, _, holder) = running(harness).await;
     let mut objects = BTreeSet::new();
     for (size, existed, charged) in [(100, false, 100), (100, true, 100), (250, true, 250), (40, true, 250)] {
-        let reservation = announce(stage, holder, Output, size).await;
+        let reservation = announce(harness, holder, Output, size).await;
         assert_eq!(exist(&reservation), Some(existed), "{size}");
         objects.insert(object(reservation));
-        assert_eq!(stage.used("ann").await, charged, "{size}");
+        assert_eq!(harness.used("ann").await, charged, "{size}");
     }
     assert_eq!(objects.len(), 1, "one object all along");
 }
 
-pub(crate) async fn each_attempt_writes_to_an_object_of_its_own<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, hand, held, holder) = running(stage).await;
-    let lost = object(announce(stage, holder, Output, 100).await);
-    stage.store().stop_worker(By::Site, hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
-    assert_eq!(stage.used("ann").await, 0);
-    let next = stage.hand(&ann).await;
-    let holder = Holder::Lease(stage.claim_one(next).await.lease);
-    let kept = object(announce(stage, holder, Output, 70).await);
+pub(crate) async fn each_attempt_writes_to_an_object_of_its_own<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, worker, held, holder) = running(harness).await;
+    let lost = object(announce(harness, holder, Output, 100).await);
+    harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.unwrap();
+    assert_eq!(harness.used("ann").await, 0);
+    let next = harness.worker(&ann).await;
+    let holder = Holder::Lease(harness.claim_one(next).await.lease);
+    let kept = object(announce(harness, holder, Output, 70).await);
     assert_ne!(kept, lost);
-    stage.report(holder, ExecEnd::Finished).await;
-    stage.commit(holder, status(0)).await;
-    assert_eq!(visible(stage, held.task.uuid).await[0].object, kept);
-    assert_eq!(garbage(stage).await, [lost]);
-    assert_eq!(stage.used("ann").await, 70);
+    harness.report(holder, ExecEnd::Finished).await;
+    harness.commit(holder, status(0)).await;
+    assert_eq!(visible(harness, held.task.uuid).await[0].object, kept);
+    assert_eq!(garbage(harness).await, [lost]);
+    assert_eq!(harness.used("ann").await, 70);
 }
 
-pub(crate) async fn an_upload_by_a_user_is_seen_at_once<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let uuid = stage.submit_one(&ann).await;
-    let first_at = stage.now;
-    let path = object(upload(stage, uuid, Output, 100).await);
-    stage.pass(SECOND);
+pub(crate) async fn an_upload_by_a_user_is_seen_at_once<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let uuid = harness.submit_one(&ann).await;
+    let first_at = harness.now;
+    let path = object(upload(harness, uuid, Output, 100).await);
+    harness.pass(SECOND);
     for (size, recorded) in [(60, 100), (180, 180)] {
-        assert_eq!(exist(&upload(stage, uuid, Output, size).await), Some(true));
+        assert_eq!(exist(&upload(harness, uuid, Output, size).await), Some(true));
         let expected = Artifact {
             kind: Output,
             size: recorded,
             object: path.clone(),
             created_at: first_at,
-            updated_at: stage.now,
+            updated_at: harness.now,
         };
-        assert_eq!(visible(stage, uuid).await, [expected]);
-        assert_eq!(stage.used("ann").await, recorded);
+        assert_eq!(visible(harness, uuid).await, [expected]);
+        assert_eq!(harness.used("ann").await, recorded);
     }
-    assert_eq!(stage.get(uuid).await.updated_at, stage.now);
+    assert_eq!(harness.get(uuid).await.updated_at, harness.now);
 }
 
-pub(crate) async fn a_commit_replaces_what_a_user_uploaded<B: Backend>(stage: &mut Stage<B>) {
-    let (_, _, held, holder) = running(stage).await;
-    let by_user = object(upload(stage, held.task.uuid, Output, 100).await);
-    let log_by_user = object(upload(stage, held.task.uuid, ExecLog, 5).await);
-    let by_attempt = object(announce(stage, holder, Output, 30).await);
-    assert_eq!(stage.used("ann").await, 135);
-    stage.finish(&held).await;
-    let seen = visible(stage, held.task.uuid).await;
+pub(crate) async fn a_commit_replaces_what_a_user_uploaded<B: Backend>(harness: &mut Harness<B>) {
+    let (_, _, held, holder) = running(harness).await;
+    let by_user = object(upload(harness, held.task.uuid, Output, 100).await);
+    let log_by_user = object(upload(harness, held.task.uuid, ExecLog, 5).await);
+    let by_attempt = object(announce(harness, holder, Output, 30).await);
+    assert_eq!(harness.used("ann").await, 135);
+    harness.finish(&held).await;
+    let seen = visible(harness, held.task.uuid).await;
     let objects: Vec<&str> = seen.iter().map(|artifact| artifact.object.as_str()).collect();
     assert_eq!(objects, [by_attempt.as_str(), log_by_user.as_str()]);
-    assert_eq!(stage.used("ann").await, 35);
-    assert_eq!(garbage(stage).await, [by_user]);
+    assert_eq!(harness.used("ann").await, 35);
+    assert_eq!(garbage(harness).await, [by_user]);
 }
 
-pub(crate) async fn the_quota_is_exact<B: Backend>(stage: &mut Stage<B>) {
-    let (_, _, held, holder) = running(stage).await;
-    limit(stage, 100).await;
-    assert_eq!(announce(stage, holder, Output, 101).await, Reservation::OverQuota);
-    assert_eq!(upload(stage, held.task.uuid, Output, i64::MAX).await, Reservation::OverQuota);
-    assert_eq!(exist(&announce(stage, holder, Output, 100).await), Some(false));
-    assert_eq!(upload(stage, held.task.uuid, ExecLog, 1).await, Reservation::OverQuota);
-    assert_eq!(announce(stage, holder, Output, 101).await, Reservation::OverQuota);
-    assert_eq!(stage.used("ann").await, 100);
-    assert_eq!(exist(&announce(stage, holder, ExecLog, 0).await), Some(false), "nothing needs no room");
-    limit(stage, 10).await;
-    assert_eq!(exist(&announce(stage, holder, Output, 90).await), Some(true), "no growth, no charge");
+pub(crate) async fn the_quota_is_exact<B: Backend>(harness: &mut Harness<B>) {
+    let (_, _, held, holder) = running(harness).await;
+    limit(harness, 100).await;
+    assert_eq!(announce(harness, holder, Output, 101).await, Reservation::OverQuota);
+    assert_eq!(upload(harness, held.task.uuid, Output, i64::MAX).await, Reservation::OverQuota);
+    assert_eq!(exist(&announce(harness, holder, Output, 100).await), Some(false));
+    assert_eq!(upload(harness, held.task.uuid, ExecLog, 1).await, Reservation::OverQuota);
+    assert_eq!(announce(harness, holder, Output, 101).await, Reservation::OverQuota);
+    assert_eq!(harness.used("ann").await, 100);
+    assert_eq!(exist(&announce(harness, holder, ExecLog, 0).await), Some(false), "nothing needs no room");
+    limit(harness, 10).await;
+    assert_eq!(exist(&announce(harness, holder, Output, 90).await), Some(true), "no growth, no charge");
 }
 
-pub(crate) async fn sixty_four_uploads_at_once_never_exceed_the_quota<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let batch: Vec<_> = (0..64).map(|_| stage.task(ann.group)).collect();
-    let uuids: Vec<Uuid> = stage.submit(&ann, &batch).await.iter().map(|ids| ids.uuid).collect();
-    limit(stage, 1_000).await;
-    let outcomes = join_all(uuids.iter().map(|uuid| upload(stage, *uuid, Output, 30))).await;
+pub(crate) async fn sixty_four_uploads_at_once_never_exceed_the_quota<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let batch: Vec<_> = (0..64).map(|_| harness.task(ann.group)).collect();
+    let uuids: Vec<Uuid> = harness.submit(&ann, &batch).await.iter().map(|ids| ids.uuid).collect();
+    limit(harness, 1_000).await;
+    let outcomes = join_all(uuids.iter().map(|uuid| upload(harness, *uuid, Output, 30))).await;
     let accepted = outcomes.iter().filter(|outcome| exist(outcome) == Some(false)).count();
     let refused = outcomes.iter().filter(|outcome| **outcome == Reservation::OverQuota).count();
     assert_eq!((accepted, refused), (33, 31), "{outcomes:?}");
-    assert_eq!(stage.used("ann").await, 990);
+    assert_eq!(harness.used("ann").await, 990);
 }
 
 pub(crate) async fn one_archive_announced_many_times_at_once_is_charged_once<B: Backend>(
-    stage: &mut Stage<B>,
+    harness: &mut Harness<B>,
 ) {
-    let ann = stage.person("ann").await;
-    let uuid = stage.submit_one(&ann).await;
-    let outcomes = join_all((1..=32).map(|size| upload(stage, uuid, Output, size))).await;
+    let ann = harness.person("ann").await;
+    let uuid = harness.submit_one(&ann).await;
+    let outcomes = join_all((1..=32).map(|size| upload(harness, uuid, Output, size))).await;
     assert_eq!(outcomes.iter().filter(|outcome| exist(outcome) == Some(false)).count(), 1);
     assert_eq!(outcomes.iter().filter(|outcome| exist(outcome) == Some(true)).count(), 31);
-    assert_eq!(stage.used("ann").await, 32);
+    assert_eq!(harness.used("ann").await, 32);
 }
 
-pub(crate) async fn only_active_groups_take_uploads<B: Backend>(stage: &mut Stage<B>) {
-    let (_, _, held, holder) = running(stage).await;
+pub(crate) async fn only_active_groups_take_uploads<B: Backend>(harness: &mut Harness<B>) {
+    let (_, _, held, holder) = running(harness).await;
     for state in [AccountState::Locked, AccountState::Deleted] {
-        stage.set_group_state("ann", state).await;
-        assert_eq!(announce(stage, holder, Output, 1).await, Reservation::GroupNotActive);
-        assert_eq!(upload(stage, held.task.uuid, Output, 1).await, Reservation::GroupNotActive);
+        harness.set_group_state("ann", state).await;
+        assert_eq!(announce(harness, holder, Output, 1).await, Reservation::GroupNotActive);
+        assert_eq!(upload(harness, held.task.uuid, Output, 1).await, Reservation::GroupNotActive);
     }
-    assert_eq!(upload(stage, stage.uuid(), Output, 1).await, Reservation::NoSuchTask);
-    assert_eq!(stage.used("ann").await, 0);
+    assert_eq!(upload(harness, harness.uuid(), Output, 1).await, Reservation::NoSuchTask);
+    assert_eq!(harness.used("ann").await, 0);
 }
 
-pub(crate) async fn a_removed_archive_gives_its_size_back<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let uuid = stage.submit_one(&ann).await;
-    let path = object(upload(stage, uuid, Output, 100).await);
-    let touched = stage.now;
-    let remove = async |stage: &Stage<B>, kind, since| {
-        stage.store().remove_artifact(By::Site, uuid, kind, since).await.unwrap()
+pub(crate) async fn a_removed_archive_gives_its_size_back<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let uuid = harness.submit_one(&ann).await;
+    let path = object(upload(harness, uuid, Output, 100).await);
+    let touched = harness.now;
+    let remove = async |harness: &Harness<B>, kind, since| {
+        harness.store().remove_artifact(By::Site, uuid, kind, since).await.unwrap()
     };
-    assert_eq!(remove(stage, ExecLog, touched).await, Removal::Unknown);
-    assert_eq!(remove(stage, Output, touched - TICK).await, Removal::TooYoung);
-    assert_eq!(stage.used("ann").await, 100);
-    assert_eq!(remove(stage, Output, touched).await, Removal::Removed { object: path.clone() });
-    let garbage = stage.store().garbage(10, stage.now).await.unwrap();
+    assert_eq!(remove(harness, ExecLog, touched).await, Removal::Unknown);
+    assert_eq!(remove(harness, Output, touched - TICK).await, Removal::TooYoung);
+    assert_eq!(harness.used("ann").await, 100);
+    assert_eq!(remove(harness, Output, touched).await, Removal::Removed { object: path.clone() });
+    let garbage = harness.store().garbage(10, harness.now).await.unwrap();
     assert_eq!(garbage, [ObjectKey::from_stored(Shelf::Artifacts, path.clone())], "a crash forgets nothing");
-    assert_eq!(remove(stage, Output, touched).await, Removal::Unknown);
-    assert_eq!(stage.used("ann").await, 0);
-    assert!(visible(stage, uuid).await.is_empty());
-    assert_eq!(exist(&upload(stage, uuid, Output, 7).await), Some(false));
-    let unknown = stage.store().remove_artifact(By::Site, stage.uuid(), Output, touched).await.unwrap();
+    assert_eq!(remove(harness, Output, touched).await, Removal::Unknown);
+    assert_eq!(harness.used("ann").await, 0);
+    assert!(visible(harness, uuid).await.is_empty());
+    assert_eq!(exist(&upload(harness, uuid, Output, 7).await), Some(false));
+    let unknown = harness.store().remove_artifact(By::Site, harness.uuid(), Output, touched).await.unwrap();
     assert_eq!(unknown, Removal::Unknown);
 }
 
-pub(crate) async fn an_archive_nobody_may_see_yet_can_not_be_removed<B: Backend>(stage: &mut Stage<B>) {
-    let (_, _, held, holder) = running(stage).await;
-    announce(stage, holder, Output, 100).await;
-    let removal = stage.store().remove_artifact(By::Site, held.task.uuid, Output, stage.now).await.unwrap();
+pub(crate) async fn an_archive_nobody_may_see_yet_can_not_be_removed<B: Backend>(harness: &mut Harness<B>) {
+    let (_, _, held, holder) = running(harness).await;
+    announce(harness, holder, Output, 100).await;
+    let removal =
+        harness.store().remove_artifact(By::Site, held.task.uuid, Output, harness.now).await.unwrap();
     assert_eq!(removal, Removal::Unknown);
-    assert_eq!(stage.store().announced_artifacts(holder).await.unwrap().len(), 1);
+    assert_eq!(harness.store().announced_artifacts(holder).await.unwrap().len(), 1);
 }
 
-pub(crate) async fn garbage_is_taken_in_portions_and_forgotten_when_told<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    let batch: Vec<_> = (0..5).map(|_| stage.task(ann.group)).collect();
-    stage.submit(&ann, &batch).await;
-    for held in stage.claim(hand, 5).await {
-        announce(stage, Holder::Lease(held.lease), Output, 1).await;
+pub(crate) async fn garbage_is_taken_in_portions_and_forgotten_when_told<B: Backend>(
+    harness: &mut Harness<B>,
+) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let batch: Vec<_> = (0..5).map(|_| harness.task(ann.group)).collect();
+    harness.submit(&ann, &batch).await;
+    for held in harness.claim(worker, 5).await {
+        announce(harness, Holder::Lease(held.lease), Output, 1).await;
     }
-    stage.store().stop_worker(By::Site, hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
-    let store = stage.store();
+    harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.unwrap();
+    let store = harness.store();
     let mut seen = BTreeSet::new();
     for left in [5, 3, 1, 0] {
-        let portion = store.garbage(2, stage.now).await.unwrap();
-        assert_eq!(store.garbage(2, stage.now).await.unwrap(), portion, "kept until it is forgotten");
+        let portion = store.garbage(2, harness.now).await.unwrap();
+        assert_eq!(store.garbage(2, harness.now).await.unwrap(), portion, "kept until it is forgotten");
         assert_eq!(portion.len(), left.min(2));
-        store.settle_garbage(&portion, Duration::ZERO, stage.now).await.unwrap();
-        store.settle_garbage(&portion, Duration::ZERO, stage.now).await.unwrap();
+        store.settle_garbage(&portion, Duration::ZERO, harness.now).await.unwrap();
+        store.settle_garbage(&portion, Duration::ZERO, harness.now).await.unwrap();
         seen.extend(portion);
     }
     assert_eq!(seen.len(), 5);
 }
 
-pub(crate) async fn an_object_in_use_again_is_no_garbage<B: Backend>(stage: &mut Stage<B>) {
-    let (_, _, held, holder) = running(stage).await;
+pub(crate) async fn an_object_in_use_again_is_no_garbage<B: Backend>(harness: &mut Harness<B>) {
+    let (_, _, held, holder) = running(harness).await;
     let uuid = held.task.uuid;
-    let by_user = object(upload(stage, uuid, Output, 10).await);
-    announce(stage, holder, Output, 20).await;
-    stage.finish(&held).await;
-    assert_eq!(garbage(stage).await, std::slice::from_ref(&by_user));
-    let removal = stage.store().remove_artifact(By::Site, uuid, Output, stage.now).await.unwrap();
+    let by_user = object(upload(harness, uuid, Output, 10).await);
+    announce(harness, holder, Output, 20).await;
+    harness.finish(&held).await;
+    assert_eq!(garbage(harness).await, std::slice::from_ref(&by_user));
+    let removal = harness.store().remove_artifact(By::Site, uuid, Output, harness.now).await.unwrap();
     let Removal::Removed { object: removed } = removal else { panic!("{removal:?}") };
-    assert_eq!(object(upload(stage, uuid, Output, 30).await), by_user);
-    assert_eq!(garbage(stage).await, [removed]);
+    assert_eq!(object(upload(harness, uuid, Output, 30).await), by_user);
+    assert_eq!(garbage(harness).await, [removed]);
 }
 
-pub(crate) async fn archives_of_many_tasks_are_found_at_once<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let store = stage.store();
-    let (with, without) = (stage.submit_one(&ann).await, stage.submit_one(&ann).await);
+pub(crate) async fn archives_of_many_tasks_are_found_at_once<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let store = harness.store();
+    let (with, without) = (harness.submit_one(&ann).await, harness.submit_one(&ann).await);
     for kind in [ArtifactKind::Result, ArtifactKind::StdLog] {
-        store.reserve_artifact(By::Site, with, kind, 7, None, stage.now).await.unwrap();
+        store.reserve_artifact(By::Site, with, kind, 7, None, harness.now).await.unwrap();
     }
-    store.reserve_artifact(By::Site, without, ArtifactKind::ExecLog, 8, None, stage.now).await.unwrap();
-    let ids = [stage.get(with).await.id, stage.get(without).await.id];
+    store.reserve_artifact(By::Site, without, ArtifactKind::ExecLog, 8, None, harness.now).await.unwrap();
+    let ids = [harness.get(with).await.id, harness.get(without).await.id];
     let found = store.artifacts_of_kind(&ids, ArtifactKind::StdLog).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!((found[&ids[0]].kind, found[&ids[0]].size), (ArtifactKind::StdLog, 7));

@@ -13,10 +13,10 @@ use mitosis_store::ops::tasks::{CANCEL_PORTION, CancelSelection, NewTask};
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::stage::{SECOND, Stage, status, words};
+use crate::harness::{Harness, SECOND, status, words};
 
-async fn cancel<B: Backend>(stage: &Stage<B>, selection: CancelSelection) -> Vec<Uuid> {
-    stage.store().cancel(By::Site, &selection, stage.now).await.unwrap()
+async fn cancel<B: Backend>(harness: &Harness<B>, selection: CancelSelection) -> Vec<Uuid> {
+    harness.store().cancel(By::Site, &selection, harness.now).await.unwrap()
 }
 
 fn by_user(at: Timestamp) -> Phase {
@@ -24,79 +24,79 @@ fn by_user(at: Timestamp) -> Phase {
     Phase::Ended(Ending { end: ExecEnd::Cancelled, result, warnings: Vec::new(), reporter: None, at })
 }
 
-pub(crate) async fn a_waiting_task_is_over_when_cancelled<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    let uuid = stage.submit_one(&ann).await;
-    stage.pass(SECOND);
-    let at = stage.now;
-    assert_eq!(cancel(stage, CancelSelection::Ready(vec![uuid])).await, [uuid]);
-    assert_eq!(stage.phase(uuid).await, by_user(at));
-    assert_eq!(stage.get(uuid).await.updated_at, at);
-    stage.pass(SECOND);
-    assert!(cancel(stage, CancelSelection::Ready(vec![uuid])).await.is_empty(), "again");
-    assert!(stage.claim(hand, 1).await.is_empty());
-    assert_eq!(stage.phase(uuid).await, by_user(at), "it never changes again");
+pub(crate) async fn a_waiting_task_is_over_when_cancelled<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let uuid = harness.submit_one(&ann).await;
+    harness.pass(SECOND);
+    let at = harness.now;
+    assert_eq!(cancel(harness, CancelSelection::Ready(vec![uuid])).await, [uuid]);
+    assert_eq!(harness.phase(uuid).await, by_user(at));
+    assert_eq!(harness.get(uuid).await.updated_at, at);
+    harness.pass(SECOND);
+    assert!(cancel(harness, CancelSelection::Ready(vec![uuid])).await.is_empty(), "again");
+    assert!(harness.claim(worker, 1).await.is_empty());
+    assert_eq!(harness.phase(uuid).await, by_user(at), "it never changes again");
 }
 
-pub(crate) async fn what_does_not_wait_is_passed_over<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
+pub(crate) async fn what_does_not_wait_is_passed_over<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
     let (over, running, ready) =
-        (stage.submit_one(&ann).await, stage.submit_one(&ann).await, stage.submit_one(&ann).await);
-    let held = stage.claim(hand, 2).await;
-    stage.finish(&held[0]).await;
-    let (ended, held) = (stage.phase(over).await, stage.phase(running).await);
-    let named = vec![over, running, ready, ready, stage.uuid()];
-    assert_eq!(cancel(stage, CancelSelection::Waiting(named)).await, [ready]);
-    assert_eq!(stage.phase(over).await, ended);
-    assert_eq!(stage.phase(running).await, held);
+        (harness.submit_one(&ann).await, harness.submit_one(&ann).await, harness.submit_one(&ann).await);
+    let held = harness.claim(worker, 2).await;
+    harness.finish(&held[0]).await;
+    let (ended, held) = (harness.phase(over).await, harness.phase(running).await);
+    let named = vec![over, running, ready, ready, harness.uuid()];
+    assert_eq!(cancel(harness, CancelSelection::Waiting(named)).await, [ready]);
+    assert_eq!(harness.phase(over).await, ended);
+    assert_eq!(harness.phase(running).await, held);
 }
 
 pub(crate) async fn a_follow_up_is_cancelled_only_where_pending_tasks_count<B: Backend>(
-    stage: &mut Stage<B>,
+    harness: &mut Harness<B>,
 ) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    stage.submit_one(&ann).await;
-    let held = stage.claim_one(hand).await;
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    harness.submit_one(&ann).await;
+    let held = harness.claim_one(worker).await;
     let holder = Holder::Lease(held.lease);
-    stage.report(holder, ExecEnd::Finished).await;
-    let follow_up = stage.task(ann.group);
-    let made = stage.store().submit_follow_up(holder, &follow_up, stage.now).await.unwrap();
+    harness.report(holder, ExecEnd::Finished).await;
+    let follow_up = harness.task(ann.group);
+    let made = harness.store().submit_follow_up(holder, &follow_up, harness.now).await.unwrap();
     assert!(matches!(made, FollowUp::Created(_)), "{made:?}");
 
-    assert!(cancel(stage, CancelSelection::Ready(vec![follow_up.uuid])).await.is_empty());
-    assert_eq!(stage.phase(follow_up.uuid).await, Phase::Pending);
-    assert_eq!(cancel(stage, CancelSelection::Waiting(vec![follow_up.uuid])).await, [follow_up.uuid]);
-    assert_eq!(stage.commit(holder, status(0)).await, Completed::Committed);
-    assert_eq!(stage.phase(follow_up.uuid).await, by_user(stage.now), "the commit does not wake it");
-    assert!(stage.claim(hand, 1).await.is_empty());
+    assert!(cancel(harness, CancelSelection::Ready(vec![follow_up.uuid])).await.is_empty());
+    assert_eq!(harness.phase(follow_up.uuid).await, Phase::Pending);
+    assert_eq!(cancel(harness, CancelSelection::Waiting(vec![follow_up.uuid])).await, [follow_up.uuid]);
+    assert_eq!(harness.commit(holder, status(0)).await, Completed::Committed);
+    assert_eq!(harness.phase(follow_up.uuid).await, by_user(harness.now), "the commit does not wake it");
+    assert!(harness.claim(worker, 1).await.is_empty());
 }
 
-pub(crate) async fn a_query_cancels_its_waiting_matches<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
-    let hand = stage.hand(&ann).await;
-    let labelled = |group, label: &str| NewTask { labels: words(label), ..stage.task(group) };
+pub(crate) async fn a_query_cancels_its_waiting_matches<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
+    let worker = harness.worker(&ann).await;
+    let labelled = |group, label: &str| NewTask { labels: words(label), ..harness.task(group) };
     let batch = [
         labelled(ann.group, "night"),
         labelled(ann.group, "night"),
         labelled(ann.group, "day"),
         labelled(bob.group, "night"),
     ];
-    let ids: Vec<Uuid> = stage.submit(&ann, &batch).await.iter().map(|ids| ids.uuid).collect();
-    let running = stage.claim_one(hand).await;
+    let ids: Vec<Uuid> = harness.submit(&ann, &batch).await.iter().map(|ids| ids.uuid).collect();
+    let running = harness.claim_one(worker).await;
     assert_eq!(running.task.uuid, ids[0]);
     let query = TaskQuery { labels: words("night"), ..TaskQuery::all_of(ann.group) };
-    assert_eq!(cancel(stage, CancelSelection::Matching(query)).await, [ids[1]]);
+    assert_eq!(cancel(harness, CancelSelection::Matching(query)).await, [ids[1]]);
     for uuid in [ids[2], ids[3]] {
-        assert_eq!(stage.phase(uuid).await, Phase::Ready);
+        assert_eq!(harness.phase(uuid).await, Phase::Ready);
     }
 }
 
-pub(crate) async fn a_query_for_what_can_not_wait_cancels_nothing<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let uuid = stage.submit_one(&ann).await;
+pub(crate) async fn a_query_for_what_can_not_wait_cancels_nothing<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let uuid = harness.submit_one(&ann).await;
     let all = TaskQuery::all_of(ann.group);
     let exit_status = Some(Comparison { operator: Operator::NotEqual, number: 5 });
     for query in [
@@ -104,78 +104,80 @@ pub(crate) async fn a_query_for_what_can_not_wait_cancels_nothing<B: Backend>(st
         TaskQuery { states: Some(vec![TaskState::Pending]), ..all.clone() },
         TaskQuery { states: Some(Vec::new()), ..all.clone() },
         TaskQuery { exit_status, ..all.clone() },
-        TaskQuery { reporter: Some(stage.uuid()), ..all.clone() },
+        TaskQuery { reporter: Some(harness.uuid()), ..all.clone() },
     ] {
-        let cancelled = cancel(stage, CancelSelection::Matching(query.clone())).await;
+        let cancelled = cancel(harness, CancelSelection::Matching(query.clone())).await;
         assert!(cancelled.is_empty(), "{query:?}");
-        assert_eq!(stage.phase(uuid).await, Phase::Ready);
+        assert_eq!(harness.phase(uuid).await, Phase::Ready);
     }
     let states = Some(vec![TaskState::Ready, TaskState::Finished]);
     let query = TaskQuery { states, ..all };
-    assert_eq!(cancel(stage, CancelSelection::Matching(query)).await, [uuid]);
+    assert_eq!(cancel(harness, CancelSelection::Matching(query)).await, [uuid]);
 }
 
-pub(crate) async fn many_who_cancel_at_once_cancel_each_task_once<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let batch: Vec<_> = (0..50).map(|_| stage.task(ann.group)).collect();
-    let mut named: Vec<Uuid> = stage.submit(&ann, &batch).await.iter().map(|ids| ids.uuid).collect();
+pub(crate) async fn many_who_cancel_at_once_cancel_each_task_once<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let batch: Vec<_> = (0..50).map(|_| harness.task(ann.group)).collect();
+    let mut named: Vec<Uuid> = harness.submit(&ann, &batch).await.iter().map(|ids| ids.uuid).collect();
     let forwards = CancelSelection::Waiting(named.clone());
     named.reverse();
     let backwards = CancelSelection::Waiting(named.clone());
     let matching = CancelSelection::Matching(TaskQuery::all_of(ann.group));
     let all = [forwards.clone(), backwards.clone(), matching.clone(), backwards, forwards, matching];
-    let cancelled = join_all(all.map(|selection| cancel(stage, selection))).await.concat();
+    let cancelled = join_all(all.map(|selection| cancel(harness, selection))).await.concat();
     assert_eq!(cancelled.len(), 50, "no task twice");
     assert_eq!(BTreeSet::from_iter(cancelled), BTreeSet::from_iter(named));
 }
 
 /// Each task is either claimed or cancelled, and then cancelled by nobody else.
-pub(crate) async fn claims_and_cancellations_share_tasks_out_between_them<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    let batch: Vec<_> = (0..60).map(|_| stage.task(ann.group)).collect();
-    let named: Vec<Uuid> = stage.submit(&ann, &batch).await.iter().map(|ids| ids.uuid).collect();
-    let cancellations = named.chunks(5).map(|some| cancel(stage, CancelSelection::Ready(some.to_vec())));
-    let claims = (0..12).map(|_| stage.claim(hand, 5));
+pub(crate) async fn claims_and_cancellations_share_tasks_out_between_them<B: Backend>(
+    harness: &mut Harness<B>,
+) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let batch: Vec<_> = (0..60).map(|_| harness.task(ann.group)).collect();
+    let named: Vec<Uuid> = harness.submit(&ann, &batch).await.iter().map(|ids| ids.uuid).collect();
+    let cancellations = named.chunks(5).map(|some| cancel(harness, CancelSelection::Ready(some.to_vec())));
+    let claims = (0..12).map(|_| harness.claim(worker, 5));
     let (claimed, cancelled) = futures_util::future::join(join_all(claims), join_all(cancellations)).await;
     let (claimed, cancelled) = (claimed.concat(), cancelled.concat());
     let outcomes: BTreeSet<Uuid> =
         claimed.iter().map(|held| held.task.uuid).chain(cancelled.iter().copied()).collect();
     assert_eq!(outcomes.len(), claimed.len() + cancelled.len(), "no task went both ways");
     for uuid in cancelled {
-        assert_eq!(stage.phase(uuid).await, by_user(stage.now));
+        assert_eq!(harness.phase(uuid).await, by_user(harness.now));
     }
     for held in &claimed {
-        stage.finish(held).await;
+        harness.finish(held).await;
     }
 }
 
-pub(crate) async fn a_cancellation_never_undoes_a_commit_that_it_races<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    let batch: Vec<_> = (0..20).map(|_| stage.task(ann.group)).collect();
-    stage.submit(&ann, &batch).await;
-    let held = stage.claim(hand, 20).await;
+pub(crate) async fn a_cancellation_never_undoes_a_commit_that_it_races<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let batch: Vec<_> = (0..20).map(|_| harness.task(ann.group)).collect();
+    harness.submit(&ann, &batch).await;
+    let held = harness.claim(worker, 20).await;
     let named: Vec<Uuid> = held.iter().map(|held| held.task.uuid).collect();
     let commits = held.iter().map(|held| {
         let holder = Holder::Lease(held.lease);
-        stage.complete(Completion { holder, end: Some(ExecEnd::Finished), result: status(0) })
+        harness.complete(Completion { holder, end: Some(ExecEnd::Finished), result: status(0) })
     });
-    let cancellation = cancel(stage, CancelSelection::Waiting(named.clone()));
+    let cancellation = cancel(harness, CancelSelection::Waiting(named.clone()));
     let (committed, cancelled) = futures_util::future::join(join_all(commits), cancellation).await;
     assert!(committed.iter().all(|outcome| *outcome == Completed::Committed), "{committed:?}");
     assert!(cancelled.is_empty());
     for uuid in named {
-        assert_eq!(stage.phase(uuid).await.state(), TaskState::Finished);
+        assert_eq!(harness.phase(uuid).await.state(), TaskState::Finished);
     }
 }
 
-pub(crate) async fn cancellation_by_filter_ends_one_portion_at_a_time<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let batch: Vec<_> = (0..=CANCEL_PORTION).map(|_| stage.task(ann.group)).collect();
-    stage.submit(&ann, &batch).await;
+pub(crate) async fn cancellation_by_filter_ends_one_portion_at_a_time<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let batch: Vec<_> = (0..=CANCEL_PORTION).map(|_| harness.task(ann.group)).collect();
+    harness.submit(&ann, &batch).await;
     let matching = || CancelSelection::Matching(TaskQuery::all_of(ann.group));
     for left in [CANCEL_PORTION, 1, 0] {
-        assert_eq!(cancel(stage, matching()).await.len() as u64, left);
+        assert_eq!(cancel(harness, matching()).await.len() as u64, left);
     }
 }

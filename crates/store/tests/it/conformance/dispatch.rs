@@ -14,70 +14,70 @@ use mitosis_store::ops::workers::NewWorker;
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::stage::{SECOND, Stage, assigned, status, words};
+use crate::harness::{Harness, SECOND, assigned, status, words};
 
-pub(crate) async fn a_task_goes_its_way_from_submission_to_its_end<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    let uuid = stage.submit_one(&ann).await;
-    assert_eq!(stage.phase(uuid).await, Phase::Ready);
+pub(crate) async fn a_task_goes_its_way_from_submission_to_its_end<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let uuid = harness.submit_one(&ann).await;
+    assert_eq!(harness.phase(uuid).await, Phase::Ready);
 
-    stage.pass(SECOND);
-    let held = stage.claim_one(hand).await;
-    let attempt = Attempt { worker: hand.uuid, epoch: 1, claimed_at: stage.now };
-    assert_eq!(held.task, stage.get(uuid).await);
+    harness.pass(SECOND);
+    let held = harness.claim_one(worker).await;
+    let attempt = Attempt { worker: worker.uuid, epoch: 1, claimed_at: harness.now };
+    assert_eq!(held.task, harness.get(uuid).await);
     assert_eq!(held.task.phase, Phase::Running(attempt));
-    assert_eq!(held.task.updated_at, stage.now);
+    assert_eq!(held.task.updated_at, harness.now);
 
-    stage.pass(SECOND);
+    harness.pass(SECOND);
     let holder = Holder::Lease(held.lease);
-    assert_eq!(stage.report(holder, ExecEnd::Finished).await, EndReport::Noted);
-    assert_eq!(stage.phase(uuid).await, Phase::Reported(attempt, ExecEnd::Finished));
-    assert_eq!(stage.get(uuid).await.updated_at, stage.now);
+    assert_eq!(harness.report(holder, ExecEnd::Finished).await, EndReport::Noted);
+    assert_eq!(harness.phase(uuid).await, Phase::Reported(attempt, ExecEnd::Finished));
+    assert_eq!(harness.get(uuid).await.updated_at, harness.now);
 
-    stage.pass(SECOND);
-    assert_eq!(stage.commit(holder, status(768)).await, Completed::Committed);
+    harness.pass(SECOND);
+    assert_eq!(harness.commit(holder, status(768)).await, Completed::Committed);
     let ending = Ending {
         end: ExecEnd::Finished,
         result: status(768),
         warnings: Vec::new(),
-        reporter: Some(hand.uuid),
-        at: stage.now,
+        reporter: Some(worker.uuid),
+        at: harness.now,
     };
-    assert_eq!(stage.phase(uuid).await, Phase::Ended(ending));
-    assert_eq!(stage.get(uuid).await.updated_at, stage.now);
+    assert_eq!(harness.phase(uuid).await, Phase::Ended(ending));
+    assert_eq!(harness.get(uuid).await.updated_at, harness.now);
 }
 
-pub(crate) async fn larger_priority_goes_first_and_then_age<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.register(&NewWorker { tags: words("a b c"), ..stage.new_worker(&ann) }).await;
+pub(crate) async fn larger_priority_goes_first_and_then_age<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.register(&NewWorker { tags: words("a b c"), ..harness.new_worker(&ann) }).await;
     let waiting =
         [(0, ""), (5, "a"), (i32::MIN, "b"), (5, ""), (0, "a"), (i32::MAX, "c"), (-1, "a b"), (0, "")];
     let batch =
-        waiting.map(|(priority, tags)| NewTask { priority, tags: words(tags), ..stage.task(ann.group) });
-    let ids = stage.submit(&ann, &batch).await;
+        waiting.map(|(priority, tags)| NewTask { priority, tags: words(tags), ..harness.task(ann.group) });
+    let ids = harness.submit(&ann, &batch).await;
     let in_order = [5, 1, 3, 0, 4, 7, 6, 2].map(|at| ids[at].uuid);
     let mut order = Vec::new();
     for count in [1, 3, 2, 10] {
-        order.extend(stage.claim(hand, count).await.iter().map(|held| held.task.uuid));
+        order.extend(harness.claim(worker, count).await.iter().map(|held| held.task.uuid));
     }
     assert_eq!(order, in_order);
 }
 
-pub(crate) async fn a_worker_gets_what_its_tags_allow<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.register(&NewWorker { tags: words("gpu linux"), ..stage.new_worker(&ann) }).await;
+pub(crate) async fn a_worker_gets_what_its_tags_allow<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.register(&NewWorker { tags: words("gpu linux"), ..harness.new_worker(&ann) }).await;
     let tags = ["", "gpu", "gpu linux", "gpu linux big", "GPU", "arm", "lin"];
-    let batch = tags.map(|tags| NewTask { tags: words(tags), ..stage.task(ann.group) });
-    stage.submit(&ann, &batch).await;
-    let got: Vec<Words> = stage.claim(hand, 10).await.into_iter().map(|held| held.task.tags).collect();
+    let batch = tags.map(|tags| NewTask { tags: words(tags), ..harness.task(ann.group) });
+    harness.submit(&ann, &batch).await;
+    let got: Vec<Words> = harness.claim(worker, 10).await.into_iter().map(|held| held.task.tags).collect();
     assert_eq!(got, ["", "gpu", "gpu linux"].map(words));
-    stage.store().set_worker_tags(By::Site, hand.uuid, &words("arm"), stage.now).await.unwrap();
-    assert_eq!(stage.claim_one(hand).await.task.tags, words("arm"));
+    harness.store().set_worker_tags(By::Site, worker.uuid, &words("arm"), harness.now).await.unwrap();
+    assert_eq!(harness.claim_one(worker).await.task.tags, words("arm"));
 }
 
-pub(crate) async fn a_worker_gets_tasks_of_groups_that_may_write_to_it<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
+pub(crate) async fn a_worker_gets_tasks_of_groups_that_may_write_to_it<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
     let mut roles = BTreeMap::new();
     for (name, role) in [
         ("none", None),
@@ -85,77 +85,82 @@ pub(crate) async fn a_worker_gets_tasks_of_groups_that_may_write_to_it<B: Backen
         ("writes", Some(Role::Write)),
         ("rules", Some(Role::Admin)),
     ] {
-        let group = stage.group(&ann, name).await;
-        stage.submit(&ann, &[stage.task(group)]).await;
+        let group = harness.group(&ann, name).await;
+        harness.submit(&ann, &[harness.task(group)]).await;
         roles.extend(role.map(|role| (group, role)));
     }
-    let hand = stage.register(&NewWorker { groups: roles, ..stage.new_worker(&ann) }).await;
-    let got: Vec<String> = stage.claim(hand, 10).await.into_iter().map(|held| held.task.group_name).collect();
+    let worker = harness.register(&NewWorker { groups: roles, ..harness.new_worker(&ann) }).await;
+    let got: Vec<String> =
+        harness.claim(worker, 10).await.into_iter().map(|held| held.task.group_name).collect();
     assert_eq!(got, ["writes", "rules"]);
 }
 
-pub(crate) async fn each_task_goes_to_one_worker_however_many_ask<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let batch: Vec<_> = (0..100).map(|_| stage.task(ann.group)).collect();
-    stage.submit(&ann, &batch).await;
-    let hands = join_all((0..8).map(|_| stage.hand(&ann))).await;
+pub(crate) async fn each_task_goes_to_one_worker_however_many_ask<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let batch: Vec<_> = (0..100).map(|_| harness.task(ann.group)).collect();
+    harness.submit(&ann, &batch).await;
+    let workers = join_all((0..8).map(|_| harness.worker(&ann))).await;
     let mut claimed = Vec::new();
     for _ in 0..2 {
-        claimed.extend(join_all(hands.iter().map(|hand| stage.claim(*hand, 5))).await.concat());
+        claimed.extend(join_all(workers.iter().map(|worker| harness.claim(*worker, 5))).await.concat());
     }
-    claimed.extend(stage.claim(hands[0], 100).await);
+    claimed.extend(harness.claim(workers[0], 100).await);
     let tasks: BTreeSet<Uuid> = claimed.iter().map(|held| held.task.uuid).collect();
     assert_eq!((claimed.len(), tasks.len()), (100, 100));
     assert!(claimed.iter().all(|held| held.lease.epoch == 1));
 }
 
-pub(crate) async fn nothing_waiting_is_no_error<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    assert!(stage.claim(hand, 5).await.is_empty());
-    stage.submit_one(&ann).await;
-    assert!(stage.claim(hand, 0).await.is_empty());
-    assert_eq!(stage.claim(hand, 5).await.len(), 1);
+pub(crate) async fn nothing_waiting_is_no_error<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    assert!(harness.claim(worker, 5).await.is_empty());
+    harness.submit_one(&ann).await;
+    assert!(harness.claim(worker, 0).await.is_empty());
+    assert_eq!(harness.claim(worker, 5).await.len(), 1);
 }
 
-pub(crate) async fn a_worker_that_is_gone_or_stopping_gets_nothing<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let (gone, stopping) = (stage.hand(&ann).await, stage.hand(&ann).await);
-    stage.submit(&ann, &[stage.task(ann.group), stage.task(ann.group)]).await;
-    stage.claim_one(stopping).await;
-    stage.store().stop_worker(By::Site, gone.uuid, ShutdownOp::Force, stage.now).await.unwrap();
-    stage.store().stop_worker(By::Site, stopping.uuid, ShutdownOp::Graceful, stage.now).await.unwrap();
-    for (hand, answer) in [(gone, Claim::WorkerGone), (stopping, Claim::Stopping)] {
-        assert_eq!(stage.ask(hand, 1, stage.token()).await, answer);
+pub(crate) async fn a_worker_that_is_gone_or_stopping_gets_nothing<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let (gone, stopping) = (harness.worker(&ann).await, harness.worker(&ann).await);
+    harness.submit(&ann, &[harness.task(ann.group), harness.task(ann.group)]).await;
+    harness.claim_one(stopping).await;
+    harness.store().stop_worker(By::Site, gone.uuid, ShutdownOp::Force, harness.now).await.unwrap();
+    harness.store().stop_worker(By::Site, stopping.uuid, ShutdownOp::Graceful, harness.now).await.unwrap();
+    for (worker, answer) in [(gone, Claim::WorkerGone), (stopping, Claim::Stopping)] {
+        assert_eq!(harness.ask(worker, 1, harness.token()).await, answer);
     }
-    let fetch = stage.store().claim_or_resume(gone.id, stage.token(), stage.now.into()).await.unwrap();
+    let fetch = harness.store().claim_or_resume(gone.id, harness.token(), harness.now.into()).await.unwrap();
     assert_eq!(fetch, Claim::WorkerGone);
 }
 
-pub(crate) async fn a_repeated_fetch_gives_the_same_task_with_the_same_key<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    stage.submit(&ann, &[stage.task(ann.group), stage.task(ann.group)]).await;
-    let fetch = async |stage: &Stage<B>| {
-        assigned(stage.store().claim_or_resume(hand.id, stage.token(), stage.now.into()).await.unwrap())
+pub(crate) async fn a_repeated_fetch_gives_the_same_task_with_the_same_key<B: Backend>(
+    harness: &mut Harness<B>,
+) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    harness.submit(&ann, &[harness.task(ann.group), harness.task(ann.group)]).await;
+    let fetch = async |harness: &Harness<B>| {
+        assigned(
+            harness.store().claim_or_resume(worker.id, harness.token(), harness.now.into()).await.unwrap(),
+        )
     };
-    let first = fetch(stage).await;
-    stage.pass(SECOND);
-    stage.restart().await;
-    assert_eq!(fetch(stage).await, first);
-    stage.report(Holder::Lease(first[0].lease), ExecEnd::Finished).await;
-    let second = fetch(stage).await;
+    let first = fetch(harness).await;
+    harness.pass(SECOND);
+    harness.restart().await;
+    assert_eq!(fetch(harness).await, first);
+    harness.report(Holder::Lease(first[0].lease), ExecEnd::Finished).await;
+    let second = fetch(harness).await;
     assert_eq!(second.len(), 1);
     assert_ne!(second[0].task.uuid, first[0].task.uuid, "a reported task is not run again");
 }
 
-pub(crate) async fn fetches_sent_many_times_at_once_give_one_task<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    let batch: Vec<_> = (0..8).map(|_| stage.task(ann.group)).collect();
-    stage.submit(&ann, &batch).await;
-    let store = stage.store();
-    let fetches = (0..8).map(|_| store.claim_or_resume(hand.id, stage.token(), stage.now.into()));
+pub(crate) async fn fetches_sent_many_times_at_once_give_one_task<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let batch: Vec<_> = (0..8).map(|_| harness.task(ann.group)).collect();
+    harness.submit(&ann, &batch).await;
+    let store = harness.store();
+    let fetches = (0..8).map(|_| store.claim_or_resume(worker.id, harness.token(), harness.now.into()));
     let given: BTreeSet<Uuid> = join_all(fetches)
         .await
         .into_iter()
@@ -165,34 +170,36 @@ pub(crate) async fn fetches_sent_many_times_at_once_give_one_task<B: Backend>(st
     assert_eq!(given.len(), 1);
 }
 
-pub(crate) async fn the_last_report_of_an_end_counts<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    let uuid = stage.submit_one(&ann).await;
-    let holder = Holder::Lease(stage.claim_one(hand).await.lease);
+pub(crate) async fn the_last_report_of_an_end_counts<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let uuid = harness.submit_one(&ann).await;
+    let holder = Holder::Lease(harness.claim_one(worker).await.lease);
     for end in [ExecEnd::Finished, ExecEnd::Finished, ExecEnd::Cancelled] {
-        assert_eq!(stage.report(holder, end).await, EndReport::Noted);
+        assert_eq!(harness.report(holder, end).await, EndReport::Noted);
     }
-    assert_eq!(stage.commit(holder, status(9)).await, Completed::Committed);
-    assert_eq!(stage.phase(uuid).await.state(), TaskState::Cancelled);
+    assert_eq!(harness.commit(holder, status(9)).await, Completed::Committed);
+    assert_eq!(harness.phase(uuid).await.state(), TaskState::Cancelled);
 }
 
-pub(crate) async fn a_result_without_an_end_is_refused<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    let uuid = stage.submit_one(&ann).await;
-    let held = stage.claim_one(hand).await;
-    let running = stage.phase(uuid).await;
-    assert_eq!(stage.commit(Holder::Lease(held.lease), status(0)).await, Completed::NotReported);
-    assert_eq!(stage.phase(uuid).await, running);
-    stage.finish(&held).await;
+pub(crate) async fn a_result_without_an_end_is_refused<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let uuid = harness.submit_one(&ann).await;
+    let held = harness.claim_one(worker).await;
+    let running = harness.phase(uuid).await;
+    assert_eq!(harness.commit(Holder::Lease(held.lease), status(0)).await, Completed::NotReported);
+    assert_eq!(harness.phase(uuid).await, running);
+    harness.finish(&held).await;
 }
 
-pub(crate) async fn completions_sent_together_do_not_affect_one_another<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    stage.submit(&ann, &[(); 3].map(|()| stage.task(ann.group))).await;
-    let held = stage.claim(hand, 3).await;
+pub(crate) async fn completions_sent_together_do_not_affect_one_another<B: Backend>(
+    harness: &mut Harness<B>,
+) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    harness.submit(&ann, &[(); 3].map(|()| harness.task(ann.group))).await;
+    let held = harness.claim(worker, 3).await;
     let [first, second, third] = [0, 1, 2].map(|at| Holder::Lease(held[at].lease));
     let completion = |holder, end| Completion { holder, end, result: status(0) };
     let stranger = Holder::Lease(LeaseKey { token: 1, ..held[2].lease });
@@ -204,7 +211,7 @@ pub(crate) async fn completions_sent_together_do_not_affect_one_another<B: Backe
         completion(first, finished),
         completion(third, finished),
     ];
-    let outcomes = stage.store().complete(&all, stage.now).await.unwrap();
+    let outcomes = harness.store().complete(&all, harness.now).await.unwrap();
     let expected = [
         Completed::Committed,
         Completed::Stale,
@@ -213,22 +220,22 @@ pub(crate) async fn completions_sent_together_do_not_affect_one_another<B: Backe
         Completed::Committed,
     ];
     assert_eq!(outcomes, expected);
-    assert!(stage.store().complete(&[], stage.now).await.unwrap().is_empty());
+    assert!(harness.store().complete(&[], harness.now).await.unwrap().is_empty());
 }
 
-pub(crate) async fn a_completion_sent_many_times_at_once_counts_once<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    let uuid = stage.submit_one(&ann).await;
-    let holder = Holder::Lease(stage.claim_one(hand).await.lease);
+pub(crate) async fn a_completion_sent_many_times_at_once_counts_once<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let uuid = harness.submit_one(&ann).await;
+    let holder = Holder::Lease(harness.claim_one(worker).await.lease);
     let completions = (0..16).map(|exit_status| {
-        stage.complete(Completion { holder, end: Some(ExecEnd::Finished), result: status(exit_status) })
+        harness.complete(Completion { holder, end: Some(ExecEnd::Finished), result: status(exit_status) })
     });
     let outcomes = join_all(completions).await;
     let committed: Vec<_> = (0..16).filter(|at| outcomes[*at] == Completed::Committed).collect();
     assert_eq!(committed.len(), 1, "{outcomes:?}");
     let replayed = outcomes.iter().filter(|outcome| **outcome == Completed::Replayed).count();
     assert_eq!(replayed, 15, "{outcomes:?}");
-    let Phase::Ended(ending) = stage.phase(uuid).await else { panic!("not over") };
+    let Phase::Ended(ending) = harness.phase(uuid).await else { panic!("not over") };
     assert_eq!(ending.result.exit_status, i32::try_from(committed[0]).unwrap());
 }

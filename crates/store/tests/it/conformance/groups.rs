@@ -14,50 +14,52 @@ use mitosis_store::ops::groups::{GroupCreation, GroupDeletion, MembersChange};
 use mitosis_store::ops::tasks::CANCEL_PORTION;
 
 use crate::backend::Backend;
-use crate::stage::{SECOND, Stage, name};
+use crate::harness::{Harness, SECOND, name};
 
 fn roles(relations: &[(&str, Role)]) -> BTreeMap<String, Role> {
     relations.iter().map(|(name, role)| ((*name).to_owned(), *role)).collect()
 }
 
-async fn set<B: Backend>(stage: &Stage<B>, group: GroupId, relations: &[(&str, Role)]) -> MembersChange {
-    stage.store().set_members(By::Site, group, &roles(relations), stage.now).await.unwrap()
+async fn set<B: Backend>(harness: &Harness<B>, group: GroupId, relations: &[(&str, Role)]) -> MembersChange {
+    harness.store().set_members(By::Site, group, &roles(relations), harness.now).await.unwrap()
 }
 
-async fn remove<B: Backend>(stage: &Stage<B>, group: GroupId, names: &[&str]) -> MembersChange {
+async fn remove<B: Backend>(harness: &Harness<B>, group: GroupId, names: &[&str]) -> MembersChange {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    stage.store().remove_members(By::Site, group, &names, stage.now).await.unwrap()
+    harness.store().remove_members(By::Site, group, &names, harness.now).await.unwrap()
 }
 
-pub(crate) async fn a_group_belongs_to_who_made_it<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    stage.pass(SECOND);
-    let lab = stage.group(&ann, "lab").await;
-    let group = stage.store().group("lab").await.unwrap().unwrap();
+pub(crate) async fn a_group_belongs_to_who_made_it<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    harness.pass(SECOND);
+    let lab = harness.group(&ann, "lab").await;
+    let group = harness.store().group("lab").await.unwrap().unwrap();
     assert_eq!((group.id, group.name.as_str(), group.creator.as_str()), (lab, "lab", "ann"));
-    assert_eq!((group.task_count, group.worker_count, group.created_at), (0, 0, stage.now));
-    assert_eq!(stage.store().members(lab).await.unwrap(), roles(&[("ann", Role::Admin)]));
+    assert_eq!((group.task_count, group.worker_count, group.created_at), (0, 0, harness.now));
+    assert_eq!(harness.store().members(lab).await.unwrap(), roles(&[("ann", Role::Admin)]));
     let hers = roles(&[("ann", Role::Admin), ("lab", Role::Admin)]);
-    assert_eq!(stage.store().groups_of(ann.user).await.unwrap(), hers);
-    assert!(stage.store().group("none").await.unwrap().is_none());
+    assert_eq!(harness.store().groups_of(ann.user).await.unwrap(), hers);
+    assert!(harness.store().group("none").await.unwrap().is_none());
 }
 
-pub(crate) async fn a_group_can_not_have_the_name_of_a_user_or_group<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    stage.person("bob").await;
-    stage.group(&ann, "lab").await;
+pub(crate) async fn a_group_can_not_have_the_name_of_a_user_or_group<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    harness.person("bob").await;
+    harness.group(&ann, "lab").await;
     for taken in ["bob", "lab"] {
-        let outcome = stage.store().create_group(ann.user, &name(taken), stage.now).await.unwrap();
+        let outcome = harness.store().create_group(ann.user, &name(taken), harness.now).await.unwrap();
         assert_eq!(outcome, GroupCreation::NameTaken, "{taken}");
     }
-    assert_eq!(stage.store().user("ann").await.unwrap().unwrap().group_count, 2);
+    assert_eq!(harness.store().user("ann").await.unwrap().unwrap().group_count, 2);
 }
 
-pub(crate) async fn nobody_makes_more_groups_than_allowed_even_all_at_once<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let store = stage.store();
+pub(crate) async fn nobody_makes_more_groups_than_allowed_even_all_at_once<B: Backend>(
+    harness: &mut Harness<B>,
+) {
+    let ann = harness.person("ann").await;
+    let store = harness.store();
     let names: Vec<_> = (0..24).map(|number| name(&format!("lab{number}"))).collect();
-    let outcomes = join_all(names.iter().map(|name| store.create_group(ann.user, name, stage.now))).await;
+    let outcomes = join_all(names.iter().map(|name| store.create_group(ann.user, name, harness.now))).await;
     let created = outcomes.iter().filter(|outcome| matches!(outcome, Ok(GroupCreation::Created(_)))).count();
     let refused =
         outcomes.iter().filter(|outcome| matches!(outcome, Ok(GroupCreation::QuotaReached))).count();
@@ -67,73 +69,75 @@ pub(crate) async fn nobody_makes_more_groups_than_allowed_even_all_at_once<B: Ba
     assert_eq!(store.user("ann").await.unwrap().unwrap().group_count, limits::DEFAULT_GROUP_QUOTA);
 }
 
-pub(crate) async fn a_user_is_a_member_an_outsider_or_asks_for_no_group<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
-    let lab = stage.group(&ann, "lab").await;
-    let membership = async |group: &str| stage.store().membership(bob.user, group).await.unwrap();
+pub(crate) async fn a_user_is_a_member_an_outsider_or_asks_for_no_group<B: Backend>(
+    harness: &mut Harness<B>,
+) {
+    let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
+    let lab = harness.group(&ann, "lab").await;
+    let membership = async |group: &str| harness.store().membership(bob.user, group).await.unwrap();
     assert_eq!(membership("lab").await, Membership::Outsider(lab));
     assert_eq!(membership("none").await, Membership::NoSuchGroup);
-    assert_eq!(set(stage, lab, &[("bob", Role::Write)]).await, MembersChange::Done(vec![]));
+    assert_eq!(set(harness, lab, &[("bob", Role::Write)]).await, MembersChange::Done(vec![]));
     assert_eq!(membership("lab").await, Membership::Member(lab, Role::Write));
 }
 
-pub(crate) async fn members_are_added_changed_and_removed_together<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let bob = stage.person("bob").await;
-    stage.person("cat").await;
-    let lab = stage.group(&ann, "lab").await;
-    set(stage, lab, &[("bob", Role::Read), ("cat", Role::Write)]).await;
-    set(stage, lab, &[("bob", Role::Admin)]).await;
+pub(crate) async fn members_are_added_changed_and_removed_together<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let bob = harness.person("bob").await;
+    harness.person("cat").await;
+    let lab = harness.group(&ann, "lab").await;
+    set(harness, lab, &[("bob", Role::Read), ("cat", Role::Write)]).await;
+    set(harness, lab, &[("bob", Role::Admin)]).await;
     let all = roles(&[("ann", Role::Admin), ("bob", Role::Admin), ("cat", Role::Write)]);
-    assert_eq!(stage.store().members(lab).await.unwrap(), all);
-    assert_eq!(stage.store().groups_of(bob.user).await.unwrap()["lab"], Role::Admin);
+    assert_eq!(harness.store().members(lab).await.unwrap(), all);
+    assert_eq!(harness.store().groups_of(bob.user).await.unwrap()["lab"], Role::Admin);
 
-    assert_eq!(remove(stage, lab, &["ann", "cat"]).await, MembersChange::Done(vec![]));
-    assert_eq!(remove(stage, lab, &["ann", "cat"]).await, MembersChange::Done(vec![]), "once more");
-    assert_eq!(stage.store().members(lab).await.unwrap(), roles(&[("bob", Role::Admin)]));
+    assert_eq!(remove(harness, lab, &["ann", "cat"]).await, MembersChange::Done(vec![]));
+    assert_eq!(remove(harness, lab, &["ann", "cat"]).await, MembersChange::Done(vec![]), "once more");
+    assert_eq!(harness.store().members(lab).await.unwrap(), roles(&[("bob", Role::Admin)]));
 }
 
-pub(crate) async fn a_change_that_names_a_stranger_changes_nobody<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    stage.person("bob").await;
-    let lab = stage.group(&ann, "lab").await;
+pub(crate) async fn a_change_that_names_a_stranger_changes_nobody<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    harness.person("bob").await;
+    let lab = harness.group(&ann, "lab").await;
     let stranger = MembersChange::UnknownUser("eve".to_owned());
-    assert_eq!(set(stage, lab, &[("bob", Role::Read), ("eve", Role::Read)]).await, stranger);
-    assert_eq!(stage.store().members(lab).await.unwrap(), roles(&[("ann", Role::Admin)]));
-    set(stage, lab, &[("bob", Role::Read)]).await;
-    assert_eq!(remove(stage, lab, &["bob", "eve"]).await, stranger);
-    assert_eq!(stage.store().members(lab).await.unwrap().len(), 2);
+    assert_eq!(set(harness, lab, &[("bob", Role::Read), ("eve", Role::Read)]).await, stranger);
+    assert_eq!(harness.store().members(lab).await.unwrap(), roles(&[("ann", Role::Admin)]));
+    set(harness, lab, &[("bob", Role::Read)]).await;
+    assert_eq!(remove(harness, lab, &["bob", "eve"]).await, stranger);
+    assert_eq!(harness.store().members(lab).await.unwrap().len(), 2);
 }
 
-pub(crate) async fn the_last_admin_stays<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    stage.person("bob").await;
-    let lab = stage.group(&ann, "lab").await;
-    set(stage, lab, &[("bob", Role::Write)]).await;
-    assert_eq!(set(stage, lab, &[("ann", Role::Write)]).await, MembersChange::LastAdmin);
-    assert_eq!(remove(stage, lab, &["bob", "ann"]).await, MembersChange::LastAdmin);
+pub(crate) async fn the_last_admin_stays<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    harness.person("bob").await;
+    let lab = harness.group(&ann, "lab").await;
+    set(harness, lab, &[("bob", Role::Write)]).await;
+    assert_eq!(set(harness, lab, &[("ann", Role::Write)]).await, MembersChange::LastAdmin);
+    assert_eq!(remove(harness, lab, &["bob", "ann"]).await, MembersChange::LastAdmin);
     let before = roles(&[("ann", Role::Admin), ("bob", Role::Write)]);
-    assert_eq!(stage.store().members(lab).await.unwrap(), before);
-    let handed_over = set(stage, lab, &[("ann", Role::Read), ("bob", Role::Admin)]).await;
+    assert_eq!(harness.store().members(lab).await.unwrap(), before);
+    let handed_over = set(harness, lab, &[("ann", Role::Read), ("bob", Role::Admin)]).await;
     assert_eq!(handed_over, MembersChange::Done(vec![]));
 }
 
-pub(crate) async fn two_admins_who_leave_at_once_do_not_both_get_away<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    stage.person("bob").await;
+pub(crate) async fn two_admins_who_leave_at_once_do_not_both_get_away<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    harness.person("bob").await;
     for round in 0..6 {
-        let lab = stage.group(&ann, &format!("lab{round}")).await;
-        set(stage, lab, &[("bob", Role::Admin)]).await;
-        let outcomes = join_all([remove(stage, lab, &["ann"]), remove(stage, lab, &["bob"])]).await;
+        let lab = harness.group(&ann, &format!("lab{round}")).await;
+        set(harness, lab, &[("bob", Role::Admin)]).await;
+        let outcomes = join_all([remove(harness, lab, &["ann"]), remove(harness, lab, &["bob"])]).await;
         assert!(outcomes.contains(&MembersChange::Done(vec![])), "{outcomes:?}");
         assert!(outcomes.contains(&MembersChange::LastAdmin), "{outcomes:?}");
-        assert_eq!(stage.store().members(lab).await.unwrap().len(), 1);
+        assert_eq!(harness.store().members(lab).await.unwrap().len(), 1);
     }
 }
 
-pub(crate) async fn the_quota_of_storage_changes_by_name<B: Backend>(stage: &mut Stage<B>) {
-    stage.person("ann").await;
-    let store = stage.store();
+pub(crate) async fn the_quota_of_storage_changes_by_name<B: Backend>(harness: &mut Harness<B>) {
+    harness.person("ann").await;
+    let store = harness.store();
     for (change, in_force) in [
         (QuotaChange::Set(1_000), 1_000),
         (QuotaChange::Add(24), 1_024),
@@ -141,81 +145,84 @@ pub(crate) async fn the_quota_of_storage_changes_by_name<B: Backend>(stage: &mut
         (QuotaChange::Add(i64::MAX), i64::MAX),
         (QuotaChange::Add(1), i64::MAX),
     ] {
-        let answer = store.change_storage_quota("ann", change, stage.now).await.unwrap();
+        let answer = store.change_storage_quota("ann", change, harness.now).await.unwrap();
         assert_eq!(answer, Some(in_force), "{change:?}");
         assert_eq!(store.group("ann").await.unwrap().unwrap().storage_quota, in_force);
     }
-    assert_eq!(store.change_storage_quota("none", QuotaChange::Set(1), stage.now).await.unwrap(), None);
+    assert_eq!(store.change_storage_quota("none", QuotaChange::Set(1), harness.now).await.unwrap(), None);
 }
 
-pub(crate) async fn a_deleted_group_has_nobody_and_nothing_waits_in_it<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let lab = stage.group(&ann, "lab").await;
-    let mut new = stage.new_worker(&ann);
+pub(crate) async fn a_deleted_group_has_nobody_and_nothing_waits_in_it<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let lab = harness.group(&ann, "lab").await;
+    let mut new = harness.new_worker(&ann);
     new.groups.insert(lab, Role::Write);
-    let hand = stage.register(&new).await;
-    let tasks = [stage.task(lab), stage.task(lab)];
-    stage.submit(&ann, &tasks).await;
-    let held = stage.claim_one(hand).await;
+    let worker = harness.register(&new).await;
+    let tasks = [harness.task(lab), harness.task(lab)];
+    harness.submit(&ann, &tasks).await;
+    let held = harness.claim_one(worker).await;
 
-    let store = stage.store();
-    assert_eq!(store.delete_group(By::Site, ann.group, stage.now).await.unwrap(), GroupDeletion::Personal);
-    let deletion = store.delete_group(By::Site, lab, stage.now).await.unwrap();
+    let store = harness.store();
+    assert_eq!(store.delete_group(By::Site, ann.group, harness.now).await.unwrap(), GroupDeletion::Personal);
+    let deletion = store.delete_group(By::Site, lab, harness.now).await.unwrap();
     assert_eq!(deletion, GroupDeletion::Deleted(vec![tasks[1].uuid]));
     assert_eq!(store.membership(ann.user, "lab").await.unwrap(), Membership::Outsider(lab));
-    assert!(!store.worker_groups(hand.id).await.unwrap().contains_key("lab"));
+    assert!(!store.worker_groups(worker.id).await.unwrap().contains_key("lab"));
     assert_eq!(store.group("lab").await.unwrap().unwrap().state, AccountState::Deleted);
     assert_eq!(
-        store.create_group(ann.user, &name("lab"), stage.now).await.unwrap(),
+        store.create_group(ann.user, &name("lab"), harness.now).await.unwrap(),
         GroupCreation::NameTaken
     );
-    stage.finish(&held).await;
+    harness.finish(&held).await;
 
     let without_admin = BTreeMap::from([("ann".to_owned(), Role::Write)]);
-    let change = store.restore_group(lab, &without_admin, stage.now).await.unwrap();
+    let change = store.restore_group(lab, &without_admin, harness.now).await.unwrap();
     assert_eq!(change, MembersChange::LastAdmin);
     assert_eq!(store.group("lab").await.unwrap().unwrap().state, AccountState::Deleted);
     let with_admin = BTreeMap::from([("ann".to_owned(), Role::Admin)]);
-    assert_eq!(store.restore_group(lab, &with_admin, stage.now).await.unwrap(), MembersChange::Done(vec![]));
+    assert_eq!(
+        store.restore_group(lab, &with_admin, harness.now).await.unwrap(),
+        MembersChange::Done(vec![])
+    );
     assert_eq!(store.membership(ann.user, "lab").await.unwrap(), Membership::Member(lab, Role::Admin));
     assert_eq!(store.group("lab").await.unwrap().unwrap().state, AccountState::Active);
 }
 
-pub(crate) async fn deletion_that_was_cut_off_goes_on<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let lab = stage.group(&ann, "lab").await;
-    let batch: Vec<_> = (0..=CANCEL_PORTION).map(|_| stage.task(lab)).collect();
-    stage.submit(&ann, &batch).await;
-    let others = stage.submit_one(&ann).await;
-    assert!(stage.store().unfinished_deletions(10).await.unwrap().is_empty());
-    stage.store().delete_group(By::Site, lab, stage.now).await.unwrap();
-    stage.restart().await;
-    let store = stage.store();
+pub(crate) async fn deletion_that_was_cut_off_goes_on<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let lab = harness.group(&ann, "lab").await;
+    let batch: Vec<_> = (0..=CANCEL_PORTION).map(|_| harness.task(lab)).collect();
+    harness.submit(&ann, &batch).await;
+    let others = harness.submit_one(&ann).await;
+    assert!(harness.store().unfinished_deletions(10).await.unwrap().is_empty());
+    harness.store().delete_group(By::Site, lab, harness.now).await.unwrap();
+    harness.restart().await;
+    let store = harness.store();
     assert_eq!(store.unfinished_deletions(10).await.unwrap(), [lab]);
-    assert!(store.continue_deletion(ann.group, stage.now).await.unwrap().is_empty(), "it is not deleted");
+    assert!(store.continue_deletion(ann.group, harness.now).await.unwrap().is_empty(), "it is not deleted");
     assert!(store.task(others).await.unwrap().unwrap().phase.state() == TaskState::Ready);
     for left in [1, 0, 0] {
-        assert_eq!(store.continue_deletion(lab, stage.now).await.unwrap().len(), left);
+        assert_eq!(store.continue_deletion(lab, harness.now).await.unwrap().len(), left);
     }
     assert!(store.unfinished_deletions(10).await.unwrap().is_empty());
 }
 
-pub(crate) async fn group_that_is_active_again_keeps_what_waits<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let lab = stage.group(&ann, "lab").await;
-    let store = stage.store();
-    store.delete_group(By::Site, lab, stage.now).await.unwrap();
-    store.restore_group(lab, &roles(&[("ann", Role::Admin)]), stage.now).await.unwrap();
-    let task = stage.task(lab);
-    stage.submit(&ann, std::slice::from_ref(&task)).await;
+pub(crate) async fn group_that_is_active_again_keeps_what_waits<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let lab = harness.group(&ann, "lab").await;
+    let store = harness.store();
+    store.delete_group(By::Site, lab, harness.now).await.unwrap();
+    store.restore_group(lab, &roles(&[("ann", Role::Admin)]), harness.now).await.unwrap();
+    let task = harness.task(lab);
+    harness.submit(&ann, std::slice::from_ref(&task)).await;
     assert!(store.unfinished_deletions(10).await.unwrap().is_empty());
-    assert!(store.continue_deletion(lab, stage.now).await.unwrap().is_empty());
+    assert!(store.continue_deletion(lab, harness.now).await.unwrap().is_empty());
 }
 
-pub(crate) async fn a_user_s_groups_are_known_by_id_as_by_name<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let lab = stage.group(&ann, "lab").await;
-    let store = stage.store();
+pub(crate) async fn a_user_s_groups_are_known_by_id_as_by_name<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let lab = harness.group(&ann, "lab").await;
+    let store = harness.store();
     let ids = |user| {
         let store = store.clone();
         async move {
@@ -227,7 +234,7 @@ pub(crate) async fn a_user_s_groups_are_known_by_id_as_by_name<B: Backend>(stage
     assert_eq!(ids(ann.user).await, [ann.group, lab]);
     assert_eq!(ids(raj.user).await, [raj.group]);
     store
-        .set_members(By::Site, lab, &BTreeMap::from([("raj".to_owned(), Role::Read)]), stage.now)
+        .set_members(By::Site, lab, &BTreeMap::from([("raj".to_owned(), Role::Read)]), harness.now)
         .await
         .unwrap();
     assert_eq!(ids(raj.user).await, [raj.group, lab]);

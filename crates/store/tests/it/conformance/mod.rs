@@ -1,7 +1,7 @@
-//! What every store promises, one story per promise.
+//! What every store promises, one test per promise.
 //!
-//! A story is a function of a [`Stage`](crate::stage::Stage). [`conformance!`] makes a test of each for
-//! one backend, and ends each with a look into the books. A story that is missing in its list is
+//! A test is a function of a [`Harness`](crate::harness::Harness). [`conformance!`] makes a test of each for
+//! one backend, and ends each with a check of the invariants. A test that is missing from its list is
 //! reported as unused code.
 
 pub(crate) mod accounts;
@@ -29,11 +29,11 @@ pub(crate) mod uploads;
 pub(crate) mod whole;
 pub(crate) mod workers;
 
-/// Tells every story on one backend: `conformance!(name: Type)`.
+/// Runs every test on one backend: `conformance!(name: Type)`.
 macro_rules! conformance {
     ($backend:ident: $type:ty) => {
         mod $backend {
-            $crate::conformance::tell! { $type;
+            $crate::conformance::list! { $type;
                 accounts {
                     a_new_user_is_admin_of_a_group_of_the_same_name,
                     a_name_that_a_user_or_a_group_has_is_taken,
@@ -332,17 +332,17 @@ macro_rules! conformance {
     };
 }
 
-macro_rules! tell {
-    ($type:ty; $($subject:ident { $($story:ident),* $(,)? })*) => {$(
+macro_rules! list {
+    ($type:ty; $($subject:ident { $($test:ident),* $(,)? })*) => {$(
         mod $subject {$(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $story() {
-                let mut stage = $crate::stage::Stage::<$type>::set_up().await;
-                $crate::conformance::$subject::$story(&mut stage).await;
-                stage.check_books().await;
+            async fn $test() {
+                let mut harness = $crate::harness::Harness::<$type>::set_up().await;
+                $crate::conformance::$subject::$test(&mut harness).await;
+                harness.check_invariants().await;
             }
         )*}
     )*};
 }
 
-pub(crate) use {conformance, tell};
+pub(crate) use {conformance, list};

@@ -5,7 +5,7 @@ use mitosis_store::ops::accounts::SessionChange;
 use mitosis_store::ops::personal_tokens::NewPersonalToken;
 
 use crate::backend::Backend;
-use crate::stage::{HOUR, Person, Stage, TICK};
+use crate::harness::{HOUR, Harness, Person, TICK};
 
 fn token(owner: &Person, number: u8) -> NewPersonalToken {
     let name = format!("token {number}");
@@ -19,51 +19,51 @@ fn token(owner: &Person, number: u8) -> NewPersonalToken {
     }
 }
 
-pub(crate) async fn a_token_leads_to_its_owner_until_it_is_revoked<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let store = stage.store();
-    let first = store.create_personal_token(&token(&ann, 1), stage.now).await.unwrap().unwrap();
+pub(crate) async fn a_token_leads_to_its_owner_until_it_is_revoked<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let store = harness.store();
+    let first = store.create_personal_token(&token(&ann, 1), harness.now).await.unwrap().unwrap();
     let write = NewPersonalToken { scope: TokenScope::Write, ..token(&raj, 2) };
-    store.create_personal_token(&write, stage.now).await.unwrap();
+    store.create_personal_token(&write, harness.now).await.unwrap();
 
-    let owner = store.owner_of_personal_token(&[1; 32], stage.now).await.unwrap().unwrap();
+    let owner = store.owner_of_personal_token(&[1; 32], harness.now).await.unwrap().unwrap();
     assert_eq!((owner.user.id, owner.user.name.as_str()), (ann.user, "ann"));
     assert_eq!((owner.id, owner.scope, owner.expires_at), (first, TokenScope::Read, None));
-    let owner = store.owner_of_personal_token(&[2; 32], stage.now).await.unwrap().unwrap();
+    let owner = store.owner_of_personal_token(&[2; 32], harness.now).await.unwrap().unwrap();
     assert_eq!((owner.user.id, owner.scope), (raj.user, TokenScope::Write));
-    assert!(store.owner_of_personal_token(&[3; 32], stage.now).await.unwrap().is_none());
+    assert!(store.owner_of_personal_token(&[3; 32], harness.now).await.unwrap().is_none());
 
-    let foreign = store.revoke_personal_token(raj.user, first, stage.now).await.unwrap();
+    let foreign = store.revoke_personal_token(raj.user, first, harness.now).await.unwrap();
     assert_eq!(foreign, None, "it is not raj's");
-    assert_eq!(store.revoke_personal_token(ann.user, first, stage.now).await.unwrap(), Some(vec![]));
-    assert_eq!(store.revoke_personal_token(ann.user, first, stage.now).await.unwrap(), None);
-    assert!(store.owner_of_personal_token(&[1; 32], stage.now).await.unwrap().is_none());
+    assert_eq!(store.revoke_personal_token(ann.user, first, harness.now).await.unwrap(), Some(vec![]));
+    assert_eq!(store.revoke_personal_token(ann.user, first, harness.now).await.unwrap(), None);
+    assert!(store.owner_of_personal_token(&[1; 32], harness.now).await.unwrap().is_none());
 }
 
-pub(crate) async fn a_token_ends_at_its_time_and_is_still_listed<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let store = stage.store();
-    let end = stage.now + HOUR;
-    store.create_personal_token(&token(&ann, 1), stage.now).await.unwrap();
+pub(crate) async fn a_token_ends_at_its_time_and_is_still_listed<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let store = harness.store();
+    let end = harness.now + HOUR;
+    store.create_personal_token(&token(&ann, 1), harness.now).await.unwrap();
     let short = NewPersonalToken { expires_at: Some(end), ..token(&ann, 2) };
-    store.create_personal_token(&short, stage.now).await.unwrap();
+    store.create_personal_token(&short, harness.now).await.unwrap();
     assert!(store.owner_of_personal_token(&[2; 32], end - TICK).await.unwrap().is_some());
     assert!(store.owner_of_personal_token(&[2; 32], end).await.unwrap().is_none());
 
     let listed = store.personal_tokens(ann.user).await.unwrap();
     let shown: Vec<_> = listed.iter().map(|token| (token.name.as_str(), token.expires_at)).collect();
     assert_eq!(shown, [("token 1", None), ("token 2", Some(end))]);
-    assert!(listed.iter().all(|token| token.created_at == stage.now && token.scope == TokenScope::Read));
+    assert!(listed.iter().all(|token| token.created_at == harness.now && token.scope == TokenScope::Read));
 }
 
-pub(crate) async fn no_token_is_made_in_a_session_that_has_ended<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let store = stage.store();
-    let session = store.record_login(ann.user, SessionChange::Replace(7), None, stage.now).await.unwrap();
+pub(crate) async fn no_token_is_made_in_a_session_that_has_ended<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let store = harness.store();
+    let session = store.record_login(ann.user, SessionChange::Replace(7), None, harness.now).await.unwrap();
     let new = NewPersonalToken { session: Some(session), ..token(&ann, 1) };
-    store.reset_password(ann.user, "hash", 8, true, stage.now).await.unwrap();
-    assert_eq!(store.create_personal_token(&new, stage.now).await.unwrap(), None);
+    store.reset_password(ann.user, "hash", 8, true, harness.now).await.unwrap();
+    assert_eq!(store.create_personal_token(&new, harness.now).await.unwrap(), None);
     assert!(store.personal_tokens(ann.user).await.unwrap().is_empty());
     let new = NewPersonalToken { session: Some(8), ..new };
-    assert!(store.create_personal_token(&new, stage.now).await.unwrap().is_some());
+    assert!(store.create_personal_token(&new, harness.now).await.unwrap().is_some());
 }

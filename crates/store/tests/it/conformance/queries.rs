@@ -14,51 +14,51 @@ use mitosis_store::ops::tasks::{CancelSelection, NewTask};
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::stage::{Hand, LONG, Person, Stage, status, words};
+use crate::harness::{Harness, LONG, Person, RegisteredWorker, status, words};
 
 const EVERYTHING: Page = Page { before: None, offset: 0, limit: 1_000 };
 
-async fn find<B: Backend>(stage: &Stage<B>, query: &TaskQuery) -> Vec<Uuid> {
-    let found = stage.store().query_tasks(query, EVERYTHING).await.unwrap();
-    let count = stage.store().count_tasks(query, u64::MAX, LONG).await.unwrap().at_least;
+async fn find<B: Backend>(harness: &Harness<B>, query: &TaskQuery) -> Vec<Uuid> {
+    let found = harness.store().query_tasks(query, EVERYTHING).await.unwrap();
+    let count = harness.store().count_tasks(query, u64::MAX, LONG).await.unwrap().at_least;
     assert_eq!(count, found.len() as u64, "the count agrees with the list: {query:?}");
     for task in &found {
-        assert_eq!(*task, stage.get(task.uuid).await);
+        assert_eq!(*task, harness.get(task.uuid).await);
     }
     found.into_iter().map(|task| task.uuid).collect()
 }
 
-async fn add<B: Backend>(stage: &Stage<B>, creator: &Person, task: NewTask) -> Uuid {
-    stage.submit(creator, &[task]).await[0].uuid
+async fn add<B: Backend>(harness: &Harness<B>, creator: &Person, task: NewTask) -> Uuid {
+    harness.submit(creator, &[task]).await[0].uuid
 }
 
-async fn end_with<B: Backend>(stage: &Stage<B>, hand: Hand, exit_status: i32) {
-    let holder = Holder::Lease(stage.claim_one(hand).await.lease);
+async fn end_with<B: Backend>(harness: &Harness<B>, worker: RegisteredWorker, exit_status: i32) {
+    let holder = Holder::Lease(harness.claim_one(worker).await.lease);
     let completion = Completion { holder, end: Some(ExecEnd::Finished), result: status(exit_status) };
-    assert_eq!(stage.complete(completion).await, Completed::Committed);
+    assert_eq!(harness.complete(completion).await, Completed::Committed);
 }
 
-pub(crate) async fn tasks_of_one_group_come_newest_first<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
+pub(crate) async fn tasks_of_one_group_come_newest_first<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
     let mut hers = Vec::new();
     for priority in [0, 9, -9] {
-        hers.push(add(stage, &ann, NewTask { priority, ..stage.task(ann.group) }).await);
-        stage.submit_one(&bob).await;
+        hers.push(add(harness, &ann, NewTask { priority, ..harness.task(ann.group) }).await);
+        harness.submit_one(&bob).await;
     }
     hers.reverse();
-    assert_eq!(find(stage, &TaskQuery::all_of(ann.group)).await, hers);
+    assert_eq!(find(harness, &TaskQuery::all_of(ann.group)).await, hers);
 }
 
-pub(crate) async fn words_match_when_the_task_has_them_all<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
+pub(crate) async fn words_match_when_the_task_has_them_all<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
     let with = |tags: &str, labels: &str| NewTask {
         tags: words(tags),
         labels: words(labels),
-        ..stage.task(ann.group)
+        ..harness.task(ann.group)
     };
-    let both = add(stage, &ann, with("gpu linux", "day night")).await;
-    let one = add(stage, &ann, with("gpu", "night")).await;
-    let none = add(stage, &ann, with("", "")).await;
+    let both = add(harness, &ann, with("gpu linux", "day night")).await;
+    let one = add(harness, &ann, with("gpu", "night")).await;
+    let none = add(harness, &ann, with("", "")).await;
     let all = TaskQuery::all_of(ann.group);
     for (tags, labels, expected) in [
         ("", "", vec![none, one, both]),
@@ -71,61 +71,68 @@ pub(crate) async fn words_match_when_the_task_has_them_all<B: Backend>(stage: &m
         ("", "week", vec![]),
     ] {
         let query = TaskQuery { tags: words(tags), labels: words(labels), ..all.clone() };
-        assert_eq!(find(stage, &query).await, expected, "{tags:?} {labels:?}");
+        assert_eq!(find(harness, &query).await, expected, "{tags:?} {labels:?}");
     }
 }
 
-pub(crate) async fn percent_and_underscore_are_characters_like_any_other<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
+pub(crate) async fn percent_and_underscore_are_characters_like_any_other<B: Backend>(
+    harness: &mut Harness<B>,
+) {
+    let ann = harness.person("ann").await;
     for label in ["a%", "a_", "ab", "abc", "A%", "a\\%"] {
-        add(stage, &ann, NewTask { labels: words(label), tags: words(label), ..stage.task(ann.group) }).await;
+        add(harness, &ann, NewTask { labels: words(label), tags: words(label), ..harness.task(ann.group) })
+            .await;
     }
     let all = TaskQuery::all_of(ann.group);
     for word in ["a%", "a_", "A%", "a\\%"] {
         let by_label = TaskQuery { labels: words(word), ..all.clone() };
         let by_tag = TaskQuery { tags: words(word), ..all.clone() };
-        assert_eq!(find(stage, &by_label).await.len(), 1, "{word}");
-        assert_eq!(find(stage, &by_tag).await.len(), 1, "{word}");
+        assert_eq!(find(harness, &by_label).await.len(), 1, "{word}");
+        assert_eq!(find(harness, &by_tag).await.len(), 1, "{word}");
     }
     for word in ["%", "_", "a"] {
-        assert!(find(stage, &TaskQuery { labels: words(word), ..all.clone() }).await.is_empty(), "{word}");
+        assert!(find(harness, &TaskQuery { labels: words(word), ..all.clone() }).await.is_empty(), "{word}");
     }
 }
 
-pub(crate) async fn priorities_compare_as_numbers<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
+pub(crate) async fn priorities_compare_as_numbers<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
     let priorities = [i32::MIN, -10, -9, 0, 9, 10, 100, i32::MAX];
     for priority in priorities {
-        add(stage, &ann, NewTask { priority, ..stage.task(ann.group) }).await;
+        add(harness, &ann, NewTask { priority, ..harness.task(ann.group) }).await;
     }
     for number in [-10, 9, 10, i32::MAX] {
         for operator in EVERY_OPERATOR {
             let comparison = Comparison { operator, number };
             let query = TaskQuery { priority: Some(comparison), ..TaskQuery::all_of(ann.group) };
             let expected = priorities.into_iter().filter(|priority| comparison.holds(*priority)).count();
-            assert_eq!(find(stage, &query).await.len(), expected, "{comparison:?}");
+            assert_eq!(find(harness, &query).await.len(), expected, "{comparison:?}");
         }
     }
 }
 
-pub(crate) async fn every_way_through_a_history_turns_pages<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
-    let hand = stage.hand(&ann).await;
+pub(crate) async fn every_way_through_a_history_turns_pages<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
+    let worker = harness.worker(&ann).await;
     for number in 0..24 {
         let labels = words(if number % 2 == 0 { "night" } else { "" });
         let creator = if number % 3 == 0 { &bob } else { &ann };
         // Every fourth stays in line, behind those that end.
         let priority = if number % 4 == 3 { -1 } else { 0 };
-        let uuid = add(stage, creator, NewTask { labels, priority, ..stage.task(ann.group) }).await;
+        let uuid = add(harness, creator, NewTask { labels, priority, ..harness.task(ann.group) }).await;
         match number % 4 {
-            0 => end_with(stage, hand, 256).await,
-            1 => end_with(stage, hand, 0).await,
+            0 => end_with(harness, worker, 256).await,
+            1 => end_with(harness, worker, 0).await,
             2 => drop(
-                stage.store().cancel(By::Site, &CancelSelection::Ready(vec![uuid]), stage.now).await.unwrap(),
+                harness
+                    .store()
+                    .cancel(By::Site, &CancelSelection::Ready(vec![uuid]), harness.now)
+                    .await
+                    .unwrap(),
             ),
             _ => {}
         }
-        stage.submit_one(&bob).await;
+        harness.submit_one(&bob).await;
     }
     let all = TaskQuery::all_of(ann.group);
     let failed = Some("!=0".parse::<Comparison>().unwrap());
@@ -142,13 +149,13 @@ pub(crate) async fn every_way_through_a_history_turns_pages<B: Backend>(stage: &
         (TaskQuery { states: Some(vec![TaskState::Cancelled]), ..all.clone() }, 6),
         (TaskQuery { states: Some(vec![TaskState::Cancelled]), labels: night, ..all.clone() }, 6),
     ] {
-        let whole = find(stage, &query).await;
+        let whole = find(harness, &query).await;
         assert_eq!(whole.len(), count, "{query:?}");
-        assert_eq!(stage.store().count_tasks(&query, 2, LONG).await.unwrap().at_least, 2.min(count as u64));
+        assert_eq!(harness.store().count_tasks(&query, 2, LONG).await.unwrap().at_least, 2.min(count as u64));
         let (mut pages, mut before) = (Vec::new(), None);
         loop {
             let page = Page { before, offset: 0, limit: 5 };
-            let page = stage.store().query_tasks(&query, page).await.unwrap();
+            let page = harness.store().query_tasks(&query, page).await.unwrap();
             before = page.last().map(|task| task.id);
             pages.extend(page.iter().map(|task| task.uuid));
             if page.len() < 5 {
@@ -160,32 +167,32 @@ pub(crate) async fn every_way_through_a_history_turns_pages<B: Backend>(stage: &
 }
 
 pub(crate) async fn a_task_reported_as_cancelled_is_found_before_its_result<B: Backend>(
-    stage: &mut Stage<B>,
+    harness: &mut Harness<B>,
 ) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    let uuid = stage.submit_one(&ann).await;
-    let held = stage.claim_one(hand).await;
-    stage.report(Holder::Lease(held.lease), ExecEnd::Cancelled).await;
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let uuid = harness.submit_one(&ann).await;
+    let held = harness.claim_one(worker).await;
+    harness.report(Holder::Lease(held.lease), ExecEnd::Cancelled).await;
     let cancelled = TaskQuery { states: Some(vec![TaskState::Cancelled]), ..TaskQuery::all_of(ann.group) };
-    assert_eq!(find(stage, &cancelled).await, [uuid]);
+    assert_eq!(find(harness, &cancelled).await, [uuid]);
 }
 
 pub(crate) async fn what_failed_of_a_large_label_is_found_among_the_failures<B: Backend>(
-    stage: &mut Stage<B>,
+    harness: &mut Harness<B>,
 ) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    let failed = add(stage, &ann, NewTask { labels: words("large"), ..stage.task(ann.group) }).await;
-    end_with(stage, hand, 256).await;
-    stage.submit_one(&ann).await;
-    end_with(stage, hand, 256).await;
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let failed = add(harness, &ann, NewTask { labels: words("large"), ..harness.task(ann.group) }).await;
+    end_with(harness, worker, 256).await;
+    harness.submit_one(&ann).await;
+    end_with(harness, worker, 256).await;
     let many: Vec<_> =
-        (0..20_000).map(|_| NewTask { labels: words("large"), ..stage.task(ann.group) }).collect();
-    stage.submit(&ann, &many).await;
+        (0..20_000).map(|_| NewTask { labels: words("large"), ..harness.task(ann.group) }).collect();
+    harness.submit(&ann, &many).await;
     let exit_status = Some("!=0".parse::<Comparison>().unwrap());
     let query = TaskQuery { labels: words("large"), exit_status, ..TaskQuery::all_of(ann.group) };
-    assert_eq!(find(stage, &query).await, [failed]);
+    assert_eq!(find(harness, &query).await, [failed]);
 }
 
 const EVERY_OPERATOR: [Operator; 6] = [
@@ -197,31 +204,31 @@ const EVERY_OPERATOR: [Operator; 6] = [
     Operator::GreaterOrEqual,
 ];
 
-pub(crate) async fn a_task_without_a_result_has_no_exit_status<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
+pub(crate) async fn a_task_without_a_result_has_no_exit_status<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
     let statuses = [-1, 0, 9, 768, 1_024];
     for exit_status in statuses {
-        stage.submit_one(&ann).await;
-        end_with(stage, hand, exit_status).await;
+        harness.submit_one(&ann).await;
+        end_with(harness, worker, exit_status).await;
     }
-    stage.submit_one(&ann).await;
+    harness.submit_one(&ann).await;
     for operator in EVERY_OPERATOR {
         let comparison = Comparison { operator, number: 9 };
         let query = TaskQuery { exit_status: Some(comparison), ..TaskQuery::all_of(ann.group) };
         let expected = statuses.into_iter().filter(|status| comparison.holds(*status)).count();
-        assert_eq!(find(stage, &query).await.len(), expected, "{comparison:?}");
+        assert_eq!(find(harness, &query).await.len(), expected, "{comparison:?}");
     }
 }
 
-pub(crate) async fn creators_and_reporters_are_told_apart<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
-    let (left, right) = (stage.hand(&ann).await, stage.hand(&ann).await);
-    let by_ann = stage.submit_one(&ann).await;
-    end_with(stage, left, 0).await;
-    let by_bob = add(stage, &bob, stage.task(ann.group)).await;
-    end_with(stage, right, 0).await;
-    let waiting = stage.submit_one(&ann).await;
+pub(crate) async fn creators_and_reporters_are_told_apart<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
+    let (left, right) = (harness.worker(&ann).await, harness.worker(&ann).await);
+    let by_ann = harness.submit_one(&ann).await;
+    end_with(harness, left, 0).await;
+    let by_bob = add(harness, &bob, harness.task(ann.group)).await;
+    end_with(harness, right, 0).await;
+    let waiting = harness.submit_one(&ann).await;
 
     let all = TaskQuery::all_of(ann.group);
     let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
@@ -233,11 +240,11 @@ pub(crate) async fn creators_and_reporters_are_told_apart<B: Backend>(stage: &mu
         (names(&[]), vec![]),
     ] {
         let query = TaskQuery { creators, ..all.clone() };
-        assert_eq!(find(stage, &query).await, expected, "{query:?}");
+        assert_eq!(find(harness, &query).await, expected, "{query:?}");
     }
     for (reporter, expected) in [(left.uuid, vec![by_ann]), (right.uuid, vec![by_bob]), (waiting, vec![])] {
         let query = TaskQuery { reporter: Some(reporter), ..all.clone() };
-        assert_eq!(find(stage, &query).await, expected);
+        assert_eq!(find(harness, &query).await, expected);
     }
 }
 
@@ -251,28 +258,28 @@ struct EveryState {
     pending: Uuid,
 }
 
-async fn every_state<B: Backend>(stage: &Stage<B>, ann: &Person) -> EveryState {
-    let hand = stage.hand(ann).await;
-    let labelled = || NewTask { labels: words("x"), ..stage.task(ann.group) };
-    let finished = add(stage, ann, labelled()).await;
-    end_with(stage, hand, 0).await;
-    let cancelled = add(stage, ann, labelled()).await;
-    stage.store().cancel(By::Site, &CancelSelection::Ready(vec![cancelled]), stage.now).await.unwrap();
-    let reported = add(stage, ann, labelled()).await;
-    let holder = Holder::Lease(stage.claim_one(hand).await.lease);
-    stage.report(holder, ExecEnd::Cancelled).await;
+async fn every_state<B: Backend>(harness: &Harness<B>, ann: &Person) -> EveryState {
+    let worker = harness.worker(ann).await;
+    let labelled = || NewTask { labels: words("x"), ..harness.task(ann.group) };
+    let finished = add(harness, ann, labelled()).await;
+    end_with(harness, worker, 0).await;
+    let cancelled = add(harness, ann, labelled()).await;
+    harness.store().cancel(By::Site, &CancelSelection::Ready(vec![cancelled]), harness.now).await.unwrap();
+    let reported = add(harness, ann, labelled()).await;
+    let holder = Holder::Lease(harness.claim_one(worker).await.lease);
+    harness.report(holder, ExecEnd::Cancelled).await;
     let follow_up = labelled();
-    stage.store().submit_follow_up(holder, &follow_up, stage.now).await.unwrap();
-    let running = add(stage, ann, labelled()).await;
-    stage.claim_one(hand).await;
-    let ready = add(stage, ann, labelled()).await;
+    harness.store().submit_follow_up(holder, &follow_up, harness.now).await.unwrap();
+    let running = add(harness, ann, labelled()).await;
+    harness.claim_one(worker).await;
+    let ready = add(harness, ann, labelled()).await;
     EveryState { finished, cancelled, reported, running, ready, pending: follow_up.uuid }
 }
 
-pub(crate) async fn states_match_wherever_a_task_stands<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
+pub(crate) async fn states_match_wherever_a_task_stands<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
     let EveryState { finished, cancelled, reported, running, ready, pending } =
-        every_state(stage, &ann).await;
+        every_state(harness, &ann).await;
     for labels in ["", "x"] {
         for (states, expected) in [
             (vec![TaskState::Pending], vec![pending]),
@@ -291,14 +298,16 @@ pub(crate) async fn states_match_wherever_a_task_stands<B: Backend>(stage: &mut 
                 labels: words(labels),
                 ..TaskQuery::all_of(ann.group)
             };
-            assert_eq!(find(stage, &query).await, expected, "{states:?} {labels:?}");
+            assert_eq!(find(harness, &query).await, expected, "{states:?} {labels:?}");
         }
     }
 }
 
-pub(crate) async fn pages_join_without_gap_or_overlap_while_tasks_arrive<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let matching = || NewTask { tags: words("gpu"), labels: words("x"), ..stage.task(ann.group) };
+pub(crate) async fn pages_join_without_gap_or_overlap_while_tasks_arrive<B: Backend>(
+    harness: &mut Harness<B>,
+) {
+    let ann = harness.person("ann").await;
+    let matching = || NewTask { tags: words("gpu"), labels: words("x"), ..harness.task(ann.group) };
     let all = TaskQuery::all_of(ann.group);
     let waiting = Some(vec![TaskState::Pending, TaskState::Ready, TaskState::Running]);
     let mut newest_first: Vec<Uuid> = Vec::new();
@@ -310,29 +319,29 @@ pub(crate) async fn pages_join_without_gap_or_overlap_while_tasks_arrive<B: Back
         TaskQuery { creators: Some(vec!["ann".to_owned()]), ..all.clone() },
     ] {
         let batch: Vec<_> = (0..9).map(|_| matching()).collect();
-        stage.submit(&ann, &batch).await;
+        harness.submit(&ann, &batch).await;
         newest_first.splice(0..0, batch.iter().rev().map(|task| task.uuid));
         let (mut seen, mut before, mut arrived) = (Vec::new(), None, Vec::new());
         loop {
             let page = Page { before, offset: 0, limit: 7 };
-            let found = stage.store().query_tasks(&query, page).await.unwrap();
+            let found = harness.store().query_tasks(&query, page).await.unwrap();
             let Some(last) = found.last() else { break };
             before = Some(last.id);
             seen.extend(found.iter().map(|task| task.uuid));
-            arrived.insert(0, add(stage, &ann, matching()).await);
+            arrived.insert(0, add(harness, &ann, matching()).await);
         }
         assert_eq!(seen, newest_first, "{query:?}");
         newest_first.splice(0..0, arrived);
     }
 }
 
-pub(crate) async fn offset_and_limit_cut_out_a_window<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let batch: Vec<_> = (0..10).map(|_| stage.task(ann.group)).collect();
-    stage.submit(&ann, &batch).await;
+pub(crate) async fn offset_and_limit_cut_out_a_window<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let batch: Vec<_> = (0..10).map(|_| harness.task(ann.group)).collect();
+    harness.submit(&ann, &batch).await;
     // The oldest are held, the others wait: one query finds them in two places.
     for _ in 0..2 {
-        stage.claim_one(stage.hand(&ann).await).await;
+        harness.claim_one(harness.worker(&ann).await).await;
     }
     let all = TaskQuery::all_of(ann.group);
     let live = Some(vec![TaskState::Ready, TaskState::Running]);
@@ -349,7 +358,7 @@ pub(crate) async fn offset_and_limit_cut_out_a_window<B: Backend>(stage: &mut St
     ] {
         let page = Page { before: None, offset, limit };
         for query in [&all, &live] {
-            let found = stage.store().query_tasks(query, page).await.unwrap();
+            let found = harness.store().query_tasks(query, page).await.unwrap();
             let found: Vec<Uuid> = found.iter().map(|task| task.uuid).collect();
             assert_eq!(found, expected, "{offset} {limit} {query:?}");
         }
@@ -360,47 +369,52 @@ fn also(group: mitosis_domain::ids::GroupId, condition: Condition) -> TaskQuery 
     TaskQuery { also: vec![condition], ..TaskQuery::all_of(group) }
 }
 
-pub(crate) async fn exit_codes_compare_as_a_shell_shows_them<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
+pub(crate) async fn exit_codes_compare_as_a_shell_shows_them<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
     let statuses = [0, 256, 7 * 256, 255 * 256, 15, 128 + 11];
     for exit_status in statuses {
-        stage.submit_one(&ann).await;
-        end_with(stage, hand, exit_status).await;
+        harness.submit_one(&ann).await;
+        end_with(harness, worker, exit_status).await;
     }
-    stage.submit_one(&ann).await;
+    harness.submit_one(&ann).await;
     for number in [0, 1, 7, 143, 139] {
         for operator in EVERY_OPERATOR {
             let comparison = Comparison { operator, number };
             let code = |status: i32| i32::from(WaitStatus::from_raw(status).shell_code());
             let expected = statuses.into_iter().filter(|status| comparison.holds(code(*status))).count();
             let query = also(ann.group, Condition::ExitCode(comparison));
-            assert_eq!(find(stage, &query).await.len(), expected, "{comparison:?}");
+            assert_eq!(find(harness, &query).await.len(), expected, "{comparison:?}");
         }
     }
     let waiting = also(ann.group, Condition::ExitCode(Comparison { operator: Operator::Equal, number: 0 }));
     let cancelled =
-        stage.store().cancel(By::Site, &CancelSelection::Matching(waiting), stage.now).await.unwrap();
+        harness.store().cancel(By::Site, &CancelSelection::Matching(waiting), harness.now).await.unwrap();
     assert!(cancelled.is_empty(), "a task that waits has no code");
 }
 
-pub(crate) async fn times_bound_what_is_found<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
-    let hand = stage.hand(&ann).await;
+pub(crate) async fn times_bound_what_is_found<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
+    let worker = harness.worker(&ann).await;
     let mut told = Vec::new();
     for _ in 0..40 {
-        let uuid = add(stage, &ann, NewTask { labels: words("x"), ..stage.task(ann.group) }).await;
-        let submitted = stage.now;
-        stage.submit_one(&bob).await;
-        stage.pass(Duration::from_secs(300));
-        end_with(stage, hand, 0).await;
-        told.push((uuid, submitted, stage.now));
-        stage.pass(Duration::from_secs(300));
+        let uuid = add(harness, &ann, NewTask { labels: words("x"), ..harness.task(ann.group) }).await;
+        let submitted = harness.now;
+        harness.submit_one(&bob).await;
+        harness.pass(Duration::from_secs(300));
+        end_with(harness, worker, 0).await;
+        told.push((uuid, submitted, harness.now));
+        harness.pass(Duration::from_secs(300));
     }
     told.reverse();
-    for at in
-        [told[39].1, told[20].1, told[20].2, told[5].1, stage.now, stage.now - Duration::from_secs(86_400)]
-    {
+    for at in [
+        told[39].1,
+        told[20].1,
+        told[20].2,
+        told[5].1,
+        harness.now,
+        harness.now - Duration::from_secs(86_400),
+    ] {
         for operator in [Operator::Less, Operator::LessOrEqual, Operator::Greater, Operator::GreaterOrEqual] {
             let holds = |time| match operator {
                 Operator::Less => time < at,
@@ -412,43 +426,43 @@ pub(crate) async fn times_bound_what_is_found<B: Backend>(stage: &mut Stage<B>) 
             for labels in ["", "x"] {
                 let query = |condition| TaskQuery { labels: words(labels), ..also(ann.group, condition) };
                 let created: Vec<_> = told.iter().filter(|task| holds(task.1)).map(|task| task.0).collect();
-                assert_eq!(find(stage, &query(Condition::Created(moment))).await, created, "{moment:?}");
+                assert_eq!(find(harness, &query(Condition::Created(moment))).await, created, "{moment:?}");
                 let finished: Vec<_> = told.iter().filter(|task| holds(task.2)).map(|task| task.0).collect();
-                assert_eq!(find(stage, &query(Condition::Finished(moment))).await, finished, "{moment:?}");
+                assert_eq!(find(harness, &query(Condition::Finished(moment))).await, finished, "{moment:?}");
             }
         }
     }
 }
 
-pub(crate) async fn conditions_on_one_thing_hold_together<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
+pub(crate) async fn conditions_on_one_thing_hold_together<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
     let mut tasks = Vec::new();
     for priority in 0..10 {
-        tasks.push(add(stage, &ann, NewTask { priority, ..stage.task(ann.group) }).await);
+        tasks.push(add(harness, &ann, NewTask { priority, ..harness.task(ann.group) }).await);
     }
     let priority = |operator, number| Condition::Priority(Comparison { operator, number });
     let between = vec![priority(Operator::GreaterOrEqual, 3), priority(Operator::Less, 5)];
     let query = TaskQuery { also: between, ..TaskQuery::all_of(ann.group) };
-    assert_eq!(find(stage, &query).await, [tasks[4], tasks[3]]);
-    assert_eq!(find(stage, &also(ann.group, Condition::Id(tasks[7]))).await, [tasks[7]]);
-    assert!(find(stage, &also(ann.group, Condition::Id(stage.uuid()))).await.is_empty());
+    assert_eq!(find(harness, &query).await, [tasks[4], tasks[3]]);
+    assert_eq!(find(harness, &also(ann.group, Condition::Id(tasks[7]))).await, [tasks[7]]);
+    assert!(find(harness, &also(ann.group, Condition::Id(harness.uuid()))).await.is_empty());
 }
 
-pub(crate) async fn page_ends_early_at_its_size_and_goes_on<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
+pub(crate) async fn page_ends_early_at_its_size_and_goes_on<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
     let batch: Vec<_> = (0..40)
         .map(|_| {
-            let mut task = stage.task(ann.group);
+            let mut task = harness.task(ann.group);
             task.spec.args = vec!["x".repeat(10_000)];
             task
         })
         .collect();
-    stage.submit(&ann, &batch).await;
+    harness.submit(&ann, &batch).await;
     let (mut before, mut sizes, mut found) = (None, Vec::new(), Vec::new());
     loop {
         let page = Page { before, offset: 0, limit: 30 };
         let TaskPage { tasks, is_whole } =
-            stage.store().page_of_tasks(&TaskQuery::all_of(ann.group), page, 200_000).await.unwrap();
+            harness.store().page_of_tasks(&TaskQuery::all_of(ann.group), page, 200_000).await.unwrap();
         let Some(last) = tasks.last() else { break };
         before = Some(last.id);
         sizes.push((tasks.len(), is_whole));
@@ -458,6 +472,6 @@ pub(crate) async fn page_ends_early_at_its_size_and_goes_on<B: Backend>(stage: &
     let newest_first: Vec<_> = batch.iter().rev().map(|task| task.uuid).collect();
     assert_eq!(found, newest_first);
     let all = Page { before: None, offset: 0, limit: 30 };
-    let one = stage.store().page_of_tasks(&TaskQuery::all_of(ann.group), all, 1).await.unwrap();
+    let one = harness.store().page_of_tasks(&TaskQuery::all_of(ann.group), all, 1).await.unwrap();
     assert_eq!((one.tasks.len(), one.is_whole), (1, false), "there is always a way on");
 }

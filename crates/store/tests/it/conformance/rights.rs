@@ -28,18 +28,19 @@ use mitosis_store::ops::workers::{
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::stage::{Hand, Person, Stage, TERMS, words};
+use crate::harness::{Harness, Person, RegisteredWorker, TERMS, words};
 
 fn roles(relations: &[(&str, Role)]) -> BTreeMap<String, Role> {
     relations.iter().map(|(name, role)| ((*name).to_owned(), *role)).collect()
 }
 
 /// Ann's group `lab`, with raj in this role, or without.
-async fn lab<B: Backend>(stage: &Stage<B>, ann: &Person, raj: Option<Role>) -> GroupId {
-    let lab = stage.group(ann, "lab").await;
+async fn lab<B: Backend>(harness: &Harness<B>, ann: &Person, raj: Option<Role>) -> GroupId {
+    let lab = harness.group(ann, "lab").await;
     if let Some(role) = raj {
         let relations = roles(&[("raj", role)]);
-        let change = stage.store().set_members(By::User(ann.user), lab, &relations, stage.now).await.unwrap();
+        let change =
+            harness.store().set_members(By::User(ann.user), lab, &relations, harness.now).await.unwrap();
         assert_eq!(change, MembersChange::Done(vec![]));
     }
     lab
@@ -50,215 +51,222 @@ fn serves(groups: &BTreeMap<String, Role>, group: &str) -> bool {
 }
 
 /// Raj's worker, at the service of the lab.
-async fn worker_for<B: Backend>(stage: &Stage<B>, raj: &Person, lab: GroupId) -> Hand {
-    let mut new = stage.new_worker(raj);
+async fn worker_for<B: Backend>(harness: &Harness<B>, raj: &Person, lab: GroupId) -> RegisteredWorker {
+    let mut new = harness.new_worker(raj);
     new.groups.insert(lab, Role::Write);
-    match stage.store().register_worker(&new, TERMS, stage.now.into()).await.unwrap() {
-        Registration::Registered(id) => Hand { id, uuid: new.uuid },
+    match harness.store().register_worker(&new, TERMS, harness.now.into()).await.unwrap() {
+        Registration::Registered(id) => RegisteredWorker { id, uuid: new.uuid },
         ended @ Registration::CredentialEnded => panic!("{ended:?}"),
     }
 }
 
-pub(crate) async fn putting_a_worker_on_a_group_needs_write_there<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let lab = lab(stage, &ann, None).await;
-    let hand = stage.hand(&raj).await;
-    let store = stage.store();
+pub(crate) async fn putting_a_worker_on_a_group_needs_write_there<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let lab = lab(harness, &ann, None).await;
+    let worker = harness.worker(&raj).await;
+    let store = harness.store();
     let by_raj = By::User(raj.user);
     let set = async |role| {
         let relations = roles(&[("lab", role), ("raj", Role::Admin)]);
-        store.set_worker_groups(by_raj, hand.uuid, &relations, stage.now).await.unwrap()
+        store.set_worker_groups(by_raj, worker.uuid, &relations, harness.now).await.unwrap()
     };
     let refused = |membership| WorkerGroupsChange::MayNotServe("lab".to_owned(), membership);
     assert_eq!(set(Role::Read).await, refused(Membership::Outsider(lab)));
-    store.set_members(By::Site, lab, &roles(&[("raj", Role::Read)]), stage.now).await.unwrap();
+    store.set_members(By::Site, lab, &roles(&[("raj", Role::Read)]), harness.now).await.unwrap();
     assert_eq!(set(Role::Write).await, refused(Membership::Member(lab, Role::Read)));
-    assert_eq!(store.worker_groups(hand.id).await.unwrap().len(), 1);
+    assert_eq!(store.worker_groups(worker.id).await.unwrap().len(), 1);
 
-    store.set_members(By::Site, lab, &roles(&[("raj", Role::Write)]), stage.now).await.unwrap();
+    store.set_members(By::Site, lab, &roles(&[("raj", Role::Write)]), harness.now).await.unwrap();
     assert_eq!(set(Role::Write).await, WorkerGroupsChange::Done);
     // Who may not put it there may not raise it either, and lower it at any time.
-    let hers = stage.hand(&ann).await;
+    let hers = harness.worker(&ann).await;
     let relations = roles(&[("lab", Role::Write), ("raj", Role::Admin)]);
-    store.set_worker_groups(By::Site, hers.uuid, &relations, stage.now).await.unwrap();
+    store.set_worker_groups(By::Site, hers.uuid, &relations, harness.now).await.unwrap();
     let by_raj = |role| {
         let relations = roles(&[("lab", role)]);
-        let (store, now) = (store.clone(), stage.now);
+        let (store, now) = (store.clone(), harness.now);
         async move { store.set_worker_groups(by_raj, hers.uuid, &relations, now).await.unwrap() }
     };
-    store.remove_members(By::Site, lab, &["raj".to_owned()], stage.now).await.unwrap();
+    store.remove_members(By::Site, lab, &["raj".to_owned()], harness.now).await.unwrap();
     assert_eq!(by_raj(Role::Admin).await, refused(Membership::Outsider(lab)));
     assert_eq!(by_raj(Role::Read).await, WorkerGroupsChange::Done);
 }
 
-pub(crate) async fn a_worker_is_only_for_who_controls_it<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    lab(stage, &ann, Some(Role::Admin)).await;
-    let hand = stage.hand(&ann).await;
-    let (store, by) = (stage.store(), By::User(raj.user));
+pub(crate) async fn a_worker_is_only_for_who_controls_it<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    lab(harness, &ann, Some(Role::Admin)).await;
+    let worker = harness.worker(&ann).await;
+    let (store, by) = (harness.store(), By::User(raj.user));
     let relations = roles(&[("lab", Role::Write)]);
-    let set = store.set_worker_groups(by, hand.uuid, &relations, stage.now).await.unwrap();
+    let set = store.set_worker_groups(by, worker.uuid, &relations, harness.now).await.unwrap();
     assert_eq!(set, WorkerGroupsChange::NotInControl);
-    let removed = store.remove_worker_groups(by, hand.uuid, &["ann".to_owned()], stage.now).await.unwrap();
+    let removed =
+        store.remove_worker_groups(by, worker.uuid, &["ann".to_owned()], harness.now).await.unwrap();
     assert_eq!(removed, WorkerGroupsChange::NotInControl);
     for op in [ShutdownOp::Graceful, ShutdownOp::Force] {
-        assert_eq!(store.stop_worker(by, hand.uuid, op, stage.now).await.unwrap(), Stop::NotInControl);
+        assert_eq!(store.stop_worker(by, worker.uuid, op, harness.now).await.unwrap(), Stop::NotInControl);
     }
-    let tags = store.set_worker_tags(by, hand.uuid, &words("x"), stage.now).await.unwrap();
-    let labels = store.set_worker_labels(by, hand.uuid, &words("x"), stage.now).await.unwrap();
+    let tags = store.set_worker_tags(by, worker.uuid, &words("x"), harness.now).await.unwrap();
+    let labels = store.set_worker_labels(by, worker.uuid, &words("x"), harness.now).await.unwrap();
     assert_eq!((tags, labels), (WorkerChange::Denied, WorkerChange::Denied));
-    let worker = store.worker(hand.uuid).await.unwrap().unwrap();
+    let worker = store.worker(worker.uuid).await.unwrap().unwrap();
     assert!(worker.tags.is_empty() && worker.labels.is_empty());
 
     let by = By::User(ann.user);
-    let tags = store.set_worker_tags(by, hand.uuid, &words("x"), stage.now).await.unwrap();
+    let tags = store.set_worker_tags(by, worker.uuid, &words("x"), harness.now).await.unwrap();
     assert_eq!(tags, WorkerChange::Done);
-    assert_eq!(store.stop_worker(by, hand.uuid, ShutdownOp::Force, stage.now).await.unwrap(), Stop::Removed);
+    assert_eq!(
+        store.stop_worker(by, worker.uuid, ShutdownOp::Force, harness.now).await.unwrap(),
+        Stop::Removed
+    );
 }
 
-pub(crate) async fn a_group_admin_takes_any_worker_off_with_its_tasks<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let lab = lab(stage, &ann, Some(Role::Write)).await;
-    let hand = worker_for(stage, &raj, lab).await;
-    let ids = stage.submit(&ann, &[stage.task(lab)]).await;
-    let own = stage.submit_one(&raj).await;
-    assert_eq!(stage.claim(hand, 2).await.len(), 2);
-    let store = stage.store();
-    let remove =
-        async |by| store.remove_worker_groups(by, hand.uuid, &["lab".to_owned()], stage.now).await.unwrap();
+pub(crate) async fn a_group_admin_takes_any_worker_off_with_its_tasks<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let lab = lab(harness, &ann, Some(Role::Write)).await;
+    let worker = worker_for(harness, &raj, lab).await;
+    let ids = harness.submit(&ann, &[harness.task(lab)]).await;
+    let own = harness.submit_one(&raj).await;
+    assert_eq!(harness.claim(worker, 2).await.len(), 2);
+    let store = harness.store();
+    let remove = async |by| {
+        store.remove_worker_groups(by, worker.uuid, &["lab".to_owned()], harness.now).await.unwrap()
+    };
     assert_eq!(remove(By::User(ann.user)).await, WorkerGroupsChange::Done);
-    assert_eq!(stage.phase(ids[0].uuid).await, Phase::Ready);
-    assert!(matches!(stage.phase(own).await, Phase::Running(_)));
-    assert!(!serves(&store.worker_groups(hand.id).await.unwrap(), "lab"));
+    assert_eq!(harness.phase(ids[0].uuid).await, Phase::Ready);
+    assert!(matches!(harness.phase(own).await, Phase::Running(_)));
+    assert!(!serves(&store.worker_groups(worker.id).await.unwrap(), "lab"));
 
     // Who controls the worker lets it end what it runs.
     store
-        .set_worker_groups(By::User(raj.user), hand.uuid, &roles(&[("lab", Role::Write)]), stage.now)
+        .set_worker_groups(By::User(raj.user), worker.uuid, &roles(&[("lab", Role::Write)]), harness.now)
         .await
         .unwrap();
-    stage.claim_one(hand).await;
+    harness.claim_one(worker).await;
     assert_eq!(remove(By::User(raj.user)).await, WorkerGroupsChange::Done);
-    assert!(matches!(stage.phase(ids[0].uuid).await, Phase::Running(_)));
+    assert!(matches!(harness.phase(ids[0].uuid).await, Phase::Running(_)));
 }
 
-pub(crate) async fn a_member_who_leaves_takes_the_workers_along<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let lab = lab(stage, &ann, Some(Role::Write)).await;
-    let hand = worker_for(stage, &raj, lab).await;
+pub(crate) async fn a_member_who_leaves_takes_the_workers_along<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let lab = lab(harness, &ann, Some(Role::Write)).await;
+    let worker = worker_for(harness, &raj, lab).await;
     // One of somebody else, which raj has put there.
-    let lent = stage.hand(&stage.person("eve").await).await;
-    let store = stage.store();
-    store.set_worker_groups(By::Site, lent.uuid, &roles(&[("raj", Role::Admin)]), stage.now).await.unwrap();
+    let lent = harness.worker(&harness.person("eve").await).await;
+    let store = harness.store();
+    store.set_worker_groups(By::Site, lent.uuid, &roles(&[("raj", Role::Admin)]), harness.now).await.unwrap();
     let relations = roles(&[("lab", Role::Write)]);
-    store.set_worker_groups(By::User(raj.user), lent.uuid, &relations, stage.now).await.unwrap();
-    let ids = stage.submit(&ann, &[stage.task(lab), stage.task(lab)]).await;
-    let own = stage.submit_one(&raj).await;
-    stage.claim_one(lent).await;
-    assert_eq!(stage.claim(hand, 2).await.len(), 2);
+    store.set_worker_groups(By::User(raj.user), lent.uuid, &relations, harness.now).await.unwrap();
+    let ids = harness.submit(&ann, &[harness.task(lab), harness.task(lab)]).await;
+    let own = harness.submit_one(&raj).await;
+    harness.claim_one(lent).await;
+    assert_eq!(harness.claim(worker, 2).await.len(), 2);
 
     let names = ["raj".to_owned()];
-    let change = store.remove_members(By::User(ann.user), lab, &names, stage.now).await.unwrap();
+    let change = store.remove_members(By::User(ann.user), lab, &names, harness.now).await.unwrap();
     let MembersChange::Done(mut workers) = change else { panic!("{change:?}") };
     workers.sort_unstable();
-    let mut expected = vec![hand.uuid, lent.uuid];
+    let mut expected = vec![worker.uuid, lent.uuid];
     expected.sort_unstable();
     assert_eq!(workers, expected);
     for id in ids {
-        assert_eq!(stage.phase(id.uuid).await, Phase::Ready);
+        assert_eq!(harness.phase(id.uuid).await, Phase::Ready);
     }
-    assert_eq!(stage.losses_in_line().await, 0, "they were taken back in order");
-    assert!(matches!(stage.phase(own).await, Phase::Running(_)), "it is raj's own");
-    for worker in [hand, lent] {
+    assert_eq!(harness.losses_in_line().await, 0, "they were taken back in order");
+    assert!(matches!(harness.phase(own).await, Phase::Running(_)), "it is raj's own");
+    for worker in [worker, lent] {
         assert!(!store.worker_groups(worker.id).await.unwrap().contains_key("lab"));
     }
-    assert!(stage.claim(hand, 2).await.is_empty());
+    assert!(harness.claim(worker, 2).await.is_empty());
 }
 
 /// Who controls a worker may take it off a group and let it end what it runs; who leaves the group may not.
-pub(crate) async fn member_who_leaves_keeps_no_task_on_a_worker_taken_off<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let lab = lab(stage, &ann, Some(Role::Write)).await;
-    let hand = worker_for(stage, &raj, lab).await;
-    let held = stage.submit(&ann, &[stage.task(lab)]).await[0].uuid;
-    stage.claim_one(hand).await;
-    let (store, names, groups) = (stage.store(), ["raj".to_owned()], ["lab".to_owned()]);
-    let off = store.remove_worker_groups(By::User(raj.user), hand.uuid, &groups, stage.now);
+pub(crate) async fn member_who_leaves_keeps_no_task_on_a_worker_taken_off<B: Backend>(
+    harness: &mut Harness<B>,
+) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let lab = lab(harness, &ann, Some(Role::Write)).await;
+    let worker = worker_for(harness, &raj, lab).await;
+    let held = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
+    harness.claim_one(worker).await;
+    let (store, names, groups) = (harness.store(), ["raj".to_owned()], ["lab".to_owned()]);
+    let off = store.remove_worker_groups(By::User(raj.user), worker.uuid, &groups, harness.now);
     assert_eq!(off.await.unwrap(), WorkerGroupsChange::Done);
-    assert!(matches!(stage.phase(held).await, Phase::Running(_)));
-    let change = store.remove_members(By::User(ann.user), lab, &names, stage.now).await.unwrap();
-    assert_eq!(change, MembersChange::Done(vec![hand.uuid]));
-    assert_eq!(stage.phase(held).await, Phase::Ready);
+    assert!(matches!(harness.phase(held).await, Phase::Running(_)));
+    let change = store.remove_members(By::User(ann.user), lab, &names, harness.now).await.unwrap();
+    assert_eq!(change, MembersChange::Done(vec![worker.uuid]));
+    assert_eq!(harness.phase(held).await, Phase::Ready);
 }
 
-pub(crate) async fn a_member_who_is_left_with_read_serves_no_more<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let lab = lab(stage, &ann, Some(Role::Admin)).await;
-    let hand = worker_for(stage, &raj, lab).await;
-    let store = stage.store();
+pub(crate) async fn a_member_who_is_left_with_read_serves_no_more<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let lab = lab(harness, &ann, Some(Role::Admin)).await;
+    let worker = worker_for(harness, &raj, lab).await;
+    let store = harness.store();
     let set = async |role| {
-        store.set_members(By::User(ann.user), lab, &roles(&[("raj", role)]), stage.now).await.unwrap()
+        store.set_members(By::User(ann.user), lab, &roles(&[("raj", role)]), harness.now).await.unwrap()
     };
     assert_eq!(set(Role::Write).await, MembersChange::Done(vec![]));
-    assert!(serves(&store.worker_groups(hand.id).await.unwrap(), "lab"));
-    assert_eq!(set(Role::Read).await, MembersChange::Done(vec![hand.uuid]));
-    assert!(!serves(&store.worker_groups(hand.id).await.unwrap(), "lab"));
+    assert!(serves(&store.worker_groups(worker.id).await.unwrap(), "lab"));
+    assert_eq!(set(Role::Read).await, MembersChange::Done(vec![worker.uuid]));
+    assert!(!serves(&store.worker_groups(worker.id).await.unwrap(), "lab"));
 }
 
-pub(crate) async fn whoever_is_not_admin_changes_no_members<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let lab = lab(stage, &ann, Some(Role::Write)).await;
-    let (store, by) = (stage.store(), By::User(raj.user));
-    let set = store.set_members(by, lab, &roles(&[("raj", Role::Admin)]), stage.now).await.unwrap();
+pub(crate) async fn whoever_is_not_admin_changes_no_members<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let lab = lab(harness, &ann, Some(Role::Write)).await;
+    let (store, by) = (harness.store(), By::User(raj.user));
+    let set = store.set_members(by, lab, &roles(&[("raj", Role::Admin)]), harness.now).await.unwrap();
     assert_eq!(set, MembersChange::Denied);
-    let removed = store.remove_members(by, lab, &["raj".to_owned()], stage.now).await.unwrap();
+    let removed = store.remove_members(by, lab, &["raj".to_owned()], harness.now).await.unwrap();
     assert_eq!(removed, MembersChange::Denied);
-    assert_eq!(store.delete_group(by, lab, stage.now).await.unwrap(), GroupDeletion::Denied);
+    assert_eq!(store.delete_group(by, lab, harness.now).await.unwrap(), GroupDeletion::Denied);
     let members = store.members(lab).await.unwrap();
     assert_eq!(members, roles(&[("ann", Role::Admin), ("raj", Role::Write)]));
     assert_eq!(store.group("lab").await.unwrap().unwrap().state, AccountState::Active);
 }
 
-pub(crate) async fn a_reader_or_a_stranger_touches_no_task<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let lab = lab(stage, &ann, Some(Role::Read)).await;
-    let hand = worker_for(stage, &ann, lab).await;
-    let held = stage.submit(&ann, &[stage.task(lab)]).await[0].uuid;
-    stage.claim_one(hand).await;
-    let waits = stage.submit(&ann, &[stage.task(lab)]).await[0].uuid;
-    let (eve, store) = (stage.person("eve").await, stage.store());
+pub(crate) async fn a_reader_or_a_stranger_touches_no_task<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let lab = lab(harness, &ann, Some(Role::Read)).await;
+    let worker = worker_for(harness, &ann, lab).await;
+    let held = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
+    harness.claim_one(worker).await;
+    let waits = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
+    let (eve, store) = (harness.person("eve").await, harness.store());
     for by in [By::User(raj.user), By::User(eve.user)] {
         let change = TaskChange { priority: Some(5), ..TaskChange::default() };
-        assert!(!store.change_task(by, waits, &change, stage.now).await.unwrap());
-        assert!(!store.set_task_labels(by, waits, &words("x"), stage.now).await.unwrap());
+        assert!(!store.change_task(by, waits, &change, harness.now).await.unwrap());
+        assert!(!store.set_task_labels(by, waits, &words("x"), harness.now).await.unwrap());
         let all = mitosis_store::ops::query::TaskQuery::all_of(lab);
         for selection in [
             CancelSelection::Ready(vec![waits]),
             CancelSelection::Waiting(vec![waits]),
             CancelSelection::Matching(all),
         ] {
-            assert!(store.cancel(by, &selection, stage.now).await.unwrap().is_empty());
+            assert!(store.cancel(by, &selection, harness.now).await.unwrap().is_empty());
         }
-        assert_eq!(store.ask_to_stop(by, held, stage.now).await.unwrap(), StopAsked::NotRunning);
+        assert_eq!(store.ask_to_stop(by, held, harness.now).await.unwrap(), StopAsked::NotRunning);
     }
     let by = By::User(ann.user);
-    assert_eq!(store.ask_to_stop(by, held, stage.now).await.unwrap(), StopAsked::OfPublished);
-    assert!(store.set_task_labels(by, waits, &words("x"), stage.now).await.unwrap());
-    let cancelled = store.cancel(by, &CancelSelection::Ready(vec![waits]), stage.now).await.unwrap();
+    assert_eq!(store.ask_to_stop(by, held, harness.now).await.unwrap(), StopAsked::OfPublished);
+    assert!(store.set_task_labels(by, waits, &words("x"), harness.now).await.unwrap());
+    let cancelled = store.cancel(by, &CancelSelection::Ready(vec![waits]), harness.now).await.unwrap();
     assert_eq!(cancelled, [waits]);
 }
 
-pub(crate) async fn a_reader_or_a_stranger_touches_no_file<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let lab = lab(stage, &ann, Some(Role::Read)).await;
-    let task = stage.submit(&ann, &[stage.task(lab)]).await[0].uuid;
-    let (eve, store, kind) = (stage.person("eve").await, stage.store(), ArtifactKind::Result);
+pub(crate) async fn a_reader_or_a_stranger_touches_no_file<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let lab = lab(harness, &ann, Some(Role::Read)).await;
+    let task = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
+    let (eve, store, kind) = (harness.person("eve").await, harness.store(), ArtifactKind::Result);
     let reserve = async |by, size| {
-        let attachment = store.reserve_attachment(by, lab, "x", size, None, stage.now).await.unwrap();
-        (attachment, store.reserve_artifact(by, task, kind, size, None, stage.now).await.unwrap())
+        let attachment = store.reserve_attachment(by, lab, "x", size, None, harness.now).await.unwrap();
+        (attachment, store.reserve_artifact(by, task, kind, size, None, harness.now).await.unwrap())
     };
     let remove = async |by| {
-        let attachment = store.remove_attachment(by, lab, "x", stage.now).await.unwrap();
-        (attachment, store.remove_artifact(by, task, kind, stage.now).await.unwrap())
+        let attachment = store.remove_attachment(by, lab, "x", harness.now).await.unwrap();
+        (attachment, store.remove_artifact(by, task, kind, harness.now).await.unwrap())
     };
     let (denied, not_removed) = (Reservation::Denied, Removal::Denied);
     let others = [By::User(raj.user), By::User(eve.user)];
@@ -266,7 +274,7 @@ pub(crate) async fn a_reader_or_a_stranger_touches_no_file<B: Backend>(stage: &m
         assert_eq!(reserve(by, 5).await, (denied.clone(), denied.clone()));
         assert_eq!(remove(by).await, (not_removed.clone(), not_removed.clone()));
     }
-    assert_eq!(stage.used("lab").await, 0);
+    assert_eq!(harness.used("lab").await, 0);
     let (attachment, artifact) = reserve(By::User(ann.user), 5).await;
     assert!(matches!(attachment, Reservation::Reserved { exist: false, .. }), "{attachment:?}");
     assert!(matches!(artifact, Reservation::Reserved { exist: false, .. }), "{artifact:?}");
@@ -274,41 +282,41 @@ pub(crate) async fn a_reader_or_a_stranger_touches_no_file<B: Backend>(stage: &m
         assert_eq!(reserve(by, 6).await, (denied.clone(), denied.clone()));
         assert_eq!(remove(by).await, (not_removed.clone(), not_removed.clone()));
     }
-    assert_eq!(stage.used("lab").await, 10);
-    store.set_members(By::Site, lab, &roles(&[("raj", Role::Write)]), stage.now).await.unwrap();
+    assert_eq!(harness.used("lab").await, 10);
+    store.set_members(By::Site, lab, &roles(&[("raj", Role::Write)]), harness.now).await.unwrap();
     let (attachment, artifact) = remove(others[0]).await;
     assert!(matches!(attachment, Removal::Removed { .. }), "{attachment:?}");
     assert!(matches!(artifact, Removal::Removed { .. }), "{artifact:?}");
 }
 
-pub(crate) async fn locked_account_has_no_rights_left<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let (task, hand) = (stage.submit_one(&ann).await, stage.hand(&ann).await);
-    let (store, by) = (stage.store(), By::User(ann.user));
+pub(crate) async fn locked_account_has_no_rights_left<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let (task, worker) = (harness.submit_one(&ann).await, harness.worker(&ann).await);
+    let (store, by) = (harness.store(), By::User(ann.user));
     for state in [AccountState::Locked, AccountState::Deleted] {
-        assert!(store.set_account_state("ann", state, stage.now).await.unwrap());
-        let reservation = store.reserve_attachment(by, ann.group, "x", 5, None, stage.now).await.unwrap();
+        assert!(store.set_account_state("ann", state, harness.now).await.unwrap());
+        let reservation = store.reserve_attachment(by, ann.group, "x", 5, None, harness.now).await.unwrap();
         assert_eq!(reservation, Reservation::Denied);
-        assert!(!store.set_task_labels(by, task, &words("x"), stage.now).await.unwrap());
-        let tags = store.set_worker_tags(by, hand.uuid, &words("x"), stage.now).await.unwrap();
+        assert!(!store.set_task_labels(by, task, &words("x"), harness.now).await.unwrap());
+        let tags = store.set_worker_tags(by, worker.uuid, &words("x"), harness.now).await.unwrap();
         assert_eq!(tags, WorkerChange::Denied);
     }
-    assert!(store.set_account_state("ann", AccountState::Active, stage.now).await.unwrap());
-    assert!(store.set_task_labels(by, task, &words("x"), stage.now).await.unwrap());
+    assert!(store.set_account_state("ann", AccountState::Active, harness.now).await.unwrap());
+    assert!(store.set_task_labels(by, task, &words("x"), harness.now).await.unwrap());
 }
 
-pub(crate) async fn an_upload_never_outruns_the_end_of_a_membership<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let lab = lab(stage, &ann, None).await;
-    let task = stage.submit(&ann, &[stage.task(lab)]).await[0].uuid;
-    let (store, by, names) = (stage.store(), By::User(raj.user), ["raj".to_owned()]);
+pub(crate) async fn an_upload_never_outruns_the_end_of_a_membership<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let lab = lab(harness, &ann, None).await;
+    let task = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
+    let (store, by, names) = (harness.store(), By::User(raj.user), ["raj".to_owned()]);
     let mut announced = 0;
     for round in 1..=20 {
-        store.set_members(By::Site, lab, &roles(&[("raj", Role::Write)]), stage.now).await.unwrap();
+        store.set_members(By::Site, lab, &roles(&[("raj", Role::Write)]), harness.now).await.unwrap();
         let (left, artifact, attachment) = tokio::join!(
-            store.remove_members(By::Site, lab, &names, stage.now),
-            store.reserve_artifact(by, task, ArtifactKind::Result, round, None, stage.now),
-            store.reserve_attachment(by, lab, "x", round, None, stage.now),
+            store.remove_members(By::Site, lab, &names, harness.now),
+            store.reserve_artifact(by, task, ArtifactKind::Result, round, None, harness.now),
+            store.reserve_attachment(by, lab, "x", round, None, harness.now),
         );
         assert!(matches!(left.unwrap(), MembersChange::Done(_)));
         for reservation in [artifact.unwrap(), attachment.unwrap()] {
@@ -317,83 +325,85 @@ pub(crate) async fn an_upload_never_outruns_the_end_of_a_membership<B: Backend>(
                 denied => assert_eq!(denied, Reservation::Denied, "round {round}"),
             }
         }
-        let late = store.reserve_attachment(by, lab, "x", round + 100, None, stage.now).await.unwrap();
+        let late = store.reserve_attachment(by, lab, "x", round + 100, None, harness.now).await.unwrap();
         assert_eq!(late, Reservation::Denied, "round {round}, {announced} announced");
     }
-    assert!(stage.used("lab").await <= 40);
+    assert!(harness.used("lab").await <= 40);
 }
 
 /// A task that watches another one and fetches its result.
-fn naming<B: Backend>(stage: &Stage<B>, group: GroupId, other: Uuid) -> [NewTask; 2] {
-    let plain = stage.task(group);
+fn naming<B: Backend>(harness: &Harness<B>, group: GroupId, other: Uuid) -> [NewTask; 2] {
+    let plain = harness.task(group);
     let watch = TaskSpec { watch: Some((other, ExecState::TaskCommitted)), ..plain.spec.clone() };
     let remote_file = RemoteFile::Artifact { uuid: other, content_type: ArtifactKind::Result };
     let resource = ResourceDownload { remote_file, local_path: "x".into() };
     let fetch = TaskSpec { resources: vec![resource], ..plain.spec.clone() };
-    [NewTask { spec: watch, ..plain }, NewTask { spec: fetch, ..stage.task(group) }]
+    [NewTask { spec: watch, ..plain }, NewTask { spec: fetch, ..harness.task(group) }]
 }
 
-pub(crate) async fn a_task_names_only_tasks_that_its_creator_sees<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let hers = stage.submit_one(&ann).await;
-    let his = stage.submit_one(&raj).await;
-    let store = stage.store();
+pub(crate) async fn a_task_names_only_tasks_that_its_creator_sees<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let hers = harness.submit_one(&ann).await;
+    let his = harness.submit_one(&raj).await;
+    let store = harness.store();
     let key = IdempotencyKey { key: "k".to_owned(), digest: [1; 32] };
-    for task in naming(stage, raj.group, hers) {
-        let both = [stage.task(raj.group), task.clone()];
-        let outcome = store.submit(raj.user, &both, Some(&key), stage.now).await.unwrap();
+    for task in naming(harness, raj.group, hers) {
+        let both = [harness.task(raj.group), task.clone()];
+        let outcome = store.submit(raj.user, &both, Some(&key), harness.now).await.unwrap();
         assert_eq!(outcome, Submission::Denied);
         let change = TaskChange { spec: Some(task.spec), ..TaskChange::default() };
-        assert!(!store.change_task(By::User(raj.user), his, &change, stage.now).await.unwrap());
+        assert!(!store.change_task(By::User(raj.user), his, &change, harness.now).await.unwrap());
     }
-    assert_eq!(stage.scalar("SELECT count(*) FROM task").await, 2, "nothing was submitted");
-    let seen = store.tasks_seen_by(raj.user, &[hers, his, stage.uuid()]).await.unwrap();
+    assert_eq!(harness.scalar("SELECT count(*) FROM task").await, 2, "nothing was submitted");
+    let seen = store.tasks_seen_by(raj.user, &[hers, his, harness.uuid()]).await.unwrap();
     assert_eq!((seen.len(), seen[&hers], seen[&his]), (2, false, true));
 
-    store.set_members(By::Site, ann.group, &roles(&[("raj", Role::Read)]), stage.now).await.unwrap();
-    for task in naming(stage, raj.group, hers) {
-        let outcome = store.submit(raj.user, &[task], None, stage.now).await.unwrap();
+    store.set_members(By::Site, ann.group, &roles(&[("raj", Role::Read)]), harness.now).await.unwrap();
+    for task in naming(harness, raj.group, hers) {
+        let outcome = store.submit(raj.user, &[task], None, harness.now).await.unwrap();
         assert!(matches!(outcome, Submission::Accepted(_)), "{outcome:?}");
     }
-    let outcome = store.submit(raj.user, &[stage.task(raj.group)], Some(&key), stage.now).await.unwrap();
+    let outcome = store.submit(raj.user, &[harness.task(raj.group)], Some(&key), harness.now).await.unwrap();
     assert!(matches!(outcome, Submission::Accepted(_)), "the key of a denied submission is free");
 }
 
-pub(crate) async fn a_change_names_only_what_both_see<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let lab = lab(stage, &ann, Some(Role::Write)).await;
-    let (hers, his) = (stage.submit_one(&ann).await, stage.submit_one(&raj).await);
-    let shared = stage.submit(&ann, &[stage.task(lab)]).await[0].uuid;
-    let store = stage.store();
+pub(crate) async fn a_change_names_only_what_both_see<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let lab = lab(harness, &ann, Some(Role::Write)).await;
+    let (hers, his) = (harness.submit_one(&ann).await, harness.submit_one(&raj).await);
+    let shared = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
+    let store = harness.store();
     for (other, allowed) in [(hers, false), (his, false), (shared, true)] {
-        for task in naming(stage, lab, other) {
+        for task in naming(harness, lab, other) {
             let change = TaskChange { spec: Some(task.spec), ..TaskChange::default() };
-            let changed = store.change_task(By::User(raj.user), shared, &change, stage.now).await.unwrap();
+            let changed = store.change_task(By::User(raj.user), shared, &change, harness.now).await.unwrap();
             assert_eq!(changed, allowed, "{other}");
         }
     }
 }
 
-pub(crate) async fn a_follow_up_names_its_group_or_what_its_upstream_names<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let lab = lab(stage, &ann, Some(Role::Write)).await;
-    let (private, named) = (stage.submit_one(&ann).await, stage.submit_one(&ann).await);
-    let foreign = stage.submit_one(&raj).await;
-    let [upstream, _] = naming(stage, lab, named);
-    let upstream = stage.submit(&ann, &[upstream]).await[0].uuid;
-    let hand = worker_for(stage, &raj, lab).await;
+pub(crate) async fn a_follow_up_names_its_group_or_what_its_upstream_names<B: Backend>(
+    harness: &mut Harness<B>,
+) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let lab = lab(harness, &ann, Some(Role::Write)).await;
+    let (private, named) = (harness.submit_one(&ann).await, harness.submit_one(&ann).await);
+    let foreign = harness.submit_one(&raj).await;
+    let [upstream, _] = naming(harness, lab, named);
+    let upstream = harness.submit(&ann, &[upstream]).await[0].uuid;
+    let worker = worker_for(harness, &raj, lab).await;
     let held = loop {
-        let held = stage.claim_one(hand).await;
+        let held = harness.claim_one(worker).await;
         if held.task.uuid == upstream {
             break held;
         }
     };
     let holder = Holder::Lease(held.lease);
-    stage.report(holder, ExecEnd::Finished).await;
-    let store = stage.store();
+    harness.report(holder, ExecEnd::Finished).await;
+    let store = harness.store();
     for (other, allowed) in [(private, false), (foreign, false), (upstream, true), (named, true)] {
-        for task in naming(stage, lab, other) {
-            let outcome = store.submit_follow_up(holder, &task, stage.now).await.unwrap();
+        for task in naming(harness, lab, other) {
+            let outcome = store.submit_follow_up(holder, &task, harness.now).await.unwrap();
             match allowed {
                 true => assert!(matches!(outcome, FollowUp::Created(_)), "{other}: {outcome:?}"),
                 false => assert_eq!(outcome, FollowUp::NamesForeign, "{other}"),
@@ -401,74 +411,76 @@ pub(crate) async fn a_follow_up_names_its_group_or_what_its_upstream_names<B: Ba
         }
     }
     let creator_gone = roles(&[("raj", Role::Admin), ("ann", Role::Read)]);
-    store.set_members(By::Site, lab, &creator_gone, stage.now).await.unwrap();
-    let outcome = store.submit_follow_up(holder, &stage.task(lab), stage.now).await.unwrap();
+    store.set_members(By::Site, lab, &creator_gone, harness.now).await.unwrap();
+    let outcome = store.submit_follow_up(holder, &harness.task(lab), harness.now).await.unwrap();
     assert_eq!(outcome, FollowUp::CreatorDenied);
 }
 
-pub(crate) async fn follow_up_names_nothing_that_its_creator_lost_sight_of<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let store = stage.store();
-    store.set_members(By::Site, raj.group, &roles(&[("ann", Role::Read)]), stage.now).await.unwrap();
-    let his = stage.submit_one(&raj).await;
-    let [upstream, _] = naming(stage, ann.group, his);
-    stage.submit(&ann, &[upstream]).await;
-    let hand = stage.hand(&ann).await;
-    let holder = Holder::Lease(stage.claim_one(hand).await.lease);
-    stage.report(holder, ExecEnd::Finished).await;
-    let [follow_up, _] = naming(stage, ann.group, his);
-    let submit = async || store.submit_follow_up(holder, &follow_up, stage.now).await.unwrap();
+pub(crate) async fn follow_up_names_nothing_that_its_creator_lost_sight_of<B: Backend>(
+    harness: &mut Harness<B>,
+) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let store = harness.store();
+    store.set_members(By::Site, raj.group, &roles(&[("ann", Role::Read)]), harness.now).await.unwrap();
+    let his = harness.submit_one(&raj).await;
+    let [upstream, _] = naming(harness, ann.group, his);
+    harness.submit(&ann, &[upstream]).await;
+    let worker = harness.worker(&ann).await;
+    let holder = Holder::Lease(harness.claim_one(worker).await.lease);
+    harness.report(holder, ExecEnd::Finished).await;
+    let [follow_up, _] = naming(harness, ann.group, his);
+    let submit = async || store.submit_follow_up(holder, &follow_up, harness.now).await.unwrap();
     assert!(matches!(submit().await, FollowUp::Created(_)));
-    store.remove_members(By::Site, raj.group, &["ann".to_owned()], stage.now).await.unwrap();
+    store.remove_members(By::Site, raj.group, &["ann".to_owned()], harness.now).await.unwrap();
     assert_eq!(submit().await, FollowUp::NamesForeign);
 }
 
-pub(crate) async fn a_repetition_leaves_out_what_is_not_the_callers<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let lab = lab(stage, &ann, Some(Role::Write)).await;
-    let hers = stage.submit_one(&ann).await;
-    let [names_hers, _] = naming(stage, lab, hers);
-    let ids = stage.submit(&ann, &[names_hers, stage.task(lab), stage.task(ann.group)]).await;
+pub(crate) async fn a_repetition_leaves_out_what_is_not_the_callers<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let lab = lab(harness, &ann, Some(Role::Write)).await;
+    let hers = harness.submit_one(&ann).await;
+    let [names_hers, _] = naming(harness, lab, hers);
+    let ids = harness.submit(&ann, &[names_hers, harness.task(lab), harness.task(ann.group)]).await;
     let uuids: Vec<Uuid> = ids.iter().map(|ids| ids.uuid).collect();
-    let store = stage.store();
-    store.cancel(By::Site, &CancelSelection::Ready(uuids.clone()), stage.now).await.unwrap();
-    let repeats: Vec<Repeat> = uuids.iter().map(|of| Repeat { of: *of, uuid: stage.uuid() }).collect();
-    let repeat = async |user| match store.repeat(user, &repeats, false, None, stage.now).await.unwrap() {
+    let store = harness.store();
+    store.cancel(By::Site, &CancelSelection::Ready(uuids.clone()), harness.now).await.unwrap();
+    let repeats: Vec<Repeat> = uuids.iter().map(|of| Repeat { of: *of, uuid: harness.uuid() }).collect();
+    let repeat = async |user| match store.repeat(user, &repeats, false, None, harness.now).await.unwrap() {
         Repetition::Accepted(repeated) => repeated.iter().map(|Repeated { of, .. }| *of).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
     assert_eq!(repeat(raj.user).await, [uuids[1]]);
 }
 
-pub(crate) async fn nothing_waits_in_a_deleted_group<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let count = async |stage: &Stage<B>| stage.store().user("ann").await.unwrap().unwrap().group_count;
-    assert_eq!(count(stage).await, 1);
-    let lab = lab(stage, &ann, Some(Role::Write)).await;
-    assert_eq!(count(stage).await, 2);
-    let hand = worker_for(stage, &raj, lab).await;
-    let held = stage.submit(&ann, &[stage.task(lab)]).await[0].uuid;
-    stage.claim_one(hand).await;
-    let store = stage.store();
+pub(crate) async fn nothing_waits_in_a_deleted_group<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let count = async |harness: &Harness<B>| harness.store().user("ann").await.unwrap().unwrap().group_count;
+    assert_eq!(count(harness).await, 1);
+    let lab = lab(harness, &ann, Some(Role::Write)).await;
+    assert_eq!(count(harness).await, 2);
+    let worker = worker_for(harness, &raj, lab).await;
+    let held = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
+    harness.claim_one(worker).await;
+    let store = harness.store();
     for _ in 0..2 {
-        let deletion = store.delete_group(By::Site, lab, stage.now).await.unwrap();
+        let deletion = store.delete_group(By::Site, lab, harness.now).await.unwrap();
         assert_eq!(deletion, GroupDeletion::Deleted(vec![]));
-        assert_eq!(count(stage).await, 1, "given back once");
+        assert_eq!(count(harness).await, 1, "given back once");
     }
     // A membership alone does not bring it back.
-    store.set_members(By::Site, lab, &roles(&[("ann", Role::Admin)]), stage.now).await.unwrap();
-    let outcome = store.submit(ann.user, &[stage.task(lab)], None, stage.now).await.unwrap();
+    store.set_members(By::Site, lab, &roles(&[("ann", Role::Admin)]), harness.now).await.unwrap();
+    let outcome = store.submit(ann.user, &[harness.task(lab)], None, harness.now).await.unwrap();
     assert_eq!(outcome, Submission::Denied);
-    store.stop_worker(By::Site, hand.uuid, ShutdownOp::Force, stage.now).await.unwrap();
-    assert!(matches!(stage.phase(held).await, Phase::Ended(_)), "it does not go back in line");
-    store.restore_group(lab, &roles(&[("ann", Role::Admin)]), stage.now).await.unwrap();
-    assert_eq!(count(stage).await, 2);
+    store.stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.unwrap();
+    assert!(matches!(harness.phase(held).await, Phase::Ended(_)), "it does not go back in line");
+    store.restore_group(lab, &roles(&[("ann", Role::Admin)]), harness.now).await.unwrap();
+    assert_eq!(count(harness).await, 2);
 }
 
-pub(crate) async fn a_registration_needs_what_it_is_made_with<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let store = stage.store();
-    let session = store.record_login(ann.user, SessionChange::Replace(7), None, stage.now).await.unwrap();
+pub(crate) async fn a_registration_needs_what_it_is_made_with<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let store = harness.store();
+    let session = store.record_login(ann.user, SessionChange::Replace(7), None, harness.now).await.unwrap();
     let token = NewPersonalToken {
         owner: ann.user,
         name: "t".to_owned(),
@@ -477,10 +489,10 @@ pub(crate) async fn a_registration_needs_what_it_is_made_with<B: Backend>(stage:
         expires_at: None,
         session: Some(session),
     };
-    let token = store.create_personal_token(&token, stage.now).await.unwrap().unwrap();
+    let token = store.create_personal_token(&token, harness.now).await.unwrap().unwrap();
     let register = async |credential| {
-        let new = NewWorker { credential: Some(credential), ..stage.new_worker(&ann) };
-        (store.register_worker(&new, TERMS, stage.now.into()).await.unwrap(), new.uuid)
+        let new = NewWorker { credential: Some(credential), ..harness.new_worker(&ann) };
+        (store.register_worker(&new, TERMS, harness.now.into()).await.unwrap(), new.uuid)
     };
     let (_, with_session) = register(Credential::Session(session)).await;
     let (_, with_token) = register(Credential::PersonalToken(token)).await;
@@ -489,21 +501,21 @@ pub(crate) async fn a_registration_needs_what_it_is_made_with<B: Backend>(stage:
     assert_eq!(register(Credential::PersonalToken(token + 1)).await.0, ended);
     assert_eq!(store.workers_of(ann.user).await.unwrap(), [with_session, with_token]);
 
-    let revoked = store.revoke_personal_token(ann.user, token, stage.now).await.unwrap();
+    let revoked = store.revoke_personal_token(ann.user, token, harness.now).await.unwrap();
     assert_eq!(revoked, Some(vec![with_token]), "a worker ends with the token that registered it");
     assert_eq!(register(Credential::PersonalToken(token)).await.0, ended);
-    let reset = store.reset_password(ann.user, "hash", 9, false, stage.now).await.unwrap();
+    let reset = store.reset_password(ann.user, "hash", 9, false, harness.now).await.unwrap();
     assert_eq!(reset, Some(vec![with_session]));
     assert_eq!(register(Credential::Session(session)).await.0, ended);
     assert!(store.workers_of(ann.user).await.unwrap().is_empty());
 }
 
-pub(crate) async fn a_reset_ends_workers_and_tokens_if_asked_to<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    let held = stage.submit_one(&ann).await;
-    stage.claim_one(hand).await;
-    let store = stage.store();
+pub(crate) async fn a_reset_ends_workers_and_tokens_if_asked_to<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let held = harness.submit_one(&ann).await;
+    harness.claim_one(worker).await;
+    let store = harness.store();
     let token = NewPersonalToken {
         owner: ann.user,
         name: "t".to_owned(),
@@ -512,68 +524,69 @@ pub(crate) async fn a_reset_ends_workers_and_tokens_if_asked_to<B: Backend>(stag
         expires_at: None,
         session: None,
     };
-    store.create_personal_token(&token, stage.now).await.unwrap().unwrap();
-    store.reset_password(ann.user, "one", 1, false, stage.now).await.unwrap();
+    store.create_personal_token(&token, harness.now).await.unwrap().unwrap();
+    store.reset_password(ann.user, "one", 1, false, harness.now).await.unwrap();
     assert_eq!(store.personal_tokens(ann.user).await.unwrap().len(), 1);
-    assert_eq!((stage.phase(held).await, stage.losses_in_line().await), (Phase::Ready, 0));
-    store.reset_password(ann.user, "two", 2, true, stage.now).await.unwrap();
+    assert_eq!((harness.phase(held).await, harness.losses_in_line().await), (Phase::Ready, 0));
+    store.reset_password(ann.user, "two", 2, true, harness.now).await.unwrap();
     assert!(store.personal_tokens(ann.user).await.unwrap().is_empty());
     let user = store.user("ann").await.unwrap().unwrap();
     assert_eq!((user.password_hash.as_str(), user.session), ("two", Some(2)));
 }
 
-/// An agent that has its hands full asks for nothing but what it has to be told.
-pub(crate) async fn locked_owner_s_workers_have_no_duties<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    stage.submit_one(&ann).await;
-    stage.claim_one(hand).await;
-    let store = stage.store();
+/// An agent whose slots are full asks only for messages.
+pub(crate) async fn locked_owner_s_workers_have_no_duties<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    harness.submit_one(&ann).await;
+    harness.claim_one(worker).await;
+    let store = harness.store();
     for (state, known) in [(AccountState::Locked, 0), (AccountState::Active, 1), (AccountState::Deleted, 0)] {
-        assert!(store.set_account_state("ann", state, stage.now).await.unwrap());
-        assert_eq!(store.duties(&[hand.id]).await.unwrap().len(), known, "{state:?}");
+        assert!(store.set_account_state("ann", state, harness.now).await.unwrap());
+        assert_eq!(store.duties(&[worker.id]).await.unwrap().len(), known, "{state:?}");
     }
 }
 
-pub(crate) async fn a_claim_never_outruns_the_end_of_a_membership<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, raj) = (stage.person("ann").await, stage.person("raj").await);
-    let lab = lab(stage, &ann, Some(Role::Write)).await;
-    let store = stage.store();
+pub(crate) async fn a_claim_never_outruns_the_end_of_a_membership<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let lab = lab(harness, &ann, Some(Role::Write)).await;
+    let store = harness.store();
     for round in 0..20 {
-        store.set_members(By::Site, lab, &roles(&[("raj", Role::Write)]), stage.now).await.unwrap();
-        let hand = worker_for(stage, &raj, lab).await;
-        let uuid = stage.submit(&ann, &[stage.task(lab)]).await[0].uuid;
+        store.set_members(By::Site, lab, &roles(&[("raj", Role::Write)]), harness.now).await.unwrap();
+        let worker = worker_for(harness, &raj, lab).await;
+        let uuid = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
         let names = ["raj".to_owned()];
-        let leave = store.remove_members(By::Site, lab, &names, stage.now);
-        let mut late = stage.new_worker(&raj);
+        let leave = store.remove_members(By::Site, lab, &names, harness.now);
+        let mut late = harness.new_worker(&raj);
         late.groups.insert(lab, Role::Write);
-        let register = store.register_worker(&late, TERMS, stage.now.into());
-        let (left, registered, _) = tokio::join!(leave, register, stage.ask(hand, 1, stage.token()));
+        let register = store.register_worker(&late, TERMS, harness.now.into());
+        let (left, registered, _) = tokio::join!(leave, register, harness.ask(worker, 1, harness.token()));
         assert!(matches!(left.unwrap(), MembersChange::Done(_)));
         let Registration::Registered(late) = registered.unwrap() else {
             panic!("no credential was asked for")
         };
-        assert_eq!(stage.phase(uuid).await, Phase::Ready, "round {round}");
-        for worker in [hand.id, late] {
+        assert_eq!(harness.phase(uuid).await, Phase::Ready, "round {round}");
+        for worker in [worker.id, late] {
             assert!(!store.worker_groups(worker).await.unwrap().contains_key("lab"), "round {round}");
         }
-        store.cancel(By::Site, &CancelSelection::Ready(vec![uuid]), stage.now).await.unwrap();
+        store.cancel(By::Site, &CancelSelection::Ready(vec![uuid]), harness.now).await.unwrap();
     }
 }
 
-pub(crate) async fn a_submission_never_slips_into_a_deleted_group<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let store = stage.store();
+pub(crate) async fn a_submission_never_slips_into_a_deleted_group<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let store = harness.store();
     for round in 0..6 {
-        let group = stage.group(&ann, &format!("lab{round}")).await;
-        let tasks: Vec<_> = (0..4).map(|_| [stage.task(group)]).collect();
-        let submissions = join_all(tasks.iter().map(|task| store.submit(ann.user, task, None, stage.now)));
-        let (deleted, submitted) = tokio::join!(store.delete_group(By::Site, group, stage.now), submissions);
+        let group = harness.group(&ann, &format!("lab{round}")).await;
+        let tasks: Vec<_> = (0..4).map(|_| [harness.task(group)]).collect();
+        let submissions = join_all(tasks.iter().map(|task| store.submit(ann.user, task, None, harness.now)));
+        let (deleted, submitted) =
+            tokio::join!(store.delete_group(By::Site, group, harness.now), submissions);
         assert!(matches!(deleted.unwrap(), GroupDeletion::Deleted(_)));
         for (task, outcome) in tasks.iter().zip(submitted) {
             match outcome.unwrap() {
                 Submission::Accepted(_) => {
-                    assert!(matches!(stage.phase(task[0].uuid).await, Phase::Ended(_)), "round {round}");
+                    assert!(matches!(harness.phase(task[0].uuid).await, Phase::Ended(_)), "round {round}");
                 }
                 Submission::Denied => {}
                 other => panic!("{other:?}"),

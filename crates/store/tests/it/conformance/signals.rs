@@ -1,10 +1,10 @@
 //! What coordinators share.
 
 use crate::backend::Backend;
-use crate::stage::Stage;
+use crate::harness::Harness;
 
-pub(crate) async fn shared_secret_is_the_first_proposal_for_all<B: Backend>(stage: &mut Stage<B>) {
-    let store = stage.store();
+pub(crate) async fn shared_secret_is_the_first_proposal_for_all<B: Backend>(harness: &mut Harness<B>) {
+    let store = harness.store();
     let names = ["a", "b", "c", "d"];
     let agreed = names.map(|proposal| store.shared_secret("one", proposal));
     let agreed = futures_util::future::try_join_all(agreed).await.unwrap();

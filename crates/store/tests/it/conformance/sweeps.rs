@@ -16,7 +16,7 @@ use mitosis_store::ops::tasks::{CancelSelection, IdempotencyKey, NewTask};
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::stage::{Hand, Person, SECOND, Stage, status, words};
+use crate::harness::{Harness, Person, RegisteredWorker, SECOND, status, words};
 
 const EVERYTHING: Page = Page { before: None, offset: 0, limit: 1_000 };
 
@@ -24,52 +24,58 @@ fn all_of(person: &Person) -> Selection {
     Selection { query: TaskQuery::all_of(person.group), over: None, latest: false }
 }
 
-async fn end<B: Backend>(stage: &Stage<B>, hand: Hand, end: ExecEnd, result: TaskResult) -> Uuid {
-    let held = stage.claim_one(hand).await;
+async fn end<B: Backend>(
+    harness: &Harness<B>,
+    worker: RegisteredWorker,
+    end: ExecEnd,
+    result: TaskResult,
+) -> Uuid {
+    let held = harness.claim_one(worker).await;
     let completion = Completion { holder: Holder::Lease(held.lease), end: Some(end), result };
-    assert_eq!(stage.complete(completion).await, Completed::Committed);
+    assert_eq!(harness.complete(completion).await, Completed::Committed);
     held.task.uuid
 }
 
-async fn outcomes<B: Backend>(stage: &Stage<B>, selection: &Selection) -> Vec<TaskOutcome> {
-    let outcomes = stage.store().outcomes(selection, EVERYTHING, usize::MAX).await.unwrap().outcomes;
-    let selected = stage.store().selected(selection, EVERYTHING).await.unwrap();
+async fn outcomes<B: Backend>(harness: &Harness<B>, selection: &Selection) -> Vec<TaskOutcome> {
+    let outcomes = harness.store().outcomes(selection, EVERYTHING, usize::MAX).await.unwrap().outcomes;
+    let selected = harness.store().selected(selection, EVERYTHING).await.unwrap();
     assert_eq!(selected, outcomes.iter().map(|row| row.uuid).collect::<Vec<_>>());
     outcomes
 }
 
-fn repeats<B: Backend>(stage: &Stage<B>, of: &[Uuid]) -> Vec<Repeat> {
-    of.iter().map(|of| Repeat { of: *of, uuid: stage.uuid() }).collect()
+fn repeats<B: Backend>(harness: &Harness<B>, of: &[Uuid]) -> Vec<Repeat> {
+    of.iter().map(|of| Repeat { of: *of, uuid: harness.uuid() }).collect()
 }
 
-async fn repeat<B: Backend>(stage: &Stage<B>, by: &Person, of: &[Uuid], again: bool) -> Vec<Repeated> {
-    let outcome = stage.store().repeat(by.user, &repeats(stage, of), again, None, stage.now).await.unwrap();
+async fn repeat<B: Backend>(harness: &Harness<B>, by: &Person, of: &[Uuid], again: bool) -> Vec<Repeated> {
+    let outcome =
+        harness.store().repeat(by.user, &repeats(harness, of), again, None, harness.now).await.unwrap();
     let Repetition::Accepted(repeated) = outcome else { panic!("{outcome:?}") };
     repeated
 }
 
 pub(crate) async fn a_table_of_results_has_a_row_for_each_task_wherever_it_stands<B: Backend>(
-    stage: &mut Stage<B>,
+    harness: &mut Harness<B>,
 ) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    let submitted = stage.now;
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let submitted = harness.now;
     for x in ["1", "2", "3"] {
-        let mut task = stage.task(ann.group);
+        let mut task = harness.task(ann.group);
         task.spec.params = [("x".to_owned(), x.to_owned())].into();
-        stage.submit(&ann, &[task]).await;
+        harness.submit(&ann, &[task]).await;
     }
-    let cancelled = stage.submit_one(&ann).await;
-    stage.store().cancel(By::Site, &CancelSelection::Ready(vec![cancelled]), stage.now).await.unwrap();
-    stage.pass(SECOND);
-    let started = stage.now;
-    let held = stage.claim_one(hand).await;
-    stage.pass(SECOND);
+    let cancelled = harness.submit_one(&ann).await;
+    harness.store().cancel(By::Site, &CancelSelection::Ready(vec![cancelled]), harness.now).await.unwrap();
+    harness.pass(SECOND);
+    let started = harness.now;
+    let held = harness.claim_one(worker).await;
+    harness.pass(SECOND);
     let completion =
         Completion { holder: Holder::Lease(held.lease), end: Some(ExecEnd::Finished), result: status(768) };
-    assert_eq!(stage.complete(completion).await, Completed::Committed);
-    let running = stage.claim_one(hand).await;
-    let rows = outcomes(stage, &all_of(&ann)).await;
+    assert_eq!(harness.complete(completion).await, Completed::Committed);
+    let running = harness.claim_one(worker).await;
+    let rows = outcomes(harness, &all_of(&ann)).await;
     assert!(rows.is_sorted_by(|one, next| one.id > next.id), "newest first");
     let told: Vec<_> =
         rows.iter().map(|row| (row.number, row.state, row.params.get("x").map(String::as_str))).collect();
@@ -85,33 +91,33 @@ pub(crate) async fn a_table_of_results_has_a_row_for_each_task_wherever_it_stand
     let done = rows.last().unwrap();
     assert_eq!(
         (done.created_at, done.started_at, done.finished_at),
-        (submitted, Some(started), Some(stage.now))
+        (submitted, Some(started), Some(harness.now))
     );
     assert_eq!((done.uuid, done.result, done.repeats), (held.task.uuid, Some(status(768)), None));
-    assert_eq!((rows[2].uuid, rows[2].started_at), (running.task.uuid, Some(stage.now)));
+    assert_eq!((rows[2].uuid, rows[2].started_at), (running.task.uuid, Some(harness.now)));
     assert_eq!((rows[1].started_at, rows[1].finished_at, rows[1].result), (None, None, None));
     assert_eq!(rows[0].started_at, None, "it never started");
 
     let page = Page { before: Some(rows[1].id), offset: 0, limit: 1 };
-    let second = stage.store().outcomes(&all_of(&ann), page, usize::MAX).await.unwrap().outcomes;
+    let second = harness.store().outcomes(&all_of(&ann), page, usize::MAX).await.unwrap().outcomes;
     assert_eq!(second, rows[2..3]);
 }
 
-pub(crate) async fn page_of_results_ends_early_at_its_size<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
+pub(crate) async fn page_of_results_ends_early_at_its_size<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
     let batch: Vec<_> = (0..40)
         .map(|_| {
-            let mut task = stage.task(ann.group);
+            let mut task = harness.task(ann.group);
             task.spec.params = BTreeMap::from([("x".to_owned(), "y".repeat(10_000))]);
             task
         })
         .collect();
-    stage.submit(&ann, &batch).await;
+    harness.submit(&ann, &batch).await;
     let (mut before, mut sizes, mut found) = (None, Vec::new(), Vec::new());
     loop {
         let page = Page { before, offset: 0, limit: 30 };
         let OutcomePage { outcomes, is_whole } =
-            stage.store().outcomes(&all_of(&ann), page, 200_000).await.unwrap();
+            harness.store().outcomes(&all_of(&ann), page, 200_000).await.unwrap();
         let Some(last) = outcomes.last() else { break };
         before = Some(last.id);
         sizes.push((outcomes.len(), is_whole));
@@ -120,53 +126,54 @@ pub(crate) async fn page_of_results_ends_early_at_its_size<B: Backend>(stage: &m
     assert_eq!(sizes, [(20, false), (20, true)]);
     let newest_first: Vec<_> = batch.iter().rev().map(|task| task.uuid).collect();
     assert_eq!(found, newest_first);
-    let one = stage.store().outcomes(&all_of(&ann), EVERYTHING, 1).await.unwrap();
+    let one = harness.store().outcomes(&all_of(&ann), EVERYTHING, 1).await.unwrap();
     assert_eq!((one.outcomes.len(), one.is_whole), (1, false), "there is always a way on");
 }
 
-pub(crate) async fn what_a_task_left_for_tables_is_part_of_its_result<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
+pub(crate) async fn what_a_task_left_for_tables_is_part_of_its_result<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
     let data = r#"{"loss":0.25,"note":"'ü%_\\n"}"#;
     for data in [Some(data.to_owned()), None] {
-        stage.submit_one(&ann).await;
-        let lease = stage.claim_one(hand).await.lease;
+        harness.submit_one(&ann).await;
+        let lease = harness.claim_one(worker).await.lease;
         let ended = Ended { lease, end: ExecEnd::Finished, result: status(0), data, warnings: Vec::new() };
-        let exchanged = stage.exchange_one(Exchange { ended: vec![ended], ..stage.nothing(hand) }).await;
+        let exchanged =
+            harness.exchange_one(Exchange { ended: vec![ended], ..harness.nothing(worker) }).await;
         assert!(matches!(exchanged.verdicts[..], [Verdict::Committed(_)]));
     }
-    let rows = outcomes(stage, &all_of(&ann)).await;
+    let rows = outcomes(harness, &all_of(&ann)).await;
     assert_eq!(rows.iter().map(|row| row.data.as_deref()).collect::<Vec<_>>(), [None, Some(data)]);
 }
 
-pub(crate) async fn warnings_are_kept_with_the_end_of_a_task<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
+pub(crate) async fn warnings_are_kept_with_the_end_of_a_task<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
     let mut warning =
         ResultWarning::new(WarningCode::Incomplete, Some(ArtifactKind::Result), "it's 'ü%_\\n'");
     warning.files = vec!["a \"b\"".to_owned()];
     for warnings in [vec![warning.clone()], Vec::new()] {
-        stage.submit_one(&ann).await;
-        let lease = stage.claim_one(hand).await.lease;
+        harness.submit_one(&ann).await;
+        let lease = harness.claim_one(worker).await.lease;
         let ended = Ended { lease, end: ExecEnd::Finished, result: status(0), data: None, warnings };
-        stage.exchange_one(Exchange { ended: vec![ended], ..stage.nothing(hand) }).await;
+        harness.exchange_one(Exchange { ended: vec![ended], ..harness.nothing(worker) }).await;
     }
-    let rows = outcomes(stage, &all_of(&ann)).await;
+    let rows = outcomes(harness, &all_of(&ann)).await;
     assert_eq!(rows[0].warnings, []);
     assert_eq!(rows[1].warnings, [warning.clone()]);
-    let Phase::Ended(ending) = stage.phase(rows[1].uuid).await else { panic!("it has ended") };
+    let Phase::Ended(ending) = harness.phase(rows[1].uuid).await else { panic!("it has ended") };
     assert_eq!(ending.warnings, [warning.clone()]);
     let query = ChangeQuery { groups: Some(vec![ann.group]), label: None };
     let start = Cursor { at: Timestamp::UNIX_EPOCH, task: TaskId(0) };
-    let changes = stage.store().changes(&query, start, 10).await.unwrap();
+    let changes = harness.store().changes(&query, start, 10).await.unwrap();
     let told = changes.into_iter().find(|change| change.event.uuid == rows[1].uuid).unwrap();
     assert_eq!(told.event.warnings, [warning]);
 }
 
-pub(crate) async fn only_what_failed_is_worth_another_try<B: Backend>(stage: &mut Stage<B>) {
+pub(crate) async fn only_what_failed_is_worth_another_try<B: Backend>(harness: &mut Harness<B>) {
     use TaskResultMessage as M;
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
     let mut expected = BTreeSet::new();
     for (how, exit_status, msg, failed) in [
         (ExecEnd::Finished, 0, None, false),
@@ -178,53 +185,53 @@ pub(crate) async fn only_what_failed_is_worth_another_try<B: Backend>(stage: &mu
         (ExecEnd::Cancelled, 9, Some(M::ExecTimeout), true),
         (ExecEnd::Cancelled, 15, Some(M::UserCancellation), false),
     ] {
-        stage.submit_one(&ann).await;
-        let uuid = end(stage, hand, how, TaskResult { exit_status, msg }).await;
-        let Phase::Ended(ending) = stage.phase(uuid).await else { panic!("it is over") };
+        harness.submit_one(&ann).await;
+        let uuid = end(harness, worker, how, TaskResult { exit_status, msg }).await;
+        let Phase::Ended(ending) = harness.phase(uuid).await else { panic!("it is over") };
         assert_eq!(ending.failed(), failed, "{ending:?}");
         if failed {
             expected.insert(uuid);
         }
     }
-    let waiting = stage.submit_one(&ann).await;
+    let waiting = harness.submit_one(&ann).await;
     let failed = Selection { over: Some(Over::Failed), ..all_of(&ann) };
-    let found: BTreeSet<_> = outcomes(stage, &failed).await.iter().map(|row| row.uuid).collect();
+    let found: BTreeSet<_> = outcomes(harness, &failed).await.iter().map(|row| row.uuid).collect();
     assert_eq!(found, expected);
     let over = Selection { over: Some(Over::AnyHow), ..all_of(&ann) };
-    let over = outcomes(stage, &over).await;
+    let over = outcomes(harness, &over).await;
     assert!(over.len() == 8 && over.iter().all(|row| row.uuid != waiting));
 }
 
 pub(crate) async fn a_repeated_task_is_like_the_one_that_it_repeats_and_linked_to_it<B: Backend>(
-    stage: &mut Stage<B>,
+    harness: &mut Harness<B>,
 ) {
-    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
+    let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
     let mut task = NewTask {
         tags: words("gpu"),
         labels: words("sweep night"),
         priority: 7,
         timeout_seconds: 90,
-        ..stage.task(ann.group)
+        ..harness.task(ann.group)
     };
     task.spec.params = [("x".to_owned(), "1".to_owned())].into();
-    let original = stage.submit(&ann, &[task.clone()]).await[0].uuid;
-    let plain = stage.submit_one(&ann).await;
-    let mut new = stage.new_worker(&ann);
+    let original = harness.submit(&ann, &[task.clone()]).await[0].uuid;
+    let plain = harness.submit_one(&ann).await;
+    let mut new = harness.new_worker(&ann);
     new.tags = words("gpu");
-    let hand = stage.register(&new).await;
+    let worker = harness.register(&new).await;
     for _ in 0..2 {
-        end(stage, hand, ExecEnd::Finished, status(256)).await;
+        end(harness, worker, ExecEnd::Finished, status(256)).await;
     }
-    stage.pass(SECOND);
-    stage.let_in(bob.user, ann.group).await;
-    let repeated = repeat(stage, &bob, &[plain, original], false).await;
+    harness.pass(SECOND);
+    harness.let_in(bob.user, ann.group).await;
+    let repeated = repeat(harness, &bob, &[plain, original], false).await;
     assert_eq!(
         repeated.iter().map(|one| (one.of, one.ids.number)).collect::<Vec<_>>(),
         [(original, 3), (plain, 4)]
     );
-    let (before, after) = (stage.get(original).await, stage.get(repeated[0].ids.uuid).await);
+    let (before, after) = (harness.get(original).await, harness.get(repeated[0].ids.uuid).await);
     assert_eq!(after.repeats, Some(original));
-    assert_eq!((after.phase, after.created_at), (Phase::Ready, stage.now));
+    assert_eq!((after.phase, after.created_at), (Phase::Ready, harness.now));
     assert_eq!(
         (&after.group_name, &after.tags, &after.labels, after.priority, after.timeout_seconds, &after.spec),
         (&before.group_name, &task.tags, &task.labels, 7, 90, &task.spec)
@@ -234,46 +241,46 @@ pub(crate) async fn a_repeated_task_is_like_the_one_that_it_repeats_and_linked_t
 
     let labelled = TaskQuery { labels: words("night sweep"), ..TaskQuery::all_of(ann.group) };
     let both = Selection { query: labelled.clone(), ..all_of(&ann) };
-    assert_eq!(outcomes(stage, &both).await.len(), 2, "it is found by its labels");
+    assert_eq!(outcomes(harness, &both).await.len(), 2, "it is found by its labels");
     let latest = Selection { query: labelled, latest: true, ..all_of(&ann) };
-    let latest = outcomes(stage, &latest).await;
+    let latest = outcomes(harness, &latest).await;
     assert_eq!(
         latest.iter().map(|row| (row.uuid, row.repeats)).collect::<Vec<_>>(),
         [(after.uuid, Some(original))]
     );
     // The larger priority goes first again, to a worker with its tag.
-    assert_eq!(stage.claim_one(hand).await.task.uuid, after.uuid);
+    assert_eq!(harness.claim_one(worker).await.task.uuid, after.uuid);
 }
 
-pub(crate) async fn what_is_not_over_or_was_repeated_is_left_out<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    stage.submit_one(&ann).await;
-    let over = end(stage, hand, ExecEnd::Finished, status(256)).await;
-    stage.submit_one(&ann).await;
-    let running = stage.claim_one(hand).await.task.uuid;
-    let waiting = stage.submit_one(&ann).await;
-    let asked = [waiting, running, over, stage.uuid(), over];
-    let repeated = repeat(stage, &ann, &asked, false).await;
+pub(crate) async fn what_is_not_over_or_was_repeated_is_left_out<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    harness.submit_one(&ann).await;
+    let over = end(harness, worker, ExecEnd::Finished, status(256)).await;
+    harness.submit_one(&ann).await;
+    let running = harness.claim_one(worker).await.task.uuid;
+    let waiting = harness.submit_one(&ann).await;
+    let asked = [waiting, running, over, harness.uuid(), over];
+    let repeated = repeat(harness, &ann, &asked, false).await;
     assert_eq!(repeated.iter().map(|one| one.of).collect::<Vec<_>>(), [over]);
-    assert_eq!(repeat(stage, &ann, &asked, false).await, []);
-    assert_eq!(repeat(stage, &ann, &[], false).await, []);
-    let again = repeat(stage, &ann, &[over], true).await;
+    assert_eq!(repeat(harness, &ann, &asked, false).await, []);
+    assert_eq!(repeat(harness, &ann, &[], false).await, []);
+    let again = repeat(harness, &ann, &[over], true).await;
     assert_eq!(again.len(), 1, "when asked for explicitly");
     assert_eq!(again[0].ids.number, repeated[0].ids.number + 1, "no number was wasted");
 }
 
-pub(crate) async fn a_task_is_repeated_once_however_many_ask_at_once<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
+pub(crate) async fn a_task_is_repeated_once_however_many_ask_at_once<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
     let mut failed = Vec::new();
     for _ in 0..5 {
-        stage.submit_one(&ann).await;
-        failed.push(end(stage, hand, ExecEnd::Finished, status(256)).await);
+        harness.submit_one(&ann).await;
+        failed.push(end(harness, worker, ExecEnd::Finished, status(256)).await);
     }
     let asked: Vec<_> = (0..8)
         .map(|_| {
-            let (store, repeats, now) = (stage.store(), repeats(stage, &failed), stage.now);
+            let (store, repeats, now) = (harness.store(), repeats(harness, &failed), harness.now);
             tokio::spawn(async move { store.repeat(ann.user, &repeats, false, None, now).await.unwrap() })
         })
         .collect();
@@ -287,39 +294,43 @@ pub(crate) async fn a_task_is_repeated_once_however_many_ask_at_once<B: Backend>
     assert_eq!(repeated, failed);
 }
 
-pub(crate) async fn a_repetition_sent_again_is_answered_again<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    stage.submit_one(&ann).await;
-    let over = end(stage, hand, ExecEnd::Finished, status(256)).await;
+pub(crate) async fn a_repetition_sent_again_is_answered_again<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    harness.submit_one(&ann).await;
+    let over = end(harness, worker, ExecEnd::Finished, status(256)).await;
     let key = IdempotencyKey { key: "k".to_owned(), digest: [1; 32] };
     let send = async |key: &IdempotencyKey| {
-        stage.store().repeat(ann.user, &repeats(stage, &[over]), true, Some(key), stage.now).await.unwrap()
+        harness
+            .store()
+            .repeat(ann.user, &repeats(harness, &[over]), true, Some(key), harness.now)
+            .await
+            .unwrap()
     };
     let Repetition::Accepted(first) = send(&key).await else { panic!("it is the first") };
     assert_eq!(first.len(), 1);
     assert_eq!(send(&key).await, Repetition::Replayed(first));
     let other = IdempotencyKey { digest: [2; 32], ..key };
     assert_eq!(send(&other).await, Repetition::KeyReused);
-    assert_eq!(outcomes(stage, &all_of(&ann)).await.len(), 2);
+    assert_eq!(outcomes(harness, &all_of(&ann)).await.len(), 2);
 }
 
-pub(crate) async fn pages_of_results_cover_a_sweep_while_it_grows<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let labelled = || NewTask { labels: words("sweep"), ..stage.task(ann.group) };
+pub(crate) async fn pages_of_results_cover_a_sweep_while_it_grows<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let labelled = || NewTask { labels: words("sweep"), ..harness.task(ann.group) };
     let first: Vec<_> = (0..25).map(|_| labelled()).collect();
-    let mut expected: Vec<Uuid> = stage.submit(&ann, &first).await.iter().map(|ids| ids.uuid).collect();
+    let mut expected: Vec<Uuid> = harness.submit(&ann, &first).await.iter().map(|ids| ids.uuid).collect();
     expected.reverse();
     let query = TaskQuery { labels: words("sweep"), ..TaskQuery::all_of(ann.group) };
     let selection = Selection { query, ..all_of(&ann) };
     let (mut seen, mut before): (Vec<Uuid>, Option<TaskId>) = (Vec::new(), None);
     loop {
         let page = Page { before, offset: 0, limit: 10 };
-        let rows = stage.store().outcomes(&selection, page, usize::MAX).await.unwrap().outcomes;
+        let rows = harness.store().outcomes(&selection, page, usize::MAX).await.unwrap().outcomes;
         let Some(last) = rows.last() else { break };
         before = Some(last.id);
         seen.extend(rows.iter().map(|row| row.uuid));
-        stage.submit(&ann, &[labelled()]).await;
+        harness.submit(&ann, &[labelled()]).await;
     }
     assert_eq!(seen, expected);
 }

@@ -13,28 +13,28 @@ use mitosis_store::ops::tasks::{IdempotencyKey, NewTask, Submission, TaskChange,
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::stage::{LONG, Person, SECOND, Stage, words};
+use crate::harness::{Harness, LONG, Person, SECOND, words};
 
 fn key(text: &str, digest: u8) -> IdempotencyKey {
     IdempotencyKey { key: text.to_owned(), digest: [digest; 32] }
 }
 
 async fn submit_with_key<B: Backend>(
-    stage: &Stage<B>,
+    harness: &Harness<B>,
     creator: &Person,
     tasks: &[NewTask],
     key: &IdempotencyKey,
 ) -> Submission {
-    stage.store().submit(creator.user, tasks, Some(key), stage.now).await.unwrap()
+    harness.store().submit(creator.user, tasks, Some(key), harness.now).await.unwrap()
 }
 
-async fn count<B: Backend>(stage: &Stage<B>, owner: &Person) -> u64 {
-    stage.store().count_tasks(&TaskQuery::all_of(owner.group), u64::MAX, LONG).await.unwrap().at_least
+async fn count<B: Backend>(harness: &Harness<B>, owner: &Person) -> u64 {
+    harness.store().count_tasks(&TaskQuery::all_of(owner.group), u64::MAX, LONG).await.unwrap().at_least
 }
 
 /// A task with something in every field.
-fn elaborate<B: Backend>(stage: &Stage<B>, owner: &Person) -> NewTask {
-    let plain = stage.task(owner.group);
+fn elaborate<B: Backend>(harness: &Harness<B>, owner: &Person) -> NewTask {
+    let plain = harness.task(owner.group);
     let spec = TaskSpec {
         args: vec!["sh".to_owned(), "-c".to_owned(), "echo \"'$HOME\\' %_\" 🦀".to_owned()],
         envs: [("KEY".to_owned(), "a=b\nc".to_owned())].into(),
@@ -52,13 +52,13 @@ fn elaborate<B: Backend>(stage: &Stage<B>, owner: &Person) -> NewTask {
     }
 }
 
-pub(crate) async fn a_task_is_kept_as_it_was_submitted<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let new = elaborate(stage, &ann);
-    let ids = stage.submit(&ann, std::slice::from_ref(&new)).await;
+pub(crate) async fn a_task_is_kept_as_it_was_submitted<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let new = elaborate(harness, &ann);
+    let ids = harness.submit(&ann, std::slice::from_ref(&new)).await;
     assert_eq!(ids, [TaskIds { uuid: new.uuid, number: 1 }]);
-    stage.restart().await;
-    let kept = stage.get(new.uuid).await;
+    harness.restart().await;
+    let kept = harness.get(new.uuid).await;
     let expected = Task {
         id: kept.id,
         uuid: new.uuid,
@@ -71,91 +71,93 @@ pub(crate) async fn a_task_is_kept_as_it_was_submitted<B: Backend>(stage: &mut S
         timeout_seconds: 12,
         priority: -7,
         spec: new.spec,
-        created_at: stage.now,
-        updated_at: stage.now,
+        created_at: harness.now,
+        updated_at: harness.now,
         upstream: None,
         downstream: None,
         repeats: None,
         phase: Phase::Ready,
     };
     assert_eq!(kept, expected);
-    assert!(stage.store().task(stage.uuid()).await.unwrap().is_none());
+    assert!(harness.store().task(harness.uuid()).await.unwrap().is_none());
 }
 
-pub(crate) async fn numbers_count_up_within_each_group<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
-    let batch = [ann.group, bob.group, ann.group, ann.group].map(|group| stage.task(group));
+pub(crate) async fn numbers_count_up_within_each_group<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
+    let batch = [ann.group, bob.group, ann.group, ann.group].map(|group| harness.task(group));
     let numbers = |ids: Vec<TaskIds>| ids.iter().map(|ids| ids.number).collect::<Vec<_>>();
-    assert_eq!(numbers(stage.submit(&ann, &batch).await), [1, 1, 2, 3]);
-    let batch = [bob.group, ann.group].map(|group| stage.task(group));
-    assert_eq!(numbers(stage.submit(&ann, &batch).await), [2, 4]);
-    assert_eq!(stage.store().group("ann").await.unwrap().unwrap().task_count, 4);
+    assert_eq!(numbers(harness.submit(&ann, &batch).await), [1, 1, 2, 3]);
+    let batch = [bob.group, ann.group].map(|group| harness.task(group));
+    assert_eq!(numbers(harness.submit(&ann, &batch).await), [2, 4]);
+    assert_eq!(harness.store().group("ann").await.unwrap().unwrap().task_count, 4);
 }
 
-pub(crate) async fn numbers_are_never_given_twice_under_concurrency<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let batches: Vec<[NewTask; 3]> = (0..32).map(|_| [(); 3].map(|()| stage.task(ann.group))).collect();
-    let ids = join_all(batches.iter().map(|batch| stage.submit(&ann, batch))).await;
+pub(crate) async fn numbers_are_never_given_twice_under_concurrency<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let batches: Vec<[NewTask; 3]> = (0..32).map(|_| [(); 3].map(|()| harness.task(ann.group))).collect();
+    let ids = join_all(batches.iter().map(|batch| harness.submit(&ann, batch))).await;
     let numbers: BTreeSet<i64> = ids.iter().flatten().map(|ids| ids.number).collect();
     assert_eq!(numbers, (1..=96).collect());
 }
 
-pub(crate) async fn a_batch_with_one_bad_task_leaves_nothing_behind<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let there = stage.submit_one(&ann).await;
-    let batch = [stage.task(ann.group), NewTask { uuid: there, ..stage.task(ann.group) }];
+pub(crate) async fn a_batch_with_one_bad_task_leaves_nothing_behind<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let there = harness.submit_one(&ann).await;
+    let batch = [harness.task(ann.group), NewTask { uuid: there, ..harness.task(ann.group) }];
     let retry = key("retry", 1);
-    let refused = stage.store().submit(ann.user, &batch, Some(&retry), stage.now).await;
+    let refused = harness.store().submit(ann.user, &batch, Some(&retry), harness.now).await;
     assert!(refused.is_err(), "{refused:?}");
-    assert_eq!(count(stage, &ann).await, 1);
-    let ids = stage.submit(&ann, &[stage.task(ann.group)]).await;
+    assert_eq!(count(harness, &ann).await, 1);
+    let ids = harness.submit(&ann, &[harness.task(ann.group)]).await;
     assert_eq!(ids[0].number, 2, "no number was used up");
-    let good = [stage.task(ann.group)];
-    let outcome = submit_with_key(stage, &ann, &good, &retry).await;
+    let good = [harness.task(ann.group)];
+    let outcome = submit_with_key(harness, &ann, &good, &retry).await;
     assert!(matches!(outcome, Submission::Accepted(_)), "{outcome:?}");
 }
 
-pub(crate) async fn thousands_go_in_at_once_and_once_only<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
+pub(crate) async fn thousands_go_in_at_once_and_once_only<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
     let tags = ["", "gpu", "gpu linux", "arm"];
     let batch: Vec<NewTask> = (0..3_000)
-        .map(|at| NewTask { tags: words(tags[at % 4]), labels: words("sweep"), ..stage.task(ann.group) })
+        .map(|at| NewTask { tags: words(tags[at % 4]), labels: words("sweep"), ..harness.task(ann.group) })
         .collect();
     let nightly = key("nightly", 1);
-    let Submission::Accepted(ids) = submit_with_key(stage, &ann, &batch, &nightly).await else {
+    let Submission::Accepted(ids) = submit_with_key(harness, &ann, &batch, &nightly).await else {
         panic!("the batch was not accepted")
     };
     let expected: Vec<TaskIds> =
         batch.iter().zip(1..).map(|(task, number)| TaskIds { uuid: task.uuid, number }).collect();
     assert_eq!(ids, expected);
 
-    stage.restart().await;
-    stage.pass(SECOND);
+    harness.restart().await;
+    harness.pass(SECOND);
     let again: Vec<NewTask> =
-        batch.iter().map(|task| NewTask { uuid: stage.uuid(), ..task.clone() }).collect();
-    assert_eq!(submit_with_key(stage, &ann, &again, &nightly).await, Submission::Replayed(expected));
-    assert_eq!(count(stage, &ann).await, 3_000);
+        batch.iter().map(|task| NewTask { uuid: harness.uuid(), ..task.clone() }).collect();
+    assert_eq!(submit_with_key(harness, &ann, &again, &nightly).await, Submission::Replayed(expected));
+    assert_eq!(count(harness, &ann).await, 3_000);
 }
 
-pub(crate) async fn a_key_answers_for_one_request_of_one_user<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
-    let task = [stage.task(ann.group)];
-    let first = submit_with_key(stage, &ann, &task, &key("k", 1)).await;
+pub(crate) async fn a_key_answers_for_one_request_of_one_user<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
+    let task = [harness.task(ann.group)];
+    let first = submit_with_key(harness, &ann, &task, &key("k", 1)).await;
     assert!(matches!(first, Submission::Accepted(_)), "{first:?}");
-    let other = [stage.task(ann.group)];
-    assert_eq!(submit_with_key(stage, &ann, &other, &key("k", 2)).await, Submission::KeyReused);
-    assert_eq!(count(stage, &ann).await, 1);
+    let other = [harness.task(ann.group)];
+    assert_eq!(submit_with_key(harness, &ann, &other, &key("k", 2)).await, Submission::KeyReused);
+    assert_eq!(count(harness, &ann).await, 1);
     for (who, key) in [(&ann, key("K", 1)), (&bob, key("k", 1))] {
-        let outcome = submit_with_key(stage, who, &[stage.task(who.group)], &key).await;
+        let outcome = submit_with_key(harness, who, &[harness.task(who.group)], &key).await;
         assert!(matches!(outcome, Submission::Accepted(_)), "{outcome:?}");
     }
 }
 
-pub(crate) async fn the_same_request_sent_many_times_at_once_is_done_once<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let batches: Vec<[NewTask; 2]> = (0..16).map(|_| [(); 2].map(|()| stage.task(ann.group))).collect();
+pub(crate) async fn the_same_request_sent_many_times_at_once_is_done_once<B: Backend>(
+    harness: &mut Harness<B>,
+) {
+    let ann = harness.person("ann").await;
+    let batches: Vec<[NewTask; 2]> = (0..16).map(|_| [(); 2].map(|()| harness.task(ann.group))).collect();
     let same = key("same", 9);
-    let outcomes = join_all(batches.iter().map(|batch| submit_with_key(stage, &ann, batch, &same))).await;
+    let outcomes = join_all(batches.iter().map(|batch| submit_with_key(harness, &ann, batch, &same))).await;
     let accepted: Vec<_> = outcomes
         .iter()
         .filter_map(|outcome| match outcome {
@@ -166,118 +168,123 @@ pub(crate) async fn the_same_request_sent_many_times_at_once_is_done_once<B: Bac
     assert_eq!(accepted.len(), 1, "{outcomes:?}");
     let replayed = Submission::Replayed(accepted[0].clone());
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == replayed).count(), 15, "{outcomes:?}");
-    assert_eq!(count(stage, &ann).await, 2);
+    assert_eq!(count(harness, &ann).await, 2);
 }
 
-pub(crate) async fn a_waiting_task_can_be_changed<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let uuid = stage.submit_one(&ann).await;
-    let before = stage.get(uuid).await;
-    stage.pass(SECOND);
+pub(crate) async fn a_waiting_task_can_be_changed<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let uuid = harness.submit_one(&ann).await;
+    let before = harness.get(uuid).await;
+    harness.pass(SECOND);
     let change = TaskChange { priority: Some(9), ..TaskChange::default() };
-    assert!(stage.store().change_task(By::Site, uuid, &change, stage.now).await.unwrap());
-    let after = stage.get(uuid).await;
-    assert_eq!(after, Task { priority: 9, updated_at: stage.now, ..before });
+    assert!(harness.store().change_task(By::Site, uuid, &change, harness.now).await.unwrap());
+    let after = harness.get(uuid).await;
+    assert_eq!(after, Task { priority: 9, updated_at: harness.now, ..before });
 
-    let elaborate = elaborate(stage, &ann);
+    let elaborate = elaborate(harness, &ann);
     let change = TaskChange {
         tags: Some(elaborate.tags.clone()),
         timeout_seconds: Some(12),
         priority: None,
         spec: Some(elaborate.spec.clone()),
     };
-    assert!(stage.store().change_task(By::Site, uuid, &change, stage.now).await.unwrap());
+    assert!(harness.store().change_task(By::Site, uuid, &change, harness.now).await.unwrap());
     let expected = Task { tags: elaborate.tags, timeout_seconds: 12, spec: elaborate.spec, ..after };
-    assert_eq!(stage.get(uuid).await, expected);
+    assert_eq!(harness.get(uuid).await, expected);
 }
 
-pub(crate) async fn a_changed_task_waits_where_it_belongs_now<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
+pub(crate) async fn a_changed_task_waits_where_it_belongs_now<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
     let (first, second, third) =
-        (stage.submit_one(&ann).await, stage.submit_one(&ann).await, stage.submit_one(&ann).await);
+        (harness.submit_one(&ann).await, harness.submit_one(&ann).await, harness.submit_one(&ann).await);
     let ahead = TaskChange { priority: Some(1), ..TaskChange::default() };
     let elsewhere = TaskChange { tags: Some(words("gpu")), ..TaskChange::default() };
-    assert!(stage.store().change_task(By::Site, third, &ahead, stage.now).await.unwrap());
-    assert!(stage.store().change_task(By::Site, first, &elsewhere, stage.now).await.unwrap());
-    let order: Vec<_> = stage.claim(hand, 3).await.iter().map(|held| held.task.uuid).collect();
+    assert!(harness.store().change_task(By::Site, third, &ahead, harness.now).await.unwrap());
+    assert!(harness.store().change_task(By::Site, first, &elsewhere, harness.now).await.unwrap());
+    let order: Vec<_> = harness.claim(worker, 3).await.iter().map(|held| held.task.uuid).collect();
     assert_eq!(order, [third, second]);
 }
 
-pub(crate) async fn only_a_waiting_task_can_be_changed<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    let uuid = stage.submit_one(&ann).await;
-    let held = stage.claim_one(hand).await;
+pub(crate) async fn only_a_waiting_task_can_be_changed<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let uuid = harness.submit_one(&ann).await;
+    let held = harness.claim_one(worker).await;
     let change = TaskChange { priority: Some(9), ..TaskChange::default() };
-    let try_it = async || stage.store().change_task(By::Site, uuid, &change, stage.now).await.unwrap();
+    let try_it = async || harness.store().change_task(By::Site, uuid, &change, harness.now).await.unwrap();
     assert!(!try_it().await, "Running");
-    stage.finish(&held).await;
+    harness.finish(&held).await;
     assert!(!try_it().await, "Finished");
-    assert_eq!(stage.get(uuid).await.priority, 0);
-    assert!(!stage.store().change_task(By::Site, stage.uuid(), &change, stage.now).await.unwrap(), "unknown");
+    assert_eq!(harness.get(uuid).await.priority, 0);
+    assert!(
+        !harness.store().change_task(By::Site, harness.uuid(), &change, harness.now).await.unwrap(),
+        "unknown"
+    );
 }
 
-pub(crate) async fn labels_can_be_replaced_in_any_state<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
-    let uuid = stage.submit_one(&ann).await;
-    let relabel = async |stage: &Stage<B>, text: &str| {
-        assert!(stage.store().set_task_labels(By::Site, uuid, &words(text), stage.now).await.unwrap());
-        assert_eq!(stage.get(uuid).await.labels, words(text));
+pub(crate) async fn labels_can_be_replaced_in_any_state<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let uuid = harness.submit_one(&ann).await;
+    let relabel = async |harness: &Harness<B>, text: &str| {
+        assert!(harness.store().set_task_labels(By::Site, uuid, &words(text), harness.now).await.unwrap());
+        assert_eq!(harness.get(uuid).await.labels, words(text));
         let query = TaskQuery { labels: words(text), ..TaskQuery::all_of(ann.group) };
-        assert_eq!(stage.store().count_tasks(&query, u64::MAX, LONG).await.unwrap().at_least, 1, "{text}");
+        assert_eq!(harness.store().count_tasks(&query, u64::MAX, LONG).await.unwrap().at_least, 1, "{text}");
     };
-    relabel(stage, "ready").await;
-    let held = stage.claim_one(hand).await;
-    relabel(stage, "running twice").await;
-    stage.finish(&held).await;
-    stage.pass(SECOND);
-    relabel(stage, "over twice").await;
-    assert_eq!(stage.get(uuid).await.updated_at, stage.now);
+    relabel(harness, "ready").await;
+    let held = harness.claim_one(worker).await;
+    relabel(harness, "running twice").await;
+    harness.finish(&held).await;
+    harness.pass(SECOND);
+    relabel(harness, "over twice").await;
+    assert_eq!(harness.get(uuid).await.updated_at, harness.now);
     let old = TaskQuery { labels: words("running"), ..TaskQuery::all_of(ann.group) };
-    assert_eq!(stage.store().count_tasks(&old, u64::MAX, LONG).await.unwrap().at_least, 0);
-    assert!(!stage.store().set_task_labels(By::Site, stage.uuid(), &words("x"), stage.now).await.unwrap());
+    assert_eq!(harness.store().count_tasks(&old, u64::MAX, LONG).await.unwrap().at_least, 0);
+    assert!(
+        !harness.store().set_task_labels(By::Site, harness.uuid(), &words("x"), harness.now).await.unwrap()
+    );
 }
 
-pub(crate) async fn an_empty_batch_is_a_batch_like_any_other<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
+pub(crate) async fn an_empty_batch_is_a_batch_like_any_other<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
     let empty = key("empty", 1);
-    assert_eq!(submit_with_key(stage, &ann, &[], &empty).await, Submission::Accepted(Vec::new()));
-    assert_eq!(submit_with_key(stage, &ann, &[], &empty).await, Submission::Replayed(Vec::new()));
-    assert_eq!(stage.store().group("ann").await.unwrap().unwrap().task_count, 0);
+    assert_eq!(submit_with_key(harness, &ann, &[], &empty).await, Submission::Accepted(Vec::new()));
+    assert_eq!(submit_with_key(harness, &ann, &[], &empty).await, Submission::Replayed(Vec::new()));
+    assert_eq!(harness.store().group("ann").await.unwrap().unwrap().task_count, 0);
 }
 
-pub(crate) async fn a_task_may_run_as_long_as_the_limit_says<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
-    let hand = stage.hand(&ann).await;
+pub(crate) async fn a_task_may_run_as_long_as_the_limit_says<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
     let timeout_seconds = i64::try_from(limits::MAX_TIMEOUT.as_secs()).unwrap();
-    stage.submit(&ann, &[NewTask { timeout_seconds, ..stage.task(ann.group) }]).await;
-    let held = stage.claim_one(hand).await;
+    harness.submit(&ann, &[NewTask { timeout_seconds, ..harness.task(ann.group) }]).await;
+    let held = harness.claim_one(worker).await;
     assert_eq!(held.task.timeout_seconds, timeout_seconds);
-    assert!(stage.store().reap(stage.now.into(), 1).await.unwrap().is_empty(), "not overdue yet");
-    stage.finish(&held).await;
+    assert!(harness.store().reap(harness.now.into(), 1).await.unwrap().is_empty(), "not overdue yet");
+    harness.finish(&held).await;
 }
 
-pub(crate) async fn many_tasks_are_found_by_their_uuids<B: Backend>(stage: &mut Stage<B>) {
-    let ann = stage.person("ann").await;
+pub(crate) async fn many_tasks_are_found_by_their_uuids<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
     let (first, _, third) =
-        (stage.submit_one(&ann).await, stage.submit_one(&ann).await, stage.submit_one(&ann).await);
-    let found = stage.store().tasks(&[first, stage.uuid(), third, first]).await.unwrap();
+        (harness.submit_one(&ann).await, harness.submit_one(&ann).await, harness.submit_one(&ann).await);
+    let found = harness.store().tasks(&[first, harness.uuid(), third, first]).await.unwrap();
     let found: Vec<_> = found.into_iter().map(|task| task.uuid).collect();
     assert_eq!(found, [third, first], "each once, newest first, without those that do not exist");
-    assert!(stage.store().tasks(&[]).await.unwrap().is_empty());
+    assert!(harness.store().tasks(&[]).await.unwrap().is_empty());
 }
 
-pub(crate) async fn a_task_is_found_by_less_than_its_uuid<B: Backend>(stage: &mut Stage<B>) {
-    let (ann, bob) = (stage.person("ann").await, stage.person("bob").await);
-    let store = stage.store();
+pub(crate) async fn a_task_is_found_by_less_than_its_uuid<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
+    let store = harness.store();
     assert_eq!(store.newest_task_of(ann.user).await.unwrap(), None);
     assert_eq!(store.task_by_number(ann.group, 1).await.unwrap(), None);
     let mut hers = Vec::new();
     for _ in 0..70 {
-        hers.push(stage.submit_one(&ann).await);
-        stage.submit(&bob, &[stage.task(bob.group), stage.task(bob.group)]).await;
+        hers.push(harness.submit_one(&ann).await);
+        harness.submit(&bob, &[harness.task(bob.group), harness.task(bob.group)]).await;
     }
     for (number, uuid) in (1..).zip(&hers) {
         let found = store.task_by_number(ann.group, number).await.unwrap().unwrap();

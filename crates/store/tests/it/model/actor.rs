@@ -15,22 +15,22 @@ use uuid::Uuid;
 use super::moves::{Key, Move, Part, Way, Wish};
 use super::world::Answer;
 use crate::backend::Backend;
-use crate::stage::{Hand, Person, Stage, TERMS, status, words};
+use crate::harness::{Harness, Person, RegisteredWorker, TERMS, status, words};
 
 /// A store, and what the things of the model are called in it.
 pub(super) struct Actor<B> {
-    pub(super) stage: Stage<B>,
+    pub(super) harness: Harness<B>,
     pub(super) ann: Person,
     pub(super) tasks: Vec<Uuid>,
-    pub(super) workers: Vec<Hand>,
-    pub(super) attempts: Vec<(LeaseKey, Hand)>,
+    pub(super) workers: Vec<RegisteredWorker>,
+    pub(super) attempts: Vec<(LeaseKey, RegisteredWorker)>,
 }
 
 impl<B: Backend> Actor<B> {
     pub(super) async fn set_up() -> Self {
-        let stage = Stage::set_up().await;
-        let ann = stage.person("ann").await;
-        Self { stage, ann, tasks: Vec::new(), workers: Vec::new(), attempts: Vec::new() }
+        let harness = Harness::set_up().await;
+        let ann = harness.person("ann").await;
+        Self { harness, ann, tasks: Vec::new(), workers: Vec::new(), attempts: Vec::new() }
     }
 
     pub(super) async fn make(&mut self, next: &Move) -> Answer {
@@ -42,7 +42,7 @@ impl<B: Backend> Actor<B> {
             Move::Claim { worker, count } => self.claim(*worker, *count).await,
             Move::Fetch { worker } => self.fetch(*worker).await,
             Move::Report { attempt, way, end } => {
-                match self.stage.report(self.holder(*attempt, *way), *end).await {
+                match self.harness.report(self.holder(*attempt, *way), *end).await {
                     EndReport::Noted => Answer::Noted,
                     EndReport::NotHeld => Answer::NotHeld,
                 }
@@ -58,7 +58,7 @@ impl<B: Backend> Actor<B> {
             Move::Stop { worker, op } => {
                 let uuid = self.workers[*worker].uuid;
                 Answer::Stopped(
-                    self.stage.store().stop_worker(By::Site, uuid, *op, self.stage.now).await.unwrap(),
+                    self.harness.store().stop_worker(By::Site, uuid, *op, self.harness.now).await.unwrap(),
                 )
             }
             Move::Pass { .. } => Answer::Done,
@@ -68,10 +68,10 @@ impl<B: Backend> Actor<B> {
     }
 
     fn holder(&self, attempt: usize, way: Way) -> Holder {
-        let (lease, hand) = self.attempts[attempt];
+        let (lease, registered) = self.attempts[attempt];
         match way {
             Way::Key => Holder::Lease(lease),
-            Way::Worker => Holder::Worker(hand.id, lease.task),
+            Way::Worker => Holder::Worker(registered.id, lease.task),
         }
     }
 
@@ -85,14 +85,14 @@ impl<B: Backend> Actor<B> {
 
     fn new_task(&self, Wish { priority, gpu }: Wish) -> NewTask {
         let tags = words(if gpu { "gpu" } else { "" });
-        NewTask { priority, tags, ..self.stage.task(self.ann.group) }
+        NewTask { priority, tags, ..self.harness.task(self.ann.group) }
     }
 
     async fn submit(&mut self, wishes: &[Wish], key: Option<Key>) -> Answer {
         let new: Vec<NewTask> = wishes.iter().map(|wish| self.new_task(*wish)).collect();
         let key =
             key.map(|Key { name, request }| IdempotencyKey { key: name.to_string(), digest: [request; 32] });
-        let outcome = self.stage.store().submit(self.ann.user, &new, key.as_ref(), self.stage.now).await;
+        let outcome = self.harness.store().submit(self.ann.user, &new, key.as_ref(), self.harness.now).await;
         match outcome.unwrap() {
             Submission::Accepted(ids) => {
                 self.tasks.extend(new.iter().map(|task| task.uuid));
@@ -105,34 +105,35 @@ impl<B: Backend> Actor<B> {
     }
 
     async fn register(&mut self, gpu: bool, listens: bool) -> Answer {
-        let mut new = self.stage.new_worker(&self.ann);
+        let mut new = self.harness.new_worker(&self.ann);
         new.slots = listens.then_some(4);
         new.tags = words(if gpu { "gpu" } else { "" });
-        self.workers.push(self.stage.register(&new).await);
+        self.workers.push(self.harness.register(&new).await);
         Answer::Done
     }
 
     /// One of two, so that tokens come up again and the rest of the key has to tell attempts apart.
     fn token(&self) -> i64 {
-        self.stage.token() % 2
+        self.harness.token() % 2
     }
 
     async fn claim(&mut self, worker: usize, count: usize) -> Answer {
-        let hand = self.workers[worker];
-        let claim = self.stage.ask(hand, count, self.token()).await;
-        self.given(hand, claim)
+        let registered = self.workers[worker];
+        let claim = self.harness.ask(registered, count, self.token()).await;
+        self.given(registered, claim)
     }
 
     /// By its key and with its end an attempt is over in an exchange, else by the contract.
     async fn complete(&self, attempt: usize, way: Way, end: Option<ExecEnd>, exit_status: i32) -> Completed {
-        let (_, hand) = self.attempts[attempt];
+        let (_, registered) = self.attempts[attempt];
         let result = status(exit_status);
         let (Way::Key, Some(end)) = (way, end) else {
             let holder = self.holder(attempt, way);
-            return self.stage.complete(Completion { holder, end, result }).await;
+            return self.harness.complete(Completion { holder, end, result }).await;
         };
         let ended = vec![self.ended(attempt, end, exit_status)];
-        let exchanged = self.stage.exchange_one(Exchange { ended, ..self.stage.nothing(hand) }).await;
+        let exchanged =
+            self.harness.exchange_one(Exchange { ended, ..self.harness.nothing(registered) }).await;
         let [verdict] = exchanged.verdicts[..] else { panic!("one attempt, one verdict") };
         completed(verdict)
     }
@@ -150,15 +151,17 @@ impl<B: Backend> Actor<B> {
             token: self.token(),
         };
         let batch: Vec<Exchange> = parts.iter().map(of_part).collect();
-        let outcome = self.stage.store().exchange(&batch, self.stage.now.into()).await.unwrap();
+        let outcome = self.harness.store().exchange(&batch, self.harness.now.into()).await.unwrap();
         let mut answers = Vec::new();
         for (part, exchanged) in parts.iter().zip(outcome.each) {
             let given = match exchanged.given {
                 Given::WorkerGone => Answer::WorkerGone,
                 Given::Stopping => Answer::Stopping,
                 Given::Work(work, _) => {
-                    let hand = self.workers[part.worker];
-                    Answer::Given(work.iter().map(|work| self.begun(hand, work.uuid, work.lease)).collect())
+                    let registered = self.workers[part.worker];
+                    Answer::Given(
+                        work.iter().map(|work| self.begun(registered, work.uuid, work.lease)).collect(),
+                    )
                 }
             };
             answers.push((exchanged.verdicts.into_iter().map(completed).collect(), given));
@@ -177,7 +180,8 @@ impl<B: Backend> Actor<B> {
     }
 
     async fn ask_to_stop(&self, task: usize) -> Answer {
-        let asked = self.stage.store().ask_to_stop(By::Site, self.tasks[task], self.stage.now).await.unwrap();
+        let asked =
+            self.harness.store().ask_to_stop(By::Site, self.tasks[task], self.harness.now).await.unwrap();
         match asked {
             StopAsked::Of(uuid) => Answer::AskedOf(self.worker_at(uuid)),
             StopAsked::OfPublished => Answer::Deaf,
@@ -186,38 +190,43 @@ impl<B: Backend> Actor<B> {
     }
 
     fn worker_at(&self, uuid: Uuid) -> usize {
-        self.workers.iter().position(|hand| hand.uuid == uuid).expect("a worker that came")
+        self.workers.iter().position(|registered| registered.uuid == uuid).expect("a worker that came")
     }
 
     async fn fetch(&mut self, worker: usize) -> Answer {
-        let (hand, token) = (self.workers[worker], self.token());
-        let claim = self.stage.store().claim_or_resume(hand.id, token, self.stage.now.into()).await.unwrap();
-        self.given(hand, claim)
+        let (registered, token) = (self.workers[worker], self.token());
+        let claim = self
+            .harness
+            .store()
+            .claim_or_resume(registered.id, token, self.harness.now.into())
+            .await
+            .unwrap();
+        self.given(registered, claim)
     }
 
-    fn given(&mut self, hand: Hand, claim: Claim) -> Answer {
+    fn given(&mut self, registered: RegisteredWorker, claim: Claim) -> Answer {
         let assignments = match claim {
             Claim::WorkerGone => return Answer::WorkerGone,
             Claim::Stopping => return Answer::Stopping,
             Claim::Assigned(assignments) => assignments,
         };
-        let begun = |held: Assignment| self.begun(hand, held.task.uuid, held.lease);
+        let begun = |held: Assignment| self.begun(registered, held.task.uuid, held.lease);
         Answer::Given(assignments.into_iter().map(begun).collect())
     }
 
     /// A task with the attempt at it, which may have been known.
-    fn begun(&mut self, hand: Hand, task: Uuid, lease: LeaseKey) -> (usize, usize) {
+    fn begun(&mut self, registered: RegisteredWorker, task: Uuid, lease: LeaseKey) -> (usize, usize) {
         let known = self.attempts.iter().position(|(known, _)| *known == lease);
         let attempt = known.unwrap_or(self.attempts.len());
         if known.is_none() {
-            self.attempts.push((lease, hand));
+            self.attempts.push((lease, registered));
         }
         (self.task_at(task), attempt)
     }
 
     async fn follow_up(&mut self, attempt: usize, way: Way, wish: Wish) -> Answer {
         let (new, holder) = (self.new_task(wish), self.holder(attempt, way));
-        match self.stage.store().submit_follow_up(holder, &new, self.stage.now).await.unwrap() {
+        match self.harness.store().submit_follow_up(holder, &new, self.harness.now).await.unwrap() {
             FollowUp::Created(ids) => {
                 self.tasks.push(new.uuid);
                 Answer::Accepted(vec![self.task_at(ids.uuid)])
@@ -230,8 +239,8 @@ impl<B: Backend> Actor<B> {
 
     async fn announce(&self, attempt: usize, way: Way, size: i64) -> Answer {
         let (holder, kind) = (self.holder(attempt, way), ArtifactKind::Result);
-        let store = self.stage.store();
-        match store.reserve_attempt_artifact(holder, kind, size, self.stage.now).await.unwrap() {
+        let store = self.harness.store();
+        match store.reserve_attempt_artifact(holder, kind, size, self.harness.now).await.unwrap() {
             Reservation::Reserved { .. } => Answer::Reserved,
             Reservation::NoSuchTask => Answer::NotHeld,
             other => panic!("{other:?}"),
@@ -242,24 +251,26 @@ impl<B: Backend> Actor<B> {
         let named = tasks.iter().map(|at| self.tasks[*at]).collect();
         let selection =
             if pending_too { CancelSelection::Waiting(named) } else { CancelSelection::Ready(named) };
-        let cancelled = self.stage.store().cancel(By::Site, &selection, self.stage.now).await.unwrap();
+        let cancelled = self.harness.store().cancel(By::Site, &selection, self.harness.now).await.unwrap();
         Answer::Cancelled(self.tasks_at(cancelled))
     }
 
     async fn prioritise(&self, task: usize, priority: i32) -> Answer {
         let change = TaskChange { priority: Some(priority), ..TaskChange::default() };
-        let store = self.stage.store();
-        Answer::Changed(store.change_task(By::Site, self.tasks[task], &change, self.stage.now).await.unwrap())
+        let store = self.harness.store();
+        Answer::Changed(
+            store.change_task(By::Site, self.tasks[task], &change, self.harness.now).await.unwrap(),
+        )
     }
 
     async fn renew(&self, worker: usize) -> Answer {
         let id = self.workers[worker].id;
-        let gone = self.stage.store().renew_leases(&[(id, TERMS)], self.stage.now.into()).await.unwrap();
+        let gone = self.harness.store().renew_leases(&[(id, TERMS)], self.harness.now.into()).await.unwrap();
         Answer::Alive(gone.is_empty())
     }
 
     async fn reap(&self, limit: u32) -> Answer {
-        let reaped = self.stage.store().reap(self.stage.now.into(), limit).await.unwrap();
+        let reaped = self.harness.store().reap(self.harness.now.into(), limit).await.unwrap();
         let told = reaped
             .into_iter()
             .map(|reaped| (self.worker_at(reaped.worker), reaped.reason, self.tasks_at(reaped.returned)));
@@ -267,7 +278,7 @@ impl<B: Backend> Actor<B> {
     }
 
     async fn restart(&mut self) -> Answer {
-        self.stage.restart().await;
+        self.harness.restart().await;
         Answer::Done
     }
 }

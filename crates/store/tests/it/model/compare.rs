@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::actor::Actor;
 use super::world::{Place, World};
 use crate::backend::Backend;
-use crate::stage::{LONG, status};
+use crate::harness::{LONG, status};
 
 impl<B: Backend> Actor<B> {
     /// Compares every task and worker with the model.
@@ -16,8 +16,8 @@ impl<B: Backend> Actor<B> {
         for at in 0..world.tasks.len() {
             self.task_agrees(world, at).await;
         }
-        for (at, hand) in self.workers.iter().enumerate() {
-            let worker = self.stage.store().worker(hand.uuid).await.unwrap();
+        for (at, registered) in self.workers.iter().enumerate() {
+            let worker = self.harness.store().worker(registered.uuid).await.unwrap();
             assert_eq!(worker.is_some(), world.is_there(at), "worker {at}");
             let held: Vec<Uuid> = worker.map(|worker| worker.held).unwrap_or_default();
             let expected = world.held_by(at).into_iter();
@@ -26,7 +26,7 @@ impl<B: Backend> Actor<B> {
             assert_eq!(held, expected, "what worker {at} holds");
         }
         let count = self
-            .stage
+            .harness
             .store()
             .count_tasks(&TaskQuery::all_of(self.ann.group), u64::MAX, LONG)
             .await
@@ -38,7 +38,7 @@ impl<B: Backend> Actor<B> {
 
     async fn task_agrees(&self, world: &World, at: usize) {
         let model = &world.tasks[at];
-        let task = self.stage.store().task(self.tasks[at]).await.unwrap();
+        let task = self.harness.store().task(self.tasks[at]).await.unwrap();
         let Some(phase) = self.phase_of(world, model.place) else {
             assert_eq!(task, None, "task {at} was dropped");
             return;
@@ -51,14 +51,14 @@ impl<B: Backend> Actor<B> {
     }
 
     fn phase_of(&self, world: &World, place: Place) -> Option<Phase> {
-        let hand_of = |attempt: usize| self.attempts[attempt].1.uuid;
+        let worker_of = |attempt: usize| self.attempts[attempt].1.uuid;
         Some(match place {
             Place::Pending => Phase::Pending,
             Place::Ready => Phase::Ready,
             Place::Held(attempt) => {
                 let held = &world.attempts[attempt];
                 let (epoch, claimed_at) = (held.epoch, held.claimed_at);
-                let attempt = Attempt { worker: hand_of(attempt), epoch, claimed_at };
+                let attempt = Attempt { worker: worker_of(attempt), epoch, claimed_at };
                 held.reported.map_or(Phase::Running(attempt), |end| Phase::Reported(attempt, end))
             }
             Place::Cancelled { at, why } => {
@@ -72,7 +72,7 @@ impl<B: Backend> Actor<B> {
                 })
             }
             Place::Committed { attempt, end, exit_status, at } => {
-                let reporter = Some(hand_of(attempt));
+                let reporter = Some(worker_of(attempt));
                 Phase::Ended(Ending { end, result: status(exit_status), warnings: Vec::new(), reporter, at })
             }
             Place::Dropped => return None,

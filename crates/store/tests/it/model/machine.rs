@@ -49,14 +49,14 @@ impl<B: Backend> StateMachineTest for Machine<B> {
         let Cast { actor, runtime } = cast;
         runtime.block_on(async move {
             actor.agrees_with(&world).await;
-            actor.stage.check_books().await;
+            actor.harness.check_invariants().await;
         });
     }
 }
 
 impl<B: Backend> Cast<B> {
     fn make(&mut self, next: &Move, world: &World) {
-        self.actor.stage.now = world.now;
+        self.actor.harness.now = world.now;
         let answer = self.runtime.block_on(self.actor.make(next));
         assert_eq!(answer, world.answer, "the store's answer, and the model's, to {next:?}");
     }

@@ -9,9 +9,9 @@ use mitosis_store::ops::reaper::ReapReason;
 use mitosis_store::ops::workers::{Fate, Stop};
 
 use super::world::{Answer, Presence, Worker, World};
-use crate::stage::LEASE;
+use crate::harness::LEASE;
 
-/// The timeout that the stage gives its tasks.
+/// The timeout that the harness gives its tasks.
 const TIMEOUT: Duration = Duration::from_mins(10);
 
 impl World {

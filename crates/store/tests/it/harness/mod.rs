@@ -1,7 +1,7 @@
-//! Where a story takes place: a store, a clock that only the story moves, and short words for what
-//! every story needs.
+//! The harness of a test: a store, a clock that only the test moves, and short methods for what
+//! every test needs.
 
-mod books;
+mod invariants;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use crate::backend::Backend;
 
-/// How long the workers of the stories live without a sign of life.
+/// How long the workers of the tests live without a heartbeat.
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 /// Longer than any count takes.
 pub(crate) const LONG: Duration = Duration::from_mins(1);
@@ -37,13 +37,13 @@ pub(crate) const LONG: Duration = Duration::from_mins(1);
 pub(crate) const TERMS: LeaseTerms = LeaseTerms { missed_after: LEASE, lease: LEASE };
 /// The smallest step of a stored time.
 pub(crate) const TICK: Duration = Duration::from_micros(1);
-/// When every story begins, in microseconds since 1970.
+/// When every test begins, in microseconds since 1970.
 const START: i64 = 1_928_423_045_250_000;
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const HOUR: Duration = Duration::from_hours(1);
 
 /// A store and what surrounds it.
-pub(crate) struct Stage<B> {
+pub(crate) struct Harness<B> {
     backend: B,
     pub(crate) now: Timestamp,
     made: AtomicU64,
@@ -59,7 +59,7 @@ pub(crate) struct Person {
 
 /// A registered worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Hand {
+pub(crate) struct RegisteredWorker {
     pub(crate) id: WorkerId,
     pub(crate) uuid: Uuid,
 }
@@ -87,13 +87,13 @@ pub(crate) fn assigned(claim: Claim) -> Vec<Assignment> {
     }
 }
 
-impl<B: Backend> Stage<B> {
+impl<B: Backend> Harness<B> {
     /// An empty store, at some time.
     pub(crate) async fn set_up() -> Self {
         Self::over(B::fresh().await)
     }
 
-    /// A store that the story has started itself.
+    /// A store that the test has started itself.
     pub(crate) fn over(backend: B) -> Self {
         Self { backend, now: Timestamp::from_unix_micros(START), made: AtomicU64::new(0) }
     }
@@ -216,12 +216,12 @@ impl<B: Backend> Stage<B> {
     }
 
     /// Registers a worker. Its owner is made a member of groups in which it is none.
-    pub(crate) async fn register(&self, new: &NewWorker) -> Hand {
+    pub(crate) async fn register(&self, new: &NewWorker) -> RegisteredWorker {
         for group in new.groups.keys() {
             self.let_in(new.creator, *group).await;
         }
         match self.store().register_worker(new, TERMS, self.now.into()).await.unwrap() {
-            Registration::Registered(id) => Hand { id, uuid: new.uuid },
+            Registration::Registered(id) => RegisteredWorker { id, uuid: new.uuid },
             ended @ Registration::CredentialEnded => panic!("the registration was answered with {ended:?}"),
         }
     }
@@ -237,19 +237,19 @@ impl<B: Backend> Stage<B> {
     }
 
     /// A registered worker without tags, for the owner's group.
-    pub(crate) async fn hand(&self, owner: &Person) -> Hand {
+    pub(crate) async fn worker(&self, owner: &Person) -> RegisteredWorker {
         self.register(&self.new_worker(owner)).await
     }
 
     /// Claims up to `count` tasks.
-    pub(crate) async fn claim(&self, hand: Hand, count: usize) -> Vec<Assignment> {
-        assigned(self.ask(hand, count, self.token()).await)
+    pub(crate) async fn claim(&self, worker: RegisteredWorker, count: usize) -> Vec<Assignment> {
+        assigned(self.ask(worker, count, self.token()).await)
     }
 
     /// Asks for up to `count` tasks; answers them as they are stored.
-    pub(crate) async fn ask(&self, hand: Hand, count: usize, token: i64) -> Claim {
+    pub(crate) async fn ask(&self, worker: RegisteredWorker, count: usize, token: i64) -> Claim {
         let mut assigned = Vec::new();
-        match self.exchange_one(Exchange { want: count, token, ..self.nothing(hand) }).await.given {
+        match self.exchange_one(Exchange { want: count, token, ..self.nothing(worker) }).await.given {
             Given::WorkerGone => return Claim::WorkerGone,
             Given::Stopping => return Claim::Stopping,
             Given::Work(work, _) => {
@@ -262,8 +262,8 @@ impl<B: Backend> Stage<B> {
     }
 
     /// An exchange in which nothing is brought and nothing wanted.
-    pub(crate) fn nothing(&self, hand: Hand) -> Exchange {
-        Exchange { worker: hand.id, ended: vec![], returned: vec![], want: 0, token: self.token() }
+    pub(crate) fn nothing(&self, worker: RegisteredWorker) -> Exchange {
+        Exchange { worker: worker.id, ended: vec![], returned: vec![], want: 0, token: self.token() }
     }
 
     /// One agent's exchange.
@@ -274,8 +274,8 @@ impl<B: Backend> Stage<B> {
     }
 
     /// Claims a task that must be there.
-    pub(crate) async fn claim_one(&self, hand: Hand) -> Assignment {
-        self.claim(hand, 1).await.pop().expect("a task is waiting")
+    pub(crate) async fn claim_one(&self, worker: RegisteredWorker) -> Assignment {
+        self.claim(worker, 1).await.pop().expect("a task is waiting")
     }
 
     /// A token that was not given before.

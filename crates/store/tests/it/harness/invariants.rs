@@ -1,6 +1,6 @@
 //! What must hold in every database at every moment, counted past the store.
 
-use super::Stage;
+use super::Harness;
 use crate::backend::Backend;
 
 /// Each counts the rows that break a rule.
@@ -47,9 +47,9 @@ const RULES: [(&str, &str); 8] = [
     ),
 ];
 
-impl<B: Backend> Stage<B> {
+impl<B: Backend> Harness<B> {
     /// Fails if a rule is broken.
-    pub(crate) async fn check_books(&self) {
+    pub(crate) async fn check_invariants(&self) {
         for (rule, violations) in RULES {
             assert_eq!(self.scalar(violations).await, 0, "broken: {rule}");
         }

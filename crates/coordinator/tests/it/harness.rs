@@ -1,4 +1,4 @@
-//! A coordinator in this process, a clock that only the story moves, and a plain HTTP client.
+//! A coordinator in this process, a clock that only the test moves, and a plain HTTP client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(crate) const LEASE: Duration = Duration::from_secs(600);
 pub(crate) const ADMIN: &str = "mitosis_admin";
 
 /// A running coordinator and what surrounds it.
-pub(crate) struct Stage {
+pub(crate) struct Harness {
     running: Option<Running>,
     /// Ended tasks are forgotten after this time.
     pub(crate) retain_tasks: Option<Duration>,
@@ -99,12 +99,12 @@ pub(crate) struct Answer {
 /// Somebody with a token.
 #[derive(Clone)]
 pub(crate) struct Someone<'a> {
-    stage: &'a Stage,
+    harness: &'a Harness,
     pub(crate) name: String,
     pub(crate) token: String,
 }
 
-impl Stage {
+impl Harness {
     pub(crate) async fn set_up(surroundings: Surroundings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (services, now) = match surroundings {
@@ -120,7 +120,7 @@ impl Stage {
         };
         let clock = Arc::new(SteppedClock::at(now));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let mut stage = Self {
+        let mut harness = Self {
             running: None,
             retain_tasks: None,
             // The clock goes in leaps.
@@ -135,8 +135,8 @@ impl Stage {
             clock,
             folder,
         };
-        stage.start().await;
-        stage
+        harness.start().await;
+        harness
     }
 
     /// Starts the coordinator after [`Self::stop`].
@@ -265,7 +265,7 @@ impl Stage {
 
     pub(crate) async fn logged_in(&self, name: &str, password: &str) -> Someone<'_> {
         let token = self.login(name, password).await.json()["token"].as_str().unwrap().to_owned();
-        Someone { stage: self, name: name.to_owned(), token }
+        Someone { harness: self, name: name.to_owned(), token }
     }
 
     pub(crate) async fn admin(&self) -> Someone<'_> {
@@ -326,19 +326,19 @@ impl Someone<'_> {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.stage.send(Method::GET, path, Some(&self.token), None).await
+        self.harness.send(Method::GET, path, Some(&self.token), None).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.stage.send(Method::POST, path, Some(&self.token), Some(body)).await
+        self.harness.send(Method::POST, path, Some(&self.token), Some(body)).await
     }
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
-        self.stage.send(Method::PUT, path, Some(&self.token), Some(body)).await
+        self.harness.send(Method::PUT, path, Some(&self.token), Some(body)).await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
-        self.stage.send(Method::DELETE, path, Some(&self.token), None).await
+        self.harness.send(Method::DELETE, path, Some(&self.token), None).await
     }
 
     /// Submits a task to a group; answers its UUID.
@@ -364,7 +364,7 @@ impl Someone<'_> {
         let body = changed(json!({"tags": [], "labels": [], "groups": [], "lifetime": null}), changes);
         let reply = self.post("/workers", &body).await.expect(200).json();
         Someone {
-            stage: self.stage,
+            harness: self.harness,
             name: reply["worker_id"].as_str().unwrap().to_owned(),
             token: reply["token"].as_str().unwrap().to_owned(),
         }
@@ -388,13 +388,13 @@ impl Someone<'_> {
 
     /// Sends bytes to an upload link.
     pub(crate) async fn uploads(&self, url: &str, bytes: &[u8]) -> StatusCode {
-        let request = self.stage.request(Method::PUT, url).body(bytes.to_vec());
+        let request = self.harness.request(Method::PUT, url).body(bytes.to_vec());
         request.send().await.unwrap().status()
     }
 
     /// Reads a download link.
     pub(crate) async fn downloads(&self, url: &str) -> Answer {
-        self.stage.send(Method::GET, url, None, None).await
+        self.harness.send(Method::GET, url, None, None).await
     }
 }
 
