@@ -28,10 +28,13 @@ pub(in super::super) struct Placed<'a> {
 const TAKE_NUMBERS: &str = "
     UPDATE groups SET task_count = task_count + $2
     WHERE id = $1 AND state <> $5
-      AND EXISTS (SELECT 1 FROM membership m WHERE m.group_id = $1 AND m.user_id = $3 AND m.role >= $4)
+      AND EXISTS (
+          SELECT 1 FROM membership m JOIN users u ON u.id = m.user_id
+          WHERE m.group_id = $1 AND m.user_id = $3 AND m.role >= $4 AND u.state = $6)
     RETURNING task_count";
 
-/// Hands out numbers of a group; answers the first, or none when the creator may not submit to it.
+/// Hands out numbers of a group; answers the first, or none when the creator may not submit to it:
+/// a member with Write whose account is active.
 pub(in super::super) async fn take_numbers(
     tx: &impl Db,
     creator: UserId,
@@ -39,8 +42,8 @@ pub(in super::super) async fn take_numbers(
     count: i64,
 ) -> Result<Option<i64>, StoreError> {
     let least = Action::Submit.least_role().code();
-    let deleted = AccountState::Deleted.code();
-    let params: row::Params<'_> = &[&group.0, &count, &creator.0, &least, &deleted];
+    let (deleted, active) = (AccountState::Deleted.code(), AccountState::Active.code());
+    let params: row::Params<'_> = &[&group.0, &count, &creator.0, &least, &deleted, &active];
     row::optional(tx, TAKE_NUMBERS, params, |row| Ok(row.try_get::<_, i64>(0)? - count + 1)).await
 }
 

@@ -95,10 +95,13 @@ pub(in super::super) struct Origin {
 const TAKE_NUMBERS: &str = "
     UPDATE groups SET task_count = task_count + ?2
     WHERE id = ?1 AND state <> ?5
-      AND EXISTS (SELECT 1 FROM membership m WHERE m.group_id = ?1 AND m.user_id = ?3 AND m.role >= ?4)
+      AND EXISTS (
+          SELECT 1 FROM membership m CROSS JOIN users u ON u.id = m.user_id
+          WHERE m.group_id = ?1 AND m.user_id = ?3 AND m.role >= ?4 AND u.state = ?6)
     RETURNING task_count";
 
-/// Hands out numbers of a group; answers the first, or none when the creator may not submit to it.
+/// Hands out numbers of a group; answers the first, or none when the creator may not submit to it:
+/// a member with Write whose account is active.
 pub(in super::super) fn take_numbers(
     db: &Connection,
     creator: UserId,
@@ -106,8 +109,8 @@ pub(in super::super) fn take_numbers(
     count: i64,
 ) -> Result<Option<i64>, StoreError> {
     let least = Action::Submit.least_role().code();
-    let deleted = AccountState::Deleted.code();
-    db.optional(TAKE_NUMBERS, params![group.0, count, creator.0, least, deleted], |row| {
+    let (deleted, active) = (AccountState::Deleted.code(), AccountState::Active.code());
+    db.optional(TAKE_NUMBERS, params![group.0, count, creator.0, least, deleted, active], |row| {
         Ok(row.get::<_, i64>(0)? - count + 1)
     })
 }

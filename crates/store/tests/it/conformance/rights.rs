@@ -300,6 +300,8 @@ pub(crate) async fn locked_account_has_no_rights_left<B: Backend>(harness: &mut 
         assert!(!store.set_task_labels(by, task, &words("x"), harness.now).await.unwrap());
         let tags = store.set_worker_tags(by, worker.uuid, &words("x"), harness.now).await.unwrap();
         assert_eq!(tags, WorkerChange::Denied);
+        let new = [harness.task(ann.group)];
+        assert_eq!(store.submit(ann.user, &new, None, harness.now).await.unwrap(), Submission::Denied);
     }
     assert!(store.set_account_state("ann", AccountState::Active, harness.now).await.unwrap());
     assert!(store.set_task_labels(by, task, &words("x"), harness.now).await.unwrap());
