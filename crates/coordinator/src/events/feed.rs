@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_protocol::events::TaskEvent;
-use mitosis_protocol::{TaskState, Timestamp, Uuid};
+use mitosis_protocol::{Timestamp, Uuid};
 use mitosis_store::StoreError;
-use mitosis_store::ops::events::{Change, ChangeQuery, Cursor};
+use mitosis_store::ops::events::{Change, Cursor, Position};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, broadcast, watch};
 use tokio::time::Instant;
 
@@ -24,8 +24,10 @@ pub(crate) const OVERLAP: Duration = Duration::from_secs(5);
 const SHORT_OVERLAP: Duration = Duration::from_millis(500);
 /// How long to rely on being woken.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Changes of one look at the store.
-const PAGE: u64 = 2_000;
+/// Positions of one look at the store.
+const POSITIONS: u64 = 10_000;
+/// Changes that are fetched and published at once.
+const PAGE: usize = 1_000;
 /// Pages that are kept for streams that are slow.
 const PAGES: usize = 32;
 /// The shortest time between two looks.
@@ -37,30 +39,6 @@ const PAUSE_PER_STREAM: Duration = Duration::from_micros(100);
 /// Streams that catch up at once.
 const CATCHING_UP: usize = 2;
 
-/// Where a task stands, as part of an id: what changes within one microsecond is told apart by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) cursor: Cursor,
-    pub(crate) step: u8,
-}
-
-impl Place {
-    pub(crate) fn of(cursor: Cursor, event: &TaskEvent) -> Self {
-        Self { cursor, step: step(event) }
-    }
-}
-
-/// Rises on the way of a task.
-fn step(event: &TaskEvent) -> u8 {
-    match event.state {
-        TaskState::Pending => 0,
-        TaskState::Ready => 1,
-        TaskState::Running => 2,
-        TaskState::Finished | TaskState::Cancelled if event.result.is_none() => 3,
-        TaskState::Finished | TaskState::Cancelled | TaskState::Unknown => 4,
-    }
-}
-
 /// What one look found that was not known before.
 #[derive(Debug)]
 pub(crate) struct Changes {
@@ -70,20 +48,20 @@ pub(crate) struct Changes {
     pub(crate) newest: Timestamp,
     /// Groups in which something changed.
     pub(crate) groups: HashSet<GroupId>,
-    pub(crate) found: Vec<(Place, Change)>,
+    pub(crate) found: Vec<(Position, Change)>,
 }
 
 impl Changes {
     /// None without any change.
-    fn of(since: Instant, changes: Vec<(Place, Change)>) -> Option<Self> {
-        let newest = changes.iter().map(|(place, _)| place.cursor.at).max()?;
+    fn of(since: Instant, changes: Vec<(Position, Change)>) -> Option<Self> {
+        let newest = changes.iter().map(|(position, _)| position.cursor.at).max()?;
         let groups = changes.iter().map(|(_, change)| change.group).collect();
         Some(Self { since, newest, groups, found: changes })
     }
 }
 
 /// Streams of single tasks: each hears the last change of its own.
-type Topics = HashMap<Uuid, watch::Sender<Option<(Place, TaskEvent)>>>;
+type Topics = HashMap<Uuid, watch::Sender<Option<(Position, TaskEvent)>>>;
 
 /// Hands out what changed.
 #[derive(Debug)]
@@ -128,9 +106,9 @@ impl Feed {
     fn publish(&self, changes: Changes) {
         {
             let tasks = self.tasks();
-            for (place, change) in &changes.found {
+            for (position, change) in &changes.found {
                 if let Some(topic) = tasks.get(&change.event.uuid) {
-                    topic.send_replace(Some((*place, change.event.clone())));
+                    topic.send_replace(Some((*position, change.event.clone())));
                 }
             }
         }
@@ -147,7 +125,7 @@ impl Feed {
 pub(crate) struct TaskChanges {
     app: App,
     task: Uuid,
-    last: Option<watch::Receiver<Option<(Place, TaskEvent)>>>,
+    last: Option<watch::Receiver<Option<(Position, TaskEvent)>>>,
 }
 
 impl TaskChanges {
@@ -159,7 +137,7 @@ impl TaskChanges {
     }
 
     /// The next change; only the last one where several were missed.
-    pub(crate) async fn next(&mut self) -> (Place, TaskEvent) {
+    pub(crate) async fn next(&mut self) -> (Position, TaskEvent) {
         if let Some(last) = &mut self.last
             // The sender lives as long as this does.
             && last.changed().await.is_ok()
@@ -210,7 +188,7 @@ struct Reader {
     /// When there was a look with the whole overlap.
     looked_back: Option<Instant>,
     /// What was told lately, so that the overlap is not told twice.
-    told: HashMap<TaskId, Place>,
+    told: HashMap<TaskId, Position>,
 }
 
 impl Reader {
@@ -222,18 +200,23 @@ impl Reader {
         let since = Instant::now();
         let looks_back = self.looked_back.is_none_or(|at| since - at >= LOOK_AGAIN);
         let overlap = if looks_back { OVERLAP } else { SHORT_OVERLAP };
-        let all = ChangeQuery { groups: None, label: None };
         // A change that bears a time to come does not hide those of now.
         let begin = self.newest.min(app.now()) - overlap;
         let mut after = Cursor { at: begin, task: TaskId(0) };
         loop {
-            let page = app.store.changes(&all, after, PAGE).await?;
-            let is_last = (page.len() as u64) < PAGE;
+            let page = app.store.positions(after, POSITIONS).await?;
+            let is_last = (page.len() as u64) < POSITIONS;
             if let Some(last) = page.last() {
                 after = last.cursor;
             }
-            if let Some(changes) = Changes::of(since, self.news(page)) {
-                app.feed.publish(changes);
+            // Nearly all of the overlap is known already, and is not fetched.
+            let unknown: Vec<_> = page.into_iter().filter(|position| self.is_new(*position)).collect();
+            for part in unknown.chunks(PAGE) {
+                let tasks: Vec<_> = part.iter().map(|position| position.cursor.task).collect();
+                let found = app.store.last_changes(&tasks).await?;
+                if let Some(changes) = Changes::of(since, self.news(found)) {
+                    app.feed.publish(changes);
+                }
             }
             if is_last {
                 break;
@@ -242,16 +225,20 @@ impl Reader {
         self.newest = self.newest.max(after.at);
         if looks_back {
             self.looked_back = Some(since);
-            self.told.retain(|_, place| place.cursor.at >= begin);
+            self.told.retain(|_, position| position.cursor.at >= begin);
         }
         Ok(())
     }
 
-    /// What of a page is not known yet.
-    fn news(&mut self, page: Vec<Change>) -> Vec<(Place, Change)> {
-        let news = page.into_iter().filter_map(|change| {
-            let place = Place::of(change.cursor, &change.event);
-            (self.told.insert(change.cursor.task, place) != Some(place)).then_some((place, change))
+    fn is_new(&self, position: Position) -> bool {
+        self.told.get(&position.cursor.task) != Some(&position)
+    }
+
+    /// Those that are not known yet.
+    fn news(&mut self, found: Vec<Change>) -> Vec<(Position, Change)> {
+        let news = found.into_iter().filter_map(|change| {
+            let position = Position::of(change.cursor, &change.event);
+            (self.told.insert(change.cursor.task, position) != Some(position)).then_some((position, change))
         });
         news.collect()
     }

@@ -10,7 +10,7 @@ use super::PostgresStore;
 use super::row::{self, Columns};
 use crate::StoreError;
 use crate::code::row_count;
-use crate::ops::events::{Change, ChangeQuery, Cursor, Events};
+use crate::ops::events::{Change, ChangeQuery, Cursor, Events, Position};
 
 #[async_trait]
 impl Events for PostgresStore {
@@ -21,10 +21,20 @@ impl Events for PostgresStore {
         limit: u64,
     ) -> Result<Vec<Change>, StoreError> {
         let ids = |groups: &Vec<GroupId>| groups.iter().map(|group| group.0).collect::<Vec<_>>();
-        let groups = query.groups.as_ref().map(ids);
+        let groups = ids(&query.groups);
         let params: row::Params<'_> =
             &[&groups, &after.at.unix_micros(), &after.task.0, &query.label, &row_count(limit)];
         row::all(&self.client().await?, CHANGES, params, read).await
+    }
+
+    async fn positions(&self, after: Cursor, limit: u64) -> Result<Vec<Position>, StoreError> {
+        let params: row::Params<'_> = &[&after.at.unix_micros(), &after.task.0, &row_count(limit)];
+        row::all(&self.client().await?, POSITIONS, params, read_position).await
+    }
+
+    async fn last_changes(&self, tasks: &[TaskId]) -> Result<Vec<Change>, StoreError> {
+        let tasks = tasks.iter().map(|task| task.0).collect::<Vec<_>>();
+        row::all(&self.client().await?, LAST_CHANGES, &[&tasks], read).await
     }
 }
 
@@ -43,11 +53,49 @@ const CHANGES: &str = "
     JOIN task t ON t.id = c.task_id
     JOIN groups g ON g.id = t.group_id
     WHERE (c.at, t.id) > ($2, $3)
-      AND ($1::bigint[] IS NULL OR t.group_id = ANY($1))
+      AND t.group_id = ANY($1)
       AND ($4::text IS NULL OR EXISTS (
           SELECT 1 FROM task_label x JOIN label l ON l.id = x.label_id
           WHERE x.task_id = t.id AND l.group_id = t.group_id AND l.name = $4))
     ORDER BY c.at, t.id LIMIT $5";
+
+const POSITIONS: &str = "
+    SELECT task_id, at, step
+    FROM (
+        SELECT task_id, finished_at AS at, 4::smallint AS step FROM done WHERE finished_at >= $1
+        UNION ALL
+        SELECT task_id, updated_at, CASE WHEN reported_end IS NULL THEN 2::smallint ELSE 3::smallint END
+        FROM lease WHERE updated_at >= $1
+        UNION ALL
+        SELECT task_id, queued_at, 1::smallint FROM ready WHERE queued_at >= $1
+        UNION ALL
+        SELECT task_id, created_at, 0::smallint
+        FROM pending JOIN task ON task.id = pending.task_id WHERE created_at >= $1
+    ) c
+    WHERE (at, task_id) > ($1, $2)
+    ORDER BY at, task_id LIMIT $3";
+
+const LAST_CHANGES: &str = "
+    SELECT t.id, t.uuid, t.group_id, t.labels, g.name AS group_name, t.number, c.state, c.at, c.exit_status, c.message, c.warnings
+    FROM (
+        SELECT task_id, state, finished_at AS at, exit_status, message, warnings FROM done WHERE task_id = ANY($1)
+        UNION ALL
+        SELECT task_id, coalesce(reported_end, 2::smallint), updated_at, NULL, NULL, NULL FROM lease WHERE task_id = ANY($1)
+        UNION ALL
+        SELECT task_id, 1::smallint, queued_at, NULL, NULL, NULL FROM ready WHERE task_id = ANY($1)
+        UNION ALL
+        SELECT task_id, 0::smallint, created_at, NULL, NULL, NULL
+        FROM pending JOIN task ON task.id = pending.task_id WHERE task_id = ANY($1)
+    ) c
+    JOIN task t ON t.id = c.task_id
+    JOIN groups g ON g.id = t.group_id
+    ORDER BY c.at, t.id";
+
+fn read_position(row: &Row) -> Result<Position, StoreError> {
+    let cursor = Cursor { at: row.time("at")?, task: TaskId(row.value("task_id")?) };
+    let step = row.value::<i16>("step")?;
+    Ok(Position { cursor, step: u8::try_from(step).expect("the statement says 0 to 4") })
+}
 
 fn read(row: &Row) -> Result<Change, StoreError> {
     let cursor = Cursor { at: row.time("at")?, task: TaskId(row.value("id")?) };

@@ -15,11 +15,10 @@ use http::HeaderMap;
 use mitosis_domain::ids::TaskId;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::events::TaskEvent;
-use mitosis_store::ops::events::Cursor;
+use mitosis_store::ops::events::{Cursor, Position};
 
 use crate::api::routes::{Asks, Routes};
 use crate::error::Refusal;
-use crate::events::feed::Place;
 
 /// How often a stream asks whether its caller may still see; the answers are shared.
 const CHECK_AGAIN: Duration = Duration::from_secs(1);
@@ -41,24 +40,24 @@ fn response(
     Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
-fn server_sent(Place { cursor, step }: Place, event: &TaskEvent) -> Event {
+fn server_sent(Position { cursor, step }: Position, event: &TaskEvent) -> Event {
     let id = format!("{}-{}-{step}", cursor.at.unix_micros(), cursor.task.0);
     let data = serde_json::to_string(event).expect("an event is plain data");
     Event::default().event("task").id(id).data(data)
 }
 
 /// Where an interrupted stream goes on.
-fn last_event_id(headers: &HeaderMap) -> Result<Option<Place>, Refusal> {
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Refusal> {
     let Some(id) = headers.get("last-event-id") else { return Ok(None) };
     let read = || {
         let (at, rest) = id.to_str().ok()?.split_once('-')?;
         let (task, step) = rest.split_once('-')?;
         let cursor =
             Cursor { at: Timestamp::from_unix_micros(at.parse().ok()?), task: TaskId(task.parse().ok()?) };
-        Some(Place { cursor, step: step.parse().ok()? })
+        Some(Position { cursor, step: step.parse().ok()? })
     };
     match read() {
-        Some(place) => Ok(Some(place)),
+        Some(position) => Ok(Some(position)),
         None => Err(Refusal::invalid("Last-Event-ID is not the id of an event of this stream")
             .hint("leave it out, and look at the tasks once")),
     }

@@ -5,14 +5,14 @@ use mitosis_domain::tags::Words;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::{TaskState, Timestamp};
 use mitosis_store::ops::dispatch::Holder;
-use mitosis_store::ops::events::{ChangeQuery, Cursor};
+use mitosis_store::ops::events::{ChangeQuery, Cursor, Position};
 use uuid::Uuid;
 
 use crate::backend::Backend;
 use crate::harness::{Harness, LEASE, Person, SECOND, status, words};
 
 fn of(person: &Person) -> ChangeQuery {
-    ChangeQuery { groups: Some(vec![person.group]), label: None }
+    ChangeQuery { groups: vec![person.group], label: None }
 }
 
 const fn from(at: Timestamp) -> Cursor {
@@ -90,11 +90,52 @@ pub(crate) async fn only_what_was_asked_for_is_told_page_by_page<B: Backend>(har
         pages.push(page.into_iter().map(|change| change.event.uuid).collect::<Vec<_>>());
     }
     assert_eq!(pages, [&mine[..2], &mine[2..4], &mine[4..]]);
-    let both = ChangeQuery { groups: Some(vec![ann.group, raj.group]), label: None };
+    let both = ChangeQuery { groups: vec![ann.group, raj.group], label: None };
     assert_eq!(told(harness, &both, start).await.len(), 6);
-    let all = ChangeQuery { groups: None, label: None };
-    let all = harness.store().changes(&all, start, 100).await.unwrap();
+    let all = harness.store().positions(start, 100).await.unwrap();
+    let all: Vec<_> = all.iter().map(|position| position.cursor.task).collect();
+    let all = harness.store().last_changes(&all).await.unwrap();
     let kinds: Vec<_> = all.iter().map(|change| (change.group, change.labels.clone())).collect();
     let (even, odd) = ((ann.group, words("even")), (ann.group, words("odd")));
     assert_eq!(kinds, [(raj.group, Words::default()), even.clone(), odd.clone(), even.clone(), odd, even]);
+}
+
+pub(crate) async fn positions_agree_with_the_changes_at_every_step<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let start = from(harness.now);
+    let worker = harness.worker(&ann).await;
+    agree(harness, &ann, start, &[]).await;
+    harness.submit_one(&ann).await;
+    agree(harness, &ann, start, &[1]).await;
+    harness.pass(SECOND);
+    let held = harness.claim_one(worker).await;
+    agree(harness, &ann, start, &[2]).await;
+    let holder = Holder::Lease(held.lease);
+    harness.report(holder, ExecEnd::Finished).await;
+    let next = harness.task(ann.group);
+    harness.store().submit_follow_up(holder, &next, harness.now).await.unwrap();
+    agree(harness, &ann, start, &[3, 0]).await;
+    harness.pass(SECOND);
+    harness.commit(holder, status(0)).await;
+    agree(harness, &ann, start, &[4, 1]).await;
+
+    let all = harness.store().positions(start, 100).await.unwrap();
+    let first = harness.store().positions(start, 1).await.unwrap();
+    assert_eq!(first, all[..1]);
+    assert_eq!(harness.store().positions(first[0].cursor, 100).await.unwrap(), all[1..]);
+    assert!(harness.store().positions(all[1].cursor, 100).await.unwrap().is_empty());
+    let unknown = [TaskId(all[1].cursor.task.0 + 1)];
+    assert!(harness.store().last_changes(&unknown).await.unwrap().is_empty());
+}
+
+/// Both ways to the changes since `start` find the same, with these steps.
+async fn agree<B: Backend>(harness: &Harness<B>, person: &Person, start: Cursor, steps: &[u8]) {
+    let positions = harness.store().positions(start, 100).await.unwrap();
+    assert_eq!(positions.iter().map(|position| position.step).collect::<Vec<_>>(), steps);
+    let tasks: Vec<_> = positions.iter().map(|position| position.cursor.task).collect();
+    let last = harness.store().last_changes(&tasks).await.unwrap();
+    let changes = harness.store().changes(&of(person), start, 100).await.unwrap();
+    assert_eq!(format!("{last:?}"), format!("{changes:?}"));
+    let of_changes = changes.iter().map(|change| Position::of(change.cursor, &change.event));
+    assert_eq!(positions, of_changes.collect::<Vec<_>>());
 }

@@ -131,6 +131,7 @@ macro_rules! conformance {
                     a_task_is_told_where_it_stands_since_when,
                     a_lost_task_is_told_again,
                     only_what_was_asked_for_is_told_page_by_page,
+                    positions_agree_with_the_changes_at_every_step,
                 }
                 fencing {
                     a_wrong_number_in_the_key_opens_nothing,

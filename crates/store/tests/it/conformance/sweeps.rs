@@ -163,7 +163,7 @@ pub(crate) async fn warnings_are_kept_with_the_end_of_a_task<B: Backend>(harness
     assert_eq!(rows[1].warnings, [warning.clone()]);
     let Phase::Ended(ending) = harness.phase(rows[1].uuid).await else { panic!("it has ended") };
     assert_eq!(ending.warnings, [warning.clone()]);
-    let query = ChangeQuery { groups: Some(vec![ann.group]), label: None };
+    let query = ChangeQuery { groups: vec![ann.group], label: None };
     let start = Cursor { at: Timestamp::UNIX_EPOCH, task: TaskId(0) };
     let changes = harness.store().changes(&query, start, 10).await.unwrap();
     let told = changes.into_iter().find(|change| change.event.uuid == rows[1].uuid).unwrap();

@@ -14,7 +14,7 @@ use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::events::TaskEvent;
-use mitosis_store::ops::events::{Change, ChangeQuery, Cursor};
+use mitosis_store::ops::events::{Change, ChangeQuery, Cursor, Position};
 use serde::Deserialize;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -26,7 +26,7 @@ use crate::api::members;
 use crate::app::App;
 use crate::auth::standing::{LastingCaller, Standing, groups_of};
 use crate::error::{ApiError, chain};
-use crate::events::feed::{Changes, OVERLAP, Place};
+use crate::events::feed::{Changes, OVERLAP};
 use crate::shares::Counted;
 
 /// Events that a stream reads at once when it catches up.
@@ -55,7 +55,7 @@ pub(super) async fn many(
     };
     let open = app.streams.open(user.id)?;
     let last = last_event_id(&headers)?;
-    let begin = last.map_or_else(|| app.now(), |place| place.cursor.at) - OVERLAP;
+    let begin = last.map_or_else(|| app.now(), |position| position.cursor.at) - OVERLAP;
     let mut many = Many {
         news: app.feed.listen(),
         app,
@@ -101,17 +101,17 @@ struct Many {
     /// When the last look of its own began.
     caught_up: Instant,
     /// What was told lately, so that nothing is told twice.
-    told: HashMap<TaskId, Place>,
+    told: HashMap<TaskId, Position>,
     /// How much of it was of use lately.
     kept: usize,
-    queue: VecDeque<(Place, TaskEvent)>,
+    queue: VecDeque<(Position, TaskEvent)>,
 }
 
 impl Many {
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some((place, event)) = self.queue.pop_front() {
-                return Some(server_sent(place, &event));
+            if let Some((position, event)) = self.queue.pop_front() {
+                return Some(server_sent(position, &event));
             }
             if self.app.stopping.is_cancelled() {
                 return None;
@@ -186,11 +186,11 @@ impl Many {
     }
 
     fn take(&mut self, heard: &Changes) {
-        for (place, change) in &heard.found {
+        for (position, change) in &heard.found {
             // The stream's own look was later, and found where the task stood then.
             let is_stale = heard.since <= self.caught_up && self.told.contains_key(&change.cursor.task);
             if self.asks_for(change) && !is_stale {
-                self.tell(*place, &change.event);
+                self.tell(*position, &change.event);
             }
         }
         self.pass_over(heard);
@@ -201,9 +201,9 @@ impl Many {
             && self.label.as_deref().is_none_or(|wanted| change.labels.iter().any(|label| label == wanted))
     }
 
-    fn tell(&mut self, place: Place, event: &TaskEvent) {
-        if self.told.insert(place.cursor.task, place) != Some(place) {
-            self.queue.push_back((place, event.clone()));
+    fn tell(&mut self, position: Position, event: &TaskEvent) {
+        if self.told.insert(position.cursor.task, position) != Some(position) {
+            self.queue.push_back((position, event.clone()));
         }
     }
 
@@ -212,7 +212,7 @@ impl Many {
         if horizon > self.after.at {
             self.after = Cursor { at: horizon, task: TaskId(0) };
             if self.told.len() > 2 * self.kept {
-                self.told.retain(|_, place| place.cursor.at >= horizon);
+                self.told.retain(|_, position| position.cursor.at >= horizon);
                 self.kept = self.told.len().max(KEPT);
             }
         }
@@ -235,15 +235,14 @@ impl Many {
         let _turn = app.feed.turn_to_catch_up().await;
         self.news = app.feed.listen();
         let looked = Instant::now();
-        let query =
-            ChangeQuery { groups: Some(self.sees.iter().copied().collect()), label: self.label.clone() };
+        let query = ChangeQuery { groups: self.sees.iter().copied().collect(), label: self.label.clone() };
         let mut after = self.after;
         loop {
             let page = app.store.changes(&query, after, PAGE).await?;
             let is_last = (page.len() as u64) < PAGE;
             for change in page {
                 after = change.cursor;
-                self.tell(Place::of(change.cursor, &change.event), &change.event);
+                self.tell(Position::of(change.cursor, &change.event), &change.event);
             }
             if is_last {
                 break;

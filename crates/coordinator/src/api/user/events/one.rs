@@ -12,7 +12,7 @@ use mitosis_domain::ids::GroupId;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::events::TaskEvent;
-use mitosis_store::ops::events::Cursor;
+use mitosis_store::ops::events::{Cursor, Position};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{CHECK_AGAIN, last_event_id, response, server_sent};
@@ -21,7 +21,7 @@ use crate::api::user::tasks::{find, view};
 use crate::app::App;
 use crate::auth::standing::{LastingCaller, Standing, groups_of};
 use crate::error::ApiError;
-use crate::events::feed::{Place, TaskChanges};
+use crate::events::feed::TaskChanges;
 use crate::shares::Counted;
 
 /// How long to rely on hearing of changes.
@@ -67,7 +67,7 @@ struct One {
     changes: TaskChanges,
     /// When to look at the task itself.
     look_at: Instant,
-    told: Option<Place>,
+    told: Option<Position>,
     is_over: bool,
 }
 
@@ -75,11 +75,11 @@ impl One {
     async fn next(&mut self) -> Option<Event> {
         while !self.is_over && !self.app.stopping.is_cancelled() {
             match self.advance().await {
-                Ok(Some((place, event))) => {
+                Ok(Some((position, event))) => {
                     self.is_over = event.result.is_some();
-                    if self.told != Some(place) {
-                        self.told = Some(place);
-                        return Some(server_sent(place, &event));
+                    if self.told != Some(position) {
+                        self.told = Some(position);
+                        return Some(server_sent(position, &event));
                     }
                 }
                 Ok(None) => {}
@@ -94,13 +94,13 @@ impl One {
     }
 
     /// Where the task stands, when there may be something to tell.
-    async fn advance(&mut self) -> Result<Option<(Place, TaskEvent)>, ApiError> {
+    async fn advance(&mut self) -> Result<Option<(Position, TaskEvent)>, ApiError> {
         self.check().await?;
         let now = Instant::now();
         if self.look_at <= now {
             return self.look().await.map(Some);
         }
-        let (place, event) = tokio::select! {
+        let (position, event) = tokio::select! {
             change = self.changes.next() => change,
             () = sleep_until(self.look_at.min(now + CHECK_AGAIN)) => return Ok(None),
             () = self.app.stopping.cancelled() => return Ok(None),
@@ -108,10 +108,10 @@ impl One {
         self.check().await?;
         match self.told {
             // The look at the task itself has a later time where more than its state was changed.
-            Some(told) if told.step == place.step && told.cursor.at >= place.cursor.at => Ok(None),
+            Some(told) if told.step == position.step && told.cursor.at >= position.cursor.at => Ok(None),
             // Found before what was told, or by a clock that is behind.
-            Some(told) if told.cursor.at > place.cursor.at => self.look().await.map(Some),
-            _ => Ok(Some((place, event))),
+            Some(told) if told.cursor.at > position.cursor.at => self.look().await.map(Some),
+            _ => Ok(Some((position, event))),
         }
     }
 
@@ -125,11 +125,11 @@ impl One {
         }
     }
 
-    async fn look(&mut self) -> Result<(Place, TaskEvent), ApiError> {
+    async fn look(&mut self) -> Result<(Position, TaskEvent), ApiError> {
         let task = find(&self.app, &self.user, self.uuid, Action::View).await?;
         self.look_at = Instant::now() + LOOK_AGAIN;
         let cursor = Cursor { at: task.updated_at, task: task.id };
         let event = TaskEvent::from(view::info(task));
-        Ok((Place::of(cursor, &event), event))
+        Ok((Position::of(cursor, &event), event))
     }
 }
