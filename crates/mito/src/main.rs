@@ -9,33 +9,17 @@ macro_rules! note {
     ($($words:tt)*) => { $crate::show::note(format_args!($($words)*)) };
 }
 
-mod beside;
 mod cli;
 mod commands;
 mod complete;
 mod config;
-mod credentials;
 mod embedded;
-mod ending;
-mod exit;
-mod failure;
-mod follow;
-mod guard;
-mod identity;
-mod init;
-mod lifecycle;
-mod logging;
+mod login;
 mod manager;
-mod missing;
-mod neighbour;
-mod outage;
-mod outgoing;
+mod process;
 mod show;
-
-mod streams;
 mod sweep;
-mod tally;
-mod version;
+mod task_io;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -45,8 +29,9 @@ use clap::error::ErrorKind;
 
 use crate::cli::Cli;
 use crate::config::Environment;
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
+use crate::process::{guard, init};
 
 /// How long threads that still work on files may hold up the end.
 const LAST_WORK: Duration = Duration::from_millis(200);

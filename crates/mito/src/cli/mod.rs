@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::version;
+use crate::process::version;
 
 /// Runs commands on many machines and never loses one.
 #[derive(Debug, Parser)]

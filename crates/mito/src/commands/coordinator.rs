@@ -11,10 +11,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::coordinator::CoordinatorArgs;
 use crate::config::coordinator::settings;
 use crate::config::{Environment, Layers, Role};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::lifecycle::StopRequests;
-use crate::logging::{self, LogFile};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
+use crate::process::logging::{self, LogFile};
+use crate::process::signals::StopRequests;
 
 pub(super) async fn run(args: &CoordinatorArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let layers =

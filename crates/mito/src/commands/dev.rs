@@ -7,12 +7,15 @@ use std::process::ExitCode;
 use crate::cli::dev::DevArgs;
 use crate::commands::worker::inherited;
 use crate::config::Environment;
-use crate::credentials::CredentialsFile;
+use crate::embedded::running_instance;
 use crate::embedded::{Embedded, USER};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::lifecycle::StopRequests;
-use crate::{identity, logging, neighbour, show};
+use crate::login::credentials::CredentialsFile;
+use crate::login::identity;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
+use crate::process::logging;
+use crate::process::signals::StopRequests;
+use crate::show;
 
 pub(super) async fn run(args: &DevArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let home = home(args, environment)?;
@@ -23,7 +26,7 @@ pub(super) async fn run(args: &DevArgs, environment: &Environment) -> Result<Exi
     let mut system = Embedded::start(&home, args.bind, slots, inherited(environment, None)).await?;
     let credentials = CredentialsFile::new(home.join("credentials"), system.user().client().address());
     identity::keep(&credentials, USER, system.token())?;
-    if let Err(error) = neighbour::leave_word(&home, system.user().client().address()) {
+    if let Err(error) = running_instance::leave_word(&home, system.user().client().address()) {
         tracing::warn!(%error, "a second start on this data will not be told where this one is");
     }
     welcome(&system, &home, slots);
@@ -56,7 +59,7 @@ fn welcome(system: &Embedded, home: &Path, slots: usize) {
         format!("  user      {USER}"),
         format!("  password  in {}", home.join("password").display()),
         "In another terminal, paste:".to_owned(),
-        format!("  {}", neighbour::how_to_reach(address, home)),
+        format!("  {}", running_instance::how_to_reach(address, home)),
         "and try: mito run -- echo hello".to_owned(),
     ];
     // It runs as well where that can't be written.

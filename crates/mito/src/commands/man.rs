@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 
 use crate::cli::Cli;
-use crate::failure::Failure;
+use crate::process::failure::Failure;
 use crate::show;
 
 /// Writes the pages to a folder, which is made if need be.

@@ -19,8 +19,9 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
 use crate::config::Environment;
-use crate::failure::Failure;
-use crate::{show, version};
+use crate::process::failure::Failure;
+use crate::process::version;
+use crate::show;
 
 /// Does what the command line asks for.
 pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode, Failure> {

@@ -12,9 +12,9 @@ use mitosis_protocol::task::TaskFilter;
 use super::select::Wanted;
 use crate::cli::results::ResultsArgs;
 use crate::config::Environment;
-use crate::failure::Failure;
-use crate::identity::Identity;
-use crate::logging;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
+use crate::process::logging;
 use crate::show::{Output, Progress, ResultShown};
 use crate::sweep::patiently;
 

@@ -11,13 +11,14 @@ use mitosis_protocol::task::TaskFilter;
 use super::select::Wanted;
 use crate::cli::retry::RetryArgs;
 use crate::config::Environment;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
+use crate::process::logging;
+use crate::show;
 use crate::show::rows::Rows;
 use crate::show::{Output, Retried, counted};
 use crate::sweep::patiently;
-use crate::{logging, show};
 
 /// Tasks in one request.
 const AT_ONCE: usize = 10_000;

@@ -10,9 +10,9 @@ use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::task::{QueryTasksReply, QueryTasksRequest, TaskFilter};
 
 use crate::cli::select::SelectArgs;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::outage::Outage;
+use crate::login::reconnect::Outage;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 
 /// Matches on one page.
 const PAGE: u64 = 1_000;

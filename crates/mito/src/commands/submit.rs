@@ -7,14 +7,15 @@ use mitosis_domain::sweep::Blueprint;
 use crate::cli::submit::SubmitArgs;
 use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Options, Role};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::identity::Identity;
-use crate::lifecycle::StopRequests;
+use crate::login::identity::Identity;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
+use crate::process::logging;
+use crate::process::signals::StopRequests;
+use crate::show;
 use crate::show::rows::Rows;
 use crate::show::{Output, Progress, Submitted, counted};
 use crate::sweep::{self, Accepted, Extras, Job, Submission};
-use crate::{logging, show};
 
 /// So many tasks are shown one by one to somebody at a terminal.
 const WORTH_SHOWING: u64 = 20;

@@ -15,13 +15,13 @@ use crate::cli::worker::WorkerArgs;
 use crate::config::client::ClientConfig;
 use crate::config::worker::WorkerConfig;
 use crate::config::{Environment, Layers, Role};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::guard;
-use crate::identity::{Identity, WorkerLogin};
-use crate::lifecycle::StopRequests;
-use crate::logging::{self, Author, LogFile};
+use crate::login::identity::{Identity, WorkerLogin};
 use crate::manager::SUPERVISED;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
+use crate::process::guard;
+use crate::process::logging::{self, Author, LogFile};
+use crate::process::signals::StopRequests;
 
 pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let layers = Layers::load_quietly(Role::Worker, args.config.as_deref(), args.options(), environment)?;

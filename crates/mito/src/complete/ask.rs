@@ -12,8 +12,8 @@ use mitosis_protocol::{TaskInfo, TaskState};
 use super::{Candidate, Given, Names, Wanted};
 use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Options, Role};
-use crate::credentials::CredentialsFile;
-use crate::identity;
+use crate::login::credentials::CredentialsFile;
+use crate::login::identity;
 
 /// Whoever types does not wait longer.
 const PATIENCE: Duration = Duration::from_millis(150);

@@ -7,9 +7,9 @@ use secrecy::SecretString;
 
 use super::error::Origin;
 use super::{Environment, Layers};
-use crate::credentials::is_same_coordinator;
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::login::credentials::is_same_coordinator;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 
 /// Where a coordinator is unless something else is said.
 const ADDRESS: &str = "http://127.0.0.1:5000";

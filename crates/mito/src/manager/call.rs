@@ -14,8 +14,8 @@ use super::log;
 use super::place::Place;
 use super::wire::{Reply, Request, hear, say};
 use crate::config::Environment;
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 
 /// What a supervisor says when it can be asked.
 pub(crate) const READY: &str = "ready";

@@ -13,8 +13,8 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{geteuid, gethostname};
 
 use crate::config::Environment;
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 
 /// The permissions of everybody but the owner.
 const OTHERS: u32 = 0o077;

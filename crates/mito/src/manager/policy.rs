@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::wire::State;
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 
 /// The first pause before a worker is started again; each one after it is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

@@ -14,7 +14,7 @@ use super::crew::{Closed, Crew};
 use super::log;
 use super::place::Place;
 use super::wire::{Reply, Request, hear, say};
-use crate::lifecycle::StopRequests;
+use crate::process::signals::StopRequests;
 
 /// How long it stays when the last worker has ended, to tell what became of them.
 const LINGER: Duration = Duration::from_secs(600);

@@ -7,8 +7,8 @@ use mitosis_protocol::duration;
 use super::line;
 use super::look::Tone;
 use super::record::{Cell, Column, Fact, Record};
-use crate::failure::Failure;
 use crate::manager::wire::{State, WorkerStatus};
+use crate::process::failure::Failure;
 
 /// A line for each worker, then how many have a process.
 pub(crate) fn managed(workers: &[WorkerStatus]) -> Result<(), Failure> {

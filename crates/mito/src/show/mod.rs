@@ -58,7 +58,7 @@ pub(crate) use token::TokenMade;
 pub(crate) use transfer::{Fetched, Link};
 pub(crate) use worker::WorkerShown;
 
-use crate::failure::Failure;
+use crate::process::failure::Failure;
 
 /// Writes a line. That nobody reads any more ends the command quietly.
 pub(crate) fn line(text: impl Display) -> Result<(), Failure> {

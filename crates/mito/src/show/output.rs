@@ -13,7 +13,7 @@ use super::record::{Fact, Record};
 use super::rows::Rows;
 use super::{cant_write, yaml};
 use crate::config::Environment;
-use crate::failure::Failure;
+use crate::process::failure::Failure;
 
 /// How wide the name of a fact is.
 const NAME: usize = 11;

@@ -9,7 +9,7 @@ use super::format::Format;
 use super::output::Output;
 use super::record::{Cell, Record};
 use super::{cant_write, table, yaml};
-use crate::failure::Failure;
+use crate::process::failure::Failure;
 
 /// Takes results, in order. [`Self::finish`] writes what had to be kept until the end.
 #[must_use = "what had to be kept until the end is written by `finish`"]

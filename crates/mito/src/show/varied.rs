@@ -12,7 +12,7 @@ use super::output::Output;
 use super::record::Cell;
 use super::rows::csv_line;
 use super::{cant_write, table, yaml};
-use crate::failure::Failure;
+use crate::process::failure::Failure;
 
 /// A result with columns of its own. What `serde` writes is the document for programs.
 pub(crate) trait Varied: Serialize + Sized {

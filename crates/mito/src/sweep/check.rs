@@ -5,8 +5,8 @@ use mitosis_domain::sweep::Expansion;
 use mitosis_domain::tags::Words;
 use mitosis_protocol::task::SubmitTaskRequest;
 
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 
 /// Fails with the first task that the coordinator would refuse, and names its parameters.
 pub(crate) fn check(expansion: &Expansion<'_>) -> Result<(), Failure> {

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 
 /// Shells that take a script as the word after `-c`.
 const SHELLS: [&str; 5] = ["sh", "bash", "dash", "ksh", "zsh"];

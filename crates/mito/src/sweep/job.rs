@@ -15,9 +15,9 @@ use super::command::Command;
 use super::document::Language;
 use super::source;
 use crate::cli::text;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::outgoing;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
+use crate::task_io::upload_source;
 
 /// As for `mito submit` without a job file.
 const DEFAULT_TIMEOUT: Duration = Duration::from_hours(24);
@@ -273,7 +273,7 @@ impl Attachment {
         let file = folder.join(&self.file);
         let name = match (&self.key, &self.local_path) {
             (Some(_), Some(_)) => String::new(),
-            _ => outgoing::name(&file)?.to_owned(),
+            _ => upload_source::name(&file)?.to_owned(),
         };
         let key = text::key(self.key.as_ref().unwrap_or(&name)).map_err(usage)?;
         if key.is_empty() {

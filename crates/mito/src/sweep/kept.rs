@@ -12,8 +12,8 @@ use mitosis_domain::sweep::Blueprint;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Environment;
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 
 /// A submission as it was asked for.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use mitosis_domain::sweep::Expansion;
 use mitosis_protocol::duration;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest};
 
-use crate::failure::Failure;
+use crate::process::failure::Failure;
 use crate::show;
 use crate::show::text::{shell_word, shell_words};
 

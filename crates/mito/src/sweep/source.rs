@@ -7,8 +7,8 @@ use std::path::Path;
 use mitosis_domain::sweep::{Column, Factor, Plan, Values};
 
 use crate::cli::sweep::{Parameter, Source, SweepArgs};
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 
 /// The parameter of `--each-line`.
 pub(super) const LINE: &str = "line";

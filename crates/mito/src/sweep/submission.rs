@@ -16,9 +16,9 @@ use mitosis_protocol::{ErrorBody, ErrorCode};
 use super::kept::{Kept, Place};
 use super::patiently::patiently;
 use crate::config::Environment;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 
 /// Tasks in one request.
 const PORTION: usize = 10_000;

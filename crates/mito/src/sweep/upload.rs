@@ -10,8 +10,8 @@ use mitosis_protocol::attachment::UploadAttachmentRequest;
 use super::job::Upload;
 use super::sent::{Sent, Stamp};
 use crate::config::Environment;
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::show::Output;
 
 /// How much there is to send; fails where there is no file.

@@ -6,8 +6,8 @@ use mitosis_protocol::TaskState;
 use mitosis_protocol::task::TaskFilter;
 
 use crate::cli::text;
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 
 /// The filters that all commands on many tasks share.
 #[derive(Debug, Args)]

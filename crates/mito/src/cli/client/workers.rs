@@ -6,7 +6,7 @@ use mitosis_protocol::{Role, Uuid};
 
 use super::filter::{refuse_empty, some, words};
 use crate::cli::text;
-use crate::failure::Failure;
+use crate::process::failure::Failure;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkersCommand {

@@ -1,7 +1,7 @@
 //! `mito client auth`.
 
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::{Output, Whoami};
 
 pub(super) fn auth(identity: &Identity, out: &Output) -> Result<(), Failure> {

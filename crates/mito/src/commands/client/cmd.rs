@@ -8,7 +8,7 @@ use tokio::process::Command;
 use super::After;
 use crate::cli::client::CmdArgs;
 use crate::config::Environment;
-use crate::failure::Failure;
+use crate::process::failure::Failure;
 
 const DEFAULT_SHELL: &str = "/bin/bash";
 

@@ -5,9 +5,9 @@ use secrecy::SecretString;
 use super::session::Session;
 use crate::cli::client::users::LoginArgs;
 use crate::config::Origin;
-use crate::credentials::CredentialsFile;
-use crate::failure::Failure;
-use crate::identity::{Identity, ask, ask_secretly, keep};
+use crate::login::credentials::CredentialsFile;
+use crate::login::identity::{Identity, ask, ask_secretly, keep};
+use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn login(args: &LoginArgs, session: &mut Session<'_>, out: &Output) -> Result<(), Failure> {

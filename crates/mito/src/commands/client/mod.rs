@@ -21,9 +21,9 @@ use self::session::Session;
 use crate::cli::client::{ClientArgs, ClientCommand};
 use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Role};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::logging;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
+use crate::process::logging;
 use crate::show::{Output, OutputArgs};
 
 /// What follows a command that succeeded.

@@ -4,7 +4,7 @@ use mitosis_protocol::Role;
 use mitosis_protocol::group::RelationsRequest;
 
 use super::remainder::something_given;
-use crate::failure::Failure;
+use crate::process::failure::Failure;
 
 /// The roles of those who were named; at least one has to be.
 pub(super) fn relations(roles: &[(String, Role)], what: &str) -> Result<RelationsRequest, Failure> {

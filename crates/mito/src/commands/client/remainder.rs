@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::show::words;
 
 /// Fails unless everything was done. `sentence` is about what was not, which is named after it.

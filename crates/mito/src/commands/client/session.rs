@@ -2,9 +2,9 @@
 
 use crate::config::Environment;
 use crate::config::client::ClientConfig;
-use crate::failure::Failure;
-use crate::identity::Identity;
-use crate::outage::Outage;
+use crate::login::identity::Identity;
+use crate::login::reconnect::Outage;
+use crate::process::failure::Failure;
 use crate::show::{Output, OutputArgs};
 
 /// The settings of a client, and who is logged in so far.

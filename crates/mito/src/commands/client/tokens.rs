@@ -1,8 +1,8 @@
 //! `mito client tokens`.
 
 use crate::cli::client::tokens::{CreateTokenArgs, TokensCommand};
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::{Output, TokenMade};
 
 pub(super) async fn run(command: &TokensCommand, identity: &Identity, out: &Output) -> Result<(), Failure> {

@@ -9,9 +9,9 @@ use mitosis_protocol::storage::UploadReply;
 
 use super::remainder::nothing_left;
 use crate::cli::client::transfer::{BatchOptions, DownloadOptions};
-use crate::failure::Failure;
-use crate::outgoing::Source;
+use crate::process::failure::Failure;
 use crate::show::{Fetched, Link, Output, Progress};
+use crate::task_io::upload_source::Source;
 
 /// An object to fetch.
 pub(super) struct Item {

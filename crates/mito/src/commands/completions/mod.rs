@@ -7,7 +7,7 @@ use clap::CommandFactory as _;
 use crate::cli::{Cli, Shell};
 use crate::complete::{ask, wanted};
 use crate::config::Environment;
-use crate::failure::Failure;
+use crate::process::failure::Failure;
 use crate::show;
 
 /// Prints the script of a shell.

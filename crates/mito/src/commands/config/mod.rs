@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::cli::config::ConfigCommand;
 use crate::config::Environment;
-use crate::failure::Failure;
+use crate::process::failure::Failure;
 
 pub(super) fn run(command: &ConfigCommand, environment: &Environment) -> Result<ExitCode, Failure> {
     match command {

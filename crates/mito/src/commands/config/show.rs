@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::cli::config::ShowArgs;
 use crate::config::{Environment, Layers, Options, Role, defaults};
-use crate::failure::Failure;
+use crate::process::failure::Failure;
 use crate::show::{Output, Setting};
 
 /// Secrets are never shown, only that there are some.

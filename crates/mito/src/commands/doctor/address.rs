@@ -9,7 +9,7 @@ use url::Url;
 
 use super::finding::{Finding, chain};
 use super::patient::Patient;
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 
 const CHECK: &str = "address";
 /// How long a connection may take when the first attempt is looked into.

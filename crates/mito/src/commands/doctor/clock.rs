@@ -7,7 +7,7 @@ use mitosis_protocol::{Timestamp, duration};
 
 use super::finding::Finding;
 use super::patient::Patient;
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 
 const CHECK: &str = "clock";
 /// The header counts in seconds, and the answer took a moment.

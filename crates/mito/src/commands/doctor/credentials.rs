@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::finding::Finding;
 use super::patient::Patient;
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 
 const CHECK: &str = "credentials";
 

@@ -10,7 +10,7 @@ use super::finding::{Finding, chain};
 use super::patient::Patient;
 use crate::config::coordinator::database;
 use crate::config::{Environment, Layers, Options, Role};
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 
 const CHECK: &str = "database";
 const LIMIT: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@
 
 use super::finding::Finding;
 use super::patient::{Patient, is_loopback};
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 
 const CHECK: &str = "default-password";
 

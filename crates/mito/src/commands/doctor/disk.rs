@@ -6,7 +6,7 @@ use nix::sys::statvfs::statvfs;
 
 use super::finding::Finding;
 use super::patient::Patient;
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 use crate::show;
 
 const CHECK: &str = "disk";

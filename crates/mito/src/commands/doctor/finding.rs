@@ -4,7 +4,7 @@ use std::error::Error;
 
 use serde::{Serialize, Serializer};
 
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 use crate::show::look::{Look, Tone};
 use crate::show::record::{Cell, Column, Fact, Record};
 use crate::show::text::escaped;

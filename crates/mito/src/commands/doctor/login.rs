@@ -7,9 +7,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::finding::{Finding, chain};
 use super::patient::Patient;
-use crate::credentials::CredentialsFile;
-use crate::exit::Exit;
-use crate::identity;
+use crate::login::credentials::CredentialsFile;
+use crate::login::identity;
+use crate::process::exit::Exit;
 
 const CHECK: &str = "login";
 const LOG_IN: &str = "`mito client login` gives a new one";

@@ -27,9 +27,9 @@ use self::patient::Patient;
 use crate::cli::doctor::DoctorArgs;
 use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Role};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::logging;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
+use crate::process::logging;
 use crate::show::Output;
 use crate::show::rows::Rows;
 

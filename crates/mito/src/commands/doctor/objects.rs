@@ -5,7 +5,7 @@ use mitosis_protocol::doctor::DoctorReply;
 
 use super::finding::{Finding, chain};
 use super::patient::{Patient, User, is_loopback};
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 
 const CHECK: &str = "objects";
 

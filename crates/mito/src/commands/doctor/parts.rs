@@ -4,7 +4,7 @@ use mitosis_protocol::auth::HealthReply;
 
 use super::finding::Finding;
 use super::patient::Patient;
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 
 const CHECK: &str = "coordinator";
 

@@ -6,7 +6,7 @@ use mitosis_protocol::doctor::DoctorReply;
 
 use super::finding::Finding;
 use super::patient::Patient;
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 
 const CHECK: &str = "schema";
 

@@ -2,10 +2,10 @@
 
 use super::kill::nobody_has;
 use crate::cli::manager::DrainArgs;
-use crate::failure::Failure;
 use crate::manager::call;
 use crate::manager::place::Place;
 use crate::manager::wire::{Reply, Request};
+use crate::process::failure::Failure;
 use crate::show;
 
 pub(super) async fn run(args: &DrainArgs, place: &Place) -> Result<(), Failure> {

@@ -1,11 +1,11 @@
 //! `mito manager kill`: stops workers and waits for their ends.
 
 use crate::cli::manager::KillArgs;
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::manager::call;
 use crate::manager::place::Place;
 use crate::manager::wire::{Reply, Request};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::show;
 
 pub(super) async fn run(args: &KillArgs, place: &Place) -> Result<(), Failure> {

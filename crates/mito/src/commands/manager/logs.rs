@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::manager::LogsArgs;
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::manager::log;
 use crate::manager::place::Place;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 
 /// Time between two looks at what was added.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);

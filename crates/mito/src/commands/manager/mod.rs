@@ -12,9 +12,9 @@ use std::process::ExitCode;
 
 use crate::cli::manager::ManagerCommand;
 use crate::config::Environment;
-use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::manager::place::Place;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 
 pub(super) async fn run(command: &ManagerCommand, environment: &Environment) -> Result<ExitCode, Failure> {
     let place = Place::of(environment);

@@ -9,12 +9,12 @@ use crate::commands::worker::check_groups;
 use crate::config::client::ClientConfig;
 use crate::config::worker::WorkerConfig;
 use crate::config::{Environment, Layers, Role};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
 use crate::manager::call;
 use crate::manager::place::Place;
 use crate::manager::wire::{Order, Reply, Request};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::show;
 
 /// Where a worker finds its password: everybody can read the words that a process was started with.

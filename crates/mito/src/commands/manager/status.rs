@@ -2,10 +2,10 @@
 
 use crate::cli::manager::StatusArgs;
 use crate::config::Environment;
-use crate::failure::Failure;
 use crate::manager::call;
 use crate::manager::place::Place;
 use crate::manager::wire::{Reply, Request};
+use crate::process::failure::Failure;
 use crate::show::{self, Output};
 
 pub(super) async fn run(args: &StatusArgs, place: &Place, environment: &Environment) -> Result<(), Failure> {

@@ -3,13 +3,14 @@
 use nix::unistd::setsid;
 
 use crate::config::Environment;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::lifecycle::StopRequests;
 use crate::manager::call::{READY, TAKEN};
 use crate::manager::place::Place;
 use crate::manager::supervisor::Supervisor;
-use crate::{logging, show};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
+use crate::process::logging;
+use crate::process::signals::StopRequests;
+use crate::show;
 
 pub(super) async fn run(place: &Place, detached: bool, environment: &Environment) -> Result<(), Failure> {
     let _logging = logging::start(environment, logging::SERVICE, None)?;

@@ -13,9 +13,9 @@ use futures_util::stream::FuturesUnordered;
 use mitosis_client::UserClient;
 use mitosis_protocol::{ArtifactKind, Uuid};
 
-use crate::ending::Outcome;
-use crate::failure::Failure;
-use crate::follow::{self, Kept};
+use crate::process::failure::Failure;
+use crate::task_io::exit::Outcome;
+use crate::task_io::follow::{self, Kept};
 
 /// So many outputs are under way or wait here at once.
 const AT_ONCE: usize = 16;

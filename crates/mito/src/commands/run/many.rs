@@ -13,16 +13,16 @@ use mitosis_protocol::task::CancelTasksListRequest;
 
 use super::ahead::Ahead;
 use super::tidy;
-use crate::beside::Streams;
 use crate::config::Environment;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::follow;
-use crate::identity::Identity;
-use crate::outage::Outage;
+use crate::login::identity::Identity;
+use crate::login::reconnect::Outage;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::show::{Output, Progress, counted};
 use crate::sweep::{self, Submission};
-use crate::tally::Tally;
+use crate::task_io::follow;
+use crate::task_io::progress::Tally;
+use crate::task_io::streams::Streams;
 
 /// Tasks in one request.
 const AT_ONCE: usize = 10_000;

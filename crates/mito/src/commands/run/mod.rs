@@ -14,19 +14,21 @@ use mitosis_domain::sweep::{Blueprint, Plan};
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
 
-use crate::beside::Streams;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::run::RunArgs;
 use crate::commands::worker::inherited;
 use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Role};
 use crate::embedded::{self, Embedded, USER};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::identity::Identity;
-use crate::lifecycle::StopRequests;
+use crate::login::identity::Identity;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
+use crate::process::logging;
+use crate::process::signals::StopRequests;
 use crate::show::Output;
-use crate::{follow, logging, sweep};
+use crate::sweep;
+use crate::task_io::follow;
+use crate::task_io::streams::Streams;
 
 pub(super) async fn run(args: &RunArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND, None)?;

@@ -6,8 +6,8 @@ use crate::cli::client::admin::{AdminAttachmentsCommand, AdminGroupsCommand};
 use crate::cli::client::attachments::PlaceArgs;
 use crate::commands::client::groups::attachments::place::Place;
 use crate::commands::client::relations::relations;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::{Output, StorageQuota, bytes};
 
 pub(super) async fn run(

@@ -8,8 +8,8 @@ use super::After;
 use crate::cli::client::admin::{
     AdminArtifactsCommand, AdminCommand, AdminTasksCommand, AdminWorkersCommand,
 };
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn run(command: &AdminCommand, identity: &Identity, out: &Output) -> Result<After, Failure> {

@@ -1,7 +1,7 @@
 //! `mito client admin shutdown`.
 
-use crate::failure::Failure;
-use crate::identity::{Identity, given_or_asked_secretly};
+use crate::login::identity::{Identity, given_or_asked_secretly};
+use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn shutdown(secret: Option<&str>, identity: &Identity, out: &Output) -> Result<(), Failure> {

@@ -3,8 +3,8 @@
 use mitosis_protocol::admin::AccountState;
 
 use crate::cli::client::admin::{AdminUsersCommand, CreateUserArgs, ResetPasswordArgs};
-use crate::failure::Failure;
-use crate::identity::{Identity, given_or_asked, given_or_asked_secretly};
+use crate::login::identity::{Identity, given_or_asked, given_or_asked_secretly};
+use crate::process::failure::Failure;
 use crate::show::{GroupQuota, Output};
 
 pub(super) async fn run(

@@ -1,7 +1,7 @@
 //! `mito client groups get`.
 
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn get(group: &str, identity: &Identity, out: &Output) -> Result<(), Failure> {

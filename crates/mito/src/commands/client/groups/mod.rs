@@ -8,8 +8,8 @@ mod remove_user;
 mod update_user;
 
 use crate::cli::client::groups::GroupsCommand;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn run(command: &GroupsCommand, identity: &Identity, out: &Output) -> Result<(), Failure> {

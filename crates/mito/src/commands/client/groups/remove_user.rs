@@ -3,8 +3,8 @@
 use mitosis_protocol::group::RemoveUsersRequest;
 
 use crate::commands::client::remainder::something_given;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::{Output, words};
 
 /// Users who are no members are passed over by the coordinator (HTTP contract §7), and told here.

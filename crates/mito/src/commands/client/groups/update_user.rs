@@ -3,8 +3,8 @@
 use mitosis_protocol::Role;
 
 use crate::commands::client::relations::relations;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn update_user(

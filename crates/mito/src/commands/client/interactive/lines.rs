@@ -12,7 +12,7 @@ use rustyline::{CompletionType, Config, Editor};
 
 use super::completion::Completion;
 use crate::config::Environment;
-use crate::failure::Failure;
+use crate::process::failure::Failure;
 
 const PROMPT: &str = "[mito::client]> ";
 const CONTINUATION: &str = "::: ";

@@ -12,9 +12,9 @@ use self::lines::Lines;
 use super::session::Session;
 use super::{After, obey};
 use crate::cli::client::{ClientCommand, Line};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::lifecycle::Interrupts;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
+use crate::process::signals::Interrupts;
 use crate::show::{Output, OutputArgs};
 
 /// Obeys until the user leaves. With commands from a file instead of a terminal, the code is that of the

@@ -7,8 +7,8 @@ use super::conditions;
 use crate::cli::client::tasks::FilterArgs;
 use crate::commands::client::remainder::{nothing_left, something_given};
 use crate::commands::select;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::{Outcome, Output, counted};
 
 pub(super) async fn one(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {

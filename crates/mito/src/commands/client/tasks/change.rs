@@ -3,8 +3,8 @@
 use mitosis_protocol::Uuid;
 
 use crate::cli::client::tasks::ChangeArgs;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn change(

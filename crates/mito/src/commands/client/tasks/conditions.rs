@@ -5,8 +5,8 @@ use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::filter::Filter;
 use mitosis_protocol::task::TaskFilter;
 
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 
 /// The filter in a form that the coordinator knows. A condition that it does not know would be ignored, and all
 /// tasks would be meant.

@@ -4,10 +4,10 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::explain::ReasonCode;
 
 use super::get::say_what_was_missing;
-use crate::ending::Outcome;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::Output;
+use crate::task_io::exit::Outcome;
 
 /// The coordinator's own words, so that they are the same wherever they are read.
 pub(super) async fn explain(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {

@@ -3,10 +3,10 @@
 use mitosis_domain::limits::TOO_MUCH_OUTPUT;
 use mitosis_protocol::{TaskResultMessage, TaskState, Uuid};
 
-use crate::ending::Outcome;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::{Output, TaskShown};
+use crate::task_io::exit::Outcome;
 
 pub(super) async fn get(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let task = identity.client.task(uuid).await?;

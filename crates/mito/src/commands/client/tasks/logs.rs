@@ -3,13 +3,13 @@
 use mitosis_client::UserClient;
 use mitosis_protocol::TaskInfo;
 
-use crate::beside::Streams;
 use crate::commands::client::session::Session;
 use crate::commands::select;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::follow;
-use crate::outage::Outage;
+use crate::login::reconnect::Outage;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
+use crate::task_io::follow;
+use crate::task_io::streams::Streams;
 
 /// The output itself is the result, so there is no other form of it, and the code of the task is not that of
 /// the command.

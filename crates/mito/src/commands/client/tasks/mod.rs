@@ -21,8 +21,8 @@ use crate::commands::client::After;
 use crate::commands::client::session::Session;
 use crate::commands::select;
 use crate::config::Environment;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn run(

@@ -6,8 +6,8 @@ use mitosis_protocol::task::{QueryTasksRequest, TaskInfo};
 
 use super::conditions;
 use crate::cli::client::tasks::QueryArgs;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::{Output, TaskShown};
 use crate::sweep::patiently;
 

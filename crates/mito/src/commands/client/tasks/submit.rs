@@ -1,16 +1,16 @@
 //! `mito client tasks submit`.
 
 use super::wait::{self, Waiting};
-use crate::beside::Streams;
 use crate::cli::client::tasks::SubmitArgs;
 use crate::commands::client::After;
 use crate::commands::select::Wanted;
 use crate::config::Environment;
-use crate::failure::Failure;
-use crate::follow;
-use crate::identity::Identity;
-use crate::outage::Outage;
+use crate::login::identity::Identity;
+use crate::login::reconnect::Outage;
+use crate::process::failure::Failure;
 use crate::show::{Output, Submitted};
+use crate::task_io::follow;
+use crate::task_io::streams::Streams;
 
 pub(super) async fn submit(
     args: &SubmitArgs,

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
 
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::show::{Output, Submitted, counted};
 
 pub(super) async fn submit_many(file: &Path, identity: &Identity, out: &Output) -> Result<(), Failure> {

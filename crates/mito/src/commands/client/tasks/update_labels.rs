@@ -4,8 +4,8 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::task::LabelsRequest;
 
 use crate::cli::text;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn update_labels(

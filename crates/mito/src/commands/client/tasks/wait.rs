@@ -15,13 +15,13 @@ use crate::cli::client::tasks::WaitArgs;
 use crate::commands::client::After;
 use crate::commands::client::session::Session;
 use crate::commands::select::Wanted;
-use crate::ending::Outcome;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::identity::Identity;
-use crate::outage::Outage;
+use crate::login::identity::Identity;
+use crate::login::reconnect::Outage;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::show::{Ended, Output};
-use crate::tally::Tally;
+use crate::task_io::exit::Outcome;
+use crate::task_io::progress::Tally;
 
 /// How many tasks are looked at at once.
 const AT_ONCE: usize = 16;

@@ -10,8 +10,8 @@ use mitosis_protocol::events::TaskEvent;
 use super::wait::open;
 use crate::commands::client::session::Session;
 use crate::commands::select::Wanted;
-use crate::failure::Failure;
-use crate::outage::Outage;
+use crate::login::reconnect::Outage;
+use crate::process::failure::Failure;
 use crate::show::{Ended, Output};
 
 /// Lines of the table on a terminal that does not say how high it is: what changed last.

@@ -2,9 +2,9 @@
 
 use super::Session;
 use crate::cli::client::users::ChangePasswordArgs;
-use crate::credentials::CredentialsFile;
-use crate::failure::Failure;
-use crate::identity::{Identity, given_or_asked_secretly, keep};
+use crate::login::credentials::CredentialsFile;
+use crate::login::identity::{Identity, given_or_asked_secretly, keep};
+use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn change_password(

@@ -1,7 +1,7 @@
 //! `mito client users groups`.
 
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::{Membership, Output};
 
 pub(super) async fn groups(identity: &Identity, out: &Output) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ mod groups;
 
 use super::session::Session;
 use crate::cli::client::users::UsersCommand;
-use crate::failure::Failure;
+use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn run(

@@ -5,8 +5,8 @@ use mitosis_protocol::worker::ShutdownWorkersListRequest;
 
 use crate::cli::client::workers::{CancelManyArgs, StopArgs};
 use crate::commands::client::remainder::{nothing_left, something_given};
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::{Outcome, Output, counted};
 
 pub(super) async fn one(uuid: Uuid, how: StopArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {

@@ -7,8 +7,8 @@ mod roles;
 mod update;
 
 use crate::cli::client::workers::WorkersCommand;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn run(command: &WorkersCommand, identity: &Identity, out: &Output) -> Result<(), Failure> {

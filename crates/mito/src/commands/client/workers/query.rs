@@ -1,8 +1,8 @@
 //! `mito client workers query`.
 
 use crate::cli::client::workers::QueryArgs;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::{Output, WorkerShown};
 
 pub(super) async fn query(args: &QueryArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {

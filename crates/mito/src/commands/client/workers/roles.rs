@@ -5,8 +5,8 @@ use mitosis_protocol::{Role, Uuid};
 
 use crate::commands::client::relations::relations;
 use crate::commands::client::remainder::something_given;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn update(

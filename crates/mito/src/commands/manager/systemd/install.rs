@@ -13,8 +13,8 @@ use super::text::{Unit, Unwritable, variable};
 use crate::cli::manager::InstallArgs;
 use crate::commands::manager::spawn::{self, PASSWORD};
 use crate::config::Environment;
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::show;
 
 /// Variables besides the own ones that decide what a worker and its commands find.

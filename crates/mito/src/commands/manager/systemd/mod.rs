@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::cli::manager::SystemdCommand;
 use crate::config::Environment;
-use crate::failure::Failure;
+use crate::process::failure::Failure;
 
 pub(super) async fn run(command: &SystemdCommand, environment: &Environment) -> Result<(), Failure> {
     match command {

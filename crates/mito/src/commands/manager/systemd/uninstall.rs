@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 
 use super::Files;
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::show;
 
 pub(super) fn run(files: &Files) -> Result<(), Failure> {

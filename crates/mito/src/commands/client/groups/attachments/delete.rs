@@ -5,8 +5,8 @@ use mitosis_protocol::attachment::AttachmentsByListRequest;
 use super::place::Place;
 use crate::cli::client::attachments::{DeleteListArgs, DeleteManyArgs, PlaceArgs};
 use crate::commands::client::remainder::{nothing_left, something_given};
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::{Outcome, Output, counted};
 
 pub(super) async fn one(args: &PlaceArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {

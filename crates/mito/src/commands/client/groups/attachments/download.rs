@@ -8,8 +8,8 @@ use super::place::{Place, local_names};
 use crate::cli::client::attachments::{DownloadArgs, DownloadListArgs, DownloadManyArgs};
 use crate::commands::client::remainder::{nothing_left, something_given};
 use crate::commands::client::transfer::{self, Item};
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn one(args: &DownloadArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {

@@ -2,8 +2,8 @@
 
 use super::place::Place;
 use crate::cli::client::attachments::PlaceArgs;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::{AttachmentAt, Output};
 
 pub(super) async fn get(args: &PlaceArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {

@@ -8,8 +8,8 @@ mod query;
 mod upload;
 
 use crate::cli::client::attachments::AttachmentsCommand;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn run(

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::client::attachments::PlaceArgs;
 use crate::cli::text::{self, cleaned};
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::outgoing;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
+use crate::task_io::upload_source;
 
 /// A file of a group.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Place {
             (group, _) => (group.unwrap_or(own), key),
         };
         match key.is_empty() || key.ends_with('/') {
-            true => Self::checked(group, &format!("{key}{}", outgoing::name(file)?)),
+            true => Self::checked(group, &format!("{key}{}", upload_source::name(file)?)),
             false => Self::checked(group, key),
         }
     }

@@ -5,10 +5,10 @@ use mitosis_protocol::attachment::UploadAttachmentRequest;
 use super::place::Place;
 use crate::cli::client::attachments::UploadArgs;
 use crate::commands::client::transfer;
-use crate::failure::Failure;
-use crate::identity::Identity;
-use crate::outgoing::Source;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::Output;
+use crate::task_io::upload_source::Source;
 
 pub(super) async fn upload(args: &UploadArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let Identity { name, client } = identity;

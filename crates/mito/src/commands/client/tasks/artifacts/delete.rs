@@ -6,8 +6,8 @@ use super::super::conditions;
 use crate::cli::client::artifacts::{ListArgs, ManyArgs};
 use crate::commands::client::remainder::{nothing_left, something_given};
 use crate::commands::select;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::{Outcome, Output, counted};
 
 pub(super) async fn one(

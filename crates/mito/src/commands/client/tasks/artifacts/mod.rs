@@ -6,8 +6,8 @@ mod upload;
 
 use crate::cli::client::artifacts::ArtifactsCommand;
 use crate::commands::select;
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn run(

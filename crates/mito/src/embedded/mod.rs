@@ -1,5 +1,7 @@
 //! The whole system in this process: a coordinator on a file and a directory, and a worker beside it.
 
+pub(crate) mod running_instance;
+
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write as _};
@@ -20,9 +22,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{check_owner, read_secret};
-use crate::failure::Failure;
-use crate::guard;
-use crate::neighbour;
+use crate::process::failure::Failure;
+use crate::process::guard;
 
 /// The one user.
 pub(crate) const USER: &str = "mitosis_admin";
@@ -59,7 +60,7 @@ impl Embedded {
         let coordinator =
             Coordinator::start(settings(home, bind, &password), Arc::new(SystemClock), Arc::new(OsEntropy))
                 .await
-                .map_err(|error| neighbour::explain(error, home))?;
+                .map_err(|error| running_instance::explain(error, home))?;
         let client = Client::new(&format!("http://{}", reachable(coordinator.address())))?;
         let token = client.login(USER, &password, true).await?;
         let user = client.with_user_token(token.clone());

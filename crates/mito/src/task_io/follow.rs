@@ -13,13 +13,13 @@ use mitosis_protocol::explain::ReasonCode;
 use mitosis_protocol::output::{FollowQuery, FollowReply};
 use mitosis_protocol::{ArtifactKind, TaskState, Uuid};
 
-use crate::beside::Streams;
-use crate::ending::Outcome;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::outage::{Outage, WORTH_A_WORD};
+use crate::login::reconnect::{Outage, WORTH_A_WORD};
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::show::text::escaped_lines;
-use crate::streams;
+use crate::task_io::archive;
+use crate::task_io::exit::Outcome;
+use crate::task_io::streams::Streams;
 
 /// How long the coordinator may hold a question.
 const HOLD: Duration = Duration::from_secs(10);
@@ -250,7 +250,7 @@ async fn show_archive(archive: File, shown: &Shown, streams: &mut Streams) -> Re
     let (stdout, stderr) = (shown.stdout, shown.stderr);
     let mut lent = std::mem::replace(streams, Streams::alone());
     let (shown, returned) = tokio::task::spawn_blocking(move || {
-        let outcome = streams::copy(&archive, stdout, stderr, &mut lent.stdout, &mut lent.stderr);
+        let outcome = archive::copy(&archive, stdout, stderr, &mut lent.stdout, &mut lent.stderr);
         (outcome, lent)
     })
     .await

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 
 /// Stands where a command would; nobody but a worker gives it.
 const WORD: &str = "__guard";

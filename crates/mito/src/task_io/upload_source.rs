@@ -5,8 +5,8 @@ use std::io::{self, Read as _, Seek as _};
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _};
 use std::path::Path;
 
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 
 /// An open file, and how much of it is sent.
 #[derive(Debug)]

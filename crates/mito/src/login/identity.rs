@@ -13,10 +13,10 @@ use tokio::time::Instant;
 use crate::cli::connection::ConnectionArgs;
 use crate::config::client::{ClientConfig, GivenToken};
 use crate::config::{Environment, Layers, Origin, Role, read_secret};
-use crate::credentials::CredentialsFile;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::outage::Outage;
+use crate::login::credentials::CredentialsFile;
+use crate::login::reconnect::Outage;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 
 /// How long to wait for a coordinator before asking it again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);

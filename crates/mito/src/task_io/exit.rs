@@ -6,9 +6,9 @@ use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::output::FollowReply;
 use mitosis_protocol::{ResultWarning, TaskInfo, TaskResult, TaskResultMessage, Uuid};
 
-use crate::exit::Exit;
-use crate::missing;
+use crate::process::exit::Exit;
 use crate::show::text::escaped;
+use crate::task_io::missing_resources;
 
 /// How a task ended, and what of its output was not kept.
 #[derive(Debug, Clone)]
@@ -74,7 +74,7 @@ impl Outcome {
         let (code, word) = self.code_and_word();
         let mut lines = Vec::new();
         if let Some(word) = word {
-            let more = missing::in_words(user, task, self.result).await;
+            let more = missing_resources::in_words(user, task, self.result).await;
             lines.push(escaped(&format!("{word}{more}")));
         }
         let indent = if word.is_some() { "  " } else { "" };

@@ -11,7 +11,7 @@ use mitosis_protocol::ErrorCode;
 use mitosis_worker::WorkerError;
 
 use crate::config::ConfigError;
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 use crate::show::text::escaped_lines;
 
 /// A code of the coordinator as it is written.

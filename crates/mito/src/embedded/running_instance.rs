@@ -7,8 +7,8 @@ use std::path::Path;
 
 use mitosis_coordinator::StartError;
 
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::show::text::shell_word;
 
 /// Beside the data: the number of the process that has it, and its address.

@@ -9,8 +9,8 @@ use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_protocol::duration;
 use tokio::time::Instant;
 
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 use crate::show::Progress;
 
 /// How long a coordinator may be away before we stop waiting for it.

@@ -15,7 +15,7 @@ pub(crate) use self::author::Author;
 use self::author::Lines;
 use self::filter::filter;
 use crate::config::Environment;
-use crate::failure::Failure;
+use crate::process::failure::Failure;
 
 /// What a service says of itself.
 pub(crate) const SERVICE: &str = "mito=info,mitosis=info";

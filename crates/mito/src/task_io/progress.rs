@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::{TaskState, Uuid};
 
-use crate::ending::Outcome;
 use crate::show::Progress;
+use crate::task_io::exit::Outcome;
 
 /// Counts tasks by where they stand.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 
 /// What is passed on to the program, besides the ends of children.
 const PASSED_ON: [Signal; 6] =
