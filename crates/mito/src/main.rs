@@ -15,7 +15,6 @@ mod complete;
 mod config;
 mod embedded;
 mod login;
-mod manager;
 mod process;
 mod show;
 mod sweep;
@@ -34,7 +33,7 @@ use crate::process::failure::Failure;
 use crate::process::{guard, init};
 
 /// How long threads that still work on files may hold up the end.
-const LAST_WORK: Duration = Duration::from_millis(200);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Standard error.
 const LAST_STANDARD_STREAM: i32 = 2;
@@ -43,11 +42,11 @@ fn main() -> ExitCode {
     if init::is_needed() {
         return init::run();
     }
-    if guard::is_wanted() {
+    if guard::is_requested() {
         close_inherited();
-        return guard::keep();
+        return guard::run();
     }
-    if manager::is_detached() {
+    if commands::is_detached_supervisor() {
         close_inherited();
     }
     #[cfg(debug_assertions)]
@@ -56,7 +55,7 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(answer) => return told(&answer),
+        Err(answer) => return clap_exit(&answer),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -66,7 +65,7 @@ fn main() -> ExitCode {
         }
     };
     let outcome = runtime.block_on(commands::run(cli, &Environment::take()));
-    runtime.shutdown_timeout(LAST_WORK);
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     outcome.unwrap_or_else(|failure| {
         if !failure.is_quiet() {
             note!("{failure}");
@@ -88,7 +87,7 @@ fn close_inherited() {
 }
 
 /// Prints help that was asked for, or says what is wrong with the command line.
-fn told(answer: &clap::Error) -> ExitCode {
+fn clap_exit(answer: &clap::Error) -> ExitCode {
     if !answer.use_stderr() || answer.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         // Whoever does not read it has no use for another word.
         let _ = answer.print();

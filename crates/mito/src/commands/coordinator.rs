@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mitosis_coordinator::{Coordinator, Running, Settings, Stop};
 use mitosis_domain::clock::SystemClock;
 use mitosis_domain::entropy::OsEntropy;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind};
 
 use crate::cli::coordinator::CoordinatorArgs;
 use crate::config::coordinator::settings;
@@ -14,20 +14,19 @@ use crate::config::{Environment, Layers, Role};
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::process::logging::{self, LogFile};
-use crate::process::signals::StopRequests;
+use crate::process::signals::{StopRequests, listen};
 
 pub(super) async fn run(args: &CoordinatorArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let layers =
         Layers::load_quietly(Role::Coordinator, args.config.as_deref(), args.options(), environment)?;
     let settings = settings(&layers)?;
-    let _logging = logging::start(environment, logging::SERVICE, log_file(&layers, &settings, environment))?;
+    let _logging =
+        logging::start(environment, logging::SERVICE_FILTER, log_file(&layers, &settings, environment))?;
     layers.log_warnings();
     raise_the_limit_on_open_files();
-    let mut requests =
-        StopRequests::listen().map_err(|error| Failure::io("can't listen to signals", error))?;
+    let mut requests = StopRequests::listen()?;
     // Without a certificate to read again, the process goes with its terminal.
-    let reloads = settings.tls.as_ref().map(|_| signal(SignalKind::hangup())).transpose();
-    let reloads = reloads.map_err(|error| Failure::io("can't listen to signals", error))?;
+    let reloads = settings.tls.as_ref().map(|_| listen(SignalKind::hangup())).transpose()?;
     let running = tokio::select! {
         started = Coordinator::start(settings, Arc::new(SystemClock), Arc::new(OsEntropy)) => started?,
         signal = requests.next() => {

@@ -1,6 +1,5 @@
 //! `mito dev`: the whole system in one process, with data that stays.
 
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,6 +10,7 @@ use crate::embedded::running_instance;
 use crate::embedded::{Embedded, USER};
 use crate::login::credentials::CredentialsFile;
 use crate::login::identity;
+use crate::process::available_cpus;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::process::logging;
@@ -19,14 +19,13 @@ use crate::show;
 
 pub(super) async fn run(args: &DevArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let home = home(args, environment)?;
-    let _logging = logging::start(environment, logging::COMMAND, None)?;
-    let mut requests = StopRequests::listen_at_a_terminal()
-        .map_err(|error| Failure::io("can't listen to signals", error))?;
-    let slots = args.slots.map_or_else(cpus, usize::from);
+    let _logging = logging::start(environment, logging::COMMAND_FILTER, None)?;
+    let mut requests = StopRequests::listen_on_terminal()?;
+    let slots = args.slots.map_or_else(available_cpus, usize::from);
     let mut system = Embedded::start(&home, args.bind, slots, inherited(environment, None)).await?;
     let credentials = CredentialsFile::new(home.join("credentials"), system.user().client().address());
-    identity::keep(&credentials, USER, system.token())?;
-    if let Err(error) = running_instance::leave_word(&home, system.user().client().address()) {
+    identity::store_token(&credentials, USER, system.token())?;
+    if let Err(error) = running_instance::record(&home, system.user().client().address()) {
         tracing::warn!(%error, "a second start on this data will not be told where this one is");
     }
     welcome(&system, &home, slots);
@@ -46,10 +45,6 @@ fn home(args: &DevArgs, environment: &Environment) -> Result<PathBuf, Failure> {
     std::path::absolute(&home).map_err(|error| Failure::io("can't tell the current folder", error))
 }
 
-fn cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
-}
-
 fn welcome(system: &Embedded, home: &Path, slots: usize) {
     let address = system.user().client().address();
     let lines = [
@@ -59,7 +54,7 @@ fn welcome(system: &Embedded, home: &Path, slots: usize) {
         format!("  user      {USER}"),
         format!("  password  in {}", home.join("password").display()),
         "In another terminal, paste:".to_owned(),
-        format!("  {}", running_instance::how_to_reach(address, home)),
+        format!("  {}", running_instance::connect_command(address, home)),
         "and try: mito run -- echo hello".to_owned(),
     ];
     // It runs as well where that can't be written.

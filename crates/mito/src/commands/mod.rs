@@ -23,6 +23,8 @@ use crate::process::failure::Failure;
 use crate::process::version;
 use crate::show;
 
+pub(crate) use manager::is_detached_supervisor;
+
 /// Does what the command line asks for.
 pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode, Failure> {
     if needs_folders(&cli.command) {

@@ -9,7 +9,7 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::sweep::{ResultsRequest, TaskOutcome};
 use mitosis_protocol::task::TaskFilter;
 
-use super::select::Wanted;
+use super::select::TaskSelection;
 use crate::cli::results::ResultsArgs;
 use crate::config::Environment;
 use crate::login::identity::Identity;
@@ -19,16 +19,16 @@ use crate::show::{Output, Progress, ResultShown};
 use crate::sweep::patiently;
 
 /// How many tasks that are named are asked for at once.
-const AT_ONCE: usize = 16;
+const CONCURRENCY: usize = 16;
 
 pub(super) async fn run(args: &ResultsArgs, environment: &Environment) -> Result<ExitCode, Failure> {
-    let _logging = logging::start(environment, logging::COMMAND, None)?;
+    let _logging = logging::start(environment, logging::COMMAND_FILTER, None)?;
     let out = Output::new(&args.output, environment);
-    let wanted = Wanted::of(&args.select)?;
-    let identity = Identity::of_options(&args.connection, environment).await?;
+    let selection = TaskSelection::of(&args.select)?;
+    let identity = Identity::from_options(&args.connection, environment).await?;
     identity.client.require("`mito results`").await?;
     let progress = out.growing_progress("tasks are found");
-    let outcomes = all(&identity.client, &wanted, args, &progress).await;
+    let outcomes = all(&identity.client, &selection, args, &progress).await;
     progress.clear();
     let results: Vec<ResultShown> = outcomes?.into_iter().map(Into::into).collect();
     out.varied(&results)?;
@@ -38,18 +38,18 @@ pub(super) async fn run(args: &ResultsArgs, environment: &Environment) -> Result
 /// Each once, in the order of submission.
 async fn all(
     user: &UserClient,
-    wanted: &Wanted,
+    selection: &TaskSelection,
     args: &ResultsArgs,
     progress: &Progress,
 ) -> Result<Vec<TaskOutcome>, Failure> {
-    let mut outcomes = match &wanted.filter {
+    let mut outcomes = match &selection.filter {
         Some(filter) => matching(user, filter, args, progress).await?,
         None => Vec::new(),
     };
     outcomes.reverse();
-    if !wanted.names.is_empty() {
+    if !selection.names.is_empty() {
         let known: HashSet<Uuid> = outcomes.iter().map(|outcome| outcome.uuid).collect();
-        let mut named = named(user, wanted, args).await?;
+        let mut named = named(user, selection, args).await?;
         named.retain(|outcome| !known.contains(&outcome.uuid));
         outcomes.extend(named);
         outcomes.sort_by_key(|outcome| (outcome.created_at, outcome.task_id, outcome.uuid));
@@ -81,14 +81,18 @@ async fn matching(
 }
 
 /// Those that are named, also where another one repeats them.
-async fn named(user: &UserClient, wanted: &Wanted, args: &ResultsArgs) -> Result<Vec<TaskOutcome>, Failure> {
-    let uuids = wanted.named(user).await?;
+async fn named(
+    user: &UserClient,
+    selection: &TaskSelection,
+    args: &ResultsArgs,
+) -> Result<Vec<TaskOutcome>, Failure> {
+    let uuids = selection.named(user).await?;
     let asked = stream::iter(uuids).map(async |uuid| outcome(user, uuid, args.select.failed).await);
-    let found: Vec<Option<TaskOutcome>> = asked.buffered(AT_ONCE).try_collect().await?;
+    let found: Vec<Option<TaskOutcome>> = asked.buffered(CONCURRENCY).try_collect().await?;
     Ok(found.into_iter().flatten().collect())
 }
 
-/// None for a task that did not fail, where only failed ones are wanted.
+/// None for a task that did not fail, where only failed ones are selection.
 async fn outcome(user: &UserClient, uuid: Uuid, failed: bool) -> Result<Option<TaskOutcome>, Failure> {
     let group = patiently(|| user.task(uuid)).await?.info.group_name;
     let filter =

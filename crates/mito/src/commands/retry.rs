@@ -8,7 +8,7 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::sweep::RetryTasksRequest;
 use mitosis_protocol::task::TaskFilter;
 
-use super::select::Wanted;
+use super::select::TaskSelection;
 use crate::cli::retry::RetryArgs;
 use crate::config::Environment;
 use crate::login::identity::Identity;
@@ -21,19 +21,19 @@ use crate::show::{Output, Retried, counted};
 use crate::sweep::patiently;
 
 /// Tasks in one request.
-const AT_ONCE: usize = 10_000;
+const BATCH_SIZE: usize = 10_000;
 
 pub(super) async fn run(args: &RetryArgs, environment: &Environment) -> Result<ExitCode, Failure> {
-    let _logging = logging::start(environment, logging::COMMAND, None)?;
+    let _logging = logging::start(environment, logging::COMMAND_FILTER, None)?;
     let out = Output::new(&args.output, environment);
     args.select.filter.refuse_empty()?;
-    let wanted = Wanted::of(&args.select)?;
-    refuse_what_is_unclear(args, &wanted)?;
-    let identity = Identity::of_options(&args.connection, environment).await?;
+    let selection = TaskSelection::of(&args.select)?;
+    refuse_ambiguous(args, &selection)?;
+    let identity = Identity::from_options(&args.connection, environment).await?;
     identity.client.require("`mito retry`").await?;
-    let portions = Portions::new(args, wanted.named(&identity.client).await?, wanted.filter);
+    let batches = Batches::new(args, selection.named(&identity.client).await?, selection.filter);
     let mut rows = out.rows();
-    let sent = send(&identity.client, portions, &mut rows).await;
+    let sent = send(&identity.client, batches, &mut rows).await;
     // What was submitted is told, whatever came after.
     rows.finish()?;
     let (count, passed_over) = sent?;
@@ -49,28 +49,28 @@ pub(super) async fn run(args: &RetryArgs, environment: &Environment) -> Result<E
 /// How many were submitted again, and which were not.
 async fn send(
     user: &UserClient,
-    mut portions: Portions,
+    mut batches: Batches,
     rows: &mut Rows<'_, Retried>,
 ) -> Result<(u64, Vec<Uuid>), Failure> {
     let (mut count, mut passed_over) = (0, Vec::new());
-    while let Some(request) = portions.next.take() {
+    while let Some(request) = batches.next.take() {
         let reply = patiently(|| user.retry(&request)).await?;
         count += reply.retried.len() as u64;
         reply.retried.iter().try_for_each(|task| rows.push(&Retried::from(*task)))?;
         rows.flush()?;
         passed_over.extend(reply.passed_over);
-        portions.advance(request, reply.next);
+        batches.advance(request, reply.next);
     }
     Ok((count, passed_over))
 }
 
-fn refuse_what_is_unclear(args: &RetryArgs, wanted: &Wanted) -> Result<(), Failure> {
+fn refuse_ambiguous(args: &RetryArgs, selection: &TaskSelection) -> Result<(), Failure> {
     let unclear = |sentence: &str| Failure::new(Exit::Usage, sentence.to_owned());
-    match (wanted.picks || args.select.failed, args.again) {
+    match (selection.picks || args.select.failed, args.again) {
         (false, _) => Err(unclear("this would submit every task of the group again")
             .with_hint("say which: `--failed`, labels, states, conditions, or the names of tasks")),
         // What is named and described would run twice.
-        (true, true) if wanted.filter.is_some() && !wanted.names.is_empty() => {
+        (true, true) if selection.filter.is_some() && !selection.names.is_empty() => {
             Err(unclear("with `--again`, name tasks or describe them, but not both"))
         }
         _ => Ok(()),
@@ -79,7 +79,7 @@ fn refuse_what_is_unclear(args: &RetryArgs, wanted: &Wanted) -> Result<(), Failu
 
 /// The requests of one command, each with a key of its own: first those that are named, then those that
 /// are described.
-struct Portions {
+struct Batches {
     id: Uuid,
     number: usize,
     listed: std::vec::IntoIter<Uuid>,
@@ -87,26 +87,26 @@ struct Portions {
     next: Option<RetryTasksRequest>,
 }
 
-impl Portions {
+impl Batches {
     fn new(args: &RetryArgs, listed: Vec<Uuid>, filter: Option<TaskFilter>) -> Self {
         let listed = listed.into_iter();
-        let mut portions = Self { id: OsEntropy.uuid(), number: 0, listed, filter, next: None };
+        let mut batches = Self { id: OsEntropy.uuid(), number: 0, listed, filter, next: None };
         let plain = RetryTasksRequest { failed: args.select.failed, again: args.again, ..Default::default() };
-        portions.next = portions.first_of(plain);
-        portions
+        batches.next = batches.next_batch(plain);
+        batches
     }
 
     fn advance(&mut self, done: RetryTasksRequest, next: Option<Uuid>) {
         self.next = match (done.filter.is_some(), next) {
             (true, Some(before)) => Some(self.keyed(RetryTasksRequest { before: Some(before), ..done })),
             (true, None) => None,
-            (false, _) => self.first_of(done),
+            (false, _) => self.next_batch(done),
         };
     }
 
     /// The next of the list, or else the first of the filter.
-    fn first_of(&mut self, like: RetryTasksRequest) -> Option<RetryTasksRequest> {
-        let some: Vec<Uuid> = self.listed.by_ref().take(AT_ONCE).collect();
+    fn next_batch(&mut self, like: RetryTasksRequest) -> Option<RetryTasksRequest> {
+        let some: Vec<Uuid> = self.listed.by_ref().take(BATCH_SIZE).collect();
         let (uuids, filter) = match some.is_empty() {
             false => (Some(some), None),
             true => (None, Some(self.filter.take()?)),

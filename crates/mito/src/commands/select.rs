@@ -10,7 +10,7 @@ use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::task::{QueryTasksReply, QueryTasksRequest, TaskFilter};
 
 use crate::cli::select::SelectArgs;
-use crate::login::reconnect::Outage;
+use crate::login::reconnect::Reconnect;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 
@@ -18,23 +18,23 @@ use crate::process::failure::Failure;
 const PAGE: u64 = 1_000;
 
 /// How many names are looked up at once.
-const AT_ONCE: usize = 16;
-const LATER: &str = "the tasks go on without us; ask again later";
+const CONCURRENCY: usize = 16;
+const RETRY_HINT: &str = "the tasks go on without us; ask again later";
 
 /// The one task of that name.
 pub(super) async fn one(name: &str, client: &UserClient) -> Result<Uuid, Failure> {
-    Ok(looked_up(name, client).await?)
+    Ok(resolve(name, client).await?)
 }
 
 /// The tasks of these names, in their order.
 pub(super) async fn each(names: &[String], client: &UserClient) -> Result<Vec<Uuid>, Failure> {
-    let wanted = Wanted { names: names.to_vec(), filter: None, group: None, picks: true };
-    wanted.named(client).await
+    let selection = TaskSelection { names: names.to_vec(), filter: None, group: None, picks: true };
+    selection.named(client).await
 }
 
 /// Tasks by name, and tasks by what is true of them.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct TaskSelection {
     /// Each names one.
     pub(super) names: Vec<String>,
     /// What is true of the others, if there are any.
@@ -45,7 +45,7 @@ pub(super) struct Wanted {
     pub(super) picks: bool,
 }
 
-impl Wanted {
+impl TaskSelection {
     /// One that is known.
     pub(super) fn one(uuid: Uuid) -> Self {
         Self { names: vec![uuid.to_string()], filter: None, group: None, picks: true }
@@ -53,7 +53,7 @@ impl Wanted {
 
     /// Tells conditions from names; nonsense is told before anybody is asked.
     pub(super) fn read(words: &[String]) -> Result<Self, Failure> {
-        let (conditions, names) = sorted(words);
+        let (conditions, names) = split_conditions(words);
         let group = check(&conditions)?.group;
         let filter = (!conditions.is_empty())
             .then(|| TaskFilter { filter: Some(conditions.join(" ")), ..TaskFilter::default() });
@@ -62,7 +62,7 @@ impl Wanted {
 
     /// The same with the options of a filter. Where nothing is named, it is all of a group.
     pub(super) fn of(args: &SelectArgs) -> Result<Self, Failure> {
-        let (conditions, names) = sorted(&args.selectors);
+        let (conditions, names) = split_conditions(&args.selectors);
         let asked = check(&conditions)?;
         let about_more = Filter { group: None, ..asked.clone() } != Filter::default();
         let described = !conditions.is_empty() || args.filter.pick();
@@ -76,22 +76,22 @@ impl Wanted {
 
     /// Those that are named, in the order of the names, however long the coordinator is away.
     pub(super) async fn named(&self, client: &UserClient) -> Result<Vec<Uuid>, Failure> {
-        self.each_named(&mut Outage::new(), async |name| looked_up(name, client).await).await
+        self.each_named(&mut Reconnect::new(), async |name| resolve(name, client).await).await
     }
 
     /// Where each of them stands now, however long the coordinator is away.
     pub(super) async fn find(
         &self,
         client: &UserClient,
-        outage: &mut Outage,
+        reconnect: &mut Reconnect,
     ) -> Result<Vec<TaskEvent>, Failure> {
-        let stands = async |name: &String| client.task(looked_up(name, client).await?).await;
-        let named = self.each_named(outage, stands).await?;
+        let stands = async |name: &String| client.task(resolve(name, client).await?).await;
+        let named = self.each_named(reconnect, stands).await?;
         let mut found: Vec<TaskEvent> = named.into_iter().map(|task| task.info.into()).collect();
         if let Some(filter) = &self.filter {
             let mut before = None;
             loop {
-                let reply = outage.outlast(async || page(client, filter, before).await, LATER).await?;
+                let reply = reconnect.retry(async || page(client, filter, before).await, RETRY_HINT).await?;
                 let page = reply.tasks;
                 before = page.last().map(|task| task.uuid);
                 let full = page.len() as u64 == PAGE || reply.next.is_some();
@@ -107,13 +107,15 @@ impl Wanted {
     /// Asks about each name, some at once.
     async fn each_named<T>(
         &self,
-        outage: &mut Outage,
+        reconnect: &mut Reconnect,
         ask: impl AsyncFn(&String) -> Result<T, ClientError>,
     ) -> Result<Vec<T>, Failure> {
         let mut answers = Vec::new();
-        for some in self.names.chunks(AT_ONCE) {
+        for some in self.names.chunks(CONCURRENCY) {
             answers.extend(
-                outage.outlast(async || try_join_all(some.iter().map(|name| ask(name))).await, LATER).await?,
+                reconnect
+                    .retry(async || try_join_all(some.iter().map(|name| ask(name))).await, RETRY_HINT)
+                    .await?,
             );
         }
         Ok(answers)
@@ -121,14 +123,14 @@ impl Wanted {
 }
 
 /// Conditions, and names.
-fn sorted(words: &[String]) -> (Vec<String>, Vec<String>) {
+fn split_conditions(words: &[String]) -> (Vec<String>, Vec<String>) {
     let (conditions, names): (Vec<_>, Vec<_>) =
         words.iter().cloned().partition(|word| Filter::is_condition(word));
     (conditions, names.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect())
 }
 
 /// The same, for whoever asks again.
-pub(super) async fn looked_up(name: &str, client: &UserClient) -> Result<Uuid, ClientError> {
+pub(super) async fn resolve(name: &str, client: &UserClient) -> Result<Uuid, ClientError> {
     match name.parse() {
         Ok(Selector::Uuid(uuid)) => Ok(uuid),
         // The coordinator knows what is no name, too.

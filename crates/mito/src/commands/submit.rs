@@ -18,10 +18,10 @@ use crate::show::{Output, Progress, Submitted, counted};
 use crate::sweep::{self, Accepted, Extras, Job, Submission};
 
 /// So many tasks are shown one by one to somebody at a terminal.
-const WORTH_SHOWING: u64 = 20;
+const MAX_LISTED: u64 = 20;
 
 pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<ExitCode, Failure> {
-    let _logging = logging::start(environment, logging::COMMAND, None)?;
+    let _logging = logging::start(environment, logging::COMMAND_FILTER, None)?;
     let out = Output::new(&args.output, environment);
     if let Some(id) = &args.resume {
         let submission = Submission::interrupted(id, environment)?;
@@ -99,18 +99,17 @@ async fn same_identity(
 }
 
 async fn send(submission: Submission, identity: &Identity, out: &Output) -> Result<ExitCode, Failure> {
-    let mut requests =
-        StopRequests::listen().map_err(|error| Failure::io("can't listen to signals", error))?;
+    let mut requests = StopRequests::listen()?;
     let go_on = submission.how_to_go_on();
-    let mut telling = Telling::new(&submission, out);
-    let sent = submission.send(&identity.client, |accepted| telling.tell(&accepted));
+    let mut reporter = Reporter::new(&submission, out);
+    let sent = submission.send(&identity.client, |accepted| reporter.accepted(&accepted));
     let sent = tokio::select! {
         sent = sent => Some(sent),
         _ = requests.next() => None,
     };
-    // What was submitted is told, whatever came after.
-    let replayed = telling.replayed;
-    let told = telling.finish();
+    // What was submitted is written, whatever came after.
+    let replayed = reporter.replayed;
+    let written = reporter.finish();
     match sent {
         Some(sent) => {
             match (sent?, replayed) {
@@ -125,52 +124,60 @@ async fn send(submission: Submission, identity: &Identity, out: &Output) -> Resu
                     out.say(format_args!("submitted {new}; {some} of the {total} were submitted before"));
                 }
             }
-            told.map(|()| ExitCode::SUCCESS)
+            written.map(|()| ExitCode::SUCCESS)
         }
         None => Err(Failure::new(Exit::Interrupted, "interrupted; some tasks may be submitted")
             .with_hint(format!("go on with `{go_on}`: no task is submitted twice"))),
     }
 }
 
-/// What is said about a submission while it goes on.
-struct Telling<'a> {
+/// What is hinted about a submission while it goes on.
+struct Reporter<'a> {
     out: &'a Output,
     go_on: String,
-    /// How to go on was said.
-    said: bool,
+    /// How to go on was hinted.
+    hinted: bool,
     /// A line for each task, or, where a person watches many, none.
     rows: Option<Rows<'a, Submitted>>,
-    told: Result<(), Failure>,
+    written: Result<(), Failure>,
     progress: Progress,
     /// So many tasks the coordinator had already.
     replayed: u64,
 }
 
-impl<'a> Telling<'a> {
+impl<'a> Reporter<'a> {
     fn new(submission: &Submission, out: &'a Output) -> Self {
-        let worth_showing = !out.is_watched() || submission.total() <= WORTH_SHOWING;
+        let worth_showing = !out.is_watched() || submission.total() <= MAX_LISTED;
         let progress = out.count_progress(submission.total(), "tasks are submitted");
         progress.set(submission.done());
         let rows = worth_showing.then(|| out.sentences());
-        Self { out, go_on: submission.how_to_go_on(), said: false, rows, told: Ok(()), progress, replayed: 0 }
+        Self {
+            out,
+            go_on: submission.how_to_go_on(),
+            hinted: false,
+            rows,
+            written: Ok(()),
+            progress,
+            replayed: 0,
+        }
     }
 
-    fn tell(&mut self, accepted: &Accepted<'_>) {
+    fn accepted(&mut self, accepted: &Accepted<'_>) {
         if accepted.replayed {
             self.replayed += accepted.tasks.len() as u64;
         }
-        if accepted.so_far < accepted.total && !self.said {
-            self.said = true;
+        if accepted.so_far < accepted.total && !self.hinted {
+            self.hinted = true;
             let word = format_args!("mito: if this is interrupted, go on with `{}`", self.go_on);
             self.progress.suspend(|| self.out.say(word));
         }
         // That nobody reads any more is no reason to leave tasks out.
-        if self.told.is_ok()
+        if self.written.is_ok()
             && let Some(rows) = &mut self.rows
         {
             let mut tasks = accepted.tasks.iter();
-            let told = || tasks.try_for_each(|(task, group)| rows.push(&Submitted::taken(group, *task)));
-            self.told = self.progress.suspend(told).and_then(|()| rows.flush());
+            let written = || tasks.try_for_each(|(task, group)| rows.push(&Submitted::taken(group, *task)));
+            self.written = self.progress.suspend(written).and_then(|()| rows.flush());
         }
         self.progress.set(accepted.so_far);
     }
@@ -178,6 +185,6 @@ impl<'a> Telling<'a> {
     fn finish(self) -> Result<(), Failure> {
         self.progress.clear();
         let finished = self.rows.map_or(Ok(()), Rows::finish);
-        self.told.and(finished)
+        self.written.and(finished)
     }
 }

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
+use mitosis_supervisor::SUPERVISED;
 use mitosis_worker::{Settings, Worker};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::text;
@@ -16,26 +17,25 @@ use crate::config::client::ClientConfig;
 use crate::config::worker::WorkerConfig;
 use crate::config::{Environment, Layers, Role};
 use crate::login::identity::{Identity, WorkerLogin};
-use crate::manager::SUPERVISED;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::process::guard;
-use crate::process::logging::{self, Author, LogFile};
-use crate::process::signals::StopRequests;
+use crate::process::logging::{self, LogFile, WorkerTag};
+use crate::process::signals::{StopRequests, listen};
 
 pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let layers = Layers::load_quietly(Role::Worker, args.config.as_deref(), args.options(), environment)?;
     let config = WorkerConfig::new(&layers)?;
-    let author = Author::of_this_process();
+    let tag = WorkerTag::of_this_process();
     let _logging =
-        logging::start(environment, logging::SERVICE, log_file(&layers, environment, author.clone()))?;
+        logging::start(environment, logging::SERVICE_FILTER, log_file(&layers, environment, tag.clone()))?;
     layers.log_warnings();
-    let client = ClientConfig::of_worker(&layers, environment);
+    let client = ClientConfig::for_worker(&layers, environment);
     // From the start: whoever does not listen is killed by it.
-    let mut drain_requests = signal(SignalKind::user_defined1()).map_err(deaf)?;
+    let mut drain_requests = listen(SignalKind::user_defined1())?;
     let (login, requests) = match environment.text(SUPERVISED) {
         Some(_) => {
-            let mut requests = StopRequests::listen_with_lifeline().map_err(deaf)?;
+            let mut requests = StopRequests::listen_with_lifeline()?;
             tokio::select! {
                 login = log_in(client, &config.registration.groups) => (login?, requests),
                 reason = requests.next() => {
@@ -49,7 +49,7 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
             }
         }
         // While it asks for a password, Ctrl-C ends it at once.
-        None => (log_in(client, &config.registration.groups).await?, StopRequests::listen().map_err(deaf)?),
+        None => (log_in(client, &config.registration.groups).await?, StopRequests::listen()?),
     };
     let settings = Settings {
         registration: config.registration,
@@ -59,7 +59,7 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
         polling_interval: config.polling_interval,
         heartbeat_interval: config.heartbeat_interval,
         skip_redis: config.skip_redis,
-        registered: Arc::new(move |worker| author.is(worker)),
+        registered: Arc::new(move |worker| tag.set_worker(worker)),
         ..Settings::new(Arc::new(login), environment.cache_folder(), Arc::new(OsEntropy))
     };
     until_stopped(settings, requests, drain_requests).await
@@ -73,7 +73,7 @@ pub(super) fn inherited(environment: &Environment, list: Option<&[String]>) -> V
 
 /// A password that is wrong, or missing, is told before anything starts; so is a group that is misspelt.
 async fn log_in(config: ClientConfig, groups: &[String]) -> Result<WorkerLogin, Failure> {
-    let identity = Identity::establish_patiently(&config).await?;
+    let identity = Identity::establish_with_retry(&config).await?;
     match check_groups(&identity, groups).await {
         // Whoever does not answer now is asked again by the worker itself.
         Err(failure) if matches!(failure.exit(), Exit::Network | Exit::Fault) => {}
@@ -104,10 +104,6 @@ pub(super) async fn check_groups(identity: &Identity, groups: &[String]) -> Resu
         .with_hint("`mito client users groups` lists yours")),
         None => Ok(()),
     }
-}
-
-fn deaf(error: std::io::Error) -> Failure {
-    Failure::io("can't listen to signals", error)
 }
 
 async fn until_stopped(
@@ -148,7 +144,7 @@ async fn until_stopped(
     Ok(ExitCode::SUCCESS)
 }
 
-fn log_file(layers: &Layers, environment: &Environment, author: Author) -> Option<LogFile> {
+fn log_file(layers: &Layers, environment: &Environment, tag: WorkerTag) -> Option<LogFile> {
     let of_workers = || environment.cache_folder().join("worker");
     match (layers.flag("shared_log"), layers.flag("file_log"), layers.path("log_path")) {
         (true, _, path) => {
@@ -156,7 +152,7 @@ fn log_file(layers: &Layers, environment: &Environment, author: Author) -> Optio
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or(Path::new(".")).to_owned();
-            Some(LogFile::Shared { folder, name, author })
+            Some(LogFile::Shared { folder, name, tag })
         }
         (false, true, Some(path)) => Some(LogFile::At(path.to_owned())),
         (false, true, None) => Some(LogFile::At(of_workers().join(format!("{}.log", OsEntropy.uuid())))),

@@ -9,61 +9,61 @@ use mitosis_protocol::task::{QueryTasksRequest, TaskFilter};
 use mitosis_protocol::worker::{QueryWorkersRequest, WorkerFilter, WorkerInfo};
 use mitosis_protocol::{TaskInfo, TaskState};
 
-use super::{Candidate, Given, Names, Wanted};
+use super::{Candidate, CompletionRequest, Context, Names};
 use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Options, Role};
 use crate::login::credentials::CredentialsFile;
 use crate::login::identity;
 
 /// Whoever types does not wait longer.
-const PATIENCE: Duration = Duration::from_millis(150);
+const TIMEOUT: Duration = Duration::from_millis(150);
 /// How many tasks are looked at, the newest.
 const TASKS: u64 = 100;
 /// How many workers are looked at.
 const WORKERS: u64 = 1_000;
 
 /// Adds the names that fit. Nothing happens when nobody is logged in or nobody answers in time.
-pub(crate) async fn with_names(wanted: Wanted, environment: &Environment) -> Vec<Candidate> {
-    match wanted.names {
-        Some(names) => match user(&wanted.given, environment).await {
-            Some((user, group)) => with_names_of(wanted, names, &user, &group).await,
-            None => wanted.candidates,
+pub(crate) async fn with_names(request: CompletionRequest, environment: &Environment) -> Vec<Candidate> {
+    match request.names {
+        Some(names) => match user(&request.context, environment).await {
+            Some((user, group)) => with_names_of(request, names, &user, &group).await,
+            None => request.candidates,
         },
-        None => wanted.candidates,
+        None => request.candidates,
     }
 }
 
 /// The same, as a user who is known already.
 pub(crate) async fn with_names_of(
-    wanted: Wanted,
+    request: CompletionRequest,
     names: Names,
     user: &UserClient,
     own_group: &str,
 ) -> Vec<Candidate> {
-    let group = wanted.given.group.as_deref().unwrap_or(own_group);
-    let found = tokio::time::timeout(PATIENCE, fetched(names, user, group)).await.ok().flatten();
-    let mut candidates = wanted.candidates;
-    let fitting = found.unwrap_or_default().into_iter().filter(|one| one.word.starts_with(&wanted.prefix));
+    let group = request.context.group.as_deref().unwrap_or(own_group);
+    let found = tokio::time::timeout(TIMEOUT, fetched(names, user, group)).await.ok().flatten();
+    let mut candidates = request.candidates;
+    let fitting = found.unwrap_or_default().into_iter().filter(|one| one.word.starts_with(&request.prefix));
     candidates.extend(fitting.map(|mut one| {
-        one.word.insert_str(0, &wanted.lead);
+        one.word.insert_str(0, &request.lead);
         one
     }));
     candidates
 }
 
 /// Whoever has a token; its owner's name is that of the personal group.
-async fn user(given: &Given, environment: &Environment) -> Option<(UserClient, String)> {
+async fn user(context: &Context, environment: &Environment) -> Option<(UserClient, String)> {
     let options = Options::default()
-        .text("coordinator_addr", given.coordinator.as_ref())
-        .text("user", given.user.as_ref())
-        .path("credential_path", given.credential_path.as_ref().map(Into::into).as_ref());
-    let config = given.config.as_deref().map(Path::new);
+        .text("coordinator_addr", context.coordinator.as_ref())
+        .text("user", context.user.as_ref())
+        .path("credential_path", context.credential_path.as_ref().map(Into::into).as_ref());
+    let config = context.config.as_deref().map(Path::new);
     let layers = Layers::load_quietly(Role::Client, config, options, environment).ok()?;
     let config = ClientConfig::new(&layers, environment);
     let client = config.client().ok()?;
-    if let Some(token) = identity::given(&config).ok()? {
+    if let Some(token) = identity::configured_token(&config).ok()? {
         let user = client.with_user_token(token);
-        let name = tokio::time::timeout(PATIENCE, user.auth()).await.ok()?.ok()?;
+        let name = tokio::time::timeout(TIMEOUT, user.auth()).await.ok()?.ok()?;
         return Some((user, name));
     }
     let file = CredentialsFile::new(config.credentials, &config.address);

@@ -1,12 +1,12 @@
 //! What could come next on a command line: for shells, and for the interactive mode.
 //!
-//! [`walk`] finds out from the words what is wanted, and knows nothing of coordinators; [`ask`] asks the
+//! [`walk`] finds out from the words what is request, and knows nothing of coordinators; [`ask`] asks the
 //! coordinator for names, within a moment and without ever logging in or complaining.
 
 pub(crate) mod ask;
 mod walk;
 
-pub(crate) use walk::{Given, Names, Wanted, wanted};
+pub(crate) use walk::{CompletionRequest, Context, Names, request};
 
 /// One thing that could come next.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,13 +6,13 @@ use super::Candidate;
 
 /// What could come next.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct CompletionRequest {
     /// Known from the command line itself.
     pub(crate) candidates: Vec<Candidate>,
     /// Names that the coordinator knows.
     pub(crate) names: Option<Names>,
     /// What was said before and matters for the names.
-    pub(crate) given: Given,
+    pub(crate) context: Context,
     /// What the word has to begin with.
     pub(crate) prefix: String,
     /// What stands before it and belongs to it: `--labels=`.
@@ -31,7 +31,7 @@ pub(crate) enum Names {
 
 /// Options before the word that say whom to ask, and about what.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Given {
+pub(crate) struct Context {
     pub(crate) coordinator: Option<String>,
     pub(crate) config: Option<String>,
     pub(crate) user: Option<String>,
@@ -39,7 +39,7 @@ pub(crate) struct Given {
     pub(crate) group: Option<String>,
 }
 
-impl Given {
+impl Context {
     fn note(&mut self, option: &str, value: &str) {
         let place = match option {
             "coordinator" => &mut self.coordinator,
@@ -55,14 +55,14 @@ impl Given {
 
 /// What could take the place of the last word, which may be empty. `words` begin after the program's
 /// name.
-pub(crate) fn wanted(root: &Command, words: &[String]) -> Wanted {
-    let Some((current, before)) = words.split_last() else { return Wanted::default() };
+pub(crate) fn request(root: &Command, words: &[String]) -> CompletionRequest {
+    let Some((current, before)) = words.split_last() else { return CompletionRequest::default() };
     let mut walk =
-        Walk { command: root, path: Vec::new(), open: None, positionals: 0, given: Given::default() };
+        Walk { command: root, path: Vec::new(), open: None, positionals: 0, context: Context::default() };
     for word in before {
         if word == "--" {
             // What follows is the user's own command.
-            return Wanted::default();
+            return CompletionRequest::default();
         }
         walk.take(word);
     }
@@ -75,7 +75,7 @@ struct Walk<'a> {
     /// The option whose value comes next, and whether it must.
     open: Option<(&'a Arg, bool)>,
     positionals: usize,
-    given: Given,
+    context: Context,
 }
 
 impl<'a> Walk<'a> {
@@ -83,7 +83,7 @@ impl<'a> Walk<'a> {
         if let Some((option, must)) = self.open.take()
             && (must || !word.starts_with('-'))
         {
-            self.given.note(option.get_id().as_str(), word);
+            self.context.note(option.get_id().as_str(), word);
             if takes_many(option) {
                 self.open = Some((option, false));
             }
@@ -108,7 +108,7 @@ impl<'a> Walk<'a> {
     fn option(&mut self, option: Option<&'a Arg>, value: Option<&str>) {
         let Some(option) = option.filter(|option| takes_a_value(option)) else { return };
         match value {
-            Some(value) => self.given.note(option.get_id().as_str(), value.trim_start_matches('=')),
+            Some(value) => self.context.note(option.get_id().as_str(), value.trim_start_matches('=')),
             None => self.open = Some((option, true)),
         }
     }
@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
         self.command.get_arguments().find(|arg| arg.get_short() == Some(letter))
     }
 
-    fn next(self, current: &str) -> Wanted {
+    fn next(self, current: &str) -> CompletionRequest {
         if let Some((option, value)) = self.value_in(current) {
             let lead = current[..current.len() - value.len()].to_owned();
             let mut candidates = values_of(option);
@@ -130,7 +130,13 @@ impl<'a> Walk<'a> {
                 candidate.word.insert_str(0, &lead);
             }
             let names = self.names(option);
-            return Wanted { candidates, names, given: self.given, prefix: value.to_owned(), lead };
+            return CompletionRequest {
+                candidates,
+                names,
+                context: self.context,
+                prefix: value.to_owned(),
+                lead,
+            };
         }
         let mut candidates = Vec::new();
         let mut names = None;
@@ -149,7 +155,13 @@ impl<'a> Walk<'a> {
             }
         }
         candidates.retain(|candidate| candidate.word.starts_with(current));
-        Wanted { candidates, names, given: self.given, prefix: current.to_owned(), lead: String::new() }
+        CompletionRequest {
+            candidates,
+            names,
+            context: self.context,
+            prefix: current.to_owned(),
+            lead: String::new(),
+        }
     }
 
     /// The option and the begun value of `--option=value`.
@@ -226,11 +238,11 @@ mod tests {
     use super::*;
     use crate::cli::Cli;
 
-    fn after(line: &str) -> Wanted {
+    fn after(line: &str) -> CompletionRequest {
         let mut root = Cli::command();
         root.build();
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        wanted(&root, &words)
+        request(&root, &words)
     }
 
     fn words(line: &str) -> Vec<String> {
@@ -269,14 +281,14 @@ mod tests {
     #[test]
     fn a_value_can_be_joined_to_its_option() {
         assert_eq!(words("client auth --format=js"), ["--format=json", "--format=jsonl"]);
-        let wanted = after("client tasks query --labels=ex");
-        assert_eq!((wanted.names, wanted.prefix.as_str()), (Some(Names::Labels), "ex"));
-        assert_eq!(wanted.lead, "--labels=");
+        let request = after("client tasks query --labels=ex");
+        assert_eq!((request.names, request.prefix.as_str()), (Some(Names::Labels), "ex"));
+        assert_eq!(request.lead, "--labels=");
     }
 
     #[test]
     fn options_before_the_word_say_whom_to_ask() {
-        let given = after("client -c http://h:1 --user=ann tasks query -g lab -l x --labels ").given;
+        let given = after("client -c http://h:1 --user=ann tasks query -g lab -l x --labels ").context;
         assert_eq!(given.coordinator.as_deref(), Some("http://h:1"));
         assert_eq!(given.user.as_deref(), Some("ann"));
         assert_eq!(given.group.as_deref(), Some("lab"));

@@ -23,10 +23,10 @@ pub(crate) struct ClientConfig {
     /// Certificate authorities to trust besides those of the system.
     pub(crate) ca_cert: Option<PathBuf>,
     /// Why what is configured must not be sent to that address.
-    misdirected: Option<String>,
+    wrong_address: Option<String>,
     pub(crate) credentials: PathBuf,
     /// A token that counts before every kept one and every login.
-    pub(crate) token: Option<GivenToken>,
+    pub(crate) token: Option<ConfiguredToken>,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<SecretString>,
     /// Leave the account's other tokens valid at a login.
@@ -35,23 +35,23 @@ pub(crate) struct ClientConfig {
 
 /// Where somebody put a token.
 #[derive(Debug, Clone)]
-pub(crate) enum GivenToken {
-    Itself(SecretString),
+pub(crate) enum ConfiguredToken {
+    Inline(SecretString),
     /// In a file, and nothing else besides.
-    In(PathBuf),
+    File(PathBuf),
 }
 
 impl ClientConfig {
     pub(crate) fn new(layers: &Layers, environment: &Environment) -> Self {
         Self {
             address: layers.text("coordinator_addr").unwrap_or(ADDRESS).to_owned(),
-            origin: layers.told("coordinator_addr").map(|(_, origin)| origin.clone()),
+            origin: layers.lookup("coordinator_addr").map(|(_, origin)| origin.clone()),
             ca_cert: layers.path("ca_cert").map(PathBuf::from),
-            misdirected: misdirected(layers),
+            wrong_address: wrong_address(layers),
             token: layers
                 .secret("token")
-                .map(GivenToken::Itself)
-                .or_else(|| layers.path("token_path").map(|path| GivenToken::In(path.to_owned()))),
+                .map(ConfiguredToken::Inline)
+                .or_else(|| layers.path("token_path").map(|path| ConfiguredToken::File(path.to_owned()))),
             credentials: layers
                 .path("credential_path")
                 .map_or_else(|| environment.config_folder().join("credentials"), PathBuf::from),
@@ -63,7 +63,7 @@ impl ClientConfig {
 
     /// A connection to that address, which nothing was sent to yet.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        if let Some(why) = &self.misdirected {
+        if let Some(why) = &self.wrong_address {
             return Err(Failure::new(Exit::Config, why.clone()).with_hint(
                 "give the address and what is for it in one place, or unset the one that is not meant",
             ));
@@ -83,8 +83,8 @@ impl ClientConfig {
 
     /// The same for a worker, whose login leaves the sessions of its user alone unless it is told to end them:
     /// whoever waits for a task must not be logged out by the worker that is to run it.
-    pub(crate) fn of_worker(layers: &Layers, environment: &Environment) -> Self {
-        Self { retain: layers.flag_unless_off("retain"), ..Self::new(layers, environment) }
+    pub(crate) fn for_worker(layers: &Layers, environment: &Environment) -> Self {
+        Self { retain: layers.flag_or_on("retain"), ..Self::new(layers, environment) }
     }
 }
 
@@ -93,13 +93,13 @@ impl ClientConfig {
 /// - a token that stands beside an address (in the same file, or in the environment) is for that address;
 /// - a token or password that is given outside of files is not for an address that a file puts in the place of
 ///   the one that was given with it.
-fn misdirected(layers: &Layers) -> Option<String> {
-    let (_, origin) = layers.told("coordinator_addr")?;
+fn wrong_address(layers: &Layers) -> Option<String> {
+    let (_, origin) = layers.lookup("coordinator_addr")?;
     let address = layers.text("coordinator_addr")?;
     let others =
         || layers.hidden("coordinator_addr").filter(|(other, _)| !is_same_coordinator(other, address));
     for key in ["token", "token_path", "password"] {
-        let Some((_, given)) = layers.told(key) else { continue };
+        let Some((_, given)) = layers.lookup(key) else { continue };
         if given.is_same_place(origin) {
             continue;
         }

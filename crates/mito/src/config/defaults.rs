@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(default(Role::Client, "coordinator_addr"), client.address);
         assert_eq!(default(Role::Client, "credential_path"), client.credentials.display().to_string());
         for (role, config) in
-            [(Role::Client, &client), (Role::Worker, &ClientConfig::of_worker(&layers, &environment))]
+            [(Role::Client, &client), (Role::Worker, &ClientConfig::for_worker(&layers, &environment))]
         {
             assert_eq!(default(role, "retain"), config.retain.to_string(), "{role:?}");
         }

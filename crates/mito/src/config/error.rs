@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::keys::Role;
-use super::value::Misfit;
+use super::value::InvalidValue;
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub(crate) enum ConfigError {
     #[error("[{table}] in {path} is not a table of mito", path = path.display())]
     UnknownTable { table: String, path: PathBuf, nearest: Option<&'static str> },
     #[error("`{key}` from {origin} can't be used")]
-    Misfit { key: &'static str, origin: Origin, source: Misfit },
+    InvalidValue { key: &'static str, origin: Origin, source: InvalidValue },
     #[error("`{key}` from {origin} can't be used: {why}")]
     Invalid { key: &'static str, origin: Origin, why: String },
 }
@@ -133,7 +133,7 @@ impl ConfigError {
             Self::Malformed { .. } => {
                 Some("text needs quotes; config.example.toml shows the form".to_owned())
             }
-            Self::Unreadable { .. } | Self::Misfit { .. } | Self::Invalid { .. } => None,
+            Self::Unreadable { .. } | Self::InvalidValue { .. } | Self::Invalid { .. } => None,
         }
     }
 }

@@ -17,7 +17,7 @@ const DEFAULT: &str = "default";
 
 /// What one file says to one role.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct FileValues {
     /// From the role's own table.
     pub(super) own: Vec<(&'static Key, Value, Origin)>,
     /// From `[global]`.
@@ -35,11 +35,11 @@ pub(super) fn find(name: &Path, here: &Path) -> Option<PathBuf> {
 ///
 /// What is unknown is refused when it is nearly a known name: the writer means something by it. Anything else
 /// may be for another program or another version, and is a warning.
-pub(super) fn read(path: &Path, role: Role) -> Result<Said, ConfigError> {
+pub(super) fn read(path: &Path, role: Role) -> Result<FileValues, ConfigError> {
     let text = owner::read_config(path)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let document = DeTable::parse(text).map_err(|error| malformed(path, text, &error))?;
-    let mut said = Said::default();
+    let mut said = FileValues::default();
     for (name, value) in document.get_ref() {
         let name = name.get_ref().as_ref();
         let Some(table) = value.get_ref().as_table() else {
@@ -90,7 +90,7 @@ pub(crate) fn has_secrets(path: &Path) -> Result<bool, ConfigError> {
         defaults::without_secrets(key.name, &shown) != shown
     };
     for role in Role::ALL {
-        let Said { own, global, .. } = read(path, role)?;
+        let FileValues { own, global, .. } = read(path, role)?;
         if own.iter().chain(&global).any(is_secret) {
             return Ok(true);
         }
@@ -154,8 +154,9 @@ impl Source<'_> {
     ) -> Result<(&'static Key, Value, Origin), ConfigError> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let written = &self.text[value.span()];
-        let value = Value::from_toml(key.kind, value.get_ref(), written, folder)
-            .map_err(|source| ConfigError::Misfit { key: key.name, origin: self.origin.clone(), source })?;
+        let value = Value::from_toml(key.kind, value.get_ref(), written, folder).map_err(|source| {
+            ConfigError::InvalidValue { key: key.name, origin: self.origin.clone(), source }
+        })?;
         Ok((key, value, self.origin.clone()))
     }
 

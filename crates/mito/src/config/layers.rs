@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use super::environment::Environment;
 use super::error::{ConfigError, Origin};
-use super::file::{self, Said};
+use super::file::{self, FileValues};
 use super::keys::Role;
 use super::value::{Slots, Value};
 
@@ -103,7 +103,7 @@ impl Layers {
         let mut layers = Self::default();
         let mut globals = Vec::new();
         for path in files_in(here, config, environment)? {
-            let Said { own, global, warnings } = file::read(&path, role)?;
+            let FileValues { own, global, warnings } = file::read(&path, role)?;
             layers.warnings.extend(warnings);
             layers.put(own.into_iter().map(|(key, value, origin)| (key.name, value, origin)));
             globals.extend(global.into_iter().map(|(key, value, origin)| (key.name, value, origin)));
@@ -130,7 +130,7 @@ impl Layers {
     }
 
     /// The value of a key and where it comes from; none when nobody set it.
-    pub(crate) fn told(&self, key: &'static str) -> Option<(&Value, &Origin)> {
+    pub(crate) fn lookup(&self, key: &'static str) -> Option<(&Value, &Origin)> {
         self.values.get(key).map(|(value, origin)| (value, origin))
     }
 
@@ -172,7 +172,7 @@ impl Layers {
     }
 
     /// A flag that is on unless somebody turns it off.
-    pub(crate) fn flag_unless_off(&self, key: &'static str) -> bool {
+    pub(crate) fn flag_or_on(&self, key: &'static str) -> bool {
         !matches!(self.values.get(key), Some((Value::Flag(false), _)))
     }
 
@@ -234,7 +234,7 @@ fn variables(
         let name = format!("MITO_{}", key.name.to_uppercase());
         let Some(text) = environment.text(&name) else { continue };
         let origin = Origin::Variable(name);
-        let value = Value::from_variable(key.kind, text).map_err(|source| ConfigError::Misfit {
+        let value = Value::from_variable(key.kind, text).map_err(|source| ConfigError::InvalidValue {
             key: key.name,
             origin: origin.clone(),
             source,

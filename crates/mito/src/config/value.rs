@@ -30,12 +30,12 @@ pub(crate) enum Slots {
 }
 
 impl FromStr for Slots {
-    type Err = Misfit;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, Misfit> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         match text {
             "auto" => Ok(Self::Auto),
-            number => number.parse().map(Self::Count).map_err(|_| misfit(Kind::Slots)),
+            number => number.parse().map(Self::Count).map_err(|_| invalid_value(Kind::Slots)),
         }
     }
 }
@@ -52,10 +52,10 @@ impl fmt::Display for Slots {
 /// Why a value does not fit its key. Never shows the value, which can be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it must be {0}")]
-pub(crate) struct Misfit(&'static str);
+pub(crate) struct InvalidValue(&'static str);
 
-fn misfit(kind: Kind) -> Misfit {
-    Misfit(match kind {
+fn invalid_value(kind: Kind) -> InvalidValue {
+    InvalidValue(match kind {
         Kind::Text => "text",
         Kind::Flag => "true or false",
         Kind::Duration => "a duration such as \"90s\", \"10min\" or \"7d\"",
@@ -84,7 +84,7 @@ impl Value {
         value: &DeValue<'_>,
         written: &str,
         folder: &Path,
-    ) -> Result<Self, Misfit> {
+    ) -> Result<Self, InvalidValue> {
         use DeValue as T;
         let fitting = match (kind, value) {
             (Kind::Text, T::String(text)) => Some(Self::Text(text.to_string())),
@@ -102,11 +102,11 @@ impl Value {
             (Kind::Slots, T::Integer(_)) => written.replace('_', "").parse().ok().map(Self::Slots),
             _ => None,
         };
-        fitting.ok_or_else(|| misfit(kind))
+        fitting.ok_or_else(|| invalid_value(kind))
     }
 
     /// As an environment variable has it: text may be quoted, lists are in brackets.
-    pub(super) fn from_variable(kind: Kind, text: &str) -> Result<Self, Misfit> {
+    pub(super) fn from_variable(kind: Kind, text: &str) -> Result<Self, InvalidValue> {
         let text = text.trim();
         let fitting = match kind {
             Kind::Text => Some(Self::Text(unquoted(text).to_owned())),
@@ -116,7 +116,7 @@ impl Value {
             Kind::Words => words(text).map(Self::Words),
             Kind::Slots => unquoted(text).parse().ok().map(Self::Slots),
         };
-        fitting.ok_or_else(|| misfit(kind))
+        fitting.ok_or_else(|| invalid_value(kind))
     }
 }
 

@@ -1,11 +1,11 @@
 //! From layers to a worker's settings (command line §3.2).
 
-use std::num::NonZero;
 use std::time::Duration;
 
 use mitosis_protocol::worker::RegisterWorkerRequest;
 
 use super::{ConfigError, Layers, Slots};
+use crate::process::available_cpus;
 
 /// What is special to a worker; whom it talks to is as for a client.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ impl WorkerConfig {
             Some(Slots::Count(slots)) => {
                 usize::try_from(slots).map_err(|_| layers.invalid("slots", "it is too large"))?
             }
-            Some(Slots::Auto) => std::thread::available_parallelism().map_or(1, NonZero::get),
+            Some(Slots::Auto) => available_cpus(),
             // An experiment has the machine to itself unless its owner says otherwise.
             None => 1,
         };
@@ -48,7 +48,7 @@ impl WorkerConfig {
             polling_interval: layers.duration("polling_interval").unwrap_or(Duration::from_secs(180)),
             heartbeat_interval: layers.duration("heartbeat_interval").unwrap_or(Duration::from_secs(300)),
             skip_redis: layers.flag("skip_redis"),
-            pass_env: layers.told("pass_env").map(|_| layers.words("pass_env")),
+            pass_env: layers.lookup("pass_env").map(|_| layers.words("pass_env")),
         })
     }
 }

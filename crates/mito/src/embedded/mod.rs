@@ -60,7 +60,7 @@ impl Embedded {
         let coordinator =
             Coordinator::start(settings(home, bind, &password), Arc::new(SystemClock), Arc::new(OsEntropy))
                 .await
-                .map_err(|error| running_instance::explain(error, home))?;
+                .map_err(|error| running_instance::explain_start_error(error, home))?;
         let client = Client::new(&format!("http://{}", reachable(coordinator.address())))?;
         let token = client.login(USER, &password, true).await?;
         let user = client.with_user_token(token.clone());
@@ -70,12 +70,12 @@ impl Embedded {
             guard: guard::command(),
             environment: Arc::new(environment),
             ..mitosis_worker::Settings::new(
-                Arc::new(Neighbour { client, password }),
+                Arc::new(LocalLogin { client, password }),
                 home.join("worker"),
                 Arc::new(OsEntropy),
             )
         };
-        let worker = Some(tokio::spawn(keep_working(settings, stop_worker.clone())));
+        let worker = Some(tokio::spawn(run_worker(settings, stop_worker.clone())));
         Ok(Self { coordinator, worker, stop_worker, user, token })
     }
 
@@ -114,10 +114,7 @@ impl Embedded {
 }
 
 /// Runs a worker, and another one whenever it was removed: without one, nothing runs here.
-async fn keep_working(
-    settings: mitosis_worker::Settings,
-    stop: CancellationToken,
-) -> Result<(), WorkerError> {
+async fn run_worker(settings: mitosis_worker::Settings, stop: CancellationToken) -> Result<(), WorkerError> {
     loop {
         let ended = Worker::run(settings.clone(), stop.clone()).await?;
         if ended == Ended::Stopped {
@@ -200,13 +197,13 @@ fn read_or_draw(path: &Path) -> io::Result<SecretString> {
 }
 
 /// How the worker logs in next door.
-struct Neighbour {
+struct LocalLogin {
     client: Client,
     password: SecretString,
 }
 
 #[async_trait]
-impl Login for Neighbour {
+impl Login for LocalLogin {
     async fn log_in(&self) -> Result<UserClient, ClientError> {
         let token = self.client.login(USER, &self.password, true).await?;
         Ok(self.client.with_user_token(token))

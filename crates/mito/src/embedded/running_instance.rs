@@ -15,14 +15,14 @@ use crate::show::text::shell_word;
 const FILE: &str = "running";
 
 /// Leaves word of this process for whoever comes next. Only a courtesy.
-pub(crate) fn leave_word(home: &Path, address: &str) -> io::Result<()> {
+pub(crate) fn record(home: &Path, address: &str) -> io::Result<()> {
     let path = home.join(FILE);
     let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     writeln!(file, "{} {address}", std::process::id())
 }
 
 /// Why a system did not start: with the one that runs already, where that is the reason.
-pub(crate) fn explain(error: StartError, home: &Path) -> Failure {
+pub(crate) fn explain_start_error(error: StartError, home: &Path) -> Failure {
     let Some(owner) = error.in_use_by() else { return error.into() };
     let word = fs::read_to_string(home.join(FILE)).unwrap_or_default();
     let known = word.split_whitespace().collect::<Vec<_>>();
@@ -34,7 +34,7 @@ pub(crate) fn explain(error: StartError, home: &Path) -> Failure {
         .with_hint(format!(
             "use that one: `{}`; or stop it with Ctrl-C in its terminal or with `kill {owner}`; or start a second one \
              with another --data",
-            how_to_reach(address, home)
+            connect_command(address, home)
         )),
         (Some(owner), _) => Failure::from(error)
             .with_hint(format!("stop that one (`kill {owner}`), or give another --data")),
@@ -43,7 +43,7 @@ pub(crate) fn explain(error: StartError, home: &Path) -> Failure {
 }
 
 /// The line to paste.
-pub(crate) fn how_to_reach(address: &str, home: &Path) -> String {
+pub(crate) fn connect_command(address: &str, home: &Path) -> String {
     let credentials = home.join("credentials").display().to_string();
     format!("export MITO_COORDINATOR_ADDR={address} MITO_CREDENTIAL_PATH={}", shell_word(&credentials))
 }

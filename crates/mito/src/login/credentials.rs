@@ -17,7 +17,7 @@ use url::{Host, Url};
 use crate::config::read_secret;
 
 /// Logins that are remembered by address, the newest. `mito dev` can have a new address at each start.
-const REMEMBERED: usize = 100;
+const MAX_KNOWN: usize = 100;
 
 /// A file of tokens, as far as it is about one coordinator; it need not exist.
 #[derive(Debug, Clone)]
@@ -28,11 +28,11 @@ pub(crate) struct CredentialsFile {
 }
 
 /// A name and its token.
-pub(crate) type Kept = (String, SecretString);
+pub(crate) type StoredLogin = (String, SecretString);
 
 /// A line of the file beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Known<'a> {
+struct KnownToken<'a> {
     address: &'a str,
     user: &'a str,
     token: &'a str,
@@ -53,16 +53,16 @@ impl CredentialsFile {
     }
 
     /// The token of a user at this coordinator that is tried first.
-    pub(crate) fn find(&self, user: Option<&str>) -> io::Result<Option<Kept>> {
+    pub(crate) fn find(&self, user: Option<&str>) -> io::Result<Option<StoredLogin>> {
         Ok(self.candidates(user)?.into_iter().next())
     }
 
     /// What may be the token of a user at this coordinator, the likeliest first. Without a name, of the user of the
     /// first line that may be of this coordinator.
-    pub(crate) fn candidates(&self, user: Option<&str>) -> io::Result<Vec<Kept>> {
-        let (lines, beside) = (text_of(&self.path)?, text_of(&self.beside(".addresses"))?);
-        let known: Vec<Known<'_>> = known(&beside).collect();
-        let is_here = |known: &Known<'_>| self.addresses.iter().any(|address| address == known.address);
+    pub(crate) fn candidates(&self, user: Option<&str>) -> io::Result<Vec<StoredLogin>> {
+        let (lines, beside) = (text_of(&self.path)?, text_of(&self.sibling(".addresses"))?);
+        let known: Vec<KnownToken<'_>> = known(&beside).collect();
+        let is_here = |known: &KnownToken<'_>| self.addresses.iter().any(|address| address == known.address);
         let is_elsewhere = |token: &str| {
             let mut of_it = known.iter().filter(|known| known.token == token).peekable();
             of_it.peek().is_some() && !of_it.any(is_here)
@@ -82,12 +82,12 @@ impl CredentialsFile {
 
     /// Keeps a token of this coordinator; those of other users, and of other coordinators, stay. Safe among
     /// concurrent logins.
-    pub(crate) fn keep(&self, user: &str, token: &SecretString) -> io::Result<()> {
+    pub(crate) fn store(&self, user: &str, token: &SecretString) -> io::Result<()> {
         let folder =
             self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let _turn = self.wait_for_the_turn()?;
-        self.remember(user, token)?;
+        let _lock = self.lock()?;
+        self.store_addresses(user, token)?;
         let before = text_of(&self.path)?;
         let mut lines: Vec<String> = entries(&before)
             .filter(|(name, _)| *name != user)
@@ -98,27 +98,29 @@ impl CredentialsFile {
     }
 
     /// Before the line itself is written: a token is never without its address.
-    fn remember(&self, user: &str, token: &SecretString) -> io::Result<()> {
-        let path = self.beside(".addresses");
+    fn store_addresses(&self, user: &str, token: &SecretString) -> io::Result<()> {
+        let path = self.sibling(".addresses");
         let before = text_of(&path)?;
-        let line = |known: Known<'_>| format!("{}\t{}\t{}", known.address, known.user, known.token);
-        let new = self.addresses.iter().map(|address| Known { address, user, token: token.expose_secret() });
-        let is_replaced =
-            |old: &Known<'_>| old.user == user && self.addresses.iter().any(|address| address == old.address);
+        let line = |known: KnownToken<'_>| format!("{}\t{}\t{}", known.address, known.user, known.token);
+        let new =
+            self.addresses.iter().map(|address| KnownToken { address, user, token: token.expose_secret() });
+        let is_replaced = |old: &KnownToken<'_>| {
+            old.user == user && self.addresses.iter().any(|address| address == old.address)
+        };
         let old = known(&before).filter(|old| !is_replaced(old));
-        let lines: Vec<String> = new.chain(old).take(REMEMBERED).map(line).collect();
+        let lines: Vec<String> = new.chain(old).take(MAX_KNOWN).map(line).collect();
         self.replace(&path, &lines.join("\n"))
     }
 
     /// A lock beside the file: the file itself is replaced, so it can't carry one.
-    fn wait_for_the_turn(&self) -> io::Result<Flock<File>> {
-        let lock = private().create(true).truncate(false).open(self.beside(".lock"))?;
+    fn lock(&self) -> io::Result<Flock<File>> {
+        let lock = private().create(true).truncate(false).open(self.sibling(".lock"))?;
         Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
     }
 
     /// All or nothing: whoever reads meanwhile sees the old file or the new one.
     fn replace(&self, path: &Path, text: &str) -> io::Result<()> {
-        let new = self.beside(".new");
+        let new = self.sibling(".new");
         let mut file = private().create(true).truncate(true).open(&new)?;
         // One that was left behind may be open to others.
         file.set_permissions(fs::Permissions::from_mode(0o600))?;
@@ -127,7 +129,7 @@ impl CredentialsFile {
         fs::rename(&new, path)
     }
 
-    fn beside(&self, ending: &str) -> PathBuf {
+    fn sibling(&self, ending: &str) -> PathBuf {
         let mut name = self.path.file_name().unwrap_or_default().to_owned();
         name.push(ending);
         self.path.with_file_name(name)
@@ -152,11 +154,11 @@ fn entries(text: &str) -> impl Iterator<Item = (&str, &str)> + Clone {
     text.lines().filter_map(|line| line.split_once(':'))
 }
 
-fn known(text: &str) -> impl Iterator<Item = Known<'_>> {
+fn known(text: &str) -> impl Iterator<Item = KnownToken<'_>> {
     text.lines().filter_map(|line| {
         let (address, rest) = line.split_once('\t')?;
         let (user, token) = rest.split_once('\t')?;
-        Some(Known { address, user, token })
+        Some(KnownToken { address, user, token })
     })
 }
 
@@ -193,10 +195,10 @@ mod tests {
     fn a_file_that_was_left_behind_open_to_others_does_not_make_the_tokens_so() {
         let folder = tempfile::tempdir().unwrap();
         let file = CredentialsFile::new(folder.path().join("credentials"), HERE);
-        let left = file.beside(".new");
+        let left = file.sibling(".new");
         fs::write(&left, "").unwrap();
         fs::set_permissions(&left, fs::Permissions::from_mode(0o644)).unwrap();
-        file.keep("ann", &"one".into()).unwrap();
+        file.store("ann", &"one".into()).unwrap();
         assert_eq!(fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
@@ -205,9 +207,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = CredentialsFile::new(folder.path().join("new/credentials"), HERE);
         assert!(file.find(None).unwrap().is_none());
-        file.keep("ann", &"one:with:colons".into()).unwrap();
-        file.keep("raj", &"two".into()).unwrap();
-        file.keep("raj", &"three".into()).unwrap();
+        file.store("ann", &"one:with:colons".into()).unwrap();
+        file.store("raj", &"two".into()).unwrap();
+        file.store("raj", &"three".into()).unwrap();
 
         let token =
             |user| file.find(user).unwrap().map(|(name, token)| (name, token.expose_secret().to_owned()));
@@ -225,7 +227,7 @@ mod tests {
         std::thread::scope(|scope| {
             for number in 0..20 {
                 let file = &file;
-                scope.spawn(move || file.keep(&format!("user{number}"), &"token".into()).unwrap());
+                scope.spawn(move || file.store(&format!("user{number}"), &"token".into()).unwrap());
             }
         });
         assert_eq!(entries(&fs::read_to_string(file.path()).unwrap()).count(), 20);
@@ -239,10 +241,10 @@ mod tests {
             let found = file.candidates(user).unwrap().into_iter();
             found.map(|(name, token)| format!("{name}:{}", token.expose_secret())).collect()
         };
-        at(HERE).keep("ann", &"one".into()).unwrap();
+        at(HERE).store("ann", &"one".into()).unwrap();
         assert!(tokens(at("http://there:5000"), None).is_empty());
-        at("http://there:5000").keep("ann", &"two".into()).unwrap();
-        at("http://there:5000").keep("raj", &"three".into()).unwrap();
+        at("http://there:5000").store("ann", &"two".into()).unwrap();
+        at("http://there:5000").store("raj", &"three".into()).unwrap();
         assert_eq!(tokens(at(HERE), None), ["ann:one"]);
         assert_eq!(tokens(at("http://here:5000/"), Some("ann")), ["ann:one"]);
         // Two coordinators can be below two paths of one host.
@@ -265,7 +267,7 @@ mod tests {
         };
         assert_eq!(tokens(None), ["mei:old"]);
         assert_eq!(tokens(Some("raj")), ["raj:older"]);
-        file.keep("raj", &"one".into()).unwrap();
+        file.store("raj", &"one".into()).unwrap();
         // The SDK logs in, and knows nothing of addresses.
         fs::write(file.path(), "raj:two\nmei:old").unwrap();
         assert_eq!(tokens(None), ["raj:one", "raj:two"]);

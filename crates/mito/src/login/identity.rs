@@ -11,17 +11,17 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::cli::connection::ConnectionArgs;
-use crate::config::client::{ClientConfig, GivenToken};
+use crate::config::client::{ClientConfig, ConfiguredToken};
 use crate::config::{Environment, Layers, Origin, Role, read_secret};
 use crate::login::credentials::CredentialsFile;
-use crate::login::reconnect::Outage;
+use crate::login::reconnect::Reconnect;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 
 /// How long to wait for a coordinator before asking it again.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// How often it is said that it is still away.
-const WORD_AGAIN: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A user, and a connection as that user.
 #[derive(Debug, Clone)]
@@ -32,16 +32,16 @@ pub(crate) struct Identity {
 
 impl Identity {
     /// As [`Self::establish`], waiting for a coordinator that is away: workers may be started first.
-    pub(crate) async fn establish_patiently(config: &ClientConfig) -> Result<Self, Failure> {
-        let mut next_word = Instant::now();
+    pub(crate) async fn establish_with_retry(config: &ClientConfig) -> Result<Self, Failure> {
+        let mut next_log = Instant::now();
         loop {
             match Self::establish(config).await {
                 Err(failure) if matches!(failure.exit(), Exit::Network | Exit::Fault) => {
-                    if Instant::now() >= next_word {
+                    if Instant::now() >= next_log {
                         tracing::warn!("{}; trying again until it answers", failure.in_one_line());
-                        next_word = Instant::now() + WORD_AGAIN;
+                        next_log = Instant::now() + LOG_INTERVAL;
                     }
-                    tokio::time::sleep(LOOK_AGAIN).await;
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                 }
                 outcome => return outcome,
             }
@@ -49,17 +49,17 @@ impl Identity {
     }
 
     /// As [`Self::establish`], for a command that waits anyway: also for a coordinator that is away.
-    pub(crate) async fn establish_for_a_wait(
+    pub(crate) async fn establish_and_reconnect(
         config: &ClientConfig,
-        outage: &mut Outage,
+        reconnect: &mut Reconnect,
     ) -> Result<Self, Failure> {
         loop {
             match Self::establish(config).await {
                 Err(failure) if matches!(failure.exit(), Exit::Network | Exit::Fault | Exit::Later) => {
-                    outage.endure(failure).await?;
+                    reconnect.pause_after(failure).await?;
                 }
                 outcome => {
-                    outage.over();
+                    reconnect.reset();
                     return outcome;
                 }
             }
@@ -67,7 +67,7 @@ impl Identity {
     }
 
     /// As [`Self::establish`], with what options and configuration say.
-    pub(crate) async fn of_options(
+    pub(crate) async fn from_options(
         args: &ConnectionArgs,
         environment: &Environment,
     ) -> Result<Self, Failure> {
@@ -78,36 +78,36 @@ impl Identity {
     /// Uses the kept token, or logs in with what the configuration says and the terminal answers.
     pub(crate) async fn establish(config: &ClientConfig) -> Result<Self, Failure> {
         let client = config.client()?;
-        if let Some(token) = given(config)? {
-            return with_given_token(&client, token, config).await;
+        if let Some(token) = configured_token(config)? {
+            return with_configured_token(&client, token, config).await;
         }
         let file = CredentialsFile::new(config.credentials.clone(), &config.address);
-        let refused = match known(&client, &file, config.user.as_deref()).await {
-            Ok(Kept::Taken(identity)) => return Ok(identity),
-            Ok(Kept::Refused(identity)) => Some(identity),
-            Ok(Kept::Nothing) => None,
-            Err(failure) => return Err(guessed(failure, config)),
+        let refused = match try_stored_tokens(&client, &file, config.user.as_deref()).await {
+            Ok(StoredToken::Accepted(identity)) => return Ok(identity),
+            Ok(StoredToken::Rejected(identity)) => Some(identity),
+            Ok(StoredToken::Missing) => None,
+            Err(failure) => return Err(with_address_hint(failure, config)),
         };
         if config.user.is_none() || config.password.is_none() {
             // Nobody shall think of a password in vain.
-            client.look().await.map_err(|error| guessed(error.into(), config))?;
+            client.look().await.map_err(|error| with_address_hint(error.into(), config))?;
             let name = refused.as_ref().map(|identity| identity.name.as_str());
-            announce(&client, name, config)?;
+            announce_login(&client, name, config)?;
         }
         let name = match &config.user {
             Some(name) => name.clone(),
-            None => ask("user: ")?,
+            None => prompt("user: ")?,
         };
         let password = match &config.password {
             Some(password) => password.clone(),
-            None => ask_secretly(&format!("password of {name}: "))?,
+            None => prompt_secret(&format!("password of {name}: "))?,
         };
         let outcome = match refused.filter(|earlier| earlier.name == name) {
             Some(earlier) => earlier.client.log_in_again(&name, &password, config.retain).await,
             None => client.login(&name, &password, config.retain).await,
         };
-        let token = outcome.map_err(|error| guessed(error.into(), config))?;
-        if let Err(failure) = keep(&file, &name, &token) {
+        let token = outcome.map_err(|error| with_address_hint(error.into(), config))?;
+        if let Err(failure) = store_token(&file, &name, &token) {
             // Logged in all the same: the next command has to do it again.
             note!("{failure}");
         }
@@ -117,7 +117,7 @@ impl Identity {
 
 /// Says at which coordinator somebody is about to log in, and why it has to be. Without a terminal this
 /// is the end.
-fn announce(client: &Client, refused: Option<&str>, config: &ClientConfig) -> Result<(), Failure> {
+fn announce_login(client: &Client, refused: Option<&str>, config: &ClientConfig) -> Result<(), Failure> {
     let address = client.address();
     let origin = match &config.origin {
         Some(origin @ Origin::File { .. }) => format!(" (from {origin})"),
@@ -131,7 +131,7 @@ fn announce(client: &Client, refused: Option<&str>, config: &ClientConfig) -> Re
         note!("mito: {sentence}");
         return Ok(());
     }
-    let login = how_to_log_in(config);
+    let login = login_command(config);
     let hint = match refused {
         Some(_) => format!(
             "run `{login}` again, or set MITO_USER and MITO_PASSWORD, or MITO_TOKEN; a login without `--retain` \
@@ -147,17 +147,17 @@ fn announce(client: &Client, refused: Option<&str>, config: &ClientConfig) -> Re
 }
 
 /// With what was given as an option, and has to be given again.
-fn how_to_log_in(config: &ClientConfig) -> String {
+fn login_command(config: &ClientConfig) -> String {
     let name = config.user.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
     format!("{} login{name}", config.client_command())
 }
 
 /// The token that somebody put into the configuration or the environment.
-pub(crate) fn given(config: &ClientConfig) -> Result<Option<SecretString>, Failure> {
+pub(crate) fn configured_token(config: &ClientConfig) -> Result<Option<SecretString>, Failure> {
     let text = match &config.token {
         None => return Ok(None),
-        Some(GivenToken::Itself(token)) => token.clone(),
-        Some(GivenToken::In(path)) => {
+        Some(ConfiguredToken::Inline(token)) => token.clone(),
+        Some(ConfiguredToken::File(path)) => {
             read_secret(path).map(SecretString::from).map_err(|error| Failure::unreadable(path, error))?
         }
     };
@@ -173,7 +173,7 @@ pub(crate) fn given(config: &ClientConfig) -> Result<Option<SecretString>, Failu
 }
 
 /// Nobody is asked for a password in the place of a token that was given.
-async fn with_given_token(
+async fn with_configured_token(
     client: &Client,
     token: SecretString,
     config: &ClientConfig,
@@ -192,7 +192,7 @@ async fn with_given_token(
                  unset it to log in with a password",
             ));
         }
-        Err(error) => return Err(guessed(error.into(), config)),
+        Err(error) => return Err(with_address_hint(error.into(), config)),
     };
     match &config.user {
         Some(user) if *user != name => Err(Failure::new(
@@ -207,7 +207,7 @@ async fn with_given_token(
 }
 
 /// Whoever named no coordinator is told that one was guessed.
-fn guessed(failure: Failure, config: &ClientConfig) -> Failure {
+fn with_address_hint(failure: Failure, config: &ClientConfig) -> Failure {
     if failure.exit() != Exit::Network {
         return failure;
     }
@@ -223,39 +223,43 @@ fn guessed(failure: Failure, config: &ClientConfig) -> Failure {
 }
 
 /// What became of a kept token.
-enum Kept {
-    Nothing,
-    Taken(Identity),
+enum StoredToken {
+    Missing,
+    Accepted(Identity),
     /// The coordinator does not take it, or takes it for somebody else's.
-    Refused(Identity),
+    Rejected(Identity),
 }
 
-async fn known(client: &Client, file: &CredentialsFile, user: Option<&str>) -> Result<Kept, Failure> {
+async fn try_stored_tokens(
+    client: &Client,
+    file: &CredentialsFile,
+    user: Option<&str>,
+) -> Result<StoredToken, Failure> {
     let candidates = file.candidates(user).map_err(|error| {
         Failure::io(format!("can't read the credentials in {}", file.path().display()), error)
     })?;
-    let mut refused = Kept::Nothing;
+    let mut refused = StoredToken::Missing;
     for (name, token) in candidates {
         let client = client.with_user_token(token);
         match client.auth().await {
-            Ok(answer) if answer == name => return Ok(Kept::Taken(Identity { name, client })),
+            Ok(answer) if answer == name => return Ok(StoredToken::Accepted(Identity { name, client })),
             Err(error) if error.is_transient() => return Err(error.into()),
-            Ok(_) | Err(_) => refused = Kept::Refused(Identity { name, client }),
+            Ok(_) | Err(_) => refused = StoredToken::Rejected(Identity { name, client }),
         }
     }
     Ok(refused)
 }
 
 /// Keeps a token for the next command.
-pub(crate) fn keep(file: &CredentialsFile, user: &str, token: &SecretString) -> Result<(), Failure> {
-    file.keep(user, token).map_err(|error| {
+pub(crate) fn store_token(file: &CredentialsFile, user: &str, token: &SecretString) -> Result<(), Failure> {
+    file.store(user, token).map_err(|error| {
         Failure::io(format!("can't keep the credentials in {}", file.path().display()), error)
     })
 }
 
 /// Asks for a line on the terminal.
-pub(crate) fn ask(question: &str) -> Result<String, Failure> {
-    on_a_terminal()?;
+pub(crate) fn prompt(question: &str) -> Result<String, Failure> {
+    require_terminal_for_login()?;
     let mut answer = String::new();
     let asked = io::stderr().write_all(question.as_bytes()).and_then(|()| io::stdin().read_line(&mut answer));
     asked.map_err(|error| Failure::io("can't ask on the terminal", error))?;
@@ -266,30 +270,30 @@ pub(crate) fn ask(question: &str) -> Result<String, Failure> {
 }
 
 /// Asks without showing what is typed.
-pub(crate) fn ask_secretly(question: &str) -> Result<SecretString, Failure> {
-    on_a_terminal()?;
+pub(crate) fn prompt_secret(question: &str) -> Result<SecretString, Failure> {
+    require_terminal_for_login()?;
     rpassword::prompt_password(question)
         .map(SecretString::from)
         .map_err(|error| Failure::io("can't ask on the terminal", error))
 }
 
 /// A name from the command line, or from the terminal.
-pub(crate) fn given_or_asked(given: Option<&str>, question: &str) -> Result<String, Failure> {
+pub(crate) fn arg_or_prompt(given: Option<&str>, question: &str) -> Result<String, Failure> {
     match given {
         Some(given) => Ok(given.to_owned()),
-        None => askable(question).and_then(|()| ask(question)),
+        None => require_terminal_for(question).and_then(|()| prompt(question)),
     }
 }
 
 /// A secret from the command line, or from the terminal.
-pub(crate) fn given_or_asked_secretly(given: Option<&str>, question: &str) -> Result<SecretString, Failure> {
+pub(crate) fn arg_or_prompt_secret(given: Option<&str>, question: &str) -> Result<SecretString, Failure> {
     match given {
         Some(given) => Ok(given.into()),
-        None => askable(question).and_then(|()| ask_secretly(question)),
+        None => require_terminal_for(question).and_then(|()| prompt_secret(question)),
     }
 }
 
-fn askable(question: &str) -> Result<(), Failure> {
+fn require_terminal_for(question: &str) -> Result<(), Failure> {
     let what = question.trim_end_matches([':', ' ']);
     match io::stdin().is_terminal() {
         true => Ok(()),
@@ -301,7 +305,7 @@ fn askable(question: &str) -> Result<(), Failure> {
     }
 }
 
-fn on_a_terminal() -> Result<(), Failure> {
+fn require_terminal_for_login() -> Result<(), Failure> {
     match io::stdin().is_terminal() {
         true => Ok(()),
         false => {
@@ -339,7 +343,7 @@ impl Login for WorkerLogin {
         let password = self.config.password.as_ref().expect("checked a moment ago");
         let token = current.client.log_in_again(&current.name, password, self.config.retain).await?;
         let file = CredentialsFile::new(self.config.credentials.clone(), &self.config.address);
-        if let Err(error) = file.keep(&current.name, &token) {
+        if let Err(error) = file.store(&current.name, &token) {
             tracing::warn!(%error, "the new token can't be kept for the next start");
         }
         current.client = current.client.client().with_user_token(token);
@@ -361,7 +365,8 @@ mod tests {
             let layers = Layers::load(Role::Client, None, options, &environment).unwrap();
             ClientConfig::new(&layers, &environment)
         };
-        let told = |is_guessed, exit| guessed(Failure::new(exit, "no"), &config(is_guessed)).to_string();
+        let told =
+            |is_guessed, exit| with_address_hint(Failure::new(exit, "no"), &config(is_guessed)).to_string();
         assert!(told(true, Exit::Network).contains("mito dev"));
         assert!(!told(false, Exit::Network).contains("hint"));
         assert!(!told(true, Exit::Auth).contains("hint"));

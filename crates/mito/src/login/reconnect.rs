@@ -14,55 +14,55 @@ use crate::process::failure::Failure;
 use crate::show::Progress;
 
 /// How long a coordinator may be away before we stop waiting for it.
-const PATIENCE: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 /// How long something that others need not reach may be away.
-const BRIEF: Duration = Duration::from_secs(30);
+const BRIEF_TIMEOUT: Duration = Duration::from_secs(30);
 /// When the first word about it is due.
-pub(crate) const WORTH_A_WORD: Duration = Duration::from_secs(2);
+pub(crate) const NOTICE_AFTER: Duration = Duration::from_secs(2);
 
 /// A time without answers.
-pub(crate) struct Outage {
-    patience: Duration,
-    since: Option<Instant>,
-    said: bool,
+pub(crate) struct Reconnect {
+    timeout: Duration,
+    lost_at: Option<Instant>,
+    notified: bool,
     backoff: Backoff,
     /// A bar that words must not be written into.
     bar: Option<Progress>,
 }
 
-impl Outage {
+impl Reconnect {
     pub(crate) fn new() -> Self {
-        Self::of_at_most(PATIENCE)
+        Self::with_timeout(TIMEOUT)
     }
 
     /// For a wait that may take so long: it is not given up before that, nor before anybody else's.
     pub(crate) fn within(limit: Option<Duration>) -> Self {
-        Self::of_at_most(limit.unwrap_or_default().max(PATIENCE))
+        Self::with_timeout(limit.unwrap_or_default().max(TIMEOUT))
     }
 
     /// For what may be down for good: it is not worth a long wait.
     pub(crate) fn brief() -> Self {
-        Self::of_at_most(BRIEF)
+        Self::with_timeout(BRIEF_TIMEOUT)
     }
 
-    fn of_at_most(patience: Duration) -> Self {
+    fn with_timeout(timeout: Duration) -> Self {
         let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-        Self { patience, since: None, said: false, backoff, bar: None }
+        Self { timeout, lost_at: None, notified: false, backoff, bar: None }
     }
 
     /// While a bar is on the screen.
-    pub(crate) fn beside(self, bar: Option<&Progress>) -> Self {
+    pub(crate) fn with_progress(self, bar: Option<&Progress>) -> Self {
         Self { bar: bar.cloned(), ..self }
     }
 
-    pub(crate) fn over(&mut self) {
-        if self.said {
-            self.say(format_args!("connected again"));
+    pub(crate) fn reset(&mut self) {
+        if self.notified {
+            self.notify(format_args!("connected again"));
         }
-        *self = Self { bar: self.bar.take(), ..Self::of_at_most(self.patience) };
+        *self = Self { bar: self.bar.take(), ..Self::with_timeout(self.timeout) };
     }
 
-    fn say(&self, words: fmt::Arguments<'_>) {
+    fn notify(&self, words: fmt::Arguments<'_>) {
         match &self.bar {
             Some(bar) => bar.suspend(|| note!("mito: {words}")),
             None => note!("mito: {words}"),
@@ -70,44 +70,46 @@ impl Outage {
     }
 
     /// Repeats a call that only reads until there is an answer.
-    pub(crate) async fn outlast<T>(
+    pub(crate) async fn retry<T>(
         &mut self,
         call: impl AsyncFn() -> Result<T, ClientError>,
         hint: &str,
     ) -> Result<T, Failure> {
         loop {
             match call().await {
-                Err(error) if error.is_transient() => self.wait(error, || hint.to_owned()).await?,
+                Err(error) if error.is_transient() => {
+                    self.pause_after_error(error, || hint.to_owned()).await?;
+                }
                 answer => {
-                    self.over();
+                    self.reset();
                     return Ok(answer?);
                 }
             }
         }
     }
 
-    /// Waits before the next try; fails when the outage has lasted too long.
-    pub(crate) async fn wait(
+    /// Waits before the next try; fails when the reconnect has lasted too long.
+    pub(crate) async fn pause_after_error(
         &mut self,
         error: ClientError,
         hint: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
-        self.endure(Failure::new(Exit::Network, error).with_hint(hint())).await
+        self.pause_after(Failure::new(Exit::Network, error).with_hint(hint())).await
     }
 
     /// The same for what failed for want of an answer, be it a login or a download.
-    pub(crate) async fn endure(&mut self, failure: Failure) -> Result<(), Failure> {
-        let lasted = self.since.get_or_insert_with(Instant::now).elapsed();
-        if lasted > self.patience {
+    pub(crate) async fn pause_after(&mut self, failure: Failure) -> Result<(), Failure> {
+        let lasted = self.lost_at.get_or_insert_with(Instant::now).elapsed();
+        if lasted > self.timeout {
             return Err(failure);
         }
-        let (wait, silence) = (self.next_wait(), WORTH_A_WORD.saturating_sub(lasted));
-        if !self.said && silence <= wait {
-            tokio::time::sleep(silence).await;
-            let limit = duration::short(self.patience);
-            self.say(format_args!("{}; trying again for {limit}", failure.sentence()));
-            self.said = true;
-            tokio::time::sleep(wait.saturating_sub(silence)).await;
+        let (wait, until_notice) = (self.next_wait(), NOTICE_AFTER.saturating_sub(lasted));
+        if !self.notified && until_notice <= wait {
+            tokio::time::sleep(until_notice).await;
+            let limit = duration::short(self.timeout);
+            self.notify(format_args!("{}; trying again for {limit}", failure.sentence()));
+            self.notified = true;
+            tokio::time::sleep(wait.saturating_sub(until_notice)).await;
         } else {
             tokio::time::sleep(wait).await;
         }

@@ -7,7 +7,8 @@ use std::{fmt, io};
 use mitosis_client::{ClientError, TransferError};
 use mitosis_coordinator::StartError;
 use mitosis_domain::sweep::SweepError;
-use mitosis_protocol::ErrorCode;
+use mitosis_protocol::{ErrorBody, ErrorCode};
+use mitosis_supervisor::SupervisorError;
 use mitosis_worker::WorkerError;
 
 use crate::config::ConfigError;
@@ -52,9 +53,16 @@ impl Failure {
         Self { exit, ..self }
     }
 
-    /// With the coordinator's word for it.
-    pub(crate) fn with_code(self, code: Option<ErrorCode>) -> Self {
-        Self { code: code.and_then(word), ..self }
+    /// A task that the coordinator refused, with its code and its hint.
+    pub(crate) fn refused(refusal: ErrorBody) -> Self {
+        let exit = match refusal.code {
+            Some(ErrorCode::Forbidden | ErrorCode::QuotaExceeded | ErrorCode::AccountNotActive) => {
+                Exit::Forbidden
+            }
+            Some(ErrorCode::NotFound) => Exit::NotFound,
+            _ => Exit::Failure,
+        };
+        Self { code: refusal.code.and_then(word), hint: refusal.hint, ..Self::new(exit, refusal.msg) }
     }
 
     /// The stable word for it: the coordinator's, or that of the exit code.
@@ -254,6 +262,18 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let hint = error.hint();
         Self { exit: Exit::Failure, code: None, error: error.into(), hint }
+    }
+}
+
+impl From<SupervisorError> for Failure {
+    fn from(error: SupervisorError) -> Self {
+        match error {
+            SupervisorError::Io { action, source } => Self::io(action, source),
+            error => {
+                let hint = error.hint();
+                Self { hint, ..Self::new(Exit::Failure, error) }
+            }
+        }
     }
 }
 

@@ -6,22 +6,22 @@ use std::process::ExitCode;
 use crate::process::exit::Exit;
 
 /// Stands where a command would; nobody but a worker gives it.
-const WORD: &str = "__guard";
+const SUBCOMMAND: &str = "__guard";
 
 /// How a worker starts its guard. `None` when this program can't tell where it is; the worker says what
 /// that means.
 pub(crate) fn command() -> Option<Vec<OsString>> {
     let program = std::env::current_exe().ok()?;
-    Some(vec![program.into(), WORD.into()])
+    Some(vec![program.into(), SUBCOMMAND.into()])
 }
 
 /// Whether this process is to be a guard.
-pub(crate) fn is_wanted() -> bool {
-    std::env::args_os().nth(1).is_some_and(|word| word == WORD)
+pub(crate) fn is_requested() -> bool {
+    std::env::args_os().nth(1).is_some_and(|word| word == SUBCOMMAND)
 }
 
 /// Guards until the worker is gone. On a single thread, which is all that can be made deaf to signals.
-pub(crate) fn keep() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     match mitosis_worker::keep_guard() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

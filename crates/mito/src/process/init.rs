@@ -16,14 +16,14 @@ use nix::unistd::{Pid, getpid};
 use crate::process::exit::Exit;
 
 /// What is passed on to the program, besides the ends of children.
-const PASSED_ON: [Signal; 6] =
+const FORWARDED: [Signal; 6] =
     [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGUSR2];
 /// All other processes end with this one. A guard gets this long to give back what a program that was killed
 /// held.
-const LAST_WORK: Duration = Duration::from_secs(8);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const ORPHANS_TIMEOUT: Duration = Duration::from_secs(8);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// What a shell adds to the number of the signal that ended a program.
-const BY_SIGNAL: u8 = 128;
+const SIGNAL_BASE: u8 = 128;
 
 /// Whether this is the first process.
 pub(crate) fn is_needed() -> bool {
@@ -42,7 +42,7 @@ fn run_program() -> io::Result<ExitCode> {
     let program = Command::new(std::env::current_exe()?).args(std::env::args_os().skip(1)).spawn()?.id();
     let program = Pid::from_raw(i32::try_from(program).map_err(io::Error::other)?);
     // The program would inherit it, so this comes second.
-    let mut signals: SigSet = PASSED_ON.into_iter().collect();
+    let mut signals: SigSet = FORWARDED.into_iter().collect();
     signals.add(Signal::SIGCHLD);
     signals.thread_block()?;
     loop {
@@ -76,16 +76,16 @@ fn reap(program: Pid) -> Option<WaitStatus> {
 
 /// Until there are none, or they have had their time.
 fn wait_for_others() {
-    let deadline = Instant::now() + LAST_WORK;
+    let deadline = Instant::now() + ORPHANS_TIMEOUT;
     while Instant::now() < deadline && waitpid(None, Some(WaitPidFlag::WNOHANG)) != Err(Errno::ECHILD) {
-        std::thread::sleep(LOOK_AGAIN);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
 fn code(end: WaitStatus) -> ExitCode {
     match end {
         WaitStatus::Exited(_, code) => u8::try_from(code).unwrap_or(Exit::Failure as u8).into(),
-        WaitStatus::Signaled(_, signal, _) => (BY_SIGNAL + signal as u8).into(),
+        WaitStatus::Signaled(_, signal, _) => (SIGNAL_BASE + signal as u8).into(),
         _ => Exit::Fault.into(),
     }
 }

@@ -7,3 +7,8 @@ pub(crate) mod init;
 pub(crate) mod logging;
 pub(crate) mod signals;
 pub(crate) mod version;
+
+/// How many CPUs this process may use, at least one.
+pub(crate) fn available_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

@@ -6,7 +6,9 @@ use std::os::fd::AsFd as _;
 
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind};
+
+use super::failure::Failure;
 
 /// Requests to stop, from the keyboard, from the system, or from whoever keeps this process.
 #[derive(Debug)]
@@ -19,24 +21,24 @@ pub(crate) struct StopRequests {
 
 impl StopRequests {
     /// From now on this process does not end by itself at SIGINT and SIGTERM.
-    pub(crate) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> Result<Self, Failure> {
         Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
             hangup: None,
             lifeline: None,
         })
     }
 
     /// The same, and the end of the terminal is a request too, unless it is to be outlived (`nohup`).
-    pub(crate) fn listen_at_a_terminal() -> io::Result<Self> {
-        let hangup = if outlives_its_terminal() { None } else { Some(signal(SignalKind::hangup())?) };
+    pub(crate) fn listen_on_terminal() -> Result<Self, Failure> {
+        let hangup = if outlives_its_terminal() { None } else { Some(listen(SignalKind::hangup())?) };
         Ok(Self { hangup, ..Self::listen()? })
     }
 
     /// The same as [`Self::listen`], and the end of standard input is a request too: whoever started this process is gone.
-    pub(crate) fn listen_with_lifeline() -> io::Result<Self> {
-        Ok(Self { lifeline: Some(Lifeline::hold()?), ..Self::listen()? })
+    pub(crate) fn listen_with_lifeline() -> Result<Self, Failure> {
+        Ok(Self { lifeline: Some(Lifeline::hold().map_err(cannot_listen)?), ..Self::listen()? })
     }
 
     /// Ends at the next request; says what it was.
@@ -60,8 +62,8 @@ pub(crate) struct Interrupts(Signal);
 
 impl Interrupts {
     /// Those from now on.
-    pub(crate) fn listen() -> io::Result<Self> {
-        signal(SignalKind::interrupt()).map(Self)
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        listen(SignalKind::interrupt()).map(Self)
     }
 
     /// Ends at the next one.
@@ -70,6 +72,15 @@ impl Interrupts {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// A signal that no longer ends this process by itself.
+pub(crate) fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    tokio::signal::unix::signal(kind).map_err(cannot_listen)
+}
+
+fn cannot_listen(error: io::Error) -> Failure {
+    Failure::io("cannot listen to signals", error)
 }
 
 /// Whether whoever started this process had it ignore SIGHUP.

@@ -3,8 +3,8 @@
 use mitosis_protocol::Role;
 use serde::Serialize;
 
-use super::look::Look;
 use super::record::{Cell, Column, Fact, Record};
+use super::style::TerminalStyle;
 use super::text::escaped;
 
 /// Who is logged in.
@@ -51,7 +51,7 @@ impl Record for Membership {
         self.group_name.clone()
     }
 
-    fn line(&self, _: &Look) -> String {
+    fn line(&self, _: &TerminalStyle) -> String {
         format!("{}\t{:?}", escaped(&self.group_name), self.role)
     }
 

@@ -3,8 +3,8 @@
 use mitosis_protocol::attachment::{AttachmentInfo, AttachmentRow};
 use serde::Serialize;
 
-use super::look::Look;
 use super::record::{Cell, Column, Fact, Record};
+use super::style::TerminalStyle;
 use super::text::escaped;
 
 /// A file of a group, with all that is known about it.
@@ -40,8 +40,8 @@ impl Record for AttachmentAt {
         self.key.clone()
     }
 
-    fn line(&self, look: &Look) -> String {
-        format!("{}\t{} bytes\t{}", look.time(self.info.updated_at), self.info.size, escaped(&self.key))
+    fn line(&self, style: &TerminalStyle) -> String {
+        format!("{}\t{} bytes\t{}", style.time(self.info.updated_at), self.info.size, escaped(&self.key))
     }
 
     fn facts(&self) -> Vec<Fact> {

@@ -2,8 +2,8 @@
 
 use mitosis_protocol::audit::AuditEntry;
 
-use super::look::Look;
 use super::record::{Cell, Column, Fact, Record};
+use super::style::TerminalStyle;
 use super::text::escaped;
 
 fn address(entry: &AuditEntry) -> Cell {
@@ -31,9 +31,9 @@ impl Record for AuditEntry {
         self.id.to_string()
     }
 
-    fn line(&self, look: &Look) -> String {
+    fn line(&self, style: &TerminalStyle) -> String {
         let target = escaped(&self.target);
-        format!("{}\t{}\t{}\t{target}", look.time(self.at), escaped(&self.actor), escaped(&self.action))
+        format!("{}\t{}\t{}\t{target}", style.time(self.at), escaped(&self.actor), escaped(&self.action))
     }
 
     fn facts(&self) -> Vec<Fact> {

@@ -4,8 +4,8 @@ use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::{TaskState, Timestamp, Uuid};
 use serde::Serialize;
 
-use super::look::{Look, Tone};
 use super::record::{Cell, Column, Fact, Record};
+use super::style::{TerminalStyle, Tone};
 use super::task::{ending, exit_code, state_tone};
 use super::text::escaped;
 
@@ -96,7 +96,7 @@ impl Record for Ended {
     }
 
     /// Scripts take the last word.
-    fn line(&self, _: &Look) -> String {
+    fn line(&self, _: &TerminalStyle) -> String {
         let state = format!("{:?}", self.state);
         let ending = if self.words.is_empty() { String::new() } else { format!(", {}", self.words) };
         format!(

@@ -2,8 +2,8 @@
 
 use mitosis_protocol::explain::Explanation;
 
-use super::look::Look;
 use super::record::{Cell, Column, Fact, Record};
+use super::style::TerminalStyle;
 use super::text::escaped;
 
 fn code(explanation: &Explanation) -> Cell {
@@ -36,7 +36,7 @@ impl Record for Explanation {
         self.uuid.to_string()
     }
 
-    fn line(&self, _: &Look) -> String {
+    fn line(&self, _: &TerminalStyle) -> String {
         let sentence = format!("{:?}: {}", self.state, escaped(&self.text));
         match &self.hint {
             Some(hint) => format!("{sentence}\nhint: {}", escaped(hint)),

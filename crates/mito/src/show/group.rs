@@ -3,8 +3,8 @@
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::group::GroupInfo;
 
-use super::look::Tone;
 use super::record::{Cell, Column, Fact, Record};
+use super::style::Tone;
 use super::text::bytes;
 
 fn state(group: &GroupInfo) -> Cell {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use mitosis_protocol::duration;
+use mitosis_supervisor::{State, WorkerStatus};
 
 use super::line;
-use super::look::Tone;
 use super::record::{Cell, Column, Fact, Record};
-use crate::manager::wire::{State, WorkerStatus};
+use super::style::Tone;
 use crate::process::failure::Failure;
 
 /// A line for each worker, then how many have a process.
@@ -23,7 +23,7 @@ pub(crate) fn managed(workers: &[WorkerStatus]) -> Result<(), Failure> {
         line(format_args!(
             "{:>6} {pid:>8} {:<9} {:>12} {:>8}  {}",
             worker.number,
-            worker.state.word(),
+            worker.state,
             duration::span(Duration::from_secs(worker.since)),
             worker.restarts,
             worker.last_end.as_deref().unwrap_or("-"),
@@ -40,7 +40,7 @@ fn state(worker: &WorkerStatus) -> Cell {
         State::Ended => Tone::Plain,
         State::Failed => Tone::Bad,
     };
-    Cell::Toned(worker.state.word().to_owned(), tone)
+    Cell::Toned(worker.state.to_string(), tone)
 }
 
 fn last_end(worker: &WorkerStatus) -> Cell {

@@ -6,7 +6,7 @@ use super::record::{Cell, Column, Fact, Record};
 
 /// How many of what were changed, and which were not.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Outcome {
+pub(crate) struct BatchOutcome {
     /// How many were changed.
     pub(crate) count: u64,
     /// Of which group, where it was one.
@@ -16,7 +16,7 @@ pub(crate) struct Outcome {
     pub(crate) failed: Vec<String>,
 }
 
-impl Outcome {
+impl BatchOutcome {
     pub(crate) fn of_group(count: u64, group: &str) -> Self {
         Self { count, group_name: Some(group.to_owned()), failed: Vec::new() }
     }
@@ -26,7 +26,7 @@ impl Outcome {
     }
 }
 
-impl Record for Outcome {
+impl Record for BatchOutcome {
     const TABLE: &'static [Column<Self>] = &[
         Column::new("count", |outcome| Cell::text(outcome.count)),
         Column::new("failed", |outcome| Cell::Words(outcome.failed.clone())),

@@ -7,10 +7,10 @@ use mitosis_protocol::Timestamp;
 use serde::Serialize;
 
 use super::format::{Format, OutputArgs};
-use super::look::{Look, Tone};
 use super::progress::Progress;
 use super::record::{Fact, Record};
 use super::rows::Rows;
+use super::style::{TerminalStyle, Tone};
 use super::{cant_write, yaml};
 use crate::config::Environment;
 use crate::process::failure::Failure;
@@ -22,7 +22,7 @@ const NAME: usize = 11;
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     pub(super) format: Option<Format>,
-    pub(super) look: Look,
+    pub(super) style: TerminalStyle,
     quiet: bool,
     /// Somebody watches standard error.
     watched: bool,
@@ -33,7 +33,7 @@ impl Output {
     pub(crate) fn new(args: &OutputArgs, environment: &Environment) -> Self {
         Self {
             format: args.format,
-            look: Look::detect(environment),
+            style: TerminalStyle::detect(environment),
             quiet: args.quiet,
             watched: io::stderr().is_terminal(),
         }
@@ -42,12 +42,12 @@ impl Output {
     /// The same for what is written again and again: ages are counted to now, and lines fit the terminal as it is
     /// now. Other clocks may be ahead of this one, so it is no earlier than `past`.
     pub(crate) fn again(&self, past: Timestamp) -> Self {
-        Self { look: self.look.again(past), ..self.clone() }
+        Self { style: self.style.again(past), ..self.clone() }
     }
 
     /// Columns of the terminal.
     pub(crate) fn width(&self) -> Option<usize> {
-        self.look.width
+        self.style.width
     }
 
     /// Many things of a kind as the lines of a table.
@@ -84,7 +84,7 @@ impl Output {
 
     /// Whether a person reads the results, in a table.
     pub(crate) fn is_watched(&self) -> bool {
-        self.look.terminal && !self.is_for_programs()
+        self.style.terminal && !self.is_for_programs()
     }
 
     /// Whether results are asked for in a form for programs.
@@ -124,7 +124,7 @@ impl Output {
 
     /// One thing on its line.
     pub(crate) fn one_line<T: Record>(&self, record: &T) -> Result<(), Failure> {
-        self.outcome(record.line(&self.look), record)
+        self.outcome(record.line(&self.style), record)
     }
 
     /// How many there are of a thing.
@@ -197,9 +197,9 @@ impl Output {
     fn facts(&self, facts: Vec<Fact>) -> impl Display {
         fmt::from_fn(move |f| {
             facts.iter().enumerate().try_for_each(|(place, (name, cell))| {
-                let (text, tone) = cell.shown(&self.look);
-                let name = self.look.paint(&format!("{name:<NAME$}"), Tone::Dim);
-                let line = format!("{name} {}", self.look.paint(&text, tone));
+                let (text, tone) = cell.shown(&self.style);
+                let name = self.style.paint(&format!("{name:<NAME$}"), Tone::Dim);
+                let line = format!("{name} {}", self.style.paint(&text, tone));
                 write!(f, "{}{}", if place == 0 { "" } else { "\n" }, line.trim_end())
             })
         })
@@ -209,12 +209,12 @@ impl Output {
 #[cfg(test)]
 impl Output {
     pub(crate) fn at_a_terminal(width: usize) -> Self {
-        let still = Self::still(None, true);
-        Self { look: Look { width: Some(width), ..still.look }, ..still }
+        let still = Self::fixed(None, true);
+        Self { style: TerminalStyle { width: Some(width), ..still.style }, ..still }
     }
 
-    pub(super) fn still(format: Option<Format>, terminal: bool) -> Self {
-        Self { format, look: Look::still(terminal), quiet: false, watched: false }
+    pub(super) fn fixed(format: Option<Format>, terminal: bool) -> Self {
+        Self { format, style: TerminalStyle::fixed(terminal), quiet: false, watched: false }
     }
 
     pub(super) fn one_as_text<T: Record>(&self, record: &T) -> String {

@@ -3,13 +3,13 @@
 use mitosis_protocol::{Timestamp, Uuid};
 use serde::Serialize;
 
-use super::look::{Look, Tone};
+use super::style::{TerminalStyle, Tone};
 use super::text::{bytes, escaped, shell_words};
 
 /// Something that commands show. What `serde` writes is the document for programs; its fields are part of
 /// the interface and listed in `docs/guide/output.md`.
 pub(crate) trait Record: Serialize + 'static {
-    /// Columns of a table, those that people look for first.
+    /// Columns of a table, those that people style for first.
     const TABLE: &'static [Column<Self>];
     /// Columns of CSV, named as in the document.
     const FIELDS: &'static [Column<Self>];
@@ -18,7 +18,7 @@ pub(crate) trait Record: Serialize + 'static {
     fn id(&self) -> String;
 
     /// Its line in a list that is not a table.
-    fn line(&self, _look: &Look) -> String {
+    fn line(&self, _style: &TerminalStyle) -> String {
         escaped(&self.id())
     }
 
@@ -34,17 +34,17 @@ pub(crate) struct Column<T: ?Sized> {
     pub(super) name: &'static str,
     pub(super) cell: fn(&T) -> Cell,
     /// How soon it is cut where a terminal is too narrow: the larger the sooner.
-    pub(super) yields: u8,
+    pub(super) shrink_priority: u8,
 }
 
 impl<T: ?Sized> Column<T> {
     pub(crate) const fn new(name: &'static str, cell: fn(&T) -> Cell) -> Self {
-        Self { name, cell, yields: 0 }
+        Self { name, cell, shrink_priority: 0 }
     }
 
     /// One that is cut before others that do not yield, or yield less.
-    pub(crate) const fn yielding(yields: u8, name: &'static str, cell: fn(&T) -> Cell) -> Self {
-        Self { name, cell, yields }
+    pub(crate) const fn shrinkable(shrink_priority: u8, name: &'static str, cell: fn(&T) -> Cell) -> Self {
+        Self { name, cell, shrink_priority }
     }
 }
 
@@ -81,17 +81,17 @@ impl Cell {
     }
 
     /// For a table or a line. `tone` is what it wants to be painted with.
-    pub(crate) fn shown(&self, look: &Look) -> (String, Tone) {
+    pub(crate) fn shown(&self, style: &TerminalStyle) -> (String, Tone) {
         let text = match self {
             Self::Nothing => String::new(),
             Self::Text(text) | Self::Toned(text, _) => escaped(text),
             Self::Number(number) => number.to_string(),
-            Self::Time(at) => look.time(*at),
-            Self::Size(size) if look.terminal => bytes(*size).to_string(),
+            Self::Time(at) => style.time(*at),
+            Self::Size(size) if style.terminal => bytes(*size).to_string(),
             Self::Size(size) => size.to_string(),
             Self::Words(words) => escaped(&words.join(" ")),
             Self::Command(words) => shell_words(words),
-            Self::Parts(parts) => parts.iter().map(|part| part.shown(look).0).collect(),
+            Self::Parts(parts) => parts.iter().map(|part| part.shown(style).0).collect(),
         };
         match self {
             Self::Toned(_, tone) => (text, *tone),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::record::Cell;
 use super::task::{exit_code, state_tone};
-use super::varied::{Extent, Varied};
+use super::varied::{Detail, Varied};
 
 /// Columns before the parameters.
 const BEFORE: [&str; 2] = ["uuid", "task"];
@@ -58,15 +58,15 @@ impl Varied for ResultShown {
         Names { params: known, fields: fields.collect() }
     }
 
-    fn titles(names: &Names, extent: Extent) -> Vec<String> {
+    fn titles(names: &Names, detail: Detail) -> Vec<String> {
         let is_fixed = |name: &str| BEFORE.contains(&name) || AFTER.contains(&name);
         let params = names.params.iter().map(|name| apart("param", name, is_fixed(name)));
         let taken = |name: &String| is_fixed(name) || names.params.contains(name);
         let fields = names.fields.iter().map(|name| apart("result", name, taken(name)));
         let fixed = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-        match extent {
-            Extent::Whole => [fixed(&BEFORE), params.collect(), fixed(&AFTER), fields.collect()].concat(),
-            Extent::Gist => [
+        match detail {
+            Detail::Full => [fixed(&BEFORE), params.collect(), fixed(&AFTER), fields.collect()].concat(),
+            Detail::Summary => [
                 fixed(&["task"]),
                 params.collect(),
                 fixed(&["state", "exit", "msg", "duration"]),
@@ -77,7 +77,7 @@ impl Varied for ResultShown {
         }
     }
 
-    fn cells(&self, names: &Names, extent: Extent) -> Vec<Cell> {
+    fn cells(&self, names: &Names, detail: Detail) -> Vec<Cell> {
         let outcome = &self.outcome;
         let uuid = Cell::text(outcome.uuid);
         let state = Cell::Toned(format!("{:?}", outcome.state), state_tone(outcome.state, outcome.result));
@@ -98,8 +98,8 @@ impl Varied for ResultShown {
         });
         let mut cells =
             Vec::with_capacity(BEFORE.len() + AFTER.len() + names.params.len() + names.fields.len());
-        match extent {
-            Extent::Whole => {
+        match detail {
+            Detail::Full => {
                 cells.extend([uuid, Cell::Number(outcome.task_id)]);
                 cells.extend(params);
                 let (started, finished) = (time(outcome.started_at), time(outcome.finished_at));
@@ -107,7 +107,7 @@ impl Varied for ResultShown {
                 cells.extend([state, exit, msg, created, started, finished, duration]);
                 cells.extend(fields);
             }
-            Extent::Gist => {
+            Detail::Summary => {
                 cells.push(Cell::Number(outcome.task_id));
                 cells.extend(params);
                 cells.extend([state, exit, msg, duration]);
@@ -185,7 +185,7 @@ mod tests {
 
     fn text(format: Option<Format>, terminal: bool, outcomes: Vec<TaskOutcome>) -> String {
         let results: Vec<ResultShown> = outcomes.into_iter().map(Into::into).collect();
-        written(&Output::still(format, terminal), &results)
+        written(&Output::fixed(format, terminal), &results)
     }
 
     fn cells(csv: &str) -> Vec<Vec<String>> {

@@ -4,8 +4,8 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::sweep::RetriedTask;
 use serde::Serialize;
 
-use super::look::Look;
 use super::record::{Cell, Column, Fact, Record};
+use super::style::TerminalStyle;
 
 /// A task, and the one that it repeats.
 #[derive(Debug, Clone, Serialize)]
@@ -46,7 +46,7 @@ impl Record for Retried {
         self.uuid.to_string()
     }
 
-    fn line(&self, _: &Look) -> String {
+    fn line(&self, _: &TerminalStyle) -> String {
         self.sentence()
     }
 

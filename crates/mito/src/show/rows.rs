@@ -56,14 +56,14 @@ impl<'a, T: Record> Rows<'a, T> {
 
     /// A person sees each line at once.
     fn stdout(output: &Output) -> Box<dyn Write> {
-        match output.look.terminal {
+        match output.style.terminal {
             true => Box::new(io::stdout()),
             false => Box::new(BufWriter::new(io::stdout())),
         }
     }
 
     pub(super) fn to(output: &'a Output, writer: Box<dyn Write + 'a>) -> Self {
-        let form = match (output.format, output.look.terminal) {
+        let form = match (output.format, output.style.terminal) {
             (None | Some(Format::Table), true) => Form::Table(Vec::new()),
             (None, false) => Form::Line,
             (Some(Format::Table), false) => Form::Tabs,
@@ -78,16 +78,16 @@ impl<'a, T: Record> Rows<'a, T> {
 
     /// The next result.
     pub(crate) fn push(&mut self, record: &T) -> Result<(), Failure> {
-        let look = &self.output.look;
+        let style = &self.output.style;
         let written = match &mut self.form {
-            Form::Line => writeln!(self.writer, "{}", record.line(look)),
+            Form::Line => writeln!(self.writer, "{}", record.line(style)),
             Form::Id => writeln!(self.writer, "{}", record.id()),
             Form::Jsonl => serde_json::to_writer(&mut self.writer, record)
                 .map_err(io::Error::from)
                 .and_then(|()| writeln!(self.writer)),
             Form::Tabs => {
                 let cells: Vec<_> =
-                    T::TABLE.iter().map(|column| (column.cell)(record).shown(look).0).collect();
+                    T::TABLE.iter().map(|column| (column.cell)(record).shown(style).0).collect();
                 writeln!(self.writer, "{}", cells.join("\t"))
             }
             Form::Csv { header } => {
@@ -124,8 +124,9 @@ impl<'a, T: Record> Rows<'a, T> {
             Form::Csv { header: false } => write!(self.writer, "{}", csv_header::<T>()),
             Form::Table(rows) if rows.is_empty() => Ok(()),
             Form::Table(rows) => {
-                let titles: Vec<_> = T::TABLE.iter().map(|column| (column.name, column.yields)).collect();
-                write!(self.writer, "{}", table::table(&titles, rows, &self.output.look))
+                let titles: Vec<_> =
+                    T::TABLE.iter().map(|column| (column.name, column.shrink_priority)).collect();
+                write!(self.writer, "{}", table::table(&titles, rows, &self.output.style))
             }
             Form::Json { begun: true } => writeln!(self.writer, "\n]"),
             Form::Json { begun: false } => writeln!(self.writer, "[]"),

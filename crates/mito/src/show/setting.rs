@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::look::Look;
 use super::record::{Cell, Column, Fact, Record};
+use super::style::TerminalStyle;
 use super::text::escaped;
 
 /// A key with the value that counts.
@@ -41,7 +41,7 @@ impl Record for Setting {
         self.key.to_owned()
     }
 
-    fn line(&self, _: &Look) -> String {
+    fn line(&self, _: &TerminalStyle) -> String {
         let value = escaped(self.value.as_deref().unwrap_or_default());
         let line = match self.with_origin {
             true => format!("{:<26} {value:<40} {}", self.key, escaped(&self.origin)),

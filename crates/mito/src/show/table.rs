@@ -2,30 +2,30 @@
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::look::{Look, Tone};
 use super::record::Cell;
+use super::style::{TerminalStyle, Tone};
 
 /// Between two columns.
 const GAP: &str = "  ";
 /// No column is cut below this.
-const LEAST: usize = 6;
+const MIN_WIDTH: usize = 6;
 /// A column that is cut to this still tells something.
-const TELLING: usize = 24;
+const READABLE: usize = 24;
 
 /// The title of a column, and how soon it is cut: the larger the sooner.
 pub(super) type Title<'a> = (&'a str, u8);
 
 /// The lines of a table. Where the terminal is too narrow, times lose their dates, then those columns are cut
 /// that yield, then the widest; the last one never is, since it names the row.
-pub(super) fn table(titles: &[Title<'_>], rows: &[Vec<Cell>], look: &Look) -> String {
-    let shown = |look: &Look| -> Vec<Vec<(String, Tone)>> {
-        rows.iter().map(|row| row.iter().map(|cell| cell.shown(look)).collect()).collect()
+pub(super) fn table(titles: &[Title<'_>], rows: &[Vec<Cell>], style: &TerminalStyle) -> String {
+    let shown = |style: &TerminalStyle| -> Vec<Vec<(String, Tone)>> {
+        rows.iter().map(|row| row.iter().map(|cell| cell.shown(style)).collect()).collect()
     };
-    let mut rows = shown(look);
-    if look.width.is_some_and(|width| comfortable(titles, &rows) > width) {
-        rows = shown(&Look { brief: true, ..look.clone() });
+    let mut rows = shown(style);
+    if style.width.is_some_and(|width| comfortable(titles, &rows) > width) {
+        rows = shown(&TerminalStyle { brief: true, ..style.clone() });
     }
-    let widths = widths(titles, &rows, look.width);
+    let widths = widths(titles, &rows, style.width);
     let mut text = String::new();
     let heads = titles.iter().map(|(title, _)| (title.to_uppercase(), Tone::Title)).collect();
     for row in std::iter::once(&heads).chain(&rows) {
@@ -36,7 +36,7 @@ pub(super) fn table(titles: &[Title<'_>], rows: &[Vec<Cell>], look: &Look) -> St
                 true => 0,
                 false => width - cell.width() + GAP.len(),
             };
-            line.push_str(&look.paint(&cell, *tone));
+            line.push_str(&style.paint(&cell, *tone));
             line.extend(std::iter::repeat_n(' ', padding));
         }
         text.push_str(line.trim_end());
@@ -59,9 +59,9 @@ fn natural(titles: &[Title<'_>], rows: &[Vec<(String, Tone)>]) -> Vec<usize> {
 /// How wide it has to be if those columns that yield are cut as far as they still tell something.
 fn comfortable(titles: &[Title<'_>], rows: &[Vec<(String, Tone)>]) -> usize {
     let widths = natural(titles, rows);
-    let needed = widths.iter().zip(titles).map(|(width, (_, yields))| match yields {
+    let needed = widths.iter().zip(titles).map(|(width, (_, shrink_priority))| match shrink_priority {
         0 => *width,
-        _ => (*width).min(TELLING),
+        _ => (*width).min(READABLE),
     });
     needed.sum::<usize>() + GAP.len() * widths.len().saturating_sub(1)
 }
@@ -74,11 +74,11 @@ fn widths(titles: &[Title<'_>], rows: &[Vec<(String, Tone)>], most: Option<usize
     loop {
         let excess = (widths.iter().sum::<usize>() + gaps).saturating_sub(most);
         let next = (0..last)
-            .filter(|place| widths[*place] > LEAST)
+            .filter(|place| widths[*place] > MIN_WIDTH)
             .max_by_key(|place| (titles[*place].1, widths[*place]));
         match next {
             Some(place) if excess > 0 => {
-                widths[place] = widths[place].saturating_sub(excess.min(8)).max(LEAST);
+                widths[place] = widths[place].saturating_sub(excess.min(8)).max(MIN_WIDTH);
             }
             _ => return widths,
         }
@@ -118,34 +118,37 @@ mod tests {
     #[test]
     fn columns_line_up_whatever_is_in_them() {
         let rows = rows(&[["漢字", "b", "1"], ["a", "", "22"]]);
-        let text = table(&plain(&["first", "b", "id"]), &rows, &Look::still(true));
+        let text = table(&plain(&["first", "b", "id"]), &rows, &TerminalStyle::fixed(true));
         assert_eq!(text, "FIRST  B  ID\n漢字   b  1\na         22\n");
     }
 
     #[test]
     fn a_narrow_terminal_cuts_the_widest_and_never_what_names_the_row() {
         let rows = rows(&[["a long text that goes on and on", "short", "0123456789abcdef"]]);
-        let look = Look { width: Some(40), ..Look::still(true) };
-        let text = table(&plain(&["text", "b", "id"]), &rows, &look);
+        let style = TerminalStyle { width: Some(40), ..TerminalStyle::fixed(true) };
+        let text = table(&plain(&["text", "b", "id"]), &rows, &style);
         let line = text.lines().nth(1).unwrap();
         assert!(
             line.width() <= 40 && line.contains('…') && line.ends_with("short  0123456789abcdef"),
             "{text}"
         );
-        let tiny = Look { width: Some(5), ..look };
+        let tiny = TerminalStyle { width: Some(5), ..style };
         assert!(table(&plain(&["text", "b", "id"]), &rows, &tiny).ends_with("0123456789abcdef\n"));
     }
 
     #[test]
     fn a_command_yields_before_the_time_and_the_time_keeps_its_age() {
-        let look = Look::still(true);
-        let created = Cell::Time(look.now - std::time::Duration::from_secs(240));
+        let style = TerminalStyle::fixed(true);
+        let created = Cell::Time(style.now - std::time::Duration::from_secs(240));
         let command = Cell::Command(vec!["python3".to_owned(), "x".repeat(80)]);
         let row = vec![Cell::text("a-group-of-people-17"), created, command, Cell::text("u".repeat(36))];
         let titles = [("task", 0), ("created", 0), ("command", 2), ("uuid", 0)];
         let line = |width| {
-            let text =
-                table(&titles, std::slice::from_ref(&row), &Look { width: Some(width), ..look.clone() });
+            let text = table(
+                &titles,
+                std::slice::from_ref(&row),
+                &TerminalStyle { width: Some(width), ..style.clone() },
+            );
             text.lines().nth(1).unwrap().to_owned()
         };
         for (width, time) in [(130, "2031-02-09 17:00:05, 4m ago"), (100, "  4m ago "), (76, "  4m ago ")] {

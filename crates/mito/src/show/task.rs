@@ -8,8 +8,8 @@ use mitosis_protocol::{ArtifactInfo, TaskInfo, TaskResult, TaskSpec, TaskState, 
 use serde::Serialize;
 
 use super::artifact;
-use super::look::{Look, Tone};
 use super::record::{Cell, Column, Fact, Record};
+use super::style::{TerminalStyle, Tone};
 use super::text::escaped;
 
 /// A task as it is shown: what the coordinator says, and its exit code as people know it.
@@ -81,9 +81,9 @@ impl Record for TaskShown {
         Column::new("task", Self::number),
         Column::new("state", Self::state),
         Column::new("exit", Self::exit),
-        Column::yielding(1, "labels", |task| Cell::Words(task.info.labels.clone())),
+        Column::shrinkable(1, "labels", |task| Cell::Words(task.info.labels.clone())),
         Column::new("created", |task| Cell::Time(task.info.created_at)),
-        Column::yielding(2, "command", |task| Cell::Command(task.info.spec.args.clone())),
+        Column::shrinkable(2, "command", |task| Cell::Command(task.info.spec.args.clone())),
         Column::new("uuid", |task| Cell::text(task.info.uuid)),
     ];
     const FIELDS: &'static [Column<Self>] = &[
@@ -256,7 +256,7 @@ impl Record for Submitted {
         self.uuid.map(|uuid| uuid.to_string()).unwrap_or_default()
     }
 
-    fn line(&self, _: &Look) -> String {
+    fn line(&self, _: &TerminalStyle) -> String {
         escaped(&self.sentence())
     }
 

@@ -22,7 +22,7 @@ use super::output::Output;
 use super::record::Record;
 use super::rows::written;
 use super::*;
-use crate::manager::wire::{State, WorkerStatus};
+use mitosis_supervisor::{State, WorkerStatus};
 
 const FORMATS: [Option<Format>; 7] = [
     None,
@@ -136,10 +136,10 @@ fn attachment() -> AttachmentAt {
 
 /// These in every form that a program can get, and in that of a person.
 fn everywhere<T: Record>(records: &[T]) -> String {
-    let mut text = format!("terminal:\n{}", written(&Output::still(None, true), records));
+    let mut text = format!("terminal:\n{}", written(&Output::fixed(None, true), records));
     for format in FORMATS {
         let name = format.map_or_else(|| "piped".to_owned(), |format| format!("{format:?}").to_lowercase());
-        let output = Output::still(format, false);
+        let output = Output::fixed(format, false);
         write!(text, "\n{name}:\n{}", written(&output, records)).unwrap();
     }
     text
@@ -147,7 +147,7 @@ fn everywhere<T: Record>(records: &[T]) -> String {
 
 /// Everything about one, for a program and for a person.
 fn in_full<T: Record>(record: &T) -> String {
-    let [person, program] = [true, false].map(|terminal| Output::still(None, terminal).one_as_text(record));
+    let [person, program] = [true, false].map(|terminal| Output::fixed(None, terminal).one_as_text(record));
     format!("terminal:\n{person}\n\npiped:\n{program}\n")
 }
 
@@ -214,7 +214,7 @@ fn files() {
 #[test]
 fn numbers() {
     assert_snapshot!("counted", everywhere(&[Counted { count: 3 }]));
-    let outcome = Outcome::of_list(2, &[uuid(7)]);
+    let outcome = BatchOutcome::of_list(2, &[uuid(7)]);
     assert_snapshot!("outcome", everywhere(&[outcome]));
     assert_snapshot!(
         "storage_quota",
@@ -264,7 +264,7 @@ fn a_task_that_was_cancelled_before_it_ran_has_no_exit_code() {
         warnings: Vec::new(),
     };
     assert_snapshot!("ended", everywhere(&[Ended::from(event)]));
-    let csv = written(&Output::still(Some(Format::Csv), false), &[TaskShown::from(info)]);
+    let csv = written(&Output::fixed(Some(Format::Csv), false), &[TaskShown::from(info)]);
     assert!(csv.contains(",Cancelled,,UserCancellation,"), "{csv}");
 }
 

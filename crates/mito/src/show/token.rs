@@ -3,8 +3,8 @@
 use mitosis_protocol::tokens::TokenInfo;
 use serde::Serialize;
 
-use super::look::Look;
 use super::record::{Cell, Column, Fact, Record};
+use super::style::TerminalStyle;
 use super::text::escaped;
 
 /// A token that was just made. There is no `Debug`: it is a secret.
@@ -27,7 +27,7 @@ impl Record for TokenMade {
         self.id.to_string()
     }
 
-    fn line(&self, _: &Look) -> String {
+    fn line(&self, _: &TerminalStyle) -> String {
         escaped(&self.token)
     }
 
@@ -68,10 +68,10 @@ impl Record for TokenInfo {
         self.id.to_string()
     }
 
-    fn line(&self, look: &Look) -> String {
+    fn line(&self, style: &TerminalStyle) -> String {
         let end =
-            self.expires_at.map_or_else(|| "never ends".to_owned(), |at| format!("ends {}", look.time(at)));
-        format!("{}\t{}\t{}\t{end}", self.id, escaped(&self.name), scope(self).shown(look).0)
+            self.expires_at.map_or_else(|| "never ends".to_owned(), |at| format!("ends {}", style.time(at)));
+        format!("{}\t{}\t{}\t{end}", self.id, escaped(&self.name), scope(self).shown(style).0)
     }
 
     fn facts(&self) -> Vec<Fact> {

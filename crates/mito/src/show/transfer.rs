@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::look::Look;
 use super::record::{Cell, Column, Fact, Record};
+use super::style::TerminalStyle;
 use super::text::escaped;
 
 /// A file that was downloaded.
@@ -61,7 +61,7 @@ impl Record for Link {
         self.url.clone()
     }
 
-    fn line(&self, _: &Look) -> String {
+    fn line(&self, _: &TerminalStyle) -> String {
         format!("{} {}", escaped(&self.of), self.url)
     }
 

@@ -22,10 +22,10 @@ pub(crate) trait Varied: Serialize + Sized {
     fn names(all: &[Self]) -> Self::Names;
 
     /// The names of the columns.
-    fn titles(names: &Self::Names, extent: Extent) -> Vec<String>;
+    fn titles(names: &Self::Names, detail: Detail) -> Vec<String>;
 
     /// As many cells as there are titles.
-    fn cells(&self, names: &Self::Names, extent: Extent) -> Vec<Cell>;
+    fn cells(&self, names: &Self::Names, detail: Detail) -> Vec<Cell>;
 
     /// What names it in other commands.
     fn id(&self) -> String;
@@ -33,11 +33,11 @@ pub(crate) trait Varied: Serialize + Sized {
 
 /// How much of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
+pub(crate) enum Detail {
     /// Every column.
-    Whole,
-    /// Those that people look for first; the last names the row.
-    Gist,
+    Full,
+    /// Those that people style for first; the last names the row.
+    Summary,
 }
 
 impl Output {
@@ -50,29 +50,29 @@ impl Output {
 }
 
 fn write<T: Varied>(output: &Output, all: &[T], to: &mut impl Write) -> io::Result<()> {
-    match (output.format, output.look.terminal) {
+    match (output.format, output.style.terminal) {
         (None | Some(Format::Table), true) if all.is_empty() => Ok(()),
         (None | Some(Format::Table), true) => {
             let names = T::names(all);
-            let titles = T::titles(&names, Extent::Gist);
-            let rows: Vec<Vec<Cell>> = all.iter().map(|one| one.cells(&names, Extent::Gist)).collect();
+            let titles = T::titles(&names, Detail::Summary);
+            let rows: Vec<Vec<Cell>> = all.iter().map(|one| one.cells(&names, Detail::Summary)).collect();
             let titles: Vec<_> = titles.iter().map(|title| (title.as_str(), 0)).collect();
-            write!(to, "{}", table::table(&titles, &rows, &output.look))
+            write!(to, "{}", table::table(&titles, &rows, &output.style))
         }
         (None | Some(Format::Table), false) => {
             let names = T::names(all);
             let tabbed = |cells: &[Cell]| {
-                cells.iter().map(|cell| cell.shown(&output.look).0).collect::<Vec<_>>().join("\t")
+                cells.iter().map(|cell| cell.shown(&output.style).0).collect::<Vec<_>>().join("\t")
             };
-            let titles: Vec<_> = T::titles(&names, Extent::Whole).into_iter().map(Cell::Text).collect();
+            let titles: Vec<_> = T::titles(&names, Detail::Full).into_iter().map(Cell::Text).collect();
             writeln!(to, "{}", tabbed(&titles))?;
-            all.iter().try_for_each(|one| writeln!(to, "{}", tabbed(&one.cells(&names, Extent::Whole))))
+            all.iter().try_for_each(|one| writeln!(to, "{}", tabbed(&one.cells(&names, Detail::Full))))
         }
         (Some(Format::Csv), _) => {
             let names = T::names(all);
-            write!(to, "{}", csv_line(T::titles(&names, Extent::Whole).into_iter()))?;
+            write!(to, "{}", csv_line(T::titles(&names, Detail::Full).into_iter()))?;
             all.iter().try_for_each(|one| {
-                write!(to, "{}", csv_line(one.cells(&names, Extent::Whole).iter().map(Cell::raw)))
+                write!(to, "{}", csv_line(one.cells(&names, Detail::Full).iter().map(Cell::raw)))
             })
         }
         (Some(Format::Json), _) => {

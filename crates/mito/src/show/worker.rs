@@ -6,8 +6,8 @@ use mitosis_protocol::worker::{WorkerInfo, WorkerState};
 use mitosis_protocol::{Role, duration};
 use serde::Serialize;
 
-use super::look::Tone;
 use super::record::{Cell, Column, Fact, Record};
+use super::style::Tone;
 
 /// A worker as it is shown.
 #[derive(Debug, Clone, Serialize)]
@@ -47,10 +47,10 @@ impl Record for WorkerShown {
     const TABLE: &'static [Column<Self>] = &[
         Column::new("state", Self::state),
         Column::new("creator", |worker| Cell::text(&worker.info.creator_username)),
-        Column::yielding(1, "tags", |worker| Cell::Words(worker.info.tags.clone())),
-        Column::yielding(2, "labels", |worker| Cell::Words(worker.info.labels.clone())),
+        Column::shrinkable(1, "tags", |worker| Cell::Words(worker.info.tags.clone())),
+        Column::shrinkable(2, "labels", |worker| Cell::Words(worker.info.labels.clone())),
         Column::new("heartbeat", |worker| Cell::Time(worker.info.last_heartbeat)),
-        Column::yielding(1, "task", |worker| Cell::optional(worker.info.assigned_task_id)),
+        Column::shrinkable(1, "task", |worker| Cell::optional(worker.info.assigned_task_id)),
         Column::new("uuid", |worker| Cell::text(worker.info.worker_id)),
     ];
     const FIELDS: &'static [Column<Self>] = &[

@@ -8,10 +8,10 @@
 use mitosis_client::{ClientError, UserClient};
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_domain::sweep::{Blueprint, Expansion};
+use mitosis_protocol::ErrorCode;
 use mitosis_protocol::task::{
     RemoteFile, SubmitOutcome, SubmitTaskReply, SubmitTaskRequest, SubmitTasksReply, SubmitTasksRequest,
 };
-use mitosis_protocol::{ErrorBody, ErrorCode};
 
 use super::kept::{Kept, Place};
 use super::patiently::patiently;
@@ -242,24 +242,9 @@ fn all_accepted(
     let each = reply.results.into_iter().zip(groups);
     each.map(|(outcome, group)| match outcome {
         SubmitOutcome::Ok(task) => Ok((task, group)),
-        SubmitOutcome::Err(refusal) => Err(refused(refusal)),
+        SubmitOutcome::Err(refusal) => Err(Failure::refused(refusal)),
     })
     .collect()
-}
-
-fn refused(refusal: ErrorBody) -> Failure {
-    let exit = match refusal.code {
-        Some(ErrorCode::Forbidden | ErrorCode::QuotaExceeded | ErrorCode::AccountNotActive) => {
-            Exit::Forbidden
-        }
-        Some(ErrorCode::NotFound) => Exit::NotFound,
-        _ => Exit::Failure,
-    };
-    let failure = Failure::new(exit, refusal.msg);
-    match refusal.hint {
-        Some(hint) => failure.with_hint(hint),
-        None => failure,
-    }
 }
 
 #[cfg(test)]
@@ -267,7 +252,7 @@ mod tests {
     use std::time::Duration;
 
     use mitosis_domain::sweep::{Column, Factor, Plan, Values};
-    use mitosis_protocol::TaskSpec;
+    use mitosis_protocol::{ErrorBody, TaskSpec};
 
     use super::*;
 
@@ -288,6 +273,21 @@ mod tests {
 
     fn words(tasks: impl Iterator<Item = SubmitTaskRequest>) -> Vec<String> {
         tasks.map(|task| task.task_spec.args[0].clone()).collect()
+    }
+
+    /// `mito run` keeps the code of the coordinator, too.
+    #[test]
+    fn refusal_keeps_the_code_of_the_coordinator() {
+        let refusal = ErrorBody {
+            code: Some(ErrorCode::QuotaExceeded),
+            msg: "the group is full".into(),
+            hint: Some("ask an administrator".into()),
+            request_id: None,
+        };
+        let reply = SubmitTasksReply { results: vec![SubmitOutcome::Err(refusal)], replayed: false };
+        let failure = all_accepted(reply, vec!["lab".into()]).unwrap_err();
+        assert_eq!((failure.exit(), failure.code()), (Exit::Forbidden, "quota_exceeded"));
+        assert!(failure.to_string().contains("hint: ask an administrator"), "{failure}");
     }
 
     #[test]

@@ -12,34 +12,34 @@ use crate::task_io::missing_resources;
 
 /// How a task ended, and what of its output was not kept.
 #[derive(Debug, Clone)]
-pub(crate) struct Outcome {
+pub(crate) struct TaskExit {
     pub(crate) result: TaskResult,
     pub(crate) warnings: Vec<ResultWarning>,
 }
 
-impl Outcome {
+impl TaskExit {
     /// Of a task that is over.
-    pub(crate) fn of_info(info: &TaskInfo) -> Option<Self> {
+    pub(crate) fn from_info(info: &TaskInfo) -> Option<Self> {
         Some(Self { result: info.result?, warnings: info.warnings.clone() })
     }
 
     /// The same.
-    pub(crate) fn of_event(event: &TaskEvent) -> Option<Self> {
+    pub(crate) fn from_event(event: &TaskEvent) -> Option<Self> {
         Some(Self { result: event.result?, warnings: event.warnings.clone() })
     }
 
     /// The same.
-    pub(crate) fn of_reply(reply: FollowReply) -> Option<Self> {
+    pub(crate) fn from_reply(reply: FollowReply) -> Option<Self> {
         Some(Self { result: reply.result?, warnings: reply.warnings })
     }
 
     /// The code of this process for it.
     pub(crate) fn code(&self) -> u8 {
-        self.code_and_word().0
+        self.code_and_reason().0
     }
 
     /// The same, and what to say where the code alone does not tell.
-    fn code_and_word(&self) -> (u8, Option<&'static str>) {
+    fn code_and_reason(&self) -> (u8, Option<&'static str>) {
         use TaskResultMessage as M;
         let own = WaitStatus::from_raw(self.result.exit_status).shell_code();
         let is_lost = self.warnings.iter().any(ResultWarning::is_loss);
@@ -70,18 +70,18 @@ impl Outcome {
 
     /// The code, and everything that it does not tell: why, which file was missing where that is the reason, and
     /// what was not kept.
-    pub(crate) async fn told(&self, user: &UserClient, task: Uuid) -> (u8, Option<String>) {
-        let (code, word) = self.code_and_word();
+    pub(crate) async fn describe(&self, user: &UserClient, task: Uuid) -> (u8, Option<String>) {
+        let (code, word) = self.code_and_reason();
         let mut lines = Vec::new();
         if let Some(word) = word {
-            let more = missing_resources::in_words(user, task, self.result).await;
+            let more = missing_resources::describe(user, task, self.result).await;
             lines.push(escaped(&format!("{word}{more}")));
         }
         let indent = if word.is_some() { "  " } else { "" };
         let warnings = self.warnings.iter().map(|warning| escaped(&format!("{indent}warning: {warning}")));
         lines.extend(warnings);
-        let told = (!lines.is_empty()).then(|| lines.join("\n"));
-        (code, told)
+        let description = (!lines.is_empty()).then(|| lines.join("\n"));
+        (code, description)
     }
 }
 
@@ -93,8 +93,9 @@ mod tests {
 
     #[test]
     fn lost_output_is_never_a_success() {
-        let code =
-            |exit_status, msg, warnings| Outcome { result: TaskResult { exit_status, msg }, warnings }.code();
+        let code = |exit_status, msg, warnings| {
+            TaskExit { result: TaskResult { exit_status, msg }, warnings }.code()
+        };
         let lost = || vec![ResultWarning::new(WarningCode::NotStored, None, "it is not stored")];
         let incomplete = Some(TaskResultMessage::UploadResultTimeout);
         assert_eq!(code(0, None, Vec::new()), 0);

@@ -13,16 +13,16 @@ use mitosis_protocol::explain::ReasonCode;
 use mitosis_protocol::output::{FollowQuery, FollowReply};
 use mitosis_protocol::{ArtifactKind, TaskState, Uuid};
 
-use crate::login::reconnect::{Outage, WORTH_A_WORD};
+use crate::login::reconnect::{NOTICE_AFTER, Reconnect};
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::show::text::escaped_lines;
 use crate::task_io::archive;
-use crate::task_io::exit::Outcome;
-use crate::task_io::streams::Streams;
+use crate::task_io::exit::TaskExit;
+use crate::task_io::terminal_output::TerminalOutput;
 
 /// How long the coordinator may hold a question.
-const HOLD: Duration = Duration::from_secs(10);
+const LONG_POLL: Duration = Duration::from_secs(10);
 
 /// How far both streams have been shown.
 #[derive(Debug, Default)]
@@ -36,52 +36,54 @@ pub(crate) async fn follow(
     user: &UserClient,
     task: Uuid,
     scratch: &Path,
-    streams: &mut Streams,
-) -> Result<Outcome, Failure> {
+    streams: &mut TerminalOutput,
+) -> Result<TaskExit, Failure> {
     let mut shown = Shown::default();
-    let mut outage = Outage::new().beside(streams.bar());
-    let mut start = Start { mute: streams.are_quiet(), ..Start::default() };
+    let mut reconnect = Reconnect::new().with_progress(streams.progress());
+    let mut silence = SilenceNotice { mute: streams.is_quiet(), ..SilenceNotice::default() };
     loop {
-        let query = FollowQuery { stdout: shown.stdout, stderr: shown.stderr, wait: Some(start.patience()) };
+        let query = FollowQuery { stdout: shown.stdout, stderr: shown.stderr, wait: Some(silence.wait()) };
         match user.follow(task, &query).await {
             Ok(reply) => {
-                outage.over();
+                reconnect.reset();
                 shown.show(&reply, streams)?;
                 let is_silent = reply.stdout.is_empty() && reply.stderr.is_empty();
-                if let Some(outcome) = Outcome::of_reply(reply) {
-                    let shown = show_the_rest(user, task, &shown, scratch, streams).await;
+                if let Some(outcome) = TaskExit::from_reply(reply) {
+                    let shown = show_rest(user, task, &shown, scratch, streams).await;
                     return ended(shown, outcome, streams);
                 }
                 match is_silent {
-                    true => start.look(user, task, streams).await,
-                    false => start.happens(),
+                    true => silence.explain(user, task, streams).await,
+                    false => silence.saw_output(),
                 }
             }
-            Err(error) if error.is_transient() => outage.wait(error, || see_later(task)).await?,
+            Err(error) if error.is_transient() => {
+                reconnect.pause_after_error(error, || check_later_hint(task)).await?;
+            }
             Err(error) => return Err(error.into()),
         }
     }
 }
 
 /// What is kept of a task that is over, brought here.
-pub(crate) struct Kept {
-    outcome: Outcome,
+pub(crate) struct CachedOutput {
+    outcome: TaskExit,
     archive: Option<File>,
 }
 
 /// Brings what is kept of a task here, with its result.
-pub(crate) async fn keep(
+pub(crate) async fn cache(
     user: &UserClient,
     task: Uuid,
-    outcome: Outcome,
+    outcome: TaskExit,
     scratch: &Path,
-) -> Result<Kept, Failure> {
-    Ok(Kept { outcome, archive: fetched(user, task, scratch).await? })
+) -> Result<CachedOutput, Failure> {
+    Ok(CachedOutput { outcome, archive: fetch_archive(user, task, scratch).await? })
 }
 
-impl Kept {
+impl CachedOutput {
     /// Shows it; answers how the task ended.
-    pub(crate) async fn show(self, streams: &mut Streams) -> Result<Outcome, Failure> {
+    pub(crate) async fn show(self, streams: &mut TerminalOutput) -> Result<TaskExit, Failure> {
         let shown = match self.archive {
             Some(archive) => show_archive(archive, &Shown::default(), streams).await.map(|()| true),
             None => Ok(false),
@@ -91,16 +93,20 @@ impl Kept {
 }
 
 /// How a task ended, after what it wrote was shown or could not be.
-fn ended(shown: Result<bool, Failure>, outcome: Outcome, streams: &mut Streams) -> Result<Outcome, Failure> {
+fn ended(
+    shown: Result<bool, Failure>,
+    outcome: TaskExit,
+    streams: &mut TerminalOutput,
+) -> Result<TaskExit, Failure> {
     match shown.and_then(|_| streams.end().map_err(cant_write)) {
         Ok(()) => Ok(outcome),
-        Err(failure) => despite(failure, outcome),
+        Err(failure) => with_output_failure(failure, outcome),
     }
 }
 
 /// The end of a task whose output can't all be shown: its own code is told all the same, but never
 /// success when something is missing.
-fn despite(failure: Failure, outcome: Outcome) -> Result<Outcome, Failure> {
+fn with_output_failure(failure: Failure, outcome: TaskExit) -> Result<TaskExit, Failure> {
     match outcome.code() {
         0 => Err(failure.about("the command ended with code 0, but not all that it wrote can be shown")),
         _ if failure.is_quiet() => Err(failure),
@@ -112,45 +118,45 @@ fn despite(failure: Failure, outcome: Outcome) -> Result<Outcome, Failure> {
 }
 
 /// Shows what was kept of an ended task; answers whether anything was.
-pub(crate) async fn show_kept(user: &UserClient, task: Uuid, scratch: &Path) -> Result<bool, Failure> {
-    show_the_rest(user, task, &Shown::default(), scratch, &mut Streams::alone()).await
+pub(crate) async fn show_stored(user: &UserClient, task: Uuid, scratch: &Path) -> Result<bool, Failure> {
+    show_rest(user, task, &Shown::default(), scratch, &mut TerminalOutput::plain()).await
 }
 
 /// What is known of a task that does not write anything: a wait is never silent, be it for a worker or for
 /// one that is not heard of any more.
 #[derive(Debug, Default)]
-struct Start {
+struct SilenceNotice {
     /// Nothing is to be told.
     mute: bool,
-    happened: bool,
+    active: bool,
     /// What the coordinator lacks was told.
-    told_illness: bool,
+    reported_unhealthy: bool,
     /// The reason that was told last.
-    told: Option<ReasonCode>,
+    reported: Option<ReasonCode>,
     /// Answers without news since the last news.
-    silent: u32,
+    silent_replies: u32,
 }
 
 /// So many answers without news from a task that runs are worth a question.
-const WORTH_A_QUESTION: u32 = 2;
+const EXPLAIN_EVERY: u32 = 2;
 
-impl Start {
+impl SilenceNotice {
     /// How long to wait for a sign of life before asking what is the matter.
-    fn patience(&self) -> Duration {
-        match self.mute || self.happened || self.told.is_some() {
-            true => HOLD,
-            false => WORTH_A_WORD,
+    fn wait(&self) -> Duration {
+        match self.mute || self.active || self.reported.is_some() {
+            true => LONG_POLL,
+            false => NOTICE_AFTER,
         }
     }
 
-    fn happens(&mut self) {
-        *self = Self { mute: self.mute, happened: true, ..Self::default() };
+    fn saw_output(&mut self) {
+        *self = Self { mute: self.mute, active: true, ..Self::default() };
     }
 
     /// Tells why nothing is heard of it, once for each reason. Who can't tell is not asked again.
-    async fn look(&mut self, user: &UserClient, task: Uuid, streams: &mut Streams) {
-        self.silent += 1;
-        if self.mute || self.happened && !self.silent.is_multiple_of(WORTH_A_QUESTION) {
+    async fn explain(&mut self, user: &UserClient, task: Uuid, streams: &mut TerminalOutput) {
+        self.silent_replies += 1;
+        if self.mute || self.active && !self.silent_replies.is_multiple_of(EXPLAIN_EVERY) {
             return;
         }
         let why = match user.explain_task(task).await {
@@ -164,54 +170,54 @@ impl Start {
             (TaskState::Pending | TaskState::Ready, _) => "it waits: ",
             (_, ReasonCode::WorkerLost) => "",
             _ => {
-                self.happened = true;
-                self.look_at_the_coordinator(user, streams).await;
+                self.active = true;
+                self.check_coordinator(user, streams).await;
                 return;
             }
         };
-        if self.told == Some(why.code) {
+        if self.reported == Some(why.code) {
             return;
         }
         // It may be the coordinator that does not hear.
-        let illness =
-            illness(user).await.map(|illness| format!("\n  because: {illness}")).unwrap_or_default();
+        let unhealthy =
+            unhealthy(user).await.map(|unhealthy| format!("\n  because: {unhealthy}")).unwrap_or_default();
         let hint = why.hint.map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
-        let words = escaped_lines(&format!("mito: {about}{}{illness}{hint}\n", why.text));
+        let words = escaped_lines(&format!("mito: {about}{}{unhealthy}{hint}\n", why.text));
         // A word that can't be written is missed by nobody.
         let _ = streams.stderr.write_all(words.as_bytes());
-        self.told = Some(why.code);
+        self.reported = Some(why.code);
     }
 }
 
-impl Start {
+impl SilenceNotice {
     /// A task that runs and is silent may have ended: what it left can't be stored, or the end not be noted.
-    async fn look_at_the_coordinator(&mut self, user: &UserClient, streams: &mut Streams) {
-        match illness(user).await {
-            Some(illness) if !self.told_illness => {
-                let words = escaped_lines(&format!("mito: nothing is heard of the task: {illness}\n"));
+    async fn check_coordinator(&mut self, user: &UserClient, streams: &mut TerminalOutput) {
+        match unhealthy(user).await {
+            Some(unhealthy) if !self.reported_unhealthy => {
+                let words = escaped_lines(&format!("mito: nothing is heard of the task: {unhealthy}\n"));
                 drop(streams.stderr.write_all(words.as_bytes()));
-                self.told_illness = true;
+                self.reported_unhealthy = true;
             }
             Some(_) => {}
-            None => self.told_illness = false,
+            None => self.reported_unhealthy = false,
         }
     }
 }
 
 /// What the coordinator says of itself, where it can't do its work.
-async fn illness(user: &UserClient) -> Option<String> {
+async fn unhealthy(user: &UserClient) -> Option<String> {
     let health = user.client().look().await.ok()?.health?;
-    let ill: Vec<String> = (health.status != "ok")
+    let failing: Vec<String> = (health.status != "ok")
         .then_some(health.parts)?
         .into_iter()
         .filter(|(_, state)| state != "ok")
         .map(|(part, state)| format!("{part}: {state}"))
         .collect();
-    Some(format!("the coordinator can't do its work ({})", ill.join(", ")))
+    Some(format!("the coordinator can't do its work ({})", failing.join(", ")))
 }
 
 impl Shown {
-    fn show(&mut self, reply: &FollowReply, streams: &mut Streams) -> Result<(), Failure> {
+    fn show(&mut self, reply: &FollowReply, streams: &mut TerminalOutput) -> Result<(), Failure> {
         write(&mut streams.stdout, &reply.stdout)?;
         write(&mut streams.stderr, &reply.stderr)?;
         self.stdout += reply.stdout.len() as u64;
@@ -232,26 +238,26 @@ fn cant_write(error: io::Error) -> Failure {
 }
 
 /// What the archive has beyond what was shown; answers whether there is one.
-async fn show_the_rest(
+async fn show_rest(
     user: &UserClient,
     task: Uuid,
     shown: &Shown,
     scratch: &Path,
-    streams: &mut Streams,
+    streams: &mut TerminalOutput,
 ) -> Result<bool, Failure> {
-    match fetched(user, task, scratch).await? {
+    match fetch_archive(user, task, scratch).await? {
         Some(archive) => show_archive(archive, shown, streams).await.map(|()| true),
         None => Ok(false),
     }
 }
 
 /// Shows what an archive has beyond what was shown.
-async fn show_archive(archive: File, shown: &Shown, streams: &mut Streams) -> Result<(), Failure> {
+async fn show_archive(archive: File, shown: &Shown, streams: &mut TerminalOutput) -> Result<(), Failure> {
     let (stdout, stderr) = (shown.stdout, shown.stderr);
-    let mut lent = std::mem::replace(streams, Streams::alone());
+    let mut moved = std::mem::replace(streams, TerminalOutput::plain());
     let (shown, returned) = tokio::task::spawn_blocking(move || {
-        let outcome = archive::copy(&archive, stdout, stderr, &mut lent.stdout, &mut lent.stderr);
-        (outcome, lent)
+        let outcome = archive::copy(&archive, stdout, stderr, &mut moved.stdout, &mut moved.stderr);
+        (outcome, moved)
     })
     .await
     .map_err(|error| Failure::new(Exit::Fault, error))?;
@@ -261,29 +267,29 @@ async fn show_archive(archive: File, shown: &Shown, streams: &mut Streams) -> Re
 
 /// Brings the archive of both streams into a file without a name in a folder, if there is one. A link may lead to
 /// a coordinator, so that is tried again, too.
-async fn fetched(user: &UserClient, task: Uuid, scratch: &Path) -> Result<Option<File>, Failure> {
+async fn fetch_archive(user: &UserClient, task: Uuid, scratch: &Path) -> Result<Option<File>, Failure> {
     std::fs::create_dir_all(scratch)
         .map_err(|error| Failure::io(format!("can't make the folder {}", scratch.display()), error))?;
     let cant_make = |error| Failure::io(format!("can't make a file in {}", scratch.display()), error);
     let name = scratch.join(format!("the output of {task}"));
-    let mut outage = Outage::brief();
+    let mut reconnect = Reconnect::brief();
     loop {
         let ask = async || match user.artifact_link(task, ArtifactKind::StdLog).await {
             Err(error) if error.status() == Some(404) => Ok(None),
             link => link.map(Some),
         };
-        let Some(link) = outage.outlast(ask, &see_later(task)).await? else { return Ok(None) };
+        let Some(link) = reconnect.retry(ask, &check_later_hint(task)).await? else { return Ok(None) };
         let archive = tempfile::tempfile_in(scratch).map_err(cant_make)?;
         let target = archive.try_clone().map_err(cant_make)?;
         match user.download(&link.url, target, &name).await {
             Ok(_) => return Ok(Some(archive)),
-            Err(error) if error.is_transient() => outage.endure(Failure::from(error)).await?,
+            Err(error) if error.is_transient() => reconnect.pause_after(Failure::from(error)).await?,
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-fn see_later(task: Uuid) -> String {
+fn check_later_hint(task: Uuid) -> String {
     format!("the task goes on without us; see later with `mito client tasks get {task}`")
 }
 
@@ -298,7 +304,7 @@ mod tests {
         let cannot = |exit| Failure::new(exit, "the disk is full");
         let ended = |exit_status, failure| {
             let result = TaskResult { exit_status, msg: None };
-            let ended = despite(failure, Outcome { result, warnings: Vec::new() });
+            let ended = with_output_failure(failure, TaskExit { result, warnings: Vec::new() });
             ended.map(|outcome| outcome.code()).map_err(|failure| failure.exit())
         };
         assert_eq!(ended(0, cannot(Exit::Failure)), Err(Exit::Failure));

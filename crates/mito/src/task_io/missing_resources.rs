@@ -7,12 +7,12 @@ use mitosis_protocol::task::RemoteFile;
 use mitosis_protocol::{TaskInfo, TaskResult, TaskResultMessage, Uuid};
 
 /// What is missing of a task that did not start for want of a file, in words: ` (…)`, or nothing.
-pub(crate) async fn in_words(user: &UserClient, task: Uuid, result: TaskResult) -> String {
+pub(crate) async fn describe(user: &UserClient, task: Uuid, result: TaskResult) -> String {
     if result.msg != Some(TaskResultMessage::ResourceNotFound) {
         return String::new();
     }
     match user.task(task).await {
-        Ok(task) => match named(user, &task.info).await.join(", ") {
+        Ok(task) => match missing_names(user, &task.info).await.join(", ") {
             names if names.is_empty() => String::new(),
             names => format!(" ({names})"),
         },
@@ -21,17 +21,17 @@ pub(crate) async fn in_words(user: &UserClient, task: Uuid, result: TaskResult) 
 }
 
 /// Those that are not there now. When all are by now, it was one of them.
-async fn named(user: &UserClient, task: &TaskInfo) -> Vec<String> {
+async fn missing_names(user: &UserClient, task: &TaskInfo) -> Vec<String> {
     let (mut missing, mut asked) = (Vec::new(), Vec::new());
     for resource in &task.spec.resources {
         let (name, gone) = match &resource.remote_file {
             RemoteFile::Attachment { key } => (
                 format!("attachment {key} of group {}", task.group_name),
-                is_gone(user.attachment(&task.group_name, key).await),
+                is_missing(user.attachment(&task.group_name, key).await),
             ),
             RemoteFile::Artifact { uuid, content_type } => (
                 format!("artifact {content_type} of task {uuid}"),
-                is_gone(user.artifact_link(*uuid, *content_type).await),
+                is_missing(user.artifact_link(*uuid, *content_type).await),
             ),
         };
         if gone {
@@ -42,6 +42,6 @@ async fn named(user: &UserClient, task: &TaskInfo) -> Vec<String> {
     if missing.is_empty() { asked } else { missing }
 }
 
-fn is_gone<T>(found: Result<T, ClientError>) -> bool {
+fn is_missing<T>(found: Result<T, ClientError>) -> bool {
     found.is_err_and(|error| error.status() == Some(404))
 }

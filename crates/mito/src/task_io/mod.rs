@@ -6,5 +6,5 @@ pub(crate) mod exit;
 pub(crate) mod follow;
 mod missing_resources;
 pub(crate) mod progress;
-pub(crate) mod streams;
+pub(crate) mod terminal_output;
 pub(crate) mod upload_source;

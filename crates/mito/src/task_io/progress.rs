@@ -6,28 +6,28 @@ use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::{TaskState, Uuid};
 
 use crate::show::Progress;
-use crate::task_io::exit::Outcome;
+use crate::task_io::exit::TaskExit;
 
 /// Counts tasks by where they stand.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct TaskProgress {
     running: HashSet<Uuid>,
-    over: HashSet<Uuid>,
+    ended: HashSet<Uuid>,
     failed: u64,
 }
 
-impl Tally {
+impl TaskProgress {
     /// Tasks that have ended.
-    pub(crate) fn over(&self) -> &HashSet<Uuid> {
-        &self.over
+    pub(crate) fn ended(&self) -> &HashSet<Uuid> {
+        &self.ended
     }
 
     /// Takes in where a task stands now. It may be told again.
-    pub(crate) fn note(&mut self, task: &TaskEvent) {
-        match Outcome::of_event(task) {
+    pub(crate) fn update(&mut self, task: &TaskEvent) {
+        match TaskExit::from_event(task) {
             Some(outcome) => {
                 self.running.remove(&task.uuid);
-                if self.over.insert(task.uuid) && outcome.code() != 0 {
+                if self.ended.insert(task.uuid) && outcome.code() != 0 {
                     self.failed += 1;
                 }
             }
@@ -41,11 +41,11 @@ impl Tally {
     }
 
     pub(crate) fn show(&self, progress: &Progress) {
-        progress.set(self.over.len() as u64);
-        progress.say(self.words());
+        progress.set(self.ended.len() as u64);
+        progress.say(self.message());
     }
 
-    fn words(&self) -> String {
+    fn message(&self) -> String {
         let more = |count: u64, word: &str| match count {
             0 => String::new(),
             count => format!(", {count} {word}"),
@@ -64,8 +64,8 @@ mod tests {
 
     #[test]
     fn a_task_counts_once_where_it_stands_however_often_that_is_told() {
-        let mut tally = Tally::default();
-        let mut hear = |uuid: u128, state, exit_status: Option<i32>| {
+        let mut task_progress = TaskProgress::default();
+        let mut apply = |uuid: u128, state, exit_status: Option<i32>| {
             let event = TaskEvent {
                 uuid: Uuid::from_u128(uuid),
                 group_name: "lab".to_owned(),
@@ -75,15 +75,15 @@ mod tests {
                 at: Timestamp::UNIX_EPOCH,
                 warnings: Vec::new(),
             };
-            tally.note(&event);
-            tally.note(&event);
-            (tally.over.len(), tally.words())
+            task_progress.update(&event);
+            task_progress.update(&event);
+            (task_progress.ended.len(), task_progress.message())
         };
-        assert_eq!(hear(1, S::Ready, None), (0, "tasks are over".to_owned()));
-        assert_eq!(hear(1, S::Running, None), (0, "tasks are over, 1 running".to_owned()));
-        assert_eq!(hear(2, S::Running, None), (0, "tasks are over, 2 running".to_owned()));
-        assert_eq!(hear(1, S::Finished, Some(256)), (1, "tasks are over, 1 running, 1 failed".to_owned()));
-        assert_eq!(hear(2, S::Ready, None), (1, "tasks are over, 1 failed".to_owned()), "given back");
-        assert_eq!(hear(2, S::Finished, Some(0)), (2, "tasks are over, 1 failed".to_owned()));
+        assert_eq!(apply(1, S::Ready, None), (0, "tasks are over".to_owned()));
+        assert_eq!(apply(1, S::Running, None), (0, "tasks are over, 1 running".to_owned()));
+        assert_eq!(apply(2, S::Running, None), (0, "tasks are over, 2 running".to_owned()));
+        assert_eq!(apply(1, S::Finished, Some(256)), (1, "tasks are over, 1 running, 1 failed".to_owned()));
+        assert_eq!(apply(2, S::Ready, None), (1, "tasks are over, 1 failed".to_owned()), "given back");
+        assert_eq!(apply(2, S::Finished, Some(0)), (2, "tasks are over, 1 failed".to_owned()));
     }
 }

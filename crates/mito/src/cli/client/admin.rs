@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use mitosis_protocol::{ArtifactKind, Role, Uuid};
 
-use super::attachments::PlaceArgs;
+use super::attachments::PathArgs;
 use super::workers::StopArgs;
 use crate::cli::text;
 
@@ -120,7 +120,7 @@ pub(crate) enum AdminGroupsCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminAttachmentsCommand {
     /// Delete a file, however young it is
-    Delete(PlaceArgs),
+    Delete(PathArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -14,9 +14,9 @@ pub(crate) enum AttachmentsCommand {
     /// Download a file
     Download(DownloadArgs),
     /// Show what is known about a file
-    Get(PlaceArgs),
+    Get(PathArgs),
     /// Delete a file
-    Delete(PlaceArgs),
+    Delete(PathArgs),
     /// Find files
     Query(QueryArgs),
     /// Download the files that match
@@ -31,7 +31,7 @@ pub(crate) enum AttachmentsCommand {
 
 /// Which file of which group.
 #[derive(Debug, Args)]
-pub(crate) struct PlaceArgs {
+pub(crate) struct PathArgs {
     /// The name of the file within the group
     pub(crate) key: String,
     /// The group; the user's own unless given
@@ -62,7 +62,7 @@ pub(crate) struct UploadArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DownloadArgs {
     #[command(flatten)]
-    pub(crate) place: PlaceArgs,
+    pub(crate) place: PathArgs,
     #[command(flatten)]
     pub(crate) options: DownloadOptions,
 }

@@ -5,15 +5,15 @@ use std::os::unix::process::ExitStatusExt as _;
 use mitosis_domain::wait_status::WaitStatus;
 use tokio::process::Command;
 
-use super::After;
+use super::Next;
 use crate::cli::client::CmdArgs;
 use crate::config::Environment;
 use crate::process::failure::Failure;
 
 const DEFAULT_SHELL: &str = "/bin/bash";
 
-pub(super) async fn cmd(args: &CmdArgs, environment: &Environment) -> Result<After, Failure> {
-    super::remainder::something_given(&args.command, "command")?;
+pub(super) async fn cmd(args: &CmdArgs, environment: &Environment) -> Result<Next, Failure> {
+    super::batch::require_any(&args.command, "command")?;
     let shell = environment.text("SHELL").unwrap_or(DEFAULT_SHELL);
     let mut command = Command::new(shell);
     command.arg("-c");
@@ -26,7 +26,7 @@ pub(super) async fn cmd(args: &CmdArgs, environment: &Environment) -> Result<Aft
         .await
         .map_err(|error| Failure::io(format!("can't start the shell {shell}"), error))?;
     Ok(match WaitStatus::from_raw(status.into_raw()).shell_code() {
-        0 => After::GoOn,
-        code => After::Code(code),
+        0 => Next::Continue,
+        code => Next::Exit(code),
     })
 }

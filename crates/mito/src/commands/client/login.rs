@@ -6,7 +6,7 @@ use super::session::Session;
 use crate::cli::client::users::LoginArgs;
 use crate::config::Origin;
 use crate::login::credentials::CredentialsFile;
-use crate::login::identity::{Identity, ask, ask_secretly, keep};
+use crate::login::identity::{Identity, prompt, prompt_secret, store_token};
 use crate::process::failure::Failure;
 use crate::show::Output;
 
@@ -18,15 +18,15 @@ pub(super) async fn login(args: &LoginArgs, session: &mut Session<'_>, out: &Out
     }
     let name = match args.username.as_ref().or(config.user.as_ref()) {
         Some(name) => name.clone(),
-        None => ask("user: ")?,
+        None => prompt("user: ")?,
     };
     let password = match args.password.clone().map(SecretString::from).or_else(|| config.password.clone()) {
         Some(password) => password,
-        None => ask_secretly(&format!("password of {name}: "))?,
+        None => prompt_secret(&format!("password of {name}: "))?,
     };
     let token = client.login(&name, &password, args.retain || config.retain).await?;
     let file = CredentialsFile::new(config.credentials.clone(), &config.address);
-    keep(&file, &name, &token)?;
+    store_token(&file, &name, &token)?;
     out.say(format_args!("logged in as {name}; the token is in {}", file.path().display()));
     if config.token.is_some() {
         out.say("mito: a token is configured (MITO_TOKEN, `token` or `token_path`), which counts before this login");

@@ -2,12 +2,12 @@
 
 mod admin;
 mod auth;
+mod batch;
 mod cmd;
 mod groups;
 mod interactive;
 mod login;
 mod relations;
-mod remainder;
 mod session;
 mod tasks;
 mod tokens;
@@ -27,32 +27,32 @@ use crate::process::logging;
 use crate::show::{Output, OutputArgs};
 
 /// What follows a command that succeeded.
-enum After {
-    GoOn,
+enum Next {
+    Continue,
     /// There is nothing left to talk to, or to say.
-    Leave,
+    Quit,
     /// The code of a command of this machine.
-    Code(u8),
+    Exit(u8),
 }
 
 pub(super) async fn run(args: &ClientArgs, environment: &Environment) -> Result<ExitCode, Failure> {
-    let _logging = logging::start(environment, logging::COMMAND, None)?;
+    let _logging = logging::start(environment, logging::COMMAND_FILTER, None)?;
     let config = args.connection.config.as_deref();
     let layers = Layers::load(Role::Client, config, args.options(), environment)?;
     let mut session = Session::new(environment, ClientConfig::new(&layers, environment), args.output.clone());
     let out = session.output(&OutputArgs::default());
     match (&args.command, args.interactive) {
         (command, true) => interactive::run(command.as_ref(), &mut session).await,
-        (Some(command), false) => Ok(match obey(command, &mut session, &out).await? {
-            After::GoOn | After::Leave => ExitCode::SUCCESS,
-            After::Code(code) => code.into(),
+        (Some(command), false) => Ok(match execute(command, &mut session, &out).await? {
+            Next::Continue | Next::Quit => ExitCode::SUCCESS,
+            Next::Exit(code) => code.into(),
         }),
         (None, false) => Err(Failure::new(Exit::Usage, "no command was given")
             .with_hint("see `mito client --help` for all of them, or use `mito client -i`")),
     }
 }
 
-async fn obey(command: &ClientCommand, session: &mut Session<'_>, out: &Output) -> Result<After, Failure> {
+async fn execute(command: &ClientCommand, session: &mut Session<'_>, out: &Output) -> Result<Next, Failure> {
     match command {
         ClientCommand::Admin(command) => return admin::run(command, &session.identity().await?, out).await,
         ClientCommand::Auth => auth::auth(&session.identity().await?, out)?,
@@ -63,7 +63,7 @@ async fn obey(command: &ClientCommand, session: &mut Session<'_>, out: &Output) 
         ClientCommand::Tasks(command) => return tasks::run(command, session, out).await,
         ClientCommand::Workers(command) => workers::run(command, &session.identity().await?, out).await?,
         ClientCommand::Cmd(args) => return cmd::cmd(args, session.environment).await,
-        ClientCommand::Quit => return Ok(After::Leave),
+        ClientCommand::Quit => return Ok(Next::Quit),
     }
-    Ok(After::GoOn)
+    Ok(Next::Continue)
 }

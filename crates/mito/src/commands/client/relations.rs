@@ -3,11 +3,11 @@
 use mitosis_protocol::Role;
 use mitosis_protocol::group::RelationsRequest;
 
-use super::remainder::something_given;
+use super::batch::require_any;
 use crate::process::failure::Failure;
 
 /// The roles of those who were named; at least one has to be.
 pub(super) fn relations(roles: &[(String, Role)], what: &str) -> Result<RelationsRequest, Failure> {
-    something_given(roles, what)?;
+    require_any(roles, what)?;
     Ok(RelationsRequest { relations: roles.iter().cloned().collect() })
 }

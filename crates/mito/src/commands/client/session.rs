@@ -3,7 +3,7 @@
 use crate::config::Environment;
 use crate::config::client::ClientConfig;
 use crate::login::identity::Identity;
-use crate::login::reconnect::Outage;
+use crate::login::reconnect::Reconnect;
 use crate::process::failure::Failure;
 use crate::show::{Output, OutputArgs};
 
@@ -36,9 +36,12 @@ impl<'a> Session<'a> {
     }
 
     /// The same for a command that waits anyway: also for a coordinator that is away.
-    pub(super) async fn identity_for_a_wait(&mut self, outage: &mut Outage) -> Result<Identity, Failure> {
+    pub(super) async fn identity_and_reconnect(
+        &mut self,
+        reconnect: &mut Reconnect,
+    ) -> Result<Identity, Failure> {
         if self.identity.is_none() {
-            self.identity = Some(Identity::establish_for_a_wait(&self.config, outage).await?);
+            self.identity = Some(Identity::establish_and_reconnect(&self.config, reconnect).await?);
         }
         self.identity().await
     }

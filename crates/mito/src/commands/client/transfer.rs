@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use mitosis_client::{OnBytes, UserClient};
 use mitosis_protocol::storage::UploadReply;
 
-use super::remainder::nothing_left;
+use super::batch::fail_if_any;
 use crate::cli::client::transfer::{BatchOptions, DownloadOptions};
 use crate::process::failure::Failure;
 use crate::show::{Fetched, Link, Output, Progress};
@@ -89,7 +89,7 @@ pub(super) async fn fetch_many(
     }
     progress.clear();
     rows.finish()?;
-    nothing_left(&failed, "these were not downloaded", "repeat the command with `download-list` for them")
+    fail_if_any(&failed, "these were not downloaded", "repeat the command with `download-list` for them")
 }
 
 async fn fetch_to(

@@ -14,7 +14,7 @@ pub(super) fn show(args: &ShowArgs, environment: &Environment) -> Result<ExitCod
     let out = Output::new(&args.output, environment);
     let mut rows = out.sentences();
     for key in role.keys() {
-        let (value, origin) = match layers.told(key.name) {
+        let (value, origin) = match layers.lookup(key.name) {
             Some((value, origin)) => (Some(value.shown()), origin.precise(key.name)),
             None => match defaults::of(role, key.name, environment) {
                 Some(default) => (Some(default), "default".to_owned()),

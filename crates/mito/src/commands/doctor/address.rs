@@ -7,19 +7,19 @@ use mitosis_client::ClientError;
 use tokio::net::{TcpStream, lookup_host};
 use url::Url;
 
+use super::context::DoctorContext;
 use super::finding::{Finding, chain};
-use super::patient::Patient;
 use crate::process::exit::Exit;
 
 const CHECK: &str = "address";
 /// How long a connection may take when the first attempt is looked into.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 const WHERE_TO_SET: &str =
     "set it with -c, with MITO_COORDINATOR_ADDR, or as coordinator_addr in a config file";
 
-pub(super) async fn check(patient: &mut Patient<'_>) -> Finding {
-    let address = patient.config.address.clone();
-    let client = match patient.config.client() {
+pub(super) async fn check(context: &mut DoctorContext<'_>) -> Finding {
+    let address = context.config.address.clone();
+    let client = match context.config.client() {
         Ok(client) => client,
         Err(failure) => {
             return Finding::fail(CHECK, Exit::Config, failure.in_one_line()).hint(WHERE_TO_SET);
@@ -28,7 +28,7 @@ pub(super) async fn check(patient: &mut Patient<'_>) -> Finding {
     match client.look().await {
         Ok(look) => match &look.health {
             Some(_) => {
-                patient.coordinator = Some((client, look));
+                context.coordinator = Some((client, look));
                 Finding::ok(CHECK, format!("a coordinator answers at {address}"))
             }
             None => Finding::fail(
@@ -60,7 +60,7 @@ async fn unreachable(address: &str, error: &ClientError) -> Finding {
         return fail(format!("the name `{host}` leads nowhere: {error}"))
             .hint(format!("check its spelling, and the name servers of this machine; {WHERE_TO_SET}"));
     }
-    match tokio::time::timeout(PATIENCE, TcpStream::connect((bare, port))).await {
+    match tokio::time::timeout(TIMEOUT, TcpStream::connect((bare, port))).await {
         Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
             fail(format!("nobody listens on port {port} of {host}"))
                 .hint(format!("start the coordinator, or check the port; {WHERE_TO_SET}"))

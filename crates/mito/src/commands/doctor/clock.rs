@@ -5,18 +5,18 @@ use std::time::Duration;
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_protocol::{Timestamp, duration};
 
+use super::context::DoctorContext;
 use super::finding::Finding;
-use super::patient::Patient;
 use crate::process::exit::Exit;
 
 const CHECK: &str = "clock";
 /// The header counts in seconds, and the answer took a moment.
-const UNREMARKABLE: Duration = Duration::from_secs(5);
+const TOLERANCE: Duration = Duration::from_secs(5);
 /// Certificates can seem to be over, and what is signed for minutes too.
-const HARMFUL: Duration = Duration::from_secs(300);
+const MAX_SKEW: Duration = Duration::from_secs(300);
 
-pub(super) fn check(patient: &Patient<'_>) -> Finding {
-    match patient.coordinator(CHECK) {
+pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
+    match context.coordinator(CHECK) {
         Ok((_, look)) => judge(look.date, SystemClock.now()),
         Err(skip) => skip,
     }
@@ -31,9 +31,9 @@ fn judge(there: Option<Timestamp>, here: Timestamp) -> Finding {
     let side = if ahead { "ahead of" } else { "behind" };
     let text = format!("the clock here is {apart_in_words} {side} the coordinator's");
     let hint = "let both machines follow a time server (`timedatectl set-ntp true`)";
-    if apart <= UNREMARKABLE {
+    if apart <= TOLERANCE {
         Finding::ok(CHECK, "the clocks here and at the coordinator agree")
-    } else if apart <= HARMFUL {
+    } else if apart <= MAX_SKEW {
         Finding::warn(CHECK, text).hint(hint)
     } else {
         Finding::fail(CHECK, Exit::Failure, text).hint(hint)

@@ -1,14 +1,14 @@
 //! Could a page in a browser use the links?
 
+use super::context::DoctorContext;
 use super::finding::Finding;
-use super::patient::Patient;
 
 const CHECK: &str = "cors";
 /// Some page; a store that lets in only known ones is set up with care, and need not know this one.
 const PAGE: &str = "https://mito.example";
 
-pub(super) async fn check(patient: &Patient<'_>) -> Finding {
-    let (user, told) = match patient.told(CHECK) {
+pub(super) async fn check(context: &DoctorContext<'_>) -> Finding {
+    let (user, told) = match context.reply(CHECK) {
         Ok(told) => told,
         Err(skip) => return skip,
     };

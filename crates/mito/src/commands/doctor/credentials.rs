@@ -5,14 +5,14 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use super::context::DoctorContext;
 use super::finding::Finding;
-use super::patient::Patient;
 use crate::process::exit::Exit;
 
 const CHECK: &str = "credentials";
 
-pub(super) fn check(patient: &Patient<'_>) -> Finding {
-    judge(&patient.config.credentials)
+pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
+    judge(&context.config.credentials)
 }
 
 fn judge(path: &Path) -> Finding {

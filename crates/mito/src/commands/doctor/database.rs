@@ -6,8 +6,8 @@ use std::time::Duration;
 use mitosis_coordinator::Coordinator;
 use tokio::time::timeout;
 
+use super::context::DoctorContext;
 use super::finding::{Finding, chain};
-use super::patient::Patient;
 use crate::config::coordinator::database;
 use crate::config::{Environment, Layers, Options, Role};
 use crate::process::exit::Exit;
@@ -16,17 +16,17 @@ const CHECK: &str = "database";
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Nothing where a coordinator answers, which has taken its database, or where none is configured.
-pub(super) async fn check(patient: &Patient<'_>, config: Option<&Path>) -> Option<Finding> {
-    if patient.coordinator.is_some() {
+pub(super) async fn check(context: &DoctorContext<'_>, config: Option<&Path>) -> Option<Finding> {
+    if context.coordinator.is_some() {
         return None;
     }
-    look(config, patient.environment).await
+    look(config, context.environment).await
 }
 
 async fn look(config: Option<&Path>, environment: &Environment) -> Option<Finding> {
     // What is wrong with the file is told by another check.
     let layers = Layers::load_quietly(Role::Coordinator, config, Options::default(), environment).ok()?;
-    layers.told("db_url")?;
+    layers.lookup("db_url")?;
     let database = match database(&layers) {
         Ok(database) => database,
         Err(error) => return Some(Finding::fail(CHECK, Exit::Config, error.to_string())),

@@ -1,19 +1,19 @@
 //! Does everybody know the administrator's password?
 
+use super::context::{DoctorContext, is_loopback};
 use super::finding::Finding;
-use super::patient::{Patient, is_loopback};
 use crate::process::exit::Exit;
 
 const CHECK: &str = "default-password";
 
-pub(super) fn check(patient: &Patient<'_>) -> Finding {
-    let user = match patient.user(CHECK) {
+pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
+    let user = match context.user(CHECK) {
         Ok(user) => user,
         Err(skip) => return skip,
     };
     match &user.admin {
         None => Finding::skip(CHECK, "only administrators are told"),
-        Some(admin) => judge(admin.default_password_of.as_deref(), &patient.config.address),
+        Some(admin) => judge(admin.default_password_of.as_deref(), &context.config.address),
     }
 }
 

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
+use super::context::DoctorContext;
 use super::finding::Finding;
-use super::patient::Patient;
 use crate::process::exit::Exit;
 use crate::show;
 
 const CHECK: &str = "disk";
 /// So few files are as bad as no room.
-const FEWEST_FILES: u64 = 1000;
+const MIN_FREE_FILES: u64 = 1000;
 
 /// What is left on the file system of a folder.
 #[derive(Debug, Clone, Copy)]
@@ -21,9 +21,9 @@ struct Room {
     files: Option<u64>,
 }
 
-pub(super) fn check(patient: &Patient<'_>) -> Finding {
-    let environment = patient.environment;
-    let credentials = &patient.config.credentials;
+pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
+    let environment = context.environment;
+    let credentials = &context.config.credentials;
     let folders = [
         // That of a coordinator beside this one, too: `mito dev` keeps its tokens where its state is.
         ("tokens", credentials.parent().unwrap_or(credentials).to_owned()),
@@ -32,7 +32,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Finding {
         ("temporary files", std::env::temp_dir()),
     ];
     let found = folders.map(|(what, folder)| (what, folder.clone(), room(&folder)));
-    judge(&found, patient.min_free.saturating_mul(1_000_000))
+    judge(&found, context.min_free.saturating_mul(1_000_000))
 }
 
 /// A folder that is not there yet will be made in the nearest one above that is.
@@ -52,7 +52,7 @@ fn judge(found: &[(&str, PathBuf, nix::Result<Room>)], wanted: u64) -> Finding {
                 "{} left for {what} in {folder}",
                 show::bytes(i64::try_from(*bytes).unwrap_or(i64::MAX))
             )),
-            Ok(Room { files: Some(files), .. }) if *files < FEWEST_FILES => {
+            Ok(Room { files: Some(files), .. }) if *files < MIN_FREE_FILES => {
                 little.push(format!("{files} more files fit for {what} in {folder}"));
             }
             Ok(_) => {}

@@ -5,8 +5,8 @@ use std::error::Error;
 use serde::{Serialize, Serializer};
 
 use crate::process::exit::Exit;
-use crate::show::look::{Look, Tone};
 use crate::show::record::{Cell, Column, Fact, Record};
+use crate::show::style::{TerminalStyle, Tone};
 use crate::show::text::escaped;
 
 /// What one check came to.
@@ -122,9 +122,9 @@ impl Record for Finding {
     }
 
     /// A line, and one for what can be done.
-    fn line(&self, look: &Look) -> String {
-        let (word, tone) = self.toned().shown(look);
-        let word = look.paint(&format!("{word:<5}"), tone);
+    fn line(&self, style: &TerminalStyle) -> String {
+        let (word, tone) = self.toned().shown(style);
+        let word = style.paint(&format!("{word:<5}"), tone);
         let line = format!("{word} {:<16} {}", self.check, escaped(&self.text));
         match &self.hint {
             Some(hint) => format!("{line}\n{:23}hint: {}", "", escaped(hint)),

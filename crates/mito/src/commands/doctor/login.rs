@@ -5,8 +5,8 @@ use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_protocol::{Timestamp, duration};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::context::DoctorContext;
 use super::finding::{Finding, chain};
-use super::patient::Patient;
 use crate::login::credentials::CredentialsFile;
 use crate::login::identity;
 use crate::process::exit::Exit;
@@ -14,40 +14,40 @@ use crate::process::exit::Exit;
 const CHECK: &str = "login";
 const LOG_IN: &str = "`mito client login` gives a new one";
 
-pub(super) async fn check(patient: &mut Patient<'_>) -> Finding {
-    let client = match patient.coordinator(CHECK) {
+pub(super) async fn check(context: &mut DoctorContext<'_>) -> Finding {
+    let client = match context.coordinator(CHECK) {
         Ok((client, _)) => client.clone(),
         Err(skip) => return skip,
     };
-    match identity::given(&patient.config) {
+    match identity::configured_token(&context.config) {
         Ok(None) => {}
         Ok(Some(token)) => {
-            let (finding, user) = with_given_token(&client, token).await;
-            patient.lets_in(user).await;
+            let (finding, user) = with_configured_token(&client, token).await;
+            context.set_user(user).await;
             return finding;
         }
         Err(failure) => return Finding::fail(CHECK, failure.exit(), failure.in_one_line()),
     }
-    let file = CredentialsFile::new(patient.config.credentials.clone(), &patient.config.address);
+    let file = CredentialsFile::new(context.config.credentials.clone(), &context.config.address);
     // That the file can't be read was told by another check.
-    let kept = file.find(patient.config.user.as_deref()).ok().flatten();
-    let (finding, user) = match (kept, &patient.config.user, &patient.config.password) {
+    let kept = file.find(context.config.user.as_deref()).ok().flatten();
+    let (finding, user) = match (kept, &context.config.user, &context.config.password) {
         (Some((name, token)), _, _) => with_token(&client, &name, &token).await,
         (None, Some(name), Some(password)) => with_password(&client, name, password).await,
         (None, ..) => {
-            let text = match &patient.config.user {
+            let text = match &context.config.user {
                 Some(name) => format!("there is no token of `{name}`, and no password is configured"),
                 None => "nobody is logged in".to_owned(),
             };
             return Finding::fail(CHECK, Exit::Auth, text).hint("`mito client login` logs in");
         }
     };
-    patient.lets_in(user).await;
+    context.set_user(user).await;
     finding
 }
 
 /// Of whom it is, the coordinator says.
-async fn with_given_token(client: &Client, token: SecretString) -> (Finding, Option<UserClient>) {
+async fn with_configured_token(client: &Client, token: SecretString) -> (Finding, Option<UserClient>) {
     let user = client.with_user_token(token);
     match user.auth().await {
         Ok(name) => (Finding::ok(CHECK, format!("`{name}` is let in with the configured token")), Some(user)),

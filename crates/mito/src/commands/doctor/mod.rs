@@ -5,6 +5,7 @@ mod address;
 mod cgroup;
 mod clock;
 mod config;
+mod context;
 mod cors;
 mod credentials;
 mod database;
@@ -14,7 +15,6 @@ mod finding;
 mod login;
 mod objects;
 mod parts;
-mod patient;
 mod redis;
 mod schema;
 mod version;
@@ -22,8 +22,8 @@ mod workers;
 
 use std::process::ExitCode;
 
+use self::context::DoctorContext;
 use self::finding::Finding;
-use self::patient::Patient;
 use crate::cli::doctor::DoctorArgs;
 use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Role};
@@ -35,50 +35,50 @@ use crate::show::rows::Rows;
 
 /// Ends with the code of the first check that failed; warnings are no failure.
 pub(super) async fn run(args: &DoctorArgs, environment: &Environment) -> Result<ExitCode, Failure> {
-    let _logging = logging::start(environment, logging::COMMAND, None)?;
+    let _logging = logging::start(environment, logging::COMMAND_FILTER, None)?;
     let connection = &args.connection;
     let layers = Layers::load(Role::Client, connection.config.as_deref(), connection.options(), environment)?;
-    let mut patient = Patient::new(ClientConfig::new(&layers, environment), environment, args.min_free);
+    let mut context = DoctorContext::new(ClientConfig::new(&layers, environment), environment, args.min_free);
     let out = Output::new(&args.output, environment);
-    let mut clinic = Clinic { rows: out.sentences(), exit: None };
+    let mut report = Report { rows: out.sentences(), exit: None };
     // In this order: what a check finds out is what the next ones build on.
-    clinic.note(&address::check(&mut patient).await)?;
-    if let Some(finding) = database::check(&patient, connection.config.as_deref()).await {
-        clinic.note(&finding)?;
+    report.add(&address::check(&mut context).await)?;
+    if let Some(finding) = database::check(&context, connection.config.as_deref()).await {
+        report.add(&finding)?;
     }
-    clinic.note(&clock::check(&patient))?;
-    clinic.note(&version::check(&patient))?;
-    clinic.note(&parts::check(&patient))?;
-    clinic.note(&config::check(connection.config.as_deref(), environment))?;
-    clinic.note(&credentials::check(&patient))?;
-    clinic.note(&login::check(&mut patient).await)?;
-    clinic.note(&schema::check(&patient))?;
-    clinic.note(&objects::check(&patient).await)?;
-    clinic.note(&cors::check(&patient).await)?;
-    clinic.note(&redis::check(&patient).await)?;
-    clinic.note(&default_password::check(&patient))?;
-    clinic.note(&workers::check(&patient))?;
-    clinic.note(&disk::check(&patient))?;
-    clinic.note(&cgroup::check())?;
-    clinic.dismiss()
+    report.add(&clock::check(&context))?;
+    report.add(&version::check(&context))?;
+    report.add(&parts::check(&context))?;
+    report.add(&config::check(connection.config.as_deref(), environment))?;
+    report.add(&credentials::check(&context))?;
+    report.add(&login::check(&mut context).await)?;
+    report.add(&schema::check(&context))?;
+    report.add(&objects::check(&context).await)?;
+    report.add(&cors::check(&context).await)?;
+    report.add(&redis::check(&context).await)?;
+    report.add(&default_password::check(&context))?;
+    report.add(&workers::check(&context))?;
+    report.add(&disk::check(&context))?;
+    report.add(&cgroup::check())?;
+    report.finish()
 }
 
 /// What was found so far, and how it is told.
-struct Clinic<'a> {
+struct Report<'a> {
     rows: Rows<'a, Finding>,
     /// The code of the first check that failed.
     exit: Option<Exit>,
 }
 
-impl Clinic<'_> {
+impl Report<'_> {
     /// Findings are written as they come, since some checks take their time.
-    fn note(&mut self, finding: &Finding) -> Result<(), Failure> {
+    fn add(&mut self, finding: &Finding) -> Result<(), Failure> {
         self.exit = self.exit.or(finding.exit());
         self.rows.push(finding)?;
         self.rows.flush()
     }
 
-    fn dismiss(self) -> Result<ExitCode, Failure> {
+    fn finish(self) -> Result<ExitCode, Failure> {
         self.rows.finish()?;
         Ok(self.exit.map_or(ExitCode::SUCCESS, ExitCode::from))
     }

@@ -3,27 +3,27 @@
 use mitosis_client::TransferError;
 use mitosis_protocol::doctor::DoctorReply;
 
+use super::context::{DoctorContext, User, is_loopback};
 use super::finding::{Finding, chain};
-use super::patient::{Patient, User, is_loopback};
 use crate::process::exit::Exit;
 
 const CHECK: &str = "objects";
 
-pub(super) async fn check(patient: &Patient<'_>) -> Finding {
-    let (user, told) = match patient.told(CHECK) {
+pub(super) async fn check(context: &DoctorContext<'_>) -> Finding {
+    let (user, told) = match context.reply(CHECK) {
         Ok(told) => told,
         Err(skip) => return skip,
     };
-    match there_and_back(user, told).await {
+    match round_trip(user, told).await {
         Ok(true) => Finding::ok(CHECK, "a few bytes went to the object store and came back"),
         Ok(false) => Finding::fail(CHECK, Exit::Failure, "other bytes came back than were sent").hint(
             "something between here and the object store answers in its place; look for a cache or proxy",
         ),
-        Err(error) => judge(&error, &patient.config.address, &told.probe.upload),
+        Err(error) => judge(&error, &context.config.address, &told.probe.upload),
     }
 }
 
-async fn there_and_back(user: &User, told: &DoctorReply) -> Result<bool, TransferError> {
+async fn round_trip(user: &User, told: &DoctorReply) -> Result<bool, TransferError> {
     let client = user.client.client();
     client.upload_probe(&told.probe.upload).await?;
     client.download_probe(&told.probe.download).await

@@ -9,15 +9,15 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use url::Url;
 
+use super::context::DoctorContext;
 use super::finding::Finding;
-use super::patient::Patient;
 
 const CHECK: &str = "redis";
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Nothing but watching needs Redis, so nothing about it is worse than a warning.
-pub(super) async fn check(patient: &Patient<'_>) -> Finding {
-    let user = match patient.user(CHECK) {
+pub(super) async fn check(context: &DoctorContext<'_>) -> Finding {
+    let user = match context.user(CHECK) {
         Ok(user) => user,
         Err(skip) => return skip,
     };
@@ -25,13 +25,13 @@ pub(super) async fn check(patient: &Patient<'_>) -> Finding {
         return Finding::skip(CHECK, "the coordinator does not tell where it is");
     };
     if let Some(contact) = user.admin.as_ref().and_then(|admin| admin.redis.as_ref())
-        && let Some(trouble) = trouble(contact)
+        && let Some(problem) = problem(contact)
     {
-        return trouble;
+        return problem;
     }
     match reply.url {
         None => Finding::ok(CHECK, "none is configured, and none is needed"),
-        Some(url) => match tokio::time::timeout(PATIENCE, greeted(&url)).await {
+        Some(url) => match tokio::time::timeout(TIMEOUT, ping(&url)).await {
             Ok(Ok(())) => Finding::ok(CHECK, "live states can be seen from here"),
             Ok(Err(error)) => from_here(&error.to_string()),
             Err(_) => from_here("no answer"),
@@ -47,7 +47,7 @@ fn from_here(why: &str) -> Finding {
 }
 
 /// What the coordinator has to say against its Redis.
-fn trouble(contact: &RedisContact) -> Option<Finding> {
+fn problem(contact: &RedisContact) -> Option<Finding> {
     let (text, hint) = match contact {
         RedisContact::Refused { code } if code == "NOPERM" => (
             "the user in the coordinator's redis_url may not set up the users for workers and clients (NOPERM)".to_owned(),
@@ -67,7 +67,7 @@ fn trouble(contact: &RedisContact) -> Option<Finding> {
 }
 
 /// Logs in as the client that the address names, and waits for an answer.
-async fn greeted(url: &str) -> io::Result<()> {
+async fn ping(url: &str) -> io::Result<()> {
     let url = Url::parse(url).map_err(io::Error::other)?;
     let host = url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -102,13 +102,13 @@ mod tests {
 
     #[test]
     fn what_the_coordinator_says_is_told_with_what_to_do() {
-        assert!(trouble(&RedisContact::Connected).is_none());
+        assert!(problem(&RedisContact::Connected).is_none());
         for contact in [
             RedisContact::Unreachable,
             RedisContact::Refused { code: "NOPERM".to_owned() },
             RedisContact::Refused { code: "WRONGPASS".to_owned() },
         ] {
-            assert_eq!(trouble(&contact).expect("trouble").verdict(), Verdict::Warn);
+            assert_eq!(problem(&contact).expect("problem").verdict(), Verdict::Warn);
         }
     }
 

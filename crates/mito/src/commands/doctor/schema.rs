@@ -4,14 +4,14 @@ use std::cmp::Ordering;
 
 use mitosis_protocol::doctor::DoctorReply;
 
+use super::context::DoctorContext;
 use super::finding::Finding;
-use super::patient::Patient;
 use crate::process::exit::Exit;
 
 const CHECK: &str = "schema";
 
-pub(super) fn check(patient: &Patient<'_>) -> Finding {
-    match patient.told(CHECK) {
+pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
+    match context.reply(CHECK) {
         Ok((_, told)) => judge(told),
         Err(skip) => skip,
     }

@@ -1,12 +1,12 @@
 //! Do this program and the coordinator know the same things?
 
+use super::context::DoctorContext;
 use super::finding::Finding;
-use super::patient::Patient;
 
 const CHECK: &str = "version";
 
-pub(super) fn check(patient: &Patient<'_>) -> Finding {
-    match patient.coordinator(CHECK) {
+pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
+    match context.coordinator(CHECK) {
         Ok((_, look)) => {
             let there = look.health.as_ref().and_then(|health| health.version.as_deref());
             judge(env!("CARGO_PKG_VERSION"), there)

@@ -1,12 +1,12 @@
 //! Are all workers heard of?
 
+use super::context::DoctorContext;
 use super::finding::Finding;
-use super::patient::Patient;
 
 const CHECK: &str = "workers";
 
-pub(super) fn check(patient: &Patient<'_>) -> Finding {
-    let user = match patient.user(CHECK) {
+pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
+    let user = match context.user(CHECK) {
         Ok(user) => user,
         Err(skip) => return skip,
     };

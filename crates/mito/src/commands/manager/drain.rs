@@ -1,17 +1,16 @@
 //! `mito manager drain`: workers end what they run, take nothing new, and leave.
 
-use super::kill::nobody_has;
+use mitosis_supervisor::{Reply, Request, StateDir, ask};
+
+use super::kill::refuse_unknown;
 use crate::cli::manager::DrainArgs;
-use crate::manager::call;
-use crate::manager::place::Place;
-use crate::manager::wire::{Reply, Request};
 use crate::process::failure::Failure;
 use crate::show;
 
-pub(super) async fn run(args: &DrainArgs, place: &Place) -> Result<(), Failure> {
+pub(super) async fn run(args: &DrainArgs, dir: &StateDir) -> Result<(), Failure> {
     let numbers = args.numbers();
     let request = Request::Drain { numbers: numbers.clone(), wait: args.wait };
-    let (asked, unknown) = match call::ask(place, &request).await? {
+    let (asked, unknown) = match ask(dir, &request).await? {
         Some(Reply::Draining { asked, unknown }) => (asked, unknown),
         _ => (0, numbers),
     };
@@ -23,5 +22,5 @@ pub(super) async fn run(args: &DrainArgs, place: &Place) -> Result<(), Failure> 
         1 => show::line(format_args!("{verb} 1 worker"))?,
         _ => show::line(format_args!("{verb} {asked} workers"))?,
     }
-    nobody_has(&unknown)
+    refuse_unknown(&unknown)
 }

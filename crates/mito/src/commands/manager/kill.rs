@@ -1,15 +1,14 @@
 //! `mito manager kill`: stops workers and waits for their ends.
 
+use mitosis_supervisor::{Reply, Request, StateDir, ask};
+
 use crate::cli::manager::KillArgs;
-use crate::manager::call;
-use crate::manager::place::Place;
-use crate::manager::wire::{Reply, Request};
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::show;
 
-pub(super) async fn run(args: &KillArgs, place: &Place) -> Result<(), Failure> {
-    let (ended, unknown) = match call::ask(place, &Request::Kill { numbers: args.numbers.clone() }).await? {
+pub(super) async fn run(args: &KillArgs, dir: &StateDir) -> Result<(), Failure> {
+    let (ended, unknown) = match ask(dir, &Request::Kill { numbers: args.numbers.clone() }).await? {
         Some(Reply::Stopped { ended, unknown }) => (ended, unknown),
         _ => (0, args.numbers.clone()),
     };
@@ -20,11 +19,11 @@ pub(super) async fn run(args: &KillArgs, place: &Place) -> Result<(), Failure> {
         1 => show::line("stopped 1 worker")?,
         _ => show::line(format_args!("stopped {ended} workers"))?,
     }
-    nobody_has(&unknown)
+    refuse_unknown(&unknown)
 }
 
 /// Fails if there are such numbers.
-pub(super) fn nobody_has(unknown: &[u32]) -> Result<(), Failure> {
+pub(super) fn refuse_unknown(unknown: &[u32]) -> Result<(), Failure> {
     match unknown.is_empty() {
         true => Ok(()),
         false => Err(Failure::new(

@@ -5,17 +5,17 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mitosis_supervisor::{StateDir, log};
+
 use crate::cli::manager::LogsArgs;
-use crate::manager::log;
-use crate::manager::place::Place;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 
 /// Time between two looks at what was added.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-pub(super) async fn run(args: &LogsArgs, place: &Place) -> Result<(), Failure> {
-    let mut sources = sources(args, place)?;
+pub(super) async fn run(args: &LogsArgs, dir: &StateDir) -> Result<(), Failure> {
+    let mut sources = sources(args, dir)?;
     for source in &mut sources {
         source.show_last(args.lines).map_err(|error| source.unreadable(error))?;
     }
@@ -25,7 +25,7 @@ pub(super) async fn run(args: &LogsArgs, place: &Place) -> Result<(), Failure> {
     loop {
         tokio::time::sleep(LOOK_AGAIN).await;
         if args.number.is_none() {
-            add_new_ones(&mut sources, place)?;
+            add_new_ones(&mut sources, dir)?;
         }
         for source in &mut sources {
             source.show_added().map_err(|error| source.unreadable(error))?;
@@ -33,25 +33,25 @@ pub(super) async fn run(args: &LogsArgs, place: &Place) -> Result<(), Failure> {
     }
 }
 
-fn sources(args: &LogsArgs, place: &Place) -> Result<Vec<Source>, Failure> {
-    let logged = logged(place)?;
+fn sources(args: &LogsArgs, dir: &StateDir) -> Result<Vec<Source>, Failure> {
+    let logged = logged(dir)?;
     match args.number {
-        Some(number) if logged.contains(&number) => Ok(vec![Source::alone(place.log(number))]),
+        Some(number) if logged.contains(&number) => Ok(vec![Source::alone(dir.worker_log(number))]),
         Some(number) => {
             Err(Failure::new(Exit::Failure, format!("no worker {number} has ever said anything"))
                 .with_hint("`mito manager status` shows the numbers"))
         }
         None => {
-            let manager = Source::among_others("manager".to_owned(), place.own_log());
-            let worker = |number: u32| Source::among_others(number.to_string(), place.log(number));
+            let manager = Source::among_others("manager".to_owned(), dir.supervisor_log());
+            let worker = |number: u32| Source::among_others(number.to_string(), dir.worker_log(number));
             Ok(std::iter::once(manager).chain(logged.into_iter().map(worker)).collect())
         }
     }
 }
 
-fn add_new_ones(sources: &mut Vec<Source>, place: &Place) -> Result<(), Failure> {
-    for number in logged(place)? {
-        let path = place.log(number);
+fn add_new_ones(sources: &mut Vec<Source>, dir: &StateDir) -> Result<(), Failure> {
+    for number in logged(dir)? {
+        let path = dir.worker_log(number);
         if !sources.iter().any(|source| source.path == path) {
             sources.push(Source::among_others(number.to_string(), path));
         }
@@ -59,8 +59,8 @@ fn add_new_ones(sources: &mut Vec<Source>, place: &Place) -> Result<(), Failure>
     Ok(())
 }
 
-fn logged(place: &Place) -> Result<Vec<u32>, Failure> {
-    place.logged().map_err(|error| Failure::io("can't look for logs", error))
+fn logged(dir: &StateDir) -> Result<Vec<u32>, Failure> {
+    dir.logged_workers().map_err(|error| Failure::io("can't look for logs", error))
 }
 
 /// A file of log lines, and how far it was shown.

@@ -10,22 +10,31 @@ mod systemd;
 
 use std::process::ExitCode;
 
+use mitosis_supervisor::StateDir;
+
 use crate::cli::manager::ManagerCommand;
 use crate::config::Environment;
-use crate::manager::place::Place;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 
+/// The arguments that start a supervisor in the background.
+const DETACHED: [&str; 3] = ["manager", "supervise", "--detached"];
+
+/// Whether this process is such a supervisor.
+pub(crate) fn is_detached_supervisor() -> bool {
+    std::env::args_os().skip(1).eq(DETACHED)
+}
+
 pub(super) async fn run(command: &ManagerCommand, environment: &Environment) -> Result<ExitCode, Failure> {
-    let place = Place::of(environment);
+    let dir = StateDir::new(&environment.cache_folder());
     let done = match command {
-        ManagerCommand::Status(args) => status::run(args, &place, environment).await,
-        ManagerCommand::Spawn(args) => spawn::run(args, &place, environment).await,
-        ManagerCommand::Drain(args) => drain::run(args, &place).await,
-        ManagerCommand::Kill(args) => kill::run(args, &place).await,
-        ManagerCommand::Logs(args) => logs::run(args, &place).await,
+        ManagerCommand::Status(args) => status::run(args, &dir, environment).await,
+        ManagerCommand::Spawn(args) => spawn::run(args, &dir, environment).await,
+        ManagerCommand::Drain(args) => drain::run(args, &dir).await,
+        ManagerCommand::Kill(args) => kill::run(args, &dir).await,
+        ManagerCommand::Logs(args) => logs::run(args, &dir).await,
         ManagerCommand::Systemd(command) => systemd::run(command, environment).await,
-        ManagerCommand::Supervise { detached } => supervise::run(&place, *detached, environment).await,
+        ManagerCommand::Supervise { detached } => supervise::run(&dir, *detached, environment).await,
     };
     done.map(|()| ExitCode::SUCCESS).map_err(with_the_one_code)
 }

@@ -1,18 +1,17 @@
 //! `mito manager spawn`: starts workers that stay.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
+use mitosis_supervisor::{Launch, Reply, Request, StateDir, WorkerCommand, ask_or_start};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::DETACHED;
 use crate::cli::manager::{SpawnArgs, WorkerOptions};
 use crate::commands::worker::check_groups;
 use crate::config::client::ClientConfig;
 use crate::config::worker::WorkerConfig;
 use crate::config::{Environment, Layers, Role};
 use crate::login::identity::Identity;
-use crate::manager::call;
-use crate::manager::place::Place;
-use crate::manager::wire::{Order, Reply, Request};
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::show;
@@ -20,16 +19,16 @@ use crate::show;
 /// Where a worker finds its password: everybody can read the words that a process was started with.
 pub(super) const PASSWORD: &str = "MITO_PASSWORD";
 
-pub(super) async fn run(args: &SpawnArgs, place: &Place, environment: &Environment) -> Result<(), Failure> {
+pub(super) async fn run(args: &SpawnArgs, dir: &StateDir, environment: &Environment) -> Result<(), Failure> {
     if args.count == 0 {
         note!("mito: no worker was asked for, and none is started");
         return Ok(());
     }
     let (client, groups) = checked(&args.worker, environment)?;
     log_in(&client, &groups).await?;
-    let order = order(args, client.password.as_ref(), environment)?;
-    let request = Request::Spawn { count: args.count, order };
-    match call::ask_or_start(place, &request, environment).await? {
+    let command = worker_command(args, client.password.as_ref(), environment)?;
+    let request = Request::Spawn { count: args.count, command };
+    match ask_or_start(dir, &request, &launch(environment)?).await? {
         Reply::Workers(workers) => show::managed(&workers),
         _ => Err(Failure::new(Exit::Fault, "the manager gave no answer that makes sense")),
     }
@@ -43,7 +42,7 @@ pub(super) fn checked(
     let options = worker.args.options();
     let layers = Layers::load(Role::Worker, worker.args.config.as_deref(), options, environment)?;
     let groups = WorkerConfig::new(&layers)?.registration.groups;
-    Ok((ClientConfig::of_worker(&layers, environment), groups))
+    Ok((ClientConfig::for_worker(&layers, environment), groups))
 }
 
 /// In quotes, it is taken as it is.
@@ -64,13 +63,25 @@ pub(super) async fn log_in(client: &ClientConfig, groups: &[String]) -> Result<(
     }
 }
 
-fn order(
+/// A supervisor needs no secrets: what the workers need comes with each request.
+fn launch(environment: &Environment) -> Result<Launch, Failure> {
+    let program = std::env::current_exe().map_err(|error| Failure::io("cannot start the manager", error))?;
+    let is_own = |name: &OsStr| name.as_encoded_bytes().starts_with(b"MITO_");
+    let variables = environment.all().filter(|(name, _)| !is_own(name));
+    Ok(Launch {
+        program,
+        args: DETACHED.map(OsString::from).to_vec(),
+        environment: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+    })
+}
+
+fn worker_command(
     args: &SpawnArgs,
     password: Option<&SecretString>,
     environment: &Environment,
-) -> Result<Order, Failure> {
+) -> Result<WorkerCommand, Failure> {
     let failed = |error| Failure::io("can't tell the workers how to start", error);
-    let own = |(name, value): (&std::ffi::OsStr, &std::ffi::OsStr)| (name.to_owned(), value.to_owned());
+    let own = |(name, value): (&OsStr, &OsStr)| (name.to_owned(), value.to_owned());
     let mut variables: Vec<(OsString, OsString)> = environment.all().map(own).collect();
     variables.push(("NO_COLOR".into(), "1".into()));
     if environment.text("MITO_FILE_LOG_LEVEL").is_none() {
@@ -79,10 +90,10 @@ fn order(
     if let Some(password) = password {
         variables.push((PASSWORD.into(), as_a_variable(password).expose_secret().into()));
     }
-    Ok(Order {
+    Ok(WorkerCommand {
         program: std::env::current_exe().map_err(failed)?.into(),
-        words: args.worker.words.clone(),
+        args: args.worker.words.clone(),
         environment: variables,
-        folder: std::env::current_dir().map_err(failed)?.into(),
+        working_dir: std::env::current_dir().map_err(failed)?.into(),
     })
 }

@@ -1,15 +1,14 @@
 //! `mito manager status`: how everybody is.
 
+use mitosis_supervisor::{Reply, Request, StateDir, ask};
+
 use crate::cli::manager::StatusArgs;
 use crate::config::Environment;
-use crate::manager::call;
-use crate::manager::place::Place;
-use crate::manager::wire::{Reply, Request};
 use crate::process::failure::Failure;
 use crate::show::{self, Output};
 
-pub(super) async fn run(args: &StatusArgs, place: &Place, environment: &Environment) -> Result<(), Failure> {
-    let workers = match call::ask(place, &Request::Status).await? {
+pub(super) async fn run(args: &StatusArgs, dir: &StateDir, environment: &Environment) -> Result<(), Failure> {
+    let workers = match ask(dir, &Request::Status).await? {
         Some(Reply::Workers(workers)) => workers,
         _ => Vec::new(),
     };

@@ -11,24 +11,24 @@ use mitosis_domain::sweep::Blueprint;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::CancelTasksListRequest;
 
-use super::ahead::Ahead;
-use super::tidy;
+use super::prefetch::Prefetch;
+use super::remove_folder;
 use crate::config::Environment;
 use crate::login::identity::Identity;
-use crate::login::reconnect::Outage;
+use crate::login::reconnect::Reconnect;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::show::{Output, Progress, counted};
 use crate::sweep::{self, Submission};
 use crate::task_io::follow;
-use crate::task_io::progress::Tally;
-use crate::task_io::streams::Streams;
+use crate::task_io::progress::TaskProgress;
+use crate::task_io::terminal_output::TerminalOutput;
 
 /// Tasks in one request.
-const AT_ONCE: usize = 10_000;
+const BATCH_SIZE: usize = 10_000;
 
 /// So many tasks that run on are named.
-const NAMED: usize = 20;
+const MAX_NAMED: usize = 20;
 
 /// They run in any order; what they write appears in theirs. `tasks` are those that have been submitted and
 /// have not ended.
@@ -55,11 +55,12 @@ pub(super) async fn run(
     let progress = out.count_progress(total, "tasks are over");
     let counted = tasks.iter().copied().collect();
     tasks.reverse();
-    let (tally, streams) = (Mutex::default(), Streams::beside(&progress).quietly(out.is_quiet()));
-    let ahead = Ahead::into(scratch, &identity.client);
+    let (task_progress, streams) =
+        (Mutex::default(), TerminalOutput::with_progress(&progress).quiet(out.is_quiet()));
+    let prefetch = Prefetch::into(scratch, &identity.client);
     let failed = tokio::select! {
-        failed = follow_each(&identity.client, tasks, ahead, &tally, streams, &progress) => failed,
-        never = count(&identity.client, events, counted, &tally, &progress) => match never {},
+        failed = follow_each(&identity.client, tasks, prefetch, &task_progress, streams, &progress) => failed,
+        never = count(&identity.client, events, counted, &task_progress, &progress) => match never {},
     };
     progress.clear();
     match failed? {
@@ -72,24 +73,24 @@ pub(super) async fn run(
 async fn follow_each(
     user: &UserClient,
     tasks: &mut Vec<Uuid>,
-    mut ahead: Ahead<'_>,
-    tally: &Mutex<Tally>,
-    mut streams: Streams,
+    mut prefetch: Prefetch<'_>,
+    task_progress: &Mutex<TaskProgress>,
+    mut streams: TerminalOutput,
     progress: &Progress,
 ) -> Result<u64, Failure> {
     let mut failed = 0;
     while let Some(task) = tasks.last() {
-        ahead.look(tasks, lock(tally).over());
-        let scratch = ahead.folder(*task);
-        let outcome = match ahead.take(*task).await {
+        prefetch.start(tasks, lock(task_progress).ended());
+        let scratch = prefetch.folder(*task);
+        let outcome = match prefetch.take(*task).await {
             Some(kept) => kept.show(&mut streams).await,
             None => tokio::select! {
                 outcome = follow::follow(user, *task, &scratch, &mut streams) => outcome,
-                never = ahead.go_on() => match never {},
+                never = prefetch.keep_fetching() => match never {},
             },
         };
-        progress.suspend(|| tidy(&scratch));
-        let (code, word) = outcome?.told(user, *task).await;
+        progress.suspend(|| remove_folder(&scratch));
+        let (code, word) = outcome?.describe(user, *task).await;
         if code != 0 {
             failed += 1;
             let word = word.map(|word| format!(": {word}")).unwrap_or_default();
@@ -107,23 +108,23 @@ async fn count(
     user: &UserClient,
     events: Option<TaskEvents>,
     tasks: HashSet<Uuid>,
-    tally: &Mutex<Tally>,
+    task_progress: &Mutex<TaskProgress>,
     progress: &Progress,
 ) -> Infallible {
     let Some(mut events) = events else { return std::future::pending().await };
-    let (mut heard, mut outage) = (None, Outage::brief());
+    let (mut heard, mut reconnect) = (None, Reconnect::brief());
     loop {
         match events.next().await {
             Ok(Some((id, event))) => {
                 heard = Some(id);
                 if tasks.contains(&event.uuid) {
-                    let mut tally = lock(tally);
-                    tally.note(&event);
-                    tally.show(progress);
+                    let mut task_progress = lock(task_progress);
+                    task_progress.update(&event);
+                    task_progress.show(progress);
                 }
             }
             _ => {
-                outage.pause().await;
+                reconnect.pause().await;
                 if let Ok(again) = user.events(&EventScope::Own, heard.as_deref()).await {
                     events = again;
                 }
@@ -132,8 +133,8 @@ async fn count(
     }
 }
 
-fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
-    tally.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(task_progress: &Mutex<TaskProgress>) -> MutexGuard<'_, TaskProgress> {
+    task_progress.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tasks that wait are cancelled; those that run go on, and are named with what ends them.
@@ -144,7 +145,7 @@ pub(super) async fn interrupted(
     exit: Exit,
 ) -> Result<ExitCode, Failure> {
     let (mut cancelled, mut rest) = (0, Vec::new());
-    for some in tasks.chunks(AT_ONCE) {
+    for some in tasks.chunks(BATCH_SIZE) {
         match user.cancel_listed(&CancelTasksListRequest { uuids: some.to_vec() }).await {
             Ok(done) => {
                 cancelled += done.cancelled_count;
@@ -157,8 +158,8 @@ pub(super) async fn interrupted(
     }
     note!("mito: cancelled {} that waited", counted(cancelled, "task"));
     if !rest.is_empty() {
-        let named: Vec<String> = rest.iter().take(NAMED).map(|task| format!("\n  {task}")).collect();
-        let more = match rest.len().saturating_sub(NAMED) {
+        let named: Vec<String> = rest.iter().take(MAX_NAMED).map(|task| format!("\n  {task}")).collect();
+        let more = match rest.len().saturating_sub(MAX_NAMED) {
             0 => String::new(),
             more => format!("\n  and {more} more: `{command} tasks query state=running -o id` lists them"),
         };

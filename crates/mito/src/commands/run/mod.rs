@@ -1,10 +1,9 @@
-//! `mito run`: a command as a task, as if it ran here.
+//! `mito run`: a command as a task, as if it ran fetched.
 
-mod ahead;
 mod many;
+mod prefetch;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZero;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -21,6 +20,7 @@ use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Role};
 use crate::embedded::{self, Embedded, USER};
 use crate::login::identity::Identity;
+use crate::process::available_cpus;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::process::logging;
@@ -28,33 +28,37 @@ use crate::process::signals::StopRequests;
 use crate::show::Output;
 use crate::sweep;
 use crate::task_io::follow;
-use crate::task_io::streams::Streams;
+use crate::task_io::terminal_output::TerminalOutput;
 
 pub(super) async fn run(args: &RunArgs, environment: &Environment) -> Result<ExitCode, Failure> {
-    let _logging = logging::start(environment, logging::COMMAND, None)?;
+    let _logging = logging::start(environment, logging::COMMAND_FILTER, None)?;
     let plan = sweep::plan(&args.sweep)?;
     match args.local {
-        true => run_here(args, plan, environment).await,
-        false => run_there(args, plan, environment).await,
+        true => run_embedded(args, plan, environment).await,
+        false => run_on_coordinator(args, plan, environment).await,
     }
 }
 
 /// On a coordinator that is already there.
-async fn run_there(args: &RunArgs, plan: Plan, environment: &Environment) -> Result<ExitCode, Failure> {
+async fn run_on_coordinator(
+    args: &RunArgs,
+    plan: Plan,
+    environment: &Environment,
+) -> Result<ExitCode, Failure> {
     let ConnectionArgs { config, .. } = &args.connection;
     let layers = Layers::load(Role::Client, config.as_deref(), args.connection.options(), environment)?;
     let client = ClientConfig::new(&layers, environment);
     let identity = Identity::establish(&client).await?;
     identity.client.require("`mito run`").await?;
     let group = args.group().unwrap_or(&identity.name).clone();
-    let mut requests = stop_requests()?;
+    let mut requests = StopRequests::listen_on_terminal()?;
     if !plan.is_plain() {
         let blueprint = Blueprint { task: args.task(group), plan };
         let mut tasks = Vec::new();
         let scratch = std::env::temp_dir();
         let out = Output::new(&args.output(), environment);
         let outcome = tokio::select! {
-            outcome = many::run(&identity, blueprint, &out, environment, &mut tasks, &scratch) => unless_left(outcome),
+            outcome = many::run(&identity, blueprint, &out, environment, &mut tasks, &scratch) => unless_reader_left(outcome),
             request = requests.next() => Err(Exit::of_request(request)),
         };
         return match outcome {
@@ -64,24 +68,24 @@ async fn run_there(args: &RunArgs, plan: Plan, environment: &Environment) -> Res
     }
     let uuid = submit(&identity.client, args.task(group)).await?;
     let scratch = std::env::temp_dir().join(format!("mito-run-{uuid}"));
-    let mut streams = Streams::alone().quietly(args.quiet);
+    let mut streams = TerminalOutput::plain().quiet(args.quiet);
     let outcome = tokio::select! {
-        outcome = follow_one(&identity.client, uuid, &scratch, &mut streams) => unless_left(outcome),
+        outcome = follow_one(&identity.client, uuid, &scratch, &mut streams) => unless_reader_left(outcome),
         request = requests.next() => Err(Exit::of_request(request)),
     };
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(exit) => interrupted(&identity.client, uuid, &client.client_command(), exit).await,
     };
-    tidy(&scratch);
+    remove_folder(&scratch);
     outcome
 }
 
 /// On a system that lives as long as the command.
-async fn run_here(args: &RunArgs, plan: Plan, environment: &Environment) -> Result<ExitCode, Failure> {
-    let mut requests = stop_requests()?;
+async fn run_embedded(args: &RunArgs, plan: Plan, environment: &Environment) -> Result<ExitCode, Failure> {
+    let mut requests = StopRequests::listen_on_terminal()?;
     let (home, _hold) = embedded::temporary_home(&environment.cache_folder())?;
-    let slots = if plan.is_plain() { 1 } else { cpus() };
+    let slots = if plan.is_plain() { 1 } else { available_cpus() };
     // The command is that of whoever typed it, as in a shell.
     let inherited = inherited(environment, Some(&["*".to_owned()]));
     let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -100,7 +104,7 @@ async fn run_here(args: &RunArgs, plan: Plan, environment: &Environment) -> Resu
         }
         Err(failure) => Err(failure),
     };
-    tidy(&home);
+    remove_folder(&home);
     outcome
 }
 
@@ -118,24 +122,16 @@ async fn submit_and_follow(
         return many::run(&identity, blueprint, &out, environment, &mut Vec::new(), home).await;
     }
     let uuid = submit(user, args.task(USER.to_owned())).await?;
-    let mut streams = Streams::alone().quietly(args.quiet);
+    let mut streams = TerminalOutput::plain().quiet(args.quiet);
     follow_one(user, uuid, &home.join("download"), &mut streams).await
 }
 
-fn cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
-}
-
 /// The code for a command whose output is not read any more: the user leaves, and the tasks go on.
-fn unless_left(outcome: Result<ExitCode, Failure>) -> Result<Result<ExitCode, Failure>, Exit> {
+fn unless_reader_left(outcome: Result<ExitCode, Failure>) -> Result<Result<ExitCode, Failure>, Exit> {
     match outcome {
         Err(failure) if failure.is_quiet() => Err(failure.exit()),
         outcome => Ok(outcome),
     }
-}
-
-fn stop_requests() -> Result<StopRequests, Failure> {
-    StopRequests::listen_at_a_terminal().map_err(|error| Failure::io("can't listen to signals", error))
 }
 
 /// With an idempotency key, so that a broken connection does not run the command twice.
@@ -145,22 +141,8 @@ async fn submit(user: &UserClient, task: SubmitTaskRequest) -> Result<Uuid, Fail
     let reply = user.submit_many(&request).await?;
     match reply.results.into_iter().next() {
         Some(SubmitOutcome::Ok(submitted)) => Ok(submitted.uuid),
-        Some(SubmitOutcome::Err(refusal)) => Err(refused(refusal)),
+        Some(SubmitOutcome::Err(refusal)) => Err(Failure::refused(refusal)),
         None => Err(Failure::new(Exit::Fault, "the coordinator answered nothing about the task")),
-    }
-}
-
-fn refused(refusal: mitosis_protocol::ErrorBody) -> Failure {
-    use mitosis_protocol::ErrorCode as Code;
-    let exit = match refusal.code {
-        Some(Code::Forbidden | Code::QuotaExceeded | Code::AccountNotActive) => Exit::Forbidden,
-        Some(Code::NotFound) => Exit::NotFound,
-        _ => Exit::Failure,
-    };
-    let failure = Failure::new(exit, refusal.msg).with_code(refusal.code);
-    match refusal.hint {
-        Some(hint) => failure.with_hint(hint),
-        None => failure,
     }
 }
 
@@ -181,17 +163,17 @@ async fn follow_one(
     user: &UserClient,
     task: Uuid,
     scratch: &Path,
-    streams: &mut Streams,
+    streams: &mut TerminalOutput,
 ) -> Result<ExitCode, Failure> {
     let outcome = follow::follow(user, task, scratch, streams).await?;
-    let (code, word) = outcome.told(user, task).await;
+    let (code, word) = outcome.describe(user, task).await;
     if let Some(word) = word {
         note!("mito: {word}");
     }
     Ok(code.into())
 }
 
-fn tidy(folder: &Path) {
+fn remove_folder(folder: &Path) {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             note!("mito: can't remove {}: {error}", folder.display());

@@ -3,7 +3,7 @@
 use tracing_subscriber::filter::{Directive, EnvFilter};
 
 /// The name of all parts of mito 0.6 in directives.
-const OF_MITO_06: &str = "netmito";
+const LEGACY_PREFIX: &str = "netmito";
 /// Parts that had a module of the same name there.
 const PARTS: [&str; 3] = ["client", "coordinator", "worker"];
 
@@ -16,17 +16,17 @@ pub(super) fn filter(directives: &str) -> (EnvFilter, Vec<String>) {
 
 /// A directive for a part of mito 0.6 means the part of today.
 fn translated(directive: &str) -> String {
-    let Some(rest) = directive.strip_prefix(OF_MITO_06) else { return directive.to_owned() };
+    let Some(rest) = directive.strip_prefix(LEGACY_PREFIX) else { return directive.to_owned() };
     let end = rest.find(['=', '[']).unwrap_or(rest.len());
     let (path, level) = rest.split_at(end);
-    let of_today = match path.strip_prefix("::").map(|path| path.split("::").next().unwrap_or_default()) {
+    let current = match path.strip_prefix("::").map(|path| path.split("::").next().unwrap_or_default()) {
         Some(part) if PARTS.contains(&part) => format!("mitosis_{part}"),
         // Also the start of the names of all others.
         Some(_) => "mito".to_owned(),
         None if path.is_empty() => "mito".to_owned(),
         None => return directive.to_owned(),
     };
-    format!("{of_today}{level}")
+    format!("{current}{level}")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Where log lines go (command line §9): always standard error; a file where it is configured.
 
-mod author;
 mod filter;
+mod tag;
 
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
-pub(crate) use self::author::Author;
-use self::author::Lines;
 use self::filter::filter;
+use self::tag::TaggedFormat;
+pub(crate) use self::tag::WorkerTag;
 use crate::config::Environment;
 use crate::process::failure::Failure;
 
 /// What a service says of itself.
-pub(crate) const SERVICE: &str = "mito=info,mitosis=info";
+pub(crate) const SERVICE_FILTER: &str = "mito=info,mitosis=info";
 /// What a command says of itself: its own words, and only what went wrong besides.
-pub(crate) const COMMAND: &str = "error";
+pub(crate) const COMMAND_FILTER: &str = "error";
 
 /// A file to log to.
 #[derive(Debug)]
@@ -29,12 +29,12 @@ pub(crate) enum LogFile {
     At(PathBuf),
     /// `folder/name.<date>`, a new one each day.
     Daily { folder: PathBuf, name: String },
-    /// The same for several workers, whose names are in the lines; at most three of the files are kept.
-    Shared { folder: PathBuf, name: String, author: Author },
+    /// The same for several workers, whose names are in the lines; at most three of the files are max_files.
+    Shared { folder: PathBuf, name: String, tag: WorkerTag },
 }
 
-/// Most files of several workers that are kept.
-const SHARED_KEPT: usize = 3;
+/// Most files of several workers that are max_files.
+const MAX_SHARED_FILES: usize = 3;
 
 /// Writes what is left when it goes.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub(crate) fn start(
         .with_filter(filter("RUST_LOG"));
     let (file, guard) = match file {
         Some(file) => {
-            let lines = Lines { author: file.author(), usual: fmt::format::Format::default() };
+            let lines = TaggedFormat { tag: file.tag(), format: fmt::format::Format::default() };
             let appender = open(file)?;
             let (writer, guard) = tracing_appender::non_blocking(appender);
             let layer = fmt::layer().with_writer(writer).with_ansi(false).log_internal_errors(false);
@@ -103,7 +103,7 @@ fn open(file: LogFile) -> Result<Box<dyn std::io::Write + Send>, Failure> {
         }
         LogFile::Shared { folder: place, name, .. } => {
             folder(&place)?;
-            daily(&place, name, Some(SHARED_KEPT))
+            daily(&place, name, Some(MAX_SHARED_FILES))
         }
     }
 }
@@ -111,22 +111,22 @@ fn open(file: LogFile) -> Result<Box<dyn std::io::Write + Send>, Failure> {
 fn daily(
     folder: &Path,
     name: String,
-    kept: Option<usize>,
+    max_files: Option<usize>,
 ) -> Result<Box<dyn std::io::Write + Send>, Failure> {
     let builder = tracing_appender::rolling::Builder::new()
         .rotation(tracing_appender::rolling::Rotation::DAILY)
         .filename_prefix(name);
-    let builder = kept.into_iter().fold(builder, tracing_appender::rolling::Builder::max_log_files);
+    let builder = max_files.into_iter().fold(builder, tracing_appender::rolling::Builder::max_log_files);
     builder.build(folder).map(|appender| Box::new(appender) as _).map_err(|error| {
         Failure::io(format!("can't write logs to {}", folder.display()), std::io::Error::other(error))
     })
 }
 
 impl LogFile {
-    fn author(&self) -> Option<Author> {
+    fn tag(&self) -> Option<WorkerTag> {
         match self {
             Self::At(_) | Self::Daily { .. } => None,
-            Self::Shared { author, .. } => Some(author.clone()),
+            Self::Shared { tag, .. } => Some(tag.clone()),
         }
     }
 }

@@ -3,8 +3,8 @@
 use mitosis_protocol::Role;
 
 use crate::cli::client::admin::{AdminAttachmentsCommand, AdminGroupsCommand};
-use crate::cli::client::attachments::PlaceArgs;
-use crate::commands::client::groups::attachments::place::Place;
+use crate::cli::client::attachments::PathArgs;
+use crate::commands::client::groups::attachments::path::AttachmentPath;
 use crate::commands::client::relations::relations;
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
@@ -42,8 +42,8 @@ async fn storage_quota(group: &str, quota: &str, identity: &Identity, out: &Outp
     out.outcome(sentence, &StorageQuota { group_name: group.to_owned(), storage_quota: quota })
 }
 
-async fn delete_attachment(args: &PlaceArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
-    let place = Place::of_existing(args, &identity.name)?;
+async fn delete_attachment(args: &PathArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
+    let place = AttachmentPath::of_existing(args, &identity.name)?;
     identity.client.delete_attachment_as_admin(&place.group, &place.key).await?;
     out.say(format_args!("deleted {place}"));
     Ok(())

@@ -4,7 +4,7 @@ mod groups;
 mod shutdown;
 mod users;
 
-use super::After;
+use super::Next;
 use crate::cli::client::admin::{
     AdminArtifactsCommand, AdminCommand, AdminTasksCommand, AdminWorkersCommand,
 };
@@ -12,7 +12,7 @@ use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 use crate::show::Output;
 
-pub(super) async fn run(command: &AdminCommand, identity: &Identity, out: &Output) -> Result<After, Failure> {
+pub(super) async fn run(command: &AdminCommand, identity: &Identity, out: &Output) -> Result<Next, Failure> {
     match command {
         AdminCommand::Users(command) => users::run(command, identity, out).await?,
         AdminCommand::Groups(command) => groups::run(command, identity, out).await?,
@@ -23,10 +23,10 @@ pub(super) async fn run(command: &AdminCommand, identity: &Identity, out: &Outpu
         }
         AdminCommand::Shutdown { secret } => {
             shutdown::shutdown(secret.as_deref(), identity, out).await?;
-            return Ok(After::Leave);
+            return Ok(Next::Quit);
         }
     }
-    Ok(After::GoOn)
+    Ok(Next::Continue)
 }
 
 async fn delete_artifact(

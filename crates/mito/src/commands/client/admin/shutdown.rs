@@ -1,11 +1,11 @@
 //! `mito client admin shutdown`.
 
-use crate::login::identity::{Identity, given_or_asked_secretly};
+use crate::login::identity::{Identity, arg_or_prompt_secret};
 use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn shutdown(secret: Option<&str>, identity: &Identity, out: &Output) -> Result<(), Failure> {
-    let secret = given_or_asked_secretly(secret, "shutdown secret: ")?;
+    let secret = arg_or_prompt_secret(secret, "shutdown secret: ")?;
     identity.client.shut_down_coordinator(&secret).await?;
     out.say(format_args!("the coordinator at {} stops", identity.client.client().address()));
     Ok(())

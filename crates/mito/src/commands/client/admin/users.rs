@@ -3,7 +3,7 @@
 use mitosis_protocol::admin::AccountState;
 
 use crate::cli::client::admin::{AdminUsersCommand, CreateUserArgs, ResetPasswordArgs};
-use crate::login::identity::{Identity, given_or_asked, given_or_asked_secretly};
+use crate::login::identity::{Identity, arg_or_prompt, arg_or_prompt_secret};
 use crate::process::failure::Failure;
 use crate::show::{GroupQuota, Output};
 
@@ -25,8 +25,8 @@ pub(super) async fn run(
 }
 
 async fn create(args: &CreateUserArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
-    let name = given_or_asked(args.username.as_deref(), "name of the new user: ")?;
-    let password = given_or_asked_secretly(args.password.as_deref(), "password of the new user: ")?;
+    let name = arg_or_prompt(args.username.as_deref(), "name of the new user: ")?;
+    let password = arg_or_prompt_secret(args.password.as_deref(), "password of the new user: ")?;
     identity.client.create_user(&name, &password, args.admin).await?;
     out.say(format_args!("created user {name}"));
     Ok(())
@@ -45,8 +45,8 @@ async fn set(username: &str, state: AccountState, identity: &Identity, out: &Out
 }
 
 async fn change_password(args: &ResetPasswordArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
-    let name = given_or_asked(args.username.as_deref(), "name of the user: ")?;
-    let new = given_or_asked_secretly(args.new_password.as_deref(), "new password: ")?;
+    let name = arg_or_prompt(args.username.as_deref(), "name of the user: ")?;
+    let new = arg_or_prompt_secret(args.new_password.as_deref(), "new password: ")?;
     identity.client.reset_password(&name, &new, args.revoke_tokens).await?;
     out.say(format_args!("the password of {name} is changed; {name} has to log in again"));
     Ok(())

@@ -2,7 +2,7 @@
 
 use mitosis_protocol::group::RemoveUsersRequest;
 
-use crate::commands::client::remainder::something_given;
+use crate::commands::client::batch::require_any;
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 use crate::show::{Output, words};
@@ -14,7 +14,7 @@ pub(super) async fn remove_user(
     identity: &Identity,
     out: &Output,
 ) -> Result<(), Failure> {
-    something_given(users, "USER")?;
+    require_any(users, "USER")?;
     // Whoever may remove members sees who they are; others are told so by the next request.
     let members = identity.client.group(group).await.ok().and_then(|found| found.users_in_group);
     identity.client.remove_members(group, &RemoveUsersRequest { users: users.to_vec() }).await?;

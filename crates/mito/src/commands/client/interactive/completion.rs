@@ -10,7 +10,7 @@ use rustyline::validate::Validator;
 use tokio::runtime::Handle;
 
 use crate::cli::client::Line;
-use crate::complete::{Candidate, ask, wanted};
+use crate::complete::{Candidate, ask, request};
 
 /// Knows the commands, and asks for names as the user who is logged in.
 pub(super) struct Completion {
@@ -27,7 +27,7 @@ impl Completion {
     }
 
     /// From now on as somebody else.
-    pub(super) fn speak_as(&mut self, user: UserClient, name: String) {
+    pub(super) fn set_user(&mut self, user: UserClient, name: String) {
         (self.user, self.name) = (user, name);
     }
 
@@ -39,13 +39,13 @@ impl Completion {
         let start = line.rfind(char::is_whitespace).map_or(0, |at| at + 1);
         let mut words: Vec<String> = line[..start].split_whitespace().map(str::to_owned).collect();
         words.push(line[start..].to_owned());
-        let wanted = wanted(&self.root, &words);
-        let candidates = match wanted.names {
+        let request = request(&self.root, &words);
+        let candidates = match request.names {
             // The editor runs where blocking is allowed.
             Some(names) => {
-                Handle::current().block_on(ask::with_names_of(wanted, names, &self.user, &self.name))
+                Handle::current().block_on(ask::with_names_of(request, names, &self.user, &self.name))
             }
-            None => wanted.candidates,
+            None => request.candidates,
         };
         (start, candidates)
     }

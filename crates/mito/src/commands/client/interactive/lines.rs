@@ -17,34 +17,34 @@ use crate::process::failure::Failure;
 const PROMPT: &str = "[mito::client]> ";
 const CONTINUATION: &str = "::: ";
 /// How many lines the history keeps.
-const REMEMBERED: usize = 1000;
+const HISTORY_SIZE: usize = 1000;
 
 pub(super) enum Lines {
-    Typed { editor: Box<Editor<Completion, DefaultHistory>>, history: PathBuf },
-    Given,
+    Terminal { editor: Box<Editor<Completion, DefaultHistory>>, history: PathBuf },
+    Piped,
 }
 
 impl Lines {
     pub(super) fn open(environment: &Environment, completion: Completion) -> Result<Self, Failure> {
         if !io::stdin().is_terminal() {
-            return Ok(Self::Given);
+            return Ok(Self::Piped);
         }
         let history = environment.cache_folder().join("client-history");
         let editor = editor(&history, completion).map_err(cant_read)?;
-        Ok(Self::Typed { editor: Box::new(editor), history })
+        Ok(Self::Terminal { editor: Box::new(editor), history })
     }
 
     /// Names are asked for as this user from now on.
-    pub(super) fn speak_as(&mut self, user: UserClient, name: String) {
-        if let Self::Typed { editor, .. } = self
+    pub(super) fn set_user(&mut self, user: UserClient, name: String) {
+        if let Self::Terminal { editor, .. } = self
             && let Some(completion) = editor.helper_mut()
         {
-            completion.speak_as(user, name);
+            completion.set_user(user, name);
         }
     }
 
-    pub(super) fn are_typed(&self) -> bool {
-        matches!(self, Self::Typed { .. })
+    pub(super) fn is_terminal(&self) -> bool {
+        matches!(self, Self::Terminal { .. })
     }
 
     /// The next line; none at the end. A line that ends with a backslash goes on on the next. What was
@@ -55,10 +55,10 @@ impl Lines {
         loop {
             match self.read(prompt)? {
                 Read::Line(more) => line.push_str(&more),
-                Read::GivenUp => return Ok(Some(String::new())),
-                Read::End => return Ok((!line.is_empty() && !self.are_typed()).then_some(line)),
+                Read::Interrupted => return Ok(Some(String::new())),
+                Read::End => return Ok((!line.is_empty() && !self.is_terminal()).then_some(line)),
             }
-            if !goes_on(&line) {
+            if !continues(&line) {
                 return Ok(Some(line));
             }
             line.pop();
@@ -68,13 +68,13 @@ impl Lines {
 
     fn read(&mut self, prompt: &str) -> Result<Read, Failure> {
         match self {
-            Self::Typed { editor, .. } => match editor.readline(prompt) {
+            Self::Terminal { editor, .. } => match editor.readline(prompt) {
                 Ok(line) => Ok(Read::Line(line)),
-                Err(ReadlineError::Interrupted) => Ok(Read::GivenUp),
+                Err(ReadlineError::Interrupted) => Ok(Read::Interrupted),
                 Err(ReadlineError::Eof) => Ok(Read::End),
                 Err(error) => Err(cant_read(error)),
             },
-            Self::Given => match io::stdin().lines().next() {
+            Self::Piped => match io::stdin().lines().next() {
                 Some(line) => line.map(Read::Line).map_err(cant_read),
                 None => Ok(Read::End),
             },
@@ -82,8 +82,8 @@ impl Lines {
     }
 
     /// Keeps a line for the next time. That it can't be kept must not stop the work.
-    pub(super) fn remember(&mut self, line: &str) {
-        let Self::Typed { editor, history } = self else { return };
+    pub(super) fn add_to_history(&mut self, line: &str) {
+        let Self::Terminal { editor, history } = self else { return };
         let kept = editor.add_history_entry(line).and_then(|_| editor.append_history(history));
         if let Err(error) = kept {
             tracing::debug!(%error, "the history can't be kept in {}", history.display());
@@ -91,10 +91,10 @@ impl Lines {
     }
 
     /// How the process ends: whoever types has seen what failed.
-    pub(super) fn code(&self, spoilt: Option<ExitCode>) -> ExitCode {
+    pub(super) fn code(&self, first_failure: Option<ExitCode>) -> ExitCode {
         match self {
-            Self::Typed { .. } => ExitCode::SUCCESS,
-            Self::Given => spoilt.unwrap_or(ExitCode::SUCCESS),
+            Self::Terminal { .. } => ExitCode::SUCCESS,
+            Self::Piped => first_failure.unwrap_or(ExitCode::SUCCESS),
         }
     }
 }
@@ -103,13 +103,13 @@ impl Lines {
 enum Read {
     Line(String),
     /// Ctrl-C.
-    GivenUp,
+    Interrupted,
     End,
 }
 
 fn editor(history: &Path, completion: Completion) -> rustyline::Result<Editor<Completion, DefaultHistory>> {
     let config = Config::builder()
-        .max_history_size(REMEMBERED)?
+        .max_history_size(HISTORY_SIZE)?
         .history_ignore_dups(true)?
         // As a shell does: what is common to all, then all of them.
         .completion_type(CompletionType::List)
@@ -131,7 +131,7 @@ fn cant_read(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fail
 }
 
 /// Whether a line ends with a backslash that stands for itself.
-fn goes_on(line: &str) -> bool {
+fn continues(line: &str) -> bool {
     line.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
 }
 
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_backslash_at_the_end_continues_the_line_unless_it_is_quoted_by_another() {
-        assert!(goes_on("tasks \\") && goes_on("\\\\\\"));
-        assert!(!goes_on("tasks") && !goes_on("tasks \\\\") && !goes_on(""));
+        assert!(continues("tasks \\") && continues("\\\\\\"));
+        assert!(!continues("tasks") && !continues("tasks \\\\") && !continues(""));
     }
 }

@@ -10,7 +10,7 @@ use clap::Parser as _;
 use self::completion::Completion;
 use self::lines::Lines;
 use super::session::Session;
-use super::{After, obey};
+use super::{Next, execute};
 use crate::cli::client::{ClientCommand, Line};
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
@@ -26,85 +26,84 @@ pub(super) async fn run(
     let identity = session.identity().await?;
     let name = identity.name.clone();
     let mut lines = Lines::open(session.environment, Completion::new(identity.client, identity.name))?;
-    let mut spoilt = None;
+    let mut first_failure = None;
     if let Some(command) = first
-        && done(command, &OutputArgs::default(), session, &lines, &mut spoilt).await
+        && is_last(command, &OutputArgs::default(), session, &lines, &mut first_failure).await
     {
-        return Ok(lines.code(spoilt));
+        return Ok(lines.code(first_failure));
     }
-    if lines.are_typed() {
+    if lines.is_terminal() {
         note!("mito {}: {name} at {}", env!("CARGO_PKG_VERSION"), session.config.address);
         note!("`help` tells what can be done; `quit` or Ctrl-D leaves");
     }
     loop {
         let identity = session.identity().await?;
-        lines.speak_as(identity.client, identity.name);
+        lines.set_user(identity.client, identity.name);
         let Some(line) = tokio::task::block_in_place(|| lines.next())? else { break };
-        let understood = understood(&line);
-        if !matches!(&understood, Ok(Some(line)) if line.command.carries_a_secret()) {
-            lines.remember(&line);
+        let parsed = parsed(&line);
+        if !matches!(&parsed, Ok(Some(line)) if line.command.carries_a_secret()) {
+            lines.add_to_history(&line);
         }
-        match understood {
+        match parsed {
             Ok(Some(Line { command, output }))
-                if done(&command, &output, session, &lines, &mut spoilt).await =>
+                if is_last(&command, &output, session, &lines, &mut first_failure).await =>
             {
                 break;
             }
             Ok(_) => {}
             Err(failure) => {
                 note!("{failure}");
-                spoilt = spoilt.or(Some(failure.exit().into()));
+                first_failure = first_failure.or(Some(failure.exit().into()));
             }
         }
     }
-    Ok(lines.code(spoilt))
+    Ok(lines.code(first_failure))
 }
 
 /// Obeys; says whether that was the last command.
-async fn done(
+async fn is_last(
     command: &ClientCommand,
     output: &OutputArgs,
     session: &mut Session<'_>,
     lines: &Lines,
-    spoilt: &mut Option<ExitCode>,
+    first_failure: &mut Option<ExitCode>,
 ) -> bool {
     let out = session.output(output);
-    let outcome = match lines.are_typed() && !matches!(command, ClientCommand::Cmd(_)) {
-        true => obey_until_interrupted(command, session, &out).await,
+    let outcome = match lines.is_terminal() && !matches!(command, ClientCommand::Cmd(_)) {
+        true => run_interruptible(command, session, &out).await,
         // A command of this machine hears Ctrl-C itself, as it has the terminal.
-        false => obey(command, session, &out).await,
+        false => execute(command, session, &out).await,
     };
     let code = match outcome {
-        Ok(After::GoOn) => return false,
-        Ok(After::Leave) => return true,
-        Ok(After::Code(code)) => code.into(),
+        Ok(Next::Continue) => return false,
+        Ok(Next::Quit) => return true,
+        Ok(Next::Exit(code)) => code.into(),
         Err(failure) if failure.is_quiet() => return true,
         Err(failure) => {
             note!("{failure}");
             failure.exit().into()
         }
     };
-    *spoilt = spoilt.or(Some(code));
+    *first_failure = first_failure.or(Some(code));
     false
 }
 
 /// Ctrl-C ends the command, and nothing else.
-async fn obey_until_interrupted(
+async fn run_interruptible(
     command: &ClientCommand,
     session: &mut Session<'_>,
     out: &Output,
-) -> Result<After, Failure> {
-    let mut interrupts =
-        Interrupts::listen().map_err(|error| Failure::io("can't listen to signals", error))?;
+) -> Result<Next, Failure> {
+    let mut interrupts = Interrupts::listen()?;
     tokio::select! {
-        outcome = obey(command, session, out) => outcome,
+        outcome = execute(command, session, out) => outcome,
         () = interrupts.next() => Err(Failure::new(Exit::Interrupted, "given up")
             .with_hint("what the coordinator was asked for goes on there; tasks are cancelled with `tasks cancel`")),
     }
 }
 
 /// What a line asks for; none if the line is empty or was answered with help.
-fn understood(line: &str) -> Result<Option<Line>, Failure> {
+fn parsed(line: &str) -> Result<Option<Line>, Failure> {
     let words = shlex::split(line).ok_or_else(|| {
         Failure::new(Exit::Usage, "a quote is not closed")
             .with_hint("write a quote that is meant as such as \\\"")
@@ -130,14 +129,14 @@ mod tests {
     #[test]
     fn words_are_split_as_a_shell_would() {
         let Ok(Some(Line { command: ClientCommand::Cmd(args), .. })) =
-            understood(r#"cmd -- echo "a b" 'c"d' e\ f"#)
+            parsed(r#"cmd -- echo "a b" 'c"d' e\ f"#)
         else {
             panic!("it is a command");
         };
         assert_eq!(args.command, ["echo", "a b", "c\"d", "e f"]);
-        assert!(matches!(understood("  "), Ok(None)));
+        assert!(matches!(parsed("  "), Ok(None)));
         for wrong in ["auth \"", "no-such-command", "tasks get"] {
-            assert_eq!(understood(wrong).unwrap_err().exit(), Exit::Usage, "{wrong}");
+            assert_eq!(parsed(wrong).unwrap_err().exit(), Exit::Usage, "{wrong}");
         }
     }
 }

@@ -5,11 +5,11 @@ use mitosis_protocol::task::CancelTasksListRequest;
 
 use super::conditions;
 use crate::cli::client::tasks::FilterArgs;
-use crate::commands::client::remainder::{nothing_left, something_given};
+use crate::commands::client::batch::{fail_if_any, require_any};
 use crate::commands::select;
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
-use crate::show::{Outcome, Output, counted};
+use crate::show::{BatchOutcome, Output, counted};
 
 pub(super) async fn one(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {
     identity.client.cancel(uuid).await?;
@@ -24,18 +24,18 @@ pub(super) async fn many(args: &FilterArgs, identity: &Identity, out: &Output) -
     let (count, group) = (cancelled.cancelled_count, &cancelled.group_name);
     out.outcome(
         format_args!("cancelled {} of group {group}", counted(count, "task")),
-        &Outcome::of_group(count, group),
+        &BatchOutcome::of_group(count, group),
     )
 }
 
 pub(super) async fn list(tasks: &[String], identity: &Identity, out: &Output) -> Result<(), Failure> {
-    something_given(tasks, "TASK")?;
+    require_any(tasks, "TASK")?;
     let request = CancelTasksListRequest { uuids: select::each(tasks, &identity.client).await? };
     let cancelled = identity.client.cancel_listed(&request).await?;
     let count = cancelled.cancelled_count;
-    let outcome = Outcome::of_list(count, &cancelled.failed_uuids);
+    let outcome = BatchOutcome::of_list(count, &cancelled.failed_uuids);
     out.outcome(format_args!("cancelled {}", counted(count, "task")), &outcome)?;
-    nothing_left(
+    fail_if_any(
         &cancelled.failed_uuids,
         "these were not cancelled",
         "only tasks that wait can be cancelled, by members of their group with role Write; `mito client tasks stop` \

@@ -6,31 +6,31 @@ use mitosis_protocol::{TaskResultMessage, TaskState, Uuid};
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 use crate::show::{Output, TaskShown};
-use crate::task_io::exit::Outcome;
+use crate::task_io::exit::TaskExit;
 
 pub(super) async fn get(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let task = identity.client.task(uuid).await?;
     let (state, result) = (task.info.state, task.info.result);
-    let outcome = Outcome::of_info(&task.info);
+    let outcome = TaskExit::from_info(&task.info);
     out.one(&TaskShown::from(task.info).with_artifacts(task.artifacts))?;
     // The protocol has a word for every other reason to stop a command.
     if state == TaskState::Cancelled && result.is_some_and(|result| result.msg.is_none()) {
         out.say(format_args!("mito: stopped {TOO_MUCH_OUTPUT}"));
     }
-    say_what_was_missing(uuid, outcome, identity, out).await;
+    say_missing_resources(uuid, outcome, identity, out).await;
     Ok(())
 }
 
 /// Where a task did not start for want of a file, its result has a word for that and none for the file.
-pub(super) async fn say_what_was_missing(
+pub(super) async fn say_missing_resources(
     uuid: Uuid,
-    outcome: Option<Outcome>,
+    outcome: Option<TaskExit>,
     identity: &Identity,
     out: &Output,
 ) {
-    let missing = |outcome: &Outcome| outcome.result.msg == Some(TaskResultMessage::ResourceNotFound);
+    let missing = |outcome: &TaskExit| outcome.result.msg == Some(TaskResultMessage::ResourceNotFound);
     if let Some(outcome) = outcome.filter(missing)
-        && let (_, Some(word)) = outcome.told(&identity.client, uuid).await
+        && let (_, Some(word)) = outcome.describe(&identity.client, uuid).await
     {
         out.say(format_args!("mito: {word}"));
     }

@@ -5,18 +5,18 @@ use mitosis_protocol::TaskInfo;
 
 use crate::commands::client::session::Session;
 use crate::commands::select;
-use crate::login::reconnect::Outage;
+use crate::login::reconnect::Reconnect;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::task_io::follow;
-use crate::task_io::streams::Streams;
+use crate::task_io::terminal_output::TerminalOutput;
 
 /// The output itself is the result, so there is no other form of it, and the code of the task is not that of
 /// the command.
 pub(super) async fn logs(name: &str, follow: bool, session: &mut Session<'_>) -> Result<(), Failure> {
     let scratch = session.environment.cache_folder().join("follow");
     let (client, task) = match follow {
-        true => patiently(name, session).await?,
+        true => find_and_reconnect(name, session).await?,
         false => {
             let client = session.identity().await?.client;
             let uuid = select::one(name, &client).await?;
@@ -26,12 +26,14 @@ pub(super) async fn logs(name: &str, follow: bool, session: &mut Session<'_>) ->
     };
     let (client, uuid) = (&client, task.uuid);
     match (task.result, follow) {
-        (Some(_), _) => match follow::show_kept(client, uuid, &scratch).await? {
+        (Some(_), _) => match follow::show_stored(client, uuid, &scratch).await? {
             true => Ok(()),
             false => Err(nothing_kept(&task)),
         },
         (None, _) if !task.spec.terminal_output => Err(nothing_kept(&task)),
-        (None, true) => follow::follow(client, uuid, &scratch, &mut Streams::alone()).await.map(|_| ()),
+        (None, true) => {
+            follow::follow(client, uuid, &scratch, &mut TerminalOutput::plain()).await.map(|_| ())
+        }
         (None, false) => {
             Err(Failure::new(Exit::Failure, format!("task {uuid} is not over: it is {:?}", task.state))
                 .with_hint("see what it writes with `-f`, or why it waits with `mito client tasks explain`"))
@@ -40,11 +42,14 @@ pub(super) async fn logs(name: &str, follow: bool, session: &mut Session<'_>) ->
 }
 
 /// The task, however long the coordinator is away.
-async fn patiently(name: &str, session: &mut Session<'_>) -> Result<(UserClient, TaskInfo), Failure> {
-    let mut outage = Outage::new();
-    let client = session.identity_for_a_wait(&mut outage).await?.client;
-    let look = async || client.task(select::looked_up(name, &client).await?).await;
-    let task = outage.outlast(look, "look again later").await?.info;
+async fn find_and_reconnect(
+    name: &str,
+    session: &mut Session<'_>,
+) -> Result<(UserClient, TaskInfo), Failure> {
+    let mut reconnect = Reconnect::new();
+    let client = session.identity_and_reconnect(&mut reconnect).await?.client;
+    let look = async || client.task(select::resolve(name, &client).await?).await;
+    let task = reconnect.retry(look, "look again later").await?.info;
     Ok((client, task))
 }
 

@@ -17,7 +17,7 @@ mod watch;
 
 use crate::cli::client::artifacts::ArtifactsCommand;
 use crate::cli::client::tasks::{FilterArgs, TasksCommand};
-use crate::commands::client::After;
+use crate::commands::client::Next;
 use crate::commands::client::session::Session;
 use crate::commands::select;
 use crate::config::Environment;
@@ -29,7 +29,7 @@ pub(super) async fn run(
     command: &TasksCommand,
     session: &mut Session<'_>,
     out: &Output,
-) -> Result<After, Failure> {
+) -> Result<Next, Failure> {
     match command {
         // What waits anyway waits for a coordinator that is away, too.
         TasksCommand::Wait(args) => return wait::wait(args, session, out).await,
@@ -37,7 +37,7 @@ pub(super) async fn run(
         TasksCommand::Logs { task, follow } => logs::logs(task, *follow, session).await?,
         other => return at_once(other, &session.identity().await?, session.environment, out).await,
     }
-    Ok(After::GoOn)
+    Ok(Next::Continue)
 }
 
 async fn at_once(
@@ -45,7 +45,7 @@ async fn at_once(
     identity: &Identity,
     environment: &Environment,
     out: &Output,
-) -> Result<After, Failure> {
+) -> Result<Next, Failure> {
     let named = async |task: &str| select::one(task, &identity.client).await;
     if let Some(note) = filter_of(command).and_then(FilterArgs::taken_for_words) {
         out.say(note);
@@ -67,7 +67,7 @@ async fn at_once(
         TasksCommand::Change(args) => change::change(named(&args.task).await?, args, identity, out).await?,
         TasksCommand::Artifacts(command) => artifacts::run(command, identity, out).await?,
     }
-    Ok(After::GoOn)
+    Ok(Next::Continue)
 }
 
 fn filter_of(command: &TasksCommand) -> Option<&FilterArgs> {

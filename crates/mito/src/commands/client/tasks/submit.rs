@@ -1,23 +1,23 @@
 //! `mito client tasks submit`.
 
-use super::wait::{self, Waiting};
+use super::wait::{self, WaitSet};
 use crate::cli::client::tasks::SubmitArgs;
-use crate::commands::client::After;
-use crate::commands::select::Wanted;
+use crate::commands::client::Next;
+use crate::commands::select::TaskSelection;
 use crate::config::Environment;
 use crate::login::identity::Identity;
-use crate::login::reconnect::Outage;
+use crate::login::reconnect::Reconnect;
 use crate::process::failure::Failure;
 use crate::show::{Output, Submitted};
 use crate::task_io::follow;
-use crate::task_io::streams::Streams;
+use crate::task_io::terminal_output::TerminalOutput;
 
 pub(super) async fn submit(
     args: &SubmitArgs,
     identity: &Identity,
     environment: &Environment,
     out: &Output,
-) -> Result<After, Failure> {
+) -> Result<Next, Failure> {
     let group = args.group.clone().unwrap_or_else(|| identity.name.clone());
     if args.wait || args.follow {
         // Before there is a task that nothing could be seen of.
@@ -27,27 +27,27 @@ pub(super) async fn submit(
     let uuid = submitted.uuid;
     if !args.wait && !args.follow {
         out.one_line(&Submitted::taken(&group, submitted))?;
-        return Ok(After::GoOn);
+        return Ok(Next::Continue);
     }
     // Results are what the task writes, or how it ends.
     out.say(format_args!("task {} of group {group}: {uuid}", submitted.task_id));
-    let mut waiting = Waiting::for_one(wait::standing_of(&group, submitted));
+    let mut waiting = WaitSet::for_one(wait::submitted_event(&group, submitted));
     let over = async {
         match args.follow {
             true => {
                 let scratch = environment.cache_folder().join("follow");
-                let mut streams = Streams::alone().quietly(out.is_quiet());
+                let mut streams = TerminalOutput::plain().quiet(out.is_quiet());
                 let outcome = follow::follow(&identity.client, uuid, &scratch, &mut streams).await?;
                 waiting.ended(uuid, outcome.clone());
-                if let (_, Some(word)) = outcome.told(&identity.client, uuid).await {
+                if let (_, Some(word)) = outcome.describe(&identity.client, uuid).await {
                     note!("mito: {word}");
                 }
                 Ok(())
             }
             false => {
-                let wanted = Wanted::one(uuid);
-                let outage = Outage::within(args.wait_timeout);
-                wait::until_over(&wanted, identity, &mut waiting, false, outage, out).await
+                let selection = TaskSelection::one(uuid);
+                let reconnect = Reconnect::within(args.wait_timeout);
+                wait::wait_until(&selection, identity, &mut waiting, false, reconnect, out).await
             }
         }
     };
@@ -59,7 +59,7 @@ pub(super) async fn submit(
         Some(outcome) => outcome?,
         None => {
             let limit = args.wait_timeout.unwrap_or_default();
-            return Err(wait::not_over(&waiting, &identity.client, limit).await);
+            return Err(wait::timed_out(&waiting, &identity.client, limit).await);
         }
     }
     waiting.verdict()

@@ -12,30 +12,30 @@ use mitosis_protocol::task::SubmitTaskReply;
 use mitosis_protocol::{TaskState, Timestamp, Uuid};
 
 use crate::cli::client::tasks::WaitArgs;
-use crate::commands::client::After;
+use crate::commands::client::Next;
 use crate::commands::client::session::Session;
-use crate::commands::select::Wanted;
+use crate::commands::select::TaskSelection;
 use crate::login::identity::Identity;
-use crate::login::reconnect::Outage;
+use crate::login::reconnect::Reconnect;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::show::{Ended, Output};
-use crate::task_io::exit::Outcome;
-use crate::task_io::progress::Tally;
+use crate::task_io::exit::TaskExit;
+use crate::task_io::progress::TaskProgress;
 
 /// How many tasks are looked at at once.
-const AT_ONCE: usize = 16;
+const CONCURRENCY: usize = 16;
 /// Of so many tasks it is told why they are not over.
-const EXPLAINED: usize = 3;
+const MAX_EXPLAINED: usize = 3;
 
-pub(super) async fn wait(args: &WaitArgs, session: &mut Session<'_>, out: &Output) -> Result<After, Failure> {
-    let wanted = Wanted::read(&args.selectors)?;
-    let mut waiting = Waiting::default();
+pub(super) async fn wait(args: &WaitArgs, session: &mut Session<'_>, out: &Output) -> Result<Next, Failure> {
+    let selection = TaskSelection::read(&args.selectors)?;
+    let mut waiting = WaitSet::default();
     let mut known = None;
     let done = async {
-        let mut outage = Outage::within(args.timeout);
-        let identity = known.insert(session.identity_for_a_wait(&mut outage).await?);
-        until_over(&wanted, identity, &mut waiting, args.fail_fast, outage, out).await
+        let mut reconnect = Reconnect::within(args.timeout);
+        let identity = known.insert(session.identity_and_reconnect(&mut reconnect).await?);
+        wait_until(&selection, identity, &mut waiting, args.fail_fast, reconnect, out).await
     };
     let outcome = match args.timeout {
         Some(limit) => tokio::time::timeout(limit, done).await.ok(),
@@ -44,15 +44,15 @@ pub(super) async fn wait(args: &WaitArgs, session: &mut Session<'_>, out: &Outpu
     let limit = args.timeout.unwrap_or_default();
     match (outcome, known) {
         (Some(outcome), _) => outcome?,
-        (None, Some(identity)) => return Err(not_over(&waiting, &identity.client, limit).await),
-        (None, None) => return Err(never_answered(&session.config.address, limit)),
+        (None, Some(identity)) => return Err(timed_out(&waiting, &identity.client, limit).await),
+        (None, None) => return Err(no_answer(&session.config.address, limit)),
     }
     waiting.verdict()
 }
 
 /// Tasks that are waited for.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(super) struct WaitSet {
     /// Not over yet.
     left: BTreeMap<Uuid, TaskEvent>,
     /// How many there are in all.
@@ -62,26 +62,26 @@ pub(super) struct Waiting {
     code: u8,
 }
 
-impl Waiting {
+impl WaitSet {
     /// For one task.
     pub(super) fn for_one(task: TaskEvent) -> Self {
         Self { left: BTreeMap::from([(task.uuid, task)]), total: 1, ..Self::default() }
     }
 
     /// Notes how one ended.
-    pub(super) fn ended(&mut self, uuid: Uuid, outcome: Outcome) {
+    pub(super) fn ended(&mut self, uuid: Uuid, outcome: TaskExit) {
         if let Some(task) = self.left.get(&uuid) {
-            let Outcome { result, warnings } = outcome;
+            let TaskExit { result, warnings } = outcome;
             let event = TaskEvent { result: Some(result), warnings, ..task.clone() };
-            self.heard(&event);
+            self.update(&event);
         }
     }
 
     /// How the command ends: with the code of the only task, or with one that tells that some failed.
-    pub(super) fn verdict(&self) -> Result<After, Failure> {
+    pub(super) fn verdict(&self) -> Result<Next, Failure> {
         match (self.total, self.failed) {
-            (1, _) if self.code > 0 => Ok(After::Code(self.code)),
-            (_, 0) => Ok(After::GoOn),
+            (1, _) if self.code > 0 => Ok(Next::Exit(self.code)),
+            (_, 0) => Ok(Next::Continue),
             (total, failed) => {
                 let left = self.left.len();
                 let rest = match left {
@@ -96,8 +96,8 @@ impl Waiting {
     }
 
     /// Notes where a task stands; answers the end of one that was waited for.
-    fn heard(&mut self, event: &TaskEvent) -> Option<Outcome> {
-        let outcome = Outcome::of_event(event)?;
+    fn update(&mut self, event: &TaskEvent) -> Option<TaskExit> {
+        let outcome = TaskExit::from_event(event)?;
         self.left.remove(&event.uuid)?;
         let code = outcome.code();
         self.failed += usize::from(code != 0);
@@ -106,23 +106,23 @@ impl Waiting {
     }
 }
 
-/// Ends when all are over, or, if that is wanted, when one has failed.
-pub(super) async fn until_over(
-    wanted: &Wanted,
+/// Ends when all are over, or, if that is selection, when one has failed.
+pub(super) async fn wait_until(
+    selection: &TaskSelection,
     identity: &Identity,
-    waiting: &mut Waiting,
+    waiting: &mut WaitSet,
     fail_fast: bool,
-    mut outage: Outage,
+    mut reconnect: Reconnect,
     out: &Output,
 ) -> Result<(), Failure> {
     let client = &identity.client;
     // The stream is open before anybody looks, so nothing falls between.
-    let mut scope = scope(wanted, identity);
-    let (mut events, mut heard) = (open(client, &scope, None, &mut outage).await?, None);
-    let found = wanted.find(client, &mut outage).await?;
+    let mut scope = scope(selection, identity);
+    let (mut events, mut heard) = (open_events(client, &scope, None, &mut reconnect).await?, None);
+    let found = selection.find(client, &mut reconnect).await?;
     if let [only] = found.as_slice() {
         scope = EventScope::Task(only.uuid);
-        events = open(client, &scope, None, &mut outage).await?;
+        events = open_events(client, &scope, None, &mut reconnect).await?;
     }
     if found.is_empty() {
         return Err(Failure::new(Exit::NotFound, "there is nothing to wait for: no task matches")
@@ -135,18 +135,18 @@ pub(super) async fn until_over(
         many => out.say(format_args!("waiting for {many} tasks")),
     }
     let progress = out.count_progress(waiting.total as u64, "tasks are over");
-    outage = outage.beside(Some(&progress));
-    let mut tally = Tally::default();
+    reconnect = reconnect.with_progress(Some(&progress));
+    let mut task_progress = TaskProgress::default();
     let mut rows = out.rows();
     let mut pending = found;
     let outcome = 'all: loop {
         for event in pending.drain(..) {
             if waiting.left.contains_key(&event.uuid) {
-                tally.note(&event);
-                tally.show(&progress);
+                task_progress.update(&event);
+                task_progress.show(&progress);
             }
-            let Some(outcome) = waiting.heard(&event) else { continue };
-            let (code, word) = outcome.told(client, event.uuid).await;
+            let Some(outcome) = waiting.update(&event) else { continue };
+            let (code, word) = outcome.describe(client, event.uuid).await;
             progress.suspend(|| {
                 if let Some(word) = word {
                     out.say(format_args!("mito: {}: {word}", event.uuid));
@@ -167,16 +167,16 @@ pub(super) async fn until_over(
             }
             broken => {
                 match broken {
-                    Err(error) => outage.wait(error, || later(waiting)).await?,
-                    Ok(_) => outage.pause().await,
+                    Err(error) => reconnect.pause_after_error(error, || later(waiting)).await?,
+                    Ok(_) => reconnect.pause().await,
                 }
-                events = match open(client, &scope, heard.as_deref(), &mut outage).await {
+                events = match open_events(client, &scope, heard.as_deref(), &mut reconnect).await {
                     Ok(events) => events,
                     Err(failure) => break Err(failure),
                 };
                 // Without an event there is no place to go on from.
                 if heard.is_none() {
-                    pending = look(client, waiting).await?;
+                    pending = refresh(client, waiting).await?;
                 }
             }
         }
@@ -186,8 +186,8 @@ pub(super) async fn until_over(
     outcome
 }
 
-fn scope(wanted: &Wanted, identity: &Identity) -> EventScope {
-    match (wanted.names.is_empty(), &wanted.group) {
+fn scope(selection: &TaskSelection, identity: &Identity) -> EventScope {
+    match (selection.names.is_empty(), &selection.group) {
         (true, Some(group)) => EventScope::Group(group.clone()),
         (true, None) => EventScope::Group(identity.name.clone()),
         (false, _) => EventScope::Own,
@@ -195,17 +195,17 @@ fn scope(wanted: &Wanted, identity: &Identity) -> EventScope {
 }
 
 /// Opens a stream, however long the coordinator is away.
-pub(super) async fn open(
+pub(super) async fn open_events(
     client: &UserClient,
     scope: &EventScope,
     after: Option<&str>,
-    outage: &mut Outage,
+    reconnect: &mut Reconnect,
 ) -> Result<TaskEvents, Failure> {
     let later = "the tasks go on without us; wait again later";
-    outage.outlast(async || client.events(scope, after).await, later).await
+    reconnect.retry(async || client.events(scope, after).await, later).await
 }
 
-fn later(waiting: &Waiting) -> String {
+fn later(waiting: &WaitSet) -> String {
     format!(
         "{} without us; wait again later",
         match waiting.left.len() {
@@ -216,23 +216,23 @@ fn later(waiting: &Waiting) -> String {
 }
 
 /// Where those stand that are left.
-async fn look(client: &UserClient, waiting: &Waiting) -> Result<Vec<TaskEvent>, Failure> {
+async fn refresh(client: &UserClient, waiting: &WaitSet) -> Result<Vec<TaskEvent>, Failure> {
     let uuids: Vec<Uuid> = waiting.left.keys().copied().collect();
-    let mut looks = stream::iter(uuids).map(|uuid| client.task(uuid)).buffer_unordered(AT_ONCE);
-    let mut standings = Vec::new();
+    let mut looks = stream::iter(uuids).map(|uuid| client.task(uuid)).buffer_unordered(CONCURRENCY);
+    let mut events = Vec::new();
     while let Some(task) = looks.next().await {
         match task {
-            Ok(task) => standings.push(task.info.into()),
+            Ok(task) => events.push(task.info.into()),
             // The stream breaks again, and then all are looked at again.
             Err(error) if error.is_transient() => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(standings)
+    Ok(events)
 }
 
 /// Why it took too long: the coordinator's own words about a few of them.
-pub(super) async fn not_over(waiting: &Waiting, client: &UserClient, limit: std::time::Duration) -> Failure {
+pub(super) async fn timed_out(waiting: &WaitSet, client: &UserClient, limit: std::time::Duration) -> Failure {
     let (left, total) = (waiting.left.len(), waiting.total);
     let limit = mitosis_protocol::duration::short(limit);
     let sentence = match (total, waiting.left.keys().next()) {
@@ -240,7 +240,7 @@ pub(super) async fn not_over(waiting: &Waiting, client: &UserClient, limit: std:
         (1, Some(uuid)) => format!("task {uuid} is not over after {limit}"),
         _ => format!("{left} of {total} tasks are not over after {limit}"),
     };
-    for (uuid, task) in waiting.left.iter().take(EXPLAINED) {
+    for (uuid, task) in waiting.left.iter().take(MAX_EXPLAINED) {
         match client.explain_task(*uuid).await {
             Ok(why) => {
                 note!("mito: {uuid} is {:?}: {}", why.state, why.text);
@@ -255,14 +255,14 @@ pub(super) async fn not_over(waiting: &Waiting, client: &UserClient, limit: std:
 }
 
 /// It took too long before anybody could be asked about the tasks.
-fn never_answered(address: &str, limit: std::time::Duration) -> Failure {
+fn no_answer(address: &str, limit: std::time::Duration) -> Failure {
     let limit = mitosis_protocol::duration::short(limit);
     Failure::new(Exit::TimedOut, format!("the coordinator at {address} did not answer within {limit}"))
         .with_hint("check the address, and that it runs; tasks that were submitted go on")
 }
 
 /// A task that was just submitted.
-pub(super) fn standing_of(group: &str, SubmitTaskReply { task_id, uuid }: SubmitTaskReply) -> TaskEvent {
+pub(super) fn submitted_event(group: &str, SubmitTaskReply { task_id, uuid }: SubmitTaskReply) -> TaskEvent {
     TaskEvent {
         uuid,
         group_name: group.to_owned(),

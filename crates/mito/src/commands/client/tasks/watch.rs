@@ -7,10 +7,10 @@ use mitosis_client::EventScope;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::events::TaskEvent;
 
-use super::wait::open;
+use super::wait::open_events;
 use crate::commands::client::session::Session;
-use crate::commands::select::Wanted;
-use crate::login::reconnect::Outage;
+use crate::commands::select::TaskSelection;
+use crate::login::reconnect::Reconnect;
 use crate::process::failure::Failure;
 use crate::show::{Ended, Output};
 
@@ -23,15 +23,15 @@ pub(super) async fn watch(
     session: &mut Session<'_>,
     out: &Output,
 ) -> Result<(), Failure> {
-    let wanted = Wanted::read(selectors)?;
-    let mut outage = Outage::new();
-    let identity = session.identity_for_a_wait(&mut outage).await?;
+    let selection = TaskSelection::read(selectors)?;
+    let mut reconnect = Reconnect::new();
+    let identity = session.identity_and_reconnect(&mut reconnect).await?;
     let client = &identity.client;
-    let (mut events, mut heard) = (open(client, &EventScope::Own, None, &mut outage).await?, None);
+    let (mut events, mut heard) = (open_events(client, &EventScope::Own, None, &mut reconnect).await?, None);
     let mut screen = Screen::new(out);
     let mut left: Option<BTreeSet<Uuid>> = None;
     if !selectors.is_empty() {
-        let found = wanted.find(client, &mut outage).await?;
+        let found = selection.find(client, &mut reconnect).await?;
         left = Some(found.iter().filter(|task| task.result.is_none()).map(|task| task.uuid).collect());
         for task in found.into_iter().rev() {
             screen.show(task)?;
@@ -52,10 +52,12 @@ pub(super) async fn watch(
             }
             broken => {
                 match broken {
-                    Err(error) => outage.wait(error, || "watch again later".to_owned()).await?,
-                    Ok(_) => outage.pause().await,
+                    Err(error) => {
+                        reconnect.pause_after_error(error, || "watch again later".to_owned()).await?;
+                    }
+                    Ok(_) => reconnect.pause().await,
                 }
-                events = open(client, &EventScope::Own, heard.as_deref(), &mut outage).await?;
+                events = open_events(client, &EventScope::Own, heard.as_deref(), &mut reconnect).await?;
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::Session;
 use crate::cli::client::users::ChangePasswordArgs;
 use crate::login::credentials::CredentialsFile;
-use crate::login::identity::{Identity, given_or_asked_secretly, keep};
+use crate::login::identity::{Identity, arg_or_prompt_secret, store_token};
 use crate::process::failure::Failure;
 use crate::show::Output;
 
@@ -13,12 +13,12 @@ pub(super) async fn change_password(
     out: &Output,
 ) -> Result<(), Failure> {
     let Identity { name, client } = session.identity().await?;
-    let old = given_or_asked_secretly(args.orig_password.as_deref(), "present password: ")?;
-    let new = given_or_asked_secretly(args.new_password.as_deref(), "new password: ")?;
+    let old = arg_or_prompt_secret(args.orig_password.as_deref(), "present password: ")?;
+    let new = arg_or_prompt_secret(args.new_password.as_deref(), "new password: ")?;
     let token = client.change_password(&name, &old, &new).await?;
     let file = CredentialsFile::new(session.config.credentials.clone(), &session.config.address);
     if file.exists() {
-        keep(&file, &name, &token)?;
+        store_token(&file, &name, &token)?;
     }
     out.say(format_args!("the password of {name} is changed; other sessions have to log in again"));
     session.become_user(Identity { client: client.client().with_user_token(token), name });

@@ -4,10 +4,10 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::worker::ShutdownWorkersListRequest;
 
 use crate::cli::client::workers::{CancelManyArgs, StopArgs};
-use crate::commands::client::remainder::{nothing_left, something_given};
+use crate::commands::client::batch::{fail_if_any, require_any};
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
-use crate::show::{Outcome, Output, counted};
+use crate::show::{BatchOutcome, Output, counted};
 
 pub(super) async fn one(uuid: Uuid, how: StopArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     identity.client.shut_down_worker(uuid, how.op()).await?;
@@ -21,7 +21,7 @@ pub(super) async fn many(args: &CancelManyArgs, identity: &Identity, out: &Outpu
     let (count, group) = (stopped.shutdown_count, &stopped.group_name);
     out.outcome(
         format_args!("stopped {} of group {group}", counted(count, "worker")),
-        &Outcome::of_group(count, group),
+        &BatchOutcome::of_group(count, group),
     )
 }
 
@@ -31,15 +31,15 @@ pub(super) async fn list(
     identity: &Identity,
     out: &Output,
 ) -> Result<(), Failure> {
-    something_given(uuids, "UUID")?;
+    require_any(uuids, "UUID")?;
     let request = ShutdownWorkersListRequest { uuids: uuids.to_vec(), op: how.op() };
     let stopped = identity.client.shut_down_listed_workers(&request).await?;
     let count = stopped.shutdown_count;
     out.outcome(
         format_args!("stopped {}", counted(count, "worker")),
-        &Outcome::of_list(count, &stopped.failed_uuids),
+        &BatchOutcome::of_list(count, &stopped.failed_uuids),
     )?;
-    nothing_left(
+    fail_if_any(
         &stopped.failed_uuids,
         "these were not stopped",
         "they may be gone; only admins of a group that is Admin on a worker may stop it",

@@ -3,8 +3,8 @@
 use mitosis_protocol::worker::RemoveGroupsRequest;
 use mitosis_protocol::{Role, Uuid};
 
+use crate::commands::client::batch::require_any;
 use crate::commands::client::relations::relations;
-use crate::commands::client::remainder::something_given;
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 use crate::show::Output;
@@ -27,7 +27,7 @@ pub(super) async fn remove(
     identity: &Identity,
     out: &Output,
 ) -> Result<(), Failure> {
-    something_given(groups, "GROUP")?;
+    require_any(groups, "GROUP")?;
     let request = RemoveGroupsRequest { groups: groups.to_vec() };
     identity.client.remove_worker_groups(uuid, &request).await?;
     out.say(format_args!("changed the groups of worker {uuid}"));

@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use mitosis_protocol::attachment::{AttachmentDownload, AttachmentsByListRequest};
 
-use super::place::{Place, local_names};
+use super::path::{AttachmentPath, local_names};
 use crate::cli::client::attachments::{DownloadArgs, DownloadListArgs, DownloadManyArgs};
-use crate::commands::client::remainder::{nothing_left, something_given};
+use crate::commands::client::batch::{fail_if_any, require_any};
 use crate::commands::client::transfer::{self, Item};
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 use crate::show::Output;
 
 pub(super) async fn one(args: &DownloadArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
-    let place = Place::of_existing(&args.place, &identity.name)?;
+    let place = AttachmentPath::of_existing(&args.place, &identity.name)?;
     let link = identity.client.attachment_link(&place.group, &place.key).await?;
     let name = match (args.place.smart, Path::new(&place.key).file_name()) {
         (true, Some(name)) => PathBuf::from(name),
@@ -30,14 +30,14 @@ pub(super) async fn many(args: &DownloadManyArgs, identity: &Identity, out: &Out
 }
 
 pub(super) async fn list(args: &DownloadListArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
-    something_given(&args.keys, "KEY")?;
+    require_any(&args.keys, "KEY")?;
     let group = args.group.as_ref().unwrap_or(&identity.name);
     let request = AttachmentsByListRequest { keys: args.keys.clone() };
     let found = identity.client.listed_attachment_links(group, &request).await?.downloads;
     let missing: Vec<String> =
         args.keys.iter().filter(|key| found.iter().all(|found| found.key != **key)).cloned().collect();
     let fetched = transfer::fetch_many(&identity.client, items(found), &args.options, out).await;
-    nothing_left(
+    fail_if_any(
         &missing,
         "these do not exist",
         "see what there is with `mito client groups attachments query`",

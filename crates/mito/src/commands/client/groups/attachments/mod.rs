@@ -3,7 +3,7 @@
 mod delete;
 mod download;
 mod get;
-pub(in crate::commands::client) mod place;
+pub(in crate::commands::client) mod path;
 mod query;
 mod upload;
 

@@ -2,7 +2,7 @@
 
 use mitosis_protocol::attachment::UploadAttachmentRequest;
 
-use super::place::Place;
+use super::path::AttachmentPath;
 use crate::cli::client::attachments::UploadArgs;
 use crate::commands::client::transfer;
 use crate::login::identity::Identity;
@@ -13,7 +13,7 @@ use crate::task_io::upload_source::Source;
 pub(super) async fn upload(args: &UploadArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let Identity { name, client } = identity;
     let file = &args.local_file;
-    let place = Place::of_new(file, args.key.as_deref(), args.group.as_deref(), args.smart, name)?;
+    let place = AttachmentPath::of_new(file, args.key.as_deref(), args.group.as_deref(), args.smart, name)?;
     let source = Source::open(file).await?;
     let request = UploadAttachmentRequest { key: place.key.clone(), content_length: source.length };
     let target = client.announce_attachment(&place.group, &request).await?;

@@ -4,11 +4,11 @@ use mitosis_protocol::{ArtifactKind, Uuid};
 
 use super::super::conditions;
 use crate::cli::client::artifacts::{ListArgs, ManyArgs};
-use crate::commands::client::remainder::{nothing_left, something_given};
+use crate::commands::client::batch::{fail_if_any, require_any};
 use crate::commands::select;
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
-use crate::show::{Outcome, Output, counted};
+use crate::show::{BatchOutcome, Output, counted};
 
 pub(super) async fn one(
     uuid: Uuid,
@@ -27,19 +27,22 @@ pub(super) async fn many(args: &ManyArgs, identity: &Identity, out: &Output) -> 
     request.filter = conditions::fitting(request.filter, &identity.client).await?;
     let deleted = identity.client.delete_artifacts(&request).await?;
     let count = deleted.deleted_count;
-    out.outcome(format_args!("deleted {}", counted(count, "artifact")), &Outcome::of_list::<Uuid>(count, &[]))
+    out.outcome(
+        format_args!("deleted {}", counted(count, "artifact")),
+        &BatchOutcome::of_list::<Uuid>(count, &[]),
+    )
 }
 
 pub(super) async fn list(args: &ListArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
-    something_given(&args.tasks, "TASK")?;
+    require_any(&args.tasks, "TASK")?;
     let request = args.request(select::each(&args.tasks, &identity.client).await?);
     let deleted = identity.client.delete_listed_artifacts(&request).await?;
     let count = deleted.deleted_count;
     out.outcome(
         format_args!("deleted {}", counted(count, "artifact")),
-        &Outcome::of_list(count, &deleted.failed_uuids),
+        &BatchOutcome::of_list(count, &deleted.failed_uuids),
     )?;
-    nothing_left(
+    fail_if_any(
         &deleted.failed_uuids,
         "those of these tasks were not deleted",
         "they may not exist, not be yours to delete, or have been uploaded less than an hour ago",

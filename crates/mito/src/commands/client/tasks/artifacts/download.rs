@@ -5,7 +5,7 @@ use mitosis_protocol::artifact::ArtifactDownload;
 
 use super::super::conditions;
 use crate::cli::client::artifacts::{DownloadArgs, DownloadListArgs, DownloadManyArgs};
-use crate::commands::client::remainder::{nothing_left, something_given};
+use crate::commands::client::batch::{fail_if_any, require_any};
 use crate::commands::client::transfer::{self, Item};
 use crate::commands::select;
 use crate::login::identity::Identity;
@@ -29,14 +29,14 @@ pub(super) async fn many(args: &DownloadManyArgs, identity: &Identity, out: &Out
 }
 
 pub(super) async fn list(args: &DownloadListArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
-    something_given(&args.which.tasks, "TASK")?;
+    require_any(&args.which.tasks, "TASK")?;
     let request = args.which.request(select::each(&args.which.tasks, &identity.client).await?);
     let found = identity.client.listed_artifact_links(&request).await?.downloads;
     let missing: Vec<Uuid> =
         request.uuids.iter().filter(|uuid| found.iter().all(|found| found.uuid != **uuid)).copied().collect();
     let fetched = transfer::fetch_many(&identity.client, items(found), &args.options, out).await;
     let sentence = format!("these tasks have no {}", request.content_type);
-    nothing_left(&missing, &sentence, "see what a task left with `mito client tasks get`")?;
+    fail_if_any(&missing, &sentence, "see what a task left with `mito client tasks get`")?;
     fetched
 }
 

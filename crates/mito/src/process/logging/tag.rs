@@ -11,33 +11,33 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// A worker, by its process until it is registered.
 #[derive(Debug, Clone)]
-pub(crate) struct Author(Arc<RwLock<String>>);
+pub(crate) struct WorkerTag(Arc<RwLock<String>>);
 
-impl Author {
+impl WorkerTag {
     pub(crate) fn of_this_process() -> Self {
         Self(Arc::new(RwLock::new(format!("process {}", std::process::id()))))
     }
 
     /// From now on, it goes by this name.
-    pub(crate) fn is(&self, worker: Uuid) {
+    pub(crate) fn set_worker(&self, worker: Uuid) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = worker.to_string();
     }
 }
 
-impl fmt::Display for Author {
+impl fmt::Display for WorkerTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Lines as they usually are, after the name of their author if there is one.
+/// TaggedFormat as they usually are, after the name of their tag if there is one.
 #[derive(Debug)]
-pub(super) struct Lines {
-    pub(super) author: Option<Author>,
-    pub(super) usual: Format,
+pub(super) struct TaggedFormat {
+    pub(super) tag: Option<WorkerTag>,
+    pub(super) format: Format,
 }
 
-impl<S, N> FormatEvent<S, N> for Lines
+impl<S, N> FormatEvent<S, N> for TaggedFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -48,9 +48,9 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        if let Some(author) = &self.author {
-            write!(writer, "[worker:{author}] ")?;
+        if let Some(tag) = &self.tag {
+            write!(writer, "[worker:{tag}] ")?;
         }
-        self.usual.format_event(context, writer, event)
+        self.format.format_event(context, writer, event)
     }
 }

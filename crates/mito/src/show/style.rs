@@ -10,7 +10,7 @@ use crate::config::Environment;
 
 /// How text is written.
 #[derive(Debug, Clone)]
-pub(crate) struct Look {
+pub(crate) struct TerminalStyle {
     /// Somebody watches standard output.
     pub(super) terminal: bool,
     pub(super) colour: bool,
@@ -35,7 +35,7 @@ pub(crate) enum Tone {
     Dim,
 }
 
-impl Look {
+impl TerminalStyle {
     /// Of this process, now.
     pub(super) fn detect(environment: &Environment) -> Self {
         let terminal = io::stdout().is_terminal();
@@ -106,9 +106,9 @@ fn age(at: Timestamp, now: Timestamp) -> String {
 }
 
 #[cfg(test)]
-impl Look {
+impl TerminalStyle {
     /// A person in UTC, or a program, at a fixed time.
-    pub(super) fn still(terminal: bool) -> Self {
+    pub(super) fn fixed(terminal: bool) -> Self {
         let now = Timestamp::from_unix_micros(1_928_423_045_250_000);
         Self { terminal, colour: false, width: None, now, zone: TimeZone::UTC, brief: false }
     }
@@ -122,17 +122,17 @@ mod tests {
 
     #[test]
     fn a_person_reads_local_times_with_their_age_and_a_program_reads_the_contract_s() {
-        let look = Look::still(true);
-        let at = look.now - Duration::from_secs(200);
-        assert_eq!(look.time(at), "2031-02-09 17:00:45, 3m ago");
-        let east = Look { zone: TimeZone::fixed(jiff::tz::offset(2)), ..look };
+        let style = TerminalStyle::fixed(true);
+        let at = style.now - Duration::from_secs(200);
+        assert_eq!(style.time(at), "2031-02-09 17:00:45, 3m ago");
+        let east = TerminalStyle { zone: TimeZone::fixed(jiff::tz::offset(2)), ..style };
         assert_eq!(east.time(at), "2031-02-09 19:00:45, 3m ago");
-        assert_eq!(Look::still(false).time(at), "2031-02-09 17:00:45.25 +00:00:00");
+        assert_eq!(TerminalStyle::fixed(false).time(at), "2031-02-09 17:00:45.25 +00:00:00");
     }
 
     #[test]
     fn an_age_is_told_in_the_unit_that_fits() {
-        let now = Look::still(true).now;
+        let now = TerminalStyle::fixed(true).now;
         for (seconds, text) in [
             (0, "now"),
             (1, "now"),
@@ -150,8 +150,8 @@ mod tests {
 
     #[test]
     fn nothing_is_painted_where_colour_is_not_wanted() {
-        let look = Look::still(true);
-        assert_eq!(look.paint("x", Tone::Bad), "x");
-        assert_eq!(Look { colour: true, ..look }.paint("x", Tone::Bad), "\x1b[31mx\x1b[0m");
+        let style = TerminalStyle::fixed(true);
+        assert_eq!(style.paint("x", Tone::Bad), "x");
+        assert_eq!(TerminalStyle { colour: true, ..style }.paint("x", Tone::Bad), "\x1b[31mx\x1b[0m");
     }
 }

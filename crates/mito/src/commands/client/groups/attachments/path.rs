@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::cli::client::attachments::PlaceArgs;
+use crate::cli::client::attachments::PathArgs;
 use crate::cli::text::{self, cleaned};
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
@@ -11,20 +11,20 @@ use crate::task_io::upload_source;
 
 /// A file of a group.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::commands::client) struct Place {
+pub(in crate::commands::client) struct AttachmentPath {
     pub(in crate::commands::client) group: String,
     pub(in crate::commands::client) key: String,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for AttachmentPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of group {}", self.key, self.group)
     }
 }
 
-impl Place {
+impl AttachmentPath {
     /// Of a file that is there. `own` is the user's own group.
-    pub(in crate::commands::client) fn of_existing(args: &PlaceArgs, own: &str) -> Result<Self, Failure> {
+    pub(in crate::commands::client) fn of_existing(args: &PathArgs, own: &str) -> Result<Self, Failure> {
         match (&args.group, args.smart) {
             (None, true) => {
                 let (group, key) = args.key.split_once('/').ok_or_else(|| {
@@ -88,17 +88,17 @@ pub(super) fn local_names(keys: &[&str]) -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
-    fn place(group: &str, key: &str) -> Place {
-        Place { group: group.into(), key: key.into() }
+    fn place(group: &str, key: &str) -> AttachmentPath {
+        AttachmentPath { group: group.into(), key: key.into() }
     }
 
-    fn existing(key: &str, group: Option<&str>, smart: bool) -> Result<Place, Failure> {
-        let args = PlaceArgs { key: key.into(), group: group.map(str::to_owned), smart };
-        Place::of_existing(&args, "ann")
+    fn existing(key: &str, group: Option<&str>, smart: bool) -> Result<AttachmentPath, Failure> {
+        let args = PathArgs { key: key.into(), group: group.map(str::to_owned), smart };
+        AttachmentPath::of_existing(&args, "ann")
     }
 
-    fn new(key: Option<&str>, group: Option<&str>, smart: bool) -> Result<Place, Failure> {
-        Place::of_new(Path::new("dir/in.csv"), key, group, smart, "ann")
+    fn new(key: Option<&str>, group: Option<&str>, smart: bool) -> Result<AttachmentPath, Failure> {
+        AttachmentPath::of_new(Path::new("dir/in.csv"), key, group, smart, "ann")
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::process::failure::Failure;
 use crate::show::words;
 
 /// Fails unless everything was done. `sentence` is about what was not, which is named after it.
-pub(super) fn nothing_left<T: Display>(left: &[T], sentence: &str, hint: &str) -> Result<(), Failure> {
+pub(super) fn fail_if_any<T: Display>(left: &[T], sentence: &str, hint: &str) -> Result<(), Failure> {
     match left {
         [] => Ok(()),
         left => Err(Failure::new(Exit::Partial, format!("{sentence}: {}", words(left))).with_hint(hint)),
@@ -15,7 +15,7 @@ pub(super) fn nothing_left<T: Display>(left: &[T], sentence: &str, hint: &str) -
 }
 
 /// Refuses an empty list before anybody is asked.
-pub(super) fn something_given<T>(list: &[T], what: &str) -> Result<(), Failure> {
+pub(super) fn require_any<T>(list: &[T], what: &str) -> Result<(), Failure> {
     match list {
         [] => Err(Failure::new(Exit::Usage, format!("no {what} was given"))
             .with_hint(format!("name at least one {what} at the end of the command"))),

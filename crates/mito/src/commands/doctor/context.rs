@@ -10,7 +10,7 @@ use crate::config::client::ClientConfig;
 
 /// What the checks know. Each optional part is found out by one check, and the checks after it do
 /// without when that one failed.
-pub(super) struct Patient<'a> {
+pub(super) struct DoctorContext<'a> {
     pub(super) config: ClientConfig,
     pub(super) environment: &'a Environment,
     /// Megabytes.
@@ -25,12 +25,12 @@ pub(super) struct Patient<'a> {
 pub(super) struct User {
     pub(super) client: UserClient,
     /// What the coordinator tells; the error when it does not.
-    pub(super) told: Result<DoctorReply, String>,
+    pub(super) reply: Result<DoctorReply, String>,
     /// What it tells administrators; nothing to others.
     pub(super) admin: Option<AdminDoctorReply>,
 }
 
-impl<'a> Patient<'a> {
+impl<'a> DoctorContext<'a> {
     pub(super) fn new(config: ClientConfig, environment: &'a Environment, min_free: u64) -> Self {
         Self { config, environment, min_free, coordinator: None, user: None }
     }
@@ -44,11 +44,11 @@ impl<'a> Patient<'a> {
     }
 
     /// Somebody was let in: what does the coordinator tell?
-    pub(super) async fn lets_in(&mut self, user: Option<UserClient>) {
+    pub(super) async fn set_user(&mut self, user: Option<UserClient>) {
         let Some(client) = user else { return };
-        let told = client.doctor().await.map_err(|error| chain(&error));
+        let reply = client.doctor().await.map_err(|error| chain(&error));
         let admin = client.admin_doctor().await.ok();
-        self.user = Some(User { client, told, admin });
+        self.user = Some(User { client, reply, admin });
     }
 
     /// The user, for a check that needs one.
@@ -57,9 +57,9 @@ impl<'a> Patient<'a> {
     }
 
     /// What the coordinator told the user, for a check that needs it.
-    pub(super) fn told(&self, check: &'static str) -> Result<(&User, &DoctorReply), Finding> {
+    pub(super) fn reply(&self, check: &'static str) -> Result<(&User, &DoctorReply), Finding> {
         let user = self.user(check)?;
-        match &user.told {
+        match &user.reply {
             Ok(told) => Ok((user, told)),
             Err(error) => Err(Finding::skip(check, format!("the coordinator does not tell: {error}"))),
         }

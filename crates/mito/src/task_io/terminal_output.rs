@@ -8,11 +8,11 @@ use std::io::{self, IsTerminal as _, Write};
 use crate::show::Progress;
 
 /// More than this is not kept back for the end of its line.
-const LONGEST_LINE: usize = 64 * 1024;
+const MAX_PARTIAL_LINE: usize = 64 * 1024;
 
 /// The two streams of this process.
 #[derive(Debug)]
-pub(crate) struct Streams {
+pub(crate) struct TerminalOutput {
     pub(crate) stdout: Stream,
     pub(crate) stderr: Stream,
     quiet: bool,
@@ -21,50 +21,50 @@ pub(crate) struct Streams {
 /// One of them.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    which: Which,
+    target: Target,
     /// The bar with which it shares a screen.
     bar: Option<Progress>,
     /// The start of a line whose end has not come.
-    begun: Vec<u8>,
+    partial_line: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Which {
+enum Target {
     Stdout,
     Stderr,
 }
 
-impl Streams {
+impl TerminalOutput {
     /// Nothing else is on the screen.
-    pub(crate) fn alone() -> Self {
+    pub(crate) fn plain() -> Self {
         Self::new(None)
     }
 
     /// A bar is on the screen: standard error, and standard output where that is the same screen.
-    pub(crate) fn beside(bar: &Progress) -> Self {
+    pub(crate) fn with_progress(bar: &Progress) -> Self {
         Self::new(bar.is_shown().then_some(bar))
     }
 
     fn new(bar: Option<&Progress>) -> Self {
-        let of_stdout = bar.filter(|_| io::stdout().is_terminal()).cloned();
+        let stdout_bar = bar.filter(|_| io::stdout().is_terminal()).cloned();
         Self {
-            stdout: Stream::new(Which::Stdout, of_stdout),
-            stderr: Stream::new(Which::Stderr, bar.cloned()),
+            stdout: Stream::new(Target::Stdout, stdout_bar),
+            stderr: Stream::new(Target::Stderr, bar.cloned()),
             quiet: false,
         }
     }
 
     /// With no word of ours between what tasks write.
-    pub(crate) fn quietly(self, quiet: bool) -> Self {
+    pub(crate) fn quiet(self, quiet: bool) -> Self {
         Self { quiet, ..self }
     }
 
-    pub(crate) fn are_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         self.quiet
     }
 
     /// What stands on the screen beside them.
-    pub(crate) fn bar(&self) -> Option<&Progress> {
+    pub(crate) fn progress(&self) -> Option<&Progress> {
         self.stderr.bar.as_ref()
     }
 
@@ -75,31 +75,31 @@ impl Streams {
 }
 
 impl Stream {
-    fn new(which: Which, bar: Option<Progress>) -> Self {
-        Self { which, bar, begun: Vec::new() }
+    fn new(target: Target, bar: Option<Progress>) -> Self {
+        Self { target, bar, partial_line: Vec::new() }
     }
 
-    /// A line that was begun ends here, or the bar would stand in it.
+    /// A line that was partial_line ends here, or the bar would stand in it.
     fn end(&mut self) -> io::Result<()> {
-        if !self.begun.is_empty() {
-            self.begun.push(b'\n');
-            self.pass(self.begun.len())?;
+        if !self.partial_line.is_empty() {
+            self.partial_line.push(b'\n');
+            self.write_through(self.partial_line.len())?;
         }
         Ok(())
     }
 
     /// Writes the first so many of the bytes that were kept back.
-    fn pass(&mut self, length: usize) -> io::Result<()> {
-        let bytes: Vec<u8> = self.begun.drain(..length).collect();
-        let which = self.which;
+    fn write_through(&mut self, length: usize) -> io::Result<()> {
+        let bytes: Vec<u8> = self.partial_line.drain(..length).collect();
+        let target = self.target;
         match &self.bar {
-            Some(bar) => bar.suspend(|| which.write(&bytes)),
-            None => which.write(&bytes),
+            Some(bar) => bar.suspend(|| target.write(&bytes)),
+            None => target.write(&bytes),
         }
     }
 }
 
-impl Which {
+impl Target {
     fn write(self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Stdout => {
@@ -114,14 +114,14 @@ impl Which {
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.bar.is_none() {
-            return self.which.write(bytes).map(|()| bytes.len());
+            return self.target.write(bytes).map(|()| bytes.len());
         }
-        self.begun.extend_from_slice(bytes);
-        let whole = self.begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        if whole > 0 {
-            self.pass(whole)?;
+        self.partial_line.extend_from_slice(bytes);
+        let complete = self.partial_line.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        if complete > 0 {
+            self.write_through(complete)?;
         }
-        if self.begun.len() > LONGEST_LINE {
+        if self.partial_line.len() > MAX_PARTIAL_LINE {
             self.end()?;
         }
         Ok(bytes.len())

@@ -1,0 +1,105 @@
+//! What tasks have written that are over before it is their turn to be shown, brought here meanwhile.
+//!
+//! Outputs appear in the order of the tasks. Asking for one after the other would take longer than the short
+//! commands themselves.
+
+use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+
+use futures_util::StreamExt as _;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
+use mitosis_client::UserClient;
+use mitosis_protocol::{ArtifactKind, Uuid};
+
+use crate::process::failure::Failure;
+use crate::task_io::exit::TaskExit;
+use crate::task_io::follow::{self, CachedOutput};
+
+/// So many outputs are under way or wait here at once.
+const CONCURRENCY: usize = 16;
+
+/// A larger archive is read when its turn comes.
+const MAX_BYTES: i64 = 4 * 1024 * 1024;
+
+/// Fetches outputs prefetch of their turn.
+pub(super) struct Prefetch<'a> {
+    user: &'a UserClient,
+    folder: &'a Path,
+    in_flight: FuturesUnordered<LocalBoxFuture<'a, (Uuid, Option<CachedOutput>)>>,
+    /// Under way or fetched.
+    started: HashSet<Uuid>,
+    /// Nothing where it could not be fetched.
+    fetched: HashMap<Uuid, Option<CachedOutput>>,
+}
+
+impl<'a> Prefetch<'a> {
+    /// Into a folder below this one for each task.
+    pub(super) fn into(folder: &'a Path, user: &'a UserClient) -> Self {
+        let (in_flight, started, fetched) = Default::default();
+        Self { user, folder, in_flight, started, fetched }
+    }
+
+    /// Where what a task has written is kept until it is shown.
+    pub(super) fn folder(&self, task: Uuid) -> PathBuf {
+        self.folder.join(format!("mito-run-{task}"))
+    }
+
+    /// Begins to fetch what the next tasks have written, as far as they are over. The last of the list is
+    /// the next.
+    pub(super) fn start(&mut self, tasks: &[Uuid], over: &HashSet<Uuid>) {
+        for task in tasks.iter().rev().take(CONCURRENCY).copied() {
+            if over.contains(&task) && self.started.insert(task) {
+                let (user, folder) = (self.user, self.folder(task));
+                // What can't be fetched prefetch is asked for again when its turn comes.
+                let fetching = async move { (task, fetch(user, task, &folder).await.ok().flatten()) };
+                self.in_flight.push(Box::pin(fetching));
+            }
+        }
+    }
+
+    /// What the task has written, if that was fetched prefetch.
+    pub(super) async fn take(&mut self, task: Uuid) -> Option<CachedOutput> {
+        if !self.started.remove(&task) {
+            return None;
+        }
+        loop {
+            if let Some(kept) = self.fetched.remove(&task) {
+                return kept;
+            }
+            let (task, kept) = self.in_flight.next().await?;
+            self.fetched.insert(task, kept);
+        }
+    }
+
+    /// Goes on fetching while something else is shown.
+    pub(super) async fn keep_fetching(&mut self) -> Infallible {
+        loop {
+            match self.in_flight.next().await {
+                Some((task, kept)) => drop(self.fetched.insert(task, kept)),
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+impl Drop for Prefetch<'_> {
+    fn drop(&mut self) {
+        for task in &self.started {
+            super::remove_folder(&self.folder(*task));
+        }
+    }
+}
+
+async fn fetch(user: &UserClient, task: Uuid, folder: &Path) -> Result<Option<CachedOutput>, Failure> {
+    let reply = user.task(task).await?;
+    let is_large = reply
+        .artifacts
+        .iter()
+        .any(|artifact| artifact.content_type == ArtifactKind::StdLog && artifact.size > MAX_BYTES);
+    match TaskExit::from_info(&reply.info) {
+        Some(outcome) if !is_large => follow::cache(user, task, outcome, folder).await.map(Some),
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,27 @@
+//! A process supervisor for the workers of one user on one machine.
+//!
+//! One supervisor per user and machine, started on demand. It acts only on processes that it started itself, through
+//! their handles, never on processes found by name. Its workers exit when it does, even when it is killed: each one
+//! holds the reading end of a pipe that only the supervisor keeps open.
+//!
+//! The crate knows nothing about tasks or coordinators. A worker is a [`WorkerCommand`]; which exit codes are not
+//! worth another start is an argument of [`Supervisor::new`].
+
+mod client;
+mod error;
+pub mod log;
+mod policy;
+mod protocol;
+mod state_dir;
+mod supervisor;
+mod worker_process;
+mod workers;
+
+pub use client::{ALREADY_RUNNING, Launch, READY, ask, ask_or_start};
+pub use error::SupervisorError;
+pub use protocol::{Reply, Request, State, WorkerCommand, WorkerStatus};
+pub use state_dir::{LockFile, StateDir};
+pub use supervisor::Supervisor;
+
+/// Environment variable of a supervised worker. The worker exits when its standard input is closed.
+pub const SUPERVISED: &str = "MITO_SUPERVISED";
