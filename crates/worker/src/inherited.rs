@@ -1,15 +1,15 @@
-//! Which of the worker's environment variables its commands get.
+//! Selects the environment variables that commands inherit from their worker.
 //!
 //! By the contract, a command inherits the environment of its worker: programs rely on `LD_LIBRARY_PATH`,
-//! `CUDA_HOME`, `VIRTUAL_ENV` and the like. Secrets are the exception, and the owner of a worker can have it
-//! the other way round, with nothing but what is named.
+//! `CUDA_HOME`, `VIRTUAL_ENV` and the like. Secrets are excluded. The owner of a worker can also list the
+//! variables that commands inherit.
 
 use std::ffi::{OsStr, OsString};
 
-/// What every command gets, unless a name in the list of its worker leaves it out.
+/// Variables that every command inherits, also with a list.
 const BASICS: &[&str] =
     &["PATH", "HOME", "LANG", "LANGUAGE", "LC_*", "TZ", "TERM", "USER", "LOGNAME", "SHELL", "TMPDIR"];
-/// Words that make a name that of a secret, as one of the parts between its underscores.
+/// Parts between underscores that mark a name as a secret.
 const SECRET_WORDS: &[&str] = &[
     "TOKEN",
     "TOKENS",
@@ -29,18 +29,18 @@ const SECRET_WORDS: &[&str] = &[
     "PAT",
     "DSN",
 ];
-/// Ends of names that are one word.
+/// Endings that mark a name as a secret.
 const SECRET_ENDINGS: &[&str] = &["PASSWORD", "PASSWD", "TOKEN", "SECRET", "APIKEY"];
-/// Beginnings of the names of settings among which there are secrets.
+/// Prefixes of settings that include secrets.
 const SECRET_PREFIXES: &[&str] = &["MITO_", "AWS_"];
-/// Addresses that often have a password in them.
+/// Names of addresses that often contain a password.
 const SECRET_NAMES: &[&str] = &["DATABASE_URL", "REDIS_URL"];
-/// Two words of a shell that are no secrets.
-const HARMLESS: &[&str] = &["PWD", "OLDPWD"];
+/// Shell variables whose names only look like a secret.
+const NOT_SECRET: &[&str] = &["PWD", "OLDPWD"];
 
-/// Those of `all` that commands get. With a list, these are the basic ones and those that are listed, where a name
-/// may end in `*`; without one, all that do not look like secrets. The worker's own settings are never among
-/// them.
+/// Returns the variables of `all` that commands inherit. With a list, these are the basic variables and the
+/// listed ones, where a name may end in `*`. Without a list, these are all that don't look like a secret. The
+/// worker's own settings are never inherited.
 pub fn inherited(
     all: impl Iterator<Item = (OsString, OsString)>,
     list: Option<&[String]>,
@@ -49,7 +49,7 @@ pub fn inherited(
         (Some(name), _) if name.starts_with("MITO_") => false,
         (Some(name), Some(list)) => is_among(name, BASICS) || is_among(name, list),
         (Some(name), None) => !is_secret(name),
-        // Nobody can have listed it.
+        // A list can't contain it.
         (None, list) => list.is_none(),
     };
     all.filter(|(name, _)| passes(name)).collect()
@@ -65,7 +65,7 @@ fn is_among(name: &str, patterns: &[impl AsRef<str>]) -> bool {
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let is = |words: &[&str], test: &dyn Fn(&str) -> bool| words.iter().any(|word| test(word));
-    !HARMLESS.contains(&&*name)
+    !NOT_SECRET.contains(&&*name)
         && (SECRET_NAMES.contains(&&*name)
             || is(SECRET_PREFIXES, &|prefix| name.starts_with(prefix))
             || is(SECRET_ENDINGS, &|ending| name.ends_with(ending))

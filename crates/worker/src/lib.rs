@@ -1,17 +1,17 @@
-//! The agent that runs tasks.
+//! The worker: runs tasks in slots.
 //!
-//! A worker has slots, and runs a task in each, in a process group of its own (semantics §7). With a
-//! coordinator of ours it is one registration that speaks the native protocol; with an old one every slot
-//! is a registration of its own that speaks the contract's. It talks to the coordinator only
-//! through the client, and keeps two promises: a result that exists is reported, however long the
-//! coordinator is away; and no command runs on after the lease on its task is over. Should the worker be
-//! killed, a second process ([`keep_guard`]) sees to that.
+//! Each slot runs one task in its own process group (semantics §7). With a native coordinator, a worker is one
+//! registration that uses the native protocol. With a legacy coordinator, every slot is a registration of its
+//! own that uses the protocol of the contract. A worker talks to the coordinator only through the client, and
+//! keeps two promises. It reports every result, however long the coordinator is unavailable. No command runs on
+//! after the lease of its task has expired; if the worker is killed, a second process ([`run_guard`]) ensures
+//! this.
 
 mod agent;
 mod inherited;
-mod insist;
 mod live;
 mod os;
+mod retry;
 mod run;
 mod session;
 mod settings;
@@ -19,7 +19,7 @@ mod slot;
 mod worker;
 
 pub use inherited::inherited;
-pub use os::guard::keep_guard;
-pub use os::hold::{Hold, sweep};
+pub use os::directory_lock::{DirectoryLock, remove_abandoned};
+pub use os::guard::run_guard;
 pub use settings::{Login, Settings};
-pub use worker::{Ended, Worker, WorkerError};
+pub use worker::{Worker, WorkerError, WorkerExit};

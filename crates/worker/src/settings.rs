@@ -1,4 +1,4 @@
-//! What a worker needs to be told. Reading files and arguments is the binary's business.
+//! The settings of a worker. The binary reads them from files and arguments.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,42 +13,43 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::worker::RegisterWorkerRequest;
 use tokio_util::sync::CancellationToken;
 
-/// How a worker becomes somebody: asked at the start, and again when its registration is gone.
+/// Logs in the user of a worker: at the start, and again before each new registration.
 #[async_trait]
 pub trait Login: Send + Sync {
-    /// A connection whose token was accepted a moment ago.
+    /// Returns a connection whose token has just been accepted.
     async fn log_in(&self) -> Result<UserClient, ClientError>;
 }
 
-/// Everything a worker needs to be told. The defaults are those of the contract (command line §3.2).
+/// The settings of a worker. The defaults are those of the contract (command line §3.2).
 #[derive(Clone)]
 pub struct Settings {
-    /// How to become somebody.
+    /// How to log in.
     pub login: Arc<dyn Login>,
-    /// What to register as: tags, labels, groups, lifetime.
+    /// The registration request: tags, labels, groups, lifetime.
     pub registration: RegisterWorkerRequest,
     /// How many tasks to run at once.
     pub slots: usize,
     /// How long to wait after a coordinator that does not hold requests had no task.
     pub polling_interval: Duration,
-    /// Longest time between two signs of life; the coordinator may ask for more.
+    /// Longest time between two heartbeats; the coordinator may require a shorter one.
     pub heartbeat_interval: Duration,
-    /// Directory under which each registration gets a directory of its own.
+    /// The directory below which each registration has its own directory.
     pub scratch: PathBuf,
-    /// Most bytes of one output stream before the command is stopped.
+    /// Largest output stream in bytes; a command that writes more is stopped.
     pub output_limit: u64,
-    /// What commands inherit, besides what their tasks say; see [`inherited`](crate::inherited).
+    /// The environment that commands inherit, besides the variables of their task; see
+    /// [`inherited`](crate::inherited).
     pub environment: Arc<Vec<(OsString, OsString)>>,
-    /// The program and the arguments of a process that calls [`keep_guard`](crate::keep_guard). Without
-    /// one, the commands of a worker that is killed run on.
+    /// The program and the arguments of a process that calls [`run_guard`](crate::run_guard). Without a guard,
+    /// the commands of a worker that is killed run on.
     pub guard: Option<Vec<OsString>>,
-    /// Hears of each registration.
+    /// Called with the UUID of each new registration.
     pub registered: Arc<dyn Fn(Uuid) + Send + Sync>,
-    /// Whether to leave Redis alone, whatever the coordinator says.
+    /// Whether to ignore the coordinator's Redis address.
     pub skip_redis: bool,
-    /// Where jitter comes from.
+    /// The source of jitter.
     pub entropy: Arc<dyn Entropy>,
-    /// When cancelled, the worker takes no more tasks, and ends with what it runs.
+    /// When cancelled, the worker accepts no more tasks, and ends after its running tasks.
     pub drain: CancellationToken,
 }
 
@@ -62,7 +63,7 @@ impl std::fmt::Debug for Settings {
 }
 
 impl Settings {
-    /// The documented defaults: one slot, no tags, the user's own group.
+    /// Creates settings with the documented defaults: one slot, no tags, the user's own group.
     pub fn new(login: Arc<dyn Login>, scratch: PathBuf, entropy: Arc<dyn Entropy>) -> Self {
         Self {
             login,

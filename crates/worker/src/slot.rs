@@ -1,4 +1,4 @@
-//! A series of registrations, one after the other, for as long as the worker lives.
+//! Keeps a worker registered: one session after the other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,56 +6,57 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::insist::Waits;
-use crate::os::guard::{Guarded, Mark};
+use crate::os::guard::{GuardHandle, SlotEntry};
 use crate::os::thread::Thread;
-use crate::session::{Farewell, Session};
+use crate::retry::BackoffTimer;
+use crate::session::{Session, SessionEnd};
 use crate::settings::Settings;
-use crate::worker::{Ended, WorkerError};
+use crate::worker::{WorkerError, WorkerExit};
 
-/// How long a killed command may take to be dead.
-const DYING: Duration = Duration::from_secs(3);
+/// How long a killed command may take to die.
+const KILL_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Keeps a registration busy until there is a reason to end, with a slot for each mark. The first may have
-/// been made already.
-pub(crate) async fn keep_busy(
+/// Serves a registration with a slot for each entry, and registers again when its session is lost. The first
+/// session may exist already.
+pub(crate) async fn serve_registration(
     settings: Settings,
-    marks: Vec<Option<Mark>>,
-    guarded: Option<Guarded>,
+    entries: Vec<Option<SlotEntry>>,
+    guard_handle: Option<GuardHandle>,
     mut first: Option<Session>,
     stop: CancellationToken,
-) -> Result<Ended, WorkerError> {
-    let mut waits = Waits::new(&*settings.entropy);
-    let slots = marks.len();
+) -> Result<WorkerExit, WorkerError> {
+    let mut backoff = BackoffTimer::new(&*settings.entropy);
+    let slots = entries.len();
     let threads: Vec<Thread> =
-        marks.into_iter().map(Thread::start).collect::<Result<_, _>>().map_err(WorkerError::Thread)?;
+        entries.into_iter().map(Thread::start).collect::<Result<_, _>>().map_err(WorkerError::Thread)?;
     loop {
         let session = match first.take() {
             Some(session) => session,
             None => tokio::select! {
                 session = Session::open(&settings, slots) => session?,
-                () = stop.cancelled() => return Ok(Ended::Stopped),
+                () = stop.cancelled() => return Ok(WorkerExit::Stopped),
             },
         };
-        let session = Arc::new(session.guarded_by(guarded.clone()));
-        let farewell = session.serve(&threads, &stop).await;
-        // What was killed is dead before its directories go, and before somebody else is let in.
-        let deadline = Instant::now() + DYING;
+        let session = Arc::new(session.with_guard(guard_handle.clone()));
+        let session_end = session.serve(&threads, &stop).await;
+        // Killed commands are dead before their directories are removed and before another worker gets their
+        // tasks.
+        let deadline = Instant::now() + KILL_TIMEOUT;
         for thread in &threads {
-            thread.rest(deadline).await;
+            thread.wait_idle(deadline).await;
         }
-        session.close(farewell).await;
-        match farewell {
-            Farewell::Stopped => return Ok(Ended::Stopped),
-            Farewell::Removed => {
-                tracing::info!("the coordinator removed this worker, or its lifetime is over");
-                return Ok(Ended::Removed);
+        session.close(session_end).await;
+        match session_end {
+            SessionEnd::Stopped => return Ok(WorkerExit::Stopped),
+            SessionEnd::Removed => {
+                tracing::info!("the coordinator removed this worker, or its lifetime has ended");
+                return Ok(WorkerExit::Removed);
             }
-            Farewell::GivenUp => tracing::warn!("registering again"),
+            SessionEnd::Reregister => tracing::warn!("session lost; registering again"),
         }
         tokio::select! {
-            () = waits.pause() => {}
-            () = stop.cancelled() => return Ok(Ended::Stopped),
+            () = backoff.pause() => {}
+            () = stop.cancelled() => return Ok(WorkerExit::Stopped),
         }
     }
 }

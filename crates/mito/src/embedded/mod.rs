@@ -16,7 +16,7 @@ use mitosis_client::{Client, ClientError, UserClient};
 use mitosis_coordinator::{Coordinator, Database, KeyFiles, Objects, Running, Settings, Stop};
 use mitosis_domain::clock::SystemClock;
 use mitosis_domain::entropy::{Entropy, OsEntropy};
-use mitosis_worker::{Ended, Hold, Login, Worker, WorkerError};
+use mitosis_worker::{DirectoryLock, Login, Worker, WorkerError, WorkerExit};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -55,7 +55,7 @@ impl Embedded {
     ) -> Result<Self, Failure> {
         private_folder(home)?;
         // First: on a full disk, nothing starts before there is room.
-        mitosis_worker::sweep(&home.join("worker"));
+        mitosis_worker::remove_abandoned(&home.join("worker"));
         let password = password(home)?;
         let coordinator =
             Coordinator::start(settings(home, bind, &password), Arc::new(SystemClock), Arc::new(OsEntropy))
@@ -117,7 +117,7 @@ impl Embedded {
 async fn run_worker(settings: mitosis_worker::Settings, stop: CancellationToken) -> Result<(), WorkerError> {
     loop {
         let ended = Worker::run(settings.clone(), stop.clone()).await?;
-        if ended == Ended::Stopped {
+        if ended == WorkerExit::Stopped {
             return Ok(());
         }
         tracing::warn!("the worker was removed; starting another");
@@ -136,11 +136,11 @@ async fn ended(worker: &mut Option<JoinHandle<Result<(), WorkerError>>>) -> Resu
 }
 
 /// A new folder under the cache, for a system that lives as long as one command. Those of commands that were killed go.
-pub(crate) fn temporary_home(cache: &Path) -> Result<(PathBuf, Hold), Failure> {
+pub(crate) fn temporary_home(cache: &Path) -> Result<(PathBuf, DirectoryLock), Failure> {
     let base = cache.join("local");
-    mitosis_worker::sweep(&base);
+    mitosis_worker::remove_abandoned(&base);
     let home = base.join(OsEntropy.uuid().to_string());
-    match Hold::take(&home) {
+    match DirectoryLock::acquire(&home) {
         Ok(hold) => Ok((home, hold)),
         Err(error) => Err(Failure::io(format!("can't make the folder {}", home.display()), error)),
     }

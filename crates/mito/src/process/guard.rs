@@ -22,7 +22,7 @@ pub(crate) fn is_requested() -> bool {
 
 /// Guards until the worker is gone. On a single thread, which is all that can be made deaf to signals.
 pub(crate) fn run() -> ExitCode {
-    match mitosis_worker::keep_guard() {
+    match mitosis_worker::run_guard() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             note!("mito: this is for workers only: {error}");

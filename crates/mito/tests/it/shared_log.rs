@@ -52,11 +52,11 @@ async fn outage_is_logged_once_and_so_is_its_end() {
         worker(&home, &coordinator.address, &options, &[("MITO_FILE_LOG_LEVEL", "mito=debug")]).await;
     let port = coordinator.port();
     coordinator.service.kill().await;
-    home.until_written("w.log", "asking for tasks: no answer").await;
+    home.until_written("w.log", "asking for tasks: the coordinator does not answer").await;
     home.until_written("w.log", "asking for tasks: still no answer").await;
     let _again = home.coordinator(port, "600s").await;
     home.until_written("w.log", "the coordinator answers again").await;
     worker.kill().await;
     let text = std::fs::read_to_string(home.path().join("w.log")).unwrap();
-    assert_eq!(text.matches("asking for tasks: no answer").count(), 1, "{text}");
+    assert_eq!(text.matches("asking for tasks: the coordinator does not answer").count(), 1, "{text}");
 }

@@ -1,11 +1,11 @@
-//! The native protocol: one registration, many slots. Tasks come ahead of time and in batches, results
-//! go out in batches, and one held request brings whatever can't wait.
+//! An agent of the native protocol: one registration with many slots. It prefetches tasks in batches, reports
+//! results in batches, and keeps one long poll open for everything that is urgent.
 //!
-//! One loop owns everything in hand; each arm of it is a named function.
+//! One loop owns the whole state; each event has a named method.
 
-mod hand;
-mod line;
+mod prefetch;
 mod slots;
+mod state;
 mod watchers;
 mod watching;
 
@@ -22,254 +22,258 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::insist::Waits;
-use crate::live::Herald;
-use crate::live::reported::{Cell, Outbox};
+use crate::live::StateReporter;
+use crate::live::reported::{StateCell, StateQueue};
 use crate::os::boot_clock::BootInstant;
-use crate::run::{Lost, Place};
-use crate::session::{Farewell, Session};
-use hand::{Hand, Word, attempt, key, named};
-use slots::{Left, SlotEvent, Slots};
+use crate::retry::BackoffTimer;
+use crate::run::{AttemptError, Directive, TaskContext};
+use crate::session::{Session, SessionEnd};
+use slots::{SlotEvent, SlotExit, Slots};
+use state::{AgentState, attempt, attempt_ref, key};
 use watchers::{Watched, Watchers};
 
-/// Longest time for which a poll is held.
-const MOST_HOLD: Duration = Duration::from_secs(20);
-/// Shortest time for which a poll is held: coordinators that miss a worker within seconds get heartbeats besides.
-const LEAST_HOLD: Duration = Duration::from_secs(1);
-/// A poll that asks for nothing waits this long: a short task has ended by then, and a place is free.
-const BREATH: Duration = Duration::from_millis(40);
-/// An answer within this time was not held.
-const AT_ONCE: Duration = Duration::from_millis(10);
-/// States wait so long for others, and for the end of a short task.
-const GATHER: Duration = Duration::from_millis(20);
-/// Tasks that are watched before they start; more are asked for again.
-const MOST_WATCHED: usize = 1_000;
-/// How long the last results may take when the agent is asked to stop.
-const LAST_WORD: Duration = Duration::from_secs(3);
+/// Longest time that the coordinator may hold a poll.
+const MAX_LONG_POLL: Duration = Duration::from_secs(20);
+/// Shortest time that a poll is held. A coordinator that misses a worker within seconds also gets heartbeats.
+const MIN_LONG_POLL: Duration = Duration::from_secs(1);
+/// Delay before a poll that requests no tasks: by then, a short task has ended and a slot is free.
+const IDLE_POLL_DELAY: Duration = Duration::from_millis(40);
+/// A reply within this time was not held by the coordinator.
+const UNHELD_LIMIT: Duration = Duration::from_millis(10);
+/// How long task states wait for others, and for the end of a short task, before they are reported.
+const STATE_BATCH_DELAY: Duration = Duration::from_millis(20);
+/// Most tasks that are watched before they start. The coordinator asks again for the others.
+const MAX_WATCHED: usize = 1_000;
+/// Time limit of the final report when the agent stops.
+const FINAL_REPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
-type Calling<T> = Pin<Box<dyn Future<Output = Result<T, ClientError>> + Send>>;
+type Call<T> = Pin<Box<dyn Future<Output = Result<T, ClientError>> + Send>>;
 
-/// A poll under way.
-struct Polling {
-    call: Calling<PollReply>,
+/// A poll in flight.
+struct PendingPoll {
+    call: Call<PollReply>,
     sent: BootInstant,
     want: usize,
 }
 
-/// An agent at work.
+/// A running agent.
 struct Agent<'a> {
     session: Arc<Session>,
-    hand: Hand,
+    state: AgentState,
     slots: Slots,
     watchers: Watchers,
-    polling: Option<Polling>,
-    /// Not before this moment, after a failure.
+    polling: Option<PendingPoll>,
+    /// No poll is sent earlier than this, after a failure.
     poll_at: Instant,
-    /// Not before this moment, while nothing is wanted.
+    /// No poll is sent earlier than this while no tasks are wanted.
     rest_until: Instant,
-    reporting: Option<Calling<ReportBatchReply>>,
+    reporting: Option<Call<ReportBatchReply>>,
     report_at: Instant,
-    /// A reply may have been lost.
-    in_doubt: bool,
-    /// The number of the last reply that told something.
-    heard: u64,
-    /// The lease is over.
-    given_up: bool,
-    /// Which tasks run in which slot, by their global identity.
-    names: Vec<Option<Uuid>>,
-    /// States that have to be reported, and where the task of each slot stands.
-    outbox: Arc<Outbox>,
-    cells: Vec<Arc<Cell>>,
-    /// Tasks that are watched and did not start yet.
+    /// Whether a reply may have been lost.
+    needs_resync: bool,
+    /// The number of the last reply that carried news.
+    last_reply: u64,
+    /// Whether the lease of the registration has expired.
+    lease_expired: bool,
+    /// The task in each slot, by its UUID.
+    slot_tasks: Vec<Option<Uuid>>,
+    /// Task states to report; each cell holds the state of the task in one slot.
+    states: Arc<StateQueue>,
+    cells: Vec<Arc<StateCell>>,
+    /// Tasks that are watched and have not started yet.
     watched: HashSet<Uuid>,
-    /// Tasks whose output somebody waits for and that have watched others, and did not start yet.
+    /// Followed tasks that have watched another task and have not started yet.
     followed: HashSet<Uuid>,
-    /// States are to be reported at this moment, should nothing else be before.
-    tell_at: Option<Instant>,
-    has_room: watch::Receiver<bool>,
-    poll_waits: Waits<'a>,
-    report_waits: Waits<'a>,
+    /// When to report task states, unless another report is sent before.
+    report_states_at: Option<Instant>,
+    has_space: watch::Receiver<bool>,
+    poll_backoff: BackoffTimer<'a>,
+    report_backoff: BackoffTimer<'a>,
 }
 
 impl Session {
-    /// Serves as an agent with all slots until there is a reason to end. Whatever runs then is killed.
+    /// Serves as an agent with all slots until the session ends. Tasks that are still running are then killed.
     pub(crate) async fn serve_as_agent(
         self: &Arc<Self>,
-        mut places: Vec<Place>,
+        mut contexts: Vec<TaskContext>,
         stop: &CancellationToken,
-    ) -> Farewell {
+    ) -> SessionEnd {
         let entropy = self.settings.entropy.clone();
-        let slots = places.len();
+        let slots = contexts.len();
         let now = Instant::now();
-        let outbox = Arc::new(Outbox::default());
-        let cells: Vec<_> = places.iter().map(|_| Arc::new(Cell::new(outbox.clone()))).collect();
-        for (place, cell) in places.iter_mut().zip(&cells) {
-            place.herald = Herald::Report(cell.clone());
+        let states = Arc::new(StateQueue::default());
+        let cells: Vec<_> = contexts.iter().map(|_| Arc::new(StateCell::new(states.clone()))).collect();
+        for (context, cell) in contexts.iter_mut().zip(&cells) {
+            context.reporter = StateReporter::Report(cell.clone());
         }
         let mut agent = Agent {
             session: self.clone(),
-            hand: Hand::new(slots),
-            slots: Slots::open(self, places),
-            watchers: Watchers::new(self.clone(), outbox.clone()),
+            state: AgentState::new(slots),
+            slots: Slots::open(self, contexts),
+            watchers: Watchers::new(self.clone(), states.clone()),
             polling: None,
             poll_at: now,
             rest_until: now,
             reporting: None,
             report_at: now,
-            in_doubt: true,
-            heard: 0,
-            given_up: false,
-            names: vec![None; slots],
-            outbox,
+            needs_resync: true,
+            last_reply: 0,
+            lease_expired: false,
+            slot_tasks: vec![None; slots],
+            states,
             cells,
             watched: HashSet::new(),
             followed: HashSet::new(),
-            tell_at: None,
-            has_room: self.has_room.subscribe(),
-            poll_waits: Waits::new(&*entropy),
-            report_waits: Waits::new(&*entropy),
+            report_states_at: None,
+            has_space: self.has_space.subscribe(),
+            poll_backoff: BackoffTimer::new(&*entropy),
+            report_backoff: BackoffTimer::new(&*entropy),
         };
-        let farewell = tokio::select! {
-            farewell = agent.work() => farewell,
-            refused = self.give_signs_of_life() => self.farewell(&refused),
-            refused = self.keep_token_good() => self.farewell(&refused),
-            never = self.watch_scratch() => match never {},
-            () = stop.cancelled() => Farewell::Stopped,
+        let session_end = tokio::select! {
+            session_end = agent.work() => session_end,
+            refused = self.send_heartbeats() => self.session_end(&refused),
+            refused = self.keep_token_valid() => self.session_end(&refused),
+            never = self.watch_disk_space() => match never {},
+            () = stop.cancelled() => SessionEnd::Stopped,
         };
-        let Agent { mut hand, slots, .. } = agent;
+        let Agent { mut state, slots, .. } = agent;
         slots.close().await;
-        if farewell == Farewell::Stopped {
-            self.say_the_last_word(&mut hand).await;
+        if session_end == SessionEnd::Stopped {
+            self.send_final_report(&mut state).await;
         }
-        farewell
+        session_end
     }
 
-    /// Hands in what ended a moment before the agent was asked to stop.
-    async fn say_the_last_word(&self, hand: &mut Hand) {
-        let states = hand.unanswered();
-        if hand.has_to_report() {
-            let report = hand.report(0, states);
-            let said = tokio::time::timeout(LAST_WORD, self.client.report_batch(&report)).await;
-            if !matches!(said, Ok(Ok(_))) {
-                tracing::warn!(results = report.ended.len(), "the last results could not be handed in");
+    /// Reports tasks that ended just before the agent was stopped.
+    async fn send_final_report(&self, state: &mut AgentState) {
+        let states = state.report_failed();
+        if state.has_to_report() {
+            let report = state.report(0, states);
+            let reported =
+                tokio::time::timeout(FINAL_REPORT_TIMEOUT, self.client.report_batch(&report)).await;
+            if !matches!(reported, Ok(Ok(_))) {
+                tracing::warn!(results = report.ended.len(), "failed to report the last results");
             }
         }
     }
 }
 
 impl Agent<'_> {
-    async fn work(&mut self) -> Farewell {
+    async fn work(&mut self) -> SessionEnd {
         loop {
-            self.start_what_can_start();
-            let turn_is_over = self.next_turn();
-            let patience = self.hand.patience_ends();
+            self.start_ready();
+            let turn_ends = self.next_turn();
+            let prefetch_deadline = self.state.prefetch_deadline();
             let event = tokio::select! {
                 event = self.slots.next() => Event::Slot(event),
                 watched = self.watchers.next() => Event::Watched(watched),
                 reply = answer(&mut self.reporting) => Event::Reported(reply),
                 reply = answer_poll(&mut self.polling) => Event::Polled(reply),
-                () = sleep_until(turn_is_over) => Event::Look,
-                () = until(patience) => Event::Impatient,
-                () = self.outbox.filled() => Event::States,
-                Ok(()) = self.has_room.changed() => Event::Room,
-                () = self.session.settings.drain.cancelled(), if !self.hand.is_draining() => Event::Drain,
+                () = sleep_until(turn_ends) => Event::Turn,
+                () = until(prefetch_deadline) => Event::PrefetchExpired,
+                () = self.states.filled() => Event::States,
+                Ok(()) = self.has_space.changed() => Event::DiskSpace,
+                () = self.session.settings.drain.cancelled(), if !self.state.is_draining() => Event::Drain,
             };
             let end = match event {
-                Event::Slot(SlotEvent::Left(Left { outcome: Err(Lost::Unknown), .. }))
-                | Event::Watched(Watched { outcome: Err(Lost::Unknown), .. }) => {
-                    Some(self.session.farewell_after_refusal().await)
+                Event::Slot(SlotEvent::Exited(SlotExit {
+                    outcome: Err(AttemptError::WorkerUnknown),
+                    ..
+                }))
+                | Event::Watched(Watched { outcome: Err(AttemptError::WorkerUnknown), .. }) => {
+                    Some(self.session.session_end_after_refusal().await)
                 }
-                Event::Slot(SlotEvent::Left(left)) => {
-                    self.left(left);
+                Event::Slot(SlotEvent::Exited(exit)) => {
+                    self.slot_exited(exit);
                     None
                 }
                 Event::Slot(SlotEvent::Ready(slot)) => {
-                    self.hand.slot_is_ready(slot);
+                    self.state.slot_ready(slot);
                     None
                 }
                 Event::Watched(watched) => {
-                    self.has_watched(watched);
+                    self.watch_completed(watched);
                     None
                 }
                 Event::Reported(reply) => self.reported(reply),
                 Event::Polled(reply) => self.polled(reply),
-                Event::Impatient => {
-                    self.hand.lose_patience(Instant::now());
+                Event::PrefetchExpired => {
+                    self.state.expire_prefetched(Instant::now());
                     None
                 }
                 Event::Drain => {
-                    tracing::info!("ending with what runs");
+                    tracing::info!("draining: no more tasks are accepted");
                     self.drain();
                     None
                 }
                 Event::States => {
-                    self.tell_at.get_or_insert(Instant::now() + GATHER);
+                    self.report_states_at.get_or_insert(Instant::now() + STATE_BATCH_DELAY);
                     None
                 }
-                Event::Room => {
-                    self.room_changed();
+                Event::DiskSpace => {
+                    self.disk_space_changed();
                     None
                 }
-                Event::Look => None,
+                Event::Turn => None,
             };
-            if let Some(farewell) = end {
-                return farewell;
+            if let Some(session_end) = end {
+                return session_end;
             }
-            if self.given_up && self.hand.has_told_all() {
-                return Farewell::GivenUp;
+            if self.lease_expired && self.state.has_reported_all() {
+                return SessionEnd::Reregister;
             }
-            if self.session.settings.drain.is_cancelled() && self.hand.is_empty() {
-                return Farewell::Stopped;
+            if self.session.settings.drain.is_cancelled() && self.state.is_empty() {
+                return SessionEnd::Stopped;
             }
         }
     }
 
-    /// Fills free slots, then sees to it that what has to be said is being said.
-    fn start_what_can_start(&mut self) {
+    /// Fills free slots, then sends the reports and polls that are due.
+    fn start_ready(&mut self) {
         let now = Instant::now();
-        if !*self.has_room.borrow() {
-            self.hand.return_waiting();
+        if !*self.has_space.borrow() {
+            self.state.return_prefetched();
         }
-        for task in self.hand.take_watching() {
+        for task in self.state.take_watching() {
             let is_watched = self.watched.remove(&task.task.uuid);
             self.watchers.start(task, is_watched);
         }
-        while let Some((slot, task)) = self.hand.start(now) {
+        while let Some((slot, task)) = self.state.start(now) {
             let uuid = task.task.uuid;
-            self.names[slot] = Some(uuid);
+            self.slot_tasks[slot] = Some(uuid);
             self.cells[slot].begin(self.watched.remove(&uuid));
             self.slots.start(slot, task);
             if self.followed.remove(&uuid) {
-                self.slots.order(slot, |orders| orders.followed = true);
+                self.slots.control(slot, |control| control.is_followed = true);
             }
         }
         let asked = self.polling.as_ref().map_or(0, |polling| polling.want);
-        let tells = self.hand.can_report() && self.tell_at.is_some_and(|at| now >= at);
-        if (self.hand.has_to_report() || tells) && now >= self.report_at {
-            self.tell_at = None;
-            let report = self.hand.report(self.want(asked, now), self.outbox.take());
+        let states_due = self.state.can_report() && self.report_states_at.is_some_and(|at| now >= at);
+        if (self.state.has_to_report() || states_due) && now >= self.report_at {
+            self.report_states_at = None;
+            let report = self.state.report(self.want(asked, now), self.states.take());
             self.reporting = Some(report_call(self.session.clone(), report));
         }
         self.poll(now);
     }
 
     fn want(&self, asked: usize, now: Instant) -> usize {
-        if self.given_up || !*self.has_room.borrow() { 0 } else { self.hand.want(asked, now) }
+        if self.lease_expired || !*self.has_space.borrow() { 0 } else { self.state.want(asked, now) }
     }
 
-    /// A poll under way asks for what is not wanted any more, or for less than is.
-    fn room_changed(&mut self) {
+    /// Abandons the poll in flight: it requests more or fewer tasks than are wanted now.
+    fn disk_space_changed(&mut self) {
         self.polling = None;
-        self.in_doubt = true;
+        self.needs_resync = true;
     }
 
-    /// Keeps a poll under way that asks for what is wanted. One that asks for nothing is given up when
-    /// something is wanted and no report is under way that asks for it.
+    /// Keeps a poll in flight that requests the wanted number of tasks. Replaces a poll that requests none when
+    /// tasks are wanted and no report in flight requests them.
     fn poll(&mut self, now: Instant) {
         let want = if self.reporting.is_some() { 0 } else { self.want(0, now) };
         if self.polling.as_ref().is_some_and(|polling| polling.want == 0)
             && want > 0
-            && !self.hand.has_to_report()
+            && !self.state.has_to_report()
         {
             self.polling = None;
         }
@@ -277,193 +281,192 @@ impl Agent<'_> {
         if self.polling.is_some() || rests || now < self.poll_at {
             return;
         }
-        // What a report under way brings can't be told from what was lost.
-        let resync = self.in_doubt && self.reporting.is_none();
+        // While a report is in flight, its tasks can't be distinguished from lost ones.
+        let resync = self.needs_resync && self.reporting.is_none();
         let request = PollRequest {
             want: u32::try_from(want).unwrap_or(u32::MAX),
-            held: self.hand.held(),
-            draining: self.hand.is_draining(),
+            held: self.state.held(),
+            draining: self.state.is_draining(),
             resync,
             tells_states: true,
-            heard: Some(self.heard),
+            heard: Some(self.last_reply),
             wait: Some(self.hold()),
         };
         if resync {
-            self.in_doubt = false;
+            self.needs_resync = false;
         }
         let call = poll_call(self.session.clone(), request);
-        self.polling = Some(Polling { call, sent: BootInstant::now(), want });
+        self.polling = Some(PendingPoll { call, sent: BootInstant::now(), want });
     }
 
-    /// How long to hold a poll. Each renews the lease when it begins, so the next one has to come in time.
+    /// How long the coordinator may hold a poll. A poll renews the lease when it starts, so the next one has to
+    /// follow in time.
     fn hold(&self) -> Duration {
-        (self.session.lease.missed_after() / 3).clamp(LEAST_HOLD, MOST_HOLD)
+        (self.session.lease.missed_after() / 3).clamp(MIN_LONG_POLL, MAX_LONG_POLL)
     }
 
-    /// When to look again whether something has to be sent.
+    /// When the loop has to check again whether anything is due.
     fn next_turn(&self) -> Instant {
         let now = Instant::now();
-        let mut next = now + MOST_HOLD;
+        let mut next = now + MAX_LONG_POLL;
         if self.polling.is_none() {
             next = next.min(self.poll_at.max(self.rest_until));
         }
-        if let Some(rest_ends) = self.hand.rest_ends().filter(|end| *end > now) {
-            next = next.min(rest_ends);
+        if let Some(resume_at) = self.state.resume_at().filter(|end| *end > now) {
+            next = next.min(resume_at);
         }
-        if self.hand.has_to_report() {
+        if self.state.has_to_report() {
             next = next.min(self.report_at);
         }
-        if let Some(tell_at) = self.tell_at
-            && self.hand.can_report()
+        if let Some(report_states_at) = self.report_states_at
+            && self.state.can_report()
         {
-            next = next.min(tell_at.max(self.report_at));
+            next = next.min(report_states_at.max(self.report_at));
         }
         next
     }
 
-    fn left(&mut self, Left { key, outcome }: Left) {
+    fn slot_exited(&mut self, SlotExit { key, outcome }: SlotExit) {
         crash::point("worker.report:before");
         let now = Instant::now();
         let ended = match outcome {
             Ok(ended) => Some(ended),
-            Err(Lost::NotStarted) => {
-                self.hand.was_not_started(key);
+            Err(AttemptError::NotStarted) => {
+                self.state.start_failed(key);
                 return;
             }
-            Err(Lost::Refused | Lost::Overdue) => {
-                self.hand.was_refused(key);
+            Err(AttemptError::Rejected | AttemptError::RenewalOverdue) => {
+                self.state.return_attempt(key);
                 None
             }
-            // The one who is not known has been asked about before.
-            Err(Lost::TakenBack | Lost::Unknown) => None,
-            Err(Lost::GivenUp) => {
-                self.given_up = true;
+            // For an unknown worker, the coordinator has been asked for the reason already.
+            Err(AttemptError::Revoked | AttemptError::WorkerUnknown) => None,
+            Err(AttemptError::LeaseExpired) => {
+                self.lease_expired = true;
                 None
             }
         };
-        self.hand.left(attempt(&key), ended, now);
+        self.state.task_left(attempt(&key), ended, now);
     }
 
-    /// A task that watched another one gets the next free slot, if that came far enough.
-    fn has_watched(&mut self, Watched { mut task, outcome }: Watched) {
-        let Some(interest) = self.watchers.end(named(&task)) else { return };
+    /// Queues a task for the next free slot if the task that it watches has reached the target state.
+    fn watch_completed(&mut self, Watched { mut task, outcome }: Watched) {
+        let Some(interest) = self.watchers.end(attempt_ref(&task)) else { return };
         let uuid = task.task.uuid;
         match outcome {
             Ok(true) => {
                 task.task.spec.watch = None;
-                self.hand.has_watched(task, Instant::now());
+                self.state.watch_completed(task, Instant::now());
                 if interest.is_watched {
                     self.watched.insert(uuid);
                 }
-                if interest.is_followed && self.followed.len() < MOST_WATCHED {
+                if interest.is_followed && self.followed.len() < MAX_WATCHED {
                     self.followed.insert(uuid);
                 }
             }
-            Ok(false) => self.hand.ends_unstarted(key(&task), TaskResultMessage::WatchTimeout),
-            Err(_) => self.hand.was_refused(key(&task)),
+            Ok(false) => self.state.end_unstarted(key(&task), TaskResultMessage::WatchTimeout),
+            Err(_) => self.state.return_attempt(key(&task)),
         }
     }
 
     fn drain(&mut self) {
-        self.hand.drain();
+        self.state.drain();
         self.watchers.end_all();
     }
 
-    fn reported(&mut self, reply: Result<ReportBatchReply, ClientError>) -> Option<Farewell> {
+    fn reported(&mut self, reply: Result<ReportBatchReply, ClientError>) -> Option<SessionEnd> {
         self.reporting = None;
         match reply {
             Ok(reply) => {
                 crash::point("worker.report:after");
-                self.report_waits.reset();
-                self.hand.answered();
+                self.report_backoff.reset();
+                self.state.report_delivered();
                 let stale = reply.verdicts.iter().filter(|verdict| **verdict == STALE).count();
                 if stale > 0 {
-                    tracing::warn!(stale, "tasks had been taken back; their results are not wanted any more");
+                    tracing::warn!(stale, "discarded the results of tasks that were requeued");
                 }
                 self.take(reply.tasks, reply.drain);
             }
-            Err(error) if error.status() == Some(401) => return Some(self.session.farewell(&error)),
+            Err(error) if error.status() == Some(401) => return Some(self.session.session_end(&error)),
             Err(error) if error.is_transient() => {
-                self.outbox.put_back(self.hand.unanswered());
-                self.in_doubt = true;
-                self.report_at = Instant::now() + self.report_waits.after(&error, "reporting");
+                self.states.requeue(self.state.report_failed());
+                self.needs_resync = true;
+                self.report_at = Instant::now() + self.report_backoff.after_failure(&error, "reporting");
             }
             Err(error) => {
-                tracing::error!(%error, "the coordinator does not understand a report; leaving it out");
-                self.hand.answered();
+                tracing::error!(%error, "the coordinator rejected a report; discarding it");
+                self.state.report_delivered();
             }
         }
         None
     }
 
-    fn polled(&mut self, reply: (BootInstant, Result<PollReply, ClientError>)) -> Option<Farewell> {
+    fn polled(&mut self, reply: (BootInstant, Result<PollReply, ClientError>)) -> Option<SessionEnd> {
         self.polling = None;
         let (sent, reply) = reply;
         match reply {
             Ok(reply) => {
-                match sent.elapsed() < AT_ONCE && reply.is_empty() {
-                    // It was not held: the coordinator is about to stop.
-                    true => self.poll_at = Instant::now() + self.poll_waits.next_wait(),
-                    false => self.poll_waits.reset(),
+                match sent.elapsed() < UNHELD_LIMIT && reply.is_empty() {
+                    // The poll was not held: the coordinator is stopping.
+                    true => self.poll_at = Instant::now() + self.poll_backoff.next_wait(),
+                    false => self.poll_backoff.reset(),
                 }
                 if let Some(terms) = terms(&reply) {
                     self.session.lease.renew(sent, terms);
                 }
-                self.heard = reply.number.unwrap_or(self.heard);
-                self.hear(&reply.dropped, Word::Dropped);
-                self.hear(&reply.stop, Word::Stop);
+                self.last_reply = reply.number.unwrap_or(self.last_reply);
+                self.apply_directive(&reply.dropped, Directive::Revoke);
+                self.apply_directive(&reply.stop, Directive::Stop);
                 for task in reply.followed {
                     self.follow(task);
                 }
-                self.outbox.want_all(reply.announce);
+                self.states.want_all(reply.announce);
                 for task in reply.watched {
                     self.watch(task);
                 }
                 self.take(reply.tasks, reply.drain);
-                self.rest_until = Instant::now() + BREATH;
+                self.rest_until = Instant::now() + IDLE_POLL_DELAY;
             }
-            Err(error) if error.status() == Some(401) => return Some(self.session.farewell(&error)),
+            Err(error) if error.status() == Some(401) => return Some(self.session.session_end(&error)),
             Err(error) => {
-                self.in_doubt = true;
-                self.poll_at = Instant::now() + self.poll_waits.after(&error, "asking for tasks");
+                self.needs_resync = true;
+                self.poll_at = Instant::now() + self.poll_backoff.after_failure(&error, "asking for tasks");
             }
         }
         None
     }
 
     fn take(&mut self, tasks: Vec<mitosis_protocol::agent::AssignedTask>, drain: bool) {
-        if drain && !self.hand.is_draining() {
-            tracing::info!("told to end with what runs");
+        if drain && !self.state.is_draining() {
+            tracing::info!("the coordinator drains this worker");
             self.drain();
         }
-        self.hand.assign(tasks, Instant::now());
+        self.state.assign(tasks, Instant::now());
     }
 
-    fn hear(&mut self, attempts: &[AttemptRef], word: Word) {
+    fn apply_directive(&mut self, attempts: &[AttemptRef], directive: Directive) {
         for attempt in attempts {
             self.watchers.end(*attempt);
-            if let Some(slot) = self.hand.hear(*attempt, word) {
-                self.slots.order(slot, |orders| match word {
-                    Word::Dropped => orders.dropped = true,
-                    Word::Stop => orders.stop = true,
-                });
+            if let Some(slot) = self.state.apply_directive(*attempt, directive) {
+                self.slots
+                    .control(slot, |control| control.directive = control.directive.max(Some(directive)));
             }
         }
     }
 
     fn follow(&mut self, task: Uuid) {
-        match self.names.iter().position(|name| *name == Some(task)) {
-            Some(slot) => self.slots.order(slot, |orders| orders.followed = true),
+        match self.slot_tasks.iter().position(|slot_task| *slot_task == Some(task)) {
+            Some(slot) => self.slots.control(slot, |control| control.is_followed = true),
             None => self.watchers.follow(task),
         }
     }
 
-    /// Somebody watches a task: in a slot, or still waiting for one.
+    /// Reports the states of a watched task, whether it is in a slot or still waiting for one.
     fn watch(&mut self, task: Uuid) {
-        match self.names.iter().position(|name| *name == Some(task)) {
+        match self.slot_tasks.iter().position(|slot_task| *slot_task == Some(task)) {
             Some(slot) => self.cells[slot].watch(task),
             None if self.watchers.watch(task) => {}
-            None if self.watched.len() < MOST_WATCHED => {
+            None if self.watched.len() < MAX_WATCHED => {
                 self.watched.insert(task);
             }
             None => {}
@@ -473,43 +476,44 @@ impl Agent<'_> {
 
 const STALE: mitosis_protocol::agent::AttemptVerdict = mitosis_protocol::agent::AttemptVerdict::Stale;
 
-/// What an agent waits for.
+/// An event that the agent handles.
 enum Event {
     Slot(SlotEvent),
     Watched(Watched),
     Reported(Result<ReportBatchReply, ClientError>),
     Polled((BootInstant, Result<PollReply, ClientError>)),
     States,
-    Impatient,
+    PrefetchExpired,
     /// The scratch directory has become full, or usable again.
-    Room,
+    DiskSpace,
     Drain,
-    Look,
+    Turn,
 }
 
-/// The terms that a poll brings. Older coordinators of ours give a worker up as soon as they miss it.
+/// The lease terms in a poll reply. An earlier native coordinator ends
+/// the lease of a worker as soon as it misses it.
 fn terms(reply: &PollReply) -> Option<LeaseTerms> {
     let lease = reply.lease?;
     let missed_after = reply.missed_after.unwrap_or(lease);
     Some(LeaseTerms { lease, missed_after, gives_reasons: reply.missed_after.is_some() })
 }
 
-fn report_call(session: Arc<Session>, report: ReportBatch) -> Calling<ReportBatchReply> {
+fn report_call(session: Arc<Session>, report: ReportBatch) -> Call<ReportBatchReply> {
     Box::pin(async move { session.client.report_batch(&report).await })
 }
 
-fn poll_call(session: Arc<Session>, request: PollRequest) -> Calling<PollReply> {
+fn poll_call(session: Arc<Session>, request: PollRequest) -> Call<PollReply> {
     Box::pin(async move { session.client.poll(&request).await })
 }
 
-async fn answer<T>(calling: &mut Option<Calling<T>>) -> Result<T, ClientError> {
-    match calling {
+async fn answer<T>(call: &mut Option<Call<T>>) -> Result<T, ClientError> {
+    match call {
         Some(call) => call.await,
         None => std::future::pending().await,
     }
 }
 
-async fn answer_poll(polling: &mut Option<Polling>) -> (BootInstant, Result<PollReply, ClientError>) {
+async fn answer_poll(polling: &mut Option<PendingPoll>) -> (BootInstant, Result<PollReply, ClientError>) {
     match polling {
         Some(polling) => (polling.sent, (&mut polling.call).await),
         None => std::future::pending().await,

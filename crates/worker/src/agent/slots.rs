@@ -1,4 +1,4 @@
-//! The slots of an agent: each runs one task at a time, and hears what is said about it.
+//! The slots of an agent. Each runs one task at a time, under the control of the coordinator.
 
 use std::sync::Arc;
 
@@ -7,67 +7,72 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use super::hand::key;
-use crate::insist::Waits;
-use crate::run::{self, Done, Lost, Orders, Place};
+use super::state::key;
+use crate::retry::BackoffTimer;
+use crate::run::{self, AttemptError, AttemptOutcome, TaskContext, TaskControl};
 use crate::session::Session;
 
-/// What happens in a slot.
+/// An event in a slot.
 pub(super) enum SlotEvent {
-    /// A task left it. It takes the next one, unless the task could not be started.
-    Left(Left),
-    /// The slot with this number takes tasks again.
+    /// A task left its slot. The slot is free, unless the task could not be started.
+    Exited(SlotExit),
+    /// The slot with this number accepts tasks again.
     Ready(usize),
 }
 
-/// A task that left its slot.
-pub(super) struct Left {
+/// A task that left its slot, and its outcome.
+pub(super) struct SlotExit {
     pub(super) key: AttemptKey,
-    pub(super) outcome: Result<EndedTask, Lost>,
+    pub(super) outcome: Result<EndedTask, AttemptError>,
 }
 
-/// All slots. Dropping them kills what runs.
+/// All slots of an agent. Dropping them kills the running tasks.
 pub(super) struct Slots {
-    orders: Vec<watch::Sender<Orders>>,
-    doors: Vec<mpsc::Sender<AssignedTask>>,
+    controls: Vec<watch::Sender<TaskControl>>,
+    senders: Vec<mpsc::Sender<AssignedTask>>,
     events: mpsc::UnboundedReceiver<SlotEvent>,
     tasks: JoinSet<()>,
 }
 
 impl Slots {
-    /// Opens one slot for each place.
-    pub(super) fn open(session: &Arc<Session>, places: Vec<Place>) -> Self {
-        let (sender, events) = mpsc::unbounded_channel();
-        let (mut orders, mut doors, mut tasks) = (Vec::new(), Vec::new(), JoinSet::new());
-        for (number, place) in places.into_iter().enumerate() {
-            let (order, ordered) = watch::channel(Orders::default());
-            let (door, inbox) = mpsc::channel(1);
-            let slot =
-                Slot { number, session: session.clone(), place, orders: ordered, events: sender.clone() };
-            tasks.spawn(slot.serve(inbox).instrument(tracing::info_span!("slot", number)));
-            orders.push(order);
-            doors.push(door);
+    /// Opens one slot for each context.
+    pub(super) fn open(session: &Arc<Session>, contexts: Vec<TaskContext>) -> Self {
+        let (event_sender, events) = mpsc::unbounded_channel();
+        let (mut controls, mut senders, mut tasks) = (Vec::new(), Vec::new(), JoinSet::new());
+        for (number, context) in contexts.into_iter().enumerate() {
+            let (control, control_receiver) = watch::channel(TaskControl::default());
+            let (sender, assigned) = mpsc::channel(1);
+            let slot = Slot {
+                number,
+                session: session.clone(),
+                context,
+                controls: control_receiver,
+                events: event_sender.clone(),
+            };
+            tasks.spawn(slot.serve(assigned).instrument(tracing::info_span!("slot", number)));
+            controls.push(control);
+            senders.push(sender);
         }
-        Self { orders, doors, events, tasks }
+        Self { controls, senders, events, tasks }
     }
 
-    /// Starts a task in a slot that is free.
+    /// Starts a task in a free slot.
     pub(super) fn start(&self, slot: usize, task: AssignedTask) {
-        self.orders[slot].send_replace(Orders::default());
-        self.doors[slot].try_send(task).expect("a free slot takes a task");
+        self.controls[slot].send_replace(TaskControl::default());
+        self.senders[slot].try_send(task).expect("a free slot accepts a task");
     }
 
-    /// Says something about the task in a slot.
-    pub(super) fn order(&self, slot: usize, change: impl FnOnce(&mut Orders)) {
-        self.orders[slot].send_modify(change);
+    /// Changes the control state of the task in a slot.
+    pub(super) fn control(&self, slot: usize, change: impl FnOnce(&mut TaskControl)) {
+        self.controls[slot].send_modify(change);
     }
 
-    /// What happens next.
+    /// Waits for the next event.
     pub(super) async fn next(&mut self) -> SlotEvent {
-        self.events.recv().await.expect("the slots live as long as this")
+        self.events.recv().await.expect("the senders live as long as the slots")
     }
 
-    /// Kills what runs, and waits until it is dead.
+    /// Kills all running tasks and waits until they are dead.
     pub(super) async fn close(mut self) {
         self.tasks.shutdown().await;
     }
@@ -76,49 +81,49 @@ impl Slots {
 struct Slot {
     number: usize,
     session: Arc<Session>,
-    place: Place,
-    orders: watch::Receiver<Orders>,
+    context: TaskContext,
+    controls: watch::Receiver<TaskControl>,
     events: mpsc::UnboundedSender<SlotEvent>,
 }
 
 impl Slot {
-    async fn serve(self, mut inbox: mpsc::Receiver<AssignedTask>) {
-        let mut waits = Waits::new(&*self.session.settings.entropy);
-        while let Some(task) = inbox.recv().await {
+    async fn serve(self, mut assigned: mpsc::Receiver<AssignedTask>) {
+        let mut backoff = BackoffTimer::new(&*self.session.settings.entropy);
+        while let Some(task) = assigned.recv().await {
             let key = key(&task);
             let outcome =
-                run::run(&self.session, &self.place, task.task, Some((key, self.orders.clone()))).await;
-            let outcome = outcome.map(|Done { cancelled, result, left_archives, data, warnings }| {
-                EndedTask { key, cancelled, result, left_archives, data, warnings }
-            });
-            let is_in_trouble = matches!(outcome, Err(Lost::NotStarted));
-            if self.events.send(SlotEvent::Left(Left { key, outcome })).is_err() {
+                run::run(&self.session, &self.context, task.task, Some((key, self.controls.clone()))).await;
+            let outcome =
+                outcome.map(|AttemptOutcome { cancelled, result, left_archives, data, warnings }| {
+                    EndedTask { key, cancelled, result, left_archives, data, warnings }
+                });
+            let could_not_start = matches!(outcome, Err(AttemptError::NotStarted));
+            if self.events.send(SlotEvent::Exited(SlotExit { key, outcome })).is_err() {
                 return;
             }
-            match is_in_trouble {
+            match could_not_start {
                 true => {
-                    self.recover(&mut waits).await;
+                    self.recover(&mut backoff).await;
                     if self.events.send(SlotEvent::Ready(self.number)).is_err() {
                         return;
                     }
                 }
                 false => {
-                    waits.reset();
-                    self.place.scratch.clear().await;
+                    backoff.reset();
+                    self.context.scratch.clear().await;
                 }
             }
         }
     }
 
-    /// Ends when there is a reason to believe that the next task can be started. The pauses grow while
-    /// that turns out to be wrong.
-    async fn recover(&self, waits: &mut Waits<'_>) {
-        tracing::warn!("this slot takes no tasks until it can start one; the others go on");
+    /// Waits until the next task can probably be started. The pauses grow with each failure.
+    async fn recover(&self, backoff: &mut BackoffTimer<'_>) {
+        tracing::warn!("the slot takes no tasks for a while: it could not start one");
         loop {
-            waits.pause().await;
-            match self.place.scratch.freshen(false).await {
-                Ok(_) => return tracing::info!("this slot takes tasks again"),
-                Err(error) => tracing::debug!(%error, "the scratch directory can't be made ready yet"),
+            backoff.pause().await;
+            match self.context.scratch.freshen(false).await {
+                Ok(_) => return tracing::info!("the slot takes tasks again"),
+                Err(error) => tracing::debug!(%error, "failed to prepare the scratch directory"),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Tasks that wait for another task, outside of the slots.
+//! Tasks that watch another task, outside of the slots.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,35 +8,35 @@ use mitosis_protocol::agent::{AssignedTask, AttemptRef};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::Instrument as _;
 
-use super::hand::named;
-use crate::live::Herald;
-use crate::live::reported::{Cell, Outbox};
-use crate::run::{self, Lost};
+use super::state::attempt_ref;
+use crate::live::StateReporter;
+use crate::live::reported::{StateCell, StateQueue};
+use crate::run::{self, AttemptError};
 use crate::session::Session;
 
-/// The watching tasks of an agent. Dropping it ends their watching.
+/// The watching tasks of an agent. Dropping them ends their watching.
 pub(super) struct Watchers {
     session: Arc<Session>,
-    outbox: Arc<Outbox>,
+    states: Arc<StateQueue>,
     waiting: HashMap<AttemptRef, Waiting>,
     running: JoinSet<Watched>,
 }
 
 struct Waiting {
     task: Uuid,
-    cell: Arc<Cell>,
+    cell: Arc<StateCell>,
     is_followed: bool,
     handle: AbortHandle,
 }
 
-/// A task that watches no more.
+/// A task that has ended watching.
 pub(super) struct Watched {
     pub(super) task: AssignedTask,
-    /// Whether the other task came far enough in time.
-    pub(super) outcome: Result<bool, Lost>,
+    /// Whether the watched task reached the target state in time.
+    pub(super) outcome: Result<bool, AttemptError>,
 }
 
-/// Who wants to hear of a task.
+/// Who is interested in a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Interest {
     pub(super) is_watched: bool,
@@ -44,29 +44,31 @@ pub(super) struct Interest {
 }
 
 impl Watchers {
-    pub(super) fn new(session: Arc<Session>, outbox: Arc<Outbox>) -> Self {
-        Self { session, outbox, waiting: HashMap::new(), running: JoinSet::new() }
+    pub(super) fn new(session: Arc<Session>, states: Arc<StateQueue>) -> Self {
+        Self { session, states, waiting: HashMap::new(), running: JoinSet::new() }
     }
 
-    /// Begins to wait for what a task watches.
+    /// Starts watching for a task.
     pub(super) fn start(&mut self, task: AssignedTask, is_watched: bool) {
-        let (attempt, uuid) = (named(&task), task.task.uuid);
-        let cell = Arc::new(Cell::new(self.outbox.clone()));
+        let (attempt, uuid) = (attempt_ref(&task), task.task.uuid);
+        let cell = Arc::new(StateCell::new(self.states.clone()));
         cell.begin(is_watched);
-        let (session, herald) = (self.session.clone(), Herald::Report(cell.clone()));
+        let (session, reporter) = (self.session.clone(), StateReporter::Report(cell.clone()));
         let watch = async move {
-            let outcome = run::watch(&session, &herald, &task.task).await;
+            let outcome = run::watch(&session, &reporter, &task.task).await;
             Watched { task, outcome }
         };
         let handle = self.running.spawn(watch.instrument(tracing::info_span!("watch", task = %uuid)));
         self.waiting.insert(attempt, Waiting { task: uuid, cell, is_followed: false, handle });
     }
 
-    /// The next task that watches no more, unless it was called off.
+    /// The next task that has ended watching; cancelled ones are skipped.
     pub(super) async fn next(&mut self) -> Watched {
         loop {
             match self.running.join_next().await {
-                Some(Ok(watched)) if self.waiting.contains_key(&named(&watched.task)) => return watched,
+                Some(Ok(watched)) if self.waiting.contains_key(&attempt_ref(&watched.task)) => {
+                    return watched;
+                }
                 Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
                 Some(_) => {}
                 None => std::future::pending().await,
@@ -74,7 +76,7 @@ impl Watchers {
         }
     }
 
-    /// A task watches no more. Answers who wants to hear of it.
+    /// Ends the watching of a task. Returns who is interested in the task.
     pub(super) fn end(&mut self, attempt: AttemptRef) -> Option<Interest> {
         let Waiting { cell, is_followed, handle, .. } = self.waiting.remove(&attempt)?;
         handle.abort();
@@ -86,14 +88,14 @@ impl Watchers {
         self.running.abort_all();
     }
 
-    /// Somebody waits for the output of a task.
+    /// Notes that a client follows the output of a task.
     pub(super) fn follow(&mut self, task: Uuid) {
         if let Some(waiting) = self.of(task) {
             waiting.is_followed = true;
         }
     }
 
-    /// Somebody watches a task; answers whether it is one of these.
+    /// Starts reporting the states of a task. Returns whether the task is one of these.
     pub(super) fn watch(&mut self, task: Uuid) -> bool {
         let waiting = self.of(task);
         if let Some(waiting) = &waiting {

@@ -1,7 +1,7 @@
-//! Which tasks in hand wait for another task, and so take no slot yet: pure bookkeeping.
+//! Which tasks watch another task, and so need no slot yet: pure bookkeeping.
 //!
-//! What such a task waits for may be behind it in the queue, so the slots stay free for that. Those that are too many
-//! go back, and the agent asks for more tasks at once, to get at what is behind them.
+//! The watched task may be behind them in the queue, so the slots stay free for it. Tasks beyond the limit are
+//! returned, and the agent requests more tasks at once to reach those behind them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,22 +9,23 @@ use std::time::Duration;
 use mitosis_protocol::agent::{AssignedTask, AttemptKey, AttemptRef, MAX_BATCH};
 use tokio::time::Instant;
 
-use super::hand::{key, named};
+use super::state::{attempt_ref, key};
 
-/// Most watching tasks for each slot, and for an agent with few slots.
-const MOST_PER_SLOT: usize = 4;
-const MOST_OF_FEW_SLOTS: usize = 16;
-/// After nothing but watching tasks came and went back, the agent asks for nothing for this long, and longer each time.
+/// Most watching tasks for each slot, and the least limit of an agent with few slots.
+const MAX_PER_SLOT: usize = 4;
+const MIN_CAPACITY: usize = 16;
+/// After only watching tasks arrived and were returned, the agent requests nothing for this long, and longer
+/// each time.
 const REST: Duration = Duration::from_millis(200);
-const MOST_RESTS: u32 = 10;
+const MAX_RESTS: u32 = 10;
 
 #[derive(Debug)]
 pub(super) struct Watching {
     most: usize,
     keys: HashMap<AttemptRef, AttemptKey>,
-    /// Those whose watching has not begun.
+    /// Tasks that have not started watching.
     new: Vec<AssignedTask>,
-    /// How many tasks to ask for beyond what can be run.
+    /// How many tasks to request beyond those that can run.
     beyond: usize,
     rests: u32,
     rest_until: Option<Instant>,
@@ -33,7 +34,7 @@ pub(super) struct Watching {
 impl Watching {
     pub(super) fn new(slots: usize) -> Self {
         Self {
-            most: (slots * MOST_PER_SLOT).max(MOST_OF_FEW_SLOTS),
+            most: (slots * MAX_PER_SLOT).max(MIN_CAPACITY),
             keys: HashMap::new(),
             new: Vec::new(),
             beyond: 0,
@@ -50,31 +51,31 @@ impl Watching {
         self.keys.contains_key(&attempt)
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = AttemptRef> {
+    pub(super) fn slot_tasks(&self) -> impl Iterator<Item = AttemptRef> {
         self.keys.keys().copied()
     }
 
-    pub(super) fn has_room(&self) -> bool {
+    pub(super) fn has_space(&self) -> bool {
         self.keys.len() < self.most
     }
 
-    /// Takes a task that watches another one.
+    /// Accepts a task that watches another one.
     pub(super) fn admit(&mut self, task: AssignedTask) {
-        self.keys.insert(named(&task), key(&task));
+        self.keys.insert(attempt_ref(&task), key(&task));
         self.new.push(task);
     }
 
-    /// Those whose watching has to begin.
+    /// Takes the tasks that have to start watching.
     pub(super) fn take_new(&mut self) -> Vec<AssignedTask> {
         let mut new = std::mem::take(&mut self.new);
-        new.retain(|task| self.contains(named(task)));
+        new.retain(|task| self.contains(attempt_ref(task)));
         new
     }
 
-    /// One of them watches no more.
+    /// Removes a task that has ended watching.
     pub(super) fn remove(&mut self, attempt: AttemptRef) -> Option<AttemptKey> {
         let key = self.keys.remove(&attempt)?;
-        // There is room for one that went back.
+        // There is room again for a task that was returned.
         (self.beyond, self.rests, self.rest_until) = (0, 0, None);
         Some(key)
     }
@@ -83,16 +84,16 @@ impl Watching {
         self.keys.drain().map(|(_, key)| key).collect()
     }
 
-    /// So many were too many in what came, beside others or alone.
-    pub(super) fn were_too_many(&mut self, count: usize, alone: bool, now: Instant) {
+    /// Notes how many tasks of a batch exceeded the limit, and whether the batch had no others.
+    pub(super) fn note_rejected(&mut self, count: usize, alone: bool, now: Instant) {
         self.beyond = (count * 2).min(MAX_BATCH);
         if alone {
-            self.rests = (self.rests + 1).min(MOST_RESTS);
+            self.rests = (self.rests + 1).min(MAX_RESTS);
             self.rest_until = Some(now + REST * self.rests);
         }
     }
 
-    /// How many tasks to ask for when so many can be run.
+    /// How many tasks to request when `can_run` tasks can run.
     pub(super) fn want(&self, can_run: usize, now: Instant) -> usize {
         match self.rest_until {
             Some(until) if now < until => 0,
@@ -101,15 +102,15 @@ impl Watching {
         }
     }
 
-    /// When tasks are asked for again.
-    pub(super) fn rest_ends(&self) -> Option<Instant> {
+    /// When tasks are requested again.
+    pub(super) fn resume_at(&self) -> Option<Instant> {
         self.rest_until
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::hand::tests::task;
+    use super::super::state::tests::task;
     use super::*;
 
     fn of(id: i64) -> AttemptRef {
@@ -117,15 +118,15 @@ mod tests {
     }
 
     #[test]
-    fn watching_tasks_are_bounded_and_make_room_as_they_leave() {
+    fn number_of_watching_tasks_is_bounded() {
         let mut watching = Watching::new(1);
         for id in 0..16 {
-            assert!(watching.has_room());
+            assert!(watching.has_space());
             watching.admit(task(id));
         }
-        assert!(!watching.has_room());
+        assert!(!watching.has_space());
         watching.remove(of(3)).unwrap();
-        assert!(watching.has_room());
+        assert!(watching.has_space());
         watching.admit(task(16));
         let new: Vec<i64> = watching.take_new().iter().map(|task| task.task.id).collect();
         assert!(new.len() == 16 && !new.contains(&3), "{new:?}");
@@ -133,16 +134,16 @@ mod tests {
     }
 
     #[test]
-    fn those_that_are_too_many_make_the_agent_ask_beyond_them_and_rest() {
+    fn excess_watching_tasks_raise_the_request_and_pause_it() {
         let now = Instant::now();
         let mut watching = Watching::new(1);
-        watching.were_too_many(3, false, now);
+        watching.note_rejected(3, false, now);
         assert_eq!((watching.want(1, now), watching.want(0, now)), (7, 0));
-        watching.were_too_many(7, true, now);
+        watching.note_rejected(7, true, now);
         assert_eq!(watching.want(1, now), 0);
-        assert_eq!(watching.want(1, watching.rest_ends().unwrap()), 15);
-        watching.were_too_many(7, true, now);
-        assert_eq!(watching.rest_ends(), Some(now + REST * 2));
+        assert_eq!(watching.want(1, watching.resume_at().unwrap()), 15);
+        watching.note_rejected(7, true, now);
+        assert_eq!(watching.resume_at(), Some(now + REST * 2));
         watching.admit(task(1));
         watching.remove(of(1)).unwrap();
         assert_eq!(watching.want(1, now), 1, "one of them can come again");

@@ -1,7 +1,7 @@
-//! How far this worker is with its tasks, told to whoever watches them (semantics §6, §10).
+//! Reports the execution state of tasks to their watchers (semantics §6, §10).
 //!
-//! To a coordinator of ours, states travel in reports, and only where they matter to somebody. Beside an old
-//! coordinator, they are announced on Redis, as published workers do. Nothing waits for either.
+//! With a native coordinator, states travel in reports, and only for tasks that are watched. With a legacy
+//! coordinator, they are announced on Redis, as 0.6.8 workers do. Nothing waits for either.
 
 pub(crate) mod redis;
 pub(crate) mod reported;
@@ -12,50 +12,51 @@ use std::time::Duration;
 use mitosis_protocol::{ExecState, Uuid};
 
 use redis::Announcer;
-use reported::Cell;
+use reported::StateCell;
 
-/// Takes the states of the tasks of one slot.
+/// Reports the states of the tasks of one slot.
 #[derive(Debug, Clone, Default)]
-pub(crate) enum Herald {
-    /// To an old coordinator without Redis.
+pub(crate) enum StateReporter {
+    /// No reports: a legacy coordinator without Redis.
     #[default]
     Silent,
-    /// To an old coordinator with Redis.
+    /// Announcements on Redis for a legacy coordinator.
     Redis(Arc<Announcer>),
-    /// To a coordinator of ours.
-    Report(Arc<Cell>),
+    /// Reports to a native coordinator.
+    Report(Arc<StateCell>),
 }
 
-impl Herald {
-    /// A task that may run this long came to a state.
-    pub(crate) fn tell(&self, task: Uuid, state: ExecState, timeout: Duration) {
+impl StateReporter {
+    /// Reports a state of a task whose timeout is `timeout`.
+    pub(crate) fn report(&self, task: Uuid, state: ExecState, timeout: Duration) {
         match self {
             Self::Silent => {}
             Self::Redis(announcer) => announcer.announce(task, state, timeout),
-            Self::Report(cell) => cell.tell(task, state),
+            Self::Report(cell) => cell.set(task, state),
         }
     }
 
-    /// Beside an old coordinator, a worker that leaves its task says so. One of ours does it itself.
-    pub(crate) fn holds(&self, task: Uuid) -> Hold {
+    /// With a legacy coordinator, a worker that leaves its task announces that. A native coordinator does it
+    /// itself.
+    pub(crate) fn exit_notice(&self, task: Uuid) -> ExitNotice {
         match self {
-            Self::Redis(announcer) => Hold(Some((announcer.clone(), task))),
-            Self::Silent | Self::Report(_) => Hold(None),
+            Self::Redis(announcer) => ExitNotice(Some((announcer.clone(), task))),
+            Self::Silent | Self::Report(_) => ExitNotice(None),
         }
     }
 }
 
-/// A task that this worker has. Dropping it says that the worker went away.
-pub(crate) struct Hold(Option<(Arc<Announcer>, Uuid)>);
+/// Announces that the worker exited when it is dropped before the end of its task.
+pub(crate) struct ExitNotice(Option<(Arc<Announcer>, Uuid)>);
 
-impl Hold {
-    /// The task is over, or another worker has it.
+impl ExitNotice {
+    /// Ends the notice: the task has ended, or another worker has it.
     pub(crate) fn end(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Hold {
+impl Drop for ExitNotice {
     fn drop(&mut self) {
         if let Some((announcer, task)) = &self.0 {
             announcer.announce(*task, ExecState::WorkerExited, Duration::ZERO);

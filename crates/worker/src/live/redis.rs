@@ -1,4 +1,4 @@
-//! States on Redis, as published workers announce and read them.
+//! Announces and reads task states on Redis, as 0.6.8 workers do.
 
 use std::time::Duration;
 
@@ -10,76 +10,76 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
-/// Announcements that wait while Redis is slow; more are dropped.
+/// Most announcements that wait while Redis is slow; further ones are dropped.
 const QUEUE: usize = 1_000;
-/// How long Redis may take to answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
-/// Time between two tries to connect.
-const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// Time limit of a Redis reply.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time between attempts to connect.
+const RECONNECT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The way to Redis.
+/// A handle to the Redis connection.
 #[derive(Debug)]
-pub(crate) struct Announcer(mpsc::Sender<Ask>);
+pub(crate) struct Announcer(mpsc::Sender<Request>);
 
 #[derive(Debug)]
-enum Ask {
+enum Request {
     Announce(Uuid, ExecState, Option<Duration>),
-    Look(Uuid, oneshot::Sender<Option<ExecState>>),
+    Get(Uuid, oneshot::Sender<Option<ExecState>>),
     Flush(oneshot::Sender<()>),
 }
 
 impl Announcer {
-    /// Starts the task that keeps a connection. It ends with this. An address that makes no sense is as good
-    /// as none.
+    /// Starts the task that keeps the connection; it ends with this handle. Returns nothing for an invalid
+    /// address.
     pub(crate) fn start(url: &SecretString) -> Option<Self> {
         let client = Client::open(url.expose_secret())
-            .inspect_err(|_| tracing::warn!("the coordinator's address of Redis can't be used"))
+            .inspect_err(|_| tracing::warn!("the coordinator's Redis address is invalid"))
             .ok()?;
         let (sender, inbox) = mpsc::channel(QUEUE);
         tokio::spawn(keep(client, inbox));
         Some(Self(sender))
     }
 
-    /// Announces a state of a task that may run this long.
+    /// Announces a state of a task whose timeout is `timeout`.
     pub(crate) fn announce(&self, task: Uuid, state: ExecState, timeout: Duration) {
-        // A full queue means that Redis is slow; what is dropped here is stale by then.
-        let _ = self.0.try_send(Ask::Announce(task, state, kept_for(state, timeout)));
+        // A full queue means that Redis is slow; a dropped announcement would be stale by then.
+        let _ = self.0.try_send(Request::Announce(task, state, kept_for(state, timeout)));
     }
 
-    /// What was announced last of a task.
-    pub(crate) async fn look(&self, task: Uuid) -> Option<ExecState> {
+    /// The state that was announced last for a task.
+    pub(crate) async fn get(&self, task: Uuid) -> Option<ExecState> {
         let (reply, answer) = oneshot::channel();
-        self.0.try_send(Ask::Look(task, reply)).ok()?;
+        self.0.try_send(Request::Get(task, reply)).ok()?;
         answer.await.ok()?
     }
 
-    /// Waits a moment until everything is announced.
+    /// Waits briefly until everything is announced.
     pub(crate) async fn flush(&self) {
         let (reply, answer) = oneshot::channel();
-        if self.0.try_send(Ask::Flush(reply)).is_ok() {
-            // Nothing is lost but an announcement.
-            let _ = timeout(ANSWER_LIMIT, answer).await;
+        if self.0.try_send(Request::Flush(reply)).is_ok() {
+            // Only an announcement can be lost.
+            let _ = timeout(REPLY_TIMEOUT, answer).await;
         }
     }
 }
 
-async fn keep(client: Client, mut inbox: mpsc::Receiver<Ask>) {
+async fn keep(client: Client, mut inbox: mpsc::Receiver<Request>) {
     let mut connection = None;
     let mut try_at = Instant::now();
-    while let Some(ask) = inbox.recv().await {
+    while let Some(request) = inbox.recv().await {
         if connection.is_none() && Instant::now() >= try_at {
             match connect(&client).await {
                 Ok(fresh) => connection = Some(fresh),
                 Err(error) => {
-                    // Its text can hold the address.
-                    tracing::warn!(kind = ?error.kind(), "Redis can't be reached; states are not announced");
-                    try_at = Instant::now() + TRY_AGAIN;
+                    // The error text can contain the address.
+                    tracing::warn!(kind = ?error.kind(), "failed to connect to Redis; task states are not announced");
+                    try_at = Instant::now() + RECONNECT_INTERVAL;
                 }
             }
         }
         let Some(open) = &mut connection else { continue };
-        if let Err(error) = serve(open, ask).await {
-            tracing::warn!(kind = ?error.kind(), "the connection to Redis broke");
+        if let Err(error) = serve(open, request).await {
+            tracing::warn!(kind = ?error.kind(), "lost the connection to Redis");
             connection = None;
         }
     }
@@ -87,14 +87,14 @@ async fn keep(client: Client, mut inbox: mpsc::Receiver<Ask>) {
 
 async fn connect(client: &Client) -> Result<MultiplexedConnection, RedisError> {
     let limits = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(ANSWER_LIMIT))
-        .set_response_timeout(Some(ANSWER_LIMIT));
+        .set_connection_timeout(Some(REPLY_TIMEOUT))
+        .set_response_timeout(Some(REPLY_TIMEOUT));
     client.get_multiplexed_async_connection_with_config(&limits).await
 }
 
-async fn serve(connection: &mut MultiplexedConnection, ask: Ask) -> Result<(), RedisError> {
-    match ask {
-        Ask::Announce(task, state, kept_for) => {
+async fn serve(connection: &mut MultiplexedConnection, request: Request) -> Result<(), RedisError> {
+    match request {
+        Request::Announce(task, state, kept_for) => {
             let (key, state) = (channel(task), state.as_i32());
             let mut pipeline = redis::pipe();
             let set = pipeline.cmd("SET").arg(&key).arg(state);
@@ -104,13 +104,13 @@ async fn serve(connection: &mut MultiplexedConnection, ask: Ask) -> Result<(), R
             set.ignore().cmd("PUBLISH").arg(&key).arg(state).ignore();
             pipeline.query_async(connection).await
         }
-        Ask::Look(task, reply) => {
+        Request::Get(task, reply) => {
             let number: Option<i32> = redis::cmd("GET").arg(channel(task)).query_async(connection).await?;
-            // Whoever asked may have given up.
+            // The requester may have given up.
             let _ = reply.send(number.map(ExecState::from_i32));
             Ok(())
         }
-        Ask::Flush(reply) => {
+        Request::Flush(reply) => {
             let _ = reply.send(());
             Ok(())
         }

@@ -1,6 +1,6 @@
-//! A clock that goes on while the machine is suspended, which the clock of the runtime does not.
+//! A clock that includes the time in which the machine is suspended, unlike the clock of the runtime.
 //!
-//! Another machine may be given this one's tasks meanwhile, so leases are measured with it.
+//! During a suspend, the coordinator may give tasks to another machine, so leases are measured with this clock.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
-/// A moment, as the time since the machine was started. Another process of this machine counts the same.
+/// A point in time since the machine was booted. It is valid in all processes of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BootInstant(Duration);
 
-/// A moment as all clocks see it.
+/// One point in time on all clocks.
 struct Anchor {
     boot: Duration,
     suspended: Duration,
@@ -20,8 +20,7 @@ struct Anchor {
 }
 
 impl BootInstant {
-    /// The present moment: that of the runtime's clock, which a test can hold still, and what it has
-    /// missed.
+    /// The present time: that of the runtime's clock, which a test can pause, plus the time spent suspended.
     pub(crate) fn now() -> Self {
         static ANCHOR: OnceLock<Anchor> = OnceLock::new();
         let anchor = ANCHOR.get_or_init(|| Anchor {
@@ -33,8 +32,8 @@ impl BootInstant {
         Self(anchor.boot + anchor.runtime.elapsed() + missed)
     }
 
-    /// The present moment as the system tells it, for a process without a runtime.
-    pub(super) fn of_the_system() -> Self {
+    /// The present time by the system clock, for a process without a runtime.
+    pub(super) fn system_now() -> Self {
         Self(read(ClockId::CLOCK_BOOTTIME))
     }
 
@@ -42,7 +41,7 @@ impl BootInstant {
         Self::now().since(self)
     }
 
-    /// None has passed if `earlier` is later.
+    /// The time since `earlier`, or zero if `earlier` is later.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
@@ -64,16 +63,16 @@ impl std::ops::Add<Duration> for BootInstant {
     }
 }
 
-/// How long the machine has been suspended since it was started.
+/// How long the machine has been suspended since it was booted.
 fn suspended() -> Duration {
-    // In this order, what passes between the two reads does not count as suspended.
+    // In this order, the time between the two reads doesn't count as suspended.
     let awake = read(ClockId::CLOCK_MONOTONIC);
     let suspended = read(ClockId::CLOCK_BOOTTIME).saturating_sub(awake);
-    // Nor does what passes between them otherwise.
+    // Rounded down, so that differences between the two reads don't count either.
     Duration::from_millis(u64::try_from(suspended.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn read(clock: ClockId) -> Duration {
-    // Both clocks are there on every Linux that this is built for; without them nothing is measured.
+    // Both clocks exist on every supported Linux; without them nothing is measured.
     clock_gettime(clock).map(Duration::from).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! A process group: the command and everything it started.
+//! A process group: a command and everything that it started.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
@@ -10,133 +10,133 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::guard::Mark;
+use super::guard::SlotEntry;
 
-/// What is left of a group after the command ended gets this long to end too.
+/// Time limit for processes that the command left behind, between SIGTERM and SIGKILL.
 const LEFTOVERS_GRACE: Duration = Duration::from_secs(2);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A command that leads a process group. One thread starts it and waits for it, others send signals.
+/// A process group led by a command. One thread starts the command and waits for it; others send signals.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Group {
     shared: Arc<Shared>,
-    mark: Option<Mark>,
-    /// After which time without a renewal the guard kills it, if that is less than for others.
+    entry: Option<SlotEntry>,
+    /// After how much time without a renewal the guard kills the group, if less than the lease.
     limit: Option<Duration>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    stage: Mutex<Stage>,
+    state: Mutex<GroupState>,
     was_killed_by_guard: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Stage {
+enum GroupState {
     #[default]
     NotStarted,
-    CalledOff,
-    Runs(Pid),
-    /// The command has ended; something that it started may be left.
-    Lingers(Pid),
-    Over,
+    Cancelled,
+    Running(Pid),
+    /// The command has ended; processes that it started may remain.
+    Draining(Pid),
+    Ended,
 }
 
-/// Kills a group when it is dropped.
+/// Kills a process group when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Grip(Group);
+pub(crate) struct KillOnDrop(Group);
 
 impl Group {
-    /// A group that the guard knows of while it runs.
-    pub(crate) fn marked(mark: Option<Mark>, limit: Option<Duration>) -> Self {
-        Self { mark, limit, ..Self::default() }
+    /// Creates a group that the guard knows while it runs.
+    pub(crate) fn registered(entry: Option<SlotEntry>, limit: Option<Duration>) -> Self {
+        Self { entry, limit, ..Self::default() }
     }
 
-    /// Whoever holds this answers for the group.
-    pub(crate) fn hold(&self) -> Grip {
-        Grip(self.clone())
+    /// Returns a guard object that kills the group when it is dropped.
+    pub(crate) fn kill_on_drop(&self) -> KillOnDrop {
+        KillOnDrop(self.clone())
     }
 
-    /// Starts the command, which has to be told to lead a group of its own, and holds the thread until it
-    /// and everything it left running have ended.
+    /// Starts the command, which must lead its own group, and blocks the thread until the whole group has
+    /// ended.
     pub(crate) fn run(&self, start: impl FnOnce() -> io::Result<Child>) -> io::Result<ExitStatus> {
         let (mut child, leader) = {
-            // Held while it starts, so that no signal is lost.
-            let mut stage = self.stage();
-            if *stage == Stage::CalledOff {
+            // Locked during the start, so that no signal is lost.
+            let mut state = self.state();
+            if *state == GroupState::Cancelled {
                 return Err(io::Error::from(io::ErrorKind::Interrupted));
             }
             let child = start()?;
             let leader = leader(&child)?;
-            *stage = Stage::Runs(leader);
-            if let Some(mark) = &self.mark {
-                mark.runs(leader, self.limit);
+            *state = GroupState::Running(leader);
+            if let Some(entry) = &self.entry {
+                entry.runs(leader, self.limit);
             }
             (child, leader)
         };
         let status = child.wait();
-        self.clear();
-        if let Some(mark) = &self.mark {
-            // Nothing else is asked for, since it costs a call.
+        self.end_leftovers();
+        if let Some(entry) = &self.entry {
+            // Checked only after a SIGKILL, since it costs a system call.
             if status.as_ref().is_ok_and(|status| status.signal() == Some(Signal::SIGKILL as i32)) {
-                self.shared.was_killed_by_guard.store(mark.was_killed(leader), Ordering::Relaxed);
+                self.shared.was_killed_by_guard.store(entry.was_killed(leader), Ordering::Relaxed);
             }
-            mark.clear();
+            entry.clear();
         }
         status
     }
 
-    /// Whether the guard killed it, after this process had not done so at the end of a lease.
+    /// Whether the guard killed the group because this process had not done so at the end of the lease.
     pub(crate) fn was_killed_by_guard(&self) -> bool {
         self.shared.was_killed_by_guard.load(Ordering::Relaxed)
     }
 
     /// Whether the command itself has ended.
     pub(crate) fn has_ended(&self) -> bool {
-        matches!(*self.stage(), Stage::Lingers(_) | Stage::Over)
+        matches!(*self.state(), GroupState::Draining(_) | GroupState::Ended)
     }
 
-    /// Sends a signal to everything in the group. Before the start, it calls the command off.
+    /// Sends a signal to the whole group. Before the start, it cancels the command.
     pub(crate) fn signal(&self, signal: Signal) {
-        let mut stage = self.stage();
-        match *stage {
-            Stage::NotStarted => *stage = Stage::CalledOff,
-            // Whoever has gone needs no signal.
-            Stage::Runs(group) | Stage::Lingers(group) => drop(killpg(group, signal)),
-            Stage::CalledOff | Stage::Over => {}
+        let mut state = self.state();
+        match *state {
+            GroupState::NotStarted => *state = GroupState::Cancelled,
+            // A process that is gone needs no signal.
+            GroupState::Running(group) | GroupState::Draining(group) => drop(killpg(group, signal)),
+            GroupState::Cancelled | GroupState::Ended => {}
         }
     }
 
-    /// Ends what the command left running in its group.
-    fn clear(&self) {
+    /// Ends the processes that the command left in its group.
+    fn end_leftovers(&self) {
         let deadline = Instant::now() + LEFTOVERS_GRACE;
-        let mut left = self.linger(Some(Signal::SIGTERM));
+        let mut left = self.signal_leftovers(Some(Signal::SIGTERM));
         while left && Instant::now() < deadline {
-            std::thread::sleep(LOOK_AGAIN);
-            left = self.linger(None);
+            std::thread::sleep(POLL_INTERVAL);
+            left = self.signal_leftovers(None);
         }
         if left {
-            self.linger(Some(Signal::SIGKILL));
+            self.signal_leftovers(Some(Signal::SIGKILL));
         }
-        *self.stage() = Stage::Over;
+        *self.state() = GroupState::Ended;
     }
 
-    /// Sends a signal to what is left; answers whether anything is.
-    fn linger(&self, signal: Option<Signal>) -> bool {
-        let mut stage = self.stage();
-        let (Stage::Runs(group) | Stage::Lingers(group)) = *stage else { return false };
+    /// Sends a signal to the remaining processes. Returns whether there are any.
+    fn signal_leftovers(&self, signal: Option<Signal>) -> bool {
+        let mut state = self.state();
+        let (GroupState::Running(group) | GroupState::Draining(group)) = *state else { return false };
         let left = killpg(group, signal).is_ok();
-        // From now on the number may be given to others.
-        *stage = if left { Stage::Lingers(group) } else { Stage::Over };
+        // From now on, the system may reuse the number.
+        *state = if left { GroupState::Draining(group) } else { GroupState::Ended };
         left
     }
 
-    fn stage(&self) -> MutexGuard<'_, Stage> {
-        self.shared.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, GroupState> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Grip {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         self.0.signal(Signal::SIGKILL);
     }
@@ -161,21 +161,21 @@ mod tests {
     }
 
     #[test]
-    fn what_the_command_left_behind_ends_with_it() {
+    fn leftover_processes_end_with_the_command() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let group = Group::default();
         let script = format!("sleep 600 & echo $! > {}; exit 3", file.path().display());
         assert_eq!(group.run(start(&script)).unwrap().code(), Some(3));
         assert!(group.has_ended());
         let left: i32 = std::fs::read_to_string(file.path()).unwrap().trim().parse().unwrap();
-        // It may be a zombie until its new parent has looked at it.
+        // It may be a zombie until its new parent has reaped it.
         let state =
             std::fs::read_to_string(format!("/proc/{left}/stat")).unwrap_or_else(|_| ") Z".to_owned());
         assert!(state.rsplit(')').next().unwrap().trim().starts_with('Z'), "{state}");
     }
 
     #[test]
-    fn leftover_that_ignores_its_end_is_killed() {
+    fn leftover_that_ignores_sigterm_is_killed() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let name = file.path().display();
         let script = format!(
@@ -185,32 +185,32 @@ mod tests {
         let left = std::fs::read_to_string(file.path()).unwrap();
         let state = || std::fs::read_to_string(format!("/proc/{}/stat", left.trim()));
         let deadline = Instant::now() + Duration::from_secs(5);
-        // It may be a zombie until its new parent has looked at it.
+        // It may be a zombie until its new parent has reaped it.
         while state().is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim().starts_with('Z')) {
             assert!(Instant::now() < deadline, "it lives");
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
     #[test]
-    fn a_group_that_was_let_go_of_is_killed() {
+    fn dropped_group_is_killed() {
         let group = Group::default();
-        let grip = group.hold();
+        let kill_on_drop = group.kill_on_drop();
         let ended = std::thread::scope(|scope| {
             let runs = scope.spawn(|| group.run(start("sleep 600")));
-            while *group.stage() == Stage::NotStarted {
+            while *group.state() == GroupState::NotStarted {
                 std::thread::yield_now();
             }
-            drop(grip);
+            drop(kill_on_drop);
             runs.join().unwrap()
         });
         assert_eq!(ended.unwrap().signal(), Some(9));
     }
 
     #[test]
-    fn a_command_that_was_called_off_does_not_start() {
+    fn cancelled_command_does_not_start() {
         let group = Group::default();
-        drop(group.hold());
+        drop(group.kill_on_drop());
         let start = || unreachable!("it was called off");
         assert_eq!(group.run(start).unwrap_err().kind(), io::ErrorKind::Interrupted);
     }

@@ -1,20 +1,20 @@
-//! Which machine this is, and since which boot: what ran here before a reboot is gone.
+//! Identifies the machine and its boot: processes from before a reboot are gone.
 
 use std::fmt::Write as _;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use mitosis_protocol::worker::Machine;
 
-/// None where the system does not say.
+/// This machine, or none if the system doesn't identify it.
 pub(crate) fn this() -> Option<Machine> {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     of(&read("/etc/machine-id"), &read("/proc/sys/kernel/random/boot_id"))
 }
 
-/// The id of a machine is confidential (machine-id(5)), so a digest of it is what is sent.
+/// The machine id is confidential (machine-id(5)), so a digest of it is sent.
 fn of(machine_id: &str, boot_id: &str) -> Option<Machine> {
     let (machine_id, boot_id) = (machine_id.trim(), boot_id.trim());
-    // systemd writes this word into an image that has never been started.
+    // systemd writes this word into an image that has never been booted.
     if machine_id.is_empty() || machine_id == "uninitialized" || boot_id.is_empty() {
         return None;
     }

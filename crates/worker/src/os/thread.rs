@@ -1,7 +1,7 @@
-//! A thread of a slot's own, for what holds a thread up: starting a command and waiting for its end.
+//! A dedicated thread for each slot, for blocking calls: starting a command and waiting for its end.
 //!
-//! One that waits in the system call is woken by the end itself. Waiting for many on the threads of the
-//! runtime costs several calls and wake-ups a command, which is most of what a short one takes.
+//! A thread that blocks in the system call is woken by the end itself. Waiting on the threads of the runtime
+//! costs several calls and wake-ups for each command, which is most of the cost of a short one.
 
 use std::io;
 use std::sync::mpsc::{Sender, channel};
@@ -9,45 +9,45 @@ use std::sync::mpsc::{Sender, channel};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::guard::Mark;
+use super::guard::SlotEntry;
 
-/// Enough for what is done there, and little beside a task.
+/// Enough for the jobs, and small compared to a task.
 const STACK_BYTES: usize = 256 * 1024;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Does one job after the other. It ends when the last clone of this is dropped and its work is done.
+/// A thread that runs jobs one after the other. It ends when the last clone is dropped and its jobs are done.
 #[derive(Debug, Clone)]
 pub(crate) struct Thread {
     jobs: Sender<Job>,
-    /// Where the guard looks for what runs here.
-    pub(crate) mark: Option<Mark>,
+    /// The table entry in which the guard finds the running group.
+    pub(crate) entry: Option<SlotEntry>,
 }
 
 impl Thread {
-    /// Starts it.
-    pub(crate) fn start(mark: Option<Mark>) -> io::Result<Self> {
+    /// Starts the thread.
+    pub(crate) fn start(entry: Option<SlotEntry>) -> io::Result<Self> {
         let (sender, jobs) = channel::<Job>();
         let serve = move || jobs.into_iter().for_each(|job| job());
         std::thread::Builder::new().name("mito-slot".to_owned()).stack_size(STACK_BYTES).spawn(serve)?;
-        Ok(Self { jobs: sender, mark })
+        Ok(Self { jobs: sender, entry })
     }
 
-    /// Has a job done. One that was begun is ended even if nobody waits for it any more.
+    /// Runs a job on the thread. A job that has started is completed even if the caller is gone.
     pub(crate) async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
         let (answer, answered) = oneshot::channel();
         let job = Box::new(move || {
-            // Whoever wanted it may have gone.
+            // The caller may be gone.
             answer.send(job()).ok();
         });
-        self.jobs.send(job).expect("the thread lives as long as this");
+        self.jobs.send(job).expect("the thread lives as long as its handles");
         answered.await.expect("a job does not panic")
     }
 
-    /// Waits until everything before is done, but not longer than until then.
-    pub(crate) async fn rest(&self, deadline: Instant) {
+    /// Waits until all earlier jobs are done, at most until the deadline.
+    pub(crate) async fn wait_idle(&self, deadline: Instant) {
         if tokio::time::timeout_at(deadline, self.run(|| ())).await.is_err() {
-            tracing::warn!("a killed command is not dead yet; going on without it");
+            tracing::warn!("a killed command is still alive; continuing without it");
         }
     }
 }

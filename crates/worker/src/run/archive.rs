@@ -1,5 +1,5 @@
-//! Packing what a task leaves behind (semantics §8): everything that is there, and a list of what is not. The archive
-//! is valid whatever happens to the files meanwhile.
+//! Packs the outputs of a task (semantics §8), and lists the files that are not included. The archive is valid
+//! even if the files change meanwhile.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -16,20 +16,20 @@ use tar::{Builder, EntryType, Header};
 
 use super::regular;
 
-/// An archive in a file without a name, which is gone as soon as it is not needed any more.
+/// An archive in an unnamed file, which disappears when it is closed.
 #[derive(Debug)]
 pub(super) struct Packed {
     pub(super) file: File,
     pub(super) length: u64,
-    /// What is not in it as the task left it.
+    /// Warnings about files that are not in the archive as the task left them.
     pub(super) warnings: Vec<ResultWarning>,
 }
 
-/// Packing stops soon after this was dropped: it may be the work of hours.
+/// Packing stops soon after this is dropped: it can take hours.
 #[derive(Debug, Default)]
 pub(super) struct Wanted(Arc<AtomicBool>);
 
-/// Whether an archive is still wanted, for the thread that packs it.
+/// Whether an archive is still wanted, for the packing thread.
 #[derive(Debug, Clone)]
 pub(super) struct IsWanted(Arc<AtomicBool>);
 
@@ -54,8 +54,8 @@ impl IsWanted {
     }
 }
 
-/// Packs the tree under `folder` as `top/…`, in a file without a name in `place`. Links to files are replaced by
-/// the file, links to folders within the tree are kept.
+/// Packs the tree below `folder` as `top/…` into an unnamed file in `place`. Links to files are replaced by the
+/// file; links to directories within the tree are kept.
 pub(super) fn pack_tree(
     folder: &Path,
     kind: ArtifactKind,
@@ -69,7 +69,7 @@ pub(super) fn pack_tree(
     packer.finish(kind)
 }
 
-/// Packs the two streams, from the files that the command was given: it may have put others in their places.
+/// Packs the two output streams from the open files, because the command may have replaced them.
 pub(super) fn pack_streams(
     stdout: &File,
     stderr: &File,
@@ -84,14 +84,14 @@ pub(super) fn pack_streams(
 
 struct Packer {
     archive: Builder<GzEncoder<File>>,
-    /// The real path of the tree, for links that stay within it.
+    /// The canonical path of the tree, for links that stay within it.
     root: Option<PathBuf>,
     wanted: IsWanted,
     incomplete: Names,
     left_out: Names,
 }
 
-/// The first few names of many.
+/// The first names of a list, and the number of the others.
 #[derive(Debug, Default)]
 struct Names {
     first: Vec<String>,
@@ -100,7 +100,7 @@ struct Names {
 
 impl Names {
     fn add(&mut self, name: &Path, why: impl std::fmt::Display) {
-        tracing::warn!(name = %name.display(), %why, "not packed as it is");
+        tracing::warn!(name = %name.display(), %why, "a file is not in the archive as the task left it");
         match self.first.len() < MAX_WARNING_FILES {
             true => self.first.push(format!("{} ({why})", name.display())),
             false => self.more += 1,
@@ -154,7 +154,7 @@ impl Packer {
         names.iter().try_for_each(|entry| self.add(&folder.join(entry), &name.join(entry)))
     }
 
-    /// What can't be read or has no content is noted. An error is one of the archive.
+    /// Adds an entry. Unreadable entries and entries without content are noted; an error is one of the archive.
     fn add(&mut self, path: &Path, name: &Path) -> io::Result<()> {
         self.wanted.check()?;
         let is_link = match fs::symlink_metadata(path) {
@@ -226,7 +226,7 @@ impl Packer {
         Ok(())
     }
 
-    /// A link to a folder stays one if the folder is in the archive.
+    /// Adds a link to a directory if its target is in the archive.
     fn add_link(&mut self, path: &Path, name: &Path) -> io::Result<()> {
         let target = self.root.as_deref().and_then(|root| within(root, path));
         let Some(target) = target else {
@@ -242,7 +242,7 @@ impl Packer {
     }
 }
 
-/// The way from a link to the folder that it leads to, if that is within the tree.
+/// The relative path from a link to its target directory, if that is within the tree.
 fn within(root: &Path, link: &Path) -> Option<PathBuf> {
     let target = link.canonicalize().ok()?;
     let target = target.strip_prefix(root).ok()?;
@@ -255,8 +255,8 @@ fn within(root: &Path, link: &Path) -> Option<PathBuf> {
     Some(if way.as_os_str().is_empty() { PathBuf::from(".") } else { way })
 }
 
-/// So many bytes of a file, whatever happens to it meanwhile: its end is cut, or filled up with zeros. Reads at
-/// places of its own, since the file may be open elsewhere.
+/// Reads exactly `length` bytes of a file that may change meanwhile: a longer file is cut, a shorter one is
+/// padded with zeros. It reads at its own offsets, since the file may be open elsewhere.
 struct Exactly<'a> {
     file: &'a File,
     place: u64,
@@ -266,7 +266,7 @@ struct Exactly<'a> {
 }
 
 impl Exactly<'_> {
-    /// Whether it was not read as it was found.
+    /// Describes how the file changed while it was read, if it did.
     fn trouble(self) -> Option<String> {
         self.trouble.or_else(|| match self.file.read_at(&mut [0], self.length) {
             Ok(1..) if self.length == 0 => Some("its size is given as 0, and it has content".to_owned()),
@@ -323,7 +323,7 @@ mod tests {
 
     use super::*;
 
-    /// Of each entry: its mode, and its content or where it leads.
+    /// The mode of each entry, and its content or link target.
     type Entries = BTreeMap<String, (u32, String)>;
 
     fn unpacked(packed: &mut Packed) -> Entries {
@@ -355,7 +355,7 @@ mod tests {
     }
 
     impl Wanted {
-        /// Wanted for ever.
+        /// A flag that always says that the archive is wanted.
         fn leak(self) -> IsWanted {
             let watch = self.watch();
             std::mem::forget(self);
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_content_is_named_and_the_rest_is_packed() {
+    fn entries_without_content_are_named_and_the_rest_is_packed() {
         let (folder, tree) = tree();
         fs::write(tree.join("z"), "kept").unwrap();
         symlink("nowhere", tree.join("dangling")).unwrap();
@@ -412,7 +412,7 @@ mod tests {
         assert!(!packed.warnings[0].is_loss());
     }
 
-    /// Root reads everything, so this thread becomes somebody else to the file system.
+    /// Root can read every file, so this thread changes its file system user.
     #[test]
     fn unreadable_file_is_named_and_the_others_are_packed() {
         let (folder, tree) = tree();
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn file_of_the_kernel_is_named_and_not_taken_for_empty() {
+    fn kernel_file_is_named_and_not_stored_as_empty() {
         let (folder, tree) = tree();
         symlink("/proc/self/status", tree.join("status")).unwrap();
         let mut packed = packed(&folder, &tree);
@@ -467,7 +467,7 @@ mod tests {
         let (folder, tree) = tree();
         fs::write(tree.join("kept"), "kept").unwrap();
         let deep: PathBuf = std::iter::repeat_n("d".repeat(250), 9).collect();
-        // Deeper than a path can be, which holds for root too.
+        // Deeper than the longest path, which fails for root too.
         fs::create_dir_all(folder.path().join(&deep)).unwrap();
         fs::create_dir_all(tree.join(&deep)).unwrap();
         fs::rename(folder.path().join("d".repeat(250)), tree.join(&deep).join("e")).unwrap();
@@ -509,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn packing_stops_when_the_archive_is_not_wanted_any_more() {
+    fn packing_stops_when_the_archive_is_unwanted() {
         let (folder, tree) = tree();
         fs::write(tree.join("x"), "x").unwrap();
         let watch = Wanted::default().watch();
@@ -517,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn the_streams_are_there_even_if_empty() {
+    fn empty_streams_are_packed() {
         let folder = tempfile::tempdir().unwrap();
         let (mut out, err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         out.write_all(b"hello").unwrap();

@@ -11,8 +11,8 @@ use super::scratch::on_a_blocking_thread;
 use super::{Attempt, regular};
 
 impl Attempt<'_> {
-    /// The JSON object in `result.json`, without blanks; nothing when there is none. What can't be taken is named
-    /// in a warning; the archive has the file in any case.
+    /// Reads the JSON object in `result.json` and compacts it; returns nothing if there is no file. An invalid
+    /// file gives a warning. The archive contains the file in any case.
     pub(super) async fn read_data(&self) -> Result<Option<Box<RawValue>>, ResultWarning> {
         let path = self.scratch.result().join("result.json");
         on_a_blocking_thread(move || read(&path)).await.map_err(|error| {
@@ -45,14 +45,14 @@ fn compact(text: &str) -> io::Result<Box<RawValue>> {
     if compact.contains("\\u0000") {
         return Err(io::Error::other("it holds a NUL character"));
     }
-    // Escapes can make it longer than it was written.
+    // Escapes can make it longer than the source.
     if compact.len() > MAX_DATA_BYTES {
         return Err(io::Error::other("it has more than 16 KiB"));
     }
     Ok(RawValue::from_string(compact)?)
 }
 
-/// Why a number that many programs write is none.
+/// Explains why a number such as `NaN` is invalid.
 fn hint(text: &str, error: &serde_json::Error) -> &'static str {
     let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
     let start = line.floor_char_boundary(error.column().saturating_sub(2));
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_object_is_taken_and_everything_else_is_not() {
+    fn only_a_small_object_is_accepted() {
         assert_eq!(
             compact("{ \"loss\": 0.25,\n \"note\": \"a\" }\n").unwrap().get(),
             r#"{"loss":0.25,"note":"a"}"#
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn refusal_names_what_is_wrong_with_the_file() {
+    fn rejection_names_the_problem() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("result.json");
         assert!(read(&path).unwrap().is_none());

@@ -1,4 +1,4 @@
-//! The task that a task may ask for (semantics §4.3).
+//! Submits the follow-up task that a task requests (semantics §4.3).
 
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -8,22 +8,22 @@ use mitosis_protocol::task::SubmitTaskRequest;
 use mitosis_protocol::{ResultWarning, WarningCode};
 
 use super::scratch::on_a_blocking_thread;
-use super::{Attempt, Lost, regular};
+use super::{Attempt, AttemptError, regular};
 
-/// Most bytes of a request, as for `POST /tasks`.
+/// Largest request in bytes, as for `POST /tasks`.
 const LIMIT: u64 = 2 * 1024 * 1024;
 
-/// What a task asks for: nothing, a task, or something that can't be read.
+/// The request of a task: none, a follow-up task, or an unreadable file.
 pub(super) type Request = io::Result<Option<SubmitTaskRequest>>;
 
 impl Attempt<'_> {
-    /// Submits the follow-up, if there is one; answers why that failed.
-    pub(super) async fn follow_up(&self, request: Request) -> Result<Option<ResultWarning>, Lost> {
+    /// Submits the follow-up task, if there is one. Returns a warning if that failed.
+    pub(super) async fn follow_up(&self, request: Request) -> Result<Option<ResultWarning>, AttemptError> {
         let refused = match request {
             Ok(None) => return Ok(None),
             Ok(Some(request)) => match self.report(ReportOp::Submit(Box::new(request))).await {
                 Ok(_) => return Ok(None),
-                Err(error) if error.status() == Some(401) => return Err(Lost::Unknown),
+                Err(error) if error.status() == Some(401) => return Err(AttemptError::WorkerUnknown),
                 Err(error) => error.to_string(),
             },
             Err(error) => format!("it can't be read: {error}"),

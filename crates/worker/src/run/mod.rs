@@ -1,17 +1,17 @@
-//! One task, from its assignment to its result (semantics §7, §8; HTTP contract §12.3).
+//! Runs one task, from its assignment to its result (semantics §7, §8; HTTP contract §12.3).
 
 mod archive;
 mod collect;
-mod courier;
 mod data;
 mod follow_up;
-mod left;
+mod output_stream;
+mod outputs;
 mod prepare;
 mod process;
 mod program;
 mod regular;
 pub(crate) mod removal;
-mod report;
+mod reports;
 mod resources;
 pub(crate) mod scratch;
 mod watch;
@@ -29,70 +29,77 @@ use serde_json::value::RawValue;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, timeout};
 
-use crate::live::Herald;
+use crate::live::StateReporter;
 use crate::os::thread::Thread;
 use crate::session::Session;
-use left::Left;
+use outputs::Outputs;
 use prepare::Prepared;
-use process::Ran;
+use process::CommandOutcome;
 use scratch::Scratch;
 pub(crate) use watch::watch;
 
-/// Limit on reading a file that the command left.
-const LOOK_LIMIT: Duration = Duration::from_secs(10);
+/// Time limit for reading a file that the command left.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where the tasks of a slot run.
-pub(crate) struct Place {
+/// What the tasks of one slot share.
+pub(crate) struct TaskContext {
     pub(crate) scratch: Scratch,
     pub(crate) thread: Thread,
-    pub(crate) herald: Herald,
+    pub(crate) reporter: StateReporter,
 }
 
-/// This worker's hold on a task.
+/// One execution of a task by this worker.
 pub(crate) struct Attempt<'a> {
     session: &'a Session,
     scratch: &'a Scratch,
     thread: &'a Thread,
-    herald: &'a Herald,
+    reporter: &'a StateReporter,
     task: Arc<FetchedTask>,
-    /// What a coordinator of ours wants to see with every report.
+    /// The key that a native coordinator requires in every report.
     key: Option<AttemptKey>,
-    orders: Option<Receiver<Orders>>,
-    /// Downloads and watching are measured from here.
+    control: Option<Receiver<TaskControl>>,
+    /// When the task was fetched; the limits of downloads and watching count from here.
     fetched_at: Instant,
 }
 
-/// What the coordinator says about a task while it runs (native protocol).
+/// The state of a running task that the coordinator controls (native protocol).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Orders {
-    /// It is not this worker's any more.
-    pub(crate) dropped: bool,
-    /// A user wants it to be stopped.
-    pub(crate) stop: bool,
-    /// Somebody waits for its output.
-    pub(crate) followed: bool,
+pub(crate) struct TaskControl {
+    /// How the task has to end, if the coordinator ends it.
+    pub(crate) directive: Option<Directive>,
+    /// Whether a client follows the output of the task.
+    pub(crate) is_followed: bool,
 }
 
-/// Why an attempt brought no result.
+/// How the coordinator ends an attempt. The greater directive overrides the other one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Directive {
+    /// Stop the task for a user, and report its result.
+    Stop,
+    /// Abandon the task: this worker does not hold it any more.
+    Revoke,
+}
+
+/// Why an attempt ended without a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lost {
-    /// The coordinator gave the task to somebody else, or ended it.
-    TakenBack,
+pub(crate) enum AttemptError {
+    /// The coordinator gave the task to another worker, or ended it.
+    Revoked,
     /// The coordinator does not know this worker any more.
-    Unknown,
-    /// The lease of the registration is over.
-    GivenUp,
-    /// The coordinator does not take what this attempt has to report; another one is wanted.
-    Refused,
-    /// The coordinator was not heard of for as long as the task allows; another attempt is wanted.
-    Overdue,
-    /// The command could not be started here: the directories can't be made ready, or the system gives no
-    /// process. Another attempt is wanted, not in this slot for a while.
+    WorkerUnknown,
+    /// The lease of the registration has expired.
+    LeaseExpired,
+    /// The coordinator rejects the report of this attempt; the task needs another attempt.
+    Rejected,
+    /// The lease was not renewed for as long as the task allows; the task needs another attempt.
+    RenewalOverdue,
+    /// The command could not be started: the directories are unusable, or the system creates no process. The
+    /// task needs another attempt, and this slot has to recover first.
     NotStarted,
 }
 
-/// A task that is over. A coordinator of ours has yet to be told; an old one knows.
-pub(crate) struct Done {
+/// The outcome of an attempt. A native coordinator still has to receive it; a legacy one knows it.
+pub(crate) struct AttemptOutcome {
     /// Whether the command was killed at its timeout or by a user, or never started.
     pub(crate) cancelled: bool,
     pub(crate) result: TaskResult,
@@ -100,7 +107,7 @@ pub(crate) struct Done {
     pub(crate) left_archives: bool,
     /// The small result that the task left.
     pub(crate) data: Option<Box<RawValue>>,
-    /// What of its output was not kept.
+    /// Warnings about outputs that were not stored.
     pub(crate) warnings: Vec<ResultWarning>,
 }
 
@@ -108,196 +115,207 @@ pub(crate) struct Done {
 #[tracing::instrument(name = "task", skip_all, fields(task = %task.uuid))]
 pub(crate) async fn run(
     session: &Session,
-    Place { scratch, thread, herald }: &Place,
+    TaskContext { scratch, thread, reporter }: &TaskContext,
     task: FetchedTask,
-    native: Option<(AttemptKey, Receiver<Orders>)>,
-) -> Result<Done, Lost> {
-    let (key, orders) = native.unzip();
+    native: Option<(AttemptKey, Receiver<TaskControl>)>,
+) -> Result<AttemptOutcome, AttemptError> {
+    let (key, control) = native.unzip();
     let task = Arc::new(task);
-    let attempt = Attempt { session, scratch, thread, herald, task, key, orders, fetched_at: Instant::now() };
-    let hold = herald.holds(attempt.task.uuid);
+    let attempt =
+        Attempt { session, scratch, thread, reporter, task, key, control, fetched_at: Instant::now() };
+    let exit_notice = reporter.exit_notice(attempt.task.uuid);
     let outcome = attempt.run().await;
-    if matches!(outcome, Ok(_) | Err(Lost::TakenBack)) {
-        hold.end();
+    if matches!(outcome, Ok(_) | Err(AttemptError::Revoked)) {
+        exit_notice.end();
     }
     match &outcome {
         Ok(done) => {
             let TaskResult { exit_status, msg } = done.result;
             tracing::debug!(exit_status, ?msg, "ended");
         }
-        Err(lost) => tracing::warn!(?lost, "the attempt brought no result"),
+        Err(error) => tracing::warn!(?error, "the attempt ended without a result"),
     }
     outcome
 }
 
 impl Attempt<'_> {
-    async fn run(&self) -> Result<Done, Lost> {
-        // A coordinator of ours has announced it itself.
+    async fn run(&self) -> Result<AttemptOutcome, AttemptError> {
+        // A native coordinator has announced this state itself.
         if self.key.is_none() {
-            self.is_at(ExecState::FetchResource);
+            self.report_state(ExecState::FetchResource);
         }
         let prepared = tokio::select! {
             prepared = self.prepare() => prepared?,
-            called_off = self.called_off() => called_off?,
+            ended = self.ended_while_preparing() => ended?,
         };
         match prepared {
             Prepared::Impossible(why) => {
                 if let Some(state) = of_failure(why) {
-                    self.is_at(state);
+                    self.report_state(state);
                 }
                 let result = TaskResult { exit_status: 0, msg: Some(why) };
-                self.conclude(ExecEnd::Cancelled, result, false).await
+                self.finish_without_outputs(ExecEnd::Cancelled, result, false).await
             }
             Prepared::Ready(output) => {
-                self.is_at(ExecState::ExecPending);
+                self.report_state(ExecState::ExecPending);
                 let ran = self.execute(output).await?;
-                self.has_run(&ran);
+                self.report_end(&ran);
                 match ran.left_nothing {
                     true => {
                         let result = TaskResult { exit_status: ran.exit_status, msg: ran.msg };
-                        self.conclude(ran.end, result, true).await
+                        self.finish_without_outputs(ran.end, result, true).await
                     }
-                    false => self.wind_up(&ran).await,
+                    false => self.finish(&ran).await,
                 }
             }
         }
     }
 
-    /// Ends while the task is being prepared: with its result if a user stopped it.
-    async fn called_off(&self) -> Result<Prepared, Lost> {
-        match self.ordered_to_end().await {
-            Order::Drop => Err(Lost::TakenBack),
-            Order::Stop => Ok(Prepared::Impossible(TaskResultMessage::UserCancellation)),
+    /// Waits for a directive during the preparation. A task that a user stopped ends with a result.
+    async fn ended_while_preparing(&self) -> Result<Prepared, AttemptError> {
+        match self.directive().await {
+            Directive::Revoke => Err(AttemptError::Revoked),
+            Directive::Stop => Ok(Prepared::Impossible(TaskResultMessage::UserCancellation)),
         }
     }
 
-    /// Ends when the task is given to another worker.
-    async fn taken_back(&self) {
-        let Some(mut orders) = self.orders.clone() else { return std::future::pending().await };
-        if orders.wait_for(|orders| orders.dropped).await.is_err() {
+    /// Waits until the task is given to another worker.
+    async fn revoked(&self) {
+        let Some(mut control) = self.control.clone() else { return std::future::pending().await };
+        if control.wait_for(|control| control.directive == Some(Directive::Revoke)).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Ends when a user wants the task to be stopped.
-    async fn asked_to_stop(&self) {
-        let Some(mut orders) = self.orders.clone() else { return std::future::pending().await };
-        if orders.wait_for(|orders| orders.stop).await.is_err() {
+    /// Waits until a user stops the task.
+    async fn stop_requested(&self) {
+        let Some(mut control) = self.control.clone() else { return std::future::pending().await };
+        if control.wait_for(|control| control.directive == Some(Directive::Stop)).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Ends when the coordinator wants this attempt to end.
-    async fn ordered_to_end(&self) -> Order {
-        let Some(mut orders) = self.orders.clone() else { return std::future::pending().await };
-        let ordered = orders.wait_for(|orders| orders.dropped || orders.stop).await.map(|orders| *orders);
-        match ordered {
-            Ok(Orders { dropped: true, .. }) => Order::Drop,
-            Ok(_) => Order::Stop,
-            Err(_) => std::future::pending().await,
+    /// Waits until the coordinator ends this attempt.
+    async fn directive(&self) -> Directive {
+        let Some(mut control) = self.control.clone() else { return std::future::pending().await };
+        let directive =
+            control.wait_for(|control| control.directive.is_some()).await.map(|control| control.directive);
+        match directive {
+            Ok(Some(directive)) => directive,
+            Ok(None) | Err(_) => std::future::pending().await,
         }
     }
 
-    /// Tells those who watch how far this is.
-    fn is_at(&self, state: ExecState) {
-        self.herald.tell(self.task.uuid, state, self.task.timeout);
+    /// Reports the state of the task to its watchers.
+    fn report_state(&self, state: ExecState) {
+        self.reporter.report(self.task.uuid, state, self.task.timeout);
     }
 
-    /// The command is over, and what it left is about to be brought away.
-    fn has_run(&self, ran: &Ran) {
+    /// Reports the end of the command, before its outputs are stored.
+    fn report_end(&self, ran: &CommandOutcome) {
         match (ran.end, ran.msg) {
-            (ExecEnd::Finished, _) => self.is_at(ExecState::ExecFinished),
-            (ExecEnd::Cancelled, Some(TaskResultMessage::ExecTimeout)) => self.is_at(ExecState::ExecTimeout),
+            (ExecEnd::Finished, _) => self.report_state(ExecState::ExecFinished),
+            (ExecEnd::Cancelled, Some(TaskResultMessage::ExecTimeout)) => {
+                self.report_state(ExecState::ExecTimeout);
+            }
             (ExecEnd::Cancelled, _) => {}
         }
-        self.is_at(ExecState::UploadResult);
+        self.report_state(ExecState::UploadResult);
     }
 
-    fn uploads(&self, end: ExecEnd) {
-        self.is_at(match end {
+    fn report_upload(&self, end: ExecEnd) {
+        self.report_state(match end {
             ExecEnd::Finished => ExecState::UploadFinishedResult,
             ExecEnd::Cancelled => ExecState::UploadCancelledResult,
         });
     }
 
-    /// Ends when this worker has nothing more to do with the task.
-    async fn not_ours_any_more(&self) -> Lost {
+    /// Waits until this worker does not hold the task any more.
+    async fn released(&self) -> AttemptError {
         tokio::select! {
-            () = self.taken_back() => Lost::TakenBack,
-            () = self.session.lease.over(None) => {
-                tracing::warn!("the lease is over; leaving what the command left");
-                self.expired()
+            () = self.revoked() => AttemptError::Revoked,
+            () = self.session.lease.expired(None) => {
+                tracing::warn!("the lease has expired; discarding the outputs of the command");
+                self.expiry_error()
             }
         }
     }
 
-    /// For a report beside an old coordinator: it is repeated for as long as the task is this worker's.
-    async fn while_ours(&self, report: impl Future<Output = Result<(), Lost>>) -> Result<(), Lost> {
+    /// Repeats a report to a legacy coordinator while this worker holds the task.
+    async fn while_held(
+        &self,
+        report: impl Future<Output = Result<(), AttemptError>>,
+    ) -> Result<(), AttemptError> {
         tokio::select! {
             reported = report => reported,
-            lost = self.not_ours_any_more() => Err(lost),
+            error = self.released() => Err(error),
         }
     }
 
-    /// Ends a task that left nothing to be stored, whether or not its command has run.
-    async fn conclude(&self, end: ExecEnd, result: TaskResult, has_run: bool) -> Result<Done, Lost> {
+    /// Ends a task without outputs to store, whether or not its command has run.
+    async fn finish_without_outputs(
+        &self,
+        end: ExecEnd,
+        result: TaskResult,
+        has_run: bool,
+    ) -> Result<AttemptOutcome, AttemptError> {
         if self.key.is_none() {
-            self.while_ours(self.end(end)).await?;
+            self.while_held(self.end(end)).await?;
         }
         if has_run {
-            self.uploads(end);
-            self.is_at(ExecState::UploadResultFinished);
+            self.report_upload(end);
+            self.report_state(ExecState::UploadResultFinished);
         }
         if self.key.is_none() {
-            self.while_ours(self.commit(result)).await?;
+            self.while_held(self.commit(result)).await?;
         }
         let cancelled = end == ExecEnd::Cancelled;
-        Ok(Done { cancelled, result, left_archives: false, data: None, warnings: Vec::new() })
+        Ok(AttemptOutcome { cancelled, result, left_archives: false, data: None, warnings: Vec::new() })
     }
 
-    /// What follows the end of the command, for as long as the task is this worker's. Stopping the task a second
-    /// time changes nothing: what a stopped command wrote is kept.
-    async fn wind_up(&self, ran: &Ran) -> Result<Done, Lost> {
-        let mut left = Left::default();
+    /// Stores the outputs and ends the task, while this worker holds it. Stopping the task a second time
+    /// changes nothing: the output of a stopped command is kept.
+    async fn finish(&self, ran: &CommandOutcome) -> Result<AttemptOutcome, AttemptError> {
+        let mut left = Outputs::default();
         let was_stopped = ran.msg == Some(TaskResultMessage::UserCancellation);
         tokio::select! {
-            taken_care_of = self.take_care(ran, &mut left) => taken_care_of?,
-            lost = self.not_ours_any_more() => return Err(lost),
-            () = self.asked_to_stop(), if !was_stopped => {
-                tracing::info!("stopped by a user while its output was stored");
+            stored = self.store_outputs(ran, &mut left) => stored?,
+            error = self.released() => return Err(error),
+            () = self.stop_requested(), if !was_stopped => {
+                tracing::info!("stopped by a user while its outputs were being stored");
                 left.stop("a user stopped the task");
             }
         }
         let result = TaskResult { exit_status: ran.exit_status, msg: ran.msg };
         let result = left.complete(result, self.key.is_some());
         if self.key.is_none() {
-            self.while_ours(self.commit(result)).await?;
+            self.while_held(self.commit(result)).await?;
         }
-        let Left { data, has_announced, warnings, .. } = left;
+        let Outputs { data, has_announced, warnings, .. } = left;
         let cancelled = ran.end == ExecEnd::Cancelled;
-        Ok(Done { cancelled, result, left_archives: has_announced, data, warnings })
+        Ok(AttemptOutcome { cancelled, result, left_archives: has_announced, data, warnings })
     }
 
-    /// The small result, the archives, the follow-up (HTTP contract §12.3). A coordinator of ours hears of the end
-    /// with the result, unless something has to come before.
-    async fn take_care(&self, ran: &Ran, left: &mut Left) -> Result<(), Lost> {
-        let is_with_ours = self.key.is_some();
-        if is_with_ours {
-            match timeout(LOOK_LIMIT, self.read_data()).await {
+    /// Stores the small result, the archives and the follow-up (HTTP contract §12.3). A native coordinator
+    /// receives the end together with the result, unless something has to be reported before.
+    async fn store_outputs(&self, ran: &CommandOutcome, left: &mut Outputs) -> Result<(), AttemptError> {
+        let is_native = self.key.is_some();
+        if is_native {
+            match timeout(READ_TIMEOUT, self.read_data()).await {
                 Ok(Ok(data)) => left.data = data,
                 Ok(Err(warning)) => left.warnings.push(warning),
-                Err(_) => tracing::warn!("result.json can't be read in time"),
+                Err(_) => tracing::warn!("timed out reading result.json"),
             }
         }
-        let request = timeout(LOOK_LIMIT, self.read_follow_up()).await;
+        let request = timeout(READ_TIMEOUT, self.read_follow_up()).await;
         let request = request.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         left.asks_for_a_task = !matches!(request, Ok(None));
-        if !is_with_ours || left.asks_for_a_task {
+        if !is_native || left.asks_for_a_task {
             self.end(ran.end).await?;
         }
-        self.uploads(ran.end);
+        self.report_upload(ran.end);
         self.collect(ran, left).await?;
-        self.is_at(match left.is_incomplete {
+        self.report_state(match left.is_incomplete {
             true => ExecState::UploadResultTimeout,
             false => ExecState::UploadResultFinished,
         });
@@ -305,11 +323,4 @@ impl Attempt<'_> {
         left.asks_for_a_task = false;
         Ok(())
     }
-}
-
-/// How the coordinator wants an attempt to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    Drop,
-    Stop,
 }

@@ -1,31 +1,31 @@
-//! What has to be there before the command can start.
+//! Prepares the start of a command.
 
 use mitosis_domain::limits::PREPARATION_ALLOWANCE;
 use mitosis_protocol::TaskResultMessage;
 use tokio::time::timeout_at;
 
 use super::scratch::OutputFiles;
-use super::{Attempt, Lost};
+use super::{Attempt, AttemptError};
 
 /// Whether the command can start.
 pub(super) enum Prepared {
-    /// It can, and this is where it writes, if that is kept.
+    /// The command can start; these are its output files, if output is kept.
     Ready(Option<OutputFiles>),
-    /// It can't, and this is what its result says.
+    /// The command can't start, and this is its result.
     Impossible(TaskResultMessage),
 }
 
 impl Attempt<'_> {
-    /// Clean directories, then the task that is watched, then the files that the task asks for: the watched one may
-    /// have to make them first. Watching counts against the task's timeout.
-    pub(super) async fn prepare(&self) -> Result<Prepared, Lost> {
+    /// Prepares clean directories, then waits for the watched task, then downloads the resources, which the
+    /// watched task may have to create first. Watching counts against the timeout of the task.
+    pub(super) async fn prepare(&self) -> Result<Prepared, AttemptError> {
         let output = self.scratch.freshen(self.task.spec.terminal_output).await.map_err(|error| {
-            tracing::error!(%error, "the scratch directory can't be made ready");
-            Lost::NotStarted
+            tracing::error!(%error, "failed to prepare the scratch directory");
+            AttemptError::NotStarted
         })?;
         let deadline = self.fetched_at + PREPARATION_ALLOWANCE;
-        let patience = deadline.min(self.fetched_at + self.task.timeout);
-        match timeout_at(patience, self.watched_task_is_there()).await {
+        let watch_deadline = deadline.min(self.fetched_at + self.task.timeout);
+        match timeout_at(watch_deadline, self.wait_for_watched_task()).await {
             Ok(there) => there?,
             Err(_) => return Ok(Prepared::Impossible(TaskResultMessage::WatchTimeout)),
         }

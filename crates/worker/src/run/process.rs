@@ -1,4 +1,4 @@
-//! The command itself (semantics §7.3, §7.4).
+//! Runs the command of a task (semantics §7.3, §7.4).
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
@@ -16,123 +16,127 @@ use mitosis_protocol::{ExecState, TaskResultMessage, TaskSpec};
 use nix::sys::signal::Signal;
 
 use super::scratch::{OutputFiles, Scratch};
-use super::{Attempt, Lost, Order, program};
-use crate::live::Herald;
+use super::{Attempt, AttemptError, Directive, program};
+use crate::live::StateReporter;
 use crate::os::group::Group;
 
-/// Between the request to end and the insistence.
+/// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
-/// Time between two looks at how much a command has written.
+/// Time between two checks of the output size.
 const SIZE_CHECK: Duration = Duration::from_secs(1);
-/// What a shell answers for a command that exists and can't be run.
+/// The status of a shell for a command that exists and can't be executed.
 const CANNOT_EXECUTE: WaitStatus = WaitStatus::Exited(126);
 
-/// A variable of the environment.
+/// An environment variable.
 type Variable = (OsString, OsString);
 
 /// How a command ended.
-pub(super) struct Ran {
+pub(super) struct CommandOutcome {
     pub(super) end: ExecEnd,
-    /// Raw wait status.
+    /// The raw wait status.
     pub(super) exit_status: i32,
     pub(super) msg: Option<TaskResultMessage>,
-    /// What it wrote, if that is kept.
+    /// Its output files, if output is kept.
     pub(super) output: Option<Arc<OutputFiles>>,
-    /// Whether there is neither an archive to be made nor a follow-up to be read.
+    /// Whether there is no archive to store and no follow-up to submit.
     pub(super) left_nothing: bool,
 }
 
-/// What the thread of the slot saw.
+/// The end of a command as the slot's thread sees it.
 struct Exit {
     status: io::Result<ExitStatus>,
     output: Option<Arc<OutputFiles>>,
     left_nothing: bool,
 }
 
-/// Why a command that runs is stopped.
-enum Overstep {
-    Time,
-    Output,
+/// Why a running command is stopped.
+enum StopReason {
+    Timeout,
+    OutputLimit,
     User,
 }
 
-/// How long an attempt may go on without a renewal, if its task has a limit of its own. A task that may run twice goes on
-/// to the end of the lease.
+/// How long an attempt may run without a renewal, if its task has its own limit. An idempotent task runs to the
+/// end of the lease.
 pub(super) fn limit_without_renewal(spec: &TaskSpec) -> Option<Duration> {
     spec.lost_after.filter(|_| !spec.idempotent)
 }
 
 impl Attempt<'_> {
-    /// Runs the command to its end, or to the end of its time. Given up at the end of the lease: then
-    /// the whole group is killed at once, because another worker may start the task any moment.
-    pub(super) async fn execute(&self, output: Option<OutputFiles>) -> Result<Ran, Lost> {
+    /// Runs the command until it ends or is stopped. When the lease expires, the whole group is killed at once,
+    /// because another worker may start the task at any moment.
+    pub(super) async fn execute(&self, output: Option<OutputFiles>) -> Result<CommandOutcome, AttemptError> {
         let limit = limit_without_renewal(&self.task.spec);
-        self.until_it_may_start(limit).await?;
-        let group = Group::marked(self.thread.mark.clone(), limit);
+        self.wait_for_lease(limit).await?;
+        let group = Group::registered(self.thread.entry.clone(), limit);
         let output = output.map(Arc::new);
         tokio::select! {
             ran = self.supervise(&group, output.as_ref()) => ran,
-            () = self.session.lease.over(limit) => {
-                let lost = self.expired();
-                match lost {
-                    Lost::Overdue => tracing::warn!("no renewal for the task's `lost_after`; killing the command"),
-                    _ => tracing::warn!("the lease is over and can't be renewed; killing the command"),
+            () = self.session.lease.expired(limit) => {
+                let error = self.expiry_error();
+                match error {
+                    AttemptError::RenewalOverdue => tracing::warn!("no renewal within the task's `lost_after`; killing the command"),
+                    _ => tracing::warn!("the lease has expired; killing the command"),
                 }
-                Err(lost)
+                Err(error)
             }
-            never = self.deliver_output(output.as_ref()) => match never {},
+            never = self.stream_output(output.as_ref()) => match never {},
         }
     }
 
-    /// What it means that the time without a renewal is over.
-    pub(super) fn expired(&self) -> Lost {
-        match self.session.lease.holds() {
-            true => Lost::Overdue,
-            false => Lost::GivenUp,
+    /// The error for an expired lease or limit.
+    pub(super) fn expiry_error(&self) -> AttemptError {
+        match self.session.lease.is_valid() {
+            true => AttemptError::RenewalOverdue,
+            false => AttemptError::LeaseExpired,
         }
     }
 
-    /// A machine that was asleep may get a task before it has heard that its lease was extended. Nothing
-    /// runs yet, so it can wait for that. An attempt whose own limit has passed may run elsewhere, whatever follows.
-    async fn until_it_may_start(&self, limit: Option<Duration>) -> Result<(), Lost> {
+    /// Waits for a valid lease before the start. A machine that was suspended may receive a task before the
+    /// renewal of its lease. An attempt whose own limit has passed may already run elsewhere.
+    async fn wait_for_lease(&self, limit: Option<Duration>) -> Result<(), AttemptError> {
         tokio::select! {
-            () = self.session.lease.in_force() => {}
-            () = self.taken_back() => return Err(Lost::TakenBack),
+            () = self.session.lease.valid() => {}
+            () = self.revoked() => return Err(AttemptError::Revoked),
         }
-        match self.session.lease.holds_for(limit) {
+        match self.session.lease.is_valid_for(limit) {
             true => Ok(()),
-            false => Err(Lost::Overdue),
+            false => Err(AttemptError::RenewalOverdue),
         }
     }
 
-    /// Has the command run on the thread of this slot, and stops it when it takes more than it was given.
-    async fn supervise(&self, group: &Group, output: Option<&Arc<OutputFiles>>) -> Result<Ran, Lost> {
-        let _grip = group.hold();
-        let (inherited, herald) = (self.session.settings.environment.clone(), self.herald.clone());
-        let of_thread = (group.clone(), self.task.clone(), self.scratch.clone(), output.cloned());
+    /// Runs the command on the thread of this slot, and stops it when it exceeds a limit.
+    async fn supervise(
+        &self,
+        group: &Group,
+        output: Option<&Arc<OutputFiles>>,
+    ) -> Result<CommandOutcome, AttemptError> {
+        let _kill_on_drop = group.kill_on_drop();
+        let (inherited, reporter) = (self.session.settings.environment.clone(), self.reporter.clone());
+        let for_thread = (group.clone(), self.task.clone(), self.scratch.clone(), output.cloned());
         let mut exit = pin!(self.thread.run(move || {
-            let (group, task, scratch, output) = of_thread;
-            run(&group, &task, &scratch, &herald, &inherited, output)
+            let (group, task, scratch, output) = for_thread;
+            run(&group, &task, &scratch, &reporter, &inherited, output)
         }));
-        let overstep = tokio::select! {
+        let reason = tokio::select! {
             biased;
             exit = &mut exit => {
                 return match group.was_killed_by_guard() {
-                    true => Err(self.expired()),
+                    true => Err(self.expiry_error()),
                     false => ended(exit, None),
                 };
             }
-            overstep = self.overstep(output) => overstep,
-            order = self.ordered_to_end() => match order {
-                Order::Stop => Overstep::User,
-                // Somebody else may start it any moment, so the group is killed at once.
-                Order::Drop => return Err(Lost::TakenBack),
+            reason = self.limit_exceeded(output) => reason,
+            directive = self.directive() => match directive {
+                Directive::Stop => StopReason::User,
+                // Another worker may start the task at any moment, so the group is killed at once.
+                Directive::Revoke => return Err(AttemptError::Revoked),
             },
         };
         if group.has_ended() {
             return ended(exit.await, None);
         }
-        tracing::info!("stopping the command: {}", overstep.sentence());
+        tracing::info!("stopping the command: {}", reason.description());
         group.signal(Signal::SIGTERM);
         let exit = match tokio::time::timeout(GRACE, &mut exit).await {
             Ok(exit) => exit,
@@ -141,22 +145,22 @@ impl Attempt<'_> {
                 exit.await
             }
         };
-        // The result has a word for the others, and none for this.
-        if matches!(overstep, Overstep::Output) {
-            exit.note(overstep.sentence());
+        // The result has no message for this reason.
+        if matches!(reason, StopReason::OutputLimit) {
+            exit.note(reason.description());
         }
-        ended(exit, Some(&overstep))
+        ended(exit, Some(&reason))
     }
 
-    /// Ends when the command has taken more than it was given.
-    async fn overstep(&self, output: Option<&Arc<OutputFiles>>) -> Overstep {
+    /// Waits until the command exceeds a limit.
+    async fn limit_exceeded(&self, output: Option<&Arc<OutputFiles>>) -> StopReason {
         tokio::select! {
-            () = tokio::time::sleep(self.task.timeout) => Overstep::Time,
-            () = self.too_much_output(output) => Overstep::Output,
+            () = tokio::time::sleep(self.task.timeout) => StopReason::Timeout,
+            () = self.output_limit_exceeded(output) => StopReason::OutputLimit,
         }
     }
 
-    async fn too_much_output(&self, output: Option<&Arc<OutputFiles>>) {
+    async fn output_limit_exceeded(&self, output: Option<&Arc<OutputFiles>>) {
         let Some(output) = output else { return std::future::pending().await };
         loop {
             tokio::time::sleep(SIZE_CHECK).await;
@@ -169,33 +173,33 @@ impl Attempt<'_> {
     }
 }
 
-impl Overstep {
-    fn sentence(&self) -> &'static str {
+impl StopReason {
+    fn description(&self) -> &'static str {
         match self {
-            Self::Time => "stopped at its timeout",
-            Self::Output => "stopped for writing more output than this worker keeps",
+            Self::Timeout => "stopped at its timeout",
+            Self::OutputLimit => "stopped for writing more output than this worker keeps",
             Self::User => "stopped by a user",
         }
     }
 }
 
 impl Exit {
-    /// Adds a line to the error output, if that is kept.
+    /// Appends a line to the error output, if it is kept.
     fn note(&self, line: &str) {
         if let Some(output) = &self.output
             && let Err(error) = writeln!(&output.stderr, "mito: {line}")
         {
-            tracing::warn!(%error, "can't say so in its error output");
+            tracing::warn!(%error, "failed to append to the error output");
         }
     }
 }
 
-/// On the thread of the slot: from the start of the command to a look at what it left.
+/// Runs on the thread of the slot: starts the command, waits for it, and checks what it left.
 fn run(
     group: &Group,
     task: &FetchedTask,
     scratch: &Scratch,
-    herald: &Herald,
+    reporter: &StateReporter,
     inherited: &[Variable],
     output: Option<Arc<OutputFiles>>,
 ) -> Exit {
@@ -203,7 +207,7 @@ fn run(
         crash::point("worker.task_spawned:before");
         let child = spawn(task, scratch, inherited, output.as_deref())?;
         crash::point("worker.task_spawned:after");
-        herald.tell(task.uuid, ExecState::ExecSpawned, task.timeout);
+        reporter.report(task.uuid, ExecState::ExecSpawned, task.timeout);
         Ok(child)
     });
     let left_nothing = output.is_none() && scratch.is_untouched();
@@ -217,13 +221,14 @@ fn spawn(
     output: Option<&OutputFiles>,
 ) -> io::Result<Child> {
     let spec = &task.spec;
-    let of_worker = || inherited.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
-    let path = spec.envs.get("PATH").map(OsStr::new).or_else(of_worker);
+    let inherited_path =
+        || inherited.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
+    let path = spec.envs.get("PATH").map(OsStr::new).or_else(inherited_path);
     if let Some((program, rest)) = program::find(&spec.args, path).zip(spec.args.split_first()) {
         let (name, args) = rest;
         let mut command = Command::new(program);
         command.arg0(name).args(args);
-        // A file that can't be started as it is may still mean something to `env`.
+        // A file that can't be executed directly may still work with `env`.
         if let Ok(child) = start(command, task, scratch, inherited, output) {
             return Ok(child);
         }
@@ -233,7 +238,7 @@ fn spawn(
     start(command, task, scratch, inherited, output)
 }
 
-/// Nothing is done between fork and exec, so that the standard library starts it the cheap way.
+/// Starts the command. Nothing runs between fork and exec, so that the standard library can use the fast path.
 fn start(
     mut command: Command,
     task: &FetchedTask,
@@ -262,33 +267,33 @@ fn start(
     command.spawn()
 }
 
-/// The result of a command that ended or that could not be started.
-fn ended(exit: Exit, overstep: Option<&Overstep>) -> Result<Ran, Lost> {
-    let msg = match overstep {
-        Some(Overstep::Time) => Some(TaskResultMessage::ExecTimeout),
-        Some(Overstep::User) => Some(TaskResultMessage::UserCancellation),
-        Some(Overstep::Output) | None => None,
+/// The outcome of a command that ended or could not be started.
+fn ended(exit: Exit, reason: Option<&StopReason>) -> Result<CommandOutcome, AttemptError> {
+    let msg = match reason {
+        Some(StopReason::Timeout) => Some(TaskResultMessage::ExecTimeout),
+        Some(StopReason::User) => Some(TaskResultMessage::UserCancellation),
+        Some(StopReason::OutputLimit) | None => None,
     };
-    let end = if overstep.is_some() { ExecEnd::Cancelled } else { ExecEnd::Finished };
+    let end = if reason.is_some() { ExecEnd::Cancelled } else { ExecEnd::Finished };
     let exit_status = match &exit.status {
-        // It obeyed, but it had not come to its end: without a word for that, it must not look like success.
-        Ok(status) if status.success() && matches!(overstep, Some(Overstep::Output)) => {
+        // The command was stopped early: without a message for that, it must not look like success.
+        Ok(status) if status.success() && matches!(reason, Some(StopReason::OutputLimit)) => {
             Signal::SIGTERM as i32
         }
         Ok(status) => status.into_raw(),
         Err(error) => {
-            tracing::warn!(%error, "the command can't be started");
-            // What the operating system does not take is the task's failure, and its result says so; a
-            // machine that can't start anything is not.
+            tracing::warn!(%error, "failed to start the command");
+            // If the operating system rejects the command, the task fails and its result has the reason. A
+            // machine that can't start any command is not the task's failure.
             let fault_of_the_task =
                 matches!(error.kind(), io::ErrorKind::ArgumentListTooLong | io::ErrorKind::InvalidInput);
             if !fault_of_the_task {
-                return Err(Lost::NotStarted);
+                return Err(AttemptError::NotStarted);
             }
             let line = format!("the command can't be started: {error}");
             exit.note(&line);
             CANNOT_EXECUTE.to_raw()
         }
     };
-    Ok(Ran { end, exit_status, msg, output: exit.output, left_nothing: exit.left_nothing })
+    Ok(CommandOutcome { end, exit_status, msg, output: exit.output, left_nothing: exit.left_nothing })
 }

@@ -1,14 +1,14 @@
-//! Which file a command is (semantics §7.3).
+//! Finds the program of a command (semantics §7.3).
 //!
-//! A task's arguments are those of `/usr/bin/env`. Where all that would do is to look for a program along
-//! PATH, it is found here and started at once, which saves a whole process image for each task. Whatever
-//! is less plain, and every mistake, is left to `env` itself.
+//! A task's arguments are those of `/usr/bin/env`. Where `env` would only search PATH, the program is found
+//! here and started directly, which saves one process image for each task. Everything else, and every error, is
+//! left to `env`.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// The file that `env` would start for these arguments, if it is plain to see.
+/// The file that `env` would start for these arguments, in the simple case.
 pub(super) fn find(args: &[String], path: Option<&OsStr>) -> Option<PathBuf> {
     let name = args.first()?;
     let plain = !name.is_empty() && !name.starts_with('-') && !name.contains(['=', '/']);
@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_name_is_the_first_executable_file_along_the_path() {
+    fn plain_name_is_the_first_executable_in_path() {
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let path = format!("{}:{}", first.path().display(), second.path().display());
         let file = |folder: &tempfile::TempDir, mode| {
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_less_plain_is_left_to_env() {
+    fn other_commands_are_left_to_env() {
         for args in [&["A=b", "true"][..], &["-i", "true"], &["/bin/true"], &["./true"], &[""], &[]] {
             assert_eq!(found(args, "/usr/bin:/bin"), None, "{args:?}");
         }

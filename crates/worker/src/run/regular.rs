@@ -1,4 +1,4 @@
-//! Opening what a task left. It can be anything, also a FIFO that nobody writes to, a device or a link.
+//! Opens files that a task left. They can be anything, including a FIFO without a writer, a device or a link.
 
 use std::fs::File;
 use std::io;
@@ -8,13 +8,13 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-/// Opens a regular file for reading; none if there is nothing of that name. Never waits for another process, and
-/// follows no link in the last part of the path.
+/// Opens a regular file for reading; returns none if it doesn't exist. Never blocks, and follows no link in the
+/// last part of the path.
 pub(super) fn open(path: &Path) -> io::Result<Option<File>> {
     open_with(path, OFlag::O_NOFOLLOW)
 }
 
-/// The same for a file that may be behind a link.
+/// Opens a regular file like [`open`], and follows links.
 pub(super) fn open_linked(path: &Path) -> io::Result<Option<File>> {
     open_with(path, OFlag::empty())
 }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_regular_files_are_opened_and_without_waiting() {
+    fn only_regular_files_are_opened_without_blocking() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("file"), "x").unwrap();

@@ -1,14 +1,14 @@
-//! Removing what a task left, however it left it.
+//! Removes directories that a task left, whatever their permissions.
 
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// The permissions of the owner of a folder.
+/// The permissions of the owner of a directory.
 pub(super) const OWNER: u32 = 0o700;
 
-/// Removes a folder with everything in it. Where its owner may not, that is changed first.
+/// Removes a directory with all its contents. Missing permissions of the owner are restored first.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -22,7 +22,7 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Without following links. Folders of another owner stay as they are.
+/// Makes all directories below `root` writable, without following links. Directories of another owner are left.
 fn make_all_writable(root: &Path) {
     let mut folders: Vec<PathBuf> = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -33,7 +33,7 @@ fn make_all_writable(root: &Path) {
     }
 }
 
-/// Gives the owner of a folder back what a task took away. What can't be changed stays as it is.
+/// Restores the owner's permissions on a directory. A directory that can't be changed is left.
 pub(super) fn make_writable(folder: &Path) {
     let Ok(found) = std::fs::symlink_metadata(folder) else { return };
     let mode = found.permissions().mode();
@@ -41,6 +41,6 @@ pub(super) fn make_writable(folder: &Path) {
         && mode & OWNER != OWNER
         && let Err(error) = std::fs::set_permissions(folder, Permissions::from_mode(mode | OWNER))
     {
-        tracing::debug!(%error, folder = %folder.display(), "can't be made writable");
+        tracing::debug!(%error, folder = %folder.display(), "failed to make a directory writable");
     }
 }

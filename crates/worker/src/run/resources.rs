@@ -1,4 +1,4 @@
-//! Files that a task asks for (semantics §7.5).
+//! Downloads the resources of a task (semantics §7.5).
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -17,14 +17,14 @@ use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::scratch::on_a_blocking_thread;
-use super::{Attempt, Lost};
-use crate::insist::{Waits, insist};
+use super::{Attempt, AttemptError};
+use crate::retry::{BackoffTimer, retry};
 
-/// Limit on one file.
+/// Time limit of one file.
 const FILE_LIMIT: Duration = Duration::from_secs(120);
 
-/// `Err` inside is what the task's result says.
-type Fetched = Result<Result<(), TaskResultMessage>, Lost>;
+/// The inner `Err` is the message in the task's result.
+type Fetched = Result<Result<(), TaskResultMessage>, AttemptError>;
 
 impl Attempt<'_> {
     pub(super) async fn fetch_resources(&self) -> Fetched {
@@ -34,7 +34,7 @@ impl Attempt<'_> {
                 Err(_) => Err(TaskResultMessage::FetchResourceTimeout),
             };
             if let Err(why) = fetched {
-                tracing::warn!(file = resource.local_path, ?why, "a resource can't be fetched");
+                tracing::warn!(file = resource.local_path, ?why, "failed to fetch a resource");
                 return Ok(Err(why));
             }
         }
@@ -46,51 +46,56 @@ impl Attempt<'_> {
         if !stays_inside(local) {
             return Ok(Err(TaskResultMessage::ResourceForbidden));
         }
-        let place = match self.place(local).await {
-            Ok(place) => place,
+        let destination = match self.destination(local).await {
+            Ok(destination) => destination,
             Err(error) => {
-                tracing::error!(%error, "there is no place for a resource");
+                tracing::error!(%error, "failed to create the directory of a resource");
                 return Ok(Err(TaskResultMessage::ResourceForbidden));
             }
         };
-        let mut waits = Waits::new(&*self.session.settings.entropy);
+        let mut backoff = BackoffTimer::new(&*self.session.settings.entropy);
         loop {
             let link = match self.link(&resource.remote_file).await {
                 Ok(link) => link,
                 Err(error) => return refused(&error),
             };
-            match self.download(&link.url, &place, local).await {
+            match self.download(&link.url, &destination, local).await {
                 Ok(()) => return Ok(Ok(())),
                 Err(error) if error.is_transient() => {
-                    tracing::warn!(%error, "a download broke off; trying again");
-                    waits.pause().await;
+                    tracing::warn!(%error, "a download failed; retrying");
+                    backoff.pause().await;
                 }
                 Err(TransferError::Refused { status: 404, .. }) => {
                     return Ok(Err(TaskResultMessage::ResourceNotFound));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a download was refused");
+                    tracing::warn!(%error, "the object store refused a download");
                     return Ok(Err(TaskResultMessage::ResourceForbidden));
                 }
             }
         }
     }
 
-    async fn place(&self, local: &Path) -> io::Result<Place> {
+    async fn destination(&self, local: &Path) -> io::Result<Destination> {
         let (root, local) = (self.scratch.resource(), local.to_owned());
-        on_a_blocking_thread(move || Place::make(&root, &local)).await
+        on_a_blocking_thread(move || Destination::make(&root, &local)).await
     }
 
-    async fn download(&self, url: &str, place: &Place, local: &Path) -> Result<(), TransferError> {
-        let cant_write = |source| TransferError::File { path: local.to_owned(), doing: "written", source };
-        let partial = place.create().map_err(cant_write)?;
+    async fn download(
+        &self,
+        url: &str,
+        destination: &Destination,
+        local: &Path,
+    ) -> Result<(), TransferError> {
+        let not_writable = |source| TransferError::File { path: local.to_owned(), doing: "written", source };
+        let partial = destination.create().map_err(not_writable)?;
         self.session.client.download(url, partial, local).await?;
-        place.keep().map_err(cant_write)
+        destination.commit().map_err(not_writable)
     }
 
     async fn link(&self, file: &RemoteFile) -> Result<DownloadReply, ClientError> {
         let client = &self.session.client;
-        insist(&*self.session.settings.entropy, "looking up a resource", || async move {
+        retry(&*self.session.settings.entropy, "looking up a resource", || async move {
             match file {
                 RemoteFile::Artifact { uuid, content_type } => {
                     client.artifact_link(*uuid, *content_type).await
@@ -104,27 +109,28 @@ impl Attempt<'_> {
 
 fn refused(error: &ClientError) -> Fetched {
     match error.status() {
-        Some(401) => Err(Lost::Unknown),
+        Some(401) => Err(AttemptError::WorkerUnknown),
         Some(404) => Ok(Err(TaskResultMessage::ResourceNotFound)),
         _ => Ok(Err(TaskResultMessage::ResourceForbidden)),
     }
 }
 
-/// The coordinator refuses other paths at submission; an old one may not.
+/// Whether a path stays inside the resource directory. A native coordinator refuses other paths at submission;
+/// a legacy one may not.
 fn stays_inside(path: &Path) -> bool {
     path.file_name().is_some()
         && path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
-/// Where a file goes. Something that an earlier task left running may put links in the way; none is followed.
-struct Place {
+/// The destination of a download. Processes of an earlier task may create links in the path; none is followed.
+struct Destination {
     folder: OwnedFd,
     name: std::ffi::OsString,
     partial: std::ffi::OsString,
 }
 
-impl Place {
-    /// Makes the folders of a path that stays inside.
+impl Destination {
+    /// Creates the directories of a path that stays inside.
     fn make(root: &Path, local: &Path) -> io::Result<Self> {
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mut folder = open(root, flags, Mode::empty())?;
@@ -148,7 +154,7 @@ impl Place {
         Ok(Self { folder, name, partial })
     }
 
-    /// A new file for what comes.
+    /// Creates a new file for the download.
     fn create(&self) -> io::Result<File> {
         match unlinkat(self.folder.as_fd(), &*self.partial, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
@@ -159,8 +165,8 @@ impl Place {
         Ok(openat(self.folder.as_fd(), &*self.partial, flags, mode)?.into())
     }
 
-    /// It has come.
-    fn keep(&self) -> io::Result<()> {
+    /// Renames the complete download to its final name.
+    fn commit(&self) -> io::Result<()> {
         Ok(renameat(self.folder.as_fd(), &*self.partial, self.folder.as_fd(), &*self.name)?)
     }
 }
@@ -170,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_can_t_leave_the_resource_directory() {
+    fn path_stays_in_the_resource_directory() {
         for (path, inside) in
             [("a/b", true), ("./a", true), ("/etc/passwd", false), ("a/../../b", false), ("", false)]
         {
@@ -178,16 +184,16 @@ mod tests {
         }
     }
     #[test]
-    fn links_in_the_way_of_a_resource_are_not_followed() {
+    fn links_in_the_path_of_a_resource_are_not_followed() {
         let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         std::os::unix::fs::symlink(elsewhere.path(), root.path().join("data")).unwrap();
-        assert!(Place::make(root.path(), Path::new("data/in.csv")).is_err());
-        let place = Place::make(root.path(), Path::new("./more/deep/in.csv")).unwrap();
+        assert!(Destination::make(root.path(), Path::new("data/in.csv")).is_err());
+        let destination = Destination::make(root.path(), Path::new("./more/deep/in.csv")).unwrap();
         let aim = elsewhere.path().join("aim");
         std::os::unix::fs::symlink(&aim, root.path().join("more/deep/in.csv.part")).unwrap();
         std::os::unix::fs::symlink(&aim, root.path().join("more/deep/in.csv")).unwrap();
-        std::io::Write::write_all(&mut place.create().unwrap(), b"content").unwrap();
-        place.keep().unwrap();
+        std::io::Write::write_all(&mut destination.create().unwrap(), b"content").unwrap();
+        destination.commit().unwrap();
         assert!(!aim.exists());
         let file = root.path().join("more/deep/in.csv");
         assert!(file.symlink_metadata().unwrap().is_file());

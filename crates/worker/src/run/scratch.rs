@@ -1,5 +1,5 @@
-//! The directories of one slot (semantics §7.2). One task at a time uses them; they are handed on
-//! when they are found untouched, and replaced when a task wrote into them.
+//! The directories of one slot (semantics §7.2). One task at a time uses them. Untouched directories are
+//! reused; others are replaced.
 
 use std::borrow::Cow;
 use std::fs::{DirBuilder, File};
@@ -12,20 +12,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use mitosis_protocol::Uuid;
 
 use super::removal::{OWNER, make_writable, remove_tree};
-use crate::os::hold::Hold;
+use crate::os::directory_lock::DirectoryLock;
 use crate::worker::WorkerError;
 
-/// Where a task finds and leaves things.
+/// The working directories of a task.
 #[derive(Debug, Clone)]
 pub(crate) struct Scratch {
     root: PathBuf,
-    /// How many directories of this slot could not be made ready again, and were left for new ones.
+    /// How many directories of this slot could not be emptied, and were replaced by new ones.
     spoiled: Arc<AtomicUsize>,
-    /// Nothing has been put there since it was made ready, as far as was seen a moment ago.
+    /// Whether the directories are known to be clean.
     is_fresh: Arc<AtomicBool>,
 }
 
-/// Where a command writes. Kept open to the end, since the command can put something else in their places.
+/// The output files of a command. They stay open, because the command can replace them by others.
 #[derive(Debug)]
 pub(crate) struct OutputFiles {
     pub(crate) stdout: File,
@@ -33,7 +33,7 @@ pub(crate) struct OutputFiles {
 }
 
 impl Scratch {
-    /// Under this root, which is made when it is needed.
+    /// Uses the directories below `root`, which is created when it is needed.
     pub(crate) fn at(root: PathBuf) -> Self {
         Self { root, spoiled: Arc::default(), is_fresh: Arc::default() }
     }
@@ -42,7 +42,7 @@ impl Scratch {
         self.current().join(name)
     }
 
-    /// The directory that is used now.
+    /// The directory that is in use.
     fn current(&self) -> Cow<'_, Path> {
         match self.spoiled.load(Ordering::Relaxed) {
             0 => Cow::Borrowed(&self.root),
@@ -50,7 +50,7 @@ impl Scratch {
         }
     }
 
-    /// The directory that is used after so many were spoiled.
+    /// The directory that is used after `spoiled` others were given up.
     fn successor(&self, spoiled: usize) -> PathBuf {
         let mut name = self.root.clone().into_os_string();
         name.push(format!(".{spoiled}"));
@@ -81,9 +81,9 @@ impl Scratch {
         self.entry("stderr.log")
     }
 
-    /// Makes everything as if no task had ever run here; with files for output if that is kept.
+    /// Cleans all directories for the next task; creates files for its output if that is kept.
     pub(crate) async fn freshen(&self, with_output: bool) -> io::Result<Option<OutputFiles>> {
-        // Whoever uses it next may change it, so it is seen to be fresh once.
+        // The next task may change it, so the flag is used once.
         if self.is_fresh.swap(false, Ordering::Relaxed) && !with_output {
             return Ok(None);
         }
@@ -91,7 +91,7 @@ impl Scratch {
         on_a_blocking_thread(move || scratch.empty_or_replace(with_output)).await
     }
 
-    /// A task can leave things that its worker may not remove. Then the slot goes on in a new directory.
+    /// Empties the directories, or replaces them if a task left entries that the worker may not remove.
     fn empty_or_replace(&self, with_output: bool) -> io::Result<Option<OutputFiles>> {
         let error = match self.empty(with_output) {
             Err(error) => error,
@@ -103,9 +103,9 @@ impl Scratch {
             Ok(_) => tracing::warn!(
                 %error,
                 successor = %self.successor(spoiled + 1).display(),
-                "the directory of a slot can't be emptied; going on in a new one"
+                "failed to empty the directory of a slot; using a new one"
             ),
-            // No matter of this directory, it seems.
+            // The error doesn't depend on the directory.
             Err(_) => self.spoiled.store(spoiled, Ordering::Relaxed),
         }
         replaced
@@ -123,7 +123,7 @@ impl Scratch {
         Ok(Some(OutputFiles { stdout: new_file(&self.stdout())?, stderr: new_file(&self.stderr())? }))
     }
 
-    /// Removes what a task left, so that an idle slot keeps nothing of it. What can't be removed now is seen to
+    /// Removes what a task left, so that an idle slot keeps nothing. What can't be removed now is removed
     /// before the next task.
     pub(crate) async fn clear(&self) {
         if self.is_fresh.load(Ordering::Relaxed) {
@@ -135,14 +135,14 @@ impl Scratch {
             let files = [scratch.new_task(), scratch.stdout(), scratch.stderr()];
             let emptied = folders.iter().map(|folder| empty_folder(folder));
             for error in emptied.chain(files.iter().map(|file| absent(file))).filter_map(Result::err) {
-                tracing::debug!(%error, "something of the last task stays until the next one");
+                tracing::debug!(%error, "failed to remove an output of the last task; retrying before the next one");
             }
         })
         .await;
     }
 
-    /// Whether a task left neither files to be kept nor a request. What can't be looked at counts as touched.
-    /// For a thread that may be held up.
+    /// Whether a task left neither outputs nor a follow-up request. An unreadable directory counts as touched.
+    /// This can block.
     pub(crate) fn is_untouched(&self) -> bool {
         let is_empty =
             |folder: PathBuf| std::fs::read_dir(folder).is_ok_and(|mut found| found.next().is_none());
@@ -160,28 +160,28 @@ impl Scratch {
     }
 }
 
-/// Makes the root of a registration, and holds it.
-pub(crate) async fn make_root(base: &Path, worker: Uuid) -> Result<(PathBuf, Hold), WorkerError> {
+/// Creates and locks the root directory of a registration.
+pub(crate) async fn make_root(base: &Path, worker: Uuid) -> Result<(PathBuf, DirectoryLock), WorkerError> {
     let root = base.join(worker.to_string());
-    on_a_blocking_thread(move || match Hold::take(&root) {
+    on_a_blocking_thread(move || match DirectoryLock::acquire(&root) {
         Ok(hold) => Ok((root, hold)),
         Err(source) => Err(WorkerError::Scratch { path: root, source }),
     })
     .await
 }
 
-/// Removes the root of a registration. What can't be removed is left, and said.
+/// Removes the root directory of a registration. Logs a warning if that fails.
 pub(crate) async fn remove(root: &Path) {
     let root = root.to_owned();
     on_a_blocking_thread(move || {
         if let Err(error) = remove_tree(&root) {
-            tracing::warn!(%error, path = %root.display(), "can't remove the scratch directory");
+            tracing::warn!(%error, path = %root.display(), "failed to remove the scratch directory");
         }
     })
     .await;
 }
 
-/// Runs file work where it holds nothing up.
+/// Runs file operations on a thread that may block.
 pub(crate) async fn on_a_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("file work does not panic, and is not aborted")
 }
@@ -203,7 +203,7 @@ fn empty_folder(path: &Path) -> io::Result<()> {
     private_folder(path)
 }
 
-/// Whether its owner may write there: a task can have taken that away.
+/// Whether the owner may write to a directory: a task can have changed its mode.
 fn is_usable(found: &std::fs::Metadata) -> bool {
     found.is_dir() && found.permissions().mode() & OWNER == OWNER
 }
@@ -216,8 +216,7 @@ fn absent(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A file that nobody else has open: something left over from an earlier task may still write to the old
-/// one.
+/// Creates a file that no other process has open: a process of an earlier task may still write to the old one.
 fn new_file(path: &Path) -> io::Result<File> {
     absent(path)?;
     File::options().read(true).append(true).create_new(true).open(path)
@@ -232,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn slot_without_a_task_keeps_nothing_of_the_last_one() {
+    async fn idle_slot_keeps_nothing_of_the_last_task() {
         let base = tempfile::tempdir().unwrap();
         let scratch = Scratch::at(base.path().join("0"));
         scratch.freshen(true).await.unwrap();
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn directories_are_for_their_owner_whatever_a_task_made_of_them() {
+    async fn changed_modes_of_directories_are_restored() {
         let base = tempfile::tempdir().unwrap();
         let scratch = Scratch::at(base.path().join("0"));
         scratch.freshen(false).await.unwrap();
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whatever_a_task_did_to_its_directories_the_next_one_finds_them_fresh() {
+    async fn next_task_finds_clean_directories() {
         let base = tempfile::tempdir().unwrap();
         let (root, _hold) = make_root(base.path(), Uuid::nil()).await.unwrap();
         let scratch = Scratch::at(root.join("0"));
@@ -287,7 +286,7 @@ mod tests {
         }
         assert!(!scratch.new_task().exists());
         assert_eq!(std::fs::read(scratch.stdout()).unwrap(), b"");
-        // Found as it was made, it is handed on as it is; but never after a task put a file there.
+        // Untouched directories are reused, but never after a task put a file there.
         assert!(scratch.is_untouched());
         assert!(scratch.freshen(false).await.unwrap().is_none());
         std::fs::write(scratch.resource().join("left"), "x").unwrap();

@@ -1,8 +1,8 @@
-//! Waiting for another task (semantics §6.2).
+//! Waits for another task (semantics §6.2).
 //!
-//! A coordinator of ours judges by itself, from what the holder of the watched task says, and answers as soon
-//! as it has come far enough. Beside an old one, it is judged here: from the stored task, from what was
-//! announced on Redis, and from what a worker must have come to by now.
+//! A native coordinator evaluates the watch itself, from the reports of the worker that holds the watched task,
+//! and answers as soon as the target state is reached. With a legacy coordinator, the worker evaluates it: from
+//! the stored task, from announcements on Redis, and from the state that a worker must have reached by now.
 
 use std::time::Duration;
 
@@ -14,81 +14,85 @@ use mitosis_protocol::{ErrorCode, ExecState, TaskState, Uuid};
 use tokio::time::{Instant, timeout};
 
 use super::process::limit_without_renewal;
-use super::{Attempt, Lost};
-use crate::insist::insist;
-use crate::live::Herald;
+use super::{Attempt, AttemptError};
+use crate::live::StateReporter;
+use crate::retry::retry;
 use crate::session::Session;
 
-/// How long a coordinator of ours may hold the question.
-const HOLD: Duration = Duration::from_secs(20);
-/// Time between two looks beside an old one.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How long a native coordinator may hold the request.
+const LONG_POLL: Duration = Duration::from_secs(20);
+/// Time between two checks with a legacy coordinator.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Waits for the task that another one watches, before that gets a slot. Answers whether it came far enough in time:
-/// watching counts against the timeout.
-pub(crate) async fn watch(session: &Session, herald: &Herald, task: &FetchedTask) -> Result<bool, Lost> {
-    let patience = PREPARATION_ALLOWANCE.min(task.timeout);
+/// Waits for the task that `task` watches, before `task` gets a slot. Returns whether it reached the target
+/// state in time; watching counts against the timeout.
+pub(crate) async fn watch(
+    session: &Session,
+    reporter: &StateReporter,
+    task: &FetchedTask,
+) -> Result<bool, AttemptError> {
+    let watch_timeout = PREPARATION_ALLOWANCE.min(task.timeout);
     let limit = limit_without_renewal(&task.spec);
-    let watch = Watch { session, herald, task };
+    let watch = Watch { session, reporter, task };
     let watched = tokio::select! {
-        watched = timeout(patience, watch.is_there()) => watched,
-        // It may run elsewhere now.
-        () = session.lease.over(limit), if limit.is_some() => return Err(Lost::Overdue),
+        watched = timeout(watch_timeout, watch.wait()) => watched,
+        // Another worker may run the task now.
+        () = session.lease.expired(limit), if limit.is_some() => return Err(AttemptError::RenewalOverdue),
     };
     match watched {
         Ok(there) => there.map(|()| true),
         Err(_) => {
-            herald.tell(task.uuid, ExecState::WatchTimeout, task.timeout);
+            reporter.report(task.uuid, ExecState::WatchTimeout, task.timeout);
             Ok(false)
         }
     }
 }
 
 impl Attempt<'_> {
-    /// Ends once the watched task, if there is one, has come far enough.
-    pub(super) async fn watched_task_is_there(&self) -> Result<(), Lost> {
-        Watch { session: self.session, herald: self.herald, task: &self.task }.is_there().await
+    /// Waits until the watched task, if there is one, has reached the target state.
+    pub(super) async fn wait_for_watched_task(&self) -> Result<(), AttemptError> {
+        Watch { session: self.session, reporter: self.reporter, task: &self.task }.wait().await
     }
 }
 
 /// A task that watches another one.
 struct Watch<'a> {
     session: &'a Session,
-    herald: &'a Herald,
+    reporter: &'a StateReporter,
     task: &'a FetchedTask,
 }
 
 impl Watch<'_> {
-    async fn is_there(&self) -> Result<(), Lost> {
+    async fn wait(&self) -> Result<(), AttemptError> {
         let Some((uuid, target)) = self.task.spec.watch else { return Ok(()) };
-        self.herald.tell(self.task.uuid, ExecState::Watch, self.task.timeout);
-        let mut is_judged_there = self.session.is_with_ours;
+        self.reporter.report(self.task.uuid, ExecState::Watch, self.task.timeout);
+        let mut asks_coordinator = self.session.is_native;
         let mut first_seen_running = None;
         loop {
-            let looked = match is_judged_there {
-                true => self.ask_whether(uuid, target).await,
+            let reached_target = match asks_coordinator {
+                true => self.ask_coordinator(uuid, target).await,
                 false => self.judge(uuid, target, &mut first_seen_running).await,
             };
-            match looked {
+            match reached_target {
                 Ok(true) => return Ok(()),
-                // It was held.
-                Ok(false) if is_judged_there => continue,
+                // The request was held.
+                Ok(false) if asks_coordinator => continue,
                 Ok(false) => {}
-                Err(error) if error.status() == Some(401) => return Err(Lost::Unknown),
-                // An earlier one of ours judges nothing.
-                Err(error) if error.code() == Some(ErrorCode::NoSuchRoute) && is_judged_there => {
-                    is_judged_there = false;
+                Err(error) if error.status() == Some(401) => return Err(AttemptError::WorkerUnknown),
+                // An earlier native coordinator does not evaluate watches.
+                Err(error) if error.code() == Some(ErrorCode::NoSuchRoute) && asks_coordinator => {
+                    asks_coordinator = false;
                     continue;
                 }
-                Err(error) => tracing::debug!(%error, watched = %uuid, "the watched task can't be seen"),
+                Err(error) => tracing::debug!(%error, watched = %uuid, "failed to read the watched task"),
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    async fn ask_whether(&self, uuid: Uuid, target: ExecState) -> Result<bool, ClientError> {
-        let ask = || self.session.client.task_reached(uuid, target, HOLD);
-        insist(&*self.session.settings.entropy, "asking about a watched task", ask).await
+    async fn ask_coordinator(&self, uuid: Uuid, target: ExecState) -> Result<bool, ClientError> {
+        let ask = || self.session.client.task_reached(uuid, target, LONG_POLL);
+        retry(&*self.session.settings.entropy, "waiting for a watched task", ask).await
     }
 
     async fn judge(
@@ -98,7 +102,7 @@ impl Watch<'_> {
         first_seen_running: &mut Option<Instant>,
     ) -> Result<bool, ClientError> {
         let look = || self.session.client.task(uuid);
-        let watched = insist(&*self.session.settings.entropy, "looking at a watched task", look).await?.info;
+        let watched = retry(&*self.session.settings.entropy, "reading a watched task", look).await?.info;
         if reached(watched.state, watched.result, target) {
             return Ok(true);
         }
@@ -108,10 +112,10 @@ impl Watch<'_> {
         }
         let running_for = first_seen_running.get_or_insert_with(Instant::now).elapsed();
         let announced = match &self.session.redis {
-            Some(redis) => redis.look(uuid).await,
+            Some(redis) => redis.get(uuid).await,
             None => None,
         };
-        let at_least = || (!self.session.is_with_ours).then(|| presumed(&watched.spec, running_for));
+        let at_least = || (!self.session.is_native).then(|| presumed(&watched.spec, running_for));
         Ok(announced.or_else(at_least).is_some_and(|now| passed(now, target)))
     }
 }

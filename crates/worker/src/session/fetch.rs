@@ -1,60 +1,64 @@
-//! Asking for tasks and running them, one after the other.
+//! Fetches tasks by the legacy protocol and runs them one after the other.
 
 use std::time::Duration;
 
 use mitosis_client::ClientError;
 
-use super::{Farewell, Session};
-use crate::insist::Waits;
-use crate::run::{self, Lost, Place};
+use super::{Session, SessionEnd};
+use crate::retry::BackoffTimer;
+use crate::run::{self, AttemptError, TaskContext};
 
 /// How long a coordinator may hold a request for a task.
-const HOLD: Duration = Duration::from_secs(20);
+const LONG_POLL: Duration = Duration::from_secs(20);
 
 impl Session {
-    /// Runs one task after the other by the contract's protocol, until the coordinator does not want this
-    /// worker any more.
-    pub(super) async fn take_tasks(&self, place: &Place) -> Farewell {
-        let mut waits = Waits::new(&*self.settings.entropy);
-        let mut has_room = self.has_room.subscribe();
+    /// Runs one task after the other until the session ends.
+    pub(super) async fn serve_legacy(&self, context: &TaskContext) -> SessionEnd {
+        let mut backoff = BackoffTimer::new(&*self.settings.entropy);
+        let mut has_space = self.has_space.subscribe();
         loop {
-            if !*has_room.borrow_and_update() {
+            if !*has_space.borrow_and_update() {
                 tokio::select! {
-                    _ = has_room.changed() => continue,
-                    () = self.settings.drain.cancelled() => return Farewell::Stopped,
+                    _ = has_space.changed() => continue,
+                    () = self.settings.drain.cancelled() => return SessionEnd::Stopped,
                 }
             }
             let fetched = tokio::select! {
-                Ok(()) = has_room.changed() => continue,
-                fetched = self.client.fetch(HOLD) => fetched,
-                () = self.settings.drain.cancelled() => return Farewell::Stopped,
+                Ok(()) = has_space.changed() => continue,
+                fetched = self.client.fetch(LONG_POLL) => fetched,
+                () = self.settings.drain.cancelled() => return SessionEnd::Stopped,
             };
             match fetched {
                 Ok(None) => {
-                    waits.reset();
+                    backoff.reset();
                     tokio::time::sleep(self.settings.polling_interval).await;
                 }
                 Ok(Some(task)) => {
-                    waits.reset();
-                    let outcome = run::run(self, place, task, None).await;
-                    place.scratch.clear().await;
+                    backoff.reset();
+                    let outcome = run::run(self, context, task, None).await;
+                    context.scratch.clear().await;
                     match outcome {
-                        Ok(_) | Err(Lost::TakenBack) => {}
-                        Err(Lost::Unknown) => return self.farewell_after_refusal().await,
-                        // The registration has one slot, so a new one is a new slot.
-                        Err(Lost::GivenUp | Lost::Refused | Lost::Overdue | Lost::NotStarted) => {
-                            return Farewell::GivenUp;
+                        Ok(_) | Err(AttemptError::Revoked) => {}
+                        Err(AttemptError::WorkerUnknown) => return self.session_end_after_refusal().await,
+                        // The registration has one slot, so a new registration is a new slot.
+                        Err(
+                            AttemptError::LeaseExpired
+                            | AttemptError::Rejected
+                            | AttemptError::RenewalOverdue
+                            | AttemptError::NotStarted,
+                        ) => {
+                            return SessionEnd::Reregister;
                         }
                     }
                 }
-                Err(error) if error.status() == Some(401) => return self.farewell(&error),
-                Err(error) => self.rest_after_an_error(&error, &mut waits).await,
+                Err(error) if error.status() == Some(401) => return self.session_end(&error),
+                Err(error) => self.pause_after_error(&error, &mut backoff).await,
             }
         }
     }
 
-    async fn rest_after_an_error(&self, error: &ClientError, waits: &mut Waits<'_>) {
-        let wait = waits.after(error, "asking for a task");
+    async fn pause_after_error(&self, error: &ClientError, backoff: &mut BackoffTimer<'_>) {
+        let wait = backoff.after_failure(error, "fetching a task");
         let wait = if error.is_transient() { wait } else { self.settings.polling_interval };
         tokio::time::sleep(wait).await;
     }

@@ -1,4 +1,4 @@
-//! How long this worker may still act for the coordinator.
+//! The lease of a registration: how long this worker may act for the coordinator.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -7,18 +7,18 @@ use mitosis_client::LeaseTerms;
 use tokio::sync::watch;
 
 use crate::os::boot_clock::BootInstant;
-use crate::os::guard::TermMark;
+use crate::os::guard::LeaseEntry;
 
-/// Longest time between two looks at the clock: timers stand still while the machine is suspended.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Longest time between two checks of the clock: timers stop while the machine is suspended.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A lease that heartbeats renew. It counts from the moment a heartbeat was *sent*, and ends a little
-/// early, so that it is over here before it is over at the coordinator.
+/// A lease that heartbeats renew. It counts from the moment a heartbeat was *sent* and includes a margin, so
+/// that it expires here before it expires at the coordinator.
 #[derive(Debug)]
 pub(crate) struct Lease {
     term: watch::Sender<Term>,
-    /// Where the guard sees it.
-    mark: OnceLock<TermMark>,
+    /// The table entry in which the guard sees the lease.
+    entry: OnceLock<LeaseEntry>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -28,58 +28,58 @@ struct Term {
 }
 
 impl Term {
-    /// How much is left of it, or of a shorter limit that counts from the same moment.
-    fn left(self, limit: Option<Duration>) -> Duration {
+    /// How much of the lease remains, or of a shorter limit that counts from the same moment.
+    fn remaining(self, limit: Option<Duration>) -> Duration {
         self.allowed(limit).saturating_sub(self.from.elapsed())
     }
 
-    /// How long something may run here without a renewal.
+    /// How long an attempt may run without a renewal, with the margin deducted.
     fn allowed(self, limit: Option<Duration>) -> Duration {
         let length = length(self.terms.lease, self.terms.missed_after, limit);
         length.saturating_sub(margin(length))
     }
 }
 
-/// For how long an attempt may run without a renewal: to the end of the lease, or to its own limit. No coordinator
-/// gives a task away before it misses the worker.
+/// How long an attempt may run without a renewal: to the end of the lease, or to its own limit. No coordinator
+/// requeues a task before it misses the worker.
 pub(crate) fn length(lease: Duration, missed_after: Duration, limit: Option<Duration>) -> Duration {
     limit.map_or(lease, |limit| limit.max(missed_after).min(lease))
 }
 
-/// How much earlier than at the coordinator a lease is over here.
+/// How much earlier a lease expires here than at the coordinator.
 pub(crate) fn margin(length: Duration) -> Duration {
     (length / 10).min(Duration::from_secs(10))
 }
 
 impl Lease {
     pub(crate) fn new(from: BootInstant, terms: LeaseTerms) -> Self {
-        Self { term: watch::Sender::new(Term { from, terms }), mark: OnceLock::new() }
+        Self { term: watch::Sender::new(Term { from, terms }), entry: OnceLock::new() }
     }
 
-    /// From now on, the guard sees it there.
-    pub(crate) fn show_at(&self, mark: TermMark) {
-        let mark = self.mark.get_or_init(|| mark);
+    /// Publishes the lease and its renewals to the guard.
+    pub(crate) fn publish_to(&self, entry: LeaseEntry) {
+        let entry = self.entry.get_or_init(|| entry);
         let term = *self.term.borrow();
-        mark.renewed(term.from, term.terms);
+        entry.renewed(term.from, term.terms);
     }
 
-    /// A heartbeat sent at `from` was answered.
+    /// Applies the answer to a heartbeat that was sent at `from`.
     pub(crate) fn renew(&self, from: BootInstant, terms: LeaseTerms) {
         let term = Term { from, terms };
-        // Answers may overtake each other. What was sent last counts, also if it granted less.
+        // Answers may arrive out of order. The heartbeat that was sent last counts, also if it granted less.
         self.term.send_if_modified(|present| {
             let is_later = from >= present.from;
             if is_later {
                 *present = term;
-                if let Some(mark) = self.mark.get() {
-                    mark.renewed(from, terms);
+                if let Some(entry) = self.entry.get() {
+                    entry.renewed(from, terms);
                 }
             }
             is_later
         });
     }
 
-    /// When what the coordinator took last was sent.
+    /// When the last successful renewal was sent.
     pub(crate) fn renewed(&self) -> BootInstant {
         self.term.borrow().from
     }
@@ -94,39 +94,39 @@ impl Lease {
         self.term.borrow().terms.missed_after
     }
 
-    /// Whether it is not over yet.
-    pub(crate) fn holds(&self) -> bool {
-        !self.left(None).is_zero()
+    /// Whether the lease has not expired.
+    pub(crate) fn is_valid(&self) -> bool {
+        !self.remaining(None).is_zero()
     }
 
-    fn left(&self, limit: Option<Duration>) -> Duration {
-        self.term.borrow().left(limit)
+    fn remaining(&self, limit: Option<Duration>) -> Duration {
+        self.term.borrow().remaining(limit)
     }
 
-    /// Whether an attempt with this limit is still this worker's, as far as is known here.
-    pub(crate) fn holds_for(&self, limit: Option<Duration>) -> bool {
-        !self.left(limit).is_zero()
+    /// Whether an attempt with this limit is still held, as far as this worker knows.
+    pub(crate) fn is_valid_for(&self, limit: Option<Duration>) -> bool {
+        !self.remaining(limit).is_zero()
     }
 
-    /// Ends when the lease holds: at once, or as soon as it is renewed.
-    pub(crate) async fn in_force(&self) {
+    /// Waits until the lease is valid: at once, or as soon as it is renewed.
+    pub(crate) async fn valid(&self) {
         let mut terms = self.term.subscribe();
-        // The sender lives as long as this.
-        while !self.holds() && terms.changed().await.is_ok() {}
+        // The sender lives as long as the lease.
+        while !self.is_valid() && terms.changed().await.is_ok() {}
     }
 
-    /// Ends when the lease does, or when it was not renewed for a shorter limit. An attempt whose own limit passed
-    /// before a renewal may have been given away, and the renewal brings it back no more.
-    pub(crate) async fn over(&self, limit: Option<Duration>) {
+    /// Waits until the lease expires, or until it has not been renewed for a shorter limit. An attempt whose
+    /// own limit passed before a renewal may have been requeued, and the renewal doesn't restore it.
+    pub(crate) async fn expired(&self, limit: Option<Duration>) {
         let mut terms = self.term.subscribe();
         loop {
             let term = *terms.borrow_and_update();
-            let left = term.left(limit);
-            if left.is_zero() {
+            let remaining = term.remaining(limit);
+            if remaining.is_zero() {
                 return;
             }
             tokio::select! {
-                () = tokio::time::sleep(left.min(LOOK_AGAIN)) => {}
+                () = tokio::time::sleep(remaining.min(POLL_INTERVAL)) => {}
                 Ok(()) = terms.changed(), if limit.is_some() => {
                     if terms.borrow().from.since(term.from) >= term.allowed(limit) {
                         return;
@@ -151,69 +151,69 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lease_ends_before_the_coordinator_ends_it_unless_it_is_renewed() {
+    async fn lease_expires_earlier_than_at_the_coordinator() {
         let start = Instant::now();
         let lease = Lease::new(BootInstant::now(), terms(30, 30));
         tokio::time::advance(SECOND * 20).await;
         lease.renew(BootInstant::now(), terms(30, 30));
-        lease.over(None).await;
+        lease.expired(None).await;
         assert_eq!(start.elapsed().as_secs(), 20 + 27);
-        assert!(!lease.holds());
+        assert!(!lease.is_valid());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_beyond_missed_ends_nothing_before_the_lease() {
+    async fn missed_worker_keeps_its_lease() {
         let start = Instant::now();
         let lease = Lease::new(BootInstant::now(), terms(600, 30));
-        lease.over(None).await;
+        lease.expired(None).await;
         assert_eq!(start.elapsed().as_secs(), 590);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn shorter_limit_ends_earlier_and_leaves_the_lease_in_force() {
+    async fn shorter_limit_expires_before_the_lease() {
         let start = Instant::now();
         let lease = Lease::new(BootInstant::now(), terms(600, 30));
         tokio::time::advance(SECOND * 30).await;
         lease.renew(BootInstant::now(), terms(600, 30));
-        lease.over(Some(SECOND * 60)).await;
+        lease.expired(Some(SECOND * 60)).await;
         assert_eq!(start.elapsed().as_secs(), 30 + 54);
-        assert!(lease.holds());
+        assert!(lease.is_valid());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn limit_is_at_least_missed_and_at_most_the_lease() {
+    async fn limit_is_between_the_missed_time_and_the_lease() {
         for (limit, seconds) in [(1, 27), (60, 54), (3_600, 590)] {
             let start = Instant::now();
-            Lease::new(BootInstant::now(), terms(600, 30)).over(Some(SECOND * limit)).await;
+            Lease::new(BootInstant::now(), terms(600, 30)).expired(Some(SECOND * limit)).await;
             assert_eq!(start.elapsed().as_secs(), seconds, "{limit}");
         }
     }
 
-    /// As after a suspend: the renewal is sent before anything here has looked at the clock.
+    /// As after a suspend: the renewal is sent before the clock is checked.
     #[tokio::test(start_paused = true)]
-    async fn renewal_after_the_limit_does_not_bring_an_attempt_back() {
+    async fn renewal_after_the_limit_does_not_restore_an_attempt() {
         let lease = Lease::new(BootInstant::now(), terms(600, 30));
-        let over = lease.over(Some(SECOND * 60));
-        tokio::pin!(over);
-        assert!(futures_util::poll!(&mut over).is_pending());
+        let expired = lease.expired(Some(SECOND * 60));
+        tokio::pin!(expired);
+        assert!(futures_util::poll!(&mut expired).is_pending());
         lease.renew(BootInstant::now() + SECOND * 50, terms(600, 30));
-        assert!(futures_util::poll!(&mut over).is_pending(), "renewed in time");
+        assert!(futures_util::poll!(&mut expired).is_pending(), "renewed in time");
         lease.renew(BootInstant::now() + SECOND * 104, terms(600, 30));
-        assert!(futures_util::poll!(&mut over).is_ready());
+        assert!(futures_util::poll!(&mut expired).is_ready());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn latest_renewal_counts_also_where_it_grants_less() {
+    async fn latest_renewal_counts_even_if_it_grants_less() {
         let start = Instant::now();
         let lease = Lease::new(BootInstant::now(), terms(600, 30));
         tokio::time::advance(SECOND * 10).await;
         lease.renew(BootInstant::now(), terms(60, 30));
-        lease.over(None).await;
+        lease.expired(None).await;
         assert_eq!(start.elapsed().as_secs(), 10 + 54);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answer_that_comes_late_changes_nothing() {
+    async fn late_answer_changes_nothing() {
         let first = BootInstant::now();
         let lease = Lease::new(first, terms(600, 30));
         let second = first + SECOND * 10;
@@ -223,16 +223,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lease_that_is_over_is_in_force_again_when_it_is_renewed() {
+    async fn renewal_makes_an_expired_lease_valid_again() {
         let lease = Lease::new(BootInstant::now(), terms(30, 30));
-        lease.in_force().await;
-        lease.over(None).await;
+        lease.valid().await;
+        lease.expired(None).await;
         let renewal = async {
             tokio::time::sleep(SECOND * 5).await;
             lease.renew(BootInstant::now(), terms(30, 30));
         };
         let begun = Instant::now();
-        tokio::join!(lease.in_force(), renewal);
+        tokio::join!(lease.valid(), renewal);
         assert_eq!(begun.elapsed().as_secs(), 5);
     }
 }

@@ -1,10 +1,10 @@
-//! One registration: from `POST /workers` to the sign-off.
+//! One registration, from `POST /workers` to the sign-off.
 
+mod disk_space;
 mod fetch;
 mod heartbeat;
 pub(crate) mod lease;
 mod open;
-mod room;
 mod token;
 
 use std::path::PathBuf;
@@ -16,102 +16,102 @@ use mitosis_protocol::ErrorCode;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::insist::insist;
-use crate::live::Herald;
+use crate::live::StateReporter;
 use crate::live::redis::Announcer;
-use crate::os::guard::Guarded;
-use crate::os::hold::Hold;
+use crate::os::directory_lock::DirectoryLock;
+use crate::os::guard::GuardHandle;
 use crate::os::thread::Thread;
-use crate::run::Place;
+use crate::retry::retry;
+use crate::run::TaskContext;
 use crate::run::scratch::{self, Scratch};
 use crate::settings::Settings;
 use lease::Lease;
 
-/// A registration.
+/// A registration with a coordinator.
 pub(crate) struct Session {
     pub(crate) client: WorkerClient,
     pub(crate) lease: Lease,
     pub(crate) settings: Settings,
-    /// Whether the coordinator is one of ours, and so speaks the native protocol.
-    pub(crate) is_with_ours: bool,
-    /// Where states are announced beside an old coordinator. One of ours does it.
+    /// Whether the coordinator supports the native protocol.
+    pub(crate) is_native: bool,
+    /// Announces states with a legacy coordinator. A native one does it itself.
     pub(crate) redis: Option<Arc<Announcer>>,
-    /// Under which each slot has its directories.
+    /// The directory below which each slot has its directories.
     root: PathBuf,
-    /// Whether tasks find room in the scratch directory.
-    pub(crate) has_room: watch::Sender<bool>,
-    /// How long the token that came with the registration is good for, if that can be told.
+    /// Whether the scratch directory has space for tasks.
+    pub(crate) has_space: watch::Sender<bool>,
+    /// The lifetime of the token that came with the registration, if it is known.
     token_life: Option<Duration>,
-    /// What the guard is told.
-    guarded: Option<Guarded>,
-    /// Whoever finds the root without this being held may remove it.
-    _hold: Hold,
+    /// Informs the guard about this registration.
+    guard: Option<GuardHandle>,
+    /// While it is held, no other process removes the root.
+    _hold: DirectoryLock,
 }
 
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Farewell {
+pub(crate) enum SessionEnd {
     /// The worker was asked to stop.
     Stopped,
-    /// The coordinator removed it.
+    /// The coordinator removed the worker.
     Removed,
-    /// The coordinator took it for dead, or an attempt had to be given up; another registration is fine.
-    GivenUp,
+    /// The coordinator ended the lease, or an attempt was given up. The worker may register again.
+    Reregister,
 }
 
 impl Session {
-    /// From now on, a guard acts for this registration when the worker can't.
-    pub(crate) fn guarded_by(self, guarded: Option<Guarded>) -> Self {
-        if let Some(guarded) = &guarded {
-            self.lease.show_at(guarded.term());
-            guarded.is_registered(&self.client);
+    /// Lets a guard act for this registration when the worker can't.
+    pub(crate) fn with_guard(self, guard: Option<GuardHandle>) -> Self {
+        if let Some(guard) = &guard {
+            self.lease.publish_to(guard.lease_entry());
+            guard.register(&self.client);
         }
-        Self { guarded, ..self }
+        Self { guard, ..self }
     }
 
-    /// Takes tasks, one on each thread, and gives signs of life until there is a reason to end. Whatever
-    /// runs then is killed.
-    pub(crate) async fn serve(self: &Arc<Self>, threads: &[Thread], stop: &CancellationToken) -> Farewell {
-        let places = threads.iter().cloned().enumerate();
-        let mut places = places.map(|(slot, thread)| Place {
+    /// Runs tasks, one on each thread, and sends heartbeats until the session ends. Running tasks are then
+    /// killed.
+    pub(crate) async fn serve(self: &Arc<Self>, threads: &[Thread], stop: &CancellationToken) -> SessionEnd {
+        let contexts = threads.iter().cloned().enumerate();
+        let mut contexts = contexts.map(|(slot, thread)| TaskContext {
             scratch: self.scratch(slot),
             thread,
-            herald: self.redis.clone().map_or(Herald::Silent, Herald::Redis),
+            reporter: self.redis.clone().map_or(StateReporter::Silent, StateReporter::Redis),
         });
-        if self.is_with_ours {
-            return self.serve_as_agent(places.collect(), stop).await;
+        if self.is_native {
+            return self.serve_as_agent(contexts.collect(), stop).await;
         }
-        let place = places.next().expect("a registration has a slot");
+        let context = contexts.next().expect("a registration has a slot");
         tokio::select! {
-            farewell = self.take_tasks(&place) => farewell,
-            refused = self.give_signs_of_life() => self.farewell(&refused),
-            refused = self.keep_token_good() => self.farewell(&refused),
-            never = self.watch_scratch() => match never {},
-            () = stop.cancelled() => Farewell::Stopped,
+            session_end = self.serve_legacy(&context) => session_end,
+            refused = self.send_heartbeats() => self.session_end(&refused),
+            refused = self.keep_token_valid() => self.session_end(&refused),
+            never = self.watch_disk_space() => match never {},
+            () = stop.cancelled() => SessionEnd::Stopped,
         }
     }
 
-    /// The directories of a slot; of the whole registration where it is one (semantics §7.2).
+    /// The directories of a slot, or of the whole registration if it has one slot (semantics §7.2).
     fn scratch(&self, slot: usize) -> Scratch {
-        match self.is_with_ours {
+        match self.is_native {
             true => Scratch::at(self.root.join(slot.to_string())),
             false => Scratch::at(self.root.clone()),
         }
     }
 
-    /// Says good-bye, so that a task that was held need not wait for the lease to end, and cleans up. Where
-    /// nobody can be reached, that is left to the guard.
-    pub(crate) async fn close(&self, farewell: Farewell) {
-        let said = match farewell {
-            Farewell::Removed => Ok(()),
-            Farewell::Stopped | Farewell::GivenUp => self.client.sign_off().await,
+    /// Signs off, so that a held task need not wait for the lease to expire, and cleans up. If no coordinator
+    /// can be reached, the guard signs off later.
+    pub(crate) async fn close(&self, session_end: SessionEnd) {
+        let signed_off = match session_end {
+            SessionEnd::Removed => Ok(()),
+            SessionEnd::Stopped | SessionEnd::Reregister => self.client.sign_off().await,
         };
-        match (said, &self.guarded) {
+        match (signed_off, &self.guard) {
             (Err(error), _) if error.is_transient() => tracing::warn!(
                 %error,
-                "signing off did not work; what was given back may have to wait for the end of the lease"
+                "failed to sign off; returned tasks may have to wait until the lease expires"
             ),
-            (_, Some(guarded)) => guarded.has_left(),
+            (_, Some(guard)) => guard.deregister(),
             (_, None) => {}
         }
         if let Some(redis) = &self.redis {
@@ -120,29 +120,30 @@ impl Session {
         scratch::remove(&self.root).await;
     }
 
-    /// What a 401 means. Only a worker that a user removed, or whose lifetime has ended, leaves for good. An older
-    /// coordinator gives no reason: there, a worker that is unknown while its lease holds has been removed.
-    pub(crate) fn farewell(&self, refused: &ClientError) -> Farewell {
+    /// Interprets a 401. Only a worker that a user removed, or whose lifetime has ended, leaves for good. A
+    /// legacy coordinator gives no reason: there, a worker that is unknown while its lease is valid has been
+    /// removed.
+    pub(crate) fn session_end(&self, refused: &ClientError) -> SessionEnd {
         tracing::debug!(%refused, "the coordinator does not know this worker");
         match refused.code() {
-            Some(ErrorCode::WorkerRemoved | ErrorCode::WorkerExpired) => Farewell::Removed,
-            _ if self.lease.gives_reasons() || !self.lease.holds() => Farewell::GivenUp,
-            _ => Farewell::Removed,
+            Some(ErrorCode::WorkerRemoved | ErrorCode::WorkerExpired) => SessionEnd::Removed,
+            _ if self.lease.gives_reasons() || !self.lease.is_valid() => SessionEnd::Reregister,
+            _ => SessionEnd::Removed,
         }
     }
 
-    /// The same, when a task was told that the coordinator does not know this worker.
-    pub(crate) async fn farewell_after_refusal(&self) -> Farewell {
+    /// Asks the coordinator why it refused a call of a task, and interprets the answer.
+    pub(crate) async fn session_end_after_refusal(&self) -> SessionEnd {
         let ask = || self.client.heartbeat();
-        match insist(&*self.settings.entropy, "asking why this worker is refused", ask).await {
-            Err(refused) if refused.status() == Some(401) => self.farewell(&refused),
-            Ok(_) | Err(_) => Farewell::GivenUp,
+        match retry(&*self.settings.entropy, "heartbeat after a refusal", ask).await {
+            Err(refused) if refused.status() == Some(401) => self.session_end(&refused),
+            Ok(_) | Err(_) => SessionEnd::Reregister,
         }
     }
 }
 
-/// Time between two signs of life: a third of the time after which the worker is missed, or what was configured if
-/// that is less.
+/// Time between two heartbeats: a third of the time after which the worker is missed, or the configured
+/// interval if that is shorter.
 fn heartbeat_pause(configured: Duration, missed_after: Duration) -> Duration {
     configured.min(missed_after / 3)
 }

@@ -1,4 +1,4 @@
-//! Becoming a worker.
+//! Registers a worker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use tokio::sync::watch;
 
 use super::Session;
 use super::lease::Lease;
-use crate::insist::insist;
 use crate::live::redis::Announcer;
 use crate::os::boot_clock::BootInstant;
 use crate::os::machine;
+use crate::retry::retry;
 use crate::run::scratch;
 use crate::settings::Settings;
 use crate::worker::WorkerError;
 
-/// How long a worker may be silent when the coordinator does not say: the default of the contract.
+/// The lease terms when the coordinator states none: the default of the contract.
 pub(super) const TERMS_OF_OLD_COORDINATORS: LeaseTerms = LeaseTerms {
     lease: Duration::from_secs(600),
     missed_after: Duration::from_secs(600),
@@ -25,10 +25,10 @@ pub(super) const TERMS_OF_OLD_COORDINATORS: LeaseTerms = LeaseTerms {
 };
 
 impl Session {
-    /// Logs in and registers, waiting for a coordinator that is away.
+    /// Logs in and registers, and waits for a coordinator that is unavailable.
     pub(crate) async fn open(settings: &Settings, slots: usize) -> Result<Self, WorkerError> {
         let entropy = &*settings.entropy;
-        let user = insist(entropy, "logging in", || settings.login.log_in()).await?;
+        let user = retry(entropy, "logging in", || settings.login.log_in()).await?;
         let request = RegisterWorkerRequest {
             slots: Some(u32::try_from(slots).unwrap_or(u32::MAX)),
             machine: machine::this(),
@@ -38,9 +38,9 @@ impl Session {
             let asked = BootInstant::now();
             Ok((asked, user.register_worker(&request).await?))
         };
-        let (asked, registration) = insist(entropy, "registering", register).await?;
-        let is_with_ours = registration.terms.is_some();
-        let redis = registration.redis_url.filter(|_| !is_with_ours && !settings.skip_redis);
+        let (asked, registration) = retry(entropy, "registering", register).await?;
+        let is_native = registration.terms.is_some();
+        let redis = registration.redis_url.filter(|_| !is_native && !settings.skip_redis);
         let (root, hold) = scratch::make_root(&settings.scratch, registration.uuid).await?;
         (settings.registered)(registration.uuid);
         tracing::info!(worker = %registration.uuid, "registered");
@@ -48,13 +48,13 @@ impl Session {
             lease: Lease::new(asked, registration.terms.unwrap_or(TERMS_OF_OLD_COORDINATORS)),
             client: registration.client,
             token_life: registration.token_life,
-            is_with_ours,
+            is_native,
             redis: redis.and_then(|url| Announcer::start(&url)).map(Arc::new),
             root,
             _hold: hold,
             settings: settings.clone(),
-            has_room: watch::Sender::new(true),
-            guarded: None,
+            has_space: watch::Sender::new(true),
+            guard: None,
         })
     }
 }

@@ -1,58 +1,58 @@
-//! Keeping the worker's token good for as long as the worker is.
+//! Renews the worker's token.
 
 use std::time::Duration;
 
 use mitosis_client::ClientError;
 
 use super::Session;
-use crate::insist::Waits;
 use crate::os::boot_clock::BootInstant;
+use crate::retry::BackoffTimer;
 
-/// Longest time between two looks at the clock: timers stand still while the machine is suspended.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Longest time between two checks of the clock: timers stop while the machine is suspended.
+const POLL_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Session {
-    /// Renews the token at half of its life. Ends only when the coordinator does not know this worker. A
-    /// coordinator that grants no later end has a limit for this worker, and its word counts when that comes.
-    pub(crate) async fn keep_token_good(&self) -> ClientError {
+    /// Renews the token at half of its lifetime. Ends only when the coordinator does not know this worker. A
+    /// coordinator that grants no later end has a limit for this worker, which then ends as planned.
+    pub(crate) async fn keep_token_valid(&self) -> ClientError {
         let Some(mut life) = self.token_life else { return std::future::pending().await };
         loop {
-            rest(life / 2).await;
+            sleep_with_suspends(life / 2).await;
             match self.renew_token().await {
                 Ok(Some(renewed)) if renewed > life / 4 * 3 => life = renewed,
                 Err(error) if error.status() == Some(401) => return error,
-                Ok(_) => break tracing::debug!("the token gets no later end"),
-                Err(error) => break tracing::debug!(%error, "the token can't be renewed"),
+                Ok(_) => break tracing::debug!("the coordinator granted no later token expiry"),
+                Err(error) => break tracing::debug!(%error, "failed to renew the token"),
             }
         }
         std::future::pending().await
     }
 
-    /// Asks until there is an answer.
+    /// Retries until the coordinator answers.
     async fn renew_token(&self) -> Result<Option<Duration>, ClientError> {
-        let mut waits = Waits::new(&*self.settings.entropy);
+        let mut backoff = BackoffTimer::new(&*self.settings.entropy);
         loop {
             match self.client.renew_token().await {
                 Ok(life) => {
-                    if let Some(guarded) = &self.guarded {
-                        guarded.is_registered(&self.client);
+                    if let Some(guard) = &self.guard {
+                        guard.register(&self.client);
                     }
                     return Ok(life);
                 }
-                Err(error) if error.is_transient() => waits.pause().await,
+                Err(error) if error.is_transient() => backoff.pause().await,
                 Err(error) => return Err(error),
             }
         }
     }
 }
 
-async fn rest(time: Duration) {
-    let begun = BootInstant::now();
+async fn sleep_with_suspends(time: Duration) {
+    let start = BootInstant::now();
     loop {
-        let left = time.saturating_sub(begun.elapsed());
-        if left.is_zero() {
+        let remaining = time.saturating_sub(start.elapsed());
+        if remaining.is_zero() {
             return;
         }
-        tokio::time::sleep(left.min(LOOK_AGAIN)).await;
+        tokio::time::sleep(remaining.min(POLL_INTERVAL)).await;
     }
 }

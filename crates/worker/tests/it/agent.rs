@@ -8,7 +8,7 @@ const POLL: &str = "POST /v1/agents/poll ";
 const REPORT: &str = "POST /v1/agents/report ";
 
 #[tokio::test]
-async fn many_short_tasks_come_and_go_in_batches() {
+async fn short_tasks_are_fetched_and_reported_in_batches() {
     let script = Script::new().await;
     // What ends meanwhile gathers for the next report.
     script.thinks(std::time::Duration::from_millis(50));
@@ -33,7 +33,7 @@ async fn many_short_tasks_come_and_go_in_batches() {
 }
 
 #[tokio::test]
-async fn a_task_that_a_user_stops_ends_as_cancelled_and_says_so() {
+async fn task_stopped_by_a_user_is_cancelled() {
     let script = Script::new().await;
     let started = script.scratch().join("started");
     script.has(&format!("touch {}; exec sleep 61", started.display()), |_| {});
@@ -45,7 +45,7 @@ async fn a_task_that_a_user_stops_ends_as_cancelled_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_task_that_is_not_the_agent_s_any_more_is_killed_and_not_reported() {
+async fn revoked_task_is_killed_and_not_reported() {
     let script = Script::new().await;
     let started = script.scratch().join("started");
     script.has(&format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 61", started.display()), |_| {});
@@ -61,7 +61,7 @@ async fn a_task_that_is_not_the_agent_s_any_more_is_killed_and_not_reported() {
 }
 
 #[tokio::test]
-async fn told_to_drain_it_takes_no_more_and_ends_what_runs() {
+async fn drain_by_the_coordinator_finishes_running_tasks() {
     let script = Script::new().await;
     let folder = script.scratch().to_owned();
     let (started, go) = (folder.join("started"), folder.join("go"));
@@ -85,11 +85,11 @@ async fn told_to_drain_it_takes_no_more_and_ends_what_runs() {
     assert!(script.bodies(POLL).iter().filter(|poll| knows(poll)).all(|poll| poll["want"] == 0));
     // The coordinator removes it with its last task.
     script.fails("POST /v1/agents/", 401, 1);
-    assert_eq!(worker.await.unwrap().unwrap(), mitosis_worker::Ended::Removed);
+    assert_eq!(worker.await.unwrap().unwrap(), mitosis_worker::WorkerExit::Removed);
 }
 
 #[tokio::test]
-async fn the_small_result_of_a_task_comes_with_its_end() {
+async fn small_result_is_reported_with_the_end() {
     let script = Script::new().await;
     script.has(r#"echo '{ "loss": 0.25 }' > $MITO_RESULT_DIR/result.json"#, |_| {});
     script.has("echo '[' > $MITO_RESULT_DIR/result.json", |_| {});
@@ -102,7 +102,7 @@ async fn the_small_result_of_a_task_comes_with_its_end() {
 }
 
 #[tokio::test]
-async fn after_an_answer_that_may_be_lost_the_agent_says_what_it_holds() {
+async fn lost_answer_makes_the_agent_resend_what_it_holds() {
     let script = Script::new().await;
     let (started, go) = (script.scratch().join("started"), script.scratch().join("go"));
     script.has(
@@ -124,7 +124,7 @@ async fn after_an_answer_that_may_be_lost_the_agent_says_what_it_holds() {
 }
 
 #[tokio::test]
-async fn output_is_sent_only_when_somebody_follows() {
+async fn output_is_sent_only_to_a_follower() {
     let script = Script::new().await;
     let started = script.scratch().join("started");
     let go = script.scratch().join("go");

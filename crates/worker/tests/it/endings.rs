@@ -1,6 +1,6 @@
 //! How a worker comes to its end.
 
-use mitosis_worker::Ended;
+use mitosis_worker::WorkerExit;
 
 use crate::script::Script;
 
@@ -29,13 +29,13 @@ pub(crate) async fn appears(path: &std::path::Path) {
 }
 
 #[tokio::test]
-async fn asked_to_stop_it_kills_what_runs_signs_off_and_leaves_nothing() {
+async fn stop_kills_running_tasks_signs_off_and_cleans_up() {
     let script = Script::new().await;
     let worker = script.worker(1);
     let pid = a_running_task(&script).await;
     assert!(is_alive(&pid));
     script.stop();
-    assert_eq!(worker.await.unwrap().unwrap(), Ended::Stopped);
+    assert_eq!(worker.await.unwrap().unwrap(), WorkerExit::Stopped);
     assert!(!is_alive(&pid), "the command lives on");
     assert!(script.heard().iter().any(|line| line.starts_with("DELETE /workers ")));
     assert!(script.reports().is_empty());
@@ -45,21 +45,21 @@ async fn asked_to_stop_it_kills_what_runs_signs_off_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn removed_by_the_coordinator_it_kills_what_runs_and_ends() {
+async fn removed_worker_kills_running_tasks_and_ends() {
     let script = Script::with_lease(Some(3)).await;
     let worker = script.worker(1);
     let pid = a_running_task(&script).await;
     script.fails("POST /workers/heartbeat", 401, 1);
-    assert_eq!(worker.await.unwrap().unwrap(), Ended::Removed);
+    assert_eq!(worker.await.unwrap().unwrap(), WorkerExit::Removed);
     assert!(!is_alive(&pid), "the command lives on");
 }
 
 #[tokio::test]
-async fn only_a_removal_or_the_end_of_its_lifetime_ends_a_worker() {
+async fn only_removal_or_expiry_ends_a_worker() {
     for code in ["worker_removed", "worker_expired"] {
         let script = Script::with_lease(Some(3)).await;
         script.refuses("POST /workers/heartbeat", code);
-        assert_eq!(script.worker(1).await.unwrap().unwrap(), Ended::Removed, "{code}");
+        assert_eq!(script.worker(1).await.unwrap().unwrap(), WorkerExit::Removed, "{code}");
     }
     for code in ["worker_unknown", "token_expired", "invalid_token"] {
         let script = Script::with_lease(Some(3)).await;
@@ -71,7 +71,7 @@ async fn only_a_removal_or_the_end_of_its_lifetime_ends_a_worker() {
 }
 
 #[tokio::test]
-async fn refused_at_the_door_it_says_so_instead_of_knocking_for_ever() {
+async fn refused_login_ends_the_worker() {
     let script = Script::new().await;
     script.fails("POST /workers ", 403, 1);
     let refused = script.worker(2).await.unwrap().unwrap_err();
@@ -79,7 +79,7 @@ async fn refused_at_the_door_it_says_so_instead_of_knocking_for_ever() {
 }
 
 #[tokio::test]
-async fn asked_to_drain_it_ends_what_runs_takes_nothing_more_and_leaves() {
+async fn drain_finishes_running_tasks_and_ends() {
     for script in [Script::new().await, Script::old().await] {
         let (started, go) = (script.scratch().join("started"), script.scratch().join("go"));
         script.has(
@@ -91,7 +91,7 @@ async fn asked_to_drain_it_ends_what_runs_takes_nothing_more_and_leaves() {
         script.drain();
         script.has("exit 9", |_| {});
         std::fs::write(go, "").unwrap();
-        assert_eq!(worker.await.unwrap().unwrap(), Ended::Stopped);
+        assert_eq!(worker.await.unwrap().unwrap(), WorkerExit::Stopped);
         assert_eq!(script.commits(1).await["exit_status"], 0);
         assert!(script.heard().iter().any(|line| line.starts_with("DELETE /workers ")));
     }

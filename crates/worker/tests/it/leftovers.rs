@@ -17,7 +17,7 @@ fn warnings(script: &Script) -> Value {
 }
 
 #[tokio::test]
-async fn fifo_in_the_place_of_a_file_does_not_hold_the_slot() {
+async fn fifo_instead_of_a_file_does_not_block_the_slot() {
     let script = Script::new().await;
     script.has("mkfifo $MITO_RESULT_DIR/result.json", |_| {});
     let _worker = script.worker(1);
@@ -33,7 +33,7 @@ async fn fifo_in_the_place_of_a_file_does_not_hold_the_slot() {
 }
 
 #[tokio::test]
-async fn link_in_the_place_of_a_file_is_not_followed() {
+async fn link_instead_of_a_file_is_not_followed() {
     let script = Script::new().await;
     let secret = script.scratch().join("secret.json");
     std::fs::write(&secret, r#"{"secret": 1}"#).unwrap();
@@ -57,7 +57,7 @@ async fn output_survives_a_command_that_replaces_its_files() {
 }
 
 #[tokio::test]
-async fn over_a_quota_the_log_comes_first_and_the_loss_is_told() {
+async fn quota_loss_gives_a_warning_and_the_log_is_stored_first() {
     let script = Script::new().await;
     script.has("echo out; echo r > $MITO_RESULT_DIR/r; exit 4", |task| task.spec.terminal_output = true);
     script.fails(r#"POST /workers/tasks {"id":1,"op":{"Upload":{"content_type":"result""#, 403, 1);
@@ -69,7 +69,7 @@ async fn over_a_quota_the_log_comes_first_and_the_loss_is_told() {
 }
 
 #[tokio::test]
-async fn old_coordinator_hears_of_a_loss_in_its_own_words() {
+async fn legacy_coordinator_receives_a_loss_as_message() {
     let script = Script::old().await;
     script.has("echo r > $MITO_RESULT_DIR/r; echo e > $MITO_EXEC_DIR/e", |_| {});
     script.fails(r#"POST /workers/tasks {"id":1,"op":{"Upload""#, 403, 2);
@@ -78,7 +78,7 @@ async fn old_coordinator_hears_of_a_loss_in_its_own_words() {
 }
 
 #[tokio::test]
-async fn stop_is_obeyed_while_output_is_stored() {
+async fn stop_takes_effect_while_outputs_are_stored() {
     let script = Script::new().await;
     script.has("echo r > $MITO_RESULT_DIR/r; exit 3", |_| {});
     script.fails("PUT /objects", 503, 1_000_000);
@@ -90,7 +90,7 @@ async fn stop_is_obeyed_while_output_is_stored() {
 }
 
 #[tokio::test]
-async fn task_taken_back_while_output_is_stored_leaves_its_slot() {
+async fn task_revoked_while_outputs_are_stored_leaves_its_slot() {
     let script = Script::new().await;
     script.has("echo r > $MITO_RESULT_DIR/r; exit 3", |_| {});
     script.fails("PUT /objects", 503, 1_000_000);
@@ -102,7 +102,7 @@ async fn task_taken_back_while_output_is_stored_leaves_its_slot() {
 }
 
 #[tokio::test]
-async fn old_coordinator_s_lease_ends_the_storing_of_output() {
+async fn expired_legacy_lease_ends_the_storing_of_outputs() {
     let script = Script::with_lease(Some(1)).await;
     script.has("echo r > $MITO_RESULT_DIR/r", |_| {});
     script.fails("PUT /objects", 503, 1_000_000);
@@ -114,7 +114,7 @@ async fn old_coordinator_s_lease_ends_the_storing_of_output() {
 }
 
 #[tokio::test]
-async fn watched_task_is_waited_for_before_resources_and_within_the_timeout() {
+async fn watching_precedes_resources_and_counts_against_the_timeout() {
     let script = Script::new().await;
     script.has("true", |task| {
         task.timeout = Duration::from_millis(300);

@@ -29,7 +29,7 @@ pub(crate) async fn until(mut holds: impl FnMut() -> bool, what: &str) {
 }
 
 #[tokio::test]
-async fn states_stay_here_while_they_matter_to_no_one() {
+async fn states_without_watchers_are_not_reported() {
     let script = Script::new().await;
     script.has("sleep 0.1", |_| {});
     let worker = script.worker(1);
@@ -83,7 +83,7 @@ async fn spawn_of_a_long_task_is_reported_before_its_end() {
 }
 
 #[tokio::test]
-async fn present_state_of_a_watched_task_is_reported() {
+async fn current_state_of_a_watched_task_is_reported() {
     let script = Script::new().await;
     script.has("sleep 600", |_| {});
     let worker = script.worker(2);
@@ -96,7 +96,7 @@ async fn present_state_of_a_watched_task_is_reported() {
 }
 
 #[tokio::test]
-async fn states_whose_report_was_lost_are_reported_again() {
+async fn states_of_a_lost_report_are_repeated() {
     let script = Script::new().await;
     script.announces();
     script.fails("POST /v1/agents/report", 503, 2);
@@ -129,7 +129,7 @@ async fn heard(subscription: &mut redis::aio::PubSub, last: ExecState) -> Vec<i3
 }
 
 #[tokio::test]
-async fn beside_an_old_coordinator_states_go_to_redis() {
+async fn states_go_to_redis_with_a_legacy_coordinator() {
     let (script, redis) = (Script::old().await, RedisServer::start().await.unwrap());
     let mut subscription = announced(&script, &redis, Uuid::from_u128(1)).await;
     script.has("true", |_| {});
@@ -141,7 +141,7 @@ async fn beside_an_old_coordinator_states_go_to_redis() {
 }
 
 #[tokio::test]
-async fn worker_that_stops_announces_that_it_exited() {
+async fn stopping_worker_announces_its_exit() {
     let (script, redis) = (Script::old().await, RedisServer::start().await.unwrap());
     let mut subscription = announced(&script, &redis, Uuid::from_u128(1)).await;
     script.has("sleep 600", |_| {});
@@ -158,7 +158,7 @@ fn watcher(script: &Script, target: ExecState) {
 }
 
 #[tokio::test]
-async fn watch_beside_an_old_coordinator_reads_redis() {
+async fn watch_with_a_legacy_coordinator_reads_redis() {
     let (script, redis) = (Script::old().await, RedisServer::start().await.unwrap());
     script.has_redis(redis.url());
     script.shows_watched("Running");
@@ -177,7 +177,7 @@ async fn watch_beside_an_old_coordinator_reads_redis() {
 }
 
 #[tokio::test]
-async fn watch_beside_an_old_coordinator_presumes_a_plain_spawn() {
+async fn watch_with_a_legacy_coordinator_presumes_a_spawn() {
     let script = Script::old().await;
     script.shows_watched("Running");
     watcher(&script, ExecState::ExecSpawned);

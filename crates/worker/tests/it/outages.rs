@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::script::Script;
 
 #[tokio::test]
-async fn a_result_survives_every_kind_of_answer_that_is_none() {
+async fn result_survives_every_kind_of_failed_answer() {
     let script = Script::new().await;
     script.fails("POST /workers ", 503, 2);
     script.fails("POST /v1/agents/poll ", 502, 2);
@@ -20,7 +20,7 @@ async fn a_result_survives_every_kind_of_answer_that_is_none() {
 }
 
 #[tokio::test]
-async fn an_object_store_that_keeps_refusing_makes_the_result_incomplete_not_silent() {
+async fn refusing_object_store_makes_the_result_incomplete() {
     let script = Script::new().await;
     script.has("echo r > $MITO_RESULT_DIR/r", |_| {});
     script.fails("PUT /objects", 403, 100);
@@ -29,7 +29,7 @@ async fn an_object_store_that_keeps_refusing_makes_the_result_incomplete_not_sil
 }
 
 #[tokio::test]
-async fn a_task_that_was_taken_back_is_dropped_and_the_next_one_runs() {
+async fn revoked_task_is_abandoned_and_the_next_one_runs() {
     let script = Script::new().await;
     script.has("echo r > $MITO_RESULT_DIR/r; exit 1", |_| {});
     script.has("exit 2", |_| {});
@@ -41,7 +41,7 @@ async fn a_task_that_was_taken_back_is_dropped_and_the_next_one_runs() {
 }
 
 #[tokio::test]
-async fn a_worker_that_can_t_renew_its_lease_kills_its_command_and_registers_again() {
+async fn expired_lease_kills_the_command_and_registers_again() {
     let script = Script::with_lease(Some(1)).await;
     script.fails("POST /workers/heartbeat", 503, 1_000_000);
     let pid = script.scratch().join("pid");
@@ -55,7 +55,7 @@ async fn a_worker_that_can_t_renew_its_lease_kills_its_command_and_registers_aga
 }
 
 #[tokio::test]
-async fn an_old_coordinator_that_promises_nothing_is_served_too() {
+async fn legacy_coordinator_without_lease_is_supported() {
     let script = Script::old().await;
     let _worker = script.worker(1);
     script.hears("GET /workers/tasks ", 3).await;
@@ -64,7 +64,7 @@ async fn an_old_coordinator_that_promises_nothing_is_served_too() {
 }
 
 #[tokio::test]
-async fn an_end_is_told_until_it_is_heard() {
+async fn end_is_reported_until_it_is_answered() {
     let script = Script::new().await;
     script.has("exit 5", |_| {});
     script.fails(r#"POST /v1/agents/report {"ended":[{"key":{"id":1,"#, 503, 3);

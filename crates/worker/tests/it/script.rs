@@ -22,7 +22,7 @@ use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::entropy::OsEntropy;
 use mitosis_protocol::worker::FetchedTask;
 use mitosis_protocol::{TaskSpec, Uuid};
-use mitosis_worker::{Ended, Login, Settings, Worker, WorkerError};
+use mitosis_worker::{Login, Settings, Worker, WorkerError, WorkerExit};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -200,7 +200,7 @@ impl Script {
     }
 
     /// Starts a worker.
-    pub(crate) fn worker(&self, slots: usize) -> JoinHandle<Result<Ended, WorkerError>> {
+    pub(crate) fn worker(&self, slots: usize) -> JoinHandle<Result<WorkerExit, WorkerError>> {
         let login = Arc::new(Known(self.address.clone()));
         let settings = Settings {
             slots,

@@ -37,7 +37,7 @@ async fn ends(pid: &str) {
 }
 
 #[tokio::test]
-async fn outage_of_nine_minutes_kills_nothing_and_the_end_of_the_lease_does() {
+async fn outage_kills_commands_only_when_the_lease_expires() {
     let script = Script::with_terms(600, 30).await;
     let _worker = script.worker(1);
     let pid = runs(&script, "pid", |task| task.timeout = Duration::from_hours(1)).await;
@@ -57,7 +57,7 @@ async fn outage_of_nine_minutes_kills_nothing_and_the_end_of_the_lease_does() {
 }
 
 #[tokio::test]
-async fn worker_that_is_heard_of_by_its_polls_alone_goes_on() {
+async fn polls_alone_keep_a_worker_alive() {
     let script = Script::with_terms(2, 1).await;
     script.renews_by_polls();
     script.fails("POST /workers/heartbeat", 503, usize::MAX);
@@ -68,7 +68,7 @@ async fn worker_that_is_heard_of_by_its_polls_alone_goes_on() {
 }
 
 #[tokio::test]
-async fn attempt_with_a_limit_is_killed_alone_and_given_back() {
+async fn attempt_past_its_limit_is_killed_alone_and_returned() {
     let script = Script::with_terms(600, 1).await;
     let _worker = script.worker(3);
     script.fails("POST /workers/heartbeat", 503, usize::MAX);
@@ -94,7 +94,7 @@ async fn attempt_with_a_limit_is_killed_alone_and_given_back() {
 }
 
 #[tokio::test]
-async fn heartbeats_go_by_the_time_after_which_a_worker_is_missed() {
+async fn heartbeat_interval_follows_the_missed_time() {
     let script = Script::with_terms(600, 1).await;
     let _worker = script.worker(1);
     script.hears("POST /workers/heartbeat", 3).await;
@@ -103,7 +103,7 @@ async fn heartbeats_go_by_the_time_after_which_a_worker_is_missed() {
 }
 
 #[tokio::test]
-async fn registration_names_the_machine_where_it_has_an_id() {
+async fn registration_names_a_machine_with_an_id() {
     let script = Script::new().await;
     let _worker = script.worker(1);
     script.hears("POST /workers ", 1).await;

@@ -44,7 +44,7 @@ async fn reports_and_uploads_come_in_the_order_of_the_contract() {
 }
 
 #[tokio::test]
-async fn a_task_that_leaves_nothing_uploads_nothing_and_the_next_one_finds_clean_directories() {
+async fn task_without_outputs_uploads_nothing() {
     let script = Script::new().await;
     script.has("touch $MITO_RESULT_DIR/old; echo '{' > $MITO_NEW_TASK.not", |_| {});
     script.has("test -z \"$(ls $MITO_RESULT_DIR)\" && test ! -e $MITO_NEW_TASK", |_| {});
@@ -54,7 +54,7 @@ async fn a_task_that_leaves_nothing_uploads_nothing_and_the_next_one_finds_clean
 }
 
 #[tokio::test]
-async fn a_timeout_is_a_cancellation_with_the_raw_status_and_keeps_the_output() {
+async fn timeout_cancels_with_the_raw_status_and_keeps_output() {
     let script = Script::new().await;
     script.has("echo before; sleep 61", |task| {
         task.spec.terminal_output = true;
@@ -68,7 +68,7 @@ async fn a_timeout_is_a_cancellation_with_the_raw_status_and_keeps_the_output() 
 
 /// It takes as long as the grace that every command gets.
 #[tokio::test]
-async fn command_that_ignores_its_end_is_killed() {
+async fn command_that_ignores_sigterm_is_killed() {
     let script = Script::new().await;
     let deaf = "trap '' TERM; while :; do sleep 0.1; done";
     script.has(deaf, |task| task.timeout = std::time::Duration::from_millis(300));
@@ -77,7 +77,7 @@ async fn command_that_ignores_its_end_is_killed() {
 }
 
 #[tokio::test]
-async fn output_without_end_is_stopped_and_says_so() {
+async fn endless_output_is_stopped_with_a_note() {
     let script = Script::new().await;
     // As fast as can be packed, or the test would be about gigabytes.
     let endless = "while :; do head -c 100000 /dev/zero; done";
@@ -90,7 +90,7 @@ async fn output_without_end_is_stopped_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_command_that_is_stopped_for_its_output_is_no_success_however_it_ends() {
+async fn command_stopped_for_its_output_never_succeeds() {
     let script = Script::new().await;
     let obeys = "trap 'exit 0' TERM; while :; do head -c 100000 /dev/zero; done";
     script.has(obeys, |task| task.spec.terminal_output = true);
@@ -99,7 +99,7 @@ async fn a_command_that_is_stopped_for_its_output_is_no_success_however_it_ends(
 }
 
 #[tokio::test]
-async fn a_command_that_the_system_does_not_take_is_the_task_s_failure() {
+async fn command_rejected_by_the_system_fails_the_task() {
     let script = Script::new().await;
     script.has("", |task| task.spec.args.push("x".repeat(200 * 1024)));
     script.has("exit 5", |_| {});
@@ -115,7 +115,7 @@ fn with_resource(task: &mut mitosis_protocol::worker::FetchedTask) {
 }
 
 #[tokio::test]
-async fn resources_are_in_place_before_the_command_starts() {
+async fn resources_exist_before_the_command_starts() {
     let script = Script::new().await;
     script.has("test \"$(cat $MITO_RESOURCE_DIR/deep/a.txt)\" = resource", with_resource);
     let _worker = script.worker(1);
@@ -124,7 +124,7 @@ async fn resources_are_in_place_before_the_command_starts() {
 }
 
 #[tokio::test]
-async fn without_its_resource_a_task_is_cancelled_with_the_reason() {
+async fn missing_resource_cancels_the_task_with_a_reason() {
     for (refusing, status, msg) in [
         ("GET /workers/tasks/", 404, "ResourceNotFound"),
         ("GET /workers/tasks/", 403, "ResourceForbidden"),
@@ -141,7 +141,7 @@ async fn without_its_resource_a_task_is_cancelled_with_the_reason() {
 }
 
 #[tokio::test]
-async fn resource_stays_in_its_folder_whatever_the_coordinator_says() {
+async fn resource_stays_in_its_directory() {
     for path in ["../escaped", "/tmp/escaped", "a/../../escaped"] {
         let script = Script::new().await;
         script.has("exit 9", |task| {
@@ -156,7 +156,7 @@ async fn resource_stays_in_its_folder_whatever_the_coordinator_says() {
 }
 
 #[tokio::test]
-async fn a_follow_up_is_submitted_before_the_commit_and_a_bad_one_is_told() {
+async fn follow_up_precedes_the_commit_and_errors_are_reported() {
     let follow_up = r#"{"group_name":"g","tags":[],"labels":[],"timeout":"1s","priority":0,"task_spec":{"args":["true"]}}"#;
     let script = Script::new().await;
     script.has(&format!("echo '{follow_up}' > $MITO_NEW_TASK"), |_| {});
@@ -169,7 +169,7 @@ async fn a_follow_up_is_submitted_before_the_commit_and_a_bad_one_is_told() {
 }
 
 #[tokio::test]
-async fn slots_run_side_by_side() {
+async fn slots_run_concurrently() {
     let script = Script::new().await;
     let folder = script.scratch().display().to_string();
     // Each waits for the other.

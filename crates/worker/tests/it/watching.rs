@@ -44,7 +44,7 @@ async fn asks_no_more(script: &Script) {
 }
 
 #[tokio::test]
-async fn task_that_is_stopped_while_it_watches_ends_unstarted() {
+async fn task_stopped_while_watching_ends_unstarted() {
     let script = Script::new().await;
     let _worker = script.worker(1);
     let attempt = watches(&script, "exit 1", |_| {}).await;
@@ -54,7 +54,7 @@ async fn task_that_is_stopped_while_it_watches_ends_unstarted() {
 }
 
 #[tokio::test]
-async fn task_that_is_taken_back_while_it_watches_is_forgotten() {
+async fn task_revoked_while_watching_is_dropped() {
     let script = Script::new().await;
     let _worker = script.worker(1);
     let attempt = watches(&script, "exit 1", |_| {}).await;
@@ -67,7 +67,7 @@ async fn task_that_is_taken_back_while_it_watches_is_forgotten() {
 }
 
 #[tokio::test]
-async fn draining_worker_gives_back_what_watches() {
+async fn draining_worker_returns_watching_tasks() {
     let script = Script::new().await;
     let worker = script.worker(2);
     let attempt = watches(&script, "exit 1", |_| {}).await;
@@ -84,7 +84,7 @@ async fn draining_worker_gives_back_what_watches() {
 
 /// It may run elsewhere by then.
 #[tokio::test]
-async fn task_that_watches_past_its_limit_is_given_back() {
+async fn task_watching_past_its_limit_is_returned() {
     let script = Script::with_terms(600, 1).await;
     script.fails("POST /workers/heartbeat", 503, usize::MAX);
     let _worker = script.worker(1);
@@ -97,7 +97,7 @@ async fn task_that_watches_past_its_limit_is_given_back() {
 }
 
 #[tokio::test]
-async fn states_of_a_task_that_watches_are_reported_to_its_end() {
+async fn states_of_a_watching_task_are_reported_to_its_end() {
     for is_there in [false, true] {
         let script = Script::new().await;
         let uuid = Uuid::from_u128(0xabba);
@@ -123,7 +123,7 @@ async fn states_of_a_task_that_watches_are_reported_to_its_end() {
 }
 
 #[tokio::test]
-async fn follower_of_a_task_that_watches_is_not_forgotten() {
+async fn follower_of_a_watching_task_is_kept() {
     let script = Script::new().await;
     let _worker = script.worker(1);
     watches(&script, "echo shown; exec sleep 61", |task| {
@@ -139,7 +139,7 @@ async fn follower_of_a_task_that_watches_is_not_forgotten() {
 
 /// An earlier version does not judge for its workers.
 #[tokio::test]
-async fn watched_task_is_judged_here_where_the_coordinator_does_not() {
+async fn worker_evaluates_watches_for_an_old_coordinator() {
     let script = Script::new().await;
     script.lacks(ASKS);
     script.shows_watched("Finished");

@@ -1,14 +1,14 @@
-//! What a worker tells its guard over the pipe: a line of JSON each. Tokens go this way and no other, since
-//! other users can see the arguments of a process.
+//! The messages from a worker to its guard: one line of JSON each, over a pipe. Tokens are sent only this way,
+//! since other users can see the arguments of a process.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-/// A line.
+/// A message from a worker to its guard.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Message {
-    /// A registration is in force, or has a new token.
+    /// A registration is valid, or has a new token.
     Registered {
         registration: usize,
         coordinator: String,
@@ -16,16 +16,16 @@ pub(super) enum Message {
         authorities: Option<String>,
         token: String,
     },
-    /// A registration has ended; there is nothing to be said for it any more.
+    /// A registration has ended and needs no sign-off.
     Left { registration: usize },
 }
 
-/// How to speak for a registration.
+/// What the guard needs to sign off a registration.
 #[derive(Debug, Clone)]
 pub(super) struct Credentials {
-    /// Addresses of the coordinators, with commas between them.
+    /// The addresses of the coordinators, separated by commas.
     pub(super) coordinator: String,
-    /// Certificate authorities to trust besides those of the system, in PEM.
+    /// Certificate authorities to trust in addition to those of the system, in PEM.
     pub(super) authorities: Option<String>,
     pub(super) token: SecretString,
 }

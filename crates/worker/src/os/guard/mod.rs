@@ -1,13 +1,12 @@
-//! A second, small process beside the worker, which acts when the worker can't.
+//! The guard: a second, small process that acts when the worker can't.
 //!
-//! It ends the commands of a worker that is gone and gives their tasks back, and it kills what runs when a lease
-//! is over and the worker does nothing about it, because it is stopped or the machine was suspended. It reads
-//! a pipe whose other end only the worker has, so it sees the end of the worker in whatever way that comes. What
-//! runs, and until when, the worker writes into a [table] that both have open. The worker in turn sees to it
-//! that there is always a guard.
+//! It ends the commands of a worker that is gone and returns their tasks. It also kills commands whose lease
+//! has expired while the worker is stopped or the machine was suspended. It reads a pipe whose other end only
+//! the worker holds, so it notices every kind of exit. The worker writes the running groups and their leases
+//! into a [table] that both processes share. The worker restarts a guard that ends.
 
-mod keeper;
 mod message;
+mod process;
 mod table;
 
 use std::collections::BTreeMap;
@@ -20,16 +19,16 @@ use std::time::Duration;
 
 use mitosis_client::WorkerClient;
 
-pub use keeper::keep_guard;
 use message::{Credentials, Message};
+pub use process::run_guard;
 use table::Table;
-pub(crate) use table::{Mark, TermMark};
+pub(crate) use table::{LeaseEntry, SlotEntry};
 
-/// Before another guard is started in the place of one that ended; it doubles up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A guard needs to find a coordinator as its worker does.
-const PASSED_ON: &[&str] = &[
+/// Pause before the guard is restarted; it doubles up to the maximum.
+const MIN_RESTART_PAUSE: Duration = Duration::from_millis(10);
+const MAX_RESTART_PAUSE: Duration = Duration::from_secs(10);
+/// Variables that a guard needs to reach the coordinator as its worker does.
+const INHERITED: &[&str] = &[
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "ALL_PROXY",
@@ -42,13 +41,13 @@ const PASSED_ON: &[&str] = &[
     "SSL_CERT_DIR",
 ];
 
-/// The other process, for as long as this is kept.
+/// A running guard process. Dropping it ends the guard.
 #[derive(Debug)]
-pub(crate) struct Guard(Arc<Post>);
+pub(crate) struct Guard(Arc<GuardSupervisor>);
 
-/// Where one guard after the other stands.
+/// Keeps one guard process running.
 #[derive(Debug)]
-struct Post {
+struct GuardSupervisor {
     command: Vec<OsString>,
     table: Table,
     state: Mutex<State>,
@@ -56,101 +55,103 @@ struct Post {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The pipe to the present guard.
+    /// The pipe to the present guard process.
     pipe: Option<ChildStdin>,
     registrations: BTreeMap<usize, Credentials>,
-    /// The worker ends, and so does its guard.
-    is_over: bool,
+    /// Whether the worker is ending, and its guard with it.
+    is_stopping: bool,
 }
 
-/// What a registration tells the guard.
+/// Informs the guard about one registration.
 #[derive(Debug, Clone)]
-pub(crate) struct Guarded {
-    post: Arc<Post>,
+pub(crate) struct GuardHandle {
+    supervisor: Arc<GuardSupervisor>,
     registration: usize,
 }
 
 impl Guard {
-    /// Starts a process that calls [`keep_guard`], for so many registrations and slots, and sees to it that there
-    /// is one until this is dropped.
+    /// Starts a process that calls [`run_guard`] for these numbers of registrations and slots, and restarts it
+    /// until this is dropped.
     pub(crate) fn start(command: &[OsString], registrations: usize, slots: usize) -> io::Result<Self> {
         let table = Table::new(registrations, slots)?;
-        let post = Arc::new(Post { command: command.to_vec(), table, state: Mutex::default() });
-        let first = post.send_guard()?;
-        let watched = post.clone();
-        std::thread::Builder::new().name("mito-guard".to_owned()).spawn(move || watched.keep(first))?;
-        Ok(Self(post))
+        let supervisor =
+            Arc::new(GuardSupervisor { command: command.to_vec(), table, state: Mutex::default() });
+        let first = supervisor.spawn_guard()?;
+        let watched = supervisor.clone();
+        std::thread::Builder::new().name("mito-guard".to_owned()).spawn(move || watched.supervise(first))?;
+        Ok(Self(supervisor))
     }
 
-    /// The place of a slot, counted from 0.
-    pub(crate) fn mark(&self, slot: usize) -> Mark {
+    /// The table entry of a slot, counted from 0.
+    pub(crate) fn slot_entry(&self, slot: usize) -> SlotEntry {
         self.0.table.slot(slot)
     }
 
-    /// What a registration, counted from 0, tells the guard.
-    pub(crate) fn guarded(&self, registration: usize) -> Guarded {
-        Guarded { post: self.0.clone(), registration }
+    /// The handle of a registration, counted from 0.
+    pub(crate) fn handle(&self, registration: usize) -> GuardHandle {
+        GuardHandle { supervisor: self.0.clone(), registration }
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
         let mut state = self.0.state();
-        state.is_over = true;
+        state.is_stopping = true;
         state.pipe = None;
     }
 }
 
-impl Guarded {
-    /// Where the lease is noted.
-    pub(crate) fn term(&self) -> TermMark {
-        self.post.table.term(self.registration)
+impl GuardHandle {
+    /// The table entry of the registration's lease.
+    pub(crate) fn lease_entry(&self) -> LeaseEntry {
+        self.supervisor.table.lease_entry(self.registration)
     }
 
-    /// The guard may speak for the worker as `client` does, from now on.
-    pub(crate) fn is_registered(&self, client: &WorkerClient) {
+    /// Lets the guard sign off for the worker with the token of `client`.
+    pub(crate) fn register(&self, client: &WorkerClient) {
         let credentials = Credentials {
             coordinator: client.client().addresses(),
             authorities: client.client().authorities().map(str::to_owned),
             token: client.token(),
         };
         let message = Message::registered(self.registration, &credentials);
-        let mut state = self.post.state();
+        let mut state = self.supervisor.state();
         state.registrations.insert(self.registration, credentials);
-        state.tell(&message);
+        state.send(&message);
     }
 
-    /// There is nothing left to be said for this registration.
-    pub(crate) fn has_left(&self) {
-        let mut state = self.post.state();
+    /// Removes the registration: it needs no sign-off any more.
+    pub(crate) fn deregister(&self) {
+        let mut state = self.supervisor.state();
         state.registrations.remove(&self.registration);
-        state.tell(&Message::Left { registration: self.registration });
+        state.send(&Message::Left { registration: self.registration });
     }
 }
 
 impl State {
-    /// A guard that is gone does not hear it; the next one is told everything.
-    fn tell(&mut self, message: &Message) {
+    /// Sends a message to the guard. A guard that is gone misses it; the next one receives the whole state.
+    fn send(&mut self, message: &Message) {
         if let Some(pipe) = &mut self.pipe
             && let Err(error) = pipe.write_all(&message.line())
         {
-            tracing::debug!(%error, "the guard does not hear");
+            tracing::debug!(%error, "failed to send a message to the guard");
         }
     }
 }
 
-impl Post {
+impl GuardSupervisor {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a guard, and tells it what the last one knew.
-    fn send_guard(&self) -> io::Result<Child> {
+    /// Starts a guard process, and sends it all registrations.
+    fn spawn_guard(&self) -> io::Result<Child> {
         let (program, args) = self.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let passed_on = PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let passed_on = INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         let mut child = Command::new(program)
             .args(args)
-            // It needs little of the worker, and outlives signals to the terminal and locks on folders.
+            // The guard needs little of the worker's environment, and outlives signals to the terminal and
+            // directory locks.
             .env_clear()
             .envs(passed_on)
             .current_dir("/")
@@ -160,38 +161,38 @@ impl Post {
             .stderr(Stdio::null())
             .spawn()?;
         let mut state = self.state();
-        // Should the worker end just now, the pipe closes, and the guard goes.
-        if !state.is_over {
+        // If the worker is ending, the pipe closes and the guard exits.
+        if !state.is_stopping {
             state.pipe = child.stdin.take();
-            let known: Vec<Message> =
+            let messages: Vec<Message> =
                 state.registrations.iter().map(|(number, it)| Message::registered(*number, it)).collect();
-            for message in &known {
-                state.tell(message);
+            for message in &messages {
+                state.send(message);
             }
         }
         child.stdin = None;
         Ok(child)
     }
 
-    /// Puts another guard in the place of each that ends, until the worker does.
-    fn keep(&self, mut guard: Child) {
-        let mut pause = FIRST_PAUSE;
+    /// Restarts the guard whenever it ends, until the worker does.
+    fn supervise(&self, mut guard: Child) {
+        let mut pause = MIN_RESTART_PAUSE;
         loop {
             let ended = guard.wait();
-            if self.state().is_over {
+            if self.state().is_stopping {
                 return;
             }
-            tracing::warn!(?ended, "the guard of this worker ended; starting another");
+            tracing::warn!(?ended, "the guard ended unexpectedly; restarting it");
             guard = loop {
                 std::thread::sleep(pause);
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                match self.send_guard() {
+                pause = (pause * 2).min(MAX_RESTART_PAUSE);
+                match self.spawn_guard() {
                     Ok(guard) => break guard,
                     Err(error) => {
-                        tracing::warn!(%error, "if this worker is killed, its commands will run on");
+                        tracing::warn!(%error, "failed to restart the guard; if this worker is killed, its commands run on");
                     }
                 }
-                if self.state().is_over {
+                if self.state().is_stopping {
                     return;
                 }
             };

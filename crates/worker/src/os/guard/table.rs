@@ -1,6 +1,6 @@
-//! What a worker and its guard share: a file in memory with the leases and what runs.
+//! The memory that a worker shares with its guard: a file with the leases and the running process groups.
 //!
-//! A renewal, a start and an end are one small write each. The guard reads the whole of it when it has to
+//! A renewal, a start and an end are one small write each. The guard reads the whole file when it has to
 //! decide.
 
 use std::fs::File;
@@ -16,39 +16,39 @@ use nix::unistd::Pid;
 use crate::os::boot_clock::BootInstant;
 use crate::session::lease::{length, margin};
 
-/// Numbers of terms and of slots, 4 bytes each.
+/// The numbers of leases and of slots, 4 bytes each.
 const HEAD_BYTES: usize = 8;
-/// When the lease was renewed, in nanoseconds since the machine was started, its length, and the silence after which
-/// the worker is missed.
+/// The renewal time in nanoseconds since boot, the lease length, and the silence after which the worker is
+/// missed.
 const TERM_BYTES: usize = 24;
-/// A process group, the limit of its attempt in milliseconds, which group the guard has killed, and padding.
+/// A process group, the limit of its attempt in milliseconds, the group that the guard has killed, and padding.
 const SLOT_BYTES: usize = 16;
 const KILLED_OFFSET: u64 = 8;
 
-/// The table as its writer has it.
+/// The table as the worker writes it.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     file: Arc<File>,
     terms: usize,
 }
 
-/// The place of one registration's lease.
+/// The table entry of one registration's lease.
 #[derive(Debug, Clone)]
-pub(crate) struct TermMark {
+pub(crate) struct LeaseEntry {
     file: Arc<File>,
     offset: u64,
 }
 
-/// The place of one slot.
+/// The table entry of one slot.
 #[derive(Debug, Clone)]
-pub(crate) struct Mark {
+pub(crate) struct SlotEntry {
     file: Arc<File>,
     offset: u64,
 }
 
 impl Table {
-    /// For so many registrations, each with a lease of its own, and so many slots: all of the one, or one of
-    /// each.
+    /// Creates a table for these numbers of registrations and slots. One registration has all slots, or each
+    /// has one.
     pub(super) fn new(registrations: usize, slots: usize) -> io::Result<Self> {
         let file = File::from(memfd_create(c"running", MFdFlags::MFD_CLOEXEC)?);
         file.set_len((HEAD_BYTES + registrations * TERM_BYTES + slots * SLOT_BYTES) as u64)?;
@@ -62,19 +62,19 @@ impl Table {
         self.file.try_clone()
     }
 
-    /// The place of a registration's lease, counted from 0.
-    pub(super) fn term(&self, registration: usize) -> TermMark {
-        TermMark { file: self.file.clone(), offset: term_offset(registration) }
+    /// The lease entry of a registration, counted from 0.
+    pub(super) fn lease_entry(&self, registration: usize) -> LeaseEntry {
+        LeaseEntry { file: self.file.clone(), offset: term_offset(registration) }
     }
 
-    /// The place of a slot, counted from 0.
-    pub(super) fn slot(&self, slot: usize) -> Mark {
-        Mark { file: self.file.clone(), offset: slot_offset(self.terms, slot) }
+    /// The entry of a slot, counted from 0.
+    pub(super) fn slot(&self, slot: usize) -> SlotEntry {
+        SlotEntry { file: self.file.clone(), offset: slot_offset(self.terms, slot) }
     }
 }
 
-impl TermMark {
-    /// The lease was renewed on these terms, which count from then.
+impl LeaseEntry {
+    /// Records a renewal with these terms, which count from `from`.
     pub(crate) fn renewed(&self, from: BootInstant, terms: LeaseTerms) {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).to_ne_bytes();
         let mut term = [0; TERM_BYTES];
@@ -85,20 +85,19 @@ impl TermMark {
     }
 }
 
-impl Mark {
-    /// The slot runs this group, for an attempt that may have a shorter limit than the registration.
+impl SlotEntry {
+    /// Records that the slot runs this group, for an attempt that may have a shorter limit than the lease.
     pub(crate) fn runs(&self, group: Pid, limit: Option<Duration>) {
         let limit = limit.map_or(0, |limit| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX).max(1));
         self.write(group.as_raw(), limit);
     }
 
-    /// The slot runs nothing. Has to be said before the number can belong to somebody else.
+    /// Records that the slot runs nothing. This must happen before the system can reuse the group's number.
     pub(crate) fn clear(&self) {
         self.write(0, 0);
     }
 
-    /// Whether the guard has killed this group, because its lease was over and its worker did nothing about
-    /// it.
+    /// Whether the guard has killed this group, because the worker had not done so when its lease expired.
     pub(crate) fn was_killed(&self, group: Pid) -> bool {
         let mut killed = [0; 4];
         self.file.read_exact_at(&mut killed, self.offset + KILLED_OFFSET).is_ok()
@@ -115,7 +114,7 @@ impl Mark {
 
 fn write(file: &File, bytes: &[u8], offset: u64) {
     if let Err(error) = file.write_all_at(bytes, offset) {
-        tracing::warn!(%error, "a command would outlive this worker if it were killed");
+        tracing::warn!(%error, "failed to update the guard's table; if this worker is killed, a command can outlive it");
     }
 }
 
@@ -127,7 +126,7 @@ fn slot_offset(terms: usize, slot: usize) -> u64 {
     (HEAD_BYTES + terms * TERM_BYTES + slot * SLOT_BYTES) as u64
 }
 
-/// The table as the guard has it.
+/// The table as the guard reads it.
 #[derive(Debug)]
 pub(super) struct Reader {
     file: File,
@@ -135,12 +134,12 @@ pub(super) struct Reader {
     slots: usize,
 }
 
-/// A group that runs.
+/// A running process group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct RunningGroup {
     pub(super) slot: usize,
     pub(super) group: Pid,
-    /// When the coordinator is about to give its task to somebody else. None if that is not known yet.
+    /// When the coordinator is about to requeue the task. None if that is not known yet.
     pub(super) deadline: Option<BootInstant>,
 }
 
@@ -157,8 +156,8 @@ impl Reader {
         }
     }
 
-    /// Everything that runs.
-    pub(super) fn entries(&self) -> io::Result<Vec<Entry>> {
+    /// All running groups.
+    pub(super) fn entries(&self) -> io::Result<Vec<RunningGroup>> {
         let mut bytes = vec![0; self.terms * TERM_BYTES + self.slots * SLOT_BYTES];
         self.file.read_exact_at(&mut bytes, HEAD_BYTES as u64)?;
         let (terms, slots) = bytes.split_at(self.terms * TERM_BYTES);
@@ -179,13 +178,13 @@ impl Reader {
             let limit = (limit > 0).then(|| Duration::from_millis(limit.into()));
             let length = length(lease, missed_after, limit);
             let deadline = (!length.is_zero()).then(|| from + (length.saturating_sub(margin(length) / 2)));
-            (group > 1).then(|| Entry { slot, group: Pid::from_raw(group), deadline })
+            (group > 1).then(|| RunningGroup { slot, group: Pid::from_raw(group), deadline })
         });
         Ok(entries.collect())
     }
 
-    /// Notes that a group is about to be killed, so that its worker does not take that for its end.
-    pub(super) fn note_killed(&self, entry: &Entry) -> io::Result<()> {
+    /// Records that a group is about to be killed, so that its worker doesn't take that for its own end.
+    pub(super) fn record_kill(&self, entry: &RunningGroup) -> io::Result<()> {
         let offset = slot_offset(self.terms, entry.slot) + KILLED_OFFSET;
         self.file.write_all_at(&entry.group.as_raw().to_ne_bytes(), offset)
     }
@@ -215,9 +214,9 @@ mod tests {
         let reader = Reader::new(table.file().unwrap()).unwrap();
         table.slot(0).runs(Pid::from_raw(70), None);
         assert_eq!(deadlines(&reader), [(0, 70, None)]);
-        table.term(0).renewed(BootInstant::from_nanos(0) + SECOND * 100, terms(30, 5));
+        table.lease_entry(0).renewed(BootInstant::from_nanos(0) + SECOND * 100, terms(30, 5));
         table.slot(2).runs(Pid::from_raw(72), Some(SECOND * 10));
-        // A little before the coordinator gives the task away, and after the worker itself should have acted.
+        // A little before the coordinator requeues the task, and after the worker should have acted.
         let ends = [128_500, 109_500].map(Duration::from_millis).map(Some);
         assert_eq!(deadlines(&reader), [(0, 70, ends[0]), (2, 72, ends[1])]);
         table.slot(0).clear();
@@ -225,37 +224,37 @@ mod tests {
     }
 
     #[test]
-    fn lease_is_shown_with_each_renewal() {
+    fn each_renewal_updates_the_table() {
         let table = Table::new(1, 1).unwrap();
         let reader = Reader::new(table.file().unwrap()).unwrap();
         table.slot(0).runs(Pid::from_raw(70), None);
         let start = BootInstant::from_nanos(0);
         let lease = Lease::new(start, terms(30, 5));
-        lease.show_at(table.term(0));
+        lease.publish_to(table.lease_entry(0));
         assert_eq!(deadlines(&reader), [(0, 70, Some(Duration::from_millis(28_500)))]);
         lease.renew(start + SECOND * 20, terms(100, 5));
         assert_eq!(deadlines(&reader), [(0, 70, Some(SECOND * 115))]);
-        // The next registration of a worker has the same place.
-        Lease::new(start + SECOND * 50, terms(30, 5)).show_at(table.term(0));
+        // The next registration of a worker uses the same entry.
+        Lease::new(start + SECOND * 50, terms(30, 5)).publish_to(table.lease_entry(0));
         assert_eq!(deadlines(&reader), [(0, 70, Some(Duration::from_millis(78_500)))]);
     }
 
     #[test]
-    fn registrations_of_one_slot_have_leases_of_their_own() {
+    fn registrations_with_one_slot_have_separate_leases() {
         let table = Table::new(2, 2).unwrap();
         let reader = Reader::new(table.file().unwrap()).unwrap();
         for slot in 0..2 {
             table.slot(slot).runs(Pid::from_raw(70), None);
         }
-        table.term(1).renewed(BootInstant::from_nanos(0), terms(100, 30));
+        table.lease_entry(1).renewed(BootInstant::from_nanos(0), terms(100, 30));
         assert_eq!(deadlines(&reader), [(0, 70, None), (1, 70, Some(SECOND * 95))]);
     }
 
     #[test]
-    fn limit_of_an_attempt_is_at_least_missed_and_at_most_the_lease() {
+    fn limit_of_an_attempt_is_between_the_missed_time_and_the_lease() {
         let table = Table::new(1, 3).unwrap();
         let reader = Reader::new(table.file().unwrap()).unwrap();
-        table.term(0).renewed(BootInstant::from_nanos(0), terms(600, 20));
+        table.lease_entry(0).renewed(BootInstant::from_nanos(0), terms(600, 20));
         for (slot, limit) in [1, 60, 3_600].into_iter().enumerate() {
             table.slot(slot).runs(Pid::from_raw(70), Some(SECOND * limit));
         }
@@ -264,20 +263,20 @@ mod tests {
     }
 
     #[test]
-    fn a_kill_is_noted_for_that_group_alone() {
+    fn kill_is_recorded_for_one_group() {
         let table = Table::new(1, 1).unwrap();
         let reader = Reader::new(table.file().unwrap()).unwrap();
-        let mark = table.slot(0);
-        mark.runs(Pid::from_raw(70), None);
-        assert!(!mark.was_killed(Pid::from_raw(70)));
-        reader.note_killed(&reader.entries().unwrap()[0]).unwrap();
-        assert!(mark.was_killed(Pid::from_raw(70)));
-        mark.runs(Pid::from_raw(71), None);
-        assert!(!mark.was_killed(Pid::from_raw(71)));
+        let entry = table.slot(0);
+        entry.runs(Pid::from_raw(70), None);
+        assert!(!entry.was_killed(Pid::from_raw(70)));
+        reader.record_kill(&reader.entries().unwrap()[0]).unwrap();
+        assert!(entry.was_killed(Pid::from_raw(70)));
+        entry.runs(Pid::from_raw(71), None);
+        assert!(!entry.was_killed(Pid::from_raw(71)));
     }
 
     #[test]
-    fn something_else_than_a_table_is_refused() {
+    fn file_that_is_no_table_is_rejected() {
         let file = tempfile::tempfile().unwrap();
         assert!(Reader::new(file.try_clone().unwrap()).is_err());
         file.write_all_at(&[1; 64], 0).unwrap();

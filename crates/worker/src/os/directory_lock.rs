@@ -1,7 +1,8 @@
-//! Folders that belong to one process, and go with it: where it was killed, at the next start of another.
+//! Locks directories that belong to one process, and removes those of processes that were killed.
 //!
-//! The owner holds a lock on a file in the folder, which the system takes back however the owner ends. Folders without
-//! such a file are never touched, nor those of other machines, whose locks may not be seen over a network.
+//! The owner holds a lock on a file in the directory, which the system releases however the owner ends.
+//! Directories without such a file are never removed, nor those of other machines, whose locks may not be
+//! visible over a network.
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{self, Write as _};
@@ -13,21 +14,21 @@ use uuid::Uuid;
 
 use crate::run::removal::remove_tree;
 
-/// The file with the lock.
+/// The name of the lock file.
 const NAME: &str = ".in-use";
-/// How often another process may remove the folder in the moment between its making and its locking.
+/// How often another process may remove the directory between its creation and its locking.
 const TRIES: usize = 10;
 
-/// A folder that this process uses, for as long as this is kept.
+/// A locked directory, which this process uses while the lock exists.
 #[derive(Debug)]
-pub struct Hold(#[expect(dead_code, reason = "the lock ends with it")] File);
+pub struct DirectoryLock(#[expect(dead_code, reason = "the lock ends with it")] File);
 
-impl Hold {
-    /// Makes a folder that only this user can read, and takes it.
+impl DirectoryLock {
+    /// Creates a directory that only this user can read, and locks it.
     ///
     /// # Errors
-    /// When the folder can't be made or belongs to another process.
-    pub fn take(folder: &Path) -> io::Result<Self> {
+    /// Fails if the directory can't be created or another process holds it.
+    pub fn acquire(folder: &Path) -> io::Result<Self> {
         for _ in 0..TRIES {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
             let mut file = match open(folder, true) {
@@ -35,7 +36,7 @@ impl Hold {
                 file => file?,
             };
             match file.try_lock() {
-                // Where there are no locks, nothing is taken for left over either.
+                // On a file system without locks, nothing counts as abandoned either.
                 Ok(()) | Err(TryLockError::Error(_)) => {}
                 Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::ResourceBusy.into()),
             }
@@ -49,8 +50,9 @@ impl Hold {
     }
 }
 
-/// Removes folders under `base` whose owners are gone; the name of each is a UUID. What can't be removed stays.
-pub fn sweep(base: &Path) {
+/// Removes directories below `base` whose owners are gone. Only names that are UUIDs count. Directories that
+/// can't be removed are left.
+pub fn remove_abandoned(base: &Path) {
     let Ok(entries) = std::fs::read_dir(base) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
@@ -60,18 +62,22 @@ pub fn sweep(base: &Path) {
         let folder = entry.path();
         match abandoned(&folder) {
             Ok(Some(_lock)) => match remove_tree(&folder) {
-                Ok(()) => tracing::info!(folder = %folder.display(), "removed what a killed process left"),
+                Ok(()) => {
+                    tracing::info!(folder = %folder.display(), "removed the directory of a killed process");
+                }
                 Err(error) => {
-                    tracing::warn!(%error, folder = %folder.display(), "can't remove what a killed process left");
+                    tracing::warn!(%error, folder = %folder.display(), "failed to remove the directory of a killed process");
                 }
             },
             Ok(None) => {}
-            Err(error) => tracing::debug!(%error, folder = %folder.display(), "can't tell whose it is"),
+            Err(error) => {
+                tracing::debug!(%error, folder = %folder.display(), "failed to read the owner of a directory");
+            }
         }
     }
 }
 
-/// The lock of a folder whose owner was of this machine and is gone.
+/// Returns the lock of a directory whose owner ran on this machine and is gone.
 fn abandoned(folder: &Path) -> io::Result<Option<File>> {
     if !std::fs::symlink_metadata(folder)?.is_dir() {
         return Ok(None);
@@ -80,8 +86,8 @@ fn abandoned(folder: &Path) -> io::Result<Option<File>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
-    let is_ours = io::read_to_string(&file)? == machine();
-    let is_abandoned = is_ours && file.try_lock().is_ok() && is_still_there(&file, folder);
+    let is_local = io::read_to_string(&file)? == machine();
+    let is_abandoned = is_local && file.try_lock().is_ok() && is_still_there(&file, folder);
     Ok(is_abandoned.then_some(file))
 }
 
@@ -96,14 +102,16 @@ fn open(folder: &Path, create: bool) -> io::Result<File> {
         .open(folder.join(NAME))
 }
 
-/// Another process may have removed it meanwhile.
+/// Whether the lock file is still the one in the directory: another process may have removed it.
 fn is_still_there(file: &File, folder: &Path) -> bool {
-    let named = std::fs::symlink_metadata(folder.join(NAME));
-    file.metadata()
-        .is_ok_and(|open| named.is_ok_and(|named| (open.dev(), open.ino()) == (named.dev(), named.ino())))
+    let attempt_ref = std::fs::symlink_metadata(folder.join(NAME));
+    file.metadata().is_ok_and(|open| {
+        attempt_ref
+            .is_ok_and(|attempt_ref| (open.dev(), open.ino()) == (attempt_ref.dev(), attempt_ref.ino()))
+    })
 }
 
-/// Of which a lock can be seen.
+/// The name of this machine, whose locks are visible.
 fn machine() -> String {
     nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
@@ -113,43 +121,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_lead_nowhere() {
+    fn links_are_not_followed() {
         use std::os::unix::fs::symlink;
 
         let base = tempfile::tempdir().unwrap();
         let (target, link) = (base.path().join("target"), base.path().join(Uuid::from_u128(1).to_string()));
-        drop(Hold::take(&target).unwrap());
+        drop(DirectoryLock::acquire(&target).unwrap());
         std::fs::write(target.join("kept"), "x").unwrap();
         symlink(&target, &link).unwrap();
-        sweep(base.path());
-        assert!(link.is_symlink() && target.join("kept").exists(), "a link is nobody's folder");
+        remove_abandoned(base.path());
+        assert!(link.is_symlink() && target.join("kept").exists(), "a link has no owner");
 
         let (file, folder) = (base.path().join("file"), base.path().join("folder"));
         std::fs::write(&file, "kept").unwrap();
         std::fs::create_dir(&folder).unwrap();
         symlink(&file, folder.join(NAME)).unwrap();
-        assert!(Hold::take(&folder).is_err());
+        assert!(DirectoryLock::acquire(&folder).is_err());
         assert_eq!(std::fs::read(&file).unwrap(), b"kept");
     }
 
     #[test]
-    fn only_folders_of_processes_that_are_gone_are_removed() {
+    fn only_directories_of_gone_processes_are_removed() {
         let base = tempfile::tempdir().unwrap();
         let folder = |number| base.path().join(Uuid::from_u128(number).to_string());
-        let _held = Hold::take(&folder(1)).unwrap();
-        assert!(Hold::take(&folder(1)).is_err(), "it is in use");
-        drop(Hold::take(&folder(2)).unwrap());
+        let _held = DirectoryLock::acquire(&folder(1)).unwrap();
+        assert!(DirectoryLock::acquire(&folder(1)).is_err(), "it is in use");
+        drop(DirectoryLock::acquire(&folder(2)).unwrap());
         std::fs::write(folder(2).join("left"), "x").unwrap();
-        // Of an older program, of another machine, and something else altogether.
+        // Directories of an older version, of another machine, and of another kind.
         std::fs::create_dir(folder(3)).unwrap();
-        drop(Hold::take(&folder(4)).unwrap());
+        drop(DirectoryLock::acquire(&folder(4)).unwrap());
         std::fs::write(folder(4).join(NAME), "elsewhere").unwrap();
         std::fs::create_dir(base.path().join("notes")).unwrap();
-        drop(Hold::take(&base.path().join("notes")).unwrap());
-        sweep(base.path());
+        drop(DirectoryLock::acquire(&base.path().join("notes")).unwrap());
+        remove_abandoned(base.path());
         let left = |number| folder(number).exists();
         assert_eq!([left(1), left(2), left(3), left(4)], [true, false, true, true]);
         assert!(base.path().join("notes").exists());
-        sweep(&base.path().join("missing"));
+        remove_abandoned(&base.path().join("missing"));
     }
 }

@@ -1,4 +1,4 @@
-//! Live output: nothing is sent until somebody follows (ADR 4).
+//! Streams live output. Nothing is sent until a client follows (ADR 4).
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -12,55 +12,55 @@ use mitosis_protocol::output::{MAX_CHUNK_BYTES, OutputChunk, OutputDemand};
 
 use super::Attempt;
 use super::scratch::{OutputFiles, on_a_blocking_thread};
-use crate::insist::Waits;
+use crate::retry::BackoffTimer;
 
-/// Shorter commands are over before anybody could read along.
-const HEAD_START: Duration = Duration::from_millis(50);
-/// How long the coordinator may hold the question.
-const HOLD: Duration = Duration::from_secs(20);
-/// Time between two looks for new bytes while somebody waits for them.
-const LOOK_AGAIN: Duration = Duration::from_millis(30);
+/// Delay before streaming starts: shorter commands end before a client can follow.
+const STREAM_DELAY: Duration = Duration::from_millis(50);
+/// How long the coordinator may hold the request.
+const LONG_POLL: Duration = Duration::from_secs(20);
+/// Time between two checks for new output while a client waits for it.
+const POLL_INTERVAL: Duration = Duration::from_millis(30);
 
 impl Attempt<'_> {
-    /// Answers demands for output until it is dropped. Never ends by itself, and never fails a task.
-    pub(super) async fn deliver_output(&self, output: Option<&Arc<OutputFiles>>) -> Infallible {
+    /// Answers demands for output until it is dropped. It never ends by itself, and never fails a task.
+    pub(super) async fn stream_output(&self, output: Option<&Arc<OutputFiles>>) -> Infallible {
         let Some(output) = output else { return std::future::pending().await };
-        tokio::time::sleep(HEAD_START).await;
-        if let Some(mut orders) = self.orders.clone()
-            && orders.wait_for(|orders| orders.followed).await.is_err()
+        tokio::time::sleep(STREAM_DELAY).await;
+        if let Some(mut control) = self.control.clone()
+            && control.wait_for(|control| control.is_followed).await.is_err()
         {
             return std::future::pending().await;
         }
-        let mut waits = Waits::new(&*self.session.settings.entropy);
+        let mut backoff = BackoffTimer::new(&*self.session.settings.entropy);
         let mut demand = OutputDemand::default();
         loop {
             match self.serve(output, demand).await {
                 Ok(next) => {
-                    waits.reset();
+                    backoff.reset();
                     demand = next;
                 }
-                Err(error) if error.is_transient() => waits.pause().await,
+                Err(error) if error.is_transient() => backoff.pause().await,
                 Err(error) => {
-                    tracing::debug!(%error, "live output is not wanted");
+                    tracing::debug!(%error, "the coordinator refused live output");
                     return std::future::pending().await;
                 }
             }
         }
     }
 
-    /// One round: asks what is wanted, or sends what was.
+    /// One round: requests the demand, or sends a chunk for it.
     async fn serve(
         &self,
         output: &Arc<OutputFiles>,
         demand: OutputDemand,
     ) -> Result<OutputDemand, ClientError> {
         if demand == OutputDemand::default() {
-            return self.session.client.output_demand(self.task.uuid, HOLD).await;
+            return self.session.client.output_demand(self.task.uuid, LONG_POLL).await;
         }
         match chunk(output, demand).await {
             Some(chunk) => self.session.client.output_chunk(self.task.uuid, &chunk).await,
             None => {
-                tokio::time::sleep(LOOK_AGAIN).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
                 Ok(demand)
             }
         }
@@ -73,7 +73,7 @@ async fn chunk(output: &Arc<OutputFiles>, demand: OutputDemand) -> Option<Output
     match on_a_blocking_thread(move || read_both(&output, demand)).await {
         Ok(chunk) => (!chunk.stdout.is_empty() || !chunk.stderr.is_empty()).then_some(chunk),
         Err(error) => {
-            tracing::debug!(%error, "the output can't be read along");
+            tracing::debug!(%error, "failed to read live output");
             None
         }
     }
@@ -89,7 +89,7 @@ fn read_both(output: &OutputFiles, demand: OutputDemand) -> io::Result<OutputChu
     })
 }
 
-/// The command shares the file's own position, so it stays where it is.
+/// Reads at an offset, because the command shares the position of the file.
 fn read_from(file: &File, offset: u64) -> io::Result<Vec<u8>> {
     let left = usize::try_from(file.metadata()?.len().saturating_sub(offset)).unwrap_or(usize::MAX);
     let mut bytes = vec![0; left.min(MAX_CHUNK_BYTES)];

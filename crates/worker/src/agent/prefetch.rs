@@ -1,5 +1,5 @@
-//! The tasks that wait for a slot. They were fetched in the order of service; one that is urgent goes before
-//! what its group has here already, so that being fetched ahead costs it nothing.
+//! The queue of tasks that wait for a slot. They arrive in the order of service. An urgent task is placed
+//! before other tasks of its group, so that prefetching doesn't delay it.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use mitosis_protocol::agent::{AssignedTask, AttemptRef};
 use tokio::time::Instant;
 
-use super::hand::named;
+use super::state::attempt_ref;
 
-/// A task that has waited for a slot this long goes back.
-pub(super) const PATIENCE: Duration = Duration::from_millis(150);
+/// A task that has waited for a slot this long is returned to the coordinator.
+pub(super) const PREFETCH_TIMEOUT: Duration = Duration::from_millis(150);
 
 #[derive(Debug)]
 struct Waiting {
@@ -18,16 +18,16 @@ struct Waiting {
     task: AssignedTask,
 }
 
-/// Tasks in line. Within a group, those with a larger priority are in front.
+/// Tasks that wait for a slot. Within a group, a higher priority is served first.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct PrefetchQueue {
     tasks: VecDeque<Waiting>,
-    names: HashSet<AttemptRef>,
-    /// No task has waited since before this.
+    slot_tasks: HashSet<AttemptRef>,
+    /// No task has waited longer than since this moment.
     oldest: Option<Instant>,
 }
 
-impl Line {
+impl PrefetchQueue {
     pub(super) fn len(&self) -> usize {
         self.tasks.len()
     }
@@ -37,17 +37,17 @@ impl Line {
     }
 
     pub(super) fn contains(&self, attempt: AttemptRef) -> bool {
-        self.names.contains(&attempt)
+        self.slot_tasks.contains(&attempt)
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = AttemptRef> {
-        self.names.iter().copied()
+    pub(super) fn slot_tasks(&self) -> impl Iterator<Item = AttemptRef> {
+        self.slot_tasks.iter().copied()
     }
 
-    /// Puts a task behind everything but what its group has of less priority.
+    /// Inserts a task behind all others, except those of its own group with a lower priority.
     pub(super) fn join(&mut self, task: AssignedTask, now: Instant) {
         let mut place = self.tasks.len();
-        // Where its group ends, or has something that is no less urgent, nothing in front of it is passed.
+        // A task never passes one of its own group that is at least as urgent.
         for (position, waiting) in self.tasks.iter().enumerate().rev() {
             if waiting.task.group != task.group {
                 continue;
@@ -57,7 +57,7 @@ impl Line {
             }
             place = position;
         }
-        self.names.insert(named(&task));
+        self.slot_tasks.insert(attempt_ref(&task));
         self.oldest.get_or_insert(now);
         self.tasks.insert(place, Waiting { since: now, task });
     }
@@ -72,7 +72,7 @@ impl Line {
         if !self.contains(attempt) {
             return None;
         }
-        let place = self.tasks.iter().position(|waiting| named(&waiting.task) == attempt)?;
+        let place = self.tasks.iter().position(|waiting| attempt_ref(&waiting.task) == attempt)?;
         let task = self.tasks.remove(place)?.task;
         self.forget(&task);
         Some(task)
@@ -82,26 +82,27 @@ impl Line {
         std::mem::take(self).tasks.into_iter().map(|waiting| waiting.task).collect()
     }
 
-    /// Takes out what has waited for too long.
+    /// Removes the tasks that have waited too long.
     pub(super) fn take_overdue(&mut self, now: Instant) -> Vec<AssignedTask> {
-        let (overdue, others): (VecDeque<_>, _) =
-            std::mem::take(&mut self.tasks).into_iter().partition(|waiting| now - waiting.since >= PATIENCE);
+        let (overdue, others): (VecDeque<_>, _) = std::mem::take(&mut self.tasks)
+            .into_iter()
+            .partition(|waiting| now - waiting.since >= PREFETCH_TIMEOUT);
         self.tasks = others;
         self.oldest = self.tasks.iter().map(|waiting| waiting.since).min();
         let overdue: Vec<AssignedTask> = overdue.into_iter().map(|waiting| waiting.task).collect();
         for task in &overdue {
-            self.names.remove(&named(task));
+            self.slot_tasks.remove(&attempt_ref(task));
         }
         overdue
     }
 
-    /// When to look again whether something has waited for too long.
-    pub(super) fn patience_ends(&self) -> Option<Instant> {
-        Some(self.oldest? + PATIENCE)
+    /// When the next task may have waited too long.
+    pub(super) fn prefetch_deadline(&self) -> Option<Instant> {
+        Some(self.oldest? + PREFETCH_TIMEOUT)
     }
 
     fn forget(&mut self, task: &AssignedTask) {
-        self.names.remove(&named(task));
+        self.slot_tasks.remove(&attempt_ref(task));
         if self.tasks.is_empty() {
             self.oldest = None;
         }
@@ -110,21 +111,21 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use super::super::hand::tests::task;
+    use super::super::state::tests::task;
     use super::*;
 
     fn of(group: i64, priority: i32, id: i64) -> AssignedTask {
         AssignedTask { group, priority, ..task(id) }
     }
 
-    fn order(line: &mut Line) -> Vec<i64> {
+    fn order(line: &mut PrefetchQueue) -> Vec<i64> {
         std::iter::from_fn(|| line.pop()).map(|task| task.task.id).collect()
     }
 
     #[test]
-    fn an_urgent_task_goes_before_its_own_group_and_before_nobody_else() {
+    fn urgent_task_passes_only_its_own_group() {
         let now = Instant::now();
-        let mut line = Line::default();
+        let mut line = PrefetchQueue::default();
         for task in [of(1, 0, 1), of(2, 0, 2), of(1, 0, 3), of(2, 0, 4), of(1, -5, 5)] {
             line.join(task, now);
         }
@@ -135,18 +136,19 @@ mod tests {
     }
 
     #[test]
-    fn patience_is_counted_for_each_wherever_it_stands() {
+    fn timeout_counts_for_each_task_wherever_it_is_queued() {
         let start = Instant::now();
         let later = start + Duration::from_millis(100);
-        let mut line = Line::default();
+        let mut line = PrefetchQueue::default();
         line.join(of(1, 0, 1), start);
         line.join(of(1, 9, 2), later);
-        assert_eq!(line.patience_ends(), Some(start + PATIENCE));
-        let overdue: Vec<i64> = line.take_overdue(start + PATIENCE).iter().map(|task| task.task.id).collect();
+        assert_eq!(line.prefetch_deadline(), Some(start + PREFETCH_TIMEOUT));
+        let overdue: Vec<i64> =
+            line.take_overdue(start + PREFETCH_TIMEOUT).iter().map(|task| task.task.id).collect();
         assert_eq!(overdue, [1]);
         assert_eq!((line.contains(AttemptRef { id: 1, epoch: 1 }), line.len()), (false, 1));
-        assert_eq!(line.patience_ends(), Some(later + PATIENCE));
+        assert_eq!(line.prefetch_deadline(), Some(later + PREFETCH_TIMEOUT));
         line.pop();
-        assert_eq!(line.patience_ends(), None);
+        assert_eq!(line.prefetch_deadline(), None);
     }
 }
