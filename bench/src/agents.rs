@@ -34,7 +34,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
         // Each agent shows itself from the moment when it is known; the last of them may be long in coming.
         let polling: Vec<JoinHandle<usize>> = stream::iter((0..count).map(|_| register(&mito, 4)))
             .buffer_unordered(AT_ONCE)
-            .map_ok(|agent| tokio::spawn(poll(agent, over.clone())))
+            .map_ok(|agent| mitosis_testkit::spawn(poll(agent, over.clone())))
             .try_collect()
             .await?;
         // Everybody asks for the first time within a moment; what counts is what comes after.

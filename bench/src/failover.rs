@@ -56,7 +56,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     let script = format!("echo $MITO_TASK_UUID >> {}", marks.path().display());
     mito.submit(&task("failover", &["sh", "-c", &script], 0), count).await?;
     let (begun, over) = (Instant::now(), CancellationToken::new());
-    let watching = tokio::spawn(watch(begun, marks.path().to_owned(), over.clone()));
+    let watching = mitosis_testkit::spawn(watch(begun, marks.path().to_owned(), over.clone()));
     tokio::time::sleep(pause).await;
     let mut events = Vec::new();
     for number in 0..COORDINATORS {

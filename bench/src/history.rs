@@ -125,7 +125,7 @@ const INDEXES: &str = "
 
 async fn fill_postgres(database: &str, rows: usize) -> Result<(), Error> {
     let (client, connection) = tokio_postgres::connect(database, NoTls).await?;
-    tokio::spawn(connection);
+    mitosis_testkit::spawn(connection);
     client.batch_execute("SET synchronous_commit = off; SET maintenance_work_mem = '512MB'").await?;
     let indexes: Vec<(String, String)> =
         client.query(INDEXES, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect();

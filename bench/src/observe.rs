@@ -55,7 +55,7 @@ pub(crate) struct Watch(Client);
 impl Watch {
     pub(crate) async fn open(url: &str) -> Result<Self, Error> {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-        tokio::spawn(connection);
+        mitosis_testkit::spawn(connection);
         client.batch_execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await?;
         Ok(Self(client))
     }

@@ -4,12 +4,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mitosis_background::Background;
 use mitosis_domain::clock::Clock;
 use mitosis_domain::entropy::Entropy;
 use mitosis_domain::lease::Moment;
 use mitosis_domain::limits;
 use mitosis_domain::object::ObjectKey;
 use mitosis_objects::ObjectStore;
+use mitosis_protocol::doctor::BackgroundTask;
 use mitosis_protocol::{Md5Password, Timestamp, Uuid};
 use mitosis_store::{Store, StoreError};
 use secrecy::SecretString;
@@ -34,6 +36,7 @@ use crate::events::feed::Feed;
 use crate::events::output_hub::OutputHub;
 use crate::events::states::States;
 use crate::failures::Failures;
+use crate::reconcilers::Passes;
 use crate::shares::{Questions, Requests, Streams};
 use crate::tls::Tls;
 
@@ -91,6 +94,10 @@ pub(crate) struct Parts {
     pub(crate) trusted_proxies: TrustedProxies,
     /// Stops the service when an administrator shows it.
     pub(crate) shutdown_secret: SecretString,
+    /// Runs the background tasks.
+    pub(crate) background: Background,
+    /// Outcomes of background passes.
+    pub(crate) passes: Passes,
     /// Set when the service begins to stop: held requests are answered at once.
     pub(crate) stopping: CancellationToken,
 }
@@ -149,6 +156,11 @@ impl App {
         for agent in agents {
             self.summon(*agent);
         }
+    }
+
+    /// The state of every background task.
+    pub(crate) fn background_tasks(&self) -> Vec<BackgroundTask> {
+        self.passes.describe(self.background.statuses())
     }
 
     /// The present moment, by the coordinator's clock.

@@ -21,6 +21,8 @@ mod shares;
 mod start;
 mod tls;
 
+pub use mitosis_background::TaskFailed;
+
 pub use api::forwarded::{InvalidNetwork, TrustedProxies};
 pub use api::routes::{Asks, Route, routes};
 pub use auth::keys::KeyError;

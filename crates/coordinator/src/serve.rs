@@ -38,7 +38,7 @@ const RELIEF: Duration = Duration::from_secs(1);
 pub(crate) async fn serve(listener: TcpListener, router: Router, app: App) {
     let open = GracefulShutdown::new();
     let connections = Connections::new(Room::of_this_process());
-    let watch = tokio::spawn(connections.clone().watch());
+    app.background.spawn_serving("connection-limits", connections.clone().watch());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -62,7 +62,6 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, app: App) {
     }
     drop(listener);
     end(open, &connections).await;
-    watch.abort();
 }
 
 /// Lets requests that are under way end, for a while.
@@ -116,7 +115,7 @@ fn converse(
         http2
     };
     let (connections, id) = (seat.connections(), seat.id());
-    let task = tokio::spawn(async move {
+    let task = mitosis_background::spawn("connection", async move {
         // What few connections need is on the heap, so that the others need no room for it.
         let conversation = match tls {
             None if is_http2(&stream).await => {
@@ -176,7 +175,7 @@ mod tests {
             std::future::pending::<hyper::Result<http::Response<String>>>()
         });
         let served = open.watch(http1::Builder::new().serve_connection(TokioIo::new(server), endless));
-        let task = tokio::spawn(async move {
+        let task = mitosis_testkit::spawn(async move {
             let _seat = seat;
             served.await
         });

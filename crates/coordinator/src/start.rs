@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mitosis_background::{Background, TaskFailed};
 use mitosis_domain::clock::Clock;
 use mitosis_domain::crash;
 use mitosis_domain::entropy::Entropy;
@@ -19,8 +20,8 @@ use mitosis_store::sqlite::SqliteStore;
 use mitosis_store::{ForeignSchema, NewerSchema, Store, StoreError};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::api;
 use crate::api::forwarded::TrustedProxies;
@@ -43,11 +44,14 @@ use crate::events::feed::{self, Feed};
 use crate::events::output_hub::OutputHub;
 use crate::events::states::States;
 use crate::failures::Failures;
+use crate::reconcilers::{self, Passes};
+use crate::serve;
 use crate::settings::{DEFAULT_ADMIN, Database, Objects, S3Settings, Settings};
 use crate::shares::{Questions, Requests, Streams};
 use crate::tls::{Tls, TlsError};
-use crate::{reconcilers, serve};
 
+/// Name of the task that accepts connections.
+const HTTP_SERVER: &str = "http-server";
 /// How long background work may take to end.
 const BACKGROUND_LIMIT: Duration = Duration::from_secs(30);
 
@@ -171,9 +175,8 @@ pub struct Coordinator;
 pub struct Running {
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
-    stopping: CancellationToken,
-    server: tokio::task::JoinHandle<()>,
-    background: TaskTracker,
+    background: Background,
+    server: JoinHandle<()>,
     store: Arc<dyn Store>,
 }
 
@@ -202,9 +205,10 @@ impl Coordinator {
         let passwords = Passwords::new(entropy.clone()).map_err(StartError::Threads)?;
         bootstrap(&*store, &passwords, admin, &settings.admin_password, &*clock).await?;
         let started_at = clock.now();
-        let (background, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let stopping = CancellationToken::new();
+        let background = Background::new(stopping.clone());
         let announcer = match &settings.redis {
-            Some(redis) => Announcer::start(redis, &*store, &*entropy, &background, stopping.clone()).await?,
+            Some(redis) => Announcer::start(redis, &*store, &*entropy, &background).await?,
             None => Announcer::off(),
         };
         let listener = listen(settings.bind).await?;
@@ -214,11 +218,11 @@ impl Coordinator {
         let (desk, inbox) = Desk::new();
         let (post, outbox) = Post::new();
         let app = App::new(Parts {
-            renewals: Renewals::start(store.clone(), leases.clone()),
+            renewals: Renewals::start(&background, store.clone(), leases.clone()),
             leases,
             agents: Agents::default(),
             desk,
-            duties: DutyBook::open(store.clone()),
+            duties: DutyBook::open(&background, store.clone()),
             post,
             store: store.clone(),
             objects,
@@ -248,23 +252,31 @@ impl Coordinator {
             knows_its_proxies: settings.trusted_proxies != TrustedProxies::default(),
             trusted_proxies: settings.trusted_proxies.clone(),
             shutdown_secret: shutdown_secret(&*entropy),
-            stopping: stopping.clone(),
+            background: background.clone(),
+            passes: Passes::default(),
+            stopping,
             clock,
             entropy,
         });
         warn_about_the_default_password(&settings);
         tracing::warn!(secret = app.shutdown_secret.expose_secret(), "secret for `client admin shutdown`");
         reconcilers::start(&app, &background);
-        background.spawn(desk::serve(app.clone(), inbox));
-        background.spawn(post::serve(app.clone(), outbox));
-        background.spawn(feed::serve(app.clone()));
-        background.close();
-        let server = tokio::spawn(serve::serve(listener, api::router(app.clone()), app));
+        background.spawn_critical("exchange-batcher", desk::serve(app.clone(), inbox));
+        background.spawn_restarting("peer-notifier", {
+            let app = app.clone();
+            move || post::serve(app.clone(), outbox.clone())
+        });
+        background.spawn_restarting("event-feed", {
+            let app = app.clone();
+            move || feed::serve(app.clone())
+        });
+        let serving = serve::serve(listener, api::router(app.clone()), app);
+        let server = mitosis_background::spawn(HTTP_SERVER, serving);
         if tls.is_some() {
             tracing::info!("serving HTTPS");
         }
         tracing::info!(%address, "listening");
-        Ok(Running { address, tls, stopping, server, background, store })
+        Ok(Running { address, tls, background, server, store })
     }
 }
 
@@ -283,32 +295,33 @@ impl Running {
         Ok(())
     }
 
-    /// Ends when the service has stopped by itself: an administrator asked for it, or it failed.
-    pub async fn finished(&mut self) -> io::Result<()> {
-        (&mut self.server).await.map_err(io::Error::other)
+    /// Ends when the service has stopped by itself: an administrator asked for it, or a part of it failed.
+    pub async fn finished(&mut self) -> Result<(), TaskFailed> {
+        let served = (&mut self.server).await.map_err(|error| of_server(&error));
+        self.background.failure().map_or(served, Err)
     }
 
     /// Stops the service and lets go of the database.
-    pub async fn stop(mut self, how: Stop) -> io::Result<()> {
+    pub async fn stop(mut self, how: Stop) -> Result<(), TaskFailed> {
         crash::point("shutdown.drain:before");
-        self.stopping.cancel();
+        self.background.stopping().cancel();
         if how == Stop::Now {
             self.server.abort();
         }
         let outcome = if self.server.is_finished() { Ok(()) } else { self.drained(how).await };
-        if tokio::time::timeout(BACKGROUND_LIMIT, self.background.wait()).await.is_err() {
-            tracing::warn!("background work did not end in time");
+        if !self.background.close(BACKGROUND_LIMIT).await {
+            tracing::warn!("background tasks did not end in time");
         }
         crash::point("shutdown.drain:after");
         self.store.close().await;
-        outcome
+        self.background.failure().map_or(outcome, Err)
     }
 
-    async fn drained(&mut self, how: Stop) -> io::Result<()> {
+    async fn drained(&mut self, how: Stop) -> Result<(), TaskFailed> {
         match (&mut self.server).await {
             Ok(()) => Ok(()),
             Err(_) if how == Stop::Now => Ok(()),
-            Err(panic) => Err(io::Error::other(panic)),
+            Err(error) => Err(of_server(&error)),
         }
     }
 }
@@ -322,6 +335,10 @@ impl Coordinator {
             Database::Postgres(url) => Ok(PostgresStore::inspect(url.expose_secret()).await?),
         }
     }
+}
+
+fn of_server(error: &JoinError) -> TaskFailed {
+    TaskFailed { task: HTTP_SERVER, panic: error.is_panic().then(|| error.to_string()) }
 }
 
 async fn open_store(database: &Database) -> Result<Arc<dyn Store>, StoreError> {

@@ -3,7 +3,7 @@
 //! Only builds with debug assertions have them; a release has none of it.
 
 /// Every point: a step, and on which side of it.
-pub const POINTS: [&str; 42] = [
+pub const POINTS: [&str; 43] = [
     "submit.task_rows:before",
     "submit.task_rows:after",
     "submit.commit:before",
@@ -34,6 +34,7 @@ pub const POINTS: [&str; 42] = [
     "reap.session_delete:after",
     "follow_up.release:before",
     "follow_up.release:after",
+    "pass.run:before",
     "migrate.steps:before",
     "migrate.steps:after",
     "shutdown.drain:before",
@@ -49,7 +50,7 @@ pub const POINTS: [&str; 42] = [
 ];
 
 /// Has the process abort at the given hit of a point: `claim.commit:after@3`. Counts from 1, and once for the life
-/// of the process.
+/// of the process. With the prefix `panic:`, the thread panics instead, and with the hit `*`, at every hit.
 #[cfg(debug_assertions)]
 pub fn arm(order: &str) {
     armed::arm(order);
@@ -71,15 +72,28 @@ mod armed {
 
     struct Armed {
         name: String,
-        at: u32,
+        /// Every hit without it.
+        at: Option<u32>,
+        panics: bool,
         hits: AtomicU32,
+    }
+
+    impl Armed {
+        fn is_due(&self, hit: u32) -> bool {
+            self.at.is_none_or(|at| at == hit)
+        }
     }
 
     static ARMED: OnceLock<Armed> = OnceLock::new();
 
     pub(super) fn arm(order: &str) {
-        let (name, at) = order.split_once('@').unwrap_or((order, "1"));
-        let armed = Armed { name: name.to_owned(), at: at.parse().unwrap_or(1), hits: AtomicU32::new(0) };
+        let (panics, point) = match order.strip_prefix("panic:") {
+            Some(point) => (true, point),
+            None => (false, order),
+        };
+        let (name, at) = point.split_once('@').unwrap_or((point, "1"));
+        let at = (at != "*").then(|| at.parse().unwrap_or(1));
+        let armed = Armed { name: name.to_owned(), at, panics, hits: AtomicU32::new(0) };
         // The first order counts.
         let _ = ARMED.set(armed);
     }
@@ -87,8 +101,9 @@ mod armed {
     pub(super) fn pass(name: &str) {
         if let Some(armed) = ARMED.get()
             && armed.name == name
-            && armed.hits.fetch_add(1, Ordering::SeqCst) + 1 == armed.at
+            && armed.is_due(armed.hits.fetch_add(1, Ordering::SeqCst) + 1)
         {
+            assert!(!armed.panics, "a test has {name} panic");
             std::process::abort();
         }
     }

@@ -45,6 +45,40 @@ pub struct AdminDoctorReply {
     /// Workers that have been silent for so long that they get no new tasks; none where the coordinator does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed_workers: Option<u64>,
+    /// The coordinator's background tasks. Not sent by old servers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub background: Vec<BackgroundTask>,
+}
+
+/// A background task of a coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BackgroundTask {
+    /// Its name, such as `lost-workers`.
+    pub name: String,
+    /// Whether it ended unexpectedly and has not recovered, or its passes keep failing.
+    pub failing: bool,
+    /// Restarts since the start of the coordinator.
+    pub restarts: u64,
+    /// The last pass of a periodic task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_pass: Option<PassOutcome>,
+}
+
+/// The outcome of one run of a periodic task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PassOutcome {
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// What it changed, such as `deleted objects: 3`; absent if nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
+    /// Why it failed; absent if it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Failures since the last success.
+    pub failures_in_a_row: u64,
 }
 
 /// How a coordinator gets on with its Redis.

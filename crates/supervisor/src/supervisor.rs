@@ -76,7 +76,10 @@ impl Supervisor {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    tokio::spawn(answer(stream, self.workers.clone(), self.exit.clone()));
+                    mitosis_background::spawn(
+                        "request",
+                        answer(stream, self.workers.clone(), self.exit.clone()),
+                    );
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");

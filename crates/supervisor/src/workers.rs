@@ -85,7 +85,7 @@ impl Workers {
     fn supervise(self: &Arc<Self>, process: WorkerProcess) -> JoinHandle<()> {
         self.alive.send_modify(|alive| *alive += 1);
         let workers = self.clone();
-        tokio::spawn(async move {
+        mitosis_background::spawn("worker-process", async move {
             process.supervise().await;
             workers.alive.send_modify(|alive| *alive -= 1);
         })

@@ -8,3 +8,15 @@ pub mod postgres;
 pub mod proxy;
 pub mod redis;
 pub mod s3;
+
+/// Spawns a task of a test, which joins it, aborts it, or leaves it to the end of its runtime.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test owns its runtime, and notices what its tasks did not do"
+)]
+pub fn spawn<F>(future: F) -> tokio::task::JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    tokio::spawn(future)
+}

@@ -166,7 +166,7 @@ impl PostgresServer {
     pub async fn locked(&self, database_url: &str, table: &str) -> io::Result<Locked> {
         let config: Config = database_url.parse().map_err(io::Error::other)?;
         let (client, connection) = config.connect(NoTls).await.map_err(io::Error::other)?;
-        tokio::spawn(connection);
+        crate::spawn(connection);
         let lock = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
         client.batch_execute(&lock).await.map_err(io::Error::other)?;
         Ok(Locked(client))
@@ -190,7 +190,7 @@ impl PostgresServer {
             .dbname("postgres");
         let (client, connection) = config.connect(NoTls).await?;
         // Ends when the client is dropped; a fault comes out of whatever the client does next.
-        tokio::spawn(connection);
+        crate::spawn(connection);
         Ok(client)
     }
 

@@ -40,7 +40,7 @@ impl FaultProxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let fault = watch::Sender::new(Fault::None);
-        let accepting = tokio::spawn(accept(listener, target, fault.clone()));
+        let accepting = crate::spawn(accept(listener, target, fault.clone()));
         Ok(Self { address, fault, accepting })
     }
 
@@ -123,9 +123,9 @@ mod tests {
     async fn echo() -> SocketAddr {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
+        crate::spawn(async move {
             while let Ok((mut socket, _)) = listener.accept().await {
-                tokio::spawn(async move {
+                crate::spawn(async move {
                     let (mut from, mut to) = socket.split();
                     tokio::io::copy(&mut from, &mut to).await.ok();
                 });

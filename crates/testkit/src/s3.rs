@@ -41,7 +41,7 @@ impl S3Server {
         service.set_auth(SimpleAuth::from_single(Self::ACCESS_KEY, Self::SECRET_KEY));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let serving = tokio::spawn(serve(listener, service.build()));
+        let serving = crate::spawn(serve(listener, service.build()));
         Ok(Self { address, root, serving })
     }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mitosis_background::Background;
 use mitosis_domain::ids::{TaskId, WorkerId};
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::agent::AttemptRef;
@@ -64,10 +65,10 @@ type Question = (WorkerId, oneshot::Sender<Answer>);
 pub(crate) struct DutyBook(mpsc::Sender<Question>);
 
 impl DutyBook {
-    /// Starts the task that asks. It ends when the last clone of the handle is gone.
-    pub(crate) fn open(store: Arc<dyn Store>) -> Self {
+    /// Starts the task that asks.
+    pub(crate) fn open(background: &Background, store: Arc<dyn Store>) -> Self {
         let (sender, receiver) = mpsc::channel(BATCH);
-        tokio::spawn(read_batches(store, receiver));
+        background.spawn_serving("held-attempts", read_batches(store, receiver));
         Self(sender)
     }
 

@@ -4,6 +4,7 @@
 //! A message is a hint that saves a wait. Losing one costs time and nothing else, so messages never ride
 //! in the transaction that they tell of.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mitosis_domain::backoff::Backoff;
@@ -11,7 +12,7 @@ use mitosis_protocol::output::OutputChunk;
 use mitosis_protocol::{ExecState, Uuid};
 use mitosis_store::ops::signals::Heard;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use super::patience::chance;
 use crate::app::App;
@@ -83,12 +84,13 @@ impl Note {
 pub(crate) struct Post(mpsc::UnboundedSender<Note>);
 
 /// Notes that are to be sent.
-pub(crate) struct Outbox(mpsc::UnboundedReceiver<Note>);
+#[derive(Debug, Clone)]
+pub(crate) struct Outbox(Arc<Mutex<mpsc::UnboundedReceiver<Note>>>);
 
 impl Post {
     pub(crate) fn new() -> (Self, Outbox) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), Outbox(receiver))
+        (Self(sender), Outbox(Arc::new(Mutex::new(receiver))))
     }
 
     /// Tells all others.
@@ -98,14 +100,15 @@ impl Post {
     }
 }
 
-/// Sends and receives until the application stops. Ends at once where there is nobody to talk to.
+/// Sends and receives until the application stops. Where there is nobody to talk to, it only waits for that.
 pub(crate) async fn serve(app: App, outbox: Outbox) {
-    let Some(heard) = app.store.hear() else { return };
+    let Some(heard) = app.store.hear() else { return app.stopping.cancelled().await };
     let name = app.entropy.number().unsigned_abs();
-    tokio::join!(send(&app, name, outbox), receive(&app, name, heard));
+    let mut outbox = outbox.0.lock().await;
+    tokio::join!(send(&app, name, &mut outbox), receive(&app, name, heard));
 }
 
-async fn send(app: &App, name: u64, mut outbox: Outbox) {
+async fn send(app: &App, name: u64, outbox: &mut mpsc::UnboundedReceiver<Note>) {
     let (mut bell, mut news) = (app.bell.listen_to_own(), app.news.listen_to_own());
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     let mut left_over: Option<Note> = None;
@@ -115,7 +118,7 @@ async fn send(app: &App, name: u64, mut outbox: Outbox) {
             tokio::select! {
                 () = bell.heard() => letter.ready = true,
                 () = news.heard() => letter.news = true,
-                note = outbox.0.recv() => left_over = note,
+                note = outbox.recv() => left_over = note,
                 () = app.stopping.cancelled() => return,
             }
             tokio::time::sleep(WINDOW).await;
@@ -123,7 +126,7 @@ async fn send(app: &App, name: u64, mut outbox: Outbox) {
         letter.ready |= bell.has_rung();
         letter.news |= news.has_rung();
         let mut bytes = 0;
-        while let Some(note) = left_over.take().or_else(|| outbox.0.try_recv().ok()) {
+        while let Some(note) = left_over.take().or_else(|| outbox.try_recv().ok()) {
             bytes += note.bytes();
             if bytes > LETTER_BYTES && !letter.notes.is_empty() {
                 left_over = Some(note);

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mitosis_background::Background;
 use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::lease::LeaseTerms;
@@ -37,10 +38,10 @@ type Sign = (WorkerId, LeaseTerms, oneshot::Sender<Answer>);
 pub(crate) struct Renewals(mpsc::Sender<Sign>);
 
 impl Renewals {
-    /// Starts the task that writes them. It ends when the last clone of the handle is gone.
-    pub(crate) fn start(store: Arc<dyn Store>, leases: Leases) -> Self {
+    /// Starts the task that writes them.
+    pub(crate) fn start(background: &Background, store: Arc<dyn Store>, leases: Leases) -> Self {
         let (sender, receiver) = mpsc::channel(BATCH);
-        tokio::spawn(write_batches(store, leases, receiver));
+        background.spawn_serving("lease-renewals", write_batches(store, leases, receiver));
         Self(sender)
     }
 

@@ -6,10 +6,12 @@
 //! again, since a Redis without persistence forgets them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mitosis_background::Background;
 use mitosis_domain::announcement::{channel, kept_for, of_failure};
 use mitosis_domain::entropy::Entropy;
 use mitosis_protocol::doctor::RedisContact;
@@ -18,9 +20,7 @@ use mitosis_store::{Store, StoreError};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _, RedisError};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use url::Url;
 
 use crate::settings::RedisSettings;
@@ -95,8 +95,7 @@ impl Announcer {
         settings: &RedisSettings,
         store: &dyn Store,
         entropy: &dyn Entropy,
-        background: &TaskTracker,
-        stopping: CancellationToken,
+        background: &Background,
     ) -> Result<Self, RedisConfigError> {
         let refused = |error| RedisConfigError::Address(Some(error));
         let info = settings.url.expose_secret().into_connection_info().map_err(refused)?;
@@ -119,7 +118,17 @@ impl Announcer {
             contact: looked.clone(),
         };
         let users = if settings.skip_acl_rules { Vec::new() } else { vec![worker, reader] };
-        background.spawn(stopping.run_until_cancelled_owned(keep(client, users, inbox, asked, contact)));
+        let link_to_redis = Arc::new((client, users, contact));
+        let inboxes = Arc::new(Mutex::new((inbox, asked)));
+        let stopping = background.stopping().clone();
+        background.spawn_restarting("redis-announcer", move || {
+            let (stopping, link, inboxes) = (stopping.clone(), link_to_redis.clone(), inboxes.clone());
+            async move {
+                let (client, users, contact) = &*link;
+                let (inbox, asked) = &mut *inboxes.lock().await;
+                stopping.run_until_cancelled(keep(client, users, inbox, asked, contact)).await;
+            }
+        });
         let connected = looked.wait_for(|contact| *contact == RedisContact::Connected);
         if tokio::time::timeout(2 * ANSWER_LIMIT, connected).await.is_err() {
             tracing::warn!("Redis can't be used at redis_url; live states begin when it can");
@@ -255,11 +264,11 @@ fn url(user: &RedisUser, Place { scheme, host, port }: &Place) -> Result<SecretS
 
 /// Keeps a connection and passes announcements on, until every sender is gone.
 async fn keep(
-    client: Client,
-    users: Vec<RedisUser>,
-    mut inbox: mpsc::Receiver<Announcement>,
-    mut asked: mpsc::Receiver<Question>,
-    contact: watch::Sender<RedisContact>,
+    client: &Client,
+    users: &[RedisUser],
+    inbox: &mut mpsc::Receiver<Announcement>,
+    asked: &mut mpsc::Receiver<Question>,
+    contact: &watch::Sender<RedisContact>,
 ) {
     let mut look = tokio::time::interval(LOOK_AGAIN);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -283,7 +292,7 @@ async fn keep(
             },
             _ = look.tick() => match &mut connection {
                 Some(connection) => redis::cmd("PING").query_async(connection).await,
-                None => connect(&client, &users).await.map(|fresh| connection = Some(fresh)),
+                None => connect(client, users).await.map(|fresh| connection = Some(fresh)),
             }
         };
         let now = match outcome {

@@ -24,7 +24,7 @@ pub(crate) fn follow(app: &App, agent: Uuid, task: Uuid, stdout: u64, stderr: u6
         return;
     }
     let app = app.clone();
-    tokio::spawn(async move {
+    mitosis_background::spawn("output-relay", async move {
         let mut following = app.output.follow(task, stdout, stderr);
         let Ok(Wake::Bytes { stdout: out, stderr: err }) =
             tokio::time::timeout(STEAD, following.woken()).await

@@ -6,13 +6,14 @@ use mitosis_domain::object::ObjectKey;
 use mitosis_objects::ObjectStore;
 use mitosis_store::{Store, StoreError};
 
+use super::Report;
 use crate::api::UPLOAD_VALID;
 use crate::api::objects::uploads::Uploads;
 use crate::app::App;
-use crate::error::{ApiError, chain};
+use crate::error::ApiError;
 
 /// How often to look.
-const PERIOD: Duration = Duration::from_secs(30);
+pub(super) const PERIOD: Duration = Duration::from_secs(30);
 /// Most objects that one pass deletes.
 const AT_ONCE: u32 = 100;
 /// How long links to an object may work after it was noted: a late upload is removed after that. Their
@@ -21,18 +22,8 @@ const LINKS: Duration = Duration::from_secs(UPLOAD_VALID.as_secs() + 600);
 /// When to try again what could not be deleted.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Runs the pass until the application stops.
-pub(super) async fn run(app: App) {
-    while super::pause(&app, PERIOD).await {
-        match pass(&app).await {
-            Ok(0) => {}
-            Ok(deleted) => tracing::info!(deleted, "deleted objects that nothing needs any more"),
-            Err(error) => tracing::warn!(cause = chain(&error), "could not delete garbage"),
-        }
-    }
-}
-
-async fn pass(app: &App) -> Result<usize, ApiError> {
+/// Deletes objects without a record.
+pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
     let mut deleted = 0;
     loop {
         let garbage = app.store.garbage(AT_ONCE, app.now()).await?;
@@ -47,7 +38,7 @@ async fn pass(app: &App) -> Result<usize, ApiError> {
         app.store.defer_garbage(&left, app.now() + PATIENCE).await?;
         deleted += gone.len();
         if garbage.len() < AT_ONCE as usize {
-            return Ok(deleted);
+            return Ok(Report::new([("deleted objects", deleted as u64)]));
         }
     }
 }

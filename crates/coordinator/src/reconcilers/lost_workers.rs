@@ -3,43 +3,42 @@
 use std::time::Duration;
 
 use mitosis_domain::lease::Moment;
-use mitosis_store::StoreError;
 use mitosis_store::ops::reaper::{ReapReason, Reaped};
 
+use super::Report;
 use crate::app::App;
-use crate::error::chain;
+use crate::error::ApiError;
 
 /// Most workers that one pass takes tasks from, so that it stays short.
 const AT_ONCE: u32 = 100;
 
-/// Runs the pass about once a second until the application stops.
-///
-/// The time of leases stands still while no coordinator gets through with it, so an outage costs no worker its lease.
-pub(super) async fn run(app: App) {
-    let period = (app.lease / 10).clamp(Duration::from_millis(50), Duration::from_secs(1));
-    while super::pause(&app, period).await {
-        if let Err(error) = pass(&app).await {
-            tracing::warn!(cause = chain(&error), "could not look for lost workers");
-        }
-    }
+/// About a second, less if the lease is short.
+pub(super) fn period(app: &App) -> Duration {
+    (app.lease / 10).clamp(Duration::from_millis(50), Duration::from_secs(1))
 }
 
-async fn pass(app: &App) -> Result<(), StoreError> {
+/// Takes tasks back from workers whose lease has ended.
+///
+/// The time of leases stands still while no coordinator gets through with it, so an outage costs no worker its lease.
+pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
     let watch = app.leases.look(&*app.store).await?;
     if !watch.due {
-        return Ok(());
+        return Ok(Report::default());
     }
+    let (mut workers, mut tasks) = (0, 0);
     let at = Moment { now: app.now(), lease: watch.time() };
     loop {
         let reaped = app.store.reap(at, AT_ONCE).await?;
         for lost in &reaped {
-            took_back(app, lost);
+            took_back(&app, lost);
+            tasks += lost.returned.len() as u64;
         }
+        workers += reaped.len() as u64;
         if !reaped.is_empty() {
             app.bell.ring();
         }
         if reaped.len() < AT_ONCE as usize {
-            return Ok(());
+            return Ok(Report::new([("silent workers", workers), ("requeued tasks", tasks)]));
         }
     }
 }

@@ -1,36 +1,84 @@
 //! Passes over the truth that repair what time and failures leave behind.
 //!
-//! A pass takes no input, can be run at any time by any coordinator and twice at once, and answers with
-//! a report. A pass that fails is logged and tried again; it never ends the loop.
+//! A pass takes no input, can be run at any time by any coordinator and twice at once, and answers with a
+//! [`Report`]. A pass that fails is logged and tried again in its next period; one that panics is restarted. The
+//! outcome of the last pass is kept in [`Passes`].
 
 mod deletions;
 mod garbage;
 mod lost_workers;
+mod passes;
 mod retention;
 mod uploads;
 
 use std::time::Duration;
 
+use mitosis_background::Background;
+use mitosis_domain::crash;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+
+pub(crate) use passes::{Passes, Report};
 
 use crate::app::App;
+use crate::error::{ApiError, chain};
+
+/// When a pass runs.
+#[derive(Debug, Clone, Copy)]
+struct Schedule {
+    name: &'static str,
+    period: Duration,
+    /// Also when the coordinator starts.
+    at_start: bool,
+}
 
 /// Starts every pass; all end when the application stops.
-pub(crate) fn start(app: &App, tasks: &TaskTracker) {
-    tasks.spawn(lost_workers::run(app.clone()));
-    tasks.spawn(garbage::run(app.clone()));
-    tasks.spawn(uploads::run(app.clone()));
-    tasks.spawn(retention::run(app.clone()));
-    tasks.spawn(deletions::run(app.clone()));
+pub(crate) fn start(app: &App, background: &Background) {
+    let every = |name, period| Schedule { name, period, at_start: false };
+    let at_start = |name, period| Schedule { name, period, at_start: true };
+    repeat(app, background, every("lost-workers", lost_workers::period(app)), lost_workers::pass);
+    repeat(app, background, every("garbage", garbage::PERIOD), garbage::pass);
+    repeat(app, background, every("uploads", uploads::PERIOD), uploads::pass);
+    repeat(app, background, at_start("retention", retention::PERIOD), retention::pass);
+    repeat(app, background, at_start("deletions", deletions::PERIOD), deletions::pass);
+}
+
+fn repeat<F>(app: &App, background: &Background, schedule: Schedule, pass: fn(App) -> F)
+where
+    F: Future<Output = Result<Report, ApiError>> + Send + 'static,
+{
+    let app = app.clone();
+    background.spawn_restarting(schedule.name, move || run(app.clone(), schedule, pass));
+}
+
+async fn run<F>(app: App, schedule: Schedule, pass: fn(App) -> F)
+where
+    F: Future<Output = Result<Report, ApiError>>,
+{
+    let Schedule { name, period, at_start } = schedule;
+    if !at_start && !wait(&app.stopping, period).await {
+        return;
+    }
+    loop {
+        let (at, started) = (app.now(), Instant::now());
+        crash::point("pass.run:before");
+        let outcome = pass(app.clone()).await;
+        match &outcome {
+            Ok(report) if report.is_empty() => {}
+            Ok(report) => tracing::info!(pass = name, %report, "a background pass made changes"),
+            Err(error) => tracing::warn!(pass = name, cause = chain(error), "a background pass failed"),
+        }
+        if outcome.is_ok() {
+            app.background.recovered(name);
+        }
+        app.passes.note(name, at, started.elapsed(), outcome.as_ref().map_err(|error| chain(error)));
+        if !wait(&app.stopping, period).await {
+            return;
+        }
+    }
 }
 
 /// Waits for a while; false when the application stops meanwhile.
-async fn pause(app: &App, period: Duration) -> bool {
-    wait(&app.stopping, period).await
-}
-
-/// The same.
 async fn wait(stopping: &CancellationToken, period: Duration) -> bool {
     tokio::select! {
         () = tokio::time::sleep(period) => true,

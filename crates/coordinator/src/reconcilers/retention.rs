@@ -7,31 +7,21 @@ use mitosis_protocol::Timestamp;
 use mitosis_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
+use super::Report;
 use crate::app::App;
 use crate::dispatch::leases::Leases;
-use crate::error::chain;
+use crate::error::ApiError;
 
 /// How often to look.
-const PERIOD: Duration = Duration::from_mins(10);
+pub(super) const PERIOD: Duration = Duration::from_mins(10);
 /// Tasks that one transaction looks at: few, so that nobody who waits for it notices.
 const AT_ONCE: u32 = 250;
 /// Between two transactions everybody else has their turn.
 const BREATH: Duration = Duration::from_millis(20);
 
-/// Runs the pass at once and then again and again, until the application stops.
-pub(super) async fn run(app: App) {
-    loop {
-        match pass(&Forgetting::of(&app)).await {
-            Ok(Report { tasks: 0, keys: 0 }) => {}
-            Ok(Report { tasks, keys }) => {
-                tracing::info!(tasks, keys, "forgot tasks and idempotency keys that are past their time");
-            }
-            Err(error) => tracing::warn!(cause = chain(&error), "could not forget what is past its time"),
-        }
-        if !super::pause(&app, PERIOD).await {
-            return;
-        }
-    }
+/// Deletes expired tasks and idempotency keys.
+pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
+    Ok(forget(&Forgetting::of(&app)).await?)
 }
 
 /// What a pass works with.
@@ -42,15 +32,8 @@ struct Forgetting<'a> {
     stopping: &'a CancellationToken,
 }
 
-/// What a pass removed.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Report {
-    tasks: u64,
-    keys: u64,
-}
-
 /// After a jump of the wall clock nothing is removed until the clock has been watched for a while: it may be wrong.
-async fn pass(forgetting: &Forgetting<'_>) -> Result<Report, StoreError> {
+async fn forget(forgetting: &Forgetting<'_>) -> Result<Report, StoreError> {
     let watch = forgetting.leases.look(forgetting.store).await?;
     if !watch.is_settled() {
         tracing::info!(
@@ -62,9 +45,9 @@ async fn pass(forgetting: &Forgetting<'_>) -> Result<Report, StoreError> {
         Some(retain) => forgetting.tasks(watch.now - retain, watch.now).await?,
         None => 0,
     };
-    let report = Report { tasks, keys: forgetting.keys(watch.now - limits::IDEMPOTENCY_KEY_LIFE).await? };
+    let keys = forgetting.keys(watch.now - limits::IDEMPOTENCY_KEY_LIFE).await?;
     forgetting.departures(watch.now - limits::DEPARTURE_LIFE).await?;
-    Ok(report)
+    Ok(Report::new([("deleted tasks", tasks), ("deleted idempotency keys", keys)]))
 }
 
 impl<'a> Forgetting<'a> {
@@ -136,7 +119,7 @@ mod tests {
         let pass = async |leases: &Leases| {
             let forgetting =
                 Forgetting { store: &*store, leases, retain_tasks: Some(HOUR), stopping: &stopping };
-            pass(&forgetting).await.unwrap()
+            forget(&forgetting).await.unwrap()
         };
         let ann = NewUser { name: Name::new("ann").unwrap(), password_hash: String::new(), admin: false };
         let UserCreation::Created(ann) = store.create_user(&ann, clock.now()).await.unwrap() else {
@@ -156,6 +139,6 @@ mod tests {
             assert_eq!(pass(&restarted).await, Report::default(), "it has not been watched for long");
         }
         clock.advance(HOUR);
-        assert_eq!(pass(&restarted).await, Report { tasks: 0, keys: 1 });
+        assert_eq!(pass(&restarted).await, Report::new([("deleted idempotency keys", 1)]));
     }
 }

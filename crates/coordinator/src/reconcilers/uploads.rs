@@ -6,34 +6,39 @@ use mitosis_objects::{ObjectError, ObjectStore};
 use mitosis_protocol::Timestamp;
 use mitosis_store::Store;
 
+use super::Report;
 use crate::api::objects::uploads::settle;
 use crate::app::App;
-use crate::error::{ApiError, chain};
+use crate::error::ApiError;
 
 /// How often to look.
-const PERIOD: Duration = Duration::from_secs(30);
+pub(super) const PERIOD: Duration = Duration::from_secs(30);
 /// Most objects of one pass.
 const AT_ONCE: u32 = 100;
 
-/// Runs the pass until the application stops.
-pub(super) async fn run(app: App) {
-    while super::pause(&app, PERIOD).await {
-        if let Err(error) = pass(&*app.store, &*app.objects, app.now()).await {
-            tracing::warn!(cause = chain(&error), "could not look at the sizes of uploads");
-        }
-    }
+/// Settles the sizes of uploads that have ended.
+pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
+    settle_ended(&*app.store, &*app.objects, app.now()).await
 }
 
-async fn pass(store: &dyn Store, objects: &dyn ObjectStore, now: Timestamp) -> Result<(), ApiError> {
+async fn settle_ended(
+    store: &dyn Store,
+    objects: &dyn ObjectStore,
+    now: Timestamp,
+) -> Result<Report, ApiError> {
+    let mut settled = 0;
     for key in store.ended_uploads(AT_ONCE, now).await? {
         match settle(store, objects, &key, now).await {
             Err(ApiError::Objects(error)) if !matches!(error, ObjectError::Unreachable { .. }) => {
                 tracing::warn!(%key, %error, "the size of an object could not be looked at");
             }
-            settled => settled?,
+            outcome => {
+                outcome?;
+                settled += 1;
+            }
         }
     }
-    Ok(())
+    Ok(Report::new([("settled uploads", settled)]))
 }
 
 #[cfg(test)]
@@ -77,7 +82,7 @@ mod tests {
             store.reserve_attachment(By::Site, group, key, 9, Some(link), now).await.unwrap();
         }
         let sizes = async |now| {
-            pass(&*store, &*objects, now).await.unwrap();
+            settle_ended(&*store, &*objects, now).await.unwrap();
             let mut sizes = Vec::new();
             for key in ["kept", "none", "new"] {
                 sizes.push(store.attachment(group, key).await.unwrap().unwrap().size);

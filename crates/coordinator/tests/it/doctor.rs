@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mitosis_domain::clock::Clock as _;
 use mitosis_protocol::doctor::PROBE;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -93,4 +94,23 @@ pub(crate) async fn administrators_are_told_how_redis_gets_on(harness: Harness) 
     until(json!({"contact": "unreachable"})).await;
     harness.redis().await.restart().await.unwrap();
     until(json!({"contact": "connected"})).await;
+}
+
+pub(crate) async fn background_tasks_and_their_last_passes_are_reported(harness: Harness) {
+    let admin = harness.admin().await;
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let reply = admin.get("/v1/admin/doctor").await.expect(200).json();
+        let tasks = reply["background"].as_array().unwrap();
+        let task = |name| tasks.iter().find(|task| task["name"] == name).unwrap_or(&Value::Null);
+        let pass = &task("retention")["last_pass"];
+        if pass["failures_in_a_row"] == 0 && pass["at"].is_string() {
+            assert_eq!(task("exchange-batcher")["failing"], false, "{reply}");
+            break;
+        }
+        assert!(Instant::now() < deadline, "{reply}");
+        sleep(Duration::from_millis(20)).await;
+    }
+    let health = harness.send(Method::GET, "/health", None, None).await.expect(200).json();
+    assert_eq!(health["parts"]["background"], "ok");
 }

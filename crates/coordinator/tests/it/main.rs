@@ -111,6 +111,7 @@ macro_rules! scenarios {
             doctor {
                 the_links_of_a_probe_are_for_its_bytes_only_and_cost_nobody,
                 administrators_are_told_that_the_default_password_works,
+                background_tasks_and_their_last_passes_are_reported,
             }
             events {
                 a_stream_of_one_task_ends_with_the_task,

@@ -76,7 +76,7 @@ async fn until_stopped(
             return Ok(Exit::Failure.into());
         }
     };
-    ended.and(stopped).map_err(|error| Failure::io("the coordinator failed", error))?;
+    ended.and(stopped)?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -75,7 +75,7 @@ impl Embedded {
                 Arc::new(OsEntropy),
             )
         };
-        let worker = Some(tokio::spawn(run_worker(settings, stop_worker.clone())));
+        let worker = Some(mitosis_background::spawn("worker", run_worker(settings, stop_worker.clone())));
         Ok(Self { coordinator, worker, stop_worker, user, token })
     }
 
@@ -90,9 +90,7 @@ impl Embedded {
     /// Ends when the system has stopped by itself, or when a part of it has.
     pub(crate) async fn finished(&mut self) -> Result<(), Failure> {
         tokio::select! {
-            finished = self.coordinator.finished() => {
-                finished.map_err(|error| Failure::io("the coordinator failed", error))
-            }
+            finished = self.coordinator.finished() => Ok(finished?),
             ended = ended(&mut self.worker) => {
                 self.worker = None;
                 Ok(ended?)
@@ -109,7 +107,7 @@ impl Embedded {
         };
         let coordinator = self.coordinator.stop(Stop::Gracefully).await;
         worker?;
-        coordinator.map_err(|error| Failure::io("the coordinator did not stop well", error))
+        Ok(coordinator?)
     }
 }
 

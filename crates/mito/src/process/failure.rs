@@ -5,7 +5,7 @@ use std::path::Path;
 use std::{fmt, io};
 
 use mitosis_client::{ClientError, TransferError};
-use mitosis_coordinator::StartError;
+use mitosis_coordinator::{StartError, TaskFailed};
 use mitosis_domain::sweep::SweepError;
 use mitosis_protocol::{ErrorBody, ErrorCode};
 use mitosis_supervisor::SupervisorError;
@@ -274,6 +274,12 @@ impl From<SupervisorError> for Failure {
                 Self { hint, ..Self::new(Exit::Failure, error) }
             }
         }
+    }
+}
+
+impl From<TaskFailed> for Failure {
+    fn from(error: TaskFailed) -> Self {
+        Self::new(Exit::Fault, error).with_hint("this is a bug in mito; its log has the details")
     }
 }
 

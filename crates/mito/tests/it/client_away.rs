@@ -21,11 +21,11 @@ async fn a_wait_that_begins_while_the_coordinator_is_away_ends_as_its_task_does(
 
     let said = "trying again for 5m";
     let (kept, _) = home.start(&["client", "-c", &address, "-u", ADMIN, "tasks", "wait", "last"], said).await;
-    let logs = tokio::spawn(async move { logs.output().await.unwrap() });
+    let logs = mitosis_testkit::spawn(async move { logs.output().await.unwrap() });
     let mut new =
         stranger.mito(&["client", "-c", &address, "-u", ADMIN, "--retain", "tasks", "wait", "last"]);
     new.env("MITO_PASSWORD", ADMIN);
-    let new = tokio::spawn(ended(new));
+    let new = mitosis_testkit::spawn(ended(new));
     let again = home.coordinator(port, "600s").await;
     assert_eq!(kept.wait().await.code(), Some(9));
     let new = new.await.unwrap();

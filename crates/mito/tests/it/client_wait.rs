@@ -74,7 +74,7 @@ async fn many_tasks_are_waited_for_at_once() {
     }
     admin.submits(&["-l", "never", "-t", "nobody-has-it", "--", "true"]).await;
     let mut waiting = admin.command(&["tasks", "wait", "label=few", "-o", "csv"]);
-    let waiting = tokio::spawn(async move { waiting.output().await.unwrap() });
+    let waiting = mitosis_testkit::spawn(async move { waiting.output().await.unwrap() });
     let _worker = home.worker(&coordinator.address, "2").await;
     let output = tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -100,7 +100,7 @@ async fn a_coordinator_that_is_killed_and_started_again_does_not_end_the_wait() 
     let script = format!("echo first; {}; echo second; exit 9", until_there(&go));
     let followed =
         admin.command(&["-q", "tasks", "submit", "--follow", "-l", "x", "--", "sh", "-c", &script]);
-    let followed = tokio::spawn(ended(followed));
+    let followed = mitosis_testkit::spawn(ended(followed));
     admin.waits_for("Running", &["tasks", "query", "-l", "x", "-v"]).await;
     let waiting = async |args: &[&str]| {
         let args = [&["client", "-c", &address, "-u", ADMIN, "tasks", "wait"], args].concat();
@@ -154,9 +154,9 @@ async fn breaking_way(port: u16, asked: &'static str, times: usize) -> (String, 
     let address = format!("http://{}", listener.local_addr().unwrap());
     let left = Arc::new(AtomicUsize::new(times));
     let still = Arc::clone(&left);
-    tokio::spawn(async move {
+    mitosis_testkit::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            tokio::spawn(pass_on(client, port, asked, Arc::clone(&still)));
+            mitosis_testkit::spawn(pass_on(client, port, asked, Arc::clone(&still)));
         }
     });
     (address, left)
@@ -167,7 +167,8 @@ async fn pass_on(client: TcpStream, port: u16, asked: &'static str, left: Arc<At
     let coordinator = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.unwrap();
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_coordinator, mut to_coordinator) = coordinator.into_split();
-    let back = tokio::spawn(async move { tokio::io::copy(&mut from_coordinator, &mut to_client).await });
+    let back =
+        mitosis_testkit::spawn(async move { tokio::io::copy(&mut from_coordinator, &mut to_client).await });
     let mut request = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from_client.read(&mut request).await {
         let is_asked = String::from_utf8_lossy(&request[..length]).contains(asked);
@@ -220,7 +221,7 @@ async fn ten_thousand_tasks_are_waited_for_and_each_end_is_told_once() {
     let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
     assert_eq!(said.next_line().await.unwrap().as_deref(), Some("waiting for 10000 tasks"));
     // The rest of what it says is as long as the list of tasks.
-    let rest = tokio::spawn(async move {
+    let rest = mitosis_testkit::spawn(async move {
         let mut last = String::new();
         while let Some(line) = said.next_line().await.unwrap() {
             last = line;

@@ -312,6 +312,7 @@ macro_rules! crashes {
 
 crashes! {
     crash_around_a_held_poll_loses_nothing: "poll.",
+    crash_before_a_background_pass_loses_nothing: "pass.",
     crash_around_a_renewal_loses_nothing: "renew.",
     crash_around_an_upload_loses_nothing: "artifact.",
     crash_in_a_cancellation_loses_nothing: "cancel.",

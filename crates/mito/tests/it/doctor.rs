@@ -31,7 +31,7 @@ fn line<'a>(output: &'a Output, verdict: &str, check: &str) -> &'a str {
 async fn server(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
+    mitosis_testkit::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 4096];
             if stream.read(&mut request).await.is_ok() {

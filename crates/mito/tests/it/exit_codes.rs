@@ -11,9 +11,9 @@ use crate::home::{Home, LIMIT, ended};
 async fn always(status: u16) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
+    mitosis_testkit::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
-            tokio::spawn(async move {
+            mitosis_testkit::spawn(async move {
                 let body = r#"{"msg":"no"}"#;
                 let answer = format!(
                     "HTTP/1.1 {status} No\r\ncontent-type: application/json\r\nconnection: close\r\n\

@@ -247,7 +247,7 @@ impl Service {
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
         let (lines, mut seen) = tokio::sync::mpsc::unbounded_channel();
         let streams = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let log = tokio::spawn(async move {
+        let log = mitosis_testkit::spawn(async move {
             tokio::join!(pass_on(streams.0, lines.clone()), pass_on(streams.1, lines));
         });
         let found = tokio::time::timeout(LIMIT, async {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
 
+mod background;
 mod bad_input;
 mod bars;
 mod behind_nginx;

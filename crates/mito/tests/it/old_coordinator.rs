@@ -22,9 +22,9 @@ impl Old {
         let address = format!("http://{}", listener.local_addr().unwrap());
         let old = Self::default();
         let serving = old.clone();
-        tokio::spawn(async move {
+        mitosis_testkit::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serving.clone().serve(stream));
+                mitosis_testkit::spawn(serving.clone().serve(stream));
             }
         });
         (old, address)

@@ -166,10 +166,8 @@ impl Drop for Upload {
         if !self.open {
             return;
         }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (wire, key, id) = (self.wire.clone(), self.key.clone(), std::mem::take(&mut self.id));
-            runtime.spawn(async move { abort(&wire, &key, &id).await });
-        }
+        let (wire, key, id) = (self.wire.clone(), self.key.clone(), std::mem::take(&mut self.id));
+        mitosis_background::spawn_if_in_runtime("abort-upload", async move { abort(&wire, &key, &id).await });
     }
 }
 

@@ -30,7 +30,7 @@ impl Canned {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::default();
-        let serving = tokio::spawn(serve(listener, answers, Arc::clone(&requests)));
+        let serving = mitosis_testkit::spawn(serve(listener, answers, Arc::clone(&requests)));
         Self { address, requests, serving }
     }
 

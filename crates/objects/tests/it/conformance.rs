@@ -291,10 +291,9 @@ async fn an_upload_that_is_given_up_leaves_nothing(backend: Backend) {
         std::future::pending().await
     });
     let store = backend.store.clone();
-    let upload =
-        tokio::spawn(
-            async move { store.put(&key("lab/half"), half.chain(never).boxed(), 4 * PART as u64).await },
-        );
+    let upload = mitosis_testkit::spawn(async move {
+        store.put(&key("lab/half"), half.chain(never).boxed(), 4 * PART as u64).await
+    });
     stuck.await.unwrap();
     upload.abort();
     assert!(upload.await.unwrap_err().is_cancelled());
@@ -310,7 +309,9 @@ async fn concurrent_puts_to_one_key_end_with_one_whole_object(backend: Backend) 
     let key = key("lab/contended");
     let puts = (0..4).map(|seed| {
         let (backend, key) = (backend.clone(), key.clone());
-        tokio::spawn(async move { backend.put(&key, &content(seed, PART + usize::from(seed))).await })
+        mitosis_testkit::spawn(
+            async move { backend.put(&key, &content(seed, PART + usize::from(seed))).await },
+        )
     });
     for put in puts.collect::<Vec<_>>() {
         put.await.unwrap().unwrap();

@@ -86,7 +86,7 @@ async fn preparing_removes_what_a_crash_left_and_spares_what_somebody_is_writing
     let (end, ended) = tokio::sync::oneshot::channel();
     let rest = stream::once(async move { Ok(ended.await.unwrap()) });
     let body = stream::iter([Ok(Bytes::from("begin"))]).chain(rest).boxed();
-    let upload = tokio::spawn({
+    let upload = mitosis_testkit::spawn({
         let store = backend.store.clone();
         async move { store.put(&key("lab/a"), body, 8).await }
     });

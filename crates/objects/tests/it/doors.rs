@@ -33,7 +33,7 @@ impl Doors {
     pub(crate) async fn open(store: Arc<dyn ObjectStore>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        Self { address, serving: tokio::spawn(serve(listener, store)) }
+        Self { address, serving: mitosis_testkit::spawn(serve(listener, store)) }
     }
 
     pub(crate) fn url(&self) -> String {

@@ -54,7 +54,7 @@ async fn coordinators_may_prepare_the_same_buckets_at_the_same_time() {
     let server = S3Server::start().await.unwrap();
     let starts = (0..4).map(|_| {
         let store = s3_store(&config(&server));
-        tokio::spawn(async move { store.prepare().await })
+        mitosis_testkit::spawn(async move { store.prepare().await })
     });
     for start in starts.collect::<Vec<_>>() {
         start.await.unwrap().unwrap();
@@ -152,7 +152,7 @@ async fn a_download_that_breaks_off_or_stalls_ends_with_an_error() {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let mut config = S3Config::new(endpoint.parse().unwrap(), "key", "secret".into());
         config.reply_timeout = Duration::from_millis(200);
-        let service = tokio::spawn(async move {
+        let service = mitosis_testkit::spawn(async move {
             let mut socket = BufStream::new(listener.accept().await.unwrap().0);
             let mut line = String::new();
             while line != "\r\n" {

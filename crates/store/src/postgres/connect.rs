@@ -65,7 +65,7 @@ pub(super) async fn client(address: &Address) -> Result<Client, StoreError> {
     let (client, driver) =
         connect(address).await.map_err(|error| error::of_connect(error, address.shown()))?;
     // Ends when the client is dropped; a error comes out of whatever the client does next.
-    tokio::spawn(driver);
+    mitosis_background::spawn("postgres-connection", driver);
     Ok(client)
 }
 

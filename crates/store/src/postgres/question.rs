@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Client, Object};
-use tokio::runtime::Handle;
 
 use super::address::Address;
 
@@ -34,8 +33,9 @@ impl Question {
 
 impl Drop for Question {
     fn drop(&mut self) {
-        if let (Some(client), Ok(runtime)) = (self.client.take(), Handle::try_current()) {
-            runtime.spawn(abandon(client, Arc::clone(&self.address)));
+        if let Some(client) = self.client.take() {
+            let abandon = abandon(client, Arc::clone(&self.address));
+            mitosis_background::spawn_if_in_runtime("abandoned-question", abandon);
         }
     }
 }

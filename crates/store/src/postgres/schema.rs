@@ -26,7 +26,7 @@ const LOCK: &str = "SELECT pg_advisory_lock(7305790132211925)";
 pub(super) async fn migrate(address: &Address) -> Result<(), StoreError> {
     let (mut client, driver) =
         connect::connect(address).await.map_err(|error| error::of_connect(error, address.shown()))?;
-    let driver = tokio::spawn(driver);
+    let driver = mitosis_background::spawn("postgres-connection", driver);
     let outcome = migrate_on(&mut client).await;
     drop(client);
     // Its end has nothing to say that the outcome does not.
@@ -52,7 +52,7 @@ async fn migrate_on(client: &mut Client) -> Result<(), StoreError> {
 pub(super) async fn inspect(address: &Address) -> Result<(), StoreError> {
     let (client, driver) =
         connect::connect(address).await.map_err(|error| error::of_connect(error, address.shown()))?;
-    let driver = tokio::spawn(driver);
+    let driver = mitosis_background::spawn("postgres-connection", driver);
     let outcome = refuse_what_is_not_ours(&client).await;
     drop(client);
     // Its end has nothing to say that the outcome does not.

@@ -37,7 +37,7 @@ impl Signals for PostgresStore {
 
     fn hear(&self) -> Option<mpsc::Receiver<Heard>> {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        tokio::spawn(listen_for_ever(self.address.clone(), sender));
+        mitosis_background::spawn("signals", listen_for_ever(self.address.clone(), sender));
         Some(receiver)
     }
 }

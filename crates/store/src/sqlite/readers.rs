@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, InterruptHandle};
-use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::StoreError;
@@ -69,7 +68,7 @@ impl Readers {
         let running = Running::default();
         let waits = Waits(running.clone());
         let outcome = self.run(move |db| {
-            Handle::current().spawn(interrupt(running.clone(), limit));
+            mitosis_background::spawn("interrupt", interrupt(running.clone(), limit));
             running.during(db, work)
         });
         let outcome = outcome.await;
@@ -139,9 +138,8 @@ impl Drop for Waits {
         match *stage {
             Stage::Before => *stage = Stage::Over,
             Stage::Runs(_) => {
-                if let Ok(runtime) = Handle::try_current() {
-                    runtime.spawn(interrupt(self.0.clone(), Duration::ZERO));
-                }
+                let interrupt = interrupt(self.0.clone(), Duration::ZERO);
+                mitosis_background::spawn_if_in_runtime("interrupt", interrupt);
             }
             Stage::Over => {}
         }

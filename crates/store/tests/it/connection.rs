@@ -29,7 +29,7 @@ fn text(error: &StoreError) -> String {
 /// A client as an administrator has one, until it is dropped.
 async fn psql(url: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
+    mitosis_testkit::spawn(connection);
     client
 }
 
@@ -201,7 +201,7 @@ async fn migrations_wait_without_limits() {
         .await
         .unwrap();
     let opened = url.clone();
-    let second = tokio::spawn(async move { PostgresStore::open(&opened).await });
+    let second = mitosis_testkit::spawn(async move { PostgresStore::open(&opened).await });
     let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
                    AND pid IN (SELECT pid FROM pg_stat_activity WHERE now() - query_start > interval '200ms')";
     let limit = tokio::time::Instant::now() + Duration::from_secs(10);

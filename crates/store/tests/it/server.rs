@@ -55,18 +55,18 @@ async fn questions_take_no_connection_from_anything_else() {
     let uuid = harness.submit_one(&ann).await;
     // Questions about labels hang, and nothing else does.
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-    tokio::spawn(connection);
+    mitosis_testkit::spawn(connection);
     client.batch_execute("BEGIN; LOCK TABLE label IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let query = TaskQuery { labels: words("slow"), ..TaskQuery::all_of(ann.group) };
     let page = Page { before: None, offset: 0, limit: 10 };
     let questions: Vec<_> = (0..40)
         .map(|_| {
             let (store, query) = (store.clone(), query.clone());
-            tokio::spawn(async move { store.query_tasks(&query, page).await.map(drop) })
+            mitosis_testkit::spawn(async move { store.query_tasks(&query, page).await.map(drop) })
         })
         .collect();
     let (watcher, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-    tokio::spawn(connection);
+    mitosis_testkit::spawn(connection);
     let all_wait = async { while watcher.query_one(WAITING, &[]).await.unwrap().get::<_, i64>(0) < 4 {} };
     tokio::time::timeout(Duration::from_secs(5), all_wait).await.expect("every connection waits");
     let others = async {
@@ -87,10 +87,10 @@ async fn question_is_cancelled_when_its_caller_leaves() {
     let harness = Harness::over(Postgres::around(&url, store.clone()));
     let ann = harness.person("ann").await;
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-    tokio::spawn(connection);
+    mitosis_testkit::spawn(connection);
     // A transaction sees the same activity until its end.
     let (watcher, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-    tokio::spawn(connection);
+    mitosis_testkit::spawn(connection);
     let waiting = async |wanted: i64| {
         let are_there =
             async { while watcher.query_one(WAITING, &[]).await.unwrap().get::<_, i64>(0) != wanted {} };
@@ -104,7 +104,7 @@ async fn question_is_cancelled_when_its_caller_leaves() {
         let questions: Vec<_> = (0..4)
             .map(|_| {
                 let (store, query) = (store.clone(), query.clone());
-                tokio::spawn(async move { store.query_tasks(&query, page).await.map(drop) })
+                mitosis_testkit::spawn(async move { store.query_tasks(&query, page).await.map(drop) })
             })
             .collect();
         waiting(4).await.expect("they wait for the table");
@@ -133,7 +133,7 @@ async fn count_that_takes_too_long_says_so() {
     let ann = harness.person("ann").await;
     harness.submit_one(&ann).await;
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-    tokio::spawn(connection);
+    mitosis_testkit::spawn(connection);
     client.batch_execute("BEGIN; LOCK TABLE task IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let all = TaskQuery::all_of(ann.group);
     let count = || store.count_tasks(&all, 1_000, Duration::from_millis(200));
@@ -149,7 +149,7 @@ async fn coordinators_that_start_together_bring_the_schema_up_to_date_once() {
     let url = server.fresh_database().await.unwrap();
     let starts = (0..8).map(|_| {
         let url = url.clone();
-        tokio::spawn(async move { PostgresStore::open(&url).await })
+        mitosis_testkit::spawn(async move { PostgresStore::open(&url).await })
     });
     for started in futures_util::future::join_all(starts.collect::<Vec<_>>()).await {
         started.unwrap().unwrap().ping().await.unwrap();
@@ -162,7 +162,7 @@ async fn a_database_of_a_later_version_is_left_alone() {
     let url = server.fresh_database().await.unwrap();
     PostgresStore::open(&url).await.unwrap().close().await;
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-    tokio::spawn(connection);
+    mitosis_testkit::spawn(connection);
     client
         .batch_execute("INSERT INTO refinery_schema_history VALUES (9999, 'later', '2031-01-01', '0')")
         .await
@@ -190,7 +190,7 @@ async fn foreign_database_is_refused_and_left_as_it_is() {
     for (tables, told) in [(MITO_06, "mito 0.6"), (OF_ANOTHER, "`users`")] {
         let url = server.fresh_database().await.unwrap();
         let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-        tokio::spawn(connection);
+        mitosis_testkit::spawn(connection);
         client.batch_execute(tables).await.unwrap();
         let count = async || client.query_one(EVERYTHING, &[]).await.unwrap().get::<_, i64>(0);
         let before = count().await;
@@ -208,7 +208,7 @@ async fn inspection_of_a_usable_database_writes_nothing() {
     let url = server.fresh_database().await.unwrap();
     PostgresStore::inspect(&url).await.unwrap();
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-    tokio::spawn(connection);
+    mitosis_testkit::spawn(connection);
     assert_eq!(client.query_one(EVERYTHING, &[]).await.unwrap().get::<_, i64>(0), 0);
     PostgresStore::open(&url).await.unwrap().close().await;
     PostgresStore::inspect(&url).await.unwrap();
@@ -253,7 +253,7 @@ async fn more_operations_than_connections_wait_for_their_turn() {
     let all = (0..200).map(|_| {
         let (store, task) = (store.clone(), harness.task(ann.group));
         let (user, now) = (ann.user, harness.now);
-        tokio::spawn(async move { store.submit(user, &[task], None, now).await.map(drop) })
+        mitosis_testkit::spawn(async move { store.submit(user, &[task], None, now).await.map(drop) })
     });
     let all = futures_util::future::join_all(all.collect::<Vec<_>>());
     for submitted in tokio::time::timeout(Duration::from_secs(60), all).await.unwrap() {

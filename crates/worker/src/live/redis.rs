@@ -36,7 +36,7 @@ impl Announcer {
             .inspect_err(|_| tracing::warn!("the coordinator's Redis address is invalid"))
             .ok()?;
         let (sender, inbox) = mpsc::channel(QUEUE);
-        tokio::spawn(keep(client, inbox));
+        mitosis_background::spawn("redis", keep(client, inbox));
         Some(Self(sender))
     }
 

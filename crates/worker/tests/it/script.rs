@@ -85,7 +85,7 @@ impl Script {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let book = Arc::new(Mutex::new(Book { lease, ..Book::default() }));
-        tokio::spawn(serve(listener, address.clone(), book.clone()));
+        mitosis_testkit::spawn(serve(listener, address.clone(), book.clone()));
         Self {
             address,
             book,
@@ -209,7 +209,7 @@ impl Script {
             drain: self.drain.clone(),
             ..Settings::new(login, self.scratch.path().to_owned(), Arc::new(OsEntropy))
         };
-        tokio::spawn(Worker::run(settings, self.stop.clone()))
+        mitosis_testkit::spawn(Worker::run(settings, self.stop.clone()))
     }
 
     pub(crate) fn stop(&self) {
@@ -295,7 +295,7 @@ async fn serve(listener: TcpListener, address: String, book: Arc<Mutex<Book>>) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         let (address, book) = (address.clone(), book.clone());
-        tokio::spawn(async move {
+        mitosis_testkit::spawn(async move {
             let answer = service_fn(move |request| answer(request, address.clone(), book.clone()));
             // A worker that goes away in the middle of a request is part of the story.
             let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await;

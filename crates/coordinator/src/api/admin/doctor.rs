@@ -22,6 +22,7 @@ pub(super) async fn doctor(
         default_password_of,
         redis: app.announcer.contact(),
         missed_workers: Some(app.leases.missed()),
+        background: app.background_tasks(),
     }))
 }
 

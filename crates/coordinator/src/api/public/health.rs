@@ -23,9 +23,17 @@ pub(super) async fn health(State(app): State<App>) -> (StatusCode, Json<HealthRe
         ("database".to_owned(), database.to_owned()),
         ("objects".to_owned(), objects.to_owned()),
     ]);
+    let failing = app.background_tasks().into_iter().filter(|task| task.failing).map(|task| task.name);
+    let failing: Vec<String> = failing.collect();
+    let background = match failing.is_empty() {
+        true => "ok".to_owned(),
+        false => format!("failing: {}", failing.join(", ")),
+    };
     // Reported, but never a reason to be ill: nothing waits for Redis.
     let redis = app.announcer.is_connected().map(|connected| if connected { "ok" } else { "unavailable" });
     let well = parts.values().all(|part| part == "ok");
+    // The same: other coordinators run these tasks, too, and requests are served without them.
+    parts.insert("background".to_owned(), background);
     parts.extend(redis.map(|redis| ("redis".to_owned(), redis.to_owned())));
     let (code, status) = match well {
         true => (StatusCode::OK, "ok"),

@@ -7,6 +7,8 @@ use super::finding::Finding;
 use crate::process::exit::Exit;
 
 const CHECK: &str = "coordinator";
+/// Parts whose failure leaves `GET /health` at 200.
+const NOT_NEEDED: [&str; 2] = ["redis", "background"];
 
 pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
     match context.coordinator(CHECK) {
@@ -16,17 +18,22 @@ pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
 }
 
 fn judge(health: &HealthReply) -> Finding {
-    // Redis is never a reason to be failing, and has a check of its own.
+    // Redis and background tasks never make a coordinator unhealthy; Redis has a check of its own.
     let failing: Vec<String> = health
         .parts
         .iter()
-        .filter(|(name, state)| *name != "redis" && *state != "ok")
+        .filter(|(name, state)| !NOT_NEEDED.contains(&name.as_str()) && *state != "ok")
         .map(|(name, state)| format!("{name}: {state}"))
         .collect();
-    match failing.is_empty() {
-        true => Finding::ok(CHECK, "its database and its object store answer it"),
-        false => Finding::fail(CHECK, Exit::Fault, format!("it can't do its work: {}", failing.join(", ")))
-            .hint("its log has the cause; check db_url and s3_url of the coordinator"),
+    let background = health.parts.get("background").filter(|state| *state != "ok");
+    match (failing.is_empty(), background) {
+        (true, Some(state)) => Finding::warn(CHECK, format!("background tasks are {state}"))
+            .hint("its log has the cause, and so has `GET /v1/admin/doctor`"),
+        (true, None) => Finding::ok(CHECK, "its database and its object store answer it"),
+        (false, _) => {
+            Finding::fail(CHECK, Exit::Fault, format!("it can't do its work: {}", failing.join(", ")))
+                .hint("its log has the cause; check db_url and s3_url of the coordinator")
+        }
     }
 }
 
@@ -46,5 +53,7 @@ mod tests {
         assert_eq!(failing.verdict(), Verdict::Fail(Exit::Fault));
         assert!(failing.to_string().contains("database: unavailable"));
         assert_eq!(judge(&health(&[("database", "ok"), ("redis", "unavailable")])).verdict(), Verdict::Ok);
+        let failing = judge(&health(&[("database", "ok"), ("background", "failing: garbage")]));
+        assert_eq!(failing.verdict(), Verdict::Warn);
     }
 }

@@ -65,7 +65,7 @@ impl Backend for Postgres {
 
     async fn scalar(&self, sql: &str) -> i64 {
         let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await.unwrap();
-        tokio::spawn(connection);
+        mitosis_testkit::spawn(connection);
         let row = client.query_one(sql, &[]).await.unwrap();
         row.get(0)
     }

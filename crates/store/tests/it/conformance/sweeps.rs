@@ -281,7 +281,9 @@ pub(crate) async fn a_task_is_repeated_once_however_many_ask_at_once<B: Backend>
     let asked: Vec<_> = (0..8)
         .map(|_| {
             let (store, repeats, now) = (harness.store(), repeats(harness, &failed), harness.now);
-            tokio::spawn(async move { store.repeat(ann.user, &repeats, false, None, now).await.unwrap() })
+            mitosis_testkit::spawn(async move {
+                store.repeat(ann.user, &repeats, false, None, now).await.unwrap()
+            })
         })
         .collect();
     let mut repeated = Vec::new();
