@@ -15,9 +15,9 @@ use crate::table::{Table, shown};
 use crate::{Error, Plan, observe};
 
 /// Registrations that are under way at once.
-const AT_ONCE: usize = 50;
+const CONCURRENCY: usize = 50;
 /// As long as the protocol allows.
-const HOLD: Duration = Duration::from_secs(20);
+const LONG_POLL: Duration = Duration::from_secs(20);
 
 pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     let count = raise_open_files(plan.size(10_000, 200))?;
@@ -33,12 +33,12 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
         let over = CancellationToken::new();
         // Each agent shows itself from the moment when it is known; the last of them may be long in coming.
         let polling: Vec<JoinHandle<usize>> = stream::iter((0..count).map(|_| register(&mito, 4)))
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(CONCURRENCY)
             .map_ok(|agent| mitosis_testkit::spawn(poll(agent, over.clone())))
             .try_collect()
             .await?;
         // Everybody asks for the first time within a moment; what counts is what comes after.
-        tokio::time::sleep(HOLD).await;
+        tokio::time::sleep(LONG_POLL).await;
         let load = mito.load_over(span).await?;
         let (now, _) = observe::memory(pid)?;
         let registered = mito.workers().await?;
@@ -63,7 +63,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
 
 /// Holds one request after the other; answers how many were refused or broken off.
 async fn poll(agent: WorkerClient, over: CancellationToken) -> usize {
-    let request = PollRequest { want: 4, wait: Some(HOLD), ..PollRequest::default() };
+    let request = PollRequest { want: 4, wait: Some(LONG_POLL), ..PollRequest::default() };
     let mut refused = 0;
     loop {
         let polled = tokio::select! {

@@ -13,7 +13,7 @@ use crate::{Error, Plan};
 
 const SLOTS: usize = 4;
 /// How often the clock is looked at; no result depends on it.
-const GLANCE: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Tasks in one submission.
 const BATCH: usize = 50_000;
 
@@ -72,7 +72,7 @@ async fn start_one(mito: &Mito, clock: &Path) -> Result<Duration, Error> {
             let nanos: i64 = nanos.parse()?;
             return Ok(Timestamp::from_unix_micros(nanos / 1_000).since(begun));
         }
-        tokio::time::sleep(GLANCE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -15,10 +15,10 @@ use crate::{Error, Plan};
 const COORDINATORS: usize = 3;
 const SLOTS: usize = 4;
 /// Between two looks at how many tasks have run.
-const GLANCE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// A rate is taken over so many looks, which is a second.
 const WINDOW: usize = 10;
-const SPAN: Duration = Duration::from_secs(1);
+const PERIOD: Duration = Duration::from_secs(1);
 /// This share of the rate before counts as all of it: the machine itself is not steadier.
 const FULL: f64 = 0.8;
 
@@ -29,7 +29,7 @@ type Samples = Vec<(Duration, u64)>;
 async fn watch(begun: Instant, marks: PathBuf, over: CancellationToken) -> Result<Samples, Error> {
     let mut samples = Vec::new();
     while !over.is_cancelled() {
-        tokio::time::sleep(GLANCE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         samples.push((begun.elapsed(), fs::metadata(&marks)?.len() / MARK_BYTES));
     }
     Ok(samples)
@@ -73,7 +73,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     let left = mito.ended("failover").await.map_or(count as u64, |ended| count as u64 - ended);
     mito.wait_for("failover", count).await?;
     print(&samples, &events, left);
-    tell_how_often_each_ran(&fs::read_to_string(marks.path())?, count);
+    print_attempts(&fs::read_to_string(marks.path())?, count);
     Ok(())
 }
 
@@ -81,7 +81,7 @@ fn print(samples: &Samples, events: &[(String, Duration)], left: u64) {
     let rates = rates(samples);
     let first = events.first().map_or(Duration::ZERO, |(_, at)| *at);
     let before: Numbers =
-        rates.iter().filter(|(from, _)| *from + SPAN < first).map(|(_, rate)| *rate).collect();
+        rates.iter().filter(|(from, _)| *from + PERIOD < first).map(|(_, rate)| *rate).collect();
     let normal = before.median();
     let mut table = Table::new(
         format!("{COORDINATORS} coordinators, {left} tasks were left at the end of the watch"),
@@ -91,7 +91,7 @@ fn print(samples: &Samples, events: &[(String, Duration)], left: u64) {
         let next = events.get(place + 1).map_or(Duration::MAX, |(_, next)| *next);
         // A window that reaches into what happened next says nothing about this.
         let since: Vec<_> =
-            rates.iter().filter(|(from, _)| from >= at && from.saturating_add(SPAN) < next).collect();
+            rates.iter().filter(|(from, _)| from >= at && from.saturating_add(PERIOD) < next).collect();
         let least = since.iter().min_by(|a, b| a.1.total_cmp(&b.1));
         let again = least.and_then(|(slowest, _)| {
             since.iter().find(|(from, rate)| from >= slowest && *rate >= normal * FULL)
@@ -112,7 +112,7 @@ fn print(samples: &Samples, events: &[(String, Duration)], left: u64) {
     println!("  tasks in each second: {}\n", each.join(" "));
 }
 
-fn tell_how_often_each_ran(marks: &str, count: usize) {
+fn print_attempts(marks: &str, count: usize) {
     let mut times: HashMap<&str, usize> = HashMap::new();
     for mark in marks.lines() {
         *times.entry(mark).or_default() += 1;

@@ -27,7 +27,7 @@ const BYTE_PERIOD: Duration = Duration::from_secs(1);
 /// Tasks in one submission of those that are cancelled.
 const SUBMISSION: usize = 100_000;
 /// Longest time of one measurement with a load beside it.
-const SPAN: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_secs(60);
 
 /// What others do meanwhile.
 #[derive(Debug, Clone, Copy)]
@@ -223,7 +223,7 @@ impl System {
             }
         };
         let (rate, submissions) =
-            tokio::time::timeout(SPAN, async { tokio::try_join!(work, submissions) }).await??;
+            tokio::time::timeout(PERIOD, async { tokio::try_join!(work, submissions) }).await??;
         let (_, memory) = observe::memory(pid)?;
         let used = (observe::cpu_seconds(pid)? - used) * 1e6 / float(count as u64);
         let load = (observe::cpu_seconds(std::process::id())? - own) / begun.elapsed().as_secs_f64();

@@ -10,7 +10,7 @@ use crate::table::{Table, millis, shown};
 use crate::{Error, Plan};
 
 /// The measuring looks again after this time, so no result is finer.
-const GLANCE: Duration = Duration::from_micros(500);
+const POLL_INTERVAL: Duration = Duration::from_micros(500);
 
 pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     let count = plan.size(300, 20);
@@ -47,6 +47,6 @@ pub(crate) async fn run_one(mito: &Mito, label: &str, priority: i32) -> Result<D
         if info.result.is_some() || info.state == TaskState::Cancelled {
             return Ok(begun.elapsed());
         }
-        tokio::time::sleep(GLANCE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

@@ -11,7 +11,7 @@ use crate::{Error, Plan};
 
 const SLOTS: usize = 4;
 const LABEL: &str = "loss";
-const GLANCE: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Far longer than any lease.
 const LIMIT: Duration = Duration::from_mins(5);
 
@@ -59,7 +59,7 @@ async fn until_started(starts: &Path, count: usize) -> Result<(), Error> {
         if Instant::now() > deadline {
             return Err(format!("no {count} starts within {} s", LIMIT.as_secs()).into());
         }
-        tokio::time::sleep(GLANCE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     Ok(())
 }

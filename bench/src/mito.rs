@@ -23,10 +23,10 @@ use crate::observe::{self, Watch, Work};
 use crate::{Error, Plan};
 
 const ADMIN: &str = "mitosis_admin";
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often an end is looked for.
-const GLANCE: Duration = Duration::from_millis(10);
-const LONGEST_GLANCE: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+const MAX_POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Where state is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Mito {
     }
 
     async fn log_in(&mut self) -> Result<(), Error> {
-        let deadline = Instant::now() + START_LIMIT;
+        let deadline = Instant::now() + START_TIMEOUT;
         let client = self.user.client().clone();
         loop {
             match client.login(ADMIN, &SecretString::from(ADMIN), true).await {
@@ -121,7 +121,7 @@ impl Mito {
                     return Ok(());
                 }
                 Err(error) if Instant::now() > deadline => return Err(error.into()),
-                Err(_) => tokio::time::sleep(GLANCE).await,
+                Err(_) => tokio::time::sleep(POLL_INTERVAL).await,
             }
         }
     }
@@ -178,7 +178,7 @@ impl Mito {
             }
             let missing = float(count as u64 - ended);
             let left = begun.elapsed().mul_f64(missing / float(ended.max(1)));
-            tokio::time::sleep((left / 2).clamp(GLANCE, LONGEST_GLANCE)).await;
+            tokio::time::sleep((left / 2).clamp(POLL_INTERVAL, MAX_POLL_INTERVAL)).await;
         }
     }
 

@@ -14,9 +14,9 @@ use crate::addresses::Addresses;
 use crate::error::ClientError;
 
 /// How long an answer may take, where nothing else is said: somewhat longer than a coordinator gives its database.
-pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(150);
+pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(150);
 /// The same for what may be about millions of tasks.
-pub(crate) const BULK_LIMIT: Duration = Duration::from_mins(20);
+pub(crate) const BULK_REPLY_TIMEOUT: Duration = Duration::from_mins(20);
 
 /// A request that is being put together.
 pub(crate) struct Call<'a> {
@@ -34,7 +34,7 @@ impl<'a> Call<'a> {
 
     /// For many things at once.
     pub(crate) fn in_bulk(self) -> Self {
-        self.within(BULK_LIMIT)
+        self.within(BULK_REPLY_TIMEOUT)
     }
 
     pub(crate) fn bearer(self, token: &SecretString) -> Self {

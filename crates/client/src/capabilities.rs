@@ -59,7 +59,7 @@ impl Client {
         if let Some(known) = self.learned().get() {
             return Ok(known);
         }
-        let look = self.look().await?;
+        let look = self.check_address().await?;
         match (self.learned().get(), look.health) {
             (Some(known), _) => Ok(known),
             (None, Some(health)) => {

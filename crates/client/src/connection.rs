@@ -8,12 +8,12 @@ use reqwest::{Certificate, Method};
 use secrecy::SecretString;
 
 use crate::addresses::Addresses;
-use crate::call::{ANSWER_LIMIT, Call};
+use crate::call::{Call, REPLY_TIMEOUT};
 use crate::capabilities::Learned;
 use crate::error::ClientError;
 
 /// How long to wait for a connection.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A coordinator's address.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ impl Client {
         let unusable = |error: reqwest::Error| ClientError::Setup(error.into());
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("mito/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_LIMIT)
+            .connect_timeout(CONNECT_TIMEOUT)
             // A redirect drops the token, or turns a POST into a GET: each call decides for itself.
             .redirect(Policy::none())
             .tcp_nodelay(true);
@@ -102,7 +102,7 @@ impl Client {
     }
 
     pub(crate) fn call(&self, method: Method, path: &str) -> Call<'_> {
-        self.stream(method, path).within(ANSWER_LIMIT)
+        self.stream(method, path).within(REPLY_TIMEOUT)
     }
 
     /// For an answer that goes on and on: it has no limit as a whole.

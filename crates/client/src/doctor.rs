@@ -11,11 +11,11 @@ use crate::transfer::{checked, unreachable};
 use crate::{Client, ClientError, TransferError, UserClient};
 
 /// How long each question may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whoever answers at an address.
 #[derive(Debug, Clone)]
-pub struct Look {
+pub struct AddressCheck {
     /// The HTTP status.
     pub status: u16,
     /// What it says of its health, if that is what it says.
@@ -26,25 +26,25 @@ pub struct Look {
 
 impl Client {
     /// Asks `/health`, and takes any answer for an answer.
-    pub async fn look(&self) -> Result<Look, ClientError> {
-        let response = self.call(Method::GET, "/health").within(PATIENCE).answer().await?;
+    pub async fn check_address(&self) -> Result<AddressCheck, ClientError> {
+        let response = self.call(Method::GET, "/health").within(REQUEST_TIMEOUT).answer().await?;
         let status = response.status().as_u16();
         let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
         let date = date.and_then(Timestamp::parse_http_date);
         // Whatever is no such reply comes from something that is no coordinator.
         let health = response.json().await.ok();
-        Ok(Look { status, health, date })
+        Ok(AddressCheck { status, health, date })
     }
 
     /// Sends the bytes of a probe to its upload link.
     pub async fn upload_probe(&self, url: &str) -> Result<(), TransferError> {
-        let request = self.http().put(url).timeout(PATIENCE).body(PROBE);
+        let request = self.http().put(url).timeout(REQUEST_TIMEOUT).body(PROBE);
         checked(request.send().await.map_err(|error| unreachable(url, error))?).await.map(drop)
     }
 
     /// Whether its download link brings them back.
     pub async fn download_probe(&self, url: &str) -> Result<bool, TransferError> {
-        let request = self.http().get(url).timeout(PATIENCE);
+        let request = self.http().get(url).timeout(REQUEST_TIMEOUT);
         let response = checked(request.send().await.map_err(|error| unreachable(url, error))?).await?;
         Ok(response.bytes().await.map_err(|error| unreachable(url, error))? == PROBE)
     }
@@ -54,7 +54,7 @@ impl Client {
         let request = self
             .http()
             .request(Method::OPTIONS, url)
-            .timeout(PATIENCE)
+            .timeout(REQUEST_TIMEOUT)
             .header(header::ORIGIN, origin)
             .header(header::ACCESS_CONTROL_REQUEST_METHOD, "PUT");
         let response = request.send().await.map_err(|error| unreachable(url, error))?;
@@ -70,11 +70,11 @@ impl Client {
 impl UserClient {
     /// `GET /v1/doctor`.
     pub async fn doctor(&self) -> Result<DoctorReply, ClientError> {
-        self.call(Method::GET, "/v1/doctor").within(PATIENCE).read().await
+        self.call(Method::GET, "/v1/doctor").within(REQUEST_TIMEOUT).read().await
     }
 
     /// `GET /v1/admin/doctor`; for administrators.
     pub async fn admin_doctor(&self) -> Result<AdminDoctorReply, ClientError> {
-        self.call(Method::GET, "/v1/admin/doctor").within(PATIENCE).read().await
+        self.call(Method::GET, "/v1/admin/doctor").within(REQUEST_TIMEOUT).read().await
     }
 }

@@ -22,7 +22,7 @@ mod workers;
 pub use agent::LeaseTerms;
 pub use capabilities::Capabilities;
 pub use connection::{Client, UserClient, WorkerClient};
-pub use doctor::Look;
+pub use doctor::AddressCheck;
 pub use error::{ClientError, Unreachable};
 pub use tasks::{EventScope, TaskEvents};
 pub use transfer::{OnBytes, TransferError};

@@ -41,9 +41,9 @@ const IN_PATH: &AsciiSet = &CONTROLS
 const IN_SEGMENT: &AsciiSet = &IN_PATH.add(b'/');
 
 /// Redirects that a download follows.
-const REDIRECTS: usize = 5;
+const MAX_REDIRECTS: usize = 5;
 /// A transfer on which nothing moves for so long is broken off.
-const SILENCE: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Told how many bytes have just got over.
 pub type OnBytes = Arc<dyn Fn(u64) + Send + Sync>;
@@ -110,7 +110,7 @@ pub(crate) fn encode_name(name: &str) -> String {
 
 impl Client {
     /// Sends a whole file to an upload link, saying how it goes.
-    pub async fn upload_telling(
+    pub async fn upload_with_progress(
         &self,
         url: &str,
         file: &Path,
@@ -152,7 +152,7 @@ impl Client {
 
     /// Reads a whole object from a download link into a file, which is either complete or not there. Until then it
     /// has another name, which no other download uses.
-    pub async fn download_telling(
+    pub async fn download_with_progress(
         &self,
         url: &str,
         file: &Path,
@@ -181,7 +181,7 @@ impl Client {
     /// A download may be redirected: a link is a permission of its own, and no token goes with it.
     async fn open(&self, url: &str) -> Result<Response, TransferError> {
         let mut url = url.to_owned();
-        for _ in 0..REDIRECTS {
+        for _ in 0..MAX_REDIRECTS {
             let (_moved, moves) = watch::channel(());
             let response = unless_silent(&url, moves, self.http().get(&url).send()).await?;
             let response = response.map_err(|error| unreachable(&url, error))?;
@@ -230,11 +230,11 @@ async fn unless_silent<T>(
     loop {
         tokio::select! {
             answer = &mut answer => return Ok(answer),
-            moved = tokio::time::timeout(SILENCE, moves.changed()) => match moved {
+            moved = tokio::time::timeout(IDLE_TIMEOUT, moves.changed()) => match moved {
                 Ok(Ok(())) => {}
                 // All was sent.
                 Ok(Err(_)) => {
-                    return tokio::time::timeout(SILENCE, answer).await.map_err(|_| silent(url));
+                    return tokio::time::timeout(IDLE_TIMEOUT, answer).await.map_err(|_| silent(url));
                 }
                 Err(_) => return Err(silent(url)),
             },
@@ -252,7 +252,7 @@ async fn receive(
     let cant_write = |source| TransferError::File { path: name.to_owned(), doing: "written", source };
     let mut body = response.bytes_stream();
     let mut length = 0;
-    while let Some(chunk) = tokio::time::timeout(SILENCE, body.next()).await.map_err(|_| silent(url))? {
+    while let Some(chunk) = tokio::time::timeout(IDLE_TIMEOUT, body.next()).await.map_err(|_| silent(url))? {
         let chunk = chunk.map_err(|error| unreachable(url, error))?;
         target.write_all(&chunk).await.map_err(cant_write)?;
         length += chunk.len() as u64;
@@ -289,7 +289,7 @@ pub(crate) fn unreachable(url: &str, error: reqwest::Error) -> TransferError {
 }
 
 fn silent(url: &str) -> TransferError {
-    TransferError::Silent { host: host(url), after: SILENCE }
+    TransferError::Silent { host: host(url), after: IDLE_TIMEOUT }
 }
 
 /// Of a link only this is no secret.

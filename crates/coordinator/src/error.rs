@@ -187,7 +187,7 @@ impl ApiError {
             Self::Refused(_) | Self::Store(StoreError::Nul(_)) => return None,
             Self::Objects(error) => {
                 matches!(error, ObjectError::Unreachable { .. } | ObjectError::NotFound(_))
-                    || is_for_want_of_room(error)
+                    || is_disk_full(error)
             }
             Self::Store(_) | Self::Shared(_) => self.is_outage(),
         };
@@ -213,7 +213,7 @@ impl ApiError {
             .hint("the change may or may not stand; look before you try again"),
             Self::Store(StoreError::Full(_)) => full(),
             Self::Shared(error) if matches!(*error, StoreError::Full(_)) => full(),
-            Self::Objects(error) if is_for_want_of_room(&error) => {
+            Self::Objects(error) if is_disk_full(&error) => {
                 Refusal::new(ErrorCode::Unavailable, "the disk of the coordinator's object store is full")
                     .hint("nothing was stored; make room on the machine of the coordinator, and try again")
             }
@@ -239,7 +239,7 @@ impl ApiError {
 }
 
 /// Whether a full disk is at the bottom of it, be it that of the database or that of the objects.
-pub(crate) fn is_for_want_of_room(error: &(dyn Error + 'static)) -> bool {
+pub(crate) fn is_disk_full(error: &(dyn Error + 'static)) -> bool {
     use std::io::ErrorKind as E;
     let mut next = Some(error);
     while let Some(cause) = next {
@@ -333,11 +333,9 @@ mod tests {
         let shared = ApiError::Shared(Arc::new(StoreError::Full("cause".into())));
         assert_eq!(told(shared), "the disk of the coordinator's database is full");
         assert_eq!(told(directory(full()).into()), "the disk of the coordinator's object store is full");
-        assert!(
-            is_for_want_of_room(&directory(full())) && is_for_want_of_room(&StoreError::Full("x".into()))
-        );
+        assert!(is_disk_full(&directory(full())) && is_disk_full(&StoreError::Full("x".into())));
         let other = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-        assert!(!is_for_want_of_room(&directory(other)) && !is_for_want_of_room(&StoreError::Closed));
+        assert!(!is_disk_full(&directory(other)) && !is_disk_full(&StoreError::Closed));
     }
 
     #[test]

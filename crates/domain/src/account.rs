@@ -8,58 +8,58 @@ use crate::ids::{GroupId, UserId};
 /// A user account.
 #[derive(Debug, Clone)]
 pub struct User {
-    /// Internal identity.
+    /// The internal id.
     pub id: UserId,
-    /// Name, also of the personal group.
+    /// The name, also of the personal group.
     pub name: String,
     /// Argon2id PHC string over the sixteen bytes of the digest.
     pub password_hash: String,
-    /// The one generation of tokens that is valid; none before the first login (HTTP contract §3).
+    /// The generation of tokens that is valid; none before the first login (HTTP contract §3).
     pub session: Option<i64>,
-    /// Whether `/admin` is open to it.
+    /// Whether the user is an administrator.
     pub admin: bool,
-    /// Whether it may do anything.
+    /// Whether the account is usable.
     pub state: AccountState,
-    /// Groups it may create, the personal one included.
+    /// How many groups the user may create, including the personal one.
     pub group_quota: i32,
-    /// Groups it has created.
+    /// How many groups the user has created.
     pub group_count: i32,
-    /// When it was made.
+    /// When the account was created.
     pub created_at: Timestamp,
 }
 
 /// A group.
 #[derive(Debug, Clone)]
 pub struct Group {
-    /// Internal identity.
+    /// The internal id.
     pub id: GroupId,
-    /// Name.
+    /// The name.
     pub name: String,
-    /// Who made it.
+    /// The name of the user who created it.
     pub creator: String,
     /// Only Active groups take uploads.
     pub state: AccountState,
-    /// Task numbers handed out.
+    /// How many task numbers have been assigned.
     pub task_count: i64,
-    /// Bytes it may store.
+    /// Storage quota in bytes.
     pub storage_quota: i64,
-    /// Bytes it stores, announced uploads included.
+    /// Bytes in use, including announced uploads.
     pub storage_used: i64,
-    /// Workers that list it, with any role.
+    /// How many workers list the group, with any role.
     pub worker_count: i64,
-    /// When it was made.
+    /// When the group was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When the group was last changed.
     pub updated_at: Timestamp,
 }
 
-/// What a user is to a group: the answer every permission check starts from.
+/// The relation of a user to a group, from which every permission check starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Membership {
-    /// There is no such group.
+    /// The group does not exist.
     NoSuchGroup,
-    /// The group exists; the user is not in it.
+    /// The group exists and the user is not a member.
     Outsider(GroupId),
-    /// The user is in the group, with this role.
+    /// The user is a member with this role.
     Member(GroupId, Role),
 }

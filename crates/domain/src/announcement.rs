@@ -1,15 +1,15 @@
-//! What workers announce of a task on Redis (semantics §10): under which name, and for how long it holds.
+//! Task states that workers announce on Redis (semantics §10): their key and how long they are kept.
 
 use std::time::Duration;
 
 use mitosis_protocol::{ExecState, TaskResultMessage, Uuid};
 
-/// Key and channel of a task.
+/// The key and channel of a task.
 pub fn channel(task: Uuid) -> String {
     format!("task:{task}")
 }
 
-/// How long an announced state is kept; for ever where there is no limit. `timeout` is that of the task.
+/// How long an announced state is kept; none means forever. `timeout` is that of the task.
 pub fn kept_for(state: ExecState, timeout: Duration) -> Option<Duration> {
     use ExecState as S;
     let seconds = match state {
@@ -22,7 +22,7 @@ pub fn kept_for(state: ExecState, timeout: Duration) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// The state in which a task ends that can't be run, or whose archives could not be brought away.
+/// The final state of a task that can't be run, or whose archives could not be stored.
 pub const fn of_failure(msg: TaskResultMessage) -> Option<ExecState> {
     use TaskResultMessage as M;
     match msg {

@@ -1,9 +1,9 @@
-//! How long to wait before trying again.
+//! Exponential backoff.
 
 use std::time::Duration;
 
-/// Doubles from `first` up to `ceiling`, each wait moved by up to half of itself at random, so that a
-/// fleet that lost its coordinator does not come back in step.
+/// Doubles from `first` up to `ceiling`. Each pause varies at random by up to half of itself, so that workers
+/// that lost their coordinator don't return at the same time.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,
@@ -12,12 +12,12 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Starts at `first`, ends at `ceiling`.
+    /// Starts at `first` and ends at `ceiling`.
     pub const fn new(first: Duration, ceiling: Duration) -> Self {
         Self { first, ceiling, attempt: 0 }
     }
 
-    /// The next wait. `chance` is uniform in `0..=u32::MAX`.
+    /// Returns the next pause. `chance` is uniform in `0..=u32::MAX`.
     pub fn next_wait(&mut self, chance: u32) -> Duration {
         let doubled = self.first.saturating_mul(1_u32.checked_shl(self.attempt).unwrap_or(u32::MAX));
         self.attempt = self.attempt.saturating_add(1);
@@ -26,7 +26,7 @@ impl Backoff {
         half + half.mul_f64(f64::from(chance) / f64::from(u32::MAX))
     }
 
-    /// After a success: the next failure starts small again.
+    /// Starts over after a success.
     pub const fn reset(&mut self) {
         self.attempt = 0;
     }
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_stay_under_the_ceiling_and_start_over() {
+    fn pauses_double_up_to_the_ceiling_and_start_over() {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let waits: Vec<_> = (0..8).map(|_| backoff.next_wait(u32::MAX).as_millis()).collect();
         assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);

@@ -1,16 +1,16 @@
-//! Time as an argument.
+//! The time as an argument.
 
 use std::time::Duration;
 
 use mitosis_protocol::Timestamp;
 use nix::time::{ClockId, clock_gettime};
 
-/// Tells the time. The one implementation that asks the machine is [`SystemClock`].
+/// A source of time. Only [`SystemClock`] reads the clocks of the machine.
 pub trait Clock: Send + Sync + std::fmt::Debug {
-    /// The present moment on the wall clock, which people and programs set.
+    /// The present time on the wall clock, which can be set.
     fn now(&self) -> Timestamp;
 
-    /// Time since some moment in the past, by a clock that is never set and goes on while the machine is suspended.
+    /// The time since some moment in the past, on a clock that is never set and that includes suspends.
     fn steady(&self) -> Duration;
 }
 
@@ -25,7 +25,7 @@ impl Clock for SystemClock {
     }
 
     fn steady(&self) -> Duration {
-        // There on every Linux since 2.6.39; without it nothing is measured.
+        // Available on every Linux since 2.6.39; without it nothing is measured.
         clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
     }
 }

@@ -3,19 +3,19 @@
 use std::cmp::Ordering;
 use std::str::FromStr;
 
-/// A condition on a number. Compares numerically, always.
+/// A numeric condition on a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Comparison {
-    /// How to compare.
+    /// The operator.
     pub operator: Operator,
-    /// What to compare with.
+    /// The right-hand side.
     pub number: i32,
 }
 
-/// How to compare.
+/// A comparison operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operator {
-    /// `=`, also when no operator is written.
+    /// `=`, which is also the default.
     Equal,
     /// `!=`
     NotEqual,
@@ -39,14 +39,14 @@ impl Operator {
         ("=", Self::Equal),
     ];
 
-    /// The operator at the start of a text, and the rest.
+    /// Splits the operator off the start of a text.
     pub(crate) fn split(text: &str) -> Option<(Self, &str)> {
         Self::SPELLINGS
             .into_iter()
             .find_map(|(spelling, operator)| Some((operator, text.strip_prefix(spelling)?)))
     }
 
-    /// The operator as SQL and the contract both spell it.
+    /// The operator as in SQL and in the contract.
     pub fn as_str(self) -> &'static str {
         Self::SPELLINGS.iter().find(|(_, operator)| *operator == self).map_or("=", |(text, _)| text)
     }

@@ -1,8 +1,8 @@
-//! Named points at which a test has a process abort, as a crash would end it.
+//! Named points at which a test lets a process abort, as in a crash.
 //!
-//! Only builds with debug assertions have them; a release has none of it.
+//! They exist only in builds with debug assertions.
 
-/// Every point: a step, and on which side of it.
+/// All points: a step, and whether the point is before or after it.
 pub const POINTS: [&str; 43] = [
     "submit.task_rows:before",
     "submit.task_rows:after",
@@ -49,14 +49,15 @@ pub const POINTS: [&str; 43] = [
     "sqlite.commit:after",
 ];
 
-/// Has the process abort at the given hit of a point: `claim.commit:after@3`. Counts from 1, and once for the life
-/// of the process. With the prefix `panic:`, the thread panics instead, and with the hit `*`, at every hit.
+/// Lets the process abort at the given hit of a point, such as `claim.commit:after@3`. Hits count from 1; the
+/// setting can't be changed. With the prefix `panic:`, the thread panics instead, and with the hit `*`, at every
+/// hit.
 #[cfg(debug_assertions)]
 pub fn arm(order: &str) {
     armed::arm(order);
 }
 
-/// The process comes by a point.
+/// Marks a point that the process passes.
 #[inline]
 pub fn point(name: &'static str) {
     #[cfg(debug_assertions)]
@@ -94,7 +95,7 @@ mod armed {
         let (name, at) = point.split_once('@').unwrap_or((point, "1"));
         let at = (at != "*").then(|| at.parse().unwrap_or(1));
         let armed = Armed { name: name.to_owned(), at, panics, hits: AtomicU32::new(0) };
-        // The first order counts.
+        // Only the first call has an effect.
         let _ = ARMED.set(armed);
     }
 

@@ -3,19 +3,19 @@
 use rand::TryRng;
 use uuid::Uuid;
 
-/// Draws unpredictable bits. The one implementation that asks the machine is [`OsEntropy`].
+/// A source of unpredictable bits. Only [`OsEntropy`] asks the operating system.
 pub trait Entropy: Send + Sync + std::fmt::Debug {
     /// Fills `bytes` with unpredictable bits.
     fn fill(&self, bytes: &mut [u8]);
 
-    /// A number nobody can guess.
+    /// A number that can't be guessed.
     fn number(&self) -> i64 {
         let mut bytes = [0; 8];
         self.fill(&mut bytes);
         i64::from_le_bytes(bytes)
     }
 
-    /// A version 4 UUID; published clients accept no other version.
+    /// A version 4 UUID; 0.6.8 clients accept no other version.
     fn uuid(&self) -> Uuid {
         let mut bytes = [0; 16];
         self.fill(&mut bytes);
@@ -23,7 +23,7 @@ pub trait Entropy: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// The operating system's generator.
+/// The random number generator of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OsEntropy;
 

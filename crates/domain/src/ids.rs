@@ -1,4 +1,4 @@
-//! Internal identities: row numbers that never leave the coordinator, each its own type.
+//! Internal ids: row numbers that never leave the coordinator, each with its own type.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,6 @@ ids! {
     TaskId,
     /// A registered worker.
     WorkerId,
-    /// One (group, tag set): tasks of a lane run on exactly the same workers.
+    /// A lane, which is a group and a tag set: its tasks run on exactly the same workers.
     LaneId,
 }

@@ -1,24 +1,24 @@
-//! How long a worker may be silent, and the time that this is measured in.
+//! Leases: how long a worker may be silent, and the time in which this is measured.
 
 use std::time::Duration;
 
 use mitosis_protocol::Timestamp;
 
-/// A point in the time that leases are measured in, as microseconds.
+/// A point in lease time, in microseconds.
 ///
-/// It passes only while a coordinator watches over the leases: it stands still while all of them, or their database,
-/// are stopped, suspended or cut off, and steps of a wall clock do not move it. So every outage extends all leases by
-/// its length, and no worker is given up for a time in which it could not be heard.
+/// Lease time passes only while a coordinator monitors the leases. It stops while all coordinators, or their
+/// database, are stopped, suspended or unreachable, and steps of a wall clock don't affect it. So every outage
+/// extends all leases by its length, and no worker is lost because of a time in which it could not be heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LeaseTime(i64);
 
 impl LeaseTime {
-    /// From microseconds, as they are stored.
+    /// Converts from microseconds, the stored form.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// As it is stored.
+    /// The stored form, in microseconds.
     pub const fn micros(self) -> i64 {
         self.0
     }
@@ -32,44 +32,44 @@ impl std::ops::Add<Duration> for LeaseTime {
     }
 }
 
-/// A moment on the wall clock, for people, and in the time of leases.
+/// A moment on the wall clock and in lease time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// By the wall clock.
+    /// The time on the wall clock.
     pub now: Timestamp,
-    /// In the time that leases are measured in.
+    /// The lease time.
     pub lease: LeaseTime,
 }
 
 impl From<Timestamp> for Moment {
-    /// Where leases have been watched over without a break.
+    /// Converts a time for leases without an outage.
     fn from(now: Timestamp) -> Self {
         Self { now, lease: LeaseTime(now.unix_micros()) }
     }
 }
 
-/// Where the time of leases stands: how far it is behind the wall clock of the database.
+/// The state of lease time: how far it is behind the wall clock of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseClock {
-    /// When a coordinator last watched over the leases, by the wall clock.
+    /// When a coordinator last monitored the leases, on the wall clock.
     pub seen_at: Timestamp,
-    /// By how many microseconds the time of leases is behind the wall clock.
+    /// How many microseconds lease time is behind the wall clock.
     pub lag: i64,
-    /// From when on the wall clock is believed after a jump.
+    /// From when on the wall clock is trusted after a jump.
     pub settled_at: LeaseTime,
 }
 
-/// A wall clock that is so much further at a look than it should be may be wrong.
+/// A larger step of the wall clock may be an error.
 const JUMP: Duration = Duration::from_hours(1);
-/// How long a wall clock is watched after a jump, at the most.
+/// How long a wall clock is distrusted after a jump at most.
 const LONGEST_DOUBT: Duration = Duration::from_hours(24);
 
 impl LeaseClock {
-    /// The clock after a look at `now`, by the wall clock of the database.
+    /// Advances the clock to `now` on the wall clock of the database.
     ///
-    /// Time that nobody watched over, more than `standstill`, does not count, and neither does a step of the wall
-    /// clock. After a break the workers get some time more, to reconnect. `at_most` is the bound that a steady clock
-    /// of the caller sets.
+    /// Unmonitored time beyond `standstill` doesn't count, and neither does a step of the wall clock. After an
+    /// interruption the workers get extra time to reconnect. `at_most` is the bound given by the caller's
+    /// steady clock.
     #[must_use]
     pub fn look(self, now: Timestamp, standstill: Duration, at_most: Option<LeaseTime>) -> Self {
         let (standstill, passed) = (to_micros(standstill), now.unix_micros() - self.seen_at.unix_micros());
@@ -92,15 +92,15 @@ impl LeaseClock {
         Self { seen_at: now, lag, settled_at }
     }
 
-    /// Whether things may be deleted by their age when the wall clock says `now`.
+    /// Whether records may be deleted by age when the wall clock shows `now`.
     ///
-    /// An outage and a wall clock that was set look the same from here. So after a jump of more than an hour, the clock
-    /// has to be watched for a tenth of the jump, a day at the most: time for a clock that is wrong to be put right.
+    /// An outage and a changed wall clock look the same. So after a jump of more than an hour, the clock is
+    /// distrusted for a tenth of the jump, at most a day, so that a wrong clock can be corrected.
     pub fn is_settled(self, now: Timestamp) -> bool {
         self.time(now) >= self.settled_at
     }
 
-    /// The time of leases when the wall clock says `now`.
+    /// The lease time when the wall clock shows `now`.
     pub fn time(self, now: Timestamp) -> LeaseTime {
         LeaseTime(now.unix_micros() - self.lag)
     }
@@ -110,26 +110,28 @@ fn to_micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// The two limits of a worker's silence, counted from its last sign of life.
+/// The two limits of a worker's silence, counted from its last heartbeat.
 ///
-/// A worker that is missed gets no new tasks, and nothing else happens: it may be cut off, and at work. Only at the
-/// end of the lease are its tasks given to others; it kills them shortly before, so that none runs twice.
+/// A missed worker gets no new tasks, and nothing else happens: it may be disconnected and still at work. Its
+/// tasks are requeued only at the end of the lease. The worker kills them shortly before, so that none runs
+/// twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseTerms {
-    /// After this much silence it is missed; never more than `lease`.
+    /// Silence after which the worker is missed; at most `lease`.
     pub missed_after: Duration,
-    /// After this much silence its tasks are given away.
+    /// Silence after which its tasks are requeued.
     pub lease: Duration,
 }
 
 impl LeaseTerms {
-    /// Terms of a published worker, which is heard of only every few minutes: at least twice in a lease.
-    pub fn of_published(lease: Duration) -> Self {
+    /// The terms of a 0.6.8 worker, which sends a heartbeat only every few minutes, at least twice in a lease.
+    pub fn legacy(lease: Duration) -> Self {
         Self { missed_after: lease * 2 / 3, lease }
     }
 
-    /// Terms of a worker that is missed after `missed_after`, and in any case before two thirds of `longest`. Its tasks
-    /// are given away after `longest`, or after `lost_after` where it asked for less; not before it is missed.
+    /// The terms of a worker that is missed after `missed_after`, and at the latest after two thirds of
+    /// `longest`. Its tasks are requeued after `longest`, or after `lost_after` if that is shorter, but not
+    /// before it is missed.
     pub fn new(missed_after: Duration, longest: Duration, lost_after: Option<Duration>) -> Self {
         let missed_after = missed_after.min(longest * 2 / 3);
         let lease = lost_after.map_or(longest, |lost_after| lost_after.clamp(missed_after, longest));
@@ -151,7 +153,7 @@ mod tests {
         LeaseClock { seen_at: at(0), lag: 0, settled_at: LeaseTime(0) }
     }
 
-    /// Seconds of lease time between a look at 0 and one at `seconds`.
+    /// How many seconds of lease time pass between observations at 0 and at `seconds`.
     fn passed(seconds: i64) -> i64 {
         let clock = clock().look(at(seconds), STANDSTILL, None);
         assert_eq!(clock.seen_at, at(seconds));
@@ -159,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn lease_time_passes_while_it_is_watched() {
+    fn lease_time_passes_while_it_is_monitored() {
         assert_eq!([0, 1, 10].map(passed), [0, 1, 10]);
     }
 
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn clock_is_believed_after_a_tenth_of_its_jump() {
+    fn clock_is_trusted_after_a_tenth_of_its_jump() {
         const HOUR: i64 = 3_600;
         for (jump, doubt) in
             [(-900 * HOUR, 0), (HOUR / 2, 0), (20 * HOUR, 2 * HOUR), (90_000 * HOUR, 24 * HOUR)]
@@ -201,16 +203,16 @@ mod tests {
                 watched += 10;
                 clock = clock.look(at(jump + watched), STANDSTILL, None);
             }
-            // With what the outage leaves to reconnect.
+            // Including the extra time to reconnect.
             assert!((doubt..=doubt + 10).contains(&watched), "{jump}: {watched}");
         }
     }
 
     #[test]
-    fn published_worker_may_be_missed_before_its_lease_ends() {
+    fn legacy_worker_is_missed_before_its_lease_ends() {
         let seconds = Duration::from_secs;
         let expected = LeaseTerms { missed_after: seconds(400), lease: seconds(600) };
-        assert_eq!(LeaseTerms::of_published(seconds(600)), expected);
+        assert_eq!(LeaseTerms::legacy(seconds(600)), expected);
     }
 
     #[test]

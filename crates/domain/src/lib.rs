@@ -1,9 +1,9 @@
-//! What is true, whatever stores it and whatever carries it.
+//! The domain model, independent of storage and transport.
 //!
-//! Entities whose impossible combinations have no spelling, the limits of every input, and the
-//! decisions: who may do what, which worker may take which task, when a lease is over. Pure
-//! functions and plain data; no I/O, no runtime, no ambient time or randomness: [`clock`] and
-//! [`entropy`] are how those come in.
+//! It contains the entities, whose invalid combinations can't be expressed, the limits of all inputs, and the
+//! decisions: who may do what, which worker may run which task, when a lease expires. All of it is pure
+//! functions and plain data, without I/O, a runtime, or ambient time or randomness, which are passed in as
+//! [`clock`] and [`entropy`].
 
 pub mod account;
 pub mod announcement;

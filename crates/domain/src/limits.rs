@@ -1,28 +1,28 @@
-//! The limits of every input, in one place. Each is generous for honest use and small enough that no
-//! single request can hurt the others.
+//! The limits of all inputs. Each is generous for normal use, and small enough that no single request can harm
+//! others.
 
 use std::time::Duration;
 
-/// Different words in one set of tags or labels.
+/// Most different words in one set of tags or labels.
 pub const MAX_WORDS: usize = 256;
 /// Bytes in one tag or label.
 pub const MAX_WORD_BYTES: usize = 255;
 /// Bytes in one argument or `KEY=value` of a command. Linux refuses 128 KiB (`MAX_ARG_STRLEN`).
 pub const MAX_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
-/// Bytes in all arguments and variables of a command together. Linux allows a quarter of the stack,
-/// 2 MiB as a rule, and the worker's own environment has to fit too.
+/// Bytes in all arguments and variables of a command together. Linux allows a quarter of the stack, usually 2
+/// MiB, which also has to hold the worker's own environment.
 pub const MAX_COMMAND_BYTES: usize = 1_500_000;
-/// Files that one task may fetch.
+/// Most files that one task may fetch.
 pub const MAX_RESOURCES: usize = 1024;
-/// Parameters of a sweep that one task may carry.
+/// Most sweep parameters of one task.
 pub const MAX_PARAMS: usize = 256;
 /// Bytes in the names and values of a task's parameters together.
 pub const MAX_PARAMS_BYTES: usize = 256 * 1024;
-/// Bytes in `group/key` of an attachment, one less than S3 takes.
+/// Bytes in `group/key` of an attachment, one less than the limit of S3.
 pub const MAX_OBJECT_KEY_BYTES: usize = 1023;
-/// How long an idempotency key is kept at least; a submission is repeated within minutes.
+/// How long an idempotency key is kept at least; a submission is normally repeated within minutes.
 pub const IDEMPOTENCY_KEY_LIFE: Duration = Duration::from_hours(30 * 24);
-/// How long it is remembered that a worker was removed, so that it does not come back by itself.
+/// How long the removal of a worker is remembered, so that it does not register again by itself.
 pub const DEPARTURE_LIFE: Duration = Duration::from_hours(30 * 24);
 /// Bytes in the name of a machine or of a boot.
 pub const MAX_MACHINE_BYTES: usize = 128;
@@ -32,31 +32,31 @@ pub const MAX_TIMEOUT: Duration = Duration::from_hours(100 * 8_766);
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes in the body of a batch submission: room for 100,000 short tasks.
 pub const MAX_BATCH_BODY_BYTES: usize = 256 * 1024 * 1024;
-/// Tasks in one submission.
+/// Most tasks in one submission.
 pub const MAX_TASKS: usize = 100_000;
-/// Bytes in one page of rows, about: with short commands, it holds [`MAX_ROWS`]. A page that would be larger ends early.
+/// Approximate bytes in one page of rows. With short commands, it holds [`MAX_ROWS`]. A larger page ends early.
 pub const MAX_PAGE_BYTES: usize = 32 * 1024 * 1024;
-/// Bytes of what an entry of the audit log is about; the rest is cut off.
+/// Bytes of the target of an audit entry; the rest is cut off.
 pub const MAX_AUDIT_TARGET_BYTES: usize = 1024;
-/// Rows in one reply, and items of one batch that is named by a filter.
+/// Most rows in one reply, and most items of a batch that is selected by a filter.
 pub const MAX_ROWS: u64 = 10_000;
-/// Bytes of one output stream that a worker keeps; a command that writes more is stopped. The guide names it.
+/// Largest output stream in bytes; a command that writes more is stopped. The guide names this limit.
 pub const MAX_OUTPUT_BYTES: u64 = 1 << 30;
-/// Why such a command was stopped, in words. The protocol has none.
+/// Why such a command was stopped; the protocol has no message for it.
 pub const TOO_MUCH_OUTPUT: &str = "for writing more output than its worker keeps (1 GiB of each stream)";
-/// Tasks that one worker may run at once.
+/// Most tasks that one worker may run at once.
 pub const MAX_SLOTS: u32 = 4_096;
-/// Up to which matches of a query are counted.
+/// Matches of a query are counted up to this number.
 pub const MAX_COUNTED: u64 = 1_000_000;
 /// Bytes in an idempotency key.
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// Storage quota of a new group, in bytes (semantics §2).
 pub const DEFAULT_STORAGE_QUOTA: i64 = 16_000_000_000;
-/// Groups a new user may create, the personal one included (semantics §2).
+/// How many groups a new user may create, including the personal one (semantics §2).
 pub const DEFAULT_GROUP_QUOTA: i32 = 8;
-/// How long a worker may spend on resources and on a watched task, before and besides the timeout.
+/// How long a worker may spend on resources and on watching, in addition to the timeout.
 pub const PREPARATION_ALLOWANCE: Duration = Duration::from_mins(30);
-/// Attempts that a task may lose to workers that are gone. It is cancelled with the last.
+/// How many attempts a task may lose with their workers. The last one cancels it.
 pub const MAX_LOST_ATTEMPTS: i64 = 5;
-/// How long past its timeout a running task is left alone (HTTP contract §12.4).
+/// How long a running task may exceed its timeout before it is ended (HTTP contract §12.4).
 pub const OVERDUE_GRACE: Duration = Duration::from_mins(1);

@@ -17,19 +17,19 @@ pub const MAX_NAME_BYTES: usize = 255;
 /// Text that cannot be a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
-    /// Nothing at all.
+    /// The name is empty.
     #[error("a name can't be empty")]
     Empty,
-    /// More than 255 characters.
+    /// The name has more than 255 characters.
     #[error("a name has at most 255 characters, this one has {0}")]
     TooLong(usize),
-    /// A character outside the alphabet.
+    /// The name has a character outside the alphabet.
     #[error("a name is made of A-Z, a-z, 0-9, `-` and `_`; {0:?} is not among them")]
     BadCharacter(char),
 }
 
 impl Name {
-    /// Checks `text` and wraps it.
+    /// Checks and wraps `text`.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidName> {
         let text = text.into();
         if text.is_empty() {
@@ -44,7 +44,7 @@ impl Name {
         Ok(Self(text))
     }
 
-    /// The text.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_alphabet_and_the_length_are_held() {
+    fn names_have_a_bounded_length_and_alphabet() {
         assert!(Name::new("vision-lab_2").is_ok());
         assert!(Name::new("a".repeat(255)).is_ok());
         assert_eq!(Name::new(""), Err(InvalidName::Empty));

@@ -1,4 +1,4 @@
-//! Names of stored objects. Keys are made here and nowhere else.
+//! Keys of stored objects. Only this module creates keys.
 
 use std::fmt;
 
@@ -8,36 +8,36 @@ use uuid::Uuid;
 use crate::limits;
 use crate::name::Name;
 
-/// Which kind of object, and so which bucket or folder.
+/// The class of an object, which selects its bucket or folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Shelf {
-    /// What tasks leave behind.
+pub enum ObjectClass {
+    /// Archives of tasks.
     Artifacts,
-    /// What groups share.
+    /// Files of groups.
     Attachments,
 }
 
-/// The full name of one stored object.
+/// The full key of one stored object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
-    shelf: Shelf,
+    class: ObjectClass,
     path: String,
 }
 
-/// Text that can't be the key of an attachment (HTTP contract §8).
+/// An invalid attachment key (HTTP contract §8).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
-    /// `group/key` over the limit.
+    /// `group/key` is too long.
     #[error("group and key together have at most {limit} bytes", limit = limits::MAX_OBJECT_KEY_BYTES)]
     TooLong,
-    /// Empty, absolute, with an empty part, with a `.` or `..` part, or with a control character.
+    /// The key is empty or absolute, or has an empty, `.` or `..` part, or a control character.
     #[error(
         "a key is made of parts joined by single `/`; none may be empty, `.` or `..`, and control characters are not allowed"
     )]
     BadPart,
 }
 
-/// Checks the part of an attachment's key that the user chooses.
+/// Checks the part of an attachment key that the user chooses.
 pub fn check_key(key: &str) -> Result<(), InvalidKey> {
     if key.len() > limits::MAX_OBJECT_KEY_BYTES {
         return Err(InvalidKey::TooLong);
@@ -49,12 +49,12 @@ pub fn check_key(key: &str) -> Result<(), InvalidKey> {
 impl ObjectKey {
     /// An archive that one attempt uploads; visible only once the attempt is committed.
     pub fn attempt_artifact(task: Uuid, epoch: i64, kind: ArtifactKind) -> Self {
-        Self { shelf: Shelf::Artifacts, path: format!("{task}/{epoch}/{}", kind.file_name()) }
+        Self { class: ObjectClass::Artifacts, path: format!("{task}/{epoch}/{}", kind.file_name()) }
     }
 
     /// An archive that a user uploads for a task.
     pub fn artifact(task: Uuid, kind: ArtifactKind) -> Self {
-        Self { shelf: Shelf::Artifacts, path: format!("{task}/{}", kind.file_name()) }
+        Self { class: ObjectClass::Artifacts, path: format!("{task}/{}", kind.file_name()) }
     }
 
     /// A file that a group shares.
@@ -64,26 +64,26 @@ impl ObjectKey {
         if path.len() > limits::MAX_OBJECT_KEY_BYTES {
             return Err(InvalidKey::TooLong);
         }
-        Ok(Self { shelf: Shelf::Attachments, path })
+        Ok(Self { class: ObjectClass::Attachments, path })
     }
 
-    /// The object that is written and read to try whether links lead anywhere. No artifact or attachment
-    /// is like it, as they all have a `/`.
+    /// The object that is written and read to check links. Keys of artifacts and attachments all contain a `/`,
+    /// so none is equal.
     pub fn probe() -> Self {
-        Self { shelf: Shelf::Artifacts, path: "mitosis-doctor-probe".to_owned() }
+        Self { class: ObjectClass::Artifacts, path: "mitosis-doctor-probe".to_owned() }
     }
 
-    /// A key that was stored earlier, as [`Self::path`] gave it.
-    pub fn from_stored(shelf: Shelf, path: String) -> Self {
-        Self { shelf, path }
+    /// A stored key, as [`Self::path`] returned it.
+    pub fn from_stored(class: ObjectClass, path: String) -> Self {
+        Self { class, path }
     }
 
-    /// Which kind of object.
-    pub const fn shelf(&self) -> Shelf {
-        self.shelf
+    /// The class of the object.
+    pub const fn class(&self) -> ObjectClass {
+        self.class
     }
 
-    /// The name within the shelf, parts joined by `/`.
+    /// The path within the class, with parts joined by `/`.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -91,9 +91,9 @@ impl ObjectKey {
 
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let prefix = match self.shelf {
-            Shelf::Artifacts => "artifacts",
-            Shelf::Attachments => "attachments",
+        let prefix = match self.class {
+            ObjectClass::Artifacts => "artifacts",
+            ObjectClass::Attachments => "attachments",
         };
         write!(f, "{prefix}/{}", self.path)
     }
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_cannot_leave_their_shelf() {
+    fn keys_cannot_leave_their_class() {
         let group = Name::new("lab").unwrap();
         for good in ["a.bin", "in/a b/ü.bin", "..a", "a..", "%2e%2e"] {
             assert!(ObjectKey::attachment(&group, good).is_ok(), "{good}");

@@ -1,11 +1,11 @@
-//! Who may do what: the one place that answers (HTTP contract §4, semantics §1).
+//! Permissions: who may do what (HTTP contract §4, semantics §1).
 
 use mitosis_protocol::Role;
 
-/// Something a member may do in a group.
+/// An action of a member in a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// See the group, its tasks, workers and attachments; download.
+    /// View the group and its tasks, workers and attachments; download.
     View,
     /// Submit tasks.
     Submit,
@@ -17,14 +17,14 @@ pub enum Action {
     Serve,
     /// Manage members.
     ManageMembers,
-    /// Stop workers on which the group is Admin and edit their group lists.
+    /// Stop workers on which the group is Admin, and edit their group lists.
     ControlWorkers,
     /// Change tags and labels of workers on which the group has Write or Admin.
     LabelWorkers,
 }
 
 impl Action {
-    /// The least role that allows it.
+    /// The least role that allows the action.
     pub const fn least_role(self) -> Role {
         match self {
             Self::View => Role::Read,
@@ -35,7 +35,7 @@ impl Action {
         }
     }
 
-    /// Whether a member with this role may do it.
+    /// Whether a member with this role may perform the action.
     pub fn allowed_to(self, role: Role) -> bool {
         role >= self.least_role()
     }

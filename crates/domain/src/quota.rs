@@ -11,19 +11,19 @@ pub enum QuotaChange {
     Subtract(i64),
 }
 
-/// Text that is not a change of a quota.
+/// An invalid change of a quota.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidQuota {
-    /// Not a number of groups.
+    /// The text is not a number of groups.
     #[error("`{0}` is not a number of groups; write `8`, `+2` or `-1`")]
     Count(String),
-    /// Not a size in bytes.
+    /// The text is not a size in bytes.
     #[error("`{0}` is not a size; write `16GB`, `+512MiB` or `-1.5g`")]
     Size(String),
 }
 
 impl QuotaChange {
-    /// Reads a change of a count: an optional sign, then a decimal 32-bit number.
+    /// Parses a change of a count: an optional sign, then a decimal 32-bit number.
     pub fn parse_count(text: &str) -> Result<Self, InvalidQuota> {
         let (make, value) = split_sign(text);
         let number: i32 = value.parse().map_err(|_| InvalidQuota::Count(text.to_owned()))?;
@@ -33,14 +33,14 @@ impl QuotaChange {
         Ok(make(i64::from(number)))
     }
 
-    /// Reads a change of a size: an optional sign, then a number with an optional unit.
+    /// Parses a change of a size: an optional sign, then a number with an optional unit.
     pub fn parse_size(text: &str) -> Result<Self, InvalidQuota> {
         let (make, value) = split_sign(text);
         let bytes = parse_bytes(value).ok_or_else(|| InvalidQuota::Size(text.to_owned()))?;
         Ok(make(bytes))
     }
 
-    /// The number after the change, kept within zero and `ceiling`.
+    /// The quota after the change, between zero and `ceiling`.
     pub fn apply(self, current: i64, ceiling: i64) -> i64 {
         match self {
             Self::Set(value) => value,
@@ -61,7 +61,7 @@ fn split_sign(text: &str) -> (fn(i64) -> QuotaChange, &str) {
     }
 }
 
-/// Reads `1.5 GiB`, `16gb`, `2e9`, `1_000k`; `None` when it is no size or does not fit 63 bits.
+/// Parses `1.5 GiB`, `16gb`, `2e9`, `1_000k`; `None` if it is not a size or exceeds 63 bits.
 fn parse_bytes(text: &str) -> Option<i64> {
     let compact: String = text.chars().filter(|c| !matches!(c, '_' | ' ')).collect::<String>().to_lowercase();
     let body = compact.strip_suffix('b').unwrap_or(&compact);
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_as_the_contract_spells_them() {
+    fn sizes_are_parsed_as_in_the_contract() {
         for (text, change) in [
             ("16GB", QuotaChange::Set(16_000_000_000)),
             ("+512MiB", QuotaChange::Add(512 << 20)),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_plain_numbers_and_never_end_below_zero() {
+    fn counts_are_integers_and_never_negative() {
         assert_eq!(QuotaChange::parse_count("+2"), Ok(QuotaChange::Add(2)));
         assert_eq!(QuotaChange::parse_count("=8"), Ok(QuotaChange::Set(8)));
         assert!(QuotaChange::parse_count("2147483648").is_err());

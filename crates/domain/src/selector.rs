@@ -1,30 +1,30 @@
-//! How people name one task: by its UUID, by the start of it, by its number in a group, or as the last.
+//! Names of one task: its UUID, the start of it, its number in a group, or `last`.
 
 use mitosis_protocol::Uuid;
 
-/// The fewest digits of a UUID that name a task.
+/// The fewest digits of a UUID that select a task.
 pub const LEAST_DIGITS: usize = 4;
 
-/// The name of one task.
+/// Selects one task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
-    /// Its UUID.
+    /// A full UUID.
     Uuid(Uuid),
-    /// The start of its UUID: all from the first to the last of these begin with it.
+    /// The start of a UUID, as the range of UUIDs that begin with it.
     Prefix(Uuid, Uuid),
-    /// `lab-42` or `lab/42`: its number within a group.
+    /// `lab-42` or `lab/42`: the number within a group.
     Number(String, i64),
-    /// `last`: the newest of the caller's.
+    /// `last`: the caller's newest task.
     Last,
 }
 
-/// Text that names no task.
+/// A text that selects no task.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` names no task")]
 pub struct InvalidSelector(String);
 
 impl InvalidSelector {
-    /// What to write instead.
+    /// How to write a selector.
     pub const HINT: &'static str =
         "write a UUID or at least 4 digits of its start, GROUP-NUMBER such as ann-42, or `last`";
 }
@@ -32,7 +32,7 @@ impl InvalidSelector {
 impl std::str::FromStr for Selector {
     type Err = InvalidSelector;
 
-    /// The start of a UUID goes before a group of that name; `GROUP/NUMBER` is never a UUID.
+    /// The start of a UUID has precedence over a group of that name; `GROUP/NUMBER` is never a UUID.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text == "last" {
             return Ok(Self::Last);
@@ -45,7 +45,7 @@ impl std::str::FromStr for Selector {
 }
 
 fn prefix(text: &str) -> Option<Selector> {
-    // Where a UUID has its hyphens.
+    // The positions of the hyphens in a UUID.
     const HYPHENS: [usize; 4] = [8, 13, 18, 23];
     let fits = text.char_indices().all(|(place, character)| match HYPHENS.contains(&place) {
         true => character == '-',
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_has_several_names() {
+    fn task_has_several_selectors() {
         let uuid = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
         assert_eq!(uuid.parse(), Ok(Selector::Uuid(uuid.parse().unwrap())));
         assert_eq!("last".parse(), Ok(Selector::Last));

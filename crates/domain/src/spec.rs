@@ -1,4 +1,4 @@
-//! Whether a task can be run at all: checked when it is submitted, not when it fails.
+//! Checks of a task specification at its submission.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::limits;
 
-/// The tasks that a task names: those whose archives it fetches, and the one that it watches.
+/// The tasks that a specification refers to: those whose archives it fetches, and the one that it watches.
 pub fn named(spec: &TaskSpec) -> impl Iterator<Item = Uuid> + '_ {
     let fetched = spec.resources.iter().filter_map(|resource| match &resource.remote_file {
         RemoteFile::Artifact { uuid, .. } => Some(*uuid),
@@ -19,73 +19,73 @@ pub fn named(spec: &TaskSpec) -> impl Iterator<Item = Uuid> + '_ {
     fetched.chain(spec.watch.map(|(watched, _)| watched))
 }
 
-/// Why a spec or timeout is refused. Each sentence says what to do.
+/// Why a specification or timeout is invalid. Each message says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSpec {
-    /// One argument over the limit of the operating system.
+    /// One argument exceeds the limit of the operating system.
     #[error("argument {index} has {bytes} bytes; the operating system takes at most {limit}: pass it in a file, as an attachment", limit = limits::MAX_ARGUMENT_BYTES)]
     ArgumentTooLong {
-        /// Position, from 0.
+        /// The position of the argument, from 0.
         index: usize,
-        /// Its length.
+        /// Its length in bytes.
         bytes: usize,
     },
-    /// One variable over the limit of the operating system.
+    /// One variable exceeds the limit of the operating system.
     #[error("variable `{key}` has {bytes} bytes; the operating system takes at most {limit}: pass it in a file, as an attachment", limit = limits::MAX_ARGUMENT_BYTES)]
     VariableTooLong {
-        /// Its name.
+        /// The name of the variable.
         key: String,
-        /// Length of `key=value`.
+        /// The length of `key=value` in bytes.
         bytes: usize,
     },
-    /// The whole command over the limit.
+    /// The whole command exceeds the limit.
     #[error("arguments and variables have {bytes} bytes together; the limit is {limit}: pass them in a file, as an attachment", limit = limits::MAX_COMMAND_BYTES)]
     CommandTooLong {
-        /// All lengths together.
+        /// The total length in bytes.
         bytes: usize,
     },
-    /// A NUL byte, which no process can be given.
+    /// A text contains a NUL byte, which can't be passed to a process.
     #[error("{place} contains a NUL byte, which a command can't be given")]
     Nul {
-        /// Where.
+        /// Which text.
         place: String,
     },
-    /// A variable without a usable name.
+    /// A variable has an unusable name.
     #[error("{0:?} can't name a variable: use a name that is not empty and has no `=`")]
     VariableName(String),
-    /// Too many parameters.
+    /// There are too many parameters.
     #[error("a task can have at most {limit} parameters, this one has {count}", limit = limits::MAX_PARAMS)]
     TooManyParams {
-        /// How many it has.
+        /// The number of parameters.
         count: usize,
     },
-    /// Parameters over the limit.
+    /// The parameters exceed the limit.
     #[error("the parameters have {bytes} bytes together; the limit is {limit}: pass large values in a file, as an attachment", limit = limits::MAX_PARAMS_BYTES)]
     ParamsTooLong {
-        /// All lengths together.
+        /// The total length in bytes.
         bytes: usize,
     },
-    /// A path that leaves the resource directory.
+    /// A path leaves the resource directory.
     #[error("local_path {0:?} must be relative, name a file, and not contain `..`")]
     LocalPath(String),
-    /// Too many files.
+    /// There are too many files.
     #[error("a task can fetch at most {limit} files, this one asks for {count}", limit = limits::MAX_RESOURCES)]
     TooManyResources {
-        /// How many it asks for.
+        /// The number of files.
         count: usize,
     },
-    /// A key that names no attachment.
+    /// A key is not a valid attachment key.
     #[error("{0:?} can't be the key of an attachment")]
     AttachmentKey(String),
-    /// A limit of silence that no worker can keep.
+    /// `lost_after` is zero.
     #[error("`lost_after` is zero; leave it out or write something like `2m`")]
     NoLostAfter,
-    /// A timeout over the limit.
+    /// The timeout exceeds the limit.
     #[error("the timeout is over a hundred years; leave it out or write something like `24h`")]
     TimeoutTooLong,
 }
 
-/// Checks everything about a spec that can be known before it runs.
+/// Checks everything about a specification that can be known before it runs.
 pub fn check(spec: &TaskSpec) -> Result<(), InvalidSpec> {
     check_command(spec)?;
     check_params(&spec.params)?;
@@ -104,7 +104,7 @@ pub fn check(spec: &TaskSpec) -> Result<(), InvalidSpec> {
     Ok(())
 }
 
-/// Checks that a timeout can be kept and stored.
+/// Checks that a timeout can be stored.
 pub fn check_timeout(timeout: Duration) -> Result<(), InvalidSpec> {
     if timeout > limits::MAX_TIMEOUT { Err(InvalidSpec::TimeoutTooLong) } else { Ok(()) }
 }
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_are_bounded_like_everything_else() {
+    fn parameters_are_bounded() {
         let with = |count: usize, value: &str| TaskSpec {
             params: (0..count).map(|at| (format!("p{at}"), value.to_owned())).collect(),
             ..command(&["true"])
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn limit_of_silence_without_a_length_is_refused() {
+    fn zero_lost_after_is_refused() {
         let with = |lost_after| check(&TaskSpec { lost_after, ..command(&["true"]) });
         assert_eq!(with(Some(Duration::ZERO)), Err(InvalidSpec::NoLostAfter));
         assert_eq!(with(Some(Duration::from_secs(1))), Ok(()));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_operating_system_would_refuse_is_refused_at_once() {
+    fn command_beyond_system_limits_is_refused() {
         assert_eq!(check(&command(&["echo", "hi"])), Ok(()));
         assert_eq!(check(&command(&[])), Ok(()), "an empty command prints the environment");
         let long = "x".repeat(200 * 1024);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn files_stay_inside_the_resource_directory() {
+    fn resource_paths_stay_inside_the_directory() {
         let fetching = |path: &str| TaskSpec {
             resources: vec![ResourceDownload {
                 remote_file: RemoteFile::Attachment { key: "in/a.bin".into() },
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_that_nothing_can_hold_is_refused() {
+    fn too_long_timeout_is_refused() {
         assert_eq!(check_timeout(Duration::from_secs(u64::MAX / 2)), Err(InvalidSpec::TimeoutTooLong));
         assert_eq!(check_timeout(Duration::ZERO), Ok(()));
     }

@@ -6,30 +6,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-/// A set of words in canonical order. Tags decide where a task may run; labels only find it again.
+/// A sorted set of words. Tags decide where a task may run; labels only help to find it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Words(BTreeSet<String>);
 
-/// A word or a set of words that is refused.
+/// An invalid word or set of words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidWords {
-    /// A set over the limit.
+    /// The set has too many words.
     #[error("there are {0} different words, the limit is {limit}", limit = limits::MAX_WORDS)]
     TooMany(usize),
-    /// A word over the limit.
+    /// A word is too long.
     #[error("a tag or label has at most {limit} bytes, `{0}…` has more", limit = limits::MAX_WORD_BYTES)]
     TooLong(String),
-    /// An empty word.
+    /// A word is empty.
     #[error("a tag or label can't be empty")]
     Empty,
-    /// A control character, which databases and terminals do not survive.
+    /// A word contains a control character, which databases and terminals can't handle.
     #[error("a tag or label can't contain control characters, {0:?} does")]
     Control(String),
 }
 
 impl Words {
-    /// Checks each word, drops duplicates and puts them in order.
+    /// Checks each word, drops duplicates and sorts them.
     pub fn new<I: IntoIterator<Item = S>, S: Into<String>>(words: I) -> Result<Self, InvalidWords> {
         let set: BTreeSet<String> = words.into_iter().map(Into::into).collect();
         if set.len() > limits::MAX_WORDS {
@@ -54,7 +54,7 @@ impl Words {
         self.0.iter().map(String::as_str)
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -64,7 +64,7 @@ impl Words {
         self.0.iter().cloned().collect()
     }
 
-    /// Whether a worker with the tags `offered` may run a task with these tags (semantics §5).
+    /// Whether a worker that offers `offered` may run a task with these tags (semantics §5).
     pub fn all_in(&self, offered: &Self) -> bool {
         self.0.is_subset(&offered.0)
     }
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_runs_where_all_its_tags_are_offered() {
+    fn task_runs_where_all_its_tags_are_offered() {
         assert!(words("gpu").all_in(&words("eu gpu")));
         assert!(words("").all_in(&words("")));
         assert!(words("").all_in(&words("eu")));
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_would_hurt_are_refused() {
+    fn invalid_words_are_refused() {
         assert_eq!(Words::new([""]), Err(InvalidWords::Empty));
         assert!(matches!(Words::new(["a\0b"]), Err(InvalidWords::Control(_))));
         assert!(matches!(Words::new(["x".repeat(1 << 20)]), Err(InvalidWords::TooLong(_))));

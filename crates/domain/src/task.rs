@@ -7,77 +7,77 @@ use uuid::Uuid;
 use crate::ids::{GroupId, TaskId};
 use crate::tags::Words;
 
-/// A task and where it stands.
+/// A task and its state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
-    /// Internal identity; increases with submission.
+    /// The internal id; it increases with each submission.
     pub id: TaskId,
-    /// Global identity.
+    /// The UUID.
     pub uuid: Uuid,
-    /// Group that owns it.
+    /// The group that owns it.
     pub group: GroupId,
-    /// Name of that group.
+    /// The name of the group.
     pub group_name: String,
-    /// Number within the group, from 1.
+    /// The number within the group, from 1.
     pub number: i64,
-    /// Name of the user who submitted it.
+    /// The name of the user who submitted it.
     pub creator: String,
-    /// What a worker must have.
+    /// The tags that a worker must have.
     pub tags: Words,
-    /// For queries only.
+    /// Labels, for queries only.
     pub labels: Words,
     /// Limit on the run time of the command, in seconds.
     pub timeout_seconds: i64,
-    /// Larger goes first.
+    /// The priority; a larger one is served first.
     pub priority: i32,
-    /// What to run.
+    /// The command and its environment.
     pub spec: TaskSpec,
-    /// Submission.
+    /// When it was submitted.
     pub created_at: Timestamp,
-    /// Last change.
+    /// When it was last changed.
     pub updated_at: Timestamp,
-    /// The task that asked for this one.
+    /// The task that requested this one.
     pub upstream: Option<Uuid>,
-    /// The task that this one asked for.
+    /// The task that this one requested.
     pub downstream: Option<Uuid>,
     /// The ended task that this one repeats.
     pub repeats: Option<Uuid>,
-    /// Where it stands.
+    /// The state of the task.
     pub phase: Phase,
 }
 
-/// Where a task stands. Each state carries what is known in it and nothing else.
+/// The state of a task, with the data that exists in it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Phase {
     /// A follow-up whose upstream has not been committed.
     Pending,
     /// Waiting for a worker.
     Ready,
-    /// Held by a worker.
+    /// A worker holds the task.
     Running(Attempt),
-    /// Held by a worker that has said how the command ended, but not committed the result.
+    /// A worker holds the task and has reported the end of the command, but not committed the result.
     Reported(Attempt, ExecEnd),
-    /// Over. Never changes again.
+    /// The task has ended. It never changes again.
     Ended(Ending),
 }
 
-/// A worker's hold on a task.
+/// An attempt of a worker at a task.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Attempt {
     /// The worker.
     pub worker: Uuid,
-    /// Counts the attempts of this task, from 1.
+    /// The number of the attempt, from 1.
     pub epoch: i64,
-    /// When the worker was given the task.
+    /// When the worker claimed the task.
     pub claimed_at: Timestamp,
 }
 
 /// How the command ended, before the result is known (HTTP contract §12.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ExecEnd {
-    /// By itself.
+    /// The command ended by itself.
     Finished,
-    /// Killed at its timeout, never started, or cancelled by a user.
+    /// The command was killed at its timeout, never started, or cancelled by a user.
     Cancelled,
 }
 
@@ -86,9 +86,9 @@ pub enum ExecEnd {
 pub struct Ending {
     /// How the command ended.
     pub end: ExecEnd,
-    /// With what result.
+    /// The result.
     pub result: TaskResult,
-    /// What of its output was not kept.
+    /// Warnings about outputs that were not stored.
     pub warnings: Vec<ResultWarning>,
     /// The worker that committed it; none for a cancellation by a user.
     pub reporter: Option<Uuid>,
@@ -97,8 +97,8 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// Whether the task is worth another try: it ended with another status than 0, was ended at its
-    /// timeout or never started, or lost a part of what it left. A task that a user cancelled is not.
+    /// Whether a retry is useful: the task ended with a status other than 0, exceeded its timeout, never
+    /// started, or lost an output. A task that a user cancelled is excluded.
     pub const fn failed(&self) -> bool {
         match self.result.msg {
             Some(TaskResultMessage::UserCancellation) => false,
@@ -131,13 +131,13 @@ impl ExecEnd {
     }
 }
 
-/// Proof that an attempt holds a task. All three must match for a report to count.
+/// The proof that an attempt holds a task. All three parts must match for a report to count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LeaseKey {
     /// The task.
     pub task: TaskId,
-    /// Which attempt, from 1.
+    /// The number of the attempt, from 1.
     pub epoch: i64,
-    /// A number that only the holder was told.
+    /// A random number that only the holder knows.
     pub token: i64,
 }

@@ -3,14 +3,14 @@
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitStatus {
-    /// By itself, with this code (0 to 255).
+    /// The process exited with this code (0 to 255).
     Exited(u8),
-    /// By this signal.
+    /// The process was ended by this signal.
     Signalled(u8),
 }
 
 impl WaitStatus {
-    /// Reads the number that `wait` gives: code × 256, or the signal, plus 128 for a core dump.
+    /// Reads a wait status: code × 256, or the signal, plus 128 for a core dump.
     pub const fn from_raw(raw: i32) -> Self {
         let [low, code, ..] = raw.to_le_bytes();
         match low & 0x7f {
@@ -19,7 +19,7 @@ impl WaitStatus {
         }
     }
 
-    /// The number that `wait` gives.
+    /// The wait status.
     pub const fn to_raw(self) -> i32 {
         match self {
             Self::Exited(code) => (code as i32) << 8,
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_signals_and_core_dumps_are_told_apart() {
+    fn codes_signals_and_core_dumps_are_distinguished() {
         assert_eq!(WaitStatus::from_raw(768), WaitStatus::Exited(3));
         assert_eq!(WaitStatus::from_raw(15), WaitStatus::Signalled(15));
         assert_eq!(WaitStatus::from_raw(128 + 11), WaitStatus::Signalled(11));

@@ -1,4 +1,4 @@
-//! How far a watched task has come (semantics §6.2), as its live and its stored state tell.
+//! The progress of a watched task (semantics §6.2), from its live and its stored state.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use mitosis_protocol::{ExecState, TaskResult, TaskResultMessage, TaskSpec, TaskS
 
 use crate::limits::PREPARATION_ALLOWANCE;
 
-/// How long a worker may take to fetch one file.
+/// Time limit of a worker for fetching one file.
 const FILE_LIMIT: Duration = Duration::from_secs(120);
 
-/// Whether a task whose worker announced `now` has come as far as `target`.
+/// Whether a task whose worker announced `now` has reached `target`.
 pub fn passed(now: ExecState, target: ExecState) -> bool {
     use ExecState as S;
     let number = now.as_i32();
@@ -32,8 +32,8 @@ pub fn passed(now: ExecState, target: ExecState) -> bool {
     }
 }
 
-/// How far a task has come at least that a published worker has held for so long, if nothing is announced: its
-/// files and the task that it watches have limits, and then its command starts.
+/// The least progress of a task that a 0.6.8 worker has held for `held_for`, without announcements: fetching
+/// and watching have limits, and then the command starts.
 pub fn presumed(spec: &TaskSpec, held_for: Duration) -> ExecState {
     let files = u32::try_from(spec.resources.len()).unwrap_or(u32::MAX);
     let longest = match spec.watch {
@@ -43,7 +43,7 @@ pub fn presumed(spec: &TaskSpec, held_for: Duration) -> ExecState {
     if held_for >= longest { ExecState::ExecSpawned } else { ExecState::FetchResource }
 }
 
-/// Whether a task that stands so has come as far as `target`.
+/// Whether a task in this stored state has reached `target`.
 pub fn reached(state: TaskState, result: Option<TaskResult>, target: ExecState) -> bool {
     match state {
         TaskState::Pending | TaskState::Ready | TaskState::Unknown => false,
@@ -83,7 +83,7 @@ fn cancelled_reached(target: ExecState, msg: TaskResultMessage) -> bool {
     }
 }
 
-/// What every task passes that ends by itself.
+/// Whether every task that ends by itself passes `target`.
 fn ran(target: ExecState) -> bool {
     use ExecState as S;
     matches!(
@@ -146,9 +146,9 @@ mod tests {
         assert_eq!(presumed(&watching, Duration::from_secs(1800)), ExecState::ExecSpawned);
     }
 
-    /// The table of the contract, one row per kind of stored task.
+    /// The table of the contract, one row for each kind of stored task.
     #[test]
-    fn the_table_of_the_contract_holds() {
+    fn table_of_the_contract_holds() {
         use ExecState as S;
         use TaskResultMessage as M;
         let always = [S::TaskCommitted];

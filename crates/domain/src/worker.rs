@@ -10,43 +10,43 @@ use uuid::Uuid;
 use crate::ids::{GroupId, UserId, WorkerId};
 use crate::tags::Words;
 
-/// A registered worker. The record goes when the worker does.
+/// A registered worker. The record exists as long as the worker does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Worker {
-    /// Internal identity.
+    /// The internal id.
     pub id: WorkerId,
-    /// Identity on the wire; new at every start of the process.
+    /// The UUID, which is new at every start of the process.
     pub uuid: Uuid,
-    /// Who registered it.
+    /// The user who registered it.
     pub creator: UserId,
-    /// Name of that user.
+    /// The name of that user.
     pub creator_name: String,
-    /// State of that user's account; a worker dies with its owner.
+    /// The account state of that user; a worker ends with its owner.
     pub creator_state: AccountState,
-    /// What it can do.
+    /// The tags that it offers.
     pub tags: Words,
-    /// For queries only.
+    /// Labels, for queries only.
     pub labels: Words,
-    /// Whether it takes tasks.
+    /// Whether it accepts tasks.
     pub state: WorkerState,
-    /// Registration.
+    /// When it was registered.
     pub created_at: Timestamp,
-    /// Last change; heartbeats do not count.
+    /// When it was last changed, without heartbeats.
     pub updated_at: Timestamp,
-    /// Last sign of life.
+    /// The last heartbeat.
     pub last_heartbeat: Timestamp,
-    /// After how much silence it wants its tasks to be given to others, if it said so.
+    /// After how much silence its tasks are requeued, if it requested that.
     pub lost_after: Option<Duration>,
-    /// When it is missed, unless it is heard of again.
+    /// When it is missed, unless it sends a heartbeat.
     pub missed_at: Timestamp,
-    /// When its tasks are given away, unless it is heard of again.
+    /// When its tasks are requeued, unless it sends a heartbeat.
     pub lost_at: Timestamp,
-    /// How many tasks an agent of ours runs at once; none for a published worker, which runs one.
+    /// How many tasks a native worker runs at once; none for a 0.6.8 worker, which runs one.
     pub slots: Option<u32>,
-    /// No token of it is valid after this time; none when it was registered without a lifetime.
+    /// The latest expiry of its tokens; none if it was registered without a lifetime.
     pub token_until: Option<Timestamp>,
-    /// Tasks it holds, oldest first.
+    /// The tasks that it holds, oldest first.
     pub held: Vec<Uuid>,
-    /// The group of each of these, in the same order.
+    /// The group of each held task, in the same order.
     pub held_groups: Vec<GroupId>,
 }

@@ -1,4 +1,4 @@
-//! Why an object store did not do what it was asked.
+//! Errors of an object store.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use mitosis_domain::object::ObjectKey;
 
-/// The refusal of an S3 service in its own words.
+/// The refusal of an S3 service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status code.
@@ -28,14 +28,14 @@ impl fmt::Display for Reply {
     }
 }
 
-/// Why a store refused or failed. [`Self::hint`] says what to do about it.
+/// An error of an object store. [`Self::hint`] suggests a remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ObjectError {
-    /// There is no such object.
+    /// The object does not exist.
     #[error("there is no object `{0}`")]
     NotFound(ObjectKey),
-    /// The range holds no byte of the object.
+    /// The range contains no byte of the object.
     #[error("the range lies outside the object, which has {total} bytes")]
     RangeOutside {
         /// The size of the object.
@@ -44,72 +44,72 @@ pub enum ObjectError {
     /// The body ended early.
     #[error("the body ended after {received} of {announced} bytes")]
     BodyTooShort {
-        /// How long it was said to be.
+        /// The announced length.
         announced: u64,
-        /// How much of it came.
+        /// How many bytes were received.
         received: u64,
     },
-    /// The body went on after its announced end.
+    /// The body is longer than announced.
     #[error("the body is longer than the announced {announced} bytes")]
     BodyTooLong {
-        /// How long it was said to be.
+        /// The announced length.
         announced: u64,
     },
-    /// The body broke off.
+    /// The body failed while it was read.
     #[error("the body broke off")]
     BodyFailed(#[source] io::Error),
-    /// An object of this size can't be stored here.
+    /// An object of this size can't be stored.
     #[error("an object of {length} bytes is larger than the store takes")]
     TooLarge {
-        /// The size that was asked for.
+        /// The requested size.
         length: u64,
     },
     /// The key can't be written as an address without changing its meaning.
     #[error("`{0}` can't be the name of a stored object")]
     UnusableKey(ObjectKey),
-    /// The file system refused.
+    /// A file operation failed.
     #[error("could not {doing} `{path}`")]
     Directory {
         /// What was tried, in the infinitive.
         doing: &'static str,
-        /// On which file or folder.
+        /// The path of the file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// The file that signs links can be read by others, or holds something else.
     #[error("the secret in `{path}` can't be trusted: {why}")]
     UntrustedSecret {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         why: &'static str,
     },
-    /// The address of the object store, or the name of a bucket, can't be used.
+    /// The address of the object store, or the name of a bucket, is invalid.
     #[error("`{endpoint}` can't be the address of an object store: {why}")]
     BadEndpoint {
         /// The address as it was configured, without user and password.
         endpoint: String,
-        /// What is wrong with it.
+        /// What is wrong with the address.
         why: &'static str,
     },
     /// The HTTP client could not be set up.
     #[error("could not set up the HTTP client for the object store")]
     HttpClient(#[source] reqwest::Error),
-    /// Nobody answered, or not in time, or the connection broke.
+    /// The service did not answer in time, or the connection failed.
     #[error("could not reach the object store at {endpoint}")]
     Unreachable {
         /// Scheme, host and port.
         endpoint: String,
-        /// What went wrong.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The access key is not known, or the secret key does not belong to it.
+    /// The access key is unknown, or the secret key does not match it.
     #[error("the object store at {endpoint} refuses the credentials: {reply}")]
     CredentialsRefused {
         /// Scheme, host and port.
         endpoint: String,
-        /// What it said.
+        /// The reply of the service.
         reply: Box<Reply>,
     },
     /// Requests are signed for another region than the one the store is in.
@@ -121,25 +121,25 @@ pub enum ObjectError {
         configured: String,
         /// The region that the store names, if it does.
         expected: Option<String>,
-        /// What it said.
+        /// The reply of the service.
         reply: Box<Reply>,
     },
-    /// The credentials are good, but not for this.
+    /// The credentials are valid but lack the permission.
     #[error("the object store at {endpoint} does not let these credentials use bucket `{bucket}`: {reply}")]
     NoPermission {
         /// Scheme, host and port.
         endpoint: String,
-        /// Which bucket.
+        /// The name of the bucket.
         bucket: String,
-        /// What it said.
+        /// The reply of the service.
         reply: Box<Reply>,
     },
-    /// The bucket is gone.
+    /// The bucket does not exist any more.
     #[error("there is no bucket `{bucket}` at {endpoint}")]
     NoBucket {
         /// Scheme, host and port.
         endpoint: String,
-        /// Which bucket.
+        /// The name of the bucket.
         bucket: String,
     },
     /// The clocks of the two machines differ too much for a signature to be valid.
@@ -147,32 +147,32 @@ pub enum ObjectError {
     ClockSkewed {
         /// Scheme, host and port.
         endpoint: String,
-        /// What it said.
+        /// The reply of the service.
         reply: Box<Reply>,
     },
-    /// The store refused for a reason that is not listed above, or failed.
+    /// The service refused for another reason, or failed.
     #[error("the object store at {endpoint} answered: {reply}")]
     Refused {
         /// Scheme, host and port.
         endpoint: String,
-        /// What it said.
+        /// The reply of the service.
         reply: Box<Reply>,
     },
-    /// The store answered with success and something that can't be understood.
+    /// The service answered with success and an invalid body.
     #[error("the object store at {endpoint} sent {what}; it may not be an S3 service")]
     BadReply {
         /// Scheme, host and port.
         endpoint: String,
-        /// What was wrong with it.
+        /// What is wrong with the reply.
         what: &'static str,
     },
-    /// The process is ending, and begins nothing new.
+    /// The process is stopping and starts no new operations.
     #[error("the object store is shutting down")]
     ShuttingDown,
 }
 
 impl ObjectError {
-    /// What the operator can do about it, where that is known.
+    /// What the operator can do about it, if that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Directory { source, .. } => match source.kind() {
@@ -211,7 +211,7 @@ impl ObjectError {
         }
     }
 
-    /// Wraps what the file system said about `path`.
+    /// Wraps an error of the file system for `path`.
     pub(crate) fn directory(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Directory { doing, path, source }

@@ -1,11 +1,11 @@
-//! Artifacts and attachments: an S3-compatible service or a directory, behind one interface.
+//! Stores artifacts and attachments in an S3-compatible service or a directory, behind one interface.
 //!
-//! [`ObjectStore`] is that interface. [`directory::DirectoryStore`] keeps objects in files below one
-//! folder; [`s3::S3Store`] keeps them in buckets. Callers hold an `Arc<dyn ObjectStore>` and can't
-//! tell which; one conformance suite runs on both.
+//! [`ObjectStore`] is the interface. [`directory::DirectoryStore`] stores objects in files below one folder;
+//! [`s3::S3Store`] stores them in buckets. Callers hold an `Arc<dyn ObjectStore>` and don't depend on the
+//! backend; one conformance suite runs on both.
 //!
-//! An object is whole or it is absent: nothing here ever shows a part of one. Who may read or write
-//! an object is decided by the caller; this crate knows nothing of users, groups or quotas.
+//! An object is complete or absent: this crate never exposes a part of one. The caller decides who may read or
+//! write an object; this crate doesn't know users, groups or quotas.
 
 pub mod directory;
 mod error;

@@ -1,4 +1,4 @@
-//! What a store gives back: descriptions of objects, and their bytes.
+//! Objects as a store returns them: their metadata and their bytes.
 
 use std::fmt;
 use std::io;
@@ -11,15 +11,15 @@ use mitosis_protocol::Timestamp;
 
 use crate::ObjectError;
 
-/// Bytes on their way in or out. An error ends the stream.
+/// The bytes of an object. An error ends the stream.
 pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
 
-/// What is known about a stored object without reading it.
+/// The metadata of a stored object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectMeta {
-    /// Its name.
+    /// The key of the object.
     pub key: ObjectKey,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub length: u64,
     /// When it was last written, to the second on S3.
     pub changed: Timestamp,
@@ -27,9 +27,9 @@ pub struct ObjectMeta {
 
 /// An object, or a part of one, being read.
 pub struct ObjectBody {
-    /// How many bytes `stream` gives.
+    /// How many bytes `stream` yields.
     pub length: u64,
-    /// Where the first of them lies in the object.
+    /// The offset of the first byte in the object.
     pub offset: u64,
     /// The size of the whole object.
     pub total: u64,
@@ -50,8 +50,8 @@ impl fmt::Debug for ObjectBody {
 /// A body that must have exactly the announced length; see [`exactly`].
 pub(crate) type ExactBody = BoxStream<'static, Result<Bytes, ObjectError>>;
 
-/// Passes `body` on and ends with an error when it has more or fewer than `announced` bytes. A
-/// receiver that acts only at the end of the stream therefore never acts on a wrong length.
+/// Passes `body` on, and fails if it has more or fewer than `announced` bytes. A receiver that acts only at the
+/// end of the stream therefore never acts on a wrong length.
 pub(crate) fn exactly(body: ByteStream, announced: u64) -> ExactBody {
     stream::try_unfold((body, 0_u64), move |(mut body, received)| async move {
         let Some(chunk) = body.next().await else {

@@ -1,4 +1,4 @@
-//! Parts of objects, as HTTP asks for them (RFC 9110 §14).
+//! Byte ranges of objects, as in HTTP (RFC 9110 §14).
 
 /// A part of an object whose size is not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,9 +14,9 @@ pub enum ByteRange {
 /// A part of an object of known size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// Where it starts.
+    /// The offset of the first byte.
     pub offset: u64,
-    /// How many bytes it has.
+    /// The length in bytes.
     pub length: u64,
 }
 
@@ -44,7 +44,7 @@ impl ByteRange {
         }
     }
 
-    /// The part of an object of `total` bytes, cut at its end; `None` when nothing is left of it.
+    /// Resolves the range for an object of `total` bytes, cut at its end. Returns `None` if nothing remains.
     pub fn resolve(self, total: u64) -> Option<Span> {
         let (offset, end) = match self {
             Self::From(first) => (first, total),
@@ -56,7 +56,7 @@ impl ByteRange {
     }
 }
 
-/// Digits only: `parse` alone would take a sign.
+/// Parses digits only: `parse` alone accepts a sign.
 fn number(digits: &str) -> Option<u64> {
     digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
 }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_well_formed_range_is_read_and_written_alike() {
+    fn well_formed_range_is_parsed_and_written() {
         for (text, range) in [
             ("bytes=0-0", ByteRange::Between(0, 0)),
             ("bytes=5-", ByteRange::From(5)),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_cut_at_the_end_of_the_object() {
+    fn range_is_cut_at_the_end_of_the_object() {
         let span = |offset, length| Some(Span { offset, length });
         assert_eq!(ByteRange::Between(2, 99).resolve(10), span(2, 8));
         assert_eq!(ByteRange::Between(2, u64::MAX).resolve(10), span(2, 8));
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_without_a_single_byte_is_none() {
+    fn range_without_bytes_is_none() {
         for (range, total) in [
             (ByteRange::From(10), 10),
             (ByteRange::Between(10, 12), 10),

@@ -1,10 +1,10 @@
-//! The interface that every backend offers.
+//! The interface of all backends.
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::Timestamp;
 
 use crate::{
@@ -14,25 +14,24 @@ use crate::{
 /// Stores objects and signs links to them.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + Debug {
-    /// Makes the store ready for use: creates what is missing (buckets, folders), removes what a
-    /// crash left behind, and proves by writing that the credentials suffice. Safe to repeat, and
-    /// safe to run on several coordinators at once.
+    /// Prepares the store: creates missing buckets or folders, removes leftovers of a crash, and checks the
+    /// permissions by writing. It is safe to repeat, and to run on several coordinators at once.
     async fn prepare(&self) -> Result<(), ObjectError>;
 
-    /// Whether the store can be used at this moment. Asks the store itself each time.
+    /// Checks that the store is usable now. Asks the store itself each time.
     async fn check(&self) -> Result<(), ObjectError>;
 
-    /// Stores exactly `length` bytes, replacing what was there. On any error, a body that is too
-    /// short, too long or breaks off included, the old object stays as it was. When this returns
-    /// `Ok`, the object survives a power cut as far as the backend can promise it.
+    /// Stores exactly `length` bytes, and replaces the object at the key. On any error, including a body of
+    /// another length, the old object is unchanged. When this returns `Ok`, the object survives a power loss as
+    /// far as the backend can guarantee it.
     async fn put(&self, key: &ObjectKey, body: ByteStream, length: u64) -> Result<(), ObjectError>;
 
-    /// Opens an object, or `range` of it. [`ObjectError::NotFound`] when there is none, and
-    /// [`ObjectError::RangeOutside`] when the range holds none of its bytes. An object that is
-    /// replaced while it is read is still read whole, as it was.
+    /// Opens an object, or `range` of it. Fails with [`ObjectError::NotFound`] if it does not exist, and with
+    /// [`ObjectError::RangeOutside`] if the range contains none of its bytes. An object that is replaced while
+    /// it is read is still read completely in its old version.
     async fn get(&self, key: &ObjectKey, range: Option<ByteRange>) -> Result<ObjectBody, ObjectError>;
 
-    /// What is known about an object, or `None` when there is none.
+    /// The metadata of an object, or `None` if it does not exist.
     async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, ObjectError>;
 
     /// Removes an object. Removing one that does not exist is a success.
@@ -43,15 +42,15 @@ pub trait ObjectStore: Send + Sync + Debug {
     /// with fewer than `limit` entries is the last.
     async fn list(
         &self,
-        shelf: Shelf,
+        class: ObjectClass,
         prefix: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<ObjectMeta>, ObjectError>;
 
     /// A link that lets its bearer `PUT` exactly `length` bytes until `now + valid`, without any other
-    /// credential and with any `Content-Type`. It may be used again and again where it leads straight to the
-    /// storage, so it is for objects that no record stands for.
+    /// credential and with any `Content-Type`. A direct link can be used repeatedly, so it is for objects
+    /// without a record.
     fn upload_link(
         &self,
         key: &ObjectKey,
@@ -60,9 +59,9 @@ pub trait ObjectStore: Send + Sync + Debug {
         now: Timestamp,
     ) -> Result<Link, ObjectError>;
 
-    /// A link straight to the storage that lets its bearer `PUT` exactly `length` bytes where no object is. The
-    /// bearer must send `If-None-Match: *`, which is part of the signature: the storage refuses with 412 what would
-    /// change an object. `None` where the storage can't be reached by clients, or does not promise that.
+    /// A link directly to the storage that lets its bearer `PUT` exactly `length` bytes if no object exists.
+    /// The bearer must send `If-None-Match: *`, which is part of the signature: the storage refuses with 412 to
+    /// replace an object. `None` if clients can't reach the storage or it does not support the condition.
     fn create_link(
         &self,
         key: &ObjectKey,
@@ -71,8 +70,8 @@ pub trait ObjectStore: Send + Sync + Debug {
         now: Timestamp,
     ) -> Result<Option<Link>, ObjectError>;
 
-    /// A link for an upload that the coordinator passes on, which sees to it that the record of the object still
-    /// waits for it, and that `holder` still may.
+    /// A link for an upload via the coordinator, which checks that the record of the object still expects it
+    /// and that `holder` still has the right.
     fn guarded_link(
         &self,
         key: &ObjectKey,
@@ -82,8 +81,9 @@ pub trait ObjectStore: Send + Sync + Debug {
         now: Timestamp,
     ) -> Result<Link, ObjectError>;
 
-    /// A link that lets its bearer `GET` the object until `now + valid`, without any other credential. A link via the
-    /// coordinator says whom it was given to, in words of the coordinator, so that it ends with what `holder` may do.
+    /// A link that lets its bearer `GET` the object until `now + valid`, without any other credential. A link
+    /// via the coordinator names its `holder` in the coordinator's own format, so that it ends with the
+    /// holder's rights.
     fn download_link(
         &self,
         key: &ObjectKey,
@@ -92,9 +92,9 @@ pub trait ObjectStore: Send + Sync + Debug {
         now: Timestamp,
     ) -> Result<Link, ObjectError>;
 
-    /// What a request to the coordinator may do, judged by the signature in its address: the other
-    /// half of [`Link::ViaCoordinator`]. `method` is the request's method in upper case and
-    /// `path_and_query` its target as it was received.
+    /// Verifies the signature in the address of a request to the coordinator, and returns what it allows: the
+    /// counterpart of [`Link::ViaCoordinator`]. `method` is the request's method in upper case and
+    /// `path_and_query` its target as received.
     fn verify_link(
         &self,
         method: &str,

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 /// Not every user has this folder in `PATH`.
 const PROGRAM: &str = "/usr/sbin/nginx";
-const READY_LIMIT: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(10);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running nginx. It stops when this is dropped.
 #[derive(Debug)]
@@ -49,12 +49,12 @@ impl Nginx {
             .stderr(Stdio::null())
             .spawn()?;
         let mut nginx = Self { home, process };
-        let deadline = Instant::now() + READY_LIMIT;
+        let deadline = Instant::now() + START_TIMEOUT;
         while ports.iter().any(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_err()) {
             if Instant::now() > deadline || nginx.process.try_wait()?.is_some() {
                 return Err(io::Error::other(format!("nginx does not start: {}", nginx.log())));
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(nginx)
     }

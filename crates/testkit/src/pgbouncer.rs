@@ -12,8 +12,8 @@ use crate::postgres::{PostgresServer, give_away, owner_of_servers};
 
 /// Not every user has this folder in `PATH`.
 const PROGRAM: &str = "/usr/sbin/pgbouncer";
-const READY_LIMIT: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(10);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running pooler. It stops when this is dropped.
 #[derive(Debug)]
@@ -51,12 +51,12 @@ impl PgBouncer {
         let process = command.arg(&settings).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = process.current_dir("/").spawn()?;
         let bouncer = Self { home, port, process };
-        let deadline = Instant::now() + READY_LIMIT;
+        let deadline = Instant::now() + START_TIMEOUT;
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             if Instant::now() > deadline {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "pgbouncer does not start"));
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(bouncer)
     }

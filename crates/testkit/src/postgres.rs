@@ -32,8 +32,8 @@ const SETTINGS: &str = "
 /// Who may come in: the socket is in a directory that only its owner may enter.
 const HBA: &str = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
 
-const READY_LIMIT: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(10);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A lock on a table, until this is dropped.
 pub struct Locked(#[expect(dead_code, reason = "its connection has the lock")] Client);
@@ -204,14 +204,14 @@ impl PostgresServer {
     /// Starts the server again on the same data, at the same place.
     pub async fn restart(&mut self) -> io::Result<()> {
         self.kill()?;
-        let deadline = Instant::now() + READY_LIMIT;
+        let deadline = Instant::now() + START_TIMEOUT;
         loop {
             self.process = Some(self.spawn()?);
             if self.is_ready(deadline).await? {
                 return Ok(());
             }
             // Processes of a killed server may need a moment to notice that it is gone.
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -248,7 +248,7 @@ impl PostgresServer {
             if self.connect().await.is_ok() {
                 return Ok(true);
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const READY_LIMIT: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(10);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running server. It stops, and forgets everything, when this is dropped.
 #[derive(Debug)]
@@ -75,12 +75,12 @@ impl RedisServer {
         writeln!(settings, "bind 127.0.0.1\n{port}\nsave \"\"\nrequirepass {}", Self::PASSWORD)?;
         drop(settings);
         self.process = Some(process);
-        let deadline = Instant::now() + READY_LIMIT;
+        let deadline = Instant::now() + START_TIMEOUT;
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
             if Instant::now() > deadline {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "Redis does not start"));
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }

@@ -7,13 +7,13 @@ use reqwest::Method;
 use super::LeaseTerms;
 use crate::{ClientError, WorkerClient};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl WorkerClient {
     /// `POST /workers/heartbeat`: answers how long the worker may be silent now, if the coordinator
     /// says so.
     pub async fn heartbeat(&self) -> Result<Option<LeaseTerms>, ClientError> {
-        let response = self.call(Method::POST, "/workers/heartbeat").within(LIMIT).send().await?;
+        let response = self.call(Method::POST, "/workers/heartbeat").within(REQUEST_TIMEOUT).send().await?;
         Ok(super::terms(&response))
     }
 }

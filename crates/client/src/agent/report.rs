@@ -7,13 +7,13 @@ use reqwest::Method;
 
 use crate::{ClientError, WorkerClient};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl WorkerClient {
     /// `POST /workers/tasks`. Repeating a report is safe.
     pub async fn report(&self, report: &ReportRequest) -> Result<ReportReply, ClientError> {
         let call = self.call(Method::POST, "/workers/tasks");
         let call = if matches!(report.op, ReportOp::Upload(_)) { call.uploading() } else { call };
-        call.json(report).within(LIMIT).read().await
+        call.json(report).within(REQUEST_TIMEOUT).read().await
     }
 }

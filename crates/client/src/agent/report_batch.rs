@@ -7,11 +7,11 @@ use reqwest::Method;
 
 use crate::{ClientError, WorkerClient};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl WorkerClient {
     /// `POST /v1/agents/report`. Repeating a report is safe.
     pub async fn report_batch(&self, report: &ReportBatch) -> Result<ReportBatchReply, ClientError> {
-        self.call(Method::POST, "/v1/agents/report").json(report).within(LIMIT).read().await
+        self.call(Method::POST, "/v1/agents/report").json(report).within(REQUEST_TIMEOUT).read().await
     }
 }

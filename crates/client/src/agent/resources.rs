@@ -11,7 +11,7 @@ use reqwest::Method;
 use crate::{ClientError, WorkerClient};
 
 /// What the connection may take on top of the time for which the request is held.
-const MARGIN: Duration = Duration::from_secs(30);
+const LONG_POLL_MARGIN: Duration = Duration::from_secs(30);
 
 impl WorkerClient {
     /// `GET /workers/tasks/{uuid}`: a task that another one watches.
@@ -27,7 +27,8 @@ impl WorkerClient {
         wait: Duration,
     ) -> Result<bool, ClientError> {
         let path = format!("/v1/workers/tasks/{uuid}/reached?target={target:?}&wait={}s", wait.as_secs());
-        let reply: ReachedReply = self.call(Method::GET, &path).within(wait + MARGIN).read().await?;
+        let reply: ReachedReply =
+            self.call(Method::GET, &path).within(wait + LONG_POLL_MARGIN).read().await?;
         Ok(reply.reached)
     }
 

@@ -14,15 +14,19 @@ use time::format_description::well_known::Rfc2822;
 
 use crate::{ClientError, WorkerClient};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl WorkerClient {
     /// `POST /v1/workers/token`: replaces the token, for all clones of this, by one with a later end. Answers how
     /// long that one is good for, if that can be told.
     pub async fn renew_token(&self) -> Result<Option<Duration>, ClientError> {
         let request = RenewWorkerTokenRequest::default();
-        let response =
-            self.call(Method::POST, "/v1/workers/token").json(&request).within(LIMIT).send().await?;
+        let response = self
+            .call(Method::POST, "/v1/workers/token")
+            .json(&request)
+            .within(REQUEST_TIMEOUT)
+            .send()
+            .await?;
         let sent_at = sent_at(&response);
         let address = self.client().address().to_owned();
         let reply: TokenReply = response

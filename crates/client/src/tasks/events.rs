@@ -11,7 +11,7 @@ use crate::{ClientError, UserClient};
 
 /// The coordinator says something at least every 15 s; after this long without a word the connection is
 /// taken for dead.
-const SILENCE: Duration = Duration::from_secs(45);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Whose events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +49,8 @@ impl UserClient {
             Some(id) => call.header("last-event-id", id),
             None => call,
         };
-        let response = tokio::time::timeout(SILENCE, call.send()).await.map_err(|_| {
-            ClientError::Silent { address: self.client().address().to_owned(), after: SILENCE }
+        let response = tokio::time::timeout(IDLE_TIMEOUT, call.send()).await.map_err(|_| {
+            ClientError::Silent { address: self.client().address().to_owned(), after: IDLE_TIMEOUT }
         })??;
         Ok(TaskEvents { response, address: self.client().address().to_owned(), unread: Vec::new() })
     }
@@ -67,7 +67,7 @@ impl TaskEvents {
                     return Ok(Some(event));
                 }
             }
-            let Ok(chunk) = tokio::time::timeout(SILENCE, self.response.chunk()).await else {
+            let Ok(chunk) = tokio::time::timeout(IDLE_TIMEOUT, self.response.chunk()).await else {
                 return Ok(None);
             };
             let unreachable = |error: reqwest::Error| ClientError::Unreachable {

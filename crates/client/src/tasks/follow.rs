@@ -9,7 +9,7 @@ use reqwest::Method;
 use crate::{ClientError, UserClient};
 
 /// What the connection may take on top of the time for which the request is held.
-const MARGIN: Duration = Duration::from_secs(15);
+const LONG_POLL_MARGIN: Duration = Duration::from_secs(15);
 
 impl UserClient {
     /// `GET /v1/tasks/{uuid}/output`: what comes after the given offsets, or where the task stands once
@@ -20,6 +20,6 @@ impl UserClient {
         let wait = wait.unwrap_or_default();
         let path =
             format!("/v1/tasks/{uuid}/output?stdout={stdout}&stderr={stderr}&wait={}s", wait.as_secs());
-        self.call(Method::GET, &path).within(wait + MARGIN).read().await
+        self.call(Method::GET, &path).within(wait + LONG_POLL_MARGIN).read().await
     }
 }

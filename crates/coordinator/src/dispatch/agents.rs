@@ -149,7 +149,7 @@ impl Agents {
         let now = Instant::now();
         let terms = match known.is_agent {
             true => known.terms(missed_after, longest),
-            false => LeaseTerms::of_published(longest),
+            false => LeaseTerms::legacy(longest),
         };
         known.seen = now;
         if let (Some((number, message)), Some(heard)) = (known.told.take(), heard)

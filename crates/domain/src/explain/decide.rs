@@ -1,16 +1,16 @@
-//! Which reason holds. Order matters: the first thing that stands in the way is the one to tell.
+//! Decides which reason applies. The order matters: the first obstacle is the one to report.
 
 use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{TaskState, Timestamp};
 use uuid::Uuid;
 
-use super::facts::{Ahead, Crew, Facts, Holder, Moment, Standing, Watched};
+use super::facts::{Ahead, EligibleWorkers, Facts, Holder, Moment, Standing, Watched};
 use super::reason::Reason;
 use crate::task::{Attempt, ExecEnd};
 use crate::watch;
 
 impl Reason {
-    /// Why the task stands where it stands.
+    /// The reason why the task is in its state.
     pub fn of(facts: &Facts, moment: &Moment) -> Self {
         match &facts.standing {
             Standing::Pending { upstream, state } => {
@@ -25,22 +25,24 @@ impl Reason {
     }
 }
 
-fn waiting(facts: &Facts, crew: &Crew, ahead: Ahead, moment: &Moment) -> Reason {
+fn waiting(facts: &Facts, crew: &EligibleWorkers, ahead: Ahead, moment: &Moment) -> Reason {
     let group = facts.group.clone();
     let able = crew.fitting.saturating_sub(crew.draining);
     match crew {
-        Crew { listed: 0, .. } => Reason::NoWorker { group },
-        Crew { serving: 0, listed, .. } => Reason::RoleMissing { group, workers: *listed },
-        Crew { fitting: 0, serving, nearest, .. } => Reason::TagsMissing {
+        EligibleWorkers { listed: 0, .. } => Reason::NoWorker { group },
+        EligibleWorkers { serving: 0, listed, .. } => Reason::RoleMissing { group, workers: *listed },
+        EligibleWorkers { fitting: 0, serving, nearest, .. } => Reason::TagsMissing {
             group,
             tags: facts.tags.clone(),
             workers: *serving,
             nearest: nearest.clone(),
         },
-        Crew { draining, .. } if able == 0 => Reason::WorkersDraining { workers: *draining },
-        Crew { heard_at, .. } if moment.is_waiting_for(*heard_at) => moment.just_started(None, able),
-        Crew { free: 0, .. } => Reason::AllBusy { workers: able, group, ahead },
-        Crew { free, free_heard_at, free_until, free_silent_at, .. }
+        EligibleWorkers { draining, .. } if able == 0 => Reason::WorkersDraining { workers: *draining },
+        EligibleWorkers { heard_at, .. } if moment.is_waiting_for(*heard_at) => {
+            moment.just_started(None, able)
+        }
+        EligibleWorkers { free: 0, .. } => Reason::AllBusy { workers: able, group, ahead },
+        EligibleWorkers { free, free_heard_at, free_until, free_silent_at, .. }
             if moment.is_silent(*free_heard_at, *free_silent_at) =>
         {
             match (able - free, *free_until) {
@@ -48,7 +50,7 @@ fn waiting(facts: &Facts, crew: &Crew, ahead: Ahead, moment: &Moment) -> Reason 
                 (busy, _) => Reason::AllBusy { workers: busy, group, ahead },
             }
         }
-        Crew { free, .. } => Reason::NextInTurn { free: *free, group, ahead },
+        EligibleWorkers { free, .. } => Reason::NextInTurn { free: *free, group, ahead },
     }
 }
 
@@ -89,22 +91,22 @@ fn reached(watched: &Watched) -> bool {
 }
 
 impl Moment {
-    /// Until when workers may come back after the start; nobody is declared dead before.
+    /// Until when workers may reconnect after the start; none is declared lost before.
     fn all_back_by(&self) -> Timestamp {
         self.started_at + self.lease
     }
 
-    /// Whether the coordinator has just started, and not been heard by a worker since.
+    /// Whether the coordinator has just started and no worker has been heard from since.
     fn is_waiting_for(&self, heard_at: Option<Timestamp>) -> bool {
         self.now < self.all_back_by() && heard_at.is_some_and(|heard_at| heard_at < self.started_at)
     }
 
-    /// Whether nothing can be expected of some workers, as far as is known.
+    /// Whether the workers are known to be silent.
     fn is_silent(&self, heard_at: Option<Timestamp>, silent_at: Option<Timestamp>) -> bool {
         self.is_waiting_for(heard_at) || silent_at.is_some_and(|silent_at| self.now > silent_at)
     }
 
-    /// Where a watched task stands, if the asker may know.
+    /// The state of a watched task, if the caller may see it.
     fn shows(&self, watched: &Watched) -> Option<TaskState> {
         watched.found.as_ref().filter(|found| self.own_groups.contains(&found.group)).map(|found| found.state)
     }

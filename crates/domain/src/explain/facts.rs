@@ -1,4 +1,4 @@
-//! What has to be known to explain a task.
+//! The facts that an explanation is based on.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,100 +10,100 @@ use uuid::Uuid;
 use crate::tags::Words;
 use crate::task::{Attempt, Ending, ExecEnd, Phase, Task};
 
-/// A task with what surrounds it, all of one moment.
+/// A task and its environment at one point in time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
     /// The task.
     pub uuid: Uuid,
-    /// Name of the group that owns it.
+    /// The name of the group that owns it.
     pub group: String,
-    /// What a worker must have.
+    /// The tags that a worker must have.
     pub tags: Words,
-    /// Where it stands, with what matters there.
+    /// The state of the task, with the facts that matter in it.
     pub standing: Standing,
 }
 
-/// Where a task stands, with what matters there and nothing else.
+/// The state of a task, with the facts that matter in it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Standing {
-    /// A follow-up.
+    /// The task is a follow-up.
     Pending {
-        /// The task that asked for it.
+        /// The task that requested it.
         upstream: Uuid,
-        /// Where that one stands.
+        /// The state of the upstream task.
         state: TaskState,
     },
-    /// Waiting for a worker.
+    /// The task waits for a worker.
     Ready {
-        /// Who could take it.
-        crew: Crew,
-        /// Who goes first.
+        /// The workers that could run it.
+        crew: EligibleWorkers,
+        /// The tasks that are served before it.
         ahead: Ahead,
     },
-    /// Held by a worker.
+    /// A worker holds the task.
     Held {
-        /// By which, since when.
+        /// The present attempt.
         attempt: Attempt,
         /// How the command ended, once the worker has said so.
         reported: Option<ExecEnd>,
-        /// What is known of the worker.
+        /// The worker that holds the task.
         holder: Holder,
-        /// What the worker waits for before it starts the command.
+        /// The task that has to reach a state before the command starts.
         watched: Option<Watched>,
     },
-    /// Over.
+    /// The task has ended.
     Ended(Ending),
 }
 
-/// The workers of a group, counted from the wide to the narrow.
+/// The workers of a group, counted from the widest condition to the narrowest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Crew {
-    /// List the group, with any role.
+pub struct EligibleWorkers {
+    /// Workers that list the group, with any role.
     pub listed: u64,
-    /// Of these, with Write or Admin.
+    /// Of these, workers with Write or Admin.
     pub serving: u64,
-    /// Of these, with all tags.
+    /// Of these, workers with all tags.
     pub fitting: u64,
-    /// Of these, stopping after what they hold.
+    /// Of these, draining workers.
     pub draining: u64,
-    /// Of the fitting, not stopping, with room for another task.
+    /// Fitting workers that are not draining and have a free slot.
     pub free: u64,
-    /// The last sign of life of any that is fitting and not stopping.
+    /// The last heartbeat of a fitting worker that is not draining.
     pub heard_at: Option<Timestamp>,
-    /// The same among the free.
+    /// The last heartbeat of a free worker.
     pub free_heard_at: Option<Timestamp>,
-    /// The latest end of a lease among the free.
+    /// The latest lease end of a free worker.
     pub free_until: Option<Timestamp>,
-    /// When the last of the free counts as silent unless it is heard from.
+    /// When the last free worker counts as silent unless it sends a heartbeat.
     pub free_silent_at: Option<Timestamp>,
-    /// When some serve and none fits: who comes nearest.
+    /// The closest worker, if some serve the group and none has all tags.
     pub nearest: Option<Nearest>,
 }
 
 /// The worker that lacks the fewest tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nearest {
-    /// Which.
+    /// The UUID of the worker.
     pub worker: Uuid,
-    /// What it lacks.
+    /// The missing tags.
     pub missing: Words,
 }
 
-/// How many tasks of the same lane go first.
+/// How many tasks of the same lane are served first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ahead(u64);
 
 impl Ahead {
-    /// How far is counted: whoever waits behind so many does not mind how many more there are, and the
-    /// count costs the same with a million in line.
+    /// The limit of the count. Beyond it, the exact number doesn't matter, and the cost stays the same with a
+    /// million waiting tasks.
     pub const COUNTED: u64 = 10_000;
 
-    /// What was counted, up to one more than [`Self::COUNTED`].
+    /// Wraps a count of up to one more than [`Self::COUNTED`].
     pub fn new(counted: u64) -> Self {
         Self(counted.min(Self::COUNTED + 1))
     }
 
-    /// The number; [`Self::COUNTED`] and one stands for more.
+    /// The number; [`Self::COUNTED`] plus one stands for more.
     pub const fn number(self) -> u64 {
         self.0
     }
@@ -112,35 +112,35 @@ impl Ahead {
 /// A worker that holds a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder {
-    /// Last sign of life.
+    /// The last heartbeat.
     pub heard_at: Timestamp,
-    /// When its tasks are given to others unless it is heard from.
+    /// When its tasks are requeued unless it sends a heartbeat.
     pub lease_until: Timestamp,
-    /// When it counts as silent unless it is heard from, some time before.
+    /// When it counts as silent unless it sends a heartbeat; this is before the end of the lease.
     pub silent_at: Timestamp,
-    /// Whether it takes further tasks.
+    /// Whether it accepts further tasks.
     pub state: WorkerState,
 }
 
 /// A task that another one watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watched {
-    /// Which.
+    /// The UUID of the watched task.
     pub uuid: Uuid,
-    /// How far it has to come.
+    /// The state that it has to reach.
     pub target: ExecState,
-    /// The task itself; nothing when there is none.
+    /// The task itself; none if it does not exist.
     pub found: Option<Found>,
 }
 
 /// A watched task that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Name of its group, which may be another one than that of the task that watches.
+    /// The name of its group, which may differ from that of the watching task.
     pub group: String,
-    /// Where it stands.
+    /// The state of the task.
     pub state: TaskState,
-    /// Its result, once it is over.
+    /// The result, once it has ended.
     pub result: Option<TaskResult>,
 }
 
@@ -154,15 +154,15 @@ impl From<Task> for Found {
     }
 }
 
-/// When the question is asked, by whose clock, and by whom.
+/// The time, the coordinator and the caller of a request for an explanation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moment {
-    /// Now.
+    /// The present time.
     pub now: Timestamp,
     /// When the coordinator started.
     pub started_at: Timestamp,
-    /// How long a worker may be silent.
+    /// The length of a lease.
     pub lease: Duration,
-    /// Groups that the asker is in: a watched task of another one is not spoken of.
+    /// The groups of the caller: a watched task of another group is not shown.
     pub own_groups: BTreeSet<String>,
 }

@@ -1,16 +1,16 @@
-//! Why a task stands where it stands, and what can be done about it.
+//! Explains why a task is in its state, and what can be done about it.
 //!
-//! [`Facts`] is what has to be known, [`Reason`] what follows from it, and [`explain`] says it.
-//! A further reason is a further variant of [`Reason`]: one place decides when it holds, one how it reads,
-//! and the compiler asks for both.
+//! [`Facts`] is the input, [`Reason`] the conclusion, and [`explain`] the description. A new reason is a new
+//! variant of [`Reason`]: one place decides when it applies, one place describes it, and the compiler requires
+//! both.
 
 mod decide;
+mod describe;
 mod facts;
 mod reason;
-mod tell;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{Ahead, Crew, Facts, Found, Holder, Moment, Nearest, Standing, Watched};
+pub use describe::explain;
+pub use facts::{Ahead, EligibleWorkers, Facts, Found, Holder, Moment, Nearest, Standing, Watched};
 pub use reason::Reason;
-pub use tell::explain;

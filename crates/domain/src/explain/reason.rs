@@ -1,4 +1,4 @@
-//! Why a task stands where it stands.
+//! The reasons why a task is in its state.
 
 use mitosis_protocol::{ExecState, TaskState, Timestamp};
 use uuid::Uuid;
@@ -7,15 +7,15 @@ use super::facts::{Ahead, Nearest};
 use crate::tags::Words;
 use crate::task::{Attempt, Ending, ExecEnd};
 
-/// Why a task stands where it stands, with what is worth telling about it. The codes of the same names
-/// say what each means ([`mitosis_protocol::explain::ReasonCode`]).
+/// Why a task is in its state, with the details that the description needs. The codes of the same names are
+/// documented in [`mitosis_protocol::explain::ReasonCode`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reason {
-    /// Pending until another task is committed.
+    /// The task is Pending until another task is committed.
     WaitsForUpstream {
         /// The other task.
         upstream: Uuid,
-        /// Where that one stands.
+        /// The state of the upstream task.
         state: TaskState,
     },
     /// No worker lists the group.
@@ -34,92 +34,92 @@ pub enum Reason {
     TagsMissing {
         /// The group.
         group: String,
-        /// What a worker must have.
+        /// The tags that a worker must have.
         tags: Words,
         /// Workers that serve the group.
         workers: u64,
-        /// The one that lacks the fewest.
+        /// The worker that lacks the fewest tags.
         nearest: Option<Nearest>,
     },
-    /// Every fitting worker is stopping.
+    /// Every fitting worker is draining.
     WorkersDraining {
-        /// How many.
+        /// The number of these workers.
         workers: u64,
     },
-    /// No fitting worker was heard from since the coordinator started.
+    /// No fitting worker has been heard from since the coordinator started.
     CoordinatorJustStarted {
         /// When it started.
         started_at: Timestamp,
-        /// When it will know which workers are gone.
+        /// When the coordinator will know which workers are lost.
         until: Timestamp,
-        /// The worker that holds the task; none when it waits for one.
+        /// The worker that holds the task; none if it waits for one.
         holder: Option<Uuid>,
-        /// Workers that have to come back.
+        /// Workers that have to reconnect.
         workers: u64,
     },
-    /// The free among the fitting workers are silent.
+    /// The free fitting workers are silent.
     WorkersSilent {
-        /// How many.
+        /// The number of these workers.
         workers: u64,
-        /// The last sign of life of any of them.
+        /// The last heartbeat of any of them.
         heard_at: Option<Timestamp>,
-        /// When the last of their leases ends.
+        /// When the last of their leases expires.
         until: Timestamp,
     },
-    /// Every fitting worker is at work.
+    /// Every fitting worker is busy.
     AllBusy {
-        /// How many.
+        /// The number of these workers.
         workers: u64,
         /// The group.
         group: String,
-        /// Who goes first.
+        /// The tasks that are served first.
         ahead: Ahead,
     },
     /// A fitting worker is free.
     NextInTurn {
-        /// How many.
+        /// The number of free workers.
         free: u64,
         /// The group.
         group: String,
-        /// Who goes first.
+        /// The tasks that are served first.
         ahead: Ahead,
     },
-    /// The worker waits until the watched task has come far enough.
+    /// The worker waits until the watched task reaches the target state.
     WaitsForWatched {
         /// The worker.
         worker: Uuid,
         /// The watched task.
         watched: Uuid,
-        /// How far it has to come.
+        /// The target state.
         target: ExecState,
-        /// Where it stands; nothing when the asker can't see it, or there is none.
+        /// The state of the watched task; none if it does not exist or the caller can't see it.
         state: Option<TaskState>,
     },
-    /// The worker is silent, and its lease is not over yet.
+    /// The worker is silent, and its lease has not expired.
     WorkerLost {
         /// The worker.
         worker: Uuid,
-        /// Its last sign of life.
+        /// The last heartbeat of the worker.
         heard_at: Timestamp,
-        /// When its lease ends.
+        /// When the lease expires.
         until: Timestamp,
     },
-    /// A worker is at work on it.
+    /// A worker runs the task.
     Running {
-        /// By whom, since when.
+        /// The present attempt.
         attempt: Attempt,
-        /// The worker's last sign of life.
+        /// The last heartbeat of the worker.
         heard_at: Timestamp,
-        /// Whether the worker stops after what it holds.
+        /// Whether the worker is draining.
         draining: bool,
     },
-    /// The command has ended; what it left behind is being stored.
+    /// The command has ended and its outputs are being stored.
     Storing {
-        /// By whom, since when.
+        /// The present attempt.
         attempt: Attempt,
         /// How the command ended.
         end: ExecEnd,
     },
-    /// Over.
+    /// The task has ended.
     Ended(Ending),
 }

@@ -1,4 +1,4 @@
-//! Which reason is told, and in which words.
+//! Tests of the reasons and their descriptions.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{ExecState, TaskResult, TaskResultMessage, TaskState, Timestamp};
 use uuid::Uuid;
 
-use super::{Ahead, Crew, Facts, Found, Holder, Moment, Nearest, Standing, Watched, explain};
+use super::{Ahead, EligibleWorkers, Facts, Found, Holder, Moment, Nearest, Standing, Watched, explain};
 use crate::tags::Words;
 use crate::task::{Attempt, Ending, ExecEnd};
 
@@ -21,7 +21,7 @@ fn now() -> Timestamp {
     Timestamp::parse("2031-02-09T17:04:05Z").unwrap()
 }
 
-/// A coordinator that has been up for so long.
+/// A coordinator that started this long ago.
 fn up_for(time: Duration) -> Moment {
     Moment { now: now(), started_at: now() - time, lease: LEASE, own_groups: ["lab".to_owned()].into() }
 }
@@ -30,22 +30,22 @@ fn words(text: &str) -> Words {
     Words::new(text.split_whitespace()).unwrap()
 }
 
-fn told_at(standing: Standing, moment: &Moment) -> Explanation {
+fn described_at(standing: Standing, moment: &Moment) -> Explanation {
     let facts = Facts { uuid: TASK, group: "lab".into(), tags: words("eu gpu"), standing };
     explain(&facts, moment)
 }
 
-fn told(standing: Standing) -> Explanation {
-    told_at(standing, &up_for(LEASE * 100))
+fn described(standing: Standing) -> Explanation {
+    described_at(standing, &up_for(LEASE * 100))
 }
 
-fn ready(crew: Crew) -> Standing {
+fn ready(crew: EligibleWorkers) -> Standing {
     Standing::Ready { crew, ahead: Ahead::new(41) }
 }
 
-/// Two workers that fit, heard a second ago.
-fn crew() -> Crew {
-    Crew {
+/// Two fitting workers with a heartbeat a second ago.
+fn eligible() -> EligibleWorkers {
+    EligibleWorkers {
         listed: 2,
         serving: 2,
         fitting: 2,
@@ -59,13 +59,13 @@ fn crew() -> Crew {
     }
 }
 
-fn free_until(left: Duration) -> Crew {
-    Crew {
+fn free_until(left: Duration) -> EligibleWorkers {
+    EligibleWorkers {
         free: 2,
-        free_heard_at: crew().heard_at,
+        free_heard_at: eligible().heard_at,
         free_until: Some(now() + left),
         free_silent_at: Some(now() + left - LEASE / 3),
-        ..crew()
+        ..eligible()
     }
 }
 
@@ -97,45 +97,45 @@ fn ended(end: ExecEnd, exit_status: i32, msg: Option<TaskResultMessage>) -> Stan
 }
 
 #[test]
-fn the_first_thing_that_stands_in_the_way_is_told() {
+fn first_obstacle_is_the_reason() {
     let narrowing = [
-        (Crew::default(), C::NoWorker),
-        (Crew { listed: 2, ..Crew::default() }, C::RoleMissing),
-        (Crew { listed: 2, serving: 2, ..Crew::default() }, C::TagsMissing),
-        (Crew { draining: 2, ..crew() }, C::WorkersDraining),
-        (Crew { draining: 1, ..crew() }, C::AllBusy),
-        (crew(), C::AllBusy),
+        (EligibleWorkers::default(), C::NoWorker),
+        (EligibleWorkers { listed: 2, ..EligibleWorkers::default() }, C::RoleMissing),
+        (EligibleWorkers { listed: 2, serving: 2, ..EligibleWorkers::default() }, C::TagsMissing),
+        (EligibleWorkers { draining: 2, ..eligible() }, C::WorkersDraining),
+        (EligibleWorkers { draining: 1, ..eligible() }, C::AllBusy),
+        (eligible(), C::AllBusy),
         (free_until(LEASE), C::NextInTurn),
     ];
     for (crew, code) in narrowing {
-        assert_eq!(told(ready(crew.clone())).code, code, "{crew:?}");
+        assert_eq!(described(ready(crew.clone())).code, code, "{crew:?}");
     }
 }
 
 #[test]
-fn each_text_names_what_it_speaks_of() {
-    let missing = Crew {
+fn each_text_names_its_subject() {
+    let missing = EligibleWorkers {
         listed: 3,
         serving: 2,
         nearest: Some(Nearest { worker: WORKER, missing: words("gpu") }),
-        ..Crew::default()
+        ..EligibleWorkers::default()
     };
-    let told = told(ready(missing));
+    let described = described(ready(missing));
     assert_eq!(
-        told.text,
+        described.text,
         format!(
             "2 workers serve the group `lab`, but none has all of the tags `eu`, `gpu`. The nearest is \
              {WORKER}, which lacks `gpu`."
         )
     );
-    assert_eq!((told.facts.worker, told.facts.workers), (Some(WORKER), Some(2)));
-    assert_eq!(told.facts.missing_tags, ["gpu"]);
-    assert_eq!((told.uuid, told.state), (TASK, TaskState::Ready));
+    assert_eq!((described.facts.worker, described.facts.workers), (Some(WORKER), Some(2)));
+    assert_eq!(described.facts.missing_tags, ["gpu"]);
+    assert_eq!((described.uuid, described.state), (TASK, TaskState::Ready));
 }
 
 #[test]
-fn the_place_in_line_is_counted_so_far_and_no_further() {
-    let text = |ahead| told(Standing::Ready { crew: crew(), ahead: Ahead::new(ahead) });
+fn tasks_ahead_are_counted_up_to_a_limit() {
+    let text = |ahead| described(Standing::Ready { crew: eligible(), ahead: Ahead::new(ahead) });
     assert!(text(0).text.ends_with("It is the first in line among the tasks of `lab` with the same tags."));
     assert!(text(1).text.ends_with("One task of `lab` with the same tags goes first."));
     assert!(text(10_000).text.ends_with("10000 tasks of `lab` with the same tags go first."));
@@ -145,40 +145,44 @@ fn the_place_in_line_is_counted_so_far_and_no_further() {
 }
 
 #[test]
-fn a_free_worker_is_silent_when_less_than_a_third_of_its_lease_is_left() {
-    assert_eq!(told(ready(free_until(LEASE / 3))).code, C::NextInTurn);
+fn free_worker_counts_as_silent_before_its_lease_ends() {
+    assert_eq!(described(ready(free_until(LEASE / 3))).code, C::NextInTurn);
     let just_less = (LEASE / 3).saturating_sub(Duration::from_micros(1));
-    assert_eq!(told(ready(free_until(just_less))).code, C::WorkersSilent);
-    let one_works = Crew { free: 1, ..free_until(just_less) };
-    let busy = told(ready(one_works));
+    assert_eq!(described(ready(free_until(just_less))).code, C::WorkersSilent);
+    let one_works = EligibleWorkers { free: 1, ..free_until(just_less) };
+    let busy = described(ready(one_works));
     assert_eq!((busy.code, busy.facts.workers), (C::AllBusy, Some(1)), "the one that is alive is at work");
 }
 
 #[test]
-fn after_a_start_workers_have_a_lease_of_time_to_come_back() {
+fn workers_have_one_lease_to_reconnect_after_a_start() {
     let last_heard = |heard_at| {
-        ready(Crew { heard_at: Some(heard_at), free_heard_at: Some(heard_at), ..free_until(LEASE) })
+        ready(EligibleWorkers {
+            heard_at: Some(heard_at),
+            free_heard_at: Some(heard_at),
+            ..free_until(LEASE)
+        })
     };
     let early = up_for(MINUTE);
-    assert_eq!(told_at(last_heard(now() - MINUTE * 2), &early).code, C::CoordinatorJustStarted);
-    assert_eq!(told_at(last_heard(now() - MINUTE), &early).code, C::NextInTurn, "it is back");
-    assert_eq!(told_at(last_heard(now() - LEASE * 2), &up_for(LEASE)).code, C::NextInTurn);
-    let one_is_back = Crew { free: 1, free_heard_at: Some(now() - LEASE), ..free_until(LEASE) };
-    let busy = told_at(ready(one_is_back), &early);
+    assert_eq!(described_at(last_heard(now() - MINUTE * 2), &early).code, C::CoordinatorJustStarted);
+    assert_eq!(described_at(last_heard(now() - MINUTE), &early).code, C::NextInTurn, "it is back");
+    assert_eq!(described_at(last_heard(now() - LEASE * 2), &up_for(LEASE)).code, C::NextInTurn);
+    let one_is_back = EligibleWorkers { free: 1, free_heard_at: Some(now() - LEASE), ..free_until(LEASE) };
+    let busy = described_at(ready(one_is_back), &early);
     assert_eq!((busy.code, busy.facts.workers), (C::AllBusy, Some(1)), "the one that is back is at work");
 
     let Standing::Held { attempt, reported, holder, watched } = held(LEASE) else { unreachable!() };
     let holder = Holder { heard_at: now() - MINUTE * 2, ..holder };
-    let waits = told_at(Standing::Held { attempt, reported, holder, watched }, &early);
+    let waits = described_at(Standing::Held { attempt, reported, holder, watched }, &early);
     assert_eq!((waits.code, waits.facts.worker), (C::CoordinatorJustStarted, Some(WORKER)));
     assert_eq!(waits.facts.until, Some(now() - MINUTE + LEASE));
     assert!(waits.text.contains("started 1m ago") && waits.text.contains("9m from now"), "{}", waits.text);
 }
 
 #[test]
-fn a_worker_that_is_lost_is_told_from_one_that_works() {
-    assert_eq!(told(held(LEASE / 2)).code, C::Running);
-    let lost = told(held(MINUTE));
+fn lost_worker_is_distinguished_from_a_running_one() {
+    assert_eq!(described(held(LEASE / 2)).code, C::Running);
+    let lost = described(held(MINUTE));
     assert_eq!((lost.code, lost.state), (C::WorkerLost, TaskState::Running));
     assert_eq!(lost.facts.until, Some(now() + MINUTE));
     assert!(
@@ -190,41 +194,44 @@ fn a_worker_that_is_lost_is_told_from_one_that_works() {
 }
 
 #[test]
-fn a_watched_task_is_told_until_it_has_come_far_enough() {
+fn watched_task_is_shown_until_the_target_state() {
     for (state, words) in [
         (Some(TaskState::Running), "that one is Running"),
         (Some(TaskState::Finished), "that one is Finished and has not come so far"),
         (None, "that one does not exist, or is in none of your groups"),
     ] {
-        let waits = told(watching("lab", state, None));
+        let waits = described(watching("lab", state, None));
         assert_eq!((waits.code, waits.facts.task), (C::WaitsForWatched, Some(OTHER)), "{state:?}");
         assert!(waits.text.contains(words), "{}", waits.text);
     }
     let result = TaskResult { exit_status: 0, msg: None };
-    assert_eq!(told(watching("lab", Some(TaskState::Finished), Some(result))).code, C::Running);
+    assert_eq!(described(watching("lab", Some(TaskState::Finished), Some(result))).code, C::Running);
 }
 
 #[test]
-fn a_watched_task_of_somebody_else_reads_as_if_there_were_none() {
-    assert_eq!(told(watching("theirs", Some(TaskState::Finished), None)), told(watching("lab", None, None)));
+fn watched_task_of_another_group_is_hidden() {
+    assert_eq!(
+        described(watching("theirs", Some(TaskState::Finished), None)),
+        described(watching("lab", None, None))
+    );
 }
 
 #[test]
-fn a_command_that_has_ended_is_being_stored() {
+fn ended_command_is_being_stored() {
     let Standing::Held { attempt, holder, watched, .. } = held(LEASE) else { unreachable!() };
-    let storing = told(Standing::Held { attempt, reported: Some(ExecEnd::Finished), holder, watched });
+    let storing = described(Standing::Held { attempt, reported: Some(ExecEnd::Finished), holder, watched });
     assert_eq!((storing.code, storing.state), (C::Storing, TaskState::Finished));
 }
 
 #[test]
-fn a_follow_up_names_the_task_that_asked_for_it() {
-    let waits = told(Standing::Pending { upstream: OTHER, state: TaskState::Running });
+fn follow_up_names_its_upstream() {
+    let waits = described(Standing::Pending { upstream: OTHER, state: TaskState::Running });
     assert_eq!((waits.code, waits.facts.task), (C::WaitsForUpstream, Some(OTHER)));
     assert!(waits.text.contains(&OTHER.to_string()) && waits.text.contains("Running"));
 }
 
 #[test]
-fn an_end_is_told_with_its_cause() {
+fn end_is_described_with_its_cause() {
     use TaskResultMessage as M;
     for (end, status, msg, words) in [
         (ExecEnd::Finished, 0, None, "It has ended with exit code 0 on worker"),
@@ -239,8 +246,12 @@ fn an_end_is_told_with_its_cause() {
         (ExecEnd::Cancelled, 15, None, "by signal 15 for writing more output than its worker keeps"),
         (ExecEnd::Cancelled, 0, Some(M::UserCancellation), "It was cancelled by a user on worker"),
     ] {
-        let told = told(ended(end, status, msg));
-        assert!(told.text.contains(words) && told.text.contains("1m ago"), "{words}: {}", told.text);
-        assert_eq!(told.code, C::Ended);
+        let described = described(ended(end, status, msg));
+        assert!(
+            described.text.contains(words) && described.text.contains("1m ago"),
+            "{words}: {}",
+            described.text
+        );
+        assert_eq!(described.code, C::Ended);
     }
 }

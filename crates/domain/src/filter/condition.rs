@@ -1,4 +1,4 @@
-//! From a word to what it asks for.
+//! From the words of a filter to its conditions.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{Condition, Filter, Moment, Why};
 use crate::comparison::{Comparison, Operator};
 
 impl Filter {
-    /// Takes one more condition.
+    /// Adds one more condition.
     pub(super) fn add(&mut self, word: &Word, now: Timestamp) -> Result<(), Why> {
         let (key, operator, value) = word.split()?;
         match key {
@@ -57,7 +57,7 @@ fn equal(operator: Operator) -> Result<(), Why> {
     }
 }
 
-/// What both ask for. It may be nothing, and then nothing matches.
+/// Intersects two conditions. The intersection may be empty, and then nothing matches.
 fn narrow<T: PartialEq>(so_far: &mut Option<Vec<T>>, asked: Vec<T>) {
     match so_far {
         Some(so_far) => so_far.retain(|one| asked.contains(one)),
@@ -96,7 +96,7 @@ fn moment(operator: Operator, value: &str, now: Timestamp) -> Result<Moment, Why
     }
 }
 
-/// `-2h`, a day, or a time in full.
+/// Parses `-2h`, a day, or a full time.
 fn point(value: &str, now: Timestamp) -> Option<Timestamp> {
     if let Some(span) = value.strip_prefix('-') {
         let span: Duration = duration::parse(span).ok()?;

@@ -1,4 +1,4 @@
-//! A filter in the fields of the HTTP contract, for a coordinator that knows no others.
+//! Converts a filter to the fields of the HTTP contract, for a coordinator without filters.
 
 use mitosis_protocol::task::TaskFilter;
 
@@ -6,7 +6,7 @@ use super::{Condition, Filter};
 use crate::comparison::{Comparison, Operator};
 
 impl Filter {
-    /// Adds the conditions to fields that say the rest; the error is a condition for which there is no field.
+    /// Adds the conditions to fields. The error is a condition without a field.
     pub fn in_fields(self, fields: &TaskFilter) -> Result<TaskFilter, String> {
         let mut fields = TaskFilter { filter: None, ..fields.clone() };
         fields.group_name = match (fields.group_name, self.group) {
@@ -40,8 +40,8 @@ fn text(Comparison { operator, number }: Comparison) -> String {
     format!("{}{number}", operator.as_str())
 }
 
-/// Old coordinators compare the status that the system gives, and by its text, so only whether it is that of an
-/// exit code is certain.
+/// Converts an exit code to a raw wait status. Legacy coordinators compare the raw status as text, so only some
+/// comparisons can be converted.
 fn raw_status(Comparison { operator, number }: Comparison) -> Option<Comparison> {
     let number = match (operator, number) {
         (Operator::Equal, 0..=128) => number * 256,
@@ -51,7 +51,8 @@ fn raw_status(Comparison { operator, number }: Comparison) -> Option<Comparison>
     Some(Comparison { operator, number })
 }
 
-/// What both ask for. For nothing there is no word, so that is an error with the name of the condition.
+/// Intersects two conditions. An empty intersection can't be expressed, so it is an error with the name of the
+/// condition.
 fn both<T: PartialEq>(
     name: &str,
     one: Option<Vec<T>>,
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn words_become_the_fields_that_say_the_same() {
+    fn conditions_become_equivalent_fields() {
         for (filter, given, expected) in [
             ("label=zz", "{}", r#"{"labels":["zz"]}"#),
             ("label=a,b tag=gpu", r#"{"labels":["c"]}"#, r#"{"labels":["c","a","b"],"tags":["gpu"]}"#),
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_field_says_is_refused() {
+    fn condition_without_a_field_is_refused() {
         for (filter, given) in [
             ("created>-2h", "{}"),
             ("finished<-2h", "{}"),

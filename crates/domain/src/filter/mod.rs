@@ -1,8 +1,8 @@
-//! The one language in which tasks are described, on the command line and over HTTP:
-//! `state=running label=exp1 exit!=0 created>-2h priority>=5`.
+//! The language for selecting tasks, on the command line and over HTTP: `state=running label=exp1 exit!=0
+//! created>-2h priority>=5`.
 //!
-//! A filter is a list of conditions with blanks between them, all of which must hold. A value with a blank
-//! or a quote in it stands in double quotes, in which a backslash makes the next character ordinary.
+//! A filter is a list of conditions separated by blanks, all of which must hold. A value with a blank or a
+//! quote is written in double quotes, in which a backslash escapes the next character.
 
 mod condition;
 mod fields;
@@ -14,20 +14,20 @@ use mitosis_protocol::{TaskState, Timestamp, Uuid};
 
 use crate::comparison::{Comparison, Operator};
 
-/// What a filter asks for. Conditions on the same thing that can't be joined are kept in `also`.
+/// A parsed filter. Conditions on the same field that can't be joined are in `also`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// `group=lab`
     pub group: Option<String>,
-    /// `creator=ann,raj`: submitted by one of these.
+    /// `creator=ann,raj`: submitted by one of these users.
     pub creators: Option<Vec<String>>,
-    /// `state=ready,running`: in one of these.
+    /// `state=ready,running`: in one of these states.
     pub states: Option<Vec<TaskState>>,
-    /// `tag=gpu`: has all of these.
+    /// `tag=gpu`: with all of these tags.
     pub tags: Vec<String>,
-    /// `label=exp1`: has all of these.
+    /// `label=exp1`: with all of these labels.
     pub labels: Vec<String>,
-    /// Everything else.
+    /// All other conditions.
     pub also: Vec<Condition>,
 }
 
@@ -36,12 +36,12 @@ pub struct Filter {
 pub enum Condition {
     /// `priority>=5`
     Priority(Comparison),
-    /// `exit!=0`: the code as a shell shows it, 128 and the signal for a death by signal. A task that is
-    /// not over never matches.
+    /// `exit!=0`: the exit code as a shell shows it, with 128 plus the number for a signal. A task that has not
+    /// ended never matches.
     ExitCode(Comparison),
     /// `created>-2h`: submitted after or before a moment.
     Created(Moment),
-    /// `finished<2031-02-09`: over since a moment. A task that is not over never matches.
+    /// `finished<2031-02-09`: ended before or after a moment. A task that has not ended never matches.
     Finished(Moment),
     /// `id=…`
     Id(Uuid),
@@ -50,18 +50,18 @@ pub enum Condition {
 /// Before or after a point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// Never `=` or `!=`, which no time would meet, or every one.
+    /// The operator; never `=` or `!=`, which are useless for times.
     pub operator: Operator,
-    /// The point.
+    /// The point in time.
     pub at: Timestamp,
 }
 
-/// A filter that makes no sense. The text names the word that is wrong.
+/// An invalid filter. The message names the invalid word.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("in the filter, `{word}` {why}")]
 pub struct InvalidFilter {
     word: String,
-    /// Where it starts, in bytes.
+    /// The offset of the word in bytes.
     at: usize,
     why: Why,
 }
@@ -82,7 +82,7 @@ enum Why {
 }
 
 impl InvalidFilter {
-    /// Where the wrong word starts, in bytes from the start of the text.
+    /// The offset of the invalid word in bytes.
     pub const fn at(&self) -> usize {
         self.at
     }
@@ -128,7 +128,7 @@ impl fmt::Display for Why {
 }
 
 impl Filter {
-    /// Reads a filter. `now` is what `-2h` counts from.
+    /// Parses a filter. `now` is the origin of relative times such as `-2h`.
     pub fn parse(text: &str, now: Timestamp) -> Result<Self, InvalidFilter> {
         let mut filter = Self::default();
         for word in word::words(text)? {
@@ -137,12 +137,12 @@ impl Filter {
         Ok(filter)
     }
 
-    /// Whether a word of a command line is meant as a condition, and not as the name of a task.
+    /// Whether a word of a command line is meant as a condition, not as the name of a task.
     pub fn is_condition(word: &str) -> bool {
         word.contains(['=', '<', '>'])
     }
 
-    /// Whether it asks for nothing at all.
+    /// Whether the filter has no conditions.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

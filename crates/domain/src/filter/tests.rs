@@ -1,4 +1,4 @@
-//! What filters mean, and what is said about those that mean nothing.
+//! Tests of the meaning of filters and of their error messages.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn read(text: &str) -> Filter {
 }
 
 #[test]
-fn every_key_has_its_place() {
+fn every_key_is_parsed() {
     let text =
         "state=running,Ready label=exp1 tag=gpu,eu creator=ann group=lab priority>=5 priority<9 exit!=0";
     let filter = read(text);
@@ -31,7 +31,7 @@ fn every_key_has_its_place() {
 }
 
 #[test]
-fn conditions_on_the_same_thing_are_joined_by_and() {
+fn conditions_on_the_same_field_are_joined_by_and() {
     assert_eq!(
         read("state!=finished,cancelled state!=pending").states,
         Some(vec![TaskState::Ready, TaskState::Running])
@@ -55,7 +55,7 @@ fn times_are_ages_days_or_moments() {
 }
 
 #[test]
-fn a_value_in_quotes_can_be_anything() {
+fn quoted_value_can_contain_anything() {
     assert_eq!(read(r#"label="two words" label=say\"#).labels, ["two words", r"say\"]);
     assert_eq!(read(r#"label="a \"b\" \\ c""#).labels, [r#"a "b" \ c"#]);
     assert_eq!(read(r#""label=a b""#).labels, ["a b"]);
@@ -63,7 +63,7 @@ fn a_value_in_quotes_can_be_anything() {
 }
 
 #[test]
-fn what_makes_no_sense_is_named_with_its_place() {
+fn invalid_word_is_reported_with_its_position() {
     for (text, word, at, hint) in [
         ("state=running colour=red", "colour=red", 14, "the keys are"),
         ("running", "running", 0, "state=running"),
@@ -93,7 +93,7 @@ fn what_makes_no_sense_is_named_with_its_place() {
 }
 
 #[test]
-fn no_text_makes_the_reader_panic() {
+fn parser_never_panics() {
     proptest::proptest!(|(text in r#"[a-z=<>!"\\, \-0-9é]{0,40}"#)| {
         let _ = Filter::parse(&text, NOW);
     });

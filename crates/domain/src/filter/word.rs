@@ -1,4 +1,4 @@
-//! From text to words: where blanks and quotes stand.
+//! Splits a filter into words, with blanks and quotes.
 
 use super::{InvalidFilter, Why};
 use crate::comparison::Operator;
@@ -6,10 +6,10 @@ use crate::comparison::Operator;
 /// A condition as it was written.
 #[derive(Debug)]
 pub(super) struct Word {
-    /// As in the text, quotes and all.
+    /// The word as in the text, with quotes.
     source: String,
     at: usize,
-    /// Without its quotes.
+    /// The word without its quotes.
     text: String,
 }
 
@@ -18,7 +18,7 @@ impl Word {
         InvalidFilter { word: self.source.clone(), at: self.at, why }
     }
 
-    /// Key, operator and value.
+    /// Splits the condition into key, operator and value.
     pub(super) fn split(&self) -> Result<(&str, Operator, &str), Why> {
         let end = self.text.find(['=', '<', '>', '!']).ok_or(Why::NoCondition)?;
         let (key, rest) = self.text.split_at(end);
@@ -45,7 +45,7 @@ pub(super) fn words(text: &str) -> Result<Vec<Word>, InvalidFilter> {
     }
 }
 
-/// The word at the start of a text, and how long it is there.
+/// The first word of a text, and its length in the text.
 fn first(rest: &str, at: usize) -> Result<(Word, usize), InvalidFilter> {
     let (mut text, mut quoted, mut end) = (String::new(), false, rest.len());
     let mut characters = rest.char_indices();

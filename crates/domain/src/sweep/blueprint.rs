@@ -1,4 +1,4 @@
-//! A task that stands for many.
+//! The description of a sweep.
 
 use std::borrow::Cow;
 
@@ -10,16 +10,16 @@ use super::SweepError;
 use super::plan::Plan;
 use super::template::Template;
 
-/// A task with places for values in its command, variables, labels and resources, and the values.
+/// A task with placeholders in its command, variables, labels and resources, and the values for them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blueprint {
-    /// The task. Without parameters it is meant as it is: braces are braces.
+    /// The task. Without parameters it is used as written: braces have no meaning.
     pub task: SubmitTaskRequest,
-    /// What varies.
+    /// The parameters and their combinations.
     pub plan: Plan,
 }
 
-/// A blueprint whose places have been checked.
+/// A blueprint whose placeholders have been checked.
 #[derive(Debug)]
 pub struct Expansion<'a> {
     blueprint: &'a Blueprint,
@@ -30,15 +30,15 @@ pub struct Expansion<'a> {
     resources: Vec<(Option<Template>, Template)>,
 }
 
-/// The variable in which a command finds the value of a parameter: `MITO_PARAM_` and the name in capital
-/// letters, with `_` for whatever a shell could not read.
+/// The environment variable for a parameter: `MITO_PARAM_` and the name in capital letters, with `_` for every
+/// other character.
 pub fn variable(name: &str) -> String {
     let letter = |char: char| if char.is_ascii_alphanumeric() { char.to_ascii_uppercase() } else { '_' };
     format!("MITO_PARAM_{}", name.chars().map(letter).collect::<String>())
 }
 
 impl Blueprint {
-    /// Checks every place.
+    /// Checks every placeholder.
     pub fn expand(&self) -> Result<Expansion<'_>, SweepError> {
         let names: Vec<&str> = self.plan.names().collect();
         let template = |text: &str| match names.is_empty() {
@@ -70,17 +70,17 @@ impl Blueprint {
 }
 
 impl Expansion<'_> {
-    /// How many tasks it stands for.
+    /// The number of tasks.
     pub fn len(&self) -> u64 {
         self.blueprint.plan.len()
     }
 
-    /// Never.
+    /// Always false: a blueprint has at least one task.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// One of the tasks, from 0: always the same for the same index. Panics past the end.
+    /// One of the tasks, from 0. The same index always gives the same task. Panics past the end.
     pub fn task(&self, index: u64) -> SubmitTaskRequest {
         let Blueprint { task, plan } = self.blueprint;
         let row = plan.row(index);
@@ -94,14 +94,14 @@ impl Expansion<'_> {
         }
     }
 
-    /// All tasks from `first` on, made one by one.
+    /// All tasks from `first` on, created one by one.
     pub fn tasks_from(&self, first: u64) -> impl Iterator<Item = SubmitTaskRequest> {
         (first..self.len()).map(|index| self.task(index))
     }
 
     fn spec(&self, spec: &TaskSpec, row: &[Cow<'_, str>]) -> TaskSpec {
         let params = self.names.iter().zip(row);
-        // Variables that were asked for by name win.
+        // Variables that the user sets have precedence.
         let mut envs: std::collections::BTreeMap<String, String> =
             params.clone().map(|(name, value)| (variable(name), value.to_string())).collect();
         envs.extend(self.envs.iter().map(|(name, value)| ((*name).to_owned(), value.fill(row))));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn every_place_of_a_task_is_filled_and_the_values_travel_along() {
+    fn all_placeholders_are_filled_and_values_recorded() {
         let blueprint = blueprint(&["echo", "{x}", "{the rate}"], &[("x", "1..2"), ("the rate", "0.5")]);
         let task = blueprint.expand().unwrap().task(1);
         assert_eq!(task.labels, ["run-2"]);
@@ -188,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_was_asked_for_wins() {
+    fn user_variable_has_precedence() {
         let mut blueprint = blueprint(&["true"], &[("x", "1")]);
         blueprint.task.task_spec.envs.insert("MITO_PARAM_X".into(), "mine".into());
         assert_eq!(blueprint.expand().unwrap().task(0).task_spec.envs["MITO_PARAM_X"], "mine");
     }
 
     #[test]
-    fn without_parameters_a_task_is_meant_as_it_is() {
+    fn task_without_parameters_is_unchanged() {
         let blueprint = blueprint(&["awk", "{print}"], &[]);
         let expansion = blueprint.expand().unwrap();
         assert_eq!(expansion.len(), 1);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_without_a_parameter_is_noticed_before_anything_is_made() {
+    fn unknown_placeholder_is_found_in_advance() {
         for wrong in ["{y}", "{", "}"] {
             assert!(blueprint(&[wrong], &[("x", "1..3")]).expand().is_err(), "{wrong}");
         }
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn any_part_of_a_sweep_can_be_made_again() {
+    fn any_part_of_a_sweep_can_be_repeated() {
         let blueprint = blueprint(&["{x}{y}"], &[("x", "1..100"), ("y", "a,b")]);
         let expansion = blueprint.expand().unwrap();
         let all: Vec<_> = expansion.tasks_from(0).collect();
@@ -224,9 +224,9 @@ mod tests {
         assert_eq!(again.expand().unwrap().task(199), all[199]);
     }
 
-    /// Linear, and without a list of all: what the library allots is for one task at a time.
+    /// Linear time, without a list of all tasks: memory is allocated for one task at a time.
     #[test]
-    fn a_hundred_thousand_tasks_are_made_one_by_one() {
+    fn hundred_thousand_tasks_are_created_one_by_one() {
         let blueprint = blueprint(&["echo", "{x}-{y}"], &[("x", "1..1000"), ("y", "1..100")]);
         let expansion = blueprint.expand().unwrap();
         let last = expansion.tasks_from(0).last().unwrap();

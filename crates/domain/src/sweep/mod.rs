@@ -1,8 +1,8 @@
-//! Many tasks from one description: values that vary, and texts with places for them.
+//! Sweeps: many tasks from one description with parameters.
 //!
-//! A [`Blueprint`] is a task with `{name}` in its texts and a [`Plan`] of what the names stand for.
-//! Nothing is expanded before it is asked for: a task is made from its index alone, so a hundred thousand
-//! of them cost no memory, and any part can be made again, the same to the byte.
+//! A [`Blueprint`] is a task with `{name}` in its texts and a [`Plan`] of the parameter values. Nothing is
+//! expanded in advance: a task is created from its index alone, so a hundred thousand of them cost no memory,
+//! and any part can be created again, byte for byte.
 
 mod blueprint;
 mod plan;
@@ -17,55 +17,55 @@ pub use values::Values;
 /// Most tasks of one sweep.
 pub const MAX_TASKS: u64 = 10_000_000;
 
-/// Why a sweep makes no sense. Each sentence says what to do.
+/// Why a sweep is invalid. Each message says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SweepError {
-    /// A name that could not be written between braces.
+    /// An invalid parameter name.
     #[error("{0:?} can't be the name of a parameter: use letters, digits, `_`, `-`, `.` and inner blanks")]
     Name(String),
-    /// Two parameters that the command could not tell apart.
+    /// Two parameters have the same environment variable.
     #[error("the parameters `{0}` and `{1}` would have the same variable, {variable}: rename one", variable = variable(.0))]
     SameName(String, String),
     /// A parameter without values.
     #[error("the parameter `{0}` has no values")]
     NoValues(String),
-    /// A range of something else than whole numbers.
+    /// A range of values other than integers.
     #[error(
         "`{0}` is no range of whole numbers, such as 1..10 or 0..100..5; write other values one by one: 0.1,0.2,0.3"
     )]
     NotWhole(String),
-    /// A range without one of its ends.
+    /// A range with only one end.
     #[error("`{0}` is half a range: write both ends, such as 1..10")]
     HalfRange(String),
-    /// A range that does not get anywhere.
+    /// A range with an invalid step.
     #[error("the step of `{0}` must be 1 or more; a range that goes down needs no sign: 10..1..3")]
     Step(String),
-    /// Columns that don't fit beside each other.
+    /// Columns of different lengths.
     #[error(
         "`{name}` has {count} values and `{other}` has {others}: in lockstep every parameter needs as many"
     )]
     UnequalLengths {
-        /// One parameter.
+        /// The name of a parameter.
         name: String,
-        /// How many values it has.
+        /// The number of its values.
         count: u64,
-        /// Another.
+        /// The name of the other parameter.
         other: String,
-        /// How many values that one has.
+        /// The number of values of the other parameter.
         others: u64,
     },
-    /// More than anybody means.
+    /// More combinations than the limit.
     #[error("these are more than {limit} combinations: split the sweep", limit = MAX_TASKS)]
     TooMany,
-    /// A `{name}` that stands for nothing.
+    /// An unknown placeholder.
     #[error("{{{name}}} stands for nothing; {list}; write {{{{ and }}}} for braces", list = listed(known))]
     Unknown {
-        /// What is between the braces.
+        /// The text between the braces.
         name: String,
-        /// What could be.
+        /// The known parameters.
         known: Vec<String>,
     },
-    /// A brace without its other half.
+    /// A single brace.
     #[error("`{0}` has a lone `{1}`: write `{1}{1}` for a brace")]
     LoneBrace(String, char),
 }

@@ -1,4 +1,4 @@
-//! What varies, and how it is combined.
+//! The parameters of a sweep and their combinations.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,15 +21,15 @@ pub struct Factor {
     columns: Vec<Column>,
 }
 
-/// Every combination of the rows of some factors; the last one changes fastest. Without factors there
-/// is one combination, of nothing.
+/// All combinations of the rows of some factors; the last factor changes fastest. Without factors there is one
+/// empty combination.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     factors: Vec<Factor>,
 }
 
 impl Column {
-    /// A parameter of that name with at least one value.
+    /// Creates a parameter with at least one value.
     pub fn new(name: &str, values: Values) -> Result<Self, SweepError> {
         let fits = |char: char| char.is_alphanumeric() || "_-. ".contains(char);
         if name.is_empty() || name.trim() != name || name.len() > 64 || !name.chars().all(fits) {
@@ -43,7 +43,7 @@ impl Column {
 }
 
 impl Factor {
-    /// Columns of one length, side by side.
+    /// Creates a factor from columns of equal length.
     pub fn new(columns: Vec<Column>) -> Result<Self, SweepError> {
         if let Some(first) = columns.first()
             && let Some(other) = columns.iter().find(|other| other.values.len() != first.values.len())
@@ -64,7 +64,7 @@ impl Factor {
 }
 
 impl Plan {
-    /// Every combination of these.
+    /// All combinations of the factors.
     pub fn product(factors: Vec<Factor>) -> Result<Self, SweepError> {
         let plan = Self { factors };
         let mut variables = BTreeMap::new();
@@ -86,17 +86,17 @@ impl Plan {
         Self::product(vec![Factor::new(columns)?])
     }
 
-    /// How many combinations there are.
+    /// The number of combinations.
     pub fn len(&self) -> u64 {
         self.factors.iter().map(Factor::len).product()
     }
 
-    /// Never: without parameters there is one combination.
+    /// Always false: without parameters there is one combination.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether nothing varies.
+    /// Whether there are no parameters.
     pub fn is_plain(&self) -> bool {
         self.columns().next().is_none()
     }
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_parameter_changes_fastest() {
+    fn last_parameter_changes_fastest() {
         let plan = Plan::product(vec![factor(&[("x", "1..2")]), factor(&[("y", "a,b")])]).unwrap();
         assert_eq!(rows(&plan), ["1 a", "1 b", "2 a", "2 b"]);
         assert_eq!(plan.names().collect::<Vec<_>>(), ["x", "y"]);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn in_lockstep_all_need_as_many_values() {
+    fn lockstep_needs_equal_numbers_of_values() {
         let plan = Plan::zip(vec![factor(&[("x", "1..2")]), factor(&[("y", "a,b")])]).unwrap();
         assert_eq!(rows(&plan), ["1 a", "2 b"]);
         let error = Plan::zip(vec![factor(&[("x", "1..3")]), factor(&[("y", "a,b")])]).unwrap_err();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_varies_is_one_combination() {
+    fn no_parameters_give_one_combination() {
         let plan = Plan::default();
         assert!(plan.is_plain());
         assert_eq!((plan.len(), plan.row(0).len()), (1, 0));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_can_not_be_told_apart_are_refused() {
+    fn ambiguous_names_are_refused() {
         for (one, other) in [("x", "x"), ("x", "X"), ("a-b", "a_b")] {
             let error = Plan::product(vec![factor(&[(one, "1")]), factor(&[(other, "1")])]).unwrap_err();
             assert_eq!(error, SweepError::SameName(one.into(), other.into()));
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn more_combinations_than_anybody_means_are_refused_before_they_are_made() {
+    fn too_many_combinations_are_refused_in_advance() {
         let wide = || factor(&[("x", "1..10000000")]);
         assert_eq!(Plan::product(vec![wide()]).unwrap().len(), 10_000_000);
         let more = Plan::product(vec![wide(), factor(&[("y", "1..2")])]);
@@ -203,7 +203,7 @@ mod tests {
     proptest! {
         /// Each combination once, in the order of nested loops.
         #[test]
-        fn a_plan_is_the_loops_that_it_stands_for(lens in prop::collection::vec(1u64..5, 0..4)) {
+        fn plan_equals_nested_loops(lens in prop::collection::vec(1u64..5, 0..4)) {
             let factors = lens.iter().enumerate().map(|(at, len)| {
                 let name = format!("p{at}");
                 factor(&[(name.as_str(), format!("0..{}", len - 1).as_str())])

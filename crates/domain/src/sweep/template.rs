@@ -1,11 +1,11 @@
-//! A text with places for values: `train.py --rate {rate}`. `{{` and `}}` are braces, and `${HOME}` is left to the
-//! shell as it is.
+//! A text with placeholders: `train.py --rate {rate}`. `{{` and `}}` are braces, and `${HOME}` is left to the
+//! shell.
 
 use std::borrow::Cow;
 
 use super::SweepError;
 
-/// A text whose places are known to be filled by some parameter.
+/// A text whose placeholders all refer to parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -19,7 +19,7 @@ enum Part {
 }
 
 impl Template {
-    /// Reads a text; `names` are the parameters in the order of their values.
+    /// Parses a text; `names` are the parameters in the order of their values.
     pub fn parse(text: &str, names: &[&str]) -> Result<Self, SweepError> {
         let mut parts = Vec::new();
         let mut plain = String::new();
@@ -59,12 +59,12 @@ impl Template {
         Ok(Self { parts })
     }
 
-    /// A text without places.
+    /// A text without placeholders.
     pub fn plain(text: &str) -> Self {
         Self { parts: vec![Part::Text(text.to_owned())] }
     }
 
-    /// The text with these values in their places.
+    /// Fills the placeholders with these values.
     pub fn fill(&self, values: &[Cow<'_, str>]) -> String {
         self.parts
             .iter()
@@ -76,7 +76,7 @@ impl Template {
     }
 }
 
-/// Where a shell's `${…}` ends, which can have others in it.
+/// The end of a shell's `${…}`, which can be nested.
 fn shell_end(after: &str) -> Option<usize> {
     let mut open = 1;
     for (at, char) in after.char_indices() {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_filled_and_doubled_braces_are_braces() {
+    fn placeholders_are_filled_and_doubled_braces_escaped() {
         for (text, filled) in [
             ("", ""),
             ("plain", "plain"),
@@ -131,13 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_never_looked_into() {
+    fn values_are_not_expanded() {
         let text = Template::parse("{x}", &["x"]).unwrap();
         assert_eq!(text.fill(&["{x} {{ }".into()]), "{x} {{ }");
     }
 
     #[test]
-    fn an_unknown_name_is_told_with_those_that_are_known() {
+    fn unknown_name_is_reported_with_the_known_ones() {
         let error = fill("run {y}").unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_brace_is_refused() {
+    fn single_brace_is_refused() {
         for text in ["{", "a{x", "}", "a}b", "{{}", "${x", "${a:-${x}"] {
             assert!(matches!(fill(text), Err(SweepError::LoneBrace(..))), "{text}");
         }
@@ -157,7 +157,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_with_its_braces_doubled_comes_out_as_it_was(text in ".*") {
+        fn text_with_doubled_braces_is_unchanged(text in ".*") {
             let doubled = text.replace('{', "{{").replace('}', "}}");
             prop_assert_eq!(fill(&doubled), Ok(text));
         }

@@ -9,24 +9,24 @@ use super::{MAX_TASKS, SweepError};
 /// Values in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Values {
-    /// As they are.
+    /// Words, as written.
     Words(Vec<String>),
-    /// Whole numbers at equal distances.
+    /// Integers at equal distances.
     Numbers {
-        /// The first.
+        /// The first number.
         first: i64,
-        /// From one to the next; negative when they go down.
+        /// The distance between two numbers; negative for a descending range.
         step: i64,
-        /// How many.
+        /// The number of values.
         count: u64,
-        /// Digits to fill up with zeros, the sign not counted.
+        /// The width for zero padding, without the sign.
         width: usize,
     },
 }
 
 impl Values {
-    /// Reads words with commas between them. One like `1..10` or `0..100..5` stands for the whole numbers
-    /// from the first to the second, both included; leading zeros are kept: `01..10`.
+    /// Parses a list of words separated by commas. A word such as `1..10` or `0..100..5` is a range of integers
+    /// with both ends included. Leading zeros are kept: `01..10`.
     pub fn parse(text: &str) -> Result<Self, SweepError> {
         if let Some(numbers) = range(text.trim())? {
             return Ok(numbers);
@@ -44,7 +44,7 @@ impl Values {
         Ok(Self::Words(words))
     }
 
-    /// How many there are.
+    /// The number of values.
     pub fn len(&self) -> u64 {
         match self {
             Self::Words(words) => words.len() as u64,
@@ -52,12 +52,12 @@ impl Values {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The value at a place, from 0. Panics past the end.
+    /// The value at a position, from 0. Panics past the end.
     pub fn at(&self, place: u64) -> Cow<'_, str> {
         match self {
             Self::Words(words) => {
@@ -72,10 +72,10 @@ impl Values {
     }
 }
 
-/// The numbers of a range; none for a word that is no range.
+/// Parses a range; none for a word that is not a range.
 fn range(word: &str) -> Result<Option<Values>, SweepError> {
     let parts: Vec<&str> = word.split("..").map(str::trim).collect();
-    // `a..b` and `../a` are words like any other; `0..1..0.1` and `1..` are mistakes.
+    // `a..b` and `../a` are ordinary words; `0..1..0.1` and `1..` are errors.
     let is_meant = parts.len() > 1
         && parts.iter().any(|part| is_like_a_number(part))
         && parts.iter().all(|part| part.is_empty() || is_like_a_number(part));
@@ -101,12 +101,12 @@ fn range(word: &str) -> Result<Option<Values>, SweepError> {
     let width = zeros(from).max(zeros(to));
     Ok(Some(match (i64::try_from(first), i64::try_from(last), i64::try_from(step)) {
         (Ok(first), Ok(_), Ok(step)) => Values::Numbers { first, step, count, width },
-        // Seeds of 64 bits without a sign, for instance.
+        // For example, unsigned 64-bit seeds.
         _ => Values::Words((0..i128::from(count)).map(|place| digits(first + step * place, width)).collect()),
     }))
 }
 
-/// A number with as many digits as asked for, the sign not counted.
+/// Formats a number with at least `width` digits, without the sign.
 fn digits(number: i128, width: usize) -> String {
     let sign = if number < 0 { "-" } else { "" };
     format!("{sign}{:0width$}", number.unsigned_abs())
@@ -124,7 +124,7 @@ fn is_number(text: &str) -> bool {
         && text.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
-/// To how many digits the writer has filled up; 0 when not.
+/// The width of a zero-padded number; 0 without padding.
 fn zeros(number: &str) -> usize {
     let digits = number.trim_start_matches(['+', '-']);
     if digits.len() > 1 && digits.starts_with('0') { digits.len() } else { 0 }
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_has_both_ends() {
+    fn range_includes_both_ends() {
         assert_eq!(all("1..3"), ["1", "2", "3"]);
         assert_eq!(all("0..10..5"), ["0", "5", "10"]);
         assert_eq!(all("0..9..5"), ["0", "5"]);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn words_stand_for_themselves_and_ranges_may_stand_among_them() {
+    fn words_and_ranges_can_be_mixed() {
         assert_eq!(all("a,b c, d"), ["a", "b c", " d"]);
         assert_eq!(all("0.1,1e-3"), ["0.1", "1e-3"]);
         assert_eq!(all("../a,b..c"), ["../a", "b..c"]);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_that_can_not_be_counted_is_refused_with_a_reason() {
+    fn invalid_range_is_refused_with_a_reason() {
         for (text, error) in [
             ("0..1..0.1", SweepError::NotWhole("0..1..0.1".into())),
             ("0.5..2", SweepError::NotWhole("0.5..2".into())),
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_the_numbers_are_in_reach() {
+    fn extreme_numbers_are_supported() {
         assert_eq!(all("9223372036854775806..9223372036854775807").len(), 2);
         assert_eq!(
             all("18446744073709551614..18446744073709551615"),

@@ -90,7 +90,7 @@ impl Identity {
         };
         if config.user.is_none() || config.password.is_none() {
             // Nobody shall think of a password in vain.
-            client.look().await.map_err(|error| with_address_hint(error.into(), config))?;
+            client.check_address().await.map_err(|error| with_address_hint(error.into(), config))?;
             let name = refused.as_ref().map(|identity| identity.name.as_str());
             announce_login(&client, name, config)?;
         }

@@ -87,7 +87,7 @@ async fn send(
         let progress = progress.clone();
         Arc::new(move |bytes: u64| progress.add(bytes))
     };
-    let sent = user.client().upload_telling(&target.url, &upload.file, on_bytes).await;
+    let sent = user.client().upload_with_progress(&target.url, &upload.file, on_bytes).await;
     progress.clear();
     sent?;
     Ok(updated_at)

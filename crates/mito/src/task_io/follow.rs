@@ -206,7 +206,7 @@ impl SilenceNotice {
 
 /// What the coordinator says of itself, where it can't do its work.
 async fn unhealthy(user: &UserClient) -> Option<String> {
-    let health = user.client().look().await.ok()?.health?;
+    let health = user.client().check_address().await.ok()?.health?;
     let failing: Vec<String> = (health.status != "ok")
         .then_some(health.parts)?
         .into_iter()

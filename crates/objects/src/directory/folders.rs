@@ -1,8 +1,8 @@
-//! Folders come and go with the objects in them.
+//! The folders of the objects, created and removed with them.
 //!
-//! A put creates the folders that it needs and a removal takes empty ones away. A lock keeps the one
-//! from undoing what the other is about to use. It is a lock on the store's root in the file system,
-//! so that it holds between processes too.
+//! A put creates the folders that it needs, and a removal deletes empty ones. A lock keeps a removal from
+//! deleting a folder that a put is about to use. It is a file lock on the root of the store, so it also works
+//! between processes.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,15 +12,15 @@ use std::path::{Path, PathBuf};
 use super::temporary::Temporary;
 use crate::ObjectError;
 
-/// The folders below a root. Whoever moves a file into one shares the lock on the root; whoever
-/// removes some holds it alone.
+/// The folders below a root. Moving a file into a folder takes a shared lock on the root; removing folders
+/// takes an exclusive lock.
 #[derive(Debug, Clone)]
 pub(super) struct Folders {
     root: PathBuf,
     sync: Sync,
 }
 
-/// Waits until a file, or the names in a folder, are on the disk.
+/// A function that flushes a file, or the entries of a folder, to the disk.
 pub(super) type Sync = fn(&File) -> io::Result<()>;
 
 impl Folders {
@@ -28,18 +28,18 @@ impl Folders {
         Self { root, sync: File::sync_all }
     }
 
-    /// On a disk that behaves as a test wants it to.
+    /// Creates folders on a disk that a test simulates.
     #[cfg(test)]
     pub(super) fn with_disk(self, sync: Sync) -> Self {
         Self { sync, ..self }
     }
 
-    /// Waits until the bytes of a file are on the disk.
+    /// Flushes the bytes of a file to the disk.
     pub(super) fn save_file(&self, temporary: &Temporary) -> Result<(), ObjectError> {
         temporary.sync(self.sync)
     }
 
-    /// Waits until the names in a folder are on the disk. A folder that is gone holds none.
+    /// Flushes the entries of a folder to the disk. A folder that is gone has none.
     pub(super) fn save(&self, folder: &Path) -> Result<(), ObjectError> {
         match File::open(folder).and_then(|folder| (self.sync)(&folder)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -49,7 +49,7 @@ impl Folders {
         }
     }
 
-    /// Gives `file` the name `place`, which replaces what was there.
+    /// Renames `file` to `place`, and replaces the file there.
     pub(super) fn move_into_place(&self, file: &Path, place: &Path) -> Result<(), ObjectError> {
         let _until_return = self.lock(File::lock_shared)?;
         let folder = place.parent().expect("an object lies in a folder");
@@ -57,11 +57,11 @@ impl Folders {
         fs::rename(file, place).map_err(ObjectError::directory("move a file to", place))
     }
 
-    /// Removes `folder` and those above it, below `shelf`, as far as they are empty. An empty folder
-    /// costs nothing but order, so whatever keeps one in place may keep it.
-    pub(super) fn remove_empty(&self, folder: &Path, shelf: &Path) -> Result<(), ObjectError> {
+    /// Removes `folder` and its parents below `class`, as far as they are empty. An empty folder is harmless,
+    /// so any error is ignored.
+    pub(super) fn remove_empty(&self, folder: &Path, class: &Path) -> Result<(), ObjectError> {
         let _until_return = self.lock(File::lock)?;
-        let below = |folder: &&Path| *folder != shelf && folder.starts_with(shelf);
+        let below = |folder: &&Path| *folder != class && folder.starts_with(class);
         for folder in folder.ancestors().take_while(below) {
             if fs::remove_dir(folder).is_err() {
                 break;
@@ -70,14 +70,14 @@ impl Folders {
         Ok(())
     }
 
-    /// Waits for the lock, which ends when the file is closed.
+    /// Waits for the lock, which is released when the file is closed.
     fn lock(&self, how: fn(&File) -> io::Result<()>) -> Result<File, ObjectError> {
         let locked = File::open(&self.root).and_then(|root| how(&root).map(|()| root));
         locked.map_err(ObjectError::directory("lock", &self.root))
     }
 }
 
-/// Creates a folder and those above it, closed to other users.
+/// Creates a folder and its parents, inaccessible to other users.
 pub(super) fn create(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_gets_its_place_while_removals_keep_taking_the_folder_away() {
+    fn file_is_moved_into_a_folder_under_removal() {
         let root = tempfile::tempdir().unwrap();
         let (folders, folder) = (Folders::new(root.path().to_owned()), root.path().join("a/b/c"));
         let come_and_go = |name: &str| {

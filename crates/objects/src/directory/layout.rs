@@ -17,16 +17,17 @@ use std::fmt::Write as _;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::Timestamp;
 use percent_encoding::percent_decode_str;
 
 use crate::{ObjectError, ObjectMeta};
 
-/// Bytes of a part that go into one name: three times as many and a suffix still fit into 255.
-const CUT: usize = 80;
+/// How many bytes of a part go into one name: escaped, that is three times as many, and with a suffix it still
+/// fits into 255.
+const MAX_NAME_PART: usize = 80;
 
-/// Knows where everything lies.
+/// The paths of the store.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     root: PathBuf,
@@ -37,15 +38,15 @@ impl Layout {
         Self { root }
     }
 
-    /// The folder of all objects of one kind.
-    pub(super) fn shelf(&self, shelf: Shelf) -> PathBuf {
-        self.root.join(match shelf {
-            Shelf::Artifacts => "artifacts",
-            Shelf::Attachments => "attachments",
+    /// The folder of all objects of one class.
+    pub(super) fn class(&self, class: ObjectClass) -> PathBuf {
+        self.root.join(match class {
+            ObjectClass::Artifacts => "artifacts",
+            ObjectClass::Attachments => "attachments",
         })
     }
 
-    /// The folder of bodies on their way in.
+    /// The folder of incomplete bodies.
     pub(super) fn temporary(&self) -> PathBuf {
         self.root.join("temporary")
     }
@@ -57,7 +58,7 @@ impl Layout {
 
     /// The file of one object.
     pub(super) fn file(&self, key: &ObjectKey) -> PathBuf {
-        let mut path = self.shelf(key.shelf());
+        let mut path = self.class(key.class());
         let mut parts = key.path().split('/').peekable();
         while let Some(part) = parts.next() {
             let suffix = if parts.peek().is_some() { ".d" } else { ".o" };
@@ -68,7 +69,7 @@ impl Layout {
 }
 
 fn push_part(path: &mut PathBuf, mut part: &[u8], suffix: &str) {
-    while let Some((cut, rest)) = part.split_at_checked(CUT) {
+    while let Some((cut, rest)) = part.split_at_checked(MAX_NAME_PART) {
         path.push(escape(cut, ".c"));
         part = rest;
     }
@@ -88,7 +89,7 @@ fn escape(bytes: &[u8], suffix: &str) -> String {
     name
 }
 
-/// What one name on the disk stands for. The bytes are those that the name adds to the key.
+/// The meaning of one name on the disk. The bytes are those that the name adds to the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Entry {
     /// An object.
@@ -121,7 +122,7 @@ impl Entry {
     }
 }
 
-/// What the file system knows about an object.
+/// The metadata of an object, as the file system has it.
 pub(super) fn describe(key: ObjectKey, path: &Path, metadata: &Metadata) -> Result<ObjectMeta, ObjectError> {
     let changed = metadata.modified().map_err(ObjectError::directory("look at", path))?;
     let changed = Timestamp::from(time::OffsetDateTime::from(changed));
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
 
     fn file(path: &str) -> String {
-        let key = ObjectKey::from_stored(Shelf::Attachments, path.to_owned());
+        let key = ObjectKey::from_stored(ObjectClass::Attachments, path.to_owned());
         Layout::new("/r".into())
             .file(&key)
             .to_str()
@@ -146,13 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn plain_names_stay_readable_and_others_are_spelled_out() {
+    fn plain_names_are_readable_and_others_escaped() {
         assert_eq!(file("lab/in/data-1.tar.gz"), "lab.d/in.d/data-1.tar.gz.o");
         assert_eq!(file("lab/Ü %"), "lab.d/%c3%9c%20%25.o");
     }
 
     #[test]
-    fn names_that_are_alike_get_different_files() {
+    fn similar_names_get_different_files() {
         let long = "x".repeat(200);
         let (cut, just_under) = ("y".repeat(80), "y".repeat(79));
         let keys = [
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_leaves_its_folder_or_needs_a_name_that_is_too_long() {
+    fn keys_stay_in_their_folder_with_names_of_bounded_length() {
         for key in ["../../etc/passwd", "..", ".", "/etc", "a//b", "", "a\0b"] {
             let path = file(key);
             assert!(!path.contains('\0') && !path.starts_with('/'), "{path}");
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_back_and_foreign_ones_are_passed_over() {
+    fn own_names_are_parsed_and_foreign_ones_skipped() {
         assert_eq!(Entry::read("%c3%9c%20.o"), Some(Entry::Object("Ü ".into())));
         assert_eq!(Entry::read("lab.d"), Some(Entry::Folder("lab/".into())));
         assert_eq!(Entry::read("xyz.c"), Some(Entry::Folder("xyz".into())));

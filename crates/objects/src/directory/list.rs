@@ -1,9 +1,9 @@
-//! Walks the files of a shelf in the order of their keys.
+//! Walks the files of a class in the order of their keys.
 
 use std::fs;
 use std::path::Path;
 
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 
 use super::{is_absent, layout};
 use crate::directory::layout::Entry;
@@ -11,7 +11,7 @@ use crate::{ObjectError, ObjectMeta};
 
 /// A page of a listing while it is being filled.
 pub(super) struct Page {
-    shelf: Shelf,
+    class: ObjectClass,
     prefix: Vec<u8>,
     after: Option<Vec<u8>>,
     limit: usize,
@@ -19,9 +19,9 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn new(shelf: Shelf, prefix: &str, after: Option<&str>, limit: usize) -> Self {
+    pub(super) fn new(class: ObjectClass, prefix: &str, after: Option<&str>, limit: usize) -> Self {
         let after = after.map(|after| after.as_bytes().to_owned());
-        Self { shelf, prefix: prefix.as_bytes().to_owned(), after, limit, found: Vec::new() }
+        Self { class, prefix: prefix.as_bytes().to_owned(), after, limit, found: Vec::new() }
     }
 
     pub(super) fn fill(mut self, folder: &Path) -> Result<Vec<ObjectMeta>, ObjectError> {
@@ -29,8 +29,8 @@ impl Page {
         Ok(self.found)
     }
 
-    /// Visits `folder`, whose keys all start with `start`. Sorted by what they add to the key, the
-    /// names in a folder are in the order of the keys below them.
+    /// Visits `folder`, whose keys all start with `start`. The names in a folder are sorted by the bytes that
+    /// they add to the key, which is the order of the keys below them.
     fn walk(&mut self, folder: &Path, start: &[u8]) -> Result<(), ObjectError> {
         let mut entries = read_folder(folder)?;
         entries.sort_unstable_by(|(a, _), (b, _)| a.bytes().cmp(b.bytes()));
@@ -53,7 +53,7 @@ impl Page {
         key.starts_with(&self.prefix) && self.after.as_deref().is_none_or(|after| key > after)
     }
 
-    /// Whether keys that start with `start` can be wanted.
+    /// Whether the page can contain keys that start with `start`.
     fn may_be_below(&self, start: &[u8]) -> bool {
         let in_prefix = start.starts_with(&self.prefix) || self.prefix.starts_with(start);
         in_prefix && self.after.as_deref().is_none_or(|after| start > after || after.starts_with(start))
@@ -64,7 +64,7 @@ impl Page {
         let Ok(key) = String::from_utf8(key) else { return Ok(()) };
         match fs::metadata(path) {
             Ok(metadata) => {
-                self.found.push(layout::describe(ObjectKey::from_stored(self.shelf, key), path, &metadata)?);
+                self.found.push(layout::describe(ObjectKey::from_stored(self.class, key), path, &metadata)?);
                 Ok(())
             }
             // Removed since the folder was read.

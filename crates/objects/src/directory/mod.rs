@@ -27,7 +27,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use mitosis_domain::entropy::Entropy;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::Timestamp;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
@@ -69,7 +69,7 @@ impl DirectoryStore {
         Ok(Self { layout, folders, entropy, signer: LinkSigner::new(&secret) })
     }
 
-    /// Writes a file and removes it again.
+    /// Checks that the store is writable: writes a file and removes it again.
     async fn prove_writable(&self) -> Result<(), ObjectError> {
         let (folder, name) = (self.layout.temporary(), self.entropy.uuid());
         blocking(move || Temporary::create(&folder, name)?.prove_writable()).await
@@ -128,20 +128,20 @@ impl ObjectStore for DirectoryStore {
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectError> {
-        let (path, shelf) = (self.layout.file(key), self.layout.shelf(key.shelf()));
+        let (path, class) = (self.layout.file(key), self.layout.class(key.class()));
         let folders = self.folders.clone();
-        blocking(move || remove::remove(&folders, &path, &shelf)).await
+        blocking(move || remove::remove(&folders, &path, &class)).await
     }
 
     async fn list(
         &self,
-        shelf: Shelf,
+        class: ObjectClass,
         prefix: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<ObjectMeta>, ObjectError> {
-        let folder = self.layout.shelf(shelf);
-        let page = list::Page::new(shelf, prefix, after, limit);
+        let folder = self.layout.class(class);
+        let page = list::Page::new(class, prefix, after, limit);
         blocking(move || page.fill(&folder)).await
     }
 
@@ -196,22 +196,23 @@ impl ObjectStore for DirectoryStore {
     }
 }
 
-/// Creates the store's own folders, closed to other users.
+/// Creates the store's own folders, inaccessible to other users.
 fn create_folders(layout: &Layout) -> Result<(), ObjectError> {
-    let folders = [layout.shelf(Shelf::Artifacts), layout.shelf(Shelf::Attachments), layout.temporary()];
+    let folders =
+        [layout.class(ObjectClass::Artifacts), layout.class(ObjectClass::Attachments), layout.temporary()];
     for folder in folders {
         folders::create(&folder).map_err(ObjectError::directory("create", folder))?;
     }
     Ok(())
 }
 
-/// Whether the error means that there is no such object. A name that the file system finds too long
-/// was never stored.
+/// Whether an error means that the object does not exist. A name that is too long for the file system was never
+/// stored.
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename)
 }
 
-/// Does work on files where it may block.
+/// Runs file operations on a thread that may block.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ObjectError> + Send + 'static,
 ) -> Result<T, ObjectError> {

@@ -1,4 +1,4 @@
-//! Writes an object: first beside its place, then, once it is whole and on the disk, into it.
+//! Writes an object: first into a temporary file, then, once it is complete and on the disk, to its final name.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use super::temporary::Temporary;
 use crate::ObjectError;
 use crate::object::ExactBody;
 
-/// How much is handed to the disk at a time.
+/// How many bytes are written to the disk at a time.
 const WRITE_SIZE: usize = 256 * 1024;
 
 pub(super) async fn put(
@@ -29,13 +29,13 @@ pub(super) async fn put(
     let temporary = Discarded(Some(temporary));
     write(temporary.get(), body).await?;
 
-    let (place, shelf) = (layout.file(key), layout.shelf(key.shelf()));
+    let (place, class) = (layout.file(key), layout.class(key.class()));
     let temporary = temporary.take();
     blocking(move || {
         folders.save_file(&temporary)?;
         folders.move_into_place(temporary.path(), &place)?;
         temporary.keep();
-        save_folders(&folders, &place, &shelf)
+        save_folders(&folders, &place, &class)
     })
     .await
 }
@@ -50,14 +50,14 @@ async fn write(temporary: &Temporary, mut body: ExactBody) -> Result<(), ObjectE
     file.flush().await.map_err(failed())
 }
 
-/// Waits until the names are on the disk too: of the file, and of each folder on the way to it. A
-/// folder that was there already may have been made by somebody who has not saved it yet.
-fn save_folders(folders: &Folders, place: &Path, shelf: &Path) -> Result<(), ObjectError> {
-    let mut on_the_way = place.ancestors().skip(1).take_while(|folder| folder.starts_with(shelf));
+/// Flushes the names to the disk too: of the file, and of each folder above it. Another process may have
+/// created an existing folder without having flushed it yet.
+fn save_folders(folders: &Folders, place: &Path, class: &Path) -> Result<(), ObjectError> {
+    let mut on_the_way = place.ancestors().skip(1).take_while(|folder| folder.starts_with(class));
     on_the_way.try_for_each(|folder| folders.save(folder))
 }
 
-/// Removes the file on a blocking thread if the upload ends here, also when its future is dropped.
+/// Removes the temporary file on a blocking thread if the upload ends early, also when its future is dropped.
 struct Discarded(Option<Temporary>);
 
 impl Discarded {
@@ -73,7 +73,7 @@ impl Discarded {
 impl Drop for Discarded {
     fn drop(&mut self) {
         let Some(temporary) = self.0.take() else { return };
-        // Without a runtime the file is removed right here.
+        // Without a runtime, the file is removed here.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn_blocking(move || drop(temporary));
         }
@@ -96,7 +96,7 @@ mod tests {
         io::Error::other("the disk is full")
     }
 
-    /// Stores an object on this disk; answers whether that is acknowledged, and whether the object is there.
+    /// Stores an object on this disk. Returns whether the put succeeds, and whether the object exists.
     async fn stored_on(disk: fn(&File) -> io::Result<()>) -> (bool, bool) {
         let root = tempfile::tempdir().unwrap();
         let layout = Layout::new(root.path().to_owned());
@@ -108,7 +108,8 @@ mod tests {
         (stored.is_ok(), layout.file(&key).exists())
     }
 
-    /// What a disk does not take is never acknowledged, so whatever is acknowledged outlives a loss of power.
+    /// A write that fails to reach the disk is never acknowledged, so every acknowledged object survives a
+    /// power loss.
     #[tokio::test]
     async fn object_is_acknowledged_once_it_is_on_the_disk() {
         assert_eq!(stored_on(File::sync_all).await, (true, true));
@@ -122,13 +123,13 @@ mod tests {
             false => Ok(()),
         });
         assert_eq!(folders_fail.await, (false, true), "its name");
-        let shelf_fails = stored_on(|file| {
+        let class_fails = stored_on(|file| {
             match file.metadata()?.is_dir() && std::fs::read_link(fd(file))?.ends_with("attachments") {
                 true => Err(full()),
                 false => Ok(()),
             }
         });
-        assert_eq!(shelf_fails.await, (false, true), "the name of the first folder on the way");
+        assert_eq!(class_fails.await, (false, true), "the name of the first folder on the way");
     }
 
     fn fd(file: &File) -> std::path::PathBuf {

@@ -7,7 +7,7 @@ use super::folders::Folders;
 use super::is_absent;
 use crate::ObjectError;
 
-pub(super) fn remove(folders: &Folders, path: &Path, shelf: &Path) -> Result<(), ObjectError> {
+pub(super) fn remove(folders: &Folders, path: &Path, class: &Path) -> Result<(), ObjectError> {
     match fs::remove_file(path) {
         Ok(()) => {}
         Err(error) if is_absent(&error) => return Ok(()),
@@ -15,5 +15,5 @@ pub(super) fn remove(folders: &Folders, path: &Path, shelf: &Path) -> Result<(),
     }
     let folder = path.parent().expect("an object lies in a folder");
     folders.save(folder)?;
-    folders.remove_empty(folder, shelf)
+    folders.remove_empty(folder, class)
 }

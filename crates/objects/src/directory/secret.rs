@@ -1,4 +1,4 @@
-//! The secret that signs links: made once, kept beside the objects, readable by its owner only.
+//! The secret that signs links: created once, stored beside the objects, readable only by its owner.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -14,7 +14,7 @@ use crate::ObjectError;
 /// As long as the output of the hash it keys.
 pub(super) type Secret = [u8; 32];
 
-/// Reads the secret, or makes one. Processes that start at the same time end up with the same one.
+/// Reads the secret, or creates one. Processes that start at the same time agree on one.
 pub(super) fn load_or_create(layout: &Layout, entropy: &dyn Entropy) -> Result<Secret, ObjectError> {
     let path = layout.secret();
     if let Some(secret) = load(&path)? {
@@ -40,7 +40,7 @@ fn load(path: &Path) -> Result<Option<Secret>, ObjectError> {
     Secret::try_from(bytes).map(Some).map_err(|_| untrusted("it does not have 32 bytes"))
 }
 
-/// Gives the finished file its name by a hard link, which fails when somebody else was faster.
+/// Gives the finished file its name by a hard link, which fails if another process was faster.
 fn create(path: &Path, layout: &Layout, entropy: &dyn Entropy) -> Result<(), ObjectError> {
     let mut secret = Secret::default();
     entropy.fill(&mut secret);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_is_made_once_and_for_its_owner_only() {
+    fn secret_is_created_once_and_private() {
         let (_root, layout) = layout();
         let first = load_or_create(&layout, &OsEntropy).unwrap();
         assert_ne!(first, Secret::default());
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_others_could_read_is_not_used() {
+    fn readable_secret_is_rejected() {
         let (_root, layout) = layout();
         load_or_create(&layout, &OsEntropy).unwrap();
         fs::set_permissions(layout.secret(), fs::Permissions::from_mode(0o640)).unwrap();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_cut_off_is_not_used() {
+    fn truncated_secret_is_rejected() {
         let (_root, layout) = layout();
         load_or_create(&layout, &OsEntropy).unwrap();
         File::options().write(true).open(layout.secret()).unwrap().set_len(5).unwrap();
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn starting_twice_at_once_gives_one_secret() {
+    fn concurrent_starts_agree_on_one_secret() {
         let (_root, layout) = layout();
         let secrets: Vec<_> = std::thread::scope(|scope| {
             let starts: Vec<_> =

@@ -1,7 +1,7 @@
-//! Files on their way in.
+//! Temporary files for incomplete bodies.
 //!
-//! Each is locked by the process that writes it. A process that dies loses its locks, so an unlocked
-//! file is an abandoned one, whoever else is running.
+//! Each is locked by the process that writes it. A process that dies loses its locks, so an unlocked file is
+//! abandoned, whichever processes are running.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::folders::Sync;
 use crate::ObjectError;
 
-/// A file without a final name. It is removed when it is dropped before it got one.
+/// A file without a final name. It is removed when it is dropped before it has one.
 #[derive(Debug)]
 pub(super) struct Temporary {
     path: PathBuf,
@@ -35,27 +35,27 @@ impl Temporary {
         Ok(Self { path, file, kept: false })
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A second handle on the same open file.
+    /// Returns a second handle on the same open file.
     pub(super) fn handle(&self) -> Result<File, ObjectError> {
         self.file.try_clone().map_err(ObjectError::directory("open", &self.path))
     }
 
-    /// Waits until the bytes are on the disk.
+    /// Flushes the bytes to the disk.
     pub(super) fn sync(&self, sync: Sync) -> Result<(), ObjectError> {
         sync(&self.file).map_err(ObjectError::directory("save", &self.path))
     }
 
-    /// Writes one byte, and lets the file go.
+    /// Writes one byte and removes the file.
     pub(super) fn prove_writable(mut self) -> Result<(), ObjectError> {
         self.file.write_all(b"\n").map_err(ObjectError::directory("write", &self.path))
     }
 
-    /// Says that the file now has its final name.
+    /// Marks the file as renamed to its final name.
     pub(super) fn keep(mut self) {
         self.kept = true;
     }
@@ -66,14 +66,14 @@ impl Drop for Temporary {
         if self.kept {
             return;
         }
-        // What can't be removed now stays without a lock, and the next start removes it.
+        // A file that can't be removed now is unlocked, and the next start removes it.
         if let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "could not remove an unfinished upload");
         }
     }
 }
 
-/// Removes the files that no running process is writing, and says how many there were.
+/// Removes the files that no running process is writing. Returns their number.
 pub(super) fn remove_abandoned(folder: &Path) -> Result<usize, ObjectError> {
     let mut removed = 0;
     for entry in fs::read_dir(folder).map_err(ObjectError::directory("list", folder))? {
@@ -92,7 +92,7 @@ pub(super) fn remove_abandoned(folder: &Path) -> Result<usize, ObjectError> {
 fn is_abandoned(path: &Path) -> io::Result<bool> {
     let file = match File::open(path) {
         Ok(file) => file,
-        // Its writer finished in this moment.
+        // Its writer has just finished.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };

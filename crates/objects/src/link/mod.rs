@@ -1,7 +1,7 @@
 //! Links: addresses that carry their own permission.
 //!
-//! A backend either lets clients reach its storage directly, or lets the coordinator pass the bytes
-//! on. The second kind is signed here and verified here, whichever backend stores the bytes.
+//! A backend either lets clients access its storage directly, or lets the coordinator pass the bytes on. Links
+//! of the second kind are signed and verified here, for every backend.
 
 mod signer;
 
@@ -10,24 +10,25 @@ use url::Url;
 
 pub(crate) use signer::LinkSigner;
 
-/// Where the bearer of a link turns to.
+/// Where a link leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {
-    /// Straight to the storage.
+    /// Directly to the storage.
     Direct(Url),
-    /// Path and query below the coordinator's own address, starting with `/`. The coordinator puts
-    /// the address in front under which the caller reached it, and serves the request itself.
+    /// The path and query below the coordinator's own address, starting with `/`. The coordinator prefixes the
+    /// address under which the caller reached it, and serves the request itself.
     ViaCoordinator(String),
 }
 
 /// What a verified link allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedAccess {
-    /// On which object.
+    /// The object that the link is for.
     pub key: ObjectKey,
-    /// To do what.
+    /// What the bearer may do with it.
     pub right: Right,
-    /// Whom it was given to, in the words of [`ObjectStore::download_link`](crate::ObjectStore::download_link).
+    /// To whom the link was given, as passed to
+    /// [`ObjectStore::download_link`](crate::ObjectStore::download_link).
     pub holder: Option<String>,
 }
 
@@ -39,11 +40,11 @@ pub enum Right {
         /// The announced size; a body of another size must be refused.
         length: u64,
     },
-    /// `PUT` a body of exactly `length` bytes, once, over what is there.
+    /// `PUT` a body of exactly `length` bytes, once, replacing the object.
     Replace {
         /// The announced size; a body of another size must be refused.
         length: u64,
-        /// Tells this link from others for the same object and time.
+        /// Distinguishes this link from others for the same object and time.
         nonce: i64,
     },
     /// `GET` or `HEAD`.
@@ -53,16 +54,16 @@ pub enum Right {
 /// Why a link gives no access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// It is not a link, or it was changed, or somebody else signed it.
+    /// It is not a link, it was changed, or it has another signer.
     #[error("this link is not valid; ask for a new one and use it unchanged")]
     Invalid,
-    /// It was valid once.
+    /// The link has expired.
     #[error("this link has expired; ask for a new one")]
     Expired,
-    /// A link for uploads was used for a download, or the other way round.
+    /// A link for uploads was used for a download, or the reverse.
     #[error("this link is for {allowed} only")]
     WrongMethod {
-        /// The method it is for.
+        /// The method that the link is for.
         allowed: &'static str,
     },
 }

@@ -1,7 +1,7 @@
 //! Signs and verifies links to the coordinator with HMAC-SHA256.
 //!
-//! The signature covers everything that a link says. It is checked first, so that nobody learns
-//! anything from the answer to a link that was made up.
+//! The signature covers all parts of a link. It is checked first, so that the answer to a forged link reveals
+//! nothing.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,26 +10,26 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::form_urlencoded;
 
 use crate::{Link, LinkError, Right, SignedAccess};
 
-/// Where the coordinator serves objects.
+/// The route where the coordinator serves objects.
 const MOUNT: &str = "/v1/objects/";
 
-/// What stays as it is in the path of a link.
+/// Characters that are not escaped in the path of a link.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Holds the secret that makes links trustworthy.
+/// Signs and verifies links with a secret.
 pub(crate) struct LinkSigner {
     secret: hmac::Key,
 }
 
 impl LinkSigner {
-    /// Signs with `secret`, which nobody else may know.
+    /// Creates a signer with `secret`, which must be known to coordinators only.
     pub(crate) fn new(secret: &[u8]) -> Self {
         Self { secret: hmac::Key::new(hmac::HMAC_SHA256, secret) }
     }
@@ -47,7 +47,7 @@ impl LinkSigner {
         let tag = hmac::sign(&self.secret, statement(key, right, holder, until).as_bytes());
         let signature = URL_SAFE_NO_PAD.encode(tag);
         let path = utf8_percent_encode(key.path(), PLAIN);
-        let shelf = shelf_name(key.shelf());
+        let class = class_name(key.class());
         let right = match right {
             Right::Upload { length } => format!("upload={length}"),
             Right::Replace { length, nonce } => format!("replace={length}&nonce={nonce}"),
@@ -56,11 +56,11 @@ impl LinkSigner {
         let holder =
             holder.map(|holder| format!("&holder={}", URL_SAFE_NO_PAD.encode(holder))).unwrap_or_default();
         Link::ViaCoordinator(format!(
-            "{MOUNT}{shelf}/{path}?{right}&until={until}{holder}&signature={signature}"
+            "{MOUNT}{class}/{path}?{right}&until={until}{holder}&signature={signature}"
         ))
     }
 
-    /// What the bearer of this address may do at `now`.
+    /// Returns what the bearer of this address may do at `now`.
     pub(crate) fn verify(
         &self,
         method: &str,
@@ -90,9 +90,9 @@ impl fmt::Debug for LinkSigner {
     }
 }
 
-/// The text that is signed. The path comes last because it is the one part that may hold anything.
+/// The text that is signed. The path comes last because it is the one part that can contain any character.
 fn statement(key: &ObjectKey, right: Right, holder: Option<&str>, until: i64) -> String {
-    let shelf = shelf_name(key.shelf());
+    let class = class_name(key.class());
     let path = key.path();
     let right = match right {
         Right::Upload { length } => format!("upload {length}"),
@@ -103,13 +103,13 @@ fn statement(key: &ObjectKey, right: Right, holder: Option<&str>, until: i64) ->
         // Encoded, so that it is one line.
         Some(holder) => {
             let holder = URL_SAFE_NO_PAD.encode(holder);
-            format!("mitosis link 2\n{right}\n{until}\n{holder}\n{shelf}\n{path}")
+            format!("mitosis link 2\n{right}\n{until}\n{holder}\n{class}\n{path}")
         }
-        None => format!("mitosis link 1\n{right}\n{until}\n{shelf}\n{path}"),
+        None => format!("mitosis link 1\n{right}\n{until}\n{class}\n{path}"),
     }
 }
 
-/// What an address says, believed by nobody yet.
+/// The content of an address before its signature is verified.
 struct Claim {
     key: ObjectKey,
     right: Right,
@@ -121,7 +121,7 @@ struct Claim {
 impl Claim {
     fn read(path_and_query: &str) -> Option<Self> {
         let (path, query) = path_and_query.strip_prefix(MOUNT)?.split_once('?')?;
-        let (shelf, path) = path.split_once('/')?;
+        let (class, path) = path.split_once('/')?;
         let path = percent_decode_str(path).decode_utf8().ok()?;
         let (mut right, mut holder, mut until, mut signature, mut once) = (None, None, None, None, 0);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -141,20 +141,20 @@ impl Claim {
         if let Some(Right::Replace { nonce, .. }) = &mut right {
             *nonce = once;
         }
-        let key = ObjectKey::from_stored(shelf_named(shelf)?, Cow::into_owned(path));
+        let key = ObjectKey::from_stored(class_named(class)?, Cow::into_owned(path));
         Some(Self { key, right: right?, holder, until: until?, signature: signature? })
     }
 }
 
-const fn shelf_name(shelf: Shelf) -> &'static str {
-    match shelf {
-        Shelf::Artifacts => "artifacts",
-        Shelf::Attachments => "attachments",
+const fn class_name(class: ObjectClass) -> &'static str {
+    match class {
+        ObjectClass::Artifacts => "artifacts",
+        ObjectClass::Attachments => "attachments",
     }
 }
 
-fn shelf_named(name: &str) -> Option<Shelf> {
-    [Shelf::Artifacts, Shelf::Attachments].into_iter().find(|shelf| shelf_name(*shelf) == name)
+fn class_named(name: &str) -> Option<ObjectClass> {
+    [ObjectClass::Artifacts, ObjectClass::Attachments].into_iter().find(|class| class_name(*class) == name)
 }
 
 #[cfg(test)]
@@ -166,14 +166,14 @@ mod tests {
 
     fn link(right: Right) -> (LinkSigner, ObjectKey, String) {
         let signer = LinkSigner::new(b"a secret of the test");
-        let key = ObjectKey::from_stored(Shelf::Attachments, "lab/ü 100%/a+b&c?.bin".to_owned());
+        let key = ObjectKey::from_stored(ObjectClass::Attachments, "lab/ü 100%/a+b&c?.bin".to_owned());
         let link = signer.sign(&key, right, None, HOUR, NOW);
         let Link::ViaCoordinator(address) = link else { panic!("not direct") };
         (signer, key, address)
     }
 
     #[test]
-    fn link_names_its_holder_who_can_not_be_changed() {
+    fn holder_of_a_link_can_not_be_changed() {
         let (signer, key, anonymous) = link(Right::Download);
         let holder = "session 7 of\nann";
         let Link::ViaCoordinator(address) = signer.sign(&key, Right::Download, Some(holder), HOUR, NOW)
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_allows_what_it_was_signed_for_until_its_last_second() {
+    fn link_is_valid_until_its_last_second() {
         let (signer, key, upload) = link(Right::Upload { length: 12 });
         let last = NOW + HOUR - Duration::from_secs(1);
         let right = Right::Upload { length: 12 };
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_for_one_method() {
+    fn link_is_for_one_method() {
         let (signer, key, download) = link(Right::Download);
         let access = SignedAccess { key, right: Right::Download, holder: None };
         assert_eq!(signer.verify("HEAD", &download, NOW), Ok(access));
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_with_any_byte_changed_is_refused_and_never_called_expired() {
+    fn changed_link_is_invalid_and_not_expired() {
         let (signer, _, upload) = link(Right::Upload { length: 12 });
         for at in 0..upload.len() {
             let mut bytes = upload.clone().into_bytes();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_signed_with_another_secret_is_refused() {
+    fn link_signed_with_another_secret_is_refused() {
         let (_, _, upload) = link(Right::Upload { length: 12 });
         let stranger = LinkSigner::new(b"another secret");
         assert_eq!(stranger.verify("PUT", &upload, NOW), Err(LinkError::Invalid));

@@ -1,4 +1,4 @@
-//! What there is to know about an S3 service before the first request.
+//! The configuration of an S3 service.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,33 +9,33 @@ use url::{Host, Url};
 
 use crate::ObjectError;
 
-/// Where the buckets are and how to get at them. [`Self::new`] fills in the documented defaults.
+/// The address, buckets and credentials of an S3 service. [`Self::new`] fills in the documented defaults.
 #[derive(Debug, Clone)]
 pub struct S3Config {
-    /// Where the coordinator reaches the service.
+    /// The address that the coordinator uses.
     pub endpoint: Url,
-    /// Where those who are handed a link reach it, if that differs.
+    /// The address in links to clients and workers, if it differs.
     pub public_endpoint: Option<Url>,
-    /// Names the account.
+    /// The access key.
     pub access_key: String,
-    /// Proves it.
+    /// The secret key.
     pub secret_key: SecretString,
-    /// What requests are signed for.
+    /// The region for which requests are signed.
     pub region: String,
     /// How a bucket becomes part of an address.
     pub addressing: Addressing,
-    /// The bucket for what tasks leave behind.
+    /// The bucket of artifacts.
     pub artifacts_bucket: String,
-    /// The bucket for what groups share.
+    /// The bucket of attachments.
     pub attachments_bucket: String,
-    /// Whom links lead to.
+    /// Where links lead.
     pub links: LinkRoute,
-    /// Bodies with more bytes than this are sent in parts of this size. A part is held in memory
-    /// while it is sent. Services want at least 5 MiB.
+    /// Larger bodies are sent in parts of this size. A part is held in memory while it is sent. Services
+    /// require at least 5 MiB.
     pub part_size: u64,
-    /// How long to wait for a connection.
+    /// Time limit of a connection attempt.
     pub connect_timeout: Duration,
-    /// How long to wait for an answer, or for the next bytes of one.
+    /// Time limit of a reply, and of the next bytes of one.
     pub reply_timeout: Duration,
 }
 
@@ -48,17 +48,17 @@ pub enum Addressing {
     Path,
 }
 
-/// Whom links lead to.
+/// Where links lead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkRoute {
-    /// The service itself, as long as it takes an object of the size in one request.
+    /// Directly to the service, if it accepts an object of the size in one request.
     Direct,
-    /// The coordinator, for services that clients and workers can't reach.
+    /// To the coordinator, for services that clients and workers can't reach.
     ViaCoordinator,
 }
 
 impl S3Config {
-    /// The documented defaults for everything else.
+    /// Creates a configuration with the documented defaults.
     pub fn new(endpoint: Url, access_key: impl Into<String>, secret_key: SecretString) -> Self {
         Self {
             endpoint,
@@ -76,7 +76,7 @@ impl S3Config {
         }
     }
 
-    /// The bucket `name` as it is reached at `endpoint`.
+    /// The bucket `name` at `endpoint`.
     pub(super) fn bucket(&self, endpoint: &Url, name: &str) -> Result<Bucket, ObjectError> {
         let style = style(endpoint, self.addressing);
         Bucket::new(endpoint.clone(), style, name.to_owned(), self.region.clone()).map_err(|error| {
@@ -92,7 +92,7 @@ impl S3Config {
     }
 }
 
-/// Scheme, host and port: what of an address may be shown.
+/// Scheme, host and port: the part of an address that may be shown.
 pub(super) fn origin(endpoint: &Url) -> String {
     match endpoint.host() {
         Some(_) => endpoint.origin().ascii_serialization(),
@@ -114,8 +114,8 @@ fn style(endpoint: &Url, wanted: Addressing) -> UrlStyle {
     }
 }
 
-/// An IP address has no subdomains; `localhost` and other names without a dot have none that anybody
-/// resolves.
+/// Whether the host can have subdomains. An IP address has none; names without a dot, such as `localhost`, have
+/// none that resolve.
 fn can_have_subdomains(endpoint: &Url) -> bool {
     match endpoint.host() {
         Some(Host::Domain(name)) => {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_goes_in_front_of_a_host_that_can_have_subdomains_and_behind_any_other() {
+    fn bucket_is_a_subdomain_where_possible() {
         for (endpoint, expected) in [
             ("https://s3.example.org", "https://mitosis-artifacts.s3.example.org/a/b%20c"),
             ("http://127.0.0.1:9000", "http://127.0.0.1:9000/mitosis-artifacts/a/b%20c"),
@@ -161,20 +161,20 @@ mod tests {
     }
 
     #[test]
-    fn path_style_is_used_when_it_is_asked_for() {
+    fn path_style_is_used_if_configured() {
         let address = address("https://s3.example.org/store", Addressing::Path).unwrap();
         assert_eq!(address, "https://s3.example.org/store/mitosis-artifacts/a/b%20c");
     }
 
     #[test]
-    fn an_address_that_is_not_http_is_refused_with_a_hint() {
+    fn address_that_is_not_http_is_refused_with_a_hint() {
         let error = address("postgres://user:password@db.example.org", Addressing::Path).unwrap_err();
         assert!(error.hint().unwrap().contains("s3_url"));
         assert!(!error.to_string().contains("password"), "{error}");
     }
 
     #[test]
-    fn the_secret_key_is_not_shown() {
+    fn secret_key_is_not_shown() {
         let config = S3Config::new("http://localhost".parse().unwrap(), "key", "swordfish".into());
         assert!(!format!("{config:?}").contains("swordfish"));
     }

@@ -1,4 +1,4 @@
-//! Reads an object, or what is known about it.
+//! Reads an object or its metadata.
 
 use mitosis_domain::object::ObjectKey;
 use mitosis_protocol::Timestamp;
@@ -9,7 +9,7 @@ use reqwest::header::{
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use super::fault::Fault;
+use super::service_error::ServiceError;
 use super::wire::Wire;
 use crate::{ByteRange, ObjectBody, ObjectError, ObjectMeta};
 
@@ -18,7 +18,7 @@ pub(super) async fn get(
     key: &ObjectKey,
     range: Option<ByteRange>,
 ) -> Result<ObjectBody, ObjectError> {
-    let action = wire.bucket(key.shelf()).get_object(Some(wire.credentials()), key.path());
+    let action = wire.bucket(key.class()).get_object(Some(wire.credentials()), key.path());
     let mut headers = HeaderMap::new();
     if let Some(range) = range {
         let range = HeaderValue::try_from(range.header()).expect("digits are a header");
@@ -26,7 +26,9 @@ pub(super) async fn get(
     }
     let response = match wire.send(&action, headers, None).await {
         Ok(response) => response,
-        Err(failure) if failure.is(Fault::is_range_outside) => return Err(range_outside(wire, key).await?),
+        Err(failure) if failure.is(ServiceError::is_range_outside) => {
+            return Err(range_outside(wire, key).await?);
+        }
         Err(failure) => return Err(wire.explain_object(key)(failure)),
     };
     let length =
@@ -41,11 +43,11 @@ pub(super) async fn get(
 }
 
 pub(super) async fn head(wire: &Wire, key: &ObjectKey) -> Result<Option<ObjectMeta>, ObjectError> {
-    let action = wire.bucket(key.shelf()).head_object(Some(wire.credentials()), key.path());
+    let action = wire.bucket(key.class()).head_object(Some(wire.credentials()), key.path());
     let response = match wire.call(&action).await {
         Ok(response) => response,
-        Err(failure) if failure.is(Fault::is_absence) => return Ok(None),
-        Err(failure) => return Err(wire.explain(key.shelf())(failure)),
+        Err(failure) if failure.is(ServiceError::is_absence) => return Ok(None),
+        Err(failure) => return Err(wire.explain(key.class())(failure)),
     };
     let length =
         number(&response, &CONTENT_LENGTH).ok_or_else(|| wire.bad_reply("an object of unknown length"))?;
@@ -53,7 +55,8 @@ pub(super) async fn head(wire: &Wire, key: &ObjectKey) -> Result<Option<ObjectMe
     Ok(Some(ObjectMeta { key: key.clone(), length, changed }))
 }
 
-/// The refusal of a range does not always say how large the object is.
+/// The error for a range outside of the object. The refusal of a service doesn't always include the size of the
+/// object.
 async fn range_outside(wire: &Wire, key: &ObjectKey) -> Result<ObjectError, ObjectError> {
     let meta = head(wire, key).await?;
     Ok(meta.map_or_else(
@@ -70,7 +73,7 @@ fn number(response: &Response, header: &HeaderName) -> Option<u64> {
     text(response, header)?.parse().ok()
 }
 
-/// Offset and total of `bytes 5-9/100`.
+/// The offset and total of a header such as `bytes 5-9/100`.
 fn content_range(response: &Response) -> Option<(u64, u64)> {
     let (span, total) = text(response, &CONTENT_RANGE)?.strip_prefix("bytes ")?.split_once('/')?;
     let (first, _) = span.split_once('-')?;

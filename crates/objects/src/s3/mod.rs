@@ -1,18 +1,18 @@
-//! Objects in the buckets of an S3-compatible service.
+//! Stores objects in the buckets of an S3-compatible service.
 //!
-//! Requests are signed here (SigV4, as presigned addresses) and sent with the HTTP client; transient
-//! faults are waited out. Clients and workers are handed presigned addresses and talk to the service
-//! themselves, unless it can't be reached by them or can't take the object in one request.
+//! Requests are signed here (SigV4, as presigned addresses) and sent with the HTTP client; transient errors are
+//! retried. Clients and workers receive presigned addresses and access the service themselves, unless they
+//! can't reach it or it can't accept the object in one request.
 //!
-//! When the reply to the last step of a `put` is lost for good, the caller gets an error although the
-//! service may have stored the object. It is then stored whole.
+//! If the reply to the last step of a `put` is lost for good, the caller gets an error although the service may
+//! have stored the object. It is then stored completely.
 
 mod config;
-mod fault;
 mod get;
 mod list;
 mod prepare;
 mod put;
+mod service_error;
 mod wire;
 
 use std::sync::Arc;
@@ -23,14 +23,14 @@ use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use mitosis_domain::clock::Clock;
 use mitosis_domain::entropy::Entropy;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::Timestamp;
 use reqwest::header::IF_NONE_MATCH;
 use rusty_s3::{Bucket, S3Action};
 use secrecy::ExposeSecret as _;
 
 pub use self::config::{Addressing, LinkRoute, S3Config};
-use self::fault::Fault;
+use self::service_error::ServiceError;
 use self::wire::{Wire, signing_time};
 use crate::link::LinkSigner;
 use crate::object::exactly;
@@ -39,26 +39,26 @@ use crate::{
     SignedAccess,
 };
 
-/// The longest validity that S3 knows.
+/// The longest validity that S3 allows.
 const LONGEST_VALIDITY: Duration = Duration::from_hours(7 * 24);
 
-/// Keeps objects in two buckets.
+/// Stores objects in two buckets.
 #[derive(Debug)]
 pub struct S3Store {
     wire: Arc<Wire>,
-    /// The buckets as those who are handed a link see them.
+    /// The buckets as the receivers of links access them.
     public_artifacts: Bucket,
     public_attachments: Bucket,
     links: LinkRoute,
-    /// Whether the service was found to keep objects that are there from a `PUT` that asks for it.
+    /// Whether the service honours a `PUT` with the condition that no object exists.
     is_conditional: AtomicBool,
     part_size: u64,
     signer: LinkSigner,
 }
 
 impl S3Store {
-    /// Checks the configuration; nothing is sent yet. Our own requests carry the time of `clock`, and
-    /// services refuse one that is more than a few minutes from their own.
+    /// Checks the configuration without sending anything. Requests carry the time of `clock`, and services
+    /// refuse one that is more than a few minutes off.
     pub fn new(
         config: &S3Config,
         clock: Arc<dyn Clock>,
@@ -76,7 +76,7 @@ impl S3Store {
         })
     }
 
-    /// Straight to the service, if clients can reach it and it takes so much in one request.
+    /// A link directly to the service, if clients can reach it and it accepts the size in one request.
     fn direct_put(
         &self,
         key: &ObjectKey,
@@ -88,9 +88,9 @@ impl S3Store {
         if self.links == LinkRoute::ViaCoordinator || length > put::MAX_PART {
             return None;
         }
-        let bucket = self.public_bucket(key.shelf());
+        let bucket = self.public_bucket(key.class());
         let mut action = bucket.put_object(Some(self.wire.credentials()), key.path());
-        // A signed header must be sent as it was signed: a body of another length is refused.
+        // A signed header must be sent as signed, so a body of another length is refused.
         action.headers_mut().insert("content-length", length.to_string());
         if let Some(condition) = condition {
             action.headers_mut().insert(IF_NONE_MATCH.as_str(), condition);
@@ -98,22 +98,22 @@ impl S3Store {
         Some(Link::Direct(action.sign_with_time(valid.min(LONGEST_VALIDITY), &signing_time(now))))
     }
 
-    fn public_bucket(&self, shelf: Shelf) -> &Bucket {
-        match shelf {
-            Shelf::Artifacts => &self.public_artifacts,
-            Shelf::Attachments => &self.public_attachments,
+    fn public_bucket(&self, class: ObjectClass) -> &Bucket {
+        match class {
+            ObjectClass::Artifacts => &self.public_artifacts,
+            ObjectClass::Attachments => &self.public_attachments,
         }
     }
 }
 
-/// The secret that signs links to the coordinator: one that every coordinator with this configuration
-/// finds, and from which nobody finds the key that it was made of.
+/// The secret that signs links to the coordinator. It is derived from the secret key, so that all coordinators
+/// with this configuration share it and the key can't be recovered from it.
 fn link_secret(config: &S3Config) -> impl AsRef<[u8]> {
     let key = hmac::Key::new(hmac::HMAC_SHA256, config.secret_key.expose_secret().as_bytes());
     hmac::sign(&key, b"mitosis link secret 1")
 }
 
-/// Refuses keys that an address would change the meaning of: `a/../b` would become `b`.
+/// Rejects keys whose meaning changes in an address: `a/../b` would become `b`.
 fn check(key: &ObjectKey) -> Result<(), ObjectError> {
     if key.path().split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Err(ObjectError::UnusableKey(key.clone()));
@@ -124,8 +124,8 @@ fn check(key: &ObjectKey) -> Result<(), ObjectError> {
 #[async_trait]
 impl ObjectStore for S3Store {
     async fn prepare(&self) -> Result<(), ObjectError> {
-        for shelf in [Shelf::Artifacts, Shelf::Attachments] {
-            prepare::prepare(&self.wire, shelf).await?;
+        for class in [ObjectClass::Artifacts, ObjectClass::Attachments] {
+            prepare::prepare(&self.wire, class).await?;
         }
         if self.links == LinkRoute::Direct {
             let is_conditional = prepare::is_conditional(&self.wire).await?;
@@ -140,8 +140,8 @@ impl ObjectStore for S3Store {
     }
 
     async fn check(&self) -> Result<(), ObjectError> {
-        for shelf in [Shelf::Artifacts, Shelf::Attachments] {
-            prepare::check(&self.wire, shelf).await?;
+        for class in [ObjectClass::Artifacts, ObjectClass::Attachments] {
+            prepare::check(&self.wire, class).await?;
         }
         Ok(())
     }
@@ -163,22 +163,22 @@ impl ObjectStore for S3Store {
 
     async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectError> {
         check(key)?;
-        let action = self.wire.bucket(key.shelf()).delete_object(Some(self.wire.credentials()), key.path());
+        let action = self.wire.bucket(key.class()).delete_object(Some(self.wire.credentials()), key.path());
         match self.wire.call(&action).await {
             Ok(_) => Ok(()),
-            Err(failure) if failure.is(Fault::is_absence) => Ok(()),
-            Err(failure) => Err(self.wire.explain(key.shelf())(failure)),
+            Err(failure) if failure.is(ServiceError::is_absence) => Ok(()),
+            Err(failure) => Err(self.wire.explain(key.class())(failure)),
         }
     }
 
     async fn list(
         &self,
-        shelf: Shelf,
+        class: ObjectClass,
         prefix: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<ObjectMeta>, ObjectError> {
-        list::list(&self.wire, shelf, prefix, after, limit).await
+        list::list(&self.wire, class, prefix, after, limit).await
     }
 
     fn upload_link(
@@ -228,7 +228,7 @@ impl ObjectStore for S3Store {
         if self.links == LinkRoute::ViaCoordinator {
             return Ok(self.signer.sign(key, Right::Download, holder, valid, now));
         }
-        let bucket = self.public_bucket(key.shelf());
+        let bucket = self.public_bucket(key.class());
         let action = bucket.get_object(Some(self.wire.credentials()), key.path());
         Ok(Link::Direct(action.sign_with_time(valid.min(LONGEST_VALIDITY), &signing_time(now))))
     }

@@ -1,8 +1,7 @@
-//! Uploads a body in one request if it is small, in parts if it is not.
+//! Uploads a small body in one request and a large one in parts.
 //!
-//! Whatever is sent is held in memory first, at most one part of it: only then can it be sent again,
-//! and only then is it certain, before the service makes the object visible, that the body has the
-//! announced length.
+//! Data is buffered before it is sent, at most one part of it. Only then can a request be repeated, and only
+//! then is it certain that the body has the announced length before the service makes the object visible.
 
 use std::sync::Arc;
 
@@ -12,12 +11,12 @@ use mitosis_domain::object::ObjectKey;
 use reqwest::header::{ETAG, HeaderMap};
 use rusty_s3::actions::{CompleteMultipartUpload, CompleteMultipartUploadResponse, CreateMultipartUpload};
 
-use super::fault::Fault;
+use super::service_error::ServiceError;
 use super::wire::{Failure, Wire};
 use crate::ObjectError;
 use crate::object::ExactBody;
 
-/// The most parts that an upload may have.
+/// Most parts of an upload.
 const MAX_PARTS: u64 = 10_000;
 /// The largest part, and the largest object without parts.
 pub(super) const MAX_PART: u64 = 5 * 1024 * 1024 * 1024;
@@ -47,7 +46,7 @@ pub(super) async fn put(
     }
 }
 
-/// Large enough for the number of parts to stay within the limit.
+/// A part size that keeps the number of parts within the limit.
 fn part_size_for(length: u64, wanted: u64) -> Result<usize, ObjectError> {
     let size = wanted.clamp(1, MAX_PART).max(length.div_ceil(MAX_PARTS));
     let size = if size > MAX_PART { None } else { usize::try_from(size).ok() };
@@ -64,12 +63,12 @@ async fn collect(body: ExactBody) -> Result<Bytes, ObjectError> {
 
 /// Stores an object in one request.
 pub(super) async fn put_whole(wire: &Wire, key: &ObjectKey, whole: Bytes) -> Result<(), ObjectError> {
-    let action = wire.bucket(key.shelf()).put_object(Some(wire.credentials()), key.path());
-    wire.send(&action, HeaderMap::new(), Some(whole)).await.map_err(wire.explain(key.shelf()))?;
+    let action = wire.bucket(key.class()).put_object(Some(wire.credentials()), key.path());
+    wire.send(&action, HeaderMap::new(), Some(whole)).await.map_err(wire.explain(key.class()))?;
     Ok(())
 }
 
-/// A body cut into parts of equal size, the last one excepted.
+/// A body that is cut into parts of equal size, except for the last one.
 struct Parts {
     body: ExactBody,
     pending: BytesMut,
@@ -77,7 +76,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// The next part, or `None` once the body has ended with the announced length.
+    /// The next part, or `None` when the body has ended with the announced length.
     async fn next(&mut self) -> Result<Option<Bytes>, ObjectError> {
         while self.pending.len() < self.size {
             match self.body.try_next().await? {
@@ -90,8 +89,8 @@ impl Parts {
     }
 }
 
-/// An upload in parts that is neither finished nor given up. The service keeps the parts, and charges
-/// for them, until one of the two happens.
+/// An upload in parts that is neither completed nor aborted. The service keeps and charges for the parts until
+/// then.
 struct Upload {
     wire: Arc<Wire>,
     key: ObjectKey,
@@ -101,10 +100,10 @@ struct Upload {
 
 impl Upload {
     async fn begin(wire: &Arc<Wire>, key: &ObjectKey) -> Result<Self, ObjectError> {
-        let bucket = wire.bucket(key.shelf());
+        let bucket = wire.bucket(key.class());
         let action = bucket.create_multipart_upload(Some(wire.credentials()), key.path());
-        let response = wire.call(&action).await.map_err(wire.explain(key.shelf()))?;
-        let body = wire.text(response).await.map_err(wire.explain(key.shelf()))?;
+        let response = wire.call(&action).await.map_err(wire.explain(key.class()))?;
+        let body = wire.text(response).await.map_err(wire.explain(key.class()))?;
         let id = CreateMultipartUpload::parse_response(&body)
             .map_err(|_| wire.bad_reply("no upload id for an upload in parts"))?
             .upload_id()
@@ -112,7 +111,7 @@ impl Upload {
         Ok(Self { wire: wire.clone(), key: key.clone(), id, open: true })
     }
 
-    /// Sends all parts, and puts them together once the body has ended as announced.
+    /// Sends all parts, and completes the upload when the body has ended as announced.
     async fn finish_with(&self, mut parts: Parts) -> Result<(), ObjectError> {
         let mut tags = Vec::new();
         while let Some(part) = parts.next().await? {
@@ -124,29 +123,29 @@ impl Upload {
 
     async fn send_part(&self, number: u16, part: Bytes) -> Result<String, ObjectError> {
         let wire = &self.wire;
-        let bucket = wire.bucket(self.key.shelf());
+        let bucket = wire.bucket(self.key.class());
         let action = bucket.upload_part(Some(wire.credentials()), self.key.path(), number, &self.id);
         let response =
-            wire.send(&action, HeaderMap::new(), Some(part)).await.map_err(wire.explain(self.key.shelf()))?;
+            wire.send(&action, HeaderMap::new(), Some(part)).await.map_err(wire.explain(self.key.class()))?;
         let tag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
         tag.map(str::to_owned).ok_or_else(|| wire.bad_reply("no ETag for a part"))
     }
 
     async fn complete(&self, tags: &[String]) -> Result<(), ObjectError> {
         let wire = &self.wire;
-        let bucket = wire.bucket(self.key.shelf());
+        let bucket = wire.bucket(self.key.class());
         let tags = tags.iter().map(String::as_str);
         let action: CompleteMultipartUpload<'_, _> =
             bucket.complete_multipart_upload(Some(wire.credentials()), self.key.path(), &self.id, tags);
         let list = Bytes::from(action.clone().body());
-        let explain = || wire.explain(self.key.shelf());
+        let explain = || wire.explain(self.key.class());
         let response = wire.send(&action, HeaderMap::new(), Some(list)).await.map_err(explain())?;
         let status = response.status().as_u16();
         let body = wire.text(response).await.map_err(explain())?;
-        // The service may say yes, think, and then say no.
+        // The service may send a success status first and an error in the body.
         match CompleteMultipartUploadResponse::parse(&body) {
             Ok(_) => Ok(()),
-            Err(_) => Err(explain()(Failure::Refused(Fault::read(status, None, &body)))),
+            Err(_) => Err(explain()(Failure::Refused(ServiceError::read(status, None, &body)))),
         }
     }
 
@@ -161,7 +160,7 @@ impl Upload {
 }
 
 impl Drop for Upload {
-    /// The caller went away in the middle. The task below ends by itself after its few attempts.
+    /// Aborts an upload whose caller is gone. The spawned task ends after its few attempts.
     fn drop(&mut self) {
         if !self.open {
             return;
@@ -172,13 +171,13 @@ impl Drop for Upload {
 }
 
 async fn abort(wire: &Wire, key: &ObjectKey, id: &str) {
-    let bucket = wire.bucket(key.shelf());
+    let bucket = wire.bucket(key.class());
     let action = bucket.abort_multipart_upload(Some(wire.credentials()), key.path(), id);
     match wire.call(&action).await {
         Ok(_) => {}
-        Err(failure) if failure.is(Fault::is_absence) => {}
+        Err(failure) if failure.is(ServiceError::is_absence) => {}
         Err(failure) => {
-            let error = wire.explain(key.shelf())(failure);
+            let error = wire.explain(key.class())(failure);
             tracing::warn!(%key, %error, "the parts of an upload that failed stay in the object store");
         }
     }
@@ -191,7 +190,7 @@ mod tests {
     const MIB: u64 = 1024 * 1024;
 
     #[test]
-    fn parts_grow_with_the_object_so_that_ten_thousand_are_enough() {
+    fn parts_grow_so_that_ten_thousand_suffice() {
         assert_eq!(part_size_for(20 * MIB, 8 * MIB).unwrap() as u64, 8 * MIB);
         let large = 1024 * 1024 * MIB;
         let size = part_size_for(large, 8 * MIB).unwrap() as u64;

@@ -1,4 +1,4 @@
-//! One signed request to the service, and the patience to repeat it.
+//! Sends signed requests to the service, with retries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use jiff::Timestamp as SigningTime;
 use mitosis_domain::backoff::Backoff;
 use mitosis_domain::clock::Clock;
 use mitosis_domain::entropy::Entropy;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::Timestamp;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, Response};
@@ -19,21 +19,21 @@ use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 
 use super::config::{S3Config, is_loopback, origin};
-use super::fault::{Fault, Scene};
+use super::service_error::{RequestContext, ServiceError};
 use crate::{ByteStream, ObjectError};
 
-/// How often a request is sent before its failure is believed.
-const ATTEMPTS: u32 = 4;
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// How often a request is sent before its error is final.
+const MAX_ATTEMPTS: u32 = 4;
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
-/// How long the signature of one of our own requests is good for.
+/// The validity of the signature of a request of this client.
 const SIGNATURE_VALIDITY: Duration = Duration::from_mins(15);
 
-/// The slowest upload, in bytes a second, that is waited for.
+/// The slowest accepted upload, in bytes per second.
 const SLOWEST_UPLOAD: u64 = 64 * 1024;
 
-/// Everything that is needed to talk to the service.
+/// The HTTP client, the buckets and the credentials.
 #[derive(Debug)]
 pub(super) struct Wire {
     http: Client,
@@ -47,23 +47,23 @@ pub(super) struct Wire {
     entropy: Arc<dyn Entropy>,
 }
 
-/// Why there is no good answer.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// There is a bad one.
-    Refused(Fault),
-    /// There is none.
+    /// The service answered with an error.
+    Refused(ServiceError),
+    /// The service did not answer.
     Silent(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Failure {
-    pub(super) fn is(&self, question: fn(&Fault) -> bool) -> bool {
-        matches!(self, Self::Refused(fault) if question(fault))
+    pub(super) fn is(&self, question: fn(&ServiceError) -> bool) -> bool {
+        matches!(self, Self::Refused(service_error) if question(service_error))
     }
 
     fn is_transient(&self) -> bool {
         match self {
-            Self::Refused(fault) => fault.is_transient(),
+            Self::Refused(service_error) => service_error.is_transient(),
             Self::Silent(_) => true,
         }
     }
@@ -99,10 +99,10 @@ impl Wire {
         &self.credentials
     }
 
-    pub(super) const fn bucket(&self, shelf: Shelf) -> &Bucket {
-        match shelf {
-            Shelf::Artifacts => &self.artifacts,
-            Shelf::Attachments => &self.attachments,
+    pub(super) const fn bucket(&self, class: ObjectClass) -> &Bucket {
+        match class {
+            ObjectClass::Artifacts => &self.artifacts,
+            ObjectClass::Attachments => &self.attachments,
         }
     }
 
@@ -111,21 +111,21 @@ impl Wire {
         self.send(action, HeaderMap::new(), None).await
     }
 
-    /// Sends a request without a body, once: for those who would rather know than wait.
+    /// Sends a request without a body once, for checks that must not wait.
     pub(super) async fn ask<'a>(&self, action: &(impl S3Action<'a> + Sync)) -> Result<Response, Failure> {
         self.attempt(action, HeaderMap::new(), None).await
     }
 
-    /// Sends a request, again and again while the failure may pass. Every request that is made here
-    /// has the same effect once or several times.
+    /// Sends a request, and retries while the failure may be transient. All requests of this client are
+    /// idempotent.
     pub(super) async fn send<'a, A: S3Action<'a> + Sync>(
         &self,
         action: &A,
         headers: HeaderMap,
         body: Option<Bytes>,
     ) -> Result<Response, Failure> {
-        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-        for _ in 1..ATTEMPTS {
+        let mut backoff = Backoff::new(MIN_BACKOFF, MAX_BACKOFF);
+        for _ in 1..MAX_ATTEMPTS {
             match self.attempt(action, headers.clone(), body.clone()).await {
                 Err(failure) if failure.is_transient() => {
                     tracing::debug!(?failure, "asking the object store again");
@@ -148,7 +148,7 @@ impl Wire {
         let mut patience = self.reply_timeout;
         if let Some(body) = body {
             patience += Duration::from_secs(body.len() as u64 / SLOWEST_UPLOAD);
-            // An empty body would go without a length, which services refuse.
+            // An empty body would be sent without a length, which services refuse.
             request = request.header(CONTENT_LENGTH, HeaderValue::from(body.len())).body(body);
         }
         let response = timeout(patience, request.send()).await.map_err(silent)?.map_err(broken)?;
@@ -159,15 +159,15 @@ impl Wire {
         let region = response.headers().get("x-amz-bucket-region").and_then(|region| region.to_str().ok());
         let region = region.map(str::to_owned);
         let body = self.text(response).await?;
-        Err(Failure::Refused(Fault::read(status, region.as_deref(), &body)))
+        Err(Failure::Refused(ServiceError::read(status, region.as_deref(), &body)))
     }
 
-    /// The body of an answer that is small by nature.
+    /// Reads the body of a small reply.
     pub(super) async fn text(&self, response: Response) -> Result<String, Failure> {
         timeout(self.reply_timeout, response.text()).await.map_err(silent)?.map_err(broken)
     }
 
-    /// The body of an answer that may be large; it ends with an error when the bytes stop coming.
+    /// Streams the body of a large reply. The stream fails when no more bytes arrive.
     pub(super) fn stream(&self, response: Response) -> ByteStream {
         let patience = self.reply_timeout;
         let body = response.bytes_stream().boxed();
@@ -179,29 +179,33 @@ impl Wire {
         .boxed()
     }
 
-    /// Names the cause of a failure that concerns a bucket.
-    pub(super) fn explain(&self, shelf: Shelf) -> impl FnOnce(Failure) -> ObjectError {
+    /// Maps a failure that concerns a bucket to an error.
+    pub(super) fn explain(&self, class: ObjectClass) -> impl FnOnce(Failure) -> ObjectError {
         move |failure| match failure {
-            Failure::Refused(fault) => {
+            Failure::Refused(service_error) => {
                 let (endpoint, region) = (&self.endpoint, &self.region);
-                fault.into_error(Scene { endpoint, bucket: self.bucket(shelf).name(), region })
+                service_error.into_error(RequestContext {
+                    endpoint,
+                    bucket: self.bucket(class).name(),
+                    region,
+                })
             }
             Failure::Silent(source) => ObjectError::Unreachable { endpoint: self.endpoint.clone(), source },
         }
     }
 
-    /// Names the cause of a failure that concerns an object.
+    /// Maps a failure that concerns an object to an error.
     pub(super) fn explain_object(&self, key: &ObjectKey) -> impl FnOnce(Failure) -> ObjectError {
         move |failure| {
-            if failure.is(Fault::is_absence) {
+            if failure.is(ServiceError::is_absence) {
                 ObjectError::NotFound(key.clone())
             } else {
-                self.explain(key.shelf())(failure)
+                self.explain(key.class())(failure)
             }
         }
     }
 
-    /// The service said yes and then something strange.
+    /// The error for a successful reply with an invalid body.
     pub(super) fn bad_reply(&self, what: &'static str) -> ObjectError {
         ObjectError::BadReply { endpoint: self.endpoint.clone(), what }
     }
@@ -213,7 +217,7 @@ impl Wire {
     }
 }
 
-/// The library that signs has its own type for points in time.
+/// Converts a timestamp to the type of the signing library.
 pub(super) fn signing_time(now: Timestamp) -> SigningTime {
     SigningTime::from_microsecond(now.unix_micros()).unwrap_or(SigningTime::MAX)
 }
@@ -222,7 +226,7 @@ fn silent(elapsed: tokio::time::error::Elapsed) -> Failure {
     Failure::Silent(elapsed.into())
 }
 
-/// Leaves the address out: it carries a signature.
+/// Removes the address from an error, because it contains a signature.
 fn broken(error: reqwest::Error) -> Failure {
     Failure::Silent(error.without_url().into())
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::entropy::OsEntropy;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_objects::directory::DirectoryStore;
 use mitosis_objects::s3::{LinkRoute, S3Config, S3Store};
 use mitosis_objects::{ByteRange, ByteStream, Link, ObjectError, ObjectMeta, ObjectStore};
@@ -18,7 +18,7 @@ use reqwest::{Method, RequestBuilder};
 use tempfile::TempDir;
 use url::Url;
 
-use crate::doors::Doors;
+use crate::link_server::Doors;
 
 /// More than this goes to the S3 service in parts. It takes no smaller ones.
 pub(crate) const PART: usize = 5 * 1024 * 1024;
@@ -99,7 +99,7 @@ impl Backend {
     }
 
     pub(crate) async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<String> {
-        let page = self.store.list(Shelf::Attachments, prefix, after, limit).await.unwrap();
+        let page = self.store.list(ObjectClass::Attachments, prefix, after, limit).await.unwrap();
         page.into_iter().map(|meta: ObjectMeta| meta.key.path().to_owned()).collect()
     }
 
@@ -154,7 +154,7 @@ pub(crate) fn now() -> Timestamp {
 
 /// A key of an attachment.
 pub(crate) fn key(path: &str) -> ObjectKey {
-    ObjectKey::from_stored(Shelf::Attachments, path.to_owned())
+    ObjectKey::from_stored(ObjectClass::Attachments, path.to_owned())
 }
 
 /// A body in chunks that fit nothing.

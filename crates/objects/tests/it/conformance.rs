@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_objects::{ByteRange, ObjectError};
 use mitosis_protocol::ArtifactKind;
 use reqwest::{Method, StatusCode};
@@ -30,37 +30,37 @@ macro_rules! conformance {
 }
 
 conformance! {
-    a_ready_store_is_healthy_and_can_be_prepared_again
-    what_was_put_is_given_back_and_described
-    an_empty_object_is_an_object
-    a_large_object_comes_back_whole
-    an_object_of_exactly_one_part_comes_back_whole
-    a_second_put_replaces_the_first
-    the_two_shelves_are_apart
-    a_missing_object_is_none_to_head_and_an_error_to_get
+    prepared_store_is_healthy_and_can_be_prepared_again
+    stored_object_is_returned_and_described
+    empty_object_is_stored
+    large_object_is_returned_completely
+    object_of_exactly_one_part_is_returned_completely
+    second_put_replaces_the_first
+    classes_are_separate
+    missing_object_is_none_for_head_and_an_error_for_get
     deleting_twice_is_a_success
-    unusual_keys_are_kept_apart_and_given_back
-    a_list_is_in_the_order_of_keys_and_comes_in_pages
-    a_list_is_limited_to_its_prefix
-    each_kind_of_range_gives_its_bytes
-    a_range_beyond_the_end_is_refused_with_the_size
-    a_body_of_another_length_leaves_what_was_there
-    a_large_body_of_another_length_leaves_nothing
-    a_body_that_breaks_off_leaves_nothing
-    an_upload_that_is_given_up_leaves_nothing
-    concurrent_puts_to_one_key_end_with_one_whole_object
-    a_link_takes_an_upload_with_any_content_type_and_no_other_credential
-    a_link_takes_an_empty_upload
-    a_link_gives_the_object_and_parts_of_it
-    a_link_to_nothing_is_not_found
-    a_link_refuses_another_length
-    a_link_that_breaks_off_leaves_nothing
-    a_link_that_expired_is_refused
-    a_link_that_was_changed_is_refused
-    a_link_for_one_method_is_refused_for_another
+    unusual_keys_stay_distinct
+    list_is_sorted_and_paged
+    list_is_limited_to_its_prefix
+    each_kind_of_range_returns_its_bytes
+    range_beyond_the_end_is_refused_with_the_size
+    body_of_another_length_keeps_the_old_object
+    large_body_of_another_length_stores_nothing
+    failed_body_stores_nothing
+    abandoned_upload_stores_nothing
+    concurrent_puts_store_one_complete_object
+    upload_link_accepts_any_content_type
+    upload_link_accepts_an_empty_body
+    download_link_returns_the_object_and_ranges
+    download_link_to_a_missing_object_is_not_found
+    upload_link_refuses_another_length
+    failed_upload_by_link_stores_nothing
+    expired_link_is_refused
+    changed_link_is_refused
+    link_is_refused_for_another_method
 }
 
-async fn a_ready_store_is_healthy_and_can_be_prepared_again(backend: Backend) {
+async fn prepared_store_is_healthy_and_can_be_prepared_again(backend: Backend) {
     backend.store.check().await.unwrap();
     backend.put(&key("lab/kept"), b"kept").await.unwrap();
     backend.store.prepare().await.unwrap();
@@ -68,7 +68,7 @@ async fn a_ready_store_is_healthy_and_can_be_prepared_again(backend: Backend) {
     assert_eq!(backend.list("", None, 10).await, ["lab/kept"], "preparing leaves nothing of its own");
 }
 
-async fn what_was_put_is_given_back_and_described(backend: Backend) {
+async fn stored_object_is_returned_and_described(backend: Backend) {
     let key = ObjectKey::artifact(Uuid::from_u128(7), ArtifactKind::Result);
     let before = now();
     backend.put(&key, b"twelve bytes").await.unwrap();
@@ -82,7 +82,7 @@ async fn what_was_put_is_given_back_and_described(backend: Backend) {
     );
 }
 
-async fn an_empty_object_is_an_object(backend: Backend) {
+async fn empty_object_is_stored(backend: Backend) {
     let key = key("lab/empty");
     backend.put(&key, b"").await.unwrap();
     assert_eq!(backend.get(&key).await.unwrap(), b"");
@@ -91,7 +91,7 @@ async fn an_empty_object_is_an_object(backend: Backend) {
     assert!(matches!(error, ObjectError::RangeOutside { total: 0 }), "{error:?}");
 }
 
-async fn a_large_object_comes_back_whole(backend: Backend) {
+async fn large_object_is_returned_completely(backend: Backend) {
     let key = key("lab/large.bin");
     let large = content(1, 2 * PART + 12_345);
     backend.put(&key, &large).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_large_object_comes_back_whole(backend: Backend) {
     assert_eq!((part.as_slice(), offset), (&large[PART - 3..=PART + 2], PART as u64 - 3));
 }
 
-async fn an_object_of_exactly_one_part_comes_back_whole(backend: Backend) {
+async fn object_of_exactly_one_part_is_returned_completely(backend: Backend) {
     for (name, length) in [("one", PART), ("one and a byte", PART + 1), ("two", 2 * PART)] {
         let bytes = content(2, length);
         backend.put(&key(name), &bytes).await.unwrap();
@@ -109,7 +109,7 @@ async fn an_object_of_exactly_one_part_comes_back_whole(backend: Backend) {
     }
 }
 
-async fn a_second_put_replaces_the_first(backend: Backend) {
+async fn second_put_replaces_the_first(backend: Backend) {
     let key = key("lab/config");
     backend.put(&key, &content(3, PART + 1)).await.unwrap();
     backend.put(&key, b"short").await.unwrap();
@@ -118,8 +118,8 @@ async fn a_second_put_replaces_the_first(backend: Backend) {
     assert_eq!(backend.list("", None, 10).await, ["lab/config"]);
 }
 
-async fn the_two_shelves_are_apart(backend: Backend) {
-    let artifact = ObjectKey::from_stored(Shelf::Artifacts, "same/name".to_owned());
+async fn classes_are_separate(backend: Backend) {
+    let artifact = ObjectKey::from_stored(ObjectClass::Artifacts, "same/name".to_owned());
     backend.put(&artifact, b"artifact").await.unwrap();
     assert!(backend.store.head(&key("same/name")).await.unwrap().is_none());
     backend.put(&key("same/name"), b"attachment").await.unwrap();
@@ -127,7 +127,7 @@ async fn the_two_shelves_are_apart(backend: Backend) {
     assert_eq!(backend.get(&key("same/name")).await.unwrap(), b"attachment");
 }
 
-async fn a_missing_object_is_none_to_head_and_an_error_to_get(backend: Backend) {
+async fn missing_object_is_none_for_head_and_an_error_for_get(backend: Backend) {
     for missing in ["lab/nothing", "nobody/nothing", "lab"] {
         assert_eq!(backend.store.head(&key(missing)).await.unwrap(), None);
         let error = backend.get(&key(missing)).await.unwrap_err();
@@ -148,7 +148,7 @@ async fn deleting_twice_is_a_success(backend: Backend) {
     assert_eq!(backend.get(&gone).await.unwrap(), b"again");
 }
 
-async fn unusual_keys_are_kept_apart_and_given_back(backend: Backend) {
+async fn unusual_keys_stay_distinct(backend: Backend) {
     let mut paths = [
         "lab/ü/日本語 🦀.bin",
         "lab/u\u{308}/x",
@@ -181,7 +181,7 @@ async fn unusual_keys_are_kept_apart_and_given_back(backend: Backend) {
     assert_eq!(backend.list("", None, 100).await, paths);
 }
 
-async fn a_list_is_in_the_order_of_keys_and_comes_in_pages(backend: Backend) {
+async fn list_is_sorted_and_paged(backend: Backend) {
     let mut paths: Vec<_> = ["a-b", "a.b", "a/b", "a/b-c", "a/bc/d", "a0", "B", "b", "ä", "a/é"]
         .map(|name| format!("lab/{name}"))
         .into();
@@ -206,7 +206,7 @@ async fn a_list_is_in_the_order_of_keys_and_comes_in_pages(backend: Backend) {
     assert!(backend.list("", None, 0).await.is_empty());
 }
 
-async fn a_list_is_limited_to_its_prefix(backend: Backend) {
+async fn list_is_limited_to_its_prefix(backend: Backend) {
     for path in ["lab/in/1", "lab/in/2", "lab/input", "lab/out/1", "labor/in/1"] {
         backend.put(&key(path), b"x").await.unwrap();
     }
@@ -215,12 +215,12 @@ async fn a_list_is_limited_to_its_prefix(backend: Backend) {
     assert_eq!(backend.list("lab/in", Some("lab/in/1"), 1).await, ["lab/in/2"]);
     assert_eq!(backend.list("lab/in", Some("a"), 1).await, ["lab/in/1"]);
     assert!(backend.list("lab/nothing", None, 10).await.is_empty());
-    let listed = backend.store.list(Shelf::Attachments, "lab/out", None, 10).await.unwrap();
+    let listed = backend.store.list(ObjectClass::Attachments, "lab/out", None, 10).await.unwrap();
     assert_eq!(listed[0].length, 1);
     assert!(now().since(listed[0].changed) < HOUR);
 }
 
-async fn each_kind_of_range_gives_its_bytes(backend: Backend) {
+async fn each_kind_of_range_returns_its_bytes(backend: Backend) {
     let key = key("lab/digits");
     backend.put(&key, b"0123456789").await.unwrap();
     for (range, expected, offset) in [
@@ -238,7 +238,7 @@ async fn each_kind_of_range_gives_its_bytes(backend: Backend) {
     assert_eq!(backend.store.get(&key, Some(ByteRange::From(7))).await.unwrap().total, 10);
 }
 
-async fn a_range_beyond_the_end_is_refused_with_the_size(backend: Backend) {
+async fn range_beyond_the_end_is_refused_with_the_size(backend: Backend) {
     let key = key("lab/digits");
     backend.put(&key, b"0123456789").await.unwrap();
     for range in [ByteRange::From(10), ByteRange::Between(10, 20)] {
@@ -247,7 +247,7 @@ async fn a_range_beyond_the_end_is_refused_with_the_size(backend: Backend) {
     }
 }
 
-async fn a_body_of_another_length_leaves_what_was_there(backend: Backend) {
+async fn body_of_another_length_keeps_the_old_object(backend: Backend) {
     let key = key("lab/config");
     backend.put(&key, b"old").await.unwrap();
     let error = backend.store.put(&key, body(b"short"), 6).await.unwrap_err();
@@ -257,7 +257,7 @@ async fn a_body_of_another_length_leaves_what_was_there(backend: Backend) {
     assert_eq!(backend.get(&key).await.unwrap(), b"old");
 }
 
-async fn a_large_body_of_another_length_leaves_nothing(backend: Backend) {
+async fn large_body_of_another_length_stores_nothing(backend: Backend) {
     let before = files_below(backend.root());
     let large = content(4, 2 * PART + 1);
     for announced in [2 * PART, 2 * PART + 2, PART] {
@@ -269,7 +269,7 @@ async fn a_large_body_of_another_length_leaves_nothing(backend: Backend) {
     assert_eq!(files_below(backend.root()).len(), before.len(), "no part of it is left");
 }
 
-async fn a_body_that_breaks_off_leaves_nothing(backend: Backend) {
+async fn failed_body_stores_nothing(backend: Backend) {
     let before = files_below(backend.root());
     for length in [1_000, 2 * PART + 2] {
         let half = Ok(Bytes::from(content(5, length / 2)));
@@ -282,7 +282,7 @@ async fn a_body_that_breaks_off_leaves_nothing(backend: Backend) {
     assert_eq!(files_below(backend.root()).len(), before.len(), "no part of it is left");
 }
 
-async fn an_upload_that_is_given_up_leaves_nothing(backend: Backend) {
+async fn abandoned_upload_stores_nothing(backend: Backend) {
     let before = files_below(backend.root());
     let (reached, stuck) = tokio::sync::oneshot::channel();
     let half = stream::iter([Ok(Bytes::from(content(6, PART + 1)))]);
@@ -304,7 +304,7 @@ async fn an_upload_that_is_given_up_leaves_nothing(backend: Backend) {
     assert_eq!(backend.store.head(&key("lab/half")).await.unwrap(), None);
 }
 
-async fn concurrent_puts_to_one_key_end_with_one_whole_object(backend: Backend) {
+async fn concurrent_puts_store_one_complete_object(backend: Backend) {
     let backend = Arc::new(backend);
     let key = key("lab/contended");
     let puts = (0..4).map(|seed| {
@@ -321,7 +321,7 @@ async fn concurrent_puts_to_one_key_end_with_one_whole_object(backend: Backend) 
     assert!(winner == content(seed, winner.len()), "the object is whole");
 }
 
-async fn a_link_takes_an_upload_with_any_content_type_and_no_other_credential(backend: Backend) {
+async fn upload_link_accepts_any_content_type(backend: Backend) {
     for content_type in [None, Some("application/gzip"), Some("text/plain; charset=utf-8")] {
         let key = key("lab/by-link");
         let mut upload = backend.upload(&key, 12, b"twelve bytes", now());
@@ -334,13 +334,13 @@ async fn a_link_takes_an_upload_with_any_content_type_and_no_other_credential(ba
     }
 }
 
-async fn a_link_takes_an_empty_upload(backend: Backend) {
+async fn upload_link_accepts_an_empty_body(backend: Backend) {
     let answer = backend.upload(&key("lab/empty"), 0, b"", now()).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(backend.get(&key("lab/empty")).await.unwrap(), b"");
 }
 
-async fn a_link_gives_the_object_and_parts_of_it(backend: Backend) {
+async fn download_link_returns_the_object_and_ranges(backend: Backend) {
     let key = key("lab/large");
     let large = content(7, PART + 1);
     backend.put(&key, &large).await.unwrap();
@@ -352,12 +352,12 @@ async fn a_link_gives_the_object_and_parts_of_it(backend: Backend) {
     assert_eq!(part.bytes().await.unwrap(), large[5..=9]);
 }
 
-async fn a_link_to_nothing_is_not_found(backend: Backend) {
+async fn download_link_to_a_missing_object_is_not_found(backend: Backend) {
     let answer = backend.download(&key("lab/nothing"), now()).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
 }
 
-async fn a_link_refuses_another_length(backend: Backend) {
+async fn upload_link_refuses_another_length(backend: Backend) {
     let key = key("lab/by-link");
     for (announced, content) in [(12, "thirteen byte"), (12, "eleven byte"), (0, "x"), (12, "")] {
         let answer = backend.upload(&key, announced, content.as_bytes(), now()).send().await.unwrap();
@@ -366,7 +366,7 @@ async fn a_link_refuses_another_length(backend: Backend) {
     }
 }
 
-async fn a_link_that_breaks_off_leaves_nothing(backend: Backend) {
+async fn failed_upload_by_link_stores_nothing(backend: Backend) {
     let key = key("lab/by-link");
     let link = backend.store.upload_link(&key, 12, HOUR, now()).unwrap();
     let chunks = [Ok("twelve"), Err(io::Error::other("the line went dead"))];
@@ -378,7 +378,7 @@ async fn a_link_that_breaks_off_leaves_nothing(backend: Backend) {
     assert_eq!(backend.store.head(&key).await.unwrap(), None);
 }
 
-async fn a_link_that_expired_is_refused(backend: Backend) {
+async fn expired_link_is_refused(backend: Backend) {
     let key = key("lab/config");
     backend.put(&key, b"old").await.unwrap();
     let long_ago = now() - HOUR - HOUR;
@@ -389,7 +389,7 @@ async fn a_link_that_expired_is_refused(backend: Backend) {
     assert_eq!(backend.get(&key).await.unwrap(), b"old");
 }
 
-async fn a_link_that_was_changed_is_refused(backend: Backend) {
+async fn changed_link_is_refused(backend: Backend) {
     for name in ["lab/mine", "lab/yours"] {
         backend.put(&key(name), b"old").await.unwrap();
     }
@@ -424,7 +424,7 @@ fn tampered(link: &Url) -> Vec<Url> {
     changed
 }
 
-async fn a_link_for_one_method_is_refused_for_another(backend: Backend) {
+async fn link_is_refused_for_another_method(backend: Backend) {
     let key = key("lab/config");
     backend.put(&key, b"old").await.unwrap();
     let download = backend.address(backend.store.download_link(&key, None, HOUR, now()).unwrap());

@@ -19,7 +19,7 @@ fn folder(backend: &Backend, name: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_name_can_be_an_object_and_a_folder_at_once() {
+async fn name_can_be_an_object_and_a_folder() {
     let backend = Backend::directory().await;
     for path in ["lab/a", "lab/a/b", "lab/a/b/c", "lab/a.o", "lab/a.d/b"] {
         backend.put(&key(path), path.as_bytes()).await.unwrap();
@@ -32,7 +32,7 @@ async fn a_name_can_be_an_object_and_a_folder_at_once() {
 }
 
 #[tokio::test]
-async fn names_longer_than_the_file_system_takes_are_kept_and_listed_in_order() {
+async fn overlong_names_are_stored_and_listed_in_order() {
     let backend = Backend::directory().await;
     let (x, u) = ("x".repeat(80), "ü".repeat(400));
     let mut paths = [
@@ -59,7 +59,7 @@ async fn names_longer_than_the_file_system_takes_are_kept_and_listed_in_order() 
 }
 
 #[tokio::test]
-async fn more_bytes_at_the_end_than_there_are_is_the_whole_object() {
+async fn last_bytes_beyond_the_size_are_the_whole_object() {
     let backend = Backend::directory().await;
     backend.put(&key("lab/digits"), b"0123456789").await.unwrap();
     let (all, offset) = backend.read(&key("lab/digits"), Some(ByteRange::Last(99))).await.unwrap();
@@ -79,7 +79,7 @@ async fn deleting_leaves_no_empty_folders() {
 }
 
 #[tokio::test]
-async fn preparing_removes_what_a_crash_left_and_spares_what_somebody_is_writing() {
+async fn prepare_removes_only_abandoned_files() {
     let backend = Backend::directory().await;
     let temporary = folder(&backend, "temporary");
     fs::write(temporary.join("left-behind"), b"half an obj").unwrap();
@@ -103,7 +103,7 @@ async fn preparing_removes_what_a_crash_left_and_spares_what_somebody_is_writing
 }
 
 #[tokio::test]
-async fn the_directory_is_closed_to_other_users() {
+async fn directory_is_private() {
     let backend = Backend::directory().await;
     backend.put(&key("lab/private"), b"x").await.unwrap();
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -113,7 +113,7 @@ async fn the_directory_is_closed_to_other_users() {
 }
 
 #[tokio::test]
-async fn links_outlive_a_restart_and_belong_to_one_directory() {
+async fn links_survive_a_restart_and_belong_to_one_directory() {
     let backend = Backend::directory().await;
     let link = backend.store.download_link(&key("lab/a"), None, HOUR, now()).unwrap();
     let target = backend.address(link);
@@ -125,7 +125,7 @@ async fn links_outlive_a_restart_and_belong_to_one_directory() {
 }
 
 #[tokio::test]
-async fn a_directory_that_can_not_be_written_is_reported() {
+async fn unwritable_directory_is_reported() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("file");
     fs::write(&file, b"not a folder").unwrap();
@@ -143,12 +143,13 @@ async fn a_directory_that_can_not_be_written_is_reported() {
 }
 
 #[tokio::test]
-async fn a_key_that_points_outside_stays_inside() {
+async fn key_that_points_outside_stays_inside() {
     let backend = Backend::directory().await;
     let sneaky = key("../../outside");
     backend.put(&sneaky, b"x").await.unwrap();
     assert!(files_below(backend.root()).iter().all(|file| file.starts_with(backend.root().join("objects"))));
     assert_eq!(backend.get(&sneaky).await.unwrap(), b"x");
-    let artifact = ObjectKey::from_stored(mitosis_domain::object::Shelf::Artifacts, "outside".to_owned());
+    let artifact =
+        ObjectKey::from_stored(mitosis_domain::object::ObjectClass::Artifacts, "outside".to_owned());
     assert_eq!(backend.store.head(&artifact).await.unwrap(), None);
 }

@@ -6,5 +6,5 @@ mod backend;
 mod canned;
 mod conformance;
 mod directory;
-mod doors;
+mod link_server;
 mod s3;

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_objects::s3::S3Config;
 use mitosis_objects::{Link, ObjectError, ObjectStore as _, Right};
 use mitosis_testkit::s3::S3Server;
@@ -30,7 +30,7 @@ fn canned(service: &Canned) -> S3Config {
 }
 
 #[tokio::test]
-async fn missing_buckets_are_created_under_their_configured_names() {
+async fn missing_buckets_are_created() {
     let server = S3Server::start().await.unwrap();
     let mut config = config(&server);
     config.attachments_bucket = "our-files".to_owned();
@@ -50,7 +50,7 @@ async fn missing_buckets_are_created_under_their_configured_names() {
 }
 
 #[tokio::test]
-async fn coordinators_may_prepare_the_same_buckets_at_the_same_time() {
+async fn buckets_can_be_prepared_concurrently() {
     let server = S3Server::start().await.unwrap();
     let starts = (0..4).map(|_| {
         let store = s3_store(&config(&server));
@@ -62,7 +62,7 @@ async fn coordinators_may_prepare_the_same_buckets_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_named_and_not_repeated() {
+async fn wrong_credentials_are_reported_without_retry() {
     let server = S3Server::start().await.unwrap();
     let wrong_secret = S3Config { secret_key: "swordfish".into(), ..config(&server) };
     let wrong_access = S3Config { access_key: "somebody".to_owned(), ..config(&server) };
@@ -77,7 +77,7 @@ async fn wrong_credentials_are_named_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_there_is_unreachable() {
+async fn missing_service_is_unreachable() {
     // Bound and not listening: nobody else can be given the port, and nobody answers.
     let held = TcpSocket::new_v4().unwrap();
     held.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
@@ -91,7 +91,7 @@ async fn a_service_that_is_not_there_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_service_that_accepts_and_says_nothing_is_unreachable() {
+async fn silent_service_is_unreachable() {
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
     let mut config = S3Config::new(endpoint.parse().unwrap(), "key", "secret".into());
@@ -101,7 +101,7 @@ async fn a_service_that_accepts_and_says_nothing_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_explained_by_its_cause() {
+async fn refusal_is_explained_by_its_cause() {
     let region: &'static [Answer] = &[(
         400,
         "<Error><Code>AuthorizationQueryParametersError</Code><Message>the region is wrong</Message>\
@@ -123,7 +123,7 @@ async fn a_refusal_is_explained_by_its_cause() {
     assert_eq!(service.requests(), [list, write]);
 
     let service = Canned::start(&[(200, "<html>hello</html>")]).await;
-    let error = s3_store(&canned(&service)).list(Shelf::Artifacts, "", None, 1).await.unwrap_err();
+    let error = s3_store(&canned(&service)).list(ObjectClass::Artifacts, "", None, 1).await.unwrap_err();
     assert!(matches!(error, ObjectError::BadReply { .. }), "{error:?}");
 }
 
@@ -135,7 +135,7 @@ async fn transient_faults_are_waited_out() {
 }
 
 #[tokio::test]
-async fn a_fault_that_lasts_is_reported_after_a_few_attempts() {
+async fn lasting_error_is_reported_after_a_few_attempts() {
     let service = Canned::start(&[SLOW_DOWN]).await;
     let store = s3_store(&canned(&service));
     let error = store.delete(&key("lab/a")).await.unwrap_err();
@@ -146,7 +146,7 @@ async fn a_fault_that_lasts_is_reported_after_a_few_attempts() {
 }
 
 #[tokio::test]
-async fn a_download_that_breaks_off_or_stalls_ends_with_an_error() {
+async fn broken_or_stalled_download_fails() {
     for breaks_off in [true, false] {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -176,7 +176,7 @@ async fn a_download_that_breaks_off_or_stalls_ends_with_an_error() {
 }
 
 #[tokio::test]
-async fn an_upload_whose_part_fails_is_aborted() {
+async fn upload_with_a_failed_part_is_aborted() {
     const BEGUN: &str = r#"<InitiateMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><UploadId>7</UploadId></InitiateMultipartUploadResult>"#;
     let service = Canned::start(&[(200, BEGUN), (200, ""), DENIED]).await;
     let mut config = canned(&service);
@@ -187,7 +187,7 @@ async fn an_upload_whose_part_fails_is_aborted() {
 }
 
 #[tokio::test]
-async fn a_completion_that_says_yes_and_then_no_is_a_failure() {
+async fn completion_with_a_late_error_fails() {
     const BEGUN: &str = r#"<InitiateMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><UploadId>7</UploadId></InitiateMultipartUploadResult>"#;
     const NO: &str = "<Error><Code>InternalError</Code><Message>We failed</Message></Error>";
     let service = Canned::start(&[(200, BEGUN), (200, ""), (200, ""), (200, NO), (204, "")]).await;
@@ -199,7 +199,7 @@ async fn a_completion_that_says_yes_and_then_no_is_a_failure() {
 }
 
 #[tokio::test]
-async fn links_lead_to_the_public_address_and_requests_to_the_private_one() {
+async fn links_use_the_public_address_and_requests_the_private_one() {
     let server = S3Server::start().await.unwrap();
     let public = server.url().replace("127.0.0.1", "localhost");
     let config = S3Config { public_endpoint: Some(public.parse().unwrap()), ..config(&server) };
@@ -236,7 +236,7 @@ async fn create_link_stores_once_and_needs_its_condition() {
 }
 
 #[tokio::test]
-async fn create_link_is_given_where_the_condition_holds_only() {
+async fn create_link_needs_support_for_the_condition() {
     let hidden = Backend::hidden_s3().await;
     assert_eq!(hidden.store.create_link(&key("lab/a"), 1, HOUR, now()).unwrap(), None);
     let directory = Backend::directory().await;
@@ -256,7 +256,7 @@ async fn create_link_is_given_where_the_condition_holds_only() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_for_one_request_is_uploaded_through_the_coordinator() {
+async fn too_large_upload_goes_through_the_coordinator() {
     let backend = Backend::s3().await;
     let five_gib = 5 * 1024 * 1024 * 1024;
     let link = |length| backend.store.upload_link(&key("lab/huge"), length, HOUR, now()).unwrap();
@@ -266,10 +266,10 @@ async fn what_is_too_large_for_one_request_is_uploaded_through_the_coordinator()
 }
 
 #[tokio::test]
-async fn a_key_that_points_elsewhere_is_not_sent() {
+async fn key_that_points_elsewhere_is_not_sent() {
     let backend = Backend::s3().await;
     for path in ["../mitosis-artifacts/x", "a/../b", "a//b", "", "."] {
-        let key = ObjectKey::from_stored(Shelf::Attachments, path.to_owned());
+        let key = ObjectKey::from_stored(ObjectClass::Attachments, path.to_owned());
         let error = backend.store.put(&key, body(b"x"), 1).await.unwrap_err();
         assert!(matches!(error, ObjectError::UnusableKey(_)), "{path}: {error:?}");
         assert!(backend.store.upload_link(&key, 1, HOUR, now()).is_err(), "{path}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::Timestamp;
 
 use crate::StoreError;
@@ -67,17 +67,17 @@ const ATTACHMENTS: &str = "attachments:";
 
 /// An object as it is noted.
 pub(crate) fn noted(key: &ObjectKey) -> String {
-    match key.shelf() {
-        Shelf::Artifacts => key.path().to_owned(),
-        Shelf::Attachments => format!("{ATTACHMENTS}{}", key.path()),
+    match key.class() {
+        ObjectClass::Artifacts => key.path().to_owned(),
+        ObjectClass::Attachments => format!("{ATTACHMENTS}{}", key.path()),
     }
 }
 
 /// An object from its note.
 pub(crate) fn from_note(note: String) -> ObjectKey {
     match note.strip_prefix(ATTACHMENTS) {
-        Some(path) => ObjectKey::from_stored(Shelf::Attachments, path.to_owned()),
-        None => ObjectKey::from_stored(Shelf::Artifacts, note),
+        Some(path) => ObjectKey::from_stored(ObjectClass::Attachments, path.to_owned()),
+        None => ObjectKey::from_stored(ObjectClass::Artifacts, note),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Uploads by users that may still come, and what is stored once they can't.
 
 use async_trait::async_trait;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -154,11 +154,11 @@ enum Owner {
 
 async fn lock(tx: &impl Db, key: &ObjectKey) -> Result<Option<Owner>, StoreError> {
     let owner = key.path().split_once('/').map_or("", |(owner, _)| owner);
-    match key.shelf() {
-        Shelf::Attachments => {
+    match key.class() {
+        ObjectClass::Attachments => {
             Ok(row::optional(tx, LOCK_GROUP, &[&owner], row::only::<i64>).await?.map(Owner::Group))
         }
-        Shelf::Artifacts => {
+        ObjectClass::Artifacts => {
             let Ok(task) = Uuid::try_parse(owner) else { return Ok(None) };
             let read = |row: &Row| Ok(Owner::Task { id: row.try_get(0)?, group: row.try_get(1)? });
             row::optional(tx, LOCK_TASK, &[&task], read).await

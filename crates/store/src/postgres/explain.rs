@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use deadpool_postgres::Client;
-use mitosis_domain::explain::{Ahead, Crew, Facts, Holder, Nearest, Standing, Watched};
+use mitosis_domain::explain::{Ahead, EligibleWorkers, Facts, Holder, Nearest, Standing, Watched};
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::task::{Attempt, ExecEnd, Phase, Task};
 use mitosis_protocol::worker::WorkerState;
@@ -96,7 +96,7 @@ const NEAREST: &str = "
     WHERE member.group_id = $1 AND member.role >= $2
     ORDER BY jsonb_array_length(lack.missing), worker.id LIMIT 1";
 
-async fn crew(db: &impl Db, task: &Task) -> Result<Crew, StoreError> {
+async fn crew(db: &impl Db, task: &Task) -> Result<EligibleWorkers, StoreError> {
     let (group, tags, least) = (task.group.0, Json(&task.tags), Role::Write.code());
     let stopping = WorkerState::GracefulShutdown.code();
     let mut crew = row::one(db, CREW, &[&group, &least, &tags, &stopping], read_crew).await?;
@@ -109,9 +109,9 @@ async fn crew(db: &impl Db, task: &Task) -> Result<Crew, StoreError> {
     Ok(crew)
 }
 
-fn read_crew(row: &Row) -> Result<Crew, StoreError> {
+fn read_crew(row: &Row) -> Result<EligibleWorkers, StoreError> {
     let count = |column| Ok::<_, StoreError>(row.value::<i64>(column)?.unsigned_abs());
-    Ok(Crew {
+    Ok(EligibleWorkers {
         listed: count("listed")?,
         serving: count("serving")?,
         fitting: count("fitting")?,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
@@ -66,14 +66,14 @@ const ATTACHMENT_OF_OBJECT: &str = "
 
 async fn target(db: &impl Db, key: &ObjectKey) -> Result<Option<UploadTarget>, StoreError> {
     let Some((owner, rest)) = key.path().split_once('/') else { return Ok(None) };
-    match key.shelf() {
-        Shelf::Attachments => {
+    match key.class() {
+        ObjectClass::Attachments => {
             row::optional(db, ATTACHMENT_OF_OBJECT, &[&owner, &rest], |row| {
                 Ok(UploadTarget { size: row.value("size")?, waits: Waits::ForUser })
             })
             .await
         }
-        Shelf::Artifacts => {
+        ObjectClass::Artifacts => {
             let Ok(task) = Uuid::try_parse(owner) else { return Ok(None) };
             row::optional(db, ARTIFACT_OF_OBJECT, &[&task, &key.path()], |row| {
                 let waits = artifact_waits(row.value("visible")?, row.value("epoch")?);

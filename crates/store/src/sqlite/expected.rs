@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use mitosis_domain::ids::GroupId;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::Timestamp;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
@@ -158,15 +158,15 @@ fn settle(
     db.run(FORGET_ENDED, params![note, now.unix_micros()])?;
     let Some((owner, rest)) = key.path().split_once('/') else { return Ok(()) };
     let read = |row: &rusqlite::Row<'_>| Ok((GroupId(row.get(0)?), row.get::<_, i64>(1)?));
-    let (group, recorded) = match key.shelf() {
-        Shelf::Attachments => {
+    let (group, recorded) = match key.class() {
+        ObjectClass::Attachments => {
             let Some((group, recorded)) = db.optional(ATTACHMENT, params![owner, rest], read)? else {
                 return Ok(());
             };
             db.run_one(SET_ATTACHMENT, params![group.0, rest, stored])?;
             (group, recorded)
         }
-        Shelf::Artifacts => {
+        ObjectClass::Artifacts => {
             let Ok(task) = Uuid::try_parse(owner) else { return Ok(()) };
             let Some(found) = db.optional(ARTIFACT, params![task.as_bytes(), key.path()], read)? else {
                 return Ok(());

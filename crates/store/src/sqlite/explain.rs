@@ -1,7 +1,7 @@
 //! What has to be known to explain a task.
 
 use async_trait::async_trait;
-use mitosis_domain::explain::{Ahead, Crew, Facts, Holder, Nearest, Standing, Watched};
+use mitosis_domain::explain::{Ahead, EligibleWorkers, Facts, Holder, Nearest, Standing, Watched};
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::task::{Attempt, ExecEnd, Phase, Task};
 use mitosis_protocol::worker::WorkerState;
@@ -81,7 +81,7 @@ const NEAREST: &str = "
     WHERE member.group_id = ?1 AND member.role >= ?2
     ORDER BY json_array_length(missing), worker.id LIMIT 1";
 
-fn crew(db: &Connection, task: &Task) -> Result<Crew, StoreError> {
+fn crew(db: &Connection, task: &Task) -> Result<EligibleWorkers, StoreError> {
     let (group, tags, least) = (task.group.0, to_json(&task.tags)?, Role::Write.code());
     let stopping = WorkerState::GracefulShutdown.code();
     let mut crew = db.one(CREW, params![group, least, tags, stopping], read_crew)?;
@@ -93,9 +93,9 @@ fn crew(db: &Connection, task: &Task) -> Result<Crew, StoreError> {
     Ok(crew)
 }
 
-fn read_crew(row: &Row<'_>) -> Result<Crew, StoreError> {
+fn read_crew(row: &Row<'_>) -> Result<EligibleWorkers, StoreError> {
     let count = |column| Ok::<_, StoreError>(row.value::<i64>(column)?.unsigned_abs());
-    Ok(Crew {
+    Ok(EligibleWorkers {
         listed: count("listed")?,
         serving: count("serving")?,
         fitting: count("fitting")?,

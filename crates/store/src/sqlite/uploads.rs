@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::Timestamp;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
@@ -80,11 +80,11 @@ const ATTACHMENT_OF_OBJECT: &str = "
 
 fn target(db: &Connection, key: &ObjectKey) -> Result<Option<UploadTarget>, StoreError> {
     let Some((owner, rest)) = key.path().split_once('/') else { return Ok(None) };
-    match key.shelf() {
-        Shelf::Attachments => db.optional(ATTACHMENT_OF_OBJECT, params![owner, rest], |row| {
+    match key.class() {
+        ObjectClass::Attachments => db.optional(ATTACHMENT_OF_OBJECT, params![owner, rest], |row| {
             Ok(UploadTarget { size: row.value("size")?, waits: Waits::ForUser })
         }),
-        Shelf::Artifacts => {
+        ObjectClass::Artifacts => {
             let Ok(task) = Uuid::try_parse(owner) else { return Ok(None) };
             db.optional(ARTIFACT_OF_OBJECT, params![task.as_bytes(), key.path()], |row| {
                 let waits = artifact_waits(row.value("visible")?, row.value("epoch")?);

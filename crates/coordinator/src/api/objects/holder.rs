@@ -1,7 +1,7 @@
 //! Whom a link was given to. It ends with the session or token, with the account and with the membership.
 
 use http::StatusCode;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::permission::Action;
 use mitosis_objects::{LinkError, Right, SignedAccess};
 use mitosis_protocol::Uuid;
@@ -39,9 +39,9 @@ async fn may(app: &App, standing: &Standing, access: &SignedAccess) -> Result<()
 /// The name of the group that an object belongs to.
 async fn group_of(app: &App, key: &ObjectKey) -> Result<Option<String>, ApiError> {
     let Some((first, _)) = key.path().split_once('/') else { return Ok(None) };
-    match key.shelf() {
-        Shelf::Attachments => Ok(Some(first.to_owned())),
-        Shelf::Artifacts => {
+    match key.class() {
+        ObjectClass::Attachments => Ok(Some(first.to_owned())),
+        ObjectClass::Artifacts => {
             let Ok(task) = Uuid::parse_str(first) else { return Ok(None) };
             Ok(app.store.task(task).await?.map(|task| task.group_name))
         }

@@ -16,7 +16,7 @@ use self::uploads::Closed;
 use super::routes::{Asks, Routes};
 use crate::api::user::artifacts::UPLOAD_VALID;
 use crate::app::App;
-use crate::error::{ApiError, chain, is_for_want_of_room};
+use crate::error::{ApiError, chain, is_disk_full};
 use crate::failures::Failure;
 
 pub(super) fn routes() -> Routes {
@@ -177,7 +177,7 @@ impl From<ObjectError> for ObjectRefusal {
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() {
-            let is_full = is_for_want_of_room(&error);
+            let is_full = is_disk_full(&error);
             let message = match is_full {
                 true => "the disk of the coordinator's object store is full",
                 false => "the object store did not do its work; try again",

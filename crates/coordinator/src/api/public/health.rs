@@ -9,7 +9,7 @@ use http::StatusCode;
 use mitosis_protocol::auth::HealthReply;
 
 use crate::app::App;
-use crate::error::{chain, is_for_want_of_room};
+use crate::error::{chain, is_disk_full};
 
 /// A part that takes longer than this to answer counts as away.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -51,7 +51,7 @@ async fn answers<E: std::error::Error + 'static>(
         Ok(Ok(())) => "ok",
         Ok(Err(error)) => {
             tracing::warn!(part, cause = chain(&error), "a health check failed");
-            if is_for_want_of_room(&error) { "its disk is full" } else { "unavailable" }
+            if is_disk_full(&error) { "its disk is full" } else { "unavailable" }
         }
         Err(_) => "no answer in time",
     }

@@ -51,7 +51,7 @@ async fn hold(request: Request, next: Next) -> Response {
 pub(super) fn terms(app: &App, is_agent: bool, lost_after: Option<Duration>) -> LeaseTerms {
     match is_agent {
         true => app.agents.terms(app.lease, lost_after),
-        false => LeaseTerms::of_published(app.lease),
+        false => LeaseTerms::legacy(app.lease),
     }
 }
 

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use mitosis_domain::crash;
 use mitosis_domain::ids::TaskId;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_domain::worker::Worker;
 use mitosis_objects::{Link, Right};
@@ -107,7 +107,7 @@ async fn announce(
     let reservation =
         patiently(app, || app.store.reserve_attempt_artifact(holder, kind, size, app.now())).await?;
     let Reserved { exist, object, .. } = reserved(reservation)?;
-    let key = ObjectKey::from_stored(Shelf::Artifacts, object);
+    let key = ObjectKey::from_stored(ObjectClass::Artifacts, object);
     crash::point("artifact.url_issued:before");
     let link = conditions.link(app, &key, !exist, Right::Upload { length: upload.content_length }, None)?;
     crash::point("artifact.url_issued:after");
@@ -181,7 +181,7 @@ pub(in crate::api) async fn missing_archives(app: &App, holder: Holder) -> Vec<A
     let Ok(announced) = app.store.announced_artifacts(holder).await else { return Vec::new() };
     let mut missing = Vec::new();
     for artifact in announced {
-        let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
+        let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
         if app.uploads.is_taken(&key) {
             tracing::warn!(%key, "an attempt ends in the middle of its own upload");
             missing.push(artifact.kind);

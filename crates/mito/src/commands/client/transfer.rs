@@ -103,7 +103,7 @@ async fn fetch_to(
             .await
             .map_err(|error| Failure::io(format!("can't make the folder {}", folder.display()), error))?;
     }
-    Ok(client.client().download_telling(&item.url, target, on_bytes).await?)
+    Ok(client.client().download_with_progress(&item.url, target, on_bytes).await?)
 }
 
 /// A folder gets a file of that name; anything else is the name.

@@ -25,7 +25,7 @@ pub(super) async fn check(context: &mut DoctorContext<'_>) -> Finding {
             return Finding::fail(CHECK, Exit::Config, failure.in_one_line()).hint(WHERE_TO_SET);
         }
     };
-    match client.look().await {
+    match client.check_address().await {
         Ok(look) => match &look.health {
             Some(_) => {
                 context.coordinator = Some((client, look));

@@ -1,6 +1,6 @@
 //! What the checks know, and find out for one another.
 
-use mitosis_client::{Client, Look, UserClient};
+use mitosis_client::{AddressCheck, Client, UserClient};
 use mitosis_protocol::doctor::{AdminDoctorReply, DoctorReply};
 use url::{Host, Url};
 
@@ -16,7 +16,7 @@ pub(super) struct DoctorContext<'a> {
     /// Megabytes.
     pub(super) min_free: u64,
     /// Who answers; by `address`.
-    pub(super) coordinator: Option<(Client, Look)>,
+    pub(super) coordinator: Option<(Client, AddressCheck)>,
     /// The user, and what the coordinator tells users; by `login`.
     pub(super) user: Option<User>,
 }
@@ -36,7 +36,7 @@ impl<'a> DoctorContext<'a> {
     }
 
     /// The coordinator, for a check that is about it.
-    pub(super) fn coordinator(&self, check: &'static str) -> Result<(&Client, &Look), Finding> {
+    pub(super) fn coordinator(&self, check: &'static str) -> Result<(&Client, &AddressCheck), Finding> {
         match &self.coordinator {
             Some((client, look)) => Ok((client, look)),
             None => Err(Finding::skip(check, "needs a coordinator")),

@@ -1,7 +1,7 @@
 //! Removing the record of a visible archive.
 
 use mitosis_domain::ids::{GroupId, TaskId};
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::{ArtifactKind, Timestamp};
 use tokio_postgres::Row;
@@ -67,7 +67,7 @@ pub(super) async fn remove(
     }
     row::run_one(tx, DELETE_ARTIFACT, &[&artifact.id]).await?;
     row::run_one(tx, GIVE_BACK, &[&artifact.task.0, &artifact.size]).await?;
-    let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
+    let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
     expected::forget(tx, &key).await?;
     // No link of the last upload is older.
     garbage::add(tx, key.path(), untouched_since).await?;

@@ -1,7 +1,7 @@
 //! Removing the record of a visible archive.
 
 use mitosis_domain::ids::{GroupId, TaskId};
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::{ArtifactKind, Timestamp};
 use rusqlite::{Connection, params};
@@ -63,7 +63,7 @@ pub(super) fn remove(
     }
     db.run_one(DELETE_ARTIFACT, [artifact.id])?;
     db.run_one(GIVE_BACK, [artifact.task.0, artifact.size])?;
-    let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
+    let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
     expected::forget(db, &key)?;
     // No link of the last upload is older.
     garbage::add(db, key.path(), untouched_since)?;

@@ -1,7 +1,7 @@
 //! Announcing an upload: the record and the charge come before the bytes.
 
 use mitosis_domain::ids::{GroupId, TaskId};
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{ArtifactKind, Timestamp};
@@ -120,7 +120,7 @@ pub(super) fn for_user(
     let new = NewArtifact { kind, epoch: 0, visible: true, object: ObjectKey::artifact(task, kind) };
     let existing = find(db, VISIBLE, params![target.task.0, kind.code()])?;
     let object = existing.as_ref().map_or(new.object.path(), |existing| existing.object.as_str());
-    let key = ObjectKey::from_stored(Shelf::Artifacts, object.to_owned());
+    let key = ObjectKey::from_stored(ObjectClass::Artifacts, object.to_owned());
     let terms = expected::terms(db, &key, existing.is_some(), size, link, now)?;
     let mut outcome = reserve(db, &target, &new, existing, terms.size, now)?;
     if let Reservation::Reserved { creates, .. } = &mut outcome {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::quota::QuotaChange;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::ArtifactKind::{self, ExecLog, Result as Output};
@@ -219,7 +219,11 @@ pub(crate) async fn a_removed_archive_gives_its_size_back<B: Backend>(harness: &
     assert_eq!(harness.used("ann").await, 100);
     assert_eq!(remove(harness, Output, touched).await, Removal::Removed { object: path.clone() });
     let garbage = harness.store().garbage(10, harness.now).await.unwrap();
-    assert_eq!(garbage, [ObjectKey::from_stored(Shelf::Artifacts, path.clone())], "a crash forgets nothing");
+    assert_eq!(
+        garbage,
+        [ObjectKey::from_stored(ObjectClass::Artifacts, path.clone())],
+        "a crash forgets nothing"
+    );
     assert_eq!(remove(harness, Output, touched).await, Removal::Unknown);
     assert_eq!(harness.used("ann").await, 0);
     assert!(visible(harness, uuid).await.is_empty());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mitosis_domain::explain::{Ahead, Crew, Facts, Found, Holder, Nearest, Standing, Watched};
+use mitosis_domain::explain::{Ahead, EligibleWorkers, Facts, Found, Holder, Nearest, Standing, Watched};
 use mitosis_domain::lease::LeaseTerms;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
@@ -20,7 +20,7 @@ async fn facts<B: Backend>(harness: &Harness<B>, uuid: Uuid) -> Facts {
     harness.store().facts(uuid).await.unwrap().expect("the task is there")
 }
 
-async fn crew<B: Backend>(harness: &Harness<B>, uuid: Uuid) -> Crew {
+async fn crew<B: Backend>(harness: &Harness<B>, uuid: Uuid) -> EligibleWorkers {
     match facts(harness, uuid).await.standing {
         Standing::Ready { crew, .. } => crew,
         other => panic!("{other:?}"),
@@ -48,10 +48,10 @@ pub(crate) async fn the_workers_of_a_group_are_counted_by_what_each_can_do<B: Ba
     let wanted = NewTask { tags: words("eu gpu"), ..harness.task(ann.group) };
     let uuid = harness.submit(&ann, &[wanted]).await[0].uuid;
     member(harness, &raj, Role::Admin, "eu gpu").await;
-    assert_eq!(crew(harness, uuid).await, Crew::default());
+    assert_eq!(crew(harness, uuid).await, EligibleWorkers::default());
 
     member(harness, &ann, Role::Read, "eu gpu").await;
-    assert_eq!(crew(harness, uuid).await, Crew { listed: 1, ..Crew::default() });
+    assert_eq!(crew(harness, uuid).await, EligibleWorkers { listed: 1, ..EligibleWorkers::default() });
 
     member(harness, &ann, Role::Write, "eu").await;
     let busy = member(harness, &ann, Role::Admin, "us eu gpu").await;
@@ -63,7 +63,7 @@ pub(crate) async fn the_workers_of_a_group_are_counted_by_what_each_can_do<B: Ba
     harness.store().stop_worker(By::Site, stopping.uuid, ShutdownOp::Graceful, harness.now).await.unwrap();
     harness.pass(SECOND);
     let free = member(harness, &ann, Role::Write, "eu gpu").await;
-    let counted = Crew {
+    let counted = EligibleWorkers {
         listed: 5,
         serving: 4,
         fitting: 3,
@@ -76,15 +76,15 @@ pub(crate) async fn the_workers_of_a_group_are_counted_by_what_each_can_do<B: Ba
         nearest: None,
     };
     assert_eq!(crew(harness, uuid).await, counted);
-    let told = facts(harness, uuid).await;
-    assert_eq!((told.uuid, told.group.as_str(), told.tags), (uuid, "ann", words("eu gpu")));
+    let described = facts(harness, uuid).await;
+    assert_eq!((described.uuid, described.group.as_str(), described.tags), (uuid, "ann", words("eu gpu")));
 
     harness.pass(SECOND);
     harness.store().renew_leases(&[(busy.id, TERMS)], harness.now.into()).await.unwrap();
-    let later = Crew { heard_at: Some(harness.now), ..counted };
+    let later = EligibleWorkers { heard_at: Some(harness.now), ..counted };
     assert_eq!(crew(harness, uuid).await, later);
     harness.store().stop_worker(By::Site, free.uuid, ShutdownOp::Force, harness.now).await.unwrap();
-    let fewer = Crew {
+    let fewer = EligibleWorkers {
         listed: 4,
         serving: 3,
         fitting: 2,
@@ -186,7 +186,8 @@ pub(crate) async fn a_held_task_is_told_with_its_holder_and_what_it_watches<B: B
         let held = harness.claim_one(worker).await;
         harness.pass(SECOND);
         harness.store().renew_leases(&[(worker.id, terms)], harness.now.into()).await.unwrap();
-        let Standing::Held { attempt, reported, holder, watched: told } = facts(harness, uuid).await.standing
+        let Standing::Held { attempt, reported, holder, watched: described } =
+            facts(harness, uuid).await.standing
         else {
             panic!("it is held")
         };
@@ -198,7 +199,7 @@ pub(crate) async fn a_held_task_is_told_with_its_holder_and_what_it_watches<B: B
             state: WorkerState::Normal,
         };
         assert_eq!(holder, alive);
-        assert_eq!(told, Some(Watched { uuid: watched, target, found }));
+        assert_eq!(described, Some(Watched { uuid: watched, target, found }));
         harness.finish(&held).await;
     }
     let uuid = harness.submit_one(&ann).await;

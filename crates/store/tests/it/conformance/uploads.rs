@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::ArtifactKind::Result as Output;
 use mitosis_protocol::Timestamp;
 use mitosis_store::ops::By;
@@ -19,7 +19,7 @@ const HOUR: Duration = Duration::from_hours(1);
 
 fn artifact(reservation: Reservation) -> ObjectKey {
     match reservation {
-        Reservation::Reserved { object, .. } => ObjectKey::from_stored(Shelf::Artifacts, object),
+        Reservation::Reserved { object, .. } => ObjectKey::from_stored(ObjectClass::Artifacts, object),
         other => panic!("refused: {other:?}"),
     }
 }
@@ -47,11 +47,11 @@ pub(crate) async fn upload_target_follows_the_record<B: Backend>(harness: &mut H
     );
     assert_eq!(found(harness, &by_user).await, target(5, Waits::ForUser));
     harness.store().reserve_attachment(By::Site, ann.group, "in/x", 9, None, harness.now).await.unwrap();
-    let attachment = ObjectKey::from_stored(Shelf::Attachments, "ann/in/x".to_owned());
+    let attachment = ObjectKey::from_stored(ObjectClass::Attachments, "ann/in/x".to_owned());
     assert_eq!(found(harness, &attachment).await, target(9, Waits::ForUser));
     for path in ["ann/in/y", "bob/in/x", "ann", "", &format!("{}/x", Uuid::from_u128(7))] {
-        for shelf in [Shelf::Artifacts, Shelf::Attachments] {
-            let unknown = ObjectKey::from_stored(shelf, path.to_owned());
+        for class in [ObjectClass::Artifacts, ObjectClass::Attachments] {
+            let unknown = ObjectKey::from_stored(class, path.to_owned());
             assert_eq!(found(harness, &unknown).await, None, "{unknown}");
         }
     }
@@ -74,8 +74,8 @@ pub(crate) async fn links_are_used_once_and_forgotten_with_their_end<B: Backend>
 }
 
 pub(crate) async fn garbage_is_due_again_when_its_links_have_ended<B: Backend>(harness: &mut Harness<B>) {
-    let artifact = ObjectKey::from_stored(Shelf::Artifacts, "a/b".to_owned());
-    let attachment = ObjectKey::from_stored(Shelf::Attachments, "a/b".to_owned());
+    let artifact = ObjectKey::from_stored(ObjectClass::Artifacts, "a/b".to_owned());
+    let attachment = ObjectKey::from_stored(ObjectClass::Attachments, "a/b".to_owned());
     for key in [&artifact, &attachment] {
         harness.store().discard_object(key, harness.now).await.unwrap();
     }
@@ -104,7 +104,7 @@ pub(crate) async fn size_is_that_of_what_is_stored_once_nothing_may_come<B: Back
 ) {
     let ann = harness.person("ann").await;
     let (task, store, until) = (harness.submit_one(&ann).await, harness.store(), harness.now + HOUR);
-    let attachment = ObjectKey::from_stored(Shelf::Attachments, "ann/in/x".to_owned());
+    let attachment = ObjectKey::from_stored(ObjectClass::Attachments, "ann/in/x".to_owned());
     let archive = ObjectKey::artifact(task, Output);
     for (nonce, size) in [(7, 100), (-3, 40)] {
         let link = Some(link(nonce, until, false));
@@ -141,7 +141,7 @@ pub(crate) async fn size_is_that_of_what_is_stored_once_nothing_may_come<B: Back
 pub(crate) async fn size_stays_while_another_upload_was_announced<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (store, until) = (harness.store(), harness.now + HOUR);
-    let key = ObjectKey::from_stored(Shelf::Attachments, "ann/x".to_owned());
+    let key = ObjectKey::from_stored(ObjectClass::Attachments, "ann/x".to_owned());
     let announce = async |nonce, size| {
         let link = Some(link(nonce, until, false));
         store.reserve_attachment(By::Site, ann.group, "x", size, link, harness.now).await.unwrap()
@@ -163,7 +163,7 @@ pub(crate) async fn size_stays_while_another_upload_was_announced<B: Backend>(ha
 pub(crate) async fn link_ends_with_its_record_or_counts_until_its_end<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (store, now) = (harness.store(), harness.now);
-    let key = ObjectKey::from_stored(Shelf::Attachments, "ann/x".to_owned());
+    let key = ObjectKey::from_stored(ObjectClass::Attachments, "ann/x".to_owned());
     let announce = async |nonce, size, may_create, now| {
         let link = Some(link(nonce, now + HOUR, may_create));
         match store.reserve_attachment(By::Site, ann.group, "x", size, link, now).await.unwrap() {

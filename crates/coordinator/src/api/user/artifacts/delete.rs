@@ -1,7 +1,7 @@
 //! `DELETE /tasks/{uuid}/artifacts/{content_type}`: removes one of a task's archives.
 
 use axum::extract::State;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::{ArtifactKind, Timestamp, Uuid};
 use mitosis_store::ops::By;
@@ -36,7 +36,7 @@ pub(in crate::api) async fn remove(
 ) -> Result<Empty, ApiError> {
     match app.store.remove_artifact(by, task, kind, untouched_since).await? {
         Removal::Removed { object } => {
-            app.discard(&ObjectKey::from_stored(Shelf::Artifacts, object)).await?;
+            app.discard(&ObjectKey::from_stored(ObjectClass::Artifacts, object)).await?;
             Ok(Empty)
         }
         Removal::TooYoung => Err(too_young().into()),

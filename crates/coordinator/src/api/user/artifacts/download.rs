@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::ids::TaskId;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::storage::DownloadReply;
 use mitosis_protocol::{ArtifactKind, Uuid};
@@ -42,7 +42,7 @@ pub(in crate::api) async fn link(
         .into_iter()
         .find(|artifact| artifact.kind == kind)
         .ok_or_else(|| super::none_of(kind))?;
-    let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
+    let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
     let link = app.objects.download_link(&key, holder, download_valid(artifact.size), app.now())?;
     Ok(DownloadReply { url: origin.resolve(link), size: artifact.size })
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::ids::TaskId;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::artifact::{
     ArtifactDownload, ArtifactDownloadsReply, ArtifactsByFilterRequest, ArtifactsByListRequest,
@@ -53,7 +53,7 @@ async fn links(
 ) -> Result<Json<ArtifactDownloadsReply>, ApiError> {
     let (holder, mut downloads) = (standing.written(), Vec::new());
     for (uuid, artifact) in of_each(app, tasks, kind).await? {
-        let key = ObjectKey::from_stored(Shelf::Artifacts, artifact.object);
+        let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
         let link = app.objects.download_link(&key, Some(&holder), BATCH_DOWNLOAD_VALID, app.now())?;
         downloads.push(ArtifactDownload { uuid, url: origin.resolve(link), size: artifact.size });
     }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::permission::Action;
 use mitosis_objects::Right;
 use mitosis_protocol::Uuid;
@@ -35,7 +35,7 @@ pub(super) async fn upload(
     let new = conditions.announce(&app, &ObjectKey::artifact(uuid, kind), length)?;
     let reservation = app.store.reserve_artifact(by, uuid, kind, size, Some(new), app.now()).await?;
     let Reserved { exist, object, creates } = reserved(reservation)?;
-    let key = ObjectKey::from_stored(Shelf::Artifacts, object);
+    let key = ObjectKey::from_stored(ObjectClass::Artifacts, object);
     let right = Right::Replace { length, nonce: new.nonce };
     let link = conditions.link(&app, &key, creates, right, Some(&standing.written()))?;
     Ok(Json(UploadReply { exist, url: origin.resolve(link) }))

@@ -1,7 +1,7 @@
 //! Removing a file: its record, then its object.
 
 use mitosis_domain::ids::GroupId;
-use mitosis_domain::object::{ObjectKey, Shelf};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::Timestamp;
 use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Removal;
@@ -21,7 +21,7 @@ pub(in crate::api) async fn remove(
 ) -> Result<(), ApiError> {
     match app.store.remove_attachment(by, group, key, untouched_since).await? {
         Removal::Removed { object } => {
-            Ok(app.discard(&ObjectKey::from_stored(Shelf::Attachments, object)).await?)
+            Ok(app.discard(&ObjectKey::from_stored(ObjectClass::Attachments, object)).await?)
         }
         Removal::TooYoung => Err(too_young().into()),
         Removal::Denied => Err(not_permitted().into()),

@@ -1,29 +1,29 @@
-//! Reads the refusals of S3 services, which differ between implementations, and names their cause.
+//! Parses the errors of S3 services, which differ between implementations, and maps them to their cause.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use crate::{ObjectError, Reply};
 
-/// A refusal, read but not yet judged.
+/// The error of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct ServiceError {
     reply: Reply,
     /// The region that the service names.
     region: Option<String>,
 }
 
-/// Who was asked for what.
+/// The request that an error belongs to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scene<'a> {
+pub(super) struct RequestContext<'a> {
     pub(super) endpoint: &'a str,
     pub(super) bucket: &'a str,
     pub(super) region: &'a str,
 }
 
-impl Fault {
-    /// From the status, the header `x-amz-bucket-region` and the body of an answer. A body that is
-    /// not XML tells nothing.
+impl ServiceError {
+    /// Reads the status, the header `x-amz-bucket-region` and the body of a reply. A body that is not XML is
+    /// ignored.
     pub(super) fn read(status: u16, region: Option<&str>, body: &str) -> Self {
         let element = |name| element(body, name);
         Self {
@@ -36,12 +36,12 @@ impl Fault {
         }
     }
 
-    /// The service refuses to change an object that is there.
+    /// Whether the service refuses to replace an existing object.
     pub(super) fn is_unmet_condition(&self) -> bool {
         self.reply.status == 412
     }
 
-    /// Whether the same request may succeed in a moment.
+    /// Whether a retry may succeed.
     pub(super) fn is_transient(&self) -> bool {
         matches!(self.reply.status, 429 | 500 | 502 | 503 | 504)
             || matches!(self.reply.code.as_str(), "SlowDown" | "RequestTimeout" | "InternalError")
@@ -70,8 +70,8 @@ impl Fault {
         self.reply.status == 416
     }
 
-    /// What it means.
-    pub(super) fn into_error(self, scene: Scene<'_>) -> ObjectError {
+    /// The cause of the error.
+    pub(super) fn into_error(self, scene: RequestContext<'_>) -> ObjectError {
         let cause = self.cause();
         let (endpoint, bucket) = (scene.endpoint.to_owned(), scene.bucket.to_owned());
         let Self { reply, region: expected } = self;
@@ -103,13 +103,13 @@ impl Fault {
             | "IllegalLocationConstraintException"
             | "InvalidLocationConstraint"
             | "InvalidRegionName" => Cause::Region,
-            // Both complain about the scope of the signature, and the region is all we choose of it.
+            // Both errors concern the scope of the signature, of which only the region is configured.
             "AuthorizationHeaderMalformed" | "AuthorizationQueryParametersError" if self.names_region() => {
                 Cause::Region
             }
             "RequestTimeTooSkewed" => Cause::Clock,
             "NoSuchBucket" => Cause::Bucket,
-            // Garage has one code for all of it, and tells the cause in words.
+            // Garage has one code for all of these, and describes the cause in the message.
             "AccessDenied" if self.names_credentials() => Cause::Credentials,
             "AccessDenied" | "AllAccessDisabled" | "AccountProblem" | "Forbidden" => Cause::Permission,
             _ if matches!(self.reply.status, 301 | 307) => Cause::Region,
@@ -158,11 +158,12 @@ fn element(xml: &str, name: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    const SCENE: Scene<'static> = Scene { endpoint: "http://s3", bucket: "b", region: "mitosis" };
+    const CONTEXT: RequestContext<'static> =
+        RequestContext { endpoint: "http://s3", bucket: "b", region: "mitosis" };
 
     fn refusal(status: u16, code: &str, more: &str) -> ObjectError {
         let body = format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code>{more}</Error>");
-        Fault::read(status, None, &body).into_error(SCENE)
+        ServiceError::read(status, None, &body).into_error(CONTEXT)
     }
 
     #[test]
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_region_is_taken_from_wherever_a_service_names_it() {
+    fn region_is_found_in_header_or_body() {
         let named = refusal(
             400,
             "AuthorizationQueryParametersError",
@@ -209,12 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_xml_is_judged_by_its_status() {
-        let judged = |status, body| Fault::read(status, None, body).into_error(SCENE);
+    fn answer_without_xml_is_classified_by_status() {
+        let judged = |status, body| ServiceError::read(status, None, body).into_error(CONTEXT);
         assert!(matches!(judged(403, ""), ObjectError::NoPermission { .. }));
         assert!(matches!(judged(404, "<html><body>nginx"), ObjectError::Refused { .. }));
         assert_eq!(judged(418, "{}").to_string(), "the object store at http://s3 answered: status 418");
-        assert!(Fault::read(502, None, "bad gateway").is_transient());
-        assert!(!Fault::read(403, None, "").is_transient());
+        assert!(ServiceError::read(502, None, "bad gateway").is_transient());
+        assert!(!ServiceError::read(403, None, "").is_transient());
     }
 }

@@ -1,4 +1,4 @@
-//! How each reason is said.
+//! Describes each reason in words.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use crate::tags::Words;
 use crate::task::{Ending, ExecEnd, Phase};
 use crate::wait_status::WaitStatus;
 
-/// What is said about one reason.
-struct Telling {
+/// The description of one reason.
+struct Description {
     code: ReasonCode,
     text: String,
     hint: Option<String>,
     facts: ReasonFacts,
 }
 
-/// The whole answer.
+/// Explains why a task is in its state.
 pub fn explain(facts: &Facts, moment: &Moment) -> Explanation {
-    let Telling { code, text, hint, facts: about } = Reason::of(facts, moment).tell(moment.now);
+    let Description { code, text, hint, facts: about } = Reason::of(facts, moment).describe(moment.now);
     Explanation { uuid: facts.uuid, state: facts.standing.state(), code, text, hint, facts: about }
 }
 
@@ -41,9 +41,9 @@ impl Standing {
 
 impl Reason {
     #[expect(clippy::too_many_lines, reason = "one case after another, each of them short")]
-    fn tell(self, now: Timestamp) -> Telling {
+    fn describe(self, now: Timestamp) -> Description {
         match self {
-            Self::WaitsForUpstream { upstream, state } => say(
+            Self::WaitsForUpstream { upstream, state } => description(
                 ReasonCode::WaitsForUpstream,
                 format!(
                     "It waits for task {upstream}, which asked for it and is {state:?}. It becomes Ready when \
@@ -54,7 +54,7 @@ impl Reason {
             .facts(ReasonFacts { task: Some(upstream), ..ReasonFacts::default() }),
 
             Self::NoWorker { group } => {
-                say(ReasonCode::NoWorker, format!("No worker serves the group `{group}`."))
+                description(ReasonCode::NoWorker, format!("No worker serves the group `{group}`."))
                     .hint(format!(
                         "start one with `mito worker --groups {group}`, or let a running one serve the group \
                          with `mito client workers update-roles UUID {group}:write`"
@@ -62,7 +62,7 @@ impl Reason {
                     .facts(ReasonFacts { workers: Some(0), ..ReasonFacts::default() })
             }
 
-            Self::RoleMissing { group, workers } => say(
+            Self::RoleMissing { group, workers } => description(
                 ReasonCode::RoleMissing,
                 format!(
                     "{} the group `{group}`, but with the role Read only, and a worker runs tasks of groups \
@@ -91,7 +91,7 @@ impl Reason {
                     missing_tags: nearest.map(|nearest| nearest.missing.to_vec()).unwrap_or_default(),
                     ..ReasonFacts::default()
                 };
-                say(ReasonCode::TagsMissing, text)
+                description(ReasonCode::TagsMissing, text)
                     .hint(
                         "start a worker with these tags, give them to one with `mito client workers \
                          update-tags`, or take them off the task with `mito client tasks change`",
@@ -99,7 +99,7 @@ impl Reason {
                     .facts(facts)
             }
 
-            Self::WorkersDraining { workers } => say(
+            Self::WorkersDraining { workers } => description(
                 ReasonCode::WorkersDraining,
                 format!(
                     "{} run it, but {} after the present task and {} no other.",
@@ -111,7 +111,7 @@ impl Reason {
             .hint("start another worker for the group")
             .facts(ReasonFacts { workers: Some(workers), ..ReasonFacts::default() }),
 
-            Self::CoordinatorJustStarted { started_at, until, holder, workers } => say(
+            Self::CoordinatorJustStarted { started_at, until, holder, workers } => description(
                 ReasonCode::CoordinatorJustStarted,
                 format!(
                     "The coordinator started {} ago, and {} not been heard from since. There is time until \
@@ -133,7 +133,7 @@ impl Reason {
                 ..ReasonFacts::default()
             }),
 
-            Self::WorkersSilent { workers, heard_at, until } => say(
+            Self::WorkersSilent { workers, heard_at, until } => description(
                 ReasonCode::WorkersSilent,
                 format!(
                     "{} free to run it, but {} not given a sign of life{}. Without one, {} taken for lost at \
@@ -153,7 +153,7 @@ impl Reason {
                 ..ReasonFacts::default()
             }),
 
-            Self::AllBusy { workers, group, ahead } => say(
+            Self::AllBusy { workers, group, ahead } => description(
                 ReasonCode::AllBusy,
                 format!(
                     "{} it could run on {} at work. {}",
@@ -169,7 +169,7 @@ impl Reason {
                 ..ReasonFacts::default()
             }),
 
-            Self::NextInTurn { free, group, ahead } => say(
+            Self::NextInTurn { free, group, ahead } => description(
                 ReasonCode::NextInTurn,
                 format!(
                     "{} free to run it, and {} tasks when asking next: workers of ours at once, workers of \
@@ -196,14 +196,14 @@ impl Reason {
                 let hint = hint.unwrap_or_else(|| {
                     "it ends by itself when it has waited for as long as its timeout".to_owned()
                 });
-                say(ReasonCode::WaitsForWatched, format!("{text}{rest}.")).hint(hint).facts(ReasonFacts {
+                description(ReasonCode::WaitsForWatched, format!("{text}{rest}.")).hint(hint).facts(ReasonFacts {
                     task: Some(watched),
                     worker: Some(worker),
                     ..ReasonFacts::default()
                 })
             }
 
-            Self::WorkerLost { worker, heard_at, until } => say(
+            Self::WorkerLost { worker, heard_at, until } => description(
                 ReasonCode::WorkerLost,
                 format!(
                     "Worker {worker} has it, but has not given a sign of life for {}. Its lease ends at \
@@ -223,7 +223,7 @@ impl Reason {
                 ..ReasonFacts::default()
             }),
 
-            Self::Running { attempt, heard_at, draining } => say(
+            Self::Running { attempt, heard_at, draining } => description(
                 ReasonCode::Running,
                 format!(
                     "Worker {} has been at work on it for {} (since {}){}. The worker was heard {} ago{}.",
@@ -241,7 +241,7 @@ impl Reason {
                 ..ReasonFacts::default()
             }),
 
-            Self::Storing { attempt, end } => say(
+            Self::Storing { attempt, end } => description(
                 ReasonCode::Storing,
                 format!(
                     "Its command has {}; worker {} is storing what it left behind.",
@@ -258,7 +258,7 @@ impl Reason {
                 ..ReasonFacts::default()
             }),
 
-            Self::Ended(ending) => say(ReasonCode::Ended, outcome(&ending, now)).facts(ReasonFacts {
+            Self::Ended(ending) => description(ReasonCode::Ended, outcome(&ending, now)).facts(ReasonFacts {
                 worker: ending.reporter,
                 since: Some(ending.at),
                 ..ReasonFacts::default()
@@ -267,11 +267,11 @@ impl Reason {
     }
 }
 
-fn say(code: ReasonCode, text: String) -> Telling {
-    Telling { code, text, hint: None, facts: ReasonFacts::default() }
+fn description(code: ReasonCode, text: String) -> Description {
+    Description { code, text, hint: None, facts: ReasonFacts::default() }
 }
 
-impl Telling {
+impl Description {
     fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
@@ -291,7 +291,7 @@ fn outcome(ending: &Ending, now: Timestamp) -> String {
         (Some(msg), ExecEnd::Finished) => format!("It has ended {how}, but {}", cause(msg)),
         (Some(msg), _) => format!("It was stopped {how}: {}", cause(msg)),
         (None, ExecEnd::Finished) => format!("It has ended {how}"),
-        // The protocol has a word for every other reason to stop a command.
+        // The protocol has a message for every other reason to stop a command.
         (None, ExecEnd::Cancelled) => {
             format!("It was stopped {how} {TOO_MUCH_OUTPUT}")
         }
@@ -302,7 +302,7 @@ fn outcome(ending: &Ending, now: Timestamp) -> String {
     format!("{what}{by}, {} ago (at {}).{}", span(now, ending.at), ending.at, warnings.concat())
 }
 
-/// Why a task was stopped, in words.
+/// Describes why a task was stopped.
 fn cause(msg: TaskResultMessage) -> &'static str {
     match msg {
         TaskResultMessage::FetchResourceTimeout => "fetching its files took too long",
