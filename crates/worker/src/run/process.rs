@@ -15,8 +15,9 @@ use mitosis_protocol::worker::FetchedTask;
 use mitosis_protocol::{ExecState, TaskResultMessage, TaskSpec};
 use nix::sys::signal::Signal;
 
+use super::program::Program;
 use super::scratch::{OutputFiles, Scratch};
-use super::{Attempt, AttemptError, Directive, program};
+use super::{Attempt, AttemptError, Directive};
 use crate::live::StateReporter;
 use crate::os::group::Group;
 
@@ -224,23 +225,24 @@ fn spawn(
     let inherited_path =
         || inherited.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
     let path = spec.envs.get("PATH").map(OsStr::new).or_else(inherited_path);
-    if let Some((program, rest)) = program::find(&spec.args, path).zip(spec.args.split_first()) {
-        let (name, args) = rest;
-        let mut command = Command::new(program);
-        command.arg0(name).args(args);
+    if let Some(program) = Program::find(&spec.args, path) {
+        let mut command = Command::new(program.file);
+        command.arg0(program.name).args(program.args);
         // A file that can't be executed directly may still work with `env`.
-        if let Ok(child) = start(command, task, scratch, inherited, output) {
+        if let Ok(child) = start(command, &program.variables, task, scratch, inherited, output) {
             return Ok(child);
         }
     }
     let mut command = Command::new("/usr/bin/env");
     command.args(&spec.args);
-    start(command, task, scratch, inherited, output)
+    start(command, &[], task, scratch, inherited, output)
 }
 
-/// Starts the command. Nothing runs between fork and exec, so that the standard library can use the fast path.
+/// Starts the command. Nothing runs between fork and exec, so that the standard library can use the fast path. The
+/// variables override all others, as those in front of a command do.
 fn start(
     mut command: Command,
+    variables: &[(&str, &str)],
     task: &FetchedTask,
     scratch: &Scratch,
     inherited: &[Variable],
@@ -260,6 +262,7 @@ fn start(
     if let Some(upstream) = task.upstream_task_uuid {
         command.env("MITO_UPSTREAM_TASK_UUID", upstream.to_string());
     }
+    command.envs(variables.iter().copied());
     match output {
         Some(output) => command.stdout(output.stdout.try_clone()?).stderr(output.stderr.try_clone()?),
         None => command.stdout(Stdio::null()).stderr(Stdio::null()),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use serde_json::json;
@@ -107,6 +109,58 @@ async fn command_rejected_by_the_system_fails_the_task() {
     assert_eq!(script.commits(2).await["exit_status"], 5 << 8);
     let commits: Vec<_> = script.reports().into_iter().filter_map(|op| op.get("Commit").cloned()).collect();
     assert_eq!(commits[0]["exit_status"], 126 << 8);
+}
+
+/// The worker starts what is plain by itself: nobody can see the difference.
+#[tokio::test]
+async fn command_does_what_env_would_do_with_its_arguments() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str, mode| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path.display().to_string()
+    };
+    let prints = file("prints", "#!/bin/sh\necho \"$0 $A $*\"", 0o755);
+    let plain = file("plain", "echo $0 $A", 0o755);
+    let forbidden = file("forbidden", "echo never", 0o644);
+    let path = format!("PATH={}", folder.path().display());
+    let commands = [
+        vec!["/bin/echo", "a b"],
+        vec![&*prints, "x"],
+        vec!["A=b=c", "A=d", &*prints, "A=e"],
+        vec![&*path, "A=b", "prints"],
+        vec!["PATH=/nowhere", "true"],
+        vec!["PATH=/nowhere", "/bin/echo", "found"],
+        vec!["MITO_RESULT_DIR=x", "sh", "-c", "echo $MITO_RESULT_DIR"],
+        vec!["sh", "-c", "echo $0; exit 3"],
+        vec![&*plain],
+        vec![&*forbidden],
+        vec!["./Cargo.toml"],
+        vec!["./src"],
+        vec!["./missing", "x"],
+        vec!["A=b", "-i", "true"],
+        vec!["-u", "HOME", "sh", "-c", "echo $HOME-"],
+        vec!["no-such-program"],
+    ];
+    let script = Script::new().await;
+    for command in &commands {
+        script.has("", |task| {
+            task.spec.args = command.iter().map(ToString::to_string).collect();
+            task.spec.terminal_output = true;
+        });
+    }
+    let _worker = script.worker(1);
+    script.commits(commands.len()).await;
+    let codes = script.reports().into_iter().filter_map(|op| op.get("Commit")?["exit_status"].as_i64());
+    for ((command, code), (_, archive)) in commands.iter().zip(codes).zip(script.uploads()) {
+        let expected = std::process::Command::new("/usr/bin/env").args(command).output().unwrap();
+        let streams = unpacked(&archive);
+        let found = (code, &*streams["std-log/stdout.log"], &*streams["std-log/stderr.log"]);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let (stdout, stderr) = (text(expected.stdout), text(expected.stderr));
+        assert_eq!(found, (i64::from(expected.status.into_raw()), &*stdout, &*stderr), "{command:?}");
+    }
 }
 
 fn with_resource(task: &mut mitosis_protocol::worker::FetchedTask) {
