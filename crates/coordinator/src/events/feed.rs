@@ -4,9 +4,10 @@
 //! that begins in the past, looks by itself until it has caught up. Nothing is read while there are no streams.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use axum::response::sse::Event;
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::{Timestamp, Uuid};
@@ -48,7 +49,22 @@ pub(crate) struct Changes {
     pub(crate) newest: Timestamp,
     /// Groups in which something changed.
     pub(crate) groups: HashSet<GroupId>,
-    pub(crate) found: Vec<(Position, Change)>,
+    pub(crate) found: Vec<Found>,
+}
+
+/// A change, and the message that streams send for it.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) position: Position,
+    pub(crate) change: Change,
+    message: OnceLock<Event>,
+}
+
+impl Found {
+    /// The message, written once for all streams.
+    pub(crate) fn message(&self, write: impl FnOnce(Position, &TaskEvent) -> Event) -> Event {
+        self.message.get_or_init(|| write(self.position, &self.change.event)).clone()
+    }
 }
 
 impl Changes {
@@ -56,16 +72,27 @@ impl Changes {
     fn of(since: Instant, changes: Vec<(Position, Change)>) -> Option<Self> {
         let newest = changes.iter().map(|(position, _)| position.cursor.at).max()?;
         let groups = changes.iter().map(|(_, change)| change.group).collect();
-        Some(Self { since, newest, groups, found: changes })
+        let found = changes.into_iter();
+        let found = found.map(|(position, change)| Found { position, change, message: OnceLock::new() });
+        Some(Self { since, newest, groups, found: found.collect() })
     }
 }
 
 /// Streams of single tasks: each hears the last change of its own.
 type Topics = HashMap<Uuid, watch::Sender<Option<(Position, TaskEvent)>>>;
 
+/// A look at the store that has ended.
+#[derive(Debug, Clone)]
+struct Look {
+    /// When it began.
+    since: Instant,
+    outcome: Result<(), Arc<StoreError>>,
+}
+
 /// Hands out what changed.
 #[derive(Debug)]
 pub(crate) struct Feed {
+    looks: watch::Sender<Option<Look>>,
     all: broadcast::Sender<Arc<Changes>>,
     tasks: Mutex<Topics>,
     wanted: Notify,
@@ -75,6 +102,7 @@ pub(crate) struct Feed {
 impl Feed {
     pub(crate) fn new() -> Self {
         Self {
+            looks: watch::Sender::new(None),
             all: broadcast::Sender::new(PAGES),
             tasks: Mutex::default(),
             wanted: Notify::new(),
@@ -87,6 +115,18 @@ impl Feed {
         let receiver = self.all.subscribe();
         self.wanted.notify_one();
         receiver
+    }
+
+    /// Waits for a look that begins after this call, and answers when it began. Streams that begin share it: what it
+    /// and the looks before it found was there before them.
+    pub(crate) async fn look(&self) -> Result<Instant, Arc<StoreError>> {
+        let called = Instant::now();
+        let mut looks = self.looks.subscribe();
+        self.wanted.notify_one();
+        let is_later = |look: &Option<Look>| look.as_ref().is_some_and(|look| look.since >= called);
+        let look = looks.wait_for(is_later).await.expect("the sender lives as long as this does").clone();
+        let look = look.expect("it was waited for");
+        look.outcome.map(|()| look.since)
     }
 
     /// Waits for the right to look at the store for one stream alone.
@@ -106,7 +146,7 @@ impl Feed {
     fn publish(&self, changes: Changes) {
         {
             let tasks = self.tasks();
-            for (position, change) in &changes.found {
+            for Found { position, change, .. } in &changes.found {
                 if let Some(topic) = tasks.get(&change.event.uuid) {
                     topic.send_replace(Some((*position, change.event.clone())));
                 }
@@ -166,14 +206,17 @@ pub(crate) async fn serve(app: App) {
         while app.feed.is_wanted() && !app.stopping.is_cancelled() {
             let (mut bell, mut news) = (app.bell.listen(), app.news.listen());
             let begun = Instant::now();
-            if let Err(error) = reader.look(&app).await {
-                tracing::debug!(cause = chain(&error), "changes can't be looked for; streams wait");
+            let outcome = reader.look(&app, begun).await.map_err(Arc::new);
+            if let Err(error) = &outcome {
+                tracing::debug!(cause = chain(error), "changes can't be looked for; streams wait");
             }
+            app.feed.looks.send_replace(Some(Look { since: begun, outcome }));
             let pause = (begun.elapsed() * SHARE).max(app.feed.shortest_pause());
             tokio::time::sleep(pause.clamp(PAUSE, LOOK_AGAIN)).await;
             tokio::select! {
                 () = bell.heard() => {}
                 () = news.heard() => {}
+                () = app.feed.wanted.notified() => {}
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
                 () = app.stopping.cancelled() => {}
             }
@@ -196,8 +239,7 @@ impl Reader {
         Self { newest: now, looked_back: None, told: HashMap::new() }
     }
 
-    async fn look(&mut self, app: &App) -> Result<(), StoreError> {
-        let since = Instant::now();
+    async fn look(&mut self, app: &App, since: Instant) -> Result<(), StoreError> {
         let looks_back = self.looked_back.is_none_or(|at| since - at >= LOOK_AGAIN);
         let overlap = if looks_back { OVERLAP } else { SHORT_OVERLAP };
         // A change that bears a time to come does not hide those of now.

@@ -13,7 +13,6 @@ use mitosis_domain::account::User;
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
-use mitosis_protocol::events::TaskEvent;
 use mitosis_store::ops::events::{Change, ChangeQuery, Cursor, Position};
 use serde::Deserialize;
 use tokio::sync::broadcast;
@@ -67,6 +66,7 @@ pub(super) async fn many(
         sees: Arc::default(),
         after: Cursor { at: begin, task: TaskId(0) },
         newest: begin,
+        begun: None,
         is_behind: true,
         caught_up: Instant::now(),
         told: HashMap::new(),
@@ -74,7 +74,7 @@ pub(super) async fn many(
         queue: VecDeque::new(),
     };
     if last.is_none() {
-        many.pass_over_what_was().await?;
+        many.begin().await?;
     }
     Ok(response(futures_util::stream::unfold(many, |mut many| async {
         let event = many.next().await?;
@@ -93,6 +93,8 @@ struct Many {
     /// The groups of the user, as far as they are asked for.
     sees: Arc<HashSet<GroupId>>,
     news: broadcast::Receiver<Arc<Changes>>,
+    /// When the look began that found what was there before the stream.
+    begun: Option<Instant>,
     /// Whether changes after `after` were missed, and have to be read.
     is_behind: bool,
     after: Cursor,
@@ -104,14 +106,14 @@ struct Many {
     told: HashMap<TaskId, Position>,
     /// How much of it was of use lately.
     kept: usize,
-    queue: VecDeque<(Position, TaskEvent)>,
+    queue: VecDeque<Event>,
 }
 
 impl Many {
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some((position, event)) = self.queue.pop_front() {
-                return Some(server_sent(position, &event));
+            if let Some(event) = self.queue.pop_front() {
+                return Some(event);
             }
             if self.app.stopping.is_cancelled() {
                 return None;
@@ -186,11 +188,13 @@ impl Many {
     }
 
     fn take(&mut self, heard: &Changes) {
-        for (position, change) in &heard.found {
+        let was_there = self.begun.is_some_and(|begun| heard.since <= begun);
+        for found in &heard.found {
+            let (position, change) = (found.position, &found.change);
             // The stream's own look was later, and found where the task stood then.
             let is_stale = heard.since <= self.caught_up && self.told.contains_key(&change.cursor.task);
-            if self.asks_for(change) && !is_stale {
-                self.tell(*position, &change.event);
+            if self.asks_for(change) && !is_stale && self.is_new(position) && !was_there {
+                self.queue.push_back(found.message(server_sent));
             }
         }
         self.pass_over(heard);
@@ -201,10 +205,9 @@ impl Many {
             && self.label.as_deref().is_none_or(|wanted| change.labels.iter().any(|label| label == wanted))
     }
 
-    fn tell(&mut self, position: Position, event: &TaskEvent) {
-        if self.told.insert(position.cursor.task, position) != Some(position) {
-            self.queue.push_back((position, event.clone()));
-        }
+    /// Notes a position, and answers whether it was not told yet.
+    fn is_new(&mut self, position: Position) -> bool {
+        self.told.insert(position.cursor.task, position) != Some(position)
     }
 
     /// Where a look of its own would begin from now on.
@@ -218,13 +221,15 @@ impl Many {
         }
     }
 
-    /// What is there already is not told. It is looked at all the same: what is written from now on may bear
-    /// a time before, and would be missed by going on from this moment.
-    async fn pass_over_what_was(&mut self) -> Result<(), ApiError> {
-        while self.is_behind {
-            self.check().await?;
-            self.catch_up().await?;
-            self.queue.clear();
+    /// What is there already is not told: what the next look finds, and those before it found. What is written later
+    /// is told, also if it bears an earlier time.
+    async fn begin(&mut self) -> Result<(), ApiError> {
+        self.check().await?;
+        let app = self.app.clone();
+        // Without an answer, the coordinator stops and the stream ends.
+        if let Some(begun) = app.stopping.run_until_cancelled(app.feed.look()).await {
+            self.begun = Some(begun?);
+            self.is_behind = false;
         }
         Ok(())
     }
@@ -242,7 +247,10 @@ impl Many {
             let is_last = (page.len() as u64) < PAGE;
             for change in page {
                 after = change.cursor;
-                self.tell(Position::of(change.cursor, &change.event), &change.event);
+                let position = Position::of(change.cursor, &change.event);
+                if self.is_new(position) {
+                    self.queue.push_back(server_sent(position, &change.event));
+                }
             }
             if is_last {
                 break;
