@@ -9,6 +9,7 @@ use mitosis_domain::turns::deal;
 use mitosis_protocol::worker::WorkerState;
 
 use crate::ops::dispatch::{Class, Exchange, Verdict, Work};
+use crate::shared::workers::LockedWorker;
 
 /// What a worker may run: tasks of these groups whose tags are all among these.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +25,13 @@ impl Eligibility {
         self.hash(&mut hasher);
         Class(hasher.finish())
     }
+}
+
+/// A worker of a batch, which stays as it is until the end of the transaction, and what it may run.
+#[derive(Debug, Clone)]
+pub(crate) struct Participant {
+    pub(crate) worker: LockedWorker,
+    pub(crate) eligibility: Eligibility,
 }
 
 /// Agents of a batch that may run the same. They are served together, so that a few tasks are spread over

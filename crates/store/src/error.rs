@@ -126,6 +126,43 @@ pub enum ForeignSchema {
     Other(String),
 }
 
+/// A row or a value that this program can't have written; the source of [`StoreError::Unexpected`].
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Corrupt {
+    /// A statement that must touch one row touched another number.
+    #[error("a statement that must touch one row touched {touched}: {sql}")]
+    RowCount {
+        /// How many.
+        touched: u64,
+        /// Which statement.
+        sql: String,
+    },
+    /// A task without a row in any of the tables that hold its state.
+    #[error("task {0} is in no state")]
+    NoPhase(i64),
+    /// A JSON value that can't be read or written.
+    #[error("a JSON value can't be converted")]
+    Json(#[from] serde_json::Error),
+    /// A JSON value that is missing.
+    #[error("a JSON value is missing")]
+    NoJson,
+    /// A UUID in text form that can't be read.
+    #[error("a stored UUID can't be read")]
+    Uuid(#[from] uuid::Error),
+}
+
+impl Corrupt {
+    pub(crate) fn row_count(touched: u64, sql: &str) -> Self {
+        Self::RowCount { touched, sql: sql.to_owned() }
+    }
+}
+
+impl From<Corrupt> for StoreError {
+    fn from(corrupt: Corrupt) -> Self {
+        Self::Unexpected(corrupt.into())
+    }
+}
+
 /// Whatever a driver reports.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

@@ -8,14 +8,17 @@
 //! An `Err` from an operation is always a [`StoreError`]: the database could not do its work. What the
 //! caller asked for and can't have ("the name is taken") is part of the `Ok` value.
 
+mod backend;
 mod batch;
 mod code;
+mod db;
 mod error;
 mod matches;
 mod needs;
 pub mod ops;
 pub mod postgres;
 mod retention;
+mod shared;
 pub mod sqlite;
 mod turns;
 mod walk;

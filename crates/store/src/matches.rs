@@ -1,50 +1,152 @@
 //! A query as SQL: where it walks, and what else must hold.
 //!
 //! A query walks one index from its newest end and tests the other conditions on the way, so a page
-//! costs what it passes over and not what the table holds. What the two databases say alike is said here;
-//! the rest is a [`Dialect`].
+//! costs what it passes over and not what the table holds. Where the databases
+//! have words of their own, a [`Dialect`] has both.
 
-use std::marker::PhantomData;
+use std::error::Error;
 
 use mitosis_domain::comparison::Comparison;
 use mitosis_domain::filter::{Condition, Moment};
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::tags::Words;
 use mitosis_protocol::TaskState;
+use rusqlite::types::ToSqlOutput;
+use tokio_postgres::types::private::BytesMut;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
 
 use crate::code::{Code, row_count};
+use crate::db::{Json, Sql, sql};
 use crate::ops::query::{Page, TaskQuery};
 use crate::ops::sweeps::Selection;
-use crate::walk::{EXIT_CODE, FINISHED_AT, NOT_REPEATED, Walk, only_labels, over_condition};
+use crate::walk::{EXIT_CODE, FINISHED_AT, NOT_REPEATED, Walk, only_labels, over_condition, unusual_ends};
 
 /// What a database has its own words for. Alias `t` is the task, `walk` what is walked along.
-pub(crate) trait Dialect {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Postgres,
+    /// The order of the joins is fixed by `CROSS JOIN`, so that no statistics can change where a query walks.
+    Sqlite,
+}
+
+impl Dialect {
+    /// One of two texts.
+    const fn of<T: Copy>(self, postgres: T, sqlite: T) -> T {
+        match self {
+            Self::Postgres => postgres,
+            Self::Sqlite => sqlite,
+        }
+    }
+
     /// Joins the task to what is walked along, in that order.
-    const JOIN: &str;
+    const fn join(self) -> &'static str {
+        self.of("JOIN", "CROSS JOIN")
+    }
+
     /// The number of the state, from whichever table holds the task; see `code.rs`.
-    const STATE_OF_TASK: &str;
+    const fn state_of_task(self) -> &'static str {
+        const STATE: Sql = sql!(
+            "coalesce(
+        (SELECT state FROM done WHERE done.task_id = t.id),
+        (SELECT coalesce(reported_end, 2::smallint) FROM lease WHERE lease.task_id = t.id),
+        (SELECT 0::smallint FROM pending WHERE pending.task_id = t.id),
+        1::smallint)"
+        );
+        self.of(STATE.postgres, STATE.sqlite)
+    }
+
     /// Ends that are unusual; see [`Walk::Unusual`].
-    const UNUSUAL_ENDS: &str;
+    const fn unusual_ends(self) -> &'static str {
+        self.of(
+            concat!("SELECT task_id, state, exit_status FROM done WHERE ", unusual_ends!()),
+            concat!(
+                "SELECT task_id, state, exit_status FROM done INDEXED BY done_unusual WHERE ",
+                unusual_ends!()
+            ),
+        )
+    }
+
     /// What was reported to be cancelled, and has no result yet.
-    const REPORTED_ENDS: &str;
+    const fn reported_ends(self) -> &'static str {
+        const ENDS: Sql = sql!(
+            "SELECT task_id, reported_end AS state, NULL::int AS exit_status
+        FROM lease WHERE reported_end IS NOT NULL"
+        );
+        self.of(ENDS.postgres, ENDS.sqlite)
+    }
 
     /// The parameter of that number, counted from 1.
-    fn parameter(number: usize) -> String;
+    fn parameter(self, number: usize) -> String {
+        format!("{}{number}", self.of('$', '?'))
+    }
+
     /// The tasks themselves, where those are walked along.
-    fn tasks(walk: Walk) -> &'static str;
-    /// The task is of this group.
-    fn of_group(walk: Walk, group: &str) -> String;
+    const fn tasks(self, walk: Walk) -> &'static str {
+        let by_index = match walk {
+            Walk::Creator => "task t INDEXED BY task_by_creator",
+            _ => "task t INDEXED BY task_by_group",
+        };
+        self.of("task t", by_index)
+    }
+
+    /// The task is of this group. On PostgreSQL as a range, not as an equality: then no other index is in the
+    /// order that is asked for, and the planner can't choose one that leads through the tasks of everybody.
+    fn of_group(self, walk: Walk, group: &str) -> String {
+        match (self, walk) {
+            (Self::Postgres, Walk::Group) => format!("t.group_id >= {group} AND t.group_id <= {group}"),
+            _ => format!("t.group_id = {group}"),
+        }
+    }
+
     /// The task is of this creator, where that is walked along.
-    fn of_creator(group: &str, creator: &str) -> String;
+    fn of_creator(self, group: &str, creator: &str) -> String {
+        match self {
+            Self::Postgres => format!(
+                "(t.group_id, t.creator_id) >= ({group}, {creator})
+             AND (t.group_id, t.creator_id) <= ({group}, {creator})"
+            ),
+            Self::Sqlite => format!("t.creator_id = {creator}"),
+        }
+    }
+
     /// The value is one of a list, which is one parameter.
-    fn among(value: &str, list: &str) -> String;
+    fn among(self, value: &str, list: &str) -> String {
+        match self {
+            Self::Postgres => format!("{value} = ANY({list})"),
+            Self::Sqlite => format!("{value} IN (SELECT value FROM json_each({list}))"),
+        }
+    }
+
     /// The tag set has all of the tags, which are one parameter.
-    fn has_tags(tags: &str) -> String;
+    fn has_tags(self, tags: &str) -> String {
+        match self {
+            Self::Postgres => format!("tag_set.tags @> {tags}"),
+            Self::Sqlite => format!(
+                "NOT EXISTS (SELECT value FROM json_each({tags}) EXCEPT SELECT value FROM json_each(tag_set.tags))"
+            ),
+        }
+    }
+
     /// The task is older than another one.
-    fn before(walk: Walk, group: &str, creator: &str, task: &str) -> String;
+    fn before(self, walk: Walk, group: &str, creator: &str, task: &str) -> String {
+        match (self, walk) {
+            (Self::Postgres, Walk::Group) => format!("(t.group_id, t.id) < ({group}, {task})"),
+            (Self::Postgres, Walk::Creator) => {
+                format!("(t.group_id, t.creator_id, t.id) < ({group}, {creator}, {task})")
+            }
+            _ => format!("{} < {task}", walk.id()),
+        }
+    }
+
     /// Newest first, as the index has it.
-    fn newest_first(walk: Walk) -> &'static str;
+    const fn newest_first(self, walk: Walk) -> &'static str {
+        match walk {
+            Walk::Group => self.of("t.group_id DESC, t.id DESC", "t.id DESC"),
+            Walk::Creator => self.of("t.group_id DESC, t.creator_id DESC, t.id DESC", "t.id DESC"),
+            Walk::Label | Walk::Reporter | Walk::Live | Walk::Unusual => "walk.task_id DESC",
+        }
+    }
 }
 
 /// A value in a query.
@@ -58,6 +160,39 @@ pub(crate) enum Parameter {
     Tags(Words),
 }
 
+impl ToSql for Parameter {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        match self {
+            Self::Small(number) => number.to_sql_checked(ty, out),
+            Self::Number(number) => number.to_sql_checked(ty, out),
+            Self::Text(text) => text.to_sql_checked(ty, out),
+            Self::Texts(texts) => texts.to_sql_checked(ty, out),
+            Self::Uuid(uuid) => uuid.to_sql_checked(ty, out),
+            Self::Tags(tags) => Json(tags).to_sql_checked(ty, out),
+        }
+    }
+
+    /// It is up to the value.
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+impl rusqlite::ToSql for Parameter {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Small(number) => rusqlite::ToSql::to_sql(number),
+            Self::Number(number) => rusqlite::ToSql::to_sql(number),
+            Self::Text(text) => rusqlite::ToSql::to_sql(text),
+            Self::Texts(texts) => Json(texts).to_sqlite(),
+            Self::Uuid(uuid) => rusqlite::ToSql::to_sql(uuid),
+            Self::Tags(tags) => Json(tags).to_sqlite(),
+        }
+    }
+}
+
 /// The parameters of a page.
 struct Cut {
     limit: String,
@@ -67,7 +202,7 @@ struct Cut {
 }
 
 /// A query as SQL.
-pub(crate) struct Matches<D> {
+pub(crate) struct Matches {
     walk: Walk,
     only_labels: bool,
     group: String,
@@ -77,18 +212,18 @@ pub(crate) struct Matches<D> {
     from: Vec<String>,
     conditions: Vec<String>,
     pub(crate) parameters: Vec<Parameter>,
-    dialect: PhantomData<D>,
+    dialect: Dialect,
 }
 
-impl<D: Dialect> Matches<D> {
+impl Matches {
     /// All that match along a walk; `None` when no task can match.
-    pub(crate) fn of(walk: Walk, query: &TaskQuery) -> Option<Self> {
-        Self::along(walk, query, false)
+    pub(crate) fn of(dialect: Dialect, walk: Walk, query: &TaskQuery) -> Option<Self> {
+        Self::along(dialect, walk, query, false)
     }
 
     /// The matches that a selection picks.
-    pub(crate) fn selected(walk: Walk, selection: &Selection) -> Option<Self> {
-        let mut matches = Self::along(walk, &selection.query, true)?;
+    pub(crate) fn selected(dialect: Dialect, walk: Walk, selection: &Selection) -> Option<Self> {
+        let mut matches = Self::along(dialect, walk, &selection.query, true)?;
         if let Some(over) = selection.over {
             matches.and(over_condition(over));
         }
@@ -99,19 +234,19 @@ impl<D: Dialect> Matches<D> {
     }
 
     /// Where labels are all that is asked for, the task itself is only looked at if it must be `joined`.
-    fn along(walk: Walk, query: &TaskQuery, joined: bool) -> Option<Self> {
+    fn along(dialect: Dialect, walk: Walk, query: &TaskQuery, joined: bool) -> Option<Self> {
         let mut matches = Self {
             walk,
             only_labels: walk == Walk::Label && !joined && only_labels(query),
-            group: D::parameter(1),
+            group: dialect.parameter(1),
             creator: String::new(),
             from: Vec::new(),
             conditions: Vec::new(),
             parameters: vec![Parameter::Number(query.group.0)],
-            dialect: PhantomData,
+            dialect,
         };
         if !matches.only_labels {
-            matches.and(&D::of_group(walk, &matches.group));
+            matches.and(&dialect.of_group(walk, &matches.group));
         }
         if !matches.walk_and_test_states(query.states.as_deref()) {
             return None;
@@ -136,7 +271,7 @@ impl<D: Dialect> Matches<D> {
     pub(crate) fn select_page(&mut self, page: Page) -> String {
         if let Some(TaskId(before)) = page.before {
             let before = self.bind(Parameter::Number(before));
-            self.and(&D::before(self.walk, &self.group, &self.creator, &before));
+            self.and(&self.dialect.before(self.walk, &self.group, &self.creator, &before));
         }
         let cut = Cut {
             limit: self.bind(rows(page.limit)),
@@ -157,7 +292,7 @@ impl<D: Dialect> Matches<D> {
 
     /// Each walk stops where the page can't reach any more, and they are merged.
     fn select(&self, cut: Option<&Cut>) -> String {
-        let (id, order) = (self.walk.id(), D::newest_first(self.walk));
+        let (id, order) = (self.walk.id(), self.dialect.newest_first(self.walk));
         let conditions = self.conditions.join(" AND ");
         let (limit, enough) = cut.map_or_else(Default::default, |Cut { limit, offset, enough }| {
             (format!(" LIMIT {limit} OFFSET {offset}"), format!(" LIMIT {enough}"))
@@ -174,7 +309,7 @@ impl<D: Dialect> Matches<D> {
 
     fn bind(&mut self, value: Parameter) -> String {
         self.parameters.push(value);
-        D::parameter(self.parameters.len())
+        self.dialect.parameter(self.parameters.len())
     }
 
     fn and(&mut self, condition: &str) {
@@ -183,21 +318,24 @@ impl<D: Dialect> Matches<D> {
 
     /// False when no state is asked for that a task can be in.
     fn walk_and_test_states(&mut self, states: Option<&[TaskState]>) -> bool {
-        let joined = |table: &str| format!("{table} walk {} task t ON t.id = walk.task_id", D::JOIN);
+        let joined =
+            |table: &str| format!("{table} walk {} task t ON t.id = walk.task_id", self.dialect.join());
         let selected = |sql: &str| joined(&format!("({sql})"));
         self.from = match self.walk {
             // Nothing of the task itself is needed.
             Walk::Label if self.only_labels => vec!["task_label walk".to_owned()],
             Walk::Label => vec![joined("task_label")],
             Walk::Reporter => vec![joined("done")],
-            Walk::Group | Walk::Creator => vec![D::tasks(self.walk).to_owned()],
-            Walk::Unusual => [D::UNUSUAL_ENDS, D::REPORTED_ENDS].map(selected).to_vec(),
+            Walk::Group | Walk::Creator => vec![self.dialect.tasks(self.walk).to_owned()],
+            Walk::Unusual => {
+                [self.dialect.unusual_ends(), self.dialect.reported_ends()].map(selected).to_vec()
+            }
             Walk::Live => live_tables(states.unwrap_or_default()).map(selected).collect(),
         };
         let Some(states) = states else { return true };
         if self.walk != Walk::Live {
             let codes: Vec<_> = states.iter().map(|state| state.code().to_string()).collect();
-            let state = self.walk.state().unwrap_or(D::STATE_OF_TASK);
+            let state = self.walk.state().unwrap_or(self.dialect.state_of_task());
             self.and(&format!("{state} IN ({})", codes.join(", ")));
         }
         states.iter().any(|state| *state != TaskState::Unknown)
@@ -228,7 +366,7 @@ impl<D: Dialect> Matches<D> {
                     SELECT lane.id FROM lane JOIN tag_set ON tag_set.id = lane.tag_set_id
                     WHERE lane.group_id = {} AND {})",
                 self.group,
-                D::has_tags(&tags)
+                self.dialect.has_tags(&tags)
             ));
         }
     }
@@ -239,11 +377,11 @@ impl<D: Dialect> Matches<D> {
             Some([name]) if self.walk == Walk::Creator => {
                 let name = self.bind(Parameter::Text(name.clone()));
                 self.creator = format!("(SELECT id FROM users WHERE username = {name})");
-                self.and(&D::of_creator(&self.group, &self.creator));
+                self.and(&self.dialect.of_creator(&self.group, &self.creator));
             }
             Some(names) => {
                 let names = self.bind(Parameter::Texts(names.to_vec()));
-                let among = D::among("username", &names);
+                let among = self.dialect.among("username", &names);
                 self.and(&format!("t.creator_id IN (SELECT id FROM users WHERE {among})"));
             }
         }

@@ -89,7 +89,7 @@ pub(super) fn lost_a_race(error: &StoreError) -> bool {
 }
 
 /// Whether a statement was given up after the time that it was given.
-pub(super) fn took_too_long(error: &StoreError) -> bool {
+pub(crate) fn took_too_long(error: &StoreError) -> bool {
     let StoreError::Unavailable(error) = error else { return false };
     error.downcast_ref::<Error>().and_then(Error::code) == Some(&SqlState::QUERY_CANCELED)
 }
@@ -126,31 +126,6 @@ fn may_pass(code: &SqlState) -> bool {
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
         ]
         .contains(code)
-}
-
-/// A row or a value that this program can't have written.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Corrupt {
-    /// A statement that must touch one row touched another number.
-    #[error("a statement that must touch one row touched {touched}: {sql}")]
-    RowCount {
-        /// How many.
-        touched: u64,
-        /// Which statement.
-        sql: String,
-    },
-    /// A task without a row in any of the tables that say where it stands.
-    #[error("task {0} is in no state")]
-    NoPhase(i64),
-    /// A JSON value that can't be written.
-    #[error("a JSON value can't be converted")]
-    Json(#[from] serde_json::Error),
-}
-
-impl From<Corrupt> for StoreError {
-    fn from(corrupt: Corrupt) -> Self {
-        Self::Unexpected(corrupt.into())
-    }
 }
 
 #[cfg(test)]

@@ -5,39 +5,31 @@
 //! taken in one order everywhere (worker, lease, task, group), so that losing is rare. None of the
 //! functions may commit, ask for the time, or keep state between calls.
 
-mod accounts;
 mod address;
-mod artifacts;
-mod attachments;
-mod audit;
 mod connect;
-mod dispatch;
+pub(crate) mod dispatch;
 mod error;
-mod events;
-mod expected;
-mod explain;
-mod groups;
-mod personal_tokens;
 mod question;
 mod reaper;
-mod retention;
-mod rights;
-mod row;
 mod schema;
+pub(crate) mod session;
 mod setup;
 mod signals;
-mod tasks;
+pub(crate) mod tasks;
 mod tls;
-mod uploads;
-mod workers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::{Client, Pool, Transaction};
+use tokio_postgres::IsolationLevel;
 
 use self::address::Address;
-use self::question::{Question, ask};
+pub(crate) use self::error::took_too_long;
+use self::question::Question;
+use self::session::Session;
+use crate::backend::{Arguments, Backend, Operation};
 use crate::ops::SchemaVersion;
 use crate::turns::SharedTurns;
 use crate::{Store, StoreError};
@@ -53,7 +45,7 @@ pub struct PostgresStore {
     questions: Pool,
     /// For the connection that listens, and for cancel requests.
     address: Arc<Address>,
-    turns: SharedTurns,
+    turns: Arc<SharedTurns>,
 }
 
 impl PostgresStore {
@@ -67,7 +59,7 @@ impl PostgresStore {
             pool: connect::pool(&address, connect::CONNECTIONS)?,
             questions: connect::pool(&address, connect::QUESTIONS)?,
             address: Arc::new(address),
-            turns: SharedTurns::default(),
+            turns: Arc::default(),
         })
     }
 
@@ -102,7 +94,7 @@ macro_rules! write {
             let outcome = async {
                 let mut client = $store.client().await?;
                 let transaction = client.transaction().await?;
-                let $tx = &transaction;
+                let $tx = $crate::postgres::session::Session::Transaction(&transaction);
                 let outcome = $work.await?;
                 $crate::postgres::commit(transaction).await?;
                 Ok::<_, $crate::StoreError>(outcome)
@@ -120,10 +112,136 @@ macro_rules! write {
 }
 use write;
 
+impl PostgresStore {
+    async fn attempt<A: Arguments, T: Send + 'static>(
+        &self,
+        arguments: &A,
+        operation: &impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let outcome = operation(Session::Transaction(&transaction).into(), arguments).await?;
+        commit(transaction).await?;
+        Ok(outcome)
+    }
+}
+
+impl Backend for PostgresStore {
+    fn turns(&self) -> Arc<SharedTurns> {
+        Arc::clone(&self.turns)
+    }
+
+    async fn write<A: Arguments, T: Send + 'static>(
+        &self,
+        arguments: A,
+        operation: impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        let mut tries = 1;
+        loop {
+            match self.attempt(&arguments, &operation).await {
+                Err(error) if tries < TRIES && error::lost_a_race(&error) => tries += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn write_statement<A: Arguments, T: Send + 'static>(
+        &self,
+        arguments: A,
+        operation: impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        operation(Session::Client(&self.client().await?).into(), &arguments).await
+    }
+
+    /// Every connection is as good as another.
+    async fn write_soon<A: Arguments, T: Send + 'static>(
+        &self,
+        arguments: A,
+        operation: impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        self.write(arguments, operation).await
+    }
+
+    async fn read<A: Arguments, T: Send + 'static>(
+        &self,
+        arguments: A,
+        operation: impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        operation(Session::Client(&self.client().await?).into(), &arguments).await
+    }
+
+    async fn read_locked<A: Arguments, T: Send + 'static>(
+        &self,
+        arguments: A,
+        operation: impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        self.write(arguments, operation).await
+    }
+
+    async fn answer<A: Arguments, T: Send + 'static>(
+        &self,
+        arguments: A,
+        operation: impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        let mut question = self.for_question().await?;
+        let outcome = operation(Session::Client(question.client()).into(), &arguments).await;
+        question.answered();
+        outcome
+    }
+
+    async fn answer_at_once<A: Arguments, T: Send + 'static>(
+        &self,
+        arguments: A,
+        operation: impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        let mut question = self.for_question().await?;
+        let outcome = at_once(question.client(), &arguments, &operation).await;
+        question.answered();
+        outcome
+    }
+
+    async fn answer_within<A: Arguments, T: Send + 'static>(
+        &self,
+        limit: Duration,
+        arguments: A,
+        operation: impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        let mut question = self.for_question().await?;
+        let outcome = within(question.client(), limit, &arguments, &operation).await;
+        question.answered();
+        outcome
+    }
+}
+
+async fn at_once<A: Arguments, T: Send + 'static>(
+    client: &mut Client,
+    arguments: &A,
+    operation: &impl Operation<A, T>,
+) -> Result<T, StoreError> {
+    let transaction = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
+    let snapshot = transaction.read_only(true).start().await?;
+    let outcome = operation(Session::Transaction(&snapshot).into(), arguments).await?;
+    snapshot.commit().await?;
+    Ok(outcome)
+}
+
+/// The time limit ends with the transaction.
+async fn within<A: Arguments, T: Send + 'static>(
+    client: &mut Client,
+    limit: Duration,
+    arguments: &A,
+    operation: &impl Operation<A, T>,
+) -> Result<T, StoreError> {
+    let transaction = client.transaction().await?;
+    let milliseconds = limit.as_millis().max(1);
+    transaction.batch_execute(&format!("SET LOCAL statement_timeout = {milliseconds}")).await?;
+    operation(Session::Transaction(&transaction).into(), arguments).await
+}
+
 #[async_trait]
 impl Store for PostgresStore {
     async fn ping(&self) -> Result<(), StoreError> {
-        row::one(&self.client().await?, READ_SOMETHING, &[], |_| Ok(())).await
+        Session::Client(&self.client().await?).one(READ_SOMETHING, &[], |_| Ok(())).await
     }
 
     async fn schema(&self) -> Result<SchemaVersion, StoreError> {

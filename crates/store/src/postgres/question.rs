@@ -61,17 +61,3 @@ async fn abandon(client: Client, address: Arc<Address>) {
     // A cancel request that is late would end the question of another.
     drop(Object::take(client));
 }
-
-/// Asks `$work` on a connection `$db` for questions.
-///
-/// A macro for the same reason as [`write`](super::write).
-macro_rules! ask {
-    ($store:expr, $db:ident => $work:expr) => {{
-        let mut question = $store.for_question().await?;
-        let $db = question.client();
-        let outcome = $work.await;
-        question.answered();
-        outcome
-    }};
-}
-pub(super) use ask;

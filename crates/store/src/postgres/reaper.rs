@@ -5,17 +5,17 @@ use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::lease::{LeaseClock, LeaseTime, Moment};
 use mitosis_protocol::Timestamp;
-use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::dispatch::lease::{self, Lease};
-use super::dispatch::lose::put_back;
-use super::row::{self, Columns, Db};
-use super::workers::remove::remove;
+use super::session::{Params, Session};
 use super::{PostgresStore, write};
 use crate::StoreError;
+use crate::db::{Row, only};
 use crate::ops::reaper::{LeaseLook, LeaseWatch, ReapReason, Reaped, Reaper};
 use crate::ops::workers::{Departure, Fate};
+use crate::shared::dispatch::lease::{self, Lease};
+use crate::shared::dispatch::lose::put_back;
+use crate::shared::workers::remove::remove;
 
 #[async_trait]
 impl Reaper for PostgresStore {
@@ -23,13 +23,14 @@ impl Reaper for PostgresStore {
     async fn watch_leases(&self, look: LeaseLook) -> Result<LeaseWatch, StoreError> {
         let now = look.now.map(Timestamp::unix_micros);
         let client = self.client().await?;
+        let db = Session::Client(&client);
         loop {
-            let seen: Seen = row::one(&client, LOOK, &[&now], read_look).await?;
+            let seen: Seen = db.one(LOOK, &[&now], read_look).await?;
             let watch = seen.after(&look);
             // While all is well, the look is noted now and then.
             let is_old = seen.clock.seen_at + look.standstill / 2 <= seen.now;
             let is_noted = watch.skipped == 0 && !is_old;
-            if is_noted || set_clock(&client, seen.clock, watch.clock).await? {
+            if is_noted || set_clock(db, seen.clock, watch.clock).await? {
                 return Ok(watch);
             }
         }
@@ -39,11 +40,11 @@ impl Reaper for PostgresStore {
     /// what was done before it is told, and it is met again in the next round.
     async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreError> {
         let mut reaped = Vec::new();
-        let params: row::Params<'_> = &[&at.lease.micros(), &i64::from(limit)];
+        let params: Params<'_> = &[&at.lease.micros(), &i64::from(limit)];
         let candidates: Vec<(WorkerId, ReapReason)> =
-            row::all(&self.client().await?, CANDIDATES, params, read_candidate).await?;
+            Session::Client(&self.client().await?).all(CANDIDATES, params, read_candidate).await?;
         for (worker, reason) in candidates {
-            match write!(self, tx => reap(tx, worker, reason, at)) {
+            match write!(self, db => reap(db, worker, reason, at)) {
                 Ok(one) => reaped.extend(one),
                 Err(error) if reaped.is_empty() => return Err(error),
                 Err(_) => return Ok(reaped),
@@ -83,7 +84,7 @@ impl Seen {
     }
 }
 
-fn read_look(row: &Row) -> Result<Seen, StoreError> {
+fn read_look(row: &Row<'_>) -> Result<Seen, StoreError> {
     Ok(Seen {
         clock: LeaseClock {
             seen_at: row.time("seen_at")?,
@@ -101,10 +102,10 @@ const SET_CLOCK: &str = "
     UPDATE lease_clock SET seen_at = $1, lag = $2, settled_at = $5 WHERE id = 1 AND seen_at = $3 AND lag = $4";
 
 /// False when the clock was set by another one meanwhile.
-async fn set_clock(db: &impl Db, from: LeaseClock, to: LeaseClock) -> Result<bool, StoreError> {
+async fn set_clock(db: Session<'_>, from: LeaseClock, to: LeaseClock) -> Result<bool, StoreError> {
     let (seen_at, was_seen_at) = (to.seen_at.unix_micros(), from.seen_at.unix_micros());
-    let params: row::Params<'_> = &[&seen_at, &to.lag, &was_seen_at, &from.lag, &to.settled_at.micros()];
-    Ok(row::run(db, SET_CLOCK, params).await? > 0)
+    let params: Params<'_> = &[&seen_at, &to.lag, &was_seen_at, &from.lag, &to.settled_at.micros()];
+    Ok(db.run(SET_CLOCK, params).await? > 0)
 }
 
 /// A lease is over at its last instant. A task is overdue only while the command has not been reported to have ended:
@@ -130,7 +131,7 @@ const CANDIDATES: &str = "
     ORDER BY reason, since, worker_id
     LIMIT $2";
 
-fn read_candidate(row: &Row) -> Result<(WorkerId, ReapReason), StoreError> {
+fn read_candidate(row: &Row<'_>) -> Result<(WorkerId, ReapReason), StoreError> {
     Ok((WorkerId(row.value("worker_id")?), row.code("reason")?))
 }
 
@@ -147,7 +148,8 @@ const IS_OVERDUE: &str = "
         SELECT 1 FROM lease WHERE worker_id = $1 AND reported_end IS NULL AND overdue_at <= $2)";
 
 const PAST_THEIR_LIMIT: &str = "
-    SELECT lease.task_id, lease.worker_id, lease.epoch, lease.token, lease.losses, lease.reported_end
+    SELECT lease.task_id, lease.worker_id, lease.epoch, lease.token, lease.losses, lease.claimed_at,
+           lease.reported_end
     FROM lease JOIN worker_session session ON session.worker_id = lease.worker_id
     WHERE lease.worker_id = $1 AND lease.lost_after IS NOT NULL
       AND session.lease_until - session.lease
@@ -156,43 +158,41 @@ const PAST_THEIR_LIMIT: &str = "
 
 /// Takes back what made the worker a candidate if that is still so, now that nobody can change it.
 async fn reap(
-    tx: &impl Db,
+    db: Session<'_>,
     worker: WorkerId,
     reason: ReapReason,
     at: Moment,
 ) -> Result<Option<Reaped>, StoreError> {
-    let found: Option<(Uuid, Option<Timestamp>)> = row::optional(tx, LOCK, &[&worker.0], |row| {
-        Ok((row.value("uuid")?, row.optional_time("token_until")?))
-    })
-    .await?;
+    let found: Option<(Uuid, Option<Timestamp>)> = db
+        .optional(LOCK, &[&worker.0], |row| Ok((row.value("uuid")?, row.optional_time("token_until")?)))
+        .await?;
     let Some((uuid, token_until)) = found else { return Ok(None) };
     let still_so = match reason {
         ReapReason::Silent => IS_SILENT,
         ReapReason::Overdue => IS_OVERDUE,
-        ReapReason::TaskLimit => return take_single(tx, worker, uuid, at).await,
+        ReapReason::TaskLimit => return take_single(db, worker, uuid, at).await,
     };
-    if !row::one(tx, still_so, &[&worker.0, &at.lease.micros()], row::only).await? {
+    if !db.one(still_so, &[&worker.0, &at.lease.micros()], only).await? {
         return Ok(None);
     }
     let departure = Departure::of_lifetime(token_until, at.now);
     crash::point("reap.session_delete:before");
-    let returned = remove(tx, worker, uuid, departure, Fate::Lost, at.now).await?;
+    let returned = remove(db.into(), worker, uuid, departure, Fate::Lost, at.now).await?;
     crash::point("reap.session_delete:after");
     Ok(Some(Reaped { worker: uuid, reason, returned }))
 }
 
 /// Takes the attempts that are past the limits of their tasks from a locked worker.
 async fn take_single(
-    tx: &impl Db,
+    db: Session<'_>,
     worker: WorkerId,
     uuid: Uuid,
     at: Moment,
 ) -> Result<Option<Reaped>, StoreError> {
-    let past: Vec<Lease> =
-        row::all(tx, PAST_THEIR_LIMIT, &[&worker.0, &at.lease.micros()], lease::read).await?;
+    let past: Vec<Lease> = db.all(PAST_THEIR_LIMIT, &[&worker.0, &at.lease.micros()], lease::read).await?;
     let mut returned = Vec::with_capacity(past.len());
     for lease in &past {
-        returned.push(put_back(tx, lease, Fate::Lost, at.now).await?);
+        returned.push(put_back(db.into(), lease, Fate::Lost, at.now).await?);
     }
     Ok((!returned.is_empty()).then_some(Reaped { worker: uuid, reason: ReapReason::TaskLimit, returned }))
 }

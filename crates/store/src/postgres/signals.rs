@@ -8,9 +8,10 @@ use tokio::sync::mpsc;
 use tokio_postgres::AsyncMessage;
 
 use super::address::Address;
-use super::row::{self, Columns as _};
+use super::session::Session;
 use super::{PostgresStore, connect};
 use crate::StoreError;
+use crate::db::only;
 use crate::ops::signals::{Heard, Signals};
 
 /// Messages that wait to be read; more are as good as missed.
@@ -28,11 +29,11 @@ const SIGNAL: &str = "SELECT pg_notify('mito', $1)";
 #[async_trait]
 impl Signals for PostgresStore {
     async fn signal(&self, text: &str) -> Result<(), StoreError> {
-        row::one(&self.client().await?, SIGNAL, &[&text], |_| Ok(())).await
+        Session::Client(&self.client().await?).one(SIGNAL, &[&text], |_| Ok(())).await
     }
 
     async fn shared_secret(&self, name: &str, proposal: &str) -> Result<String, StoreError> {
-        row::one(&self.client().await?, AGREE, &[&name, &proposal], |row| row.value("secret")).await
+        Session::Client(&self.client().await?).one(AGREE, &[&name, &proposal], only).await
     }
 
     fn hear(&self) -> Option<mpsc::Receiver<Heard>> {

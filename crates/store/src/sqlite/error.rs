@@ -51,36 +51,19 @@ impl From<Panicked> for StoreError {
     }
 }
 
-/// A row or a value that this program can't have written.
+/// An operation that waited for something else than SQLite: a defect.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Corrupt {
-    /// A statement that must touch one row touched another number.
-    #[error("a statement that must touch one row touched {touched}: {sql}")]
-    RowCount {
-        /// How many.
-        touched: usize,
-        /// Which statement.
-        sql: String,
-    },
-    /// A task without a row in any of the tables that say where it stands.
-    #[error("task {0} is in no state")]
-    NoPhase(i64),
-    /// A JSON column that can't be read or written.
-    #[error("a JSON value can't be converted")]
-    Json(#[from] serde_json::Error),
-    /// A UUID in text form that is none.
-    #[error("a stored UUID can't be read")]
-    Uuid(#[from] uuid::Error),
-}
+#[error("an operation waited on the thread of a connection")]
+pub(super) struct Waited;
 
-impl From<Corrupt> for StoreError {
-    fn from(corrupt: Corrupt) -> Self {
-        Self::Unexpected(corrupt.into())
+impl From<Waited> for StoreError {
+    fn from(waited: Waited) -> Self {
+        Self::Unexpected(waited.into())
     }
 }
 
 /// Whether a statement was ended before its time.
-pub(super) fn was_interrupted(error: &StoreError) -> bool {
+pub(crate) fn was_interrupted(error: &StoreError) -> bool {
     let StoreError::Unavailable(error) = error else { return false };
     let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
     code == Some(ErrorCode::OperationInterrupted)

@@ -5,42 +5,33 @@
 //! it; it runs in a transaction that the writer opened and is answered after the commit. None of them
 //! may begin, commit or roll back by itself, ask for the time, or keep state between calls.
 
-mod accounts;
-mod artifacts;
-mod attachments;
-mod audit;
-mod dispatch;
+pub(crate) mod connection;
+pub(crate) mod dispatch;
 mod error;
-mod events;
-mod expected;
-mod explain;
-mod groups;
 mod lock;
-mod personal_tokens;
 mod readers;
 mod reaper;
-mod retention;
-mod rights;
-mod row;
 mod schema;
 mod signals;
-mod tasks;
-mod uploads;
-mod workers;
+pub(crate) mod tasks;
 mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::Connection;
+use futures_util::FutureExt as _;
 
+use crate::backend::{Arguments, Backend, Operation};
 use crate::ops::SchemaVersion;
+use crate::sqlite::connection::Connection;
 use crate::turns::SharedTurns;
 use crate::{Store, StoreError};
 use readers::Readers;
-use row::Run;
 use writer::{Urgency, Writer};
+
+pub(crate) use error::was_interrupted;
 
 /// Connections that serve reads. More would only wait for the same disk and processors.
 const READERS: usize = 4;
@@ -69,13 +60,13 @@ impl SqliteStore {
         let mut db = schema::open_for_writing(&file)?;
         schema::migrate(&mut db)?;
         let readers = |count| {
-            let connections = (0..count).map(|_| schema::open_for_reading(&file));
+            let connections = (0..count).map(|_| schema::open_for_reading(&file).map(Connection::new));
             Ok::<_, StoreError>(Readers::new(connections.collect::<Result<_, _>>()?))
         };
         Ok(Self {
             readers: readers(READERS)?,
             questions: readers(QUESTIONS)?,
-            writer: Writer::start(db, lock)?,
+            writer: Writer::start(Connection::new(db), lock)?,
             turns: Arc::default(),
             watched: reaper::Watched::default(),
         })
@@ -107,16 +98,83 @@ impl SqliteStore {
     {
         self.readers.run(work).await
     }
+}
 
-    /// Like [`Self::read`], for what a user asks: what the service itself reads does not wait for it, and it ends when
-    /// the caller leaves.
-    async fn answer<T, W>(&self, work: W) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    {
-        self.questions.run_while_awaited(work).await
+impl Backend for SqliteStore {
+    fn turns(&self) -> Arc<SharedTurns> {
+        Arc::clone(&self.turns)
     }
+
+    async fn write<A: Arguments, T: Send + 'static>(
+        &self,
+        arguments: A,
+        operation: impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        self.writer.run(Urgency::Normal, move |db| finish(operation(db.into(), &arguments))).await
+    }
+
+    async fn write_statement<A: Arguments, T: Send + 'static>(
+        &self,
+        arguments: A,
+        operation: impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        Backend::write(self, arguments, operation).await
+    }
+
+    async fn write_soon<A: Arguments, T: Send + 'static>(
+        &self,
+        arguments: A,
+        operation: impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        self.writer.run(Urgency::Urgent, move |db| finish(operation(db.into(), &arguments))).await
+    }
+
+    async fn read<A: Arguments, T: Send + 'static>(
+        &self,
+        arguments: A,
+        operation: impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        self.readers.run(move |db| finish(operation(db.into(), &arguments))).await
+    }
+
+    async fn read_locked<A: Arguments, T: Send + 'static>(
+        &self,
+        arguments: A,
+        operation: impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        Backend::read(self, arguments, operation).await
+    }
+
+    async fn answer<A: Arguments, T: Send + 'static>(
+        &self,
+        arguments: A,
+        operation: impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        self.questions.run_while_awaited(move |db| finish(operation(db.into(), &arguments))).await
+    }
+
+    /// A reader looks at one moment in any case.
+    async fn answer_at_once<A: Arguments, T: Send + 'static>(
+        &self,
+        arguments: A,
+        operation: impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        Backend::answer(self, arguments, operation).await
+    }
+
+    async fn answer_within<A: Arguments, T: Send + 'static>(
+        &self,
+        limit: Duration,
+        arguments: A,
+        operation: impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        self.questions.run_within(limit, move |db| finish(operation(db.into(), &arguments))).await
+    }
+}
+
+/// What an operation comes to. Its statements are done when they are polled, so it is over after one poll.
+pub(crate) fn finish<T>(operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    operation.now_or_never().unwrap_or_else(|| Err(error::Waited.into()))
 }
 
 #[async_trait]
@@ -127,7 +185,7 @@ impl Store for SqliteStore {
     }
 
     async fn schema(&self) -> Result<SchemaVersion, StoreError> {
-        self.read(schema::version).await
+        self.read(|db| schema::version(&db.raw())).await
     }
 
     async fn close(&self) {

@@ -5,10 +5,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, InterruptHandle};
+use rusqlite::InterruptHandle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::StoreError;
+use crate::sqlite::connection::Connection;
 
 /// How often a statement over its time is interrupted.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -40,8 +41,8 @@ impl Readers {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let lent = Lent::new(Arc::clone(&self.idle), permit);
         let outcome = tokio::task::spawn_blocking(move || {
-            let snapshot = lent.connection().unchecked_transaction()?;
-            work(&snapshot)
+            let snapshot = Snapshot::of(lent.connection())?;
+            work(snapshot.0)
         });
         outcome.await.map_err(|panicked| StoreError::Unexpected(panicked.into()))?
     }
@@ -109,7 +110,7 @@ impl Running {
             if matches!(*stage, Stage::Over) {
                 return Err(StoreError::Unavailable("the caller left before the question was asked".into()));
             }
-            *stage = Stage::Runs(db.get_interrupt_handle());
+            *stage = Stage::Runs(db.raw().get_interrupt_handle());
         }
         let _ends = Ends(self);
         work(db)
@@ -158,6 +159,23 @@ async fn interrupt(running: Running, after: Duration) {
     }
 }
 
+/// One state of the database for several statements. Nothing is written, so it is simply left at the end.
+struct Snapshot<'a>(&'a Connection);
+
+impl<'a> Snapshot<'a> {
+    fn of(db: &'a Connection) -> Result<Self, StoreError> {
+        db.raw().execute_batch("BEGIN")?;
+        Ok(Self(db))
+    }
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        // An interrupt may have ended it.
+        drop(self.0.raw().execute_batch("ROLLBACK"));
+    }
+}
+
 /// A connection in use; it goes back when dropped, also by a panic.
 struct Lent {
     db: Option<Connection>,
@@ -194,13 +212,13 @@ mod tests {
 
     #[tokio::test]
     async fn endless_statement_is_interrupted_and_the_next_is_not() {
-        let readers = Readers::new(vec![Connection::open_in_memory().unwrap()]);
+        let readers = Readers::new(vec![Connection::new(rusqlite::Connection::open_in_memory().unwrap())]);
         let count = |sql: &'static str| {
             readers.run_within(Duration::from_millis(20), move |db| {
                 // The first is over before there is anything to interrupt.
-                db.query_row("SELECT 1", [], |_| Ok(()))?;
+                db.raw().query_row("SELECT 1", [], |_| Ok(()))?;
                 std::thread::sleep(Duration::from_millis(30));
-                Ok(db.query_row(sql, [], |row| row.get::<_, i64>(0))?)
+                Ok(db.raw().query_row(sql, [], |row| row.get::<_, i64>(0))?)
             })
         };
         assert!(was_interrupted(&count(ENDLESS).await.unwrap_err()));
@@ -211,12 +229,12 @@ mod tests {
 
     #[tokio::test]
     async fn question_is_interrupted_when_its_caller_leaves() {
-        let readers = Readers::new(vec![Connection::open_in_memory().unwrap()]);
+        let readers = Readers::new(vec![Connection::new(rusqlite::Connection::open_in_memory().unwrap())]);
         let (begun, begins) = tokio::sync::oneshot::channel();
         let ask = |sql: &'static str, begun: Option<tokio::sync::oneshot::Sender<()>>| {
             readers.run_while_awaited(move |db| {
                 begun.map(|begun| begun.send(()));
-                Ok(db.query_row(sql, [], |row| row.get::<_, i64>(0))?)
+                Ok(db.raw().query_row(sql, [], |row| row.get::<_, i64>(0))?)
             })
         };
         tokio::select! {

@@ -7,18 +7,19 @@ use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::lease::{LeaseClock, LeaseTime, Moment};
 use mitosis_protocol::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::SqliteStore;
-use super::dispatch::lease::{self, Lease};
-use super::dispatch::lose::put_back;
-use super::row::{Columns, Run, read_count};
-use super::workers::remove;
+use super::{SqliteStore, finish};
 use crate::StoreError;
+use crate::db::{only, read_count};
 use crate::ops::reaper::{LeaseLook, LeaseWatch, ReapReason, Reaped, Reaper};
 use crate::ops::workers::{Departure, Fate};
+use crate::shared::dispatch::lease::{self, Lease};
+use crate::shared::dispatch::lose::put_back;
+use crate::shared::workers::remove::remove;
+use crate::sqlite::connection::Connection;
 
 /// Time between two notes of the last look. What is lost with the process does not count as watched.
 const NOTE_AGAIN: Duration = Duration::from_secs(30);
@@ -99,7 +100,7 @@ const DUE: &str = "
 /// is missed.
 fn due(db: &Connection, time: LeaseTime) -> Result<(u64, bool), StoreError> {
     let missed = db.one(MISSED, [time.micros()], read_count)?;
-    let due = db.one(DUE, [time.micros()], |row| Ok(row.get(0)?))?;
+    let due = db.one(DUE, [time.micros()], only)?;
     Ok((missed, due || missed > 0))
 }
 
@@ -144,14 +145,14 @@ fn reap(db: &Connection, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreErr
     ] {
         let room = i64::from(limit) - i64::try_from(reaped.len()).expect("not more than the limit");
         let gone: Vec<_> = db.all(gone, params![at.lease.micros(), room], |row| {
-            Ok((WorkerId(row.value("id")?), row.uuid("uuid")?, row.optional_time("token_until")?))
+            Ok((WorkerId(row.value("id")?), row.value("uuid")?, row.optional_time("token_until")?))
         })?;
         for (id, worker, token_until) in gone {
             let returned = match reason {
                 ReapReason::Silent | ReapReason::Overdue => {
                     let departure = Departure::of_lifetime(token_until, at.now);
                     crash::point("reap.session_delete:before");
-                    let returned = remove::remove(db, id, worker, departure, Fate::Lost, at.now)?;
+                    let returned = finish(remove(db.into(), id, worker, departure, Fate::Lost, at.now))?;
                     crash::point("reap.session_delete:after");
                     returned
                 }
@@ -166,5 +167,5 @@ fn reap(db: &Connection, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreErr
 /// Takes the attempts that are past the limits of their tasks from a worker.
 fn take_single(db: &Connection, worker: WorkerId, at: Moment) -> Result<Vec<Uuid>, StoreError> {
     let past: Vec<Lease> = db.all(PAST_THEIR_LIMIT, [worker.0, at.lease.micros()], lease::read)?;
-    past.iter().map(|lease| put_back(db, lease, Fate::Lost, at.now)).collect()
+    past.iter().map(|lease| finish(put_back(db.into(), lease, Fate::Lost, at.now))).collect()
 }

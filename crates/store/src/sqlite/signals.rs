@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use super::SqliteStore;
-use super::row::{Columns as _, Run as _};
 use crate::StoreError;
+use crate::db::only;
 use crate::ops::signals::{Heard, Signals};
 
 const AGREE: &str = "
@@ -20,7 +20,7 @@ impl Signals for SqliteStore {
 
     async fn shared_secret(&self, name: &str, proposal: &str) -> Result<String, StoreError> {
         let params = [name, proposal].map(str::to_owned);
-        self.write(move |db| db.one(AGREE, params, |row| row.value("secret"))).await
+        self.write(move |db| db.one(AGREE, params, only)).await
     }
 
     fn hear(&self) -> Option<mpsc::Receiver<Heard>> {

@@ -10,12 +10,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::error::{NotWritten, Panicked};
 use super::lock::Lock;
 use crate::StoreError;
+use crate::sqlite::connection::Connection;
 use mitosis_domain::crash;
 
 /// Operations in one transaction at most.
@@ -236,7 +236,7 @@ struct Batch {
 }
 
 fn run_batch(db: &Connection, first: Box<dyn Job>, queue: &Queue) -> Batch {
-    if let Err(error) = db.execute_batch("BEGIN IMMEDIATE") {
+    if let Err(error) = db.raw().execute_batch("BEGIN IMMEDIATE") {
         return Batch { done: vec![first], outcome: Err(NotWritten::Commit(Arc::new(error))) };
     }
     let begun = Instant::now();
@@ -252,14 +252,15 @@ fn run_batch(db: &Connection, first: Box<dyn Job>, queue: &Queue) -> Batch {
                 job.answer(Err(error));
             }
         }
-        if db.is_autocommit() {
+        if db.raw().is_autocommit() {
             return Batch { done, outcome: Err(NotWritten::Undone { full: disk_is_full }) };
         }
         let full = done.len() >= BATCH || begun.elapsed() >= BATCH_AGE;
         next = if full { None } else { queue.try_next() };
     }
     crash::point("sqlite.commit:before");
-    let outcome = db.execute_batch("COMMIT").map_err(|error| {
+    let committed = db.raw().execute_batch("COMMIT");
+    let outcome = committed.map_err(|error| {
         undo_all(db);
         NotWritten::Commit(Arc::new(error))
     });
@@ -278,7 +279,7 @@ fn run_alone(db: &Connection, job: &mut dyn Job) -> Result<(), StoreError> {
     let ended = match &outcome {
         Ok(()) => execute(db, "RELEASE operation"),
         // The error undid the whole transaction, and the savepoint with it.
-        Err(_) if db.is_autocommit() => Ok(()),
+        Err(_) if db.raw().is_autocommit() => Ok(()),
         Err(_) => execute(db, "ROLLBACK TO operation").and_then(|()| execute(db, "RELEASE operation")),
     };
     if ended.is_err() {
@@ -289,11 +290,11 @@ fn run_alone(db: &Connection, job: &mut dyn Job) -> Result<(), StoreError> {
 
 fn undo_all(db: &Connection) {
     // It may be undone already; then there is nothing to roll back, and SQLite says so.
-    drop(db.execute_batch("ROLLBACK"));
+    drop(db.raw().execute_batch("ROLLBACK"));
 }
 
 fn execute(db: &Connection, sql: &str) -> Result<(), StoreError> {
-    db.prepare_cached(sql)?.execute([])?;
+    db.raw().prepare_cached(sql)?.execute([])?;
     Ok(())
 }
 
@@ -313,17 +314,18 @@ mod tests {
     fn writer(folder: &Path) -> Writer {
         let file = lock::prepare(&folder.join("state.db")).unwrap();
         let lock = lock::take(&file).unwrap();
-        let db = schema::open_for_writing(&file).unwrap();
+        let db = Connection::new(schema::open_for_writing(&file).unwrap());
         let child = "parent INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED";
-        db.execute_batch(&format!(
-            "CREATE TABLE parent (id INTEGER PRIMARY KEY); CREATE TABLE child ({child})"
-        ))
-        .unwrap();
+        db.raw()
+            .execute_batch(&format!(
+                "CREATE TABLE parent (id INTEGER PRIMARY KEY); CREATE TABLE child ({child})"
+            ))
+            .unwrap();
         Writer::start(db, lock).unwrap()
     }
 
     async fn execute(writer: &Writer, sql: &'static str) -> Result<usize, StoreError> {
-        writer.run(Urgency::Normal, move |db| Ok(db.execute(sql, [])?)).await
+        writer.run(Urgency::Normal, move |db| Ok(db.raw().execute(sql, [])?)).await
     }
 
     #[tokio::test]
@@ -341,8 +343,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let writer = writer(folder.path());
         let panics = writer.run(Urgency::Normal, |db| {
-            db.execute("INSERT INTO parent VALUES (1)", [])?;
-            assert!(db.is_autocommit(), "an operation is part of a transaction");
+            db.raw().execute("INSERT INTO parent VALUES (1)", [])?;
+            assert!(db.raw().is_autocommit(), "an operation is part of a transaction");
             Ok(())
         });
         let outcome = panics.await;

@@ -9,52 +9,51 @@ use mitosis_domain::lease::Moment;
 use mitosis_domain::limits;
 use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::worker::WorkerState;
-use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
-use super::super::row::{self, Columns, Db};
-use super::super::tasks::get;
-use super::super::workers;
-use super::lease;
-use super::party;
+use super::participants;
 use crate::StoreError;
 use crate::batch::Eligibility;
 use crate::code::row_count;
 use crate::ops::dispatch::{Assignment, Claim, Work};
+use crate::postgres::session::{Params, Session};
+use crate::shared::dispatch::{lease, work};
+use crate::shared::tasks::get;
+use crate::shared::workers::{self};
 use crate::turns::SharedTurns;
 
 /// The oldest, should there be several.
 const RUNNING_OF_WORKER: &str = "
-    SELECT task_id, worker_id, epoch, token, losses, reported_end
+    SELECT task_id, worker_id, epoch, token, losses, claimed_at, reported_end
     FROM lease WHERE worker_id = $1 AND reported_end IS NULL
     ORDER BY claimed_at, task_id LIMIT 1";
 
 /// Gives the worker the task it has, or else another.
-pub(super) async fn claim_or_resume(
-    tx: &impl Db,
+pub(crate) async fn claim_or_resume(
+    db: Session<'_>,
     turns: &SharedTurns,
     worker: WorkerId,
     token: i64,
     at: Moment,
 ) -> Result<Claim, StoreError> {
-    let mut parties = party::lock(tx, &[worker]).await?;
-    let Some(party) = parties.remove(&worker) else { return Ok(Claim::WorkerGone) };
-    if let Some(held) = row::optional(tx, RUNNING_OF_WORKER, &[&worker.0], lease::read).await? {
-        return with_task(tx, held.key).await;
+    let mut participants = participants::lock(db, &[worker]).await?;
+    let Some(participant) = participants.remove(&worker) else { return Ok(Claim::WorkerGone) };
+    if let Some(held) = db.optional(RUNNING_OF_WORKER, &[&worker.0], lease::read).await? {
+        return with_task(db, held.key).await;
     }
-    if party.worker.state == WorkerState::GracefulShutdown {
+    if participant.worker.state == WorkerState::GracefulShutdown {
         return Ok(Claim::Stopping);
     }
-    let first = line_up(tx, turns, &party.eligibility, 1).await?;
-    let taken = assign(tx, &first, &[(worker, token)], at).await?;
+    let first = line_up(db, turns, &participant.eligibility, 1).await?;
+    let taken = assign(db, &first, &[(worker, token)], at).await?;
     let Some((_, work)) = taken.into_iter().next() else { return Ok(Claim::Assigned(Vec::new())) };
     // Both are on their way before either is answered.
-    let ((), claim) = tokio::try_join!(workers::touch(tx, worker, at.now), with_task(tx, work.lease))?;
+    let ((), claim) = tokio::try_join!(workers::touch(db.into(), worker, at.now), with_task(db, work.lease))?;
     Ok(claim)
 }
 
-async fn with_task(tx: &impl Db, lease: LeaseKey) -> Result<Claim, StoreError> {
-    Ok(Claim::Assigned(vec![Assignment { task: get::by_id(tx, lease.task).await?, lease }]))
+async fn with_task(db: Session<'_>, lease: LeaseKey) -> Result<Claim, StoreError> {
+    Ok(Claim::Assigned(vec![Assignment { task: get::by_id(db.into(), lease.task).await?, lease }]))
 }
 
 /// A task in line. The order of the fields is the order of service within a group.
@@ -87,12 +86,12 @@ const LANES: &str = "
 /// Locks what is to be served next, at most `count`, in the order of service. A group that has less
 /// waiting than its turns leaves the rest to the others.
 pub(super) async fn line_up(
-    tx: &impl Db,
+    db: Session<'_>,
     turns: &SharedTurns,
     who: &Eligibility,
     count: usize,
 ) -> Result<Vec<Waiting>, StoreError> {
-    let lanes = lanes_of(tx, who).await?;
+    let lanes = lanes_of(db, who).await?;
     let mut open: Vec<GroupId> = lanes.iter().map(|(group, _)| *group).collect();
     let mut lines: HashMap<GroupId, VecDeque<Waiting>> = HashMap::new();
     let mut missing = count;
@@ -103,7 +102,7 @@ pub(super) async fn line_up(
             let wanted = lines.get(&group).map_or(0, VecDeque::len) + share;
             let of_group =
                 lanes.iter().find(|(known, _)| *known == group).map_or(&[][..], |(_, lanes)| lanes);
-            let line = first_in_line(tx, of_group, wanted).await?;
+            let line = first_in_line(db, of_group, wanted).await?;
             if line.len() == wanted {
                 full.push(group);
             }
@@ -119,12 +118,11 @@ pub(super) async fn line_up(
 }
 
 /// The lanes, by group; the group with the first in line in front.
-async fn lanes_of(tx: &impl Db, who: &Eligibility) -> Result<Vec<(GroupId, Vec<LaneId>)>, StoreError> {
+async fn lanes_of(db: Session<'_>, who: &Eligibility) -> Result<Vec<(GroupId, Vec<LaneId>)>, StoreError> {
     let groups: Vec<i64> = who.groups.iter().map(|group| group.0).collect();
-    let lanes: Vec<(GroupId, LaneId)> = row::all(tx, LANES, &[&groups, &Json(&who.tags)], |row| {
-        Ok((GroupId(row.try_get(0)?), LaneId(row.try_get(1)?)))
-    })
-    .await?;
+    let lanes: Vec<(GroupId, LaneId)> = db
+        .all(LANES, &[&groups, &Json(&who.tags)], |row| Ok((GroupId(row.get(0)?), LaneId(row.get(1)?))))
+        .await?;
     let mut by_group: Vec<(GroupId, Vec<LaneId>)> = Vec::new();
     for (group, lane) in lanes {
         match by_group.iter_mut().find(|(known, _)| *known == group) {
@@ -146,16 +144,17 @@ const FIRST_OF_LANE: &str = "
 
 /// Locks the first `count` of all lanes. Once that many are known, a further lane is asked only for
 /// what goes before the last of them; with the lanes in order, that is rarely anything.
-async fn first_in_line(tx: &impl Db, lanes: &[LaneId], count: usize) -> Result<Vec<Waiting>, StoreError> {
+async fn first_in_line(db: Session<'_>, lanes: &[LaneId], count: usize) -> Result<Vec<Waiting>, StoreError> {
     let mut first: Vec<Waiting> = Vec::new();
     for lane in lanes.iter().copied() {
         let last = count.checked_sub(1).and_then(|last| first.get(last));
         let bound = last.map_or((i32::MAX, i64::MAX), |last| (last.neg_priority, last.task.0));
-        let params: row::Params<'_> = &[&lane.0, &bound.0, &bound.1, &row_count(count)];
-        let of_lane: Vec<Waiting> = row::all(tx, FIRST_OF_LANE, params, |row| {
-            Ok(Waiting { neg_priority: row.try_get(0)?, task: TaskId(row.try_get(1)?), lane })
-        })
-        .await?;
+        let params: Params<'_> = &[&lane.0, &bound.0, &bound.1, &row_count(count)];
+        let of_lane: Vec<Waiting> = db
+            .all(FIRST_OF_LANE, params, |row| {
+                Ok(Waiting { neg_priority: row.get(0)?, task: TaskId(row.get(1)?), lane })
+            })
+            .await?;
         first.extend(of_lane);
         first.sort_unstable();
         first.truncate(count);
@@ -188,7 +187,7 @@ const ASSIGN: &str = "
 
 /// Leases each of the tasks to the worker beside it, with its token; answers what was leased, in order.
 pub(super) async fn assign(
-    tx: &impl Db,
+    db: Session<'_>,
     first: &[Waiting],
     to: &[(WorkerId, i64)],
     at: Moment,
@@ -201,47 +200,15 @@ pub(super) async fn assign(
     let tasks: Vec<i64> = first.iter().map(|waiting| waiting.task.0).collect();
     let (workers, tokens): (Vec<i64>, Vec<i64>) = to.iter().map(|(worker, token)| (worker.0, *token)).unzip();
     let overdue_at = at.lease + limits::PREPARATION_ALLOWANCE + limits::OVERDUE_GRACE;
-    let params: row::Params<'_> =
+    let params: Params<'_> =
         &[&lanes, &places, &tasks, &workers, &tokens, &at.now.unix_micros(), &overdue_at.micros()];
     crash::point("claim.lease:before");
-    let mut leased: HashMap<TaskId, (WorkerId, Work)> = row::all(tx, ASSIGN, params, |row| {
-        let work = read_work(row)?;
-        Ok((work.lease.task, (WorkerId(row.value("worker_id")?), work)))
-    })
-    .await?;
+    let mut leased: HashMap<TaskId, (WorkerId, Work)> = db
+        .all(ASSIGN, params, |row| {
+            let work = work::read(row)?;
+            Ok((work.lease.task, (WorkerId(row.value("worker_id")?), work)))
+        })
+        .await?;
     crash::point("claim.lease:after");
     Ok(first.iter().filter_map(|waiting| leased.remove(&waiting.task)).collect())
-}
-
-const WORK_IN_HAND: &str = "
-    SELECT l.task_id, l.epoch, l.token, t.uuid, t.group_id, t.priority, t.timeout_seconds, t.upstream_uuid,
-           t.spec
-    FROM lease l JOIN task t ON t.id = l.task_id
-    WHERE l.worker_id = $1 AND l.task_id = ANY($2)
-    ORDER BY l.claimed_at, l.task_id";
-
-/// What the worker needs to run tasks that it holds.
-pub(super) async fn work_in_hand(
-    db: &impl Db,
-    worker: WorkerId,
-    tasks: &[TaskId],
-) -> Result<Vec<Work>, StoreError> {
-    let tasks: Vec<i64> = tasks.iter().map(|task| task.0).collect();
-    row::all(db, WORK_IN_HAND, &[&worker.0, &tasks], read_work).await
-}
-
-fn read_work(row: &Row) -> Result<Work, StoreError> {
-    Ok(Work {
-        lease: LeaseKey {
-            task: TaskId(row.value("task_id")?),
-            epoch: row.value("epoch")?,
-            token: row.value("token")?,
-        },
-        uuid: row.value("uuid")?,
-        group: GroupId(row.value("group_id")?),
-        priority: row.value("priority")?,
-        timeout_seconds: row.value("timeout_seconds")?,
-        upstream: row.value("upstream_uuid")?,
-        spec: row.json("spec")?,
-    })
 }

@@ -2,26 +2,27 @@
 
 use mitosis_protocol::Timestamp;
 
-use super::super::artifacts::records;
-use super::super::row::{self, Columns, Db};
-use super::super::workers::{self, Locked};
-use super::{follow_up, lease};
 use crate::StoreError;
 use crate::code::Code;
+use crate::db::only;
 use crate::ops::dispatch::{Completed, Completion, Holder};
+use crate::postgres::session::{Params, Session};
+use crate::shared::artifacts::records;
+use crate::shared::dispatch::{follow_up, lease};
+use crate::shared::workers::{self, LockedWorker};
 
 /// Ends the attempts whose holders still hold their tasks.
-pub(super) async fn complete(
-    tx: &impl Db,
+pub(crate) async fn complete(
+    db: Session<'_>,
     completions: &[Completion],
     now: Timestamp,
 ) -> Result<Vec<Completed>, StoreError> {
     if completions.len() > 1 {
-        lock_workers(tx, completions).await?;
+        lock_workers(db, completions).await?;
     }
     let mut outcomes = Vec::with_capacity(completions.len());
     for completion in completions {
-        outcomes.push(complete_one(tx, completion, now).await?);
+        outcomes.push(complete_one(db, completion, now).await?);
     }
     Ok(outcomes)
 }
@@ -32,7 +33,7 @@ const LOCK_WORKERS: &str = "
     WHERE id = ANY($1) OR id IN (SELECT worker_id FROM lease WHERE task_id = ANY($2))
     ORDER BY id FOR UPDATE";
 
-async fn lock_workers(tx: &impl Db, completions: &[Completion]) -> Result<(), StoreError> {
+async fn lock_workers(db: Session<'_>, completions: &[Completion]) -> Result<(), StoreError> {
     let (mut workers, mut tasks) = (Vec::new(), Vec::new());
     for completion in completions {
         match completion.holder {
@@ -40,28 +41,28 @@ async fn lock_workers(tx: &impl Db, completions: &[Completion]) -> Result<(), St
             Holder::Lease(key) => tasks.push(key.task.0),
         }
     }
-    row::run(tx, LOCK_WORKERS, &[&workers, &tasks]).await?;
+    db.run(LOCK_WORKERS, &[&workers, &tasks]).await?;
     Ok(())
 }
 
 /// Ends the attempt if its holder still holds the task.
 async fn complete_one(
-    tx: &impl Db,
+    db: Session<'_>,
     completion: &Completion,
     now: Timestamp,
 ) -> Result<Completed, StoreError> {
     let worker = match completion.holder {
         Holder::Worker(worker, _) => Some(worker),
-        holder @ Holder::Lease(_) => lease::find(tx, holder).await?.map(|lease| lease.worker),
+        holder @ Holder::Lease(_) => lease::find(db.into(), holder).await?.map(|lease| lease.worker),
     };
     let locked = match worker {
-        Some(worker) => workers::lock(tx, worker).await?,
+        Some(worker) => workers::lock(db.into(), worker).await?,
         None => None,
     };
-    let Some(worker) = locked else { return refusal(tx, completion.holder).await };
-    let completed = complete_of(tx, &worker, completion, now).await?;
+    let Some(worker) = locked else { return refusal(db, completion.holder).await };
+    let completed = complete_of(db, &worker, completion, now).await?;
     if completed == Completed::Committed {
-        workers::after_commit(tx, &worker, now).await?;
+        workers::after_commit(db.into(), &worker, now).await?;
     }
     Ok(completed)
 }
@@ -86,8 +87,8 @@ const LEFT: &str = "
 
 /// Ends an attempt of a locked worker.
 async fn complete_of(
-    tx: &impl Db,
-    worker: &Locked,
+    db: Session<'_>,
+    worker: &LockedWorker,
     completion: &Completion,
     now: Timestamp,
 ) -> Result<Completed, StoreError> {
@@ -95,7 +96,7 @@ async fn complete_of(
         Holder::Worker(_, task) => (task, None),
         Holder::Lease(key) => (key.task, Some(key)),
     };
-    let params: row::Params<'_> = &[
+    let params: Params<'_> = &[
         &task.0,
         &worker.id.0,
         &attempt.map(|key| key.epoch),
@@ -106,28 +107,29 @@ async fn complete_of(
         &worker.uuid,
         &now.unix_micros(),
     ];
-    let Some(epoch) = row::optional(tx, END, params, row::only::<i64>).await? else {
-        return refusal(tx, completion.holder).await;
+    let Some(epoch) = db.optional(END, params, only::<i64>).await? else {
+        return refusal(db, completion.holder).await;
     };
-    let (archives, follow_up) = row::one(tx, LEFT, &[&task.0, &epoch], |row| {
-        Ok((row.value::<bool>("archives")?, row.value::<bool>("follow_up")?))
-    })
-    .await?;
+    let (archives, follow_up) = db
+        .one(LEFT, &[&task.0, &epoch], |row| {
+            Ok((row.value::<bool>("archives")?, row.value::<bool>("follow_up")?))
+        })
+        .await?;
     if archives {
-        records::publish_attempt(tx, task, epoch, now).await?;
+        records::publish_attempt(db.into(), task, epoch, now).await?;
     }
     if follow_up {
-        follow_up::release(tx, task, epoch, now).await?;
+        follow_up::release(db.into(), task, epoch, now).await?;
     }
     Ok(Completed::Committed)
 }
 
 /// Why nothing was ended.
-async fn refusal(tx: &impl Db, holder: Holder) -> Result<Completed, StoreError> {
-    if lease::find(tx, holder).await?.is_some() {
+async fn refusal(db: Session<'_>, holder: Holder) -> Result<Completed, StoreError> {
+    if lease::find(db.into(), holder).await?.is_some() {
         return Ok(Completed::NotReported);
     }
-    Ok(match was_committed(tx, holder).await? {
+    Ok(match was_committed(db, holder).await? {
         true => Completed::Replayed,
         false => Completed::Stale,
     })
@@ -142,13 +144,11 @@ const COMMITTED_BY_ATTEMPT: &str = "
         SELECT 1 FROM done
         WHERE task_id = $1 AND epoch = $2 AND token = $3 AND reporter_worker_id IS NOT NULL)";
 
-async fn was_committed(tx: &impl Db, holder: Holder) -> Result<bool, StoreError> {
+async fn was_committed(db: Session<'_>, holder: Holder) -> Result<bool, StoreError> {
     match holder {
-        Holder::Worker(worker, task) => {
-            row::one(tx, COMMITTED_BY_WORKER, &[&task.0, &worker.0], row::only).await
-        }
+        Holder::Worker(worker, task) => db.one(COMMITTED_BY_WORKER, &[&task.0, &worker.0], only).await,
         Holder::Lease(key) => {
-            row::one(tx, COMMITTED_BY_ATTEMPT, &[&key.task.0, &key.epoch, &key.token], row::only).await
+            db.one(COMMITTED_BY_ATTEMPT, &[&key.task.0, &key.epoch, &key.token], only).await
         }
     }
 }

@@ -9,50 +9,53 @@ use mitosis_domain::lease::Moment;
 use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::WorkerState;
-use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::super::artifacts::records;
-use super::super::row::{self, Columns, Db};
-use super::super::workers;
-use super::party::{self, Party};
-use super::{claim, follow_up, lease, lose};
+use super::claim;
+use super::participants;
 use crate::StoreError;
-use crate::batch::{Sequel, crowds, sequels};
+use crate::batch::{Participant, Sequel, crowds, sequels};
 use crate::code::Code;
+use crate::db::{Row, warnings_to_json};
 use crate::ops::dispatch::{Ended, Exchange, ExchangeOutcome, Exchanged, Given, Holder, Verdict, Work};
 use crate::ops::workers::Fate;
+use crate::postgres::session::{Params, Session};
+use crate::shared::artifacts::records;
+use crate::shared::dispatch::{follow_up, lease, lose};
+use crate::shared::workers::{self};
 use crate::turns::SharedTurns;
 
-type Parties = HashMap<WorkerId, Party>;
+type Parties = HashMap<WorkerId, Participant>;
 
 /// Takes and gives.
-pub(super) async fn exchange(
-    tx: &impl Db,
+pub(crate) async fn exchange(
+    db: Session<'_>,
     turns: &SharedTurns,
     batch: &[Exchange],
     at: Moment,
 ) -> Result<ExchangeOutcome, StoreError> {
     let now = at.now;
     let workers: Vec<WorkerId> = batch.iter().map(|one| one.worker).collect();
-    let parties = party::lock(tx, &workers).await?;
-    let Taken { mut verdicts, mut made_ready } = end_all(tx, batch, &parties, now).await?;
+    let participants = participants::lock(db, &workers).await?;
+    let Taken { mut verdicts, mut made_ready } = end_all(db, batch, &participants, now).await?;
     if batch.iter().any(|one| !one.ended.is_empty()) {
         crash::point("complete.delete:after");
     }
-    for one in batch.iter().filter(|one| parties.contains_key(&one.worker)) {
+    for one in batch.iter().filter(|one| participants.contains_key(&one.worker)) {
         for key in &one.returned {
-            made_ready |= give_back(tx, one.worker, *key, now).await?;
+            made_ready |= give_back(db, one.worker, *key, now).await?;
         }
     }
-    let mut work = feed_all(tx, turns, batch, &parties, at).await?;
-    follow_workers(tx, batch, &parties, &verdicts, &work, now).await?;
+    let mut work = feed_all(db, turns, batch, &participants, at).await?;
+    follow_workers(db, batch, &participants, &verdicts, &work, now).await?;
     let each = batch.iter().enumerate().map(|(place, one)| Exchanged {
         verdicts: std::mem::take(&mut verdicts[place]),
-        given: match parties.get(&one.worker) {
+        given: match participants.get(&one.worker) {
             None => Given::WorkerGone,
-            Some(party) if party.worker.state == WorkerState::GracefulShutdown => Given::Stopping,
-            Some(party) => Given::Work(work.remove(&place).unwrap_or_default(), party.eligibility.class()),
+            Some(participant) if participant.worker.state == WorkerState::GracefulShutdown => Given::Stopping,
+            Some(participant) => {
+                Given::Work(work.remove(&place).unwrap_or_default(), participant.eligibility.class())
+            }
         },
     });
     if batch.iter().any(|one| !one.ended.is_empty()) {
@@ -110,7 +113,7 @@ const COMMITTED_BEFORE: &str = "
     JOIN done ON done.task_id = said.task_id AND done.epoch = said.epoch AND done.token = said.token
     WHERE done.reporter_worker_id IS NOT NULL";
 
-fn read_key(row: &Row) -> Result<LeaseKey, StoreError> {
+fn read_key(row: &Row<'_>) -> Result<LeaseKey, StoreError> {
     Ok(LeaseKey {
         task: TaskId(row.value("task_id")?),
         epoch: row.value("epoch")?,
@@ -119,9 +122,9 @@ fn read_key(row: &Row) -> Result<LeaseKey, StoreError> {
 }
 
 async fn end_all(
-    tx: &impl Db,
+    db: Session<'_>,
     batch: &[Exchange],
-    parties: &Parties,
+    participants: &Parties,
     now: Timestamp,
 ) -> Result<Taken, StoreError> {
     if batch.iter().any(|one| !one.ended.is_empty()) {
@@ -130,22 +133,22 @@ async fn end_all(
     let said: Vec<(WorkerId, Option<Uuid>, &Ended)> = batch
         .iter()
         .flat_map(|one| {
-            let uuid = parties.get(&one.worker).map(|party| party.worker.uuid);
+            let uuid = participants.get(&one.worker).map(|participant| participant.worker.uuid);
             one.ended.iter().map(move |ended| (one.worker, uuid, ended))
         })
         .collect();
     if said.is_empty() {
         return Ok(Taken { verdicts: vec![Vec::new(); batch.len()], made_ready: false });
     }
-    let committed = end(tx, &said, now).await?;
+    let committed = end(db, &said, now).await?;
     let mut made_ready = false;
-    for (task, epoch) in left(tx, &said).await? {
+    for (task, epoch) in left(db, &said).await? {
         if committed.keys().any(|(_, key)| key.task == task && key.epoch == epoch) {
-            records::publish_attempt(tx, task, epoch, now).await?;
-            made_ready |= follow_up::release(tx, task, epoch, now).await?;
+            records::publish_attempt(db.into(), task, epoch, now).await?;
+            made_ready |= follow_up::release(db.into(), task, epoch, now).await?;
         }
     }
-    let before = committed_before(tx, &said, &committed).await?;
+    let before = committed_before(db, &said, &committed).await?;
     // As if they had come one after the other: nobody hears of an end that was said behind them.
     let mut heard: HashSet<LeaseKey> = HashSet::new();
     let ended_now: HashSet<LeaseKey> = committed.keys().map(|(_, key)| *key).collect();
@@ -164,7 +167,7 @@ async fn end_all(
 
 /// Ends the attempts that hold their tasks; answers which, each with its worker and the UUID of its task.
 async fn end(
-    tx: &impl Db,
+    db: Session<'_>,
     said: &[(WorkerId, Option<Uuid>, &Ended)],
     now: Timestamp,
 ) -> Result<HashMap<(WorkerId, LeaseKey), Uuid>, StoreError> {
@@ -188,9 +191,9 @@ async fn end(
         here.iter().map(|(_, _, ended)| ended.result.msg.map(Code::code)).collect();
     let data: Vec<Option<&str>> = here.iter().map(|(_, _, ended)| ended.data.as_deref()).collect();
     let warnings: Vec<Option<String>> =
-        here.iter().map(|(_, _, ended)| row::warnings_to_json(&ended.warnings)).collect::<Result<_, _>>()?;
+        here.iter().map(|(_, _, ended)| warnings_to_json(&ended.warnings)).collect::<Result<_, _>>()?;
     let reporters: Vec<Uuid> = here.iter().map(|(_, uuid, _)| *uuid).collect();
-    let params: row::Params<'_> = &[
+    let params: Params<'_> = &[
         &tasks,
         &workers,
         &epochs,
@@ -203,24 +206,24 @@ async fn end(
         &now.unix_micros(),
         &warnings,
     ];
-    row::all(tx, END_ALL, params, |row| {
+    db.all(END_ALL, params, |row| {
         Ok(((WorkerId(row.value("worker_id")?), read_key(row)?), row.value("uuid")?))
     })
     .await
 }
 
 async fn left(
-    tx: &impl Db,
+    db: Session<'_>,
     said: &[(WorkerId, Option<Uuid>, &Ended)],
 ) -> Result<Vec<(TaskId, i64)>, StoreError> {
     let (tasks, epochs): (Vec<i64>, Vec<i64>) =
         said.iter().map(|(_, _, ended)| (ended.lease.task.0, ended.lease.epoch)).unzip();
-    row::all(tx, LEFT, &[&tasks, &epochs], |row| Ok((TaskId(row.try_get(0)?), row.try_get(1)?))).await
+    db.all(LEFT, &[&tasks, &epochs], |row| Ok((TaskId(row.get(0)?), row.get(1)?))).await
 }
 
 /// Of the attempts that were not ended just now: those that ended well some time before.
 async fn committed_before(
-    tx: &impl Db,
+    db: Session<'_>,
     said: &[(WorkerId, Option<Uuid>, &Ended)],
     committed: &HashMap<(WorkerId, LeaseKey), Uuid>,
 ) -> Result<HashSet<LeaseKey>, StoreError> {
@@ -235,19 +238,19 @@ async fn committed_before(
     let tasks: Vec<i64> = doubtful.iter().map(|key| key.task.0).collect();
     let epochs: Vec<i64> = doubtful.iter().map(|key| key.epoch).collect();
     let tokens: Vec<i64> = doubtful.iter().map(|key| key.token).collect();
-    row::all(tx, COMMITTED_BEFORE, &[&tasks, &epochs, &tokens], read_key).await
+    db.all(COMMITTED_BEFORE, &[&tasks, &epochs, &tokens], read_key).await
 }
 
 /// Takes back what was not started: as if it had never been given, but for the number of the attempt.
 async fn give_back(
-    tx: &impl Db,
+    db: Session<'_>,
     worker: WorkerId,
     key: LeaseKey,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    match lease::find(tx, Holder::Lease(key)).await? {
+    match lease::find(db.into(), Holder::Lease(key)).await? {
         Some(lease) if lease.worker == worker => {
-            lose::put_back(tx, &lease, Fate::Returned, now).await.map(|_| true)
+            lose::put_back(db.into(), &lease, Fate::Returned, now).await.map(|_| true)
         }
         _ => Ok(false),
     }
@@ -255,16 +258,18 @@ async fn give_back(
 
 /// Gives tasks to those who want some; answers them by the place of the agent in the batch.
 async fn feed_all(
-    tx: &impl Db,
+    db: Session<'_>,
     turns: &SharedTurns,
     batch: &[Exchange],
-    parties: &Parties,
+    participants: &Parties,
     at: Moment,
 ) -> Result<HashMap<usize, Vec<Work>>, StoreError> {
-    let known = |worker| parties.get(&worker).map(|party| (party.worker.state, &party.eligibility));
+    let known = |worker| {
+        participants.get(&worker).map(|participant| (participant.worker.state, &participant.eligibility))
+    };
     let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
     for (eligibility, crowd) in crowds(batch, known) {
-        let line = claim::line_up(tx, turns, eligibility, crowd.want()).await?;
+        let line = claim::line_up(db, turns, eligibility, crowd.want()).await?;
         let places: HashMap<TaskId, usize> =
             line.iter().map(claim::Waiting::task).zip(crowd.deal(line.len())).collect();
         let to: Vec<(WorkerId, i64)> = line
@@ -274,7 +279,7 @@ async fn feed_all(
             .collect();
         // Before the next crowd looks: it would find the same tasks, since a transaction does not pass over
         // what it has locked itself.
-        for (_, work) in claim::assign(tx, &line, &to, at).await? {
+        for (_, work) in claim::assign(db, &line, &to, at).await? {
             given.entry(places[&work.lease.task]).or_default().push(work);
         }
     }
@@ -284,23 +289,23 @@ async fn feed_all(
 const TOUCH_ALL: &str = "UPDATE worker SET updated_at = $2 WHERE id = ANY($1)";
 
 async fn follow_workers(
-    tx: &impl Db,
+    db: Session<'_>,
     batch: &[Exchange],
-    parties: &Parties,
+    participants: &Parties,
     verdicts: &[Vec<Verdict>],
     work: &HashMap<usize, Vec<Work>>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let state = |worker| parties.get(&worker).map(|party| party.worker.state);
+    let state = |worker| participants.get(&worker).map(|participant| participant.worker.state);
     let mut changed: Vec<i64> = Vec::new();
     for (worker, sequel) in sequels(batch, state, verdicts, work) {
         match sequel {
             Sequel::Changed => changed.push(worker.0),
-            Sequel::MayGo => workers::after_commit(tx, &parties[&worker].worker, now).await?,
+            Sequel::MayGo => workers::after_commit(db.into(), &participants[&worker].worker, now).await?,
         }
     }
     if !changed.is_empty() {
-        row::run(tx, TOUCH_ALL, &[&changed, &now.unix_micros()]).await?;
+        db.run(TOUCH_ALL, &[&changed, &now.unix_micros()]).await?;
     }
     Ok(())
 }

@@ -1,58 +1,27 @@
-//! Adding the rows of new tasks, except the one that says where each stands.
+//! Adding the rows of many tasks: thousands with one statement.
 
-use mitosis_domain::ids::{GroupId, LaneId, UserId};
-use mitosis_domain::permission::Action;
-use mitosis_protocol::admin::AccountState;
-use mitosis_protocol::{TaskSpec, Timestamp};
+use std::collections::BTreeSet;
+
+use mitosis_domain::ids::{GroupId, LaneId, TaskId};
+use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
-use super::super::row::{self, Db, to_json};
 use super::intern;
 use crate::StoreError;
-use crate::code::{Code, silence_limit};
-use crate::needs;
-use crate::ops::tasks::NewTask;
+use crate::code::neg_priority;
+use crate::db::only;
+use crate::postgres::session::{Params, Session};
+use crate::shared::tasks::insert::{NewRow, Origin, Placed};
 
 /// Tasks in one statement: enough that the round trip costs nothing, few enough to keep memory flat.
 const AT_ONCE: usize = 5_000;
-
-/// What only the database knows of a new task.
-pub(in super::super) struct Placed<'a> {
-    pub(in super::super) task: &'a NewTask,
-    pub(in super::super) id: i64,
-    pub(in super::super) number: i64,
-    pub(in super::super) lane: LaneId,
-}
-
-/// Waits for a deletion of the group that is under way, and looks at what became of it.
-const TAKE_NUMBERS: &str = "
-    UPDATE groups SET task_count = task_count + $2
-    WHERE id = $1 AND state <> $5
-      AND EXISTS (
-          SELECT 1 FROM membership m JOIN users u ON u.id = m.user_id
-          WHERE m.group_id = $1 AND m.user_id = $3 AND m.role >= $4 AND u.state = $6)
-    RETURNING task_count";
-
-/// Hands out numbers of a group; answers the first, or none when the creator may not submit to it:
-/// a member with Write whose account is active.
-pub(in super::super) async fn take_numbers(
-    tx: &impl Db,
-    creator: UserId,
-    group: GroupId,
-    count: i64,
-) -> Result<Option<i64>, StoreError> {
-    let least = Action::Submit.least_role().code();
-    let (deleted, active) = (AccountState::Deleted.code(), AccountState::Active.code());
-    let params: row::Params<'_> = &[&group.0, &count, &creator.0, &least, &deleted, &active];
-    row::optional(tx, TAKE_NUMBERS, params, |row| Ok(row.try_get::<_, i64>(0)? - count + 1)).await
-}
 
 /// Not necessarily without gaps: others draw at the same time.
 const TAKE_IDS: &str = "SELECT nextval('task_id') AS id FROM generate_series(1, $1) ORDER BY id";
 
 /// Draws ids for tasks, in rising order.
-pub(super) async fn take_ids(tx: &impl Db, count: usize) -> Result<Vec<i64>, StoreError> {
-    row::all(tx, TAKE_IDS, &[&i32::try_from(count).unwrap_or(i32::MAX)], row::only).await
+pub(crate) async fn take_ids(db: Session<'_>, count: usize) -> Result<Vec<i64>, StoreError> {
+    db.all(TAKE_IDS, &[&i32::try_from(count).unwrap_or(i32::MAX)], only).await
 }
 
 const INSERT_TASKS: &str = "
@@ -67,51 +36,47 @@ const INSERT_TASKS: &str = "
 const INSERT_TASK_LABELS: &str = "
     INSERT INTO task_label (label_id, task_id) SELECT * FROM unnest($1::bigint[], $2::bigint[])";
 
-/// Adds tasks and their labels. `numbers` gives each its number within its group.
-pub(in super::super) async fn insert<'a>(
-    tx: &impl Db,
-    creator: UserId,
-    upstream: Option<Uuid>,
-    tasks: &'a [NewTask],
-    mut number: impl FnMut(GroupId) -> i64 + Send,
+/// Adds tasks with their labels and needs.
+pub(crate) async fn insert(
+    db: Session<'_>,
+    origin: Origin,
+    rows: &[NewRow],
+    numbers: &[i64],
     now: Timestamp,
-) -> Result<Vec<Placed<'a>>, StoreError> {
-    let lanes = intern::lanes(tx, tasks.iter().map(|task| (task.group, &task.tags)).collect()).await?;
-    let ids = take_ids(tx, tasks.len()).await?;
-    let placed: Vec<_> = tasks
+) -> Result<Vec<Placed>, StoreError> {
+    let wanted: BTreeSet<(GroupId, &str)> = rows.iter().map(|row| (row.group, &*row.tags)).collect();
+    let lanes = intern::lanes(db, &wanted).await?;
+    let ids = take_ids(db, rows.len()).await?;
+    let placed: Vec<Placed> = rows
         .iter()
         .zip(ids)
-        .map(|(task, id)| Placed {
-            task,
-            id,
-            number: number(task.group),
-            lane: lanes[&(task.group, task.tags.clone())],
-        })
+        .map(|(row, id)| Placed { task: TaskId(id), lane: LaneId(lanes[&(row.group, &*row.tags)]) })
         .collect();
-    for some in placed.chunks(AT_ONCE) {
-        insert_some(tx, creator, upstream, some, now).await?;
+    for from in (0..rows.len()).step_by(AT_ONCE) {
+        let some = from..rows.len().min(from + AT_ONCE);
+        insert_some(db, origin, &rows[some.clone()], &numbers[some.clone()], &placed[some], now).await?;
     }
     Ok(placed)
 }
 
 async fn insert_some(
-    tx: &impl Db,
-    creator: UserId,
-    upstream: Option<Uuid>,
-    placed: &[Placed<'_>],
+    db: Session<'_>,
+    origin: Origin,
+    rows: &[NewRow],
+    numbers: &[i64],
+    placed: &[Placed],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let ids: Vec<i64> = placed.iter().map(|new| new.id).collect();
-    let uuids: Vec<Uuid> = placed.iter().map(|new| new.task.uuid).collect();
-    let groups: Vec<i64> = placed.iter().map(|new| new.task.group.0).collect();
-    let numbers: Vec<i64> = placed.iter().map(|new| new.number).collect();
-    let lanes: Vec<i64> = placed.iter().map(|new| new.lane.0).collect();
-    let priorities: Vec<i32> = placed.iter().map(|new| new.task.priority).collect();
-    let labels: Vec<String> = placed.iter().map(|new| to_json(&new.task.labels)).collect::<Result<_, _>>()?;
-    let specs: Vec<String> = placed.iter().map(|new| to_json(&new.task.spec)).collect::<Result<_, _>>()?;
-    let timeouts: Vec<i64> = placed.iter().map(|new| new.task.timeout_seconds).collect();
-    let limits: Vec<Option<i64>> = placed.iter().map(|new| silence_limit(&new.task.spec)).collect();
-    let params: row::Params<'_> = &[
+    let ids: Vec<i64> = placed.iter().map(|placed| placed.task.0).collect();
+    let uuids: Vec<Uuid> = rows.iter().map(|row| row.uuid).collect();
+    let groups: Vec<i64> = rows.iter().map(|row| row.group.0).collect();
+    let lanes: Vec<i64> = placed.iter().map(|placed| placed.lane.0).collect();
+    let priorities: Vec<i32> = rows.iter().map(|row| row.priority).collect();
+    let labels: Vec<&str> = rows.iter().map(|row| &*row.labels_json).collect();
+    let specs: Vec<&str> = rows.iter().map(|row| &*row.spec).collect();
+    let timeouts: Vec<i64> = rows.iter().map(|row| row.timeout_seconds).collect();
+    let limits: Vec<Option<i64>> = rows.iter().map(|row| row.silence_limit).collect();
+    let params: Params<'_> = &[
         &ids,
         &uuids,
         &groups,
@@ -121,48 +86,39 @@ async fn insert_some(
         &labels,
         &specs,
         &timeouts,
-        &creator.0,
+        &origin.creator.0,
         &now.unix_micros(),
-        &upstream,
+        &origin.upstream,
         &limits,
     ];
-    row::run(tx, INSERT_TASKS, params).await?;
-    let needs = placed.iter().flat_map(|new| needs_of(new.id, &new.task.spec));
-    insert_needs(tx, needs.unzip()).await?;
-    insert_labels(tx, placed).await
+    db.run(INSERT_TASKS, params).await?;
+    insert_needs(db, rows, &ids).await?;
+    insert_labels(db, rows, &ids).await
 }
 
 const INSERT_NEEDS: &str = "
     INSERT INTO task_need (needed_uuid, task_id) SELECT * FROM unnest($1::uuid[], $2::bigint[])";
 
-fn needs_of(task: i64, spec: &TaskSpec) -> impl Iterator<Item = (Uuid, i64)> {
-    needs::named_by(spec).into_iter().map(move |needed| (needed, task))
-}
-
-async fn insert_needs(tx: &impl Db, (needed, tasks): (Vec<Uuid>, Vec<i64>)) -> Result<(), StoreError> {
+async fn insert_needs(db: Session<'_>, rows: &[NewRow], ids: &[i64]) -> Result<(), StoreError> {
+    let (needed, tasks): (Vec<Uuid>, Vec<i64>) =
+        rows.iter().zip(ids).flat_map(|(row, id)| row.needs.iter().map(|needed| (*needed, *id))).unzip();
     if !needed.is_empty() {
-        row::run(tx, INSERT_NEEDS, &[&needed, &tasks]).await?;
+        db.run(INSERT_NEEDS, &[&needed, &tasks]).await?;
     }
     Ok(())
 }
 
-const DELETE_NEEDS: &str = "DELETE FROM task_need WHERE task_id = $1";
-
-/// A task that is waiting got another spec.
-pub(super) async fn replace_needs(tx: &impl Db, task: i64, spec: &TaskSpec) -> Result<(), StoreError> {
-    row::run(tx, DELETE_NEEDS, &[&task]).await?;
-    insert_needs(tx, needs_of(task, spec).unzip()).await
-}
-
-async fn insert_labels(tx: &impl Db, placed: &[Placed<'_>]) -> Result<(), StoreError> {
-    let each: Vec<(&Placed<'_>, &str)> =
-        placed.iter().flat_map(|new| new.task.labels.iter().map(move |label| (new, label))).collect();
-    let wanted = each.iter().map(|(new, label)| (new.task.group, *label)).collect();
-    let known = intern::labels(tx, wanted).await?;
+async fn insert_labels(db: Session<'_>, rows: &[NewRow], ids: &[i64]) -> Result<(), StoreError> {
+    let each: Vec<(GroupId, &str, i64)> = rows
+        .iter()
+        .zip(ids)
+        .flat_map(|(row, id)| row.labels.iter().map(|label| (row.group, label.as_str(), *id)))
+        .collect();
+    let known = intern::labels(db, each.iter().map(|(group, label, _)| (*group, *label)).collect()).await?;
     let (labels, tasks): (Vec<i64>, Vec<i64>) =
-        each.iter().map(|(new, label)| (known[&(new.task.group, (*label).to_owned())], new.id)).unzip();
+        each.iter().map(|(group, label, id)| (known[&(*group, (*label).to_owned())], *id)).unzip();
     if !labels.is_empty() {
-        row::run(tx, INSERT_TASK_LABELS, &[&labels, &tasks]).await?;
+        db.run(INSERT_TASK_LABELS, &[&labels, &tasks]).await?;
     }
     Ok(())
 }
@@ -173,16 +129,17 @@ const INSERT_READY: &str = "
     FROM unnest($1::bigint[], $2::int[], $3::bigint[]) AS new (lane_id, neg_priority, task_id)";
 
 /// Puts new tasks in line.
-pub(super) async fn insert_ready(
-    tx: &impl Db,
-    placed: &[Placed<'_>],
+pub(crate) async fn insert_ready(
+    db: Session<'_>,
+    rows: &[NewRow],
+    placed: &[Placed],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for some in placed.chunks(AT_ONCE) {
-        let lanes: Vec<i64> = some.iter().map(|new| new.lane.0).collect();
-        let places: Vec<i32> = some.iter().map(|new| crate::code::neg_priority(new.task.priority)).collect();
-        let tasks: Vec<i64> = some.iter().map(|new| new.id).collect();
-        row::run(tx, INSERT_READY, &[&lanes, &places, &tasks, &now.unix_micros()]).await?;
+    for (rows, placed) in rows.chunks(AT_ONCE).zip(placed.chunks(AT_ONCE)) {
+        let lanes: Vec<i64> = placed.iter().map(|placed| placed.lane.0).collect();
+        let places: Vec<i32> = rows.iter().map(|row| neg_priority(row.priority)).collect();
+        let tasks: Vec<i64> = placed.iter().map(|placed| placed.task.0).collect();
+        db.run(INSERT_READY, &[&lanes, &places, &tasks, &now.unix_micros()]).await?;
     }
     Ok(())
 }

@@ -5,11 +5,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use mitosis_domain::ids::{GroupId, LaneId};
-use mitosis_domain::tags::Words;
+use mitosis_domain::ids::GroupId;
 
-use super::super::row::{self, Db, to_json};
 use crate::StoreError;
+use crate::postgres::session::Session;
 
 /// `$1` are JSON texts.
 const MAKE_TAG_SETS: &str = "
@@ -32,39 +31,33 @@ const FIND_LANES: &str = "
     JOIN tag_set s ON s.digest = sha256(convert_to(wanted.tags, 'UTF8'))
     JOIN lane ON lane.group_id = wanted.group_id AND lane.tag_set_id = s.id";
 
-/// The lanes of tag sets within groups.
-pub(super) async fn lanes(
-    tx: &impl Db,
-    wanted: BTreeSet<(GroupId, &Words)>,
-) -> Result<HashMap<(GroupId, Words), LaneId>, StoreError> {
+/// The lanes of tag sets, in their canonical JSON form, within groups.
+pub(crate) async fn lanes<'a>(
+    db: Session<'_>,
+    wanted: &BTreeSet<(GroupId, &'a str)>,
+) -> Result<HashMap<(GroupId, &'a str), i64>, StoreError> {
     let groups: Vec<i64> = wanted.iter().map(|(group, _)| group.0).collect();
-    let tags: Vec<String> = wanted.iter().map(|(_, tags)| to_json(tags)).collect::<Result<_, _>>()?;
-    let mut found = find_lanes(tx, &groups, &tags).await?;
+    let tags: Vec<&str> = wanted.iter().map(|(_, tags)| *tags).collect();
+    let mut found = find_lanes(db, &groups, &tags).await?;
     if found.len() < wanted.len() {
-        let different: BTreeSet<&String> = tags.iter().collect();
-        let different: Vec<&String> = different.into_iter().collect();
-        row::run(tx, MAKE_TAG_SETS, &[&different]).await?;
-        row::run(tx, MAKE_LANES, &[&groups, &tags]).await?;
-        found = find_lanes(tx, &groups, &tags).await?;
+        let different: BTreeSet<&str> = tags.iter().copied().collect();
+        let different: Vec<&str> = different.into_iter().collect();
+        db.run(MAKE_TAG_SETS, &[&different]).await?;
+        db.run(MAKE_LANES, &[&groups, &tags]).await?;
+        found = find_lanes(db, &groups, &tags).await?;
     }
-    Ok(wanted
-        .into_iter()
-        .zip(tags)
-        .filter_map(|((group, words), tags)| {
-            found.get(&(group.0, tags)).map(|lane| ((group, words.clone()), LaneId(*lane)))
-        })
-        .collect())
+    let lane = |(group, tags): &(GroupId, &'a str)| {
+        found.get(&(group.0, (*tags).to_owned())).map(|lane| ((*group, *tags), *lane))
+    };
+    Ok(wanted.iter().filter_map(lane).collect())
 }
 
 async fn find_lanes(
-    tx: &impl Db,
+    db: Session<'_>,
     groups: &[i64],
-    tags: &[String],
+    tags: &[&str],
 ) -> Result<HashMap<(i64, String), i64>, StoreError> {
-    row::all(tx, FIND_LANES, &[&groups, &tags], |row| {
-        Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?))
-    })
-    .await
+    db.all(FIND_LANES, &[&groups, &tags], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?))).await
 }
 
 const MAKE_LABELS: &str = "
@@ -79,8 +72,8 @@ const FIND_LABELS: &str = "
     JOIN label ON label.group_id = wanted.group_id AND label.name = wanted.name";
 
 /// The numbers of labels within groups.
-pub(super) async fn labels(
-    tx: &impl Db,
+pub(crate) async fn labels(
+    db: Session<'_>,
     wanted: BTreeSet<(GroupId, &str)>,
 ) -> Result<HashMap<(GroupId, String), i64>, StoreError> {
     if wanted.is_empty() {
@@ -88,9 +81,7 @@ pub(super) async fn labels(
     }
     let groups: Vec<i64> = wanted.iter().map(|(group, _)| group.0).collect();
     let names: Vec<&str> = wanted.iter().map(|(_, name)| *name).collect();
-    row::run(tx, MAKE_LABELS, &[&groups, &names]).await?;
-    row::all(tx, FIND_LABELS, &[&groups, &names], |row| {
-        Ok(((GroupId(row.try_get(0)?), row.try_get(1)?), row.try_get(2)?))
-    })
-    .await
+    db.run(MAKE_LABELS, &[&groups, &names]).await?;
+    db.all(FIND_LABELS, &[&groups, &names], |row| Ok(((GroupId(row.get(0)?), row.get(1)?), row.get(2)?)))
+        .await
 }

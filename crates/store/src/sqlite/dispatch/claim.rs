@@ -12,37 +12,37 @@ use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::Role;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::WorkerState;
-use rusqlite::{Connection, Row, params};
+use rusqlite::params;
 
-use super::super::row::{Columns, Run, to_json};
-use super::super::tasks::get;
-use super::super::workers;
-use super::lease;
 use crate::StoreError;
-use crate::batch::Eligibility;
+use crate::batch::{Eligibility, Participant};
 use crate::code::{Code, row_count};
+use crate::db::to_json;
 use crate::ops::dispatch::{Assignment, Claim, Work};
+use crate::shared::dispatch::{lease, work};
+use crate::shared::tasks::get;
+use crate::shared::workers::{self, LockedWorker};
+use crate::sqlite::connection::Connection;
+use crate::sqlite::finish;
 use crate::turns::SharedTurns;
 
-const PARTY: &str = "
-    SELECT w.state, w.tags, u.state AS owner_state
+const PARTICIPANT: &str = "
+    SELECT w.uuid, w.state, w.tags, u.state AS owner_state
     FROM worker w CROSS JOIN users u ON u.id = w.creator_id WHERE w.id = ?1";
 
 const GROUPS_OF_WORKER: &str = "
     SELECT group_id FROM worker_group WHERE worker_id = ?1 AND role >= ?2 ORDER BY group_id";
 
-/// A worker's state, and what it may run. One whose owner's account is not Active counts as gone.
-pub(super) fn party(
-    db: &Connection,
-    worker: WorkerId,
-) -> Result<Option<(WorkerState, Eligibility)>, StoreError> {
-    let found = db.optional(PARTY, [worker.0], |row| {
-        Ok((row.code("state")?, row.words("tags")?, row.code::<AccountState>("owner_state")?))
+/// A worker, and what it may run. One whose owner's account is not Active counts as gone.
+pub(super) fn participant(db: &Connection, id: WorkerId) -> Result<Option<Participant>, StoreError> {
+    let found = db.optional(PARTICIPANT, [id.0], |row| {
+        let worker = LockedWorker { id, uuid: row.value("uuid")?, state: row.code("state")? };
+        Ok((worker, row.words("tags")?, row.code::<AccountState>("owner_state")?))
     })?;
-    let Some((state, tags, AccountState::Active)) = found else { return Ok(None) };
+    let Some((worker, tags, AccountState::Active)) = found else { return Ok(None) };
     let groups =
-        db.all(GROUPS_OF_WORKER, params![worker.0, Role::Write.code()], |row| Ok(GroupId(row.get(0)?)))?;
-    Ok(Some((state, Eligibility { groups, tags })))
+        db.all(GROUPS_OF_WORKER, params![id.0, Role::Write.code()], |row| row.get(0).map(GroupId))?;
+    Ok(Some(Participant { worker, eligibility: Eligibility { groups, tags } }))
 }
 
 /// The oldest, should there be several.
@@ -52,27 +52,29 @@ const RUNNING_OF_WORKER: &str = "
     ORDER BY claimed_at, task_id LIMIT 1";
 
 /// Gives the worker the task it has, or else another.
-pub(super) fn claim_or_resume(
+pub(crate) fn claim_or_resume(
     db: &Connection,
     turns: &SharedTurns,
     worker: WorkerId,
     token: i64,
     at: Moment,
 ) -> Result<Claim, StoreError> {
-    let Some((state, eligibility)) = party(db, worker)? else { return Ok(Claim::WorkerGone) };
-    let given =
-        |lease: LeaseKey| Ok(Claim::Assigned(vec![Assignment { task: get::by_id(db, lease.task)?, lease }]));
+    let Some(participant) = participant(db, worker)? else { return Ok(Claim::WorkerGone) };
+    let given = |lease: LeaseKey| {
+        let task = finish(get::by_id(db.into(), lease.task))?;
+        Ok(Claim::Assigned(vec![Assignment { task, lease }]))
+    };
     if let Some(held) = db.optional(RUNNING_OF_WORKER, [worker.0], lease::read)? {
         return given(held.key);
     }
-    if state == WorkerState::GracefulShutdown {
+    if participant.worker.state == WorkerState::GracefulShutdown {
         return Ok(Claim::Stopping);
     }
-    let Some(first) = line_up(db, turns, &eligibility, 1)?.into_iter().next() else {
+    let Some(first) = line_up(db, turns, &participant.eligibility, 1)?.into_iter().next() else {
         return Ok(Claim::Assigned(Vec::new()));
     };
     let work = assign(db, worker, first, token, at)?;
-    workers::touch(db, worker, at.now)?;
+    finish(workers::touch(db.into(), worker, at.now))?;
     given(work.lease)
 }
 
@@ -107,7 +109,7 @@ pub(super) fn line_up(
     let mut lanes: HashMap<GroupId, Vec<LaneId>> = HashMap::new();
     let tags = to_json(&who.tags)?;
     for group in &who.groups {
-        let of_group: Vec<LaneId> = db.all(LANES, params![group.0, tags], |row| Ok(LaneId(row.get(0)?)))?;
+        let of_group: Vec<LaneId> = db.all(LANES, params![group.0, tags], |row| row.get(0).map(LaneId))?;
         if !of_group.is_empty() {
             lanes.insert(*group, of_group);
         }
@@ -172,19 +174,12 @@ const INSERT_LEASE: &str = "
     INSERT INTO lease (task_id, worker_id, epoch, token, losses, claimed_at, overdue_at, updated_at, lost_after)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6, ?8)";
 
-macro_rules! select_work {
-    () => {
-        "SELECT l.task_id, l.epoch, l.token, t.uuid, t.group_id, t.priority, t.timeout_seconds,
-                t.upstream_uuid, t.spec
-        FROM lease l CROSS JOIN task t ON t.id = l.task_id "
-    };
-}
-
 const LIMITS_OF_TASK: &str = "SELECT timeout_seconds, lost_after FROM task WHERE id = ?1";
 
-const WORK: &str = concat!(select_work!(), "WHERE l.task_id = ?1");
-
-const WORK_OF_WORKER: &str = concat!(select_work!(), "WHERE l.task_id = ?1 AND l.worker_id = ?2");
+const WORK: &str = "
+    SELECT l.task_id, l.epoch, l.token, t.uuid, t.group_id, t.priority, t.timeout_seconds, t.upstream_uuid,
+           t.spec
+    FROM lease l CROSS JOIN task t ON t.id = l.task_id WHERE l.task_id = ?1";
 
 /// Leases a task that waits.
 pub(super) fn assign(
@@ -213,40 +208,11 @@ pub(super) fn assign(
         ],
     )?;
     crash::point("claim.lease:after");
-    db.one(WORK, [task.0], read_work)
+    db.one(WORK, [task.0], work::read)
 }
 
 /// When a task that has not been reported by then is taken back (HTTP contract §12.4).
 fn overdue_at(claimed_at: LeaseTime, timeout_seconds: i64) -> LeaseTime {
     let timeout = Duration::from_secs(u64::try_from(timeout_seconds).unwrap_or(0));
     claimed_at + timeout + limits::PREPARATION_ALLOWANCE + limits::OVERDUE_GRACE
-}
-
-/// What the worker needs to run tasks that it holds.
-pub(super) fn work_in_hand(
-    db: &Connection,
-    worker: WorkerId,
-    tasks: &[TaskId],
-) -> Result<Vec<Work>, StoreError> {
-    let mut work = Vec::new();
-    for task in tasks {
-        work.extend(db.optional(WORK_OF_WORKER, [task.0, worker.0], read_work)?);
-    }
-    Ok(work)
-}
-
-fn read_work(row: &Row<'_>) -> Result<Work, StoreError> {
-    Ok(Work {
-        lease: LeaseKey {
-            task: TaskId(row.value("task_id")?),
-            epoch: row.value("epoch")?,
-            token: row.value("token")?,
-        },
-        uuid: row.uuid("uuid")?,
-        group: GroupId(row.value("group_id")?),
-        priority: row.value("priority")?,
-        timeout_seconds: row.value("timeout_seconds")?,
-        upstream: row.optional_uuid("upstream_uuid")?,
-        spec: row.json("spec")?,
-    })
 }

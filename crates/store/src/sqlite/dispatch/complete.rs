@@ -4,25 +4,31 @@ use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::{ResultWarning, TaskResult, Timestamp};
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use uuid::Uuid;
 
-use super::super::artifacts::records;
-use super::super::row::{Columns, Run, warnings_to_json};
-use super::super::workers;
-use super::follow_up;
-use super::lease::{self, Lease};
 use crate::StoreError;
 use crate::code::Code;
+use crate::db::{only, warnings_to_json};
 use crate::ops::dispatch::{Completed, Completion, Holder};
+use crate::shared::artifacts::records;
+use crate::shared::dispatch::follow_up;
+use crate::shared::dispatch::lease::{self, Lease};
+use crate::shared::workers;
+use crate::sqlite::connection::Connection;
+use crate::sqlite::finish;
 
-/// Ends the attempt if its holder still holds the task.
-pub(super) fn complete(
+/// Ends the attempts whose holders still hold their tasks.
+pub(crate) fn complete(
     db: &Connection,
-    completion: &Completion,
+    completions: &[Completion],
     now: Timestamp,
-) -> Result<Completed, StoreError> {
-    let Some(lease) = lease::find(db, completion.holder)? else {
+) -> Result<Vec<Completed>, StoreError> {
+    completions.iter().map(|completion| complete_one(db, completion, now)).collect()
+}
+
+fn complete_one(db: &Connection, completion: &Completion, now: Timestamp) -> Result<Completed, StoreError> {
+    let Some(lease) = finish(lease::find(db.into(), completion.holder))? else {
         return Ok(if was_committed(db, completion.holder)? {
             Completed::Replayed
         } else {
@@ -31,8 +37,9 @@ pub(super) fn complete(
     };
     let Some(end) = lease.reported_end.or(completion.end) else { return Ok(Completed::NotReported) };
     let ended = Left { result: completion.result, data: None, warnings: &[] };
-    self::end(db, &lease, end, ended, now)?;
-    workers::after_commit(db, lease.worker, now)?;
+    let Some(worker) = finish(workers::lock(db.into(), lease.worker))? else { return Ok(Completed::Stale) };
+    self::end(db, &lease, worker.uuid, end, ended, now)?;
+    finish(workers::after_commit(db.into(), &worker, now))?;
     Ok(Completed::Committed)
 }
 
@@ -47,17 +54,18 @@ pub(super) struct Left<'a> {
 pub(super) fn end(
     db: &Connection,
     lease: &Lease,
+    reporter: Uuid,
     end: ExecEnd,
     left: Left<'_>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     // However it ended, it is over: a wish to stop it has come too late.
     crash::point("complete.delete:before");
-    let _stop_asked = lease::end(db, lease.key.task)?;
+    let _stop_asked = finish(lease::end(db.into(), lease.key.task))?;
     crash::point("complete.delete:after");
-    insert_done(db, lease, end, left, now)?;
-    records::publish_attempt(db, lease.key.task, lease.key.epoch, now)?;
-    follow_up::release(db, lease.key.task, lease.key.epoch, now)
+    insert_done(db, lease, reporter, end, left, now)?;
+    finish(records::publish_attempt(db.into(), lease.key.task, lease.key.epoch, now))?;
+    finish(follow_up::release(db.into(), lease.key.task, lease.key.epoch, now))
 }
 
 const COMMITTED_BY_WORKER: &str = "
@@ -71,12 +79,8 @@ const COMMITTED_BY_ATTEMPT: &str = "
 
 pub(super) fn was_committed(db: &Connection, holder: Holder) -> Result<bool, StoreError> {
     match holder {
-        Holder::Worker(worker, task) => {
-            db.one(COMMITTED_BY_WORKER, [task.0, worker.0], |row| Ok(row.get(0)?))
-        }
-        Holder::Lease(key) => {
-            db.one(COMMITTED_BY_ATTEMPT, [key.task.0, key.epoch, key.token], |row| Ok(row.get(0)?))
-        }
+        Holder::Worker(worker, task) => db.one(COMMITTED_BY_WORKER, [task.0, worker.0], only),
+        Holder::Lease(key) => db.one(COMMITTED_BY_ATTEMPT, [key.task.0, key.epoch, key.token], only),
     }
 }
 
@@ -85,17 +89,15 @@ const INSERT_DONE: &str = "
                       epoch, token, claimed_at, finished_at, data, warnings)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
-const UUID_OF_WORKER: &str = "SELECT uuid FROM worker WHERE id = ?1";
-
 fn insert_done(
     db: &Connection,
     lease: &Lease,
+    reporter: Uuid,
     end: ExecEnd,
     Left { result, data, warnings }: Left<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let WorkerId(worker) = lease.worker;
-    let reporter: Uuid = db.one(UUID_OF_WORKER, [worker], |row| row.uuid("uuid"))?;
     db.run_one(
         INSERT_DONE,
         params![
@@ -103,7 +105,7 @@ fn insert_done(
             end.code(),
             result.exit_status,
             result.msg.map(Code::code),
-            reporter.as_bytes(),
+            reporter,
             worker,
             lease.key.epoch,
             lease.key.token,

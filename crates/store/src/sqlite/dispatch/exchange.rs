@@ -9,59 +9,62 @@ use mitosis_domain::lease::Moment;
 use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::WorkerState;
-use rusqlite::{Connection, Row};
 use uuid::Uuid;
 
-use super::super::row::{Columns, Run};
-use super::super::workers;
-use super::claim;
-use super::{complete, lease, lose};
+use super::{claim, complete};
 use crate::StoreError;
-use crate::batch::{Eligibility, Sequel, crowds, sequels};
+use crate::batch::{Participant, Sequel, crowds, sequels};
+use crate::db::only;
 use crate::ops::dispatch::{Ended, Exchange, ExchangeOutcome, Exchanged, Given, Holder, Verdict, Work};
 use crate::ops::workers::Fate;
+use crate::shared::dispatch::{lease, lose};
+use crate::shared::workers::{self, LockedWorker};
+use crate::sqlite::connection::Connection;
+use crate::sqlite::finish;
 use crate::turns::SharedTurns;
 
-type Parties = HashMap<WorkerId, (WorkerState, Eligibility)>;
+type Participants = HashMap<WorkerId, Participant>;
 
 /// Takes and gives.
-pub(super) fn exchange(
+pub(crate) fn exchange(
     db: &Connection,
     turns: &SharedTurns,
     batch: &[Exchange],
     at: Moment,
 ) -> Result<ExchangeOutcome, StoreError> {
     let now = at.now;
-    let mut parties: Parties = HashMap::new();
+    let mut participants: Participants = HashMap::new();
     for one in batch {
-        parties.extend(claim::party(db, one.worker)?.map(|party| (one.worker, party)));
+        participants.extend(claim::participant(db, one.worker)?.map(|found| (one.worker, found)));
     }
     let (mut verdicts, mut made_ready) = (Vec::with_capacity(batch.len()), false);
     for one in batch {
-        let is_here = parties.contains_key(&one.worker);
+        let worker = participants.get(&one.worker).map(|participant| participant.worker);
         let mut of_one = Vec::with_capacity(one.ended.len());
         for ended in &one.ended {
-            let (verdict, released) = end(db, one.worker, is_here, ended, now)?;
+            let (verdict, released) = end(db, worker, ended, now)?;
             made_ready |= released;
             of_one.push(verdict);
         }
         verdicts.push(of_one);
     }
-    for one in batch.iter().filter(|one| parties.contains_key(&one.worker)) {
+    for one in batch.iter().filter(|one| participants.contains_key(&one.worker)) {
         for key in &one.returned {
             made_ready |= give_back(db, one.worker, *key, now)?;
         }
     }
-    let mut work = feed_all(db, turns, batch, &parties, at)?;
-    follow_workers(db, batch, &parties, &verdicts, &work, now)?;
+    let mut work = feed_all(db, turns, batch, &participants, at)?;
+    follow_workers(db, batch, &participants, &verdicts, &work, now)?;
     let each = batch.iter().zip(verdicts).enumerate().map(|(place, (one, verdicts))| Exchanged {
         verdicts,
-        given: match parties.get(&one.worker) {
+        given: match participants.get(&one.worker) {
             None => Given::WorkerGone,
-            Some((WorkerState::GracefulShutdown, _)) => Given::Stopping,
-            Some((WorkerState::Normal, eligibility)) => {
-                Given::Work(work.remove(&place).unwrap_or_default(), eligibility.class())
-            }
+            Some(Participant { worker, eligibility }) => match worker.state {
+                WorkerState::GracefulShutdown => Given::Stopping,
+                WorkerState::Normal => {
+                    Given::Work(work.remove(&place).unwrap_or_default(), eligibility.class())
+                }
+            },
         },
     });
     if batch.iter().any(|one| !one.ended.is_empty()) {
@@ -78,21 +81,20 @@ const UUID_OF_TASK: &str = "SELECT uuid FROM task WHERE id = ?1";
 /// Ends an attempt of a worker; answers also whether that made a task Ready.
 fn end(
     db: &Connection,
-    worker: WorkerId,
-    is_here: bool,
+    worker: Option<LockedWorker>,
     ended: &Ended,
     now: Timestamp,
 ) -> Result<(Verdict, bool), StoreError> {
     let holder = Holder::Lease(ended.lease);
-    match lease::find(db, holder)? {
-        Some(lease) if lease.worker == worker && is_here => {
+    match (finish(lease::find(db.into(), holder))?, worker) {
+        (Some(lease), Some(worker)) if lease.worker == worker.id => {
             let end = lease.reported_end.unwrap_or(ended.end);
-            let released = complete::end(db, &lease, end, left(ended), now)?;
-            let uuid: Uuid = db.one(UUID_OF_TASK, [ended.lease.task.0], |row: &Row<'_>| row.uuid("uuid"))?;
+            let released = complete::end(db, &lease, worker.uuid, end, left(ended), now)?;
+            let uuid: Uuid = db.one(UUID_OF_TASK, [ended.lease.task.0], only)?;
             Ok((Verdict::Committed(uuid), released))
         }
-        Some(_) => Ok((Verdict::Stale, false)),
-        None => Ok(match complete::was_committed(db, holder)? {
+        (Some(_), _) => Ok((Verdict::Stale, false)),
+        (None, _) => Ok(match complete::was_committed(db, holder)? {
             true => (Verdict::Replayed, false),
             false => (Verdict::Stale, false),
         }),
@@ -105,9 +107,9 @@ fn left(ended: &Ended) -> complete::Left<'_> {
 
 /// Takes back what was not started: as if it had never been given, but for the number of the attempt.
 fn give_back(db: &Connection, worker: WorkerId, key: LeaseKey, now: Timestamp) -> Result<bool, StoreError> {
-    match lease::find(db, Holder::Lease(key))? {
+    match finish(lease::find(db.into(), Holder::Lease(key)))? {
         Some(lease) if lease.worker == worker => {
-            lose::put_back(db, &lease, Fate::Returned, now).map(|_| true)
+            finish(lose::put_back(db.into(), &lease, Fate::Returned, now)).map(|_| true)
         }
         _ => Ok(false),
     }
@@ -118,10 +120,10 @@ fn feed_all(
     db: &Connection,
     turns: &SharedTurns,
     batch: &[Exchange],
-    parties: &Parties,
+    participants: &Participants,
     at: Moment,
 ) -> Result<HashMap<usize, Vec<Work>>, StoreError> {
-    let known = |worker| parties.get(&worker).map(|(state, eligibility)| (*state, eligibility));
+    let known = |worker| participants.get(&worker).map(|found| (found.worker.state, &found.eligibility));
     let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
     for (eligibility, crowd) in crowds(batch, known) {
         let line = claim::line_up(db, turns, eligibility, crowd.want())?;
@@ -137,16 +139,16 @@ fn feed_all(
 fn follow_workers(
     db: &Connection,
     batch: &[Exchange],
-    parties: &Parties,
+    participants: &Participants,
     verdicts: &[Vec<Verdict>],
     work: &HashMap<usize, Vec<Work>>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let state = |worker| parties.get(&worker).map(|(state, _)| *state);
+    let state = |worker| participants.get(&worker).map(|found| found.worker.state);
     for (worker, sequel) in sequels(batch, state, verdicts, work) {
         match sequel {
-            Sequel::Changed => workers::touch(db, worker, now)?,
-            Sequel::MayGo => workers::after_commit(db, worker, now)?,
+            Sequel::Changed => finish(workers::touch(db.into(), worker, now))?,
+            Sequel::MayGo => finish(workers::after_commit(db.into(), &participants[&worker].worker, now))?,
         }
     }
     Ok(())

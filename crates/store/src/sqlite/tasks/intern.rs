@@ -3,22 +3,23 @@
 use std::collections::HashMap;
 
 use mitosis_domain::ids::{GroupId, LaneId};
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
-use super::super::row::Run;
 use crate::StoreError;
+use crate::db::only;
+use crate::sqlite::connection::Connection;
 
 /// Numbers that one operation has looked up. It must not outlive the operation: if that is undone, so
 /// are the numbers it made.
 #[derive(Debug, Default)]
-pub(in super::super) struct Interned {
+pub(crate) struct Interned {
     lanes: HashMap<GroupId, HashMap<String, LaneId>>,
     labels: HashMap<GroupId, HashMap<String, i64>>,
 }
 
 impl Interned {
     /// The lane of a group for a tag set in its canonical JSON form.
-    pub(super) fn lane(&mut self, db: &Connection, group: GroupId, tags: &str) -> Result<LaneId, StoreError> {
+    pub(crate) fn lane(&mut self, db: &Connection, group: GroupId, tags: &str) -> Result<LaneId, StoreError> {
         let lanes = self.lanes.entry(group).or_default();
         if let Some(known) = lanes.get(tags) {
             return Ok(*known);
@@ -29,7 +30,7 @@ impl Interned {
     }
 
     /// The number of a label within a group.
-    pub(super) fn label(&mut self, db: &Connection, group: GroupId, name: &str) -> Result<i64, StoreError> {
+    pub(crate) fn label(&mut self, db: &Connection, group: GroupId, name: &str) -> Result<i64, StoreError> {
         let labels = self.labels.entry(group).or_default();
         if let Some(known) = labels.get(name) {
             return Ok(*known);
@@ -60,7 +61,7 @@ fn find_or_make(
     make: &str,
     key: impl rusqlite::Params + Copy,
 ) -> Result<i64, StoreError> {
-    match db.optional(find, key, |row| Ok(row.get(0)?))? {
+    match db.optional(find, key, only)? {
         Some(id) => Ok(id),
         None => db.insert(make, key),
     }

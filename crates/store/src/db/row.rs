@@ -1,0 +1,131 @@
+//! Reading a row. It is converted once, loudly: what can't be read is an error, never a default.
+
+use std::error::Error;
+
+use mitosis_domain::tags::Words;
+use mitosis_protocol::{ResultWarning, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio_postgres::types::{FromSql, Type, accepts};
+
+use super::Column;
+use crate::StoreError;
+use crate::code::Code;
+use crate::error::Corrupt;
+
+/// A row of either database, with its columns in the domain's types.
+#[derive(Clone, Copy)]
+pub(crate) enum Row<'a> {
+    Postgres(&'a tokio_postgres::Row),
+    Sqlite(&'a rusqlite::Row<'a>),
+}
+
+impl Row<'_> {
+    /// What both databases know.
+    pub(crate) fn value<T: Column>(&self, column: &str) -> Result<T, StoreError> {
+        match self {
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+            Self::Sqlite(row) => Ok(row.get(column)?),
+        }
+    }
+
+    /// The column of that place, counted from 0.
+    pub(crate) fn get<T: Column>(&self, place: usize) -> Result<T, StoreError> {
+        match self {
+            Self::Postgres(row) => Ok(row.try_get(place)?),
+            Self::Sqlite(row) => Ok(row.get(place)?),
+        }
+    }
+
+    /// Microseconds since 1970.
+    pub(crate) fn time(&self, column: &str) -> Result<Timestamp, StoreError> {
+        Ok(Timestamp::from_unix_micros(self.value(column)?))
+    }
+
+    /// Microseconds since 1970, or NULL.
+    pub(crate) fn optional_time(&self, column: &str) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.value::<Option<_>>(column)?.map(Timestamp::from_unix_micros))
+    }
+
+    /// The number of an enum.
+    pub(crate) fn code<T: Code>(&self, column: &str) -> Result<T, StoreError> {
+        Ok(T::from_code(self.value(column)?)?)
+    }
+
+    /// The number of an enum, or NULL.
+    pub(crate) fn optional_code<T: Code>(&self, column: &str) -> Result<Option<T>, StoreError> {
+        Ok(self.value::<Option<_>>(column)?.map(T::from_code).transpose()?)
+    }
+
+    /// JSON, written with [`Json`](super::Json) or [`to_json`].
+    pub(crate) fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, StoreError> {
+        Ok(self.optional_json(column)?.ok_or(Corrupt::NoJson)?)
+    }
+
+    /// JSON, or NULL.
+    pub(crate) fn optional_json<T: DeserializeOwned>(&self, column: &str) -> Result<Option<T>, StoreError> {
+        match self {
+            Self::Postgres(row) => {
+                let text: Option<JsonText<'_>> = row.try_get(column)?;
+                text.map(|JsonText(text)| parse(text)).transpose()
+            }
+            Self::Sqlite(row) => {
+                let text = row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+                text.map(|text| parse(text.as_bytes())).transpose()
+            }
+        }
+    }
+
+    /// Warnings, as [`warnings_to_json`] writes them.
+    pub(crate) fn warnings(&self, column: &str) -> Result<Vec<ResultWarning>, StoreError> {
+        match self.value::<Option<String>>(column)? {
+            Some(text) => Ok(serde_json::from_str(&text).map_err(Corrupt::from)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// A JSON array of words.
+    pub(crate) fn words(&self, column: &str) -> Result<Words, StoreError> {
+        self.json(column)
+    }
+}
+
+fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, StoreError> {
+    Ok(serde_json::from_slice(json).map_err(Corrupt::from)?)
+}
+
+/// The text of a `json` or `jsonb` column of PostgreSQL.
+struct JsonText<'a>(&'a [u8]);
+
+impl<'a> FromSql<'a> for JsonText<'a> {
+    fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        match raw {
+            // The version of the format.
+            [1, text @ ..] if *ty == Type::JSONB => Ok(Self(text)),
+            _ if *ty == Type::JSONB => Err("unsupported version of jsonb".into()),
+            text => Ok(Self(text)),
+        }
+    }
+
+    accepts!(JSON, JSONB);
+}
+
+/// The only column of a row.
+pub(crate) fn only<T: Column>(row: &Row<'_>) -> Result<T, StoreError> {
+    row.get(0)
+}
+
+/// The result of a `count(*)`.
+pub(crate) fn read_count(row: &Row<'_>) -> Result<u64, StoreError> {
+    Ok(row.get::<i64>(0)?.unsigned_abs())
+}
+
+/// A value as JSON text.
+pub(crate) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
+    Ok(serde_json::to_string(value).map_err(Corrupt::from)?)
+}
+
+/// Warnings as JSON; NULL where there are none, which is nearly always.
+pub(crate) fn warnings_to_json(warnings: &[ResultWarning]) -> Result<Option<String>, StoreError> {
+    if warnings.is_empty() { Ok(None) } else { to_json(&warnings).map(Some) }
+}

@@ -1,0 +1,280 @@
+//! User accounts.
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+use mitosis_domain::account::User;
+use mitosis_domain::ids::UserId;
+use mitosis_domain::limits;
+use mitosis_domain::quota::QuotaChange;
+use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::{Role, Timestamp};
+use uuid::Uuid;
+
+use super::groups::{ADD_MEMBER, insert_group};
+use super::workers::remove::{Registered, remove_all};
+use crate::StoreError;
+use crate::backend::Backend;
+use crate::code::Code;
+use crate::db::{Db, Params, Row, Sql, only, sql};
+use crate::ops::accounts::{Accounts, Bootstrap, NewUser, SessionChange, UserCreation};
+
+#[async_trait]
+impl<B: Backend> Accounts for B {
+    async fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<UserCreation, StoreError> {
+        self.write((new.clone(), now), |db, (new, now)| Box::pin(create_user(db, new, *now))).await
+    }
+
+    async fn bootstrap_admin(&self, new: &NewUser, now: Timestamp) -> Result<Bootstrap, StoreError> {
+        self.write((new.clone(), now), |db, (new, now)| Box::pin(bootstrap_admin(db, new, *now))).await
+    }
+
+    async fn user(&self, name: &str) -> Result<Option<User>, StoreError> {
+        self.read(name.to_owned(), |db, name| {
+            Box::pin(async move { db.optional(USER_BY_NAME, &[name], read_user).await })
+        })
+        .await
+    }
+
+    async fn record_login(
+        &self,
+        user: UserId,
+        change: SessionChange,
+        peer: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
+        self.write_statement((user, change, peer, now), |db, (user, change, peer, now)| {
+            Box::pin(record_login(db, *user, *change, *peer, *now))
+        })
+        .await
+    }
+
+    async fn set_password(
+        &self,
+        user: UserId,
+        proved_hash: &str,
+        password_hash: &str,
+        session: i64,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let hashes = [proved_hash, password_hash].map(str::to_owned);
+        self.write_statement((user, hashes, session, now), |db, (user, hashes, session, now)| {
+            Box::pin(change_password(db, *user, hashes, *session, *now))
+        })
+        .await
+    }
+
+    async fn reset_password(
+        &self,
+        user: UserId,
+        password_hash: &str,
+        session: i64,
+        revoke_tokens: bool,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Uuid>>, StoreError> {
+        self.write(
+            (user, password_hash.to_owned(), session, revoke_tokens, now),
+            |db, (user, password_hash, session, revoke_tokens, now)| {
+                Box::pin(reset_password(db, *user, password_hash, *session, *revoke_tokens, *now))
+            },
+        )
+        .await
+    }
+
+    async fn set_account_state(
+        &self,
+        name: &str,
+        state: AccountState,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.write_statement((name.to_owned(), state, now), |db, (name, state, now)| {
+            Box::pin(set_state(db, name, *state, *now))
+        })
+        .await
+    }
+
+    async fn change_group_quota(
+        &self,
+        name: &str,
+        change: QuotaChange,
+        now: Timestamp,
+    ) -> Result<Option<i32>, StoreError> {
+        self.write((name.to_owned(), change, now), |db, (name, change, now)| {
+            Box::pin(change_group_quota(db, name, *change, *now))
+        })
+        .await
+    }
+}
+
+const USER_BY_NAME: Sql = sql!(
+    "
+    SELECT id, username, password_hash, session, admin, state, group_quota, group_count, created_at
+    FROM users WHERE username = $1"
+);
+
+/// A row with the columns of a user.
+pub(super) fn read_user(row: &Row<'_>) -> Result<User, StoreError> {
+    Ok(User {
+        id: UserId(row.value("id")?),
+        name: row.value("username")?,
+        password_hash: row.value("password_hash")?,
+        session: row.value("session")?,
+        admin: row.value("admin")?,
+        state: row.code("state")?,
+        group_quota: row.value("group_quota")?,
+        group_count: row.value("group_count")?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+/// Whoever wants to give a name waits for others that want to give the same.
+const RESERVE_NAME: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 1))";
+
+/// Every user has a group of that name, so this looks at both.
+const NAME_IS_TAKEN: Sql = sql!("SELECT EXISTS (SELECT 1 FROM groups WHERE name = $1)");
+
+/// Whether the name is taken; if not, nobody else takes it before the end of the transaction.
+pub(super) async fn name_is_taken(db: Db<'_>, name: &str) -> Result<bool, StoreError> {
+    db.lock(RESERVE_NAME, &[&name]).await?;
+    db.one(NAME_IS_TAKEN, &[&name], only).await
+}
+
+/// The personal group counts.
+const INSERT_USER: Sql = sql!("
+    INSERT INTO users (username, password_hash, admin, state, group_quota, group_count, created_at, updated_at)
+    VALUES ($1, $2, $3, $4, $5, 1, $6, $6)
+    RETURNING id");
+
+async fn create_user(db: Db<'_>, new: &NewUser, now: Timestamp) -> Result<UserCreation, StoreError> {
+    if name_is_taken(db, new.name.as_str()).await? {
+        return Ok(UserCreation::NameTaken);
+    }
+    let params: Params<'_> = &[
+        &new.name.as_str(),
+        &new.password_hash,
+        &new.admin,
+        &AccountState::Active.code(),
+        &limits::DEFAULT_GROUP_QUOTA,
+        &now.unix_micros(),
+    ];
+    let user = UserId(db.one(INSERT_USER, params, only).await?);
+    let group = insert_group(db, user, &new.name, now).await?;
+    db.run_one(ADD_MEMBER, &[&user.0, &group.0, &Role::Admin.code()]).await?;
+    Ok(UserCreation::Created(user))
+}
+
+/// Two coordinators that start together make one administrator.
+const TAKE_TURNS: &str = "LOCK TABLE bootstrap IN SHARE ROW EXCLUSIVE MODE";
+
+const BOOTSTRAP_IS_DONE: Sql = sql!("SELECT EXISTS (SELECT 1 FROM bootstrap)");
+
+const NOTE_BOOTSTRAP: Sql = sql!("INSERT INTO bootstrap (id, done_at) VALUES (1, $1)");
+
+async fn bootstrap_admin(db: Db<'_>, new: &NewUser, now: Timestamp) -> Result<Bootstrap, StoreError> {
+    db.lock(TAKE_TURNS, &[]).await?;
+    if db.one(BOOTSTRAP_IS_DONE, &[], only).await? {
+        return Ok(Bootstrap::AlreadyDone);
+    }
+    match create_user(db, new, now).await? {
+        UserCreation::NameTaken => Ok(Bootstrap::NameTaken),
+        UserCreation::Created(user) => {
+            db.run_one(NOTE_BOOTSTRAP, &[&now.unix_micros()]).await?;
+            Ok(Bootstrap::Created(user))
+        }
+    }
+}
+
+const NOTE_LOGIN: Sql = sql!(
+    "
+    UPDATE users SET
+        session = CASE WHEN $2 THEN coalesce(session, $3) ELSE $3 END,  -- $2: keep the one in force
+        last_sign_in_at = current_sign_in_at,
+        last_sign_in_ip = current_sign_in_ip,
+        current_sign_in_at = $4,
+        current_sign_in_ip = $5
+    WHERE id = $1
+    RETURNING session"
+);
+
+async fn record_login(
+    db: Db<'_>,
+    user: UserId,
+    change: SessionChange,
+    peer: Option<IpAddr>,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    let (retain, session) = match change {
+        SessionChange::Retain(session) => (true, session),
+        SessionChange::Replace(session) => (false, session),
+    };
+    let peer = peer.map(|address| address.to_string());
+    db.one(NOTE_LOGIN, &[&user.0, &retain, &session, &now.unix_micros(), &peer], only).await
+}
+
+const SET_PASSWORD: Sql = sql!(
+    "
+    UPDATE users SET password_hash = $2, session = $3, updated_at = $4 WHERE id = $1"
+);
+
+const CHANGE_PASSWORD: Sql = sql!(
+    "
+    UPDATE users SET password_hash = $2, session = $3, updated_at = $4 WHERE id = $1 AND password_hash = $5"
+);
+
+async fn change_password(
+    db: Db<'_>,
+    user: UserId,
+    [proved_hash, password_hash]: &[String; 2],
+    session: i64,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let params: Params<'_> = &[&user.0, password_hash, &session, &now.unix_micros(), proved_hash];
+    Ok(db.run(CHANGE_PASSWORD, params).await? == 1)
+}
+
+const REVOKE_TOKENS: Sql = sql!("DELETE FROM personal_token WHERE user_id = $1");
+
+/// The user first: a worker that is registered right now with the session or a token of before holds the row,
+/// and is seen by what follows.
+async fn reset_password(
+    db: Db<'_>,
+    user: UserId,
+    password_hash: &str,
+    session: i64,
+    revoke_tokens: bool,
+    now: Timestamp,
+) -> Result<Option<Vec<Uuid>>, StoreError> {
+    let params: Params<'_> = &[&user.0, &password_hash, &session, &now.unix_micros()];
+    if db.run(SET_PASSWORD, params).await? == 0 {
+        return Ok(None);
+    }
+    if revoke_tokens {
+        db.run(REVOKE_TOKENS, &[&user.0]).await?;
+    }
+    remove_all(db, &Registered::By(user), now).await.map(Some)
+}
+
+const SET_STATE: Sql = sql!("UPDATE users SET state = $2, updated_at = $3 WHERE username = $1");
+
+async fn set_state(db: Db<'_>, name: &str, state: AccountState, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(db.run(SET_STATE, &[&name, &state.code(), &now.unix_micros()]).await? == 1)
+}
+
+const GROUP_QUOTA: Sql = sql!("SELECT group_quota FROM users WHERE username = $1 FOR UPDATE");
+
+const SET_GROUP_QUOTA: Sql = sql!("UPDATE users SET group_quota = $2, updated_at = $3 WHERE username = $1");
+
+async fn change_group_quota(
+    db: Db<'_>,
+    name: &str,
+    change: QuotaChange,
+    now: Timestamp,
+) -> Result<Option<i32>, StoreError> {
+    let Some(current) = db.optional(GROUP_QUOTA, &[&name], only::<i32>).await? else {
+        return Ok(None);
+    };
+    let quota = change.apply(current.into(), i32::MAX.into());
+    let quota = i32::try_from(quota).expect("kept within 32 bits");
+    db.run_one(SET_GROUP_QUOTA, &[&name, &quota, &now.unix_micros()]).await?;
+    Ok(Some(quota))
+}

@@ -1,0 +1,170 @@
+//! The records of a task's archives: listed, published with a commit, discarded with an attempt.
+//!
+//! What a group is charged is always the sum of the sizes of its records, so a record never goes
+//! without its size being given back in the same transaction.
+
+use std::collections::HashMap;
+
+use mitosis_domain::ids::TaskId;
+use mitosis_protocol::{ArtifactKind, Timestamp};
+
+use super::super::dispatch::lease;
+use super::garbage;
+use crate::StoreError;
+use crate::code::Code;
+use crate::db::{Db, List, Row, Sql, sql};
+use crate::ops::artifacts::Artifact;
+use crate::ops::dispatch::Holder;
+
+const VISIBLE_ARTIFACTS: Sql = sql!(
+    "
+    SELECT kind, size, object, created_at, updated_at
+    FROM artifact WHERE task_id = $1 AND visible ORDER BY kind"
+);
+
+const ANNOUNCED_ARTIFACTS: Sql = sql!(
+    "
+    SELECT kind, size, object, created_at, updated_at
+    FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible ORDER BY kind"
+);
+
+/// What everybody may see.
+pub(super) async fn visible(db: Db<'_>, task: TaskId) -> Result<Vec<Artifact>, StoreError> {
+    db.all(VISIBLE_ARTIFACTS, &[&task.0], read).await
+}
+
+const VISIBLE_OF_KIND: Sql = sql!(
+    "
+    SELECT task_id, kind, size, object, created_at, updated_at
+    FROM artifact WHERE task_id = ANY($1) AND kind = $2 AND visible"
+);
+
+/// What everybody may see of many tasks.
+pub(super) async fn visible_of_kind(
+    db: Db<'_>,
+    tasks: &[TaskId],
+    kind: ArtifactKind,
+) -> Result<HashMap<TaskId, Artifact>, StoreError> {
+    let ids: Vec<i64> = tasks.iter().map(|task| task.0).collect();
+    let read = |row: &Row<'_>| Ok((TaskId(row.value("task_id")?), read(row)?));
+    db.all(VISIBLE_OF_KIND, &[&List(&ids), &kind.code()], read).await
+}
+
+const ANNOUNCED_BY_WORKER: Sql = sql!(
+    "
+    SELECT a.kind, a.size, a.object, a.created_at, a.updated_at
+    FROM lease l INNER JOIN artifact a ON a.task_id = l.task_id AND a.epoch = l.epoch AND NOT a.visible
+    WHERE l.task_id = $1 AND l.worker_id = $2 ORDER BY a.kind"
+);
+
+/// What an attempt has announced; nothing if it does not hold the task.
+pub(super) async fn announced(db: Db<'_>, holder: Holder) -> Result<Vec<Artifact>, StoreError> {
+    if let Holder::Worker(worker, task) = holder {
+        return db.all(ANNOUNCED_BY_WORKER, &[&task.0, &worker.0], read).await;
+    }
+    match lease::find(db, holder).await? {
+        Some(lease) => db.all(ANNOUNCED_ARTIFACTS, &[&lease.key.task.0, &lease.key.epoch], read).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+fn read(row: &Row<'_>) -> Result<Artifact, StoreError> {
+    Ok(Artifact {
+        kind: row.code("kind")?,
+        size: row.value("size")?,
+        object: row.value("object")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}
+
+/// A record that was taken out.
+struct Taken {
+    size: i64,
+    object: String,
+}
+
+fn read_taken(row: &Row<'_>) -> Result<Taken, StoreError> {
+    Ok(Taken { size: row.get(0)?, object: row.get(1)? })
+}
+
+const LOCK_TASK: &str = "SELECT 1 FROM task WHERE id = $1 FOR UPDATE";
+
+/// Keeps uploads by users away from the visible archives of a task.
+async fn lock_task(db: Db<'_>, task: TaskId) -> Result<(), StoreError> {
+    db.lock(LOCK_TASK, &[&task.0]).await
+}
+
+const KINDS_OF_ATTEMPT: Sql = sql!(
+    "
+    SELECT kind FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible"
+);
+
+const TAKE_VISIBLE: Sql = sql!(
+    "
+    DELETE FROM artifact WHERE task_id = $1 AND kind = $2 AND visible RETURNING size, object"
+);
+
+const SHOW_ATTEMPT: Sql =
+    sql!("UPDATE artifact SET visible = true WHERE task_id = $1 AND kind = $2 AND epoch = $3");
+
+/// Makes the archives of a committed attempt the visible ones, in place of those there were.
+pub(crate) async fn publish_attempt(
+    db: Db<'_>,
+    task: TaskId,
+    epoch: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let kinds: Vec<ArtifactKind> =
+        db.all(KINDS_OF_ATTEMPT, &[&task.0, &epoch], |row| row.code("kind")).await?;
+    if kinds.is_empty() {
+        return Ok(());
+    }
+    lock_task(db, task).await?;
+    for kind in kinds {
+        let replaced: Vec<Taken> = db.all(TAKE_VISIBLE, &[&task.0, &kind.code()], read_taken).await?;
+        give_back(db, task, replaced, now).await?;
+        db.run_one(SHOW_ATTEMPT, &[&task.0, &kind.code(), &epoch]).await?;
+    }
+    Ok(())
+}
+
+const TAKE_ANNOUNCED: Sql = sql!(
+    "
+    DELETE FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible RETURNING size, object"
+);
+
+/// Drops what a lost attempt announced.
+pub(crate) async fn discard_attempt(
+    db: Db<'_>,
+    task: TaskId,
+    epoch: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let taken: Vec<Taken> = db.all(TAKE_ANNOUNCED, &[&task.0, &epoch], read_taken).await?;
+    give_back(db, task, taken, now).await
+}
+
+const TAKE_ALL: Sql = sql!("DELETE FROM artifact WHERE task_id = $1 RETURNING size, object");
+
+/// Drops all archives of a task that is about to vanish.
+pub(crate) async fn discard_all(db: Db<'_>, task: TaskId, now: Timestamp) -> Result<(), StoreError> {
+    lock_task(db, task).await?;
+    let taken: Vec<Taken> = db.all(TAKE_ALL, &[&task.0], read_taken).await?;
+    give_back(db, task, taken, now).await
+}
+
+/// The group of the task is charged that much less.
+pub(super) const GIVE_BACK: Sql = sql!(
+    "
+    UPDATE groups SET storage_used = storage_used - $2
+    WHERE id = (SELECT group_id FROM task WHERE id = $1)"
+);
+
+async fn give_back(db: Db<'_>, task: TaskId, taken: Vec<Taken>, now: Timestamp) -> Result<(), StoreError> {
+    for Taken { size, object } in taken {
+        db.run_one(GIVE_BACK, &[&task.0, &size]).await?;
+        garbage::add(db, &object, now).await?;
+    }
+    Ok(())
+}

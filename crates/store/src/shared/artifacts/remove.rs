@@ -1,0 +1,79 @@
+//! Removing the record of a visible archive.
+
+use mitosis_domain::ids::{GroupId, TaskId};
+use mitosis_domain::object::{ObjectClass, ObjectKey};
+use mitosis_domain::permission::Action;
+use mitosis_protocol::{ArtifactKind, Timestamp};
+use uuid::Uuid;
+
+use super::super::expected;
+use super::super::rights;
+use super::garbage;
+use super::records::GIVE_BACK;
+use crate::StoreError;
+use crate::code::Code;
+use crate::db::{Db, Row, Sql, sql};
+use crate::ops::By;
+use crate::ops::artifacts::Removal;
+
+struct Visible {
+    id: i64,
+    task: TaskId,
+    size: i64,
+    object: String,
+    updated_at: Timestamp,
+}
+
+/// Uploads and other removals wait, and changes of the group's members.
+const LOCK_TASK: Sql = sql!(
+    "
+    SELECT t.id, t.group_id FROM task t INNER JOIN groups g ON g.id = t.group_id WHERE t.uuid = $1
+    FOR UPDATE OF t, g"
+);
+
+const VISIBLE_OF_TASK: Sql = sql!(
+    "
+    SELECT a.id, a.task_id, a.size, a.object, a.updated_at
+    FROM artifact a WHERE a.task_id = $1 AND a.kind = $2 AND a.visible"
+);
+
+const DELETE_ARTIFACT: Sql = sql!("DELETE FROM artifact WHERE id = $1");
+
+/// Removes the record unless it was touched after `untouched_since`.
+pub(super) async fn remove(
+    db: Db<'_>,
+    by: By,
+    task: Uuid,
+    kind: ArtifactKind,
+    untouched_since: Timestamp,
+) -> Result<Removal, StoreError> {
+    let read = |row: &Row<'_>| Ok((row.value::<i64>("id")?, GroupId(row.value("group_id")?)));
+    let Some((task, group)) = db.optional(LOCK_TASK, &[&task], read).await? else {
+        return Ok(Removal::Unknown);
+    };
+    if !rights::may(db, by, group, Action::ManageFiles).await? {
+        return Ok(Removal::Denied);
+    }
+    let found = db
+        .optional(VISIBLE_OF_TASK, &[&task, &kind.code()], |row| {
+            Ok(Visible {
+                id: row.value("id")?,
+                task: TaskId(row.value("task_id")?),
+                size: row.value("size")?,
+                object: row.value("object")?,
+                updated_at: row.time("updated_at")?,
+            })
+        })
+        .await?;
+    let Some(artifact) = found else { return Ok(Removal::Unknown) };
+    if artifact.updated_at > untouched_since {
+        return Ok(Removal::TooYoung);
+    }
+    db.run_one(DELETE_ARTIFACT, &[&artifact.id]).await?;
+    db.run_one(GIVE_BACK, &[&artifact.task.0, &artifact.size]).await?;
+    let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
+    expected::delete(db, &key).await?;
+    // No link of the last upload is older.
+    garbage::add(db, key.path(), untouched_since).await?;
+    Ok(Removal::Removed { object: key.path().to_owned() })
+}

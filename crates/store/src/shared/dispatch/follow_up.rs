@@ -1,0 +1,187 @@
+//! A task that another task asks for (semantics §4.3): made, released, dropped.
+
+use mitosis_domain::crash;
+use mitosis_domain::ids::{GroupId, LaneId, TaskId, UserId, WorkerId};
+use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::{Role, Timestamp};
+use uuid::Uuid;
+
+use super::super::artifacts::records;
+use super::super::rights;
+use super::super::tasks::insert::{NewRow, Origin, insert, take_numbers};
+use super::lease;
+use crate::StoreError;
+use crate::code::neg_priority;
+use crate::db::{Db, List, Params, Sql, only, sql};
+use crate::ops::dispatch::{FollowUp, Holder};
+use crate::ops::tasks::TaskIds;
+
+/// What has to be known of the task that asks.
+struct Upstream {
+    uuid: Uuid,
+    group: GroupId,
+    creator: UserId,
+    creator_state: AccountState,
+}
+
+const UPSTREAM: Sql = sql!(
+    "
+    SELECT t.uuid, t.group_id, t.creator_id, u.state AS creator_state
+    FROM task t INNER JOIN users u ON u.id = t.creator_id
+    WHERE t.id = $1"
+);
+
+const ROLE_ON_WORKER: Sql = sql!("SELECT role FROM worker_group WHERE worker_id = $1 AND group_id = $2");
+
+const INSERT_PENDING: Sql = sql!(
+    "
+    INSERT INTO pending (task_id, upstream_task_id, upstream_epoch) VALUES ($1, $2, $3)"
+);
+
+const LINK_DOWNSTREAM: Sql = sql!("UPDATE task SET downstream_uuid = $2 WHERE id = $1");
+
+/// Makes the task Pending until the attempt that asks for it is committed.
+pub(crate) async fn submit(
+    db: Db<'_>,
+    holder: Holder,
+    row: &NewRow,
+    now: Timestamp,
+) -> Result<FollowUp, StoreError> {
+    let Some(lease) = lease::hold(db, holder).await? else { return Ok(FollowUp::NotHeld) };
+    if lease.reported_end.is_none() {
+        return Ok(FollowUp::TooEarly);
+    }
+    let upstream = db
+        .one(UPSTREAM, &[&lease.key.task.0], |row| {
+            Ok(Upstream {
+                uuid: row.value("uuid")?,
+                group: GroupId(row.value("group_id")?),
+                creator: UserId(row.value("creator_id")?),
+                creator_state: row.code("creator_state")?,
+            })
+        })
+        .await?;
+    if row.group != upstream.group {
+        return Ok(FollowUp::OtherGroup);
+    }
+    if !may_run(db, lease.worker, row.group).await? {
+        return Ok(FollowUp::Forbidden);
+    }
+    if upstream.creator_state != AccountState::Active {
+        return Ok(FollowUp::CreatorNotActive);
+    }
+    if !may_name(db, lease.key.task, &upstream, row).await? {
+        return Ok(FollowUp::NamesForeign);
+    }
+    let Some(number) = take_numbers(db, upstream.creator, row.group, 1).await? else {
+        return Ok(FollowUp::CreatorDenied);
+    };
+    drop_pending(db, lease.key.task, now).await?;
+    let origin = Origin { creator: upstream.creator, upstream: Some(upstream.uuid) };
+    for new in insert(db, origin, std::slice::from_ref(row), &[number], now).await? {
+        db.run_one(INSERT_PENDING, &[&new.task.0, &lease.key.task.0, &lease.key.epoch]).await?;
+    }
+    db.run_one(LINK_DOWNSTREAM, &[&lease.key.task.0, &row.uuid]).await?;
+    lease::touch(db, lease.key.task, now).await?;
+    Ok(FollowUp::Created(TaskIds { uuid: row.uuid, number }))
+}
+
+/// Of other groups, a follow-up names only what its upstream names: it is the worker that asks for it, and
+/// the creator's rights are not the worker's.
+const NAMES_MORE: Sql = sql!(
+    "
+    SELECT EXISTS (
+        SELECT 1 FROM task t
+        WHERE t.uuid = ANY($1::uuid[]) AND t.group_id <> $2
+          AND NOT EXISTS (SELECT 1 FROM task_need n WHERE n.needed_uuid = t.uuid AND n.task_id = $3))"
+);
+
+async fn may_name(db: Db<'_>, id: TaskId, upstream: &Upstream, row: &NewRow) -> Result<bool, StoreError> {
+    let named: Vec<Uuid> = row.needs.iter().copied().collect();
+    if named.is_empty() {
+        return Ok(true);
+    }
+    let more: bool = db.one(NAMES_MORE, &[&List(&named), &upstream.group.0, &id.0], only).await?;
+    Ok(!more && rights::sees_all(db, upstream.creator, &named).await?)
+}
+
+async fn may_run(db: Db<'_>, worker: WorkerId, group: GroupId) -> Result<bool, StoreError> {
+    let role: Option<Role> =
+        db.optional(ROLE_ON_WORKER, &[&worker.0, &group.0], |row| row.code("role")).await?;
+    Ok(role.is_some_and(|role| role >= Role::Write))
+}
+
+const RELEASE_PENDING: Sql = sql!(
+    "
+    DELETE FROM pending WHERE upstream_task_id = $1 AND upstream_epoch = $2 RETURNING task_id"
+);
+
+const PLACE_OF_TASK: Sql = sql!("SELECT lane_id, priority FROM task WHERE id = $1");
+
+const INSERT_RELEASED: Sql = sql!(
+    "
+    INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
+    VALUES ($1, $2, $3, 0, 0, $4)"
+);
+
+/// Makes the follow-up of a committed attempt Ready, if there is one and nobody cancelled it; answers
+/// whether there was.
+pub(crate) async fn release(
+    db: Db<'_>,
+    upstream: TaskId,
+    epoch: i64,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let released: Vec<i64> = db.all(RELEASE_PENDING, &[&upstream.0, &epoch], only).await?;
+    if !released.is_empty() {
+        crash::point("follow_up.release:before");
+    }
+    for task in &released {
+        let (lane, priority) = db
+            .one(PLACE_OF_TASK, &[task], |row| Ok((LaneId(row.value("lane_id")?), row.value("priority")?)))
+            .await?;
+        let params: Params<'_> = &[&lane.0, &neg_priority(priority), task, &now.unix_micros()];
+        db.run_one(INSERT_RELEASED, params).await?;
+    }
+    if !released.is_empty() {
+        crash::point("follow_up.release:after");
+    }
+    Ok(!released.is_empty())
+}
+
+/// Locked, so that none is cancelled while it is dropped.
+const PENDING_OF_UPSTREAM: Sql = sql!(
+    "
+    SELECT p.task_id, t.uuid FROM pending p JOIN task t ON t.id = p.task_id
+    WHERE p.upstream_task_id = $1 FOR UPDATE OF p"
+);
+
+const UNLINK_DOWNSTREAM: Sql = sql!(
+    "
+    UPDATE task SET downstream_uuid = NULL WHERE id = $1 AND downstream_uuid = $2"
+);
+
+/// In the order that the references between the tables allow; `$1` is the task.
+const DELETE_EVERY_TRACE: [Sql; 4] = [
+    sql!("DELETE FROM pending WHERE task_id = $1"),
+    sql!("DELETE FROM task_label WHERE task_id = $1"),
+    sql!("DELETE FROM task_need WHERE task_id = $1"),
+    sql!("DELETE FROM task WHERE id = $1"),
+];
+
+/// Removes what a lost or repeated request left behind, as if it had never been asked for.
+pub(crate) async fn drop_pending(db: Db<'_>, upstream: TaskId, now: Timestamp) -> Result<(), StoreError> {
+    let orphans: Vec<(TaskId, Uuid)> = db
+        .all(PENDING_OF_UPSTREAM, &[&upstream.0], |row| {
+            Ok((TaskId(row.value("task_id")?), row.value("uuid")?))
+        })
+        .await?;
+    for (orphan, uuid) in orphans {
+        records::discard_all(db, orphan, now).await?;
+        for delete in DELETE_EVERY_TRACE {
+            db.run(delete, &[&orphan.0]).await?;
+        }
+        db.run(UNLINK_DOWNSTREAM, &[&upstream.0, &uuid]).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Who holds a task.
+
+use mitosis_domain::ids::{TaskId, WorkerId};
+use mitosis_domain::task::{ExecEnd, LeaseKey};
+use mitosis_protocol::Timestamp;
+
+use super::super::tasks::get;
+use super::super::workers;
+use crate::StoreError;
+use crate::db::{Db, Row, Sql, only, sql};
+use crate::ops::dispatch::{Assignment, Holder};
+
+/// A worker's hold on a task.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lease {
+    pub(crate) key: LeaseKey,
+    pub(crate) worker: WorkerId,
+    pub(crate) losses: i64,
+    pub(crate) claimed_at: Timestamp,
+    pub(crate) reported_end: Option<ExecEnd>,
+}
+
+const LEASE_OF_WORKER: Sql = sql!(
+    "
+    SELECT task_id, worker_id, epoch, token, losses, claimed_at, reported_end
+    FROM lease WHERE task_id = $1 AND worker_id = $2"
+);
+
+const LEASE_OF_ATTEMPT: Sql = sql!(
+    "
+    SELECT task_id, worker_id, epoch, token, losses, claimed_at, reported_end
+    FROM lease WHERE task_id = $1 AND epoch = $2 AND token = $3"
+);
+
+/// The lease behind a claim to hold a task; none when the task is not held, or not by this one.
+pub(crate) async fn find(db: Db<'_>, holder: Holder) -> Result<Option<Lease>, StoreError> {
+    match holder {
+        Holder::Worker(worker, task) => db.optional(LEASE_OF_WORKER, &[&task.0, &worker.0], read).await,
+        Holder::Lease(key) => {
+            db.optional(LEASE_OF_ATTEMPT, &[&key.task.0, &key.epoch, &key.token], read).await
+        }
+    }
+}
+
+/// Like [`find`], and the lease stays as it is until the end of the transaction: all that changes one
+/// locks its worker first.
+pub(crate) async fn hold(db: Db<'_>, holder: Holder) -> Result<Option<Lease>, StoreError> {
+    if matches!(db, Db::Sqlite(_)) {
+        return find(db, holder).await;
+    }
+    let worker = match holder {
+        Holder::Worker(worker, _) => worker,
+        Holder::Lease(_) => match find(db, holder).await? {
+            Some(lease) => lease.worker,
+            None => return Ok(None),
+        },
+    };
+    match workers::lock(db, worker).await? {
+        Some(_) => find(db, holder).await,
+        None => Ok(None),
+    }
+}
+
+pub(crate) fn read(row: &Row<'_>) -> Result<Lease, StoreError> {
+    Ok(Lease {
+        key: LeaseKey {
+            task: TaskId(row.value("task_id")?),
+            epoch: row.value("epoch")?,
+            token: row.value("token")?,
+        },
+        worker: WorkerId(row.value("worker_id")?),
+        losses: row.value("losses")?,
+        claimed_at: row.time("claimed_at")?,
+        reported_end: row.optional_code("reported_end")?,
+    })
+}
+
+/// The task that is held.
+pub(super) async fn held(db: Db<'_>, holder: Holder) -> Result<Option<Assignment>, StoreError> {
+    let Some(lease) = hold(db, holder).await? else { return Ok(None) };
+    Ok(Some(Assignment { task: get::by_id(db, lease.key.task).await?, lease: lease.key }))
+}
+
+const TOUCH_LEASE: Sql = sql!("UPDATE lease SET updated_at = $2 WHERE task_id = $1");
+
+/// Notes that something about the attempt was reported.
+pub(crate) async fn touch(db: Db<'_>, task: TaskId, now: Timestamp) -> Result<(), StoreError> {
+    db.run_one(TOUCH_LEASE, &[&task.0, &now.unix_micros()]).await
+}
+
+const DELETE_LEASE: Sql = sql!("DELETE FROM lease WHERE task_id = $1 RETURNING stop_asked");
+
+/// Ends the attempt; answers whether a user had asked for its stop. What becomes of the task is up to the
+/// caller.
+pub(crate) async fn end(db: Db<'_>, task: TaskId) -> Result<bool, StoreError> {
+    db.one(DELETE_LEASE, &[&task.0], only).await
+}

@@ -1,0 +1,123 @@
+//! The way of a task through a worker.
+
+pub(crate) mod follow_up;
+pub(crate) mod lease;
+pub(crate) mod lose;
+mod report_end;
+pub(crate) mod work;
+
+use async_trait::async_trait;
+use mitosis_domain::ids::{TaskId, WorkerId};
+use mitosis_domain::lease::Moment;
+use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::Timestamp;
+
+use super::tasks::insert::NewRow;
+use crate::backend::Backend;
+use crate::db::Db;
+use crate::ops::dispatch::{
+    Assignment, Claim, Completed, Completion, Dispatch, EndReport, Exchange, ExchangeOutcome, FollowUp,
+    Holder, Work,
+};
+use crate::ops::tasks::NewTask;
+use crate::turns::SharedTurns;
+use crate::{StoreError, postgres, sqlite};
+
+#[async_trait]
+impl<B: Backend> Dispatch for B {
+    async fn exchange(&self, batch: &[Exchange], at: Moment) -> Result<ExchangeOutcome, StoreError> {
+        self.write((self.turns(), batch.to_vec(), at), |db, (turns, batch, at)| {
+            Box::pin(exchange(db, turns, batch, *at))
+        })
+        .await
+    }
+
+    async fn claim_or_resume(&self, worker: WorkerId, token: i64, at: Moment) -> Result<Claim, StoreError> {
+        self.write((self.turns(), worker, token, at), |db, (turns, worker, token, at)| {
+            Box::pin(claim_or_resume(db, turns, *worker, *token, *at))
+        })
+        .await
+    }
+
+    async fn work_in_hand(&self, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, StoreError> {
+        self.read((worker, tasks.to_vec()), |db, (worker, tasks)| Box::pin(work::in_hand(db, *worker, tasks)))
+            .await
+    }
+
+    async fn report_end(
+        &self,
+        holder: Holder,
+        end: ExecEnd,
+        now: Timestamp,
+    ) -> Result<EndReport, StoreError> {
+        self.write((holder, end, now), |db, (holder, end, now)| {
+            Box::pin(report_end::report_end(db, *holder, *end, *now))
+        })
+        .await
+    }
+
+    async fn held(&self, holder: Holder) -> Result<Option<Assignment>, StoreError> {
+        self.read_locked(holder, |db, holder| Box::pin(lease::held(db, *holder))).await
+    }
+
+    async fn submit_follow_up(
+        &self,
+        holder: Holder,
+        task: &NewTask,
+        now: Timestamp,
+    ) -> Result<FollowUp, StoreError> {
+        self.write((holder, NewRow::new(task)?, now), |db, (holder, row, now)| {
+            Box::pin(follow_up::submit(db, *holder, row, *now))
+        })
+        .await
+    }
+
+    async fn complete(
+        &self,
+        completions: &[Completion],
+        now: Timestamp,
+    ) -> Result<Vec<Completed>, StoreError> {
+        self.write((completions.to_vec(), now), |db, (completions, now)| {
+            Box::pin(complete(db, completions, *now))
+        })
+        .await
+    }
+}
+
+// Handing out and ending tasks is where the databases differ most, and where it counts.
+
+async fn exchange(
+    db: Db<'_>,
+    turns: &SharedTurns,
+    batch: &[Exchange],
+    at: Moment,
+) -> Result<ExchangeOutcome, StoreError> {
+    match db {
+        Db::Postgres(db) => postgres::dispatch::exchange(db, turns, batch, at).await,
+        Db::Sqlite(db) => sqlite::dispatch::exchange(db, turns, batch, at),
+    }
+}
+
+async fn claim_or_resume(
+    db: Db<'_>,
+    turns: &SharedTurns,
+    worker: WorkerId,
+    token: i64,
+    at: Moment,
+) -> Result<Claim, StoreError> {
+    match db {
+        Db::Postgres(db) => postgres::dispatch::claim_or_resume(db, turns, worker, token, at).await,
+        Db::Sqlite(db) => sqlite::dispatch::claim_or_resume(db, turns, worker, token, at),
+    }
+}
+
+async fn complete(
+    db: Db<'_>,
+    completions: &[Completion],
+    now: Timestamp,
+) -> Result<Vec<Completed>, StoreError> {
+    match db {
+        Db::Postgres(db) => postgres::dispatch::complete(db, completions, now).await,
+        Db::Sqlite(db) => sqlite::dispatch::complete(db, completions, now),
+    }
+}

@@ -1,0 +1,24 @@
+//! Noting how the command ended.
+
+use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::Timestamp;
+
+use super::lease;
+use crate::StoreError;
+use crate::code::Code;
+use crate::db::{Db, Sql, sql};
+use crate::ops::dispatch::{EndReport, Holder};
+
+const NOTE_END: Sql = sql!("UPDATE lease SET reported_end = $2, updated_at = $3 WHERE task_id = $1");
+
+/// Notes it on the lease, if that is still there.
+pub(super) async fn report_end(
+    db: Db<'_>,
+    holder: Holder,
+    end: ExecEnd,
+    now: Timestamp,
+) -> Result<EndReport, StoreError> {
+    let Some(lease) = lease::hold(db, holder).await? else { return Ok(EndReport::NotHeld) };
+    db.run_one(NOTE_END, &[&lease.key.task.0, &end.code(), &now.unix_micros()]).await?;
+    Ok(EndReport::Noted)
+}

@@ -1,0 +1,39 @@
+//! What a worker needs to run tasks.
+
+use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
+use mitosis_domain::task::LeaseKey;
+
+use crate::StoreError;
+use crate::db::{Db, List, Row, Sql, sql};
+use crate::ops::dispatch::Work;
+
+const IN_HAND: Sql = sql!(
+    "
+    SELECT l.task_id, l.epoch, l.token, t.uuid, t.group_id, t.priority, t.timeout_seconds, t.upstream_uuid,
+           t.spec
+    FROM lease l INNER JOIN task t ON t.id = l.task_id
+    WHERE l.worker_id = $1 AND l.task_id = ANY($2)
+    ORDER BY l.claimed_at, l.task_id"
+);
+
+/// What the worker needs to run tasks that it holds.
+pub(super) async fn in_hand(db: Db<'_>, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, StoreError> {
+    let tasks: Vec<i64> = tasks.iter().map(|task| task.0).collect();
+    db.all(IN_HAND, &[&worker.0, &List(&tasks)], read).await
+}
+
+pub(crate) fn read(row: &Row<'_>) -> Result<Work, StoreError> {
+    Ok(Work {
+        lease: LeaseKey {
+            task: TaskId(row.value("task_id")?),
+            epoch: row.value("epoch")?,
+            token: row.value("token")?,
+        },
+        uuid: row.value("uuid")?,
+        group: GroupId(row.value("group_id")?),
+        priority: row.value("priority")?,
+        timeout_seconds: row.value("timeout_seconds")?,
+        upstream: row.value("upstream_uuid")?,
+        spec: row.json("spec")?,
+    })
+}

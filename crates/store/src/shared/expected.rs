@@ -1,0 +1,229 @@
+//! Uploads by users that may still come, and what is stored once they can't.
+
+use async_trait::async_trait;
+use mitosis_domain::object::{ObjectClass, ObjectKey};
+use mitosis_protocol::Timestamp;
+use uuid::Uuid;
+
+use crate::StoreError;
+use crate::backend::Backend;
+use crate::db::{Db, Params, Row, Sql, only, sql};
+use crate::ops::expected::{Ended, ExpectedUploads, NewLink, ended};
+use crate::ops::uploads::{from_note, noted};
+
+#[async_trait]
+impl<B: Backend> ExpectedUploads for B {
+    async fn begin_upload(
+        &self,
+        key: &ObjectKey,
+        nonce: i64,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.write_statement((noted(key), nonce, until, now), |db, (note, nonce, until, now)| {
+            Box::pin(begin(db, note, *nonce, *until, *now))
+        })
+        .await
+    }
+
+    async fn end_upload(&self, key: &ObjectKey, nonce: i64, until: Timestamp) -> Result<(), StoreError> {
+        self.write_statement((noted(key), nonce, until), |db, (note, nonce, until)| {
+            Box::pin(async move { db.run(END, &[note, nonce, &until.unix_micros()]).await.map(drop) })
+        })
+        .await
+    }
+
+    async fn look_at_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), StoreError> {
+        self.write_statement((noted(key), until), |db, (note, until)| Box::pin(look_at(db, note, *until)))
+            .await
+    }
+
+    async fn ended_uploads(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, StoreError> {
+        self.read((limit, now), |db, (limit, now)| {
+            Box::pin(async move {
+                db.all(ENDED, &[&now.unix_micros(), &i64::from(*limit)], |row| row.get(0).map(from_note))
+                    .await
+            })
+        })
+        .await
+    }
+
+    async fn ended_uploads_of(&self, key: &ObjectKey, now: Timestamp) -> Result<Option<Ended>, StoreError> {
+        let links = self.read(noted(key), |db, note| {
+            Box::pin(async move {
+                db.all(OF_OBJECT, &[note], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).await
+            })
+        });
+        Ok(ended(links.await?, now))
+    }
+
+    async fn settle_size(
+        &self,
+        key: &ObjectKey,
+        ended: &Ended,
+        stored: i64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let arguments = (key.clone(), ended.nonces.clone(), stored, now);
+        self.write(arguments, |db, (key, nonces, stored, now)| {
+            Box::pin(settle(db, key, nonces, *stored, *now))
+        })
+        .await
+    }
+}
+
+const EXPECT: Sql = sql!(
+    "
+    INSERT INTO expected_upload (object, nonce, size, creates, until) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT DO NOTHING"
+);
+
+async fn look_at(db: Db<'_>, note: &String, until: Timestamp) -> Result<(), StoreError> {
+    db.run(EXPECT, &[note, &0_i64, &0_i64, &false, &until.unix_micros()]).await.map(drop)
+}
+
+const MAY_APPEAR: Sql = sql!(
+    "
+    SELECT max(size) FROM expected_upload WHERE object = $1 AND creates AND until > $2"
+);
+
+/// What a link may do, and how much may be stored under its name.
+pub(super) struct Terms {
+    /// Whether it goes straight to the storage, which lets it store only where no object is.
+    pub(super) creates: bool,
+    pub(super) size: i64,
+}
+
+/// A link of a record that was removed may still create an object that is larger than what is announced now.
+pub(super) async fn terms(
+    db: Db<'_>,
+    key: &ObjectKey,
+    exist: bool,
+    size: i64,
+    link: Option<NewLink>,
+    now: Timestamp,
+) -> Result<Terms, StoreError> {
+    let may_create = link.is_some_and(|link| link.may_create);
+    if exist {
+        return Ok(Terms { creates: false, size });
+    }
+    let largest: Option<i64> = db.one(MAY_APPEAR, &[&noted(key), &now.unix_micros()], only).await?;
+    Ok(Terms { creates: may_create && largest.is_none(), size: size.max(largest.unwrap_or(0)) })
+}
+
+/// Notes that an upload may come.
+pub(super) async fn expect(
+    db: Db<'_>,
+    key: &ObjectKey,
+    terms: &Terms,
+    link: Option<NewLink>,
+) -> Result<(), StoreError> {
+    let Some(NewLink { nonce, until, .. }) = link else { return Ok(()) };
+    let params: Params<'_> = &[&noted(key), &nonce, &terms.size, &terms.creates, &until.unix_micros()];
+    db.run_one(EXPECT, params).await
+}
+
+const DELETE: Sql = sql!("DELETE FROM expected_upload WHERE object = $1 AND NOT creates");
+
+/// Links end with their record. Those that lead straight to the storage can't be ended.
+pub(super) async fn delete(db: Db<'_>, key: &ObjectKey) -> Result<(), StoreError> {
+    db.run(DELETE, &[&noted(key)]).await?;
+    Ok(())
+}
+
+const BEGIN: Sql = sql!(
+    "
+    UPDATE expected_upload SET until = $3 WHERE object = $1 AND nonce = $2 AND NOT creates AND until > $4"
+);
+
+async fn begin(
+    db: Db<'_>,
+    note: &String,
+    nonce: i64,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(db.run(BEGIN, &[note, &nonce, &until.unix_micros(), &now.unix_micros()]).await? == 1)
+}
+
+const END: Sql =
+    sql!("UPDATE expected_upload SET until = $3 WHERE object = $1 AND nonce = $2 AND NOT creates");
+
+const ENDED: Sql = sql!("
+    SELECT DISTINCT object FROM expected_upload e WHERE until <= $1
+      AND NOT EXISTS (SELECT 1 FROM expected_upload o WHERE o.object = e.object AND o.until > $1 AND NOT o.creates)
+    LIMIT $2");
+
+const OF_OBJECT: Sql =
+    sql!("SELECT nonce, creates, until FROM expected_upload WHERE object = $1 ORDER BY nonce");
+
+const NONCES: Sql = sql!("SELECT nonce FROM expected_upload WHERE object = $1 ORDER BY nonce");
+
+/// A link that may still create the object stays noted until it ends: the record may be removed before.
+const DELETE_ENDED: Sql =
+    sql!("DELETE FROM expected_upload WHERE object = $1 AND (NOT creates OR until <= $2)");
+
+/// Announcements wait.
+const LOCK_GROUP: Sql = sql!("SELECT id FROM groups WHERE name = $1 FOR UPDATE");
+
+/// Announcements, and the commit of an attempt, wait.
+const LOCK_TASK: Sql = sql!(
+    "
+    SELECT t.id, t.group_id FROM task t JOIN groups g ON g.id = t.group_id WHERE t.uuid = $1
+    FOR UPDATE OF t, g"
+);
+
+const ATTACHMENT_SIZE: Sql = sql!("SELECT size FROM attachment WHERE group_id = $1 AND key = $2");
+
+const SET_ATTACHMENT: Sql = sql!("UPDATE attachment SET size = $3 WHERE group_id = $1 AND key = $2");
+
+const ARTIFACT_SIZE: Sql = sql!("SELECT size FROM artifact WHERE task_id = $1 AND object = $2 AND visible");
+
+const SET_ARTIFACT: Sql =
+    sql!("UPDATE artifact SET size = $3 WHERE task_id = $1 AND object = $2 AND visible");
+
+const CHARGE: Sql = sql!("UPDATE groups SET storage_used = storage_used + $2 WHERE id = $1");
+
+/// The record of an object, locked.
+enum Owner {
+    Group(i64),
+    Task { id: i64, group: i64 },
+}
+
+async fn lock(db: Db<'_>, key: &ObjectKey) -> Result<Option<Owner>, StoreError> {
+    let owner = key.path().split_once('/').map_or("", |(owner, _)| owner);
+    match key.class() {
+        ObjectClass::Attachments => {
+            Ok(db.optional(LOCK_GROUP, &[&owner], only::<i64>).await?.map(Owner::Group))
+        }
+        ObjectClass::Artifacts => {
+            let Ok(task) = Uuid::try_parse(owner) else { return Ok(None) };
+            let read = |row: &Row<'_>| Ok(Owner::Task { id: row.get(0)?, group: row.get(1)? });
+            db.optional(LOCK_TASK, &[&task], read).await
+        }
+    }
+}
+
+async fn settle(
+    db: Db<'_>,
+    key: &ObjectKey,
+    nonces: &[i64],
+    stored: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (owner, note) = (lock(db, key).await?, noted(key));
+    let present: Vec<i64> = db.all(NONCES, &[&note], only).await?;
+    if present != nonces {
+        return Ok(());
+    }
+    db.run(DELETE_ENDED, &[&note, &now.unix_micros()]).await?;
+    let name = key.path().split_once('/').map_or("", |(_, name)| name);
+    let (group, record, name, size, set_size) = match owner {
+        None => return Ok(()),
+        Some(Owner::Group(group)) => (group, group, name, ATTACHMENT_SIZE, SET_ATTACHMENT),
+        Some(Owner::Task { id, group }) => (group, id, key.path(), ARTIFACT_SIZE, SET_ARTIFACT),
+    };
+    let Some(recorded) = db.optional(size, &[&record, &name], only::<i64>).await? else { return Ok(()) };
+    db.run_one(set_size, &[&record, &name, &stored]).await?;
+    db.run_one(CHARGE, &[&group, &(stored - recorded)]).await
+}

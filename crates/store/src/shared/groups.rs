@@ -1,0 +1,487 @@
+//! Groups and their members.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use mitosis_domain::account::{Group, Membership};
+use mitosis_domain::ids::{GroupId, UserId};
+use mitosis_domain::limits;
+use mitosis_domain::name::Name;
+use mitosis_domain::permission::Action;
+use mitosis_domain::quota::QuotaChange;
+use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::{Role, Timestamp};
+use uuid::Uuid;
+
+use super::accounts::name_is_taken;
+use super::rights;
+use super::tasks::cancel;
+use super::workers::{end_service, lock_service};
+use crate::StoreError;
+use crate::backend::Backend;
+use crate::code::Code;
+use crate::db::{Db, List, Params, Row, Sql, only, sql};
+use crate::ops::By;
+use crate::ops::groups::{GroupCreation, GroupDeletion, Groups, MembersChange};
+use crate::ops::query::TaskQuery;
+use crate::ops::tasks::CancelSelection;
+
+#[async_trait]
+impl<B: Backend> Groups for B {
+    async fn create_group(
+        &self,
+        creator: UserId,
+        name: &Name,
+        now: Timestamp,
+    ) -> Result<GroupCreation, StoreError> {
+        self.write((creator, name.clone(), now), |db, (creator, name, now)| {
+            Box::pin(create_group(db, *creator, name, *now))
+        })
+        .await
+    }
+
+    async fn group(&self, name: &str) -> Result<Option<Group>, StoreError> {
+        self.read(name.to_owned(), |db, name| {
+            Box::pin(async move { db.optional(GROUP_BY_NAME, &[name], read_group).await })
+        })
+        .await
+    }
+
+    async fn membership(&self, user: UserId, group_name: &str) -> Result<Membership, StoreError> {
+        self.read((user, group_name.to_owned()), |db, (user, group)| {
+            Box::pin(async move { db.optional(MEMBERSHIP, &[&user.0, group], read_membership).await })
+        })
+        .await
+        .map(|found| found.unwrap_or(Membership::NoSuchGroup))
+    }
+
+    async fn members(&self, group: GroupId) -> Result<BTreeMap<String, Role>, StoreError> {
+        self.read(group, |db, group| Box::pin(members(db, *group))).await
+    }
+
+    async fn groups_of(&self, user: UserId) -> Result<BTreeMap<String, Role>, StoreError> {
+        self.read(user, |db, user| {
+            Box::pin(async move { db.all(GROUPS_OF_USER, &[&user.0], read_relation).await })
+        })
+        .await
+    }
+
+    async fn group_ids_of(&self, user: UserId) -> Result<Vec<GroupId>, StoreError> {
+        self.read(user, |db, user| {
+            Box::pin(async move { db.all(GROUP_IDS_OF_USER, &[&user.0], read_group_id).await })
+        })
+        .await
+    }
+
+    async fn set_members(
+        &self,
+        by: By,
+        group: GroupId,
+        relations: &BTreeMap<String, Role>,
+        now: Timestamp,
+    ) -> Result<MembersChange, StoreError> {
+        self.write((by, group, relations.clone(), now), |db, (by, group, relations, now)| {
+            Box::pin(set_members(db, *by, *group, relations, *now))
+        })
+        .await
+    }
+
+    async fn remove_members(
+        &self,
+        by: By,
+        group: GroupId,
+        names: &[String],
+        now: Timestamp,
+    ) -> Result<MembersChange, StoreError> {
+        self.write((by, group, names.to_vec(), now), |db, (by, group, names, now)| {
+            Box::pin(remove_members(db, *by, *group, names, *now))
+        })
+        .await
+    }
+
+    async fn delete_group(
+        &self,
+        by: By,
+        group: GroupId,
+        now: Timestamp,
+    ) -> Result<GroupDeletion, StoreError> {
+        self.write((by, group, now), |db, (by, group, now)| Box::pin(delete_group(db, *by, *group, *now)))
+            .await
+    }
+
+    async fn unfinished_deletions(&self, limit: u32) -> Result<Vec<GroupId>, StoreError> {
+        self.read(limit, |db, limit| {
+            Box::pin(async move { db.all(UNFINISHED_DELETIONS, &[&i64::from(*limit)], read_group_id).await })
+        })
+        .await
+    }
+
+    async fn continue_deletion(&self, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, StoreError> {
+        self.write((group, now), |db, (group, now)| Box::pin(continue_deletion(db, *group, *now))).await
+    }
+
+    async fn restore_group(
+        &self,
+        group: GroupId,
+        relations: &BTreeMap<String, Role>,
+        now: Timestamp,
+    ) -> Result<MembersChange, StoreError> {
+        self.write((group, relations.clone(), now), |db, (group, relations, now)| {
+            Box::pin(restore_group(db, *group, relations, *now))
+        })
+        .await
+    }
+
+    async fn change_storage_quota(
+        &self,
+        name: &str,
+        change: QuotaChange,
+        now: Timestamp,
+    ) -> Result<Option<i64>, StoreError> {
+        self.write((name.to_owned(), change, now), |db, (name, change, now)| {
+            Box::pin(change_storage_quota(db, name, *change, *now))
+        })
+        .await
+    }
+}
+
+/// Counts only while the quota allows another one.
+const COUNT_GROUP: Sql = sql!(
+    "
+    UPDATE users SET group_count = group_count + 1, updated_at = $2
+    WHERE id = $1 AND group_count < group_quota"
+);
+
+const SET_MEMBER: Sql = sql!(
+    "
+    INSERT INTO membership (user_id, group_id, role)
+    SELECT id, $2, $3 FROM users WHERE username = $1
+    ON CONFLICT (user_id, group_id) DO UPDATE SET role = excluded.role"
+);
+
+pub(super) const ADD_MEMBER: Sql =
+    sql!("INSERT INTO membership (user_id, group_id, role) VALUES ($1, $2, $3)");
+
+async fn create_group(
+    db: Db<'_>,
+    creator: UserId,
+    name: &Name,
+    now: Timestamp,
+) -> Result<GroupCreation, StoreError> {
+    if name_is_taken(db, name.as_str()).await? {
+        return Ok(GroupCreation::NameTaken);
+    }
+    if db.run(COUNT_GROUP, &[&creator.0, &now.unix_micros()]).await? == 0 {
+        return Ok(GroupCreation::QuotaReached);
+    }
+    let group = insert_group(db, creator, name, now).await?;
+    db.run_one(ADD_MEMBER, &[&creator.0, &group.0, &Role::Admin.code()]).await?;
+    Ok(GroupCreation::Created(group))
+}
+
+const INSERT_GROUP: Sql = sql!("
+    INSERT INTO groups (name, creator_id, state, task_count, storage_quota, storage_used, created_at, updated_at)
+    VALUES ($1, $2, $3, 0, $4, 0, $5, $5)
+    RETURNING id");
+
+/// Makes a group without members.
+pub(super) async fn insert_group(
+    db: Db<'_>,
+    creator: UserId,
+    name: &Name,
+    now: Timestamp,
+) -> Result<GroupId, StoreError> {
+    let state = AccountState::Active.code();
+    let quota = limits::DEFAULT_STORAGE_QUOTA;
+    let params: Params<'_> = &[&name.as_str(), &creator.0, &state, &quota, &now.unix_micros()];
+    Ok(GroupId(db.one(INSERT_GROUP, params, only).await?))
+}
+
+const GROUP_BY_NAME: Sql = sql!(
+    "
+    SELECT g.id, g.name, u.username AS creator, g.state, g.task_count, g.storage_quota, g.storage_used,
+           (SELECT count(*) FROM worker_group w WHERE w.group_id = g.id) AS worker_count,
+           g.created_at, g.updated_at
+    FROM groups g JOIN users u ON u.id = g.creator_id
+    WHERE g.name = $1"
+);
+
+fn read_group(row: &Row<'_>) -> Result<Group, StoreError> {
+    Ok(Group {
+        id: GroupId(row.value("id")?),
+        name: row.value("name")?,
+        creator: row.value("creator")?,
+        state: row.code("state")?,
+        task_count: row.value("task_count")?,
+        storage_quota: row.value("storage_quota")?,
+        storage_used: row.value("storage_used")?,
+        worker_count: row.value("worker_count")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}
+
+const MEMBERSHIP: Sql = sql!(
+    "
+    SELECT g.id, m.role
+    FROM groups g LEFT JOIN membership m ON m.group_id = g.id AND m.user_id = $1
+    WHERE g.name = $2"
+);
+
+fn read_membership(row: &Row<'_>) -> Result<Membership, StoreError> {
+    let group = GroupId(row.value("id")?);
+    Ok(match row.optional_code("role")? {
+        Some(role) => Membership::Member(group, role),
+        None => Membership::Outsider(group),
+    })
+}
+
+const MEMBERS: Sql = sql!(
+    "
+    SELECT u.username AS name, m.role
+    FROM membership m JOIN users u ON u.id = m.user_id
+    WHERE m.group_id = $1"
+);
+
+const GROUPS_OF_USER: Sql = sql!(
+    "
+    SELECT g.name, m.role
+    FROM membership m JOIN groups g ON g.id = m.group_id
+    WHERE m.user_id = $1"
+);
+
+const GROUP_IDS_OF_USER: Sql = sql!("SELECT group_id FROM membership WHERE user_id = $1");
+
+fn read_group_id(row: &Row<'_>) -> Result<GroupId, StoreError> {
+    row.get(0).map(GroupId)
+}
+
+async fn members(db: Db<'_>, group: GroupId) -> Result<BTreeMap<String, Role>, StoreError> {
+    db.all(MEMBERS, &[&group.0], read_relation).await
+}
+
+/// A name and a role.
+pub(super) fn read_relation(row: &Row<'_>) -> Result<(String, Role), StoreError> {
+    Ok((row.value("name")?, row.code("role")?))
+}
+
+/// The first name that no user has.
+const UNKNOWN_USER: Sql = sql!(
+    postgres: "
+    SELECT name FROM unnest($1::text[]) AS name
+    WHERE NOT EXISTS (SELECT 1 FROM users WHERE username = name)
+    LIMIT 1",
+    sqlite: "
+    SELECT value FROM json_each(?1)
+    WHERE NOT EXISTS (SELECT 1 FROM users WHERE username = value)
+    LIMIT 1",
+);
+
+async fn unknown_user(db: Db<'_>, names: &[String]) -> Result<Option<String>, StoreError> {
+    db.optional(UNKNOWN_USER, &[&List(names)], only).await
+}
+
+fn has_admin(members: &BTreeMap<String, Role>) -> bool {
+    members.values().any(|role| *role == Role::Admin)
+}
+
+/// Changes of one group's members take turns, so that two of them can't each remove the other admin.
+const TAKE_TURNS: &str = "SELECT id FROM groups WHERE id = $1 FOR UPDATE";
+
+const TOUCH_GROUP: Sql = sql!("UPDATE groups SET updated_at = $2 WHERE id = $1");
+
+async fn set_members(
+    db: Db<'_>,
+    by: By,
+    group: GroupId,
+    relations: &BTreeMap<String, Role>,
+    now: Timestamp,
+) -> Result<MembersChange, StoreError> {
+    let names: Vec<String> = relations.keys().cloned().collect();
+    if let Some(name) = unknown_user(db, &names).await? {
+        return Ok(MembersChange::UnknownUser(name));
+    }
+    let demoted: Vec<&str> = relations
+        .iter()
+        .filter(|(_, role)| !Action::Serve.allowed_to(**role))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let demoted = lock_workers_of(db, group, &demoted).await?;
+    db.lock(TAKE_TURNS, &[&group.0]).await?;
+    if !rights::may(db, by, group, Action::ManageMembers).await? {
+        return Ok(MembersChange::Denied);
+    }
+    let mut after = members(db, group).await?;
+    after.extend(relations.clone());
+    if !has_admin(&after) {
+        return Ok(MembersChange::LastAdmin);
+    }
+    for (name, role) in relations {
+        db.run_one(SET_MEMBER, &[name, &group.0, &role.code()]).await?;
+    }
+    let workers = end_service(db, group, &demoted, now).await?;
+    db.run_one(TOUCH_GROUP, &[&group.0, &now.unix_micros()]).await?;
+    Ok(MembersChange::Done(workers))
+}
+
+const IDS_OF_USERS: Sql = sql!("SELECT id FROM users WHERE username = ANY($1)");
+
+/// Locks the workers of users who are about to leave a group, since workers come before groups; answers the
+/// users.
+async fn lock_workers_of(db: Db<'_>, group: GroupId, names: &[&str]) -> Result<Vec<i64>, StoreError> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let users: Vec<i64> = db.all(IDS_OF_USERS, &[&List(names)], only).await?;
+    lock_service(db, group, &users).await?;
+    Ok(users)
+}
+
+const REMOVE_MEMBERS: Sql = sql!(
+    "
+    DELETE FROM membership
+    WHERE group_id = $2 AND user_id IN (SELECT id FROM users WHERE username = ANY($1))"
+);
+
+async fn remove_members(
+    db: Db<'_>,
+    by: By,
+    group: GroupId,
+    names: &[String],
+    now: Timestamp,
+) -> Result<MembersChange, StoreError> {
+    if let Some(name) = unknown_user(db, names).await? {
+        return Ok(MembersChange::UnknownUser(name));
+    }
+    let leaving: Vec<&str> = names.iter().map(String::as_str).collect();
+    let leaving = lock_workers_of(db, group, &leaving).await?;
+    db.lock(TAKE_TURNS, &[&group.0]).await?;
+    if !rights::may(db, by, group, Action::ManageMembers).await? {
+        return Ok(MembersChange::Denied);
+    }
+    let mut after = members(db, group).await?;
+    after.retain(|name, _| !names.contains(name));
+    if !has_admin(&after) {
+        return Ok(MembersChange::LastAdmin);
+    }
+    db.run(REMOVE_MEMBERS, &[&List(names), &group.0]).await?;
+    let workers = end_service(db, group, &leaving, now).await?;
+    db.run_one(TOUCH_GROUP, &[&group.0, &now.unix_micros()]).await?;
+    Ok(MembersChange::Done(workers))
+}
+
+const STORAGE_QUOTA: Sql = sql!("SELECT storage_quota FROM groups WHERE name = $1 FOR UPDATE");
+
+const SET_STORAGE_QUOTA: Sql = sql!("UPDATE groups SET storage_quota = $2, updated_at = $3 WHERE name = $1");
+
+async fn change_storage_quota(
+    db: Db<'_>,
+    name: &str,
+    change: QuotaChange,
+    now: Timestamp,
+) -> Result<Option<i64>, StoreError> {
+    let Some(current) = db.optional(STORAGE_QUOTA, &[&name], only).await? else {
+        return Ok(None);
+    };
+    let quota = change.apply(current, i64::MAX);
+    db.run_one(SET_STORAGE_QUOTA, &[&name, &quota, &now.unix_micros()]).await?;
+    Ok(Some(quota))
+}
+
+const IS_PERSONAL: Sql = sql!(
+    "
+    SELECT EXISTS (SELECT 1 FROM groups JOIN users ON users.username = groups.name WHERE groups.id = $1)"
+);
+
+const SET_STATE: Sql = sql!("UPDATE groups SET state = $2, ending = $4, updated_at = $3 WHERE id = $1");
+
+/// `$1` is the group.
+const DELETE_RELATIONS: [Sql; 2] = [
+    sql!("DELETE FROM membership WHERE group_id = $1"),
+    sql!("DELETE FROM worker_group WHERE group_id = $1"),
+];
+
+const STATE: Sql = sql!("SELECT state FROM groups WHERE id = $1");
+
+/// The personal group never goes, so the count stays above 0.
+const COUNT_FOR_CREATOR: Sql = sql!(
+    "
+    UPDATE users SET group_count = group_count + $2 WHERE id = (SELECT creator_id FROM groups WHERE id = $1)"
+);
+
+async fn delete_group(
+    db: Db<'_>,
+    by: By,
+    group: GroupId,
+    now: Timestamp,
+) -> Result<GroupDeletion, StoreError> {
+    // Submissions and tasks that come back hold the row, too: none slips in behind the cancellation.
+    db.lock(TAKE_TURNS, &[&group.0]).await?;
+    if !rights::may(db, by, group, Action::ManageMembers).await? {
+        return Ok(GroupDeletion::Denied);
+    }
+    if db.one(IS_PERSONAL, &[&group.0], only).await? {
+        return Ok(GroupDeletion::Personal);
+    }
+    if change_state(db, group, AccountState::Deleted, now).await? != AccountState::Deleted {
+        db.run_one(COUNT_FOR_CREATOR, &[&group.0, &-1]).await?;
+    }
+    for delete in DELETE_RELATIONS {
+        db.run(delete, &[&group.0]).await?;
+    }
+    Ok(GroupDeletion::Deleted(cancel(db, By::Site, &waiting(group), now).await?))
+}
+
+const UNFINISHED_DELETIONS: Sql = sql!(
+    postgres: "SELECT id FROM groups WHERE ending ORDER BY id LIMIT $1",
+    // As the condition of the index is written.
+    sqlite: "SELECT id FROM groups WHERE ending = 1 ORDER BY id LIMIT ?1",
+);
+
+/// An administrator who makes the group active again waits, and ends it.
+const IS_ENDING: Sql = sql!("SELECT ending FROM groups WHERE id = $1 FOR UPDATE");
+
+const HAS_ENDED: Sql = sql!("UPDATE groups SET ending = FALSE WHERE id = $1");
+
+async fn continue_deletion(db: Db<'_>, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, StoreError> {
+    if db.optional(IS_ENDING, &[&group.0], only).await? != Some(true) {
+        return Ok(Vec::new());
+    }
+    let cancelled = cancel(db, By::Site, &waiting(group), now).await?;
+    if cancelled.is_empty() {
+        db.run_one(HAS_ENDED, &[&group.0]).await?;
+    }
+    Ok(cancelled)
+}
+
+fn waiting(group: GroupId) -> CancelSelection {
+    CancelSelection::Matching(TaskQuery::all_of(group))
+}
+
+/// Sets the state of a locked group; answers the one before.
+async fn change_state(
+    db: Db<'_>,
+    group: GroupId,
+    state: AccountState,
+    now: Timestamp,
+) -> Result<AccountState, StoreError> {
+    let before = db.one(STATE, &[&group.0], |row| row.code("state")).await?;
+    let ending = state == AccountState::Deleted;
+    db.run_one(SET_STATE, &[&group.0, &state.code(), &now.unix_micros(), &ending]).await?;
+    Ok(before)
+}
+
+async fn restore_group(
+    db: Db<'_>,
+    group: GroupId,
+    relations: &BTreeMap<String, Role>,
+    now: Timestamp,
+) -> Result<MembersChange, StoreError> {
+    let change = set_members(db, By::Site, group, relations, now).await?;
+    if matches!(change, MembersChange::Done(_))
+        && change_state(db, group, AccountState::Active, now).await? == AccountState::Deleted
+    {
+        db.run_one(COUNT_FOR_CREATOR, &[&group.0, &1]).await?;
+    }
+    Ok(change)
+}

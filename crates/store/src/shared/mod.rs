@@ -1,0 +1,17 @@
+//! The operations, each written once for both databases.
+
+mod accounts;
+pub(crate) mod artifacts;
+mod attachments;
+mod audit;
+pub(crate) mod dispatch;
+mod events;
+mod expected;
+mod explain;
+mod groups;
+mod personal_tokens;
+mod retention;
+mod rights;
+pub(crate) mod tasks;
+mod uploads;
+pub(crate) mod workers;

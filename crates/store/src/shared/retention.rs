@@ -1,0 +1,159 @@
+//! Forgetting what is long over.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use mitosis_domain::ids::{GroupId, TaskId};
+use mitosis_protocol::Timestamp;
+
+use super::artifacts::garbage;
+use super::workers::departure;
+use crate::StoreError;
+use crate::backend::Backend;
+use crate::db::{Db, List, Row, Sql, sql};
+use crate::ops::retention::{Forgotten, Retention};
+use crate::retention::Candidate;
+
+#[async_trait]
+impl<B: Backend> Retention for B {
+    async fn forget_tasks(
+        &self,
+        ended_before: Timestamp,
+        after: Option<TaskId>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Forgotten, StoreError> {
+        let after = after.map_or(0, |task| task.0);
+        let candidates = self.read((after, limit), |db, (after, limit)| {
+            Box::pin(async move { db.all(CANDIDATES, &[after, &i64::from(*limit)], read_candidate).await })
+        });
+        let candidates: Vec<Candidate> = candidates.await?;
+        let next = Candidate::next(&candidates, ended_before, limit);
+        let old = Candidate::old(&candidates, ended_before);
+        if old.is_empty() {
+            return Ok(Forgotten { tasks: 0, next });
+        }
+        let tasks = self.write((old, ended_before, now), |db, (old, ended_before, now)| {
+            Box::pin(delete_tasks(db, old, *ended_before, *now))
+        });
+        let tasks = tasks.await?;
+        Ok(Forgotten { tasks, next })
+    }
+
+    async fn forget_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.write_statement((submitted_before, limit), |db, (before, limit)| {
+            Box::pin(
+                async move { db.run(DELETE_SUBMISSIONS, &[&before.unix_micros(), &i64::from(*limit)]).await },
+            )
+        })
+        .await
+    }
+
+    async fn delete_departures(&self, gone_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.write_statement((gone_before, limit), |db, (gone_before, limit)| {
+            Box::pin(departure::delete(db, *gone_before, *limit))
+        })
+        .await
+    }
+}
+
+/// Looked up one by one, so that a round never reads more than it was allowed to.
+const CANDIDATES: Sql = sql!(
+    "
+    SELECT d.task_id, d.finished_at,
+        coalesce((SELECT created_at FROM task t WHERE t.id = d.task_id), d.finished_at) AS created_at
+    FROM done d WHERE d.task_id > $1 ORDER BY d.task_id LIMIT $2"
+);
+
+fn read_candidate(row: &Row<'_>) -> Result<Candidate, StoreError> {
+    Ok(Candidate {
+        task: TaskId(row.value("task_id")?),
+        created_at: row.time("created_at")?,
+        ended_at: row.time("finished_at")?,
+    })
+}
+
+/// What another coordinator is at work on is left to it. `OFFSET 0` keeps each test of PostgreSQL a lookup.
+const LOCK_UNNEEDED: Sql = sql!(
+    postgres: "
+    SELECT t.id, t.group_id FROM task t
+    WHERE t.id = ANY($1)
+      -- No archive of it is in use, or on its way.
+      AND NOT EXISTS (
+          SELECT 1 FROM artifact a WHERE a.task_id = t.id AND a.updated_at >= $2 OFFSET 0)
+      -- Its follow-up has ended.
+      AND NOT EXISTS (
+          SELECT 1 FROM task f WHERE f.uuid = t.downstream_uuid
+              AND NOT EXISTS (SELECT 1 FROM done WHERE done.task_id = f.id OFFSET 0) OFFSET 0)
+      -- Whoever fetches from it, or watches it, has ended.
+      AND NOT EXISTS (
+          SELECT 1 FROM task_need n WHERE n.needed_uuid = t.uuid
+              AND NOT EXISTS (SELECT 1 FROM done WHERE done.task_id = n.task_id OFFSET 0) OFFSET 0)
+    ORDER BY t.id FOR UPDATE SKIP LOCKED",
+    sqlite: "
+    SELECT t.id, t.group_id FROM task t
+    WHERE t.id IN (SELECT value FROM json_each(?1))
+      AND NOT EXISTS (SELECT 1 FROM artifact a WHERE a.task_id = t.id AND a.updated_at >= ?2)
+      AND NOT EXISTS (
+          SELECT 1 FROM task f WHERE f.uuid = t.downstream_uuid
+              AND NOT EXISTS (SELECT 1 FROM done WHERE done.task_id = f.id))
+      AND NOT EXISTS (
+          SELECT 1 FROM task_need n WHERE n.needed_uuid = t.uuid
+              AND NOT EXISTS (SELECT 1 FROM done WHERE done.task_id = n.task_id))
+    ORDER BY t.id",
+);
+
+const TAKE_ARTIFACTS: Sql = sql!(
+    "
+    DELETE FROM artifact WHERE task_id = ANY($1) RETURNING task_id, size, object"
+);
+
+/// In the order in which everybody locks groups.
+const GIVE_BACK: Sql = sql!("UPDATE groups SET storage_used = storage_used - $2 WHERE id = $1");
+
+/// `$1` are the tasks.
+const DELETE_EVERY_TRACE: [Sql; 4] = [
+    sql!("DELETE FROM task_label WHERE task_id = ANY($1)"),
+    sql!("DELETE FROM task_need WHERE task_id = ANY($1)"),
+    sql!("DELETE FROM done WHERE task_id = ANY($1)"),
+    sql!("DELETE FROM task WHERE id = ANY($1)"),
+];
+
+async fn delete_tasks(
+    db: Db<'_>,
+    old: &[i64],
+    ended_before: Timestamp,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let groups: BTreeMap<i64, i64> = db
+        .all(LOCK_UNNEEDED, &[&List(old), &ended_before.unix_micros()], |row| {
+            Ok((row.value("id")?, row.value("group_id")?))
+        })
+        .await?;
+    let tasks: Vec<i64> = groups.keys().copied().collect();
+    let taken: Vec<(i64, i64, String)> = db
+        .all(TAKE_ARTIFACTS, &[&List(&tasks)], |row| {
+            Ok((row.value("task_id")?, row.value("size")?, row.value("object")?))
+        })
+        .await?;
+    let mut sizes: BTreeMap<GroupId, i64> = BTreeMap::new();
+    for (task, size, _) in &taken {
+        *sizes.entry(GroupId(groups[task])).or_default() += size;
+    }
+    for (group, size) in sizes {
+        db.run_one(GIVE_BACK, &[&group.0, &size]).await?;
+    }
+    let objects: Vec<String> = taken.into_iter().map(|(_, _, object)| object).collect();
+    garbage::add_all(db, &objects, now).await?;
+    for delete in DELETE_EVERY_TRACE {
+        db.run(delete, &[&List(&tasks)]).await?;
+    }
+    Ok(tasks.len() as u64)
+}
+
+const DELETE_SUBMISSIONS: Sql = sql!(
+    "
+    DELETE FROM submission WHERE (creator_id, key) IN (
+        SELECT creator_id, key FROM submission WHERE created_at < $1
+        ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)"
+);

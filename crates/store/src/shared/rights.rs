@@ -1,0 +1,119 @@
+//! Who may do something, looked at inside the transaction that does it.
+
+use std::collections::{HashMap, HashSet};
+
+use mitosis_domain::account::Membership;
+use mitosis_domain::ids::{GroupId, UserId, WorkerId};
+use mitosis_domain::permission::Action;
+use mitosis_protocol::Role;
+use mitosis_protocol::admin::AccountState;
+use uuid::Uuid;
+
+use crate::StoreError;
+use crate::code::Code;
+use crate::db::{Db, List, Params, Sql, only, sql};
+use crate::ops::By;
+
+/// Waits for a change of the membership that is under way, and holds off the next. An account that is not active
+/// has none.
+const ROLE: Sql = sql!(
+    "
+    SELECT m.role FROM membership m INNER JOIN users u ON u.id = m.user_id
+    WHERE m.user_id = $1 AND m.group_id = $2 AND u.state = $3 FOR SHARE OF m"
+);
+
+/// What someone is to a group, until the end of the transaction.
+pub(crate) async fn membership(db: Db<'_>, by: By, group: GroupId) -> Result<Membership, StoreError> {
+    let Some(user) = by.code() else { return Ok(Membership::Member(group, Role::Admin)) };
+    let role =
+        db.optional(ROLE, &[&user, &group.0, &AccountState::Active.code()], |row| row.code("role")).await?;
+    Ok(role.map_or(Membership::Outsider(group), |role| Membership::Member(group, role)))
+}
+
+/// Whether someone may do this in a group, until the end of the transaction.
+pub(crate) async fn may(db: Db<'_>, by: By, group: GroupId, action: Action) -> Result<bool, StoreError> {
+    let membership = membership(db, by, group).await?;
+    Ok(matches!(membership, Membership::Member(_, role) if action.allowed_to(role)))
+}
+
+const MAY_ON_WORKER: Sql = sql!(
+    "
+    SELECT EXISTS (
+        SELECT 1 FROM worker_group w INNER JOIN membership m ON m.group_id = w.group_id AND m.user_id = $3
+        INNER JOIN users u ON u.id = m.user_id
+        WHERE w.worker_id = $1 AND w.role >= $2 AND m.role >= $4 AND u.state = $5)"
+);
+
+/// Whether someone may do this in a group that has at least this role on a locked worker.
+pub(crate) async fn may_on_worker(
+    db: Db<'_>,
+    by: By,
+    worker: WorkerId,
+    action: Action,
+    on_worker: Role,
+) -> Result<bool, StoreError> {
+    let Some(user) = by.code() else { return Ok(true) };
+    let least = action.least_role().code();
+    let params: Params<'_> = &[&worker.0, &on_worker.code(), &user, &least, &AccountState::Active.code()];
+    db.one(MAY_ON_WORKER, params, only).await
+}
+
+/// Whether someone controls a locked worker: Admin in a group that is Admin on it.
+pub(crate) async fn controls(db: Db<'_>, by: By, worker: WorkerId) -> Result<bool, StoreError> {
+    may_on_worker(db, by, worker, Action::ControlWorkers, Role::Admin).await
+}
+
+const NAMES_FOREIGN: Sql = sql!(
+    "
+    SELECT EXISTS (
+        SELECT 1 FROM task t
+        WHERE t.uuid = ANY($2::uuid[])
+          AND NOT EXISTS (SELECT 1 FROM membership m WHERE m.user_id = $1 AND m.group_id = t.group_id))"
+);
+
+/// Whether a user may see all of these tasks, as far as they exist.
+pub(crate) async fn sees_all(db: Db<'_>, user: UserId, tasks: &[Uuid]) -> Result<bool, StoreError> {
+    if tasks.is_empty() {
+        return Ok(true);
+    }
+    db.one(NAMES_FOREIGN, &[&user.0, &List(tasks)], |row| Ok(!row.get::<bool>(0)?)).await
+}
+
+const SEEN: Sql = sql!(
+    "
+    SELECT t.uuid,
+           EXISTS (SELECT 1 FROM membership m WHERE m.user_id = $1 AND m.group_id = t.group_id) AS seen
+    FROM task t WHERE t.uuid = ANY($2::uuid[])"
+);
+
+/// Which of these tasks exist, and whether a user may see each.
+pub(crate) async fn seen(
+    db: Db<'_>,
+    user: UserId,
+    tasks: &[Uuid],
+) -> Result<HashMap<Uuid, bool>, StoreError> {
+    db.all(SEEN, &[&user.0, &List(tasks)], |row| Ok((row.value("uuid")?, row.value("seen")?))).await
+}
+
+const AMONG: Sql = sql!("
+    SELECT t.uuid FROM task t INNER JOIN membership m ON m.group_id = t.group_id INNER JOIN users u ON u.id = m.user_id
+    WHERE t.uuid = ANY($1::uuid[]) AND m.user_id = $2 AND m.role >= $3 AND u.state = $4");
+
+/// Those of the tasks that exist and with which someone may do this, in the order given.
+pub(crate) async fn among(
+    db: Db<'_>,
+    by: By,
+    tasks: &[Uuid],
+    action: Action,
+) -> Result<Vec<Uuid>, StoreError> {
+    let Some(user) = by.code() else { return Ok(tasks.to_vec()) };
+    let least = action.least_role().code();
+    let allowed: HashSet<Uuid> =
+        db.all(AMONG, &[&List(tasks), &user, &least, &AccountState::Active.code()], only).await?;
+    Ok(tasks.iter().filter(|task| allowed.contains(*task)).copied().collect())
+}
+
+/// Whether there is such a task, and someone may do this with it.
+pub(crate) async fn may_with(db: Db<'_>, by: By, task: Uuid, action: Action) -> Result<bool, StoreError> {
+    Ok(!among(db, by, &[task], action).await?.is_empty())
+}

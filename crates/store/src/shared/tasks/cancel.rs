@@ -1,0 +1,128 @@
+//! Ending tasks that wait, because a user says so.
+
+use std::collections::{HashMap, HashSet};
+
+use mitosis_domain::ids::TaskId;
+use mitosis_domain::permission::Action;
+use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::{TaskResultMessage, Timestamp};
+use uuid::Uuid;
+
+use super::super::rights;
+use super::query;
+use crate::StoreError;
+use crate::code::Code;
+use crate::db::{Db, List, Params, Row, Sql, only, sql};
+use crate::ops::By;
+use crate::ops::tasks::{CANCEL_PORTION, CancelSelection};
+
+/// Which waiting tasks may be ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Ready,
+    ReadyAndPending,
+}
+
+/// Ends what is selected and waits; answers which, in the order of the selection.
+pub(crate) async fn cancel(
+    db: Db<'_>,
+    by: By,
+    selection: &CancelSelection,
+    now: Timestamp,
+) -> Result<Vec<Uuid>, StoreError> {
+    match selection {
+        CancelSelection::Ready(uuids) => cancel_listed(db, by, uuids, Reach::Ready, now).await,
+        CancelSelection::Waiting(uuids) => cancel_listed(db, by, uuids, Reach::ReadyAndPending, now).await,
+        CancelSelection::Matching(query) => match query.waiting_part() {
+            Some(query) if !rights::may(db, by, query.group, Action::ManageTasks).await? => Ok(Vec::new()),
+            Some(query) => {
+                let ids = query::newest_ids(db, &query, CANCEL_PORTION).await?;
+                cancel_all(db, &ids, Reach::ReadyAndPending, now).await
+            }
+            None => Ok(Vec::new()),
+        },
+    }
+}
+
+const IDS_OF_TASKS: Sql = sql!("SELECT id FROM task WHERE uuid = ANY($1::uuid[])");
+
+async fn cancel_listed(
+    db: Db<'_>,
+    by: By,
+    uuids: &[Uuid],
+    reach: Reach,
+    now: Timestamp,
+) -> Result<Vec<Uuid>, StoreError> {
+    let uuids = rights::among(db, by, uuids, Action::ManageTasks).await?;
+    let ids: Vec<i64> = db.all(IDS_OF_TASKS, &[&List(&uuids)], only).await?;
+    let mut cancelled: HashSet<Uuid> = cancel_all(db, &ids, reach, now).await?.into_iter().collect();
+    // One that is listed twice is cancelled once.
+    Ok(uuids.iter().filter(|uuid| cancelled.remove(*uuid)).copied().collect())
+}
+
+/// Where a task that waits is noted: how it is ended, and taken out of there.
+struct Place {
+    end: Sql,
+    delete: Sql,
+}
+
+/// Nobody held them, so there is no reporter, and no token that could replay this end.
+const READY: Place = Place {
+    end: sql!(
+        "
+    INSERT INTO done (task_id, state, exit_status, message, epoch, token, finished_at)
+    SELECT task_id, $2::smallint, 0, $3::smallint, epoch, 0, $4::bigint
+    FROM (SELECT task_id, epoch FROM ready WHERE task_id = ANY($1) FOR UPDATE) AS taken
+    RETURNING task_id, (SELECT uuid FROM task WHERE id = task_id) AS uuid"
+    ),
+    delete: sql!("DELETE FROM ready WHERE task_id = ANY($1)"),
+};
+
+const PENDING: Place = Place {
+    end: sql!(
+        "
+    INSERT INTO done (task_id, state, exit_status, message, epoch, token, finished_at)
+    SELECT task_id, $2::smallint, 0, $3::smallint, 0, 0, $4::bigint
+    FROM (SELECT task_id FROM pending WHERE task_id = ANY($1) FOR UPDATE) AS taken
+    RETURNING task_id, (SELECT uuid FROM task WHERE id = task_id) AS uuid"
+    ),
+    delete: sql!("DELETE FROM pending WHERE task_id = ANY($1)"),
+};
+
+/// Ends a Ready task that has lost too many attempts.
+pub(crate) async fn cancel_lost(db: Db<'_>, task: TaskId, now: Timestamp) -> Result<(), StoreError> {
+    end_all(db, READY, &[task.0], TaskResultMessage::WorkersLost, now).await.map(drop)
+}
+
+/// Ends those that wait; answers them in the order of `ids`.
+async fn cancel_all(db: Db<'_>, ids: &[i64], reach: Reach, now: Timestamp) -> Result<Vec<Uuid>, StoreError> {
+    let message = TaskResultMessage::UserCancellation;
+    let mut cancelled = HashMap::new();
+    // A task goes from Pending to Ready and never back, so in this order none slips through.
+    if reach == Reach::ReadyAndPending {
+        cancelled = end_all(db, PENDING, ids, message, now).await?;
+    }
+    cancelled.extend(end_all(db, READY, ids, message, now).await?);
+    Ok(ids.iter().filter_map(|id| cancelled.remove(id)).collect())
+}
+
+/// Ends those that are there. They are locked before they are deleted: what comes there meanwhile stays.
+async fn end_all(
+    db: Db<'_>,
+    place: Place,
+    ids: &[i64],
+    message: TaskResultMessage,
+    now: Timestamp,
+) -> Result<HashMap<i64, Uuid>, StoreError> {
+    let params: Params<'_> = &[&List(ids), &ExecEnd::Cancelled.code(), &message.code(), &now.unix_micros()];
+    let ended: HashMap<i64, Uuid> = db.all(place.end, params, read_cancelled).await?;
+    let ids: Vec<i64> = ended.keys().copied().collect();
+    if !ids.is_empty() {
+        db.run(place.delete, &[&List(&ids)]).await?;
+    }
+    Ok(ended)
+}
+
+fn read_cancelled(row: &Row<'_>) -> Result<(i64, Uuid), StoreError> {
+    Ok((row.value("task_id")?, row.value("uuid")?))
+}

@@ -1,0 +1,97 @@
+//! Changing a task that waits.
+
+use mitosis_domain::ids::{GroupId, UserId};
+use mitosis_domain::permission::Action;
+use mitosis_protocol::Timestamp;
+use uuid::Uuid;
+
+use super::super::rights;
+use super::{insert, intern};
+use crate::StoreError;
+use crate::code::{neg_priority, silence_limit};
+use crate::db::{Db, Json, Params, Sql, sql};
+use crate::needs;
+use crate::ops::By;
+use crate::ops::tasks::TaskChange;
+
+struct Waiting {
+    id: i64,
+    group: GroupId,
+    creator: UserId,
+    lane: i64,
+    priority: i32,
+}
+
+/// Holds its place in line, so that nobody claims it meanwhile.
+const FIND_READY: Sql = sql!(
+    "
+    SELECT t.id, t.group_id, t.creator_id, t.lane_id, t.priority
+    FROM task t INNER JOIN ready r ON r.task_id = t.id
+    WHERE t.uuid = $1
+    FOR UPDATE OF r"
+);
+
+const CHANGE_TASK: Sql = sql!(
+    "
+    UPDATE task SET
+        lane_id = $2,
+        priority = $3,
+        timeout_seconds = coalesce($4, timeout_seconds),
+        spec = coalesce($5, spec),
+        lost_after = CASE WHEN $5 IS NULL THEN lost_after ELSE $7 END,
+        updated_at = $6
+    WHERE id = $1"
+);
+
+/// Attempts, losses and age stay with the task.
+const MOVE_IN_LINE: Sql = sql!("UPDATE ready SET lane_id = $2, neg_priority = $3 WHERE task_id = $1");
+
+/// Changes the task if it is Ready and this user may; false otherwise.
+pub(super) async fn change(
+    db: Db<'_>,
+    by: By,
+    uuid: Uuid,
+    change: &TaskChange,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let found = db
+        .optional(FIND_READY, &[&uuid], |row| {
+            Ok(Waiting {
+                id: row.value("id")?,
+                group: GroupId(row.value("group_id")?),
+                creator: UserId(row.value("creator_id")?),
+                lane: row.value("lane_id")?,
+                priority: row.value("priority")?,
+            })
+        })
+        .await?;
+    let Some(task) = found else { return Ok(false) };
+    if !rights::may(db, by, task.group, Action::ManageTasks).await?
+        || !may_name(db, by, task.creator, change).await?
+    {
+        return Ok(false);
+    }
+    let lane = match &change.tags {
+        Some(tags) => intern::lane(db, task.group, tags).await?.0,
+        None => task.lane,
+    };
+    let priority = change.priority.unwrap_or(task.priority);
+    let spec = change.spec.as_ref().map(Json);
+    let limit = change.spec.as_ref().and_then(silence_limit);
+    let params: Params<'_> =
+        &[&task.id, &lane, &priority, &change.timeout_seconds, &spec, &now.unix_micros(), &limit];
+    db.run_one(CHANGE_TASK, params).await?;
+    if let Some(spec) = &change.spec {
+        insert::replace_needs(db, task.id, spec).await?;
+    }
+    db.run_one(MOVE_IN_LINE, &[&task.id, &lane, &neg_priority(priority)]).await?;
+    Ok(true)
+}
+
+/// The task goes on to be its creator's, and is looked at with the creator's rights when it runs. So both have
+/// to see what it names now.
+async fn may_name(db: Db<'_>, by: By, creator: UserId, change: &TaskChange) -> Result<bool, StoreError> {
+    let (Some(spec), By::User(user)) = (&change.spec, by) else { return Ok(true) };
+    let named: Vec<Uuid> = needs::named_by(spec).into_iter().collect();
+    Ok(rights::sees_all(db, user, &named).await? && rights::sees_all(db, creator, &named).await?)
+}

@@ -1,0 +1,190 @@
+//! Submission, lookup, change and cancellation of tasks.
+
+mod cancel;
+mod change;
+mod find;
+pub(crate) mod get;
+pub(crate) mod insert;
+mod intern;
+mod labels;
+mod outcomes;
+mod query;
+mod repeat;
+mod stop;
+mod submit;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mitosis_domain::crash;
+use mitosis_domain::ids::{GroupId, UserId};
+use mitosis_domain::tags::Words;
+use mitosis_domain::task::Task;
+use mitosis_protocol::Timestamp;
+use uuid::Uuid;
+
+use super::rights;
+use crate::StoreError;
+use crate::backend::Backend;
+use crate::ops::By;
+use crate::ops::query::{Count, Page, TaskPage, TaskQuery};
+use crate::ops::sweeps::{OutcomePage, Repeat, Repetition, Selection, Sweeps};
+use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, StopAsked, Submission, TaskChange, Tasks};
+
+use insert::NewRow;
+
+pub(crate) use cancel::{cancel, cancel_lost};
+
+#[async_trait]
+impl<B: Backend> Tasks for B {
+    async fn submit(
+        &self,
+        creator: UserId,
+        tasks: &[NewTask],
+        key: Option<&IdempotencyKey>,
+        now: Timestamp,
+    ) -> Result<Submission, StoreError> {
+        let rows = NewRow::of_all(tasks).await?;
+        self.write((creator, rows, key.cloned(), now), |db, (creator, rows, key, now)| {
+            Box::pin(submit::submit(db, *creator, rows, key.as_ref(), *now))
+        })
+        .await
+    }
+
+    async fn tasks_seen_by(&self, user: UserId, tasks: &[Uuid]) -> Result<HashMap<Uuid, bool>, StoreError> {
+        self.read((user, tasks.to_vec()), |db, (user, tasks)| Box::pin(rights::seen(db, *user, tasks))).await
+    }
+
+    async fn task(&self, uuid: Uuid) -> Result<Option<Task>, StoreError> {
+        self.read(uuid, |db, uuid| Box::pin(get::by_uuid(db, *uuid))).await
+    }
+
+    async fn tasks(&self, uuids: &[Uuid]) -> Result<Vec<Task>, StoreError> {
+        self.read(uuids.to_vec(), |db, uuids| Box::pin(get::by_uuids(db, uuids))).await
+    }
+
+    async fn task_uuids_between(
+        &self,
+        first: Uuid,
+        last: Uuid,
+        groups: &[GroupId],
+        limit: u64,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        self.read((first, last, groups.to_vec(), limit), |db, (first, last, groups, limit)| {
+            Box::pin(find::between(db, *first, *last, groups, *limit))
+        })
+        .await
+    }
+
+    async fn task_by_number(&self, group: GroupId, number: i64) -> Result<Option<Task>, StoreError> {
+        self.read((group, number), |db, (group, number)| Box::pin(find::by_number(db, *group, *number))).await
+    }
+
+    async fn newest_task_of(&self, creator: UserId) -> Result<Option<Task>, StoreError> {
+        self.read(creator, |db, creator| Box::pin(find::newest_of(db, *creator))).await
+    }
+
+    async fn page_of_tasks(
+        &self,
+        query: &TaskQuery,
+        page: Page,
+        bytes: usize,
+    ) -> Result<TaskPage, StoreError> {
+        self.answer((query.clone(), page, bytes), |db, (query, page, bytes)| {
+            Box::pin(query::page(db, query, *page, *bytes))
+        })
+        .await
+    }
+
+    async fn count_tasks(&self, query: &TaskQuery, most: u64, within: Duration) -> Result<Count, StoreError> {
+        self.answer_within(within, (query.clone(), most), |db, (query, most)| {
+            Box::pin(query::count(db, query, *most))
+        })
+        .await
+    }
+
+    async fn change_task(
+        &self,
+        by: By,
+        uuid: Uuid,
+        change: &TaskChange,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.write((by, uuid, change.clone(), now), |db, (by, uuid, change, now)| {
+            Box::pin(change::change(db, *by, *uuid, change, *now))
+        })
+        .await
+    }
+
+    async fn set_task_labels(
+        &self,
+        by: By,
+        uuid: Uuid,
+        labels: &Words,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.write((by, uuid, labels.clone(), now), |db, (by, uuid, labels, now)| {
+            Box::pin(labels::set(db, *by, *uuid, labels, *now))
+        })
+        .await
+    }
+
+    async fn cancel(
+        &self,
+        by: By,
+        selection: &CancelSelection,
+        now: Timestamp,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        crash::point("cancel.marked:before");
+        let cancelled = self.write((by, selection.clone(), now), |db, (by, selection, now)| {
+            Box::pin(cancel::cancel(db, *by, selection, *now))
+        });
+        let cancelled = cancelled.await;
+        crash::point("cancel.marked:after");
+        cancelled
+    }
+
+    async fn ask_to_stop(&self, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, StoreError> {
+        self.write((by, uuid, now), |db, (by, uuid, now)| Box::pin(stop::ask(db, *by, *uuid, *now))).await
+    }
+}
+
+#[async_trait]
+impl<B: Backend> Sweeps for B {
+    async fn outcomes(
+        &self,
+        selection: &Selection,
+        page: Page,
+        bytes: usize,
+    ) -> Result<OutcomePage, StoreError> {
+        self.answer((selection.clone(), page, bytes), |db, (selection, page, bytes)| {
+            Box::pin(outcomes::outcomes(db, selection, *page, *bytes))
+        })
+        .await
+    }
+
+    async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, StoreError> {
+        self.answer((selection.clone(), page), |db, (selection, page)| {
+            Box::pin(query::selected_uuids(db, selection, *page))
+        })
+        .await
+    }
+
+    async fn repeat(
+        &self,
+        creator: UserId,
+        repeats: &[Repeat],
+        again: bool,
+        key: Option<&IdempotencyKey>,
+        now: Timestamp,
+    ) -> Result<Repetition, StoreError> {
+        self.write(
+            (creator, repeats.to_vec(), again, key.cloned(), now),
+            |db, (creator, repeats, again, key, now)| {
+                Box::pin(repeat::repeat(db, *creator, repeats, *again, key.as_ref(), *now))
+            },
+        )
+        .await
+    }
+}

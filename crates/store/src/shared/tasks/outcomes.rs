@@ -1,0 +1,103 @@
+//! The table of results.
+
+use std::collections::BTreeMap;
+
+use mitosis_domain::ids::TaskId;
+use mitosis_protocol::{TaskResult, TaskState, Timestamp};
+
+use super::query;
+use crate::StoreError;
+use crate::code::Code;
+use crate::db::{Db, List, Row, Sql, sql};
+use crate::ops::query::{Page, Portions};
+use crate::ops::sweeps::{OutcomePage, Selection, TaskOutcome, weight};
+
+/// Without the names of group and creator, tags, labels, and most of the spec.
+macro_rules! outcomes_by_ids {
+    ($params:literal, $data:literal, $ids:literal) => {
+        concat!(
+            "SELECT t.id, t.uuid, t.number, ",
+            $params,
+            " AS params, t.created_at, t.repeats_uuid,
+                p.task_id AS is_pending, l.task_id AS is_held, l.reported_end, d.state AS ended_as,
+                d.exit_status, d.message, coalesce(d.claimed_at, l.claimed_at) AS started_at, d.finished_at, ",
+            $data,
+            " AS data, d.warnings
+            FROM task t
+            LEFT JOIN pending p ON p.task_id = t.id
+            LEFT JOIN lease l ON l.task_id = t.id
+            LEFT JOIN done d ON d.task_id = t.id
+            WHERE t.id ",
+            $ids,
+            " ORDER BY t.id DESC"
+        )
+    };
+}
+
+const OUTCOMES_BY_IDS: Sql = sql!(
+    postgres: outcomes_by_ids!("t.spec -> 'params'", "d.data::text", "= ANY($1)"),
+    sqlite: outcomes_by_ids!("t.spec -> '$.params'", "d.data", "IN (SELECT value FROM json_each(?1))"),
+);
+
+/// One page of results.
+pub(super) async fn outcomes(
+    db: Db<'_>,
+    selection: &Selection,
+    page: Page,
+    bytes: usize,
+) -> Result<OutcomePage, StoreError> {
+    let ids = query::selected(db, selection, page).await?;
+    let (mut found, mut portions, mut rest) = (OutcomePage::empty(), Portions::up_to(bytes), ids.as_slice());
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(portions.next().min(rest.len()));
+        for outcome in db.all::<Vec<_>, _>(OUTCOMES_BY_IDS, &[&List(now)], read).await? {
+            if !portions.fits(weight(&outcome)) {
+                found.is_whole = false;
+                return Ok(found);
+            }
+            found.outcomes.push(outcome);
+        }
+        rest = later;
+    }
+    Ok(found)
+}
+
+fn read(row: &Row<'_>) -> Result<TaskOutcome, StoreError> {
+    let time = |column| Ok::<_, StoreError>(row.value::<Option<_>>(column)?.map(Timestamp::from_unix_micros));
+    let ended_as: Option<TaskState> = row.optional_code("ended_as")?;
+    let result = match ended_as {
+        Some(_) => {
+            Some(TaskResult { exit_status: row.value("exit_status")?, msg: row.optional_code("message")? })
+        }
+        None => None,
+    };
+    let params: Option<BTreeMap<String, String>> = row.optional_json("params")?;
+    Ok(TaskOutcome {
+        id: TaskId(row.value("id")?),
+        uuid: row.value("uuid")?,
+        number: row.value("number")?,
+        params: params.unwrap_or_default(),
+        state: match ended_as {
+            Some(state) => state,
+            None => read_live(row)?,
+        },
+        result,
+        created_at: row.time("created_at")?,
+        started_at: time("started_at")?,
+        finished_at: time("finished_at")?,
+        repeats: row.value("repeats_uuid")?,
+        data: row.value("data")?,
+        warnings: row.warnings("warnings")?,
+    })
+}
+
+fn read_live(row: &Row<'_>) -> Result<TaskState, StoreError> {
+    if row.value::<Option<i64>>("is_held")?.is_some() {
+        let reported: Option<i16> = row.value("reported_end")?;
+        return Ok(reported.map_or(Ok(TaskState::Running), TaskState::from_code)?);
+    }
+    Ok(match row.value::<Option<i64>>("is_pending")? {
+        Some(_) => TaskState::Pending,
+        None => TaskState::Ready,
+    })
+}

@@ -1,0 +1,156 @@
+//! Which tasks match, newest first; see [`crate::matches`].
+
+use uuid::Uuid;
+
+use super::{find, get};
+use crate::StoreError;
+use crate::backend::took_too_long;
+use crate::db::{Db, List, Params, Sql, Value, only, sql};
+use crate::matches::Matches;
+use crate::ops::query::{COUNT_STEPS, Count, Page, TaskPage, TaskQuery, weight};
+use crate::ops::sweeps::{Over, Selection};
+use crate::walk::{FEW, Walk, created_between, unusual_ends};
+
+/// Tasks that are read at once where it is not known how large they are.
+const FIRST: usize = 16;
+/// Bytes that are read at once, about.
+const PORTION: usize = 4 * 1024 * 1024;
+
+/// One page of matches, up to so many bytes.
+pub(super) async fn page(
+    db: Db<'_>,
+    query: &TaskQuery,
+    page: Page,
+    bytes: usize,
+) -> Result<TaskPage, StoreError> {
+    let walk = narrowest(db, query, None).await?;
+    let Some(mut matches) = Matches::of(db.dialect(), walk, query) else { return Ok(TaskPage::empty()) };
+    narrow(db, &mut matches, query).await?;
+    let sql = matches.select_page(page);
+    let ids: Vec<i64> = ask(db, &sql, matches).await?;
+    if bytes == usize::MAX {
+        return Ok(TaskPage { tasks: get::by_ids(db, &ids).await?, is_whole: true });
+    }
+    up_to(db, &ids, bytes).await
+}
+
+async fn up_to(db: Db<'_>, ids: &[i64], bytes: usize) -> Result<TaskPage, StoreError> {
+    let (mut page, mut rest, mut read, mut at_once) = (TaskPage::empty(), ids, 0, FIRST);
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(at_once.min(rest.len()));
+        for task in get::by_ids(db, now).await? {
+            if read >= bytes {
+                page.is_whole = false;
+                return Ok(page);
+            }
+            read += weight(&task);
+            page.tasks.push(task);
+        }
+        rest = later;
+        let average = read / page.tasks.len().max(1);
+        at_once = (PORTION / average.max(1)).max(1);
+    }
+    Ok(page)
+}
+
+/// The ids of one page of a selection.
+pub(super) async fn selected(db: Db<'_>, selection: &Selection, page: Page) -> Result<Vec<i64>, StoreError> {
+    let walk = narrowest(db, &selection.query, selection.over).await?;
+    let Some(mut matches) = Matches::selected(db.dialect(), walk, selection) else { return Ok(Vec::new()) };
+    narrow(db, &mut matches, &selection.query).await?;
+    let sql = matches.select_page(page);
+    ask(db, &sql, matches).await
+}
+
+const UUIDS_BY_IDS: Sql = sql!("SELECT uuid FROM task WHERE id = ANY($1) ORDER BY id DESC");
+
+/// One page of a selection.
+pub(super) async fn selected_uuids(
+    db: Db<'_>,
+    selection: &Selection,
+    page: Page,
+) -> Result<Vec<Uuid>, StoreError> {
+    let ids = selected(db, selection, page).await?;
+    db.all(UUIDS_BY_IDS, &[&List(&ids)], only).await
+}
+
+/// How many match, as far as they are counted before the time that the caller has given has passed.
+pub(super) async fn count(db: Db<'_>, query: &TaskQuery, most: u64) -> Result<Count, StoreError> {
+    let mut at_least = 0;
+    for step in COUNT_STEPS.into_iter().filter(|step| *step < most).chain([most]) {
+        match count_up_to(db, query, step).await {
+            Ok(count) if count < step || step == most => {
+                return Ok(Count { at_least: count, is_whole: count < most });
+            }
+            Ok(count) => at_least = count,
+            Err(error) if took_too_long(&error) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Count { at_least, is_whole: false })
+}
+
+async fn count_up_to(db: Db<'_>, query: &TaskQuery, most: u64) -> Result<u64, StoreError> {
+    let walk = narrowest(db, query, None).await?;
+    let Some(mut matches) = Matches::of(db.dialect(), walk, query) else { return Ok(0) };
+    narrow(db, &mut matches, query).await?;
+    let sql = matches.select_count(most);
+    let count = ask(db, &sql, matches).await?;
+    Ok(count.first().map_or(0, |count| count.unsigned_abs()))
+}
+
+/// The ids of the newest matches.
+pub(super) async fn newest_ids(db: Db<'_>, query: &TaskQuery, limit: u64) -> Result<Vec<i64>, StoreError> {
+    let Some(mut matches) = Matches::of(db.dialect(), Walk::choose(query), query) else {
+        return Ok(Vec::new());
+    };
+    narrow(db, &mut matches, query).await?;
+    let sql = matches.select_page(Page { before: None, offset: 0, limit });
+    ask(db, &sql, matches).await
+}
+
+/// How many tasks have a label, and how many ends are unusual, each up to a limit.
+macro_rules! compare_walks {
+    ($index:literal) => {
+        concat!(
+            "SELECT
+                (SELECT count(*) FROM (
+                    SELECT 1 FROM task_label
+                    WHERE label_id = (SELECT id FROM label WHERE group_id = $1 AND name = $2) LIMIT $3) AS l),
+                (SELECT count(*) FROM (SELECT 1 FROM done ",
+            $index,
+            " WHERE ",
+            unusual_ends!(),
+            " LIMIT $3) AS u)"
+        )
+    };
+}
+
+const COMPARE_WALKS: Sql =
+    Sql { postgres: compare_walks!(""), sqlite: sql!(compare_walks!("INDEXED BY done_unusual")).sqlite };
+
+/// The walk with fewer tasks, where that does not follow from the query alone.
+async fn narrowest(db: Db<'_>, query: &TaskQuery, over: Option<Over>) -> Result<Walk, StoreError> {
+    let walk = Walk::choose(query);
+    let (Some(label), true) = (query.labels.iter().next(), walk.may_be_unusual(query, over)) else {
+        return Ok(walk);
+    };
+    let params: Params<'_> = &[&query.group.0, &label, &FEW];
+    db.one(COMPARE_WALKS, params, |row| Ok(walk.or_unusual(row.get(0)?, row.get(1)?))).await
+}
+
+/// Bounds the walk to the ids of the time that is asked about.
+async fn narrow(db: Db<'_>, matches: &mut Matches, query: &TaskQuery) -> Result<(), StoreError> {
+    let (since, until) = created_between(query);
+    for (at, operator) in [(since, ">="), (until, "<")] {
+        if let Some(at) = at {
+            matches.bound(operator, find::first_created(db, at).await?);
+        }
+    }
+    Ok(())
+}
+
+async fn ask(db: Db<'_>, sql: &str, matches: Matches) -> Result<Vec<i64>, StoreError> {
+    let parameters: Vec<&dyn Value> = matches.parameters.iter().map(|value| value as &dyn Value).collect();
+    db.all_once(sql, &parameters, only).await
+}

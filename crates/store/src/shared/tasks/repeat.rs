@@ -1,0 +1,156 @@
+//! Submitting tasks again that are over.
+
+use std::collections::{BTreeMap, HashMap};
+
+use mitosis_domain::ids::{GroupId, UserId};
+use mitosis_domain::permission::Action;
+use mitosis_protocol::Timestamp;
+use uuid::Uuid;
+
+use super::insert::take_numbers;
+use super::submit;
+use crate::code::Code;
+use crate::db::{Db, List, Params, Sql, sql};
+use crate::ops::sweeps::{Repeat, Repeated, Repetition};
+use crate::ops::tasks::{IdempotencyKey, Submission, TaskIds};
+use crate::{StoreError, postgres, sqlite};
+
+/// Two repetitions of one task meet here: the second looks after the first has been committed. Nor is a task
+/// forgotten while it is copied. In order, so that they never wait for each other in a circle.
+const LOCK_ORIGINALS: &str = "SELECT 1 FROM task WHERE uuid = ANY($1) ORDER BY id FOR NO KEY UPDATE";
+
+const FIND_REPEATABLE: Sql = sql!(
+    "
+    SELECT t.id, t.uuid, t.group_id
+    FROM task t INNER JOIN done d ON d.task_id = t.id
+    WHERE t.uuid = ANY($1::uuid[]) AND ($2 OR NOT EXISTS (SELECT 1 FROM task r WHERE r.repeats_uuid = t.uuid))
+      AND EXISTS (SELECT 1 FROM membership m
+                  WHERE m.group_id = t.group_id AND m.user_id = $3 AND m.role >= $4)
+      -- names nothing that the new creator may not see
+      AND NOT EXISTS (
+          SELECT 1 FROM task_need n JOIN task needed ON needed.uuid = n.needed_uuid
+          WHERE n.task_id = t.id
+            AND NOT EXISTS (SELECT 1 FROM membership m
+                            WHERE m.group_id = needed.group_id AND m.user_id = $3))
+    ORDER BY t.id"
+);
+
+struct Original {
+    id: i64,
+    uuid: Uuid,
+    group: GroupId,
+}
+
+/// Makes the repetitions Ready, unless the key says that this was done before.
+pub(super) async fn repeat(
+    db: Db<'_>,
+    creator: UserId,
+    repeats: &[Repeat],
+    again: bool,
+    key: Option<&IdempotencyKey>,
+    now: Timestamp,
+) -> Result<Repetition, StoreError> {
+    if let Some(key) = key
+        && let Some(earlier) = submit::reserve_key(db, creator, key, now).await?
+    {
+        return match earlier {
+            Submission::Accepted(ids) | Submission::Replayed(ids) => {
+                Ok(Repetition::Replayed(find_repeated(db, ids).await?))
+            }
+            Submission::KeyReused | Submission::Denied => Ok(Repetition::KeyReused),
+        };
+    }
+    let repeated = repeat_all(db, creator, repeats, again, now).await?;
+    if let Some(key) = key {
+        let ids: Vec<TaskIds> = repeated.iter().map(|repeated| repeated.ids).collect();
+        submit::note_ids(db, creator, key, &ids).await?;
+    }
+    Ok(Repetition::Accepted(repeated))
+}
+
+async fn repeat_all(
+    db: Db<'_>,
+    creator: UserId,
+    repeats: &[Repeat],
+    again: bool,
+    now: Timestamp,
+) -> Result<Vec<Repeated>, StoreError> {
+    let wanted: HashMap<Uuid, Uuid> = repeats.iter().map(|repeat| (repeat.of, repeat.uuid)).collect();
+    let asked: Vec<Uuid> = wanted.keys().copied().collect();
+    db.lock(LOCK_ORIGINALS, &[&List(&asked)]).await?;
+    let least = Action::Submit.least_role().code();
+    let params: Params<'_> = &[&List(&asked), &again, &creator.0, &least];
+    let mut originals: Vec<Original> = db
+        .all(FIND_REPEATABLE, params, |row| {
+            Ok(Original {
+                id: row.value("id")?,
+                uuid: row.value("uuid")?,
+                group: GroupId(row.value("group_id")?),
+            })
+        })
+        .await?;
+    let mut numbers = reserve_numbers(db, creator, &originals).await?;
+    originals.retain(|original| numbers.contains_key(&original.group));
+    let mut next_number = |group: GroupId| {
+        let next = numbers.get_mut(&group).expect("every group has numbers");
+        *next += 1;
+        *next - 1
+    };
+    let repeated: Vec<Repeated> = originals
+        .iter()
+        .map(|original| Repeated {
+            of: original.uuid,
+            ids: TaskIds { uuid: wanted[&original.uuid], number: next_number(original.group) },
+        })
+        .collect();
+    insert(db, creator, &originals, &repeated, now).await?;
+    Ok(repeated)
+}
+
+/// A group that is being deleted gives none.
+async fn reserve_numbers(
+    db: Db<'_>,
+    creator: UserId,
+    originals: &[Original],
+) -> Result<BTreeMap<GroupId, i64>, StoreError> {
+    let mut counts: BTreeMap<GroupId, i64> = BTreeMap::new();
+    for original in originals {
+        *counts.entry(original.group).or_default() += 1;
+    }
+    let mut first = BTreeMap::new();
+    for (group, count) in counts {
+        first.extend(take_numbers(db, creator, group, count).await?.map(|number| (group, number)));
+    }
+    Ok(first)
+}
+
+/// Adds the repetitions of the tasks, in the same order. Everything but identity, time and creator is that of the
+/// original.
+async fn insert(
+    db: Db<'_>,
+    creator: UserId,
+    originals: &[Original],
+    repeated: &[Repeated],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let of: Vec<i64> = originals.iter().map(|original| original.id).collect();
+    let new: Vec<TaskIds> = repeated.iter().map(|repeated| repeated.ids).collect();
+    match db {
+        Db::Postgres(db) => postgres::tasks::repeat::insert(db, creator, &of, &new, now).await,
+        Db::Sqlite(db) => sqlite::tasks::repeat::insert(db, creator, &of, &new, now),
+    }
+}
+
+const FIND_REPEATED: Sql = sql!("SELECT uuid, repeats_uuid FROM task WHERE uuid = ANY($1::uuid[])");
+
+/// What earlier repetitions repeat.
+async fn find_repeated(db: Db<'_>, ids: Vec<TaskIds>) -> Result<Vec<Repeated>, StoreError> {
+    let uuids: Vec<Uuid> = ids.iter().map(|ids| ids.uuid).collect();
+    let originals: HashMap<Uuid, Uuid> = db
+        .all(FIND_REPEATED, &[&List(&uuids)], |row| Ok((row.value("uuid")?, row.value("repeats_uuid")?)))
+        .await?;
+    Ok(ids
+        .into_iter()
+        .filter_map(|ids| originals.get(&ids.uuid).map(|of| Repeated { of: *of, ids }))
+        .collect())
+}

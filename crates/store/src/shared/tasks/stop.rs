@@ -1,0 +1,44 @@
+//! Asking for a task that runs to be stopped.
+
+use mitosis_domain::permission::Action;
+use mitosis_protocol::Timestamp;
+use uuid::Uuid;
+
+use super::super::rights;
+use crate::StoreError;
+use crate::db::{Db, Sql, sql};
+use crate::ops::By;
+use crate::ops::tasks::StopAsked;
+
+/// Published workers have no slots, and are not asked. An attempt that is being lost meanwhile is waited for: its end
+/// would not see the wish.
+const FIND: Sql = sql!(
+    "
+    SELECT l.task_id, w.uuid, w.slots IS NOT NULL AS listens
+    FROM task t INNER JOIN lease l ON l.task_id = t.id INNER JOIN worker w ON w.id = l.worker_id
+    WHERE t.uuid = $1 AND l.reported_end IS NULL
+    FOR UPDATE OF l"
+);
+
+const ASK: Sql =
+    sql!("UPDATE lease SET stop_asked = true, updated_at = $2 WHERE task_id = $1 AND NOT stop_asked");
+
+/// Notes the wish on the lease, if an agent of ours has it.
+pub(super) async fn ask(db: Db<'_>, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, StoreError> {
+    if !rights::may_with(db, by, uuid, Action::ManageTasks).await? {
+        return Ok(StopAsked::NotRunning);
+    }
+    let found = db
+        .optional(FIND, &[&uuid], |row| {
+            Ok((row.value::<i64>("task_id")?, row.value::<Uuid>("uuid")?, row.value("listens")?))
+        })
+        .await?;
+    Ok(match found {
+        Some((task, worker, true)) => {
+            db.run(ASK, &[&task, &now.unix_micros()]).await?;
+            StopAsked::Of(worker)
+        }
+        Some((_, _, false)) => StopAsked::OfPublished,
+        None => StopAsked::NotRunning,
+    })
+}

@@ -1,0 +1,63 @@
+//! What users change about a worker.
+
+use mitosis_domain::ids::WorkerId;
+use mitosis_domain::permission::Action;
+use mitosis_domain::tags::Words;
+use mitosis_protocol::{Role, Timestamp};
+use uuid::Uuid;
+
+use super::super::rights;
+use super::lock::lock_by_uuid;
+use crate::StoreError;
+use crate::db::{Db, Json, Sql, sql};
+use crate::ops::By;
+use crate::ops::workers::WorkerChange;
+
+const SET_TAGS: Sql = sql!("UPDATE worker SET tags = $2, updated_at = $3 WHERE id = $1");
+
+const SET_LABELS: Sql = sql!("UPDATE worker SET labels = $2, updated_at = $3 WHERE id = $1");
+
+const TOUCH: Sql = sql!("UPDATE worker SET updated_at = $2 WHERE id = $1");
+
+/// Sets exactly these tags.
+pub(super) async fn set_tags(
+    db: Db<'_>,
+    by: By,
+    uuid: Uuid,
+    tags: &Words,
+    now: Timestamp,
+) -> Result<WorkerChange, StoreError> {
+    set(db, by, uuid, SET_TAGS, tags, now).await
+}
+
+/// Sets exactly these labels.
+pub(super) async fn set_labels(
+    db: Db<'_>,
+    by: By,
+    uuid: Uuid,
+    labels: &Words,
+    now: Timestamp,
+) -> Result<WorkerChange, StoreError> {
+    set(db, by, uuid, SET_LABELS, labels, now).await
+}
+
+async fn set(
+    db: Db<'_>,
+    by: By,
+    uuid: Uuid,
+    sql: Sql,
+    words: &Words,
+    now: Timestamp,
+) -> Result<WorkerChange, StoreError> {
+    let Some(worker) = lock_by_uuid(db, uuid).await? else { return Ok(WorkerChange::Unknown) };
+    if !rights::may_on_worker(db, by, worker, Action::LabelWorkers, Role::Write).await? {
+        return Ok(WorkerChange::Denied);
+    }
+    db.run_one(sql, &[&worker.0, &Json(words), &now.unix_micros()]).await?;
+    Ok(WorkerChange::Done)
+}
+
+/// Notes that the worker took or committed a task, or that its groups changed.
+pub(crate) async fn touch(db: Db<'_>, worker: WorkerId, now: Timestamp) -> Result<(), StoreError> {
+    db.run_one(TOUCH, &[&worker.0, &now.unix_micros()]).await
+}

@@ -1,0 +1,162 @@
+//! Reading workers.
+
+use mitosis_domain::ids::{GroupId, UserId, WorkerId};
+use mitosis_domain::worker::Worker;
+use uuid::Uuid;
+
+use crate::StoreError;
+use crate::code::{Code, duration, row_count};
+use crate::db::{Db, Json, List, Params, Row, Sql, only, read_count, sql};
+use crate::ops::query::{FoundWorkers, Portions, WorkerPage, WorkerQuery, weight_of_worker};
+
+/// The columns of a worker, and what it holds: tasks, each with its group, as JSON.
+macro_rules! select_worker {
+    (postgres) => {
+        select_worker!(
+            "SELECT coalesce(json_agg(json_build_array(t.uuid, t.group_id) ORDER BY l.claimed_at, l.task_id), '[]')
+             FROM lease l JOIN task t ON t.id = l.task_id WHERE l.worker_id = w.id",
+            "JOIN"
+        )
+    };
+    (sqlite) => {
+        select_worker!(
+            "SELECT json_group_array(json_array(hex(t.uuid), t.group_id) ORDER BY l.claimed_at, l.task_id)
+             FROM lease l CROSS JOIN task t ON t.id = l.task_id WHERE l.worker_id = w.id",
+            "CROSS JOIN"
+        )
+    };
+    ($held:literal, $join:literal) => {
+        concat!(
+            "SELECT w.id, w.uuid, w.creator_id, u.username AS creator_name, u.state AS creator_state,
+                w.tags, w.labels, w.state, w.created_at, w.updated_at, w.slots, w.token_until, w.lost_after,
+                s.last_heartbeat, s.lease_until + clock.lag AS lost_at,
+                s.lease_until - s.lease + s.missed_after + clock.lag AS missed_at, (",
+            $held,
+            ") AS held FROM worker w ",
+            $join,
+            " users u ON u.id = w.creator_id ",
+            $join,
+            " worker_session s ON s.worker_id = w.id CROSS JOIN lease_clock clock "
+        )
+    };
+}
+
+const WORKER_BY_UUID: Sql = sql!(
+    postgres: concat!(select_worker!(postgres), "WHERE w.uuid = $1"),
+    sqlite: concat!(select_worker!(sqlite), "WHERE w.uuid = ?1"),
+);
+
+macro_rules! that_match {
+    (postgres) => {
+        "JOIN worker_group g ON g.worker_id = w.id AND g.group_id = $1
+        WHERE ($2::smallint[] IS NULL OR g.role = ANY($2))
+          AND ($3::text IS NULL OR u.username = $3)
+          AND w.tags @> $4 AND w.labels @> $5 "
+    };
+    (sqlite) => {
+        "CROSS JOIN worker_group g ON g.worker_id = w.id AND g.group_id = ?1
+        WHERE (?2 IS NULL OR g.role IN (SELECT value FROM json_each(?2)))
+          AND (?3 IS NULL OR u.username = ?3)
+          -- nothing asked for that the worker lacks
+          AND NOT EXISTS (SELECT value FROM json_each(?4) EXCEPT SELECT value FROM json_each(w.tags))
+          AND NOT EXISTS (SELECT value FROM json_each(?5) EXCEPT SELECT value FROM json_each(w.labels)) "
+    };
+}
+
+const MATCHING_WORKERS: Sql = sql!(
+    postgres: concat!(
+        select_worker!(postgres),
+        that_match!(postgres),
+        "AND w.id > $6 ORDER BY w.id LIMIT $7"
+    ),
+    sqlite: concat!(select_worker!(sqlite), that_match!(sqlite), "AND w.id > ?6 ORDER BY w.id LIMIT ?7"),
+);
+
+const COUNT_MATCHING: Sql = sql!(
+    postgres: concat!(
+        "SELECT count(*) FROM worker w JOIN users u ON u.id = w.creator_id ",
+        that_match!(postgres)
+    ),
+    sqlite: concat!(
+        "SELECT count(*) FROM worker w CROSS JOIN users u ON u.id = w.creator_id ",
+        that_match!(sqlite)
+    ),
+);
+
+/// The worker of that UUID.
+pub(super) async fn by_uuid(db: Db<'_>, uuid: Uuid) -> Result<Option<Worker>, StoreError> {
+    db.optional(WORKER_BY_UUID, &[&uuid], read).await
+}
+
+const OF_OWNER: Sql = sql!("SELECT uuid FROM worker WHERE creator_id = $1 ORDER BY id");
+
+/// The workers that a user has registered.
+pub(super) async fn of_owner(db: Db<'_>, owner: UserId) -> Result<Vec<Uuid>, StoreError> {
+    db.all(OF_OWNER, &[&owner.0], only).await
+}
+
+/// One page of workers that match.
+pub(super) async fn page(
+    db: Db<'_>,
+    query: &WorkerQuery,
+    page: WorkerPage,
+) -> Result<FoundWorkers, StoreError> {
+    let roles = roles(query);
+    let (roles, tags, labels) = (roles.as_deref().map(List), Json(&query.tags), Json(&query.labels));
+    let (mut workers, mut portions) = (Vec::new(), Portions::up_to(page.bytes));
+    let mut after = page.after.map_or(0, |worker| worker.0);
+    while (workers.len() as u64) < page.limit {
+        let at_once = row_count(page.limit - workers.len() as u64).min(row_count(portions.next() as u64));
+        let params: Params<'_> = &[&query.group.0, &roles, &query.creator, &tags, &labels, &after, &at_once];
+        let portion: Vec<Worker> = db.all(MATCHING_WORKERS, params, read).await?;
+        let is_last = (portion.len() as u64) < at_once.unsigned_abs();
+        for worker in portion {
+            if !portions.fits(weight_of_worker(&worker)) {
+                return Ok(FoundWorkers { workers, is_whole: false });
+            }
+            after = worker.id.0;
+            workers.push(worker);
+        }
+        if is_last {
+            return Ok(FoundWorkers { workers, is_whole: true });
+        }
+    }
+    Ok(FoundWorkers { workers, is_whole: false })
+}
+
+/// How many workers match.
+pub(super) async fn count(db: Db<'_>, query: &WorkerQuery) -> Result<u64, StoreError> {
+    let roles = roles(query);
+    let (roles, tags, labels) = (roles.as_deref().map(List), Json(&query.tags), Json(&query.labels));
+    let params: Params<'_> = &[&query.group.0, &roles, &query.creator, &tags, &labels];
+    db.one(COUNT_MATCHING, params, read_count).await
+}
+
+fn roles(query: &WorkerQuery) -> Option<Vec<i16>> {
+    query.roles.as_ref().map(|roles| roles.iter().map(|role| role.code()).collect())
+}
+
+fn read(row: &Row<'_>) -> Result<Worker, StoreError> {
+    let held: Vec<(Uuid, i64)> = row.json("held")?;
+    let (held, held_groups) = held.into_iter().map(|(task, group)| (task, GroupId(group))).unzip();
+    Ok(Worker {
+        id: WorkerId(row.value("id")?),
+        uuid: row.value("uuid")?,
+        creator: UserId(row.value("creator_id")?),
+        creator_name: row.value("creator_name")?,
+        creator_state: row.code("creator_state")?,
+        tags: row.words("tags")?,
+        labels: row.words("labels")?,
+        state: row.code("state")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+        last_heartbeat: row.time("last_heartbeat")?,
+        slots: row.value::<Option<i32>>("slots")?.map(i32::unsigned_abs),
+        token_until: row.optional_time("token_until")?,
+        lost_after: row.value::<Option<i64>>("lost_after")?.map(duration),
+        missed_at: row.time("missed_at")?,
+        lost_at: row.time("lost_at")?,
+        held,
+        held_groups,
+    })
+}

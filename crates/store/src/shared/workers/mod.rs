@@ -1,0 +1,159 @@
+//! Workers: registration, signs of life, what users change about them, and their end.
+
+pub(super) mod departure;
+mod duties;
+mod edit;
+mod get;
+mod groups;
+mod lock;
+mod register;
+pub(crate) mod remove;
+mod renew;
+mod stop;
+
+use std::collections::{BTreeMap, HashMap};
+
+use async_trait::async_trait;
+use mitosis_domain::ids::{UserId, WorkerId};
+use mitosis_domain::lease::{LeaseTerms, Moment};
+use mitosis_domain::tags::Words;
+use mitosis_domain::worker::Worker;
+use mitosis_protocol::worker::ShutdownOp;
+use mitosis_protocol::{Role, Timestamp};
+use uuid::Uuid;
+
+use crate::StoreError;
+use crate::backend::Backend;
+use crate::ops::By;
+use crate::ops::query::{FoundWorkers, WorkerPage, WorkerQuery};
+use crate::ops::workers::{
+    Departure, Duties, Fate, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange, Workers,
+};
+
+pub(crate) use edit::touch;
+pub(crate) use groups::{end_service, lock_service};
+pub(crate) use lock::{LockedWorker, lock};
+pub(crate) use stop::after_commit;
+
+#[async_trait]
+impl<B: Backend> Workers for B {
+    async fn register_worker(
+        &self,
+        new: &NewWorker,
+        terms: LeaseTerms,
+        at: Moment,
+    ) -> Result<Registration, StoreError> {
+        self.write((new.clone(), terms, at), |db, (new, terms, at)| {
+            Box::pin(register::register(db, new, *terms, *at))
+        })
+        .await
+    }
+
+    async fn worker(&self, uuid: Uuid) -> Result<Option<Worker>, StoreError> {
+        self.read(uuid, |db, uuid| Box::pin(get::by_uuid(db, *uuid))).await
+    }
+
+    async fn worker_groups(&self, worker: WorkerId) -> Result<BTreeMap<String, Role>, StoreError> {
+        self.read(worker, |db, worker| Box::pin(groups::of_worker(db, *worker))).await
+    }
+
+    async fn workers_of(&self, owner: UserId) -> Result<Vec<Uuid>, StoreError> {
+        self.read(owner, |db, owner| Box::pin(get::of_owner(db, *owner))).await
+    }
+
+    async fn query_workers(&self, query: &WorkerQuery, page: WorkerPage) -> Result<FoundWorkers, StoreError> {
+        self.answer((query.clone(), page), |db, (query, page)| Box::pin(get::page(db, query, *page))).await
+    }
+
+    async fn count_workers(&self, query: &WorkerQuery) -> Result<u64, StoreError> {
+        self.answer(query.clone(), |db, query| Box::pin(get::count(db, query))).await
+    }
+
+    async fn renew_leases(
+        &self,
+        signs: &[(WorkerId, LeaseTerms)],
+        at: Moment,
+    ) -> Result<Vec<WorkerId>, StoreError> {
+        self.write_soon((signs.to_vec(), at), |db, (signs, at)| Box::pin(renew::renew(db, signs, *at))).await
+    }
+
+    async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, StoreError> {
+        self.read(workers.to_vec(), |db, workers| Box::pin(duties::duties(db, workers))).await
+    }
+
+    async fn set_worker_tags(
+        &self,
+        by: By,
+        uuid: Uuid,
+        tags: &Words,
+        now: Timestamp,
+    ) -> Result<WorkerChange, StoreError> {
+        self.write((by, uuid, tags.clone(), now), |db, (by, uuid, tags, now)| {
+            Box::pin(edit::set_tags(db, *by, *uuid, tags, *now))
+        })
+        .await
+    }
+
+    async fn set_worker_labels(
+        &self,
+        by: By,
+        uuid: Uuid,
+        labels: &Words,
+        now: Timestamp,
+    ) -> Result<WorkerChange, StoreError> {
+        self.write((by, uuid, labels.clone(), now), |db, (by, uuid, labels, now)| {
+            Box::pin(edit::set_labels(db, *by, *uuid, labels, *now))
+        })
+        .await
+    }
+
+    async fn set_worker_groups(
+        &self,
+        by: By,
+        uuid: Uuid,
+        relations: &BTreeMap<String, Role>,
+        now: Timestamp,
+    ) -> Result<WorkerGroupsChange, StoreError> {
+        self.write((by, uuid, relations.clone(), now), |db, (by, uuid, relations, now)| {
+            Box::pin(groups::set(db, *by, *uuid, relations, *now))
+        })
+        .await
+    }
+
+    async fn remove_worker_groups(
+        &self,
+        by: By,
+        uuid: Uuid,
+        groups: &[String],
+        now: Timestamp,
+    ) -> Result<WorkerGroupsChange, StoreError> {
+        self.write((by, uuid, groups.to_vec(), now), |db, (by, uuid, groups, now)| {
+            Box::pin(groups::remove(db, *by, *uuid, groups, *now))
+        })
+        .await
+    }
+
+    async fn stop_worker(
+        &self,
+        by: By,
+        uuid: Uuid,
+        op: ShutdownOp,
+        now: Timestamp,
+    ) -> Result<Stop, StoreError> {
+        self.write((by, uuid, op, now), |db, (by, uuid, op, now)| {
+            Box::pin(stop::stop(db, *by, *uuid, *op, *now))
+        })
+        .await
+    }
+
+    async fn sign_off(&self, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, StoreError> {
+        self.write((uuid, fate, now), |db, (uuid, fate, now)| {
+            Box::pin(stop::sign_off(db, *uuid, *fate, *now))
+        })
+        .await
+    }
+
+    async fn departure(&self, uuid: Uuid) -> Result<Option<Departure>, StoreError> {
+        self.read(uuid, |db, uuid| Box::pin(departure::of(db, *uuid))).await
+    }
+}

@@ -1,0 +1,81 @@
+//! A worker goes, and what it held goes back.
+
+use mitosis_domain::ids::{UserId, WorkerId};
+use mitosis_protocol::Timestamp;
+use uuid::Uuid;
+
+use super::super::dispatch::lease::{self, Lease};
+use super::super::dispatch::lose::put_back;
+use super::departure;
+use crate::StoreError;
+use crate::db::{Db, Sql, sql};
+use crate::ops::workers::{Departure, Fate};
+
+const LEASES_OF_WORKER: Sql = sql!(
+    "
+    SELECT task_id, worker_id, epoch, token, losses, claimed_at, reported_end
+    FROM lease WHERE worker_id = $1 ORDER BY claimed_at, task_id"
+);
+
+/// In the order that the references between the tables allow; `$1` is the worker.
+const DELETE_EVERY_TRACE: [Sql; 3] = [
+    sql!("DELETE FROM worker_group WHERE worker_id = $1"),
+    sql!("DELETE FROM worker_session WHERE worker_id = $1"),
+    sql!("DELETE FROM worker WHERE id = $1"),
+];
+
+/// Removes a worker that the caller has locked; answers which tasks are Ready again, or cancelled. With a
+/// departure, it is remembered why it went.
+pub(crate) async fn remove(
+    db: Db<'_>,
+    worker: WorkerId,
+    uuid: Uuid,
+    departure: Option<Departure>,
+    fate: Fate,
+    now: Timestamp,
+) -> Result<Vec<Uuid>, StoreError> {
+    let held: Vec<Lease> = db.all(LEASES_OF_WORKER, &[&worker.0], lease::read).await?;
+    let mut returned = Vec::with_capacity(held.len());
+    for lease in &held {
+        returned.push(put_back(db, lease, fate, now).await?);
+    }
+    for delete in DELETE_EVERY_TRACE {
+        db.run(delete, &[&worker.0]).await?;
+    }
+    if let Some(departure) = departure {
+        departure::note(db, uuid, departure, now).await?;
+    }
+    Ok(returned)
+}
+
+/// Workers that end together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Registered {
+    /// By this user.
+    By(UserId),
+    /// With this personal token.
+    With(i64),
+}
+
+const LOCK_OF_USER: Sql = sql!("SELECT id, uuid FROM worker WHERE creator_id = $1 ORDER BY id FOR UPDATE");
+
+const LOCK_OF_TOKEN: Sql =
+    sql!("SELECT id, uuid FROM worker WHERE personal_token_id = $1 ORDER BY id FOR UPDATE");
+
+/// Removes them; answers which.
+pub(crate) async fn remove_all(
+    db: Db<'_>,
+    registered: &Registered,
+    now: Timestamp,
+) -> Result<Vec<Uuid>, StoreError> {
+    let (sql, number) = match registered {
+        Registered::By(user) => (LOCK_OF_USER, user.0),
+        Registered::With(token) => (LOCK_OF_TOKEN, *token),
+    };
+    let workers: Vec<(WorkerId, Uuid)> =
+        db.all(sql, &[&number], |row| Ok((WorkerId(row.value("id")?), row.value("uuid")?))).await?;
+    for (worker, uuid) in &workers {
+        remove(db, *worker, *uuid, None, Fate::Returned, now).await?;
+    }
+    Ok(workers.into_iter().map(|(_, uuid)| uuid).collect())
+}

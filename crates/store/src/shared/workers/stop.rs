@@ -1,0 +1,66 @@
+//! Telling a worker to stop.
+
+use mitosis_domain::ids::WorkerId;
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::worker::{ShutdownOp, WorkerState};
+use uuid::Uuid;
+
+use super::super::rights;
+use super::edit::touch;
+use super::lock::{LockedWorker, lock_by_uuid};
+use super::remove::remove;
+use crate::StoreError;
+use crate::code::Code;
+use crate::db::{Db, Sql, only, sql};
+use crate::ops::By;
+use crate::ops::workers::{Departure, Fate, Stop};
+
+const HOLDS_A_TASK: Sql = sql!("SELECT EXISTS (SELECT 1 FROM lease WHERE worker_id = $1)");
+
+async fn holds_a_task(db: Db<'_>, worker: WorkerId) -> Result<bool, StoreError> {
+    db.one(HOLDS_A_TASK, &[&worker.0], only).await
+}
+
+const SET_STATE: Sql = sql!("UPDATE worker SET state = $2, updated_at = $3 WHERE id = $1");
+
+/// Removes the worker, or marks it when it may still end what it holds.
+pub(super) async fn stop(
+    db: Db<'_>,
+    by: By,
+    uuid: Uuid,
+    op: ShutdownOp,
+    now: Timestamp,
+) -> Result<Stop, StoreError> {
+    let Some(worker) = lock_by_uuid(db, uuid).await? else { return Ok(Stop::Unknown) };
+    if !rights::controls(db, by, worker).await? {
+        return Ok(Stop::NotInControl);
+    }
+    if op == ShutdownOp::Graceful && holds_a_task(db, worker).await? {
+        let state = WorkerState::GracefulShutdown.code();
+        db.run_one(SET_STATE, &[&worker.0, &state, &now.unix_micros()]).await?;
+        return Ok(Stop::Marked);
+    }
+    remove(db, worker, uuid, Some(Departure::Removed), Fate::Returned, now).await?;
+    Ok(Stop::Removed)
+}
+
+/// Removes the worker, as it wishes, or as its guard reports.
+pub(super) async fn sign_off(db: Db<'_>, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, StoreError> {
+    let Some(worker) = lock_by_uuid(db, uuid).await? else { return Ok(Stop::Unknown) };
+    remove(db, worker, uuid, None, fate, now).await?;
+    Ok(Stop::Removed)
+}
+
+/// A worker has committed a task: if it was to stop and this was the last, it is removed.
+pub(crate) async fn after_commit(
+    db: Db<'_>,
+    worker: &LockedWorker,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    match worker.state {
+        WorkerState::GracefulShutdown if !holds_a_task(db, worker.id).await? => {
+            remove(db, worker.id, worker.uuid, Some(Departure::Removed), Fate::Returned, now).await.map(drop)
+        }
+        WorkerState::GracefulShutdown | WorkerState::Normal => touch(db, worker.id, now).await,
+    }
+}
