@@ -23,7 +23,6 @@ pub mod permission;
 pub mod quota;
 pub mod selector;
 pub mod spec;
-pub mod sweep;
 pub mod tags;
 pub mod task;
 pub mod turns;

@@ -17,7 +17,6 @@ mod embedded;
 mod login;
 mod process;
 mod show;
-mod sweep;
 mod task_io;
 
 use std::process::ExitCode;
@@ -60,7 +59,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            note!("mito: no threads can be started: {error}");
+            note!("mito: cannot start threads: {error}");
             return Exit::Fault.into();
         }
     };
@@ -74,8 +73,8 @@ fn main() -> ExitCode {
     })
 }
 
-/// Closes what whoever started this process has open: locks of a script, for instance, which would be held for as
-/// long as this process stays.
+/// Closes inherited file descriptors: locks of a script, for example, which would be held for as long as this process
+/// lives.
 fn close_inherited() {
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
     let open: Vec<i32> =
@@ -92,7 +91,7 @@ fn clap_exit(answer: &clap::Error) -> ExitCode {
         // Whoever does not read it has no use for another word.
         let _ = answer.print();
     } else {
-        note!("{}", Failure::misspelt(answer, "add --help to see what can be given"));
+        note!("{}", Failure::misspelt(answer, "see --help"));
     }
     u8::try_from(answer.exit_code()).unwrap_or(Exit::Usage as u8).into()
 }

@@ -1,18 +1,18 @@
-//! Describes each reason in words.
+//! The text of each reason.
 
 use std::time::Duration;
 
 use mitosis_protocol::explain::{Explanation, ReasonCode, ReasonFacts};
-use mitosis_protocol::{TaskResultMessage, TaskState, Timestamp, duration};
+use mitosis_protocol::{ExecState, TaskResultMessage, TaskState, Timestamp, Uuid, duration};
 
 use super::facts::{Ahead, Nearest, Standing};
 use super::{Facts, Moment, Reason};
 use crate::limits::TOO_MUCH_OUTPUT;
 use crate::tags::Words;
-use crate::task::{Ending, ExecEnd, Phase};
+use crate::task::{Attempt, Ending, ExecEnd, Phase};
 use crate::wait_status::WaitStatus;
 
-/// The description of one reason.
+/// What is said about one reason.
 struct Description {
     code: ReasonCode,
     text: String,
@@ -20,7 +20,7 @@ struct Description {
     facts: ReasonFacts,
 }
 
-/// Explains why a task is in its state.
+/// Explains the state of a task.
 pub fn explain(facts: &Facts, moment: &Moment) -> Explanation {
     let Description { code, text, hint, facts: about } = Reason::of(facts, moment).describe(moment.now);
     Explanation { uuid: facts.uuid, state: facts.standing.state(), code, text, hint, facts: about }
@@ -40,238 +40,303 @@ impl Standing {
 }
 
 impl Reason {
-    #[expect(clippy::too_many_lines, reason = "one case after another, each of them short")]
     fn describe(self, now: Timestamp) -> Description {
         match self {
-            Self::WaitsForUpstream { upstream, state } => description(
-                ReasonCode::WaitsForUpstream,
-                format!(
-                    "It waits for task {upstream}, which asked for it and is {state:?}. It becomes Ready when \
-                     that task is committed."
-                ),
-            )
-            .hint(format!("`mito client tasks explain {upstream}` tells how that one gets on"))
-            .facts(ReasonFacts { task: Some(upstream), ..ReasonFacts::default() }),
-
-            Self::NoWorker { group } => {
-                description(ReasonCode::NoWorker, format!("No worker serves the group `{group}`."))
-                    .hint(format!(
-                        "start one with `mito worker --groups {group}`, or let a running one serve the group \
-                         with `mito client workers update-roles UUID {group}:write`"
-                    ))
-                    .facts(ReasonFacts { workers: Some(0), ..ReasonFacts::default() })
-            }
-
-            Self::RoleMissing { group, workers } => description(
-                ReasonCode::RoleMissing,
-                format!(
-                    "{} the group `{group}`, but with the role Read only, and a worker runs tasks of groups \
-                     that have Write or Admin on it.",
-                    counted(workers, "worker lists", "workers list")
-                ),
-            )
-            .hint(format!("`mito client workers update-roles UUID {group}:write` gives the role"))
-            .facts(ReasonFacts { workers: Some(workers), ..ReasonFacts::default() }),
-
+            Self::WaitsForUpstream { upstream, state } => waits_for_upstream(upstream, state),
+            Self::NoWorker { group } => no_worker(&group),
+            Self::RoleMissing { group, workers } => role_missing(&group, workers),
             Self::TagsMissing { group, tags, workers, nearest } => {
-                let text = format!(
-                    "{} the group `{group}`, but none has all of the tags {}.{}",
-                    counted(workers, "worker serves", "workers serve"),
-                    quoted(&tags),
-                    match &nearest {
-                        Some(Nearest { worker, missing }) => {
-                            format!(" The nearest is {worker}, which lacks {}.", quoted(missing))
-                        }
-                        None => String::new(),
-                    }
-                );
-                let facts = ReasonFacts {
-                    workers: Some(workers),
-                    worker: nearest.as_ref().map(|nearest| nearest.worker),
-                    missing_tags: nearest.map(|nearest| nearest.missing.to_vec()).unwrap_or_default(),
-                    ..ReasonFacts::default()
-                };
-                description(ReasonCode::TagsMissing, text)
-                    .hint(
-                        "start a worker with these tags, give them to one with `mito client workers \
-                         update-tags`, or take them off the task with `mito client tasks change`",
-                    )
-                    .facts(facts)
+                tags_missing(&group, &tags, workers, nearest)
             }
-
-            Self::WorkersDraining { workers } => description(
-                ReasonCode::WorkersDraining,
-                format!(
-                    "{} run it, but {} after the present task and {} no other.",
-                    counted(workers, "worker could", "workers could"),
-                    if workers == 1 { "stops" } else { "all stop" },
-                    if workers == 1 { "takes" } else { "take" },
-                ),
-            )
-            .hint("start another worker for the group")
-            .facts(ReasonFacts { workers: Some(workers), ..ReasonFacts::default() }),
-
-            Self::CoordinatorJustStarted { started_at, until, holder, workers } => description(
-                ReasonCode::CoordinatorJustStarted,
-                format!(
-                    "The coordinator started {} ago, and {} not been heard from since. There is time until \
-                     {until} ({} from now).",
-                    span(now, started_at),
-                    match holder {
-                        Some(worker) => format!("worker {worker}, which has the task, has"),
-                        None => counted(workers, "worker that could run it has", "workers that could run it have"),
-                    },
-                    span(until, now),
-                ),
-            )
-            .hint("nothing needs to be done; check the workers if this is still so in a minute or two")
-            .facts(ReasonFacts {
-                worker: holder,
-                workers: Some(workers),
-                since: Some(started_at),
-                until: Some(until),
-                ..ReasonFacts::default()
-            }),
-
-            Self::WorkersSilent { workers, heard_at, until } => description(
-                ReasonCode::WorkersSilent,
-                format!(
-                    "{} free to run it, but {} not given a sign of life{}. Without one, {} taken for lost at \
-                     {until} ({} from now).",
-                    counted(workers, "worker is", "workers are"),
-                    if workers == 1 { "has" } else { "have" },
-                    heard_at.map(|heard_at| format!(" for {}", span(now, heard_at))).unwrap_or_default(),
-                    if workers == 1 { "it is" } else { "the last is" },
-                    span(until, now),
-                ),
-            )
-            .hint("check that the workers run and reach the coordinator, or start another one")
-            .facts(ReasonFacts {
-                workers: Some(workers),
-                since: heard_at,
-                until: Some(until),
-                ..ReasonFacts::default()
-            }),
-
-            Self::AllBusy { workers, group, ahead } => description(
-                ReasonCode::AllBusy,
-                format!(
-                    "{} it could run on {} at work. {}",
-                    counted(workers, "worker that", "workers that"),
-                    if workers == 1 { "is" } else { "are all" },
-                    line(&group, ahead)
-                ),
-            )
-            .hint("wait, start more workers, or raise its priority with `mito client tasks change --priority`")
-            .facts(ReasonFacts {
-                workers: Some(workers),
-                ahead: Some(ahead.number()),
-                ..ReasonFacts::default()
-            }),
-
-            Self::NextInTurn { free, group, ahead } => description(
-                ReasonCode::NextInTurn,
-                format!(
-                    "{} free to run it, and {} tasks when asking next: workers of ours at once, workers of \
-                     earlier versions at their polling interval. {}",
-                    counted(free, "worker is", "workers are"),
-                    if free == 1 { "gets" } else { "get" },
-                    line(&group, ahead)
-                ),
-            )
-            .facts(ReasonFacts { workers: Some(free), ahead: Some(ahead.number()), ..ReasonFacts::default() }),
-
+            Self::WorkersDraining { workers } => workers_draining(workers),
+            Self::CoordinatorJustStarted { started_at, until, holder, workers } => {
+                coordinator_just_started(started_at, until, holder, workers, now)
+            }
+            Self::WorkersSilent { workers, heard_at, until } => workers_silent(workers, heard_at, until, now),
+            Self::AllBusy { workers, group, ahead } => all_busy(workers, &group, ahead),
+            Self::NextInTurn { free, group, ahead } => next_in_turn(free, &group, ahead),
             Self::WaitsForWatched { worker, watched, target, state } => {
-                let text = format!("Worker {worker} has it and waits until task {watched} has come to {target:?}");
-                let (rest, hint) = match state {
-                    None => ("; that one does not exist, or is in none of your groups".to_owned(), None),
-                    Some(state @ (TaskState::Finished | TaskState::Cancelled)) => {
-                        (format!("; that one is {state:?} and has not come so far"), None)
-                    }
-                    Some(state) => (
-                        format!("; that one is {state:?}"),
-                        Some(format!("`mito client tasks explain {watched}` tells how that one gets on")),
-                    ),
-                };
-                let hint = hint.unwrap_or_else(|| {
-                    "it ends by itself when it has waited for as long as its timeout".to_owned()
-                });
-                description(ReasonCode::WaitsForWatched, format!("{text}{rest}.")).hint(hint).facts(ReasonFacts {
-                    task: Some(watched),
-                    worker: Some(worker),
-                    ..ReasonFacts::default()
-                })
+                waits_for_watched(worker, watched, target, state)
             }
-
-            Self::WorkerLost { worker, heard_at, until } => description(
-                ReasonCode::WorkerLost,
-                format!(
-                    "Worker {worker} has it, but has not given a sign of life for {}. Its lease ends at \
-                     {until} ({} from now); then the task goes to another worker.",
-                    span(now, heard_at),
-                    span(until, now),
-                ),
-            )
-            .hint(format!(
-                "if you know that the worker is gone, `mito client workers cancel {worker} --force` frees the \
-                 task at once"
-            ))
-            .facts(ReasonFacts {
-                worker: Some(worker),
-                since: Some(heard_at),
-                until: Some(until),
-                ..ReasonFacts::default()
-            }),
-
-            Self::Running { attempt, heard_at, draining } => description(
-                ReasonCode::Running,
-                format!(
-                    "Worker {} has been at work on it for {} (since {}){}. The worker was heard {} ago{}.",
-                    attempt.worker,
-                    span(now, attempt.claimed_at),
-                    attempt.claimed_at,
-                    if attempt.epoch > 1 { format!(", as attempt {}", attempt.epoch) } else { String::new() },
-                    span(now, heard_at),
-                    if draining { " and stops after it" } else { "" },
-                ),
-            )
-            .facts(ReasonFacts {
-                worker: Some(attempt.worker),
-                since: Some(attempt.claimed_at),
-                ..ReasonFacts::default()
-            }),
-
-            Self::Storing { attempt, end } => description(
-                ReasonCode::Storing,
-                format!(
-                    "Its command has {}; worker {} is storing what it left behind.",
-                    match end {
-                        ExecEnd::Finished => "ended",
-                        ExecEnd::Cancelled => "been stopped",
-                    },
-                    attempt.worker
-                ),
-            )
-            .facts(ReasonFacts {
-                worker: Some(attempt.worker),
-                since: Some(attempt.claimed_at),
-                ..ReasonFacts::default()
-            }),
-
-            Self::Ended(ending) => description(ReasonCode::Ended, outcome(&ending, now)).facts(ReasonFacts {
-                worker: ending.reporter,
-                since: Some(ending.at),
-                ..ReasonFacts::default()
-            }),
+            Self::WorkerLost { worker, heard_at, until } => worker_lost(worker, heard_at, until, now),
+            Self::Running { attempt, heard_at, draining } => running(attempt, heard_at, draining, now),
+            Self::Storing { attempt, end } => storing(attempt, end),
+            Self::Ended(ending) => ended(&ending, now),
         }
     }
 }
 
-fn description(code: ReasonCode, text: String) -> Description {
-    Description { code, text, hint: None, facts: ReasonFacts::default() }
+fn waits_for_upstream(upstream: Uuid, state: TaskState) -> Description {
+    Description::new(
+        ReasonCode::WaitsForUpstream,
+        format!(
+            "It waits for task {upstream}, which submits it and is {state:?}. It becomes Ready when that task is \
+             committed."
+        ),
+    )
+    .hint(explain_hint(upstream))
+    .facts(ReasonFacts { task: Some(upstream), ..ReasonFacts::default() })
+}
+
+fn no_worker(group: &str) -> Description {
+    Description::new(ReasonCode::NoWorker, format!("No worker serves the group `{group}`."))
+        .hint(format!(
+            "start one with `mito worker --groups {group}`, or let a running one serve the group with `mito client \
+             workers update-roles UUID {group}:write`"
+        ))
+        .facts(ReasonFacts { workers: Some(0), ..ReasonFacts::default() })
+}
+
+fn role_missing(group: &str, workers: u64) -> Description {
+    Description::new(
+        ReasonCode::RoleMissing,
+        format!(
+            "{} the group `{group}`, but only with the role Read; a worker runs tasks of groups that have Write or \
+             Admin on it.",
+            Plural(workers).worker("lists", "list")
+        ),
+    )
+    .hint(format!("`mito client workers update-roles UUID {group}:write` grants the role"))
+    .facts(ReasonFacts { workers: Some(workers), ..ReasonFacts::default() })
+}
+
+fn tags_missing(group: &str, tags: &Words, workers: u64, nearest: Option<Nearest>) -> Description {
+    let closest = match &nearest {
+        Some(Nearest { worker, missing }) => {
+            format!(" The closest is {worker}, which lacks {}.", quoted(missing))
+        }
+        None => String::new(),
+    };
+    let text = format!(
+        "{} the group `{group}`, but none has all of the tags {}.{closest}",
+        Plural(workers).worker("serves", "serve"),
+        quoted(tags),
+    );
+    let facts = ReasonFacts {
+        workers: Some(workers),
+        worker: nearest.as_ref().map(|nearest| nearest.worker),
+        missing_tags: nearest.map(|nearest| nearest.missing.to_vec()).unwrap_or_default(),
+        ..ReasonFacts::default()
+    };
+    Description::new(ReasonCode::TagsMissing, text)
+        .hint(
+            "start a worker with these tags, add them to one with `mito client workers update-tags`, or remove them \
+             from the task with `mito client tasks change`",
+        )
+        .facts(facts)
+}
+
+fn workers_draining(workers: u64) -> Description {
+    let plural = Plural(workers);
+    Description::new(
+        ReasonCode::WorkersDraining,
+        format!(
+            "{} run it, but {} draining and {} no new tasks.",
+            plural.worker("could", "could"),
+            plural.either("is", "all are"),
+            plural.either("takes", "take"),
+        ),
+    )
+    .hint("start another worker for the group")
+    .facts(ReasonFacts { workers: Some(workers), ..ReasonFacts::default() })
+}
+
+fn coordinator_just_started(
+    started_at: Timestamp,
+    until: Timestamp,
+    holder: Option<Uuid>,
+    workers: u64,
+    now: Timestamp,
+) -> Description {
+    let silent = match holder {
+        Some(worker) => format!("worker {worker}, which runs the task, has"),
+        None => Plural(workers).worker("that could run it has", "that could run it have"),
+    };
+    Description::new(
+        ReasonCode::CoordinatorJustStarted,
+        format!(
+            "The coordinator started {} ago, and {silent} not sent a heartbeat since. There is time until {until} ({} \
+             from now).",
+            span(now, started_at),
+            span(until, now),
+        ),
+    )
+    .hint("no action needed; check the workers if this does not change in a minute or two")
+    .facts(ReasonFacts {
+        worker: holder,
+        workers: Some(workers),
+        since: Some(started_at),
+        until: Some(until),
+        ..ReasonFacts::default()
+    })
+}
+
+fn workers_silent(
+    workers: u64,
+    heard_at: Option<Timestamp>,
+    until: Timestamp,
+    now: Timestamp,
+) -> Description {
+    let plural = Plural(workers);
+    Description::new(
+        ReasonCode::WorkersSilent,
+        format!(
+            "{} free to run it, but {} not sent a heartbeat{}. Without one, {} considered lost at {until} ({} from \
+             now).",
+            plural.worker("is", "are"),
+            plural.either("has", "have"),
+            heard_at.map(|heard_at| format!(" for {}", span(now, heard_at))).unwrap_or_default(),
+            plural.either("it is", "the last is"),
+            span(until, now),
+        ),
+    )
+    .hint("check that the workers run and reach the coordinator, or start another one")
+    .facts(ReasonFacts {
+        workers: Some(workers),
+        since: heard_at,
+        until: Some(until),
+        ..ReasonFacts::default()
+    })
+}
+
+fn all_busy(workers: u64, group: &str, ahead: Ahead) -> Description {
+    let plural = Plural(workers);
+    Description::new(
+        ReasonCode::AllBusy,
+        format!(
+            "{} busy. {}",
+            plural.worker("that could run it is", "that could run it are all"),
+            position(group, ahead)
+        ),
+    )
+    .hint("wait, start more workers, or raise its priority with `mito client tasks change --priority`")
+    .facts(ReasonFacts { workers: Some(workers), ahead: Some(ahead.number()), ..ReasonFacts::default() })
+}
+
+fn next_in_turn(free: u64, group: &str, ahead: Ahead) -> Description {
+    let plural = Plural(free);
+    Description::new(
+        ReasonCode::NextInTurn,
+        format!(
+            "{} free to run it, and {} tasks at the next request: native workers immediately, legacy workers (0.6) at \
+             their polling interval. {}",
+            plural.worker("is", "are"),
+            plural.either("gets", "get"),
+            position(group, ahead)
+        ),
+    )
+    .facts(ReasonFacts { workers: Some(free), ahead: Some(ahead.number()), ..ReasonFacts::default() })
+}
+
+fn waits_for_watched(
+    worker: Uuid,
+    watched: Uuid,
+    target: ExecState,
+    state: Option<TaskState>,
+) -> Description {
+    let rest = match state {
+        None => "which does not exist, or is in none of your groups".to_owned(),
+        Some(state @ (TaskState::Finished | TaskState::Cancelled)) => {
+            format!("which is {state:?} without having reached it")
+        }
+        Some(state) => format!("which is {state:?}"),
+    };
+    let hint = match state {
+        None | Some(TaskState::Finished | TaskState::Cancelled) => {
+            "the task ends when it has waited for as long as its timeout".to_owned()
+        }
+        Some(_) => explain_hint(watched),
+    };
+    Description::new(
+        ReasonCode::WaitsForWatched,
+        format!("Worker {worker} holds it until {target:?} is reached by task {watched}, {rest}."),
+    )
+    .hint(hint)
+    .facts(ReasonFacts { task: Some(watched), worker: Some(worker), ..ReasonFacts::default() })
+}
+
+fn worker_lost(worker: Uuid, heard_at: Timestamp, until: Timestamp, now: Timestamp) -> Description {
+    Description::new(
+        ReasonCode::WorkerLost,
+        format!(
+            "Worker {worker} runs it, but has not sent a heartbeat for {}. Its lease ends at {until} ({} from now); \
+             then the task is requeued.",
+            span(now, heard_at),
+            span(until, now),
+        ),
+    )
+    .hint(format!(
+        "if the worker is gone, `mito client workers cancel {worker} --force` requeues the task immediately"
+    ))
+    .facts(ReasonFacts {
+        worker: Some(worker),
+        since: Some(heard_at),
+        until: Some(until),
+        ..ReasonFacts::default()
+    })
+}
+
+fn running(attempt: Attempt, heard_at: Timestamp, draining: bool, now: Timestamp) -> Description {
+    let Attempt { worker, epoch, claimed_at } = attempt;
+    let attempt_number = if epoch > 1 { format!(", attempt {epoch}") } else { String::new() };
+    Description::new(
+        ReasonCode::Running,
+        format!(
+            "It has been running on worker {worker} for {} (since {claimed_at}){attempt_number}. The worker's last \
+             heartbeat was {} ago{}.",
+            span(now, claimed_at),
+            span(now, heard_at),
+            if draining { "; it exits after this task" } else { "" },
+        ),
+    )
+    .facts(ReasonFacts { worker: Some(worker), since: Some(claimed_at), ..ReasonFacts::default() })
+}
+
+fn storing(attempt: Attempt, end: ExecEnd) -> Description {
+    let how = match end {
+        ExecEnd::Finished => "ended",
+        ExecEnd::Cancelled => "been stopped",
+    };
+    Description::new(
+        ReasonCode::Storing,
+        format!("Its command has {how}; worker {} is uploading its output.", attempt.worker),
+    )
+    .facts(ReasonFacts {
+        worker: Some(attempt.worker),
+        since: Some(attempt.claimed_at),
+        ..ReasonFacts::default()
+    })
+}
+
+fn ended(ending: &Ending, now: Timestamp) -> Description {
+    let how = match WaitStatus::from_raw(ending.result.exit_status) {
+        WaitStatus::Exited(code) => format!("with exit code {code}"),
+        WaitStatus::Signalled(signal) => format!("by signal {signal}"),
+    };
+    let what = match (ending.result.msg, ending.end) {
+        (Some(TaskResultMessage::UserCancellation), _) => "It was cancelled by a user".to_owned(),
+        (Some(msg), ExecEnd::Finished) => format!("It ended {how}, but {}", cause(msg)),
+        (Some(msg), _) => format!("It was stopped {how}: {}", cause(msg)),
+        (None, ExecEnd::Finished) => format!("It ended {how}"),
+        // The protocol has a message for every other reason to stop a command.
+        (None, ExecEnd::Cancelled) => format!("It was stopped {how} {TOO_MUCH_OUTPUT}"),
+    };
+    let by = ending.reporter.map(|worker| format!(" on worker {worker}")).unwrap_or_default();
+    let warnings: Vec<String> =
+        ending.warnings.iter().map(|warning| format!(" Warning: {warning}.")).collect();
+    let text = format!("{what}{by}, {} ago (at {}).{}", span(now, ending.at), ending.at, warnings.concat());
+    Description::new(ReasonCode::Ended, text).facts(ReasonFacts {
+        worker: ending.reporter,
+        since: Some(ending.at),
+        ..ReasonFacts::default()
+    })
 }
 
 impl Description {
+    fn new(code: ReasonCode, text: String) -> Self {
+        Self { code, text, hint: None, facts: ReasonFacts::default() }
+    }
+
     fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
@@ -281,57 +346,49 @@ impl Description {
     }
 }
 
-fn outcome(ending: &Ending, now: Timestamp) -> String {
-    let how = match WaitStatus::from_raw(ending.result.exit_status) {
-        WaitStatus::Exited(code) => format!("with exit code {code}"),
-        WaitStatus::Signalled(signal) => format!("by signal {signal}"),
-    };
-    let what = match (ending.result.msg, ending.end) {
-        (Some(TaskResultMessage::UserCancellation), _) => "It was cancelled by a user".to_owned(),
-        (Some(msg), ExecEnd::Finished) => format!("It has ended {how}, but {}", cause(msg)),
-        (Some(msg), _) => format!("It was stopped {how}: {}", cause(msg)),
-        (None, ExecEnd::Finished) => format!("It has ended {how}"),
-        // The protocol has a message for every other reason to stop a command.
-        (None, ExecEnd::Cancelled) => {
-            format!("It was stopped {how} {TOO_MUCH_OUTPUT}")
-        }
-    };
-    let by = ending.reporter.map(|worker| format!(" on worker {worker}")).unwrap_or_default();
-    let warnings: Vec<String> =
-        ending.warnings.iter().map(|warning| format!(" Warning: {warning}.")).collect();
-    format!("{what}{by}, {} ago (at {}).{}", span(now, ending.at), ending.at, warnings.concat())
-}
-
-/// Describes why a task was stopped.
+/// Why a task ended as it did.
 fn cause(msg: TaskResultMessage) -> &'static str {
     match msg {
-        TaskResultMessage::FetchResourceTimeout => "fetching its files took too long",
-        TaskResultMessage::ExecTimeout => "the command took longer than its timeout",
-        TaskResultMessage::UploadResultTimeout => "not everything that it left could be stored",
-        TaskResultMessage::ResourceNotFound => "a file that it needs does not exist",
-        TaskResultMessage::ResourceForbidden => "a file that it needs may not be read",
-        TaskResultMessage::WatchTimeout => "the task that it watched did not come so far in time",
+        TaskResultMessage::FetchResourceTimeout => "downloading its resources took too long",
+        TaskResultMessage::ExecTimeout => "the command exceeded its timeout",
+        TaskResultMessage::UploadResultTimeout => "not all of its output could be stored",
+        TaskResultMessage::ResourceNotFound => "a resource does not exist",
+        TaskResultMessage::ResourceForbidden => "access to a resource was denied",
+        TaskResultMessage::WatchTimeout => "the watched task did not reach the state in time",
         TaskResultMessage::UserCancellation => "a user cancelled it",
-        TaskResultMessage::WorkersLost => {
-            "it lost too many workers: five of its attempts ended with their worker"
-        }
-        TaskResultMessage::SubmitNewTaskFailed => "the task that it asked for could not be submitted",
+        TaskResultMessage::WorkersLost => "its worker was lost in five attempts",
+        TaskResultMessage::SubmitNewTaskFailed => "its follow-up task could not be submitted",
     }
 }
 
-fn line(group: &str, ahead: Ahead) -> String {
+fn position(group: &str, ahead: Ahead) -> String {
     match ahead.number() {
-        0 => format!("It is the first in line among the tasks of `{group}` with the same tags."),
-        1 => format!("One task of `{group}` with the same tags goes first."),
+        0 => format!("It is first in the queue of `{group}` for these tags."),
+        1 => format!("One task of `{group}` with the same tags is ahead of it."),
         number if number > Ahead::COUNTED => {
-            format!("More than {} tasks of `{group}` with the same tags go first.", Ahead::COUNTED)
+            format!("More than {} tasks of `{group}` with the same tags are ahead of it.", Ahead::COUNTED)
         }
-        number => format!("{number} tasks of `{group}` with the same tags go first."),
+        number => format!("{number} tasks of `{group}` with the same tags are ahead of it."),
     }
 }
 
-fn counted(number: u64, one: &str, many: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
+fn explain_hint(task: Uuid) -> String {
+    format!("`mito client tasks explain {task}` shows its status")
+}
+
+/// Words that depend on a number.
+#[derive(Clone, Copy)]
+struct Plural(u64);
+
+impl Plural {
+    fn either(self, one: &'static str, many: &'static str) -> &'static str {
+        if self.0 == 1 { one } else { many }
+    }
+
+    /// `1 worker is`, `3 workers are`.
+    fn worker(self, one: &'static str, many: &'static str) -> String {
+        format!("{} {} {}", self.0, self.either("worker", "workers"), self.either(one, many))
+    }
 }
 
 fn quoted(words: &Words) -> String {

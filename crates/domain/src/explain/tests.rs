@@ -124,7 +124,7 @@ fn each_text_names_its_subject() {
     assert_eq!(
         described.text,
         format!(
-            "2 workers serve the group `lab`, but none has all of the tags `eu`, `gpu`. The nearest is \
+            "2 workers serve the group `lab`, but none has all of the tags `eu`, `gpu`. The closest is \
              {WORKER}, which lacks `gpu`."
         )
     );
@@ -136,11 +136,11 @@ fn each_text_names_its_subject() {
 #[test]
 fn tasks_ahead_are_counted_up_to_a_limit() {
     let text = |ahead| described(Standing::Ready { crew: eligible(), ahead: Ahead::new(ahead) });
-    assert!(text(0).text.ends_with("It is the first in line among the tasks of `lab` with the same tags."));
-    assert!(text(1).text.ends_with("One task of `lab` with the same tags goes first."));
-    assert!(text(10_000).text.ends_with("10000 tasks of `lab` with the same tags go first."));
+    assert!(text(0).text.ends_with("It is first in the queue of `lab` for these tags."));
+    assert!(text(1).text.ends_with("One task of `lab` with the same tags is ahead of it."));
+    assert!(text(10_000).text.ends_with("10000 tasks of `lab` with the same tags are ahead of it."));
     let far = text(1_000_000);
-    assert!(far.text.ends_with("More than 10000 tasks of `lab` with the same tags go first."));
+    assert!(far.text.ends_with("More than 10000 tasks of `lab` with the same tags are ahead of it."));
     assert_eq!(far.facts.ahead, Some(10_001));
 }
 
@@ -185,20 +185,16 @@ fn lost_worker_is_distinguished_from_a_running_one() {
     let lost = described(held(MINUTE));
     assert_eq!((lost.code, lost.state), (C::WorkerLost, TaskState::Running));
     assert_eq!(lost.facts.until, Some(now() + MINUTE));
-    assert!(
-        lost.text.contains("a sign of life for 9m") && lost.text.contains("1m from now"),
-        "{}",
-        lost.text
-    );
+    assert!(lost.text.contains("a heartbeat for 9m") && lost.text.contains("1m from now"), "{}", lost.text);
     assert!(lost.hint.unwrap().contains(&format!("workers cancel {WORKER} --force")));
 }
 
 #[test]
 fn watched_task_is_shown_until_the_target_state() {
     for (state, words) in [
-        (Some(TaskState::Running), "that one is Running"),
-        (Some(TaskState::Finished), "that one is Finished and has not come so far"),
-        (None, "that one does not exist, or is in none of your groups"),
+        (Some(TaskState::Running), "which is Running"),
+        (Some(TaskState::Finished), "which is Finished without having reached it"),
+        (None, "which does not exist, or is in none of your groups"),
     ] {
         let waits = described(watching("lab", state, None));
         assert_eq!((waits.code, waits.facts.task), (C::WaitsForWatched, Some(OTHER)), "{state:?}");
@@ -234,15 +230,10 @@ fn follow_up_names_its_upstream() {
 fn end_is_described_with_its_cause() {
     use TaskResultMessage as M;
     for (end, status, msg, words) in [
-        (ExecEnd::Finished, 0, None, "It has ended with exit code 0 on worker"),
-        (ExecEnd::Finished, 3 << 8, None, "It has ended with exit code 3"),
-        (ExecEnd::Finished, 9, None, "It has ended by signal 9"),
-        (
-            ExecEnd::Cancelled,
-            15,
-            Some(M::ExecTimeout),
-            "by signal 15: the command took longer than its timeout",
-        ),
+        (ExecEnd::Finished, 0, None, "It ended with exit code 0 on worker"),
+        (ExecEnd::Finished, 3 << 8, None, "It ended with exit code 3"),
+        (ExecEnd::Finished, 9, None, "It ended by signal 9"),
+        (ExecEnd::Cancelled, 15, Some(M::ExecTimeout), "by signal 15: the command exceeded its timeout"),
         (ExecEnd::Cancelled, 15, None, "by signal 15 for writing more output than its worker keeps"),
         (ExecEnd::Cancelled, 0, Some(M::UserCancellation), "It was cancelled by a user on worker"),
     ] {

@@ -9,20 +9,20 @@ use crate::show::OutputArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Show every key with the value that counts
+    /// Show the effective value of every key
     Show(ShowArgs),
 }
 
 /// Options of `mito config show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// Whose configuration
+    /// Role whose configuration is shown
     #[arg(long, value_enum, default_value_t = RoleArg::Client)]
     pub(crate) role: RoleArg,
-    /// The path of the config file
+    /// Path of the config file
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,
-    /// Say where each value comes from, which documents and CSV always do
+    /// Show the origin of each value (JSON, YAML and CSV always do)
     #[arg(long)]
     pub(crate) origin: bool,
     #[command(flatten)]

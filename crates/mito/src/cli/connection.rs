@@ -4,23 +4,23 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::Options;
+use crate::config::{Options, keys};
 
 #[derive(Debug, Args)]
 pub(crate) struct ConnectionArgs {
-    /// The address of the coordinator, or of several with commas between them
+    /// Address of the coordinator, or a comma-separated list
     #[arg(short, long, value_name = "URL")]
     pub(crate) coordinator: Option<String>,
-    /// A PEM file of certificate authorities to trust at https:// addresses, beside those of the system
+    /// PEM file of certificate authorities to trust in addition to those of the system
     #[arg(long, value_name = "PATH")]
     ca_cert: Option<PathBuf>,
-    /// The user to log in as
+    /// User to log in as
     #[arg(short, long)]
     pub(crate) user: Option<String>,
-    /// Where tokens are kept
+    /// File of stored tokens
     #[arg(long)]
     credential_path: Option<PathBuf>,
-    /// The path of the config file
+    /// Path of the config file
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,
 }
@@ -28,9 +28,9 @@ pub(crate) struct ConnectionArgs {
 impl ConnectionArgs {
     pub(crate) fn options(&self) -> Options {
         Options::default()
-            .text("coordinator_addr", self.coordinator.as_ref())
-            .path("ca_cert", self.ca_cert.as_ref())
-            .text("user", self.user.as_ref())
-            .path("credential_path", self.credential_path.as_ref())
+            .set(keys::COORDINATOR_ADDR, self.coordinator.clone())
+            .set(keys::CA_CERT, self.ca_cert.clone())
+            .set(keys::USER, self.user.clone())
+            .set(keys::CREDENTIAL_PATH, self.credential_path.clone())
     }
 }

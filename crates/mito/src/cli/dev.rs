@@ -12,13 +12,13 @@ Examples:
   mito dev                            then paste the line that it prints into another terminal
   mito dev --data ./trial -b 127.0.0.1:0 --slots 2")]
 pub(crate) struct DevArgs {
-    /// Where state is kept; `$XDG_DATA_HOME/mitosis/dev` unless given
+    /// Data directory (default: `$XDG_DATA_HOME/mitosis/dev`)
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// How many tasks to run at once; one per CPU unless given
+    /// Number of slots (default: one per CPU)
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) slots: Option<u16>,
-    /// The address to listen on; port 0 takes a free one
+    /// Address to listen on; port 0 picks a free one
     #[arg(short, long, default_value = "127.0.0.1:5000")]
     pub(crate) bind: SocketAddr,
 }

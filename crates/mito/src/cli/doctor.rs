@@ -14,7 +14,7 @@ Examples:
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
-    /// How much room the folders of mito should have, in megabytes
+    /// Required free disk space, in megabytes
     #[arg(long, value_name = "MB", default_value_t = 1000)]
     pub(crate) min_free: u64,
     #[command(flatten)]

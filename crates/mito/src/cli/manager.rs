@@ -17,23 +17,23 @@ const PASSWORD: &str = "password";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ManagerCommand {
-    /// Show the workers that were started with `spawn`, and how they are
+    /// Show the status of the workers
     Status(StatusArgs),
-    /// Start workers that stay, and start them again when they fail
+    /// Start workers in the background, and restart them when they fail
     Spawn(Box<SpawnArgs>),
-    /// Have workers end what they run, take nothing new, and leave
+    /// Drain workers: they finish their tasks, take no new ones, and exit
     Drain(DrainArgs),
-    /// Stop workers; what they run is killed and given back
+    /// Stop workers; their tasks are killed and requeued
     Kill(KillArgs),
-    /// Show what workers say of themselves
+    /// Show worker logs
     Logs(LogsArgs),
-    /// Have the user's own systemd keep workers instead
+    /// Manage workers with systemd user units
     #[command(subcommand)]
     Systemd(SystemdCommand),
-    /// Keep the workers of `spawn`; it is started by itself when it is needed
+    /// Supervise the workers of `spawn`; started automatically
     #[command(hide = true)]
     Supervise {
-        /// Leave the terminal
+        /// Detach from the terminal
         #[arg(long)]
         detached: bool,
     },
@@ -50,7 +50,7 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Args)]
 #[command(after_help = SPAWN_EXAMPLES)]
 pub(crate) struct SpawnArgs {
-    /// How many
+    /// Number of workers
     pub(crate) count: u16,
     #[command(flatten)]
     pub(crate) worker: WorkerOptions,
@@ -58,11 +58,11 @@ pub(crate) struct SpawnArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SystemdCommand {
-    /// Write a unit, for workers as they would be started from here
+    /// Write a systemd unit for workers
     Install(Box<InstallArgs>),
-    /// Remove what was written
+    /// Remove the unit
     Uninstall {
-        /// The kind of worker
+        /// Name of the unit
         #[arg(long, default_value = UNIT, value_parser = unit_name)]
         name: String,
     },
@@ -71,10 +71,10 @@ pub(crate) enum SystemdCommand {
 /// Options of `mito manager systemd install`.
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
-    /// What to call this kind of worker, if there are several
+    /// Name of the unit
     #[arg(long, default_value = UNIT, value_parser = unit_name)]
     pub(crate) name: String,
-    /// Only show the unit
+    /// Only print the unit
     #[arg(long)]
     pub(crate) print: bool,
     #[command(flatten)]
@@ -88,17 +88,17 @@ fn unit_name(text: &str) -> Result<String, String> {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
     match text.chars().all(fits) && (1..=64).contains(&text.len()) {
         true => Ok(text.to_owned()),
-        false => Err("use letters, digits, `-` and `_`, at most 64".to_owned()),
+        false => Err("expected at most 64 letters, digits, `-` and `_`".to_owned()),
     }
 }
 
 /// Options of `mito manager drain`.
 #[derive(Debug, Args)]
 pub(crate) struct DrainArgs {
-    /// Numbers of workers, from `status`, or `all`, which is what happens without any
+    /// Worker numbers from `status`, or `all` (default)
     #[arg(value_name = "NUMBER", value_parser = number_or_all)]
     pub(crate) which: Vec<Option<u32>>,
-    /// End only when they have left
+    /// Wait until they have exited
     #[arg(long)]
     pub(crate) wait: bool,
 }
@@ -106,7 +106,7 @@ pub(crate) struct DrainArgs {
 fn number_or_all(text: &str) -> Result<Option<u32>, String> {
     match text {
         "all" => Ok(None),
-        text => text.parse().map(Some).map_err(|_| format!("`{text}` is neither a number nor `all`")),
+        text => text.parse().map(Some).map_err(|_| format!("expected a number or `all`, got `{text}`")),
     }
 }
 
@@ -120,7 +120,7 @@ impl DrainArgs {
 /// Options of `mito manager kill`.
 #[derive(Debug, Args)]
 pub(crate) struct KillArgs {
-    /// Numbers of workers, from `status`; all of them unless given
+    /// Worker numbers from `status` (default: all)
     #[arg(value_name = "NUMBER")]
     pub(crate) numbers: Vec<u32>,
 }
@@ -128,13 +128,13 @@ pub(crate) struct KillArgs {
 /// Options of `mito manager logs`.
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// The number of a worker, from `status`; all of them unless given
+    /// Worker number from `status` (default: all)
     #[arg(value_name = "NUMBER")]
     pub(crate) number: Option<u32>,
-    /// Go on showing what is added
+    /// Follow the logs
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// How many of the last lines to show
+    /// Number of last lines to show
     #[arg(short = 'n', long, default_value_t = 100)]
     pub(crate) lines: usize,
 }

@@ -25,7 +25,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::process::version;
 
-/// Runs commands on many machines and never loses one.
+/// Run commands as tasks on many machines
 #[derive(Debug, Parser)]
 #[command(name = "mito", version = version::SHORT, long_version = version::LONG, propagate_version = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -37,46 +37,46 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the mitosis coordinator
     Coordinator(coordinator::CoordinatorArgs),
-    /// Run a worker: it takes tasks from a coordinator, one per slot
+    /// Run a worker, which takes tasks from a coordinator, one per slot
     Worker(worker::WorkerArgs),
-    /// Talk to a coordinator
+    /// Send requests to a coordinator
     Client(client::ClientArgs),
-    /// Keep workers on this machine
+    /// Supervise workers on this machine
     #[command(subcommand)]
     Manager(manager::ManagerCommand),
-    /// Run a command as a task, show its output, and end with its exit code
+    /// Run a command as a task, show its output, and exit with its code
     Run(run::RunArgs),
-    /// Submit a command as a task, or as many tasks with parameters that vary
+    /// Submit a command as a task, or as many tasks with varying parameters
     Submit(Box<submit::SubmitArgs>),
-    /// Submit tasks again that failed
+    /// Submit failed tasks again
     Retry(retry::RetryArgs),
-    /// Show how tasks ended, with their parameters, in one table
+    /// Show the results of tasks and their parameters in one table
     Results(results::ResultsArgs),
-    /// Run the whole system in one process on this machine
+    /// Run a coordinator and a worker in one process on this machine
     Dev(dev::DevArgs),
-    /// Find out what is wrong here, and what to do about it
+    /// Diagnose common problems
     Doctor(doctor::DoctorArgs),
-    /// Show what is configured
+    /// Show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Print the script that makes a shell complete commands and names
+    /// Print a completion script for a shell
     Completions {
-        /// For which shell
+        /// The shell
         shell: Shell,
     },
     /// Write a manual page for each command
     Man {
-        /// The folder to write them to
+        /// Output directory
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
-    /// Say which version this is
+    /// Print version information
     Version {
-        /// Say what it was built from, too
+        /// Include build details
         #[arg(long)]
         long: bool,
     },
-    /// What could come next; the scripts of `completions` ask this
+    /// Print completion candidates, for the completion scripts
     #[command(name = "__complete", hide = true)]
     Complete {
         /// The words after the program's name, up to the one to complete
@@ -85,7 +85,7 @@ pub(crate) enum Command {
     },
 }
 
-/// Shells that can be taught to complete.
+/// Shells with a completion script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Shell {
     Bash,
@@ -102,7 +102,7 @@ mod tests {
         super::Cli::command().debug_assert();
     }
 
-    /// Every command and its help, as somebody reads it.
+    /// Every command and its help, as users read it.
     fn each(command: &clap::Command, path: &str, visit: &mut impl FnMut(&str, &str)) {
         visit(path, &command.clone().render_long_help().to_string());
         for sub in command.get_subcommands() {

@@ -12,12 +12,11 @@ use crate::show::OutputArgs;
 Examples:
   mito results -l exp1 -o csv > exp1.csv
   mito results label=exp1 'created>-2h' --failed
-  mito results last                what became of the newest task")]
+  mito results last                the newest task")]
 pub(crate) struct ResultsArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
-    /// Also tasks that another one repeats; without this the repetition alone stands for both, except for a
-    /// task that is named
+    /// Include tasks that were retried; by default only the retry is shown, unless a task is named
     #[arg(long)]
     pub(crate) all: bool,
     #[command(flatten)]

@@ -10,13 +10,13 @@ use crate::show::OutputArgs;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  mito retry --failed -l exp1      what failed of the tasks with this label
-  mito retry label=exp1 exit=137   what was killed for want of memory
-  mito retry last                  this one, however it ended")]
+  mito retry --failed -l exp1      failed tasks with this label
+  mito retry label=exp1 exit=137   tasks killed for lack of memory
+  mito retry last                  the newest task, however it ended")]
 pub(crate) struct RetryArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
-    /// Also what another task repeats already
+    /// Include tasks that were retried already
     #[arg(long)]
     pub(crate) again: bool,
     #[command(flatten)]

@@ -17,17 +17,17 @@ Examples:
   mito run -F x=1..8 -- sh -c 'sleep 1; echo {x}'
   mito run --local -- echo hello              without a coordinator")]
 pub(crate) struct RunArgs {
-    /// Start a coordinator and a worker for just this command
+    /// Start a temporary coordinator and worker for this command
     #[arg(long, conflicts_with_all = ["coordinator", "user", "group", "tags", "resources"])]
     pub(crate) local: bool,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
     #[command(flatten)]
     task: TaskArgs,
-    /// Write nothing but what the tasks write, and errors
+    /// Print only the output of the tasks, and errors
     #[arg(short, long)]
     pub(crate) quiet: bool,
-    /// The command and its arguments; there is no shell
+    /// The command and its arguments, run without a shell
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     command: Vec<String>,
     // Last: the heading of its options is that of all that follow.

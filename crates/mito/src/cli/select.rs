@@ -16,13 +16,12 @@ use super::text;
     mut_arg("state", |arg| arg.num_args(1))
 )]
 pub(crate) struct SelectArgs {
-    /// Tasks (UUID, the start of one, GROUP-NUMBER, `last`) and conditions (label=exp1 exit!=0 'created>-2h')
+    /// Tasks (UUID or its prefix, GROUP-NUMBER, `last`) and conditions (label=exp1 exit!=0 'created>-2h')
     #[arg(value_name = "SELECTOR", value_parser = text::selector)]
     pub(crate) selectors: Vec<String>,
     #[command(flatten)]
     pub(crate) filter: FilterOptions,
-    /// Only those that failed: ended with another status than 0, at their timeout, or without having
-    /// started; not those that a user cancelled
+    /// Only failed tasks: non-zero exit code, timeout, or never started; not those that a user cancelled
     #[arg(long)]
     pub(crate) failed: bool,
 }

@@ -22,25 +22,25 @@ pub(crate) struct SubmitArgs {
     pub(crate) connection: ConnectionArgs,
     #[command(flatten)]
     pub(crate) task: TaskArgs,
-    /// Keep what the command writes to standard output and standard error
+    /// Keep standard output and standard error
     #[arg(long)]
     pub(crate) terminal: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-    /// Say what would be submitted, and submit nothing
+    /// Show what would be submitted, and submit nothing
     #[arg(long, conflicts_with = "format")]
     pub(crate) dry_run: bool,
-    /// A name for this submission, which is also a label of its tasks: the same command under the same
-    /// name submits its tasks once, however often it is repeated
+    /// Name of this submission, also a label of its tasks; the same command under the same name submits
+    /// nothing twice
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub(crate) name: Option<String>,
-    /// Go on with a submission that was interrupted; everything else is remembered
+    /// Resume an interrupted submission
     #[arg(long, value_name = "ID", value_parser = name, conflicts_with_all = ["job", "command", "params", "each_line", "from_csv", "zip", "name", "dry_run", "group", "tags", "labels", "timeout", "lost_after", "idempotent", "priority", "env", "resources", "terminal"])]
     pub(crate) resume: Option<String>,
-    /// A file with tasks, in TOML, YAML or JSON; see the guide
+    /// Job file in TOML, YAML or JSON; see the guide
     #[arg(value_name = "JOB", conflicts_with_all = ["command", "params", "each_line", "from_csv", "zip", "tags", "timeout", "lost_after", "idempotent", "priority", "env", "resources", "terminal"])]
     pub(crate) job: Option<PathBuf>,
-    /// The command and its arguments; there is no shell
+    /// The command and its arguments, run without a shell
     #[arg(last = true, value_name = "CMD", required_unless_present_any = ["resume", "job"])]
     pub(crate) command: Vec<String>,
     // Last: the heading of its options is that of all that follow.
@@ -53,6 +53,8 @@ fn name(text: &str) -> Result<String, String> {
     let fits = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
     match !text.is_empty() && text.len() <= 100 && text.chars().all(fits) && !text.starts_with('.') {
         true => Ok(text.to_owned()),
-        false => Err("use 1 to 100 letters, digits, `-`, `_` and `.`, and no `.` at the start".to_owned()),
+        false => {
+            Err("expected 1 to 100 letters, digits, `-`, `_` and `.`, and no `.` at the start".to_owned())
+        }
     }
 }

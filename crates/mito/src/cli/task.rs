@@ -10,27 +10,27 @@ use super::text;
 
 #[derive(Debug, Args)]
 pub(crate) struct TaskArgs {
-    /// The group to run it for; the user's own unless given
+    /// Group to run it for (default: your own)
     #[arg(short, long)]
     pub(crate) group: Option<String>,
-    /// What the worker must have
+    /// Tags that the worker must have
     #[arg(short, long, num_args = 0..=1, value_delimiter = ',')]
     tags: Vec<String>,
-    /// Words by which to find the task again
+    /// Labels to find the task by
     #[arg(short, long, num_args = 0..=1, value_delimiter = ',')]
     pub(crate) labels: Vec<String>,
-    /// How long the command may run; `mito client tasks submit` gives it ten minutes
+    /// Timeout of the command (`mito client tasks submit`: ten minutes)
     #[arg(long, default_value = "24h", value_parser = text::duration)]
     timeout: Duration,
     #[command(flatten)]
     loss: LossArgs,
-    /// Larger goes first
+    /// Priority: higher runs first
     #[arg(short, long, default_value_t = 0, allow_negative_numbers = true, value_parser = text::priority)]
     priority: i32,
-    /// A variable for the command; repeat it for more
+    /// Environment variable of the command; repeat for more
     #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = text::variable)]
     env: Vec<(String, String)>,
-    /// A file to fetch first: artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH
+    /// File to download first: artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH
     #[arg(short, long, value_name = "FILE", value_parser = text::resource)]
     resources: Vec<ResourceDownload>,
 }
@@ -38,11 +38,11 @@ pub(crate) struct TaskArgs {
 /// What to do about a worker that is not heard of.
 #[derive(Debug, Args)]
 pub(crate) struct LossArgs {
-    /// Run it elsewhere when its worker is not heard of for this long, not only after the limit of the worker; never
-    /// before the worker counts as missed
+    /// Requeue it after this much silence of its worker, if that is sooner than the worker's limit; never before the
+    /// worker counts as missed
     #[arg(long, value_name = "DURATION", value_parser = text::lost_after)]
     pub(crate) lost_after: Option<Duration>,
-    /// It may run twice at once: run it elsewhere as soon as its worker counts as missed
+    /// It may run twice at the same time: requeue it as soon as its worker counts as missed
     #[arg(long)]
     pub(crate) idempotent: bool,
 }

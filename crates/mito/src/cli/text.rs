@@ -1,6 +1,5 @@
 //! Grammars of single arguments (command line §5).
 
-use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use mitosis_domain::clock::{Clock as _, SystemClock};
@@ -8,6 +7,7 @@ use mitosis_domain::filter::Filter;
 use mitosis_domain::selector::{InvalidSelector, Selector};
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use mitosis_protocol::{ArtifactKind, ExecState, Role, Uuid, duration};
+use mitosis_sweep::attachment_key;
 
 /// The words of a list; an empty one, as of `-t ''`, is none.
 pub(crate) fn given(words: &[String]) -> Vec<String> {
@@ -28,7 +28,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 /// A limit of silence.
 pub(super) fn lost_after(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("it has to be longer than 0".to_owned()),
+        Duration::ZERO => Err("must be longer than 0".to_owned()),
         limit => Ok(limit),
     }
 }
@@ -37,39 +37,39 @@ pub(super) fn lost_after(text: &str) -> Result<Duration, String> {
 pub(super) fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("write it as NAME=VALUE".to_owned()),
+        _ => Err("expected NAME=VALUE".to_owned()),
     }
 }
 
 /// `read`, `write` or `admin`, in lower, upper or capitalised form.
 pub(crate) fn role(text: &str) -> Result<Role, String> {
     serde_json::from_value(serde_json::Value::from(text))
-        .map_err(|_| format!("`{text}` is no role; use read, write or admin"))
+        .map_err(|_| format!("invalid role `{text}`: expected read, write or admin"))
 }
 
 /// `NAME:ROLE`.
 pub(super) fn relation(text: &str) -> Result<(String, Role), String> {
     match text.split_once(':') {
         Some((name, word)) if !name.is_empty() => Ok((name.to_owned(), role(word)?)),
-        _ => Err("write it as NAME:ROLE, such as ann:read".to_owned()),
+        _ => Err("expected NAME:ROLE, such as ann:read".to_owned()),
     }
 }
 
 /// `artifact=<uuid>:<type>:<local path>` or `attachment=<key>:<local path>`.
 pub(super) fn resource(text: &str) -> Result<ResourceDownload, String> {
-    const SHAPE: &str = "write it as artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH";
+    const SHAPE: &str = "expected artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH";
     let (kind, rest) = text.split_once('=').ok_or(SHAPE)?;
     let parts: Vec<&str> = rest.split(':').collect();
     let (remote_file, local_path) = match (kind, parts.as_slice()) {
         ("artifact", [uuid, kind, local]) => {
-            let uuid = uuid.parse().map_err(|_| format!("`{uuid}` is no UUID"))?;
+            let uuid = uuid.parse().map_err(|_| format!("invalid UUID `{uuid}`"))?;
             let content_type = kind
                 .parse::<ArtifactKind>()
                 .or_else(|_| kind.to_lowercase().parse())
                 .map_err(|error| error.to_string())?;
             (RemoteFile::Artifact { uuid, content_type }, local)
         }
-        ("attachment", [name, local]) => (RemoteFile::Attachment { key: key(name)? }, local),
+        ("attachment", [name, local]) => (RemoteFile::Attachment { key: attachment_key(name)? }, local),
         _ => return Err(SHAPE.to_owned()),
     };
     Ok(ResourceDownload { remote_file, local_path: (*local_path).to_owned() })
@@ -77,24 +77,23 @@ pub(super) fn resource(text: &str) -> Result<ResourceDownload, String> {
 
 /// `UUID,STATE`.
 pub(super) fn watch(text: &str) -> Result<(Uuid, ExecState), String> {
-    let (uuid, state) = text.split_once(',').ok_or("write it as UUID,STATE")?;
-    let uuid = uuid.trim().parse().map_err(|_| format!("`{uuid}` is no UUID"))?;
+    let (uuid, state) = text.split_once(',').ok_or("expected UUID,STATE")?;
+    let uuid = uuid.trim().parse().map_err(|_| format!("invalid UUID `{uuid}`"))?;
     let state = serde_json::from_value(serde_json::Value::from(state.trim()))
-        .map_err(|_| format!("`{state}` is no state; the usual one is TaskCommitted"))?;
+        .map_err(|_| format!("invalid state `{state}`: the usual one is TaskCommitted"))?;
     Ok((uuid, state))
 }
 
 /// A worker.
 pub(super) fn worker(text: &str) -> Result<Uuid, String> {
-    text.parse().map_err(|_| {
-        format!("`{text}` is no UUID; a worker is named by its UUID, which `mito client workers query` shows")
-    })
+    text.parse()
+        .map_err(|_| format!("invalid worker UUID `{text}`; `mito client workers query` shows the UUIDs"))
 }
 
 /// How much sooner than others.
 pub(super) fn priority(text: &str) -> Result<i32, String> {
     text.parse().map_err(|_| {
-        format!("`{text}` is no whole number from {} to {}; larger goes first", i32::MIN, i32::MAX)
+        format!("invalid priority `{text}`: expected an integer from {} to {}", i32::MIN, i32::MAX)
     })
 }
 
@@ -127,40 +126,6 @@ fn filter_word(word: &str) -> String {
         true => format!("\"{}\"", word.replace('\\', "\\\\")),
         false => word.to_owned(),
     }
-}
-
-/// The key of an attachment, cleaned. One that leads out of its group would be another one's than it says.
-pub(crate) fn key(text: &str) -> Result<String, String> {
-    let mut depth = 0_u32;
-    for part in Path::new(text).components() {
-        match part {
-            Component::Normal(_) => depth += 1,
-            Component::ParentDir if depth == 0 => {
-                return Err(format!(
-                    "`{text}` leads out of the files of the group with `..`; a key is a path within it, such as \
-                     data/in.csv"
-                ));
-            }
-            Component::ParentDir => depth -= 1,
-            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
-        }
-    }
-    Ok(cleaned(text))
-}
-
-/// `a/./b/../c` is `a/c`; what would lead out is left out.
-pub(crate) fn cleaned(key: &str) -> String {
-    let mut clean = PathBuf::new();
-    for part in Path::new(key).components() {
-        match part {
-            Component::ParentDir => {
-                clean.pop();
-            }
-            Component::Normal(part) => clean.push(part),
-            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
-        }
-    }
-    clean.to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::text;
-use crate::config::{Options, Slots};
+use crate::config::{Options, Slots, keys};
 
 /// Options of `mito worker`. Each overrides the key of the configuration with a similar name.
 #[derive(Debug, Args)]
@@ -16,69 +16,69 @@ Examples:
   mito worker -c http://coordinator:5000 -u ann --groups lab --tags gpu,eu --slots 4")]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct WorkerArgs {
-    /// The address of the coordinator, or of several with commas between them
+    /// Address of the coordinator, or a comma-separated list
     #[arg(short, long, value_name = "URL")]
     coordinator: Option<String>,
-    /// A PEM file of certificate authorities to trust at https:// addresses, beside those of the system
+    /// PEM file of certificate authorities to trust in addition to those of the system
     #[arg(long, value_name = "PATH")]
     ca_cert: Option<PathBuf>,
-    /// The path of the config file
+    /// Path of the config file
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,
-    /// How many tasks to run at once: a number, or `auto` for one per processor [default: 1]
+    /// Number of slots: tasks to run at once, or `auto` for one per CPU [default: 1]
     #[arg(long, value_name = "N|auto")]
     slots: Option<Slots>,
-    /// How long to wait before asking an older coordinator again
+    /// Polling interval with a coordinator of 0.6
     #[arg(long, value_parser = text::duration)]
     polling_interval: Option<Duration>,
-    /// Longest time between two signs of life
+    /// Heartbeat interval
     #[arg(long, value_parser = text::duration)]
     heartbeat_interval: Option<Duration>,
-    /// Give its tasks to others when it is not heard of for this long, not only after the coordinator's
+    /// Requeue its tasks after this much silence, if that is sooner than the coordinator's
     /// heartbeat_timeout; never before it counts as missed
     #[arg(long, value_name = "DURATION", value_parser = text::lost_after)]
     lost_after: Option<Duration>,
-    /// Where tokens are kept
+    /// File of stored tokens
     #[arg(long)]
     credential_path: Option<PathBuf>,
-    /// The user on whose behalf it works
+    /// User to log in as
     #[arg(short, long)]
     user: Option<String>,
-    /// The user's password; better kept in the config file or in MITO_PASSWORD
+    /// The user's password; prefer the config file or MITO_PASSWORD
     #[arg(short, long)]
     password: Option<String>,
-    /// Groups to work for besides the own one: `name` or `name:role`
+    /// Additional groups to serve: `name` or `name:role`
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     groups: Vec<String>,
-    /// What this machine can do; a task runs where all its tags are
+    /// Capabilities of this worker; a task runs only where all its tags are present
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     tags: Vec<String>,
-    /// Words by which to find the worker again
+    /// Labels to find the worker by
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     labels: Vec<String>,
-    /// Environment variables that commands inherit besides PATH, HOME and the like; NAME* for several; all but secrets
-    /// unless given
+    /// Environment variables that commands inherit besides PATH, HOME and the like; NAME* matches several (default: all
+    /// but secrets)
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     pass_env: Vec<String>,
-    /// Life of the worker's token
+    /// Lifetime of the worker token
     #[arg(long, value_parser = text::duration)]
     lifetime: Option<Duration>,
-    /// Leave the user's other sessions alone when logging in, which is what happens anyway
+    /// Keep the user's other sessions when logging in (default)
     #[arg(long, overrides_with = "no_retain")]
     retain: bool,
     /// End the user's other sessions when logging in
     #[arg(long, overrides_with = "retain")]
     no_retain: bool,
-    /// Do without Redis
+    /// Do not use Redis
     #[arg(long)]
     skip_redis: bool,
-    /// Enable logging to file
+    /// Log to a file
     #[arg(long)]
     file_log: bool,
-    /// Log to one file together with the other workers of this machine
+    /// Log to one file shared by the workers of this machine
     #[arg(long)]
     shared_log: bool,
-    /// The log file path
+    /// Path of the log file
     #[arg(long)]
     log_path: Option<PathBuf>,
 }
@@ -86,26 +86,26 @@ pub(crate) struct WorkerArgs {
 impl WorkerArgs {
     pub(crate) fn options(&self) -> Options {
         Options::default()
-            .text("coordinator_addr", self.coordinator.as_ref())
-            .path("ca_cert", self.ca_cert.as_ref())
-            .slots("slots", self.slots)
-            .duration("polling_interval", self.polling_interval)
-            .duration("heartbeat_interval", self.heartbeat_interval)
-            .duration("lost_after", self.lost_after)
-            .path("credential_path", self.credential_path.as_ref())
-            .text("user", self.user.as_ref())
-            .text("password", self.password.as_ref())
-            .words("groups", &text::given(&self.groups))
-            .words("tags", &text::given(&self.tags))
-            .words("labels", &text::given(&self.labels))
-            .words("pass_env", &text::given(&self.pass_env))
-            .duration("lifetime", self.lifetime)
-            .flag("retain", self.retain)
-            .no_flag("retain", self.no_retain)
-            .flag("skip_redis", self.skip_redis)
-            .flag("file_log", self.file_log)
-            .flag("shared_log", self.shared_log)
-            .path("log_path", self.log_path.as_ref())
+            .set(keys::COORDINATOR_ADDR, self.coordinator.clone())
+            .set(keys::CA_CERT, self.ca_cert.clone())
+            .set(keys::SLOTS, self.slots)
+            .set(keys::POLLING_INTERVAL, self.polling_interval)
+            .set(keys::HEARTBEAT_INTERVAL, self.heartbeat_interval)
+            .set(keys::LOST_AFTER, self.lost_after)
+            .set(keys::CREDENTIAL_PATH, self.credential_path.clone())
+            .set(keys::USER, self.user.clone())
+            .set(keys::PASSWORD, self.password.clone().map(Into::into))
+            .words(keys::GROUPS, &text::given(&self.groups))
+            .words(keys::TAGS, &text::given(&self.tags))
+            .words(keys::LABELS, &text::given(&self.labels))
+            .words(keys::PASS_ENV, &text::given(&self.pass_env))
+            .set(keys::LIFETIME, self.lifetime)
+            .flag(keys::RETAIN, self.retain)
+            .no_flag(keys::RETAIN, self.no_retain)
+            .flag(keys::SKIP_REDIS, self.skip_redis)
+            .flag(keys::FILE_LOG, self.file_log)
+            .flag(keys::SHARED_LOG, self.shared_log)
+            .set(keys::LOG_PATH, self.log_path.clone())
     }
 }
 

@@ -1,4 +1,4 @@
-//! `mito coordinator`: runs until it is told to stop, twice if need be.
+//! `mito coordinator`: runs until it is stopped; a second request stops it immediately.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind};
 
 use crate::cli::coordinator::CoordinatorArgs;
 use crate::config::coordinator::settings;
-use crate::config::{Environment, Layers, Role};
+use crate::config::{Environment, Layers, Role, keys};
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::process::logging::{self, LogFile};
@@ -30,7 +30,7 @@ pub(super) async fn run(args: &CoordinatorArgs, environment: &Environment) -> Re
     let running = tokio::select! {
         started = Coordinator::start(settings, Arc::new(SystemClock), Arc::new(OsEntropy)) => started?,
         signal = requests.next() => {
-            tracing::info!(signal, "stopped before it had started");
+            tracing::info!(signal, "stopped before the start was complete");
             return Ok(ExitCode::SUCCESS);
         }
     };
@@ -58,13 +58,13 @@ async fn until_stopped(
         tokio::select! {
             ended = running.finished() => break ended,
             signal = requests.next() => {
-                tracing::info!(signal, "stopping; a second signal stops at once");
+                tracing::info!(signal, "stopping; a second signal stops immediately");
                 break Ok(());
             }
             () = next(&mut reloads) => {
                 if let Err(error) = running.reload() {
                     let error: &dyn std::error::Error = &error;
-                    tracing::error!(error, "the certificate can't be read again; the old one is kept");
+                    tracing::error!(error, "cannot reload the certificate; the old one stays in use");
                 }
             }
         }
@@ -72,7 +72,7 @@ async fn until_stopped(
     let stopped = tokio::select! {
         stopped = running.stop(Stop::Gracefully) => stopped,
         signal = requests.next() => {
-            tracing::warn!(signal, "stopped at once");
+            tracing::warn!(signal, "stopped immediately");
             return Ok(Exit::Failure.into());
         }
     };
@@ -92,8 +92,8 @@ async fn next(reloads: &mut Option<Signal>) {
 }
 
 fn log_file(layers: &Layers, settings: &Settings, environment: &Environment) -> Option<LogFile> {
-    layers.flag("file_log").then(|| match layers.path("log_path") {
-        Some(path) => LogFile::At(path.to_owned()),
+    layers.get_or_default(keys::FILE_LOG).then(|| match layers.get(keys::LOG_PATH) {
+        Some(path) => LogFile::At(path),
         None => LogFile::Daily {
             folder: environment.cache_folder().join("coordinator"),
             name: format!("{}.log", settings.bind),

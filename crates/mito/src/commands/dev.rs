@@ -26,7 +26,7 @@ pub(super) async fn run(args: &DevArgs, environment: &Environment) -> Result<Exi
     let credentials = CredentialsFile::new(home.join("credentials"), system.user().client().address());
     identity::store_token(&credentials, USER, system.token())?;
     if let Err(error) = running_instance::record(&home, system.user().client().address()) {
-        tracing::warn!(%error, "a second start on this data will not be told where this one is");
+        tracing::warn!(%error, "cannot record the address for a second start on this data");
     }
     welcome(&system, &home, slots);
     tokio::select! {
@@ -42,7 +42,7 @@ pub(super) async fn run(args: &DevArgs, environment: &Environment) -> Result<Exi
 
 fn home(args: &DevArgs, environment: &Environment) -> Result<PathBuf, Failure> {
     let home = args.data.clone().unwrap_or_else(|| environment.data_folder().join("dev"));
-    std::path::absolute(&home).map_err(|error| Failure::io("can't tell the current folder", error))
+    std::path::absolute(&home).map_err(|error| Failure::io("cannot determine the current directory", error))
 }
 
 fn welcome(system: &Embedded, home: &Path, slots: usize) {
@@ -59,6 +59,6 @@ fn welcome(system: &Embedded, home: &Path, slots: usize) {
     ];
     // It runs as well where that can't be written.
     if let Err(failure) = show::line(lines.join("\n")) {
-        tracing::debug!(%failure, "the address can't be shown");
+        tracing::debug!(%failure, "cannot print the address");
     }
 }

@@ -11,7 +11,7 @@ use crate::show;
 
 /// Writes the pages to a folder, which is made if need be.
 pub(super) fn man(out: &Path) -> Result<ExitCode, Failure> {
-    let cant = |error| Failure::io(format!("can't write manual pages to {}", out.display()), error);
+    let cant = |error| Failure::io(format!("cannot write manual pages to {}", out.display()), error);
     std::fs::create_dir_all(out).map_err(cant)?;
     clap_mangen::generate_to(Cli::command(), out).map_err(cant)?;
     show::line(format_args!(

@@ -8,6 +8,7 @@ use mitosis_client::UserClient;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::sweep::{ResultsRequest, TaskOutcome};
 use mitosis_protocol::task::TaskFilter;
+use mitosis_sweep::retry_transient;
 
 use super::select::TaskSelection;
 use crate::cli::results::ResultsArgs;
@@ -16,7 +17,6 @@ use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 use crate::process::logging;
 use crate::show::{Output, Progress, ResultShown};
-use crate::sweep::patiently;
 
 /// How many tasks that are named are asked for at once.
 const CONCURRENCY: usize = 16;
@@ -27,7 +27,7 @@ pub(super) async fn run(args: &ResultsArgs, environment: &Environment) -> Result
     let selection = TaskSelection::of(&args.select)?;
     let identity = Identity::from_options(&args.connection, environment).await?;
     identity.client.require("`mito results`").await?;
-    let progress = out.growing_progress("tasks are found");
+    let progress = out.growing_progress("tasks found");
     let outcomes = all(&identity.client, &selection, args, &progress).await;
     progress.clear();
     let results: Vec<ResultShown> = outcomes?.into_iter().map(Into::into).collect();
@@ -70,7 +70,7 @@ async fn matching(
     let mut request =
         ResultsRequest { filter: filter.clone(), failed, all: args.all, before: None, limit: None };
     loop {
-        let page = patiently(|| user.results(&request)).await?;
+        let page = retry_transient(|| user.results(&request)).await?;
         outcomes.extend(page.results);
         progress.set(outcomes.len() as u64);
         match page.next {
@@ -92,11 +92,11 @@ async fn named(
     Ok(found.into_iter().flatten().collect())
 }
 
-/// None for a task that did not fail, where only failed ones are selection.
+/// `None` for a task that did not fail, if only failed ones are selected.
 async fn outcome(user: &UserClient, uuid: Uuid, failed: bool) -> Result<Option<TaskOutcome>, Failure> {
-    let group = patiently(|| user.task(uuid)).await?.info.group_name;
+    let group = retry_transient(|| user.task(uuid)).await?.info.group_name;
     let filter =
         TaskFilter { group_name: Some(group), filter: Some(format!("id={uuid}")), ..TaskFilter::default() };
     let request = ResultsRequest { filter, failed, all: true, before: None, limit: Some(1) };
-    Ok(patiently(|| user.results(&request)).await?.results.into_iter().next())
+    Ok(retry_transient(|| user.results(&request)).await?.results.into_iter().next())
 }

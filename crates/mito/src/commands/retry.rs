@@ -7,6 +7,7 @@ use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_protocol::Uuid;
 use mitosis_protocol::sweep::RetryTasksRequest;
 use mitosis_protocol::task::TaskFilter;
+use mitosis_sweep::retry_transient;
 
 use super::select::TaskSelection;
 use crate::cli::retry::RetryArgs;
@@ -18,7 +19,6 @@ use crate::process::logging;
 use crate::show;
 use crate::show::rows::Rows;
 use crate::show::{Output, Retried, counted};
-use crate::sweep::patiently;
 
 /// Tasks in one request.
 const BATCH_SIZE: usize = 10_000;
@@ -34,14 +34,14 @@ pub(super) async fn run(args: &RetryArgs, environment: &Environment) -> Result<E
     let batches = Batches::new(args, selection.named(&identity.client).await?, selection.filter);
     let mut rows = out.rows();
     let sent = send(&identity.client, batches, &mut rows).await;
-    // What was submitted is told, whatever came after.
+    // What was submitted is printed, whatever came after.
     rows.finish()?;
     let (count, passed_over) = sent?;
     out.say(format_args!("submitted {} again", counted(count, "task")));
     match passed_over[..] {
         [] => Ok(ExitCode::SUCCESS),
-        ref left => Err(Failure::new(Exit::Partial, format!("these were not: {}", show::words(left))).with_hint(
-            "a task must be over, not be repeated already (but see --again), and belong to a group in which you have Write",
+        ref left => Err(Failure::new(Exit::Partial, format!("not submitted again: {}", show::words(left))).with_hint(
+            "a task must have ended, not have been retried (but see --again), and belong to a group in which you have Write",
         )),
     }
 }
@@ -54,7 +54,7 @@ async fn send(
 ) -> Result<(u64, Vec<Uuid>), Failure> {
     let (mut count, mut passed_over) = (0, Vec::new());
     while let Some(request) = batches.next.take() {
-        let reply = patiently(|| user.retry(&request)).await?;
+        let reply = retry_transient(|| user.retry(&request)).await?;
         count += reply.retried.len() as u64;
         reply.retried.iter().try_for_each(|task| rows.push(&Retried::from(*task)))?;
         rows.flush()?;
@@ -68,10 +68,10 @@ fn refuse_ambiguous(args: &RetryArgs, selection: &TaskSelection) -> Result<(), F
     let unclear = |sentence: &str| Failure::new(Exit::Usage, sentence.to_owned());
     match (selection.picks || args.select.failed, args.again) {
         (false, _) => Err(unclear("this would submit every task of the group again")
-            .with_hint("say which: `--failed`, labels, states, conditions, or the names of tasks")),
+            .with_hint("select tasks with `--failed`, labels, states, conditions, or names")),
         // What is named and described would run twice.
         (true, true) if selection.filter.is_some() && !selection.names.is_empty() => {
-            Err(unclear("with `--again`, name tasks or describe them, but not both"))
+            Err(unclear("`--again` takes names of tasks or conditions, but not both"))
         }
         _ => Ok(()),
     }

@@ -19,7 +19,7 @@ const PAGE: u64 = 1_000;
 
 /// How many names are looked up at once.
 const CONCURRENCY: usize = 16;
-const RETRY_HINT: &str = "the tasks go on without us; ask again later";
+const RETRY_HINT: &str = "the tasks continue; try again later";
 
 /// The one task of that name.
 pub(super) async fn one(name: &str, client: &UserClient) -> Result<Uuid, Failure> {
@@ -51,7 +51,7 @@ impl TaskSelection {
         Self { names: vec![uuid.to_string()], filter: None, group: None, picks: true }
     }
 
-    /// Tells conditions from names; nonsense is told before anybody is asked.
+    /// Separates conditions from names, and checks them before any request.
     pub(super) fn read(words: &[String]) -> Result<Self, Failure> {
         let (conditions, names) = split_conditions(words);
         let group = check(&conditions)?.group;
@@ -60,7 +60,7 @@ impl TaskSelection {
         Ok(Self { names, filter, group, picks: true })
     }
 
-    /// The same with the options of a filter. Where nothing is named, it is all of a group.
+    /// As [`Self::read`], with the options of a filter. Without names, it is all tasks of a group.
     pub(super) fn of(args: &SelectArgs) -> Result<Self, Failure> {
         let (conditions, names) = split_conditions(&args.selectors);
         let asked = check(&conditions)?;
@@ -129,7 +129,7 @@ fn split_conditions(words: &[String]) -> (Vec<String>, Vec<String>) {
     (conditions, names.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect())
 }
 
-/// The same, for whoever asks again.
+/// The UUID of a task by its name, with an error that can be retried.
 pub(super) async fn resolve(name: &str, client: &UserClient) -> Result<Uuid, ClientError> {
     match name.parse() {
         Ok(Selector::Uuid(uuid)) => Ok(uuid),

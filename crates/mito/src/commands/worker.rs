@@ -1,4 +1,4 @@
-//! `mito worker`: runs tasks until it is told to stop.
+//! `mito worker`: runs tasks until it is stopped.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::cli::text;
 use crate::cli::worker::WorkerArgs;
 use crate::config::client::ClientConfig;
 use crate::config::worker::WorkerConfig;
-use crate::config::{Environment, Layers, Role};
+use crate::config::{Environment, Layers, Role, keys};
 use crate::login::identity::{Identity, WorkerLogin};
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
@@ -30,8 +30,8 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
     let _logging =
         logging::start(environment, logging::SERVICE_FILTER, log_file(&layers, environment, tag.clone()))?;
     layers.log_warnings();
-    let client = ClientConfig::for_worker(&layers, environment);
-    // From the start: whoever does not listen is killed by it.
+    let client = ClientConfig::new(&layers, environment);
+    // From the start: without a handler, the signal kills this process.
     let mut drain_requests = listen(SignalKind::user_defined1())?;
     let (login, requests) = match environment.text(SUPERVISED) {
         Some(_) => {
@@ -71,11 +71,11 @@ pub(super) fn inherited(environment: &Environment, list: Option<&[String]>) -> V
     mitosis_worker::inherited(all, list)
 }
 
-/// A password that is wrong, or missing, is told before anything starts; so is a group that is misspelt.
+/// Reports a wrong or missing password, or a misspelt group, before anything starts.
 async fn log_in(config: ClientConfig, groups: &[String]) -> Result<WorkerLogin, Failure> {
     let identity = Identity::establish_with_retry(&config).await?;
     match check_groups(&identity, groups).await {
-        // Whoever does not answer now is asked again by the worker itself.
+        // The worker itself retries a coordinator that is not reachable now.
         Err(failure) if matches!(failure.exit(), Exit::Network | Exit::Fault) => {}
         checked => checked?,
     }
@@ -83,14 +83,14 @@ async fn log_in(config: ClientConfig, groups: &[String]) -> Result<WorkerLogin, 
 }
 
 /// A worker is registered without the groups that do not exist, and a role that does not exist counts as
-/// `write` (HTTP contract). Whoever mistyped one would not notice.
+/// `write` (HTTP contract). A typing error would go unnoticed.
 pub(super) async fn check_groups(identity: &Identity, groups: &[String]) -> Result<(), Failure> {
     if groups.is_empty() {
         return Ok(());
     }
     for (name, role) in groups.iter().filter_map(|entry| entry.split_once(':')) {
         text::role(role).map_err(|why| {
-            Failure::new(Exit::Usage, format!("the group {name}: {why}"))
+            Failure::new(Exit::Usage, format!("group {name}: {why}"))
                 .with_hint(format!("write `{name}:write`, or just `{name}`"))
         })?;
     }
@@ -99,7 +99,7 @@ pub(super) async fn check_groups(identity: &Identity, groups: &[String]) -> Resu
     match groups.iter().map(name).find(|name| !own.contains_key(name)) {
         Some(name) => Err(Failure::new(
             Exit::NotFound,
-            format!("there is no group `{name}`, or you are not in it, so no worker can serve it"),
+            format!("group `{name}` does not exist, or you are not a member, so no worker can serve it"),
         )
         .with_hint("`mito client users groups` lists yours")),
         None => Ok(()),
@@ -129,12 +129,12 @@ async fn until_stopped(
     let ended = tokio::select! {
         ended = &mut working => ended?,
         signal = requests.next() => {
-            tracing::info!(signal, "stopping; what runs is killed and given back");
+            tracing::info!(signal, "stopping; running tasks are killed and requeued");
             stop.cancel();
             tokio::select! {
                 ended = &mut working => ended?,
                 signal = requests.next() => {
-                    tracing::warn!(signal, "stopped at once");
+                    tracing::warn!(signal, "stopped immediately");
                     return Ok(Exit::Failure.into());
                 }
             }
@@ -146,15 +146,19 @@ async fn until_stopped(
 
 fn log_file(layers: &Layers, environment: &Environment, tag: WorkerTag) -> Option<LogFile> {
     let of_workers = || environment.cache_folder().join("worker");
-    match (layers.flag("shared_log"), layers.flag("file_log"), layers.path("log_path")) {
+    match (
+        layers.get_or_default(keys::SHARED_LOG),
+        layers.get_or_default(keys::FILE_LOG),
+        layers.get(keys::LOG_PATH),
+    ) {
         (true, _, path) => {
-            let path = path.map_or_else(|| of_workers().join("workers.log"), Path::to_owned);
+            let path = path.unwrap_or_else(|| of_workers().join("workers.log"));
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or(Path::new(".")).to_owned();
             Some(LogFile::Shared { folder, name, tag })
         }
-        (false, true, Some(path)) => Some(LogFile::At(path.to_owned())),
+        (false, true, Some(path)) => Some(LogFile::At(path)),
         (false, true, None) => Some(LogFile::At(of_workers().join(format!("{}.log", OsEntropy.uuid())))),
         (false, false, _) => None,
     }

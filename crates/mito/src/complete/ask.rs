@@ -11,18 +11,18 @@ use mitosis_protocol::{TaskInfo, TaskState};
 
 use super::{Candidate, CompletionRequest, Context, Names};
 use crate::config::client::ClientConfig;
-use crate::config::{Environment, Layers, Options, Role};
+use crate::config::{Environment, Layers, Options, Role, keys};
 use crate::login::credentials::CredentialsFile;
 use crate::login::identity;
 
-/// Whoever types does not wait longer.
+/// Longest time for a completion.
 const TIMEOUT: Duration = Duration::from_millis(150);
 /// How many tasks are looked at, the newest.
 const TASKS: u64 = 100;
 /// How many workers are looked at.
 const WORKERS: u64 = 1_000;
 
-/// Adds the names that fit. Nothing happens when nobody is logged in or nobody answers in time.
+/// Adds matching names, if a user is logged in and the coordinator replies in time.
 pub(crate) async fn with_names(request: CompletionRequest, environment: &Environment) -> Vec<Candidate> {
     match request.names {
         Some(names) => match user(&request.context, environment).await {
@@ -33,7 +33,7 @@ pub(crate) async fn with_names(request: CompletionRequest, environment: &Environ
     }
 }
 
-/// The same, as a user who is known already.
+/// As [`with_names`], for a user who is logged in.
 pub(crate) async fn with_names_of(
     request: CompletionRequest,
     names: Names,
@@ -54,9 +54,9 @@ pub(crate) async fn with_names_of(
 /// Whoever has a token; its owner's name is that of the personal group.
 async fn user(context: &Context, environment: &Environment) -> Option<(UserClient, String)> {
     let options = Options::default()
-        .text("coordinator_addr", context.coordinator.as_ref())
-        .text("user", context.user.as_ref())
-        .path("credential_path", context.credential_path.as_ref().map(Into::into).as_ref());
+        .set(keys::COORDINATOR_ADDR, context.coordinator.clone())
+        .set(keys::USER, context.user.clone())
+        .set(keys::CREDENTIAL_PATH, context.credential_path.clone().map(Into::into));
     let config = context.config.as_deref().map(Path::new);
     let layers = Layers::load_quietly(Role::Client, config, options, environment).ok()?;
     let config = ClientConfig::new(&layers, environment);

@@ -6,13 +6,10 @@ use mitosis_client::Client;
 use secrecy::SecretString;
 
 use super::error::Origin;
-use super::{Environment, Layers};
+use super::{Environment, Layers, keys};
 use crate::login::credentials::is_same_coordinator;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
-
-/// Where a coordinator is unless something else is said.
-const ADDRESS: &str = "http://127.0.0.1:5000";
 
 /// Whom to talk to, and as whom. Workers need the same.
 #[derive(Debug, Clone)]
@@ -33,7 +30,7 @@ pub(crate) struct ClientConfig {
     pub(crate) retain: bool,
 }
 
-/// Where somebody put a token.
+/// Where a token is configured.
 #[derive(Debug, Clone)]
 pub(crate) enum ConfiguredToken {
     Inline(SecretString),
@@ -44,20 +41,20 @@ pub(crate) enum ConfiguredToken {
 impl ClientConfig {
     pub(crate) fn new(layers: &Layers, environment: &Environment) -> Self {
         Self {
-            address: layers.text("coordinator_addr").unwrap_or(ADDRESS).to_owned(),
-            origin: layers.lookup("coordinator_addr").map(|(_, origin)| origin.clone()),
-            ca_cert: layers.path("ca_cert").map(PathBuf::from),
+            address: layers.get_or_default(keys::COORDINATOR_ADDR),
+            origin: layers.origin(keys::COORDINATOR_ADDR).cloned(),
+            ca_cert: layers.get(keys::CA_CERT),
             wrong_address: wrong_address(layers),
             token: layers
-                .secret("token")
+                .get(keys::TOKEN)
                 .map(ConfiguredToken::Inline)
-                .or_else(|| layers.path("token_path").map(|path| ConfiguredToken::File(path.to_owned()))),
+                .or_else(|| layers.get(keys::TOKEN_PATH).map(ConfiguredToken::File)),
             credentials: layers
-                .path("credential_path")
-                .map_or_else(|| environment.config_folder().join("credentials"), PathBuf::from),
-            user: layers.text("user").map(str::to_owned),
-            password: layers.secret("password"),
-            retain: layers.flag("retain"),
+                .get(keys::CREDENTIAL_PATH)
+                .unwrap_or_else(|| environment.config_folder().join("credentials")),
+            user: layers.get(keys::USER),
+            password: layers.get(keys::PASSWORD),
+            retain: layers.get_or_default(keys::RETAIN),
         }
     }
 
@@ -65,7 +62,7 @@ impl ClientConfig {
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         if let Some(why) = &self.wrong_address {
             return Err(Failure::new(Exit::Config, why.clone()).with_hint(
-                "give the address and what is for it in one place, or unset the one that is not meant",
+                "set the address and its credentials in the same place, or unset the one that is not intended",
             ));
         }
         let Some(path) = &self.ca_cert else { return Ok(Client::new(&self.address)?) };
@@ -80,12 +77,6 @@ impl ClientConfig {
             _ => "mito client".to_owned(),
         }
     }
-
-    /// The same for a worker, whose login leaves the sessions of its user alone unless it is told to end them:
-    /// whoever waits for a task must not be logged out by the worker that is to run it.
-    pub(crate) fn for_worker(layers: &Layers, environment: &Environment) -> Self {
-        Self { retain: layers.flag_or_on("retain"), ..Self::new(layers, environment) }
-    }
 }
 
 /// What is given for one coordinator must not be sent to another:
@@ -94,16 +85,16 @@ impl ClientConfig {
 /// - a token or password that is given outside of files is not for an address that a file puts in the place of
 ///   the one that was given with it.
 fn wrong_address(layers: &Layers) -> Option<String> {
-    let (_, origin) = layers.lookup("coordinator_addr")?;
-    let address = layers.text("coordinator_addr")?;
+    let origin = layers.origin(keys::COORDINATOR_ADDR)?;
+    let address = layers.get(keys::COORDINATOR_ADDR)?;
     let others =
-        || layers.hidden("coordinator_addr").filter(|(other, _)| !is_same_coordinator(other, address));
-    for key in ["token", "token_path", "password"] {
+        || layers.hidden(keys::COORDINATOR_ADDR).filter(|(other, _)| !is_same_coordinator(other, &address));
+    for key in [keys::TOKEN.name(), keys::TOKEN_PATH.name(), keys::PASSWORD.name()] {
         let Some((_, given)) = layers.lookup(key) else { continue };
         if given.is_same_place(origin) {
             continue;
         }
-        let is_token = key != "password";
+        let is_token = key != keys::PASSWORD.name();
         let meant = others().find(|(_, other)| {
             let stands_beside = is_token && other.is_same_place(given);
             let is_replaced_by_file =
@@ -112,10 +103,9 @@ fn wrong_address(layers: &Layers) -> Option<String> {
         });
         if let Some((meant, place)) = meant {
             return Some(format!(
-                "`{key}` from {given} is for the coordinator at {} (from {place}), and is not sent to {}, which {origin} \
-                 names",
+                "`{key}` from {given} is for the coordinator at {} (from {place}), and is not sent to {} (from {origin})",
                 shown(meant),
-                shown(address)
+                shown(&address)
             ));
         }
     }
@@ -142,7 +132,7 @@ mod tests {
             environment.set(name, value);
         }
         let option = option.map(str::to_owned);
-        let options = Options::default().text("coordinator_addr", option.as_ref());
+        let options = Options::default().set(keys::COORDINATOR_ADDR, option);
         let layers = Layers::load(Role::Client, Some(&config), options, &environment).unwrap();
         ClientConfig::new(&layers, &environment).client().err().map(|failure| failure.to_string())
     }

@@ -21,8 +21,8 @@ impl Environment {
         Self(variables)
     }
 
-    /// Refuses an environment that leaves no folder for configuration, logs and state. A folder that anybody can
-    /// guess, in a place where anybody can write, would be a trap.
+    /// Refuses an environment without a folder for configuration, logs and state. A fallback in a place where other users
+    /// can write would be unsafe.
     pub(crate) fn check_folders(&self) -> Result<(), ConfigError> {
         let is_there = |variable: &&str| self.path(variable).is_some_and(|path| path.is_absolute());
         let missing =
@@ -33,7 +33,7 @@ impl Environment {
         }
     }
 
-    /// Everything, for a process that shall have the same.
+    /// All variables, for a process that inherits them.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }

@@ -38,7 +38,7 @@ impl Origin {
         }
     }
 
-    /// Given by whoever started the command, and not found in a folder.
+    /// Given by the caller, and not by a file.
     pub(crate) const fn is_outside_files(&self) -> bool {
         matches!(self, Self::Variable(_) | Self::Option)
     }
@@ -73,27 +73,25 @@ fn line_of(path: &Path, table: &str, key: &str) -> Option<usize> {
 /// Why a configuration can't be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    #[error("there is no configuration file {}", .0.display())]
+    #[error("no such configuration file: {}", .0.display())]
     Missing(PathBuf),
-    #[error("the configuration file {path} can't be read", path = path.display())]
+    #[error("cannot read the configuration file {path}", path = path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{} belongs to another user (uid {owner})", path.display())]
     Foreign { path: PathBuf, owner: u32 },
-    #[error(
-        "there is no home folder: neither HOME nor {0} is set to an absolute path, and the account has none"
-    )]
+    #[error("no home directory: neither HOME nor {0} is set to an absolute path, and the account has none")]
     NoHome(&'static str),
     #[error("{path}, line {line}: {message}", path = path.display())]
     Malformed { path: PathBuf, line: usize, message: String },
-    #[error("`{key}` in {origin} is not a key of mito")]
+    #[error("unknown key `{key}` in {origin}")]
     UnknownKey { key: String, origin: Origin, nearest: Option<&'static str> },
-    #[error("`{key}` in {path} is outside of any table", path = path.display())]
+    #[error("`{key}` in {path} is outside any table", path = path.display())]
     OutsideTable { key: String, path: PathBuf, nearest: Option<&'static str> },
-    #[error("[{table}] in {path} is not a table of mito", path = path.display())]
+    #[error("unknown table [{table}] in {path}", path = path.display())]
     UnknownTable { table: String, path: PathBuf, nearest: Option<&'static str> },
-    #[error("`{key}` from {origin} can't be used")]
+    #[error("invalid value for `{key}` from {origin}")]
     InvalidValue { key: &'static str, origin: Origin, source: InvalidValue },
-    #[error("`{key}` from {origin} can't be used: {why}")]
+    #[error("invalid value for `{key}` from {origin}: {why}")]
     Invalid { key: &'static str, origin: Origin, why: String },
 }
 
@@ -101,11 +99,11 @@ impl ConfigError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Missing(_) => Some(
-                "check --config; a relative name is looked for here and in every folder above".to_owned(),
+                "check --config; a relative path is searched for in the current directory and its parents".to_owned(),
             ),
             Self::Foreign { path, .. } => Some(format!(
-                "whoever owns it decides where passwords are sent; take it over with `chown` if you trust what it \
-                 says, or start where no {} of others is found",
+                "its owner controls where passwords are sent; use `chown` if you trust its content, or start in a \
+                 directory without another user's {}",
                 path.file_name().unwrap_or_default().display()
             )),
             Self::NoHome(_) => Some(
@@ -115,23 +113,23 @@ impl ConfigError {
             ),
             Self::UnknownKey { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
             Self::UnknownKey { nearest: None, .. } => {
-                Some("remove it; config.example.toml has every key there is".to_owned())
+                Some("remove it; config.example.toml has all keys".to_owned())
             }
             Self::OutsideTable { nearest: Some(nearest), .. } => {
                 let tables: Vec<String> = Role::ALL
                     .into_iter()
-                    .filter(|role| role.key(nearest).is_some())
+                    .filter(|role| role.entry(nearest).is_some())
                     .map(|role| format!("[{}]", role.table()))
                     .collect();
-                Some(format!("write `{nearest}` below a line {}", tables.join(" or ")))
+                Some(format!("put `{nearest}` below {}", tables.join(" or ")))
             }
             Self::OutsideTable { nearest: None, .. } => {
-                Some("write it below [coordinator], [worker], [client] or [global]".to_owned())
+                Some("put it below [coordinator], [worker], [client] or [global]".to_owned())
             }
             Self::UnknownTable { nearest: Some(nearest), .. } => Some(format!("did you mean [{nearest}]?")),
             Self::UnknownTable { .. } => Some("use [coordinator], [worker], [client] or [global]".to_owned()),
             Self::Malformed { .. } => {
-                Some("text needs quotes; config.example.toml shows the form".to_owned())
+                Some("strings need quotes; see config.example.toml".to_owned())
             }
             Self::Unreadable { .. } | Self::InvalidValue { .. } | Self::Invalid { .. } => None,
         }

@@ -1,4 +1,17 @@
-//! Every key there is, by role (command line §3).
+//! Every configuration key (command line §3): its type, default, secrecy and documentation.
+//!
+//! A [`Key`] is what code reads a value with; an [`Entry`] is what is known about it, in the table of each role that has
+//! it. `config show`, redaction, the checks of configuration files and `config.example.toml` follow from the tables.
+
+use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use super::environment::Environment;
+use super::value::{InvalidValue, Slots, Value};
 
 /// What kind of value a key has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,12 +30,385 @@ pub(crate) enum Kind {
     Slots,
 }
 
-/// A key of the configuration.
+/// What of a value may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Secrecy {
+    /// All of it.
+    Public,
+    /// All of it but a password in a URL.
+    Url,
+    /// Nothing.
+    Secret,
+}
+
+/// A type of values.
+pub(crate) trait KeyType: Sized {
+    /// How it is written.
+    const KIND: Kind;
+    /// What may be shown of it, unless the entry says something else.
+    const SECRECY: Secrecy = Secrecy::Public;
+
+    fn from_value(value: &Value) -> Option<Self>;
+    fn into_value(self) -> Value;
+}
+
+macro_rules! key_type {
+    ($type:ty, $kind:ident) => {
+        impl KeyType for $type {
+            const KIND: Kind = Kind::$kind;
+
+            fn from_value(value: &Value) -> Option<Self> {
+                match value {
+                    Value::$kind(value) => Some(value.clone()),
+                    _ => None,
+                }
+            }
+
+            fn into_value(self) -> Value {
+                Value::$kind(self)
+            }
+        }
+    };
+}
+
+key_type!(String, Text);
+key_type!(bool, Flag);
+key_type!(Duration, Duration);
+key_type!(PathBuf, Path);
+key_type!(Vec<String>, Words);
+key_type!(Slots, Slots);
+
+impl KeyType for SecretString {
+    const KIND: Kind = Kind::Text;
+    const SECRECY: Secrecy = Secrecy::Secret;
+
+    fn from_value(value: &Value) -> Option<Self> {
+        String::from_value(value).map(Self::from)
+    }
+
+    fn into_value(self) -> Value {
+        Value::Text(self.expose_secret().to_owned())
+    }
+}
+
+/// A key, with the type of its value.
 #[derive(Debug)]
-pub(crate) struct Key {
+pub(crate) struct Key<T> {
+    name: &'static str,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Key<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Key<T> {}
+
+impl<T: KeyType> Key<T> {
+    const fn new(name: &'static str) -> Self {
+        Self { name, of: PhantomData }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// An entry without a default: `example` is its value in the example file, as TOML, where it is commented out.
+    const fn unset(self, example: &'static str) -> Entry {
+        Entry {
+            name: self.name,
+            kind: T::KIND,
+            secrecy: T::SECRECY,
+            default: Default::None,
+            example: Some(example),
+            commented: true,
+            doc: "",
+        }
+    }
+
+    /// An entry with a default, as an environment variable would have it.
+    const fn default(self, text: &'static str) -> Entry {
+        Entry { default: Default::Text(text), example: None, commented: false, ..self.unset("") }
+    }
+}
+
+/// What is known about a key of a role.
+#[derive(Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "a test writes the example file from these"))]
+pub(crate) struct Entry {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
+    secrecy: Secrecy,
+    default: Default,
+    /// Its value in the example file, as TOML; its default unless given.
+    example: Option<&'static str>,
+    /// Whether the example file has it as a comment, so that it is not set.
+    commented: bool,
+    /// Its documentation, for the example file.
+    doc: &'static str,
 }
+
+/// The value of a key that is not set.
+#[derive(Debug, Clone, Copy)]
+enum Default {
+    None,
+    Text(&'static str),
+    /// A file in the user's configuration folder.
+    ConfigFile(&'static str),
+}
+
+impl Entry {
+    const fn doc(self, doc: &'static str) -> Self {
+        Self { doc, ..self }
+    }
+
+    /// With another value in the example file than the default.
+    const fn example(self, example: &'static str) -> Self {
+        Self { example: Some(example), ..self }
+    }
+
+    /// Only as a comment in the example file: to set it means something else than its default.
+    const fn commented(self) -> Self {
+        Self { commented: true, ..self }
+    }
+
+    /// A password in it is not shown.
+    const fn url(self) -> Self {
+        Self { secrecy: Secrecy::Url, ..self }
+    }
+
+    const fn in_config_folder(self, file: &'static str) -> Self {
+        Self { default: Default::ConfigFile(file), ..self }
+    }
+
+    /// The value of a key that is not set; none for one that is then off.
+    pub(crate) fn default_value(&self, environment: &Environment) -> Option<Value> {
+        match self.default {
+            Default::ConfigFile(file) => Some(Value::Path(environment.config_folder().join(file))),
+            Default::None | Default::Text(_) => self.fixed_default(),
+        }
+    }
+
+    /// The default that does not depend on the user.
+    pub(super) fn fixed_default(&self) -> Option<Value> {
+        match self.default {
+            Default::Text(text) => self.parse(text).ok(),
+            Default::None | Default::ConfigFile(_) => None,
+        }
+    }
+
+    fn parse(&self, text: &str) -> Result<Value, InvalidValue> {
+        Value::from_variable(self.kind, text)
+    }
+
+    /// A value of this key as it may be shown.
+    pub(crate) fn redacted(&self, value: &str) -> String {
+        const HIDDEN: &str = "***";
+        match self.secrecy {
+            Secrecy::Public => value.to_owned(),
+            Secrecy::Secret if value.is_empty() => String::new(),
+            Secrecy::Secret => HIDDEN.to_owned(),
+            Secrecy::Url => match Url::parse(value) {
+                Ok(mut url) if url.password().is_some() => match url.set_password(Some(HIDDEN)) {
+                    Ok(()) => url.to_string(),
+                    Err(()) => HIDDEN.to_owned(),
+                },
+                // An `@` outside of the credentials is one that should have been written as %40.
+                Ok(url) if url.has_host() && (url.username() != "" || !value.contains('@')) => {
+                    value.to_owned()
+                }
+                // What is not a URL may contain a password all the same.
+                _ if value.contains('@') => HIDDEN.to_owned(),
+                _ => value.to_owned(),
+            },
+        }
+    }
+}
+
+macro_rules! keys {
+    ($($constant:ident: $type:ty = $name:literal;)*) => {
+        $(pub(crate) const $constant: Key<$type> = Key::new($name);)*
+    };
+}
+
+keys! {
+    ACCESS_TOKEN_EXPIRES_IN: Duration = "access_token_expires_in";
+    ACCESS_TOKEN_PRIVATE_PATH: PathBuf = "access_token_private_path";
+    ACCESS_TOKEN_PUBLIC_PATH: PathBuf = "access_token_public_path";
+    ADMIN_PASSWORD: SecretString = "admin_password";
+    ADMIN_USER: String = "admin_user";
+    ARTIFACTS_BUCKET: String = "artifacts_bucket";
+    ATTACHMENTS_BUCKET: String = "attachments_bucket";
+    BIND: String = "bind";
+    CA_CERT: PathBuf = "ca_cert";
+    COORDINATOR_ADDR: String = "coordinator_addr";
+    CREDENTIAL_PATH: PathBuf = "credential_path";
+    DB_URL: String = "db_url";
+    FILE_LOG: bool = "file_log";
+    GROUPS: Vec<String> = "groups";
+    HEARTBEAT_INTERVAL: Duration = "heartbeat_interval";
+    HEARTBEAT_TIMEOUT: Duration = "heartbeat_timeout";
+    LABELS: Vec<String> = "labels";
+    LIFETIME: Duration = "lifetime";
+    LOG_PATH: PathBuf = "log_path";
+    LOST_AFTER: Duration = "lost_after";
+    PASS_ENV: Vec<String> = "pass_env";
+    PASSWORD: SecretString = "password";
+    POLLING_INTERVAL: Duration = "polling_interval";
+    PUBLIC_URL: String = "public_url";
+    REDIS_CLIENT_PASSWORD: SecretString = "redis_client_password";
+    REDIS_SKIP_ACL_RULES: bool = "redis_skip_acl_rules";
+    REDIS_URL: SecretString = "redis_url";
+    REDIS_WORKER_PASSWORD: SecretString = "redis_worker_password";
+    RETAIN: bool = "retain";
+    RETAIN_TASKS: Duration = "retain_tasks";
+    S3_ACCESS_KEY: String = "s3_access_key";
+    S3_FORCE_PATH_STYLE: bool = "s3_force_path_style";
+    S3_PUBLIC_URL: String = "s3_public_url";
+    S3_REGION: String = "s3_region";
+    S3_SECRET_KEY: SecretString = "s3_secret_key";
+    S3_URL: String = "s3_url";
+    SHARED_LOG: bool = "shared_log";
+    SKIP_REDIS: bool = "skip_redis";
+    SLOTS: Slots = "slots";
+    TAGS: Vec<String> = "tags";
+    TLS_CERT: PathBuf = "tls_cert";
+    TLS_KEY: PathBuf = "tls_key";
+    TOKEN: SecretString = "token";
+    TOKEN_PATH: PathBuf = "token_path";
+    TRUSTED_PROXIES: Vec<String> = "trusted_proxies";
+    USER: String = "user";
+}
+
+static COORDINATOR: &[Entry] = &[
+    BIND.default("127.0.0.1:5000")
+        .doc("Where to listen: an IP address and a port. \"0.0.0.0:5000\" also serves other machines."),
+    TLS_CERT.unset("\"/etc/mitosis/tls.pem\"").doc(
+        "HTTPS without a proxy: a certificate (with those between it and the authority) and its key, in PEM; read again\n\
+         on SIGHUP. Not set by default.",
+    ),
+    TLS_KEY.unset("\"/etc/mitosis/tls.key\""),
+    PUBLIC_URL.unset("\"https://mito.example/lab\"").url().doc(
+        "The address that clients and workers use for the coordinator, for instance that of a proxy. Not set by default.",
+    ),
+    DB_URL.default("postgres://mitosis:mitosis@localhost/mitosis").url().doc(
+        "State: PostgreSQL 15 or later, or an embedded file: \"sqlite:///var/lib/mitosis/state.db\".\n\
+         For a server on another machine add \"?sslmode=verify-full&sslrootcert=/etc/ssl/db-ca.pem\"; see\n\
+         docs/guide/coordinator.md.",
+    ),
+    S3_URL.default("http://localhost:9000").url().doc(
+        "Objects: an S3-compatible service, or a directory: \"file:///var/lib/mitosis/objects\".\n\
+         Clients and workers follow links to this address, so they must be able to reach it.",
+    ),
+    S3_PUBLIC_URL
+        .unset("\"http://coordinator:9000\"")
+        .url()
+        .doc("The address for these links, if clients and workers use another one. Not set by default: s3_url."),
+    S3_ACCESS_KEY.default("mitosis_access"),
+    S3_SECRET_KEY.default("mitosis_secret").example("\"mitosis_secret_key\"").doc(
+        "The default is \"mitosis_secret\"; this is the one in .env.example, since Garage asks for 16 characters.",
+    ),
+    S3_REGION.default("mitosis"),
+    S3_FORCE_PATH_STYLE
+        .default("false")
+        .doc("Path style is automatic for addresses without a host name (127.0.0.1, localhost)."),
+    ARTIFACTS_BUCKET.default("mitosis-artifacts"),
+    ATTACHMENTS_BUCKET.default("mitosis-attachments"),
+    REDIS_URL
+        .unset("\"redis://:mitosis@localhost\"")
+        .url()
+        .doc("Live execution states. Not set by default: Redis is off."),
+    REDIS_WORKER_PASSWORD.unset("\"\"").doc("Generated once and stored in the database when not set."),
+    REDIS_CLIENT_PASSWORD.unset("\"\""),
+    REDIS_SKIP_ACL_RULES.default("false").doc("Do not create the Redis users of workers and clients."),
+    ADMIN_USER.default("mitosis_admin").doc(
+        "The first administrator, created once at the first start. Change the password before other machines can reach\n\
+         the coordinator: mito client users change-password",
+    ),
+    ADMIN_PASSWORD.default("mitosis_admin"),
+    ACCESS_TOKEN_PRIVATE_PATH.default("private.pem").example("\"/etc/mitosis/private.pem\"").commented().doc(
+        "The pair that signs access tokens. Without these keys it is private.pem and public.pem in the folder where the\n\
+         coordinator starts, created at the first start. Files that are named here must exist:\n  \
+         openssl genpkey -algorithm ed25519 -out private.pem\n  \
+         openssl pkey -in private.pem -pubout -out public.pem",
+    ),
+    ACCESS_TOKEN_PUBLIC_PATH.default("public.pem").example("\"/etc/mitosis/public.pem\"").commented(),
+    ACCESS_TOKEN_EXPIRES_IN.default("7d").doc("Lifetime of an access token."),
+    HEARTBEAT_TIMEOUT
+        .default("600s")
+        .doc("The lease of a worker: after this much silence its tasks run elsewhere."),
+    RETAIN_TASKS
+        .unset("\"90d\"")
+        .doc("Ended tasks older than this are removed, with their archives. Not set by default: they are kept for ever."),
+    TRUSTED_PROXIES.default("[]").doc(
+        "Reverse proxies in front of the coordinator, as addresses or networks: [\"127.0.0.1\", \"10.0.0.0/8\"]. Only from\n\
+         them are X-Forwarded-For, -Proto, -Host and -Prefix (or Forwarded) trusted; each of them must write or remove\n\
+         these.",
+    ),
+    FILE_LOG
+        .default("false")
+        .doc("Also log to a file: log_path, or a daily file under the cache folder when it is not set."),
+    LOG_PATH.unset("\"coordinator.log\""),
+];
+
+static WORKER: &[Entry] = &[
+    COORDINATOR_ADDR
+        .default("http://127.0.0.1:5000")
+        .url()
+        .doc("One address, or those of several coordinators of one database with commas between them."),
+    CA_CERT
+        .unset("\"/etc/ssl/mito-ca.pem\"")
+        .doc("Certificate authorities to trust at https:// addresses besides those of the system, in PEM."),
+    POLLING_INTERVAL.default("180s").doc(
+        "How long to wait before asking again when a coordinator of 0.6 has no task. A newer one holds the request.",
+    ),
+    HEARTBEAT_INTERVAL.default("300s").doc("Longest time between two heartbeats."),
+    LOST_AFTER
+        .unset("\"2m\"")
+        .doc("Requeue its tasks after this much silence, if that is less than the coordinator's heartbeat_timeout."),
+    CREDENTIAL_PATH.unset("\"credentials\"").in_config_folder("credentials").doc(
+        "Where tokens are stored: by default `mitosis/credentials` in the folder for configuration ($XDG_CONFIG_HOME,\n\
+         ~/.config).",
+    ),
+    USER.unset("\"ann\"").doc("User and password are asked for when not set."),
+    PASSWORD.unset("\"\""),
+    TOKEN.unset("\"mito_pat_…\"").doc("A personal token, in place of a login: the token, or the file that it is in."),
+    TOKEN_PATH.unset("\"token\""),
+    GROUPS.default("[]").doc("Groups to serve besides your own: \"name\" or \"name:role\"."),
+    TAGS.default("[]").doc("What this machine offers; a task runs where all its tags are offered."),
+    LABELS.default("[]").doc("Only to find the worker."),
+    LIFETIME.unset("\"30d\"").doc("Lifetime of the worker's token; the coordinator's default when not set."),
+    PASS_ENV.unset("[\"LD_LIBRARY_PATH\", \"CUDA_*\"]").doc(
+        "Commands inherit the worker's environment without what looks like a secret. With a list, they inherit PATH, HOME,\n\
+         LANG, LC_*, TZ, TERM, USER, LOGNAME, SHELL, TMPDIR and what is in the list.",
+    ),
+    SLOTS.default("1").doc("Tasks to run at once; \"auto\" is one per processor."),
+    RETAIN.default("true").doc("A login keeps the user's other sessions."),
+    SKIP_REDIS.default("false").doc("Do not use Redis."),
+    FILE_LOG.default("false").doc("Also log to a file; with shared_log, to one file with the other workers of this machine."),
+    SHARED_LOG.default("false"),
+    LOG_PATH.unset("\"worker.log\""),
+];
+
+static CLIENT: &[Entry] = &[
+    COORDINATOR_ADDR
+        .default("http://127.0.0.1:5000")
+        .url()
+        .doc("One address, or those of several coordinators of one database with commas between them."),
+    CA_CERT
+        .unset("\"/etc/ssl/mito-ca.pem\"")
+        .doc("Certificate authorities to trust at https:// addresses besides those of the system, in PEM."),
+    CREDENTIAL_PATH.unset("\"credentials\"").in_config_folder("credentials").doc("Where tokens are stored."),
+    USER.unset("\"ann\"").doc("User and password are asked for when not set."),
+    PASSWORD.unset("\"\""),
+    TOKEN
+        .unset("\"mito_pat_…\"")
+        .doc("A personal token, in place of a login: the token, or the file that it is in."),
+    TOKEN_PATH.unset("\"token\""),
+    RETAIN.default("false").doc("A login keeps the user's other sessions."),
+];
 
 /// Whose configuration it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,75 +417,6 @@ pub(crate) enum Role {
     Worker,
     Client,
 }
-
-const fn key(name: &'static str, kind: Kind) -> Key {
-    Key { name, kind }
-}
-
-static COORDINATOR: &[Key] = &[
-    key("bind", Kind::Text),
-    key("tls_cert", Kind::Path),
-    key("tls_key", Kind::Path),
-    key("public_url", Kind::Text),
-    key("db_url", Kind::Text),
-    key("s3_url", Kind::Text),
-    key("s3_public_url", Kind::Text),
-    key("s3_access_key", Kind::Text),
-    key("s3_secret_key", Kind::Text),
-    key("s3_region", Kind::Text),
-    key("s3_force_path_style", Kind::Flag),
-    key("artifacts_bucket", Kind::Text),
-    key("attachments_bucket", Kind::Text),
-    key("redis_url", Kind::Text),
-    key("redis_worker_password", Kind::Text),
-    key("redis_client_password", Kind::Text),
-    key("redis_skip_acl_rules", Kind::Flag),
-    key("admin_user", Kind::Text),
-    key("admin_password", Kind::Text),
-    key("access_token_private_path", Kind::Path),
-    key("access_token_public_path", Kind::Path),
-    key("access_token_expires_in", Kind::Duration),
-    key("heartbeat_timeout", Kind::Duration),
-    key("retain_tasks", Kind::Duration),
-    key("trusted_proxies", Kind::Words),
-    key("file_log", Kind::Flag),
-    key("log_path", Kind::Path),
-];
-
-static WORKER: &[Key] = &[
-    key("coordinator_addr", Kind::Text),
-    key("ca_cert", Kind::Path),
-    key("polling_interval", Kind::Duration),
-    key("heartbeat_interval", Kind::Duration),
-    key("lost_after", Kind::Duration),
-    key("credential_path", Kind::Path),
-    key("user", Kind::Text),
-    key("password", Kind::Text),
-    key("token", Kind::Text),
-    key("token_path", Kind::Path),
-    key("groups", Kind::Words),
-    key("tags", Kind::Words),
-    key("labels", Kind::Words),
-    key("lifetime", Kind::Duration),
-    key("pass_env", Kind::Words),
-    key("slots", Kind::Slots),
-    key("retain", Kind::Flag),
-    key("skip_redis", Kind::Flag),
-    key("file_log", Kind::Flag),
-    key("shared_log", Kind::Flag),
-    key("log_path", Kind::Path),
-];
-
-static CLIENT: &[Key] = &[
-    key("coordinator_addr", Kind::Text),
-    key("ca_cert", Kind::Path),
-    key("credential_path", Kind::Path),
-    key("user", Kind::Text),
-    key("password", Kind::Text),
-    key("token", Kind::Text),
-    key("token_path", Kind::Path),
-    key("retain", Kind::Flag),
-];
 
 impl Role {
     pub(crate) const ALL: [Self; 3] = [Self::Coordinator, Self::Worker, Self::Client];
@@ -113,7 +430,7 @@ impl Role {
         }
     }
 
-    pub(crate) fn keys(self) -> &'static [Key] {
+    pub(crate) fn entries(self) -> &'static [Entry] {
         match self {
             Self::Coordinator => COORDINATOR,
             Self::Worker => WORKER,
@@ -121,8 +438,8 @@ impl Role {
         }
     }
 
-    pub(crate) fn key(self, name: &str) -> Option<&'static Key> {
-        self.keys().iter().find(|key| key.name == name)
+    pub(crate) fn entry(self, name: &str) -> Option<&'static Entry> {
+        self.entries().iter().find(|entry| entry.name == name)
     }
 }
 
@@ -140,7 +457,7 @@ pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
         .map(|(_, candidate)| candidate)
 }
 
-/// How many letters have to be changed, added or left out to get from one word to the other.
+/// The edit distance of two words.
 fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();
@@ -158,16 +475,119 @@ fn distance(from: &str, to: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+    use std::path::Path;
+
     use super::*;
 
+    const HEAD: &str = "\
+# Every key is optional; the value shown is the default unless a comment says otherwise.
+# Each can also be given as an environment variable (MITO_DB_URL, MITO_S3_SECRET_KEY, …) or as an option.
+# A key that is nearly one of these is an error; any other is a warning, and has no effect.
+# Durations are written like \"90s\", \"10min\", \"7d\". Relative paths start from the folder of this file.
+";
+
+    /// The example file, as the tables have it.
+    fn example() -> String {
+        let mut text = HEAD.to_owned();
+        for role in Role::ALL {
+            write!(text, "\n[{}]\n", role.table()).unwrap();
+            for (place, entry) in role.entries().iter().enumerate() {
+                if place > 0 && !entry.doc.is_empty() {
+                    text.push('\n');
+                }
+                for line in entry.doc.lines() {
+                    writeln!(text, "# {line}").unwrap();
+                }
+                let value = entry.example.map_or_else(|| entry.default_as_toml(), str::to_owned);
+                let mark = if entry.commented { "# " } else { "" };
+                writeln!(text, "{mark}{} = {value}", entry.name).unwrap();
+            }
+        }
+        text
+    }
+
+    impl Entry {
+        fn default_as_toml(&self) -> String {
+            let Default::Text(text) = self.default else { panic!("{} has no default", self.name) };
+            match self.kind {
+                Kind::Flag | Kind::Words | Kind::Slots => text.to_owned(),
+                Kind::Text | Kind::Duration | Kind::Path => format!("{text:?}"),
+            }
+        }
+    }
+
+    /// `UPDATE_EXAMPLE=1` writes the file.
     #[test]
-    fn a_misspelt_key_finds_its_neighbour_and_nonsense_finds_none() {
-        let known = || COORDINATOR.iter().map(|key| key.name);
+    fn example_file_is_made_from_the_tables() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.example.toml");
+        if std::env::var_os("UPDATE_EXAMPLE").is_some() {
+            std::fs::write(&path, example()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), example(), "run with UPDATE_EXAMPLE=1");
+    }
+
+    #[test]
+    fn each_default_fits_its_key_and_each_constant_is_in_a_table() {
+        for role in Role::ALL {
+            for entry in role.entries() {
+                if let Default::Text(text) = entry.default {
+                    assert!(entry.parse(text).is_ok(), "{role:?} {}", entry.name);
+                }
+            }
+        }
+        // The kind of a key is the same in each table.
+        for entry in WORKER.iter().chain(CLIENT) {
+            let others = Role::ALL.iter().filter_map(|role| role.entry(entry.name));
+            assert!(others.into_iter().all(|other| other.kind == entry.kind), "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn misspelt_key_finds_its_neighbour() {
+        let known = || COORDINATOR.iter().map(|entry| entry.name);
         assert_eq!(nearest("db_ulr", known()), Some("db_url"));
         assert_eq!(nearest("s3_acess_key", known()), Some("s3_access_key"));
         assert_eq!(nearest("bnid", known()), Some("bind"));
         for unlike in ["colour", "db", "tls", "host", "port"] {
             assert_eq!(nearest(unlike, known().chain(["tags", "slots"])), None, "{unlike}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_redacted() {
+        let redacted = |key: &str, value: &str| {
+            let entry = Role::ALL.into_iter().find_map(|role| role.entry(key)).unwrap();
+            entry.redacted(value)
+        };
+        for (key, value, shown) in [
+            ("admin_password", "hunter2", "***"),
+            ("s3_secret_key", "hunter2", "***"),
+            ("redis_worker_password", "hunter2", "***"),
+            ("db_url", "postgres://u:hunter2@h/d", "postgres://u:***@h/d"),
+            ("redis_url", "redis://:hunter2@h:1", "redis://:***@h:1"),
+            ("db_url", "u:hunter2@h", "***"),
+            ("db_url", "postgres://u:1/hunter2@h/d", "***"),
+            ("db_url", "postgres://u:x@hunter2@h/d", "postgres://u:***@h/d"),
+            ("coordinator_addr", "u:hunter2@h", "***"),
+            ("bind", "127.0.0.1:5000", "127.0.0.1:5000"),
+            ("token", "mito_pat_x", "***"),
+            ("token_path", "/run/t", "/run/t"),
+            ("password", "", ""),
+        ] {
+            assert_eq!(redacted(key, value), shown, "{key} = {value}");
+        }
+    }
+
+    /// A key whose name looks like a secret is one.
+    #[test]
+    fn no_secret_is_declared_public() {
+        for entry in Role::ALL.into_iter().flat_map(Role::entries) {
+            let looks_secret =
+                entry.name.contains("password") || entry.name.contains("secret") || entry.name == "token";
+            assert_eq!(entry.secrecy == Secrecy::Secret, looks_secret, "{}", entry.name);
+            let looks_like_url = entry.name.ends_with("_url") || entry.name == "coordinator_addr";
+            assert_eq!(entry.secrecy == Secrecy::Url, looks_like_url, "{}", entry.name);
         }
     }
 }

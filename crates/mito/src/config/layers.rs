@@ -4,63 +4,44 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
-
-use secrecy::SecretString;
 
 use super::environment::Environment;
 use super::error::{ConfigError, Origin};
 use super::file::{self, FileValues};
-use super::keys::Role;
-use super::value::{Slots, Value};
+use super::keys::{Key, KeyType, Role};
+use super::value::Value;
 
 /// What the command line says: a value for each key that has an option and was given.
 #[derive(Debug, Default)]
 pub(crate) struct Options(Vec<(&'static str, Value)>);
 
 impl Options {
-    pub(crate) fn text(mut self, key: &'static str, value: Option<&String>) -> Self {
-        self.0.extend(value.map(|text| (key, Value::Text(text.clone()))));
-        self
-    }
-
-    pub(crate) fn path(mut self, key: &'static str, value: Option<&PathBuf>) -> Self {
-        self.0.extend(value.map(|path| (key, Value::Path(path.clone()))));
-        self
-    }
-
-    pub(crate) fn duration(mut self, key: &'static str, value: Option<Duration>) -> Self {
-        self.0.extend(value.map(|duration| (key, Value::Duration(duration))));
+    /// The value of an option that was given.
+    pub(crate) fn set<T: KeyType>(mut self, key: Key<T>, value: Option<T>) -> Self {
+        self.0.extend(value.map(|value| (key.name(), value.into_value())));
         self
     }
 
     /// An option without a value can only turn something on.
-    pub(crate) fn flag(mut self, key: &'static str, given: bool) -> Self {
-        self.0.extend(given.then_some((key, Value::Flag(true))));
-        self
+    pub(crate) fn flag(self, key: Key<bool>, given: bool) -> Self {
+        self.set(key, given.then_some(true))
     }
 
-    /// One that turns off what is on by itself.
-    pub(crate) fn no_flag(mut self, key: &'static str, given: bool) -> Self {
-        self.0.extend(given.then_some((key, Value::Flag(false))));
-        self
+    /// An option that turns off what is on by default.
+    pub(crate) fn no_flag(self, key: Key<bool>, given: bool) -> Self {
+        self.set(key, given.then_some(false))
     }
 
     /// A list that was not given leaves the one below.
-    pub(crate) fn words(mut self, key: &'static str, words: &[String]) -> Self {
-        self.0.extend((!words.is_empty()).then(|| (key, Value::Words(words.to_vec()))));
-        self
-    }
-
-    pub(crate) fn slots(mut self, key: &'static str, value: Option<Slots>) -> Self {
-        self.0.extend(value.map(|slots| (key, Value::Slots(slots))));
-        self
+    pub(crate) fn words(self, key: Key<Vec<String>>, words: &[String]) -> Self {
+        self.set(key, (!words.is_empty()).then(|| words.to_vec()))
     }
 }
 
 /// The values that count, each with its origin.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Layers {
+    role: Role,
     values: BTreeMap<&'static str, (Value, Origin)>,
     warnings: Vec<String>,
     /// What stronger layers hide, the weakest first.
@@ -77,7 +58,7 @@ impl Layers {
     ) -> Result<Self, ConfigError> {
         let layers = Self::load_quietly(role, config, options, environment)?;
         for warning in &layers.warnings {
-            // A message that nobody can read is no reason to stop.
+            // A message that cannot be written is no reason to stop.
             let _ = writeln!(io::stderr(), "mito: {warning}");
         }
         Ok(layers)
@@ -100,7 +81,7 @@ impl Layers {
         options: Options,
         environment: &Environment,
     ) -> Result<Self, ConfigError> {
-        let mut layers = Self::default();
+        let mut layers = Self::empty(role);
         let mut globals = Vec::new();
         for path in files_in(here, config, environment)? {
             let FileValues { own, global, warnings } = file::read(&path, role)?;
@@ -122,6 +103,11 @@ impl Layers {
         }
     }
 
+    /// Nothing is set.
+    pub(crate) const fn empty(role: Role) -> Self {
+        Self { role, values: BTreeMap::new(), warnings: Vec::new(), hidden: Vec::new() }
+    }
+
     /// Logs what has no effect.
     pub(crate) fn log_warnings(&self) {
         for warning in &self.warnings {
@@ -129,79 +115,44 @@ impl Layers {
         }
     }
 
-    /// The value of a key and where it comes from; none when nobody set it.
-    pub(crate) fn lookup(&self, key: &'static str) -> Option<(&Value, &Origin)> {
+    /// The value of a key and where it comes from; none if it is not set.
+    pub(crate) fn lookup(&self, key: &str) -> Option<(&Value, &Origin)> {
         self.values.get(key).map(|(value, origin)| (value, origin))
     }
 
+    /// Where the value of a key comes from; none if it is not set.
+    pub(crate) fn origin<T: KeyType>(&self, key: Key<T>) -> Option<&Origin> {
+        self.lookup(key.name()).map(|(_, origin)| origin)
+    }
+
     /// Texts of a key that do not count, each with its origin.
-    pub(crate) fn hidden<'a>(&'a self, key: &'a str) -> impl Iterator<Item = (&'a str, &'a Origin)> {
+    pub(crate) fn hidden(&self, key: Key<String>) -> impl Iterator<Item = (&str, &Origin)> {
         self.hidden.iter().filter_map(move |(name, value, origin)| match value {
-            Value::Text(text) if *name == key => Some((text.as_str(), origin)),
+            Value::Text(text) if *name == key.name() => Some((text.as_str(), origin)),
             _ => None,
         })
     }
 
-    pub(crate) fn text(&self, key: &'static str) -> Option<&str> {
-        match self.values.get(key)? {
-            (Value::Text(text), _) => Some(text),
-            _ => None,
-        }
+    /// The value of a key that is set.
+    pub(crate) fn get<T: KeyType>(&self, key: Key<T>) -> Option<T> {
+        self.lookup(key.name()).and_then(|(value, _)| T::from_value(value))
     }
 
-    pub(crate) fn secret(&self, key: &'static str) -> Option<SecretString> {
-        self.text(key).map(SecretString::from)
+    /// The value of a key, or its default.
+    pub(crate) fn get_or_default<T: KeyType>(&self, key: Key<T>) -> T {
+        let default = || self.role.entry(key.name())?.fixed_default();
+        self.get(key).or_else(|| T::from_value(&default()?)).expect("the key has a default in the table")
     }
 
-    pub(crate) fn path(&self, key: &'static str) -> Option<&Path> {
-        match self.values.get(key)? {
-            (Value::Path(path), _) => Some(path),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn duration(&self, key: &'static str) -> Option<Duration> {
-        match self.values.get(key)? {
-            (Value::Duration(duration), _) => Some(*duration),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn flag(&self, key: &'static str) -> bool {
-        matches!(self.values.get(key), Some((Value::Flag(true), _)))
-    }
-
-    /// A flag that is on unless somebody turns it off.
-    pub(crate) fn flag_or_on(&self, key: &'static str) -> bool {
-        !matches!(self.values.get(key), Some((Value::Flag(false), _)))
-    }
-
-    pub(crate) fn words(&self, key: &'static str) -> Vec<String> {
-        match self.values.get(key) {
-            Some((Value::Words(words), _)) => words.clone(),
-            _ => Vec::new(),
-        }
-    }
-
-    pub(crate) fn slots(&self, key: &'static str) -> Option<Slots> {
-        match self.values.get(key)? {
-            (Value::Slots(slots), _) => Some(*slots),
-            _ => None,
-        }
-    }
-
-    /// Text that stands for something else; `wanted` says what it should look like.
-    pub(crate) fn parsed<T: FromStr>(
-        &self,
-        key: &'static str,
-        wanted: &str,
-    ) -> Result<Option<T>, ConfigError> {
-        let Some(text) = self.text(key) else { return Ok(None) };
-        text.parse().map(Some).map_err(|_| self.invalid(key, format!("it must be {wanted}")))
+    /// Text, or its default, as another type; `expected` describes it in an error.
+    pub(crate) fn parsed<T: FromStr>(&self, key: Key<String>, expected: &str) -> Result<T, ConfigError> {
+        let text = self.get_or_default(key);
+        text.parse().map_err(|_| self.invalid(key, format!("expected {expected}")))
     }
 
     /// An error about a key, wherever its value came from.
-    pub(crate) fn invalid(&self, key: &'static str, why: impl Into<String>) -> ConfigError {
+    pub(crate) fn invalid<T: KeyType>(&self, key: Key<T>, why: impl Into<String>) -> ConfigError {
+        let key = key.name();
         let origin = self.values.get(key).map_or(Origin::Option, |(_, origin)| origin.clone());
         ConfigError::Invalid { key, origin, why: why.into() }
     }
@@ -230,7 +181,7 @@ fn variables(
     environment: &Environment,
 ) -> Result<Vec<(&'static str, Value, Origin)>, ConfigError> {
     let mut values = Vec::new();
-    for key in role.keys() {
+    for key in role.entries() {
         let name = format!("MITO_{}", key.name.to_uppercase());
         let Some(text) = environment.text(&name) else { continue };
         let origin = Origin::Variable(name);
@@ -246,7 +197,10 @@ fn variables(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::config::keys;
 
     struct Home(tempfile::TempDir);
 
@@ -298,10 +252,11 @@ mod tests {
         let layers = home
             .load(
                 &[("MITO_S3_URL", "variable"), ("MITO_DB_URL", "variable")],
-                Options::default().text("db_url", Some(&db)),
+                Options::default().set(keys::DB_URL, Some(db)),
             )
             .unwrap();
-        let seen = ["bind", "s3_region", "s3_url", "db_url"].map(|key| layers.text(key).unwrap());
+        let seen =
+            [keys::BIND, keys::S3_REGION, keys::S3_URL, keys::DB_URL].map(|key| layers.get(key).unwrap());
         assert_eq!(seen, ["user", "file", "variable", "option"]);
     }
 
@@ -312,8 +267,8 @@ mod tests {
             "[global]\ndb_url='global'\ntags=['x']\n[default]\nanything=1\n[coordinator]\nbind='own'",
         );
         let db = "option".to_owned();
-        let layers = home.load(&[], Options::default().text("db_url", Some(&db))).unwrap();
-        assert_eq!((layers.text("db_url"), layers.text("bind")), (Some("global"), Some("own")));
+        let layers = home.load(&[], Options::default().set(keys::DB_URL, Some(db))).unwrap();
+        assert_eq!([keys::DB_URL, keys::BIND].map(|key| layers.get(key).unwrap()), ["global", "own"]);
     }
 
     #[test]
@@ -321,9 +276,9 @@ mod tests {
         let home = Home::new()
             .with("a/config.toml", "[coordinator]\nlog_path='logs/x.log'\nheartbeat_timeout='90s'");
         let layers = home.load(&[("MITO_ACCESS_TOKEN_PUBLIC_PATH", "here.pem")], Options::default()).unwrap();
-        assert_eq!(layers.path("log_path"), Some(home.0.path().join("a/logs/x.log").as_path()));
-        assert_eq!(layers.path("access_token_public_path"), Some(Path::new("here.pem")));
-        assert_eq!(layers.duration("heartbeat_timeout"), Some(Duration::from_secs(90)));
+        assert_eq!(layers.get(keys::LOG_PATH), Some(home.0.path().join("a/logs/x.log")));
+        assert_eq!(layers.get(keys::ACCESS_TOKEN_PUBLIC_PATH), Some(PathBuf::from("here.pem")));
+        assert_eq!(layers.get(keys::HEARTBEAT_TIMEOUT), Some(Duration::from_secs(90)));
     }
 
     #[test]
@@ -334,8 +289,8 @@ mod tests {
         };
         assert!(told("[coordinator]\ndb_ulr='x'").ends_with("did you mean `db_url`?"));
         assert!(told("[cordinator]\n").ends_with("did you mean [coordinator]?"));
-        assert!(told("bind='x'").ends_with("write `bind` below a line [coordinator]"));
-        assert!(told("pasword='x'").ends_with("write `password` below a line [worker] or [client]"));
+        assert!(told("bind='x'").ends_with("put `bind` below [coordinator]"));
+        assert!(told("pasword='x'").ends_with("put `password` below [worker] or [client]"));
         let malformed = told("[coordinator]\ns3_secret_key = hunter2\"");
         assert!(malformed.contains("line 2") && !malformed.contains("hunter2"), "{malformed}");
         let wrong = told("[coordinator]\nheartbeat_timeout = 'hunter2'");
@@ -364,14 +319,14 @@ mod tests {
     #[test]
     fn a_byte_order_mark_is_no_part_of_a_file() {
         let home = Home::new().with("config.toml", "\u{feff}[coordinator]\nbind='own'");
-        assert_eq!(home.load(&[], Options::default()).unwrap().text("bind"), Some("own"));
+        assert_eq!(home.load(&[], Options::default()).unwrap().get(keys::BIND).as_deref(), Some("own"));
     }
 
     #[test]
     fn a_named_file_must_exist_and_is_found_in_a_folder_above() {
         let home = Home::new().with("mine.toml", "[coordinator]\nbind='mine'");
         let layers = home.load_file(Some("mine.toml"), &[], Options::default()).unwrap();
-        assert_eq!(layers.text("bind"), Some("mine"));
+        assert_eq!(layers.get(keys::BIND).as_deref(), Some("mine"));
         let error = home.load_file(Some("other.toml"), &[], Options::default()).unwrap_err();
         assert!(matches!(error, ConfigError::Missing(_)), "{error}");
     }

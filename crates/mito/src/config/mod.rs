@@ -4,11 +4,10 @@
 
 pub(crate) mod client;
 pub(crate) mod coordinator;
-pub(crate) mod defaults;
 mod environment;
 mod error;
 mod file;
-mod keys;
+pub(crate) mod keys;
 mod layers;
 mod owner;
 mod value;

@@ -37,7 +37,7 @@ pub(crate) fn read_secret(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Refuses a key or a folder of another user; what is not there is the business of whoever reads it.
+/// Refuses a key or a folder of another user. One that does not exist is left to its reader.
 pub(crate) fn check_owner(path: &Path) -> Result<(), ConfigError> {
     match path.metadata().ok().as_ref().and_then(stranger) {
         Some(owner) => Err(ConfigError::Foreign { path: path.to_owned(), owner }),

@@ -51,7 +51,7 @@ impl fmt::Display for Slots {
 
 /// Why a value does not fit its key. Never shows the value, which can be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("it must be {0}")]
+#[error("expected {0}")]
 pub(crate) struct InvalidValue(&'static str);
 
 fn invalid_value(kind: Kind) -> InvalidValue {

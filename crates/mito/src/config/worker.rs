@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mitosis_protocol::worker::RegisterWorkerRequest;
 
-use super::{ConfigError, Layers, Slots};
+use super::{ConfigError, Layers, Slots, keys};
 use crate::process::available_cpus;
 
 /// What is special to a worker; whom it talks to is as for a client.
@@ -21,34 +21,32 @@ pub(crate) struct WorkerConfig {
 
 impl WorkerConfig {
     pub(crate) fn new(layers: &Layers) -> Result<Self, ConfigError> {
-        let slots = match layers.slots("slots") {
-            Some(Slots::Count(0)) => return Err(layers.invalid("slots", "a worker needs at least one")),
-            Some(Slots::Count(slots)) => {
-                usize::try_from(slots).map_err(|_| layers.invalid("slots", "it is too large"))?
+        let slots = match layers.get_or_default(keys::SLOTS) {
+            Slots::Count(0) => return Err(layers.invalid(keys::SLOTS, "must be at least 1")),
+            Slots::Count(slots) => {
+                usize::try_from(slots).map_err(|_| layers.invalid(keys::SLOTS, "too large"))?
             }
-            Some(Slots::Auto) => available_cpus(),
-            // An experiment has the machine to itself unless its owner says otherwise.
-            None => 1,
+            Slots::Auto => available_cpus(),
         };
-        let lost_after = layers.duration("lost_after");
+        let lost_after = layers.get(keys::LOST_AFTER);
         if lost_after == Some(Duration::ZERO) {
-            return Err(layers.invalid("lost_after", "it has to be longer than 0"));
+            return Err(layers.invalid(keys::LOST_AFTER, "must be longer than 0"));
         }
         Ok(Self {
             registration: RegisterWorkerRequest {
-                tags: layers.words("tags"),
-                labels: layers.words("labels"),
-                groups: layers.words("groups"),
-                lifetime: layers.duration("lifetime"),
+                tags: layers.get_or_default(keys::TAGS),
+                labels: layers.get_or_default(keys::LABELS),
+                groups: layers.get_or_default(keys::GROUPS),
+                lifetime: layers.get(keys::LIFETIME),
                 slots: None,
                 lost_after,
                 machine: None,
             },
             slots,
-            polling_interval: layers.duration("polling_interval").unwrap_or(Duration::from_secs(180)),
-            heartbeat_interval: layers.duration("heartbeat_interval").unwrap_or(Duration::from_secs(300)),
-            skip_redis: layers.flag("skip_redis"),
-            pass_env: layers.lookup("pass_env").map(|_| layers.words("pass_env")),
+            polling_interval: layers.get_or_default(keys::POLLING_INTERVAL),
+            heartbeat_interval: layers.get_or_default(keys::HEARTBEAT_INTERVAL),
+            skip_redis: layers.get_or_default(keys::SKIP_REDIS),
+            pass_env: layers.get(keys::PASS_ENV),
         })
     }
 }

@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A running system.
 pub(crate) struct Embedded {
     coordinator: Running,
-    /// None when its end was told.
+    /// `None` once its end was reported.
     worker: Option<JoinHandle<Result<(), WorkerError>>>,
     stop_worker: CancellationToken,
     user: UserClient,
@@ -140,7 +140,7 @@ pub(crate) fn temporary_home(cache: &Path) -> Result<(PathBuf, DirectoryLock), F
     let home = base.join(OsEntropy.uuid().to_string());
     match DirectoryLock::acquire(&home) {
         Ok(hold) => Ok((home, hold)),
-        Err(error) => Err(Failure::io(format!("can't make the folder {}", home.display()), error)),
+        Err(error) => Err(Failure::io(format!("cannot create the directory {}", home.display()), error)),
     }
 }
 
@@ -168,7 +168,7 @@ fn private_folder(path: &Path) -> Result<(), Failure> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|error| Failure::io(format!("can't make the folder {}", path.display()), error))?;
+        .map_err(|error| Failure::io(format!("cannot create the directory {}", path.display()), error))?;
     // The keys and the password in there are worth what runs here.
     Ok(check_owner(path)?)
 }
@@ -177,7 +177,7 @@ fn private_folder(path: &Path) -> Result<(), Failure> {
 fn password(home: &Path) -> Result<SecretString, Failure> {
     let path = home.join("password");
     read_or_draw(&path)
-        .map_err(|error| Failure::io(format!("can't keep the password in {}", path.display()), error))
+        .map_err(|error| Failure::io(format!("cannot store the password in {}", path.display()), error))
 }
 
 fn read_or_draw(path: &Path) -> io::Result<SecretString> {

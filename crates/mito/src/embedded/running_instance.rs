@@ -14,7 +14,7 @@ use crate::show::text::shell_word;
 /// Beside the data: the number of the process that has it, and its address.
 const FILE: &str = "running";
 
-/// Leaves word of this process for whoever comes next. Only a courtesy.
+/// Records this process, for the error message of the next start.
 pub(crate) fn record(home: &Path, address: &str) -> io::Result<()> {
     let path = home.join(FILE);
     let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
@@ -29,15 +29,15 @@ pub(crate) fn explain_start_error(error: StartError, home: &Path) -> Failure {
     match (owner, &known[..]) {
         (Some(owner), [process, address]) if *process == owner.to_string() => Failure::new(
             Exit::Failure,
-            format!("mitosis runs already on this data, at {address} (process {owner}): it is in use by another process"),
+            format!("mitosis is already running on this data, at {address} (process {owner}): it is in use by another process"),
         )
         .with_hint(format!(
-            "use that one: `{}`; or stop it with Ctrl-C in its terminal or with `kill {owner}`; or start a second one \
-             with another --data",
+            "use it: `{}`; or stop it with Ctrl-C in its terminal or with `kill {owner}`; or start another one with \
+             a different --data",
             connect_command(address, home)
         )),
         (Some(owner), _) => Failure::from(error)
-            .with_hint(format!("stop that one (`kill {owner}`), or give another --data")),
+            .with_hint(format!("stop it (`kill {owner}`), or use a different --data")),
         (None, _) => error.into(),
     }
 }

@@ -6,8 +6,8 @@
 //! which nothing is known, because another program kept it, is tried.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
 use crate::config::read_secret;
+use crate::process::files;
 
 /// Logins that are remembered by address, the newest. `mito dev` can have a new address at each start.
 const MAX_KNOWN: usize = 100;
@@ -94,7 +95,7 @@ impl CredentialsFile {
             .map(|(name, token)| format!("{name}:{token}"))
             .collect();
         lines.insert(0, format!("{user}:{}", token.expose_secret()));
-        self.replace(&self.path, &lines.join("\n"))
+        files::replace(&self.path, lines.join("\n").as_bytes(), 0o600)
     }
 
     /// Before the line itself is written: a token is never without its address.
@@ -109,24 +110,18 @@ impl CredentialsFile {
         };
         let old = known(&before).filter(|old| !is_replaced(old));
         let lines: Vec<String> = new.chain(old).take(MAX_KNOWN).map(line).collect();
-        self.replace(&path, &lines.join("\n"))
+        files::replace(&path, lines.join("\n").as_bytes(), 0o600)
     }
 
     /// A lock beside the file: the file itself is replaced, so it can't carry one.
     fn lock(&self) -> io::Result<Flock<File>> {
-        let lock = private().create(true).truncate(false).open(self.sibling(".lock"))?;
+        let lock = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.sibling(".lock"))?;
         Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
-    }
-
-    /// All or nothing: whoever reads meanwhile sees the old file or the new one.
-    fn replace(&self, path: &Path, text: &str) -> io::Result<()> {
-        let new = self.sibling(".new");
-        let mut file = private().create(true).truncate(true).open(&new)?;
-        // One that was left behind may be open to others.
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, path)
     }
 
     fn sibling(&self, ending: &str) -> PathBuf {
@@ -134,12 +129,6 @@ impl CredentialsFile {
         name.push(ending);
         self.path.with_file_name(name)
     }
-}
-
-fn private() -> fs::OpenOptions {
-    let mut options = File::options();
-    options.write(true).mode(0o600);
-    options
 }
 
 /// What is not there is empty.
@@ -187,6 +176,8 @@ fn comparable(address: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     const HERE: &str = "http://here:5000";

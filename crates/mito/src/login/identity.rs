@@ -1,10 +1,11 @@
-//! Becoming somebody: a kept token if it still works, else a login (command line §7).
+//! Authentication: reuses a stored token, otherwise logs in (command line §7).
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use mitosis_client::{Client, ClientError, UserClient};
+use mitosis_sweep::Submitter;
 use mitosis_worker::Login;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
@@ -38,7 +39,7 @@ impl Identity {
             match Self::establish(config).await {
                 Err(failure) if matches!(failure.exit(), Exit::Network | Exit::Fault) => {
                     if Instant::now() >= next_log {
-                        tracing::warn!("{}; trying again until it answers", failure.in_one_line());
+                        tracing::warn!("{}; retrying until it answers", failure.in_one_line());
                         next_log = Instant::now() + LOG_INTERVAL;
                     }
                     tokio::time::sleep(RETRY_INTERVAL).await;
@@ -75,6 +76,11 @@ impl Identity {
         Self::establish(&ClientConfig::new(&layers, environment)).await
     }
 
+    /// As which tasks are submitted.
+    pub(crate) fn submitter(&self) -> Submitter {
+        Submitter { address: self.client.client().address().to_owned(), user: self.name.clone() }
+    }
+
     /// Uses the kept token, or logs in with what the configuration says and the terminal answers.
     pub(crate) async fn establish(config: &ClientConfig) -> Result<Self, Failure> {
         let client = config.client()?;
@@ -89,7 +95,7 @@ impl Identity {
             Err(failure) => return Err(with_address_hint(failure, config)),
         };
         if config.user.is_none() || config.password.is_none() {
-            // Nobody shall think of a password in vain.
+            // Check reachability before prompting for a password.
             client.check_address().await.map_err(|error| with_address_hint(error.into(), config))?;
             let name = refused.as_ref().map(|identity| identity.name.as_str());
             announce_login(&client, name, config)?;
@@ -115,8 +121,7 @@ impl Identity {
     }
 }
 
-/// Says at which coordinator somebody is about to log in, and why it has to be. Without a terminal this
-/// is the end.
+/// Prints at which coordinator a login is needed, and why. Fails without a terminal.
 fn announce_login(client: &Client, refused: Option<&str>, config: &ClientConfig) -> Result<(), Failure> {
     let address = client.address();
     let origin = match &config.origin {
@@ -124,7 +129,7 @@ fn announce_login(client: &Client, refused: Option<&str>, config: &ClientConfig)
         _ => String::new(),
     };
     let sentence = match refused {
-        Some(name) => format!("the token that was kept for `{name}` is no longer good at {address}{origin}"),
+        Some(name) => format!("the stored token of `{name}` is no longer valid at {address}{origin}"),
         None => format!("not logged in at {address}{origin}"),
     };
     if io::stdin().is_terminal() {
@@ -135,14 +140,14 @@ fn announce_login(client: &Client, refused: Option<&str>, config: &ClientConfig)
     let hint = match refused {
         Some(_) => format!(
             "run `{login}` again, or set MITO_USER and MITO_PASSWORD, or MITO_TOKEN; a login without `--retain` \
-             ends the other ones of the same user"
+             ends the user's other sessions"
         ),
         None => format!(
-            "run `{login}` first, or set MITO_USER and MITO_PASSWORD, or MITO_TOKEN; beside `mito dev`, paste the \
-             line that it prints; for another coordinator, set MITO_COORDINATOR_ADDR or give -c"
+            "run `{login}` first, or set MITO_USER and MITO_PASSWORD, or MITO_TOKEN; for `mito dev`, paste the \
+             line that it prints; for another coordinator, set MITO_COORDINATOR_ADDR or use -c"
         ),
     };
-    Err(Failure::new(Exit::Auth, format!("{sentence}, and there is no terminal to ask for a password"))
+    Err(Failure::new(Exit::Auth, format!("{sentence}, and there is no terminal to prompt for a password"))
         .with_hint(hint))
 }
 
@@ -152,7 +157,7 @@ fn login_command(config: &ClientConfig) -> String {
     format!("{} login{name}", config.client_command())
 }
 
-/// The token that somebody put into the configuration or the environment.
+/// The token from the configuration or the environment.
 pub(crate) fn configured_token(config: &ClientConfig) -> Result<Option<SecretString>, Failure> {
     let text = match &config.token {
         None => return Ok(None),
@@ -166,13 +171,13 @@ pub(crate) fn configured_token(config: &ClientConfig) -> Result<Option<SecretStr
     match !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) {
         true => Ok(Some(token.into())),
         false => {
-            Err(Failure::new(Exit::Config, "what MITO_TOKEN, `token` or `token_path` gives is no token")
-                .with_hint("`mito client tokens create NAME` makes one, which begins with mito_pat_"))
+            Err(Failure::new(Exit::Config, "the value of MITO_TOKEN, `token` or `token_path` is not a token")
+                .with_hint("create one with `mito client tokens create NAME`; it begins with mito_pat_"))
         }
     }
 }
 
-/// Nobody is asked for a password in the place of a token that was given.
+/// A configured token is never replaced by a password prompt.
 async fn with_configured_token(
     client: &Client,
     token: SecretString,
@@ -185,10 +190,10 @@ async fn with_configured_token(
             let address = client.client().address();
             return Err(Failure::new(
                 Exit::Auth,
-                format!("the token that MITO_TOKEN, `token` or `token_path` gives is not good at {address}"),
+                format!("the token from MITO_TOKEN, `token` or `token_path` is not valid at {address}"),
             )
             .with_hint(
-                "it ended, was revoked, or is of another coordinator: `mito client tokens list` shows yours; \
+                "it expired, was revoked, or belongs to another coordinator; `mito client tokens list` shows yours; \
                  unset it to log in with a password",
             ));
         }
@@ -198,15 +203,15 @@ async fn with_configured_token(
         Some(user) if *user != name => Err(Failure::new(
             Exit::Auth,
             format!(
-                "the token that MITO_TOKEN, `token` or `token_path` gives is one of `{name}`, not of `{user}`"
+                "the token from MITO_TOKEN, `token` or `token_path` belongs to `{name}`, not to `{user}`"
             ),
         )
-        .with_hint("give no user, or unset the token to log in with a password")),
+        .with_hint("omit the user, or unset the token to log in with a password")),
         _ => Ok(Identity { name, client }),
     }
 }
 
-/// Whoever named no coordinator is told that one was guessed.
+/// Adds where the address comes from to a failed connection.
 fn with_address_hint(failure: Failure, config: &ClientConfig) -> Failure {
     if failure.exit() != Exit::Network {
         return failure;
@@ -215,18 +220,17 @@ fn with_address_hint(failure: Failure, config: &ClientConfig) -> Failure {
         Some(origin @ Origin::File { .. }) => failure.and_hint(&format!("the address is from {origin}")),
         Some(_) => failure,
         None => failure.with_hint(
-            "no address was given, so this one was tried: give -c, or set MITO_COORDINATOR_ADDR; to have the \
-             whole system on this machine, start `mito dev` in another terminal and paste the line that it \
-             prints",
+            "no address was given, so the default was tried: use -c, or set MITO_COORDINATOR_ADDR; to run \
+             everything on this machine, start `mito dev` in another terminal and paste the line that it prints",
         ),
     }
 }
 
-/// What became of a kept token.
+/// What the coordinator says about the stored token.
 enum StoredToken {
     Missing,
     Accepted(Identity),
-    /// The coordinator does not take it, or takes it for somebody else's.
+    /// The coordinator rejects it, or knows it as another user's.
     Rejected(Identity),
 }
 
@@ -236,7 +240,7 @@ async fn try_stored_tokens(
     user: Option<&str>,
 ) -> Result<StoredToken, Failure> {
     let candidates = file.candidates(user).map_err(|error| {
-        Failure::io(format!("can't read the credentials in {}", file.path().display()), error)
+        Failure::io(format!("cannot read the credentials in {}", file.path().display()), error)
     })?;
     let mut refused = StoredToken::Missing;
     for (name, token) in candidates {
@@ -253,7 +257,7 @@ async fn try_stored_tokens(
 /// Keeps a token for the next command.
 pub(crate) fn store_token(file: &CredentialsFile, user: &str, token: &SecretString) -> Result<(), Failure> {
     file.store(user, token).map_err(|error| {
-        Failure::io(format!("can't keep the credentials in {}", file.path().display()), error)
+        Failure::io(format!("cannot store the credentials in {}", file.path().display()), error)
     })
 }
 
@@ -262,9 +266,9 @@ pub(crate) fn prompt(question: &str) -> Result<String, Failure> {
     require_terminal_for_login()?;
     let mut answer = String::new();
     let asked = io::stderr().write_all(question.as_bytes()).and_then(|()| io::stdin().read_line(&mut answer));
-    asked.map_err(|error| Failure::io("can't ask on the terminal", error))?;
+    asked.map_err(|error| Failure::io("cannot prompt on the terminal", error))?;
     match answer.trim() {
-        "" => Err(Failure::new(Exit::Usage, "nothing was answered")),
+        "" => Err(Failure::new(Exit::Usage, "no answer was given")),
         answer => Ok(answer.to_owned()),
     }
 }
@@ -274,7 +278,7 @@ pub(crate) fn prompt_secret(question: &str) -> Result<SecretString, Failure> {
     require_terminal_for_login()?;
     rpassword::prompt_password(question)
         .map(SecretString::from)
-        .map_err(|error| Failure::io("can't ask on the terminal", error))
+        .map_err(|error| Failure::io("cannot prompt on the terminal", error))
 }
 
 /// A name from the command line, or from the terminal.
@@ -297,11 +301,8 @@ fn require_terminal_for(question: &str) -> Result<(), Failure> {
     let what = question.trim_end_matches([':', ' ']);
     match io::stdin().is_terminal() {
         true => Ok(()),
-        false => Err(Failure::new(
-            Exit::Usage,
-            format!("the {what} was not given, and there is no terminal to ask for it"),
-        )
-        .with_hint("run the command in a terminal, or give what it asks for as an argument")),
+        false => Err(Failure::new(Exit::Usage, format!("missing {what}, and no terminal to prompt for it"))
+            .with_hint("run the command in a terminal, or pass the value as an argument")),
     }
 }
 
@@ -309,9 +310,9 @@ fn require_terminal_for_login() -> Result<(), Failure> {
     match io::stdin().is_terminal() {
         true => Ok(()),
         false => {
-            Err(Failure::new(Exit::Auth, "not logged in, and there is no terminal to ask for a password")
+            Err(Failure::new(Exit::Auth, "not logged in, and there is no terminal to prompt for a password")
                 .with_hint(
-                    "run `mito client login` first, or set MITO_USER and MITO_PASSWORD; beside `mito dev`, \
+                    "run `mito client login` first, or set MITO_USER and MITO_PASSWORD; for `mito dev`, \
                      paste the line that it prints",
                 ))
         }
@@ -344,7 +345,7 @@ impl Login for WorkerLogin {
         let token = current.client.log_in_again(&current.name, password, self.config.retain).await?;
         let file = CredentialsFile::new(self.config.credentials.clone(), &self.config.address);
         if let Err(error) = file.store(&current.name, &token) {
-            tracing::warn!(%error, "the new token can't be kept for the next start");
+            tracing::warn!(%error, "cannot store the new token for the next start");
         }
         current.client = current.client.client().with_user_token(token);
         Ok(current.client.clone())
@@ -354,14 +355,14 @@ impl Login for WorkerLogin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Options;
+    use crate::config::{Options, keys};
 
     #[test]
     fn whoever_named_no_coordinator_is_told_that_one_was_guessed() {
         let environment = Environment::from([("HOME", "/home/ann")]);
         let config = |is_guessed: bool| {
             let address = (!is_guessed).then(|| "http://127.0.0.1:5000".to_owned());
-            let options = Options::default().text("coordinator_addr", address.as_ref());
+            let options = Options::default().set(keys::COORDINATOR_ADDR, address);
             let layers = Layers::load(Role::Client, None, options, &environment).unwrap();
             ClientConfig::new(&layers, &environment)
         };

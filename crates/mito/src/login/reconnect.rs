@@ -35,7 +35,7 @@ impl Reconnect {
         Self::with_timeout(TIMEOUT)
     }
 
-    /// For a wait that may take so long: it is not given up before that, nor before anybody else's.
+    /// For a wait with a limit: at least as long as the limit, and as the default.
     pub(crate) fn within(limit: Option<Duration>) -> Self {
         Self::with_timeout(limit.unwrap_or_default().max(TIMEOUT))
     }
@@ -57,7 +57,7 @@ impl Reconnect {
 
     pub(crate) fn reset(&mut self) {
         if self.notified {
-            self.notify(format_args!("connected again"));
+            self.notify(format_args!("reconnected"));
         }
         *self = Self { bar: self.bar.take(), ..Self::with_timeout(self.timeout) };
     }
@@ -97,7 +97,7 @@ impl Reconnect {
         self.pause_after(Failure::new(Exit::Network, error).with_hint(hint())).await
     }
 
-    /// The same for what failed for want of an answer, be it a login or a download.
+    /// As [`Self::pause_after_error`], for a failed login or download.
     pub(crate) async fn pause_after(&mut self, failure: Failure) -> Result<(), Failure> {
         let lasted = self.lost_at.get_or_insert_with(Instant::now).elapsed();
         if lasted > self.timeout {
@@ -107,7 +107,7 @@ impl Reconnect {
         if !self.notified && until_notice <= wait {
             tokio::time::sleep(until_notice).await;
             let limit = duration::short(self.timeout);
-            self.notify(format_args!("{}; trying again for {limit}", failure.sentence()));
+            self.notify(format_args!("{}; retrying for {limit}", failure.sentence()));
             self.notified = true;
             tokio::time::sleep(wait.saturating_sub(until_notice)).await;
         } else {
@@ -116,7 +116,7 @@ impl Reconnect {
         Ok(())
     }
 
-    /// Waits before the next try, where nobody has failed.
+    /// Waits before the next attempt, without a failure.
     pub(crate) async fn pause(&mut self) {
         tokio::time::sleep(self.next_wait()).await;
     }

@@ -1,4 +1,4 @@
-//! What the end of the process tells. The table is in `docs/guide/exit-codes.md`; scripts rely on it.
+//! Exit codes. The table is in `docs/guide/exit-codes.md`; scripts rely on it.
 
 use std::process::ExitCode;
 
@@ -8,11 +8,11 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// A failure that has no code of its own.
     Failure = 1,
-    /// The command line makes no sense.
+    /// Invalid usage.
     Usage = 2,
-    /// Not all of a batch was done; standard error names the rest.
+    /// A part of a batch failed; standard error names it.
     Partial = 3,
-    /// What the command names does not exist.
+    /// A named object does not exist.
     NotFound = 66,
     /// Not logged in, or a wrong password.
     Auth = 67,
@@ -22,7 +22,7 @@ pub(crate) enum Exit {
     Fault = 70,
     /// The command succeeded, and not everything that it left could be stored.
     OutputLost = 74,
-    /// Too many requests; it is worth another try later.
+    /// Too many requests; try again later.
     Later = 75,
     /// Logged in, but not allowed to do this.
     Forbidden = 77,
@@ -38,14 +38,14 @@ pub(crate) enum Exit {
     HungUp = 129,
     /// Interrupted from the keyboard.
     Interrupted = 130,
-    /// Whoever read the output went away.
+    /// The reader closed the pipe.
     BrokenPipe = 141,
-    /// Asked to end, by SIGTERM.
+    /// Terminated by SIGTERM.
     Terminated = 143,
 }
 
 impl Exit {
-    /// For a command that ends at a request to stop, as a shell tells a death by that signal.
+    /// For a command that ends at a request to stop: as a shell reports a death by that signal.
     pub(crate) fn of_request(signal: &str) -> Self {
         match signal {
             "SIGHUP" => Self::HungUp,

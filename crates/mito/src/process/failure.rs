@@ -6,9 +6,9 @@ use std::{fmt, io};
 
 use mitosis_client::{ClientError, TransferError};
 use mitosis_coordinator::{StartError, TaskFailed};
-use mitosis_domain::sweep::SweepError;
 use mitosis_protocol::{ErrorBody, ErrorCode};
 use mitosis_supervisor::SupervisorError;
+use mitosis_sweep::InvalidSweep;
 use mitosis_worker::WorkerError;
 
 use crate::config::ConfigError;
@@ -48,7 +48,7 @@ impl Failure {
         Self { hint: Some(hint), ..self }
     }
 
-    /// The same failure under another code.
+    /// With another exit code.
     pub(crate) fn with_exit(self, exit: Exit) -> Self {
         Self { exit, ..self }
     }
@@ -70,7 +70,7 @@ impl Failure {
         self.code.as_deref().unwrap_or(self.exit.word())
     }
 
-    /// The same, saying first what it is about.
+    /// With a subject before the message.
     pub(crate) fn about(self, what: &str) -> Self {
         Self { error: format!("{what}: {}", self.error).into(), ..self }
     }
@@ -79,12 +79,12 @@ impl Failure {
         self.exit
     }
 
-    /// Nobody reads any more; there is nobody to tell.
+    /// Whether the reader closed the pipe, so that nothing is printed.
     pub(crate) fn is_quiet(&self) -> bool {
         self.exit == Exit::BrokenPipe
     }
 
-    /// A command line that makes no sense; `hint` is for when nothing similar exists.
+    /// An invalid command line; `hint` is for when nothing similar exists.
     pub(crate) fn misspelt(error: &clap::Error, hint: &str) -> Self {
         let text = error.render().to_string();
         let mut parts = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -113,11 +113,9 @@ impl Failure {
     /// A file that was named and can't be read. One that is not there has a code of its own.
     pub(crate) fn unreadable(path: &Path, source: io::Error) -> Self {
         match source.kind() {
-            io::ErrorKind::NotFound => {
-                Self::new(Exit::NotFound, format!("there is no file {}", path.display()))
-                    .with_hint("a relative name starts at the current folder")
-            }
-            _ => Self::io(format!("can't read {}", path.display()), source),
+            io::ErrorKind::NotFound => Self::new(Exit::NotFound, format!("no such file: {}", path.display()))
+                .with_hint("relative paths start at the current directory"),
+            _ => Self::io(format!("cannot read {}", path.display()), source),
         }
     }
 
@@ -146,13 +144,13 @@ fn hint_of(error: &io::Error) -> Option<&'static str> {
     use io::ErrorKind as E;
     match error.kind() {
         E::StorageFull | E::QuotaExceeded => Some(
-            "make room there, or use another place: XDG_CACHE_HOME, XDG_DATA_HOME, XDG_CONFIG_HOME and TMPDIR \
-             say where; `mito doctor` looks at all of them",
+            "free disk space, or set XDG_CACHE_HOME, XDG_DATA_HOME, XDG_CONFIG_HOME or TMPDIR to another file \
+             system; `mito doctor` checks all of them",
         ),
-        E::PermissionDenied => Some("see whose it is, and what its mode lets others do, with `ls -ld`"),
-        E::ReadOnlyFilesystem => Some("the disk can only be read; use another place"),
-        E::NotFound | E::NotADirectory => Some("check the path: a part of it is missing, or is no folder"),
-        E::IsADirectory => Some("it is a folder; name a file"),
+        E::PermissionDenied => Some("check its owner and mode with `ls -ld`"),
+        E::ReadOnlyFilesystem => Some("the file system is read-only; use another one"),
+        E::NotFound | E::NotADirectory => Some("check the path: a part of it is missing or not a directory"),
+        E::IsADirectory => Some("it is a directory; name a file"),
         _ => None,
     }
 }
@@ -231,23 +229,44 @@ impl From<TransferError> for Failure {
                     "raise the limit of the proxy in front of the object store (nginx: client_max_body_size 0)",
                 ),
             ),
-            TransferError::Refused { status: 502..=504, .. } => {
-                (Exit::Network, Some("try again later; if it stays, `mito doctor` looks at the object store"))
-            }
+            TransferError::Refused { status: 502..=504, .. } => (
+                Exit::Network,
+                Some("try again later; if it persists, check the object store with `mito doctor`"),
+            ),
             TransferError::Refused { .. } => (
                 Exit::Failure,
-                Some(
-                    "links end after a while: try again; if it stays, `mito doctor` looks at the object store",
-                ),
+                Some("links expire: try again; if it persists, check the object store with `mito doctor`"),
             ),
         };
         Self { exit, code: None, error: error.into(), hint: hint.map(str::to_owned) }
     }
 }
 
-impl From<SweepError> for Failure {
-    fn from(error: SweepError) -> Self {
+impl From<InvalidSweep> for Failure {
+    fn from(error: InvalidSweep) -> Self {
         Self::new(Exit::Usage, error)
+    }
+}
+
+impl From<mitosis_sweep::Error> for Failure {
+    fn from(error: mitosis_sweep::Error) -> Self {
+        use mitosis_sweep::Error as E;
+        let hint = error.hint();
+        match error {
+            E::Sweep(error) => error.into(),
+            E::Task { number, path, source } => {
+                Self::from(*source).about(&format!("task {number} of {}", path.display()))
+            }
+            E::Unreadable { path, source } => Self::unreadable(&path, source),
+            E::Io { action, path, source } => Self::io(format!("cannot {action} {}", path.display()), source),
+            E::Refused(refusal) => Self::refused(refusal),
+            E::Client(error) => error.into(),
+            E::Interrupted { source, .. } => Self { hint, ..source.into() },
+            E::Input { .. } | E::NameTaken(_) => Self { hint, ..Self::new(Exit::Usage, error) },
+            E::NotInterrupted { .. } => Self { hint, ..Self::new(Exit::NotFound, error) },
+            E::Corrupt { .. } => Self { hint, ..Self::new(Exit::Failure, error) },
+            E::UnexpectedReply => Self::new(Exit::Fault, error),
+        }
     }
 }
 
@@ -288,9 +307,9 @@ impl From<WorkerError> for Failure {
         match error {
             WorkerError::Refused(error) => error.into(),
             WorkerError::Scratch { .. } => Self::new(Exit::Failure, error)
-                .with_hint("set XDG_CACHE_HOME to a folder that can be written and has room"),
+                .with_hint("set XDG_CACHE_HOME to a writable directory with free space"),
             WorkerError::Thread(_) => Self::new(Exit::Failure, error)
-                .with_hint("give --slots a smaller number, or raise the limit on processes (ulimit -u)"),
+                .with_hint("use fewer --slots, or raise the limit on processes (ulimit -u)"),
             WorkerError::Fault(_) => Self::new(Exit::Fault, error),
         }
     }
@@ -318,19 +337,35 @@ mod tests {
             "mito: the following required arguments were not provided: <CMD>... [usage]\n  hint: see --help\n  \
              usage: mito run <CMD>..."
         );
-        assert!(told("mito submit -p high -- true").contains("`high` is no whole number"));
+        assert!(told("mito submit -p high -- true").contains("invalid priority `high`"));
+    }
+
+    /// `mito run` has the refusal of one task, `mito submit` that of a sweep.
+    #[test]
+    fn refusal_has_the_same_code_from_run_and_submit() {
+        let refusal = ErrorBody {
+            msg: "the group is full".into(),
+            code: Some(ErrorCode::QuotaExceeded),
+            hint: Some("ask an administrator".into()),
+            request_id: None,
+        };
+        let of_run = Failure::refused(refusal.clone());
+        let of_submit = Failure::from(mitosis_sweep::Error::Refused(refusal));
+        assert_eq!((of_run.exit(), of_run.code()), (Exit::Forbidden, "quota_exceeded"));
+        assert_eq!(of_submit.exit(), of_run.exit());
+        assert_eq!(of_submit.to_string(), of_run.to_string());
     }
 
     #[test]
     fn the_cause_at_the_bottom_fits_into_one_line() {
         let source = io::Error::other("the disk is full");
-        assert_eq!(Failure::io("can't write", source).in_one_line(), "can't write: the disk is full");
+        assert_eq!(Failure::io("cannot write", source).in_one_line(), "cannot write: the disk is full");
     }
 
     #[test]
     fn what_the_system_refuses_plainly_comes_with_a_hint() {
         for kind in [io::ErrorKind::StorageFull, io::ErrorKind::PermissionDenied, io::ErrorKind::NotFound] {
-            let failure = Failure::io("can't write x", kind.into());
+            let failure = Failure::io("cannot write x", kind.into());
             assert!(failure.to_string().contains("\n  hint: "), "{failure}");
         }
         let missing = Failure::unreadable(Path::new("x.csv"), io::ErrorKind::NotFound.into());
@@ -340,10 +375,10 @@ mod tests {
     #[test]
     fn a_failure_names_its_causes_once_and_ends_with_what_to_do() {
         let source = io::Error::other("the disk is full");
-        let failure = Failure::io("can't write notes.txt", source).with_hint("make room");
+        let failure = Failure::io("cannot write notes.txt", source).with_hint("make room");
         assert_eq!(
             failure.to_string(),
-            "mito: can't write notes.txt [failure]\n  because: the disk is full\n  hint: make room"
+            "mito: cannot write notes.txt [failure]\n  because: the disk is full\n  hint: make room"
         );
     }
 }

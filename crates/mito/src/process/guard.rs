@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use crate::process::exit::Exit;
 
-/// Stands where a command would; nobody but a worker gives it.
+/// In the place of a command; only a worker passes it.
 const SUBCOMMAND: &str = "__guard";
 
-/// How a worker starts its guard. `None` when this program can't tell where it is; the worker says what
-/// that means.
+/// How a worker starts its guard. `None` when the path of this program is unknown; the worker logs
+/// what that means.
 pub(crate) fn command() -> Option<Vec<OsString>> {
     let program = std::env::current_exe().ok()?;
     Some(vec![program.into(), SUBCOMMAND.into()])
@@ -25,7 +25,7 @@ pub(crate) fn run() -> ExitCode {
     match mitosis_worker::run_guard() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            note!("mito: this is for workers only: {error}");
+            note!("mito: internal command of workers: {error}");
             Exit::Usage.into()
         }
     }

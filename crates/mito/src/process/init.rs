@@ -33,7 +33,7 @@ pub(crate) fn is_needed() -> bool {
 /// Runs the program, and ends as it ends.
 pub(crate) fn run() -> ExitCode {
     run_program().unwrap_or_else(|error| {
-        note!("mito: can't start a child of the first process: {error}");
+        note!("mito: cannot start a child process: {error}");
         Exit::Fault.into()
     })
 }

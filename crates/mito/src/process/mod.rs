@@ -2,6 +2,7 @@
 
 pub(crate) mod exit;
 pub(crate) mod failure;
+pub(crate) mod files;
 pub(crate) mod guard;
 pub(crate) mod init;
 pub(crate) mod logging;

@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind};
 
 use super::failure::Failure;
 
-/// Requests to stop, from the keyboard, from the system, or from whoever keeps this process.
+/// Requests to stop, from the keyboard, the system, or the supervisor.
 #[derive(Debug)]
 pub(crate) struct StopRequests {
     interrupt: Signal,
@@ -30,13 +30,13 @@ impl StopRequests {
         })
     }
 
-    /// The same, and the end of the terminal is a request too, unless it is to be outlived (`nohup`).
+    /// As [`Self::listen`]; the end of the terminal is a request, too, except under `nohup`.
     pub(crate) fn listen_on_terminal() -> Result<Self, Failure> {
         let hangup = if outlives_its_terminal() { None } else { Some(listen(SignalKind::hangup())?) };
         Ok(Self { hangup, ..Self::listen()? })
     }
 
-    /// The same as [`Self::listen`], and the end of standard input is a request too: whoever started this process is gone.
+    /// As [`Self::listen`]; the end of standard input is a request, too: the supervisor is gone.
     pub(crate) fn listen_with_lifeline() -> Result<Self, Failure> {
         Ok(Self { lifeline: Some(Lifeline::hold().map_err(cannot_listen)?), ..Self::listen()? })
     }
@@ -83,7 +83,7 @@ fn cannot_listen(error: io::Error) -> Failure {
     Failure::io("cannot listen to signals", error)
 }
 
-/// Whether whoever started this process had it ignore SIGHUP.
+/// Whether this process was started with SIGHUP ignored.
 fn outlives_its_terminal() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

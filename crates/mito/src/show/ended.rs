@@ -1,4 +1,4 @@
-//! Where a task stands, as an event tells it.
+//! The state of a task, from an event.
 
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::{TaskState, Timestamp, Uuid};
@@ -16,9 +16,9 @@ pub(crate) struct Ended {
     group_name: String,
     task_id: i64,
     state: TaskState,
-    /// The exit code, or 128 and the signal; null until it is over.
+    /// The exit code, or 128 and the signal; null until it has ended.
     exit_code: Option<u8>,
-    /// Why it ended, where the code does not tell.
+    /// Why it ended, if the code does not show it.
     msg: Option<String>,
     at: Timestamp,
     #[serde(skip)]

@@ -5,24 +5,24 @@ use clap::{Args, ValueEnum};
 /// A form for results. What each holds is in `docs/guide/output.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Columns; without decoration when nobody watches
+    /// Columns; separated by tabs if not on a terminal
     Table,
     /// One document
     Json,
     /// One document per line
     Jsonl,
-    /// A line of names, then a line per result
+    /// A header line, then a line per result
     Csv,
     /// One document
     Yaml,
-    /// Only what names each result, such as its UUID
+    /// Only the ID of each result, such as its UUID
     Id,
 }
 
 /// The options of every command that shows something.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct OutputArgs {
-    /// The form of the results
+    /// Output format
     #[arg(
         short = 'o',
         long = "format",
@@ -32,7 +32,7 @@ pub(crate) struct OutputArgs {
         value_name = "table|json|jsonl|csv|yaml|id"
     )]
     pub(crate) format: Option<Format>,
-    /// Write nothing but results and errors
+    /// Print only results and errors
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 }

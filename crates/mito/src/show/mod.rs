@@ -1,5 +1,5 @@
 //! What commands say: results on standard output in the form that was asked for, messages on standard
-//! error, progress where somebody watches.
+//! error, progress on a terminal.
 //!
 //! A noun ([`record::Record`]) says once which fields it has; [`Output`] writes it as a table, as lines, or for
 //! programs. Text of other people is never written to a terminal without [`text::escaped`].
@@ -60,7 +60,7 @@ pub(crate) use worker::WorkerShown;
 
 use crate::process::failure::Failure;
 
-/// Writes a line. That nobody reads any more ends the command quietly.
+/// Writes a line. A closed pipe ends the command quietly.
 pub(crate) fn line(text: impl Display) -> Result<(), Failure> {
     writeln!(io::stdout().lock(), "{text}").map_err(cant_write)
 }
@@ -73,5 +73,5 @@ pub(crate) fn note(words: fmt::Arguments<'_>) {
 }
 
 fn cant_write(error: io::Error) -> Failure {
-    Failure::io("can't write to standard output", error)
+    Failure::io("cannot write to standard output", error)
 }

@@ -171,17 +171,17 @@ impl Output {
         Rows::of_sentences(self)
     }
 
-    /// A bar for so many bytes.
+    /// A bar for a number of bytes.
     pub(crate) fn bytes_progress(&self, total: u64) -> Progress {
         Progress::of_bytes(self.shows_progress(), total)
     }
 
-    /// A bar for so many things.
+    /// A bar for a number of things.
     pub(crate) fn count_progress(&self, total: u64, what: &'static str) -> Progress {
         Progress::of_things(self.shows_progress(), total, what)
     }
 
-    /// A number that grows, where nobody knows how far.
+    /// A count without a known total.
     pub(crate) fn growing_progress(&self, what: &'static str) -> Progress {
         Progress::of_unknown(self.shows_progress(), what)
     }

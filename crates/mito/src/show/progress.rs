@@ -1,4 +1,4 @@
-//! A bar on standard error, where somebody watches.
+//! A progress bar on standard error, if that is a terminal.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ impl Progress {
         self.0.set_message(what);
     }
 
-    /// Whether anybody sees it.
+    /// Whether it is visible.
     pub(crate) fn is_shown(&self) -> bool {
         !self.0.is_hidden()
     }

@@ -1,4 +1,4 @@
-//! How much somebody may have.
+//! Quotas.
 
 use serde::Serialize;
 

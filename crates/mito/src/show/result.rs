@@ -142,7 +142,7 @@ fn code(warning: &ResultWarning) -> String {
     }
 }
 
-/// A name, told apart from another column's if need be.
+/// A name, qualified if another column has it.
 fn apart(kind: &str, name: &str, taken: bool) -> String {
     if taken { format!("{kind}.{name}") } else { name.to_owned() }
 }

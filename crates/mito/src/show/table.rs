@@ -9,7 +9,7 @@ use super::style::{TerminalStyle, Tone};
 const GAP: &str = "  ";
 /// No column is cut below this.
 const MIN_WIDTH: usize = 6;
-/// A column that is cut to this still tells something.
+/// A column of this width is still readable.
 const READABLE: usize = 24;
 
 /// The title of a column, and how soon it is cut: the larger the sooner.
@@ -56,7 +56,7 @@ fn natural(titles: &[Title<'_>], rows: &[Vec<(String, Tone)>]) -> Vec<usize> {
     widths
 }
 
-/// How wide it has to be if those columns that yield are cut as far as they still tell something.
+/// The width if shrinkable columns are cut as far as they are still readable.
 fn comfortable(titles: &[Title<'_>], rows: &[Vec<(String, Tone)>]) -> usize {
     let widths = natural(titles, rows);
     let needed = widths.iter().zip(titles).map(|(width, (_, shrink_priority))| match shrink_priority {

@@ -17,7 +17,7 @@ use super::text::escaped;
 pub(crate) struct TaskShown {
     #[serde(flatten)]
     info: TaskInfo,
-    /// The exit code, or 128 and the signal; null until it is over.
+    /// The exit code, or 128 and the signal; null until it has ended.
     exit_code: Option<u8>,
     /// What it left; only when one task is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +65,7 @@ pub(super) fn exit_code(state: TaskState, result: Option<TaskResult>) -> Option<
     }
 }
 
-/// What the state of a task means to whoever waits for it.
+/// The tone of a task's state.
 pub(super) fn state_tone(state: TaskState, result: Option<TaskResult>) -> Tone {
     match (state, result) {
         (TaskState::Running, _) => Tone::Busy,

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
-/// Text of somebody else, harmless on a terminal: control characters, and those that turn the direction
+/// Text of other users, harmless on a terminal: control characters, and those that turn the direction
 /// of writing around, are spelled out.
 pub(crate) fn escaped(text: &str) -> String {
     escape(text, |_| false)

@@ -18,17 +18,17 @@ pub(crate) struct TaskExit {
 }
 
 impl TaskExit {
-    /// Of a task that is over.
+    /// Of an ended task.
     pub(crate) fn from_info(info: &TaskInfo) -> Option<Self> {
         Some(Self { result: info.result?, warnings: info.warnings.clone() })
     }
 
-    /// The same.
+    /// From an event, if the task has ended.
     pub(crate) fn from_event(event: &TaskEvent) -> Option<Self> {
         Some(Self { result: event.result?, warnings: event.warnings.clone() })
     }
 
-    /// The same.
+    /// From a reply to a follower, if the task has ended.
     pub(crate) fn from_reply(reply: FollowReply) -> Option<Self> {
         Some(Self { result: reply.result?, warnings: reply.warnings })
     }
@@ -38,7 +38,7 @@ impl TaskExit {
         self.code_and_reason().0
     }
 
-    /// The same, and what to say where the code alone does not tell.
+    /// The exit code, and a reason that the code alone does not give.
     fn code_and_reason(&self) -> (u8, Option<&'static str>) {
         use TaskResultMessage as M;
         let own = WaitStatus::from_raw(self.result.exit_status).shell_code();
@@ -46,29 +46,33 @@ impl TaskExit {
         let (code, word) = match self.result.msg {
             // Never success when something is missing.
             None | Some(M::UploadResultTimeout | M::SubmitNewTaskFailed) if own == 0 && is_lost => {
-                (Exit::OutputLost as u8, "it ended with code 0, but not everything it left could be stored")
+                (Exit::OutputLost as u8, "exited with code 0, but not all of its output could be stored")
             }
-            None if is_lost => (own, "not everything it left could be stored"),
+            None if is_lost => (own, "not all of its output could be stored"),
             None => return (own, None),
-            Some(M::SubmitNewTaskFailed) => (own, "its follow-up task was not taken"),
+            Some(M::SubmitNewTaskFailed) => (own, "its follow-up task was rejected"),
             Some(M::UploadResultTimeout) if own == 0 => {
-                (Exit::OutputLost as u8, "it ended with code 0, but not everything it left could be stored")
+                (Exit::OutputLost as u8, "exited with code 0, but not all of its output could be stored")
             }
-            Some(M::UploadResultTimeout) => (own, "not everything it left could be stored"),
+            Some(M::UploadResultTimeout) => (own, "not all of its output could be stored"),
             Some(M::ExecTimeout) => (Exit::TimedOut as u8, "stopped at its timeout"),
-            Some(M::FetchResourceTimeout) => (Exit::Unknown as u8, "not started: a resource took too long"),
-            Some(M::ResourceNotFound) => (Exit::Unknown as u8, "not started: a resource does not exist"),
-            Some(M::ResourceForbidden) => (Exit::Unknown as u8, "not started: a resource can't be read"),
-            Some(M::WatchTimeout) => (Exit::Unknown as u8, "not started: the watched task did not get there"),
-            Some(M::WorkersLost) => {
-                (Exit::Unknown as u8, "cancelled: its worker was lost in each of its attempts")
+            Some(M::FetchResourceTimeout) => {
+                (Exit::Unknown as u8, "not started: downloading a resource took too long")
             }
+            Some(M::ResourceNotFound) => (Exit::Unknown as u8, "not started: a resource does not exist"),
+            Some(M::ResourceForbidden) => {
+                (Exit::Unknown as u8, "not started: access to a resource was denied")
+            }
+            Some(M::WatchTimeout) => {
+                (Exit::Unknown as u8, "not started: the watched task did not reach the state")
+            }
+            Some(M::WorkersLost) => (Exit::Unknown as u8, "cancelled: each of its attempts lost its worker"),
             Some(M::UserCancellation) => (Exit::Unknown as u8, "cancelled by a user"),
         };
         (code, Some(word))
     }
 
-    /// The code, and everything that it does not tell: why, which file was missing where that is the reason, and
+    /// The code, and what it does not show: the reason, missing resources, and
     /// what was not kept.
     pub(crate) async fn describe(&self, user: &UserClient, task: Uuid) -> (u8, Option<String>) {
         let (code, word) = self.code_and_reason();

@@ -65,7 +65,7 @@ pub(crate) async fn follow(
     }
 }
 
-/// What is kept of a task that is over, brought here.
+/// The stored output of an ended task, downloaded.
 pub(crate) struct CachedOutput {
     outcome: TaskExit,
     archive: Option<File>,
@@ -104,11 +104,11 @@ fn ended(
     }
 }
 
-/// The end of a task whose output can't all be shown: its own code is told all the same, but never
-/// success when something is missing.
+/// The exit of a task whose output cannot be shown completely: its own code, but never success when something is
+/// missing.
 fn with_output_failure(failure: Failure, outcome: TaskExit) -> Result<TaskExit, Failure> {
     match outcome.code() {
-        0 => Err(failure.about("the command ended with code 0, but not all that it wrote can be shown")),
+        0 => Err(failure.about("the command exited with code 0, but not all of its output can be shown")),
         _ if failure.is_quiet() => Err(failure),
         _ => {
             note!("{failure}");
@@ -122,22 +122,21 @@ pub(crate) async fn show_stored(user: &UserClient, task: Uuid, scratch: &Path) -
     show_rest(user, task, &Shown::default(), scratch, &mut TerminalOutput::plain()).await
 }
 
-/// What is known of a task that does not write anything: a wait is never silent, be it for a worker or for
-/// one that is not heard of any more.
+/// Explains a task without output: a wait is never silent, be it for a worker or for the heartbeat of one.
 #[derive(Debug, Default)]
 struct SilenceNotice {
-    /// Nothing is to be told.
+    /// Nothing is printed.
     mute: bool,
     active: bool,
-    /// What the coordinator lacks was told.
+    /// That the coordinator is unhealthy was printed.
     reported_unhealthy: bool,
-    /// The reason that was told last.
+    /// The reason that was printed last.
     reported: Option<ReasonCode>,
     /// Answers without news since the last news.
     silent_replies: u32,
 }
 
-/// So many answers without news from a task that runs are worth a question.
+/// After this many replies without output from a running task, its state is checked.
 const EXPLAIN_EVERY: u32 = 2;
 
 impl SilenceNotice {
@@ -153,7 +152,7 @@ impl SilenceNotice {
         *self = Self { mute: self.mute, active: true, ..Self::default() };
     }
 
-    /// Tells why nothing is heard of it, once for each reason. Who can't tell is not asked again.
+    /// Prints why there is no output, once for each reason. A coordinator that cannot explain it is not asked again.
     async fn explain(&mut self, user: &UserClient, task: Uuid, streams: &mut TerminalOutput) {
         self.silent_replies += 1;
         if self.mute || self.active && !self.silent_replies.is_multiple_of(EXPLAIN_EVERY) {
@@ -167,7 +166,7 @@ impl SilenceNotice {
             }
         };
         let about = match (why.state, why.code) {
-            (TaskState::Pending | TaskState::Ready, _) => "it waits: ",
+            (TaskState::Pending | TaskState::Ready, _) => "the task is waiting: ",
             (_, ReasonCode::WorkerLost) => "",
             _ => {
                 self.active = true;
@@ -183,7 +182,7 @@ impl SilenceNotice {
             unhealthy(user).await.map(|unhealthy| format!("\n  because: {unhealthy}")).unwrap_or_default();
         let hint = why.hint.map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
         let words = escaped_lines(&format!("mito: {about}{}{unhealthy}{hint}\n", why.text));
-        // A word that can't be written is missed by nobody.
+        // A notice that cannot be written is dropped.
         let _ = streams.stderr.write_all(words.as_bytes());
         self.reported = Some(why.code);
     }
@@ -194,7 +193,7 @@ impl SilenceNotice {
     async fn check_coordinator(&mut self, user: &UserClient, streams: &mut TerminalOutput) {
         match unhealthy(user).await {
             Some(unhealthy) if !self.reported_unhealthy => {
-                let words = escaped_lines(&format!("mito: nothing is heard of the task: {unhealthy}\n"));
+                let words = escaped_lines(&format!("mito: no news of the task: {unhealthy}\n"));
                 drop(streams.stderr.write_all(words.as_bytes()));
                 self.reported_unhealthy = true;
             }
@@ -213,7 +212,7 @@ async fn unhealthy(user: &UserClient) -> Option<String> {
         .filter(|(_, state)| state != "ok")
         .map(|(part, state)| format!("{part}: {state}"))
         .collect();
-    Some(format!("the coordinator can't do its work ({})", failing.join(", ")))
+    Some(format!("the coordinator is unhealthy ({})", failing.join(", ")))
 }
 
 impl Shown {
@@ -234,7 +233,7 @@ fn write(stream: &mut impl Write, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 fn cant_write(error: io::Error) -> Failure {
-    Failure::io("can't write the task's output", error)
+    Failure::io("cannot write the task's output", error)
 }
 
 /// What the archive has beyond what was shown; answers whether there is one.
@@ -262,15 +261,15 @@ async fn show_archive(archive: File, shown: &Shown, streams: &mut TerminalOutput
     .await
     .map_err(|error| Failure::new(Exit::Fault, error))?;
     *streams = returned;
-    shown.map_err(|error| Failure::io("can't show the task's output", error))
+    shown.map_err(|error| Failure::io("cannot show the task's output", error))
 }
 
 /// Brings the archive of both streams into a file without a name in a folder, if there is one. A link may lead to
 /// a coordinator, so that is tried again, too.
 async fn fetch_archive(user: &UserClient, task: Uuid, scratch: &Path) -> Result<Option<File>, Failure> {
     std::fs::create_dir_all(scratch)
-        .map_err(|error| Failure::io(format!("can't make the folder {}", scratch.display()), error))?;
-    let cant_make = |error| Failure::io(format!("can't make a file in {}", scratch.display()), error);
+        .map_err(|error| Failure::io(format!("cannot create the directory {}", scratch.display()), error))?;
+    let cant_make = |error| Failure::io(format!("cannot make a file in {}", scratch.display()), error);
     let name = scratch.join(format!("the output of {task}"));
     let mut reconnect = Reconnect::brief();
     loop {
@@ -290,7 +289,7 @@ async fn fetch_archive(user: &UserClient, task: Uuid, scratch: &Path) -> Result<
 }
 
 fn check_later_hint(task: Uuid) -> String {
-    format!("the task goes on without us; see later with `mito client tasks get {task}`")
+    format!("the task continues; check it later with `mito client tasks get {task}`")
 }
 
 #[cfg(test)]

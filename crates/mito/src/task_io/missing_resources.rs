@@ -1,12 +1,12 @@
 //! Which of the files that a task asked for can't be had.
 //!
-//! The result only says that one is missing; whoever reads it can look, as it is a member of the group.
+//! The result only says that one is missing; a member of the group can look which.
 
 use mitosis_client::{ClientError, UserClient};
 use mitosis_protocol::task::RemoteFile;
 use mitosis_protocol::{TaskInfo, TaskResult, TaskResultMessage, Uuid};
 
-/// What is missing of a task that did not start for want of a file, in words: ` (…)`, or nothing.
+/// The missing resources of a task that did not start for lack of them: ` (…)`, or nothing.
 pub(crate) async fn describe(user: &UserClient, task: Uuid, result: TaskResult) -> String {
     if result.msg != Some(TaskResultMessage::ResourceNotFound) {
         return String::new();

@@ -22,7 +22,7 @@ impl TaskProgress {
         &self.ended
     }
 
-    /// Takes in where a task stands now. It may be told again.
+    /// Applies the state of a task. An event may be repeated.
     pub(crate) fn update(&mut self, task: &TaskEvent) {
         match TaskExit::from_event(task) {
             Some(outcome) => {
@@ -51,7 +51,7 @@ impl TaskProgress {
             count => format!(", {count} {word}"),
         };
         let running = self.running.len() as u64;
-        format!("tasks are over{}{}", more(running, "running"), more(self.failed, "failed"))
+        format!("tasks ended{}{}", more(running, "running"), more(self.failed, "failed"))
     }
 }
 
@@ -79,11 +79,11 @@ mod tests {
             task_progress.update(&event);
             (task_progress.ended.len(), task_progress.message())
         };
-        assert_eq!(apply(1, S::Ready, None), (0, "tasks are over".to_owned()));
-        assert_eq!(apply(1, S::Running, None), (0, "tasks are over, 1 running".to_owned()));
-        assert_eq!(apply(2, S::Running, None), (0, "tasks are over, 2 running".to_owned()));
-        assert_eq!(apply(1, S::Finished, Some(256)), (1, "tasks are over, 1 running, 1 failed".to_owned()));
-        assert_eq!(apply(2, S::Ready, None), (1, "tasks are over, 1 failed".to_owned()), "given back");
-        assert_eq!(apply(2, S::Finished, Some(0)), (2, "tasks are over, 1 failed".to_owned()));
+        assert_eq!(apply(1, S::Ready, None), (0, "tasks ended".to_owned()));
+        assert_eq!(apply(1, S::Running, None), (0, "tasks ended, 1 running".to_owned()));
+        assert_eq!(apply(2, S::Running, None), (0, "tasks ended, 2 running".to_owned()));
+        assert_eq!(apply(1, S::Finished, Some(256)), (1, "tasks ended, 1 running, 1 failed".to_owned()));
+        assert_eq!(apply(2, S::Ready, None), (1, "tasks ended, 1 failed".to_owned()), "given back");
+        assert_eq!(apply(2, S::Finished, Some(0)), (2, "tasks ended, 1 failed".to_owned()));
     }
 }

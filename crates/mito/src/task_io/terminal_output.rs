@@ -54,7 +54,7 @@ impl TerminalOutput {
         }
     }
 
-    /// With no word of ours between what tasks write.
+    /// Without messages of mito between the output of tasks.
     pub(crate) fn quiet(self, quiet: bool) -> Self {
         Self { quiet, ..self }
     }
@@ -88,7 +88,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Writes the first so many of the bytes that were kept back.
+    /// Writes the first bytes of the partial line.
     fn write_through(&mut self, length: usize) -> io::Result<()> {
         let bytes: Vec<u8> = self.partial_line.drain(..length).collect();
         let target = self.target;

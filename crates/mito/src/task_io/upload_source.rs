@@ -31,29 +31,19 @@ fn read(path: &Path) -> Result<Source, Failure> {
     let found = file.metadata().map_err(unreadable)?;
     let kind = found.file_type();
     if kind.is_dir() {
-        return Err(Failure::new(Exit::Usage, format!("{} is a folder", path.display()))
-            .with_hint("pack it into an archive first, for instance with `tar -czf`"));
+        return Err(Failure::new(Exit::Usage, format!("{} is a directory", path.display()))
+            .with_hint("pack it into an archive first, for example with `tar -czf`"));
     }
     if !(kind.is_file() || kind.is_fifo()) {
         return Err(Failure::new(Exit::Usage, format!("{} is neither a file nor a pipe", path.display()))
-            .with_hint("copy what it holds into a file first"));
+            .with_hint("copy its content to a file first"));
     }
     // Files of the kernel have the size 0 and content all the same.
     let has_size = kind.is_file() && (found.len() > 0 || file.read_at(&mut [0], 0).map_err(unreadable)? == 0);
     match has_size {
         true => Ok(Source { file, length: found.len() }),
-        false => copied(file).map_err(|error| Failure::io(format!("can't copy {}", path.display()), error)),
+        false => copied(file).map_err(|error| Failure::io(format!("cannot copy {}", path.display()), error)),
     }
-}
-
-/// The name of a file as a part of a key. Another name would be made up where it is not text, and two files could
-/// get the same.
-pub(crate) fn name(file: &Path) -> Result<&str, Failure> {
-    let name = file.file_name().unwrap_or_default();
-    name.to_str().ok_or_else(|| {
-        Failure::new(Exit::Usage, format!("the name of {} is not UTF-8", file.display()))
-            .with_hint("give it a key of its own")
-    })
 }
 
 /// Into a file without a name.
@@ -67,14 +57,6 @@ fn copied(mut from: File) -> io::Result<Source> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn name_that_is_not_text_is_refused_as_a_key() {
-        use std::os::unix::ffi::OsStrExt as _;
-        let file = Path::new(std::ffi::OsStr::from_bytes(b"data/\xff.csv"));
-        assert_eq!(name(file).unwrap_err().exit(), Exit::Usage);
-        assert_eq!(name(Path::new("data/in.csv")).unwrap(), "in.csv");
-    }
 
     #[tokio::test]
     async fn pipes_and_files_of_the_kernel_are_read_whole() {

@@ -31,7 +31,7 @@ async fn a_configuration_that_makes_no_sense_is_refused_with_the_place_and_a_hin
         ("[coordinator]\nbind = 'localhost'", vec!["`bind`", "127.0.0.1:5000"]),
         ("[coordinator]\ndb_url = 'mysql://x'", vec!["`db_url`", "postgres://"]),
         ("[coordinator]\nheartbeat_timeout = 90", vec!["`heartbeat_timeout`", "90s"]),
-        ("[coordinator]\nretain_tasks = '10min'", vec!["`retain_tasks`", "an hour or more"]),
+        ("[coordinator]\nretain_tasks = '10min'", vec!["`retain_tasks`", "at least 1h"]),
     ] {
         let (code, stderr) = refusal(&home, config, &[]).await;
         assert_eq!(code, Some(78), "{stderr}");
@@ -87,7 +87,7 @@ async fn keys_made_by_openssl_work_and_a_damaged_one_is_told() {
     assert_eq!(coordinator.admin().await.auth().await.unwrap(), crate::home::ADMIN);
     drop(coordinator);
 
-    home.write("private.pem", "not a key");
+    home.write("private.pem", "unknown key");
     let (code, stderr) = refusal(&home, &embedded(&home), &[]).await;
     assert_eq!(code, Some(1));
     assert!(stderr.contains("private.pem") && stderr.contains("hint:"), "{stderr}");

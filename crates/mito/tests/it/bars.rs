@@ -18,9 +18,9 @@ async fn many_tasks_are_watched_in_a_bar_that_does_not_get_into_what_they_write(
     let mut command = home.mito(&sweep(&coordinator, &script));
     command.env("MITO_PASSWORD", ADMIN);
     let mut terminal = Terminal::start(&command, 100);
-    terminal.until("0 of 3 tasks are over, 3 running").await;
+    terminal.until("0 of 3 tasks ended, 3 running").await;
     home.write("go2", "");
-    terminal.until("1 of 3 tasks are over, 2 running, 1 failed").await;
+    terminal.until("1 of 3 tasks ended, 2 running, 1 failed").await;
     home.write("go1", "");
     home.write("go3", "");
     for task in ["<1\r\n", "<2\r\n", "<3\r\n"] {
@@ -40,7 +40,7 @@ async fn a_wait_for_many_has_a_bar_too() {
         admin.submits(&["-l", "few", "--", "true"]).await;
     }
     let mut terminal = Terminal::start(&admin.command(&["tasks", "wait", "label=few"]), 100);
-    terminal.until("0 of 3 tasks are over").await;
+    terminal.until("0 of 3 tasks ended").await;
     let _worker = home.worker(&coordinator.address, "1").await;
     let (code, rest) = terminal.ends().await;
     assert_eq!(code, Some(0), "{rest}");

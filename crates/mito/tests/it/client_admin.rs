@@ -62,7 +62,7 @@ async fn a_password_that_can_t_be_asked_for_is_not_made_up() {
         &["admin", "shutdown"],
         &["users", "change-password"],
     ] {
-        admin.is_refused(asked, 2, &["was not given", "terminal", "hint:"]).await;
+        admin.is_refused(asked, 2, &["missing", "terminal", "hint:"]).await;
     }
 }
 

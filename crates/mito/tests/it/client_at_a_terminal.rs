@@ -12,7 +12,7 @@ const WIDTH: u16 = 200;
 /// Somebody who is asked for the first command.
 async fn asked(person: &Person<'_>) -> Terminal {
     let mut terminal = Terminal::start(&person.command(&["-i"]), WIDTH);
-    terminal.until("Ctrl-D leaves").await;
+    terminal.until("Ctrl-D exits").await;
     terminal.until(PROMPT).await;
     terminal
 }

@@ -128,8 +128,8 @@ async fn what_can_t_be_uploaded_is_refused_before_anything_is_announced() {
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
     std::fs::create_dir(home.path().join("folder")).unwrap();
-    admin.is_refused(&[&UPLOAD[..], &["folder"]].concat(), 2, &["is a folder", "tar"]).await;
-    admin.is_refused(&[&UPLOAD[..], &["missing"]].concat(), 66, &["there is no file missing"]).await;
+    admin.is_refused(&[&UPLOAD[..], &["folder"]].concat(), 2, &["is a directory", "tar"]).await;
+    admin.is_refused(&[&UPLOAD[..], &["missing"]].concat(), 66, &["no such file: missing"]).await;
     assert_eq!(admin.does(&["groups", "attachments", "query"]).await, "Found 0 attachments");
 }
 
@@ -151,7 +151,7 @@ async fn a_file_that_a_task_misses_is_named() {
         assert!(told.stderr.contains(words[0]), "{command}: {}", told.stderr);
     }
     for wrong in ["../x", "a/../../x"] {
-        let words = [wrong, "leads out of the files of the group"];
+        let words = [wrong, "leads out of the group"];
         admin.is_refused(&["groups", "attachments", "upload", "there", wrong], 2, &words).await;
         admin.is_refused(&["groups", "attachments", "download", wrong], 2, &words).await;
         let resource = format!("attachment={wrong}:x");

@@ -19,7 +19,7 @@ async fn a_wait_that_begins_while_the_coordinator_is_away_ends_as_its_task_does(
     let mut logs = admin.command(&["tasks", "logs", "-f", "last"]);
     coordinator.service.kill().await;
 
-    let said = "trying again for 5m";
+    let said = "retrying for 5m";
     let (kept, _) = home.start(&["client", "-c", &address, "-u", ADMIN, "tasks", "wait", "last"], said).await;
     let logs = mitosis_testkit::spawn(async move { logs.output().await.unwrap() });
     let mut new =
@@ -42,11 +42,11 @@ async fn only_what_waits_anyway_waits_for_a_coordinator_and_no_longer_than_it_ma
     let client = ["client", "-c", "http://127.0.0.1:1", "-u", "ann", "tasks"];
     let wait = home.run(&[&client[..], &["wait", "last", "--timeout", "3s"]].concat()).await;
     assert_eq!((wait.code, wait.stdout.as_str()), (Some(124), ""), "{}", wait.stderr);
-    assert_eq!(wait.stderr.matches("trying again").count(), 1, "it is said once: {}", wait.stderr);
+    assert_eq!(wait.stderr.matches("retrying").count(), 1, "it is said once: {}", wait.stderr);
     assert!(wait.stderr.contains("did not answer within 3s [timeout]\n  hint: "), "{}", wait.stderr);
     for other in [&["get", "last"][..], &["logs", "last"], &["query"]] {
         let failed = home.run(&[&client[..], other].concat()).await;
         assert_eq!(failed.code, Some(69), "{other:?}: {}", failed.stderr);
-        assert!(!failed.stderr.contains("trying again"), "{other:?}: {}", failed.stderr);
+        assert!(!failed.stderr.contains("retrying"), "{other:?}: {}", failed.stderr);
     }
 }

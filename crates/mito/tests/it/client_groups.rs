@@ -24,7 +24,7 @@ async fn members_come_and_go_with_the_roles_they_are_given() {
     ann.does(&["groups", "remove-user", "lab", "raj", "mitosis_admin"]).await;
     raj.is_refused(&["groups", "get", "lab"], 66, &["[not_found]"]).await;
     let nobody = ann.tries(&["groups", "remove-user", "lab", "raj"]).await;
-    assert_eq!((nobody.code, nobody.stderr.trim()), (Some(0), "no member of group lab: raj"));
+    assert_eq!((nobody.code, nobody.stderr.trim()), (Some(0), "not a member of group lab: raj"));
 }
 
 #[tokio::test]

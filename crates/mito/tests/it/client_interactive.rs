@@ -54,7 +54,7 @@ async fn a_mistake_does_not_end_it_and_is_not_forgotten() {
     let lines = "tasks get \"\ntasks juggle\ngroups get nowhere\nhelp tasks\nauth\n";
     let output = told(&home, &admin, &[], lines).await;
     assert_eq!(output.code, Some(2), "that of the first mistake");
-    for word in ["a quote is not closed", "juggle", "nowhere"] {
+    for word in ["unmatched quote", "juggle", "nowhere"] {
         assert!(output.stderr.contains(word), "`{word}` is not in {}", output.stderr);
     }
     assert!(output.stdout.contains("submit-many") && output.stdout.ends_with("mitosis_admin\n"));

@@ -35,7 +35,7 @@ async fn what_a_task_writes_is_shown_until_it_is_over_where_that_is_wanted() {
     let script = format!("echo first; {}; echo second", until_there(&go));
     let uuid = admin.submits(&["--terminal", "--", "sh", "-c", &script]).await;
     admin.waits_for("Running", &["tasks", "get", &uuid]).await;
-    admin.is_refused(&["tasks", "logs", &uuid], 1, &["is not over", "`-f`"]).await;
+    admin.is_refused(&["tasks", "logs", &uuid], 1, &["has not ended", "`-f`"]).await;
     let mut following =
         admin.command(&["tasks", "logs", "-f", &uuid]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
@@ -75,8 +75,8 @@ async fn a_full_disk_here_does_not_hide_how_the_command_ended() {
         run.env("MITO_PASSWORD", ADMIN).env("TMPDIR", &blocked);
         let run = ended(run).await;
         assert_eq!(run.code, Some(code), "{}", run.stderr);
-        assert!(run.stderr.contains("can't make the folder"), "{}", run.stderr);
-        assert_eq!(run.stderr.contains("the command ended with code 0"), code == 1, "{}", run.stderr);
+        assert!(run.stderr.contains("cannot create the directory"), "{}", run.stderr);
+        assert_eq!(run.stderr.contains("the command exited with code 0"), code == 1, "{}", run.stderr);
     }
 }
 
@@ -90,9 +90,9 @@ async fn what_a_worker_can_t_keep_does_not_hide_how_the_command_ended() {
     let script = r#"ln -s /proc/self/status "$MITO_RESULT_DIR/answer"; exit $1"#;
     for (ended, code) in [("7", 7), ("0", 74)] {
         let submit = ["tasks", "submit", "--wait", "--", "sh", "-c", script, "sh", ended];
-        let words = ["not everything it left could be stored"];
+        let words = ["not all of its output could be stored"];
         let told = admin.is_refused(&submit, code, &words).await;
-        assert_eq!(told.stderr.contains("it ended with code 0"), ended == "0", "{}", told.stderr);
+        assert_eq!(told.stderr.contains("exited with code 0"), ended == "0", "{}", told.stderr);
         let shown = admin.does(&["tasks", "get", "last"]).await;
         assert!(shown.contains(&format!("result      exit code {ended}")), "{shown}");
         assert!(

@@ -52,13 +52,13 @@ async fn a_wait_that_takes_too_long_says_what_it_waits_for() {
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
     let submit = ["tasks", "submit", "--wait", "--wait-timeout", "1s", "--", "true"];
-    let words = ["No worker", "not over after 1s", "[timeout]"];
+    let words = ["No worker", "has not ended after 1s", "[timeout]"];
     admin.is_refused(&submit, 124, &words).await;
     let follow = ["tasks", "submit", "--follow", "--wait-timeout", "1s", "--", "true"];
     admin.is_refused(&follow, 124, &words).await;
     admin.is_refused(&["tasks", "wait", "last", "--timeout", "1s"], 124, &words).await;
     let several = ["tasks", "wait", "state=ready", "--timeout", "1s"];
-    admin.is_refused(&several, 124, &["2 of 2 tasks are not over", "No worker"]).await;
+    admin.is_refused(&several, 124, &["2 of 2 tasks have not ended", "No worker"]).await;
     admin.is_refused(&["tasks", "wait", "state=running"], 66, &["nothing to wait for", "hint:"]).await;
     admin.is_refused(&["tasks", "wait", "colour=red"], 2, &["`colour=red`", "the keys are"]).await;
     admin.is_refused(&["tasks", "wait", "x"], 2, &["names no task", "GROUP-NUMBER"]).await;
@@ -84,7 +84,7 @@ async fn many_tasks_are_waited_for_at_once() {
 
     admin.does(&["tasks", "wait", "label=few", "exit=0"]).await;
     let fast = ["tasks", "wait", "--fail-fast", "label=few", "label=few", "exit!=0", &format!("{ADMIN}-4")];
-    admin.is_refused(&fast, 123, &["1 of 2 tasks failed", "1 is not over"]).await;
+    admin.is_refused(&fast, 123, &["1 of 2 tasks failed", "1 has not ended"]).await;
     let watched = admin.does(&["tasks", "watch", "label=few"]).await;
     assert_eq!(watched.lines().filter(|line| line.contains("Finished, exit code")).count(), 3, "{watched}");
 }
@@ -137,7 +137,7 @@ async fn a_task_has_short_names_and_a_filter_in_words() {
     assert_eq!(admin.does(&query).await, first);
     let taken = admin.tries(&["tasks", "query", "-l", "two words", "state=ready", "--count"]).await;
     assert_eq!((taken.code, taken.stdout.as_str()), (Some(0), "Found 0 tasks\n"));
-    assert!(taken.stderr.contains("`state=ready` stands after an option"), "{}", taken.stderr);
+    assert!(taken.stderr.contains("`state=ready` follows an option"), "{}", taken.stderr);
     admin.does(&["tasks", "update-labels", "last", "new"]).await;
     admin.does(&["tasks", "cancel", &format!("{ADMIN}/2")]).await;
     assert_eq!(admin.does(&["tasks", "query", "state=cancelled", "-o", "id"]).await, second);

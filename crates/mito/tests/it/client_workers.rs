@@ -95,8 +95,8 @@ async fn a_worker_with_a_group_or_a_role_that_does_not_exist_is_not_let_wait_for
     let coordinator = home.coordinator(0, "600s").await;
     let credentials = ["-c", &coordinator.address, "-u", ADMIN, "-p", ADMIN];
     for (group, code, words) in [
-        ("mitosis_admin:wirte", 2, ["`wirte` is no role", "`mitosis_admin:write`"]),
-        ("nowhere", 66, ["no group `nowhere`", "users groups"]),
+        ("mitosis_admin:wirte", 2, ["invalid role `wirte`", "`mitosis_admin:write`"]),
+        ("nowhere", 66, ["group `nowhere` does not exist", "users groups"]),
     ] {
         let ended = home.run(&[&["worker", "--groups", group][..], &credentials].concat()).await;
         assert_eq!(ended.code, Some(code), "{}", ended.stderr);

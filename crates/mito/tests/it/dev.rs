@@ -77,11 +77,11 @@ async fn a_second_one_on_the_same_data_is_refused_and_told_why() {
     assert_eq!(second.code, Some(1));
     let (sentence, hint) = second.stderr.split_once("\n  hint: ").unwrap();
     assert!(
-        sentence.contains(&format!("mitosis runs already on this data, at {address} (process ")),
+        sentence.contains(&format!("mitosis is already running on this data, at {address} (process ")),
         "{sentence}"
     );
     let id = sentence.split_once("(process ").unwrap().1.split_once(')').unwrap().0;
-    assert!(hint.contains(&format!("`kill {id}`")) && hint.contains("another --data"), "{hint}");
+    assert!(hint.contains(&format!("`kill {id}`")) && hint.contains("a different --data"), "{hint}");
     assert!(first.is_running());
 
     // What the hint says works.

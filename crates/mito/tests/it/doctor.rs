@@ -42,7 +42,7 @@ async fn server(answer: &'static str) -> String {
     address
 }
 
-/// A port on which nobody listens.
+/// A port on which nothing listens.
 async fn deserted() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
@@ -81,9 +81,9 @@ async fn a_wrong_address_is_told_from_a_wrong_port_and_from_another_server() {
     let home = Home::new();
     let hello = server("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello").await;
     for (address, code, words) in [
-        ("http://no-such-host.invalid:5000", 69, "leads nowhere"),
-        (deserted().await.as_str(), 69, "nobody listens"),
-        (hello.as_str(), 69, "it is no coordinator"),
+        ("http://no-such-host.invalid:5000", 69, "cannot resolve"),
+        (deserted().await.as_str(), 69, "nothing listens"),
+        (hello.as_str(), 69, "is not a coordinator"),
         ("coordinator:5000", 78, "no coordinator's address"),
     ] {
         let output = examined(&home, address, &["--min-free", "0"]).await;
@@ -120,7 +120,7 @@ async fn a_clock_that_is_wrong_is_noticed() {
         Content-Length: 15\r\nConnection: close\r\n\r\n{\"status\":\"ok\"}";
     let output = examined(&home, &server(answer).await, &["--min-free", "0"]).await;
     assert!(line(&output, "fail", "clock").contains("time server"));
-    assert!(line(&output, "warn", "version").contains("before 0.7"));
+    assert!(line(&output, "warn", "version").contains("older than 0.7"));
     assert_ne!(output.code, Some(0));
 }
 
@@ -134,22 +134,22 @@ async fn a_token_that_is_no_good_is_told_with_the_reason() {
         assert_eq!(output.code, Some(67), "{output:?}");
         output
     };
-    assert!(line(&plain().await, "fail", "login").contains("nobody is logged in"));
+    assert!(line(&plain().await, "fail", "login").contains("not logged in"));
 
     std::fs::create_dir_all(home.path().join(".config/mitosis")).unwrap();
     let kept = home.write(".config/mitosis/credentials", "mitosis_admin:nonsense");
     std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o600)).unwrap();
-    assert!(line(&plain().await, "fail", "login").contains("is no token"));
+    assert!(line(&plain().await, "fail", "login").contains("is not a token"));
 
     std::fs::remove_file(&kept).unwrap();
     let admin = Person::administrator(&home, &coordinator);
     admin.does(&["login"]).await;
     let fine = home.run(&["doctor", "-c", &coordinator.address, "--min-free", "0"]).await;
-    assert!(line(&fine, "ok", "login").contains("the token ends in 6d 23h"), "{fine:?}");
+    assert!(line(&fine, "ok", "login").contains("the token expires in 6d 23h"), "{fine:?}");
     admin.does(&["users", "change-password", ADMIN, "better"]).await;
     std::fs::write(&kept, std::fs::read_to_string(&kept).unwrap().replace(ADMIN, "somebody")).unwrap();
     let output = home.run(&["doctor", "-c", &coordinator.address, "--min-free", "0"]).await;
-    assert!(line(&output, "fail", "login").contains("one of `mitosis_admin`"), "{output:?}");
+    assert!(line(&output, "fail", "login").contains("belongs to `mitosis_admin`"), "{output:?}");
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn a_token_that_was_replaced_and_a_file_that_others_can_read_are_told() {
 
     let output = home.run(&["doctor", "-c", &coordinator.address, "--min-free", "0"]).await;
     assert!(line(&output, "fail", "credentials").contains("chmod 600"));
-    assert!(line(&output, "fail", "login").contains("its time is not over"));
+    assert!(line(&output, "fail", "login").contains("has not expired"));
     assert_eq!(output.code, Some(1), "of the first that failed");
 }
 
@@ -187,7 +187,7 @@ async fn links_that_lead_nowhere_from_here_are_told() {
         (
             server("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello").await,
             1,
-            "other bytes",
+            "differs from the uploaded one",
         ),
     ] {
         let coordinator = cluster.coordinator_saying(&format!("s3_public_url = \"{public}\"")).await;
@@ -205,7 +205,7 @@ async fn links_that_lead_nowhere_from_here_are_told() {
 async fn a_full_disk_is_noticed() {
     let home = Home::new();
     let output = examined(&home, &deserted().await, &["--min-free", "999999999999"]).await;
-    assert!(line(&output, "fail", "disk").contains("left for scratch space"), "{output:?}");
+    assert!(line(&output, "fail", "disk").contains("left for scratch data"), "{output:?}");
 }
 
 #[tokio::test]
@@ -213,14 +213,14 @@ async fn trouble_with_redis_is_a_warning() {
     let (home, mut redis) = (Home::new(), RedisServer::start().await.unwrap());
     let coordinator = with_redis(&home, &redis.url()).await;
     let output = examined(&home, &coordinator.address, &["--min-free", "0"]).await;
-    assert!(line(&output, "ok", "redis").contains("can be seen"), "{output:?}");
+    assert!(line(&output, "ok", "redis").contains("are available"), "{output:?}");
 
     let person = Person::administrator(&home, &coordinator).welcomes("ann").await;
     redis.kill().unwrap();
     let mut command = home.mito(&["doctor", "-c", &coordinator.address, "--min-free", "0"]);
     command.env("MITO_USER", "ann").env("MITO_PASSWORD", "ann");
     let output = crate::home::ended(command).await;
-    assert!(line(&output, "warn", "redis").contains("can't be seen from here"), "{output:?}");
+    assert!(line(&output, "warn", "redis").contains("are not available"), "{output:?}");
     line(&output, "skip", "default-password");
     assert_eq!(output.code, Some(0), "{output:?}");
     person.does(&["auth"]).await;

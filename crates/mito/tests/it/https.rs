@@ -66,7 +66,7 @@ async fn coordinator_serves_https_and_reads_new_certificate_on_sighup() {
     // What can't be used changes nothing.
     std::fs::write(place("tls.key"), "no key").unwrap();
     coordinator.service.signal(Signal::SIGHUP);
-    home.until_written("coordinator.log", "the certificate can't be read again").await;
+    home.until_written("coordinator.log", "cannot reload the certificate").await;
     assert_eq!(login(&old).await.code, Some(0));
     install(&new);
     coordinator.service.signal(Signal::SIGHUP);

@@ -44,7 +44,7 @@ async fn whoever_interrupts_a_run_is_told_how_to_end_the_command() {
     let script = "echo $MITO_TASK_UUID; sleep 600";
     let told = interrupted(&home, &coordinator, &["--", "sh", "-c", script]).await;
     assert_eq!(told.code, Some(130), "{told:?}");
-    assert!(told.stderr.contains(&format!("tasks stop {}` ends it", told.stdout)), "{}", told.stderr);
+    assert!(told.stderr.contains(&format!("tasks stop {}` stops it", told.stdout)), "{}", told.stderr);
     does_what_it_says(&home, &coordinator, &told, &told.stdout).await;
 }
 
@@ -58,8 +58,8 @@ async fn of_a_sweep_what_waits_is_cancelled_and_what_runs_is_counted_and_named()
     let script = "echo $MITO_TASK_UUID; sleep 600; echo {x}";
     let told = interrupted(&home, &coordinator, &["-F", "x=1..3", "--", "sh", "-c", script]).await;
     assert_eq!(told.code, Some(130), "{told:?}");
-    assert!(told.stderr.contains("cancelled 2 tasks that waited"), "{}", told.stderr);
-    assert!(told.stderr.contains("1 task may run on"), "{}", told.stderr);
+    assert!(told.stderr.contains("cancelled 2 tasks that were waiting"), "{}", told.stderr);
+    assert!(told.stderr.contains("1 task may continue"), "{}", told.stderr);
     assert!(told.stderr.contains(&format!("\n  {}\n", told.stdout)), "{}", told.stderr);
     does_what_it_says(&home, &coordinator, &told, &told.stdout).await;
     admin.waits_for("Found 3 tasks", &["tasks", "query", "-s", "cancelled", "--count"]).await;

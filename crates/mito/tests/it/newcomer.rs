@@ -38,7 +38,7 @@ async fn a_token_that_another_login_ended_is_told_from_none_at_all() {
     assert_eq!(ended(login).await.code, Some(0));
     let output = home.run(&["client", "-c", &coordinator.address, "auth"]).await;
     assert_eq!(output.code, Some(67), "{output:?}");
-    for word in ["kept for `mitosis_admin` is no longer good", "--retain"] {
+    for word in ["stored token of `mitosis_admin` is no longer valid", "--retain"] {
         assert!(output.stderr.contains(word), "`{word}` is not in {}", output.stderr);
     }
 }
@@ -93,7 +93,7 @@ async fn a_login_that_can_not_be_kept_is_good_for_this_command() {
     command.env("MITO_CREDENTIAL_PATH", "/proc/nowhere/credentials");
     let output = ended(command).await;
     assert_eq!((output.code, output.stdout.as_str()), (Some(0), "mitosis_admin\n"), "{output:?}");
-    assert!(output.stderr.contains("can't keep the credentials in /proc/nowhere"), "{output:?}");
+    assert!(output.stderr.contains("cannot store the credentials in /proc/nowhere"), "{output:?}");
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn a_command_that_no_worker_can_run_says_so_while_it_waits() {
     let coordinator = home.coordinator(0, "600s").await;
     Person::administrator(&home, &coordinator).does(&["auth"]).await;
     let run = ["run", "-c", &coordinator.address, "--", "true"];
-    let (_run, why) = home.start(&run, "mito: it waits: ").await;
+    let (_run, why) = home.start(&run, "mito: the task is waiting: ").await;
     assert!(why.contains("no worker") || why.contains("No worker"), "{why}");
 }
 
@@ -121,7 +121,7 @@ async fn a_command_whose_worker_disappears_says_so_while_it_waits() {
     assert_eq!(words.next_line().await.unwrap().as_deref(), Some("on"));
     crate::guard::kill_with_guard(worker).await;
     let told = tokio::time::timeout(LIMIT, words.next_line()).await.expect("it is told").unwrap().unwrap();
-    assert!(told.starts_with("mito: Worker ") && told.contains("has not given a sign of life"), "{told}");
+    assert!(told.starts_with("mito: Worker ") && told.contains("has not sent a heartbeat"), "{told}");
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn a_worker_is_not_started_for_a_group_that_does_not_exist() {
     for command in [&["worker"][..], &["manager", "spawn", "1"]] {
         let output =
             home.run(&[command, &["-c", &coordinator.address, "--groups", "mitosis_admn"]].concat()).await;
-        assert!(output.stderr.contains("there is no group `mitosis_admn`"), "{output:?}");
+        assert!(output.stderr.contains("group `mitosis_admn` does not exist"), "{output:?}");
         assert!(output.stderr.contains("mito client users groups"), "{output:?}");
         assert_ne!(output.code, Some(0));
     }
@@ -147,7 +147,7 @@ async fn a_file_that_is_not_there_is_named_and_has_a_code_of_its_own() {
         [&["tasks", "submit-many", "-f", "tasks.json"][..], &["groups", "attachments", "upload", "in.csv"]]
     {
         let file = *args.last().unwrap();
-        let output = admin.is_refused(args, 66, &["there is no file ", file, "[not_found]", "hint: "]).await;
+        let output = admin.is_refused(args, 66, &["no such file: ", file, "[not_found]", "hint: "]).await;
         assert_eq!(output.stdout, "");
     }
 }
@@ -158,7 +158,7 @@ async fn a_mistyped_command_line_has_a_code_and_a_hint_as_every_other_mistake() 
     for (args, words) in [
         (&["client", "tasks", "quer"][..], &["unrecognized subcommand 'quer' [usage]", "'query'"][..]),
         (&["run", "--timeout", "5x", "--", "true"], &["`5x` is not a duration", "[usage]", "hint: "]),
-        (&["client", "workers", "get", "last"], &["`last` is no UUID", "mito client workers query"]),
+        (&["client", "workers", "get", "last"], &["invalid worker UUID `last`", "mito client workers query"]),
         (&["run"], &["<CMD>", "[usage]", "usage: mito run"]),
     ] {
         let output = home.run(args).await;

@@ -163,7 +163,7 @@ async fn a_second_run_is_a_new_sweep_and_under_a_name_it_is_the_same() {
     let again = submitted(&home, &coordinator, &named).await;
     assert_eq!(again.stdout, first.stdout, "the same tasks");
     assert_eq!(first.stderr, "submitted 3 tasks\n");
-    assert_eq!(again.stderr, "submitted no task: all 3 were submitted before\n");
+    assert_eq!(again.stderr, "submitted no tasks: all 3 were submitted before\n");
     assert_eq!(count(&admin).await, 9);
     let labelled = TaskFilter { labels: Some(vec!["night-1".into()]), ..TaskFilter::default() };
     let query = QueryTasksRequest { filter: labelled, count: true, ..Default::default() };
@@ -386,7 +386,7 @@ attachments = []
         first.stderr
     );
     let second = submitted(&home, &coordinator, &["jobs/job.toml", "-l", "other"]).await;
-    assert!(second.stderr.contains("in.csv is there as exp/in.csv"), "{}", second.stderr);
+    assert!(second.stderr.contains("in.csv is up to date as exp/in.csv"), "{}", second.stderr);
     home.write("jobs/data/in.csv", "34\n");
     let third = submitted(&home, &coordinator, &["jobs/job.toml", "-l", "third"]).await;
     assert!(third.stderr.contains("uploaded"), "it has changed, and is as long as before: {}", third.stderr);

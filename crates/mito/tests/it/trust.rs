@@ -95,7 +95,7 @@ async fn account_without_home_is_refused() {
     command.args(["client", "auth"]).env_clear().uid(54_321).gid(54_321).current_dir("/");
     let refused = ended(command).await;
     assert_eq!(refused.code, Some(78), "{}", refused.stderr);
-    assert!(refused.stderr.contains("there is no home folder"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("no home directory"), "{}", refused.stderr);
 }
 
 #[tokio::test]

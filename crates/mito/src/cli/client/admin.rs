@@ -9,53 +9,53 @@ use crate::cli::text;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminCommand {
-    /// Accounts
+    /// Manage accounts
     #[command(subcommand)]
     Users(AdminUsersCommand),
-    /// Groups of others
+    /// Manage any group
     #[command(subcommand)]
     Groups(AdminGroupsCommand),
-    /// Tasks of others
+    /// Manage any task
     #[command(subcommand)]
     Tasks(AdminTasksCommand),
-    /// Workers of others
+    /// Manage any worker
     #[command(subcommand)]
     Workers(AdminWorkersCommand),
-    /// Show who logged in, and what administrators did, newest first
+    /// Show the audit log (logins and administrator actions), newest first
     Audit(AuditArgs),
     /// Stop the coordinator
     Shutdown {
-        /// The secret that the coordinator wrote to its log; asked for when not given
+        /// Secret from the coordinator's log; prompted for if omitted
         secret: Option<String>,
     },
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminUsersCommand {
-    /// Make an account and the group of the same name
+    /// Create an account and the group of the same name
     Create(CreateUserArgs),
-    /// Shut an account out; its name stays taken
+    /// Delete an account (its name stays reserved)
     Delete {
         /// The account
         username: String,
     },
-    /// Shut an account out until it is unlocked
+    /// Lock an account until it is unlocked
     Lock {
         /// The account
         username: String,
     },
-    /// Let a locked or deleted account in again
+    /// Unlock a locked account, or restore a deleted one
     Unlock {
         /// The account
         username: String,
     },
-    /// Set an account's password, which ends its sessions
+    /// Set an account's password and end its sessions
     ChangePassword(ResetPasswordArgs),
-    /// Change how many groups a user may make
+    /// Change the number of groups that a user may create
     GroupQuota {
         /// The account
         username: String,
-        /// `12` or `=12` sets, `+2` adds, `-2` takes away
+        /// `12` or `=12` sets, `+2` adds, `-2` subtracts
         #[arg(allow_hyphen_values = true)]
         quota: String,
     },
@@ -63,20 +63,20 @@ pub(crate) enum AdminUsersCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct CreateUserArgs {
-    /// Asked for when not given
+    /// Prompted for if omitted
     pub(crate) username: Option<String>,
-    /// Asked for when not given, which keeps it out of the list of processes
+    /// Prompted for if omitted, which keeps it out of the process list
     pub(crate) password: Option<String>,
-    /// The account may manage the site
+    /// Create an administrator
     #[arg(long)]
     pub(crate) admin: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ResetPasswordArgs {
-    /// Asked for when not given
+    /// Prompted for if omitted
     pub(crate) username: Option<String>,
-    /// Asked for when not given, which keeps it out of the list of processes
+    /// Prompted for if omitted, which keeps it out of the process list
     pub(crate) new_password: Option<String>,
     /// Also revoke the user's personal tokens
     #[arg(long)]
@@ -86,17 +86,17 @@ pub(crate) struct ResetPasswordArgs {
 /// Options of `mito client admin audit`.
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
-    /// At most this many
+    /// Maximum number of results
     #[arg(long, default_value_t = 100)]
     pub(crate) limit: u64,
-    /// Only what is older than the entry with this number
+    /// Only entries older than this one
     #[arg(long, value_name = "ID")]
     pub(crate) before: Option<i64>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminGroupsCommand {
-    /// Give users roles in any group; one that was deleted comes back
+    /// Set users' roles in any group; restores a deleted group
     Restore {
         /// The group
         group: String,
@@ -104,35 +104,35 @@ pub(crate) enum AdminGroupsCommand {
         #[arg(value_name = "USER:ROLE", value_parser = text::relation)]
         roles: Vec<(String, Role)>,
     },
-    /// Change how much a group may store
+    /// Change the storage quota of a group
     StorageQuota {
         /// The group
         group: String,
-        /// `16GB` or `=16GB` sets, `+512MiB` adds, `-1.5GB` takes away
+        /// `16GB` or `=16GB` sets, `+512MiB` adds, `-1.5GB` subtracts
         #[arg(allow_hyphen_values = true)]
         quota: String,
     },
-    /// Files of any group
+    /// Manage files of any group
     #[command(subcommand)]
     Attachments(AdminAttachmentsCommand),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminAttachmentsCommand {
-    /// Delete a file, however young it is
+    /// Delete a file, even within an hour of its upload
     Delete(PathArgs),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminTasksCommand {
-    /// What tasks leave behind
+    /// Manage artifacts of tasks
     #[command(subcommand)]
     Artifacts(AdminArtifactsCommand),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminArtifactsCommand {
-    /// Delete an archive, however young it is
+    /// Delete an artifact, even within an hour of its upload
     Delete {
         /// The task
         uuid: Uuid,

@@ -12,47 +12,47 @@ use crate::cli::text;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ArtifactsCommand {
-    /// Upload an archive for a task
+    /// Upload an artifact of a task
     Upload(UploadArgs),
-    /// Download an archive of a task
+    /// Download an artifact of a task
     Download(DownloadArgs),
-    /// Delete an archive of a task
+    /// Delete an artifact of a task
     Delete {
-        /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+        /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
         #[arg(value_name = "TASK", value_parser = text::task)]
         task: String,
         /// result, exec-log or std-log
         #[arg(value_name = "TYPE")]
         kind: ArtifactKind,
     },
-    /// Download an archive of each task that matches
+    /// Download an artifact of each matching task
     DownloadMany(DownloadManyArgs),
-    /// Download an archive of each of these tasks
+    /// Download an artifact of each of the given tasks
     DownloadList(DownloadListArgs),
-    /// Delete an archive of each task that matches, those of the last hour excepted
+    /// Delete an artifact of each matching task, except those uploaded within the last hour
     DeleteMany(ManyArgs),
-    /// Delete an archive of each of these tasks
+    /// Delete an artifact of each of the given tasks
     DeleteList(ListArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct UploadArgs {
-    /// What to upload
+    /// File to upload
     pub(crate) local_file: PathBuf,
-    /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+    /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
     #[arg(value_name = "TASK", value_parser = text::task)]
     pub(crate) task: String,
     /// result, exec-log or std-log
     #[arg(value_name = "TYPE")]
     pub(crate) kind: ArtifactKind,
-    /// Show how far it is, which a terminal does by itself
+    /// Show progress (default on a terminal)
     #[arg(long)]
     pb: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DownloadArgs {
-    /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+    /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
     #[arg(value_name = "TASK", value_parser = text::task)]
     pub(crate) task: String,
     /// result, exec-log or std-log
@@ -70,7 +70,7 @@ pub(crate) struct ManyArgs {
     kind: ArtifactKind,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
-    /// Committed by this worker
+    /// Reported by this worker
     #[arg(long)]
     reporter_uuid: Option<Uuid>,
 }
@@ -81,7 +81,7 @@ pub(crate) struct ListArgs {
     /// result, exec-log or std-log
     #[arg(value_name = "TYPE")]
     kind: ArtifactKind,
-    /// The tasks: their UUIDs, the starts of them, GROUP-NUMBER, or `last`
+    /// Tasks: UUIDs or their prefixes, GROUP-NUMBER, or `last`
     #[arg(value_name = "TASK", value_delimiter = ',', value_parser = text::task)]
     pub(crate) tasks: Vec<String>,
 }

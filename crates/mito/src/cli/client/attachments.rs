@@ -13,28 +13,28 @@ pub(crate) enum AttachmentsCommand {
     Upload(UploadArgs),
     /// Download a file
     Download(DownloadArgs),
-    /// Show what is known about a file
+    /// Show the metadata of a file
     Get(PathArgs),
     /// Delete a file
     Delete(PathArgs),
-    /// Find files
+    /// Query files
     Query(QueryArgs),
-    /// Download the files that match
+    /// Download matching files
     DownloadMany(DownloadManyArgs),
-    /// Download these files
+    /// Download the given files
     DownloadList(DownloadListArgs),
-    /// Delete the files that match, those of the last hour excepted
+    /// Delete matching files, except those uploaded within the last hour
     DeleteMany(DeleteManyArgs),
-    /// Delete these files
+    /// Delete the given files
     DeleteList(DeleteListArgs),
 }
 
 /// Which file of which group.
 #[derive(Debug, Args)]
 pub(crate) struct PathArgs {
-    /// The name of the file within the group
+    /// Key of the file within the group
     pub(crate) key: String,
-    /// The group; the user's own unless given
+    /// The group (default: your own)
     #[arg(short, long)]
     pub(crate) group: Option<String>,
     /// The key starts with the group: `GROUP/KEY`
@@ -44,17 +44,17 @@ pub(crate) struct PathArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct UploadArgs {
-    /// What to upload
+    /// File to upload
     pub(crate) local_file: PathBuf,
-    /// Its name within the group; a folder when it ends with `/`; the file's own name unless given
+    /// Key within the group, a directory if it ends with `/` (default: the file name)
     pub(crate) key: Option<String>,
-    /// The group; the user's own unless given
+    /// The group (default: your own)
     #[arg(short, long)]
     pub(crate) group: Option<String>,
     /// The key starts with the group, or is the group
     #[arg(short, long)]
     pub(crate) smart: bool,
-    /// Show how far it is, which a terminal does by itself
+    /// Show progress (default on a terminal)
     #[arg(long)]
     pb: bool,
 }
@@ -70,16 +70,16 @@ pub(crate) struct DownloadArgs {
 /// Which files of a group.
 #[derive(Debug, Args)]
 pub(crate) struct AttachmentFilter {
-    /// The group; the user's own unless given
+    /// The group (default: your own)
     #[arg(short, long)]
     pub(crate) group: Option<String>,
-    /// With this in their names
+    /// With this in their keys
     #[arg(short, long)]
     key: Option<String>,
-    /// At most this many
+    /// Maximum number of results
     #[arg(long)]
     limit: Option<u64>,
-    /// Leave out this many first
+    /// Number of results to skip
     #[arg(long)]
     offset: Option<u64>,
 }
@@ -88,7 +88,7 @@ pub(crate) struct AttachmentFilter {
 pub(crate) struct QueryArgs {
     #[command(flatten)]
     pub(crate) filter: AttachmentFilter,
-    /// Only say how many there are
+    /// Only print the count
     #[arg(long)]
     count: bool,
 }
@@ -103,10 +103,10 @@ pub(crate) struct DownloadManyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DownloadListArgs {
-    /// The names of the files within the group
+    /// Keys of the files within the group
     #[arg(value_name = "KEY")]
     pub(crate) keys: Vec<String>,
-    /// The group; the user's own unless given
+    /// The group (default: your own)
     #[arg(short, long)]
     pub(crate) group: Option<String>,
     #[command(flatten)]
@@ -121,10 +121,10 @@ pub(crate) struct DeleteManyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DeleteListArgs {
-    /// The names of the files within the group
+    /// Keys of the files within the group
     #[arg(value_name = "KEY")]
     pub(crate) keys: Vec<String>,
-    /// The group; the user's own unless given
+    /// The group (default: your own)
     #[arg(short, long)]
     pub(crate) group: Option<String>,
 }

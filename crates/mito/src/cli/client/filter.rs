@@ -12,20 +12,20 @@ use crate::process::failure::Failure;
 /// The filters that all commands on many tasks share.
 #[derive(Debug, Args)]
 pub(crate) struct FilterArgs {
-    /// Conditions such as state=running, exit!=0 or 'created>-2h'; they come before the options
+    /// Conditions such as state=running, exit!=0 or 'created>-2h'; must precede the options
     #[arg(value_name = "FILTER", value_parser = text::condition)]
     conditions: Vec<String>,
     #[command(flatten)]
     options: FilterOptions,
 }
 
-/// The same without the conditions.
+/// The options of [`FilterArgs`].
 #[derive(Debug, Args)]
 pub(crate) struct FilterOptions {
     /// Submitted by one of these users
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     creators: Option<Vec<String>>,
-    /// Of this group; the user's own unless given
+    /// In this group (default: your own)
     #[arg(short, long)]
     group: Option<String>,
     /// With all of these tags
@@ -65,7 +65,7 @@ impl FilterArgs {
         self.options.refuse_empty()
     }
 
-    /// What to tell somebody who may have meant a condition, where an option took the word: `-l exp1
+    /// A notice where an option took a word that looks like a condition: `-l exp1
     /// state=finished` asks for two labels, as it did when there were no conditions.
     pub(crate) fn taken_for_words(&self) -> Option<String> {
         let FilterOptions { labels, tags, creators, .. } = &self.options;
@@ -76,8 +76,8 @@ impl FilterArgs {
             .into_iter()
             .find_map(|(words, what)| Some((taken(words)?, what)))?;
         Some(format!(
-            "mito: `{word}` stands after an option, so it is taken for a {what}; if it is a condition, write it \
-             before all options, as in `tasks query {word} -l exp1`"
+            "mito: `{word}` follows an option, so it is read as a {what}; to use it as a condition, write it before all \
+             options, as in `tasks query {word} -l exp1`"
         ))
     }
 }
@@ -124,8 +124,8 @@ impl FilterOptions {
 
 /// What is wrong with an option of a filter that picks nothing.
 pub(super) fn refuse_empty(name: &str) -> Failure {
-    Failure::new(Exit::Usage, format!("{name} was given without a word, and would select everything"))
-        .with_hint(format!("leave {name} out if that is what you want; a variable may be empty"))
+    Failure::new(Exit::Usage, format!("{name} has no value, and would select everything"))
+        .with_hint(format!("omit {name} to select everything; check for an empty variable"))
 }
 
 /// A list that was not given, or without a word in it, is no condition.

@@ -8,7 +8,7 @@ use crate::cli::text;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum GroupsCommand {
-    /// Make a group and become its admin
+    /// Create a group and become its admin
     Create {
         /// 1 to 255 letters, digits, `-` and `_`
         group: String,
@@ -18,7 +18,7 @@ pub(crate) enum GroupsCommand {
         /// The group
         group: String,
     },
-    /// Give users a role in a group
+    /// Set users' roles in a group
     UpdateUser {
         /// The group
         group: String,
@@ -26,20 +26,20 @@ pub(crate) enum GroupsCommand {
         #[arg(value_name = "USER:ROLE", value_parser = text::relation)]
         roles: Vec<(String, Role)>,
     },
-    /// Take users out of a group
+    /// Remove users from a group
     RemoveUser {
         /// The group
         group: String,
-        /// Who shall leave
+        /// Users to remove
         #[arg(value_name = "USER")]
         users: Vec<String>,
     },
-    /// Delete a group: its tasks that wait are cancelled, and nobody is in it any more
+    /// Delete a group: cancel its waiting tasks and remove its members
     Delete {
         /// The group
         group: String,
     },
-    /// Files that a group shares with its tasks
+    /// Manage files that a group shares with its tasks
     #[command(subcommand)]
     Attachments(AttachmentsCommand),
 }

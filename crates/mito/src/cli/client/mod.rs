@@ -14,7 +14,7 @@ pub(crate) mod workers;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::connection::ConnectionArgs;
-use crate::config::Options;
+use crate::config::{Options, keys};
 use crate::show::OutputArgs;
 
 /// Options of `mito client`; they come before the subcommand.
@@ -22,13 +22,13 @@ use crate::show::OutputArgs;
 pub(crate) struct ClientArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
-    /// The user's password; better kept in the config file or in MITO_PASSWORD
+    /// The user's password; prefer the config file or MITO_PASSWORD
     #[arg(short, long)]
     password: Option<String>,
-    /// Leave the user's other sessions alone when logging in
+    /// Keep the user's other sessions when logging in
     #[arg(long)]
     retain: bool,
-    /// Ask for commands until there are no more
+    /// Read commands interactively
     #[arg(short, long)]
     pub(crate) interactive: bool,
     #[command(flatten)]
@@ -49,38 +49,39 @@ pub(crate) struct Line {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClientCommand {
-    /// Manage the site; for administrators
+    /// Administration (administrators only)
     #[command(subcommand)]
     Admin(admin::AdminCommand),
-    /// Say who is logged in
+    /// Show who is logged in
     Auth,
-    /// Log in and keep the token
+    /// Log in and store the token
     Login(users::LoginArgs),
-    /// The own account
+    /// Manage your account
     #[command(subcommand)]
     Users(users::UsersCommand),
-    /// Personal tokens, for scripts
+    /// Manage personal tokens for scripts
     #[command(subcommand)]
     Tokens(tokens::TokensCommand),
-    /// Groups, their members and their files
+    /// Manage groups, their members and their files
     #[command(subcommand)]
     Groups(groups::GroupsCommand),
-    /// Tasks and what they leave behind
+    /// Submit, query and manage tasks and their artifacts
     #[command(subcommand)]
     Tasks(tasks::TasksCommand),
-    /// Workers
+
+    /// Query and manage workers
     #[command(subcommand)]
     Workers(workers::WorkersCommand),
-    /// Run a command of this machine's shell
+    /// Run a command in the local shell
     Cmd(CmdArgs),
-    /// Leave the interactive mode
+    /// Exit the interactive mode
     #[command(alias = "exit")]
     Quit,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CmdArgs {
-    /// Hand each word to the shell as an argument of its own
+    /// Pass each word to the shell as a separate argument
     #[arg(short, long)]
     pub(crate) split: bool,
     /// The command
@@ -102,7 +103,10 @@ impl ClientCommand {
 
 impl ClientArgs {
     pub(crate) fn options(&self) -> Options {
-        self.connection.options().text("password", self.password.as_ref()).flag("retain", self.retain)
+        self.connection
+            .options()
+            .set(keys::PASSWORD, self.password.clone().map(Into::into))
+            .flag(keys::RETAIN, self.retain)
     }
 }
 

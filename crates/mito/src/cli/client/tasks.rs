@@ -25,67 +25,67 @@ pub(crate) enum TasksCommand {
     },
     /// Show a task
     Get {
-        /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+        /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
         #[arg(value_name = "TASK", value_parser = text::task)]
         task: String,
     },
-    /// Say why a task waits, or what became of it
+    /// Explain why a task waits, or how it ended
     Explain {
-        /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+        /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
         #[arg(value_name = "TASK", value_parser = text::task)]
         task: String,
     },
-    /// Find tasks
+    /// Query tasks
     Query(QueryArgs),
-    /// Cancel a task that waits
+    /// Cancel a waiting task
     Cancel {
-        /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+        /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
         #[arg(value_name = "TASK", value_parser = text::task)]
         task: String,
     },
-    /// Stop a task that runs
+    /// Stop a running task
     Stop {
-        /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+        /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
         #[arg(value_name = "TASK", value_parser = text::task)]
         task: String,
     },
-    /// Cancel the tasks that match and wait
+    /// Cancel matching tasks that are waiting
     CancelMany(FilterArgs),
-    /// Cancel these tasks
+    /// Cancel the given tasks
     CancelList {
-        /// The tasks: their UUIDs, the starts of them, GROUP-NUMBER, or `last`
+        /// Tasks: UUIDs or their prefixes, GROUP-NUMBER, or `last`
         #[arg(value_name = "TASK", value_delimiter = ',', value_parser = text::task)]
         tasks: Vec<String>,
     },
     /// Replace the labels of a task
     UpdateLabels {
-        /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+        /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
         #[arg(value_name = "TASK", value_parser = text::task)]
         task: String,
-        /// The new labels; none clears them
+        /// New labels; omit them to clear
         #[arg(value_name = "LABEL", value_delimiter = ',')]
         labels: Vec<String>,
     },
-    /// Change a task that waits
+    /// Change a waiting task
     Change(ChangeArgs),
-    /// Wait until tasks are over, and end with the code of the only one
+    /// Wait until tasks have ended, and exit with the code of a single task
     Wait(WaitArgs),
-    /// Show where tasks stand, as it changes
+    /// Show the states of tasks as they change
     Watch {
-        /// Tasks or conditions, as for `wait`; all tasks of one's groups unless given
+        /// Tasks or conditions, as for `wait` (default: all tasks of your groups)
         #[arg(value_name = "SELECTOR", value_parser = text::selector)]
         selectors: Vec<String>,
     },
-    /// Show what an ended task wrote to standard output and standard error, if that was kept
+    /// Show the standard output and standard error of a task, if they were kept
     Logs {
-        /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+        /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
         #[arg(value_name = "TASK", value_parser = text::task)]
         task: String,
-        /// Where it is not over, show what it writes until it is
+        /// Follow the output until the task has ended
         #[arg(short, long)]
         follow: bool,
     },
-    /// What tasks leave behind
+    /// Manage artifacts of tasks
     #[command(subcommand)]
     Artifacts(ArtifactsCommand),
 }
@@ -93,18 +93,18 @@ pub(crate) enum TasksCommand {
 /// What a command is given besides its words.
 #[derive(Debug, Args)]
 struct SpecArgs {
-    /// Variables for the command; a value with a comma needs `mito run`
+    /// Environment variables of the command; for a value with a comma, use `mito run`
     #[arg(short, long, value_name = "NAME=VALUE", num_args = 0.., value_delimiter = ',', value_parser = text::or_none(text::variable))]
     envs: Vec<Option<(String, String)>>,
-    /// Keep what it writes to standard output and standard error
+    /// Keep standard output and standard error
     #[arg(long)]
     terminal: bool,
     #[command(flatten)]
     loss: LossArgs,
-    /// Wait on the worker until another task has come this far
+    /// Start only when another task has reached this state
     #[arg(long, value_name = "UUID,STATE", value_parser = text::watch)]
     watch: Option<(Uuid, ExecState)>,
-    /// The command and its arguments; there is no shell
+    /// The command and its arguments, run without a shell
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
 }
@@ -116,31 +116,31 @@ Examples:
   mito client tasks submit --terminal -l exp1 -- make test
   mito client tasks submit -t gpu --timeout 2h -e SEED=4 --follow -- python3 train.py")]
 pub(crate) struct SubmitArgs {
-    /// The group to run it for; the user's own unless given
+    /// Group to run it for (default: your own)
     #[arg(short, long)]
     pub(crate) group: Option<String>,
-    /// What the worker must have
+    /// Tags that the worker must have
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     tags: Vec<String>,
-    /// Words by which to find the task again
+    /// Labels to find the task by
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     labels: Vec<String>,
-    /// How long the command may run; `mito run` and `mito submit` give it a day
+    /// Timeout of the command (`mito run` and `mito submit`: a day)
     #[arg(long, default_value = "10min", value_parser = text::duration)]
     timeout: Duration,
-    /// Larger goes first
+    /// Priority: higher runs first
     #[arg(short, long, default_value_t = 0, allow_negative_numbers = true, value_parser = text::priority)]
     priority: i32,
-    /// Files to fetch first: artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH
+    /// Files to download first: artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH
     #[arg(short, long, value_name = "FILE", num_args = 0.., value_delimiter = ',', value_parser = text::or_none(text::resource))]
     resources: Vec<Option<ResourceDownload>>,
-    /// Wait until it is over, and end with its code
+    /// Wait until it has ended, and exit with its code
     #[arg(long)]
     pub(crate) wait: bool,
-    /// Show what it writes until it is over, and end with its code
+    /// Follow its output until it has ended, and exit with its code
     #[arg(long, conflicts_with = "wait")]
     pub(crate) follow: bool,
-    /// Stop waiting after this long, with status 124 and the reason; the task goes on
+    /// Stop waiting after this time and exit with 124; the task continues
     #[arg(long, value_parser = text::duration)]
     pub(crate) wait_timeout: Option<Duration>,
     #[command(flatten)]
@@ -154,35 +154,35 @@ Examples:
   mito client tasks wait last
   mito client tasks wait label=exp1 --timeout 2h --fail-fast")]
 pub(crate) struct WaitArgs {
-    /// Tasks (UUID, the start of one, GROUP-NUMBER, `last`) and conditions (label=exp1 state!=finished)
+    /// Tasks (UUID or its prefix, GROUP-NUMBER, `last`) and conditions (label=exp1 state!=finished)
     #[arg(value_name = "SELECTOR", required = true, value_parser = text::selector)]
     pub(crate) selectors: Vec<String>,
-    /// Stop waiting after this long, with status 124 and the reason
+    /// Stop waiting after this time, and exit with 124
     #[arg(long, value_parser = text::duration)]
     pub(crate) timeout: Option<Duration>,
-    /// Stop waiting when one has failed
+    /// Stop waiting at the first failure
     #[arg(long)]
     pub(crate) fail_fast: bool,
 }
 
 /// Options of `mito client tasks change`.
 #[derive(Debug, Args)]
-#[command(after_help = "Another command replaces the old one and all that belongs to it: \
-    --envs, --terminal, --watch, --lost-after and --idempotent only count together with it.\n\n\
+#[command(after_help = "A new command replaces the old one with all its settings: \
+    --envs, --terminal, --watch, --lost-after and --idempotent need one.\n\n\
 Examples:
   mito client tasks change ann-42 -t gpu -p 5
   mito client tasks change last --timeout 2h -- python3 train.py --seed 5")]
 pub(crate) struct ChangeArgs {
-    /// The task: its UUID, the start of it, GROUP-NUMBER, or `last`
+    /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
     #[arg(value_name = "TASK", value_parser = text::task)]
     pub(crate) task: String,
-    /// What the worker must have
+    /// Tags that the worker must have
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     tags: Vec<String>,
-    /// How long the command may run
+    /// Timeout of the command
     #[arg(long, value_parser = text::duration)]
     timeout: Option<Duration>,
-    /// Larger goes first
+    /// Priority: higher runs first
     #[arg(short, long, allow_negative_numbers = true, value_parser = text::priority)]
     priority: Option<i32>,
     #[command(flatten)]
@@ -194,19 +194,19 @@ pub(crate) struct ChangeArgs {
 pub(crate) struct QueryArgs {
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
-    /// Committed by this worker
+    /// Reported by this worker
     #[arg(long)]
     reporter_uuid: Option<Uuid>,
-    /// At most this many
+    /// Maximum number of results
     #[arg(long)]
     limit: Option<u64>,
-    /// Leave out this many first
+    /// Number of results to skip
     #[arg(long)]
     offset: Option<u64>,
-    /// Show everything about each
+    /// Show all details
     #[arg(short, long)]
     pub(crate) verbose: bool,
-    /// Only say how many there are
+    /// Only print the count
     #[arg(long)]
     count: bool,
 }

@@ -9,13 +9,13 @@ use crate::cli::text;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokensCommand {
-    /// Make a token and show it, this once
+    /// Create a token and print it once
     Create(CreateTokenArgs),
-    /// List the own tokens
+    /// List your tokens
     List,
-    /// End a token, at once
+    /// Revoke a token immediately
     Revoke {
-        /// Its number, from `list`
+        /// ID of the token, from `list`
         #[arg(value_name = "ID")]
         id: i64,
     },
@@ -29,23 +29,23 @@ Examples:
   (umask 077; mito client tokens create nightly --scope read > nightly.token)
   MITO_TOKEN_PATH=nightly.token mito client tasks query")]
 pub(crate) struct CreateTokenArgs {
-    /// By which to recognise it
+    /// Name of the token
     pub(crate) name: String,
-    /// What it may be used for
+    /// Scope of the token
     #[arg(long, value_enum, default_value_t = ScopeArg::Write)]
     scope: ScopeArg,
-    /// How long it is good; until it is revoked unless given
+    /// Lifetime (default: until it is revoked)
     #[arg(long, value_parser = text::duration)]
     pub(crate) lifetime: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ScopeArg {
-    /// To look and to download
+    /// Read and download
     Read,
-    /// Whatever its owner may do, except managing tokens and the password
+    /// Everything that its owner may do, except managing tokens and the password
     Write,
-    /// The same with `mito client admin`, for administrators
+    /// Also `mito client admin`, for administrators
     Admin,
 }
 

@@ -11,7 +11,7 @@ use crate::show::Format;
 /// where that option's would be.
 #[derive(Debug, Args)]
 struct LongFormat {
-    /// The form of the results
+    /// Output format
     #[arg(long, value_enum, hide_possible_values = true, value_name = "table|json|jsonl|csv|yaml|id")]
     format: Option<Format>,
 }
@@ -19,7 +19,7 @@ struct LongFormat {
 /// Options of a single download.
 #[derive(Debug, Args)]
 pub(crate) struct DownloadOptions {
-    /// A folder, or a file name; a file here unless given
+    /// Target directory or file (default: the current directory)
     #[arg(short, long)]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
@@ -27,7 +27,7 @@ pub(crate) struct DownloadOptions {
     /// Only print the link
     #[arg(long)]
     pub(crate) no_download: bool,
-    /// Show how far it is, which a terminal does by itself
+    /// Show progress (default on a terminal)
     #[arg(long)]
     pb: bool,
 }
@@ -35,7 +35,7 @@ pub(crate) struct DownloadOptions {
 /// Options of a download of many files.
 #[derive(Debug, Args)]
 pub(crate) struct BatchOptions {
-    /// The folder to put the files in
+    /// Target directory
     #[arg(short, long, default_value = ".", hide_default_value = true)]
     pub(crate) output: PathBuf,
     #[command(flatten)]
@@ -43,10 +43,10 @@ pub(crate) struct BatchOptions {
     /// Only print the links
     #[arg(long)]
     pub(crate) no_download: bool,
-    /// Show how far it is, which a terminal does by itself
+    /// Show progress (default on a terminal)
     #[arg(long)]
     pb: bool,
-    /// How many to download at once
+    /// Number of parallel downloads
     #[arg(long, value_name = "N", default_value = "4")]
     pub(crate) concurrent: NonZeroUsize,
 }

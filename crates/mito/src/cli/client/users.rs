@@ -8,29 +8,29 @@ Examples:
   mito client -c http://coordinator:5000 login ann          asks for the password
   mito client -c http://coordinator:5000 login ann --retain")]
 pub(crate) struct LoginArgs {
-    /// Asked for when not given
+    /// Prompted for if omitted
     pub(crate) username: Option<String>,
-    /// Asked for when not given, which keeps it out of the list of processes
+    /// Prompted for if omitted, which keeps it out of the process list
     pub(crate) password: Option<String>,
-    /// Leave the user's other sessions alone
+    /// Keep the user's other sessions
     #[arg(long)]
     pub(crate) retain: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum UsersCommand {
-    /// Set another password
+    /// Change your password
     ChangePassword(ChangePasswordArgs),
-    /// List the groups that one belongs to
+    /// List your groups
     #[command(alias = "my-groups")]
     Groups,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ChangePasswordArgs {
-    /// Asked for when not given
+    /// Prompted for if omitted
     pub(crate) orig_password: Option<String>,
-    /// Asked for when not given
+    /// Prompted for if omitted
     pub(crate) new_password: Option<String>,
 }
 

@@ -16,7 +16,7 @@ pub(crate) enum WorkersCommand {
         #[arg(value_parser = text::worker)]
         uuid: Uuid,
     },
-    /// Find workers
+    /// Query workers
     Query(QueryArgs),
     /// Stop a worker
     Cancel {
@@ -26,9 +26,9 @@ pub(crate) enum WorkersCommand {
         #[command(flatten)]
         how: StopArgs,
     },
-    /// Stop the workers that match
+    /// Stop matching workers
     CancelMany(CancelManyArgs),
-    /// Stop these workers
+    /// Stop the given workers
     CancelList {
         /// The workers
         #[arg(value_name = "UUID", value_delimiter = ',', value_parser = text::worker)]
@@ -54,7 +54,7 @@ pub(crate) enum WorkersCommand {
         #[arg(value_name = "LABEL", value_delimiter = ',')]
         labels: Vec<String>,
     },
-    /// Give groups a role on a worker
+    /// Set groups' roles on a worker
     UpdateRoles {
         /// The worker
         #[arg(value_parser = text::worker)]
@@ -63,7 +63,7 @@ pub(crate) enum WorkersCommand {
         #[arg(value_name = "GROUP:ROLE", value_parser = text::relation)]
         roles: Vec<(String, Role)>,
     },
-    /// Take a worker away from groups
+    /// Remove a worker from groups
     RemoveRoles {
         /// The worker
         #[arg(value_parser = text::worker)]
@@ -77,7 +77,7 @@ pub(crate) enum WorkersCommand {
 /// Which workers of a group.
 #[derive(Debug, Args)]
 pub(crate) struct FilterArgs {
-    /// The group they work for; the user's own unless given
+    /// Group that they serve (default: your own)
     #[arg(short, long)]
     group: Option<String>,
     /// On which the group has one of these roles
@@ -98,10 +98,10 @@ pub(crate) struct FilterArgs {
 pub(crate) struct QueryArgs {
     #[command(flatten)]
     filter: FilterArgs,
-    /// Show everything about each
+    /// Show all details
     #[arg(short, long)]
     pub(crate) verbose: bool,
-    /// Only say how many there are
+    /// Only print the count
     #[arg(long)]
     count: bool,
 }
@@ -109,7 +109,7 @@ pub(crate) struct QueryArgs {
 /// How to stop.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct StopArgs {
-    /// At once; the task it holds waits for another worker
+    /// Stop immediately, and requeue its tasks
     #[arg(short, long)]
     force: bool,
 }

@@ -14,11 +14,11 @@ pub(super) fn fail_if_any<T: Display>(left: &[T], sentence: &str, hint: &str) ->
     }
 }
 
-/// Refuses an empty list before anybody is asked.
+/// Refuses an empty list before any request.
 pub(super) fn require_any<T>(list: &[T], what: &str) -> Result<(), Failure> {
     match list {
-        [] => Err(Failure::new(Exit::Usage, format!("no {what} was given"))
-            .with_hint(format!("name at least one {what} at the end of the command"))),
+        [] => Err(Failure::new(Exit::Usage, format!("missing {what}"))
+            .with_hint(format!("give at least one {what} at the end of the command"))),
         _ => Ok(()),
     }
 }

@@ -24,7 +24,7 @@ pub(super) async fn cmd(args: &CmdArgs, environment: &Environment) -> Result<Nex
     let status = command
         .status()
         .await
-        .map_err(|error| Failure::io(format!("can't start the shell {shell}"), error))?;
+        .map_err(|error| Failure::io(format!("cannot start the shell {shell}"), error))?;
     Ok(match WaitStatus::from_raw(status.into_raw()).shell_code() {
         0 => Next::Continue,
         code => Next::Exit(code),

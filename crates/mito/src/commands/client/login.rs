@@ -14,7 +14,7 @@ pub(super) async fn login(args: &LoginArgs, session: &mut Session<'_>, out: &Out
     let config = &session.config;
     let client = config.client()?;
     if let Some(origin @ Origin::File { .. }) = &config.origin {
-        out.say(format_args!("mito: logging in at {}, the address in {origin}", client.address()));
+        out.say(format_args!("mito: logging in at {} (address from {origin})", client.address()));
     }
     let name = match args.username.as_ref().or(config.user.as_ref()) {
         Some(name) => name.clone(),
@@ -29,7 +29,7 @@ pub(super) async fn login(args: &LoginArgs, session: &mut Session<'_>, out: &Out
     store_token(&file, &name, &token)?;
     out.say(format_args!("logged in as {name}; the token is in {}", file.path().display()));
     if config.token.is_some() {
-        out.say("mito: a token is configured (MITO_TOKEN, `token` or `token_path`), which counts before this login");
+        out.say("mito: a token is configured (MITO_TOKEN, `token` or `token_path`), which takes precedence over this login");
     }
     session.become_user(Identity { client: client.with_user_token(token), name });
     Ok(())

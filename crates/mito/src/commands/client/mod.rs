@@ -47,7 +47,7 @@ pub(super) async fn run(args: &ClientArgs, environment: &Environment) -> Result<
             Next::Continue | Next::Quit => ExitCode::SUCCESS,
             Next::Exit(code) => code.into(),
         }),
-        (None, false) => Err(Failure::new(Exit::Usage, "no command was given")
+        (None, false) => Err(Failure::new(Exit::Usage, "missing command")
             .with_hint("see `mito client --help` for all of them, or use `mito client -i`")),
     }
 }

@@ -35,7 +35,7 @@ impl<'a> Session<'a> {
         Ok(identity)
     }
 
-    /// The same for a command that waits anyway: also for a coordinator that is away.
+    /// As [`Self::identity`], for a command that waits: an unreachable coordinator is retried.
     pub(super) async fn identity_and_reconnect(
         &mut self,
         reconnect: &mut Reconnect,
@@ -46,7 +46,7 @@ impl<'a> Session<'a> {
         self.identity().await
     }
 
-    /// From now on as somebody else, or with another token.
+    /// From now on as another user, or with another token.
     pub(super) fn become_user(&mut self, identity: Identity) {
         self.identity = Some(identity);
     }

@@ -17,13 +17,13 @@ pub(super) async fn run(command: &TokensCommand, identity: &Identity, out: &Outp
     }
 }
 
-/// The token alone is the result, so that it can go where it belongs without anybody seeing it.
+/// The token alone is the result, so that it can be piped without being displayed.
 async fn create(args: &CreateTokenArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let made = identity.client.create_token(&args.request()).await?;
     let id = made.id;
     out.one_line(&TokenMade { id, name: args.name.clone(), token: made.token })?;
     out.say(format_args!(
-        "made token {id} of {}; it is not shown again; `mito client tokens revoke {id}` ends it",
+        "created token {id} of {}; it is not shown again; `mito client tokens revoke {id}` revokes it",
         identity.name
     ));
     Ok(())

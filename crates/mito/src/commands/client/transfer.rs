@@ -60,7 +60,7 @@ pub(super) async fn fetch_many(
         return out.all(&items.iter().map(Item::link).collect::<Vec<_>>());
     }
     if items.is_empty() {
-        out.say("there is nothing to download");
+        out.say("nothing to download");
     }
     let progress = progress(out, items.iter().map(|item| item.size).fold(0, i64::saturating_add));
     let on_bytes = on_bytes(&progress);
@@ -89,7 +89,7 @@ pub(super) async fn fetch_many(
     }
     progress.clear();
     rows.finish()?;
-    fail_if_any(&failed, "these were not downloaded", "repeat the command with `download-list` for them")
+    fail_if_any(&failed, "these were not downloaded", "download them with `download-list`")
 }
 
 async fn fetch_to(
@@ -99,9 +99,9 @@ async fn fetch_to(
     on_bytes: OnBytes,
 ) -> Result<u64, Failure> {
     if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        tokio::fs::create_dir_all(folder)
-            .await
-            .map_err(|error| Failure::io(format!("can't make the folder {}", folder.display()), error))?;
+        tokio::fs::create_dir_all(folder).await.map_err(|error| {
+            Failure::io(format!("cannot create the directory {}", folder.display()), error)
+        })?;
     }
     Ok(client.client().download_with_progress(&item.url, target, on_bytes).await?)
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::cli::config::ShowArgs;
-use crate::config::{Environment, Layers, Options, Role, defaults};
+use crate::config::{Environment, Layers, Options, Role};
 use crate::process::failure::Failure;
 use crate::show::{Output, Setting};
 
@@ -13,15 +13,15 @@ pub(super) fn show(args: &ShowArgs, environment: &Environment) -> Result<ExitCod
     let layers = Layers::load(role, args.config.as_deref(), Options::default(), environment)?;
     let out = Output::new(&args.output, environment);
     let mut rows = out.sentences();
-    for key in role.keys() {
+    for key in role.entries() {
         let (value, origin) = match layers.lookup(key.name) {
             Some((value, origin)) => (Some(value.shown()), origin.precise(key.name)),
-            None => match defaults::of(role, key.name, environment) {
-                Some(default) => (Some(default), "default".to_owned()),
+            None => match key.default_value(environment) {
+                Some(default) => (Some(default.shown()), "default".to_owned()),
                 None => (None, "not set".to_owned()),
             },
         };
-        let value = value.map(|value| defaults::without_secrets(key.name, &value));
+        let value = value.map(|value| key.redacted(&value));
         rows.push(&Setting::new(key.name, value, origin, args.origin))?;
     }
     rows.finish()?;

@@ -34,10 +34,7 @@ pub(super) async fn check(context: &mut DoctorContext<'_>) -> Finding {
             None => Finding::fail(
                 CHECK,
                 Exit::Network,
-                format!(
-                    "something answers at {address} with status {}, but it is no coordinator",
-                    look.status
-                ),
+                format!("{address} answers with status {}, but is not a coordinator", look.status),
             )
             .hint(format!("check host and port; {WHERE_TO_SET}")),
         },
@@ -48,7 +45,7 @@ pub(super) async fn check(context: &mut DoctorContext<'_>) -> Finding {
 /// Finds out how far the way leads.
 async fn unreachable(address: &str, error: &ClientError) -> Finding {
     let fail = |text: String| Finding::fail(CHECK, Exit::Network, text);
-    let told = || fail(chain(error)).hint("check the address, and what is between here and there");
+    let told = || fail(chain(error)).hint("check the address and the network");
     let url = Url::parse(address).ok();
     let Some((host, port)) =
         url.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)))
@@ -57,16 +54,16 @@ async fn unreachable(address: &str, error: &ClientError) -> Finding {
     };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if let Err(error) = lookup_host((bare, port)).await {
-        return fail(format!("the name `{host}` leads nowhere: {error}"))
-            .hint(format!("check its spelling, and the name servers of this machine; {WHERE_TO_SET}"));
+        return fail(format!("cannot resolve the name `{host}`: {error}"))
+            .hint(format!("check its spelling and the name servers of this machine; {WHERE_TO_SET}"));
     }
     match tokio::time::timeout(TIMEOUT, TcpStream::connect((bare, port))).await {
         Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
-            fail(format!("nobody listens on port {port} of {host}"))
+            fail(format!("nothing listens on port {port} of {host}"))
                 .hint(format!("start the coordinator, or check the port; {WHERE_TO_SET}"))
         }
         Err(_) => fail(format!("{host} does not answer on port {port}"))
-            .hint("a firewall between here and there may drop the packets; check the address, too"),
+            .hint("a firewall may drop the packets; check the address, too"),
         Ok(_) => told(),
     }
 }

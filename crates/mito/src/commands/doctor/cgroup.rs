@@ -10,7 +10,7 @@ use super::finding::Finding;
 const CHECK: &str = "cgroup";
 /// What a worker would like to limit and count.
 const WANTED: [&str; 3] = ["cpu", "memory", "pids"];
-const HINT: &str = "only workers need it: start them as a systemd unit with `Delegate=yes`, or for a try with \
+const HINT: &str = "for workers only: run them in a systemd unit with `Delegate=yes`, or to try it with \
     `systemd-run --user --scope -p Delegate=yes mito worker`";
 
 pub(super) fn check() -> Finding {
@@ -25,7 +25,7 @@ fn judge(own: &str, root: &Path) -> Finding {
         return warn("this system has no cgroup v2 at /sys/fs/cgroup".to_owned());
     }
     let Some(path) = own.lines().find_map(|line| line.strip_prefix("0::")) else {
-        return warn("this process is in no cgroup v2".to_owned());
+        return warn("this process is not in a cgroup v2".to_owned());
     };
     let folder = root.join(path.trim_start_matches('/'));
     let writable = AccessFlags::W_OK;
@@ -52,7 +52,7 @@ mod tests {
         let told = |own: &str| judge(own, root.path());
         assert!(told("0::/mine").to_string().contains("no cgroup v2 at"));
         fs::write(root.path().join("cgroup.controllers"), "cpu io memory pids").unwrap();
-        assert!(told("3:cpu:/old").to_string().contains("in no cgroup v2"));
+        assert!(told("3:cpu:/old").to_string().contains("not in a cgroup v2"));
         assert!(told("0::/mine").to_string().contains("not delegated"));
 
         let mine = root.path().join("mine");

@@ -24,15 +24,15 @@ pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
 
 fn judge(there: Option<Timestamp>, here: Timestamp) -> Finding {
     let Some(there) = there else {
-        return Finding::skip(CHECK, "the coordinator, or something before it, does not tell the time");
+        return Finding::skip(CHECK, "the coordinator's replies have no Date header");
     };
     let (ahead, apart) = (here > there, here.since(there).max(there.since(here)));
     let apart_in_words = duration::span(Duration::from_secs(apart.as_secs()));
     let side = if ahead { "ahead of" } else { "behind" };
     let text = format!("the clock here is {apart_in_words} {side} the coordinator's");
-    let hint = "let both machines follow a time server (`timedatectl set-ntp true`)";
+    let hint = "synchronise both clocks with a time server (`timedatectl set-ntp true`)";
     if apart <= TOLERANCE {
-        Finding::ok(CHECK, "the clocks here and at the coordinator agree")
+        Finding::ok(CHECK, "the clocks of this machine and the coordinator agree")
     } else if apart <= MAX_SKEW {
         Finding::warn(CHECK, text).hint(hint)
     } else {

@@ -14,7 +14,7 @@ const STICKY: u32 = 0o1000;
 pub(super) fn check(given: Option<&Path>, environment: &Environment) -> Finding {
     match config::files(given, environment) {
         Ok(files) if files.is_empty() => {
-            Finding::ok(CHECK, "there is no file; defaults, variables and options count")
+            Finding::ok(CHECK, "no configuration file; defaults, environment variables and options apply")
         }
         Ok(files) => judge(&files),
         Err(error) => Finding::warn(CHECK, error.to_string()),
@@ -32,7 +32,8 @@ fn judge(files: &[impl AsRef<Path>]) -> Finding {
             remedies.push(format!("`chmod 600 {shown}`"));
         } else if mode & 0o044 != 0 && has_secrets(file).unwrap_or(true) {
             wrong.push(format!("others can read the secrets in {shown} (mode {:o})", mode & 0o777));
-            remedies.push(format!("`chmod 600 {shown}`, and other secrets if somebody may have read these"));
+            remedies
+                .push(format!("`chmod 600 {shown}`, and replace the secrets if others may have read them"));
         }
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let of_folder = self::mode(folder);
@@ -45,13 +46,13 @@ fn judge(files: &[impl AsRef<Path>]) -> Finding {
     match wrong.is_empty() {
         true => {
             let all: Vec<String> = files.iter().map(|file| file.as_ref().display().to_string()).collect();
-            Finding::ok(CHECK, format!("{} can't be changed by others, nor its secrets read", all.join(", ")))
+            Finding::ok(CHECK, format!("{}: others cannot change it or read its secrets", all.join(", ")))
         }
         false => Finding::warn(CHECK, wrong.join("; ")).hint(remedies.join("; ")),
     }
 }
 
-/// What can't be looked at is nobody else's concern.
+/// The mode of a file; none of its bits if it cannot be read.
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).map_or(0, |found| found.permissions().mode())
 }

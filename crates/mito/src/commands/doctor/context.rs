@@ -17,16 +17,16 @@ pub(super) struct DoctorContext<'a> {
     pub(super) min_free: u64,
     /// Who answers; by `address`.
     pub(super) coordinator: Option<(Client, AddressCheck)>,
-    /// The user, and what the coordinator tells users; by `login`.
+    /// The user, and what the coordinator reports to users; set by `login`.
     pub(super) user: Option<User>,
 }
 
 /// A user who is let in.
 pub(super) struct User {
     pub(super) client: UserClient,
-    /// What the coordinator tells; the error when it does not.
+    /// What the coordinator reports, or why it does not.
     pub(super) reply: Result<DoctorReply, String>,
-    /// What it tells administrators; nothing to others.
+    /// What it reports to administrators.
     pub(super) admin: Option<AdminDoctorReply>,
 }
 
@@ -43,7 +43,7 @@ impl<'a> DoctorContext<'a> {
         }
     }
 
-    /// Somebody was let in: what does the coordinator tell?
+    /// Sets the user who is logged in, and asks the coordinator for its report.
     pub(super) async fn set_user(&mut self, user: Option<UserClient>) {
         let Some(client) = user else { return };
         let reply = client.doctor().await.map_err(|error| chain(&error));
@@ -53,15 +53,15 @@ impl<'a> DoctorContext<'a> {
 
     /// The user, for a check that needs one.
     pub(super) fn user(&self, check: &'static str) -> Result<&User, Finding> {
-        self.user.as_ref().ok_or_else(|| Finding::skip(check, "needs somebody who is logged in"))
+        self.user.as_ref().ok_or_else(|| Finding::skip(check, "needs a login"))
     }
 
-    /// What the coordinator told the user, for a check that needs it.
+    /// The coordinator's report, for a check that needs it.
     pub(super) fn reply(&self, check: &'static str) -> Result<(&User, &DoctorReply), Finding> {
         let user = self.user(check)?;
         match &user.reply {
-            Ok(told) => Ok((user, told)),
-            Err(error) => Err(Finding::skip(check, format!("the coordinator does not tell: {error}"))),
+            Ok(reply) => Ok((user, reply)),
+            Err(error) => Err(Finding::skip(check, format!("the coordinator does not report it: {error}"))),
         }
     }
 }

@@ -8,16 +8,17 @@ const CHECK: &str = "cors";
 const PAGE: &str = "https://mito.example";
 
 pub(super) async fn check(context: &DoctorContext<'_>) -> Finding {
-    let (user, told) = match context.reply(CHECK) {
-        Ok(told) => told,
+    let (user, report) = match context.reply(CHECK) {
+        Ok(report) => report,
         Err(skip) => return skip,
     };
-    match user.client.client().allows_pages_of(PAGE, &told.probe.upload).await {
-        Ok(true) => Finding::ok(CHECK, "pages in a browser can use the links"),
-        Ok(false) => Finding::warn(CHECK, "the object store lets no page of another origin use the links")
-            .hint(
-                "only pages in browsers need it; allow GET and PUT from their origins in the CORS rules of the buckets",
-            ),
-        Err(_) => Finding::skip(CHECK, "needs an object store that can be reached"),
+    match user.client.client().allows_pages_of(PAGE, &report.probe.upload).await {
+        Ok(true) => Finding::ok(CHECK, "web pages can use the links"),
+        Ok(false) => Finding::warn(
+            CHECK,
+            "the object store does not allow web pages of other origins to use the links",
+        )
+        .hint("for web pages only: allow GET and PUT from their origins in the CORS rules of the buckets"),
+        Err(_) => Finding::skip(CHECK, "needs a reachable object store"),
     }
 }

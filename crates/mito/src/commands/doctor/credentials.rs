@@ -20,20 +20,20 @@ fn judge(path: &Path) -> Finding {
     let mode = match fs::metadata(path) {
         Ok(meta) => meta.permissions().mode() & 0o777,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Finding::ok(CHECK, format!("none are kept yet; they would be in {shown}"));
+            return Finding::ok(CHECK, format!("none are stored yet; they would be in {shown}"));
         }
         Err(error) => {
-            return Finding::fail(CHECK, Exit::Failure, format!("{shown} can't be looked at: {error}"));
+            return Finding::fail(CHECK, Exit::Failure, format!("cannot check {shown}: {error}"));
         }
     };
     if let Err(error) = fs::read(path) {
-        return Finding::fail(CHECK, Exit::Failure, format!("{shown} can't be read: {error}"))
-            .hint("it must belong to you; move it away and log in again");
+        return Finding::fail(CHECK, Exit::Failure, format!("cannot read {shown}: {error}"))
+            .hint("you must own it; move it away and log in again");
     }
     match mode & 0o077 {
-        0 => Finding::ok(CHECK, format!("{shown} is yours alone")),
-        _ => Finding::fail(CHECK, Exit::Failure, format!("others can get at {shown} (mode {mode:o})"))
-            .hint(format!("`chmod 600 {shown}`, then log in again without --retain: the old tokens end")),
+        0 => Finding::ok(CHECK, format!("{shown} is only accessible to you")),
+        _ => Finding::fail(CHECK, Exit::Failure, format!("{shown} is accessible to others (mode {mode:o})"))
+            .hint(format!("`chmod 600 {shown}`, then log in again without --retain to end the old sessions")),
     }
 }
 

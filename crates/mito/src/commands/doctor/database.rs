@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::context::DoctorContext;
 use super::finding::{Finding, chain};
 use crate::config::coordinator::database;
-use crate::config::{Environment, Layers, Options, Role};
+use crate::config::{Environment, Layers, Options, Role, keys};
 use crate::process::exit::Exit;
 
 const CHECK: &str = "database";
@@ -24,15 +24,15 @@ pub(super) async fn check(context: &DoctorContext<'_>, config: Option<&Path>) ->
 }
 
 async fn look(config: Option<&Path>, environment: &Environment) -> Option<Finding> {
-    // What is wrong with the file is told by another check.
+    // Another check reports what is wrong with the file.
     let layers = Layers::load_quietly(Role::Coordinator, config, Options::default(), environment).ok()?;
-    layers.lookup("db_url")?;
+    layers.get(keys::DB_URL)?;
     let database = match database(&layers) {
         Ok(database) => database,
         Err(error) => return Some(Finding::fail(CHECK, Exit::Config, error.to_string())),
     };
     Some(match timeout(LIMIT, Coordinator::inspect(&database)).await {
-        Ok(Ok(())) => Finding::ok(CHECK, "a coordinator that is started with this configuration takes it"),
+        Ok(Ok(())) => Finding::ok(CHECK, "a coordinator with this configuration can use it"),
         Ok(Err(error)) => {
             let finding = Finding::fail(CHECK, Exit::Failure, chain(&error));
             error.hint().map_or(finding.clone(), |hint| finding.hint(hint))

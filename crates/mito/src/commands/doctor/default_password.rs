@@ -1,4 +1,4 @@
-//! Does everybody know the administrator's password?
+//! Is the administrator's password the documented default?
 
 use super::context::{DoctorContext, is_loopback};
 use super::finding::Finding;
@@ -12,7 +12,7 @@ pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
         Err(skip) => return skip,
     };
     match &user.admin {
-        None => Finding::skip(CHECK, "only administrators are told"),
+        None => Finding::skip(CHECK, "for administrators only"),
         Some(admin) => judge(admin.default_password_of.as_deref(), &context.config.address),
     }
 }
@@ -20,9 +20,9 @@ pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
 /// On one machine by itself it is meant to be easy; anywhere else it is an open door.
 fn judge(default_password_of: Option<&str>, address: &str) -> Finding {
     let Some(name) = default_password_of else {
-        return Finding::ok(CHECK, "the administrator has another one than the documented");
+        return Finding::ok(CHECK, "the administrator's password is not the documented default");
     };
-    let hint = format!("`mito client -u {name} users change-password` sets another");
+    let hint = format!("change it with `mito client -u {name} users change-password`");
     let text = format!("the password of the administrator `{name}` is the documented default");
     match is_loopback(address) {
         true => Finding::warn(CHECK, text).hint(hint),

@@ -27,7 +27,7 @@ pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
     let folders = [
         // That of a coordinator beside this one, too: `mito dev` keeps its tokens where its state is.
         ("tokens", credentials.parent().unwrap_or(credentials).to_owned()),
-        ("scratch space and logs", environment.cache_folder()),
+        ("scratch data and logs", environment.cache_folder()),
         ("state", environment.data_folder()),
         ("temporary files", std::env::temp_dir()),
     ];
@@ -53,17 +53,17 @@ fn judge(found: &[(&str, PathBuf, nix::Result<Room>)], wanted: u64) -> Finding {
                 show::bytes(i64::try_from(*bytes).unwrap_or(i64::MAX))
             )),
             Ok(Room { files: Some(files), .. }) if *files < MIN_FREE_FILES => {
-                little.push(format!("{files} more files fit for {what} in {folder}"));
+                little.push(format!("only {files} more files possible for {what} in {folder}"));
             }
             Ok(_) => {}
-            Err(error) => little.push(format!("{folder} can't be looked at: {error}")),
+            Err(error) => little.push(format!("cannot check {folder}: {error}")),
         }
     }
     match little.is_empty() {
-        true => Finding::ok(CHECK, "there is room for scratch space, state and temporary files"),
+        true => Finding::ok(CHECK, "enough free space for scratch data, state and temporary files"),
         false => Finding::fail(CHECK, Exit::Failure, little.join("; ")).hint(
-            "make room, or set XDG_CACHE_HOME, XDG_DATA_HOME and TMPDIR to folders that have some; --min-free says how \
-             much should be left",
+            "free disk space, or set XDG_CACHE_HOME, XDG_DATA_HOME and TMPDIR to directories that have enough; \
+             --min-free sets the limit",
         ),
     }
 }

@@ -26,7 +26,7 @@ pub(super) enum Verdict {
     Warn,
     /// Something does not work; the process ends with this code.
     Fail(Exit),
-    /// It could not be looked at, for a reason that is no fault or was told before.
+    /// Not checked, for a reason that is no fault or was reported before.
     Skip,
 }
 

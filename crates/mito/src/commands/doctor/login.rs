@@ -12,7 +12,7 @@ use crate::login::identity;
 use crate::process::exit::Exit;
 
 const CHECK: &str = "login";
-const LOG_IN: &str = "`mito client login` gives a new one";
+const LOG_IN: &str = "log in again with `mito client login`";
 
 pub(super) async fn check(context: &mut DoctorContext<'_>) -> Finding {
     let client = match context.coordinator(CHECK) {
@@ -29,17 +29,17 @@ pub(super) async fn check(context: &mut DoctorContext<'_>) -> Finding {
         Err(failure) => return Finding::fail(CHECK, failure.exit(), failure.in_one_line()),
     }
     let file = CredentialsFile::new(context.config.credentials.clone(), &context.config.address);
-    // That the file can't be read was told by another check.
+    // Another check reports a file that cannot be read.
     let kept = file.find(context.config.user.as_deref()).ok().flatten();
     let (finding, user) = match (kept, &context.config.user, &context.config.password) {
         (Some((name, token)), _, _) => with_token(&client, &name, &token).await,
         (None, Some(name), Some(password)) => with_password(&client, name, password).await,
         (None, ..) => {
             let text = match &context.config.user {
-                Some(name) => format!("there is no token of `{name}`, and no password is configured"),
-                None => "nobody is logged in".to_owned(),
+                Some(name) => format!("no stored token for `{name}`, and no configured password"),
+                None => "not logged in".to_owned(),
             };
-            return Finding::fail(CHECK, Exit::Auth, text).hint("`mito client login` logs in");
+            return Finding::fail(CHECK, Exit::Auth, text).hint("log in with `mito client login`");
         }
     };
     context.set_user(user).await;
@@ -50,14 +50,16 @@ pub(super) async fn check(context: &mut DoctorContext<'_>) -> Finding {
 async fn with_configured_token(client: &Client, token: SecretString) -> (Finding, Option<UserClient>) {
     let user = client.with_user_token(token);
     match user.auth().await {
-        Ok(name) => (Finding::ok(CHECK, format!("`{name}` is let in with the configured token")), Some(user)),
+        Ok(name) => {
+            (Finding::ok(CHECK, format!("logged in as `{name}` with the configured token")), Some(user))
+        }
         Err(error) if error.status() == Some(401) => (
             Finding::fail(
                 CHECK,
                 Exit::Auth,
-                "the configured token (MITO_TOKEN, `token` or `token_path`) is not good",
+                "the configured token (MITO_TOKEN, `token` or `token_path`) is not valid",
             )
-            .hint("`mito client tokens list` shows yours; unset it to log in with a password"),
+            .hint("`mito client tokens list` shows your tokens; unset it to log in with a password"),
             None,
         ),
         Err(error) => (Finding::fail(CHECK, Exit::Network, chain(&error)).hint("try again"), None),
@@ -72,11 +74,11 @@ async fn with_token(client: &Client, name: &str, token: &SecretString) -> (Findi
             let now = SystemClock.now();
             let rest =
                 end.map(|end| duration::span(std::time::Duration::from_secs(end.since(now).as_secs())));
-            let rest = rest.map(|rest| format!("; the token ends in {rest}")).unwrap_or_default();
-            (Finding::ok(CHECK, format!("`{name}` is let in{rest}")), Some(user))
+            let rest = rest.map(|rest| format!("; the token expires in {rest}")).unwrap_or_default();
+            (Finding::ok(CHECK, format!("logged in as `{name}`{rest}")), Some(user))
         }
         Ok(there) => {
-            let text = format!("the token that is kept for `{name}` is one of `{there}`");
+            let text = format!("the stored token of `{name}` belongs to `{there}`");
             (Finding::fail(CHECK, Exit::Auth, text).hint(LOG_IN), None)
         }
         Err(error) => (refused(name, &error, end), None),
@@ -91,7 +93,7 @@ async fn with_password(
 ) -> (Finding, Option<UserClient>) {
     match client.login(name, password, true).await {
         Ok(token) => {
-            let text = format!("`{name}` is let in with the configured password");
+            let text = format!("logged in as `{name}` with the configured password");
             (Finding::ok(CHECK, text), Some(client.with_user_token(token)))
         }
         Err(error) => {
@@ -105,14 +107,14 @@ fn refused(name: &str, error: &ClientError, end: Option<Timestamp>) -> Finding {
     let fail = |text: String| Finding::fail(CHECK, Exit::Auth, text);
     match (error.status(), end) {
         (Some(401), Some(end)) if end <= SystemClock.now() => {
-            fail(format!("the token of `{name}` ended at {end}")).hint(LOG_IN)
+            fail(format!("the token of `{name}` expired at {end}")).hint(LOG_IN)
         }
         (Some(401), Some(_)) => fail(format!(
-            "the token of `{name}` is not accepted, though its time is not over: a later login without \
-             --retain or a change of the password ended it, or it comes from another coordinator"
+            "the token of `{name}` is rejected, although it has not expired: a later login without --retain or a \
+             password change ended it, or it belongs to another coordinator"
         ))
         .hint(LOG_IN),
-        (Some(401), None) => fail(format!("what is kept for `{name}` is no token")).hint(LOG_IN),
+        (Some(401), None) => fail(format!("the stored value for `{name}` is not a token")).hint(LOG_IN),
         (Some(403), _) => fail(chain(error)).hint("ask an administrator"),
         _ => Finding::fail(CHECK, Exit::Network, chain(error)).hint("try again"),
     }

@@ -63,7 +63,7 @@ pub(super) async fn run(args: &DoctorArgs, environment: &Environment) -> Result<
     report.finish()
 }
 
-/// What was found so far, and how it is told.
+/// The findings so far, and how they are printed.
 struct Report<'a> {
     rows: Rows<'a, Finding>,
     /// The code of the first check that failed.

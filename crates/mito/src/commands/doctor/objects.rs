@@ -10,30 +10,31 @@ use crate::process::exit::Exit;
 const CHECK: &str = "objects";
 
 pub(super) async fn check(context: &DoctorContext<'_>) -> Finding {
-    let (user, told) = match context.reply(CHECK) {
-        Ok(told) => told,
+    let (user, report) = match context.reply(CHECK) {
+        Ok(report) => report,
         Err(skip) => return skip,
     };
-    match round_trip(user, told).await {
-        Ok(true) => Finding::ok(CHECK, "a few bytes went to the object store and came back"),
-        Ok(false) => Finding::fail(CHECK, Exit::Failure, "other bytes came back than were sent").hint(
-            "something between here and the object store answers in its place; look for a cache or proxy",
-        ),
-        Err(error) => judge(&error, &context.config.address, &told.probe.upload),
+    match round_trip(user, report).await {
+        Ok(true) => Finding::ok(CHECK, "a probe object was uploaded and downloaded"),
+        Ok(false) => {
+            Finding::fail(CHECK, Exit::Failure, "the downloaded probe object differs from the uploaded one")
+                .hint("a cache or a proxy may answer in place of the object store")
+        }
+        Err(error) => judge(&error, &context.config.address, &report.probe.upload),
     }
 }
 
-async fn round_trip(user: &User, told: &DoctorReply) -> Result<bool, TransferError> {
+async fn round_trip(user: &User, report: &DoctorReply) -> Result<bool, TransferError> {
     let client = user.client.client();
-    client.upload_probe(&told.probe.upload).await?;
-    client.download_probe(&told.probe.download).await
+    client.upload_probe(&report.probe.upload).await?;
+    client.download_probe(&report.probe.download).await
 }
 
 fn judge(error: &TransferError, coordinator: &str, link: &str) -> Finding {
     let (exit, hint) = match error {
         TransferError::Unreachable { .. } if is_loopback(link) && !is_loopback(coordinator) => (
             Exit::Network,
-            "the link leads to this machine itself: set s3_public_url of the coordinator to an address of the object \
+            "the link points to this machine: set s3_public_url of the coordinator to an address of the object \
              store that workers and users can reach",
         ),
         TransferError::Unreachable { .. } => (
@@ -43,16 +44,16 @@ fn judge(error: &TransferError, coordinator: &str, link: &str) -> Finding {
         TransferError::Refused { status: 403, .. } => (
             Exit::Failure,
             "the signature was not accepted: check s3_access_key and s3_secret_key, the clocks, and that a proxy \
-             before the store passes the Host header on as it came",
+             in front of the store keeps the Host header",
         ),
         TransferError::Refused { status: 404, .. } => {
-            (Exit::Failure, "s3_public_url leads to something that does not have the buckets of s3_url")
+            (Exit::Failure, "s3_public_url points to a service without the buckets of s3_url")
         }
         TransferError::Refused { .. } => {
-            (Exit::Failure, "the log of the object store, or of the proxy before it, has the cause")
+            (Exit::Failure, "see the log of the object store, or of the proxy in front of it")
         }
         TransferError::Silent { .. } => {
-            (Exit::Network, "try again; if it stays, look at the load of the object store")
+            (Exit::Network, "try again; if it persists, check the load of the object store")
         }
         TransferError::File { .. } => (Exit::Failure, "try again"),
     };
@@ -65,12 +66,14 @@ mod tests {
 
     #[test]
     fn each_refusal_comes_with_what_to_check() {
-        let told = |status| {
+        let report = |status| {
             let error = TransferError::Refused { status, message: "no".to_owned() };
             judge(&error, "http://host", "http://store").to_string()
         };
         assert!(
-            told(403).contains("clocks") && told(404).contains("s3_public_url") && told(502).contains("log")
+            report(403).contains("clocks")
+                && report(404).contains("s3_public_url")
+                && report(502).contains("log")
         );
     }
 }

@@ -12,7 +12,7 @@ const NOT_NEEDED: [&str; 2] = ["redis", "background"];
 
 pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
     match context.coordinator(CHECK) {
-        Ok((_, look)) => look.health.as_ref().map_or_else(|| Finding::skip(CHECK, "says nothing"), judge),
+        Ok((_, look)) => look.health.as_ref().map_or_else(|| Finding::skip(CHECK, "no health report"), judge),
         Err(skip) => skip,
     }
 }
@@ -28,12 +28,10 @@ fn judge(health: &HealthReply) -> Finding {
     let background = health.parts.get("background").filter(|state| *state != "ok");
     match (failing.is_empty(), background) {
         (true, Some(state)) => Finding::warn(CHECK, format!("background tasks are {state}"))
-            .hint("its log has the cause, and so has `GET /v1/admin/doctor`"),
-        (true, None) => Finding::ok(CHECK, "its database and its object store answer it"),
-        (false, _) => {
-            Finding::fail(CHECK, Exit::Fault, format!("it can't do its work: {}", failing.join(", ")))
-                .hint("its log has the cause; check db_url and s3_url of the coordinator")
-        }
+            .hint("see its log, or `GET /v1/admin/doctor`"),
+        (true, None) => Finding::ok(CHECK, "its database and its object store are available"),
+        (false, _) => Finding::fail(CHECK, Exit::Fault, format!("it is unhealthy: {}", failing.join(", ")))
+            .hint("see its log; check db_url and s3_url of the coordinator"),
     }
 }
 

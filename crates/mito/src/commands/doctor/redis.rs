@@ -22,7 +22,7 @@ pub(super) async fn check(context: &DoctorContext<'_>) -> Finding {
         Err(skip) => return skip,
     };
     let Ok(reply) = user.client.redis().await else {
-        return Finding::skip(CHECK, "the coordinator does not tell where it is");
+        return Finding::skip(CHECK, "the coordinator does not report its address");
     };
     if let Some(contact) = user.admin.as_ref().and_then(|admin| admin.redis.as_ref())
         && let Some(problem) = problem(contact)
@@ -30,9 +30,9 @@ pub(super) async fn check(context: &DoctorContext<'_>) -> Finding {
         return problem;
     }
     match reply.url {
-        None => Finding::ok(CHECK, "none is configured, and none is needed"),
+        None => Finding::ok(CHECK, "not configured, which is fine"),
         Some(url) => match tokio::time::timeout(TIMEOUT, ping(&url)).await {
-            Ok(Ok(())) => Finding::ok(CHECK, "live states can be seen from here"),
+            Ok(Ok(())) => Finding::ok(CHECK, "live states are available on this machine"),
             Ok(Err(error)) => from_here(&error.to_string()),
             Err(_) => from_here("no answer"),
         },
@@ -40,9 +40,9 @@ pub(super) async fn check(context: &DoctorContext<'_>) -> Finding {
 }
 
 fn from_here(why: &str) -> Finding {
-    Finding::warn(CHECK, format!("live states can't be seen from here: {why}")).hint(
-        "redis_url of the coordinator must be an address that workers and users can reach; states are told without it \
-         too, by /v1/events",
+    Finding::warn(CHECK, format!("live states are not available on this machine: {why}")).hint(
+        "redis_url of the coordinator must be an address that workers and users can reach; without it, \
+         /v1/events has the states, too",
     )
 }
 
@@ -50,15 +50,15 @@ fn from_here(why: &str) -> Finding {
 fn problem(contact: &RedisContact) -> Option<Finding> {
     let (text, hint) = match contact {
         RedisContact::Refused { code } if code == "NOPERM" => (
-            "the user in the coordinator's redis_url may not set up the users for workers and clients (NOPERM)".to_owned(),
-            "give that user `+acl`, or make both users yourself and set redis_skip_acl_rules and their passwords",
+            "the user in the coordinator's redis_url may not create the users of workers and clients (NOPERM)".to_owned(),
+            "grant that user `+acl`, or create both users yourself and set redis_skip_acl_rules and their passwords",
         ),
         RedisContact::Refused { code } => (
             format!("Redis refuses the coordinator ({code})"),
             "check user and password in redis_url of the coordinator",
         ),
         RedisContact::Unreachable => (
-            "the coordinator can't reach its Redis".to_owned(),
+            "the coordinator cannot reach its Redis".to_owned(),
             "check redis_url of the coordinator, and that Redis runs",
         ),
         _ => return None,

@@ -12,23 +12,22 @@ const CHECK: &str = "schema";
 
 pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
     match context.reply(CHECK) {
-        Ok((_, told)) => judge(told),
+        Ok((_, report)) => judge(report),
         Err(skip) => skip,
     }
 }
 
-fn judge(told: &DoctorReply) -> Finding {
-    let (found, known) = (told.schema, told.schema_known);
-    let text = format!("the database has version {found}, the coordinator is made for {known}");
+fn judge(report: &DoctorReply) -> Finding {
+    let (found, known) = (report.schema, report.schema_known);
+    let text = format!("the database has schema version {found}, the coordinator expects {known}");
     match found.cmp(&known) {
         Ordering::Equal => Finding::ok(CHECK, format!("version {found}, as the coordinator expects")),
         Ordering::Greater => Finding::warn(CHECK, text).hint(
-            "a newer coordinator has brought the database further; upgrade this one before it is started again, as \
-             it would refuse to",
+            "a newer coordinator has migrated the database; upgrade this one before its next start, which would \
+             fail",
         ),
         Ordering::Less => Finding::fail(CHECK, Exit::Fault, text).hint(
-            "an earlier backup was put back under a running coordinator; start it again, which upgrades the \
-             database",
+            "an older backup was restored under a running coordinator; restart it to migrate the database",
         ),
     }
 }
@@ -43,7 +42,7 @@ mod tests {
 
     #[test]
     fn a_schema_can_be_too_new_and_too_old() {
-        let told = |schema| DoctorReply {
+        let report = |schema| DoctorReply {
             version: "any".to_owned(),
             now: Timestamp::UNIX_EPOCH,
             schema,
@@ -51,7 +50,7 @@ mod tests {
             probe: ProbeLinks { upload: String::new(), download: String::new() },
         };
         for (found, verdict) in [(5, Verdict::Fail(Exit::Fault)), (6, Verdict::Ok), (7, Verdict::Warn)] {
-            assert_eq!(judge(&told(found)).verdict(), verdict, "{found}");
+            assert_eq!(judge(&report(found)).verdict(), verdict, "{found}");
         }
     }
 }

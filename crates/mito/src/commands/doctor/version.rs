@@ -18,14 +18,14 @@ pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
 /// Versions that differ in the last number only know the same.
 fn judge(here: &str, there: Option<&str>) -> Finding {
     let Some(there) = there else {
-        return Finding::warn(CHECK, "the coordinator is an earlier one, from before 0.7")
-            .hint("what is new since then fails with a 404; upgrade it when you can");
+        return Finding::warn(CHECK, "the coordinator is older than 0.7")
+            .hint("newer features fail with 404; upgrade it when you can");
     };
     let series = |version: &str| version.rsplit_once('.').map(|(series, _)| series.to_owned());
     match series(here) == series(there) {
         true => Finding::ok(CHECK, format!("{here} here, {there} at the coordinator")),
         false => Finding::warn(CHECK, format!("this is mito {here}, the coordinator is {there}"))
-            .hint("some commands may ask for what the other side does not know; use the same version"),
+            .hint("some requests may not be supported; use the same version"),
     }
 }
 

@@ -11,20 +11,20 @@ pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
         Err(skip) => return skip,
     };
     match user.admin.as_ref().map(|admin| admin.missed_workers) {
-        None => Finding::skip(CHECK, "only administrators are told"),
-        Some(None) => Finding::skip(CHECK, "this coordinator does not say"),
+        None => Finding::skip(CHECK, "for administrators only"),
+        Some(None) => Finding::skip(CHECK, "not reported by this coordinator"),
         Some(Some(missed)) => judge(missed),
     }
 }
 
 fn judge(missed: u64) -> Finding {
     let text = match missed {
-        0 => return Finding::ok(CHECK, "none is missed"),
-        1 => "1 worker is missed: it is silent, and gets no new tasks".to_owned(),
-        _ => format!("{missed} workers are missed: they are silent, and get no new tasks"),
+        0 => return Finding::ok(CHECK, "no worker is missed"),
+        1 => "1 worker is missed: it sends no heartbeats, and gets no new tasks".to_owned(),
+        _ => format!("{missed} workers are missed: they send no heartbeats, and get no new tasks"),
     };
     Finding::warn(CHECK, text)
-        .hint("`mito client workers query` lists them; look at their machines and network")
+        .hint("`mito client workers query` lists them; check their machines and network")
 }
 
 #[cfg(test)]

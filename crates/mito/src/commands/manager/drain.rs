@@ -16,7 +16,7 @@ pub(super) async fn run(args: &DrainArgs, dir: &StateDir) -> Result<(), Failure>
     };
     let verb = if args.wait { "drained" } else { "draining" };
     match asked {
-        // Of numbers that nobody has, nothing else is to be said.
+        // Unknown numbers are reported below.
         0 if !unknown.is_empty() => {}
         0 => show::line("no workers were running")?,
         1 => show::line(format_args!("{verb} 1 worker"))?,

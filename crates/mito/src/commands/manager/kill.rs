@@ -13,7 +13,7 @@ pub(super) async fn run(args: &KillArgs, dir: &StateDir) -> Result<(), Failure> 
         _ => (0, args.numbers.clone()),
     };
     match ended {
-        // Of numbers that nobody has, nothing else is to be said.
+        // Unknown numbers are reported below.
         0 if unknown.len() == args.numbers.len() && !unknown.is_empty() => {}
         0 => show::line("no workers were running")?,
         1 => show::line("stopped 1 worker")?,
@@ -26,10 +26,7 @@ pub(super) async fn run(args: &KillArgs, dir: &StateDir) -> Result<(), Failure> 
 pub(super) fn refuse_unknown(unknown: &[u32]) -> Result<(), Failure> {
     match unknown.is_empty() {
         true => Ok(()),
-        false => Err(Failure::new(
-            Exit::Failure,
-            format!("there is no worker with number {}", show::words(unknown)),
-        )
-        .with_hint("`mito manager status` shows the numbers")),
+        false => Err(Failure::new(Exit::Failure, format!("no worker with number {}", show::words(unknown)))
+            .with_hint("`mito manager status` shows the numbers")),
     }
 }

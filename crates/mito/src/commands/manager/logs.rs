@@ -11,8 +11,8 @@ use crate::cli::manager::LogsArgs;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 
-/// Time between two looks at what was added.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// Time between two reads of the logs.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 pub(super) async fn run(args: &LogsArgs, dir: &StateDir) -> Result<(), Failure> {
     let mut sources = sources(args, dir)?;
@@ -23,7 +23,7 @@ pub(super) async fn run(args: &LogsArgs, dir: &StateDir) -> Result<(), Failure> 
         return Ok(());
     }
     loop {
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         if args.number.is_none() {
             add_new_ones(&mut sources, dir)?;
         }
@@ -37,10 +37,8 @@ fn sources(args: &LogsArgs, dir: &StateDir) -> Result<Vec<Source>, Failure> {
     let logged = logged(dir)?;
     match args.number {
         Some(number) if logged.contains(&number) => Ok(vec![Source::alone(dir.worker_log(number))]),
-        Some(number) => {
-            Err(Failure::new(Exit::Failure, format!("no worker {number} has ever said anything"))
-                .with_hint("`mito manager status` shows the numbers"))
-        }
+        Some(number) => Err(Failure::new(Exit::Failure, format!("worker {number} has no log"))
+            .with_hint("`mito manager status` shows the numbers")),
         None => {
             let manager = Source::among_others("manager".to_owned(), dir.supervisor_log());
             let worker = |number: u32| Source::among_others(number.to_string(), dir.worker_log(number));
@@ -60,7 +58,7 @@ fn add_new_ones(sources: &mut Vec<Source>, dir: &StateDir) -> Result<(), Failure
 }
 
 fn logged(dir: &StateDir) -> Result<Vec<u32>, Failure> {
-    dir.logged_workers().map_err(|error| Failure::io("can't look for logs", error))
+    dir.logged_workers().map_err(|error| Failure::io("cannot list the logs", error))
 }
 
 /// A file of log lines, and how far it was shown.
@@ -85,7 +83,7 @@ impl Source {
     fn unreadable(&self, error: io::Error) -> Failure {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::io("", error),
-            _ => Failure::io(format!("can't show {}", self.path.display()), error),
+            _ => Failure::io(format!("cannot show {}", self.path.display()), error),
         }
     }
 
@@ -106,7 +104,7 @@ impl Source {
             file => file?,
         };
         let length = file.metadata()?.len();
-        // It was shortened, and begins anew.
+        // It was truncated: start from the beginning.
         self.shown = if length < self.shown { 0 } else { self.shown };
         file.seek(SeekFrom::Start(self.shown))?;
         let mut text = Vec::new();

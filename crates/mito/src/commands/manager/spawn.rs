@@ -16,12 +16,12 @@ use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::show;
 
-/// Where a worker finds its password: everybody can read the words that a process was started with.
+/// Environment variable with the password of a worker: arguments are readable by all users.
 pub(super) const PASSWORD: &str = "MITO_PASSWORD";
 
 pub(super) async fn run(args: &SpawnArgs, dir: &StateDir, environment: &Environment) -> Result<(), Failure> {
     if args.count == 0 {
-        note!("mito: no worker was asked for, and none is started");
+        note!("mito: 0 workers requested, none started");
         return Ok(());
     }
     let (client, groups) = checked(&args.worker, environment)?;
@@ -30,11 +30,11 @@ pub(super) async fn run(args: &SpawnArgs, dir: &StateDir, environment: &Environm
     let request = Request::Spawn { count: args.count, command };
     match ask_or_start(dir, &request, &launch(environment)?).await? {
         Reply::Workers(workers) => show::managed(&workers),
-        _ => Err(Failure::new(Exit::Fault, "the manager gave no answer that makes sense")),
+        _ => Err(Failure::new(Exit::Fault, "unexpected reply of the manager")),
     }
 }
 
-/// What is wrong for one worker is wrong for all of them, and better told here than in their logs.
+/// Checks the configuration that all workers share, before they fail with it in their logs.
 pub(super) fn checked(
     worker: &WorkerOptions,
     environment: &Environment,
@@ -42,7 +42,7 @@ pub(super) fn checked(
     let options = worker.args.options();
     let layers = Layers::load(Role::Worker, worker.args.config.as_deref(), options, environment)?;
     let groups = WorkerConfig::new(&layers)?.registration.groups;
-    Ok((ClientConfig::for_worker(&layers, environment), groups))
+    Ok((ClientConfig::new(&layers, environment), groups))
 }
 
 /// In quotes, it is taken as it is.
@@ -80,7 +80,7 @@ fn worker_command(
     password: Option<&SecretString>,
     environment: &Environment,
 ) -> Result<WorkerCommand, Failure> {
-    let failed = |error| Failure::io("can't tell the workers how to start", error);
+    let failed = |error| Failure::io("cannot prepare the command of the workers", error);
     let own = |(name, value): (&OsStr, &OsStr)| (name.to_owned(), value.to_owned());
     let mut variables: Vec<(OsString, OsString)> = environment.all().map(own).collect();
     variables.push(("NO_COLOR".into(), "1".into()));

@@ -1,4 +1,4 @@
-//! `mito manager status`: how everybody is.
+//! `mito manager status`: the status of all workers.
 
 use mitosis_supervisor::{Reply, Request, StateDir, ask};
 
@@ -14,7 +14,7 @@ pub(super) async fn run(args: &StatusArgs, dir: &StateDir, environment: &Environ
     };
     let out = Output::new(&args.output, environment);
     if workers.is_empty() {
-        out.say("no workers are kept on this machine; `mito manager spawn 2` starts two");
+        out.say("no workers on this machine; `mito manager spawn 2` starts two");
     }
     match args.output.format {
         None => show::managed(&workers),

@@ -18,15 +18,15 @@ pub(super) async fn run(dir: &StateDir, detached: bool, environment: &Environmen
     let _logging = logging::start(environment, logging::SERVICE_FILTER, None)?;
     if detached {
         // Not in the way of a terminal that closes.
-        setsid().map_err(|error| Failure::io("can't leave the terminal", error.into()))?;
+        setsid().map_err(|error| Failure::io("cannot detach from the terminal", error.into()))?;
     }
     dir.prepare()?;
-    let unusable = |error| Failure::io("can't be reached as the manager", error);
+    let unusable = |error| Failure::io("cannot listen as the manager", error);
     let Some(_lock) = dir.lock().map_err(unusable)? else {
         return match detached {
             true => show::line(ALREADY_RUNNING),
-            false => Err(Failure::new(Exit::Failure, "a manager of this user runs already")
-                .with_hint("`mito manager status` shows its workers; `mito manager kill` ends it")),
+            false => Err(Failure::new(Exit::Failure, "a manager of this user is already running")
+                .with_hint("`mito manager status` shows its workers; `mito manager kill` stops it")),
         };
     };
     let mut requests = StopRequests::listen()?;

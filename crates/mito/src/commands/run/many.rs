@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mitosis_client::{EventScope, TaskEvents, UserClient};
-use mitosis_domain::sweep::Blueprint;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::CancelTasksListRequest;
+use mitosis_sweep::{Blueprint, Submission};
 
 use super::prefetch::Prefetch;
 use super::remove_folder;
@@ -19,7 +19,6 @@ use crate::login::reconnect::Reconnect;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::show::{Output, Progress, counted};
-use crate::sweep::{self, Submission};
 use crate::task_io::follow;
 use crate::task_io::progress::TaskProgress;
 use crate::task_io::terminal_output::TerminalOutput;
@@ -27,7 +26,7 @@ use crate::task_io::terminal_output::TerminalOutput;
 /// Tasks in one request.
 const BATCH_SIZE: usize = 10_000;
 
-/// So many tasks that run on are named.
+/// Most tasks that are named when they continue.
 const MAX_NAMED: usize = 20;
 
 /// They run in any order; what they write appears in theirs. `tasks` are those that have been submitted and
@@ -40,9 +39,10 @@ pub(super) async fn run(
     tasks: &mut Vec<Uuid>,
     scratch: &Path,
 ) -> Result<ExitCode, Failure> {
-    sweep::check(&blueprint.expand()?)?;
-    let submission = Submission::new(None, vec![blueprint], identity, environment)?;
-    let progress = out.count_progress(submission.total(), "tasks are submitted");
+    mitosis_sweep::check(&blueprint.expand()?)?;
+    let submission =
+        Submission::new(None, vec![blueprint], identity.submitter(), &environment.cache_folder())?;
+    let progress = out.count_progress(submission.total(), "tasks submitted");
     // Whoever counts has to hear of the first one, too.
     let events = identity.client.events(&EventScope::Own, None).await.ok();
     let sent = submission.send(&identity.client, |accepted| {
@@ -52,7 +52,7 @@ pub(super) async fn run(
     let sent = sent.await;
     progress.clear();
     let total = sent?;
-    let progress = out.count_progress(total, "tasks are over");
+    let progress = out.count_progress(total, "tasks ended");
     let counted = tasks.iter().copied().collect();
     tasks.reverse();
     let (task_progress, streams) =
@@ -152,11 +152,11 @@ pub(super) async fn interrupted(
                 rest.extend(done.failed_uuids);
             }
             Err(error) => {
-                note!("mito: {} may run on: {error}", counted(some.len() as u64, "task"));
+                note!("mito: {} may continue: {error}", counted(some.len() as u64, "task"));
             }
         }
     }
-    note!("mito: cancelled {} that waited", counted(cancelled, "task"));
+    note!("mito: cancelled {} that were waiting", counted(cancelled, "task"));
     if !rest.is_empty() {
         let named: Vec<String> = rest.iter().take(MAX_NAMED).map(|task| format!("\n  {task}")).collect();
         let more = match rest.len().saturating_sub(MAX_NAMED) {
@@ -164,7 +164,7 @@ pub(super) async fn interrupted(
             more => format!("\n  and {more} more: `{command} tasks query state=running -o id` lists them"),
         };
         note!(
-            "mito: {} may run on; `{command} tasks stop UUID` ends one:{}{more}",
+            "mito: {} may continue; `{command} tasks stop UUID` stops one:{}{more}",
             counted(rest.len() as u64, "task"),
             named.concat()
         );

@@ -9,9 +9,9 @@ use std::process::ExitCode;
 
 use mitosis_client::UserClient;
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
-use mitosis_domain::sweep::{Blueprint, Plan};
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
+use mitosis_sweep::{Blueprint, Plan};
 
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::run::RunArgs;
@@ -26,13 +26,12 @@ use crate::process::failure::Failure;
 use crate::process::logging;
 use crate::process::signals::StopRequests;
 use crate::show::Output;
-use crate::sweep;
 use crate::task_io::follow;
 use crate::task_io::terminal_output::TerminalOutput;
 
 pub(super) async fn run(args: &RunArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND_FILTER, None)?;
-    let plan = sweep::plan(&args.sweep)?;
+    let plan = args.sweep.plan()?;
     match args.local {
         true => run_embedded(args, plan, environment).await,
         false => run_on_coordinator(args, plan, environment).await,
@@ -86,7 +85,7 @@ async fn run_embedded(args: &RunArgs, plan: Plan, environment: &Environment) -> 
     let mut requests = StopRequests::listen_on_terminal()?;
     let (home, _hold) = embedded::temporary_home(&environment.cache_folder())?;
     let slots = if plan.is_plain() { 1 } else { available_cpus() };
-    // The command is that of whoever typed it, as in a shell.
+    // The command inherits everything, as in a shell.
     let inherited = inherited(environment, Some(&["*".to_owned()]));
     let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let system = Embedded::start(&home, bind, slots, inherited).await;
@@ -142,7 +141,7 @@ async fn submit(user: &UserClient, task: SubmitTaskRequest) -> Result<Uuid, Fail
     match reply.results.into_iter().next() {
         Some(SubmitOutcome::Ok(submitted)) => Ok(submitted.uuid),
         Some(SubmitOutcome::Err(refusal)) => Err(Failure::refused(refusal)),
-        None => Err(Failure::new(Exit::Fault, "the coordinator answered nothing about the task")),
+        None => Err(Failure::new(Exit::Fault, "the coordinator's reply does not include the task")),
     }
 }
 
@@ -151,8 +150,8 @@ async fn interrupted(user: &UserClient, task: Uuid, command: &str, exit: Exit) -
     match user.cancel(task).await {
         Ok(()) => note!("mito: cancelled before it started"),
         Err(_) => note!(
-            "mito: the task may run on; `{command} tasks stop {task}` ends it, and `{command} tasks logs -f {task}` \
-             shows the rest"
+            "mito: the task may continue; `{command} tasks stop {task}` stops it, and `{command} tasks logs -f {task}` \
+             follows its output"
         ),
     }
     Ok(exit.into())
@@ -176,7 +175,7 @@ async fn follow_one(
 fn remove_folder(folder: &Path) {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            note!("mito: can't remove {}: {error}", folder.display());
+            note!("mito: cannot remove {}: {error}", folder.display());
         }
         _ => {}
     }

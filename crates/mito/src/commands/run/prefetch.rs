@@ -1,4 +1,4 @@
-//! What tasks have written that are over before it is their turn to be shown, brought here meanwhile.
+//! Downloads the output of ended tasks before it is their turn to be shown.
 //!
 //! Outputs appear in the order of the tasks. Asking for one after the other would take longer than the short
 //! commands themselves.
@@ -17,7 +17,7 @@ use crate::process::failure::Failure;
 use crate::task_io::exit::TaskExit;
 use crate::task_io::follow::{self, CachedOutput};
 
-/// So many outputs are under way or wait here at once.
+/// Outputs that are downloaded or kept at the same time.
 const CONCURRENCY: usize = 16;
 
 /// A larger archive is read when its turn comes.
@@ -46,7 +46,7 @@ impl<'a> Prefetch<'a> {
         self.folder.join(format!("mito-run-{task}"))
     }
 
-    /// Begins to fetch what the next tasks have written, as far as they are over. The last of the list is
+    /// Starts to fetch the output of the next tasks that have ended. The last of the list is
     /// the next.
     pub(super) fn start(&mut self, tasks: &[Uuid], over: &HashSet<Uuid>) {
         for task in tasks.iter().rev().take(CONCURRENCY).copied() {

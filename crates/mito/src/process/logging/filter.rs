@@ -7,7 +7,7 @@ const LEGACY_PREFIX: &str = "netmito";
 /// Parts that had a module of the same name there.
 const PARTS: [&str; 3] = ["client", "coordinator", "worker"];
 
-/// A filter of directives with commas between them, and those that make no sense and have no effect.
+/// A filter of comma-separated directives, and the invalid ones, which have no effect.
 pub(super) fn filter(directives: &str) -> (EnvFilter, Vec<String>) {
     let all = directives.split(',').map(str::trim).filter(|directive| !directive.is_empty()).map(translated);
     let (good, bad): (Vec<_>, Vec<_>) = all.partition(|directive| directive.parse::<Directive>().is_ok());

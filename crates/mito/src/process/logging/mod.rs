@@ -29,7 +29,7 @@ pub(crate) enum LogFile {
     At(PathBuf),
     /// `folder/name.<date>`, a new one each day.
     Daily { folder: PathBuf, name: String },
-    /// The same for several workers, whose names are in the lines; at most three of the files are max_files.
+    /// As `Daily`, shared by several workers, whose names are in the lines; at most three files are kept.
     Shared { folder: PathBuf, name: String, tag: WorkerTag },
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn start(
     };
     let console = fmt::layer()
         .with_writer(std::io::stderr)
-        // It would be told on standard error, and a panic there.
+        // It would be printed on standard error, and panic if that fails.
         .log_internal_errors(false)
         .with_ansi(
             environment.text("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr()),
@@ -74,19 +74,18 @@ pub(crate) fn start(
     };
     tracing_subscriber::registry().with(console).with(file).init();
     for (variable, directive) in bad {
-        tracing::warn!("`{directive}` in {variable} makes no sense and has no effect");
+        tracing::warn!("invalid directive `{directive}` in {variable}; it has no effect");
     }
     Ok(Logging(guard))
 }
 
 fn open(file: LogFile) -> Result<Box<dyn std::io::Write + Send>, Failure> {
     // Logs hold secrets, such as that of `client admin shutdown`.
-    let folder =
-        |path: &Path| {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
-                Failure::io(format!("can't make the folder of logs {}", path.display()), error)
-            })
-        };
+    let folder = |path: &Path| {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+            Failure::io(format!("cannot create the log directory {}", path.display()), error)
+        })
+    };
     match file {
         LogFile::At(path) => {
             if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -95,7 +94,7 @@ fn open(file: LogFile) -> Result<Box<dyn std::io::Write + Send>, Failure> {
             let opened = std::fs::File::options().create(true).append(true).mode(0o600).open(&path);
             opened
                 .map(|file| Box::new(file) as _)
-                .map_err(|error| Failure::io(format!("can't write the log file {}", path.display()), error))
+                .map_err(|error| Failure::io(format!("cannot write the log file {}", path.display()), error))
         }
         LogFile::Daily { folder: place, name } => {
             folder(&place)?;
@@ -118,7 +117,7 @@ fn daily(
         .filename_prefix(name);
     let builder = max_files.into_iter().fold(builder, tracing_appender::rolling::Builder::max_log_files);
     builder.build(folder).map(|appender| Box::new(appender) as _).map_err(|error| {
-        Failure::io(format!("can't write logs to {}", folder.display()), std::io::Error::other(error))
+        Failure::io(format!("cannot write logs to {}", folder.display()), std::io::Error::other(error))
     })
 }
 

@@ -48,7 +48,7 @@ async fn change_password(args: &ResetPasswordArgs, identity: &Identity, out: &Ou
     let name = arg_or_prompt(args.username.as_deref(), "name of the user: ")?;
     let new = arg_or_prompt_secret(args.new_password.as_deref(), "new password: ")?;
     identity.client.reset_password(&name, &new, args.revoke_tokens).await?;
-    out.say(format_args!("the password of {name} is changed; {name} has to log in again"));
+    out.say(format_args!("changed the password of {name}; {name} has to log in again"));
     Ok(())
 }
 

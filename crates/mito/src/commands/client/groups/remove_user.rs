@@ -7,7 +7,7 @@ use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 use crate::show::{Output, words};
 
-/// Users who are no members are passed over by the coordinator (HTTP contract §7), and told here.
+/// The coordinator ignores users who are not members (HTTP contract §7); they are reported here.
 pub(super) async fn remove_user(
     group: &str,
     users: &[String],
@@ -15,7 +15,7 @@ pub(super) async fn remove_user(
     out: &Output,
 ) -> Result<(), Failure> {
     require_any(users, "USER")?;
-    // Whoever may remove members sees who they are; others are told so by the next request.
+    // Users who may remove members can list them; the next request refuses others.
     let members = identity.client.group(group).await.ok().and_then(|found| found.users_in_group);
     identity.client.remove_members(group, &RemoveUsersRequest { users: users.to_vec() }).await?;
     let outsiders: Vec<&String> = match &members {
@@ -26,7 +26,7 @@ pub(super) async fn remove_user(
         out.say(format_args!("changed the members of group {group}"));
     }
     if !outsiders.is_empty() {
-        out.say(format_args!("no member of group {group}: {}", words(&outsiders)));
+        out.say(format_args!("not a member of group {group}: {}", words(&outsiders)));
     }
     Ok(())
 }

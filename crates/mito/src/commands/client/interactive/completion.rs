@@ -26,7 +26,7 @@ impl Completion {
         Self { root, user, name }
     }
 
-    /// From now on as somebody else.
+    /// From now on as another user.
     pub(super) fn set_user(&mut self, user: UserClient, name: String) {
         (self.user, self.name) = (user, name);
     }

@@ -86,11 +86,11 @@ impl Lines {
         let Self::Terminal { editor, history } = self else { return };
         let kept = editor.add_history_entry(line).and_then(|_| editor.append_history(history));
         if let Err(error) = kept {
-            tracing::debug!(%error, "the history can't be kept in {}", history.display());
+            tracing::debug!(%error, "cannot write the history to {}", history.display());
         }
     }
 
-    /// How the process ends: whoever types has seen what failed.
+    /// How the process ends: at a terminal, failures were visible.
     pub(super) fn code(&self, first_failure: Option<ExitCode>) -> ExitCode {
         match self {
             Self::Terminal { .. } => ExitCode::SUCCESS,
@@ -127,7 +127,7 @@ fn editor(history: &Path, completion: Completion) -> rustyline::Result<Editor<Co
 }
 
 fn cant_read(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
-    Failure::io("can't read commands", io::Error::other(error))
+    Failure::io("cannot read commands", io::Error::other(error))
 }
 
 /// Whether a line ends with a backslash that stands for itself.

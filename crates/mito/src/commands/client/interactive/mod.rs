@@ -34,7 +34,7 @@ pub(super) async fn run(
     }
     if lines.is_terminal() {
         note!("mito {}: {name} at {}", env!("CARGO_PKG_VERSION"), session.config.address);
-        note!("`help` tells what can be done; `quit` or Ctrl-D leaves");
+        note!("`help` lists the commands; `quit` or Ctrl-D exits");
     }
     loop {
         let identity = session.identity().await?;
@@ -97,27 +97,24 @@ async fn run_interruptible(
     let mut interrupts = Interrupts::listen()?;
     tokio::select! {
         outcome = execute(command, session, out) => outcome,
-        () = interrupts.next() => Err(Failure::new(Exit::Interrupted, "given up")
-            .with_hint("what the coordinator was asked for goes on there; tasks are cancelled with `tasks cancel`")),
+        () = interrupts.next() => Err(Failure::new(Exit::Interrupted, "interrupted")
+            .with_hint("the coordinator completes requests that it has received; cancel tasks with `tasks cancel`")),
     }
 }
 
 /// What a line asks for; none if the line is empty or was answered with help.
 fn parsed(line: &str) -> Result<Option<Line>, Failure> {
     let words = shlex::split(line).ok_or_else(|| {
-        Failure::new(Exit::Usage, "a quote is not closed")
-            .with_hint("write a quote that is meant as such as \\\"")
+        Failure::new(Exit::Usage, "unmatched quote").with_hint("escape a literal quote: \\\"")
     })?;
     if words.is_empty() {
         return Ok(None);
     }
     match Line::try_parse_from(words) {
         Ok(line) => Ok(Some(line)),
-        Err(answer) if answer.use_stderr() => {
-            Err(Failure::misspelt(&answer, "`help` tells what can be done"))
-        }
+        Err(answer) if answer.use_stderr() => Err(Failure::misspelt(&answer, "`help` lists the commands")),
         Err(help) => {
-            help.print().map_err(|error| Failure::io("can't write to standard output", error)).map(|()| None)
+            help.print().map_err(|error| Failure::io("cannot write to standard output", error)).map(|()| None)
         }
     }
 }

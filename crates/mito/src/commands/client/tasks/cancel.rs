@@ -38,7 +38,7 @@ pub(super) async fn list(tasks: &[String], identity: &Identity, out: &Output) ->
     fail_if_any(
         &cancelled.failed_uuids,
         "these were not cancelled",
-        "only tasks that wait can be cancelled, by members of their group with role Write; `mito client tasks stop` \
-         ends one that runs",
+        "only waiting tasks can be cancelled, by members of their group with the role Write; `mito client tasks stop` \
+         stops a running one",
     )
 }

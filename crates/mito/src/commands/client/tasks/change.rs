@@ -14,9 +14,7 @@ pub(super) async fn change(
     out: &Output,
 ) -> Result<(), Failure> {
     if args.ignores_something() {
-        out.say(format_args!(
-            "mito: --envs, --terminal and --watch belong to a command, so they change nothing here"
-        ));
+        out.say(format_args!("mito: --envs, --terminal and --watch have no effect without a command"));
     }
     identity.client.change_task(uuid, &args.change()).await?;
     out.say(format_args!("changed {uuid}"));

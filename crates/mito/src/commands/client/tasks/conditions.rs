@@ -23,7 +23,7 @@ pub(super) async fn fitting(filter: TaskFilter, client: &UserClient) -> Result<T
         let address = client.client().address();
         Failure::new(
             Exit::Failure,
-            format!("the coordinator at {address} is mito 0.6, which can't select by `{condition}`"),
+            format!("the coordinator at {address} is mito 0.6, which cannot select by `{condition}`"),
         )
         .with_hint("nothing was sent; label=, tag=, state=, creator=, priority and exit=N work with 0.6")
     })

@@ -21,7 +21,7 @@ pub(super) async fn get(uuid: Uuid, identity: &Identity, out: &Output) -> Result
     Ok(())
 }
 
-/// Where a task did not start for want of a file, its result has a word for that and none for the file.
+/// Prints the missing resources of a task that did not start for lack of them; its result does not name them.
 pub(super) async fn say_missing_resources(
     uuid: Uuid,
     outcome: Option<TaskExit>,

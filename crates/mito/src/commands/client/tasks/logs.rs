@@ -35,8 +35,10 @@ pub(super) async fn logs(name: &str, follow: bool, session: &mut Session<'_>) ->
             follow::follow(client, uuid, &scratch, &mut TerminalOutput::plain()).await.map(|_| ())
         }
         (None, false) => {
-            Err(Failure::new(Exit::Failure, format!("task {uuid} is not over: it is {:?}", task.state))
-                .with_hint("see what it writes with `-f`, or why it waits with `mito client tasks explain`"))
+            Err(Failure::new(Exit::Failure, format!("task {uuid} has not ended: it is {:?}", task.state))
+                .with_hint(
+                    "follow its output with `-f`, or see why it waits with `mito client tasks explain`",
+                ))
         }
     }
 }
@@ -49,7 +51,7 @@ async fn find_and_reconnect(
     let mut reconnect = Reconnect::new();
     let client = session.identity_and_reconnect(&mut reconnect).await?.client;
     let look = async || client.task(select::resolve(name, &client).await?).await;
-    let task = reconnect.retry(look, "look again later").await?.info;
+    let task = reconnect.retry(look, "try again later").await?.info;
     Ok((client, task))
 }
 
@@ -57,9 +59,9 @@ fn nothing_kept(task: &TaskInfo) -> Failure {
     let uuid = task.uuid;
     match task.spec.terminal_output {
         true => Failure::new(Exit::NotFound, format!("no output of task {uuid} was kept")).with_hint(
-            format!("it did not get so far, or its output was deleted; see `mito client tasks get {uuid}`"),
+            format!("it did not start, or its output was deleted; see `mito client tasks get {uuid}`"),
         ),
-        false => Failure::new(Exit::NotFound, format!("what task {uuid} writes is not kept"))
-            .with_hint("submit a task with `--terminal` to see what it writes"),
+        false => Failure::new(Exit::NotFound, format!("the output of task {uuid} is not kept"))
+            .with_hint("submit a task with `--terminal` to keep its output"),
     }
 }

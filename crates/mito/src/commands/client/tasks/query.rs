@@ -3,13 +3,13 @@
 use mitosis_client::UserClient;
 use mitosis_domain::limits::MAX_ROWS;
 use mitosis_protocol::task::{QueryTasksRequest, TaskInfo};
+use mitosis_sweep::retry_transient;
 
 use super::conditions;
 use crate::cli::client::tasks::QueryArgs;
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 use crate::show::{Output, TaskShown};
-use crate::sweep::patiently;
 
 pub(super) async fn query(args: &QueryArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let (user, mut query) = (&identity.client, args.query());
@@ -17,7 +17,7 @@ pub(super) async fn query(args: &QueryArgs, identity: &Identity, out: &Output) -
     if query.count {
         let reply = user.query_tasks(&query).await?;
         if reply.count_is_bounded {
-            note!("there are at least this many tasks; the coordinator stopped counting");
+            note!("at least this many tasks; the coordinator stopped counting");
         }
         return out.count(reply.count, "task");
     }
@@ -55,7 +55,7 @@ impl Pages<'_> {
     /// The next page; empty after the last.
     async fn turn(&mut self) -> Result<Vec<TaskInfo>, Failure> {
         let Some(query) = self.next.take() else { return Ok(Vec::new()) };
-        let reply = patiently(|| self.user.query_tasks(&query)).await?;
+        let reply = retry_transient(|| self.user.query_tasks(&query)).await?;
         let (page, ended_early) = (reply.tasks, reply.next.is_some());
         // An old coordinator gives everything at once, and the same again when it is asked for more.
         if page.first() == self.previous.as_ref() {

@@ -9,6 +9,6 @@ use crate::show::Output;
 /// The task ends as Cancelled once its processes are gone.
 pub(super) async fn stop(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {
     identity.client.stop_task(uuid).await?;
-    out.say(format_args!("told the worker to stop {uuid}"));
+    out.say(format_args!("asked the worker to stop {uuid}"));
     Ok(())
 }

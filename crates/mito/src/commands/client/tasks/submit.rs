@@ -1,6 +1,6 @@
 //! `mito client tasks submit`.
 
-use super::wait::{self, WaitSet};
+use super::wait::{self, WaitSet, WaitUntil};
 use crate::cli::client::tasks::SubmitArgs;
 use crate::commands::client::Next;
 use crate::commands::select::TaskSelection;
@@ -47,7 +47,8 @@ pub(super) async fn submit(
             false => {
                 let selection = TaskSelection::one(uuid);
                 let reconnect = Reconnect::within(args.wait_timeout);
-                wait::wait_until(&selection, identity, &mut waiting, false, reconnect, out).await
+                wait::wait_until(&selection, identity, &mut waiting, WaitUntil::AllEnded, reconnect, out)
+                    .await
             }
         }
     };

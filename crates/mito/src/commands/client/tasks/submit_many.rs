@@ -50,8 +50,8 @@ fn read(file: &Path) -> Result<Vec<SubmitTaskRequest>, Failure> {
         false => std::fs::read_to_string(file),
     };
     serde_json::from_str(&text.map_err(cant_read)?).map_err(|error| {
-        Failure::new(Exit::Failure, format!("{} is no list of tasks: {error}", file.display())).with_hint(
-            r#"each is like {"group_name":"ann","tags":[],"labels":[],"timeout":"10min","priority":0,"task_spec":{"args":["true"]}}"#,
+        Failure::new(Exit::Failure, format!("invalid list of tasks {}: {error}", file.display())).with_hint(
+            r#"each looks like {"group_name":"ann","tags":[],"labels":[],"timeout":"10min","priority":0,"task_spec":{"args":["true"]}}"#,
         )
     })
 }

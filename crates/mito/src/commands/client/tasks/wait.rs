@@ -1,7 +1,7 @@
-//! `mito client tasks wait`: until tasks are over.
+//! `mito client tasks wait`: until tasks have ended.
 //!
-//! A stream of events tells of each end. When it breaks it is taken up where it stopped; what can't be
-//! taken up is looked at again.
+//! A stream of events reports each end. When it breaks it is resumed where it stopped; if that is not possible, the
+//! tasks are queried again.
 
 use std::collections::BTreeMap;
 
@@ -19,23 +19,25 @@ use crate::login::identity::Identity;
 use crate::login::reconnect::Reconnect;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
-use crate::show::{Ended, Output};
+use crate::show::rows::Rows;
+use crate::show::{Ended, Output, Progress};
 use crate::task_io::exit::TaskExit;
 use crate::task_io::progress::TaskProgress;
 
 /// How many tasks are looked at at once.
 const CONCURRENCY: usize = 16;
-/// Of so many tasks it is told why they are not over.
+/// For up to this many tasks, the reason why they have not ended is printed.
 const MAX_EXPLAINED: usize = 3;
 
 pub(super) async fn wait(args: &WaitArgs, session: &mut Session<'_>, out: &Output) -> Result<Next, Failure> {
     let selection = TaskSelection::read(&args.selectors)?;
     let mut waiting = WaitSet::default();
+    let until = if args.fail_fast { WaitUntil::FirstFailure } else { WaitUntil::AllEnded };
     let mut known = None;
     let done = async {
         let mut reconnect = Reconnect::within(args.timeout);
         let identity = known.insert(session.identity_and_reconnect(&mut reconnect).await?);
-        wait_until(&selection, identity, &mut waiting, args.fail_fast, reconnect, out).await
+        wait_until(&selection, identity, &mut waiting, until, reconnect, out).await
     };
     let outcome = match args.timeout {
         Some(limit) => tokio::time::timeout(limit, done).await.ok(),
@@ -68,6 +70,17 @@ impl WaitSet {
         Self { left: BTreeMap::from([(task.uuid, task)]), total: 1, ..Self::default() }
     }
 
+    /// Waits for these tasks.
+    fn start(&mut self, tasks: &[TaskEvent]) -> Result<(), Failure> {
+        if tasks.is_empty() {
+            return Err(Failure::new(Exit::NotFound, "nothing to wait for: no task matches")
+                .with_hint("`mito client tasks query` lists the tasks"));
+        }
+        self.left = tasks.iter().map(|task| (task.uuid, task.clone())).collect();
+        self.total = self.left.len();
+        Ok(())
+    }
+
     /// Notes how one ended.
     pub(super) fn ended(&mut self, uuid: Uuid, outcome: TaskExit) {
         if let Some(task) = self.left.get(&uuid) {
@@ -77,7 +90,7 @@ impl WaitSet {
         }
     }
 
-    /// How the command ends: with the code of the only task, or with one that tells that some failed.
+    /// How the command ends: with the code of a single task, or with one for failures among several.
     pub(super) fn verdict(&self) -> Result<Next, Failure> {
         match (self.total, self.failed) {
             (1, _) if self.code > 0 => Ok(Next::Exit(self.code)),
@@ -86,8 +99,8 @@ impl WaitSet {
                 let left = self.left.len();
                 let rest = match left {
                     0 => String::new(),
-                    1 => "; 1 is not over".to_owned(),
-                    _ => format!("; {left} are not over"),
+                    1 => "; 1 has not ended".to_owned(),
+                    _ => format!("; {left} have not ended"),
                 };
                 Err(Failure::new(Exit::SomeFailed, format!("{failed} of {total} tasks failed{rest}"))
                     .with_hint("see one with `mito client tasks get`; run them again with `mito retry`"))
@@ -106,17 +119,24 @@ impl WaitSet {
     }
 }
 
-/// Ends when all are over, or, if that is selection, when one has failed.
+/// When a wait ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WaitUntil {
+    AllEnded,
+    FirstFailure,
+}
+
+/// Waits for tasks, and shows how each one ended.
 pub(super) async fn wait_until(
     selection: &TaskSelection,
     identity: &Identity,
     waiting: &mut WaitSet,
-    fail_fast: bool,
+    until: WaitUntil,
     mut reconnect: Reconnect,
     out: &Output,
 ) -> Result<(), Failure> {
     let client = &identity.client;
-    // The stream is open before anybody looks, so nothing falls between.
+    // The stream is open before the tasks are looked up, so no change is missed.
     let mut scope = scope(selection, identity);
     let (mut events, mut heard) = (open_events(client, &scope, None, &mut reconnect).await?, None);
     let found = selection.find(client, &mut reconnect).await?;
@@ -124,40 +144,16 @@ pub(super) async fn wait_until(
         scope = EventScope::Task(only.uuid);
         events = open_events(client, &scope, None, &mut reconnect).await?;
     }
-    if found.is_empty() {
-        return Err(Failure::new(Exit::NotFound, "there is nothing to wait for: no task matches")
-            .with_hint("see what there is with `mito client tasks query`"));
-    }
-    waiting.left = found.iter().map(|task| (task.uuid, task.clone())).collect();
-    waiting.total = waiting.left.len();
+    waiting.start(&found)?;
     match waiting.total {
         1 => out.say("waiting for a task"),
         many => out.say(format_args!("waiting for {many} tasks")),
     }
-    let progress = out.count_progress(waiting.total as u64, "tasks are over");
-    reconnect = reconnect.with_progress(Some(&progress));
-    let mut task_progress = TaskProgress::default();
-    let mut rows = out.rows();
+    let mut report = Report::new(client, waiting.total, out);
+    reconnect = reconnect.with_progress(Some(&report.progress));
     let mut pending = found;
-    let outcome = 'all: loop {
-        for event in pending.drain(..) {
-            if waiting.left.contains_key(&event.uuid) {
-                task_progress.update(&event);
-                task_progress.show(&progress);
-            }
-            let Some(outcome) = waiting.update(&event) else { continue };
-            let (code, word) = outcome.describe(client, event.uuid).await;
-            progress.suspend(|| {
-                if let Some(word) = word {
-                    out.say(format_args!("mito: {}: {word}", event.uuid));
-                }
-                rows.push(&Ended::from(event)).and_then(|()| rows.flush())
-            })?;
-            if fail_fast && code != 0 {
-                break 'all Ok(());
-            }
-        }
-        if waiting.left.is_empty() {
+    let outcome = loop {
+        if report.apply(std::mem::take(&mut pending), waiting, until).await? {
             break Ok(());
         }
         match events.next().await {
@@ -174,16 +170,64 @@ pub(super) async fn wait_until(
                     Ok(events) => events,
                     Err(failure) => break Err(failure),
                 };
-                // Without an event there is no place to go on from.
+                // Without an event there is no position to resume from.
                 if heard.is_none() {
                     pending = refresh(client, waiting).await?;
                 }
             }
         }
     };
-    progress.clear();
-    rows.finish()?;
+    report.finish()?;
     outcome
+}
+
+/// What is shown during a wait: a bar, and a row for each task that has ended.
+struct Report<'a> {
+    client: &'a UserClient,
+    out: &'a Output,
+    progress: Progress,
+    tasks: TaskProgress,
+    rows: Rows<'a, Ended>,
+}
+
+impl<'a> Report<'a> {
+    fn new(client: &'a UserClient, total: usize, out: &'a Output) -> Self {
+        let progress = out.count_progress(total as u64, "tasks ended");
+        Self { client, out, progress, tasks: TaskProgress::default(), rows: out.rows() }
+    }
+
+    /// Shows what changed. Whether the wait has ended.
+    async fn apply(
+        &mut self,
+        events: Vec<TaskEvent>,
+        waiting: &mut WaitSet,
+        until: WaitUntil,
+    ) -> Result<bool, Failure> {
+        for event in events {
+            if waiting.left.contains_key(&event.uuid) {
+                self.tasks.update(&event);
+                self.tasks.show(&self.progress);
+            }
+            let Some(exit) = waiting.update(&event) else { continue };
+            let (code, reason) = exit.describe(self.client, event.uuid).await;
+            let (out, rows) = (self.out, &mut self.rows);
+            self.progress.suspend(|| {
+                if let Some(reason) = reason {
+                    out.say(format_args!("mito: {}: {reason}", event.uuid));
+                }
+                rows.push(&Ended::from(event)).and_then(|()| rows.flush())
+            })?;
+            if until == WaitUntil::FirstFailure && code != 0 {
+                return Ok(true);
+            }
+        }
+        Ok(waiting.left.is_empty())
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        self.progress.clear();
+        self.rows.finish()
+    }
 }
 
 fn scope(selection: &TaskSelection, identity: &Identity) -> EventScope {
@@ -201,16 +245,16 @@ pub(super) async fn open_events(
     after: Option<&str>,
     reconnect: &mut Reconnect,
 ) -> Result<TaskEvents, Failure> {
-    let later = "the tasks go on without us; wait again later";
+    let later = "the tasks continue; wait again later";
     reconnect.retry(async || client.events(scope, after).await, later).await
 }
 
 fn later(waiting: &WaitSet) -> String {
     format!(
-        "{} without us; wait again later",
+        "{}; wait again later",
         match waiting.left.len() {
-            1 => "the task goes on".to_owned(),
-            many => format!("{many} tasks go on"),
+            1 => "the task continues".to_owned(),
+            many => format!("{many} tasks continue"),
         }
     )
 }
@@ -237,8 +281,8 @@ pub(super) async fn timed_out(waiting: &WaitSet, client: &UserClient, limit: std
     let limit = mitosis_protocol::duration::short(limit);
     let sentence = match (total, waiting.left.keys().next()) {
         (0, _) => format!("not found within {limit}"),
-        (1, Some(uuid)) => format!("task {uuid} is not over after {limit}"),
-        _ => format!("{left} of {total} tasks are not over after {limit}"),
+        (1, Some(uuid)) => format!("task {uuid} has not ended after {limit}"),
+        _ => format!("{left} of {total} tasks have not ended after {limit}"),
     };
     for (uuid, task) in waiting.left.iter().take(MAX_EXPLAINED) {
         match client.explain_task(*uuid).await {
@@ -251,14 +295,14 @@ pub(super) async fn timed_out(waiting: &WaitSet, client: &UserClient, limit: std
             Err(_) => note!("mito: {uuid} is {:?}", task.state),
         }
     }
-    Failure::new(Exit::TimedOut, sentence).with_hint("the tasks go on; wait again, or cancel them")
+    Failure::new(Exit::TimedOut, sentence).with_hint("the tasks continue; wait again, or cancel them")
 }
 
-/// It took too long before anybody could be asked about the tasks.
+/// The time limit passed before the coordinator replied.
 fn no_answer(address: &str, limit: std::time::Duration) -> Failure {
     let limit = mitosis_protocol::duration::short(limit);
     Failure::new(Exit::TimedOut, format!("the coordinator at {address} did not answer within {limit}"))
-        .with_hint("check the address, and that it runs; tasks that were submitted go on")
+        .with_hint("check the address, and that it runs; submitted tasks continue")
 }
 
 /// A task that was just submitted.

@@ -17,7 +17,7 @@ use crate::show::{Ended, Output};
 /// Lines of the table on a terminal that does not say how high it is: what changed last.
 const LINES: usize = 20;
 
-/// Of the tasks that are named until all are over; of all tasks of all own groups until interrupted.
+/// Shows the selected tasks until all have ended, or all tasks of the user's groups until interrupted.
 pub(super) async fn watch(
     selectors: &[String],
     session: &mut Session<'_>,
@@ -89,7 +89,7 @@ impl<'a> Screen<'a> {
         stdout
             .write_all(frame.as_bytes())
             .and_then(|()| stdout.flush())
-            .map_err(|error| Failure::io("can't write to standard output", error))
+            .map_err(|error| Failure::io("cannot write to standard output", error))
     }
 }
 
@@ -115,7 +115,7 @@ impl Table {
         let back = match (self.drawn, self.width == out.width()) {
             (0, _) => String::new(),
             (drawn, true) => format!("\x1b[{drawn}A\x1b[J"),
-            // The terminal has broken the lines anew, and nobody knows where.
+            // The terminal has wrapped the lines differently.
             (_, false) => "\x1b[H\x1b[2J".to_owned(),
         };
         (self.drawn, self.width) = (table.len(), out.width());
@@ -137,7 +137,7 @@ mod tests {
         Ended::from(TaskEvent { uuid, group_name, task_id: number, state, result: None, warnings, at })
     }
 
-    /// Frames of so many tasks at a terminal, and how many rows the last one takes.
+    /// Frames of a number of tasks at a terminal, and how many rows the last one takes.
     fn frames(tasks: i64, width: usize, height: Option<usize>) -> (Vec<String>, usize) {
         let mut table = Table::default();
         let out = Output::at_a_terminal(width);

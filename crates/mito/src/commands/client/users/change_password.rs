@@ -13,14 +13,14 @@ pub(super) async fn change_password(
     out: &Output,
 ) -> Result<(), Failure> {
     let Identity { name, client } = session.identity().await?;
-    let old = arg_or_prompt_secret(args.orig_password.as_deref(), "present password: ")?;
+    let old = arg_or_prompt_secret(args.orig_password.as_deref(), "current password: ")?;
     let new = arg_or_prompt_secret(args.new_password.as_deref(), "new password: ")?;
     let token = client.change_password(&name, &old, &new).await?;
     let file = CredentialsFile::new(session.config.credentials.clone(), &session.config.address);
     if file.exists() {
         store_token(&file, &name, &token)?;
     }
-    out.say(format_args!("the password of {name} is changed; other sessions have to log in again"));
+    out.say(format_args!("changed the password of {name}; other sessions have to log in again"));
     session.become_user(Identity { client: client.client().with_user_token(token), name });
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -15,6 +15,7 @@ use crate::commands::manager::spawn::{self, PASSWORD};
 use crate::config::Environment;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
+use crate::process::files;
 use crate::show;
 
 /// Variables besides the own ones that decide what a worker and its commands find.
@@ -32,7 +33,7 @@ pub(super) async fn run(args: &InstallArgs, environment: &Environment) -> Result
     write(&files.environment, &variables, 0o600)?;
     write(&files.unit, &unit, 0o644)?;
     show::line(format_args!("wrote {}", files.unit.display()))?;
-    show::line(format_args!("wrote {}, which only you can read", files.environment.display()))?;
+    show::line(format_args!("wrote {}, readable only by you", files.environment.display()))?;
     let name = &files.name;
     note!("To start two workers, now and whenever you log in:");
     note!("  systemctl --user daemon-reload");
@@ -43,7 +44,7 @@ pub(super) async fn run(args: &InstallArgs, environment: &Environment) -> Result
 }
 
 fn unit(args: &InstallArgs, files: &Files) -> Result<String, Failure> {
-    let failed = |error| Failure::io("can't tell where this program is", error);
+    let failed = |error| Failure::io("cannot determine the path of this program", error);
     let program = std::env::current_exe().map_err(failed)?;
     let folder = std::env::current_dir().map_err(failed)?;
     let unit = Unit {
@@ -76,23 +77,12 @@ fn unwritable(error: Unwritable) -> Failure {
 
 /// All or nothing, and never readable by more than `mode` says.
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
-    put(path, text, mode).map_err(|error| Failure::io(format!("can't write {}", path.display()), error))
+    put(path, text, mode).map_err(|error| Failure::io(format!("cannot write {}", path.display()), error))
 }
 
 fn put(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = path.with_file_name(name);
-    // One that was left behind may have another mode.
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = fs::File::options().write(true).create_new(true).mode(mode).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(new, path)
+    files::replace(path, text.as_bytes(), mode)
 }

@@ -1,4 +1,4 @@
-//! `mito manager systemd`: workers as units of the user's own systemd, where that shall keep them.
+//! `mito manager systemd`: workers as systemd user units.
 
 mod install;
 mod text;

@@ -14,7 +14,7 @@ pub(super) struct Unit<'a> {
 
 /// Why something can't be written into a file of systemd.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} can't be written into a unit: it must be text in one line")]
+#[error("{0} cannot be written into a unit: it must be a single line of text")]
 pub(super) struct Unwritable(String);
 
 impl Unit<'_> {
@@ -30,7 +30,7 @@ impl Unit<'_> {
         let environment = path(self.environment)?;
         // These would come again: usage, not logged in, not allowed, configuration.
         Ok(format!(
-            "# Written by `mito manager systemd install`; that also writes it anew.
+            "# Written by `mito manager systemd install`; run it again to update it.
 [Unit]
 Description=Mitosis worker %i
 StartLimitIntervalSec=0

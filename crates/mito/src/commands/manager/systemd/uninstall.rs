@@ -10,9 +10,9 @@ use crate::process::failure::Failure;
 use crate::show;
 
 pub(super) fn run(files: &Files) -> Result<(), Failure> {
-    let failed = |error| Failure::io("can't look for units", error);
+    let failed = |error| Failure::io("cannot list the units", error);
     if !files.unit.exists() && !files.environment.exists() {
-        return Err(Failure::new(Exit::Failure, format!("there is no {}", files.unit.display())));
+        return Err(Failure::new(Exit::Failure, format!("no such file: {}", files.unit.display())));
     }
     // Without its unit, an instance could only be disabled by hand.
     let enabled = enabled(files).map_err(failed)?;
@@ -24,11 +24,11 @@ pub(super) fn run(files: &Files) -> Result<(), Failure> {
     for path in [&files.unit, &files.environment] {
         match fs::remove_file(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Failure::io(format!("can't remove {}", path.display()), error)),
+            Err(error) => return Err(Failure::io(format!("cannot remove {}", path.display()), error)),
             Ok(()) => show::line(format_args!("removed {}", path.display()))?,
         }
     }
-    note!("To have systemd notice: systemctl --user daemon-reload");
+    note!("To make systemd reload its units: systemctl --user daemon-reload");
     Ok(())
 }
 

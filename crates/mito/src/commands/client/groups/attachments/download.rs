@@ -37,11 +37,7 @@ pub(super) async fn list(args: &DownloadListArgs, identity: &Identity, out: &Out
     let missing: Vec<String> =
         args.keys.iter().filter(|key| found.iter().all(|found| found.key != **key)).cloned().collect();
     let fetched = transfer::fetch_many(&identity.client, items(found), &args.options, out).await;
-    fail_if_any(
-        &missing,
-        "these do not exist",
-        "see what there is with `mito client groups attachments query`",
-    )?;
+    fail_if_any(&missing, "these do not exist", "`mito client groups attachments query` lists the files")?;
     fetched
 }
 

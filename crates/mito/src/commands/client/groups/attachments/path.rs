@@ -3,11 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use mitosis_sweep::{attachment_key, cleaned_key, file_name};
+
 use crate::cli::client::attachments::PathArgs;
-use crate::cli::text::{self, cleaned};
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
-use crate::task_io::upload_source;
 
 /// A file of a group.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,19 +51,19 @@ impl AttachmentPath {
             (group, _) => (group.unwrap_or(own), key),
         };
         match key.is_empty() || key.ends_with('/') {
-            true => Self::checked(group, &format!("{key}{}", upload_source::name(file)?)),
+            true => Self::checked(group, &format!("{key}{}", file_name(file)?)),
             false => Self::checked(group, key),
         }
     }
 
     fn checked(group: &str, key: &str) -> Result<Self, Failure> {
-        let key = text::key(key).map_err(|error| Failure::new(Exit::Usage, error))?;
+        let key = attachment_key(key).map_err(|error| Failure::new(Exit::Usage, error))?;
         let place = Self { group: group.to_owned(), key };
         match (place.group.is_empty(), place.key.is_empty()) {
             (false, false) => Ok(place),
             (true, _) => Err(Failure::new(Exit::Usage, "the name of the group is empty")
                 .with_hint("with --smart the key is GROUP/KEY")),
-            (_, true) => Err(Failure::new(Exit::Usage, "an empty key names no file of a group")
+            (_, true) => Err(Failure::new(Exit::Usage, "the key is empty")
                 .with_hint("a key is a path within the group, such as data/in.csv")),
         }
     }
@@ -72,7 +72,7 @@ impl AttachmentPath {
 /// The names under which keys are kept in one folder: the last part, or all of it where others end
 /// alike.
 pub(super) fn local_names(keys: &[&str]) -> Vec<PathBuf> {
-    let keys: Vec<PathBuf> = keys.iter().map(|key| PathBuf::from(cleaned(key))).collect();
+    let keys: Vec<PathBuf> = keys.iter().map(|key| PathBuf::from(cleaned_key(key))).collect();
     keys.iter()
         .map(|key| {
             let alone = keys.iter().filter(|other| other.file_name() == key.file_name()).count() == 1;

@@ -44,7 +44,7 @@ pub(super) async fn list(args: &ListArgs, identity: &Identity, out: &Output) -> 
     )?;
     fail_if_any(
         &deleted.failed_uuids,
-        "those of these tasks were not deleted",
+        "the artifacts of these tasks were not deleted",
         "they may not exist, not be yours to delete, or have been uploaded less than an hour ago",
     )
 }

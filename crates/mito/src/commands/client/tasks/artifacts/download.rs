@@ -36,7 +36,7 @@ pub(super) async fn list(args: &DownloadListArgs, identity: &Identity, out: &Out
         request.uuids.iter().filter(|uuid| found.iter().all(|found| found.uuid != **uuid)).copied().collect();
     let fetched = transfer::fetch_many(&identity.client, items(found), &args.options, out).await;
     let sentence = format!("these tasks have no {}", request.content_type);
-    fail_if_any(&missing, &sentence, "see what a task left with `mito client tasks get`")?;
+    fail_if_any(&missing, &sentence, "`mito client tasks get` lists the artifacts of a task")?;
     fetched
 }
 

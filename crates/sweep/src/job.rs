@@ -1,50 +1,54 @@
 //! Job files: tasks, what varies in them, and the files that they need, written down.
 //!
-//! One shape, in TOML, YAML or JSON. A key that nobody knows is an error that names its line.
+//! One schema, in TOML, YAML or JSON. An unknown key is an error with its line.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mitosis_domain::sweep::{Blueprint, Column, Factor, Plan, Values};
 use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest};
 use mitosis_protocol::{ArtifactKind, TaskSpec, Uuid};
 use serde::Deserialize;
 
+use super::attachment_key::{attachment_key, file_name};
+use super::blueprint::Blueprint;
 use super::command::Command;
 use super::document::Language;
-use super::source;
-use crate::cli::text;
-use crate::process::exit::Exit;
-use crate::process::failure::Failure;
-use crate::task_io::upload_source;
+use super::error::Error;
+use super::plan::{Column, Factor, Plan};
+use super::source::{self, Combine};
+use super::values::Values;
 
 /// As for `mito submit` without a job file.
 const DEFAULT_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// What a job file asks for.
 #[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) blueprints: Vec<Blueprint>,
+pub struct Job {
+    /// A blueprint per task of the file.
+    pub blueprints: Vec<Blueprint>,
     /// Files to be there before the tasks are submitted, each once.
-    pub(crate) uploads: Vec<Upload>,
+    pub uploads: Vec<Upload>,
 }
 
 /// A file of this machine that tasks need.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Upload {
-    pub(crate) file: PathBuf,
-    pub(crate) group: String,
-    pub(crate) key: String,
+pub struct Upload {
+    /// The file.
+    pub file: PathBuf,
+    /// The group that it is uploaded for.
+    pub group: String,
+    /// Its key in that group.
+    pub key: String,
 }
 
 /// What the command line adds to a job file.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Extras<'a> {
+pub struct Extras<'a> {
     /// The group of tasks that name none.
-    pub(crate) group: &'a str,
+    pub group: &'a str,
     /// Labels for every task.
-    pub(crate) labels: &'a [String],
+    pub labels: &'a [String],
 }
 
 #[derive(Debug, Deserialize)]
@@ -108,7 +112,7 @@ struct Attachment {
 
 impl Job {
     /// Reads a job file. Paths in it start at its own folder.
-    pub(crate) fn read(path: &Path, extras: Extras<'_>) -> Result<Self, Failure> {
+    pub fn read(path: &Path, extras: Extras<'_>) -> Result<Self, Error> {
         let language = language_of(path)?;
         let File { defaults, tasks } =
             language.parse(&source::text(path)?).map_err(|error| wrong(path, error))?;
@@ -120,21 +124,22 @@ impl Job {
         for (task, number) in tasks.into_iter().zip(1..) {
             let task = task.over(defaults.clone());
             let blueprint = job.add(task, folder, extras);
-            job.blueprints.push(
-                blueprint
-                    .map_err(|failure| failure.about(&format!("task {number} of {}", path.display())))?,
-            );
+            job.blueprints.push(blueprint.map_err(|error| Error::Task {
+                number,
+                path: path.to_owned(),
+                source: Box::new(error),
+            })?);
         }
         Ok(job)
     }
 
-    fn add(&mut self, task: Task, folder: &Path, extras: Extras<'_>) -> Result<Blueprint, Failure> {
+    fn add(&mut self, task: Task, folder: &Path, extras: Extras<'_>) -> Result<Blueprint, Error> {
         let plan = task.plan(folder)?;
         let group = task.group.as_deref().unwrap_or(extras.group).to_owned();
         let mut resources = task.resources.iter().map(Resource::download).collect::<Result<Vec<_>, _>>()?;
         for attachment in &task.attachments {
-            let (upload, resource) = attachment.both(folder, &group, plan.is_plain())?;
-            self.need(upload)?;
+            let (upload, resource) = attachment.upload_and_resource(folder, &group, plan.is_plain())?;
+            self.add_upload(upload)?;
             resources.push(resource);
         }
         let labels = task.labels.iter().chain(extras.labels).cloned().collect();
@@ -160,8 +165,8 @@ impl Job {
         })
     }
 
-    /// Notes a file, once.
-    fn need(&mut self, upload: Upload) -> Result<(), Failure> {
+    /// Adds a file, unless it is there.
+    fn add_upload(&mut self, upload: Upload) -> Result<(), Error> {
         let same_place =
             self.uploads.iter().find(|other| other.group == upload.group && other.key == upload.key);
         match same_place {
@@ -169,7 +174,7 @@ impl Job {
             Some(other) if other.file == upload.file => {}
             Some(other) => {
                 return Err(usage(format!(
-                    "{} and {} can't both be the attachment `{}`",
+                    "{} and {} have the same attachment key, `{}`",
                     other.file.display(),
                     upload.file.display(),
                     upload.key
@@ -181,23 +186,23 @@ impl Job {
 }
 
 /// The language of a job file, by its name.
-fn language_of(path: &Path) -> Result<Language, Failure> {
+fn language_of(path: &Path) -> Result<Language, Error> {
     let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
     match ending.as_deref() {
         Some("toml") => Ok(Language::Toml),
         Some("yaml" | "yml") => Ok(Language::Yaml),
         Some("json") => Ok(Language::Json),
-        _ => Err(usage(format!("{} is no job file", path.display()))
+        _ => Err(usage(format!("{} is not a job file", path.display()))
             .with_hint("a job file ends with .toml, .yaml, .yml or .json; a command comes after `--`")),
     }
 }
 
-fn wrong(path: &Path, error: impl std::fmt::Display) -> Failure {
-    usage(format!("{} makes no sense: {error}", path.display()))
+fn wrong(path: &Path, error: impl std::fmt::Display) -> Error {
+    usage(format!("invalid job file {}: {error}", path.display()))
 }
 
-fn usage(sentence: String) -> Failure {
-    Failure::new(Exit::Usage, sentence)
+fn usage(message: String) -> Error {
+    Error::input(message)
 }
 
 impl Task {
@@ -228,7 +233,7 @@ impl Task {
     }
 
     /// Lines, then rows, then the matrix in the order of its names.
-    fn plan(&self, folder: &Path) -> Result<Plan, Failure> {
+    fn plan(&self, folder: &Path) -> Result<Plan, Error> {
         let mut factors = Vec::new();
         if let Some(file) = &self.each_line {
             factors.push(Factor::new(vec![source::lines(source::LINE, &folder.join(file))?])?);
@@ -243,21 +248,24 @@ impl Task {
             };
             factors.push(Factor::new(vec![Column::new(name, values)?])?);
         }
-        Ok(if self.zip == Some(true) { Plan::zip(factors)? } else { Plan::product(factors)? })
+        match self.zip {
+            Some(true) => Combine::Zip.plan(factors),
+            Some(false) | None => Combine::Product.plan(factors),
+        }
     }
 
-    fn command(&self) -> Result<Vec<String>, Failure> {
+    fn command(&self) -> Result<Vec<String>, Error> {
         self.command.as_ref().map_or_else(|| Err(Command::missing()), Command::words)
     }
 }
 
 impl Resource {
-    fn download(&self) -> Result<ResourceDownload, Failure> {
+    fn download(&self) -> Result<ResourceDownload, Error> {
         let remote_file = match (&self.attachment, self.artifact, self.kind) {
             (Some(key), None, None) => RemoteFile::Attachment { key: key.clone() },
             (None, Some(uuid), Some(content_type)) => RemoteFile::Artifact { uuid, content_type },
             _ => {
-                return Err(usage(format!("the resource `{}` is neither file nor archive", self.local_path))
+                return Err(usage(format!("invalid resource `{}`: expected an attachment or an artifact", self.local_path))
                     .with_hint(
                         r#"write {attachment = "KEY", as = "PATH"} or {artifact = "UUID", type = "result", as = "PATH"}"#,
                     ));
@@ -269,15 +277,20 @@ impl Resource {
 
 impl Attachment {
     /// What is to be sent, and how a task gets at it.
-    fn both(&self, folder: &Path, group: &str, plain: bool) -> Result<(Upload, ResourceDownload), Failure> {
+    fn upload_and_resource(
+        &self,
+        folder: &Path,
+        group: &str,
+        plain: bool,
+    ) -> Result<(Upload, ResourceDownload), Error> {
         let file = folder.join(&self.file);
         let name = match (&self.key, &self.local_path) {
             (Some(_), Some(_)) => String::new(),
-            _ => upload_source::name(&file)?.to_owned(),
+            _ => file_name(&file)?.to_owned(),
         };
-        let key = text::key(self.key.as_ref().unwrap_or(&name)).map_err(usage)?;
+        let key = attachment_key(self.key.as_ref().unwrap_or(&name)).map_err(usage)?;
         if key.is_empty() {
-            return Err(usage(format!("{} can't be an attachment without a key", file.display())));
+            return Err(usage(format!("the attachment {} needs a key", file.display())));
         }
         // The key is meant as it is, also where braces stand for parameters.
         let in_task = if plain { key.clone() } else { key.replace('{', "{{").replace('}', "}}") };
@@ -300,7 +313,7 @@ mod tests {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         let extras = Extras { group: "ann", labels: &["from-here".to_owned()] };
-        Job::read(&path, extras).map_err(|failure| failure.to_string())
+        Job::read(&path, extras).map_err(|error| error.told())
     }
 
     const TOML: &str = r#"
@@ -396,10 +409,13 @@ tasks:
             ("[[tasks]]\nlabels = ['x']", "task 1"),
             ("[[tasks]]\ncommand = 'true'\n[[tasks]]\ncommand = \"a 'b\"", "task 2"),
             ("[[tasks]]\ncommand = 'true'\ntimeout = '1 parsec'", "parsec"),
-            ("[[tasks]]\ncommand = 'true'\nmatrix = {x = [1, 2, 3], y = 'a,b'}\nzip = true", "lockstep"),
+            ("[[tasks]]\ncommand = 'true'\nmatrix = {x = [1, 2, 3], y = 'a,b'}\nzip = true", "zip"),
             ("[[tasks]]\ncommand = 'true'\nmatrix = {x = {}}", "1..10"),
-            ("[[tasks]]\ncommand = 'true'\nresources = [{as = 'x'}]", "neither"),
-            ("[[tasks]]\ncommand = 'true'\nattachments = [{file = 'a/x'}, {file = 'b/x'}]", "can't both"),
+            ("[[tasks]]\ncommand = 'true'\nresources = [{as = 'x'}]", "expected an attachment"),
+            (
+                "[[tasks]]\ncommand = 'true'\nattachments = [{file = 'a/x'}, {file = 'b/x'}]",
+                "same attachment key",
+            ),
         ] {
             let error = read("job.toml", text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");

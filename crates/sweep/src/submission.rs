@@ -1,90 +1,95 @@
-//! Sending many tasks, each once, whatever is interrupted.
+//! Submits many tasks, each once, whatever is interrupted.
 //!
-//! The tasks go out in portions. The key of a portion is made of the submission's id and the position of
-//! its first task, and its content follows from the submission alone. So a portion that is sent again,
+//! The tasks are sent in chunks. The key of a chunk is made of the submission's id and the position of
+//! its first task, and its content follows from the submission alone. So a chunk that is sent again,
 //! because its answer was lost or because the whole command was started again, is recognised and answered
 //! with the tasks that are there.
 
+use std::path::Path;
+
 use mitosis_client::{ClientError, UserClient};
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
-use mitosis_domain::sweep::{Blueprint, Expansion};
 use mitosis_protocol::ErrorCode;
 use mitosis_protocol::task::{
     RemoteFile, SubmitOutcome, SubmitTaskReply, SubmitTaskRequest, SubmitTasksReply, SubmitTasksRequest,
 };
 
-use super::kept::{Kept, Place};
-use super::patiently::patiently;
-use crate::config::Environment;
-use crate::login::identity::Identity;
-use crate::process::exit::Exit;
-use crate::process::failure::Failure;
+use super::blueprint::{Blueprint, Expansion};
+use super::error::Error;
+use super::retry::retry_transient;
+use super::saved::{SavedSubmission, SubmissionFile};
 
 /// Tasks in one request.
-const PORTION: usize = 10_000;
+const CHUNK: usize = 10_000;
 /// Bytes in one request, roughly. Escaped, a text grows to six times its length at most, and the
 /// coordinator takes 256 MiB.
-const PORTION_BYTES: usize = 32 * 1024 * 1024;
+const CHUNK_BYTES: usize = 32 * 1024 * 1024;
 /// Letters of an id that is drawn.
 const ID_LETTERS: usize = 12;
 
-/// A submission under way.
+/// A submission that is in progress.
 #[derive(Debug)]
-pub(crate) struct Submission {
-    kept: Kept,
-    place: Place,
+pub struct Submission {
+    saved: SavedSubmission,
+    file: SubmissionFile,
     done: u64,
     total: u64,
 }
 
-/// Tasks that the coordinator has taken, in order.
-pub(crate) struct Accepted<'a> {
-    pub(crate) tasks: &'a [(SubmitTaskReply, String)],
-    /// The coordinator had them already.
-    pub(crate) replayed: bool,
-    /// How many there are so far, of how many.
-    pub(crate) so_far: u64,
-    pub(crate) total: u64,
+/// Who submits, and where.
+#[derive(Debug, Clone)]
+pub struct Submitter {
+    /// Address of the coordinator.
+    pub address: String,
+    /// The user.
+    pub user: String,
+}
+
+/// Tasks that the coordinator has accepted, in order.
+pub struct Accepted<'a> {
+    /// The tasks, each with its group.
+    pub tasks: &'a [(SubmitTaskReply, String)],
+    /// Whether the coordinator had them already.
+    pub replayed: bool,
+    /// How many were accepted so far.
+    pub so_far: u64,
+    /// How many tasks the submission has.
+    pub total: u64,
 }
 
 impl Submission {
-    /// A new one. Under a name that was given, it is the one that may have begun before.
-    pub(crate) fn new(
+    /// A new submission. Under a name, it is the one that may have been started before.
+    pub fn new(
         name: Option<&str>,
         blueprints: Vec<Blueprint>,
-        identity: &Identity,
-        environment: &Environment,
-    ) -> Result<Self, Failure> {
-        let id = name.map_or_else(draw_id, str::to_owned);
-        let place = Place::of(&id, environment);
-        let address = identity.client.client().address().to_owned();
-        let kept = Kept { id, address, user: identity.name.clone(), blueprints };
-        let submission = Self::of(kept, place);
-        match submission.place.find()? {
-            Some(earlier) if earlier == submission.kept => {
-                Ok(Self { done: submission.place.done(), ..submission })
+        submitter: Submitter,
+        cache: &Path,
+    ) -> Result<Self, Error> {
+        let id = name.map_or_else(random_id, str::to_owned);
+        let file = SubmissionFile::new(&id, cache);
+        let Submitter { address, user } = submitter;
+        let submission = Self::of(SavedSubmission { id, address, user, blueprints }, file);
+        match submission.file.load()? {
+            Some(earlier) if earlier == submission.saved => {
+                Ok(Self { done: submission.file.submitted(), ..submission })
             }
-            Some(earlier) => Err(another_under_this_name(&earlier.id)),
+            Some(earlier) => Err(Error::NameTaken(earlier.id)),
             None => Ok(submission),
         }
     }
 
-    /// The one of that id that was interrupted.
-    pub(crate) fn interrupted(id: &str, environment: &Environment) -> Result<Self, Failure> {
-        let place = Place::of(id, environment);
-        match place.find()? {
-            Some(kept) => Ok(Self { done: place.done(), ..Self::of(kept, place) }),
-            None => Err(Failure::new(Exit::NotFound, format!("no submission `{id}` is under way here"))
-                .with_hint(match place.others()[..] {
-                    [] => "there is none at all: the last one was complete".to_owned(),
-                    ref others => format!("under way are: {}", others.join(", ")),
-                })),
+    /// The interrupted submission with an id.
+    pub fn interrupted(id: &str, cache: &Path) -> Result<Self, Error> {
+        let file = SubmissionFile::new(id, cache);
+        match file.load()? {
+            Some(saved) => Ok(Self { done: file.submitted(), ..Self::of(saved, file) }),
+            None => Err(Error::NotInterrupted { id: id.to_owned(), others: file.list() }),
         }
     }
 
-    fn of(kept: Kept, place: Place) -> Self {
-        let total = kept.blueprints.iter().map(|blueprint| blueprint.plan.len()).sum();
-        Self { kept, place, done: 0, total }
+    fn of(saved: SavedSubmission, file: SubmissionFile) -> Self {
+        let total = saved.blueprints.iter().map(|blueprint| blueprint.plan.len()).sum();
+        Self { saved, file, done: 0, total }
     }
 
     /// A single task is there or not; of more, some can be there and some not.
@@ -92,94 +97,88 @@ impl Submission {
         self.total > 1
     }
 
-    /// Where it was sent to.
-    pub(crate) fn address(&self) -> &String {
-        &self.kept.address
+    /// Address of its coordinator.
+    pub fn address(&self) -> &String {
+        &self.saved.address
     }
 
-    /// Whose tasks they are.
-    pub(crate) fn user(&self) -> &String {
-        &self.kept.user
+    /// The user who submits the tasks.
+    pub fn user(&self) -> &String {
+        &self.saved.user
     }
 
     /// How many tasks it has.
-    pub(crate) fn total(&self) -> u64 {
+    pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// How many of them the coordinator is known to have.
-    pub(crate) fn done(&self) -> u64 {
+    /// How many tasks the coordinator has confirmed.
+    pub fn done(&self) -> u64 {
         self.done
     }
 
-    /// The id to go on with, and what to type.
-    pub(crate) fn how_to_go_on(&self) -> String {
-        format!("mito submit --resume {}", self.kept.id)
+    /// The command that resumes it.
+    pub fn resume_command(&self) -> String {
+        format!("mito submit --resume {}", self.saved.id)
     }
 
-    /// Sends what the coordinator does not have yet, and tells `on_accepted` of each portion that it has
-    /// taken. When this fails it can be taken up again.
-    pub(crate) async fn send(
+    /// Sends what the coordinator does not have yet, and calls `on_accepted` with each chunk that it has
+    /// accepted. A submission that failed can be resumed.
+    pub async fn send(
         mut self,
         user: &UserClient,
         mut on_accepted: impl FnMut(Accepted<'_>),
-    ) -> Result<u64, Failure> {
+    ) -> Result<u64, Error> {
         let expansions: Vec<Expansion<'_>> =
-            self.kept.blueprints.iter().map(Blueprint::expand).collect::<Result<_, _>>()?;
+            self.saved.blueprints.iter().map(Blueprint::expand).collect::<Result<_, _>>()?;
         let total = self.total;
         let mut tasks = tasks_from(&expansions, self.done).peekable();
         if self.done == 0 && self.can_be_interrupted() {
-            self.place.keep(&self.kept)?;
+            self.file.save(&self.saved)?;
         }
         while tasks.peek().is_some() {
-            let portion = take_portion(&mut tasks);
-            let groups: Vec<String> = portion.iter().map(|task| task.group_name.clone()).collect();
-            let key = format!("mito-submit:{}:{}", self.kept.id, self.done);
-            let request = SubmitTasksRequest { tasks: portion, idempotency_key: Some(key) };
+            let chunk = take_chunk(&mut tasks);
+            let groups: Vec<String> = chunk.iter().map(|task| task.group_name.clone()).collect();
+            let key = format!("mito-submit:{}:{}", self.saved.id, self.done);
+            let request = SubmitTasksRequest { tasks: chunk, idempotency_key: Some(key) };
             let reply =
-                patiently(|| user.submit_many(&request)).await.map_err(|failure| self.explain(failure))?;
+                retry_transient(|| user.submit_many(&request)).await.map_err(|error| self.failed(error))?;
             let replayed = reply.replayed;
             let accepted = all_accepted(reply, groups).inspect_err(|_| {
                 if self.done == 0 {
-                    self.place.forget();
+                    self.file.remove();
                 }
             })?;
             self.done += accepted.len() as u64;
             on_accepted(Accepted { tasks: &accepted, replayed, so_far: self.done, total });
             if self.done < total {
-                self.place.note_done(self.done)?;
+                self.file.save_progress(self.done)?;
             }
         }
-        self.place.forget();
+        self.file.remove();
         Ok(total)
     }
 
-    /// What to do about a submission that did not come to its end.
-    fn explain(&self, error: ClientError) -> Failure {
-        let never_begun = self.done == 0 && error.status().is_some_and(|status| status < 500);
-        if never_begun {
-            self.place.forget();
+    /// A failed request. If no task was submitted, there is nothing to resume.
+    fn failed(&self, error: ClientError) -> Error {
+        let never_started = self.done == 0 && error.status().is_some_and(|status| status < 500);
+        if never_started {
+            self.file.remove();
         }
         if error.code() == Some(ErrorCode::KeyReused) {
-            return another_under_this_name(&self.kept.id);
+            return Error::NameTaken(self.saved.id.clone());
         }
-        if never_begun || !self.can_be_interrupted() {
-            return error.into();
+        match never_started || !self.can_be_interrupted() {
+            true => error.into(),
+            false => Error::Interrupted { source: error, id: self.saved.id.clone() },
         }
-        Failure::from(error)
-            .with_hint(format!("go on with `{}`: no task is submitted twice", self.how_to_go_on()))
     }
 }
 
-fn draw_id() -> String {
+fn random_id() -> String {
     let mut id = OsEntropy.uuid().simple().to_string();
     id.truncate(ID_LETTERS);
     id
-}
-
-fn another_under_this_name(id: &str) -> Failure {
-    Failure::new(Exit::Usage, format!("the name `{id}` stands for another submission"))
-        .with_hint("choose another name; the same name only submits the very same tasks")
 }
 
 /// All tasks from a position on, blueprint after blueprint.
@@ -196,20 +195,19 @@ fn tasks_from<'a>(
 }
 
 /// At least one task, and as many as fit into a request. The same position always gives the same ones.
-fn take_portion(
+fn take_chunk(
     tasks: &mut std::iter::Peekable<impl Iterator<Item = SubmitTaskRequest>>,
 ) -> Vec<SubmitTaskRequest> {
-    let mut portion = Vec::new();
+    let mut chunk = Vec::new();
     let mut bytes = 0;
-    while portion.len() < PORTION {
-        let Some(task) = tasks.next_if(|task| portion.is_empty() || bytes + weight(task) <= PORTION_BYTES)
-        else {
+    while chunk.len() < CHUNK {
+        let Some(task) = tasks.next_if(|task| chunk.is_empty() || bytes + weight(task) <= CHUNK_BYTES) else {
             break;
         };
         bytes += weight(&task);
-        portion.push(task);
+        chunk.push(task);
     }
-    portion
+    chunk
 }
 
 /// Roughly the bytes of a task.
@@ -235,14 +233,14 @@ fn weight(task: &SubmitTaskRequest) -> usize {
 fn all_accepted(
     reply: SubmitTasksReply,
     groups: Vec<String>,
-) -> Result<Vec<(SubmitTaskReply, String)>, Failure> {
+) -> Result<Vec<(SubmitTaskReply, String)>, Error> {
     if reply.results.len() != groups.len() {
-        return Err(Failure::new(Exit::Fault, "the coordinator answered for another number of tasks"));
+        return Err(Error::UnexpectedReply);
     }
     let each = reply.results.into_iter().zip(groups);
     each.map(|(outcome, group)| match outcome {
         SubmitOutcome::Ok(task) => Ok((task, group)),
-        SubmitOutcome::Err(refusal) => Err(Failure::refused(refusal)),
+        SubmitOutcome::Err(refusal) => Err(Error::Refused(refusal)),
     })
     .collect()
 }
@@ -251,10 +249,10 @@ fn all_accepted(
 mod tests {
     use std::time::Duration;
 
-    use mitosis_domain::sweep::{Column, Factor, Plan, Values};
     use mitosis_protocol::{ErrorBody, TaskSpec};
 
     use super::*;
+    use crate::{Column, Factor, Plan, Values};
 
     fn blueprint(values: &str, word: &str) -> Blueprint {
         let column = Column::new("x", Values::parse(values).unwrap()).unwrap();
@@ -275,7 +273,6 @@ mod tests {
         tasks.map(|task| task.task_spec.args[0].clone()).collect()
     }
 
-    /// `mito run` keeps the code of the coordinator, too.
     #[test]
     fn refusal_keeps_the_code_of_the_coordinator() {
         let refusal = ErrorBody {
@@ -285,9 +282,10 @@ mod tests {
             request_id: None,
         };
         let reply = SubmitTasksReply { results: vec![SubmitOutcome::Err(refusal)], replayed: false };
-        let failure = all_accepted(reply, vec!["lab".into()]).unwrap_err();
-        assert_eq!((failure.exit(), failure.code()), (Exit::Forbidden, "quota_exceeded"));
-        assert!(failure.to_string().contains("hint: ask an administrator"), "{failure}");
+        let error = all_accepted(reply, vec!["lab".into()]).unwrap_err();
+        assert_eq!(error.hint().as_deref(), Some("ask an administrator"));
+        let Error::Refused(refusal) = error else { panic!("{error}") };
+        assert_eq!(refusal.code, Some(ErrorCode::QuotaExceeded));
     }
 
     #[test]
@@ -304,28 +302,28 @@ mod tests {
     #[test]
     fn what_goes_on_begins_after_what_is_known_to_be_there() {
         let folder = tempfile::tempdir().unwrap();
-        let environment = Environment::from([("XDG_CACHE_HOME", folder.path().to_str().unwrap())]);
-        let place = Place::of("night", &environment);
+        let file = SubmissionFile::new("night", folder.path());
         let (address, user) = ("http://c".to_owned(), "ann".to_owned());
         let blueprints = vec![blueprint("1..25000", "a")];
-        place.keep(&Kept { id: "night".to_owned(), address, user, blueprints }).unwrap();
-        let at = || Submission::interrupted("night", &environment).map(|there| (there.done(), there.total()));
+        file.save(&SavedSubmission { id: "night".to_owned(), address, user, blueprints }).unwrap();
+        let at =
+            || Submission::interrupted("night", folder.path()).map(|there| (there.done(), there.total()));
         assert_eq!(at().unwrap(), (0, 25_000));
-        place.note_done(10_000).unwrap();
+        file.save_progress(10_000).unwrap();
         assert_eq!(at().unwrap(), (10_000, 25_000));
-        place.forget();
-        assert_eq!(at().unwrap_err().exit(), Exit::NotFound);
+        file.remove();
+        assert!(matches!(at(), Err(Error::NotInterrupted { .. })));
     }
 
     #[test]
-    fn portions_cover_everything_and_their_borders_do_not_depend_on_where_one_began() {
+    fn chunks_cover_everything_and_their_borders_do_not_depend_on_where_one_began() {
         let blueprints = [blueprint("1..25000", "a")];
         let expansions = [blueprints[0].expand().unwrap()];
         let lengths = |position| {
             let mut tasks = tasks_from(&expansions, position).peekable();
             let mut lengths = Vec::new();
             while tasks.peek().is_some() {
-                lengths.push(take_portion(&mut tasks).len());
+                lengths.push(take_chunk(&mut tasks).len());
             }
             lengths
         };
@@ -334,13 +332,13 @@ mod tests {
     }
 
     #[test]
-    fn a_portion_of_large_tasks_stays_within_what_a_request_may_have() {
+    fn a_chunk_of_large_tasks_stays_within_what_a_request_may_have() {
         let large = "x".repeat(1_000_000);
         let blueprints = [blueprint("1..100", &large)];
         let expansions = [blueprints[0].expand().unwrap()];
-        let portion = take_portion(&mut tasks_from(&expansions, 0).peekable());
-        assert!((30..=33).contains(&portion.len()), "{}", portion.len());
-        let body = serde_json::to_vec(&SubmitTasksRequest { tasks: portion, idempotency_key: None }).unwrap();
-        assert!(body.len() < PORTION_BYTES + 1_000_000);
+        let chunk = take_chunk(&mut tasks_from(&expansions, 0).peekable());
+        assert!((30..=33).contains(&chunk.len()), "{}", chunk.len());
+        let body = serde_json::to_vec(&SubmitTasksRequest { tasks: chunk, idempotency_key: None }).unwrap();
+        assert!(body.len() < CHUNK_BYTES + 1_000_000);
     }
 }

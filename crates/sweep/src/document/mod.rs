@@ -1,4 +1,4 @@
-//! Job files as trees of what was written.
+//! Job files as trees of their text.
 //!
 //! TOML, YAML and JSON differ in what `012`, `NO`, `1_000` and `3.10` are, and a value that is read as a number
 //! is not always printed as it was. So a scalar is the text that stands in the file, and becomes a number or a
@@ -44,7 +44,7 @@ enum Value {
 
 /// What a file has wrong.
 #[derive(Debug)]
-struct Mistake {
+struct ParseError {
     at: Option<usize>,
     message: String,
 }
@@ -57,11 +57,11 @@ impl Language {
             Self::Yaml => yaml::parse(text)?,
             Self::Json => json::parse(text)?,
         };
-        T::deserialize(node).map_err(|mistake| mistake.told(text))
+        T::deserialize(node).map_err(|error| error.describe(text))
     }
 }
 
-impl Mistake {
+impl ParseError {
     fn at(at: usize, message: impl Into<String>) -> Self {
         Self { at: Some(at), message: message.into() }
     }
@@ -71,7 +71,7 @@ impl Mistake {
         Self { at: self.at.or(Some(at)), ..self }
     }
 
-    fn told(self, text: &str) -> String {
+    fn describe(self, text: &str) -> String {
         match self.at {
             Some(at) => {
                 let line = text.get(..at).unwrap_or(text).matches('\n').count() + 1;
@@ -83,17 +83,17 @@ impl Mistake {
 }
 
 /// A key that is written twice would silently lose one of its values.
-fn refuse_twice(pairs: &[(String, Node)]) -> Result<(), Mistake> {
+fn refuse_twice(pairs: &[(String, Node)]) -> Result<(), ParseError> {
     let mut seen = std::collections::BTreeSet::new();
     match pairs.iter().find(|(key, _)| !seen.insert(key)) {
-        Some((key, node)) => Err(Mistake::at(node.at, format!("`{key}` is given twice"))),
+        Some((key, node)) => Err(ParseError::at(node.at, format!("`{key}` is given twice"))),
         None => Ok(()),
     }
 }
 
-fn refuse_depth(depth: usize, at: usize) -> Result<(), Mistake> {
+fn refuse_depth(depth: usize, at: usize) -> Result<(), ParseError> {
     match depth > DEPTH {
-        true => Err(Mistake::at(at, format!("lists and tables are nested more than {DEPTH} deep"))),
+        true => Err(ParseError::at(at, format!("lists and tables are nested more than {DEPTH} deep"))),
         false => Ok(()),
     }
 }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named_with_their_line() {
+    fn errors_name_their_line() {
         for (language, text, words) in [
             (Language::Json, "{\n\"list\": [],\n\"nmuber\": 1}", "line 3: unknown field `nmuber`"),
             (Language::Toml, "list = []\n\nnmuber = 1", "line 3: unknown field `nmuber`"),

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_TASKS, SweepError};
+use super::MAX_TASKS;
+use super::error::InvalidSweep;
 
 /// Values in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub enum Values {
 impl Values {
     /// Parses a list of words separated by commas. A word such as `1..10` or `0..100..5` is a range of integers
     /// with both ends included. Leading zeros are kept: `01..10`.
-    pub fn parse(text: &str) -> Result<Self, SweepError> {
+    pub fn parse(text: &str) -> Result<Self, InvalidSweep> {
         if let Some(numbers) = range(text.trim())? {
             return Ok(numbers);
         }
@@ -38,7 +39,7 @@ impl Values {
                 None => words.push(word.to_owned()),
             }
             if words.len() as u64 > MAX_TASKS {
-                return Err(SweepError::TooMany);
+                return Err(InvalidSweep::TooMany);
             }
         }
         Ok(Self::Words(words))
@@ -73,7 +74,7 @@ impl Values {
 }
 
 /// Parses a range; none for a word that is not a range.
-fn range(word: &str) -> Result<Option<Values>, SweepError> {
+fn range(word: &str) -> Result<Option<Values>, InvalidSweep> {
     let parts: Vec<&str> = word.split("..").map(str::trim).collect();
     // `a..b` and `../a` are ordinary words; `0..1..0.1` and `1..` are errors.
     let is_meant = parts.len() > 1
@@ -83,20 +84,20 @@ fn range(word: &str) -> Result<Option<Values>, SweepError> {
         return Ok(None);
     }
     let ([from, to] | [from, to, _]) = parts[..] else {
-        return Err(SweepError::NotWhole(word.to_owned()));
+        return Err(InvalidSweep::NotInteger(word.to_owned()));
     };
     if parts.contains(&"") {
-        return Err(SweepError::HalfRange(word.to_owned()));
+        return Err(InvalidSweep::HalfRange(word.to_owned()));
     }
     let step = parts.get(2).copied().unwrap_or("1");
-    let whole = |part: &str| part.parse::<i128>().map_err(|_| SweepError::NotWhole(word.to_owned()));
+    let whole = |part: &str| part.parse::<i128>().map_err(|_| InvalidSweep::NotInteger(word.to_owned()));
     let (first, last, step) = (whole(from)?, whole(to)?, whole(step)?);
     if step < 1 {
-        return Err(SweepError::Step(word.to_owned()));
+        return Err(InvalidSweep::Step(word.to_owned()));
     }
-    let distance = last.checked_sub(first).ok_or(SweepError::TooMany)?.unsigned_abs();
+    let distance = last.checked_sub(first).ok_or(InvalidSweep::TooMany)?.unsigned_abs();
     let count = distance / step.unsigned_abs() + 1;
-    let count = u64::try_from(count).ok().filter(|count| *count <= MAX_TASKS).ok_or(SweepError::TooMany)?;
+    let count = u64::try_from(count).ok().filter(|count| *count <= MAX_TASKS).ok_or(InvalidSweep::TooMany)?;
     let step = if last < first { -step } else { step };
     let width = zeros(from).max(zeros(to));
     Ok(Some(match (i64::try_from(first), i64::try_from(last), i64::try_from(step)) {
@@ -174,20 +175,20 @@ mod tests {
     #[test]
     fn invalid_range_is_refused_with_a_reason() {
         for (text, error) in [
-            ("0..1..0.1", SweepError::NotWhole("0..1..0.1".into())),
-            ("0.5..2", SweepError::NotWhole("0.5..2".into())),
-            ("1..9..0", SweepError::Step("1..9..0".into())),
-            ("9..1..-2", SweepError::Step("9..1..-2".into())),
-            ("0..99999999999", SweepError::TooMany),
-            ("1..", SweepError::HalfRange("1..".into())),
-            ("..9", SweepError::HalfRange("..9".into())),
-            ("1..9..", SweepError::HalfRange("1..9..".into())),
-            ("a,1..", SweepError::HalfRange("1..".into())),
-            ("1..=9", SweepError::NotWhole("1..=9".into())),
-            ("1_000..2_000", SweepError::NotWhole("1_000..2_000".into())),
-            ("1..2..3..4", SweepError::NotWhole("1..2..3..4".into())),
-            ("2024-01..12", SweepError::NotWhole("2024-01..12".into())),
-            ("-9223372036854775808..9223372036854775807", SweepError::TooMany),
+            ("0..1..0.1", InvalidSweep::NotInteger("0..1..0.1".into())),
+            ("0.5..2", InvalidSweep::NotInteger("0.5..2".into())),
+            ("1..9..0", InvalidSweep::Step("1..9..0".into())),
+            ("9..1..-2", InvalidSweep::Step("9..1..-2".into())),
+            ("0..99999999999", InvalidSweep::TooMany),
+            ("1..", InvalidSweep::HalfRange("1..".into())),
+            ("..9", InvalidSweep::HalfRange("..9".into())),
+            ("1..9..", InvalidSweep::HalfRange("1..9..".into())),
+            ("a,1..", InvalidSweep::HalfRange("1..".into())),
+            ("1..=9", InvalidSweep::NotInteger("1..=9".into())),
+            ("1_000..2_000", InvalidSweep::NotInteger("1_000..2_000".into())),
+            ("1..2..3..4", InvalidSweep::NotInteger("1..2..3..4".into())),
+            ("2024-01..12", InvalidSweep::NotInteger("2024-01..12".into())),
+            ("-9223372036854775808..9223372036854775807", InvalidSweep::TooMany),
         ] {
             assert_eq!(Values::parse(text), Err(error), "{text}");
         }

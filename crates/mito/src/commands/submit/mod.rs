@@ -1,12 +1,16 @@
 //! `mito submit`: a command as a task, or as many.
 
+mod preview;
+mod upload;
+mod upload_cache;
+
 use std::process::ExitCode;
 
-use mitosis_domain::sweep::Blueprint;
+use mitosis_sweep::{Accepted, Blueprint, Extras, Job, Submission};
 
 use crate::cli::submit::SubmitArgs;
 use crate::config::client::ClientConfig;
-use crate::config::{Environment, Layers, Options, Role};
+use crate::config::{Environment, Layers, Options, Role, keys};
 use crate::login::identity::Identity;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
@@ -15,16 +19,15 @@ use crate::process::signals::StopRequests;
 use crate::show;
 use crate::show::rows::Rows;
 use crate::show::{Output, Progress, Submitted, counted};
-use crate::sweep::{self, Accepted, Extras, Job, Submission};
 
-/// So many tasks are shown one by one to somebody at a terminal.
+/// At a terminal, up to this many tasks are shown one by one.
 const MAX_LISTED: u64 = 20;
 
 pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND_FILTER, None)?;
     let out = Output::new(&args.output, environment);
     if let Some(id) = &args.resume {
-        let submission = Submission::interrupted(id, environment)?;
+        let submission = Submission::interrupted(id, &environment.cache_folder())?;
         let identity = same_identity(&submission, args, environment).await?;
         return send(submission, &identity, &out).await;
     }
@@ -34,10 +37,15 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
     let identity = identity(args.connection.options(), args, environment).await?;
     let job = job(args, args.task.group.as_deref().unwrap_or(&identity.name))?;
     for blueprint in &job.blueprints {
-        sweep::check(&blueprint.expand()?)?;
+        mitosis_sweep::check(&blueprint.expand()?)?;
     }
-    sweep::upload(&identity.client, &job.uploads, environment, &out).await?;
-    let submission = Submission::new(args.name.as_deref(), job.blueprints, &identity, environment)?;
+    upload::upload(&identity.client, &job.uploads, environment, &out).await?;
+    let submission = Submission::new(
+        args.name.as_deref(),
+        job.blueprints,
+        identity.submitter(),
+        &environment.cache_folder(),
+    )?;
     send(submission, &identity, &out).await
 }
 
@@ -45,22 +53,22 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
 fn job(args: &SubmitArgs, group: &str) -> Result<Job, Failure> {
     if let Some(path) = &args.job {
         let labels: Vec<String> = args.task.labels.iter().chain(&args.name).cloned().collect();
-        return Job::read(path, Extras { group, labels: &labels });
+        return Ok(Job::read(path, Extras { group, labels: &labels })?);
     }
     let mut task = args.task.task(group.to_owned(), &args.command, args.terminal);
     task.labels.extend(args.name.clone());
-    let blueprint = Blueprint { task, plan: sweep::plan(&args.sweep)? };
+    let blueprint = Blueprint { task, plan: args.sweep.plan()? };
     Ok(Job { blueprints: vec![blueprint], uploads: Vec::new() })
 }
 
 async fn preview(job: &Job) -> Result<ExitCode, Failure> {
     let expansions = job.blueprints.iter().map(Blueprint::expand).collect::<Result<Vec<_>, _>>()?;
-    expansions.iter().try_for_each(sweep::check)?;
+    expansions.iter().try_for_each(mitosis_sweep::check)?;
     for upload in &job.uploads {
-        let length = sweep::length(upload).await?;
+        let length = upload::length(upload).await?;
         show::line(format_args!("needs {} as {} ({length} bytes)", upload.file.display(), upload.key))?;
     }
-    sweep::preview(&expansions)?;
+    preview::preview(&expansions)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -85,22 +93,25 @@ async fn same_identity(
     let options = args
         .connection
         .options()
-        .text("coordinator_addr", Some(args.connection.coordinator.as_ref().unwrap_or(submission.address())))
-        .text("user", Some(args.connection.user.as_ref().unwrap_or(submission.user())));
+        .set(
+            keys::COORDINATOR_ADDR,
+            args.connection.coordinator.clone().or_else(|| Some(submission.address().clone())),
+        )
+        .set(keys::USER, args.connection.user.clone().or_else(|| Some(submission.user().clone())));
     let identity = identity(options, args, environment).await?;
     match identity.name == *submission.user() {
         true => Ok(identity),
         false => Err(Failure::new(
             Exit::Usage,
-            format!("this submission is by `{}`, and you are `{}`", submission.user(), identity.name),
+            format!("this submission belongs to `{}`, and you are `{}`", submission.user(), identity.name),
         )
-        .with_hint("only the one who began it can go on with it, or tasks would be submitted twice")),
+        .with_hint("only its user can resume it; otherwise tasks would be submitted twice")),
     }
 }
 
 async fn send(submission: Submission, identity: &Identity, out: &Output) -> Result<ExitCode, Failure> {
     let mut requests = StopRequests::listen()?;
-    let go_on = submission.how_to_go_on();
+    let resume = submission.resume_command();
     let mut reporter = Reporter::new(&submission, out);
     let sent = submission.send(&identity.client, |accepted| reporter.accepted(&accepted));
     let sent = tokio::select! {
@@ -114,10 +125,10 @@ async fn send(submission: Submission, identity: &Identity, out: &Output) -> Resu
         Some(sent) => {
             match (sent?, replayed) {
                 (1, 0) => {}
-                (1, _) => out.say("it was submitted before"),
+                (1, _) => out.say("already submitted"),
                 (total, 0) => out.say(format_args!("submitted {total} tasks")),
                 (total, all) if total == all => {
-                    out.say(format_args!("submitted no task: all {total} were submitted before"));
+                    out.say(format_args!("submitted no tasks: all {total} were submitted before"));
                 }
                 (total, some) => {
                     let new = counted(total - some, "task");
@@ -127,33 +138,33 @@ async fn send(submission: Submission, identity: &Identity, out: &Output) -> Resu
             written.map(|()| ExitCode::SUCCESS)
         }
         None => Err(Failure::new(Exit::Interrupted, "interrupted; some tasks may be submitted")
-            .with_hint(format!("go on with `{go_on}`: no task is submitted twice"))),
+            .with_hint(format!("resume with `{resume}`; no task is submitted twice"))),
     }
 }
 
 /// What is hinted about a submission while it goes on.
 struct Reporter<'a> {
     out: &'a Output,
-    go_on: String,
+    resume: String,
     /// How to go on was hinted.
     hinted: bool,
     /// A line for each task, or, where a person watches many, none.
     rows: Option<Rows<'a, Submitted>>,
     written: Result<(), Failure>,
     progress: Progress,
-    /// So many tasks the coordinator had already.
+    /// How many tasks the coordinator had already.
     replayed: u64,
 }
 
 impl<'a> Reporter<'a> {
     fn new(submission: &Submission, out: &'a Output) -> Self {
         let worth_showing = !out.is_watched() || submission.total() <= MAX_LISTED;
-        let progress = out.count_progress(submission.total(), "tasks are submitted");
+        let progress = out.count_progress(submission.total(), "tasks submitted");
         progress.set(submission.done());
         let rows = worth_showing.then(|| out.sentences());
         Self {
             out,
-            go_on: submission.how_to_go_on(),
+            resume: submission.resume_command(),
             hinted: false,
             rows,
             written: Ok(()),
@@ -168,10 +179,10 @@ impl<'a> Reporter<'a> {
         }
         if accepted.so_far < accepted.total && !self.hinted {
             self.hinted = true;
-            let word = format_args!("mito: if this is interrupted, go on with `{}`", self.go_on);
+            let word = format_args!("mito: if this is interrupted, resume with `{}`", self.resume);
             self.progress.suspend(|| self.out.say(word));
         }
-        // That nobody reads any more is no reason to leave tasks out.
+        // A closed pipe is no reason to submit fewer tasks.
         if self.written.is_ok()
             && let Some(rows) = &mut self.rows
         {

@@ -1,4 +1,4 @@
-//! From what was written to what was asked for.
+//! Deserializes a document into the requested type.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer, String
 use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::{Mistake, Node, Value};
+use super::{Node, ParseError, Value};
 
-impl fmt::Display for Mistake {
+impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Mistake {}
+impl std::error::Error for ParseError {}
 
-impl de::Error for Mistake {
+impl de::Error for ParseError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self { at: None, message: message.to_string() }
     }
@@ -31,18 +31,19 @@ impl Node {
         }
     }
 
-    fn whole<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+    fn whole<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         let at = self.at;
         match self.scalar() {
             Ok(text) => match whole_number(&text) {
                 Some(number) => visitor.visit_i64(number),
-                None => {
-                    Err(Mistake::at(at, format!("`{text}` is not a whole number without a leading zero")))
-                }
+                None => Err(ParseError::at(
+                    at,
+                    format!("`{text}` is not an integer (leading zeros are not allowed)"),
+                )),
             },
             Err(node) => node.deserialize_any(visitor),
         }
-        .map_err(|mistake: Mistake| mistake.or_at(at))
+        .map_err(|error: ParseError| error.or_at(at))
     }
 }
 
@@ -75,7 +76,7 @@ fn truth(text: &str) -> Option<bool> {
     }
 }
 
-impl IntoDeserializer<'_, Mistake> for Node {
+impl IntoDeserializer<'_, ParseError> for Node {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -84,9 +85,9 @@ impl IntoDeserializer<'_, Mistake> for Node {
 }
 
 impl<'de> Deserializer<'de> for Node {
-    type Error = Mistake;
+    type Error = ParseError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         let at = self.at;
         match self.value {
             Value::Null => visitor.visit_unit(),
@@ -94,30 +95,30 @@ impl<'de> Deserializer<'de> for Node {
             Value::List(items) => visitor.visit_seq(SeqDeserializer::new(items.into_iter())),
             Value::Table(pairs) => visitor.visit_map(Pairs { rest: pairs.into_iter(), value: None }),
         }
-        .map_err(|mistake: Mistake| mistake.or_at(at))
+        .map_err(|error: ParseError| error.or_at(at))
     }
 
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         let at = self.at;
         match self.scalar() {
             Ok(text) => match truth(&text) {
                 Some(truth) => visitor.visit_bool(truth),
-                None => Err(Mistake::at(at, format!("`{text}` is neither true nor false"))),
+                None => Err(ParseError::at(at, format!("`{text}` is neither true nor false"))),
             },
             Err(node) => node.deserialize_any(visitor),
         }
-        .map_err(|mistake: Mistake| mistake.or_at(at))
+        .map_err(|error: ParseError| error.or_at(at))
     }
 
-    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         self.whole(visitor)
     }
 
-    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         self.whole(visitor)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         match self.value {
             Value::Null => visitor.visit_none(),
             _ => visitor.visit_some(self),
@@ -125,14 +126,14 @@ impl<'de> Deserializer<'de> for Node {
     }
 
     /// A name without anything after it is a list without anything in it.
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         match self.value {
             Value::Null => visitor.visit_seq(SeqDeserializer::new(std::iter::empty::<Self>())),
             _ => self.deserialize_any(visitor),
         }
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         match self.value {
             Value::Null => visitor.visit_map(MapDeserializer::new(std::iter::empty::<(String, Self)>())),
             _ => self.deserialize_any(visitor),
@@ -144,7 +145,7 @@ impl<'de> Deserializer<'de> for Node {
         _name: &'static str,
         _fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Mistake> {
+    ) -> Result<V::Value, ParseError> {
         self.deserialize_map(visitor)
     }
 
@@ -153,12 +154,12 @@ impl<'de> Deserializer<'de> for Node {
         _name: &'static str,
         _variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Mistake> {
+    ) -> Result<V::Value, ParseError> {
         let at = self.at;
         match self.scalar() {
             Ok(text) => {
-                let name: StrDeserializer<'_, Mistake> = text.as_str().into_deserializer();
-                visitor.visit_enum(name).map_err(|mistake| mistake.or_at(at))
+                let name: StrDeserializer<'_, ParseError> = text.as_str().into_deserializer();
+                visitor.visit_enum(name).map_err(|error| error.or_at(at))
             }
             Err(node) => node.deserialize_any(visitor),
         }
@@ -168,7 +169,7 @@ impl<'de> Deserializer<'de> for Node {
         self,
         _name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Mistake> {
+    ) -> Result<V::Value, ParseError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -178,26 +179,26 @@ impl<'de> Deserializer<'de> for Node {
     }
 }
 
-/// The entries of a table; a name that is not known is told with its place.
+/// The entries of a table; an unknown name is reported with its place.
 struct Pairs {
     rest: std::vec::IntoIter<(String, Node)>,
     value: Option<Node>,
 }
 
 impl<'de> MapAccess<'de> for Pairs {
-    type Error = Mistake;
+    type Error = ParseError;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Mistake> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, ParseError> {
         let Some((key, value)) = self.rest.next() else { return Ok(None) };
         let at = value.at;
         self.value = Some(value);
-        let key: StringDeserializer<Mistake> = key.into_deserializer();
-        seed.deserialize(key).map(Some).map_err(|mistake| mistake.or_at(at))
+        let key: StringDeserializer<ParseError> = key.into_deserializer();
+        seed.deserialize(key).map(Some).map_err(|error| error.or_at(at))
     }
 
-    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Mistake> {
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, ParseError> {
         let value = self.value.take().expect("a value follows its key");
         let at = value.at;
-        seed.deserialize(value).map_err(|mistake| mistake.or_at(at))
+        seed.deserialize(value).map_err(|error| error.or_at(at))
     }
 }

@@ -7,15 +7,16 @@ use mitosis_client::UserClient;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::attachment::UploadAttachmentRequest;
 
-use super::job::Upload;
-use super::sent::{Sent, Stamp};
+use mitosis_sweep::Upload;
+
+use super::upload_cache::{Stamp, UploadCache};
 use crate::config::Environment;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::show::Output;
 
 /// How much there is to send; fails where there is no file.
-pub(crate) async fn length(upload: &Upload) -> Result<u64, Failure> {
+pub(super) async fn length(upload: &Upload) -> Result<u64, Failure> {
     stat(upload).await.map(|metadata| metadata.len())
 }
 
@@ -23,12 +24,12 @@ async fn stat(upload: &Upload) -> Result<std::fs::Metadata, Failure> {
     let file = upload.file.display();
     match tokio::fs::metadata(&upload.file).await {
         Ok(metadata) if metadata.is_file() && metadata.len() == 0 && has_content(&upload.file) => {
-            Err(Failure::new(Exit::Usage, format!("the size of {file} is given as 0, and it has content"))
-                .with_hint("copy what it holds into a file first"))
+            Err(Failure::new(Exit::Usage, format!("the size of {file} is reported as 0, but it has content"))
+                .with_hint("copy its content to a file first"))
         }
         Ok(metadata) if metadata.is_file() => Ok(metadata),
-        Ok(_) => Err(Failure::new(Exit::Usage, format!("{file} is no file"))
-            .with_hint("pack a folder into an archive first, for instance with `tar -czf`")),
+        Ok(_) => Err(Failure::new(Exit::Usage, format!("{file} is not a file"))
+            .with_hint("pack a directory into an archive first, for example with `tar -czf`")),
         Err(error) => Err(Failure::unreadable(&upload.file, error)),
     }
 }
@@ -39,24 +40,24 @@ fn has_content(file: &std::path::Path) -> bool {
 
 /// Sends each file, unless it was sent from here, has not been touched since, and has not been replaced
 /// there. The coordinator does not know what is in a file, so whatever is less certain is sent again.
-pub(crate) async fn upload(
+pub(super) async fn upload(
     user: &UserClient,
     uploads: &[Upload],
     environment: &Environment,
     out: &Output,
 ) -> Result<(), Failure> {
-    let mut sent = Sent::read(user.client().address(), environment);
+    let mut cache = UploadCache::read(user.client().address(), environment);
     for upload in uploads {
         let metadata = stat(upload).await?;
         let (file, key, group) = (upload.file.display(), &upload.key, &upload.group);
         let stamp = Stamp::of(&metadata);
         let known = updated_at(user, upload).await?;
-        if known.is_some_and(|updated_at| sent.is_still_there(upload, &stamp, updated_at)) {
-            out.say(format_args!("{file} is there as {key} of group {group}"));
+        if known.is_some_and(|updated_at| cache.is_current(upload, &stamp, updated_at)) {
+            out.say(format_args!("{file} is up to date as {key} of group {group}"));
             continue;
         }
         let updated_at = send(user, upload, metadata.len(), out).await?;
-        sent.note(upload, stamp, updated_at);
+        cache.record(upload, stamp, updated_at);
         out.say(format_args!("uploaded {file} as {key} of group {group}"));
     }
     Ok(())

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::InvalidSweep;
 use super::values::Values;
-use super::{MAX_TASKS, SweepError, variable};
+use super::{MAX_TASKS, variable};
 
 /// A parameter and its values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,13 +31,13 @@ pub struct Plan {
 
 impl Column {
     /// Creates a parameter with at least one value.
-    pub fn new(name: &str, values: Values) -> Result<Self, SweepError> {
+    pub fn new(name: &str, values: Values) -> Result<Self, InvalidSweep> {
         let fits = |char: char| char.is_alphanumeric() || "_-. ".contains(char);
         if name.is_empty() || name.trim() != name || name.len() > 64 || !name.chars().all(fits) {
-            return Err(SweepError::Name(name.to_owned()));
+            return Err(InvalidSweep::Name(name.to_owned()));
         }
         match values.is_empty() {
-            true => Err(SweepError::NoValues(name.to_owned())),
+            true => Err(InvalidSweep::NoValues(name.to_owned())),
             false => Ok(Self { name: name.to_owned(), values }),
         }
     }
@@ -44,11 +45,11 @@ impl Column {
 
 impl Factor {
     /// Creates a factor from columns of equal length.
-    pub fn new(columns: Vec<Column>) -> Result<Self, SweepError> {
+    pub fn new(columns: Vec<Column>) -> Result<Self, InvalidSweep> {
         if let Some(first) = columns.first()
             && let Some(other) = columns.iter().find(|other| other.values.len() != first.values.len())
         {
-            return Err(SweepError::UnequalLengths {
+            return Err(InvalidSweep::UnequalLengths {
                 name: first.name.clone(),
                 count: first.values.len(),
                 other: other.name.clone(),
@@ -65,23 +66,23 @@ impl Factor {
 
 impl Plan {
     /// All combinations of the factors.
-    pub fn product(factors: Vec<Factor>) -> Result<Self, SweepError> {
+    pub fn product(factors: Vec<Factor>) -> Result<Self, InvalidSweep> {
         let plan = Self { factors };
         let mut variables = BTreeMap::new();
         for name in plan.names() {
             if let Some(other) = variables.insert(variable(name), name) {
-                return Err(SweepError::SameName(other.to_owned(), name.to_owned()));
+                return Err(InvalidSweep::SameName(other.to_owned(), name.to_owned()));
             }
         }
         let count = plan.factors.iter().try_fold(1u64, |count, factor| count.checked_mul(factor.len()));
         match count {
             Some(count) if count <= MAX_TASKS => Ok(plan),
-            _ => Err(SweepError::TooMany),
+            _ => Err(InvalidSweep::TooMany),
         }
     }
 
-    /// All factors in lockstep: the first row of each, then the second of each.
-    pub fn zip(factors: Vec<Factor>) -> Result<Self, SweepError> {
+    /// All factors zipped: the first row of each, then the second of each.
+    pub fn zip(factors: Vec<Factor>) -> Result<Self, InvalidSweep> {
         let columns: Vec<Column> = factors.into_iter().flat_map(|factor| factor.columns).collect();
         Self::product(vec![Factor::new(columns)?])
     }
@@ -156,13 +157,13 @@ mod tests {
     }
 
     #[test]
-    fn lockstep_needs_equal_numbers_of_values() {
+    fn zipped_parameters_need_the_same_number_of_values() {
         let plan = Plan::zip(vec![factor(&[("x", "1..2")]), factor(&[("y", "a,b")])]).unwrap();
         assert_eq!(rows(&plan), ["1 a", "2 b"]);
         let error = Plan::zip(vec![factor(&[("x", "1..3")]), factor(&[("y", "a,b")])]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`x` has 3 values and `y` has 2: in lockstep every parameter needs as many"
+            "`x` has 3 values and `y` has 2: with zip, all parameters need the same number"
         );
     }
 
@@ -178,12 +179,12 @@ mod tests {
     fn ambiguous_names_are_refused() {
         for (one, other) in [("x", "x"), ("x", "X"), ("a-b", "a_b")] {
             let error = Plan::product(vec![factor(&[(one, "1")]), factor(&[(other, "1")])]).unwrap_err();
-            assert_eq!(error, SweepError::SameName(one.into(), other.into()));
+            assert_eq!(error, InvalidSweep::SameName(one.into(), other.into()));
         }
         for name in ["", " x", "x ", "a{b", "a=b", "a\nb", "a@b"] {
             assert_eq!(
                 Column::new(name, Values::parse("1").unwrap()),
-                Err(SweepError::Name(name.to_owned())),
+                Err(InvalidSweep::Name(name.to_owned())),
                 "{name:?}"
             );
         }
@@ -195,9 +196,9 @@ mod tests {
         let wide = || factor(&[("x", "1..10000000")]);
         assert_eq!(Plan::product(vec![wide()]).unwrap().len(), 10_000_000);
         let more = Plan::product(vec![wide(), factor(&[("y", "1..2")])]);
-        assert_eq!(more, Err(SweepError::TooMany));
+        assert_eq!(more, Err(InvalidSweep::TooMany));
         let (y, z) = (factor(&[("y", "1..10000000")]), factor(&[("z", "1..10000000")]));
-        assert_eq!(Plan::product(vec![wide(), y, z]), Err(SweepError::TooMany), "past 64 bits too");
+        assert_eq!(Plan::product(vec![wide(), y, z]), Err(InvalidSweep::TooMany), "past 64 bits too");
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::SweepError;
+use super::error::InvalidSweep;
 
 /// A text whose placeholders all refer to parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ enum Part {
 
 impl Template {
     /// Parses a text; `names` are the parameters in the order of their values.
-    pub fn parse(text: &str, names: &[&str]) -> Result<Self, SweepError> {
+    pub fn parse(text: &str, names: &[&str]) -> Result<Self, InvalidSweep> {
         let mut parts = Vec::new();
         let mut plain = String::new();
         let mut rest = text;
@@ -29,7 +29,7 @@ impl Template {
             let brace = if rest[at..].starts_with('{') { '{' } else { '}' };
             let after = &rest[at + 1..];
             if brace == '{' && rest[..at].ends_with('$') && !after.starts_with('{') {
-                let end = shell_end(after).ok_or_else(|| SweepError::LoneBrace(text.to_owned(), brace))?;
+                let end = shell_end(after).ok_or_else(|| InvalidSweep::LoneBrace(text.to_owned(), brace))?;
                 plain.push(brace);
                 plain.push_str(&after[..end]);
                 rest = &after[end..];
@@ -40,7 +40,7 @@ impl Template {
                 rest = after;
                 continue;
             }
-            let lone = || SweepError::LoneBrace(text.to_owned(), brace);
+            let lone = || InvalidSweep::LoneBrace(text.to_owned(), brace);
             if brace == '}' {
                 return Err(lone());
             }
@@ -92,8 +92,8 @@ fn shell_end(after: &str) -> Option<usize> {
     None
 }
 
-fn unknown(name: &str, names: &[&str]) -> SweepError {
-    SweepError::Unknown { name: name.to_owned(), known: names.iter().map(ToString::to_string).collect() }
+fn unknown(name: &str, names: &[&str]) -> InvalidSweep {
+    InvalidSweep::Unknown { name: name.to_owned(), known: names.iter().map(ToString::to_string).collect() }
 }
 
 #[cfg(test)]
@@ -102,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    fn fill(text: &str) -> Result<String, SweepError> {
+    fn fill(text: &str) -> Result<String, InvalidSweep> {
         Template::parse(text, &["x", "learning rate"]).map(|text| text.fill(&["1".into(), "0.5".into()]))
     }
 
@@ -141,18 +141,21 @@ mod tests {
         let error = fill("run {y}").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "{y} stands for nothing; there is {x}, {learning rate}; write {{ and }} for braces"
+            "unknown parameter {y}; the parameters are {x}, {learning rate}; write {{ and }} for literal braces"
         );
-        assert!(matches!(fill("{}"), Err(SweepError::Unknown { .. })));
-        assert!(matches!(fill("{X}"), Err(SweepError::Unknown { .. })), "case counts");
+        assert!(matches!(fill("{}"), Err(InvalidSweep::Unknown { .. })));
+        assert!(matches!(fill("{X}"), Err(InvalidSweep::Unknown { .. })), "case counts");
     }
 
     #[test]
     fn single_brace_is_refused() {
         for text in ["{", "a{x", "}", "a}b", "{{}", "${x", "${a:-${x}"] {
-            assert!(matches!(fill(text), Err(SweepError::LoneBrace(..))), "{text}");
+            assert!(matches!(fill(text), Err(InvalidSweep::LoneBrace(..))), "{text}");
         }
-        assert_eq!(fill("a}").unwrap_err().to_string(), "`a}` has a lone `}`: write `}}` for a brace");
+        assert_eq!(
+            fill("a}").unwrap_err().to_string(),
+            "unmatched `}` in `a}`: write `}}` for a literal brace"
+        );
     }
 
     proptest! {

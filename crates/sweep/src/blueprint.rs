@@ -6,7 +6,7 @@ use mitosis_protocol::TaskSpec;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest};
 use serde::{Deserialize, Serialize};
 
-use super::SweepError;
+use super::error::InvalidSweep;
 use super::plan::Plan;
 use super::template::Template;
 
@@ -39,7 +39,7 @@ pub fn variable(name: &str) -> String {
 
 impl Blueprint {
     /// Checks every placeholder.
-    pub fn expand(&self) -> Result<Expansion<'_>, SweepError> {
+    pub fn expand(&self) -> Result<Expansion<'_>, InvalidSweep> {
         let names: Vec<&str> = self.plan.names().collect();
         let template = |text: &str| match names.is_empty() {
             true => Ok(Template::plain(text)),
@@ -142,7 +142,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::sweep::{Column, Factor, Values};
+    use crate::{Column, Factor, Values};
 
     fn blueprint(args: &[&str], parameters: &[(&str, &str)]) -> Blueprint {
         let factor = |(name, values): &(&str, &str)| {

@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_protocol::Timestamp;
+use mitosis_sweep::Upload;
 use serde::{Deserialize, Serialize};
 
-use super::job::Upload;
-use super::kept::replace;
 use crate::config::Environment;
+use crate::process::files;
 
 /// More are not remembered.
-const MOST: usize = 10_000;
+const MAX_ENTRIES: usize = 10_000;
 /// A file that was changed so short a time ago can be changed again without another time.
-const GRAIN: Duration = Duration::from_millis(50);
+const CLOCK_GRAIN: Duration = Duration::from_millis(50);
 
 /// Which file it was, and which state of it. Whatever is written to a file changes this.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,12 +27,12 @@ pub(super) struct Stamp {
     device: u64,
     inode: u64,
     length: u64,
-    /// Microseconds since 1970 of the last change of content or properties; can't be set by anybody.
+    /// Microseconds since 1970 of the last change of content or metadata; cannot be set by users.
     changed: i64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Note {
+struct Entry {
     stamp: Stamp,
     /// When the coordinator says that it was uploaded.
     updated_at: Timestamp,
@@ -40,11 +40,11 @@ struct Note {
 
 /// What was sent to one coordinator.
 #[derive(Debug)]
-pub(super) struct Sent {
+pub(super) struct UploadCache {
     path: PathBuf,
     address: String,
     /// By coordinator, group and key.
-    notes: BTreeMap<String, Note>,
+    entries: BTreeMap<String, Entry>,
 }
 
 impl Stamp {
@@ -58,17 +58,17 @@ impl Stamp {
     }
 
     fn has_settled(&self, now: Timestamp) -> bool {
-        Timestamp::from_unix_micros(self.changed) < now - GRAIN
+        Timestamp::from_unix_micros(self.changed) < now - CLOCK_GRAIN
     }
 }
 
-impl Sent {
+impl UploadCache {
     pub(super) fn read(address: &str, environment: &Environment) -> Self {
         let path = environment.cache_folder().join("uploads.json");
         // Nothing, or nothing that can be read, only costs another upload.
-        let notes =
+        let entries =
             fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        Self { path, address: address.to_owned(), notes }
+        Self { path, address: address.to_owned(), entries }
     }
 
     fn key(&self, upload: &Upload) -> String {
@@ -76,31 +76,31 @@ impl Sent {
     }
 
     /// Whether the coordinator has this very state of the file.
-    pub(super) fn is_still_there(&self, upload: &Upload, stamp: &Stamp, updated_at: Timestamp) -> bool {
-        self.notes
+    pub(super) fn is_current(&self, upload: &Upload, stamp: &Stamp, updated_at: Timestamp) -> bool {
+        self.entries
             .get(&self.key(upload))
-            .is_some_and(|note| note.stamp == *stamp && note.updated_at == updated_at)
+            .is_some_and(|entry| entry.stamp == *stamp && entry.updated_at == updated_at)
     }
 
     /// `stamp` was taken before the file was read.
-    pub(super) fn note(&mut self, upload: &Upload, stamp: Stamp, updated_at: Option<Timestamp>) {
+    pub(super) fn record(&mut self, upload: &Upload, stamp: Stamp, updated_at: Option<Timestamp>) {
         let key = self.key(upload);
         match updated_at.filter(|_| stamp.has_settled(SystemClock.now())) {
             Some(updated_at) => {
-                if self.notes.len() >= MOST {
-                    self.notes.clear();
+                if self.entries.len() >= MAX_ENTRIES {
+                    self.entries.clear();
                 }
-                self.notes.insert(key, Note { stamp, updated_at });
+                self.entries.insert(key, Entry { stamp, updated_at });
             }
             None => {
-                self.notes.remove(&key);
+                self.entries.remove(&key);
             }
         }
-        let text = serde_json::to_vec(&self.notes).expect("notes are plain data");
+        let text = serde_json::to_vec(&self.entries).expect("entries are plain data");
         let folder = self.path.parent().expect("it is in the cache");
-        let written = fs::create_dir_all(folder).and_then(|()| replace(&self.path, &text));
+        let written = fs::create_dir_all(folder).and_then(|()| files::replace(&self.path, &text, 0o600));
         if let Err(error) = written {
-            tracing::warn!(%error, "what was uploaded can't be remembered, and will be uploaded again");
+            tracing::warn!(%error, "cannot record the upload; the file will be uploaded again");
         }
     }
 }
@@ -110,25 +110,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_sent_and_has_not_changed_on_either_side_is_still_there() {
+    fn only_what_was_sent_and_has_not_changed_on_either_side_is_current() {
         let folder = tempfile::tempdir().unwrap();
         let environment = Environment::from([("XDG_CACHE_HOME", folder.path().to_str().unwrap())]);
         let upload = Upload { file: "in.csv".into(), group: "lab".into(), key: "k".into() };
         let at = |second: i64| Timestamp::from_unix_micros(second * 1_000_000);
         let stamp = |changed| Stamp { device: 1, inode: 2, length: 3, changed };
-        let mut sent = Sent::read("http://c", &environment);
-        assert!(!sent.is_still_there(&upload, &stamp(5), at(9)));
-        sent.note(&upload, stamp(5), Some(at(9)));
-        let again = Sent::read("http://c", &environment);
-        assert!(again.is_still_there(&upload, &stamp(5), at(9)));
-        assert!(!again.is_still_there(&upload, &stamp(6), at(9)), "it was written to");
-        assert!(!again.is_still_there(&upload, &stamp(5), at(10)), "it was replaced there");
+        let mut cache = UploadCache::read("http://c", &environment);
+        assert!(!cache.is_current(&upload, &stamp(5), at(9)));
+        cache.record(&upload, stamp(5), Some(at(9)));
+        let again = UploadCache::read("http://c", &environment);
+        assert!(again.is_current(&upload, &stamp(5), at(9)));
+        assert!(!again.is_current(&upload, &stamp(6), at(9)), "it was written to");
+        assert!(!again.is_current(&upload, &stamp(5), at(10)), "it was replaced there");
         let other = Upload { group: "other".into(), ..upload.clone() };
-        assert!(!again.is_still_there(&other, &stamp(5), at(9)));
-        assert!(!Sent::read("http://d", &environment).is_still_there(&upload, &stamp(5), at(9)));
+        assert!(!again.is_current(&other, &stamp(5), at(9)));
+        assert!(!UploadCache::read("http://d", &environment).is_current(&upload, &stamp(5), at(9)));
 
         let just_now = stamp(SystemClock.now().unix_micros());
-        sent.note(&upload, just_now.clone(), Some(at(9)));
-        assert!(!sent.is_still_there(&upload, &just_now, at(9)), "it could change within the same moment");
+        cache.record(&upload, just_now.clone(), Some(at(9)));
+        assert!(!cache.is_current(&upload, &just_now, at(9)), "it could change within the same moment");
     }
 }

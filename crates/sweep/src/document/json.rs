@@ -5,24 +5,24 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Mistake, Node, Value, refuse_depth, refuse_twice};
+use super::{Node, ParseError, Value, refuse_depth, refuse_twice};
 
 pub(super) fn parse(text: &str) -> Result<Node, String> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    node(raw, text, 0).map_err(|mistake| mistake.told(text))
+    node(raw, text, 0).map_err(|error| error.describe(text))
 }
 
 /// The text of a value that is known to be well formed, which a borrowed [`RawValue`] is a part of.
-fn node(raw: &RawValue, text: &str, depth: usize) -> Result<Node, Mistake> {
+fn node(raw: &RawValue, text: &str, depth: usize) -> Result<Node, ParseError> {
     let written = raw.get();
     let at = written.as_ptr().addr() - text.as_ptr().addr();
     refuse_depth(depth, at)?;
-    let wrong = |error: serde_json::Error| Mistake::at(at, error.to_string());
+    let wrong = |error: serde_json::Error| ParseError::at(at, error.to_string());
     let value = match written.as_bytes().first() {
         Some(b'{') => {
             let Pairs(pairs) = serde_json::from_str(written).map_err(wrong)?;
             let pairs = pairs.into_iter().map(|(key, raw)| Ok((key, node(raw, text, depth + 1)?)));
-            let pairs: Vec<_> = pairs.collect::<Result<_, Mistake>>()?;
+            let pairs: Vec<_> = pairs.collect::<Result<_, ParseError>>()?;
             refuse_twice(&pairs)?;
             Value::Table(pairs)
         }

@@ -1,22 +1,21 @@
-//! Whether every task of a sweep could be taken, before the first is sent.
+//! Checks every task of a sweep before the first is sent.
 
 use mitosis_domain::spec;
-use mitosis_domain::sweep::Expansion;
 use mitosis_domain::tags::Words;
 use mitosis_protocol::task::SubmitTaskRequest;
 
-use crate::process::exit::Exit;
-use crate::process::failure::Failure;
+use super::blueprint::Expansion;
+use super::error::Error;
 
 /// Fails with the first task that the coordinator would refuse, and names its parameters.
-pub(crate) fn check(expansion: &Expansion<'_>) -> Result<(), Failure> {
+pub fn check(expansion: &Expansion<'_>) -> Result<(), Error> {
     expansion.tasks_from(0).zip(1u64..).try_for_each(|(task, number)| {
         check_one(&task).map_err(|error| match expansion.len() {
-            1 => Failure::new(Exit::Usage, error),
+            1 => Error::input(error),
             _ => {
                 let params: Vec<_> =
                     task.task_spec.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
-                Failure::new(Exit::Usage, format!("task {number}, {}: {error}", params.join(" ")))
+                Error::input(format!("task {number}, {}: {error}", params.join(" ")))
                     .with_hint("nothing was submitted")
             }
         })

@@ -2,8 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::process::exit::Exit;
-use crate::process::failure::Failure;
+use super::error::Error;
 
 /// Shells that take a script as the word after `-c`.
 const SHELLS: [&str; 5] = ["sh", "bash", "dash", "ksh", "zsh"];
@@ -18,7 +17,7 @@ pub(super) enum Command {
 
 impl Command {
     /// The program and its arguments.
-    pub(super) fn words(&self) -> Result<Vec<String>, Failure> {
+    pub(super) fn words(&self) -> Result<Vec<String>, Error> {
         let words = match self {
             Self::Words(words) => words.clone(),
             Self::Text(text) if text.trim_end().contains('\n') => script(text)?,
@@ -31,30 +30,27 @@ impl Command {
     }
 
     /// What is wrong with a task that has none.
-    pub(super) fn missing() -> Failure {
-        Failure::new(Exit::Usage, "there is no command")
+    pub(super) fn missing() -> Error {
+        Error::input("no command")
             .with_hint(r#"write command = ["python3", "train.py"] or command = "python3 train.py""#)
     }
 }
 
-fn split(line: &str) -> Result<Vec<String>, Failure> {
+fn split(line: &str) -> Result<Vec<String>, Error> {
     /// Never part of a command: the system ends words with it.
     const HASH: &str = "\0";
-    let halved =
-        || Failure::new(Exit::Usage, format!("the command `{line}` has a quote without its other half"));
+    let halved = || Error::input(format!("unmatched quote in the command `{line}`"));
     let words = shlex::split(line).ok_or_else(halved)?;
     // What stands after a `#` would be dropped as a comment.
     let uncommented = shlex::split(&line.replace('#', HASH)).ok_or_else(halved)?;
     match words.iter().map(|word| word.replace('#', HASH)).eq(uncommented) {
         true => Ok(words),
-        false => {
-            Err(Failure::new(Exit::Usage, format!("the command `{line}` has a `#`, which begins a comment"))
-                .with_hint("put the word in quotes, or write the command as a list of words"))
-        }
+        false => Err(Error::input(format!("the command `{line}` contains `#`, which begins a comment"))
+            .with_hint("quote the word, or write the command as a list")),
     }
 }
 
-fn script(text: &str) -> Result<Vec<String>, Failure> {
+fn script(text: &str) -> Result<Vec<String>, Error> {
     let shell = match text.strip_prefix("#!") {
         None => vec!["sh".to_owned()],
         Some(rest) => interpreter(rest.lines().next().unwrap_or_default())?,
@@ -63,7 +59,7 @@ fn script(text: &str) -> Result<Vec<String>, Failure> {
 }
 
 /// The shell that the first line of a script asks for, with its options.
-fn interpreter(line: &str) -> Result<Vec<String>, Failure> {
+fn interpreter(line: &str) -> Result<Vec<String>, Error> {
     let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     if words.len() > 1 && words[0].ends_with("/env") {
         words.remove(0);
@@ -71,10 +67,8 @@ fn interpreter(line: &str) -> Result<Vec<String>, Failure> {
     let name = words.first().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
     match SHELLS.contains(&name) {
         true => Ok(words),
-        false => Err(Failure::new(Exit::Usage, format!("a script for `{}` can't be a command", line.trim()))
-            .with_hint(
-                "put it into a file and add that under `attachments`, or write the command as a list of words",
-            )),
+        false => Err(Error::input(format!("a script for `{}` cannot be a command", line.trim()))
+            .with_hint("save it as a file and add that under `attachments`, or write the command as a list")),
     }
 }
 
@@ -83,7 +77,7 @@ mod tests {
     use super::*;
 
     fn words(text: &str) -> Result<Vec<String>, String> {
-        Command::Text(text.to_owned()).words().map_err(|failure| failure.to_string())
+        Command::Text(text.to_owned()).words().map_err(|error| error.told())
     }
 
     #[test]

@@ -5,14 +5,14 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{NonFiniteFloatPolicy, Spanned};
 
-use super::{Mistake, Node, Value, refuse_depth, refuse_twice};
+use super::{Node, ParseError, Value, refuse_depth, refuse_twice};
 
 pub(super) fn parse(text: &str) -> Result<Node, String> {
     // A number that is too large for the parser is still a text.
     let options = serde_saphyr::options! { non_finite_float_policy: NonFiniteFloatPolicy::PassThrough };
     let parsed: Spanned<Parsed> =
         serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
-    node(parsed, text, 0).map_err(|mistake| mistake.told(text))
+    node(parsed, text, 0).map_err(|error| error.describe(text))
 }
 
 /// A value as the parser takes it.
@@ -25,7 +25,7 @@ enum Parsed {
     Table(Vec<(String, Spanned<Parsed>)>),
 }
 
-fn node(parsed: Spanned<Parsed>, text: &str, depth: usize) -> Result<Node, Mistake> {
+fn node(parsed: Spanned<Parsed>, text: &str, depth: usize) -> Result<Node, ParseError> {
     let span = parsed.defined.span();
     let place = |bytes: Option<u64>| bytes.and_then(|bytes| usize::try_from(bytes).ok());
     let at = place(span.byte_offset()).unwrap_or_default();
@@ -36,7 +36,7 @@ fn node(parsed: Spanned<Parsed>, text: &str, depth: usize) -> Result<Node, Mista
         Parsed::Typed => {
             let written = place(span.byte_len()).and_then(|length| text.get(at..at + length));
             let written =
-                written.ok_or_else(|| Mistake::at(at, "a value can't be found again; put it in quotes"))?;
+                written.ok_or_else(|| ParseError::at(at, "cannot locate a value; put it in quotes"))?;
             Value::Plain(written.trim().to_owned())
         }
         Parsed::List(items) => {
@@ -44,7 +44,7 @@ fn node(parsed: Spanned<Parsed>, text: &str, depth: usize) -> Result<Node, Mista
         }
         Parsed::Table(pairs) => {
             let pairs = pairs.into_iter().map(|(key, value)| Ok((key, node(value, text, depth + 1)?)));
-            let pairs: Vec<_> = pairs.collect::<Result<_, Mistake>>()?;
+            let pairs: Vec<_> = pairs.collect::<Result<_, ParseError>>()?;
             refuse_twice(&pairs)?;
             Value::Table(pairs)
         }

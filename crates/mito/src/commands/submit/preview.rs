@@ -2,19 +2,19 @@
 
 use std::fmt::{self, Display};
 
-use mitosis_domain::sweep::Expansion;
 use mitosis_protocol::duration;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest};
+use mitosis_sweep::Expansion;
 
 use crate::process::failure::Failure;
 use crate::show;
 use crate::show::text::{shell_word, shell_words};
 
-/// So many are enough to see the pattern.
+/// Tasks that are shown as examples.
 const FIRST: usize = 5;
 
 /// Shows how many tasks there would be, and the first few of each kind.
-pub(crate) fn preview(expansions: &[Expansion<'_>]) -> Result<(), Failure> {
+pub(super) fn preview(expansions: &[Expansion<'_>]) -> Result<(), Failure> {
     let total: u64 = expansions.iter().map(Expansion::len).sum();
     for expansion in expansions {
         for task in expansion.tasks_from(0).take(FIRST) {

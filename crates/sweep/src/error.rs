@@ -1,0 +1,193 @@
+//! What can be wrong with a sweep, and with its submission.
+
+use std::io;
+use std::path::PathBuf;
+
+use mitosis_client::ClientError;
+use mitosis_protocol::ErrorBody;
+
+use super::MAX_TASKS;
+
+/// Why a sweep is invalid. Each message says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSweep {
+    /// A name that could not be written between braces.
+    #[error("invalid parameter name {0:?}: use letters, digits, `_`, `-`, `.` and inner spaces")]
+    Name(String),
+    /// Two parameters with the same variable.
+    #[error("the parameters `{0}` and `{1}` have the same variable, {variable}: rename one", variable = super::variable(.0))]
+    SameName(String, String),
+    /// A parameter without values.
+    #[error("the parameter `{0}` has no values")]
+    NoValues(String),
+    /// A range of something else than integers.
+    #[error("invalid range `{0}`: use integers, such as 1..10 or 0..100..5; list other values: 0.1,0.2,0.3")]
+    NotInteger(String),
+    /// A range without one of its ends.
+    #[error("invalid range `{0}`: write both ends, such as 1..10")]
+    HalfRange(String),
+    /// A range that does not get anywhere.
+    #[error("invalid range `{0}`: the step must be at least 1; a descending range needs no sign: 10..1..3")]
+    Step(String),
+    /// Columns that don't fit beside each other.
+    #[error(
+        "`{name}` has {count} values and `{other}` has {others}: with zip, all parameters need the same number"
+    )]
+    UnequalLengths {
+        /// One parameter.
+        name: String,
+        /// How many values it has.
+        count: u64,
+        /// Another.
+        other: String,
+        /// How many values that one has.
+        others: u64,
+    },
+    /// More than a sweep may have.
+    #[error("more than {limit} combinations: split the sweep", limit = MAX_TASKS)]
+    TooMany,
+    /// A `{name}` that is not a parameter.
+    #[error("unknown parameter {{{name}}}; {list}; write {{{{ and }}}} for literal braces", list = listed(known))]
+    Unknown {
+        /// What is between the braces.
+        name: String,
+        /// What could be.
+        known: Vec<String>,
+    },
+    /// A brace without its other half.
+    #[error("unmatched `{1}` in `{0}`: write `{1}{1}` for a literal brace")]
+    LoneBrace(String, char),
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "there are no parameters".to_owned(),
+        names => format!(
+            "the parameters are {}",
+            names.iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+/// Why a sweep can't be read or submitted.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The parameters or their values are invalid.
+    #[error(transparent)]
+    Sweep(#[from] InvalidSweep),
+    /// A file, or a part of it, is not what it has to be.
+    #[error("{message}")]
+    Input {
+        /// What is wrong.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// A task of a job file is invalid.
+    #[error("task {number} of {}: {source}", path.display())]
+    Task {
+        /// Its position, from 1.
+        number: usize,
+        /// The job file.
+        path: PathBuf,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// A file that was named can't be read.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The files of a submission can't be used.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// The verb: read, create, write.
+        action: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A saved submission can't be parsed.
+    #[error("cannot parse {}", path.display())]
+    Corrupt {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// No submission with this id was interrupted here.
+    #[error("no interrupted submission `{id}` on this machine")]
+    NotInterrupted {
+        /// The id.
+        id: String,
+        /// Those that were.
+        others: Vec<String>,
+    },
+    /// The name belongs to a submission of other tasks.
+    #[error("the name `{0}` is taken by another submission")]
+    NameTaken(String),
+    /// The coordinator refused a task.
+    #[error("{}", .0.msg)]
+    Refused(ErrorBody),
+    /// The coordinator's reply is about another number of tasks.
+    #[error("the coordinator replied for a different number of tasks")]
+    UnexpectedReply,
+    /// A request failed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A request failed, and the submission can be resumed.
+    #[error("{source}")]
+    Interrupted {
+        /// Why.
+        source: ClientError,
+        /// The id.
+        id: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn input(message: impl Into<String>) -> Self {
+        Self::Input { message: message.into(), hint: None }
+    }
+
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
+        match self {
+            Self::Input { message, .. } => Self::Input { message, hint: Some(hint.into()) },
+            other => other,
+        }
+    }
+
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Input { hint, .. } => hint.clone(),
+            Self::Task { source, .. } => source.hint(),
+            Self::Corrupt { .. } => {
+                Some("another version of mito wrote it; remove it to abandon the submission".to_owned())
+            }
+            Self::NotInterrupted { others, .. } if others.is_empty() => {
+                Some("no submission was interrupted; the last one is complete".to_owned())
+            }
+            Self::NotInterrupted { others, .. } => Some(format!("interrupted: {}", others.join(", "))),
+            Self::NameTaken(_) => {
+                Some("choose another name; the same name is only for the same tasks".to_owned())
+            }
+            Self::Refused(refusal) => refusal.hint.clone(),
+            Self::Client(error) => error.hint().map(str::to_owned),
+            Self::Interrupted { id, .. } => {
+                Some(format!("resume with `mito submit --resume {id}`; no task is submitted twice"))
+            }
+            Self::Sweep(_) | Self::Unreadable { .. } | Self::Io { .. } | Self::UnexpectedReply => None,
+        }
+    }
+
+    /// The message, with its hint in the same line.
+    #[cfg(test)]
+    pub(crate) fn told(&self) -> String {
+        format!("{self} {}", self.hint().unwrap_or_default())
+    }
+}

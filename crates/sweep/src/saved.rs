@@ -1,0 +1,144 @@
+//! The files of a submission that is not complete: all that is needed to resume it.
+//!
+//! One file with the whole submission, written once, and one beside it with how far it has come. Both can
+//! hold what the command is given, so only their owner can read them.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::blueprint::Blueprint;
+use super::error::Error;
+
+/// A submission as it was asked for.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SavedSubmission {
+    /// Names it, to its user and in its idempotency keys.
+    pub(super) id: String,
+    /// The coordinator.
+    pub(super) address: String,
+    /// The user who submits the tasks.
+    pub(super) user: String,
+    pub(super) blueprints: Vec<Blueprint>,
+}
+
+/// The files of one submission.
+#[derive(Debug)]
+pub(super) struct SubmissionFile {
+    folder: PathBuf,
+    id: String,
+}
+
+impl SubmissionFile {
+    /// Below a cache folder.
+    pub(super) fn new(id: &str, cache: &Path) -> Self {
+        Self { folder: cache.join("submissions"), id: id.to_owned() }
+    }
+
+    fn submission(&self) -> PathBuf {
+        self.folder.join(format!("{}.json", self.id))
+    }
+
+    fn progress(&self) -> PathBuf {
+        self.folder.join(format!("{}.progress", self.id))
+    }
+
+    /// The submission, if it is not complete.
+    pub(super) fn load(&self) -> Result<Option<SavedSubmission>, Error> {
+        let path = self.submission();
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text.map_err(|error| failed("read", &path, error))?,
+        };
+        serde_json::from_slice(&text).map(Some).map_err(|source| Error::Corrupt { path, source })
+    }
+
+    /// Saves the submission before its first request.
+    pub(super) fn save(&self, submission: &SavedSubmission) -> Result<(), Error> {
+        let text = serde_json::to_vec(submission).expect("a submission is plain data");
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
+        made.map_err(|error| failed("create", &self.folder, error))?;
+        let path = self.submission();
+        refile(&path, &text).map_err(|error| failed("write", &path, error))
+    }
+
+    /// How many tasks the coordinator has confirmed.
+    pub(super) fn submitted(&self) -> u64 {
+        // Nothing, or nothing that can be read, only costs sending the first ones again.
+        let text = fs::read_to_string(self.progress()).unwrap_or_default();
+        text.trim().parse().unwrap_or(0)
+    }
+
+    pub(super) fn save_progress(&self, tasks: u64) -> Result<(), Error> {
+        let path = self.progress();
+        refile(&path, tasks.to_string().as_bytes()).map_err(|error| failed("write", &path, error))
+    }
+
+    /// Removes the files: the submission is complete, or had no effect.
+    pub(super) fn remove(&self) {
+        for path in [self.progress(), self.submission()] {
+            if let Err(error) = fs::remove_file(&path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::error!("cannot remove {}: {error}", path.display());
+            }
+        }
+    }
+
+    /// The ids of all submissions that are not complete.
+    pub(super) fn list(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| {
+            entry.file_name().to_str().and_then(|name| name.strip_suffix(".json")).map(str::to_owned)
+        });
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// Replaces a file atomically.
+pub(super) fn refile(path: &Path, text: &[u8]) -> io::Result<()> {
+    let new = path.with_added_extension("new");
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&new, path)
+}
+
+fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::Io { action, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn submission_is_private_and_kept_until_it_is_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = SubmissionFile::new("night.1", folder.path());
+        assert_eq!((file.load().unwrap(), file.submitted()), (None, 0));
+        let saved = || SavedSubmission {
+            id: "night.1".into(),
+            address: "http://127.0.0.1:5000".into(),
+            user: "ann".into(),
+            blueprints: vec![],
+        };
+        file.save(&saved()).unwrap();
+        file.save_progress(20_000).unwrap();
+        assert_eq!((file.load().unwrap(), file.submitted()), (Some(saved()), 20_000));
+        assert_eq!(SubmissionFile::new("other", folder.path()).list(), ["night.1"]);
+        for path in [file.submission(), file.progress()] {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        file.remove();
+        assert_eq!((file.load().unwrap(), file.submitted()), (None, 0));
+        assert!(file.list().is_empty());
+    }
+}
