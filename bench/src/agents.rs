@@ -1,4 +1,4 @@
-//! Ten thousand agents that have nothing to do: what it costs to keep them.
+//! The cost of ten thousand idle agents.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::noop::register;
 use crate::table::{Table, shown};
 use crate::{Error, Plan, observe};
 
-/// Registrations that are under way at once.
+/// Concurrent registrations.
 const CONCURRENCY: usize = 50;
-/// As long as the protocol allows.
+/// The longest time that the protocol allows.
 const LONG_POLL: Duration = Duration::from_secs(20);
 
 pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
@@ -37,7 +37,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
             .map_ok(|agent| mitosis_testkit::spawn(poll(agent, over.clone())))
             .try_collect()
             .await?;
-        // Everybody asks for the first time within a moment; what counts is what comes after.
+        // All agents send their first request at nearly the same time; only what follows is measured.
         tokio::time::sleep(LONG_POLL).await;
         let load = mito.load_over(span).await?;
         let (now, _) = observe::memory(pid)?;
@@ -61,7 +61,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-/// Holds one request after the other; answers how many were refused or broken off.
+/// Sends one held request after the other; returns how many failed.
 async fn poll(agent: WorkerClient, over: CancellationToken) -> usize {
     let request = PollRequest { want: 4, wait: Some(LONG_POLL), ..PollRequest::default() };
     let mut refused = 0;
@@ -77,8 +77,8 @@ async fn poll(agent: WorkerClient, over: CancellationToken) -> usize {
     }
 }
 
-/// A connection is an open file, here and in the coordinator, which inherits the limit. Answers for how
-/// many agents there is room.
+/// Raises the limit of open files, which the coordinator inherits: every connection is an open file in both.
+/// Returns how many agents are possible.
 pub(crate) fn raise_open_files(wanted: usize) -> Result<usize, Error> {
     const SPARE: u64 = 200;
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;

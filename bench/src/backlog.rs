@@ -1,4 +1,4 @@
-//! What a long line costs: the rate at which it shrinks, and how soon an urgent task runs.
+//! The cost of a long queue: how fast it drains, and how soon an urgent task runs.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::table::{Table, millis, shown};
 use crate::{Error, Plan};
 
 const SLOTS: usize = 4;
-/// How often the clock is looked at; no result depends on it.
+/// Time between two checks; no result depends on it.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Tasks in one submission.
 const BATCH: usize = 50_000;
@@ -60,14 +60,14 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-/// How long it takes from before the submission of an urgent task until its command says what time it is.
+/// The time from the submission of an urgent task until its command writes the time.
 async fn start_one(mito: &Mito, clock: &Path) -> Result<Duration, Error> {
     std::fs::write(clock, "")?;
     let begun = SystemClock.now();
     let script = format!("date +%s%N > {}", clock.display());
     mito.user.submit(&task("urgent", &["sh", "-c", &script], 100)).await?;
     loop {
-        // Asking the coordinator would be more load than the task.
+        // Asking the coordinator would cost more than the task.
         if let Some(nanos) = std::fs::read_to_string(clock)?.strip_suffix('\n') {
             let nanos: i64 = nanos.parse()?;
             return Ok(Timestamp::from_unix_micros(nanos / 1_000).since(begun));
@@ -76,14 +76,14 @@ async fn start_one(mito: &Mito, clock: &Path) -> Result<Duration, Error> {
     }
 }
 
-/// How many tasks of the long line end in a second.
+/// How many tasks of the long queue end in a second.
 async fn rate(mito: &Mito, span: Duration) -> Result<f64, Error> {
     let (begun, before) = (Instant::now(), mito.ended("long").await?);
     let before = (before, begun.elapsed() / 2);
     tokio::time::sleep(span).await;
     let asked = begun.elapsed();
     let after = mito.ended("long").await?;
-    // Each count is true of about the middle of the time that it took.
+    // Each count is valid for about the middle of the time that it took.
     let at = asked + (begun.elapsed().saturating_sub(asked)) / 2;
     Ok(float(after - before.0) / at.saturating_sub(before.1).as_secs_f64())
 }

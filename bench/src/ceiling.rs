@@ -1,4 +1,4 @@
-//! The most that a machine can do: threads that start a program, wait for it, and do nothing else.
+//! The limit of the machine: threads that only start a program and wait for it.
 
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 
-/// Runs a command `count` times in `slots` threads. Nothing is set up between fork and exec, so that the
-/// standard library starts it the cheap way.
+/// Runs a command `count` times in `slots` threads. Nothing runs between fork and exec, so that the standard
+/// library can use the fast path.
 pub(crate) fn spawn_loop(slots: usize, count: usize, command: &[&str]) -> Result<Duration, Error> {
     let next = AtomicUsize::new(0);
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! Three coordinators on one PostgreSQL; each of them and the database are killed once while tasks run.
+//! Three coordinators with one PostgreSQL; each of them and the database are killed once while tasks run.
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,18 +14,18 @@ use crate::{Error, Plan};
 
 const COORDINATORS: usize = 3;
 const SLOTS: usize = 4;
-/// Between two looks at how many tasks have run.
+/// Time between two counts of the tasks that have run.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// A rate is taken over so many looks, which is a second.
+/// The number of counts in the window of a rate, which is one second.
 const WINDOW: usize = 10;
 const PERIOD: Duration = Duration::from_secs(1);
-/// This share of the rate before counts as all of it: the machine itself is not steadier.
+/// The share of the rate before that counts as full recovery: the machine itself varies more than the rest.
 const FULL: f64 = 0.8;
 
-/// How many tasks had run at a moment, as their own marks tell: nobody has to be asked.
+/// How many tasks had run at a moment, from the marks of the tasks, without asking a coordinator.
 type Samples = Vec<(Duration, u64)>;
 
-/// Looks until it is told to stop.
+/// Counts until it is stopped.
 async fn watch(begun: Instant, marks: PathBuf, over: CancellationToken) -> Result<Samples, Error> {
     let mut samples = Vec::new();
     while !over.is_cancelled() {
@@ -35,7 +35,7 @@ async fn watch(begun: Instant, marks: PathBuf, over: CancellationToken) -> Resul
     Ok(samples)
 }
 
-/// Tasks per second in each window, with the begin of the window.
+/// Tasks per second in each window, with the start of the window.
 fn rates(samples: &Samples) -> Vec<(Duration, f64)> {
     let of_one = |window: &[(Duration, u64)]| {
         let ((from, before), (to, after)) = (window[0], window[WINDOW]);
@@ -89,7 +89,7 @@ fn print(samples: &Samples, events: &[(String, Duration)], left: u64) {
     );
     for (place, (what, at)) in events.iter().enumerate() {
         let next = events.get(place + 1).map_or(Duration::MAX, |(_, next)| *next);
-        // A window that reaches into what happened next says nothing about this.
+        // A window that overlaps the next event is ignored.
         let since: Vec<_> =
             rates.iter().filter(|(from, _)| from >= at && from.saturating_add(PERIOD) < next).collect();
         let least = since.iter().min_by(|a, b| a.1.total_cmp(&b.1));

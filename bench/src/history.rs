@@ -1,5 +1,5 @@
-//! Pages of a history of ten million tasks. The history is written straight into the database, since
-//! running it would take an hour.
+//! Pages of a history of ten million tasks. The history is written directly into the database, since running it
+//! would take an hour.
 
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
         let mut mito = Mito::start(plan, kind).await?;
         mito.restart_around(async |database| fill(kind, database, rows).await).await?;
         for (name, question) in questions(&mito, rows).await? {
-            // The first one finds nothing in memory.
+            // The first page is read with a cold cache.
             mito.user.query_tasks(&question).await?;
             let mut spent = Numbers::default();
             let times = if question.count { plan.rounds } else { times };
@@ -50,7 +50,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes a history into a database that nothing else uses.
+/// Writes a history into a database without other users.
 pub(crate) async fn fill(kind: Kind, database: &str, rows: usize) -> Result<(), Error> {
     match kind {
         Kind::Embedded => fill_sqlite(database, rows),
@@ -83,7 +83,7 @@ async fn questions(mito: &Mito, rows: usize) -> Result<Vec<(&'static str, QueryT
 }
 
 /// One in two hundred failed, one in a thousand was cancelled, every tenth is `nightly`, each ten thousand
-/// have a label of their own, and one in ten thousand is somebody else's.
+/// share a label, and one in ten thousand has another owner.
 const FILL_POSTGRES: &str = "
     INSERT INTO users (username, password_hash, admin, state, group_quota, group_count, created_at, updated_at)
     VALUES ('rare', '', false, 0, 8, 0, 0, 0);
@@ -112,8 +112,7 @@ const FILL_POSTGRES: &str = "
     UPDATE groups SET task_count = ROWS;
     SELECT setval('task_id', ROWS + 1);";
 
-/// What the indexes of the large tables are made of. They are made again after the rows are there, which
-/// is many times faster.
+/// The indexes of the large tables. They are created again after the rows, which is many times faster.
 const INDEXES: &str = "
     SELECT CASE WHEN c.conname IS NULL THEN format('DROP INDEX %s', i.indexrelid::regclass)
                 ELSE format('ALTER TABLE %s DROP CONSTRAINT %I', i.indrelid::regclass, c.conname) END,

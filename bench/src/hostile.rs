@@ -1,4 +1,4 @@
-//! One tenant works while others misbehave: how much of its rate is left, and what the coordinator holds.
+//! One tenant works while others misbehave: how much of its rate remains, and what the coordinator uses.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -18,9 +18,9 @@ use crate::table::{Table, millis, shown};
 use crate::{Error, Plan, history, observe};
 
 const SLOTS: usize = 4;
-/// Accounts that misbehave together.
+/// How many accounts misbehave.
 const ACCOUNTS: usize = 50;
-/// Connections of strangers come from here, those of workers and users from 127.0.0.1.
+/// The source address of hostile connections; those of workers and users come from 127.0.0.1.
 const STRANGER: &str = "127.0.0.2:0";
 /// Time between two bytes of a slow connection.
 const BYTE_PERIOD: Duration = Duration::from_secs(1);
@@ -29,21 +29,21 @@ const SUBMISSION: usize = 100_000;
 /// Longest time of one measurement with a load beside it.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// What others do meanwhile.
+/// The load of the other accounts.
 #[derive(Debug, Clone, Copy)]
 enum Load {
     Nothing,
-    /// Streams of events that have nothing to say.
+    /// Event streams without events.
     Streams(usize),
     /// Connections that never send anything.
     Idle(usize),
     /// Connections that send a byte of a header each second.
     Slow(usize),
-    /// Counts over a long history, at once.
+    /// Concurrent counts over a long history.
     Counts(usize),
-    /// Password checks whose client hangs up at once.
+    /// Password checks whose client disconnects at once.
     HangUps(usize),
-    /// The cancellation of all waiting tasks of a group.
+    /// A cancellation of all waiting tasks of a group.
     Cancel(usize),
 }
 
@@ -150,7 +150,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-/// A system with a long history, a tenant at work, and accounts that misbehave.
+/// A system with a long history, a working tenant, and accounts that misbehave.
 struct System {
     mito: Mito,
     others: Vec<UserClient>,
@@ -158,15 +158,15 @@ struct System {
     address: SocketAddr,
 }
 
-/// What one measurement brought.
+/// The result of one measurement.
 struct Outcome {
     rate: f64,
-    /// Milliseconds of each submission of one task meanwhile.
+    /// Milliseconds of each submission of one task during the load.
     submissions: Numbers,
     memory: f64,
     /// Microseconds of processor time of the coordinator for each of the tenant's tasks.
     used: f64,
-    /// Processors that this program used meanwhile, for the load and for measuring.
+    /// Processors that this program used, for the load and for measuring.
     load: f64,
     /// Requests of the others that were refused.
     refused: usize,
@@ -187,14 +187,14 @@ impl System {
             tokens.push(token.expose_secret().to_owned());
             others.push(mito.user.client().with_user_token(token));
         }
-        // One of them may read the long history.
+        // One of the accounts may read the long history.
         let relations = [("other-1".to_owned(), Role::Read)].into();
         mito.user.set_members("mitosis_admin", &RelationsRequest { relations }).await?;
         let address = mito.user.client().address().trim_start_matches("http://").parse()?;
         Ok(Self { mito, others, tokens, address })
     }
 
-    /// The tenant's rate and answers beside a load, which begins first.
+    /// Measures the tenant's rate and response times during a load, which starts first.
     async fn beside(&self, load: Load, plan: &Plan) -> Result<Outcome, Error> {
         let pid = self.mito.coordinator();
         observe::forget_most_memory(pid)?;
@@ -235,7 +235,7 @@ impl System {
         Ok(Outcome { rate, submissions, memory, used, load, refused })
     }
 
-    /// Begins a load; each part of it answers whether it was refused.
+    /// Starts a load; each part returns whether it was refused.
     async fn begin(&self, load: Load, running: &mut JoinSet<bool>) -> Result<(), Error> {
         let address = self.address;
         match load {
@@ -265,7 +265,7 @@ impl System {
             }
             Load::Cancel(count) => self.begin_to_cancel(count, running).await?,
         }
-        // Whatever it does at first, such as connecting, is done.
+        // The initial work, such as connecting, is done.
         tokio::time::sleep(Duration::from_secs(1)).await;
         Ok(())
     }
@@ -283,7 +283,7 @@ impl System {
     }
 }
 
-/// Counts a history that has no index for the question, again and again.
+/// Counts a history repeatedly by a condition without an index.
 async fn count_for_ever(user: UserClient) -> bool {
     let filter = TaskFilter {
         group_name: Some("mitosis_admin".to_owned()),
@@ -298,7 +298,7 @@ async fn count_for_ever(user: UserClient) -> bool {
     }
 }
 
-/// Logs in under unknown names, and hangs up before the answer.
+/// Logs in under unknown names, and disconnects before the reply.
 async fn hang_up(address: SocketAddr, count: usize) -> bool {
     for number in 0..count {
         let body =
@@ -309,7 +309,7 @@ async fn hang_up(address: SocketAddr, count: usize) -> bool {
             body.len()
         );
         if let Ok(mut socket) = connect(address).await {
-            // It may be closed already, which is as good as hanging up.
+            // It may be closed already, which is equivalent.
             socket.write_all(request.as_bytes()).await.ok();
         }
     }
@@ -322,7 +322,7 @@ async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
     socket.connect(address).await
 }
 
-/// Follows events until the connection ends; answers whether the first line is not a success.
+/// Follows events until the connection ends; returns whether the first line is not a success.
 async fn listen(address: SocketAddr, token: String) -> bool {
     let request = format!("GET /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
     let Ok(mut socket) = connect(address).await else { return true };
@@ -338,7 +338,7 @@ async fn listen(address: SocketAddr, token: String) -> bool {
     false
 }
 
-/// Sends a beginning, and then a byte at a time for ever, over one connection after the other.
+/// Sends a prefix and then one byte at a time, over one connection after the other.
 async fn send_slowly(address: SocketAddr, beginning: &'static str) -> bool {
     loop {
         if let Ok(mut socket) = connect(address).await

@@ -1,4 +1,4 @@
-//! What a coordinator does while nobody wants anything.
+//! The load of a coordinator without requests.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::mito::{Kind, Mito};
 use crate::table::{Table, shown};
 use crate::{Error, Plan, observe};
 
-/// What follows a start or an end is over by then.
+/// Time after which the work of a start or an end has finished.
 const SETTLING: Duration = Duration::from_secs(10);
 
 pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! How long one task takes, from before its submission until its end is known, when there is nothing else.
+//! The time of one task, from its submission until its end is known, on an idle system.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::numbers::Numbers;
 use crate::table::{Table, millis, shown};
 use crate::{Error, Plan};
 
-/// The measuring looks again after this time, so no result is finer.
+/// Time between two checks, which limits the precision.
 const POLL_INTERVAL: Duration = Duration::from_micros(500);
 
 pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
@@ -38,7 +38,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-/// Submits one task and watches it until it is over.
+/// Submits one task and waits for its end.
 pub(crate) async fn run_one(mito: &Mito, label: &str, priority: i32) -> Result<Duration, Error> {
     let begun = Instant::now();
     let ids = mito.user.submit(&task(label, &["true"], priority)).await?;

@@ -1,4 +1,4 @@
-//! A worker is killed while it runs tasks; another runs them again.
+//! A worker is killed while it runs tasks; another one runs them again.
 
 use std::fs;
 use std::path::Path;
@@ -32,7 +32,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-/// From the death of the worker until the last of its tasks has started on another.
+/// The time from the death of the worker until the last of its tasks has started on another one.
 async fn recovery(plan: &Plan, kind: Kind) -> Result<Duration, Error> {
     let mut mito = Mito::start(plan, kind).await?;
     mito.add_worker(SLOTS).await?;

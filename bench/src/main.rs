@@ -1,8 +1,8 @@
-//! Measures whole systems: real processes, real servers, side by side in one run.
+//! Measures whole systems: real processes and real servers, side by side in one run.
 //!
-//! Every section prints a table. Rounds of different ways are interleaved, so that whatever else the
-//! machine does hits all of them; what is printed is the median and the range. Nothing here is linked
-//! with the coordinator: it is the binary `mito` that is measured, from outside.
+//! Every section prints a table. Rounds of different variants are interleaved, so that other load of the
+//! machine affects all of them; the median and the range are printed. The benchmark is not linked with the
+//! coordinator: it measures the binary `mito` from outside.
 
 #![expect(
     clippy::print_stdout,
@@ -33,7 +33,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-/// Whatever went wrong; it is only told.
+/// Any error; it is only printed.
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Measures mito side by side with other ways to run commands.
@@ -42,10 +42,10 @@ struct Args {
     /// What to measure
     #[arg(value_enum, default_values_t = [Section::All])]
     sections: Vec<Section>,
-    /// A few seconds per section, to see that everything works; the numbers mean little
+    /// Run each section for a few seconds to check that it works; the numbers mean little
     #[arg(long)]
     quick: bool,
-    /// How often each way is measured
+    /// Number of measurements of each variant
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// The program to measure, built for release
@@ -61,19 +61,19 @@ enum Section {
     Short,
     /// Submitting 100,000 tasks in one call
     Submit,
-    /// How long a single task takes when there is nothing else
+    /// Time of a single task on an idle system
     Latency,
     /// An urgent task, and the rate, with a million tasks waiting
     Backlog,
     /// Tasks that are ended without being run
     Noop,
-    /// What a coordinator does while nobody wants anything
+    /// Load of a coordinator without requests
     Idle,
     /// Three coordinators and the database, killed one after the other while tasks run
     Failover,
-    /// A worker that is killed, and its tasks
+    /// A killed worker and its tasks
     Loss,
-    /// Ten thousand agents that wait
+    /// Ten thousand idle agents
     Agents,
     /// Pages of a history of ten million tasks
     History,
@@ -81,7 +81,7 @@ enum Section {
     Hostile,
 }
 
-/// What every section is told.
+/// The settings of all sections.
 #[derive(Debug, Clone)]
 struct Plan {
     mito: PathBuf,
@@ -90,7 +90,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// A size, or the one of a quick look.
+    /// A size, or the one for a quick run.
     const fn size(&self, real: usize, quick: usize) -> usize {
         if self.quick { quick } else { real }
     }
@@ -107,10 +107,10 @@ async fn main() -> ExitCode {
     }
 }
 
-/// A database says only in the cause of its error what was wrong.
+/// The message of an error with its causes, which explain database errors.
 fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+    causes.fold(error.to_string(), |message, cause| format!("{message}: {cause}"))
 }
 
 async fn run(args: Args) -> Result<(), Error> {

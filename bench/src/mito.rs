@@ -1,4 +1,4 @@
-//! A whole system under measurement: coordinators and perhaps workers, each a process of its own.
+//! A system under measurement: coordinators and workers, each in its own process.
 
 use std::fs;
 use std::net::TcpListener;
@@ -24,11 +24,11 @@ use crate::{Error, Plan};
 
 const ADMIN: &str = "mitosis_admin";
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often an end is looked for.
+/// Time between two checks for an end.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const MAX_POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Where state is.
+/// Where the state is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Embedded,
@@ -46,11 +46,11 @@ impl Kind {
     }
 }
 
-/// What a coordinator does.
+/// The load of a coordinator.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) cpu_percent: f64,
-    /// Not a number where there is no server to ask.
+    /// NaN without a database server.
     pub(crate) statements_per_second: f64,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Mito {
     program: PathBuf,
     watch: Option<Watch>,
     database: String,
-    // Gone after everything that uses them.
+    // Dropped after everything that uses it.
     server: Option<PostgresServer>,
     folder: TempDir,
 }
@@ -74,7 +74,7 @@ impl Mito {
         Self::start_many(plan, kind, 1).await
     }
 
-    /// Starts coordinators side by side. Objects are in a directory: they are not what is measured.
+    /// Starts several coordinators. Objects are in a directory: they are not measured.
     pub(crate) async fn start_many(plan: &Plan, kind: Kind, count: usize) -> Result<Self, Error> {
         let folder = TempDir::new()?;
         let server = match kind {
@@ -102,7 +102,7 @@ impl Mito {
             mito.write_coordinator_config(number, port)?;
             let coordinator = mito.spawn_coordinator(number)?;
             mito.coordinators.push(coordinator);
-            // The first one makes the tables and the keys.
+            // The first one creates the tables and the keys.
             mito.log_in().await?;
         }
         if kind == Kind::Postgres {
@@ -126,7 +126,7 @@ impl Mito {
         }
     }
 
-    /// Starts a worker, and waits until it has run something.
+    /// Starts a worker, and waits until it has run a task.
     pub(crate) async fn add_worker(&mut self, slots: usize) -> Result<(), Error> {
         let config = format!(
             "[worker]\ncoordinator_addr = '{}'\nuser = '{ADMIN}'\npassword = '{ADMIN}'\nretain = true\n",
@@ -141,7 +141,7 @@ impl Mito {
         Ok(())
     }
 
-    /// Kills the worker that was added first, as a crash would.
+    /// Kills the first worker, as a crash would.
     pub(crate) fn kill_worker(&mut self) -> Result<(), Error> {
         let mut victim = self.workers.remove(0);
         let killed = victim.kill();
@@ -149,7 +149,7 @@ impl Mito {
         Ok(killed?)
     }
 
-    /// Submits a task so many times and waits until all have ended; answers how long that took.
+    /// Submits `count` copies of a task and waits until all have ended; returns the time.
     pub(crate) async fn run_all(&self, task: &SubmitTaskRequest, count: usize) -> Result<Duration, Error> {
         let begun = Instant::now();
         self.submit(task, count).await?;
@@ -157,7 +157,7 @@ impl Mito {
         Ok(begun.elapsed())
     }
 
-    /// Submits a task so many times, in one call.
+    /// Submits `count` copies of a task in one call.
     pub(crate) async fn submit(&self, task: &SubmitTaskRequest, count: usize) -> Result<(), Error> {
         let tasks = vec![task.clone(); count];
         let reply = self.user.submit_many(&SubmitTasksRequest { tasks, idempotency_key: None }).await?;
@@ -167,8 +167,8 @@ impl Mito {
         }
     }
 
-    /// Waits until that many tasks of a label have ended. Each look counts them, which is work for the
-    /// coordinator; so it looks again when half of what is missing should be there.
+    /// Waits until `count` tasks of a label have ended. Each check counts them, which costs the coordinator
+    /// time; so the next check is when half of the missing ones should have ended.
     pub(crate) async fn wait_for(&self, label: &str, count: usize) -> Result<(), Error> {
         let begun = Instant::now();
         loop {
@@ -182,7 +182,7 @@ impl Mito {
         }
     }
 
-    /// How many tasks of a label have ended with 0.
+    /// How many tasks of a label have ended with status 0.
     pub(crate) async fn ended(&self, label: &str) -> Result<u64, Error> {
         let mut query = query(label);
         query.filter.exit_status = Some("=0".to_owned());
@@ -190,7 +190,7 @@ impl Mito {
         Ok(self.user.query_tasks(&query).await?.count)
     }
 
-    /// The process of the first coordinator.
+    /// The process id of the first coordinator.
     pub(crate) fn coordinator(&self) -> u32 {
         self.coordinators[0].id()
     }
@@ -202,13 +202,13 @@ impl Mito {
         Ok(())
     }
 
-    /// Starts a coordinator that was killed.
+    /// Restarts a killed coordinator.
     pub(crate) fn revive_coordinator(&mut self, number: usize) -> Result<(), Error> {
         self.coordinators[number] = self.spawn_coordinator(number)?;
         Ok(())
     }
 
-    /// Kills the database server and starts it again.
+    /// Kills and restarts the database server.
     pub(crate) async fn restart_database(&mut self) -> Result<(), Error> {
         match &mut self.server {
             Some(server) => Ok(server.restart().await?),
@@ -230,7 +230,7 @@ impl Mito {
         spawn(&self.program, self.folder.path(), &log, &["coordinator", "--config", &config])
     }
 
-    /// What the database has done so far; nothing where there is no server to ask.
+    /// What the database has done so far; none without a server.
     pub(crate) async fn database_work(&self) -> Result<Option<Work>, Error> {
         match &self.watch {
             Some(watch) => Ok(Some(watch.work().await?)),
@@ -238,7 +238,7 @@ impl Mito {
         }
     }
 
-    /// What the first coordinator and its database do in a span of time.
+    /// The load of the first coordinator and its database during a period.
     pub(crate) async fn load_over(&self, span: Duration) -> Result<Load, Error> {
         let pid = self.coordinator();
         let (used, work, begun) = (observe::cpu_seconds(pid)?, self.database_work().await?, Instant::now());
@@ -258,7 +258,7 @@ impl Mito {
         Ok(usize::try_from(self.user.query_workers(&query).await?.count)?)
     }
 
-    /// Stops everything but the database; no state is lost. Then starts the coordinator again.
+    /// Stops everything but the database without losing state, and then starts the coordinator again.
     pub(crate) async fn restart_around(
         &mut self,
         between: impl AsyncFnOnce(&str) -> Result<(), Error>,
@@ -273,7 +273,7 @@ impl Mito {
     }
 
     fn stop_processes(&mut self) {
-        // Workers first: each says goodbye to the coordinator.
+        // Workers first: each signs off.
         for mut process in self.workers.drain(..).chain(self.coordinators.drain(..)) {
             if kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGTERM).is_ok() {
                 process.wait().ok();

@@ -1,4 +1,4 @@
-//! Tasks that are ended without being run: what the engine alone can do.
+//! Tasks that are ended without being run: the limit of the engine.
 
 use std::time::Instant;
 
@@ -12,16 +12,16 @@ use crate::numbers::{Numbers, float};
 use crate::table::{Table, shown};
 use crate::{Error, Plan, observe};
 
-/// Agents that ask at once.
+/// Concurrent agents.
 const AGENTS: usize = 2;
-/// Tasks that each holds.
+/// How many tasks each agent holds.
 const HELD: u32 = 500;
 
 pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     let count = plan.size(50_000, 5_000);
     let mut table = Table::new(
         format!(
-            "{count} tasks that nobody runs, {AGENTS} agents with {HELD} in hand, {} rounds",
+            "{count} tasks without commands, {AGENTS} agents that hold {HELD} each, {} rounds",
             plan.rounds
         ),
         &["way", "per second", "least", "most", "SQL/task", "WAL B/task", "CPU us/task"],
@@ -66,7 +66,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-/// A worker that is no process.
+/// Registers a worker without a process.
 pub(crate) async fn register(mito: &Mito, slots: u32) -> Result<WorkerClient, Error> {
     let request = RegisterWorkerRequest {
         tags: Vec::new(),
@@ -79,7 +79,7 @@ pub(crate) async fn register(mito: &Mito, slots: u32) -> Result<WorkerClient, Er
     Ok(mito.user.register_worker(&request).await?.client)
 }
 
-/// Takes tasks and hands them in as ended, until there are none; answers how many.
+/// Takes tasks and reports them as ended, until there are none; returns their number.
 async fn end_all(agent: &WorkerClient) -> Result<usize, Error> {
     let mut ended = 0;
     let mut report = ReportBatch { want: HELD, ..ReportBatch::default() };

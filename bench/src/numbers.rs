@@ -22,7 +22,7 @@ impl Numbers {
         self.quantile(0.5)
     }
 
-    /// The smallest number that this share of all numbers does not exceed.
+    /// The smallest number that is at least as large as this share of all numbers.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
         #[expect(
             clippy::cast_possible_truncation,
@@ -51,7 +51,7 @@ impl FromIterator<f64> for Numbers {
     }
 }
 
-/// A count as a number to calculate with.
+/// A count as a number for calculations.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below the precision of a float")]
 pub(crate) const fn float(count: u64) -> f64 {
     count as f64
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quantile_is_one_of_the_numbers() {
+    fn quantile_is_one_of_the_numbers() {
         let mut numbers: Numbers = (1..=99).rev().map(f64::from).collect();
         assert_eq!((numbers.median(), numbers.quantile(0.99), numbers.most()), (50.0, 99.0, 99.0));
         numbers.add(0.0);

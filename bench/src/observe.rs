@@ -1,4 +1,4 @@
-//! What a process and a database server have used so far, read from outside.
+//! The resources that a process and a database server have used, from outside.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use tokio_postgres::{Client, NoTls};
 use crate::Error;
 use crate::numbers::float;
 
-/// The processor, in one line.
+/// A description of the processor in one line.
 pub(crate) fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let named = |line: &&str| line.starts_with("model name");
@@ -19,14 +19,14 @@ pub(crate) fn machine() -> String {
 /// Seconds of processor time that a process has used, all its threads together.
 pub(crate) fn cpu_seconds(pid: u32) -> Result<f64, Error> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name may hold anything, so fields are counted from its closing bracket.
+    // The name can contain anything, so fields are counted from its closing bracket.
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or_default();
     let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.unwrap_or(100);
     Ok(float(ticks(11) + ticks(12)) / float(per_second.unsigned_abs()))
 }
 
-/// Bytes of memory that a process holds now, and at most so far: `(VmRSS, VmHWM)`.
+/// The memory of a process in bytes, now and at its peak: `(VmRSS, VmHWM)`.
 pub(crate) fn memory(pid: u32) -> Result<(f64, f64), Error> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let kilobytes = |name: &str| {
@@ -37,7 +37,7 @@ pub(crate) fn memory(pid: u32) -> Result<(f64, f64), Error> {
     Ok((bytes("VmRSS:"), bytes("VmHWM:")))
 }
 
-/// Begins to note the most memory anew.
+/// Resets the peak of the memory.
 pub(crate) fn forget_most_memory(pid: u32) -> Result<(), Error> {
     Ok(fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
 }
@@ -49,7 +49,7 @@ pub(crate) struct Work {
     pub(crate) wal_bytes: f64,
 }
 
-/// A connection of our own to a server.
+/// A separate connection to a server.
 pub(crate) struct Watch(Client);
 
 impl Watch {
@@ -60,7 +60,7 @@ impl Watch {
         Ok(Self(client))
     }
 
-    /// Our own statements are among those counted: one each time.
+    /// The statement itself is counted too: one each time.
     pub(crate) async fn work(&self) -> Result<Work, Error> {
         let sql = "SELECT coalesce(sum(calls), 0)::float8,
                           (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8

@@ -1,4 +1,4 @@
-//! Thousands of short commands on four slots, and what each costs.
+//! Thousands of short commands on four slots, and the cost of each.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ struct Work {
     name: &'static str,
     command: &'static [&'static str],
     count: usize,
-    /// Whether mito keeps the output, as an archive for each task. The others throw it away.
+    /// Whether mito stores the output, as an archive for each task. The other programs discard it.
     keeps: bool,
 }
 
-/// What one way needed.
+/// The cost of one variant.
 #[derive(Debug, Default)]
 struct Cost {
     per_second: Numbers,

@@ -1,4 +1,4 @@
-//! 100,000 tasks in one call: how long, and how much memory the coordinator takes for it.
+//! 100,000 tasks in one call: the time, and the memory of the coordinator.
 
 use std::time::Instant;
 

@@ -1,6 +1,6 @@
 //! A table on standard output.
 
-/// Rows under headings, the first column to the left, the others to the right.
+/// Rows below headings, with the first column left-aligned and the others right-aligned.
 #[derive(Debug)]
 pub(crate) struct Table {
     title: String,
@@ -34,7 +34,7 @@ impl Table {
     }
 }
 
-/// A number with as many digits as it deserves; a dash for one that was not measured.
+/// A number with a suitable precision; a dash for one that was not measured.
 pub(crate) fn shown(number: f64) -> String {
     match number.abs() {
         _ if number.is_nan() => "-".to_owned(),

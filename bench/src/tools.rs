@@ -1,4 +1,4 @@
-//! Other programs that run many commands.
+//! Other programs for running many commands.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use crate::Error;
 /// `xargs -P`.
 pub(crate) fn xargs(slots: usize, count: usize, command: &[&str]) -> Result<Duration, Error> {
     let mut xargs = Command::new("xargs");
-    // Takes one line for each run and does nothing with it.
+    // Reads one line for each run and ignores it.
     xargs.args(["-P", &slots.to_string(), "-I", "{}"]).args(command);
     feed(xargs, count)
 }
@@ -17,12 +17,12 @@ pub(crate) fn xargs(slots: usize, count: usize, command: &[&str]) -> Result<Dura
 /// GNU parallel.
 pub(crate) fn gnu_parallel(slots: usize, count: usize, command: &[&str]) -> Result<Duration, Error> {
     let mut parallel = Command::new("parallel");
-    // Without a place for the line in the command, it would be added at its end.
+    // Without a placeholder for the line, it would be appended to the command.
     parallel.args(["-j", &slots.to_string(), "--plain", "-N0", "-q"]).args(command);
     feed(parallel, count)
 }
 
-/// Whether a program is there.
+/// Whether a program is installed.
 pub(crate) fn installed(program: &str) -> bool {
     let version = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     version.is_ok_and(|status| status.success())

@@ -1,4 +1,4 @@
-//! Login, and the own account (HTTP contract §5).
+//! Login and the caller's own account (HTTP contract §5).
 
 use mitosis_protocol::Md5Password;
 use mitosis_protocol::auth::{
@@ -11,19 +11,19 @@ use crate::call::Call;
 use crate::transfer::encode_name;
 use crate::{Client, ClientError, UserClient};
 
-/// The digest that stands for a password on the wire.
+/// The digest of a password for the wire.
 pub(crate) fn digest(password: &SecretString) -> Md5Password {
     Md5Password::from_digest(md5::compute(password.expose_secret()).0)
 }
 
 impl Client {
-    /// Whether the coordinator can do its work; its own account of each part, also when it can't.
+    /// Whether the coordinator is healthy, with the state of each part.
     pub async fn health(&self) -> Result<HealthReply, ClientError> {
         self.call(Method::GET, "/health").read().await
     }
 
-    /// Trades a name and a password for a token. Unless `retain` is set, the account's earlier tokens
-    /// stop working.
+    /// Logs in with a name and a password, and returns a token. Unless `retain` is set, the account's earlier
+    /// tokens end.
     pub async fn login(
         &self,
         username: &str,
@@ -46,8 +46,8 @@ async fn log_in(
 }
 
 impl UserClient {
-    /// As [`Client::login`], showing the token of an earlier login: failed logins of others from the same
-    /// address then don't count.
+    /// Logs in like [`Client::login`] and sends the token of an earlier login: failed logins of others from the
+    /// same address then don't count.
     pub async fn log_in_again(
         &self,
         username: &str,
@@ -57,7 +57,7 @@ impl UserClient {
         log_in(self.call(Method::POST, "/login"), username, password, retain).await
     }
 
-    /// The name behind the token.
+    /// The name of the token's user.
     pub async fn auth(&self) -> Result<String, ClientError> {
         self.call(Method::GET, "/auth").text().await
     }
@@ -67,12 +67,12 @@ impl UserClient {
         self.call(Method::GET, "/users/groups").read().await
     }
 
-    /// Where execution states are announced; nowhere without Redis.
+    /// The Redis server on which execution states are announced, if there is one.
     pub async fn redis(&self) -> Result<RedisReply, ClientError> {
         self.call(Method::GET, "/redis").read().await
     }
 
-    /// Sets the caller's own password; answers the token that replaces this one.
+    /// Changes the caller's own password. Returns the token that replaces this one.
     pub async fn change_password(
         &self,
         username: &str,

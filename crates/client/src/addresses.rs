@@ -1,5 +1,5 @@
-//! Where the coordinators of one database are. Any of them will do, so the next one is asked when one can't
-//! be reached.
+//! The addresses of the coordinators of one database. They are equivalent, so the client switches to the next
+//! one when one can't be reached.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,21 +9,21 @@ use url::{Host, Url};
 use crate::capabilities::Learned;
 use crate::error::ClientError;
 
-/// Addresses of coordinators, and which of them answers.
+/// Addresses of coordinators, and the one in use.
 #[derive(Debug)]
 pub(crate) struct Addresses {
-    /// At least one.
+    /// The addresses; at least one.
     all: Vec<Address>,
     current: AtomicUsize,
-    /// They share a database, so they are of one version.
+    /// The capabilities of the coordinators. They share a database, so they have one version.
     pub(crate) learned: Learned,
 }
 
-/// Scheme, host, port and path, without a slash at the end.
+/// Scheme, host, port and path, without a trailing slash.
 #[derive(Debug)]
 struct Address {
     given: String,
-    /// The same with TLS, where a redirect asked for it.
+    /// The address with TLS, if a redirect required it.
     with_tls: OnceLock<String>,
 }
 
@@ -34,7 +34,8 @@ impl Address {
 }
 
 impl Addresses {
-    /// Reads one address, or several with commas between them; and whether all are of this machine.
+    /// Parses one address, or several separated by commas. Also returns whether all of them are on this
+    /// machine.
     pub(crate) fn parse(text: &str) -> Result<(Self, bool), ClientError> {
         if let Some((_, host)) = text.rsplit_once('@') {
             let why = "it must not hold a user name or a password";
@@ -66,23 +67,24 @@ impl Addresses {
         self.all.iter().map(Address::now).collect()
     }
 
-    /// The one that is asked now.
+    /// The address in use.
     pub(crate) fn current(&self) -> &str {
         self.all[self.current.load(Ordering::Relaxed)].now()
     }
 
-    /// This one can't be reached; the next is asked from now on, unless that was found out before.
+    /// Switches to the next address because this one can't be reached, unless another request has done so
+    /// already.
     pub(crate) fn move_on_from(&self, address: &str) {
         let current = self.current.load(Ordering::Relaxed);
         if self.all[current].now() == address {
             let next = (current + 1) % self.all.len();
-            // Whoever comes first moves on.
+            // Only the first caller switches.
             let _ = self.current.compare_exchange(current, next, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
-    /// Follows a redirect of a request to `address` + `rest`, if it leads to the same host with TLS; answers the
-    /// new address. Anything else could be anybody, and would get the token.
+    /// Follows a redirect of a request to `address` + `rest` if it leads to the same host with TLS, and returns
+    /// the new address. Any other target would receive the token.
     pub(crate) fn upgrade(&self, address: &str, rest: &str, target: &Url) -> Option<&str> {
         let before = Url::parse(address).ok()?;
         let is_same_host = before.host() == target.host() && target.username().is_empty();
@@ -111,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_several_addresses_the_next_is_asked_when_one_can_t_be_reached() {
+    fn next_address_is_used_when_one_is_unreachable() {
         let (addresses, all_here) = Addresses::parse("http://a:5000/path, http://localhost:1").unwrap();
         assert!(!all_here);
         assert_eq!(addresses.current(), "http://a:5000/path");
@@ -124,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn address_with_credentials_is_refused_without_showing_them() {
+    fn address_with_credentials_is_refused_and_hidden() {
         for text in [
             "http://ann:secret@host",
             "http://ann:sec,ret@host",

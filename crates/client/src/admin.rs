@@ -1,4 +1,4 @@
-//! Site administration (HTTP contract §6). Everything here needs an administrator's token.
+//! Site administration (HTTP contract §6), for administrators.
 
 use mitosis_protocol::admin::{
     AccountState, AccountStateBody, CreateUserRequest, GroupQuotaReply, GroupQuotaRequest,
@@ -29,7 +29,7 @@ impl UserClient {
         self.call(Method::POST, "/admin/users").json(&request).done().await
     }
 
-    /// `DELETE /admin/users/{username}`. The name stays taken.
+    /// `DELETE /admin/users/{username}`. The name stays reserved.
     pub async fn delete_user(&self, username: &str) -> Result<AccountState, ClientError> {
         let path = format!("/admin/users/{}", encode_name(username));
         let body: AccountStateBody = self.call(Method::DELETE, &path).read().await?;
@@ -37,7 +37,7 @@ impl UserClient {
     }
 
     /// `POST /admin/users/{username}/password`. The user's sessions and workers end, and with `revoke_tokens`
-    /// the personal tokens.
+    /// also the personal tokens.
     pub async fn reset_password(
         &self,
         username: &str,
@@ -49,7 +49,7 @@ impl UserClient {
         self.call(Method::POST, &path).json(&request).done().await
     }
 
-    /// `POST /admin/users/{username}/state`: answers the state now in force.
+    /// `POST /admin/users/{username}/state`. Returns the new state.
     pub async fn set_user_state(
         &self,
         username: &str,
@@ -61,7 +61,7 @@ impl UserClient {
         Ok(body.state)
     }
 
-    /// `POST /admin/users/{username}/group-quota`: answers how many groups the user may make now.
+    /// `POST /admin/users/{username}/group-quota`. Returns the new quota.
     pub async fn change_group_quota(&self, username: &str, quota: &str) -> Result<i32, ClientError> {
         let path = format!("/admin/users/{}/group-quota", encode_name(username));
         let request = GroupQuotaRequest { group_quota: quota.to_owned() };
@@ -69,7 +69,7 @@ impl UserClient {
         Ok(reply.group_quota)
     }
 
-    /// `POST /admin/groups/{group}/storage-quota`: answers how many bytes the group may store now.
+    /// `POST /admin/groups/{group}/storage-quota`. Returns the new quota in bytes.
     pub async fn change_storage_quota(&self, group: &str, quota: &str) -> Result<i64, ClientError> {
         let path = format!("/admin/groups/{}/storage-quota", encode_name(group));
         let request = StorageQuotaRequest { storage_quota: quota.to_owned() };
@@ -77,27 +77,27 @@ impl UserClient {
         Ok(reply.storage_quota)
     }
 
-    /// `PUT /v1/admin/groups/{group}/users`: gives users roles in any group, and makes it active again.
+    /// `PUT /v1/admin/groups/{group}/users`: sets roles in any group, and makes it active again.
     pub async fn restore_group(&self, group: &str, roles: &RelationsRequest) -> Result<(), ClientError> {
         self.require("the restoration of a group").await?;
         let path = format!("/v1/admin/groups/{}/users", encode_name(group));
         self.call(Method::PUT, &path).json(roles).done().await
     }
 
-    /// `GET /v1/admin/audit`: what was recorded, newest first; with `before`, what is older than that entry.
+    /// `GET /v1/admin/audit`: the audit log, newest first; with `before`, entries older than that one.
     pub async fn audit(&self, limit: u64, before: Option<i64>) -> Result<AuditReply, ClientError> {
         self.require("the audit log").await?;
         let before = before.map(|id| format!("&before={id}")).unwrap_or_default();
         self.call(Method::GET, &format!("/v1/admin/audit?limit={limit}{before}")).read().await
     }
 
-    /// `DELETE /admin/groups/{group}/attachments/{key}`, however young it is.
+    /// `DELETE /admin/groups/{group}/attachments/{key}`, without the minimum age.
     pub async fn delete_attachment_as_admin(&self, group: &str, key: &str) -> Result<(), ClientError> {
         let path = format!("/admin/groups/{}/attachments/{}", encode_name(group), encode_key(key));
         self.call(Method::DELETE, &path).done().await
     }
 
-    /// `DELETE /admin/tasks/{uuid}/artifacts/{kind}`, however young it is.
+    /// `DELETE /admin/tasks/{uuid}/artifacts/{kind}`, without the minimum age.
     pub async fn delete_artifact_as_admin(&self, uuid: Uuid, kind: ArtifactKind) -> Result<(), ClientError> {
         self.call(Method::DELETE, &format!("/admin/tasks/{uuid}/artifacts/{kind}")).done().await
     }

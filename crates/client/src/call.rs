@@ -1,4 +1,4 @@
-//! One request and its answer.
+//! One request and its reply.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use url::Url;
 use crate::addresses::Addresses;
 use crate::error::ClientError;
 
-/// How long an answer may take, where nothing else is said: somewhat longer than a coordinator gives its database.
+/// The default time limit of a reply: somewhat longer than a coordinator's limit for its database.
 pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(150);
-/// The same for what may be about millions of tasks.
+/// The time limit of a reply that may concern millions of tasks.
 pub(crate) const BULK_REPLY_TIMEOUT: Duration = Duration::from_mins(20);
 
-/// A request that is being put together.
+/// A request under construction.
 pub(crate) struct Call<'a> {
     addresses: &'a Addresses,
-    /// The one among them that the request is for.
+    /// The address that the request is for.
     address: &'a str,
     request: RequestBuilder,
 }
@@ -32,7 +32,7 @@ impl<'a> Call<'a> {
         Self { addresses, address, request: http.request(method, format!("{address}{path}")) }
     }
 
-    /// For many things at once.
+    /// Sets the time limit for bulk requests.
     pub(crate) fn in_bulk(self) -> Self {
         self.within(BULK_REPLY_TIMEOUT)
     }
@@ -58,25 +58,25 @@ impl<'a> Call<'a> {
         Self { request: self.request.timeout(limit), ..self }
     }
 
-    /// Sends it and reads the answer as JSON.
+    /// Sends the request and reads the reply as JSON.
     pub(crate) async fn read<T: DeserializeOwned>(self) -> Result<T, ClientError> {
         let address = self.addresses.current().to_owned();
         let response = self.send().await?;
         response.json().await.map_err(|error| broken(&address, error))
     }
 
-    /// Sends it and reads the answer as text.
+    /// Sends the request and reads the reply as text.
     pub(crate) async fn text(self) -> Result<String, ClientError> {
         let address = self.addresses.current().to_owned();
         self.send().await?.text().await.map_err(|error| broken(&address, error))
     }
 
-    /// Sends it; a success has nothing to read.
+    /// Sends the request; a success has no content.
     pub(crate) async fn done(self) -> Result<(), ClientError> {
         self.send().await.map(drop)
     }
 
-    /// Sends it; anything but a success is an error.
+    /// Sends the request; any reply but a success is an error.
     pub(crate) async fn send(self) -> Result<Response, ClientError> {
         let addresses = self.addresses;
         let response = self.answer().await?;
@@ -86,8 +86,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Sends it; any answer is one. When nobody is there at an address, nothing was said to anybody, so the
-    /// next one is asked.
+    /// Sends the request and returns any reply. If an address can't be reached, the request is sent to the next
+    /// one.
     pub(crate) async fn answer(self) -> Result<Response, ClientError> {
         let Self { addresses, mut address, request } = self;
         let (http, request) = request.build_split();
@@ -136,14 +136,14 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Says where the coordinator was reached, for links that lead back to it.
+/// Adds the address of the coordinator, for links that lead back to it.
 fn name_address(request: &mut Request, address: &str) {
     if let Ok(address) = HeaderValue::from_str(address) {
         request.headers_mut().insert(ADDRESS_HEADER, address);
     }
 }
 
-/// Where an answer points instead of being one.
+/// The target of a redirect.
 pub(crate) fn redirect(response: &Response) -> Option<Url> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
@@ -152,7 +152,7 @@ pub(crate) fn redirect(response: &Response) -> Option<Url> {
     response.url().join(location).ok()
 }
 
-/// Without the query, which can hold secrets.
+/// The error for a redirect, without the query, which can contain secrets.
 fn redirected(address: &str, rest: &str, target: &Url) -> ClientError {
     let target = target.as_str().strip_suffix(rest).unwrap_or(target.as_str());
     let target = target.split(['?', '#']).next().unwrap_or_default();
@@ -163,7 +163,7 @@ fn redirected(address: &str, rest: &str, target: &Url) -> ClientError {
     ClientError::Redirected { address: address.to_owned(), target }
 }
 
-/// The same request to another coordinator.
+/// The same request for another coordinator.
 fn readdressed(mut request: Request, address: &str, rest: &str) -> Result<Request, ClientError> {
     let url = Url::parse(&format!("{address}{rest}"));
     *request.url_mut() = url.map_err(|_| ClientError::Address {
@@ -173,7 +173,7 @@ fn readdressed(mut request: Request, address: &str, rest: &str) -> Result<Reques
     Ok(request)
 }
 
-/// A coordinator has pages for browsers only, and nothing here asks for one.
+/// Whether a reply is an HTML page, which a coordinator sends to browsers only.
 fn is_page(response: &Response) -> bool {
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     kind.is_some_and(|kind| kind.trim_start().starts_with("text/html"))
@@ -187,8 +187,8 @@ fn broken(address: &str, error: reqwest::Error) -> ClientError {
     }
 }
 
-/// Reads a refusal: JSON where the server sends it, else whatever text there is. What comes from a proxy is
-/// for browsers, and its status says all there is to know.
+/// Reads an error: JSON if the server sends it, otherwise any text. A page of a proxy is ignored; its status is
+/// sufficient.
 async fn refused(address: &str, response: Response) -> ClientError {
     let (status, is_page) = (response.status(), is_page(&response));
     let text = response.text().await.unwrap_or_default();

@@ -1,9 +1,8 @@
-//! What the coordinator at an address knows.
+//! Detects the capabilities of a coordinator.
 //!
-//! A coordinator of the 0.6 series ignores fields that it does not know, so a condition that it does not know
-//! would select everything. Whatever is new since then asks here first. Our own coordinators sign their answers
-//! with their version, so the question costs nothing once one has answered; an answer without a version is
-//! looked into once, with `GET /health`.
+//! A coordinator of the 0.6 series ignores unknown fields, so an unknown condition would select everything.
+//! Newer features are therefore checked here first. Native coordinators send their version with every reply, so
+//! the check costs nothing after the first one; a reply without a version is checked once, with `GET /health`.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -12,16 +11,16 @@ use reqwest::Response;
 
 use crate::{Client, ClientError, UserClient};
 
-/// Which protocol a coordinator speaks.
+/// The protocol of a coordinator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capabilities {
-    /// That of 0.6, and nothing else.
+    /// Only the protocol of 0.6.
     Legacy,
-    /// The native one as well.
+    /// Also the native protocol.
     Native,
 }
 
-/// What was found out so far.
+/// The capabilities found so far.
 #[derive(Debug, Default)]
 pub(crate) struct Learned(AtomicU8);
 
@@ -29,7 +28,7 @@ const LEGACY: u8 = 1;
 const NATIVE: u8 = 2;
 
 impl Learned {
-    /// Any answer with a version comes from one of ours.
+    /// Records the capabilities: any reply with a version is from a native coordinator.
     pub(crate) fn note(&self, response: &Response) {
         if self.0.load(Ordering::Relaxed) != NATIVE && response.headers().contains_key(VERSION_HEADER) {
             self.set(Capabilities::Native);
@@ -54,7 +53,7 @@ impl Learned {
 }
 
 impl Client {
-    /// What the coordinator knows; asks it where no answer has told so far.
+    /// The capabilities of the coordinator; asks it if no reply has shown them yet.
     pub async fn capabilities(&self) -> Result<Capabilities, ClientError> {
         if let Some(known) = self.learned().get() {
             return Ok(known);
@@ -70,13 +69,12 @@ impl Client {
                 self.learned().set(found);
                 Ok(found)
             }
-            // Something else answered. The request itself gets to say what.
+            // Another kind of server answered. The request itself reports the error.
             (None, None) => Ok(Capabilities::Native),
         }
     }
 
-    /// Fails where the coordinator is too old for a feature, before anything is sent that it would not
-    /// understand.
+    /// Fails if the coordinator is too old for a feature, before a request is sent.
     pub async fn require(&self, feature: &'static str) -> Result<(), ClientError> {
         match self.capabilities().await? {
             Capabilities::Native => Ok(()),
@@ -86,7 +84,7 @@ impl Client {
 }
 
 impl UserClient {
-    /// See [`Client::require`].
+    /// Fails if the coordinator is too old for a feature; see [`Client::require`].
     pub async fn require(&self, feature: &'static str) -> Result<(), ClientError> {
         self.client().require(feature).await
     }

@@ -1,4 +1,4 @@
-//! Who talks to whom: an address, and the token of a user or of a worker.
+//! Connections: an address, with the token of a user or of a worker.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::call::{Call, REPLY_TIMEOUT};
 use crate::capabilities::Learned;
 use crate::error::ClientError;
 
-/// How long to wait for a connection.
+/// Time limit of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A coordinator's address.
+/// A connection to a coordinator, without a token.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -23,14 +23,14 @@ pub struct Client {
     authorities: Option<Arc<str>>,
 }
 
-/// A coordinator's address and a user's token.
+/// A connection to a coordinator with a user's token.
 #[derive(Debug, Clone)]
 pub struct UserClient {
     client: Client,
     token: SecretString,
 }
 
-/// A coordinator's address and a worker's token. Clones share the token, also when it is renewed.
+/// A connection to a coordinator with a worker's token. Clones share the token, also when it is renewed.
 #[derive(Debug, Clone)]
 pub struct WorkerClient {
     client: Client,
@@ -38,21 +38,21 @@ pub struct WorkerClient {
 }
 
 impl Client {
-    /// An address, or those of several coordinators of one database with commas between them: when one
-    /// can't be reached, the next is asked. A path is kept: a proxy may serve the coordinator below it. Proxy
-    /// variables of the environment are honoured, but never for this machine itself.
+    /// Creates a client for an address, or for several coordinators of one database, separated by commas: when
+    /// one can't be reached, the client switches to the next. A path is kept, for a proxy that serves the
+    /// coordinator below it. Proxy variables of the environment are used, but never for this machine itself.
     pub fn new(address: &str) -> Result<Self, ClientError> {
         Self::trusting(address, None)
     }
 
-    /// As [`Self::new`], trusting the certificate authorities in a PEM file, beside those of the system.
+    /// Creates a client like [`Self::new`] that also trusts the certificate authorities in a PEM file.
     pub fn trusting(address: &str, authorities: Option<&str>) -> Result<Self, ClientError> {
         let (addresses, all_here) = Addresses::parse(address)?;
         let unusable = |error: reqwest::Error| ClientError::Setup(error.into());
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("mito/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
-            // A redirect drops the token, or turns a POST into a GET: each call decides for itself.
+            // A redirect would drop the token or turn a POST into a GET, so each call handles redirects itself.
             .redirect(Policy::none())
             .tcp_nodelay(true);
         if let Some(pem) = authorities {
@@ -68,27 +68,27 @@ impl Client {
         })
     }
 
-    /// Scheme, host, port and path of the coordinator that is asked now.
+    /// Scheme, host, port and path of the coordinator in use.
     pub fn address(&self) -> &str {
         self.addresses.current()
     }
 
-    /// All of its addresses, as [`Self::new`] takes them.
+    /// All addresses, in the form of [`Self::new`].
     pub fn addresses(&self) -> String {
         self.addresses.all().join(",")
     }
 
-    /// The certificate authorities that it trusts besides those of the system, in PEM.
+    /// The certificate authorities that it trusts in addition to those of the system, in PEM.
     pub fn authorities(&self) -> Option<&str> {
         self.authorities.as_deref()
     }
 
-    /// The same coordinator, as this user.
+    /// A client for the same coordinator with a user's token.
     pub fn with_user_token(&self, token: SecretString) -> UserClient {
         UserClient { client: self.clone(), token }
     }
 
-    /// The same coordinator, as this worker.
+    /// A client for the same coordinator with a worker's token.
     pub fn with_worker_token(&self, token: SecretString) -> WorkerClient {
         WorkerClient { client: self.clone(), token: Arc::new(RwLock::new(token)) }
     }
@@ -105,14 +105,14 @@ impl Client {
         self.stream(method, path).within(REPLY_TIMEOUT)
     }
 
-    /// For an answer that goes on and on: it has no limit as a whole.
+    /// A request with an endless reply: it has no total time limit.
     fn stream(&self, method: Method, path: &str) -> Call<'_> {
         Call::new(&self.http, &self.addresses, method, path)
     }
 }
 
 impl UserClient {
-    /// The address behind it.
+    /// The client without a token.
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -136,7 +136,7 @@ impl WorkerClient {
         *self.token.write().unwrap_or_else(PoisonError::into_inner) = token;
     }
 
-    /// The address behind it.
+    /// The client without a token.
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn address_keeps_its_path_and_must_make_sense() {
+    fn address_keeps_its_path_and_must_be_valid() {
         assert_eq!(
             Client::new("http://host:5000/some/path/").unwrap().address(),
             "http://host:5000/some/path"

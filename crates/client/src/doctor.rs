@@ -1,4 +1,4 @@
-//! Finding out what is wrong: with the address, with links, with the coordinator itself.
+//! Diagnoses problems with the address, with links, and with the coordinator.
 
 use std::time::Duration;
 
@@ -10,28 +10,28 @@ use reqwest::{Method, header};
 use crate::transfer::{checked, unreachable};
 use crate::{Client, ClientError, TransferError, UserClient};
 
-/// How long each question may take.
+/// Time limit of each request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Whoever answers at an address.
+/// The server at an address.
 #[derive(Debug, Clone)]
 pub struct AddressCheck {
     /// The HTTP status.
     pub status: u16,
-    /// What it says of its health, if that is what it says.
+    /// Its health, if the reply is that of a coordinator.
     pub health: Option<HealthReply>,
-    /// By its clock, to the second.
+    /// The time on its clock, to the second.
     pub date: Option<Timestamp>,
 }
 
 impl Client {
-    /// Asks `/health`, and takes any answer for an answer.
+    /// Requests `/health`, and returns any reply.
     pub async fn check_address(&self) -> Result<AddressCheck, ClientError> {
         let response = self.call(Method::GET, "/health").within(REQUEST_TIMEOUT).answer().await?;
         let status = response.status().as_u16();
         let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
         let date = date.and_then(Timestamp::parse_http_date);
-        // Whatever is no such reply comes from something that is no coordinator.
+        // Another body comes from a server that is not a coordinator.
         let health = response.json().await.ok();
         Ok(AddressCheck { status, health, date })
     }
@@ -42,14 +42,14 @@ impl Client {
         checked(request.send().await.map_err(|error| unreachable(url, error))?).await.map(drop)
     }
 
-    /// Whether its download link brings them back.
+    /// Whether the download link returns these bytes.
     pub async fn download_probe(&self, url: &str) -> Result<bool, TransferError> {
         let request = self.http().get(url).timeout(REQUEST_TIMEOUT);
         let response = checked(request.send().await.map_err(|error| unreachable(url, error))?).await?;
         Ok(response.bytes().await.map_err(|error| unreachable(url, error))? == PROBE)
     }
 
-    /// Whether a page from `origin` may `PUT` to a link, as a browser asks before it does.
+    /// Whether a page from `origin` may `PUT` to a link, in the way in which a browser asks.
     pub async fn allows_pages_of(&self, origin: &str, url: &str) -> Result<bool, TransferError> {
         let request = self
             .http()
@@ -73,7 +73,7 @@ impl UserClient {
         self.call(Method::GET, "/v1/doctor").within(REQUEST_TIMEOUT).read().await
     }
 
-    /// `GET /v1/admin/doctor`; for administrators.
+    /// `GET /v1/admin/doctor`, for administrators.
     pub async fn admin_doctor(&self) -> Result<AdminDoctorReply, ClientError> {
         self.call(Method::GET, "/v1/admin/doctor").within(REQUEST_TIMEOUT).read().await
     }

@@ -1,45 +1,45 @@
-//! Why a call brought nothing.
+//! Errors of calls.
 
 use std::time::Duration;
 
 use mitosis_protocol::{ErrorBody, ErrorCode};
 
-/// Why a call brought nothing.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The coordinator refused. The text is its own sentence.
+    /// The coordinator refused the call. The text is its message.
     #[error("{}", body.msg)]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// What it said.
+        /// The body of the reply.
         body: Box<ErrorBody>,
     },
-    /// Nobody answered, or the connection broke.
+    /// The coordinator can't be reached, or the connection failed.
     #[error("can't reach the coordinator at {address}")]
     Unreachable {
         /// Scheme, host, port and path.
         address: String,
-        /// What went wrong.
+        /// The cause.
         source: Unreachable,
     },
-    /// The connection stands, and no answer comes.
+    /// The coordinator does not answer on an open connection.
     #[error("the coordinator at {address} has not answered for {} s", after.as_secs())]
     Silent {
         /// Scheme, host and port.
         address: String,
-        /// For how long.
+        /// How long it has not answered.
         after: Duration,
     },
-    /// The answer was not what the contract promises.
+    /// The reply violates the contract.
     #[error("the coordinator at {address} sent something unexpected; it may be another kind of server")]
     Unexpected {
         /// Scheme, host, port and path.
         address: String,
-        /// What went wrong.
+        /// The cause.
         source: Unreachable,
     },
-    /// Something else answered: a proxy in front of the coordinator, or another kind of server.
+    /// Another server answered: a proxy in front of the coordinator, or another kind of server.
     #[error("{}", intercepted(*status, address))]
     Intercepted {
         /// Scheme, host, port and path.
@@ -47,36 +47,36 @@ pub enum ClientError {
         /// The HTTP status.
         status: u16,
     },
-    /// The address leads to another one, which is not trusted with a token only because of that.
+    /// The address redirects to another one, which must not receive the token.
     #[error("{address} is not where the coordinator is: it redirects to {target}")]
     Redirected {
         /// Scheme, host, port and path.
         address: String,
-        /// The same of the target, without its query.
+        /// The target, without its query.
         target: String,
     },
-    /// The coordinator does not know what was asked for. It was not asked.
+    /// The coordinator does not support a feature. The request was not sent.
     #[error("the coordinator at {address} is mito 0.6, and {feature} needs 0.7")]
     TooOld {
         /// Scheme, host and port.
         address: String,
-        /// What it would have to know.
+        /// The missing feature.
         feature: &'static str,
     },
-    /// The address makes no sense.
+    /// The address is invalid.
     #[error("`{shown}` is no coordinator's address: {why}")]
     Address {
-        /// As it was given, without a password.
+        /// The address as given, without a password.
         shown: String,
-        /// What is wrong with it.
+        /// What is wrong with the address.
         why: &'static str,
     },
-    /// The machine can't make HTTP requests at all.
+    /// The HTTP client can't be set up.
     #[error("HTTP can't be set up")]
     Setup(#[source] Unreachable),
 }
 
-/// What the HTTP library reports, without the address, which can be a secret.
+/// An error of the HTTP library, without the address, which can be a secret.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct Unreachable(reqwest::Error);
@@ -87,7 +87,7 @@ impl From<reqwest::Error> for Unreachable {
     }
 }
 
-/// A page of a proxy is made for browsers; its status is what counts.
+/// The message for a page of a proxy, from its status.
 fn intercepted(status: u16, address: &str) -> String {
     match status {
         404 => format!("no coordinator is at {address}: something else answers with status 404"),
@@ -98,7 +98,7 @@ fn intercepted(status: u16, address: &str) -> String {
 }
 
 impl ClientError {
-    /// Whether trying again later may help: nobody answered, or the server has a fault of its own.
+    /// Whether a retry may help: the coordinator can't be reached or has an internal error.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Silent { .. } | Self::Unexpected { .. } => true,
@@ -130,14 +130,16 @@ impl ClientError {
             Self::Refused { body, status } => Some(match (&body.hint, body.code) {
                 (Some(hint), _) => hint,
                 (None, Some(code)) => code.usual_hint(),
-                // An old server says no more than its status.
+                // An old server sends only a status.
                 (None, None) => match status {
                     401 => ErrorCode::InvalidToken.usual_hint(),
                     403 => ErrorCode::Forbidden.usual_hint(),
                     404 => ErrorCode::NotFound.usual_hint(),
                     429 => ErrorCode::TooManyRequests.usual_hint(),
                     500.. => "the log of the server has the cause",
-                    _ => "the server gave no reason but this; it may be an older one, or none of ours",
+                    _ => {
+                        "the server gave no reason but this; it may be an older one, or another kind of server"
+                    }
                 },
             }),
             Self::Unreachable { .. } => Some("check the address, and that the coordinator runs"),

@@ -1,8 +1,8 @@
-//! The typed Rust SDK over the HTTP API.
+//! The typed Rust SDK for the HTTP API.
 //!
-//! [`Client`] is an address; [`UserClient`] adds a user's token, [`WorkerClient`] a worker's, so that
-//! one can't be used where the other belongs. A verb has the same name as its route and its file in the
-//! coordinator. Tokens and signed links are never part of an error's text.
+//! [`Client`] is an address; [`UserClient`] adds a user's token and [`WorkerClient`] a worker's, so that one
+//! can't be used in place of the other. A verb has the same name as its route and its file in the coordinator.
+//! Errors never contain tokens or signed links.
 
 mod account;
 mod addresses;
@@ -25,5 +25,5 @@ pub use connection::{Client, UserClient, WorkerClient};
 pub use doctor::AddressCheck;
 pub use error::{ClientError, Unreachable};
 pub use tasks::{EventScope, TaskEvents};
-pub use transfer::{OnBytes, TransferError};
+pub use transfer::{FileOperation, OnBytes, TransferError};
 pub use workers::Registration;

@@ -1,5 +1,6 @@
-//! Moving bytes over links (HTTP contract §13). A link is a permission, so it is never shown.
+//! Uploads and downloads over links (HTTP contract §13). A link is a permission, so it is never shown.
 
+use std::fmt;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use crate::call::redirect;
 use crate::error::Unreachable;
 use crate::{Client, UserClient, WorkerClient};
 
-/// What of a key must be written as `%XX` in a path; `/` stays.
+/// Characters of a key that are escaped as `%XX` in a path; `/` is kept.
 const IN_PATH: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -37,58 +38,76 @@ const IN_PATH: &AsciiSet = &CONTROLS
     .add(b'[')
     .add(b']');
 
-/// The same for a name that must stay one segment.
+/// Characters that are escaped in a name that must stay one segment.
 const IN_SEGMENT: &AsciiSet = &IN_PATH.add(b'/');
 
-/// Redirects that a download follows.
+/// Most redirects of a download.
 const MAX_REDIRECTS: usize = 5;
-/// A transfer on which nothing moves for so long is broken off.
+/// A transfer without progress for this long is aborted.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Told how many bytes have just got over.
+/// Called with the number of bytes that have just been transferred.
 pub type OnBytes = Arc<dyn Fn(u64) + Send + Sync>;
 
-/// Why bytes did not get over.
+/// An operation on a local file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileOperation {
+    /// Read the file.
+    Read,
+    /// Write the file.
+    Write,
+}
+
+impl fmt::Display for FileOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        })
+    }
+}
+
+/// Why a transfer failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
-    /// The store refused. The text is its own sentence, if it had one.
+    /// The object store refused the transfer. The text is its message, if there is one.
     #[error("the object store refused: {message} (status {status})")]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// What it said.
+        /// The message of the object store.
         message: String,
     },
-    /// Nobody answered, or the connection broke.
+    /// The object store can't be reached, or the connection failed.
     #[error("the object store at {host} can't be reached from here")]
     Unreachable {
         /// Host and port of the link.
         host: String,
-        /// What went wrong.
+        /// The cause.
         source: Unreachable,
     },
-    /// Nothing was received or taken for a long time.
+    /// The object store did not send or accept anything for a long time.
     #[error("the object store at {host} has been silent for {} s", after.as_secs())]
     Silent {
         /// Host and port of the link.
         host: String,
-        /// For how long.
+        /// How long it was silent.
         after: Duration,
     },
     /// The file can't be read or written.
-    #[error("{path} can't be {doing}")]
+    #[error("failed to {operation} {path}")]
     File {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// `read` or `written`.
-        doing: &'static str,
-        /// What the system said.
+        /// The operation that failed.
+        operation: FileOperation,
+        /// The error of the system.
         source: io::Error,
     },
 }
 
 impl TransferError {
-    /// Whether trying again later may help.
+    /// Whether a retry may help.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Silent { .. } => true,
@@ -98,32 +117,33 @@ impl TransferError {
     }
 }
 
-/// A key as part of a path.
+/// Escapes a key for a path.
 pub(crate) fn encode_key(key: &str) -> String {
     utf8_percent_encode(key, IN_PATH).to_string()
 }
 
-/// A name as one segment of a path.
+/// Escapes a name as one segment of a path.
 pub(crate) fn encode_name(name: &str) -> String {
     utf8_percent_encode(name, IN_SEGMENT).to_string()
 }
 
 impl Client {
-    /// Sends a whole file to an upload link, saying how it goes.
+    /// Sends a whole file to an upload link, and reports the progress.
     pub async fn upload_with_progress(
         &self,
         url: &str,
         file: &Path,
         on_bytes: OnBytes,
     ) -> Result<(), TransferError> {
-        let cant_read = |source| TransferError::File { path: file.to_owned(), doing: "read", source };
+        let cant_read =
+            |source| TransferError::File { path: file.to_owned(), operation: FileOperation::Read, source };
         let content = File::open(file).await.map_err(cant_read)?;
         let length = content.metadata().await.map_err(cant_read)?.len();
         self.upload_open(url, content.into_std().await, length, on_bytes).await
     }
 
-    /// Sends so many bytes of a file, from where it stands. A link that stores only what is not there yet is refused
-    /// with 412 otherwise; the next announcement gives another kind of link.
+    /// Sends `length` bytes of an open file, from its position. A link that must not replace an object is
+    /// refused with 412 if there is one; the next announcement returns another kind of link.
     pub async fn upload_open(
         &self,
         url: &str,
@@ -150,15 +170,16 @@ impl Client {
         checked(sent.map_err(|error| unreachable(url, error))?).await.map(drop)
     }
 
-    /// Reads a whole object from a download link into a file, which is either complete or not there. Until then it
-    /// has another name, which no other download uses.
+    /// Downloads a whole object into a file, which is either complete or absent. Until then the data is in a
+    /// temporary file of this download.
     pub async fn download_with_progress(
         &self,
         url: &str,
         file: &Path,
         on_bytes: OnBytes,
     ) -> Result<u64, TransferError> {
-        let cant_write = |source| TransferError::File { path: file.to_owned(), doing: "written", source };
+        let cant_write =
+            |source| TransferError::File { path: file.to_owned(), operation: FileOperation::Write, source };
         let partial = partial_file(file).map_err(cant_write)?;
         let (open, partial) = partial.into_parts();
         let length = self.download_open(url, open, file, on_bytes).await?;
@@ -166,7 +187,7 @@ impl Client {
         Ok(length)
     }
 
-    /// Reads a whole object from a download link into a file that is open; `name` is for messages.
+    /// Downloads a whole object into an open file; `name` is for messages.
     pub async fn download_open(
         &self,
         url: &str,
@@ -178,7 +199,7 @@ impl Client {
         receive(url, response, File::from_std(file), name, &on_bytes).await
     }
 
-    /// A download may be redirected: a link is a permission of its own, and no token goes with it.
+    /// Follows redirects of a download: a link is a permission by itself, so no token is sent.
     async fn open(&self, url: &str) -> Result<Response, TransferError> {
         let mut url = url.to_owned();
         for _ in 0..MAX_REDIRECTS {
@@ -195,32 +216,32 @@ impl Client {
 }
 
 impl UserClient {
-    /// See [`Client::download_open`].
+    /// Downloads a whole object; see [`Client::download_open`].
     pub async fn download(&self, url: &str, file: std::fs::File, name: &Path) -> Result<u64, TransferError> {
         self.client().download_open(url, file, name, Arc::new(|_| {})).await
     }
 }
 
 impl WorkerClient {
-    /// See [`Client::download_open`].
+    /// Downloads a whole object; see [`Client::download_open`].
     pub async fn download(&self, url: &str, file: std::fs::File, name: &Path) -> Result<u64, TransferError> {
         self.client().download_open(url, file, name, Arc::new(|_| {})).await
     }
 
-    /// See [`Client::upload_open`].
+    /// Uploads a file; see [`Client::upload_open`].
     pub async fn upload(&self, url: &str, file: std::fs::File, length: u64) -> Result<(), TransferError> {
         self.client().upload_open(url, file, length, Arc::new(|_| {})).await
     }
 }
 
-/// Whether a link counts only together with `If-None-Match: *`.
+/// Whether a link requires `If-None-Match: *`.
 fn asks_for_condition(url: &str) -> bool {
     let Ok(url) = url::Url::parse(url) else { return false };
     let signed = url.query_pairs().find(|(name, _)| name.eq_ignore_ascii_case("x-amz-signedheaders"));
     signed.is_some_and(|(_, headers)| headers.split(';').any(|header| header == "if-none-match"))
 }
 
-/// Waits for an answer, but no longer than nothing moves.
+/// Waits for a result while there is progress.
 async fn unless_silent<T>(
     url: &str,
     mut moves: watch::Receiver<()>,
@@ -232,7 +253,7 @@ async fn unless_silent<T>(
             answer = &mut answer => return Ok(answer),
             moved = tokio::time::timeout(IDLE_TIMEOUT, moves.changed()) => match moved {
                 Ok(Ok(())) => {}
-                // All was sent.
+                // Everything was sent.
                 Ok(Err(_)) => {
                     return tokio::time::timeout(IDLE_TIMEOUT, answer).await.map_err(|_| silent(url));
                 }
@@ -249,7 +270,8 @@ async fn receive(
     name: &Path,
     on_bytes: &OnBytes,
 ) -> Result<u64, TransferError> {
-    let cant_write = |source| TransferError::File { path: name.to_owned(), doing: "written", source };
+    let cant_write =
+        |source| TransferError::File { path: name.to_owned(), operation: FileOperation::Write, source };
     let mut body = response.bytes_stream();
     let mut length = 0;
     while let Some(chunk) = tokio::time::timeout(IDLE_TIMEOUT, body.next()).await.map_err(|_| silent(url))? {
@@ -268,7 +290,7 @@ pub(crate) async fn checked(response: Response) -> Result<Response, TransferErro
         return Ok(response);
     }
     let body = response.text().await.unwrap_or_default();
-    // The page of a proxy is for browsers.
+    // A page of a proxy is for browsers.
     let message = between(&body, "<Message>", "</Message>").unwrap_or(match status.as_u16() {
         300..400 => "its address redirects to another one",
         412 => "an object of this name is there already; announce the upload again",
@@ -292,18 +314,18 @@ fn silent(url: &str) -> TransferError {
     TransferError::Silent { host: host(url), after: IDLE_TIMEOUT }
 }
 
-/// Of a link only this is no secret.
+/// The host and port of a link, the only parts that are not secret.
 fn host(url: &str) -> String {
     url::Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
 }
 
-/// A file beside the one that is wanted; it is removed unless it is kept.
+/// Creates a temporary file beside the target; it is removed unless it is kept.
 fn partial_file(file: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut start = std::ffi::OsString::from(".");
     start.push(file.file_name().unwrap_or_default());
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     tempfile::Builder::new().prefix(&start).suffix(".part").make_in(folder, |path| {
-        // With the permissions of any new file, which temporary files do not have.
+        // With the default permissions of new files, which temporary files don't have.
         std::fs::File::options().read(true).write(true).create_new(true).mode(0o666).open(path)
     })
 }
@@ -313,12 +335,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_keep_their_slashes_and_nothing_else_that_a_path_would_misread() {
+    fn keys_are_escaped_except_for_slashes() {
         assert_eq!(encode_key("in/a b?#ü%.bin"), "in/a%20b%3F%23%C3%BC%25.bin");
     }
 
     #[test]
-    fn a_name_stays_one_segment_of_a_path() {
+    fn name_stays_one_path_segment() {
         assert_eq!(encode_name("vision-lab/users?x"), "vision-lab%2Fusers%3Fx");
     }
 
@@ -331,7 +353,7 @@ mod tests {
         assert!(!asks_for_condition("http://coordinator/v1/objects/a/b?if-none-match"));
     }
 
-    /// Takes one upload; answers the lines of its head.
+    /// Accepts one upload and returns the lines of its head.
     fn take_one(listener: &std::net::TcpListener) -> Vec<String> {
         use std::io::{BufRead as _, Read as _, Write as _};
         let (mut stream, _) = listener.accept().unwrap();
@@ -344,7 +366,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn upload_bears_the_condition_that_its_link_asks_for() {
+    async fn upload_sends_the_condition_of_its_link() {
         for (link, conditions) in [("?X-Amz-SignedHeaders=host%3Bif-none-match", 1), ("?x", 0)] {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let address = format!("http://{}", listener.local_addr().unwrap());
@@ -362,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_of_an_object_store_is_found_in_its_xml() {
+    fn message_of_an_object_store_is_found_in_its_xml() {
         let xml = "<Error><Code>X</Code><Message>Access denied</Message></Error>";
         assert_eq!(between(xml, "<Message>", "</Message>"), Some("Access denied"));
     }

@@ -325,7 +325,11 @@ mod tests {
     fn a_full_disk_is_told_as_such_and_nothing_else_is() {
         let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
         let told = |error: ApiError| error.refusal().into_body().msg;
-        let directory = |source| ObjectError::Directory { doing: "write", path: "x".into(), source };
+        let directory = |source| ObjectError::Directory {
+            operation: mitosis_objects::FileOperation::Write,
+            path: "x".into(),
+            source,
+        };
         assert_eq!(
             told(StoreError::Full(full().into()).into()),
             "the disk of the coordinator's database is full"

@@ -81,7 +81,7 @@ pub enum InvalidSpec {
     #[error("`lost_after` is zero; leave it out or write something like `2m`")]
     NoLostAfter,
     /// The timeout exceeds the limit.
-    #[error("the timeout is over a hundred years; leave it out or write something like `24h`")]
+    #[error("the timeout is longer than a hundred years; leave it out or write something like `24h`")]
     TimeoutTooLong,
 }
 

@@ -28,6 +28,49 @@ impl fmt::Display for Reply {
     }
 }
 
+/// An operation on the file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileOperation {
+    /// Create a file or folder.
+    Create,
+    /// List a folder.
+    List,
+    /// Lock a file.
+    Lock,
+    /// Open a file.
+    Open,
+    /// Read a file.
+    Read,
+    /// Read the metadata of a file.
+    ReadMetadata,
+    /// Remove a file or folder.
+    Remove,
+    /// Rename a file to its final name.
+    Rename,
+    /// Flush a file or folder to the disk.
+    Sync,
+    /// Write to a file.
+    Write,
+}
+
+impl fmt::Display for FileOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::List => "list",
+            Self::Lock => "lock",
+            Self::Open => "open",
+            Self::Read => "read",
+            Self::ReadMetadata => "read the metadata of",
+            Self::Remove => "remove",
+            Self::Rename => "move a file to",
+            Self::Sync => "flush",
+            Self::Write => "write",
+        })
+    }
+}
+
 /// An error of an object store. [`Self::hint`] suggests a remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -68,10 +111,10 @@ pub enum ObjectError {
     #[error("`{0}` can't be the name of a stored object")]
     UnusableKey(ObjectKey),
     /// A file operation failed.
-    #[error("could not {doing} `{path}`")]
+    #[error("failed to {operation} `{path}`")]
     Directory {
-        /// What was tried, in the infinitive.
-        doing: &'static str,
+        /// The operation that failed.
+        operation: FileOperation,
         /// The path of the file or folder.
         path: PathBuf,
         /// The error of the system.
@@ -212,8 +255,11 @@ impl ObjectError {
     }
 
     /// Wraps an error of the file system for `path`.
-    pub(crate) fn directory(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn directory(
+        operation: FileOperation,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Directory { doing, path, source }
+        move |source| Self::Directory { operation, path, source }
     }
 }

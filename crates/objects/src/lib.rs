@@ -15,7 +15,7 @@ mod range;
 pub mod s3;
 mod store;
 
-pub use error::{ObjectError, Reply};
+pub use error::{FileOperation, ObjectError, Reply};
 pub use link::{Link, LinkError, Right, SignedAccess};
 pub use object::{ByteStream, ObjectBody, ObjectMeta};
 pub use range::{ByteRange, Span};

@@ -5,14 +5,14 @@ use utoipa::ToSchema;
 
 use crate::Md5Password;
 
-/// State of a user or a group (§2.1). Anything but `Active` refuses every call of the account.
+/// The state of a user or a group (§2.1). Any state but `Active` refuses every call of the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum AccountState {
-    /// In use.
+    /// The account is usable.
     Active,
-    /// Shut out until it is made active again.
+    /// The account is locked until it is made active again.
     Locked,
-    /// Shut out; the name stays taken and the account can be made active again.
+    /// The account is deleted. Its name stays reserved, and it can be made active again.
     Deleted,
 }
 
@@ -47,21 +47,21 @@ pub struct AccountStateBody {
 /// `POST /admin/users/{username}/group-quota`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct GroupQuotaRequest {
-    /// `n` or `=n` sets, `+n` adds, `-n` takes away.
+    /// `n` or `=n` sets, `+n` adds, `-n` subtracts.
     pub group_quota: String,
 }
 
 /// Reply to a change of the group quota.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GroupQuotaReply {
-    /// Number of groups the user may create, the personal one included.
+    /// How many groups the user may create, including the personal one.
     pub group_quota: i32,
 }
 
 /// `POST /admin/groups/{group}/storage-quota`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct StorageQuotaRequest {
-    /// A byte size such as `16GB`; `=` sets, `+` adds, `-` takes away.
+    /// A byte size such as `16GB`; `=` sets, `+` adds, `-` subtracts.
     pub storage_quota: String,
 }
 
@@ -75,6 +75,6 @@ pub struct StorageQuotaReply {
 /// `POST /admin/shutdown`.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct ShutdownRequest {
-    /// The secret that the coordinator wrote to its log at start.
+    /// The secret from the coordinator's log.
     pub secret: String,
 }

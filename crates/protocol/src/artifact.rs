@@ -1,4 +1,4 @@
-//! Artifacts: the archives a task leaves behind (§10).
+//! Artifacts: the archives of a task's outputs (§10).
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use utoipa::ToSchema;
 use crate::Timestamp;
 use crate::task::TaskFilter;
 
-/// Which of a task's three archives.
+/// The kind of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub enum ArtifactKind {
-    /// What the command left in `MITO_RESULT_DIR`.
+    /// The content of `MITO_RESULT_DIR`.
     #[serde(rename = "result", alias = "Result", alias = "RESULT")]
     Result,
-    /// What the command left in `MITO_EXEC_DIR`.
+    /// The content of `MITO_EXEC_DIR`.
     #[serde(
         rename = "exec-log",
         alias = "exec",
@@ -43,10 +43,10 @@ pub enum ArtifactKind {
 }
 
 impl ArtifactKind {
-    /// All three, in the order in which a worker uploads them.
+    /// All kinds, in the order in which a worker uploads them.
     pub const ALL: [Self; 3] = [Self::Result, Self::ExecLog, Self::StdLog];
 
-    /// The name used in JSON, in paths and as the stem of the file name.
+    /// The name in JSON and paths, and the stem of the file name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Result => "result",
@@ -70,14 +70,14 @@ impl fmt::Display for ArtifactKind {
 impl std::str::FromStr for ArtifactKind {
     type Err = UnknownArtifactKind;
 
-    /// Accepts every spelling that JSON accepts.
+    /// Parses every spelling that JSON accepts.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let reader = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text);
         Self::deserialize(reader).map_err(|_| UnknownArtifactKind(text.to_owned()))
     }
 }
 
-/// Text that names no artifact type.
+/// A text that is not an artifact kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an artifact type; use result, exec-log or std-log")]
 pub struct UnknownArtifactKind(String);
@@ -85,44 +85,44 @@ pub struct UnknownArtifactKind(String);
 /// One stored archive of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ArtifactInfo {
-    /// Which archive.
+    /// The kind of the archive.
     pub content_type: ArtifactKind,
     /// Recorded size in bytes.
     pub size: i64,
-    /// First upload.
+    /// When it was first uploaded.
     pub created_at: Timestamp,
-    /// Last upload.
+    /// When it was last uploaded.
     pub updated_at: Timestamp,
 }
 
 /// `POST /tasks/{uuid}/artifacts`, and the `Upload` report of a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UploadArtifactRequest {
-    /// Which archive.
+    /// The kind of the archive.
     pub content_type: ArtifactKind,
-    /// Exact number of bytes that will be sent.
+    /// The exact size in bytes.
     pub content_length: u64,
 }
 
 /// `POST /tasks/download/artifacts` and `POST /tasks/delete/artifacts`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ArtifactsByFilterRequest {
-    /// Which tasks.
+    /// The tasks.
     #[serde(flatten)]
     pub filter: TaskFilter,
     /// Only tasks committed by this worker.
     #[serde(default)]
     pub reporter_uuid: Option<uuid::Uuid>,
-    /// Which archive of each.
+    /// The kind of the archives.
     pub content_type: ArtifactKind,
 }
 
 /// `POST /tasks/download/artifacts/list` and `POST /tasks/delete/artifacts/list`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ArtifactsByListRequest {
-    /// Which tasks; at least one.
+    /// The tasks; at least one.
     pub uuids: Vec<uuid::Uuid>,
-    /// Which archive of each.
+    /// The kind of the archives.
     pub content_type: ArtifactKind,
 }
 
@@ -131,7 +131,7 @@ pub struct ArtifactsByListRequest {
 pub struct ArtifactDownload {
     /// The task.
     pub uuid: uuid::Uuid,
-    /// Valid for 86400 s.
+    /// The link, valid for 86400 s.
     pub url: String,
     /// Recorded size in bytes.
     pub size: i64,
@@ -140,21 +140,21 @@ pub struct ArtifactDownload {
 /// Reply to a batch download.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ArtifactDownloadsReply {
-    /// Tasks without that archive are left out.
+    /// The links; tasks without that archive are left out.
     pub downloads: Vec<ArtifactDownload>,
 }
 
 /// Reply to a deletion by filter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeletedArtifactsReply {
-    /// How many archives are gone.
+    /// How many archives were deleted.
     pub deleted_count: u64,
 }
 
 /// Reply to a deletion by list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeletedArtifactsListReply {
-    /// How many archives are gone.
+    /// How many archives were deleted.
     pub deleted_count: u64,
     /// Tasks whose archive was unknown, too young, not allowed, or could not be removed.
     pub failed_uuids: Vec<uuid::Uuid>,

@@ -8,59 +8,59 @@ use crate::Timestamp;
 /// `POST /groups/{group}/attachments`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct UploadAttachmentRequest {
-    /// Name within the group, may contain `/`.
+    /// The name within the group; it may contain `/`.
     pub key: String,
-    /// Exact number of bytes that will be sent.
+    /// The exact size in bytes.
     pub content_length: u64,
 }
 
-/// The constant that stands where a media type might.
+/// A constant in place of a media type.
 ///
-/// The published Rust client insists on `NoSet`; the published Python SDK insists on `NotSet`. The
-/// coordinator writes `NoSet` unless the caller is that SDK (§15).
+/// The 0.6.8 Rust client requires `NoSet`; the 0.6.8 Python SDK requires `NotSet`. The coordinator writes
+/// `NoSet` unless the caller is that SDK (§15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum AttachmentContentType {
     /// No media type is recorded.
     NoSet,
-    /// The same, for the published Python SDK.
+    /// No media type, in the spelling of the 0.6.8 Python SDK.
     NotSet,
 }
 
 /// `GET /groups/{group}/attachments/{key}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttachmentInfo {
-    /// Constant.
+    /// A constant.
     pub content_type: AttachmentContentType,
     /// Recorded size in bytes.
     pub size: i64,
-    /// First upload.
+    /// When it was first uploaded.
     pub created_at: Timestamp,
-    /// Last upload.
+    /// When it was last uploaded.
     pub updated_at: Timestamp,
 }
 
 /// `POST /groups/{group}/attachments/query`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct QueryAttachmentsRequest {
-    /// Substring of the key, taken literally.
+    /// A literal substring of the key.
     #[serde(default)]
     pub key: Option<String>,
     /// Most rows to return.
     #[serde(default)]
     pub limit: Option<u64>,
-    /// Rows to skip.
+    /// How many rows to skip.
     #[serde(default)]
     pub offset: Option<u64>,
-    /// Only count.
+    /// Whether to return only the count.
     pub count: bool,
 }
 
 /// One row of [`QueryAttachmentsReply`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttachmentRow {
-    /// Name within the group.
+    /// The name within the group.
     pub key: String,
-    /// The rest.
+    /// Size and times.
     #[serde(flatten)]
     pub info: AttachmentInfo,
 }
@@ -68,24 +68,24 @@ pub struct AttachmentRow {
 /// Reply to a query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueryAttachmentsReply {
-    /// Rows in this reply, or all matches when only counting.
+    /// The number of rows in this reply, or of all matches with `count`.
     pub count: u64,
-    /// Empty when only counting.
+    /// The rows; empty with `count`.
     pub attachments: Vec<AttachmentRow>,
-    /// The group asked about.
+    /// The name of the group.
     pub group_name: String,
 }
 
 /// `POST /groups/{group}/download/attachments` and `…/delete/attachments`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AttachmentsByFilterRequest {
-    /// Substring of the key, taken literally.
+    /// A literal substring of the key.
     #[serde(default)]
     pub key: Option<String>,
-    /// Most rows to touch.
+    /// Most rows to process.
     #[serde(default)]
     pub limit: Option<u64>,
-    /// Rows to skip.
+    /// How many rows to skip.
     #[serde(default)]
     pub offset: Option<u64>,
 }
@@ -93,16 +93,16 @@ pub struct AttachmentsByFilterRequest {
 /// `POST /groups/{group}/download/attachments/list` and `…/delete/attachments/list`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AttachmentsByListRequest {
-    /// At least one.
+    /// The keys; at least one.
     pub keys: Vec<String>,
 }
 
 /// One item of [`AttachmentDownloadsReply`].
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttachmentDownload {
-    /// Name within the group.
+    /// The name within the group.
     pub key: String,
-    /// Valid for 86400 s.
+    /// The link, valid for 86400 s.
     pub url: String,
     /// Recorded size in bytes.
     pub size: i64,
@@ -111,28 +111,28 @@ pub struct AttachmentDownload {
 /// Reply to a batch download.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttachmentDownloadsReply {
-    /// Unknown keys are left out.
+    /// The links; unknown keys are left out.
     pub downloads: Vec<AttachmentDownload>,
-    /// The group asked about.
+    /// The name of the group.
     pub group_name: String,
 }
 
 /// Reply to a deletion by filter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeletedAttachmentsReply {
-    /// How many are gone.
+    /// How many attachments were deleted.
     pub deleted_count: u64,
-    /// The group asked about.
+    /// The name of the group.
     pub group_name: String,
 }
 
 /// Reply to a deletion by list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeletedAttachmentsListReply {
-    /// How many are gone.
+    /// How many attachments were deleted.
     pub deleted_count: u64,
     /// Keys that were unknown, too young, or could not be removed.
     pub failed_keys: Vec<String>,
-    /// The group asked about.
+    /// The name of the group.
     pub group_name: String,
 }

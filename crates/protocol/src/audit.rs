@@ -1,4 +1,4 @@
-//! The audit log: what administrators did, and who logged in (native API).
+//! The audit log: actions of administrators, and logins (native API).
 
 use std::net::IpAddr;
 
@@ -10,53 +10,53 @@ use crate::Timestamp;
 /// `GET /v1/admin/audit`, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditReply {
-    /// One page; the `id` of the last is `before` of the next.
+    /// One page; the `id` of its last entry is `before` of the next page.
     pub entries: Vec<AuditEntry>,
 }
 
-/// Something that was done.
+/// A recorded action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditEntry {
-    /// Rises with time.
+    /// The number of the entry; it increases with time.
     pub id: i64,
-    /// When.
+    /// When the action happened.
     pub at: Timestamp,
-    /// By whom: the name of a user, as it was given.
+    /// The name of the user, as it was given.
     pub actor: String,
-    /// What, such as `user.created`; see [`actions`].
+    /// The action, such as `user.created`; see [`actions`].
     pub action: String,
-    /// To what: a name or a UUID, with details.
+    /// The target: a name or a UUID, with details.
     pub target: String,
-    /// From which address, where that is known.
+    /// The address of the caller, if it is known.
     #[schema(value_type = Option<String>)]
     pub address: Option<IpAddr>,
 }
 
-/// The names of what is recorded.
+/// The names of the recorded actions.
 pub mod actions {
     /// A login that succeeded.
     pub const LOGGED_IN: &str = "login.succeeded";
     /// A login with a wrong password or an unknown name.
     pub const LOGIN_FAILED: &str = "login.failed";
-    /// A user set the own password.
+    /// A user changed their password.
     pub const PASSWORD_CHANGED: &str = "password.changed";
-    /// A user made a personal token.
+    /// A user created a personal token.
     pub const TOKEN_CREATED: &str = "token.created";
     /// A user revoked a personal token.
     pub const TOKEN_REVOKED: &str = "token.revoked";
-    /// An administrator made an account.
+    /// An administrator created an account.
     pub const USER_CREATED: &str = "user.created";
     /// An administrator set the state of an account.
     pub const USER_STATE_SET: &str = "user.state_set";
     /// An administrator set a password.
     pub const USER_PASSWORD_SET: &str = "user.password_set";
-    /// An administrator changed how many groups a user may make.
+    /// An administrator changed how many groups a user may create.
     pub const GROUP_QUOTA_SET: &str = "user.group_quota_set";
     /// An Admin of a group deleted it.
     pub const GROUP_DELETED: &str = "group.deleted";
-    /// An administrator gave users roles in a group, and made it active.
+    /// An administrator set roles in a group, and made it active.
     pub const GROUP_RESTORED: &str = "group.restored";
-    /// An administrator changed how much a group may store.
+    /// An administrator changed the storage quota of a group.
     pub const STORAGE_QUOTA_SET: &str = "group.storage_quota_set";
     /// An administrator removed an attachment.
     pub const ATTACHMENT_REMOVED: &str = "attachment.removed";

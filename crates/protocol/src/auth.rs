@@ -1,4 +1,4 @@
-//! Login, and what a user may ask about the own account (§5).
+//! Login and the caller's own account (§5).
 
 use std::collections::BTreeMap;
 
@@ -14,38 +14,38 @@ pub struct LoginRequest {
     pub username: String,
     /// Digest of the password.
     pub md5_password: Md5Password,
-    /// Keep the account's earlier tokens valid. Without it they stop working at once (§3).
+    /// Whether the account's earlier tokens stay valid. Otherwise they end at once (§3).
     #[serde(default)]
     pub retain: bool,
 }
 
-/// Reply to a login or a change of the own password.
+/// The reply to a login or a password change.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct TokenReply {
-    /// Opaque bearer token.
+    /// An opaque bearer token.
     pub token: String,
 }
 
 /// `POST /users/{username}/password`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ChangeOwnPasswordRequest {
-    /// Digest of the password in force.
+    /// Digest of the present password.
     pub old_md5_password: Md5Password,
-    /// Digest of the password to set.
+    /// Digest of the new password.
     pub new_md5_password: Md5Password,
 }
 
 /// `GET /users/groups`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OwnGroupsReply {
-    /// Every group the caller belongs to, with the caller's role in it.
+    /// The caller's groups, with the caller's role in each.
     pub groups: BTreeMap<String, Role>,
 }
 
 /// `GET /redis`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RedisReply {
-    /// Where to subscribe; null when Redis is not configured.
+    /// The address to subscribe at; null without Redis.
     pub url: Option<String>,
 }
 
@@ -54,10 +54,10 @@ pub struct RedisReply {
 pub struct HealthReply {
     /// `ok`, or `unavailable` with status 503.
     pub status: String,
-    /// Each part the coordinator needs, with `ok` or the reason why not. Not sent by old servers.
+    /// The state of each part: `ok` or the problem. Not sent by old servers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parts: BTreeMap<String, String>,
-    /// Version of the coordinator. Not sent by old servers.
+    /// The version of the coordinator. Not sent by old servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }

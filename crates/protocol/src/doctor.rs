@@ -1,48 +1,48 @@
-//! What a coordinator tells about itself when something is wrong (native API).
+//! Diagnostics of a coordinator (native API).
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Timestamp;
 
-/// What is uploaded to the link of a probe, and comes back from it: exactly these bytes.
+/// The bytes that a probe uploads and downloads.
 pub const PROBE: &[u8] = b"mitosis doctor\n";
 
-/// `GET /v1/doctor`: for whoever is logged in.
+/// `GET /v1/doctor`, for logged-in users.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DoctorReply {
     /// Version of the coordinator.
     pub version: String,
-    /// Its clock.
+    /// The time on its clock.
     pub now: Timestamp,
-    /// Version of the database's schema.
+    /// The version of the database schema.
     pub schema: i64,
-    /// The version that this coordinator was made for.
+    /// The schema version of this coordinator.
     pub schema_known: i64,
-    /// Where to try an upload.
+    /// Links for trying an upload.
     pub probe: ProbeLinks,
 }
 
-/// Links to one small object that belongs to nobody and counts for nobody: to try whether links lead
-/// anywhere from where the caller is. Both work for a minute.
+/// Links to a small object without an owner, to check whether links work for the caller. Both are valid for a
+/// minute.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProbeLinks {
-    /// `PUT` [`PROBE`] here.
+    /// The link for `PUT` of [`PROBE`].
     pub upload: String,
-    /// `GET` it from here afterwards.
+    /// The link for `GET` afterwards.
     pub download: String,
 }
 
-/// `GET /v1/admin/doctor`: for administrators.
+/// `GET /v1/admin/doctor`, for administrators.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AdminDoctorReply {
     /// The first administrator, if the account is active and its password is the documented default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_password_of: Option<String>,
-    /// How Redis gets on; nothing when it is not configured.
+    /// The state of Redis; null if it is not configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisContact>,
-    /// Workers that have been silent for so long that they get no new tasks; none where the coordinator does not say.
+    /// The number of missed workers; null if the coordinator does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed_workers: Option<u64>,
     /// The coordinator's background tasks. Not sent by old servers.
@@ -81,21 +81,21 @@ pub struct PassOutcome {
     pub failures_in_a_row: u64,
 }
 
-/// How a coordinator gets on with its Redis.
+/// The state of a coordinator's Redis connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "contact")]
 #[non_exhaustive]
 pub enum RedisContact {
-    /// It answers, and its users are set up unless that was switched off.
+    /// Redis answers, and its users are set up unless that is disabled.
     Connected,
-    /// Nobody answers at `redis_url`.
+    /// Redis does not answer at `redis_url`.
     Unreachable,
-    /// It answers, and refuses.
+    /// Redis answers with an error.
     Refused {
-        /// The word that Redis gives as the reason, such as `NOPERM` or `WRONGPASS`.
+        /// The error code of Redis, such as `NOPERM` or `WRONGPASS`.
         code: String,
     },
-    /// Something that this reader does not know.
+    /// A state that this reader does not know.
     #[serde(other)]
     Unknown,
 }

@@ -1,32 +1,32 @@
 //! Durations as humantime text: `"90s"`, `"1h 30m"`, `"0"` (§2).
 //!
 //! [`text`] and [`optional_text`] are for `#[serde(with = …)]` on fields of type [`Duration`] and
-//! `Option<Duration>`. JSON numbers are refused, as the contract asks.
+//! `Option<Duration>`. JSON numbers are rejected, as the contract requires.
 
 use std::time::Duration;
 
-/// Reads a duration in humantime form. Units are case sensitive: `m` is a minute, `M` a month.
+/// Parses a duration in humantime form. Units are case-sensitive: `m` is a minute, `M` a month.
 pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
     humantime::parse_duration(text.trim()).map_err(|source| InvalidDuration { text: text.to_owned(), source })
 }
 
-/// Writes a duration in the form that [`parse`] and every published client read: `1m 30s`.
+/// Formats a duration so that [`parse`] and every 0.6.8 client can read it: `1m 30s`.
 pub fn format(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
 
-/// Writes a duration as people read it, exact to the millisecond: `1d 2h 30m`, `90ms`. [`parse`] reads it, but
-/// not every published client does; on the wire it is [`format`].
+/// Formats a duration for people, exact to the millisecond: `1d 2h 30m`, `90ms`. [`parse`] reads it, but some
+/// 0.6.8 clients don't; the wire uses [`format`].
 pub fn short(duration: Duration) -> String {
     units(duration, usize::MAX)
 }
 
-/// The same in its two largest units: `6d 23h`. What is left over is dropped.
+/// Formats a duration with its two largest units: `6d 23h`. The remainder is dropped.
 pub fn span(duration: Duration) -> String {
     units(duration, 2)
 }
 
-/// At most so many units in a row, from the largest that is not zero.
+/// Formats at most `most` consecutive units, from the largest that is not zero.
 fn units(duration: Duration, most: usize) -> String {
     let seconds = duration.as_secs();
     let parts = [
@@ -42,7 +42,7 @@ fn units(duration: Duration, most: usize) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
-/// Text that is not a duration.
+/// A text that is not a duration.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("`{text}` is not a duration ({source}); write it like `90s`, `10min` or `1h 30m`")]
 pub struct InvalidDuration {
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_spellings_of_the_contract_are_read() {
+    fn spellings_of_the_contract_are_parsed() {
         for (text, seconds) in [
             ("90s", 90.0),
             ("1h 30m", 5_400.0),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn bare_numbers_and_unknown_units_are_refused_with_advice() {
+    fn bare_numbers_and_unknown_units_are_refused() {
         for text in ["5", "5 parsecs", "", "-1s"] {
             let error = parse(text).expect_err(text).to_string();
             assert!(error.contains("write it like"), "{error}");
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn people_read_a_few_units_and_can_write_them_again() {
+    fn short_form_is_readable_and_parsed_again() {
         for (millis, exact, rough) in [
             (0, "0s", "0s"),
             (250, "250ms", "250ms"),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_that_is_written_is_the_one_published_workers_read() {
+    fn written_form_is_read_by_legacy_workers() {
         assert_eq!(format(Duration::from_secs(90)), "1m 30s");
         assert_eq!(format(Duration::ZERO), "0s");
     }

@@ -1,51 +1,51 @@
-//! What a refusal looks like (§1.1): a sentence, and beside it a stable code and a hint.
+//! The form of an error (§1.1): a sentence, a stable code and a hint.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The body of every answer that is not a success.
+/// The body of every reply that is not a success.
 ///
-/// Published clients read `msg` only. The other fields are ours: `code` is stable and meant for
-/// programs, `hint` says what to do, `request_id` finds the request in the coordinator's log.
+/// 0.6.8 clients read only `msg`. The other fields are native: `code` is stable and meant for programs, `hint`
+/// says what to do, `request_id` identifies the request in the coordinator's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
-    /// One sentence for a person.
+    /// A sentence for people.
     pub msg: String,
-    /// A stable word for a program; absent when the server is an old one.
+    /// A stable code for programs; absent from old servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<ErrorCode>,
     /// What the caller can do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Names this request in the coordinator's log.
+    /// The id of this request in the coordinator's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
 
 /// Why a request was refused, independent of the wording.
 ///
-/// A reader that meets a code it does not know gets [`ErrorCode::Unknown`]; the status code of the
-/// answer still tells the class.
+/// A code that a reader does not know is read as [`ErrorCode::Unknown`]; the status of the reply still gives
+/// the class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorCode {
-    /// 400: the request is well formed but asks for something that can't be.
+    /// 400: the request is well formed but impossible.
     InvalidRequest,
     /// 400: no bearer token was sent.
     MissingToken,
-    /// 401: the token is malformed, superseded, or signed with other keys; that of a user may be expired.
+    /// 401: the token is malformed, superseded, signed with other keys, or an expired user token.
     InvalidToken,
-    /// 401: the worker's token has expired; its registration may still be there. Log in and register again.
+    /// 401: the worker's token has expired, while its registration may still exist. Log in and register again.
     TokenExpired,
     /// 401: the worker is not registered: it was silent for too long, or its owner's account is not active. Log
     /// in and register again.
     WorkerUnknown,
-    /// 401: the worker's lifetime, which it was registered with, has ended. It leaves.
+    /// 401: the lifetime of the worker's registration has ended. The worker exits.
     WorkerExpired,
-    /// 401: a user removed the worker. It leaves.
+    /// 401: a user removed the worker. The worker exits.
     WorkerRemoved,
-    /// 401: user name and password do not belong together.
+    /// 401: the user name or the password is wrong.
     WrongCredentials,
     /// 403: the account is locked or deleted.
     AccountNotActive,
@@ -53,28 +53,28 @@ pub enum ErrorCode {
     Forbidden,
     /// 403: a quota would be exceeded.
     QuotaExceeded,
-    /// 404: what the request names does not exist, or is not in the state that the request needs. Of a group or a
-    /// user, 400 or 403 on the routes where the contract has that.
+    /// 404: the object of the request does not exist, or is not in the required state. For a group or a user,
+    /// 400 or 403 on the routes where the contract requires it.
     NotFound,
-    /// 404: there is no such route.
+    /// 404: the route does not exist.
     NoSuchRoute,
     /// 405: the route exists with other methods.
     MethodNotAllowed,
-    /// 404: the attempt that reports no longer holds the task.
+    /// 404: the reporting attempt does not hold the task any more.
     LeaseLost,
     /// 409: the name is taken.
     NameTaken,
     /// 409: the idempotency key was used for a different submission.
     KeyReused,
-    /// 413: the body is over the limit.
+    /// 413: the body exceeds the limit.
     TooLarge,
     /// 415: the body is not JSON.
     NotJson,
-    /// 422: the body is JSON of the wrong shape.
+    /// 422: the body is JSON of an invalid form.
     WrongShape,
     /// 429: too many attempts; wait.
     TooManyRequests,
-    /// 500: a fault of the server.
+    /// 500: an internal error of the server.
     Internal,
     /// 503: the database or the object store can't be reached; try again.
     Unavailable,
@@ -84,7 +84,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// What the caller can usually do about it, where nothing better is known.
+    /// The general hint for the code, if there is no better one.
     pub const fn usual_hint(self) -> &'static str {
         match self {
             Self::InvalidRequest => {
@@ -100,7 +100,7 @@ impl ErrorCode {
             Self::WorkerRemoved => "start another worker if it is still needed",
             Self::WrongCredentials => "check both; an administrator can set a new password",
             Self::AccountNotActive => "ask an administrator to make it active again",
-            Self::Forbidden => "ask somebody who may, or for the role that it takes",
+            Self::Forbidden => "ask a user with the role, or request the role",
             Self::QuotaExceeded => "remove what is not needed any more, or ask an administrator for more",
             Self::NotFound => "check the spelling, and whether it is something that you may see",
             Self::NoSuchRoute => "the coordinator's page /docs lists all routes; it may be an older one",
@@ -120,7 +120,7 @@ impl ErrorCode {
         }
     }
 
-    /// Every code.
+    /// All codes.
     pub const ALL: [Self; 24] = [
         Self::InvalidRequest,
         Self::MissingToken,
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_old_server_sends_only_the_sentence_and_a_newer_one_may_send_a_code_we_do_not_know() {
+    fn errors_of_old_and_newer_servers_are_read() {
         let old: ErrorBody = serde_json::from_str(r#"{"msg":"no"}"#).unwrap();
         assert_eq!(old.code, None);
         let newer: ErrorBody = serde_json::from_str(r#"{"msg":"no","code":"moon_phase","x":1}"#).unwrap();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn every_code_has_something_to_do_about_it_and_is_listed_once() {
+    fn every_code_has_a_hint_and_is_listed_once() {
         let mut words = std::collections::BTreeSet::new();
         for (place, code) in ErrorCode::ALL.into_iter().enumerate() {
             assert_eq!(code as usize, place, "{code:?} is not at its place");
@@ -170,7 +170,7 @@ mod tests {
             assert!(hint.len() > 10 && !hint.ends_with('.'), "{code:?}: {hint}");
             assert!(words.insert(hint), "{code:?} says what another one says");
         }
-        // The last one declared is the last one listed, so none is missing.
+        // The last declared code is the last listed one, so none is missing.
         assert_eq!(ErrorCode::ALL.last(), Some(&ErrorCode::Unknown));
     }
 

@@ -1,4 +1,4 @@
-//! Events: a task came to another state (native API, server-sent events).
+//! Events: changes of task states (native API, server-sent events).
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,26 +6,26 @@ use uuid::Uuid;
 
 use crate::{ResultWarning, TaskInfo, TaskResult, TaskState, Timestamp};
 
-/// Where a task stands since a moment. The `data` of a server-sent event named `task`.
+/// The state of a task since a moment, as the `data` of a server-sent event named `task`.
 ///
-/// The stream shows where tasks stand, not every step between: a task that starts and ends between two
-/// looks is told once, as ended. After a reconnect the last seconds may be told again, with the same ids.
+/// The stream shows the present states, not every change: a task that starts and ends between two checks
+/// appears once, as ended. After a reconnect the last seconds may be repeated, with the same ids.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskEvent {
     /// The task.
     pub uuid: Uuid,
-    /// Its group.
+    /// The name of its group.
     pub group_name: String,
-    /// Its number within the group.
+    /// The number within the group.
     pub task_id: i64,
-    /// Where it stands.
+    /// The state of the task.
     pub state: TaskState,
-    /// Its result, once it is over.
+    /// The result, once the task has ended.
     pub result: Option<TaskResult>,
-    /// What of its output was not kept. Left out when there is nothing to tell. Ours.
+    /// Warnings about outputs that were not stored; left out if there are none. Native.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<ResultWarning>,
-    /// Since when.
+    /// When the state was reached.
     pub at: Timestamp,
 }
 

@@ -1,17 +1,17 @@
-//! How far a worker is with a task (semantics §6): names in JSON, integers in Redis.
+//! The execution state of a task on a worker (semantics §6): names in JSON, integers in Redis.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How far a worker is with a task.
+/// The execution state of a task on a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[repr(i32)]
 pub enum ExecState {
-    /// The worker went away.
+    /// The worker exited.
     WorkerExited = -1,
     /// Downloading resources.
     FetchResource = 1,
-    /// Resources are in place; never announced.
+    /// All resources exist; never announced.
     FetchResourceFinished = 2,
     /// A download failed.
     FetchResourceError = 3,
@@ -23,9 +23,9 @@ pub enum ExecState {
     FetchResourceForbidden = 6,
     /// Waiting for the watched task.
     Watch = 7,
-    /// The watched task got there; never announced.
+    /// The watched task has reached the target state; never announced.
     WatchFinished = 8,
-    /// The watched task did not get there in time.
+    /// The watched task did not reach the target state in time.
     WatchTimeout = 9,
     /// About to start the command.
     ExecPending = 10,
@@ -45,7 +45,7 @@ pub enum ExecState {
     UploadResultFinished = 17,
     /// Uploading took too long.
     UploadResultTimeout = 18,
-    /// The task is over.
+    /// The task has ended.
     TaskCommitted = 19,
     /// Any other number.
     Unknown = -99,
@@ -76,12 +76,12 @@ impl ExecState {
         Self::Unknown,
     ];
 
-    /// The integer that is announced on Redis.
+    /// The integer on Redis.
     pub const fn as_i32(self) -> i32 {
         self as i32
     }
 
-    /// The state behind an announced integer; [`ExecState::Unknown`] for any number without a name.
+    /// The state of an integer; [`ExecState::Unknown`] for numbers without a name.
     pub fn from_i32(value: i32) -> Self {
         Self::ALL.into_iter().find(|state| state.as_i32() == value).unwrap_or(Self::Unknown)
     }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_state_survives_the_trip_through_its_number() {
+    fn every_state_round_trips_through_its_number() {
         for state in ExecState::ALL {
             assert_eq!(ExecState::from_i32(state.as_i32()), state);
         }

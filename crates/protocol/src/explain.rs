@@ -1,4 +1,4 @@
-//! Why a task waits, or what became of it (native API).
+//! Explains why a task is in its state (native API).
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,22 +6,22 @@ use uuid::Uuid;
 
 use crate::{TaskState, Timestamp};
 
-/// `GET /v1/tasks/{uuid}/explain`: for a person `text` and `hint`, for a program `code` and the facts
-/// behind it. Facts that do not belong to the code are left out.
+/// `GET /v1/tasks/{uuid}/explain`: `text` and `hint` for people, `code` and its facts for programs. Facts that
+/// don't belong to the code are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
     /// The task.
     pub uuid: Uuid,
-    /// Where it stands.
+    /// The state of the task.
     pub state: TaskState,
-    /// Why, as a stable word.
+    /// The reason, as a stable code.
     pub code: ReasonCode,
-    /// Why, as a sentence or two.
+    /// The reason, as a sentence or two.
     pub text: String,
     /// What can be done about it, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// What the text says, as data.
+    /// The facts in the text, as data.
     #[serde(flatten)]
     pub facts: ReasonFacts,
 }
@@ -32,35 +32,35 @@ pub struct ReasonFacts {
     /// Another task that this one waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Uuid>,
-    /// The worker that has the task or had it last; with `tags_missing` the one that lacks the fewest tags.
+    /// The worker that holds or last held the task; with `tags_missing`, the one that lacks the fewest tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<Uuid>,
-    /// How many workers the text speaks of.
+    /// The number of workers in the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workers: Option<u64>,
-    /// What the nearest worker lacks.
+    /// The tags that the nearest worker lacks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_tags: Vec<String>,
-    /// Tasks of the same group with the same tags that go first, counted up to 10,000; 10,001 stands for
+    /// How many tasks of the same group and tags are served first, counted up to 10,000; 10,001 stands for
     /// more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ahead: Option<u64>,
-    /// When the worker got the task, was heard last, or the task ended.
+    /// When the worker claimed the task, sent its last heartbeat, or the task ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// When the next thing happens by itself: a lease ends.
+    /// When the state changes by itself: a lease expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
 
-/// Why a task stands where it stands.
+/// Why a task is in its state.
 ///
-/// A reader that meets a code it does not know gets [`ReasonCode::Unknown`]; the text still says it.
+/// A code that a reader does not know is read as [`ReasonCode::Unknown`]; the text still has the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ReasonCode {
-    /// Pending: the task that asked for it has not been committed.
+    /// Pending: the task that requested it has not been committed.
     WaitsForUpstream,
     /// Ready: no worker lists the group.
     NoWorker,
@@ -68,26 +68,26 @@ pub enum ReasonCode {
     RoleMissing,
     /// Ready: no worker that serves the group has all the tags.
     TagsMissing,
-    /// Ready: every worker that could run it stops after its present task.
+    /// Ready: every worker that could run it is draining.
     WorkersDraining,
-    /// Ready: the coordinator has just started and has not heard from the workers yet. Running: nor from
-    /// the one that has the task.
+    /// Ready: the coordinator has just started and has not heard from the workers yet. Running: it has not
+    /// heard from the holder.
     CoordinatorJustStarted,
     /// Ready: the workers that are free have not been heard from for a long time.
     WorkersSilent,
-    /// Ready: every worker that could run it is at work.
+    /// Ready: every worker that could run it is busy.
     AllBusy,
-    /// Ready: a worker is free and gets it when it asks next.
+    /// Ready: a worker is free and gets the task with its next request.
     NextInTurn,
-    /// Running: the worker waits until the watched task has come far enough.
+    /// Running: the worker waits until the watched task reaches the target state.
     WaitsForWatched,
-    /// Running: the worker has not been heard from for a long time; the task waits for its lease to end.
+    /// Running: the worker has not been heard from for a long time; the task waits for its lease to expire.
     WorkerLost,
-    /// Running: a worker is at work on it.
+    /// Running: a worker runs it.
     Running,
-    /// The command has ended; the worker stores what it left behind.
+    /// The command has ended; the worker stores its outputs.
     Storing,
-    /// Over.
+    /// The task has ended.
     Ended,
     /// A code that this reader does not know.
     #[serde(other)]

@@ -8,12 +8,12 @@ use utoipa::ToSchema;
 use crate::Timestamp;
 use crate::admin::AccountState;
 
-/// What a member may do in a group, and what a group may do with a worker.
+/// The rights of a member in a group, and of a group on a worker.
 ///
 /// Ordered: each role includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub enum Role {
-    /// Look and download.
+    /// View and download.
     #[serde(alias = "read", alias = "READ")]
     Read,
     /// Also submit, change, cancel and upload; on a worker: run tasks there.
@@ -36,27 +36,27 @@ pub struct CreateGroupRequest {
 pub struct GroupInfo {
     /// Name of the group.
     pub group_name: String,
-    /// Who made it.
+    /// The name of the user who created it.
     pub creator_username: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
     /// Only `Active` groups take uploads.
     pub state: AccountState,
-    /// How many task numbers were handed out.
+    /// How many task numbers have been assigned.
     pub task_count: i64,
-    /// Bytes the group may store.
+    /// Storage quota in bytes.
     pub storage_quota: i64,
-    /// Bytes the group stores, announced uploads included.
+    /// Bytes in use, including announced uploads.
     pub storage_used: i64,
-    /// Workers that list the group, with any role.
+    /// How many workers list the group, with any role.
     pub worker_count: i64,
     /// Members and roles; null unless the caller is Admin in the group.
     pub users_in_group: Option<BTreeMap<String, Role>>,
 }
 
-/// `PUT /groups/{group}/users` and `PUT /workers/{uuid}/groups`: names with the role each shall have.
+/// `PUT /groups/{group}/users` and `PUT /workers/{uuid}/groups`: names with their new roles.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RelationsRequest {
     /// At least one entry.

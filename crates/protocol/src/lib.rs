@@ -1,11 +1,11 @@
-//! What crosses the wire between a coordinator and its clients and workers.
+//! The messages between a coordinator and its clients and workers.
 //!
-//! One module per subject, one type per message, plain `serde`. Nothing here performs I/O, decides
-//! anything or knows a database: a type is the shape of a message and the limits of that shape.
-//! Section numbers (`§9`) refer to the HTTP contract.
+//! There is one module for each subject and one type for each message, with plain `serde`. The crate performs
+//! no I/O and makes no decisions: a type is the form of a message and the limits of that form. Section numbers
+//! (`§9`) refer to the HTTP contract.
 //!
-//! Readers are lenient where the contract is (unknown fields are ignored, several spellings of an
-//! enum are accepted); writers produce one form only.
+//! Readers are lenient where the contract is (unknown fields are ignored, several spellings of an enum are
+//! accepted); writers produce one form only.
 
 pub mod admin;
 pub mod agent;
@@ -42,16 +42,16 @@ pub use timestamp::Timestamp;
 pub use uuid::Uuid;
 pub use warning::{ResultWarning, WarningCode};
 
-/// The header of each answer that says the version of the coordinator. A coordinator before 0.7 has none.
+/// The header of each reply with the version of the coordinator. A coordinator before 0.7 sends none.
 pub const VERSION_HEADER: &str = "x-mito-version";
 
-/// Of a request that announces an upload, with the value [`UPLOADS_ONCE`]: the sender knows that a link may ask for
-/// `If-None-Match: *`, as `X-Amz-SignedHeaders` in it says.
+/// The header of a request that announces an upload, with the value [`UPLOADS_ONCE`]: the sender supports links
+/// that require `If-None-Match: *`, as listed in their `X-Amz-SignedHeaders`.
 pub const UPLOAD_HEADER: &str = "x-mito-upload";
 
-/// Header with which clients and workers of ours say at which address they reached the coordinator: links to the
-/// coordinator itself begin with it, whatever a proxy in between makes of `Host`.
+/// The header in which native clients and workers send the address at which they reached the coordinator. Links
+/// to the coordinator begin with it, independent of the `Host` that a proxy sets.
 pub const ADDRESS_HEADER: &str = "x-mito-address";
 
-/// See [`UPLOAD_HEADER`].
+/// The value of [`UPLOAD_HEADER`].
 pub const UPLOADS_ONCE: &str = "once";

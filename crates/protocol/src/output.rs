@@ -1,10 +1,9 @@
-//! Live output of running tasks. Ours; the contract has no counterpart.
+//! Live output of running tasks. It is native; the contract has no counterpart.
 //!
-//! Nothing is sent until somebody follows. A follower asks for bytes from an offset on each stream;
-//! the coordinator passes the lowest offsets on to the worker as a *demand*; the worker answers with
-//! a *chunk* and is told the next demand. Nobody in between keeps bytes: a follower that reconnects
-//! asks again from the last byte it has seen, and after the end reads the rest from the `std-log`
-//! artifact.
+//! Nothing is sent until a client follows. A follower requests bytes from an offset on each stream; the
+//! coordinator passes the lowest offsets on to the worker as a *demand*; the worker answers with a *chunk* and
+//! receives the next demand. The coordinator stores no bytes: a follower that reconnects requests the bytes
+//! after the last one it has received, and after the end reads the rest from the `std-log` artifact.
 
 use std::time::Duration;
 
@@ -19,10 +18,10 @@ pub const MAX_CHUNK_BYTES: usize = 256 * 1024;
 /// Query of `GET /v1/tasks/{uuid}/output`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FollowQuery {
-    /// First byte wanted of standard output.
+    /// The first requested byte of standard output.
     #[serde(default)]
     pub stdout: u64,
-    /// First byte wanted of standard error.
+    /// The first requested byte of standard error.
     #[serde(default)]
     pub stderr: u64,
     /// How long the coordinator may hold the request when there is nothing to send; at most 20 s.
@@ -31,7 +30,7 @@ pub struct FollowQuery {
     pub wait: Option<Duration>,
 }
 
-/// Reply to a follower: what came in meanwhile, from exactly the offsets asked for.
+/// The reply to a follower: new output from exactly the requested offsets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FollowReply {
     /// Bytes of standard output, in base64.
@@ -42,28 +41,29 @@ pub struct FollowReply {
     #[serde(default, with = "base64_bytes")]
     #[schema(value_type = String, content_encoding = "base64")]
     pub stderr: Vec<u8>,
-    /// Where the task stands.
+    /// The state of the task.
     pub state: crate::TaskState,
-    /// Set once the task has ended for good; what is missing then is in its `std-log` artifact.
+    /// Whether the task has ended; output that is missing then is in its `std-log` artifact.
     #[serde(default)]
     pub result: Option<crate::TaskResult>,
-    /// What of its output was not kept. Left out when there is nothing to tell. Ours.
+    /// Warnings about outputs that were not stored; left out if there are none. Native.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<crate::ResultWarning>,
 }
 
-/// Reply to `GET /v1/workers/tasks/{uuid}/output?wait=20s` and to every chunk: what followers want.
+/// The reply to `GET /v1/workers/tasks/{uuid}/output?wait=20s` and to every chunk: the bytes that followers
+/// request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OutputDemand {
-    /// First byte wanted of standard output; null when nobody follows.
+    /// The first requested byte of standard output; null without followers.
     #[serde(default)]
     pub stdout: Option<u64>,
-    /// First byte wanted of standard error; null when nobody follows.
+    /// The first requested byte of standard error; null without followers.
     #[serde(default)]
     pub stderr: Option<u64>,
 }
 
-/// `POST /v1/workers/tasks/{uuid}/output`: bytes that a demand asked for.
+/// `POST /v1/workers/tasks/{uuid}/output`: the bytes that a demand requested.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OutputChunk {
     /// Offset of the first byte of `stdout`.
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_that_are_no_text_survive() {
+    fn binary_output_is_preserved() {
         let chunk = OutputChunk { stdout: vec![0xff, 0, 0xfe], ..OutputChunk::default() };
         let json = serde_json::to_string(&chunk).unwrap();
         assert_eq!(serde_json::from_str::<OutputChunk>(&json).unwrap(), chunk);

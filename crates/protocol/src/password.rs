@@ -1,4 +1,4 @@
-//! Passwords as the contract sends them: the raw MD5 digest of the UTF-8 text, sixteen bytes (§2).
+//! Passwords on the wire: the raw MD5 digest of the UTF-8 text, sixteen bytes (§2).
 
 use std::fmt;
 
@@ -7,9 +7,9 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// The sixteen bytes that stand for a password on the wire.
+/// The sixteen bytes that represent a password on the wire.
 ///
-/// They are as good as the password itself to whoever reads them, so `Debug` shows nothing.
+/// They can be used like the password itself, so `Debug` hides them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Md5Password([u8; 16]);
 
@@ -33,12 +33,12 @@ impl Md5Password {
         Self(digest)
     }
 
-    /// Whether the password behind it is empty.
+    /// Whether the password is empty.
     pub fn is_empty(&self) -> bool {
         self.0 == OF_NOTHING
     }
 
-    /// The digest, to be hashed or compared; never to be logged.
+    /// The digest, for hashing and comparing; never log it.
     pub const fn expose(&self) -> &[u8; 16] {
         &self.0
     }
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_an_array_of_exactly_sixteen_bytes_and_never_printed() {
+    fn digest_is_sixteen_bytes_and_never_printed() {
         let json = serde_json::to_string(&Md5Password::from_digest([7; 16])).unwrap();
         assert_eq!(json, "[7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7]");
         for wrong in

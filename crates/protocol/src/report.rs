@@ -1,4 +1,4 @@
-//! What a worker reports about the task it holds (§12.2).
+//! Reports of a worker about a held task (§12.2).
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,14 +13,14 @@ use crate::task::SubmitTaskRequest;
 pub struct ReportRequest {
     /// Internal number from the fetched task.
     pub id: i64,
-    /// What happened.
+    /// The kind of the report.
     pub op: ReportOp,
-    /// Which attempt of it, from an agent of ours: one worker may come to hold a task twice.
+    /// The attempt, from a native worker, which may hold a task twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<AttemptKey>,
 }
 
-/// What happened to the task.
+/// The kind of a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum ReportOp {
     /// The command ended by itself.
@@ -29,16 +29,16 @@ pub enum ReportOp {
     Cancel,
     /// An artifact is about to be sent.
     Upload(UploadArtifactRequest),
-    /// A follow-up task shall be created.
+    /// The task requests a follow-up task.
     Submit(Box<SubmitTaskRequest>),
-    /// The task is over, with this result.
+    /// The task has ended with this result.
     Commit(TaskResult),
 }
 
 /// Reply to a report.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReportReply {
-    /// Where to send the artifact; null for everything but `Upload`.
+    /// The upload link; null for every kind but `Upload`.
     pub url: Option<String>,
 }
 
@@ -48,7 +48,7 @@ mod tests {
     use crate::ArtifactKind;
 
     #[test]
-    fn operations_are_spelled_as_published_workers_spell_them() {
+    fn operations_are_spelled_as_by_legacy_workers() {
         let spelled = |op| serde_json::to_string(&ReportRequest { id: 1007, op, attempt: None }).unwrap();
         assert_eq!(spelled(ReportOp::Finish), r#"{"id":1007,"op":"Finish"}"#);
         assert_eq!(

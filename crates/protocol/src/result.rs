@@ -1,5 +1,5 @@
-//! Results of tasks on the wire. Published clients refuse words in `msg` that they do not know, so newer reasons
-//! have a field of their own beside it.
+//! Task results on the wire. 0.6.8 clients reject unknown values of `msg`, so newer reasons have their own
+//! field.
 
 use std::borrow::Cow;
 
@@ -14,15 +14,15 @@ use crate::{TaskResult, TaskResultMessage};
 pub(crate) struct WireResult {
     /// Raw POSIX wait status: exit code n is n × 256, death by signal s is s (+128 with a core dump).
     exit_status: i32,
-    /// Why, where the status alone does not tell.
+    /// The reason, if the status alone is not enough.
     #[serde(default)]
     msg: Option<Word>,
-    /// Why, where `msg` has no word for it. Left out otherwise. Ours.
+    /// The reason, if `msg` has no value for it; left out otherwise. Native.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,
 }
 
-/// Reasons that published clients know.
+/// Reasons that 0.6.8 clients know.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[schema(as = TaskResultMessage)]
 enum Word {
@@ -41,7 +41,7 @@ enum Word {
 #[serde(rename_all = "snake_case")]
 #[schema(as = TaskResultReason)]
 enum Reason {
-    /// The worker was lost in each of the attempts that a task gets.
+    /// The worker was lost in each of the allowed attempts.
     WorkersLost,
     /// A reason that this reader does not know.
     #[serde(other)]
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_reason_keeps_the_published_spelling() {
+    fn known_reason_keeps_the_legacy_spelling() {
         let result = TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) };
         let text = serde_json::to_string(&result).unwrap();
         assert_eq!(text, r#"{"exit_status":0,"msg":"UserCancellation"}"#);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn newer_reason_is_null_to_published_clients() {
+    fn newer_reason_is_null_for_legacy_clients() {
         let result = TaskResult { exit_status: 0, msg: Some(TaskResultMessage::WorkersLost) };
         let text = serde_json::to_string(&result).unwrap();
         assert_eq!(text, r#"{"exit_status":0,"msg":null,"reason":"workers_lost"}"#);

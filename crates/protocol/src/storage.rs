@@ -3,20 +3,20 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Where to `PUT` the bytes that were announced.
+/// The link for the announced upload.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UploadReply {
     /// Whether an object was already registered under this name.
     #[serde(default)]
     pub exist: bool,
-    /// Valid for 3600 s. The body must have exactly the announced length.
+    /// The link, valid for 3600 s. The body must have exactly the announced length.
     pub url: String,
 }
 
-/// Where to `GET` the bytes.
+/// The link for a download.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DownloadReply {
-    /// Valid for at least 3600 s.
+    /// The link, valid for at least 3600 s.
     pub url: String,
     /// Recorded size in bytes, an upper bound.
     pub size: i64,

@@ -1,4 +1,4 @@
-//! Results of many tasks in one table, and tasks that failed, once more. Ours.
+//! Results of many tasks in one table, and retries of failed tasks. Native.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,17 @@ use crate::{ResultWarning, Timestamp};
 /// `POST /v1/tasks/results`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct ResultsRequest {
-    /// Which tasks.
+    /// The tasks.
     #[serde(flatten)]
     pub filter: TaskFilter,
-    /// Only those that failed: ended with another status than 0, at their timeout, or without having
-    /// started; not those that a user cancelled.
+    /// Only failed tasks: with an exit status other than 0, past their timeout, or never started; not tasks
+    /// that a user cancelled.
     #[serde(default)]
     pub failed: bool,
-    /// Also those that another task repeats. Without this, the repetition alone stands for both.
+    /// Whether to include tasks that another task repeats. Otherwise only the repetition is returned.
     #[serde(default)]
     pub all: bool,
-    /// Only tasks submitted before this one: `next` of the page before.
+    /// Only tasks submitted before this one: `next` of the previous page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Uuid>,
     /// Most rows to return; at most 10,000, which is also the default.
@@ -34,33 +34,33 @@ pub struct ResultsRequest {
 /// One page of results, newest first.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ResultsReply {
-    /// A row per task.
+    /// One row for each task.
     pub results: Vec<TaskOutcome>,
-    /// The group asked about.
+    /// The name of the group.
     pub group_name: String,
-    /// Where the next page begins; none after the last.
+    /// The start of the next page; null after the last page.
     #[serde(default)]
     pub next: Option<Uuid>,
 }
 
-/// How a task ended, or where it stands. What is not there has not happened.
+/// The outcome or state of a task. Fields of events that have not happened are left out.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TaskOutcome {
-    /// Global identity.
+    /// The UUID.
     pub uuid: Uuid,
     /// Number within the group, from 1.
     pub task_id: i64,
-    /// Where it stands.
+    /// The state of the task.
     pub state: TaskState,
-    /// The parameters that it was made with.
+    /// The sweep parameters of the task.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, String>,
-    /// Once it is over.
+    /// The result, once the task has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<TaskResult>,
-    /// Submission.
+    /// When it was submitted.
     pub created_at: Timestamp,
-    /// When a worker got it, for the attempt that counts.
+    /// When a worker claimed it, for the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// When its result was committed.
@@ -69,59 +69,59 @@ pub struct TaskOutcome {
     /// The ended task that this one repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeats_task_uuid: Option<Uuid>,
-    /// The JSON object that it left in `result.json`.
+    /// The JSON object from `result.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub data: Option<Box<RawValue>>,
-    /// What of its output was not kept. Left out when there is nothing to tell. Ours.
+    /// Warnings about outputs that were not stored; left out if there are none. Native.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<ResultWarning>,
 }
 
-/// `POST /v1/tasks/retry`: these tasks, or the matches of a filter.
+/// `POST /v1/tasks/retry`: listed tasks, or the matches of a filter.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct RetryTasksRequest {
-    /// These, of any groups; at most 10,000.
+    /// The tasks, of any groups; at most 10,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uuids: Option<Vec<Uuid>>,
-    /// Those that match, if no list is given; at most 10,000 at once, newest first.
+    /// A filter, if there is no list; at most 10,000 tasks at once, newest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<TaskFilter>,
-    /// Only those that failed: ended with another status than 0, at their timeout, or without having
-    /// started; not those that a user cancelled.
+    /// Only failed tasks: with an exit status other than 0, past their timeout, or never started; not tasks
+    /// that a user cancelled.
     #[serde(default)]
     pub failed: bool,
-    /// Also those that another task repeats already.
+    /// Whether to include tasks that another task repeats already.
     #[serde(default)]
     pub again: bool,
-    /// With a filter: only tasks submitted before this one, `next` of the reply before.
+    /// With a filter: only tasks submitted before this one, `next` of the previous reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Uuid>,
-    /// A replay with the same key returns the ids of the first time.
+    /// A repeated request with the same key returns the ids of the first one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
 }
 
-/// What was submitted again.
+/// The reply to a retry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RetryTasksReply {
-    /// Oldest original first.
+    /// The retried tasks, oldest original first.
     pub retried: Vec<RetriedTask>,
-    /// Those of a list that were not: unknown, not over, not failed when only failed ones were wanted, repeated
-    /// already, or in a group where the caller may not submit.
+    /// Listed tasks that were not retried: unknown, not ended, not failed if only failed ones were requested,
+    /// repeated already, or in a group where the caller may not submit.
     pub passed_over: Vec<Uuid>,
-    /// With a filter: from where to go on; none when all matches were seen.
+    /// With a filter: where to continue; null when all matches have been processed.
     #[serde(default)]
     pub next: Option<Uuid>,
 }
 
-/// A task and the one that repeats it.
+/// A task and its repetition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RetriedTask {
-    /// The task.
+    /// The original task.
     pub repeats_task_uuid: Uuid,
-    /// The new one.
+    /// The new task.
     pub uuid: Uuid,
-    /// Its number within the group.
+    /// The number of the new task within the group.
     pub task_id: i64,
 }

@@ -1,4 +1,4 @@
-//! Tasks: what to run, where it stands, and how it ended (§2.2, §9).
+//! Tasks: their specification, state and result (§2.2, §9).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::artifact::{ArtifactInfo, ArtifactKind};
 use crate::result::WireResult;
 use crate::{ErrorBody, ExecState, ResultWarning, Timestamp, duration};
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, ToSchema,
 )]
@@ -20,46 +20,44 @@ pub enum TaskState {
     Pending,
     /// Waiting for a worker.
     Ready,
-    /// Handed to a worker.
+    /// A worker holds it.
     Running,
     /// The command ended by itself, with any exit code.
     Finished,
     /// Timed out, not startable, or cancelled.
     Cancelled,
-    /// Never stored; published clients have the name.
+    /// Never stored; 0.6.8 clients define the name.
     #[default]
     Unknown,
 }
 
-/// What to run.
+/// The command of a task and its environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskSpec {
     /// Arguments of `/usr/bin/env`; no shell is involved.
     pub args: Vec<String>,
-    /// Added to the environment of the command.
+    /// Variables added to the environment of the command.
     #[serde(default)]
     pub envs: BTreeMap<String, String>,
     /// Files to fetch before the command starts.
     #[serde(default)]
     pub resources: Vec<ResourceDownload>,
-    /// Keep standard output and standard error as the `std-log` artifact.
+    /// Whether to store standard output and standard error as the `std-log` artifact.
     #[serde(default)]
     pub terminal_output: bool,
-    /// Wait for this task to reach this state before the command starts.
+    /// The task to watch, and the state that it has to reach before the command starts.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>, min_items = 2, max_items = 2)]
     pub watch: Option<(Uuid, ExecState)>,
-    /// The parameters of a sweep that this task was made with, for whoever reads the results. Nothing
-    /// acts on them. Ours.
+    /// The sweep parameters of this task, for the results. They have no effect. Native.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, String>,
-    /// Give the task to another worker after this much silence of the one that has it, if that is less than
-    /// the worker's own limit; never before the worker counts as missed. Ours.
+    /// Requeue the task after this much silence of its worker, if that is less than the worker's own limit, but
+    /// not before the worker is missed. Native.
     #[serde(default, with = "duration::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "2min")]
     pub lost_after: Option<Duration>,
-    /// The task may run twice at once: it is given to another worker as soon as the one that has it counts as
-    /// missed. Ours.
+    /// Whether the task may run twice at the same time: it is requeued as soon as its worker is missed. Native.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub idempotent: bool,
 }
@@ -67,40 +65,40 @@ pub struct TaskSpec {
 /// A file to fetch before the command starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ResourceDownload {
-    /// What to fetch.
+    /// The file to fetch.
     pub remote_file: RemoteFile,
-    /// Where to put it, relative to the resource directory; no `..`, not absolute.
+    /// The destination, relative to the resource directory; not absolute and without `..`.
     pub local_path: String,
 }
 
 /// A stored file that a task may use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum RemoteFile {
-    /// An archive that another task left.
+    /// An archive of another task.
     Artifact {
-        /// That task.
+        /// The other task.
         uuid: Uuid,
-        /// Which of its archives.
+        /// The kind of the archive.
         content_type: ArtifactKind,
     },
-    /// A file of the task's group.
+    /// An attachment of the task's group.
     Attachment {
-        /// Name within the group.
+        /// The key within the group.
         key: String,
     },
 }
 
-/// How a task ended.
+/// The result of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "WireResult", into = "WireResult")]
 pub struct TaskResult {
     /// Raw POSIX wait status: exit code n is n × 256, death by signal s is s (+128 with a core dump).
     pub exit_status: i32,
-    /// Why, where the status alone does not tell.
+    /// The reason, if the status alone is not enough.
     pub msg: Option<TaskResultMessage>,
 }
 
-/// Why a task ended the way it did (semantics §4.2).
+/// Why a task ended in its state (semantics §4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TaskResultMessage {
     /// A resource took too long to download.
@@ -115,30 +113,30 @@ pub enum TaskResultMessage {
     ResourceForbidden,
     /// The watched task did not reach the state in time.
     WatchTimeout,
-    /// A user cancelled it.
+    /// A user cancelled the task.
     UserCancellation,
-    /// The follow-up request was unreadable or refused.
+    /// The follow-up request was unreadable or rejected.
     SubmitNewTaskFailed,
-    /// The worker was lost in each of the attempts that a task gets. Ours: published clients read it as null.
+    /// The worker was lost in each of the allowed attempts. Native: 0.6.8 clients read it as null.
     WorkersLost,
 }
 
 /// `POST /tasks`, and the content of `MITO_NEW_TASK`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SubmitTaskRequest {
-    /// Group that owns the task.
+    /// The group that owns the task.
     pub group_name: String,
-    /// What a worker must have; all of them.
+    /// The tags that a worker must have.
     pub tags: Vec<String>,
-    /// For queries only.
+    /// Labels, for queries only.
     pub labels: Vec<String>,
     /// Limit on the run time of the command.
     #[serde(with = "duration::text")]
     #[schema(value_type = String, example = "10min")]
     pub timeout: Duration,
-    /// Larger goes first.
+    /// The priority; a larger one is served first.
     pub priority: i32,
-    /// What to run.
+    /// The command and its environment.
     pub task_spec: TaskSpec,
 }
 
@@ -147,82 +145,82 @@ pub struct SubmitTaskRequest {
 pub struct SubmitTaskReply {
     /// Number within the group, from 1.
     pub task_id: i64,
-    /// Global identity, version 4.
+    /// The UUID, version 4.
     pub uuid: Uuid,
 }
 
 /// `POST /tasks/submit`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SubmitTasksRequest {
-    /// At least one.
+    /// The tasks; at least one.
     pub tasks: Vec<SubmitTaskRequest>,
-    /// Replays of the same key return the ids of the first submission. Ours.
+    /// A repeated request with the same key returns the ids of the first one. Native.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
 }
 
-/// Outcome for one task of a batch.
+/// The outcome of one task of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum SubmitOutcome {
-    /// Accepted.
+    /// The task was accepted.
     Ok(SubmitTaskReply),
-    /// Refused; the others are not affected.
+    /// The task was refused; the others are not affected.
     Err(ErrorBody),
 }
 
-/// Reply to a batch, in the order of the request.
+/// The reply to a batch, in the order of the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SubmitTasksReply {
-    /// One outcome per task.
+    /// One outcome for each task.
     pub results: Vec<SubmitOutcome>,
-    /// The tasks were there already, from an earlier submission with the same idempotency key. Left out when
-    /// they are new. Ours.
+    /// Whether the tasks exist from an earlier submission with the same idempotency key; left out for new
+    /// tasks. Native.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
 }
 
-/// Everything about a task but its artifacts.
+/// All data of a task except for its artifacts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskInfo {
-    /// Global identity.
+    /// The UUID.
     pub uuid: Uuid,
-    /// Who submitted it.
+    /// The name of the user who submitted it.
     pub creator_username: String,
-    /// Group that owns it.
+    /// The group that owns it.
     pub group_name: String,
-    /// Number within the group, from 1.
+    /// The number within the group, from 1.
     pub task_id: i64,
-    /// What a worker must have.
+    /// The tags that a worker must have.
     pub tags: Vec<String>,
-    /// For queries only.
+    /// Labels, for queries only.
     pub labels: Vec<String>,
     /// When it was submitted.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
-    /// Where it stands.
+    /// The state of the task.
     pub state: TaskState,
     /// Limit on the run time of the command, in whole seconds.
     pub timeout: i64,
-    /// Larger goes first.
+    /// The priority; a larger one is served first.
     pub priority: i32,
-    /// What to run.
+    /// The command and its environment.
     pub spec: TaskSpec,
-    /// Set once the task has ended for good.
+    /// The result, once the task has ended.
     pub result: Option<TaskResult>,
-    /// The task that asked for this one.
+    /// The task that requested this one.
     #[serde(default)]
     pub upstream_task_uuid: Option<Uuid>,
-    /// The task that this one asked for.
+    /// The task that this one requested.
     #[serde(default)]
     pub downstream_task_uuid: Option<Uuid>,
     /// The worker that committed it.
     #[serde(default)]
     pub reporter_uuid: Option<Uuid>,
-    /// The ended task that this one repeats. Ours.
+    /// The ended task that this one repeats. Native.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeats_task_uuid: Option<Uuid>,
-    /// What of its output was not kept. Left out when there is nothing to tell. Ours.
+    /// Warnings about outputs that were not stored; left out if there are none. Native.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<ResultWarning>,
 }
@@ -232,24 +230,24 @@ pub struct TaskInfo {
 pub struct GetTaskReply {
     /// The task.
     pub info: TaskInfo,
-    /// What it left behind.
+    /// The stored archives of the task.
     pub artifacts: Vec<ArtifactInfo>,
 }
 
 /// `PUT /tasks/{uuid}`; only while Ready.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct ChangeTaskRequest {
-    /// Replaces the tags.
+    /// The new tags.
     #[serde(default)]
     pub tags: Option<Vec<String>>,
-    /// Replaces the timeout.
+    /// The new timeout.
     #[serde(with = "duration::optional_text", default)]
     #[schema(value_type = Option<String>, example = "1h 30m")]
     pub timeout: Option<Duration>,
-    /// Replaces the priority.
+    /// The new priority.
     #[serde(default)]
     pub priority: Option<i32>,
-    /// Replaces the whole spec.
+    /// The new specification.
     #[serde(default)]
     pub task_spec: Option<TaskSpec>,
 }
@@ -257,37 +255,37 @@ pub struct ChangeTaskRequest {
 /// `PUT /tasks/{uuid}/labels` and `PUT /workers/{uuid}/labels`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct LabelsRequest {
-    /// Replaces the labels.
+    /// The new labels.
     pub labels: Vec<String>,
 }
 
-/// Which tasks of a group; conditions are joined by AND.
+/// A filter for tasks of a group; conditions are joined by AND.
 ///
-/// Also the whole body of `POST /tasks/cancel`.
+/// It is also the body of `POST /tasks/cancel`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct TaskFilter {
-    /// Submitted by one of these.
+    /// Submitted by one of these users.
     #[serde(default)]
     pub creator_usernames: Option<Vec<String>>,
-    /// The group; the caller's personal one when absent.
+    /// The group; the caller's personal one if absent.
     #[serde(default)]
     pub group_name: Option<String>,
-    /// Has all of these.
+    /// With all of these tags.
     #[serde(default)]
     pub tags: Option<Vec<String>>,
-    /// Has all of these.
+    /// With all of these labels.
     #[serde(default)]
     pub labels: Option<Vec<String>>,
-    /// In one of these.
+    /// In one of these states.
     #[serde(default)]
     pub states: Option<Vec<TaskState>>,
-    /// Comparison such as `>=256` (§14).
+    /// A comparison such as `>=256` (§14).
     #[serde(default)]
     pub exit_status: Option<String>,
-    /// Comparison such as `>5` (§14).
+    /// A comparison such as `>5` (§14).
     #[serde(default)]
     pub priority: Option<String>,
-    /// More conditions, such as `state=running exit!=0 created>-2h`. Ours; old servers do not know it.
+    /// Further conditions, such as `state=running exit!=0 created>-2h`. Native; old servers don't know it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "state=running exit!=0 created>-2h")]
     pub filter: Option<String>,
@@ -300,23 +298,23 @@ pub struct FindTaskQuery {
     pub selector: String,
 }
 
-/// Reply to it.
+/// Reply to [`FindTaskQuery`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FindTaskReply {
-    /// Global identity.
+    /// The UUID.
     pub uuid: Uuid,
-    /// The task's group.
+    /// The name of its group.
     pub group_name: String,
-    /// Number within the group, from 1.
+    /// The number within the group.
     pub task_id: i64,
-    /// Where it stands.
+    /// The state of the task.
     pub state: TaskState,
 }
 
 /// `POST /tasks/query`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct QueryTasksRequest {
-    /// Which tasks.
+    /// The tasks.
     #[serde(flatten)]
     pub filter: TaskFilter,
     /// Only tasks committed by this worker.
@@ -325,55 +323,55 @@ pub struct QueryTasksRequest {
     /// Most rows to return.
     #[serde(default)]
     pub limit: Option<u64>,
-    /// Rows to skip.
+    /// How many rows to skip.
     #[serde(default)]
     pub offset: Option<u64>,
-    /// Only tasks submitted before this one: the last row of a page leads to the next, at the same cost
-    /// however far back. Old servers do not know it.
+    /// Only tasks submitted before this one. The last row of a page leads to the next page, at a constant cost.
+    /// Old servers don't know it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Uuid>,
-    /// Only count.
+    /// Whether to return only the count.
     pub count: bool,
 }
 
 /// Reply to a query, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueryTasksReply {
-    /// Rows in this reply, or all matches when only counting.
+    /// The number of rows in this reply, or of all matches with `count`.
     pub count: u64,
-    /// There are at least so many matches; counting stopped there, at a million or after a second. Ours.
+    /// Whether there may be more matches: counting stops at a million or after a second. Native.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub count_is_bounded: bool,
-    /// The page ended early, because of its size: the others are those before this task. Ours.
+    /// Set if the page ended early because of its size: the others are those before this task. Native.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Uuid>,
-    /// Empty when only counting.
+    /// The rows; empty with `count`.
     pub tasks: Vec<TaskInfo>,
-    /// The group asked about.
+    /// The name of the group.
     pub group_name: String,
 }
 
 /// Reply to a cancellation by filter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CancelledTasksReply {
-    /// How many were cancelled.
+    /// How many tasks were cancelled.
     pub cancelled_count: u64,
-    /// The group asked about.
+    /// The name of the group.
     pub group_name: String,
 }
 
 /// `POST /tasks/cancel/list`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CancelTasksListRequest {
-    /// At least one.
+    /// The tasks; at least one.
     pub uuids: Vec<Uuid>,
 }
 
 /// Reply to a cancellation by list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CancelledTasksListReply {
-    /// How many were cancelled.
+    /// How many tasks were cancelled.
     pub cancelled_count: u64,
-    /// Unknown, already started or ended, or not the caller's to cancel.
+    /// Tasks that are unknown, have started or ended, or that the caller may not cancel.
     pub failed_uuids: Vec<Uuid>,
 }

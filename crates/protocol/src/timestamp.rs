@@ -13,12 +13,12 @@ use utoipa::{PartialSchema, ToSchema};
 
 /// A point in time in UTC with microsecond resolution.
 ///
-/// Written as `YYYY-MM-DD HH:MM:SS.f +00:00:00` with one to six fraction digits, never as RFC 3339:
-/// published clients parse exactly this layout. RFC 3339 is accepted on input.
+/// It is written as `YYYY-MM-DD HH:MM:SS.f +00:00:00` with one to six fraction digits, never as RFC 3339: 0.6.8
+/// clients parse exactly this layout. RFC 3339 is accepted on input.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// Text that is not a timestamp in either accepted layout.
+/// A text that is not a timestamp in either accepted layout.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a time; write it like `2031-02-09 17:04:05.25 +00:00:00` or in RFC 3339")]
 pub struct InvalidTimestamp(String);
@@ -42,24 +42,24 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
-    /// The same instant, `duration` later; saturates at the end of the representable range.
+    /// The time `duration` later; saturates at the end of the representable range.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(micros(duration)))
     }
 
-    /// The same instant, `duration` earlier; saturates at the start of the representable range.
+    /// The time `duration` earlier; saturates at the start of the representable range.
     #[must_use]
     pub fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(micros(duration)))
     }
 
-    /// How long after `earlier` this is; zero if it is not after.
+    /// The time since `earlier`; zero if it is not earlier.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// Reads the contract's layout, or RFC 3339.
+    /// Parses the contract's layout, or RFC 3339.
     pub fn parse(text: &str) -> Result<Self, InvalidTimestamp> {
         parse_contract(text)
             .or_else(|| OffsetDateTime::parse(text, &Rfc3339).ok())
@@ -67,7 +67,7 @@ impl Timestamp {
             .ok_or_else(|| InvalidTimestamp(text.to_owned()))
     }
 
-    /// Reads the `Date` header of an HTTP answer: `Sun, 09 Feb 2031 17:04:05 GMT`.
+    /// Parses the `Date` header of an HTTP reply: `Sun, 09 Feb 2031 17:04:05 GMT`.
     pub fn parse_http_date(text: &str) -> Option<Self> {
         let layout = time::macros::format_description!(
             version = 2,
@@ -98,7 +98,7 @@ impl From<OffsetDateTime> for Timestamp {
 }
 
 impl From<Timestamp> for OffsetDateTime {
-    /// Instants outside the years −9999 to 9999 are moved to the nearest end of that range.
+    /// Moves times outside the years −9999 to 9999 to the nearest end of that range.
     fn from(instant: Timestamp) -> Self {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(instant.0) * 1_000).unwrap_or(if instant.0 < 0 {
             OffsetDateTime::new_in_offset(time::Date::MIN, time::Time::MIDNIGHT, UtcOffset::UTC)
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_date_of_an_http_answer_is_read() {
+    fn date_header_is_parsed() {
         let read = Timestamp::parse_http_date("Sun, 09 Feb 2031 17:04:05 GMT");
         assert_eq!(read, Some(Timestamp::parse("2031-02-09T17:04:05Z").unwrap()));
         for odd in ["", "Sunday, 09-Feb-31 17:04:05 GMT", "2031-02-09"] {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fraction_has_one_to_six_digits_and_no_trailing_zeros() {
+    fn fraction_has_one_to_six_digits_without_trailing_zeros() {
         let at = |micros: i64| Timestamp::from_unix_micros(1_928_423_045_000_000 + micros).to_string();
         assert_eq!(at(250_000), "2031-02-09 17:04:05.25 +00:00:00");
         assert_eq!(at(0), "2031-02-09 17:04:05.0 +00:00:00");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn both_layouts_are_read_and_other_offsets_are_moved_to_utc() {
+    fn both_layouts_are_parsed_and_converted_to_utc() {
         let expected = Timestamp::from_unix_micros(1_928_423_045_250_000);
         for text in [
             "2031-02-09 17:04:05.25 +00:00:00",
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_extremes_neither_panic_nor_wrap() {
+    fn extremes_neither_panic_nor_wrap() {
         let end = Timestamp::from_unix_micros(i64::MAX);
         assert_eq!(end + Duration::MAX, end);
         assert!(!end.to_string().is_empty());

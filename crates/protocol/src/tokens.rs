@@ -1,4 +1,4 @@
-//! Personal tokens: for scripts, without the password (native API).
+//! Personal tokens for scripts, instead of the password (native API).
 
 use std::time::Duration;
 
@@ -7,29 +7,29 @@ use utoipa::ToSchema;
 
 use crate::Timestamp;
 
-/// What every personal token begins with, so that leaked ones can be found.
+/// The prefix of all personal tokens, so that leaked ones can be found.
 pub const PREFIX: &str = "mito_pat_";
 
-/// What a personal token may be used for.
+/// The scope of a personal token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenScope {
-    /// Look and download; change nothing.
+    /// View and download; change nothing.
     Read,
-    /// Whatever its owner may do, except managing tokens and the password.
+    /// Everything that its owner may do, except for managing tokens and the password.
     Write,
-    /// The same with `/admin`, if its owner is an administrator.
+    /// Like `Write`, including `/admin` if its owner is an administrator.
     Admin,
 }
 
 /// `POST /v1/tokens`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreateTokenRequest {
-    /// By which its owner recognises it; made like the name of a user.
+    /// A name for the owner, with the rules of a user name.
     pub name: String,
-    /// What it may be used for.
+    /// The scope.
     pub scope: TokenScope,
-    /// How long it is valid; for ever when absent.
+    /// How long the token is valid; forever if absent.
     #[serde(default, with = "crate::duration::optional_text")]
     #[schema(value_type = Option<String>, example = "1h 30m")]
     pub lifetime: Option<Duration>,
@@ -38,38 +38,38 @@ pub struct CreateTokenRequest {
 /// Reply to [`CreateTokenRequest`].
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreateTokenReply {
-    /// Names it when it is revoked.
+    /// The id for revoking it.
     pub id: i64,
-    /// The token itself, shown this once.
+    /// The token, which is shown only this once.
     pub token: String,
 }
 
-/// One of the caller's tokens.
+/// A personal token of the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokenInfo {
-    /// Names it when it is revoked.
+    /// The id for revoking it.
     pub id: i64,
-    /// By which its owner recognises it.
+    /// The name that its owner gave it.
     pub name: String,
-    /// What it may be used for.
+    /// The scope.
     pub scope: TokenScope,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it ends; null for never.
+    /// When it expires; null for never.
     pub expires_at: Option<Timestamp>,
 }
 
 /// `GET /v1/tokens`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokensReply {
-    /// Oldest first; those that have ended too.
+    /// The tokens, oldest first, including expired ones.
     pub tokens: Vec<TokenInfo>,
 }
 
-/// `POST /v1/workers/token`: a worker's token with a new end.
+/// `POST /v1/workers/token`: renews a worker's token.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct RenewWorkerTokenRequest {
-    /// How long it is valid; the coordinator's default when absent.
+    /// How long it is valid; the coordinator's default if absent.
     #[serde(default, with = "crate::duration::optional_text")]
     #[schema(value_type = Option<String>, example = "1h 30m")]
     pub lifetime: Option<Duration>,

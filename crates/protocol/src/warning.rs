@@ -1,4 +1,5 @@
-//! What a task left that was not kept, or not as the task left it. Ours; published clients do not see it.
+//! Warnings about outputs of a task that were not stored, or not as the task left them. Native; 0.6.8 clients
+//! don't see them.
 
 use std::fmt;
 
@@ -11,40 +12,40 @@ use crate::ArtifactKind;
 pub const MAX_WARNINGS: usize = 16;
 /// Most files that one warning names.
 pub const MAX_WARNING_FILES: usize = 20;
-/// Most bytes of a text and of a file name in a warning; longer ones are cut.
+/// Most bytes of a text or file name in a warning; longer ones are cut.
 pub const MAX_WARNING_TEXT_BYTES: usize = 500;
 
-/// Something about the output of a task that its exit status does not tell.
+/// A warning about the outputs of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ResultWarning {
-    /// What kind of thing it is, as a stable word.
+    /// The kind of the warning, as a stable code.
     pub code: WarningCode,
-    /// The archive that it is about.
+    /// The archive that it concerns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact: Option<ArtifactKind>,
-    /// What happened, as a sentence without a full stop.
+    /// The problem, as a sentence without a full stop.
     pub text: String,
-    /// Files that it is about, at most 20.
+    /// The files that it concerns, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
-    /// How many more files there are.
+    /// How many more files it concerns.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_files: u64,
 }
 
-/// The kinds of warnings. A reader that meets a code it does not know gets [`WarningCode::Unknown`]; the text still
-/// says it.
+/// The kinds of warnings. A code that a reader does not know is read as [`WarningCode::Unknown`]; the text
+/// still has the problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WarningCode {
-    /// A whole archive was not stored: the group is over its quota, or the object store refused.
+    /// A whole archive was not stored: the quota of the group is exceeded, or the object store refused.
     NotStored,
-    /// An archive was stored, but files are missing in it, or have not their whole content.
+    /// An archive was stored, but files are missing or incomplete in it.
     Incomplete,
-    /// Things were left out of an archive that have no content: sockets, FIFOs, devices, dangling links.
+    /// Entries without content were left out of an archive: sockets, FIFOs, devices, dangling links.
     LeftOut,
-    /// `result.json` is not what can be taken into a table. It is in the archive all the same.
+    /// `result.json` can't be used in a table. The archive still contains it.
     DataRefused,
     /// The follow-up task was not submitted.
     FollowUpRefused,
@@ -54,7 +55,7 @@ pub enum WarningCode {
 }
 
 impl ResultWarning {
-    /// A warning that names no files.
+    /// Creates a warning without files.
     pub fn new(code: WarningCode, artifact: Option<ArtifactKind>, text: impl Into<String>) -> Self {
         Self { code, artifact, text: text.into(), files: Vec::new(), more_files: 0 }
     }
@@ -64,7 +65,7 @@ impl ResultWarning {
         matches!(self.code, WarningCode::NotStored | WarningCode::Incomplete)
     }
 
-    /// The same within the limits on what is kept.
+    /// Returns the warning within the limits for storing it.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         let surplus = self.files.len().saturating_sub(MAX_WARNING_FILES);
@@ -76,7 +77,7 @@ impl ResultWarning {
 }
 
 impl fmt::Display for ResultWarning {
-    /// The text, and the files that it is about.
+    /// Writes the text, and the files that it concerns.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)?;
         if !self.files.is_empty() {
@@ -89,7 +90,7 @@ impl fmt::Display for ResultWarning {
     }
 }
 
-/// Cuts a text that is too long, and replaces what no database takes.
+/// Cuts a text that is too long, and replaces characters that no database accepts.
 fn bound(text: &mut String) {
     if text.len() > MAX_WARNING_TEXT_BYTES {
         text.truncate(text.floor_char_boundary(MAX_WARNING_TEXT_BYTES));
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn bounded_warning_counts_what_it_does_not_name() {
+    fn bounded_warning_counts_omitted_files() {
         let mut warning = ResultWarning::new(WarningCode::Incomplete, None, "ü".repeat(1000));
         warning.files = (0..30).map(|number| format!("a\0{number}")).collect();
         warning.more_files = 5;

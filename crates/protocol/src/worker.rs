@@ -9,60 +9,60 @@ use uuid::Uuid;
 
 use crate::{Role, TaskSpec, Timestamp, duration};
 
-/// Whether a worker takes tasks.
+/// Whether a worker accepts tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum WorkerState {
-    /// Takes tasks.
+    /// The worker accepts tasks.
     Normal,
-    /// Ends with the task it holds.
+    /// The worker ends after the tasks it holds.
     GracefulShutdown,
 }
 
 /// How to stop a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
 pub enum ShutdownOp {
-    /// After the task it holds.
+    /// After the tasks it holds.
     #[default]
     #[serde(alias = "graceful")]
     Graceful,
-    /// At once; its task waits for another worker.
+    /// At once; its tasks are requeued.
     #[serde(alias = "force")]
     Force,
 }
 
-/// The machine that a worker runs on, and its present boot. After a reboot the same machine has another boot, so
-/// whatever an earlier worker ran there is gone.
+/// The machine of a worker, and its present boot. After a reboot the boot differs, so everything that an
+/// earlier worker ran there is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Machine {
-    /// Names the machine; a digest, so that it can't be used elsewhere.
+    /// Identifies the machine: a digest that can't be used elsewhere.
     pub id: String,
-    /// Names the boot.
+    /// Identifies the boot.
     pub boot: String,
 }
 
 /// `POST /workers`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct RegisterWorkerRequest {
-    /// What it can do.
+    /// The tags that it offers.
     pub tags: Vec<String>,
-    /// For queries only.
+    /// Labels, for queries only.
     pub labels: Vec<String>,
     /// `name` (role Write) or `name:role`.
     pub groups: Vec<String>,
-    /// Life of the token; the coordinator's default when null.
+    /// The lifetime of the token; the coordinator's default if null.
     #[serde(with = "duration::optional_text", default)]
     #[schema(value_type = Option<String>, example = "1h 30m")]
     pub lifetime: Option<Duration>,
-    /// How many tasks an agent of ours runs at once. Absent for a worker that speaks the contract's
-    /// protocol, which runs one.
+    /// How many tasks a native worker runs at once. Absent for a legacy worker, which runs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
-    /// Give its tasks to others after this much silence, if that is less than the coordinator's
-    /// `heartbeat_timeout`; never before the worker counts as missed. Ours.
+    /// Requeue its tasks after this much silence, if that is less than the coordinator's `heartbeat_timeout`,
+    /// but not before the worker is missed. Native.
     #[serde(default, with = "duration::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "2min")]
     pub lost_after: Option<Duration>,
-    /// Where it runs: frees at once what an earlier worker of the same user held there before a reboot. Ours.
+    /// The machine of the worker: tasks that an earlier worker of the same user held there before a reboot are
+    /// requeued at once. Native.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,
 }
@@ -70,11 +70,11 @@ pub struct RegisterWorkerRequest {
 /// Reply to a registration.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct RegisterWorkerReply {
-    /// Identity for this run of the process, version 4.
+    /// The UUID of this run of the process, version 4.
     pub worker_id: Uuid,
     /// Bearer token for the worker's own calls.
     pub token: String,
-    /// Where to announce execution states; null without Redis.
+    /// The address for announcing execution states; null without Redis.
     #[serde(default)]
     pub redis_url: Option<String>,
 }
@@ -82,31 +82,31 @@ pub struct RegisterWorkerReply {
 /// A worker as users see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerInfo {
-    /// Identity.
+    /// The UUID.
     pub worker_id: Uuid,
-    /// Who registered it.
+    /// The name of the user who registered it.
     pub creator_username: String,
-    /// What it can do.
+    /// The tags that it offers.
     pub tags: Vec<String>,
-    /// For queries only.
+    /// Labels, for queries only.
     pub labels: Vec<String>,
-    /// Registration.
+    /// When it was registered.
     pub created_at: Timestamp,
-    /// Last change; heartbeats do not count.
+    /// When it was last changed, without heartbeats.
     pub updated_at: Timestamp,
-    /// Whether it takes tasks.
+    /// Whether it accepts tasks.
     pub state: WorkerState,
-    /// Last sign of life.
+    /// The last heartbeat.
     pub last_heartbeat: Timestamp,
     /// The task it runs, by UUID despite the name.
     pub assigned_task_id: Option<Uuid>,
-    /// It has been silent for so long that it gets no new tasks. Left out otherwise. Ours.
+    /// Whether the worker is missed, so that it gets no new tasks; left out otherwise. Native.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub missed: bool,
-    /// When its tasks are given to others, unless it is heard of again; of a missed worker only. Ours.
+    /// When the tasks of a missed worker are requeued, unless it sends a heartbeat. Native.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_at: Option<Timestamp>,
-    /// The `lost_after` that it registered with. Ours.
+    /// The `lost_after` of its registration. Native.
     #[serde(default, with = "duration::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "2min")]
     pub lost_after: Option<Duration>,
@@ -117,23 +117,23 @@ pub struct WorkerInfo {
 pub struct GetWorkerReply {
     /// The worker.
     pub info: WorkerInfo,
-    /// Groups with their roles on it.
+    /// The groups, with their roles on the worker.
     pub groups: BTreeMap<String, Role>,
 }
 
-/// Which workers of a group.
+/// A filter for workers of a group.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct WorkerFilter {
-    /// The group; the caller's personal one when absent.
+    /// The group; the caller's personal one if absent.
     #[serde(default)]
     pub group_name: Option<String>,
-    /// The group's role on the worker is one of these.
+    /// With one of these roles of the group on the worker.
     #[serde(default)]
     pub role: Option<Vec<Role>>,
-    /// Has all of these.
+    /// With all of these tags.
     #[serde(default)]
     pub tags: Option<Vec<String>>,
-    /// Has all of these.
+    /// With all of these labels.
     #[serde(default)]
     pub labels: Option<Vec<String>>,
     /// Registered by this user.
@@ -144,15 +144,15 @@ pub struct WorkerFilter {
 /// `POST /workers/query`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct QueryWorkersRequest {
-    /// Which workers.
+    /// The workers.
     #[serde(flatten)]
     pub filter: WorkerFilter,
-    /// Only count.
+    /// Whether to return only the count.
     pub count: bool,
-    /// Only workers after this place: `next` of a page leads to the next one. Ours.
+    /// Only workers after this position: `next` of a page leads to the next one. Native.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<i64>,
-    /// Rows at most. Ours.
+    /// Most rows to return. Native.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
 }
@@ -160,13 +160,13 @@ pub struct QueryWorkersRequest {
 /// Reply to a query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueryWorkersReply {
-    /// How many match, when only counting; else those in this page.
+    /// The number of all matches with `count`, otherwise of the workers in this page.
     pub count: u64,
-    /// Oldest first. Empty when only counting.
+    /// The workers, oldest first; empty with `count`.
     pub workers: Vec<WorkerInfo>,
-    /// The group asked about.
+    /// The name of the group.
     pub group_name: String,
-    /// There may be more: those after this place. Ours.
+    /// The position after which there may be more workers. Native.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<i64>,
 }
@@ -174,7 +174,7 @@ pub struct QueryWorkersReply {
 /// `PUT /workers/{uuid}/tags`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TagsRequest {
-    /// Replaces the tags; at least one.
+    /// The new tags; at least one.
     pub tags: Vec<String>,
 }
 
@@ -188,54 +188,54 @@ pub struct RemoveGroupsRequest {
 /// `POST /workers/shutdown`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ShutdownWorkersRequest {
-    /// Which workers.
+    /// The workers.
     #[serde(flatten)]
     pub filter: WorkerFilter,
-    /// How.
+    /// The kind of the shutdown.
     pub op: ShutdownOp,
 }
 
 /// Reply to a shutdown by filter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShutdownWorkersReply {
-    /// Removed or marked.
+    /// How many workers were removed or marked.
     pub shutdown_count: u64,
-    /// The group asked about.
+    /// The name of the group.
     pub group_name: String,
 }
 
 /// `POST /workers/shutdown/list`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ShutdownWorkersListRequest {
-    /// At least one.
+    /// The workers; at least one.
     pub uuids: Vec<Uuid>,
-    /// How.
+    /// The kind of the shutdown.
     pub op: ShutdownOp,
 }
 
 /// Reply to a shutdown by list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShutdownWorkersListReply {
-    /// Removed or marked.
+    /// How many workers were removed or marked.
     pub shutdown_count: u64,
-    /// Unknown, or not the caller's to stop.
+    /// Workers that are unknown, or that the caller may not stop.
     pub failed_uuids: Vec<Uuid>,
 }
 
-/// `GET /workers/tasks`: the task handed out, or JSON `null`.
+/// `GET /workers/tasks`: the assigned task, or JSON `null`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FetchedTask {
-    /// Internal number, used in reports only.
+    /// The internal number, used in reports only.
     pub id: i64,
-    /// Global identity.
+    /// The UUID.
     pub uuid: Uuid,
     /// Limit on the run time of the command.
     #[serde(with = "duration::text")]
     #[schema(value_type = String, example = "10min")]
     pub timeout: Duration,
-    /// The task that asked for this one.
+    /// The task that requested this one.
     #[serde(default)]
     pub upstream_task_uuid: Option<Uuid>,
-    /// What to run.
+    /// The command and its environment.
     pub spec: TaskSpec,
 }

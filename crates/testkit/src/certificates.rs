@@ -1,4 +1,4 @@
-//! A certificate authority of a test, and what it signs: made with `openssl`, valid for two days.
+//! A certificate authority for tests and its certificates: created with `openssl`, valid for two days.
 
 use std::fs;
 use std::io;
@@ -23,14 +23,14 @@ extendedKeyUsage = clientAuth
 [names]
 ";
 
-/// An authority, in a folder of its own.
+/// A certificate authority in its own directory.
 #[derive(Debug)]
 pub struct Certificates {
     folder: TempDir,
 }
 
 impl Certificates {
-    /// Makes an authority.
+    /// Creates an authority.
     pub fn new() -> io::Result<Self> {
         let made = Self { folder: TempDir::new()? };
         fs::write(made.path("settings"), format!("{SETTINGS}DNS.1 = localhost\n"))?;
@@ -43,7 +43,7 @@ impl Certificates {
         self.path("ca.pem")
     }
 
-    /// A certificate for a server with these names or addresses, and its key.
+    /// Creates a certificate for a server with these names or addresses, and its key.
     pub fn server(&self, file: &str, hosts: &[&str]) -> io::Result<(PathBuf, PathBuf)> {
         let names: String = hosts
             .iter()
@@ -57,7 +57,7 @@ impl Certificates {
         self.signed(file, "server", hosts.first().copied().unwrap_or("server"))
     }
 
-    /// A certificate for a client of this name, and its key.
+    /// Creates a certificate for a client with this name, and its key.
     pub fn client(&self, name: &str) -> io::Result<(PathBuf, PathBuf)> {
         self.signed(name, "client", name)
     }

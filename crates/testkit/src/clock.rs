@@ -6,7 +6,7 @@ use std::time::Duration;
 use mitosis_domain::clock::Clock;
 use mitosis_protocol::Timestamp;
 
-/// Stands still until it is told to go on.
+/// A clock that stands still until the test moves it.
 #[derive(Debug)]
 pub struct SteppedClock(Mutex<Reading>);
 
@@ -17,25 +17,25 @@ struct Reading {
 }
 
 impl SteppedClock {
-    /// Stands at this moment.
+    /// Creates a clock that shows this time.
     pub fn at(start: Timestamp) -> Self {
         Self(Mutex::new(Reading { wall: start, steady: Duration::ZERO }))
     }
 
-    /// Time passes.
+    /// Advances both clocks.
     pub fn advance(&self, by: Duration) {
         let mut reading = self.reading();
         reading.wall = reading.wall.saturating_add(by);
         reading.steady += by;
     }
 
-    /// The wall clock is set forward; no time passes.
+    /// Sets the wall clock forward; no time passes.
     pub fn step_forward(&self, by: Duration) {
         let mut reading = self.reading();
         reading.wall = reading.wall.saturating_add(by);
     }
 
-    /// The wall clock is set back.
+    /// Sets the wall clock back; no time passes.
     pub fn step_back(&self, by: Duration) {
         let mut reading = self.reading();
         reading.wall = reading.wall - by;

@@ -1,4 +1,4 @@
-//! A private nginx, for what a proxy in front of a coordinator does to it.
+//! A private nginx, for testing a proxy in front of a coordinator.
 
 use std::fs;
 use std::io;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Not every user has this folder in `PATH`.
+/// The directory is not in every user's `PATH`.
 const PROGRAM: &str = "/usr/sbin/nginx";
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -21,8 +21,8 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts one with these `server` blocks, which must listen on these ports of the loopback interface.
-    /// Everything else is as it comes.
+    /// Starts nginx with these `server` blocks, which must listen on these ports of the loopback interface. All
+    /// other settings are defaults.
     pub async fn start(servers: &str, ports: &[u16]) -> io::Result<Self> {
         let home = TempDir::new()?;
         let folder = home.path().display();
@@ -59,12 +59,12 @@ impl Nginx {
         Ok(nginx)
     }
 
-    /// A port of the loopback interface that nothing listens on.
+    /// Returns an unused port of the loopback interface.
     pub fn free_port() -> io::Result<u16> {
         Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
     }
 
-    /// What it says of itself.
+    /// The error log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.home.path().join("error.log")).unwrap_or_default()
     }
@@ -72,7 +72,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // What can't be ended here ends with the machine.
+        // A process that can't be stopped here ends with the machine.
         self.process.kill().ok();
         self.process.wait().ok();
     }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::postgres::{PostgresServer, give_away, owner_of_servers};
 
-/// Not every user has this folder in `PATH`.
+/// The directory is not in every user's `PATH`.
 const PROGRAM: &str = "/usr/sbin/pgbouncer";
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -24,8 +24,8 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts one in front of a server that listens on the loopback interface; `mode` is `session`,
-    /// `transaction` or `statement`.
+    /// Starts a pooler in front of a server on the loopback interface; `mode` is `session`, `transaction` or
+    /// `statement`.
     pub async fn start(server: &PostgresServer, mode: &str) -> io::Result<Self> {
         let home = TempDir::new()?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
@@ -44,7 +44,7 @@ impl PgBouncer {
             give_away(path)?;
         }
         let mut command = Command::new(PROGRAM);
-        // It refuses to run as root.
+        // pgbouncer refuses to run as root.
         if let Some(owner) = owner_of_servers()? {
             command.arg("-u").arg(owner.name);
         }
@@ -61,7 +61,7 @@ impl PgBouncer {
         Ok(bouncer)
     }
 
-    /// Where a database of the server is through this one.
+    /// The URL of a database of the server through the pooler.
     pub fn url(&self, database: &str) -> String {
         let (user, password) = (PostgresServer::USER, PostgresServer::PASSWORD);
         format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", self.port)
@@ -70,7 +70,7 @@ impl PgBouncer {
 
 impl Drop for PgBouncer {
     fn drop(&mut self) {
-        // What can't be ended here ends with the machine.
+        // A process that can't be stopped here ends with the machine.
         self.process.kill().ok();
         self.process.wait().ok();
         let _ = &self.home;

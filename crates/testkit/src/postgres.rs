@@ -1,8 +1,8 @@
-//! A private PostgreSQL server: a directory and a process of its own, from the Debian packages.
+//! A private PostgreSQL server with its own directory and process, from the Debian packages.
 //!
-//! It does not flush to the disk, so its data survives the crash of a process but not of the machine;
-//! apart from that it is configured as it comes. Making a cluster takes a second, so one is made once
-//! per build directory and copied from then on.
+//! It does not flush to the disk, so its data survives the crash of a process but not of the machine; all other
+//! settings are defaults. Creating a cluster takes a second, so one is created for each build directory and
+//! copied from then on.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -29,7 +29,7 @@ const SETTINGS: &str = "
     lc_messages = 'C'
 ";
 
-/// Who may come in: the socket is in a directory that only its owner may enter.
+/// The access rules: the socket is in a directory that only its owner may enter.
 const HBA: &str = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -38,7 +38,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// A lock on a table, until this is dropped.
 pub struct Locked(#[expect(dead_code, reason = "its connection has the lock")] Client);
 
-/// A running server. It stops, and forgets everything, when this is dropped.
+/// A running server. It stops and loses its data when this is dropped.
 #[derive(Debug)]
 pub struct PostgresServer {
     home: TempDir,
@@ -50,7 +50,7 @@ pub struct PostgresServer {
 impl PostgresServer {
     /// The superuser of the server.
     pub const USER: &str = "mitosis";
-    /// The password of that user, asked for on the loopback interface.
+    /// The password of that user, required on the loopback interface.
     pub const PASSWORD: &str = "mitosis-secret";
 
     /// Starts an empty server that listens on a socket in its own directory.
@@ -58,13 +58,13 @@ impl PostgresServer {
         Self::start_listening(false).await
     }
 
-    /// Starts an empty server that listens on a free port of the loopback interface too.
+    /// Starts an empty server that also listens on a free port of the loopback interface.
     pub async fn start_on_loopback() -> io::Result<Self> {
         Self::start_listening(true).await
     }
 
-    /// Starts an empty server that takes encrypted connections on the loopback interface and no others. A
-    /// client that shows a certificate must show one of the same authority.
+    /// Starts an empty server that accepts only encrypted connections on the loopback interface. A client
+    /// certificate must be of the same authority.
     pub async fn start_with_tls(
         certificate: &Path,
         key: &Path,
@@ -90,8 +90,8 @@ impl PostgresServer {
         Self::start_in(home, true).await
     }
 
-    /// Starts an empty server with the settings that it comes with, so that what is committed survives the
-    /// crash of the machine too. For measurements.
+    /// Starts an empty server with default settings, so that commits also survive the crash of the machine. For
+    /// measurements.
     pub async fn start_as_it_comes(libraries: &[&str]) -> io::Result<Self> {
         let home = TempDir::new()?;
         fs::set_permissions(home.path(), Permissions::from_mode(0o700))?;
@@ -123,7 +123,7 @@ impl PostgresServer {
         Ok(server)
     }
 
-    /// Where a database is: `postgres://mitosis:…@127.0.0.1:PORT/NAME`, or through the socket.
+    /// The URL of a database: `postgres://mitosis:…@127.0.0.1:PORT/NAME`, or through the socket.
     pub fn url(&self, database: &str) -> String {
         match self.port {
             Some(port) => {
@@ -133,7 +133,7 @@ impl PostgresServer {
         }
     }
 
-    /// Where a database is through the socket, whatever the server asks of others.
+    /// The URL of a database through the socket, independent of the authentication rules.
     pub fn socket_url(&self, database: &str) -> String {
         let socket = self.home.path().display().to_string().replace('/', "%2F");
         format!("postgres://{}@{socket}:{}/{database}", Self::USER, self.port.unwrap_or(5432))
@@ -144,12 +144,12 @@ impl PostgresServer {
         self.port
     }
 
-    /// Makes an empty database; answers its URL.
+    /// Creates an empty database and returns its URL.
     pub async fn fresh_database(&self) -> io::Result<String> {
         self.copied_database("template0").await
     }
 
-    /// Makes a copy of a database to which nobody is connected; answers its URL.
+    /// Copies a database without connections and returns the URL of the copy.
     pub async fn copied_database(&self, original: &str) -> io::Result<String> {
         let name = format!("story_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.execute(&format!("CREATE DATABASE {name} TEMPLATE {original}")).await?;
@@ -162,7 +162,7 @@ impl PostgresServer {
         client.batch_execute(sql).await.map_err(io::Error::other)
     }
 
-    /// Keeps a table to itself until the answer is dropped: whoever asks for it is neither answered nor refused.
+    /// Locks a table until the returned value is dropped: queries on it wait.
     pub async fn locked(&self, database_url: &str, table: &str) -> io::Result<Locked> {
         let config: Config = database_url.parse().map_err(io::Error::other)?;
         let (client, connection) = config.connect(NoTls).await.map_err(io::Error::other)?;
@@ -172,8 +172,8 @@ impl PostgresServer {
         Ok(Locked(client))
     }
 
-    /// How many transactions all databases have seen so far, as far as sessions that are open have reported them:
-    /// they do so each second while they are used, and at their end.
+    /// The number of transactions in all databases, as far as open sessions have reported them: they do so
+    /// every second while they are active, and at their end.
     pub async fn transactions(&self) -> io::Result<i64> {
         const COUNT: &str = "SELECT sum(xact_commit + xact_rollback)::bigint FROM pg_stat_database";
         let client = self.connect().await.map_err(io::Error::other)?;
@@ -189,7 +189,7 @@ impl PostgresServer {
             .user(Self::USER)
             .dbname("postgres");
         let (client, connection) = config.connect(NoTls).await?;
-        // Ends when the client is dropped; a fault comes out of whatever the client does next.
+        // The task ends when the client is dropped; its errors appear in the next call of the client.
         crate::spawn(connection);
         Ok(client)
     }
@@ -201,7 +201,7 @@ impl PostgresServer {
         process.wait().map(drop)
     }
 
-    /// Starts the server again on the same data, at the same place.
+    /// Restarts the server with the same data, at the same address.
     pub async fn restart(&mut self) -> io::Result<()> {
         self.kill()?;
         let deadline = Instant::now() + START_TIMEOUT;
@@ -230,7 +230,7 @@ impl PostgresServer {
         self.home.path().join("log")
     }
 
-    /// Waits until the server takes connections; false when it has ended.
+    /// Waits until the server accepts connections; false if it has exited.
     async fn is_ready(&mut self, deadline: Instant) -> io::Result<bool> {
         loop {
             let process = self.process.as_mut().expect("just started");
@@ -256,7 +256,7 @@ impl PostgresServer {
 impl Drop for PostgresServer {
     fn drop(&mut self) {
         let Some(mut process) = self.process.take() else { return };
-        // At once, but with its shared memory given back, which a kill would leave behind.
+        // Immediate, but it releases its shared memory, which a kill would leave behind.
         let id = Pid::from_raw(process.id().cast_signed());
         if kill(id, Signal::SIGQUIT).is_ok() {
             process.wait().ok();
@@ -268,7 +268,7 @@ fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// The newest installed version of a program of PostgreSQL.
+/// The newest installed version of a PostgreSQL program.
 fn program(name: &str) -> io::Result<PathBuf> {
     let missing =
         || io::Error::new(io::ErrorKind::NotFound, "PostgreSQL is not installed (Debian: postgresql)");
@@ -285,7 +285,7 @@ fn program(name: &str) -> io::Result<PathBuf> {
     found.pop().map(|(_, path)| path).ok_or_else(missing)
 }
 
-/// PostgreSQL refuses to run as root; the user of the Debian package stands in.
+/// PostgreSQL refuses to run as root; it then runs as the user of the Debian package.
 pub(crate) fn owner_of_servers() -> io::Result<Option<User>> {
     if !nix::unistd::geteuid().is_root() {
         return Ok(None);
@@ -310,7 +310,7 @@ pub(crate) fn give_away(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A cluster that never ran, made by whoever needs it first.
+/// A cluster that has never run, created by the first process that needs it.
 fn template() -> io::Result<PathBuf> {
     let executable = std::env::current_exe()?;
     let folder = executable.parent().expect("an executable is in a folder");
@@ -334,7 +334,7 @@ fn template() -> io::Result<PathBuf> {
     Ok(template)
 }
 
-/// Makes a cluster in a folder that its owner may write to.
+/// Creates a cluster in a directory that its owner may write to.
 fn make_cluster(data: &Path, options: &[&str], more_settings: &str) -> io::Result<()> {
     let password = data.with_extension("password");
     fs::write(&password, PostgresServer::PASSWORD)?;

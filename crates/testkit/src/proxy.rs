@@ -1,4 +1,4 @@
-//! A TCP proxy on the loopback interface that can slow, freeze and cut the connections through it.
+//! A TCP proxy on the loopback interface that can delay, freeze and cut its connections.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,19 +10,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Bytes that are read before they are passed on.
+/// Most bytes that are read before they are passed on.
 const CHUNK: usize = 16 * 1024;
 
 /// What happens to the bytes of every connection, old and new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// They pass.
+    /// The bytes are passed on.
     None,
-    /// Each chunk waits this long first.
+    /// Each chunk waits this long before it is passed on.
     Delay(Duration),
-    /// They wait, and the connections stay open: an unplugged cable.
+    /// The bytes wait and the connections stay open, like an unplugged cable.
     Freeze,
-    /// Connections are closed, and new ones too as soon as they are accepted: a crashed server.
+    /// Connections are closed, and new ones as soon as they are accepted, like a crashed server.
     Cut,
 }
 
@@ -35,7 +35,7 @@ pub struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// Starts a proxy to `target`, which may be absent for now, on a free port.
+    /// Starts a proxy to `target`, which need not exist yet, on a free port.
     pub async fn start(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -44,12 +44,12 @@ impl FaultProxy {
         Ok(Self { address, fault, accepting })
     }
 
-    /// Where it listens.
+    /// The address of the proxy.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Changes what happens to every connection from now on.
+    /// Changes the fault of all connections.
     pub fn set(&self, fault: Fault) {
         self.fault.send_replace(fault);
     }
@@ -61,7 +61,7 @@ impl Drop for FaultProxy {
     }
 }
 
-/// Owns the connections, so that they end with it.
+/// Accepts and owns the connections, so that they end with it.
 async fn accept(listener: TcpListener, target: SocketAddr, fault: watch::Sender<Fault>) {
     let mut connections = JoinSet::new();
     loop {
@@ -75,7 +75,7 @@ async fn accept(listener: TcpListener, target: SocketAddr, fault: watch::Sender<
     }
 }
 
-/// Passes on one connection until either side, or a cut, ends it.
+/// Forwards one connection until either side, or a cut, ends it.
 async fn connect(client: TcpStream, target: SocketAddr, fault: watch::Receiver<Fault>) {
     let Ok(server) = TcpStream::connect(target).await else { return };
     if client.set_nodelay(true).and_then(|()| server.set_nodelay(true)).is_err() {
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn frozen_bytes_arrive_after_the_thaw_and_a_cut_ends_connections() {
+    async fn frozen_bytes_arrive_later_and_a_cut_ends_connections() {
         let proxy = FaultProxy::start(echo().await).await.unwrap();
         let mut socket = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(&exchange(&mut socket).await.unwrap(), b"ping");

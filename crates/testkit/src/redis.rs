@@ -1,4 +1,4 @@
-//! A private Redis server, on a free port of the loopback interface, that keeps nothing on disk.
+//! A private Redis server, on a free port of the loopback interface, without persistence.
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A running server. It stops, and forgets everything, when this is dropped.
+/// A running server. It stops and loses its data when this is dropped.
 #[derive(Debug)]
 pub struct RedisServer {
     port: u16,
@@ -19,7 +19,7 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// The password of the user that may manage others.
+    /// The password of the administrator.
     pub const PASSWORD: &str = "redis-secret";
 
     /// Starts an empty server.
@@ -27,7 +27,7 @@ impl RedisServer {
         Self::start_speaking(None).await
     }
 
-    /// Starts an empty server that speaks TLS only.
+    /// Starts an empty server that accepts TLS only.
     pub async fn start_with_tls(certificate: PathBuf, key: PathBuf) -> io::Result<Self> {
         Self::start_speaking(Some((certificate, key))).await
     }
@@ -39,7 +39,7 @@ impl RedisServer {
         Ok(server)
     }
 
-    /// Where it listens, as in `redis_url`.
+    /// The address, as in `redis_url`.
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
         format!("{scheme}://:{}@127.0.0.1:{}", Self::PASSWORD, self.port)
@@ -52,7 +52,7 @@ impl RedisServer {
         process.wait().map(drop)
     }
 
-    /// Starts the server again, empty, at the same place.
+    /// Restarts the server, empty, at the same address.
     pub async fn restart(&mut self) -> io::Result<()> {
         self.kill()?;
         let mut process = Command::new("redis-server")
@@ -61,7 +61,7 @@ impl RedisServer {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        // Through standard input, so that the password is in no list of processes.
+        // Through standard input, so that the password is not visible in the process list.
         let mut settings = process.stdin.take().expect("it was asked for");
         let port = match &self.tls {
             None => format!("port {}", self.port),
@@ -88,7 +88,7 @@ impl RedisServer {
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
-        // What can't be ended here ends with the machine.
+        // A process that can't be stopped here ends with the machine.
         self.kill().ok();
     }
 }

@@ -1,9 +1,9 @@
 //! A private S3 service in this process, on a free port of the loopback interface.
 //!
-//! It checks signatures, their expiry and the headers they cover, as a real service does. It is
-//! less than one in this: it does not check the region; it keeps objects as plain files, so a part of
-//! a key has at most 255 bytes and `a` and `a/b` can't both exist; and it fails with status 500 when
-//! asked for more bytes at the end than an object has, where others give the whole object.
+//! It checks signatures, their expiry and the headers they cover, as a real service does. It differs from one
+//! in three points: it does not check the region; it stores objects as plain files, so a part of a key has at
+//! most 255 bytes and `a` and `a/b` can't both exist; and it fails with status 500 for a range of more bytes at
+//! the end than an object has, where others return the whole object.
 
 use std::convert::Infallible;
 use std::io;
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// A running service. It stops, and forgets everything, when this is dropped.
+/// A running service. It stops and loses its data when this is dropped.
 #[derive(Debug)]
 pub struct S3Server {
     address: SocketAddr,
@@ -28,12 +28,12 @@ pub struct S3Server {
 }
 
 impl S3Server {
-    /// The access key that the service knows.
+    /// The access key.
     pub const ACCESS_KEY: &str = "mitosis_access";
-    /// The secret key that belongs to it.
+    /// The secret key.
     pub const SECRET_KEY: &str = "mitosis_secret";
 
-    /// Starts an empty service without any buckets.
+    /// Starts an empty service without buckets.
     pub async fn start() -> io::Result<Self> {
         let root = TempDir::new()?;
         let files = FileSystem::new(root.path()).map_err(|error| io::Error::other(format!("{error:?}")))?;
@@ -45,12 +45,12 @@ impl S3Server {
         Ok(Self { address, root, serving })
     }
 
-    /// Where it listens, as in `s3_url`: `http://127.0.0.1:PORT`.
+    /// The address, as in `s3_url`: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The folder in which it keeps a folder for each bucket, and files for uploads under way.
+    /// The directory with a subdirectory for each bucket, and with files for uploads in progress.
     pub fn root(&self) -> &Path {
         self.root.path()
     }
@@ -62,7 +62,7 @@ impl Drop for S3Server {
     }
 }
 
-/// Owns the connections, so that they end with it.
+/// Accepts and owns the connections, so that they end with it.
 async fn serve(listener: TcpListener, service: S3Service) -> Infallible {
     let mut connections = JoinSet::new();
     loop {
@@ -72,7 +72,7 @@ async fn serve(listener: TcpListener, service: S3Service) -> Infallible {
                 let service = service.clone();
                 connections.spawn(async move {
                     let http = Builder::new(TokioExecutor::new());
-                    // A client that goes away in the middle of a request is what some tests are about.
+                    // Some tests need clients that disconnect in the middle of a request.
                     http.serve_connection(TokioIo::new(socket), service).await.ok();
                 });
             }

@@ -8,7 +8,9 @@
 //! this.
 
 mod agent;
+mod exit;
 mod inherited;
+mod lease;
 mod live;
 mod os;
 mod retry;
@@ -16,10 +18,12 @@ mod run;
 mod session;
 mod settings;
 mod slot;
+mod terms;
 mod worker;
 
+pub use exit::{WorkerError, WorkerExit};
 pub use inherited::inherited;
 pub use os::directory_lock::{DirectoryLock, remove_abandoned};
 pub use os::guard::run_guard;
 pub use settings::{Login, Settings};
-pub use worker::{Worker, WorkerError, WorkerExit};
+pub use worker::Worker;

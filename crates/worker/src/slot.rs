@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::exit::{WorkerError, WorkerExit};
 use crate::os::guard::{GuardHandle, SlotEntry};
 use crate::os::thread::Thread;
 use crate::retry::BackoffTimer;
 use crate::session::{Session, SessionEnd};
 use crate::settings::Settings;
-use crate::worker::{WorkerError, WorkerExit};
 
 /// How long a killed command may take to die.
 const KILL_TIMEOUT: Duration = Duration::from_secs(3);
@@ -38,7 +38,14 @@ pub(crate) async fn serve_registration(
             },
         };
         let session = Arc::new(session.with_guard(guard_handle.clone()));
-        let session_end = session.serve(&threads, &stop).await;
+        let contexts = session.slots(&threads);
+        let session_end = match session.context.is_native {
+            true => session.serve_as_agent(contexts, &stop).await,
+            false => {
+                let context = contexts.first().expect("a registration has a slot");
+                session.serve(context, &stop).await
+            }
+        };
         // Killed commands are dead before their directories are removed and before another worker gets their
         // tasks.
         let deadline = Instant::now() + KILL_TIMEOUT;

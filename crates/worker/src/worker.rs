@@ -1,47 +1,16 @@
 //! A worker with all its slots, from start to end.
 
-use mitosis_client::ClientError;
 use nix::sys::prctl::set_dumpable;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use crate::exit::{WorkerError, WorkerExit};
 use crate::os::directory_lock::remove_abandoned;
 use crate::os::guard::Guard;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::slot;
-
-/// How a worker ended without an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WorkerExit {
-    /// The worker was asked to stop.
-    Stopped,
-    /// The coordinator removed the worker, or its lifetime has ended.
-    Removed,
-}
-
-/// Why a worker failed.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkerError {
-    /// The coordinator refuses the login or the registration.
-    #[error("the coordinator refuses this worker")]
-    Refused(#[from] ClientError),
-    /// The scratch directory is unusable.
-    #[error("the scratch directory {path} is unusable")]
-    Scratch {
-        /// The path of the directory.
-        path: std::path::PathBuf,
-        /// The error of the system.
-        source: std::io::Error,
-    },
-    /// The system can't start another thread.
-    #[error("failed to start a thread for a slot")]
-    Thread(#[source] std::io::Error),
-    /// A task of the runtime panicked.
-    #[error("a slot of the worker failed")]
-    Fault(#[from] tokio::task::JoinError),
-}
 
 /// Runs tasks until it is stopped.
 #[derive(Debug)]
@@ -63,12 +32,12 @@ impl Worker {
             () = stop.cancelled() => return Ok(WorkerExit::Stopped),
         };
         // With a legacy coordinator, every slot is a worker of its own.
-        let registrations = if first.is_native { 1 } else { slots_of_one };
+        let registrations = if first.context.is_native { 1 } else { slots_of_one };
         let guard = start_guard(&settings, registrations, slots_of_one);
         let guard_handle = |registration| guard.as_ref().map(|guard| guard.handle(registration));
         let mut entries = (0..slots_of_one).map(|slot| guard.as_ref().map(|guard| guard.slot_entry(slot)));
         let mut slots = JoinSet::new();
-        if first.is_native {
+        if first.context.is_native {
             let entries = entries.collect();
             slots.spawn(slot::serve_registration(
                 settings,

@@ -1,4 +1,4 @@
-//! Asking for a task.
+//! Fetches a task by the legacy protocol.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use reqwest::Method;
 
 use crate::{ClientError, WorkerClient};
 
-/// What the connection may take on top of the time for which the request is held.
+/// Time limit in addition to the time for which the request is held.
 const LONG_POLL_MARGIN: Duration = Duration::from_secs(30);
 
 impl WorkerClient {
-    /// `GET /workers/tasks`. A coordinator of ours holds the request for up to `wait`; an old one
-    /// answers at once.
+    /// `GET /workers/tasks`. A native coordinator holds the request for up to `wait`; a legacy one answers at
+    /// once.
     pub async fn fetch(&self, wait: Duration) -> Result<Option<FetchedTask>, ClientError> {
         let path = format!("/workers/tasks?wait={}s", wait.as_secs());
         self.call(Method::GET, &path).within(wait + LONG_POLL_MARGIN).read().await

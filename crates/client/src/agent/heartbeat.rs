@@ -1,4 +1,4 @@
-//! A sign of life.
+//! Sends a heartbeat.
 
 use std::time::Duration;
 
@@ -10,8 +10,7 @@ use crate::{ClientError, WorkerClient};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl WorkerClient {
-    /// `POST /workers/heartbeat`: answers how long the worker may be silent now, if the coordinator
-    /// says so.
+    /// `POST /workers/heartbeat`. Returns the lease terms, if the coordinator sends them.
     pub async fn heartbeat(&self) -> Result<Option<LeaseTerms>, ClientError> {
         let response = self.call(Method::POST, "/workers/heartbeat").within(REQUEST_TIMEOUT).send().await?;
         Ok(super::terms(&response))

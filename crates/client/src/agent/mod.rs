@@ -1,4 +1,4 @@
-//! What a worker says for itself (HTTP contract §12).
+//! The calls of a worker (HTTP contract §12).
 
 mod fetch;
 mod heartbeat;
@@ -12,19 +12,20 @@ pub(crate) mod token;
 
 use std::time::Duration;
 
-/// How long a worker may be silent, as a coordinator of ours says with each reply to a registration or a heartbeat.
+/// How long a worker may be silent. A native coordinator sends this with each reply to a registration or a
+/// heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseTerms {
-    /// After this much silence its tasks are given to others.
+    /// Silence after which its tasks are requeued.
     pub lease: Duration,
-    /// After this much silence it counts as missed, and gets no new tasks. The same as `lease` where an older
-    /// coordinator does not tell them apart.
+    /// Silence after which it is missed and gets no new tasks. Equal to `lease` for an older coordinator, which
+    /// has one limit.
     pub missed_after: Duration,
-    /// Whether the coordinator tells the two apart, and gives the reason when it refuses a worker.
+    /// Whether the coordinator has separate limits, and gives the reason when it refuses a worker.
     pub gives_reasons: bool,
 }
 
-/// The terms in the headers of a reply.
+/// The lease terms in the headers of a reply.
 pub(crate) fn terms(response: &reqwest::Response) -> Option<LeaseTerms> {
     let seconds = |name| {
         let seconds = response.headers().get(name)?.to_str().ok()?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! Waiting to be told something.
+//! Polls for tasks and directives.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use reqwest::Method;
 
 use crate::{ClientError, WorkerClient};
 
-/// What the connection may take on top of the time for which the request is held.
+/// Time limit in addition to the time for which the request is held.
 const LONG_POLL_MARGIN: Duration = Duration::from_secs(10);
 
 impl WorkerClient {

@@ -1,4 +1,4 @@
-//! Reporting on a task.
+//! Reports on a task by the legacy protocol.
 
 use std::time::Duration;
 

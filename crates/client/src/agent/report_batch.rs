@@ -1,4 +1,4 @@
-//! Handing in what ended, and taking what is next.
+//! Reports ended attempts, and fetches the next tasks.
 
 use std::time::Duration;
 

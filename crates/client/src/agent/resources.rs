@@ -1,4 +1,4 @@
-//! Looking up what a task needs.
+//! Reads what a task needs: watched tasks and links to resources.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use reqwest::Method;
 
 use crate::{ClientError, WorkerClient};
 
-/// What the connection may take on top of the time for which the request is held.
+/// Time limit in addition to the time for which the request is held.
 const LONG_POLL_MARGIN: Duration = Duration::from_secs(30);
 
 impl WorkerClient {
-    /// `GET /workers/tasks/{uuid}`: a task that another one watches.
+    /// `GET /workers/tasks/{uuid}`: the state of a watched task.
     pub async fn task(&self, uuid: Uuid) -> Result<GetTaskReply, ClientError> {
         self.call(Method::GET, &format!("/workers/tasks/{uuid}")).read().await
     }
 
-    /// `GET /v1/workers/tasks/{uuid}/reached`: whether a task has come so far, held for up to `wait`.
+    /// `GET /v1/workers/tasks/{uuid}/reached`: whether a task has reached a state, held for up to `wait`.
     pub async fn task_reached(
         &self,
         uuid: Uuid,
@@ -32,12 +32,12 @@ impl WorkerClient {
         Ok(reply.reached)
     }
 
-    /// `GET /workers/tasks/{uuid}/artifacts/{kind}`: an archive that task `uuid` left.
+    /// `GET /workers/tasks/{uuid}/artifacts/{kind}`: a link to an archive of task `uuid`.
     pub async fn artifact_link(&self, uuid: Uuid, kind: ArtifactKind) -> Result<DownloadReply, ClientError> {
         self.call(Method::GET, &format!("/workers/tasks/{uuid}/artifacts/{kind}")).read().await
     }
 
-    /// `GET /workers/tasks/{uuid}/attachments/{key}`: a file of the group of task `uuid`.
+    /// `GET /workers/tasks/{uuid}/attachments/{key}`: a link to an attachment of the group of task `uuid`.
     pub async fn attachment_link(&self, uuid: Uuid, key: &str) -> Result<DownloadReply, ClientError> {
         let path = format!("/workers/tasks/{uuid}/attachments/{}", crate::transfer::encode_key(key));
         self.call(Method::GET, &path).read().await

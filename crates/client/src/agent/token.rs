@@ -1,4 +1,4 @@
-//! The worker's token: how long it is good for, and a new one before that is over.
+//! The worker's token: its lifetime and its renewal.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use crate::{ClientError, WorkerClient};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl WorkerClient {
-    /// `POST /v1/workers/token`: replaces the token, for all clones of this, by one with a later end. Answers how
-    /// long that one is good for, if that can be told.
+    /// `POST /v1/workers/token`: replaces the token, for all clones of this client, by one that expires later.
+    /// Returns its lifetime, if it is known.
     pub async fn renew_token(&self) -> Result<Option<Duration>, ClientError> {
         let request = RenewWorkerTokenRequest::default();
         let response = self
@@ -39,7 +39,7 @@ impl WorkerClient {
     }
 }
 
-/// When the coordinator sent an answer, by its own clock.
+/// When the coordinator sent a reply, by its own clock.
 pub(crate) fn sent_at(response: &Response) -> Option<OffsetDateTime> {
     of_headers(response.headers())
 }
@@ -48,14 +48,14 @@ fn of_headers(headers: &HeaderMap) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(headers.get(DATE)?.to_str().ok()?, &Rfc2822).ok()
 }
 
-/// How long a token is good for that was sent at this moment. Both times are by the coordinator's clock, so that
-/// of this machine may be wrong.
+/// The lifetime of a token that was sent at this moment. Both times are from the coordinator's clock, so the
+/// clock of this machine may be wrong.
 pub(crate) fn life(token: &str, sent_at: Option<OffsetDateTime>) -> Option<Duration> {
     let life = end(token)? - sent_at?.unix_timestamp();
     Some(Duration::from_secs(u64::try_from(life).unwrap_or_default()))
 }
 
-/// The end that a token names, in Unix seconds. Whether that is true is for the coordinator to say.
+/// The expiry in a token, in Unix seconds. Only the coordinator can verify it.
 fn end(token: &str) -> Option<i64> {
     #[derive(Deserialize)]
     struct Claims {
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn life_of_a_token_counts_from_the_coordinator_s_answer() {
+    fn token_life_counts_from_the_reply() {
         let claims = URL_SAFE_NO_PAD.encode(r#"{"sub":"x","exp":1900000060,"sign":0}"#);
         let token = STANDARD.encode(format!("e30.{claims}.c2ln"));
         let mut headers = HeaderMap::new();

@@ -1,4 +1,4 @@
-//! A group's attachments (HTTP contract §8).
+//! Attachments of a group (HTTP contract §8).
 
 use mitosis_protocol::attachment::{
     AttachmentDownloadsReply, AttachmentInfo, AttachmentsByFilterRequest, AttachmentsByListRequest,
@@ -16,8 +16,7 @@ fn one(group: &str, key: &str) -> String {
 }
 
 impl UserClient {
-    /// `POST /groups/{group}/attachments`: where the bytes can be sent for a while. The space is charged
-    /// at once.
+    /// `POST /groups/{group}/attachments`: an upload link. The space is charged at once.
     pub async fn announce_attachment(
         &self,
         group: &str,
@@ -37,7 +36,7 @@ impl UserClient {
         self.call(Method::DELETE, &one(group, key)).done().await
     }
 
-    /// `GET /groups/{group}/download/attachments/{key}`: where it can be read for a while.
+    /// `GET /groups/{group}/download/attachments/{key}`: a download link.
     pub async fn attachment_link(&self, group: &str, key: &str) -> Result<DownloadReply, ClientError> {
         let path = format!("/groups/{}/download/attachments/{}", encode_name(group), encode_key(key));
         self.call(Method::GET, &path).read().await
@@ -83,7 +82,7 @@ impl UserClient {
         self.call(Method::POST, &path).in_bulk().json(filter).read().await
     }
 
-    /// `POST /groups/{group}/delete/attachments/list`: as many as can be; the reply names the others.
+    /// `POST /groups/{group}/delete/attachments/list`: deletes as many as possible; the reply lists the others.
     pub async fn delete_listed_attachments(
         &self,
         group: &str,

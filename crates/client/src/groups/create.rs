@@ -1,4 +1,4 @@
-//! Making a group.
+//! Creates a group.
 
 use mitosis_protocol::group::CreateGroupRequest;
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! The end of a group.
+//! Deletes a group.
 
 use reqwest::Method;
 

@@ -1,4 +1,4 @@
-//! Looking at a group.
+//! Reads a group.
 
 use mitosis_protocol::group::GroupInfo;
 use reqwest::Method;

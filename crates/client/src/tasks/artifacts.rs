@@ -1,4 +1,4 @@
-//! The archives that tasks leave (HTTP contract §10).
+//! Artifacts of tasks (HTTP contract §10).
 
 use mitosis_protocol::artifact::{
     ArtifactDownloadsReply, ArtifactsByFilterRequest, ArtifactsByListRequest, DeletedArtifactsListReply,
@@ -11,8 +11,7 @@ use reqwest::Method;
 use crate::{ClientError, UserClient};
 
 impl UserClient {
-    /// `POST /tasks/{uuid}/artifacts`: where the archive can be sent for a while. The space is charged at
-    /// once.
+    /// `POST /tasks/{uuid}/artifacts`: an upload link. The space is charged at once.
     pub async fn announce_artifact(
         &self,
         uuid: Uuid,
@@ -21,7 +20,7 @@ impl UserClient {
         self.call(Method::POST, &format!("/tasks/{uuid}/artifacts")).uploading().json(request).read().await
     }
 
-    /// `GET /tasks/{uuid}/download/artifacts/{kind}`: where the archive can be read for a while.
+    /// `GET /tasks/{uuid}/download/artifacts/{kind}`: a download link.
     pub async fn artifact_link(&self, uuid: Uuid, kind: ArtifactKind) -> Result<DownloadReply, ClientError> {
         self.call(Method::GET, &format!("/tasks/{uuid}/download/artifacts/{kind}")).read().await
     }
@@ -57,7 +56,7 @@ impl UserClient {
         self.call(Method::POST, "/tasks/delete/artifacts").in_bulk().json(filter).read().await
     }
 
-    /// `POST /tasks/delete/artifacts/list`: as many as can be; the reply names the others.
+    /// `POST /tasks/delete/artifacts/list`: deletes as many as possible; the reply lists the others.
     pub async fn delete_listed_artifacts(
         &self,
         list: &ArtifactsByListRequest,

@@ -1,4 +1,4 @@
-//! Cancelling tasks that wait.
+//! Cancels waiting tasks.
 
 use mitosis_protocol::task::{
     CancelTasksListRequest, CancelledTasksListReply, CancelledTasksReply, TaskFilter,
@@ -9,22 +9,22 @@ use reqwest::Method;
 use crate::{ClientError, UserClient};
 
 impl UserClient {
-    /// `DELETE /tasks/{uuid}`. Refused with 404 once the task runs.
+    /// `DELETE /tasks/{uuid}`. Refused with 404 once the task is running.
     pub async fn cancel(&self, uuid: Uuid) -> Result<(), ClientError> {
         self.call(Method::DELETE, &format!("/tasks/{uuid}")).done().await
     }
 
-    /// `POST /tasks/cancel`: those that match and wait, all or none.
+    /// `POST /tasks/cancel`: cancels all waiting tasks that match, or none.
     pub async fn cancel_many(&self, filter: &TaskFilter) -> Result<CancelledTasksReply, ClientError> {
         self.require_for(filter).await?;
         if waits_for_nothing(filter) {
-            // It would cancel what waits, whatever the states are.
+            // An old coordinator would cancel all waiting tasks, whatever the states are.
             self.require("cancelling by states other than ready and pending").await?;
         }
         self.call(Method::POST, "/tasks/cancel").in_bulk().json(filter).read().await
     }
 
-    /// `POST /tasks/cancel/list`: as many as can be; the reply names the others.
+    /// `POST /tasks/cancel/list`: cancels as many as possible; the reply lists the others.
     pub async fn cancel_listed(
         &self,
         list: &CancelTasksListRequest,
@@ -33,7 +33,7 @@ impl UserClient {
     }
 }
 
-/// Whether a filter asks for states, and for none in which a task can be cancelled.
+/// Whether a filter selects only states in which no task can be cancelled.
 fn waits_for_nothing(filter: &TaskFilter) -> bool {
     let waits = |state: &TaskState| matches!(state, TaskState::Ready | TaskState::Pending);
     filter.states.as_ref().is_some_and(|states| !states.iter().any(waits))

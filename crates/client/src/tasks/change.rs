@@ -1,4 +1,4 @@
-//! Changing a task.
+//! Changes a task.
 
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::{ChangeTaskRequest, LabelsRequest};

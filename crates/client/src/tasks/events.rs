@@ -1,4 +1,4 @@
-//! Hearing where tasks stand, as it changes.
+//! Streams changes of task states.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use reqwest::{Method, Response};
 
 use crate::{ClientError, UserClient};
 
-/// The coordinator says something at least every 15 s; after this long without a word the connection is
-/// taken for dead.
+/// The coordinator sends something at least every 15 s; after this long without data the connection is
+/// considered dead.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// Whose events.
+/// The scope of an event stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventScope {
-    /// Of one task: where it stands, and every change until it is over.
+    /// One task: its state, and every change until it ends.
     Task(Uuid),
-    /// Of the tasks of one group, from now on.
+    /// The tasks of one group, from now on.
     Group(String),
-    /// Of the tasks of all the caller's groups, from now on.
+    /// The tasks of all the caller's groups, from now on.
     Own,
 }
 
-/// A stream of events that is open.
+/// An open stream of events.
 #[derive(Debug)]
 pub struct TaskEvents {
     response: Response,
@@ -33,8 +33,8 @@ pub struct TaskEvents {
 }
 
 impl UserClient {
-    /// `GET /v1/events` or `GET /v1/tasks/{uuid}/events`. With the id of the last event that was heard, on
-    /// this coordinator or another, the stream goes on from there; the last seconds may be told again.
+    /// `GET /v1/events` or `GET /v1/tasks/{uuid}/events`. With the id of the last received event, from this
+    /// coordinator or another, the stream continues there; the last seconds may be repeated.
     pub async fn events(&self, scope: &EventScope, after: Option<&str>) -> Result<TaskEvents, ClientError> {
         self.require("waiting for tasks").await?;
         let path = match scope {
@@ -57,8 +57,8 @@ impl UserClient {
 }
 
 impl TaskEvents {
-    /// The next event and its id; none once the stream has ended, be it that the task is over, or that the
-    /// coordinator stops or has fallen silent.
+    /// The next event and its id; none once the stream has ended, because the task has ended, the coordinator
+    /// is stopping, or nothing has been received for too long.
     pub async fn next(&mut self) -> Result<Option<(String, TaskEvent)>, ClientError> {
         loop {
             while let Some(end) = self.unread.windows(2).position(|pair| pair == b"\n\n") {
@@ -82,7 +82,7 @@ impl TaskEvents {
     }
 }
 
-/// A block of lines that is an event of a task; anything else is passed over.
+/// Parses a block of lines as an event of a task; returns none for anything else.
 fn read(block: &str) -> Option<(String, TaskEvent)> {
     let field = |name: &str| {
         block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim_start))
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_read_and_everything_else_passed_over() {
+    fn event_is_parsed_and_other_blocks_skipped() {
         let data = r#"{"uuid":"3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a","group_name":"lab","task_id":17,"state":"Ready","result":null,"at":"2031-02-09 17:04:05.25 +00:00:00"}"#;
         let (id, event) = read(&format!("event: task\nid:1-17-4\ndata: {data}\n\n")).unwrap();
         assert_eq!((id.as_str(), event.task_id), ("1-17-4", 17));

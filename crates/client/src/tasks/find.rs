@@ -1,4 +1,4 @@
-//! Finding one task by a short name.
+//! Finds one task by a short name.
 
 use mitosis_protocol::task::FindTaskReply;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -8,7 +8,7 @@ use crate::{ClientError, UserClient};
 
 impl UserClient {
     /// `GET /v1/tasks/find`: by UUID, the start of one, `group-number`, or `last`. A coordinator before 0.7
-    /// does not know it: 404.
+    /// answers with 404.
     pub async fn find_task(&self, selector: &str) -> Result<FindTaskReply, ClientError> {
         self.require("a task by a short name").await?;
         let selector = utf8_percent_encode(selector, NON_ALPHANUMERIC);

@@ -1,4 +1,4 @@
-//! Following a task's output while it runs.
+//! Follows the output of a running task.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use reqwest::Method;
 
 use crate::{ClientError, UserClient};
 
-/// What the connection may take on top of the time for which the request is held.
+/// Time limit in addition to the time for which the request is held.
 const LONG_POLL_MARGIN: Duration = Duration::from_secs(15);
 
 impl UserClient {
-    /// `GET /v1/tasks/{uuid}/output`: what comes after the given offsets, or where the task stands once
-    /// `wait` is over.
+    /// `GET /v1/tasks/{uuid}/output`: output after the given offsets, or the state of the task once `wait` has
+    /// passed.
     pub async fn follow(&self, uuid: Uuid, query: &FollowQuery) -> Result<FollowReply, ClientError> {
         self.require("output while a task runs").await?;
         let FollowQuery { stdout, stderr, wait } = query;

@@ -1,4 +1,4 @@
-//! Looking at a task.
+//! Reads a task.
 
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::GetTaskReply;

@@ -1,4 +1,4 @@
-//! Finding tasks.
+//! Queries tasks.
 
 use mitosis_protocol::task::{QueryTasksReply, QueryTasksRequest, TaskFilter};
 use reqwest::Method;
@@ -6,7 +6,7 @@ use reqwest::Method;
 use crate::{ClientError, UserClient};
 
 impl UserClient {
-    /// A condition that a coordinator does not know would select everything.
+    /// Checks that the coordinator knows all conditions of a filter: an unknown one would select everything.
     pub(crate) async fn require_for(&self, filter: &TaskFilter) -> Result<(), ClientError> {
         match filter.filter {
             Some(_) => self.require("a filter in words, such as created>-2h,").await,

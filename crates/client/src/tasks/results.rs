@@ -1,4 +1,4 @@
-//! How tasks ended.
+//! Reads the results of tasks.
 
 use mitosis_protocol::sweep::{ResultsReply, ResultsRequest};
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! Submitting ended tasks again.
+//! Submits ended tasks again.
 
 use mitosis_protocol::sweep::{RetryTasksReply, RetryTasksRequest};
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! Stopping a task that runs.
+//! Stops a running task.
 
 use mitosis_protocol::Uuid;
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! Submission of one task, or of many.
+//! Submits one task or many.
 
 use mitosis_protocol::TaskSpec;
 use mitosis_protocol::task::{SubmitTaskReply, SubmitTaskRequest, SubmitTasksReply, SubmitTasksRequest};
@@ -7,7 +7,7 @@ use reqwest::Method;
 use crate::{ClientError, UserClient};
 
 impl UserClient {
-    /// A coordinator that does not know a part of a task would run it without that.
+    /// Checks that the coordinator knows all fields of a task: it would run the task without an unknown one.
     pub(crate) async fn require_for_spec(&self, spec: &TaskSpec) -> Result<(), ClientError> {
         match spec {
             TaskSpec { lost_after: Some(_), .. } => self.require("a task with `lost_after`").await,
@@ -23,8 +23,7 @@ impl UserClient {
         self.call(Method::POST, "/tasks").json(task).read().await
     }
 
-    /// `POST /tasks/submit`: one outcome per task, in order. With an idempotency key it is safe to
-    /// repeat.
+    /// `POST /tasks/submit`: one outcome for each task, in order. With an idempotency key it is safe to repeat.
     pub async fn submit_many(&self, tasks: &SubmitTasksRequest) -> Result<SubmitTasksReply, ClientError> {
         if tasks.idempotency_key.is_some() {
             self.require("submission with `mito run` or `mito submit`").await?;

@@ -1,4 +1,4 @@
-//! What a worker is good for, and for whom.
+//! Changes the tags, labels and groups of a worker.
 
 use mitosis_protocol::Uuid;
 use mitosis_protocol::group::RelationsRequest;
@@ -19,7 +19,7 @@ impl UserClient {
         self.call(Method::PUT, &format!("/workers/{uuid}/labels")).json(labels).done().await
     }
 
-    /// `PUT /workers/{uuid}/groups`: sets these roles and leaves the others.
+    /// `PUT /workers/{uuid}/groups`: sets these roles and keeps the others.
     pub async fn set_worker_roles(&self, uuid: Uuid, roles: &RelationsRequest) -> Result<(), ClientError> {
         self.call(Method::PUT, &format!("/workers/{uuid}/groups")).json(roles).done().await
     }

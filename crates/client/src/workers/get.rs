@@ -1,4 +1,4 @@
-//! Looking at a worker.
+//! Reads a worker.
 
 use mitosis_protocol::Uuid;
 use mitosis_protocol::worker::GetWorkerReply;

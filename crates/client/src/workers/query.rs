@@ -1,4 +1,4 @@
-//! Finding workers.
+//! Queries workers.
 
 use mitosis_protocol::worker::{QueryWorkersReply, QueryWorkersRequest};
 use reqwest::Method;
@@ -6,7 +6,7 @@ use reqwest::Method;
 use crate::{ClientError, UserClient};
 
 impl UserClient {
-    /// `POST /workers/query`: every page of it, unless the query has a limit.
+    /// `POST /workers/query`: all pages, unless the query has a limit.
     pub async fn query_workers(&self, query: &QueryWorkersRequest) -> Result<QueryWorkersReply, ClientError> {
         let mut found = self.page_of_workers(query).await?;
         let mut next = next_page(query, &found);
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_page_is_asked_for_unless_there_is_a_limit() {
+    fn all_pages_are_requested_without_a_limit() {
         let page = |next| QueryWorkersReply { count: 0, workers: vec![], group_name: String::new(), next };
         let all = QueryWorkersRequest::default();
         let next = next_page(&all, &page(Some(7))).unwrap();

@@ -1,4 +1,4 @@
-//! Registering a worker.
+//! Registers a worker.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use secrecy::SecretString;
 use crate::agent::{LeaseTerms, token};
 use crate::{ClientError, UserClient, WorkerClient};
 
-/// A worker that was registered.
+/// A registered worker.
 #[derive(Debug, Clone)]
 pub struct Registration {
-    /// Its identity.
+    /// The UUID of the worker.
     pub uuid: Uuid,
-    /// Its own connection.
+    /// The connection of the worker.
     pub client: WorkerClient,
-    /// How long it may be silent, if the coordinator says so.
+    /// The lease terms, if the coordinator sends them.
     pub terms: Option<LeaseTerms>,
-    /// How long its token is good for, if that can be told.
+    /// The lifetime of its token, if it is known.
     pub token_life: Option<Duration>,
-    /// Where to announce execution states, if there is Redis. It holds a password.
+    /// The address for announcing execution states, if there is Redis. It contains a password.
     pub redis_url: Option<SecretString>,
 }
 

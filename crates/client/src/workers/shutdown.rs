@@ -1,4 +1,4 @@
-//! Stopping workers.
+//! Stops workers.
 
 use mitosis_protocol::Uuid;
 use mitosis_protocol::worker::{
@@ -9,7 +9,7 @@ use reqwest::Method;
 
 use crate::{ClientError, UserClient};
 
-/// The query string of a stop; none means gracefully.
+/// The query string of a shutdown; none for a graceful one.
 pub(crate) const fn shutdown_query(op: ShutdownOp) -> &'static str {
     match op {
         ShutdownOp::Graceful => "",
@@ -23,7 +23,7 @@ impl UserClient {
         self.call(Method::DELETE, &format!("/workers/{uuid}{}", shutdown_query(op))).done().await
     }
 
-    /// `POST /workers/shutdown`: those of a group that match.
+    /// `POST /workers/shutdown`: stops all matching workers of a group.
     pub async fn shut_down_workers(
         &self,
         request: &ShutdownWorkersRequest,
@@ -31,7 +31,7 @@ impl UserClient {
         self.call(Method::POST, "/workers/shutdown").json(request).read().await
     }
 
-    /// `POST /workers/shutdown/list`: as many as can be; the reply names the others.
+    /// `POST /workers/shutdown/list`: stops as many as possible; the reply lists the others.
     pub async fn shut_down_listed_workers(
         &self,
         request: &ShutdownWorkersListRequest,

@@ -16,7 +16,7 @@ impl Reason {
             Standing::Pending { upstream, state } => {
                 Self::WaitsForUpstream { upstream: *upstream, state: *state }
             }
-            Standing::Ready { crew, ahead } => waiting(facts, crew, *ahead, moment),
+            Standing::Ready { workers, ahead } => waiting(facts, workers, *ahead, moment),
             Standing::Held { attempt, reported, holder, watched } => {
                 held(attempt, *reported, holder, watched.as_ref(), moment)
             }
@@ -25,10 +25,10 @@ impl Reason {
     }
 }
 
-fn waiting(facts: &Facts, crew: &EligibleWorkers, ahead: Ahead, moment: &Moment) -> Reason {
+fn waiting(facts: &Facts, workers: &EligibleWorkers, ahead: Ahead, moment: &Moment) -> Reason {
     let group = facts.group.clone();
-    let able = crew.fitting.saturating_sub(crew.draining);
-    match crew {
+    let able = workers.fitting.saturating_sub(workers.draining);
+    match workers {
         EligibleWorkers { listed: 0, .. } => Reason::NoWorker { group },
         EligibleWorkers { serving: 0, listed, .. } => Reason::RoleMissing { group, workers: *listed },
         EligibleWorkers { fitting: 0, serving, nearest, .. } => Reason::TagsMissing {

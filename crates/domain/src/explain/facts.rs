@@ -36,7 +36,7 @@ pub enum Standing {
     /// The task waits for a worker.
     Ready {
         /// The workers that could run it.
-        crew: EligibleWorkers,
+        workers: EligibleWorkers,
         /// The tasks that are served before it.
         ahead: Ahead,
     },

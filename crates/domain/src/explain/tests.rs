@@ -39,8 +39,8 @@ fn described(standing: Standing) -> Explanation {
     described_at(standing, &up_for(LEASE * 100))
 }
 
-fn ready(crew: EligibleWorkers) -> Standing {
-    Standing::Ready { crew, ahead: Ahead::new(41) }
+fn ready(workers: EligibleWorkers) -> Standing {
+    Standing::Ready { workers, ahead: Ahead::new(41) }
 }
 
 /// Two fitting workers with a heartbeat a second ago.
@@ -107,8 +107,8 @@ fn first_obstacle_is_the_reason() {
         (eligible(), C::AllBusy),
         (free_until(LEASE), C::NextInTurn),
     ];
-    for (crew, code) in narrowing {
-        assert_eq!(described(ready(crew.clone())).code, code, "{crew:?}");
+    for (workers, code) in narrowing {
+        assert_eq!(described(ready(workers.clone())).code, code, "{workers:?}");
     }
 }
 
@@ -135,7 +135,7 @@ fn each_text_names_its_subject() {
 
 #[test]
 fn tasks_ahead_are_counted_up_to_a_limit() {
-    let text = |ahead| described(Standing::Ready { crew: eligible(), ahead: Ahead::new(ahead) });
+    let text = |ahead| described(Standing::Ready { workers: eligible(), ahead: Ahead::new(ahead) });
     assert!(text(0).text.ends_with("It is first in the queue of `lab` for these tags."));
     assert!(text(1).text.ends_with("One task of `lab` with the same tags is ahead of it."));
     assert!(text(10_000).text.ends_with("10000 tasks of `lab` with the same tags are ahead of it."));

@@ -10,7 +10,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use super::temporary::Temporary;
-use crate::ObjectError;
+use crate::{FileOperation, ObjectError};
 
 /// The folders below a root. Moving a file into a folder takes a shared lock on the root; removing folders
 /// takes an exclusive lock.
@@ -43,7 +43,7 @@ impl Folders {
     pub(super) fn save(&self, folder: &Path) -> Result<(), ObjectError> {
         match File::open(folder).and_then(|folder| (self.sync)(&folder)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(ObjectError::directory("save", folder)(error))
+                Err(ObjectError::directory(FileOperation::Sync, folder)(error))
             }
             _ => Ok(()),
         }
@@ -53,8 +53,8 @@ impl Folders {
     pub(super) fn move_into_place(&self, file: &Path, place: &Path) -> Result<(), ObjectError> {
         let _until_return = self.lock(File::lock_shared)?;
         let folder = place.parent().expect("an object lies in a folder");
-        create(folder).map_err(ObjectError::directory("create", folder))?;
-        fs::rename(file, place).map_err(ObjectError::directory("move a file to", place))
+        create(folder).map_err(ObjectError::directory(FileOperation::Create, folder))?;
+        fs::rename(file, place).map_err(ObjectError::directory(FileOperation::Rename, place))
     }
 
     /// Removes `folder` and its parents below `class`, as far as they are empty. An empty folder is harmless,
@@ -73,7 +73,7 @@ impl Folders {
     /// Waits for the lock, which is released when the file is closed.
     fn lock(&self, how: fn(&File) -> io::Result<()>) -> Result<File, ObjectError> {
         let locked = File::open(&self.root).and_then(|root| how(&root).map(|()| root));
-        locked.map_err(ObjectError::directory("lock", &self.root))
+        locked.map_err(ObjectError::directory(FileOperation::Lock, &self.root))
     }
 }
 

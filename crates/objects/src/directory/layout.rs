@@ -21,7 +21,7 @@ use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::Timestamp;
 use percent_encoding::percent_decode_str;
 
-use crate::{ObjectError, ObjectMeta};
+use crate::{FileOperation, ObjectError, ObjectMeta};
 
 /// How many bytes of a part go into one name: escaped, that is three times as many, and with a suffix it still
 /// fits into 255.
@@ -124,7 +124,7 @@ impl Entry {
 
 /// The metadata of an object, as the file system has it.
 pub(super) fn describe(key: ObjectKey, path: &Path, metadata: &Metadata) -> Result<ObjectMeta, ObjectError> {
-    let changed = metadata.modified().map_err(ObjectError::directory("look at", path))?;
+    let changed = metadata.modified().map_err(ObjectError::directory(FileOperation::ReadMetadata, path))?;
     let changed = Timestamp::from(time::OffsetDateTime::from(changed));
     Ok(ObjectMeta { key, length: metadata.len(), changed })
 }

@@ -7,7 +7,7 @@ use mitosis_domain::object::{ObjectClass, ObjectKey};
 
 use super::{is_absent, layout};
 use crate::directory::layout::Entry;
-use crate::{ObjectError, ObjectMeta};
+use crate::{FileOperation, ObjectError, ObjectMeta};
 
 /// A page of a listing while it is being filled.
 pub(super) struct Page {
@@ -69,7 +69,7 @@ impl Page {
             }
             // Removed since the folder was read.
             Err(error) if is_absent(&error) => Ok(()),
-            Err(error) => Err(ObjectError::directory("look at", path)(error)),
+            Err(error) => Err(ObjectError::directory(FileOperation::ReadMetadata, path)(error)),
         }
     }
 }
@@ -79,11 +79,11 @@ fn read_folder(folder: &Path) -> Result<Vec<(Entry, String)>, ObjectError> {
         Ok(entries) => entries,
         // Removed since the folder above was read.
         Err(error) if is_absent(&error) => return Ok(Vec::new()),
-        Err(error) => return Err(ObjectError::directory("list", folder)(error)),
+        Err(error) => return Err(ObjectError::directory(FileOperation::List, folder)(error)),
     };
     let mut names = Vec::new();
     for entry in entries {
-        let name = entry.map_err(ObjectError::directory("list", folder))?.file_name();
+        let name = entry.map_err(ObjectError::directory(FileOperation::List, folder))?.file_name();
         if let Ok(name) = name.into_string()
             && let Some(entry) = Entry::read(&name)
         {

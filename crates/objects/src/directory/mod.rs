@@ -38,8 +38,8 @@ use self::temporary::Temporary;
 use crate::link::LinkSigner;
 use crate::object::exactly;
 use crate::{
-    ByteRange, ByteStream, Link, LinkError, ObjectBody, ObjectError, ObjectMeta, ObjectStore, Right,
-    SignedAccess, Span,
+    ByteRange, ByteStream, FileOperation, Link, LinkError, ObjectBody, ObjectError, ObjectMeta, ObjectStore,
+    Right, SignedAccess, Span,
 };
 
 /// How much is read from a file at a time.
@@ -102,18 +102,18 @@ impl ObjectStore for DirectoryStore {
 
     async fn get(&self, key: &ObjectKey, range: Option<ByteRange>) -> Result<ObjectBody, ObjectError> {
         let path = self.layout.file(key);
-        let failed = |doing| ObjectError::directory(doing, path.clone());
+        let failed = |operation| ObjectError::directory(operation, path.clone());
         let mut file = match tokio::fs::File::open(&path).await {
             Ok(file) => file,
             Err(error) if is_absent(&error) => return Err(ObjectError::NotFound(key.clone())),
-            Err(error) => return Err(failed("open")(error)),
+            Err(error) => return Err(failed(FileOperation::Open)(error)),
         };
-        let total = file.metadata().await.map_err(failed("look at"))?.len();
+        let total = file.metadata().await.map_err(failed(FileOperation::ReadMetadata))?.len();
         let Span { offset, length } = match range {
             Some(range) => range.resolve(total).ok_or(ObjectError::RangeOutside { total })?,
             None => Span { offset: 0, length: total },
         };
-        file.seek(SeekFrom::Start(offset)).await.map_err(failed("read"))?;
+        file.seek(SeekFrom::Start(offset)).await.map_err(failed(FileOperation::Read))?;
         let stream = ReaderStream::with_capacity(file.take(length), READ_SIZE).boxed();
         Ok(ObjectBody { length, offset, total, stream })
     }
@@ -123,7 +123,7 @@ impl ObjectStore for DirectoryStore {
         match tokio::fs::metadata(&path).await {
             Ok(metadata) => layout::describe(key.clone(), &path, &metadata).map(Some),
             Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(ObjectError::directory("look at", path)(error)),
+            Err(error) => Err(ObjectError::directory(FileOperation::ReadMetadata, path)(error)),
         }
     }
 
@@ -201,7 +201,7 @@ fn create_folders(layout: &Layout) -> Result<(), ObjectError> {
     let folders =
         [layout.class(ObjectClass::Artifacts), layout.class(ObjectClass::Attachments), layout.temporary()];
     for folder in folders {
-        folders::create(&folder).map_err(ObjectError::directory("create", folder))?;
+        folders::create(&folder).map_err(ObjectError::directory(FileOperation::Create, folder))?;
     }
     Ok(())
 }

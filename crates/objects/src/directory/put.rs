@@ -11,8 +11,8 @@ use super::blocking;
 use super::folders::Folders;
 use super::layout::Layout;
 use super::temporary::Temporary;
-use crate::ObjectError;
 use crate::object::ExactBody;
+use crate::{FileOperation, ObjectError};
 
 /// How many bytes are written to the disk at a time.
 const WRITE_SIZE: usize = 256 * 1024;
@@ -42,7 +42,7 @@ pub(super) async fn put(
 
 async fn write(temporary: &Temporary, mut body: ExactBody) -> Result<(), ObjectError> {
     let file = tokio::fs::File::from_std(temporary.handle()?);
-    let failed = || ObjectError::directory("write", temporary.path());
+    let failed = || ObjectError::directory(FileOperation::Write, temporary.path());
     let mut file = tokio::io::BufWriter::with_capacity(WRITE_SIZE, file);
     while let Some(chunk) = body.try_next().await? {
         file.write_all(&chunk).await.map_err(failed())?;

@@ -9,7 +9,7 @@ use mitosis_domain::entropy::Entropy;
 
 use super::layout::Layout;
 use super::temporary::Temporary;
-use crate::ObjectError;
+use crate::{FileOperation, ObjectError};
 
 /// As long as the output of the hash it keys.
 pub(super) type Secret = [u8; 32];
@@ -28,15 +28,19 @@ fn load(path: &Path) -> Result<Option<Secret>, ObjectError> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(ObjectError::directory("open", path)(error)),
+        Err(error) => return Err(ObjectError::directory(FileOperation::Open, path)(error)),
     };
     let untrusted = |why| ObjectError::UntrustedSecret { path: path.to_owned(), why };
-    let mode = file.metadata().map_err(ObjectError::directory("look at", path))?.permissions().mode();
+    let mode = file
+        .metadata()
+        .map_err(ObjectError::directory(FileOperation::ReadMetadata, path))?
+        .permissions()
+        .mode();
     if mode & 0o077 != 0 {
         return Err(untrusted("other users may open it"));
     }
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(ObjectError::directory("read", path))?;
+    file.read_to_end(&mut bytes).map_err(ObjectError::directory(FileOperation::Read, path))?;
     Secret::try_from(bytes).map(Some).map_err(|_| untrusted("it does not have 32 bytes"))
 }
 
@@ -46,15 +50,17 @@ fn create(path: &Path, layout: &Layout, entropy: &dyn Entropy) -> Result<(), Obj
     entropy.fill(&mut secret);
     let temporary = Temporary::create(&layout.temporary(), entropy.uuid())?;
     let mut file = temporary.handle()?;
-    file.write_all(&secret).map_err(ObjectError::directory("write", temporary.path()))?;
+    file.write_all(&secret).map_err(ObjectError::directory(FileOperation::Write, temporary.path()))?;
     temporary.sync(File::sync_all)?;
     match fs::hard_link(temporary.path(), path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(ObjectError::directory("create", path)(error)),
+        Err(error) => return Err(ObjectError::directory(FileOperation::Create, path)(error)),
     }
     let root = path.parent().expect("the secret lies in the root");
-    File::open(root).and_then(|root| root.sync_all()).map_err(ObjectError::directory("save", root))
+    File::open(root)
+        .and_then(|root| root.sync_all())
+        .map_err(ObjectError::directory(FileOperation::Sync, root))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use super::folders::Sync;
-use crate::ObjectError;
+use crate::{FileOperation, ObjectError};
 
 /// A file without a final name. It is removed when it is dropped before it has one.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ impl Temporary {
             .create_new(true)
             .mode(0o600)
             .open(&path)
-            .map_err(ObjectError::directory("create", &path))?;
-        file.lock().map_err(ObjectError::directory("lock", &path))?;
+            .map_err(ObjectError::directory(FileOperation::Create, &path))?;
+        file.lock().map_err(ObjectError::directory(FileOperation::Lock, &path))?;
         Ok(Self { path, file, kept: false })
     }
 
@@ -42,17 +42,17 @@ impl Temporary {
 
     /// Returns a second handle on the same open file.
     pub(super) fn handle(&self) -> Result<File, ObjectError> {
-        self.file.try_clone().map_err(ObjectError::directory("open", &self.path))
+        self.file.try_clone().map_err(ObjectError::directory(FileOperation::Open, &self.path))
     }
 
     /// Flushes the bytes to the disk.
     pub(super) fn sync(&self, sync: Sync) -> Result<(), ObjectError> {
-        sync(&self.file).map_err(ObjectError::directory("save", &self.path))
+        sync(&self.file).map_err(ObjectError::directory(FileOperation::Sync, &self.path))
     }
 
     /// Writes one byte and removes the file.
     pub(super) fn prove_writable(mut self) -> Result<(), ObjectError> {
-        self.file.write_all(b"\n").map_err(ObjectError::directory("write", &self.path))
+        self.file.write_all(b"\n").map_err(ObjectError::directory(FileOperation::Write, &self.path))
     }
 
     /// Marks the file as renamed to its final name.
@@ -76,13 +76,13 @@ impl Drop for Temporary {
 /// Removes the files that no running process is writing. Returns their number.
 pub(super) fn remove_abandoned(folder: &Path) -> Result<usize, ObjectError> {
     let mut removed = 0;
-    for entry in fs::read_dir(folder).map_err(ObjectError::directory("list", folder))? {
-        let path = entry.map_err(ObjectError::directory("list", folder))?.path();
-        if is_abandoned(&path).map_err(ObjectError::directory("open", &path))? {
+    for entry in fs::read_dir(folder).map_err(ObjectError::directory(FileOperation::List, folder))? {
+        let path = entry.map_err(ObjectError::directory(FileOperation::List, folder))?.path();
+        if is_abandoned(&path).map_err(ObjectError::directory(FileOperation::Open, &path))? {
             match fs::remove_file(&path) {
                 Ok(()) => removed += 1,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(ObjectError::directory("remove", path)(error)),
+                Err(error) => return Err(ObjectError::directory(FileOperation::Remove, path)(error)),
             }
         }
     }

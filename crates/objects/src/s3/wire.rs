@@ -145,13 +145,13 @@ impl Wire {
     ) -> Result<Response, Failure> {
         let url = action.sign_with_time(SIGNATURE_VALIDITY, &signing_time(self.clock.now()));
         let mut request = self.http.request(method(A::METHOD), url).headers(headers);
-        let mut patience = self.reply_timeout;
+        let mut limit = self.reply_timeout;
         if let Some(body) = body {
-            patience += Duration::from_secs(body.len() as u64 / SLOWEST_UPLOAD);
+            limit += Duration::from_secs(body.len() as u64 / SLOWEST_UPLOAD);
             // An empty body would be sent without a length, which services refuse.
             request = request.header(CONTENT_LENGTH, HeaderValue::from(body.len())).body(body);
         }
-        let response = timeout(patience, request.send()).await.map_err(silent)?.map_err(broken)?;
+        let response = timeout(limit, request.send()).await.map_err(silent)?.map_err(broken)?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -169,10 +169,10 @@ impl Wire {
 
     /// Streams the body of a large reply. The stream fails when no more bytes arrive.
     pub(super) fn stream(&self, response: Response) -> ByteStream {
-        let patience = self.reply_timeout;
+        let limit = self.reply_timeout;
         let body = response.bytes_stream().boxed();
         stream::try_unfold(body, move |mut body| async move {
-            let next = timeout(patience, body.next()).await.map_err(std::io::Error::from)?;
+            let next = timeout(limit, body.next()).await.map_err(std::io::Error::from)?;
             let chunk = next.transpose().map_err(|error| std::io::Error::other(error.without_url()))?;
             Ok(chunk.map(|chunk| (chunk, body)))
         })

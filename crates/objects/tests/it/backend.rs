@@ -33,7 +33,7 @@ pub(crate) enum Storage {
     S3(S3Server),
 }
 
-/// A store that is ready for use, and somebody who serves its links.
+/// A prepared store, and a server for its links.
 pub(crate) struct Backend {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) storage: Storage,

@@ -128,7 +128,7 @@ async fn classes_are_separate(backend: Backend) {
 }
 
 async fn missing_object_is_none_for_head_and_an_error_for_get(backend: Backend) {
-    for missing in ["lab/nothing", "nobody/nothing", "lab"] {
+    for missing in ["lab/nothing", "other/nothing", "lab"] {
         assert_eq!(backend.store.head(&key(missing)).await.unwrap(), None);
         let error = backend.get(&key(missing)).await.unwrap_err();
         assert!(matches!(&error, ObjectError::NotFound(name) if *name == key(missing)), "{error:?}");

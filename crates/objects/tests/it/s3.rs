@@ -65,7 +65,7 @@ async fn buckets_can_be_prepared_concurrently() {
 async fn wrong_credentials_are_reported_without_retry() {
     let server = S3Server::start().await.unwrap();
     let wrong_secret = S3Config { secret_key: "swordfish".into(), ..config(&server) };
-    let wrong_access = S3Config { access_key: "somebody".to_owned(), ..config(&server) };
+    let wrong_access = S3Config { access_key: "unknown".to_owned(), ..config(&server) };
     for config in [wrong_secret, wrong_access] {
         let store = s3_store(&config);
         for error in [store.prepare().await.unwrap_err(), store.check().await.unwrap_err()] {
@@ -78,7 +78,7 @@ async fn wrong_credentials_are_reported_without_retry() {
 
 #[tokio::test]
 async fn missing_service_is_unreachable() {
-    // Bound and not listening: nobody else can be given the port, and nobody answers.
+    // Bound and not listening: the port can't be assigned again, and connections are refused.
     let held = TcpSocket::new_v4().unwrap();
     held.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let endpoint = format!("http://{}", held.local_addr().unwrap());
@@ -142,7 +142,7 @@ async fn lasting_error_is_reported_after_a_few_attempts() {
     assert!(error.to_string().ends_with("Reduce your request rate (SlowDown, status 503)"), "{error}");
     assert_eq!(service.requests().len(), 4);
     store.check().await.unwrap_err();
-    assert_eq!(service.requests().len(), 5, "a health check tells what is, at once");
+    assert_eq!(service.requests().len(), 5, "a health check reports the error at once");
 }
 
 #[tokio::test]

@@ -36,7 +36,9 @@ async fn standing(db: Db<'_>, task: &Task) -> Result<Standing, StoreError> {
             let phase = get::by_uuid(db, upstream).await?.ok_or(Corrupt::NoPhase(task.id.0))?.phase;
             Ok(Standing::Pending { upstream, state: phase.state() })
         }
-        Phase::Ready => Ok(Standing::Ready { crew: crew(db, task).await?, ahead: ahead(db, task.id).await? }),
+        Phase::Ready => {
+            Ok(Standing::Ready { workers: crew(db, task).await?, ahead: ahead(db, task.id).await? })
+        }
         Phase::Running(attempt) => held(db, task, *attempt, None).await,
         Phase::Reported(attempt, end) => held(db, task, *attempt, Some(*end)).await,
         Phase::Ended(ending) => Ok(Standing::Ended(ending.clone())),

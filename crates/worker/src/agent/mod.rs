@@ -26,7 +26,7 @@ use crate::live::StateReporter;
 use crate::live::reported::{StateCell, StateQueue};
 use crate::os::boot_clock::BootInstant;
 use crate::retry::BackoffTimer;
-use crate::run::{AttemptError, Directive, TaskContext};
+use crate::run::{AttemptError, Directive, SlotContext};
 use crate::session::{Session, SessionEnd};
 use slots::{SlotEvent, SlotExit, Slots};
 use state::{AgentState, attempt, attempt_ref, key};
@@ -95,10 +95,10 @@ impl Session {
     /// Serves as an agent with all slots until the session ends. Tasks that are still running are then killed.
     pub(crate) async fn serve_as_agent(
         self: &Arc<Self>,
-        mut contexts: Vec<TaskContext>,
+        mut contexts: Vec<SlotContext>,
         stop: &CancellationToken,
     ) -> SessionEnd {
-        let entropy = self.settings.entropy.clone();
+        let entropy = self.context.settings.entropy.clone();
         let slots = contexts.len();
         let now = Instant::now();
         let states = Arc::new(StateQueue::default());
@@ -150,7 +150,7 @@ impl Session {
         if state.has_to_report() {
             let report = state.report(0, states);
             let reported =
-                tokio::time::timeout(FINAL_REPORT_TIMEOUT, self.client.report_batch(&report)).await;
+                tokio::time::timeout(FINAL_REPORT_TIMEOUT, self.context.client.report_batch(&report)).await;
             if !matches!(reported, Ok(Ok(_))) {
                 tracing::warn!(results = report.ended.len(), "failed to report the last results");
             }
@@ -173,7 +173,7 @@ impl Agent<'_> {
                 () = until(prefetch_deadline) => Event::PrefetchExpired,
                 () = self.states.filled() => Event::States,
                 Ok(()) = self.has_space.changed() => Event::DiskSpace,
-                () = self.session.settings.drain.cancelled(), if !self.state.is_draining() => Event::Drain,
+                () = self.session.context.settings.drain.cancelled(), if !self.state.is_draining() => Event::Drain,
             };
             let end = match event {
                 Event::Slot(SlotEvent::Exited(SlotExit {
@@ -222,7 +222,7 @@ impl Agent<'_> {
             if self.lease_expired && self.state.has_reported_all() {
                 return SessionEnd::Reregister;
             }
-            if self.session.settings.drain.is_cancelled() && self.state.is_empty() {
+            if self.session.context.settings.drain.is_cancelled() && self.state.is_empty() {
                 return SessionEnd::Stopped;
             }
         }
@@ -302,7 +302,7 @@ impl Agent<'_> {
     /// How long the coordinator may hold a poll. A poll renews the lease when it starts, so the next one has to
     /// follow in time.
     fn hold(&self) -> Duration {
-        (self.session.lease.missed_after() / 3).clamp(MIN_LONG_POLL, MAX_LONG_POLL)
+        (self.session.context.lease.missed_after() / 3).clamp(MIN_LONG_POLL, MAX_LONG_POLL)
     }
 
     /// When the loop has to check again whether anything is due.
@@ -412,7 +412,7 @@ impl Agent<'_> {
                     false => self.poll_backoff.reset(),
                 }
                 if let Some(terms) = terms(&reply) {
-                    self.session.lease.renew(sent, terms);
+                    self.session.context.lease.renew(sent, terms);
                 }
                 self.last_reply = reply.number.unwrap_or(self.last_reply);
                 self.apply_directive(&reply.dropped, Directive::Revoke);
@@ -499,11 +499,11 @@ fn terms(reply: &PollReply) -> Option<LeaseTerms> {
 }
 
 fn report_call(session: Arc<Session>, report: ReportBatch) -> Call<ReportBatchReply> {
-    Box::pin(async move { session.client.report_batch(&report).await })
+    Box::pin(async move { session.context.client.report_batch(&report).await })
 }
 
 fn poll_call(session: Arc<Session>, request: PollRequest) -> Call<PollReply> {
-    Box::pin(async move { session.client.poll(&request).await })
+    Box::pin(async move { session.context.client.poll(&request).await })
 }
 
 async fn answer<T>(call: &mut Option<Call<T>>) -> Result<T, ClientError> {

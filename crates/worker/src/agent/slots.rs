@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 
 use super::state::key;
 use crate::retry::BackoffTimer;
-use crate::run::{self, AttemptError, AttemptOutcome, TaskContext, TaskControl};
+use crate::run::{self, AttemptError, AttemptOutcome, SlotContext, TaskControl};
 use crate::session::Session;
 
 /// An event in a slot.
@@ -36,7 +36,7 @@ pub(super) struct Slots {
 
 impl Slots {
     /// Opens one slot for each context.
-    pub(super) fn open(session: &Arc<Session>, contexts: Vec<TaskContext>) -> Self {
+    pub(super) fn open(session: &Arc<Session>, contexts: Vec<SlotContext>) -> Self {
         let (event_sender, events) = mpsc::unbounded_channel();
         let (mut controls, mut senders, mut tasks) = (Vec::new(), Vec::new(), JoinSet::new());
         for (number, context) in contexts.into_iter().enumerate() {
@@ -81,18 +81,19 @@ impl Slots {
 struct Slot {
     number: usize,
     session: Arc<Session>,
-    context: TaskContext,
+    context: SlotContext,
     controls: watch::Receiver<TaskControl>,
     events: mpsc::UnboundedSender<SlotEvent>,
 }
 
 impl Slot {
     async fn serve(self, mut assigned: mpsc::Receiver<AssignedTask>) {
-        let mut backoff = BackoffTimer::new(&*self.session.settings.entropy);
+        let mut backoff = BackoffTimer::new(&*self.session.context.settings.entropy);
         while let Some(task) = assigned.recv().await {
             let key = key(&task);
             let outcome =
-                run::run(&self.session, &self.context, task.task, Some((key, self.controls.clone()))).await;
+                run::run(&self.session.context, &self.context, task.task, Some((key, self.controls.clone())))
+                    .await;
             let outcome =
                 outcome.map(|AttemptOutcome { cancelled, result, left_archives, data, warnings }| {
                     EndedTask { key, cancelled, result, left_archives, data, warnings }

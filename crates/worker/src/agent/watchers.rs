@@ -55,7 +55,7 @@ impl Watchers {
         cell.begin(is_watched);
         let (session, reporter) = (self.session.clone(), StateReporter::Report(cell.clone()));
         let watch = async move {
-            let outcome = run::watch(&session, &reporter, &task.task).await;
+            let outcome = run::watch(&session.context, &reporter, &task.task).await;
             Watched { task, outcome }
         };
         let handle = self.running.spawn(watch.instrument(tracing::info_span!("watch", task = %uuid)));

@@ -12,7 +12,7 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use uuid::Uuid;
 
-use crate::run::removal::remove_tree;
+use crate::os::removal::remove_tree;
 
 /// The name of the lock file.
 const NAME: &str = ".in-use";

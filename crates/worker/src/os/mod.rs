@@ -5,4 +5,5 @@ pub(crate) mod directory_lock;
 pub(crate) mod group;
 pub(crate) mod guard;
 pub(crate) mod machine;
+pub(crate) mod removal;
 pub(crate) mod thread;

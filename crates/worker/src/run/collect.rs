@@ -3,7 +3,7 @@
 use std::io::{self, Seek as _};
 use std::time::Duration;
 
-use mitosis_client::TransferError;
+use mitosis_client::{FileOperation, TransferError};
 use mitosis_protocol::artifact::UploadArtifactRequest;
 use mitosis_protocol::report::ReportOp;
 use mitosis_protocol::{ArtifactKind, ErrorCode};
@@ -110,7 +110,7 @@ impl Attempt<'_> {
         packed: &Packed,
         left: &mut Outputs,
     ) -> Result<Result<(), NotStored>, AttemptError> {
-        let mut backoff = BackoffTimer::new(&*self.session.settings.entropy);
+        let mut backoff = BackoffTimer::new(&*self.context.settings.entropy);
         let mut refusals = 0;
         loop {
             let url = match self.upload_link(kind, packed.length).await? {
@@ -134,10 +134,14 @@ impl Attempt<'_> {
     }
 
     async fn upload(&self, url: &str, packed: &Packed) -> Result<(), TransferError> {
-        let unreadable = |source| TransferError::File { path: "the archive".into(), doing: "read", source };
+        let unreadable = |source| TransferError::File {
+            path: "the archive".into(),
+            operation: FileOperation::Read,
+            source,
+        };
         let mut file = packed.file.try_clone().map_err(unreadable)?;
         file.rewind().map_err(unreadable)?;
-        self.session.client.upload(url, file, packed.length).await
+        self.context.client.upload(url, file, packed.length).await
     }
 
     /// Requests an upload link for an archive.

@@ -84,17 +84,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("result.json");
         assert!(read(&path).unwrap().is_none());
-        let told = |bytes: &[u8]| {
+        let rejection = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();
             read(&path).unwrap_err().to_string()
         };
         for number in ["NaN", "-Infinity", "Infinity"] {
-            let text = told(format!("{{\"a\": 1,\n \"loss\": {number}}}").as_bytes());
+            let text = rejection(format!("{{\"a\": 1,\n \"loss\": {number}}}").as_bytes());
             assert!(text.contains("JSON has no NaN"), "{text}");
         }
-        assert!(told(b"\xef\xbb\xbf{}").contains("byte order mark"));
-        assert!(told(&vec![b'x'; MAX_DATA_BYTES + 1]).contains("16 KiB"));
-        assert!(told(b"{\"a\": \"\xff\"}").contains("UTF-8"));
-        assert!(!told(b"[1]").contains("NaN"));
+        assert!(rejection(b"\xef\xbb\xbf{}").contains("byte order mark"));
+        assert!(rejection(&vec![b'x'; MAX_DATA_BYTES + 1]).contains("16 KiB"));
+        assert!(rejection(b"{\"a\": \"\xff\"}").contains("UTF-8"));
+        assert!(!rejection(b"[1]").contains("NaN"));
     }
 }

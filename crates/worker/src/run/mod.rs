@@ -10,7 +10,6 @@ mod prepare;
 mod process;
 mod program;
 mod regular;
-pub(crate) mod removal;
 mod reports;
 mod resources;
 pub(crate) mod scratch;
@@ -20,6 +19,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mitosis_client::WorkerClient;
 use mitosis_domain::announcement::of_failure;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::agent::AttemptKey;
@@ -29,9 +29,11 @@ use serde_json::value::RawValue;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, timeout};
 
+use crate::lease::Lease;
 use crate::live::StateReporter;
+use crate::live::redis::Announcer;
 use crate::os::thread::Thread;
-use crate::session::Session;
+use crate::settings::Settings;
 use outputs::Outputs;
 use prepare::Prepared;
 use process::CommandOutcome;
@@ -41,8 +43,19 @@ pub(crate) use watch::watch;
 /// Time limit for reading a file that the command left.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What all tasks of a registration share.
+pub(crate) struct RunContext {
+    pub(crate) client: WorkerClient,
+    pub(crate) lease: Lease,
+    pub(crate) settings: Settings,
+    /// Whether the coordinator supports the native protocol.
+    pub(crate) is_native: bool,
+    /// Announces states with a legacy coordinator. A native one does it itself.
+    pub(crate) redis: Option<Arc<Announcer>>,
+}
+
 /// What the tasks of one slot share.
-pub(crate) struct TaskContext {
+pub(crate) struct SlotContext {
     pub(crate) scratch: Scratch,
     pub(crate) thread: Thread,
     pub(crate) reporter: StateReporter,
@@ -50,7 +63,7 @@ pub(crate) struct TaskContext {
 
 /// One execution of a task by this worker.
 pub(crate) struct Attempt<'a> {
-    session: &'a Session,
+    context: &'a RunContext,
     scratch: &'a Scratch,
     thread: &'a Thread,
     reporter: &'a StateReporter,
@@ -114,15 +127,15 @@ pub(crate) struct AttemptOutcome {
 /// Runs one task.
 #[tracing::instrument(name = "task", skip_all, fields(task = %task.uuid))]
 pub(crate) async fn run(
-    session: &Session,
-    TaskContext { scratch, thread, reporter }: &TaskContext,
+    context: &RunContext,
+    SlotContext { scratch, thread, reporter }: &SlotContext,
     task: FetchedTask,
     native: Option<(AttemptKey, Receiver<TaskControl>)>,
 ) -> Result<AttemptOutcome, AttemptError> {
     let (key, control) = native.unzip();
     let task = Arc::new(task);
     let attempt =
-        Attempt { session, scratch, thread, reporter, task, key, control, fetched_at: Instant::now() };
+        Attempt { context, scratch, thread, reporter, task, key, control, fetched_at: Instant::now() };
     let exit_notice = reporter.exit_notice(attempt.task.uuid);
     let outcome = attempt.run().await;
     if matches!(outcome, Ok(_) | Err(AttemptError::Revoked)) {
@@ -234,7 +247,7 @@ impl Attempt<'_> {
     async fn released(&self) -> AttemptError {
         tokio::select! {
             () = self.revoked() => AttemptError::Revoked,
-            () = self.session.lease.expired(None) => {
+            () = self.context.lease.expired(None) => {
                 tracing::warn!("the lease has expired; discarding the outputs of the command");
                 self.expiry_error()
             }

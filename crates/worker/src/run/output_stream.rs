@@ -31,7 +31,7 @@ impl Attempt<'_> {
         {
             return std::future::pending().await;
         }
-        let mut backoff = BackoffTimer::new(&*self.session.settings.entropy);
+        let mut backoff = BackoffTimer::new(&*self.context.settings.entropy);
         let mut demand = OutputDemand::default();
         loop {
             match self.serve(output, demand).await {
@@ -55,10 +55,10 @@ impl Attempt<'_> {
         demand: OutputDemand,
     ) -> Result<OutputDemand, ClientError> {
         if demand == OutputDemand::default() {
-            return self.session.client.output_demand(self.task.uuid, LONG_POLL).await;
+            return self.context.client.output_demand(self.task.uuid, LONG_POLL).await;
         }
         match chunk(output, demand).await {
-            Some(chunk) => self.session.client.output_chunk(self.task.uuid, &chunk).await,
+            Some(chunk) => self.context.client.output_chunk(self.task.uuid, &chunk).await,
             None => {
                 tokio::time::sleep(POLL_INTERVAL).await;
                 Ok(demand)

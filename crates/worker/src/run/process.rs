@@ -73,7 +73,7 @@ impl Attempt<'_> {
         let output = output.map(Arc::new);
         tokio::select! {
             ran = self.supervise(&group, output.as_ref()) => ran,
-            () = self.session.lease.expired(limit) => {
+            () = self.context.lease.expired(limit) => {
                 let error = self.expiry_error();
                 match error {
                     AttemptError::RenewalOverdue => tracing::warn!("no renewal within the task's `lost_after`; killing the command"),
@@ -87,7 +87,7 @@ impl Attempt<'_> {
 
     /// The error for an expired lease or limit.
     pub(super) fn expiry_error(&self) -> AttemptError {
-        match self.session.lease.is_valid() {
+        match self.context.lease.is_valid() {
             true => AttemptError::RenewalOverdue,
             false => AttemptError::LeaseExpired,
         }
@@ -97,10 +97,10 @@ impl Attempt<'_> {
     /// renewal of its lease. An attempt whose own limit has passed may already run elsewhere.
     async fn wait_for_lease(&self, limit: Option<Duration>) -> Result<(), AttemptError> {
         tokio::select! {
-            () = self.session.lease.valid() => {}
+            () = self.context.lease.valid() => {}
             () = self.revoked() => return Err(AttemptError::Revoked),
         }
-        match self.session.lease.is_valid_for(limit) {
+        match self.context.lease.is_valid_for(limit) {
             true => Ok(()),
             false => Err(AttemptError::RenewalOverdue),
         }
@@ -113,7 +113,7 @@ impl Attempt<'_> {
         output: Option<&Arc<OutputFiles>>,
     ) -> Result<CommandOutcome, AttemptError> {
         let _kill_on_drop = group.kill_on_drop();
-        let (inherited, reporter) = (self.session.settings.environment.clone(), self.reporter.clone());
+        let (inherited, reporter) = (self.context.settings.environment.clone(), self.reporter.clone());
         let for_thread = (group.clone(), self.task.clone(), self.scratch.clone(), output.cloned());
         let mut exit = pin!(self.thread.run(move || {
             let (group, task, scratch, output) = for_thread;
@@ -166,7 +166,7 @@ impl Attempt<'_> {
         loop {
             tokio::time::sleep(SIZE_CHECK).await;
             for file in [&output.stdout, &output.stderr] {
-                if file.metadata().is_ok_and(|found| found.len() > self.session.settings.output_limit) {
+                if file.metadata().is_ok_and(|found| found.len() > self.context.settings.output_limit) {
                     return;
                 }
             }

@@ -27,8 +27,8 @@ impl Attempt<'_> {
 
     pub(super) async fn report(&self, op: ReportOp) -> Result<ReportReply, ClientError> {
         let request = ReportRequest { id: self.task.id, op, attempt: self.key };
-        let call = || self.session.client.report(&request);
-        retry(&*self.session.settings.entropy, "reporting", call).await
+        let call = || self.context.client.report(&request);
+        retry(&*self.context.settings.entropy, "reporting", call).await
     }
 }
 

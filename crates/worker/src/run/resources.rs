@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 use std::time::Duration;
 
-use mitosis_client::{ClientError, TransferError};
+use mitosis_client::{ClientError, FileOperation, TransferError};
 use mitosis_protocol::TaskResultMessage;
 use mitosis_protocol::storage::DownloadReply;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
@@ -53,7 +53,7 @@ impl Attempt<'_> {
                 return Ok(Err(TaskResultMessage::ResourceForbidden));
             }
         };
-        let mut backoff = BackoffTimer::new(&*self.session.settings.entropy);
+        let mut backoff = BackoffTimer::new(&*self.context.settings.entropy);
         loop {
             let link = match self.link(&resource.remote_file).await {
                 Ok(link) => link,
@@ -87,15 +87,16 @@ impl Attempt<'_> {
         destination: &Destination,
         local: &Path,
     ) -> Result<(), TransferError> {
-        let not_writable = |source| TransferError::File { path: local.to_owned(), doing: "written", source };
+        let not_writable =
+            |source| TransferError::File { path: local.to_owned(), operation: FileOperation::Write, source };
         let partial = destination.create().map_err(not_writable)?;
-        self.session.client.download(url, partial, local).await?;
+        self.context.client.download(url, partial, local).await?;
         destination.commit().map_err(not_writable)
     }
 
     async fn link(&self, file: &RemoteFile) -> Result<DownloadReply, ClientError> {
-        let client = &self.session.client;
-        retry(&*self.session.settings.entropy, "looking up a resource", || async move {
+        let client = &self.context.client;
+        retry(&*self.context.settings.entropy, "looking up a resource", || async move {
             match file {
                 RemoteFile::Artifact { uuid, content_type } => {
                     client.artifact_link(*uuid, *content_type).await

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use mitosis_protocol::Uuid;
 
-use super::removal::{OWNER, make_writable, remove_tree};
+use crate::exit::WorkerError;
 use crate::os::directory_lock::DirectoryLock;
-use crate::worker::WorkerError;
+use crate::os::removal::{OWNER, make_writable, remove_tree};
 
 /// The working directories of a task.
 #[derive(Debug, Clone)]

@@ -14,10 +14,9 @@ use mitosis_protocol::{ErrorCode, ExecState, TaskState, Uuid};
 use tokio::time::{Instant, timeout};
 
 use super::process::limit_without_renewal;
-use super::{Attempt, AttemptError};
+use super::{Attempt, AttemptError, RunContext};
 use crate::live::StateReporter;
 use crate::retry::retry;
-use crate::session::Session;
 
 /// How long a native coordinator may hold the request.
 const LONG_POLL: Duration = Duration::from_secs(20);
@@ -27,17 +26,17 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// Waits for the task that `task` watches, before `task` gets a slot. Returns whether it reached the target
 /// state in time; watching counts against the timeout.
 pub(crate) async fn watch(
-    session: &Session,
+    context: &RunContext,
     reporter: &StateReporter,
     task: &FetchedTask,
 ) -> Result<bool, AttemptError> {
     let watch_timeout = PREPARATION_ALLOWANCE.min(task.timeout);
     let limit = limit_without_renewal(&task.spec);
-    let watch = Watch { session, reporter, task };
+    let watch = Watch { context, reporter, task };
     let watched = tokio::select! {
         watched = timeout(watch_timeout, watch.wait()) => watched,
         // Another worker may run the task now.
-        () = session.lease.expired(limit), if limit.is_some() => return Err(AttemptError::RenewalOverdue),
+        () = context.lease.expired(limit), if limit.is_some() => return Err(AttemptError::RenewalOverdue),
     };
     match watched {
         Ok(there) => there.map(|()| true),
@@ -51,13 +50,13 @@ pub(crate) async fn watch(
 impl Attempt<'_> {
     /// Waits until the watched task, if there is one, has reached the target state.
     pub(super) async fn wait_for_watched_task(&self) -> Result<(), AttemptError> {
-        Watch { session: self.session, reporter: self.reporter, task: &self.task }.wait().await
+        Watch { context: self.context, reporter: self.reporter, task: &self.task }.wait().await
     }
 }
 
 /// A task that watches another one.
 struct Watch<'a> {
-    session: &'a Session,
+    context: &'a RunContext,
     reporter: &'a StateReporter,
     task: &'a FetchedTask,
 }
@@ -66,7 +65,7 @@ impl Watch<'_> {
     async fn wait(&self) -> Result<(), AttemptError> {
         let Some((uuid, target)) = self.task.spec.watch else { return Ok(()) };
         self.reporter.report(self.task.uuid, ExecState::Watch, self.task.timeout);
-        let mut asks_coordinator = self.session.is_native;
+        let mut asks_coordinator = self.context.is_native;
         let mut first_seen_running = None;
         loop {
             let reached_target = match asks_coordinator {
@@ -91,8 +90,8 @@ impl Watch<'_> {
     }
 
     async fn ask_coordinator(&self, uuid: Uuid, target: ExecState) -> Result<bool, ClientError> {
-        let ask = || self.session.client.task_reached(uuid, target, LONG_POLL);
-        retry(&*self.session.settings.entropy, "waiting for a watched task", ask).await
+        let ask = || self.context.client.task_reached(uuid, target, LONG_POLL);
+        retry(&*self.context.settings.entropy, "waiting for a watched task", ask).await
     }
 
     async fn judge(
@@ -101,8 +100,8 @@ impl Watch<'_> {
         target: ExecState,
         first_seen_running: &mut Option<Instant>,
     ) -> Result<bool, ClientError> {
-        let look = || self.session.client.task(uuid);
-        let watched = retry(&*self.session.settings.entropy, "reading a watched task", look).await?.info;
+        let look = || self.context.client.task(uuid);
+        let watched = retry(&*self.context.settings.entropy, "reading a watched task", look).await?.info;
         if reached(watched.state, watched.result, target) {
             return Ok(true);
         }
@@ -111,11 +110,11 @@ impl Watch<'_> {
             return Ok(false);
         }
         let running_for = first_seen_running.get_or_insert_with(Instant::now).elapsed();
-        let announced = match &self.session.redis {
+        let announced = match &self.context.redis {
             Some(redis) => redis.get(uuid).await,
             None => None,
         };
-        let at_least = || (!self.session.is_native).then(|| presumed(&watched.spec, running_for));
+        let at_least = || (!self.context.is_native).then(|| presumed(&watched.spec, running_for));
         Ok(announced.or_else(at_least).is_some_and(|now| passed(now, target)))
     }
 }

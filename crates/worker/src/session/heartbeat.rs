@@ -3,7 +3,7 @@
 use mitosis_client::ClientError;
 use tokio::time::Instant;
 
-use super::open::TERMS_OF_OLD_COORDINATORS;
+use super::open::TERMS_OF_LEGACY_COORDINATORS;
 use super::{Session, heartbeat_pause};
 use crate::os::boot_clock::BootInstant;
 use crate::retry::BackoffTimer;
@@ -12,21 +12,22 @@ impl Session {
     /// Renews the lease whenever nothing else has renewed it for a while. Ends only when the coordinator does
     /// not know this worker, with its refusal.
     pub(crate) async fn send_heartbeats(&self) -> ClientError {
-        let mut backoff = BackoffTimer::new(&*self.settings.entropy);
-        let pause = || heartbeat_pause(self.settings.heartbeat_interval, self.lease.missed_after());
+        let mut backoff = BackoffTimer::new(&*self.context.settings.entropy);
+        let pause =
+            || heartbeat_pause(self.context.settings.heartbeat_interval, self.context.lease.missed_after());
         let mut next = Instant::now() + pause();
         loop {
             tokio::time::sleep_until(next).await;
             // An agent's polls renew the lease too, and are held for a third of this time.
-            let due = (pause() * 2).saturating_sub(self.lease.renewed().elapsed());
-            if self.is_native && !due.is_zero() {
+            let due = (pause() * 2).saturating_sub(self.context.lease.renewed().elapsed());
+            if self.context.is_native && !due.is_zero() {
                 next = Instant::now() + due;
                 continue;
             }
             let sent = BootInstant::now();
-            next = match self.client.heartbeat().await {
+            next = match self.context.client.heartbeat().await {
                 Ok(terms) => {
-                    self.lease.renew(sent, terms.unwrap_or(TERMS_OF_OLD_COORDINATORS));
+                    self.context.lease.renew(sent, terms.unwrap_or(TERMS_OF_LEGACY_COORDINATORS));
                     backoff.reset();
                     Instant::now() + pause()
                 }

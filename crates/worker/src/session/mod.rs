@@ -3,39 +3,28 @@
 mod disk_space;
 mod fetch;
 mod heartbeat;
-pub(crate) mod lease;
 mod open;
 mod token;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use mitosis_client::{ClientError, WorkerClient};
+use mitosis_client::ClientError;
 use mitosis_protocol::ErrorCode;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::live::StateReporter;
-use crate::live::redis::Announcer;
 use crate::os::directory_lock::DirectoryLock;
 use crate::os::guard::GuardHandle;
 use crate::os::thread::Thread;
 use crate::retry::retry;
-use crate::run::TaskContext;
 use crate::run::scratch::{self, Scratch};
-use crate::settings::Settings;
-use lease::Lease;
+use crate::run::{RunContext, SlotContext};
 
 /// A registration with a coordinator.
 pub(crate) struct Session {
-    pub(crate) client: WorkerClient,
-    pub(crate) lease: Lease,
-    pub(crate) settings: Settings,
-    /// Whether the coordinator supports the native protocol.
-    pub(crate) is_native: bool,
-    /// Announces states with a legacy coordinator. A native one does it itself.
-    pub(crate) redis: Option<Arc<Announcer>>,
+    pub(crate) context: RunContext,
     /// The directory below which each slot has its directories.
     root: PathBuf,
     /// Whether the scratch directory has space for tasks.
@@ -63,27 +52,28 @@ impl Session {
     /// Lets a guard act for this registration when the worker can't.
     pub(crate) fn with_guard(self, guard: Option<GuardHandle>) -> Self {
         if let Some(guard) = &guard {
-            self.lease.publish_to(guard.lease_entry());
-            guard.register(&self.client);
+            self.context.lease.publish_to(guard.lease_entry());
+            guard.register(&self.context.client);
         }
         Self { guard, ..self }
     }
 
-    /// Runs tasks, one on each thread, and sends heartbeats until the session ends. Running tasks are then
-    /// killed.
-    pub(crate) async fn serve(self: &Arc<Self>, threads: &[Thread], stop: &CancellationToken) -> SessionEnd {
-        let contexts = threads.iter().cloned().enumerate();
-        let mut contexts = contexts.map(|(slot, thread)| TaskContext {
+    /// Creates a slot for each thread.
+    pub(crate) fn slots(&self, threads: &[Thread]) -> Vec<SlotContext> {
+        let threads = threads.iter().cloned().enumerate();
+        let slots = threads.map(|(slot, thread)| SlotContext {
             scratch: self.scratch(slot),
             thread,
-            reporter: self.redis.clone().map_or(StateReporter::Silent, StateReporter::Redis),
+            reporter: self.context.redis.clone().map_or(StateReporter::Silent, StateReporter::Redis),
         });
-        if self.is_native {
-            return self.serve_as_agent(contexts.collect(), stop).await;
-        }
-        let context = contexts.next().expect("a registration has a slot");
+        slots.collect()
+    }
+
+    /// Runs tasks of a legacy coordinator in one slot, and sends heartbeats until the session ends. A running
+    /// task is then killed.
+    pub(crate) async fn serve(&self, slot: &SlotContext, stop: &CancellationToken) -> SessionEnd {
         tokio::select! {
-            session_end = self.serve_legacy(&context) => session_end,
+            session_end = self.fetch_and_run(slot) => session_end,
             refused = self.send_heartbeats() => self.session_end(&refused),
             refused = self.keep_token_valid() => self.session_end(&refused),
             never = self.watch_disk_space() => match never {},
@@ -93,7 +83,7 @@ impl Session {
 
     /// The directories of a slot, or of the whole registration if it has one slot (semantics §7.2).
     fn scratch(&self, slot: usize) -> Scratch {
-        match self.is_native {
+        match self.context.is_native {
             true => Scratch::at(self.root.join(slot.to_string())),
             false => Scratch::at(self.root.clone()),
         }
@@ -104,7 +94,7 @@ impl Session {
     pub(crate) async fn close(&self, session_end: SessionEnd) {
         let signed_off = match session_end {
             SessionEnd::Removed => Ok(()),
-            SessionEnd::Stopped | SessionEnd::Reregister => self.client.sign_off().await,
+            SessionEnd::Stopped | SessionEnd::Reregister => self.context.client.sign_off().await,
         };
         match (signed_off, &self.guard) {
             (Err(error), _) if error.is_transient() => tracing::warn!(
@@ -114,7 +104,7 @@ impl Session {
             (_, Some(guard)) => guard.deregister(),
             (_, None) => {}
         }
-        if let Some(redis) = &self.redis {
+        if let Some(redis) = &self.context.redis {
             redis.flush().await;
         }
         scratch::remove(&self.root).await;
@@ -127,15 +117,17 @@ impl Session {
         tracing::debug!(%refused, "the coordinator does not know this worker");
         match refused.code() {
             Some(ErrorCode::WorkerRemoved | ErrorCode::WorkerExpired) => SessionEnd::Removed,
-            _ if self.lease.gives_reasons() || !self.lease.is_valid() => SessionEnd::Reregister,
+            _ if self.context.lease.gives_reasons() || !self.context.lease.is_valid() => {
+                SessionEnd::Reregister
+            }
             _ => SessionEnd::Removed,
         }
     }
 
     /// Asks the coordinator why it refused a call of a task, and interprets the answer.
     pub(crate) async fn session_end_after_refusal(&self) -> SessionEnd {
-        let ask = || self.client.heartbeat();
-        match retry(&*self.settings.entropy, "heartbeat after a refusal", ask).await {
+        let ask = || self.context.client.heartbeat();
+        match retry(&*self.context.settings.entropy, "heartbeat after a refusal", ask).await {
             Err(refused) if refused.status() == Some(401) => self.session_end(&refused),
             Ok(_) | Err(_) => SessionEnd::Reregister,
         }

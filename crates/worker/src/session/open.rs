@@ -8,17 +8,17 @@ use mitosis_protocol::worker::RegisterWorkerRequest;
 use tokio::sync::watch;
 
 use super::Session;
-use super::lease::Lease;
+use crate::exit::WorkerError;
+use crate::lease::Lease;
 use crate::live::redis::Announcer;
 use crate::os::boot_clock::BootInstant;
 use crate::os::machine;
 use crate::retry::retry;
-use crate::run::scratch;
+use crate::run::{RunContext, scratch};
 use crate::settings::Settings;
-use crate::worker::WorkerError;
 
 /// The lease terms when the coordinator states none: the default of the contract.
-pub(super) const TERMS_OF_OLD_COORDINATORS: LeaseTerms = LeaseTerms {
+pub(super) const TERMS_OF_LEGACY_COORDINATORS: LeaseTerms = LeaseTerms {
     lease: Duration::from_secs(600),
     missed_after: Duration::from_secs(600),
     gives_reasons: false,
@@ -45,14 +45,16 @@ impl Session {
         (settings.registered)(registration.uuid);
         tracing::info!(worker = %registration.uuid, "registered");
         Ok(Self {
-            lease: Lease::new(asked, registration.terms.unwrap_or(TERMS_OF_OLD_COORDINATORS)),
-            client: registration.client,
+            context: RunContext {
+                client: registration.client,
+                lease: Lease::new(asked, registration.terms.unwrap_or(TERMS_OF_LEGACY_COORDINATORS)),
+                settings: settings.clone(),
+                is_native,
+                redis: redis.and_then(|url| Announcer::start(&url)).map(Arc::new),
+            },
             token_life: registration.token_life,
-            is_native,
-            redis: redis.and_then(|url| Announcer::start(&url)).map(Arc::new),
             root,
             _hold: hold,
-            settings: settings.clone(),
             has_space: watch::Sender::new(true),
             guard: None,
         })

@@ -30,12 +30,12 @@ impl Session {
 
     /// Retries until the coordinator answers.
     async fn renew_token(&self) -> Result<Option<Duration>, ClientError> {
-        let mut backoff = BackoffTimer::new(&*self.settings.entropy);
+        let mut backoff = BackoffTimer::new(&*self.context.settings.entropy);
         loop {
-            match self.client.renew_token().await {
+            match self.context.client.renew_token().await {
                 Ok(life) => {
                     if let Some(guard) = &self.guard {
-                        guard.register(&self.client);
+                        guard.register(&self.context.client);
                     }
                     return Ok(life);
                 }

@@ -1,4 +1,4 @@
-//! What an agent of ours makes of a coordinator of ours.
+//! The agent protocol.
 
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ async fn short_tasks_are_fetched_and_reported_in_batches() {
     let mut different = ended.clone();
     different.sort_unstable();
     different.dedup();
-    assert_eq!((ended.len(), different.len()), (200, 200), "each is told once");
+    assert_eq!((ended.len(), different.len()), (200, 200), "each is reported once");
     assert!(reports.len() < 150, "{} requests for 200 tasks", reports.len());
     let registered = script.heard().iter().filter(|line| line.starts_with("POST /workers ")).count();
     assert_eq!(registered, 1, "one worker, however many slots");

@@ -1,4 +1,4 @@
-//! What a command left may be anything, and what becomes of it is told.
+//! A command can leave anything, and the worker reports what it could not store.
 
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ async fn fifo_instead_of_a_file_does_not_block_the_slot() {
     script.has("mkfifo $MITO_RESULT_DIR/result.json", |_| {});
     let _worker = script.worker(1);
     assert_eq!(script.commits(1).await, json!({"exit_status": 0, "msg": null}));
-    let told = warnings(&script);
-    assert_eq!(told[0]["code"], "data_refused", "{told}");
-    assert!(told[0]["text"].as_str().unwrap().ends_with("it is not a regular file"), "{told}");
-    assert_eq!(told[1]["code"], "left_out", "{told}");
+    let found = warnings(&script);
+    assert_eq!(found[0]["code"], "data_refused", "{found}");
+    assert!(found[0]["text"].as_str().unwrap().ends_with("it is not a regular file"), "{found}");
+    assert_eq!(found[1]["code"], "left_out", "{found}");
 
     script.has("mkfifo $MITO_NEW_TASK", |_| {});
     assert_eq!(script.commits(2).await, json!({"exit_status": 0, "msg": "SubmitNewTaskFailed"}));
@@ -64,8 +64,12 @@ async fn quota_loss_gives_a_warning_and_the_log_is_stored_first() {
     let _worker = script.worker(1);
     assert_eq!(script.commits(1).await, json!({"exit_status": 1024, "msg": null}));
     assert_eq!(script.uploads()[0].0, "/objects/std-log");
-    let told = warnings(&script);
-    assert_eq!((&told[0]["code"], &told[0]["artifact"]), (&json!("not_stored"), &json!("result")), "{told}");
+    let found = warnings(&script);
+    assert_eq!(
+        (&found[0]["code"], &found[0]["artifact"]),
+        (&json!("not_stored"), &json!("result")),
+        "{found}"
+    );
 }
 
 #[tokio::test]

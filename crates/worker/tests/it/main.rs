@@ -1,4 +1,4 @@
-//! Stories about the worker, told against a coordinator that keeps to a script.
+//! Tests of the worker against a scripted coordinator.
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
 

@@ -1,5 +1,4 @@
-//! A coordinator that hands out the tasks it is given, remembers everything it is told, and fails when
-//! it is told to.
+//! A scripted coordinator: it assigns the given tasks, records all requests, and fails on demand.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -29,10 +28,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Longest time that anything here may take. Reaching it is a failure, never a pause.
+/// Time limit of every wait; a test fails when it is reached.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The scripted coordinator, and the worker that works for it.
+/// A scripted coordinator with its worker.
 pub(crate) struct Script {
     address: String,
     book: Arc<Mutex<Book>>,
@@ -41,7 +40,7 @@ pub(crate) struct Script {
     drain: CancellationToken,
 }
 
-/// What it will say, and what it was told.
+/// The script of the coordinator, and the requests that it has received.
 #[derive(Default)]
 struct Book {
     tasks: VecDeque<FetchedTask>,
@@ -49,38 +48,38 @@ struct Book {
     heard: Vec<String>,
     uploads: Vec<(String, Vec<u8>)>,
     lease: Option<u64>,
-    /// After how many seconds a worker is missed, if that is said.
+    /// After how many seconds a worker is missed, if that is sent.
     missed_after: Option<u64>,
     taken_back: usize,
-    /// How long it takes to answer a report.
+    /// How long a report takes.
     thinks: Duration,
-    /// How many seconds the tokens of workers are good for, if they say so.
+    /// The lifetime of worker tokens in seconds, if they contain it.
     token_life: Option<i64>,
-    /// Whether the states of all tasks matter.
+    /// Whether the states of all tasks are wanted.
     announces: bool,
-    /// Where an old coordinator has its workers announce states.
+    /// The Redis address of a legacy coordinator.
     redis_url: Option<String>,
-    /// Where the task stands that is watched, beside an old coordinator.
+    /// The state of the watched task on a legacy coordinator.
     watched: &'static str,
     /// Whether polls renew the lease, as those of a coordinator do.
     polls_renew: bool,
-    /// Whether a watched task has come far enough.
+    /// Whether a watched task has reached the target state.
     has_reached: bool,
-    /// What polls say besides tasks, once.
+    /// Further fields of the next poll reply.
     words: Vec<(&'static str, Value)>,
 }
 
-/// An answer that replaces the usual one, for a while.
+/// A reply that replaces the next normal ones.
 struct Failure {
     to: &'static str,
     status: u16,
     times: usize,
-    /// The code in the body, where there is one.
+    /// The code in the body, if there is one.
     code: Option<&'static str>,
 }
 
 impl Script {
-    /// Starts the coordinator. Its leases have this many seconds; none is how old coordinators are.
+    /// Starts a coordinator with leases of this many seconds; none for a legacy coordinator.
     pub(crate) async fn with_lease(lease: Option<u64>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -95,7 +94,7 @@ impl Script {
         }
     }
 
-    /// One whose leases have this many seconds, and that misses a worker after less.
+    /// Starts a coordinator with these lease terms, in seconds.
     pub(crate) async fn with_terms(lease: u64, missed_after: u64) -> Self {
         let script = Self::with_lease(Some(lease)).await;
         script.book().missed_after = Some(missed_after);
@@ -106,17 +105,17 @@ impl Script {
         Self::with_lease(Some(600)).await
     }
 
-    /// One that speaks the contract's protocol only.
+    /// Starts a coordinator that supports the legacy protocol only.
     pub(crate) async fn old() -> Self {
         Self::with_lease(None).await
     }
 
-    /// Will say something else in a poll than that there are tasks.
+    /// Adds a field to the next poll reply.
     pub(crate) fn says(&self, what: &'static str, value: Value) {
         self.book().words.push((what, value));
     }
 
-    /// What the polls and reports so far said, oldest first.
+    /// The bodies of the polls or reports so far, oldest first.
     pub(crate) fn bodies(&self, route: &str) -> Vec<Value> {
         let bodies = self.heard().into_iter().filter_map(|line| Some(line.strip_prefix(route)?.to_owned()));
         bodies.map(|body| serde_json::from_str(&body).unwrap()).collect()
@@ -126,7 +125,7 @@ impl Script {
         self.book.lock().unwrap()
     }
 
-    /// Has a task to hand out: a shell script, and changes to the rest.
+    /// Adds a task: a shell script, and changes to the specification.
     pub(crate) fn has(&self, script: &str, change: impl FnOnce(&mut FetchedTask)) {
         let mut book = self.book();
         let number = u128::try_from(book.tasks.len() + book.heard.len() + 1).unwrap();
@@ -141,12 +140,12 @@ impl Script {
         book.tasks.push_back(task);
     }
 
-    /// The states of all tasks matter.
+    /// Wants the states of all tasks.
     pub(crate) fn announces(&self) {
         self.book().announces = true;
     }
 
-    /// Has Redis, as an old coordinator.
+    /// Sets the Redis address of a legacy coordinator.
     pub(crate) fn has_redis(&self, url: String) {
         self.book().redis_url = Some(url);
     }
@@ -172,7 +171,7 @@ impl Script {
         self.book().failures.push(Failure { to, status: 404, times: usize::MAX, code });
     }
 
-    /// Will answer requests that begin like this with a status, so many times.
+    /// Answers the next `times` requests with this prefix with a status.
     pub(crate) fn fails(&self, to: &'static str, status: u16, times: usize) {
         self.book().failures.push(Failure { to, status, times, code: None });
     }
@@ -184,7 +183,7 @@ impl Script {
         book.failures.push(Failure { to, status: 401, times: 1, code: Some(code) });
     }
 
-    /// Gives tokens that are good for so many seconds.
+    /// Issues tokens that are valid for `seconds`.
     pub(crate) fn gives_tokens_for(&self, seconds: i64) {
         self.book().token_life = Some(seconds);
     }
@@ -194,7 +193,7 @@ impl Script {
         self.book().thinks = time;
     }
 
-    /// Will say of so many ends that the task had been taken back.
+    /// Answers the next `times` ends with a verdict that the task was requeued.
     pub(crate) fn takes_back(&self, times: usize) {
         self.book().taken_back = times;
     }
@@ -239,7 +238,7 @@ impl Script {
         self.book().uploads.clone()
     }
 
-    /// Waits until something that begins like this was said so many times.
+    /// Waits until `times` requests with this prefix have been received.
     pub(crate) async fn hears(&self, what: &str, times: usize) {
         let heard = async {
             while self.heard().iter().filter(|line| line.starts_with(what)).count() < times {
@@ -251,7 +250,7 @@ impl Script {
             .unwrap_or_else(|_| panic!("`{what}` in {:#?}", self.heard()));
     }
 
-    /// Waits for so many commits; answers the last.
+    /// Waits for `times` commits; returns the last one.
     pub(crate) async fn commits(&self, times: usize) -> Value {
         let commits =
             || self.reports().into_iter().filter_map(|op| op.get("Commit").cloned()).collect::<Vec<_>>();

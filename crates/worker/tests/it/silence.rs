@@ -17,7 +17,7 @@ async fn runs(script: &Script, name: &str, change: impl FnOnce(&mut FetchedTask)
     std::fs::read_to_string(pid).unwrap()
 }
 
-/// Lets the runtime's clock go on by so many seconds, while real sockets and processes get their turn.
+/// Advances the runtime's clock by `seconds`, while real sockets and processes make progress.
 async fn pass(seconds: u32) {
     for _ in 0..seconds {
         tokio::time::advance(Duration::from_secs(1)).await;

@@ -1,4 +1,4 @@
-//! What a task sees, and what is told of it.
+//! The environment of a task, and its reports.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -94,8 +94,8 @@ async fn endless_output_is_stopped_with_a_note() {
 #[tokio::test]
 async fn command_stopped_for_its_output_never_succeeds() {
     let script = Script::new().await;
-    let obeys = "trap 'exit 0' TERM; while :; do head -c 100000 /dev/zero; done";
-    script.has(obeys, |task| task.spec.terminal_output = true);
+    let exits = "trap 'exit 0' TERM; while :; do head -c 100000 /dev/zero; done";
+    script.has(exits, |task| task.spec.terminal_output = true);
     let _worker = script.worker(1);
     assert_eq!(script.commits(1).await["exit_status"], 15);
 }
@@ -111,7 +111,7 @@ async fn command_rejected_by_the_system_fails_the_task() {
     assert_eq!(commits[0]["exit_status"], 126 << 8);
 }
 
-/// The worker starts what is plain by itself: nobody can see the difference.
+/// The worker starts simple commands directly, with the same result as `env`.
 #[tokio::test]
 async fn command_does_what_env_would_do_with_its_arguments() {
     let folder = tempfile::tempdir().unwrap();

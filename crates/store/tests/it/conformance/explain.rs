@@ -22,7 +22,7 @@ async fn facts<B: Backend>(harness: &Harness<B>, uuid: Uuid) -> Facts {
 
 async fn crew<B: Backend>(harness: &Harness<B>, uuid: Uuid) -> EligibleWorkers {
     match facts(harness, uuid).await.standing {
-        Standing::Ready { crew, .. } => crew,
+        Standing::Ready { workers, .. } => workers,
         other => panic!("{other:?}"),
     }
 }

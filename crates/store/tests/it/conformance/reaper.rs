@@ -244,9 +244,9 @@ pub(crate) async fn explanation_tells_leases_by_the_wall_clock<B: Backend>(harne
     let standing = async |task| harness.store().facts(task).await.unwrap().unwrap().standing;
     let Standing::Held { holder, .. } = standing(uuid).await else { panic!("it is held") };
     assert_eq!((holder.silent_at, holder.lease_until), limits(busy).await);
-    let Standing::Ready { crew, .. } = standing(waiting).await else { panic!("it waits") };
+    let Standing::Ready { workers, .. } = standing(waiting).await else { panic!("it waits") };
     let (missed_at, lost_at) = limits(idle).await;
-    assert_eq!((crew.free_silent_at, crew.free_until), (Some(missed_at), Some(lost_at)));
+    assert_eq!((workers.free_silent_at, workers.free_until), (Some(missed_at), Some(lost_at)));
 }
 
 pub(crate) async fn steps_of_the_wall_clock_reap_no_worker<B: Backend>(harness: &mut Harness<B>) {

@@ -14,7 +14,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::Pid;
 
 use crate::os::boot_clock::BootInstant;
-use crate::session::lease::{length, margin};
+use crate::terms::{length, margin};
 
 /// The numbers of leases and of slots, 4 bytes each.
 const HEAD_BYTES: usize = 8;
@@ -193,7 +193,7 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::lease::Lease;
+    use crate::lease::Lease;
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::os::boot_clock::BootInstant;
 use crate::os::guard::LeaseEntry;
+use crate::terms::{length, margin};
 
 /// Longest time between two checks of the clock: timers stop while the machine is suspended.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -38,17 +39,6 @@ impl Term {
         let length = length(self.terms.lease, self.terms.missed_after, limit);
         length.saturating_sub(margin(length))
     }
-}
-
-/// How long an attempt may run without a renewal: to the end of the lease, or to its own limit. No coordinator
-/// requeues a task before it misses the worker.
-pub(crate) fn length(lease: Duration, missed_after: Duration, limit: Option<Duration>) -> Duration {
-    limit.map_or(lease, |limit| limit.max(missed_after).min(lease))
-}
-
-/// How much earlier a lease expires here than at the coordinator.
-pub(crate) fn margin(length: Duration) -> Duration {
-    (length / 10).min(Duration::from_secs(10))
 }
 
 impl Lease {

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The permissions of the owner of a directory.
-pub(super) const OWNER: u32 = 0o700;
+pub(crate) const OWNER: u32 = 0o700;
 
 /// Removes a directory with all its contents. Missing permissions of the owner are restored first.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
@@ -34,7 +34,7 @@ fn make_all_writable(root: &Path) {
 }
 
 /// Restores the owner's permissions on a directory. A directory that can't be changed is left.
-pub(super) fn make_writable(folder: &Path) {
+pub(crate) fn make_writable(folder: &Path) {
     let Ok(found) = std::fs::symlink_metadata(folder) else { return };
     let mode = found.permissions().mode();
     if found.is_dir()
