@@ -25,12 +25,13 @@ use crate::auth::standing::{Memberships, Standings};
 use crate::auth::throttle::{Attempt, Throttle};
 use crate::auth::tokens::Tokens;
 use crate::dispatch::agents::Agents;
-use crate::dispatch::bell::Bell;
-use crate::dispatch::desk::Desk;
-use crate::dispatch::duties::DutyBook;
+use crate::dispatch::exchange_batcher::ExchangeBatcher;
+use crate::dispatch::held_attempts::HeldAttemptsReader;
 use crate::dispatch::leases::Leases;
-use crate::dispatch::post::{Note, Post};
+use crate::dispatch::notifier::Notifier;
+use crate::dispatch::peer_notifier::{Hint, PeerNotifier};
 use crate::dispatch::renewals::Renewals;
+use crate::dispatch::retry::Retry;
 use crate::events::announcer::Announcer;
 use crate::events::feed::Feed;
 use crate::events::output_hub::OutputHub;
@@ -55,15 +56,17 @@ pub(crate) struct Parts {
     pub(crate) throttle: Throttle,
     pub(crate) standings: Standings,
     pub(crate) memberships: Memberships,
-    pub(crate) bell: Bell,
-    /// Rung when a task came to another state without becoming Ready.
-    pub(crate) news: Bell,
+    /// Notified when tasks became Ready, or a worker may run others.
+    pub(crate) ready: Notifier,
+    /// Notified when a task changed to another state without becoming Ready.
+    pub(crate) changed: Notifier,
+    pub(crate) retry: Retry,
     pub(crate) renewals: Renewals,
     pub(crate) leases: Leases,
     pub(crate) agents: Agents,
-    pub(crate) desk: Desk,
-    pub(crate) duties: DutyBook,
-    pub(crate) post: Post,
+    pub(crate) batcher: ExchangeBatcher,
+    pub(crate) held_attempts: HeldAttemptsReader,
+    pub(crate) peers: PeerNotifier,
     pub(crate) output: OutputHub,
     pub(crate) feed: Feed,
     pub(crate) states: States,
@@ -145,16 +148,16 @@ impl App {
         outcome
     }
 
-    /// An agent of ours has to be told something, wherever it is connected.
-    pub(crate) fn summon(&self, agent: Uuid) {
-        self.agents.summon(agent);
-        self.post.send(Note::Summon(agent));
+    /// Wakes the poll of a native agent, on whichever coordinator it is.
+    pub(crate) fn wake_agent(&self, agent: Uuid) {
+        self.agents.wake(agent);
+        self.peers.send(Hint::WakeAgent(agent));
     }
 
-    /// The same for many.
-    pub(crate) fn summon_each(&self, agents: &[Uuid]) {
+    /// Wakes the polls of native agents.
+    pub(crate) fn wake_agents(&self, agents: &[Uuid]) {
         for agent in agents {
-            self.summon(*agent);
+            self.wake_agent(*agent);
         }
     }
 

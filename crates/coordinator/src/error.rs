@@ -88,7 +88,7 @@ impl Refusal {
         Self::invalid(format!("there are no {of} in this list")).hint("name at least one")
     }
 
-    pub(crate) fn no_such(what: Thing, name: impl std::fmt::Display) -> Self {
+    pub(crate) fn no_such(what: ResourceKind, name: impl std::fmt::Display) -> Self {
         Self::new(ErrorCode::NotFound, format!("there is no {} `{name}`", what.word())).hint(what.hint())
     }
 
@@ -108,7 +108,7 @@ impl Refusal {
 
 /// What a request can name in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Thing {
+pub(crate) enum ResourceKind {
     User,
     Group,
     Task,
@@ -117,7 +117,7 @@ pub(crate) enum Thing {
     Token,
 }
 
-impl Thing {
+impl ResourceKind {
     const fn word(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -297,7 +297,14 @@ mod tests {
         for code in ErrorCode::ALL {
             says_what_to_do(&body(Refusal::new(code, "no")));
         }
-        for what in [Thing::User, Thing::Group, Thing::Task, Thing::Attachment, Thing::Worker, Thing::Token] {
+        for what in [
+            ResourceKind::User,
+            ResourceKind::Group,
+            ResourceKind::Task,
+            ResourceKind::Attachment,
+            ResourceKind::Worker,
+            ResourceKind::Token,
+        ] {
             says_what_to_do(&body(Refusal::no_such(what, "x")));
         }
         says_what_to_do(&body(Refusal::invalid("no")));

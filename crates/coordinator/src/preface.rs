@@ -14,7 +14,7 @@ const PREFACE: &[u8; 4] = b"PRI ";
 /// How long the first bytes may take. Whoever says nothing is served as HTTP/1.1, with its own limits.
 const LIMIT: Duration = Duration::from_secs(5);
 /// Between two looks at a preface that has come in part.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Whether the client begins with HTTP/2.
 pub(crate) async fn is_http2(stream: &TcpStream) -> bool {
@@ -28,7 +28,7 @@ async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
         if seen == 0 || seen == PREFACE.len() || !PREFACE.starts_with(&first[..seen]) {
             return Ok(first == *PREFACE);
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

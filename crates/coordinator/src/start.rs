@@ -33,15 +33,17 @@ use crate::auth::standing::{Memberships, Standings};
 use crate::auth::throttle::Throttle;
 use crate::auth::tokens::Tokens;
 use crate::dispatch::agents::Agents;
-use crate::dispatch::bell::Bell;
-use crate::dispatch::desk::{self, Desk};
-use crate::dispatch::duties::DutyBook;
+use crate::dispatch::exchange_batcher::{self, ExchangeBatcher};
+use crate::dispatch::held_attempts::HeldAttemptsReader;
 use crate::dispatch::leases::Leases;
-use crate::dispatch::post::{self, Post};
+use crate::dispatch::notifier::Notifier;
+use crate::dispatch::peer_notifier::{self, Outbox, PeerNotifier};
 use crate::dispatch::renewals::Renewals;
+use crate::dispatch::retry::Retry;
 use crate::events::announcer::{Announcer, RedisConfigError};
 use crate::events::feed::{self, Feed};
 use crate::events::output_hub::OutputHub;
+use crate::events::relay;
 use crate::events::states::States;
 use crate::failures::Failures;
 use crate::reconcilers::{self, Passes};
@@ -215,15 +217,23 @@ impl Coordinator {
         let address =
             listener.local_addr().map_err(|source| StartError::Bind { address: settings.bind, source })?;
 
-        let (desk, inbox) = Desk::new();
-        let (post, outbox) = Post::new();
+        let (ready, changed) = (Notifier::new(), Notifier::new());
+        let retry = Retry::new(entropy.clone(), stopping.clone());
+        let (batcher, requests) = ExchangeBatcher::new();
+        background.spawn_critical("exchange-batcher", {
+            let (store, leases, stopping) = (store.clone(), leases.clone(), stopping.clone());
+            let (ready, retry) = (ready.clone(), retry.clone());
+            let dependencies = exchange_batcher::Dependencies { store, leases, retry, ready, stopping };
+            exchange_batcher::serve(dependencies, requests)
+        });
+        let (peers, outbox) = PeerNotifier::new();
         let app = App::new(Parts {
             renewals: Renewals::start(&background, store.clone(), leases.clone()),
             leases,
             agents: Agents::default(),
-            desk,
-            duties: DutyBook::open(&background, store.clone()),
-            post,
+            batcher,
+            held_attempts: HeldAttemptsReader::start(&background, store.clone()),
+            peers,
             store: store.clone(),
             objects,
             tokens: Tokens::new(&pair, settings.token_lifetime),
@@ -231,8 +241,9 @@ impl Coordinator {
             throttle: Throttle::default(),
             standings: Standings::default(),
             memberships: Memberships::default(),
-            bell: Bell::new(),
-            news: Bell::new(),
+            ready,
+            changed,
+            retry,
             output: OutputHub::default(),
             feed: Feed::new(),
             states: States::default(),
@@ -261,11 +272,7 @@ impl Coordinator {
         warn_about_the_default_password(&settings);
         tracing::warn!(secret = app.shutdown_secret.expose_secret(), "secret for `client admin shutdown`");
         reconcilers::start(&app, &background);
-        background.spawn_critical("exchange-batcher", desk::serve(app.clone(), inbox));
-        background.spawn_restarting("peer-notifier", {
-            let app = app.clone();
-            move || post::serve(app.clone(), outbox.clone())
-        });
+        start_peer_notifier(&app, outbox);
         background.spawn_restarting("event-feed", {
             let app = app.clone();
             move || feed::serve(app.clone())
@@ -339,6 +346,24 @@ impl Coordinator {
 
 fn of_server(error: &JoinError) -> TaskFailed {
     TaskFailed { task: HTTP_SERVER, panic: error.is_panic().then(|| error.to_string()) }
+}
+
+fn start_peer_notifier(app: &App, outbox: Outbox) {
+    let dependencies = peer_notifier::Dependencies {
+        store: app.store.clone(),
+        entropy: app.entropy.clone(),
+        ready: app.ready.clone(),
+        changed: app.changed.clone(),
+        stopping: app.stopping.clone(),
+    };
+    let background = app.background.clone();
+    let app = app.clone();
+    background.spawn_restarting("peer-notifier", move || {
+        let app = app.clone();
+        peer_notifier::serve(dependencies.clone(), outbox.clone(), move |received| {
+            relay::apply(&app, received);
+        })
+    });
 }
 
 async fn open_store(database: &Database) -> Result<Arc<dyn Store>, StoreError> {

@@ -15,6 +15,13 @@ pub trait Entropy: Send + Sync + std::fmt::Debug {
         i64::from_le_bytes(bytes)
     }
 
+    /// A number that is uniform over its whole range: a fraction of [`u32::MAX`].
+    fn fraction(&self) -> u32 {
+        let mut bytes = [0; 4];
+        self.fill(&mut bytes);
+        u32::from_le_bytes(bytes)
+    }
+
     /// A version 4 UUID; 0.6.8 clients accept no other version.
     fn uuid(&self) -> Uuid {
         let mut bytes = [0; 16];

@@ -19,9 +19,7 @@ pub async fn retry_transient<T, F: Future<Output = Result<T, ClientError>>>(
     loop {
         match request().await {
             Err(error) if error.is_transient() && since.elapsed() < TIMEOUT => {
-                let mut bytes = [0; 4];
-                OsEntropy.fill(&mut bytes);
-                tokio::time::sleep(backoff.next_wait(u32::from_le_bytes(bytes))).await;
+                tokio::time::sleep(backoff.next_wait(OsEntropy.fraction())).await;
             }
             outcome => return outcome,
         }

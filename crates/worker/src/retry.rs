@@ -22,9 +22,7 @@ impl<'a> BackoffTimer<'a> {
     }
 
     pub(crate) fn next_wait(&mut self) -> Duration {
-        let mut chance = [0; 4];
-        self.entropy.fill(&mut chance);
-        self.backoff.next_wait(u32::from_le_bytes(chance))
+        self.backoff.next_wait(self.entropy.fraction())
     }
 
     pub(crate) async fn pause(&mut self) {

@@ -7,7 +7,7 @@ use mitosis_domain::permission::Action;
 use mitosis_protocol::Role;
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// The group, if the user may do this in it: 404 for an unknown group, 403 for an outsider or a role
 /// that is too low.
@@ -49,7 +49,7 @@ pub(crate) async fn role_for_filter(
 /// The decision alone.
 pub(crate) fn permit(membership: Membership, group: &str, action: Action) -> Result<GroupId, Refusal> {
     match membership {
-        Membership::NoSuchGroup => Err(Refusal::no_such(Thing::Group, group)),
+        Membership::NoSuchGroup => Err(Refusal::no_such(ResourceKind::Group, group)),
         Membership::Outsider(_) => Err(not_in(group, StatusCode::FORBIDDEN)),
         Membership::Member(id, role) if action.allowed_to(role) => Ok(id),
         Membership::Member(_, role) => Err(Refusal::forbidden(format!(

@@ -6,10 +6,12 @@
 
 mod admin;
 mod agent;
+mod arrival;
 mod body;
 mod drain;
 mod finish;
 pub(crate) mod forwarded;
+mod leases;
 mod members;
 pub(crate) mod objects;
 mod openapi;

@@ -8,7 +8,6 @@ use mitosis_protocol::admin::AccountState;
 
 use crate::app::App;
 use crate::auth::worker::{identify, not_registered};
-use crate::dispatch::patience::patiently;
 use crate::error::ApiError;
 
 /// A worker with a valid token that was registered when it was first heard of here. Whether it still is,
@@ -30,7 +29,7 @@ impl FromRequestParts<App> for AgentCaller {
         if let Some(id) = app.agents.id(uuid) {
             return Ok(Self(Agent { id, uuid }));
         }
-        match patiently(app, || app.store.worker(uuid)).await? {
+        match app.retry.transient(|| app.store.worker(uuid)).await? {
             Some(worker) if worker.creator_state == AccountState::Active => {
                 app.agents.remember(uuid, worker.id, worker.slots.is_some(), worker.lost_after);
                 Ok(Self(Agent { id: worker.id, uuid }))

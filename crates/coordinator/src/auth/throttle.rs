@@ -1,10 +1,9 @@
 //! How often a login may fail.
 //!
-//! Every attempt takes a piece from some purses and gets it back if the password was right. Purses fill up
-//! again with time. A caller who shows a token that this account was given before has a purse of its own,
-//! and the others have one for each account and network: what a stranger guesses never uses up what the
-//! owner has. What is counted is this coordinator's own; several of them allow as much as all of their
-//! purses hold.
+//! Every attempt takes a token from some buckets and gets it back if the password was right. Buckets interval with
+//! time. A caller who shows an access token of the account has a bucket of its own, and the others have one for each
+//! account and network: the guesses of a stranger never use up the tokens of the owner. Each coordinator counts for
+//! itself; several of them allow the sum. The algorithm is GCRA: a bucket is stored as the time at which it is full.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,21 +13,21 @@ use std::time::Duration;
 use mitosis_protocol::Timestamp;
 
 /// Failures in a row that an account stands from one network or one device.
-const PER_PLACE: Purse = Purse { size: 20, refill: Duration::from_secs(15) };
+const PER_PLACE: TokenBucket = TokenBucket { capacity: 20, interval: Duration::from_secs(15) };
 /// Failures of all accounts from one network, which many may share.
-const PER_NETWORK: Purse = Purse { size: 100, refill: Duration::from_secs(3) };
+const PER_NETWORK: TokenBucket = TokenBucket { capacity: 100, interval: Duration::from_secs(3) };
 /// Failures of one account from all networks that it never logged in from.
-const PER_ACCOUNT: Purse = Purse { size: 500, refill: Duration::from_secs(5) };
+const PER_ACCOUNT: TokenBucket = TokenBucket { capacity: 500, interval: Duration::from_secs(5) };
 /// How long a network is remembered after a login.
 const FAMILIAR: Duration = Duration::from_hours(30 * 24);
 /// Entries at which those that mean nothing any more are looked for.
 const MANY: usize = 100_000;
 
 #[derive(Debug, Clone, Copy)]
-struct Purse {
-    size: u32,
-    /// Time in which one piece comes back.
-    refill: Duration,
+struct TokenBucket {
+    capacity: u32,
+    /// Time until one token is added.
+    interval: Duration,
 }
 
 /// A digest of the token that a device has.
@@ -43,7 +42,7 @@ enum Owner {
 }
 
 impl Owner {
-    const fn purse(&self) -> Purse {
+    const fn bucket(&self) -> TokenBucket {
         match self {
             Self::Device(..) | Self::Pair(..) => PER_PLACE,
             Self::Network(_) => PER_NETWORK,
@@ -100,11 +99,11 @@ impl Attempt {
 
 /// Counts attempts.
 #[derive(Debug, Default)]
-pub(crate) struct Throttle(Mutex<Books>);
+pub(crate) struct Throttle(Mutex<Buckets>);
 
 #[derive(Debug, Default)]
-struct Books {
-    empty_until: HashMap<Owner, Timestamp>,
+struct Buckets {
+    full_at: HashMap<Owner, Timestamp>,
     /// Networks that accounts logged in from, and until when that counts.
     familiar: HashMap<(String, IpAddr), Timestamp>,
     /// Entries at which the next look for stale ones is due.
@@ -112,33 +111,33 @@ struct Books {
 }
 
 impl Throttle {
-    /// Takes a piece for an attempt; or how long to wait for the next.
+    /// Takes a token for an attempt, or returns how long to wait for the next.
     pub(crate) fn attempt(&self, attempt: &Attempt, now: Timestamp) -> Result<(), Duration> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take(attempt, now)
     }
 
-    /// The password was right: gives the pieces back, and remembers the network.
+    /// The password was right: gives the tokens back, and remembers the network.
     pub(crate) fn succeeded(&self, attempt: &Attempt, now: Timestamp) {
-        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        books.give_back(attempt, now);
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        buckets.refund(attempt, now);
         if let Place::Network(network) = attempt.place {
-            books.familiar.insert((attempt.account.clone(), network), now + FAMILIAR);
+            buckets.familiar.insert((attempt.account.clone(), network), now + FAMILIAR);
         }
     }
 
-    /// Gives the pieces of an attempt back that was not decided.
+    /// Gives the tokens of an undecided attempt back.
     pub(crate) fn undecided(&self, attempt: &Attempt, now: Timestamp) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).give_back(attempt, now);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).refund(attempt, now);
     }
 }
 
-impl Books {
+impl Buckets {
     fn take(&mut self, attempt: &Attempt, now: Timestamp) -> Result<(), Duration> {
         let owners = attempt.owners(self.is_familiar(attempt, now));
         let wait = owners.iter().filter_map(|owner| {
-            let until = self.empty_until.get(owner)?;
-            let Purse { size, refill } = owner.purse();
-            let earliest = *until - refill * (size - 1);
+            let until = self.full_at.get(owner)?;
+            let TokenBucket { capacity, interval } = owner.bucket();
+            let earliest = *until - interval * (capacity - 1);
             (earliest > now).then(|| earliest.since(now))
         });
         if let Some(wait) = wait.max() {
@@ -146,18 +145,18 @@ impl Books {
         }
         self.tidy(now);
         for owner in owners {
-            let refill = owner.purse().refill;
-            let until = self.empty_until.entry(owner).or_insert(now);
-            *until = (*until).max(now) + refill;
+            let interval = owner.bucket().interval;
+            let until = self.full_at.entry(owner).or_insert(now);
+            *until = (*until).max(now) + interval;
         }
         Ok(())
     }
 
-    fn give_back(&mut self, attempt: &Attempt, now: Timestamp) {
+    fn refund(&mut self, attempt: &Attempt, now: Timestamp) {
         for owner in attempt.owners(self.is_familiar(attempt, now)) {
-            let refill = owner.purse().refill;
-            if let Some(until) = self.empty_until.get_mut(&owner) {
-                *until = *until - refill;
+            let interval = owner.bucket().interval;
+            if let Some(until) = self.full_at.get_mut(&owner) {
+                *until = *until - interval;
             }
         }
     }
@@ -168,15 +167,15 @@ impl Books {
         until.is_some_and(|until| *until > now)
     }
 
-    /// Forgets full purses and old logins. Nobody can add more than the hashing of passwords lets through,
+    /// Removes full buckets and old logins. Nobody can add more than the hashing of passwords lets through,
     /// so that what is left is bounded; the mark moves up so that it isn't looked at over and over.
     fn tidy(&mut self, now: Timestamp) {
-        if self.empty_until.len() + self.familiar.len() < self.tidy_at.max(MANY) {
+        if self.full_at.len() + self.familiar.len() < self.tidy_at.max(MANY) {
             return;
         }
-        self.empty_until.retain(|_, until| *until > now);
+        self.full_at.retain(|_, until| *until > now);
         self.familiar.retain(|_, until| *until > now);
-        self.tidy_at = 2 * (self.empty_until.len() + self.familiar.len());
+        self.tidy_at = 2 * (self.full_at.len() + self.familiar.len());
     }
 }
 
@@ -203,10 +202,10 @@ mod tests {
     fn failures_are_counted_and_forgotten_with_time() {
         let (throttle, now) = (Throttle::default(), start());
         assert_eq!(exhaust(&throttle, &here("ann")), 20);
-        assert_eq!(throttle.attempt(&here("ann"), now), Err(PER_PLACE.refill));
+        assert_eq!(throttle.attempt(&here("ann"), now), Err(PER_PLACE.interval));
         throttle.attempt(&here("raj"), now).expect("another account is free to try");
-        let later = now + PER_PLACE.refill;
-        throttle.attempt(&here("ann"), later).expect("one piece is back");
+        let later = now + PER_PLACE.interval;
+        throttle.attempt(&here("ann"), later).expect("one token is back");
         assert!(throttle.attempt(&here("ann"), later).is_err());
     }
 
@@ -228,7 +227,7 @@ mod tests {
             let attempt = Attempt::from_address(&format!("user-{number}"), network(*number));
             throttle.attempt(&attempt, start()).is_ok()
         });
-        assert_eq!(tried.count(), PER_NETWORK.size as usize);
+        assert_eq!(tried.count(), PER_NETWORK.capacity as usize);
     }
 
     #[test]
@@ -258,6 +257,6 @@ mod tests {
             throttle.attempt(&attempt, start()).unwrap();
         }
         throttle.attempt(&here("ann"), start() + Duration::from_secs(60)).unwrap();
-        assert_eq!(throttle.0.lock().unwrap().empty_until.len(), 3);
+        assert_eq!(throttle.0.lock().unwrap().full_at.len(), 3);
     }
 }

@@ -14,7 +14,6 @@ use mitosis_store::ops::workers::Departure;
 use crate::app::App;
 use crate::auth::caller::{bearer, invalid_token};
 use crate::auth::tokens::BadWorkerToken;
-use crate::dispatch::patience::patiently;
 use crate::error::{ApiError, Refusal};
 
 /// A worker with a valid token, whose record exists and whose owner's account is active.
@@ -72,7 +71,7 @@ impl FromRequestParts<App> for WorkerCaller {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let WorkerToken(uuid) = WorkerToken::from_request_parts(parts, app).await?;
-        Self::of(app, uuid, patiently(app, || app.store.worker(uuid)).await?).await
+        Self::of(app, uuid, app.retry.transient(|| app.store.worker(uuid)).await?).await
     }
 }
 
@@ -84,7 +83,7 @@ impl FromRequestParts<App> for LeavingWorker {
             Ok(uuid) | Err(BadWorkerToken::Expired(uuid)) => uuid,
             Err(BadWorkerToken::Invalid) => return Err(invalid_token().into()),
         };
-        match patiently(app, || app.store.worker(uuid)).await? {
+        match app.retry.transient(|| app.store.worker(uuid)).await? {
             Some(worker) => Ok(Self(worker)),
             None => Err(not_registered(app, uuid).await),
         }
@@ -103,7 +102,7 @@ pub(crate) async fn identify(parts: &Parts, app: &App) -> Result<Uuid, ApiError>
 /// The refusal of a worker whose token has expired: it may come back, unless its lifetime is over or a user
 /// removed it.
 async fn expired(app: &App, uuid: Uuid) -> ApiError {
-    match patiently(app, || app.store.worker(uuid)).await {
+    match app.retry.transient(|| app.store.worker(uuid)).await {
         Ok(Some(worker)) if worker.token_until.is_some_and(|end| end <= app.steady_now()) => {
             lifetime_over().into()
         }

@@ -79,8 +79,8 @@ pub(crate) struct Message {
     pub(crate) followed: Vec<Uuid>,
     /// Tasks whose states somebody waits for.
     pub(crate) watched: Vec<Uuid>,
-    /// Something that only the store knows.
-    pub(crate) summoned: bool,
+    /// What it holds has to be compared with the store.
+    pub(crate) compare: bool,
 }
 
 impl Message {
@@ -94,7 +94,7 @@ impl Message {
                 add_once(tasks, task);
             }
         }
-        self.summoned |= other.summoned;
+        self.compare |= other.compare;
     }
 }
 
@@ -187,22 +187,22 @@ impl Agents {
 
     /// An agent is told what the store knows; answers the number of the reply.
     pub(crate) fn tells(&self, uuid: Uuid, number: impl FnOnce() -> u64) -> Option<u64> {
-        let message = Message { summoned: true, ..Message::default() };
+        let message = Message { compare: true, ..Message::default() };
         self.fleet().known.get_mut(&uuid).map(|known| known.tells(message, number))
     }
 
-    /// The store has news for an agent.
-    pub(crate) fn summon(&self, uuid: Uuid) {
+    /// Wakes the poll of an agent, which then compares what it holds with the store.
+    pub(crate) fn wake(&self, uuid: Uuid) {
         if let Some(known) = self.fleet().known.get_mut(&uuid) {
-            known.message.summoned = true;
+            known.message.compare = true;
             known.wake.notify_one();
         }
     }
 
-    /// Something may have got lost that agents had to be told.
-    pub(crate) fn summon_all(&self) {
+    /// Wakes all polls: hints may have been lost.
+    pub(crate) fn wake_all(&self) {
         for known in self.fleet().known.values_mut() {
-            known.message.summoned = true;
+            known.message.compare = true;
             known.wake.notify_one();
         }
     }
@@ -386,12 +386,12 @@ mod tests {
         agents.remember(AGENT, WorkerId(1), true, None);
         agents.follow(AGENT, Uuid::nil());
         agents.follow(AGENT, Uuid::nil());
-        agents.summon(AGENT);
+        agents.wake(AGENT);
         let wake = agents.asks(AGENT, false, None, LEASE).unwrap().wake;
         let (message, number) = agents.message(AGENT, || 5);
-        assert_eq!((message.followed, message.summoned, number), (vec![Uuid::nil()], true, Some(5)));
+        assert_eq!((message.followed, message.compare, number), (vec![Uuid::nil()], true, Some(5)));
         assert_eq!(agents.message(AGENT, || 6), (Message::default(), None), "told once");
-        agents.summon(AGENT);
+        agents.wake(AGENT);
         wake.notified().await;
     }
 
@@ -406,14 +406,14 @@ mod tests {
         let (message, number) = told(5);
         assert_eq!((&message.followed, number), (&vec![Uuid::nil()], Some(5)));
         assert_eq!(agents.tells(AGENT, || 6), Some(5), "it is the same reply");
-        let everything = Message { summoned: true, ..message };
+        let everything = Message { compare: true, ..message };
         asks(Some(0));
         assert_eq!(told(7), (everything.clone(), Some(7)));
         asks(Some(5));
         assert_eq!(told(8), (everything, Some(8)), "the last one has to be heard");
         asks(Some(8));
         assert_eq!(told(9), (Message::default(), None));
-        agents.summon(AGENT);
+        agents.wake(AGENT);
         told(10);
         asks(None);
         assert_eq!(told(11), (Message::default(), None), "it knows no numbers");
@@ -423,7 +423,7 @@ mod tests {
         let mut first_in_line = std::pin::pin!(given_up.notified());
         assert!(!first_in_line.as_mut().enable(), "it waits");
         let present = asks(Some(10)).wake;
-        agents.summon(AGENT);
+        agents.wake(AGENT);
         assert!(tokio::time::timeout(Duration::from_secs(5), present.notified()).await.is_ok());
         assert!(!first_in_line.as_mut().enable());
     }

@@ -1,12 +1,12 @@
-//! Between the store and the workers that wait: who is given what, who is woken, whose lease is renewed,
-//! who is patient.
+//! Between the store and waiting workers: assigns tasks, wakes agents, renews leases, and repeats operations during an
+//! outage. Nothing here knows the application.
 
 pub(crate) mod agents;
-pub(crate) mod bell;
-pub(crate) mod desk;
-pub(crate) mod duties;
+pub(crate) mod exchange_batcher;
+pub(crate) mod held_attempts;
 pub(crate) mod leases;
-mod line;
-pub(crate) mod patience;
-pub(crate) mod post;
+pub(crate) mod notifier;
+pub(crate) mod peer_notifier;
+mod poll_queue;
 pub(crate) mod renewals;
+pub(crate) mod retry;

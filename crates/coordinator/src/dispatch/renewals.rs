@@ -1,4 +1,4 @@
-//! Signs of life, collected for a moment and written together.
+//! Collects lease renewals for a moment and writes them together.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use tokio::time::Instant;
 
 use super::leases::Leases;
 
-/// How long the first sign of life waits for others.
+/// How long the first renewal waits for others.
 const WINDOW: Duration = Duration::from_millis(20);
-/// The same, shortly after a batch: many workers cost little more than a few.
+/// How long it waits shortly after another batch: many workers cost little more than a few.
 const BUSY_WINDOW: Duration = Duration::from_millis(250);
-/// A batch so long ago does not count any more.
-const SHORTLY: Duration = Duration::from_secs(1);
-/// Most signs of life in one statement.
+/// How long a batch counts as recent.
+const RECENT: Duration = Duration::from_secs(1);
+/// Most renewals in one statement.
 const BATCH: usize = 1000;
 
-/// Whether a worker is still registered after its sign of life.
+/// Whether a worker is still registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Renewal {
     Renewed,
@@ -31,11 +31,11 @@ pub(crate) enum Renewal {
 }
 
 type Answer = Result<Renewal, Arc<StoreError>>;
-type Sign = (WorkerId, LeaseTerms, oneshot::Sender<Answer>);
+type Request = (WorkerId, LeaseTerms, oneshot::Sender<Answer>);
 
-/// Takes signs of life from handlers.
+/// Renews leases; cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Renewals(mpsc::Sender<Sign>);
+pub(crate) struct Renewals(mpsc::Sender<Request>);
 
 impl Renewals {
     /// Starts the task that writes them.
@@ -45,7 +45,7 @@ impl Renewals {
         Self(sender)
     }
 
-    /// Writes a sign of life: the lease runs anew from now on. Answers once it is written.
+    /// Renews the lease of a worker from now on. Returns once it is written.
     pub(crate) async fn renew(&self, worker: WorkerId, terms: LeaseTerms) -> Answer {
         let (reply, answer) = oneshot::channel();
         if self.0.send((worker, terms, reply)).await.is_err() {
@@ -58,19 +58,19 @@ impl Renewals {
 /// How long to wait for others: little at first, longer when a batch was written a moment ago.
 pub(super) fn window(last: Option<Instant>, short: Duration, long: Duration) -> Duration {
     match last {
-        Some(last) if last.elapsed() < SHORTLY => long,
+        Some(last) if last.elapsed() < RECENT => long,
         _ => short,
     }
 }
 
-async fn write_batches(store: Arc<dyn Store>, leases: Leases, mut signs: mpsc::Receiver<Sign>) {
+async fn write_batches(store: Arc<dyn Store>, leases: Leases, mut requests: mpsc::Receiver<Request>) {
     let mut batch = Vec::new();
     let mut last = None;
-    while let Some(first) = signs.recv().await {
+    while let Some(first) = requests.recv().await {
         batch.push(first);
         tokio::time::sleep(window(last, WINDOW, BUSY_WINDOW)).await;
         while batch.len() < BATCH
-            && let Ok(next) = signs.try_recv()
+            && let Ok(next) = requests.try_recv()
         {
             batch.push(next);
         }
@@ -79,11 +79,11 @@ async fn write_batches(store: Arc<dyn Store>, leases: Leases, mut signs: mpsc::R
     }
 }
 
-async fn write(store: &dyn Store, leases: &Leases, batch: &mut Vec<Sign>) {
-    let signs: Vec<(WorkerId, LeaseTerms)> =
+async fn write(store: &dyn Store, leases: &Leases, batch: &mut Vec<Request>) {
+    let renewals: Vec<(WorkerId, LeaseTerms)> =
         batch.iter().map(|(worker, terms, _)| (*worker, *terms)).collect();
     crash::point("renew.flush:before");
-    let outcome = store.renew_leases(&signs, leases.moment()).await.map_err(Arc::new);
+    let outcome = store.renew_leases(&renewals, leases.moment()).await.map_err(Arc::new);
     crash::point("renew.flush:after");
     let gone = outcome.map(|gone| gone.into_iter().collect::<HashSet<_>>());
     for (worker, _, reply) in batch.drain(..) {
@@ -91,7 +91,7 @@ async fn write(store: &dyn Store, leases: &Leases, batch: &mut Vec<Sign>) {
             true => Renewal::Gone,
             false => Renewal::Renewed,
         });
-        // Whoever asked may have hung up meanwhile.
+        // The caller may have given up.
         let _ = reply.send(answer);
     }
 }

@@ -32,7 +32,7 @@ const BATCH: usize = 500;
 /// How long Redis may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// How often a connection, or its absence, is looked at.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Why `redis_url` can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -270,7 +270,7 @@ async fn keep(
     asked: &mut mpsc::Receiver<Question>,
     contact: &watch::Sender<RedisContact>,
 ) {
-    let mut look = tokio::time::interval(LOOK_AGAIN);
+    let mut look = tokio::time::interval(POLL_INTERVAL);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut connection = None;
     let mut batch = Vec::new();

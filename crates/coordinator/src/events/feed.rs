@@ -24,7 +24,7 @@ pub(crate) const OVERLAP: Duration = Duration::from_secs(5);
 /// The same for looks that follow one another closely. Each second there is one with the whole overlap.
 const SHORT_OVERLAP: Duration = Duration::from_millis(500);
 /// How long to rely on being woken.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Positions of one look at the store.
 const POSITIONS: u64 = 10_000;
 /// Changes that are fetched and published at once.
@@ -204,7 +204,7 @@ pub(crate) async fn serve(app: App) {
     while app.stopping.run_until_cancelled(app.feed.wanted.notified()).await.is_some() {
         let mut reader = Reader::from(app.now());
         while app.feed.is_wanted() && !app.stopping.is_cancelled() {
-            let (mut bell, mut news) = (app.bell.listen(), app.news.listen());
+            let (mut ready, mut changed) = (app.ready.subscribe(), app.changed.subscribe());
             let begun = Instant::now();
             let outcome = reader.look(&app, begun).await.map_err(Arc::new);
             if let Err(error) = &outcome {
@@ -212,12 +212,12 @@ pub(crate) async fn serve(app: App) {
             }
             app.feed.looks.send_replace(Some(Look { since: begun, outcome }));
             let pause = (begun.elapsed() * SHARE).max(app.feed.shortest_pause());
-            tokio::time::sleep(pause.clamp(PAUSE, LOOK_AGAIN)).await;
+            tokio::time::sleep(pause.clamp(PAUSE, POLL_INTERVAL)).await;
             tokio::select! {
-                () = bell.heard() => {}
-                () = news.heard() => {}
+                () = ready.notified() => {}
+                () = changed.notified() => {}
                 () = app.feed.wanted.notified() => {}
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
                 () = app.stopping.cancelled() => {}
             }
         }
@@ -240,7 +240,7 @@ impl Reader {
     }
 
     async fn look(&mut self, app: &App, since: Instant) -> Result<(), StoreError> {
-        let looks_back = self.looked_back.is_none_or(|at| since - at >= LOOK_AGAIN);
+        let looks_back = self.looked_back.is_none_or(|at| since - at >= POLL_INTERVAL);
         let overlap = if looks_back { OVERLAP } else { SHORT_OVERLAP };
         // A change that bears a time to come does not hide those of now.
         let begin = self.newest.min(app.now()) - overlap;

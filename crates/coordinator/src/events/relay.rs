@@ -1,8 +1,8 @@
-//! Live output across coordinators: a task's agent is connected to one, and whoever follows to another.
+//! Hints of other coordinators, and live output across them: the agent of a task may be connected to one coordinator,
+//! and the follower to another.
 //!
-//! The follower's coordinator says which bytes are wanted. The one that has the agent follows in its
-//! stead, and passes on what comes, a little at a time; so nothing is sent that nobody waits for. What is
-//! lost on the way is asked for again.
+//! The follower's coordinator says which bytes are wanted. The agent's coordinator follows on its behalf, and relays
+//! output in small chunks, so that only what is followed is sent. A lost chunk is requested again.
 
 use std::time::Duration;
 
@@ -10,16 +10,37 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::output::OutputChunk;
 
 use super::output_hub::Wake;
+use super::states::Live;
 use crate::app::App;
-use crate::dispatch::post::{Note, OUTPUT_BYTES};
+use crate::dispatch::peer_notifier::{Hint, OUTPUT_BYTES, Received};
 
-/// How long to follow in somebody's stead before being asked again.
-const STEAD: Duration = Duration::from_secs(8);
-/// After so long without output, the other coordinator is asked again.
+/// How long to follow on behalf of a peer before it has to ask again.
+const RELAY_TTL: Duration = Duration::from_secs(8);
+/// Time without output after which the other coordinator is asked again.
 pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(6);
 
-/// Follows a task in somebody's stead, if its agent is connected here.
-pub(crate) fn follow(app: &App, agent: Uuid, task: Uuid, stdout: u64, stderr: u64) {
+/// Applies what another coordinator sent.
+pub(crate) fn apply(app: &App, received: Received) {
+    match received {
+        Received::Missed => app.agents.wake_all(),
+        Received::Hint(Hint::WakeAgent(agent)) => app.agents.wake(agent),
+        Received::Hint(Hint::Follow { agent, task, stdout, stderr }) => {
+            follow(app, agent, task, stdout, stderr);
+        }
+        Received::Hint(Hint::Watch { agent, task, timeout }) => {
+            if app.agents.watch(agent, task, Duration::from_secs(timeout)) {
+                app.states.watch_for_peer(task);
+            }
+        }
+        Received::Hint(Hint::State { agent, task, state }) => {
+            app.states.publish(Live { holder: agent, state }, task);
+        }
+        Received::Hint(Hint::Output { task, chunk }) => drop(app.output.publish(task, &chunk)),
+    }
+}
+
+/// Follows a task on behalf of a peer, if its agent is connected here.
+fn follow(app: &App, agent: Uuid, task: Uuid, stdout: u64, stderr: u64) {
     if !app.agents.follow(agent, task) {
         return;
     }
@@ -27,7 +48,7 @@ pub(crate) fn follow(app: &App, agent: Uuid, task: Uuid, stdout: u64, stderr: u6
     mitosis_background::spawn("output-relay", async move {
         let mut following = app.output.follow(task, stdout, stderr);
         let Ok(Wake::Bytes { stdout: out, stderr: err }) =
-            tokio::time::timeout(STEAD, following.woken()).await
+            tokio::time::timeout(RELAY_TTL, following.woken()).await
         else {
             return;
         };
@@ -41,6 +62,6 @@ pub(crate) fn follow(app: &App, agent: Uuid, task: Uuid, stdout: u64, stderr: u6
             stderr_offset: stderr,
             stderr: first(err),
         };
-        app.post.send(Note::Output { task, chunk });
+        app.peers.send(Hint::Output { task, chunk });
     });
 }

@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use crate::app::App;
 use crate::auth::agent::Agent;
-use crate::dispatch::post::Note;
+use crate::dispatch::peer_notifier::Hint;
 
 /// How long to pass states on to another coordinator before being asked again.
-const STEAD: Duration = Duration::from_secs(15);
+const RELAY_TTL: Duration = Duration::from_secs(15);
 /// Tasks in one report that are looked up, because an agent speaks of them that was not known to hold them.
 const LOOKUPS: usize = 64;
 
@@ -31,7 +31,7 @@ pub(crate) struct Live {
 struct Topic {
     last: watch::Sender<Option<Live>>,
     /// Another coordinator waits for it until then.
-    in_stead: Option<Instant>,
+    for_peer_until: Option<Instant>,
 }
 
 /// All tasks that somebody watches.
@@ -53,11 +53,11 @@ impl States {
     }
 
     /// Another coordinator wants to hear of a task.
-    pub(crate) fn watch_in_stead(&self, task: Uuid) {
+    pub(crate) fn watch_for_peer(&self, task: Uuid) {
         let now = Instant::now();
         let mut topics = self.topics();
         topics.retain(|_, topic| topic.is_of_use(now));
-        topics.entry(task).or_insert_with(Topic::new).in_stead = Some(now + STEAD);
+        topics.entry(task).or_insert_with(Topic::new).for_peer_until = Some(now + RELAY_TTL);
     }
 
     /// An agent says where a task stands; answers whether another coordinator wants to hear of it.
@@ -65,7 +65,7 @@ impl States {
         let topics = self.topics();
         let Some(topic) = topics.get(&task) else { return false };
         topic.last.send_replace(Some(live));
-        topic.in_stead.is_some_and(|until| Instant::now() < until)
+        topic.for_peer_until.is_some_and(|until| Instant::now() < until)
     }
 
     fn topics(&self) -> MutexGuard<'_, HashMap<Uuid, Topic>> {
@@ -75,11 +75,11 @@ impl States {
 
 impl Topic {
     fn new() -> Self {
-        Self { last: watch::Sender::new(None), in_stead: None }
+        Self { last: watch::Sender::new(None), for_peer_until: None }
     }
 
     fn is_of_use(&self, now: Instant) -> bool {
-        self.last.receiver_count() > 0 || self.in_stead.is_some_and(|until| now < until)
+        self.last.receiver_count() > 0 || self.for_peer_until.is_some_and(|until| now < until)
     }
 }
 
@@ -134,7 +134,7 @@ pub(crate) async fn pass_on(app: &App, agent: Agent, said: Vec<LiveState>) {
 /// Tells whoever watches a task, here or at another coordinator.
 pub(crate) fn tell(app: &App, holder: Uuid, task: Uuid, state: ExecState) {
     if app.states.publish(Live { holder, state }, task) {
-        app.post.send(Note::State { agent: holder, task, state });
+        app.peers.send(Hint::State { agent: holder, task, state });
     }
 }
 
@@ -178,12 +178,12 @@ mod tests {
         let states = States::default();
         drop(states.watch(TASK));
         assert!(states.topics().is_empty());
-        states.watch_in_stead(TASK);
+        states.watch_for_peer(TASK);
         drop(states.watch(TASK));
         assert!(states.publish(live(ExecState::ExecPending), TASK), "another coordinator waits");
-        tokio::time::advance(STEAD).await;
+        tokio::time::advance(RELAY_TTL).await;
         assert!(!states.publish(live(ExecState::ExecSpawned), TASK));
-        states.watch_in_stead(HOLDER);
+        states.watch_for_peer(HOLDER);
         assert_eq!(states.topics().len(), 1);
     }
 }

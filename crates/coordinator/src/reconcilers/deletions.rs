@@ -10,12 +10,12 @@ use crate::error::ApiError;
 /// How often to look.
 pub(super) const PERIOD: Duration = Duration::from_mins(1);
 /// Most groups of one pass.
-const AT_ONCE: u32 = 100;
+const BATCH_SIZE: u32 = 100;
 
 /// Cancels tasks that wait in deleted groups.
 pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
     let mut cancelled = 0;
-    for group in app.store.unfinished_deletions(AT_ONCE).await? {
+    for group in app.store.unfinished_deletions(BATCH_SIZE).await? {
         cancelled += cancel_the_rest(&app, group).await?;
     }
     Ok(Report::new([("cancelled tasks", cancelled as u64)]))

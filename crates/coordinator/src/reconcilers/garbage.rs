@@ -15,7 +15,7 @@ use crate::error::ApiError;
 /// How often to look.
 pub(super) const PERIOD: Duration = Duration::from_secs(30);
 /// Most objects that one pass deletes.
-const AT_ONCE: u32 = 100;
+const BATCH_SIZE: u32 = 100;
 /// How long links to an object may work after it was noted: a late upload is removed after that. Their
 /// bytes may be on the way for a while.
 const LINKS: Duration = Duration::from_secs(UPLOAD_VALID.as_secs() + 600);
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
     let mut deleted = 0;
     loop {
-        let garbage = app.store.garbage(AT_ONCE, app.now()).await?;
+        let garbage = app.store.garbage(BATCH_SIZE, app.now()).await?;
         let (mut gone, mut left) = (Vec::new(), Vec::new());
         for key in &garbage {
             match delete(&*app.store, &*app.objects, &app.uploads, key).await? {
@@ -37,7 +37,7 @@ pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
         app.store.settle_garbage(&gone, LINKS, app.now()).await?;
         app.store.defer_garbage(&left, app.now() + PATIENCE).await?;
         deleted += gone.len();
-        if garbage.len() < AT_ONCE as usize {
+        if garbage.len() < BATCH_SIZE as usize {
             return Ok(Report::new([("deleted objects", deleted as u64)]));
         }
     }

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::error::ApiError;
 
 /// Most workers that one pass takes tasks from, so that it stays short.
-const AT_ONCE: u32 = 100;
+const BATCH_SIZE: u32 = 100;
 
 /// About a second, less if the lease is short.
 pub(super) fn period(app: &App) -> Duration {
@@ -28,16 +28,16 @@ pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
     let (mut workers, mut tasks) = (0, 0);
     let at = Moment { now: app.now(), lease: watch.time() };
     loop {
-        let reaped = app.store.reap(at, AT_ONCE).await?;
+        let reaped = app.store.reap(at, BATCH_SIZE).await?;
         for lost in &reaped {
             took_back(&app, lost);
             tasks += lost.returned.len() as u64;
         }
         workers += reaped.len() as u64;
         if !reaped.is_empty() {
-            app.bell.ring();
+            app.ready.notify();
         }
-        if reaped.len() < AT_ONCE as usize {
+        if reaped.len() < BATCH_SIZE as usize {
             return Ok(Report::new([("silent workers", workers), ("requeued tasks", tasks)]));
         }
     }
@@ -50,7 +50,7 @@ fn took_back(app: &App, Reaped { worker, reason, returned }: &Reaped) {
         }
         ReapReason::TaskLimit => {
             tracing::warn!(%worker, ?returned, "a worker is silent; tasks that allow it wait for another");
-            app.summon(*worker);
+            app.wake_agent(*worker);
         }
     }
     for task in returned {

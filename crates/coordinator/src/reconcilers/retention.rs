@@ -15,9 +15,9 @@ use crate::error::ApiError;
 /// How often to look.
 pub(super) const PERIOD: Duration = Duration::from_mins(10);
 /// Tasks that one transaction looks at: few, so that nobody who waits for it notices.
-const AT_ONCE: u32 = 250;
+const BATCH_SIZE: u32 = 250;
 /// Between two transactions everybody else has their turn.
-const BREATH: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Deletes expired tasks and idempotency keys.
 pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
@@ -59,7 +59,7 @@ impl<'a> Forgetting<'a> {
     async fn tasks(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
         let (mut forgotten, mut after) = (0, None);
         loop {
-            let round = self.store.forget_tasks(ended_before, after, AT_ONCE, now).await?;
+            let round = self.store.forget_tasks(ended_before, after, BATCH_SIZE, now).await?;
             forgotten += round.tasks;
             if round.next.is_none() || !self.breathe().await {
                 return Ok(forgotten);
@@ -71,23 +71,23 @@ impl<'a> Forgetting<'a> {
     async fn keys(&self, submitted_before: Timestamp) -> Result<u64, StoreError> {
         let mut forgotten = 0;
         loop {
-            let some = self.store.forget_submissions(submitted_before, AT_ONCE).await?;
+            let some = self.store.forget_submissions(submitted_before, BATCH_SIZE).await?;
             forgotten += some;
-            if some < u64::from(AT_ONCE) || !self.breathe().await {
+            if some < u64::from(BATCH_SIZE) || !self.breathe().await {
                 return Ok(forgotten);
             }
         }
     }
 
     async fn departures(&self, gone_before: Timestamp) -> Result<(), StoreError> {
-        while self.store.delete_departures(gone_before, AT_ONCE).await? == u64::from(AT_ONCE)
+        while self.store.delete_departures(gone_before, BATCH_SIZE).await? == u64::from(BATCH_SIZE)
             && self.breathe().await
         {}
         Ok(())
     }
 
     async fn breathe(&self) -> bool {
-        super::wait(self.stopping, BREATH).await
+        super::wait(self.stopping, PAUSE).await
     }
 }
 

@@ -14,7 +14,7 @@ use crate::error::ApiError;
 /// How often to look.
 pub(super) const PERIOD: Duration = Duration::from_secs(30);
 /// Most objects of one pass.
-const AT_ONCE: u32 = 100;
+const BATCH_SIZE: u32 = 100;
 
 /// Settles the sizes of uploads that have ended.
 pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
@@ -27,7 +27,7 @@ async fn settle_ended(
     now: Timestamp,
 ) -> Result<Report, ApiError> {
     let mut settled = 0;
-    for key in store.ended_uploads(AT_ONCE, now).await? {
+    for key in store.ended_uploads(BATCH_SIZE, now).await? {
         match settle(store, objects, &key, now).await {
             Err(ApiError::Objects(error)) if !matches!(error, ObjectError::Unreachable { .. }) => {
                 tracing::warn!(%key, %error, "the size of an object could not be looked at");

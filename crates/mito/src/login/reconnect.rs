@@ -122,8 +122,6 @@ impl Reconnect {
     }
 
     fn next_wait(&mut self) -> Duration {
-        let mut chance = [0; 4];
-        OsEntropy.fill(&mut chance);
-        self.backoff.next_wait(u32::from_le_bytes(chance))
+        self.backoff.next_wait(OsEntropy.fraction())
     }
 }

@@ -211,9 +211,7 @@ impl Wire {
     }
 
     pub(super) fn chance(&self) -> u32 {
-        let mut bytes = [0; 4];
-        self.entropy.fill(&mut bytes);
-        u32::from_le_bytes(bytes)
+        self.entropy.fraction()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::api::user::attachments::removal;
 use crate::api::user::groups::update_users::answer;
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// `POST /admin/groups/{group}/storage-quota`: how many bytes the group may store.
 pub(super) async fn storage_quota(
@@ -31,7 +31,7 @@ pub(super) async fn storage_quota(
         .store
         .change_storage_quota(&group, change, app.now())
         .await?
-        .ok_or_else(|| Refusal::no_such(Thing::Group, &group))?;
+        .ok_or_else(|| Refusal::no_such(ResourceKind::Group, &group))?;
     let target = format!("{group}: {storage_quota}");
     app.record(&admin.name, actions::STORAGE_QUOTA_SET, target, Some(client)).await?;
     Ok(Json(StorageQuotaReply { storage_quota }))
@@ -45,7 +45,7 @@ pub(super) async fn restore(
     InPath(name): InPath<String>,
     Body(request): Body<RelationsRequest>,
 ) -> Result<Empty, ApiError> {
-    let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such(Thing::Group, &name))?;
+    let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Group, &name))?;
     let done = answer(&app, app.store.restore_group(group.id, &request.relations, app.now()).await?)?;
     let target = format!("{name}: {:?}", request.relations);
     app.record(&admin.name, actions::GROUP_RESTORED, target, Some(client)).await?;
@@ -59,7 +59,7 @@ pub(super) async fn delete_attachment(
     Forwarded { client, .. }: Forwarded,
     InPath((name, key)): InPath<(String, String)>,
 ) -> Result<Empty, ApiError> {
-    let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such(Thing::Group, &name))?;
+    let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Group, &name))?;
     removal::remove(&app, By::Site, group.id, &key, app.now()).await?;
     let target = format!("{name}/{key}");
     app.record(&admin.name, actions::ATTACHMENT_REMOVED, target, Some(client)).await?;

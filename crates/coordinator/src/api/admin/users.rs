@@ -16,7 +16,7 @@ use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
 use crate::auth::passwords::settable;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// `DELETE /admin/users/{username}`. The name stays taken, and the account can be made active again.
 pub(super) async fn delete(
@@ -50,13 +50,14 @@ async fn set(
             .hint("ask another administrator")
             .into());
     }
-    let user = app.store.user(username).await?.ok_or_else(|| Refusal::no_such(Thing::User, username))?;
+    let user =
+        app.store.user(username).await?.ok_or_else(|| Refusal::no_such(ResourceKind::User, username))?;
     if !app.store.set_account_state(username, state, app.now()).await? {
-        return Err(Refusal::no_such(Thing::User, username).into());
+        return Err(Refusal::no_such(ResourceKind::User, username).into());
     }
     // Workers that wait for a task learn at once that there is none for them.
-    app.summon_each(&app.store.workers_of(user.id).await?);
-    app.bell.ring();
+    app.wake_agents(&app.store.workers_of(user.id).await?);
+    app.ready.notify();
     let target = format!("{username}: {state:?}");
     app.record(admin, actions::USER_STATE_SET, target, Some(client)).await?;
     Ok(Json(AccountStateBody { state }))
@@ -71,12 +72,13 @@ pub(super) async fn password(
     InPath(username): InPath<String>,
     Body(request): Body<ResetPasswordRequest>,
 ) -> Result<Empty, ApiError> {
-    let user = app.store.user(&username).await?.ok_or_else(|| Refusal::no_such(Thing::User, &username))?;
+    let user =
+        app.store.user(&username).await?.ok_or_else(|| Refusal::no_such(ResourceKind::User, &username))?;
     let hash = app.passwords.hash(settable(&request.new_md5_password)?).await?;
     let (session, revoke_tokens) = (app.entropy.number(), request.revoke_tokens);
     let ended = app.store.reset_password(user.id, &hash, session, revoke_tokens, app.now()).await?;
-    app.summon_each(&ended.ok_or_else(|| Refusal::no_such(Thing::User, &username))?);
-    app.bell.ring();
+    app.wake_agents(&ended.ok_or_else(|| Refusal::no_such(ResourceKind::User, &username))?);
+    app.ready.notify();
     let target = if revoke_tokens { format!("{username}, tokens revoked") } else { username };
     app.record(&admin.name, actions::USER_PASSWORD_SET, target, Some(client)).await?;
     Ok(Empty)
@@ -96,7 +98,7 @@ pub(super) async fn group_quota(
         .store
         .change_group_quota(&username, change, app.now())
         .await?
-        .ok_or_else(|| Refusal::no_such(Thing::User, &username))?;
+        .ok_or_else(|| Refusal::no_such(ResourceKind::User, &username))?;
     let target = format!("{username}: {group_quota}");
     app.record(&admin.name, actions::GROUP_QUOTA_SET, target, Some(client)).await?;
     Ok(Json(GroupQuotaReply { group_quota }))

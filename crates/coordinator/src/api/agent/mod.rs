@@ -1,4 +1,4 @@
-//! Routes for agents of ours (native API): one worker with many slots, many tasks in one request.
+//! Routes for native agents: one worker with many slots, many tasks in one request.
 
 mod poll;
 mod report;
@@ -6,10 +6,8 @@ mod report;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
-use mitosis_domain::ids::TaskId;
-use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::ExecState;
-use mitosis_protocol::agent::{AssignedTask, AttemptKey, MAX_BATCH, MAX_DATA_BYTES};
+use mitosis_protocol::agent::{AssignedTask, MAX_BATCH, MAX_DATA_BYTES};
 use mitosis_protocol::worker::FetchedTask;
 use mitosis_store::StoreError;
 use mitosis_store::ops::dispatch::Work;
@@ -35,14 +33,10 @@ fn wanted(want: u32) -> usize {
     (want as usize).min(MAX_BATCH)
 }
 
-pub(in crate::api) fn lease_key(key: AttemptKey) -> LeaseKey {
-    LeaseKey { task: TaskId(key.id), epoch: key.epoch, token: key.token }
-}
-
 /// What an agent is told of its work, and those who watch are told of it.
 fn assigned(app: &App, agent: Agent, work: Vec<Work>) -> Result<Vec<AssignedTask>, ApiError> {
     if !work.is_empty() {
-        app.news.ring();
+        app.changed.notify();
     }
     let announces = app.announcer.is_on();
     let tells_more = announces && app.agents.does_tell_states(agent.uuid);

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::auth::agent::{Agent, AgentCaller};
 use crate::auth::worker::not_registered;
 use crate::dispatch::agents::Due;
-use crate::dispatch::duties::{Differences, compare};
+use crate::dispatch::held_attempts::{Differences, compare};
 use crate::dispatch::renewals::Renewal;
 use crate::error::{ApiError, chain};
 
@@ -72,7 +72,7 @@ impl Held<'_> {
         tokio::pin!(renewal);
         let mut renewing = due.renewal;
         let want = wanted(request.want);
-        let work = app.desk.wait_for_work(agent.id, want, app.entropy.number());
+        let work = app.batcher.wait_for_work(agent.id, want, app.entropy.number());
         tokio::pin!(work);
         // Whatever there is to tell may have come up between two requests.
         let mut comparing = self.hear() || due.comparison;
@@ -99,7 +99,7 @@ impl Held<'_> {
                         }
                         Ok(Renewal::Gone) => return Err(not_registered(app, agent.uuid).await),
                         Err(error) => {
-                            tracing::warn!(cause = chain(&*error), "a sign of life could not be written");
+                            tracing::warn!(cause = chain(&*error), "failed to renew a lease");
                         }
                     }
                 }
@@ -123,7 +123,7 @@ impl Held<'_> {
         self.reply.number = number.or(self.reply.number);
         self.reply.followed.extend(message.followed);
         self.reply.watched.extend(message.watched);
-        message.summoned
+        message.compare
     }
 
     /// A new number for a reply; 0 is none.
@@ -143,11 +143,11 @@ impl Held<'_> {
     /// Compares what the agent says it holds with what the store says. A database that is away is no
     /// reason to tell anything.
     async fn compare(&mut self) -> Result<(), ApiError> {
-        let duties = match self.app.duties.of(self.agent.id).await {
+        let duties = match self.app.held_attempts.of(self.agent.id).await {
             Ok(Some(duties)) => duties,
             Ok(None) => return Err(not_registered(self.app, self.agent.uuid).await),
             Err(error) => {
-                tracing::debug!(cause = chain(&*error), "duties could not be read");
+                tracing::debug!(cause = chain(&*error), "failed to load held attempts");
                 return Ok(());
             }
         };

@@ -13,9 +13,10 @@ use mitosis_protocol::{
 };
 use mitosis_store::ops::dispatch::{Ended, Exchange, Given, Holder, Verdict};
 
-use super::{assigned, lease_key, too_many, wanted};
+use super::{assigned, too_many, wanted};
+use crate::api::arrival::missing_archives;
 use crate::api::body::Body;
-use crate::api::worker::report::missing_archives;
+use crate::api::leases::lease_key;
 use crate::app::App;
 use crate::auth::agent::{Agent, AgentCaller};
 use crate::auth::worker::not_registered;
@@ -57,9 +58,9 @@ pub(super) async fn report(
         want: wanted(request.want),
         token: app.entropy.number(),
     };
-    let exchanged = app.desk.exchange(exchange).await?;
+    let exchanged = app.batcher.exchange(exchange).await?;
     if has_news {
-        app.news.ring();
+        app.changed.notify();
     }
     for (verdict, result) in exchanged.verdicts.iter().zip(results) {
         if let Verdict::Committed(task) = verdict {

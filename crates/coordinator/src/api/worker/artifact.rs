@@ -11,8 +11,7 @@ use crate::api::origin::Origin;
 use crate::api::user::artifacts::link;
 use crate::app::App;
 use crate::auth::worker::WorkerCaller;
-use crate::dispatch::patience::patiently;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// `uuid` is the task that left the archive. A task that the worker holds must name it, with this kind.
 pub(super) async fn artifact(
@@ -21,8 +20,11 @@ pub(super) async fn artifact(
     origin: Origin,
     InPath((uuid, kind)): InPath<(Uuid, ArtifactKind)>,
 ) -> Result<Json<DownloadReply>, ApiError> {
-    let task =
-        patiently(&app, || app.store.task(uuid)).await?.ok_or_else(|| Refusal::no_such(Thing::Task, uuid))?;
+    let task = app
+        .retry
+        .transient(|| app.store.task(uuid))
+        .await?
+        .ok_or_else(|| Refusal::no_such(ResourceKind::Task, uuid))?;
     needed(&app, &worker, &task, Need::Archive(kind)).await?;
     link(&app, &origin, None, task.id, kind).await.map(Json)
 }

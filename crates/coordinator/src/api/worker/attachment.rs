@@ -13,8 +13,7 @@ use crate::api::origin::Origin;
 use crate::api::user::artifacts::download_valid;
 use crate::app::App;
 use crate::auth::worker::WorkerCaller;
-use crate::dispatch::patience::patiently;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// `uuid` is the task that is run; the file is one of its group, which its creator must be in.
 pub(super) async fn attachment(
@@ -23,8 +22,11 @@ pub(super) async fn attachment(
     origin: Origin,
     InPath((uuid, key)): InPath<(Uuid, String)>,
 ) -> Result<Json<DownloadReply>, ApiError> {
-    let task =
-        patiently(&app, || app.store.task(uuid)).await?.ok_or_else(|| Refusal::no_such(Thing::Task, uuid))?;
+    let task = app
+        .retry
+        .transient(|| app.store.task(uuid))
+        .await?
+        .ok_or_else(|| Refusal::no_such(ResourceKind::Task, uuid))?;
     if !worker.held.contains(&uuid) || !creator_may_see(&app, &task, &task.group_name).await? {
         return Err(Refusal::forbidden(
             "the worker does not hold this task, or its creator has left the group",
@@ -32,9 +34,11 @@ pub(super) async fn attachment(
         .hint("only tasks that run have the files of their group")
         .into());
     }
-    let attachment = patiently(&app, || app.store.attachment(task.group, &key))
+    let attachment = app
+        .retry
+        .transient(|| app.store.attachment(task.group, &key))
         .await?
-        .ok_or_else(|| Refusal::no_such(Thing::Attachment, &key))?;
+        .ok_or_else(|| Refusal::no_such(ResourceKind::Attachment, &key))?;
     let group = Name::new(task.group_name).map_err(Refusal::invalid)?;
     let object = ObjectKey::attachment(&group, &key).map_err(Refusal::invalid)?;
     let link = app.objects.download_link(&object, None, download_valid(attachment.size), app.now())?;

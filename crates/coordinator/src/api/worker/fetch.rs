@@ -16,13 +16,12 @@ use crate::api::body::InQuery;
 use crate::api::user::tasks::follow::MOST_WAIT;
 use crate::app::App;
 use crate::auth::worker::{IsOurs, WorkerCaller, WorkerToken, not_registered};
-use crate::dispatch::patience::patiently;
 use crate::error::{ApiError, chain};
 
 /// How long a published worker waits for an answer that it may have without the database.
 const GLANCE: Duration = Duration::from_secs(2);
-/// How long to rely on the bell; other coordinators ring their own.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How long to rely on notifications: hints between coordinators may get lost.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What follows the question mark.
 #[derive(Deserialize)]
@@ -42,7 +41,7 @@ pub(super) async fn fetch(
     let task = match wait {
         Some(wait) => {
             let WorkerCaller(worker) =
-                WorkerCaller::of(&app, uuid, patiently(&app, || app.store.worker(uuid)).await?).await?;
+                WorkerCaller::of(&app, uuid, app.retry.transient(|| app.store.worker(uuid)).await?).await?;
             hold(&app, &worker, wait).await?
         }
         None => glance(&app, uuid).await?,
@@ -77,7 +76,7 @@ async fn glance(app: &App, uuid: Uuid) -> Result<Option<FetchedTask>, ApiError> 
 
 /// Tells those who watch that a task was handed out. Published workers announce it by themselves.
 fn handed_out(app: &App, task: &FetchedTask, to_ours: bool) {
-    app.news.ring();
+    app.changed.notify();
     if to_ours {
         app.announcer.assigned(task.uuid, task.timeout, !task.spec.resources.is_empty());
     }
@@ -86,7 +85,7 @@ fn handed_out(app: &App, task: &FetchedTask, to_ours: bool) {
 /// A task for a worker, as soon as there is one.
 async fn hold(app: &App, worker: &Worker, wait: Duration) -> Result<Option<FetchedTask>, ApiError> {
     let deadline = Instant::now() + wait.min(MOST_WAIT);
-    let mut bell = app.bell.listen();
+    let mut ready = app.ready.subscribe();
     loop {
         if let Some(task) = claim(app, worker).await? {
             return Ok(Some(task));
@@ -96,7 +95,7 @@ async fn hold(app: &App, worker: &Worker, wait: Duration) -> Result<Option<Fetch
             return Ok(None);
         }
         tokio::select! {
-            _ = timeout_at(deadline.min(Instant::now() + LOOK_AGAIN), bell.heard()) => {}
+            _ = timeout_at(deadline.min(Instant::now() + POLL_INTERVAL), ready.notified()) => {}
             () = app.stopping.cancelled() => {}
         }
     }
@@ -104,8 +103,12 @@ async fn hold(app: &App, worker: &Worker, wait: Duration) -> Result<Option<Fetch
 
 async fn claim(app: &App, worker: &Worker) -> Result<Option<FetchedTask>, ApiError> {
     let token = app.entropy.number();
-    claimed(app, worker, patiently(app, || app.store.claim_or_resume(worker.id, token, app.moment())).await?)
-        .await
+    claimed(
+        app,
+        worker,
+        app.retry.transient(|| app.store.claim_or_resume(worker.id, token, app.moment())).await?,
+    )
+    .await
 }
 
 async fn claim_once(app: &App, worker: &Worker) -> Result<Option<FetchedTask>, ApiError> {

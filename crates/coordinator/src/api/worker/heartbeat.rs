@@ -7,11 +7,10 @@ use axum::response::{AppendHeaders, IntoResponse, Response};
 use mitosis_domain::lease::LeaseTerms;
 use mitosis_protocol::Uuid;
 
-use super::{lease_headers, terms};
+use crate::api::leases::{lease_headers, terms};
 use crate::api::reply::Null;
 use crate::app::App;
 use crate::auth::worker::{IsOurs, WorkerCaller, WorkerToken, not_registered};
-use crate::dispatch::patience::patiently;
 use crate::dispatch::renewals::Renewal;
 use crate::error::{ApiError, chain};
 
@@ -47,7 +46,7 @@ pub(super) async fn heartbeat(
 
 /// How long the worker may be silent now.
 async fn renew(app: &App, uuid: Uuid) -> Result<LeaseTerms, ApiError> {
-    let worker = patiently(app, || app.store.worker(uuid)).await?;
+    let worker = app.retry.transient(|| app.store.worker(uuid)).await?;
     let WorkerCaller(worker) = WorkerCaller::of(app, uuid, worker).await?;
     let terms = terms(app, worker.slots.is_some(), worker.lost_after);
     match app.renewals.renew(worker.id, terms).await? {

@@ -16,14 +16,13 @@ use crate::api::body::{InPath, InQuery};
 use crate::api::user::tasks::follow::MOST_WAIT;
 use crate::app::App;
 use crate::auth::worker::WorkerCaller;
-use crate::dispatch::patience::patiently;
-use crate::dispatch::post::Note;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::dispatch::peer_notifier::Hint;
+use crate::error::{ApiError, Refusal, ResourceKind};
 use crate::events::relay::ASK_AGAIN;
 use crate::events::states::Watching;
 
 /// How long to rely on being told; ends and states of published workers are looked for.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What follows the question mark.
 #[derive(Deserialize)]
@@ -44,9 +43,11 @@ pub(super) async fn reached(
     let mut watching = app.states.watch(uuid);
     let mut asked: Option<Instant> = None;
     loop {
-        let task = patiently(&app, || app.store.task(uuid))
+        let task = app
+            .retry
+            .transient(|| app.store.task(uuid))
             .await?
-            .ok_or_else(|| Refusal::no_such(Thing::Task, uuid))?;
+            .ok_or_else(|| Refusal::no_such(ResourceKind::Task, uuid))?;
         needed(&app, &worker, &task, Need::Watched).await?;
         if has_reached(&app, &task, target, &mut watching).await? {
             return Ok(Json(ReachedReply { reached: true }));
@@ -62,7 +63,7 @@ pub(super) async fn reached(
         }
         tokio::select! {
             () = watching.changed() => {}
-            () = sleep_until(deadline.min(Instant::now() + LOOK_AGAIN)) => {}
+            () = sleep_until(deadline.min(Instant::now() + POLL_INTERVAL)) => {}
             () = app.stopping.cancelled() => {}
         }
     }
@@ -72,7 +73,7 @@ pub(super) async fn reached(
 fn ask(app: &App, task: &Task, attempt: Attempt) {
     let timeout = task.timeout_seconds.unsigned_abs();
     if !app.agents.watch(attempt.worker, task.uuid, Duration::from_secs(timeout)) {
-        app.post.send(Note::Watch { agent: attempt.worker, task: task.uuid, timeout });
+        app.peers.send(Hint::Watch { agent: attempt.worker, task: task.uuid, timeout });
     }
 }
 
@@ -116,7 +117,7 @@ async fn announced(
 /// Where a task stands at least of which nothing is announced. A published worker must have come so far by
 /// now; an agent of ours may have it in hand without having started it.
 async fn at_least(app: &App, task: &Task, attempt: Attempt) -> Result<Option<ExecState>, ApiError> {
-    let holder = patiently(app, || app.store.worker(attempt.worker)).await?;
+    let holder = app.retry.transient(|| app.store.worker(attempt.worker)).await?;
     let is_published = holder.is_some_and(|holder| holder.slots.is_none());
     Ok(is_published.then(|| presumed(&task.spec, app.now().since(attempt.claimed_at))))
 }

@@ -11,18 +11,18 @@ use mitosis_objects::{Link, Right};
 use mitosis_protocol::artifact::UploadArtifactRequest;
 use mitosis_protocol::report::{ReportOp, ReportReply, ReportRequest};
 use mitosis_protocol::task::SubmitTaskRequest;
-use mitosis_protocol::{ArtifactKind, ErrorCode, TaskResult, TaskResultMessage, Uuid};
+use mitosis_protocol::{ErrorCode, TaskResult, TaskResultMessage, Uuid};
 use mitosis_store::ops::dispatch::{Completed, Completion, EndReport, FollowUp, Holder};
 
-use crate::api::agent::lease_key;
+use crate::api::arrival::missing_archives;
 use crate::api::body::Body;
+use crate::api::leases::lease_key;
 use crate::api::objects::uploads::KnowsConditions;
 use crate::api::origin::Origin;
-use crate::api::user::artifacts::{Reserved, announced, reserved, upload_over};
+use crate::api::user::artifacts::{Reserved, announced, reserved};
 use crate::api::user::tasks::submission;
 use crate::app::App;
 use crate::auth::worker::{IsOurs, WorkerCaller};
-use crate::dispatch::patience::patiently;
 use crate::error::{ApiError, Refusal};
 
 /// Every operation counts only from the worker that holds the task now; a former holder gets 404.
@@ -49,7 +49,7 @@ pub(super) async fn report(
         ReportOp::Submit(task) => follow_up(&app, holder, *task).await?,
         ReportOp::Commit(result) => commit(&app, holder, &worker, result).await?,
     };
-    app.news.ring();
+    app.changed.notify();
     if is_ours && app.announcer.is_on() && !app.agents.does_tell_states(worker.uuid) {
         match (app.store.held(holder).await?, &worker.held[..]) {
             (Some(held), _) => told.announce(&app, held.task.uuid),
@@ -91,7 +91,7 @@ impl Told {
 }
 
 async fn end(app: &App, holder: Holder, end: ExecEnd) -> Result<Option<String>, ApiError> {
-    match patiently(app, || app.store.report_end(holder, end, app.now())).await? {
+    match app.retry.transient(|| app.store.report_end(holder, end, app.now())).await? {
         EndReport::Noted => Ok(None),
         EndReport::NotHeld => Err(lease_lost().into()),
     }
@@ -105,7 +105,7 @@ async fn announce(
 ) -> Result<Link, ApiError> {
     let (kind, size) = (upload.content_type, announced(upload.content_length)?);
     let reservation =
-        patiently(app, || app.store.reserve_attempt_artifact(holder, kind, size, app.now())).await?;
+        app.retry.transient(|| app.store.reserve_attempt_artifact(holder, kind, size, app.now())).await?;
     let Reserved { exist, object, .. } = reserved(reservation)?;
     let key = ObjectKey::from_stored(ObjectClass::Artifacts, object);
     crash::point("artifact.url_issued:before");
@@ -119,12 +119,12 @@ async fn follow_up(
     holder: Holder,
     request: SubmitTaskRequest,
 ) -> Result<Option<String>, ApiError> {
-    let held = patiently(app, || app.store.held(holder)).await?.ok_or_else(lease_lost)?;
+    let held = app.retry.transient(|| app.store.held(holder)).await?.ok_or_else(lease_lost)?;
     if request.group_name != held.task.group_name {
         return Err(other_group().into());
     }
     let task = submission::check(request, held.task.group, app.entropy.uuid())?;
-    match patiently(app, || app.store.submit_follow_up(holder, &task, app.now())).await? {
+    match app.retry.transient(|| app.store.submit_follow_up(holder, &task, app.now())).await? {
         FollowUp::Created(_) => Ok(None),
         FollowUp::NotHeld => Err(lease_lost().into()),
         FollowUp::TooEarly => Err(not_reported().into()),
@@ -154,60 +154,23 @@ async fn commit(
     worker: &Worker,
     mut result: TaskResult,
 ) -> Result<Option<String>, ApiError> {
-    if let Some(held) = patiently(app, || app.store.held(holder)).await?
+    if let Some(held) = app.retry.transient(|| app.store.held(holder)).await?
         && matches!(held.task.phase, Phase::Reported(..))
         && !missing_archives(app, holder).await.is_empty()
     {
         result.msg = result.msg.or(Some(TaskResultMessage::UploadResultTimeout));
     }
     let completion = Completion { holder, end: None, result };
-    let outcome = patiently(app, || app.store.complete(std::slice::from_ref(&completion), app.now())).await?;
+    let outcome =
+        app.retry.transient(|| app.store.complete(std::slice::from_ref(&completion), app.now())).await?;
     match outcome.first() {
         Some(Completed::Committed | Completed::Replayed) => {
-            app.bell.ring();
+            app.ready.notify();
             worker.held.iter().for_each(|task| app.output.changed(*task));
             Ok(None)
         }
         Some(Completed::NotReported) => Err(not_reported().into()),
         Some(Completed::Stale) | None => Err(lease_lost().into()),
-    }
-}
-
-/// Announced archives that are not in the object store in their announced size. The result names them, so that the
-/// task does not pass for a success. An object store that is away is not the task's error: the result stands, since
-/// the command has run.
-pub(in crate::api) async fn missing_archives(app: &App, holder: Holder) -> Vec<ArtifactKind> {
-    crash::point("artifact.commit:before");
-    let Ok(announced) = app.store.announced_artifacts(holder).await else { return Vec::new() };
-    let mut missing = Vec::new();
-    for artifact in announced {
-        let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
-        if app.uploads.is_taken(&key) {
-            tracing::warn!(%key, "an attempt ends in the middle of its own upload");
-            missing.push(artifact.kind);
-            look_again(app, &key).await;
-            continue;
-        }
-        match app.objects.head(&key).await {
-            Ok(Some(stored)) if i64::try_from(stored.length) == Ok(artifact.size) => {}
-            Ok(stored) => {
-                let stored = stored.map(|stored| stored.length);
-                tracing::warn!(%key, announced = artifact.size, ?stored, "an archive did not arrive as announced");
-                missing.push(artifact.kind);
-                look_again(app, &key).await;
-            }
-            Err(error) => tracing::warn!(%key, %error, "an announced archive could not be checked"),
-        }
-    }
-    crash::point("artifact.commit:after");
-    missing
-}
-
-/// Its group is charged for what is stored, once nothing can come any more.
-async fn look_again(app: &App, key: &ObjectKey) {
-    let until = app.now() + upload_over(0);
-    if let Err(error) = app.store.look_at_object(key, until).await {
-        tracing::warn!(%key, %error, "an archive that did not arrive stays charged as announced");
     }
 }
 

@@ -8,7 +8,6 @@ use crate::api::body::InQuery;
 use crate::api::reply::Null;
 use crate::app::App;
 use crate::auth::worker::{IsOurs, LeavingWorker};
-use crate::dispatch::patience::patiently;
 use crate::error::ApiError;
 
 /// How a worker leaves.
@@ -27,8 +26,8 @@ pub(super) async fn sign_off(
     InQuery(query): InQuery<SignOffQuery>,
 ) -> Result<Null, ApiError> {
     let fate = if query.died { Fate::Lost } else { Fate::Returned };
-    patiently(&app, || app.store.sign_off(worker.uuid, fate, app.now())).await?;
-    app.bell.ring();
+    app.retry.transient(|| app.store.sign_off(worker.uuid, fate, app.now())).await?;
+    app.ready.notify();
     for task in worker.held {
         app.output.changed(task);
         // Published workers announce it by themselves.

@@ -13,8 +13,7 @@ use crate::api::body::InPath;
 use crate::api::members::permit;
 use crate::app::App;
 use crate::auth::worker::WorkerCaller;
-use crate::dispatch::patience::patiently;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// For tasks that the worker holds, and those that these watch. Published workers read a whole task here, and look
 /// at its state and its result.
@@ -23,8 +22,11 @@ pub(super) async fn task(
     WorkerCaller(worker): WorkerCaller,
     InPath(uuid): InPath<Uuid>,
 ) -> Result<Json<GetTaskReply>, ApiError> {
-    let task =
-        patiently(&app, || app.store.task(uuid)).await?.ok_or_else(|| Refusal::no_such(Thing::Task, uuid))?;
+    let task = app
+        .retry
+        .transient(|| app.store.task(uuid))
+        .await?
+        .ok_or_else(|| Refusal::no_such(ResourceKind::Task, uuid))?;
     if !worker.held.contains(&uuid) {
         needed(&app, &worker, &task, Need::Watched).await?;
     }
@@ -83,7 +85,7 @@ impl Need {
 /// Whether a task that the worker holds names another one for this, and its creator may see that one now.
 pub(super) async fn needed(app: &App, worker: &Worker, other: &Task, need: Need) -> Result<(), ApiError> {
     for held in &worker.held {
-        let held = patiently(app, || app.store.task(*held)).await?;
+        let held = app.retry.transient(|| app.store.task(*held)).await?;
         if let Some(held) = held.filter(|held| need.is_named_by(&held.spec, other.uuid))
             && creator_may_see(app, &held, &other.group_name).await?
         {
@@ -97,10 +99,10 @@ pub(super) async fn needed(app: &App, worker: &Worker, other: &Task, need: Need)
 
 /// Whether whoever submitted a task may look into a group now.
 pub(super) async fn creator_may_see(app: &App, held: &Task, group: &str) -> Result<bool, ApiError> {
-    let creator = patiently(app, || app.store.user(&held.creator)).await?;
+    let creator = app.retry.transient(|| app.store.user(&held.creator)).await?;
     let Some(creator) = creator.filter(|creator| creator.state == AccountState::Active) else {
         return Ok(false);
     };
-    let membership = patiently(app, || app.store.membership(creator.id, group)).await?;
+    let membership = app.retry.transient(|| app.store.membership(creator.id, group)).await?;
     Ok(permit(membership, group, Action::View).is_ok())
 }

@@ -14,7 +14,7 @@ use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::{PasswordCaller, invalid_token, personal_token_digest};
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// Tokens of one user. More are a sign that something makes them and forgets them.
 const MOST: usize = 1000;
@@ -68,8 +68,8 @@ pub(super) async fn revoke(
     InPath(id): InPath<i64>,
 ) -> Result<Empty, ApiError> {
     let ended = app.store.revoke_personal_token(user.id, id, app.now()).await?;
-    app.summon_each(&ended.ok_or_else(|| Refusal::no_such(Thing::Token, id))?);
-    app.bell.ring();
+    app.wake_agents(&ended.ok_or_else(|| Refusal::no_such(ResourceKind::Token, id))?);
+    app.ready.notify();
     app.record(&user.name, actions::TOKEN_REVOKED, id.to_string(), Some(client)).await?;
     Ok(Empty)
 }

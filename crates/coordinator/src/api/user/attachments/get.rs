@@ -13,7 +13,7 @@ use crate::api::body::InPath;
 use crate::api::members::require;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// For members. 404 for an unknown group or key.
 pub(super) async fn get(
@@ -38,5 +38,5 @@ pub(super) async fn get_query(
 /// The file, if the user may see it.
 pub(super) async fn find(app: &App, user: &User, group: &str, key: &str) -> Result<Attachment, ApiError> {
     let id = require(app, user, group, Action::View).await?;
-    Ok(app.store.attachment(id, key).await?.ok_or_else(|| Refusal::no_such(Thing::Attachment, key))?)
+    Ok(app.store.attachment(id, key).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Attachment, key))?)
 }

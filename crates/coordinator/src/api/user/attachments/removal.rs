@@ -8,7 +8,7 @@ use mitosis_store::ops::artifacts::Removal;
 
 use crate::api::user::artifacts::{not_permitted, too_young};
 use crate::app::App;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// Whether the file was there and old enough. Its object is looked at again later: it may not go now, and a
 /// link to it may still work.
@@ -25,6 +25,6 @@ pub(in crate::api) async fn remove(
         }
         Removal::TooYoung => Err(too_young().into()),
         Removal::Denied => Err(not_permitted().into()),
-        Removal::Unknown => Err(Refusal::no_such(Thing::Attachment, key).into()),
+        Removal::Unknown => Err(Refusal::no_such(ResourceKind::Attachment, key).into()),
     }
 }

@@ -25,7 +25,7 @@ use crate::events::feed::TaskChanges;
 use crate::shares::Counted;
 
 /// How long to rely on hearing of changes.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(super) async fn one(
     State(app): State<App>,
@@ -127,7 +127,7 @@ impl One {
 
     async fn look(&mut self) -> Result<(Position, TaskEvent), ApiError> {
         let task = find(&self.app, &self.user, self.uuid, Action::View).await?;
-        self.look_at = Instant::now() + LOOK_AGAIN;
+        self.look_at = Instant::now() + POLL_INTERVAL;
         let cursor = Cursor { at: task.updated_at, task: task.id };
         let event = TaskEvent::from(view::info(task));
         Ok((Position::of(cursor, &event), event))

@@ -16,7 +16,6 @@ use crate::api::reply::Empty;
 use crate::api::user::tasks::portions::{Pace, announce};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::dispatch::patience::patiently;
 use crate::error::{ApiError, Refusal};
 
 /// Needs Admin. Waiting tasks are cancelled, running ones end; an administrator can undo it.
@@ -48,7 +47,7 @@ pub(crate) async fn cancel_the_rest(app: &App, group: GroupId) -> Result<usize, 
     let mut count = 0;
     loop {
         let pace = Pace::begin(&app.requests);
-        let cancelled = patiently(app, || app.store.continue_deletion(group, app.now())).await?;
+        let cancelled = app.retry.transient(|| app.store.continue_deletion(group, app.now())).await?;
         if cancelled.is_empty() {
             return Ok(count);
         }

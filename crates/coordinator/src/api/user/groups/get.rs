@@ -10,7 +10,7 @@ use crate::api::body::InPath;
 use crate::api::members::permit;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// The member list is for the group's Admins.
 pub(super) async fn get(
@@ -20,7 +20,7 @@ pub(super) async fn get(
 ) -> Result<Json<GroupInfo>, ApiError> {
     let membership = app.store.membership(user.id, &name).await?;
     let id = permit(membership, &name, Action::View)?;
-    let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such(Thing::Group, &name))?;
+    let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Group, &name))?;
     let sees_members =
         matches!(membership, Membership::Member(_, role) if Action::ManageMembers.allowed_to(role));
     let users_in_group = match sees_members {

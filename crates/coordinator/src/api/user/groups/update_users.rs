@@ -41,9 +41,9 @@ pub(in crate::api) fn answer(app: &App, change: MembersChange) -> Result<Empty, 
         MembersChange::Done(workers) => {
             app.memberships.forget_all();
             if !workers.is_empty() {
-                app.summon_each(&workers);
-                app.bell.ring();
-                app.news.ring();
+                app.wake_agents(&workers);
+                app.ready.notify();
+                app.changed.notify();
             }
             Ok(Empty)
         }

@@ -21,7 +21,7 @@ pub(super) async fn cancel(
     find_own(&app, &user, uuid).await?;
     let cancelled =
         app.store.cancel(By::User(user.id), &CancelSelection::Ready(vec![uuid]), app.now()).await?;
-    app.news.ring();
+    app.changed.notify();
     for task in &cancelled {
         app.output.changed(*task);
     }

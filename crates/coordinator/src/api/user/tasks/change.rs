@@ -28,7 +28,7 @@ pub(super) async fn change(
     }
     match app.store.change_task(By::User(user.id), uuid, &change, app.now()).await? {
         true => {
-            app.bell.ring();
+            app.ready.notify();
             Ok(Empty)
         }
         false => Err(not_ready(uuid).into()),

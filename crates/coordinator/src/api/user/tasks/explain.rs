@@ -11,7 +11,7 @@ use super::find;
 use crate::api::body::InPath;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// In any state. Of a watched task in a group that the caller is not in, nothing is told.
 pub(super) async fn explain(
@@ -21,7 +21,7 @@ pub(super) async fn explain(
 ) -> Result<Json<Explanation>, ApiError> {
     find(&app, &user, uuid, Action::View).await?;
     let own_groups = app.store.groups_of(user.id).await?.into_keys().collect();
-    let facts = app.store.facts(uuid).await?.ok_or_else(|| Refusal::no_such(Thing::Task, uuid))?;
+    let facts = app.store.facts(uuid).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Task, uuid))?;
     let moment = Moment { now: app.now(), started_at: app.started_at, lease: app.lease, own_groups };
     Ok(Json(explain::explain(&facts, &moment)))
 }

@@ -14,7 +14,7 @@ use super::find;
 use crate::api::body::{InPath, InQuery};
 use crate::app::App;
 use crate::auth::standing::{LastingCaller, groups_of};
-use crate::dispatch::post::Note;
+use crate::dispatch::peer_notifier::Hint;
 use crate::error::ApiError;
 use crate::events::feed::TaskChanges;
 use crate::events::output_hub::Wake;
@@ -25,7 +25,7 @@ pub(in crate::api) const MOST_WAIT: Duration = Duration::from_secs(20);
 /// How often to ask whether the caller may still see, and for the output; the answers of the store are shared.
 const CHECK_AGAIN: Duration = Duration::from_secs(1);
 /// How long to rely on hearing of changes.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Answers when there are bytes, when the task has ended, or when `wait` is over.
 pub(super) async fn follow(
@@ -46,7 +46,7 @@ pub(super) async fn follow(
         standing.check(&app).await?;
         let groups = groups_of(&app, user.id).await?;
         let (looked, task) = match seen.take() {
-            Some((at, task)) if at.elapsed() < LOOK_AGAIN && groups.contains(&task.group) => (at, task),
+            Some((at, task)) if at.elapsed() < POLL_INTERVAL && groups.contains(&task.group) => (at, task),
             _ => (Instant::now(), find(&app, &user, uuid, Action::View).await?),
         };
         let over = Instant::now() >= deadline || app.stopping.is_cancelled();
@@ -58,7 +58,7 @@ pub(super) async fn follow(
             && asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN)
         {
             let FollowQuery { stdout, stderr, .. } = query;
-            app.post.send(Note::Follow { agent: attempt.worker, task: uuid, stdout, stderr });
+            app.peers.send(Hint::Follow { agent: attempt.worker, task: uuid, stdout, stderr });
             asked = Some(Instant::now());
         }
         let until = deadline.min(Instant::now() + CHECK_AGAIN);

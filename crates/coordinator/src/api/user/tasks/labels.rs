@@ -10,7 +10,7 @@ use crate::api::body::{Body, InPath};
 use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// An empty list clears them.
 pub(super) async fn labels(
@@ -23,6 +23,6 @@ pub(super) async fn labels(
     let labels = submission::words(request.labels)?;
     match app.store.set_task_labels(By::User(user.id), uuid, &labels, app.now()).await? {
         true => Ok(Empty),
-        false => Err(Refusal::no_such(Thing::Task, uuid).into()),
+        false => Err(Refusal::no_such(ResourceKind::Task, uuid).into()),
     }
 }

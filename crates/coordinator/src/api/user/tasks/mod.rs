@@ -35,7 +35,7 @@ use crate::api::members;
 use crate::api::routes::Asks::{Change, Look};
 use crate::api::routes::Routes;
 use crate::app::App;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -63,13 +63,13 @@ pub(super) fn batch_routes() -> Routes {
 
 /// The task, if the user may do this in its group.
 pub(super) async fn find(app: &App, user: &User, uuid: Uuid, action: Action) -> Result<Task, ApiError> {
-    let task = app.store.task(uuid).await?.ok_or_else(|| Refusal::no_such(Thing::Task, uuid))?;
+    let task = app.store.task(uuid).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Task, uuid))?;
     members::require(app, user, &task.group_name, action).await?;
     Ok(task)
 }
 
 /// Tasks of a list that are held at once where only their identities are needed: each may be large.
-const AT_ONCE: usize = 64;
+const BATCH_SIZE: usize = 64;
 
 /// Those of the tasks that exist, with which the user may do this, and that are wanted; newest first.
 pub(super) async fn permitted(
@@ -82,7 +82,7 @@ pub(super) async fn permitted(
     let roles = app.store.groups_of(user.id).await?;
     let may = |task: &Task| roles.get(&task.group_name).is_some_and(|role| action.allowed_to(*role));
     let mut found = BTreeMap::new();
-    for portion in uuids.chunks(AT_ONCE) {
+    for portion in uuids.chunks(BATCH_SIZE) {
         let tasks = app.store.tasks(portion).await?;
         found.extend(tasks.iter().filter(|task| may(task) && wanted(task)).map(|task| (task.id, task.uuid)));
     }
@@ -91,7 +91,7 @@ pub(super) async fn permitted(
 
 /// The same for routes that answer 400 to outsiders.
 async fn find_own(app: &App, user: &User, uuid: Uuid) -> Result<Task, ApiError> {
-    let task = app.store.task(uuid).await?.ok_or_else(|| Refusal::no_such(Thing::Task, uuid))?;
+    let task = app.store.task(uuid).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Task, uuid))?;
     members::require_for_filter(app, user, &task.group_name, Action::ManageTasks).await?;
     Ok(task)
 }

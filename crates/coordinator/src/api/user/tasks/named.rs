@@ -9,7 +9,7 @@ use mitosis_protocol::task::SubmitTaskRequest;
 use mitosis_protocol::{TaskSpec, Uuid};
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// The tasks that are named in a request and exist, and whether the user may see each.
 pub(super) struct Named(HashMap<Uuid, bool>);
@@ -41,7 +41,7 @@ impl Named {
                 "the task names task `{task}`, which is not in a group of yours"
             ))
             .hint("ask an Admin of that task's group to make you a member")),
-            None => Err(Refusal::no_such(Thing::Task, task)),
+            None => Err(Refusal::no_such(ResourceKind::Task, task)),
         })
     }
 }

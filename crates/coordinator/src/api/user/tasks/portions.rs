@@ -39,7 +39,7 @@ impl<'a> Pace<'a> {
 
 /// Wakes everyone who waits for tasks that have been cancelled.
 pub(in crate::api::user) fn announce(app: &App, cancelled: &[Uuid]) {
-    app.news.ring();
+    app.changed.notify();
     for task in cancelled {
         app.output.changed(*task);
     }

@@ -50,7 +50,7 @@ pub(super) async fn retry(
             Repetition::Accepted(more) | Repetition::Replayed(more) => repeated.extend(more),
             Repetition::KeyReused => return Err(submission::key_reused().into()),
         }
-        app.bell.ring();
+        app.ready.notify();
         pace.rest().await;
     }
     Ok(Json(reply(listed, &repeated, next)))

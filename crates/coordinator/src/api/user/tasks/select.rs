@@ -14,7 +14,7 @@ use crate::api::body::InQuery;
 use crate::api::members;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// So many are named when a name fits several.
 const NAMED: u64 = 5;
@@ -37,7 +37,7 @@ pub(super) async fn select(
 }
 
 async fn chosen(app: &App, user: &User, selector: Selector, text: &str) -> Result<Task, ApiError> {
-    let nothing = |hint: &'static str| Refusal::no_such(Thing::Task, text).hint(hint);
+    let nothing = |hint: &'static str| Refusal::no_such(ResourceKind::Task, text).hint(hint);
     match selector {
         Selector::Uuid(uuid) => find(app, user, uuid, Action::View).await,
         Selector::Prefix(first, last) => {

@@ -22,7 +22,7 @@ pub(super) async fn stop(
     find_own(&app, &user, uuid).await?;
     match app.store.ask_to_stop(By::User(user.id), uuid, app.now()).await? {
         StopAsked::Of(agent) => {
-            app.summon(agent);
+            app.wake_agent(agent);
             Ok(Empty)
         }
         StopAsked::OfPublished => {

@@ -28,7 +28,7 @@ pub(super) async fn submit(
         Submission::KeyReused => return Err(submission::key_reused().into()),
         Submission::Denied => return Err(submission::denied().into()),
     };
-    app.bell.ring();
+    app.ready.notify();
     let [ids] = ids[..] else {
         return Err(
             Refusal::new(ErrorCode::Internal, "the store answered for another number of tasks").into()

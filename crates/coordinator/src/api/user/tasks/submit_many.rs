@@ -54,7 +54,7 @@ pub(super) async fn submit_many(
     }
     // A large submission is not held in memory beside its answer.
     drop(accepted);
-    app.bell.ring();
+    app.ready.notify();
     let mut ids = ids.into_iter();
     let results = (0..count)
         .map(|at| match refused.remove(&at) {

@@ -13,7 +13,7 @@ use crate::api::body::{InPath, InQuery};
 use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// What follows the question mark.
 #[derive(Deserialize)]
@@ -36,11 +36,11 @@ pub(super) async fn cancel(
 pub(in crate::api) async fn stop(app: &App, by: By, uuid: Uuid, op: ShutdownOp) -> Result<Empty, ApiError> {
     match app.store.stop_worker(by, uuid, op, app.now()).await? {
         Stop::Removed | Stop::Marked => {
-            app.bell.ring();
-            app.summon(uuid);
+            app.ready.notify();
+            app.wake_agent(uuid);
             Ok(Empty)
         }
         Stop::NotInControl => Err(not_in_control(Action::ControlWorkers).into()),
-        Stop::Unknown => Err(Refusal::no_such(Thing::Worker, uuid).into()),
+        Stop::Unknown => Err(Refusal::no_such(ResourceKind::Worker, uuid).into()),
     }
 }

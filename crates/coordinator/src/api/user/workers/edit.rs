@@ -15,7 +15,7 @@ use crate::api::reply::Empty;
 use crate::api::user::tasks::submission::words;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// In force at the next fetch of the worker, also for tasks that wait already.
 pub(super) async fn tags(
@@ -26,7 +26,7 @@ pub(super) async fn tags(
 ) -> Result<Empty, ApiError> {
     let tags = named(request.tags)?;
     let change = app.store.set_worker_tags(By::User(user.id), uuid, &tags, app.now()).await?;
-    app.bell.ring();
+    app.ready.notify();
     answer(change, uuid)
 }
 
@@ -52,7 +52,7 @@ fn named(set: Vec<String>) -> Result<Words, Refusal> {
 fn answer(change: WorkerChange, uuid: Uuid) -> Result<Empty, ApiError> {
     match change {
         WorkerChange::Done => Ok(Empty),
-        WorkerChange::Unknown => Err(Refusal::no_such(Thing::Worker, uuid).into()),
+        WorkerChange::Unknown => Err(Refusal::no_such(ResourceKind::Worker, uuid).into()),
         WorkerChange::Denied => Err(not_in_control(Action::LabelWorkers).into()),
     }
 }

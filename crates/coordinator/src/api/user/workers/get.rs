@@ -13,7 +13,7 @@ use mitosis_protocol::{Role, Timestamp, Uuid};
 use crate::api::body::InPath;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// 404 for an unknown worker, 403 for one that serves none of the caller's groups.
 pub(super) async fn get(
@@ -32,7 +32,7 @@ pub(super) async fn get(
 
 /// The worker and the groups on it.
 async fn find(app: &App, uuid: Uuid) -> Result<(Worker, BTreeMap<String, Role>), ApiError> {
-    let worker = app.store.worker(uuid).await?.ok_or_else(|| Refusal::no_such(Thing::Worker, uuid))?;
+    let worker = app.store.worker(uuid).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Worker, uuid))?;
     let groups = app.store.worker_groups(worker.id).await?;
     Ok((worker, groups))
 }

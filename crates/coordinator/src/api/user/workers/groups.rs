@@ -17,7 +17,7 @@ use crate::api::members::permit;
 use crate::api::reply::Empty;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal, Thing};
+use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// Gives groups their roles on the worker, all or none. Needs Admin in a group that is Admin on the worker, and
 /// Write in each group that comes or is given a higher role.
@@ -32,7 +32,7 @@ pub(super) async fn set(
     }
     let by = By::User(user.id);
     let change = app.store.set_worker_groups(by, uuid, &request.relations, app.now()).await?;
-    app.bell.ring();
+    app.ready.notify();
     answer(change, uuid)
 }
 
@@ -63,9 +63,9 @@ async fn remove(app: &App, user: &User, uuid: Uuid, groups: &[String]) -> Result
         return Err(nothing_named().into());
     }
     let change = app.store.remove_worker_groups(By::User(user.id), uuid, groups, app.now()).await?;
-    app.bell.ring();
-    app.news.ring();
-    app.summon(uuid);
+    app.ready.notify();
+    app.changed.notify();
+    app.wake_agent(uuid);
     answer(change, uuid)
 }
 
@@ -82,7 +82,7 @@ fn answer(change: WorkerGroupsChange, uuid: Uuid) -> Result<Empty, ApiError> {
                 .hint("`mito client users groups` lists yours")
                 .into())
         }
-        WorkerGroupsChange::UnknownWorker => Err(Refusal::no_such(Thing::Worker, uuid).into()),
+        WorkerGroupsChange::UnknownWorker => Err(Refusal::no_such(ResourceKind::Worker, uuid).into()),
         WorkerGroupsChange::NotInControl => Err(not_in_control(Action::ControlWorkers).into()),
         WorkerGroupsChange::MayNotServe(name, membership) => {
             permit(membership, &name, Action::Serve)?;

@@ -15,9 +15,9 @@ use mitosis_protocol::worker::{Machine, RegisterWorkerReply, RegisterWorkerReque
 use mitosis_store::ops::workers::{NewWorker, Registration};
 
 use crate::api::body::Body;
+use crate::api::leases::{lease_headers, terms};
 use crate::api::members::permit;
 use crate::api::user::tasks::submission::words;
-use crate::api::worker::{lease_headers, terms};
 use crate::app::App;
 use crate::auth::caller::invalid_token;
 use crate::auth::standing::LastingCaller;

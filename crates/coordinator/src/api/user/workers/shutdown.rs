@@ -20,7 +20,7 @@ use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
 
 /// Workers that are looked up at once.
-const AT_ONCE: u64 = 100;
+const BATCH_SIZE: u64 = 100;
 
 /// Those that match a filter and on which the group is Admin. Needs Admin in the group.
 pub(super) async fn by_filter(
@@ -32,7 +32,7 @@ pub(super) async fn by_filter(
     let asked_for = |roles: Vec<Role>| roles.into_iter().filter(|role| *role == Role::Admin).collect();
     query.roles = Some(query.roles.map_or_else(|| vec![Role::Admin], asked_for));
     let mut shutdown_count = 0;
-    let mut page = WorkerPage { after: None, limit: AT_ONCE, bytes: usize::MAX };
+    let mut page = WorkerPage { after: None, limit: BATCH_SIZE, bytes: usize::MAX };
     loop {
         let found = app.store.query_workers(&query, page).await?;
         for worker in &found.workers {
@@ -40,7 +40,7 @@ pub(super) async fn by_filter(
                 shutdown_count += 1;
             }
         }
-        app.bell.ring();
+        app.ready.notify();
         page.after = found.workers.last().map(|worker| worker.id);
         if found.is_whole || page.after.is_none() {
             break;
@@ -65,7 +65,7 @@ pub(super) async fn by_list(
             false => reply.failed_uuids.push(uuid),
         }
     }
-    app.bell.ring();
+    app.ready.notify();
     Ok(Json(reply))
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn by_list(
 async fn stop(app: &App, user: &User, uuid: Uuid, op: ShutdownOp) -> Result<bool, ApiError> {
     match app.store.stop_worker(By::User(user.id), uuid, op, app.now()).await? {
         Stop::Removed | Stop::Marked => {
-            app.summon(uuid);
+            app.wake_agent(uuid);
             Ok(true)
         }
         Stop::Unknown | Stop::NotInControl => Ok(false),

@@ -1,4 +1,4 @@
-//! What an agent has to be told about the attempts it holds, or thinks it holds.
+//! Compares the attempts that an agent holds with those that the store says it holds.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use tokio::sync::{mpsc, oneshot};
 
 /// An attempt that the agent does not name may still be on its way to it for so long.
 const ON_ITS_WAY: Duration = Duration::from_secs(5);
-/// How long the first question waits for others.
+/// How long the first request waits for others.
 const WINDOW: Duration = Duration::from_millis(10);
-/// The same, shortly after a batch: many agents cost little more than a few.
+/// How long it waits shortly after another batch: many agents cost little more than a few.
 const BUSY_WINDOW: Duration = Duration::from_millis(200);
-/// Most questions in one statement.
+/// Most agents in one statement.
 const BATCH: usize = 1_000;
 
 /// What differs between an agent and the store.
@@ -58,21 +58,21 @@ pub(crate) fn compare(held: &[AttemptRef], duties: &Duties, resync: bool, now: T
 }
 
 type Answer = Result<Option<Duties>, Arc<StoreError>>;
-type Question = (WorkerId, oneshot::Sender<Answer>);
+type Request = (WorkerId, oneshot::Sender<Answer>);
 
-/// Asks the store for the duties of many agents at once.
+/// Reads the held attempts of many agents in one query; cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct DutyBook(mpsc::Sender<Question>);
+pub(crate) struct HeldAttemptsReader(mpsc::Sender<Request>);
 
-impl DutyBook {
-    /// Starts the task that asks.
-    pub(crate) fn open(background: &Background, store: Arc<dyn Store>) -> Self {
+impl HeldAttemptsReader {
+    /// Starts the task that reads.
+    pub(crate) fn start(background: &Background, store: Arc<dyn Store>) -> Self {
         let (sender, receiver) = mpsc::channel(BATCH);
         background.spawn_serving("held-attempts", read_batches(store, receiver));
         Self(sender)
     }
 
-    /// The duties of an agent; none when it is not registered any more.
+    /// The attempts that an agent holds; `None` if it is no longer registered.
     pub(crate) async fn of(&self, worker: WorkerId) -> Answer {
         let (reply, answer) = oneshot::channel();
         if self.0.send((worker, reply)).await.is_err() {
@@ -82,13 +82,13 @@ impl DutyBook {
     }
 }
 
-async fn read_batches(store: Arc<dyn Store>, mut questions: mpsc::Receiver<Question>) {
+async fn read_batches(store: Arc<dyn Store>, mut requests: mpsc::Receiver<Request>) {
     let mut last = None;
-    while let Some(first) = questions.recv().await {
+    while let Some(first) = requests.recv().await {
         let mut batch = vec![first];
         tokio::time::sleep(super::renewals::window(last, WINDOW, BUSY_WINDOW)).await;
         while batch.len() < BATCH
-            && let Ok(next) = questions.try_recv()
+            && let Ok(next) = requests.try_recv()
         {
             batch.push(next);
         }
@@ -101,7 +101,7 @@ async fn read_batches(store: Arc<dyn Store>, mut questions: mpsc::Receiver<Quest
                 Ok(known) => Ok(known.get(&worker).cloned()),
                 Err(error) => Err(error.clone()),
             };
-            // Whoever asked may have hung up meanwhile.
+            // The caller may have given up.
             let _ = reply.send(answer);
         }
     }

@@ -1,0 +1,32 @@
+//! Leases as requests and replies name them.
+
+use std::time::Duration;
+
+use http::HeaderName;
+use mitosis_domain::ids::TaskId;
+use mitosis_domain::lease::LeaseTerms;
+use mitosis_domain::task::LeaseKey;
+use mitosis_protocol::agent::AttemptKey;
+
+use crate::app::App;
+
+/// The lease that an attempt is named by.
+pub(super) fn lease_key(key: AttemptKey) -> LeaseKey {
+    LeaseKey { task: TaskId(key.id), epoch: key.epoch, token: key.token }
+}
+
+/// How long a worker may be silent. Native agents send heartbeats often, so they are missed sooner.
+pub(super) fn terms(app: &App, is_agent: bool, lost_after: Option<Duration>) -> LeaseTerms {
+    match is_agent {
+        true => app.agents.terms(app.lease, lost_after),
+        false => LeaseTerms::legacy(app.lease),
+    }
+}
+
+/// Headers with the lease terms in seconds, for native workers. Legacy workers ignore them.
+pub(super) fn lease_headers(terms: LeaseTerms) -> [(HeaderName, String); 2] {
+    [
+        (HeaderName::from_static("x-mito-lease"), terms.lease.as_secs().to_string()),
+        (HeaderName::from_static("x-mito-missed-after"), terms.missed_after.as_secs().to_string()),
+    ]
+}

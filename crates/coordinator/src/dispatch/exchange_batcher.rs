@@ -1,0 +1,357 @@
+//! Collects the reports and claims of agents into batches, each of which is one transaction.
+//!
+//! Nothing is delayed in order to be collected: requests that arrive during a transaction form the next batch. So a
+//! single agent is served at once, and many at the cost of a few.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mitosis_domain::crash;
+use mitosis_domain::ids::WorkerId;
+use mitosis_domain::task::LeaseKey;
+use mitosis_store::ops::dispatch::{Class, Exchange, ExchangeOutcome, Exchanged, Given};
+use mitosis_store::{Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::leases::Leases;
+use super::notifier::Notifier;
+use super::poll_queue::{Generation, PollQueue, Waiter};
+use super::retry::Retry;
+
+/// Transactions under way at once. With more, batches only get smaller and wait for each other's workers.
+const CONCURRENCY: usize = 2;
+/// Attempts and tasks in one transaction, beyond which no further agent is added.
+const BATCH: usize = 512;
+/// Agents in one transaction.
+const AGENTS: usize = 128;
+/// How long to rely on notifications: hints between coordinators may get lost.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a known eligibility class is used, should the hint that it changed get lost.
+const CLASS_TTL: Duration = Duration::from_secs(60);
+
+type Answer = Result<Exchanged, Arc<StoreError>>;
+
+/// Hands requests to the dispatcher; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct ExchangeBatcher(mpsc::UnboundedSender<Request>);
+
+#[derive(Debug)]
+struct Request {
+    exchange: Exchange,
+    /// Whether it is held until there is a task.
+    waits: bool,
+    reply: oneshot::Sender<Answer>,
+}
+
+impl ExchangeBatcher {
+    /// A batcher, and the receiving end for [`serve`].
+    pub(crate) fn new() -> (Self, Requests) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), Requests(receiver))
+    }
+
+    /// Reports ends and claims tasks; returns at once, with or without tasks.
+    pub(crate) async fn exchange(&self, exchange: Exchange) -> Answer {
+        self.request(exchange, false).await
+    }
+
+    /// Claims tasks as soon as there are some. If the caller gives up, tasks that were assigned meanwhile are
+    /// requeued.
+    pub(crate) async fn wait_for_work(&self, worker: WorkerId, want: usize, token: i64) -> Answer {
+        let exchange = Exchange { worker, ended: Vec::new(), returned: Vec::new(), want, token };
+        self.request(exchange, true).await
+    }
+
+    async fn request(&self, exchange: Exchange, waits: bool) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        if self.0.send(Request { exchange, waits, reply }).is_err() {
+            return Err(Arc::new(StoreError::Closed));
+        }
+        answer.await.unwrap_or_else(|_| Err(Arc::new(StoreError::Closed)))
+    }
+}
+
+/// Requests to the dispatcher.
+pub(crate) struct Requests(mpsc::UnboundedReceiver<Request>);
+
+/// What the dispatcher needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Dependencies {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) leases: Leases,
+    pub(crate) retry: Retry,
+    /// Notified when tasks became Ready.
+    pub(crate) ready: Notifier,
+    pub(crate) stopping: CancellationToken,
+}
+
+/// Serves requests until the application stops.
+pub(crate) async fn serve(dependencies: Dependencies, mut requests: Requests) {
+    let mut ready = dependencies.ready.subscribe();
+    let mut dispatcher = Dispatcher {
+        incoming: VecDeque::new(),
+        waiting: PollQueue::new(),
+        classes: ClassCache::default(),
+        running: JoinSet::new(),
+    };
+    let mut poll = tokio::time::interval(POLL_INTERVAL);
+    loop {
+        tokio::select! {
+            request = requests.0.recv() => match request {
+                Some(request) => dispatcher.accept(request),
+                None => return,
+            },
+            Some(ended) = dispatcher.running.join_next() => match ended {
+                Ok(ended) => dispatcher.conclude(&dependencies, ended),
+                Err(error) => tracing::error!(%error, "an exchange failed"),
+            },
+            () = ready.notified() => dispatcher.notified(),
+            _ = poll.tick() => dispatcher.poll(),
+            () = dependencies.stopping.cancelled() => return dispatcher.close(requests).await,
+        }
+        while let Ok(request) = requests.0.try_recv() {
+            dispatcher.accept(request);
+        }
+        dispatcher.start(&dependencies);
+    }
+}
+
+/// Pending, waiting and in-flight requests.
+struct Dispatcher {
+    incoming: VecDeque<Request>,
+    waiting: PollQueue<Request>,
+    classes: ClassCache,
+    running: JoinSet<Ended>,
+}
+
+/// Eligibility classes of workers, until the next notification. They need not be looked up for every poll.
+#[derive(Debug)]
+struct ClassCache {
+    classes: HashMap<WorkerId, Class>,
+    since: Instant,
+}
+
+impl Default for ClassCache {
+    fn default() -> Self {
+        Self { classes: HashMap::new(), since: Instant::now() }
+    }
+}
+
+impl ClassCache {
+    fn get(&mut self, worker: WorkerId) -> Option<Class> {
+        if self.since.elapsed() > CLASS_TTL {
+            self.clear();
+        }
+        self.classes.get(&worker).copied()
+    }
+
+    fn insert(&mut self, worker: WorkerId, class: Class) {
+        self.classes.insert(worker, class);
+    }
+
+    fn clear(&mut self) {
+        self.classes.clear();
+        self.since = Instant::now();
+    }
+}
+
+/// A finished transaction.
+struct Ended {
+    generation: Generation,
+    requests: Vec<Request>,
+    outcome: Result<ExchangeOutcome, Arc<StoreError>>,
+}
+
+impl Dispatcher {
+    fn accept(&mut self, request: Request) {
+        match request.waits {
+            true => {
+                let class = self.classes.get(request.exchange.worker);
+                self.waiting.push(request, class);
+            }
+            false => self.incoming.push_back(request),
+        }
+    }
+
+    /// Tasks became Ready, or a worker may run others now.
+    fn notified(&mut self) {
+        self.classes.clear();
+        self.waiting.notify();
+    }
+
+    /// Removes requests that were given up, and serves the others again.
+    fn poll(&mut self) {
+        self.waiting.retain(|request| !request.reply.is_closed());
+        if !self.waiting.is_empty() {
+            self.waiting.notify();
+        }
+    }
+
+    /// Starts transactions while there are requests and the limit allows it.
+    fn start(&mut self, dependencies: &Dependencies) {
+        while self.running.len() < CONCURRENCY {
+            let requests = self.next_batch();
+            if requests.is_empty() {
+                return;
+            }
+            let (dependencies, generation) = (dependencies.clone(), self.waiting.generation());
+            self.running.spawn(async move {
+                let batch: Vec<Exchange> = requests.iter().map(|request| request.exchange.clone()).collect();
+                let outcome = run(&dependencies, &batch).await;
+                Ended { generation, requests, outcome }
+            });
+        }
+    }
+
+    /// The next batch: reports first, then waiting polls. No agent is in a batch twice: two of its requests may
+    /// report the same.
+    fn next_batch(&mut self) -> Vec<Request> {
+        let (mut batch, mut load, mut workers) = (Vec::new(), 0, HashSet::new());
+        let mut later = VecDeque::new();
+        while load < BATCH
+            && batch.len() < AGENTS
+            && let Some(request) = self.incoming.pop_front()
+        {
+            if !workers.insert(request.exchange.worker) {
+                later.push_back(request);
+                continue;
+            }
+            load += request.load();
+            batch.push(request);
+        }
+        later.append(&mut self.incoming);
+        self.incoming = later;
+        while load < BATCH
+            && batch.len() < AGENTS
+            && let Some(Waiter { request, class }) = self.waiting.next()
+        {
+            if request.reply.is_closed() {
+                continue;
+            }
+            if !workers.insert(request.exchange.worker) {
+                self.waiting.requeue(request, class, self.waiting.generation());
+                continue;
+            }
+            load += request.load();
+            batch.push(request);
+        }
+        batch
+    }
+
+    /// Answers the requests of a finished transaction. Waiting requests that got no task keep waiting.
+    fn conclude(&mut self, dependencies: &Dependencies, ended: Ended) {
+        let Ended { generation, requests, outcome } = ended;
+        if requests.iter().any(|request| !request.exchange.ended.is_empty()) {
+            crash::point("complete.commit:after");
+        }
+        if requests.iter().any(|request| request.exchange.want > 0) {
+            crash::point("claim.commit:after");
+        }
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                for request in requests {
+                    // The caller may have given up.
+                    let _ = request.reply.send(Err(error.clone()));
+                }
+                return;
+            }
+        };
+        if outcome.made_ready {
+            dependencies.ready.notify();
+        }
+        for (request, exchanged) in requests.into_iter().zip(outcome.each) {
+            let class = self.note_class(&request, &exchanged, generation);
+            match &exchanged.given {
+                Given::Work(work, _) if work.is_empty() && request.waits => {
+                    self.waiting.requeue(request, class, generation);
+                }
+                _ => self.reply(request, exchanged),
+            }
+        }
+    }
+
+    /// Caches the class of a worker, and notes if the class got less than it wanted.
+    fn note_class(
+        &mut self,
+        request: &Request,
+        exchanged: &Exchanged,
+        generation: Generation,
+    ) -> Option<Class> {
+        let Given::Work(work, class) = &exchanged.given else { return None };
+        if work.len() < request.exchange.want {
+            self.waiting.exhausted(*class, generation);
+        }
+        if generation == self.waiting.generation() {
+            self.classes.insert(request.exchange.worker, *class);
+        }
+        Some(*class)
+    }
+
+    /// Answers a request. If it was given up, its tasks are requeued at once.
+    fn reply(&mut self, request: Request, exchanged: Exchanged) {
+        let Err(Ok(undelivered)) = request.reply.send(Ok(exchanged)) else { return };
+        let Given::Work(work, _) = undelivered.given else { return };
+        if request.waits && !work.is_empty() {
+            let returned: Vec<LeaseKey> = work.iter().map(|work| work.lease).collect();
+            let exchange = Exchange { returned, want: 0, ..request.exchange };
+            self.incoming.push_back(Request { exchange, waits: false, reply: oneshot::channel().0 });
+        }
+    }
+
+    /// Waits for transactions in flight, and drops the other requests.
+    async fn close(mut self, mut requests: Requests) {
+        requests.0.close();
+        while let Some(ended) = self.running.join_next().await {
+            if let Ok(Ended { requests, outcome: Ok(outcome), .. }) = ended {
+                for (request, exchanged) in requests.into_iter().zip(outcome.each) {
+                    let _ = request.reply.send(Ok(exchanged));
+                }
+            }
+        }
+    }
+}
+
+impl Request {
+    fn load(&self) -> usize {
+        let Exchange { ended, returned, want, .. } = &self.exchange;
+        1 + ended.len() + returned.len() + want
+    }
+}
+
+/// Runs one transaction. If it fails for another reason than an outage, each agent is tried alone, so that one
+/// does not fail for another.
+async fn run(
+    Dependencies { store, leases, retry, .. }: &Dependencies,
+    batch: &[Exchange],
+) -> Result<ExchangeOutcome, Arc<StoreError>> {
+    let together = retry.transient(|| store.exchange(batch, leases.moment())).await;
+    match together {
+        Err(error) if !error.is_transient() && batch.len() > 1 => {
+            tracing::error!(%error, agents = batch.len(), "an exchange failed; trying each agent alone");
+        }
+        outcome => return outcome.map_err(Arc::new),
+    }
+    let mut all = ExchangeOutcome { each: Vec::with_capacity(batch.len()), made_ready: false };
+    for one in batch {
+        let alone = retry.transient(|| store.exchange(std::slice::from_ref(one), leases.moment())).await;
+        match alone {
+            Ok(outcome) => {
+                all.each.extend(outcome.each);
+                all.made_ready |= outcome.made_ready;
+            }
+            Err(error) => {
+                // During an outage, the requests themselves report it.
+                if !error.is_transient() {
+                    tracing::error!(%error, worker = one.worker.0, "the exchange of one agent failed");
+                }
+                return Err(Arc::new(error));
+            }
+        }
+    }
+    Ok(all)
+}
