@@ -37,6 +37,7 @@ use crate::events::feed::Feed;
 use crate::events::output_hub::OutputHub;
 use crate::events::states::States;
 use crate::failures::Failures;
+use crate::metrics::Metrics;
 use crate::reconcilers::Passes;
 use crate::shares::{Questions, Requests, Streams};
 use crate::tls::Tls;
@@ -71,6 +72,7 @@ pub(crate) struct Parts {
     pub(crate) feed: Feed,
     pub(crate) states: States,
     pub(crate) announcer: Announcer,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) questions: Questions,
     pub(crate) failures: Failures,
     pub(crate) streams: Streams,

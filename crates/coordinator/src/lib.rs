@@ -13,6 +13,7 @@ mod dispatch;
 mod error;
 mod events;
 mod failures;
+mod metrics;
 mod preface;
 mod reconcilers;
 mod serve;

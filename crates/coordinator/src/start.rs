@@ -46,6 +46,7 @@ use crate::events::output_hub::OutputHub;
 use crate::events::relay;
 use crate::events::states::States;
 use crate::failures::Failures;
+use crate::metrics::Metrics;
 use crate::reconcilers::{self, Passes};
 use crate::serve;
 use crate::settings::{DEFAULT_ADMIN, Database, Objects, S3Settings, Settings};
@@ -219,11 +220,13 @@ impl Coordinator {
 
         let (ready, changed) = (Notifier::new(), Notifier::new());
         let retry = Retry::new(entropy.clone(), stopping.clone());
+        let metrics = Arc::new(Metrics::new());
         let (batcher, requests) = ExchangeBatcher::new();
         background.spawn_critical("exchange-batcher", {
             let (store, leases, stopping) = (store.clone(), leases.clone(), stopping.clone());
-            let (ready, retry) = (ready.clone(), retry.clone());
-            let dependencies = exchange_batcher::Dependencies { store, leases, retry, ready, stopping };
+            let (ready, retry, metrics) = (ready.clone(), retry.clone(), metrics.clone());
+            let dependencies =
+                exchange_batcher::Dependencies { store, leases, retry, ready, metrics, stopping };
             exchange_batcher::serve(dependencies, requests)
         });
         let (peers, outbox) = PeerNotifier::new();
@@ -253,6 +256,7 @@ impl Coordinator {
             streams: Streams::default(),
             requests: Requests::default(),
             failures: Failures::default(),
+            metrics,
             first_admin: settings.admin_user.clone(),
             started_at,
             started_steady: clock.steady(),

@@ -3,14 +3,16 @@
 //! All of it is one layer, since each layer is memory that every held request takes.
 
 use std::any::Any;
+use std::net::SocketAddr;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use mitosis_protocol::{ErrorBody, ErrorCode, VERSION_HEADER};
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::drain::Rest;
@@ -21,18 +23,29 @@ use crate::failures::Failure;
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const VERSION: HeaderName = HeaderName::from_static(VERSION_HEADER);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest id of a proxy that is taken over.
+const MAX_ID_BYTES: usize = 128;
 
-/// Gives the request an id, runs it under that name in the log, and writes the id into the answer.
+/// Gives the request an id unless a trusted proxy did, runs it under that name in the log, and writes the id into the answer.
 pub(super) async fn finish(State(app): State<App>, request: Request, next: Next) -> Response {
     app.requests.add();
-    let id = format!("{:016x}", app.entropy.number());
+    let id = id_of_proxy(&app, &request).unwrap_or_else(|| format!("{:016x}", app.entropy.number()));
+    let (method, started) = (request.method().clone(), Instant::now());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
     let (request, rest) = Rest::of(request);
     let mut response = next.run(request).instrument(span).await;
     if !response.status().is_success() {
         Box::pin(rest.drain()).await;
     }
+    app.metrics.request(
+        &method,
+        route.as_ref().map(MatchedPath::as_str),
+        response.status(),
+        started.elapsed(),
+    );
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+        app.metrics.failure(failure.is_outage);
         app.failures.note(&id, &failure);
     }
     if let Some(refusal) = response.extensions_mut().remove::<ErrorBody>() {
@@ -47,6 +60,22 @@ pub(super) async fn finish(State(app): State<App>, request: Request, next: Next)
     }
     response.headers_mut().insert(VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
     response
+}
+
+/// The id that a trusted proxy gave to the request, so that the logs of both have the same one.
+fn id_of_proxy(app: &App, request: &Request) -> Option<String> {
+    let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+    if !app.trusted_proxies.contains(peer.ip()) {
+        return None;
+    }
+    let id = request.headers().get(REQUEST_ID)?.to_str().ok()?;
+    is_usable(id).then(|| id.to_owned())
+}
+
+/// Whether an id can stand in a log line and in a header.
+fn is_usable(id: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=+/".contains(&byte);
+    (1..=MAX_ID_BYTES).contains(&id.len()) && id.bytes().all(plain)
 }
 
 fn is_stream(response: &Response) -> bool {

@@ -166,6 +166,13 @@ pub(crate) fn asked(method: &Method, path: &str) -> Option<Asks> {
     DECLARED.get(path)?.iter().find(|route| route.method == method).map(|route| route.asks)
 }
 
+/// Method and path of a declared route.
+pub(crate) fn declared(method: &Method, path: &str) -> Option<(&'static str, &'static str)> {
+    let method = if *method == Method::HEAD { "GET" } else { method.as_str() };
+    let route = DECLARED.get(path)?.iter().find(|route| route.method == method)?;
+    Some((route.method, route.path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::task::LeaseKey;
-use mitosis_store::ops::dispatch::{Class, Exchange, ExchangeOutcome, Exchanged, Given};
+use mitosis_store::ops::dispatch::{Class, Exchange, ExchangeOutcome, Exchanged, Given, Verdict};
 use mitosis_store::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -21,6 +21,7 @@ use super::leases::Leases;
 use super::notifier::Notifier;
 use super::poll_queue::{Generation, PollQueue, Waiter};
 use super::retry::Retry;
+use crate::metrics::Metrics;
 
 /// Transactions under way at once. With more, batches only get smaller and wait for each other's workers.
 const CONCURRENCY: usize = 2;
@@ -86,6 +87,7 @@ pub(crate) struct Dependencies {
     pub(crate) retry: Retry,
     /// Notified when tasks became Ready.
     pub(crate) ready: Notifier,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -117,6 +119,7 @@ pub(crate) async fn serve(dependencies: Dependencies, mut requests: Requests) {
             dispatcher.accept(request);
         }
         dispatcher.start(&dependencies);
+        dependencies.metrics.waiting_polls.set(dispatcher.waiting.len());
     }
 }
 
@@ -201,7 +204,9 @@ impl Dispatcher {
             let (dependencies, generation) = (dependencies.clone(), self.waiting.generation());
             self.running.spawn(async move {
                 let batch: Vec<Exchange> = requests.iter().map(|request| request.exchange.clone()).collect();
+                let started = Instant::now();
                 let outcome = run(&dependencies, &batch).await;
+                dependencies.metrics.exchange(started.elapsed());
                 Ended { generation, requests, outcome }
             });
         }
@@ -264,6 +269,7 @@ impl Dispatcher {
         if outcome.made_ready {
             dependencies.ready.notify();
         }
+        count(&dependencies.metrics, &outcome.each);
         for (request, exchanged) in requests.into_iter().zip(outcome.each) {
             let class = self.note_class(&request, &exchanged, generation);
             match &exchanged.given {
@@ -320,6 +326,16 @@ impl Request {
     fn load(&self) -> usize {
         let Exchange { ended, returned, want, .. } = &self.exchange;
         1 + ended.len() + returned.len() + want
+    }
+}
+
+fn count(metrics: &Metrics, exchanged: &[Exchanged]) {
+    for one in exchanged {
+        if let Given::Work(work, _) = &one.given {
+            metrics.claimed.inc_by(work.len() as u64);
+        }
+        let completed = one.verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Committed(_)));
+        metrics.completed.inc_by(completed.count() as u64);
     }
 }
 

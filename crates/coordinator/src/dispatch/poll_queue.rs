@@ -93,6 +93,11 @@ impl<T> PollQueue<T> {
         self.parked.retain(|waiter| waits(&waiter.request));
     }
 
+    /// Waiters, for a gauge.
+    pub(super) fn len(&self) -> i64 {
+        i64::try_from(self.due.len() + self.parked.len()).unwrap_or(i64::MAX)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.due.is_empty() && self.parked.is_empty()
     }

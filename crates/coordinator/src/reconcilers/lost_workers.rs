@@ -38,6 +38,8 @@ pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
             app.ready.notify();
         }
         if reaped.len() < BATCH_SIZE as usize {
+            app.metrics.lost_workers.inc_by(workers);
+            app.metrics.requeued.inc_by(tasks);
             return Ok(Report::new([("silent workers", workers), ("requeued tasks", tasks)]));
         }
     }

@@ -71,6 +71,7 @@ where
         if outcome.is_ok() {
             app.background.recovered(name);
         }
+        app.metrics.pass(name, started.elapsed(), outcome.is_ok());
         app.passes.note(name, at, started.elapsed(), outcome.as_ref().map_err(|error| chain(error)));
         if !wait(&app.stopping, period).await {
             return;

@@ -114,3 +114,21 @@ pub(crate) async fn background_tasks_and_their_last_passes_are_reported(harness:
     let health = harness.send(Method::GET, "/health", None, None).await.expect(200).json();
     assert_eq!(health["parts"]["background"], "ok");
 }
+
+pub(crate) async fn metrics_count_requests_and_tasks(harness: Harness) {
+    let admin = harness.admin().await;
+    let worker = admin.worker(&json!({})).await;
+    admin.submits(&json!({})).await;
+    let task = worker.fetches().await;
+    worker.finishes(&task, 0).await;
+    let answer = admin.get("/metrics").await.expect(200);
+    assert!(answer.headers["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
+    for line in [
+        "mitosis_tasks_claimed_total 1",
+        "mitosis_tasks_completed_total 1",
+        r#"mitosis_http_requests_total{method="POST",route="/tasks",status="200"} 1"#,
+        r#"mitosis_background_task_failing{task="exchange-batcher"} 0"#,
+    ] {
+        assert!(answer.text.lines().any(|found| found == line), "{line} is not in {}", answer.text);
+    }
+}

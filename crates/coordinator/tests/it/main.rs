@@ -112,6 +112,7 @@ macro_rules! scenarios {
                 the_links_of_a_probe_are_for_its_bytes_only_and_cost_nobody,
                 administrators_are_told_that_the_default_password_works,
                 background_tasks_and_their_last_passes_are_reported,
+                metrics_count_requests_and_tasks,
             }
             events {
                 a_stream_of_one_task_ends_with_the_task,
@@ -272,6 +273,7 @@ mod with_time_passing {
             personal_tokens_of_a_user_are_bounded,
             guessing_a_password_is_slowed_down,
             trusted_proxy_names_the_caller_in_the_audit_log,
+            only_a_trusted_proxy_gives_a_request_its_id,
             strangers_guesses_do_not_lock_out_the_owner,
             session_can_not_be_used_to_guess_the_password,
             hung_up_logins_are_counted_and_written_down,

@@ -387,3 +387,21 @@ pub(crate) async fn logins_and_administrative_acts_are_written_down(harness: Har
     assert!(earlier["entries"].as_array().unwrap().iter().all(|entry| entry["id"].as_i64() < Some(before)));
     ann.get("/v1/admin/audit").await.expect_refused(403, "forbidden");
 }
+
+pub(crate) async fn only_a_trusted_proxy_gives_a_request_its_id(mut harness: Harness) {
+    let id = async |harness: &Harness, id: &str| {
+        let request = harness.request(Method::GET, "/auth").header("x-request-id", id);
+        let answer = request.send().await.unwrap();
+        let header = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let body: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!(body["request_id"], header);
+        header
+    };
+    assert_ne!(id(&harness, "from-anybody").await, "from-anybody");
+    harness.trusted_proxies = TrustedProxies::parse(["127.0.0.1"]).unwrap();
+    harness.restart().await;
+    assert_eq!(id(&harness, "5e6f-nginx").await, "5e6f-nginx");
+    for unusable in ["with space", "", &"x".repeat(129)] {
+        assert_ne!(id(&harness, unusable).await, unusable);
+    }
+}

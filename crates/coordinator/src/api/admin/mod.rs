@@ -4,6 +4,7 @@ mod audit;
 mod create_user;
 mod doctor;
 mod groups;
+mod metrics;
 mod shutdown;
 mod tasks;
 mod users;
@@ -26,5 +27,6 @@ pub(super) fn routes() -> Routes {
         .put("/v1/admin/groups/{group}/users", Admin, groups::restore)
         .get("/v1/admin/audit", Admin, audit::audit)
         .get("/v1/admin/doctor", Admin, doctor::doctor)
+        .get("/metrics", Admin, metrics::metrics)
         .post("/admin/shutdown", Admin, shutdown::shutdown)
 }

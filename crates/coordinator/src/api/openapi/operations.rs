@@ -113,6 +113,8 @@ fn administration(d: &mut Description) {
     d.op("POST /admin/shutdown", tag, Admin, "Stop the coordinator").body::<ShutdownRequest>().empty();
     d.op("GET /v1/admin/doctor", tag, Admin, "What only administrators should know is wrong")
         .reply::<AdminDoctorReply>();
+    d.op("GET /metrics", tag, Admin, "Counters of the coordinator, for Prometheus")
+        .text("application/openmetrics-text");
     d.op("GET /v1/admin/audit", tag, Admin, "What administrators did, and who logged in")
         .query("before", Type::Integer, "Entries before the one with this id")
         .query("limit", Type::Integer, "Most entries; 100 unless given")

@@ -77,6 +77,7 @@ async fn glance(app: &App, uuid: Uuid) -> Result<Option<FetchedTask>, ApiError> 
 /// Tells those who watch that a task was handed out. Published workers announce it by themselves.
 fn handed_out(app: &App, task: &FetchedTask, to_ours: bool) {
     app.changed.notify();
+    app.metrics.claimed.inc();
     if to_ours {
         app.announcer.assigned(task.uuid, task.timeout, !task.spec.resources.is_empty());
     }

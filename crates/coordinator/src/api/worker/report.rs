@@ -164,7 +164,10 @@ async fn commit(
     let outcome =
         app.retry.transient(|| app.store.complete(std::slice::from_ref(&completion), app.now())).await?;
     match outcome.first() {
-        Some(Completed::Committed | Completed::Replayed) => {
+        Some(completed @ (Completed::Committed | Completed::Replayed)) => {
+            if matches!(completed, Completed::Committed) {
+                app.metrics.completed.inc();
+            }
             app.ready.notify();
             worker.held.iter().for_each(|task| app.output.changed(*task));
             Ok(None)

@@ -46,6 +46,7 @@ pub(super) const ACCOUNTS: &[Row] = &[
     ("PUT", "/v1/admin/groups/{group}/users", r#"{"relations": {"reader": "Read"}}"#, SiteAdmin),
     ("GET", "/v1/admin/audit?limit=1", "", SiteAdmin),
     ("GET", "/v1/admin/doctor", "", SiteAdmin),
+    ("GET", "/metrics", "", SiteAdmin),
     ("POST", "/admin/shutdown", r#"{"secret": "guess"}"#, SiteAdminWithSecret),
     ("GET", "/v1/objects/artifacts/x", "", Nobody(403)),
     ("PUT", "/v1/objects/artifacts/x", "", Nobody(403)),
