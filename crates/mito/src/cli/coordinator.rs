@@ -20,7 +20,7 @@ pub(crate) struct CoordinatorArgs {
     /// The key of the certificate, in PEM
     #[arg(long, value_name = "PATH")]
     tls_key: Option<PathBuf>,
-    /// Public address of the coordinator, such as https://mito.example/lab
+    /// Public address of the coordinator, such as `https://mito.example/lab`
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
     /// Path of the config file
