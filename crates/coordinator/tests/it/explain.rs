@@ -178,7 +178,7 @@ pub(crate) async fn a_task_that_waits_for_another_names_it(harness: Harness) {
     assert_eq!(worker.fetches().await["uuid"], json!(watching));
     let waits = ann.explained(&watching).await;
     assert_eq!((&waits["code"], &waits["task"]), (&json!("waits_for_watched"), &json!(watched)));
-    assert!(waits["text"].as_str().unwrap().contains("that one is Ready"), "{waits}");
+    assert!(waits["text"].as_str().unwrap().contains("which is Ready"), "{waits}");
     ann.delete(&format!("/tasks/{watched}")).await.expect(200);
     assert_eq!(ann.why(&watching).await, "running");
 }
