@@ -129,7 +129,7 @@ impl App {
     pub(crate) async fn discard(&self, key: &ObjectKey) -> Result<(), StoreError> {
         self.store.discard_object(key, self.now()).await?;
         if let Err(error) = self.uploads.remove(&*self.objects, key).await {
-            tracing::warn!(%key, %error, "an object could not be removed, and is tried again later");
+            tracing::warn!(%key, %error, "failed to remove an object; it will be retried");
         }
         Ok(())
     }

@@ -22,13 +22,13 @@ pub(crate) enum ApiError {
     #[error("{0}")]
     Refused(Refusal),
     /// The database did not do its work.
-    #[error("the database did not do its work")]
+    #[error("database error")]
     Store(#[from] StoreError),
     /// The same, in an operation that served many callers.
-    #[error("the database did not do its work")]
+    #[error("database error")]
     Shared(#[from] Arc<StoreError>),
     /// The object store did not do its work.
-    #[error("the object store did not do its work")]
+    #[error("object store error")]
     Objects(#[from] ObjectError),
 }
 

@@ -55,7 +55,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, app: App) {
             // Whoever hung up before being let in.
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {
-                tracing::error!(%error, "no further connection can be taken");
+                tracing::error!(%error, "failed to accept a connection");
                 tokio::time::sleep(RELIEF).await;
             }
         }
@@ -67,14 +67,14 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, app: App) {
 /// Lets requests that are under way end, for a while.
 async fn end(open: GracefulShutdown, connections: &Connections) {
     if tokio::time::timeout(LAST_REQUESTS, open.shutdown()).await.is_err() {
-        tracing::warn!(open = connections.open(), "requests did not end in time, and are broken off");
+        tracing::warn!(open = connections.open(), "aborted requests that did not end in time");
         connections.end_all();
     }
 }
 
 /// Says why, as far as the first bytes can be written at once, and closes the connection.
 fn send_away(stream: &TcpStream, peer: SocketAddr, full: Full) {
-    tracing::debug!(%peer, ?full, "a connection too many");
+    tracing::debug!(%peer, ?full, "rejected a connection: too many are open");
     // Whoever does not hear it sees the connection end.
     let _ = stream.try_write(
         b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
@@ -91,7 +91,7 @@ fn converse(
 ) {
     // Small replies must not wait for the acknowledgement of earlier ones.
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "could not set TCP_NODELAY");
+        tracing::debug!(%error, "failed to set TCP_NODELAY");
     }
     let state = seat.state();
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -138,13 +138,13 @@ fn converse(
                     Box::pin(open.watch(http1)).await
                 }
                 Err(error) => {
-                    tracing::debug!(%error, %peer, "no TLS came about");
+                    tracing::debug!(%error, %peer, "TLS handshake failed");
                     return;
                 }
             },
         };
         if let Err(error) = conversation {
-            tracing::debug!(%error, %peer, "a connection broke off");
+            tracing::debug!(%error, %peer, "a connection failed");
         }
     });
     connections.is_served_by(id, task.abort_handle());

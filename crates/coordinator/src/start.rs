@@ -62,10 +62,10 @@ const BACKGROUND_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// There is no usable pair of keys.
-    #[error("there is no usable pair of keys for access tokens")]
+    #[error("invalid key pair for access tokens")]
     Keys(#[from] KeyError),
     /// TLS can't be spoken.
-    #[error("TLS can't be spoken as configured")]
+    #[error("invalid TLS configuration")]
     Tls(#[from] TlsError),
     /// The database can't be used.
     #[error("the database can't be used")]
@@ -77,7 +77,7 @@ pub enum StartError {
     #[error("the object store can't be used")]
     Objects(#[from] ObjectError),
     /// The configured administrator can't be made.
-    #[error("admin_user is no usable name")]
+    #[error("admin_user is not a valid name")]
     AdminName(#[from] InvalidName),
     /// The password is too long.
     #[error("admin_password has more than 255 bytes")]
@@ -436,10 +436,10 @@ async fn bootstrap(
     let password_hash = passwords.hash(&digest).await.expect("nobody else waits at the start");
     let new = NewUser { name, password_hash, admin: true };
     match store.bootstrap_admin(&new, clock.now()).await? {
-        Bootstrap::Created(_) => tracing::info!(user = %new.name, "made the first administrator"),
+        Bootstrap::Created(_) => tracing::info!(user = %new.name, "created the first administrator"),
         Bootstrap::AlreadyDone => {}
         Bootstrap::NameTaken => {
-            tracing::warn!(user = %new.name, "the name of the first administrator is taken; left alone");
+            tracing::warn!(user = %new.name, "the name of the first administrator is taken; no account was created");
         }
     }
     Ok(())

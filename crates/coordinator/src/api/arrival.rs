@@ -18,7 +18,7 @@ pub(super) async fn missing_archives(app: &App, holder: Holder) -> Vec<ArtifactK
     for artifact in announced {
         let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
         if app.uploads.is_taken(&key) {
-            tracing::warn!(%key, "an attempt ends in the middle of its own upload");
+            tracing::warn!(%key, "an attempt ended during its own upload");
             missing.push(artifact.kind);
             settle_later(app, &key).await;
             continue;
@@ -31,7 +31,7 @@ pub(super) async fn missing_archives(app: &App, holder: Holder) -> Vec<ArtifactK
                 missing.push(artifact.kind);
                 settle_later(app, &key).await;
             }
-            Err(error) => tracing::warn!(%key, %error, "an announced archive could not be checked"),
+            Err(error) => tracing::warn!(%key, %error, "failed to check an announced archive"),
         }
     }
     crash::point("artifact.commit:after");

@@ -103,7 +103,7 @@ fn create(files: &KeyFiles) -> Result<(), KeyError> {
         return Ok(());
     }
     publish(&files.public, &to_pem(&public, "PUBLIC KEY"))?;
-    tracing::info!(private = %files.private.display(), public = %files.public.display(), "made a key pair");
+    tracing::info!(private = %files.private.display(), public = %files.public.display(), "created a key pair");
     Ok(())
 }
 

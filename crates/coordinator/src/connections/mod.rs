@@ -145,7 +145,7 @@ impl Connections {
         let crowded = seats.open.len() * 10 >= self.room.total * 9;
         for (state, handle) in seats.open.values() {
             if let (Some(why), Some(handle)) = (state.overdue(now, crowded), handle) {
-                tracing::debug!(why, "a connection is closed");
+                tracing::debug!(why, "closed a connection");
                 handle.abort();
             }
         }

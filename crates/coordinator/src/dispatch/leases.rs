@@ -63,10 +63,7 @@ impl Leases {
         }
         if watch.skipped != 0 {
             let seconds = watch.skipped / 1_000_000;
-            tracing::info!(
-                seconds,
-                "leases were not watched over, or a clock was set; all of them are extended"
-            );
+            tracing::info!(seconds, "extended all leases after an outage or a clock change");
         }
         *parts.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Last { watch, steady });
         Ok(watch)

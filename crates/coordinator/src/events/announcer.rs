@@ -314,7 +314,7 @@ fn trouble(error: &RedisError, was_connected: bool) -> RedisContact {
         None => RedisContact::Unreachable,
     };
     if was_connected {
-        tracing::warn!(?contact, "the connection to Redis broke");
+        tracing::warn!(?contact, "lost the connection to Redis");
     } else {
         tracing::debug!(?contact, "Redis can't be used");
     }

@@ -208,7 +208,7 @@ pub(crate) async fn serve(app: App) {
             let begun = Instant::now();
             let outcome = reader.look(&app, begun).await.map_err(Arc::new);
             if let Err(error) = &outcome {
-                tracing::debug!(cause = chain(error), "changes can't be looked for; streams wait");
+                tracing::debug!(cause = chain(error), "failed to read changes; event streams wait");
             }
             app.feed.looks.send_replace(Some(Look { since: begun, outcome }));
             let pause = (begun.elapsed() * SHARE).max(app.feed.shortest_pause());

@@ -58,7 +58,7 @@ async fn delete(
     match objects.delete(key).await {
         Ok(()) => Ok(true),
         Err(error) => {
-            tracing::warn!(%key, %error, "an object could not be deleted, and is tried again later");
+            tracing::warn!(%key, %error, "failed to delete an object; it will be retried");
             Ok(false)
         }
     }

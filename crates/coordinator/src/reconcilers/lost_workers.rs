@@ -48,10 +48,10 @@ pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
 fn took_back(app: &App, Reaped { worker, reason, returned }: &Reaped) {
     match reason {
         ReapReason::Silent | ReapReason::Overdue => {
-            tracing::warn!(%worker, ?reason, ?returned, "removed a worker; its tasks wait for another");
+            tracing::warn!(%worker, ?reason, ?returned, "removed a worker; its tasks are requeued");
         }
         ReapReason::TaskLimit => {
-            tracing::warn!(%worker, ?returned, "a worker is silent; tasks that allow it wait for another");
+            tracing::warn!(%worker, ?returned, "a worker is silent; requeued the tasks whose limit has passed");
             app.wake_agent(*worker);
         }
     }

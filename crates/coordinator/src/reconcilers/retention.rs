@@ -37,7 +37,7 @@ async fn forget(forgetting: &Forgetting<'_>) -> Result<Report, StoreError> {
     let watch = forgetting.leases.look(forgetting.store).await?;
     if !watch.is_settled() {
         tracing::info!(
-            "the clock has jumped, or nothing ran for long; nothing is forgotten by its age for a while"
+            "the clock jumped, or no coordinator ran for long; nothing is deleted by its age for a while"
         );
         return Ok(Report::default());
     }

@@ -30,7 +30,7 @@ async fn settle_ended(
     for key in store.ended_uploads(BATCH_SIZE, now).await? {
         match settle(store, objects, &key, now).await {
             Err(ApiError::Objects(error)) if !matches!(error, ObjectError::Unreachable { .. }) => {
-                tracing::warn!(%key, %error, "the size of an object could not be looked at");
+                tracing::warn!(%key, %error, "failed to check the size of an object");
             }
             outcome => {
                 outcome?;

@@ -157,7 +157,7 @@ pub(super) async fn ended(app: &App, access: &SignedAccess, is_stored: bool) {
         Ok::<_, ApiError>(())
     };
     if let Err(error) = ended.await {
-        tracing::warn!(key = %access.key, cause = chain(&error), "the size of an object is looked at again later");
+        tracing::warn!(key = %access.key, cause = chain(&error), "failed to settle the size of an object; it will be retried");
     }
 }
 

@@ -69,7 +69,7 @@ fn accounts(d: &mut Description) {
         .or(429)
         .reply::<TokenReply>();
     d.op("GET /auth", tag, User, "The name behind the token").text("text/plain; charset=utf-8");
-    d.op("GET /v1/doctor", tag, User, "What is needed to find out what is wrong").reply::<DoctorReply>();
+    d.op("GET /v1/doctor", tag, User, "Facts for diagnosis").reply::<DoctorReply>();
     d.op("GET /redis", tag, User, "Where live states are announced").reply::<RedisReply>();
     d.op("GET /users/groups", tag, User, "The caller's groups and roles").reply::<OwnGroupsReply>();
     d.op("POST /users/{username}/password", tag, User, "Set the own password")
@@ -111,7 +111,7 @@ fn administration(d: &mut Description) {
     d.op("DELETE /admin/tasks/{uuid}/artifacts/{content_type}", tag, Admin, "Remove any artifact").empty();
     d.op("DELETE /admin/workers/{uuid}", tag, Admin, "Stop any worker").query("op", Type::String, OP).empty();
     d.op("POST /admin/shutdown", tag, Admin, "Stop the coordinator").body::<ShutdownRequest>().empty();
-    d.op("GET /v1/admin/doctor", tag, Admin, "What only administrators should know is wrong")
+    d.op("GET /v1/admin/doctor", tag, Admin, "Facts for diagnosis, for administrators")
         .reply::<AdminDoctorReply>();
     d.op("GET /metrics", tag, Admin, "Counters of the coordinator, for Prometheus")
         .text("application/openmetrics-text");
@@ -202,7 +202,7 @@ fn tasks(d: &mut Description) {
         .query("wait", Type::String, WAIT)
         .reply::<FollowReply>();
     d.op("POST /v1/tasks/{uuid}/stop", tag, User, "Stop a task that runs").empty();
-    stream(d.op("GET /v1/tasks/{uuid}/events", tag, User, "Where a task stands, until it is over"));
+    stream(d.op("GET /v1/tasks/{uuid}/events", tag, User, "State changes of a task until it ends"));
     let events = d.op("GET /v1/events", tag, User, "Where tasks stand, as it changes");
     stream(
         events.query("group", Type::String, "Only of this group; all of the caller's unless given").query(
@@ -296,7 +296,7 @@ fn worker_side(d: &mut Description) {
     d.op("POST /v1/workers/tasks/{uuid}/output", tag, Worker, "Output for followers")
         .body::<OutputChunk>()
         .reply::<OutputDemand>();
-    d.op("POST /v1/agents/poll", tag, Worker, "Wait for tasks, and for whatever else there is to be told")
+    d.op("POST /v1/agents/poll", tag, Worker, "Wait for tasks and messages")
         .body::<PollRequest>()
         .reply::<PollReply>();
     d.op("POST /v1/agents/report", tag, Worker, "Hand in what ended, and get the next tasks")

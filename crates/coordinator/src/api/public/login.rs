@@ -79,11 +79,11 @@ async fn decide(
     if user.admin && default_password::is_default(&request.md5_password) {
         let user = &user.name;
         if !is_from_here {
-            tracing::error!(user, peer = %client, "a login with the default password from elsewhere was refused; change it");
+            tracing::error!(user, peer = %client, "refused a remote login with the default password; change it");
             app.record(user, actions::LOGIN_FAILED, "", Some(client)).await?;
             return Err(default_password::refusal().into());
         }
-        tracing::warn!(user, "an administrator logs in with the default password; change it");
+        tracing::warn!(user, "an administrator logged in with the default password; change it");
     }
     if user.state != AccountState::Active {
         return Err(not_active().into());

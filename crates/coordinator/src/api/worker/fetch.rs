@@ -63,12 +63,12 @@ async fn glance(app: &App, uuid: Uuid) -> Result<Option<FetchedTask>, ApiError> 
     };
     match tokio::time::timeout(GLANCE, look).await {
         Ok(Err(error)) if error.is_outage() => {
-            tracing::warn!(cause = chain(&error), worker = %uuid, "no task can be looked for");
+            tracing::warn!(cause = chain(&error), worker = %uuid, "failed to claim a task");
             Ok(None)
         }
         Ok(outcome) => outcome,
         Err(_) => {
-            tracing::warn!(worker = %uuid, "no task can be looked for: the database does not answer");
+            tracing::warn!(worker = %uuid, "failed to claim a task: the database does not answer");
             Ok(None)
         }
     }

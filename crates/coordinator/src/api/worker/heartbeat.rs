@@ -31,13 +31,13 @@ pub(super) async fn heartbeat(
         false => tokio::time::timeout(GLANCE, renew(&app, uuid)).await,
     };
     let Ok(renewed) = renewed else {
-        tracing::warn!(worker = %uuid, "a sign of life could not be written: the database does not answer");
+        tracing::warn!(worker = %uuid, "failed to renew a lease: the database does not answer");
         return Ok(Null.into_response());
     };
     match renewed {
         Ok(terms) => Ok((AppendHeaders(lease_headers(terms)), Null).into_response()),
         Err(error) if error.is_outage() && !is_ours => {
-            tracing::warn!(cause = chain(&error), worker = %uuid, "a sign of life could not be written");
+            tracing::warn!(cause = chain(&error), worker = %uuid, "failed to renew a lease");
             Ok(Null.into_response())
         }
         Err(error) => Err(error),

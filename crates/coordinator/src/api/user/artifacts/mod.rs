@@ -73,7 +73,7 @@ pub(in crate::api) fn passed_over<T>(removal: Result<T, ApiError>) -> Result<boo
         Ok(_) => Ok(false),
         Err(ApiError::Refused(_)) => Ok(true),
         Err(ApiError::Objects(error)) => {
-            tracing::warn!(cause = chain(&error), "an object could not be removed");
+            tracing::warn!(cause = chain(&error), "failed to remove an object");
             Ok(true)
         }
         Err(error @ (ApiError::Store(_) | ApiError::Shared(_))) => Err(error),

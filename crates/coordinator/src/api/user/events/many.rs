@@ -126,7 +126,7 @@ impl Many {
                 }
                 Err(error) => {
                     // A member no more, or a defect: the client asks again and is told.
-                    tracing::debug!(cause = chain(&error), "a stream of events ends");
+                    tracing::debug!(cause = chain(&error), "an event stream ended");
                     return None;
                 }
             }
