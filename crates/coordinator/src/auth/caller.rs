@@ -89,14 +89,17 @@ impl FromRequestParts<App> for AdminCaller {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let (user, standing) = identify(parts, app).await?;
         if !user.admin {
-            return Err(Refusal::forbidden("only administrators may do this")
-                .hint("ask an administrator of the site")
-                .into());
+            return Err(not_an_administrator().into());
         }
         active(&user)?;
         admit(parts, &user, &standing)?;
         Ok(Self(user))
     }
+}
+
+/// Only administrators may do this.
+pub(crate) fn not_an_administrator() -> Refusal {
+    Refusal::forbidden("only administrators may do this").hint("ask an administrator of the site")
 }
 
 /// The user behind a token, if the token and, with a login, the session are in force.

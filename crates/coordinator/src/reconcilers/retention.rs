@@ -98,6 +98,7 @@ mod tests {
     use mitosis_domain::clock::Clock as _;
     use mitosis_domain::name::Name;
     use mitosis_protocol::Uuid;
+    use mitosis_store::ops::By;
     use mitosis_store::ops::accounts::{NewUser, UserCreation};
     use mitosis_store::ops::tasks::IdempotencyKey;
     use mitosis_store::sqlite::SqliteStore;
@@ -122,7 +123,7 @@ mod tests {
             forget(&forgetting).await.unwrap()
         };
         let ann = NewUser { name: Name::new("ann").unwrap(), password_hash: String::new(), admin: false };
-        let UserCreation::Created(ann) = store.create_user(&ann, clock.now()).await.unwrap() else {
+        let UserCreation::Created(ann) = store.create_user(By::Site, &ann, clock.now()).await.unwrap() else {
             panic!()
         };
         let key = IdempotencyKey { key: Uuid::nil().to_string(), digest: [0; 32] };

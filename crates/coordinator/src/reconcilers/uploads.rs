@@ -68,7 +68,7 @@ mod tests {
             Arc::new(DirectoryStore::open(folder.path().join("objects"), Arc::new(OsEntropy)).await.unwrap());
         let (now, name) = (SystemClock.now(), Name::new("ann").unwrap());
         let ann = NewUser { name: name.clone(), password_hash: String::new(), admin: false };
-        store.create_user(&ann, now).await.unwrap();
+        store.create_user(By::Site, &ann, now).await.unwrap();
         let group = store.group("ann").await.unwrap().unwrap().id;
         for (nonce, key, stored, may_create) in
             [(1, "kept", Some("abc"), false), (2, "none", None, false), (3, "new", None, true)]

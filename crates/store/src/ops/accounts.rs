@@ -11,6 +11,7 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::admin::AccountState;
 use uuid::Uuid;
 
+use super::{Administered, By};
 use crate::StoreError;
 
 /// A user to be made, together with the personal group.
@@ -31,6 +32,8 @@ pub enum UserCreation {
     Created(UserId),
     /// A user or group has that name.
     NameTaken,
+    /// Nothing was done: who asked is no administrator any more.
+    Denied,
 }
 
 /// Outcome of [`Accounts::bootstrap_admin`].
@@ -57,7 +60,7 @@ pub enum SessionChange {
 #[async_trait]
 pub trait Accounts {
     /// Makes an account, its personal group and the Admin membership in it.
-    async fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<UserCreation, StoreError>;
+    async fn create_user(&self, by: By, new: &NewUser, now: Timestamp) -> Result<UserCreation, StoreError>;
 
     /// Makes the first administrator, once in the life of the database (semantics §12). Safe when
     /// several coordinators start at the same time.
@@ -87,31 +90,32 @@ pub trait Accounts {
     ) -> Result<bool, StoreError>;
 
     /// The same on behalf of an administrator. It also ends the user's workers, which give back what they
-    /// hold, and with `revoke_tokens` the personal tokens. Answers the workers, or `None` when the account
-    /// is gone.
+    /// hold, and with `revoke_tokens` the personal tokens. Answers the workers.
     async fn reset_password(
         &self,
+        by: By,
         user: UserId,
         password_hash: &str,
         session: i64,
         revoke_tokens: bool,
         now: Timestamp,
-    ) -> Result<Option<Vec<Uuid>>, StoreError>;
+    ) -> Result<Administered<Vec<Uuid>>, StoreError>;
 
-    /// Sets the state of an account. False when there is none of that name.
+    /// Sets the state of an account.
     async fn set_account_state(
         &self,
+        by: By,
         name: &str,
         state: AccountState,
         now: Timestamp,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Administered<()>, StoreError>;
 
-    /// Changes how many groups a user may create; answers the quota in force, or `None` for an unknown
-    /// user.
+    /// Changes how many groups a user may create; answers the quota in force.
     async fn change_group_quota(
         &self,
+        by: By,
         name: &str,
         change: QuotaChange,
         now: Timestamp,
-    ) -> Result<Option<i32>, StoreError>;
+    ) -> Result<Administered<i32>, StoreError>;
 }

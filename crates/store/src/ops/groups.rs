@@ -11,7 +11,7 @@ use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::ops::By;
+use crate::ops::{Administered, By};
 
 /// Outcome of [`Groups::create_group`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,17 +113,18 @@ pub trait Groups {
     /// afterwards.
     async fn restore_group(
         &self,
+        by: By,
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
     ) -> Result<MembersChange, StoreError>;
 
-    /// Changes how many bytes a group may store; answers the quota in force, or `None` for an unknown
-    /// group.
+    /// Changes how many bytes a group may store; answers the quota in force.
     async fn change_storage_quota(
         &self,
+        by: By,
         name: &str,
         change: QuotaChange,
         now: Timestamp,
-    ) -> Result<Option<i64>, StoreError>;
+    ) -> Result<Administered<i64>, StoreError>;
 }

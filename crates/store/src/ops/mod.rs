@@ -51,15 +51,29 @@ use crate::StoreError;
 pub enum By {
     /// A user, who needs the role for it in the group concerned.
     User(UserId),
-    /// The coordinator itself, an administrator of the site, or the worker that it is about.
+    /// An administrator of the site, who must still be one.
+    Administrator(UserId),
+    /// The coordinator itself, or the worker that it is about.
     Site,
+}
+
+/// Outcome of an operation that only administrators may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Administered<T> {
+    /// It was done.
+    Done(T),
+    /// Nothing was done: there is no such user or group.
+    Unknown,
+    /// Nothing was done: who asked is no administrator any more.
+    Denied,
 }
 
 impl By {
     /// As a parameter of a statement: NULL needs no right.
     pub(crate) fn code(self) -> Option<i64> {
         match self {
-            Self::User(user) => Some(user.0),
+            // An administrator who was not looked up has no more rights than other users.
+            Self::User(user) | Self::Administrator(user) => Some(user.0),
             Self::Site => None,
         }
     }

@@ -12,17 +12,27 @@ use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
 use super::groups::{ADD_MEMBER, insert_group};
+use super::rights;
 use super::workers::remove::{Registered, remove_all};
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::code::Code;
 use crate::db::{Db, Params, Row, Sql, only, sql};
 use crate::ops::accounts::{Accounts, Bootstrap, NewUser, SessionChange, UserCreation};
+use crate::ops::{Administered, By};
 
 #[async_trait]
 impl<B: Backend> Accounts for B {
-    async fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<UserCreation, StoreError> {
-        self.write((new.clone(), now), |db, (new, now)| Box::pin(create_user(db, new, *now))).await
+    async fn create_user(&self, by: By, new: &NewUser, now: Timestamp) -> Result<UserCreation, StoreError> {
+        self.write((by, new.clone(), now), |db, (by, new, now)| {
+            Box::pin(async move {
+                match rights::is_administrator(db, *by).await? {
+                    true => create_user(db, new, *now).await,
+                    false => Ok(UserCreation::Denied),
+                }
+            })
+        })
+        .await
     }
 
     async fn bootstrap_admin(&self, new: &NewUser, now: Timestamp) -> Result<Bootstrap, StoreError> {
@@ -66,16 +76,18 @@ impl<B: Backend> Accounts for B {
 
     async fn reset_password(
         &self,
+        by: By,
         user: UserId,
         password_hash: &str,
         session: i64,
         revoke_tokens: bool,
         now: Timestamp,
-    ) -> Result<Option<Vec<Uuid>>, StoreError> {
+    ) -> Result<Administered<Vec<Uuid>>, StoreError> {
         self.write(
-            (user, password_hash.to_owned(), session, revoke_tokens, now),
-            |db, (user, password_hash, session, revoke_tokens, now)| {
-                Box::pin(reset_password(db, *user, password_hash, *session, *revoke_tokens, *now))
+            (by, user, password_hash.to_owned(), session, revoke_tokens, now),
+            |db, (by, user, password_hash, session, revoke_tokens, now)| {
+                let operation = reset_password(db, *user, password_hash, *session, *revoke_tokens, *now);
+                Box::pin(administered(db, *by, operation))
             },
         )
         .await
@@ -83,27 +95,41 @@ impl<B: Backend> Accounts for B {
 
     async fn set_account_state(
         &self,
+        by: By,
         name: &str,
         state: AccountState,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        self.write_statement((name.to_owned(), state, now), |db, (name, state, now)| {
-            Box::pin(set_state(db, name, *state, *now))
+    ) -> Result<Administered<()>, StoreError> {
+        self.write((by, name.to_owned(), state, now), |db, (by, name, state, now)| {
+            Box::pin(administered(db, *by, set_state(db, name, *state, *now)))
         })
         .await
     }
 
     async fn change_group_quota(
         &self,
+        by: By,
         name: &str,
         change: QuotaChange,
         now: Timestamp,
-    ) -> Result<Option<i32>, StoreError> {
-        self.write((name.to_owned(), change, now), |db, (name, change, now)| {
-            Box::pin(change_group_quota(db, name, *change, *now))
+    ) -> Result<Administered<i32>, StoreError> {
+        self.write((by, name.to_owned(), change, now), |db, (by, name, change, now)| {
+            Box::pin(administered(db, *by, change_group_quota(db, name, *change, *now)))
         })
         .await
     }
+}
+
+/// Does what only administrators may do; it answers nothing when what it concerns does not exist.
+pub(super) async fn administered<T>(
+    db: Db<'_>,
+    by: By,
+    operation: impl Future<Output = Result<Option<T>, StoreError>>,
+) -> Result<Administered<T>, StoreError> {
+    if !rights::is_administrator(db, by).await? {
+        return Ok(Administered::Denied);
+    }
+    Ok(operation.await?.map_or(Administered::Unknown, Administered::Done))
 }
 
 const USER_BY_NAME: Sql = sql!(
@@ -177,6 +203,7 @@ async fn bootstrap_admin(db: Db<'_>, new: &NewUser, now: Timestamp) -> Result<Bo
     }
     match create_user(db, new, now).await? {
         UserCreation::NameTaken => Ok(Bootstrap::NameTaken),
+        UserCreation::Denied => unreachable!("nobody is asked for a right"),
         UserCreation::Created(user) => {
             db.run_one(NOTE_BOOTSTRAP, &[&now.unix_micros()]).await?;
             Ok(Bootstrap::Created(user))
@@ -256,8 +283,14 @@ async fn reset_password(
 
 const SET_STATE: Sql = sql!("UPDATE users SET state = $2, updated_at = $3 WHERE username = $1");
 
-async fn set_state(db: Db<'_>, name: &str, state: AccountState, now: Timestamp) -> Result<bool, StoreError> {
-    Ok(db.run(SET_STATE, &[&name, &state.code(), &now.unix_micros()]).await? == 1)
+async fn set_state(
+    db: Db<'_>,
+    name: &str,
+    state: AccountState,
+    now: Timestamp,
+) -> Result<Option<()>, StoreError> {
+    let changed = db.run(SET_STATE, &[&name, &state.code(), &now.unix_micros()]).await?;
+    Ok((changed == 1).then_some(()))
 }
 
 const GROUP_QUOTA: Sql = sql!("SELECT group_quota FROM users WHERE username = $1 FOR UPDATE");

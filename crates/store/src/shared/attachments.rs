@@ -184,6 +184,7 @@ async fn remove(
     untouched_since: Timestamp,
 ) -> Result<Removal, StoreError> {
     let group = lock_group(db, id).await?;
+    let by = rights::resolve(db, by).await?;
     if !rights::may(db, by, id, Action::ManageFiles).await? {
         return Ok(Removal::Denied);
     }

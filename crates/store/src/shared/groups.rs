@@ -13,7 +13,7 @@ use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
-use super::accounts::name_is_taken;
+use super::accounts::{administered, name_is_taken};
 use super::rights;
 use super::tasks::cancel;
 use super::workers::{end_service, lock_service};
@@ -21,10 +21,10 @@ use crate::StoreError;
 use crate::backend::Backend;
 use crate::code::Code;
 use crate::db::{Db, List, Params, Row, Sql, only, sql};
-use crate::ops::By;
 use crate::ops::groups::{GroupCreation, GroupDeletion, Groups, MembersChange};
 use crate::ops::query::TaskQuery;
 use crate::ops::tasks::CancelSelection;
+use crate::ops::{Administered, By};
 
 #[async_trait]
 impl<B: Backend> Groups for B {
@@ -122,24 +122,26 @@ impl<B: Backend> Groups for B {
 
     async fn restore_group(
         &self,
+        by: By,
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
     ) -> Result<MembersChange, StoreError> {
-        self.write((group, relations.clone(), now), |db, (group, relations, now)| {
-            Box::pin(restore_group(db, *group, relations, *now))
+        self.write((by, group, relations.clone(), now), |db, (by, group, relations, now)| {
+            Box::pin(restore_group(db, *by, *group, relations, *now))
         })
         .await
     }
 
     async fn change_storage_quota(
         &self,
+        by: By,
         name: &str,
         change: QuotaChange,
         now: Timestamp,
-    ) -> Result<Option<i64>, StoreError> {
-        self.write((name.to_owned(), change, now), |db, (name, change, now)| {
-            Box::pin(change_storage_quota(db, name, *change, *now))
+    ) -> Result<Administered<i64>, StoreError> {
+        self.write((by, name.to_owned(), change, now), |db, (by, name, change, now)| {
+            Box::pin(administered(db, *by, change_storage_quota(db, name, *change, *now)))
         })
         .await
     }
@@ -473,10 +475,14 @@ async fn change_state(
 
 async fn restore_group(
     db: Db<'_>,
+    by: By,
     group: GroupId,
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
 ) -> Result<MembersChange, StoreError> {
+    if !rights::is_administrator(db, by).await? {
+        return Ok(MembersChange::Denied);
+    }
     let change = set_members(db, By::Site, group, relations, now).await?;
     if matches!(change, MembersChange::Done(_))
         && change_state(db, group, AccountState::Active, now).await? == AccountState::Deleted

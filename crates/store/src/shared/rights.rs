@@ -22,6 +22,33 @@ const ROLE: Sql = sql!(
     WHERE m.user_id = $1 AND m.group_id = $2 AND u.state = $3 FOR SHARE OF m"
 );
 
+/// An account that is locked meanwhile waits for the end of the transaction.
+const IS_ADMINISTRATOR: Sql =
+    sql!("SELECT EXISTS (SELECT 1 FROM users WHERE id = $1 AND admin AND state = $2)");
+
+const HOLD_USER: &str = "SELECT 1 FROM users WHERE id = $1 FOR SHARE";
+
+/// Whether this is the coordinator itself, or an administrator until the end of the transaction.
+pub(crate) async fn is_administrator(db: Db<'_>, by: By) -> Result<bool, StoreError> {
+    match by {
+        By::Site => Ok(true),
+        By::User(_) => Ok(false),
+        By::Administrator(user) => {
+            db.lock(HOLD_USER, &[&user.0]).await?;
+            db.one(IS_ADMINISTRATOR, &[&user.0, &AccountState::Active.code()], only).await
+        }
+    }
+}
+
+/// Whose rights count in this transaction: an administrator may do everything, and one who is none any more has the
+/// rights of a user.
+pub(crate) async fn resolve(db: Db<'_>, by: By) -> Result<By, StoreError> {
+    match is_administrator(db, by).await? {
+        true => Ok(By::Site),
+        false => Ok(by),
+    }
+}
+
 /// What someone is to a group, until the end of the transaction.
 pub(crate) async fn membership(db: Db<'_>, by: By, group: GroupId) -> Result<Membership, StoreError> {
     let Some(user) = by.code() else { return Ok(Membership::Member(group, Role::Admin)) };

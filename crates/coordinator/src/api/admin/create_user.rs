@@ -5,13 +5,14 @@ use mitosis_domain::name::Name;
 use mitosis_protocol::ErrorCode;
 use mitosis_protocol::admin::CreateUserRequest;
 use mitosis_protocol::audit::actions;
+use mitosis_store::ops::By;
 use mitosis_store::ops::accounts::{NewUser, UserCreation};
 
 use crate::api::body::Body;
 use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
 use crate::app::App;
-use crate::auth::caller::AdminCaller;
+use crate::auth::caller::{AdminCaller, not_an_administrator};
 use crate::auth::passwords::settable;
 use crate::error::{ApiError, Refusal};
 
@@ -25,13 +26,14 @@ pub(super) async fn create_user(
     let name = Name::new(request.username).map_err(Refusal::bad_name)?;
     let password_hash = app.passwords.hash(settable(&request.md5_password)?).await?;
     let new = NewUser { name, password_hash, admin: request.admin };
-    match app.store.create_user(&new, app.now()).await? {
+    match app.store.create_user(By::Administrator(admin.id), &new, app.now()).await? {
         UserCreation::Created(_) => {
             let kind = if new.admin { "administrator" } else { "user" };
             let target = format!("{} ({kind})", new.name);
             app.record(&admin.name, actions::USER_CREATED, target, Some(client)).await?;
             Ok(Empty)
         }
+        UserCreation::Denied => Err(not_an_administrator().into()),
         UserCreation::NameTaken => {
             let text = format!("a user or group is called `{}`", new.name);
             Err(Refusal::new(ErrorCode::NameTaken, text).into())

@@ -7,14 +7,16 @@ use mitosis_protocol::admin::{StorageQuotaReply, StorageQuotaRequest};
 use mitosis_protocol::audit::actions;
 use mitosis_protocol::group::RelationsRequest;
 use mitosis_store::ops::By;
+use mitosis_store::ops::groups::MembersChange;
 
+use super::done;
 use crate::api::body::{Body, InPath};
 use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
 use crate::api::user::attachments::removal;
 use crate::api::user::groups::update_users::answer;
 use crate::app::App;
-use crate::auth::caller::AdminCaller;
+use crate::auth::caller::{AdminCaller, not_an_administrator};
 use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// `POST /admin/groups/{group}/storage-quota`: how many bytes the group may store.
@@ -27,11 +29,9 @@ pub(super) async fn storage_quota(
 ) -> Result<Json<StorageQuotaReply>, ApiError> {
     let change = QuotaChange::parse_size(&request.storage_quota)
         .map_err(|error| Refusal::invalid(error).hint("a sign changes it by so much, no sign sets it"))?;
-    let storage_quota = app
-        .store
-        .change_storage_quota(&group, change, app.now())
-        .await?
-        .ok_or_else(|| Refusal::no_such(ResourceKind::Group, &group))?;
+    let by = By::Administrator(admin.id);
+    let changed = app.store.change_storage_quota(by, &group, change, app.now()).await?;
+    let storage_quota = done(changed, ResourceKind::Group, &group)?;
     let target = format!("{group}: {storage_quota}");
     app.record(&admin.name, actions::STORAGE_QUOTA_SET, target, Some(client)).await?;
     Ok(Json(StorageQuotaReply { storage_quota }))
@@ -46,7 +46,12 @@ pub(super) async fn restore(
     Body(request): Body<RelationsRequest>,
 ) -> Result<Empty, ApiError> {
     let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Group, &name))?;
-    let done = answer(&app, app.store.restore_group(group.id, &request.relations, app.now()).await?)?;
+    let by = By::Administrator(admin.id);
+    let restored = app.store.restore_group(by, group.id, &request.relations, app.now()).await?;
+    let done = match restored {
+        MembersChange::Denied => return Err(not_an_administrator().into()),
+        restored => answer(&app, restored)?,
+    };
     let target = format!("{name}: {:?}", request.relations);
     app.record(&admin.name, actions::GROUP_RESTORED, target, Some(client)).await?;
     Ok(done)
@@ -60,7 +65,7 @@ pub(super) async fn delete_attachment(
     InPath((name, key)): InPath<(String, String)>,
 ) -> Result<Empty, ApiError> {
     let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Group, &name))?;
-    removal::remove(&app, By::Site, group.id, &key, app.now()).await?;
+    removal::remove(&app, By::Administrator(admin.id), group.id, &key, app.now()).await?;
     let target = format!("{name}/{key}");
     app.record(&admin.name, actions::ATTACHMENT_REMOVED, target, Some(client)).await?;
     Ok(Empty)

@@ -10,8 +10,12 @@ mod tasks;
 mod users;
 mod workers;
 
+use mitosis_store::ops::Administered;
+
 use crate::api::routes::Asks::Admin;
 use crate::api::routes::Routes;
+use crate::auth::caller::not_an_administrator;
+use crate::error::{Refusal, ResourceKind};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -29,4 +33,13 @@ pub(super) fn routes() -> Routes {
         .get("/v1/admin/doctor", Admin, doctor::doctor)
         .get("/metrics", Admin, metrics::metrics)
         .post("/admin/shutdown", Admin, shutdown::shutdown)
+}
+
+/// What an operation of an administrator answers.
+fn done<T>(outcome: Administered<T>, kind: ResourceKind, name: &str) -> Result<T, Refusal> {
+    match outcome {
+        Administered::Done(answer) => Ok(answer),
+        Administered::Unknown => Err(Refusal::no_such(kind, name)),
+        Administered::Denied => Err(not_an_administrator()),
+    }
 }

@@ -20,7 +20,7 @@ pub(super) async fn delete_artifact(
     Forwarded { client, .. }: Forwarded,
     InPath((uuid, kind)): InPath<(Uuid, ArtifactKind)>,
 ) -> Result<Empty, ApiError> {
-    remove(&app, By::Site, uuid, kind, app.now()).await?;
+    remove(&app, By::Administrator(admin.id), uuid, kind, app.now()).await?;
     app.record(&admin.name, actions::ARTIFACT_REMOVED, format!("{uuid} {kind}"), Some(client)).await?;
     Ok(Empty)
 }

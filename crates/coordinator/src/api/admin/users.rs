@@ -4,12 +4,16 @@ use std::net::IpAddr;
 
 use axum::Json;
 use axum::extract::State;
+use mitosis_domain::account::User;
 use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::{
     AccountState, AccountStateBody, GroupQuotaReply, GroupQuotaRequest, ResetPasswordRequest,
 };
 use mitosis_protocol::audit::actions;
 
+use mitosis_store::ops::By;
+
+use super::done;
 use crate::api::body::{Body, InPath};
 use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
@@ -25,7 +29,7 @@ pub(super) async fn delete(
     Forwarded { client, .. }: Forwarded,
     InPath(username): InPath<String>,
 ) -> Result<Json<AccountStateBody>, ApiError> {
-    set(&app, (&admin.name, client), &username, AccountState::Deleted).await
+    set(&app, (&admin, client), &username, AccountState::Deleted).await
 }
 
 /// `POST /admin/users/{username}/state`. Anything but Active shuts the user, and the user's workers, out.
@@ -36,30 +40,30 @@ pub(super) async fn state(
     InPath(username): InPath<String>,
     Body(request): Body<AccountStateBody>,
 ) -> Result<Json<AccountStateBody>, ApiError> {
-    set(&app, (&admin.name, client), &username, request.state).await
+    set(&app, (&admin, client), &username, request.state).await
 }
 
 async fn set(
     app: &App,
-    (admin, client): (&str, IpAddr),
+    (admin, client): (&User, IpAddr),
     username: &str,
     state: AccountState,
 ) -> Result<Json<AccountStateBody>, ApiError> {
-    if admin == username && state != AccountState::Active {
+    if admin.name == username && state != AccountState::Active {
         return Err(Refusal::invalid("nobody can lock or delete the own account")
             .hint("ask another administrator")
             .into());
     }
     let user =
         app.store.user(username).await?.ok_or_else(|| Refusal::no_such(ResourceKind::User, username))?;
-    if !app.store.set_account_state(username, state, app.now()).await? {
-        return Err(Refusal::no_such(ResourceKind::User, username).into());
-    }
+    let by = By::Administrator(admin.id);
+    let changed = app.store.set_account_state(by, username, state, app.now()).await?;
+    done(changed, ResourceKind::User, username)?;
     // Workers that wait for a task learn at once that there is none for them.
     app.wake_agents(&app.store.workers_of(user.id).await?);
     app.ready.notify();
     let target = format!("{username}: {state:?}");
-    app.record(admin, actions::USER_STATE_SET, target, Some(client)).await?;
+    app.record(&admin.name, actions::USER_STATE_SET, target, Some(client)).await?;
     Ok(Json(AccountStateBody { state }))
 }
 
@@ -76,8 +80,9 @@ pub(super) async fn password(
         app.store.user(&username).await?.ok_or_else(|| Refusal::no_such(ResourceKind::User, &username))?;
     let hash = app.passwords.hash(settable(&request.new_md5_password)?).await?;
     let (session, revoke_tokens) = (app.entropy.number(), request.revoke_tokens);
-    let ended = app.store.reset_password(user.id, &hash, session, revoke_tokens, app.now()).await?;
-    app.wake_agents(&ended.ok_or_else(|| Refusal::no_such(ResourceKind::User, &username))?);
+    let by = By::Administrator(admin.id);
+    let ended = app.store.reset_password(by, user.id, &hash, session, revoke_tokens, app.now()).await?;
+    app.wake_agents(&done(ended, ResourceKind::User, &username)?);
     app.ready.notify();
     let target = if revoke_tokens { format!("{username}, tokens revoked") } else { username };
     app.record(&admin.name, actions::USER_PASSWORD_SET, target, Some(client)).await?;
@@ -94,11 +99,9 @@ pub(super) async fn group_quota(
 ) -> Result<Json<GroupQuotaReply>, ApiError> {
     let change = QuotaChange::parse_count(&request.group_quota)
         .map_err(|error| Refusal::invalid(error).hint("a sign changes it by so many, no sign sets it"))?;
-    let group_quota = app
-        .store
-        .change_group_quota(&username, change, app.now())
-        .await?
-        .ok_or_else(|| Refusal::no_such(ResourceKind::User, &username))?;
+    let by = By::Administrator(admin.id);
+    let changed = app.store.change_group_quota(by, &username, change, app.now()).await?;
+    let group_quota = done(changed, ResourceKind::User, &username)?;
     let target = format!("{username}: {group_quota}");
     app.record(&admin.name, actions::GROUP_QUOTA_SET, target, Some(client)).await?;
     Ok(Json(GroupQuotaReply { group_quota }))

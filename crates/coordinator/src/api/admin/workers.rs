@@ -21,7 +21,7 @@ pub(super) async fn cancel(
     InPath(uuid): InPath<Uuid>,
     InQuery(Op { op }): InQuery<Op>,
 ) -> Result<Empty, ApiError> {
-    let done = stop(&app, By::Site, uuid, op).await?;
+    let done = stop(&app, By::Administrator(admin.id), uuid, op).await?;
     app.record(&admin.name, actions::WORKER_STOPPED, format!("{uuid} {op:?}"), Some(client)).await?;
     Ok(done)
 }

@@ -51,6 +51,7 @@ pub(super) async fn remove(
     let Some((task, group)) = db.optional(LOCK_TASK, &[&task], read).await? else {
         return Ok(Removal::Unknown);
     };
+    let by = rights::resolve(db, by).await?;
     if !rights::may(db, by, group, Action::ManageFiles).await? {
         return Ok(Removal::Denied);
     }

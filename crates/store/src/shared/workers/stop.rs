@@ -32,6 +32,7 @@ pub(super) async fn stop(
     now: Timestamp,
 ) -> Result<Stop, StoreError> {
     let Some(worker) = lock_by_uuid(db, uuid).await? else { return Ok(Stop::Unknown) };
+    let by = rights::resolve(db, by).await?;
     if !rights::controls(db, by, worker).await? {
         return Ok(Stop::NotInControl);
     }

@@ -7,6 +7,7 @@ use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::Role;
 use mitosis_protocol::admin::AccountState;
 use mitosis_store::ops::accounts::{Bootstrap, NewUser, SessionChange, UserCreation};
+use mitosis_store::ops::{Administered, By};
 
 use crate::backend::Backend;
 use crate::harness::{Harness, SECOND, name};
@@ -36,7 +37,8 @@ pub(crate) async fn a_name_that_a_user_or_a_group_has_is_taken<B: Backend>(harne
     let ann = harness.person("ann").await;
     harness.group(&ann, "lab").await;
     for taken in ["ann", "lab"] {
-        let outcome = harness.store().create_user(&Harness::<B>::new_user(taken), harness.now).await.unwrap();
+        let outcome =
+            harness.store().create_user(By::Site, &Harness::<B>::new_user(taken), harness.now).await.unwrap();
         assert_eq!(outcome, UserCreation::NameTaken, "{taken}");
     }
     assert_eq!(user(harness, "ann").await.id, ann.user);
@@ -45,7 +47,7 @@ pub(crate) async fn a_name_that_a_user_or_a_group_has_is_taken<B: Backend>(harne
 
 pub(crate) async fn of_many_who_want_one_name_one_gets_it<B: Backend>(harness: &mut Harness<B>) {
     let (store, new) = (harness.store(), Harness::<B>::new_user("ann"));
-    let outcomes = join_all((0..16).map(|_| store.create_user(&new, harness.now))).await;
+    let outcomes = join_all((0..16).map(|_| store.create_user(By::Site, &new, harness.now))).await;
     let created = outcomes.iter().filter(|outcome| matches!(outcome, Ok(UserCreation::Created(_)))).count();
     let taken = outcomes.iter().filter(|outcome| matches!(outcome, Ok(UserCreation::NameTaken))).count();
     assert_eq!((created, taken), (1, 15), "{outcomes:?}");
@@ -111,7 +113,7 @@ pub(crate) async fn a_new_password_starts_a_new_session<B: Backend>(harness: &mu
     let nobody = mitosis_domain::ids::UserId(bob.user.0 + 1000);
     assert!(!store.set_password(nobody, "$argon2id$new", "$argon2id$newer", 13, harness.now).await.unwrap());
     // An administrator has reset it meanwhile.
-    store.reset_password(ann.user, "$argon2id$reset", 14, false, harness.now).await.unwrap();
+    store.reset_password(By::Site, ann.user, "$argon2id$reset", 14, false, harness.now).await.unwrap();
     assert!(
         !store.set_password(ann.user, "$argon2id$new", "$argon2id$newer", 15, harness.now).await.unwrap()
     );
@@ -123,11 +125,17 @@ pub(crate) async fn the_state_of_an_account_is_set_by_name<B: Backend>(harness: 
     harness.person("ann").await;
     harness.person("bob").await;
     for state in [AccountState::Locked, AccountState::Deleted, AccountState::Active, AccountState::Locked] {
-        assert!(harness.store().set_account_state("ann", state, harness.now).await.unwrap());
+        assert_eq!(
+            harness.store().set_account_state(By::Site, "ann", state, harness.now).await.unwrap(),
+            Administered::Done(())
+        );
         assert_eq!(user(harness, "ann").await.state, state);
     }
     assert_eq!(user(harness, "bob").await.state, AccountState::Active);
-    assert!(!harness.store().set_account_state("eve", AccountState::Locked, harness.now).await.unwrap());
+    assert_eq!(
+        harness.store().set_account_state(By::Site, "eve", AccountState::Locked, harness.now).await.unwrap(),
+        Administered::Unknown
+    );
 }
 
 pub(crate) async fn the_quota_of_groups_changes_within_its_range<B: Backend>(harness: &mut Harness<B>) {
@@ -139,19 +147,23 @@ pub(crate) async fn the_quota_of_groups_changes_within_its_range<B: Backend>(har
         (QuotaChange::Subtract(100), 0),
         (QuotaChange::Add(i64::MAX), i32::MAX),
     ] {
-        let answer = store.change_group_quota("ann", change, harness.now).await.unwrap();
-        assert_eq!(answer, Some(in_force), "{change:?}");
+        let answer = store.change_group_quota(By::Site, "ann", change, harness.now).await.unwrap();
+        assert_eq!(answer, Administered::Done(in_force), "{change:?}");
         assert_eq!(user(harness, "ann").await.group_quota, in_force);
     }
-    assert_eq!(store.change_group_quota("eve", QuotaChange::Set(1), harness.now).await.unwrap(), None);
+    assert_eq!(
+        store.change_group_quota(By::Site, "eve", QuotaChange::Set(1), harness.now).await.unwrap(),
+        Administered::Unknown
+    );
 }
 
 pub(crate) async fn changes_of_a_quota_add_up_when_made_at_once<B: Backend>(harness: &mut Harness<B>) {
     harness.person("ann").await;
     let store = harness.store();
-    let changes = (0..32).map(|_| store.change_group_quota("ann", QuotaChange::Add(1), harness.now));
+    let changes =
+        (0..32).map(|_| store.change_group_quota(By::Site, "ann", QuotaChange::Add(1), harness.now));
     for answer in join_all(changes).await {
-        assert!(answer.unwrap().is_some());
+        assert!(matches!(answer.unwrap(), Administered::Done(_)));
     }
     assert_eq!(user(harness, "ann").await.group_quota, limits::DEFAULT_GROUP_QUOTA + 32);
 }

@@ -10,9 +10,9 @@ use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::ArtifactKind::{self, ExecLog, Result as Output};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::ShutdownOp;
-use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::{Artifact, Removal, Reservation};
 use mitosis_store::ops::dispatch::{Assignment, Completed, Holder};
+use mitosis_store::ops::{Administered, By};
 use uuid::Uuid;
 
 use crate::backend::Backend;
@@ -58,7 +58,8 @@ async fn garbage<B: Backend>(harness: &Harness<B>) -> Vec<String> {
 
 async fn limit<B: Backend>(harness: &Harness<B>, bytes: i64) {
     let change = QuotaChange::Set(bytes);
-    assert!(harness.store().change_storage_quota("ann", change, harness.now).await.unwrap().is_some());
+    let changed = harness.store().change_storage_quota(By::Site, "ann", change, harness.now).await.unwrap();
+    assert!(matches!(changed, Administered::Done(_)));
 }
 
 async fn running<B: Backend>(harness: &Harness<B>) -> (Person, RegisteredWorker, Assignment, Holder) {

@@ -5,9 +5,9 @@ use mitosis_domain::ids::GroupId;
 use mitosis_domain::object::ObjectKey;
 use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::AccountState;
-use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::{Removal, Reservation};
 use mitosis_store::ops::attachments::{Attachment, AttachmentQuery};
+use mitosis_store::ops::{Administered, By};
 
 use crate::backend::Backend;
 use crate::harness::{Harness, SECOND, TICK, name};
@@ -25,7 +25,8 @@ async fn keys<B: Backend>(harness: &Harness<B>, group: GroupId, part: Option<&st
 
 async fn limit<B: Backend>(harness: &Harness<B>, bytes: i64) {
     let change = QuotaChange::Set(bytes);
-    assert!(harness.store().change_storage_quota("ann", change, harness.now).await.unwrap().is_some());
+    let changed = harness.store().change_storage_quota(By::Site, "ann", change, harness.now).await.unwrap();
+    assert!(matches!(changed, Administered::Done(_)));
 }
 
 pub(crate) async fn the_larger_size_is_kept_and_only_growth_is_charged<B: Backend>(harness: &mut Harness<B>) {

@@ -237,7 +237,7 @@ pub(crate) async fn an_agent_whose_owner_is_locked_out_is_nobody<B: Backend>(har
     let worker = harness.worker(&ann).await;
     harness.submit(&ann, &[harness.task(ann.group), harness.task(ann.group)]).await;
     let held = takes(harness, worker, 1).await.remove(0);
-    harness.store().set_account_state("ann", AccountState::Locked, harness.now).await.unwrap();
+    harness.store().set_account_state(By::Site, "ann", AccountState::Locked, harness.now).await.unwrap();
     let both = Exchange { ended: vec![finished(held.lease)], want: 1, ..harness.nothing(worker) };
     let exchanged = harness.exchange_one(both).await;
     assert_eq!((&exchanged.verdicts[..], exchanged.given), (&[Verdict::Stale][..], Given::WorkerGone));

@@ -158,7 +158,7 @@ pub(crate) async fn a_refused_follow_up_leaves_the_earlier_one<B: Backend>(harne
     assert_eq!(follow_up(harness, holder, &harness.task(ann.group)).await, FollowUp::Forbidden);
     store.set_worker_groups(By::Site, worker.uuid, &may_write(Role::Write), harness.now).await.unwrap();
     for state in [AccountState::Locked, AccountState::Deleted] {
-        store.set_account_state("ann", state, harness.now).await.unwrap();
+        store.set_account_state(By::Site, "ann", state, harness.now).await.unwrap();
         let outcome = follow_up(harness, holder, &harness.task(ann.group)).await;
         assert_eq!(outcome, FollowUp::CreatorNotActive);
     }

@@ -9,9 +9,9 @@ use mitosis_domain::limits;
 use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, TaskState};
-use mitosis_store::ops::By;
 use mitosis_store::ops::groups::{GroupCreation, GroupDeletion, MembersChange};
 use mitosis_store::ops::tasks::CANCEL_PORTION;
+use mitosis_store::ops::{Administered, By};
 
 use crate::backend::Backend;
 use crate::harness::{Harness, SECOND, name};
@@ -145,11 +145,14 @@ pub(crate) async fn the_quota_of_storage_changes_by_name<B: Backend>(harness: &m
         (QuotaChange::Add(i64::MAX), i64::MAX),
         (QuotaChange::Add(1), i64::MAX),
     ] {
-        let answer = store.change_storage_quota("ann", change, harness.now).await.unwrap();
-        assert_eq!(answer, Some(in_force), "{change:?}");
+        let answer = store.change_storage_quota(By::Site, "ann", change, harness.now).await.unwrap();
+        assert_eq!(answer, Administered::Done(in_force), "{change:?}");
         assert_eq!(store.group("ann").await.unwrap().unwrap().storage_quota, in_force);
     }
-    assert_eq!(store.change_storage_quota("none", QuotaChange::Set(1), harness.now).await.unwrap(), None);
+    assert_eq!(
+        store.change_storage_quota(By::Site, "none", QuotaChange::Set(1), harness.now).await.unwrap(),
+        Administered::Unknown
+    );
 }
 
 pub(crate) async fn a_deleted_group_has_nobody_and_nothing_waits_in_it<B: Backend>(harness: &mut Harness<B>) {
@@ -176,12 +179,12 @@ pub(crate) async fn a_deleted_group_has_nobody_and_nothing_waits_in_it<B: Backen
     harness.finish(&held).await;
 
     let without_admin = BTreeMap::from([("ann".to_owned(), Role::Write)]);
-    let change = store.restore_group(lab, &without_admin, harness.now).await.unwrap();
+    let change = store.restore_group(By::Site, lab, &without_admin, harness.now).await.unwrap();
     assert_eq!(change, MembersChange::LastAdmin);
     assert_eq!(store.group("lab").await.unwrap().unwrap().state, AccountState::Deleted);
     let with_admin = BTreeMap::from([("ann".to_owned(), Role::Admin)]);
     assert_eq!(
-        store.restore_group(lab, &with_admin, harness.now).await.unwrap(),
+        store.restore_group(By::Site, lab, &with_admin, harness.now).await.unwrap(),
         MembersChange::Done(vec![])
     );
     assert_eq!(store.membership(ann.user, "lab").await.unwrap(), Membership::Member(lab, Role::Admin));
@@ -212,7 +215,7 @@ pub(crate) async fn group_that_is_active_again_keeps_what_waits<B: Backend>(harn
     let lab = harness.group(&ann, "lab").await;
     let store = harness.store();
     store.delete_group(By::Site, lab, harness.now).await.unwrap();
-    store.restore_group(lab, &roles(&[("ann", Role::Admin)]), harness.now).await.unwrap();
+    store.restore_group(By::Site, lab, &roles(&[("ann", Role::Admin)]), harness.now).await.unwrap();
     let task = harness.task(lab);
     harness.submit(&ann, std::slice::from_ref(&task)).await;
     assert!(store.unfinished_deletions(10).await.unwrap().is_empty());

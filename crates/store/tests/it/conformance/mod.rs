@@ -258,6 +258,7 @@ macro_rules! conformance {
                     a_reader_or_a_stranger_touches_no_task,
                     a_reader_or_a_stranger_touches_no_file,
                     locked_account_has_no_rights_left,
+                    administrator_who_is_none_any_more_changes_nothing,
                     an_upload_never_outruns_the_end_of_a_membership,
                     a_task_names_only_tasks_that_its_creator_sees,
                     a_change_names_only_what_both_see,

@@ -1,6 +1,7 @@
 //! Personal tokens.
 
 use mitosis_protocol::tokens::TokenScope;
+use mitosis_store::ops::By;
 use mitosis_store::ops::accounts::SessionChange;
 use mitosis_store::ops::personal_tokens::NewPersonalToken;
 
@@ -61,7 +62,7 @@ pub(crate) async fn no_token_is_made_in_a_session_that_has_ended<B: Backend>(har
     let store = harness.store();
     let session = store.record_login(ann.user, SessionChange::Replace(7), None, harness.now).await.unwrap();
     let new = NewPersonalToken { session: Some(session), ..token(&ann, 1) };
-    store.reset_password(ann.user, "hash", 8, true, harness.now).await.unwrap();
+    store.reset_password(By::Site, ann.user, "hash", 8, true, harness.now).await.unwrap();
     assert_eq!(store.create_personal_token(&new, harness.now).await.unwrap(), None);
     assert!(store.personal_tokens(ann.user).await.unwrap().is_empty());
     let new = NewPersonalToken { session: Some(8), ..new };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use mitosis_domain::account::Membership;
 use mitosis_domain::ids::GroupId;
+use mitosis_domain::quota::QuotaChange;
 use mitosis_domain::task::ExecEnd;
 use mitosis_domain::task::Phase;
 use mitosis_protocol::admin::AccountState;
@@ -12,8 +13,8 @@ use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use mitosis_protocol::tokens::TokenScope;
 use mitosis_protocol::worker::ShutdownOp;
 use mitosis_protocol::{ArtifactKind, ExecState, Role, TaskSpec};
-use mitosis_store::ops::By;
 use mitosis_store::ops::accounts::SessionChange;
+use mitosis_store::ops::accounts::{NewUser, UserCreation};
 use mitosis_store::ops::artifacts::{Removal, Reservation};
 use mitosis_store::ops::dispatch::{FollowUp, Holder};
 use mitosis_store::ops::groups::{GroupDeletion, MembersChange};
@@ -25,6 +26,7 @@ use mitosis_store::ops::tasks::{
 use mitosis_store::ops::workers::{
     Credential, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange,
 };
+use mitosis_store::ops::{Administered, By};
 use uuid::Uuid;
 
 use crate::backend::Backend;
@@ -294,7 +296,10 @@ pub(crate) async fn locked_account_has_no_rights_left<B: Backend>(harness: &mut 
     let (task, worker) = (harness.submit_one(&ann).await, harness.worker(&ann).await);
     let (store, by) = (harness.store(), By::User(ann.user));
     for state in [AccountState::Locked, AccountState::Deleted] {
-        assert!(store.set_account_state("ann", state, harness.now).await.unwrap());
+        assert_eq!(
+            store.set_account_state(By::Site, "ann", state, harness.now).await.unwrap(),
+            Administered::Done(())
+        );
         let reservation = store.reserve_attachment(by, ann.group, "x", 5, None, harness.now).await.unwrap();
         assert_eq!(reservation, Reservation::Denied);
         assert!(!store.set_task_labels(by, task, &words("x"), harness.now).await.unwrap());
@@ -303,7 +308,10 @@ pub(crate) async fn locked_account_has_no_rights_left<B: Backend>(harness: &mut 
         let new = [harness.task(ann.group)];
         assert_eq!(store.submit(ann.user, &new, None, harness.now).await.unwrap(), Submission::Denied);
     }
-    assert!(store.set_account_state("ann", AccountState::Active, harness.now).await.unwrap());
+    assert_eq!(
+        store.set_account_state(By::Site, "ann", AccountState::Active, harness.now).await.unwrap(),
+        Administered::Done(())
+    );
     assert!(store.set_task_labels(by, task, &words("x"), harness.now).await.unwrap());
 }
 
@@ -475,7 +483,7 @@ pub(crate) async fn nothing_waits_in_a_deleted_group<B: Backend>(harness: &mut H
     assert_eq!(outcome, Submission::Denied);
     store.stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.unwrap();
     assert!(matches!(harness.phase(held).await, Phase::Ended(_)), "it does not go back in line");
-    store.restore_group(lab, &roles(&[("ann", Role::Admin)]), harness.now).await.unwrap();
+    store.restore_group(By::Site, lab, &roles(&[("ann", Role::Admin)]), harness.now).await.unwrap();
     assert_eq!(count(harness).await, 2);
 }
 
@@ -506,8 +514,8 @@ pub(crate) async fn a_registration_needs_what_it_is_made_with<B: Backend>(harnes
     let revoked = store.revoke_personal_token(ann.user, token, harness.now).await.unwrap();
     assert_eq!(revoked, Some(vec![with_token]), "a worker ends with the token that registered it");
     assert_eq!(register(Credential::PersonalToken(token)).await.0, ended);
-    let reset = store.reset_password(ann.user, "hash", 9, false, harness.now).await.unwrap();
-    assert_eq!(reset, Some(vec![with_session]));
+    let reset = store.reset_password(By::Site, ann.user, "hash", 9, false, harness.now).await.unwrap();
+    assert_eq!(reset, Administered::Done(vec![with_session]));
     assert_eq!(register(Credential::Session(session)).await.0, ended);
     assert!(store.workers_of(ann.user).await.unwrap().is_empty());
 }
@@ -527,10 +535,10 @@ pub(crate) async fn a_reset_ends_workers_and_tokens_if_asked_to<B: Backend>(harn
         session: None,
     };
     store.create_personal_token(&token, harness.now).await.unwrap().unwrap();
-    store.reset_password(ann.user, "one", 1, false, harness.now).await.unwrap();
+    store.reset_password(By::Site, ann.user, "one", 1, false, harness.now).await.unwrap();
     assert_eq!(store.personal_tokens(ann.user).await.unwrap().len(), 1);
     assert_eq!((harness.phase(held).await, harness.losses_in_line().await), (Phase::Ready, 0));
-    store.reset_password(ann.user, "two", 2, true, harness.now).await.unwrap();
+    store.reset_password(By::Site, ann.user, "two", 2, true, harness.now).await.unwrap();
     assert!(store.personal_tokens(ann.user).await.unwrap().is_empty());
     let user = store.user("ann").await.unwrap().unwrap();
     assert_eq!((user.password_hash.as_str(), user.session), ("two", Some(2)));
@@ -544,7 +552,10 @@ pub(crate) async fn locked_owner_s_workers_have_no_duties<B: Backend>(harness: &
     harness.claim_one(worker).await;
     let store = harness.store();
     for (state, known) in [(AccountState::Locked, 0), (AccountState::Active, 1), (AccountState::Deleted, 0)] {
-        assert!(store.set_account_state("ann", state, harness.now).await.unwrap());
+        assert_eq!(
+            store.set_account_state(By::Site, "ann", state, harness.now).await.unwrap(),
+            Administered::Done(())
+        );
         assert_eq!(store.duties(&[worker.id]).await.unwrap().len(), known, "{state:?}");
     }
 }
@@ -595,4 +606,46 @@ pub(crate) async fn a_submission_never_slips_into_a_deleted_group<B: Backend>(ha
             }
         }
     }
+}
+
+/// An administrator whose account is locked while a request is under way.
+pub(crate) async fn administrator_who_is_none_any_more_changes_nothing<B: Backend>(harness: &mut Harness<B>) {
+    let root = NewUser { admin: true, ..Harness::<B>::new_user("root") };
+    let created = harness.store().create_user(By::Site, &root, harness.now).await.unwrap();
+    let UserCreation::Created(root) = created else { panic!("{created:?}") };
+    let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
+    let lab = lab(harness, &ann, None).await;
+    let worker = harness.worker(&ann).await;
+    let task = harness.submit_one(&ann).await;
+    let (store, now) = (harness.store(), harness.now);
+    let admins = roles(&[("ann", Role::Admin)]);
+    let (quota, kind) = (QuotaChange::Add(1), ArtifactKind::Result);
+    let lock = AccountState::Locked;
+    store.set_account_state(By::Site, "root", lock, now).await.unwrap();
+    // Neither has been made an administrator.
+    for by in [By::Administrator(root), By::Administrator(raj.user), By::User(ann.user)] {
+        let new = Harness::<B>::new_user("eve");
+        assert_eq!(store.create_user(by, &new, now).await.unwrap(), UserCreation::Denied);
+        assert_eq!(store.set_account_state(by, "ann", lock, now).await.unwrap(), Administered::Denied);
+        let reset = store.reset_password(by, ann.user, "hash", 9, true, now).await.unwrap();
+        assert_eq!(reset, Administered::Denied);
+        assert_eq!(store.change_group_quota(by, "ann", quota, now).await.unwrap(), Administered::Denied);
+        assert_eq!(store.change_storage_quota(by, "ann", quota, now).await.unwrap(), Administered::Denied);
+        let restored = store.restore_group(by, lab, &admins, now).await.unwrap();
+        assert_eq!(restored, MembersChange::Denied);
+    }
+    for by in [By::Administrator(root), By::Administrator(raj.user)] {
+        let stop = store.stop_worker(by, worker.uuid, ShutdownOp::Force, now).await.unwrap();
+        assert_eq!(stop, Stop::NotInControl);
+        assert_eq!(store.remove_artifact(by, task, kind, now).await.unwrap(), Removal::Denied);
+        assert_eq!(store.remove_attachment(by, ann.group, "x", now).await.unwrap(), Removal::Denied);
+    }
+    store.set_account_state(By::Site, "root", AccountState::Active, now).await.unwrap();
+    let by = By::Administrator(root);
+    assert_eq!(store.remove_artifact(by, task, kind, now).await.unwrap(), Removal::Unknown);
+    assert_eq!(store.remove_attachment(by, ann.group, "x", now).await.unwrap(), Removal::Unknown);
+    assert_eq!(store.restore_group(by, lab, &admins, now).await.unwrap(), MembersChange::Done(vec![]));
+    let stop = store.stop_worker(by, worker.uuid, ShutdownOp::Force, now).await.unwrap();
+    assert_eq!(stop, Stop::Removed);
+    assert_eq!(store.set_account_state(by, "ann", lock, now).await.unwrap(), Administered::Done(()));
 }

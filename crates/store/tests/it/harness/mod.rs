@@ -18,6 +18,7 @@ use mitosis_domain::task::{ExecEnd, Phase, Task};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, TaskResult, TaskSpec, Timestamp};
 use mitosis_store::Store;
+use mitosis_store::ops::By;
 use mitosis_store::ops::accounts::{NewUser, UserCreation};
 use mitosis_store::ops::dispatch::{
     Assignment, Claim, Completed, Completion, EndReport, Exchange, Exchanged, Given, Holder,
@@ -140,7 +141,7 @@ impl<B: Backend> Harness<B> {
 
     /// A person with an account.
     pub(crate) async fn person(&self, text: &str) -> Person {
-        let created = self.store().create_user(&Self::new_user(text), self.now).await.unwrap();
+        let created = self.store().create_user(By::Site, &Self::new_user(text), self.now).await.unwrap();
         let UserCreation::Created(user) = created else { panic!("{text}: {created:?}") };
         let Membership::Member(group, Role::Admin) = self.store().membership(user, text).await.unwrap()
         else {
