@@ -101,14 +101,15 @@ pub trait Accounts {
         now: Timestamp,
     ) -> Result<Administered<Vec<Uuid>>, StoreError>;
 
-    /// Sets the state of an account.
+    /// Sets the state of an account. Unless that is Active, it also ends the user's workers, which give back what
+    /// they hold. Answers the workers.
     async fn set_account_state(
         &self,
         by: By,
         name: &str,
         state: AccountState,
         now: Timestamp,
-    ) -> Result<Administered<()>, StoreError>;
+    ) -> Result<Administered<Vec<Uuid>>, StoreError>;
 
     /// Changes how many groups a user may create; answers the quota in force.
     async fn change_group_quota(

@@ -99,7 +99,7 @@ impl<B: Backend> Accounts for B {
         name: &str,
         state: AccountState,
         now: Timestamp,
-    ) -> Result<Administered<()>, StoreError> {
+    ) -> Result<Administered<Vec<Uuid>>, StoreError> {
         self.write((by, name.to_owned(), state, now), |db, (by, name, state, now)| {
             Box::pin(administered(db, *by, set_state(db, name, *state, *now)))
         })
@@ -281,16 +281,22 @@ async fn reset_password(
     remove_all(db, &Registered::By(user), now).await.map(Some)
 }
 
-const SET_STATE: Sql = sql!("UPDATE users SET state = $2, updated_at = $3 WHERE username = $1");
+const SET_STATE: Sql = sql!("UPDATE users SET state = $2, updated_at = $3 WHERE username = $1 RETURNING id");
 
 async fn set_state(
     db: Db<'_>,
     name: &str,
     state: AccountState,
     now: Timestamp,
-) -> Result<Option<()>, StoreError> {
-    let changed = db.run(SET_STATE, &[&name, &state.code(), &now.unix_micros()]).await?;
-    Ok((changed == 1).then_some(()))
+) -> Result<Option<Vec<Uuid>>, StoreError> {
+    let changed = db.optional(SET_STATE, &[&name, &state.code(), &now.unix_micros()], only).await?;
+    let Some(user) = changed.map(UserId) else { return Ok(None) };
+    match state {
+        AccountState::Active => Ok(Some(Vec::new())),
+        AccountState::Locked | AccountState::Deleted => {
+            remove_all(db, &Registered::By(user), now).await.map(Some)
+        }
+    }
 }
 
 const GROUP_QUOTA: Sql = sql!("SELECT group_quota FROM users WHERE username = $1 FOR UPDATE");

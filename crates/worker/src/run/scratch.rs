@@ -112,6 +112,7 @@ impl Scratch {
     }
 
     fn empty(&self, with_output: bool) -> io::Result<Option<OutputFiles>> {
+        self.unlink_replaced()?;
         make_writable(&self.current());
         for folder in [self.result(), self.exec(), self.resource()] {
             empty_folder(&folder)?;
@@ -123,6 +124,18 @@ impl Scratch {
         Ok(Some(OutputFiles { stdout: new_file(&self.stdout())?, stderr: new_file(&self.stderr())? }))
     }
 
+    /// Removes what a task put in the place of the slot's directory or of the one that all slots are in, such as a
+    /// link to the directory of another slot. It is never followed.
+    fn unlink_replaced(&self) -> io::Result<()> {
+        let current = self.current();
+        for folder in current.parent().into_iter().chain([&*current]) {
+            if is_replaced(folder) {
+                std::fs::remove_file(folder)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what a task left, so that an idle slot keeps nothing. What can't be removed now is removed
     /// before the next task.
     pub(crate) async fn clear(&self) {
@@ -131,6 +144,10 @@ impl Scratch {
         }
         let scratch = self.clone();
         on_a_blocking_thread(move || {
+            if let Err(error) = scratch.unlink_replaced() {
+                tracing::debug!(%error, "failed to remove a link in the place of a directory");
+                return;
+            }
             let folders = [scratch.result(), scratch.exec(), scratch.resource()];
             let files = [scratch.new_task(), scratch.stdout(), scratch.stderr()];
             let emptied = folders.iter().map(|folder| empty_folder(folder));
@@ -188,6 +205,11 @@ pub(crate) async fn on_a_blocking_thread<T: Send + 'static>(work: impl FnOnce() 
 
 pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Whether something else is in the place of a directory.
+fn is_replaced(folder: &Path) -> bool {
+    std::fs::symlink_metadata(folder).is_ok_and(|found| !found.is_dir())
 }
 
 fn empty_folder(path: &Path) -> io::Result<()> {
@@ -248,6 +270,37 @@ mod tests {
         for file in [scratch.new_task(), scratch.stdout(), scratch.stderr()] {
             assert!(!file.exists(), "{}", file.display());
         }
+    }
+
+    /// A task can replace its own directory by a link to that of another slot, or to any other one.
+    #[tokio::test]
+    async fn link_in_the_place_of_a_slot_s_directory_is_removed_and_never_followed() {
+        let base = tempfile::tempdir().unwrap();
+        let slots = base.path().join("slots");
+        let [own, other] = ["0", "1"].map(|slot| Scratch::at(slots.join(slot)));
+        other.freshen(true).await.unwrap();
+        std::fs::write(other.result().join("kept"), "x").unwrap();
+        for clears in [false, true] {
+            own.freshen(true).await.unwrap();
+            std::fs::remove_dir_all(&own.root).unwrap();
+            std::os::unix::fs::symlink(&other.root, &own.root).unwrap();
+            assert!(!own.is_untouched());
+            if clears {
+                own.clear().await;
+            }
+            own.freshen(true).await.unwrap();
+            assert!(own.root.symlink_metadata().unwrap().is_dir());
+            assert!(other.result().join("kept").exists());
+            assert!(other.stdout().exists());
+        }
+
+        let moved = base.path().join("moved");
+        std::fs::rename(&slots, &moved).unwrap();
+        std::os::unix::fs::symlink(&moved, &slots).unwrap();
+        own.clear().await;
+        own.freshen(true).await.unwrap();
+        assert!(slots.symlink_metadata().unwrap().is_dir());
+        assert!(moved.join("1/result/kept").exists());
     }
 
     #[tokio::test]

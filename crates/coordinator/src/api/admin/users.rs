@@ -54,13 +54,10 @@ async fn set(
             .hint("ask another administrator")
             .into());
     }
-    let user =
-        app.store.user(username).await?.ok_or_else(|| Refusal::no_such(ResourceKind::User, username))?;
     let by = By::Administrator(admin.id);
     let changed = app.store.set_account_state(by, username, state, app.now()).await?;
-    done(changed, ResourceKind::User, username)?;
     // Workers that wait for a task learn at once that there is none for them.
-    app.wake_agents(&app.store.workers_of(user.id).await?);
+    app.wake_agents(&done(changed, ResourceKind::User, username)?);
     app.ready.notify();
     let target = format!("{username}: {state:?}");
     app.record(&admin.name, actions::USER_STATE_SET, target, Some(client)).await?;

@@ -127,7 +127,7 @@ pub(crate) async fn the_state_of_an_account_is_set_by_name<B: Backend>(harness: 
     for state in [AccountState::Locked, AccountState::Deleted, AccountState::Active, AccountState::Locked] {
         assert_eq!(
             harness.store().set_account_state(By::Site, "ann", state, harness.now).await.unwrap(),
-            Administered::Done(())
+            Administered::Done(vec![])
         );
         assert_eq!(user(harness, "ann").await.state, state);
     }

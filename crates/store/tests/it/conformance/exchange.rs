@@ -241,7 +241,7 @@ pub(crate) async fn an_agent_whose_owner_is_locked_out_is_nobody<B: Backend>(har
     let both = Exchange { ended: vec![finished(held.lease)], want: 1, ..harness.nothing(worker) };
     let exchanged = harness.exchange_one(both).await;
     assert_eq!((&exchanged.verdicts[..], exchanged.given), (&[Verdict::Stale][..], Given::WorkerGone));
-    assert_eq!(harness.phase(held.uuid).await.state(), TaskState::Running);
+    assert_eq!(harness.phase(held.uuid).await.state(), TaskState::Ready);
 }
 
 pub(crate) async fn a_follow_up_is_told_to_have_become_ready<B: Backend>(harness: &mut Harness<B>) {

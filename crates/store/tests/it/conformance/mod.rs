@@ -268,7 +268,7 @@ macro_rules! conformance {
                     nothing_waits_in_a_deleted_group,
                     a_registration_needs_what_it_is_made_with,
                     a_reset_ends_workers_and_tokens_if_asked_to,
-                    locked_owner_s_workers_have_no_duties,
+                    lock_of_an_account_removes_its_workers_and_returns_their_tasks,
                     a_claim_never_outruns_the_end_of_a_membership,
                     a_submission_never_slips_into_a_deleted_group,
                 }

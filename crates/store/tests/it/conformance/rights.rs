@@ -293,12 +293,16 @@ pub(crate) async fn a_reader_or_a_stranger_touches_no_file<B: Backend>(harness: 
 
 pub(crate) async fn locked_account_has_no_rights_left<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
-    let (task, worker) = (harness.submit_one(&ann).await, harness.worker(&ann).await);
+    // Of another owner: it does not end with the account.
+    let raj = harness.person("raj").await;
+    let groups = [(raj.group, Role::Admin), (ann.group, Role::Admin)].into();
+    let worker = harness.register(&NewWorker { groups, ..harness.new_worker(&raj) }).await;
+    let task = harness.submit_one(&ann).await;
     let (store, by) = (harness.store(), By::User(ann.user));
     for state in [AccountState::Locked, AccountState::Deleted] {
         assert_eq!(
             store.set_account_state(By::Site, "ann", state, harness.now).await.unwrap(),
-            Administered::Done(())
+            Administered::Done(vec![])
         );
         let reservation = store.reserve_attachment(by, ann.group, "x", 5, None, harness.now).await.unwrap();
         assert_eq!(reservation, Reservation::Denied);
@@ -310,7 +314,7 @@ pub(crate) async fn locked_account_has_no_rights_left<B: Backend>(harness: &mut 
     }
     assert_eq!(
         store.set_account_state(By::Site, "ann", AccountState::Active, harness.now).await.unwrap(),
-        Administered::Done(())
+        Administered::Done(vec![])
     );
     assert!(store.set_task_labels(by, task, &words("x"), harness.now).await.unwrap());
 }
@@ -545,19 +549,24 @@ pub(crate) async fn a_reset_ends_workers_and_tokens_if_asked_to<B: Backend>(harn
 }
 
 /// An agent whose slots are full asks only for messages.
-pub(crate) async fn locked_owner_s_workers_have_no_duties<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn lock_of_an_account_removes_its_workers_and_returns_their_tasks<B: Backend>(
+    harness: &mut Harness<B>,
+) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
-    harness.submit_one(&ann).await;
+    let task = harness.submit_one(&ann).await;
     harness.claim_one(worker).await;
     let store = harness.store();
-    for (state, known) in [(AccountState::Locked, 0), (AccountState::Active, 1), (AccountState::Deleted, 0)] {
-        assert_eq!(
-            store.set_account_state(By::Site, "ann", state, harness.now).await.unwrap(),
-            Administered::Done(())
-        );
-        assert_eq!(store.duties(&[worker.id]).await.unwrap().len(), known, "{state:?}");
-    }
+    let set = async |state| store.set_account_state(By::Site, "ann", state, harness.now).await.unwrap();
+    assert_eq!(set(AccountState::Active).await, Administered::Done(vec![]));
+    assert_eq!(store.duties(&[worker.id]).await.unwrap().len(), 1);
+    assert_eq!(set(AccountState::Locked).await, Administered::Done(vec![worker.uuid]));
+    assert_eq!(harness.phase(task).await, Phase::Ready);
+    assert_eq!(store.duties(&[worker.id]).await.unwrap().len(), 0);
+    assert_eq!(set(AccountState::Active).await, Administered::Done(vec![]));
+    assert_eq!(store.worker(worker.uuid).await.unwrap(), None, "it does not come back");
+    let worker = harness.worker(&ann).await;
+    assert_eq!(set(AccountState::Deleted).await, Administered::Done(vec![worker.uuid]));
 }
 
 pub(crate) async fn a_claim_never_outruns_the_end_of_a_membership<B: Backend>(harness: &mut Harness<B>) {
@@ -647,5 +656,5 @@ pub(crate) async fn administrator_who_is_none_any_more_changes_nothing<B: Backen
     assert_eq!(store.restore_group(by, lab, &admins, now).await.unwrap(), MembersChange::Done(vec![]));
     let stop = store.stop_worker(by, worker.uuid, ShutdownOp::Force, now).await.unwrap();
     assert_eq!(stop, Stop::Removed);
-    assert_eq!(store.set_account_state(by, "ann", lock, now).await.unwrap(), Administered::Done(()));
+    assert_eq!(store.set_account_state(by, "ann", lock, now).await.unwrap(), Administered::Done(vec![]));
 }
