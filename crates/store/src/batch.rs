@@ -37,68 +37,71 @@ pub(crate) struct Participant {
 /// Agents of a batch that may run the same. They are served together, so that a few tasks are spread over
 /// many agents.
 #[derive(Debug, Default)]
-pub(crate) struct Crowd {
+pub(crate) struct EligibilityGroup {
     places: Vec<usize>,
     wants: Vec<usize>,
 }
 
-impl Crowd {
+impl EligibilityGroup {
     /// How many tasks they would take.
     pub(crate) fn want(&self) -> usize {
         self.wants.iter().sum()
     }
 
     /// Who gets each of so many tasks, by its place in the batch.
-    pub(crate) fn deal(&self, count: usize) -> Vec<usize> {
+    pub(crate) fn distribute(&self, count: usize) -> Vec<usize> {
         deal(&self.wants, count).into_iter().map(|who| self.places[who]).collect()
     }
 }
 
 /// Those who are to be given tasks, by what they may run. `known` tells what is true of a worker. Who can run
 /// least comes first, so that the others are left what only they can run.
-pub(crate) fn crowds<'a>(
+pub(crate) fn eligibility_groups<'a>(
     batch: &[Exchange],
     known: impl Fn(WorkerId) -> Option<(WorkerState, &'a Eligibility)>,
-) -> Vec<(&'a Eligibility, Crowd)> {
-    let mut crowds: BTreeMap<_, Crowd> = BTreeMap::new();
+) -> Vec<(&'a Eligibility, EligibilityGroup)> {
+    let mut eligibility_groups: BTreeMap<_, EligibilityGroup> = BTreeMap::new();
     for (place, one) in batch.iter().enumerate() {
         if let Some((WorkerState::Normal, eligibility)) = known(one.worker)
             && one.want > 0
         {
-            let crowd = crowds.entry(eligibility).or_default();
-            crowd.places.push(place);
-            crowd.wants.push(one.want);
+            let group = eligibility_groups.entry(eligibility).or_default();
+            group.places.push(place);
+            group.wants.push(one.want);
         }
     }
-    let mut crowds: Vec<_> = crowds.into_iter().collect();
-    crowds.sort_by_key(|(eligibility, _)| (eligibility.tags.iter().count(), eligibility.groups.len()));
-    crowds
+    let mut eligibility_groups: Vec<_> = eligibility_groups.into_iter().collect();
+    eligibility_groups
+        .sort_by_key(|(eligibility, _)| (eligibility.tags.iter().count(), eligibility.groups.len()));
+    eligibility_groups
 }
 
 /// What an exchange means for a worker itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sequel {
+pub(crate) enum WorkerUpdate {
     /// It took or ended something, and so has changed.
-    Changed,
+    Touch,
     /// It was to stop after its last task, and may have come to that.
-    MayGo,
+    RemoveIfDrained,
 }
 
 /// What follows for the workers of a batch; nothing for those that are left out.
-pub(crate) fn sequels(
+pub(crate) fn worker_updates(
     batch: &[Exchange],
     state: impl Fn(WorkerId) -> Option<WorkerState>,
     verdicts: &[Vec<Verdict>],
     given: &HashMap<usize, Vec<Work>>,
-) -> Vec<(WorkerId, Sequel)> {
+) -> Vec<(WorkerId, WorkerUpdate)> {
     let of_one = |(place, one): (usize, &Exchange)| {
         let ended = verdicts[place].iter().any(|verdict| matches!(verdict, Verdict::Committed(_)));
-        let sequel = match state(one.worker)? {
-            WorkerState::Normal if ended || given.contains_key(&place) => Sequel::Changed,
-            WorkerState::GracefulShutdown if ended || !one.returned.is_empty() => Sequel::MayGo,
+        let update = match state(one.worker)? {
+            WorkerState::Normal if ended || given.contains_key(&place) => WorkerUpdate::Touch,
+            WorkerState::GracefulShutdown if ended || !one.returned.is_empty() => {
+                WorkerUpdate::RemoveIfDrained
+            }
             WorkerState::Normal | WorkerState::GracefulShutdown => return None,
         };
-        Some((one.worker, sequel))
+        Some((one.worker, update))
     };
     batch.iter().enumerate().filter_map(of_one).collect()
 }
@@ -128,11 +131,13 @@ mod tests {
             5 => Some((WorkerState::GracefulShutdown, &plain)),
             _ => Some((WorkerState::Normal, &plain)),
         };
-        let crowds = crowds(&batch, known);
-        let [(first, of_plain), (second, of_gpu)] = &crowds[..] else { panic!("{crowds:?}") };
+        let eligibility_groups = eligibility_groups(&batch, known);
+        let [(first, of_plain), (second, of_gpu)] = &eligibility_groups[..] else {
+            panic!("{eligibility_groups:?}")
+        };
         assert_eq!((*first, *second), (&plain, &gpu), "who can run least comes first");
-        assert_eq!((of_plain.want(), of_plain.deal(5)), (6, vec![0, 2, 0, 2, 2]));
-        assert_eq!((of_gpu.want(), of_gpu.deal(0)), (1, vec![]));
+        assert_eq!((of_plain.want(), of_plain.distribute(5)), (6, vec![0, 2, 0, 2, 2]));
+        assert_eq!((of_gpu.want(), of_gpu.distribute(0)), (1, vec![]));
         assert_ne!(plain.class(), gpu.class());
     }
 
@@ -149,8 +154,11 @@ mod tests {
         let committed = vec![Verdict::Committed(Uuid::nil())];
         let verdicts = [committed.clone(), vec![Verdict::Stale], vec![], vec![], vec![], committed];
         let given = HashMap::from([(2, vec![])]);
-        let expected =
-            [(WorkerId(1), Sequel::Changed), (WorkerId(3), Sequel::Changed), (WorkerId(5), Sequel::MayGo)];
-        assert_eq!(sequels(&batch, state, &verdicts, &given), expected);
+        let expected = [
+            (WorkerId(1), WorkerUpdate::Touch),
+            (WorkerId(3), WorkerUpdate::Touch),
+            (WorkerId(5), WorkerUpdate::RemoveIfDrained),
+        ];
+        assert_eq!(worker_updates(&batch, state, &verdicts, &given), expected);
     }
 }

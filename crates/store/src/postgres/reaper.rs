@@ -14,7 +14,7 @@ use crate::db::{Row, only};
 use crate::ops::reaper::{LeaseLook, LeaseWatch, ReapReason, Reaped, Reaper};
 use crate::ops::workers::{Departure, Fate};
 use crate::shared::dispatch::lease::{self, Lease};
-use crate::shared::dispatch::lose::put_back;
+use crate::shared::dispatch::lose::requeue;
 use crate::shared::workers::remove::remove;
 
 #[async_trait]
@@ -192,7 +192,7 @@ async fn take_single(
     let past: Vec<Lease> = db.all(PAST_THEIR_LIMIT, &[&worker.0, &at.lease.micros()], lease::read).await?;
     let mut returned = Vec::with_capacity(past.len());
     for lease in &past {
-        returned.push(put_back(db.into(), lease, Fate::Lost, at.now).await?);
+        returned.push(requeue(db.into(), lease, Fate::Lost, at.now).await?);
     }
     Ok((!returned.is_empty()).then_some(Reaped { worker: uuid, reason: ReapReason::TaskLimit, returned }))
 }

@@ -174,7 +174,7 @@ async fn reserve(
 
 const DELETE_ATTACHMENT: Sql = sql!("DELETE FROM attachment WHERE group_id = $1 AND key = $2");
 
-const GIVE_BACK: Sql = sql!("UPDATE groups SET storage_used = storage_used - $2 WHERE id = $1");
+const RELEASE_STORAGE: Sql = sql!("UPDATE groups SET storage_used = storage_used - $2 WHERE id = $1");
 
 async fn remove(
     db: Db<'_>,
@@ -193,7 +193,7 @@ async fn remove(
         return Ok(Removal::TooYoung);
     }
     db.run_one(DELETE_ATTACHMENT, &[&id.0, &key]).await?;
-    db.run_one(GIVE_BACK, &[&id.0, &attachment.size]).await?;
+    db.run_one(RELEASE_STORAGE, &[&id.0, &attachment.size]).await?;
     let object = object_of(group, key)?;
     expected::delete(db, &object).await?;
     garbage::add(db, &noted(&object), untouched_since).await?;

@@ -491,3 +491,15 @@ async fn restore_group(
     }
     Ok(change)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::plan::{assert_searches, steps};
+
+    #[test]
+    fn sqlite_finds_deletions_by_their_index() {
+        assert_eq!(steps(UNFINISHED_DELETIONS), ["SCAN groups USING COVERING INDEX groups_ending"]);
+        assert_searches(MEMBERS, &["m", "u"]);
+    }
+}

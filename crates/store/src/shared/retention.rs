@@ -109,7 +109,7 @@ const TAKE_ARTIFACTS: Sql = sql!(
 );
 
 /// In the order in which everybody locks groups.
-const GIVE_BACK: Sql = sql!("UPDATE groups SET storage_used = storage_used - $2 WHERE id = $1");
+const RELEASE_STORAGE: Sql = sql!("UPDATE groups SET storage_used = storage_used - $2 WHERE id = $1");
 
 /// `$1` are the tasks.
 const DELETE_EVERY_TRACE: [Sql; 4] = [
@@ -141,7 +141,7 @@ async fn delete_tasks(
         *sizes.entry(GroupId(groups[task])).or_default() += size;
     }
     for (group, size) in sizes {
-        db.run_one(GIVE_BACK, &[&group.0, &size]).await?;
+        db.run_one(RELEASE_STORAGE, &[&group.0, &size]).await?;
     }
     let objects: Vec<String> = taken.into_iter().map(|(_, _, object)| object).collect();
     garbage::add_all(db, &objects, now).await?;

@@ -144,3 +144,16 @@ pub(crate) async fn among(
 pub(crate) async fn may_with(db: Db<'_>, by: By, task: Uuid, action: Action) -> Result<bool, StoreError> {
     Ok(!among(db, by, &[task], action).await?.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::plan::assert_searches;
+
+    #[test]
+    fn sqlite_starts_at_what_it_is_asked_about() {
+        assert_searches(ROLE, &["m", "u"]);
+        assert_searches(MAY_ON_WORKER, &["w", "m", "u"]);
+        assert_searches(AMONG, &["t", "m", "u"]);
+    }
+}

@@ -9,6 +9,8 @@ pub(crate) mod connection;
 pub(crate) mod dispatch;
 mod error;
 mod lock;
+#[cfg(test)]
+pub(crate) mod plan;
 mod readers;
 mod reaper;
 mod schema;

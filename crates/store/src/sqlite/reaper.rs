@@ -17,7 +17,7 @@ use crate::db::{only, read_count};
 use crate::ops::reaper::{LeaseLook, LeaseWatch, ReapReason, Reaped, Reaper};
 use crate::ops::workers::{Departure, Fate};
 use crate::shared::dispatch::lease::{self, Lease};
-use crate::shared::dispatch::lose::put_back;
+use crate::shared::dispatch::lose::requeue;
 use crate::shared::workers::remove::remove;
 use crate::sqlite::connection::Connection;
 
@@ -167,5 +167,5 @@ fn reap(db: &Connection, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreErr
 /// Takes the attempts that are past the limits of their tasks from a worker.
 fn take_single(db: &Connection, worker: WorkerId, at: Moment) -> Result<Vec<Uuid>, StoreError> {
     let past: Vec<Lease> = db.all(PAST_THEIR_LIMIT, [worker.0, at.lease.micros()], lease::read)?;
-    past.iter().map(|lease| finish(put_back(db.into(), lease, Fate::Lost, at.now))).collect()
+    past.iter().map(|lease| finish(requeue(db.into(), lease, Fate::Lost, at.now))).collect()
 }

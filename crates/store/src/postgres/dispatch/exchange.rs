@@ -14,18 +14,19 @@ use uuid::Uuid;
 use super::claim;
 use super::participants;
 use crate::StoreError;
-use crate::batch::{Participant, Sequel, crowds, sequels};
+use crate::batch::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
 use crate::code::Code;
 use crate::db::{Row, warnings_to_json};
 use crate::ops::dispatch::{Ended, Exchange, ExchangeOutcome, Exchanged, Given, Holder, Verdict, Work};
 use crate::ops::workers::Fate;
 use crate::postgres::session::{Params, Session};
 use crate::shared::artifacts::records;
+use crate::shared::dispatch::ready::select_ready;
 use crate::shared::dispatch::{follow_up, lease, lose};
 use crate::shared::workers::{self};
 use crate::turns::SharedTurns;
 
-type Parties = HashMap<WorkerId, Participant>;
+type Participants = HashMap<WorkerId, Participant>;
 
 /// Takes and gives.
 pub(crate) async fn exchange(
@@ -43,11 +44,11 @@ pub(crate) async fn exchange(
     }
     for one in batch.iter().filter(|one| participants.contains_key(&one.worker)) {
         for key in &one.returned {
-            made_ready |= give_back(db, one.worker, *key, now).await?;
+            made_ready |= requeue(db, one.worker, *key, now).await?;
         }
     }
-    let mut work = feed_all(db, turns, batch, &participants, at).await?;
-    follow_workers(db, batch, &participants, &verdicts, &work, now).await?;
+    let mut work = assign_all(db, turns, batch, &participants, at).await?;
+    update_workers(db, batch, &participants, &verdicts, &work, now).await?;
     let each = batch.iter().enumerate().map(|(place, one)| Exchanged {
         verdicts: std::mem::take(&mut verdicts[place]),
         given: match participants.get(&one.worker) {
@@ -124,7 +125,7 @@ fn read_key(row: &Row<'_>) -> Result<LeaseKey, StoreError> {
 async fn end_all(
     db: Session<'_>,
     batch: &[Exchange],
-    participants: &Parties,
+    participants: &Participants,
     now: Timestamp,
 ) -> Result<Taken, StoreError> {
     if batch.iter().any(|one| !one.ended.is_empty()) {
@@ -242,7 +243,7 @@ async fn committed_before(
 }
 
 /// Takes back what was not started: as if it had never been given, but for the number of the attempt.
-async fn give_back(
+async fn requeue(
     db: Session<'_>,
     worker: WorkerId,
     key: LeaseKey,
@@ -250,36 +251,36 @@ async fn give_back(
 ) -> Result<bool, StoreError> {
     match lease::find(db.into(), Holder::Lease(key)).await? {
         Some(lease) if lease.worker == worker => {
-            lose::put_back(db.into(), &lease, Fate::Returned, now).await.map(|_| true)
+            lose::requeue(db.into(), &lease, Fate::Returned, now).await.map(|_| true)
         }
         _ => Ok(false),
     }
 }
 
 /// Gives tasks to those who want some; answers them by the place of the agent in the batch.
-async fn feed_all(
+async fn assign_all(
     db: Session<'_>,
     turns: &SharedTurns,
     batch: &[Exchange],
-    participants: &Parties,
+    participants: &Participants,
     at: Moment,
 ) -> Result<HashMap<usize, Vec<Work>>, StoreError> {
     let known = |worker| {
         participants.get(&worker).map(|participant| (participant.worker.state, &participant.eligibility))
     };
     let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
-    for (eligibility, crowd) in crowds(batch, known) {
-        let line = claim::line_up(db, turns, eligibility, crowd.want()).await?;
+    for (eligibility, group) in eligibility_groups(batch, known) {
+        let selected = select_ready(db.into(), turns, eligibility, group.want()).await?;
         let places: HashMap<TaskId, usize> =
-            line.iter().map(claim::Waiting::task).zip(crowd.deal(line.len())).collect();
-        let to: Vec<(WorkerId, i64)> = line
+            selected.iter().map(|ready| ready.task).zip(group.distribute(selected.len())).collect();
+        let to: Vec<(WorkerId, i64)> = selected
             .iter()
-            .map(|waiting| &batch[places[&waiting.task()]])
+            .map(|ready| &batch[places[&ready.task]])
             .map(|one| (one.worker, one.token))
             .collect();
-        // Before the next crowd looks: it would find the same tasks, since a transaction does not pass over
+        // Before the next group looks: it would find the same tasks, since a transaction does not pass over
         // what it has locked itself.
-        for (_, work) in claim::assign(db, &line, &to, at).await? {
+        for (_, work) in claim::assign(db, &selected, &to, at).await? {
             given.entry(places[&work.lease.task]).or_default().push(work);
         }
     }
@@ -288,20 +289,22 @@ async fn feed_all(
 
 const TOUCH_ALL: &str = "UPDATE worker SET updated_at = $2 WHERE id = ANY($1)";
 
-async fn follow_workers(
+async fn update_workers(
     db: Session<'_>,
     batch: &[Exchange],
-    participants: &Parties,
+    participants: &Participants,
     verdicts: &[Vec<Verdict>],
     work: &HashMap<usize, Vec<Work>>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let state = |worker| participants.get(&worker).map(|participant| participant.worker.state);
     let mut changed: Vec<i64> = Vec::new();
-    for (worker, sequel) in sequels(batch, state, verdicts, work) {
-        match sequel {
-            Sequel::Changed => changed.push(worker.0),
-            Sequel::MayGo => workers::after_commit(db.into(), &participants[&worker].worker, now).await?,
+    for (worker, update) in worker_updates(batch, state, verdicts, work) {
+        match update {
+            WorkerUpdate::Touch => changed.push(worker.0),
+            WorkerUpdate::RemoveIfDrained => {
+                workers::after_commit(db.into(), &participants[&worker].worker, now).await?;
+            }
         }
     }
     if !changed.is_empty() {

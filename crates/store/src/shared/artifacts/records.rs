@@ -123,7 +123,7 @@ pub(crate) async fn publish_attempt(
     lock_task(db, task).await?;
     for kind in kinds {
         let replaced: Vec<Taken> = db.all(TAKE_VISIBLE, &[&task.0, &kind.code()], read_taken).await?;
-        give_back(db, task, replaced, now).await?;
+        release_storage(db, task, replaced, now).await?;
         db.run_one(SHOW_ATTEMPT, &[&task.0, &kind.code(), &epoch]).await?;
     }
     Ok(())
@@ -142,7 +142,7 @@ pub(crate) async fn discard_attempt(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let taken: Vec<Taken> = db.all(TAKE_ANNOUNCED, &[&task.0, &epoch], read_taken).await?;
-    give_back(db, task, taken, now).await
+    release_storage(db, task, taken, now).await
 }
 
 const TAKE_ALL: Sql = sql!("DELETE FROM artifact WHERE task_id = $1 RETURNING size, object");
@@ -151,19 +151,24 @@ const TAKE_ALL: Sql = sql!("DELETE FROM artifact WHERE task_id = $1 RETURNING si
 pub(crate) async fn discard_all(db: Db<'_>, task: TaskId, now: Timestamp) -> Result<(), StoreError> {
     lock_task(db, task).await?;
     let taken: Vec<Taken> = db.all(TAKE_ALL, &[&task.0], read_taken).await?;
-    give_back(db, task, taken, now).await
+    release_storage(db, task, taken, now).await
 }
 
 /// The group of the task is charged that much less.
-pub(super) const GIVE_BACK: Sql = sql!(
+pub(super) const RELEASE_STORAGE: Sql = sql!(
     "
     UPDATE groups SET storage_used = storage_used - $2
     WHERE id = (SELECT group_id FROM task WHERE id = $1)"
 );
 
-async fn give_back(db: Db<'_>, task: TaskId, taken: Vec<Taken>, now: Timestamp) -> Result<(), StoreError> {
+async fn release_storage(
+    db: Db<'_>,
+    task: TaskId,
+    taken: Vec<Taken>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     for Taken { size, object } in taken {
-        db.run_one(GIVE_BACK, &[&task.0, &size]).await?;
+        db.run_one(RELEASE_STORAGE, &[&task.0, &size]).await?;
         garbage::add(db, &object, now).await?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::super::expected;
 use super::super::rights;
 use super::garbage;
-use super::records::GIVE_BACK;
+use super::records::RELEASE_STORAGE;
 use crate::StoreError;
 use crate::code::Code;
 use crate::db::{Db, Row, Sql, sql};
@@ -71,7 +71,7 @@ pub(super) async fn remove(
         return Ok(Removal::TooYoung);
     }
     db.run_one(DELETE_ARTIFACT, &[&artifact.id]).await?;
-    db.run_one(GIVE_BACK, &[&artifact.task.0, &artifact.size]).await?;
+    db.run_one(RELEASE_STORAGE, &[&artifact.task.0, &artifact.size]).await?;
     let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
     expected::delete(db, &key).await?;
     // No link of the last upload is older.

@@ -26,7 +26,7 @@ const PLACE_OF_TASK: Sql = sql!(
     FOR KEY SHARE OF g"
 );
 
-const BACK_IN_LINE: Sql = sql!(
+const REQUEUE: Sql = sql!(
     "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
     VALUES ($1, $2, $3, $4, $5, $6)"
@@ -35,7 +35,7 @@ const BACK_IN_LINE: Sql = sql!(
 /// Makes the task Ready again, in its old place, and drops what the attempt prepared. A user who asked for a stop
 /// wanted the task to end, not the attempt: then it is cancelled. So is a task of a deleted group, and one that has
 /// lost too many attempts.
-pub(crate) async fn put_back(
+pub(crate) async fn requeue(
     db: Db<'_>,
     lost: &Lease,
     fate: Fate,
@@ -52,7 +52,7 @@ pub(crate) async fn put_back(
         .await?;
     let params: Params<'_> =
         &[&lane, &neg_priority(priority), &task.0, &lost.key.epoch, &losses, &now.unix_micros()];
-    db.run_one(BACK_IN_LINE, params).await?;
+    db.run_one(REQUEUE, params).await?;
     records::discard_attempt(db, task, lost.key.epoch, now).await?;
     follow_up::drop_pending(db, task, now).await?;
     if stop_asked || group_is_gone {

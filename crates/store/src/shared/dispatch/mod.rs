@@ -3,6 +3,7 @@
 pub(crate) mod follow_up;
 pub(crate) mod lease;
 pub(crate) mod lose;
+pub(crate) mod ready;
 mod report_end;
 pub(crate) mod work;
 

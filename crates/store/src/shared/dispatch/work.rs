@@ -37,3 +37,14 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Work, StoreError> {
         spec: row.json("spec")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::plan::assert_searches;
+
+    #[test]
+    fn sqlite_starts_at_the_lease() {
+        assert_searches(IN_HAND, &["l", "t"]);
+    }
+}

@@ -126,3 +126,16 @@ async fn end_all(
 fn read_cancelled(row: &Row<'_>) -> Result<(i64, Uuid), StoreError> {
     Ok((row.value("task_id")?, row.value("uuid")?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::plan::assert_searches;
+
+    #[test]
+    fn sqlite_searches_for_tasks_that_wait() {
+        assert_searches(READY.delete, &["ready"]);
+        assert_searches(PENDING.delete, &["pending"]);
+        assert_searches(IDS_OF_TASKS, &["task"]);
+    }
+}

@@ -44,7 +44,7 @@ const CHANGE_TASK: Sql = sql!(
 );
 
 /// Attempts, losses and age stay with the task.
-const MOVE_IN_LINE: Sql = sql!("UPDATE ready SET lane_id = $2, neg_priority = $3 WHERE task_id = $1");
+const MOVE_READY: Sql = sql!("UPDATE ready SET lane_id = $2, neg_priority = $3 WHERE task_id = $1");
 
 /// Changes the task if it is Ready and this user may; false otherwise.
 pub(super) async fn change(
@@ -84,7 +84,7 @@ pub(super) async fn change(
     if let Some(spec) = &change.spec {
         insert::replace_needs(db, task.id, spec).await?;
     }
-    db.run_one(MOVE_IN_LINE, &[&task.id, &lane, &neg_priority(priority)]).await?;
+    db.run_one(MOVE_READY, &[&task.id, &lane, &neg_priority(priority)]).await?;
     Ok(true)
 }
 

@@ -110,3 +110,17 @@ fn read_phase(row: &Row<'_>) -> Result<Phase, StoreError> {
     }
     Err(Corrupt::NoPhase(row.value("id")?).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::plan::assert_searches;
+
+    #[test]
+    fn sqlite_starts_at_the_task() {
+        assert_searches(TASK_BY_UUID, &["t", "g", "u", "n", "s", "p", "r", "l", "w", "d"]);
+        assert_searches(TASK_BY_ID, &["t", "g", "u", "n", "s", "p", "r", "l", "w", "d"]);
+        assert_searches(TASKS_BY_UUIDS, &["t", "g", "u", "n", "s", "p", "r", "l", "w", "d"]);
+        assert_searches(TASKS_BY_IDS, &["t", "g", "u", "n", "s", "p", "r", "l", "w", "d"]);
+    }
+}

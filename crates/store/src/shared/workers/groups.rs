@@ -9,7 +9,7 @@ use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
 use super::super::dispatch::lease::{self, Lease};
-use super::super::dispatch::lose::put_back;
+use super::super::dispatch::lose::requeue;
 use super::super::groups::read_relation;
 use super::super::rights;
 use super::edit::touch;
@@ -120,7 +120,7 @@ pub(super) async fn remove(
     for group in groups {
         db.run(REMOVE_GROUP, &[&worker.0, &group.0]).await?;
         if !controls {
-            give_back(db, worker, group, now).await?;
+            requeue_held(db, worker, group, now).await?;
         }
     }
     touch(db, worker, now).await?;
@@ -135,10 +135,15 @@ const LEASES_OF_GROUP: Sql = sql!(
 );
 
 /// Takes from a locked worker what it holds of a group.
-async fn give_back(db: Db<'_>, worker: WorkerId, group: GroupId, now: Timestamp) -> Result<(), StoreError> {
+async fn requeue_held(
+    db: Db<'_>,
+    worker: WorkerId,
+    group: GroupId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let held: Vec<Lease> = db.all(LEASES_OF_GROUP, &[&worker.0, &group.0], lease::read).await?;
     for lease in &held {
-        put_back(db, lease, Fate::Returned, now).await?;
+        requeue(db, lease, Fate::Returned, now).await?;
     }
     Ok(())
 }
@@ -179,7 +184,7 @@ pub(crate) async fn end_service(
     let workers = if users.is_empty() { Vec::new() } else { lock_service(db, group, users).await? };
     for (worker, _) in &workers {
         db.run(REMOVE_GROUP, &[&worker.0, &group.0]).await?;
-        give_back(db, *worker, group, now).await?;
+        requeue_held(db, *worker, group, now).await?;
         touch(db, *worker, now).await?;
     }
     Ok(workers.into_iter().map(|(_, uuid)| uuid).collect())

@@ -5,7 +5,7 @@ use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
 use super::super::dispatch::lease::{self, Lease};
-use super::super::dispatch::lose::put_back;
+use super::super::dispatch::lose::requeue;
 use super::departure;
 use crate::StoreError;
 use crate::db::{Db, Sql, sql};
@@ -37,7 +37,7 @@ pub(crate) async fn remove(
     let held: Vec<Lease> = db.all(LEASES_OF_WORKER, &[&worker.0], lease::read).await?;
     let mut returned = Vec::with_capacity(held.len());
     for lease in &held {
-        returned.push(put_back(db, lease, fate, now).await?);
+        returned.push(requeue(db, lease, fate, now).await?);
     }
     for delete in DELETE_EVERY_TRACE {
         db.run(delete, &[&worker.0]).await?;

@@ -1,11 +1,9 @@
-//! Handing out tasks: groups take turns; within a group larger priority first, then older, over all lanes
-//! that the worker may serve.
+//! Handing out tasks.
 
-use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use mitosis_domain::crash;
-use mitosis_domain::ids::{GroupId, LaneId, TaskId, WorkerId};
+use mitosis_domain::ids::{GroupId, WorkerId};
 use mitosis_domain::lease::{LeaseTime, Moment};
 use mitosis_domain::limits;
 use mitosis_domain::task::LeaseKey;
@@ -16,9 +14,9 @@ use rusqlite::params;
 
 use crate::StoreError;
 use crate::batch::{Eligibility, Participant};
-use crate::code::{Code, row_count};
-use crate::db::to_json;
+use crate::code::Code;
 use crate::ops::dispatch::{Assignment, Claim, Work};
+use crate::shared::dispatch::ready::{Ready, select_ready};
 use crate::shared::dispatch::{lease, work};
 use crate::shared::tasks::get;
 use crate::shared::workers::{self, LockedWorker};
@@ -70,7 +68,8 @@ pub(crate) fn claim_or_resume(
     if participant.worker.state == WorkerState::GracefulShutdown {
         return Ok(Claim::Stopping);
     }
-    let Some(first) = line_up(db, turns, &participant.eligibility, 1)?.into_iter().next() else {
+    let Some(first) = finish(select_ready(db.into(), turns, &participant.eligibility, 1))?.into_iter().next()
+    else {
         return Ok(Claim::Assigned(Vec::new()));
     };
     let work = assign(db, worker, first, token, at)?;
@@ -78,97 +77,7 @@ pub(crate) fn claim_or_resume(
     given(work.lease)
 }
 
-/// A task in line. The order of the fields is the order of service within a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Waiting {
-    neg_priority: i32,
-    task: TaskId,
-    lane: LaneId,
-    epoch: i64,
-    losses: i64,
-}
-
-/// Lanes of a group in which something waits that the worker may run.
-const LANES: &str = "
-    SELECT lane.id
-    FROM lane CROSS JOIN tag_set ON tag_set.id = lane.tag_set_id
-    WHERE lane.group_id = ?1
-      AND EXISTS (SELECT 1 FROM ready WHERE ready.lane_id = lane.id)
-      -- no tag that the worker lacks
-      AND (tag_set.tags = ?2 OR NOT EXISTS (
-          SELECT value FROM json_each(tag_set.tags) EXCEPT SELECT value FROM json_each(?2)))";
-
-/// What is to be served next, at most `count`, in the order of service. A group that has less waiting
-/// than its turns leaves the rest to the others.
-pub(super) fn line_up(
-    db: &Connection,
-    turns: &SharedTurns,
-    who: &Eligibility,
-    count: usize,
-) -> Result<Vec<Waiting>, StoreError> {
-    let mut lanes: HashMap<GroupId, Vec<LaneId>> = HashMap::new();
-    let tags = to_json(&who.tags)?;
-    for group in &who.groups {
-        let of_group: Vec<LaneId> = db.all(LANES, params![group.0, tags], |row| row.get(0).map(LaneId))?;
-        if !of_group.is_empty() {
-            lanes.insert(*group, of_group);
-        }
-    }
-    let mut open: Vec<GroupId> =
-        who.groups.iter().copied().filter(|group| lanes.contains_key(group)).collect();
-    let mut lines: Vec<(GroupId, VecDeque<Waiting>)> =
-        open.iter().map(|group| (*group, VecDeque::new())).collect();
-    let mut missing = count;
-    while missing > 0 && !open.is_empty() {
-        let mut full = Vec::new();
-        for (group, share) in turns.shares(&open, missing) {
-            let line = lines.iter_mut().find(|(known, _)| *known == group);
-            let (_, line) = line.expect("every open group has a line");
-            let wanted = line.len() + share;
-            *line = first_in_line(db, &lanes[&group], wanted)?.into();
-            if line.len() == wanted {
-                full.push(group);
-            }
-        }
-        missing = count.saturating_sub(lines.iter().map(|(_, line)| line.len()).sum());
-        open = full;
-    }
-    Ok(turns.merge(lines))
-}
-
-/// The first of one lane, straight from the key.
-const FIRST_OF_LANE: &str = "
-    SELECT neg_priority, task_id, epoch, losses
-    FROM ready
-    WHERE lane_id = ?1 AND (neg_priority, task_id) < (?2, ?3)
-    ORDER BY neg_priority, task_id
-    LIMIT ?4";
-
-/// The first `count` of all lanes. Once that many are known, a further lane is asked only for what
-/// goes before the last of them.
-fn first_in_line(db: &Connection, lanes: &[LaneId], count: usize) -> Result<Vec<Waiting>, StoreError> {
-    let mut first: Vec<Waiting> = Vec::new();
-    for lane in lanes.iter().copied() {
-        let last = count.checked_sub(1).and_then(|last| first.get(last));
-        let bound = last.map_or((i64::MAX, i64::MAX), |last| (last.neg_priority.into(), last.task.0));
-        let of_lane: Vec<Waiting> =
-            db.all(FIRST_OF_LANE, params![lane.0, bound.0, bound.1, row_count(count)], |row| {
-                Ok(Waiting {
-                    neg_priority: row.get(0)?,
-                    task: TaskId(row.get(1)?),
-                    lane,
-                    epoch: row.get(2)?,
-                    losses: row.get(3)?,
-                })
-            })?;
-        first.extend(of_lane);
-        first.sort_unstable();
-        first.truncate(count);
-    }
-    Ok(first)
-}
-
-const LEAVE_LINE: &str = "DELETE FROM ready WHERE lane_id = ?1 AND neg_priority = ?2 AND task_id = ?3";
+const DEQUEUE: &str = "DELETE FROM ready WHERE lane_id = ?1 AND neg_priority = ?2 AND task_id = ?3";
 
 const INSERT_LEASE: &str = "
     INSERT INTO lease (task_id, worker_id, epoch, token, losses, claimed_at, overdue_at, updated_at, lost_after)
@@ -185,12 +94,12 @@ const WORK: &str = "
 pub(super) fn assign(
     db: &Connection,
     worker: WorkerId,
-    waiting: Waiting,
+    ready: Ready,
     token: i64,
     at: Moment,
 ) -> Result<Work, StoreError> {
-    let Waiting { neg_priority, task, lane, epoch, losses } = waiting;
-    db.run_one(LEAVE_LINE, params![lane.0, neg_priority, task.0])?;
+    let Ready { neg_priority, task, lane, epoch, losses } = ready;
+    db.run_one(DEQUEUE, params![lane.0, neg_priority, task.0])?;
     crash::point("claim.lease:before");
     let (timeout, lost_after): (i64, Option<i64>) =
         db.one(LIMITS_OF_TASK, [task.0], |row| Ok((row.get(0)?, row.get(1)?)))?;

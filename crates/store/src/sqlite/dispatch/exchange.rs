@@ -13,10 +13,11 @@ use uuid::Uuid;
 
 use super::{claim, complete};
 use crate::StoreError;
-use crate::batch::{Participant, Sequel, crowds, sequels};
+use crate::batch::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
 use crate::db::only;
 use crate::ops::dispatch::{Ended, Exchange, ExchangeOutcome, Exchanged, Given, Holder, Verdict, Work};
 use crate::ops::workers::Fate;
+use crate::shared::dispatch::ready::select_ready;
 use crate::shared::dispatch::{lease, lose};
 use crate::shared::workers::{self, LockedWorker};
 use crate::sqlite::connection::Connection;
@@ -50,11 +51,11 @@ pub(crate) fn exchange(
     }
     for one in batch.iter().filter(|one| participants.contains_key(&one.worker)) {
         for key in &one.returned {
-            made_ready |= give_back(db, one.worker, *key, now)?;
+            made_ready |= requeue(db, one.worker, *key, now)?;
         }
     }
-    let mut work = feed_all(db, turns, batch, &participants, at)?;
-    follow_workers(db, batch, &participants, &verdicts, &work, now)?;
+    let mut work = assign_all(db, turns, batch, &participants, at)?;
+    update_workers(db, batch, &participants, &verdicts, &work, now)?;
     let each = batch.iter().zip(verdicts).enumerate().map(|(place, (one, verdicts))| Exchanged {
         verdicts,
         given: match participants.get(&one.worker) {
@@ -106,17 +107,17 @@ fn left(ended: &Ended) -> complete::Left<'_> {
 }
 
 /// Takes back what was not started: as if it had never been given, but for the number of the attempt.
-fn give_back(db: &Connection, worker: WorkerId, key: LeaseKey, now: Timestamp) -> Result<bool, StoreError> {
+fn requeue(db: &Connection, worker: WorkerId, key: LeaseKey, now: Timestamp) -> Result<bool, StoreError> {
     match finish(lease::find(db.into(), Holder::Lease(key)))? {
         Some(lease) if lease.worker == worker => {
-            finish(lose::put_back(db.into(), &lease, Fate::Returned, now)).map(|_| true)
+            finish(lose::requeue(db.into(), &lease, Fate::Returned, now)).map(|_| true)
         }
         _ => Ok(false),
     }
 }
 
 /// Gives tasks to those who want some; answers them by the place of the agent in the batch.
-fn feed_all(
+fn assign_all(
     db: &Connection,
     turns: &SharedTurns,
     batch: &[Exchange],
@@ -125,18 +126,18 @@ fn feed_all(
 ) -> Result<HashMap<usize, Vec<Work>>, StoreError> {
     let known = |worker| participants.get(&worker).map(|found| (found.worker.state, &found.eligibility));
     let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
-    for (eligibility, crowd) in crowds(batch, known) {
-        let line = claim::line_up(db, turns, eligibility, crowd.want())?;
-        let dealt = crowd.deal(line.len());
-        for (waiting, place) in line.into_iter().zip(dealt) {
+    for (eligibility, group) in eligibility_groups(batch, known) {
+        let selected = finish(select_ready(db.into(), turns, eligibility, group.want()))?;
+        let dealt = group.distribute(selected.len());
+        for (ready, place) in selected.into_iter().zip(dealt) {
             let Exchange { worker, token, .. } = batch[place];
-            given.entry(place).or_default().push(claim::assign(db, worker, waiting, token, at)?);
+            given.entry(place).or_default().push(claim::assign(db, worker, ready, token, at)?);
         }
     }
     Ok(given)
 }
 
-fn follow_workers(
+fn update_workers(
     db: &Connection,
     batch: &[Exchange],
     participants: &Participants,
@@ -145,10 +146,12 @@ fn follow_workers(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let state = |worker| participants.get(&worker).map(|found| found.worker.state);
-    for (worker, sequel) in sequels(batch, state, verdicts, work) {
-        match sequel {
-            Sequel::Changed => finish(workers::touch(db.into(), worker, now))?,
-            Sequel::MayGo => finish(workers::after_commit(db.into(), &participants[&worker].worker, now))?,
+    for (worker, update) in worker_updates(batch, state, verdicts, work) {
+        match update {
+            WorkerUpdate::Touch => finish(workers::touch(db.into(), worker, now))?,
+            WorkerUpdate::RemoveIfDrained => {
+                finish(workers::after_commit(db.into(), &participants[&worker].worker, now))?;
+            }
         }
     }
     Ok(())

@@ -1,0 +1,140 @@
+//! Which tasks are handed out next: groups take turns; within a group larger priority first, then older, over all
+//! lanes that the worker may serve.
+
+use std::collections::{HashMap, VecDeque};
+
+use mitosis_domain::ids::{GroupId, LaneId, TaskId};
+
+use crate::StoreError;
+use crate::batch::Eligibility;
+use crate::code::row_count;
+use crate::db::{Db, Json, List, Params, Sql, sql};
+use crate::turns::SharedTurns;
+
+/// A task that is Ready. The order of the fields is the order of service within a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ready {
+    pub(crate) neg_priority: i32,
+    pub(crate) task: TaskId,
+    pub(crate) lane: LaneId,
+    pub(crate) epoch: i64,
+    pub(crate) losses: i64,
+}
+
+/// Lanes in which something waits that the worker may run. On PostgreSQL the one to be served first is in front.
+const LANES: Sql = sql!(
+    postgres: "
+    SELECT lane.group_id, lane.id
+    FROM lane
+    JOIN tag_set ON tag_set.id = lane.tag_set_id
+    CROSS JOIN LATERAL (
+        SELECT neg_priority, task_id FROM ready WHERE ready.lane_id = lane.id
+        ORDER BY neg_priority, task_id LIMIT 1) head
+    WHERE lane.group_id = ANY($1)
+      -- no tag that the worker lacks
+      AND tag_set.tags <@ $2
+    ORDER BY head.neg_priority, head.task_id",
+    sqlite: "
+    SELECT lane.group_id, lane.id
+    FROM json_each(?1) AS wanted
+    CROSS JOIN lane ON lane.group_id = wanted.value
+    CROSS JOIN tag_set ON tag_set.id = lane.tag_set_id
+    WHERE EXISTS (SELECT 1 FROM ready WHERE ready.lane_id = lane.id)
+      -- no tag that the worker lacks
+      AND (tag_set.tags = ?2 OR NOT EXISTS (
+          SELECT value FROM json_each(tag_set.tags) EXCEPT SELECT value FROM json_each(?2)))",
+);
+
+/// Locks what is to be served next, at most `count`, in the order of service. A group that has less
+/// waiting than its turns leaves the rest to the others.
+pub(crate) async fn select_ready(
+    db: Db<'_>,
+    turns: &SharedTurns,
+    who: &Eligibility,
+    count: usize,
+) -> Result<Vec<Ready>, StoreError> {
+    let lanes = lanes_of(db, who).await?;
+    let mut open: Vec<GroupId> = lanes.iter().map(|(group, _)| *group).collect();
+    let mut selected: HashMap<GroupId, VecDeque<Ready>> = HashMap::new();
+    let mut missing = count;
+    while missing > 0 && !open.is_empty() {
+        let mut full = Vec::new();
+        for (group, share) in turns.shares(&open, missing) {
+            // What is locked already is found again, and more behind it.
+            let wanted = selected.get(&group).map_or(0, VecDeque::len) + share;
+            let of_group =
+                lanes.iter().find(|(known, _)| *known == group).map_or(&[][..], |(_, lanes)| lanes);
+            let first = first_of_lanes(db, of_group, wanted).await?;
+            if first.len() == wanted {
+                full.push(group);
+            }
+            selected.insert(group, first.into());
+        }
+        missing = count.saturating_sub(selected.values().map(VecDeque::len).sum());
+        open = full;
+    }
+    let of_groups = lanes.iter().filter_map(|(group, _)| Some((*group, selected.remove(group)?)));
+    let mut served = turns.merge(of_groups.collect());
+    served.truncate(count);
+    Ok(served)
+}
+
+/// The lanes, by group, in the order of their first lanes.
+async fn lanes_of(db: Db<'_>, who: &Eligibility) -> Result<Vec<(GroupId, Vec<LaneId>)>, StoreError> {
+    let groups: Vec<i64> = who.groups.iter().map(|group| group.0).collect();
+    let params: Params<'_> = &[&List(&groups), &Json(&who.tags)];
+    let lanes: Vec<(GroupId, LaneId)> =
+        db.all(LANES, params, |row| Ok((GroupId(row.get(0)?), LaneId(row.get(1)?)))).await?;
+    let mut by_group: Vec<(GroupId, Vec<LaneId>)> = Vec::new();
+    for (group, lane) in lanes {
+        match by_group.iter_mut().find(|(known, _)| *known == group) {
+            Some((_, lanes)) => lanes.push(lane),
+            None => by_group.push((group, vec![lane])),
+        }
+    }
+    Ok(by_group)
+}
+
+/// The first of one lane, straight from the key. What another one takes right now is passed over.
+const FIRST_OF_LANE: Sql = sql!(
+    "
+    SELECT neg_priority, task_id, epoch, losses
+    FROM ready
+    WHERE lane_id = $1 AND (neg_priority, task_id) < ($2, $3)
+    ORDER BY neg_priority, task_id
+    LIMIT $4
+    FOR UPDATE SKIP LOCKED"
+);
+
+/// Locks the first `count` of all lanes. Once that many are known, a further lane is asked only for
+/// what goes before the last of them; with the lanes in order, that is rarely anything.
+async fn first_of_lanes(db: Db<'_>, lanes: &[LaneId], count: usize) -> Result<Vec<Ready>, StoreError> {
+    let mut first: Vec<Ready> = Vec::new();
+    for lane in lanes.iter().copied() {
+        let last = count.checked_sub(1).and_then(|last| first.get(last));
+        let bound = last.map_or((i32::MAX, i64::MAX), |last| (last.neg_priority, last.task.0));
+        let params: Params<'_> = &[&lane.0, &bound.0, &bound.1, &row_count(count)];
+        let of_lane: Vec<Ready> = db
+            .all(FIRST_OF_LANE, params, |row| {
+                let (neg_priority, task) = (row.get(0)?, TaskId(row.get(1)?));
+                Ok(Ready { neg_priority, task, lane, epoch: row.get(2)?, losses: row.get(3)? })
+            })
+            .await?;
+        first.extend(of_lane);
+        first.sort_unstable();
+        first.truncate(count);
+    }
+    Ok(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::plan::assert_searches;
+
+    #[test]
+    fn sqlite_starts_at_the_groups_and_reads_lanes_by_their_keys() {
+        assert_searches(LANES, &["lane", "tag_set", "ready"]);
+        assert_searches(FIRST_OF_LANE, &["ready"]);
+    }
+}
