@@ -97,10 +97,11 @@ mod tests {
 
     use mitosis_domain::clock::Clock as _;
     use mitosis_domain::name::Name;
-    use mitosis_protocol::Uuid;
+    use mitosis_domain::tags::Words;
+    use mitosis_protocol::{TaskSpec, Uuid};
     use mitosis_store::ops::By;
     use mitosis_store::ops::accounts::{NewUser, UserCreation};
-    use mitosis_store::ops::tasks::IdempotencyKey;
+    use mitosis_store::ops::tasks::{IdempotencyKey, NewTask};
     use mitosis_store::sqlite::SqliteStore;
     use mitosis_testkit::clock::SteppedClock;
 
@@ -126,8 +127,17 @@ mod tests {
         let UserCreation::Created(ann) = store.create_user(By::Site, &ann, clock.now()).await.unwrap() else {
             panic!()
         };
-        let key = IdempotencyKey { key: Uuid::nil().to_string(), digest: [0; 32] };
-        store.submit(ann, &[], Some(&key), clock.now()).await.unwrap();
+        let key = IdempotencyKey { key: Uuid::nil().to_string(), digest: [0; 32], refused: Vec::new() };
+        let waiting = NewTask {
+            uuid: Uuid::nil(),
+            group: store.group("ann").await.unwrap().unwrap().id,
+            tags: Words::default(),
+            labels: Words::default(),
+            timeout_seconds: 600,
+            priority: 0,
+            spec: TaskSpec::default(),
+        };
+        store.submit(ann, &[waiting], Some(&key), clock.now()).await.unwrap();
 
         let running = leases();
         assert_eq!(pass(&running).await, Report::default());

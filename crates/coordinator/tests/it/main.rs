@@ -172,6 +172,7 @@ macro_rules! scenarios {
                 a_filter_in_words_narrows_what_the_fields_ask_for,
                 a_task_has_short_names_for_members_of_its_group,
                 a_batch_answers_for_each_task_and_a_repetition_with_its_key_submits_nothing,
+                refused_submission_can_be_repeated_with_its_key_once_the_cause_is_gone,
                 a_cancellation_by_filter_touches_only_what_the_filter_names,
             }
             tenants {

@@ -142,6 +142,23 @@ pub(crate) async fn a_batch_answers_for_each_task_and_a_repetition_with_its_key_
     ann.post("/tasks/submit", &json!({"tasks": []})).await.expect(400);
 }
 
+pub(crate) async fn refused_submission_can_be_repeated_with_its_key_once_the_cause_is_gone(harness: Harness) {
+    let ann = harness.user("ann").await;
+    let (mine, lab) = (task("ann", &json!({})), task("lab", &json!({})));
+    let alone = json!({"tasks": [lab], "idempotency_key": "alone"});
+    let mixed = json!({"tasks": [lab, mine], "idempotency_key": "mixed"});
+    let submit = async |body: &Value| ann.post("/tasks/submit", body).await.expect(200).json();
+    assert!(submit(&alone).await["results"][0]["Err"].is_object());
+    let first = submit(&mixed).await["results"][1]["Ok"].clone();
+    ann.post("/groups", &json!({"group_name": "lab"})).await.expect(200);
+    let accepted = submit(&alone).await;
+    assert!(accepted["results"][0]["Ok"].is_object() && accepted.get("replayed").is_none(), "{accepted}");
+    let repeated = submit(&mixed).await;
+    assert!(repeated["results"][0]["Ok"].is_object(), "{repeated}");
+    assert_eq!((&repeated["results"][1]["Ok"], &repeated["replayed"]), (&first, &json!(true)));
+    assert_eq!(submit(&mixed).await["results"], repeated["results"]);
+}
+
 pub(crate) async fn a_cancellation_by_filter_touches_only_what_the_filter_names(harness: Harness) {
     let ann = harness.user("ann").await;
     let keep = ann.submits(&json!({"labels": ["keep"]})).await;

@@ -211,7 +211,8 @@ async fn guard_ignores_signals_that_end_the_worker() {
     }
     let fds = home.path().join("fds").display().to_string();
     // Of the guard's table, its pipe and whatever else the worker has open, commands get nothing.
-    let listing = "ls -l /proc/$$/fd | sed -n 's/.* \\([0-9]*\\) -> .*/\\1/p'";
+    // The list is complete before the shell opens anything.
+    let listing = "set -- /proc/$$/fd/*; for fd; do echo ${fd##*/}; done";
     let script = format!("sleep 0.3; {listing} > {fds}");
     admin.submit(&task(&["sh", "-c", &script])).await.unwrap();
     until_so_many(&admin, TaskState::Finished, 1).await;

@@ -211,7 +211,7 @@ fn every_block_of_commands_is_a_test_or_says_what_it_needs() {
                 }
                 "sh" => assert!(first.starts_with("# needs "), "{place} is neither run nor says why not"),
                 "python" => assert!(text.contains("$ python3 example.py"), "{place} is not run"),
-                "text" | "json" | "toml" => {
+                "text" | "json" | "toml" | "yaml" => {
                     let commands = ["$ ", "mito "];
                     let is_command = |line: &str| commands.iter().any(|start| line.starts_with(start));
                     assert!(!body.lines().any(is_command), "{place} has a command that nobody runs");

@@ -49,6 +49,9 @@ pub struct IdempotencyKey {
     pub key: String,
     /// Of the request, so that a reused key is noticed.
     pub digest: [u8; 32],
+    /// Places in the request, in rising order, whose tasks are refused for now and not among those given. A key
+    /// under which nothing was accepted is free again.
+    pub refused: Vec<usize>,
 }
 
 /// Outcome of [`Tasks::submit`].
@@ -56,8 +59,9 @@ pub struct IdempotencyKey {
 pub enum Submission {
     /// All tasks are Ready; ids in the order of the request.
     Accepted(Vec<TaskIds>),
-    /// The same key and request were accepted before; these are the ids of then.
-    Replayed(Vec<TaskIds>),
+    /// The same key and request were accepted before. These are the ids by their place in the request: those of
+    /// then, those of tasks that were refused then and are Ready now, and none where a task is refused.
+    Replayed(Vec<Option<TaskIds>>),
     /// The key was used for a different request; nothing was done.
     KeyReused,
     /// Nothing was done: the creator may not submit to one of the groups, or not see one of the tasks that

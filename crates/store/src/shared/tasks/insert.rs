@@ -18,7 +18,7 @@ use crate::{StoreError, needs, postgres, sqlite};
 const CONVERT_AT_ONCE: usize = 256;
 
 /// A new task in the form of its row. Tasks of one submission have much in common, which they share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct NewRow {
     pub(crate) uuid: Uuid,
     pub(crate) group: GroupId,

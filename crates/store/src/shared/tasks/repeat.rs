@@ -8,11 +8,11 @@ use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
 use super::insert::take_numbers;
-use super::submit;
+use super::submit::{self, Reserved};
 use crate::code::Code;
 use crate::db::{Db, List, Params, Sql, sql};
 use crate::ops::sweeps::{Repeat, Repeated, Repetition};
-use crate::ops::tasks::{IdempotencyKey, Submission, TaskIds};
+use crate::ops::tasks::{IdempotencyKey, TaskIds};
 use crate::{StoreError, postgres, sqlite};
 
 /// Two repetitions of one task meet here: the second looks after the first has been committed. Nor is a task
@@ -50,19 +50,19 @@ pub(super) async fn repeat(
     key: Option<&IdempotencyKey>,
     now: Timestamp,
 ) -> Result<Repetition, StoreError> {
-    if let Some(key) = key
-        && let Some(earlier) = submit::reserve_key(db, creator, key, now).await?
-    {
-        return match earlier {
-            Submission::Accepted(ids) | Submission::Replayed(ids) => {
-                Ok(Repetition::Replayed(find_repeated(db, ids).await?))
+    if let Some(key) = key {
+        match submit::reserve_key(db, creator, key, now).await? {
+            Reserved::New => {}
+            Reserved::Earlier(ids) => {
+                let ids = ids.into_iter().flatten().collect();
+                return Ok(Repetition::Replayed(find_repeated(db, ids).await?));
             }
-            Submission::KeyReused | Submission::Denied => Ok(Repetition::KeyReused),
-        };
+            Reserved::ForOther => return Ok(Repetition::KeyReused),
+        }
     }
     let repeated = repeat_all(db, creator, repeats, again, now).await?;
     if let Some(key) = key {
-        let ids: Vec<TaskIds> = repeated.iter().map(|repeated| repeated.ids).collect();
+        let ids: Vec<_> = repeated.iter().map(|repeated| Some(repeated.ids)).collect();
         submit::note_ids(db, creator, key, &ids).await?;
     }
     Ok(Repetition::Accepted(repeated))

@@ -1,4 +1,4 @@
-//! Accepting tasks, all or none.
+//! Accepts tasks, all or none of those given.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ const FIND_SUBMISSION: Sql = sql!("SELECT digest, ids FROM submission WHERE crea
 
 const NOTE_IDS: Sql = sql!("UPDATE submission SET ids = $3 WHERE creator_id = $1 AND key = $2");
 
-/// Makes all tasks Ready, unless the key says that this was done before.
+/// Makes all tasks Ready, except those that the key says were accepted before.
 pub(super) async fn submit(
     db: Db<'_>,
     creator: UserId,
@@ -34,11 +34,76 @@ pub(super) async fn submit(
     key: Option<&IdempotencyKey>,
     now: Timestamp,
 ) -> Result<Submission, StoreError> {
-    if let Some(key) = key
-        && let Some(earlier) = reserve_key(db, creator, key, now).await?
-    {
-        return Ok(earlier);
+    let Some(key) = key else {
+        let ids = accept(db, creator, rows, now).await?;
+        crash::point("submit.commit:before");
+        return Ok(ids.map_or(Submission::Denied, Submission::Accepted));
+    };
+    match reserve_key(db, creator, key, now).await? {
+        Reserved::New => match accept(db, creator, rows, now).await? {
+            Some(ids) if !ids.is_empty() => {
+                note_ids(db, creator, key, &by_place(key, &ids)).await?;
+                crash::point("submit.commit:before");
+                Ok(Submission::Accepted(ids))
+            }
+            nothing => {
+                db.run_one(DELETE_KEY, &[&creator.0, &key.key]).await?;
+                Ok(nothing.map_or(Submission::Denied, Submission::Accepted))
+            }
+        },
+        Reserved::Earlier(ids) => complete(db, creator, rows, key, ids, now).await,
+        Reserved::ForOther => Ok(Submission::KeyReused),
     }
+}
+
+/// Makes Ready what was refused when the key was used first.
+async fn complete(
+    db: Db<'_>,
+    creator: UserId,
+    rows: &[NewRow],
+    key: &IdempotencyKey,
+    mut ids: Vec<Option<TaskIds>>,
+    now: Timestamp,
+) -> Result<Submission, StoreError> {
+    if ids.len() != rows.len() + key.refused.len() {
+        return Ok(Submission::Denied);
+    }
+    let places = places(key, ids.len());
+    let missing: Vec<(usize, &NewRow)> =
+        places.zip(rows).filter(|(place, _)| ids[*place].is_none()).collect();
+    if missing.is_empty() {
+        return Ok(Submission::Replayed(ids));
+    }
+    let rows: Vec<NewRow> = missing.iter().map(|(_, row)| (*row).clone()).collect();
+    let Some(new) = accept(db, creator, &rows, now).await? else { return Ok(Submission::Denied) };
+    for ((place, _), new) in missing.into_iter().zip(new) {
+        ids[place] = Some(new);
+    }
+    note_ids(db, creator, key, &ids).await?;
+    Ok(Submission::Replayed(ids))
+}
+
+/// Places in the request of tasks that are not refused.
+fn places(key: &IdempotencyKey, count: usize) -> impl Iterator<Item = usize> {
+    (0..count).filter(|place| key.refused.binary_search(place).is_err())
+}
+
+/// The ids by their place in the request.
+fn by_place(key: &IdempotencyKey, ids: &[TaskIds]) -> Vec<Option<TaskIds>> {
+    let mut by_place = vec![None; ids.len() + key.refused.len()];
+    for (place, ids) in places(key, by_place.len()).zip(ids) {
+        by_place[place] = Some(*ids);
+    }
+    by_place
+}
+
+/// Makes all tasks Ready, if the creator may do that and sees what they name.
+async fn accept(
+    db: Db<'_>,
+    creator: UserId,
+    rows: &[NewRow],
+    now: Timestamp,
+) -> Result<Option<Vec<TaskIds>>, StoreError> {
     let named: BTreeSet<Uuid> = rows.iter().flat_map(|row| row.needs.iter().copied()).collect();
     let named: Vec<Uuid> = named.into_iter().collect();
     crash::point("submit.task_rows:before");
@@ -47,51 +112,52 @@ pub(super) async fn submit(
         false => None,
     };
     crash::point("submit.task_rows:after");
-    let Some(ids) = ids else {
-        if let Some(key) = key {
-            db.run_one(DELETE_KEY, &[&creator.0, &key.key]).await?;
-        }
-        return Ok(Submission::Denied);
-    };
-    if let Some(key) = key {
-        note_ids(db, creator, key, &ids).await?;
-    }
-    crash::point("submit.commit:before");
-    Ok(Submission::Accepted(ids))
+    Ok(ids)
 }
 
-/// Makes the key this transaction's own, or answers what it stands for already.
+/// What a key stands for.
+pub(super) enum Reserved {
+    /// This transaction, from now on.
+    New,
+    /// The same request, with these ids by their place in it.
+    Earlier(Vec<Option<TaskIds>>),
+    /// Another request.
+    ForOther,
+}
+
+/// Makes the key this transaction's own, unless it stands for something already.
 pub(super) async fn reserve_key(
     db: Db<'_>,
     creator: UserId,
     key: &IdempotencyKey,
     now: Timestamp,
-) -> Result<Option<Submission>, StoreError> {
+) -> Result<Reserved, StoreError> {
     let params: Params<'_> = &[&creator.0, &key.key, &key.digest.as_slice(), &now.unix_micros()];
     match db.run(RESERVE_KEY, params).await? {
-        0 => find_earlier(db, creator, key).await.map(Some),
-        _ => Ok(None),
+        0 => find_earlier(db, creator, key).await,
+        _ => Ok(Reserved::New),
     }
 }
 
-/// Notes what was handed out under the key.
+/// Notes what was handed out under the key, by its place in the request.
 pub(super) async fn note_ids(
     db: Db<'_>,
     creator: UserId,
     key: &IdempotencyKey,
-    ids: &[TaskIds],
+    ids: &[Option<TaskIds>],
 ) -> Result<(), StoreError> {
-    let handed_out: Vec<_> = ids.iter().map(|ids| (ids.uuid, ids.number)).collect();
+    let handed_out: Vec<_> = ids.iter().map(|ids| ids.map(|ids| (ids.uuid, ids.number))).collect();
     db.run_one(NOTE_IDS, &[&creator.0, &key.key, &Json(&handed_out)]).await
 }
 
-async fn find_earlier(db: Db<'_>, creator: UserId, key: &IdempotencyKey) -> Result<Submission, StoreError> {
+async fn find_earlier(db: Db<'_>, creator: UserId, key: &IdempotencyKey) -> Result<Reserved, StoreError> {
     db.one(FIND_SUBMISSION, &[&creator.0, &key.key], |row| {
         if row.value::<Vec<u8>>("digest")? != key.digest {
-            return Ok(Submission::KeyReused);
+            return Ok(Reserved::ForOther);
         }
-        let ids: Vec<(Uuid, i64)> = row.json("ids")?;
-        Ok(Submission::Replayed(ids.into_iter().map(|(uuid, number)| TaskIds { uuid, number }).collect()))
+        let ids: Vec<Option<(Uuid, i64)>> = row.json("ids")?;
+        let ids = ids.into_iter().map(|ids| ids.map(|(uuid, number)| TaskIds { uuid, number }));
+        Ok(Reserved::Earlier(ids.collect()))
     })
     .await
 }

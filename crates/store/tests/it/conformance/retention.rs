@@ -256,7 +256,7 @@ pub(crate) async fn coordinators_that_forget_at_once_forget_each_task_once<B: Ba
 
 pub(crate) async fn a_key_is_forgotten_after_its_time<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
-    let key = |text: &str| IdempotencyKey { key: text.to_owned(), digest: [1; 32] };
+    let key = |text: &str| IdempotencyKey { key: text.to_owned(), digest: [1; 32], refused: vec![] };
     let submit = async |harness: &Harness<B>, text: &str| {
         let task = harness.task(ann.group);
         harness.store().submit(ann.user, &[task], Some(&key(text)), harness.now).await.unwrap()

@@ -360,7 +360,7 @@ pub(crate) async fn a_task_names_only_tasks_that_its_creator_sees<B: Backend>(ha
     let hers = harness.submit_one(&ann).await;
     let his = harness.submit_one(&raj).await;
     let store = harness.store();
-    let key = IdempotencyKey { key: "k".to_owned(), digest: [1; 32] };
+    let key = IdempotencyKey { key: "k".to_owned(), digest: [1; 32], refused: vec![] };
     for task in naming(harness, raj.group, hers) {
         let both = [harness.task(raj.group), task.clone()];
         let outcome = store.submit(raj.user, &both, Some(&key), harness.now).await.unwrap();

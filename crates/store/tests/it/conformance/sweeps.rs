@@ -301,7 +301,7 @@ pub(crate) async fn a_repetition_sent_again_is_answered_again<B: Backend>(harnes
     let worker = harness.worker(&ann).await;
     harness.submit_one(&ann).await;
     let over = end(harness, worker, ExecEnd::Finished, status(256)).await;
-    let key = IdempotencyKey { key: "k".to_owned(), digest: [1; 32] };
+    let key = IdempotencyKey { key: "k".to_owned(), digest: [1; 32], refused: vec![] };
     let send = async |key: &IdempotencyKey| {
         harness
             .store()

@@ -16,7 +16,7 @@ use crate::backend::Backend;
 use crate::harness::{Harness, LONG, Person, SECOND, words};
 
 fn key(text: &str, digest: u8) -> IdempotencyKey {
-    IdempotencyKey { key: text.to_owned(), digest: [digest; 32] }
+    IdempotencyKey { key: text.to_owned(), digest: [digest; 32], refused: vec![] }
 }
 
 async fn submit_with_key<B: Backend>(
@@ -133,6 +133,7 @@ pub(crate) async fn thousands_go_in_at_once_and_once_only<B: Backend>(harness: &
     harness.pass(SECOND);
     let again: Vec<NewTask> =
         batch.iter().map(|task| NewTask { uuid: harness.uuid(), ..task.clone() }).collect();
+    let expected = expected.into_iter().map(Some).collect();
     assert_eq!(submit_with_key(harness, &ann, &again, &nightly).await, Submission::Replayed(expected));
     assert_eq!(count(harness, &ann).await, 3_000);
 }
@@ -166,7 +167,7 @@ pub(crate) async fn the_same_request_sent_many_times_at_once_is_done_once<B: Bac
         })
         .collect();
     assert_eq!(accepted.len(), 1, "{outcomes:?}");
-    let replayed = Submission::Replayed(accepted[0].clone());
+    let replayed = Submission::Replayed(accepted[0].iter().copied().map(Some).collect());
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == replayed).count(), 15, "{outcomes:?}");
     assert_eq!(count(harness, &ann).await, 2);
 }
@@ -251,8 +252,36 @@ pub(crate) async fn an_empty_batch_is_a_batch_like_any_other<B: Backend>(harness
     let ann = harness.person("ann").await;
     let empty = key("empty", 1);
     assert_eq!(submit_with_key(harness, &ann, &[], &empty).await, Submission::Accepted(Vec::new()));
-    assert_eq!(submit_with_key(harness, &ann, &[], &empty).await, Submission::Replayed(Vec::new()));
+    assert_eq!(submit_with_key(harness, &ann, &[], &empty).await, Submission::Accepted(Vec::new()));
     assert_eq!(harness.store().group("ann").await.unwrap().unwrap().task_count, 0);
+}
+
+pub(crate) async fn repetition_with_a_key_accepts_what_was_refused_before<B: Backend>(
+    harness: &mut Harness<B>,
+) {
+    let ann = harness.person("ann").await;
+    let task = |_| harness.task(ann.group);
+    let tasks: Vec<NewTask> = (0..4).map(task).collect();
+    let ids = |at: usize, number| Some(TaskIds { uuid: tasks[at].uuid, number });
+    let key = |refused| IdempotencyKey { refused, ..key("k", 1) };
+    // Refused altogether, the key is free again.
+    let nothing = submit_with_key(harness, &ann, &[], &key(vec![0, 1, 2, 3])).await;
+    assert_eq!(nothing, Submission::Accepted(vec![]));
+    let first = submit_with_key(harness, &ann, &tasks[1..2], &key(vec![0, 2, 3])).await;
+    assert_eq!(first, Submission::Accepted(vec![ids(1, 1).unwrap()]));
+    // What was accepted is refused by now, which changes nothing.
+    let same = submit_with_key(harness, &ann, &[], &key(vec![0, 1, 2, 3])).await;
+    assert_eq!(same, Submission::Replayed(vec![None, ids(1, 1), None, None]));
+    let more = [tasks[0].clone(), harness.task(ann.group), tasks[3].clone()];
+    let more = submit_with_key(harness, &ann, &more, &key(vec![2])).await;
+    assert_eq!(more, Submission::Replayed(vec![ids(0, 2), ids(1, 1), None, ids(3, 3)]));
+    let all: Vec<NewTask> = (0..4).map(task).collect();
+    let last = [all[0].clone(), all[1].clone(), tasks[2].clone(), all[3].clone()];
+    let last = submit_with_key(harness, &ann, &last, &key(vec![])).await;
+    assert_eq!(last, Submission::Replayed(vec![ids(0, 2), ids(1, 1), ids(2, 4), ids(3, 3)]));
+    assert_eq!(count(harness, &ann).await, 4);
+    let other = IdempotencyKey { digest: [2; 32], ..key(vec![]) };
+    assert_eq!(submit_with_key(harness, &ann, &all, &other).await, Submission::KeyReused);
 }
 
 pub(crate) async fn a_task_may_run_as_long_as_the_limit_says<B: Backend>(harness: &mut Harness<B>) {

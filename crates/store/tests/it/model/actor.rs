@@ -90,15 +90,20 @@ impl<B: Backend> Actor<B> {
 
     async fn submit(&mut self, wishes: &[Wish], key: Option<Key>) -> Answer {
         let new: Vec<NewTask> = wishes.iter().map(|wish| self.new_task(*wish)).collect();
-        let key =
-            key.map(|Key { name, request }| IdempotencyKey { key: name.to_string(), digest: [request; 32] });
+        let key = key.map(|Key { name, request }| IdempotencyKey {
+            key: name.to_string(),
+            digest: [request; 32],
+            refused: vec![],
+        });
         let outcome = self.harness.store().submit(self.ann.user, &new, key.as_ref(), self.harness.now).await;
         match outcome.unwrap() {
             Submission::Accepted(ids) => {
                 self.tasks.extend(new.iter().map(|task| task.uuid));
                 Answer::Accepted(self.tasks_at(ids.iter().map(|ids| ids.uuid)))
             }
-            Submission::Replayed(ids) => Answer::Replayed(self.tasks_at(ids.iter().map(|ids| ids.uuid))),
+            Submission::Replayed(ids) => {
+                Answer::Replayed(self.tasks_at(ids.iter().flatten().map(|ids| ids.uuid)))
+            }
             Submission::KeyReused => Answer::KeyReused,
             Submission::Denied => panic!("ann may submit to her own group"),
         }

@@ -66,7 +66,11 @@ fn portions(repeats: &[Repeat]) -> impl Iterator<Item = &[Repeat]> {
 fn key_of_portion(key: &IdempotencyKey, number: usize) -> IdempotencyKey {
     match number {
         0 => key.clone(),
-        _ => IdempotencyKey { key: format!("{} portion {number}", key.key), digest: key.digest },
+        _ => IdempotencyKey {
+            key: format!("{} portion {number}", key.key),
+            digest: key.digest,
+            refused: Vec::new(),
+        },
     }
 }
 

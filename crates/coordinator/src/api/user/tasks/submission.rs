@@ -64,7 +64,7 @@ pub(super) fn idempotency(key: String, request: &impl Serialize) -> Result<Idemp
     let canonical = serde_json::to_vec(request).map_err(Refusal::invalid)?;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &canonical);
     let digest = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
-    Ok(IdempotencyKey { key, digest })
+    Ok(IdempotencyKey { key, digest, refused: Vec::new() })
 }
 
 /// The same key for something else.

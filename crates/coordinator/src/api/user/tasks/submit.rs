@@ -24,8 +24,9 @@ pub(super) async fn submit(
     named::of_one(&app, &user, &request.task_spec).await?;
     let task = submission::check(request, group, app.entropy.uuid())?;
     let ids = match app.store.submit(user.id, &[task], None, app.now()).await? {
-        Submission::Accepted(ids) | Submission::Replayed(ids) => ids,
-        Submission::KeyReused => return Err(submission::key_reused().into()),
+        Submission::Accepted(ids) => ids,
+        // There is no key.
+        Submission::Replayed(_) | Submission::KeyReused => return Err(submission::key_reused().into()),
         Submission::Denied => return Err(submission::denied().into()),
     };
     app.ready.notify();

@@ -8,10 +8,11 @@ use mitosis_domain::account::{Membership, User};
 use mitosis_domain::crash;
 use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
+use mitosis_protocol::ErrorCode;
 use mitosis_protocol::task::{
     SubmitOutcome, SubmitTaskReply, SubmitTaskRequest, SubmitTasksReply, SubmitTasksRequest,
 };
-use mitosis_store::ops::tasks::{NewTask, Submission};
+use mitosis_store::ops::tasks::{IdempotencyKey, NewTask, Submission, TaskIds};
 
 use super::named::Named;
 use super::submission;
@@ -22,7 +23,8 @@ use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
 
 /// One outcome per task, in order; a task that is refused does not touch the others. With an
-/// idempotency key, repeating the call returns the ids of the first time.
+/// idempotency key, repeating the call returns the ids of the first time, and submits what was refused then and is
+/// not any more.
 pub(super) async fn submit_many(
     State(app): State<App>,
     Caller(user): Caller,
@@ -40,31 +42,36 @@ pub(super) async fn submit_many(
     let key = request.idempotency_key.map(|key| submission::idempotency(key, &request.tasks)).transpose()?;
     let count = request.tasks.len();
     let Checked { accepted, mut refused } = check_all(&app, &user, request.tasks).await?;
-    let (ids, replayed) = match app.store.submit(user.id, &accepted, key.as_ref(), app.now()).await? {
-        Submission::Accepted(ids) => (ids, false),
-        Submission::Replayed(ids) => (ids, true),
-        Submission::KeyReused => return Err(submission::key_reused().into()),
-        Submission::Denied => return Err(submission::denied().into()),
-    };
+    let key = key.map(|key| IdempotencyKey { refused: refused.keys().copied().collect(), ..key });
+    let submission = app.store.submit(user.id, &accepted, key.as_ref(), app.now()).await?;
     crash::point("submit.commit:after");
     crash::point("submit.reply:before");
-    // What was accepted the first time can't be told from what would be refused by now.
-    if ids.len() != accepted.len() {
-        return Err(submission::denied().into());
-    }
     // A large submission is not held in memory beside its answer.
     drop(accepted);
     app.ready.notify();
-    let mut ids = ids.into_iter();
-    let results = (0..count)
-        .map(|at| match refused.remove(&at) {
-            Some(refusal) => Ok(SubmitOutcome::Err(refusal.into_body())),
-            None => ids
-                .next()
-                .map(|ids| SubmitOutcome::Ok(SubmitTaskReply { task_id: ids.number, uuid: ids.uuid }))
-                .ok_or_else(submission::key_reused),
-        })
-        .collect::<Result<_, _>>()?;
+    let (ids, replayed): (Box<dyn Iterator<Item = Option<TaskIds>> + Send>, _) = match submission {
+        Submission::Accepted(ids) => {
+            let refused: Vec<usize> = refused.keys().copied().collect();
+            let mut ids = ids.into_iter();
+            let by_place = (0..count).map(move |at| match refused.binary_search(&at) {
+                Ok(_) => None,
+                Err(_) => ids.next(),
+            });
+            (Box::new(by_place), false)
+        }
+        Submission::Replayed(ids) => (Box::new(ids.into_iter()), true),
+        Submission::KeyReused => return Err(submission::key_reused().into()),
+        Submission::Denied => return Err(submission::denied().into()),
+    };
+    let results = ids.enumerate().map(|(at, ids)| match (ids, refused.remove(&at)) {
+        // A task that was accepted before stays so, whatever would be refused now.
+        (Some(ids), _) => Ok(SubmitOutcome::Ok(SubmitTaskReply { task_id: ids.number, uuid: ids.uuid })),
+        (None, Some(refusal)) => Ok(SubmitOutcome::Err(refusal.into_body())),
+        (None, None) => {
+            Err(Refusal::new(ErrorCode::Internal, "the store answered for another number of tasks"))
+        }
+    });
+    let results = results.collect::<Result<_, _>>()?;
     Ok(Json(SubmitTasksReply { results, replayed }))
 }
 
