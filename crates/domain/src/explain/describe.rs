@@ -315,6 +315,10 @@ fn ended(ending: &Ending, now: Timestamp) -> Description {
     };
     let what = match (ending.result.msg, ending.end) {
         (Some(TaskResultMessage::UserCancellation), _) => "It was cancelled by a user".to_owned(),
+        // It has not ended by itself, so there is no exit code.
+        (Some(TaskResultMessage::WorkersLost), _) => {
+            format!("It was cancelled: {}", cause(TaskResultMessage::WorkersLost))
+        }
         (Some(msg), ExecEnd::Finished) => format!("It ended {how}, but {}", cause(msg)),
         (Some(msg), _) => format!("It was stopped {how}: {}", cause(msg)),
         (None, ExecEnd::Finished) => format!("It ended {how}"),

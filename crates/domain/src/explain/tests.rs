@@ -236,6 +236,12 @@ fn end_is_described_with_its_cause() {
         (ExecEnd::Cancelled, 15, Some(M::ExecTimeout), "by signal 15: the command exceeded its timeout"),
         (ExecEnd::Cancelled, 15, None, "by signal 15 for writing more output than its worker keeps"),
         (ExecEnd::Cancelled, 0, Some(M::UserCancellation), "It was cancelled by a user on worker"),
+        (
+            ExecEnd::Cancelled,
+            0,
+            Some(M::WorkersLost),
+            "It was cancelled: its worker was lost in five attempts on worker",
+        ),
     ] {
         let described = described(ended(end, status, msg));
         assert!(

@@ -147,7 +147,7 @@ async fn a_machine_that_was_asleep_takes_nobody_for_dead() {
     tokio::time::sleep(ASLEEP).await;
     // The coordinator wakes first, and looks before the worker can say anything.
     coordinator.service.signal(Signal::SIGCONT);
-    home.until_written("coordinator.log", "all of them are extended").await;
+    home.until_written("coordinator.log", "extended all leases").await;
     worker.signal(Signal::SIGCONT);
     admin.submit(&task(&["true"])).await.unwrap();
     until_so_many(&admin, TaskState::Finished, 1).await;
