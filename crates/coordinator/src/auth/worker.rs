@@ -25,7 +25,7 @@ pub(crate) struct WorkerCaller(pub(crate) Worker);
 /// The name in a valid token of a worker. Whether the worker is still registered is not looked up.
 pub(crate) struct WorkerToken(pub(crate) Uuid);
 
-/// A worker that only wants to leave: its token may have expired, and its owner's account need not be active.
+/// A worker that only wants to leave: its token may have expired.
 pub(crate) struct LeavingWorker(pub(crate) Worker);
 
 /// Whether the caller is a worker of ours. Published workers announce their states by themselves, and any

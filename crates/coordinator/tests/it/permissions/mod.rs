@@ -110,7 +110,7 @@ pub(crate) enum Needs {
     /// A registered worker.
     AnyWorker,
     /// The same, or one whose owner is locked: it gives its own tasks back.
-    Leaving,
+
     /// The worker that holds the task; others are answered with this status.
     Holder(u16),
     /// What no worker may; the answer to all of them.
@@ -118,13 +118,13 @@ pub(crate) enum Needs {
 }
 
 use Needs::{
-    AnyUser, AnyWorker, Counted, Holder, Leaving, Member, MemberBut, NoWorker, Nothing, PasswordBut,
-    PasswordUser, SiteAdminWithSecret,
+    AnyUser, AnyWorker, Counted, Holder, Member, MemberBut, NoWorker, Nothing, PasswordBut, PasswordUser,
+    SiteAdminWithSecret,
 };
 
 impl Needs {
     const fn is_for_workers(self) -> bool {
-        matches!(self, AnyWorker | Leaving | Holder(_) | NoWorker(_))
+        matches!(self, AnyWorker | Holder(_) | NoWorker(_))
     }
 
     const fn is_for_administrators(self) -> bool {
@@ -143,7 +143,6 @@ fn expected(needs: Needs, asks: Asks, asker: Asker) -> (u16, Option<bool>) {
         Asker::Nobody => return (400, None),
         // The flag is looked at before the session (HTTP contract §3).
         Asker::SupersededToken if needs.is_for_administrators() => return (403, None),
-        Asker::WorkerOfALockedUser if matches!(needs, Leaving) => return (200, None),
         Asker::MalformedToken
         | Asker::ExpiredToken
         | Asker::SupersededToken
@@ -151,7 +150,7 @@ fn expected(needs: Needs, asks: Asks, asker: Asker) -> (u16, Option<bool>) {
         | Asker::RemovedWorker => return (401, None),
         Asker::OwnWorker | Asker::ForeignWorker | Asker::WorkerOfOneWhoLeft => {
             return match needs {
-                AnyWorker | Leaving => (200, None),
+                AnyWorker => (200, None),
                 Holder(_) if asker == Asker::OwnWorker => (200, None),
                 Holder(others) | NoWorker(others) => (others, None),
                 _ => (401, None),
@@ -174,7 +173,7 @@ fn expected(needs: Needs, asks: Asks, asker: Asker) -> (u16, Option<bool>) {
         Counted(least, _) => (200, Some(role.is_some_and(|role| role >= least))),
         Needs::SiteAdmin => (if asker == Asker::SiteAdmin { 200 } else { 403 }, None),
         SiteAdminWithSecret => (403, None),
-        AnyWorker | Leaving | Holder(_) | NoWorker(_) => (401, None),
+        AnyWorker | Holder(_) | NoWorker(_) => (401, None),
     }
 }
 
@@ -272,7 +271,7 @@ fn every_route_has_a_row_that_agrees_with_it() {
             }
             PasswordUser | PasswordBut(_) => route.asks == Asks::Password,
             Needs::SiteAdmin | SiteAdminWithSecret => route.asks == Asks::Admin,
-            AnyWorker | Leaving | Holder(_) | NoWorker(_) => route.asks == Asks::Worker,
+            AnyWorker | Holder(_) | NoWorker(_) => route.asks == Asks::Worker,
         };
         assert!(agrees, "{} {} needs {:?} and asks for {:?}", row.0, row.1, row.3, route.asks);
     }

@@ -4,7 +4,7 @@ use mitosis_protocol::Role::{Admin, Read, Write};
 
 use super::Needs;
 use super::Needs::{
-    AnyUser, AnyWorker, Counted, Holder, Leaving, Member, MemberBut, NoWorker, Nobody, Nothing, PasswordBut,
+    AnyUser, AnyWorker, Counted, Holder, Member, MemberBut, NoWorker, Nobody, Nothing, PasswordBut,
     PasswordUser, SiteAdmin, SiteAdminWithSecret,
 };
 
@@ -140,7 +140,7 @@ pub(super) const WORKERS: &[Row] = &[
 /// `{needed}` is a task of another group with an archive; what is held names it, and `{watched}`.
 #[rustfmt::skip]
 pub(super) const WORKER_SIDE: &[Row] = &[
-    ("DELETE", "/workers", "", Leaving),
+    ("DELETE", "/workers", "", AnyWorker),
     ("POST", "/workers/heartbeat", "", AnyWorker),
     ("GET", "/workers/tasks?wait=0s", "", AnyWorker),
     ("POST", "/workers/tasks", r#"{"id": {held id}, "op": "Finish"}"#, Holder(404)),

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::table::{Row, expand};
-use super::{Asker, EVERYBODY, Needs};
+use super::{Asker, EVERYBODY};
 use crate::harness::{ADMIN, Answer, Harness, Someone};
 
 /// Everybody's token.
@@ -17,7 +17,6 @@ pub(super) struct Cast<'a> {
     owner: Someone<'a>,
     tokens: Vec<(Asker, String)>,
     /// Of a locked user's worker that may sign off.
-    leaving: String,
     made: Cell<u32>,
 }
 
@@ -44,14 +43,12 @@ impl<'a> Cast<'a> {
             let reply = boss.post("/v1/tokens", &json!({"name": scope, "scope": scope})).await.expect(200);
             tokens.push((asker, reply.json()["token"].as_str().unwrap().to_owned()));
         }
-        let mut leaving = String::new();
         for (asker, name, state) in
             [(Asker::LockedUser, "locked", "Locked"), (Asker::DeletedUser, "deleted", "Deleted")]
         {
             let user = harness.user(name).await;
             if asker == Asker::LockedUser {
                 tokens.push((Asker::WorkerOfALockedUser, user.worker(&json!({})).await.token));
-                leaving = user.worker(&json!({})).await.token;
             }
             let path = format!("/admin/users/{name}/state");
             admin.post(&path, &json!({"state": state})).await.expect(200);
@@ -68,7 +65,7 @@ impl<'a> Cast<'a> {
         owner.delete(&format!("/workers/{}?op=force", removed.name)).await.expect(200);
         tokens.push((Asker::RemovedWorker, removed.token));
         tokens.push((Asker::SiteAdmin, admin.token));
-        Self { harness, owner, tokens, leaving, made: Cell::new(0) }
+        Self { harness, owner, tokens, made: Cell::new(0) }
     }
 
     fn fresh(&self) -> String {
@@ -88,7 +85,7 @@ impl<'a> Cast<'a> {
     }
 
     /// Puts one question to a route, about things made for it.
-    pub(super) async fn ask(&self, asker: Asker, (method, path, body, needs): Row) -> Answer {
+    pub(super) async fn ask(&self, asker: Asker, (method, path, body, _): Row) -> Answer {
         let short = body;
         let body = expand(short);
         let target = Target::make(self, asker, path, &format!("{short} {body}")).await;
@@ -96,8 +93,6 @@ impl<'a> Cast<'a> {
             Asker::Nobody => None,
             Asker::OwnWorker => Some(target.holder.clone()),
             Asker::WorkerOfOneWhoLeft => Some(target.stray.clone()),
-            // Another one, so that the first is still there for every other row.
-            Asker::WorkerOfALockedUser if matches!(needs, Needs::Leaving) => Some(self.leaving.clone()),
             // The owner's own group is all that it serves.
             Asker::ForeignWorker => Some(self.owner.worker(&json!({})).await.token),
             asker => Some(self.token(asker)),
