@@ -22,8 +22,10 @@ use crate::backend::Backend;
 use machine::Machine;
 use world::World;
 
-/// How many histories are told, unless `MITO_MODEL_CASES` says otherwise.
+/// How many histories are tried on each backend, unless `MITO_MODEL_CASES` says otherwise.
 const CASES: u32 = 128;
+/// Tests that share the histories of a backend, and can run side by side.
+const PARTS: u32 = 4;
 /// Moves in the longest of them.
 const LONGEST: usize = 80;
 
@@ -37,7 +39,7 @@ fn cases() -> u32 {
 
 /// Tells random histories to fresh stores; shows the shortest on which store and model disagree.
 pub(crate) fn agree<B: Backend>() {
-    let config = Config { cases: cases(), failure_persistence: None, ..Config::default() };
+    let config = Config { cases: cases().div_ceil(PARTS), failure_persistence: None, ..Config::default() };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _house = runtime.block_on(B::house());
     let mut runner = TestRunner::new(config.clone());
@@ -56,7 +58,22 @@ macro_rules! model {
     ($backend:ident: $type:ty) => {
         mod $backend {
             #[test]
-            fn every_history_goes_as_the_model_says() {
+            fn first_quarter_of_the_histories_goes_as_the_model_says() {
+                super::agree::<$type>();
+            }
+
+            #[test]
+            fn second_quarter_of_the_histories_goes_as_the_model_says() {
+                super::agree::<$type>();
+            }
+
+            #[test]
+            fn third_quarter_of_the_histories_goes_as_the_model_says() {
+                super::agree::<$type>();
+            }
+
+            #[test]
+            fn last_quarter_of_the_histories_goes_as_the_model_says() {
                 super::agree::<$type>();
             }
         }
