@@ -44,6 +44,13 @@ pub(crate) async fn a_stranger_sees_and_touches_nothing(harness: Harness) {
     ] {
         assert!(matches!(answer.status, 400 | 403 | 404), "{answer:?}");
     }
+    for path in
+        ["/tasks/ID", "/v1/tasks/ID/explain", "/v1/tasks/ID/output", "/tasks/ID/download/artifacts/result"]
+    {
+        let answer = raj.get(&path.replace("ID", &uuid)).await;
+        let refused = answer.expect_refused(403, "not_found");
+        assert!(!refused.text.contains("`ann`"), "{path}: the group is not named: {refused:?}");
+    }
     let listed = raj.post("/tasks/cancel/list", &json!({"uuids": [uuid]})).await.expect(200).json();
     assert_eq!(listed["cancelled_count"], 0);
     let task = ann.task(&uuid).await;

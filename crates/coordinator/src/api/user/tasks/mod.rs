@@ -24,7 +24,8 @@ pub(in crate::api) mod view;
 use std::collections::BTreeMap;
 
 use axum::extract::DefaultBodyLimit;
-use mitosis_domain::account::User;
+use http::StatusCode;
+use mitosis_domain::account::{Membership, User};
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
@@ -64,8 +65,28 @@ pub(super) fn batch_routes() -> Routes {
 /// The task, if the user may do this in its group.
 pub(super) async fn find(app: &App, user: &User, uuid: Uuid, action: Action) -> Result<Task, ApiError> {
     let task = app.store.task(uuid).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Task, uuid))?;
-    members::require(app, user, &task.group_name, action).await?;
+    permit(app, user, &task, action, StatusCode::FORBIDDEN).await?;
     Ok(task)
+}
+
+/// Whether the user may do this with the task. An outsider does not learn which group it is in.
+async fn permit(
+    app: &App,
+    user: &User,
+    task: &Task,
+    action: Action,
+    to_outsiders: StatusCode,
+) -> Result<(), ApiError> {
+    match app.store.membership(user.id, &task.group_name).await? {
+        Membership::NoSuchGroup | Membership::Outsider(_) => {
+            let text = format!("there is no task `{}`, or you are not in its group", task.uuid);
+            Err(Refusal::not_found_as(to_outsiders, text).into())
+        }
+        membership @ Membership::Member(..) => {
+            members::permit(membership, &task.group_name, action)?;
+            Ok(())
+        }
+    }
 }
 
 /// Tasks of a list that are held at once where only their identities are needed: each may be large.
@@ -92,7 +113,7 @@ pub(super) async fn permitted(
 /// The same for routes that answer 400 to outsiders.
 async fn find_own(app: &App, user: &User, uuid: Uuid) -> Result<Task, ApiError> {
     let task = app.store.task(uuid).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Task, uuid))?;
-    members::require_for_filter(app, user, &task.group_name, Action::ManageTasks).await?;
+    permit(app, user, &task, Action::ManageTasks, StatusCode::BAD_REQUEST).await?;
     Ok(task)
 }
 
