@@ -90,10 +90,10 @@ impl<B: Backend> Actor<B> {
 
     async fn submit(&mut self, wishes: &[Wish], key: Option<Key>) -> Answer {
         let new: Vec<NewTask> = wishes.iter().map(|wish| self.new_task(*wish)).collect();
-        let key = key.map(|Key { name, request }| IdempotencyKey {
-            key: name.to_string(),
-            digest: [request; 32],
-            refused: vec![],
+        let key = key.map(|Key { name, request }| {
+            let mut digest = [request; 32];
+            digest[0] = u8::try_from(wishes.len()).expect("a move submits a few tasks");
+            IdempotencyKey { key: name.to_string(), digest, refused: vec![] }
         });
         let outcome = self.harness.store().submit(self.ann.user, &new, key.as_ref(), self.harness.now).await;
         match outcome.unwrap() {
