@@ -1,4 +1,4 @@
-//! Development only: private PostgreSQL, Redis and S3 servers, a stepped clock, and scenarios.
+//! Development only: private PostgreSQL, Redis and S3 servers, and a stepped clock.
 
 pub mod certificates;
 pub mod clock;

@@ -1,6 +1,6 @@
 //! How often a login may fail.
 //!
-//! Every attempt takes a token from some buckets and gets it back if the password was right. Buckets interval with
+//! Every attempt takes a token from some buckets and gets it back if the password was right. Buckets refill with
 //! time. A caller who shows an access token of the account has a bucket of its own, and the others have one for each
 //! account and network: the guesses of a stranger never use up the tokens of the owner. Each coordinator counts for
 //! itself; several of them allow the sum. The algorithm is GCRA: a bucket is stored as the time at which it is full.

@@ -29,7 +29,7 @@ mod tenants;
 mod watches;
 mod workers;
 
-/// Tells every test in one kind of surroundings: `scenarios!(name: Surroundings::Variant)`.
+/// Runs every test in one kind of surroundings: `scenarios!(name: Surroundings::Variant)`.
 macro_rules! scenarios {
     ($place:ident: $surroundings:expr) => {
         mod $place {

@@ -1,6 +1,6 @@
 //! What could come next on a command line: for shells, and for the interactive mode.
 //!
-//! [`walk`] finds out from the words what is request, and knows nothing of coordinators; [`ask`] asks the
+//! [`walk`] determines from the words what to complete, and knows nothing of coordinators; [`ask`] asks the
 //! coordinator for names, within a moment and without ever logging in or complaining.
 
 pub(crate) mod ask;

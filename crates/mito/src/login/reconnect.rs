@@ -88,7 +88,7 @@ impl Reconnect {
         }
     }
 
-    /// Waits before the next try; fails when the reconnect has lasted too long.
+    /// Waits before the next try; fails when the outage has lasted too long.
     pub(crate) async fn pause_after_error(
         &mut self,
         error: ClientError,

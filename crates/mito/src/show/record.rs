@@ -9,7 +9,7 @@ use super::text::{bytes, escaped, shell_words};
 /// Something that commands show. What `serde` writes is the document for programs; its fields are part of
 /// the interface and listed in `docs/guide/output.md`.
 pub(crate) trait Record: Serialize + 'static {
-    /// Columns of a table, those that people style for first.
+    /// Columns of a table, those that people look for first.
     const TABLE: &'static [Column<Self>];
     /// Columns of CSV, named as in the document.
     const FIELDS: &'static [Column<Self>];

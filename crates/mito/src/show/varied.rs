@@ -36,7 +36,7 @@ pub(crate) trait Varied: Serialize + Sized {
 pub(crate) enum Detail {
     /// Every column.
     Full,
-    /// Those that people style for first; the last names the row.
+    /// Those that people look for first; the last names the row.
     Summary,
 }
 

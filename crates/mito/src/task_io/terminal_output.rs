@@ -79,7 +79,7 @@ impl Stream {
         Self { target, bar, partial_line: Vec::new() }
     }
 
-    /// A line that was partial_line ends here, or the bar would stand in it.
+    /// Ends a partial line, so that the bar does not share it.
     fn end(&mut self) -> io::Result<()> {
         if !self.partial_line.is_empty() {
             self.partial_line.push(b'\n');

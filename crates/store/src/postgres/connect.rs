@@ -64,7 +64,7 @@ pub(super) async fn connect(address: &Address) -> Result<(Client, Driver), tokio
 pub(super) async fn client(address: &Address) -> Result<Client, StoreError> {
     let (client, driver) =
         connect(address).await.map_err(|error| error::of_connect(error, address.shown()))?;
-    // Ends when the client is dropped; a error comes out of whatever the client does next.
+    // Ends when the client is dropped; an error comes out of what the client does next.
     mitosis_background::spawn("postgres-connection", driver);
     Ok(client)
 }

@@ -235,6 +235,6 @@ const REFUSALS: [(u16, &str); 11] = [
     (415, "The body is not declared as JSON."),
     (422, "The body is JSON of the wrong shape."),
     (429, "Too many failures; wait."),
-    (500, "A error of the server."),
+    (500, "An internal error."),
     (503, "The database or the object store can't be reached; try again."),
 ];

@@ -1,4 +1,4 @@
-//! `mito run`: a command as a task, as if it ran fetched.
+//! `mito run`: a command as a task, as if it ran locally.
 
 mod many;
 mod prefetch;

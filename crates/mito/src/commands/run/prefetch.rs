@@ -23,7 +23,7 @@ const CONCURRENCY: usize = 16;
 /// A larger archive is read when its turn comes.
 const MAX_BYTES: i64 = 4 * 1024 * 1024;
 
-/// Fetches outputs prefetch of their turn.
+/// Downloads outputs before their turn.
 pub(super) struct Prefetch<'a> {
     user: &'a UserClient,
     folder: &'a Path,
@@ -52,14 +52,14 @@ impl<'a> Prefetch<'a> {
         for task in tasks.iter().rev().take(CONCURRENCY).copied() {
             if over.contains(&task) && self.started.insert(task) {
                 let (user, folder) = (self.user, self.folder(task));
-                // What can't be fetched prefetch is asked for again when its turn comes.
+                // What can't be prefetched is requested again at its turn.
                 let fetching = async move { (task, fetch(user, task, &folder).await.ok().flatten()) };
                 self.in_flight.push(Box::pin(fetching));
             }
         }
     }
 
-    /// What the task has written, if that was fetched prefetch.
+    /// What the task has written, if that was prefetched.
     pub(super) async fn take(&mut self, task: Uuid) -> Option<CachedOutput> {
         if !self.started.remove(&task) {
             return None;

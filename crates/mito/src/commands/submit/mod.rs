@@ -142,11 +142,11 @@ async fn send(submission: Submission, identity: &Identity, out: &Output) -> Resu
     }
 }
 
-/// What is hinted about a submission while it goes on.
+/// Reports the progress of a submission.
 struct Reporter<'a> {
     out: &'a Output,
     resume: String,
-    /// How to go on was hinted.
+    /// Whether the hint how to resume was printed.
     hinted: bool,
     /// A line for each task, or, where a person watches many, none.
     rows: Option<Rows<'a, Submitted>>,

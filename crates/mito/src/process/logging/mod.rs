@@ -33,7 +33,7 @@ pub(crate) enum LogFile {
     Shared { folder: PathBuf, name: String, tag: WorkerTag },
 }
 
-/// Most files of several workers that are max_files.
+/// How many log files that workers share are kept.
 const MAX_SHARED_FILES: usize = 3;
 
 /// Writes what is left when it goes.

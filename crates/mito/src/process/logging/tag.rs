@@ -30,7 +30,7 @@ impl fmt::Display for WorkerTag {
     }
 }
 
-/// TaggedFormat as they usually are, after the name of their tag if there is one.
+/// Formats lines as usual, after the tag of the worker if there is one.
 #[derive(Debug)]
 pub(super) struct TaggedFormat {
     pub(super) tag: Option<WorkerTag>,

@@ -45,7 +45,7 @@ pub(super) async fn query(args: &QueryArgs, identity: &Identity, out: &Output) -
 struct Pages<'a> {
     user: &'a UserClient,
     next: Option<QueryTasksRequest>,
-    /// How many are still selection; all when it is not said.
+    /// How many results are still wanted; all if no limit is given.
     left: Option<u64>,
     /// The page before this one began with it.
     previous: Option<TaskInfo>,
