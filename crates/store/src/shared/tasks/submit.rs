@@ -22,7 +22,9 @@ const RESERVE_KEY: Sql = sql!(
 
 const DELETE_KEY: Sql = sql!("DELETE FROM submission WHERE creator_id = $1 AND key = $2");
 
-const FIND_SUBMISSION: Sql = sql!("SELECT digest, ids FROM submission WHERE creator_id = $1 AND key = $2");
+/// Repetitions that are sent at once wait for each other, since each may accept what was refused before.
+const FIND_SUBMISSION: Sql =
+    sql!("SELECT digest, ids FROM submission WHERE creator_id = $1 AND key = $2 FOR UPDATE");
 
 const NOTE_IDS: Sql = sql!("UPDATE submission SET ids = $3 WHERE creator_id = $1 AND key = $2");
 

@@ -299,6 +299,7 @@ macro_rules! conformance {
                     many_tasks_are_found_by_their_uuids,
                     an_empty_batch_is_a_batch_like_any_other,
                     repetition_with_a_key_accepts_what_was_refused_before,
+                    repetitions_at_once_accept_what_was_refused_only_once,
                     a_task_may_run_as_long_as_the_limit_says,
                     a_task_is_found_by_less_than_its_uuid,
                 }

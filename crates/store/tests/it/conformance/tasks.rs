@@ -284,6 +284,20 @@ pub(crate) async fn repetition_with_a_key_accepts_what_was_refused_before<B: Bac
     assert_eq!(submit_with_key(harness, &ann, &all, &other).await, Submission::KeyReused);
 }
 
+pub(crate) async fn repetitions_at_once_accept_what_was_refused_only_once<B: Backend>(
+    harness: &mut Harness<B>,
+) {
+    let ann = harness.person("ann").await;
+    let key = |refused| IdempotencyKey { refused, ..key("k", 1) };
+    let first = submit_with_key(harness, &ann, &[harness.task(ann.group)], &key(vec![1])).await;
+    assert!(matches!(first, Submission::Accepted(_)), "{first:?}");
+    let batches: Vec<[NewTask; 2]> = (0..8).map(|_| [(); 2].map(|()| harness.task(ann.group))).collect();
+    let all = key(vec![]);
+    let outcomes = join_all(batches.iter().map(|batch| submit_with_key(harness, &ann, batch, &all))).await;
+    assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "{outcomes:?}");
+    assert_eq!(count(harness, &ann).await, 2);
+}
+
 pub(crate) async fn a_task_may_run_as_long_as_the_limit_says<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
