@@ -49,21 +49,17 @@ pub(super) async fn submit_many(
     // A large submission is not held in memory beside its answer.
     drop(accepted);
     app.ready.notify();
-    let (ids, replayed): (Box<dyn Iterator<Item = Option<TaskIds>> + Send>, _) = match submission {
+    let (ids, replayed): (Vec<Option<TaskIds>>, _) = match submission {
         Submission::Accepted(ids) => {
-            let refused: Vec<usize> = refused.keys().copied().collect();
             let mut ids = ids.into_iter();
-            let by_place = (0..count).map(move |at| match refused.binary_search(&at) {
-                Ok(_) => None,
-                Err(_) => ids.next(),
-            });
-            (Box::new(by_place), false)
+            let by_place = (0..count).map(|at| if refused.contains_key(&at) { None } else { ids.next() });
+            (by_place.collect(), false)
         }
-        Submission::Replayed(ids) => (Box::new(ids.into_iter()), true),
+        Submission::Replayed(ids) => (ids, true),
         Submission::KeyReused => return Err(submission::key_reused().into()),
         Submission::Denied => return Err(submission::denied().into()),
     };
-    let results = ids.enumerate().map(|(at, ids)| match (ids, refused.remove(&at)) {
+    let results = ids.into_iter().enumerate().map(|(at, ids)| match (ids, refused.remove(&at)) {
         // A task that was accepted before stays so, whatever would be refused now.
         (Some(ids), _) => Ok(SubmitOutcome::Ok(SubmitTaskReply { task_id: ids.number, uuid: ids.uuid })),
         (None, Some(refusal)) => Ok(SubmitOutcome::Err(refusal.into_body())),
