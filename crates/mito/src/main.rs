@@ -29,7 +29,7 @@ use crate::cli::Cli;
 use crate::config::Environment;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
-use crate::process::{guard, init};
+use crate::process::{container_init, guard};
 
 /// How long threads that still work on files may hold up the end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
@@ -38,8 +38,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
 const LAST_STANDARD_STREAM: i32 = 2;
 
 fn main() -> ExitCode {
-    if init::is_needed() {
-        return init::run();
+    if container_init::is_needed() {
+        return container_init::run();
     }
     if guard::is_requested() {
         close_inherited();

@@ -4,8 +4,8 @@ use mitosis_domain::spec;
 use mitosis_domain::tags::Words;
 use mitosis_protocol::task::SubmitTaskRequest;
 
-use super::blueprint::Expansion;
 use super::error::Error;
+use super::sweep::Expansion;
 
 /// Fails with the first task that the coordinator would refuse, and names its parameters.
 pub fn check(expansion: &Expansion<'_>) -> Result<(), Error> {

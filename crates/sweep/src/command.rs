@@ -77,11 +77,11 @@ mod tests {
     use super::*;
 
     fn words(text: &str) -> Result<Vec<String>, String> {
-        Command::Text(text.to_owned()).words().map_err(|error| error.told())
+        Command::Text(text.to_owned()).words().map_err(|error| error.full_message())
     }
 
     #[test]
-    fn a_line_is_split_and_several_lines_are_a_script() {
+    fn line_is_split_and_several_lines_are_a_script() {
         for (text, expected) in [
             ("echo 'a b' c", &["echo", "a b", "c"][..]),
             ("echo a\n", &["echo", "a"]),
@@ -96,8 +96,8 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_would_lose_something_is_refused() {
-        for (text, told) in [
+    fn command_with_shell_syntax_is_refused() {
+        for (text, message) in [
             ("", "no command"),
             ("paint --color #fff", "begins a comment"),
             ("# only", "begins a comment"),
@@ -105,7 +105,7 @@ mod tests {
             ("#!/usr/bin/python3\nimport os\n", "python3"),
         ] {
             let error = words(text).unwrap_err();
-            assert!(error.contains(told), "{text:?}: {error}");
+            assert!(error.contains(message), "{text:?}: {error}");
         }
     }
 }

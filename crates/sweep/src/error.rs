@@ -187,7 +187,7 @@ impl Error {
 
     /// The message, with its hint in the same line.
     #[cfg(test)]
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn full_message(&self) -> String {
         format!("{self} {}", self.hint().unwrap_or_default())
     }
 }

@@ -11,12 +11,12 @@ use mitosis_protocol::{ArtifactKind, TaskSpec, Uuid};
 use serde::Deserialize;
 
 use super::attachment_key::{attachment_key, file_name};
-use super::blueprint::Blueprint;
 use super::command::Command;
 use super::document::Language;
 use super::error::Error;
+use super::parameter_files::{self, Combine};
 use super::plan::{Column, Factor, Plan};
-use super::source::{self, Combine};
+use super::sweep::Sweep;
 use super::values::Values;
 
 /// As for `mito submit` without a job file.
@@ -25,8 +25,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_hours(24);
 /// What a job file asks for.
 #[derive(Debug)]
 pub struct Job {
-    /// A blueprint per task of the file.
-    pub blueprints: Vec<Blueprint>,
+    /// A sweep per task of the file.
+    pub sweeps: Vec<Sweep>,
     /// Files to be there before the tasks are submitted, each once.
     pub uploads: Vec<Upload>,
 }
@@ -115,16 +115,16 @@ impl Job {
     pub fn read(path: &Path, extras: Extras<'_>) -> Result<Self, Error> {
         let language = language_of(path)?;
         let File { defaults, tasks } =
-            language.parse(&source::text(path)?).map_err(|error| wrong(path, error))?;
+            language.parse(&parameter_files::text(path)?).map_err(|error| wrong(path, error))?;
         if tasks.is_empty() {
             return Err(wrong(path, "it has no tasks"));
         }
         let folder = path.parent().unwrap_or(Path::new(""));
-        let mut job = Self { blueprints: Vec::new(), uploads: Vec::new() };
+        let mut job = Self { sweeps: Vec::new(), uploads: Vec::new() };
         for (task, number) in tasks.into_iter().zip(1..) {
             let task = task.over(defaults.clone());
-            let blueprint = job.add(task, folder, extras);
-            job.blueprints.push(blueprint.map_err(|error| Error::Task {
+            let sweep = job.add(task, folder, extras);
+            job.sweeps.push(sweep.map_err(|error| Error::Task {
                 number,
                 path: path.to_owned(),
                 source: Box::new(error),
@@ -133,7 +133,7 @@ impl Job {
         Ok(job)
     }
 
-    fn add(&mut self, task: Task, folder: &Path, extras: Extras<'_>) -> Result<Blueprint, Error> {
+    fn add(&mut self, task: Task, folder: &Path, extras: Extras<'_>) -> Result<Sweep, Error> {
         let plan = task.plan(folder)?;
         let group = task.group.as_deref().unwrap_or(extras.group).to_owned();
         let mut resources = task.resources.iter().map(Resource::download).collect::<Result<Vec<_>, _>>()?;
@@ -144,7 +144,7 @@ impl Job {
         }
         let labels = task.labels.iter().chain(extras.labels).cloned().collect();
         let args = task.command()?;
-        Ok(Blueprint {
+        Ok(Sweep {
             task: SubmitTaskRequest {
                 group_name: group,
                 tags: task.tags,
@@ -236,10 +236,11 @@ impl Task {
     fn plan(&self, folder: &Path) -> Result<Plan, Error> {
         let mut factors = Vec::new();
         if let Some(file) = &self.each_line {
-            factors.push(Factor::new(vec![source::lines(source::LINE, &folder.join(file))?])?);
+            factors
+                .push(Factor::new(vec![parameter_files::lines(parameter_files::LINE, &folder.join(file))?])?);
         }
         if let Some(file) = &self.from_csv {
-            factors.push(source::rows(&folder.join(file))?);
+            factors.push(parameter_files::rows(&folder.join(file))?);
         }
         for (name, choices) in &self.matrix {
             let values = match choices {
@@ -313,7 +314,7 @@ mod tests {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         let extras = Extras { group: "ann", labels: &["from-here".to_owned()] };
-        Job::read(&path, extras).map_err(|error| error.told())
+        Job::read(&path, extras).map_err(|error| error.full_message())
     }
 
     const TOML: &str = r#"
@@ -342,9 +343,9 @@ resources = [{ attachment = "{line}.bin", as = "{line}.bin" }]
 "#;
 
     #[test]
-    fn a_job_has_tasks_that_stand_above_what_all_have_in_common() {
+    fn tasks_override_and_extend_the_defaults() {
         let job = read("job.toml", TOML).unwrap();
-        let [first, second] = &job.blueprints[..] else { panic!("two kinds of tasks") };
+        let [first, second] = &job.sweeps[..] else { panic!("two kinds of tasks") };
         let expansion = first.expand().unwrap();
         assert_eq!(expansion.len(), 4);
         let task = expansion.task(1);
@@ -372,7 +373,7 @@ resources = [{ attachment = "{line}.bin", as = "{line}.bin" }]
     }
 
     #[test]
-    fn the_same_job_can_be_written_in_three_ways() {
+    fn job_files_in_three_languages_are_equal() {
         let yaml = "
 tasks:
   - command: [train, '{rate}', '{seed}']
@@ -382,14 +383,14 @@ tasks:
         let json = r#"{"tasks": [{"command": ["train", "{rate}", "{seed}"], "timeout": "1h",
             "matrix": {"rate": [0.1, 0.01], "seed": "1..2"}}]}"#;
         let toml = "[[tasks]]\ncommand = ['train', '{rate}', '{seed}']\ntimeout = '1h'\nmatrix = {rate = [0.1, 0.01], seed = '1..2'}";
-        let of = |name, text| read(name, text).unwrap().blueprints;
+        let of = |name, text| read(name, text).unwrap().sweeps;
         assert_eq!(of("job.yaml", yaml), of("job.toml", toml));
         assert_eq!(of("job.json", json), of("job.toml", toml));
         assert_eq!(of("job.yml", yaml), of("job.toml", toml));
     }
 
     #[test]
-    fn a_key_that_nobody_knows_is_named_with_its_line() {
+    fn unknown_key_is_refused_with_its_line() {
         for (name, text, line) in [
             ("job.toml", "[[tasks]]\ncommand = ['true']\ntimout = '1h'\n", "line 3"),
             ("job.json", "{\"tasks\": [\n{\"command\": [\"true\"],\n\"timout\": \"1h\"}]}", "line 3"),
@@ -403,7 +404,7 @@ tasks:
     }
 
     #[test]
-    fn what_makes_no_sense_is_told_with_the_task_that_it_is_about() {
+    fn errors_name_their_task() {
         for (text, words) in [
             ("tasks = []", "no tasks"),
             ("[[tasks]]\nlabels = ['x']", "task 1"),
@@ -424,16 +425,16 @@ tasks:
     }
 
     #[test]
-    fn braces_in_the_name_of_a_file_are_no_parameters() {
+    fn braces_in_file_names_are_literal() {
         let text = "[[tasks]]\ncommand = '{x}'\nmatrix = {x = [1]}\nattachments = [{file = 'a{b}.csv'}]";
         let job = read("job.toml", text).unwrap();
-        let task = job.blueprints[0].expand().unwrap().task(0);
+        let task = job.sweeps[0].expand().unwrap().task(0);
         assert_eq!(task.task_spec.resources[0].local_path, "a{b}.csv");
         assert_eq!(job.uploads[0].key, "a{b}.csv");
     }
 
     #[test]
-    fn values_keep_the_text_that_was_written() {
+    fn values_keep_their_spelling() {
         let yaml = "
 tasks:
   - command: [run, 012, NO, 1.0]
@@ -452,7 +453,7 @@ matrix = { x = [1.0, 1e3, '007', 'yes'], y = 3.10 }";
         for (name, text) in [("job.yaml", yaml), ("job.toml", toml), ("job.json", json)] {
             for mark in ["", "\u{feff}"] {
                 let job = read(name, &format!("{mark}{text}")).unwrap();
-                let task = |index| job.blueprints[0].expand().unwrap().task(index);
+                let task = |index| job.sweeps[0].expand().unwrap().task(index);
                 let first = task(0);
                 assert_eq!(first.task_spec.args, ["run", "012", "NO", "1.0"], "{name}");
                 assert_eq!(first.labels, ["1.10", "on", "from-here"], "{name}");
@@ -470,18 +471,18 @@ matrix = { x = [1.0, 1e3, '007', 'yes'], y = 3.10 }";
     }
 
     #[test]
-    fn a_command_of_several_lines_is_a_script() {
+    fn command_of_several_lines_is_a_script() {
         let block = "tasks:\n  - command: |\n      cd data\n      run {x} ${HOME}\n    matrix: {x: 1..2}\n";
         let job = read("job.yaml", block).unwrap();
-        let task = job.blueprints[0].expand().unwrap().task(1);
+        let task = job.sweeps[0].expand().unwrap().task(1);
         assert_eq!(task.task_spec.args, ["sh", "-c", "cd data\nrun 2 ${HOME}\n"]);
         let sleep = read("job.yaml", "tasks:\n  - command: [sleep, 5]\n").unwrap();
-        assert_eq!(sleep.blueprints[0].task.task_spec.args, ["sleep", "5"]);
+        assert_eq!(sleep.sweeps[0].task.task_spec.args, ["sleep", "5"]);
     }
 
     #[test]
-    fn half_a_range_is_refused_in_a_file_as_well() {
-        let told = read("job.yaml", "tasks:\n  - command: a\n    matrix: {seed: 1..}\n").unwrap_err();
-        assert!(told.contains("`1..`") && told.contains("1..10"), "{told}");
+    fn incomplete_range_is_refused_in_a_job_file() {
+        let message = read("job.yaml", "tasks:\n  - command: a\n    matrix: {seed: 1..}\n").unwrap_err();
+        assert!(message.contains("`1..`") && message.contains("1..10"), "{message}");
     }
 }

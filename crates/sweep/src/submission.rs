@@ -14,10 +14,10 @@ use mitosis_protocol::task::{
     RemoteFile, SubmitOutcome, SubmitTaskReply, SubmitTaskRequest, SubmitTasksReply, SubmitTasksRequest,
 };
 
-use super::blueprint::{Blueprint, Expansion};
 use super::error::Error;
 use super::retry::retry_transient;
-use super::saved::{SavedSubmission, SubmissionFile};
+use super::saved_submission::{SavedSubmission, SubmissionFile};
+use super::sweep::{Expansion, Sweep};
 
 /// Tasks in one request.
 const CHUNK: usize = 10_000;
@@ -61,14 +61,14 @@ impl Submission {
     /// A new submission. Under a name, it is the one that may have been started before.
     pub fn new(
         name: Option<&str>,
-        blueprints: Vec<Blueprint>,
+        sweeps: Vec<Sweep>,
         submitter: Submitter,
         cache: &Path,
     ) -> Result<Self, Error> {
         let id = name.map_or_else(random_id, str::to_owned);
         let file = SubmissionFile::new(&id, cache);
         let Submitter { address, user } = submitter;
-        let submission = Self::of(SavedSubmission { id, address, user, blueprints }, file);
+        let submission = Self::of(SavedSubmission { id, address, user, sweeps }, file);
         match submission.file.load()? {
             Some(earlier) if earlier == submission.saved => {
                 Ok(Self { done: submission.file.submitted(), ..submission })
@@ -88,7 +88,7 @@ impl Submission {
     }
 
     fn of(saved: SavedSubmission, file: SubmissionFile) -> Self {
-        let total = saved.blueprints.iter().map(|blueprint| blueprint.plan.len()).sum();
+        let total = saved.sweeps.iter().map(|sweep| sweep.plan.len()).sum();
         Self { saved, file, done: 0, total }
     }
 
@@ -130,7 +130,7 @@ impl Submission {
         mut on_accepted: impl FnMut(Accepted<'_>),
     ) -> Result<u64, Error> {
         let expansions: Vec<Expansion<'_>> =
-            self.saved.blueprints.iter().map(Blueprint::expand).collect::<Result<_, _>>()?;
+            self.saved.sweeps.iter().map(Sweep::expand).collect::<Result<_, _>>()?;
         let total = self.total;
         let mut tasks = tasks_from(&expansions, self.done).peekable();
         if self.done == 0 && self.can_be_interrupted() {
@@ -181,7 +181,7 @@ fn random_id() -> String {
     id
 }
 
-/// All tasks from a position on, blueprint after blueprint.
+/// All tasks from a position on, sweep after sweep.
 fn tasks_from<'a>(
     expansions: &'a [Expansion<'a>],
     position: u64,
@@ -254,9 +254,9 @@ mod tests {
     use super::*;
     use crate::{Column, Factor, Plan, Values};
 
-    fn blueprint(values: &str, word: &str) -> Blueprint {
+    fn sweep(values: &str, word: &str) -> Sweep {
         let column = Column::new("x", Values::parse(values).unwrap()).unwrap();
-        Blueprint {
+        Sweep {
             task: SubmitTaskRequest {
                 group_name: "ann".into(),
                 tags: vec![],
@@ -289,9 +289,9 @@ mod tests {
     }
 
     #[test]
-    fn any_position_leads_into_the_right_blueprint() {
-        let blueprints = [blueprint("1..3", "a"), blueprint("1..2", "b")];
-        let expansions: Vec<_> = blueprints.iter().map(|one| one.expand().unwrap()).collect();
+    fn position_is_mapped_to_its_sweep() {
+        let sweeps = [sweep("1..3", "a"), sweep("1..2", "b")];
+        let expansions: Vec<_> = sweeps.iter().map(|one| one.expand().unwrap()).collect();
         let all = ["a1", "a2", "a3", "b1", "b2"];
         for position in 0..=5 {
             let from = words(tasks_from(&expansions, position as u64));
@@ -300,12 +300,12 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_on_begins_after_what_is_known_to_be_there() {
+    fn resumed_submission_skips_confirmed_tasks() {
         let folder = tempfile::tempdir().unwrap();
         let file = SubmissionFile::new("night", folder.path());
         let (address, user) = ("http://c".to_owned(), "ann".to_owned());
-        let blueprints = vec![blueprint("1..25000", "a")];
-        file.save(&SavedSubmission { id: "night".to_owned(), address, user, blueprints }).unwrap();
+        let sweeps = vec![sweep("1..25000", "a")];
+        file.save(&SavedSubmission { id: "night".to_owned(), address, user, sweeps }).unwrap();
         let at =
             || Submission::interrupted("night", folder.path()).map(|there| (there.done(), there.total()));
         assert_eq!(at().unwrap(), (0, 25_000));
@@ -316,9 +316,9 @@ mod tests {
     }
 
     #[test]
-    fn chunks_cover_everything_and_their_borders_do_not_depend_on_where_one_began() {
-        let blueprints = [blueprint("1..25000", "a")];
-        let expansions = [blueprints[0].expand().unwrap()];
+    fn chunk_borders_do_not_depend_on_the_start() {
+        let sweeps = [sweep("1..25000", "a")];
+        let expansions = [sweeps[0].expand().unwrap()];
         let lengths = |position| {
             let mut tasks = tasks_from(&expansions, position).peekable();
             let mut lengths = Vec::new();
@@ -332,10 +332,10 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_of_large_tasks_stays_within_what_a_request_may_have() {
+    fn chunk_stays_within_the_size_limit() {
         let large = "x".repeat(1_000_000);
-        let blueprints = [blueprint("1..100", &large)];
-        let expansions = [blueprints[0].expand().unwrap()];
+        let sweeps = [sweep("1..100", &large)];
+        let expansions = [sweeps[0].expand().unwrap()];
         let chunk = take_chunk(&mut tasks_from(&expansions, 0).peekable());
         assert!((30..=33).contains(&chunk.len()), "{}", chunk.len());
         let body = serde_json::to_vec(&SubmitTasksRequest { tasks: chunk, idempotency_key: None }).unwrap();

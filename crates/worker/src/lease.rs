@@ -6,9 +6,9 @@ use std::time::Duration;
 use mitosis_client::LeaseTerms;
 use tokio::sync::watch;
 
+use crate::lease_limits::{length, margin};
 use crate::os::boot_clock::BootInstant;
 use crate::os::guard::LeaseEntry;
-use crate::terms::{length, margin};
 
 /// Longest time between two checks of the clock: timers stop while the machine is suspended.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);

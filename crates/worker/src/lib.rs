@@ -9,20 +9,20 @@
 
 mod agent;
 mod exit;
-mod inherited;
+mod inherited_env;
 mod lease;
+mod lease_limits;
 mod live;
 mod os;
+mod registration;
 mod retry;
 mod run;
 mod session;
 mod settings;
-mod slot;
-mod terms;
 mod worker;
 
 pub use exit::{WorkerError, WorkerExit};
-pub use inherited::inherited;
+pub use inherited_env::inherited_env;
 pub use os::directory_lock::{DirectoryLock, remove_abandoned};
 pub use os::guard::run_guard;
 pub use settings::{Login, Settings};

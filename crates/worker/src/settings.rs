@@ -38,7 +38,7 @@ pub struct Settings {
     /// Largest output stream in bytes; a command that writes more is stopped.
     pub output_limit: u64,
     /// The environment that commands inherit, besides the variables of their task; see
-    /// [`inherited`](crate::inherited).
+    /// [`inherited_env`](crate::inherited_env).
     pub environment: Arc<Vec<(OsString, OsString)>>,
     /// The program and the arguments of a process that calls [`run_guard`](crate::run_guard). Without a guard,
     /// the commands of a worker that is killed run on.
@@ -73,7 +73,7 @@ impl Settings {
             heartbeat_interval: Duration::from_secs(300),
             scratch,
             output_limit: MAX_OUTPUT_BYTES,
-            environment: Arc::new(crate::inherited(std::env::vars_os(), None)),
+            environment: Arc::new(crate::inherited_env(std::env::vars_os(), None)),
             guard: None,
             registered: Arc::new(|_| {}),
             skip_redis: false,

@@ -8,9 +8,9 @@ use tracing::Instrument as _;
 use crate::exit::{WorkerError, WorkerExit};
 use crate::os::directory_lock::remove_abandoned;
 use crate::os::guard::Guard;
+use crate::registration;
 use crate::session::Session;
 use crate::settings::Settings;
-use crate::slot;
 
 /// Runs tasks until it is stopped.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Worker {
         let mut slots = JoinSet::new();
         if first.context.is_native {
             let entries = entries.collect();
-            slots.spawn(slot::serve_registration(
+            slots.spawn(registration::serve_registration(
                 settings,
                 entries,
                 guard_handle(0),
@@ -51,7 +51,7 @@ impl Worker {
             for number in 1..=slots_of_one {
                 let entry = entries.next().flatten();
                 let guard_handle = guard_handle(number - 1);
-                let serving = slot::serve_registration(
+                let serving = registration::serve_registration(
                     settings.clone(),
                     vec![entry],
                     guard_handle,

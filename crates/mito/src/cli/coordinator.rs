@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::text;
+use super::value_parsers;
 use crate::config::{Options, keys};
 
 /// Options of `mito coordinator`. Each overrides the key of the configuration with a similar name.
@@ -78,13 +78,13 @@ pub(crate) struct CoordinatorArgs {
     #[arg(long)]
     access_token_public_path: Option<PathBuf>,
     /// Lifetime of an access token [default: 7d]
-    #[arg(long, value_parser = text::duration)]
+    #[arg(long, value_parser = value_parsers::duration)]
     access_token_expires_in: Option<Duration>,
     /// Heartbeat timeout: the lease of a worker [default: 600s]
-    #[arg(long, value_parser = text::duration)]
+    #[arg(long, value_parser = value_parsers::duration)]
     heartbeat_timeout: Option<Duration>,
     /// Delete ended tasks and their artifacts after this time, such as `90d` (default: never)
-    #[arg(long, value_parser = text::duration)]
+    #[arg(long, value_parser = value_parsers::duration)]
     retain_tasks: Option<Duration>,
     /// Proxies, as addresses or networks, whose X-Forwarded-* and Forwarded headers are trusted
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]

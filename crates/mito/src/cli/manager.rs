@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_is_given_what_spawn_was_given_except_the_password() {
+    fn spawn_passes_all_options_but_the_password() {
         let line = "manager spawn 3 -c http://c:1 -u ann -phunter2 -g a:write b -t gpu,eu -t=-x --slots 4 \
                     --lifetime 2d --retain --config my.toml";
         let ManagerCommand::Spawn(spawn) = Line::parse_from(line.split(' ')).command else {
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn drain_takes_numbers_or_all_or_nothing_which_is_the_same() {
+    fn drain_without_numbers_means_all() {
         let numbers = |line: &str| match Line::try_parse_from(line.split(' ')).unwrap().command {
             ManagerCommand::Drain(args) => args.numbers(),
             _ => panic!("it is `drain`"),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_given_is_nothing_passed_on() {
+    fn spawn_without_options_passes_none() {
         let ManagerCommand::Spawn(spawn) = Line::parse_from(["manager", "spawn", "0"]).command else {
             panic!("it is `spawn`");
         };

@@ -1,6 +1,8 @@
 //! The command line, as `clap` reads it. Only shapes: what a command does is in `commands`.
 
 pub(crate) mod client;
+#[cfg(test)]
+mod compatibility_tests;
 pub(crate) mod config;
 pub(crate) mod connection;
 pub(crate) mod coordinator;
@@ -12,11 +14,9 @@ pub(crate) mod retry;
 pub(crate) mod run;
 pub(crate) mod select;
 pub(crate) mod submit;
-#[cfg(test)]
-mod surface;
 pub(crate) mod sweep;
 pub(crate) mod task;
-pub(crate) mod text;
+pub(crate) mod value_parsers;
 pub(crate) mod worker;
 
 use std::path::PathBuf;
@@ -98,7 +98,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_is_consistent() {
         super::Cli::command().debug_assert();
     }
 
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_help_shows_can_be_pasted_into_a_shell() {
+    fn help_examples_can_be_pasted_into_a_shell() {
         each(&super::Cli::command(), "mito", &mut |path, help| {
             for word in ["created>-", "finished>-", "created<"] {
                 let bare = help.matches(word).count();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_commands_that_people_begin_with_have_an_example() {
+    fn common_commands_have_examples() {
         let mut wanted = vec![
             "mito run",
             "mito submit",
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn only_options_of_a_sweep_are_told_under_its_heading() {
+    fn sweep_heading_lists_only_sweep_options() {
         each(&super::Cli::command(), "mito", &mut |path, help| {
             let Some((_, under)) = help.split_once("Many tasks at once:") else { return };
             for other in ["--quiet", "--dry-run", "--name", "--format", "--resume"] {

@@ -67,20 +67,23 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_option_is_told_and_never_run() {
+    fn misspelt_option_is_refused_and_not_run() {
         for (line, nearest) in [
             ("mito run --tag gpu -- echo hi", "--tags"),
             ("mito run --bogus x", ""),
             ("mito run -o json -- true", ""),
             ("mito run -z -- echo hi", ""),
         ] {
-            let told = command(line).unwrap_err();
-            assert!(told.contains("unexpected argument") && told.contains(nearest), "{line}: {told}");
+            let message = command(line).unwrap_err();
+            assert!(
+                message.contains("unexpected argument") && message.contains(nearest),
+                "{line}: {message}"
+            );
         }
     }
 
     #[test]
-    fn what_follows_the_command_is_its_own_and_so_is_what_follows_two_dashes() {
+    fn options_after_the_command_belong_to_it() {
         for (line, words) in [
             ("mito run ls -l --bogus", "ls -l --bogus"),
             ("mito run -t gpu ls -t", "ls -t"),

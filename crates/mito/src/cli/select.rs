@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::client::filter::FilterOptions;
-use super::text;
+use super::value_parsers;
 
 // Tasks by name and by what is true of them, as for `mito client tasks wait`, and the options of `mito client
 // tasks query`. Names may follow the options here, so an option takes one word; and `-c` is the coordinator.
@@ -17,7 +17,7 @@ use super::text;
 )]
 pub(crate) struct SelectArgs {
     /// Tasks (UUID or its prefix, GROUP-NUMBER, `last`) and conditions (label=exp1 exit!=0 'created>-2h')
-    #[arg(value_name = "SELECTOR", value_parser = text::selector)]
+    #[arg(value_name = "SELECTOR", value_parser = value_parsers::selector)]
     pub(crate) selectors: Vec<String>,
     #[command(flatten)]
     pub(crate) filter: FilterOptions,

@@ -6,7 +6,7 @@ use clap::Args;
 use mitosis_protocol::TaskSpec;
 use mitosis_protocol::task::{ResourceDownload, SubmitTaskRequest};
 
-use super::text;
+use super::value_parsers;
 
 #[derive(Debug, Args)]
 pub(crate) struct TaskArgs {
@@ -20,18 +20,18 @@ pub(crate) struct TaskArgs {
     #[arg(short, long, num_args = 0..=1, value_delimiter = ',')]
     pub(crate) labels: Vec<String>,
     /// Timeout of the command (`mito client tasks submit`: ten minutes)
-    #[arg(long, default_value = "24h", value_parser = text::duration)]
+    #[arg(long, default_value = "24h", value_parser = value_parsers::duration)]
     timeout: Duration,
     #[command(flatten)]
     loss: LossArgs,
     /// Priority: higher runs first
-    #[arg(short, long, default_value_t = 0, allow_negative_numbers = true, value_parser = text::priority)]
+    #[arg(short, long, default_value_t = 0, allow_negative_numbers = true, value_parser = value_parsers::priority)]
     priority: i32,
     /// Environment variable of the command; repeat for more
-    #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = text::variable)]
+    #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = value_parsers::variable)]
     env: Vec<(String, String)>,
     /// File to download first: artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH
-    #[arg(short, long, value_name = "FILE", value_parser = text::resource)]
+    #[arg(short, long, value_name = "FILE", value_parser = value_parsers::resource)]
     resources: Vec<ResourceDownload>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct TaskArgs {
 pub(crate) struct LossArgs {
     /// Requeue it after this much silence of its worker, if that is sooner than the worker's limit; never before the
     /// worker counts as missed
-    #[arg(long, value_name = "DURATION", value_parser = text::lost_after)]
+    #[arg(long, value_name = "DURATION", value_parser = value_parsers::lost_after)]
     pub(crate) lost_after: Option<Duration>,
     /// It may run twice at the same time: requeue it as soon as its worker counts as missed
     #[arg(long)]
@@ -52,8 +52,8 @@ impl TaskArgs {
     pub(crate) fn task(&self, group: String, command: &[String], terminal_output: bool) -> SubmitTaskRequest {
         SubmitTaskRequest {
             group_name: group,
-            tags: text::given(&self.tags),
-            labels: text::given(&self.labels),
+            tags: value_parsers::given(&self.tags),
+            labels: value_parsers::given(&self.labels),
             timeout: self.timeout,
             priority: self.priority,
             task_spec: TaskSpec {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::text;
+use super::value_parsers;
 use crate::config::{Options, Slots, keys};
 
 /// Options of `mito worker`. Each overrides the key of the configuration with a similar name.
@@ -29,14 +29,14 @@ pub(crate) struct WorkerArgs {
     #[arg(long, value_name = "N|auto")]
     slots: Option<Slots>,
     /// Polling interval with a coordinator of 0.6
-    #[arg(long, value_parser = text::duration)]
+    #[arg(long, value_parser = value_parsers::duration)]
     polling_interval: Option<Duration>,
     /// Heartbeat interval
-    #[arg(long, value_parser = text::duration)]
+    #[arg(long, value_parser = value_parsers::duration)]
     heartbeat_interval: Option<Duration>,
     /// Requeue its tasks after this much silence, if that is sooner than the coordinator's
     /// heartbeat_timeout; never before it counts as missed
-    #[arg(long, value_name = "DURATION", value_parser = text::lost_after)]
+    #[arg(long, value_name = "DURATION", value_parser = value_parsers::lost_after)]
     lost_after: Option<Duration>,
     /// File of stored tokens
     #[arg(long)]
@@ -61,7 +61,7 @@ pub(crate) struct WorkerArgs {
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     pass_env: Vec<String>,
     /// Lifetime of the worker token
-    #[arg(long, value_parser = text::duration)]
+    #[arg(long, value_parser = value_parsers::duration)]
     lifetime: Option<Duration>,
     /// Keep the user's other sessions when logging in (default)
     #[arg(long, overrides_with = "no_retain")]
@@ -95,10 +95,10 @@ impl WorkerArgs {
             .set(keys::CREDENTIAL_PATH, self.credential_path.clone())
             .set(keys::USER, self.user.clone())
             .set(keys::PASSWORD, self.password.clone().map(Into::into))
-            .words(keys::GROUPS, &text::given(&self.groups))
-            .words(keys::TAGS, &text::given(&self.tags))
-            .words(keys::LABELS, &text::given(&self.labels))
-            .words(keys::PASS_ENV, &text::given(&self.pass_env))
+            .words(keys::GROUPS, &value_parsers::given(&self.groups))
+            .words(keys::TAGS, &value_parsers::given(&self.tags))
+            .words(keys::LABELS, &value_parsers::given(&self.labels))
+            .words(keys::PASS_ENV, &value_parsers::given(&self.pass_env))
             .set(keys::LIFETIME, self.lifetime)
             .flag(keys::RETAIN, self.retain)
             .no_flag(keys::RETAIN, self.no_retain)
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_option_may_be_empty() {
+    fn list_option_may_be_empty() {
         let options = |words: &[&str]| {
             format!("{:?}", Line::try_parse_from([&["x"], words].concat()).unwrap().args.options())
         };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cli::dev::DevArgs;
-use crate::commands::worker::inherited;
+use crate::commands::worker::inherited_env;
 use crate::config::Environment;
 use crate::embedded::running_instance;
 use crate::embedded::{Embedded, USER};
@@ -22,7 +22,7 @@ pub(super) async fn run(args: &DevArgs, environment: &Environment) -> Result<Exi
     let _logging = logging::start(environment, logging::COMMAND_FILTER, None)?;
     let mut requests = StopRequests::listen_on_terminal()?;
     let slots = args.slots.map_or_else(available_cpus, usize::from);
-    let mut system = Embedded::start(&home, args.bind, slots, inherited(environment, None)).await?;
+    let mut system = Embedded::start(&home, args.bind, slots, inherited_env(environment, None)).await?;
     let credentials = CredentialsFile::new(home.join("credentials"), system.user().client().address());
     identity::store_token(&credentials, USER, system.token())?;
     if let Err(error) = running_instance::record(&home, system.user().client().address()) {

@@ -31,7 +31,7 @@ pub(super) async fn run(args: &ResultsArgs, environment: &Environment) -> Result
     let outcomes = all(&identity.client, &selection, args, &progress).await;
     progress.clear();
     let results: Vec<ResultShown> = outcomes?.into_iter().map(Into::into).collect();
-    out.varied(&results)?;
+    out.dynamic(&results)?;
     Ok(ExitCode::SUCCESS)
 }
 

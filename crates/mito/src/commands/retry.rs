@@ -18,7 +18,7 @@ use crate::process::failure::Failure;
 use crate::process::logging;
 use crate::show;
 use crate::show::rows::Rows;
-use crate::show::{Output, Retried, counted};
+use crate::show::{Output, Retried, pluralized};
 
 /// Tasks in one request.
 const BATCH_SIZE: usize = 10_000;
@@ -37,7 +37,7 @@ pub(super) async fn run(args: &RetryArgs, environment: &Environment) -> Result<E
     // What was submitted is printed, whatever came after.
     rows.finish()?;
     let (count, passed_over) = sent?;
-    out.say(format_args!("submitted {} again", counted(count, "task")));
+    out.say(format_args!("submitted {} again", pluralized(count, "task")));
     match passed_over[..] {
         [] => Ok(ExitCode::SUCCESS),
         ref left => Err(Failure::new(Exit::Partial, format!("not submitted again: {}", show::words(left))).with_hint(

@@ -11,7 +11,7 @@ use mitosis_worker::{Settings, Worker};
 use tokio::signal::unix::{Signal, SignalKind};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::text;
+use crate::cli::value_parsers;
 use crate::cli::worker::WorkerArgs;
 use crate::config::client::ClientConfig;
 use crate::config::worker::WorkerConfig;
@@ -54,7 +54,7 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
     let settings = Settings {
         registration: config.registration,
         slots: config.slots,
-        environment: Arc::new(inherited(environment, config.pass_env.as_deref())),
+        environment: Arc::new(inherited_env(environment, config.pass_env.as_deref())),
         guard: guard::command(),
         polling_interval: config.polling_interval,
         heartbeat_interval: config.heartbeat_interval,
@@ -66,9 +66,9 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
 }
 
 /// What commands inherit of this process.
-pub(super) fn inherited(environment: &Environment, list: Option<&[String]>) -> Vec<(OsString, OsString)> {
+pub(super) fn inherited_env(environment: &Environment, list: Option<&[String]>) -> Vec<(OsString, OsString)> {
     let all = environment.all().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    mitosis_worker::inherited(all, list)
+    mitosis_worker::inherited_env(all, list)
 }
 
 /// Reports a wrong or missing password, or a misspelt group, before anything starts.
@@ -89,7 +89,7 @@ pub(super) async fn check_groups(identity: &Identity, groups: &[String]) -> Resu
         return Ok(());
     }
     for (name, role) in groups.iter().filter_map(|entry| entry.split_once(':')) {
-        text::role(role).map_err(|why| {
+        value_parsers::role(role).map_err(|why| {
             Failure::new(Exit::Usage, format!("group {name}: {why}"))
                 .with_hint(format!("write `{name}:write`, or just `{name}`"))
         })?;

@@ -1,12 +1,12 @@
 //! What could come next on a command line: for shells, and for the interactive mode.
 //!
-//! [`walk`] determines from the words what to complete, and knows nothing of coordinators; [`ask`] asks the
+//! [`request`] determines from the words what to complete, and knows nothing of coordinators; [`lookup`] asks the
 //! coordinator for names, within a moment and without ever logging in or complaining.
 
-pub(crate) mod ask;
-mod walk;
+pub(crate) mod lookup;
+mod request;
 
-pub(crate) use walk::{CompletionRequest, Context, Names, request};
+pub(crate) use request::{CompletionRequest, Context, Names, request};
 
 /// One thing that could come next.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -142,7 +142,7 @@ mod tests {
     const HERE: (&str, &str) = ("MITO_COORDINATOR_ADDR", "http://here:5000");
 
     #[test]
-    fn token_goes_only_where_it_was_given_for() {
+    fn token_is_sent_only_to_its_coordinator() {
         let global = "[global]\ncoordinator_addr = 'http://there:5000'";
         for secret in [TOKEN, PASSWORD] {
             let why = refusal(global, &[secret, HERE], None).unwrap();

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::keys::{self, Key};
-use super::{ConfigError, Layers, owner};
+use super::{ConfigError, Layers, file_owner};
 
 /// What a coordinator is started with.
 pub(crate) fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
@@ -98,8 +98,8 @@ fn key_files(layers: &Layers) -> Result<KeyFiles, ConfigError> {
         private: layers.get_or_default(private),
         public: layers.get_or_default(public),
     };
-    owner::check_owner(&files.private)?;
-    owner::check_owner(&files.public)?;
+    file_owner::check_owner(&files.private)?;
+    file_owner::check_owner(&files.public)?;
     Ok(files)
 }
 
@@ -110,8 +110,8 @@ fn tls(layers: &Layers) -> Result<Option<TlsFiles>, ConfigError> {
         (Some(_), None) => return Err(layers.invalid(keys::TLS_CERT, "tls_key is missing")),
         (None, Some(_)) => return Err(layers.invalid(keys::TLS_KEY, "tls_cert is missing")),
     };
-    owner::check_owner(&certificate)?;
-    owner::check_owner(&key)?;
+    file_owner::check_owner(&certificate)?;
+    file_owner::check_owner(&key)?;
     Ok(Some(TlsFiles { certificate, key }))
 }
 
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tasks_are_kept_for_as_long_as_their_links_live() {
+    fn tasks_are_kept_while_their_links_are_valid() {
         let home = tempfile::tempdir().unwrap();
         let environment = Environment::from([("HOME", home.path().to_str().unwrap())]);
         let retained = |given| {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_those_of_the_coordinator() {
+    fn coordinator_defaults_apply() {
         let settings = settings(&Layers::empty(Role::Coordinator)).unwrap();
         let own = Settings::new(Database::Sqlite("/state.db".into()), Objects::Directory("/objects".into()));
         assert_eq!(settings.bind, own.bind);

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Origin};
+use super::file_owner;
 use super::keys::{Entry, Role, nearest};
-use super::owner;
 use super::value::Value;
 
 /// Above everything, for every role.
@@ -36,7 +36,7 @@ pub(super) fn find(name: &Path, here: &Path) -> Option<PathBuf> {
 /// What is unknown is refused when it is nearly a known name: the writer means something by it. Anything else
 /// may be for another program or another version, and is a warning.
 pub(super) fn read(path: &Path, role: Role) -> Result<FileValues, ConfigError> {
-    let text = owner::read_config(path)?;
+    let text = file_owner::read_config(path)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let document = DeTable::parse(text).map_err(|error| malformed(path, text, &error))?;
     let mut said = FileValues::default();

@@ -519,7 +519,7 @@ mod tests {
 
     /// `UPDATE_EXAMPLE=1` writes the file.
     #[test]
-    fn example_file_is_made_from_the_tables() {
+    fn example_file_is_generated_from_the_tables() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.example.toml");
         if std::env::var_os("UPDATE_EXAMPLE").is_some() {
             std::fs::write(&path, example()).unwrap();
@@ -528,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn each_default_fits_its_key_and_each_constant_is_in_a_table() {
+    fn defaults_match_their_keys_and_all_keys_are_listed() {
         for role in Role::ALL {
             for entry in role.entries() {
                 if let Default::Text(text) = entry.default {
@@ -544,7 +544,7 @@ mod tests {
     }
 
     #[test]
-    fn misspelt_key_finds_its_neighbour() {
+    fn misspelt_key_gets_a_suggestion() {
         let known = || COORDINATOR.iter().map(|entry| entry.name);
         assert_eq!(nearest("db_ulr", known()), Some("db_url"));
         assert_eq!(nearest("s3_acess_key", known()), Some("s3_access_key"));

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stronger_layer_wins_key_by_key() {
+    fn higher_layer_overrides_single_keys() {
         let home = Home::new()
             .with(
                 "xdg/mitosis/config.toml",
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_global_table_is_above_everything_and_the_default_table_below_notice() {
+    fn global_table_overrides_and_default_table_is_ignored() {
         let home = Home::new().with(
             "config.toml",
             "[global]\ndb_url='global'\ntags=['x']\n[default]\nanything=1\n[coordinator]\nbind='own'",
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_in_a_file_starts_from_the_folder_of_the_file() {
+    fn relative_path_starts_at_the_directory_of_its_file() {
         let home = Home::new()
             .with("a/config.toml", "[coordinator]\nlog_path='logs/x.log'\nheartbeat_timeout='90s'");
         let layers = home.load(&[("MITO_ACCESS_TOKEN_PUBLIC_PATH", "here.pem")], Options::default()).unwrap();
@@ -282,23 +282,23 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named_with_their_place_and_without_their_value() {
-        let told = |text: &str| {
+    fn errors_show_the_location_and_hide_the_value() {
+        let message = |text: &str| {
             let error = Home::new().with("config.toml", text).load(&[], Options::default()).unwrap_err();
             format!("{error} {}", error.hint().unwrap_or_default())
         };
-        assert!(told("[coordinator]\ndb_ulr='x'").ends_with("did you mean `db_url`?"));
-        assert!(told("[cordinator]\n").ends_with("did you mean [coordinator]?"));
-        assert!(told("bind='x'").ends_with("put `bind` below [coordinator]"));
-        assert!(told("pasword='x'").ends_with("put `password` below [worker] or [client]"));
-        let malformed = told("[coordinator]\ns3_secret_key = hunter2\"");
+        assert!(message("[coordinator]\ndb_ulr='x'").ends_with("did you mean `db_url`?"));
+        assert!(message("[cordinator]\n").ends_with("did you mean [coordinator]?"));
+        assert!(message("bind='x'").ends_with("put `bind` below [coordinator]"));
+        assert!(message("pasword='x'").ends_with("put `password` below [worker] or [client]"));
+        let malformed = message("[coordinator]\ns3_secret_key = hunter2\"");
         assert!(malformed.contains("line 2") && !malformed.contains("hunter2"), "{malformed}");
-        let wrong = told("[coordinator]\nheartbeat_timeout = 'hunter2'");
+        let wrong = message("[coordinator]\nheartbeat_timeout = 'hunter2'");
         assert!(wrong.contains("`heartbeat_timeout`") && !wrong.contains("hunter2"), "{wrong}");
     }
 
     #[test]
-    fn what_is_unknown_and_near_to_nothing_is_a_warning() {
+    fn unknown_names_without_a_similar_one_give_a_warning() {
         for (text, warning) in [
             ("[coordinator]\ncolour='x'", "`colour` in [coordinator] of "),
             ("[coordinator]\nslots=4", "it is a key of [worker]"),
@@ -307,8 +307,8 @@ mod tests {
             ("[global]\ncolour='x'", "`colour` in [global] of "),
         ] {
             let layers = Home::new().with("config.toml", text).load(&[], Options::default()).unwrap();
-            let [told] = &layers.warnings[..] else { panic!("{text}: {:?}", layers.warnings) };
-            assert!(told.contains(warning) && told.contains("no effect"), "{told}");
+            let [message] = &layers.warnings[..] else { panic!("{text}: {:?}", layers.warnings) };
+            assert!(message.contains(warning) && message.contains("no effect"), "{message}");
         }
         for silent in ["[client]\ncolour='x'", "[global]\nslots=4", "[default]\nx=1"] {
             let layers = Home::new().with("config.toml", silent).load(&[], Options::default()).unwrap();
@@ -317,13 +317,13 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_a_file() {
+    fn byte_order_mark_is_skipped() {
         let home = Home::new().with("config.toml", "\u{feff}[coordinator]\nbind='own'");
         assert_eq!(home.load(&[], Options::default()).unwrap().get(keys::BIND).as_deref(), Some("own"));
     }
 
     #[test]
-    fn a_named_file_must_exist_and_is_found_in_a_folder_above() {
+    fn named_file_must_exist_here_or_in_a_parent_directory() {
         let home = Home::new().with("mine.toml", "[coordinator]\nbind='mine'");
         let layers = home.load_file(Some("mine.toml"), &[], Options::default()).unwrap();
         assert_eq!(layers.get(keys::BIND).as_deref(), Some("mine"));

@@ -7,16 +7,16 @@ pub(crate) mod coordinator;
 mod environment;
 mod error;
 mod file;
+mod file_owner;
 pub(crate) mod keys;
 mod layers;
-mod owner;
 mod value;
 pub(crate) mod worker;
 
 pub(crate) use environment::Environment;
 pub(crate) use error::{ConfigError, Origin};
 pub(crate) use file::has_secrets;
+pub(crate) use file_owner::{check_owner, read_secret};
 pub(crate) use keys::Role;
 pub(crate) use layers::{Layers, Options, files};
-pub(crate) use owner::{check_owner, read_secret};
 pub(crate) use value::Slots;

@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_in_a_file_stay_as_they_are_written() {
+    fn numbers_in_a_file_keep_their_spelling() {
         let read = |kind, written: &str| {
             let value = DeValue::parse(written).unwrap();
             Value::from_toml(kind, value.get_ref(), written, Path::new("/etc"))
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_read_as_people_write_them() {
+    fn environment_values_allow_common_spellings() {
         let read = |kind, text| Value::from_variable(kind, text).unwrap();
         assert_eq!(read(Kind::Words, "[gpu,eu]"), Value::Words(vec!["gpu".into(), "eu".into()]));
         assert_eq!(read(Kind::Words, "[\"a b\", 'c']"), Value::Words(vec!["a b".into(), "c".into()]));

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
 use crate::config::read_secret;
-use crate::process::files;
+use crate::process::atomic_file;
 
 /// Logins that are remembered by address, the newest. `mito dev` can have a new address at each start.
 const MAX_KNOWN: usize = 100;
@@ -95,7 +95,7 @@ impl CredentialsFile {
             .map(|(name, token)| format!("{name}:{token}"))
             .collect();
         lines.insert(0, format!("{user}:{}", token.expose_secret()));
-        files::replace(&self.path, lines.join("\n").as_bytes(), 0o600)
+        atomic_file::replace(&self.path, lines.join("\n").as_bytes(), 0o600)
     }
 
     /// Before the line itself is written: a token is never without its address.
@@ -110,7 +110,7 @@ impl CredentialsFile {
         };
         let old = known(&before).filter(|old| !is_replaced(old));
         let lines: Vec<String> = new.chain(old).take(MAX_KNOWN).map(line).collect();
-        files::replace(&path, lines.join("\n").as_bytes(), 0o600)
+        atomic_file::replace(&path, lines.join("\n").as_bytes(), 0o600)
     }
 
     /// A lock beside the file: the file itself is replaced, so it can't carry one.
@@ -183,7 +183,7 @@ mod tests {
     const HERE: &str = "http://here:5000";
 
     #[test]
-    fn a_file_that_was_left_behind_open_to_others_does_not_make_the_tokens_so() {
+    fn stale_temporary_file_does_not_expose_tokens() {
         let folder = tempfile::tempdir().unwrap();
         let file = CredentialsFile::new(folder.path().join("credentials"), HERE);
         let left = file.sibling(".new");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_of_other_users_stay_and_nobody_else_can_read_the_file() {
+    fn other_tokens_are_kept_and_the_file_is_private() {
         let folder = tempfile::tempdir().unwrap();
         let file = CredentialsFile::new(folder.path().join("new/credentials"), HERE);
         assert!(file.find(None).unwrap().is_none());
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn concurrent_logins_lose_nothing() {
+    fn concurrent_logins_lose_no_token() {
         let folder = tempfile::tempdir().unwrap();
         let file = CredentialsFile::new(folder.path().join("credentials"), HERE);
         std::thread::scope(|scope| {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_one_coordinator_is_never_found_for_another() {
+    fn token_is_never_found_for_another_coordinator() {
         let folder = tempfile::tempdir().unwrap();
         let at = |address| CredentialsFile::new(folder.path().join("credentials"), address);
         let tokens = |file: CredentialsFile, user| -> Vec<String> {
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_program_kept_is_tried_after_what_is_known() {
+    fn tokens_of_the_legacy_program_are_tried_last() {
         let folder = tempfile::tempdir().unwrap();
         let file = CredentialsFile::new(folder.path().join("credentials"), HERE);
         fs::write(file.path(), "mei:old\nraj:older").unwrap();
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_the_same_by_each_of_its_names() {
+    fn names_of_the_local_machine_are_equal() {
         let all = ["http://localhost:5000", "http://127.0.0.1:5000/", "http://[::1]:5000"].map(comparable);
         assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
         assert_ne!(comparable("http://localhost:5001"), all[0]);

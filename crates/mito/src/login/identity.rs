@@ -358,7 +358,7 @@ mod tests {
     use crate::config::{Options, keys};
 
     #[test]
-    fn whoever_named_no_coordinator_is_told_that_one_was_guessed() {
+    fn default_address_is_mentioned_after_a_network_error() {
         let environment = Environment::from([("HOME", "/home/ann")]);
         let config = |is_guessed: bool| {
             let address = (!is_guessed).then(|| "http://127.0.0.1:5000".to_owned());
@@ -366,10 +366,10 @@ mod tests {
             let layers = Layers::load(Role::Client, None, options, &environment).unwrap();
             ClientConfig::new(&layers, &environment)
         };
-        let told =
+        let message =
             |is_guessed, exit| with_address_hint(Failure::new(exit, "no"), &config(is_guessed)).to_string();
-        assert!(told(true, Exit::Network).contains("mito dev"));
-        assert!(!told(false, Exit::Network).contains("hint"));
-        assert!(!told(true, Exit::Auth).contains("hint"));
+        assert!(message(true, Exit::Network).contains("mito dev"));
+        assert!(!message(false, Exit::Network).contains("hint"));
+        assert!(!message(true, Exit::Auth).contains("hint"));
     }
 }

@@ -322,22 +322,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_line_that_makes_no_sense_is_told_as_every_other_failure() {
-        let told = |words: &str| {
+    fn usage_errors_have_the_common_format() {
+        let message = |words: &str| {
             let error = crate::cli::Cli::try_parse_from(words.split(' ')).unwrap_err();
             Failure::misspelt(&error, "see --help").to_string()
         };
         assert_eq!(
-            told("mito coordinator --bnd x"),
+            message("mito coordinator --bnd x"),
             "mito: unexpected argument '--bnd' found [usage]\n  hint: a similar argument exists: '--bind'\n  \
              usage: mito coordinator --bind <BIND>"
         );
         assert_eq!(
-            told("mito run"),
+            message("mito run"),
             "mito: the following required arguments were not provided: <CMD>... [usage]\n  hint: see --help\n  \
              usage: mito run <CMD>..."
         );
-        assert!(told("mito submit -p high -- true").contains("invalid priority `high`"));
+        assert!(message("mito submit -p high -- true").contains("invalid priority `high`"));
     }
 
     /// `mito run` has the refusal of one task, `mito submit` that of a sweep.
@@ -357,13 +357,13 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_at_the_bottom_fits_into_one_line() {
+    fn root_cause_is_shown_on_one_line() {
         let source = io::Error::other("the disk is full");
         assert_eq!(Failure::io("cannot write", source).in_one_line(), "cannot write: the disk is full");
     }
 
     #[test]
-    fn what_the_system_refuses_plainly_comes_with_a_hint() {
+    fn common_system_errors_have_a_hint() {
         for kind in [io::ErrorKind::StorageFull, io::ErrorKind::PermissionDenied, io::ErrorKind::NotFound] {
             let failure = Failure::io("cannot write x", kind.into());
             assert!(failure.to_string().contains("\n  hint: "), "{failure}");
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_names_its_causes_once_and_ends_with_what_to_do() {
+    fn failure_lists_each_cause_once_and_ends_with_the_hint() {
         let source = io::Error::other("the disk is full");
         let failure = Failure::io("cannot write notes.txt", source).with_hint("make room");
         assert_eq!(

@@ -130,14 +130,14 @@ impl Output {
     /// How many there are of a thing.
     pub(crate) fn count(&self, count: u64, thing: &str) -> Result<(), Failure> {
         match self.is_for_programs() {
-            true => self.one(&super::Counted { count }),
-            false => super::line(format_args!("Found {}", super::counted(count, thing))),
+            true => self.one(&super::Count { count }),
+            false => super::line(format_args!("Found {}", super::pluralized(count, thing))),
         }
     }
 
     /// How many there are of a thing, before they come; programs do not get it.
     pub(crate) fn found(&self, count: u64, thing: &str) -> Result<(), Failure> {
-        self.heading(format_args!("Found {}", super::counted(count, thing)))
+        self.heading(format_args!("Found {}", super::pluralized(count, thing)))
     }
 
     /// Many things of a kind, a line each.

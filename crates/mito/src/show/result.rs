@@ -7,9 +7,9 @@ use mitosis_protocol::{ResultWarning, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::dynamic_columns::{Detail, DynamicRecord};
 use super::record::Cell;
 use super::task::{exit_code, state_tone};
-use super::varied::{Detail, Varied};
 
 /// Columns before the parameters.
 const BEFORE: [&str; 2] = ["uuid", "task"];
@@ -42,7 +42,7 @@ impl From<TaskOutcome> for ResultShown {
     }
 }
 
-impl Varied for ResultShown {
+impl DynamicRecord for ResultShown {
     type Names = Names;
 
     fn names(all: &[Self]) -> Names {
@@ -162,9 +162,9 @@ mod tests {
     use mitosis_protocol::{TaskResult, TaskState, Uuid};
 
     use super::*;
+    use crate::show::dynamic_columns::written;
     use crate::show::format::Format;
     use crate::show::output::Output;
-    use crate::show::varied::written;
 
     fn outcome(number: i64, params: &[(&str, &str)]) -> TaskOutcome {
         let at = |seconds: &str| Timestamp::parse(&format!("2031-02-09T17:04:{seconds}Z")).unwrap();
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_columns_and_a_task_without_one_has_an_empty_cell() {
+    fn parameters_are_columns() {
         let outcomes = || vec![outcome(1, &[("rate", "0.1"), ("state", "x,y")]), outcome(2, &[("n", "7")])];
         let nil = Uuid::nil();
         let times = "2031-02-09T17:04:05.0Z,2031-02-09T17:04:06.5Z,2031-02-09T17:04:08.0Z,1.500";
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tasks_left_comes_in_the_last_columns() {
+    fn data_of_tasks_is_in_the_last_columns() {
         let data = |text: &str| Some(serde_json::value::RawValue::from_string(text.to_owned()).unwrap());
         let first = TaskOutcome {
             data: data(r#"{"loss":0.25,"x":"mine","exit":null}"#),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_breaks_neither_lines_nor_columns_for_people() {
+    fn values_do_not_break_the_table() {
         for terminal in [false, true] {
             let text = text(None, terminal, vec![outcome(1, &[("x", "a\tb\nc\x1b[2J")])]);
             assert_eq!(text.lines().count(), 2, "{text}");
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_says_what_the_coordinator_said_and_what_follows() {
+    fn json_keeps_the_reply_and_adds_derived_fields() {
         let json = |format| text(Some(format), false, vec![outcome(1, &[("x", "1")])]);
         let object: Value = serde_json::from_str(&json(Format::Jsonl)).unwrap();
         assert_eq!(object["params"]["x"], "1");

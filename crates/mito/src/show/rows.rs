@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_with_a_comma_a_quote_or_a_line_in_it_is_quoted() {
+    fn csv_cells_are_quoted_where_needed() {
         let cells = ["plain", "a,b", "say \"x\"", "two\nlines", ""].map(str::to_owned);
         assert_eq!(csv_line(cells.into_iter()), "plain,\"a,b\",\"say \"\"x\"\"\",\"two\nlines\",\n");
     }

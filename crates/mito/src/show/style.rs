@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_person_reads_local_times_with_their_age_and_a_program_reads_the_contract_s() {
+    fn terminal_shows_local_times_and_a_pipe_the_wire_format() {
         let style = TerminalStyle::fixed(true);
         let at = style.now - Duration::from_secs(200);
         assert_eq!(style.time(at), "2031-02-09 17:00:45, 3m ago");
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_age_is_told_in_the_unit_that_fits() {
+    fn ages_have_a_suitable_unit() {
         let now = TerminalStyle::fixed(true).now;
         for (seconds, text) in [
             (0, "now"),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_painted_where_colour_is_not_wanted() {
+    fn disabled_colour_paints_nothing() {
         let style = TerminalStyle::fixed(true);
         assert_eq!(style.paint("x", Tone::Bad), "x");
         assert_eq!(TerminalStyle { colour: true, ..style }.paint("x", Tone::Bad), "\x1b[31mx\x1b[0m");

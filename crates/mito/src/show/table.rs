@@ -116,14 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn columns_line_up_whatever_is_in_them() {
+    fn columns_are_aligned() {
         let rows = rows(&[["漢字", "b", "1"], ["a", "", "22"]]);
         let text = table(&plain(&["first", "b", "id"]), &rows, &TerminalStyle::fixed(true));
         assert_eq!(text, "FIRST  B  ID\n漢字   b  1\na         22\n");
     }
 
     #[test]
-    fn a_narrow_terminal_cuts_the_widest_and_never_what_names_the_row() {
+    fn narrow_terminal_truncates_the_widest_but_not_the_id() {
         let rows = rows(&[["a long text that goes on and on", "short", "0123456789abcdef"]]);
         let style = TerminalStyle { width: Some(40), ..TerminalStyle::fixed(true) };
         let text = table(&plain(&["text", "b", "id"]), &rows, &style);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_yields_before_the_time_and_the_time_keeps_its_age() {
+    fn command_is_truncated_before_the_time() {
         let style = TerminalStyle::fixed(true);
         let created = Cell::Time(style.now - std::time::Duration::from_secs(240));
         let command = Cell::Command(vec!["python3".to_owned(), "x".repeat(80)]);

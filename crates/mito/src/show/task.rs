@@ -272,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_never_ran_has_no_exit_code() {
+    fn task_that_never_ran_has_no_exit_code() {
         for (state, exit_status, msg, code, words) in [
             (TaskState::Finished, 0, None, Some(0), "exit code 0"),
             (TaskState::Finished, 9, None, Some(137), "killed by signal 9"),

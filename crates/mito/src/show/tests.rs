@@ -213,7 +213,7 @@ fn files() {
 
 #[test]
 fn numbers() {
-    assert_snapshot!("counted", everywhere(&[Counted { count: 3 }]));
+    assert_snapshot!("count", everywhere(&[Count { count: 3 }]));
     let outcome = BatchOutcome::of_list(2, &[uuid(7)]);
     assert_snapshot!("outcome", everywhere(&[outcome]));
     assert_snapshot!(
@@ -251,7 +251,7 @@ fn this_machine() {
 }
 
 #[test]
-fn a_task_that_was_cancelled_before_it_ran_has_no_exit_code() {
+fn task_cancelled_before_it_ran_has_no_exit_code() {
     let result = Some(TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) });
     let info = TaskInfo { state: TaskState::Cancelled, result, ..waiting() };
     let event = TaskEvent {
@@ -263,12 +263,12 @@ fn a_task_that_was_cancelled_before_it_ran_has_no_exit_code() {
         at: at(3),
         warnings: Vec::new(),
     };
-    assert_snapshot!("ended", everywhere(&[Ended::from(event)]));
+    assert_snapshot!("task_change", everywhere(&[TaskChange::from(event)]));
     let csv = written(&Output::fixed(Some(Format::Csv), false), &[TaskShown::from(info)]);
     assert!(csv.contains(",Cancelled,,UserCancellation,"), "{csv}");
 }
 
 #[test]
-fn nothing_found_is_still_a_document() {
+fn empty_result_is_a_document() {
     assert_snapshot!("nothing", everywhere::<TaskShown>(&[]));
 }

@@ -68,7 +68,7 @@ pub(crate) fn words<T: Display>(words: &[T]) -> impl Display {
 }
 
 /// How many of a thing: `1 task`, `2 tasks`.
-pub(crate) fn counted(count: u64, thing: &str) -> impl Display {
+pub(crate) fn pluralized(count: u64, thing: &str) -> impl Display {
     fmt::from_fn(move |f| write!(f, "{count} {thing}{}", if count == 1 { "" } else { "s" }))
 }
 
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_shown_in_units_that_people_read() {
+    fn sizes_have_binary_units() {
         for (size, text) in [
             (0, "0 B"),
             (999, "999 B"),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_shown_as_a_shell_takes_it() {
+    fn command_is_quoted_for_a_shell() {
         for (words, text) in [
             (&["sh", "-c", "exit 7"][..], "sh -c 'exit 7'"),
             (&["echo", "", "it's", "$HOME", "größe"], "echo '' \"it's\" '$HOME' 'größe'"),
@@ -127,13 +127,13 @@ mod tests {
             let script = format!("printf '%s\\0' {shown}");
             let bash =
                 std::process::Command::new("bash").args(["-c", &script]).env("LC_ALL", "C.UTF-8").output();
-            let told = String::from_utf8(bash.unwrap().stdout).unwrap();
-            assert_eq!(told.split_terminator('\0').collect::<Vec<_>>(), words);
+            let printed = String::from_utf8(bash.unwrap().stdout).unwrap();
+            assert_eq!(printed.split_terminator('\0').collect::<Vec<_>>(), words);
         }
     }
 
     #[test]
-    fn what_could_trick_a_terminal_is_spelled_out_and_other_scripts_are_left_alone() {
+    fn control_and_direction_characters_are_escaped() {
         assert_eq!(escaped("a\x1b[2Jb\n\u{202e}c\u{9b}"), r"a\u{1b}[2Jb\n\u{202e}c\u{9b}");
         assert_eq!(escaped("größe 漢字 🎉 \\ \""), "größe 漢字 🎉 \\ \"");
         assert_eq!(escaped_lines("a\nb\x07"), "a\nb\\u{7}");

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_value_has_its_place() {
+    fn every_kind_of_value_is_written() {
         let value = json!([
             {"uuid": "x", "tags": ["a", "no"], "spec": {"args": [], "envs": {"NO": "1", "A B": "\n"}}, "count": null},
             {}, [[1, 2.5], true],

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_stream_goes_on_where_it_stopped() {
+    fn streams_resume_at_their_offsets() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("std-log.tar.gz");
         let mut archive =

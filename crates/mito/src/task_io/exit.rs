@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lost_output_is_never_a_success() {
+    fn lost_output_is_a_failure() {
         let code = |exit_status, msg, warnings| {
             TaskExit { result: TaskResult { exit_status, msg }, warnings }.code()
         };

@@ -299,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn output_that_cannot_be_shown_is_never_a_success() {
+    fn output_that_cannot_be_shown_is_a_failure() {
         let cannot = |exit| Failure::new(exit, "the disk is full");
         let ended = |exit_status, failure| {
             let result = TaskResult { exit_status, msg: None };

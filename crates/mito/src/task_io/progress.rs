@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_counts_once_where_it_stands_however_often_that_is_told() {
+    fn repeated_events_count_a_task_once() {
         let mut task_progress = TaskProgress::default();
         let mut apply = |uuid: u128, state, exit_status: Option<i32>| {
             let event = TaskEvent {

@@ -23,7 +23,7 @@ fn embedded(home: &Home) -> String {
 }
 
 #[tokio::test]
-async fn a_configuration_that_makes_no_sense_is_refused_with_the_place_and_a_hint() {
+async fn invalid_configuration_is_refused_with_location_and_hint() {
     let home = Home::new();
     for (config, words) in [
         ("[coordinator]\ndb_ulr = 'x'", vec!["`db_ulr`", "coordinator.toml", "did you mean `db_url`?"]),
@@ -50,7 +50,7 @@ async fn a_configuration_that_makes_no_sense_is_refused_with_the_place_and_a_hin
 }
 
 #[tokio::test]
-async fn what_can_t_be_reached_or_used_is_named_with_a_hint() {
+async fn unusable_backend_is_named_with_a_hint() {
     let home = Home::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().to_string();
@@ -73,7 +73,7 @@ async fn what_can_t_be_reached_or_used_is_named_with_a_hint() {
 }
 
 #[tokio::test]
-async fn keys_made_by_openssl_work_and_a_damaged_one_is_told() {
+async fn openssl_keys_work_and_a_damaged_key_is_refused() {
     let home = Home::new();
     let openssl = |args: &str| {
         let args: Vec<_> = args.split(' ').collect();
@@ -94,7 +94,7 @@ async fn keys_made_by_openssl_work_and_a_damaged_one_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tasks_that_make_no_sense_are_refused_and_the_service_goes_on() {
+async fn invalid_tasks_are_refused() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = coordinator.admin().await;
@@ -113,8 +113,8 @@ async fn tasks_that_make_no_sense_are_refused_and_the_service_goes_on() {
     {
         let error = admin.submit(wrong).await.unwrap_err();
         assert_eq!(error.status(), Some(status), "{error}");
-        let told = format!("{error} {}", error.hint().unwrap_or_default());
-        assert!(told.contains(word), "`{word}` is not in: {told}");
+        let message = format!("{error} {}", error.hint().unwrap_or_default());
+        assert!(message.contains(word), "`{word}` is not in: {message}");
     }
     // One bad task in a batch does not keep the others from running.
     let batch =
@@ -124,7 +124,7 @@ async fn tasks_that_make_no_sense_are_refused_and_the_service_goes_on() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_and_a_missing_coordinator_have_codes_of_their_own() {
+async fn wrong_credentials_and_network_errors_have_own_codes() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let config = home.write("config.toml", "[client]\nuser = 'mitosis_admin'\npassword = 'wrong'\n");

@@ -9,7 +9,7 @@ fn sweep<'a>(coordinator: &'a Coordinator, script: &'a str) -> [&'a str; 13] {
 }
 
 #[tokio::test]
-async fn many_tasks_are_watched_in_a_bar_that_does_not_get_into_what_they_write() {
+async fn progress_bar_does_not_disturb_output() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let _worker = home.worker(&coordinator.address, "3").await;
@@ -32,7 +32,7 @@ async fn many_tasks_are_watched_in_a_bar_that_does_not_get_into_what_they_write(
 }
 
 #[tokio::test]
-async fn a_wait_for_many_has_a_bar_too() {
+async fn wait_for_many_tasks_has_a_progress_bar() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = crate::home::Person::administrator(&home, &coordinator);
@@ -47,7 +47,7 @@ async fn a_wait_for_many_has_a_bar_too() {
 }
 
 #[tokio::test]
-async fn there_is_no_bar_behind_a_pipe_and_none_where_quiet_is_asked_for() {
+async fn pipe_or_quiet_disables_the_progress_bar() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let _worker = home.worker(&coordinator.address, "3").await;

@@ -114,7 +114,7 @@ async fn nginx_with_default_settings_needs_public_url_only() {
 
 /// A proxy of that kind sends the name of its upstream as the host.
 #[tokio::test(flavor = "multi_thread")]
-async fn nginx_with_an_upstream_needs_no_setting_for_our_clients() {
+async fn nginx_upstream_needs_no_setting_for_native_clients() {
     let home = Home::new();
     let port = Nginx::free_port().unwrap();
     let coordinator = coordinator(&home, &[]).await;

@@ -3,7 +3,7 @@
 use crate::home::{Home, Person};
 
 #[tokio::test]
-async fn an_administrator_decides_who_may_come_in() {
+async fn administrator_manages_users() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -28,7 +28,7 @@ async fn an_administrator_decides_who_may_come_in() {
 }
 
 #[tokio::test]
-async fn a_locked_account_is_out_until_it_is_unlocked_and_the_log_tells_who_did_it() {
+async fn locked_account_is_refused_and_the_lock_is_audited() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -52,7 +52,7 @@ async fn a_locked_account_is_out_until_it_is_unlocked_and_the_log_tells_who_did_
 }
 
 #[tokio::test]
-async fn a_password_that_can_t_be_asked_for_is_not_made_up() {
+async fn missing_password_without_a_terminal_is_an_error() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -67,7 +67,7 @@ async fn a_password_that_can_t_be_asked_for_is_not_made_up() {
 }
 
 #[tokio::test]
-async fn one_s_own_password_is_changed_without_logging_in_again() {
+async fn password_change_keeps_the_session() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -79,7 +79,7 @@ async fn one_s_own_password_is_changed_without_logging_in_again() {
 }
 
 #[tokio::test]
-async fn quotas_are_set_raised_and_lowered() {
+async fn quotas_are_changed() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -101,7 +101,7 @@ async fn quotas_are_set_raised_and_lowered() {
 }
 
 #[tokio::test]
-async fn the_secret_in_the_log_stops_the_coordinator() {
+async fn secret_of_the_log_stops_the_coordinator() {
     let home = Home::new();
     let coordinator = home.coordinator_logging_to("coordinator.log").await;
     let log = home.until_written("coordinator.log", "secret=").await;

@@ -3,7 +3,7 @@
 use crate::home::{Home, Person};
 
 #[tokio::test]
-async fn archives_of_many_tasks_come_at_once() {
+async fn archives_of_many_tasks_are_downloaded() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -32,7 +32,7 @@ async fn archives_of_many_tasks_come_at_once() {
 }
 
 #[tokio::test]
-async fn an_archive_is_replaced_by_hand_and_deleted_by_an_administrator() {
+async fn artifact_is_replaced_by_a_user_and_deleted() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);

@@ -18,7 +18,7 @@ async fn asked(person: &Person<'_>) -> Terminal {
 }
 
 #[tokio::test]
-async fn what_was_typed_is_there_again_with_an_arrow_even_the_next_day() {
+async fn history_is_kept_between_sessions() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -41,7 +41,7 @@ async fn what_was_typed_is_there_again_with_an_arrow_even_the_next_day() {
 }
 
 #[tokio::test]
-async fn tab_completes_a_command_and_the_id_of_a_task() {
+async fn tab_completes_commands_and_task_ids() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -55,7 +55,7 @@ async fn tab_completes_a_command_and_the_id_of_a_task() {
 }
 
 #[tokio::test]
-async fn ctrl_c_gives_up_what_is_typed_and_what_runs_and_stays() {
+async fn ctrl_c_cancels_the_line_or_command_and_stays() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -84,7 +84,7 @@ async fn ctrl_c_gives_up_what_is_typed_and_what_runs_and_stays() {
 }
 
 #[tokio::test]
-async fn a_command_of_this_machine_has_the_terminal() {
+async fn local_command_gets_the_terminal() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -103,7 +103,7 @@ async fn a_command_of_this_machine_has_the_terminal() {
 }
 
 #[tokio::test]
-async fn a_line_with_a_password_in_it_is_not_kept() {
+async fn line_with_a_password_is_not_in_the_history() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -121,7 +121,7 @@ async fn a_line_with_a_password_in_it_is_not_kept() {
 }
 
 #[tokio::test]
-async fn colours_titles_and_local_times_are_for_a_terminal_and_colours_can_be_refused() {
+async fn terminal_gets_colours_titles_and_local_times() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -145,7 +145,7 @@ async fn colours_titles_and_local_times_are_for_a_terminal_and_colours_can_be_re
 }
 
 #[tokio::test]
-async fn what_names_a_task_and_how_old_it_is_stay_on_a_narrow_terminal() {
+async fn narrow_terminal_keeps_id_and_age() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);

@@ -10,7 +10,7 @@ fn read(home: &Home, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_file_is_uploaded_found_and_downloaded() {
+async fn file_is_uploaded_queried_and_downloaded() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -42,7 +42,7 @@ async fn a_file_is_uploaded_found_and_downloaded() {
 }
 
 #[tokio::test]
-async fn a_smart_key_starts_with_its_group() {
+async fn smart_key_starts_with_its_group() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -62,7 +62,7 @@ async fn a_smart_key_starts_with_its_group() {
 }
 
 #[tokio::test]
-async fn empty_files_and_odd_names_come_back_as_they_went() {
+async fn empty_files_and_unusual_names_round_trip() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -77,7 +77,7 @@ async fn empty_files_and_odd_names_come_back_as_they_went() {
 }
 
 #[tokio::test]
-async fn many_files_come_at_once_and_those_that_end_alike_stay_apart() {
+async fn many_downloads_with_equal_names_stay_apart() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -101,7 +101,7 @@ async fn many_files_come_at_once_and_those_that_end_alike_stay_apart() {
 }
 
 #[tokio::test]
-async fn a_young_file_can_only_be_deleted_by_an_administrator() {
+async fn recent_file_is_deleted_only_by_an_administrator() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -123,7 +123,7 @@ async fn a_young_file_can_only_be_deleted_by_an_administrator() {
 }
 
 #[tokio::test]
-async fn what_can_t_be_uploaded_is_refused_before_anything_is_announced() {
+async fn unreadable_file_is_refused_before_any_request() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -134,7 +134,7 @@ async fn what_can_t_be_uploaded_is_refused_before_anything_is_announced() {
 }
 
 #[tokio::test]
-async fn a_file_that_a_task_misses_is_named() {
+async fn missing_resource_is_named() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -146,9 +146,9 @@ async fn a_file_that_a_task_misses_is_named() {
     let words = ["not started: a resource does not exist (attachment nowhere.csv of group mitosis_admin)"];
     admin.is_refused(&submit, 125, &words).await;
     for command in ["get", "explain"] {
-        let told = admin.tries(&["tasks", command, "last"]).await;
-        assert_eq!(told.code, Some(0));
-        assert!(told.stderr.contains(words[0]), "{command}: {}", told.stderr);
+        let answer = admin.tries(&["tasks", command, "last"]).await;
+        assert_eq!(answer.code, Some(0));
+        assert!(answer.stderr.contains(words[0]), "{command}: {}", answer.stderr);
     }
     for wrong in ["../x", "a/../../x"] {
         let words = [wrong, "leads out of the group"];

@@ -5,7 +5,7 @@ use mitosis_protocol::TaskState;
 use crate::home::{ADMIN, Home, Person, ended, until_so_many};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wait_that_begins_while_the_coordinator_is_away_ends_as_its_task_does() {
+async fn wait_starts_while_the_coordinator_is_down() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let (address, port) = (coordinator.address.clone(), coordinator.port());
@@ -37,7 +37,7 @@ async fn a_wait_that_begins_while_the_coordinator_is_away_ends_as_its_task_does(
 }
 
 #[tokio::test]
-async fn only_what_waits_anyway_waits_for_a_coordinator_and_no_longer_than_it_may() {
+async fn only_wait_retries_until_its_timeout() {
     let home = Home::new();
     let client = ["client", "-c", "http://127.0.0.1:1", "-u", "ann", "tasks"];
     let wait = home.run(&[&client[..], &["wait", "last", "--timeout", "3s"]].concat()).await;

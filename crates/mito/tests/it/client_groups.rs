@@ -3,7 +3,7 @@
 use crate::home::{Home, Person};
 
 #[tokio::test]
-async fn members_come_and_go_with_the_roles_they_are_given() {
+async fn members_are_added_with_roles_and_removed() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -28,7 +28,7 @@ async fn members_come_and_go_with_the_roles_they_are_given() {
 }
 
 #[tokio::test]
-async fn a_deleted_group_is_nobody_s_until_an_administrator_names_members() {
+async fn deleted_group_is_restored_by_an_administrator() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -44,7 +44,7 @@ async fn a_deleted_group_is_nobody_s_until_an_administrator_names_members() {
 }
 
 #[tokio::test]
-async fn a_group_or_a_user_that_is_not_there_has_one_code_wherever_it_is_named() {
+async fn missing_group_or_user_exits_with_66_everywhere() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let ann = Person::administrator(&home, &coordinator).welcomes("ann").await;
@@ -75,7 +75,7 @@ async fn a_group_or_a_user_that_is_not_there_has_one_code_wherever_it_is_named()
 }
 
 #[tokio::test]
-async fn mistakes_about_groups_are_told_apart() {
+async fn group_errors_are_distinguished() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);

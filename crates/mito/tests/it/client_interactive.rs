@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt as _;
 use crate::home::{Home, Output, Person};
 
 /// What becomes of these lines.
-async fn told(home: &Home, person: &Person<'_>, first: &[&str], lines: &str) -> Output {
+async fn run_lines(home: &Home, person: &Person<'_>, first: &[&str], lines: &str) -> Output {
     let mut command = person.command(&[&["-i"], first].concat());
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -22,7 +22,7 @@ async fn told(home: &Home, person: &Person<'_>, first: &[&str], lines: &str) -> 
 }
 
 #[tokio::test]
-async fn lines_are_commands_until_somebody_leaves() {
+async fn lines_are_commands_until_exit() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -35,7 +35,7 @@ async fn lines_are_commands_until_somebody_leaves() {
         exit
         auth
     "#;
-    let output = told(&home, &admin, &["auth"], lines).await;
+    let output = run_lines(&home, &admin, &["auth"], lines).await;
     assert_eq!(output.code, Some(0), "{}", output.stderr);
     assert!(output.stdout.starts_with("mitosis_admin\ntask 1 of group lab: "), "{}", output.stdout);
     assert!(output.stdout.contains("command     echo 'a  b'"), "{}", output.stdout);
@@ -47,12 +47,12 @@ async fn lines_are_commands_until_somebody_leaves() {
 }
 
 #[tokio::test]
-async fn a_mistake_does_not_end_it_and_is_not_forgotten() {
+async fn failed_line_continues_and_sets_the_exit_code() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
     let lines = "tasks get \"\ntasks juggle\ngroups get nowhere\nhelp tasks\nauth\n";
-    let output = told(&home, &admin, &[], lines).await;
+    let output = run_lines(&home, &admin, &[], lines).await;
     assert_eq!(output.code, Some(2), "that of the first mistake");
     for word in ["unmatched quote", "juggle", "nowhere"] {
         assert!(output.stderr.contains(word), "`{word}` is not in {}", output.stderr);
@@ -61,20 +61,20 @@ async fn a_mistake_does_not_end_it_and_is_not_forgotten() {
 }
 
 #[tokio::test]
-async fn whoever_logs_in_is_meant_from_then_on() {
+async fn login_changes_the_user_of_later_lines() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
     let lines = "admin users create ann ann\nlogin ann ann --retain\nauth\ntasks submit -- true\n\
                  users change-password ann new\ntasks cancel-many\n";
-    let output = told(&home, &admin, &[], lines).await;
+    let output = run_lines(&home, &admin, &[], lines).await;
     assert_eq!(output.code, Some(0), "{}", output.stderr);
     assert!(output.stdout.starts_with("ann\ntask 1 of group ann: "), "{}", output.stdout);
     assert!(output.stdout.ends_with("cancelled 1 task of group ann\n"), "{}", output.stdout);
 }
 
 #[tokio::test]
-async fn without_a_command_and_without_asking_for_more_there_is_a_hint() {
+async fn missing_command_gives_a_hint() {
     let home = Home::new();
     let nothing = home.run(&["client", "--retain"]).await;
     assert_eq!(nothing.code, Some(2));

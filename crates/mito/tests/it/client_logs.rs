@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use crate::home::{ADMIN, Home, LIMIT, Person, ended, until_there};
 
 #[tokio::test]
-async fn what_a_task_wrote_comes_on_its_own_streams_after_its_end() {
+async fn logs_keep_the_two_streams_apart() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -26,7 +26,7 @@ async fn what_a_task_wrote_comes_on_its_own_streams_after_its_end() {
 }
 
 #[tokio::test]
-async fn what_a_task_writes_is_shown_until_it_is_over_where_that_is_wanted() {
+async fn logs_follow_a_task_to_its_end() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -47,7 +47,7 @@ async fn what_a_task_writes_is_shown_until_it_is_over_where_that_is_wanted() {
 }
 
 #[tokio::test]
-async fn a_task_that_never_ran_has_no_output_and_says_so() {
+async fn logs_of_a_task_that_never_ran_are_an_error() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -63,7 +63,7 @@ async fn a_task_that_never_ran_has_no_output_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_full_disk_here_does_not_hide_how_the_command_ended() {
+async fn full_local_disk_does_not_hide_the_outcome() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let _worker = home.worker(&coordinator.address, "1").await;
@@ -81,7 +81,7 @@ async fn a_full_disk_here_does_not_hide_how_the_command_ended() {
 }
 
 #[tokio::test]
-async fn what_a_worker_can_t_keep_does_not_hide_how_the_command_ended() {
+async fn output_lost_on_the_worker_does_not_hide_the_outcome() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -91,8 +91,8 @@ async fn what_a_worker_can_t_keep_does_not_hide_how_the_command_ended() {
     for (ended, code) in [("7", 7), ("0", 74)] {
         let submit = ["tasks", "submit", "--wait", "--", "sh", "-c", script, "sh", ended];
         let words = ["not all of its output could be stored"];
-        let told = admin.is_refused(&submit, code, &words).await;
-        assert_eq!(told.stderr.contains("exited with code 0"), ended == "0", "{}", told.stderr);
+        let refusal = admin.is_refused(&submit, code, &words).await;
+        assert_eq!(refusal.stderr.contains("exited with code 0"), ended == "0", "{}", refusal.stderr);
         let shown = admin.does(&["tasks", "get", "last"]).await;
         assert!(shown.contains(&format!("result      exit code {ended}")), "{shown}");
         assert!(

@@ -3,7 +3,7 @@
 use crate::home::{ADMIN, Home, Person};
 
 #[tokio::test]
-async fn each_form_carries_the_same_results() {
+async fn all_formats_have_the_same_results() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -40,7 +40,7 @@ async fn each_form_carries_the_same_results() {
 }
 
 #[tokio::test]
-async fn the_target_of_a_download_keeps_its_letter() {
+async fn download_target_keeps_its_short_option() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -52,7 +52,7 @@ async fn the_target_of_a_download_keeps_its_letter() {
 }
 
 #[tokio::test]
-async fn what_others_wrote_can_not_reach_into_a_terminal() {
+async fn text_of_other_users_is_escaped() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -66,7 +66,7 @@ async fn what_others_wrote_can_not_reach_into_a_terminal() {
 }
 
 #[tokio::test]
-async fn quiet_leaves_results_and_errors() {
+async fn quiet_keeps_results_and_errors() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);

@@ -3,7 +3,7 @@
 use crate::home::{Home, ended};
 
 #[tokio::test]
-async fn a_command_of_this_machine_runs_in_the_user_s_shell_without_a_coordinator() {
+async fn cmd_runs_in_the_shell_without_a_coordinator() {
     let home = Home::new();
     let cmd = async |args: &[&str]| {
         let mut command = home.mito(&[&["client", "-c", "http://127.0.0.1:1", "cmd"], args].concat());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::home::{ADMIN, Home, Person};
 
 #[tokio::test]
-async fn a_file_of_tasks_is_submitted_and_each_is_answered_for() {
+async fn submit_many_reports_each_task() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -33,7 +33,7 @@ async fn a_file_of_tasks_is_submitted_and_each_is_answered_for() {
 }
 
 #[tokio::test]
-async fn a_task_that_waits_can_still_be_changed() {
+async fn waiting_task_can_be_changed() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -64,7 +64,7 @@ async fn a_task_that_waits_can_still_be_changed() {
 }
 
 #[tokio::test]
-async fn tasks_that_wait_are_cancelled_by_name_or_by_what_they_have_in_common() {
+async fn waiting_tasks_are_cancelled_by_selector_or_filter() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -89,23 +89,23 @@ async fn tasks_that_wait_are_cancelled_by_name_or_by_what_they_have_in_common() 
 }
 
 #[tokio::test]
-async fn a_task_that_waits_can_be_asked_why() {
+async fn explain_shows_why_a_task_waits() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
     let uuid = admin.submits(&["-t", "gpu", "--", "true"]).await;
-    let told = admin.does(&["tasks", "explain", &uuid]).await;
-    assert!(told.starts_with("Ready: No worker serves the group `mitosis_admin`."), "{told}");
-    assert!(told.contains("\nhint: start one with `mito worker --groups mitosis_admin`"), "{told}");
+    let text = admin.does(&["tasks", "explain", &uuid]).await;
+    assert!(text.starts_with("Ready: No worker serves the group `mitosis_admin`."), "{text}");
+    assert!(text.contains("\nhint: start one with `mito worker --groups mitosis_admin`"), "{text}");
 
     let _worker = home.worker(&coordinator.address, "1").await;
-    let told = admin.does(&["tasks", "explain", &uuid]).await;
-    assert!(told.contains("none has all of the tags `gpu`") && told.contains("which lacks `gpu`"), "{told}");
+    let text = admin.does(&["tasks", "explain", &uuid]).await;
+    assert!(text.contains("none has all of the tags `gpu`") && text.contains("which lacks `gpu`"), "{text}");
     admin.is_refused(&["tasks", "explain", "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a"], 66, &["no task"]).await;
 }
 
 #[tokio::test]
-async fn a_query_shows_all_that_match_however_many_fit_into_a_reply() {
+async fn query_reads_all_pages() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);

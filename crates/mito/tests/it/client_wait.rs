@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::home::{ADMIN, Home, LIMIT, Person, all_tasks, ended, task, until_there};
 
 #[tokio::test]
-async fn the_code_of_the_only_task_is_that_of_the_command_that_waits() {
+async fn wait_for_one_task_has_its_exit_code() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -35,7 +35,7 @@ async fn the_code_of_the_only_task_is_that_of_the_command_that_waits() {
 }
 
 #[tokio::test]
-async fn what_a_task_writes_is_shown_while_it_is_waited_for() {
+async fn wait_shows_output() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -47,7 +47,7 @@ async fn what_a_task_writes_is_shown_while_it_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_wait_that_takes_too_long_says_what_it_waits_for() {
+async fn timed_out_wait_names_the_rest() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -65,7 +65,7 @@ async fn a_wait_that_takes_too_long_says_what_it_waits_for() {
 }
 
 #[tokio::test]
-async fn many_tasks_are_waited_for_at_once() {
+async fn wait_takes_many_tasks() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -90,7 +90,7 @@ async fn many_tasks_are_waited_for_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_coordinator_that_is_killed_and_started_again_does_not_end_the_wait() {
+async fn wait_survives_a_coordinator_restart() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let (address, port) = (coordinator.address.clone(), coordinator.port());
@@ -124,7 +124,7 @@ async fn a_coordinator_that_is_killed_and_started_again_does_not_end_the_wait() 
 }
 
 #[tokio::test]
-async fn a_task_has_short_names_and_a_filter_in_words() {
+async fn selectors_and_filters_name_tasks() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -185,7 +185,7 @@ async fn pass_on(client: TcpStream, port: u16, asked: &'static str, left: Arc<At
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_while_tasks_are_looked_for_does_not_end_the_wait() {
+async fn wait_survives_broken_connections() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -206,7 +206,7 @@ async fn a_connection_that_breaks_while_tasks_are_looked_for_does_not_end_the_wa
 }
 
 #[tokio::test]
-async fn ten_thousand_tasks_are_waited_for_and_each_end_is_told_once() {
+async fn wait_reports_each_of_ten_thousand_tasks_once() {
     const MANY: usize = 10_000;
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
@@ -232,14 +232,14 @@ async fn ten_thousand_tasks_are_waited_for_and_each_end_is_told_once() {
     let output = tokio::time::timeout(LIMIT, waiting.wait_with_output()).await.unwrap().unwrap();
     assert_eq!(output.status.code(), Some(123));
     let stdout = String::from_utf8(output.stdout).unwrap();
-    let told: BTreeSet<&str> = stdout.lines().collect();
-    assert_eq!((told.len(), stdout.lines().count()), (MANY, MANY));
+    let reported: BTreeSet<&str> = stdout.lines().collect();
+    assert_eq!((reported.len(), stdout.lines().count()), (MANY, MANY));
     let last = rest.await.unwrap();
     assert!(last.contains("hint: "), "{last}");
 }
 
 #[tokio::test]
-async fn a_name_that_fits_several_tasks_names_none_and_says_which_they_are() {
+async fn ambiguous_selector_lists_its_matches() {
     // So many that some begin alike in the four digits that a name needs.
     const MANY: usize = 3_000;
     let home = Home::new();

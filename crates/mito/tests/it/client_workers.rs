@@ -9,7 +9,7 @@ async fn only_worker(person: &Person<'_>) -> String {
 }
 
 #[tokio::test]
-async fn a_waiting_task_starts_once_the_worker_gets_the_tag() {
+async fn added_tag_starts_a_waiting_task() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -31,7 +31,7 @@ async fn a_waiting_task_starts_once_the_worker_gets_the_tag() {
 }
 
 #[tokio::test]
-async fn groups_come_to_a_worker_and_leave_it() {
+async fn groups_of_a_worker_are_added_and_removed() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -54,7 +54,7 @@ async fn groups_come_to_a_worker_and_leave_it() {
 }
 
 #[tokio::test]
-async fn a_worker_stops_after_its_task_or_at_once() {
+async fn worker_stops_gracefully_or_at_once() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "3s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -90,7 +90,7 @@ async fn a_worker_stops_after_its_task_or_at_once() {
 }
 
 #[tokio::test]
-async fn a_worker_with_a_group_or_a_role_that_does_not_exist_is_not_let_wait_for_ever() {
+async fn unknown_group_or_role_of_a_worker_is_refused() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let credentials = ["-c", &coordinator.address, "-u", ADMIN, "-p", ADMIN];

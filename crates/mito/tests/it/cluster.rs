@@ -94,7 +94,7 @@ fn unpack(archive: &Path) -> Vec<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_leaves_its_three_artifacts_in_a_cluster() {
+async fn task_has_three_artifacts_in_a_cluster() {
     let cluster = Cluster::start().await;
     let (home, coordinator) = (&cluster.home, cluster.coordinator().await);
     let _worker = home.worker(&coordinator.address, "2").await;
@@ -130,7 +130,7 @@ async fn a_task_leaves_its_three_artifacts_in_a_cluster() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_secrets_are_told_before_anything_starts() {
+async fn wrong_secrets_stop_the_start() {
     let cluster = Cluster::start().await;
     let config = cluster.config().await;
     for (right, wrong, words) in [
@@ -149,7 +149,7 @@ async fn wrong_secrets_are_told_before_anything_starts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_coordinators_share_the_work_of_one_database() {
+async fn two_coordinators_share_one_database() {
     let cluster = Cluster::start().await;
     let home = &cluster.home;
     let config = home.write("coordinator.toml", &cluster.config().await);
@@ -180,7 +180,7 @@ fn many_tasks(home: &Home) -> SubmitTasksRequest {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn coordinators_are_killed_in_turn_and_the_database_too_and_every_task_ends_exactly_once() {
+async fn tasks_end_once_despite_killed_coordinators_and_database() {
     let mut cluster = Cluster::start().await;
     let config = cluster.home.write("coordinator.toml", &cluster.config().await);
     let config = config.to_str().unwrap().to_owned();

@@ -15,7 +15,7 @@ async fn offered(home: &Home, words: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn names_come_from_the_coordinator_of_whoever_is_logged_in() {
+async fn names_are_completed_for_the_logged_in_user() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -36,7 +36,7 @@ async fn names_come_from_the_coordinator_of_whoever_is_logged_in() {
 }
 
 #[tokio::test]
-async fn without_a_login_or_a_coordinator_only_commands_are_offered() {
+async fn without_login_only_commands_are_completed() {
     let home = Home::new();
     assert!(offered(&home, &["client", "tasks", "get", ""]).await.is_empty());
     assert_eq!(offered(&home, &["client", "tasks", "expl"]).await, ["explain"]);
@@ -52,7 +52,7 @@ async fn without_a_login_or_a_coordinator_only_commands_are_offered() {
 }
 
 #[tokio::test]
-async fn the_script_of_bash_offers_what_the_program_says() {
+async fn bash_script_offers_the_candidates() {
     let home = Home::new();
     let script = home.run(&["completions", "bash"]).await;
     let path = home.write("mito.bash", &script.stdout);
@@ -83,7 +83,7 @@ async fn the_script_of_bash_offers_what_the_program_says() {
 }
 
 #[tokio::test]
-async fn every_command_has_a_page() {
+async fn every_command_has_a_man_page() {
     let home = Home::new();
     assert_eq!(home.run(&["man", "--out", "pages"]).await.code, Some(0));
     for page in ["mito.1", "mito-client.1", "mito-client-tasks-explain.1", "mito-doctor.1"] {
@@ -94,7 +94,7 @@ async fn every_command_has_a_page() {
 }
 
 #[tokio::test]
-async fn the_version_says_what_it_was_built_from_when_asked() {
+async fn long_version_names_the_commit() {
     let home = Home::new();
     let short = home.run(&["version"]).await.stdout;
     assert_eq!(short, format!("mito {}\n", env!("CARGO_PKG_VERSION")));

@@ -3,7 +3,7 @@
 use crate::home::{Home, ended};
 
 #[tokio::test]
-async fn each_value_is_shown_with_its_origin_and_no_secret_is() {
+async fn values_have_an_origin_and_secrets_are_hidden() {
     let home = Home::new();
     home.write(
         "config.toml",

@@ -50,7 +50,7 @@ fn child(of: Pid) -> Pid {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn first_process_of_a_container_reaps_and_passes_signals_on() {
+async fn container_init_reaps_and_forwards_signals() {
     let home = Home::new();
     let dev = ["dev", "--data", "data", "--slots", "1", "--bind", "127.0.0.1:0"];
     let namespaces = ["--pid", "--fork", "--mount-proc", "--kill-child"];
@@ -100,7 +100,7 @@ fn is_full(folder: &Path) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn worker_without_room_takes_no_tasks_until_there_is_some() {
+async fn worker_without_disk_space_takes_no_tasks() {
     let home = Home::new();
     let cache = home.path().join("cache");
     std::fs::create_dir(&cache).unwrap();

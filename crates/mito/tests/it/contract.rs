@@ -94,7 +94,7 @@ fn citations(file: &Path, text: &str) -> Vec<(Option<&'static str>, String)> {
 }
 
 #[test]
-fn every_cited_rule_is_a_heading_of_the_contract() {
+fn cited_rules_are_headings_of_the_contract() {
     let rules = rules();
     let root = repository();
     let mut cited = files(&root.join("crates"), &["rs", "toml"]);
@@ -119,7 +119,7 @@ fn every_cited_rule_is_a_heading_of_the_contract() {
 }
 
 #[test]
-fn citation_is_read_across_lines_and_after_its_part() {
+fn citation_can_span_lines() {
     let text = "//! Groups (HTTP contract §7) and files (§8).\n/// As written (command line\n/// §3, §10). RFC 9110 §14.";
     let number = |text: &str| text.to_owned();
     let expected = vec![

@@ -7,7 +7,7 @@ use crate::home::{Home, Person, ended};
 const PEOPLE: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_logins_at_once_each_keep_their_token() {
+async fn concurrent_logins_keep_all_tokens() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);

@@ -57,14 +57,14 @@ async fn ask_as_both(home: &Home, coordinator: &Coordinator) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn odd_requests_are_answered_as_described_by_a_coordinator_alone() {
+async fn random_requests_match_the_description_embedded() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     ask_as_both(&home, &coordinator).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn odd_requests_are_answered_as_described_in_a_cluster() {
+async fn random_requests_match_the_description_in_a_cluster() {
     let cluster = Cluster::start().await;
     let coordinator = cluster.coordinator().await;
     ask_as_both(&cluster.home, &coordinator).await;

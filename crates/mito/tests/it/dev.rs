@@ -9,7 +9,7 @@ use crate::home::{Home, ended};
 const DEV: [&str; 7] = ["dev", "--data", "data", "--slots", "2", "--bind", "127.0.0.1:0"];
 
 #[tokio::test]
-async fn what_was_done_is_there_after_a_restart() {
+async fn state_survives_a_restart() {
     let home = Home::new();
     let credentials = home.path().join("data/credentials");
     let client = |address: &str, args: &[&str]| {
@@ -58,7 +58,7 @@ async fn what_was_done_is_there_after_a_restart() {
 }
 
 #[tokio::test]
-async fn nobody_else_on_the_machine_can_read_the_data_or_guess_the_password() {
+async fn data_and_password_are_private() {
     let home = Home::new();
     let (_dev, _) = home.start(&DEV, "ready at").await;
     let mode = |path: &str| std::fs::metadata(home.path().join(path)).unwrap().permissions().mode() & 0o777;
@@ -70,7 +70,7 @@ async fn nobody_else_on_the_machine_can_read_the_data_or_guess_the_password() {
 }
 
 #[tokio::test]
-async fn a_second_one_on_the_same_data_is_refused_and_told_why() {
+async fn second_instance_on_the_same_data_is_refused() {
     let home = Home::new();
     let (mut first, address) = home.start(&DEV, "ready at ").await;
     let second = home.run(&DEV).await;
@@ -89,14 +89,14 @@ async fn a_second_one_on_the_same_data_is_refused_and_told_why() {
     let mut shell = tokio::process::Command::new("sh");
     let script = format!("{line}; exec \"$0\" client auth");
     shell.args(["-c", &script, env!("CARGO_BIN_EXE_mito")]).env_clear().env("HOME", home.path());
-    let told = ended(shell).await;
-    assert_eq!((told.code, told.stdout.as_str()), (Some(0), "mitosis_admin\n"), "{}", told.stderr);
+    let output = ended(shell).await;
+    assert_eq!((output.code, output.stdout.as_str()), (Some(0), "mitosis_admin\n"), "{}", output.stderr);
     std::process::Command::new("kill").arg(id).status().unwrap();
     assert!(first.wait().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn worker_that_was_removed_is_replaced() {
+async fn removed_worker_is_replaced() {
     let home = Home::new();
     let (_dev, address) = home.start(&DEV, "ready at").await;
     let credentials = home.path().join("data/credentials");

@@ -57,7 +57,7 @@ async fn with_redis(home: &Home, redis: &str) -> Coordinator {
 }
 
 #[tokio::test]
-async fn where_all_is_well_every_line_says_so() {
+async fn healthy_system_passes_all_checks() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let output = examined(&home, &coordinator.address, &["--min-free", "0"]).await;
@@ -71,13 +71,13 @@ async fn where_all_is_well_every_line_says_so() {
     assert!(!home.path().join(".config").exists(), "it leaves nothing behind");
     let csv = examined(&home, &coordinator.address, &["--min-free", "0", "-o", "csv"]).await.stdout;
     assert!(csv.starts_with("check,verdict,text,hint\n"), "{csv}");
-    let told = examined(&home, &coordinator.address, &["--min-free", "0", "-o", "json"]).await.stdout;
-    assert!(told.starts_with('[') && told.contains(r#""check": "address""#), "{told}");
-    assert!(told.contains(r#""verdict": "ok""#), "{told}");
+    let text = examined(&home, &coordinator.address, &["--min-free", "0", "-o", "json"]).await.stdout;
+    assert!(text.starts_with('[') && text.contains(r#""check": "address""#), "{text}");
+    assert!(text.contains(r#""verdict": "ok""#), "{text}");
 }
 
 #[tokio::test]
-async fn a_wrong_address_is_told_from_a_wrong_port_and_from_another_server() {
+async fn wrong_host_port_and_server_are_distinguished() {
     let home = Home::new();
     let hello = server("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello").await;
     for (address, code, words) in [
@@ -88,14 +88,14 @@ async fn a_wrong_address_is_told_from_a_wrong_port_and_from_another_server() {
     ] {
         let output = examined(&home, address, &["--min-free", "0"]).await;
         assert_eq!(output.code, Some(code), "{output:?}");
-        let told = line(&output, "fail", "address");
-        assert!(told.contains(words) && told.contains("hint: "), "{told}");
+        let text = line(&output, "fail", "address");
+        assert!(text.contains(words) && text.contains("hint: "), "{text}");
         line(&output, "skip", "login");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn database_of_mito_06_is_recognised_where_no_coordinator_answers() {
+async fn database_of_mito_06_is_recognised() {
     let home = Home::new();
     let server = PostgresServer::start().await.unwrap();
     let url = server.url("postgres");
@@ -108,13 +108,13 @@ async fn database_of_mito_06_is_recognised_where_no_coordinator_answers() {
     line(&examined().await, "ok", "database");
     server.execute("CREATE TABLE active_tasks (id bigint PRIMARY KEY)").await.unwrap();
     let output = examined().await;
-    let told = line(&output, "fail", "database");
-    assert!(told.contains("mito 0.6, which can't be imported yet"), "{told}");
-    assert!(told.contains("hint: set db_url to an empty database"), "{told}");
+    let text = line(&output, "fail", "database");
+    assert!(text.contains("mito 0.6, which can't be imported yet"), "{text}");
+    assert!(text.contains("hint: set db_url to an empty database"), "{text}");
 }
 
 #[tokio::test]
-async fn a_clock_that_is_wrong_is_noticed() {
+async fn wrong_clock_is_reported() {
     let home = Home::new();
     let answer = "HTTP/1.1 200 OK\r\nDate: Sun, 09 Feb 2031 17:04:05 GMT\r\nContent-Type: application/json\r\n\
         Content-Length: 15\r\nConnection: close\r\n\r\n{\"status\":\"ok\"}";
@@ -125,7 +125,7 @@ async fn a_clock_that_is_wrong_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_no_good_is_told_with_the_reason() {
+async fn invalid_token_is_reported_with_the_reason() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let plain = async || {
@@ -153,7 +153,7 @@ async fn a_token_that_is_no_good_is_told_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_replaced_and_a_file_that_others_can_read_are_told() {
+async fn replaced_token_and_readable_file_are_reported() {
     let (home, other) = (Home::new(), Home::new());
     let coordinator = home.coordinator(0, "600s").await;
     Person::administrator(&home, &coordinator).does(&["login"]).await;
@@ -170,7 +170,7 @@ async fn a_token_that_was_replaced_and_a_file_that_others_can_read_are_told() {
 }
 
 #[tokio::test]
-async fn links_that_lead_nowhere_from_here_are_told() {
+async fn unreachable_links_are_reported() {
     let cluster = Cluster::start().await;
     for (public, code, words) in [
         (deserted().await, 69, "can't be reached from here"),
@@ -202,14 +202,14 @@ async fn links_that_lead_nowhere_from_here_are_told() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_noticed() {
+async fn full_disk_is_reported() {
     let home = Home::new();
     let output = examined(&home, &deserted().await, &["--min-free", "999999999999"]).await;
     assert!(line(&output, "fail", "disk").contains("left for scratch data"), "{output:?}");
 }
 
 #[tokio::test]
-async fn trouble_with_redis_is_a_warning() {
+async fn redis_problem_is_a_warning() {
     let (home, mut redis) = (Home::new(), RedisServer::start().await.unwrap());
     let coordinator = with_redis(&home, &redis.url()).await;
     let output = examined(&home, &coordinator.address, &["--min-free", "0"]).await;
@@ -227,16 +227,16 @@ async fn trouble_with_redis_is_a_warning() {
 }
 
 #[tokio::test]
-async fn wrong_passwords_of_redis_are_told_to_administrators() {
+async fn wrong_redis_passwords_are_shown_to_administrators() {
     let (home, redis) = (Home::new(), RedisServer::start().await.unwrap());
     let coordinator = with_redis(&home, &redis.url().replace(RedisServer::PASSWORD, "wrong")).await;
     let output = examined(&home, &coordinator.address, &["--min-free", "0"]).await;
-    let told = line(&output, "warn", "redis");
-    assert!(told.contains("redis_url") && !told.contains("wrong"), "{told}");
+    let text = line(&output, "warn", "redis");
+    assert!(text.contains("redis_url") && !text.contains("wrong"), "{text}");
 }
 
 #[tokio::test]
-async fn the_default_password_is_told_until_it_is_changed() {
+async fn default_password_is_reported_until_changed() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let output = examined(&home, &coordinator.address, &["--min-free", "0"]).await;

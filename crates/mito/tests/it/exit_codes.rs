@@ -32,7 +32,7 @@ async fn always(status: u16) -> String {
 }
 
 #[tokio::test]
-async fn every_kind_of_refusal_has_its_code_its_word_and_a_hint() {
+async fn every_refusal_has_exit_code_error_code_and_hint() {
     let home = Home::new();
     for (status, code, word) in [
         (401, 67, "not_logged_in"),
@@ -48,8 +48,8 @@ async fn every_kind_of_refusal_has_its_code_its_word_and_a_hint() {
         let address = always(status).await;
         let refused = home.run(&["client", "-c", &address, "login", "ann", "secret"]).await;
         assert_eq!((refused.code, refused.stdout.as_str()), (Some(code), ""), "{status}: {}", refused.stderr);
-        for told in [&format!("[{word}]"), "\n  hint: "] {
-            assert!(refused.stderr.contains(told), "{status}: `{told}` is not in {}", refused.stderr);
+        for part in [&format!("[{word}]"), "\n  hint: "] {
+            assert!(refused.stderr.contains(part), "{status}: `{part}` is not in {}", refused.stderr);
         }
         assert!(!refused.stderr.contains("secret"), "{}", refused.stderr);
     }
@@ -60,7 +60,7 @@ async fn every_kind_of_refusal_has_its_code_its_word_and_a_hint() {
 }
 
 #[tokio::test]
-async fn whoever_reads_no_further_hears_no_complaint() {
+async fn closed_pipe_is_not_an_error() {
     let home = Home::new();
     for args in [&["version"][..], &["submit", "--dry-run", "-F", "x=1..9", "--", "true"]] {
         let (reader, writer) = std::io::pipe().unwrap();
@@ -75,7 +75,7 @@ async fn whoever_reads_no_further_hears_no_complaint() {
 }
 
 #[tokio::test]
-async fn a_password_is_in_nobody_s_arguments_and_in_no_message() {
+async fn password_is_in_no_arguments_and_no_message() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let wrong = "hunter2-is-wrong";

@@ -58,7 +58,7 @@ async fn result(user: &UserClient, task: Uuid) -> Option<i32> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_worker_has_its_tasks_given_back_by_its_guard() {
+async fn guard_returns_tasks_of_a_killed_worker() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = coordinator.admin().await;
@@ -89,7 +89,7 @@ async fn task_that_kills_five_workers_is_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn guard_gives_tasks_back_when_the_coordinator_returns() {
+async fn guard_returns_tasks_after_an_outage() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let port = coordinator.port();
@@ -112,7 +112,7 @@ async fn guard_gives_tasks_back_when_the_coordinator_returns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stopped_worker_has_its_command_killed_before_it_runs_elsewhere() {
+async fn command_of_a_stopped_worker_is_killed_before_requeue() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "3s").await;
     let admin = coordinator.admin().await;
@@ -165,7 +165,7 @@ async fn guard_kills_at_the_limit_of_a_task_and_leaves_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_guard_is_replaced_and_the_next_one_knows_everything() {
+async fn killed_guard_is_replaced() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = coordinator.admin().await;

@@ -143,7 +143,7 @@ impl Drop for Reader {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_for_one_machine_are_as_written() {
+async fn pages_for_one_machine_run_as_written() {
     let home = Home::new();
     let data = home.path().join("dev");
     let args = ["dev", "--bind", "127.0.0.1:0", "--slots", "2", "--data", data.to_str().unwrap()];
@@ -159,7 +159,7 @@ async fn pages_for_one_machine_are_as_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_for_many_machines_are_as_written() {
+async fn pages_for_many_machines_run_as_written() {
     let home = Home::new();
     let place = Home::new();
     let coordinator = place.coordinator(0, "600s").await;
@@ -224,7 +224,7 @@ fn every_block_of_commands_is_a_test_or_says_what_it_needs() {
 }
 
 #[test]
-fn every_link_of_the_book_leads_to_a_page_of_the_book() {
+fn links_of_the_book_stay_in_the_book() {
     let guide = guide();
     for entry in std::fs::read_dir(&guide).unwrap() {
         let page = entry.unwrap().path();

@@ -1,4 +1,4 @@
-//! Ctrl-C while `mito run` waits: the tasks are on other machines, and whoever leaves is told of them.
+//! Ctrl-C while `mito run` waits: the tasks are on other machines, and the user learns how to stop them.
 
 use std::process::Stdio;
 
@@ -24,9 +24,9 @@ async fn interrupted(home: &Home, coordinator: &Coordinator, args: &[&str]) -> O
 }
 
 /// Does what the message says about a command `mito client … tasks stop …`.
-async fn does_what_it_says(home: &Home, coordinator: &Coordinator, told: &Output, uuid: &str) {
+async fn does_what_it_says(home: &Home, coordinator: &Coordinator, output: &Output, uuid: &str) {
     let command = format!("`mito client -c {} tasks stop ", coordinator.address);
-    assert!(told.stderr.contains(&command), "{}", told.stderr);
+    assert!(output.stderr.contains(&command), "{}", output.stderr);
     let stop = ["client", "-c", &coordinator.address, "tasks", "stop", uuid];
     let stopped = home.run(&stop).await;
     assert_eq!(stopped.code, Some(0), "{stopped:?}");
@@ -36,31 +36,31 @@ async fn does_what_it_says(home: &Home, coordinator: &Coordinator, told: &Output
 }
 
 #[tokio::test]
-async fn whoever_interrupts_a_run_is_told_how_to_end_the_command() {
+async fn interrupted_run_explains_how_to_stop_the_task() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let _worker = home.worker(&coordinator.address, "1").await;
     Person::administrator(&home, &coordinator).does(&["auth"]).await;
     let script = "echo $MITO_TASK_UUID; sleep 600";
-    let told = interrupted(&home, &coordinator, &["--", "sh", "-c", script]).await;
-    assert_eq!(told.code, Some(130), "{told:?}");
-    assert!(told.stderr.contains(&format!("tasks stop {}` stops it", told.stdout)), "{}", told.stderr);
-    does_what_it_says(&home, &coordinator, &told, &told.stdout).await;
+    let output = interrupted(&home, &coordinator, &["--", "sh", "-c", script]).await;
+    assert_eq!(output.code, Some(130), "{output:?}");
+    assert!(output.stderr.contains(&format!("tasks stop {}` stops it", output.stdout)), "{}", output.stderr);
+    does_what_it_says(&home, &coordinator, &output, &output.stdout).await;
 }
 
 #[tokio::test]
-async fn of_a_sweep_what_waits_is_cancelled_and_what_runs_is_counted_and_named() {
+async fn interrupted_sweep_cancels_waiting_and_lists_running() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let _worker = home.worker(&coordinator.address, "1").await;
     let admin = Person::administrator(&home, &coordinator);
     admin.does(&["auth"]).await;
     let script = "echo $MITO_TASK_UUID; sleep 600; echo {x}";
-    let told = interrupted(&home, &coordinator, &["-F", "x=1..3", "--", "sh", "-c", script]).await;
-    assert_eq!(told.code, Some(130), "{told:?}");
-    assert!(told.stderr.contains("cancelled 2 tasks that were waiting"), "{}", told.stderr);
-    assert!(told.stderr.contains("1 task may continue"), "{}", told.stderr);
-    assert!(told.stderr.contains(&format!("\n  {}\n", told.stdout)), "{}", told.stderr);
-    does_what_it_says(&home, &coordinator, &told, &told.stdout).await;
+    let output = interrupted(&home, &coordinator, &["-F", "x=1..3", "--", "sh", "-c", script]).await;
+    assert_eq!(output.code, Some(130), "{output:?}");
+    assert!(output.stderr.contains("cancelled 2 tasks that were waiting"), "{}", output.stderr);
+    assert!(output.stderr.contains("1 task may continue"), "{}", output.stderr);
+    assert!(output.stderr.contains(&format!("\n  {}\n", output.stdout)), "{}", output.stderr);
+    does_what_it_says(&home, &coordinator, &output, &output.stdout).await;
     admin.waits_for("Found 3 tasks", &["tasks", "query", "-s", "cancelled", "--count"]).await;
 }

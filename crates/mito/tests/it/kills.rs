@@ -31,7 +31,7 @@ fn starts(home: &Home) -> BTreeMap<String, usize> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_coordinator_that_is_killed_loses_nothing_and_repeats_nothing() {
+async fn killed_coordinator_loses_and_repeats_nothing() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let port = coordinator.port();
@@ -56,7 +56,7 @@ async fn a_coordinator_that_is_killed_loses_nothing_and_repeats_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_killed_leaves_its_tasks_to_another() {
+async fn tasks_of_a_killed_worker_run_on_another() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "2s").await;
     let admin = coordinator.admin().await;
@@ -79,7 +79,7 @@ pub(crate) fn lives(pid: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_commands_of_a_worker_that_is_killed_end_with_it() {
+async fn commands_of_a_killed_worker_are_killed() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = coordinator.admin().await;
@@ -108,7 +108,7 @@ async fn the_commands_of_a_worker_that_is_killed_end_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_asked_to_stop_gives_its_task_back_at_once() {
+async fn stopping_worker_returns_its_task_at_once() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = coordinator.admin().await;
@@ -121,7 +121,7 @@ async fn a_worker_that_is_asked_to_stop_gives_its_task_back_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_coordinator_stops_in_order_at_the_first_signal() {
+async fn first_signal_stops_the_coordinator_gracefully() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     coordinator.service.signal(Signal::SIGTERM);
@@ -132,7 +132,7 @@ async fn a_coordinator_stops_in_order_at_the_first_signal() {
 const ASLEEP: Duration = Duration::from_secs(7);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_that_was_asleep_takes_nobody_for_dead() {
+async fn suspended_machine_loses_no_worker() {
     let home = Home::new();
     let (bind, lease) = (["--bind", "127.0.0.1:0"], ["--heartbeat-timeout", "4s"]);
     let log = ["--file-log", "--log-path", "coordinator.log"];

@@ -114,7 +114,7 @@ fn signal(pid: i32, signal: Signal) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_run_tasks_until_they_are_killed_and_show_their_password_to_nobody() {
+async fn spawned_workers_run_tasks_and_hide_the_password() {
     let kept = Kept::new().await;
     let spawned = kept.spawn("3").await;
     assert_eq!(spawned.code, Some(0), "{}", spawned.stderr);
@@ -129,9 +129,9 @@ async fn workers_run_tasks_until_they_are_killed_and_show_their_password_to_nobo
     let pids: Vec<i32> = lines.iter().filter_map(|line| line.pid).collect();
     let json: serde_json::Value =
         serde_json::from_str(&kept.manager(&["status", "-o", "json"]).await.stdout).unwrap();
-    let told: Vec<_> =
+    let reported: Vec<_> =
         json.as_array().unwrap().iter().map(|worker| worker["pid"].as_i64().unwrap()).collect();
-    assert_eq!(told, pids.iter().map(|pid| i64::from(*pid)).collect::<Vec<_>>());
+    assert_eq!(reported, pids.iter().map(|pid| i64::from(*pid)).collect::<Vec<_>>());
     let supervisor = Kept::supervisor(&lines);
     for pid in &pids {
         assert!(words(*pid).contains("mito worker ") && !words(*pid).contains("password"), "{}", words(*pid));
@@ -153,7 +153,7 @@ async fn workers_run_tasks_until_they_are_killed_and_show_their_password_to_nobo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_fails_is_started_again_and_one_that_was_stopped_is_not() {
+async fn failed_worker_restarts_and_stopped_one_does_not() {
     let kept = Kept::new().await;
     kept.spawn("2").await;
     let before = kept.until("two", |lines| lines.iter().all(|line| line.state == "running")).await;
@@ -178,7 +178,7 @@ fn log_of(kept: &Kept, number: u32) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_the_coordinator_removed_stays_away() {
+async fn removed_worker_is_not_restarted() {
     let kept = Kept::new().await;
     kept.spawn("1").await;
     let said = kept.home.until_written(&log_of(&kept, 1), "registered worker=").await;
@@ -188,7 +188,7 @@ async fn a_worker_that_the_coordinator_removed_stays_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn spawns_at_the_same_time_share_one_supervisor() {
+async fn concurrent_spawns_share_one_supervisor() {
     let kept = Kept::new().await;
     let (a, b, c, d) = tokio::join!(kept.spawn("1"), kept.spawn("1"), kept.spawn("1"), kept.spawn("1"));
     for output in [a, b, c, d] {
@@ -201,7 +201,7 @@ async fn spawns_at_the_same_time_share_one_supervisor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_end_when_their_supervisor_is_killed_and_others_can_be_started_then() {
+async fn killed_supervisor_ends_its_workers() {
     let kept = Kept::new().await;
     kept.spawn("2").await;
     let (lines, _) = kept.status().await;
@@ -217,7 +217,7 @@ async fn workers_end_when_their_supervisor_is_killed_and_others_can_be_started_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_workers_of_the_manager_are_killed_one_or_all() {
+async fn kill_affects_only_managed_workers() {
     let kept = Kept::new().await;
     let mut own = kept.home.worker(&kept.coordinator.address, "1").await;
     kept.spawn("2").await;
@@ -235,7 +235,7 @@ async fn only_workers_of_the_manager_are_killed_one_or_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_for_all_workers_is_told_before_any_is_started() {
+async fn common_errors_are_reported_before_workers_start() {
     let kept = Kept::new().await;
     let address = kept.coordinator.address.clone();
     let wrong = kept.manager(&["spawn", "2", "-c", &address, "-u", "mitosis_admin", "-p", "wrong"]).await;
@@ -252,7 +252,7 @@ async fn what_is_wrong_for_all_workers_is_told_before_any_is_started() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_can_be_started_before_their_coordinator() {
+async fn workers_can_start_before_their_coordinator() {
     let kept = Kept::new().await;
     let nobody = "http://127.0.0.1:1";
     let spawned =
@@ -263,7 +263,7 @@ async fn workers_can_be_started_before_their_coordinator() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logs_show_what_workers_said_and_go_on_with_what_they_say() {
+async fn manager_logs_show_and_follow_output() {
     let kept = Kept::new().await;
     kept.spawn("2").await;
     for number in [1, 2] {
@@ -289,7 +289,7 @@ async fn logs_show_what_workers_said_and_go_on_with_what_they_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn units_for_systemd_are_written_checked_and_removed() {
+async fn systemd_units_are_installed_and_removed() {
     let kept = Kept::new().await;
     let install = ["systemd", "install", "-c", &kept.coordinator.address, "-u", "mitosis_admin"];
     let with_password = [&install[..], &["-p", "mitosis_admin", "-t", "50%", "--slots", "2"]].concat();
@@ -337,7 +337,7 @@ fn systemd_takes(unit: &std::path::Path, home: &Home) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_drains_ends_what_it_runs_takes_nothing_new_and_stays_away() {
+async fn draining_worker_finishes_and_is_not_restarted() {
     let kept = Kept::new().await;
     kept.spawn("1").await;
     let admin = kept.coordinator.admin().await;
@@ -367,7 +367,7 @@ async fn a_worker_that_drains_ends_what_it_runs_takes_nothing_new_and_stays_away
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn draining_can_be_waited_for_and_leaves_the_others_alone() {
+async fn drain_can_wait_and_affects_only_its_workers() {
     let kept = Kept::new().await;
     kept.spawn("2").await;
     let drain = kept.manager(&["drain", "2", "--wait"]).await;
@@ -377,7 +377,7 @@ async fn draining_can_be_waited_for_and_leaves_the_others_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_that_stay_keep_no_lock_of_the_script_that_started_them() {
+async fn spawned_workers_inherit_no_file_locks() {
     let kept = Kept::new().await;
     let script = "exec 9> lock; flock -n 9 || exit 9; exec \"$@\"";
     let spawn = ["manager", "spawn", "1", "-c", &kept.coordinator.address, "-u", "mitosis_admin"];

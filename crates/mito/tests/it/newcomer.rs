@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use crate::home::{ADMIN, Home, LIMIT, Person, ended, until_there};
 
 #[tokio::test]
-async fn whoever_is_not_logged_in_is_told_where_and_what_to_do() {
+async fn missing_login_names_the_coordinator_and_a_command() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     for args in
@@ -28,7 +28,7 @@ async fn whoever_is_not_logged_in_is_told_where_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_token_that_another_login_ended_is_told_from_none_at_all() {
+async fn revoked_token_is_distinguished_from_none() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     Person::administrator(&home, &coordinator).does(&["auth"]).await;
@@ -44,7 +44,7 @@ async fn a_token_that_another_login_ended_is_told_from_none_at_all() {
 }
 
 #[tokio::test]
-async fn a_worker_that_logs_in_leaves_whoever_waits_alone() {
+async fn worker_login_keeps_other_sessions() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let address = coordinator.address.as_str();
@@ -67,7 +67,7 @@ async fn a_worker_that_logs_in_leaves_whoever_waits_alone() {
 }
 
 #[tokio::test]
-async fn a_token_is_not_sent_to_another_coordinator_and_the_hint_says_where_to_log_in() {
+async fn token_is_not_sent_to_another_coordinator() {
     let home = Home::new();
     let (one, other) = (home.coordinator(0, "600s").await, Home::new());
     let two = other.coordinator(0, "600s").await;
@@ -86,7 +86,7 @@ async fn a_token_is_not_sent_to_another_coordinator_and_the_hint_says_where_to_l
 }
 
 #[tokio::test]
-async fn a_login_that_can_not_be_kept_is_good_for_this_command() {
+async fn unsaved_login_serves_one_command() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let mut command = Person::administrator(&home, &coordinator).command(&["auth"]);
@@ -97,7 +97,7 @@ async fn a_login_that_can_not_be_kept_is_good_for_this_command() {
 }
 
 #[tokio::test]
-async fn a_command_that_no_worker_can_run_says_so_while_it_waits() {
+async fn waiting_run_explains_missing_workers() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     Person::administrator(&home, &coordinator).does(&["auth"]).await;
@@ -107,7 +107,7 @@ async fn a_command_that_no_worker_can_run_says_so_while_it_waits() {
 }
 
 #[tokio::test]
-async fn a_command_whose_worker_disappears_says_so_while_it_waits() {
+async fn waiting_run_reports_a_missed_worker() {
     let home = Home::new();
     // A worker is missed after two thirds of this, and its task goes to another after all of it. In between,
     // somebody who waits asks.
@@ -120,12 +120,16 @@ async fn a_command_whose_worker_disappears_says_so_while_it_waits() {
     let mut words = BufReader::new(child.stderr.take().unwrap()).lines();
     assert_eq!(words.next_line().await.unwrap().as_deref(), Some("on"));
     crate::guard::kill_with_guard(worker).await;
-    let told = tokio::time::timeout(LIMIT, words.next_line()).await.expect("it is told").unwrap().unwrap();
-    assert!(told.starts_with("mito: Worker ") && told.contains("has not sent a heartbeat"), "{told}");
+    let message =
+        tokio::time::timeout(LIMIT, words.next_line()).await.expect("it is message").unwrap().unwrap();
+    assert!(
+        message.starts_with("mito: Worker ") && message.contains("has not sent a heartbeat"),
+        "{message}"
+    );
 }
 
 #[tokio::test]
-async fn a_worker_is_not_started_for_a_group_that_does_not_exist() {
+async fn worker_for_a_missing_group_does_not_start() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     Person::administrator(&home, &coordinator).does(&["auth"]).await;
@@ -139,7 +143,7 @@ async fn a_worker_is_not_started_for_a_group_that_does_not_exist() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_there_is_named_and_has_a_code_of_its_own() {
+async fn missing_file_is_named_and_exits_with_66() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
@@ -153,7 +157,7 @@ async fn a_file_that_is_not_there_is_named_and_has_a_code_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_mistyped_command_line_has_a_code_and_a_hint_as_every_other_mistake() {
+async fn usage_error_has_a_code_and_a_hint() {
     let home = Home::new();
     for (args, words) in [
         (&["client", "tasks", "quer"][..], &["unrecognized subcommand 'quer' [usage]", "'query'"][..]),
@@ -170,7 +174,7 @@ async fn a_mistyped_command_line_has_a_code_and_a_hint_as_every_other_mistake() 
 }
 
 #[tokio::test]
-async fn where_no_workers_are_kept_it_is_told_how_to_have_some() {
+async fn manager_without_workers_explains_how_to_start_them() {
     let home = Home::new();
     let status = home.run(&["manager", "status"]).await;
     assert_eq!((status.code, status.stdout.as_str()), (Some(0), "Total: 0\n"));

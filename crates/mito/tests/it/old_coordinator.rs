@@ -106,7 +106,7 @@ impl Harness {
 }
 
 #[tokio::test]
-async fn filter_in_words_becomes_fields_on_an_old_coordinator() {
+async fn filter_becomes_fields_for_an_old_coordinator() {
     let harness = Harness::set_up().await;
     for (words, route, field, value) in [
         ("client tasks cancel-many label=zz", "POST /tasks/cancel", "labels", json!(["zz"])),
@@ -126,8 +126,8 @@ async fn filter_in_words_becomes_fields_on_an_old_coordinator() {
             json!(["zz"]),
         ),
     ] {
-        let (code, told) = harness.run(words).await;
-        assert_eq!(code, Some(0), "{words}: {told}");
+        let (code, text) = harness.run(words).await;
+        assert_eq!(code, Some(0), "{words}: {text}");
         let asked = harness.old.taken();
         let (_, body) = asked.iter().find(|(asked, _)| asked == route).expect(words);
         assert_eq!(body[field], value, "{words}: {body}");
@@ -136,7 +136,7 @@ async fn filter_in_words_becomes_fields_on_an_old_coordinator() {
 }
 
 #[tokio::test]
-async fn what_an_old_coordinator_does_not_know_is_refused_unsent() {
+async fn unsupported_request_is_not_sent_to_an_old_coordinator() {
     let harness = Harness::set_up().await;
     std::fs::write(harness.home.path().join("job.toml"), "[[tasks]]\ncommand = 'true'\n").unwrap();
     let task = json!({"group_name": "ann", "tags": [], "labels": [], "timeout": "1m", "priority": 0,
@@ -176,9 +176,9 @@ async fn what_an_old_coordinator_does_not_know_is_refused_unsent() {
         &format!("client tasks stop {uuid}"),
         &format!("client tasks explain {uuid}"),
     ] {
-        let (code, told) = harness.run(words).await;
-        assert_eq!(code, Some(1), "{words}: {told}");
-        assert!(told.contains("is mito 0.6"), "{words}: {told}");
+        let (code, text) = harness.run(words).await;
+        assert_eq!(code, Some(1), "{words}: {text}");
+        assert!(text.contains("is mito 0.6"), "{words}: {text}");
         let asked = harness.old.taken();
         let harmless = |(route, _): &(String, Value)| route.starts_with("GET /tasks/");
         assert!(asked.iter().all(harmless), "{words}: {asked:?}");
@@ -186,24 +186,24 @@ async fn what_an_old_coordinator_does_not_know_is_refused_unsent() {
 }
 
 #[tokio::test]
-async fn worker_with_a_limit_of_its_own_does_not_register_with_an_old_coordinator() {
+async fn worker_with_lost_after_refuses_an_old_coordinator() {
     let harness = Harness::set_up().await;
-    let (code, told) = harness.run("worker --lost-after 2m").await;
-    assert_ne!(code, Some(0), "{told}");
-    assert!(told.contains("is mito 0.6") && told.contains("lost_after"), "{told}");
+    let (code, text) = harness.run("worker --lost-after 2m").await;
+    assert_ne!(code, Some(0), "{text}");
+    assert!(text.contains("is mito 0.6") && text.contains("lost_after"), "{text}");
     assert!(harness.old.taken().is_empty());
 }
 
 #[tokio::test]
-async fn what_an_old_coordinator_knows_is_sent_as_ever() {
+async fn supported_requests_are_sent_to_an_old_coordinator() {
     let harness = Harness::set_up().await;
     for (words, route) in [
         ("client tasks submit -- true", "POST /tasks"),
         ("client tasks cancel-many -l zz", "POST /tasks/cancel"),
         ("client tasks query -s running", "POST /tasks/query"),
     ] {
-        let (code, told) = harness.run(words).await;
-        assert_eq!(code, Some(0), "{words}: {told}");
+        let (code, text) = harness.run(words).await;
+        assert_eq!(code, Some(0), "{words}: {text}");
         assert!(harness.old.taken().iter().any(|(asked, _)| asked == route), "{words}");
     }
 }

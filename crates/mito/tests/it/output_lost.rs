@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::home::{Home, Person, ended};
 
 #[tokio::test]
-async fn over_quota_result_is_told_and_the_log_is_kept() {
+async fn result_over_quota_is_reported_and_the_log_is_kept() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let _worker = home.worker(&coordinator.address, "1").await;
@@ -33,7 +33,7 @@ async fn over_quota_result_is_told_and_the_log_is_kept() {
 }
 
 #[tokio::test]
-async fn refused_result_json_is_told_where_the_task_ends() {
+async fn refused_result_json_is_reported_with_the_outcome() {
     let home = Home::new();
     let script = r#"echo '{"loss": NaN}' > $MITO_RESULT_DIR/result.json"#;
     let run = home.run(&["run", "--local", "--", "sh", "-c", script]).await;
@@ -43,7 +43,7 @@ async fn refused_result_json_is_told_where_the_task_ends() {
 }
 
 #[tokio::test]
-async fn messages_that_can_not_be_written_change_no_exit_code() {
+async fn unwritable_stderr_does_not_change_the_exit_code() {
     let home = Home::new();
     let full = || Stdio::from(std::fs::File::options().write(true).open("/dev/full").unwrap());
     for (args, code) in [
@@ -61,7 +61,7 @@ async fn messages_that_can_not_be_written_change_no_exit_code() {
 }
 
 #[tokio::test]
-async fn log_file_can_be_read_by_its_owner_only() {
+async fn log_file_is_private() {
     let home = Home::new();
     let coordinator = home.coordinator_logging_to("logs/coordinator.log").await;
     let mode = |path: &str| std::fs::metadata(home.path().join(path)).unwrap().permissions().mode() & 0o777;
@@ -70,7 +70,7 @@ async fn log_file_can_be_read_by_its_owner_only() {
 }
 
 #[tokio::test]
-async fn two_readers_of_one_log_do_not_disturb_each_other() {
+async fn two_followers_read_the_same_output() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let _worker = home.worker(&coordinator.address, "1").await;

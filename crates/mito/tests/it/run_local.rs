@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use crate::home::{Home, ended};
 
 #[tokio::test]
-async fn the_first_command_prints_its_line_and_leaves_nothing_behind() {
+async fn first_run_prints_output_and_leaves_no_files() {
     let home = Home::new();
     let output = home.run(&["run", "--local", "--", "echo", "hello from mitosis"]).await;
     assert_eq!(
@@ -19,7 +19,7 @@ async fn the_first_command_prints_its_line_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn what_a_killed_run_left_is_removed_by_the_next_one() {
+async fn leftovers_of_a_killed_run_are_removed_by_the_next() {
     let home = Home::new();
     let left = home.path().join(".cache/mitosis/local/0f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a");
     std::fs::create_dir_all(&left).unwrap();
@@ -37,20 +37,20 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 }
 
 #[tokio::test]
-async fn both_streams_stay_apart_and_the_exit_code_is_the_command_s_own() {
+async fn streams_and_exit_code_are_those_of_the_command() {
     let output =
         Home::new().run(&["run", "--local", "--", "sh", "-c", "echo out; echo err >&2; exit 7"]).await;
     assert_eq!((output.code, output.stdout.as_str(), output.stderr.as_str()), (Some(7), "out\n", "err\n"));
 }
 
 #[tokio::test]
-async fn a_death_by_signal_is_told_as_a_shell_tells_it() {
+async fn signal_gives_the_exit_code_of_a_shell() {
     let output = Home::new().run(&["run", "--local", "--", "sh", "-c", "kill -TERM $$"]).await;
     assert_eq!(output.code, Some(143));
 }
 
 #[tokio::test]
-async fn a_timeout_kills_the_whole_group_and_keeps_what_was_written() {
+async fn timeout_kills_the_process_group_and_keeps_output() {
     let home = Home::new();
     let script = "sleep 61 & echo $! > child; echo before; wait";
     let output = home.run(&["run", "--local", "--timeout", "1s", "--", "sh", "-c", script]).await;
@@ -67,7 +67,7 @@ fn is_alive(id: &str) -> bool {
 }
 
 #[tokio::test]
-async fn what_a_command_leaves_in_the_background_ends_with_it() {
+async fn background_processes_end_with_the_command() {
     let home = Home::new();
     let script = "sleep 61 >/dev/null 2>&1 & echo $! > child";
     let output = home.run(&["run", "--local", "--", "sh", "-c", script]).await;
@@ -77,7 +77,7 @@ async fn what_a_command_leaves_in_the_background_ends_with_it() {
 }
 
 #[tokio::test]
-async fn variables_reach_the_command_and_the_worker_s_secrets_do_not() {
+async fn command_inherits_variables_but_no_secrets() {
     let home = Home::new();
     let mut command = home.mito(&["run", "--local", "-e", "A=x,y=z", "-e", "B=", "--", "env"]);
     command.env("MITO_PASSWORD", "hunter2").env("OTHER", "kept");
@@ -88,7 +88,7 @@ async fn variables_reach_the_command_and_the_worker_s_secrets_do_not() {
 }
 
 #[tokio::test]
-async fn output_appears_while_the_command_runs() {
+async fn output_is_shown_live() {
     use tokio::io::{AsyncBufReadExt as _, BufReader};
     let home = Home::new();
     // The command ends only after its first line was seen here.
@@ -104,7 +104,7 @@ async fn output_appears_while_the_command_runs() {
 }
 
 #[tokio::test]
-async fn megabytes_of_any_bytes_arrive_unchanged() {
+async fn binary_output_arrives_unchanged() {
     let home = Home::new();
     let bytes: Vec<u8> =
         (0..3_000_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
@@ -114,7 +114,7 @@ async fn megabytes_of_any_bytes_arrive_unchanged() {
 }
 
 #[tokio::test]
-async fn an_interrupt_ends_the_command_too() {
+async fn interrupt_ends_the_command() {
     use tokio::io::{AsyncBufReadExt as _, BufReader};
     let home = Home::new();
     let mut command = home.mito(&["run", "--local", "--", "sh", "-c", "echo $$; sleep 61"]);

@@ -6,7 +6,7 @@ use crate::home::{Home, ended};
 use crate::python::programs;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_published_sdk_can_do_everything_it_knows() {
+async fn published_sdk_works() {
     let programs = programs("pynetmito==0.2.7").await;
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;

@@ -13,12 +13,12 @@ async fn worker(
     let words = ["worker", "--config", config.to_str().unwrap(), "-c", address];
     let mut command = home.mito(&[&words[..], options].concat());
     command.envs(variables.iter().copied());
-    let (service, told) = Service::start(command, "registered worker=").await;
-    (service, told.trim().to_owned())
+    let (service, line) = Service::start(command, "registered worker=").await;
+    (service, line.trim().to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_share_a_file_whose_lines_name_them() {
+async fn lines_of_a_shared_log_name_their_worker() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let logs = home.path().join("logs");
@@ -44,7 +44,7 @@ async fn workers_share_a_file_whose_lines_name_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn outage_is_logged_once_and_so_is_its_end() {
+async fn outage_and_its_end_are_logged_once() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let options = ["--file-log", "--log-path", "w.log"];

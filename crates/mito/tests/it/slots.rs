@@ -174,7 +174,7 @@ async fn command_cannot_read_secrets_of_its_worker_or_the_guard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn list_of_variables_replaces_what_commands_inherit() {
+async fn list_replaces_the_inherited_variables() {
     let these = Neighbours::with(&["--pass-env", "AWS_*"]).await;
     these.submit("env > env").await;
     these.finished(1).await;

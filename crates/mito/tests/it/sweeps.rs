@@ -52,7 +52,7 @@ fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 #[tokio::test]
-async fn a_sweep_is_one_command_and_its_parameters_travel_with_each_task() {
+async fn sweep_records_parameters_with_each_task() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let args = ["-F", "x=1..3", "-F", "y=a,b", "-l", "run-{x}", "-e", "V=<{y}>", "--", "echo", "{x}-{y}"];
@@ -69,7 +69,7 @@ async fn a_sweep_is_one_command_and_its_parameters_travel_with_each_task() {
 }
 
 #[tokio::test]
-async fn what_was_submitted_comes_in_every_form_and_messages_only_where_they_are_wanted() {
+async fn submitted_tasks_have_every_format() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let sweep = ["-F", "x=1..3", "--", "echo", "{x}"];
@@ -88,7 +88,7 @@ async fn what_was_submitted_comes_in_every_form_and_messages_only_where_they_are
 }
 
 #[tokio::test]
-async fn lines_and_tables_are_parameters_too() {
+async fn lines_and_csv_rows_are_parameters() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let mut piped = submit(&home, &coordinator, &["--each-line", "-", "--", "echo", "{line}"]);
@@ -109,7 +109,7 @@ async fn lines_and_tables_are_parameters_too() {
 }
 
 #[tokio::test]
-async fn a_sweep_that_makes_no_sense_submits_nothing() {
+async fn invalid_sweep_submits_nothing() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let senseless = async |args: &[&str], words: &[&str]| refused(&home, &coordinator, args, 2, words).await;
@@ -128,7 +128,7 @@ async fn a_sweep_that_makes_no_sense_submits_nothing() {
 }
 
 #[tokio::test]
-async fn a_dry_run_shows_the_first_and_the_number_and_touches_nothing() {
+async fn dry_run_shows_tasks_and_submits_nothing() {
     let home = Home::new();
     let args = ["submit", "--dry-run", "-F", "x=1..1000", "-F", "y=a,b c", "--", "echo", "{x} {y}"];
     let output = home.run(&args).await;
@@ -149,7 +149,7 @@ async fn a_dry_run_shows_the_first_and_the_number_and_touches_nothing() {
 }
 
 #[tokio::test]
-async fn a_second_run_is_a_new_sweep_and_under_a_name_it_is_the_same() {
+async fn named_submission_is_idempotent() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let sweep = ["-F", "x=1..3", "--", "echo", "{x}"];
@@ -190,7 +190,7 @@ async fn killed_after_the_first_portion(home: &Home, coordinator: &Coordinator, 
 }
 
 #[tokio::test]
-async fn a_killed_sweep_goes_on_where_it_was_and_no_task_is_there_twice() {
+async fn killed_submission_resumes_without_duplicates() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let lines: Vec<String> = (0..25_000).map(|line| format!("line {line}")).collect();
@@ -217,7 +217,7 @@ async fn a_killed_sweep_goes_on_where_it_was_and_no_task_is_there_twice() {
 }
 
 #[tokio::test]
-async fn nobody_goes_on_with_the_sweep_of_somebody_else() {
+async fn submission_of_another_user_is_not_resumed() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let sweep = ["-F", "x=1..15000", "--", "true"];
@@ -236,7 +236,7 @@ async fn nobody_goes_on_with_the_sweep_of_somebody_else() {
 }
 
 #[tokio::test]
-async fn a_sweep_runs_here_and_what_it_writes_comes_in_its_own_order() {
+async fn local_sweep_prints_output_in_order() {
     let home = Home::new();
     let sweep = ["run", "--local", "-F", "x=3..1", "--", "sh", "-c", "sleep 0.{x}; echo {x}"];
     let output = home.run(&sweep).await;
@@ -251,7 +251,7 @@ async fn a_sweep_runs_here_and_what_it_writes_comes_in_its_own_order() {
 const LARGE_BYTES: usize = 6_000_000;
 
 #[tokio::test]
-async fn large_and_small_outputs_of_a_sweep_come_whole_and_in_order() {
+async fn outputs_of_a_sweep_are_complete_and_in_order() {
     let home = Home::new();
     let large = format!("head -c {LARGE_BYTES} /dev/urandom | base64 -w 0");
     let script = format!("echo begin {{x}}; [ {{x}} = 3 ] && {large}; echo; echo end {{x}}");
@@ -266,7 +266,7 @@ async fn large_and_small_outputs_of_a_sweep_come_whole_and_in_order() {
 }
 
 #[tokio::test]
-async fn what_failed_of_a_sweep_runs_again_and_the_results_are_one_table() {
+async fn retried_sweep_has_one_table_of_results() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let run = async |args: &[&str]| {
@@ -303,10 +303,10 @@ async fn what_failed_of_a_sweep_runs_again_and_the_results_are_one_table() {
     let results = run(&["results", "-l", "exp", "-o", "jsonl"]).await.stdout;
     let rows: Vec<serde_json::Value> =
         results.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let told: Vec<_> =
+    let rows: Vec<_> =
         rows.iter().map(|row| (&row["task_id"], &row["params"]["code"], &row["exit_code"])).collect();
-    let told = serde_json::to_value(told).unwrap();
-    assert_eq!(told, serde_json::json!([[1, "0", 0], [4, "1", 0], [5, "2", 0]]));
+    let rows = serde_json::to_value(rows).unwrap();
+    assert_eq!(rows, serde_json::json!([[1, "0", 0], [4, "1", 0], [5, "2", 0]]));
     assert_eq!(run(&["results", "-l", "exp", "--all"]).await.stdout.lines().count(), 6);
     assert_eq!(run(&["results", "-l", "exp", "--failed"]).await.stdout.lines().count(), 1);
 
@@ -353,7 +353,7 @@ async fn what_failed_of_a_sweep_runs_again_and_the_results_are_one_table() {
 }
 
 #[tokio::test]
-async fn a_job_file_brings_its_files_along_once_and_what_tasks_leave_is_in_the_table() {
+async fn job_file_uploads_files_once_and_results_have_data() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     std::fs::create_dir_all(home.path().join("jobs/data")).unwrap();

@@ -60,7 +60,7 @@ fn well(output: Output) -> Output {
 }
 
 #[tokio::test]
-async fn three_machines_are_set_up_as_the_readme_says() {
+async fn readme_sets_up_three_machines() {
     let (first, second, third) = (Home::new(), Home::new(), Home::new());
     let of_first = commands("on the first");
     assert!(of_first.contains("bind = \"0.0.0.0:5000\"") && of_first.contains("\nmito coordinator"));

@@ -3,7 +3,7 @@
 use crate::home::{Home, Person, ended};
 
 #[tokio::test]
-async fn a_personal_token_takes_the_place_of_a_login_until_it_is_revoked() {
+async fn personal_token_replaces_a_login_until_revoked() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let ann = Person::administrator(&home, &coordinator).welcomes("ann").await;
@@ -47,7 +47,7 @@ async fn a_personal_token_takes_the_place_of_a_login_until_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn a_token_to_look_with_changes_nothing_and_nonsense_is_no_token() {
+async fn read_only_token_cannot_write_and_bad_token_is_refused() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let ann = Person::administrator(&home, &coordinator).welcomes("ann").await;
@@ -64,7 +64,7 @@ async fn a_token_to_look_with_changes_nothing_and_nonsense_is_no_token() {
 }
 
 #[tokio::test]
-async fn a_worker_takes_a_token_and_does_not_pass_it_on() {
+async fn worker_token_is_not_inherited_by_commands() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);

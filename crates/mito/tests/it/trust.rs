@@ -71,7 +71,7 @@ async fn files_of_other_users_are_refused() {
 
 /// The account that runs the tests may have no home; then it is refused, and nothing is put anywhere.
 #[tokio::test]
-async fn without_home_the_one_of_the_account_is_used() {
+async fn missing_home_variable_uses_the_account_home() {
     let home = Home::new();
     let mut command = home.mito(&["config", "show", "--role", "client", "-o", "json"]);
     command.env_remove("HOME");
@@ -99,7 +99,7 @@ async fn account_without_home_is_refused() {
 }
 
 #[tokio::test]
-async fn configured_key_that_is_missing_stops_the_start() {
+async fn missing_key_file_stops_the_start() {
     let home = Home::new();
     let db = format!("sqlite://{}/state.db", home.path().display());
     let s3 = format!("file://{}/objects", home.path().display());
@@ -117,7 +117,7 @@ async fn configured_key_that_is_missing_stops_the_start() {
 }
 
 #[tokio::test]
-async fn address_from_a_file_is_named_as_such() {
+async fn address_from_a_file_is_shown_with_its_origin() {
     let home = Home::new();
     home.write("config.toml", "[global]\ncoordinator_addr = 'http://127.0.0.1:1'\n");
     let failed = home.run(&["client", "-c", "http://127.0.0.1:2", "-u", "ann", "auth"]).await;

@@ -44,7 +44,7 @@ async fn one_slot_worker_runs_what_the_task_before_it_watches() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn task_that_watches_without_a_slot_obeys_its_timeout_and_a_stop() {
+async fn watching_task_without_a_slot_times_out_and_stops() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scalar_is_what_stands_in_the_file() {
+    fn scalars_keep_their_spelling() {
         use Language::{Json, Toml, Yaml};
         for (languages, words) in [
             (
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_what_its_language_says() {
+    fn strings_follow_the_rules_of_their_language() {
         use Language::{Json, Toml, Yaml};
         for (language, written, text) in [
             (Json, r#""a\u00e9\ud83d\ude00\/\n""#, "aé😀/\n"),
@@ -160,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn names_are_kept_as_well() {
+    fn keys_keep_their_spelling() {
         let texts: Texts = Language::Yaml.parse("on: a\nNO: b\n012: c\n1.0: d\n").unwrap();
         assert_eq!(texts.keys().collect::<Vec<_>>(), ["012", "1.0", "NO", "on"]);
     }
 
     #[test]
-    fn an_anchor_stands_for_what_it_names() {
+    fn yaml_anchor_is_resolved() {
         let text = "a: &x 012\nb: *x\n";
         assert_eq!(Language::Yaml.parse::<Texts>(text).unwrap()["b"], "012");
         let text = "base: &base {n: 1_0}\nmore: {<<: *base, m: 2.0}\n";
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_or_a_truth_value_is_read_where_one_is_asked_for() {
+    fn typed_fields_are_parsed() {
         let typed = |text: &str| Language::Yaml.parse::<Typed>(text);
         assert_eq!(
             typed("number: -3\nflag: yes\nlist:\n").unwrap(),
@@ -195,13 +195,13 @@ mod tests {
         for wrong in
             ["number: 012", "number: 1.0", "number: many", "number: 2147483648", "flag: 1", "flag: si"]
         {
-            let told = typed(&format!("list: [a]\n{wrong}")).unwrap_err();
-            assert!(told.starts_with("line 2: "), "{wrong}: {told}");
+            let message = typed(&format!("list: [a]\n{wrong}")).unwrap_err();
+            assert!(message.starts_with("line 2: "), "{wrong}: {message}");
         }
     }
 
     #[test]
-    fn errors_name_their_line() {
+    fn errors_have_a_line() {
         for (language, text, words) in [
             (Language::Json, "{\n\"list\": [],\n\"nmuber\": 1}", "line 3: unknown field `nmuber`"),
             (Language::Toml, "list = []\n\nnmuber = 1", "line 3: unknown field `nmuber`"),
@@ -210,8 +210,8 @@ mod tests {
             (Language::Json, "{\"list\": [[]]}", "line 1: invalid type"),
             (Language::Json, "{", "line 1"),
         ] {
-            let told = language.parse::<Typed>(text).unwrap_err();
-            assert!(told.contains(words), "{text}: {told}");
+            let message = language.parse::<Typed>(text).unwrap_err();
+            assert!(message.contains(words), "{text}: {message}");
         }
         let deep = format!("{{\"list\": {}1{}}}", "[".repeat(10_000), "]".repeat(10_000));
         assert!(Language::Json.parse::<Typed>(&deep).unwrap_err().contains("deep"));

@@ -6,8 +6,8 @@
 mod prefetch;
 mod slots;
 mod state;
-mod watchers;
-mod watching;
+mod watch_runner;
+mod watch_state;
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -23,14 +23,14 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::live::StateReporter;
-use crate::live::reported::{StateCell, StateQueue};
+use crate::live::state_queue::{StateCell, StateQueue};
 use crate::os::boot_clock::BootInstant;
 use crate::retry::BackoffTimer;
 use crate::run::{AttemptError, Directive, SlotContext};
 use crate::session::{Session, SessionEnd};
 use slots::{SlotEvent, SlotExit, Slots};
 use state::{AgentState, attempt, attempt_ref, key};
-use watchers::{Watched, Watchers};
+use watch_runner::{WatchRunner, Watched};
 
 /// Longest time that the coordinator may hold a poll.
 const MAX_LONG_POLL: Duration = Duration::from_secs(20);
@@ -61,7 +61,7 @@ struct Agent<'a> {
     session: Arc<Session>,
     state: AgentState,
     slots: Slots,
-    watchers: Watchers,
+    watchers: WatchRunner,
     polling: Option<PendingPoll>,
     /// No poll is sent earlier than this, after a failure.
     poll_at: Instant,
@@ -110,7 +110,7 @@ impl Session {
             session: self.clone(),
             state: AgentState::new(slots),
             slots: Slots::open(self, contexts),
-            watchers: Watchers::new(self.clone(), states.clone()),
+            watchers: WatchRunner::new(self.clone(), states.clone()),
             polling: None,
             poll_at: now,
             rest_until: now,

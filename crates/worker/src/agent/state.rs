@@ -13,7 +13,7 @@ use mitosis_protocol::{TaskResult, TaskResultMessage};
 use tokio::time::Instant;
 
 use super::prefetch::PrefetchQueue;
-use super::watching::Watching;
+use super::watch_state::WatchState;
 use crate::run::Directive;
 
 /// Tasks are prefetched for about this time. Tasks of other groups wait no longer than that behind them.
@@ -28,7 +28,7 @@ const MAX_REMEMBERED: usize = 8_192;
 pub(super) struct AgentState {
     free: Vec<usize>,
     waiting: PrefetchQueue,
-    watching: Watching,
+    watching: WatchState,
     running: HashMap<AttemptRef, Running>,
     ended: Vec<EndedTask>,
     returned: Vec<AttemptKey>,
@@ -84,7 +84,7 @@ impl AgentState {
         Self {
             free: (0..slots).rev().collect(),
             waiting: PrefetchQueue::default(),
-            watching: Watching::new(slots),
+            watching: WatchState::new(slots),
             running: HashMap::new(),
             ended: Vec::new(),
             returned: Vec::new(),

@@ -4,7 +4,7 @@
 //! coordinator, they are announced on Redis, as 0.6.8 workers do. Nothing waits for either.
 
 pub(crate) mod redis;
-pub(crate) mod reported;
+pub(crate) mod state_queue;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use mitosis_protocol::{ExecState, Uuid};
 
 use redis::Announcer;
-use reported::StateCell;
+use state_queue::StateCell;
 
 /// Reports the states of the tasks of one slot.
 #[derive(Debug, Clone, Default)]

@@ -12,7 +12,7 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use uuid::Uuid;
 
-use crate::os::removal::remove_tree;
+use crate::os::remove_tree::remove_tree;
 
 /// The name of the lock file.
 const NAME: &str = ".in-use";

@@ -14,7 +14,7 @@ use mitosis_protocol::warning::MAX_WARNING_FILES;
 use mitosis_protocol::{ArtifactKind, ResultWarning, WarningCode};
 use tar::{Builder, EntryType, Header};
 
-use super::regular;
+use super::safe_open;
 
 /// An archive in an unnamed file, which disappears when it is closed.
 #[derive(Debug)]
@@ -190,7 +190,7 @@ impl Packer {
     }
 
     fn add_file(&mut self, path: &Path, name: &Path) -> io::Result<()> {
-        let opened = regular::open_linked(path).and_then(|file| {
+        let opened = safe_open::open_linked(path).and_then(|file| {
             let file = file.ok_or(io::ErrorKind::NotFound)?;
             let found = file.metadata()?;
             Ok((file, found))

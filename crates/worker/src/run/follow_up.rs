@@ -8,7 +8,7 @@ use mitosis_protocol::task::SubmitTaskRequest;
 use mitosis_protocol::{ResultWarning, WarningCode};
 
 use super::scratch::on_a_blocking_thread;
-use super::{Attempt, AttemptError, regular};
+use super::{Attempt, AttemptError, safe_open};
 
 /// Largest request in bytes, as for `POST /tasks`.
 const LIMIT: u64 = 2 * 1024 * 1024;
@@ -40,7 +40,7 @@ impl Attempt<'_> {
 }
 
 fn read(path: &Path) -> Request {
-    let Some(file) = regular::open(path)? else { return Ok(None) };
+    let Some(file) = safe_open::open(path)? else { return Ok(None) };
     let mut text = String::new();
     if file.take(LIMIT + 1).read_to_string(&mut text)? as u64 > LIMIT {
         return Err(io::Error::other("it is larger than 2 MiB"));

@@ -2,16 +2,16 @@
 
 mod archive;
 mod collect;
-mod data;
 mod follow_up;
 mod output_stream;
 mod outputs;
 mod prepare;
 mod process;
 mod program;
-mod regular;
 mod reports;
 mod resources;
+mod result_json;
+mod safe_open;
 pub(crate) mod scratch;
 mod watch;
 

@@ -19,7 +19,7 @@ use super::program::Program;
 use super::scratch::{OutputFiles, Scratch};
 use super::{Attempt, AttemptError, Directive};
 use crate::live::StateReporter;
-use crate::os::group::Group;
+use crate::os::process_group::ProcessGroup;
 
 /// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
@@ -69,7 +69,7 @@ impl Attempt<'_> {
     pub(super) async fn execute(&self, output: Option<OutputFiles>) -> Result<CommandOutcome, AttemptError> {
         let limit = limit_without_renewal(&self.task.spec);
         self.wait_for_lease(limit).await?;
-        let group = Group::registered(self.thread.entry.clone(), limit);
+        let group = ProcessGroup::registered(self.thread.entry.clone(), limit);
         let output = output.map(Arc::new);
         tokio::select! {
             ran = self.supervise(&group, output.as_ref()) => ran,
@@ -109,7 +109,7 @@ impl Attempt<'_> {
     /// Runs the command on the thread of this slot, and stops it when it exceeds a limit.
     async fn supervise(
         &self,
-        group: &Group,
+        group: &ProcessGroup,
         output: Option<&Arc<OutputFiles>>,
     ) -> Result<CommandOutcome, AttemptError> {
         let _kill_on_drop = group.kill_on_drop();
@@ -197,7 +197,7 @@ impl Exit {
 
 /// Runs on the thread of the slot: starts the command, waits for it, and checks what it left.
 fn run(
-    group: &Group,
+    group: &ProcessGroup,
     task: &FetchedTask,
     scratch: &Scratch,
     reporter: &StateReporter,

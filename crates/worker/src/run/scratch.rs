@@ -13,7 +13,7 @@ use mitosis_protocol::Uuid;
 
 use crate::exit::WorkerError;
 use crate::os::directory_lock::DirectoryLock;
-use crate::os::removal::{OWNER, make_writable, remove_tree};
+use crate::os::remove_tree::{OWNER, make_writable, remove_tree};
 
 /// The working directories of a task.
 #[derive(Debug, Clone)]
@@ -274,7 +274,7 @@ mod tests {
 
     /// A task can replace its own directory by a link to that of another slot, or to any other one.
     #[tokio::test]
-    async fn link_in_the_place_of_a_slot_s_directory_is_removed_and_never_followed() {
+    async fn link_instead_of_a_slot_directory_is_removed() {
         let base = tempfile::tempdir().unwrap();
         let slots = base.path().join("slots");
         let [own, other] = ["0", "1"].map(|slot| Scratch::at(slots.join(slot)));

@@ -5,7 +5,7 @@ use mitosis_protocol::{ArtifactKind, Role, Uuid};
 
 use super::attachments::PathArgs;
 use super::workers::StopArgs;
-use crate::cli::text;
+use crate::cli::value_parsers;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminCommand {
@@ -101,7 +101,7 @@ pub(crate) enum AdminGroupsCommand {
         /// The group
         group: String,
         /// `read`, `write` or `admin` for each user
-        #[arg(value_name = "USER:ROLE", value_parser = text::relation)]
+        #[arg(value_name = "USER:ROLE", value_parser = value_parsers::relation)]
         roles: Vec<(String, Role)>,
     },
     /// Change the storage quota of a group
@@ -147,7 +147,7 @@ pub(crate) enum AdminWorkersCommand {
     /// Stop any worker
     Cancel {
         /// The worker
-        #[arg(value_parser = text::worker)]
+        #[arg(value_parser = value_parsers::worker)]
         uuid: Uuid,
         #[command(flatten)]
         how: StopArgs,

@@ -8,7 +8,7 @@ use mitosis_protocol::{ArtifactKind, Uuid};
 
 use super::filter::FilterArgs;
 use super::transfer::{BatchOptions, DownloadOptions};
-use crate::cli::text;
+use crate::cli::value_parsers;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ArtifactsCommand {
@@ -19,7 +19,7 @@ pub(crate) enum ArtifactsCommand {
     /// Delete an artifact of a task
     Delete {
         /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
-        #[arg(value_name = "TASK", value_parser = text::task)]
+        #[arg(value_name = "TASK", value_parser = value_parsers::task)]
         task: String,
         /// result, exec-log or std-log
         #[arg(value_name = "TYPE")]
@@ -40,7 +40,7 @@ pub(crate) struct UploadArgs {
     /// File to upload
     pub(crate) local_file: PathBuf,
     /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
-    #[arg(value_name = "TASK", value_parser = text::task)]
+    #[arg(value_name = "TASK", value_parser = value_parsers::task)]
     pub(crate) task: String,
     /// result, exec-log or std-log
     #[arg(value_name = "TYPE")]
@@ -53,7 +53,7 @@ pub(crate) struct UploadArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DownloadArgs {
     /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
-    #[arg(value_name = "TASK", value_parser = text::task)]
+    #[arg(value_name = "TASK", value_parser = value_parsers::task)]
     pub(crate) task: String,
     /// result, exec-log or std-log
     #[arg(value_name = "TYPE")]
@@ -82,7 +82,7 @@ pub(crate) struct ListArgs {
     #[arg(value_name = "TYPE")]
     kind: ArtifactKind,
     /// Tasks: UUIDs or their prefixes, GROUP-NUMBER, or `last`
-    #[arg(value_name = "TASK", value_delimiter = ',', value_parser = text::task)]
+    #[arg(value_name = "TASK", value_delimiter = ',', value_parser = value_parsers::task)]
     pub(crate) tasks: Vec<String>,
 }
 

@@ -5,7 +5,7 @@ use mitosis_domain::filter::Filter;
 use mitosis_protocol::TaskState;
 use mitosis_protocol::task::TaskFilter;
 
-use crate::cli::text;
+use crate::cli::value_parsers;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 
@@ -13,7 +13,7 @@ use crate::process::failure::Failure;
 #[derive(Debug, Args)]
 pub(crate) struct FilterArgs {
     /// Conditions such as state=running, exit!=0 or 'created>-2h'; must precede the options
-    #[arg(value_name = "FILTER", value_parser = text::condition)]
+    #[arg(value_name = "FILTER", value_parser = value_parsers::condition)]
     conditions: Vec<String>,
     #[command(flatten)]
     options: FilterOptions,
@@ -83,7 +83,7 @@ impl FilterArgs {
 }
 
 fn is_known_condition(word: &str) -> bool {
-    Filter::is_condition(word) && text::condition(word).is_ok()
+    Filter::is_condition(word) && value_parsers::condition(word).is_ok()
 }
 
 impl FilterOptions {
@@ -130,7 +130,7 @@ pub(super) fn refuse_empty(name: &str) -> Failure {
 
 /// A list that was not given, or without a word in it, is no condition.
 pub(super) fn words(words: Option<&Vec<String>>) -> Option<Vec<String>> {
-    some(text::given(words.map_or(&[], Vec::as_slice)))
+    some(value_parsers::given(words.map_or(&[], Vec::as_slice)))
 }
 
 /// A list with nothing in it is no list.
@@ -164,15 +164,15 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_that_an_option_took_is_told_and_everything_else_means_what_it_meant() {
+    fn condition_taken_by_an_option_is_reported() {
         let line = |words: &str| Line::parse_from(format!("x {words}").split(' ')).filter;
         for (words, word) in [
             ("-l exp1 state=finished", "state=finished"),
             ("-g lab -t gpu exit!=0", "exit!=0"),
             ("-c ann created>-2h", "created>-2h"),
         ] {
-            let told = line(words).taken_for_words().unwrap_or_default();
-            assert!(told.contains(&format!("`{word}`")), "{words}: {told}");
+            let message = line(words).taken_for_words().unwrap_or_default();
+            assert!(message.contains(&format!("`{word}`")), "{words}: {message}");
         }
         for words in ["state=finished -l exp1", "-l x=1 seed=finished", "-l state=sleeping", "-l a b c"] {
             assert_eq!(line(words).taken_for_words(), None, "{words}");
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_is_no_condition_and_never_selects_everything_by_mistake() {
+    fn empty_list_never_selects_everything() {
         for empty in ["-t", "-l", "-c", "-s", "-t -l x", "-l ,"] {
             let filter = Line::parse_from(format!("x {empty}").split(' ')).filter;
             assert_eq!(filter.refuse_empty().unwrap_err().exit(), Exit::Usage, "{empty}");

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use mitosis_protocol::Role;
 
 use super::attachments::AttachmentsCommand;
-use crate::cli::text;
+use crate::cli::value_parsers;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum GroupsCommand {
@@ -23,7 +23,7 @@ pub(crate) enum GroupsCommand {
         /// The group
         group: String,
         /// `read`, `write` or `admin` for each user
-        #[arg(value_name = "USER:ROLE", value_parser = text::relation)]
+        #[arg(value_name = "USER:ROLE", value_parser = value_parsers::relation)]
         roles: Vec<(String, Role)>,
     },
     /// Remove users from a group

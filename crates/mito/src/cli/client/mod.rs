@@ -116,7 +116,7 @@ mod tests {
     use crate::show::Format;
 
     #[test]
-    fn commands_with_a_password_or_a_secret_in_them_are_known() {
+    fn commands_with_secrets_are_recognised() {
         let carries = |line: &str| Line::parse_from(line.split(' ')).command.carries_a_secret();
         for line in [
             "login ann pw",
@@ -134,7 +134,7 @@ mod tests {
 
     /// `-o` is the form of results everywhere but where the contract has it for the target of a download.
     #[test]
-    fn every_command_takes_a_form_for_its_results() {
+    fn every_command_accepts_an_output_format() {
         let uuid = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
         for (line, short) in [
             ("auth", true),
@@ -165,7 +165,7 @@ mod tests {
 
     /// Command line §4, with every option in its long and in its short form.
     #[test]
-    fn every_command_of_the_contract_is_understood() {
+    fn every_command_of_the_contract_is_accepted() {
         let uuid = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
         let filters = "-c a b -g g -t t,u -l l -s ready running -e =0 -p >=5";
         let long_filters =

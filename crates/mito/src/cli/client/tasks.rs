@@ -11,7 +11,7 @@ use super::artifacts::ArtifactsCommand;
 pub(crate) use super::filter::FilterArgs;
 use super::filter::some;
 use crate::cli::task::LossArgs;
-use crate::cli::text;
+use crate::cli::value_parsers;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TasksCommand {
@@ -26,13 +26,13 @@ pub(crate) enum TasksCommand {
     /// Show a task
     Get {
         /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
-        #[arg(value_name = "TASK", value_parser = text::task)]
+        #[arg(value_name = "TASK", value_parser = value_parsers::task)]
         task: String,
     },
     /// Explain why a task waits, or how it ended
     Explain {
         /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
-        #[arg(value_name = "TASK", value_parser = text::task)]
+        #[arg(value_name = "TASK", value_parser = value_parsers::task)]
         task: String,
     },
     /// Query tasks
@@ -40,13 +40,13 @@ pub(crate) enum TasksCommand {
     /// Cancel a waiting task
     Cancel {
         /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
-        #[arg(value_name = "TASK", value_parser = text::task)]
+        #[arg(value_name = "TASK", value_parser = value_parsers::task)]
         task: String,
     },
     /// Stop a running task
     Stop {
         /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
-        #[arg(value_name = "TASK", value_parser = text::task)]
+        #[arg(value_name = "TASK", value_parser = value_parsers::task)]
         task: String,
     },
     /// Cancel matching tasks that are waiting
@@ -54,13 +54,13 @@ pub(crate) enum TasksCommand {
     /// Cancel the given tasks
     CancelList {
         /// Tasks: UUIDs or their prefixes, GROUP-NUMBER, or `last`
-        #[arg(value_name = "TASK", value_delimiter = ',', value_parser = text::task)]
+        #[arg(value_name = "TASK", value_delimiter = ',', value_parser = value_parsers::task)]
         tasks: Vec<String>,
     },
     /// Replace the labels of a task
     UpdateLabels {
         /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
-        #[arg(value_name = "TASK", value_parser = text::task)]
+        #[arg(value_name = "TASK", value_parser = value_parsers::task)]
         task: String,
         /// New labels; omit them to clear
         #[arg(value_name = "LABEL", value_delimiter = ',')]
@@ -73,13 +73,13 @@ pub(crate) enum TasksCommand {
     /// Show the states of tasks as they change
     Watch {
         /// Tasks or conditions, as for `wait` (default: all tasks of your groups)
-        #[arg(value_name = "SELECTOR", value_parser = text::selector)]
+        #[arg(value_name = "SELECTOR", value_parser = value_parsers::selector)]
         selectors: Vec<String>,
     },
     /// Show the standard output and standard error of a task, if they were kept
     Logs {
         /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
-        #[arg(value_name = "TASK", value_parser = text::task)]
+        #[arg(value_name = "TASK", value_parser = value_parsers::task)]
         task: String,
         /// Follow the output until the task has ended
         #[arg(short, long)]
@@ -94,7 +94,7 @@ pub(crate) enum TasksCommand {
 #[derive(Debug, Args)]
 struct SpecArgs {
     /// Environment variables of the command; for a value with a comma, use `mito run`
-    #[arg(short, long, value_name = "NAME=VALUE", num_args = 0.., value_delimiter = ',', value_parser = text::or_none(text::variable))]
+    #[arg(short, long, value_name = "NAME=VALUE", num_args = 0.., value_delimiter = ',', value_parser = value_parsers::or_none(value_parsers::variable))]
     envs: Vec<Option<(String, String)>>,
     /// Keep standard output and standard error
     #[arg(long)]
@@ -102,7 +102,7 @@ struct SpecArgs {
     #[command(flatten)]
     loss: LossArgs,
     /// Start only when another task has reached this state
-    #[arg(long, value_name = "UUID,STATE", value_parser = text::watch)]
+    #[arg(long, value_name = "UUID,STATE", value_parser = value_parsers::watch)]
     watch: Option<(Uuid, ExecState)>,
     /// The command and its arguments, run without a shell
     #[arg(last = true, value_name = "CMD")]
@@ -126,13 +126,13 @@ pub(crate) struct SubmitArgs {
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     labels: Vec<String>,
     /// Timeout of the command (`mito run` and `mito submit`: a day)
-    #[arg(long, default_value = "10min", value_parser = text::duration)]
+    #[arg(long, default_value = "10min", value_parser = value_parsers::duration)]
     timeout: Duration,
     /// Priority: higher runs first
-    #[arg(short, long, default_value_t = 0, allow_negative_numbers = true, value_parser = text::priority)]
+    #[arg(short, long, default_value_t = 0, allow_negative_numbers = true, value_parser = value_parsers::priority)]
     priority: i32,
     /// Files to download first: artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH
-    #[arg(short, long, value_name = "FILE", num_args = 0.., value_delimiter = ',', value_parser = text::or_none(text::resource))]
+    #[arg(short, long, value_name = "FILE", num_args = 0.., value_delimiter = ',', value_parser = value_parsers::or_none(value_parsers::resource))]
     resources: Vec<Option<ResourceDownload>>,
     /// Wait until it has ended, and exit with its code
     #[arg(long)]
@@ -141,7 +141,7 @@ pub(crate) struct SubmitArgs {
     #[arg(long, conflicts_with = "wait")]
     pub(crate) follow: bool,
     /// Stop waiting after this time and exit with 124; the task continues
-    #[arg(long, value_parser = text::duration)]
+    #[arg(long, value_parser = value_parsers::duration)]
     pub(crate) wait_timeout: Option<Duration>,
     #[command(flatten)]
     spec: SpecArgs,
@@ -155,10 +155,10 @@ Examples:
   mito client tasks wait label=exp1 --timeout 2h --fail-fast")]
 pub(crate) struct WaitArgs {
     /// Tasks (UUID or its prefix, GROUP-NUMBER, `last`) and conditions (label=exp1 state!=finished)
-    #[arg(value_name = "SELECTOR", required = true, value_parser = text::selector)]
+    #[arg(value_name = "SELECTOR", required = true, value_parser = value_parsers::selector)]
     pub(crate) selectors: Vec<String>,
     /// Stop waiting after this time, and exit with 124
-    #[arg(long, value_parser = text::duration)]
+    #[arg(long, value_parser = value_parsers::duration)]
     pub(crate) timeout: Option<Duration>,
     /// Stop waiting at the first failure
     #[arg(long)]
@@ -174,16 +174,16 @@ Examples:
   mito client tasks change last --timeout 2h -- python3 train.py --seed 5")]
 pub(crate) struct ChangeArgs {
     /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
-    #[arg(value_name = "TASK", value_parser = text::task)]
+    #[arg(value_name = "TASK", value_parser = value_parsers::task)]
     pub(crate) task: String,
     /// Tags that the worker must have
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     tags: Vec<String>,
     /// Timeout of the command
-    #[arg(long, value_parser = text::duration)]
+    #[arg(long, value_parser = value_parsers::duration)]
     timeout: Option<Duration>,
     /// Priority: higher runs first
-    #[arg(short, long, allow_negative_numbers = true, value_parser = text::priority)]
+    #[arg(short, long, allow_negative_numbers = true, value_parser = value_parsers::priority)]
     priority: Option<i32>,
     #[command(flatten)]
     spec: SpecArgs,
@@ -244,8 +244,8 @@ impl SubmitArgs {
         task_spec.terminal_output |= self.follow;
         SubmitTaskRequest {
             group_name: group,
-            tags: text::given(&self.tags),
-            labels: text::given(&self.labels),
+            tags: value_parsers::given(&self.tags),
+            labels: value_parsers::given(&self.labels),
             timeout: self.timeout,
             priority: self.priority,
             task_spec,
@@ -256,7 +256,7 @@ impl SubmitArgs {
 impl ChangeArgs {
     pub(crate) fn change(&self) -> ChangeTaskRequest {
         ChangeTaskRequest {
-            tags: some(text::given(&self.tags)),
+            tags: some(value_parsers::given(&self.tags)),
             timeout: self.timeout,
             priority: self.priority,
             task_spec: (!self.spec.command.is_empty()).then(|| self.spec.spec(&[])),
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_option_may_be_empty() {
+    fn list_option_may_be_empty() {
         let submitted = |words: &[&str]| {
             let line = Line::try_parse_from([&["x", "submit"], words].concat()).unwrap();
             let TasksCommand::Submit(args) = line.command else { panic!("it is `submit`") };

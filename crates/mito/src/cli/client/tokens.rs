@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use mitosis_protocol::tokens::{CreateTokenRequest, TokenScope};
 
-use crate::cli::text;
+use crate::cli::value_parsers;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokensCommand {
@@ -35,7 +35,7 @@ pub(crate) struct CreateTokenArgs {
     #[arg(long, value_enum, default_value_t = ScopeArg::Write)]
     scope: ScopeArg,
     /// Lifetime (default: until it is revoked)
-    #[arg(long, value_parser = text::duration)]
+    #[arg(long, value_parser = value_parsers::duration)]
     pub(crate) lifetime: Option<Duration>,
 }
 

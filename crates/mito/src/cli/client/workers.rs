@@ -5,7 +5,7 @@ use mitosis_protocol::worker::{QueryWorkersRequest, ShutdownOp, ShutdownWorkersR
 use mitosis_protocol::{Role, Uuid};
 
 use super::filter::{refuse_empty, some, words};
-use crate::cli::text;
+use crate::cli::value_parsers;
 use crate::process::failure::Failure;
 
 #[derive(Debug, Subcommand)]
@@ -13,7 +13,7 @@ pub(crate) enum WorkersCommand {
     /// Show a worker
     Get {
         /// The worker
-        #[arg(value_parser = text::worker)]
+        #[arg(value_parser = value_parsers::worker)]
         uuid: Uuid,
     },
     /// Query workers
@@ -21,7 +21,7 @@ pub(crate) enum WorkersCommand {
     /// Stop a worker
     Cancel {
         /// The worker
-        #[arg(value_parser = text::worker)]
+        #[arg(value_parser = value_parsers::worker)]
         uuid: Uuid,
         #[command(flatten)]
         how: StopArgs,
@@ -31,7 +31,7 @@ pub(crate) enum WorkersCommand {
     /// Stop the given workers
     CancelList {
         /// The workers
-        #[arg(value_name = "UUID", value_delimiter = ',', value_parser = text::worker)]
+        #[arg(value_name = "UUID", value_delimiter = ',', value_parser = value_parsers::worker)]
         uuids: Vec<Uuid>,
         #[command(flatten)]
         how: StopArgs,
@@ -39,7 +39,7 @@ pub(crate) enum WorkersCommand {
     /// Replace the tags of a worker
     UpdateTags {
         /// The worker
-        #[arg(value_parser = text::worker)]
+        #[arg(value_parser = value_parsers::worker)]
         uuid: Uuid,
         /// The new tags
         #[arg(value_name = "TAG", value_delimiter = ',')]
@@ -48,7 +48,7 @@ pub(crate) enum WorkersCommand {
     /// Replace the labels of a worker
     UpdateLabels {
         /// The worker
-        #[arg(value_parser = text::worker)]
+        #[arg(value_parser = value_parsers::worker)]
         uuid: Uuid,
         /// The new labels
         #[arg(value_name = "LABEL", value_delimiter = ',')]
@@ -57,16 +57,16 @@ pub(crate) enum WorkersCommand {
     /// Set groups' roles on a worker
     UpdateRoles {
         /// The worker
-        #[arg(value_parser = text::worker)]
+        #[arg(value_parser = value_parsers::worker)]
         uuid: Uuid,
         /// `read`, `write` or `admin` for each group
-        #[arg(value_name = "GROUP:ROLE", value_parser = text::relation)]
+        #[arg(value_name = "GROUP:ROLE", value_parser = value_parsers::relation)]
         roles: Vec<(String, Role)>,
     },
     /// Remove a worker from groups
     RemoveRoles {
         /// The worker
-        #[arg(value_parser = text::worker)]
+        #[arg(value_parser = value_parsers::worker)]
         uuid: Uuid,
         /// The groups
         #[arg(value_name = "GROUP")]
@@ -81,7 +81,7 @@ pub(crate) struct FilterArgs {
     #[arg(short, long)]
     group: Option<String>,
     /// On which the group has one of these roles
-    #[arg(short, long, num_args = 0.., value_delimiter = ',', value_parser = text::or_none(text::role))]
+    #[arg(short, long, num_args = 0.., value_delimiter = ',', value_parser = value_parsers::or_none(value_parsers::role))]
     role: Option<Vec<Option<Role>>>,
     /// With all of these tags
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]

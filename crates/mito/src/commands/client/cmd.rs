@@ -13,7 +13,7 @@ use crate::process::failure::Failure;
 const DEFAULT_SHELL: &str = "/bin/bash";
 
 pub(super) async fn cmd(args: &CmdArgs, environment: &Environment) -> Result<Next, Failure> {
-    super::batch::require_any(&args.command, "command")?;
+    super::partial_failure::require_any(&args.command, "command")?;
     let shell = environment.text("SHELL").unwrap_or(DEFAULT_SHELL);
     let mut command = Command::new(shell);
     command.arg("-c");

@@ -2,11 +2,11 @@
 
 mod admin;
 mod auth;
-mod batch;
 mod cmd;
 mod groups;
 mod interactive;
 mod login;
+mod partial_failure;
 mod relations;
 mod session;
 mod tasks;

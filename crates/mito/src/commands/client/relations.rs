@@ -3,7 +3,7 @@
 use mitosis_protocol::Role;
 use mitosis_protocol::group::RelationsRequest;
 
-use super::batch::require_any;
+use super::partial_failure::require_any;
 use crate::process::failure::Failure;
 
 /// The roles of those who were named; at least one has to be.

@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use mitosis_client::{OnBytes, UserClient};
 use mitosis_protocol::storage::UploadReply;
 
-use super::batch::fail_if_any;
+use super::partial_failure::fail_if_any;
 use crate::cli::client::transfer::{BatchOptions, DownloadOptions};
 use crate::process::failure::Failure;
 use crate::show::{Fetched, Link, Output, Progress};
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_gets_a_file_of_the_usual_name() {
+    fn directory_target_gets_the_default_name() {
         let folder = tempfile::tempdir().unwrap();
         let name = Path::new("in/a.bin");
         assert_eq!(target(Some(folder.path()), name), folder.path().join("in/a.bin"));

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Shell};
-use crate::complete::{ask, request};
+use crate::complete::{lookup, request};
 use crate::config::Environment;
 use crate::process::failure::Failure;
 use crate::show;
@@ -25,7 +25,7 @@ pub(super) fn script(shell: Shell) -> Result<ExitCode, Failure> {
 pub(super) async fn complete(words: &[String], environment: &Environment) -> Result<ExitCode, Failure> {
     let mut root = Cli::command();
     root.build();
-    for candidate in ask::with_names(request(&root, words), environment).await {
+    for candidate in lookup::with_names(request(&root, words), environment).await {
         show::line(format_args!("{}\t{}", candidate.word, candidate.about))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -45,12 +45,12 @@ pub(super) async fn check(context: &mut DoctorContext<'_>) -> Finding {
 /// Finds out how far the way leads.
 async fn unreachable(address: &str, error: &ClientError) -> Finding {
     let fail = |text: String| Finding::fail(CHECK, Exit::Network, text);
-    let told = || fail(chain(error)).hint("check the address and the network");
+    let unexplained = || fail(chain(error)).hint("check the address and the network");
     let url = Url::parse(address).ok();
     let Some((host, port)) =
         url.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)))
     else {
-        return told();
+        return unexplained();
     };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if let Err(error) = lookup_host((bare, port)).await {
@@ -64,6 +64,6 @@ async fn unreachable(address: &str, error: &ClientError) -> Finding {
         }
         Err(_) => fail(format!("{host} does not answer on port {port}"))
             .hint("a firewall may drop the packets; check the address, too"),
-        Ok(_) => told(),
+        Ok(_) => unexplained(),
     }
 }

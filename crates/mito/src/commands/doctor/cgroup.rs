@@ -47,20 +47,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cgroup_counts_when_it_can_be_written_and_has_what_is_wanted() {
+    fn cgroup_must_be_writable_with_all_controllers() {
         let root = tempfile::tempdir().unwrap();
-        let told = |own: &str| judge(own, root.path());
-        assert!(told("0::/mine").to_string().contains("no cgroup v2 at"));
+        let judged = |own: &str| judge(own, root.path());
+        assert!(judged("0::/mine").to_string().contains("no cgroup v2 at"));
         fs::write(root.path().join("cgroup.controllers"), "cpu io memory pids").unwrap();
-        assert!(told("3:cpu:/old").to_string().contains("not in a cgroup v2"));
-        assert!(told("0::/mine").to_string().contains("not delegated"));
+        assert!(judged("3:cpu:/old").to_string().contains("not in a cgroup v2"));
+        assert!(judged("0::/mine").to_string().contains("not delegated"));
 
         let mine = root.path().join("mine");
         fs::create_dir(&mine).unwrap();
         fs::write(mine.join("cgroup.procs"), "").unwrap();
         fs::write(mine.join("cgroup.controllers"), "cpu io").unwrap();
-        assert!(told("0::/mine").to_string().contains("without memory, pids"));
+        assert!(judged("0::/mine").to_string().contains("without memory, pids"));
         fs::write(mine.join("cgroup.controllers"), "cpu memory pids").unwrap();
-        assert_eq!(told("0::/mine\n").verdict(), Verdict::Ok);
+        assert_eq!(judged("0::/mine\n").verdict(), Verdict::Ok);
     }
 }

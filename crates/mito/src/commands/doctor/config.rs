@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_that_others_can_read_are_a_warning() {
+    fn secrets_readable_by_others_are_a_warning() {
         for secret in [
             "[client]\npassword = 'x'",
             "[worker]\ntoken = 'x'",
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_or_a_folder_that_others_can_write_is_a_warning_whatever_it_says() {
+    fn writable_by_others_is_a_warning() {
         let plain = "[client]\nuser = 'ann'";
         assert_eq!(verdict(plain, 0o666, 0o755), Verdict::Warn);
         assert_eq!(verdict(plain, 0o644, 0o777), Verdict::Warn);

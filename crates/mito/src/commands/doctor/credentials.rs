@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_others_can_read_is_a_failure() {
+    fn readable_by_others_is_a_failure() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("credentials");
         assert_eq!(judge(&path).verdict(), Verdict::Ok);

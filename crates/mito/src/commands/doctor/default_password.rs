@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_password_is_a_failure_where_others_can_use_it() {
+    fn default_password_is_a_failure_on_a_public_address() {
         assert_eq!(judge(None, "http://10.0.0.1:5000").verdict(), Verdict::Ok);
         assert_eq!(judge(Some("a"), "http://127.0.0.1:5000").verdict(), Verdict::Warn);
         assert_eq!(judge(Some("a"), "http://10.0.0.1:5000").verdict(), Verdict::Fail(Exit::Failure));

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn too_little_room_and_too_few_files_are_failures() {
+    fn low_space_and_few_inodes_are_failures() {
         let verdict =
             |bytes, files| judge(&[("state", "/x".into(), Ok(Room { bytes, files }))], 1_000_000).verdict();
         assert_eq!(verdict(1_000_000, None), Verdict::Ok);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_yet_is_measured_above() {
+    fn missing_directory_is_measured_at_its_parent() {
         let folder = tempfile::tempdir().unwrap();
         assert!(room(&folder.path().join("not/there")).unwrap().bytes > 0);
     }

@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_token_is_read_from_it() {
+    fn expiry_is_read_from_the_token() {
         // {"alg":"EdDSA"} . {"sub":"ann","exp":1928423045} . sig
         let token =
             "ZXlKaGJHY2lPaUpGWkVSVFFTSjkuZXlKemRXSWlPaUpoYm00aUxDSmxlSEFpT2pFNU1qZzBNak13TkRWOS5jMmxu";

@@ -12,9 +12,9 @@ mod database;
 mod default_password;
 mod disk;
 mod finding;
+mod health;
 mod login;
 mod objects;
-mod parts;
 mod redis;
 mod schema;
 mod version;
@@ -48,7 +48,7 @@ pub(super) async fn run(args: &DoctorArgs, environment: &Environment) -> Result<
     }
     report.add(&clock::check(&context))?;
     report.add(&version::check(&context))?;
-    report.add(&parts::check(&context))?;
+    report.add(&health::check(&context))?;
     report.add(&config::check(connection.config.as_deref(), environment))?;
     report.add(&credentials::check(&context))?;
     report.add(&login::check(&mut context).await)?;

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_refusal_comes_with_what_to_check() {
+    fn each_refusal_has_a_hint() {
         let report = |status| {
             let error = TransferError::Refused { status, message: "no".to_owned() };
             judge(&error, "http://host", "http://store").to_string()

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_coordinator_says_is_told_with_what_to_do() {
+    fn report_of_the_coordinator_is_shown_with_a_hint() {
         assert!(problem(&RedisContact::Connected).is_none());
         for contact in [
             RedisContact::Unreachable,
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_carries_the_length_of_each_word() {
+    fn redis_command_has_the_length_of_each_argument() {
         assert_eq!(command(&["AUTH", "ü", ""]), "*3\r\n$4\r\nAUTH\r\n$2\r\nü\r\n$0\r\n\r\n");
     }
 }

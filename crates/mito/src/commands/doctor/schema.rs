@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_schema_can_be_too_new_and_too_old() {
+    fn schema_can_be_too_new_or_too_old() {
         let report = |schema| DoctorReply {
             version: "any".to_owned(),
             now: Timestamp::UNIX_EPOCH,

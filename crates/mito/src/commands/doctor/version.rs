@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_last_number_may_differ() {
+    fn only_the_patch_version_may_differ() {
         assert_eq!(judge("0.7.0", Some("0.7.3")).verdict(), Verdict::Ok);
         assert_eq!(judge("0.7.0", Some("0.8.0")).verdict(), Verdict::Warn);
         assert_eq!(judge("0.7.0", None).verdict(), Verdict::Warn);

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_lines_are_counted_from_the_end() {
+    fn last_lines_are_found_from_the_end() {
         let text = b"one\ntwo\nthree\nfo";
         assert_eq!(last_lines(text, 2), b"two\nthree\nfo");
         assert_eq!(last_lines(text, 3), text);

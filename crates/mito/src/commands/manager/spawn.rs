@@ -29,7 +29,7 @@ pub(super) async fn run(args: &SpawnArgs, dir: &StateDir, environment: &Environm
     let command = worker_command(args, client.password.as_ref(), environment)?;
     let request = Request::Spawn { count: args.count, command };
     match ask_or_start(dir, &request, &launch(environment)?).await? {
-        Reply::Workers(workers) => show::managed(&workers),
+        Reply::Workers(workers) => show::managed_workers(&workers),
         _ => Err(Failure::new(Exit::Fault, "unexpected reply of the manager")),
     }
 }

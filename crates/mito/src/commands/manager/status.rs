@@ -17,7 +17,7 @@ pub(super) async fn run(args: &StatusArgs, dir: &StateDir, environment: &Environ
         out.say("no workers on this machine; `mito manager spawn 2` starts two");
     }
     match args.output.format {
-        None => show::managed(&workers),
+        None => show::managed_workers(&workers),
         Some(_) => out.all(&workers),
     }
 }

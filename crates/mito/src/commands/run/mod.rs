@@ -1,7 +1,7 @@
 //! `mito run`: a command as a task, as if it ran locally.
 
-mod many;
 mod prefetch;
+mod sweep;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -11,11 +11,11 @@ use mitosis_client::UserClient;
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
-use mitosis_sweep::{Blueprint, Plan};
+use mitosis_sweep::{Plan, Sweep};
 
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::run::RunArgs;
-use crate::commands::worker::inherited;
+use crate::commands::worker::inherited_env;
 use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Role};
 use crate::embedded::{self, Embedded, USER};
@@ -52,17 +52,17 @@ async fn run_on_coordinator(
     let group = args.group().unwrap_or(&identity.name).clone();
     let mut requests = StopRequests::listen_on_terminal()?;
     if !plan.is_plain() {
-        let blueprint = Blueprint { task: args.task(group), plan };
+        let sweep = Sweep { task: args.task(group), plan };
         let mut tasks = Vec::new();
         let scratch = std::env::temp_dir();
         let out = Output::new(&args.output(), environment);
         let outcome = tokio::select! {
-            outcome = many::run(&identity, blueprint, &out, environment, &mut tasks, &scratch) => unless_reader_left(outcome),
+            outcome = sweep::run(&identity, sweep, &out, environment, &mut tasks, &scratch) => unless_reader_left(outcome),
             request = requests.next() => Err(Exit::of_request(request)),
         };
         return match outcome {
             Ok(outcome) => outcome,
-            Err(exit) => many::interrupted(&identity.client, &tasks, &client.client_command(), exit).await,
+            Err(exit) => sweep::interrupted(&identity.client, &tasks, &client.client_command(), exit).await,
         };
     }
     let uuid = submit(&identity.client, args.task(group)).await?;
@@ -86,7 +86,7 @@ async fn run_embedded(args: &RunArgs, plan: Plan, environment: &Environment) -> 
     let (home, _hold) = embedded::temporary_home(&environment.cache_folder())?;
     let slots = if plan.is_plain() { 1 } else { available_cpus() };
     // The command inherits everything, as in a shell.
-    let inherited = inherited(environment, Some(&["*".to_owned()]));
+    let inherited = inherited_env(environment, Some(&["*".to_owned()]));
     let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let system = Embedded::start(&home, bind, slots, inherited).await;
     let outcome = match system {
@@ -116,9 +116,9 @@ async fn submit_and_follow(
 ) -> Result<ExitCode, Failure> {
     if !plan.is_plain() {
         let identity = Identity { client: user.clone(), name: USER.to_owned() };
-        let blueprint = Blueprint { task: args.task(USER.to_owned()), plan };
+        let sweep = Sweep { task: args.task(USER.to_owned()), plan };
         let out = Output::new(&args.output(), environment);
-        return many::run(&identity, blueprint, &out, environment, &mut Vec::new(), home).await;
+        return sweep::run(&identity, sweep, &out, environment, &mut Vec::new(), home).await;
     }
     let uuid = submit(user, args.task(USER.to_owned())).await?;
     let mut streams = TerminalOutput::plain().quiet(args.quiet);

@@ -6,7 +6,7 @@ mod upload_cache;
 
 use std::process::ExitCode;
 
-use mitosis_sweep::{Accepted, Blueprint, Extras, Job, Submission};
+use mitosis_sweep::{Accepted, Extras, Job, Submission, Sweep};
 
 use crate::cli::submit::SubmitArgs;
 use crate::config::client::ClientConfig;
@@ -18,7 +18,7 @@ use crate::process::logging;
 use crate::process::signals::StopRequests;
 use crate::show;
 use crate::show::rows::Rows;
-use crate::show::{Output, Progress, Submitted, counted};
+use crate::show::{Output, Progress, Submitted, pluralized};
 
 /// At a terminal, up to this many tasks are shown one by one.
 const MAX_LISTED: u64 = 20;
@@ -36,16 +36,12 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
     }
     let identity = identity(args.connection.options(), args, environment).await?;
     let job = job(args, args.task.group.as_deref().unwrap_or(&identity.name))?;
-    for blueprint in &job.blueprints {
-        mitosis_sweep::check(&blueprint.expand()?)?;
+    for sweep in &job.sweeps {
+        mitosis_sweep::check(&sweep.expand()?)?;
     }
     upload::upload(&identity.client, &job.uploads, environment, &out).await?;
-    let submission = Submission::new(
-        args.name.as_deref(),
-        job.blueprints,
-        identity.submitter(),
-        &environment.cache_folder(),
-    )?;
+    let submission =
+        Submission::new(args.name.as_deref(), job.sweeps, identity.submitter(), &environment.cache_folder())?;
     send(submission, &identity, &out).await
 }
 
@@ -57,12 +53,12 @@ fn job(args: &SubmitArgs, group: &str) -> Result<Job, Failure> {
     }
     let mut task = args.task.task(group.to_owned(), &args.command, args.terminal);
     task.labels.extend(args.name.clone());
-    let blueprint = Blueprint { task, plan: args.sweep.plan()? };
-    Ok(Job { blueprints: vec![blueprint], uploads: Vec::new() })
+    let sweep = Sweep { task, plan: args.sweep.plan()? };
+    Ok(Job { sweeps: vec![sweep], uploads: Vec::new() })
 }
 
 async fn preview(job: &Job) -> Result<ExitCode, Failure> {
-    let expansions = job.blueprints.iter().map(Blueprint::expand).collect::<Result<Vec<_>, _>>()?;
+    let expansions = job.sweeps.iter().map(Sweep::expand).collect::<Result<Vec<_>, _>>()?;
     expansions.iter().try_for_each(mitosis_sweep::check)?;
     for upload in &job.uploads {
         let length = upload::length(upload).await?;
@@ -131,7 +127,7 @@ async fn send(submission: Submission, identity: &Identity, out: &Output) -> Resu
                     out.say(format_args!("submitted no tasks: all {total} were submitted before"));
                 }
                 (total, some) => {
-                    let new = counted(total - some, "task");
+                    let new = pluralized(total - some, "task");
                     out.say(format_args!("submitted {new}; {some} of the {total} were submitted before"));
                 }
             }

@@ -14,7 +14,7 @@ use mitosis_sweep::Upload;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Environment;
-use crate::process::files;
+use crate::process::atomic_file;
 
 /// More are not remembered.
 const MAX_ENTRIES: usize = 10_000;
@@ -98,7 +98,8 @@ impl UploadCache {
         }
         let text = serde_json::to_vec(&self.entries).expect("entries are plain data");
         let folder = self.path.parent().expect("it is in the cache");
-        let written = fs::create_dir_all(folder).and_then(|()| files::replace(&self.path, &text, 0o600));
+        let written =
+            fs::create_dir_all(folder).and_then(|()| atomic_file::replace(&self.path, &text, 0o600));
         if let Err(error) = written {
             tracing::warn!(%error, "cannot record the upload; the file will be uploaded again");
         }
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_sent_and_has_not_changed_on_either_side_is_current() {
+    fn only_unchanged_uploads_are_current() {
         let folder = tempfile::tempdir().unwrap();
         let environment = Environment::from([("XDG_CACHE_HOME", folder.path().to_str().unwrap())]);
         let upload = Upload { file: "in.csv".into(), group: "lab".into(), key: "k".into() };

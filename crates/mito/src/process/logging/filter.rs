@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directive_for_mito_06_means_the_part_of_today() {
+    fn log_directive_of_mito_06_is_translated() {
         for (directive, today) in [
             ("netmito=debug", "mito=debug"),
             ("netmito", "mito"),
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn directive_that_makes_no_sense_is_left_out_and_named() {
+    fn invalid_log_directive_is_ignored_and_reported() {
         let (kept, bad) = filter("netmito=loud, warn,mito=debug,");
         assert_eq!(bad, ["mito=loud"]);
         let kept = kept.to_string();

@@ -13,8 +13,8 @@ use mitosis_client::LeaseTerms;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::Pid;
 
+use crate::lease_limits::{length, margin};
 use crate::os::boot_clock::BootInstant;
-use crate::terms::{length, margin};
 
 /// The numbers of leases and of slots, 4 bytes each.
 const HEAD_BYTES: usize = 8;

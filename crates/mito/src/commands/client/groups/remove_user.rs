@@ -2,7 +2,7 @@
 
 use mitosis_protocol::group::RemoveUsersRequest;
 
-use crate::commands::client::batch::require_any;
+use crate::commands::client::partial_failure::require_any;
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 use crate::show::{Output, words};

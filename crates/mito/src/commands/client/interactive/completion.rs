@@ -10,7 +10,7 @@ use rustyline::validate::Validator;
 use tokio::runtime::Handle;
 
 use crate::cli::client::Line;
-use crate::complete::{Candidate, ask, request};
+use crate::complete::{Candidate, lookup, request};
 
 /// Knows the commands, and asks for names as the user who is logged in.
 pub(super) struct Completion {
@@ -43,7 +43,7 @@ impl Completion {
         let candidates = match request.names {
             // The editor runs where blocking is allowed.
             Some(names) => {
-                Handle::current().block_on(ask::with_names_of(request, names, &self.user, &self.name))
+                Handle::current().block_on(lookup::with_names_of(request, names, &self.user, &self.name))
             }
             None => request.candidates,
         };
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_only_candidate_is_followed_by_a_blank() {
+    fn only_candidate_is_followed_by_a_space() {
         let user = Client::new("http://127.0.0.1:1").unwrap().with_user_token("token".into());
         let completion = Completion::new(user, "ann".to_owned());
         let history = rustyline::history::DefaultHistory::new();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_word_before_the_cursor_is_completed() {
+    fn word_before_the_cursor_is_completed() {
         let user = Client::new("http://127.0.0.1:1").unwrap().with_user_token("token".into());
         let completion = Completion::new(user, "ann".to_owned());
         let words = |line| {

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_backslash_at_the_end_continues_the_line_unless_it_is_quoted_by_another() {
+    fn trailing_backslash_continues_the_line() {
         assert!(continues("tasks \\") && continues("\\\\\\"));
         assert!(!continues("tasks") && !continues("tasks \\\\") && !continues(""));
     }

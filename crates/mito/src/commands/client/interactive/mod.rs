@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_split_as_a_shell_would() {
+    fn words_are_split_like_in_a_shell() {
         let Ok(Some(Line { command: ClientCommand::Cmd(args), .. })) =
             parsed(r#"cmd -- echo "a b" 'c"d' e\ f"#)
         else {

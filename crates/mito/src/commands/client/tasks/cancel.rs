@@ -5,11 +5,11 @@ use mitosis_protocol::task::CancelTasksListRequest;
 
 use super::conditions;
 use crate::cli::client::tasks::FilterArgs;
-use crate::commands::client::batch::{fail_if_any, require_any};
+use crate::commands::client::partial_failure::{fail_if_any, require_any};
 use crate::commands::select;
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
-use crate::show::{BatchOutcome, Output, counted};
+use crate::show::{BatchOutcome, Output, pluralized};
 
 pub(super) async fn one(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {
     identity.client.cancel(uuid).await?;
@@ -23,7 +23,7 @@ pub(super) async fn many(args: &FilterArgs, identity: &Identity, out: &Output) -
     let cancelled = identity.client.cancel_many(&filter).await?;
     let (count, group) = (cancelled.cancelled_count, &cancelled.group_name);
     out.outcome(
-        format_args!("cancelled {} of group {group}", counted(count, "task")),
+        format_args!("cancelled {} of group {group}", pluralized(count, "task")),
         &BatchOutcome::of_group(count, group),
     )
 }
@@ -34,7 +34,7 @@ pub(super) async fn list(tasks: &[String], identity: &Identity, out: &Output) ->
     let cancelled = identity.client.cancel_listed(&request).await?;
     let count = cancelled.cancelled_count;
     let outcome = BatchOutcome::of_list(count, &cancelled.failed_uuids);
-    out.outcome(format_args!("cancelled {}", counted(count, "task")), &outcome)?;
+    out.outcome(format_args!("cancelled {}", pluralized(count, "task")), &outcome)?;
     fail_if_any(
         &cancelled.failed_uuids,
         "these were not cancelled",

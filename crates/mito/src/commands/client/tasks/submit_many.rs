@@ -8,7 +8,7 @@ use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksReques
 use crate::login::identity::Identity;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
-use crate::show::{Output, Submitted, counted};
+use crate::show::{Output, Submitted, pluralized};
 
 pub(super) async fn submit_many(file: &Path, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let tasks = read(file)?;
@@ -29,12 +29,12 @@ pub(super) async fn submit_many(file: &Path, identity: &Identity, out: &Output) 
     let taken = reply.results.len() - refused;
     match refused {
         0 => {
-            out.say(format_args!("submitted {}", counted(taken as u64, "task")));
+            out.say(format_args!("submitted {}", pluralized(taken as u64, "task")));
             Ok(())
         }
         _ => Err(Failure::new(
             Exit::Partial,
-            format!("submitted {}, {refused} were refused", counted(taken as u64, "task")),
+            format!("submitted {}, {refused} were refused", pluralized(taken as u64, "task")),
         )
         .with_hint("submit the refused ones again, and only those: the others will run")),
     }

@@ -3,7 +3,7 @@
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::LabelsRequest;
 
-use crate::cli::text;
+use crate::cli::value_parsers;
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 use crate::show::Output;
@@ -14,7 +14,7 @@ pub(super) async fn update_labels(
     identity: &Identity,
     out: &Output,
 ) -> Result<(), Failure> {
-    identity.client.set_task_labels(uuid, &LabelsRequest { labels: text::given(labels) }).await?;
+    identity.client.set_task_labels(uuid, &LabelsRequest { labels: value_parsers::given(labels) }).await?;
     out.say(format_args!("changed the labels of {uuid}"));
     Ok(())
 }

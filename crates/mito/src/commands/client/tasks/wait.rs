@@ -20,7 +20,7 @@ use crate::login::reconnect::Reconnect;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::show::rows::Rows;
-use crate::show::{Ended, Output, Progress};
+use crate::show::{Output, Progress, TaskChange};
 use crate::task_io::exit::TaskExit;
 use crate::task_io::progress::TaskProgress;
 
@@ -187,7 +187,7 @@ struct Report<'a> {
     out: &'a Output,
     progress: Progress,
     tasks: TaskProgress,
-    rows: Rows<'a, Ended>,
+    rows: Rows<'a, TaskChange>,
 }
 
 impl<'a> Report<'a> {
@@ -215,7 +215,7 @@ impl<'a> Report<'a> {
                 if let Some(reason) = reason {
                     out.say(format_args!("mito: {}: {reason}", event.uuid));
                 }
-                rows.push(&Ended::from(event)).and_then(|()| rows.flush())
+                rows.push(&TaskChange::from(event)).and_then(|()| rows.flush())
             })?;
             if until == WaitUntil::FirstFailure && code != 0 {
                 return Ok(true);

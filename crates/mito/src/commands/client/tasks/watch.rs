@@ -12,7 +12,7 @@ use crate::commands::client::session::Session;
 use crate::commands::select::TaskSelection;
 use crate::login::reconnect::Reconnect;
 use crate::process::failure::Failure;
-use crate::show::{Ended, Output};
+use crate::show::{Output, TaskChange};
 
 /// Lines of the table on a terminal that does not say how high it is: what changed last.
 const LINES: usize = 20;
@@ -77,7 +77,7 @@ impl<'a> Screen<'a> {
 
     fn show(&mut self, event: TaskEvent) -> Result<(), Failure> {
         let at = event.at;
-        let task = Ended::from(event);
+        let task = TaskChange::from(event);
         if !self.out.is_watched() {
             let mut rows = self.out.rows();
             rows.push(&task)?;
@@ -96,7 +96,7 @@ impl<'a> Screen<'a> {
 /// What changed last, and how it stands on the screen.
 #[derive(Default)]
 struct Table {
-    last: Vec<Ended>,
+    last: Vec<TaskChange>,
     /// Lines of the frame before.
     drawn: usize,
     /// Columns that it was drawn for.
@@ -105,7 +105,7 @@ struct Table {
 
 impl Table {
     /// What to write so that the new table stands in the place of the old one.
-    fn frame(&mut self, task: Ended, out: &Output, height: Option<usize>) -> Result<String, Failure> {
+    fn frame(&mut self, task: TaskChange, out: &Output, height: Option<usize>) -> Result<String, Failure> {
         self.last.retain(|other| other.uuid() != task.uuid());
         self.last.push(task);
         // The titles have a line, and so has the cursor: a screen that scrolls can't be drawn over.
@@ -130,11 +130,11 @@ mod tests {
 
     use super::*;
 
-    fn task(number: i64) -> Ended {
+    fn task(number: i64) -> TaskChange {
         let uuid = Uuid::from_u128(u128::from(number.unsigned_abs()));
         let (at, state) = (Timestamp::UNIX_EPOCH, TaskState::Ready);
         let (group_name, warnings) = ("ann".into(), Vec::new());
-        Ended::from(TaskEvent { uuid, group_name, task_id: number, state, result: None, warnings, at })
+        TaskChange::from(TaskEvent { uuid, group_name, task_id: number, state, result: None, warnings, at })
     }
 
     /// Frames of a number of tasks at a terminal, and how many rows the last one takes.
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_as_high_as_the_terminal_allows() {
+    fn table_fits_the_height_of_the_terminal() {
         for (height, rows) in [(Some(10), 9), (Some(3), 2), (Some(1), 2), (Some(60), 51), (None, 21)] {
             let (_, drawn) = frames(50, 100, height);
             assert_eq!(drawn, rows, "{height:?}");
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn each_frame_takes_the_place_of_the_one_before() {
+    fn frame_replaces_the_previous_one() {
         for width in [20, 40, 200] {
             let (frames, _) = frames(12, width, Some(8));
             let mut before = 0;
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_of_another_width_is_wiped() {
+    fn resized_terminal_is_cleared() {
         let mut table = Table::default();
         table.frame(task(1), &Output::at_a_terminal(100), Some(20)).unwrap();
         let frame = table.frame(task(2), &Output::at_a_terminal(40), Some(20)).unwrap();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_counted_to_now_and_never_to_the_start() {
+    fn ages_are_relative_to_now() {
         let out = Output::at_a_terminal(200);
         let soon = mitosis_protocol::Timestamp::from_unix_micros(4_000_000_000_000_000);
         let mut late = task(1);

@@ -4,10 +4,10 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::worker::ShutdownWorkersListRequest;
 
 use crate::cli::client::workers::{CancelManyArgs, StopArgs};
-use crate::commands::client::batch::{fail_if_any, require_any};
+use crate::commands::client::partial_failure::{fail_if_any, require_any};
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
-use crate::show::{BatchOutcome, Output, counted};
+use crate::show::{BatchOutcome, Output, pluralized};
 
 pub(super) async fn one(uuid: Uuid, how: StopArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     identity.client.shut_down_worker(uuid, how.op()).await?;
@@ -20,7 +20,7 @@ pub(super) async fn many(args: &CancelManyArgs, identity: &Identity, out: &Outpu
     let stopped = identity.client.shut_down_workers(&args.request()).await?;
     let (count, group) = (stopped.shutdown_count, &stopped.group_name);
     out.outcome(
-        format_args!("stopped {} of group {group}", counted(count, "worker")),
+        format_args!("stopped {} of group {group}", pluralized(count, "worker")),
         &BatchOutcome::of_group(count, group),
     )
 }
@@ -36,7 +36,7 @@ pub(super) async fn list(
     let stopped = identity.client.shut_down_listed_workers(&request).await?;
     let count = stopped.shutdown_count;
     out.outcome(
-        format_args!("stopped {}", counted(count, "worker")),
+        format_args!("stopped {}", pluralized(count, "worker")),
         &BatchOutcome::of_list(count, &stopped.failed_uuids),
     )?;
     fail_if_any(

@@ -3,7 +3,7 @@
 use mitosis_protocol::worker::RemoveGroupsRequest;
 use mitosis_protocol::{Role, Uuid};
 
-use crate::commands::client::batch::require_any;
+use crate::commands::client::partial_failure::require_any;
 use crate::commands::client::relations::relations;
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;

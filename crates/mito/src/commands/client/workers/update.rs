@@ -4,7 +4,7 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::task::LabelsRequest;
 use mitosis_protocol::worker::TagsRequest;
 
-use crate::cli::text;
+use crate::cli::value_parsers;
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 use crate::show::Output;
@@ -15,7 +15,7 @@ pub(super) async fn tags(
     identity: &Identity,
     out: &Output,
 ) -> Result<(), Failure> {
-    identity.client.set_worker_tags(uuid, &TagsRequest { tags: text::given(tags) }).await?;
+    identity.client.set_worker_tags(uuid, &TagsRequest { tags: value_parsers::given(tags) }).await?;
     out.say(format_args!("changed the tags of worker {uuid}"));
     Ok(())
 }
@@ -26,7 +26,7 @@ pub(super) async fn labels(
     identity: &Identity,
     out: &Output,
 ) -> Result<(), Failure> {
-    identity.client.set_worker_labels(uuid, &LabelsRequest { labels: text::given(labels) }).await?;
+    identity.client.set_worker_labels(uuid, &LabelsRequest { labels: value_parsers::given(labels) }).await?;
     out.say(format_args!("changed the labels of worker {uuid}"));
     Ok(())
 }

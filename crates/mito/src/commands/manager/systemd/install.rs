@@ -9,13 +9,13 @@ use std::path::Path;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Files;
-use super::text::{Unit, Unwritable, variable};
+use super::unit::{Unit, Unwritable, variable};
 use crate::cli::manager::InstallArgs;
 use crate::commands::manager::spawn::{self, PASSWORD};
 use crate::config::Environment;
+use crate::process::atomic_file;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
-use crate::process::files;
 use crate::show;
 
 /// Variables besides the own ones that decide what a worker and its commands find.
@@ -84,5 +84,5 @@ fn put(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    files::replace(path, text.as_bytes(), mode)
+    atomic_file::replace(path, text.as_bytes(), mode)
 }

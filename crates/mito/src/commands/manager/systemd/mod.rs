@@ -1,8 +1,8 @@
 //! `mito manager systemd`: workers as systemd user units.
 
 mod install;
-mod text;
 mod uninstall;
+mod unit;
 
 use std::path::PathBuf;
 

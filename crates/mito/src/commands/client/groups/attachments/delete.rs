@@ -4,10 +4,10 @@ use mitosis_protocol::attachment::AttachmentsByListRequest;
 
 use super::path::AttachmentPath;
 use crate::cli::client::attachments::{DeleteListArgs, DeleteManyArgs, PathArgs};
-use crate::commands::client::batch::{fail_if_any, require_any};
+use crate::commands::client::partial_failure::{fail_if_any, require_any};
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
-use crate::show::{BatchOutcome, Output, counted};
+use crate::show::{BatchOutcome, Output, pluralized};
 
 pub(super) async fn one(args: &PathArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let place = AttachmentPath::of_existing(args, &identity.name)?;
@@ -21,7 +21,7 @@ pub(super) async fn many(args: &DeleteManyArgs, identity: &Identity, out: &Outpu
     let deleted = identity.client.delete_attachments(group, &args.filter.request()).await?;
     let (count, group) = (deleted.deleted_count, &deleted.group_name);
     out.outcome(
-        format_args!("deleted {} of group {group}", counted(count, "attachment")),
+        format_args!("deleted {} of group {group}", pluralized(count, "attachment")),
         &BatchOutcome::of_group(count, group),
     )
 }
@@ -36,7 +36,7 @@ pub(super) async fn list(args: &DeleteListArgs, identity: &Identity, out: &Outpu
         group_name: Some(group.clone()),
         ..BatchOutcome::of_list(count, &deleted.failed_keys)
     };
-    out.outcome(format_args!("deleted {} of group {group}", counted(count, "attachment")), &outcome)?;
+    out.outcome(format_args!("deleted {} of group {group}", pluralized(count, "attachment")), &outcome)?;
     fail_if_any(
         &deleted.failed_keys,
         "these were not deleted",

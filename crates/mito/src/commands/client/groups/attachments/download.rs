@@ -6,7 +6,7 @@ use mitosis_protocol::attachment::{AttachmentDownload, AttachmentsByListRequest}
 
 use super::path::{AttachmentPath, local_names};
 use crate::cli::client::attachments::{DownloadArgs, DownloadListArgs, DownloadManyArgs};
-use crate::commands::client::batch::{fail_if_any, require_any};
+use crate::commands::client::partial_failure::{fail_if_any, require_any};
 use crate::commands::client::transfer::{self, Item};
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_belongs_to_the_own_group_unless_another_is_given() {
+    fn key_defaults_to_the_own_group() {
         assert_eq!(existing("a/b", None, false).unwrap(), place("ann", "a/b"));
         assert_eq!(existing("a/./b/../c", Some("lab"), false).unwrap(), place("lab", "a/c"));
         assert_eq!(existing("lab/a/b", None, true).unwrap(), place("lab", "a/b"));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_uploaded_file_keeps_its_name_unless_another_is_given() {
+    fn upload_key_defaults_to_the_file_name() {
         for nothing in [None, Some("")] {
             assert_eq!(new(nothing, None, false).unwrap(), place("ann", "in.csv"));
             assert_eq!(new(nothing, None, true).unwrap(), place("ann", "in.csv"));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_end_alike_do_not_replace_each_other() {
+    fn equal_file_names_do_not_collide() {
         let names = local_names(&["a/x", "b/x", "c/y", "../../z"]);
         assert_eq!(names, ["a/x", "b/x", "y", "z"].map(PathBuf::from));
     }

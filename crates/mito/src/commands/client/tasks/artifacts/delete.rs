@@ -4,11 +4,11 @@ use mitosis_protocol::{ArtifactKind, Uuid};
 
 use super::super::conditions;
 use crate::cli::client::artifacts::{ListArgs, ManyArgs};
-use crate::commands::client::batch::{fail_if_any, require_any};
+use crate::commands::client::partial_failure::{fail_if_any, require_any};
 use crate::commands::select;
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
-use crate::show::{BatchOutcome, Output, counted};
+use crate::show::{BatchOutcome, Output, pluralized};
 
 pub(super) async fn one(
     uuid: Uuid,
@@ -28,7 +28,7 @@ pub(super) async fn many(args: &ManyArgs, identity: &Identity, out: &Output) -> 
     let deleted = identity.client.delete_artifacts(&request).await?;
     let count = deleted.deleted_count;
     out.outcome(
-        format_args!("deleted {}", counted(count, "artifact")),
+        format_args!("deleted {}", pluralized(count, "artifact")),
         &BatchOutcome::of_list::<Uuid>(count, &[]),
     )
 }
@@ -39,7 +39,7 @@ pub(super) async fn list(args: &ListArgs, identity: &Identity, out: &Output) -> 
     let deleted = identity.client.delete_listed_artifacts(&request).await?;
     let count = deleted.deleted_count;
     out.outcome(
-        format_args!("deleted {}", counted(count, "artifact")),
+        format_args!("deleted {}", pluralized(count, "artifact")),
         &BatchOutcome::of_list(count, &deleted.failed_uuids),
     )?;
     fail_if_any(

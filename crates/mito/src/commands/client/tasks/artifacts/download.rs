@@ -5,7 +5,7 @@ use mitosis_protocol::artifact::ArtifactDownload;
 
 use super::super::conditions;
 use crate::cli::client::artifacts::{DownloadArgs, DownloadListArgs, DownloadManyArgs};
-use crate::commands::client::batch::{fail_if_any, require_any};
+use crate::commands::client::partial_failure::{fail_if_any, require_any};
 use crate::commands::client::transfer::{self, Item};
 use crate::commands::select;
 use crate::login::identity::Identity;

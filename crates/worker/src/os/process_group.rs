@@ -18,7 +18,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A process group led by a command. One thread starts the command and waits for it; others send signals.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Group {
+pub(crate) struct ProcessGroup {
     shared: Arc<Shared>,
     entry: Option<SlotEntry>,
     /// After how much time without a renewal the guard kills the group, if less than the lease.
@@ -44,9 +44,9 @@ enum GroupState {
 
 /// Kills a process group when it is dropped.
 #[derive(Debug)]
-pub(crate) struct KillOnDrop(Group);
+pub(crate) struct KillOnDrop(ProcessGroup);
 
-impl Group {
+impl ProcessGroup {
     /// Creates a group that the guard knows while it runs.
     pub(crate) fn registered(entry: Option<SlotEntry>, limit: Option<Duration>) -> Self {
         Self { entry, limit, ..Self::default() }
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn leftover_processes_end_with_the_command() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let group = Group::default();
+        let group = ProcessGroup::default();
         let script = format!("sleep 600 & echo $! > {}; exit 3", file.path().display());
         assert_eq!(group.run(start(&script)).unwrap().code(), Some(3));
         assert!(group.has_ended());
@@ -181,7 +181,7 @@ mod tests {
         let script = format!(
             "sh -c 'trap \"\" TERM; echo $$ > {name}; exec sleep 600' & while ! test -s {name}; do sleep 0.01; done"
         );
-        assert!(Group::default().run(start(&script)).unwrap().success());
+        assert!(ProcessGroup::default().run(start(&script)).unwrap().success());
         let left = std::fs::read_to_string(file.path()).unwrap();
         let state = || std::fs::read_to_string(format!("/proc/{}/stat", left.trim()));
         let deadline = Instant::now() + Duration::from_secs(5);
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn dropped_group_is_killed() {
-        let group = Group::default();
+        let group = ProcessGroup::default();
         let kill_on_drop = group.kill_on_drop();
         let ended = std::thread::scope(|scope| {
             let runs = scope.spawn(|| group.run(start("sleep 600")));
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn cancelled_command_does_not_start() {
-        let group = Group::default();
+        let group = ProcessGroup::default();
         drop(group.kill_on_drop());
         let start = || unreachable!("it was called off");
         assert_eq!(group.run(start).unwrap_err().kind(), io::ErrorKind::Interrupted);

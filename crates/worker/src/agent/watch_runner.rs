@@ -10,12 +10,12 @@ use tracing::Instrument as _;
 
 use super::state::attempt_ref;
 use crate::live::StateReporter;
-use crate::live::reported::{StateCell, StateQueue};
+use crate::live::state_queue::{StateCell, StateQueue};
 use crate::run::{self, AttemptError};
 use crate::session::Session;
 
 /// The watching tasks of an agent. Dropping them ends their watching.
-pub(super) struct Watchers {
+pub(super) struct WatchRunner {
     session: Arc<Session>,
     states: Arc<StateQueue>,
     waiting: HashMap<AttemptRef, Waiting>,
@@ -43,7 +43,7 @@ pub(super) struct Interest {
     pub(super) is_followed: bool,
 }
 
-impl Watchers {
+impl WatchRunner {
     pub(super) fn new(session: Arc<Session>, states: Arc<StateQueue>) -> Self {
         Self { session, states, waiting: HashMap::new(), running: JoinSet::new() }
     }

@@ -20,7 +20,7 @@ const REST: Duration = Duration::from_millis(200);
 const MAX_RESTS: u32 = 10;
 
 #[derive(Debug)]
-pub(super) struct Watching {
+pub(super) struct WatchState {
     most: usize,
     keys: HashMap<AttemptRef, AttemptKey>,
     /// Tasks that have not started watching.
@@ -31,7 +31,7 @@ pub(super) struct Watching {
     rest_until: Option<Instant>,
 }
 
-impl Watching {
+impl WatchState {
     pub(super) fn new(slots: usize) -> Self {
         Self {
             most: (slots * MAX_PER_SLOT).max(MIN_CAPACITY),
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn number_of_watching_tasks_is_bounded() {
-        let mut watching = Watching::new(1);
+        let mut watching = WatchState::new(1);
         for id in 0..16 {
             assert!(watching.has_space());
             watching.admit(task(id));
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn excess_watching_tasks_raise_the_request_and_pause_it() {
         let now = Instant::now();
-        let mut watching = Watching::new(1);
+        let mut watching = WatchState::new(1);
         watching.note_rejected(3, false, now);
         assert_eq!((watching.want(1, now), watching.want(0, now)), (7, 0));
         watching.note_rejected(7, true, now);

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::blueprint::Blueprint;
 use super::error::Error;
+use super::sweep::Sweep;
 
 /// A submission as it was asked for.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +22,8 @@ pub(super) struct SavedSubmission {
     pub(super) address: String,
     /// The user who submits the tasks.
     pub(super) user: String,
-    pub(super) blueprints: Vec<Blueprint>,
+    #[serde(alias = "blueprints")]
+    pub(super) sweeps: Vec<Sweep>,
 }
 
 /// The files of one submission.
@@ -128,7 +129,7 @@ mod tests {
             id: "night.1".into(),
             address: "http://127.0.0.1:5000".into(),
             user: "ann".into(),
-            blueprints: vec![],
+            sweeps: vec![],
         };
         file.save(&saved()).unwrap();
         file.save_progress(20_000).unwrap();

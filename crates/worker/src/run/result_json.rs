@@ -8,7 +8,7 @@ use mitosis_protocol::{ResultWarning, WarningCode};
 use serde_json::value::RawValue;
 
 use super::scratch::on_a_blocking_thread;
-use super::{Attempt, regular};
+use super::{Attempt, safe_open};
 
 impl Attempt<'_> {
     /// Reads the JSON object in `result.json` and compacts it; returns nothing if there is no file. An invalid
@@ -24,7 +24,7 @@ impl Attempt<'_> {
 }
 
 fn read(path: &Path) -> io::Result<Option<Box<RawValue>>> {
-    let Some(file) = regular::open(path)? else { return Ok(None) };
+    let Some(file) = safe_open::open(path)? else { return Ok(None) };
     let mut bytes = Vec::new();
     file.take(MAX_DATA_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > MAX_DATA_BYTES {

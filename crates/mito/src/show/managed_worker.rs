@@ -11,7 +11,7 @@ use super::style::Tone;
 use crate::process::failure::Failure;
 
 /// A line for each worker, then how many have a process.
-pub(crate) fn managed(workers: &[WorkerStatus]) -> Result<(), Failure> {
+pub(crate) fn managed_workers(workers: &[WorkerStatus]) -> Result<(), Failure> {
     if !workers.is_empty() {
         line(format_args!(
             "{:>6} {:>8} {:<9} {:>12} {:>8}  LAST END",

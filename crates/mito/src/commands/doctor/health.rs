@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_that_is_away_is_named_and_redis_is_no_reason_to_be_ill() {
+    fn failing_component_is_named_and_redis_is_optional() {
         let health = |parts: &[(&str, &str)]| HealthReply {
             status: "any".to_owned(),
             parts: parts.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect(),

@@ -11,7 +11,7 @@ use super::text::escaped;
 
 /// Where a task stands since a moment.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Ended {
+pub(crate) struct TaskChange {
     uuid: Uuid,
     group_name: String,
     task_id: i64,
@@ -27,7 +27,7 @@ pub(crate) struct Ended {
     words: String,
 }
 
-impl From<TaskEvent> for Ended {
+impl From<TaskEvent> for TaskChange {
     fn from(event: TaskEvent) -> Self {
         Self {
             uuid: event.uuid,
@@ -43,7 +43,7 @@ impl From<TaskEvent> for Ended {
     }
 }
 
-impl Ended {
+impl TaskChange {
     pub(crate) fn uuid(&self) -> Uuid {
         self.uuid
     }
@@ -66,13 +66,13 @@ impl Ended {
 }
 
 #[cfg(test)]
-impl Ended {
+impl TaskChange {
     pub(crate) fn set_time(&mut self, at: Timestamp) {
         self.at = at;
     }
 }
 
-impl Record for Ended {
+impl Record for TaskChange {
     const TABLE: &'static [Column<Self>] = &[
         Column::new("task", Self::number),
         Column::new("state", Self::state),

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_resource_names_an_artifact_or_an_attachment() {
+    fn resource_is_an_artifact_or_an_attachment() {
         let uuid = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
         let artifact = resource(&format!("artifact={uuid}:STDLOG:logs/before.tar.gz")).unwrap();
         assert_eq!(artifact.local_path, "logs/before.tar.gz");
@@ -156,13 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_keeps_everything_after_the_first_equals_sign() {
+    fn variable_is_split_at_the_first_equals_sign() {
         assert_eq!(variable("A=b=c,d").unwrap(), ("A".into(), "b=c,d".into()));
         assert!(variable("=x").is_err() && variable("x").is_err());
     }
 
     #[test]
-    fn a_role_comes_after_the_first_colon_in_any_of_three_forms() {
+    fn relation_is_split_at_the_first_colon() {
         assert_eq!(relation("ann:read").unwrap(), ("ann".into(), Role::Read));
         assert_eq!(relation("ann:WRITE").unwrap().1, Role::Write);
         assert_eq!(relation("ann:Admin").unwrap().1, Role::Admin);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watched_state_must_exist() {
+    fn watched_state_must_exist() {
         let uuid = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
         assert_eq!(watch(&format!("{uuid},TaskCommitted")).unwrap().1, ExecState::TaskCommitted);
         assert!(watch(&format!("{uuid},Finished")).is_err());

@@ -41,7 +41,7 @@ const NOT_SECRET: &[&str] = &["PWD", "OLDPWD"];
 /// Returns the variables of `all` that commands inherit. With a list, these are the basic variables and the
 /// listed ones, where a name may end in `*`. Without a list, these are all that don't look like a secret. The
 /// worker's own settings are never inherited.
-pub fn inherited(
+pub fn inherited_env(
     all: impl Iterator<Item = (OsString, OsString)>,
     list: Option<&[String]>,
 ) -> Vec<(OsString, OsString)> {
@@ -79,7 +79,7 @@ mod tests {
     fn names(all: &[&str], list: Option<&[&str]>) -> Vec<String> {
         let list: Option<Vec<String>> = list.map(|list| list.iter().map(ToString::to_string).collect());
         let all = all.iter().map(|name| ((*name).into(), "x".into()));
-        inherited(all, list.as_deref()).into_iter().map(|(name, _)| name.into_string().unwrap()).collect()
+        inherited_env(all, list.as_deref()).into_iter().map(|(name, _)| name.into_string().unwrap()).collect()
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{cant_write, table, yaml};
 use crate::process::failure::Failure;
 
 /// A result with columns of its own. What `serde` writes is the document for programs.
-pub(crate) trait Varied: Serialize + Sized {
+pub(crate) trait DynamicRecord: Serialize + Sized {
     /// What all of them together have.
     type Names;
 
@@ -43,13 +43,13 @@ pub(crate) enum Detail {
 impl Output {
     /// Many things with columns of their own. Behind a pipe a table has its titles, since nobody could
     /// know them.
-    pub(crate) fn varied<T: Varied>(&self, all: &[T]) -> Result<(), Failure> {
+    pub(crate) fn dynamic<T: DynamicRecord>(&self, all: &[T]) -> Result<(), Failure> {
         let mut to = BufWriter::new(io::stdout().lock());
         write(self, all, &mut to).and_then(|()| to.flush()).map_err(cant_write)
     }
 }
 
-fn write<T: Varied>(output: &Output, all: &[T], to: &mut impl Write) -> io::Result<()> {
+fn write<T: DynamicRecord>(output: &Output, all: &[T], to: &mut impl Write) -> io::Result<()> {
     match (output.format, output.style.terminal) {
         (None | Some(Format::Table), true) if all.is_empty() => Ok(()),
         (None | Some(Format::Table), true) => {
@@ -93,7 +93,7 @@ fn write<T: Varied>(output: &Output, all: &[T], to: &mut impl Write) -> io::Resu
 
 /// As it would be written.
 #[cfg(test)]
-pub(super) fn written<T: Varied>(output: &Output, all: &[T]) -> String {
+pub(super) fn written<T: DynamicRecord>(output: &Output, all: &[T]) -> String {
     let mut bytes = Vec::new();
     write(output, all, &mut bytes).unwrap();
     String::from_utf8(bytes).unwrap()

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mitosis_client::{EventScope, TaskEvents, UserClient};
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::CancelTasksListRequest;
-use mitosis_sweep::{Blueprint, Submission};
+use mitosis_sweep::{Submission, Sweep};
 
 use super::prefetch::Prefetch;
 use super::remove_folder;
@@ -18,7 +18,7 @@ use crate::login::identity::Identity;
 use crate::login::reconnect::Reconnect;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
-use crate::show::{Output, Progress, counted};
+use crate::show::{Output, Progress, pluralized};
 use crate::task_io::follow;
 use crate::task_io::progress::TaskProgress;
 use crate::task_io::terminal_output::TerminalOutput;
@@ -33,15 +33,14 @@ const MAX_NAMED: usize = 20;
 /// have not ended.
 pub(super) async fn run(
     identity: &Identity,
-    blueprint: Blueprint,
+    sweep: Sweep,
     out: &Output,
     environment: &Environment,
     tasks: &mut Vec<Uuid>,
     scratch: &Path,
 ) -> Result<ExitCode, Failure> {
-    mitosis_sweep::check(&blueprint.expand()?)?;
-    let submission =
-        Submission::new(None, vec![blueprint], identity.submitter(), &environment.cache_folder())?;
+    mitosis_sweep::check(&sweep.expand()?)?;
+    let submission = Submission::new(None, vec![sweep], identity.submitter(), &environment.cache_folder())?;
     let progress = out.count_progress(submission.total(), "tasks submitted");
     // Whoever counts has to hear of the first one, too.
     let events = identity.client.events(&EventScope::Own, None).await.ok();
@@ -152,11 +151,11 @@ pub(super) async fn interrupted(
                 rest.extend(done.failed_uuids);
             }
             Err(error) => {
-                note!("mito: {} may continue: {error}", counted(some.len() as u64, "task"));
+                note!("mito: {} may continue: {error}", pluralized(some.len() as u64, "task"));
             }
         }
     }
-    note!("mito: cancelled {} that were waiting", counted(cancelled, "task"));
+    note!("mito: cancelled {} that were waiting", pluralized(cancelled, "task"));
     if !rest.is_empty() {
         let named: Vec<String> = rest.iter().take(MAX_NAMED).map(|task| format!("\n  {task}")).collect();
         let more = match rest.len().saturating_sub(MAX_NAMED) {
@@ -165,7 +164,7 @@ pub(super) async fn interrupted(
         };
         note!(
             "mito: {} may continue; `{command} tasks stop UUID` stops one:{}{more}",
-            counted(rest.len() as u64, "task"),
+            pluralized(rest.len() as u64, "task"),
             named.concat()
         );
     }

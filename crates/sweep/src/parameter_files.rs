@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn in_lockstep_files_must_be_as_long_as_the_rest() {
+    fn zip_needs_equal_lengths() {
         let folder = tempfile::tempdir().unwrap();
         let each_line = Some(file(&folder, "lines", "a\nb\n"));
         let fits = Given { each_line, params: vec![parameter("n", "1..2")], zip: true, ..Given::default() };
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_anything_in_it_is_a_mistake() {
+    fn empty_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         for text in ["", "\n\n"] {
             let path = file(&folder, "lines", text);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_and_lines_keep_what_was_written() {
+    fn cells_and_lines_are_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let table = "\u{feff}a,b\r\n012, x \r\n1.0,\"say \"\"hi\"\"\"\r\nNO,18446744073709551615";
         let args = Given { from_csv: Some(file(&folder, "rows.csv", table)), ..Given::default() };

@@ -6,17 +6,17 @@ use super::record::{Cell, Column, Fact, Record};
 
 /// The answer to a question for a number.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Counted {
+pub(crate) struct Count {
     pub(crate) count: u64,
 }
 
-impl Counted {
+impl Count {
     fn cell(&self) -> Cell {
         Cell::text(self.count)
     }
 }
 
-impl Record for Counted {
+impl Record for Count {
     const TABLE: &'static [Column<Self>] = &[Column::new("count", Self::cell)];
     const FIELDS: &'static [Column<Self>] = &[Column::new("count", Self::cell)];
 

@@ -1,4 +1,4 @@
-//! The whole surface of the command line, held still: what published programs had, and all there is.
+//! Compatibility of the command line: it accepts what the published program accepts, and changes only on purpose.
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _, Parser as _};
 
@@ -123,7 +123,7 @@ const LINES: &[&str] = &[
 
 const NOTHING: [&str; 0] = [];
 
-fn surface() -> Command {
+fn command_line() -> Command {
     let mut mito = Cli::command();
     mito.build();
     mito
@@ -164,8 +164,8 @@ fn missing(command: &Command, fact: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_argument_of_the_contract_has_its_name_and_its_letter() {
-    let mito = surface();
+fn arguments_of_the_contract_keep_their_names() {
+    let mito = command_line();
     for (path, fact) in CONTRACT {
         assert_eq!(missing(find(&mito, path), fact), NOTHING, "mito {path}");
     }
@@ -177,7 +177,7 @@ fn every_argument_of_the_contract_has_its_name_and_its_letter() {
 }
 
 #[test]
-fn a_command_without_an_argument_of_the_contract_would_be_noticed() {
+fn missing_argument_of_the_contract_is_found() {
     let one = Arg::new("one").required(true);
     let command = Command::new("x").arg(Arg::new("group").short('G').long("group")).arg(one);
     assert_eq!(
@@ -188,7 +188,7 @@ fn a_command_without_an_argument_of_the_contract_would_be_noticed() {
 }
 
 #[test]
-fn lines_of_the_published_program_are_understood() {
+fn command_lines_of_the_published_program_are_accepted() {
     for line in LINES {
         match Cli::try_parse_from(std::iter::once("mito").chain(line.split_whitespace())) {
             Err(answer) if answer.use_stderr() => panic!("{line}: {answer}"),
@@ -198,12 +198,12 @@ fn lines_of_the_published_program_are_understood() {
 }
 
 #[test]
-fn nothing_of_the_surface_changes_by_accident() {
+fn command_line_changes_only_on_purpose() {
     let mut text = String::new();
-    describe(&surface(), "mito", &mut text);
+    describe(&command_line(), "mito", &mut text);
     insta::with_settings!(
         { omit_expression => true, prepend_module_to_snapshot => false, description => "every command and option" },
-        { insta::assert_snapshot!("surface", text) }
+        { insta::assert_snapshot!("command_line", text) }
     );
 }
 

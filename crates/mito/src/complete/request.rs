@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_and_options_come_from_the_command_line_itself() {
+    fn commands_and_options_are_completed() {
         assert!(words("").contains(&"client".to_owned()));
         assert_eq!(words("cli"), ["client"]);
         assert!(words("client tasks ex").contains(&"explain".to_owned()));
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_name_is_for_says_where_to_look_for_it() {
+    fn argument_decides_which_names_are_completed() {
         for (line, names) in [
             ("client tasks explain ", Some(Names::Tasks)),
             ("client tasks explain 3f", Some(Names::Tasks)),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_can_be_joined_to_its_option() {
+    fn value_joined_to_its_option_is_completed() {
         assert_eq!(words("client auth --format=js"), ["--format=json", "--format=jsonl"]);
         let request = after("client tasks query --labels=ex");
         assert_eq!((request.names, request.prefix.as_str()), (Some(Names::Labels), "ex"));
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn options_before_the_word_say_whom_to_ask() {
+    fn earlier_options_select_the_coordinator_and_user() {
         let given = after("client -c http://h:1 --user=ann tasks query -g lab -l x --labels ").context;
         assert_eq!(given.coordinator.as_deref(), Some("http://h:1"));
         assert_eq!(given.user.as_deref(), Some("ann"));

@@ -12,17 +12,17 @@ use super::template::Template;
 
 /// A task with placeholders in its command, variables, labels and resources, and the values for them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Blueprint {
+pub struct Sweep {
     /// The task. Without parameters it is used as written: braces have no meaning.
     pub task: SubmitTaskRequest,
     /// The parameters and their combinations.
     pub plan: Plan,
 }
 
-/// A blueprint whose placeholders have been checked.
+/// A sweep whose placeholders have been checked.
 #[derive(Debug)]
 pub struct Expansion<'a> {
-    blueprint: &'a Blueprint,
+    sweep: &'a Sweep,
     names: Vec<&'a str>,
     args: Vec<Template>,
     envs: Vec<(&'a str, Template)>,
@@ -37,7 +37,7 @@ pub fn variable(name: &str) -> String {
     format!("MITO_PARAM_{}", name.chars().map(letter).collect::<String>())
 }
 
-impl Blueprint {
+impl Sweep {
     /// Checks every placeholder.
     pub fn expand(&self) -> Result<Expansion<'_>, InvalidSweep> {
         let names: Vec<&str> = self.plan.names().collect();
@@ -63,7 +63,7 @@ impl Blueprint {
                 .collect::<Result<_, _>>()?,
             labels: all(&self.task.labels)?,
             resources: spec.resources.iter().map(resource).collect::<Result<_, _>>()?,
-            blueprint: self,
+            sweep: self,
             names,
         })
     }
@@ -72,17 +72,17 @@ impl Blueprint {
 impl Expansion<'_> {
     /// The number of tasks.
     pub fn len(&self) -> u64 {
-        self.blueprint.plan.len()
+        self.sweep.plan.len()
     }
 
-    /// Always false: a blueprint has at least one task.
+    /// Always false: a sweep has at least one task.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// One of the tasks, from 0. The same index always gives the same task. Panics past the end.
     pub fn task(&self, index: u64) -> SubmitTaskRequest {
-        let Blueprint { task, plan } = self.blueprint;
+        let Sweep { task, plan } = self.sweep;
         let row = plan.row(index);
         SubmitTaskRequest {
             group_name: task.group_name.clone(),
@@ -144,11 +144,11 @@ mod tests {
     use super::*;
     use crate::{Column, Factor, Values};
 
-    fn blueprint(args: &[&str], parameters: &[(&str, &str)]) -> Blueprint {
+    fn sweep(args: &[&str], parameters: &[(&str, &str)]) -> Sweep {
         let factor = |(name, values): &(&str, &str)| {
             Factor::new(vec![Column::new(name, Values::parse(values).unwrap()).unwrap()]).unwrap()
         };
-        Blueprint {
+        Sweep {
             task: SubmitTaskRequest {
                 group_name: "ann".into(),
                 tags: vec!["gpu".into()],
@@ -171,8 +171,8 @@ mod tests {
 
     #[test]
     fn all_placeholders_are_filled_and_values_recorded() {
-        let blueprint = blueprint(&["echo", "{x}", "{the rate}"], &[("x", "1..2"), ("the rate", "0.5")]);
-        let task = blueprint.expand().unwrap().task(1);
+        let sweep = sweep(&["echo", "{x}", "{the rate}"], &[("x", "1..2"), ("the rate", "0.5")]);
+        let task = sweep.expand().unwrap().task(1);
         assert_eq!(task.labels, ["run-2"]);
         assert_eq!(task.task_spec.args, ["echo", "2", "0.5"]);
         let envs = [("HERE", "<2>"), ("MITO_PARAM_THE_RATE", "0.5"), ("MITO_PARAM_X", "2")];
@@ -189,46 +189,46 @@ mod tests {
 
     #[test]
     fn user_variable_has_precedence() {
-        let mut blueprint = blueprint(&["true"], &[("x", "1")]);
-        blueprint.task.task_spec.envs.insert("MITO_PARAM_X".into(), "mine".into());
-        assert_eq!(blueprint.expand().unwrap().task(0).task_spec.envs["MITO_PARAM_X"], "mine");
+        let mut sweep = sweep(&["true"], &[("x", "1")]);
+        sweep.task.task_spec.envs.insert("MITO_PARAM_X".into(), "mine".into());
+        assert_eq!(sweep.expand().unwrap().task(0).task_spec.envs["MITO_PARAM_X"], "mine");
     }
 
     #[test]
     fn task_without_parameters_is_unchanged() {
-        let blueprint = blueprint(&["awk", "{print}"], &[]);
-        let expansion = blueprint.expand().unwrap();
+        let sweep = sweep(&["awk", "{print}"], &[]);
+        let expansion = sweep.expand().unwrap();
         assert_eq!(expansion.len(), 1);
-        assert_eq!(expansion.task(0), blueprint.task);
+        assert_eq!(expansion.task(0), sweep.task);
     }
 
     #[test]
     fn unknown_placeholder_is_found_in_advance() {
         for wrong in ["{y}", "{", "}"] {
-            assert!(blueprint(&[wrong], &[("x", "1..3")]).expand().is_err(), "{wrong}");
+            assert!(sweep(&[wrong], &[("x", "1..3")]).expand().is_err(), "{wrong}");
         }
-        let mut blueprint = blueprint(&["true"], &[("x", "1")]);
-        blueprint.task.labels.push("{y}".into());
-        assert!(blueprint.expand().is_err());
+        let mut sweep = sweep(&["true"], &[("x", "1")]);
+        sweep.task.labels.push("{y}".into());
+        assert!(sweep.expand().is_err());
     }
 
     #[test]
     fn any_part_of_a_sweep_can_be_repeated() {
-        let blueprint = blueprint(&["{x}{y}"], &[("x", "1..100"), ("y", "a,b")]);
-        let expansion = blueprint.expand().unwrap();
+        let sweep = sweep(&["{x}{y}"], &[("x", "1..100"), ("y", "a,b")]);
+        let expansion = sweep.expand().unwrap();
         let all: Vec<_> = expansion.tasks_from(0).collect();
         assert_eq!(all.len(), 200);
         assert_eq!(expansion.tasks_from(150).collect::<Vec<_>>(), all[150..]);
-        let kept = serde_json::to_string(&blueprint).unwrap();
-        let again: Blueprint = serde_json::from_str(&kept).unwrap();
+        let kept = serde_json::to_string(&sweep).unwrap();
+        let again: Sweep = serde_json::from_str(&kept).unwrap();
         assert_eq!(again.expand().unwrap().task(199), all[199]);
     }
 
     /// Linear time, without a list of all tasks: memory is allocated for one task at a time.
     #[test]
     fn hundred_thousand_tasks_are_created_one_by_one() {
-        let blueprint = blueprint(&["echo", "{x}-{y}"], &[("x", "1..1000"), ("y", "1..100")]);
-        let expansion = blueprint.expand().unwrap();
+        let sweep = sweep(&["echo", "{x}-{y}"], &[("x", "1..1000"), ("y", "1..100")]);
+        let expansion = sweep.expand().unwrap();
         let last = expansion.tasks_from(0).last().unwrap();
         assert_eq!((expansion.len(), last.task_spec.args[1].as_str()), (100_000, "1000-100"));
     }

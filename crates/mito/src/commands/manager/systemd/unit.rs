@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_mean_what_they_say() {
+    fn special_characters_are_escaped() {
         let words = ["--tags=a b".into(), "--labels=100%".into(), r#"--user=a"b\c$HOME"#.into()];
         let unit = Unit {
             program: Path::new("/opt/my tools/mito"),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_can_not_be_ended_from_within() {
+    fn line_breaks_are_refused() {
         let words = ["--user=ann\nExecStartPre=evil".into()];
         let home = Path::new("/home/ann");
         let unit = Unit { program: home, words: &words, folder: home, environment: home };
