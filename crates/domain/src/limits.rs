@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 /// Most different words in one set of tags or labels.
-pub const MAX_WORDS: usize = 256;
+pub const MAX_TAGS: usize = 256;
 /// Bytes in one tag or label.
-pub const MAX_WORD_BYTES: usize = 255;
+pub const MAX_TAG_BYTES: usize = 255;
 /// Bytes in one argument or `KEY=value` of a command. Linux refuses 128 KiB (`MAX_ARG_STRLEN`).
 pub const MAX_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 /// Bytes in all arguments and variables of a command together. Linux allows a quarter of the stack, usually 2

@@ -24,7 +24,7 @@ pub enum InvalidName {
     #[error("a name has at most 255 characters, this one has {0}")]
     TooLong(usize),
     /// The name has a character outside the alphabet.
-    #[error("a name is made of A-Z, a-z, 0-9, `-` and `_`; {0:?} is not among them")]
+    #[error("a name can only contain A-Z, a-z, 0-9, `-` and `_`, not {0:?}")]
     BadCharacter(char),
 }
 

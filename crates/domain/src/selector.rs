@@ -1,4 +1,4 @@
-//! Names of one task: its UUID, the start of it, its number in a group, or `last`.
+//! Selectors of one task: its UUID, the start of its UUID, its number in a group, or `last`.
 
 use mitosis_protocol::Uuid;
 
@@ -18,9 +18,9 @@ pub enum Selector {
     Last,
 }
 
-/// A text that selects no task.
+/// A text that is not a selector.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` names no task")]
+#[error("invalid task selector `{0}`")]
 pub struct InvalidSelector(String);
 
 impl InvalidSelector {

@@ -9,16 +9,16 @@ use crate::limits;
 /// A sorted set of words. Tags decide where a task may run; labels only help to find it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Words(BTreeSet<String>);
+pub struct TagSet(BTreeSet<String>);
 
 /// An invalid word or set of words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidWords {
+pub enum InvalidTagSet {
     /// The set has too many words.
-    #[error("there are {0} different words, the limit is {limit}", limit = limits::MAX_WORDS)]
+    #[error("there are {0} different words, the limit is {limit}", limit = limits::MAX_TAGS)]
     TooMany(usize),
     /// A word is too long.
-    #[error("a tag or label has at most {limit} bytes, `{0}…` has more", limit = limits::MAX_WORD_BYTES)]
+    #[error("a tag or label has at most {limit} bytes, `{0}…` has more", limit = limits::MAX_TAG_BYTES)]
     TooLong(String),
     /// A word is empty.
     #[error("a tag or label can't be empty")]
@@ -28,22 +28,22 @@ pub enum InvalidWords {
     Control(String),
 }
 
-impl Words {
+impl TagSet {
     /// Checks each word, drops duplicates and sorts them.
-    pub fn new<I: IntoIterator<Item = S>, S: Into<String>>(words: I) -> Result<Self, InvalidWords> {
+    pub fn new<I: IntoIterator<Item = S>, S: Into<String>>(words: I) -> Result<Self, InvalidTagSet> {
         let set: BTreeSet<String> = words.into_iter().map(Into::into).collect();
-        if set.len() > limits::MAX_WORDS {
-            return Err(InvalidWords::TooMany(set.len()));
+        if set.len() > limits::MAX_TAGS {
+            return Err(InvalidTagSet::TooMany(set.len()));
         }
         for word in &set {
             if word.is_empty() {
-                return Err(InvalidWords::Empty);
+                return Err(InvalidTagSet::Empty);
             }
-            if word.len() > limits::MAX_WORD_BYTES {
-                return Err(InvalidWords::TooLong(word.chars().take(32).collect()));
+            if word.len() > limits::MAX_TAG_BYTES {
+                return Err(InvalidTagSet::TooLong(word.chars().take(32).collect()));
             }
             if word.chars().any(char::is_control) {
-                return Err(InvalidWords::Control(word.clone()));
+                return Err(InvalidTagSet::Control(word.clone()));
             }
         }
         Ok(Self(set))
@@ -74,8 +74,8 @@ impl Words {
 mod tests {
     use super::*;
 
-    fn words(text: &str) -> Words {
-        Words::new(text.split_whitespace()).unwrap()
+    fn words(text: &str) -> TagSet {
+        TagSet::new(text.split_whitespace()).unwrap()
     }
 
     #[test]
@@ -89,10 +89,10 @@ mod tests {
 
     #[test]
     fn invalid_words_are_refused() {
-        assert_eq!(Words::new([""]), Err(InvalidWords::Empty));
-        assert!(matches!(Words::new(["a\0b"]), Err(InvalidWords::Control(_))));
-        assert!(matches!(Words::new(["x".repeat(1 << 20)]), Err(InvalidWords::TooLong(_))));
-        assert!(matches!(Words::new((0..1000).map(|n| n.to_string())), Err(InvalidWords::TooMany(1000))));
-        assert_eq!(Words::new(["b", "a", "b"]).unwrap().to_vec(), ["a", "b"]);
+        assert_eq!(TagSet::new([""]), Err(InvalidTagSet::Empty));
+        assert!(matches!(TagSet::new(["a\0b"]), Err(InvalidTagSet::Control(_))));
+        assert!(matches!(TagSet::new(["x".repeat(1 << 20)]), Err(InvalidTagSet::TooLong(_))));
+        assert!(matches!(TagSet::new((0..1000).map(|n| n.to_string())), Err(InvalidTagSet::TooMany(1000))));
+        assert_eq!(TagSet::new(["b", "a", "b"]).unwrap().to_vec(), ["a", "b"]);
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::ids::{GroupId, TaskId};
-use crate::tags::Words;
+use crate::tags::TagSet;
 
 /// A task and its state.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,9 +23,9 @@ pub struct Task {
     /// The name of the user who submitted it.
     pub creator: String,
     /// The tags that a worker must have.
-    pub tags: Words,
+    pub tags: TagSet,
     /// Labels, for queries only.
-    pub labels: Words,
+    pub labels: TagSet,
     /// Limit on the run time of the command, in seconds.
     pub timeout_seconds: i64,
     /// The priority; a larger one is served first.

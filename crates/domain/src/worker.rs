@@ -8,7 +8,7 @@ use mitosis_protocol::worker::WorkerState;
 use uuid::Uuid;
 
 use crate::ids::{GroupId, UserId, WorkerId};
-use crate::tags::Words;
+use crate::tags::TagSet;
 
 /// A registered worker. The record exists as long as the worker does.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,9 +24,9 @@ pub struct Worker {
     /// The account state of that user; a worker ends with its owner.
     pub creator_state: AccountState,
     /// The tags that it offers.
-    pub tags: Words,
+    pub tags: TagSet,
     /// Labels, for queries only.
-    pub labels: Words,
+    pub labels: TagSet,
     /// Whether it accepts tasks.
     pub state: WorkerState,
     /// When it was registered.

@@ -1,9 +1,8 @@
-//! How operations get at a database.
+//! The interface between operations and a database.
 //!
-//! Each store is a [`Backend`]. The traits of [`ops`](crate::ops) are implemented once, in
-//! [`shared`](crate::shared), for every backend, by functions of a [`Db`]. A function is handed over together
-//! with its arguments, since SQLite runs it on another thread, and PostgreSQL runs it again when it lost a race
-//! against another one.
+//! Each store is a [`Backend`]. [`shared`](crate::shared) implements the traits of [`ops`](crate::ops) once for
+//! every backend, as functions of a [`Db`]. A function is passed together with its arguments, since SQLite runs
+//! it on another thread, and PostgreSQL repeats it after a deadlock or a serialization failure.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,81 +11,82 @@ use futures_util::future::BoxFuture;
 
 use crate::StoreError;
 use crate::db::Db;
-use crate::turns::SharedTurns;
+use crate::fairness::SharedRoundRobin;
 
-/// An operation that has begun.
-pub(crate) type Running<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+/// The future of a running operation.
+pub(crate) type OperationFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
-/// What is done with a database and the arguments `A`. It may not commit, ask for the time, or keep state
-/// between calls.
+/// A function of a database and the arguments `A`. It must not commit, ask for the time, or keep state between
+/// calls.
 pub(crate) trait Operation<A, T>:
-    for<'a> Fn(Db<'a>, &'a A) -> Running<'a, T> + Send + Sync + 'static
+    for<'a> Fn(Db<'a>, &'a A) -> OperationFuture<'a, T> + Send + Sync + 'static
 {
 }
 
 impl<A, T, F> Operation<A, T> for F where
-    F: for<'a> Fn(Db<'a>, &'a A) -> Running<'a, T> + Send + Sync + 'static
+    F: for<'a> Fn(Db<'a>, &'a A) -> OperationFuture<'a, T> + Send + Sync + 'static
 {
 }
 
-/// A database that operations run on. Each way answers what the operation does.
+/// A database that operations run on. Each method runs an operation and returns its result.
 pub(crate) trait Backend: Sync {
-    /// Whose turn it is.
-    fn turns(&self) -> Arc<SharedTurns>;
+    /// The round robin between groups.
+    fn round_robin(&self) -> Arc<SharedRoundRobin>;
 
-    /// In a transaction, which is durable when this returns.
+    /// Runs an operation in a transaction, which is durable when this returns.
     fn write<A: Arguments, T: Send + 'static>(
         &self,
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 
-    /// A change of one statement, which is a transaction of its own. It is not repeated when it lost a race.
+    /// Runs an operation with one writing statement, which is a transaction of its own. It is not repeated
+    /// after a deadlock or a serialization failure.
     fn write_statement<A: Arguments, T: Send + 'static>(
         &self,
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 
-    /// Like [`Self::write`], before everything that is not urgent and waits.
-    fn write_soon<A: Arguments, T: Send + 'static>(
+    /// Like [`Self::write`], ahead of all waiting operations that are not urgent.
+    fn write_urgent<A: Arguments, T: Send + 'static>(
         &self,
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 
-    /// A lookup. PostgreSQL looks at each statement's own moment.
+    /// Runs a read-only operation. On PostgreSQL, each statement has its own snapshot.
     fn read<A: Arguments, T: Send + 'static>(
         &self,
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 
-    /// A lookup that locks what it reads, where there may be other writers.
+    /// Runs a read-only operation that locks what it reads, on a database with other writers.
     fn read_locked<A: Arguments, T: Send + 'static>(
         &self,
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 
-    /// Like [`Self::read`], for what a user asks: what the service itself reads does not wait for it, and it
-    /// ends when the caller leaves.
-    fn answer<A: Arguments, T: Send + 'static>(
+    /// Runs a read-only operation on behalf of a user. The service's own reads don't wait for it, and it is
+    /// cancelled when the caller drops the future.
+    fn read_for_user<A: Arguments, T: Send + 'static>(
         &self,
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 
-    /// Like [`Self::answer`], about one moment.
-    fn answer_at_once<A: Arguments, T: Send + 'static>(
+    /// Like [`Self::read_for_user`], with one snapshot for all statements.
+    fn read_snapshot_for_user<A: Arguments, T: Send + 'static>(
         &self,
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 
-    /// Like [`Self::answer`]; a statement that runs when `limit` has passed fails with an error that
-    /// [`took_too_long`] knows.
-    fn answer_within<A: Arguments, T: Send + 'static>(
+    /// Like [`Self::read_for_user`]; a statement that still runs after `limit` fails with an error that
+    /// [`is_timeout`] recognizes.
+    fn read_for_user_within<A: Arguments, T: Send + 'static>(
         &self,
         limit: Duration,
         arguments: A,
@@ -94,12 +94,12 @@ pub(crate) trait Backend: Sync {
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 }
 
-/// What an operation is given, owned.
+/// The owned arguments of an operation.
 pub(crate) trait Arguments: Send + Sync + 'static {}
 
 impl<A: Send + Sync + 'static> Arguments for A {}
 
-/// Whether a statement was ended at the limit of its time.
-pub(crate) fn took_too_long(error: &StoreError) -> bool {
-    crate::postgres::took_too_long(error) || crate::sqlite::was_interrupted(error)
+/// Whether a statement was cancelled at its time limit.
+pub(crate) fn is_timeout(error: &StoreError) -> bool {
+    crate::postgres::is_timeout(error) || crate::sqlite::was_interrupted(error)
 }

@@ -1,16 +1,16 @@
-//! What can go wrong with a database, as opposed to with a request.
+//! Failures of a database, as opposed to refused requests.
 
-/// The database did not do its work. Nothing was changed, unless the variant says otherwise.
+/// The database failed. Nothing was changed, unless the variant says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It can't be reached or does not answer; trying again may help.
+    /// The database can't be reached or does not answer; a retry may help.
     #[error("the database can't be reached")]
     Unavailable(#[source] BoxError),
-    /// The disk that it is on is full; trying again helps once somebody has made room.
+    /// The disk of the database is full; a retry helps once there is free space.
     #[error("the disk of the database is full")]
     Full(#[source] BoxError),
-    /// The connection broke while committing: whether the change stands is not known. Operations are
-    /// safe to repeat.
+    /// The connection broke during a commit: whether the change is durable is unknown. Operations are safe to
+    /// repeat.
     #[error("the connection to the database broke during a commit")]
     CommitUnknown(#[source] BoxError),
     /// Another process has the embedded database open.
@@ -18,70 +18,70 @@ pub enum StoreError {
     InUse {
         /// The database file.
         path: String,
-        /// The process that has it open, if it left its number.
+        /// The process that has it open, if it wrote its id.
         owner: Option<u32>,
     },
     /// The schema is newer than this program, or a migration failed.
-    #[error("the database schema can't be brought up to date")]
+    #[error("the database schema can't be upgraded")]
     Schema(#[source] BoxError),
-    /// The address or path of the database makes no sense.
-    #[error("`{address}` is no usable database address")]
+    /// The address or path of the database is invalid.
+    #[error("invalid database address `{address}`")]
     Address {
         /// As configured, without its password.
         address: String,
-        /// What is wrong with it.
+        /// The problem.
         #[source]
         source: BoxError,
     },
-    /// The database is there, and not set up for this program.
+    /// The database can be reached, but is not set up for this program.
     #[error("the database is not set up for mito")]
     Setup(#[source] SetupError),
-    /// A text holds a NUL character, which PostgreSQL can neither keep nor find, or another one that the
-    /// encoding of the database does not have.
-    #[error("a text holds a character that the database can't store")]
+    /// A text contains a NUL character, which PostgreSQL can't store or compare, or a character that the
+    /// encoding of the database lacks.
+    #[error("a text contains a character that the database can't store")]
     Nul(#[source] BoxError),
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,
-    /// A row that this program can't have written, or a statement that failed: a defect.
-    #[error("the database holds or did something unexpected")]
+    /// A row that this program can't have written, or a failed statement: a defect.
+    #[error("unexpected data or an unexpected error in the database")]
     Unexpected(#[source] BoxError),
 }
 
-/// What an administrator of the database has to change; the source of [`StoreError::Setup`].
+/// A problem that an administrator of the database has to solve; the source of [`StoreError::Setup`].
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The role of `db_url` may not do what it needs to do.
-    #[error("the role that db_url names lacks a right")]
-    MissingRight(#[source] BoxError),
-    /// Nothing can be written there.
-    #[error("the database is read-only for the role that db_url names")]
+    /// The role in `db_url` lacks a privilege.
+    #[error("the role in db_url lacks a privilege")]
+    MissingPrivilege(#[source] BoxError),
+    /// The database is read-only.
+    #[error("the database is read-only for the role in db_url")]
     ReadOnly(#[source] BoxError),
-    /// Texts can't all be kept.
-    #[error("the encoding of the database is {found}, which can't keep every text")]
+    /// The encoding of the database lacks characters.
+    #[error("the encoding of the database is {found}, which can't store every text")]
     Encoding {
-        /// As PostgreSQL names it.
+        /// The name that PostgreSQL uses for it.
         found: String,
     },
-    /// A pooler deals out the server's processes by transaction or statement.
+    /// A pooler assigns server processes per transaction or statement.
     #[error("a connection pooler in transaction or statement mode is between mito and the database")]
     SharedSessions,
-    /// No encrypted connection came about.
+    /// No encrypted connection could be established.
     #[error("TLS to {address} failed")]
     Tls {
-        /// Without the password.
+        /// The address without the password.
         address: String,
-        /// Why.
+        /// The reason.
         #[source]
         source: BoxError,
     },
 }
 
 impl SetupError {
-    /// What to change.
+    /// How to solve the problem.
     pub const fn hint(&self) -> &'static str {
         match self {
-            Self::MissingRight(_) => {
+            Self::MissingPrivilege(_) => {
                 "as the owner of the database, run `GRANT CONNECT, CREATE ON DATABASE … TO …` and \
                  `GRANT USAGE, CREATE ON SCHEMA public TO …`, or make the role the owner of the database"
             }
@@ -103,51 +103,51 @@ impl SetupError {
     }
 }
 
-/// The database was written by a later version of this program; the source of [`StoreError::Schema`].
+/// A later version of this program has upgraded the database; the source of [`StoreError::Schema`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the database has schema version {found}, this program knows versions up to {known}; start the newer program, or restore a backup from before the upgrade"
 )]
 pub struct NewerSchema {
-    /// Version of the database.
+    /// The version of the database.
     pub found: i64,
-    /// The latest version this program can bring a database to.
+    /// The latest version that this program supports.
     pub known: i64,
 }
 
-/// The database belongs to another program, and was left as it is; the source of [`StoreError::Schema`].
+/// The database belongs to another program, and was not changed; the source of [`StoreError::Schema`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ForeignSchema {
     /// The system that this program succeeds.
     #[error("this is a database of mito 0.6, which can't be imported yet")]
     Mito06,
-    /// Anything else.
-    #[error("the database is not empty: another program has made the table `{0}`")]
+    /// Any other program.
+    #[error("the database is not empty: another program has created the table `{0}`")]
     Other(String),
 }
 
 /// A row or a value that this program can't have written; the source of [`StoreError::Unexpected`].
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Corrupt {
-    /// A statement that must touch one row touched another number.
-    #[error("a statement that must touch one row touched {touched}: {sql}")]
+    /// A statement that must change one row changed another number of rows.
+    #[error("a statement that must change one row changed {touched}: {sql}")]
     RowCount {
-        /// How many.
+        /// The number of rows.
         touched: u64,
-        /// Which statement.
+        /// The statement.
         sql: String,
     },
     /// A task without a row in any of the tables that hold its state.
-    #[error("task {0} is in no state")]
+    #[error("task {0} has no state")]
     NoPhase(i64),
-    /// A JSON value that can't be read or written.
+    /// A JSON value that can't be parsed or serialized.
     #[error("a JSON value can't be converted")]
     Json(#[from] serde_json::Error),
     /// A JSON value that is missing.
     #[error("a JSON value is missing")]
     NoJson,
-    /// A UUID in text form that can't be read.
-    #[error("a stored UUID can't be read")]
+    /// A UUID in text form that can't be parsed.
+    #[error("a stored UUID can't be parsed")]
     Uuid(#[from] uuid::Error),
 }
 
@@ -163,11 +163,11 @@ impl From<Corrupt> for StoreError {
     }
 }
 
-/// Whatever a driver reports.
+/// Any error of a database driver.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl StoreError {
-    /// Whether trying again later may help.
+    /// Whether a later retry may help.
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Full(_) | Self::CommitUnknown(_))
     }

@@ -1,26 +1,26 @@
 //! The state of a coordinator, behind named operations.
 //!
-//! Everything that touches a database is in this crate: every SQL string, every migration, every
-//! conversion of a row. An operation is named after its intention, is one transaction, and is durable
-//! when it returns. The [`ops`] traits say what each promises; [`postgres`] and [`sqlite`] keep the
-//! promises, and one conformance suite holds both to them.
+//! All code that accesses a database is in this crate: every SQL statement, every migration, every conversion
+//! of a row. An operation is named after its intention, runs in one transaction, and is durable when it
+//! returns. The [`ops`] traits document the operations; [`postgres`] and [`sqlite`] implement them, and one
+//! conformance suite tests both.
 //!
-//! An `Err` from an operation is always a [`StoreError`]: the database could not do its work. What the
-//! caller asked for and can't have ("the name is taken") is part of the `Ok` value.
+//! An `Err` from an operation is always a [`StoreError`]: the database failed. A refused request ("the name is
+//! taken") is part of the `Ok` value.
 
 mod backend;
-mod batch;
-mod code;
 mod db;
+mod enum_codes;
 mod error;
-mod matches;
-mod needs;
+mod exchange_plan;
+mod fairness;
 pub mod ops;
 pub mod postgres;
+mod query_sql;
+mod references;
 mod retention;
 mod shared;
 pub mod sqlite;
-mod turns;
 mod walk;
 
 pub use error::{BoxError, ForeignSchema, NewerSchema, SetupError, StoreError};

@@ -1,4 +1,4 @@
-//! Which ended tasks a round of forgetting is about, the same in both databases.
+//! The selection of ended tasks to delete, the same in both databases.
 
 use mitosis_domain::ids::TaskId;
 use mitosis_protocol::Timestamp;
@@ -12,7 +12,7 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    /// Those that ended before the time.
+    /// The ids of the candidates that ended before `ended_before`.
     pub(crate) fn old(candidates: &[Self], ended_before: Timestamp) -> Vec<i64> {
         candidates
             .iter()
@@ -21,8 +21,9 @@ impl Candidate {
             .collect()
     }
 
-    /// Where to go on. Tasks come in the order of submission, so a full round without a single one that
-    /// was submitted before the time is followed by none; one clock that is wrong does not end the walk.
+    /// The task after which the next round continues. Tasks come in the order of submission, so when a full
+    /// round contains none that was submitted before `ended_before`, no later one can be old enough. A single
+    /// wrong clock doesn't end the walk.
     pub(crate) fn next(candidates: &[Self], ended_before: Timestamp, limit: u32) -> Option<TaskId> {
         let full = candidates.len() >= limit as usize;
         let any_old = candidates.iter().any(|candidate| candidate.created_at < ended_before);
@@ -43,12 +44,12 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_goes_on_while_something_was_submitted_before_the_time() {
+    fn walk_continues_while_a_task_was_submitted_before_the_limit() {
         let seen = [candidate(1, 90, 95), candidate(2, 500, 600), candidate(3, 95, 200)];
         assert_eq!(Candidate::old(&seen, at(100)), [1]);
         assert_eq!(Candidate::next(&seen, at(100), 3), Some(TaskId(3)));
-        assert_eq!(Candidate::next(&seen, at(100), 4), None, "that was all there is");
-        assert_eq!(Candidate::next(&seen, at(90), 3), None, "nothing after that can have ended before");
+        assert_eq!(Candidate::next(&seen, at(100), 4), None, "the round was not full");
+        assert_eq!(Candidate::next(&seen, at(90), 3), None, "no later task can have ended before");
         assert_eq!(Candidate::next(&[], at(90), 0), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Along which index a query for tasks goes, the same in both databases.
+//! The choice of the index that a task query walks, the same in both databases.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use mitosis_protocol::{TaskState, Timestamp};
 use crate::ops::query::TaskQuery;
 use crate::ops::sweeps::Over;
 
-/// No other task repeats this one.
+/// The condition that no other task repeats this one.
 pub(crate) const NOT_REPEATED: &str = "NOT EXISTS (SELECT 1 FROM task r WHERE r.repeats_uuid = t.uuid)";
 
-/// The task is over, in this way. The numbers are those of `code.rs`; what failed is said by
-/// `mitosis_domain::task::Ending::failed`.
+/// The condition that a task has ended in the given way. The numbers are those of `enum_codes.rs`;
+/// [`mitosis_domain::task::Ending::failed`] defines which tasks have failed.
 pub(crate) const fn over_condition(over: Over) -> &'static str {
     match over {
         Over::AnyHow => "EXISTS (SELECT 1 FROM done o WHERE o.task_id = t.id)",
         Over::Failed => {
             "EXISTS (SELECT 1 FROM done o WHERE o.task_id = t.id
-                -- Not cancelled by a user (6); and no success, or one that lost something (2).
+                -- Not cancelled by a user (6), and either no success or an output was not stored (2).
                 AND coalesce(o.message, -1) <> 6
                 AND (o.state <> 3 OR o.exit_status <> 0 OR coalesce(o.message, -1) = 2))"
         }
@@ -31,22 +31,22 @@ pub(crate) const EXIT_CODE: &str = "(
     SELECT CASE WHEN (exit_status & 127) = 0 THEN (exit_status >> 8) & 255 ELSE 128 + (exit_status & 127) END
     FROM done WHERE done.task_id = t.id)";
 
-/// When a task was over.
+/// The time at which a task ended.
 pub(crate) const FINISHED_AT: &str = "(SELECT finished_at FROM done WHERE done.task_id = t.id)";
 
-/// How far the order of ids and the order of times may differ: the clocks of coordinators.
-const CLOCKS: Duration = Duration::from_secs(600);
+/// How far the clocks of coordinators may differ, and so the order of ids from the order of times.
+const CLOCK_SKEW: Duration = Duration::from_secs(600);
 
-/// The times between which a query wants its tasks submitted, with room for clocks that differ. Between
-/// them lies the part of every index that has to be walked, whatever is before and after it.
+/// The range of submission times that a query selects, extended by [`CLOCK_SKEW`]. Only this part of an index
+/// has to be walked.
 pub(crate) fn created_between(query: &TaskQuery) -> (Option<Timestamp>, Option<Timestamp>) {
     let (mut since, mut until) = (None, None);
     for condition in &query.also {
         let Condition::Created(Moment { operator, at }) = condition else { continue };
         match operator {
-            Operator::Greater | Operator::GreaterOrEqual => since = since.max(Some(*at - CLOCKS)),
+            Operator::Greater | Operator::GreaterOrEqual => since = since.max(Some(*at - CLOCK_SKEW)),
             Operator::Less | Operator::LessOrEqual => {
-                let at = *at + CLOCKS;
+                let at = *at + CLOCK_SKEW;
                 until = Some(until.map_or(at, |until: Timestamp| until.min(at)));
             }
             Operator::Equal | Operator::NotEqual => {}
@@ -55,8 +55,8 @@ pub(crate) fn created_between(query: &TaskQuery) -> (Option<Timestamp>, Option<T
     (since, until)
 }
 
-/// Finds where in the order of ids something begins to hold that goes on to hold, with a look at a few
-/// rows: the column that tells rises with the ids, and has no index of its own.
+/// Finds the first id from which on a condition holds, with a few single-row lookups. It is used for a column
+/// that increases with the id and has no index of its own.
 #[derive(Debug)]
 pub(crate) struct Bisection {
     low: i64,
@@ -64,12 +64,12 @@ pub(crate) struct Bisection {
 }
 
 impl Bisection {
-    /// Among ids up to `last`.
+    /// Searches ids up to `last`.
     pub(crate) const fn up_to(last: i64) -> Self {
         Self { low: 0, high: last.saturating_add(1) }
     }
 
-    /// Where to look next: at the first row from here on. None once it is found.
+    /// The id from which on to look up the next row; none once the search is complete.
     pub(crate) const fn next(&self) -> Option<i64> {
         match self.low < self.high {
             true => Some(self.low + (self.high - self.low) / 2),
@@ -77,7 +77,7 @@ impl Bisection {
         }
     }
 
-    /// The first row from `place` on, if there is one, and whether it holds there.
+    /// Records the first row from `place` on, if there is one, and whether the condition holds for it.
     pub(crate) fn saw(&mut self, place: i64, row: Option<(i64, bool)>) {
         match row {
             Some((id, false)) => self.low = id + 1,
@@ -85,22 +85,22 @@ impl Bisection {
         }
     }
 
-    /// The smallest id for which it holds, or one larger than all.
+    /// The smallest id for which the condition holds, or one larger than all ids.
     pub(crate) const fn found(&self) -> i64 {
         self.low
     }
 }
 
-/// The index that a query walks: the one with the fewest rows beside the matches.
+/// The index that a query walks: the one with the fewest rows that don't match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Walk {
-    /// Tasks with one of the labels asked for.
+    /// Tasks with one of the requested labels.
     Label,
     /// Tasks that one worker has committed.
     Reporter,
-    /// Tasks in some of the states that end sometime.
+    /// Tasks in some of the states before the end.
     Live,
-    /// Tasks that failed, were cancelled, or ended with something to say: few among many.
+    /// Tasks that failed, were cancelled, or ended with a message: few among many.
     Unusual,
     /// Tasks of one creator in the group.
     Creator,
@@ -109,7 +109,7 @@ pub(crate) enum Walk {
 }
 
 impl Walk {
-    /// Follows from the query alone.
+    /// Chooses an index from the query alone.
     pub(crate) fn choose(query: &TaskQuery) -> Self {
         let live =
             |state: &TaskState| matches!(state, TaskState::Pending | TaskState::Ready | TaskState::Running);
@@ -128,13 +128,13 @@ impl Walk {
         }
     }
 
-    /// Whether it should walk along the unusual ends instead, if there are fewer of them than of the tasks
-    /// with its label. Both are counted up to [`FEW`] to see.
+    /// Whether to walk the unusual ends instead, if they are fewer than the tasks with the label. To find out,
+    /// both are counted up to [`FEW`].
     pub(crate) fn may_be_unusual(self, query: &TaskQuery, over: Option<Over>) -> bool {
         self == Self::Label && only_unusual(query, over)
     }
 
-    /// The walk with fewer tasks, once both were counted.
+    /// The walk over fewer tasks, once both are counted.
     pub(crate) const fn or_unusual(self, labelled: i64, unusual: i64) -> Self {
         if labelled < FEW || labelled < unusual { self } else { Self::Unusual }
     }
@@ -147,7 +147,7 @@ impl Walk {
         }
     }
 
-    /// The number of the state, where the walk itself knows it.
+    /// The column with the number of the state, if the walk has one.
     pub(crate) const fn state(self) -> Option<&'static str> {
         match self {
             Self::Unusual | Self::Reporter => Some("walk.state"),
@@ -155,7 +155,7 @@ impl Walk {
         }
     }
 
-    /// The exit status of a task that has a result.
+    /// An expression for the exit status of a task that has a result.
     pub(crate) const fn exit_status(self) -> &'static str {
         match self {
             Self::Unusual | Self::Reporter => "walk.exit_status",
@@ -166,10 +166,10 @@ impl Walk {
     }
 }
 
-/// So many tasks are looked through in a moment, whatever is asked about them.
+/// The number of tasks that can be scanned in a moment with any conditions.
 pub(crate) const FEW: i64 = 20_000;
 
-/// What the index of unusual ends holds; a condition of a query has to be spelled like that of the index.
+/// The condition of the index of unusual ends. A query has to repeat it literally for the index to be used.
 macro_rules! unusual_ends {
     () => {
         "exit_status <> 0 OR state <> 3 OR message IS NOT NULL"
@@ -177,7 +177,7 @@ macro_rules! unusual_ends {
 }
 pub(crate) use unusual_ends;
 
-/// Whether every match is an unusual end, or was reported to be cancelled and has no result yet.
+/// Whether every match is an unusual end, or was reported as cancelled and has no result yet.
 fn only_unusual(query: &TaskQuery, over: Option<Over>) -> bool {
     let cancelled = |states: &Vec<TaskState>| {
         !states.is_empty() && states.iter().all(|state| *state == TaskState::Cancelled)
@@ -187,7 +187,7 @@ fn only_unusual(query: &TaskQuery, over: Option<Over>) -> bool {
         || query.states.as_ref().is_some_and(cancelled)
 }
 
-/// Whether nothing is asked for but labels; those belong to one group, and so do their tasks.
+/// Whether the query has no conditions but labels. A label belongs to one group, and so do its tasks.
 pub(crate) fn only_labels(query: &TaskQuery) -> bool {
     let TaskQuery { group, labels, .. } = query;
     !labels.is_empty() && *query == TaskQuery { labels: labels.clone(), ..TaskQuery::all_of(*group) }
@@ -197,16 +197,16 @@ pub(crate) fn only_labels(query: &TaskQuery) -> bool {
 mod tests {
     use mitosis_domain::comparison::Comparison;
     use mitosis_domain::ids::GroupId;
-    use mitosis_domain::tags::Words;
+    use mitosis_domain::tags::TagSet;
 
     use super::*;
 
     #[test]
-    fn a_query_walks_along_what_is_rarest() {
+    fn query_walks_the_smallest_index() {
         let all = TaskQuery::all_of(GroupId(1));
         let status = |text: &str| Some(text.parse::<Comparison>().unwrap());
         let states = |state| Some(vec![state]);
-        let label = Words::new(["night"]).unwrap();
+        let label = TagSet::new(["night"]).unwrap();
         for (query, walk) in [
             (all.clone(), Walk::Group),
             (TaskQuery { exit_status: status("=0"), ..all.clone() }, Walk::Group),
@@ -230,8 +230,8 @@ mod tests {
     }
 
     #[test]
-    fn a_bisection_finds_the_first_row_in_few_looks() {
-        // Ids with gaps; it holds from the id on.
+    fn bisection_finds_the_first_row_in_few_lookups() {
+        // Ids with gaps. The condition holds from the id on.
         let ids: Vec<i64> = (1..100_000).map(|number| number * 7).collect();
         for from in [0, 1, 7, 8, 350_000, 699_993, 699_994, 800_000] {
             let (mut bisection, mut looks) = (Bisection::up_to(699_993), 0);

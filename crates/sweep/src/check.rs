@@ -1,7 +1,7 @@
 //! Checks every task of a sweep before the first is sent.
 
 use mitosis_domain::spec;
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_protocol::task::SubmitTaskRequest;
 
 use super::error::Error;
@@ -26,7 +26,7 @@ fn check_one(task: &SubmitTaskRequest) -> Result<(), String> {
     spec::check(&task.task_spec).map_err(|error| error.to_string())?;
     spec::check_timeout(task.timeout).map_err(|error| error.to_string())?;
     for words in [&task.tags, &task.labels] {
-        Words::new(words.clone()).map_err(|error| error.to_string())?;
+        TagSet::new(words.clone()).map_err(|error| error.to_string())?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use mitosis_domain::entropy::Entropy;
 use mitosis_protocol::output::OutputChunk;
 use mitosis_protocol::{ExecState, Uuid};
 use mitosis_store::Store;
-use mitosis_store::ops::signals::Heard;
+use mitosis_store::ops::notifications::Notification;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -121,7 +121,7 @@ pub(crate) struct Dependencies {
 
 /// Sends and receives hints until the application stops. A store without peers sends and receives none.
 pub(crate) async fn serve(dependencies: Dependencies, outbox: Outbox, apply: impl Fn(Received)) {
-    let Some(heard) = dependencies.store.hear() else { return dependencies.stopping.cancelled().await };
+    let Some(heard) = dependencies.store.listen() else { return dependencies.stopping.cancelled().await };
     let name = dependencies.entropy.number().unsigned_abs();
     let mut outbox = outbox.0.lock().await;
     tokio::join!(send(&dependencies, name, &mut outbox), receive(&dependencies, name, heard, apply));
@@ -155,7 +155,7 @@ async fn send(dependencies: &Dependencies, name: u64, outbox: &mut mpsc::Unbound
             envelope.hints.push(hint);
         }
         let text = serde_json::to_string(&envelope).expect("an envelope is plain data");
-        match store.signal(&text).await {
+        match store.notify(&text).await {
             Ok(()) => backoff.reset(),
             Err(error) => {
                 tracing::debug!(cause = chain(&error), "failed to send hints to the other coordinators");
@@ -168,7 +168,7 @@ async fn send(dependencies: &Dependencies, name: u64, outbox: &mut mpsc::Unbound
 async fn receive(
     Dependencies { ready, changed, stopping, .. }: &Dependencies,
     name: u64,
-    mut heard: mpsc::Receiver<Heard>,
+    mut heard: mpsc::Receiver<Notification>,
     apply: impl Fn(Received),
 ) {
     loop {
@@ -177,7 +177,7 @@ async fn receive(
             () = stopping.cancelled() => return,
         };
         let (is_ready, has_changed) = match heard {
-            Some(Heard::Said(text)) => match serde_json::from_str::<Envelope>(&text) {
+            Some(Notification::Message(text)) => match serde_json::from_str::<Envelope>(&text) {
                 Ok(envelope) if envelope.from != name => {
                     envelope.hints.into_iter().map(Received::Hint).for_each(&apply);
                     (envelope.ready, envelope.changed)
@@ -188,7 +188,7 @@ async fn receive(
                     continue;
                 }
             },
-            Some(Heard::Missed) => {
+            Some(Notification::Gap) => {
                 apply(Received::Missed);
                 (true, true)
             }

@@ -97,7 +97,7 @@ mod tests {
 
     use mitosis_domain::clock::Clock as _;
     use mitosis_domain::name::Name;
-    use mitosis_domain::tags::Words;
+    use mitosis_domain::tags::TagSet;
     use mitosis_protocol::{TaskSpec, Uuid};
     use mitosis_store::ops::By;
     use mitosis_store::ops::accounts::{NewUser, UserCreation};
@@ -131,8 +131,8 @@ mod tests {
         let waiting = NewTask {
             uuid: Uuid::nil(),
             group: store.group("ann").await.unwrap().unwrap().id,
-            tags: Words::default(),
-            labels: Words::default(),
+            tags: TagSet::default(),
+            labels: TagSet::default(),
             timeout_seconds: 600,
             priority: 0,
             spec: TaskSpec::default(),

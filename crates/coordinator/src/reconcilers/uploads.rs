@@ -53,7 +53,7 @@ mod tests {
     use mitosis_objects::directory::DirectoryStore;
     use mitosis_store::ops::By;
     use mitosis_store::ops::accounts::NewUser;
-    use mitosis_store::ops::expected::NewLink;
+    use mitosis_store::ops::expected_uploads::NewLink;
     use mitosis_store::sqlite::SqliteStore;
 
     use super::*;

@@ -8,7 +8,7 @@ use mitosis_protocol::{ExecState, TaskResultMessage, TaskState, Timestamp, Uuid,
 use super::facts::{Ahead, Nearest, Standing};
 use super::{Facts, Moment, Reason};
 use crate::limits::TOO_MUCH_OUTPUT;
-use crate::tags::Words;
+use crate::tags::TagSet;
 use crate::task::{Attempt, Ending, ExecEnd, Phase};
 use crate::wait_status::WaitStatus;
 
@@ -100,7 +100,7 @@ fn role_missing(group: &str, workers: u64) -> Description {
     .facts(ReasonFacts { workers: Some(workers), ..ReasonFacts::default() })
 }
 
-fn tags_missing(group: &str, tags: &Words, workers: u64, nearest: Option<Nearest>) -> Description {
+fn tags_missing(group: &str, tags: &TagSet, workers: u64, nearest: Option<Nearest>) -> Description {
     let closest = match &nearest {
         Some(Nearest { worker, missing }) => {
             format!(" The closest is {worker}, which lacks {}.", quoted(missing))
@@ -380,7 +380,7 @@ fn explain_hint(task: Uuid) -> String {
     format!("`mito client tasks explain {task}` shows its status")
 }
 
-/// Words that depend on a number.
+/// TagSet that depend on a number.
 #[derive(Clone, Copy)]
 struct Plural(u64);
 
@@ -395,8 +395,8 @@ impl Plural {
     }
 }
 
-fn quoted(words: &Words) -> String {
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+fn quoted(tags: &TagSet) -> String {
+    tags.iter().map(|tag| format!("`{tag}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The time between two moments, in its two largest units.

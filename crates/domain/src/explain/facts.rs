@@ -7,7 +7,7 @@ use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{ExecState, TaskResult, TaskState, Timestamp};
 use uuid::Uuid;
 
-use crate::tags::Words;
+use crate::tags::TagSet;
 use crate::task::{Attempt, Ending, ExecEnd, Phase, Task};
 
 /// A task and its environment at one point in time.
@@ -18,7 +18,7 @@ pub struct Facts {
     /// The name of the group that owns it.
     pub group: String,
     /// The tags that a worker must have.
-    pub tags: Words,
+    pub tags: TagSet,
     /// The state of the task, with the facts that matter in it.
     pub standing: Standing,
 }
@@ -86,7 +86,7 @@ pub struct Nearest {
     /// The UUID of the worker.
     pub worker: Uuid,
     /// The missing tags.
-    pub missing: Words,
+    pub missing: TagSet,
 }
 
 /// How many tasks of the same lane are served first.

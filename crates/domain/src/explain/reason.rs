@@ -4,7 +4,7 @@ use mitosis_protocol::{ExecState, TaskState, Timestamp};
 use uuid::Uuid;
 
 use super::facts::{Ahead, Nearest};
-use crate::tags::Words;
+use crate::tags::TagSet;
 use crate::task::{Attempt, Ending, ExecEnd};
 
 /// Why a task is in its state, with the details that the description needs. The codes of the same names are
@@ -35,7 +35,7 @@ pub enum Reason {
         /// The group.
         group: String,
         /// The tags that a worker must have.
-        tags: Words,
+        tags: TagSet,
         /// Workers that serve the group.
         workers: u64,
         /// The worker that lacks the fewest tags.

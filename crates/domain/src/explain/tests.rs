@@ -8,7 +8,7 @@ use mitosis_protocol::{ExecState, TaskResult, TaskResultMessage, TaskState, Time
 use uuid::Uuid;
 
 use super::{Ahead, EligibleWorkers, Facts, Found, Holder, Moment, Nearest, Standing, Watched, explain};
-use crate::tags::Words;
+use crate::tags::TagSet;
 use crate::task::{Attempt, Ending, ExecEnd};
 
 const LEASE: Duration = Duration::from_secs(600);
@@ -26,8 +26,8 @@ fn up_for(time: Duration) -> Moment {
     Moment { now: now(), started_at: now() - time, lease: LEASE, own_groups: ["lab".to_owned()].into() }
 }
 
-fn words(text: &str) -> Words {
-    Words::new(text.split_whitespace()).unwrap()
+fn words(text: &str) -> TagSet {
+    TagSet::new(text.split_whitespace()).unwrap()
 }
 
 fn described_at(standing: Standing, moment: &Moment) -> Explanation {

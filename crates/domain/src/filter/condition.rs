@@ -1,17 +1,17 @@
-//! From the words of a filter to its conditions.
+//! Converts the terms of a filter to conditions.
 
 use std::time::Duration;
 
 use mitosis_protocol::{TaskState, Timestamp, duration};
 
-use super::word::Word;
-use super::{Condition, Filter, Moment, Why};
+use super::term::Term;
+use super::{Condition, Filter, Moment, Problem};
 use crate::comparison::{Comparison, Operator};
 
 impl Filter {
     /// Adds one more condition.
-    pub(super) fn add(&mut self, word: &Word, now: Timestamp) -> Result<(), Why> {
-        let (key, operator, value) = word.split()?;
+    pub(super) fn add(&mut self, term: &Term, now: Timestamp) -> Result<(), Problem> {
+        let (key, operator, value) = term.split()?;
         match key {
             "state" => {
                 let asked = states(operator, value)?;
@@ -24,7 +24,7 @@ impl Filter {
             "group" => {
                 equal(operator)?;
                 match &self.group {
-                    Some(other) if other != value => return Err(Why::TwoGroups),
+                    Some(other) if other != value => return Err(Problem::SecondGroup),
                     _ => self.group = Some(value.to_owned()),
                 }
             }
@@ -42,18 +42,18 @@ impl Filter {
             "finished" => self.also.push(Condition::Finished(moment(operator, value, now)?)),
             "id" => {
                 equal(operator)?;
-                self.also.push(Condition::Id(value.parse().map_err(|_| Why::NoUuid)?));
+                self.also.push(Condition::Id(value.parse().map_err(|_| Problem::NotAUuid)?));
             }
-            _ => return Err(Why::NoSuchKey),
+            _ => return Err(Problem::UnknownKey),
         }
         Ok(())
     }
 }
 
-fn equal(operator: Operator) -> Result<(), Why> {
+fn equal(operator: Operator) -> Result<(), Problem> {
     match operator {
         Operator::Equal => Ok(()),
-        _ => Err(Why::NotComparable),
+        _ => Err(Problem::UnsupportedOperator),
     }
 }
 
@@ -65,34 +65,34 @@ fn narrow<T: PartialEq>(so_far: &mut Option<Vec<T>>, asked: Vec<T>) {
     }
 }
 
-fn list(value: &str) -> Result<impl Iterator<Item = &str>, Why> {
+fn list(value: &str) -> Result<impl Iterator<Item = &str>, Problem> {
     match value.split(',').any(str::is_empty) {
-        true => Err(Why::NoValue),
+        true => Err(Problem::MissingValue),
         false => Ok(value.split(',')),
     }
 }
 
-fn states(operator: Operator, value: &str) -> Result<Vec<TaskState>, Why> {
+fn states(operator: Operator, value: &str) -> Result<Vec<TaskState>, Problem> {
     use TaskState as S;
     const ALL: [S; 5] = [S::Pending, S::Ready, S::Running, S::Finished, S::Cancelled];
     let named = |word: &str| ALL.into_iter().find(|state| format!("{state:?}").eq_ignore_ascii_case(word));
     let named: Vec<_> =
-        list(value)?.map(|word| named(word).ok_or(Why::NoSuchState)).collect::<Result<_, _>>()?;
+        list(value)?.map(|word| named(word).ok_or(Problem::UnknownState)).collect::<Result<_, _>>()?;
     match operator {
         Operator::Equal => Ok(named),
         Operator::NotEqual => Ok(ALL.into_iter().filter(|state| !named.contains(state)).collect()),
-        _ => Err(Why::NotComparable),
+        _ => Err(Problem::UnsupportedOperator),
     }
 }
 
-fn number(operator: Operator, value: &str) -> Result<Comparison, Why> {
-    Ok(Comparison { operator, number: value.parse().map_err(|_| Why::NoNumber)? })
+fn number(operator: Operator, value: &str) -> Result<Comparison, Problem> {
+    Ok(Comparison { operator, number: value.parse().map_err(|_| Problem::NotANumber)? })
 }
 
-fn moment(operator: Operator, value: &str, now: Timestamp) -> Result<Moment, Why> {
+fn moment(operator: Operator, value: &str, now: Timestamp) -> Result<Moment, Problem> {
     match operator {
-        Operator::Equal | Operator::NotEqual => Err(Why::NoTime),
-        operator => Ok(Moment { operator, at: point(value, now).ok_or(Why::NoTime)? }),
+        Operator::Equal | Operator::NotEqual => Err(Problem::NotATime),
+        operator => Ok(Moment { operator, at: point(value, now).ok_or(Problem::NotATime)? }),
     }
 }
 

@@ -6,7 +6,7 @@
 
 mod condition;
 mod fields;
-mod word;
+mod term;
 
 use std::fmt;
 
@@ -56,73 +56,73 @@ pub struct Moment {
     pub at: Timestamp,
 }
 
-/// An invalid filter. The message names the invalid word.
+/// An invalid filter. The message names the invalid term.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("in the filter, `{word}` {why}")]
+#[error("invalid condition `{term}`: {problem}")]
 pub struct InvalidFilter {
-    word: String,
-    /// The offset of the word in bytes.
+    term: String,
+    /// The offset of the term in bytes.
     at: usize,
-    why: Why,
+    problem: Problem,
 }
 
-/// What is wrong with a word.
+/// The reason why a term is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Why {
-    NotClosed,
-    NoCondition,
-    NoSuchKey,
-    NoValue,
-    NotComparable,
-    NoSuchState,
-    NoNumber,
-    NoTime,
-    NoUuid,
-    TwoGroups,
+enum Problem {
+    UnclosedQuote,
+    NotACondition,
+    UnknownKey,
+    MissingValue,
+    UnsupportedOperator,
+    UnknownState,
+    NotANumber,
+    NotATime,
+    NotAUuid,
+    SecondGroup,
 }
 
 impl InvalidFilter {
-    /// The offset of the invalid word in bytes.
+    /// The offset of the invalid term in bytes.
     pub const fn at(&self) -> usize {
         self.at
     }
 
     /// What to write instead.
     pub const fn hint(&self) -> &'static str {
-        match self.why {
-            Why::NotClosed => "close the double quote, or write \\\" for one that is meant",
-            Why::NoCondition => "write conditions like state=running, exit!=0 or created>-2h",
-            Why::NoSuchKey => {
+        match self.problem {
+            Problem::UnclosedQuote => "close the double quote, or write \\\" for a literal one",
+            Problem::NotACondition => "write conditions like state=running, exit!=0 or created>-2h",
+            Problem::UnknownKey => {
                 "the keys are state, label, tag, creator, group, priority, exit, created, finished and id"
             }
-            Why::NoValue => "give it a value, as in label=exp1",
-            Why::NotComparable => {
-                "only priority, exit, created and finished can be compared; use = for this key"
+            Problem::MissingValue => "add a value, as in label=exp1",
+            Problem::UnsupportedOperator => {
+                "only priority, exit, created and finished can be compared; use = for other keys"
             }
-            Why::NoSuchState => "the states are pending, ready, running, finished and cancelled",
-            Why::NoNumber => "write a whole number, as in priority>=5",
-            Why::NoTime => {
+            Problem::UnknownState => "the states are pending, ready, running, finished and cancelled",
+            Problem::NotANumber => "write an integer, as in priority>=5",
+            Problem::NotATime => {
                 "write -2h for two hours ago, 2031-02-09, or 2031-02-09T17:04:05Z, with <, <=, > or >= before it"
             }
-            Why::NoUuid => "write the whole UUID",
-            Why::TwoGroups => "a filter is about one group; ask once for each",
+            Problem::NotAUuid => "write the full UUID",
+            Problem::SecondGroup => "a filter selects tasks of one group; use one request for each group",
         }
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotClosed => "has a quote that is not closed",
-            Self::NoCondition => "is no condition",
-            Self::NoSuchKey => "starts with a key that does not exist",
-            Self::NoValue => "has no value",
-            Self::NotComparable => "compares what can't be compared like that",
-            Self::NoSuchState => "names a state that does not exist",
-            Self::NoNumber => "compares with something that is no number",
-            Self::NoTime => "compares with something that is no time",
-            Self::NoUuid => "is no UUID",
-            Self::TwoGroups => "names another group than before",
+            Self::UnclosedQuote => "the double quote is not closed",
+            Self::NotACondition => "expected a key, an operator and a value",
+            Self::UnknownKey => "unknown key",
+            Self::MissingValue => "the value is missing",
+            Self::UnsupportedOperator => "the key does not support this operator",
+            Self::UnknownState => "unknown state",
+            Self::NotANumber => "expected an integer",
+            Self::NotATime => "expected a comparison with a time",
+            Self::NotAUuid => "expected a UUID",
+            Self::SecondGroup => "the filter already selects another group",
         })
     }
 }
@@ -131,15 +131,15 @@ impl Filter {
     /// Parses a filter. `now` is the origin of relative times such as `-2h`.
     pub fn parse(text: &str, now: Timestamp) -> Result<Self, InvalidFilter> {
         let mut filter = Self::default();
-        for word in word::words(text)? {
-            filter.add(&word, now).map_err(|why| word.wrong(why))?;
+        for term in term::terms(text)? {
+            filter.add(&term, now).map_err(|problem| term.invalid(problem))?;
         }
         Ok(filter)
     }
 
-    /// Whether a word of a command line is meant as a condition, not as the name of a task.
-    pub fn is_condition(word: &str) -> bool {
-        word.contains(['=', '<', '>'])
+    /// Whether an argument on the command line is a condition, as opposed to a task selector.
+    pub fn is_condition(term: &str) -> bool {
+        term.contains(['=', '<', '>'])
     }
 
     /// Whether the filter has no conditions.

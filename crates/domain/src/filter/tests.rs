@@ -63,17 +63,17 @@ fn quoted_value_can_contain_anything() {
 }
 
 #[test]
-fn invalid_word_is_reported_with_its_position() {
-    for (text, word, at, hint) in [
+fn invalid_term_is_reported_with_its_position() {
+    for (text, term, at, hint) in [
         ("state=running colour=red", "colour=red", 14, "the keys are"),
         ("running", "running", 0, "state=running"),
         ("state=juggling", "state=juggling", 0, "pending, ready"),
-        ("label=a  priority>high", "priority>high", 9, "whole number"),
-        ("exit=1.5", "exit=1.5", 0, "whole number"),
+        ("label=a  priority>high", "priority>high", 9, "an integer"),
+        ("exit=1.5", "exit=1.5", 0, "an integer"),
         ("created>yesterday", "created>yesterday", 0, "two hours ago"),
         ("created=-2h", "created=-2h", 0, "two hours ago"),
-        ("label<a", "label<a", 0, "use ="),
-        ("creator!=ann", "creator!=ann", 0, "use ="),
+        ("label<a", "label<a", 0, "use = for"),
+        ("creator!=ann", "creator!=ann", 0, "use = for"),
         ("label=", "label=", 0, "value"),
         ("label=a,", "label=a,", 0, "value"),
         ("=x", "=x", 0, "conditions"),
@@ -83,9 +83,9 @@ fn invalid_word_is_reported_with_its_position() {
         ("group=lab group=ann", "group=ann", 10, "one group"),
     ] {
         let error = Filter::parse(text, NOW).expect_err(text);
-        assert_eq!((error.word.as_str(), error.at()), (word, at), "{text}: {error}");
+        assert_eq!((error.term.as_str(), error.at()), (term, at), "{text}: {error}");
         assert!(
-            error.hint().contains(hint) && error.to_string().contains(word),
+            error.hint().contains(hint) && error.to_string().contains(term),
             "{text}: {error}; {}",
             error.hint()
         );

@@ -61,7 +61,7 @@ async fn timed_out_wait_names_the_rest() {
     admin.is_refused(&several, 124, &["2 of 2 tasks have not ended", "No worker"]).await;
     admin.is_refused(&["tasks", "wait", "state=running"], 66, &["nothing to wait for", "hint:"]).await;
     admin.is_refused(&["tasks", "wait", "colour=red"], 2, &["`colour=red`", "the keys are"]).await;
-    admin.is_refused(&["tasks", "wait", "x"], 2, &["names no task", "GROUP-NUMBER"]).await;
+    admin.is_refused(&["tasks", "wait", "x"], 2, &["invalid task selector `x`", "GROUP-NUMBER"]).await;
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
-//! What an operation sees of its database.
+//! The view of a database that operations have.
 //!
-//! Operations in [`shared`](crate::shared) are functions of a [`Db`] and run on both databases. On
-//! PostgreSQL a statement is waited for. On SQLite it has been done when its future is polled, so that an
-//! operation is over after one poll, on the thread that has the connection.
+//! Operations in [`shared`](crate::shared) are functions of a [`Db`] and run on both databases. On PostgreSQL,
+//! a statement is awaited. On SQLite, the first poll of its future executes it, so an operation completes with
+//! one poll, on the thread that owns the connection.
 
 mod row;
 pub(crate) mod sql;
@@ -17,8 +17,8 @@ pub(crate) use value::{Column, Json, List, Params, Value};
 
 use crate::StoreError;
 use crate::error::Corrupt;
-use crate::matches::Dialect;
 use crate::postgres::session::Session;
+use crate::query_sql::Dialect;
 use crate::sqlite::connection::Connection;
 
 /// A database, mostly inside a transaction.
@@ -41,7 +41,7 @@ impl<'a> From<&'a Connection> for Db<'a> {
 }
 
 impl Db<'_> {
-    /// The words in which a statement is put together.
+    /// The dialect for generated statements.
     pub(crate) const fn dialect(self) -> Dialect {
         match self {
             Self::Postgres(_) => Dialect::Postgres,
@@ -50,9 +50,9 @@ impl Db<'_> {
     }
 }
 
-/// Statements in the shapes in which operations need them. All are kept prepared, unless they say otherwise.
+/// Runs statements. All of them are cached as prepared statements, unless noted otherwise.
 impl Db<'_> {
-    /// Changes rows; answers how many.
+    /// Changes rows; returns their number.
     pub(crate) async fn run(self, sql: Sql, params: Params<'_>) -> Result<u64, StoreError> {
         match self {
             Self::Postgres(db) => db.run(sql.postgres, &to_postgres(params)).await,
@@ -60,7 +60,7 @@ impl Db<'_> {
         }
     }
 
-    /// Changes exactly one row; anything else is a defect.
+    /// Changes exactly one row; any other number is a defect.
     pub(crate) async fn run_one(self, sql: Sql, params: Params<'_>) -> Result<(), StoreError> {
         match self.run(sql, params).await? {
             1 => Ok(()),
@@ -68,7 +68,7 @@ impl Db<'_> {
         }
     }
 
-    /// The first row, which must be there.
+    /// Reads the first row, which must exist.
     pub(crate) async fn one<T>(
         self,
         sql: Sql,
@@ -81,7 +81,7 @@ impl Db<'_> {
         }
     }
 
-    /// The first row, if there is one.
+    /// Reads the first row, if there is one.
     pub(crate) async fn optional<T>(
         self,
         sql: Sql,
@@ -94,7 +94,7 @@ impl Db<'_> {
         }
     }
 
-    /// All rows.
+    /// Reads all rows.
     pub(crate) async fn all<C: FromIterator<T>, T>(
         self,
         sql: Sql,
@@ -107,8 +107,8 @@ impl Db<'_> {
         }
     }
 
-    /// All rows of a statement that is put together for one question, in the words of this database. PostgreSQL
-    /// does not keep it, and plans it for its values.
+    /// Reads all rows of a generated statement in this dialect. PostgreSQL doesn't cache it, and plans it for
+    /// these parameters.
     pub(crate) async fn all_once<C: FromIterator<T>, T>(
         self,
         sql: &str,
@@ -121,8 +121,8 @@ impl Db<'_> {
         }
     }
 
-    /// Locks rows of PostgreSQL up to the end of the transaction, and makes others wait that want the same. The
-    /// writer of SQLite is alone: it has nothing to lock.
+    /// Locks rows on PostgreSQL until the end of the transaction. SQLite has a single writer, which has no need
+    /// for locks.
     pub(crate) async fn lock(self, postgres: &str, params: Params<'_>) -> Result<(), StoreError> {
         match self {
             Self::Postgres(db) => db.run(postgres, &to_postgres(params)).await.map(drop),

@@ -1,8 +1,8 @@
-//! Reading a row. It is converted once, loudly: what can't be read is an error, never a default.
+//! Conversion of rows. A value that can't be converted is an error, never a default.
 
 use std::error::Error;
 
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_protocol::{ResultWarning, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,7 +10,7 @@ use tokio_postgres::types::{FromSql, Type, accepts};
 
 use super::Column;
 use crate::StoreError;
-use crate::code::Code;
+use crate::enum_codes::Code;
 use crate::error::Corrupt;
 
 /// A row of either database, with its columns in the domain's types.
@@ -21,7 +21,7 @@ pub(crate) enum Row<'a> {
 }
 
 impl Row<'_> {
-    /// What both databases know.
+    /// A value whose type both databases know.
     pub(crate) fn value<T: Column>(&self, column: &str) -> Result<T, StoreError> {
         match self {
             Self::Postgres(row) => Ok(row.try_get(column)?),
@@ -29,7 +29,7 @@ impl Row<'_> {
         }
     }
 
-    /// The column of that place, counted from 0.
+    /// The value of the column at this index, counted from 0.
     pub(crate) fn get<T: Column>(&self, place: usize) -> Result<T, StoreError> {
         match self {
             Self::Postgres(row) => Ok(row.try_get(place)?),
@@ -37,32 +37,32 @@ impl Row<'_> {
         }
     }
 
-    /// Microseconds since 1970.
+    /// A time, stored as microseconds since 1970.
     pub(crate) fn time(&self, column: &str) -> Result<Timestamp, StoreError> {
         Ok(Timestamp::from_unix_micros(self.value(column)?))
     }
 
-    /// Microseconds since 1970, or NULL.
+    /// A time, stored as microseconds since 1970, or NULL.
     pub(crate) fn optional_time(&self, column: &str) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.value::<Option<_>>(column)?.map(Timestamp::from_unix_micros))
     }
 
-    /// The number of an enum.
+    /// An enum, stored as a number.
     pub(crate) fn code<T: Code>(&self, column: &str) -> Result<T, StoreError> {
         Ok(T::from_code(self.value(column)?)?)
     }
 
-    /// The number of an enum, or NULL.
+    /// An enum, stored as a number, or NULL.
     pub(crate) fn optional_code<T: Code>(&self, column: &str) -> Result<Option<T>, StoreError> {
         Ok(self.value::<Option<_>>(column)?.map(T::from_code).transpose()?)
     }
 
-    /// JSON, written with [`Json`](super::Json) or [`to_json`].
+    /// A JSON value, written with [`Json`](super::Json) or [`to_json`].
     pub(crate) fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, StoreError> {
         Ok(self.optional_json(column)?.ok_or(Corrupt::NoJson)?)
     }
 
-    /// JSON, or NULL.
+    /// A JSON value, or NULL.
     pub(crate) fn optional_json<T: DeserializeOwned>(&self, column: &str) -> Result<Option<T>, StoreError> {
         match self {
             Self::Postgres(row) => {
@@ -84,8 +84,8 @@ impl Row<'_> {
         }
     }
 
-    /// A JSON array of words.
-    pub(crate) fn words(&self, column: &str) -> Result<Words, StoreError> {
+    /// A set of tags or labels, stored as a JSON array.
+    pub(crate) fn tag_set(&self, column: &str) -> Result<TagSet, StoreError> {
         self.json(column)
     }
 }
@@ -100,7 +100,7 @@ struct JsonText<'a>(&'a [u8]);
 impl<'a> FromSql<'a> for JsonText<'a> {
     fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
         match raw {
-            // The version of the format.
+            // The first byte is the version of the format.
             [1, text @ ..] if *ty == Type::JSONB => Ok(Self(text)),
             _ if *ty == Type::JSONB => Err("unsupported version of jsonb".into()),
             text => Ok(Self(text)),
@@ -120,12 +120,12 @@ pub(crate) fn read_count(row: &Row<'_>) -> Result<u64, StoreError> {
     Ok(row.get::<i64>(0)?.unsigned_abs())
 }
 
-/// A value as JSON text.
+/// Serializes a value to JSON.
 pub(crate) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
     Ok(serde_json::to_string(value).map_err(Corrupt::from)?)
 }
 
-/// Warnings as JSON; NULL where there are none, which is nearly always.
+/// Serializes warnings to JSON; NULL if there are none, which is the normal case.
 pub(crate) fn warnings_to_json(warnings: &[ResultWarning]) -> Result<Option<String>, StoreError> {
     if warnings.is_empty() { Ok(None) } else { to_json(&warnings).map(Some) }
 }

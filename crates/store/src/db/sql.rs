@@ -1,29 +1,29 @@
 //! The text of a statement, for both databases.
 //!
-//! A statement is written once, in the words of PostgreSQL. [`sql!`] translates it for SQLite when the
-//! program is compiled, by a few rules of spelling:
+//! A statement is written once, in the dialect of PostgreSQL. [`sql!`] translates it for SQLite at compile
+//! time, by a few textual rules:
 //!
 //! | written | on SQLite |
 //! |---|---|
 //! | `$1` | `?1` |
 //! | `= ANY($1)` | `IN (SELECT value FROM json_each(?1))`, for a [`List`](super::List) |
-//! | `= ANY($1::uuid[])` | the same for a list of UUIDs |
-//! | `x::bigint`, `x::text[]` | `x`: values have their types there |
+//! | `= ANY($1::uuid[])` | the same, for a list of UUIDs |
+//! | `x::bigint`, `x::text[]` | `x`: values carry their types |
 //! | `FOR UPDATE`, `FOR SHARE`, … up to the end of the line or to `)` | nothing: there is one writer |
-//! | `INNER JOIN` | `CROSS JOIN`, which holds the order of the tables; a plain `JOIN` stays |
+//! | `INNER JOIN` | `CROSS JOIN`, which fixes the order of the tables; a plain `JOIN` stays |
 //! | `greatest(`, `least(`, `strpos(` | `max(`, `min(`, `instr(` |
 //!
-//! Where the databases need different statements, both texts stand beside each other:
+//! If the databases need different statements, both texts are given:
 //! `sql!(postgres: "…", sqlite: "…")`.
 
-/// A statement in the words of each database.
+/// A statement in the dialect of each database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sql {
     pub(crate) postgres: &'static str,
     pub(crate) sqlite: &'static str,
 }
 
-/// A [`Sql`], translated when the program is compiled.
+/// A [`Sql`], translated at compile time.
 macro_rules! sql {
     (postgres: $postgres:expr, sqlite: $sqlite:expr $(,)?) => {
         $crate::db::Sql { postgres: $postgres, sqlite: $sqlite }
@@ -37,7 +37,7 @@ macro_rules! sql {
 }
 pub(crate) use sql;
 
-/// Length of the translation in bytes.
+/// The length of the translation in bytes.
 pub(crate) const fn translated_length(postgres: &str) -> usize {
     let mut target = Target { bytes: [], length: 0 };
     write_translation(postgres.as_bytes(), &mut target);
@@ -51,7 +51,7 @@ pub(crate) const fn translate<const N: usize>(postgres: &str) -> [u8; N] {
     target.bytes
 }
 
-/// A translation as text.
+/// Converts a translation to text.
 pub(crate) const fn text(bytes: &'static [u8]) -> &'static str {
     match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -59,7 +59,7 @@ pub(crate) const fn text(bytes: &'static [u8]) -> &'static str {
     }
 }
 
-/// Counts what is written, and keeps what there is room for.
+/// Counts the bytes written, and stores those that fit.
 struct Target<const N: usize> {
     bytes: [u8; N],
     length: usize,
@@ -104,13 +104,13 @@ const fn write_translation<const N: usize>(sql: &[u8], target: &mut Target<N>) {
     }
 }
 
-/// Writes a text in place of what ends at `next`.
+/// Writes a replacement for the text that ends at `next`.
 const fn write<const N: usize>(target: &mut Target<N>, text: &str, next: usize) -> usize {
     target.push_all(text);
     next
 }
 
-/// `= ANY($1)` is a list of numbers or texts, `= ANY($1::uuid[])` one of UUIDs.
+/// Translates `= ANY($1)`, a list of numbers or texts, and `= ANY($1::uuid[])`, a list of UUIDs.
 const fn write_list<const N: usize>(sql: &[u8], from: usize, target: &mut Target<N>) -> usize {
     let number = from + "= ANY($".len();
     let mut end = number;
@@ -171,7 +171,7 @@ const fn starts_with(sql: &[u8], from: usize, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn statement_is_translated_word_by_word() {
+    fn statement_is_translated_by_the_rules() {
         for (sql, sqlite) in [
             (sql!("SELECT 'ä' WHERE a = $1 AND b = $12"), "SELECT 'ä' WHERE a = ?1 AND b = ?12"),
             (sql!("a = ANY($1) AND b"), "a IN (SELECT value FROM json_each(?1)) AND b"),

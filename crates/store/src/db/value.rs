@@ -1,4 +1,4 @@
-//! What goes into a statement and comes out of a row, in both databases.
+//! Parameters and columns, in both databases.
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -8,15 +8,15 @@ use serde::Serialize;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{FromSqlOwned, IsNull, ToSql, Type, to_sql_checked};
 
-/// A value that both databases take.
+/// A value that can be a parameter in both databases.
 pub(crate) trait Value: ToSql + rusqlite::ToSql + Sync {}
 
 impl<T: ToSql + rusqlite::ToSql + Sync> Value for T {}
 
-/// What goes into the places of a statement.
+/// The parameters of a statement.
 pub(crate) type Params<'a> = &'a [&'a dyn Value];
 
-/// A value that both databases give.
+/// A value that can be read from a column of both databases.
 pub(crate) trait Column: FromSqlOwned + FromSql {}
 
 impl<T: FromSqlOwned + FromSql> Column for T {}
@@ -38,7 +38,7 @@ impl<T: Serialize + Debug> ToSql for Json<'_, T> {
 }
 
 impl<T: Serialize> Json<'_, T> {
-    /// As text that does not borrow from the value.
+    /// Serializes the value to a text that doesn't borrow from it.
     pub(crate) fn to_sqlite(&self) -> rusqlite::Result<ToSqlOutput<'static>> {
         json_text(self.0)
     }
@@ -50,7 +50,7 @@ impl<T: Serialize> rusqlite::ToSql for Json<'_, T> {
     }
 }
 
-/// Values of which one has to match, for `= ANY($1)`: an array on PostgreSQL, a JSON array on SQLite.
+/// A list of which one value has to match, for `= ANY($1)`: an array on PostgreSQL, a JSON array on SQLite.
 #[derive(Debug)]
 pub(crate) struct List<'a, T>(pub(crate) &'a [T]);
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::StoreError;
 use crate::ops::By;
 use crate::ops::dispatch::Holder;
-use crate::ops::expected::NewLink;
+use crate::ops::expected_uploads::NewLink;
 
 /// The visible archive of one kind of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use mitosis_protocol::Timestamp;
 use crate::StoreError;
 use crate::ops::By;
 use crate::ops::artifacts::{Removal, Reservation};
-use crate::ops::expected::NewLink;
+use crate::ops::expected_uploads::NewLink;
 
 /// A file that a group shares.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{GroupId, TaskId};
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::{TaskState, Timestamp};
 
@@ -58,7 +58,7 @@ pub struct Change {
     /// The group of the task.
     pub group: GroupId,
     /// The labels that the task has now.
-    pub labels: Words,
+    pub labels: TagSet,
     /// Where it stands.
     pub event: TaskEvent,
 }

@@ -10,14 +10,14 @@ pub mod attachments;
 pub mod audit;
 pub mod dispatch;
 pub mod events;
-pub mod expected;
+pub mod expected_uploads;
 pub mod explain;
 pub mod groups;
+pub mod notifications;
 pub mod personal_tokens;
 pub mod query;
 pub mod reaper;
 pub mod retention;
-pub mod signals;
 pub mod sweeps;
 pub mod tasks;
 pub mod uploads;
@@ -32,13 +32,13 @@ pub use attachments::Attachments;
 pub use audit::Audit;
 pub use dispatch::Dispatch;
 pub use events::Events;
-pub use expected::ExpectedUploads;
+pub use expected_uploads::ExpectedUploads;
 pub use explain::Explain;
 pub use groups::Groups;
+pub use notifications::Notifications;
 pub use personal_tokens::PersonalTokens;
 pub use reaper::Reaper;
 pub use retention::Retention;
-pub use signals::Signals;
 pub use sweeps::Sweeps;
 pub use tasks::Tasks;
 pub use uploads::Uploads;
@@ -107,7 +107,7 @@ pub trait Store:
     + Audit
     + Events
     + Explain
-    + Signals
+    + Notifications
     + Send
     + Sync
     + std::fmt::Debug

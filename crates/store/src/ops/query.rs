@@ -3,7 +3,7 @@
 use mitosis_domain::comparison::Comparison;
 use mitosis_domain::filter::Condition;
 use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::Task;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::{Role, TaskState};
@@ -17,9 +17,9 @@ pub struct TaskQuery {
     /// Submitted by one of these user names.
     pub creators: Option<Vec<String>>,
     /// Has all of these.
-    pub tags: Words,
+    pub tags: TagSet,
     /// Has all of these.
-    pub labels: Words,
+    pub labels: TagSet,
     /// In one of these states.
     pub states: Option<Vec<TaskState>>,
     /// The raw exit status of an ended task; a task without a result never matches.
@@ -38,8 +38,8 @@ impl TaskQuery {
         Self {
             group,
             creators: None,
-            tags: Words::default(),
-            labels: Words::default(),
+            tags: TagSet::default(),
+            labels: TagSet::default(),
             states: None,
             exit_status: None,
             priority: None,
@@ -190,9 +190,9 @@ pub struct WorkerQuery {
     /// The group has one of these roles on it; `None` for any.
     pub roles: Option<Vec<Role>>,
     /// Has all of these.
-    pub tags: Words,
+    pub tags: TagSet,
     /// Has all of these.
-    pub labels: Words,
+    pub labels: TagSet,
     /// Registered by the user of this name.
     pub creator: Option<String>,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{GroupId, UserId};
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::Task;
 use mitosis_protocol::{TaskSpec, Timestamp};
 use uuid::Uuid;
@@ -22,9 +22,9 @@ pub struct NewTask {
     /// Group that owns it.
     pub group: GroupId,
     /// What a worker must have.
-    pub tags: Words,
+    pub tags: TagSet,
     /// For queries only.
-    pub labels: Words,
+    pub labels: TagSet,
     /// Limit on the run time of the command, in seconds.
     pub timeout_seconds: i64,
     /// Larger goes first.
@@ -73,7 +73,7 @@ pub enum Submission {
 #[derive(Debug, Clone, Default)]
 pub struct TaskChange {
     /// Replaces the tags.
-    pub tags: Option<Words>,
+    pub tags: Option<TagSet>,
     /// Replaces the timeout, in seconds.
     pub timeout_seconds: Option<i64>,
     /// Replaces the priority.
@@ -180,7 +180,7 @@ pub trait Tasks {
         &self,
         by: By,
         uuid: Uuid,
-        labels: &Words,
+        labels: &TagSet,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 

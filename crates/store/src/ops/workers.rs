@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use mitosis_domain::account::Membership;
 use mitosis_domain::ids::{GroupId, TaskId, UserId, WorkerId};
 use mitosis_domain::lease::{LeaseTerms, Moment};
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::worker::{Machine, ShutdownOp, WorkerState};
 use mitosis_protocol::{Role, Timestamp};
@@ -25,9 +25,9 @@ pub struct NewWorker {
     /// Who registers it.
     pub creator: UserId,
     /// What it can do.
-    pub tags: Words,
+    pub tags: TagSet,
     /// For queries only.
-    pub labels: Words,
+    pub labels: TagSet,
     /// Groups with their roles on it, the personal one included.
     pub groups: BTreeMap<GroupId, Role>,
     /// How many tasks an agent of ours runs at once; none for a published worker.
@@ -202,7 +202,7 @@ pub trait Workers {
         &self,
         by: By,
         uuid: Uuid,
-        tags: &Words,
+        tags: &TagSet,
         now: Timestamp,
     ) -> Result<WorkerChange, StoreError>;
 
@@ -211,7 +211,7 @@ pub trait Workers {
         &self,
         by: By,
         uuid: Uuid,
-        labels: &Words,
+        labels: &TagSet,
         now: Timestamp,
     ) -> Result<WorkerChange, StoreError>;
 

@@ -1,4 +1,4 @@
-//! What `db_url` says. No message of this module quotes a part of it: any of them may belong to a password.
+//! Parsing of `db_url`. No error message quotes a part of it, since any part may belong to a password.
 
 use std::path::PathBuf;
 
@@ -8,22 +8,22 @@ use tokio_postgres::config::{Host, SslMode};
 use super::tls::{Tls, Verify};
 use crate::{BoxError, StoreError};
 
-/// A database address that makes sense, with everything a connection needs.
+/// A valid database address, with everything that a connection needs.
 #[derive(Debug)]
 pub(super) struct Address {
-    /// For the driver.
+    /// The configuration of the driver.
     pub(super) config: Config,
-    /// For the parameters of TLS that the driver does not know.
+    /// The TLS configuration, from parameters that the driver does not support.
     pub(super) tls: Tls,
 }
 
 impl Address {
-    /// Reads a `postgres://` URL.
+    /// Parses a `postgres://` URL.
     pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
         read(url).map_err(|source| StoreError::Address { address: "db_url".to_owned(), source })
     }
 
-    /// Where it leads, without the password.
+    /// The address for messages, without the password.
     pub(super) fn shown(&self) -> String {
         let hosts: Vec<_> = self
             .config
@@ -45,11 +45,11 @@ fn read(url: &str) -> Result<Address, BoxError> {
         .iter()
         .find_map(|scheme| url.strip_prefix(scheme))
         .ok_or("it must start with postgres://")?;
-    // The driver ends the credentials at the first one, and would take the rest of a password for a host.
+    // The driver ends the credentials at the first `@`, and would take the rest of a password for a host.
     if rest.matches('@').count() > 1 {
-        return Err("it holds more than one `@`: write the one in the password or user name as %40".into());
+        return Err("it contains more than one `@`: write the one in the password or user name as %40".into());
     }
-    // A question mark in a password is no start of parameters.
+    // A question mark in a password does not start the parameters.
     let after_credentials = rest.find('@').map_or(0, |at| at + 1) + (url.len() - rest.len());
     let (place, query) = match url[after_credentials..].split_once('?') {
         Some((_, query)) => (&url[..url.len() - query.len() - 1], query),
@@ -59,7 +59,7 @@ fn read(url: &str) -> Result<Address, BoxError> {
         query.split('&').filter(|pair| !pair.is_empty()).partition(|pair| is_of_tls(pair));
     let mut config: Config = format!("{place}?{}", drivers.join("&")).parse()?;
     if config.get_hosts().is_empty() {
-        return Err("it names no host".into());
+        return Err("the host is missing".into());
     }
     let tls = tls(&own, &mut config)?;
     Ok(Address { config, tls })
@@ -74,7 +74,7 @@ fn is_of_tls(pair: &str) -> bool {
 }
 
 fn tls(pairs: &[&str], config: &mut Config) -> Result<Tls, BoxError> {
-    // As for the driver, the last one counts.
+    // The last one counts, as in the driver.
     let given = |name: &str| pairs.iter().rev().find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     let file = |name: &str| -> Result<Option<PathBuf>, BoxError> {
         let Some(value) = given(name).filter(|value| !value.is_empty()) else { return Ok(None) };
@@ -85,7 +85,7 @@ fn tls(pairs: &[&str], config: &mut Config) -> Result<Tls, BoxError> {
     let (mode, verify) = match given("sslmode").unwrap_or("prefer") {
         "disable" => (SslMode::Disable, Verify::Nothing),
         "prefer" => (SslMode::Prefer, Verify::Nothing),
-        // As libpq does it: a root certificate is there to be used.
+        // As in libpq, a root certificate implies its verification.
         "require" if root.is_none() => (SslMode::Require, Verify::Nothing),
         "require" | "verify-ca" => (SslMode::Require, Verify::Chain),
         "verify-full" => (SslMode::Require, Verify::ChainAndHost),
@@ -135,12 +135,12 @@ mod tests {
     #[test]
     fn client_key_of_another_user_is_not_used() {
         let key = tempfile::NamedTempFile::new().unwrap();
-        // Only root can give a file away.
+        // Only root can change the owner of a file.
         if std::os::unix::fs::chown(key.path(), Some(54_321), None).is_err() {
             return;
         }
-        let told = message(&format!("postgres://h/d?sslcert=/c.pem&sslkey={}", key.path().display()));
-        assert!(told.contains("it belongs to another user"), "{told}");
+        let message = message(&format!("postgres://h/d?sslcert=/c.pem&sslkey={}", key.path().display()));
+        assert!(message.contains("it belongs to another user"), "{message}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! How connections are made.
+//! Connections and their settings.
 
 use std::time::Duration;
 
@@ -11,23 +11,26 @@ use super::address::Address;
 use super::error;
 use crate::StoreError;
 
-/// Connections of one coordinator. More would only wait for the same disk and processors.
+/// The number of connections of one coordinator. More would only compete for the same disk and processors.
 pub(super) const CONNECTIONS: usize = 16;
-/// Further ones for questions of users, which may take long: claims, reports, renewals and logins never wait for them.
-pub(super) const QUESTIONS: usize = 4;
+/// The number of additional connections for the queries of users, which may take long. Claims, reports,
+/// renewals and logins never wait for them.
+pub(super) const USER_CONNECTIONS: usize = 4;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long an operation waits for a connection.
 const QUEUE_LIMIT: Duration = Duration::from_secs(10);
-/// How long a peer that says nothing is believed to be there.
+/// After how much silence a connection is considered broken.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
-/// No statement and no lock is waited for without end, and a connection that was forgotten in the
-/// middle of a transaction does not hold up the others.
+/// The settings of every connection.
 ///
-/// Plans are kept. One that was made while a table was almost empty would read the whole of it when it has
-/// a million rows, so a table is read along an index wherever there is one.
+/// The timeouts bound the wait for each statement and each lock, and end a transaction whose client is stuck,
+/// since it blocks others.
 ///
-/// Set after connecting and not while: poolers refuse startup parameters that they do not know.
+/// Plans are cached. A plan that was made while a table was almost empty would scan all of it when it has a
+/// million rows, so sequential scans are disabled, and an index is used wherever there is one.
+///
+/// They are set after connecting, since poolers refuse unknown startup parameters.
 const SESSION: &[(&str, &str)] = &[
     ("statement_timeout", "120s"),
     ("lock_timeout", "20s"),
@@ -38,10 +41,10 @@ const SESSION: &[(&str, &str)] = &[
     ("enable_seqscan", "off"),
 ];
 
-/// The other end of a connection, which has to be polled.
+/// The part of a connection that has to be polled.
 pub(super) type Driver = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
-/// Reads a URL and adds what every connection needs.
+/// Parses a URL and adds the options of every connection.
 pub(super) fn address(url: &str) -> Result<Address, StoreError> {
     let mut address = Address::parse(url)?;
     let config = &mut address.config;
@@ -55,21 +58,21 @@ pub(super) fn address(url: &str) -> Result<Address, StoreError> {
     Ok(address)
 }
 
-/// Makes a connection that has no settings of its own yet.
+/// Opens a connection without the settings.
 pub(super) async fn connect(address: &Address) -> Result<(Client, Driver), tokio_postgres::Error> {
     address.config.connect(address.tls.connector()).await
 }
 
-/// Makes one for a short while, whose other end is polled in the background.
+/// Opens a short-lived connection, which is polled in the background.
 pub(super) async fn client(address: &Address) -> Result<Client, StoreError> {
     let (client, driver) =
         connect(address).await.map_err(|error| error::of_connect(error, address.shown()))?;
-    // Ends when the client is dropped; an error comes out of what the client does next.
+    // It ends when the client is dropped. The next call of the client returns an error of the connection.
     mitosis_background::spawn("postgres-connection", driver);
     Ok(client)
 }
 
-/// Up to so many connections that are made when they are needed, and kept.
+/// Creates a pool of up to `most` connections, which are opened on demand and kept.
 pub(super) fn pool(address: &Address, most: usize) -> Result<Pool, StoreError> {
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(address.config.clone(), address.tls.connector(), recycling);
@@ -87,17 +90,17 @@ pub(super) fn pool(address: &Address, most: usize) -> Result<Pool, StoreError> {
         .map_err(|error| StoreError::Unexpected(error.into()))
 }
 
-/// What every connection is set to, but for what `options` in `db_url` sets otherwise.
+/// The statements that apply the settings, except those that `options` in `db_url` overrides.
 fn settings(options: &str) -> String {
     let own = SESSION.iter().filter(|(name, _)| !is_set_in(options, name));
     own.map(|(name, value)| format!("SET {name} = '{value}';")).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether `-c name=value` or `--name=value` is among the options.
+/// Whether the options contain `-c name=value` or `--name=value`.
 fn is_set_in(options: &str, name: &str) -> bool {
     options.split(|letter: char| letter.is_whitespace()).any(|word| {
         let setting = word.strip_prefix("--").or_else(|| word.strip_prefix("-c")).unwrap_or(word);
-        // PostgreSQL takes dashes for underscores there.
+        // PostgreSQL accepts dashes instead of underscores there.
         setting.split_once('=').is_some_and(|(set, _)| set.replace('-', "_").eq_ignore_ascii_case(name))
     })
 }
@@ -107,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_of_the_url_win_over_our_settings() {
+    fn options_of_the_url_override_settings() {
         let with = settings("-c statement_timeout=5min --lock-timeout=1s -cjit=on");
         for given in ["statement_timeout", "lock_timeout", "jit"] {
             assert!(!with.contains(&format!("SET {given} ")), "{given}: {with}");

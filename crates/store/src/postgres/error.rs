@@ -1,4 +1,4 @@
-//! What PostgreSQL reports, in the store's terms.
+//! Conversion of PostgreSQL errors.
 
 use deadpool_postgres::PoolError;
 use tokio_postgres::Error;
@@ -10,7 +10,9 @@ impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         match error.code() {
             Some(&SqlState::DISK_FULL) => Self::Full(error.into()),
-            Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Self::Setup(SetupError::MissingRight(error.into())),
+            Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                Self::Setup(SetupError::MissingPrivilege(error.into()))
+            }
             _ if is_transient(&error) => Self::Unavailable(error.into()),
             Some(&(SqlState::CHARACTER_NOT_IN_REPERTOIRE | SqlState::UNTRANSLATABLE_CHARACTER)) => {
                 Self::Nul(error.into())
@@ -30,27 +32,29 @@ impl From<PoolError> for StoreError {
     }
 }
 
-/// A first connection that did not come about.
+/// Converts the error of a first connection.
 pub(super) fn of_connect(error: Error, address: String) -> StoreError {
     match error.code() {
         Some(&SqlState::INSUFFICIENT_PRIVILEGE) => error.into(),
-        // Whoever is there answers, and will answer the same the next time.
+        // The server responds, and will refuse again.
         Some(code) if is_refusal(code) => StoreError::Address { address, source: error.into() },
         None if is_of_tls(&error) => StoreError::Setup(SetupError::Tls { address, source: error.into() }),
         _ => StoreError::Unavailable(NoConnection { address, source: error }.into()),
     }
 }
 
-/// The driver keeps what kind of error it is to itself, and names it in the text alone.
+/// The driver exposes the kind of the error only in its text.
 fn is_of_tls(error: &Error) -> bool {
     error.to_string().starts_with("error performing TLS handshake")
 }
 
-/// A schema that can't be brought up to date: often not for its own sake.
+/// Converts the error of a migration. Often the cause is not the migration itself.
 pub(super) fn of_migration(error: refinery::Error) -> StoreError {
     let reported = causes(&error).find_map(|cause| cause.downcast_ref::<Error>());
     match reported.and_then(Error::code) {
-        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => StoreError::Setup(SetupError::MissingRight(error.into())),
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            StoreError::Setup(SetupError::MissingPrivilege(error.into()))
+        }
         Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => StoreError::Setup(SetupError::ReadOnly(error.into())),
         Some(&SqlState::DISK_FULL) => StoreError::Full(error.into()),
         _ if reported.is_some_and(is_transient) => StoreError::Unavailable(error.into()),
@@ -64,16 +68,16 @@ fn causes<'a>(
     std::iter::successors(Some(error), |cause| cause.source())
 }
 
-/// Nobody answered where the database should be.
+/// No connection to the address could be established.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody answers as a database at {address}")]
+#[error("no database server responds at {address}")]
 struct NoConnection {
-    /// Without its password.
+    /// The address without the password.
     address: String,
     source: Error,
 }
 
-/// A commit that was not answered may stand.
+/// Converts the error of a commit. Without a response from the server, the outcome is unknown.
 pub(super) fn of_commit(error: Error) -> StoreError {
     match error.code() {
         Some(_) => error.into(),
@@ -81,15 +85,15 @@ pub(super) fn of_commit(error: Error) -> StoreError {
     }
 }
 
-/// Whether an operation was undone only because another one was in its way.
-pub(super) fn lost_a_race(error: &StoreError) -> bool {
+/// Whether an operation was rolled back only because of a concurrent one.
+pub(super) fn is_conflict(error: &StoreError) -> bool {
     let StoreError::Unavailable(error) = error else { return false };
     let code = error.downcast_ref::<Error>().and_then(Error::code);
     matches!(code, Some(&(SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED)))
 }
 
-/// Whether a statement was given up after the time that it was given.
-pub(crate) fn took_too_long(error: &StoreError) -> bool {
+/// Whether a statement was cancelled at its time limit.
+pub(crate) fn is_timeout(error: &StoreError) -> bool {
     let StoreError::Unavailable(error) = error else { return false };
     error.downcast_ref::<Error>().and_then(Error::code) == Some(&SqlState::QUERY_CANCELED)
 }
@@ -99,14 +103,14 @@ fn is_refusal(code: &SqlState) -> bool {
         SqlState::INVALID_PASSWORD,
         SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
         SqlState::INVALID_CATALOG_NAME,
-        // A pooler that does not take a parameter, or does not know the database.
+        // A pooler that rejects a parameter, or does not know the database.
         SqlState::PROTOCOL_VIOLATION,
     ]
     .contains(code)
 }
 
-/// Broken connections, a server that starts or stops, and a lack of resources may pass; a failing
-/// statement does not.
+/// Whether a retry may help: for broken connections, a server that starts or stops, and a lack of resources,
+/// but not for a failing statement.
 fn is_transient(error: &Error) -> bool {
     let Some(code) = error.code() else {
         return error.is_closed()
@@ -116,13 +120,13 @@ fn is_transient(error: &Error) -> bool {
 }
 
 fn may_pass(code: &SqlState) -> bool {
-    // Classes: connection, lost races, resources, operator intervention, system.
+    // Classes: connection, transaction rollback, resources, operator intervention, system.
     let class = &code.code()[..2];
     matches!(class, "08" | "40" | "53" | "57" | "58")
         || [
             SqlState::LOCK_NOT_AVAILABLE,
             SqlState::READ_ONLY_SQL_TRANSACTION,
-            // A database that takes no connections for now, or a server that is still recovering.
+            // A database that does not accept connections at the moment, or a server in recovery.
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
         ]
         .contains(code)
@@ -133,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_passes_by_itself_is_an_outage_and_a_mistake_is_not() {
+    fn outages_are_transient_and_defects_are_not() {
         for code in ["55000", "53000", "53100", "53200", "53300", "53400", "57P03", "25006", "55P03", "08006"]
         {
             assert!(may_pass(&SqlState::from_code(code)), "{code}");

@@ -1,20 +1,20 @@
 //! The store on PostgreSQL 15 or later, shared by any number of coordinators.
 //!
-//! An operation is a function of a transaction, in the file named after it; `write` opens the
-//! transaction, commits it, and repeats the operation when it lost a race against another one. Locks are
-//! taken in one order everywhere (worker, lease, task, group), so that losing is rare. None of the
-//! functions may commit, ask for the time, or keep state between calls.
+//! An operation is a function of a transaction, in the file named after it; `write` opens the transaction,
+//! commits it, and repeats the operation after a conflict with a concurrent one. Locks are taken in one order
+//! everywhere (worker, lease, task, group), so conflicts are rare. None of the functions may commit, ask for
+//! the time, or keep state between calls.
 
 mod address;
+mod cancel_on_drop;
 mod connect;
 pub(crate) mod dispatch;
 mod error;
-mod question;
+mod notifications;
 mod reaper;
 mod schema;
+mod server_checks;
 pub(crate) mod session;
-mod setup;
-mod signals;
 pub(crate) mod tasks;
 mod tls;
 
@@ -26,44 +26,44 @@ use deadpool_postgres::{Client, Pool, Transaction};
 use tokio_postgres::IsolationLevel;
 
 use self::address::Address;
-pub(crate) use self::error::took_too_long;
-use self::question::Question;
+use self::cancel_on_drop::CancelOnDrop;
+pub(crate) use self::error::is_timeout;
 use self::session::Session;
 use crate::backend::{Arguments, Backend, Operation};
+use crate::fairness::SharedRoundRobin;
 use crate::ops::SchemaVersion;
-use crate::turns::SharedTurns;
 use crate::{Store, StoreError};
 
-/// How often an operation that lost a race is tried.
-const TRIES: usize = 8;
+/// How often an operation is tried in case of conflicts.
+const MAX_TRIES: usize = 8;
 
 /// A store in a PostgreSQL database.
 #[derive(Debug)]
 pub struct PostgresStore {
     pool: Pool,
-    /// For questions of users.
-    questions: Pool,
-    /// For the connection that listens, and for cancel requests.
+    /// Connections for the queries of users.
+    user_pool: Pool,
+    /// The address for the listening connection and for cancel requests.
     address: Arc<Address>,
-    turns: Arc<SharedTurns>,
+    round_robin: Arc<SharedRoundRobin>,
 }
 
 impl PostgresStore {
-    /// Connects to the database behind a `postgres://` URL and brings its schema up to date. Several
-    /// coordinators may do this at once.
+    /// Connects to the database at a `postgres://` URL and upgrades its schema. Several coordinators may do
+    /// this at the same time.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let address = connect::address(url)?;
-        setup::check_that_sessions_last(&address).await?;
+        server_checks::check_session_pooling(&address).await?;
         schema::migrate(&address).await?;
         Ok(Self {
             pool: connect::pool(&address, connect::CONNECTIONS)?,
-            questions: connect::pool(&address, connect::QUESTIONS)?,
+            user_pool: connect::pool(&address, connect::USER_CONNECTIONS)?,
             address: Arc::new(address),
-            turns: Arc::default(),
+            round_robin: Arc::default(),
         })
     }
 
-    /// Whether [`Self::open`] would refuse the database because of what is in it; nothing is written.
+    /// Checks, without writing, whether [`Self::open`] would refuse the database because of its contents.
     pub async fn inspect(url: &str) -> Result<(), StoreError> {
         schema::inspect(&connect::address(url)?).await
     }
@@ -72,21 +72,21 @@ impl PostgresStore {
         Ok(self.pool.get().await?)
     }
 
-    /// For what a user asks, and what may take long.
-    async fn for_question(&self) -> Result<Question, StoreError> {
-        Ok(Question::new(self.questions.get().await?, Arc::clone(&self.address)))
+    /// A connection for the query of a user, which may take long.
+    async fn user_connection(&self) -> Result<CancelOnDrop, StoreError> {
+        Ok(CancelOnDrop::new(self.user_pool.get().await?, Arc::clone(&self.address)))
     }
 }
 
-/// Makes the changes of a transaction durable.
+/// Commits a transaction.
 async fn commit(transaction: Transaction<'_>) -> Result<(), StoreError> {
     transaction.commit().await.map_err(error::of_commit)
 }
 
-/// Runs `$work` in a transaction `$tx` of a store and answers once it is durable.
+/// Runs `$work` in a transaction `$tx` of a store, and returns its result once it is durable.
 ///
-/// A macro and not a function, because the future of a closure that borrows the transaction can't be
-/// said to be `Send`.
+/// It is a macro, because the compiler can't prove that the future of a closure which borrows the transaction
+/// is `Send`.
 macro_rules! write {
     ($store:expr, $tx:ident => $work:expr) => {{
         let mut tries = 1;
@@ -101,7 +101,8 @@ macro_rules! write {
             };
             match outcome.await {
                 Err(error)
-                    if tries < $crate::postgres::TRIES && $crate::postgres::error::lost_a_race(&error) =>
+                    if tries < $crate::postgres::MAX_TRIES
+                        && $crate::postgres::error::is_conflict(&error) =>
                 {
                     tries += 1;
                 }
@@ -127,8 +128,8 @@ impl PostgresStore {
 }
 
 impl Backend for PostgresStore {
-    fn turns(&self) -> Arc<SharedTurns> {
-        Arc::clone(&self.turns)
+    fn round_robin(&self) -> Arc<SharedRoundRobin> {
+        Arc::clone(&self.round_robin)
     }
 
     async fn write<A: Arguments, T: Send + 'static>(
@@ -139,7 +140,7 @@ impl Backend for PostgresStore {
         let mut tries = 1;
         loop {
             match self.attempt(&arguments, &operation).await {
-                Err(error) if tries < TRIES && error::lost_a_race(&error) => tries += 1,
+                Err(error) if tries < MAX_TRIES && error::is_conflict(&error) => tries += 1,
                 outcome => return outcome,
             }
         }
@@ -153,8 +154,8 @@ impl Backend for PostgresStore {
         operation(Session::Client(&self.client().await?).into(), &arguments).await
     }
 
-    /// Every connection is as good as another.
-    async fn write_soon<A: Arguments, T: Send + 'static>(
+    /// All connections are equal, so there is no queue to jump.
+    async fn write_urgent<A: Arguments, T: Send + 'static>(
         &self,
         arguments: A,
         operation: impl Operation<A, T>,
@@ -178,42 +179,42 @@ impl Backend for PostgresStore {
         self.write(arguments, operation).await
     }
 
-    async fn answer<A: Arguments, T: Send + 'static>(
+    async fn read_for_user<A: Arguments, T: Send + 'static>(
         &self,
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> Result<T, StoreError> {
-        let mut question = self.for_question().await?;
-        let outcome = operation(Session::Client(question.client()).into(), &arguments).await;
-        question.answered();
+        let mut connection = self.user_connection().await?;
+        let outcome = operation(Session::Client(connection.client()).into(), &arguments).await;
+        connection.finished();
         outcome
     }
 
-    async fn answer_at_once<A: Arguments, T: Send + 'static>(
+    async fn read_snapshot_for_user<A: Arguments, T: Send + 'static>(
         &self,
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> Result<T, StoreError> {
-        let mut question = self.for_question().await?;
-        let outcome = at_once(question.client(), &arguments, &operation).await;
-        question.answered();
+        let mut connection = self.user_connection().await?;
+        let outcome = in_snapshot(connection.client(), &arguments, &operation).await;
+        connection.finished();
         outcome
     }
 
-    async fn answer_within<A: Arguments, T: Send + 'static>(
+    async fn read_for_user_within<A: Arguments, T: Send + 'static>(
         &self,
         limit: Duration,
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> Result<T, StoreError> {
-        let mut question = self.for_question().await?;
-        let outcome = within(question.client(), limit, &arguments, &operation).await;
-        question.answered();
+        let mut connection = self.user_connection().await?;
+        let outcome = within(connection.client(), limit, &arguments, &operation).await;
+        connection.finished();
         outcome
     }
 }
 
-async fn at_once<A: Arguments, T: Send + 'static>(
+async fn in_snapshot<A: Arguments, T: Send + 'static>(
     client: &mut Client,
     arguments: &A,
     operation: &impl Operation<A, T>,
@@ -250,10 +251,10 @@ impl Store for PostgresStore {
     }
 
     async fn close(&self) {
-        self.questions.close();
+        self.user_pool.close();
         self.pool.close();
     }
 }
 
-/// Comes from a table, not from the parser alone.
+/// Reads from a table, so that more than the parser is tested.
 const READ_SOMETHING: &str = "SELECT count(*) FROM bootstrap";

@@ -14,7 +14,7 @@ use crate::db::{Row, only};
 use crate::ops::reaper::{LeaseLook, LeaseWatch, ReapReason, Reaped, Reaper};
 use crate::ops::workers::{Departure, Fate};
 use crate::shared::dispatch::lease::{self, Lease};
-use crate::shared::dispatch::lose::requeue;
+use crate::shared::dispatch::requeue::requeue;
 use crate::shared::workers::remove::remove;
 
 #[async_trait]

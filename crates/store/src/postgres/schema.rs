@@ -1,9 +1,9 @@
-//! How the schema is brought up to date.
+//! Migrations of the schema.
 
 use tokio_postgres::Client;
 
 use super::address::Address;
-use super::{connect, error, setup};
+use super::{connect, error, server_checks};
 use crate::ops::SchemaVersion;
 use crate::{ForeignSchema, NewerSchema, StoreError};
 use mitosis_domain::crash;
@@ -12,24 +12,24 @@ mod embedded {
     refinery::embed_migrations!("migrations/postgres");
 }
 
-/// However long a migration takes, it is waited for, by whoever runs it and by the next coordinator: one that
-/// gave up after a while would have to do the same again at each start. The server's or the role's own
-/// limits don't hold here either.
+/// Settings without time limits. A migration is awaited for as long as it takes, by the coordinator that runs
+/// it and by others: a coordinator that gives up would have to repeat it at the next start. The limits of the
+/// server and of the role don't apply either.
 const NO_LIMITS: &str = "SET statement_timeout = 0; SET lock_timeout = 0; \
     SET idle_in_transaction_session_timeout = 0; SET synchronous_commit = on; SET timezone = 'UTC'";
 
-/// Held by the one coordinator that migrates; the number means nothing.
+/// The lock of the coordinator that migrates; the number has no meaning.
 const LOCK_IF_FREE: &str = "SELECT pg_try_advisory_lock(7305790132211925)";
 const LOCK: &str = "SELECT pg_advisory_lock(7305790132211925)";
 
-/// Applies what this database has not seen yet. The lock goes with the connection.
+/// Applies the missing migrations. The lock is released with the connection.
 pub(super) async fn migrate(address: &Address) -> Result<(), StoreError> {
     let (mut client, driver) =
         connect::connect(address).await.map_err(|error| error::of_connect(error, address.shown()))?;
     let driver = mitosis_background::spawn("postgres-connection", driver);
     let outcome = migrate_on(&mut client).await;
     drop(client);
-    // Its end has nothing to say that the outcome does not.
+    // The outcome contains every error of the connection.
     let _ = driver.await;
     outcome
 }
@@ -37,31 +37,32 @@ pub(super) async fn migrate(address: &Address) -> Result<(), StoreError> {
 async fn migrate_on(client: &mut Client) -> Result<(), StoreError> {
     client.batch_execute(NO_LIMITS).await?;
     if !client.query_one(LOCK_IF_FREE, &[]).await?.try_get::<_, bool>(0)? {
-        tracing::info!("another coordinator brings the schema of the database up to date; waiting for it");
+        tracing::info!("waiting for another coordinator that migrates the database");
         client.batch_execute(LOCK).await?;
     }
-    let found = refuse_what_is_not_ours(client).await?;
-    setup::check_encoding(client, found.is_none()).await?;
+    let found = check_version(client).await?;
+    server_checks::check_encoding(client, found.is_none()).await?;
     crash::point("migrate.steps:before");
     embedded::migrations::runner().set_grouped(true).run_async(client).await.map_err(error::of_migration)?;
     crash::point("migrate.steps:after");
     Ok(())
 }
 
-/// Looks, and writes nothing: whether [`migrate`] would refuse the database.
+/// Checks, without writing, whether [`migrate`] would refuse the database.
 pub(super) async fn inspect(address: &Address) -> Result<(), StoreError> {
     let (client, driver) =
         connect::connect(address).await.map_err(|error| error::of_connect(error, address.shown()))?;
     let driver = mitosis_background::spawn("postgres-connection", driver);
-    let outcome = refuse_what_is_not_ours(&client).await;
+    let outcome = check_version(&client).await;
     drop(client);
-    // Its end has nothing to say that the outcome does not.
+    // The outcome contains every error of the connection.
     let _ = driver.await;
     outcome.map(drop)
 }
 
-/// The version of a schema that is ours; none in a new database.
-async fn refuse_what_is_not_ours(client: &Client) -> Result<Option<i64>, StoreError> {
+/// Returns the version of the schema, or none in a new database. Refuses a newer version and the database of
+/// another program.
+async fn check_version(client: &Client) -> Result<Option<i64>, StoreError> {
     let known = known();
     match schema_version(client).await? {
         Some(found) if found > known => Err(StoreError::Schema(NewerSchema { found, known }.into())),
@@ -73,20 +74,22 @@ async fn refuse_what_is_not_ours(client: &Client) -> Result<Option<i64>, StoreEr
     }
 }
 
-/// A name of ours that another program uses in the schema where the tables would be made; one that only mito 0.6
-/// has comes first.
+/// Finds a table of another program that has the name of one of this program's tables. Tables that only mito
+/// 0.6 has come first.
 const FOREIGN: &str = "
     SELECT tablename::text, tablename = ANY ($1) AS is_mito_06
     FROM pg_tables
     WHERE schemaname = current_schema() AND (tablename = ANY ($1) OR tablename = ANY ($2))
     ORDER BY is_mito_06 DESC, tablename
     LIMIT 1";
-const OF_MITO_06: [&str; 3] = ["active_tasks", "archived_tasks", "user_group"];
-const OURS: [&str; 7] = ["users", "groups", "membership", "task", "worker", "artifact", "attachment"];
+const TABLES_OF_MITO_06: [&str; 3] = ["active_tasks", "archived_tasks", "user_group"];
+const OWN_TABLES: [&str; 7] = ["users", "groups", "membership", "task", "worker", "artifact", "attachment"];
 
-/// Whose tables are in a database that has seen no migration of ours.
+/// Which other program owns a database without migrations of this program.
 async fn foreign(client: &Client) -> Result<Option<ForeignSchema>, StoreError> {
-    let Some(row) = client.query_opt(FOREIGN, &[&OF_MITO_06.as_slice(), &OURS.as_slice()]).await? else {
+    let Some(row) =
+        client.query_opt(FOREIGN, &[&TABLES_OF_MITO_06.as_slice(), &OWN_TABLES.as_slice()]).await?
+    else {
         return Ok(None);
     };
     match row.try_get(1)? {
@@ -98,19 +101,19 @@ async fn foreign(client: &Client) -> Result<Option<ForeignSchema>, StoreError> {
 const HISTORY: &str = "SELECT to_regclass('refinery_schema_history') IS NOT NULL";
 const VERSION: &str = "SELECT max(version)::bigint FROM refinery_schema_history";
 
-/// The latest migration that there is.
+/// The latest migration of this program.
 fn known() -> i64 {
     let migrations = embedded::migrations::runner();
     let versions = migrations.get_migrations().iter().map(|migration| i64::from(migration.version()));
-    versions.max().expect("there is a first migration")
+    versions.max().expect("there is at least one migration")
 }
 
-/// Which version the schema has, and which is known.
+/// The version of the schema, and the latest version that this program supports.
 pub(super) async fn version(client: &Client) -> Result<SchemaVersion, StoreError> {
     Ok(SchemaVersion { found: schema_version(client).await?.unwrap_or(0), known: known() })
 }
 
-/// The latest migration that was applied; none in a new database.
+/// The latest applied migration; none in a new database.
 async fn schema_version(client: &Client) -> Result<Option<i64>, StoreError> {
     if !client.query_one(HISTORY, &[]).await?.try_get::<_, bool>(0)? {
         return Ok(None);

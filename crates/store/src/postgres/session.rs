@@ -1,4 +1,4 @@
-//! A connection, and the statements that run on it.
+//! A connection, and how to run statements on it.
 
 use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::Statement;
@@ -15,11 +15,11 @@ pub(crate) enum Session<'a> {
     Transaction(&'a Transaction<'a>),
 }
 
-/// What goes into the places of a statement.
+/// The parameters of a statement.
 pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 impl Session<'_> {
-    /// A statement that is kept prepared.
+    /// Returns a cached prepared statement.
     pub(super) async fn prepare_cached(self, sql: &str) -> Result<Statement, StoreError> {
         Ok(match self {
             Self::Client(client) => client.prepare_cached(sql).await?,
@@ -53,14 +53,14 @@ impl Session<'_> {
     }
 }
 
-/// Statements in the shapes in which operations need them. All are kept prepared, unless they say otherwise.
+/// Runs statements. All of them are cached as prepared statements, unless noted otherwise.
 impl Session<'_> {
-    /// Changes rows; answers how many.
+    /// Changes rows; returns their number.
     pub(crate) async fn run(self, sql: &str, params: Params<'_>) -> Result<u64, StoreError> {
         self.execute(&self.prepare_cached(sql).await?, params).await
     }
 
-    /// The first row, which must be there.
+    /// Reads the first row, which must exist.
     pub(crate) async fn one<T>(
         self,
         sql: &str,
@@ -70,7 +70,7 @@ impl Session<'_> {
         self.optional(sql, params, read).await?.ok_or_else(|| Corrupt::row_count(0, sql).into())
     }
 
-    /// The first row, if there is one.
+    /// Reads the first row, if there is one.
     pub(crate) async fn optional<T>(
         self,
         sql: &str,
@@ -81,7 +81,7 @@ impl Session<'_> {
         rows.first().map(|row| read(&Row::Postgres(row))).transpose()
     }
 
-    /// All rows.
+    /// Reads all rows.
     pub(crate) async fn all<C: FromIterator<T>, T>(
         self,
         sql: &str,
@@ -92,7 +92,7 @@ impl Session<'_> {
         rows.iter().map(|row| read(&Row::Postgres(row))).collect()
     }
 
-    /// All rows of a statement that is put together for one question: not kept, and planned for its values.
+    /// Reads all rows of a generated statement, which is not cached and is planned for these parameters.
     pub(crate) async fn all_once<C: FromIterator<T>, T>(
         self,
         sql: &str,

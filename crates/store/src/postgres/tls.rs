@@ -1,4 +1,4 @@
-//! TLS to PostgreSQL, with the words of libpq.
+//! TLS to PostgreSQL, configured with the parameters of libpq.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -14,26 +14,26 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::BoxError;
 
-/// What of the server's certificate is verified.
+/// How much of the server's certificate is verified.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Verify {
-    /// Nothing: it keeps listeners out, not impostors (`prefer`, `require`).
+    /// Nothing, which protects against eavesdroppers but not against impostors (`prefer`, `require`).
     #[default]
     Nothing,
-    /// That a trusted authority signed it (`verify-ca`).
+    /// The signature of a trusted authority (`verify-ca`).
     Chain,
-    /// That it is of this host, too (`verify-full`).
+    /// The signature and the host name (`verify-full`).
     ChainAndHost,
 }
 
-/// How TLS is spoken, where it is.
+/// The TLS configuration of connections that use TLS.
 #[derive(Clone)]
 pub(super) struct Tls {
     verify: Verify,
     connector: MakeRustlsConnect,
 }
 
-/// A file that `db_url` names.
+/// An unusable file in `db_url`.
 #[derive(Debug, thiserror::Error)]
 #[error("the file {path} of {parameter} can't be used")]
 struct UnusableFile {
@@ -50,12 +50,12 @@ impl std::fmt::Debug for Tls {
 
 impl Default for Tls {
     fn default() -> Self {
-        Self::new(Verify::Nothing, None, None, None).expect("nothing to read, so nothing to go wrong")
+        Self::new(Verify::Nothing, None, None, None).expect("it reads no files")
     }
 }
 
 impl Tls {
-    /// Reads the files. Without a root certificate, those of the system are trusted.
+    /// Reads the files. Without a root certificate, the authorities of the system are trusted.
     pub(super) fn new(
         verify: Verify,
         root: Option<&Path>,
@@ -72,7 +72,7 @@ impl Tls {
             (None, None) => builder.with_no_client_auth(),
             (Some(certificate), Some(key)) => {
                 let refused = |source: BoxError| unusable("sslkey", key, source);
-                if is_of_a_stranger(key)? {
+                if belongs_to_another_user(key)? {
                     return Err(refused("it belongs to another user".into()));
                 }
                 let private = PrivateKeyDer::from_pem_file(key).map_err(|error| refused(error.into()))?;
@@ -80,12 +80,12 @@ impl Tls {
                     .with_client_auth_cert(certificates("sslcert", certificate)?, private)
                     .map_err(|error| refused(error.into()))?
             }
-            _ => return Err("sslcert and sslkey belong together; one of them is missing".into()),
+            _ => return Err("sslcert and sslkey are only valid together".into()),
         };
         Ok(Self { verify, connector: MakeRustlsConnect::new(config) })
     }
 
-    /// For the driver.
+    /// The connector for the driver.
     pub(super) fn connector(&self) -> MakeRustlsConnect {
         self.connector.clone()
     }
@@ -96,8 +96,8 @@ impl Tls {
     }
 }
 
-/// As libpq has it, a key is root's or the own one. One that is not there is told apart when it is read.
-fn is_of_a_stranger(key: &Path) -> Result<bool, BoxError> {
+/// As in libpq, a key must belong to root or to the current user. A missing file is reported when it is read.
+fn belongs_to_another_user(key: &Path) -> Result<bool, BoxError> {
     let own = std::fs::metadata("/proc/self")?.uid();
     Ok(key.metadata().is_ok_and(|key| key.uid() != 0 && key.uid() != own))
 }
@@ -109,7 +109,7 @@ fn unusable(parameter: &'static str, path: &Path, source: BoxError) -> BoxError 
 fn certificates(parameter: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, BoxError> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read {
-        Ok(found) if found.is_empty() => Err(unusable(parameter, path, "it holds no certificate".into())),
+        Ok(found) if found.is_empty() => Err(unusable(parameter, path, "it contains no certificate".into())),
         Ok(found) => Ok(found),
         Err(error) => Err(unusable(parameter, path, error.into())),
     }
@@ -130,7 +130,7 @@ fn verifier(
     Ok(Verifier { verify, chain, provider: provider.clone() })
 }
 
-/// `sslrootcert=system`, and none at all, mean those of the system.
+/// With `sslrootcert=system` or without `sslrootcert`, the authorities of the system are trusted.
 fn roots(path: Option<&Path>) -> Result<RootCertStore, BoxError> {
     let mut roots = RootCertStore::empty();
     match path.filter(|path| *path != Path::new("system")) {
@@ -142,15 +142,17 @@ fn roots(path: Option<&Path>) -> Result<RootCertStore, BoxError> {
         None => {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if roots.is_empty() {
-                return Err("the system trusts no certificate authority; name a file with sslrootcert".into());
+                return Err(
+                    "the system has no trusted certificate authorities; set sslrootcert to a file".into()
+                );
             }
         }
     }
     Ok(roots)
 }
 
-/// Looks at as much of a certificate as `sslmode` asks for. That the server has the key of the certificate
-/// is verified always.
+/// Verifies as much of a certificate as `sslmode` requires. The server always has to prove that it has the key
+/// of the certificate.
 #[derive(Debug)]
 struct Verifier {
     verify: Verify,
@@ -170,7 +172,7 @@ impl ServerCertVerifier for Verifier {
         let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
         let verified = chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
-            // The chain is looked at before the name.
+            // The chain is verified before the name.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if self.verify == Verify::Chain => Ok(ServerCertVerified::assertion()),

@@ -16,8 +16,8 @@ use super::rights;
 use super::workers::remove::{Registered, remove_all};
 use crate::StoreError;
 use crate::backend::Backend;
-use crate::code::Code;
 use crate::db::{Db, Params, Row, Sql, only, sql};
+use crate::enum_codes::Code;
 use crate::ops::accounts::{Accounts, Bootstrap, NewUser, SessionChange, UserCreation};
 use crate::ops::{Administered, By};
 

@@ -9,16 +9,16 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::admin::AccountState;
 
 use super::artifacts::{charge, garbage};
-use super::expected;
+use super::expected_uploads;
 use super::rights;
 use crate::StoreError;
 use crate::backend::Backend;
-use crate::code::row_count;
 use crate::db::{Db, Params, Row, Sql, read_count, sql};
+use crate::enum_codes::row_count;
 use crate::ops::By;
 use crate::ops::artifacts::{Removal, Reservation};
 use crate::ops::attachments::{Attachment, AttachmentQuery, Attachments};
-use crate::ops::expected::NewLink;
+use crate::ops::expected_uploads::NewLink;
 use crate::ops::uploads::noted;
 
 #[async_trait]
@@ -48,14 +48,14 @@ impl<B: Backend> Attachments for B {
         offset: u64,
         limit: u64,
     ) -> Result<Vec<Attachment>, StoreError> {
-        self.answer((query.clone(), offset, limit), |db, (query, offset, limit)| {
+        self.read_for_user((query.clone(), offset, limit), |db, (query, offset, limit)| {
             Box::pin(page(db, query, *offset, *limit))
         })
         .await
     }
 
     async fn count_attachments(&self, query: &AttachmentQuery) -> Result<u64, StoreError> {
-        self.answer(query.clone(), |db, query| Box::pin(count(db, query))).await
+        self.read_for_user(query.clone(), |db, query| Box::pin(count(db, query))).await
     }
 
     async fn remove_attachment(
@@ -162,12 +162,12 @@ async fn reserve(
     let existing = find(db, id, key).await?;
     let recorded = existing.as_ref().map_or(0, |existing| existing.size);
     let object = object_of(group, key)?;
-    let terms = expected::terms(db, &object, existing.is_some(), size, link, now).await?;
+    let terms = expected_uploads::terms(db, &object, existing.is_some(), size, link, now).await?;
     if !charge(db, id, terms.size.saturating_sub(recorded).max(0)).await? {
         return Ok(Reservation::OverQuota);
     }
     db.run_one(PUT_ATTACHMENT, &[&id.0, &key, &terms.size, &now.unix_micros()]).await?;
-    expected::expect(db, &object, &terms, link).await?;
+    expected_uploads::expect(db, &object, &terms, link).await?;
     let (exist, object) = (existing.is_some(), object.path().to_owned());
     Ok(Reservation::Reserved { exist, object, creates: terms.creates })
 }
@@ -195,7 +195,7 @@ async fn remove(
     db.run_one(DELETE_ATTACHMENT, &[&id.0, &key]).await?;
     db.run_one(RELEASE_STORAGE, &[&id.0, &attachment.size]).await?;
     let object = object_of(group, key)?;
-    expected::delete(db, &object).await?;
+    expected_uploads::delete(db, &object).await?;
     garbage::add(db, &noted(&object), untouched_since).await?;
     Ok(Removal::Removed { object: object.path().to_owned() })
 }

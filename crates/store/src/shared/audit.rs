@@ -8,8 +8,8 @@ use mitosis_protocol::audit::AuditEntry;
 
 use crate::StoreError;
 use crate::backend::Backend;
-use crate::code::row_count;
 use crate::db::{Db, Row, Sql, sql};
+use crate::enum_codes::row_count;
 use crate::ops::audit::Audit;
 
 #[async_trait]
@@ -31,7 +31,7 @@ impl<B: Backend> Audit for B {
     }
 
     async fn audit(&self, before: Option<i64>, limit: u64) -> Result<Vec<AuditEntry>, StoreError> {
-        self.answer((before, limit), |db, (before, limit)| Box::pin(page(db, *before, *limit))).await
+        self.read_for_user((before, limit), |db, (before, limit)| Box::pin(page(db, *before, *limit))).await
     }
 }
 

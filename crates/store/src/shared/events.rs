@@ -7,8 +7,8 @@ use mitosis_protocol::{TaskResult, TaskState};
 
 use crate::StoreError;
 use crate::backend::Backend;
-use crate::code::row_count;
 use crate::db::{Db, List, Params, Row, Sql, sql};
+use crate::enum_codes::row_count;
 use crate::ops::events::{Change, ChangeQuery, Cursor, Events, Position};
 
 #[async_trait]
@@ -132,5 +132,5 @@ fn read(row: &Row<'_>) -> Result<Change, StoreError> {
         warnings: row.warnings("warnings")?,
         at: cursor.at,
     };
-    Ok(Change { cursor, group: GroupId(row.value("group_id")?), labels: row.words("labels")?, event })
+    Ok(Change { cursor, group: GroupId(row.value("group_id")?), labels: row.tag_set("labels")?, event })
 }

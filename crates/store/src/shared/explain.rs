@@ -11,15 +11,15 @@ use uuid::Uuid;
 use super::tasks::get;
 use crate::StoreError;
 use crate::backend::Backend;
-use crate::code::{Code, row_count};
 use crate::db::{Db, Json, Row, Sql, only, sql};
+use crate::enum_codes::{Code, row_count};
 use crate::error::Corrupt;
 use crate::ops::explain::Explain;
 
 #[async_trait]
 impl<B: Backend> Explain for B {
     async fn facts(&self, uuid: Uuid) -> Result<Option<Facts>, StoreError> {
-        self.answer_at_once(uuid, |db, uuid| Box::pin(facts(db, *uuid))).await
+        self.read_snapshot_for_user(uuid, |db, uuid| Box::pin(facts(db, *uuid))).await
     }
 }
 
@@ -126,7 +126,7 @@ async fn crew(db: Db<'_>, task: &Task) -> Result<EligibleWorkers, StoreError> {
     if crew.serving > 0 && crew.fitting == 0 {
         crew.nearest = db
             .optional(NEAREST, &[&group, &least, &tags], |row| {
-                Ok(Nearest { worker: row.value("uuid")?, missing: row.words("missing")? })
+                Ok(Nearest { worker: row.value("uuid")?, missing: row.tag_set("missing")? })
             })
             .await?;
     }

@@ -19,8 +19,8 @@ use super::tasks::cancel;
 use super::workers::{end_service, lock_service};
 use crate::StoreError;
 use crate::backend::Backend;
-use crate::code::Code;
 use crate::db::{Db, List, Params, Row, Sql, only, sql};
+use crate::enum_codes::Code;
 use crate::ops::groups::{GroupCreation, GroupDeletion, Groups, MembersChange};
 use crate::ops::query::TaskQuery;
 use crate::ops::tasks::CancelSelection;
@@ -495,7 +495,7 @@ async fn restore_group(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sqlite::plan::{assert_searches, steps};
+    use crate::sqlite::query_plan::{assert_searches, steps};
 
     #[test]
     fn sqlite_finds_deletions_by_their_index() {

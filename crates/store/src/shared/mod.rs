@@ -6,7 +6,7 @@ mod attachments;
 mod audit;
 pub(crate) mod dispatch;
 mod events;
-mod expected;
+mod expected_uploads;
 mod explain;
 mod groups;
 mod personal_tokens;

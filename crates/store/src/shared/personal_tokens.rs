@@ -10,8 +10,8 @@ use super::accounts::read_user;
 use super::workers::remove::{Registered, remove_all};
 use crate::StoreError;
 use crate::backend::Backend;
-use crate::code::Code;
 use crate::db::{Db, Params, Row, Sql, only, sql};
+use crate::enum_codes::Code;
 use crate::ops::personal_tokens::{NewPersonalToken, PersonalTokens, TokenOwner};
 
 #[async_trait]

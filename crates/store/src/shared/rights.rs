@@ -10,8 +10,8 @@ use mitosis_protocol::admin::AccountState;
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::code::Code;
 use crate::db::{Db, List, Params, Sql, only, sql};
+use crate::enum_codes::Code;
 use crate::ops::By;
 
 /// Waits for a change of the membership that is under way, and holds off the next. An account that is not active
@@ -148,7 +148,7 @@ pub(crate) async fn may_with(db: Db<'_>, by: By, task: Uuid, action: Action) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sqlite::plan::assert_searches;
+    use crate::sqlite::query_plan::assert_searches;
 
     #[test]
     fn sqlite_starts_at_what_it_is_asked_about() {

@@ -9,12 +9,12 @@ pub(crate) mod connection;
 pub(crate) mod dispatch;
 mod error;
 mod lock;
+mod notifications;
 #[cfg(test)]
-pub(crate) mod plan;
+pub(crate) mod query_plan;
 mod readers;
 mod reaper;
 mod schema;
-mod signals;
 pub(crate) mod tasks;
 mod writer;
 
@@ -26,9 +26,9 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 
 use crate::backend::{Arguments, Backend, Operation};
+use crate::fairness::SharedRoundRobin;
 use crate::ops::SchemaVersion;
 use crate::sqlite::connection::Connection;
-use crate::turns::SharedTurns;
 use crate::{Store, StoreError};
 use readers::Readers;
 use writer::{Urgency, Writer};
@@ -47,7 +47,7 @@ pub struct SqliteStore {
     readers: Readers,
     questions: Readers,
     writer: Writer,
-    turns: Arc<SharedTurns>,
+    round_robin: Arc<SharedRoundRobin>,
     watched: reaper::Watched,
 }
 
@@ -69,7 +69,7 @@ impl SqliteStore {
             readers: readers(READERS)?,
             questions: readers(QUESTIONS)?,
             writer: Writer::start(Connection::new(db), lock)?,
-            turns: Arc::default(),
+            round_robin: Arc::default(),
             watched: reaper::Watched::default(),
         })
     }
@@ -84,7 +84,7 @@ impl SqliteStore {
     }
 
     /// Like [`Self::write`], before everything that is not urgent and waits.
-    async fn write_soon<T, W>(&self, work: W) -> Result<T, StoreError>
+    async fn write_urgent<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -103,8 +103,8 @@ impl SqliteStore {
 }
 
 impl Backend for SqliteStore {
-    fn turns(&self) -> Arc<SharedTurns> {
-        Arc::clone(&self.turns)
+    fn round_robin(&self) -> Arc<SharedRoundRobin> {
+        Arc::clone(&self.round_robin)
     }
 
     async fn write<A: Arguments, T: Send + 'static>(
@@ -123,7 +123,7 @@ impl Backend for SqliteStore {
         Backend::write(self, arguments, operation).await
     }
 
-    async fn write_soon<A: Arguments, T: Send + 'static>(
+    async fn write_urgent<A: Arguments, T: Send + 'static>(
         &self,
         arguments: A,
         operation: impl Operation<A, T>,
@@ -147,7 +147,7 @@ impl Backend for SqliteStore {
         Backend::read(self, arguments, operation).await
     }
 
-    async fn answer<A: Arguments, T: Send + 'static>(
+    async fn read_for_user<A: Arguments, T: Send + 'static>(
         &self,
         arguments: A,
         operation: impl Operation<A, T>,
@@ -156,15 +156,15 @@ impl Backend for SqliteStore {
     }
 
     /// A reader looks at one moment in any case.
-    async fn answer_at_once<A: Arguments, T: Send + 'static>(
+    async fn read_snapshot_for_user<A: Arguments, T: Send + 'static>(
         &self,
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> Result<T, StoreError> {
-        Backend::answer(self, arguments, operation).await
+        Backend::read_for_user(self, arguments, operation).await
     }
 
-    async fn answer_within<A: Arguments, T: Send + 'static>(
+    async fn read_for_user_within<A: Arguments, T: Send + 'static>(
         &self,
         limit: Duration,
         arguments: A,

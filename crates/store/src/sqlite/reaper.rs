@@ -17,7 +17,7 @@ use crate::db::{only, read_count};
 use crate::ops::reaper::{LeaseLook, LeaseWatch, ReapReason, Reaped, Reaper};
 use crate::ops::workers::{Departure, Fate};
 use crate::shared::dispatch::lease::{self, Lease};
-use crate::shared::dispatch::lose::requeue;
+use crate::shared::dispatch::requeue::requeue;
 use crate::shared::workers::remove::remove;
 use crate::sqlite::connection::Connection;
 
@@ -52,7 +52,7 @@ impl Reaper for SqliteStore {
         let skipped = clock.lag - noted.clock.lag;
         let is_old = noted.at + NOTE_AGAIN <= now || now + NOTE_AGAIN <= noted.at;
         let at = if skipped != 0 || is_old {
-            self.write_soon(move |db| note(db, clock)).await?;
+            self.write_urgent(move |db| note(db, clock)).await?;
             now
         } else {
             noted.at

@@ -36,7 +36,7 @@ const READER_SETTINGS: &str = "
 pub(super) fn open_for_writing(file: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = connect(file, flags)?;
-    refuse_what_is_not_ours(&db, file)?;
+    check_version(&db, file)?;
     configure(db, file, WRITER_SETTINGS)
 }
 
@@ -70,7 +70,7 @@ const FOREIGN: &str = "
     LIMIT 1";
 
 /// A file that another program has filled is not written to, not even to change how it is journaled.
-fn refuse_what_is_not_ours(db: &Connection, file: &Path) -> Result<(), StoreError> {
+fn check_version(db: &Connection, file: &Path) -> Result<(), StoreError> {
     let table =
         db.query_row(FOREIGN, [], |row| row.get(0)).optional().map_err(|error| unusable(file, error))?;
     match table {

@@ -125,11 +125,13 @@ async fn pooler_in_session_mode_serves_and_others_are_refused() {
     let bouncer = PgBouncer::start(&server, "session").await.unwrap();
     let store = PostgresStore::open(&bouncer.url(database)).await.unwrap();
     store.ping().await.unwrap();
-    let mut heard = mitosis_store::ops::signals::Signals::hear(&store).unwrap();
+    let mut heard = mitosis_store::ops::notifications::Notifications::listen(&store).unwrap();
     heard.recv().await.unwrap();
-    mitosis_store::ops::signals::Signals::signal(&store, "hello").await.unwrap();
+    mitosis_store::ops::notifications::Notifications::notify(&store, "hello").await.unwrap();
     let said = tokio::time::timeout(Duration::from_secs(10), heard.recv()).await.unwrap().unwrap();
-    assert!(matches!(said, mitosis_store::ops::signals::Heard::Said(text) if text == "hello"));
+    assert!(
+        matches!(said, mitosis_store::ops::notifications::Notification::Message(text) if text == "hello")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,7 +161,7 @@ async fn missing_rights_are_named_as_that() {
     let login = format!("{}:{}", PostgresServer::USER, PostgresServer::PASSWORD);
     let plain = url.replace(&login, "plain:plain-secret");
     let error = refused(&plain).await;
-    let StoreError::Setup(setup @ SetupError::MissingRight(_)) = &error else { panic!("{error:?}") };
+    let StoreError::Setup(setup @ SetupError::MissingPrivilege(_)) = &error else { panic!("{error:?}") };
     assert!(setup.hint().contains("GRANT"), "{}", setup.hint());
 
     server.execute("ALTER ROLE plain SET default_transaction_read_only = on").await.unwrap();
@@ -171,7 +173,7 @@ async fn missing_rights_are_named_as_that() {
     let store = PostgresStore::open(&plain).await.unwrap();
     psql(&url).await.batch_execute("REVOKE SELECT ON bootstrap FROM plain").await.unwrap();
     let error = store.ping().await.unwrap_err();
-    assert!(matches!(error, StoreError::Setup(SetupError::MissingRight(_))), "{error:?}");
+    assert!(matches!(error, StoreError::Setup(SetupError::MissingPrivilege(_))), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

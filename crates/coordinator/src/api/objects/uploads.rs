@@ -14,7 +14,7 @@ use mitosis_domain::object::ObjectKey;
 use mitosis_objects::{ByteStream, Link, ObjectError, ObjectStore, Right, SignedAccess};
 use mitosis_protocol::{Timestamp, UPLOAD_HEADER, UPLOADS_ONCE};
 use mitosis_store::Store;
-use mitosis_store::ops::expected::NewLink;
+use mitosis_store::ops::expected_uploads::NewLink;
 use mitosis_store::ops::uploads::Waits;
 
 use crate::api::user::artifacts::{UPLOAD_VALID, upload_over};

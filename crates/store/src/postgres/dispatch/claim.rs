@@ -11,13 +11,13 @@ use mitosis_protocol::worker::WorkerState;
 
 use super::participants;
 use crate::StoreError;
+use crate::fairness::SharedRoundRobin;
 use crate::ops::dispatch::{Assignment, Claim, Work};
 use crate::postgres::session::{Params, Session};
 use crate::shared::dispatch::ready::{Ready, select_ready};
 use crate::shared::dispatch::{lease, work};
 use crate::shared::tasks::get;
 use crate::shared::workers;
-use crate::turns::SharedTurns;
 
 /// The oldest, should there be several.
 const RUNNING_OF_WORKER: &str = "
@@ -28,7 +28,7 @@ const RUNNING_OF_WORKER: &str = "
 /// Gives the worker the task it has, or else another.
 pub(crate) async fn claim_or_resume(
     db: Session<'_>,
-    turns: &SharedTurns,
+    turns: &SharedRoundRobin,
     worker: WorkerId,
     token: i64,
     at: Moment,

@@ -3,8 +3,8 @@
 use mitosis_protocol::Timestamp;
 
 use crate::StoreError;
-use crate::code::Code;
 use crate::db::only;
+use crate::enum_codes::Code;
 use crate::ops::dispatch::{Completed, Completion, Holder};
 use crate::postgres::session::{Params, Session};
 use crate::shared::artifacts::records;

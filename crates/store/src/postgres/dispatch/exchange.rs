@@ -14,24 +14,24 @@ use uuid::Uuid;
 use super::claim;
 use super::participants;
 use crate::StoreError;
-use crate::batch::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
-use crate::code::Code;
 use crate::db::{Row, warnings_to_json};
+use crate::enum_codes::Code;
+use crate::exchange_plan::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
+use crate::fairness::SharedRoundRobin;
 use crate::ops::dispatch::{Ended, Exchange, ExchangeOutcome, Exchanged, Given, Holder, Verdict, Work};
 use crate::ops::workers::Fate;
 use crate::postgres::session::{Params, Session};
 use crate::shared::artifacts::records;
 use crate::shared::dispatch::ready::select_ready;
-use crate::shared::dispatch::{follow_up, lease, lose};
+use crate::shared::dispatch::{follow_up, lease, requeue};
 use crate::shared::workers::{self};
-use crate::turns::SharedTurns;
 
 type Participants = HashMap<WorkerId, Participant>;
 
 /// Takes and gives.
 pub(crate) async fn exchange(
     db: Session<'_>,
-    turns: &SharedTurns,
+    turns: &SharedRoundRobin,
     batch: &[Exchange],
     at: Moment,
 ) -> Result<ExchangeOutcome, StoreError> {
@@ -251,7 +251,7 @@ async fn requeue(
 ) -> Result<bool, StoreError> {
     match lease::find(db.into(), Holder::Lease(key)).await? {
         Some(lease) if lease.worker == worker => {
-            lose::requeue(db.into(), &lease, Fate::Returned, now).await.map(|_| true)
+            requeue::requeue(db.into(), &lease, Fate::Returned, now).await.map(|_| true)
         }
         _ => Ok(false),
     }
@@ -260,7 +260,7 @@ async fn requeue(
 /// Gives tasks to those who want some; answers them by the place of the agent in the batch.
 async fn assign_all(
     db: Session<'_>,
-    turns: &SharedTurns,
+    turns: &SharedRoundRobin,
     batch: &[Exchange],
     participants: &Participants,
     at: Moment,

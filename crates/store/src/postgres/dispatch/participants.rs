@@ -8,9 +8,9 @@ use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::WorkerState;
 
 use crate::StoreError;
-use crate::batch::{Eligibility, Participant};
-use crate::code::Code;
 use crate::db::Row;
+use crate::enum_codes::Code;
+use crate::exchange_plan::{Eligibility, Participant};
 use crate::postgres::session::{Params, Session};
 use crate::shared::workers::LockedWorker;
 
@@ -54,6 +54,6 @@ fn read(row: &tokio_postgres::Row) -> Result<(Participant, AccountState), StoreE
         state: row.code::<WorkerState>("state")?,
     };
     let groups = groups.into_iter().map(GroupId).collect();
-    let eligibility = Eligibility { groups, tags: row.words("tags")? };
+    let eligibility = Eligibility { groups, tags: row.tag_set("tags")? };
     Ok((Participant { worker, eligibility }, row.code("owner_state")?))
 }

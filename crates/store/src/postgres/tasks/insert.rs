@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::intern;
 use crate::StoreError;
-use crate::code::neg_priority;
 use crate::db::only;
+use crate::enum_codes::neg_priority;
 use crate::postgres::session::{Params, Session};
 use crate::shared::tasks::insert::{NewRow, Origin, Placed};
 

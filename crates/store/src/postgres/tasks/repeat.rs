@@ -29,7 +29,7 @@ const INSERT_TASK_NEEDS: &str = "
     FROM unnest($1::bigint[], $2::bigint[]) AS new (id, original)
     JOIN task_need n ON n.task_id = new.original";
 
-/// The place in line is that of `code::neg_priority`.
+/// The place in line is that of `enum_codes::neg_priority`.
 const INSERT_READY: &str = "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
     SELECT lane_id, ~priority, id, 0, 0, $2 FROM task WHERE id = ANY($1)";

@@ -17,7 +17,7 @@ use crate::backend::Backend;
 use crate::ops::By;
 use crate::ops::artifacts::{Artifact, Artifacts, Removal, Reservation};
 use crate::ops::dispatch::Holder;
-use crate::ops::expected::NewLink;
+use crate::ops::expected_uploads::NewLink;
 
 pub(super) use reserve::charge;
 

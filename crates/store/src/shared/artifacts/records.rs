@@ -11,8 +11,8 @@ use mitosis_protocol::{ArtifactKind, Timestamp};
 use super::super::dispatch::lease;
 use super::garbage;
 use crate::StoreError;
-use crate::code::Code;
 use crate::db::{Db, List, Row, Sql, sql};
+use crate::enum_codes::Code;
 use crate::ops::artifacts::Artifact;
 use crate::ops::dispatch::Holder;
 

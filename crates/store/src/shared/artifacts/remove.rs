@@ -6,13 +6,13 @@ use mitosis_domain::permission::Action;
 use mitosis_protocol::{ArtifactKind, Timestamp};
 use uuid::Uuid;
 
-use super::super::expected;
+use super::super::expected_uploads;
 use super::super::rights;
 use super::garbage;
 use super::records::RELEASE_STORAGE;
 use crate::StoreError;
-use crate::code::Code;
 use crate::db::{Db, Row, Sql, sql};
+use crate::enum_codes::Code;
 use crate::ops::By;
 use crate::ops::artifacts::Removal;
 
@@ -73,7 +73,7 @@ pub(super) async fn remove(
     db.run_one(DELETE_ARTIFACT, &[&artifact.id]).await?;
     db.run_one(RELEASE_STORAGE, &[&artifact.task.0, &artifact.size]).await?;
     let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
-    expected::delete(db, &key).await?;
+    expected_uploads::delete(db, &key).await?;
     // No link of the last upload is older.
     garbage::add(db, key.path(), untouched_since).await?;
     Ok(Removal::Removed { object: key.path().to_owned() })

@@ -8,16 +8,16 @@ use mitosis_protocol::{ArtifactKind, Timestamp};
 use uuid::Uuid;
 
 use super::super::dispatch::lease;
-use super::super::expected;
+use super::super::expected_uploads;
 use super::super::rights;
 use super::garbage;
 use crate::StoreError;
-use crate::code::Code;
 use crate::db::{Db, Params, Row, Sql, sql};
+use crate::enum_codes::Code;
 use crate::ops::By;
 use crate::ops::artifacts::Reservation;
 use crate::ops::dispatch::Holder;
-use crate::ops::expected::NewLink;
+use crate::ops::expected_uploads::NewLink;
 
 /// Charges only what fits: the quota holds however many ask at once, and asking for nothing is free
 /// even in a group that is over its quota.
@@ -133,11 +133,11 @@ pub(super) async fn for_user(
     let existing = find(db, VISIBLE, &[&target.task.0, &kind.code()]).await?;
     let object = existing.as_ref().map_or(new.object.path(), |existing| existing.object.as_str());
     let key = ObjectKey::from_stored(ObjectClass::Artifacts, object.to_owned());
-    let terms = expected::terms(db, &key, existing.is_some(), size, link, now).await?;
+    let terms = expected_uploads::terms(db, &key, existing.is_some(), size, link, now).await?;
     let mut outcome = reserve(db, &target, &new, existing, terms.size, now).await?;
     if let Reservation::Reserved { creates, .. } = &mut outcome {
         *creates = terms.creates;
-        expected::expect(db, &key, &terms, link).await?;
+        expected_uploads::expect(db, &key, &terms, link).await?;
         db.run_one(TOUCH_TASK, &[&target.task.0, &now.unix_micros()]).await?;
     }
     Ok(outcome)

@@ -11,8 +11,8 @@ use super::super::rights;
 use super::super::tasks::insert::{NewRow, Origin, insert, take_numbers};
 use super::lease;
 use crate::StoreError;
-use crate::code::neg_priority;
 use crate::db::{Db, List, Params, Sql, only, sql};
+use crate::enum_codes::neg_priority;
 use crate::ops::dispatch::{FollowUp, Holder};
 use crate::ops::tasks::TaskIds;
 

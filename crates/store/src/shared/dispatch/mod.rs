@@ -2,9 +2,9 @@
 
 pub(crate) mod follow_up;
 pub(crate) mod lease;
-pub(crate) mod lose;
 pub(crate) mod ready;
 mod report_end;
+pub(crate) mod requeue;
 pub(crate) mod work;
 
 use async_trait::async_trait;
@@ -16,25 +16,25 @@ use mitosis_protocol::Timestamp;
 use super::tasks::insert::NewRow;
 use crate::backend::Backend;
 use crate::db::Db;
+use crate::fairness::SharedRoundRobin;
 use crate::ops::dispatch::{
     Assignment, Claim, Completed, Completion, Dispatch, EndReport, Exchange, ExchangeOutcome, FollowUp,
     Holder, Work,
 };
 use crate::ops::tasks::NewTask;
-use crate::turns::SharedTurns;
 use crate::{StoreError, postgres, sqlite};
 
 #[async_trait]
 impl<B: Backend> Dispatch for B {
     async fn exchange(&self, batch: &[Exchange], at: Moment) -> Result<ExchangeOutcome, StoreError> {
-        self.write((self.turns(), batch.to_vec(), at), |db, (turns, batch, at)| {
+        self.write((self.round_robin(), batch.to_vec(), at), |db, (turns, batch, at)| {
             Box::pin(exchange(db, turns, batch, *at))
         })
         .await
     }
 
     async fn claim_or_resume(&self, worker: WorkerId, token: i64, at: Moment) -> Result<Claim, StoreError> {
-        self.write((self.turns(), worker, token, at), |db, (turns, worker, token, at)| {
+        self.write((self.round_robin(), worker, token, at), |db, (turns, worker, token, at)| {
             Box::pin(claim_or_resume(db, turns, *worker, *token, *at))
         })
         .await
@@ -89,7 +89,7 @@ impl<B: Backend> Dispatch for B {
 
 async fn exchange(
     db: Db<'_>,
-    turns: &SharedTurns,
+    turns: &SharedRoundRobin,
     batch: &[Exchange],
     at: Moment,
 ) -> Result<ExchangeOutcome, StoreError> {
@@ -101,7 +101,7 @@ async fn exchange(
 
 async fn claim_or_resume(
     db: Db<'_>,
-    turns: &SharedTurns,
+    turns: &SharedRoundRobin,
     worker: WorkerId,
     token: i64,
     at: Moment,

@@ -6,10 +6,10 @@ use std::collections::{HashMap, VecDeque};
 use mitosis_domain::ids::{GroupId, LaneId, TaskId};
 
 use crate::StoreError;
-use crate::batch::Eligibility;
-use crate::code::row_count;
 use crate::db::{Db, Json, List, Params, Sql, sql};
-use crate::turns::SharedTurns;
+use crate::enum_codes::row_count;
+use crate::exchange_plan::Eligibility;
+use crate::fairness::SharedRoundRobin;
 
 /// A task that is Ready. The order of the fields is the order of service within a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +49,7 @@ const LANES: Sql = sql!(
 /// waiting than its turns leaves the rest to the others.
 pub(crate) async fn select_ready(
     db: Db<'_>,
-    turns: &SharedTurns,
+    turns: &SharedRoundRobin,
     who: &Eligibility,
     count: usize,
 ) -> Result<Vec<Ready>, StoreError> {
@@ -130,7 +130,7 @@ async fn first_of_lanes(db: Db<'_>, lanes: &[LaneId], count: usize) -> Result<Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sqlite::plan::assert_searches;
+    use crate::sqlite::query_plan::assert_searches;
 
     #[test]
     fn sqlite_starts_at_the_groups_and_reads_lanes_by_their_keys() {

@@ -5,8 +5,8 @@ use mitosis_protocol::Timestamp;
 
 use super::lease;
 use crate::StoreError;
-use crate::code::Code;
 use crate::db::{Db, Sql, sql};
+use crate::enum_codes::Code;
 use crate::ops::dispatch::{EndReport, Holder};
 
 const NOTE_END: Sql = sql!("UPDATE lease SET reported_end = $2, updated_at = $3 WHERE task_id = $1");

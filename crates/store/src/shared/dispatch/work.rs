@@ -41,7 +41,7 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Work, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sqlite::plan::assert_searches;
+    use crate::sqlite::query_plan::assert_searches;
 
     #[test]
     fn sqlite_starts_at_the_lease() {

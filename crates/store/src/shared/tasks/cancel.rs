@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::super::rights;
 use super::query;
 use crate::StoreError;
-use crate::code::Code;
 use crate::db::{Db, List, Params, Row, Sql, only, sql};
+use crate::enum_codes::Code;
 use crate::ops::By;
 use crate::ops::tasks::{CANCEL_PORTION, CancelSelection};
 
@@ -130,7 +130,7 @@ fn read_cancelled(row: &Row<'_>) -> Result<(i64, Uuid), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sqlite::plan::assert_searches;
+    use crate::sqlite::query_plan::assert_searches;
 
     #[test]
     fn sqlite_searches_for_tasks_that_wait() {

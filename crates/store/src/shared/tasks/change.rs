@@ -8,11 +8,11 @@ use uuid::Uuid;
 use super::super::rights;
 use super::{insert, intern};
 use crate::StoreError;
-use crate::code::{neg_priority, silence_limit};
 use crate::db::{Db, Json, Params, Sql, sql};
-use crate::needs;
+use crate::enum_codes::{neg_priority, silence_limit};
 use crate::ops::By;
 use crate::ops::tasks::TaskChange;
+use crate::references;
 
 struct Waiting {
     id: i64,
@@ -92,6 +92,6 @@ pub(super) async fn change(
 /// to see what it names now.
 async fn may_name(db: Db<'_>, by: By, creator: UserId, change: &TaskChange) -> Result<bool, StoreError> {
     let (Some(spec), By::User(user)) = (&change.spec, by) else { return Ok(true) };
-    let named: Vec<Uuid> = needs::named_by(spec).into_iter().collect();
+    let named: Vec<Uuid> = references::named_by(spec).into_iter().collect();
     Ok(rights::sees_all(db, user, &named).await? && rights::sees_all(db, creator, &named).await?)
 }

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::get;
 use crate::StoreError;
-use crate::code::row_count;
 use crate::db::{Db, List, Sql, only, sql};
+use crate::enum_codes::row_count;
 use crate::walk::Bisection;
 
 const LAST_ID: Sql = sql!("SELECT coalesce(max(id), 0) FROM task");

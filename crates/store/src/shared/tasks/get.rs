@@ -71,8 +71,8 @@ fn read(row: &Row<'_>) -> Result<Task, StoreError> {
         group_name: row.value("group_name")?,
         number: row.value("number")?,
         creator: row.value("creator")?,
-        tags: row.words("tags")?,
-        labels: row.words("labels")?,
+        tags: row.tag_set("tags")?,
+        labels: row.tag_set("labels")?,
         timeout_seconds: row.value("timeout_seconds")?,
         priority: row.value("priority")?,
         spec: row.json("spec")?,
@@ -114,7 +114,7 @@ fn read_phase(row: &Row<'_>) -> Result<Phase, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sqlite::plan::assert_searches;
+    use crate::sqlite::query_plan::assert_searches;
 
     #[test]
     fn sqlite_starts_at_the_task() {

@@ -9,10 +9,10 @@ use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{TaskSpec, Timestamp};
 use uuid::Uuid;
 
-use crate::code::{Code, silence_limit};
 use crate::db::{Db, List, Params, Sql, sql, to_json};
+use crate::enum_codes::{Code, silence_limit};
 use crate::ops::tasks::NewTask;
-use crate::{StoreError, needs, postgres, sqlite};
+use crate::{StoreError, postgres, references, sqlite};
 
 /// Tasks that are converted in one go; the thread that converts them serves others in between.
 const CONVERT_AT_ONCE: usize = 256;
@@ -63,7 +63,7 @@ impl NewRow {
             priority: task.priority,
             spec,
             silence_limit: silence_limit(&task.spec),
-            needs: needs::named_by(&task.spec),
+            needs: references::named_by(&task.spec),
         })
     }
 
@@ -160,7 +160,7 @@ const INSERT_NEEDS: Sql = sql!(
 /// A task that waits got another spec.
 pub(super) async fn replace_needs(db: Db<'_>, task: i64, spec: &TaskSpec) -> Result<(), StoreError> {
     db.run(DELETE_NEEDS, &[&task]).await?;
-    let needs: Vec<Uuid> = needs::named_by(spec).into_iter().collect();
+    let needs: Vec<Uuid> = references::named_by(spec).into_iter().collect();
     if !needs.is_empty() {
         db.run(INSERT_NEEDS, &[&List(&needs), &task]).await?;
     }

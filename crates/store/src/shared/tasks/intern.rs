@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use mitosis_domain::ids::{GroupId, LaneId};
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 
 use crate::db::{Db, to_json};
 use crate::sqlite::tasks::intern::Interned;
 use crate::{StoreError, postgres};
 
 /// The lane of a group for a tag set.
-pub(super) async fn lane(db: Db<'_>, group: GroupId, tags: &Words) -> Result<LaneId, StoreError> {
+pub(super) async fn lane(db: Db<'_>, group: GroupId, tags: &TagSet) -> Result<LaneId, StoreError> {
     let tags = to_json(tags)?;
     match db {
         Db::Postgres(db) => {
@@ -23,7 +23,7 @@ pub(super) async fn lane(db: Db<'_>, group: GroupId, tags: &Words) -> Result<Lan
 }
 
 /// The numbers of labels within a group.
-pub(super) async fn labels(db: Db<'_>, group: GroupId, labels: &Words) -> Result<Vec<i64>, StoreError> {
+pub(super) async fn labels(db: Db<'_>, group: GroupId, labels: &TagSet) -> Result<Vec<i64>, StoreError> {
     match db {
         Db::Postgres(db) => {
             let wanted = labels.iter().map(|label| (group, label)).collect();

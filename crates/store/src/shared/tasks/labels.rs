@@ -2,7 +2,7 @@
 
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::permission::Action;
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ pub(super) async fn set(
     db: Db<'_>,
     by: By,
     uuid: Uuid,
-    labels: &Words,
+    labels: &TagSet,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     if !rights::may_with(db, by, uuid, Action::ManageTasks).await? {

@@ -19,7 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mitosis_domain::crash;
 use mitosis_domain::ids::{GroupId, UserId};
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::Task;
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
@@ -91,14 +91,14 @@ impl<B: Backend> Tasks for B {
         page: Page,
         bytes: usize,
     ) -> Result<TaskPage, StoreError> {
-        self.answer((query.clone(), page, bytes), |db, (query, page, bytes)| {
+        self.read_for_user((query.clone(), page, bytes), |db, (query, page, bytes)| {
             Box::pin(query::page(db, query, *page, *bytes))
         })
         .await
     }
 
     async fn count_tasks(&self, query: &TaskQuery, most: u64, within: Duration) -> Result<Count, StoreError> {
-        self.answer_within(within, (query.clone(), most), |db, (query, most)| {
+        self.read_for_user_within(within, (query.clone(), most), |db, (query, most)| {
             Box::pin(query::count(db, query, *most))
         })
         .await
@@ -121,7 +121,7 @@ impl<B: Backend> Tasks for B {
         &self,
         by: By,
         uuid: Uuid,
-        labels: &Words,
+        labels: &TagSet,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.write((by, uuid, labels.clone(), now), |db, (by, uuid, labels, now)| {
@@ -158,14 +158,14 @@ impl<B: Backend> Sweeps for B {
         page: Page,
         bytes: usize,
     ) -> Result<OutcomePage, StoreError> {
-        self.answer((selection.clone(), page, bytes), |db, (selection, page, bytes)| {
+        self.read_for_user((selection.clone(), page, bytes), |db, (selection, page, bytes)| {
             Box::pin(outcomes::outcomes(db, selection, *page, *bytes))
         })
         .await
     }
 
     async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, StoreError> {
-        self.answer((selection.clone(), page), |db, (selection, page)| {
+        self.read_for_user((selection.clone(), page), |db, (selection, page)| {
             Box::pin(query::selected_uuids(db, selection, *page))
         })
         .await

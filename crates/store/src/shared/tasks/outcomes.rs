@@ -7,8 +7,8 @@ use mitosis_protocol::{TaskResult, TaskState, Timestamp};
 
 use super::query;
 use crate::StoreError;
-use crate::code::Code;
 use crate::db::{Db, List, Row, Sql, sql};
+use crate::enum_codes::Code;
 use crate::ops::query::{Page, Portions};
 use crate::ops::sweeps::{OutcomePage, Selection, TaskOutcome, weight};
 

@@ -4,11 +4,11 @@ use uuid::Uuid;
 
 use super::{find, get};
 use crate::StoreError;
-use crate::backend::took_too_long;
+use crate::backend::is_timeout;
 use crate::db::{Db, List, Params, Sql, Value, only, sql};
-use crate::matches::Matches;
 use crate::ops::query::{COUNT_STEPS, Count, Page, TaskPage, TaskQuery, weight};
 use crate::ops::sweeps::{Over, Selection};
+use crate::query_sql::QuerySql;
 use crate::walk::{FEW, Walk, created_between, unusual_ends};
 
 /// Tasks that are read at once where it is not known how large they are.
@@ -24,7 +24,7 @@ pub(super) async fn page(
     bytes: usize,
 ) -> Result<TaskPage, StoreError> {
     let walk = narrowest(db, query, None).await?;
-    let Some(mut matches) = Matches::of(db.dialect(), walk, query) else { return Ok(TaskPage::empty()) };
+    let Some(mut matches) = QuerySql::of(db.dialect(), walk, query) else { return Ok(TaskPage::empty()) };
     narrow(db, &mut matches, query).await?;
     let sql = matches.select_page(page);
     let ids: Vec<i64> = ask(db, &sql, matches).await?;
@@ -56,7 +56,7 @@ async fn up_to(db: Db<'_>, ids: &[i64], bytes: usize) -> Result<TaskPage, StoreE
 /// The ids of one page of a selection.
 pub(super) async fn selected(db: Db<'_>, selection: &Selection, page: Page) -> Result<Vec<i64>, StoreError> {
     let walk = narrowest(db, &selection.query, selection.over).await?;
-    let Some(mut matches) = Matches::selected(db.dialect(), walk, selection) else { return Ok(Vec::new()) };
+    let Some(mut matches) = QuerySql::selected(db.dialect(), walk, selection) else { return Ok(Vec::new()) };
     narrow(db, &mut matches, &selection.query).await?;
     let sql = matches.select_page(page);
     ask(db, &sql, matches).await
@@ -83,7 +83,7 @@ pub(super) async fn count(db: Db<'_>, query: &TaskQuery, most: u64) -> Result<Co
                 return Ok(Count { at_least: count, is_whole: count < most });
             }
             Ok(count) => at_least = count,
-            Err(error) if took_too_long(&error) => break,
+            Err(error) if is_timeout(&error) => break,
             Err(error) => return Err(error),
         }
     }
@@ -92,7 +92,7 @@ pub(super) async fn count(db: Db<'_>, query: &TaskQuery, most: u64) -> Result<Co
 
 async fn count_up_to(db: Db<'_>, query: &TaskQuery, most: u64) -> Result<u64, StoreError> {
     let walk = narrowest(db, query, None).await?;
-    let Some(mut matches) = Matches::of(db.dialect(), walk, query) else { return Ok(0) };
+    let Some(mut matches) = QuerySql::of(db.dialect(), walk, query) else { return Ok(0) };
     narrow(db, &mut matches, query).await?;
     let sql = matches.select_count(most);
     let count = ask(db, &sql, matches).await?;
@@ -101,7 +101,7 @@ async fn count_up_to(db: Db<'_>, query: &TaskQuery, most: u64) -> Result<u64, St
 
 /// The ids of the newest matches.
 pub(super) async fn newest_ids(db: Db<'_>, query: &TaskQuery, limit: u64) -> Result<Vec<i64>, StoreError> {
-    let Some(mut matches) = Matches::of(db.dialect(), Walk::choose(query), query) else {
+    let Some(mut matches) = QuerySql::of(db.dialect(), Walk::choose(query), query) else {
         return Ok(Vec::new());
     };
     narrow(db, &mut matches, query).await?;
@@ -140,7 +140,7 @@ async fn narrowest(db: Db<'_>, query: &TaskQuery, over: Option<Over>) -> Result<
 }
 
 /// Bounds the walk to the ids of the time that is asked about.
-async fn narrow(db: Db<'_>, matches: &mut Matches, query: &TaskQuery) -> Result<(), StoreError> {
+async fn narrow(db: Db<'_>, matches: &mut QuerySql, query: &TaskQuery) -> Result<(), StoreError> {
     let (since, until) = created_between(query);
     for (at, operator) in [(since, ">="), (until, "<")] {
         if let Some(at) = at {
@@ -150,7 +150,7 @@ async fn narrow(db: Db<'_>, matches: &mut Matches, query: &TaskQuery) -> Result<
     Ok(())
 }
 
-async fn ask(db: Db<'_>, sql: &str, matches: Matches) -> Result<Vec<i64>, StoreError> {
+async fn ask(db: Db<'_>, sql: &str, matches: QuerySql) -> Result<Vec<i64>, StoreError> {
     let parameters: Vec<&dyn Value> = matches.parameters.iter().map(|value| value as &dyn Value).collect();
     db.all_once(sql, &parameters, only).await
 }

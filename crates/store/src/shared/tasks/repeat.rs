@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::insert::take_numbers;
 use super::submit::{self, Reserved};
-use crate::code::Code;
 use crate::db::{Db, List, Params, Sql, sql};
+use crate::enum_codes::Code;
 use crate::ops::sweeps::{Repeat, Repeated, Repetition};
 use crate::ops::tasks::{IdempotencyKey, TaskIds};
 use crate::{StoreError, postgres, sqlite};

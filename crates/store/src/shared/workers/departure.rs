@@ -4,8 +4,8 @@ use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::code::Code;
 use crate::db::{Db, Sql, sql};
+use crate::enum_codes::Code;
 use crate::ops::workers::Departure;
 
 const NOTE: Sql = sql!(

@@ -6,8 +6,8 @@ use mitosis_domain::ids::{TaskId, WorkerId};
 use mitosis_protocol::admin::AccountState;
 
 use crate::StoreError;
-use crate::code::Code;
 use crate::db::{Db, List, Row, Sql, sql};
+use crate::enum_codes::Code;
 use crate::ops::workers::{Duties, HeldAttempt};
 
 const DUTIES: Sql = sql!(

@@ -2,7 +2,7 @@
 
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::permission::Action;
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ pub(super) async fn set_tags(
     db: Db<'_>,
     by: By,
     uuid: Uuid,
-    tags: &Words,
+    tags: &TagSet,
     now: Timestamp,
 ) -> Result<WorkerChange, StoreError> {
     set(db, by, uuid, SET_TAGS, tags, now).await
@@ -35,7 +35,7 @@ pub(super) async fn set_labels(
     db: Db<'_>,
     by: By,
     uuid: Uuid,
-    labels: &Words,
+    labels: &TagSet,
     now: Timestamp,
 ) -> Result<WorkerChange, StoreError> {
     set(db, by, uuid, SET_LABELS, labels, now).await
@@ -46,7 +46,7 @@ async fn set(
     by: By,
     uuid: Uuid,
     sql: Sql,
-    words: &Words,
+    words: &TagSet,
     now: Timestamp,
 ) -> Result<WorkerChange, StoreError> {
     let Some(worker) = lock_by_uuid(db, uuid).await? else { return Ok(WorkerChange::Unknown) };

@@ -5,8 +5,8 @@ use mitosis_domain::worker::Worker;
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::code::{Code, duration, row_count};
 use crate::db::{Db, Json, List, Params, Row, Sql, only, read_count, sql};
+use crate::enum_codes::{Code, duration, row_count};
 use crate::ops::query::{FoundWorkers, Portions, WorkerPage, WorkerQuery, weight_of_worker};
 
 /// The columns of a worker, and what it holds: tasks, each with its group, as JSON.
@@ -145,8 +145,8 @@ fn read(row: &Row<'_>) -> Result<Worker, StoreError> {
         creator: UserId(row.value("creator_id")?),
         creator_name: row.value("creator_name")?,
         creator_state: row.code("creator_state")?,
-        tags: row.words("tags")?,
-        labels: row.words("labels")?,
+        tags: row.tag_set("tags")?,
+        labels: row.tag_set("labels")?,
         state: row.code("state")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,

@@ -9,14 +9,14 @@ use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
 use super::super::dispatch::lease::{self, Lease};
-use super::super::dispatch::lose::requeue;
+use super::super::dispatch::requeue::requeue;
 use super::super::groups::read_relation;
 use super::super::rights;
 use super::edit::touch;
 use super::lock::lock_by_uuid;
 use crate::StoreError;
-use crate::code::Code;
 use crate::db::{Db, List, Sql, only, sql};
+use crate::enum_codes::Code;
 use crate::ops::By;
 use crate::ops::workers::{Fate, WorkerGroupsChange};
 

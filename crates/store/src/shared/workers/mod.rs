@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 use mitosis_domain::ids::{UserId, WorkerId};
 use mitosis_domain::lease::{LeaseTerms, Moment};
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::worker::ShutdownOp;
 use mitosis_protocol::{Role, Timestamp};
@@ -62,11 +62,12 @@ impl<B: Backend> Workers for B {
     }
 
     async fn query_workers(&self, query: &WorkerQuery, page: WorkerPage) -> Result<FoundWorkers, StoreError> {
-        self.answer((query.clone(), page), |db, (query, page)| Box::pin(get::page(db, query, *page))).await
+        self.read_for_user((query.clone(), page), |db, (query, page)| Box::pin(get::page(db, query, *page)))
+            .await
     }
 
     async fn count_workers(&self, query: &WorkerQuery) -> Result<u64, StoreError> {
-        self.answer(query.clone(), |db, query| Box::pin(get::count(db, query))).await
+        self.read_for_user(query.clone(), |db, query| Box::pin(get::count(db, query))).await
     }
 
     async fn renew_leases(
@@ -74,7 +75,8 @@ impl<B: Backend> Workers for B {
         signs: &[(WorkerId, LeaseTerms)],
         at: Moment,
     ) -> Result<Vec<WorkerId>, StoreError> {
-        self.write_soon((signs.to_vec(), at), |db, (signs, at)| Box::pin(renew::renew(db, signs, *at))).await
+        self.write_urgent((signs.to_vec(), at), |db, (signs, at)| Box::pin(renew::renew(db, signs, *at)))
+            .await
     }
 
     async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, StoreError> {
@@ -85,7 +87,7 @@ impl<B: Backend> Workers for B {
         &self,
         by: By,
         uuid: Uuid,
-        tags: &Words,
+        tags: &TagSet,
         now: Timestamp,
     ) -> Result<WorkerChange, StoreError> {
         self.write((by, uuid, tags.clone(), now), |db, (by, uuid, tags, now)| {
@@ -98,7 +100,7 @@ impl<B: Backend> Workers for B {
         &self,
         by: By,
         uuid: Uuid,
-        labels: &Words,
+        labels: &TagSet,
         now: Timestamp,
     ) -> Result<WorkerChange, StoreError> {
         self.write((by, uuid, labels.clone(), now), |db, (by, uuid, labels, now)| {

@@ -7,8 +7,8 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::{Machine, WorkerState};
 
 use crate::StoreError;
-use crate::code::{Code, micros};
 use crate::db::{Db, Json, List, Params, Sql, only, sql};
+use crate::enum_codes::{Code, micros};
 use crate::ops::workers::{Credential, NewWorker, Registration};
 
 const INSERT_WORKER: Sql = sql!(

@@ -5,7 +5,7 @@ use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
 use super::super::dispatch::lease::{self, Lease};
-use super::super::dispatch::lose::requeue;
+use super::super::dispatch::requeue::requeue;
 use super::departure;
 use crate::StoreError;
 use crate::db::{Db, Sql, sql};

@@ -6,8 +6,8 @@ use mitosis_domain::ids::WorkerId;
 use mitosis_domain::lease::{LeaseTerms, Moment};
 
 use crate::StoreError;
-use crate::code::micros;
 use crate::db::{Db, only};
+use crate::enum_codes::micros;
 
 /// After a crash of the database, the outage and some time more do not count.
 const WITHOUT_WAITING_FOR_THE_DISK: &str = "SET LOCAL synchronous_commit = off";

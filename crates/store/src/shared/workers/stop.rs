@@ -10,8 +10,8 @@ use super::edit::touch;
 use super::lock::{LockedWorker, lock_by_uuid};
 use super::remove::remove;
 use crate::StoreError;
-use crate::code::Code;
 use crate::db::{Db, Sql, only, sql};
+use crate::enum_codes::Code;
 use crate::ops::By;
 use crate::ops::workers::{Departure, Fate, Stop};
 

@@ -13,8 +13,9 @@ use mitosis_protocol::worker::WorkerState;
 use rusqlite::params;
 
 use crate::StoreError;
-use crate::batch::{Eligibility, Participant};
-use crate::code::Code;
+use crate::enum_codes::Code;
+use crate::exchange_plan::{Eligibility, Participant};
+use crate::fairness::SharedRoundRobin;
 use crate::ops::dispatch::{Assignment, Claim, Work};
 use crate::shared::dispatch::ready::{Ready, select_ready};
 use crate::shared::dispatch::{lease, work};
@@ -22,7 +23,6 @@ use crate::shared::tasks::get;
 use crate::shared::workers::{self, LockedWorker};
 use crate::sqlite::connection::Connection;
 use crate::sqlite::finish;
-use crate::turns::SharedTurns;
 
 const PARTICIPANT: &str = "
     SELECT w.uuid, w.state, w.tags, u.state AS owner_state
@@ -35,7 +35,7 @@ const GROUPS_OF_WORKER: &str = "
 pub(super) fn participant(db: &Connection, id: WorkerId) -> Result<Option<Participant>, StoreError> {
     let found = db.optional(PARTICIPANT, [id.0], |row| {
         let worker = LockedWorker { id, uuid: row.value("uuid")?, state: row.code("state")? };
-        Ok((worker, row.words("tags")?, row.code::<AccountState>("owner_state")?))
+        Ok((worker, row.tag_set("tags")?, row.code::<AccountState>("owner_state")?))
     })?;
     let Some((worker, tags, AccountState::Active)) = found else { return Ok(None) };
     let groups =
@@ -52,7 +52,7 @@ const RUNNING_OF_WORKER: &str = "
 /// Gives the worker the task it has, or else another.
 pub(crate) fn claim_or_resume(
     db: &Connection,
-    turns: &SharedTurns,
+    turns: &SharedRoundRobin,
     worker: WorkerId,
     token: i64,
     at: Moment,

@@ -8,8 +8,8 @@ use rusqlite::params;
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::code::Code;
 use crate::db::{only, warnings_to_json};
+use crate::enum_codes::Code;
 use crate::ops::dispatch::{Completed, Completion, Holder};
 use crate::shared::artifacts::records;
 use crate::shared::dispatch::follow_up;

@@ -13,23 +13,23 @@ use uuid::Uuid;
 
 use super::{claim, complete};
 use crate::StoreError;
-use crate::batch::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
 use crate::db::only;
+use crate::exchange_plan::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
+use crate::fairness::SharedRoundRobin;
 use crate::ops::dispatch::{Ended, Exchange, ExchangeOutcome, Exchanged, Given, Holder, Verdict, Work};
 use crate::ops::workers::Fate;
 use crate::shared::dispatch::ready::select_ready;
-use crate::shared::dispatch::{lease, lose};
+use crate::shared::dispatch::{lease, requeue};
 use crate::shared::workers::{self, LockedWorker};
 use crate::sqlite::connection::Connection;
 use crate::sqlite::finish;
-use crate::turns::SharedTurns;
 
 type Participants = HashMap<WorkerId, Participant>;
 
 /// Takes and gives.
 pub(crate) fn exchange(
     db: &Connection,
-    turns: &SharedTurns,
+    turns: &SharedRoundRobin,
     batch: &[Exchange],
     at: Moment,
 ) -> Result<ExchangeOutcome, StoreError> {
@@ -110,7 +110,7 @@ fn left(ended: &Ended) -> complete::Left<'_> {
 fn requeue(db: &Connection, worker: WorkerId, key: LeaseKey, now: Timestamp) -> Result<bool, StoreError> {
     match finish(lease::find(db.into(), Holder::Lease(key)))? {
         Some(lease) if lease.worker == worker => {
-            finish(lose::requeue(db.into(), &lease, Fate::Returned, now)).map(|_| true)
+            finish(requeue::requeue(db.into(), &lease, Fate::Returned, now)).map(|_| true)
         }
         _ => Ok(false),
     }
@@ -119,7 +119,7 @@ fn requeue(db: &Connection, worker: WorkerId, key: LeaseKey, now: Timestamp) -> 
 /// Gives tasks to those who want some; answers them by the place of the agent in the batch.
 fn assign_all(
     db: &Connection,
-    turns: &SharedTurns,
+    turns: &SharedRoundRobin,
     batch: &[Exchange],
     participants: &Participants,
     at: Moment,

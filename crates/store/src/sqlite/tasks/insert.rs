@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::intern::Interned;
 use crate::StoreError;
-use crate::code::neg_priority;
+use crate::enum_codes::neg_priority;
 use crate::shared::tasks::insert::{NewRow, Origin, Placed};
 use crate::sqlite::connection::Connection;
 

@@ -22,7 +22,7 @@ const INSERT_LABELS: &str = "
 const INSERT_NEEDS: &str = "
     INSERT INTO task_need (needed_uuid, task_id) SELECT needed_uuid, ?2 FROM task_need WHERE task_id = ?1";
 
-/// The place in line is that of `code::neg_priority`.
+/// The place in line is that of `enum_codes::neg_priority`.
 const INSERT_READY: &str = "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
     VALUES ((SELECT lane_id FROM task WHERE id = ?1), (SELECT ~priority FROM task WHERE id = ?1), ?1, 0, 0, ?2)";

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::{Attempt, Ending, ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::worker::ShutdownOp;
 use mitosis_protocol::{Role, TaskState};
@@ -70,7 +70,7 @@ pub(crate) async fn a_worker_gets_what_its_tags_allow<B: Backend>(harness: &mut 
     let tags = ["", "gpu", "gpu linux", "gpu linux big", "GPU", "arm", "lin"];
     let batch = tags.map(|tags| NewTask { tags: words(tags), ..harness.task(ann.group) });
     harness.submit(&ann, &batch).await;
-    let got: Vec<Words> = harness.claim(worker, 10).await.into_iter().map(|held| held.task.tags).collect();
+    let got: Vec<TagSet> = harness.claim(worker, 10).await.into_iter().map(|held| held.task.tags).collect();
     assert_eq!(got, ["", "gpu", "gpu linux"].map(words));
     harness.store().set_worker_tags(By::Site, worker.uuid, &words("arm"), harness.now).await.unwrap();
     assert_eq!(harness.claim_one(worker).await.task.tags, words("arm"));

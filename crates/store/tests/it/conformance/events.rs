@@ -1,7 +1,7 @@
 //! What changed lately.
 
 use mitosis_domain::ids::TaskId;
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::{TaskState, Timestamp};
 use mitosis_store::ops::dispatch::Holder;
@@ -97,7 +97,7 @@ pub(crate) async fn only_what_was_asked_for_is_told_page_by_page<B: Backend>(har
     let all = harness.store().last_changes(&all).await.unwrap();
     let kinds: Vec<_> = all.iter().map(|change| (change.group, change.labels.clone())).collect();
     let (even, odd) = ((ann.group, words("even")), (ann.group, words("odd")));
-    assert_eq!(kinds, [(raj.group, Words::default()), even.clone(), odd.clone(), even.clone(), odd, even]);
+    assert_eq!(kinds, [(raj.group, TagSet::default()), even.clone(), odd.clone(), even.clone(), odd, even]);
 }
 
 pub(crate) async fn positions_agree_with_the_changes_at_every_step<B: Backend>(harness: &mut Harness<B>) {

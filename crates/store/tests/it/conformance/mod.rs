@@ -16,17 +16,17 @@ pub(crate) mod explain;
 pub(crate) mod fencing;
 pub(crate) mod follow_ups;
 pub(crate) mod groups;
+pub(crate) mod lifecycle;
+pub(crate) mod notifications;
 pub(crate) mod personal_tokens;
 pub(crate) mod queries;
 pub(crate) mod races;
 pub(crate) mod reaper;
 pub(crate) mod retention;
 pub(crate) mod rights;
-pub(crate) mod signals;
 pub(crate) mod sweeps;
 pub(crate) mod tasks;
 pub(crate) mod uploads;
-pub(crate) mod whole;
 pub(crate) mod workers;
 
 /// Runs every test on one backend: `conformance!(name: Type)`.
@@ -244,7 +244,7 @@ macro_rules! conformance {
                     coordinators_that_forget_at_once_forget_each_task_once,
                     a_key_is_forgotten_after_its_time,
                 }
-                signals {
+                notifications {
                     shared_secret_is_the_first_proposal_for_all,
                 }
                 rights {
@@ -312,7 +312,7 @@ macro_rules! conformance {
                     a_held_task_is_told_with_its_holder_and_what_it_watches,
                     a_follow_up_is_told_with_its_upstream_and_an_end_with_its_result,
                 }
-                whole {
+                lifecycle {
                     an_open_store_answers,
                     the_schema_is_known_to_be_current_or_not,
                     a_closed_store_says_that_it_is_closed,

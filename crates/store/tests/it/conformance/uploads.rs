@@ -8,7 +8,7 @@ use mitosis_protocol::Timestamp;
 use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Reservation;
 use mitosis_store::ops::dispatch::Holder;
-use mitosis_store::ops::expected::{Ended, NewLink};
+use mitosis_store::ops::expected_uploads::{Ended, NewLink};
 use mitosis_store::ops::uploads::{UploadTarget, Waits};
 use uuid::Uuid;
 

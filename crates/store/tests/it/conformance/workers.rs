@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::Phase;
 use mitosis_protocol::Role;
 use mitosis_protocol::admin::AccountState;
@@ -178,7 +178,7 @@ pub(crate) async fn page_of_workers_ends_early_at_its_size<B: Backend>(harness: 
     let mut registered = Vec::new();
     for _ in 0..40 {
         let mut new = harness.new_worker(&ann);
-        new.labels = Words::new([format!("{}{}", "x".repeat(200), new.uuid)]).unwrap();
+        new.labels = TagSet::new([format!("{}{}", "x".repeat(200), new.uuid)]).unwrap();
         registered.push(harness.register(&new).await.uuid);
     }
     let all =

@@ -13,7 +13,7 @@ use mitosis_domain::ids::{GroupId, UserId, WorkerId};
 use mitosis_domain::lease::LeaseTerms;
 use mitosis_domain::name::Name;
 use mitosis_domain::spec;
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::{ExecEnd, Phase, Task};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, TaskResult, TaskSpec, Timestamp};
@@ -65,9 +65,9 @@ pub(crate) struct RegisteredWorker {
     pub(crate) uuid: Uuid,
 }
 
-/// Words, from text.
-pub(crate) fn words(text: &str) -> Words {
-    Words::new(text.split_whitespace()).unwrap()
+/// TagSet, from text.
+pub(crate) fn words(text: &str) -> TagSet {
+    TagSet::new(text.split_whitespace()).unwrap()
 }
 
 /// A name, from text.
@@ -163,8 +163,8 @@ impl<B: Backend> Harness<B> {
         NewTask {
             uuid: self.uuid(),
             group,
-            tags: Words::default(),
-            labels: Words::default(),
+            tags: TagSet::default(),
+            labels: TagSet::default(),
             timeout_seconds: 600,
             priority: 0,
             spec: TaskSpec { args: vec!["true".to_owned()], ..TaskSpec::default() },
@@ -205,8 +205,8 @@ impl<B: Backend> Harness<B> {
         NewWorker {
             uuid: self.uuid(),
             creator: owner.user,
-            tags: Words::default(),
-            labels: Words::default(),
+            tags: TagSet::default(),
+            labels: TagSet::default(),
             groups: BTreeMap::from([(owner.group, Role::Admin)]),
             slots: None,
             credential: None,

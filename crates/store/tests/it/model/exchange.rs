@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use mitosis_domain::turns::deal;
+use mitosis_domain::fairness::distribute;
 use mitosis_store::ops::dispatch::Completed;
 use mitosis_store::ops::workers::Fate;
 
@@ -64,7 +64,7 @@ impl World {
             let mut line = self.line(gpu);
             line.retain(|task| !dealt.contains(task));
             line.truncate(wants.iter().sum());
-            for (task, who) in line.iter().zip(deal(&wants, line.len())) {
+            for (task, who) in line.iter().zip(distribute(&wants, line.len())) {
                 tasks.entry(crowd[who]).or_default().push(*task);
             }
             dealt.extend(line);

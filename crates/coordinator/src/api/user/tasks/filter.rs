@@ -6,7 +6,7 @@ use mitosis_domain::filter::Filter;
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_protocol::task::TaskFilter;
 use mitosis_protocol::{Role, Timestamp, Uuid};
 use mitosis_store::ops::query::{Page, TaskQuery};
@@ -105,7 +105,7 @@ pub(in crate::api::user) fn query(
     })
 }
 
-fn all_of(name: &str, set: Option<Vec<String>>, more: Vec<String>) -> Result<Words, Refusal> {
+fn all_of(name: &str, set: Option<Vec<String>>, more: Vec<String>) -> Result<TagSet, Refusal> {
     let mut all = not_empty(name, set)?.unwrap_or_default();
     all.extend(more);
     words(all)

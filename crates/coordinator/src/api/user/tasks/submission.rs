@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mitosis_domain::ids::GroupId;
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_domain::{limits, spec};
 use mitosis_protocol::task::SubmitTaskRequest;
 use mitosis_protocol::{ErrorCode, TaskSpec, Uuid};
@@ -39,8 +39,8 @@ pub(super) fn checked_spec(task_spec: &TaskSpec) -> Result<(), Refusal> {
 }
 
 /// Tags or labels as they can be stored.
-pub(in crate::api) fn words(words: Vec<String>) -> Result<Words, Refusal> {
-    Words::new(words).map_err(|error| {
+pub(in crate::api) fn words(words: Vec<String>) -> Result<TagSet, Refusal> {
+    TagSet::new(words).map_err(|error| {
         Refusal::invalid(error)
             .hint("tags and labels are short words, separated by commas or given one by one")
     })

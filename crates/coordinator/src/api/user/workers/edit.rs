@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use mitosis_domain::permission::Action;
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::LabelsRequest;
 use mitosis_protocol::worker::TagsRequest;
@@ -41,7 +41,7 @@ pub(super) async fn labels(
 }
 
 /// 400 for an empty set: the contract knows no clearing.
-fn named(set: Vec<String>) -> Result<Words, Refusal> {
+fn named(set: Vec<String>) -> Result<TagSet, Refusal> {
     match set.is_empty() {
         true => Err(Refusal::invalid("the set is empty; name at least one word")),
         false => words(set),

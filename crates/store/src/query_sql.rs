@@ -1,37 +1,38 @@
-//! A query as SQL: where it walks, and what else must hold.
+//! The SQL of a query: the index that it walks, and its other conditions.
 //!
-//! A query walks one index from its newest end and tests the other conditions on the way, so a page
-//! costs what it passes over and not what the table holds. Where the databases
-//! have words of their own, a [`Dialect`] has both.
+//! A query walks one index from its newest end and tests the other conditions on the way. So the cost of a page
+//! depends on the rows that it skips, not on the size of the table. A [`Dialect`] has the parts in which the
+//! databases differ.
 
 use std::error::Error;
 
 use mitosis_domain::comparison::Comparison;
 use mitosis_domain::filter::{Condition, Moment};
 use mitosis_domain::ids::TaskId;
-use mitosis_domain::tags::Words;
+use mitosis_domain::tags::TagSet;
 use mitosis_protocol::TaskState;
 use rusqlite::types::ToSqlOutput;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
 
-use crate::code::{Code, row_count};
 use crate::db::{Json, Sql, sql};
+use crate::enum_codes::{Code, row_count};
 use crate::ops::query::{Page, TaskQuery};
 use crate::ops::sweeps::Selection;
 use crate::walk::{EXIT_CODE, FINISHED_AT, NOT_REPEATED, Walk, only_labels, over_condition, unusual_ends};
 
-/// What a database has its own words for. Alias `t` is the task, `walk` what is walked along.
+/// The parts of a query in which the databases differ. The alias `t` is the task, `walk` the row of the walked
+/// index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Postgres,
-    /// The order of the joins is fixed by `CROSS JOIN`, so that no statistics can change where a query walks.
+    /// `CROSS JOIN` fixes the order of the joins, so that statistics can't change which index a query walks.
     Sqlite,
 }
 
 impl Dialect {
-    /// One of two texts.
+    /// Selects the text of this dialect.
     const fn of<T: Copy>(self, postgres: T, sqlite: T) -> T {
         match self {
             Self::Postgres => postgres,
@@ -39,12 +40,12 @@ impl Dialect {
         }
     }
 
-    /// Joins the task to what is walked along, in that order.
+    /// The join between the walked index and the task, in this order.
     const fn join(self) -> &'static str {
         self.of("JOIN", "CROSS JOIN")
     }
 
-    /// The number of the state, from whichever table holds the task; see `code.rs`.
+    /// An expression for the number of the state, from the table that holds the task; see `enum_codes.rs`.
     const fn state_of_task(self) -> &'static str {
         const STATE: Sql = sql!(
             "coalesce(
@@ -56,7 +57,7 @@ impl Dialect {
         self.of(STATE.postgres, STATE.sqlite)
     }
 
-    /// Ends that are unusual; see [`Walk::Unusual`].
+    /// The rows of the index of unusual ends; see [`Walk::Unusual`].
     const fn unusual_ends(self) -> &'static str {
         self.of(
             concat!("SELECT task_id, state, exit_status FROM done WHERE ", unusual_ends!()),
@@ -67,7 +68,7 @@ impl Dialect {
         )
     }
 
-    /// What was reported to be cancelled, and has no result yet.
+    /// Tasks that were reported as cancelled and have no result yet.
     const fn reported_ends(self) -> &'static str {
         const ENDS: Sql = sql!(
             "SELECT task_id, reported_end AS state, NULL::int AS exit_status
@@ -76,12 +77,12 @@ impl Dialect {
         self.of(ENDS.postgres, ENDS.sqlite)
     }
 
-    /// The parameter of that number, counted from 1.
+    /// The placeholder of a parameter, counted from 1.
     fn parameter(self, number: usize) -> String {
         format!("{}{number}", self.of('$', '?'))
     }
 
-    /// The tasks themselves, where those are walked along.
+    /// The task table, if the walked index belongs to it.
     const fn tasks(self, walk: Walk) -> &'static str {
         let by_index = match walk {
             Walk::Creator => "task t INDEXED BY task_by_creator",
@@ -90,8 +91,9 @@ impl Dialect {
         self.of("task t", by_index)
     }
 
-    /// The task is of this group. On PostgreSQL as a range, not as an equality: then no other index is in the
-    /// order that is asked for, and the planner can't choose one that leads through the tasks of everybody.
+    /// The condition that the task belongs to the group. On PostgreSQL it is a range and not an equality: then
+    /// no other index has the requested order, and the planner can't choose one that passes through the tasks
+    /// of other groups.
     fn of_group(self, walk: Walk, group: &str) -> String {
         match (self, walk) {
             (Self::Postgres, Walk::Group) => format!("t.group_id >= {group} AND t.group_id <= {group}"),
@@ -99,7 +101,7 @@ impl Dialect {
         }
     }
 
-    /// The task is of this creator, where that is walked along.
+    /// The condition that the task has the creator whose index is walked.
     fn of_creator(self, group: &str, creator: &str) -> String {
         match self {
             Self::Postgres => format!(
@@ -110,7 +112,7 @@ impl Dialect {
         }
     }
 
-    /// The value is one of a list, which is one parameter.
+    /// The condition that a value is in a list, which is one parameter.
     fn among(self, value: &str, list: &str) -> String {
         match self {
             Self::Postgres => format!("{value} = ANY({list})"),
@@ -118,7 +120,7 @@ impl Dialect {
         }
     }
 
-    /// The tag set has all of the tags, which are one parameter.
+    /// The condition that the tag set contains all of the tags, which are one parameter.
     fn has_tags(self, tags: &str) -> String {
         match self {
             Self::Postgres => format!("tag_set.tags @> {tags}"),
@@ -128,7 +130,7 @@ impl Dialect {
         }
     }
 
-    /// The task is older than another one.
+    /// The condition that the task is older than another one.
     fn before(self, walk: Walk, group: &str, creator: &str, task: &str) -> String {
         match (self, walk) {
             (Self::Postgres, Walk::Group) => format!("(t.group_id, t.id) < ({group}, {task})"),
@@ -139,7 +141,7 @@ impl Dialect {
         }
     }
 
-    /// Newest first, as the index has it.
+    /// The order of the index, newest first.
     const fn newest_first(self, walk: Walk) -> &'static str {
         match walk {
             Walk::Group => self.of("t.group_id DESC, t.id DESC", "t.id DESC"),
@@ -149,7 +151,7 @@ impl Dialect {
     }
 }
 
-/// A value in a query.
+/// A value of a parameter.
 #[derive(Debug, Clone)]
 pub(crate) enum Parameter {
     Small(i32),
@@ -157,7 +159,7 @@ pub(crate) enum Parameter {
     Text(String),
     Texts(Vec<String>),
     Uuid(Uuid),
-    Tags(Words),
+    Tags(TagSet),
 }
 
 impl ToSql for Parameter {
@@ -172,7 +174,7 @@ impl ToSql for Parameter {
         }
     }
 
-    /// It is up to the value.
+    /// Accepts every type, since the value decides.
     fn accepts(_: &Type) -> bool {
         true
     }
@@ -197,31 +199,31 @@ impl rusqlite::ToSql for Parameter {
 struct Cut {
     limit: String,
     offset: String,
-    /// From the newest to the end of the page.
+    /// The number of matches from the newest to the end of the page.
     enough: String,
 }
 
-/// A query as SQL.
-pub(crate) struct Matches {
+/// The SQL of a query, and its parameters.
+pub(crate) struct QuerySql {
     walk: Walk,
     only_labels: bool,
     group: String,
-    /// The number of the one creator, where that is walked along.
+    /// The id of the creator whose index is walked.
     creator: String,
-    /// What is walked along. No task is in two of them.
+    /// The walked tables. No task is in two of them.
     from: Vec<String>,
     conditions: Vec<String>,
     pub(crate) parameters: Vec<Parameter>,
     dialect: Dialect,
 }
 
-impl Matches {
-    /// All that match along a walk; `None` when no task can match.
+impl QuerySql {
+    /// All matches along a walk; `None` if no task can match.
     pub(crate) fn of(dialect: Dialect, walk: Walk, query: &TaskQuery) -> Option<Self> {
         Self::along(dialect, walk, query, false)
     }
 
-    /// The matches that a selection picks.
+    /// The matches that a selection selects.
     pub(crate) fn selected(dialect: Dialect, walk: Walk, selection: &Selection) -> Option<Self> {
         let mut matches = Self::along(dialect, walk, &selection.query, true)?;
         if let Some(over) = selection.over {
@@ -233,7 +235,7 @@ impl Matches {
         Some(matches)
     }
 
-    /// Where labels are all that is asked for, the task itself is only looked at if it must be `joined`.
+    /// If labels are the only conditions, the task itself is joined only if `joined` is set.
     fn along(dialect: Dialect, walk: Walk, query: &TaskQuery, joined: bool) -> Option<Self> {
         let mut matches = Self {
             walk,
@@ -261,7 +263,7 @@ impl Matches {
         Some(matches)
     }
 
-    /// Only ids from here on, or only those before, as the operator says.
+    /// Restricts the ids: from `id` on, or before `id`, depending on the operator.
     pub(crate) fn bound(&mut self, operator: &str, id: i64) {
         let id = self.bind(Parameter::Number(id));
         self.and(&format!("{} {operator} {id}", self.walk.id()));
@@ -281,7 +283,7 @@ impl Matches {
         self.select(Some(&cut))
     }
 
-    /// How many there are; stops at the limit.
+    /// The number of matches, counted up to `most`.
     pub(crate) fn select_count(&mut self, most: u64) -> String {
         let limit = self.bind(rows(most));
         let conditions = self.conditions.join(" AND ");
@@ -290,7 +292,7 @@ impl Matches {
         format!("SELECT count(*) FROM ({} LIMIT {limit}) AS m", walks.join(" UNION ALL "))
     }
 
-    /// Each walk stops where the page can't reach any more, and they are merged.
+    /// Each walk stops where the page ends at the latest, and the results are merged.
     fn select(&self, cut: Option<&Cut>) -> String {
         let (id, order) = (self.walk.id(), self.dialect.newest_first(self.walk));
         let conditions = self.conditions.join(" AND ");
@@ -316,13 +318,14 @@ impl Matches {
         self.conditions.push(condition.to_owned());
     }
 
-    /// False when no state is asked for that a task can be in.
+    /// Adds the walked tables and the condition on the state. Returns false if no task can be in the requested
+    /// states.
     fn walk_and_test_states(&mut self, states: Option<&[TaskState]>) -> bool {
         let joined =
             |table: &str| format!("{table} walk {} task t ON t.id = walk.task_id", self.dialect.join());
         let selected = |sql: &str| joined(&format!("({sql})"));
         self.from = match self.walk {
-            // Nothing of the task itself is needed.
+            // No column of the task itself is needed.
             Walk::Label if self.only_labels => vec!["task_label walk".to_owned()],
             Walk::Label => vec![joined("task_label")],
             Walk::Reporter => vec![joined("done")],
@@ -341,8 +344,8 @@ impl Matches {
         states.iter().any(|state| *state != TaskState::Unknown)
     }
 
-    /// The first label is walked along, the others are looked up for each task.
-    fn test_labels(&mut self, labels: &Words) {
+    /// The walk has the first label, the others are looked up for each task.
+    fn test_labels(&mut self, labels: &TagSet) {
         let task = self.walk.id();
         for (at, label) in labels.iter().enumerate() {
             let name = self.bind(Parameter::Text(label.to_owned()));
@@ -357,8 +360,8 @@ impl Matches {
         }
     }
 
-    /// Tags are a property of the lane: the few lanes that qualify are found once.
-    fn test_tags(&mut self, tags: &Words) {
+    /// Tags are a property of the lane, so the few matching lanes are found once.
+    fn test_tags(&mut self, tags: &TagSet) {
         if !tags.is_empty() {
             let tags = self.bind(Parameter::Tags(tags.clone()));
             self.and(&format!(
@@ -419,7 +422,7 @@ impl Matches {
         self.and(&format!("{time} {} {at}", operator.as_str()));
     }
 
-    /// A task without the number compares as NULL, which no condition accepts.
+    /// Adds a comparison. A missing number is NULL, which satisfies no comparison.
     fn test_number(&mut self, number: &str, comparison: Option<Comparison>) {
         if let Some(Comparison { operator, number: other }) = comparison {
             let other = self.bind(Parameter::Small(other));
@@ -432,7 +435,7 @@ fn rows(count: u64) -> Parameter {
     Parameter::Number(row_count(count))
 }
 
-/// Where the tasks in these states are.
+/// The tables with the tasks in these states.
 fn live_tables(states: &[TaskState]) -> impl Iterator<Item = &'static str> {
     let tables = [
         (TaskState::Pending, "SELECT task_id FROM pending"),

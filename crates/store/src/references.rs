@@ -1,4 +1,4 @@
-//! Which other tasks a task names, the same in both databases.
+//! References between tasks, the same in both databases.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,8 @@ use mitosis_domain::spec;
 use mitosis_protocol::TaskSpec;
 use uuid::Uuid;
 
-/// The tasks whose archives it fetches, and the one it watches. They are not forgotten while it lives.
+/// The tasks whose archives a task fetches, and the one it watches. They are not deleted before this task has
+/// ended.
 pub(crate) fn named_by(spec: &TaskSpec) -> BTreeSet<Uuid> {
     spec::named(spec).collect()
 }

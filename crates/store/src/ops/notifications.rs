@@ -7,22 +7,22 @@ use crate::StoreError;
 
 /// What is heard from the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum Notification {
     /// A message, as it was sent. The sender hears its own too.
-    Said(String),
+    Message(String),
     /// The connection was lost for a while; messages may have been missed.
-    Missed,
+    Gap,
 }
 
 /// Messages that tell of changes sooner than the next look would. They may get lost.
 #[async_trait]
-pub trait Signals {
+pub trait Notifications {
     /// Tells everybody who listens; at most 7,000 bytes. Does nothing where there is nobody else.
-    async fn signal(&self, text: &str) -> Result<(), StoreError>;
+    async fn notify(&self, text: &str) -> Result<(), StoreError>;
 
     /// The secret of this name, the same for all coordinators: the first proposal becomes it.
     async fn shared_secret(&self, name: &str, proposal: &str) -> Result<String, StoreError>;
 
     /// Starts to listen; nothing where there is nobody else. Ends when the receiver is dropped.
-    fn hear(&self) -> Option<mpsc::Receiver<Heard>>;
+    fn listen(&self) -> Option<mpsc::Receiver<Notification>>;
 }

@@ -6,24 +6,24 @@ use tokio::sync::mpsc;
 use super::SqliteStore;
 use crate::StoreError;
 use crate::db::only;
-use crate::ops::signals::{Heard, Signals};
+use crate::ops::notifications::{Notification, Notifications};
 
-const AGREE: &str = "
+const SHARED_SECRET: &str = "
     INSERT INTO shared_secret (name, secret) VALUES (?1, ?2)
     ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING secret";
 
 #[async_trait]
-impl Signals for SqliteStore {
-    async fn signal(&self, _text: &str) -> Result<(), StoreError> {
+impl Notifications for SqliteStore {
+    async fn notify(&self, _text: &str) -> Result<(), StoreError> {
         Ok(())
     }
 
     async fn shared_secret(&self, name: &str, proposal: &str) -> Result<String, StoreError> {
         let params = [name, proposal].map(str::to_owned);
-        self.write(move |db| db.one(AGREE, params, only)).await
+        self.write(move |db| db.one(SHARED_SECRET, params, only)).await
     }
 
-    fn hear(&self) -> Option<mpsc::Receiver<Heard>> {
+    fn listen(&self) -> Option<mpsc::Receiver<Notification>> {
         None
     }
 }

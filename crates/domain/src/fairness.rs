@@ -9,21 +9,21 @@ use std::hash::Hash;
 /// Most groups that are remembered; beyond that, those that waited longest for a turn are dropped.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// Turns of groups: the group whose last turn is longest ago is served first, and a turn is one task. This is
-/// deficit round robin in which every task costs one; a group without waiting tasks saves nothing.
+/// Serves groups in turn: the group whose last turn is longest ago comes first, and a turn is one task. This is
+/// deficit round robin in which every task costs one; a group without waiting tasks accumulates no credit.
 #[derive(Debug, Clone)]
-pub struct Turns<G> {
+pub struct RoundRobin<G> {
     last: HashMap<G, u64>,
     taken: u64,
 }
 
-impl<G> Default for Turns<G> {
+impl<G> Default for RoundRobin<G> {
     fn default() -> Self {
         Self { last: HashMap::new(), taken: 0 }
     }
 }
 
-impl<G: Copy + Eq + Hash> Turns<G> {
+impl<G: Copy + Eq + Hash> RoundRobin<G> {
     /// The order in which `count` tasks are taken from `groups`, if all of them have enough. Equal groups keep
     /// the given order.
     pub fn order(&self, groups: &[G], count: usize) -> Vec<G> {
@@ -45,21 +45,21 @@ impl<G: Copy + Eq + Hash> Turns<G> {
 
 /// Distributes `count` tasks among requests, one at a time in turn, until every request is satisfied. Returns
 /// the index of the request that gets each task.
-pub fn deal(wants: &[usize], count: usize) -> Vec<usize> {
+pub fn distribute(wants: &[usize], count: usize) -> Vec<usize> {
     let mut open: Vec<(usize, usize)> =
         wants.iter().copied().enumerate().filter(|(_, want)| *want > 0).collect();
-    let mut dealt = Vec::with_capacity(count);
-    while dealt.len() < count && !open.is_empty() {
-        for (who, want) in &mut open {
-            if dealt.len() == count {
+    let mut recipients = Vec::with_capacity(count);
+    while recipients.len() < count && !open.is_empty() {
+        for (index, want) in &mut open {
+            if recipients.len() == count {
                 break;
             }
             *want -= 1;
-            dealt.push(*who);
+            recipients.push(*index);
         }
         open.retain(|(_, want)| *want > 0);
     }
-    dealt
+    recipients
 }
 
 #[cfg(test)]
@@ -67,8 +67,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups_alternate_and_latecomers_save_nothing() {
-        let mut turns = Turns::default();
+    fn groups_alternate_and_latecomers_have_no_credit() {
+        let mut turns = RoundRobin::default();
         for group in turns.order(&["a", "b"], 5) {
             turns.took(group);
         }
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn single_turns_are_as_fair_as_batches() {
-        let mut turns = Turns::default();
+        let mut turns = RoundRobin::default();
         let mut served = Vec::new();
         for _ in 0..6 {
             let next = turns.order(&[1, 2, 3], 1)[0];
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn number_of_remembered_groups_is_bounded() {
-        let mut turns = Turns::default();
+        let mut turns = RoundRobin::default();
         for group in 0..MAX_REMEMBERED * 3 {
             turns.took(group);
         }
@@ -102,8 +102,8 @@ mod tests {
 
     #[test]
     fn tasks_are_spread_without_exceeding_requests() {
-        assert_eq!(deal(&[64, 0, 2, 64], 4), [0, 2, 3, 0]);
-        assert_eq!(deal(&[1, 3], 9), [0, 1, 1, 1]);
-        assert!(deal(&[], 3).is_empty() && deal(&[2], 0).is_empty());
+        assert_eq!(distribute(&[64, 0, 2, 64], 4), [0, 2, 3, 0]);
+        assert_eq!(distribute(&[1, 3], 9), [0, 1, 1, 1]);
+        assert!(distribute(&[], 3).is_empty() && distribute(&[2], 0).is_empty());
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, Params, Row, Sql, only, sql};
-use crate::ops::expected::{Ended, ExpectedUploads, NewLink, ended};
+use crate::ops::expected_uploads::{Ended, ExpectedUploads, NewLink, ended};
 use crate::ops::uploads::{from_note, noted};
 
 #[async_trait]

@@ -1,25 +1,25 @@
-//! What an exchange of many agents comes to, as far as it can be told without a database.
+//! The part of an exchange with many agents that needs no database.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
+use mitosis_domain::fairness::distribute;
 use mitosis_domain::ids::{GroupId, WorkerId};
-use mitosis_domain::tags::Words;
-use mitosis_domain::turns::deal;
+use mitosis_domain::tags::TagSet;
 use mitosis_protocol::worker::WorkerState;
 
 use crate::ops::dispatch::{Class, Exchange, Verdict, Work};
 use crate::shared::workers::LockedWorker;
 
-/// What a worker may run: tasks of these groups whose tags are all among these.
+/// What a worker may run: tasks of these groups whose tags are a subset of these.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Eligibility {
     pub(crate) groups: Vec<GroupId>,
-    pub(crate) tags: Words,
+    pub(crate) tags: TagSet,
 }
 
 impl Eligibility {
-    /// Its name outside the store.
+    /// The identifier of this eligibility outside the store.
     pub(crate) fn class(&self) -> Class {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
@@ -27,15 +27,15 @@ impl Eligibility {
     }
 }
 
-/// A worker of a batch, which stays as it is until the end of the transaction, and what it may run.
+/// A worker in a batch, with what it may run. Its row is locked until the end of the transaction.
 #[derive(Debug, Clone)]
 pub(crate) struct Participant {
     pub(crate) worker: LockedWorker,
     pub(crate) eligibility: Eligibility,
 }
 
-/// Agents of a batch that may run the same. They are served together, so that a few tasks are spread over
-/// many agents.
+/// Agents in a batch with equal eligibility. They are served together, so that a few tasks are spread over many
+/// agents.
 #[derive(Debug, Default)]
 pub(crate) struct EligibilityGroup {
     places: Vec<usize>,
@@ -43,19 +43,19 @@ pub(crate) struct EligibilityGroup {
 }
 
 impl EligibilityGroup {
-    /// How many tasks they would take.
+    /// The number of tasks that these agents want together.
     pub(crate) fn want(&self) -> usize {
         self.wants.iter().sum()
     }
 
-    /// Who gets each of so many tasks, by its place in the batch.
+    /// Distributes `count` tasks. Returns the position in the batch of the agent that gets each.
     pub(crate) fn distribute(&self, count: usize) -> Vec<usize> {
-        deal(&self.wants, count).into_iter().map(|who| self.places[who]).collect()
+        distribute(&self.wants, count).into_iter().map(|who| self.places[who]).collect()
     }
 }
 
-/// Those who are to be given tasks, by what they may run. `known` tells what is true of a worker. Who can run
-/// least comes first, so that the others are left what only they can run.
+/// Groups the agents that want tasks by their eligibility. `known` returns the state and the eligibility of a
+/// registered worker. The most restricted group comes first, since the others have more tasks to choose from.
 pub(crate) fn eligibility_groups<'a>(
     batch: &[Exchange],
     known: impl Fn(WorkerId) -> Option<(WorkerState, &'a Eligibility)>,
@@ -76,16 +76,16 @@ pub(crate) fn eligibility_groups<'a>(
     eligibility_groups
 }
 
-/// What an exchange means for a worker itself.
+/// What an exchange changes about the worker itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WorkerUpdate {
-    /// It took or ended something, and so has changed.
+    /// The worker claimed or ended something, so its row is updated.
     Touch,
-    /// It was to stop after its last task, and may have come to that.
+    /// The worker is draining, and is removed if this was its last task.
     RemoveIfDrained,
 }
 
-/// What follows for the workers of a batch; nothing for those that are left out.
+/// The updates of the workers in a batch. A worker without an update is left out.
 pub(crate) fn worker_updates(
     batch: &[Exchange],
     state: impl Fn(WorkerId) -> Option<WorkerState>,
@@ -119,10 +119,10 @@ mod tests {
     }
 
     #[test]
-    fn those_who_may_run_the_same_share_what_there_is() {
+    fn agents_of_equal_eligibility_share_tasks() {
         let of = |tags: &[&str]| Eligibility {
             groups: vec![GroupId(1)],
-            tags: Words::new(tags.iter().map(ToString::to_string)).unwrap(),
+            tags: TagSet::new(tags.iter().map(ToString::to_string)).unwrap(),
         };
         let (plain, gpu) = (of(&[]), of(&["gpu"]));
         let batch = [one(1, 2), one(2, 1), one(3, 4), one(4, 0), one(5, 9)];
@@ -135,14 +135,15 @@ mod tests {
         let [(first, of_plain), (second, of_gpu)] = &eligibility_groups[..] else {
             panic!("{eligibility_groups:?}")
         };
-        assert_eq!((*first, *second), (&plain, &gpu), "who can run least comes first");
+        assert_eq!((*first, *second), (&plain, &gpu), "the most restricted group comes first");
         assert_eq!((of_plain.want(), of_plain.distribute(5)), (6, vec![0, 2, 0, 2, 2]));
         assert_eq!((of_gpu.want(), of_gpu.distribute(0)), (1, vec![]));
         assert_ne!(plain.class(), gpu.class());
     }
 
+    /// Only a worker that did something has changed, and only a draining worker may be removed.
     #[test]
-    fn only_a_worker_that_did_something_has_changed_and_only_one_that_is_to_stop_may_go() {
+    fn updates_follow_from_what_a_worker_did() {
         let key = LeaseKey { task: TaskId(1), epoch: 1, token: 1 };
         let mut batch = [one(1, 1), one(2, 1), one(3, 1), one(4, 0), one(5, 0), one(6, 0)];
         batch[4].returned = vec![key];

@@ -1,4 +1,4 @@
-//! Short messages between coordinators: one connection listens, and is made anew when it breaks.
+//! Short messages between coordinators. One connection listens, and is opened again when it breaks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,39 +12,39 @@ use super::session::Session;
 use super::{PostgresStore, connect};
 use crate::StoreError;
 use crate::db::only;
-use crate::ops::signals::{Heard, Signals};
+use crate::ops::notifications::{Notification, Notifications};
 
-/// Messages that wait to be read; more are as good as missed.
+/// Messages in the queue; further ones are dropped.
 const QUEUE: usize = 1_000;
-/// Time between two tries to connect.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// The pause between two attempts to connect.
+const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Touches what is there, so that it is answered.
-const AGREE: &str = "
+/// Returns the existing secret, or stores the proposal.
+const SHARED_SECRET: &str = "
     INSERT INTO shared_secret (name, secret) VALUES ($1, $2)
     ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING secret";
 
-const SIGNAL: &str = "SELECT pg_notify('mito', $1)";
+const NOTIFY: &str = "SELECT pg_notify('mito', $1)";
 
 #[async_trait]
-impl Signals for PostgresStore {
-    async fn signal(&self, text: &str) -> Result<(), StoreError> {
-        Session::Client(&self.client().await?).one(SIGNAL, &[&text], |_| Ok(())).await
+impl Notifications for PostgresStore {
+    async fn notify(&self, text: &str) -> Result<(), StoreError> {
+        Session::Client(&self.client().await?).one(NOTIFY, &[&text], |_| Ok(())).await
     }
 
     async fn shared_secret(&self, name: &str, proposal: &str) -> Result<String, StoreError> {
-        Session::Client(&self.client().await?).one(AGREE, &[&name, &proposal], only).await
+        Session::Client(&self.client().await?).one(SHARED_SECRET, &[&name, &proposal], only).await
     }
 
-    fn hear(&self) -> Option<mpsc::Receiver<Heard>> {
+    fn listen(&self) -> Option<mpsc::Receiver<Notification>> {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        mitosis_background::spawn("signals", listen_for_ever(self.address.clone(), sender));
+        mitosis_background::spawn("notifications", listen_and_reconnect(self.address.clone(), sender));
         Some(receiver)
     }
 }
 
-/// Ends when nobody reads any more.
-async fn listen_for_ever(address: Arc<Address>, sender: mpsc::Sender<Heard>) {
+/// Listens, and connects again when the connection breaks. Ends when the receiver is dropped.
+async fn listen_and_reconnect(address: Arc<Address>, sender: mpsc::Sender<Notification>) {
     loop {
         tokio::select! {
             broken = listen(&address, &sender) => {
@@ -56,14 +56,14 @@ async fn listen_for_ever(address: Arc<Address>, sender: mpsc::Sender<Heard>) {
             () = sender.closed() => return,
         }
         tokio::select! {
-            () = tokio::time::sleep(TRY_AGAIN) => {}
+            () = tokio::time::sleep(RECONNECT_PAUSE) => {}
             () = sender.closed() => return,
         }
     }
 }
 
 /// Listens on one connection until it breaks.
-async fn listen(address: &Address, sender: &mpsc::Sender<Heard>) -> Result<(), tokio_postgres::Error> {
+async fn listen(address: &Address, sender: &mpsc::Sender<Notification>) -> Result<(), tokio_postgres::Error> {
     let (client, mut connection) = connect::connect(address).await?;
     let listening = client.batch_execute("LISTEN mito");
     tokio::pin!(listening);
@@ -73,12 +73,12 @@ async fn listen(address: &Address, sender: &mpsc::Sender<Heard>) -> Result<(), t
             outcome = &mut listening, if !is_listening => {
                 outcome?;
                 is_listening = true;
-                // Whatever was said before is gone.
-                let _ = sender.try_send(Heard::Missed);
+                // Earlier messages may be lost.
+                let _ = sender.try_send(Notification::Gap);
             }
             message = std::future::poll_fn(|context| connection.poll_message(context)) => match message {
-                Some(Ok(AsyncMessage::Notification(said))) => {
-                    let _ = sender.try_send(Heard::Said(said.payload().to_owned()));
+                Some(Ok(AsyncMessage::Notification(message))) => {
+                    let _ = sender.try_send(Notification::Message(message.payload().to_owned()));
                 }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(error),

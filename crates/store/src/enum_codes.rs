@@ -1,7 +1,7 @@
-//! The small numbers that stand for enums in rows, the same in both databases.
+//! The numbers that stand for enum variants in rows, the same in both databases.
 //!
-//! A number, once given, never changes its meaning: it is in databases out there. Reading is loud: a
-//! number without a meaning is an error, never a default.
+//! A number never changes its meaning, since existing databases contain it. Reading a number without a meaning
+//! is an error, never a default. Comments in the migrations, which can't be changed, call this file `code.rs`.
 
 use std::time::Duration;
 
@@ -15,12 +15,13 @@ use crate::StoreError;
 use crate::ops::reaper::ReapReason;
 use crate::ops::workers::Departure;
 
-/// A length of time as it is stored: whole microseconds.
+/// Converts a duration to its stored form, whole microseconds.
 pub(crate) fn micros(length: Duration) -> i64 {
     i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// The limit of silence of a task as it is stored: none where it has none of its own, 0 where it may run twice at once.
+/// Returns the stored form of how long a task tolerates a silent worker: NULL if it has no limit of its own, 0
+/// if it may run twice at the same time.
 pub(crate) fn silence_limit(spec: &TaskSpec) -> Option<i64> {
     match spec.idempotent {
         true => Some(0),
@@ -28,23 +29,23 @@ pub(crate) fn silence_limit(spec: &TaskSpec) -> Option<i64> {
     }
 }
 
-/// A length of time that was stored with [`micros`].
+/// Converts a stored duration, written with [`micros`].
 pub(crate) fn duration(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
-/// An enum with a number for each of its variants.
+/// An enum whose variants are stored as numbers.
 pub(crate) trait Code: Sized + Copy {
     /// The number that is stored.
     fn code(self) -> i16;
 
-    /// The variant behind a stored number.
+    /// The variant of a stored number.
     fn from_code(code: i16) -> Result<Self, UnknownCode>;
 }
 
-/// A stored number without a meaning: the row was not written by this program.
+/// A stored number without a meaning: this program did not write the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{code} stands for no {name}")]
+#[error("{code} is not a valid {name}")]
 pub(crate) struct UnknownCode {
     name: &'static str,
     code: i16,
