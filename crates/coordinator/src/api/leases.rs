@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use http::HeaderName;
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::lease::LeaseTerms;
 use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::agent::AttemptKey;
 
+use super::openapi::signature::{Reply, Signature};
 use crate::app::App;
 
 /// The lease that an attempt is named by.
@@ -23,8 +25,22 @@ pub(super) fn terms(app: &App, is_agent: bool, lost_after: Option<Duration>) -> 
     }
 }
 
-/// Headers with the lease terms in seconds, for native workers. Legacy workers ignore them.
-pub(super) fn lease_headers(terms: LeaseTerms) -> [(HeaderName, String); 2] {
+/// A reply with the lease terms in its headers, in seconds, for native workers. Legacy workers ignore them.
+pub(super) struct WithLease<R>(pub(super) Option<LeaseTerms>, pub(super) R);
+
+impl<R: IntoResponse> IntoResponse for WithLease<R> {
+    fn into_response(self) -> Response {
+        (self.0.map(|terms| AppendHeaders(lease_headers(terms))), self.1).into_response()
+    }
+}
+
+impl<R: Reply> Reply for WithLease<R> {
+    fn describe(signature: &mut Signature) {
+        R::describe(signature);
+    }
+}
+
+fn lease_headers(terms: LeaseTerms) -> [(HeaderName, String); 2] {
     [
         (HeaderName::from_static("x-mito-lease"), terms.lease.as_secs().to_string()),
         (HeaderName::from_static("x-mito-missed-after"), terms.missed_after.as_secs().to_string()),

@@ -1,22 +1,40 @@
-//! `GET /openapi.json`: the API described by itself, and `GET /docs`: a page to read it on, which needs
-//! nothing from elsewhere.
+//! `GET /openapi.json`: the description of the API, and `GET /docs`: a page to read it on, which loads nothing
+//! from elsewhere.
+//!
+//! The description consists of what every route is declared with ([`Op`]) and of the signature of its handler
+//! ([`signature`]).
 
-mod describe;
-mod operations;
+mod errors;
+mod operation;
+pub(super) mod signature;
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use axum::response::{Html, IntoResponse};
+use axum::routing::get;
 use http::header::CONTENT_TYPE;
+use mitosis_protocol::ErrorBody;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Components, Info, OpenApi, OpenApiBuilder, Paths};
+use utoipa::{PartialSchema, ToSchema};
 
-use super::routes::{Asks, Routes};
+use super::routes::{Asks, Declared, Routes};
+
+pub(super) use operation::Op;
 
 /// The description as JSON, made once.
-static DESCRIPTION: LazyLock<String> =
-    LazyLock::new(|| operations::all().to_pretty_json().expect("a description is plain data"));
+static DESCRIPTION: LazyLock<String> = LazyLock::new(|| {
+    describe(super::all().declared()).to_pretty_json().expect("a description is plain data")
+});
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/openapi.json", Asks::Nothing, description).get("/docs", Asks::Nothing, page)
+    Routes::new().undescribed("GET", "/openapi.json", Asks::Nothing, get(description)).undescribed(
+        "GET",
+        "/docs",
+        Asks::Nothing,
+        get(page),
+    )
 }
 
 async fn description() -> impl IntoResponse {
@@ -25,4 +43,38 @@ async fn description() -> impl IntoResponse {
 
 async fn page() -> Html<&'static str> {
     Html(include_str!("openapi/page.html"))
+}
+
+fn describe(routes: &[Declared]) -> OpenApi {
+    let mut paths = Paths::new();
+    let mut schemas = BTreeMap::from([(ErrorBody::name().into_owned(), ErrorBody::schema())]);
+    for Declared { route, operation } in routes {
+        let Some(described) = operation.as_ref().filter(|described| described.op.described_by().is_none())
+        else {
+            continue;
+        };
+        let signature = (described.signature)();
+        let operation = described.op.describe(route, described.tag, &signature);
+        schemas.extend(signature.schemas);
+        // In a description, a part of the path that may hold slashes looks like any other.
+        let path = route.path.replace("{*", "{");
+        paths.add_path_operation(path, vec![operation::method(route)], operation);
+    }
+    let mut components = Components::new();
+    components.schemas = schemas;
+    components.responses.extend(errors::responses());
+    let bearer = || SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+    components.add_security_scheme(operation::USER, bearer());
+    components.add_security_scheme(operation::WORKER, bearer());
+    OpenApiBuilder::new().info(info()).paths(paths).components(Some(components)).build()
+}
+
+fn info() -> Info {
+    let mut info = Info::new("Mitosis", env!("CARGO_PKG_VERSION"));
+    info.description = Some(
+        "Submit tasks to groups, run them on workers, fetch what they leave behind. Every success has \
+         status 200. Fields and query keys that nobody knows are ignored."
+            .to_owned(),
+    );
+    info
 }

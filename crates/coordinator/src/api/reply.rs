@@ -2,12 +2,16 @@
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use serde::Serialize;
 
 /// No body and no content type.
 pub(crate) struct Empty;
 
 /// The JSON literal `null`.
 pub(crate) struct Null;
+
+/// JSON, or the literal `null`.
+pub(crate) struct OrNull<T>(pub(crate) Option<T>);
 
 impl IntoResponse for Empty {
     fn into_response(self) -> Response {
@@ -18,5 +22,11 @@ impl IntoResponse for Empty {
 impl IntoResponse for Null {
     fn into_response(self) -> Response {
         axum::Json(()).into_response()
+    }
+}
+
+impl<T: Serialize> IntoResponse for OrNull<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
     }
 }

@@ -8,11 +8,12 @@ use std::sync::LazyLock;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::handler::Handler;
 use axum::routing::{self, MethodRouter};
 use http::Method;
 use mitosis_protocol::tokens::TokenScope;
 
+use super::openapi::Op;
+use super::openapi::signature::{Proof, Signature, Verb};
 use crate::app::App;
 use crate::error::Refusal;
 
@@ -46,6 +47,18 @@ impl Asks {
         }
     }
 
+    /// Whether the arguments of a handler prove exactly this.
+    fn is_proved_by(self, proof: Option<Proof>) -> bool {
+        let required = match self {
+            Self::Nothing | Self::Link => None,
+            Self::Look | Self::Change => Some(Proof::User),
+            Self::Password => Some(Proof::Password),
+            Self::Admin => Some(Proof::Admin),
+            Self::Worker => Some(Proof::Worker),
+        };
+        proof == required
+    }
+
     /// What whoever has such a token is told.
     pub(crate) fn refusal(self) -> Refusal {
         let scope = match self {
@@ -70,12 +83,49 @@ pub struct Route {
     pub path: &'static str,
     /// What it asks for.
     pub asks: Asks,
+    /// The path under which the description of the API has it.
+    pub described_as: Option<&'static str>,
 }
 
 /// Routes on their way to the router.
 pub(super) struct Routes {
     router: Router<App>,
-    declared: Vec<Route>,
+    declared: Vec<Declared>,
+}
+
+/// A route with its description.
+pub(super) struct Declared {
+    pub(super) route: Route,
+    pub(super) operation: Option<Described>,
+}
+
+/// What the description of a route is made of.
+pub(super) struct Described {
+    pub(super) op: Op,
+    /// The part of the API that it belongs to.
+    pub(super) tag: &'static str,
+    /// Of its handler.
+    pub(super) signature: fn() -> Signature,
+}
+
+/// Declares a route: its path, what it asks of its caller, its handler, and what the description of the API says
+/// beyond the signature of the handler.
+macro_rules! declare {
+    ($function:ident, $method:literal) => {
+        pub(super) fn $function<H, T>(
+            self,
+            path: &'static str,
+            asks: Asks,
+            handler: H,
+            op: impl Into<Op>,
+        ) -> Self
+        where
+            H: Verb<T>,
+            T: 'static,
+        {
+            self.described::<H, T>($method, path, asks, routing::$function(handler), op.into())
+        }
+    };
 }
 
 impl Routes {
@@ -83,47 +133,49 @@ impl Routes {
         Self { router: Router::new(), declared: Vec::new() }
     }
 
-    pub(super) fn get<H, T>(self, path: &'static str, asks: Asks, handler: H) -> Self
-    where
-        H: Handler<T, App>,
-        T: 'static,
-    {
-        self.on("GET", path, asks, routing::get(handler))
+    declare!(get, "GET");
+    declare!(put, "PUT");
+    declare!(post, "POST");
+    declare!(delete, "DELETE");
+
+    fn described<H: Verb<T>, T>(
+        self,
+        method: &'static str,
+        path: &'static str,
+        asks: Asks,
+        handler: MethodRouter<App>,
+        op: Op,
+    ) -> Self {
+        assert!(asks.is_proved_by(H::PROVES), "{method} {path} asks for {asks:?}, proved is {:?}", H::PROVES);
+        let described_as = op.described_by().or(Some(path));
+        let described = Described { op, tag: "", signature: Signature::of::<H, T> };
+        self.on(Route { method, path, asks, described_as }, Some(described), handler)
     }
 
-    pub(super) fn put<H, T>(self, path: &'static str, asks: Asks, handler: H) -> Self
-    where
-        H: Handler<T, App>,
-        T: 'static,
-    {
-        self.on("PUT", path, asks, routing::put(handler))
-    }
-
-    pub(super) fn post<H, T>(self, path: &'static str, asks: Asks, handler: H) -> Self
-    where
-        H: Handler<T, App>,
-        T: 'static,
-    {
-        self.on("POST", path, asks, routing::post(handler))
-    }
-
-    pub(super) fn delete<H, T>(self, path: &'static str, asks: Asks, handler: H) -> Self
-    where
-        H: Handler<T, App>,
-        T: 'static,
-    {
-        self.on("DELETE", path, asks, routing::delete(handler))
-    }
-
-    fn on(
-        mut self,
+    /// A route that the description of the API leaves out: it serves a person, or a signed link.
+    pub(super) fn undescribed(
+        self,
         method: &'static str,
         path: &'static str,
         asks: Asks,
         handler: MethodRouter<App>,
     ) -> Self {
-        self.declared.push(Route { method, path, asks });
-        Self { router: self.router.route(path, handler), ..self }
+        self.on(Route { method, path, asks, described_as: None }, None, handler)
+    }
+
+    fn on(mut self, route: Route, operation: Option<Described>, handler: MethodRouter<App>) -> Self {
+        self.declared.push(Declared { route, operation });
+        Self { router: self.router.route(route.path, handler), ..self }
+    }
+
+    /// Puts all routes so far into one part of the description, unless they are in one already.
+    pub(super) fn tag(mut self, tag: &'static str) -> Self {
+        for described in self.declared.iter_mut().filter_map(|declared| declared.operation.as_mut()) {
+            if described.tag.is_empty() {
+                described.tag = tag;
+            }
+        }
+        self
     }
 
     pub(super) fn merge(mut self, other: Self) -> Self {
@@ -141,6 +193,10 @@ impl Routes {
         Self { router: wrap(self.router), ..self }
     }
 
+    pub(super) fn declared(&self) -> &[Declared] {
+        &self.declared
+    }
+
     pub(super) fn into_router(self) -> Router<App> {
         self.router
     }
@@ -148,7 +204,7 @@ impl Routes {
 
 /// Every route of the service.
 pub fn routes() -> Vec<Route> {
-    super::all().declared
+    super::all().declared.into_iter().map(|declared| declared.route).collect()
 }
 
 /// By path, since that is what a request knows without taking memory.
@@ -176,6 +232,8 @@ pub(crate) fn declared(method: &Method, path: &str) -> Option<(&'static str, &'s
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::reply::Empty;
+    use crate::auth::caller::Caller;
 
     #[test]
     fn a_wider_scope_is_admitted_wherever_a_narrower_one_is() {
@@ -196,11 +254,27 @@ mod tests {
     #[test]
     fn a_route_is_declared_once_and_found_by_its_path() {
         let mut seen = std::collections::HashSet::new();
-        for Route { method, path, asks } in routes() {
+        for Route { method, path, asks, .. } in routes() {
             assert!(seen.insert((method, path)), "{method} {path} is declared twice");
             assert_eq!(asked(&method.parse().unwrap(), path), Some(asks));
         }
         assert_eq!(asked(&Method::HEAD, "/tasks/{uuid}"), Some(Asks::Look));
         assert_eq!(asked(&Method::PATCH, "/tasks/{uuid}"), None);
+    }
+    #[test]
+    #[should_panic(expected = "GET /x asks for Admin, proved is Some(User)")]
+    fn arguments_of_a_handler_prove_the_rights_of_its_route() {
+        async fn look(_: Caller) -> Empty {
+            Empty
+        }
+        let _ = Routes::new().get("/x", Asks::Admin, look, "");
+    }
+
+    #[test]
+    fn every_described_route_belongs_to_a_part() {
+        for Declared { route, operation } in crate::api::all().declared {
+            let Some(described) = operation else { continue };
+            assert_ne!(described.tag, "", "{route:?}");
+        }
     }
 }

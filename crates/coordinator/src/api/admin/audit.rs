@@ -5,8 +5,10 @@ use axum::extract::State;
 use mitosis_domain::limits;
 use mitosis_protocol::audit::AuditReply;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::api::body::InQuery;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
 use crate::error::ApiError;
@@ -14,14 +16,20 @@ use crate::error::ApiError;
 const ROWS: u64 = 100;
 
 /// What follows the question mark.
-#[derive(Deserialize)]
-pub(super) struct Page {
+#[derive(Deserialize, ToSchema)]
+struct Page {
+    /// Entries before the one with this id
     before: Option<i64>,
+    /// Most entries; 100 unless given
     limit: Option<u64>,
 }
 
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/v1/admin/audit", Asks::Admin, audit, "What administrators did, and who logged in")
+}
+
 /// Newest first.
-pub(super) async fn audit(
+async fn audit(
     State(app): State<App>,
     AdminCaller(_): AdminCaller,
     InQuery(page): InQuery<Page>,

@@ -10,14 +10,20 @@ use mitosis_store::ops::accounts::{NewUser, UserCreation};
 
 use crate::api::body::Body;
 use crate::api::forwarded::Forwarded;
+use crate::api::openapi::Op;
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::{AdminCaller, not_an_administrator};
 use crate::auth::passwords::settable;
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/admin/users", Asks::Admin, create_user, Op::new("Make an account").or(409))
+}
+
 /// 400 for a bad name or an empty password, 409 for one that a user or group has.
-pub(super) async fn create_user(
+async fn create_user(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
     Forwarded { client, .. }: Forwarded,

@@ -6,13 +6,18 @@ use mitosis_protocol::Md5Password;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::doctor::AdminDoctorReply;
 
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
 use crate::error::ApiError;
 use crate::settings::DEFAULT_ADMIN;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/v1/admin/doctor", Asks::Admin, doctor, "Facts for diagnosis, for administrators")
+}
+
 /// Looks at the stored password itself: no login is tried, so nothing is slowed down or written down.
-pub(super) async fn doctor(
+async fn doctor(
     State(app): State<App>,
     AdminCaller(_): AdminCaller,
 ) -> Result<Json<AdminDoctorReply>, ApiError> {

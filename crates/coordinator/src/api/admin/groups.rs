@@ -13,14 +13,32 @@ use super::done;
 use crate::api::body::{Body, InPath};
 use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::attachments::removal;
 use crate::api::user::groups::update_users::answer;
 use crate::app::App;
 use crate::auth::caller::{AdminCaller, not_an_administrator};
 use crate::error::{ApiError, Refusal, ResourceKind};
 
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .post("/admin/groups/{group}/storage-quota", Asks::Admin, storage_quota, "How much a group may store")
+        .delete(
+            "/admin/groups/{group}/attachments/{*key}",
+            Asks::Admin,
+            delete_attachment,
+            "Remove any attachment",
+        )
+        .put(
+            "/v1/admin/groups/{group}/users",
+            Asks::Admin,
+            restore,
+            "Give roles in any group, and make it active again",
+        )
+}
+
 /// `POST /admin/groups/{group}/storage-quota`: how many bytes the group may store.
-pub(super) async fn storage_quota(
+async fn storage_quota(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
     Forwarded { client, .. }: Forwarded,
@@ -38,7 +56,7 @@ pub(super) async fn storage_quota(
 }
 
 /// `PUT /v1/admin/groups/{group}/users`: gives users roles in any group, and makes it active again.
-pub(super) async fn restore(
+async fn restore(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
     Forwarded { client, .. }: Forwarded,
@@ -58,7 +76,7 @@ pub(super) async fn restore(
 }
 
 /// `DELETE /admin/groups/{group}/attachments/{*key}`, however young it is.
-pub(super) async fn delete_attachment(
+async fn delete_attachment(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
     Forwarded { client, .. }: Forwarded,

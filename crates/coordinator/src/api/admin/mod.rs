@@ -12,27 +12,22 @@ mod workers;
 
 use mitosis_store::ops::Administered;
 
-use crate::api::routes::Asks::Admin;
 use crate::api::routes::Routes;
 use crate::auth::caller::not_an_administrator;
 use crate::error::{Refusal, ResourceKind};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .post("/admin/users", Admin, create_user::create_user)
-        .delete("/admin/users/{username}", Admin, users::delete)
-        .post("/admin/users/{username}/password", Admin, users::password)
-        .post("/admin/users/{username}/state", Admin, users::state)
-        .post("/admin/users/{username}/group-quota", Admin, users::group_quota)
-        .post("/admin/groups/{group}/storage-quota", Admin, groups::storage_quota)
-        .delete("/admin/groups/{group}/attachments/{*key}", Admin, groups::delete_attachment)
-        .delete("/admin/tasks/{uuid}/artifacts/{content_type}", Admin, tasks::delete_artifact)
-        .delete("/admin/workers/{uuid}", Admin, workers::cancel)
-        .put("/v1/admin/groups/{group}/users", Admin, groups::restore)
-        .get("/v1/admin/audit", Admin, audit::audit)
-        .get("/v1/admin/doctor", Admin, doctor::doctor)
-        .get("/metrics", Admin, metrics::metrics)
-        .post("/admin/shutdown", Admin, shutdown::shutdown)
+        .merge(create_user::routes())
+        .merge(users::routes())
+        .merge(groups::routes())
+        .merge(tasks::routes())
+        .merge(workers::routes())
+        .merge(audit::routes())
+        .merge(doctor::routes())
+        .merge(metrics::routes())
+        .merge(shutdown::routes())
+        .tag("administration")
 }
 
 /// What an operation of an administrator answers.

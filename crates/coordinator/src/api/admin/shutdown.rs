@@ -8,12 +8,17 @@ use secrecy::ExposeSecret as _;
 use crate::api::body::Body;
 use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/admin/shutdown", Asks::Admin, shutdown, "Stop the coordinator")
+}
+
 /// 403 unless the secret is the one that the coordinator wrote to its log at start.
-pub(super) async fn shutdown(
+async fn shutdown(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
     Forwarded { client, .. }: Forwarded,

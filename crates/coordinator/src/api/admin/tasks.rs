@@ -8,13 +8,23 @@ use mitosis_store::ops::By;
 use crate::api::body::InPath;
 use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::artifacts::remove;
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
 use crate::error::ApiError;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().delete(
+        "/admin/tasks/{uuid}/artifacts/{content_type}",
+        Asks::Admin,
+        delete_artifact,
+        "Remove any artifact",
+    )
+}
+
 /// However young it is.
-pub(super) async fn delete_artifact(
+async fn delete_artifact(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
     Forwarded { client, .. }: Forwarded,

@@ -17,13 +17,27 @@ use super::done;
 use crate::api::body::{Body, InPath};
 use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
 use crate::auth::passwords::settable;
 use crate::error::{ApiError, Refusal, ResourceKind};
 
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .delete("/admin/users/{username}", Asks::Admin, delete, "Delete an account; the name stays taken")
+        .post("/admin/users/{username}/password", Asks::Admin, password, "Set a password")
+        .post("/admin/users/{username}/state", Asks::Admin, state, "Lock, delete or reactivate an account")
+        .post(
+            "/admin/users/{username}/group-quota",
+            Asks::Admin,
+            group_quota,
+            "How many groups a user may make",
+        )
+}
+
 /// `DELETE /admin/users/{username}`. The name stays taken, and the account can be made active again.
-pub(super) async fn delete(
+async fn delete(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
     Forwarded { client, .. }: Forwarded,
@@ -33,7 +47,7 @@ pub(super) async fn delete(
 }
 
 /// `POST /admin/users/{username}/state`. Anything but Active shuts the user, and the user's workers, out.
-pub(super) async fn state(
+async fn state(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
     Forwarded { client, .. }: Forwarded,
@@ -66,7 +80,7 @@ async fn set(
 
 /// `POST /admin/users/{username}/password`. Ends the user's sessions and workers, and with `revoke_tokens` the
 /// personal tokens.
-pub(super) async fn password(
+async fn password(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
     Forwarded { client, .. }: Forwarded,
@@ -87,7 +101,7 @@ pub(super) async fn password(
 }
 
 /// `POST /admin/users/{username}/group-quota`: how many groups the user may make.
-pub(super) async fn group_quota(
+async fn group_quota(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
     Forwarded { client, .. }: Forwarded,

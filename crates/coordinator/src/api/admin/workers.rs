@@ -8,13 +8,18 @@ use mitosis_store::ops::By;
 use crate::api::body::{InPath, InQuery};
 use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::workers::{Op, stop};
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
 use crate::error::ApiError;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().delete("/admin/workers/{uuid}", Asks::Admin, cancel, "Stop any worker")
+}
+
 /// As `DELETE /workers/{uuid}`, whosever it is.
-pub(super) async fn cancel(
+async fn cancel(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
     Forwarded { client, .. }: Forwarded,

@@ -12,7 +12,6 @@ use mitosis_protocol::worker::FetchedTask;
 use mitosis_store::StoreError;
 use mitosis_store::ops::dispatch::Work;
 
-use crate::api::routes::Asks::Worker;
 use crate::api::routes::Routes;
 use crate::app::App;
 use crate::auth::agent::Agent;
@@ -23,8 +22,9 @@ const MAX_REPORT_BYTES: usize = MAX_BATCH * (MAX_DATA_BYTES + 512);
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .post("/v1/agents/poll", Worker, poll::poll)
-        .post("/v1/agents/report", Worker, report::report)
+        .merge(poll::routes())
+        .merge(report::routes())
+        .tag("worker's side")
         .limit(DefaultBodyLimit::max(MAX_REPORT_BYTES))
 }
 

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{assigned, too_many, wanted};
 use crate::api::body::Body;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::tasks::follow::MOST_WAIT;
 use crate::app::App;
 use crate::auth::agent::{Agent, AgentCaller};
@@ -21,9 +22,13 @@ use crate::error::{ApiError, chain};
 /// Most attempts that an agent may name: far more than it is ever given.
 const MOST_HELD: usize = 10 * MAX_BATCH;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/v1/agents/poll", Asks::Worker, poll, "Wait for tasks and messages")
+}
+
 /// A sign of life, a question for tasks, and an ear for whatever else there is. 401 when the agent is not
 /// registered any more.
-pub(super) async fn poll(
+async fn poll(
     State(app): State<App>,
     AgentCaller(agent): AgentCaller,
     Body(request): Body<PollRequest>,

@@ -17,6 +17,7 @@ use super::{assigned, too_many, wanted};
 use crate::api::arrival::missing_archives;
 use crate::api::body::Body;
 use crate::api::leases::lease_key;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::agent::{Agent, AgentCaller};
 use crate::auth::worker::not_registered;
@@ -26,9 +27,18 @@ use crate::events::states;
 /// Most states in one report: those of as many tasks as it may name, from start to end.
 const MOST_STATES: usize = 10 * MAX_BATCH;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post(
+        "/v1/agents/report",
+        Asks::Worker,
+        report,
+        "Hand in what ended, and get the next tasks",
+    )
+}
+
 /// Each attempt gets a verdict of its own; one that is not the agent's any more changes nothing. 401 when
 /// the agent is not registered any more, and nothing it says counts.
-pub(super) async fn report(
+async fn report(
     State(app): State<App>,
     AgentCaller(agent): AgentCaller,
     Body(request): Body<ReportBatch>,

@@ -8,6 +8,7 @@ pub(crate) mod uploads;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::{IntoResponse, Response};
+use axum::routing;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use mitosis_objects::{ByteRange, LinkError, ObjectBody, ObjectError, Right, SignedAccess};
@@ -21,8 +22,8 @@ use crate::failures::Failure;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .get("/v1/objects/{*path}", Asks::Link, download)
-        .put("/v1/objects/{*path}", Asks::Link, upload)
+        .undescribed("GET", "/v1/objects/{*path}", Asks::Link, routing::get(download))
+        .undescribed("PUT", "/v1/objects/{*path}", Asks::Link, routing::put(upload))
         // The length is part of the link, and enforced byte by byte.
         .limit(DefaultBodyLimit::disable())
 }

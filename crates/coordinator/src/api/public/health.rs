@@ -8,15 +8,20 @@ use axum::extract::State;
 use http::StatusCode;
 use mitosis_protocol::auth::HealthReply;
 
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::error::{chain, is_disk_full};
 
 /// A part that takes longer than this to answer counts as away.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/health", Asks::Nothing, health, "Whether the coordinator can do its work")
+}
+
 /// 200 when database and object store answer, 503 otherwise. The cause is in the log; the reply names
 /// only the part, since anybody may ask.
-pub(super) async fn health(State(app): State<App>) -> (StatusCode, Json<HealthReply>) {
+async fn health(State(app): State<App>) -> (StatusCode, Json<HealthReply>) {
     let (database, objects) =
         tokio::join!(answers("database", app.store.ping()), answers("objects", app.objects.check()));
     let mut parts = BTreeMap::from([

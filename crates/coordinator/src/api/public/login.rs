@@ -17,6 +17,9 @@ use tracing::Instrument as _;
 
 use crate::api::body::Body;
 use crate::api::forwarded::Forwarded;
+use crate::api::openapi::Op;
+use crate::api::openapi::signature::Argument;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::{KnownDevice, not_active};
 use crate::auth::default_password;
@@ -26,9 +29,18 @@ use crate::error::{ApiError, Refusal};
 /// Bytes of a login: a name, sixteen numbers, and air.
 pub(super) const MAX_BODY: usize = 16 * 1024;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post(
+        "/login",
+        Asks::Nothing,
+        login,
+        Op::new("A token for a name and a password").or(401).or(403).or(429),
+    )
+}
+
 /// 401 for an unknown user as for a wrong password, after the same work; 429 after many of them; 403 for an account that is
 /// not active, but only to whoever knows its password.
-pub(super) async fn login(
+async fn login(
     State(app): State<App>,
     Forwarded { client, .. }: Forwarded,
     FromHere(is_from_here): FromHere,
@@ -101,6 +113,8 @@ async fn decide(
 
 /// Whether a request was sent on this machine.
 pub(super) struct FromHere(bool);
+
+impl Argument for FromHere {}
 
 impl FromRequestParts<App> for FromHere {
     type Rejection = Infallible;

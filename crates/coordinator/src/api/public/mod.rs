@@ -5,11 +5,9 @@ pub(crate) mod login;
 
 use axum::extract::DefaultBodyLimit;
 
-use super::routes::{Asks, Routes};
+use super::routes::Routes;
 
 pub(super) fn routes() -> Routes {
-    let login = Routes::new()
-        .post("/login", Asks::Nothing, login::login)
-        .limit(DefaultBodyLimit::max(login::MAX_BODY));
-    Routes::new().get("/health", Asks::Nothing, health::health).merge(login)
+    let login = login::routes().limit(DefaultBodyLimit::max(login::MAX_BODY));
+    health::routes().merge(login).tag("accounts")
 }

@@ -17,7 +17,7 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::events::TaskEvent;
 use mitosis_store::ops::events::{Cursor, Position};
 
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::Routes;
 use crate::error::Refusal;
 
 /// How often a stream asks whether its caller may still see; the answers are shared.
@@ -26,11 +26,7 @@ const CHECK_AGAIN: Duration = Duration::from_secs(1);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/v1/events", Asks::Look, many::many).get(
-        "/v1/tasks/{uuid}/events",
-        Asks::Look,
-        one::one,
-    )
+    many::routes().merge(one::routes()).tag("tasks")
 }
 
 /// The response that a stream of events is.

@@ -8,13 +8,23 @@ use mitosis_protocol::{ArtifactKind, Uuid};
 use super::task::{Need, needed};
 use crate::api::body::InPath;
 use crate::api::origin::Origin;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::artifacts::link;
 use crate::app::App;
 use crate::auth::worker::WorkerCaller;
 use crate::error::{ApiError, Refusal, ResourceKind};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().get(
+        "/workers/tasks/{uuid}/artifacts/{content_type}",
+        Asks::Worker,
+        artifact,
+        "A link to an archive",
+    )
+}
+
 /// `uuid` is the task that left the archive. A task that the worker holds must name it, with this kind.
-pub(super) async fn artifact(
+async fn artifact(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
     origin: Origin,

@@ -10,13 +10,23 @@ use mitosis_protocol::storage::DownloadReply;
 use super::task::creator_may_see;
 use crate::api::body::InPath;
 use crate::api::origin::Origin;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::artifacts::download_valid;
 use crate::app::App;
 use crate::auth::worker::WorkerCaller;
 use crate::error::{ApiError, Refusal, ResourceKind};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().get(
+        "/workers/tasks/{uuid}/attachments/{*key}",
+        Asks::Worker,
+        attachment,
+        "A link to a file of the task's group",
+    )
+}
+
 /// `uuid` is the task that is run; the file is one of its group, which its creator must be in.
-pub(super) async fn attachment(
+async fn attachment(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
     origin: Origin,

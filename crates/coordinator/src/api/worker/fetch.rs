@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::Uuid;
@@ -11,8 +10,11 @@ use mitosis_store::StoreError;
 use mitosis_store::ops::dispatch::{Assignment, Claim};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
+use utoipa::ToSchema;
 
 use crate::api::body::InQuery;
+use crate::api::reply::OrNull;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::tasks::follow::MOST_WAIT;
 use crate::app::App;
 use crate::auth::worker::{IsOurs, WorkerCaller, WorkerToken, not_registered};
@@ -24,20 +26,26 @@ const GLANCE: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What follows the question mark.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(super) struct Wait {
+    /// How long to hold the request when there is nothing, such as 20s
     #[serde(default, with = "mitosis_protocol::duration::optional_text")]
+    #[schema(value_type = Option<String>)]
     pub(super) wait: Option<Duration>,
+}
+
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/workers/tasks", Asks::Worker, fetch, "The next task")
 }
 
 /// Hands out a task. A worker that holds a running task already gets that one again. When there is none,
 /// the request is held for as long as the worker asks for.
-pub(super) async fn fetch(
+async fn fetch(
     State(app): State<App>,
     WorkerToken(uuid): WorkerToken,
     IsOurs(is_ours): IsOurs,
     InQuery(Wait { wait }): InQuery<Wait>,
-) -> Result<Json<Option<FetchedTask>>, ApiError> {
+) -> Result<OrNull<FetchedTask>, ApiError> {
     let task = match wait {
         Some(wait) => {
             let WorkerCaller(worker) =
@@ -49,7 +57,7 @@ pub(super) async fn fetch(
     if let Some(task) = &task {
         handed_out(&app, task, is_ours);
     }
-    Ok(Json(task))
+    Ok(OrNull(task))
 }
 
 /// What there is now. A worker that does not ask for its request to be held is a published one. It exits

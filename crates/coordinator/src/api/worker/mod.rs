@@ -15,24 +15,23 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 
-use crate::api::routes::Asks::Worker;
 use crate::api::routes::Routes;
 use crate::auth::worker::IsOurs;
 use crate::dispatch::retry::within_timeout_of_caller;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .delete("/workers", Worker, sign_off::sign_off)
-        .post("/workers/heartbeat", Worker, heartbeat::heartbeat)
-        .get("/workers/tasks", Worker, fetch::fetch)
-        .post("/workers/tasks", Worker, report::report)
-        .get("/workers/tasks/{uuid}", Worker, task::task)
-        .get("/workers/tasks/{uuid}/artifacts/{content_type}", Worker, artifact::artifact)
-        .get("/workers/tasks/{uuid}/attachments/{*key}", Worker, attachment::attachment)
-        .get("/v1/workers/tasks/{uuid}/reached", Worker, reached::reached)
-        .post("/v1/workers/token", Worker, token::token)
-        .get("/v1/workers/tasks/{uuid}/output", Worker, output::demand)
-        .post("/v1/workers/tasks/{uuid}/output", Worker, output::chunk)
+        .merge(sign_off::routes())
+        .merge(heartbeat::routes())
+        .merge(fetch::routes())
+        .merge(report::routes())
+        .merge(task::routes())
+        .merge(artifact::routes())
+        .merge(attachment::routes())
+        .merge(reached::routes())
+        .merge(token::routes())
+        .merge(output::routes())
+        .tag("worker's side")
         .layered(|router| router.layer(from_fn(hold)))
 }
 

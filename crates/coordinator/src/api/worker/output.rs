@@ -9,13 +9,20 @@ use tokio::time::{Instant, timeout_at};
 
 use super::fetch::Wait;
 use crate::api::body::{Body, InPath, InQuery};
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::tasks::follow::MOST_WAIT;
 use crate::app::App;
 use crate::auth::worker::WorkerCaller;
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/v1/workers/tasks/{uuid}/output", Asks::Worker, demand, "What followers want to see")
+        .post("/v1/workers/tasks/{uuid}/output", Asks::Worker, chunk, "Output for followers")
+}
+
 /// `GET`: what followers want; held until somebody wants something, or `wait` is over.
-pub(super) async fn demand(
+async fn demand(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
     InPath(uuid): InPath<Uuid>,
@@ -36,7 +43,7 @@ pub(super) async fn demand(
 }
 
 /// `POST`: bytes that a demand asked for; the reply is the next demand.
-pub(super) async fn chunk(
+async fn chunk(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
     InPath(uuid): InPath<Uuid>,

@@ -10,9 +10,11 @@ use mitosis_protocol::agent::ReachedReply;
 use mitosis_protocol::{ExecState, Uuid};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
+use utoipa::ToSchema;
 
 use super::task::{Need, needed};
 use crate::api::body::{InPath, InQuery};
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::tasks::follow::MOST_WAIT;
 use crate::app::App;
 use crate::auth::worker::WorkerCaller;
@@ -25,15 +27,27 @@ use crate::events::states::Watching;
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What follows the question mark.
-#[derive(Deserialize)]
-pub(super) struct Until {
+#[derive(Deserialize, ToSchema)]
+struct Until {
+    /// The state, such as ExecSpawned
     target: ExecState,
+    /// How long to hold the request when there is nothing, such as 20s
     #[serde(default, with = "mitosis_protocol::duration::optional_text")]
+    #[schema(value_type = Option<String>)]
     wait: Option<Duration>,
 }
 
+pub(super) fn routes() -> Routes {
+    Routes::new().get(
+        "/v1/workers/tasks/{uuid}/reached",
+        Asks::Worker,
+        reached,
+        "Whether a watched task has come far enough",
+    )
+}
+
 /// Answers when the task has come so far, or when `wait` is over.
-pub(super) async fn reached(
+async fn reached(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
     InPath(uuid): InPath<Uuid>,

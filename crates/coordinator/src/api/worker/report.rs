@@ -19,14 +19,19 @@ use crate::api::body::Body;
 use crate::api::leases::lease_key;
 use crate::api::objects::uploads::KnowsConditions;
 use crate::api::origin::Origin;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::artifacts::{Reserved, announced, reserved};
 use crate::api::user::tasks::submission;
 use crate::app::App;
 use crate::auth::worker::{IsOurs, WorkerCaller};
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/workers/tasks", Asks::Worker, report, "Report on the task in hand")
+}
+
 /// Every operation counts only from the worker that holds the task now; a former holder gets 404.
-pub(super) async fn report(
+async fn report(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
     IsOurs(is_ours): IsOurs,

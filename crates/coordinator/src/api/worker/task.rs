@@ -11,13 +11,18 @@ use mitosis_protocol::{ArtifactKind, TaskInfo, TaskSpec, Uuid};
 
 use crate::api::body::InPath;
 use crate::api::members::permit;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::worker::WorkerCaller;
 use crate::error::{ApiError, Refusal, ResourceKind};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/workers/tasks/{uuid}", Asks::Worker, task, "A task that is watched")
+}
+
 /// For tasks that the worker holds, and those that these watch. Published workers read a whole task here, and look
 /// at its state and its result.
-pub(super) async fn task(
+async fn task(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
     InPath(uuid): InPath<Uuid>,

@@ -9,14 +9,19 @@ use mitosis_protocol::auth::{ChangeOwnPasswordRequest, TokenReply};
 use crate::api::body::{Body, InPath};
 use crate::api::forwarded::Forwarded;
 use crate::api::public::login::too_many;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::{KnownDevice, PasswordCaller};
 use crate::auth::passwords::settable;
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/users/{username}/password", Asks::Password, password, "Set the own password")
+}
+
 /// Ends every earlier token; the reply has the new one. 429 after many wrong ones. 401 when the name is not the caller's, or the
 /// old password is wrong; 400 when the new one is empty.
-pub(super) async fn password(
+async fn password(
     State(app): State<App>,
     PasswordCaller(user): PasswordCaller,
     Forwarded { client, .. }: Forwarded,

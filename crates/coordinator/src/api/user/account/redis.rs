@@ -4,10 +4,15 @@ use axum::Json;
 use axum::extract::State;
 use mitosis_protocol::auth::RedisReply;
 
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/redis", Asks::Look, redis, "Where live states are announced")
+}
+
 /// Null when no Redis is configured.
-pub(super) async fn redis(State(app): State<App>, _: Caller) -> Json<RedisReply> {
+async fn redis(State(app): State<App>, _: Caller) -> Json<RedisReply> {
     Json(RedisReply { url: app.announcer.client_url().map(str::to_owned) })
 }

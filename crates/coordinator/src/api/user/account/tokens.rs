@@ -12,6 +12,7 @@ use mitosis_store::ops::personal_tokens::NewPersonalToken;
 use crate::api::body::{Body, InPath};
 use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::{PasswordCaller, invalid_token, personal_token_digest};
 use crate::error::{ApiError, Refusal, ResourceKind};
@@ -19,8 +20,15 @@ use crate::error::{ApiError, Refusal, ResourceKind};
 /// Tokens of one user. More are a sign that something makes them and forgets them.
 const MOST: usize = 1000;
 
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .post("/v1/tokens", Asks::Password, create, "Make a personal token")
+        .get("/v1/tokens", Asks::Password, list, "The caller's personal tokens")
+        .delete("/v1/tokens/{id}", Asks::Password, revoke, "Revoke a personal token")
+}
+
 /// `POST /v1/tokens`. The reply is the only place where the token is ever shown.
-pub(super) async fn create(
+async fn create(
     State(app): State<App>,
     PasswordCaller(user): PasswordCaller,
     Forwarded { client, .. }: Forwarded,
@@ -53,7 +61,7 @@ pub(super) async fn create(
 }
 
 /// `GET /v1/tokens`
-pub(super) async fn list(
+async fn list(
     State(app): State<App>,
     PasswordCaller(user): PasswordCaller,
 ) -> Result<Json<TokensReply>, ApiError> {
@@ -61,7 +69,7 @@ pub(super) async fn list(
 }
 
 /// `DELETE /v1/tokens/{id}`. In force at once; workers that were registered with the token end with it.
-pub(super) async fn revoke(
+async fn revoke(
     State(app): State<App>,
     PasswordCaller(user): PasswordCaller,
     Forwarded { client, .. }: Forwarded,

@@ -10,13 +10,18 @@ use mitosis_store::ops::artifacts::Removal;
 use super::{LEFT_ALONE, not_permitted, too_young};
 use crate::api::body::InPath;
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::tasks::find;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().delete("/tasks/{uuid}/artifacts/{content_type}", Asks::Change, delete, "Remove an archive")
+}
+
 /// 400 within an hour of the last upload.
-pub(super) async fn delete(
+async fn delete(
     State(app): State<App>,
     Caller(user): Caller,
     InPath((uuid, kind)): InPath<(Uuid, ArtifactKind)>,

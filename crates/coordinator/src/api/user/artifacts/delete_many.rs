@@ -14,14 +14,26 @@ use mitosis_store::ops::By;
 use super::delete::remove;
 use super::{LEFT_ALONE, of_each, passed_over};
 use crate::api::body::Body;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::tasks::{filter, permitted};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .post("/tasks/delete/artifacts", Asks::Change, by_filter, "Remove one archive of each match")
+        .post(
+            "/tasks/delete/artifacts/list",
+            Asks::Change,
+            by_list,
+            "Remove one archive of each task of a list",
+        )
+}
+
 /// Of the tasks that match a filter. Readers may ask, and have nothing deleted; what was uploaded within
 /// the last hour is passed over.
-pub(super) async fn by_filter(
+async fn by_filter(
     State(app): State<App>,
     Caller(user): Caller,
     Body(request): Body<ArtifactsByFilterRequest>,
@@ -41,7 +53,7 @@ pub(super) async fn by_filter(
 }
 
 /// Of the tasks of a list; the others are listed as failed.
-pub(super) async fn by_list(
+async fn by_list(
     State(app): State<App>,
     Caller(user): Caller,
     Body(request): Body<ArtifactsByListRequest>,

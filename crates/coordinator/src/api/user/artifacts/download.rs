@@ -11,13 +11,23 @@ use mitosis_protocol::{ArtifactKind, Uuid};
 use super::download_valid;
 use crate::api::body::InPath;
 use crate::api::origin::Origin;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::tasks::find;
 use crate::app::App;
 use crate::auth::standing::LastingCaller;
 use crate::error::ApiError;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().get(
+        "/tasks/{uuid}/download/artifacts/{content_type}",
+        Asks::Look,
+        download,
+        "A link to an archive",
+    )
+}
+
 /// For members of the task's group. 404 when the task has no such archive.
-pub(super) async fn download(
+async fn download(
     State(app): State<App>,
     LastingCaller(user, standing): LastingCaller,
     origin: Origin,

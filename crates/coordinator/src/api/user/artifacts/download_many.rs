@@ -13,13 +13,25 @@ use mitosis_protocol::{ArtifactKind, Uuid};
 use super::{BATCH_DOWNLOAD_VALID, of_each};
 use crate::api::body::Body;
 use crate::api::origin::Origin;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::tasks::{filter, permitted};
 use crate::app::App;
 use crate::auth::standing::{LastingCaller, Standing};
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .post("/tasks/download/artifacts", Asks::Look, by_filter, "Links to one archive of each match")
+        .post(
+            "/tasks/download/artifacts/list",
+            Asks::Look,
+            by_list,
+            "Links to one archive of each task of a list",
+        )
+}
+
 /// Of the tasks that match a filter.
-pub(super) async fn by_filter(
+async fn by_filter(
     State(app): State<App>,
     LastingCaller(user, standing): LastingCaller,
     origin: Origin,
@@ -31,7 +43,7 @@ pub(super) async fn by_filter(
 }
 
 /// Of the tasks of a list; those unknown, foreign or without that archive are left out.
-pub(super) async fn by_list(
+async fn by_list(
     State(app): State<App>,
     LastingCaller(user, standing): LastingCaller,
     origin: Origin,

@@ -12,7 +12,6 @@ use mitosis_domain::ids::TaskId;
 use mitosis_protocol::{ArtifactKind, ErrorCode, Uuid};
 use mitosis_store::ops::artifacts::{Artifact, Reservation};
 
-use crate::api::routes::Asks::{Change, Look};
 use crate::api::routes::Routes;
 use crate::app::App;
 use crate::error::{ApiError, Refusal, chain};
@@ -36,13 +35,12 @@ pub(in crate::api) const LEFT_ALONE: Duration = Duration::from_hours(1);
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .post("/tasks/download/artifacts", Look, download_many::by_filter)
-        .post("/tasks/download/artifacts/list", Look, download_many::by_list)
-        .post("/tasks/delete/artifacts", Change, delete_many::by_filter)
-        .post("/tasks/delete/artifacts/list", Change, delete_many::by_list)
-        .post("/tasks/{uuid}/artifacts", Change, upload::upload)
-        .delete("/tasks/{uuid}/artifacts/{content_type}", Change, delete::delete)
-        .get("/tasks/{uuid}/download/artifacts/{content_type}", Look, download::download)
+        .merge(download_many::routes())
+        .merge(delete_many::routes())
+        .merge(upload::routes())
+        .merge(delete::routes())
+        .merge(download::routes())
+        .tag("artifacts")
 }
 
 /// How long a download link works: an hour, or longer for what takes longer (HTTP contract §13).

@@ -14,13 +14,18 @@ use super::{Reserved, announced, reserved};
 use crate::api::body::{Body, InPath};
 use crate::api::objects::uploads::KnowsConditions;
 use crate::api::origin::Origin;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::tasks::find;
 use crate::app::App;
 use crate::auth::standing::LastingCaller;
 use crate::error::ApiError;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/tasks/{uuid}/artifacts", Asks::Change, upload, "A link to upload an archive")
+}
+
 /// Charged to the group's quota at once; works in every state of the task.
-pub(super) async fn upload(
+async fn upload(
     State(app): State<App>,
     LastingCaller(user, standing): LastingCaller,
     origin: Origin,

@@ -8,14 +8,27 @@ use mitosis_store::ops::By;
 use super::removal::remove;
 use crate::api::body::InPath;
 use crate::api::members::require;
+use crate::api::openapi::Op;
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::artifacts::LEFT_ALONE;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .delete(
+            "/groups/{group}/attachments/query",
+            Asks::Change,
+            delete_query,
+            Op::alias_of("/groups/{group}/attachments/{*key}"),
+        )
+        .delete("/groups/{group}/attachments/{*key}", Asks::Change, delete, "Remove a file")
+}
+
 /// 400 within an hour of the last upload.
-pub(super) async fn delete(
+async fn delete(
     State(app): State<App>,
     Caller(user): Caller,
     InPath((group, key)): InPath<(String, String)>,
@@ -24,7 +37,7 @@ pub(super) async fn delete(
 }
 
 /// The same for a file that is called like the route beside it.
-pub(super) async fn delete_query(
+async fn delete_query(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(group): InPath<String>,

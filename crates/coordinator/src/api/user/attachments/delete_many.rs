@@ -14,13 +14,25 @@ use super::query::page;
 use super::removal::remove;
 use crate::api::body::{Body, InPath};
 use crate::api::members::require_for_filter;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::artifacts::{LEFT_ALONE, passed_over};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .post(
+            "/groups/{group}/delete/attachments",
+            Asks::Change,
+            by_filter,
+            "Remove files whose key contains a text",
+        )
+        .post("/groups/{group}/delete/attachments/list", Asks::Change, by_list, "Remove the files of a list")
+}
+
 /// Those whose key contains a text; what was uploaded within the last hour is passed over.
-pub(super) async fn by_filter(
+async fn by_filter(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(group_name): InPath<String>,
@@ -39,7 +51,7 @@ pub(super) async fn by_filter(
 }
 
 /// Those of a list; the others are listed as failed.
-pub(super) async fn by_list(
+async fn by_list(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(group_name): InPath<String>,

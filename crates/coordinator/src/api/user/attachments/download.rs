@@ -8,14 +8,27 @@ use mitosis_protocol::storage::DownloadReply;
 use super::get::find;
 use super::object;
 use crate::api::body::InPath;
+use crate::api::openapi::Op;
 use crate::api::origin::Origin;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::artifacts::download_valid;
 use crate::app::App;
 use crate::auth::standing::{LastingCaller, Standing};
 use crate::error::ApiError;
 
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/groups/{group}/download/attachments/list",
+            Asks::Look,
+            download_list,
+            Op::alias_of("/groups/{group}/download/attachments/{*key}"),
+        )
+        .get("/groups/{group}/download/attachments/{*key}", Asks::Look, download, "A link to a file")
+}
+
 /// For members. 404 for an unknown group or key.
-pub(super) async fn download(
+async fn download(
     State(app): State<App>,
     LastingCaller(user, standing): LastingCaller,
     origin: Origin,
@@ -25,7 +38,7 @@ pub(super) async fn download(
 }
 
 /// The same for a file that is called like the route beside it.
-pub(super) async fn download_list(
+async fn download_list(
     State(app): State<App>,
     LastingCaller(user, standing): LastingCaller,
     origin: Origin,

@@ -13,13 +13,30 @@ use super::{listed, object};
 use crate::api::body::{Body, InPath};
 use crate::api::members::require_for_filter;
 use crate::api::origin::Origin;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::artifacts::BATCH_DOWNLOAD_VALID;
 use crate::app::App;
 use crate::auth::standing::{LastingCaller, Standing};
 use crate::error::ApiError;
 
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .post(
+            "/groups/{group}/download/attachments",
+            Asks::Look,
+            by_filter,
+            "Links to files whose key contains a text",
+        )
+        .post(
+            "/groups/{group}/download/attachments/list",
+            Asks::Look,
+            by_list,
+            "Links to the files of a list",
+        )
+}
+
 /// Those whose key contains a text.
-pub(super) async fn by_filter(
+async fn by_filter(
     State(app): State<App>,
     LastingCaller(user, standing): LastingCaller,
     origin: Origin,
@@ -32,7 +49,7 @@ pub(super) async fn by_filter(
 }
 
 /// Those of a list; unknown ones are left out.
-pub(super) async fn by_list(
+async fn by_list(
     State(app): State<App>,
     LastingCaller(user, standing): LastingCaller,
     origin: Origin,

@@ -11,12 +11,25 @@ use mitosis_store::ops::attachments::Attachment;
 use super::info;
 use crate::api::body::InPath;
 use crate::api::members::require;
+use crate::api::openapi::Op;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal, ResourceKind};
 
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get(
+            "/groups/{group}/attachments/query",
+            Asks::Look,
+            get_query,
+            Op::alias_of("/groups/{group}/attachments/{*key}"),
+        )
+        .get("/groups/{group}/attachments/{*key}", Asks::Look, get, "What is known of a file")
+}
+
 /// For members. 404 for an unknown group or key.
-pub(super) async fn get(
+async fn get(
     State(app): State<App>,
     Caller(user): Caller,
     headers: HeaderMap,
@@ -26,7 +39,7 @@ pub(super) async fn get(
 }
 
 /// The same for a file that is called like the route beside it.
-pub(super) async fn get_query(
+async fn get_query(
     State(app): State<App>,
     Caller(user): Caller,
     headers: HeaderMap,

@@ -18,24 +18,19 @@ use mitosis_domain::object::ObjectKey;
 use mitosis_protocol::attachment::{AttachmentContentType, AttachmentInfo};
 use mitosis_store::ops::attachments::Attachment;
 
-use crate::api::routes::Asks::{Change, Look};
 use crate::api::routes::Routes;
 use crate::error::Refusal;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .post("/groups/{group}/attachments", Change, upload::upload)
-        .post("/groups/{group}/attachments/query", Look, query::query)
-        .get("/groups/{group}/attachments/query", Look, get::get_query)
-        .delete("/groups/{group}/attachments/query", Change, delete::delete_query)
-        .get("/groups/{group}/attachments/{*key}", Look, get::get)
-        .delete("/groups/{group}/attachments/{*key}", Change, delete::delete)
-        .post("/groups/{group}/download/attachments", Look, download_many::by_filter)
-        .post("/groups/{group}/download/attachments/list", Look, download_many::by_list)
-        .get("/groups/{group}/download/attachments/list", Look, download::download_list)
-        .get("/groups/{group}/download/attachments/{*key}", Look, download::download)
-        .post("/groups/{group}/delete/attachments", Change, delete_many::by_filter)
-        .post("/groups/{group}/delete/attachments/list", Change, delete_many::by_list)
+        .merge(upload::routes())
+        .merge(query::routes())
+        .merge(get::routes())
+        .merge(delete::routes())
+        .merge(download_many::routes())
+        .merge(download::routes())
+        .merge(delete_many::routes())
+        .tag("attachments")
 }
 
 /// The stored object behind a key; 400 for a key that can't be one.

@@ -13,12 +13,17 @@ use mitosis_store::ops::attachments::{Attachment, AttachmentQuery};
 use super::info;
 use crate::api::body::{Body, InPath};
 use crate::api::members::require_for_filter;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/groups/{group}/attachments/query", Asks::Look, query, "Files, in key order")
+}
+
 /// With `count`, the number of all matches and no rows.
-pub(super) async fn query(
+async fn query(
     State(app): State<App>,
     Caller(user): Caller,
     headers: HeaderMap,

@@ -13,13 +13,18 @@ use crate::api::body::{Body, InPath};
 use crate::api::members::require;
 use crate::api::objects::uploads::KnowsConditions;
 use crate::api::origin::Origin;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::artifacts::{Reserved, announced, reserved};
 use crate::app::App;
 use crate::auth::standing::LastingCaller;
 use crate::error::ApiError;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/groups/{group}/attachments", Asks::Change, upload, "A link to upload a file")
+}
+
 /// Recorded, and charged to the group's quota, at once.
-pub(super) async fn upload(
+async fn upload(
     State(app): State<App>,
     LastingCaller(user, standing): LastingCaller,
     origin: Origin,

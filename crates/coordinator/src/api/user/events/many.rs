@@ -18,10 +18,12 @@ use serde::Deserialize;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::{CHECK_AGAIN, last_event_id, response, server_sent};
 use crate::api::body::InQuery;
 use crate::api::members;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::standing::{LastingCaller, Standing, groups_of};
 use crate::error::{ApiError, chain};
@@ -34,15 +36,19 @@ const PAGE: u64 = 1_000;
 const KEPT: usize = 1_000;
 
 /// What follows the question mark.
-#[derive(Deserialize)]
-pub(super) struct Filter {
-    /// Only this group; all of the caller's unless given.
+#[derive(Deserialize, ToSchema)]
+struct Filter {
+    /// Only of this group; all of the caller's unless given
     group: Option<String>,
-    /// Only tasks with this label.
+    /// Only with this label
     label: Option<String>,
 }
 
-pub(super) async fn many(
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/v1/events", Asks::Look, many, "Where tasks stand, as it changes")
+}
+
+async fn many(
     State(app): State<App>,
     LastingCaller(user, standing): LastingCaller,
     headers: HeaderMap,

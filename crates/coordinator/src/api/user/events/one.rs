@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{CHECK_AGAIN, last_event_id, response, server_sent};
 use crate::api::body::InPath;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::tasks::{find, view};
 use crate::app::App;
 use crate::auth::standing::{LastingCaller, Standing, groups_of};
@@ -27,7 +28,11 @@ use crate::shares::Counted;
 /// How long to rely on hearing of changes.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
-pub(super) async fn one(
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/v1/tasks/{uuid}/events", Asks::Look, one, "State changes of a task until it ends")
+}
+
+async fn one(
     State(app): State<App>,
     LastingCaller(user, standing): LastingCaller,
     headers: HeaderMap,

@@ -7,13 +7,19 @@ use mitosis_protocol::group::CreateGroupRequest;
 use mitosis_store::ops::groups::GroupCreation;
 
 use crate::api::body::Body;
+use crate::api::openapi::Op;
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/groups", Asks::Change, create, Op::new("Make a group").or(409))
+}
+
 /// 400 for a bad name, 409 for a taken one, 403 when the caller has made as many as allowed.
-pub(super) async fn create(
+async fn create(
     State(app): State<App>,
     Caller(user): Caller,
     Body(request): Body<CreateGroupRequest>,

@@ -13,13 +13,23 @@ use crate::api::body::InPath;
 use crate::api::forwarded::Forwarded;
 use crate::api::members::require;
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::tasks::portions::{Pace, announce};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().delete(
+        "/v1/groups/{group}",
+        Asks::Change,
+        delete,
+        "Delete a group; an administrator can undo it",
+    )
+}
+
 /// Needs Admin. Waiting tasks are cancelled, running ones end; an administrator can undo it.
-pub(super) async fn delete(
+async fn delete(
     State(app): State<App>,
     Caller(user): Caller,
     Forwarded { client, .. }: Forwarded,

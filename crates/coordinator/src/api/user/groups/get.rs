@@ -8,12 +8,17 @@ use mitosis_protocol::group::GroupInfo;
 
 use crate::api::body::InPath;
 use crate::api::members::permit;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal, ResourceKind};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/groups/{group}", Asks::Look, get, "A group")
+}
+
 /// The member list is for the group's Admins.
-pub(super) async fn get(
+async fn get(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(name): InPath<String>,

@@ -10,13 +10,26 @@ use mitosis_store::ops::By;
 use super::update_users::answer;
 use crate::api::body::{Body, InPath, repeated};
 use crate::api::members::require;
+use crate::api::openapi::Op;
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .delete(
+            "/groups/{group}/users",
+            Asks::Change,
+            by_query,
+            Op::new("Remove members").repeated("users", "Once for each user"),
+        )
+        .post("/groups/{group}/users/remove", Asks::Change, by_body, "Remove members")
+}
+
 /// Users as repeated keys after the question mark.
-pub(super) async fn by_query(
+async fn by_query(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(group): InPath<String>,
@@ -26,7 +39,7 @@ pub(super) async fn by_query(
 }
 
 /// Users in the body.
-pub(super) async fn by_body(
+async fn by_body(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(group): InPath<String>,

@@ -10,12 +10,22 @@ use mitosis_store::ops::groups::MembersChange;
 use crate::api::body::{Body, InPath};
 use crate::api::members::require;
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().put(
+        "/groups/{group}/users",
+        Asks::Change,
+        update_users,
+        "Add members or change their roles",
+    )
+}
+
 /// All or nothing: 400 for an empty map, an unknown user, or when no Admin would be left.
-pub(super) async fn update_users(
+async fn update_users(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(group): InPath<String>,

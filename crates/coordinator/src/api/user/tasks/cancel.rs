@@ -8,12 +8,17 @@ use mitosis_store::ops::tasks::CancelSelection;
 use super::{find_own, not_ready};
 use crate::api::body::InPath;
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().delete("/tasks/{uuid}", Asks::Change, cancel, "Cancel a task that waits")
+}
+
 /// 404 when it is not Ready: running, ended, or pending behind another.
-pub(super) async fn cancel(
+async fn cancel(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(uuid): InPath<Uuid>,

@@ -11,12 +11,17 @@ use mitosis_store::ops::tasks::CancelSelection;
 
 use super::portions::{PORTION, Pace, announce, interrupted};
 use crate::api::body::Body;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/tasks/cancel/list", Asks::Change, cancel_list, "Cancel tasks of a list that wait")
+}
+
 /// In portions. Ready and Pending ones, where the caller has Write; the others are listed as failed.
-pub(super) async fn cancel_list(
+async fn cancel_list(
     State(app): State<App>,
     Caller(user): Caller,
     Body(request): Body<CancelTasksListRequest>,

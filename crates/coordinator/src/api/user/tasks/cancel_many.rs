@@ -11,13 +11,18 @@ use super::filter;
 use super::portions::{Pace, announce, interrupted};
 use crate::api::body::Body;
 use crate::api::members::require_for_filter;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/tasks/cancel", Asks::Change, cancel_many, "Cancel matches that wait")
+}
+
 /// In portions. Touches nothing that the filter does not name: one that names neither Ready nor Pending selects
 /// nothing.
-pub(super) async fn cancel_many(
+async fn cancel_many(
     State(app): State<App>,
     Caller(user): Caller,
     Body(filter): Body<TaskFilter>,

@@ -9,13 +9,18 @@ use mitosis_store::ops::tasks::TaskChange;
 use super::{find_own, named, not_ready, submission};
 use crate::api::body::{Body, InPath};
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().put("/tasks/{uuid}", Asks::Change, change, "Change a task that waits")
+}
+
 /// 400 when there is nothing to change, 404 when the task does not wait for a worker, or its creator may not see
 /// a task that the new spec names.
-pub(super) async fn change(
+async fn change(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(uuid): InPath<Uuid>,

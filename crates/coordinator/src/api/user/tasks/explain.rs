@@ -9,12 +9,22 @@ use mitosis_protocol::explain::Explanation;
 
 use super::find;
 use crate::api::body::InPath;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal, ResourceKind};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().get(
+        "/v1/tasks/{uuid}/explain",
+        Asks::Look,
+        explain,
+        "Why a task waits, or what became of it",
+    )
+}
+
 /// In any state. Of a watched task in a group that the caller is not in, nothing is told.
-pub(super) async fn explain(
+async fn explain(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(uuid): InPath<Uuid>,

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::find;
 use crate::api::body::{InPath, InQuery};
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::standing::{LastingCaller, groups_of};
 use crate::dispatch::peer_notifier::Hint;
@@ -27,8 +28,17 @@ const CHECK_AGAIN: Duration = Duration::from_secs(1);
 /// How long to rely on hearing of changes.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
+pub(super) fn routes() -> Routes {
+    Routes::new().get(
+        "/v1/tasks/{uuid}/output",
+        Asks::Look,
+        follow,
+        "Live output, from an offset on each stream",
+    )
+}
+
 /// Answers when there are bytes, when the task has ended, or when `wait` is over.
-pub(super) async fn follow(
+async fn follow(
     State(app): State<App>,
     LastingCaller(user, standing): LastingCaller,
     InPath(uuid): InPath<Uuid>,

@@ -8,12 +8,17 @@ use mitosis_protocol::task::GetTaskReply;
 
 use super::{find, view};
 use crate::api::body::InPath;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/tasks/{uuid}", Asks::Look, get, "A task with its artifacts")
+}
+
 /// In any state.
-pub(super) async fn get(
+async fn get(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(uuid): InPath<Uuid>,

@@ -8,12 +8,17 @@ use mitosis_store::ops::By;
 use super::{find_own, submission};
 use crate::api::body::{Body, InPath};
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal, ResourceKind};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().put("/tasks/{uuid}/labels", Asks::Change, labels, "Replace a task's labels")
+}
+
 /// An empty list clears them.
-pub(super) async fn labels(
+async fn labels(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(uuid): InPath<Uuid>,

@@ -33,32 +33,33 @@ use mitosis_domain::task::Task;
 use mitosis_protocol::{ErrorCode, Uuid};
 
 use crate::api::members;
-use crate::api::routes::Asks::{Change, Look};
 use crate::api::routes::Routes;
 use crate::app::App;
 use crate::error::{ApiError, Refusal, ResourceKind};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .post("/tasks", Change, submit::submit)
-        .post("/tasks/query", Look, query::query)
-        .post("/tasks/cancel", Change, cancel_many::cancel_many)
-        .post("/tasks/cancel/list", Change, cancel_list::cancel_list)
-        .get("/tasks/{uuid}", Look, get::get)
-        .put("/tasks/{uuid}", Change, change::change)
-        .delete("/tasks/{uuid}", Change, cancel::cancel)
-        .put("/tasks/{uuid}/labels", Change, labels::labels)
-        .get("/v1/tasks/{uuid}/explain", Look, explain::explain)
-        .get("/v1/tasks/find", Look, select::select)
-        .post("/v1/tasks/results", Look, results::results)
-        .post("/v1/tasks/retry", Change, retry::retry)
-        .get("/v1/tasks/{uuid}/output", Look, follow::follow)
-        .post("/v1/tasks/{uuid}/stop", Change, stop::stop)
+        .merge(submit::routes())
+        .merge(query::routes())
+        .merge(cancel_many::routes())
+        .merge(cancel_list::routes())
+        .merge(get::routes())
+        .merge(change::routes())
+        .merge(cancel::routes())
+        .merge(labels::routes())
+        .merge(explain::routes())
+        .merge(select::routes())
+        .merge(results::routes())
+        .merge(retry::routes())
+        .merge(follow::routes())
+        .merge(stop::routes())
+        .tag("tasks")
 }
 
 pub(super) fn batch_routes() -> Routes {
     Routes::new()
-        .post("/tasks/submit", Change, submit_many::submit_many)
+        .merge(submit_many::routes())
+        .tag("tasks")
         .limit(DefaultBodyLimit::max(limits::MAX_BATCH_BODY_BYTES))
 }
 

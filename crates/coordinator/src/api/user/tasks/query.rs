@@ -12,6 +12,7 @@ use mitosis_store::ops::query::Page;
 use super::{filter, find, view};
 use crate::api::body::Body;
 use crate::api::members::require_for_filter;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
@@ -19,8 +20,12 @@ use crate::error::ApiError;
 /// How long to count. What was counted until then is answered.
 const COUNTING: Duration = Duration::from_secs(1);
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/tasks/query", Asks::Look, query, "Tasks that match, newest first")
+}
+
 /// With `count`, the number of all matches and no rows. Counting stops at a million, and after a second.
-pub(super) async fn query(
+async fn query(
     State(app): State<App>,
     Caller(user): Caller,
     Body(request): Body<QueryTasksRequest>,

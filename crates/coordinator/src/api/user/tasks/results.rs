@@ -11,12 +11,22 @@ use mitosis_store::ops::sweeps::{Over, Selection};
 use super::{filter, find, view};
 use crate::api::body::Body;
 use crate::api::members::require_for_filter;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post(
+        "/v1/tasks/results",
+        Asks::Look,
+        results,
+        "How tasks ended, in rows for a table, newest first",
+    )
+}
+
 /// Newest first, page by page; a page costs the same however far back it is. For members of the group.
-pub(super) async fn results(
+async fn results(
     State(app): State<App>,
     Caller(user): Caller,
     Body(request): Body<ResultsRequest>,

@@ -19,13 +19,19 @@ use super::portions::{PORTION, Pace, interrupted};
 use super::{filter, find, permitted, submission};
 use crate::api::body::Body;
 use crate::api::members::require_for_filter;
+use crate::api::openapi::Op;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/v1/tasks/retry", Asks::Change, retry, Op::new("Submit ended tasks again").or(409))
+}
+
 /// Needs Write in the group of each task; the new tasks are the caller's. A task that was repeated is
 /// passed over unless `again` is set, so asking twice does not run it twice.
-pub(super) async fn retry(
+async fn retry(
     State(app): State<App>,
     Caller(user): Caller,
     Body(mut request): Body<RetryTasksRequest>,

@@ -12,6 +12,7 @@ use mitosis_protocol::{ErrorCode, Uuid};
 use super::find;
 use crate::api::body::InQuery;
 use crate::api::members;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal, ResourceKind};
@@ -19,8 +20,12 @@ use crate::error::{ApiError, Refusal, ResourceKind};
 /// So many are named when a name fits several.
 const NAMED: u64 = 5;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/v1/tasks/find", Asks::Look, select, "One task by a short name")
+}
+
 /// Among the tasks of the caller's groups. 404 when there is none, 400 when there are several.
-pub(super) async fn select(
+async fn select(
     State(app): State<App>,
     Caller(user): Caller,
     InQuery(query): InQuery<FindTaskQuery>,

@@ -8,13 +8,18 @@ use mitosis_store::ops::tasks::StopAsked;
 use super::find_own;
 use crate::api::body::InPath;
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/v1/tasks/{uuid}/stop", Asks::Change, stop, "Stop a task that runs")
+}
+
 /// The agent that runs it is told at once; the task ends as Cancelled when its processes are gone. 404
 /// when nobody runs it; 400 when a published worker does, which can't be told.
-pub(super) async fn stop(
+async fn stop(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(uuid): InPath<Uuid>,

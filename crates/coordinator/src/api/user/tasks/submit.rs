@@ -10,12 +10,17 @@ use mitosis_store::ops::tasks::Submission;
 use super::{named, submission};
 use crate::api::body::Body;
 use crate::api::members::require;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/tasks", Asks::Change, submit, "Submit a task")
+}
+
 /// The task is Ready, durably, when this answers. Needs Write in the group.
-pub(super) async fn submit(
+async fn submit(
     State(app): State<App>,
     Caller(user): Caller,
     Body(request): Body<SubmitTaskRequest>,

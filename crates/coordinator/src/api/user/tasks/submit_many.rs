@@ -18,14 +18,20 @@ use super::named::Named;
 use super::submission;
 use crate::api::body::Body;
 use crate::api::members::permit;
+use crate::api::openapi::Op;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/tasks/submit", Asks::Change, submit_many, Op::new("Submit many tasks").or(409))
+}
+
 /// One outcome per task, in order; a task that is refused does not touch the others. With an
 /// idempotency key, repeating the call returns the ids of the first time, and submits what was refused then and is
 /// not any more.
-pub(super) async fn submit_many(
+async fn submit_many(
     State(app): State<App>,
     Caller(user): Caller,
     Body(request): Body<SubmitTasksRequest>,

@@ -7,23 +7,30 @@ use mitosis_protocol::worker::ShutdownOp;
 use mitosis_store::ops::By;
 use mitosis_store::ops::workers::Stop;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::get::not_in_control;
 use crate::api::body::{InPath, InQuery};
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal, ResourceKind};
 
 /// What follows the question mark.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(in crate::api) struct Op {
+    /// Graceful, unless it is Force
     #[serde(default)]
     pub(in crate::api) op: ShutdownOp,
 }
 
+pub(super) fn routes() -> Routes {
+    Routes::new().delete("/workers/{uuid}", Asks::Change, cancel, "Stop a worker")
+}
+
 /// Needs Admin in a group that is Admin on the worker.
-pub(super) async fn cancel(
+async fn cancel(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(uuid): InPath<Uuid>,

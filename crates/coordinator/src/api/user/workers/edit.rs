@@ -12,13 +12,23 @@ use mitosis_store::ops::workers::WorkerChange;
 use super::get::not_in_control;
 use crate::api::body::{Body, InPath};
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::tasks::submission::words;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal, ResourceKind};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().put("/workers/{uuid}/tags", Asks::Change, tags, "Replace what a worker can do").put(
+        "/workers/{uuid}/labels",
+        Asks::Change,
+        labels,
+        "Replace a worker's labels",
+    )
+}
+
 /// In force at the next fetch of the worker, also for tasks that wait already.
-pub(super) async fn tags(
+async fn tags(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(uuid): InPath<Uuid>,
@@ -30,7 +40,7 @@ pub(super) async fn tags(
     answer(change, uuid)
 }
 
-pub(super) async fn labels(
+async fn labels(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(uuid): InPath<Uuid>,

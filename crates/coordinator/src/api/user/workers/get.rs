@@ -11,12 +11,17 @@ use mitosis_protocol::worker::{GetWorkerReply, WorkerInfo};
 use mitosis_protocol::{Role, Timestamp, Uuid};
 
 use crate::api::body::InPath;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal, ResourceKind};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/workers/{uuid}", Asks::Look, get, "A worker with the groups on it")
+}
+
 /// 404 for an unknown worker, 403 for one that serves none of the caller's groups.
-pub(super) async fn get(
+async fn get(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(uuid): InPath<Uuid>,

@@ -14,14 +14,28 @@ use mitosis_store::ops::workers::WorkerGroupsChange;
 use super::get::not_in_control;
 use crate::api::body::{Body, InPath, repeated};
 use crate::api::members::permit;
+use crate::api::openapi::Op;
 use crate::api::reply::Empty;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal, ResourceKind};
 
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .put("/workers/{uuid}/groups", Asks::Change, set, "Let groups use a worker")
+        .delete(
+            "/workers/{uuid}/groups",
+            Asks::Change,
+            remove_by_query,
+            Op::new("Take groups off a worker").repeated("groups", "Once for each group"),
+        )
+        .delete("/workers/{uuid}/groups/remove", Asks::Change, remove_by_body, "Take groups off a worker")
+}
+
 /// Gives groups their roles on the worker, all or none. Needs Admin in a group that is Admin on the worker, and
 /// Write in each group that comes or is given a higher role.
-pub(super) async fn set(
+async fn set(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(uuid): InPath<Uuid>,
@@ -37,7 +51,7 @@ pub(super) async fn set(
 }
 
 /// Groups as repeated keys after the question mark.
-pub(super) async fn remove_by_query(
+async fn remove_by_query(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(uuid): InPath<Uuid>,
@@ -47,7 +61,7 @@ pub(super) async fn remove_by_query(
 }
 
 /// Groups in the body.
-pub(super) async fn remove_by_body(
+async fn remove_by_body(
     State(app): State<App>,
     Caller(user): Caller,
     InPath(uuid): InPath<Uuid>,

@@ -13,13 +13,18 @@ use mitosis_store::ops::query::{WorkerPage, WorkerQuery};
 use super::get::info;
 use crate::api::body::Body;
 use crate::api::members::{not_in, permit};
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::tasks::submission::words;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/workers/query", Asks::Look, query, "Workers of a group")
+}
+
 /// With `count`, the number of all matches and no rows. Else a page of them, the oldest first.
-pub(super) async fn query(
+async fn query(
     State(app): State<App>,
     Caller(user): Caller,
     Body(request): Body<QueryWorkersRequest>,

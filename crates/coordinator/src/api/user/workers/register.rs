@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{AppendHeaders, IntoResponse};
 use mitosis_domain::account::{Membership, User};
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::limits;
@@ -15,22 +14,27 @@ use mitosis_protocol::worker::{Machine, RegisterWorkerReply, RegisterWorkerReque
 use mitosis_store::ops::workers::{NewWorker, Registration};
 
 use crate::api::body::Body;
-use crate::api::leases::{lease_headers, terms};
+use crate::api::leases::{WithLease, terms};
 use crate::api::members::permit;
+use crate::api::routes::{Asks, Routes};
 use crate::api::user::tasks::submission::words;
 use crate::app::App;
 use crate::auth::caller::invalid_token;
 use crate::auth::standing::LastingCaller;
 use crate::error::{ApiError, Refusal};
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/workers", Asks::Change, register, "Register a worker")
+}
+
 /// The caller's personal group is always Admin on it. Other groups need Write there; unknown ones are
 /// passed over, as the contract has it. The worker's tokens end with the lifetime that is asked for here, and
 /// with the personal token that registers it.
-pub(super) async fn register(
+async fn register(
     State(app): State<App>,
     LastingCaller(user, standing): LastingCaller,
     Body(request): Body<RegisterWorkerRequest>,
-) -> Result<impl IntoResponse, ApiError> {
+) -> Result<WithLease<Json<RegisterWorkerReply>>, ApiError> {
     let at = app.moment();
     let now = at.now;
     let granted = request.lifetime.map(|lifetime| now + lifetime);
@@ -55,7 +59,7 @@ pub(super) async fn register(
     let token = app.tokens.for_worker(new.uuid, request.lifetime, token_until, now);
     let redis_url = app.announcer.worker_url().map(str::to_owned);
     let reply = RegisterWorkerReply { worker_id: new.uuid, token, redis_url };
-    Ok((AppendHeaders(lease_headers(terms)), Json(reply)))
+    Ok(WithLease(Some(terms), Json(reply)))
 }
 
 fn slots(slots: Option<u32>) -> Result<Option<u32>, Refusal> {

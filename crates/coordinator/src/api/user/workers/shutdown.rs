@@ -15,6 +15,7 @@ use mitosis_store::ops::workers::Stop;
 
 use super::query::checked;
 use crate::api::body::Body;
+use crate::api::routes::{Asks, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Refusal};
@@ -22,8 +23,17 @@ use crate::error::{ApiError, Refusal};
 /// Workers that are looked up at once.
 const BATCH_SIZE: u64 = 100;
 
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/workers/shutdown", Asks::Change, by_filter, "Stop workers that match").post(
+        "/workers/shutdown/list",
+        Asks::Change,
+        by_list,
+        "Stop the workers of a list",
+    )
+}
+
 /// Those that match a filter and on which the group is Admin. Needs Admin in the group.
-pub(super) async fn by_filter(
+async fn by_filter(
     State(app): State<App>,
     Caller(user): Caller,
     Body(request): Body<ShutdownWorkersRequest>,
@@ -50,7 +60,7 @@ pub(super) async fn by_filter(
 }
 
 /// Those of a list; unknown ones, and those that the caller does not control, are listed as failed.
-pub(super) async fn by_list(
+async fn by_list(
     State(app): State<App>,
     Caller(user): Caller,
     Body(request): Body<ShutdownWorkersListRequest>,
