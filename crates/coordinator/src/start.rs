@@ -202,7 +202,7 @@ impl Coordinator {
         let admin = Name::new(settings.admin_user.as_str())?;
         let store = open_store(&settings.database).await?;
         let leases = Leases::new(clock, settings.lease_clock, settings.heartbeat_timeout);
-        leases.look(&*store).await?;
+        leases.observe(&*store).await?;
         let clock: Arc<dyn Clock> = Arc::new(leases.clone());
         let objects = open_objects(&settings.objects, &clock, &entropy).await?;
         let passwords = Passwords::new(entropy.clone()).map_err(StartError::Threads)?;

@@ -71,7 +71,7 @@ impl LeaseClock {
     /// interruption the workers get extra time to reconnect. `at_most` is the bound given by the caller's
     /// steady clock.
     #[must_use]
-    pub fn look(self, now: Timestamp, standstill: Duration, at_most: Option<LeaseTime>) -> Self {
+    pub fn observe(self, now: Timestamp, standstill: Duration, at_most: Option<LeaseTime>) -> Self {
         let (standstill, passed) = (to_micros(standstill), now.unix_micros() - self.seen_at.unix_micros());
         let never_seen = self.seen_at == Timestamp::UNIX_EPOCH;
         let mut lag = self.lag;
@@ -155,7 +155,7 @@ mod tests {
 
     /// How many seconds of lease time pass between observations at 0 and at `seconds`.
     fn passed(seconds: i64) -> i64 {
-        let clock = clock().look(at(seconds), STANDSTILL, None);
+        let clock = clock().observe(at(seconds), STANDSTILL, None);
         assert_eq!(clock.seen_at, at(seconds));
         (clock.time(at(seconds)).micros() - at(0).unix_micros()) / 1_000_000
     }
@@ -179,16 +179,16 @@ mod tests {
     #[test]
     fn steady_clock_bounds_a_small_step_forward() {
         let bound = LeaseTime(at(1).unix_micros());
-        let clock = clock().look(at(9), STANDSTILL, Some(bound));
+        let clock = clock().observe(at(9), STANDSTILL, Some(bound));
         assert_eq!(clock.time(at(9)), bound);
         let slower = LeaseTime(at(100).unix_micros());
-        assert_eq!(clock.look(at(10), STANDSTILL, Some(slower)).lag, clock.lag, "only a bound");
+        assert_eq!(clock.observe(at(10), STANDSTILL, Some(slower)).lag, clock.lag, "only a bound");
     }
 
     #[test]
     fn first_look_of_all_finds_no_gap() {
         let new = LeaseClock { seen_at: Timestamp::UNIX_EPOCH, ..clock() };
-        assert_eq!(new.look(at(5), STANDSTILL, None), LeaseClock { seen_at: at(5), ..clock() });
+        assert_eq!(new.observe(at(5), STANDSTILL, None), LeaseClock { seen_at: at(5), ..clock() });
     }
 
     #[test]
@@ -197,11 +197,11 @@ mod tests {
         for (jump, doubt) in
             [(-900 * HOUR, 0), (HOUR / 2, 0), (20 * HOUR, 2 * HOUR), (90_000 * HOUR, 24 * HOUR)]
         {
-            let mut clock = clock().look(at(jump), STANDSTILL, None);
+            let mut clock = clock().observe(at(jump), STANDSTILL, None);
             let mut watched = 0;
             while !clock.is_settled(at(jump + watched)) {
                 watched += 10;
-                clock = clock.look(at(jump + watched), STANDSTILL, None);
+                clock = clock.observe(at(jump + watched), STANDSTILL, None);
             }
             // Including the extra time to reconnect.
             assert!((doubt..=doubt + 10).contains(&watched), "{jump}: {watched}");

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// Most different words in one set of tags or labels.
+/// Most tags or labels in one set.
 pub const MAX_TAGS: usize = 256;
 /// Bytes in one tag or label.
 pub const MAX_TAG_BYTES: usize = 255;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::limits;
 
 /// The tasks that a specification refers to: those whose archives it fetches, and the one that it watches.
-pub fn named(spec: &TaskSpec) -> impl Iterator<Item = Uuid> + '_ {
+pub fn referenced_tasks(spec: &TaskSpec) -> impl Iterator<Item = Uuid> + '_ {
     let fetched = spec.resources.iter().filter_map(|resource| match &resource.remote_file {
         RemoteFile::Artifact { uuid, .. } => Some(*uuid),
         RemoteFile::Attachment { .. } => None,
@@ -45,7 +45,7 @@ pub enum InvalidSpec {
         bytes: usize,
     },
     /// A text contains a NUL byte, which can't be passed to a process.
-    #[error("{place} contains a NUL byte, which a command can't be given")]
+    #[error("{place} contains a NUL byte, which can't be passed to a command")]
     Nul {
         /// Which text.
         place: String,
@@ -69,7 +69,7 @@ pub enum InvalidSpec {
     #[error("local_path {0:?} must be relative, name a file, and not contain `..`")]
     LocalPath(String),
     /// There are too many files.
-    #[error("a task can fetch at most {limit} files, this one asks for {count}", limit = limits::MAX_RESOURCES)]
+    #[error("a task can fetch at most {limit} files, this one fetches {count}", limit = limits::MAX_RESOURCES)]
     TooManyResources {
         /// The number of files.
         count: usize,

@@ -1,4 +1,4 @@
-//! Tags and labels: sets of words.
+//! Sets of tags or labels.
 
 use std::collections::BTreeSet;
 
@@ -6,50 +6,50 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-/// A sorted set of words. Tags decide where a task may run; labels only help to find it.
+/// A sorted set of tags or labels. Tags decide where a task may run; labels only help to find it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TagSet(BTreeSet<String>);
 
-/// An invalid word or set of words.
+/// An invalid set of tags or labels.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTagSet {
-    /// The set has too many words.
-    #[error("there are {0} different words, the limit is {limit}", limit = limits::MAX_TAGS)]
+    /// The set has too many elements.
+    #[error("there are {0} different tags or labels, the limit is {limit}", limit = limits::MAX_TAGS)]
     TooMany(usize),
-    /// A word is too long.
+    /// A tag or label is too long.
     #[error("a tag or label has at most {limit} bytes, `{0}…` has more", limit = limits::MAX_TAG_BYTES)]
     TooLong(String),
-    /// A word is empty.
+    /// A tag or label is empty.
     #[error("a tag or label can't be empty")]
     Empty,
-    /// A word contains a control character, which databases and terminals can't handle.
+    /// A tag or label contains a control character, which databases and terminals can't handle.
     #[error("a tag or label can't contain control characters, {0:?} does")]
     Control(String),
 }
 
 impl TagSet {
-    /// Checks each word, drops duplicates and sorts them.
-    pub fn new<I: IntoIterator<Item = S>, S: Into<String>>(words: I) -> Result<Self, InvalidTagSet> {
-        let set: BTreeSet<String> = words.into_iter().map(Into::into).collect();
+    /// Checks each tag or label, drops duplicates and sorts them.
+    pub fn new<I: IntoIterator<Item = S>, S: Into<String>>(tags: I) -> Result<Self, InvalidTagSet> {
+        let set: BTreeSet<String> = tags.into_iter().map(Into::into).collect();
         if set.len() > limits::MAX_TAGS {
             return Err(InvalidTagSet::TooMany(set.len()));
         }
-        for word in &set {
-            if word.is_empty() {
+        for tag in &set {
+            if tag.is_empty() {
                 return Err(InvalidTagSet::Empty);
             }
-            if word.len() > limits::MAX_TAG_BYTES {
-                return Err(InvalidTagSet::TooLong(word.chars().take(32).collect()));
+            if tag.len() > limits::MAX_TAG_BYTES {
+                return Err(InvalidTagSet::TooLong(tag.chars().take(32).collect()));
             }
-            if word.chars().any(char::is_control) {
-                return Err(InvalidTagSet::Control(word.clone()));
+            if tag.chars().any(char::is_control) {
+                return Err(InvalidTagSet::Control(tag.clone()));
             }
         }
         Ok(Self(set))
     }
 
-    /// The words in order.
+    /// The tags or labels in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
@@ -59,7 +59,7 @@ impl TagSet {
         self.0.is_empty()
     }
 
-    /// The words in order, owned.
+    /// The tags or labels in order, owned.
     pub fn to_vec(&self) -> Vec<String> {
         self.0.iter().cloned().collect()
     }
@@ -74,21 +74,21 @@ impl TagSet {
 mod tests {
     use super::*;
 
-    fn words(text: &str) -> TagSet {
+    fn tags(text: &str) -> TagSet {
         TagSet::new(text.split_whitespace()).unwrap()
     }
 
     #[test]
     fn task_runs_where_all_its_tags_are_offered() {
-        assert!(words("gpu").all_in(&words("eu gpu")));
-        assert!(words("").all_in(&words("")));
-        assert!(words("").all_in(&words("eu")));
-        assert!(!words("gpu eu").all_in(&words("gpu")));
-        assert!(!words("gpu").all_in(&words("")));
+        assert!(tags("gpu").all_in(&tags("eu gpu")));
+        assert!(tags("").all_in(&tags("")));
+        assert!(tags("").all_in(&tags("eu")));
+        assert!(!tags("gpu eu").all_in(&tags("gpu")));
+        assert!(!tags("gpu").all_in(&tags("")));
     }
 
     #[test]
-    fn invalid_words_are_refused() {
+    fn invalid_tags_are_refused() {
         assert_eq!(TagSet::new([""]), Err(InvalidTagSet::Empty));
         assert!(matches!(TagSet::new(["a\0b"]), Err(InvalidTagSet::Control(_))));
         assert!(matches!(TagSet::new(["x".repeat(1 << 20)]), Err(InvalidTagSet::TooLong(_))));

@@ -16,7 +16,7 @@ pub(crate) struct WireResult {
     exit_status: i32,
     /// The reason, if the status alone is not enough.
     #[serde(default)]
-    msg: Option<Word>,
+    msg: Option<LegacyMessage>,
     /// The reason, if `msg` has no value for it; left out otherwise. Native.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,
@@ -25,7 +25,7 @@ pub(crate) struct WireResult {
 /// Reasons that 0.6.8 clients know.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[schema(as = TaskResultMessage)]
-enum Word {
+enum LegacyMessage {
     FetchResourceTimeout,
     ExecTimeout,
     UploadResultTimeout,
@@ -51,14 +51,16 @@ enum Reason {
 impl From<TaskResult> for WireResult {
     fn from(TaskResult { exit_status, msg }: TaskResult) -> Self {
         let (msg, reason) = match msg {
-            Some(TaskResultMessage::FetchResourceTimeout) => (Some(Word::FetchResourceTimeout), None),
-            Some(TaskResultMessage::ExecTimeout) => (Some(Word::ExecTimeout), None),
-            Some(TaskResultMessage::UploadResultTimeout) => (Some(Word::UploadResultTimeout), None),
-            Some(TaskResultMessage::ResourceNotFound) => (Some(Word::ResourceNotFound), None),
-            Some(TaskResultMessage::ResourceForbidden) => (Some(Word::ResourceForbidden), None),
-            Some(TaskResultMessage::WatchTimeout) => (Some(Word::WatchTimeout), None),
-            Some(TaskResultMessage::UserCancellation) => (Some(Word::UserCancellation), None),
-            Some(TaskResultMessage::SubmitNewTaskFailed) => (Some(Word::SubmitNewTaskFailed), None),
+            Some(TaskResultMessage::FetchResourceTimeout) => {
+                (Some(LegacyMessage::FetchResourceTimeout), None)
+            }
+            Some(TaskResultMessage::ExecTimeout) => (Some(LegacyMessage::ExecTimeout), None),
+            Some(TaskResultMessage::UploadResultTimeout) => (Some(LegacyMessage::UploadResultTimeout), None),
+            Some(TaskResultMessage::ResourceNotFound) => (Some(LegacyMessage::ResourceNotFound), None),
+            Some(TaskResultMessage::ResourceForbidden) => (Some(LegacyMessage::ResourceForbidden), None),
+            Some(TaskResultMessage::WatchTimeout) => (Some(LegacyMessage::WatchTimeout), None),
+            Some(TaskResultMessage::UserCancellation) => (Some(LegacyMessage::UserCancellation), None),
+            Some(TaskResultMessage::SubmitNewTaskFailed) => (Some(LegacyMessage::SubmitNewTaskFailed), None),
             Some(TaskResultMessage::WorkersLost) => (None, Some(Reason::WorkersLost)),
             None => (None, None),
         };
@@ -69,14 +71,14 @@ impl From<TaskResult> for WireResult {
 impl From<WireResult> for TaskResult {
     fn from(WireResult { exit_status, msg, reason }: WireResult) -> Self {
         let msg = match (msg, reason) {
-            (Some(Word::FetchResourceTimeout), _) => Some(TaskResultMessage::FetchResourceTimeout),
-            (Some(Word::ExecTimeout), _) => Some(TaskResultMessage::ExecTimeout),
-            (Some(Word::UploadResultTimeout), _) => Some(TaskResultMessage::UploadResultTimeout),
-            (Some(Word::ResourceNotFound), _) => Some(TaskResultMessage::ResourceNotFound),
-            (Some(Word::ResourceForbidden), _) => Some(TaskResultMessage::ResourceForbidden),
-            (Some(Word::WatchTimeout), _) => Some(TaskResultMessage::WatchTimeout),
-            (Some(Word::UserCancellation), _) => Some(TaskResultMessage::UserCancellation),
-            (Some(Word::SubmitNewTaskFailed), _) => Some(TaskResultMessage::SubmitNewTaskFailed),
+            (Some(LegacyMessage::FetchResourceTimeout), _) => Some(TaskResultMessage::FetchResourceTimeout),
+            (Some(LegacyMessage::ExecTimeout), _) => Some(TaskResultMessage::ExecTimeout),
+            (Some(LegacyMessage::UploadResultTimeout), _) => Some(TaskResultMessage::UploadResultTimeout),
+            (Some(LegacyMessage::ResourceNotFound), _) => Some(TaskResultMessage::ResourceNotFound),
+            (Some(LegacyMessage::ResourceForbidden), _) => Some(TaskResultMessage::ResourceForbidden),
+            (Some(LegacyMessage::WatchTimeout), _) => Some(TaskResultMessage::WatchTimeout),
+            (Some(LegacyMessage::UserCancellation), _) => Some(TaskResultMessage::UserCancellation),
+            (Some(LegacyMessage::SubmitNewTaskFailed), _) => Some(TaskResultMessage::SubmitNewTaskFailed),
             (None, Some(Reason::WorkersLost)) => Some(TaskResultMessage::WorkersLost),
             (None, Some(Reason::Unknown) | None) => None,
         };

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_leads_back_to_its_variant_and_an_unknown_one_to_an_error() {
+    fn codes_are_converted_back_and_unknown_ones_refused() {
         for role in [Role::Read, Role::Write, Role::Admin] {
             assert_eq!(Role::from_code(role.code()), Ok(role));
         }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn larger_priorities_come_first_at_both_ends_of_the_range() {
+    fn negated_priorities_sort_over_the_whole_range() {
         let order = [i32::MAX, 7, 0, -1, i32::MIN].map(neg_priority);
         assert!(order.is_sorted(), "{order:?}");
     }

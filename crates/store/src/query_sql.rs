@@ -20,7 +20,7 @@ use crate::db::{Json, Sql, sql};
 use crate::enum_codes::{Code, row_count};
 use crate::ops::query::{Page, TaskQuery};
 use crate::ops::sweeps::Selection;
-use crate::walk::{EXIT_CODE, FINISHED_AT, NOT_REPEATED, Walk, only_labels, over_condition, unusual_ends};
+use crate::walk::{EXIT_CODE, FINISHED_AT, NOT_REPEATED, Walk, ended_condition, only_labels, unusual_ends};
 
 /// The parts of a query in which the databases differ. The alias `t` is the task, `walk` the row of the walked
 /// index.
@@ -226,8 +226,8 @@ impl QuerySql {
     /// The matches that a selection selects.
     pub(crate) fn selected(dialect: Dialect, walk: Walk, selection: &Selection) -> Option<Self> {
         let mut matches = Self::along(dialect, walk, &selection.query, true)?;
-        if let Some(over) = selection.over {
-            matches.and(over_condition(over));
+        if let Some(ended) = selection.ended {
+            matches.and(ended_condition(ended));
         }
         if selection.latest {
             matches.and(NOT_REPEATED);

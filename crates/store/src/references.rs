@@ -8,6 +8,6 @@ use uuid::Uuid;
 
 /// The tasks whose archives a task fetches, and the one it watches. They are not deleted before this task has
 /// ended.
-pub(crate) fn named_by(spec: &TaskSpec) -> BTreeSet<Uuid> {
-    spec::named(spec).collect()
+pub(crate) fn referenced_by(spec: &TaskSpec) -> BTreeSet<Uuid> {
+    spec::referenced_tasks(spec).collect()
 }

@@ -7,17 +7,17 @@ use mitosis_domain::filter::{Condition, Moment};
 use mitosis_protocol::{TaskState, Timestamp};
 
 use crate::ops::query::TaskQuery;
-use crate::ops::sweeps::Over;
+use crate::ops::sweeps::EndedTasks;
 
 /// The condition that no other task repeats this one.
 pub(crate) const NOT_REPEATED: &str = "NOT EXISTS (SELECT 1 FROM task r WHERE r.repeats_uuid = t.uuid)";
 
 /// The condition that a task has ended in the given way. The numbers are those of `enum_codes.rs`;
 /// [`mitosis_domain::task::Ending::failed`] defines which tasks have failed.
-pub(crate) const fn over_condition(over: Over) -> &'static str {
-    match over {
-        Over::AnyHow => "EXISTS (SELECT 1 FROM done o WHERE o.task_id = t.id)",
-        Over::Failed => {
+pub(crate) const fn ended_condition(ended: EndedTasks) -> &'static str {
+    match ended {
+        EndedTasks::Any => "EXISTS (SELECT 1 FROM done o WHERE o.task_id = t.id)",
+        EndedTasks::Failed => {
             "EXISTS (SELECT 1 FROM done o WHERE o.task_id = t.id
                 -- Not cancelled by a user (6), and either no success or an output was not stored (2).
                 AND coalesce(o.message, -1) <> 6
@@ -130,8 +130,8 @@ impl Walk {
 
     /// Whether to walk the unusual ends instead, if they are fewer than the tasks with the label. To find out,
     /// both are counted up to [`FEW`].
-    pub(crate) fn may_be_unusual(self, query: &TaskQuery, over: Option<Over>) -> bool {
-        self == Self::Label && only_unusual(query, over)
+    pub(crate) fn may_be_unusual(self, query: &TaskQuery, ended: Option<EndedTasks>) -> bool {
+        self == Self::Label && only_unusual(query, ended)
     }
 
     /// The walk over fewer tasks, once both are counted.
@@ -178,11 +178,11 @@ macro_rules! unusual_ends {
 pub(crate) use unusual_ends;
 
 /// Whether every match is an unusual end, or was reported as cancelled and has no result yet.
-fn only_unusual(query: &TaskQuery, over: Option<Over>) -> bool {
+fn only_unusual(query: &TaskQuery, ended: Option<EndedTasks>) -> bool {
     let cancelled = |states: &Vec<TaskState>| {
         !states.is_empty() && states.iter().all(|state| *state == TaskState::Cancelled)
     };
-    over == Some(Over::Failed)
+    ended == Some(EndedTasks::Failed)
         || query.exit_status.is_some_and(|wanted| !wanted.holds(0))
         || query.states.as_ref().is_some_and(cancelled)
 }
@@ -225,8 +225,8 @@ mod tests {
         assert!(!only_labels(&failed));
         let labelled = TaskQuery { labels: label, ..all.clone() };
         assert!(only_labels(&labelled) && !only_labels(&all));
-        assert!(!Walk::Label.may_be_unusual(&labelled, Some(Over::AnyHow)));
-        assert!(Walk::Label.may_be_unusual(&labelled, Some(Over::Failed)));
+        assert!(!Walk::Label.may_be_unusual(&labelled, Some(EndedTasks::Any)));
+        assert!(Walk::Label.may_be_unusual(&labelled, Some(EndedTasks::Failed)));
     }
 
     #[test]

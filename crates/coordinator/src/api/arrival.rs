@@ -41,7 +41,7 @@ pub(super) async fn missing_archives(app: &App, holder: Holder) -> Vec<ArtifactK
 /// Its group is charged for what is stored, once nothing can come any more.
 async fn settle_later(app: &App, key: &ObjectKey) {
     let until = app.now() + upload_over(0);
-    if let Err(error) = app.store.look_at_object(key, until).await {
+    if let Err(error) = app.store.recheck_object(key, until).await {
         tracing::warn!(%key, %error, "an archive that did not arrive stays charged as announced");
     }
 }

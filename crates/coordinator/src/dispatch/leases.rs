@@ -7,7 +7,7 @@ use mitosis_domain::clock::Clock;
 use mitosis_domain::lease::{LeaseTime, Moment};
 use mitosis_protocol::Timestamp;
 use mitosis_store::StoreError;
-use mitosis_store::ops::reaper::{LeaseLook, LeaseWatch, Reaper};
+use mitosis_store::ops::reaper::{LeaseObservation, LeaseStatus, Reaper};
 
 use crate::settings::LeaseClockSource;
 
@@ -33,7 +33,7 @@ struct Parts {
 /// The last look.
 #[derive(Debug, Clone, Copy)]
 struct Last {
-    watch: LeaseWatch,
+    watch: LeaseStatus,
     /// When it began, by the steady clock.
     steady: Duration,
 }
@@ -50,16 +50,19 @@ impl Leases {
 
     /// Looks, so that the time goes on. A step of the wall clock of the database does not count: the steady clock of
     /// this machine says how much time has passed at the most.
-    pub(crate) async fn look(&self, store: &(impl Reaper + Sync + ?Sized)) -> Result<LeaseWatch, StoreError> {
+    pub(crate) async fn observe(
+        &self,
+        store: &(impl Reaper + Sync + ?Sized),
+    ) -> Result<LeaseStatus, StoreError> {
         let parts = &*self.0;
         let mut steady = parts.clock.steady();
-        let mut watch = store.watch_leases(self.look_at(None)).await?;
+        let mut watch = store.monitor_leases(self.look_at(None)).await?;
         if let Some(bound) = self.bound(parts.clock.steady())
             && bound + TOLERANCE < watch.time()
         {
             tracing::warn!("the wall clock of the database was set forward; leases go by the steady clock");
             steady = parts.clock.steady();
-            watch = store.watch_leases(self.look_at(self.bound(steady))).await?;
+            watch = store.monitor_leases(self.look_at(self.bound(steady))).await?;
         }
         if watch.skipped != 0 {
             let seconds = watch.skipped / 1_000_000;
@@ -80,12 +83,12 @@ impl Leases {
         self.last().map_or(0, |last| last.watch.missed)
     }
 
-    fn look_at(&self, at_most: Option<LeaseTime>) -> LeaseLook {
+    fn look_at(&self, at_most: Option<LeaseTime>) -> LeaseObservation {
         let now: Option<Timestamp> = match self.0.source {
             LeaseClockSource::Database => None,
             LeaseClockSource::Process { .. } => Some(self.0.clock.now()),
         };
-        LeaseLook { now, standstill: self.0.standstill, at_most }
+        LeaseObservation { now, standstill: self.0.standstill, at_most }
     }
 
     /// How far the time of leases can have come since the last look.
@@ -135,13 +138,13 @@ mod tests {
 
     #[async_trait]
     impl Reaper for Database {
-        async fn watch_leases(&self, look: LeaseLook) -> Result<LeaseWatch, StoreError> {
+        async fn monitor_leases(&self, look: LeaseObservation) -> Result<LeaseStatus, StoreError> {
             let now = look.now.unwrap_or_else(|| self.wall.now());
             let mut leases = self.leases.lock().unwrap();
-            let clock = leases.look(now, look.standstill, look.at_most);
+            let clock = leases.observe(now, look.standstill, look.at_most);
             let skipped = clock.lag - leases.lag;
             *leases = clock;
-            Ok(LeaseWatch { now, clock, skipped, missed: 3, due: false })
+            Ok(LeaseStatus { now, clock, skipped, missed: 3, due: false })
         }
 
         async fn reap(&self, _: Moment, _: u32) -> Result<Vec<Reaped>, StoreError> {
@@ -163,7 +166,7 @@ mod tests {
     #[tokio::test]
     async fn coordinator_goes_by_the_clock_of_the_database() {
         let (database, own, leases) = apart();
-        let first = leases.look(&database).await.unwrap();
+        let first = leases.observe(&database).await.unwrap();
         assert_eq!((leases.now(), leases.missed()), (database.wall.now(), 3));
         own.advance(SECOND * 5);
         own.step_forward(SECOND * 1_000);
@@ -175,15 +178,15 @@ mod tests {
     #[tokio::test]
     async fn step_of_the_database_s_clock_moves_no_lease() {
         let (database, own, leases) = apart();
-        let first = leases.look(&database).await.unwrap();
+        let first = leases.observe(&database).await.unwrap();
         own.advance(SECOND);
         database.wall.advance(SECOND);
         database.wall.step_forward(SECOND * 7);
-        let watch = leases.look(&database).await.unwrap();
+        let watch = leases.observe(&database).await.unwrap();
         assert_eq!((watch.time(), watch.skipped), (first.time() + SECOND, 7_000_000));
         own.advance(SECOND * 5);
         database.wall.advance(SECOND * 5);
-        let watch = leases.look(&database).await.unwrap();
+        let watch = leases.observe(&database).await.unwrap();
         assert_eq!(watch.time(), first.time() + SECOND * 6);
         let moment = leases.moment();
         assert_eq!((moment.now, moment.lease), (database.wall.now(), watch.time()));

@@ -21,7 +21,7 @@ pub(super) fn period(app: &App) -> Duration {
 ///
 /// The time of leases stands still while no coordinator gets through with it, so an outage costs no worker its lease.
 pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
-    let watch = app.leases.look(&*app.store).await?;
+    let watch = app.leases.observe(&*app.store).await?;
     if !watch.due {
         return Ok(Report::default());
     }

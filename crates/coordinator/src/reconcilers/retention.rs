@@ -34,7 +34,7 @@ struct Forgetting<'a> {
 
 /// After a jump of the wall clock nothing is removed until the clock has been watched for a while: it may be wrong.
 async fn forget(forgetting: &Forgetting<'_>) -> Result<Report, StoreError> {
-    let watch = forgetting.leases.look(forgetting.store).await?;
+    let watch = forgetting.leases.observe(forgetting.store).await?;
     if !watch.is_settled() {
         tracing::info!(
             "the clock jumped, or no coordinator ran for long; nothing is deleted by its age for a while"

@@ -7,7 +7,7 @@ use mitosis_protocol::TaskState;
 use mitosis_store::Store;
 use mitosis_store::ops::By;
 use mitosis_store::ops::query::TaskQuery;
-use mitosis_store::ops::tasks::CANCEL_PORTION;
+use mitosis_store::ops::tasks::CANCEL_BATCH;
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, task};
@@ -112,7 +112,7 @@ pub(crate) async fn a_group_can_be_deleted_and_an_administrator_can_bring_it_bac
 pub(crate) async fn deleted_group_leaves_no_task_waiting_however_many(harness: Harness) {
     let (admin, ann) = (harness.admin().await, harness.user("ann").await);
     ann.post("/groups", &json!({"group_name": "lab"})).await.expect(200);
-    let tasks = vec![task("lab", &json!({})); usize::try_from(CANCEL_PORTION).unwrap() + 1];
+    let tasks = vec![task("lab", &json!({})); usize::try_from(CANCEL_BATCH).unwrap() + 1];
     ann.post("/tasks/submit", &json!({"tasks": tasks})).await.expect(200);
     ann.delete("/v1/groups/lab").await.expect_empty();
     admin.put("/v1/admin/groups/lab/users", &json!({"relations": {"ann": "Admin"}})).await.expect_empty();
@@ -124,7 +124,7 @@ pub(crate) async fn deleted_group_leaves_no_task_waiting_however_many(harness: H
 pub(crate) async fn deletion_that_a_crash_cut_off_is_finished(mut harness: Harness) {
     let ann = harness.user("ann").await;
     ann.post("/groups", &json!({"group_name": "lab"})).await.expect(200);
-    let tasks = vec![task("lab", &json!({})); usize::try_from(CANCEL_PORTION).unwrap() + 1];
+    let tasks = vec![task("lab", &json!({})); usize::try_from(CANCEL_BATCH).unwrap() + 1];
     ann.post("/tasks/submit", &json!({"tasks": tasks})).await.expect(200);
     harness.stop().await;
     let store = harness.store().await;

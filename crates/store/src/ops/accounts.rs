@@ -14,62 +14,71 @@ use uuid::Uuid;
 use super::{Administered, By};
 use crate::StoreError;
 
-/// A user to be made, together with the personal group.
+/// A new user, which is created together with the personal group.
 #[derive(Debug, Clone)]
 pub struct NewUser {
-    /// Name of the account and of the group.
+    /// The name of the account and of the group.
     pub name: Name,
-    /// Argon2id PHC string.
+    /// The Argon2id PHC string of the password.
     pub password_hash: String,
-    /// Whether `/admin` is open to it.
+    /// Whether the user is an administrator.
     pub admin: bool,
 }
 
 /// Outcome of [`Accounts::create_user`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserCreation {
-    /// The account, the group and the Admin membership exist now.
+    /// The account, its group and its Admin membership were created.
     Created(UserId),
-    /// A user or group has that name.
+    /// A user or group with this name exists.
     NameTaken,
-    /// Nothing was done: who asked is no administrator any more.
+    /// Refused: the actor is not an administrator any more.
     Denied,
 }
 
 /// Outcome of [`Accounts::bootstrap_admin`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bootstrap {
-    /// The first administrator exists now.
+    /// The first administrator was created.
     Created(UserId),
-    /// It was done at an earlier start; settings given since then have no effect.
+    /// An earlier start created it; changed settings have no effect.
     AlreadyDone,
-    /// A user or group of that name was there before; it was left alone.
+    /// Another user or group has this name, and was not changed.
     NameTaken,
 }
 
-/// What a login does to the tokens issued before.
+/// The effect of a login on earlier tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionChange {
-    /// Keep the generation in force, if there is one; else start the given one.
+    /// Keep the current session, if there is one; otherwise start the given one.
     Retain(i64),
-    /// Start the given one: all earlier tokens stop working.
+    /// Start the given session, which ends all earlier tokens.
     Replace(i64),
 }
 
-/// User accounts.
+/// The effect of a password reset on the personal tokens of the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenRevocation {
+    /// Keep them.
+    Keep,
+    /// Revoke them.
+    Revoke,
+}
+
+/// Operations on user accounts.
 #[async_trait]
 pub trait Accounts {
-    /// Makes an account, its personal group and the Admin membership in it.
+    /// Creates an account, its personal group and its Admin membership in it.
     async fn create_user(&self, by: By, new: &NewUser, now: Timestamp) -> Result<UserCreation, StoreError>;
 
-    /// Makes the first administrator, once in the life of the database (semantics §12). Safe when
-    /// several coordinators start at the same time.
+    /// Creates the first administrator, once for each database (semantics §12). Several coordinators may do
+    /// this at the same time.
     async fn bootstrap_admin(&self, new: &NewUser, now: Timestamp) -> Result<Bootstrap, StoreError>;
 
-    /// The account of that name, whatever its state.
+    /// Reads the account with this name, in any state.
     async fn user(&self, name: &str) -> Result<Option<User>, StoreError>;
 
-    /// Records a login and answers with the session in force after it.
+    /// Records a login; returns the current session after it.
     async fn record_login(
         &self,
         user: UserId,
@@ -78,8 +87,9 @@ pub trait Accounts {
         now: Timestamp,
     ) -> Result<i64, StoreError>;
 
-    /// Sets the password and starts the given session, so that earlier tokens stop working.
-    /// False when the hash that the user has proved, `proved_hash`, is not in force any more, or the account is gone.
+    /// Sets the password and starts the given session, which ends earlier tokens. Returns false if
+    /// `proved_hash`, the hash of the password that the user has proved, is not the current one, or if the
+    /// account doesn't exist.
     async fn set_password(
         &self,
         user: UserId,
@@ -89,20 +99,21 @@ pub trait Accounts {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// The same on behalf of an administrator. It also ends the user's workers, which give back what they
-    /// hold, and with `revoke_tokens` the personal tokens. Answers the workers.
+    /// Sets the password on behalf of an administrator and starts the given session. It also removes the user's
+    /// workers and requeues their tasks, and revokes the personal tokens if requested. Returns the
+    /// workers.
     async fn reset_password(
         &self,
         by: By,
         user: UserId,
         password_hash: &str,
         session: i64,
-        revoke_tokens: bool,
+        tokens: TokenRevocation,
         now: Timestamp,
     ) -> Result<Administered<Vec<Uuid>>, StoreError>;
 
-    /// Sets the state of an account. Unless that is Active, it also ends the user's workers, which give back what
-    /// they hold. Answers the workers.
+    /// Sets the state of an account. Unless the new state is Active, it also removes the user's workers and
+    /// requeues their tasks. Returns the workers.
     async fn set_account_state(
         &self,
         by: By,
@@ -111,7 +122,7 @@ pub trait Accounts {
         now: Timestamp,
     ) -> Result<Administered<Vec<Uuid>>, StoreError>;
 
-    /// Changes how many groups a user may create; answers the quota in force.
+    /// Changes the number of groups that a user may create; returns the new quota.
     async fn change_group_quota(
         &self,
         by: By,

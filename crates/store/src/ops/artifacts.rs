@@ -1,4 +1,4 @@
-//! Records of artifacts. Bytes are elsewhere; a record says which object is a task's archive.
+//! Records of artifacts. A record says which stored object is an archive of a task.
 
 use std::collections::HashMap;
 
@@ -12,65 +12,65 @@ use crate::ops::By;
 use crate::ops::dispatch::Holder;
 use crate::ops::expected_uploads::NewLink;
 
-/// The visible archive of one kind of a task.
+/// A visible archive of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
-    /// Which archive.
+    /// The kind of the archive.
     pub kind: ArtifactKind,
-    /// Recorded size in bytes.
+    /// The recorded size in bytes.
     pub size: i64,
-    /// Path of the object on the artifacts' shelf.
+    /// The path of the object in its class.
     pub object: String,
-    /// First upload.
+    /// When it was first uploaded.
     pub created_at: Timestamp,
-    /// Last upload.
+    /// When it was last uploaded.
     pub updated_at: Timestamp,
 }
 
-/// Outcome of announcing an upload.
+/// Outcome of a reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reservation {
     /// The bytes may be sent to this path, and the growth is charged.
     Reserved {
-        /// Whether something was registered under this name.
+        /// Whether there was a record of this name.
         exist: bool,
-        /// Path of the object on its shelf.
+        /// The path of the object in its class.
         object: String,
-        /// Whether the link of a user may go straight to the storage.
+        /// Whether the link of a user may lead directly to the object store.
         creates: bool,
     },
-    /// The group would store more than it may.
+    /// Refused: the group would exceed its quota.
     OverQuota,
-    /// Only Active groups take uploads.
+    /// Refused: only Active groups accept uploads.
     GroupNotActive,
-    /// The task does not exist, or the attempt does not hold it.
+    /// Refused: the task does not exist, or the attempt does not hold it.
     NoSuchTask,
-    /// The user may not manage files in the group.
+    /// Refused: the user may not manage files in the group.
     Denied,
 }
 
-/// Outcome of removing a record.
+/// Outcome of the removal of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
-    /// The record is gone and its size is given back; the object at this path can go too.
+    /// The record was deleted and its size released; the object at this path can be deleted.
     Removed {
-        /// Path of the object on its shelf.
+        /// The path of the object in its class.
         object: String,
     },
-    /// It was touched after the given time: an upload may still be under way.
+    /// Refused: the record was changed after the given time, so an upload may be in progress.
     TooYoung,
-    /// There is none.
+    /// There is no such record.
     Unknown,
-    /// The user may not manage files in the group.
+    /// Refused: the user may not manage files in the group.
     Denied,
 }
 
-/// Records of artifacts.
+/// Operations on records of artifacts.
 #[async_trait]
 pub trait Artifacts {
-    /// Announces an upload by the attempt that holds the task. Charged at once in one conditional
-    /// update; not visible before the attempt is committed. Announcing again replaces the earlier
-    /// announcement of the same attempt and charges only growth.
+    /// Reserves an upload by the attempt that holds the task. It is charged at once in one conditional update,
+    /// and becomes visible when the attempt is committed. Another reservation of the same attempt replaces the
+    /// earlier one, and charges only growth.
     async fn reserve_attempt_artifact(
         &self,
         holder: Holder,
@@ -79,8 +79,8 @@ pub trait Artifacts {
         now: Timestamp,
     ) -> Result<Reservation, StoreError>;
 
-    /// Announces an upload by a user; visible at once. The larger of the old and new sizes is recorded,
-    /// and only growth is charged (HTTP contract §8, §10), until no upload through a link can come any more.
+    /// Reserves an upload by a user, which is visible at once. The larger of the old and new sizes is recorded,
+    /// and only growth is charged (HTTP contract §8, §10), until no more uploads are expected.
     async fn reserve_artifact(
         &self,
         by: By,
@@ -91,21 +91,22 @@ pub trait Artifacts {
         now: Timestamp,
     ) -> Result<Reservation, StoreError>;
 
-    /// Archives that the attempt has announced so far and that would become visible with it.
+    /// Reads the archives that the attempt has reserved, which become visible when it is committed.
     async fn announced_artifacts(&self, holder: Holder) -> Result<Vec<Artifact>, StoreError>;
 
-    /// Visible archives of a task.
+    /// Reads the visible archives of a task.
     async fn artifacts(&self, task: TaskId) -> Result<Vec<Artifact>, StoreError>;
 
-    /// The visible archive of one kind of each task that has one.
+    /// Reads the visible archives of one kind of many tasks.
     async fn artifacts_of_kind(
         &self,
         tasks: &[TaskId],
         kind: ArtifactKind,
     ) -> Result<HashMap<TaskId, Artifact>, StoreError>;
 
-    /// Removes the record of an archive that was not touched since `untouched_since` (an admin passes
-    /// the present). The object is noted as garbage at once; the caller removes it earlier.
+    /// Removes the record of an archive that was not changed since `untouched_since`; an admin passes the
+    /// present. The object is recorded as garbage at once; the caller usually deletes it before the garbage is
+    /// collected.
     async fn remove_artifact(
         &self,
         by: By,

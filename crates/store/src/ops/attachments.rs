@@ -12,30 +12,30 @@ use crate::ops::expected_uploads::NewLink;
 /// A file that a group shares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
-    /// Name within the group.
+    /// The name within the group.
     pub key: String,
-    /// Recorded size in bytes.
+    /// The recorded size in bytes.
     pub size: i64,
-    /// First upload.
+    /// When it was first uploaded.
     pub created_at: Timestamp,
-    /// Last upload.
+    /// When it was last uploaded.
     pub updated_at: Timestamp,
 }
 
-/// Which attachments of a group, in key order.
+/// A query for attachments of a group.
 #[derive(Debug, Clone)]
 pub struct AttachmentQuery {
     /// The group.
     pub group: GroupId,
-    /// The key contains this, taken literally.
+    /// A text that the key contains, compared literally.
     pub key_contains: Option<String>,
 }
 
-/// Records of attachments.
+/// Operations on records of attachments.
 #[async_trait]
 pub trait Attachments {
-    /// Announces an upload: the larger of the old and new sizes is recorded, and only growth is charged,
-    /// in one conditional update, until no upload through a link can come any more.
+    /// Reserves an upload. The larger of the old and new sizes is recorded, and only growth is charged, in one
+    /// conditional update, until no more uploads are expected.
     async fn reserve_attachment(
         &self,
         by: By,
@@ -46,10 +46,10 @@ pub trait Attachments {
         now: Timestamp,
     ) -> Result<Reservation, StoreError>;
 
-    /// The attachment of that key.
+    /// Reads the attachment with this key.
     async fn attachment(&self, group: GroupId, key: &str) -> Result<Option<Attachment>, StoreError>;
 
-    /// Attachments that match, in key order.
+    /// Reads the matching attachments in the order of their keys.
     async fn query_attachments(
         &self,
         query: &AttachmentQuery,
@@ -57,11 +57,11 @@ pub trait Attachments {
         limit: u64,
     ) -> Result<Vec<Attachment>, StoreError>;
 
-    /// How many match.
+    /// Counts the matching attachments.
     async fn count_attachments(&self, query: &AttachmentQuery) -> Result<u64, StoreError>;
 
-    /// Removes the record of an attachment that was not touched since `untouched_since`. The object
-    /// is noted as garbage at once; the caller removes it earlier.
+    /// Removes the record of an attachment that was not changed since `untouched_since`. The object is recorded
+    /// as garbage at once; the caller usually deletes it before the garbage is collected.
     async fn remove_attachment(
         &self,
         by: By,

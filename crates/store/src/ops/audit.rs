@@ -8,7 +8,7 @@ use mitosis_protocol::audit::AuditEntry;
 
 use crate::StoreError;
 
-/// The audit log.
+/// Operations on the audit log.
 #[async_trait]
 pub trait Audit {
     /// Adds an entry.
@@ -21,6 +21,6 @@ pub trait Audit {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Entries with smaller ids than `before`, newest first.
+    /// Reads entries with ids below `before`, newest first.
     async fn audit(&self, before: Option<i64>, limit: u64) -> Result<Vec<AuditEntry>, StoreError>;
 }

@@ -1,7 +1,7 @@
-//! The way of a task through a worker: claim, report, follow-up, complete.
+//! The execution of a task by a worker: claim, report, follow-up, completion.
 //!
-//! Deleting the lease row is the only way to end an attempt. Completion, a forced stop and expiry all
-//! race for that row, and the one that deletes it wins; every other finds nothing and says so.
+//! The deletion of its lease row is the only way to end an attempt. Completion, a forced stop and expiry race
+//! for this row; one of them deletes it, and the others report that they didn't find it.
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
@@ -13,140 +13,144 @@ use uuid::Uuid;
 use crate::StoreError;
 use crate::ops::tasks::{NewTask, TaskIds};
 
-/// A task handed to a worker.
+/// A task that is assigned to a worker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
     /// The task, in phase Running.
     pub task: Task,
-    /// What the holder must show to report on it.
+    /// The key that the holder needs for its reports.
     pub lease: LeaseKey,
 }
 
 /// Outcome of [`Dispatch::claim_or_resume`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Claim {
-    /// One, or none if none waits.
-    Assigned(Vec<Assignment>),
-    /// The worker is not registered any more.
+    /// The assigned task.
+    Assigned(Box<Assignment>),
+    /// No task waits that the worker may run.
+    NoTask,
+    /// Refused: the worker is not registered any more.
     WorkerGone,
-    /// The worker shall stop after what it holds, so it gets nothing.
+    /// Refused: the worker is draining.
     Stopping,
 }
 
-/// Who says that a task is held, and so whether a report counts.
+/// The claim to hold a task, which decides whether a report counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder {
-    /// The worker that the task is leased to now (contract protocol: one run of a process, one worker).
+    /// The worker that has a lease on the task (legacy protocol: one worker per process).
     Worker(WorkerId, TaskId),
     /// The attempt with this key (native protocol).
     Lease(LeaseKey),
 }
 
-/// How an attempt is over.
+/// The end of an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Completion {
-    /// Who says so.
+    /// The holder of the task.
     pub holder: Holder,
     /// How the command ended, if it was not reported before.
     pub end: Option<ExecEnd>,
-    /// With what result.
+    /// The result.
     pub result: TaskResult,
 }
 
 /// Outcome of one [`Completion`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completed {
-    /// The task is over, and the attempt's artifacts are visible.
+    /// The task has ended, and the attempt's artifacts are visible.
     Committed,
-    /// This very attempt had been committed before: the reply was lost, the answer is the same.
+    /// The same attempt had been committed before: the reply was lost, and is repeated.
     Replayed,
-    /// The attempt does not hold the task; nothing was changed.
+    /// Refused: the attempt does not hold the task.
     Stale,
-    /// How the command ended was neither reported before nor given now; nothing was changed.
+    /// Refused: the end of the command was neither reported before nor given now.
     NotReported,
 }
 
-/// What one agent brings and wants, in one go (native protocol).
+/// The ended attempts and the requests of one agent (native protocol).
 #[derive(Debug, Clone)]
 pub struct Exchange {
     /// The agent.
     pub worker: WorkerId,
-    /// Attempts that are over.
+    /// The attempts that have ended.
     pub ended: Vec<Ended>,
-    /// Attempts that were never started; their tasks go back to their old place, and nothing is lost.
+    /// Attempts that were never started. Their tasks are requeued at their old position, and don't count as
+    /// lost.
     pub returned: Vec<LeaseKey>,
-    /// How many tasks it would take.
+    /// The number of requested tasks.
     pub want: usize,
-    /// Goes into the keys of what it is given: a number that nobody can guess.
+    /// The token of the new leases: an unpredictable number.
     pub token: i64,
 }
 
-/// An attempt that is over, as its agent tells it.
+/// An attempt that has ended, as reported by its agent.
 #[derive(Debug, Clone)]
 pub struct Ended {
     /// The attempt.
     pub lease: LeaseKey,
-    /// How the command ended, unless that was reported before.
+    /// How the command ended; an earlier report has precedence.
     pub end: ExecEnd,
-    /// With what result.
+    /// The result.
     pub result: TaskResult,
-    /// The small JSON object that the task left, as text.
+    /// The JSON object in the task's `result.json`, as text.
     pub data: Option<String>,
-    /// What of its output was not kept.
+    /// Warnings about outputs that were not stored.
     pub warnings: Vec<ResultWarning>,
 }
 
-/// What the store says to an [`Ended`].
+/// The reply to an [`Ended`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The task, by its UUID, is over, and the attempt's artifacts are visible.
+    /// The task with this UUID has ended, and the attempt's artifacts are visible.
     Committed(Uuid),
-    /// This very attempt had been committed before: the reply was lost, the answer is the same.
+    /// The same attempt had been committed before: the reply was lost, and is repeated.
     Replayed,
-    /// The attempt does not hold the task; nothing was changed.
+    /// Refused: the attempt does not hold the task.
     Stale,
 }
 
-/// What an agent needs to run a task.
+/// A task in the form that an agent needs to run it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Work {
-    /// What it must show to report on it.
+    /// The key that the agent needs for its reports.
     pub lease: LeaseKey,
-    /// Global identity of the task.
+    /// The UUID of the task.
     pub uuid: Uuid,
-    /// Whose it is.
+    /// The group of the task.
     pub group: GroupId,
-    /// Larger goes before smaller within the group.
+    /// The priority; larger goes first within the group.
     pub priority: i32,
-    /// Limit on the run time of the command, in seconds.
+    /// The limit on the run time of the command, in seconds.
     pub timeout_seconds: i64,
-    /// The task that asked for this one.
+    /// The task that requested this one.
     pub upstream: Option<Uuid>,
-    /// What to run.
+    /// The command and its environment.
     pub spec: TaskSpec,
 }
 
-/// Workers of one class may run exactly the same tasks: same groups, same tags.
+/// The eligibility of a worker. Workers of one class may run exactly the same tasks, since they have the same
+/// groups and tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Class(pub u64);
 
-/// What an agent is given.
+/// The tasks that an agent is given.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Given {
-    /// As many as it wanted, or as many as there were; possibly none.
+    /// As many tasks as requested, or as many as there are; possibly none.
     Work(Vec<Work>, Class),
-    /// The worker shall stop after what it holds, so it gets nothing.
+    /// None: the worker is draining.
     Stopping,
-    /// The worker is not registered any more, or its owner's account is not Active.
+    /// None: the worker is not registered any more, or its owner's account is not Active.
     WorkerGone,
 }
 
 /// Outcome of one [`Exchange`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exchanged {
-    /// One for each attempt that ended, in order.
+    /// One verdict for each ended attempt, in order.
     pub verdicts: Vec<Verdict>,
-    /// What it is given.
+    /// The assigned tasks.
     pub given: Given,
 }
 
@@ -162,60 +166,60 @@ pub struct ExchangeOutcome {
 /// Outcome of [`Dispatch::report_end`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReport {
-    /// Noted. Repeating the report, even with the other end, notes the latest.
-    Noted,
-    /// The attempt does not hold the task.
+    /// The end was recorded. A further report, even with another end, replaces it.
+    Recorded,
+    /// Refused: the attempt does not hold the task.
     NotHeld,
 }
 
 /// Outcome of [`Dispatch::submit_follow_up`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FollowUp {
-    /// The task is Pending until its upstream is committed. An earlier follow-up of the same attempt
-    /// is gone.
+    /// The task is Pending until its upstream is committed. It replaces an earlier follow-up of the same
+    /// attempt.
     Created(TaskIds),
-    /// The attempt does not hold the upstream task.
+    /// Refused: the attempt does not hold the upstream task.
     NotHeld,
-    /// The end of the upstream task has not been reported yet.
+    /// Refused: the end of the upstream task has not been reported yet.
     TooEarly,
-    /// The follow-up names another group than its upstream.
+    /// Refused: the follow-up and its upstream have different groups.
     OtherGroup,
-    /// The worker may not run tasks of the group.
+    /// Refused: the worker may not run tasks of the group.
     Forbidden,
-    /// The creator of the upstream task is not Active.
+    /// Refused: the creator of the upstream task is not Active.
     CreatorNotActive,
-    /// The creator of the upstream task may not submit to the group any more.
+    /// Refused: the creator of the upstream task may not submit to the group any more.
     CreatorDenied,
-    /// The creator of the upstream task may not see a task that the follow-up names.
-    NamesForeign,
+    /// Refused: the creator of the upstream task may not see a task that the follow-up refers to.
+    ForbiddenReference,
 }
 
-/// The way of a task through a worker.
+/// Operations for the execution of tasks.
 #[async_trait]
 pub trait Dispatch {
-    /// Takes what many agents bring and gives them what they want, in one transaction: ends attempts as
-    /// [`Self::complete`] does, takes back what was not started, and leases Ready tasks that each worker
-    /// may run (semantics §5): its groups with Write or Admin, and all tags of the task among its own.
-    /// Groups take turns; within a group the larger priority goes first, then the older. Each task goes
-    /// to one worker only, however many coordinators ask at once.
+    /// Processes the exchanges of many agents in one transaction: ends attempts as [`Self::complete`] does,
+    /// requeues attempts that were not started, and leases Ready tasks that each worker may run (semantics §5).
+    /// These are the tasks of its groups with Write or Admin whose tags the worker has. Groups take turns;
+    /// within a group, larger priority goes first, then older. A task is assigned to one worker only, even if
+    /// several coordinators call this at the same time.
     async fn exchange(&self, batch: &[Exchange], at: Moment) -> Result<ExchangeOutcome, StoreError>;
 
-    /// A task for a worker of the contract protocol, in the order of [`Self::exchange`]. A worker that
-    /// holds a Running task is given that one again, with the key it had: the reply to its last fetch
-    /// was lost (HTTP contract §12.1).
+    /// Claims a task for a worker of the legacy protocol, in the order of [`Self::exchange`]. A worker that
+    /// holds a Running task gets that task again, with its old key, since the reply to its last fetch was lost
+    /// (HTTP contract §12.1).
     async fn claim_or_resume(&self, worker: WorkerId, token: i64, at: Moment) -> Result<Claim, StoreError>;
 
-    /// What a worker needs to run tasks that it holds: the reply that gave them to it was lost.
-    async fn work_in_hand(&self, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, StoreError>;
+    /// Reads those of the tasks that a worker holds, after the reply that assigned them was lost.
+    async fn held_work(&self, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, StoreError>;
 
-    /// Notes how the command ended; the result is to follow.
+    /// Records how the command ended, before its result is known.
     async fn report_end(&self, holder: Holder, end: ExecEnd, now: Timestamp)
     -> Result<EndReport, StoreError>;
 
-    /// The task that is held, with its lease; `None` when the holder does not hold it.
+    /// Reads the held task, with its lease; `None` if the holder does not hold it.
     async fn held(&self, holder: Holder) -> Result<Option<Assignment>, StoreError>;
 
-    /// Makes a follow-up of a held task (semantics §4.3). Its creator is the upstream task's.
+    /// Creates a follow-up of a held task (semantics §4.3), with the creator of the upstream task.
     async fn submit_follow_up(
         &self,
         holder: Holder,
@@ -223,9 +227,9 @@ pub trait Dispatch {
         now: Timestamp,
     ) -> Result<FollowUp, StoreError>;
 
-    /// Ends attempts, each fenced by its holder: the task is over, the artifacts reserved by this
-    /// attempt become visible, its follow-up becomes Ready, a worker that was to stop after its last
-    /// task is removed. One outcome per completion, in order; they do not affect one another.
+    /// Ends attempts whose holders hold their tasks. The task has then ended, the attempt's artifacts are
+    /// visible, its follow-up is Ready, and a draining worker is removed after its last task. Returns one
+    /// outcome per completion, in order; they are independent.
     async fn complete(
         &self,
         completions: &[Completion],

@@ -1,4 +1,4 @@
-//! What changed lately.
+//! Recent changes of tasks.
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{GroupId, TaskId};
@@ -8,21 +8,21 @@ use mitosis_protocol::{TaskState, Timestamp};
 
 use crate::StoreError;
 
-/// A place in the order of changes: by time, then by task.
+/// A position in the order of changes: by time, then by task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
-    /// When it changed.
+    /// The time of the change.
     pub at: Timestamp,
-    /// Which task.
+    /// The task.
     pub task: TaskId,
 }
 
-/// The last change of a task. Two changes within one microsecond differ in the step.
+/// A change of a task without its contents. Two changes within one microsecond differ in their steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// Its place in the order of changes.
+    /// The position in the order of changes.
     pub cursor: Cursor,
-    /// How far the task is on its way: 0 pending, 1 ready, 2 running, 3 its end is reported, 4 ended.
+    /// The progress of the task: 0 pending, 1 ready, 2 running, 3 end reported, 4 ended.
     pub step: u8,
 }
 
@@ -41,33 +41,33 @@ impl Position {
     }
 }
 
-/// Which changes to read.
+/// A query for changes.
 #[derive(Debug, Clone)]
 pub struct ChangeQuery {
-    /// Tasks of these groups.
+    /// The groups of the tasks.
     pub groups: Vec<GroupId>,
-    /// With this label.
+    /// A label of the tasks.
     pub label: Option<String>,
 }
 
 /// The last change of a task.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// Its place in the order of changes.
+    /// The position in the order of changes.
     pub cursor: Cursor,
     /// The group of the task.
     pub group: GroupId,
-    /// The labels that the task has now.
+    /// The current labels of the task.
     pub labels: TagSet,
-    /// Where it stands.
+    /// The state of the task after the change.
     pub event: TaskEvent,
 }
 
-/// What changed lately.
+/// Operations on recent changes of tasks.
 #[async_trait]
 pub trait Events {
-    /// Up to `limit` tasks that came to where they stand after `after`, in that order. Costs what
-    /// changed since then in all groups, however much there is from before.
+    /// Reads up to `limit` tasks whose last change comes after `after`, in the order of the changes. The cost
+    /// depends on the number of changes since then in all groups, not on older ones.
     async fn changes(
         &self,
         query: &ChangeQuery,
@@ -75,10 +75,12 @@ pub trait Events {
         limit: u64,
     ) -> Result<Vec<Change>, StoreError>;
 
-    /// Positions of up to `limit` tasks of all groups that changed after `after`, in that order. Much cheaper than
-    /// the changes themselves: a reader that looks at the same stretch again fetches only what is new to it.
+    /// Reads the positions of up to `limit` tasks of all groups that changed after `after`, in order. This is
+    /// much cheaper than reading the changes, so a reader that repeats a range only fetches the changes that
+    /// are new to it.
     async fn positions(&self, after: Cursor, limit: u64) -> Result<Vec<Position>, StoreError>;
 
-    /// The last changes of these tasks, in the order of their cursors. Tasks that do not exist are left out.
+    /// Reads the last changes of these tasks, in the order of their cursors. Tasks that don't exist are left
+    /// out.
     async fn last_changes(&self, tasks: &[TaskId]) -> Result<Vec<Change>, StoreError>;
 }

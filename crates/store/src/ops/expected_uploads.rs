@@ -1,7 +1,7 @@
-//! Uploads by users that may still come, and what is stored once they can't.
+//! Expected uploads by users, and the sizes of stored objects once no more uploads are expected.
 //!
-//! While an upload may come, the record of its object holds the largest size that was announced, so that nothing is
-//! stored that is not charged. Once none may, the record is brought to the size of what is stored.
+//! While an upload is expected, the record of its object has the largest announced size, so that everything
+//! stored is charged. After that, the record gets the size of the stored object.
 
 use async_trait::async_trait;
 use mitosis_domain::object::ObjectKey;
@@ -9,31 +9,31 @@ use mitosis_protocol::Timestamp;
 
 use crate::StoreError;
 
-/// The link that an upload is announced for.
+/// A new link for an expected upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewLink {
-    /// Tells it from other links for the object.
+    /// A number that distinguishes links for the same object.
     pub nonce: i64,
-    /// When nothing can come through it any more.
+    /// When the link expires.
     pub until: Timestamp,
-    /// Whether it may go straight to the storage, which lets it store only where no object is.
+    /// Whether it may lead directly to the object store, where it can only create a new object.
     pub may_create: bool,
 }
 
-/// Uploads that have ended, in the order of their nonces, before somebody looks at what is stored.
+/// The ended uploads of an object, in the order of their nonces, before its size is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
-    /// Their nonces.
+pub struct EndedUploads {
+    /// The nonces of the uploads.
     pub nonces: Vec<i64>,
-    /// Whether one of them may still create the object where there is none.
+    /// Whether one of them may still create the object if it doesn't exist.
     pub may_appear: bool,
 }
 
-/// Uploads by users that may still come.
+/// Operations on expected uploads by users.
 #[async_trait]
 pub trait ExpectedUploads {
-    /// Begins to take an upload through a link, which may go on until `until`; false if nothing expects it: it has
-    /// come, or its record was removed.
+    /// Begins an upload through a link, which may take until `until`. Returns false if it is not expected: it
+    /// has already arrived, or its record was removed.
     async fn begin_upload(
         &self,
         key: &ObjectKey,
@@ -42,31 +42,35 @@ pub trait ExpectedUploads {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Nothing comes through a link after `until`. The present says that it is used up.
+    /// Sets the end of an upload through a link. With the present, the link can't be used any more.
     async fn end_upload(&self, key: &ObjectKey, nonce: i64, until: Timestamp) -> Result<(), StoreError>;
 
-    /// Has an object looked at after `until`: what is stored is not what was announced.
-    async fn look_at_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), StoreError>;
+    /// Schedules a check of the object's size after `until`, since the stored object is not the announced one.
+    async fn recheck_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), StoreError>;
 
-    /// Up to `limit` objects of which an upload has ended and none is expected any more.
+    /// Reads up to `limit` objects with ended uploads and without expected ones.
     async fn ended_uploads(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, StoreError>;
 
-    /// The uploads of an object, if none of them can change what is stored any more.
-    async fn ended_uploads_of(&self, key: &ObjectKey, now: Timestamp) -> Result<Option<Ended>, StoreError>;
+    /// Reads the uploads of an object, if none of them can change the stored object any more.
+    async fn ended_uploads_of(
+        &self,
+        key: &ObjectKey,
+        now: Timestamp,
+    ) -> Result<Option<EndedUploads>, StoreError>;
 
-    /// Brings the record of an object to the size of what is stored, and its group's charge with it. Does nothing if
-    /// there are other uploads than those that had ended before somebody looked.
+    /// Sets the record of an object and the charge of its group to the size of the stored object. Does nothing
+    /// if there are other uploads than those that had ended before the size was read.
     async fn settle_size(
         &self,
         key: &ObjectKey,
-        ended: &Ended,
+        ended: &EndedUploads,
         stored: i64,
         now: Timestamp,
     ) -> Result<(), StoreError>;
 }
 
-/// What the uploads of an object allow.
-pub(crate) fn ended(uploads: Vec<(i64, bool, i64)>, now: Timestamp) -> Option<Ended> {
+/// Returns the uploads of an object if none of them can change the stored object any more.
+pub(crate) fn ended(uploads: Vec<(i64, bool, i64)>, now: Timestamp) -> Option<EndedUploads> {
     let (mut nonces, mut may_appear) = (Vec::new(), false);
     for (nonce, creates, until) in uploads {
         let may_come = until > now.unix_micros();
@@ -76,5 +80,5 @@ pub(crate) fn ended(uploads: Vec<(i64, bool, i64)>, now: Timestamp) -> Option<En
         may_appear |= may_come;
         nonces.push(nonce);
     }
-    (!nonces.is_empty()).then_some(Ended { nonces, may_appear })
+    (!nonces.is_empty()).then_some(EndedUploads { nonces, may_appear })
 }

@@ -1,4 +1,4 @@
-//! What has to be known to explain a task.
+//! The facts that explain the state of a task.
 
 use async_trait::async_trait;
 use mitosis_domain::explain::Facts;
@@ -6,11 +6,12 @@ use uuid::Uuid;
 
 use crate::StoreError;
 
-/// What has to be known to explain a task.
+/// The operation that explains the state of a task.
 #[async_trait]
 pub trait Explain {
-    /// A task with what surrounds it, all of one moment; none when there is no such task. Costs what the
-    /// workers of its group cost and no more than [`COUNTED`] tasks in line, however many wait.
+    /// Reads a task and the facts about its state, from one snapshot; none if it doesn't exist. The cost
+    /// depends on the number of workers of its group; of the tasks ahead of it, at most [`COUNTED`] are
+    /// counted.
     ///
     /// [`COUNTED`]: mitosis_domain::explain::Ahead::COUNTED
     async fn facts(&self, uuid: Uuid) -> Result<Option<Facts>, StoreError>;

@@ -16,43 +16,44 @@ use crate::ops::{Administered, By};
 /// Outcome of [`Groups::create_group`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupCreation {
-    /// The group exists and the caller is its Admin.
+    /// The group was created, and the caller is its Admin.
     Created(GroupId),
-    /// A user or group has that name.
+    /// A user or group with this name exists.
     NameTaken,
-    /// The caller has created as many groups as allowed.
+    /// Refused: the caller has created as many groups as allowed.
     QuotaReached,
 }
 
 /// Outcome of a change of members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MembersChange {
-    /// All of it was done. These workers do not serve the group any more, or not for everybody as before.
+    /// The change was made. These workers don't serve the group any more, or not for the same members.
     Done(Vec<Uuid>),
-    /// Nothing was done: there is no such user.
+    /// Refused: this user does not exist.
     UnknownUser(String),
-    /// Nothing was done: the group would be left without an Admin.
+    /// Refused: the group would have no Admin.
     LastAdmin,
-    /// Nothing was done: who asked is not Admin of the group.
+    /// Refused: the actor is not an Admin of the group.
     Denied,
 }
 
 /// Outcome of [`Groups::delete_group`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupDeletion {
-    /// It is Deleted, and these tasks were cancelled. See [`Groups::continue_deletion`] for more.
+    /// The group is Deleted, and these tasks were cancelled. See [`Groups::continue_deletion`] for the
+    /// remaining ones.
     Deleted(Vec<Uuid>),
-    /// Nothing was done: it is the personal group of a user.
+    /// Refused: it is the personal group of a user.
     Personal,
-    /// Nothing was done: who asked is not Admin of the group.
+    /// Refused: the actor is not an Admin of the group.
     Denied,
 }
 
-/// Groups and their members.
+/// Operations on groups and their members.
 #[async_trait]
 pub trait Groups {
-    /// Makes a group with the caller as Admin, if the quota allows: one conditional update, so the
-    /// quota holds under concurrent calls.
+    /// Creates a group with the caller as Admin, if the quota allows it. The quota is part of a conditional
+    /// update, so it holds under concurrent calls.
     async fn create_group(
         &self,
         creator: UserId,
@@ -60,23 +61,23 @@ pub trait Groups {
         now: Timestamp,
     ) -> Result<GroupCreation, StoreError>;
 
-    /// The group of that name.
+    /// Reads the group with this name.
     async fn group(&self, name: &str) -> Result<Option<Group>, StoreError>;
 
-    /// What a user is to the group of that name.
+    /// Reads the relation of a user to the group with this name.
     async fn membership(&self, user: UserId, group_name: &str) -> Result<Membership, StoreError>;
 
-    /// Members by user name.
+    /// Reads the members of a group, by user name.
     async fn members(&self, group: GroupId) -> Result<BTreeMap<String, Role>, StoreError>;
 
-    /// Groups of a user, by group name.
+    /// Reads the groups of a user, by group name.
     async fn groups_of(&self, user: UserId) -> Result<BTreeMap<String, Role>, StoreError>;
 
-    /// The same, without names and roles.
+    /// Reads the ids of the groups of a user.
     async fn group_ids_of(&self, user: UserId) -> Result<Vec<GroupId>, StoreError>;
 
-    /// Gives each named user the role, adding or changing memberships; all or nothing. Who is left with Read
-    /// has no worker that serves the group any more; see [`Self::remove_members`].
+    /// Gives each named user the role; all or nothing. The workers of users who are reduced to Read don't serve
+    /// the group any more; see [`Self::remove_members`].
     async fn set_members(
         &self,
         by: By,
@@ -85,9 +86,9 @@ pub trait Groups {
         now: Timestamp,
     ) -> Result<MembersChange, StoreError>;
 
-    /// Ends memberships; all or nothing. Users who exist but are not members are passed over. Workers that
-    /// they registered, or put at the service of the group, serve it no more, and give back the tasks of
-    /// the group that they hold.
+    /// Ends memberships; all or nothing. Users who exist but are not members are ignored. Workers that these
+    /// users registered, or added to the group, don't serve it any more, and its tasks that they hold are
+    /// requeued.
     async fn remove_members(
         &self,
         by: By,
@@ -96,20 +97,21 @@ pub trait Groups {
         now: Timestamp,
     ) -> Result<MembersChange, StoreError>;
 
-    /// Makes a group Deleted: nobody is a member any more, no worker serves it, its waiting tasks are
-    /// cancelled, and it does not count for who made it. What it stores stays, and so does its name.
+    /// Sets the state of a group to Deleted. Its memberships end, no worker serves it, its waiting tasks are
+    /// cancelled, and it doesn't count towards the quota of its creator. Its stored objects and its name stay.
     async fn delete_group(&self, by: By, group: GroupId, now: Timestamp)
     -> Result<GroupDeletion, StoreError>;
 
-    /// Up to `limit` deleted groups in which tasks may still wait: their deletion was cut off, or goes on.
+    /// Reads up to `limit` deleted groups in which tasks may wait, because their deletion was interrupted or
+    /// continues.
     async fn unfinished_deletions(&self, limit: u32) -> Result<Vec<GroupId>, StoreError>;
 
-    /// Cancels more of what waits in a deleted group, up to
-    /// [`CANCEL_PORTION`](crate::ops::tasks::CANCEL_PORTION); answers which. None when nothing is left, and in a group
-    /// that is not Deleted any more.
+    /// Cancels further waiting tasks of a deleted group, up to
+    /// [`CANCEL_BATCH`](crate::ops::tasks::CANCEL_BATCH); returns them. There are none when the deletion is
+    /// complete, or when the group is not Deleted any more.
     async fn continue_deletion(&self, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, StoreError>;
 
-    /// Makes a group Active again and gives users roles in it; all or nothing. It must have an Admin
+    /// Sets the state of a group to Active and gives users roles in it; all or nothing. It must have an Admin
     /// afterwards.
     async fn restore_group(
         &self,
@@ -119,7 +121,7 @@ pub trait Groups {
         now: Timestamp,
     ) -> Result<MembersChange, StoreError>;
 
-    /// Changes how many bytes a group may store; answers the quota in force.
+    /// Changes the number of bytes that a group may store; returns the new quota.
     async fn change_storage_quota(
         &self,
         by: By,

@@ -1,8 +1,8 @@
-//! What a store can do. One trait per subject, together [`Store`].
+//! The operations of a store: one trait per subject, combined in [`Store`].
 //!
-//! All operations take the time as an argument; none reads a clock. Identities (`UserId`, `TaskId`)
-//! come from earlier answers of the same store. An operation on several items is one transaction
-//! unless its text says otherwise.
+//! All operations take the time as an argument; none reads a clock. Ids (`UserId`, `TaskId`) come from earlier
+//! replies of the same store. An operation on several items is one transaction unless its documentation says
+//! otherwise.
 
 pub mod accounts;
 pub mod artifacts;
@@ -46,49 +46,49 @@ pub use workers::Workers;
 
 use crate::StoreError;
 
-/// On whose behalf an operation is done. The right to it is looked at inside the operation's transaction.
+/// The actor of an operation. Its rights are checked inside the operation's transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
-    /// A user, who needs the role for it in the group concerned.
+    /// A user, who needs the required role in the group.
     User(UserId),
-    /// An administrator of the site, who must still be one.
+    /// An administrator, who must still be one.
     Administrator(UserId),
-    /// The coordinator itself, or the worker that it is about.
+    /// The coordinator itself, or the worker that the operation is about.
     Site,
 }
 
-/// Outcome of an operation that only administrators may do.
+/// Outcome of an operation that only administrators may perform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Administered<T> {
-    /// It was done.
+    /// The operation was performed.
     Done(T),
-    /// Nothing was done: there is no such user or group.
+    /// There is no such user or group.
     Unknown,
-    /// Nothing was done: who asked is no administrator any more.
+    /// Refused: the actor is not an administrator any more.
     Denied,
 }
 
 impl By {
-    /// As a parameter of a statement: NULL needs no right.
+    /// The id as a parameter of a statement; NULL needs no rights.
     pub(crate) fn code(self) -> Option<i64> {
         match self {
-            // An administrator who was not looked up has no more rights than other users.
+            // An administrator whose rights were not checked has no more rights than a user.
             Self::User(user) | Self::Administrator(user) => Some(user.0),
             Self::Site => None,
         }
     }
 }
 
-/// Versions of the database's schema.
+/// The schema versions of the database and of this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SchemaVersion {
-    /// That of the database.
+    /// The version of the database.
     pub found: i64,
-    /// The latest that this program can bring a database to.
+    /// The latest version that this program supports.
     pub known: i64,
 }
 
-/// All operations together; what the coordinator holds as `Arc<dyn Store>`.
+/// All operations together; the coordinator holds them as `Arc<dyn Store>`.
 #[async_trait]
 pub trait Store:
     Accounts
@@ -112,14 +112,14 @@ pub trait Store:
     + Sync
     + std::fmt::Debug
 {
-    /// Proves that the database answers. For health checks: cheap, and true.
+    /// Checks that the database responds. It is a cheap but real statement, for health checks.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// Which version the schema has, and which this program was made for. They differ when a later
-    /// program has brought the database further, or an earlier backup was put back under a running one.
+    /// Reads the schema version. It differs from the known one if a later program has upgraded the database, or
+    /// an earlier backup was restored under a running program.
     async fn schema(&self) -> Result<SchemaVersion, StoreError>;
 
-    /// Lets what is under way end, then lets go of the database. Later operations fail with
+    /// Waits for running operations, then closes the database. Later operations fail with
     /// [`StoreError::Closed`].
     async fn close(&self);
 }

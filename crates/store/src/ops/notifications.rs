@@ -5,24 +5,24 @@ use tokio::sync::mpsc;
 
 use crate::StoreError;
 
-/// What is heard from the others.
+/// An event on the connection that listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notification {
-    /// A message, as it was sent. The sender hears its own too.
+    /// A message, unchanged. The sender receives its own messages, too.
     Message(String),
-    /// The connection was lost for a while; messages may have been missed.
+    /// The connection was interrupted, so messages may have been lost.
     Gap,
 }
 
-/// Messages that tell of changes sooner than the next look would. They may get lost.
+/// Messages that announce changes earlier than the next poll. They may get lost.
 #[async_trait]
 pub trait Notifications {
-    /// Tells everybody who listens; at most 7,000 bytes. Does nothing where there is nobody else.
+    /// Sends a message of at most 7,000 bytes to all coordinators. Does nothing if there is only one.
     async fn notify(&self, text: &str) -> Result<(), StoreError>;
 
-    /// The secret of this name, the same for all coordinators: the first proposal becomes it.
+    /// Reads the secret with this name, which is the same for all coordinators; the first proposal is stored.
     async fn shared_secret(&self, name: &str, proposal: &str) -> Result<String, StoreError>;
 
-    /// Starts to listen; nothing where there is nobody else. Ends when the receiver is dropped.
+    /// Starts to listen; none if there is only one coordinator. Ends when the receiver is dropped.
     fn listen(&self) -> Option<mpsc::Receiver<Notification>>;
 }

@@ -9,51 +9,51 @@ use uuid::Uuid;
 
 use crate::StoreError;
 
-/// A token to be made.
+/// A new token.
 #[derive(Debug, Clone)]
 pub struct NewPersonalToken {
-    /// Whose it is.
+    /// The owner.
     pub owner: UserId,
-    /// By which the owner recognises it.
+    /// The name by which the owner recognizes the token.
     pub name: String,
-    /// SHA-256 of the token.
+    /// The SHA-256 digest of the token.
     pub digest: [u8; 32],
-    /// What it may be used for.
+    /// The scope of the token.
     pub scope: TokenScope,
-    /// When it ends.
+    /// When the token expires.
     pub expires_at: Option<Timestamp>,
-    /// The session of the owner in which it is made.
+    /// The session of the owner in which the token is created.
     pub session: Option<i64>,
 }
 
-/// A personal token that is in force, and its owner.
+/// A valid personal token and its owner.
 #[derive(Debug, Clone)]
 pub struct TokenOwner {
-    /// Whose it is.
+    /// The owner.
     pub user: User,
-    /// By which it is revoked.
+    /// The id, by which the token is revoked.
     pub id: i64,
-    /// What it may be used for.
+    /// The scope of the token.
     pub scope: TokenScope,
-    /// When it ends.
+    /// When the token expires.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Personal tokens.
+/// Operations on personal tokens.
 #[async_trait]
 pub trait PersonalTokens {
-    /// Makes a token; answers its id, or `None` when the session has ended.
+    /// Creates a token; returns its id, or `None` if the session has ended.
     async fn create_personal_token(
         &self,
         new: &NewPersonalToken,
         now: Timestamp,
     ) -> Result<Option<i64>, StoreError>;
 
-    /// The tokens of a user, oldest first.
+    /// Reads the tokens of a user, oldest first.
     async fn personal_tokens(&self, owner: UserId) -> Result<Vec<TokenInfo>, StoreError>;
 
-    /// Removes a token of a user, and the workers that were registered with it, which give back what they
-    /// hold. Answers these, or `None` when there is no token of that id.
+    /// Deletes a token of a user and removes the workers that were registered with it; their tasks are
+    /// requeued. Returns the workers, or `None` if the token doesn't exist.
     async fn revoke_personal_token(
         &self,
         owner: UserId,
@@ -61,7 +61,7 @@ pub trait PersonalTokens {
         now: Timestamp,
     ) -> Result<Option<Vec<Uuid>>, StoreError>;
 
-    /// Who owns the token of that digest, and what it may be used for; nobody once it has ended.
+    /// Reads the owner and the scope of the token with this digest; none if it has expired.
     async fn owner_of_personal_token(
         &self,
         digest: &[u8; 32],

@@ -1,4 +1,4 @@
-//! Which rows a caller wants, in the store's own terms.
+//! Queries for tasks and workers.
 
 use mitosis_domain::comparison::Comparison;
 use mitosis_domain::filter::Condition;
@@ -9,31 +9,31 @@ use mitosis_domain::worker::Worker;
 use mitosis_protocol::{Role, TaskState};
 use uuid::Uuid;
 
-/// Which tasks of one group; conditions are joined by AND, `None` is no condition.
+/// A query for tasks of one group. All conditions must hold; `None` is no condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskQuery {
     /// The group.
     pub group: GroupId,
-    /// Submitted by one of these user names.
+    /// The user names of possible creators.
     pub creators: Option<Vec<String>>,
-    /// Has all of these.
+    /// The task has all of these tags.
     pub tags: TagSet,
-    /// Has all of these.
+    /// The task has all of these labels.
     pub labels: TagSet,
-    /// In one of these states.
+    /// The possible states.
     pub states: Option<Vec<TaskState>>,
     /// The raw exit status of an ended task; a task without a result never matches.
     pub exit_status: Option<Comparison>,
     /// The priority.
     pub priority: Option<Comparison>,
-    /// Committed by this worker.
+    /// The worker that committed the task.
     pub reporter: Option<Uuid>,
-    /// All of these, too.
+    /// Further conditions.
     pub also: Vec<Condition>,
 }
 
 impl TaskQuery {
-    /// Every task of a group.
+    /// A query for all tasks of a group.
     pub fn all_of(group: GroupId) -> Self {
         Self {
             group,
@@ -48,7 +48,7 @@ impl TaskQuery {
         }
     }
 
-    /// The query, narrowed to tasks that wait; none when it asks for nothing of the kind.
+    /// Restricts the query to waiting tasks; none if it can't match any.
     pub(crate) fn waiting_part(&self) -> Option<Self> {
         let mut states = vec![TaskState::Pending, TaskState::Ready];
         if let Some(asked) = &self.states {
@@ -67,47 +67,47 @@ impl TaskQuery {
     }
 }
 
-/// How many match, as far as they were counted.
+/// A number of matches, possibly incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {
-    /// There are so many, or more unless `is_whole`.
+    /// The counted matches; there may be more unless `is_complete`.
     pub at_least: u64,
-    /// Whether all were counted.
-    pub is_whole: bool,
+    /// Whether all matches were counted.
+    pub is_complete: bool,
 }
 
-/// Counts in steps, so that a count that takes too long still says something. Each step begins anew, and is
-/// a hundred times the last one, so all but the last cost little.
+/// Counts in steps, so that a count which exceeds its time limit has a result. Each step starts from zero with
+/// a limit a hundred times the last one, so the earlier steps cost little.
 pub(crate) const COUNT_STEPS: [u64; 2] = [100, 10_000];
 
-/// Which part of the matches, newest first.
+/// A page of matches, newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
-    /// Only tasks older than this one: the keyset way, cheap at any depth.
+    /// Only tasks older than this one: keyset pagination, whose cost doesn't depend on the position.
     pub before: Option<TaskId>,
-    /// Matches to pass over: the contract's way, its cost grows with the number.
+    /// The number of matches to skip: the way of the contract, whose cost increases with the number.
     pub offset: u64,
-    /// Most rows to return.
+    /// The maximum number of rows.
     pub limit: u64,
 }
 
-/// Rows of a page.
+/// The tasks of a page.
 #[derive(Debug, Clone)]
 pub struct TaskPage {
-    /// Newest first.
+    /// The tasks, newest first.
     pub tasks: Vec<Task>,
-    /// False when there would be more, had they not been too large together.
-    pub is_whole: bool,
+    /// False if the page ended at its size limit.
+    pub is_complete: bool,
 }
 
 impl TaskPage {
     pub(crate) const fn empty() -> Self {
-        Self { tasks: Vec::new(), is_whole: true }
+        Self { tasks: Vec::new(), is_complete: true }
     }
 }
 
-/// About so many bytes is a task in a reply.
-pub(crate) fn weight(task: &Task) -> usize {
+/// The approximate size of a task in a reply, in bytes.
+pub(crate) fn approximate_size(task: &Task) -> usize {
     const ROW: usize = 600;
     let spec = &task.spec;
     let texts = spec.args.iter().map(|arg| arg.len() + 3).sum::<usize>();
@@ -116,26 +116,26 @@ pub(crate) fn weight(task: &Task) -> usize {
     ROW + texts + pairs.sum::<usize>() + words.sum::<usize>() + spec.resources.len() * 300
 }
 
-/// Reads rows in portions, since it is not known before how large they are.
+/// Determines how many rows to read at a time, since their sizes are not known in advance.
 #[derive(Debug)]
-pub(crate) struct Portions {
+pub(crate) struct BatchSizes {
     most: usize,
     bytes: usize,
     rows: usize,
 }
 
-impl Portions {
-    /// Rows that are read first.
+impl BatchSizes {
+    /// The number of rows to read first.
     const FIRST: usize = 16;
-    /// Bytes that are read at once after that, about.
+    /// The approximate number of bytes to read at a time after that.
     const PORTION: usize = 4 * 1024 * 1024;
 
-    /// Up to so many bytes.
+    /// Reads up to `most` bytes.
     pub(crate) const fn up_to(most: usize) -> Self {
         Self { most, bytes: 0, rows: 0 }
     }
 
-    /// How many rows to read next.
+    /// The number of rows to read next.
     pub(crate) fn next(&self) -> usize {
         match self.rows {
             0 => Self::FIRST,
@@ -143,7 +143,7 @@ impl Portions {
         }
     }
 
-    /// Whether there is room for another row; if so, one of so many bytes is counted. The first always fits.
+    /// Returns whether there is room for another row; if so, its size is added. The first row always fits.
     pub(crate) const fn fits(&mut self, bytes: usize) -> bool {
         if self.bytes >= self.most {
             return false;
@@ -154,45 +154,45 @@ impl Portions {
     }
 }
 
-/// Which part of the matches, oldest first.
+/// A page of matches, oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkerPage {
     /// Only workers registered after this one.
     pub after: Option<WorkerId>,
-    /// Most rows to return.
+    /// The maximum number of rows.
     pub limit: u64,
-    /// It ends early once it has about so many bytes; it has one worker at least, if there is one.
+    /// The approximate number of bytes after which the page ends. It has at least one worker, if there is one.
     pub bytes: usize,
 }
 
-/// Rows of a page.
+/// The workers of a page.
 #[derive(Debug, Clone)]
 pub struct FoundWorkers {
-    /// Oldest first.
+    /// The workers, oldest first.
     pub workers: Vec<Worker>,
-    /// False when there may be more.
-    pub is_whole: bool,
+    /// False if there may be more.
+    pub is_complete: bool,
 }
 
-/// About so many bytes is a worker, with what it holds.
-pub(crate) fn weight_of_worker(worker: &Worker) -> usize {
+/// The approximate size of a worker and its held tasks in a reply, in bytes.
+pub(crate) fn approximate_worker_size(worker: &Worker) -> usize {
     const ROW: usize = 500;
     const HELD: usize = 24;
     let words = worker.tags.iter().chain(worker.labels.iter()).map(|word| word.len() + 3);
     ROW + words.sum::<usize>() + worker.held.len() * HELD
 }
 
-/// Which workers; conditions are joined by AND.
+/// A query for workers. All conditions must hold.
 #[derive(Debug, Clone)]
 pub struct WorkerQuery {
-    /// Lists this group.
+    /// A group that the worker lists.
     pub group: GroupId,
-    /// The group has one of these roles on it; `None` for any.
+    /// The possible roles of the group on the worker; `None` for any.
     pub roles: Option<Vec<Role>>,
-    /// Has all of these.
+    /// The worker has all of these tags.
     pub tags: TagSet,
-    /// Has all of these.
+    /// The worker has all of these labels.
     pub labels: TagSet,
-    /// Registered by the user of this name.
+    /// The name of the user who registered the worker.
     pub creator: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Watching over leases, and taking tasks back from workers that are gone.
+//! Monitoring of leases, and requeuing of the tasks of lost workers.
 
 use std::time::Duration;
 
@@ -9,77 +9,78 @@ use uuid::Uuid;
 
 use crate::StoreError;
 
-/// A look at the time of leases.
+/// An observation of the lease clock.
 #[derive(Debug, Clone, Copy)]
-pub struct LeaseLook {
-    /// The wall clock to go by; none for that of the database, so that coordinators agree whatever their own clocks
-    /// say.
+pub struct LeaseObservation {
+    /// The time on the wall clock; none for that of the database, which makes coordinators independent of their
+    /// own clocks.
     pub now: Option<Timestamp>,
-    /// Time without a look, by any coordinator, that does not count.
+    /// Time beyond this without an observation by any coordinator does not count.
     pub standstill: Duration,
-    /// Where the time of leases can't be past, by a steady clock of the caller.
+    /// The upper bound of the lease time, according to a steady clock of the caller.
     pub at_most: Option<LeaseTime>,
 }
 
-/// What a look at the time of leases found.
+/// The state of the leases at an observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeaseWatch {
-    /// By the clock that the look went by.
+pub struct LeaseStatus {
+    /// The time on the wall clock of the observation.
     pub now: Timestamp,
-    /// Where the time of leases stands.
+    /// The lease clock.
     pub clock: LeaseClock,
-    /// By how many microseconds it was set back in this look: what did not count, and the time to reconnect. Negative
-    /// where the wall clock was set back.
+    /// By how many microseconds the lease clock was set back: time that does not count, and the time to
+    /// reconnect. Negative if the wall clock was set back.
     pub skipped: i64,
-    /// Workers that were silent for longer than they may be without being missed.
+    /// The number of missed workers.
     pub missed: u64,
     /// Whether [`Reaper::reap`] may find something.
     pub due: bool,
 }
 
-impl LeaseWatch {
-    /// Whether things may be deleted by their age; see [`LeaseClock::is_settled`].
+impl LeaseStatus {
+    /// Whether records may be deleted by their age; see [`LeaseClock::is_settled`].
     pub fn is_settled(&self) -> bool {
         self.clock.is_settled(self.now)
     }
 
-    /// The time of leases at the look.
+    /// The lease time of the observation.
     pub fn time(&self) -> LeaseTime {
         self.clock.time(self.now)
     }
 }
 
-/// Attempts that were taken back.
+/// A worker that was reaped, or lost some of its attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reaped {
     /// The worker.
     pub worker: Uuid,
-    /// Why, and so what became of the worker.
+    /// The reason, which decides whether the worker was removed.
     pub reason: ReapReason,
-    /// Tasks that are Ready again, or cancelled, where a user had asked for a stop or too many attempts are lost.
+    /// Tasks that are Ready again, or cancelled if a user requested a stop or too many attempts are lost.
     pub returned: Vec<Uuid>,
 }
 
-/// Why attempts were taken back.
+/// The reason for a reap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReapReason {
-    /// The worker gave no sign of life for its lease; it is removed.
+    /// The worker sent no heartbeat during its lease; it is removed.
     Silent,
-    /// A task ran past its timeout and grace; the worker is removed.
+    /// A task exceeded its timeout and the grace period; the worker is removed.
     Overdue,
-    /// The worker was silent for longer than these tasks allow; it stays registered, with the others.
+    /// The worker was silent for longer than these tasks allow; it stays registered and keeps the others.
     TaskLimit,
 }
 
-/// Taking tasks back.
+/// Operations that monitor leases and reap workers.
 #[async_trait]
 pub trait Reaper {
-    /// Looks at the time of leases, and notes that they are watched over. Any coordinator may do this at any time.
-    async fn watch_leases(&self, look: LeaseLook) -> Result<LeaseWatch, StoreError>;
+    /// Advances the lease clock and records the observation. Any coordinator may call this at any time.
+    async fn monitor_leases(&self, look: LeaseObservation) -> Result<LeaseStatus, StoreError>;
 
-    /// Removes up to `limit` workers whose lease is over, or that hold a Running task for longer than its timeout plus
-    /// the allowances in `mitosis_domain::limits`, and takes single attempts from those that are silent for longer than
-    /// their tasks allow. The tasks are Ready again, in their old place, and Pending follow-ups of the lost attempts are
-    /// gone. Whether that is so is tested inside the write, so any coordinator may call this at any time, and twice.
+    /// Removes up to `limit` workers whose lease has expired, or that hold a Running task for longer than its
+    /// timeout plus the allowances in `mitosis_domain::limits`. From workers that are silent for longer than
+    /// some of their tasks allow, it takes these attempts. The tasks are Ready again, at their old position,
+    /// and Pending follow-ups of the lost attempts are deleted. The conditions are tested inside the write, so
+    /// any coordinator may call this at any time, repeatedly.
     async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreError>;
 }

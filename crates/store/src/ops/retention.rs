@@ -1,4 +1,4 @@
-//! Forgetting what is long over.
+//! Deletion of old tasks and records.
 
 use async_trait::async_trait;
 use mitosis_domain::ids::TaskId;
@@ -9,23 +9,22 @@ use crate::StoreError;
 /// What one round of [`Retention::forget_tasks`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Forgotten {
-    /// Tasks that are gone.
+    /// The number of deleted tasks.
     pub tasks: u64,
-    /// Where the next round goes on; `None` when nothing further can be old enough.
+    /// The task after which the next round continues; `None` if no later task can be old enough.
     pub next: Option<TaskId>,
 }
 
-/// Forgetting what is long over. Every operation may be called by any coordinator at any time; two that
-/// do so at once share the work.
+/// Operations that delete old tasks and records. Any coordinator may call them at any time; concurrent calls
+/// share the work.
 #[async_trait]
 pub trait Retention {
-    /// Looks at up to `limit` ended tasks after `after`, in the order of submission, and removes those
-    /// that ended before `ended_before`: the task, its result, labels and archives. What it stored is
-    /// given back to its group, and the objects are garbage from `now` on.
+    /// Examines up to `limit` ended tasks after `after`, in the order of submission, and deletes those that
+    /// ended before `ended_before`: the task, its result, labels and archives. Their sizes are released, and
+    /// the objects are garbage from `now` on.
     ///
     /// A task stays while a task that has not ended needs it: as its upstream, for an archive among its
-    /// resources, or to watch it. It also stays while one of its archives was touched at or after
-    /// `ended_before`.
+    /// resources, or to watch it. It also stays if one of its archives was changed at or after `ended_before`.
     async fn forget_tasks(
         &self,
         ended_before: Timestamp,
@@ -34,9 +33,9 @@ pub trait Retention {
         now: Timestamp,
     ) -> Result<Forgotten, StoreError>;
 
-    /// Forgets up to `limit` idempotency keys of submissions before `submitted_before`; answers how many.
+    /// Deletes up to `limit` idempotency keys of submissions before `submitted_before`; returns their number.
     async fn forget_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
-    /// Deletes up to `limit` notes on workers that were gone before `gone_before`; answers how many.
+    /// Deletes up to `limit` records of workers that were removed before `gone_before`; returns their number.
     async fn delete_departures(&self, gone_before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! Tasks that belong together: how they ended, in a table; and those that failed, once more.
+//! Outcomes of tasks in a table, and repetition of tasks.
 
 use std::collections::BTreeMap;
 
@@ -11,114 +11,123 @@ use crate::StoreError;
 use crate::ops::query::{Page, TaskQuery};
 use crate::ops::tasks::{IdempotencyKey, TaskIds};
 
-/// Tasks of a query, narrowed to what repeating and results are about.
+/// A query for tasks, with conditions for outcomes and repetitions.
 #[derive(Debug, Clone)]
 pub struct Selection {
-    /// The tasks.
+    /// The query.
     pub query: TaskQuery,
-    /// Only some of those that are over; `None` for all, over or not.
-    pub over: Option<Over>,
-    /// Without tasks that another one repeats: that one stands for them.
+    /// Which ended tasks to select; `None` for all tasks, ended or not.
+    pub ended: Option<EndedTasks>,
+    /// Whether to exclude tasks that another task repeats, since that one replaces them.
     pub latest: bool,
 }
 
-/// Tasks that are over.
+/// A condition on ended tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Over {
-    /// However they ended.
-    AnyHow,
-    /// Those that failed, in the sense of [`mitosis_domain::task::Ending::failed`].
+pub enum EndedTasks {
+    /// All ended tasks.
+    Any,
+    /// Failed tasks, as defined by [`mitosis_domain::task::Ending::failed`].
     Failed,
 }
 
-/// A row of the table of results: a task without what its submitter knows anyway.
+/// A row of the table of results: a task without what its submitter already knows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskOutcome {
-    /// Internal identity; rows come with the largest first.
+    /// The internal id; rows are ordered by it, largest first.
     pub id: TaskId,
-    /// Global identity.
+    /// The UUID.
     pub uuid: Uuid,
-    /// Number within the group, from 1.
+    /// The number within the group, from 1.
     pub number: i64,
-    /// The parameters that it was made with.
+    /// The sweep parameters.
     pub params: BTreeMap<String, String>,
-    /// Where it stands.
+    /// The state.
     pub state: TaskState,
-    /// Once it is over.
+    /// The result of an ended task.
     pub result: Option<TaskResult>,
-    /// Submission.
+    /// When it was submitted.
     pub created_at: Timestamp,
-    /// When the attempt that counts was handed to its worker. None for a task that waits or was
-    /// cancelled while it did.
+    /// When the attempt that counts was claimed. None for a waiting task, and for one that was cancelled while
+    /// it waited.
     pub started_at: Option<Timestamp>,
-    /// When its result was committed.
+    /// When the result was committed.
     pub finished_at: Option<Timestamp>,
     /// The task that this one repeats.
     pub repeats: Option<Uuid>,
-    /// The small JSON object that it left, as text.
+    /// The JSON object in the task's `result.json`, as text.
     pub data: Option<String>,
-    /// What of its output was not kept.
+    /// Warnings about outputs that were not stored.
     pub warnings: Vec<ResultWarning>,
 }
 
-/// Rows of a page.
+/// The outcomes of a page.
 #[derive(Debug, Clone)]
 pub struct OutcomePage {
-    /// Newest first.
+    /// The outcomes, newest first.
     pub outcomes: Vec<TaskOutcome>,
-    /// False when there would be more, had they not been too large together.
-    pub is_whole: bool,
+    /// False if the page ended at its size limit.
+    pub is_complete: bool,
 }
 
 impl OutcomePage {
     pub(crate) const fn empty() -> Self {
-        Self { outcomes: Vec::new(), is_whole: true }
+        Self { outcomes: Vec::new(), is_complete: true }
     }
 }
 
-/// About so many bytes is a row in a reply.
-pub(crate) fn weight(outcome: &TaskOutcome) -> usize {
+/// The approximate size of a row in a reply, in bytes.
+pub(crate) fn approximate_size(outcome: &TaskOutcome) -> usize {
     const ROW: usize = 400;
     let params = outcome.params.iter().map(|(name, value)| name.len() + value.len() + 6).sum::<usize>();
     let warnings = serde_json::to_string(&outcome.warnings).map_or(0, |text| text.len());
     ROW + params + outcome.data.as_ref().map_or(0, String::len) + warnings
 }
 
-/// A task to be repeated.
+/// A task to repeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeat {
-    /// The task.
+    /// The original task.
     pub of: Uuid,
-    /// Global identity of the new one, version 4.
+    /// The UUID of the new task, version 4.
     pub uuid: Uuid,
 }
 
-/// A task that was repeated.
+/// Whether to repeat a task that another one repeats already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RepeatMode {
+    /// Skip it.
+    Once,
+    /// Repeat it once more.
+    Again,
+}
+
+/// A repeated task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeated {
-    /// The task.
+    /// The original task.
     pub of: Uuid,
-    /// The new one.
+    /// The ids of the new task.
     pub ids: TaskIds,
 }
 
 /// Outcome of [`Sweeps::repeat`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Repetition {
-    /// These are Ready, oldest original first. What is missing is not over, was repeated before, or
-    /// is not for this creator to repeat.
+    /// These tasks are Ready, oldest original first. Originals are missing if they have not ended, were
+    /// repeated before, or may not be repeated by this creator.
     Accepted(Vec<Repeated>),
-    /// The same key and request were accepted before; this is what was made then.
+    /// The same key and request were accepted before, with this outcome.
     Replayed(Vec<Repeated>),
-    /// The key was used for a different request; nothing was done.
+    /// Refused: the key was used for a different request.
     KeyReused,
 }
 
-/// Results and repetitions.
+/// Operations on outcomes and repetitions.
 #[async_trait]
 pub trait Sweeps {
-    /// One page of a selection, newest first, with no more than the table of results needs. It ends early once it has
-    /// so many bytes, and has one row at least, if there is one.
+    /// Reads one page of the table of results, newest first. It ends after about `bytes` bytes, but has at
+    /// least one row, if there is one.
     async fn outcomes(
         &self,
         selection: &Selection,
@@ -126,18 +135,18 @@ pub trait Sweeps {
         bytes: usize,
     ) -> Result<OutcomePage, StoreError>;
 
-    /// One page of a selection, newest first.
+    /// Reads one page of a selection, newest first.
     async fn selected(&self, selection: &Selection, page: Page) -> Result<Vec<Uuid>, StoreError>;
 
-    /// Submits tasks again that are over: same group, tags, labels, priority, timeout and spec, by this
-    /// creator, and each with a link to the one that it repeats. Tasks of groups in which the creator does
-    /// not have Write are left out, and those that name a task that the creator may not see. Unless `again` is set, a task that
-    /// another one repeats already is left out, however many ask at once. All in one transaction.
+    /// Submits ended tasks again in one transaction, with the same group, tags, labels, priority, timeout and
+    /// spec, by this creator. Each new task has a link to the original. Tasks of groups in which the creator
+    /// lacks Write are skipped, and so are those that refer to a task that the creator may not see. With
+    /// [`RepeatMode::Once`], a task that has been repeated is skipped, even under concurrent calls.
     async fn repeat(
         &self,
         creator: UserId,
         repeats: &[Repeat],
-        again: bool,
+        mode: RepeatMode,
         key: Option<&IdempotencyKey>,
         now: Timestamp,
     ) -> Result<Repetition, StoreError>;

@@ -14,107 +14,107 @@ use crate::StoreError;
 use crate::ops::By;
 use crate::ops::query::{Count, Page, TaskPage, TaskQuery};
 
-/// A task to be made. Already checked: the store takes it as it is.
+/// A new task, which the caller has checked.
 #[derive(Debug, Clone)]
 pub struct NewTask {
-    /// Global identity, version 4.
+    /// The UUID, version 4.
     pub uuid: Uuid,
-    /// Group that owns it.
+    /// The group that owns it.
     pub group: GroupId,
-    /// What a worker must have.
+    /// The tags that a worker must have.
     pub tags: TagSet,
-    /// For queries only.
+    /// Labels, for queries only.
     pub labels: TagSet,
-    /// Limit on the run time of the command, in seconds.
+    /// The limit on the run time of the command, in seconds.
     pub timeout_seconds: i64,
-    /// Larger goes first.
+    /// The priority; larger goes first.
     pub priority: i32,
-    /// What to run.
+    /// The command and its environment.
     pub spec: TaskSpec,
 }
 
-/// What was handed out for a submitted task.
+/// The ids of a submitted task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskIds {
-    /// Global identity.
+    /// The UUID.
     pub uuid: Uuid,
-    /// Number within the group, from 1.
+    /// The number within the group, from 1.
     pub number: i64,
 }
 
-/// Makes a submission safe to repeat.
+/// An idempotency key, which makes a submission safe to repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// Chosen by the caller; unique per user.
+    /// The key, chosen by the caller and unique per user.
     pub key: String,
-    /// Of the request, so that a reused key is noticed.
+    /// The digest of the request, which detects a reused key.
     pub digest: [u8; 32],
-    /// Places in the request, in rising order, whose tasks are refused for now and not among those given. A key
-    /// under which nothing was accepted is free again.
+    /// The positions in the request, in increasing order, of tasks that are refused for now and not among those
+    /// given. A key under which nothing was accepted can be used again.
     pub refused: Vec<usize>,
 }
 
 /// Outcome of [`Tasks::submit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Submission {
-    /// All tasks are Ready; ids in the order of the request.
+    /// All tasks are Ready; the ids are in the order of the request.
     Accepted(Vec<TaskIds>),
-    /// The same key and request were accepted before. These are the ids by their place in the request: those of
-    /// then, those of tasks that were refused then and are Ready now, and none where a task is refused.
+    /// The same key and request were accepted before. The ids are in the order of the request: those of the
+    /// first time, those of tasks that were refused then and are Ready now, and none for refused tasks.
     Replayed(Vec<Option<TaskIds>>),
-    /// The key was used for a different request; nothing was done.
+    /// Refused: the key was used for a different request.
     KeyReused,
-    /// Nothing was done: the creator may not submit to one of the groups, or not see one of the tasks that
-    /// are named.
+    /// Refused: the creator may not submit to one of the groups, or not see one of the tasks that are referred
+    /// to.
     Denied,
 }
 
-/// Change of a waiting task; `None` leaves a field as it is.
+/// A change of a waiting task; `None` keeps a field.
 #[derive(Debug, Clone, Default)]
 pub struct TaskChange {
-    /// Replaces the tags.
+    /// The new tags.
     pub tags: Option<TagSet>,
-    /// Replaces the timeout, in seconds.
+    /// The new timeout, in seconds.
     pub timeout_seconds: Option<i64>,
-    /// Replaces the priority.
+    /// The new priority.
     pub priority: Option<i32>,
-    /// Replaces the spec.
+    /// The new spec.
     pub spec: Option<TaskSpec>,
 }
 
-/// Most matches of a query that one cancellation ends: others must not wait for millions.
-pub const CANCEL_PORTION: u64 = 1_000;
+/// The number of tasks that one cancellation by query ends at most, so that others don't wait for millions.
+pub const CANCEL_BATCH: u64 = 1_000;
 
-/// Which waiting tasks a cancellation is after.
+/// Selects the waiting tasks to cancel.
 #[derive(Debug, Clone)]
 pub enum CancelSelection {
-    /// These, if they are Ready; the form that names one task does not touch Pending ones.
+    /// Those of these tasks that are Ready; the endpoint for one task doesn't cancel Pending ones.
     Ready(Vec<Uuid>),
-    /// These, if they are Ready or Pending.
+    /// Those of these tasks that are Ready or Pending.
     Waiting(Vec<Uuid>),
-    /// Matches of a query that are Ready or Pending. A state condition that holds neither matches
-    /// nothing, and so does any condition on the exit status. Up to [`CANCEL_PORTION`], the newest first:
-    /// repeat it until nothing is left.
+    /// The matches of a query that are Ready or Pending. Nothing matches a condition on the state that excludes
+    /// both, or any condition on the exit status. Up to [`CANCEL_BATCH`] tasks are cancelled, the newest first;
+    /// the caller repeats it until nothing is left.
     Matching(TaskQuery),
 }
 
-/// Outcome of [`Tasks::ask_to_stop`].
+/// Outcome of [`Tasks::request_stop`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopAsked {
-    /// This worker has to be told.
-    Of(Uuid),
-    /// A published worker runs it, which can't be told.
-    OfPublished,
-    /// Nobody runs it, or the user may not stop it.
+pub enum StopRequested {
+    /// The request was recorded, and this worker has to be notified.
+    Agent(Uuid),
+    /// Refused: a legacy worker runs the task, and can't stop it.
+    LegacyWorker,
+    /// Refused: no worker runs the task, or the user may not stop it.
     NotRunning,
 }
 
-/// Submission, lookup, change and cancellation.
+/// Operations on tasks: submission, lookup, change and cancellation.
 #[async_trait]
 pub trait Tasks {
-    /// Makes all tasks Ready, or none. The creator needs Write in each group, and sight of each task that a
-    /// spec names. Numbers count up within each group. Takes 100,000 tasks in one
-    /// call without holding a copy of them in memory per statement.
+    /// Inserts all tasks as Ready, or none. The creator needs Write in each group, and the right to see each
+    /// task that a spec refers to. Numbers increase within each group. A call with 100,000 tasks doesn't need a
+    /// copy of all of them in memory.
     async fn submit(
         &self,
         creator: UserId,
@@ -123,16 +123,16 @@ pub trait Tasks {
         now: Timestamp,
     ) -> Result<Submission, StoreError>;
 
-    /// Which of these tasks exist, and whether a user is in the group of each.
+    /// Returns which of these tasks exist, and whether a user is in the group of each.
     async fn tasks_seen_by(&self, user: UserId, tasks: &[Uuid]) -> Result<HashMap<Uuid, bool>, StoreError>;
 
-    /// The task of that UUID, in any state.
+    /// Reads the task with this UUID, in any state.
     async fn task(&self, uuid: Uuid) -> Result<Option<Task>, StoreError>;
 
-    /// Those of many tasks that exist, newest first.
+    /// Reads those of many tasks that exist, newest first.
     async fn tasks(&self, uuids: &[Uuid]) -> Result<Vec<Task>, StoreError>;
 
-    /// The UUIDs from `first` to `last` of tasks of these groups, in order.
+    /// Reads the UUIDs from `first` to `last` of tasks of these groups, in order.
     async fn task_uuids_between(
         &self,
         first: Uuid,
@@ -141,13 +141,14 @@ pub trait Tasks {
         limit: u64,
     ) -> Result<Vec<Uuid>, StoreError>;
 
-    /// The task of that number of a group, at a cost that does not grow with the group.
+    /// Reads the task with this number in a group, at a cost that does not depend on the size of the group.
     async fn task_by_number(&self, group: GroupId, number: i64) -> Result<Option<Task>, StoreError>;
 
-    /// The task that a user submitted last, in any group. Costs what others submitted since.
+    /// Reads the last task that a user submitted, in any group. The cost depends on the number of tasks that
+    /// others have submitted since.
     async fn newest_task_of(&self, creator: UserId) -> Result<Option<Task>, StoreError>;
 
-    /// One page of tasks, newest first, which ends early once it has so many bytes; it has one task at least, if
+    /// Reads one page of tasks, newest first. It ends after about `bytes` bytes, but has at least one task, if
     /// there is one.
     async fn page_of_tasks(
         &self,
@@ -156,17 +157,17 @@ pub trait Tasks {
         bytes: usize,
     ) -> Result<TaskPage, StoreError>;
 
-    /// One page of tasks, newest first.
+    /// Reads one page of tasks, newest first.
     async fn query_tasks(&self, query: &TaskQuery, page: Page) -> Result<Vec<Task>, StoreError> {
         Ok(self.page_of_tasks(query, page, usize::MAX).await?.tasks)
     }
 
-    /// How many tasks match. Counting stops at `most`, and after about this time.
+    /// Counts the matching tasks, up to `most` and for about the time `within`.
     async fn count_tasks(&self, query: &TaskQuery, most: u64, within: Duration) -> Result<Count, StoreError>;
 
-    /// Changes a task if it is Ready and puts it where its new tags and priority belong. False when there
-    /// is no Ready task of that UUID that the user may change in this way: with Write in its group, and
-    /// with sight of each task that the new spec names.
+    /// Changes a Ready task, and moves it to the queue position of its new tags and priority. Returns false if
+    /// there is no Ready task with this UUID that the user may change in this way. This requires Write in its
+    /// group, and the right to see each task that the new spec refers to.
     async fn change_task(
         &self,
         by: By,
@@ -175,7 +176,8 @@ pub trait Tasks {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Replaces the labels of a task in any state. False when there is none that the user may relabel.
+    /// Replaces the labels of a task in any state. Returns false if it doesn't exist or the user may not change
+    /// it.
     async fn set_task_labels(
         &self,
         by: By,
@@ -184,8 +186,8 @@ pub trait Tasks {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Ends waiting tasks as Cancelled with `UserCancellation` and exit status 0; answers which. Tasks of
-    /// groups in which the user does not have Write are passed over.
+    /// Cancels waiting tasks, with `UserCancellation` and exit status 0; returns them. Tasks of groups in which
+    /// the user lacks Write are skipped.
     async fn cancel(
         &self,
         by: By,
@@ -193,6 +195,6 @@ pub trait Tasks {
         now: Timestamp,
     ) -> Result<Vec<Uuid>, StoreError>;
 
-    /// Asks the agent that runs a task to stop it; repeating it changes nothing.
-    async fn ask_to_stop(&self, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, StoreError>;
+    /// Requests the agent that runs a task to stop it; a repeated request changes nothing.
+    async fn request_stop(&self, by: By, uuid: Uuid, now: Timestamp) -> Result<StopRequested, StoreError>;
 }

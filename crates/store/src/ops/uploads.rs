@@ -1,4 +1,4 @@
-//! Bytes on their way to a record, and objects that no record needs any more.
+//! Uploads to records, and objects that no record needs any more.
 
 use std::time::Duration;
 
@@ -11,46 +11,46 @@ use crate::StoreError;
 /// The record that an object belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UploadTarget {
-    /// Recorded and charged size in bytes; nothing larger may be stored.
+    /// The recorded and charged size in bytes; nothing larger may be stored.
     pub size: i64,
-    /// What may still be uploaded.
-    pub waits: Waits,
+    /// The upload that the record awaits.
+    pub awaits: AwaitedUpload,
 }
 
-/// For what a record waits.
+/// An upload that a record awaits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waits {
-    /// For an attempt that is not committed.
-    ForAttempt,
-    /// For nothing of the attempt, which is committed; a user may replace it.
-    Committed,
-    /// For a user.
-    ForUser,
+pub enum AwaitedUpload {
+    /// The upload of an attempt that is not committed.
+    OfAttempt,
+    /// None, since the attempt is committed; a user may replace the archive.
+    None,
+    /// The upload of a user.
+    OfUser,
 }
 
-/// Uploads and garbage.
+/// Operations on uploads and garbage.
 #[async_trait]
 pub trait Uploads {
-    /// The record that an object belongs to, if there is one.
+    /// Reads the record that an object belongs to, if there is one.
     async fn upload_target(&self, key: &ObjectKey) -> Result<Option<UploadTarget>, StoreError>;
 
-    /// Uses up a link that works until `until`; false if it was used before.
+    /// Marks a link that expires at `until` as used; returns false if it was used before.
     async fn use_link(&self, digest: &[u8; 32], until: Timestamp) -> Result<bool, StoreError>;
 
-    /// Makes a link usable again: nothing was stored.
+    /// Makes a link usable again, since nothing was stored.
     async fn return_link(&self, digest: &[u8; 32]) -> Result<(), StoreError>;
 
-    /// Notes an object whose record is gone.
+    /// Records an object as garbage.
     async fn discard_object(&self, key: &ObjectKey, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Up to `limit` objects that no record needs any more and whose turn has come: of attempts that were
-    /// lost or replaced, and of records that were removed. The caller removes the objects, then calls
-    /// [`Self::settle_garbage`] or [`Self::defer_garbage`].
+    /// Reads up to `limit` objects that are due for deletion: those of lost or replaced attempts, and of
+    /// removed records. The caller deletes the objects, then calls [`Self::settle_garbage`] or
+    /// [`Self::defer_garbage`].
     async fn garbage(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, StoreError>;
 
-    /// Objects were removed. Those noted longer ago than `links` are forgotten; the others are due again
-    /// when the last link to them has ended, which may have been used meanwhile. Forgets used links that
-    /// have ended, too.
+    /// Records that objects were deleted. Objects that became garbage longer than `links` ago are done. The
+    /// others are due again after the last link to them has expired, which may have been used in the meantime.
+    /// It also deletes used links that have expired.
     async fn settle_garbage(
         &self,
         objects: &[ObjectKey],
@@ -58,14 +58,14 @@ pub trait Uploads {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Objects could not be removed, and are due again at `until`.
+    /// Defers the deletion of objects that could not be deleted to `until`.
     async fn defer_garbage(&self, objects: &[ObjectKey], until: Timestamp) -> Result<(), StoreError>;
 }
 
-/// Before the path of an attachment. Paths of artifacts begin with a UUID.
+/// The prefix of the paths of attachments. Paths of artifacts begin with a UUID.
 const ATTACHMENTS: &str = "attachments:";
 
-/// An object as it is noted.
+/// The stored form of an object key.
 pub(crate) fn noted(key: &ObjectKey) -> String {
     match key.class() {
         ObjectClass::Artifacts => key.path().to_owned(),
@@ -73,7 +73,7 @@ pub(crate) fn noted(key: &ObjectKey) -> String {
     }
 }
 
-/// An object from its note.
+/// Converts the stored form to an object key.
 pub(crate) fn from_note(note: String) -> ObjectKey {
     match note.strip_prefix(ATTACHMENTS) {
         Some(path) => ObjectKey::from_stored(ObjectClass::Attachments, path.to_owned()),
@@ -81,11 +81,11 @@ pub(crate) fn from_note(note: String) -> ObjectKey {
     }
 }
 
-/// What a record of an artifact waits for.
-pub(crate) const fn artifact_waits(visible: bool, epoch: i64) -> Waits {
+/// The upload that a record of an artifact awaits.
+pub(crate) const fn awaited_upload(visible: bool, epoch: i64) -> AwaitedUpload {
     match (visible, epoch) {
-        (false, _) => Waits::ForAttempt,
-        (true, 0) => Waits::ForUser,
-        (true, _) => Waits::Committed,
+        (false, _) => AwaitedUpload::OfAttempt,
+        (true, 0) => AwaitedUpload::OfUser,
+        (true, _) => AwaitedUpload::None,
     }
 }

@@ -1,4 +1,4 @@
-//! Workers: registration, signs of life, what users change about them, and their end.
+//! Workers: registration, heartbeats, changes by users, and removal.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -17,80 +17,80 @@ use crate::StoreError;
 use crate::ops::By;
 use crate::ops::query::{FoundWorkers, WorkerPage, WorkerQuery};
 
-/// A worker to be registered.
+/// A new worker.
 #[derive(Debug, Clone)]
 pub struct NewWorker {
-    /// Identity on the wire, version 4.
+    /// The UUID, version 4.
     pub uuid: Uuid,
-    /// Who registers it.
+    /// The user who registers it.
     pub creator: UserId,
-    /// What it can do.
+    /// The tags that it offers.
     pub tags: TagSet,
-    /// For queries only.
+    /// Labels, for queries only.
     pub labels: TagSet,
-    /// Groups with their roles on it, the personal one included.
+    /// The groups with their roles on the worker, including the personal one.
     pub groups: BTreeMap<GroupId, Role>,
-    /// How many tasks an agent of ours runs at once; none for a published worker.
+    /// How many tasks a native worker runs at once; none for a legacy worker.
     pub slots: Option<u32>,
-    /// What its owner registers it with; asked for again in the transaction.
+    /// The credential of its owner, which is checked again in the transaction.
     pub credential: Option<Credential>,
-    /// No token of the worker is valid after this time; none when it was registered without a lifetime.
+    /// When all tokens of the worker expire; none without a limit on its lifetime.
     pub token_until: Option<Timestamp>,
-    /// After how much silence it wants its tasks to be given to others; none for the coordinator's limit.
+    /// After how much silence its tasks are requeued; none for the coordinator's limit.
     pub lost_after: Option<Duration>,
-    /// The machine that it runs on, if it said so.
+    /// The machine that it runs on, if known.
     pub machine: Option<Machine>,
 }
 
-/// What a user was let in with.
+/// The credential of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential {
     /// A session, by its number.
     Session(i64),
-    /// A personal token, by its id. A worker that was registered with one ends with it.
+    /// A personal token, by its id. A worker that was registered with it ends with it.
     PersonalToken(i64),
 }
 
 /// Outcome of [`Workers::register_worker`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registration {
-    /// It is registered.
+    /// The worker is registered.
     Registered(WorkerId),
-    /// The session or the token that it was to be registered with has ended.
+    /// Refused: the session or the token has ended.
     CredentialEnded,
 }
 
-/// Why a worker that is gone must not register again by itself.
+/// The reason why a removed worker must not register again by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Departure {
     /// A user, or a rule that a user made, removed it.
     Removed,
-    /// The lifetime that it was registered with ended.
+    /// Its lifetime ended.
     Expired,
 }
 
 impl Departure {
-    /// Of a worker that is removed for another reason, and whose lifetime may be over as well.
+    /// The departure of a worker that is removed for another reason, if its lifetime has also ended.
     pub(crate) fn of_lifetime(token_until: Option<Timestamp>, now: Timestamp) -> Option<Self> {
         token_until.is_some_and(|end| end <= now).then_some(Self::Expired)
     }
 }
 
-/// What an attempt that ends without a result counts for.
+/// How an attempt without a result counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// Its worker is lost. A task that loses too many attempts is cancelled
+    /// Its worker was lost. A task that loses too many attempts is cancelled
     /// ([`MAX_LOST_ATTEMPTS`](mitosis_domain::limits::MAX_LOST_ATTEMPTS)).
-    Lost,
-    /// It was given back or taken back in order.
+    WorkerLost,
+    /// It was returned in an orderly way.
     Returned,
 }
 
 impl Fate {
-    /// How many attempts the task has lost, after `before`.
+    /// The number of lost attempts of the task, after `before`.
     pub(crate) fn losses(self, before: i64) -> i64 {
         match self {
-            Self::Lost => before + 1,
+            Self::WorkerLost => before + 1,
             Self::Returned => before,
         }
     }
@@ -105,64 +105,64 @@ pub struct Duties {
     pub held: Vec<HeldAttempt>,
 }
 
-/// An attempt that a worker should have in hand.
+/// An attempt that a worker holds according to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldAttempt {
     /// The task.
     pub task: TaskId,
-    /// Which attempt, from 1.
+    /// The number of the attempt, from 1.
     pub epoch: i64,
-    /// When it was given to the worker.
+    /// When the worker claimed it.
     pub claimed_at: Timestamp,
-    /// Whether a user wants the command to be stopped.
+    /// Whether a user has requested to stop the command.
     pub stop_asked: bool,
 }
 
-/// What became of a worker that was told to stop.
+/// Outcome of a request to stop a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// The record is gone; a task it held is Ready again.
+    /// The worker was removed, and its tasks are Ready again.
     Removed,
-    /// It ends with the task it holds.
+    /// The worker is draining.
     Marked,
     /// There is no such worker.
     Unknown,
-    /// The user does not control it; nothing was done.
+    /// Refused: the user does not control the worker.
     NotInControl,
 }
 
 /// Outcome of a change of a worker's tags or labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkerChange {
-    /// It was done.
+    /// The change was made.
     Done,
     /// There is no such worker.
     Unknown,
-    /// The user does not have Write in a group that has Write on it; nothing was done.
+    /// Refused: the user does not have Write in a group that has Write on the worker.
     Denied,
 }
 
 /// Outcome of a change of a worker's groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerGroupsChange {
-    /// All of it was done.
+    /// The change was made.
     Done,
-    /// Nothing was done: there is no such group.
+    /// Refused: this group does not exist.
     UnknownGroup(String),
-    /// Nothing was done: there is no such worker.
+    /// There is no such worker.
     UnknownWorker,
-    /// Nothing was done: the user does not control the worker.
+    /// Refused: the user does not control the worker.
     NotInControl,
-    /// Nothing was done: the user may not put a worker at the service of this group.
+    /// Refused: the user may not let a worker serve this group.
     MayNotServe(String, Membership),
 }
 
-/// Workers.
+/// Operations on workers.
 #[async_trait]
 pub trait Workers {
-    /// Registers a worker; its lease runs until `at.lease + terms.lease`. Groups in which its owner does not have
-    /// Write at that moment are passed over. Workers of the same owner on the same machine, from before its last
-    /// start, are gone with that start: what they hold is given away as soon as they are missed.
+    /// Registers a worker; its lease runs until `at.lease + terms.lease`. Groups in which its owner lacks Write
+    /// are skipped. Workers of the same owner from an earlier boot of the same machine can't be alive, so their
+    /// tasks are requeued as soon as they are missed.
     async fn register_worker(
         &self,
         new: &NewWorker,
@@ -170,26 +170,26 @@ pub trait Workers {
         at: Moment,
     ) -> Result<Registration, StoreError>;
 
-    /// The worker of that UUID.
+    /// Reads the worker with this UUID.
     async fn worker(&self, uuid: Uuid) -> Result<Option<Worker>, StoreError>;
 
-    /// Groups with their roles on a worker, by group name.
+    /// Reads the groups with their roles on a worker, by group name.
     async fn worker_groups(&self, worker: WorkerId) -> Result<BTreeMap<String, Role>, StoreError>;
 
-    /// The workers that a user has registered.
+    /// Reads the workers that a user has registered.
     async fn workers_of(&self, owner: UserId) -> Result<Vec<Uuid>, StoreError>;
 
-    /// One page of workers that match.
+    /// Reads one page of matching workers.
     async fn query_workers(&self, query: &WorkerQuery, page: WorkerPage) -> Result<FoundWorkers, StoreError>;
 
-    /// How many match.
+    /// Counts the matching workers.
     async fn count_workers(&self, query: &WorkerQuery) -> Result<u64, StoreError>;
 
-    /// Takes signs of life, many at once, each with the terms of the lease from `at` on. Answers which of them are
-    /// not registered any more. Need not survive a power failure.
+    /// Renews the leases of many workers from `at` on, each with its terms. Returns the workers that are not
+    /// registered any more. The renewals need not survive a power failure.
     async fn renew_leases(
         &self,
-        signs: &[(WorkerId, LeaseTerms)],
+        heartbeats: &[(WorkerId, LeaseTerms)],
         at: Moment,
     ) -> Result<Vec<WorkerId>, StoreError>;
 
@@ -197,7 +197,8 @@ pub trait Workers {
     /// account is not Active, are left out.
     async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, StoreError>;
 
-    /// Replaces the tags; in force at its next claim. A user needs Write in a group that has Write on it.
+    /// Replaces the tags; they apply to the next claim. A user needs Write in a group that has Write on the
+    /// worker.
     async fn set_worker_tags(
         &self,
         by: By,
@@ -206,7 +207,7 @@ pub trait Workers {
         now: Timestamp,
     ) -> Result<WorkerChange, StoreError>;
 
-    /// Replaces the labels, with the same right.
+    /// Replaces the labels. A user needs the same right as for tags.
     async fn set_worker_labels(
         &self,
         by: By,
@@ -216,7 +217,7 @@ pub trait Workers {
     ) -> Result<WorkerChange, StoreError>;
 
     /// Gives groups (by name) roles on a worker; all or nothing. A user must control the worker (Admin in a
-    /// group that is Admin on it), and have Write in each group that comes or is given a higher role.
+    /// group that is Admin on it), and have Write in each group that is added or gets a higher role.
     async fn set_worker_groups(
         &self,
         by: By,
@@ -225,9 +226,9 @@ pub trait Workers {
         now: Timestamp,
     ) -> Result<WorkerGroupsChange, StoreError>;
 
-    /// Takes groups (by name) off a worker; all or nothing. Groups not on it are passed over. A user must
-    /// control the worker, and what it runs then goes on; or be Admin of each of the groups, and then the
-    /// tasks of these groups that it holds are given back at once.
+    /// Removes groups (by name) from a worker; all or nothing. Groups that are not on it are ignored. A user
+    /// must either control the worker, and then its running tasks continue, or be Admin of each of the groups,
+    /// and then the tasks of these groups that it holds are requeued at once.
     async fn remove_worker_groups(
         &self,
         by: By,
@@ -236,10 +237,9 @@ pub trait Workers {
         now: Timestamp,
     ) -> Result<WorkerGroupsChange, StoreError>;
 
-    /// Stops a worker (HTTP contract §11): `Graceful` removes an idle one and marks a busy one, `Force`
-    /// removes it and gives its task back. Pending follow-ups of a lost attempt are gone. A user must be
-    /// Admin in a group that is Admin on the worker. It is remembered that the worker was removed:
-    /// [`Self::departure`].
+    /// Stops a worker (HTTP contract §11). `Graceful` removes an idle worker and drains a busy one, `Force`
+    /// removes it and requeues its tasks. Pending follow-ups of its attempts are deleted. A user must be Admin
+    /// in a group that is Admin on the worker. The removal is recorded; see [`Self::departure`].
     async fn stop_worker(
         &self,
         by: By,
@@ -248,10 +248,11 @@ pub trait Workers {
         now: Timestamp,
     ) -> Result<Stop, StoreError>;
 
-    /// Removes a worker that leaves by itself, or whose end is reported by its guard, and gives its tasks back, like a
-    /// forced stop; nothing is remembered. `fate` is that of its attempts.
+    /// Removes a worker that leaves by itself, or whose end its guard reports, and requeues its tasks, like a
+    /// forced stop; the removal is not recorded. `fate` is that of its attempts.
     async fn sign_off(&self, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, StoreError>;
 
-    /// Why a worker that is gone must not come back; none for one that was lost, left, or never was.
+    /// Reads why a removed worker must not register again; none for one that was lost, left by itself, or never
+    /// existed.
     async fn departure(&self, uuid: Uuid) -> Result<Option<Departure>, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! Watching over leases, and taking tasks back from workers that are gone.
+//! Monitoring of leases, and requeuing of the tasks of lost workers.
 
 use async_trait::async_trait;
 use mitosis_domain::crash;
@@ -11,7 +11,7 @@ use super::session::{Params, Session};
 use super::{PostgresStore, write};
 use crate::StoreError;
 use crate::db::{Row, only};
-use crate::ops::reaper::{LeaseLook, LeaseWatch, ReapReason, Reaped, Reaper};
+use crate::ops::reaper::{LeaseObservation, LeaseStatus, ReapReason, Reaped, Reaper};
 use crate::ops::workers::{Departure, Fate};
 use crate::shared::dispatch::lease::{self, Lease};
 use crate::shared::dispatch::requeue::requeue;
@@ -19,15 +19,15 @@ use crate::shared::workers::remove::remove;
 
 #[async_trait]
 impl Reaper for PostgresStore {
-    /// Mostly one statement that writes nothing.
-    async fn watch_leases(&self, look: LeaseLook) -> Result<LeaseWatch, StoreError> {
+    /// In most cases this is one statement that writes nothing.
+    async fn monitor_leases(&self, look: LeaseObservation) -> Result<LeaseStatus, StoreError> {
         let now = look.now.map(Timestamp::unix_micros);
         let client = self.client().await?;
         let db = Session::Client(&client);
         loop {
-            let seen: Seen = db.one(LOOK, &[&now], read_look).await?;
+            let seen: Observation = db.one(OBSERVE, &[&now], read_observation).await?;
             let watch = seen.after(&look);
-            // While all is well, the look is noted now and then.
+            // Without interruptions, the observation is written only now and then.
             let is_old = seen.clock.seen_at + look.standstill / 2 <= seen.now;
             let is_noted = watch.skipped == 0 && !is_old;
             if is_noted || set_clock(db, seen.clock, watch.clock).await? {
@@ -36,8 +36,8 @@ impl Reaper for PostgresStore {
         }
     }
 
-    /// One worker per transaction: none waits for the tasks of another. The first error ends the round;
-    /// what was done before it is told, and it is met again in the next round.
+    /// Uses one transaction per worker, so that none waits for the tasks of another. The first error ends the
+    /// round. The result includes what was reaped before it, and the next round meets it again.
     async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreError> {
         let mut reaped = Vec::new();
         let params: Params<'_> = &[&at.lease.micros(), &i64::from(limit)];
@@ -54,8 +54,8 @@ impl Reaper for PostgresStore {
     }
 }
 
-/// Asked every second by every coordinator.
-const LOOK: &str = "
+/// Executed every second by every coordinator.
+const OBSERVE: &str = "
     WITH look AS (
         SELECT seen_at, lag, settled_at, coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
         FROM lease_clock WHERE id = 1)
@@ -67,25 +67,25 @@ const LOOK: &str = "
                       WHERE reported_end IS NULL AND overdue_at <= look.now - look.lag) AS due
     FROM look";
 
-/// What is there at a look.
-struct Seen {
+/// The state of the leases at an observation.
+struct Observation {
     clock: LeaseClock,
     now: Timestamp,
     missed: u64,
     due: bool,
 }
 
-impl Seen {
-    fn after(&self, look: &LeaseLook) -> LeaseWatch {
-        let clock = self.clock.look(self.now, look.standstill, look.at_most);
+impl Observation {
+    fn after(&self, look: &LeaseObservation) -> LeaseStatus {
+        let clock = self.clock.observe(self.now, look.standstill, look.at_most);
         let Self { now, missed, due, .. } = *self;
-        // Limits of tasks matter where a worker is missed.
-        LeaseWatch { now, clock, skipped: clock.lag - self.clock.lag, missed, due: due || missed > 0 }
+        // Limits of tasks only matter if their worker is missed.
+        LeaseStatus { now, clock, skipped: clock.lag - self.clock.lag, missed, due: due || missed > 0 }
     }
 }
 
-fn read_look(row: &Row<'_>) -> Result<Seen, StoreError> {
-    Ok(Seen {
+fn read_observation(row: &Row<'_>) -> Result<Observation, StoreError> {
+    Ok(Observation {
         clock: LeaseClock {
             seen_at: row.time("seen_at")?,
             lag: row.value("lag")?,
@@ -97,19 +97,19 @@ fn read_look(row: &Row<'_>) -> Result<Seen, StoreError> {
     })
 }
 
-/// What another coordinator wrote meanwhile counts.
+/// Updates the clock unless another coordinator has written it in the meantime.
 const SET_CLOCK: &str = "
     UPDATE lease_clock SET seen_at = $1, lag = $2, settled_at = $5 WHERE id = 1 AND seen_at = $3 AND lag = $4";
 
-/// False when the clock was set by another one meanwhile.
+/// Returns false if another coordinator has set the clock in the meantime.
 async fn set_clock(db: Session<'_>, from: LeaseClock, to: LeaseClock) -> Result<bool, StoreError> {
     let (seen_at, was_seen_at) = (to.seen_at.unix_micros(), from.seen_at.unix_micros());
     let params: Params<'_> = &[&seen_at, &to.lag, &was_seen_at, &from.lag, &to.settled_at.micros()];
     Ok(db.run(SET_CLOCK, params).await? > 0)
 }
 
-/// A lease is over at its last instant. A task is overdue only while the command has not been reported to have ended:
-/// after that the worker is at work on the artifacts. A limit of a task matters only where its worker is missed.
+/// A lease includes its last instant. A task is overdue only until the end of its command is reported, since
+/// the worker uploads the artifacts after that. A limit of a task only matters if its worker is missed.
 const CANDIDATES: &str = "
     (SELECT worker_id, 0::smallint AS reason, lease_until AS since FROM worker_session
      WHERE lease_until <= $1
@@ -117,7 +117,7 @@ const CANDIDATES: &str = "
     UNION ALL
     (SELECT worker_id, 1::smallint, min(overdue_at) FROM lease
      WHERE reported_end IS NULL AND overdue_at <= $1
-       -- Once is enough.
+       -- Each worker is one candidate.
        AND worker_id NOT IN (SELECT worker_id FROM worker_session WHERE lease_until <= $1)
      GROUP BY worker_id ORDER BY min(overdue_at), worker_id LIMIT $2)
     UNION ALL
@@ -135,7 +135,7 @@ fn read_candidate(row: &Row<'_>) -> Result<(WorkerId, ReapReason), StoreError> {
     Ok((WorkerId(row.value("worker_id")?), row.code("reason")?))
 }
 
-/// Waits for whoever is at work on the worker, or is just hearing from it.
+/// Waits for transactions that change the worker or renew its lease.
 const LOCK: &str = "
     SELECT w.uuid, w.token_until FROM worker w JOIN worker_session s ON s.worker_id = w.id
     WHERE w.id = $1 FOR UPDATE";
@@ -156,7 +156,7 @@ const PAST_THEIR_LIMIT: &str = "
           + greatest(least(lease.lost_after, session.lease), session.missed_after) <= $2
     ORDER BY lease.claimed_at, lease.task_id";
 
-/// Takes back what made the worker a candidate if that is still so, now that nobody can change it.
+/// Reaps a locked worker, or its attempts, if the reason still applies.
 async fn reap(
     db: Session<'_>,
     worker: WorkerId,
@@ -170,20 +170,20 @@ async fn reap(
     let still_so = match reason {
         ReapReason::Silent => IS_SILENT,
         ReapReason::Overdue => IS_OVERDUE,
-        ReapReason::TaskLimit => return take_single(db, worker, uuid, at).await,
+        ReapReason::TaskLimit => return reap_attempts(db, worker, uuid, at).await,
     };
     if !db.one(still_so, &[&worker.0, &at.lease.micros()], only).await? {
         return Ok(None);
     }
     let departure = Departure::of_lifetime(token_until, at.now);
     crash::point("reap.session_delete:before");
-    let returned = remove(db.into(), worker, uuid, departure, Fate::Lost, at.now).await?;
+    let returned = remove(db.into(), worker, uuid, departure, Fate::WorkerLost, at.now).await?;
     crash::point("reap.session_delete:after");
     Ok(Some(Reaped { worker: uuid, reason, returned }))
 }
 
-/// Takes the attempts that are past the limits of their tasks from a locked worker.
-async fn take_single(
+/// Takes the attempts beyond the limits of their tasks from a locked worker.
+async fn reap_attempts(
     db: Session<'_>,
     worker: WorkerId,
     uuid: Uuid,
@@ -192,7 +192,7 @@ async fn take_single(
     let past: Vec<Lease> = db.all(PAST_THEIR_LIMIT, &[&worker.0, &at.lease.micros()], lease::read).await?;
     let mut returned = Vec::with_capacity(past.len());
     for lease in &past {
-        returned.push(requeue(db.into(), lease, Fate::Lost, at.now).await?);
+        returned.push(requeue(db.into(), lease, Fate::WorkerLost, at.now).await?);
     }
     Ok((!returned.is_empty()).then_some(Reaped { worker: uuid, reason: ReapReason::TaskLimit, returned }))
 }

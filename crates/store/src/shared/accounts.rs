@@ -18,7 +18,7 @@ use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, Params, Row, Sql, only, sql};
 use crate::enum_codes::Code;
-use crate::ops::accounts::{Accounts, Bootstrap, NewUser, SessionChange, UserCreation};
+use crate::ops::accounts::{Accounts, Bootstrap, NewUser, SessionChange, TokenRevocation, UserCreation};
 use crate::ops::{Administered, By};
 
 #[async_trait]
@@ -80,13 +80,13 @@ impl<B: Backend> Accounts for B {
         user: UserId,
         password_hash: &str,
         session: i64,
-        revoke_tokens: bool,
+        tokens: TokenRevocation,
         now: Timestamp,
     ) -> Result<Administered<Vec<Uuid>>, StoreError> {
         self.write(
-            (by, user, password_hash.to_owned(), session, revoke_tokens, now),
-            |db, (by, user, password_hash, session, revoke_tokens, now)| {
-                let operation = reset_password(db, *user, password_hash, *session, *revoke_tokens, *now);
+            (by, user, password_hash.to_owned(), session, tokens, now),
+            |db, (by, user, password_hash, session, tokens, now)| {
+                let operation = reset_password(db, *user, password_hash, *session, *tokens, *now);
                 Box::pin(administered(db, *by, operation))
             },
         )
@@ -120,7 +120,7 @@ impl<B: Backend> Accounts for B {
     }
 }
 
-/// Does what only administrators may do; it answers nothing when what it concerns does not exist.
+/// Runs an operation that only administrators may perform. It returns nothing if its object does not exist.
 pub(super) async fn administered<T>(
     db: Db<'_>,
     by: By,
@@ -153,19 +153,19 @@ pub(super) fn read_user(row: &Row<'_>) -> Result<User, StoreError> {
     })
 }
 
-/// Whoever wants to give a name waits for others that want to give the same.
+/// Waits for concurrent transactions that assign the same name.
 const RESERVE_NAME: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 1))";
 
-/// Every user has a group of that name, so this looks at both.
+/// Every user has a group of that name, so it finds both.
 const NAME_IS_TAKEN: Sql = sql!("SELECT EXISTS (SELECT 1 FROM groups WHERE name = $1)");
 
-/// Whether the name is taken; if not, nobody else takes it before the end of the transaction.
+/// Returns whether the name is taken. If not, no other transaction can take it before the end of this one.
 pub(super) async fn name_is_taken(db: Db<'_>, name: &str) -> Result<bool, StoreError> {
     db.lock(RESERVE_NAME, &[&name]).await?;
     db.one(NAME_IS_TAKEN, &[&name], only).await
 }
 
-/// The personal group counts.
+/// The personal group counts towards the quota.
 const INSERT_USER: Sql = sql!("
     INSERT INTO users (username, password_hash, admin, state, group_quota, group_count, created_at, updated_at)
     VALUES ($1, $2, $3, $4, $5, 1, $6, $6)
@@ -189,21 +189,21 @@ async fn create_user(db: Db<'_>, new: &NewUser, now: Timestamp) -> Result<UserCr
     Ok(UserCreation::Created(user))
 }
 
-/// Two coordinators that start together make one administrator.
-const TAKE_TURNS: &str = "LOCK TABLE bootstrap IN SHARE ROW EXCLUSIVE MODE";
+/// Serializes coordinators that start at the same time, so that they create one administrator.
+const SERIALIZE: &str = "LOCK TABLE bootstrap IN SHARE ROW EXCLUSIVE MODE";
 
 const BOOTSTRAP_IS_DONE: Sql = sql!("SELECT EXISTS (SELECT 1 FROM bootstrap)");
 
 const NOTE_BOOTSTRAP: Sql = sql!("INSERT INTO bootstrap (id, done_at) VALUES (1, $1)");
 
 async fn bootstrap_admin(db: Db<'_>, new: &NewUser, now: Timestamp) -> Result<Bootstrap, StoreError> {
-    db.lock(TAKE_TURNS, &[]).await?;
+    db.lock(SERIALIZE, &[]).await?;
     if db.one(BOOTSTRAP_IS_DONE, &[], only).await? {
         return Ok(Bootstrap::AlreadyDone);
     }
     match create_user(db, new, now).await? {
         UserCreation::NameTaken => Ok(Bootstrap::NameTaken),
-        UserCreation::Denied => unreachable!("nobody is asked for a right"),
+        UserCreation::Denied => unreachable!("the bootstrap needs no rights"),
         UserCreation::Created(user) => {
             db.run_one(NOTE_BOOTSTRAP, &[&now.unix_micros()]).await?;
             Ok(Bootstrap::Created(user))
@@ -261,21 +261,21 @@ async fn change_password(
 
 const REVOKE_TOKENS: Sql = sql!("DELETE FROM personal_token WHERE user_id = $1");
 
-/// The user first: a worker that is registered right now with the session or a token of before holds the row,
-/// and is seen by what follows.
+/// Updates the user first. A concurrent registration of a worker with the old session or token holds that row,
+/// so its worker is found afterwards.
 async fn reset_password(
     db: Db<'_>,
     user: UserId,
     password_hash: &str,
     session: i64,
-    revoke_tokens: bool,
+    tokens: TokenRevocation,
     now: Timestamp,
 ) -> Result<Option<Vec<Uuid>>, StoreError> {
     let params: Params<'_> = &[&user.0, &password_hash, &session, &now.unix_micros()];
     if db.run(SET_PASSWORD, params).await? == 0 {
         return Ok(None);
     }
-    if revoke_tokens {
+    if tokens == TokenRevocation::Revoke {
         db.run(REVOKE_TOKENS, &[&user.0]).await?;
     }
     remove_all(db, &Registered::By(user), now).await.map(Some)

@@ -77,7 +77,7 @@ const ATTACHMENT_BY_KEY: Sql = sql!(
     SELECT key, size, created_at, updated_at FROM attachment WHERE group_id = $1 AND key = $2"
 );
 
-/// Not LIKE: in a key, `%` and `_` are characters like any other.
+/// Compares literally, unlike LIKE, since `%` and `_` are normal characters in a key.
 const QUERY_ATTACHMENTS: Sql = sql!(
     "
     SELECT key, size, created_at, updated_at FROM attachment
@@ -117,7 +117,7 @@ fn read(row: &Row<'_>) -> Result<Attachment, StoreError> {
     })
 }
 
-/// Changes of one group's files and members take turns.
+/// Serializes changes of the files and members of a group.
 const LOCK_GROUP: Sql = sql!("SELECT name, state FROM groups WHERE id = $1 FOR UPDATE");
 
 struct Group {

@@ -1,4 +1,4 @@
-//! What changed lately.
+//! Recent changes of tasks.
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{GroupId, TaskId};
@@ -113,7 +113,7 @@ const LAST_CHANGES: Sql = sql!("
 fn read_position(row: &Row<'_>) -> Result<Position, StoreError> {
     let cursor = Cursor { at: row.time("at")?, task: TaskId(row.value("task_id")?) };
     let step = row.value::<i16>("step")?;
-    Ok(Position { cursor, step: u8::try_from(step).expect("the statement says 0 to 4") })
+    Ok(Position { cursor, step: u8::try_from(step).expect("the statement returns 0 to 4") })
 }
 
 fn read(row: &Row<'_>) -> Result<Change, StoreError> {

@@ -1,4 +1,4 @@
-//! Uploads by users that may still come, and what is stored once they can't.
+//! Expected uploads by users, and the sizes of stored objects once no more uploads are expected.
 
 use async_trait::async_trait;
 use mitosis_domain::object::{ObjectClass, ObjectKey};
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, Params, Row, Sql, only, sql};
-use crate::ops::expected_uploads::{Ended, ExpectedUploads, NewLink, ended};
+use crate::ops::expected_uploads::{EndedUploads, ExpectedUploads, NewLink, ended};
 use crate::ops::uploads::{from_note, noted};
 
 #[async_trait]
@@ -33,7 +33,7 @@ impl<B: Backend> ExpectedUploads for B {
         .await
     }
 
-    async fn look_at_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), StoreError> {
+    async fn recheck_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), StoreError> {
         self.write_statement((noted(key), until), |db, (note, until)| Box::pin(look_at(db, note, *until)))
             .await
     }
@@ -48,7 +48,11 @@ impl<B: Backend> ExpectedUploads for B {
         .await
     }
 
-    async fn ended_uploads_of(&self, key: &ObjectKey, now: Timestamp) -> Result<Option<Ended>, StoreError> {
+    async fn ended_uploads_of(
+        &self,
+        key: &ObjectKey,
+        now: Timestamp,
+    ) -> Result<Option<EndedUploads>, StoreError> {
         let links = self.read(noted(key), |db, note| {
             Box::pin(async move {
                 db.all(OF_OBJECT, &[note], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).await
@@ -60,7 +64,7 @@ impl<B: Backend> ExpectedUploads for B {
     async fn settle_size(
         &self,
         key: &ObjectKey,
-        ended: &Ended,
+        ended: &EndedUploads,
         stored: i64,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -87,14 +91,15 @@ const MAY_APPEAR: Sql = sql!(
     SELECT max(size) FROM expected_upload WHERE object = $1 AND creates AND until > $2"
 );
 
-/// What a link may do, and how much may be stored under its name.
+/// The conditions of a new link.
 pub(super) struct Terms {
-    /// Whether it goes straight to the storage, which lets it store only where no object is.
+    /// Whether it leads directly to the object store, where it can only create a new object.
     pub(super) creates: bool,
     pub(super) size: i64,
 }
 
-/// A link of a record that was removed may still create an object that is larger than what is announced now.
+/// Determines the conditions. A link of a removed record may still create an object that is larger than the
+/// size announced now.
 pub(super) async fn terms(
     db: Db<'_>,
     key: &ObjectKey,
@@ -111,7 +116,7 @@ pub(super) async fn terms(
     Ok(Terms { creates: may_create && largest.is_none(), size: size.max(largest.unwrap_or(0)) })
 }
 
-/// Notes that an upload may come.
+/// Records an expected upload.
 pub(super) async fn expect(
     db: Db<'_>,
     key: &ObjectKey,
@@ -125,7 +130,7 @@ pub(super) async fn expect(
 
 const DELETE: Sql = sql!("DELETE FROM expected_upload WHERE object = $1 AND NOT creates");
 
-/// Links end with their record. Those that lead straight to the storage can't be ended.
+/// Deletes the links of a removed record. Links that lead directly to the object store stay valid.
 pub(super) async fn delete(db: Db<'_>, key: &ObjectKey) -> Result<(), StoreError> {
     db.run(DELETE, &[&noted(key)]).await?;
     Ok(())
@@ -159,14 +164,14 @@ const OF_OBJECT: Sql =
 
 const NONCES: Sql = sql!("SELECT nonce FROM expected_upload WHERE object = $1 ORDER BY nonce");
 
-/// A link that may still create the object stays noted until it ends: the record may be removed before.
+/// A link that may still create the object is kept until it expires, since its record may be removed before.
 const DELETE_ENDED: Sql =
     sql!("DELETE FROM expected_upload WHERE object = $1 AND (NOT creates OR until <= $2)");
 
-/// Announcements wait.
+/// Announcements of uploads wait for this lock.
 const LOCK_GROUP: Sql = sql!("SELECT id FROM groups WHERE name = $1 FOR UPDATE");
 
-/// Announcements, and the commit of an attempt, wait.
+/// Announcements of uploads and the commit of an attempt wait for this lock.
 const LOCK_TASK: Sql = sql!(
     "
     SELECT t.id, t.group_id FROM task t JOIN groups g ON g.id = t.group_id WHERE t.uuid = $1
@@ -184,7 +189,7 @@ const SET_ARTIFACT: Sql =
 
 const CHARGE: Sql = sql!("UPDATE groups SET storage_used = storage_used + $2 WHERE id = $1");
 
-/// The record of an object, locked.
+/// The locked record of an object.
 enum Owner {
     Group(i64),
     Task { id: i64, group: i64 },

@@ -1,4 +1,4 @@
-//! What has to be known to explain a task.
+//! The facts that explain the state of a task.
 
 use async_trait::async_trait;
 use mitosis_domain::explain::{Ahead, EligibleWorkers, Facts, Holder, Nearest, Standing, Watched};
@@ -36,17 +36,18 @@ async fn standing(db: Db<'_>, task: &Task) -> Result<Standing, StoreError> {
             let phase = get::by_uuid(db, upstream).await?.ok_or(Corrupt::NoPhase(task.id.0))?.phase;
             Ok(Standing::Pending { upstream, state: phase.state() })
         }
-        Phase::Ready => {
-            Ok(Standing::Ready { workers: crew(db, task).await?, ahead: ahead(db, task.id).await? })
-        }
+        Phase::Ready => Ok(Standing::Ready {
+            workers: eligible_workers(db, task).await?,
+            ahead: ahead(db, task.id).await?,
+        }),
         Phase::Running(attempt) => held(db, task, *attempt, None).await,
         Phase::Reported(attempt, end) => held(db, task, *attempt, Some(*end)).await,
         Phase::Ended(ending) => Ok(Standing::Ended(ending.clone())),
     }
 }
 
-/// Whoever lists the group of a task, counted by what each can do.
-const CREW: Sql = sql!(
+/// The numbers of workers that list the group of a task, by what they can do.
+const ELIGIBLE_WORKERS: Sql = sql!(
     postgres: "
     SELECT count(*) AS listed,
         count(*) FILTER (WHERE serves) AS serving,
@@ -69,7 +70,7 @@ const CREW: Sql = sql!(
         JOIN worker ON worker.id = member.worker_id
         JOIN worker_session session ON session.worker_id = worker.id
         CROSS JOIN lease_clock clock
-        WHERE member.group_id = $1) crew",
+        WHERE member.group_id = $1) eligible",
     sqlite: "
     SELECT count(*) AS listed,
         count(*) FILTER (WHERE serves) AS serving,
@@ -82,7 +83,7 @@ const CREW: Sql = sql!(
         max(silent_at) FILTER (WHERE fits AND NOT stopping AND has_room) AS free_silent_at
     FROM (
         SELECT member.role >= ?2 AS serves,
-            -- no tag that the worker lacks
+            -- The worker has all tags of the task.
             member.role >= ?2 AND (worker.tags = ?3 OR NOT EXISTS (
                 SELECT value FROM json_each(?3) EXCEPT SELECT value FROM json_each(worker.tags))) AS fits,
             worker.state = ?4 AS stopping,
@@ -97,7 +98,7 @@ const CREW: Sql = sql!(
         WHERE member.group_id = ?1)",
 );
 
-/// The worker that serves the group and lacks the fewest tags, the oldest of equals.
+/// The worker that serves the group and lacks the fewest tags, the oldest if there are several.
 const NEAREST: Sql = sql!(
     postgres: "
     SELECT worker.uuid, lack.missing
@@ -119,21 +120,22 @@ const NEAREST: Sql = sql!(
     ORDER BY json_array_length(missing), worker.id LIMIT 1",
 );
 
-async fn crew(db: Db<'_>, task: &Task) -> Result<EligibleWorkers, StoreError> {
+async fn eligible_workers(db: Db<'_>, task: &Task) -> Result<EligibleWorkers, StoreError> {
     let (group, tags, least) = (task.group.0, Json(&task.tags), Role::Write.code());
     let stopping = WorkerState::GracefulShutdown.code();
-    let mut crew = db.one(CREW, &[&group, &least, &tags, &stopping], read_crew).await?;
-    if crew.serving > 0 && crew.fitting == 0 {
-        crew.nearest = db
+    let mut workers =
+        db.one(ELIGIBLE_WORKERS, &[&group, &least, &tags, &stopping], read_eligible_workers).await?;
+    if workers.serving > 0 && workers.fitting == 0 {
+        workers.nearest = db
             .optional(NEAREST, &[&group, &least, &tags], |row| {
                 Ok(Nearest { worker: row.value("uuid")?, missing: row.tag_set("missing")? })
             })
             .await?;
     }
-    Ok(crew)
+    Ok(workers)
 }
 
-fn read_crew(row: &Row<'_>) -> Result<EligibleWorkers, StoreError> {
+fn read_eligible_workers(row: &Row<'_>) -> Result<EligibleWorkers, StoreError> {
     let count = |column| Ok::<_, StoreError>(row.value::<i64>(column)?.unsigned_abs());
     Ok(EligibleWorkers {
         listed: count("listed")?,
@@ -149,9 +151,9 @@ fn read_crew(row: &Row<'_>) -> Result<EligibleWorkers, StoreError> {
     })
 }
 
-const PLACE: Sql = sql!("SELECT lane_id, neg_priority FROM ready WHERE task_id = $1");
+const POSITION: Sql = sql!("SELECT lane_id, neg_priority FROM ready WHERE task_id = $1");
 
-/// Straight from the key, and no further than asked.
+/// Counts with the primary key, up to a limit.
 const AHEAD: Sql = sql!(
     "
     SELECT count(*) FROM (
@@ -161,11 +163,13 @@ const AHEAD: Sql = sql!(
 );
 
 async fn ahead(db: Db<'_>, task: TaskId) -> Result<Ahead, StoreError> {
-    let (lane, place) = db
-        .one(PLACE, &[&task.0], |row| Ok((row.value::<i64>("lane_id")?, row.value::<i32>("neg_priority")?)))
+    let (lane, neg_priority) = db
+        .one(POSITION, &[&task.0], |row| {
+            Ok((row.value::<i64>("lane_id")?, row.value::<i32>("neg_priority")?))
+        })
         .await?;
     let most = row_count(Ahead::COUNTED + 1);
-    let counted: i64 = db.one(AHEAD, &[&lane, &place, &task.0, &most], only).await?;
+    let counted: i64 = db.one(AHEAD, &[&lane, &neg_priority, &task.0, &most], only).await?;
     Ok(Ahead::new(counted.unsigned_abs()))
 }
 

@@ -147,7 +147,7 @@ impl<B: Backend> Groups for B {
     }
 }
 
-/// Counts only while the quota allows another one.
+/// Counts the group only if the quota allows another one.
 const COUNT_GROUP: Sql = sql!(
     "
     UPDATE users SET group_count = group_count + 1, updated_at = $2
@@ -186,7 +186,7 @@ const INSERT_GROUP: Sql = sql!("
     VALUES ($1, $2, $3, 0, $4, 0, $5, $5)
     RETURNING id");
 
-/// Makes a group without members.
+/// Inserts a group without members.
 pub(super) async fn insert_group(
     db: Db<'_>,
     creator: UserId,
@@ -262,12 +262,12 @@ async fn members(db: Db<'_>, group: GroupId) -> Result<BTreeMap<String, Role>, S
     db.all(MEMBERS, &[&group.0], read_relation).await
 }
 
-/// A name and a role.
+/// Reads a name and a role.
 pub(super) fn read_relation(row: &Row<'_>) -> Result<(String, Role), StoreError> {
     Ok((row.value("name")?, row.code("role")?))
 }
 
-/// The first name that no user has.
+/// The first name that is not the name of a user.
 const UNKNOWN_USER: Sql = sql!(
     postgres: "
     SELECT name FROM unnest($1::text[]) AS name
@@ -287,8 +287,8 @@ fn has_admin(members: &BTreeMap<String, Role>) -> bool {
     members.values().any(|role| *role == Role::Admin)
 }
 
-/// Changes of one group's members take turns, so that two of them can't each remove the other admin.
-const TAKE_TURNS: &str = "SELECT id FROM groups WHERE id = $1 FOR UPDATE";
+/// Serializes changes of the members of a group, so that two of them can't each remove the other admin.
+const SERIALIZE: &str = "SELECT id FROM groups WHERE id = $1 FOR UPDATE";
 
 const TOUCH_GROUP: Sql = sql!("UPDATE groups SET updated_at = $2 WHERE id = $1");
 
@@ -309,7 +309,7 @@ async fn set_members(
         .map(|(name, _)| name.as_str())
         .collect();
     let demoted = lock_workers_of(db, group, &demoted).await?;
-    db.lock(TAKE_TURNS, &[&group.0]).await?;
+    db.lock(SERIALIZE, &[&group.0]).await?;
     if !rights::may(db, by, group, Action::ManageMembers).await? {
         return Ok(MembersChange::Denied);
     }
@@ -328,8 +328,8 @@ async fn set_members(
 
 const IDS_OF_USERS: Sql = sql!("SELECT id FROM users WHERE username = ANY($1)");
 
-/// Locks the workers of users who are about to leave a group, since workers come before groups; answers the
-/// users.
+/// Locks the workers of the users who leave a group, since workers are locked before groups; returns the ids of
+/// the users.
 async fn lock_workers_of(db: Db<'_>, group: GroupId, names: &[&str]) -> Result<Vec<i64>, StoreError> {
     if names.is_empty() {
         return Ok(Vec::new());
@@ -357,7 +357,7 @@ async fn remove_members(
     }
     let leaving: Vec<&str> = names.iter().map(String::as_str).collect();
     let leaving = lock_workers_of(db, group, &leaving).await?;
-    db.lock(TAKE_TURNS, &[&group.0]).await?;
+    db.lock(SERIALIZE, &[&group.0]).await?;
     if !rights::may(db, by, group, Action::ManageMembers).await? {
         return Ok(MembersChange::Denied);
     }
@@ -397,7 +397,7 @@ const IS_PERSONAL: Sql = sql!(
 
 const SET_STATE: Sql = sql!("UPDATE groups SET state = $2, ending = $4, updated_at = $3 WHERE id = $1");
 
-/// `$1` is the group.
+/// The deletions of memberships and of the group's workers; `$1` is the group.
 const DELETE_RELATIONS: [Sql; 2] = [
     sql!("DELETE FROM membership WHERE group_id = $1"),
     sql!("DELETE FROM worker_group WHERE group_id = $1"),
@@ -405,7 +405,7 @@ const DELETE_RELATIONS: [Sql; 2] = [
 
 const STATE: Sql = sql!("SELECT state FROM groups WHERE id = $1");
 
-/// The personal group never goes, so the count stays above 0.
+/// The personal group is never deleted, so the count stays above 0.
 const COUNT_FOR_CREATOR: Sql = sql!(
     "
     UPDATE users SET group_count = group_count + $2 WHERE id = (SELECT creator_id FROM groups WHERE id = $1)"
@@ -417,8 +417,8 @@ async fn delete_group(
     group: GroupId,
     now: Timestamp,
 ) -> Result<GroupDeletion, StoreError> {
-    // Submissions and tasks that come back hold the row, too: none slips in behind the cancellation.
-    db.lock(TAKE_TURNS, &[&group.0]).await?;
+    // Submissions and requeues lock the row, too, so no new task can be missed by the cancellation.
+    db.lock(SERIALIZE, &[&group.0]).await?;
     if !rights::may(db, by, group, Action::ManageMembers).await? {
         return Ok(GroupDeletion::Denied);
     }
@@ -436,11 +436,11 @@ async fn delete_group(
 
 const UNFINISHED_DELETIONS: Sql = sql!(
     postgres: "SELECT id FROM groups WHERE ending ORDER BY id LIMIT $1",
-    // As the condition of the index is written.
+    // The condition is written as in the index, so that the index is used.
     sqlite: "SELECT id FROM groups WHERE ending = 1 ORDER BY id LIMIT ?1",
 );
 
-/// An administrator who makes the group active again waits, and ends it.
+/// Locks the group, so that a concurrent restoration waits and ends the deletion afterwards.
 const IS_ENDING: Sql = sql!("SELECT ending FROM groups WHERE id = $1 FOR UPDATE");
 
 const HAS_ENDED: Sql = sql!("UPDATE groups SET ending = FALSE WHERE id = $1");
@@ -460,7 +460,7 @@ fn waiting(group: GroupId) -> CancelSelection {
     CancelSelection::Matching(TaskQuery::all_of(group))
 }
 
-/// Sets the state of a locked group; answers the one before.
+/// Sets the state of a locked group; returns the previous one.
 async fn change_state(
     db: Db<'_>,
     group: GroupId,

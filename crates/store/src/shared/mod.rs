@@ -1,4 +1,4 @@
-//! The operations, each written once for both databases.
+//! The operations, each implemented once for both databases.
 
 mod accounts;
 pub(crate) mod artifacts;

@@ -78,7 +78,8 @@ const OF_USER: Sql = sql!(
 
 const REVOKE: Sql = sql!("DELETE FROM personal_token WHERE user_id = $1 AND id = $2");
 
-/// A worker that is registered with the token right now holds its row, and is seen by what follows.
+/// Deletes the token first. A concurrent registration of a worker with the token holds its row, so its worker
+/// is found afterwards.
 async fn revoke(db: Db<'_>, owner: UserId, id: i64, now: Timestamp) -> Result<Option<Vec<Uuid>>, StoreError> {
     if db.run(REVOKE, &[&owner.0, &id]).await? == 0 {
         return Ok(None);

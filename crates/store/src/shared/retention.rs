@@ -1,4 +1,4 @@
-//! Forgetting what is long over.
+//! Deletion of old tasks and records.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ impl<B: Backend> Retention for B {
     }
 }
 
-/// Looked up one by one, so that a round never reads more than it was allowed to.
+/// Looks the ends up one by one, so that a round never reads more than its limit.
 const CANDIDATES: Sql = sql!(
     "
     SELECT d.task_id, d.finished_at,
@@ -73,19 +73,20 @@ fn read_candidate(row: &Row<'_>) -> Result<Candidate, StoreError> {
     })
 }
 
-/// What another coordinator is at work on is left to it. `OFFSET 0` keeps each test of PostgreSQL a lookup.
+/// Skips tasks that another coordinator has locked. `OFFSET 0` makes PostgreSQL evaluate each condition as a
+/// lookup.
 const LOCK_UNNEEDED: Sql = sql!(
     postgres: "
     SELECT t.id, t.group_id FROM task t
     WHERE t.id = ANY($1)
-      -- No archive of it is in use, or on its way.
+      -- None of its archives was changed lately or awaits an upload.
       AND NOT EXISTS (
           SELECT 1 FROM artifact a WHERE a.task_id = t.id AND a.updated_at >= $2 OFFSET 0)
       -- Its follow-up has ended.
       AND NOT EXISTS (
           SELECT 1 FROM task f WHERE f.uuid = t.downstream_uuid
               AND NOT EXISTS (SELECT 1 FROM done WHERE done.task_id = f.id OFFSET 0) OFFSET 0)
-      -- Whoever fetches from it, or watches it, has ended.
+      -- The tasks that fetch from it or watch it have ended.
       AND NOT EXISTS (
           SELECT 1 FROM task_need n WHERE n.needed_uuid = t.uuid
               AND NOT EXISTS (SELECT 1 FROM done WHERE done.task_id = n.task_id OFFSET 0) OFFSET 0)
@@ -108,11 +109,11 @@ const TAKE_ARTIFACTS: Sql = sql!(
     DELETE FROM artifact WHERE task_id = ANY($1) RETURNING task_id, size, object"
 );
 
-/// In the order in which everybody locks groups.
+/// Locks groups in the order that all operations use.
 const RELEASE_STORAGE: Sql = sql!("UPDATE groups SET storage_used = storage_used - $2 WHERE id = $1");
 
-/// `$1` are the tasks.
-const DELETE_EVERY_TRACE: [Sql; 4] = [
+/// The deletions; `$1` are the tasks.
+const DELETE_TASK: [Sql; 4] = [
     sql!("DELETE FROM task_label WHERE task_id = ANY($1)"),
     sql!("DELETE FROM task_need WHERE task_id = ANY($1)"),
     sql!("DELETE FROM done WHERE task_id = ANY($1)"),
@@ -145,7 +146,7 @@ async fn delete_tasks(
     }
     let objects: Vec<String> = taken.into_iter().map(|(_, _, object)| object).collect();
     garbage::add_all(db, &objects, now).await?;
-    for delete in DELETE_EVERY_TRACE {
+    for delete in DELETE_TASK {
         db.run(delete, &[&List(&tasks)]).await?;
     }
     Ok(tasks.len() as u64)

@@ -1,4 +1,4 @@
-//! Who may do something, looked at inside the transaction that does it.
+//! Checks of rights, inside the transaction that needs them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,21 +14,20 @@ use crate::db::{Db, List, Params, Sql, only, sql};
 use crate::enum_codes::Code;
 use crate::ops::By;
 
-/// Waits for a change of the membership that is under way, and holds off the next. An account that is not active
-/// has none.
+/// The membership of a user, locked until the end of the transaction. An account that is not active has none.
 const ROLE: Sql = sql!(
     "
     SELECT m.role FROM membership m INNER JOIN users u ON u.id = m.user_id
     WHERE m.user_id = $1 AND m.group_id = $2 AND u.state = $3 FOR SHARE OF m"
 );
 
-/// An account that is locked meanwhile waits for the end of the transaction.
+/// Whether a user is an active administrator.
 const IS_ADMINISTRATOR: Sql =
     sql!("SELECT EXISTS (SELECT 1 FROM users WHERE id = $1 AND admin AND state = $2)");
 
 const HOLD_USER: &str = "SELECT 1 FROM users WHERE id = $1 FOR SHARE";
 
-/// Whether this is the coordinator itself, or an administrator until the end of the transaction.
+/// Whether the actor is the coordinator itself, or an administrator until the end of the transaction.
 pub(crate) async fn is_administrator(db: Db<'_>, by: By) -> Result<bool, StoreError> {
     match by {
         By::Site => Ok(true),
@@ -40,8 +39,8 @@ pub(crate) async fn is_administrator(db: Db<'_>, by: By) -> Result<bool, StoreEr
     }
 }
 
-/// Whose rights count in this transaction: an administrator may do everything, and one who is none any more has the
-/// rights of a user.
+/// Returns the actor whose rights count in this transaction: an administrator may do everything, and a former
+/// administrator has the rights of a user.
 pub(crate) async fn resolve(db: Db<'_>, by: By) -> Result<By, StoreError> {
     match is_administrator(db, by).await? {
         true => Ok(By::Site),
@@ -49,7 +48,7 @@ pub(crate) async fn resolve(db: Db<'_>, by: By) -> Result<By, StoreError> {
     }
 }
 
-/// What someone is to a group, until the end of the transaction.
+/// The membership of an actor in a group, until the end of the transaction.
 pub(crate) async fn membership(db: Db<'_>, by: By, group: GroupId) -> Result<Membership, StoreError> {
     let Some(user) = by.code() else { return Ok(Membership::Member(group, Role::Admin)) };
     let role =
@@ -57,7 +56,7 @@ pub(crate) async fn membership(db: Db<'_>, by: By, group: GroupId) -> Result<Mem
     Ok(role.map_or(Membership::Outsider(group), |role| Membership::Member(group, role)))
 }
 
-/// Whether someone may do this in a group, until the end of the transaction.
+/// Whether an actor may perform an action in a group, until the end of the transaction.
 pub(crate) async fn may(db: Db<'_>, by: By, group: GroupId, action: Action) -> Result<bool, StoreError> {
     let membership = membership(db, by, group).await?;
     Ok(matches!(membership, Membership::Member(_, role) if action.allowed_to(role)))
@@ -71,7 +70,7 @@ const MAY_ON_WORKER: Sql = sql!(
         WHERE w.worker_id = $1 AND w.role >= $2 AND m.role >= $4 AND u.state = $5)"
 );
 
-/// Whether someone may do this in a group that has at least this role on a locked worker.
+/// Whether an actor may perform an action in a group that has at least a given role on a locked worker.
 pub(crate) async fn may_on_worker(
     db: Db<'_>,
     by: By,
@@ -85,7 +84,7 @@ pub(crate) async fn may_on_worker(
     db.one(MAY_ON_WORKER, params, only).await
 }
 
-/// Whether someone controls a locked worker: Admin in a group that is Admin on it.
+/// Whether an actor controls a locked worker: Admin in a group that is Admin on it.
 pub(crate) async fn controls(db: Db<'_>, by: By, worker: WorkerId) -> Result<bool, StoreError> {
     may_on_worker(db, by, worker, Action::ControlWorkers, Role::Admin).await
 }
@@ -98,7 +97,7 @@ const NAMES_FOREIGN: Sql = sql!(
           AND NOT EXISTS (SELECT 1 FROM membership m WHERE m.user_id = $1 AND m.group_id = t.group_id))"
 );
 
-/// Whether a user may see all of these tasks, as far as they exist.
+/// Whether a user may see all of these tasks. Tasks that don't exist are ignored.
 pub(crate) async fn sees_all(db: Db<'_>, user: UserId, tasks: &[Uuid]) -> Result<bool, StoreError> {
     if tasks.is_empty() {
         return Ok(true);
@@ -113,7 +112,7 @@ const SEEN: Sql = sql!(
     FROM task t WHERE t.uuid = ANY($2::uuid[])"
 );
 
-/// Which of these tasks exist, and whether a user may see each.
+/// Returns those of the tasks that exist, and whether a user may see each.
 pub(crate) async fn seen(
     db: Db<'_>,
     user: UserId,
@@ -126,7 +125,7 @@ const AMONG: Sql = sql!("
     SELECT t.uuid FROM task t INNER JOIN membership m ON m.group_id = t.group_id INNER JOIN users u ON u.id = m.user_id
     WHERE t.uuid = ANY($1::uuid[]) AND m.user_id = $2 AND m.role >= $3 AND u.state = $4");
 
-/// Those of the tasks that exist and with which someone may do this, in the order given.
+/// Returns those of the tasks on which an actor may perform an action, in the given order.
 pub(crate) async fn among(
     db: Db<'_>,
     by: By,
@@ -140,7 +139,7 @@ pub(crate) async fn among(
     Ok(tasks.iter().filter(|task| allowed.contains(*task)).copied().collect())
 }
 
-/// Whether there is such a task, and someone may do this with it.
+/// Whether the task exists and an actor may perform an action on it.
 pub(crate) async fn may_with(db: Db<'_>, by: By, task: Uuid, action: Action) -> Result<bool, StoreError> {
     Ok(!among(db, by, &[task], action).await?.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Bytes on their way to a record, and objects that no record needs any more.
+//! Uploads to records, and objects that no record needs any more.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, List, Params, Sql, sql};
-use crate::ops::uploads::{UploadTarget, Uploads, Waits, artifact_waits, from_note, noted};
+use crate::ops::uploads::{AwaitedUpload, UploadTarget, Uploads, awaited_upload, from_note, noted};
 
 #[async_trait]
 impl<B: Backend> Uploads for B {
@@ -85,15 +85,15 @@ async fn target(db: Db<'_>, key: &ObjectKey) -> Result<Option<UploadTarget>, Sto
     match key.class() {
         ObjectClass::Attachments => {
             db.optional(ATTACHMENT_OF_OBJECT, &[&owner, &rest], |row| {
-                Ok(UploadTarget { size: row.value("size")?, waits: Waits::ForUser })
+                Ok(UploadTarget { size: row.value("size")?, awaits: AwaitedUpload::OfUser })
             })
             .await
         }
         ObjectClass::Artifacts => {
             let Ok(task) = Uuid::try_parse(owner) else { return Ok(None) };
             db.optional(ARTIFACT_OF_OBJECT, &[&task, &key.path()], |row| {
-                let waits = artifact_waits(row.value("visible")?, row.value("epoch")?);
-                Ok(UploadTarget { size: row.value("size")?, waits })
+                let awaits = awaited_upload(row.value("visible")?, row.value("epoch")?);
+                Ok(UploadTarget { size: row.value("size")?, awaits })
             })
             .await
         }
@@ -116,8 +116,8 @@ const DUE_GARBAGE: Sql = sql!("SELECT object FROM garbage WHERE due <= $1 ORDER 
 
 const DELETE_GARBAGE: Sql = sql!("DELETE FROM garbage WHERE object = ANY($1) AND since <= $2");
 
-/// When the last link to it has ended.
-const LOOK_AGAIN: Sql = sql!("UPDATE garbage SET due = since + $2 WHERE object = ANY($1)");
+/// Makes objects due again when the last link to them has expired.
+const RECHECK: Sql = sql!("UPDATE garbage SET due = since + $2 WHERE object = ANY($1)");
 
 const DEFER: Sql = sql!("UPDATE garbage SET due = $2 WHERE object = ANY($1)");
 
@@ -125,7 +125,7 @@ async fn settle(db: Db<'_>, notes: &[String], links: Duration, now: Timestamp) -
     let noted_before = now - links;
     let life = i64::try_from(links.as_micros()).unwrap_or(i64::MAX);
     db.run(DELETE_GARBAGE, &[&List(notes), &noted_before.unix_micros()]).await?;
-    db.run(LOOK_AGAIN, &[&List(notes), &life]).await?;
+    db.run(RECHECK, &[&List(notes), &life]).await?;
     db.run(DELETE_LINKS, &[&now.unix_micros()]).await?;
     Ok(())
 }

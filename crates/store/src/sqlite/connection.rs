@@ -1,4 +1,4 @@
-//! A connection, and the statements that run on it.
+//! A connection, and how to run statements on it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -10,7 +10,8 @@ use crate::error::Corrupt;
 
 /// A connection that futures may hold, and that one thread uses at a time.
 ///
-/// The lock is never waited for: the thread that runs an operation has the connection to itself, and the
+/// The lock is never contended: the thread that runs an operation owns the connection, and the operation runs
+/// its statements one after the other.
 /// operation runs one statement after the other.
 #[derive(Debug)]
 pub(crate) struct Connection(Mutex<rusqlite::Connection>);
@@ -20,7 +21,7 @@ impl Connection {
         Self(Mutex::new(connection))
     }
 
-    /// The connection itself, for the length of a statement.
+    /// Locks the connection for one statement.
     pub(super) fn raw(&self) -> MutexGuard<'_, rusqlite::Connection> {
         match self.0.try_lock() {
             Ok(connection) => connection,
@@ -30,14 +31,14 @@ impl Connection {
     }
 }
 
-/// Statements in the shapes in which operations need them. All are kept prepared.
+/// Runs statements. All of them are cached as prepared statements.
 impl Connection {
-    /// Changes rows; answers how many.
+    /// Changes rows; returns their number.
     pub(crate) fn run(&self, sql: &str, params: impl Params) -> Result<u64, StoreError> {
         Ok(self.raw().prepare_cached(sql)?.execute(params)? as u64)
     }
 
-    /// Changes exactly one row; anything else is a defect.
+    /// Changes exactly one row; any other number is a defect.
     pub(crate) fn run_one(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
         match self.run(sql, params)? {
             1 => Ok(()),
@@ -45,13 +46,13 @@ impl Connection {
         }
     }
 
-    /// Adds a row; answers its id.
+    /// Inserts a row; returns its id.
     pub(crate) fn insert(&self, sql: &str, params: impl Params) -> Result<i64, StoreError> {
         self.run_one(sql, params)?;
         Ok(self.raw().last_insert_rowid())
     }
 
-    /// The first row, which must be there.
+    /// Reads the first row, which must exist.
     pub(crate) fn one<T>(
         &self,
         sql: &str,
@@ -61,7 +62,7 @@ impl Connection {
         self.optional(sql, params, read)?.ok_or_else(|| Corrupt::row_count(0, sql).into())
     }
 
-    /// The first row, if there is one.
+    /// Reads the first row, if there is one.
     pub(crate) fn optional<T>(
         &self,
         sql: &str,
@@ -74,7 +75,7 @@ impl Connection {
         rows.next()?.map(|row| read(&Row::Sqlite(row))).transpose()
     }
 
-    /// All rows.
+    /// Reads all rows.
     pub(crate) fn all<C: FromIterator<T>, T>(
         &self,
         sql: &str,

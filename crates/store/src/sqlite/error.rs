@@ -1,4 +1,4 @@
-//! What SQLite reports, in the store's terms.
+//! Conversion of SQLite errors.
 
 use std::sync::Arc;
 
@@ -16,16 +16,16 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// A transaction that served several operations did not become durable; each of them is told.
+/// The transaction of several operations did not become durable. Each operation fails with this error.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum NotWritten {
-    /// It could not begin, or not be committed.
+    /// The transaction could not begin or be committed.
     #[error("the changes could not be written to disk")]
     Commit(#[source] Arc<rusqlite::Error>),
-    /// Another operation of the transaction met an error that undid all of it; a full disk, for one.
-    #[error("the changes were undone, because another operation at the same time failed")]
-    Undone {
-        /// It was a full disk.
+    /// Another operation of the transaction met an error that rolled back all of it, such as a full disk.
+    #[error("the changes were rolled back, because another operation at the same time failed")]
+    RolledBack {
+        /// Whether the disk was full.
         full: bool,
     },
 }
@@ -34,13 +34,13 @@ impl From<NotWritten> for StoreError {
     fn from(lost: NotWritten) -> Self {
         let full = match &lost {
             NotWritten::Commit(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
-            NotWritten::Undone { full } => *full,
+            NotWritten::RolledBack { full } => *full,
         };
         if full { Self::Full(lost.into()) } else { Self::Unavailable(lost.into()) }
     }
 }
 
-/// An operation that panicked. Its changes were undone.
+/// An operation panicked. Its changes were rolled back.
 #[derive(Debug, thiserror::Error)]
 #[error("an operation panicked: {0}")]
 pub(super) struct Panicked(pub(super) String);
@@ -51,25 +51,25 @@ impl From<Panicked> for StoreError {
     }
 }
 
-/// An operation that waited for something else than SQLite: a defect.
+/// An operation awaited something else than SQLite: a defect.
 #[derive(Debug, thiserror::Error)]
-#[error("an operation waited on the thread of a connection")]
-pub(super) struct Waited;
+#[error("an operation was suspended on the thread of a connection")]
+pub(super) struct Suspended;
 
-impl From<Waited> for StoreError {
-    fn from(waited: Waited) -> Self {
-        Self::Unexpected(waited.into())
+impl From<Suspended> for StoreError {
+    fn from(suspended: Suspended) -> Self {
+        Self::Unexpected(suspended.into())
     }
 }
 
-/// Whether a statement was ended before its time.
+/// Whether a statement was interrupted.
 pub(crate) fn was_interrupted(error: &StoreError) -> bool {
     let StoreError::Unavailable(error) = error else { return false };
     let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
     code == Some(ErrorCode::OperationInterrupted)
 }
 
-/// A failing disk and a lack of memory may pass; a failing statement does not.
+/// Whether a retry may help: for a failing disk and a lack of memory, but not for a failing statement.
 fn is_transient(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
@@ -90,14 +90,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_told_from_other_failures_also_to_those_whom_another_operation_undid() {
+    /// Operations that another one has rolled back also report a full disk as such.
+    fn full_disk_is_distinguished_from_other_failures() {
         let failure = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
         let full = || failure(rusqlite::ffi::SQLITE_FULL);
         assert!(matches!(StoreError::from(full()), StoreError::Full(_)));
         assert!(matches!(StoreError::from(failure(rusqlite::ffi::SQLITE_IOERR)), StoreError::Unavailable(_)));
         assert!(matches!(StoreError::from(failure(rusqlite::ffi::SQLITE_MISUSE)), StoreError::Unexpected(_)));
         assert!(matches!(StoreError::from(NotWritten::Commit(Arc::new(full()))), StoreError::Full(_)));
-        assert!(matches!(StoreError::from(NotWritten::Undone { full: true }), StoreError::Full(_)));
-        assert!(matches!(StoreError::from(NotWritten::Undone { full: false }), StoreError::Unavailable(_)));
+        assert!(matches!(StoreError::from(NotWritten::RolledBack { full: true }), StoreError::Full(_)));
+        assert!(matches!(
+            StoreError::from(NotWritten::RolledBack { full: false }),
+            StoreError::Unavailable(_)
+        ));
     }
 }

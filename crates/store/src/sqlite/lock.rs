@@ -1,8 +1,7 @@
-//! One process per database: a lock file beside it, held for life.
+//! A lock file beside the database, held while the process runs, so that one process uses it at a time.
 //!
-//! The operating system lets go of the lock when the process ends, however it ends, so there is nothing
-//! to clean up after a crash. The file itself stays; removing it would let two processes lock two
-//! different files of the same name.
+//! The operating system releases the lock when the process ends, so a crash leaves nothing to clean up. The
+//! file itself stays: if it were removed, two processes could lock two different files of the same name.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -11,14 +10,14 @@ use std::path::{Path, PathBuf};
 
 use crate::StoreError;
 
-/// Proof that no other process uses the database. Dropping it lets others in.
+/// The lock of a database. Dropping it releases the lock.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
 }
 
-/// Makes the file and its directory, readable for the owner only, unless they are there; answers with
-/// the one true path, so that two names of a file meet at the same lock.
+/// Creates the file and its directory, readable for the owner only, unless they exist. Returns the canonical
+/// path, so that all names of a file lead to the same lock.
 pub(super) fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
     make_file(path)
         .map_err(|source| StoreError::Address { address: path.display().to_string(), source: source.into() })
@@ -31,7 +30,7 @@ fn make_file(path: &Path) -> io::Result<PathBuf> {
     };
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        // A file whose name is lost in a power failure is lost with everything in it.
+        // A file whose directory entry is lost in a power failure is lost with its contents.
         Ok(_) => File::open(directory)?.sync_all()?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
@@ -39,7 +38,7 @@ fn make_file(path: &Path) -> io::Result<PathBuf> {
     path.canonicalize()
 }
 
-/// Takes the lock, or says who has it.
+/// Takes the lock, or fails with the process that holds it.
 pub(super) fn take(database: &Path) -> Result<Lock, StoreError> {
     let unusable = |source: io::Error| StoreError::Address {
         address: database.display().to_string(),

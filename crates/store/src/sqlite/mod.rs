@@ -1,9 +1,9 @@
-//! The store in one file: SQLite for a coordinator that stands alone.
+//! The store in one SQLite file, for a single coordinator.
 //!
-//! One thread writes (`writer`), a few connections read (`readers`), and a lock file keeps every
-//! other process away (`lock`). An operation is a function of a connection, in the file named after
-//! it; it runs in a transaction that the writer opened and is answered after the commit. None of them
-//! may begin, commit or roll back by itself, ask for the time, or keep state between calls.
+//! One thread writes (`writer`), a few connections read (`readers`), and a lock file keeps other processes out
+//! (`lock`). An operation is a function of a connection, in the file named after it. It runs in a transaction
+//! of the writer and returns after the commit. None of these functions may begin, commit or roll back, ask for
+//! the time, or keep state between calls.
 
 pub(crate) mod connection;
 pub(crate) mod dispatch;
@@ -35,27 +35,27 @@ use writer::{Urgency, Writer};
 
 pub(crate) use error::was_interrupted;
 
-/// Connections that serve reads. More would only wait for the same disk and processors.
+/// The number of reading connections. More would only compete for the same disk and processors.
 const READERS: usize = 4;
-/// Further ones for questions of users, which may take long.
-const QUESTIONS: usize = 2;
+/// The number of additional connections for the queries of users, which may take long.
+const USER_READERS: usize = 2;
 
 /// A store in one file, open in this process only.
 #[derive(Debug)]
 pub struct SqliteStore {
-    // Closed in this order when dropped: the last connection to go tidies up the file.
+    // Fields are dropped in this order: the last connection to close cleans up the file.
     readers: Readers,
-    questions: Readers,
+    user_readers: Readers,
     writer: Writer,
     round_robin: Arc<SharedRoundRobin>,
-    watched: reaper::Watched,
+    watched: reaper::SharedLeaseClock,
 }
 
 impl SqliteStore {
-    /// Opens the database at `path`, makes it first if there is none, and brings its schema up to date.
+    /// Opens the database at `path`, creates it if there is none, and upgrades its schema.
     ///
-    /// Blocks; meant for the start of a process. A database that is open already, here or in another
-    /// process, is refused with [`StoreError::InUse`].
+    /// It blocks, so it is meant for the start of a process. A database that is already open, here or in
+    /// another process, is refused with [`StoreError::InUse`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let file = lock::prepare(path)?;
         let lock = lock::take(&file)?;
@@ -67,14 +67,14 @@ impl SqliteStore {
         };
         Ok(Self {
             readers: readers(READERS)?,
-            questions: readers(QUESTIONS)?,
+            user_readers: readers(USER_READERS)?,
             writer: Writer::start(Connection::new(db), lock)?,
             round_robin: Arc::default(),
-            watched: reaper::Watched::default(),
+            watched: reaper::SharedLeaseClock::default(),
         })
     }
 
-    /// Runs an operation on the writer; answers when it is durable.
+    /// Runs an operation on the writer; returns once it is durable.
     async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -83,7 +83,7 @@ impl SqliteStore {
         self.writer.run(Urgency::Normal, work).await
     }
 
-    /// Like [`Self::write`], before everything that is not urgent and waits.
+    /// Like [`Self::write`], ahead of all waiting operations that are not urgent.
     async fn write_urgent<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -92,7 +92,7 @@ impl SqliteStore {
         self.writer.run(Urgency::Urgent, work).await
     }
 
-    /// Runs a lookup on one snapshot of the database, beside the writer.
+    /// Runs a read-only operation on one snapshot of the database, beside the writer.
     async fn read<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -152,10 +152,10 @@ impl Backend for SqliteStore {
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> Result<T, StoreError> {
-        self.questions.run_while_awaited(move |db| finish(operation(db.into(), &arguments))).await
+        self.user_readers.run_while_awaited(move |db| finish(operation(db.into(), &arguments))).await
     }
 
-    /// A reader looks at one moment in any case.
+    /// Every read has one snapshot.
     async fn read_snapshot_for_user<A: Arguments, T: Send + 'static>(
         &self,
         arguments: A,
@@ -170,13 +170,13 @@ impl Backend for SqliteStore {
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> Result<T, StoreError> {
-        self.questions.run_within(limit, move |db| finish(operation(db.into(), &arguments))).await
+        self.user_readers.run_within(limit, move |db| finish(operation(db.into(), &arguments))).await
     }
 }
 
-/// What an operation comes to. Its statements are done when they are polled, so it is over after one poll.
+/// Polls an operation to its end. Its statements are executed when they are polled, so one poll is enough.
 pub(crate) fn finish<T>(operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    operation.now_or_never().unwrap_or_else(|| Err(error::Waited.into()))
+    operation.now_or_never().unwrap_or_else(|| Err(error::Suspended.into()))
 }
 
 #[async_trait]
@@ -191,11 +191,11 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
-        self.questions.close().await;
+        self.user_readers.close().await;
         self.readers.close().await;
         self.writer.close().await;
     }
 }
 
-/// Comes from the file, not from the parser alone.
+/// Reads from the file, so that more than the parser is tested.
 const READ_SOMETHING: &str = "SELECT count(*) FROM bootstrap";

@@ -1,4 +1,4 @@
-//! A database in a file has one coordinator, which knows what it does.
+//! Notifications of a database with a single coordinator, which has no peers.
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;

@@ -1,9 +1,9 @@
-//! How SQLite goes through its tables for a statement, for tests.
+//! The query plans of SQLite, for tests.
 
 use super::{lock, schema};
 use crate::db::Sql;
 
-/// The steps of the plan, in an empty database.
+/// The steps of the plan of a statement in an empty database.
 pub(crate) fn steps(sql: Sql) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let file = lock::prepare(&folder.path().join("state.db")).unwrap();
@@ -14,7 +14,7 @@ pub(crate) fn steps(sql: Sql) -> Vec<String> {
     steps.collect::<Result<_, _>>().unwrap()
 }
 
-/// Checks that every table is searched by a key, in this order; a list of parameters may be gone through.
+/// Checks that every table is searched by a key, in this order. Only parameter lists may be scanned.
 #[track_caller]
 pub(crate) fn assert_searches(sql: Sql, tables: &[&str]) {
     let steps = steps(sql);

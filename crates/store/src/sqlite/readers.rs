@@ -1,6 +1,6 @@
-//! A few connections that only read, each on a thread that may block.
+//! A few read-only connections, each used on a thread that may block.
 //!
-//! A reader sees the last commit before it began and never waits for the writer.
+//! A reader sees the last commit before it began, and never waits for the writer.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::StoreError;
 use crate::sqlite::connection::Connection;
 
-/// How often a statement over its time is interrupted.
-const AGAIN: Duration = Duration::from_millis(50);
+/// The interval between interrupts of a statement beyond its time limit.
+const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The connections that are not in use, and as many permits.
+/// The idle connections, and as many permits.
 #[derive(Debug)]
 pub(super) struct Readers {
     idle: Arc<Mutex<Vec<Connection>>>,
@@ -23,11 +23,11 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// Takes over open connections.
+    /// Takes ownership of open connections.
     pub(super) fn new(connections: Vec<Connection>) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(connections.len())),
-            total: u32::try_from(connections.len()).expect("a handful"),
+            total: u32::try_from(connections.len()).expect("there are only a few"),
             idle: Arc::new(Mutex::new(connections)),
         }
     }
@@ -39,7 +39,7 @@ impl Readers {
         W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StoreError::Closed)?;
-        let lent = Lent::new(Arc::clone(&self.idle), permit);
+        let lent = PooledConnection::new(Arc::clone(&self.idle), permit);
         let outcome = tokio::task::spawn_blocking(move || {
             let snapshot = Snapshot::of(lent.connection())?;
             work(snapshot.0)
@@ -47,27 +47,27 @@ impl Readers {
         outcome.await.map_err(|panicked| StoreError::Unexpected(panicked.into()))?
     }
 
-    /// As [`Self::run`], for a caller that may leave: what runs then is interrupted.
+    /// Like [`Self::run`], for a caller that may leave: then the work is interrupted.
     pub(super) async fn run_while_awaited<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let running = Running::default();
-        let waits = Waits(running.clone());
+        let running = Interruptible::default();
+        let waits = InterruptOnDrop(running.clone());
         let outcome = self.run(move |db| running.during(db, work)).await;
         drop(waits);
         outcome
     }
 
-    /// As [`Self::run_while_awaited`]; a statement that runs when `limit` is over fails as interrupted.
+    /// Like [`Self::run_while_awaited`]; a statement that still runs after `limit` fails as interrupted.
     pub(super) async fn run_within<T, W>(&self, limit: Duration, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let running = Running::default();
-        let waits = Waits(running.clone());
+        let running = Interruptible::default();
+        let waits = InterruptOnDrop(running.clone());
         let outcome = self.run(move |db| {
             mitosis_background::spawn("interrupt", interrupt(running.clone(), limit));
             running.during(db, work)
@@ -77,9 +77,9 @@ impl Readers {
         outcome
     }
 
-    /// Waits for what is under way, then closes the connections.
+    /// InterruptOnDrop for running work, then closes the connections.
     pub(super) async fn close(&self) {
-        // An error means that it was done before.
+        // An error means that the readers are already closed.
         if let Ok(_all) = self.permits.acquire_many(self.total).await {
             self.permits.close();
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -87,19 +87,19 @@ impl Readers {
     }
 }
 
-/// Work that can be interrupted while it runs.
+/// A handle of work that can be interrupted while it runs.
 #[derive(Clone, Default)]
-struct Running(Arc<Mutex<Stage>>);
+struct Interruptible(Arc<Mutex<Stage>>);
 
 #[derive(Default)]
 enum Stage {
     #[default]
     Before,
-    Runs(InterruptHandle),
-    Over,
+    Running(InterruptHandle),
+    Ended,
 }
 
-impl Running {
+impl Interruptible {
     fn during<T>(
         &self,
         db: &Connection,
@@ -107,12 +107,12 @@ impl Running {
     ) -> Result<T, StoreError> {
         {
             let mut stage = self.stage();
-            if matches!(*stage, Stage::Over) {
-                return Err(StoreError::Unavailable("the caller left before the question was asked".into()));
+            if matches!(*stage, Stage::Ended) {
+                return Err(StoreError::Unavailable("the caller left before the query began".into()));
             }
-            *stage = Stage::Runs(db.raw().get_interrupt_handle());
+            *stage = Stage::Running(db.raw().get_interrupt_handle());
         }
-        let _ends = Ends(self);
+        let _end = EndOnDrop(self);
         work(db)
     }
 
@@ -121,45 +121,45 @@ impl Running {
     }
 }
 
-/// What the connection does next is not interrupted, also after a panic.
-struct Ends<'a>(&'a Running);
+/// EndOnDrop the work when dropped, also after a panic, so that later uses of the connection are not interrupted.
+struct EndOnDrop<'a>(&'a Interruptible);
 
-impl Drop for Ends<'_> {
+impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
-        *self.0.stage() = Stage::Over;
+        *self.0.stage() = Stage::Ended;
     }
 }
 
-/// Whoever waits for the work. Without it, nobody needs the answer.
-struct Waits(Running);
+/// Held by the caller that waits for the work. Dropping it interrupts the work.
+struct InterruptOnDrop(Interruptible);
 
-impl Drop for Waits {
+impl Drop for InterruptOnDrop {
     fn drop(&mut self) {
         let mut stage = self.0.stage();
         match *stage {
-            Stage::Before => *stage = Stage::Over,
-            Stage::Runs(_) => {
+            Stage::Before => *stage = Stage::Ended,
+            Stage::Running(_) => {
                 let interrupt = interrupt(self.0.clone(), Duration::ZERO);
                 mitosis_background::spawn_if_in_runtime("interrupt", interrupt);
             }
-            Stage::Over => {}
+            Stage::Ended => {}
         }
     }
 }
 
-/// Interrupts again and again until the work is over: between two statements there is nothing to interrupt.
-async fn interrupt(running: Running, after: Duration) {
+/// Interrupts repeatedly until the work ends, since an interrupt between two statements has no effect.
+async fn interrupt(running: Interruptible, after: Duration) {
     tokio::time::sleep(after).await;
     loop {
         match &*running.stage() {
-            Stage::Runs(handle) => handle.interrupt(),
-            Stage::Before | Stage::Over => return,
+            Stage::Running(handle) => handle.interrupt(),
+            Stage::Before | Stage::Ended => return,
         }
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(INTERRUPT_INTERVAL).await;
     }
 }
 
-/// One state of the database for several statements. Nothing is written, so it is simply left at the end.
+/// A snapshot of the database for several statements. It writes nothing, so there is nothing to commit.
 struct Snapshot<'a>(&'a Connection);
 
 impl<'a> Snapshot<'a> {
@@ -171,30 +171,30 @@ impl<'a> Snapshot<'a> {
 
 impl Drop for Snapshot<'_> {
     fn drop(&mut self) {
-        // An interrupt may have ended it.
+        // An interrupt may have ended the transaction.
         drop(self.0.raw().execute_batch("ROLLBACK"));
     }
 }
 
-/// A connection in use; it goes back when dropped, also by a panic.
-struct Lent {
+/// A connection in use, which returns to the pool when dropped, also after a panic.
+struct PooledConnection {
     db: Option<Connection>,
     idle: Arc<Mutex<Vec<Connection>>>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Lent {
+impl PooledConnection {
     fn new(idle: Arc<Mutex<Vec<Connection>>>, permit: OwnedSemaphorePermit) -> Self {
         let db = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         Self { db, idle, _permit: permit }
     }
 
     fn connection(&self) -> &Connection {
-        self.db.as_ref().expect("a permit stands for an idle connection")
+        self.db.as_ref().expect("every permit has an idle connection")
     }
 }
 
-impl Drop for Lent {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
         if let Some(db) = self.db.take() {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
@@ -215,7 +215,7 @@ mod tests {
         let readers = Readers::new(vec![Connection::new(rusqlite::Connection::open_in_memory().unwrap())]);
         let count = |sql: &'static str| {
             readers.run_within(Duration::from_millis(20), move |db| {
-                // The first is over before there is anything to interrupt.
+                // The first statement ends before there is anything to interrupt.
                 db.raw().query_row("SELECT 1", [], |_| Ok(()))?;
                 std::thread::sleep(Duration::from_millis(30));
                 Ok(db.raw().query_row(sql, [], |row| row.get::<_, i64>(0))?)
@@ -223,12 +223,12 @@ mod tests {
         };
         assert!(was_interrupted(&count(ENDLESS).await.unwrap_err()));
         assert_eq!(count("SELECT 7").await.unwrap(), 7);
-        tokio::time::sleep(2 * AGAIN).await;
+        tokio::time::sleep(2 * INTERRUPT_INTERVAL).await;
         assert_eq!(count("SELECT 8").await.unwrap(), 8);
     }
 
     #[tokio::test]
-    async fn question_is_interrupted_when_its_caller_leaves() {
+    async fn query_is_interrupted_when_its_caller_leaves() {
         let readers = Readers::new(vec![Connection::new(rusqlite::Connection::open_in_memory().unwrap())]);
         let (begun, begins) = tokio::sync::oneshot::channel();
         let ask = |sql: &'static str, begun: Option<tokio::sync::oneshot::Sender<()>>| {

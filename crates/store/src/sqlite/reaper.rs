@@ -1,4 +1,4 @@
-//! Watching over leases, and taking tasks back from workers that are gone.
+//! Monitoring of leases, and requeuing of the tasks of lost workers.
 
 use std::time::Duration;
 
@@ -14,31 +14,32 @@ use uuid::Uuid;
 use super::{SqliteStore, finish};
 use crate::StoreError;
 use crate::db::{only, read_count};
-use crate::ops::reaper::{LeaseLook, LeaseWatch, ReapReason, Reaped, Reaper};
+use crate::ops::reaper::{LeaseObservation, LeaseStatus, ReapReason, Reaped, Reaper};
 use crate::ops::workers::{Departure, Fate};
 use crate::shared::dispatch::lease::{self, Lease};
 use crate::shared::dispatch::requeue::requeue;
 use crate::shared::workers::remove::remove;
 use crate::sqlite::connection::Connection;
 
-/// Time between two notes of the last look. What is lost with the process does not count as watched.
-const NOTE_AGAIN: Duration = Duration::from_secs(30);
+/// The interval between writes of the lease clock. Time that was not written before a crash doesn't count as
+/// monitored.
+const WRITE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The time of leases as this process knows it. It is alone, so the database need not be asked, and is told only
-/// what has to outlive the process.
+/// The lease clock in memory. This process is the only one, so it reads the clock from the database once, and
+/// writes only what has to survive it.
 #[derive(Debug, Default)]
-pub(super) struct Watched(Mutex<Option<Noted>>);
+pub(super) struct SharedLeaseClock(Mutex<Option<StoredClock>>);
 
 #[derive(Debug, Clone, Copy)]
-struct Noted {
+struct StoredClock {
     clock: LeaseClock,
-    /// When it was last written.
+    /// When the clock was last written.
     at: Timestamp,
 }
 
 #[async_trait]
 impl Reaper for SqliteStore {
-    async fn watch_leases(&self, look: LeaseLook) -> Result<LeaseWatch, StoreError> {
+    async fn monitor_leases(&self, look: LeaseObservation) -> Result<LeaseStatus, StoreError> {
         let now = match look.now {
             Some(now) => now,
             None => self.read(|db| db.one(WALL_CLOCK, [], |row| row.time("now"))).await?,
@@ -46,21 +47,21 @@ impl Reaper for SqliteStore {
         let mut watched = self.watched.0.lock().await;
         let noted = match *watched {
             Some(noted) => noted,
-            None => self.read(noted).await?,
+            None => self.read(read_clock).await?,
         };
-        let clock = noted.clock.look(now, look.standstill, look.at_most);
+        let clock = noted.clock.observe(now, look.standstill, look.at_most);
         let skipped = clock.lag - noted.clock.lag;
-        let is_old = noted.at + NOTE_AGAIN <= now || now + NOTE_AGAIN <= noted.at;
+        let is_old = noted.at + WRITE_INTERVAL <= now || now + WRITE_INTERVAL <= noted.at;
         let at = if skipped != 0 || is_old {
-            self.write_urgent(move |db| note(db, clock)).await?;
+            self.write_urgent(move |db| set_clock(db, clock)).await?;
             now
         } else {
             noted.at
         };
-        *watched = Some(Noted { clock, at });
+        *watched = Some(StoredClock { clock, at });
         drop(watched);
         let (missed, due) = self.read(move |db| due(db, clock.time(now))).await?;
-        Ok(LeaseWatch { now, clock, skipped, missed, due })
+        Ok(LeaseStatus { now, clock, skipped, missed, due })
     }
 
     async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreError> {
@@ -70,23 +71,23 @@ impl Reaper for SqliteStore {
 
 const WALL_CLOCK: &str = "SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS now";
 
-const NOTED: &str = "SELECT seen_at, lag, settled_at FROM lease_clock WHERE id = 1";
+const LEASE_CLOCK: &str = "SELECT seen_at, lag, settled_at FROM lease_clock WHERE id = 1";
 
-fn noted(db: &Connection) -> Result<Noted, StoreError> {
-    db.one(NOTED, [], |row| {
+fn read_clock(db: &Connection) -> Result<StoredClock, StoreError> {
+    db.one(LEASE_CLOCK, [], |row| {
         let clock = LeaseClock {
             seen_at: row.time("seen_at")?,
             lag: row.value("lag")?,
             settled_at: LeaseTime::from_micros(row.value("settled_at")?),
         };
-        Ok(Noted { clock, at: clock.seen_at })
+        Ok(StoredClock { clock, at: clock.seen_at })
     })
 }
 
-const NOTE: &str = "UPDATE lease_clock SET seen_at = ?1, lag = ?2, settled_at = ?3 WHERE id = 1";
+const SET_CLOCK: &str = "UPDATE lease_clock SET seen_at = ?1, lag = ?2, settled_at = ?3 WHERE id = 1";
 
-fn note(db: &Connection, clock: LeaseClock) -> Result<(), StoreError> {
-    db.run_one(NOTE, [clock.seen_at.unix_micros(), clock.lag, clock.settled_at.micros()])
+fn set_clock(db: &Connection, clock: LeaseClock) -> Result<(), StoreError> {
+    db.run_one(SET_CLOCK, [clock.seen_at.unix_micros(), clock.lag, clock.settled_at.micros()])
 }
 
 const MISSED: &str = "
@@ -96,30 +97,30 @@ const DUE: &str = "
     SELECT EXISTS (SELECT 1 FROM worker_session WHERE lease_until <= ?1)
         OR EXISTS (SELECT 1 FROM lease WHERE reported_end IS NULL AND overdue_at <= ?1)";
 
-/// How many workers are missed, and whether anything may have to be taken back. Limits of tasks matter where a worker
-/// is missed.
+/// The number of missed workers, and whether there may be something to reap. Limits of tasks only matter if
+/// their worker is missed.
 fn due(db: &Connection, time: LeaseTime) -> Result<(u64, bool), StoreError> {
     let missed = db.one(MISSED, [time.micros()], read_count)?;
     let due = db.one(DUE, [time.micros()], only)?;
     Ok((missed, due || missed > 0))
 }
 
-/// A lease is over at its last instant.
+/// Workers whose lease has expired; a lease includes its last instant.
 const SILENT_WORKERS: &str = "
     SELECT w.id, w.uuid, w.token_until
     FROM worker_session s JOIN worker w ON w.id = s.worker_id
     WHERE s.lease_until <= ?1
     ORDER BY s.lease_until, w.id LIMIT ?2";
 
-/// Only while the command has not been reported to have ended: after that the worker is at work on the
-/// artifacts.
+/// Workers with an overdue task. It counts only until the end of the command was reported, since the worker
+/// uploads the artifacts after that.
 const OVERDUE_WORKERS: &str = "
     SELECT w.id, w.uuid, w.token_until
     FROM lease l JOIN worker w ON w.id = l.worker_id
     WHERE l.reported_end IS NULL AND l.overdue_at <= ?1
     GROUP BY w.id ORDER BY min(l.overdue_at), w.id LIMIT ?2";
 
-/// A limit of a task matters only where its worker is missed.
+/// Missed workers with a task beyond its own limit.
 const WORKERS_PAST_A_LIMIT: &str = "
     SELECT w.id, w.uuid, w.token_until
     FROM worker_session s JOIN worker w ON w.id = s.worker_id
@@ -143,7 +144,7 @@ fn reap(db: &Connection, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreErr
         (OVERDUE_WORKERS, ReapReason::Overdue),
         (WORKERS_PAST_A_LIMIT, ReapReason::TaskLimit),
     ] {
-        let room = i64::from(limit) - i64::try_from(reaped.len()).expect("not more than the limit");
+        let room = i64::from(limit) - i64::try_from(reaped.len()).expect("at most the limit");
         let gone: Vec<_> = db.all(gone, params![at.lease.micros(), room], |row| {
             Ok((WorkerId(row.value("id")?), row.value("uuid")?, row.optional_time("token_until")?))
         })?;
@@ -152,11 +153,12 @@ fn reap(db: &Connection, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreErr
                 ReapReason::Silent | ReapReason::Overdue => {
                     let departure = Departure::of_lifetime(token_until, at.now);
                     crash::point("reap.session_delete:before");
-                    let returned = finish(remove(db.into(), id, worker, departure, Fate::Lost, at.now))?;
+                    let returned =
+                        finish(remove(db.into(), id, worker, departure, Fate::WorkerLost, at.now))?;
                     crash::point("reap.session_delete:after");
                     returned
                 }
-                ReapReason::TaskLimit => take_single(db, id, at)?,
+                ReapReason::TaskLimit => reap_attempts(db, id, at)?,
             };
             reaped.push(Reaped { worker, reason, returned });
         }
@@ -164,8 +166,8 @@ fn reap(db: &Connection, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreErr
     Ok(reaped)
 }
 
-/// Takes the attempts that are past the limits of their tasks from a worker.
-fn take_single(db: &Connection, worker: WorkerId, at: Moment) -> Result<Vec<Uuid>, StoreError> {
+/// Takes the attempts beyond the limits of their tasks from a worker.
+fn reap_attempts(db: &Connection, worker: WorkerId, at: Moment) -> Result<Vec<Uuid>, StoreError> {
     let past: Vec<Lease> = db.all(PAST_THEIR_LIMIT, [worker.0, at.lease.micros()], lease::read)?;
-    past.iter().map(|lease| finish(requeue(db.into(), lease, Fate::Lost, at.now))).collect()
+    past.iter().map(|lease| finish(requeue(db.into(), lease, Fate::WorkerLost, at.now))).collect()
 }

@@ -1,4 +1,4 @@
-//! How a connection is set up, and how the schema is brought up to date.
+//! Settings of connections, and migrations of the schema.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,10 +13,10 @@ mod embedded {
     refinery::embed_migrations!("migrations/sqlite");
 }
 
-/// Statements that a connection keeps prepared: more than there are.
+/// The size of the cache of prepared statements: more than there are statements.
 const STATEMENTS: usize = 256;
 
-/// Durable when committed, readable while written to.
+/// Commits are durable, and readers don't block the writer.
 const WRITER_SETTINGS: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
@@ -32,7 +32,7 @@ const READER_SETTINGS: &str = "
     PRAGMA cache_size = -16384;            -- KiB
 ";
 
-/// The connection that may change things.
+/// Opens the writing connection.
 pub(super) fn open_for_writing(file: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = connect(file, flags)?;
@@ -40,7 +40,7 @@ pub(super) fn open_for_writing(file: &Path) -> Result<Connection, StoreError> {
     configure(db, file, WRITER_SETTINGS)
 }
 
-/// A connection that can't.
+/// Opens a read-only connection.
 pub(super) fn open_for_reading(file: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     configure(connect(file, flags)?, file, READER_SETTINGS)
@@ -69,7 +69,7 @@ const FOREIGN: &str = "
     ORDER BY name
     LIMIT 1";
 
-/// A file that another program has filled is not written to, not even to change how it is journaled.
+/// Refuses the file of another program, before anything is written to it, not even its journal mode.
 fn check_version(db: &Connection, file: &Path) -> Result<(), StoreError> {
     let table =
         db.query_row(FOREIGN, [], |row| row.get(0)).optional().map_err(|error| unusable(file, error))?;
@@ -79,7 +79,7 @@ fn check_version(db: &Connection, file: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Applies what this database has not seen yet.
+/// Applies the missing migrations.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let known = known();
     if let Some(found) = schema_version(db)?.filter(|found| *found > known) {
@@ -94,19 +94,19 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The latest migration that there is.
+/// The latest migration of this program.
 fn known() -> i64 {
     let migrations = embedded::migrations::runner();
     let versions = migrations.get_migrations().iter().map(|migration| i64::from(migration.version()));
-    versions.max().expect("there is a first migration")
+    versions.max().expect("there is at least one migration")
 }
 
-/// Which version the schema has, and which is known.
+/// The version of the schema, and the latest version that this program supports.
 pub(super) fn version(db: &Connection) -> Result<SchemaVersion, StoreError> {
     Ok(SchemaVersion { found: schema_version(db)?.unwrap_or(0), known: known() })
 }
 
-/// The latest migration that was applied; none in a new database.
+/// The latest applied migration; none in a new database.
 fn schema_version(db: &Connection) -> Result<Option<i64>, StoreError> {
     let migrated = db
         .query_row("SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history'", [], |_| Ok(()))
@@ -123,8 +123,7 @@ fn schema_version(db: &Connection) -> Result<Option<i64>, StoreError> {
 mod tests {
     use super::*;
 
-    /// What was acknowledged outlives a machine that loses its power: no test can pull the plug, so this looks at
-    /// what SQLite was told.
+    /// Checks the settings that make a commit survive a power failure, since a test can't cause one.
     #[test]
     fn commits_wait_for_the_disk() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
-//! The one thread that writes.
+//! The single thread that writes.
 //!
-//! It takes what waits, runs each operation inside its own savepoint of one transaction, commits once,
-//! and only then answers. So a burst of operations costs one trip to the disk, an operation that fails
-//! takes nothing with it, and nothing is acknowledged before it is durable.
+//! It takes the waiting operations, runs each in its own savepoint of one transaction, commits once, and then
+//! replies. So a burst of operations costs one disk flush, a failing operation doesn't affect others, and
+//! nothing is acknowledged before it is durable.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,21 +18,21 @@ use crate::StoreError;
 use crate::sqlite::connection::Connection;
 use mitosis_domain::crash;
 
-/// Operations in one transaction at most.
-const BATCH: usize = 512;
-/// A transaction takes no further operation once it is this old: the first one is waiting for the commit.
-const BATCH_AGE: Duration = Duration::from_millis(20);
+/// The maximum number of operations in one transaction.
+const MAX_BATCH: usize = 512;
+/// A transaction takes no further operation after this time, since the first one waits for the commit.
+const MAX_BATCH_AGE: Duration = Duration::from_millis(20);
 
-/// What may be served before the rest.
+/// The order of service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Urgency {
-    /// Before everything normal that waits: someone is declared dead if it comes too late.
+    /// Ahead of all waiting normal operations. A late lease renewal would make a worker count as lost.
     Urgent,
     /// In the order of arrival.
     Normal,
 }
 
-/// The way to the thread.
+/// The handle of the writing thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: Arc<Queue>,
@@ -40,15 +40,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. It holds the connection and the lock until it ends.
+    /// Starts the thread, which owns the connection and the lock until it ends.
     pub(super) fn start(db: Connection, lock: Lock) -> Result<Self, StoreError> {
         let queue = Arc::new(Queue::default());
         let served = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
             .spawn(move || {
-                // Dropped in reverse: first the connection goes, then the lock, then the queue is shut.
-                let queue = ShutWhenDropped(served);
+                // Dropped in reverse order: the connection, the lock, and last the queue is closed.
+                let queue = CloseOnDrop(served);
                 let _lock = lock;
                 let db = db;
                 serve(&db, &queue.0);
@@ -57,8 +57,8 @@ impl Writer {
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Hands `work` to the thread and waits until it is durable. When the caller stops waiting, the
-    /// work is done all the same.
+    /// Passes `work` to the thread and waits until it is durable. The work is done even if the caller stops
+    /// waiting.
     pub(super) async fn run<T, W>(&self, urgency: Urgency, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -69,14 +69,14 @@ impl Writer {
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// Whether the thread is there to serve.
+    /// Whether the thread is running.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         if self.queue.state().closing { Err(StoreError::Closed) } else { Ok(()) }
     }
 
-    /// Serves what waits, then ends the thread.
+    /// Runs the waiting operations, then ends the thread.
     pub(super) async fn close(&self) {
-        if let Some(thread) = self.shut() {
+        if let Some(thread) = self.close_queue() {
             let ended = tokio::task::spawn_blocking(move || thread.join()).await;
             if !matches!(ended, Ok(Ok(()))) {
                 tracing::error!("the writing thread of the database panicked");
@@ -84,16 +84,16 @@ impl Writer {
         }
     }
 
-    fn shut(&self) -> Option<JoinHandle<()>> {
-        self.queue.shut();
+    fn close_queue(&self) -> Option<JoinHandle<()>> {
+        self.queue.close_queue();
         self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 impl Drop for Writer {
-    /// Waits for the thread, so that whoever opens the database next finds the lock free.
+    /// Waits for the thread, so that the next process to open the database finds the lock free.
     fn drop(&mut self) {
-        if let Some(thread) = self.shut()
+        if let Some(thread) = self.close_queue()
             && thread.join().is_err()
         {
             tracing::error!("the writing thread of the database panicked");
@@ -101,13 +101,13 @@ impl Drop for Writer {
     }
 }
 
-/// One operation, and whoever waits for it.
+/// An operation and its waiting caller.
 trait Job: Send {
-    /// Does the work, and keeps what came of it.
+    /// Runs the operation, and keeps its outcome.
     fn run(&mut self, db: &Connection) -> Result<(), StoreError>;
 
-    /// Tells the caller: what came of it, or that it was lost.
-    fn answer(self: Box<Self>, durable: Result<(), StoreError>);
+    /// Sends the outcome to the caller, or the error of the commit.
+    fn reply(self: Box<Self>, durable: Result<(), StoreError>);
 }
 
 struct Operation<T, W> {
@@ -127,15 +127,15 @@ where
         Ok(())
     }
 
-    fn answer(self: Box<Self>, durable: Result<(), StoreError>) {
+    fn reply(self: Box<Self>, durable: Result<(), StoreError>) {
         let Self { value, reply, .. } = *self;
-        let outcome = durable.map(|()| value.expect("an operation that succeeded has a value"));
-        // The caller may have stopped waiting; that changes nothing.
+        let outcome = durable.map(|()| value.expect("a successful operation has a value"));
+        // The caller may have stopped waiting.
         drop(reply.send(outcome));
     }
 }
 
-/// What waits for the thread.
+/// The operations that wait for the thread.
 #[derive(Default)]
 struct Queue {
     state: Mutex<QueueState>,
@@ -174,7 +174,7 @@ impl Queue {
         Ok(())
     }
 
-    /// The next job, waiting for one; `None` once the queue is shut and empty.
+    /// The next job, waiting for one; `None` once the queue is closed and empty.
     fn wait(&self) -> Option<Box<dyn Job>> {
         let mut state = self.state();
         loop {
@@ -192,7 +192,7 @@ impl Queue {
         self.state().pop()
     }
 
-    fn shut(&self) {
+    fn close_queue(&self) {
         self.state().closing = true;
         self.changed.notify_one();
     }
@@ -206,12 +206,12 @@ impl std::fmt::Debug for Queue {
     }
 }
 
-/// Should the thread end by a panic, nobody may wait for it any longer.
-struct ShutWhenDropped(Arc<Queue>);
+/// Closes the queue if the thread panics, so that no caller waits forever.
+struct CloseOnDrop(Arc<Queue>);
 
-impl Drop for ShutWhenDropped {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        self.0.shut();
+        self.0.close_queue();
         while self.0.try_next().is_some() {}
     }
 }
@@ -221,15 +221,15 @@ fn serve(db: &Connection, queue: &Queue) {
         let Batch { done, outcome } = run_batch(db, first, queue);
         if let Err(lost) = &outcome {
             let error: &dyn std::error::Error = lost;
-            tracing::error!(error, operations = done.len(), "changes could not be written");
+            tracing::error!(error, operations = done.len(), "a transaction could not be committed");
         }
         for job in done {
-            job.answer(outcome.clone().map_err(StoreError::from));
+            job.reply(outcome.clone().map_err(StoreError::from));
         }
     }
 }
 
-/// Operations that succeeded, and whether their transaction did.
+/// The successful operations of a transaction, and its outcome.
 struct Batch {
     done: Vec<Box<dyn Job>>,
     outcome: Result<(), NotWritten>,
@@ -244,33 +244,33 @@ fn run_batch(db: &Connection, first: Box<dyn Job>, queue: &Queue) -> Batch {
     let mut next = Some(first);
     while let Some(mut job) = next {
         let mut disk_is_full = false;
-        match run_alone(db, job.as_mut()) {
+        match run_in_savepoint(db, job.as_mut()) {
             Ok(()) => done.push(job),
-            // Nothing of it is left, so its caller need not wait for the commit.
+            // It was rolled back, so its caller need not wait for the commit.
             Err(error) => {
                 disk_is_full = matches!(error, StoreError::Full(_));
-                job.answer(Err(error));
+                job.reply(Err(error));
             }
         }
         if db.raw().is_autocommit() {
-            return Batch { done, outcome: Err(NotWritten::Undone { full: disk_is_full }) };
+            return Batch { done, outcome: Err(NotWritten::RolledBack { full: disk_is_full }) };
         }
-        let full = done.len() >= BATCH || begun.elapsed() >= BATCH_AGE;
+        let full = done.len() >= MAX_BATCH || begun.elapsed() >= MAX_BATCH_AGE;
         next = if full { None } else { queue.try_next() };
     }
     crash::point("sqlite.commit:before");
     let committed = db.raw().execute_batch("COMMIT");
     let outcome = committed.map_err(|error| {
-        undo_all(db);
+        roll_back(db);
         NotWritten::Commit(Arc::new(error))
     });
     crash::point("sqlite.commit:after");
     Batch { done, outcome }
 }
 
-/// Runs one operation so that its failure leaves nothing behind and touches no other. Should even that
-/// fail, the whole transaction is undone.
-fn run_alone(db: &Connection, job: &mut dyn Job) -> Result<(), StoreError> {
+/// Runs one operation in a savepoint, so that its failure affects no other one. If the savepoint can't be
+/// rolled back, the whole transaction is.
+fn run_in_savepoint(db: &Connection, job: &mut dyn Job) -> Result<(), StoreError> {
     execute(db, "SAVEPOINT operation")?;
     crash::point("sqlite.savepoint:before");
     let outcome = catch_unwind(AssertUnwindSafe(|| job.run(db)))
@@ -278,18 +278,18 @@ fn run_alone(db: &Connection, job: &mut dyn Job) -> Result<(), StoreError> {
     crash::point("sqlite.savepoint:after");
     let ended = match &outcome {
         Ok(()) => execute(db, "RELEASE operation"),
-        // The error undid the whole transaction, and the savepoint with it.
+        // The error rolled back the whole transaction, including the savepoint.
         Err(_) if db.raw().is_autocommit() => Ok(()),
         Err(_) => execute(db, "ROLLBACK TO operation").and_then(|()| execute(db, "RELEASE operation")),
     };
     if ended.is_err() {
-        undo_all(db);
+        roll_back(db);
     }
     outcome.and(ended)
 }
 
-fn undo_all(db: &Connection) {
-    // It may be undone already; then there is nothing to roll back, and SQLite says so.
+fn roll_back(db: &Connection) {
+    // The rollback fails if the transaction has already been rolled back.
     drop(db.raw().execute_batch("ROLLBACK"));
 }
 
@@ -310,7 +310,7 @@ mod tests {
     use super::super::{lock, schema};
     use super::*;
 
-    /// Of a database of its own, with a table whose mistakes show at the commit only.
+    /// A writer of its own database, with a constraint that is checked at the commit only.
     fn writer(folder: &Path) -> Writer {
         let file = lock::prepare(&folder.join("state.db")).unwrap();
         let lock = lock::take(&file).unwrap();
@@ -334,7 +334,7 @@ mod tests {
         let writer = writer(folder.path());
         let failed = execute(&writer, "INSERT INTO child VALUES (7)").await;
         assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
-        assert_eq!(execute(&writer, "DELETE FROM child").await.unwrap(), 0, "nothing of it is left");
+        assert_eq!(execute(&writer, "DELETE FROM child").await.unwrap(), 0, "nothing was written");
         assert_eq!(execute(&writer, "INSERT INTO parent VALUES (7)").await.unwrap(), 1);
     }
 
@@ -349,6 +349,6 @@ mod tests {
         });
         let outcome = panics.await;
         assert!(matches!(outcome, Err(StoreError::Unexpected(_))), "{outcome:?}");
-        assert_eq!(execute(&writer, "INSERT INTO parent VALUES (1)").await.unwrap(), 1, "it was undone");
+        assert_eq!(execute(&writer, "INSERT INTO parent VALUES (1)").await.unwrap(), 1, "it was rolled back");
     }
 }

@@ -1,4 +1,4 @@
-//! How a database is reached: through TLS, through a pooler, with rights that are missing.
+//! Connections: TLS, poolers, options and missing privileges.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio_postgres::NoTls;
 
 async fn refused(url: &str) -> StoreError {
     match PostgresStore::open(url).await {
-        Ok(_) => panic!("{url} was taken"),
+        Ok(_) => panic!("{url} was accepted"),
         Err(error) => error,
     }
 }
@@ -26,7 +26,7 @@ fn text(error: &StoreError) -> String {
     text
 }
 
-/// A client as an administrator has one, until it is dropped.
+/// An administrator's connection.
 async fn psql(url: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     mitosis_testkit::spawn(connection);
@@ -73,7 +73,7 @@ async fn sslmode_decides_what_is_verified() {
     }
 }
 
-/// Whether every connection of ours to the server is encrypted, and there is one.
+/// Whether the store has connections to the server, and all are encrypted.
 async fn store_is_encrypted(server: &PostgresServer) -> bool {
     let client = psql(&server.socket_url("postgres")).await;
     let sql = "SELECT count(*) > 0 AND bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
@@ -93,7 +93,7 @@ async fn require_is_refused_by_a_server_without_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn client_certificate_takes_the_place_of_a_password() {
+async fn client_certificate_replaces_a_password() {
     let ours = Certificates::new().unwrap();
     let (certificate, key) = ours.server("server", &["127.0.0.1"]).unwrap();
     let server = PostgresServer::start_with_tls(&certificate, &key, &ours.authority(), true).await.unwrap();
@@ -107,7 +107,7 @@ async fn client_certificate_takes_the_place_of_a_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pooler_in_session_mode_serves_and_others_are_refused() {
+async fn only_session_pooling_is_accepted() {
     let server = PostgresServer::start_on_loopback().await.unwrap();
     let url = server.fresh_database().await.unwrap();
     let database = url.rsplit('/').next().unwrap();
@@ -135,7 +135,7 @@ async fn pooler_in_session_mode_serves_and_others_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn options_of_the_url_count() {
+async fn options_of_the_url_are_applied() {
     let server = PostgresServer::start_on_loopback().await.unwrap();
     let url = server.fresh_database().await.unwrap();
     psql(&url).await.batch_execute("CREATE SCHEMA elsewhere").await.unwrap();
@@ -154,7 +154,7 @@ async fn options_of_the_url_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn missing_rights_are_named_as_that() {
+async fn missing_privileges_are_reported() {
     let server = PostgresServer::start_on_loopback().await.unwrap();
     let url = server.fresh_database().await.unwrap();
     server.execute("CREATE ROLE plain LOGIN PASSWORD 'plain-secret'").await.unwrap();
@@ -186,7 +186,7 @@ async fn database_in_another_encoding_is_refused_while_new() {
     assert!(setup.hint().contains("UTF8"), "{}", setup.hint());
 }
 
-/// The role's own limits are as short as they can be, and another coordinator has the lock for longer.
+/// The limits of the role are minimal, and another coordinator holds the lock for longer.
 #[tokio::test(flavor = "multi_thread")]
 async fn migrations_wait_without_limits() {
     let server = PostgresServer::start_on_loopback().await.unwrap();

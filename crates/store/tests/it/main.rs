@@ -1,9 +1,9 @@
-//! Stories about stores, told on real databases.
+//! Tests on real databases.
 //!
-//! [`conformance`] holds every promise of the operations, once for all backends; [`backend`] says how a
-//! backend is started and looked into; the rest is about one backend only.
+//! [`conformance`] tests the operations, once for all backends; [`backend`] starts and reads the backends; the
+//! other tests are about one backend only.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test, in its helpers too")]
 
 mod backend;
 mod conformance;

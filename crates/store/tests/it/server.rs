@@ -1,4 +1,4 @@
-//! What only a database server can do to its clients: be away, come back, be shared.
+//! Database servers that crash, restart, or are shared by coordinators.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use mitosis_testkit::postgres::PostgresServer;
 use tokio_postgres::NoTls;
 
 use crate::backend::postgres::Postgres;
-use crate::harness::{Harness, words};
+use crate::harness::{Harness, tag_set};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_is_there_after_a_crash_of_the_server() {
+async fn acknowledged_changes_survive_a_server_crash() {
     let mut server = PostgresServer::start().await.unwrap();
     let url = server.fresh_database().await.unwrap();
     let store: Arc<dyn mitosis_store::Store> = Arc::new(PostgresStore::open(&url).await.unwrap());
@@ -45,7 +45,7 @@ async fn what_was_acknowledged_is_there_after_a_crash_of_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn questions_take_no_connection_from_anything_else() {
+async fn user_queries_leave_connections_for_the_service() {
     let server = PostgresServer::start().await.unwrap();
     let url = server.fresh_database().await.unwrap();
     let store: Arc<dyn mitosis_store::Store> = Arc::new(PostgresStore::open(&url).await.unwrap());
@@ -53,11 +53,11 @@ async fn questions_take_no_connection_from_anything_else() {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let uuid = harness.submit_one(&ann).await;
-    // Questions about labels hang, and nothing else does.
+    // Only queries for labels hang.
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     mitosis_testkit::spawn(connection);
     client.batch_execute("BEGIN; LOCK TABLE label IN ACCESS EXCLUSIVE MODE").await.unwrap();
-    let query = TaskQuery { labels: words("slow"), ..TaskQuery::all_of(ann.group) };
+    let query = TaskQuery { labels: tag_set("slow"), ..TaskQuery::all_of(ann.group) };
     let page = Page { before: None, offset: 0, limit: 10 };
     let questions: Vec<_> = (0..40)
         .map(|_| {
@@ -68,19 +68,19 @@ async fn questions_take_no_connection_from_anything_else() {
     let (watcher, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     mitosis_testkit::spawn(connection);
     let all_wait = async { while watcher.query_one(WAITING, &[]).await.unwrap().get::<_, i64>(0) < 4 {} };
-    tokio::time::timeout(Duration::from_secs(5), all_wait).await.expect("every connection waits");
+    tokio::time::timeout(Duration::from_secs(5), all_wait).await.expect("every connection for users waits");
     let others = async {
         assert!(store.user("ann").await.unwrap().is_some());
         assert_eq!(harness.claim_one(worker).await.task.uuid, uuid);
     };
-    tokio::time::timeout(Duration::from_secs(5), others).await.expect("claims and logins go on");
+    tokio::time::timeout(Duration::from_secs(5), others).await.expect("claims and logins continue");
 
     questions.iter().for_each(tokio::task::JoinHandle::abort);
     client.batch_execute("ROLLBACK").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn question_is_cancelled_when_its_caller_leaves() {
+async fn query_is_cancelled_when_its_caller_leaves() {
     let server = PostgresServer::start().await.unwrap();
     let url = server.fresh_database().await.unwrap();
     let store: Arc<dyn mitosis_store::Store> = Arc::new(PostgresStore::open(&url).await.unwrap());
@@ -88,7 +88,7 @@ async fn question_is_cancelled_when_its_caller_leaves() {
     let ann = harness.person("ann").await;
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     mitosis_testkit::spawn(connection);
-    // A transaction sees the same activity until its end.
+    // A transaction sees one snapshot of the activity.
     let (watcher, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     mitosis_testkit::spawn(connection);
     let waiting = async |wanted: i64| {
@@ -97,9 +97,9 @@ async fn question_is_cancelled_when_its_caller_leaves() {
         tokio::time::timeout(Duration::from_secs(5), are_there).await
     };
     client.batch_execute("BEGIN; LOCK TABLE label IN ACCESS EXCLUSIVE MODE").await.unwrap();
-    let query = TaskQuery { labels: words("slow"), ..TaskQuery::all_of(ann.group) };
+    let query = TaskQuery { labels: tag_set("slow"), ..TaskQuery::all_of(ann.group) };
     let page = Page { before: None, offset: 0, limit: 10 };
-    // More than there are connections for them.
+    // More queries than connections for users.
     for _ in 0..2 {
         let questions: Vec<_> = (0..4)
             .map(|_| {
@@ -111,7 +111,7 @@ async fn question_is_cancelled_when_its_caller_leaves() {
         questions.iter().for_each(tokio::task::JoinHandle::abort);
         waiting(0).await.expect("they are cancelled");
     }
-    // Not by the limit of the lock, and the connections serve others.
+    // They are cancelled before the lock timeout, and the connections are free again.
     let all = TaskQuery::all_of(ann.group);
     let answer = tokio::time::timeout(Duration::from_secs(5), store.query_tasks(&all, page))
         .await
@@ -125,7 +125,7 @@ const WAITING: &str =
     "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND wait_event_type = 'Lock'";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn count_that_takes_too_long_says_so() {
+async fn slow_count_is_incomplete() {
     let server = PostgresServer::start().await.unwrap();
     let url = server.fresh_database().await.unwrap();
     let store: Arc<dyn mitosis_store::Store> = Arc::new(PostgresStore::open(&url).await.unwrap());
@@ -138,13 +138,13 @@ async fn count_that_takes_too_long_says_so() {
     let all = TaskQuery::all_of(ann.group);
     let count = || store.count_tasks(&all, 1_000, Duration::from_millis(200));
     let counted = tokio::time::timeout(Duration::from_secs(5), count()).await.expect("in time").unwrap();
-    assert_eq!(counted, Count { at_least: 0, is_whole: false });
+    assert_eq!(counted, Count { at_least: 0, is_complete: false });
     client.batch_execute("ROLLBACK").await.unwrap();
-    assert_eq!(count().await.unwrap(), Count { at_least: 1, is_whole: true });
+    assert_eq!(count().await.unwrap(), Count { at_least: 1, is_complete: true });
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn coordinators_that_start_together_bring_the_schema_up_to_date_once() {
+async fn concurrent_coordinators_migrate_once() {
     let server = PostgresServer::start().await.unwrap();
     let url = server.fresh_database().await.unwrap();
     let starts = (0..8).map(|_| {
@@ -157,7 +157,7 @@ async fn coordinators_that_start_together_bring_the_schema_up_to_date_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_of_a_later_version_is_left_alone() {
+async fn database_of_a_later_version_is_refused() {
     let server = PostgresServer::start().await.unwrap();
     let url = server.fresh_database().await.unwrap();
     PostgresStore::open(&url).await.unwrap().close().await;
@@ -172,7 +172,7 @@ async fn a_database_of_a_later_version_is_left_alone() {
     assert!(source.to_string().contains("9999"), "{source}");
 }
 
-/// What a database of mito 0.6 looks like from outside; the columns do not matter.
+/// Some tables of mito 0.6; their columns are irrelevant.
 const MITO_06: &str = "
     CREATE TABLE users (id bigint PRIMARY KEY, username text, encrypted_password text);
     CREATE TABLE groups (id bigint PRIMARY KEY, group_name text);
@@ -185,9 +185,9 @@ const EVERYTHING: &str = "
     WHERE nspname = 'public'";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn foreign_database_is_refused_and_left_as_it_is() {
+async fn foreign_database_is_refused_unchanged() {
     let server = PostgresServer::start().await.unwrap();
-    for (tables, told) in [(MITO_06, "mito 0.6"), (OF_ANOTHER, "`users`")] {
+    for (tables, named) in [(MITO_06, "mito 0.6"), (OF_ANOTHER, "`users`")] {
         let url = server.fresh_database().await.unwrap();
         let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
         mitosis_testkit::spawn(connection);
@@ -196,9 +196,9 @@ async fn foreign_database_is_refused_and_left_as_it_is() {
         let before = count().await;
         for refused in [PostgresStore::inspect(&url).await, PostgresStore::open(&url).await.map(drop)] {
             let Err(StoreError::Schema(source)) = refused else { panic!("{refused:?}") };
-            assert!(source.is::<ForeignSchema>() && source.to_string().contains(told), "{source}");
+            assert!(source.is::<ForeignSchema>() && source.to_string().contains(named), "{source}");
         }
-        assert_eq!(count().await, before, "{told}");
+        assert_eq!(count().await, before, "{named}");
     }
 }
 
@@ -215,18 +215,18 @@ async fn inspection_of_a_usable_database_writes_nothing() {
 }
 
 #[test]
-fn foreign_sqlite_file_is_refused_and_left_as_it_is() {
+fn foreign_sqlite_file_is_refused_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bookmarks.db");
     rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE moz_places (id)").unwrap();
     let before = std::fs::read(&path).unwrap();
-    let Err(StoreError::Schema(source)) = SqliteStore::open(&path) else { panic!("it was taken") };
+    let Err(StoreError::Schema(source)) = SqliteStore::open(&path) else { panic!("it was accepted") };
     assert!(source.to_string().contains("`moz_places`"), "{source}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_or_name_is_told_apart_from_a_server_that_is_away() {
+async fn wrong_credentials_differ_from_an_unreachable_server() {
     let mut server = PostgresServer::start_on_loopback().await.unwrap();
     let url = server.fresh_database().await.unwrap();
     let wrong = [

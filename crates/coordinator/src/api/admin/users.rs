@@ -12,6 +12,7 @@ use mitosis_protocol::admin::{
 use mitosis_protocol::audit::actions;
 
 use mitosis_store::ops::By;
+use mitosis_store::ops::accounts::TokenRevocation;
 
 use super::done;
 use crate::api::body::{Body, InPath};
@@ -91,8 +92,9 @@ async fn password(
         app.store.user(&username).await?.ok_or_else(|| Refusal::no_such(ResourceKind::User, &username))?;
     let hash = app.passwords.hash(settable(&request.new_md5_password)?).await?;
     let (session, revoke_tokens) = (app.entropy.number(), request.revoke_tokens);
+    let tokens = if revoke_tokens { TokenRevocation::Revoke } else { TokenRevocation::Keep };
     let by = By::Administrator(admin.id);
-    let ended = app.store.reset_password(by, user.id, &hash, session, revoke_tokens, app.now()).await?;
+    let ended = app.store.reset_password(by, user.id, &hash, session, tokens, app.now()).await?;
     app.wake_agents(&done(ended, ResourceKind::User, &username)?);
     app.ready.notify();
     let target = if revoke_tokens { format!("{username}, tokens revoked") } else { username };

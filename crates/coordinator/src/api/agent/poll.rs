@@ -165,7 +165,7 @@ impl Held<'_> {
             self.reply.number = self.app.agents.tells(self.agent.uuid, || self.number());
         }
         if !unknown.is_empty() {
-            let work = self.app.store.work_in_hand(self.agent.id, &unknown).await?;
+            let work = self.app.store.held_work(self.agent.id, &unknown).await?;
             self.reply.tasks.extend(assigned(self.app, self.agent, work)?);
         }
         Ok(())

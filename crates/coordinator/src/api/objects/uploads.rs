@@ -15,7 +15,7 @@ use mitosis_objects::{ByteStream, Link, ObjectError, ObjectStore, Right, SignedA
 use mitosis_protocol::{Timestamp, UPLOAD_HEADER, UPLOADS_ONCE};
 use mitosis_store::Store;
 use mitosis_store::ops::expected_uploads::NewLink;
-use mitosis_store::ops::uploads::Waits;
+use mitosis_store::ops::uploads::AwaitedUpload;
 
 use crate::api::user::artifacts::{UPLOAD_VALID, upload_over};
 use crate::app::App;
@@ -131,11 +131,11 @@ pub(super) async fn waits(app: &App, access: &SignedAccess) -> Result<bool, ApiE
     let Some(target) = app.store.upload_target(&access.key).await? else { return Ok(false) };
     let charged = i64::try_from(length).is_ok_and(|length| length <= target.size);
     let fits = charged
-        && match target.waits {
-            Waits::ForAttempt => nonce.is_none(),
-            Waits::Committed => nonce.is_some(),
+        && match target.awaits {
+            AwaitedUpload::OfAttempt => nonce.is_none(),
+            AwaitedUpload::None => nonce.is_some(),
             // Links of earlier versions say `upload`.
-            Waits::ForUser => true,
+            AwaitedUpload::OfUser => true,
         };
     match nonce {
         Some(nonce) if fits => {

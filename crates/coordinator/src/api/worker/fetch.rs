@@ -127,8 +127,8 @@ async fn claim_once(app: &App, worker: &Worker) -> Result<Option<FetchedTask>, A
 
 async fn claimed(app: &App, worker: &Worker, claim: Claim) -> Result<Option<FetchedTask>, ApiError> {
     match claim {
-        Claim::Assigned(assigned) => Ok(assigned.into_iter().next().map(fetched).transpose()?),
-        Claim::Stopping => Ok(None),
+        Claim::Assigned(assigned) => Ok(Some(fetched(*assigned)?)),
+        Claim::NoTask | Claim::Stopping => Ok(None),
         Claim::WorkerGone => Err(not_registered(app, worker.uuid).await),
     }
 }

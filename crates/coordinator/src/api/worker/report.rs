@@ -97,7 +97,7 @@ impl Told {
 
 async fn end(app: &App, holder: Holder, end: ExecEnd) -> Result<Option<String>, ApiError> {
     match app.retry.transient(|| app.store.report_end(holder, end, app.now())).await? {
-        EndReport::Noted => Ok(None),
+        EndReport::Recorded => Ok(None),
         EndReport::NotHeld => Err(lease_lost().into()),
     }
 }
@@ -142,7 +142,7 @@ async fn follow_up(
                 .hint("ask an Admin of the group")
                 .into())
         }
-        FollowUp::NamesForeign => Err(Refusal::forbidden(
+        FollowUp::ForbiddenReference => Err(Refusal::forbidden(
             "of other groups, a follow-up names only tasks that its upstream names and their creator may see",
         )
         .hint("let the first task name what its follow-ups need")

@@ -31,7 +31,7 @@ async fn sign_off(
     IsOurs(is_ours): IsOurs,
     InQuery(query): InQuery<SignOffQuery>,
 ) -> Result<Null, ApiError> {
-    let fate = if query.died { Fate::Lost } else { Fate::Returned };
+    let fate = if query.died { Fate::WorkerLost } else { Fate::Returned };
     app.retry.transient(|| app.store.sign_off(worker.uuid, fate, app.now())).await?;
     app.ready.notify();
     for task in worker.held {

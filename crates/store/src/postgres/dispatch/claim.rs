@@ -1,4 +1,4 @@
-//! Handing out tasks.
+//! Assignment of tasks to workers.
 
 use std::collections::HashMap;
 
@@ -19,13 +19,13 @@ use crate::shared::dispatch::{lease, work};
 use crate::shared::tasks::get;
 use crate::shared::workers;
 
-/// The oldest, should there be several.
+/// The task that a worker holds, the oldest if there are several.
 const RUNNING_OF_WORKER: &str = "
     SELECT task_id, worker_id, epoch, token, losses, claimed_at, reported_end
     FROM lease WHERE worker_id = $1 AND reported_end IS NULL
     ORDER BY claimed_at, task_id LIMIT 1";
 
-/// Gives the worker the task it has, or else another.
+/// Returns the task that the worker holds, or assigns another one.
 pub(crate) async fn claim_or_resume(
     db: Session<'_>,
     turns: &SharedRoundRobin,
@@ -43,17 +43,18 @@ pub(crate) async fn claim_or_resume(
     }
     let first = select_ready(db.into(), turns, &participant.eligibility, 1).await?;
     let taken = assign(db, &first, &[(worker, token)], at).await?;
-    let Some((_, work)) = taken.into_iter().next() else { return Ok(Claim::Assigned(Vec::new())) };
-    // Both are on their way before either is answered.
+    let Some((_, work)) = taken.into_iter().next() else { return Ok(Claim::NoTask) };
+    // Both statements are sent before either reply has arrived.
     let ((), claim) = tokio::try_join!(workers::touch(db.into(), worker, at.now), with_task(db, work.lease))?;
     Ok(claim)
 }
 
 async fn with_task(db: Session<'_>, lease: LeaseKey) -> Result<Claim, StoreError> {
-    Ok(Claim::Assigned(vec![Assignment { task: get::by_id(db.into(), lease.task).await?, lease }]))
+    let task = get::by_id(db.into(), lease.task).await?;
+    Ok(Claim::Assigned(Box::new(Assignment { task, lease })))
 }
 
-/// A task that has not been reported by `overdue_at`, in the time of leases, is taken back (HTTP contract §12.4).
+/// An attempt is reaped at `overdue_at`, in lease time, unless its end has been reported (HTTP contract §12.4).
 const ASSIGN: &str = "
     WITH taken AS (
         DELETE FROM ready
@@ -76,7 +77,7 @@ const ASSIGN: &str = "
            upstream_uuid, spec
     FROM work";
 
-/// Leases each of the tasks to the worker beside it, with its token; answers what was leased, in order.
+/// Leases each task to the given worker with the given token; returns the leased tasks in order.
 pub(super) async fn assign(
     db: Session<'_>,
     first: &[Ready],

@@ -1,4 +1,4 @@
-//! The end of a task: the result, its artifacts and its follow-up appear together.
+//! The end of a task: the result, its artifacts and its follow-up become visible together.
 
 use mitosis_protocol::Timestamp;
 
@@ -11,7 +11,7 @@ use crate::shared::artifacts::records;
 use crate::shared::dispatch::{follow_up, lease};
 use crate::shared::workers::{self, LockedWorker};
 
-/// Ends the attempts whose holders still hold their tasks.
+/// Ends the attempts that still hold their tasks.
 pub(crate) async fn complete(
     db: Session<'_>,
     completions: &[Completion],
@@ -27,7 +27,7 @@ pub(crate) async fn complete(
     Ok(outcomes)
 }
 
-/// In order, so that two batches never wait for each other in a circle.
+/// Locks in the order of ids, so that two batches can't deadlock.
 const LOCK_WORKERS: &str = "
     SELECT id FROM worker
     WHERE id = ANY($1) OR id IN (SELECT worker_id FROM lease WHERE task_id = ANY($2))
@@ -45,7 +45,7 @@ async fn lock_workers(db: Session<'_>, completions: &[Completion]) -> Result<(),
     Ok(())
 }
 
-/// Ends the attempt if its holder still holds the task.
+/// Ends an attempt that still holds its task.
 async fn complete_one(
     db: Session<'_>,
     completion: &Completion,
@@ -67,7 +67,7 @@ async fn complete_one(
     Ok(completed)
 }
 
-/// The lease goes and the end comes in one statement, so that it can't matter what was true before.
+/// Deletes the lease and inserts the end in one statement, so that no earlier read can be outdated.
 const END: &str = "
     WITH ended AS (
         DELETE FROM lease
@@ -80,7 +80,7 @@ const END: &str = "
     SELECT task_id, coalesce(reported_end, $5), $6, $7, $8, worker_id, epoch, token, claimed_at, $9 FROM ended
     RETURNING epoch";
 
-/// What an attempt may have left, and rarely has.
+/// Checks for artifacts and a follow-up, which most attempts don't have.
 const LEFT: &str = "
     SELECT EXISTS (SELECT 1 FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible) AS archives,
            EXISTS (SELECT 1 FROM pending WHERE upstream_task_id = $1 AND upstream_epoch = $2) AS follow_up";
@@ -124,7 +124,7 @@ async fn complete_of(
     Ok(Completed::Committed)
 }
 
-/// Why nothing was ended.
+/// The reason why nothing was ended.
 async fn refusal(db: Session<'_>, holder: Holder) -> Result<Completed, StoreError> {
     if lease::find(db.into(), holder).await?.is_some() {
         return Ok(Completed::NotReported);
@@ -138,7 +138,7 @@ async fn refusal(db: Session<'_>, holder: Holder) -> Result<Completed, StoreErro
 const COMMITTED_BY_WORKER: &str = "
     SELECT EXISTS (SELECT 1 FROM done WHERE task_id = $1 AND reporter_worker_id = $2)";
 
-/// A cancellation has no reporter, so no token can pass for its zero.
+/// Matches a committed attempt by its key. A cancellation has no reporter, so its token 0 matches nothing.
 const COMMITTED_BY_ATTEMPT: &str = "
     SELECT EXISTS (
         SELECT 1 FROM done

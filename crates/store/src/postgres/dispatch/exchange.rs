@@ -1,5 +1,5 @@
-//! What many agents bring and want, in one transaction: ends first, so that what they free can be given
-//! out, then what was not started, then new tasks.
+//! The exchange with many agents in one transaction. Ended attempts come first, so that the tasks they release
+//! can be assigned, then returned attempts, then new assignments.
 
 use std::collections::{HashMap, HashSet};
 
@@ -28,7 +28,7 @@ use crate::shared::workers::{self};
 
 type Participants = HashMap<WorkerId, Participant>;
 
-/// Takes and gives.
+/// Processes a batch of exchanges.
 pub(crate) async fn exchange(
     db: Session<'_>,
     turns: &SharedRoundRobin,
@@ -38,7 +38,7 @@ pub(crate) async fn exchange(
     let now = at.now;
     let workers: Vec<WorkerId> = batch.iter().map(|one| one.worker).collect();
     let participants = participants::lock(db, &workers).await?;
-    let Taken { mut verdicts, mut made_ready } = end_all(db, batch, &participants, now).await?;
+    let EndedAttempts { mut verdicts, mut made_ready } = end_all(db, batch, &participants, now).await?;
     if batch.iter().any(|one| !one.ended.is_empty()) {
         crash::point("complete.delete:after");
     }
@@ -68,27 +68,27 @@ pub(crate) async fn exchange(
     Ok(ExchangeOutcome { each: each.collect(), made_ready })
 }
 
-/// What became of the attempts that ended.
-struct Taken {
-    /// For each agent, for each of its attempts.
+/// The outcome of the ended attempts.
+struct EndedAttempts {
+    /// The verdicts of each agent, in the order of its attempts.
     verdicts: Vec<Vec<Verdict>>,
     made_ready: bool,
 }
 
-/// The leases go and the ends come in one statement, so that it can't matter what was true before.
+/// Deletes the leases and inserts the ends in one statement, so that no earlier read can be outdated.
 const END_ALL: &str = "
-    WITH said AS (
+    WITH reported AS (
         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[],
                              $6::int[], $7::smallint[], $8::text[], $9::uuid[], $11::text[])
-            AS said (task_id, worker_id, epoch, token, ended_as, exit_status, message, data, reporter_uuid,
+            AS reported (task_id, worker_id, epoch, token, ended_as, exit_status, message, data, reporter_uuid,
                      warnings)),
     ended AS (
-        DELETE FROM lease USING said
-        WHERE lease.task_id = said.task_id AND lease.worker_id = said.worker_id
-          AND lease.epoch = said.epoch AND lease.token = said.token
+        DELETE FROM lease USING reported
+        WHERE lease.task_id = reported.task_id AND lease.worker_id = reported.worker_id
+          AND lease.epoch = reported.epoch AND lease.token = reported.token
         RETURNING lease.task_id, lease.worker_id, lease.epoch, lease.token, lease.claimed_at,
-                  coalesce(lease.reported_end, said.ended_as) AS state, said.exit_status, said.message,
-                  said.data, said.reporter_uuid, said.warnings),
+                  coalesce(lease.reported_end, reported.ended_as) AS state, reported.exit_status, reported.message,
+                  reported.data, reported.reporter_uuid, reported.warnings),
     over AS (
         INSERT INTO done (task_id, state, exit_status, message, reporter_uuid, reporter_worker_id,
                           epoch, token, claimed_at, finished_at, data, warnings)
@@ -98,20 +98,20 @@ const END_ALL: &str = "
     SELECT ended.task_id, ended.worker_id, ended.epoch, ended.token, task.uuid
     FROM ended JOIN task ON task.id = ended.task_id";
 
-/// What attempts may have left, and rarely have.
-const LEFT: &str = "
-    SELECT DISTINCT said.task_id, said.epoch
-    FROM unnest($1::bigint[], $2::bigint[]) AS said (task_id, epoch)
+/// Checks for artifacts and follow-ups, which most attempts don't have.
+const WITH_OUTPUTS: &str = "
+    SELECT DISTINCT reported.task_id, reported.epoch
+    FROM unnest($1::bigint[], $2::bigint[]) AS reported (task_id, epoch)
     WHERE EXISTS (SELECT 1 FROM artifact a
-                  WHERE a.task_id = said.task_id AND a.epoch = said.epoch AND NOT a.visible)
+                  WHERE a.task_id = reported.task_id AND a.epoch = reported.epoch AND NOT a.visible)
        OR EXISTS (SELECT 1 FROM pending p
-                  WHERE p.upstream_task_id = said.task_id AND p.upstream_epoch = said.epoch)";
+                  WHERE p.upstream_task_id = reported.task_id AND p.upstream_epoch = reported.epoch)";
 
-/// A cancellation has no reporter, so no token can pass for its zero.
+/// Matches committed attempts by their keys. A cancellation has no reporter, so its token 0 matches nothing.
 const COMMITTED_BEFORE: &str = "
     SELECT done.task_id, done.epoch, done.token
-    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS said (task_id, epoch, token)
-    JOIN done ON done.task_id = said.task_id AND done.epoch = said.epoch AND done.token = said.token
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS reported (task_id, epoch, token)
+    JOIN done ON done.task_id = reported.task_id AND done.epoch = reported.epoch AND done.token = reported.token
     WHERE done.reporter_worker_id IS NOT NULL";
 
 fn read_key(row: &Row<'_>) -> Result<LeaseKey, StoreError> {
@@ -127,35 +127,36 @@ async fn end_all(
     batch: &[Exchange],
     participants: &Participants,
     now: Timestamp,
-) -> Result<Taken, StoreError> {
+) -> Result<EndedAttempts, StoreError> {
     if batch.iter().any(|one| !one.ended.is_empty()) {
         crash::point("complete.delete:before");
     }
-    let said: Vec<(WorkerId, Option<Uuid>, &Ended)> = batch
+    let reported: Vec<(WorkerId, Option<Uuid>, &Ended)> = batch
         .iter()
         .flat_map(|one| {
             let uuid = participants.get(&one.worker).map(|participant| participant.worker.uuid);
             one.ended.iter().map(move |ended| (one.worker, uuid, ended))
         })
         .collect();
-    if said.is_empty() {
-        return Ok(Taken { verdicts: vec![Vec::new(); batch.len()], made_ready: false });
+    if reported.is_empty() {
+        return Ok(EndedAttempts { verdicts: vec![Vec::new(); batch.len()], made_ready: false });
     }
-    let committed = end(db, &said, now).await?;
+    let committed = end(db, &reported, now).await?;
     let mut made_ready = false;
-    for (task, epoch) in left(db, &said).await? {
+    for (task, epoch) in with_outputs(db, &reported).await? {
         if committed.keys().any(|(_, key)| key.task == task && key.epoch == epoch) {
             records::publish_attempt(db.into(), task, epoch, now).await?;
             made_ready |= follow_up::release(db.into(), task, epoch, now).await?;
         }
     }
-    let before = committed_before(db, &said, &committed).await?;
-    // As if they had come one after the other: nobody hears of an end that was said behind them.
-    let mut heard: HashSet<LeaseKey> = HashSet::new();
+    let before = committed_before(db, &reported, &committed).await?;
+    // The result is the same as if they had come one after the other: only the first report of an attempt
+    // counts.
+    let mut decided: HashSet<LeaseKey> = HashSet::new();
     let ended_now: HashSet<LeaseKey> = committed.keys().map(|(_, key)| *key).collect();
     let mut verdict = |worker: WorkerId, key: LeaseKey| match committed.get(&(worker, key)) {
-        Some(uuid) if heard.insert(key) => Verdict::Committed(*uuid),
-        _ if heard.contains(&key) => Verdict::Replayed,
+        Some(uuid) if decided.insert(key) => Verdict::Committed(*uuid),
+        _ if decided.contains(&key) => Verdict::Replayed,
         _ if before.contains(&key) && !ended_now.contains(&key) => Verdict::Replayed,
         _ => Verdict::Stale,
     };
@@ -163,37 +164,37 @@ async fn end_all(
         .iter()
         .map(|one| one.ended.iter().map(|ended| verdict(one.worker, ended.lease)).collect())
         .collect();
-    Ok(Taken { verdicts, made_ready })
+    Ok(EndedAttempts { verdicts, made_ready })
 }
 
-/// Ends the attempts that hold their tasks; answers which, each with its worker and the UUID of its task.
+/// Ends the attempts that hold their tasks; returns these, each with its worker and the UUID of its task.
 async fn end(
     db: Session<'_>,
-    said: &[(WorkerId, Option<Uuid>, &Ended)],
+    reported: &[(WorkerId, Option<Uuid>, &Ended)],
     now: Timestamp,
 ) -> Result<HashMap<(WorkerId, LeaseKey), Uuid>, StoreError> {
-    // What is said first counts.
+    // If an attempt is reported twice, the first report counts.
     let mut first = HashSet::new();
-    let here: Vec<_> = said
+    let held: Vec<_> = reported
         .iter()
         .filter_map(|(worker, uuid, ended)| Some((worker, (*uuid)?, ended)))
         .filter(|(worker, _, ended)| first.insert((**worker, ended.lease)))
         .collect();
-    if here.is_empty() {
+    if held.is_empty() {
         return Ok(HashMap::new());
     }
-    let tasks: Vec<i64> = here.iter().map(|(_, _, ended)| ended.lease.task.0).collect();
-    let workers: Vec<i64> = here.iter().map(|(worker, _, _)| worker.0).collect();
-    let epochs: Vec<i64> = here.iter().map(|(_, _, ended)| ended.lease.epoch).collect();
-    let tokens: Vec<i64> = here.iter().map(|(_, _, ended)| ended.lease.token).collect();
-    let ends: Vec<i16> = here.iter().map(|(_, _, ended)| ended.end.code()).collect();
-    let statuses: Vec<i32> = here.iter().map(|(_, _, ended)| ended.result.exit_status).collect();
+    let tasks: Vec<i64> = held.iter().map(|(_, _, ended)| ended.lease.task.0).collect();
+    let workers: Vec<i64> = held.iter().map(|(worker, _, _)| worker.0).collect();
+    let epochs: Vec<i64> = held.iter().map(|(_, _, ended)| ended.lease.epoch).collect();
+    let tokens: Vec<i64> = held.iter().map(|(_, _, ended)| ended.lease.token).collect();
+    let ends: Vec<i16> = held.iter().map(|(_, _, ended)| ended.end.code()).collect();
+    let statuses: Vec<i32> = held.iter().map(|(_, _, ended)| ended.result.exit_status).collect();
     let messages: Vec<Option<i16>> =
-        here.iter().map(|(_, _, ended)| ended.result.msg.map(Code::code)).collect();
-    let data: Vec<Option<&str>> = here.iter().map(|(_, _, ended)| ended.data.as_deref()).collect();
+        held.iter().map(|(_, _, ended)| ended.result.msg.map(Code::code)).collect();
+    let data: Vec<Option<&str>> = held.iter().map(|(_, _, ended)| ended.data.as_deref()).collect();
     let warnings: Vec<Option<String>> =
-        here.iter().map(|(_, _, ended)| warnings_to_json(&ended.warnings)).collect::<Result<_, _>>()?;
-    let reporters: Vec<Uuid> = here.iter().map(|(_, uuid, _)| *uuid).collect();
+        held.iter().map(|(_, _, ended)| warnings_to_json(&ended.warnings)).collect::<Result<_, _>>()?;
+    let reporters: Vec<Uuid> = held.iter().map(|(_, uuid, _)| *uuid).collect();
     let params: Params<'_> = &[
         &tasks,
         &workers,
@@ -213,36 +214,36 @@ async fn end(
     .await
 }
 
-async fn left(
+async fn with_outputs(
     db: Session<'_>,
-    said: &[(WorkerId, Option<Uuid>, &Ended)],
+    reported: &[(WorkerId, Option<Uuid>, &Ended)],
 ) -> Result<Vec<(TaskId, i64)>, StoreError> {
     let (tasks, epochs): (Vec<i64>, Vec<i64>) =
-        said.iter().map(|(_, _, ended)| (ended.lease.task.0, ended.lease.epoch)).unzip();
-    db.all(LEFT, &[&tasks, &epochs], |row| Ok((TaskId(row.get(0)?), row.get(1)?))).await
+        reported.iter().map(|(_, _, ended)| (ended.lease.task.0, ended.lease.epoch)).unzip();
+    db.all(WITH_OUTPUTS, &[&tasks, &epochs], |row| Ok((TaskId(row.get(0)?), row.get(1)?))).await
 }
 
-/// Of the attempts that were not ended just now: those that ended well some time before.
+/// Returns those of the other attempts that had been committed before.
 async fn committed_before(
     db: Session<'_>,
-    said: &[(WorkerId, Option<Uuid>, &Ended)],
+    reported: &[(WorkerId, Option<Uuid>, &Ended)],
     committed: &HashMap<(WorkerId, LeaseKey), Uuid>,
 ) -> Result<HashSet<LeaseKey>, StoreError> {
-    let doubtful: HashSet<LeaseKey> = said
+    let undecided: HashSet<LeaseKey> = reported
         .iter()
         .filter(|(worker, _, ended)| !committed.contains_key(&(*worker, ended.lease)))
         .map(|(_, _, ended)| ended.lease)
         .collect();
-    if doubtful.is_empty() {
-        return Ok(doubtful);
+    if undecided.is_empty() {
+        return Ok(undecided);
     }
-    let tasks: Vec<i64> = doubtful.iter().map(|key| key.task.0).collect();
-    let epochs: Vec<i64> = doubtful.iter().map(|key| key.epoch).collect();
-    let tokens: Vec<i64> = doubtful.iter().map(|key| key.token).collect();
+    let tasks: Vec<i64> = undecided.iter().map(|key| key.task.0).collect();
+    let epochs: Vec<i64> = undecided.iter().map(|key| key.epoch).collect();
+    let tokens: Vec<i64> = undecided.iter().map(|key| key.token).collect();
     db.all(COMMITTED_BEFORE, &[&tasks, &epochs, &tokens], read_key).await
 }
 
-/// Takes back what was not started: as if it had never been given, but for the number of the attempt.
+/// Requeues attempts that were not started. Only the number of the attempt differs from before.
 async fn requeue(
     db: Session<'_>,
     worker: WorkerId,
@@ -257,7 +258,7 @@ async fn requeue(
     }
 }
 
-/// Gives tasks to those who want some; answers them by the place of the agent in the batch.
+/// Assigns tasks to the agents that want some; returns them by the position of the agent in the batch.
 async fn assign_all(
     db: Session<'_>,
     turns: &SharedRoundRobin,
@@ -278,8 +279,8 @@ async fn assign_all(
             .map(|ready| &batch[places[&ready.task]])
             .map(|one| (one.worker, one.token))
             .collect();
-        // Before the next group looks: it would find the same tasks, since a transaction does not pass over
-        // what it has locked itself.
+        // Leases are inserted before the next group selects tasks: it would find the same ones, since a
+        // transaction does not skip its own locks.
         for (_, work) in claim::assign(db, &selected, &to, at).await? {
             given.entry(places[&work.lease.task]).or_default().push(work);
         }

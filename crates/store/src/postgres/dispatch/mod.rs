@@ -1,4 +1,4 @@
-//! Handing out tasks, and ending them.
+//! Assignment and completion of tasks.
 
 mod claim;
 mod complete;

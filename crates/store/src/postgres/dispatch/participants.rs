@@ -1,4 +1,4 @@
-//! The workers of a batch, locked, and what each may run.
+//! The locked workers of a batch, and what each may run.
 
 use std::collections::HashMap;
 
@@ -14,26 +14,26 @@ use crate::exchange_plan::{Eligibility, Participant};
 use crate::postgres::session::{Params, Session};
 use crate::shared::workers::LockedWorker;
 
-/// In order, so that two batches never wait for each other in a circle. Waits for each worker.
+/// Locks in the order of ids, so that two batches can't deadlock. It waits for each lock.
 const LOCK: &str = "SELECT 1 FROM worker WHERE id = ANY($1) ORDER BY id FOR UPDATE";
 
-/// Those that are gone are left out.
-const LOOK: &str = "
+/// Workers that are not registered any more are left out.
+const PARTICIPANTS: &str = "
     SELECT w.id, w.uuid, w.state, w.tags, u.state AS owner_state,
            ARRAY(SELECT g.group_id FROM worker_group g
                  WHERE g.worker_id = w.id AND g.role >= $2 ORDER BY g.group_id) AS groups
     FROM worker w JOIN users u ON u.id = w.creator_id
     WHERE w.id = ANY($1)";
 
-/// Locks the workers of a batch. One whose owner's account is not Active counts as gone.
+/// Locks the workers of a batch. A worker whose owner's account is not Active counts as gone.
 pub(super) async fn lock(
     db: Session<'_>,
     workers: &[WorkerId],
 ) -> Result<HashMap<WorkerId, Participant>, StoreError> {
     let ids: Vec<i64> = workers.iter().map(|worker| worker.0).collect();
-    let (lock, look) = (db.prepare_cached(LOCK).await?, db.prepare_cached(LOOK).await?);
-    // Sent together, and done one after the other: a statement that waited for a lock would still see the
-    // groups of before.
+    let (lock, look) = (db.prepare_cached(LOCK).await?, db.prepare_cached(PARTICIPANTS).await?);
+    // The statements are sent together and executed in sequence. In one statement that waits for a lock, the
+    // groups would be those from before the wait.
     let least = Role::Write.code();
     let (locked, looked): (Params<'_>, Params<'_>) = (&[&ids], &[&ids, &least]);
     let (_, rows) = tokio::try_join!(db.execute(&lock, locked), db.query(&look, looked))?;

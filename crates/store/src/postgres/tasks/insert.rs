@@ -1,4 +1,4 @@
-//! Adding the rows of many tasks: thousands with one statement.
+//! Insertion of many tasks, thousands with one statement.
 
 use std::collections::BTreeSet;
 
@@ -13,13 +13,13 @@ use crate::enum_codes::neg_priority;
 use crate::postgres::session::{Params, Session};
 use crate::shared::tasks::insert::{NewRow, Origin, Placed};
 
-/// Tasks in one statement: enough that the round trip costs nothing, few enough to keep memory flat.
-const AT_ONCE: usize = 5_000;
+/// The number of tasks per statement: large enough to hide the round trip, small enough to bound memory.
+const BATCH_SIZE: usize = 5_000;
 
-/// Not necessarily without gaps: others draw at the same time.
+/// The ids may have gaps, since other transactions draw ids at the same time.
 const TAKE_IDS: &str = "SELECT nextval('task_id') AS id FROM generate_series(1, $1) ORDER BY id";
 
-/// Draws ids for tasks, in rising order.
+/// Draws ids for tasks, in increasing order.
 pub(crate) async fn take_ids(db: Session<'_>, count: usize) -> Result<Vec<i64>, StoreError> {
     db.all(TAKE_IDS, &[&i32::try_from(count).unwrap_or(i32::MAX)], only).await
 }
@@ -36,7 +36,7 @@ const INSERT_TASKS: &str = "
 const INSERT_TASK_LABELS: &str = "
     INSERT INTO task_label (label_id, task_id) SELECT * FROM unnest($1::bigint[], $2::bigint[])";
 
-/// Adds tasks with their labels and needs.
+/// Inserts tasks with their labels and references.
 pub(crate) async fn insert(
     db: Session<'_>,
     origin: Origin,
@@ -52,8 +52,8 @@ pub(crate) async fn insert(
         .zip(ids)
         .map(|(row, id)| Placed { task: TaskId(id), lane: LaneId(lanes[&(row.group, &*row.tags)]) })
         .collect();
-    for from in (0..rows.len()).step_by(AT_ONCE) {
-        let some = from..rows.len().min(from + AT_ONCE);
+    for from in (0..rows.len()).step_by(BATCH_SIZE) {
+        let some = from..rows.len().min(from + BATCH_SIZE);
         insert_some(db, origin, &rows[some.clone()], &numbers[some.clone()], &placed[some], now).await?;
     }
     Ok(placed)
@@ -92,18 +92,18 @@ async fn insert_some(
         &limits,
     ];
     db.run(INSERT_TASKS, params).await?;
-    insert_needs(db, rows, &ids).await?;
+    insert_references(db, rows, &ids).await?;
     insert_labels(db, rows, &ids).await
 }
 
-const INSERT_NEEDS: &str = "
+const INSERT_REFERENCES: &str = "
     INSERT INTO task_need (needed_uuid, task_id) SELECT * FROM unnest($1::uuid[], $2::bigint[])";
 
-async fn insert_needs(db: Session<'_>, rows: &[NewRow], ids: &[i64]) -> Result<(), StoreError> {
+async fn insert_references(db: Session<'_>, rows: &[NewRow], ids: &[i64]) -> Result<(), StoreError> {
     let (needed, tasks): (Vec<Uuid>, Vec<i64>) =
-        rows.iter().zip(ids).flat_map(|(row, id)| row.needs.iter().map(|needed| (*needed, *id))).unzip();
+        rows.iter().zip(ids).flat_map(|(row, id)| row.references.iter().map(|needed| (*needed, *id))).unzip();
     if !needed.is_empty() {
-        db.run(INSERT_NEEDS, &[&needed, &tasks]).await?;
+        db.run(INSERT_REFERENCES, &[&needed, &tasks]).await?;
     }
     Ok(())
 }
@@ -128,14 +128,14 @@ const INSERT_READY: &str = "
     SELECT lane_id, neg_priority, task_id, 0, 0, $4
     FROM unnest($1::bigint[], $2::int[], $3::bigint[]) AS new (lane_id, neg_priority, task_id)";
 
-/// Puts new tasks in line.
+/// Inserts new tasks into the queue.
 pub(crate) async fn insert_ready(
     db: Session<'_>,
     rows: &[NewRow],
     placed: &[Placed],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for (rows, placed) in rows.chunks(AT_ONCE).zip(placed.chunks(AT_ONCE)) {
+    for (rows, placed) in rows.chunks(BATCH_SIZE).zip(placed.chunks(BATCH_SIZE)) {
         let lanes: Vec<i64> = placed.iter().map(|placed| placed.lane.0).collect();
         let places: Vec<i32> = rows.iter().map(|row| neg_priority(row.priority)).collect();
         let tasks: Vec<i64> = placed.iter().map(|placed| placed.task.0).collect();

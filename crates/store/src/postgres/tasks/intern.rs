@@ -1,7 +1,7 @@
-//! Lanes and labels: found or made once, known by number from then on.
+//! Lanes and labels, which are inserted once and referred to by their ids.
 //!
-//! Made in order, so that two submissions that make the same ones never wait for each other in a circle.
-//! Found in a statement of its own, which sees what another transaction has made meanwhile.
+//! They are inserted in order, so that two submissions with the same ones can't deadlock. A separate statement
+//! reads the ids, since it sees what another transaction has inserted in the meantime.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,7 +10,7 @@ use mitosis_domain::ids::GroupId;
 use crate::StoreError;
 use crate::postgres::session::Session;
 
-/// `$1` are JSON texts.
+/// `$1` is an array of JSON texts.
 const MAKE_TAG_SETS: &str = "
     INSERT INTO tag_set (digest, tags)
     SELECT sha256(convert_to(tags, 'UTF8')), tags::jsonb FROM unnest($1::text[]) AS tags
@@ -71,7 +71,7 @@ const FIND_LABELS: &str = "
     FROM unnest($1::bigint[], $2::text[]) AS wanted (group_id, name)
     JOIN label ON label.group_id = wanted.group_id AND label.name = wanted.name";
 
-/// The numbers of labels within groups.
+/// The ids of labels within groups.
 pub(crate) async fn labels(
     db: Session<'_>,
     wanted: BTreeSet<(GroupId, &str)>,

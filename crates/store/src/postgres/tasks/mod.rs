@@ -1,4 +1,4 @@
-//! Adding many tasks.
+//! Insertion of many tasks.
 
 pub(crate) mod insert;
 pub(crate) mod intern;

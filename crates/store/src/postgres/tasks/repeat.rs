@@ -1,4 +1,4 @@
-//! Adding the rows of tasks that repeat others.
+//! Insertion of tasks that repeat others.
 
 use mitosis_domain::ids::UserId;
 use mitosis_protocol::Timestamp;
@@ -29,12 +29,12 @@ const INSERT_TASK_NEEDS: &str = "
     FROM unnest($1::bigint[], $2::bigint[]) AS new (id, original)
     JOIN task_need n ON n.task_id = new.original";
 
-/// The place in line is that of `enum_codes::neg_priority`.
+/// The priority is stored as [`neg_priority`](crate::enum_codes::neg_priority) does.
 const INSERT_READY: &str = "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
     SELECT lane_id, ~priority, id, 0, 0, $2 FROM task WHERE id = ANY($1)";
 
-/// Adds a task for each of the originals.
+/// Inserts a task for each of the originals.
 pub(crate) async fn insert(
     db: Session<'_>,
     creator: UserId,

@@ -10,7 +10,7 @@ const INSERT_GARBAGE: Sql =
 
 const DELETE_GARBAGE: Sql = sql!("DELETE FROM garbage WHERE object = $1");
 
-/// Notes an object whose record is gone.
+/// Records an object that no record needs any more.
 pub(crate) async fn add(db: Db<'_>, object: &str, now: Timestamp) -> Result<(), StoreError> {
     db.run(INSERT_GARBAGE, &[&object, &now.unix_micros()]).await?;
     Ok(())
@@ -23,7 +23,7 @@ const INSERT_ALL_GARBAGE: Sql = sql!(
     sqlite: "INSERT OR IGNORE INTO garbage (object, since) SELECT value, ?2 FROM json_each(?1)",
 );
 
-/// Notes objects whose records are gone.
+/// Records objects that no record needs any more.
 pub(crate) async fn add_all(db: Db<'_>, objects: &[String], now: Timestamp) -> Result<(), StoreError> {
     if !objects.is_empty() {
         db.run(INSERT_ALL_GARBAGE, &[&List(objects), &now.unix_micros()]).await?;
@@ -31,7 +31,7 @@ pub(crate) async fn add_all(db: Db<'_>, objects: &[String], now: Timestamp) -> R
     Ok(())
 }
 
-/// Deletes the note of an object that a new record needs.
+/// Deletes the garbage record of an object that a new record needs.
 pub(super) async fn delete(db: Db<'_>, object: &str) -> Result<(), StoreError> {
     db.run(DELETE_GARBAGE, &[&object]).await?;
     Ok(())

@@ -1,7 +1,7 @@
-//! The records of a task's archives: listed, published with a commit, discarded with an attempt.
+//! The records of a task's archives, which are published with a commit and discarded with a lost attempt.
 //!
-//! What a group is charged is always the sum of the sizes of its records, so a record never goes
-//! without its size being given back in the same transaction.
+//! The charge of a group is always the sum of the sizes of its records, so the deletion of a record releases
+//! its size in the same transaction.
 
 use std::collections::HashMap;
 
@@ -28,7 +28,7 @@ const ANNOUNCED_ARTIFACTS: Sql = sql!(
     FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible ORDER BY kind"
 );
 
-/// What everybody may see.
+/// The visible archives of a task.
 pub(super) async fn visible(db: Db<'_>, task: TaskId) -> Result<Vec<Artifact>, StoreError> {
     db.all(VISIBLE_ARTIFACTS, &[&task.0], read).await
 }
@@ -39,7 +39,7 @@ const VISIBLE_OF_KIND: Sql = sql!(
     FROM artifact WHERE task_id = ANY($1) AND kind = $2 AND visible"
 );
 
-/// What everybody may see of many tasks.
+/// The visible archives of many tasks.
 pub(super) async fn visible_of_kind(
     db: Db<'_>,
     tasks: &[TaskId],
@@ -57,7 +57,7 @@ const ANNOUNCED_BY_WORKER: Sql = sql!(
     WHERE l.task_id = $1 AND l.worker_id = $2 ORDER BY a.kind"
 );
 
-/// What an attempt has announced; nothing if it does not hold the task.
+/// The archives that an attempt has announced; none if it does not hold the task.
 pub(super) async fn announced(db: Db<'_>, holder: Holder) -> Result<Vec<Artifact>, StoreError> {
     if let Holder::Worker(worker, task) = holder {
         return db.all(ANNOUNCED_BY_WORKER, &[&task.0, &worker.0], read).await;
@@ -78,7 +78,7 @@ fn read(row: &Row<'_>) -> Result<Artifact, StoreError> {
     })
 }
 
-/// A record that was taken out.
+/// A deleted record.
 struct Taken {
     size: i64,
     object: String,
@@ -90,7 +90,7 @@ fn read_taken(row: &Row<'_>) -> Result<Taken, StoreError> {
 
 const LOCK_TASK: &str = "SELECT 1 FROM task WHERE id = $1 FOR UPDATE";
 
-/// Keeps uploads by users away from the visible archives of a task.
+/// Locks a task against uploads by users.
 async fn lock_task(db: Db<'_>, task: TaskId) -> Result<(), StoreError> {
     db.lock(LOCK_TASK, &[&task.0]).await
 }
@@ -108,7 +108,7 @@ const TAKE_VISIBLE: Sql = sql!(
 const SHOW_ATTEMPT: Sql =
     sql!("UPDATE artifact SET visible = true WHERE task_id = $1 AND kind = $2 AND epoch = $3");
 
-/// Makes the archives of a committed attempt the visible ones, in place of those there were.
+/// Makes the archives of a committed attempt visible, in place of the previous ones.
 pub(crate) async fn publish_attempt(
     db: Db<'_>,
     task: TaskId,
@@ -134,7 +134,7 @@ const TAKE_ANNOUNCED: Sql = sql!(
     DELETE FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible RETURNING size, object"
 );
 
-/// Drops what a lost attempt announced.
+/// Deletes the records that a lost attempt announced.
 pub(crate) async fn discard_attempt(
     db: Db<'_>,
     task: TaskId,
@@ -147,14 +147,14 @@ pub(crate) async fn discard_attempt(
 
 const TAKE_ALL: Sql = sql!("DELETE FROM artifact WHERE task_id = $1 RETURNING size, object");
 
-/// Drops all archives of a task that is about to vanish.
+/// Deletes the records of all archives of a task that is about to be deleted.
 pub(crate) async fn discard_all(db: Db<'_>, task: TaskId, now: Timestamp) -> Result<(), StoreError> {
     lock_task(db, task).await?;
     let taken: Vec<Taken> = db.all(TAKE_ALL, &[&task.0], read_taken).await?;
     release_storage(db, task, taken, now).await
 }
 
-/// The group of the task is charged that much less.
+/// Reduces the charge of the task's group.
 pub(super) const RELEASE_STORAGE: Sql = sql!(
     "
     UPDATE groups SET storage_used = storage_used - $2

@@ -1,4 +1,4 @@
-//! Removing the record of a visible archive.
+//! Removal of the record of a visible archive.
 
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::object::{ObjectClass, ObjectKey};
@@ -24,7 +24,7 @@ struct Visible {
     updated_at: Timestamp,
 }
 
-/// Uploads and other removals wait, and changes of the group's members.
+/// Locks the task and its group against uploads, other removals and changes of the members.
 const LOCK_TASK: Sql = sql!(
     "
     SELECT t.id, t.group_id FROM task t INNER JOIN groups g ON g.id = t.group_id WHERE t.uuid = $1
@@ -74,7 +74,7 @@ pub(super) async fn remove(
     db.run_one(RELEASE_STORAGE, &[&artifact.task.0, &artifact.size]).await?;
     let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
     expected_uploads::delete(db, &key).await?;
-    // No link of the last upload is older.
+    // It is later than the last upload, so all links to the object have been issued before.
     garbage::add(db, key.path(), untouched_since).await?;
     Ok(Removal::Removed { object: key.path().to_owned() })
 }

@@ -1,4 +1,4 @@
-//! Announcing an upload: the record and the charge come before the bytes.
+//! Reservations of uploads: the record and the charge precede the bytes.
 
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::object::{ObjectClass, ObjectKey};
@@ -19,20 +19,20 @@ use crate::ops::artifacts::Reservation;
 use crate::ops::dispatch::Holder;
 use crate::ops::expected_uploads::NewLink;
 
-/// Charges only what fits: the quota holds however many ask at once, and asking for nothing is free
-/// even in a group that is over its quota.
+/// Charges only what fits, so the quota holds under concurrency. A growth of 0 is accepted even in a group
+/// beyond its quota.
 const CHARGE: Sql = sql!(
     "
     UPDATE groups SET storage_used = storage_used + $2
     WHERE id = $1 AND ($2::bigint = 0 OR $2 <= storage_quota - storage_used)"
 );
 
-/// Charges a group for growth; false when the quota does not allow it.
+/// Charges a group for growth; returns false if the quota does not allow it.
 pub(crate) async fn charge(db: Db<'_>, group: GroupId, growth: i64) -> Result<bool, StoreError> {
     Ok(db.run(CHARGE, &[&group.0, &growth]).await? == 1)
 }
 
-/// The task that a file is for.
+/// The task that an upload belongs to.
 struct Target {
     task: TaskId,
     uuid: Uuid,
@@ -46,8 +46,8 @@ const TARGET_BY_ID: Sql = sql!(
     FROM task t INNER JOIN groups g ON g.id = t.group_id WHERE t.id = $1"
 );
 
-/// The task is locked, so that uploads to it, and the commit of its attempt, take turns; the group, as changes of
-/// its members lock it before they touch a membership.
+/// Locks the task, to serialize uploads to it and the commit of its attempt, and the group, since changes of
+/// its members lock it first.
 const TARGET_BY_UUID: Sql = sql!(
     "
     SELECT t.id, t.uuid, t.group_id, g.state AS group_state
@@ -63,7 +63,7 @@ fn read_target(row: &Row<'_>) -> Result<Target, StoreError> {
     })
 }
 
-/// What is registered under the same name.
+/// The existing record of the same name.
 struct Existing {
     id: i64,
     size: i64,
@@ -86,7 +86,7 @@ async fn find(db: Db<'_>, sql: Sql, key: Params<'_>) -> Result<Option<Existing>,
         .await
 }
 
-/// Announces an upload of the attempt that holds the task; not visible before its commit.
+/// Reserves an upload of the attempt that holds the task; it becomes visible with the commit.
 pub(super) async fn for_attempt(
     db: Db<'_>,
     holder: Holder,
@@ -113,7 +113,7 @@ pub(super) async fn for_attempt(
 
 const TOUCH_TASK: Sql = sql!("UPDATE task SET updated_at = $2 WHERE id = $1");
 
-/// Announces an upload by a user; visible at once, over whatever is visible now.
+/// Reserves an upload by a user; it is visible at once, in place of the current archive.
 pub(super) async fn for_user(
     db: Db<'_>,
     by: By,
@@ -143,7 +143,7 @@ pub(super) async fn for_user(
     Ok(outcome)
 }
 
-/// The record to be made when there is none to grow.
+/// A new record, if there is none that can grow.
 struct NewArtifact {
     kind: ArtifactKind,
     epoch: i64,

@@ -1,4 +1,4 @@
-//! A task that another task asks for (semantics §4.3): made, released, dropped.
+//! Follow-ups, which are tasks that another task requests (semantics §4.3): creation, release and removal.
 
 use mitosis_domain::crash;
 use mitosis_domain::ids::{GroupId, LaneId, TaskId, UserId, WorkerId};
@@ -16,7 +16,7 @@ use crate::enum_codes::neg_priority;
 use crate::ops::dispatch::{FollowUp, Holder};
 use crate::ops::tasks::TaskIds;
 
-/// What has to be known of the task that asks.
+/// The facts about the upstream task.
 struct Upstream {
     uuid: Uuid,
     group: GroupId,
@@ -40,7 +40,7 @@ const INSERT_PENDING: Sql = sql!(
 
 const LINK_DOWNSTREAM: Sql = sql!("UPDATE task SET downstream_uuid = $2 WHERE id = $1");
 
-/// Makes the task Pending until the attempt that asks for it is committed.
+/// Creates the task as Pending until the attempt that requests it is committed.
 pub(crate) async fn submit(
     db: Db<'_>,
     holder: Holder,
@@ -71,7 +71,7 @@ pub(crate) async fn submit(
         return Ok(FollowUp::CreatorNotActive);
     }
     if !may_name(db, lease.key.task, &upstream, row).await? {
-        return Ok(FollowUp::NamesForeign);
+        return Ok(FollowUp::ForbiddenReference);
     }
     let Some(number) = take_numbers(db, upstream.creator, row.group, 1).await? else {
         return Ok(FollowUp::CreatorDenied);
@@ -86,8 +86,8 @@ pub(crate) async fn submit(
     Ok(FollowUp::Created(TaskIds { uuid: row.uuid, number }))
 }
 
-/// Of other groups, a follow-up names only what its upstream names: it is the worker that asks for it, and
-/// the creator's rights are not the worker's.
+/// A follow-up may only refer to those tasks of other groups that its upstream refers to: the worker requests
+/// it, and doesn't have the rights of the creator.
 const NAMES_MORE: Sql = sql!(
     "
     SELECT EXISTS (
@@ -97,7 +97,7 @@ const NAMES_MORE: Sql = sql!(
 );
 
 async fn may_name(db: Db<'_>, id: TaskId, upstream: &Upstream, row: &NewRow) -> Result<bool, StoreError> {
-    let named: Vec<Uuid> = row.needs.iter().copied().collect();
+    let named: Vec<Uuid> = row.references.iter().copied().collect();
     if named.is_empty() {
         return Ok(true);
     }
@@ -124,8 +124,7 @@ const INSERT_RELEASED: Sql = sql!(
     VALUES ($1, $2, $3, 0, 0, $4)"
 );
 
-/// Makes the follow-up of a committed attempt Ready, if there is one and nobody cancelled it; answers
-/// whether there was.
+/// Makes the follow-up of a committed attempt Ready, unless it was cancelled; returns whether there was one.
 pub(crate) async fn release(
     db: Db<'_>,
     upstream: TaskId,
@@ -149,7 +148,7 @@ pub(crate) async fn release(
     Ok(!released.is_empty())
 }
 
-/// Locked, so that none is cancelled while it is dropped.
+/// Locks the rows, so that they can't be cancelled at the same time.
 const PENDING_OF_UPSTREAM: Sql = sql!(
     "
     SELECT p.task_id, t.uuid FROM pending p JOIN task t ON t.id = p.task_id
@@ -161,15 +160,15 @@ const UNLINK_DOWNSTREAM: Sql = sql!(
     UPDATE task SET downstream_uuid = NULL WHERE id = $1 AND downstream_uuid = $2"
 );
 
-/// In the order that the references between the tables allow; `$1` is the task.
-const DELETE_EVERY_TRACE: [Sql; 4] = [
+/// The deletions in an order that satisfies the foreign keys; `$1` is the task.
+const DELETE_TASK: [Sql; 4] = [
     sql!("DELETE FROM pending WHERE task_id = $1"),
     sql!("DELETE FROM task_label WHERE task_id = $1"),
     sql!("DELETE FROM task_need WHERE task_id = $1"),
     sql!("DELETE FROM task WHERE id = $1"),
 ];
 
-/// Removes what a lost or repeated request left behind, as if it had never been asked for.
+/// Deletes the Pending follow-up of a lost attempt or of a repeated request without a trace.
 pub(crate) async fn drop_pending(db: Db<'_>, upstream: TaskId, now: Timestamp) -> Result<(), StoreError> {
     let orphans: Vec<(TaskId, Uuid)> = db
         .all(PENDING_OF_UPSTREAM, &[&upstream.0], |row| {
@@ -178,7 +177,7 @@ pub(crate) async fn drop_pending(db: Db<'_>, upstream: TaskId, now: Timestamp) -
         .await?;
     for (orphan, uuid) in orphans {
         records::discard_all(db, orphan, now).await?;
-        for delete in DELETE_EVERY_TRACE {
+        for delete in DELETE_TASK {
             db.run(delete, &[&orphan.0]).await?;
         }
         db.run(UNLINK_DOWNSTREAM, &[&upstream.0, &uuid]).await?;

@@ -1,4 +1,4 @@
-//! Who holds a task.
+//! Leases, which say who holds a task.
 
 use mitosis_domain::ids::{TaskId, WorkerId};
 use mitosis_domain::task::{ExecEnd, LeaseKey};
@@ -10,7 +10,7 @@ use crate::StoreError;
 use crate::db::{Db, Row, Sql, only, sql};
 use crate::ops::dispatch::{Assignment, Holder};
 
-/// A worker's hold on a task.
+/// The lease of a worker on a task.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lease {
     pub(crate) key: LeaseKey,
@@ -32,7 +32,7 @@ const LEASE_OF_ATTEMPT: Sql = sql!(
     FROM lease WHERE task_id = $1 AND epoch = $2 AND token = $3"
 );
 
-/// The lease behind a claim to hold a task; none when the task is not held, or not by this one.
+/// Finds the lease of a holder; none if it does not hold the task.
 pub(crate) async fn find(db: Db<'_>, holder: Holder) -> Result<Option<Lease>, StoreError> {
     match holder {
         Holder::Worker(worker, task) => db.optional(LEASE_OF_WORKER, &[&task.0, &worker.0], read).await,
@@ -42,8 +42,8 @@ pub(crate) async fn find(db: Db<'_>, holder: Holder) -> Result<Option<Lease>, St
     }
 }
 
-/// Like [`find`], and the lease stays as it is until the end of the transaction: all that changes one
-/// locks its worker first.
+/// Like [`find`], and locks the lease until the end of the transaction. Every change of a lease locks its
+/// worker first, so the lock is that of the worker.
 pub(crate) async fn hold(db: Db<'_>, holder: Holder) -> Result<Option<Lease>, StoreError> {
     if matches!(db, Db::Sqlite(_)) {
         return find(db, holder).await;
@@ -75,7 +75,7 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Lease, StoreError> {
     })
 }
 
-/// The task that is held.
+/// The held task, with its lease.
 pub(super) async fn held(db: Db<'_>, holder: Holder) -> Result<Option<Assignment>, StoreError> {
     let Some(lease) = hold(db, holder).await? else { return Ok(None) };
     Ok(Some(Assignment { task: get::by_id(db, lease.key.task).await?, lease: lease.key }))
@@ -83,15 +83,15 @@ pub(super) async fn held(db: Db<'_>, holder: Holder) -> Result<Option<Assignment
 
 const TOUCH_LEASE: Sql = sql!("UPDATE lease SET updated_at = $2 WHERE task_id = $1");
 
-/// Notes that something about the attempt was reported.
+/// Sets the time of the last report about the attempt.
 pub(crate) async fn touch(db: Db<'_>, task: TaskId, now: Timestamp) -> Result<(), StoreError> {
     db.run_one(TOUCH_LEASE, &[&task.0, &now.unix_micros()]).await
 }
 
 const DELETE_LEASE: Sql = sql!("DELETE FROM lease WHERE task_id = $1 RETURNING stop_asked");
 
-/// Ends the attempt; answers whether a user had asked for its stop. What becomes of the task is up to the
-/// caller.
+/// Ends the attempt; returns whether a user had requested to stop it. The caller decides what becomes of the
+/// task.
 pub(crate) async fn end(db: Db<'_>, task: TaskId) -> Result<bool, StoreError> {
     db.one(DELETE_LEASE, &[&task.0], only).await
 }

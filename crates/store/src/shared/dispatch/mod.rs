@@ -1,4 +1,4 @@
-//! The way of a task through a worker.
+//! The execution of a task by a worker: claim, report, follow-up, completion.
 
 pub(crate) mod follow_up;
 pub(crate) mod lease;
@@ -40,8 +40,8 @@ impl<B: Backend> Dispatch for B {
         .await
     }
 
-    async fn work_in_hand(&self, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, StoreError> {
-        self.read((worker, tasks.to_vec()), |db, (worker, tasks)| Box::pin(work::in_hand(db, *worker, tasks)))
+    async fn held_work(&self, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, StoreError> {
+        self.read((worker, tasks.to_vec()), |db, (worker, tasks)| Box::pin(work::held(db, *worker, tasks)))
             .await
     }
 
@@ -85,7 +85,7 @@ impl<B: Backend> Dispatch for B {
     }
 }
 
-// Handing out and ending tasks is where the databases differ most, and where it counts.
+// Assignment and completion differ most between the databases, and their speed matters.
 
 async fn exchange(
     db: Db<'_>,

@@ -1,4 +1,4 @@
-//! Which tasks are handed out next: groups take turns; within a group larger priority first, then older, over all
+//! The choice of the next tasks: groups take turns; within a group, larger priority first, then older, over all
 //! lanes that the worker may serve.
 
 use std::collections::{HashMap, VecDeque};
@@ -11,7 +11,7 @@ use crate::enum_codes::row_count;
 use crate::exchange_plan::Eligibility;
 use crate::fairness::SharedRoundRobin;
 
-/// A task that is Ready. The order of the fields is the order of service within a group.
+/// A Ready task. The order of the fields is the order of service within a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ready {
     pub(crate) neg_priority: i32,
@@ -21,7 +21,7 @@ pub(crate) struct Ready {
     pub(crate) losses: i64,
 }
 
-/// Lanes in which something waits that the worker may run. On PostgreSQL the one to be served first is in front.
+/// The non-empty lanes that the worker may serve. On PostgreSQL, they are ordered by their first tasks.
 const LANES: Sql = sql!(
     postgres: "
     SELECT lane.group_id, lane.id
@@ -31,7 +31,7 @@ const LANES: Sql = sql!(
         SELECT neg_priority, task_id FROM ready WHERE ready.lane_id = lane.id
         ORDER BY neg_priority, task_id LIMIT 1) head
     WHERE lane.group_id = ANY($1)
-      -- no tag that the worker lacks
+      -- The worker has all tags of the lane.
       AND tag_set.tags <@ $2
     ORDER BY head.neg_priority, head.task_id",
     sqlite: "
@@ -40,13 +40,13 @@ const LANES: Sql = sql!(
     CROSS JOIN lane ON lane.group_id = wanted.value
     CROSS JOIN tag_set ON tag_set.id = lane.tag_set_id
     WHERE EXISTS (SELECT 1 FROM ready WHERE ready.lane_id = lane.id)
-      -- no tag that the worker lacks
+      -- The worker has all tags of the lane.
       AND (tag_set.tags = ?2 OR NOT EXISTS (
           SELECT value FROM json_each(tag_set.tags) EXCEPT SELECT value FROM json_each(?2)))",
 );
 
-/// Locks what is to be served next, at most `count`, in the order of service. A group that has less
-/// waiting than its turns leaves the rest to the others.
+/// Locks the next tasks, at most `count`, in the order of service. A group with fewer tasks than turns leaves
+/// its turns to the others.
 pub(crate) async fn select_ready(
     db: Db<'_>,
     turns: &SharedRoundRobin,
@@ -60,7 +60,7 @@ pub(crate) async fn select_ready(
     while missing > 0 && !open.is_empty() {
         let mut full = Vec::new();
         for (group, share) in turns.shares(&open, missing) {
-            // What is locked already is found again, and more behind it.
+            // The result includes the tasks that are already locked, and further ones.
             let wanted = selected.get(&group).map_or(0, VecDeque::len) + share;
             let of_group =
                 lanes.iter().find(|(known, _)| *known == group).map_or(&[][..], |(_, lanes)| lanes);
@@ -79,7 +79,7 @@ pub(crate) async fn select_ready(
     Ok(served)
 }
 
-/// The lanes, by group, in the order of their first lanes.
+/// The lanes of each group, in the order of their first tasks.
 async fn lanes_of(db: Db<'_>, who: &Eligibility) -> Result<Vec<(GroupId, Vec<LaneId>)>, StoreError> {
     let groups: Vec<i64> = who.groups.iter().map(|group| group.0).collect();
     let params: Params<'_> = &[&List(&groups), &Json(&who.tags)];
@@ -95,7 +95,8 @@ async fn lanes_of(db: Db<'_>, who: &Eligibility) -> Result<Vec<(GroupId, Vec<Lan
     Ok(by_group)
 }
 
-/// The first of one lane, straight from the key. What another one takes right now is passed over.
+/// The first tasks of one lane, read by the primary key. Tasks that a concurrent transaction has locked are
+/// skipped.
 const FIRST_OF_LANE: Sql = sql!(
     "
     SELECT neg_priority, task_id, epoch, losses
@@ -106,8 +107,8 @@ const FIRST_OF_LANE: Sql = sql!(
     FOR UPDATE SKIP LOCKED"
 );
 
-/// Locks the first `count` of all lanes. Once that many are known, a further lane is asked only for
-/// what goes before the last of them; with the lanes in order, that is rarely anything.
+/// Locks the first `count` tasks of all lanes. Once there are that many, a further lane is only queried for
+/// tasks ahead of the last one. Since the lanes are ordered, there rarely are any.
 async fn first_of_lanes(db: Db<'_>, lanes: &[LaneId], count: usize) -> Result<Vec<Ready>, StoreError> {
     let mut first: Vec<Ready> = Vec::new();
     for lane in lanes.iter().copied() {

@@ -1,4 +1,4 @@
-//! Noting how the command ended.
+//! Reports about the end of a command.
 
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::Timestamp;
@@ -11,7 +11,7 @@ use crate::ops::dispatch::{EndReport, Holder};
 
 const NOTE_END: Sql = sql!("UPDATE lease SET reported_end = $2, updated_at = $3 WHERE task_id = $1");
 
-/// Notes it on the lease, if that is still there.
+/// Records the end on the lease, if the holder still has it.
 pub(super) async fn report_end(
     db: Db<'_>,
     holder: Holder,
@@ -20,5 +20,5 @@ pub(super) async fn report_end(
 ) -> Result<EndReport, StoreError> {
     let Some(lease) = lease::hold(db, holder).await? else { return Ok(EndReport::NotHeld) };
     db.run_one(NOTE_END, &[&lease.key.task.0, &end.code(), &now.unix_micros()]).await?;
-    Ok(EndReport::Noted)
+    Ok(EndReport::Recorded)
 }

@@ -1,4 +1,4 @@
-//! Taking a task back from an attempt that did not commit it.
+//! Requeuing of tasks whose attempt was not committed.
 
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::limits::MAX_LOST_ATTEMPTS;
@@ -17,7 +17,7 @@ use crate::ops::By;
 use crate::ops::tasks::CancelSelection;
 use crate::ops::workers::Fate;
 
-/// A deletion of the group waits for this to end, or is waited for.
+/// Locks the group, so that its deletion comes either before or after.
 const PLACE_OF_TASK: Sql = sql!(
     "
     SELECT t.uuid, t.lane_id, t.priority, g.state = $2 AS group_is_gone
@@ -32,9 +32,9 @@ const REQUEUE: Sql = sql!(
     VALUES ($1, $2, $3, $4, $5, $6)"
 );
 
-/// Makes the task Ready again, in its old place, and drops what the attempt prepared. A user who asked for a stop
-/// wanted the task to end, not the attempt: then it is cancelled. So is a task of a deleted group, and one that has
-/// lost too many attempts.
+/// Makes the task Ready again, at its old position in the queue, and drops what the attempt prepared. If a user
+/// requested to stop it, the task is cancelled instead, since the request was about the task and not about the
+/// attempt. So is a task of a deleted group, and one that has lost too many attempts.
 pub(crate) async fn requeue(
     db: Db<'_>,
     lost: &Lease,
@@ -57,7 +57,7 @@ pub(crate) async fn requeue(
     follow_up::drop_pending(db, task, now).await?;
     if stop_asked || group_is_gone {
         cancel(db, By::Site, &CancelSelection::Ready(vec![uuid]), now).await?;
-    } else if losses >= MAX_LOST_ATTEMPTS && fate == Fate::Lost {
+    } else if losses >= MAX_LOST_ATTEMPTS && fate == Fate::WorkerLost {
         cancel_lost(db, task, now).await?;
     }
     Ok(uuid)

@@ -1,4 +1,4 @@
-//! What a worker needs to run tasks.
+//! Tasks in the form that agents need to run them.
 
 use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
 use mitosis_domain::task::LeaseKey;
@@ -7,7 +7,7 @@ use crate::StoreError;
 use crate::db::{Db, List, Row, Sql, sql};
 use crate::ops::dispatch::Work;
 
-const IN_HAND: Sql = sql!(
+const HELD_WORK: Sql = sql!(
     "
     SELECT l.task_id, l.epoch, l.token, t.uuid, t.group_id, t.priority, t.timeout_seconds, t.upstream_uuid,
            t.spec
@@ -16,10 +16,10 @@ const IN_HAND: Sql = sql!(
     ORDER BY l.claimed_at, l.task_id"
 );
 
-/// What the worker needs to run tasks that it holds.
-pub(super) async fn in_hand(db: Db<'_>, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, StoreError> {
+/// The tasks that a worker holds, out of the given ones.
+pub(super) async fn held(db: Db<'_>, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, StoreError> {
     let tasks: Vec<i64> = tasks.iter().map(|task| task.0).collect();
-    db.all(IN_HAND, &[&worker.0, &List(&tasks)], read).await
+    db.all(HELD_WORK, &[&worker.0, &List(&tasks)], read).await
 }
 
 pub(crate) fn read(row: &Row<'_>) -> Result<Work, StoreError> {
@@ -45,6 +45,6 @@ mod tests {
 
     #[test]
     fn sqlite_starts_at_the_lease() {
-        assert_searches(IN_HAND, &["l", "t"]);
+        assert_searches(HELD_WORK, &["l", "t"]);
     }
 }

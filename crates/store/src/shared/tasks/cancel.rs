@@ -1,4 +1,4 @@
-//! Ending tasks that wait, because a user says so.
+//! Cancellation of waiting tasks.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,16 +14,16 @@ use crate::StoreError;
 use crate::db::{Db, List, Params, Row, Sql, only, sql};
 use crate::enum_codes::Code;
 use crate::ops::By;
-use crate::ops::tasks::{CANCEL_PORTION, CancelSelection};
+use crate::ops::tasks::{CANCEL_BATCH, CancelSelection};
 
-/// Which waiting tasks may be ended.
+/// The states in which a task may be cancelled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reach {
     Ready,
     ReadyAndPending,
 }
 
-/// Ends what is selected and waits; answers which, in the order of the selection.
+/// Cancels the selected tasks that wait; returns them in the order of the selection.
 pub(crate) async fn cancel(
     db: Db<'_>,
     by: By,
@@ -36,7 +36,7 @@ pub(crate) async fn cancel(
         CancelSelection::Matching(query) => match query.waiting_part() {
             Some(query) if !rights::may(db, by, query.group, Action::ManageTasks).await? => Ok(Vec::new()),
             Some(query) => {
-                let ids = query::newest_ids(db, &query, CANCEL_PORTION).await?;
+                let ids = query::newest_ids(db, &query, CANCEL_BATCH).await?;
                 cancel_all(db, &ids, Reach::ReadyAndPending, now).await
             }
             None => Ok(Vec::new()),
@@ -56,17 +56,17 @@ async fn cancel_listed(
     let uuids = rights::among(db, by, uuids, Action::ManageTasks).await?;
     let ids: Vec<i64> = db.all(IDS_OF_TASKS, &[&List(&uuids)], only).await?;
     let mut cancelled: HashSet<Uuid> = cancel_all(db, &ids, reach, now).await?.into_iter().collect();
-    // One that is listed twice is cancelled once.
+    // A task that is listed twice is cancelled once.
     Ok(uuids.iter().filter(|uuid| cancelled.remove(*uuid)).copied().collect())
 }
 
-/// Where a task that waits is noted: how it is ended, and taken out of there.
+/// The statements for one state: how to insert the end, and how to delete the state.
 struct Place {
     end: Sql,
     delete: Sql,
 }
 
-/// Nobody held them, so there is no reporter, and no token that could replay this end.
+/// The tasks have no reporter, and token 0, so that no report can match this end.
 const READY: Place = Place {
     end: sql!(
         "
@@ -89,16 +89,16 @@ const PENDING: Place = Place {
     delete: sql!("DELETE FROM pending WHERE task_id = ANY($1)"),
 };
 
-/// Ends a Ready task that has lost too many attempts.
+/// Cancels a Ready task that has lost too many attempts.
 pub(crate) async fn cancel_lost(db: Db<'_>, task: TaskId, now: Timestamp) -> Result<(), StoreError> {
     end_all(db, READY, &[task.0], TaskResultMessage::WorkersLost, now).await.map(drop)
 }
 
-/// Ends those that wait; answers them in the order of `ids`.
+/// Cancels the waiting tasks; returns them in the order of `ids`.
 async fn cancel_all(db: Db<'_>, ids: &[i64], reach: Reach, now: Timestamp) -> Result<Vec<Uuid>, StoreError> {
     let message = TaskResultMessage::UserCancellation;
     let mut cancelled = HashMap::new();
-    // A task goes from Pending to Ready and never back, so in this order none slips through.
+    // A task goes from Pending to Ready and never back, so in this order none is missed.
     if reach == Reach::ReadyAndPending {
         cancelled = end_all(db, PENDING, ids, message, now).await?;
     }
@@ -106,7 +106,8 @@ async fn cancel_all(db: Db<'_>, ids: &[i64], reach: Reach, now: Timestamp) -> Re
     Ok(ids.iter().filter_map(|id| cancelled.remove(id)).collect())
 }
 
-/// Ends those that are there. They are locked before they are deleted: what comes there meanwhile stays.
+/// Cancels the tasks in one state. They are locked before they are deleted, so tasks that enter the state in
+/// the meantime stay.
 async fn end_all(
     db: Db<'_>,
     place: Place,

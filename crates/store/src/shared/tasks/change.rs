@@ -1,4 +1,4 @@
-//! Changing a task that waits.
+//! Changes of waiting tasks.
 
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_domain::permission::Action;
@@ -22,7 +22,7 @@ struct Waiting {
     priority: i32,
 }
 
-/// Holds its place in line, so that nobody claims it meanwhile.
+/// Locks the task in the queue, so that it can't be claimed at the same time.
 const FIND_READY: Sql = sql!(
     "
     SELECT t.id, t.group_id, t.creator_id, t.lane_id, t.priority
@@ -43,10 +43,10 @@ const CHANGE_TASK: Sql = sql!(
     WHERE id = $1"
 );
 
-/// Attempts, losses and age stay with the task.
+/// Attempts, losses and age of the task are kept.
 const MOVE_READY: Sql = sql!("UPDATE ready SET lane_id = $2, neg_priority = $3 WHERE task_id = $1");
 
-/// Changes the task if it is Ready and this user may; false otherwise.
+/// Changes the task if it is Ready and the user may change it; otherwise returns false.
 pub(super) async fn change(
     db: Db<'_>,
     by: By,
@@ -82,16 +82,16 @@ pub(super) async fn change(
         &[&task.id, &lane, &priority, &change.timeout_seconds, &spec, &now.unix_micros(), &limit];
     db.run_one(CHANGE_TASK, params).await?;
     if let Some(spec) = &change.spec {
-        insert::replace_needs(db, task.id, spec).await?;
+        insert::replace_references(db, task.id, spec).await?;
     }
     db.run_one(MOVE_READY, &[&task.id, &lane, &neg_priority(priority)]).await?;
     Ok(true)
 }
 
-/// The task goes on to be its creator's, and is looked at with the creator's rights when it runs. So both have
-/// to see what it names now.
+/// The creator stays the same, and the task uses the creator's rights when it runs. So the creator and the user
+/// who changes it must both be allowed to see the tasks that the new spec refers to.
 async fn may_name(db: Db<'_>, by: By, creator: UserId, change: &TaskChange) -> Result<bool, StoreError> {
     let (Some(spec), By::User(user)) = (&change.spec, by) else { return Ok(true) };
-    let named: Vec<Uuid> = references::named_by(spec).into_iter().collect();
+    let named: Vec<Uuid> = references::referenced_by(spec).into_iter().collect();
     Ok(rights::sees_all(db, user, &named).await? && rights::sees_all(db, creator, &named).await?)
 }

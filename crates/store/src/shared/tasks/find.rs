@@ -1,4 +1,4 @@
-//! Finding one task by less than its UUID.
+//! Lookup of a task by something else than its full UUID.
 
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_domain::task::Task;
@@ -15,7 +15,7 @@ const LAST_ID: Sql = sql!("SELECT coalesce(max(id), 0) FROM task");
 
 const CREATED_FROM_ID: Sql = sql!("SELECT id, created_at FROM task WHERE id >= $1 ORDER BY id LIMIT 1");
 
-/// The id from which on tasks were submitted at that time or later.
+/// The id from which on tasks were submitted at this time or later.
 pub(super) async fn first_created(db: Db<'_>, at: Timestamp) -> Result<i64, StoreError> {
     let mut bisection = Bisection::up_to(db.one(LAST_ID, &[], only).await?);
     while let Some(place) = bisection.next() {
@@ -39,7 +39,8 @@ const UUID_FROM_ID: Sql = sql!(
     SELECT uuid, number FROM task WHERE group_id = $1 AND id >= $2 ORDER BY id LIMIT 1"
 );
 
-/// The task of that number of a group. Numbers rise with the ids: both are drawn under the same lock.
+/// The task with this number in a group. Numbers increase with the ids, since both are drawn under the same
+/// lock.
 pub(super) async fn by_number(db: Db<'_>, group: GroupId, number: i64) -> Result<Option<Task>, StoreError> {
     let mut bisection = Bisection::up_to(db.one(LAST_ID_OF_GROUP, &[&group.0], only).await?);
     while let Some(place) = bisection.next() {
@@ -67,7 +68,7 @@ const UUIDS_BETWEEN: Sql = sql!(
     WHERE uuid BETWEEN $1 AND $2 AND group_id = ANY($3) ORDER BY uuid LIMIT $4"
 );
 
-/// Tasks of some groups whose UUID lies between two.
+/// Tasks of some groups whose UUIDs lie in a range.
 pub(super) async fn between(
     db: Db<'_>,
     first: Uuid,
@@ -81,7 +82,7 @@ pub(super) async fn between(
 
 const NEWEST_OF: Sql = sql!("SELECT uuid FROM task WHERE creator_id = $1 ORDER BY id DESC LIMIT 1");
 
-/// The task that a user submitted last. Walks back from the newest of all.
+/// The task that a user submitted last. It walks backwards from the newest task of all.
 pub(super) async fn newest_of(db: Db<'_>, creator: UserId) -> Result<Option<Task>, StoreError> {
     match db.optional(NEWEST_OF, &[&creator.0], only::<Uuid>).await? {
         Some(uuid) => get::by_uuid(db, uuid).await,

@@ -1,4 +1,4 @@
-//! Reading a task from its rows.
+//! Reading of tasks.
 
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::task::{Attempt, Ending, Phase, Task};
@@ -14,7 +14,7 @@ macro_rules! select_task {
     () => {
         "SELECT t.id, t.uuid, t.group_id, g.name AS group_name, t.number, u.username AS creator,
             s.tags, t.labels, t.timeout_seconds, t.priority, t.spec, t.created_at,
-            -- Claims, reports, requeues and ends leave the wide row alone; the latest of all counts.
+            -- Claims, reports, requeues and ends don't update the wide row, so the latest of all times counts.
             greatest(t.updated_at, coalesce(r.queued_at, 0), coalesce(l.updated_at, 0), coalesce(d.finished_at, 0))
                 AS updated_at,
             t.upstream_uuid, t.downstream_uuid, t.repeats_uuid,
@@ -43,22 +43,22 @@ const TASKS_BY_UUIDS: Sql =
 
 const TASKS_BY_IDS: Sql = sql!(concat!(select_task!(), "WHERE t.id = ANY($1) ORDER BY t.id DESC"));
 
-/// The task of that UUID.
+/// The task with this UUID.
 pub(crate) async fn by_uuid(db: Db<'_>, uuid: Uuid) -> Result<Option<Task>, StoreError> {
     db.optional(TASK_BY_UUID, &[&uuid], read).await
 }
 
-/// The tasks of these UUIDs, newest first.
+/// The tasks with these UUIDs, newest first.
 pub(super) async fn by_uuids(db: Db<'_>, uuids: &[Uuid]) -> Result<Vec<Task>, StoreError> {
     db.all(TASKS_BY_UUIDS, &[&List(uuids)], read).await
 }
 
-/// The task of an id that the database itself gave.
+/// The task with this id, which must exist.
 pub(crate) async fn by_id(db: Db<'_>, id: TaskId) -> Result<Task, StoreError> {
     db.one(TASK_BY_ID, &[&id.0], read).await
 }
 
-/// The tasks of these ids, newest first.
+/// The tasks with these ids, newest first.
 pub(crate) async fn by_ids(db: Db<'_>, ids: &[i64]) -> Result<Vec<Task>, StoreError> {
     db.all(TASKS_BY_IDS, &[&List(ids)], read).await
 }

@@ -1,4 +1,4 @@
-//! Adding the rows of new tasks. Each database has a way of its own to add many.
+//! Insertion of new tasks. Each database has its own way to insert many rows.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::enum_codes::{Code, silence_limit};
 use crate::ops::tasks::NewTask;
 use crate::{StoreError, postgres, references, sqlite};
 
-/// Tasks that are converted in one go; the thread that converts them serves others in between.
+/// The number of tasks that are converted without a pause; the thread serves other requests in between.
 const CONVERT_AT_ONCE: usize = 256;
 
-/// A new task in the form of its row. Tasks of one submission have much in common, which they share.
+/// A new task in the form of its row. Tasks of one submission share equal parts.
 #[derive(Debug, Clone)]
 pub(crate) struct NewRow {
     pub(crate) uuid: Uuid,
@@ -29,7 +29,7 @@ pub(crate) struct NewRow {
     pub(crate) priority: i32,
     pub(crate) spec: Arc<str>,
     pub(crate) silence_limit: Option<i64>,
-    pub(crate) needs: BTreeSet<Uuid>,
+    pub(crate) references: BTreeSet<Uuid>,
 }
 
 impl NewRow {
@@ -38,7 +38,7 @@ impl NewRow {
         Self::after(None, task)
     }
 
-    /// Converts a task that comes after another one.
+    /// Converts a task, and shares equal parts with the previous one.
     fn after(last: Option<(&NewTask, &Self)>, task: &NewTask) -> Result<Self, StoreError> {
         let same = |part: fn(&NewTask, &NewTask) -> bool| last.filter(|(other, _)| part(other, task));
         let tags = match same(|one, other| one.tags == other.tags) {
@@ -63,11 +63,11 @@ impl NewRow {
             priority: task.priority,
             spec,
             silence_limit: silence_limit(&task.spec),
-            needs: references::named_by(&task.spec),
+            references: references::referenced_by(&task.spec),
         })
     }
 
-    /// Converts many tasks before the database is asked, so that a writer does nothing but write.
+    /// Converts many tasks before the transaction begins, so that the writer has nothing else to do than write.
     pub(crate) async fn of_all(tasks: &[NewTask]) -> Result<Vec<Self>, StoreError> {
         let mut rows: Vec<Self> = Vec::with_capacity(tasks.len());
         for (at, task) in tasks.iter().enumerate() {
@@ -81,21 +81,21 @@ impl NewRow {
     }
 }
 
-/// Whose tasks they are, and which task asked for them.
+/// The origin of tasks: who creates them, and which task requested them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin {
     pub(crate) creator: UserId,
     pub(crate) upstream: Option<Uuid>,
 }
 
-/// What only the database knows of a new task.
+/// The ids of a new task that the database assigns.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Placed {
     pub(crate) task: TaskId,
     pub(crate) lane: LaneId,
 }
 
-/// Waits for a deletion of the group that is under way, and looks at what became of it.
+/// Waits for a concurrent deletion of the group, and reads its state afterwards.
 const TAKE_NUMBERS: Sql = sql!(
     "
     UPDATE groups SET task_count = task_count + $2
@@ -106,8 +106,8 @@ const TAKE_NUMBERS: Sql = sql!(
     RETURNING task_count"
 );
 
-/// Hands out numbers of a group; answers the first, or none when the creator may not submit to it:
-/// a member with Write whose account is active.
+/// Draws numbers of a group; returns the first, or none if the creator may not submit to it. That requires a
+/// member with Write whose account is active.
 pub(crate) async fn take_numbers(
     db: Db<'_>,
     creator: UserId,
@@ -120,8 +120,8 @@ pub(crate) async fn take_numbers(
     db.optional(TAKE_NUMBERS, params, |row| Ok(row.get::<i64>(0)? - count + 1)).await
 }
 
-/// Adds tasks with their labels and needs, but not the row that holds their state. `numbers` has for each its number
-/// within its group.
+/// Inserts tasks with their labels and references, but without the row that holds their state. `numbers` are
+/// their numbers within their groups.
 pub(crate) async fn insert(
     db: Db<'_>,
     origin: Origin,
@@ -135,7 +135,7 @@ pub(crate) async fn insert(
     }
 }
 
-/// Adds tasks that are Ready.
+/// Inserts Ready tasks.
 pub(super) async fn insert_ready(
     db: Db<'_>,
     creator: UserId,
@@ -150,19 +150,19 @@ pub(super) async fn insert_ready(
     }
 }
 
-const DELETE_NEEDS: Sql = sql!("DELETE FROM task_need WHERE task_id = $1");
+const DELETE_REFERENCES: Sql = sql!("DELETE FROM task_need WHERE task_id = $1");
 
-const INSERT_NEEDS: Sql = sql!(
+const INSERT_REFERENCES: Sql = sql!(
     postgres: "INSERT INTO task_need (needed_uuid, task_id) SELECT needed, $2 FROM unnest($1::uuid[]) AS needed",
     sqlite: "INSERT INTO task_need (needed_uuid, task_id) SELECT unhex(value, '-'), ?2 FROM json_each(?1)",
 );
 
-/// A task that waits got another spec.
-pub(super) async fn replace_needs(db: Db<'_>, task: i64, spec: &TaskSpec) -> Result<(), StoreError> {
-    db.run(DELETE_NEEDS, &[&task]).await?;
-    let needs: Vec<Uuid> = references::named_by(spec).into_iter().collect();
-    if !needs.is_empty() {
-        db.run(INSERT_NEEDS, &[&List(&needs), &task]).await?;
+/// Replaces the references of a waiting task, after a change of its spec.
+pub(super) async fn replace_references(db: Db<'_>, task: i64, spec: &TaskSpec) -> Result<(), StoreError> {
+    db.run(DELETE_REFERENCES, &[&task]).await?;
+    let references: Vec<Uuid> = references::referenced_by(spec).into_iter().collect();
+    if !references.is_empty() {
+        db.run(INSERT_REFERENCES, &[&List(&references), &task]).await?;
     }
     Ok(())
 }

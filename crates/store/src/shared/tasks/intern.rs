@@ -1,4 +1,4 @@
-//! Lanes and labels: found or made once, known by number from then on.
+//! Lanes and labels, which are inserted once and referred to by their ids.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::db::{Db, to_json};
 use crate::sqlite::tasks::intern::Interned;
 use crate::{StoreError, postgres};
 
-/// The lane of a group for a tag set.
+/// The lane of a tag set within a group.
 pub(super) async fn lane(db: Db<'_>, group: GroupId, tags: &TagSet) -> Result<LaneId, StoreError> {
     let tags = to_json(tags)?;
     match db {
@@ -22,7 +22,7 @@ pub(super) async fn lane(db: Db<'_>, group: GroupId, tags: &TagSet) -> Result<La
     }
 }
 
-/// The numbers of labels within a group.
+/// The ids of labels within a group.
 pub(super) async fn labels(db: Db<'_>, group: GroupId, labels: &TagSet) -> Result<Vec<i64>, StoreError> {
     match db {
         Db::Postgres(db) => {

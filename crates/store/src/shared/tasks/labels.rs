@@ -1,4 +1,4 @@
-//! Replacing the labels of a task, in any state.
+//! Replacement of the labels of a task, in any state.
 
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::permission::Action;
@@ -21,7 +21,7 @@ const DELETE_TASK_LABELS: Sql = sql!("DELETE FROM task_label WHERE task_id = $1"
 
 const INSERT_TASK_LABEL: Sql = sql!("INSERT INTO task_label (label_id, task_id) VALUES ($1, $2)");
 
-/// Sets exactly these labels; false when there is no such task for this user.
+/// Replaces the labels; returns false if the task doesn't exist or the user may not change it.
 pub(super) async fn set(
     db: Db<'_>,
     by: By,

@@ -29,8 +29,10 @@ use crate::StoreError;
 use crate::backend::Backend;
 use crate::ops::By;
 use crate::ops::query::{Count, Page, TaskPage, TaskQuery};
-use crate::ops::sweeps::{OutcomePage, Repeat, Repetition, Selection, Sweeps};
-use crate::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, StopAsked, Submission, TaskChange, Tasks};
+use crate::ops::sweeps::{OutcomePage, Repeat, RepeatMode, Repetition, Selection, Sweeps};
+use crate::ops::tasks::{
+    CancelSelection, IdempotencyKey, NewTask, StopRequested, Submission, TaskChange, Tasks,
+};
 
 use insert::NewRow;
 
@@ -145,7 +147,7 @@ impl<B: Backend> Tasks for B {
         cancelled
     }
 
-    async fn ask_to_stop(&self, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, StoreError> {
+    async fn request_stop(&self, by: By, uuid: Uuid, now: Timestamp) -> Result<StopRequested, StoreError> {
         self.write((by, uuid, now), |db, (by, uuid, now)| Box::pin(stop::ask(db, *by, *uuid, *now))).await
     }
 }
@@ -175,14 +177,14 @@ impl<B: Backend> Sweeps for B {
         &self,
         creator: UserId,
         repeats: &[Repeat],
-        again: bool,
+        mode: RepeatMode,
         key: Option<&IdempotencyKey>,
         now: Timestamp,
     ) -> Result<Repetition, StoreError> {
         self.write(
-            (creator, repeats.to_vec(), again, key.cloned(), now),
-            |db, (creator, repeats, again, key, now)| {
-                Box::pin(repeat::repeat(db, *creator, repeats, *again, key.as_ref(), *now))
+            (creator, repeats.to_vec(), mode, key.cloned(), now),
+            |db, (creator, repeats, mode, key, now)| {
+                Box::pin(repeat::repeat(db, *creator, repeats, *mode, key.as_ref(), *now))
             },
         )
         .await

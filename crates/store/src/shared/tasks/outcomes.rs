@@ -9,10 +9,10 @@ use super::query;
 use crate::StoreError;
 use crate::db::{Db, List, Row, Sql, sql};
 use crate::enum_codes::Code;
-use crate::ops::query::{Page, Portions};
-use crate::ops::sweeps::{OutcomePage, Selection, TaskOutcome, weight};
+use crate::ops::query::{BatchSizes, Page};
+use crate::ops::sweeps::{OutcomePage, Selection, TaskOutcome, approximate_size};
 
-/// Without the names of group and creator, tags, labels, and most of the spec.
+/// The columns of the table, without the names of group and creator, tags, labels, and most of the spec.
 macro_rules! outcomes_by_ids {
     ($params:literal, $data:literal, $ids:literal) => {
         concat!(
@@ -47,12 +47,12 @@ pub(super) async fn outcomes(
     bytes: usize,
 ) -> Result<OutcomePage, StoreError> {
     let ids = query::selected(db, selection, page).await?;
-    let (mut found, mut portions, mut rest) = (OutcomePage::empty(), Portions::up_to(bytes), ids.as_slice());
+    let (mut found, mut batches, mut rest) = (OutcomePage::empty(), BatchSizes::up_to(bytes), ids.as_slice());
     while !rest.is_empty() {
-        let (now, later) = rest.split_at(portions.next().min(rest.len()));
+        let (now, later) = rest.split_at(batches.next().min(rest.len()));
         for outcome in db.all::<Vec<_>, _>(OUTCOMES_BY_IDS, &[&List(now)], read).await? {
-            if !portions.fits(weight(&outcome)) {
-                found.is_whole = false;
+            if !batches.fits(approximate_size(&outcome)) {
+                found.is_complete = false;
                 return Ok(found);
             }
             found.outcomes.push(outcome);

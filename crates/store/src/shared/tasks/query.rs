@@ -1,4 +1,4 @@
-//! Which tasks match, newest first; see [`crate::matches`].
+//! Task queries, newest first; see [`crate::query_sql`].
 
 use uuid::Uuid;
 
@@ -6,17 +6,17 @@ use super::{find, get};
 use crate::StoreError;
 use crate::backend::is_timeout;
 use crate::db::{Db, List, Params, Sql, Value, only, sql};
-use crate::ops::query::{COUNT_STEPS, Count, Page, TaskPage, TaskQuery, weight};
-use crate::ops::sweeps::{Over, Selection};
+use crate::ops::query::{COUNT_STEPS, Count, Page, TaskPage, TaskQuery, approximate_size};
+use crate::ops::sweeps::{EndedTasks, Selection};
 use crate::query_sql::QuerySql;
 use crate::walk::{FEW, Walk, created_between, unusual_ends};
 
-/// Tasks that are read at once where it is not known how large they are.
+/// The number of tasks to read at first, when their sizes are unknown.
 const FIRST: usize = 16;
-/// Bytes that are read at once, about.
+/// The approximate number of bytes to read at a time.
 const PORTION: usize = 4 * 1024 * 1024;
 
-/// One page of matches, up to so many bytes.
+/// One page of matches, up to a number of bytes.
 pub(super) async fn page(
     db: Db<'_>,
     query: &TaskQuery,
@@ -29,7 +29,7 @@ pub(super) async fn page(
     let sql = matches.select_page(page);
     let ids: Vec<i64> = ask(db, &sql, matches).await?;
     if bytes == usize::MAX {
-        return Ok(TaskPage { tasks: get::by_ids(db, &ids).await?, is_whole: true });
+        return Ok(TaskPage { tasks: get::by_ids(db, &ids).await?, is_complete: true });
     }
     up_to(db, &ids, bytes).await
 }
@@ -40,10 +40,10 @@ async fn up_to(db: Db<'_>, ids: &[i64], bytes: usize) -> Result<TaskPage, StoreE
         let (now, later) = rest.split_at(at_once.min(rest.len()));
         for task in get::by_ids(db, now).await? {
             if read >= bytes {
-                page.is_whole = false;
+                page.is_complete = false;
                 return Ok(page);
             }
-            read += weight(&task);
+            read += approximate_size(&task);
             page.tasks.push(task);
         }
         rest = later;
@@ -55,7 +55,7 @@ async fn up_to(db: Db<'_>, ids: &[i64], bytes: usize) -> Result<TaskPage, StoreE
 
 /// The ids of one page of a selection.
 pub(super) async fn selected(db: Db<'_>, selection: &Selection, page: Page) -> Result<Vec<i64>, StoreError> {
-    let walk = narrowest(db, &selection.query, selection.over).await?;
+    let walk = narrowest(db, &selection.query, selection.ended).await?;
     let Some(mut matches) = QuerySql::selected(db.dialect(), walk, selection) else { return Ok(Vec::new()) };
     narrow(db, &mut matches, &selection.query).await?;
     let sql = matches.select_page(page);
@@ -74,20 +74,20 @@ pub(super) async fn selected_uuids(
     db.all(UUIDS_BY_IDS, &[&List(&ids)], only).await
 }
 
-/// How many match, as far as they are counted before the time that the caller has given has passed.
+/// Counts the matches within a time limit.
 pub(super) async fn count(db: Db<'_>, query: &TaskQuery, most: u64) -> Result<Count, StoreError> {
     let mut at_least = 0;
     for step in COUNT_STEPS.into_iter().filter(|step| *step < most).chain([most]) {
         match count_up_to(db, query, step).await {
             Ok(count) if count < step || step == most => {
-                return Ok(Count { at_least: count, is_whole: count < most });
+                return Ok(Count { at_least: count, is_complete: count < most });
             }
             Ok(count) => at_least = count,
             Err(error) if is_timeout(&error) => break,
             Err(error) => return Err(error),
         }
     }
-    Ok(Count { at_least, is_whole: false })
+    Ok(Count { at_least, is_complete: false })
 }
 
 async fn count_up_to(db: Db<'_>, query: &TaskQuery, most: u64) -> Result<u64, StoreError> {
@@ -109,7 +109,7 @@ pub(super) async fn newest_ids(db: Db<'_>, query: &TaskQuery, limit: u64) -> Res
     ask(db, &sql, matches).await
 }
 
-/// How many tasks have a label, and how many ends are unusual, each up to a limit.
+/// The number of tasks with a label, and the number of unusual ends, each counted up to a limit.
 macro_rules! compare_walks {
     ($index:literal) => {
         concat!(
@@ -129,17 +129,17 @@ macro_rules! compare_walks {
 const COMPARE_WALKS: Sql =
     Sql { postgres: compare_walks!(""), sqlite: sql!(compare_walks!("INDEXED BY done_unusual")).sqlite };
 
-/// The walk with fewer tasks, where that does not follow from the query alone.
-async fn narrowest(db: Db<'_>, query: &TaskQuery, over: Option<Over>) -> Result<Walk, StoreError> {
+/// Chooses the walk over fewer tasks, if the query alone doesn't determine it.
+async fn narrowest(db: Db<'_>, query: &TaskQuery, ended: Option<EndedTasks>) -> Result<Walk, StoreError> {
     let walk = Walk::choose(query);
-    let (Some(label), true) = (query.labels.iter().next(), walk.may_be_unusual(query, over)) else {
+    let (Some(label), true) = (query.labels.iter().next(), walk.may_be_unusual(query, ended)) else {
         return Ok(walk);
     };
     let params: Params<'_> = &[&query.group.0, &label, &FEW];
     db.one(COMPARE_WALKS, params, |row| Ok(walk.or_unusual(row.get(0)?, row.get(1)?))).await
 }
 
-/// Bounds the walk to the ids of the time that is asked about.
+/// Restricts the walk to the ids from the requested time range.
 async fn narrow(db: Db<'_>, matches: &mut QuerySql, query: &TaskQuery) -> Result<(), StoreError> {
     let (since, until) = created_between(query);
     for (at, operator) in [(since, ">="), (until, "<")] {

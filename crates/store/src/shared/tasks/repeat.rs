@@ -1,4 +1,4 @@
-//! Submitting tasks again that are over.
+//! Repetition of ended tasks.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,12 +11,12 @@ use super::insert::take_numbers;
 use super::submit::{self, Reserved};
 use crate::db::{Db, List, Params, Sql, sql};
 use crate::enum_codes::Code;
-use crate::ops::sweeps::{Repeat, Repeated, Repetition};
+use crate::ops::sweeps::{Repeat, RepeatMode, Repeated, Repetition};
 use crate::ops::tasks::{IdempotencyKey, TaskIds};
 use crate::{StoreError, postgres, sqlite};
 
-/// Two repetitions of one task meet here: the second looks after the first has been committed. Nor is a task
-/// forgotten while it is copied. In order, so that they never wait for each other in a circle.
+/// Locks the originals. A second repetition of a task waits here until the first one is committed, and a task
+/// can't be deleted while it is copied. The order prevents deadlocks.
 const LOCK_ORIGINALS: &str = "SELECT 1 FROM task WHERE uuid = ANY($1) ORDER BY id FOR NO KEY UPDATE";
 
 const FIND_REPEATABLE: Sql = sql!(
@@ -26,7 +26,7 @@ const FIND_REPEATABLE: Sql = sql!(
     WHERE t.uuid = ANY($1::uuid[]) AND ($2 OR NOT EXISTS (SELECT 1 FROM task r WHERE r.repeats_uuid = t.uuid))
       AND EXISTS (SELECT 1 FROM membership m
                   WHERE m.group_id = t.group_id AND m.user_id = $3 AND m.role >= $4)
-      -- names nothing that the new creator may not see
+      -- The new creator may see all tasks that it refers to.
       AND NOT EXISTS (
           SELECT 1 FROM task_need n JOIN task needed ON needed.uuid = n.needed_uuid
           WHERE n.task_id = t.id
@@ -41,12 +41,12 @@ struct Original {
     group: GroupId,
 }
 
-/// Makes the repetitions Ready, unless the key says that this was done before.
+/// Inserts the repetitions as Ready, unless the key was used before.
 pub(super) async fn repeat(
     db: Db<'_>,
     creator: UserId,
     repeats: &[Repeat],
-    again: bool,
+    mode: RepeatMode,
     key: Option<&IdempotencyKey>,
     now: Timestamp,
 ) -> Result<Repetition, StoreError> {
@@ -60,7 +60,7 @@ pub(super) async fn repeat(
             Reserved::ForOther => return Ok(Repetition::KeyReused),
         }
     }
-    let repeated = repeat_all(db, creator, repeats, again, now).await?;
+    let repeated = repeat_all(db, creator, repeats, mode, now).await?;
     if let Some(key) = key {
         let ids: Vec<_> = repeated.iter().map(|repeated| Some(repeated.ids)).collect();
         submit::note_ids(db, creator, key, &ids).await?;
@@ -72,14 +72,14 @@ async fn repeat_all(
     db: Db<'_>,
     creator: UserId,
     repeats: &[Repeat],
-    again: bool,
+    mode: RepeatMode,
     now: Timestamp,
 ) -> Result<Vec<Repeated>, StoreError> {
     let wanted: HashMap<Uuid, Uuid> = repeats.iter().map(|repeat| (repeat.of, repeat.uuid)).collect();
     let asked: Vec<Uuid> = wanted.keys().copied().collect();
     db.lock(LOCK_ORIGINALS, &[&List(&asked)]).await?;
     let least = Action::Submit.least_role().code();
-    let params: Params<'_> = &[&List(&asked), &again, &creator.0, &least];
+    let params: Params<'_> = &[&List(&asked), &(mode == RepeatMode::Again), &creator.0, &least];
     let mut originals: Vec<Original> = db
         .all(FIND_REPEATABLE, params, |row| {
             Ok(Original {
@@ -107,7 +107,7 @@ async fn repeat_all(
     Ok(repeated)
 }
 
-/// A group that is being deleted gives none.
+/// Draws numbers for the repetitions; none in a group that is being deleted.
 async fn reserve_numbers(
     db: Db<'_>,
     creator: UserId,
@@ -124,8 +124,8 @@ async fn reserve_numbers(
     Ok(first)
 }
 
-/// Adds the repetitions of the tasks, in the same order. Everything but identity, time and creator is that of the
-/// original.
+/// Inserts the repetitions of the tasks, in the same order. Everything but id, time and creator is copied from
+/// the original.
 async fn insert(
     db: Db<'_>,
     creator: UserId,
@@ -143,7 +143,7 @@ async fn insert(
 
 const FIND_REPEATED: Sql = sql!("SELECT uuid, repeats_uuid FROM task WHERE uuid = ANY($1::uuid[])");
 
-/// What earlier repetitions repeat.
+/// The originals of earlier repetitions.
 async fn find_repeated(db: Db<'_>, ids: Vec<TaskIds>) -> Result<Vec<Repeated>, StoreError> {
     let uuids: Vec<Uuid> = ids.iter().map(|ids| ids.uuid).collect();
     let originals: HashMap<Uuid, Uuid> = db

@@ -1,4 +1,4 @@
-//! Asking for a task that runs to be stopped.
+//! Requests to stop a running task.
 
 use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
@@ -8,10 +8,10 @@ use super::super::rights;
 use crate::StoreError;
 use crate::db::{Db, Sql, sql};
 use crate::ops::By;
-use crate::ops::tasks::StopAsked;
+use crate::ops::tasks::StopRequested;
 
-/// Published workers have no slots, and are not asked. An attempt that is being lost meanwhile is waited for: its end
-/// would not see the wish.
+/// Locks the lease of a native worker; a legacy worker has no slots and can't stop a task. It waits for a
+/// concurrent requeue, which would not see the request.
 const FIND: Sql = sql!(
     "
     SELECT l.task_id, w.uuid, w.slots IS NOT NULL AS listens
@@ -23,10 +23,10 @@ const FIND: Sql = sql!(
 const ASK: Sql =
     sql!("UPDATE lease SET stop_asked = true, updated_at = $2 WHERE task_id = $1 AND NOT stop_asked");
 
-/// Notes the wish on the lease, if an agent of ours has it.
-pub(super) async fn ask(db: Db<'_>, by: By, uuid: Uuid, now: Timestamp) -> Result<StopAsked, StoreError> {
+/// Records the request on the lease, if a native worker holds it.
+pub(super) async fn ask(db: Db<'_>, by: By, uuid: Uuid, now: Timestamp) -> Result<StopRequested, StoreError> {
     if !rights::may_with(db, by, uuid, Action::ManageTasks).await? {
-        return Ok(StopAsked::NotRunning);
+        return Ok(StopRequested::NotRunning);
     }
     let found = db
         .optional(FIND, &[&uuid], |row| {
@@ -36,9 +36,9 @@ pub(super) async fn ask(db: Db<'_>, by: By, uuid: Uuid, now: Timestamp) -> Resul
     Ok(match found {
         Some((task, worker, true)) => {
             db.run(ASK, &[&task, &now.unix_micros()]).await?;
-            StopAsked::Of(worker)
+            StopRequested::Agent(worker)
         }
-        Some((_, _, false)) => StopAsked::OfPublished,
-        None => StopAsked::NotRunning,
+        Some((_, _, false)) => StopRequested::LegacyWorker,
+        None => StopRequested::NotRunning,
     })
 }

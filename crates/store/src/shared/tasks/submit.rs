@@ -1,4 +1,4 @@
-//! Accepts tasks, all or none of those given.
+//! Submission of tasks, all or none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::StoreError;
 use crate::db::{Db, Json, Params, Sql, sql};
 use crate::ops::tasks::{IdempotencyKey, Submission, TaskIds};
 
-/// Whoever comes second waits here until the first has been committed, or undone.
+/// A concurrent submission with the same key waits here until the first one is committed or rolled back.
 const RESERVE_KEY: Sql = sql!(
     "
     INSERT INTO submission (creator_id, key, digest, ids, created_at) VALUES ($1, $2, $3, '[]', $4)
@@ -22,13 +22,13 @@ const RESERVE_KEY: Sql = sql!(
 
 const DELETE_KEY: Sql = sql!("DELETE FROM submission WHERE creator_id = $1 AND key = $2");
 
-/// Repetitions that are sent at once wait for each other, since each may accept what was refused before.
+/// Repeated submissions lock the key, since each may accept tasks that were refused before.
 const FIND_SUBMISSION: Sql =
     sql!("SELECT digest, ids FROM submission WHERE creator_id = $1 AND key = $2 FOR UPDATE");
 
 const NOTE_IDS: Sql = sql!("UPDATE submission SET ids = $3 WHERE creator_id = $1 AND key = $2");
 
-/// Makes all tasks Ready, except those that the key says were accepted before.
+/// Inserts all tasks as Ready, except those that were already accepted with the key.
 pub(super) async fn submit(
     db: Db<'_>,
     creator: UserId,
@@ -58,7 +58,7 @@ pub(super) async fn submit(
     }
 }
 
-/// Makes Ready what was refused when the key was used first.
+/// Inserts the tasks as Ready that were refused when the key was first used.
 async fn complete(
     db: Db<'_>,
     creator: UserId,
@@ -85,12 +85,12 @@ async fn complete(
     Ok(Submission::Replayed(ids))
 }
 
-/// Places in the request of tasks that are not refused.
+/// The positions in the request of the tasks that are not refused.
 fn places(key: &IdempotencyKey, count: usize) -> impl Iterator<Item = usize> {
     (0..count).filter(|place| key.refused.binary_search(place).is_err())
 }
 
-/// The ids by their place in the request.
+/// The ids by their position in the request.
 fn by_place(key: &IdempotencyKey, ids: &[TaskIds]) -> Vec<Option<TaskIds>> {
     let mut by_place = vec![None; ids.len() + key.refused.len()];
     for (place, ids) in places(key, by_place.len()).zip(ids) {
@@ -99,14 +99,14 @@ fn by_place(key: &IdempotencyKey, ids: &[TaskIds]) -> Vec<Option<TaskIds>> {
     by_place
 }
 
-/// Makes all tasks Ready, if the creator may do that and sees what they name.
+/// Inserts all tasks as Ready, if the creator may submit them and see the tasks that they refer to.
 async fn accept(
     db: Db<'_>,
     creator: UserId,
     rows: &[NewRow],
     now: Timestamp,
 ) -> Result<Option<Vec<TaskIds>>, StoreError> {
-    let named: BTreeSet<Uuid> = rows.iter().flat_map(|row| row.needs.iter().copied()).collect();
+    let named: BTreeSet<Uuid> = rows.iter().flat_map(|row| row.references.iter().copied()).collect();
     let named: Vec<Uuid> = named.into_iter().collect();
     crash::point("submit.task_rows:before");
     let ids = match rights::sees_all(db, creator, &named).await? {
@@ -117,17 +117,17 @@ async fn accept(
     Ok(ids)
 }
 
-/// What a key stands for.
+/// The owner of an idempotency key.
 pub(super) enum Reserved {
-    /// This transaction, from now on.
+    /// This transaction has just stored it.
     New,
-    /// The same request, with these ids by their place in it.
+    /// The same request has used it before, with these ids by their position in it.
     Earlier(Vec<Option<TaskIds>>),
-    /// Another request.
+    /// A different request has used it before.
     ForOther,
 }
 
-/// Makes the key this transaction's own, unless it stands for something already.
+/// Stores the key, unless it exists.
 pub(super) async fn reserve_key(
     db: Db<'_>,
     creator: UserId,
@@ -141,7 +141,7 @@ pub(super) async fn reserve_key(
     }
 }
 
-/// Notes what was handed out under the key, by its place in the request.
+/// Stores the ids of the tasks under the key, by their position in the request.
 pub(super) async fn note_ids(
     db: Db<'_>,
     creator: UserId,
@@ -181,9 +181,8 @@ async fn insert_all(
     Ok(Some(rows.iter().zip(numbers).map(|(row, number)| TaskIds { uuid: row.uuid, number }).collect()))
 }
 
-/// Takes all numbers of a group at once; answers the first of each, or nothing when the creator may not
-/// submit to one. Groups in order, so that two submissions to the same ones never wait for each other in a
-/// circle.
+/// Draws the numbers of each group at once; returns the first number of each group, or nothing if the creator
+/// may not submit to one of them. The order of the groups prevents deadlocks.
 async fn reserve_numbers(
     db: Db<'_>,
     creator: UserId,

@@ -1,4 +1,4 @@
-//! Workers that are gone and must not come back by themselves.
+//! Records of removed workers that must not register again by themselves.
 
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ const NOTE: Sql = sql!(
     INSERT INTO worker_gone (uuid, reason, at) VALUES ($1, $2, $3) ON CONFLICT (uuid) DO NOTHING"
 );
 
-/// Remembers why a worker went.
+/// Records why a worker was removed.
 pub(super) async fn note(
     db: Db<'_>,
     uuid: Uuid,
@@ -25,7 +25,7 @@ pub(super) async fn note(
 
 const DEPARTURE: Sql = sql!("SELECT reason FROM worker_gone WHERE uuid = $1");
 
-/// Why the worker went.
+/// The reason why a worker was removed.
 pub(super) async fn of(db: Db<'_>, uuid: Uuid) -> Result<Option<Departure>, StoreError> {
     db.optional(DEPARTURE, &[&uuid], |row| row.code("reason")).await
 }
@@ -36,7 +36,7 @@ const DELETE: Sql = sql!(
         SELECT uuid FROM worker_gone WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)"
 );
 
-/// Deletes notes that are older.
+/// Deletes old records.
 pub(crate) async fn delete(db: Db<'_>, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
     db.run(DELETE, &[&before.unix_micros(), &i64::from(limit)]).await
 }

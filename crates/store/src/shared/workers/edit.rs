@@ -1,4 +1,4 @@
-//! What users change about a worker.
+//! Changes of a worker by users.
 
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::permission::Action;
@@ -19,7 +19,7 @@ const SET_LABELS: Sql = sql!("UPDATE worker SET labels = $2, updated_at = $3 WHE
 
 const TOUCH: Sql = sql!("UPDATE worker SET updated_at = $2 WHERE id = $1");
 
-/// Sets exactly these tags.
+/// Replaces the tags.
 pub(super) async fn set_tags(
     db: Db<'_>,
     by: By,
@@ -30,7 +30,7 @@ pub(super) async fn set_tags(
     set(db, by, uuid, SET_TAGS, tags, now).await
 }
 
-/// Sets exactly these labels.
+/// Replaces the labels.
 pub(super) async fn set_labels(
     db: Db<'_>,
     by: By,
@@ -57,7 +57,7 @@ async fn set(
     Ok(WorkerChange::Done)
 }
 
-/// Notes that the worker took or committed a task, or that its groups changed.
+/// Sets the time of the last change: the worker claimed or committed a task, or its groups changed.
 pub(crate) async fn touch(db: Db<'_>, worker: WorkerId, now: Timestamp) -> Result<(), StoreError> {
     db.run_one(TOUCH, &[&worker.0, &now.unix_micros()]).await
 }

@@ -1,4 +1,4 @@
-//! Reading workers.
+//! Reading of workers.
 
 use mitosis_domain::ids::{GroupId, UserId, WorkerId};
 use mitosis_domain::worker::Worker;
@@ -7,9 +7,9 @@ use uuid::Uuid;
 use crate::StoreError;
 use crate::db::{Db, Json, List, Params, Row, Sql, only, read_count, sql};
 use crate::enum_codes::{Code, duration, row_count};
-use crate::ops::query::{FoundWorkers, Portions, WorkerPage, WorkerQuery, weight_of_worker};
+use crate::ops::query::{BatchSizes, FoundWorkers, WorkerPage, WorkerQuery, approximate_worker_size};
 
-/// The columns of a worker, and what it holds: tasks, each with its group, as JSON.
+/// The columns of a worker, with its held tasks and their groups as JSON.
 macro_rules! select_worker {
     (postgres) => {
         select_worker!(
@@ -57,7 +57,7 @@ macro_rules! that_match {
         "CROSS JOIN worker_group g ON g.worker_id = w.id AND g.group_id = ?1
         WHERE (?2 IS NULL OR g.role IN (SELECT value FROM json_each(?2)))
           AND (?3 IS NULL OR u.username = ?3)
-          -- nothing asked for that the worker lacks
+          -- The worker has all requested tags and labels.
           AND NOT EXISTS (SELECT value FROM json_each(?4) EXCEPT SELECT value FROM json_each(w.tags))
           AND NOT EXISTS (SELECT value FROM json_each(?5) EXCEPT SELECT value FROM json_each(w.labels)) "
     };
@@ -83,7 +83,7 @@ const COUNT_MATCHING: Sql = sql!(
     ),
 );
 
-/// The worker of that UUID.
+/// The worker with this UUID.
 pub(super) async fn by_uuid(db: Db<'_>, uuid: Uuid) -> Result<Option<Worker>, StoreError> {
     db.optional(WORKER_BY_UUID, &[&uuid], read).await
 }
@@ -95,7 +95,7 @@ pub(super) async fn of_owner(db: Db<'_>, owner: UserId) -> Result<Vec<Uuid>, Sto
     db.all(OF_OWNER, &[&owner.0], only).await
 }
 
-/// One page of workers that match.
+/// One page of matching workers.
 pub(super) async fn page(
     db: Db<'_>,
     query: &WorkerQuery,
@@ -103,28 +103,28 @@ pub(super) async fn page(
 ) -> Result<FoundWorkers, StoreError> {
     let roles = roles(query);
     let (roles, tags, labels) = (roles.as_deref().map(List), Json(&query.tags), Json(&query.labels));
-    let (mut workers, mut portions) = (Vec::new(), Portions::up_to(page.bytes));
+    let (mut workers, mut batches) = (Vec::new(), BatchSizes::up_to(page.bytes));
     let mut after = page.after.map_or(0, |worker| worker.0);
     while (workers.len() as u64) < page.limit {
-        let at_once = row_count(page.limit - workers.len() as u64).min(row_count(portions.next() as u64));
+        let at_once = row_count(page.limit - workers.len() as u64).min(row_count(batches.next() as u64));
         let params: Params<'_> = &[&query.group.0, &roles, &query.creator, &tags, &labels, &after, &at_once];
         let portion: Vec<Worker> = db.all(MATCHING_WORKERS, params, read).await?;
         let is_last = (portion.len() as u64) < at_once.unsigned_abs();
         for worker in portion {
-            if !portions.fits(weight_of_worker(&worker)) {
-                return Ok(FoundWorkers { workers, is_whole: false });
+            if !batches.fits(approximate_worker_size(&worker)) {
+                return Ok(FoundWorkers { workers, is_complete: false });
             }
             after = worker.id.0;
             workers.push(worker);
         }
         if is_last {
-            return Ok(FoundWorkers { workers, is_whole: true });
+            return Ok(FoundWorkers { workers, is_complete: true });
         }
     }
-    Ok(FoundWorkers { workers, is_whole: false })
+    Ok(FoundWorkers { workers, is_complete: false })
 }
 
-/// How many workers match.
+/// The number of matching workers.
 pub(super) async fn count(db: Db<'_>, query: &WorkerQuery) -> Result<u64, StoreError> {
     let roles = roles(query);
     let (roles, tags, labels) = (roles.as_deref().map(List), Json(&query.tags), Json(&query.labels));

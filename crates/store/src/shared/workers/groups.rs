@@ -1,4 +1,4 @@
-//! Which groups use a worker, and how.
+//! The groups of a worker, and their roles on it.
 
 use std::collections::BTreeMap;
 
@@ -27,14 +27,14 @@ const GROUPS_OF_WORKER: Sql = sql!(
     WHERE w.worker_id = $1"
 );
 
-/// By group name.
+/// The groups of a worker, by name.
 pub(super) async fn of_worker(db: Db<'_>, worker: WorkerId) -> Result<BTreeMap<String, Role>, StoreError> {
     db.all(GROUPS_OF_WORKER, &[&worker.0], read_relation).await
 }
 
 const GROUP_ID: Sql = sql!("SELECT id FROM groups WHERE name = $1");
 
-/// The ids behind names, or the first name without one.
+/// The ids of groups, or the first name that doesn't exist.
 async fn resolve<'a>(
     db: Db<'_>,
     names: impl IntoIterator<Item = &'a String>,
@@ -55,13 +55,13 @@ const SET_GROUP: Sql = sql!(
     "
     INSERT INTO worker_group (worker_id, group_id, role, granted_by) VALUES ($1, $2, $3, $4)
     ON CONFLICT (worker_id, group_id) DO UPDATE SET
-        -- Whoever lowers a role does not answer for it.
+        -- A user who lowers a role does not become responsible for it.
         granted_by = CASE WHEN excluded.role > worker_group.role THEN excluded.granted_by
                           ELSE worker_group.granted_by END,
         role = excluded.role"
 );
 
-/// Gives each group its role, or changes nothing.
+/// Sets the role of each group; all or nothing.
 pub(super) async fn set(
     db: Db<'_>,
     by: By,
@@ -98,7 +98,7 @@ fn may_serve(membership: Membership) -> bool {
 
 const REMOVE_GROUP: Sql = sql!("DELETE FROM worker_group WHERE worker_id = $1 AND group_id = $2");
 
-/// Takes each group off the worker, or changes nothing.
+/// Removes each group from the worker; all or nothing.
 pub(super) async fn remove(
     db: Db<'_>,
     by: By,
@@ -134,7 +134,7 @@ const LEASES_OF_GROUP: Sql = sql!(
     WHERE l.worker_id = $1 AND t.group_id = $2 ORDER BY l.claimed_at, l.task_id"
 );
 
-/// Takes from a locked worker what it holds of a group.
+/// Requeues the tasks of a group that a locked worker holds.
 async fn requeue_held(
     db: Db<'_>,
     worker: WorkerId,
@@ -161,8 +161,8 @@ const WORKERS_OF_MEMBERS: Sql = sql!(
     FOR UPDATE OF w"
 );
 
-/// Locks the workers with which users serve a group: those that they registered, and those that they put
-/// there.
+/// Locks the workers with which users serve a group: those that they registered, and those that they added to
+/// the group.
 pub(crate) async fn lock_service(
     db: Db<'_>,
     group: GroupId,
@@ -174,7 +174,7 @@ pub(crate) async fn lock_service(
     .await
 }
 
-/// Takes those workers off the group, with what they hold of it; answers which.
+/// Removes these workers from the group, and requeues its tasks; returns the workers.
 pub(crate) async fn end_service(
     db: Db<'_>,
     group: GroupId,

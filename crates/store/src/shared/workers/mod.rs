@@ -1,4 +1,4 @@
-//! Workers: registration, signs of life, what users change about them, and their end.
+//! Workers: registration, heartbeats, changes by users, and removal.
 
 pub(super) mod departure;
 mod duties;
@@ -72,11 +72,13 @@ impl<B: Backend> Workers for B {
 
     async fn renew_leases(
         &self,
-        signs: &[(WorkerId, LeaseTerms)],
+        heartbeats: &[(WorkerId, LeaseTerms)],
         at: Moment,
     ) -> Result<Vec<WorkerId>, StoreError> {
-        self.write_urgent((signs.to_vec(), at), |db, (signs, at)| Box::pin(renew::renew(db, signs, *at)))
-            .await
+        self.write_urgent((heartbeats.to_vec(), at), |db, (heartbeats, at)| {
+            Box::pin(renew::renew(db, heartbeats, *at))
+        })
+        .await
     }
 
     async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, StoreError> {

@@ -1,4 +1,4 @@
-//! A worker comes.
+//! Registration of workers.
 
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::lease::{LeaseTerms, Moment};
@@ -19,7 +19,8 @@ const INSERT_WORKER: Sql = sql!(
     RETURNING id"
 );
 
-/// Held to the end, so that a membership that ends meanwhile takes the worker off the group, too.
+/// Locks the memberships until the end, so that a concurrent end of a membership also removes the worker from
+/// the group.
 const LOCK_MEMBERSHIPS: &str = "
     SELECT 1 FROM membership WHERE user_id = $1 AND group_id = ANY($2) ORDER BY group_id FOR SHARE";
 
@@ -30,7 +31,7 @@ const INSERT_GROUP: Sql = sql!(
     WHERE user_id = $4 AND group_id = $2 AND role >= $5"
 );
 
-/// Held to the end as well: what ends a session or a token ends the workers of then.
+/// Locks the session or token until the end, since its end also ends its workers.
 const SESSION_IS_IN_FORCE: Sql = sql!("SELECT 1 FROM users WHERE id = $1 AND session = $2 FOR SHARE");
 const TOKEN_IS_IN_FORCE: Sql = sql!(
     "
@@ -43,8 +44,9 @@ const INSERT_SESSION: Sql = sql!(
     VALUES ($1, $2, $5::bigint + $3::bigint, $3, $4)"
 );
 
-/// Shortens the leases of workers that ended with the machine. One that lives all the same, on a machine with a copied
-/// id, renews its lease. Locked in order, as where leases are renewed.
+/// Shortens the leases of the workers that ended with an earlier boot of the machine. If such a worker is
+/// alive, on a machine with a copied id, it renews its lease. Locks in the same order as renewals, to prevent
+/// deadlocks.
 const END_LEASES_OF_EARLIER_BOOTS: Sql = sql!(
     postgres: "
     WITH earlier AS (
@@ -60,7 +62,7 @@ const END_LEASES_OF_EARLIER_BOOTS: Sql = sql!(
     WHERE worker_id IN (SELECT id FROM worker WHERE creator_id = ?1 AND machine = ?2 AND boot <> ?3)",
 );
 
-/// Registers it for all its groups, alive from now.
+/// Registers a worker with all its groups; its lease starts now.
 pub(super) async fn register(
     db: Db<'_>,
     new: &NewWorker,

@@ -1,4 +1,4 @@
-//! A worker goes, and what it held goes back.
+//! Removal of workers, and requeuing of their tasks.
 
 use mitosis_domain::ids::{UserId, WorkerId};
 use mitosis_protocol::Timestamp;
@@ -17,15 +17,15 @@ const LEASES_OF_WORKER: Sql = sql!(
     FROM lease WHERE worker_id = $1 ORDER BY claimed_at, task_id"
 );
 
-/// In the order that the references between the tables allow; `$1` is the worker.
-const DELETE_EVERY_TRACE: [Sql; 3] = [
+/// The deletions in an order that satisfies the foreign keys; `$1` is the worker.
+const DELETE_WORKER: [Sql; 3] = [
     sql!("DELETE FROM worker_group WHERE worker_id = $1"),
     sql!("DELETE FROM worker_session WHERE worker_id = $1"),
     sql!("DELETE FROM worker WHERE id = $1"),
 ];
 
-/// Removes a worker that the caller has locked; answers which tasks are Ready again, or cancelled. With a
-/// departure, it is remembered why it went.
+/// Removes a locked worker; returns the tasks that are Ready again, or cancelled. The departure is recorded, if
+/// there is one.
 pub(crate) async fn remove(
     db: Db<'_>,
     worker: WorkerId,
@@ -39,7 +39,7 @@ pub(crate) async fn remove(
     for lease in &held {
         returned.push(requeue(db, lease, fate, now).await?);
     }
-    for delete in DELETE_EVERY_TRACE {
+    for delete in DELETE_WORKER {
         db.run(delete, &[&worker.0]).await?;
     }
     if let Some(departure) = departure {
@@ -48,12 +48,12 @@ pub(crate) async fn remove(
     Ok(returned)
 }
 
-/// Workers that end together.
+/// Workers that are removed together.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Registered {
-    /// By this user.
+    /// The workers of this user.
     By(UserId),
-    /// With this personal token.
+    /// The workers that were registered with this personal token.
     With(i64),
 }
 
@@ -62,7 +62,7 @@ const LOCK_OF_USER: Sql = sql!("SELECT id, uuid FROM worker WHERE creator_id = $
 const LOCK_OF_TOKEN: Sql =
     sql!("SELECT id, uuid FROM worker WHERE personal_token_id = $1 ORDER BY id FOR UPDATE");
 
-/// Removes them; answers which.
+/// Removes the workers; returns them.
 pub(crate) async fn remove_all(
     db: Db<'_>,
     registered: &Registered,

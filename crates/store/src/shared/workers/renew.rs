@@ -1,4 +1,4 @@
-//! Heartbeats of workers.
+//! Renewal of leases by heartbeats.
 
 use std::collections::HashSet;
 
@@ -9,10 +9,10 @@ use crate::StoreError;
 use crate::db::{Db, only};
 use crate::enum_codes::micros;
 
-/// After a crash of the database, the outage and some time more do not count.
+/// Renewals need not survive a crash of the database, since leases are extended by the length of the outage.
 const WITHOUT_WAITING_FOR_THE_DISK: &str = "SET LOCAL synchronous_commit = off";
 
-/// In order, so that two batches never wait for each other in a circle.
+/// Locks in the order of ids, so that two batches can't deadlock.
 const RENEW_ALL: &str = "
     WITH alive AS (
         SELECT worker_id FROM worker_session WHERE worker_id = ANY($1) ORDER BY worker_id FOR UPDATE)
@@ -28,24 +28,24 @@ const RENEW_ONE: &str = "
     UPDATE worker_session SET last_heartbeat = ?2, lease = ?3, lease_until = ?5 + ?3, missed_after = ?4
     WHERE worker_id = ?1";
 
-/// Renews the leases of workers; answers which workers are gone.
+/// Renews leases; returns the workers that are gone.
 pub(super) async fn renew(
     db: Db<'_>,
-    signs: &[(WorkerId, LeaseTerms)],
+    heartbeats: &[(WorkerId, LeaseTerms)],
     at: Moment,
 ) -> Result<Vec<WorkerId>, StoreError> {
     let (now, lease) = (at.now.unix_micros(), at.lease.micros());
-    let mut alive: HashSet<i64> = HashSet::with_capacity(signs.len());
+    let mut alive: HashSet<i64> = HashSet::with_capacity(heartbeats.len());
     match db {
         Db::Postgres(db) => {
             db.run(WITHOUT_WAITING_FOR_THE_DISK, &[]).await?;
-            let ids: Vec<i64> = signs.iter().map(|(worker, _)| worker.0).collect();
-            let leases: Vec<i64> = signs.iter().map(|(_, terms)| micros(terms.lease)).collect();
-            let missed: Vec<i64> = signs.iter().map(|(_, terms)| micros(terms.missed_after)).collect();
+            let ids: Vec<i64> = heartbeats.iter().map(|(worker, _)| worker.0).collect();
+            let leases: Vec<i64> = heartbeats.iter().map(|(_, terms)| micros(terms.lease)).collect();
+            let missed: Vec<i64> = heartbeats.iter().map(|(_, terms)| micros(terms.missed_after)).collect();
             alive = db.all(RENEW_ALL, &[&ids, &leases, &now, &missed, &lease], only).await?;
         }
         Db::Sqlite(db) => {
-            for (worker, terms) in signs {
+            for (worker, terms) in heartbeats {
                 let params = [worker.0, now, micros(terms.lease), micros(terms.missed_after), lease];
                 if db.run(RENEW_ONE, params)? > 0 {
                     alive.insert(worker.0);
@@ -53,5 +53,5 @@ pub(super) async fn renew(
             }
         }
     }
-    Ok(signs.iter().map(|(worker, _)| *worker).filter(|worker| !alive.contains(&worker.0)).collect())
+    Ok(heartbeats.iter().map(|(worker, _)| *worker).filter(|worker| !alive.contains(&worker.0)).collect())
 }

@@ -1,4 +1,4 @@
-//! Telling a worker to stop.
+//! Requests to stop a worker.
 
 use mitosis_domain::ids::WorkerId;
 use mitosis_protocol::Timestamp;
@@ -23,7 +23,7 @@ async fn holds_a_task(db: Db<'_>, worker: WorkerId) -> Result<bool, StoreError> 
 
 const SET_STATE: Sql = sql!("UPDATE worker SET state = $2, updated_at = $3 WHERE id = $1");
 
-/// Removes the worker, or marks it when it may still end what it holds.
+/// Removes the worker, or lets it drain if it may complete its tasks.
 pub(super) async fn stop(
     db: Db<'_>,
     by: By,
@@ -45,14 +45,14 @@ pub(super) async fn stop(
     Ok(Stop::Removed)
 }
 
-/// Removes the worker, as it wishes, or as its guard reports.
+/// Removes a worker that signs off, or whose end its guard reports.
 pub(super) async fn sign_off(db: Db<'_>, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, StoreError> {
     let Some(worker) = lock_by_uuid(db, uuid).await? else { return Ok(Stop::Unknown) };
     remove(db, worker, uuid, None, fate, now).await?;
     Ok(Stop::Removed)
 }
 
-/// A worker has committed a task: if it was to stop and this was the last, it is removed.
+/// Removes a draining worker after the commit of its last task.
 pub(crate) async fn after_commit(
     db: Db<'_>,
     worker: &LockedWorker,

@@ -1,4 +1,4 @@
-//! Handing out tasks.
+//! Assignment of tasks to workers.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ const PARTICIPANT: &str = "
 const GROUPS_OF_WORKER: &str = "
     SELECT group_id FROM worker_group WHERE worker_id = ?1 AND role >= ?2 ORDER BY group_id";
 
-/// A worker, and what it may run. One whose owner's account is not Active counts as gone.
+/// Reads a worker and what it may run. A worker whose owner's account is not Active counts as gone.
 pub(super) fn participant(db: &Connection, id: WorkerId) -> Result<Option<Participant>, StoreError> {
     let found = db.optional(PARTICIPANT, [id.0], |row| {
         let worker = LockedWorker { id, uuid: row.value("uuid")?, state: row.code("state")? };
@@ -43,13 +43,13 @@ pub(super) fn participant(db: &Connection, id: WorkerId) -> Result<Option<Partic
     Ok(Some(Participant { worker, eligibility: Eligibility { groups, tags } }))
 }
 
-/// The oldest, should there be several.
+/// The task that a worker holds, the oldest if there are several.
 const RUNNING_OF_WORKER: &str = "
     SELECT task_id, worker_id, epoch, token, losses, claimed_at, reported_end
     FROM lease WHERE worker_id = ?1 AND reported_end IS NULL
     ORDER BY claimed_at, task_id LIMIT 1";
 
-/// Gives the worker the task it has, or else another.
+/// Returns the task that the worker holds, or assigns another one.
 pub(crate) fn claim_or_resume(
     db: &Connection,
     turns: &SharedRoundRobin,
@@ -60,7 +60,7 @@ pub(crate) fn claim_or_resume(
     let Some(participant) = participant(db, worker)? else { return Ok(Claim::WorkerGone) };
     let given = |lease: LeaseKey| {
         let task = finish(get::by_id(db.into(), lease.task))?;
-        Ok(Claim::Assigned(vec![Assignment { task, lease }]))
+        Ok(Claim::Assigned(Box::new(Assignment { task, lease })))
     };
     if let Some(held) = db.optional(RUNNING_OF_WORKER, [worker.0], lease::read)? {
         return given(held.key);
@@ -70,7 +70,7 @@ pub(crate) fn claim_or_resume(
     }
     let Some(first) = finish(select_ready(db.into(), turns, &participant.eligibility, 1))?.into_iter().next()
     else {
-        return Ok(Claim::Assigned(Vec::new()));
+        return Ok(Claim::NoTask);
     };
     let work = assign(db, worker, first, token, at)?;
     finish(workers::touch(db.into(), worker, at.now))?;
@@ -90,7 +90,7 @@ const WORK: &str = "
            t.spec
     FROM lease l CROSS JOIN task t ON t.id = l.task_id WHERE l.task_id = ?1";
 
-/// Leases a task that waits.
+/// Leases a Ready task to a worker.
 pub(super) fn assign(
     db: &Connection,
     worker: WorkerId,
@@ -120,7 +120,7 @@ pub(super) fn assign(
     db.one(WORK, [task.0], work::read)
 }
 
-/// When a task that has not been reported by then is taken back (HTTP contract §12.4).
+/// When an attempt is reaped unless its end has been reported (HTTP contract §12.4).
 fn overdue_at(claimed_at: LeaseTime, timeout_seconds: i64) -> LeaseTime {
     let timeout = Duration::from_secs(u64::try_from(timeout_seconds).unwrap_or(0));
     claimed_at + timeout + limits::PREPARATION_ALLOWANCE + limits::OVERDUE_GRACE

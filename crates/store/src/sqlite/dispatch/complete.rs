@@ -1,4 +1,4 @@
-//! The end of a task: the result, its artifacts and its follow-up appear together.
+//! The end of a task: the result, its artifacts and its follow-up become visible together.
 
 use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
@@ -18,7 +18,7 @@ use crate::shared::workers;
 use crate::sqlite::connection::Connection;
 use crate::sqlite::finish;
 
-/// Ends the attempts whose holders still hold their tasks.
+/// Ends the attempts that still hold their tasks.
 pub(crate) fn complete(
     db: &Connection,
     completions: &[Completion],
@@ -36,34 +36,34 @@ fn complete_one(db: &Connection, completion: &Completion, now: Timestamp) -> Res
         });
     };
     let Some(end) = lease.reported_end.or(completion.end) else { return Ok(Completed::NotReported) };
-    let ended = Left { result: completion.result, data: None, warnings: &[] };
+    let ended = AttemptEnd { result: completion.result, data: None, warnings: &[] };
     let Some(worker) = finish(workers::lock(db.into(), lease.worker))? else { return Ok(Completed::Stale) };
     self::end(db, &lease, worker.uuid, end, ended, now)?;
     finish(workers::after_commit(db.into(), &worker, now))?;
     Ok(Completed::Committed)
 }
 
-/// What is known of the end of an attempt.
-pub(super) struct Left<'a> {
+/// What was reported about the end of an attempt.
+pub(super) struct AttemptEnd<'a> {
     pub(super) result: TaskResult,
     pub(super) data: Option<&'a str>,
     pub(super) warnings: &'a [ResultWarning],
 }
 
-/// Ends an attempt that holds its task; answers whether that made a follow-up Ready.
+/// Ends an attempt that holds its task; returns whether a follow-up became Ready.
 pub(super) fn end(
     db: &Connection,
     lease: &Lease,
     reporter: Uuid,
     end: ExecEnd,
-    left: Left<'_>,
+    ended: AttemptEnd<'_>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    // However it ended, it is over: a wish to stop it has come too late.
+    // A request to stop that comes after the end has no effect.
     crash::point("complete.delete:before");
     let _stop_asked = finish(lease::end(db.into(), lease.key.task))?;
     crash::point("complete.delete:after");
-    insert_done(db, lease, reporter, end, left, now)?;
+    insert_done(db, lease, reporter, end, ended, now)?;
     finish(records::publish_attempt(db.into(), lease.key.task, lease.key.epoch, now))?;
     finish(follow_up::release(db.into(), lease.key.task, lease.key.epoch, now))
 }
@@ -71,7 +71,7 @@ pub(super) fn end(
 const COMMITTED_BY_WORKER: &str = "
     SELECT EXISTS (SELECT 1 FROM done WHERE task_id = ?1 AND reporter_worker_id = ?2)";
 
-/// A cancellation has no reporter, so no token can pass for its zero.
+/// Matches a committed attempt by its key. A cancellation has no reporter, so its token 0 matches nothing.
 const COMMITTED_BY_ATTEMPT: &str = "
     SELECT EXISTS (
         SELECT 1 FROM done
@@ -94,7 +94,7 @@ fn insert_done(
     lease: &Lease,
     reporter: Uuid,
     end: ExecEnd,
-    Left { result, data, warnings }: Left<'_>,
+    AttemptEnd { result, data, warnings }: AttemptEnd<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let WorkerId(worker) = lease.worker;

@@ -1,5 +1,5 @@
-//! What many agents bring and want, in one transaction: ends first, so that what they free can be given
-//! out, then what was not started, then new tasks.
+//! The exchange with many agents in one transaction. Ended attempts come first, so that the tasks they release
+//! can be assigned, then returned attempts, then new assignments.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ use crate::sqlite::finish;
 
 type Participants = HashMap<WorkerId, Participant>;
 
-/// Takes and gives.
+/// Processes a batch of exchanges.
 pub(crate) fn exchange(
     db: &Connection,
     turns: &SharedRoundRobin,
@@ -79,7 +79,7 @@ pub(crate) fn exchange(
 
 const UUID_OF_TASK: &str = "SELECT uuid FROM task WHERE id = ?1";
 
-/// Ends an attempt of a worker; answers also whether that made a task Ready.
+/// Ends an attempt of a worker; also returns whether a task became Ready.
 fn end(
     db: &Connection,
     worker: Option<LockedWorker>,
@@ -90,7 +90,7 @@ fn end(
     match (finish(lease::find(db.into(), holder))?, worker) {
         (Some(lease), Some(worker)) if lease.worker == worker.id => {
             let end = lease.reported_end.unwrap_or(ended.end);
-            let released = complete::end(db, &lease, worker.uuid, end, left(ended), now)?;
+            let released = complete::end(db, &lease, worker.uuid, end, attempt_end(ended), now)?;
             let uuid: Uuid = db.one(UUID_OF_TASK, [ended.lease.task.0], only)?;
             Ok((Verdict::Committed(uuid), released))
         }
@@ -102,11 +102,11 @@ fn end(
     }
 }
 
-fn left(ended: &Ended) -> complete::Left<'_> {
-    complete::Left { result: ended.result, data: ended.data.as_deref(), warnings: &ended.warnings }
+fn attempt_end(ended: &Ended) -> complete::AttemptEnd<'_> {
+    complete::AttemptEnd { result: ended.result, data: ended.data.as_deref(), warnings: &ended.warnings }
 }
 
-/// Takes back what was not started: as if it had never been given, but for the number of the attempt.
+/// Requeues an attempt that was not started. Only the number of the attempt differs from before.
 fn requeue(db: &Connection, worker: WorkerId, key: LeaseKey, now: Timestamp) -> Result<bool, StoreError> {
     match finish(lease::find(db.into(), Holder::Lease(key)))? {
         Some(lease) if lease.worker == worker => {
@@ -116,7 +116,7 @@ fn requeue(db: &Connection, worker: WorkerId, key: LeaseKey, now: Timestamp) -> 
     }
 }
 
-/// Gives tasks to those who want some; answers them by the place of the agent in the batch.
+/// Assigns tasks to the agents that want some; returns them by the position of the agent in the batch.
 fn assign_all(
     db: &Connection,
     turns: &SharedRoundRobin,

@@ -1,4 +1,4 @@
-//! Adding the rows of many tasks: one after the other, with statements that are prepared.
+//! Insertion of tasks, one at a time with prepared statements.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ const INSERT_TASK: &str = "
 
 pub(crate) const INSERT_TASK_LABEL: &str = "INSERT INTO task_label (label_id, task_id) VALUES (?1, ?2)";
 
-/// Adds tasks with their labels and needs.
+/// Inserts tasks with their labels and references.
 pub(crate) fn insert(
     db: &Connection,
     origin: Origin,
@@ -59,7 +59,7 @@ fn insert_one(
             row.silence_limit,
         ],
     )?;
-    insert_needs(db, id, &row.needs)?;
+    insert_references(db, id, &row.references)?;
     for label in row.labels.iter() {
         let label = interned.label(db, row.group, label)?;
         db.run_one(INSERT_TASK_LABEL, [label, id])?;
@@ -67,11 +67,15 @@ fn insert_one(
     Ok(Placed { task: TaskId(id), lane })
 }
 
-const INSERT_NEED: &str = "INSERT INTO task_need (needed_uuid, task_id) VALUES (?1, ?2)";
+const INSERT_REFERENCE: &str = "INSERT INTO task_need (needed_uuid, task_id) VALUES (?1, ?2)";
 
-pub(crate) fn insert_needs(db: &Connection, task: i64, needs: &BTreeSet<Uuid>) -> Result<(), StoreError> {
-    for needed in needs {
-        db.run_one(INSERT_NEED, params![needed, task])?;
+pub(crate) fn insert_references(
+    db: &Connection,
+    task: i64,
+    references: &BTreeSet<Uuid>,
+) -> Result<(), StoreError> {
+    for needed in references {
+        db.run_one(INSERT_REFERENCE, params![needed, task])?;
     }
     Ok(())
 }
@@ -80,7 +84,7 @@ const INSERT_READY: &str = "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
     VALUES (?1, ?2, ?3, 0, 0, ?4)";
 
-/// Puts new tasks in line.
+/// Inserts new tasks into the queue.
 pub(crate) fn insert_ready(
     db: &Connection,
     rows: &[NewRow],

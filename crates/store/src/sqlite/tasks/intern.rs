@@ -1,4 +1,4 @@
-//! Lanes and labels: found or made once, known by number from then on.
+//! Lanes and labels, which are inserted once and referred to by their ids.
 
 use std::collections::HashMap;
 
@@ -9,8 +9,8 @@ use crate::StoreError;
 use crate::db::only;
 use crate::sqlite::connection::Connection;
 
-/// Numbers that one operation has looked up. It must not outlive the operation: if that is undone, so
-/// are the numbers it made.
+/// A cache of ids for one operation. It must not outlive the operation, since a rollback removes the inserted
+/// rows.
 #[derive(Debug, Default)]
 pub(crate) struct Interned {
     lanes: HashMap<GroupId, HashMap<String, LaneId>>,
@@ -29,7 +29,7 @@ impl Interned {
         Ok(lane)
     }
 
-    /// The number of a label within a group.
+    /// The id of a label within a group.
     pub(crate) fn label(&mut self, db: &Connection, group: GroupId, name: &str) -> Result<i64, StoreError> {
         let labels = self.labels.entry(group).or_default();
         if let Some(known) = labels.get(name) {

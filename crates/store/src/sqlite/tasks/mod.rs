@@ -1,4 +1,4 @@
-//! Adding many tasks.
+//! Insertion of tasks.
 
 pub(crate) mod insert;
 pub(crate) mod intern;

@@ -1,4 +1,4 @@
-//! Adding the rows of tasks that repeat others.
+//! Insertion of tasks that repeat others.
 
 use mitosis_domain::ids::UserId;
 use mitosis_protocol::Timestamp;
@@ -19,15 +19,15 @@ const INSERT_TASK: &str = "
 const INSERT_LABELS: &str = "
     INSERT INTO task_label (label_id, task_id) SELECT label_id, ?2 FROM task_label WHERE task_id = ?1";
 
-const INSERT_NEEDS: &str = "
+const INSERT_REFERENCES: &str = "
     INSERT INTO task_need (needed_uuid, task_id) SELECT needed_uuid, ?2 FROM task_need WHERE task_id = ?1";
 
-/// The place in line is that of `enum_codes::neg_priority`.
+/// The priority is stored as [`neg_priority`](crate::enum_codes::neg_priority) does.
 const INSERT_READY: &str = "
     INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
     VALUES ((SELECT lane_id FROM task WHERE id = ?1), (SELECT ~priority FROM task WHERE id = ?1), ?1, 0, 0, ?2)";
 
-/// Adds a task for each of the originals.
+/// Inserts a task for each of the originals.
 pub(crate) fn insert(
     db: &Connection,
     creator: UserId,
@@ -39,7 +39,7 @@ pub(crate) fn insert(
     for (original, TaskIds { uuid, number }) in originals.iter().zip(new) {
         let id = db.insert(INSERT_TASK, params![original, uuid, number, creator.0, now])?;
         db.run(INSERT_LABELS, [*original, id])?;
-        db.run(INSERT_NEEDS, [*original, id])?;
+        db.run(INSERT_REFERENCES, [*original, id])?;
         db.run_one(INSERT_READY, [id, now])?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! How a database is started for a test, and examined when it has ended.
+//! Starts a database for a test, and reads it after the test.
 
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
@@ -8,24 +8,24 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mitosis_store::Store;
 
-/// A database of its own, gone with the value.
+/// A database for one test, which is deleted with the value.
 #[async_trait]
 pub(crate) trait Backend: Sized + Send + Sync {
-    /// Keeps what databases have in common, such as a server, until it is dropped.
-    type House: Send;
+    /// What several databases share, such as a server.
+    type Shared: Send;
 
-    /// Readies it for several databases that are made one after the other.
-    async fn house() -> Self::House;
+    /// Starts what several databases share; it is stopped when dropped.
+    async fn start_shared() -> Self::Shared;
 
-    /// An empty one.
+    /// Creates an empty database.
     async fn fresh() -> Self;
 
-    /// Its store, as the coordinator would hold it.
+    /// The store, as the coordinator would hold it.
     fn store(&self) -> Arc<dyn Store>;
 
     /// Closes the store and opens it again on the same data.
     async fn reopen(&mut self);
 
-    /// The one number that a query gives, read past the store.
+    /// Reads one number with a query that bypasses the store.
     async fn scalar(&self, sql: &str) -> i64;
 }

@@ -1,4 +1,4 @@
-//! A database of its own in a private server.
+//! A database in a private server.
 
 use std::sync::{Arc, Weak};
 
@@ -11,7 +11,7 @@ use tokio_postgres::NoTls;
 
 use super::Backend;
 
-/// The server of this process, while somebody needs it.
+/// The server of this process, while a test uses it.
 static SERVER: Mutex<Weak<PostgresServer>> = Mutex::const_new(Weak::new());
 
 async fn server() -> Arc<PostgresServer> {
@@ -41,9 +41,9 @@ impl Postgres {
 
 #[async_trait]
 impl Backend for Postgres {
-    type House = Arc<PostgresServer>;
+    type Shared = Arc<PostgresServer>;
 
-    async fn house() -> Self::House {
+    async fn start_shared() -> Self::Shared {
         server().await
     }
 

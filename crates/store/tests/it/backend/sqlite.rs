@@ -23,9 +23,9 @@ impl Sqlite {
 
 #[async_trait]
 impl Backend for Sqlite {
-    type House = ();
+    type Shared = ();
 
-    async fn house() -> Self::House {}
+    async fn start_shared() -> Self::Shared {}
 
     async fn fresh() -> Self {
         let directory = tempfile::tempdir().unwrap();

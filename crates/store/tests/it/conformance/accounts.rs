@@ -1,4 +1,4 @@
-//! Users: made once, signed in, given limits.
+//! Users: creation, login, quotas.
 
 use futures_util::future::join_all;
 use mitosis_domain::account::{Membership, User};
@@ -6,7 +6,7 @@ use mitosis_domain::limits;
 use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::Role;
 use mitosis_protocol::admin::AccountState;
-use mitosis_store::ops::accounts::{Bootstrap, NewUser, SessionChange, UserCreation};
+use mitosis_store::ops::accounts::{Bootstrap, NewUser, SessionChange, TokenRevocation, UserCreation};
 use mitosis_store::ops::{Administered, By};
 
 use crate::backend::Backend;
@@ -16,7 +16,7 @@ async fn user<B: Backend>(harness: &Harness<B>, name: &str) -> User {
     harness.store().user(name).await.unwrap().expect("the user is there")
 }
 
-pub(crate) async fn a_new_user_is_admin_of_a_group_of_the_same_name<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn new_user_is_admin_of_the_personal_group<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let account = user(harness, "ann").await;
     assert_eq!((account.id, account.name.as_str()), (ann.user, "ann"));
@@ -33,7 +33,7 @@ pub(crate) async fn a_new_user_is_admin_of_a_group_of_the_same_name<B: Backend>(
     assert!(harness.store().user("bob").await.unwrap().is_none());
 }
 
-pub(crate) async fn a_name_that_a_user_or_a_group_has_is_taken<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn name_of_a_user_or_group_is_taken<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     harness.group(&ann, "lab").await;
     for taken in ["ann", "lab"] {
@@ -45,7 +45,7 @@ pub(crate) async fn a_name_that_a_user_or_a_group_has_is_taken<B: Backend>(harne
     assert!(harness.store().user("lab").await.unwrap().is_none());
 }
 
-pub(crate) async fn of_many_who_want_one_name_one_gets_it<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn concurrent_users_of_one_name_create_one_account<B: Backend>(harness: &mut Harness<B>) {
     let (store, new) = (harness.store(), Harness::<B>::new_user("ann"));
     let outcomes = join_all((0..16).map(|_| store.create_user(By::Site, &new, harness.now))).await;
     let created = outcomes.iter().filter(|outcome| matches!(outcome, Ok(UserCreation::Created(_)))).count();
@@ -57,9 +57,7 @@ fn first_admin(text: &str) -> NewUser {
     NewUser { name: name(text), password_hash: "$argon2id$first".to_owned(), admin: true }
 }
 
-pub(crate) async fn the_first_admin_is_made_once_however_many_coordinators_start<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn concurrent_coordinators_bootstrap_one_admin<B: Backend>(harness: &mut Harness<B>) {
     let (store, new) = (harness.store(), first_admin("root"));
     let outcomes = join_all((0..8).map(|_| store.bootstrap_admin(&new, harness.now))).await;
     let created = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Bootstrap::Created(_)))).count();
@@ -74,7 +72,7 @@ pub(crate) async fn the_first_admin_is_made_once_however_many_coordinators_start
     assert!(harness.store().user("other").await.unwrap().is_none());
 }
 
-pub(crate) async fn the_first_admin_does_not_take_over_an_account<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn bootstrap_does_not_take_over_an_account<B: Backend>(harness: &mut Harness<B>) {
     harness.person("root").await;
     let outcome = harness.store().bootstrap_admin(&first_admin("root"), harness.now).await.unwrap();
     assert_eq!(outcome, Bootstrap::NameTaken);
@@ -83,7 +81,7 @@ pub(crate) async fn the_first_admin_does_not_take_over_an_account<B: Backend>(ha
     assert_eq!(account.password_hash, Harness::<B>::new_user("root").password_hash);
 }
 
-pub(crate) async fn a_login_keeps_or_replaces_the_session_as_asked<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn login_retains_or_replaces_the_session<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (store, peer) = (harness.store(), Some("2001:db8::7".parse().unwrap()));
     for (change, in_force) in [
@@ -98,7 +96,7 @@ pub(crate) async fn a_login_keeps_or_replaces_the_session_as_asked<B: Backend>(h
     }
 }
 
-pub(crate) async fn a_new_password_starts_a_new_session<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn new_password_starts_a_new_session<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let bob = harness.person("bob").await;
     let store = harness.store();
@@ -110,10 +108,13 @@ pub(crate) async fn a_new_password_starts_a_new_session<B: Backend>(harness: &mu
     assert_eq!((account.password_hash.as_str(), account.session), ("$argon2id$new", Some(12)));
     assert_eq!(user(harness, "bob").await.session, None);
 
-    let nobody = mitosis_domain::ids::UserId(bob.user.0 + 1000);
-    assert!(!store.set_password(nobody, "$argon2id$new", "$argon2id$newer", 13, harness.now).await.unwrap());
-    // An administrator has reset it meanwhile.
-    store.reset_password(By::Site, ann.user, "$argon2id$reset", 14, false, harness.now).await.unwrap();
+    let unknown = mitosis_domain::ids::UserId(bob.user.0 + 1000);
+    assert!(!store.set_password(unknown, "$argon2id$new", "$argon2id$newer", 13, harness.now).await.unwrap());
+    // An administrator has reset it in the meantime.
+    store
+        .reset_password(By::Site, ann.user, "$argon2id$reset", 14, TokenRevocation::Keep, harness.now)
+        .await
+        .unwrap();
     assert!(
         !store.set_password(ann.user, "$argon2id$new", "$argon2id$newer", 15, harness.now).await.unwrap()
     );
@@ -121,7 +122,7 @@ pub(crate) async fn a_new_password_starts_a_new_session<B: Backend>(harness: &mu
     assert_eq!((account.password_hash.as_str(), account.session), ("$argon2id$reset", Some(14)));
 }
 
-pub(crate) async fn the_state_of_an_account_is_set_by_name<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn account_state_is_set_by_name<B: Backend>(harness: &mut Harness<B>) {
     harness.person("ann").await;
     harness.person("bob").await;
     for state in [AccountState::Locked, AccountState::Deleted, AccountState::Active, AccountState::Locked] {
@@ -138,7 +139,7 @@ pub(crate) async fn the_state_of_an_account_is_set_by_name<B: Backend>(harness: 
     );
 }
 
-pub(crate) async fn the_quota_of_groups_changes_within_its_range<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn group_quota_is_clamped_to_its_range<B: Backend>(harness: &mut Harness<B>) {
     harness.person("ann").await;
     let store = harness.store();
     for (change, in_force) in [
@@ -157,7 +158,7 @@ pub(crate) async fn the_quota_of_groups_changes_within_its_range<B: Backend>(har
     );
 }
 
-pub(crate) async fn changes_of_a_quota_add_up_when_made_at_once<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn concurrent_quota_changes_add_up<B: Backend>(harness: &mut Harness<B>) {
     harness.person("ann").await;
     let store = harness.store();
     let changes =

@@ -1,4 +1,4 @@
-//! Records of archives: charged when announced, seen when committed, given back when lost.
+//! Records of archives: reservation, visibility, removal.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -50,7 +50,7 @@ fn exist(reservation: &Reservation) -> Option<bool> {
     }
 }
 
-/// The paths of what is to be removed now.
+/// The paths of the objects that are due for deletion.
 async fn garbage<B: Backend>(harness: &Harness<B>) -> Vec<String> {
     let garbage = harness.store().garbage(10, harness.now).await.unwrap();
     garbage.iter().map(|key| key.path().to_owned()).collect()
@@ -71,7 +71,7 @@ async fn running<B: Backend>(harness: &Harness<B>) -> (Person, RegisteredWorker,
     (ann, worker, held, holder)
 }
 
-pub(crate) async fn archives_of_an_attempt_are_seen_with_its_commit<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn attempt_archives_become_visible_with_the_commit<B: Backend>(harness: &mut Harness<B>) {
     let (_, _, held, holder) = running(harness).await;
     let uuid = held.task.uuid;
     harness.report(holder, ExecEnd::Finished).await;
@@ -96,7 +96,7 @@ pub(crate) async fn archives_of_an_attempt_are_seen_with_its_commit<B: Backend>(
     assert!(garbage(harness).await.is_empty());
 }
 
-pub(crate) async fn announcing_again_charges_only_growth<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn repeated_reservation_charges_only_growth<B: Backend>(harness: &mut Harness<B>) {
     let (_, _, _, holder) = running(harness).await;
     let mut objects = BTreeSet::new();
     for (size, existed, charged) in [(100, false, 100), (100, true, 100), (250, true, 250), (40, true, 250)] {
@@ -108,7 +108,7 @@ pub(crate) async fn announcing_again_charges_only_growth<B: Backend>(harness: &m
     assert_eq!(objects.len(), 1, "one object all along");
 }
 
-pub(crate) async fn each_attempt_writes_to_an_object_of_its_own<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn each_attempt_has_its_own_object<B: Backend>(harness: &mut Harness<B>) {
     let (ann, worker, held, holder) = running(harness).await;
     let lost = object(announce(harness, holder, Output, 100).await);
     harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.unwrap();
@@ -124,7 +124,7 @@ pub(crate) async fn each_attempt_writes_to_an_object_of_its_own<B: Backend>(harn
     assert_eq!(harness.used("ann").await, 70);
 }
 
-pub(crate) async fn an_upload_by_a_user_is_seen_at_once<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn user_upload_is_visible_at_once<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let uuid = harness.submit_one(&ann).await;
     let first_at = harness.now;
@@ -145,7 +145,7 @@ pub(crate) async fn an_upload_by_a_user_is_seen_at_once<B: Backend>(harness: &mu
     assert_eq!(harness.get(uuid).await.updated_at, harness.now);
 }
 
-pub(crate) async fn a_commit_replaces_what_a_user_uploaded<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn commit_replaces_a_user_upload<B: Backend>(harness: &mut Harness<B>) {
     let (_, _, held, holder) = running(harness).await;
     let by_user = object(upload(harness, held.task.uuid, Output, 100).await);
     let log_by_user = object(upload(harness, held.task.uuid, ExecLog, 5).await);
@@ -159,7 +159,7 @@ pub(crate) async fn a_commit_replaces_what_a_user_uploaded<B: Backend>(harness: 
     assert_eq!(garbage(harness).await, [by_user]);
 }
 
-pub(crate) async fn the_quota_is_exact<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn quota_is_exact<B: Backend>(harness: &mut Harness<B>) {
     let (_, _, held, holder) = running(harness).await;
     limit(harness, 100).await;
     assert_eq!(announce(harness, holder, Output, 101).await, Reservation::OverQuota);
@@ -173,7 +173,7 @@ pub(crate) async fn the_quota_is_exact<B: Backend>(harness: &mut Harness<B>) {
     assert_eq!(exist(&announce(harness, holder, Output, 90).await), Some(true), "no growth, no charge");
 }
 
-pub(crate) async fn sixty_four_uploads_at_once_never_exceed_the_quota<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn concurrent_uploads_never_exceed_the_quota<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let batch: Vec<_> = (0..64).map(|_| harness.task(ann.group)).collect();
     let uuids: Vec<Uuid> = harness.submit(&ann, &batch).await.iter().map(|ids| ids.uuid).collect();
@@ -185,9 +185,7 @@ pub(crate) async fn sixty_four_uploads_at_once_never_exceed_the_quota<B: Backend
     assert_eq!(harness.used("ann").await, 990);
 }
 
-pub(crate) async fn one_archive_announced_many_times_at_once_is_charged_once<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn concurrent_reservations_of_one_archive_charge_once<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let uuid = harness.submit_one(&ann).await;
     let outcomes = join_all((1..=32).map(|size| upload(harness, uuid, Output, size))).await;
@@ -196,7 +194,7 @@ pub(crate) async fn one_archive_announced_many_times_at_once_is_charged_once<B: 
     assert_eq!(harness.used("ann").await, 32);
 }
 
-pub(crate) async fn only_active_groups_take_uploads<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn only_active_groups_accept_uploads<B: Backend>(harness: &mut Harness<B>) {
     let (_, _, held, holder) = running(harness).await;
     for state in [AccountState::Locked, AccountState::Deleted] {
         harness.set_group_state("ann", state).await;
@@ -207,7 +205,7 @@ pub(crate) async fn only_active_groups_take_uploads<B: Backend>(harness: &mut Ha
     assert_eq!(harness.used("ann").await, 0);
 }
 
-pub(crate) async fn a_removed_archive_gives_its_size_back<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn removed_archive_releases_its_size<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let uuid = harness.submit_one(&ann).await;
     let path = object(upload(harness, uuid, Output, 100).await);
@@ -233,7 +231,7 @@ pub(crate) async fn a_removed_archive_gives_its_size_back<B: Backend>(harness: &
     assert_eq!(unknown, Removal::Unknown);
 }
 
-pub(crate) async fn an_archive_nobody_may_see_yet_can_not_be_removed<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn invisible_archive_can_not_be_removed<B: Backend>(harness: &mut Harness<B>) {
     let (_, _, held, holder) = running(harness).await;
     announce(harness, holder, Output, 100).await;
     let removal =
@@ -242,7 +240,7 @@ pub(crate) async fn an_archive_nobody_may_see_yet_can_not_be_removed<B: Backend>
     assert_eq!(harness.store().announced_artifacts(holder).await.unwrap().len(), 1);
 }
 
-pub(crate) async fn garbage_is_taken_in_portions_and_forgotten_when_told<B: Backend>(
+pub(crate) async fn garbage_is_read_in_batches_and_deleted_when_settled<B: Backend>(
     harness: &mut Harness<B>,
 ) {
     let ann = harness.person("ann").await;
@@ -266,7 +264,7 @@ pub(crate) async fn garbage_is_taken_in_portions_and_forgotten_when_told<B: Back
     assert_eq!(seen.len(), 5);
 }
 
-pub(crate) async fn an_object_in_use_again_is_no_garbage<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn object_of_a_new_record_is_not_garbage<B: Backend>(harness: &mut Harness<B>) {
     let (_, _, held, holder) = running(harness).await;
     let uuid = held.task.uuid;
     let by_user = object(upload(harness, uuid, Output, 10).await);
@@ -279,7 +277,7 @@ pub(crate) async fn an_object_in_use_again_is_no_garbage<B: Backend>(harness: &m
     assert_eq!(garbage(harness).await, [removed]);
 }
 
-pub(crate) async fn archives_of_many_tasks_are_found_at_once<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn archives_of_many_tasks_are_read_together<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let store = harness.store();
     let (with, without) = (harness.submit_one(&ann).await, harness.submit_one(&ann).await);

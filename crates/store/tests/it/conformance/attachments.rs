@@ -1,4 +1,4 @@
-//! Files that a group shares: charged by growth, listed by key.
+//! Records of attachments: charges and lists.
 
 use futures_util::future::join_all;
 use mitosis_domain::ids::GroupId;
@@ -29,7 +29,7 @@ async fn limit<B: Backend>(harness: &Harness<B>, bytes: i64) {
     assert!(matches!(changed, Administered::Done(_)));
 }
 
-pub(crate) async fn the_larger_size_is_kept_and_only_growth_is_charged<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn larger_size_is_kept_and_only_growth_is_charged<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let created_at = harness.now;
     for (size, recorded, exist) in [(100, 100, false), (40, 100, true), (130, 130, true), (130, 130, true)] {
@@ -45,9 +45,7 @@ pub(crate) async fn the_larger_size_is_kept_and_only_growth_is_charged<B: Backen
     }
 }
 
-pub(crate) async fn keys_of_different_groups_have_nothing_to_do_with_one_another<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn keys_of_different_groups_are_independent<B: Backend>(harness: &mut Harness<B>) {
     let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
     put(harness, ann.group, "k", 5).await;
     assert!(harness.store().attachment(bob.group, "k").await.unwrap().is_none());
@@ -61,9 +59,7 @@ pub(crate) async fn keys_of_different_groups_have_nothing_to_do_with_one_another
     assert_eq!(keys(harness, bob.group, None).await, ["k"]);
 }
 
-pub(crate) async fn keys_are_matched_to_the_letter_and_come_in_byte_order<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn keys_match_literally_in_byte_order<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let all = ["B", "a%b", "a_b", "a\\b", "aXb", "b/c", "é", "a b"];
     for key in all {
@@ -86,7 +82,7 @@ pub(crate) async fn keys_are_matched_to_the_letter_and_come_in_byte_order<B: Bac
     }
 }
 
-pub(crate) async fn pages_of_keys_follow_one_another<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn pages_of_keys_are_contiguous<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let all: Vec<String> = (0..10).map(|number| format!("part{number}")).collect();
     for key in all.iter().rev() {
@@ -103,7 +99,7 @@ pub(crate) async fn pages_of_keys_follow_one_another<B: Backend>(harness: &mut H
     assert_eq!(harness.store().count_attachments(&query).await.unwrap(), 10);
 }
 
-pub(crate) async fn sixty_four_files_at_once_never_exceed_the_quota<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn concurrent_files_never_exceed_the_quota<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     limit(harness, 1_000).await;
     let all: Vec<String> = (0..64).map(|number| format!("part{number}")).collect();
@@ -115,7 +111,7 @@ pub(crate) async fn sixty_four_files_at_once_never_exceed_the_quota<B: Backend>(
     assert_eq!(keys(harness, ann.group, None).await.len(), 33);
 }
 
-pub(crate) async fn one_file_put_many_times_at_once_is_charged_once<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn concurrent_puts_of_one_file_charge_once<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let outcomes = join_all((1..=32).map(|size| put(harness, ann.group, "k", size))).await;
     let fresh =
@@ -124,7 +120,7 @@ pub(crate) async fn one_file_put_many_times_at_once_is_charged_once<B: Backend>(
     assert_eq!(harness.used("ann").await, 32);
 }
 
-pub(crate) async fn what_does_not_fit_leaves_the_file_as_it_was<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn refused_reservation_keeps_the_old_size<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     limit(harness, 100).await;
     put(harness, ann.group, "k", 60).await;
@@ -137,7 +133,7 @@ pub(crate) async fn what_does_not_fit_leaves_the_file_as_it_was<B: Backend>(harn
     assert_eq!(put(harness, ann.group, "k", 1).await, Reservation::GroupNotActive);
 }
 
-pub(crate) async fn a_removed_file_gives_its_size_back<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn removed_file_releases_its_size<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     put(harness, ann.group, "k", 60).await;
     let touched = harness.now;

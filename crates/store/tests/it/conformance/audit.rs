@@ -3,7 +3,7 @@
 use crate::backend::Backend;
 use crate::harness::{Harness, SECOND};
 
-pub(crate) async fn entries_are_read_newest_first_page_by_page<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn entries_are_paged_newest_first<B: Backend>(harness: &mut Harness<B>) {
     let store = harness.store();
     for number in 0..5 {
         harness.pass(SECOND);

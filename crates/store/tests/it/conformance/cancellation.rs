@@ -1,4 +1,4 @@
-//! Ending tasks that wait, and only those.
+//! Cancellation of waiting tasks.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use mitosis_protocol::{TaskResult, TaskResultMessage, TaskState, Timestamp};
 use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, Completion, FollowUp, Holder};
 use mitosis_store::ops::query::TaskQuery;
-use mitosis_store::ops::tasks::{CANCEL_PORTION, CancelSelection, NewTask};
+use mitosis_store::ops::tasks::{CANCEL_BATCH, CancelSelection, NewTask};
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::harness::{Harness, SECOND, status, words};
+use crate::harness::{Harness, SECOND, status, tag_set};
 
 async fn cancel<B: Backend>(harness: &Harness<B>, selection: CancelSelection) -> Vec<Uuid> {
     harness.store().cancel(By::Site, &selection, harness.now).await.unwrap()
@@ -24,7 +24,7 @@ fn by_user(at: Timestamp) -> Phase {
     Phase::Ended(Ending { end: ExecEnd::Cancelled, result, warnings: Vec::new(), reporter: None, at })
 }
 
-pub(crate) async fn a_waiting_task_is_over_when_cancelled<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn cancelled_task_ends_at_once<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let uuid = harness.submit_one(&ann).await;
@@ -39,7 +39,7 @@ pub(crate) async fn a_waiting_task_is_over_when_cancelled<B: Backend>(harness: &
     assert_eq!(harness.phase(uuid).await, by_user(at), "it never changes again");
 }
 
-pub(crate) async fn what_does_not_wait_is_passed_over<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn tasks_that_do_not_wait_are_skipped<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let (over, running, ready) =
@@ -53,9 +53,7 @@ pub(crate) async fn what_does_not_wait_is_passed_over<B: Backend>(harness: &mut 
     assert_eq!(harness.phase(running).await, held);
 }
 
-pub(crate) async fn a_follow_up_is_cancelled_only_where_pending_tasks_count<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn follow_up_is_cancelled_unless_ready_is_required<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     harness.submit_one(&ann).await;
@@ -74,10 +72,10 @@ pub(crate) async fn a_follow_up_is_cancelled_only_where_pending_tasks_count<B: B
     assert!(harness.claim(worker, 1).await.is_empty());
 }
 
-pub(crate) async fn a_query_cancels_its_waiting_matches<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn query_cancels_its_waiting_matches<B: Backend>(harness: &mut Harness<B>) {
     let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
     let worker = harness.worker(&ann).await;
-    let labelled = |group, label: &str| NewTask { labels: words(label), ..harness.task(group) };
+    let labelled = |group, label: &str| NewTask { labels: tag_set(label), ..harness.task(group) };
     let batch = [
         labelled(ann.group, "night"),
         labelled(ann.group, "night"),
@@ -87,14 +85,14 @@ pub(crate) async fn a_query_cancels_its_waiting_matches<B: Backend>(harness: &mu
     let ids: Vec<Uuid> = harness.submit(&ann, &batch).await.iter().map(|ids| ids.uuid).collect();
     let running = harness.claim_one(worker).await;
     assert_eq!(running.task.uuid, ids[0]);
-    let query = TaskQuery { labels: words("night"), ..TaskQuery::all_of(ann.group) };
+    let query = TaskQuery { labels: tag_set("night"), ..TaskQuery::all_of(ann.group) };
     assert_eq!(cancel(harness, CancelSelection::Matching(query)).await, [ids[1]]);
     for uuid in [ids[2], ids[3]] {
         assert_eq!(harness.phase(uuid).await, Phase::Ready);
     }
 }
 
-pub(crate) async fn a_query_for_what_can_not_wait_cancels_nothing<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn query_for_states_that_do_not_wait_cancels_nothing<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let uuid = harness.submit_one(&ann).await;
     let all = TaskQuery::all_of(ann.group);
@@ -115,7 +113,7 @@ pub(crate) async fn a_query_for_what_can_not_wait_cancels_nothing<B: Backend>(ha
     assert_eq!(cancel(harness, CancelSelection::Matching(query)).await, [uuid]);
 }
 
-pub(crate) async fn many_who_cancel_at_once_cancel_each_task_once<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn concurrent_cancellations_cancel_each_task_once<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let batch: Vec<_> = (0..50).map(|_| harness.task(ann.group)).collect();
     let mut named: Vec<Uuid> = harness.submit(&ann, &batch).await.iter().map(|ids| ids.uuid).collect();
@@ -129,10 +127,8 @@ pub(crate) async fn many_who_cancel_at_once_cancel_each_task_once<B: Backend>(ha
     assert_eq!(BTreeSet::from_iter(cancelled), BTreeSet::from_iter(named));
 }
 
-/// Each task is either claimed or cancelled, and then cancelled by nobody else.
-pub(crate) async fn claims_and_cancellations_share_tasks_out_between_them<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+/// Each task is either claimed or cancelled, by one caller only.
+pub(crate) async fn task_is_either_claimed_or_cancelled<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let batch: Vec<_> = (0..60).map(|_| harness.task(ann.group)).collect();
@@ -152,7 +148,7 @@ pub(crate) async fn claims_and_cancellations_share_tasks_out_between_them<B: Bac
     }
 }
 
-pub(crate) async fn a_cancellation_never_undoes_a_commit_that_it_races<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn cancellation_never_replaces_a_commit<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let batch: Vec<_> = (0..20).map(|_| harness.task(ann.group)).collect();
@@ -172,12 +168,12 @@ pub(crate) async fn a_cancellation_never_undoes_a_commit_that_it_races<B: Backen
     }
 }
 
-pub(crate) async fn cancellation_by_filter_ends_one_portion_at_a_time<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn cancellation_by_filter_is_bounded<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
-    let batch: Vec<_> = (0..=CANCEL_PORTION).map(|_| harness.task(ann.group)).collect();
+    let batch: Vec<_> = (0..=CANCEL_BATCH).map(|_| harness.task(ann.group)).collect();
     harness.submit(&ann, &batch).await;
     let matching = || CancelSelection::Matching(TaskQuery::all_of(ann.group));
-    for left in [CANCEL_PORTION, 1, 0] {
+    for left in [CANCEL_BATCH, 1, 0] {
         assert_eq!(cancel(harness, matching()).await.len() as u64, left);
     }
 }

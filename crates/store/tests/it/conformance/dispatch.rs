@@ -1,4 +1,4 @@
-//! From claim to commit.
+//! Claims, reports and commits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,9 +14,9 @@ use mitosis_store::ops::workers::NewWorker;
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::harness::{Harness, SECOND, assigned, status, words};
+use crate::harness::{Claimed, Harness, SECOND, assigned, status, tag_set};
 
-pub(crate) async fn a_task_goes_its_way_from_submission_to_its_end<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn task_runs_from_submission_to_its_end<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let uuid = harness.submit_one(&ann).await;
@@ -31,7 +31,7 @@ pub(crate) async fn a_task_goes_its_way_from_submission_to_its_end<B: Backend>(h
 
     harness.pass(SECOND);
     let holder = Holder::Lease(held.lease);
-    assert_eq!(harness.report(holder, ExecEnd::Finished).await, EndReport::Noted);
+    assert_eq!(harness.report(holder, ExecEnd::Finished).await, EndReport::Recorded);
     assert_eq!(harness.phase(uuid).await, Phase::Reported(attempt, ExecEnd::Finished));
     assert_eq!(harness.get(uuid).await.updated_at, harness.now);
 
@@ -48,13 +48,13 @@ pub(crate) async fn a_task_goes_its_way_from_submission_to_its_end<B: Backend>(h
     assert_eq!(harness.get(uuid).await.updated_at, harness.now);
 }
 
-pub(crate) async fn larger_priority_goes_first_and_then_age<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn larger_priority_then_older_task_is_claimed_first<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
-    let worker = harness.register(&NewWorker { tags: words("a b c"), ..harness.new_worker(&ann) }).await;
+    let worker = harness.register(&NewWorker { tags: tag_set("a b c"), ..harness.new_worker(&ann) }).await;
     let waiting =
         [(0, ""), (5, "a"), (i32::MIN, "b"), (5, ""), (0, "a"), (i32::MAX, "c"), (-1, "a b"), (0, "")];
     let batch =
-        waiting.map(|(priority, tags)| NewTask { priority, tags: words(tags), ..harness.task(ann.group) });
+        waiting.map(|(priority, tags)| NewTask { priority, tags: tag_set(tags), ..harness.task(ann.group) });
     let ids = harness.submit(&ann, &batch).await;
     let in_order = [5, 1, 3, 0, 4, 7, 6, 2].map(|at| ids[at].uuid);
     let mut order = Vec::new();
@@ -64,19 +64,20 @@ pub(crate) async fn larger_priority_goes_first_and_then_age<B: Backend>(harness:
     assert_eq!(order, in_order);
 }
 
-pub(crate) async fn a_worker_gets_what_its_tags_allow<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn worker_claims_tasks_within_its_tags<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
-    let worker = harness.register(&NewWorker { tags: words("gpu linux"), ..harness.new_worker(&ann) }).await;
+    let worker =
+        harness.register(&NewWorker { tags: tag_set("gpu linux"), ..harness.new_worker(&ann) }).await;
     let tags = ["", "gpu", "gpu linux", "gpu linux big", "GPU", "arm", "lin"];
-    let batch = tags.map(|tags| NewTask { tags: words(tags), ..harness.task(ann.group) });
+    let batch = tags.map(|tags| NewTask { tags: tag_set(tags), ..harness.task(ann.group) });
     harness.submit(&ann, &batch).await;
     let got: Vec<TagSet> = harness.claim(worker, 10).await.into_iter().map(|held| held.task.tags).collect();
-    assert_eq!(got, ["", "gpu", "gpu linux"].map(words));
-    harness.store().set_worker_tags(By::Site, worker.uuid, &words("arm"), harness.now).await.unwrap();
-    assert_eq!(harness.claim_one(worker).await.task.tags, words("arm"));
+    assert_eq!(got, ["", "gpu", "gpu linux"].map(tag_set));
+    harness.store().set_worker_tags(By::Site, worker.uuid, &tag_set("arm"), harness.now).await.unwrap();
+    assert_eq!(harness.claim_one(worker).await.task.tags, tag_set("arm"));
 }
 
-pub(crate) async fn a_worker_gets_tasks_of_groups_that_may_write_to_it<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn worker_claims_tasks_of_groups_with_write<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let mut roles = BTreeMap::new();
     for (name, role) in [
@@ -95,7 +96,7 @@ pub(crate) async fn a_worker_gets_tasks_of_groups_that_may_write_to_it<B: Backen
     assert_eq!(got, ["writes", "rules"]);
 }
 
-pub(crate) async fn each_task_goes_to_one_worker_however_many_ask<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn concurrent_claims_assign_each_task_once<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let batch: Vec<_> = (0..100).map(|_| harness.task(ann.group)).collect();
     harness.submit(&ann, &batch).await;
@@ -110,7 +111,7 @@ pub(crate) async fn each_task_goes_to_one_worker_however_many_ask<B: Backend>(ha
     assert!(claimed.iter().all(|held| held.lease.epoch == 1));
 }
 
-pub(crate) async fn nothing_waiting_is_no_error<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn claim_without_waiting_tasks_is_empty<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     assert!(harness.claim(worker, 5).await.is_empty());
@@ -119,23 +120,21 @@ pub(crate) async fn nothing_waiting_is_no_error<B: Backend>(harness: &mut Harnes
     assert_eq!(harness.claim(worker, 5).await.len(), 1);
 }
 
-pub(crate) async fn a_worker_that_is_gone_or_stopping_gets_nothing<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn gone_or_draining_worker_claims_nothing<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (gone, stopping) = (harness.worker(&ann).await, harness.worker(&ann).await);
     harness.submit(&ann, &[harness.task(ann.group), harness.task(ann.group)]).await;
     harness.claim_one(stopping).await;
     harness.store().stop_worker(By::Site, gone.uuid, ShutdownOp::Force, harness.now).await.unwrap();
     harness.store().stop_worker(By::Site, stopping.uuid, ShutdownOp::Graceful, harness.now).await.unwrap();
-    for (worker, answer) in [(gone, Claim::WorkerGone), (stopping, Claim::Stopping)] {
+    for (worker, answer) in [(gone, Claimed::WorkerGone), (stopping, Claimed::Stopping)] {
         assert_eq!(harness.ask(worker, 1, harness.token()).await, answer);
     }
     let fetch = harness.store().claim_or_resume(gone.id, harness.token(), harness.now.into()).await.unwrap();
     assert_eq!(fetch, Claim::WorkerGone);
 }
 
-pub(crate) async fn a_repeated_fetch_gives_the_same_task_with_the_same_key<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn repeated_fetch_resumes_with_the_same_key<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     harness.submit(&ann, &[harness.task(ann.group), harness.task(ann.group)]).await;
@@ -154,7 +153,7 @@ pub(crate) async fn a_repeated_fetch_gives_the_same_task_with_the_same_key<B: Ba
     assert_ne!(second[0].task.uuid, first[0].task.uuid, "a reported task is not run again");
 }
 
-pub(crate) async fn fetches_sent_many_times_at_once_give_one_task<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn concurrent_fetches_of_one_worker_claim_one_task<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let batch: Vec<_> = (0..8).map(|_| harness.task(ann.group)).collect();
@@ -170,19 +169,19 @@ pub(crate) async fn fetches_sent_many_times_at_once_give_one_task<B: Backend>(ha
     assert_eq!(given.len(), 1);
 }
 
-pub(crate) async fn the_last_report_of_an_end_counts<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn last_report_of_an_end_counts<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let uuid = harness.submit_one(&ann).await;
     let holder = Holder::Lease(harness.claim_one(worker).await.lease);
     for end in [ExecEnd::Finished, ExecEnd::Finished, ExecEnd::Cancelled] {
-        assert_eq!(harness.report(holder, end).await, EndReport::Noted);
+        assert_eq!(harness.report(holder, end).await, EndReport::Recorded);
     }
     assert_eq!(harness.commit(holder, status(9)).await, Completed::Committed);
     assert_eq!(harness.phase(uuid).await.state(), TaskState::Cancelled);
 }
 
-pub(crate) async fn a_result_without_an_end_is_refused<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn result_without_reported_end_is_refused<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let uuid = harness.submit_one(&ann).await;
@@ -193,9 +192,7 @@ pub(crate) async fn a_result_without_an_end_is_refused<B: Backend>(harness: &mut
     harness.finish(&held).await;
 }
 
-pub(crate) async fn completions_sent_together_do_not_affect_one_another<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn completions_of_one_batch_are_independent<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     harness.submit(&ann, &[(); 3].map(|()| harness.task(ann.group))).await;
@@ -223,7 +220,7 @@ pub(crate) async fn completions_sent_together_do_not_affect_one_another<B: Backe
     assert!(harness.store().complete(&[], harness.now).await.unwrap().is_empty());
 }
 
-pub(crate) async fn a_completion_sent_many_times_at_once_counts_once<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn concurrent_completions_commit_once<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let uuid = harness.submit_one(&ann).await;

@@ -1,4 +1,4 @@
-//! What changed lately.
+//! Recent changes of tasks.
 
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::tags::TagSet;
@@ -9,7 +9,7 @@ use mitosis_store::ops::events::{ChangeQuery, Cursor, Position};
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::harness::{Harness, LEASE, Person, SECOND, status, words};
+use crate::harness::{Harness, LEASE, Person, SECOND, status, tag_set};
 
 fn of(person: &Person) -> ChangeQuery {
     ChangeQuery { groups: vec![person.group], label: None }
@@ -19,7 +19,7 @@ const fn from(at: Timestamp) -> Cursor {
     Cursor { at, task: TaskId(0) }
 }
 
-async fn told<B: Backend>(
+async fn changes_of<B: Backend>(
     harness: &Harness<B>,
     query: &ChangeQuery,
     after: Cursor,
@@ -28,23 +28,23 @@ async fn told<B: Backend>(
     changes.into_iter().map(|change| (change.event.uuid, change.event.state)).collect()
 }
 
-pub(crate) async fn a_task_is_told_where_it_stands_since_when<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn change_has_the_state_of_a_task_and_its_time<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let start = from(harness.now);
     let worker = harness.worker(&ann).await;
     harness.pass(SECOND);
     let uuid = harness.submit_one(&ann).await;
-    assert_eq!(told(harness, &of(&ann), start).await, [(uuid, TaskState::Ready)]);
+    assert_eq!(changes_of(harness, &of(&ann), start).await, [(uuid, TaskState::Ready)]);
     harness.pass(SECOND);
     let held = harness.claim_one(worker).await;
-    assert_eq!(told(harness, &of(&ann), start).await, [(uuid, TaskState::Running)]);
+    assert_eq!(changes_of(harness, &of(&ann), start).await, [(uuid, TaskState::Running)]);
     harness.pass(SECOND);
     let holder = Holder::Lease(held.lease);
     harness.report(holder, ExecEnd::Finished).await;
     let next = harness.task(ann.group);
     harness.store().submit_follow_up(holder, &next, harness.now).await.unwrap();
     let reported = [(uuid, TaskState::Finished), (next.uuid, TaskState::Pending)];
-    assert_eq!(told(harness, &of(&ann), start).await, reported);
+    assert_eq!(changes_of(harness, &of(&ann), start).await, reported);
     harness.pass(SECOND);
     harness.commit(holder, status(256)).await;
 
@@ -54,10 +54,10 @@ pub(crate) async fn a_task_is_told_where_it_stands_since_when<B: Backend>(harnes
     assert_eq!((over.uuid, over.state, over.at), (uuid, TaskState::Finished, harness.now));
     assert_eq!((over.result, over.group_name.as_str(), over.task_id), (Some(status(256)), "ann", 1));
     assert_eq!((released.uuid, released.state, released.result), (next.uuid, TaskState::Ready, None));
-    assert!(told(harness, &of(&ann), last).await.is_empty(), "nothing happened after the last");
+    assert!(changes_of(harness, &of(&ann), last).await.is_empty(), "nothing happened after the last");
 }
 
-pub(crate) async fn a_lost_task_is_told_again<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn requeued_task_is_a_change<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let uuid = harness.submit_one(&ann).await;
@@ -65,21 +65,21 @@ pub(crate) async fn a_lost_task_is_told_again<B: Backend>(harness: &mut Harness<
     harness.pass(LEASE);
     let before = from(harness.now);
     harness.store().reap(harness.now.into(), 10).await.unwrap();
-    assert_eq!(told(harness, &of(&ann), before).await, [(uuid, TaskState::Ready)]);
+    assert_eq!(changes_of(harness, &of(&ann), before).await, [(uuid, TaskState::Ready)]);
 }
 
-pub(crate) async fn only_what_was_asked_for_is_told_page_by_page<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn changes_are_filtered_and_paged<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let start = from(harness.now);
     harness.submit_one(&raj).await;
     let mut mine = Vec::new();
     for number in 0..5 {
         let mut task = harness.task(ann.group);
-        task.labels = words(if number % 2 == 0 { "even" } else { "odd" });
+        task.labels = tag_set(if number % 2 == 0 { "even" } else { "odd" });
         mine.push(harness.submit(&ann, &[task]).await[0].uuid);
     }
     let even = ChangeQuery { label: Some("even".to_owned()), ..of(&ann) };
-    let even: Vec<_> = told(harness, &even, start).await.into_iter().map(|(uuid, _)| uuid).collect();
+    let even: Vec<_> = changes_of(harness, &even, start).await.into_iter().map(|(uuid, _)| uuid).collect();
     assert_eq!(even, [mine[0], mine[2], mine[4]]);
 
     let (mut after, mut pages) = (start, Vec::new());
@@ -91,12 +91,12 @@ pub(crate) async fn only_what_was_asked_for_is_told_page_by_page<B: Backend>(har
     }
     assert_eq!(pages, [&mine[..2], &mine[2..4], &mine[4..]]);
     let both = ChangeQuery { groups: vec![ann.group, raj.group], label: None };
-    assert_eq!(told(harness, &both, start).await.len(), 6);
+    assert_eq!(changes_of(harness, &both, start).await.len(), 6);
     let all = harness.store().positions(start, 100).await.unwrap();
     let all: Vec<_> = all.iter().map(|position| position.cursor.task).collect();
     let all = harness.store().last_changes(&all).await.unwrap();
     let kinds: Vec<_> = all.iter().map(|change| (change.group, change.labels.clone())).collect();
-    let (even, odd) = ((ann.group, words("even")), (ann.group, words("odd")));
+    let (even, odd) = ((ann.group, tag_set("even")), (ann.group, tag_set("odd")));
     assert_eq!(kinds, [(raj.group, TagSet::default()), even.clone(), odd.clone(), even.clone(), odd, even]);
 }
 
@@ -128,7 +128,7 @@ pub(crate) async fn positions_agree_with_the_changes_at_every_step<B: Backend>(h
     assert!(harness.store().last_changes(&unknown).await.unwrap().is_empty());
 }
 
-/// Both ways to the changes since `start` find the same, with these steps.
+/// Both ways to read the changes since `start` find the same ones, with these steps.
 async fn agree<B: Backend>(harness: &Harness<B>, person: &Person, start: Cursor, steps: &[u8]) {
     let positions = harness.store().positions(start, 100).await.unwrap();
     assert_eq!(positions.iter().map(|position| position.step).collect::<Vec<_>>(), steps);

@@ -1,4 +1,4 @@
-//! What agents bring and want, many at once.
+//! Exchanges with many agents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,18 +12,18 @@ use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{
     Completed, EndReport, Ended, Exchange, Exchanged, FollowUp, Given, Holder, Verdict, Work,
 };
-use mitosis_store::ops::tasks::{NewTask, StopAsked};
+use mitosis_store::ops::tasks::{NewTask, StopRequested};
 use mitosis_store::ops::workers::{Duties, HeldAttempt, NewWorker};
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::harness::{Harness, RegisteredWorker, SECOND, status, words};
+use crate::harness::{Harness, RegisteredWorker, SECOND, status, tag_set};
 
 fn finished(lease: LeaseKey) -> Ended {
     Ended { lease, end: ExecEnd::Finished, result: status(0), data: None, warnings: Vec::new() }
 }
 
-/// What an agent was given.
+/// The tasks that an agent was given.
 fn work(exchanged: Exchanged) -> Vec<Work> {
     match exchanged.given {
         Given::Work(work, _) => work,
@@ -35,7 +35,7 @@ async fn takes<B: Backend>(harness: &Harness<B>, worker: RegisteredWorker, want:
     work(harness.exchange_one(Exchange { want, ..harness.nothing(worker) }).await)
 }
 
-pub(crate) async fn an_end_and_the_next_task_go_together<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn exchange_ends_one_task_and_assigns_the_next<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let (first, second) = (harness.submit_one(&ann).await, harness.submit_one(&ann).await);
@@ -49,7 +49,7 @@ pub(crate) async fn an_end_and_the_next_task_go_together<B: Backend>(harness: &m
     let exchanged = harness.exchange_one(both.clone()).await;
     assert_eq!(exchanged.verdicts, [Verdict::Committed(first)]);
     assert_eq!(work(exchanged)[0].uuid, second);
-    let Phase::Ended(ending) = harness.phase(first).await else { panic!("it is over") };
+    let Phase::Ended(ending) = harness.phase(first).await else { panic!("it has not ended") };
     assert_eq!((ending.result, ending.reporter, ending.at), (status(512), Some(worker.uuid), harness.now));
 
     harness.restart().await;
@@ -58,7 +58,7 @@ pub(crate) async fn an_end_and_the_next_task_go_together<B: Backend>(harness: &m
     assert!(work(again).is_empty());
 }
 
-pub(crate) async fn work_says_whose_it_is_and_how_urgent<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn work_carries_its_group_and_priority<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     harness.submit(&ann, &[NewTask { priority: 7, ..harness.task(ann.group) }]).await;
@@ -66,7 +66,7 @@ pub(crate) async fn work_says_whose_it_is_and_how_urgent<B: Backend>(harness: &m
     assert_eq!((given.group, given.priority), (ann.group, 7));
 }
 
-pub(crate) async fn what_agents_say_counts_for_each_alone<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn verdicts_of_agents_are_independent<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (one, other, gone) =
         (harness.worker(&ann).await, harness.worker(&ann).await, harness.worker(&ann).await);
@@ -80,7 +80,7 @@ pub(crate) async fn what_agents_say_counts_for_each_alone<B: Backend>(harness: &
             ended: vec![finished(held[0].lease), finished(guessed), finished(held[0].lease)],
             ..harness.nothing(one)
         },
-        // Somebody else's key does not count, even if it is right.
+        // The key of another agent does not count, even if it is valid.
         Exchange { ended: vec![finished(held[1].lease)], want: 5, ..harness.nothing(other) },
         Exchange { ended: vec![finished(lost.lease)], want: 5, ..harness.nothing(gone) },
     ];
@@ -103,7 +103,7 @@ pub(crate) async fn what_agents_say_counts_for_each_alone<B: Backend>(harness: &
     }
 }
 
-pub(crate) async fn a_few_tasks_are_spread_over_those_who_ask_together<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn few_tasks_are_spread_over_the_agents_of_a_batch<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let workers = [harness.worker(&ann).await, harness.worker(&ann).await, harness.worker(&ann).await];
     harness.submit(&ann, &[(); 4].map(|()| harness.task(ann.group))).await;
@@ -122,15 +122,13 @@ pub(crate) async fn a_few_tasks_are_spread_over_those_who_ask_together<B: Backen
     assert_eq!(classes.len(), 1, "they may run the same");
 }
 
-pub(crate) async fn agents_of_two_kinds_that_ask_together_never_get_the_same_task<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn eligibility_groups_never_share_a_task<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let plain = harness.worker(&ann).await;
-    let tagged = harness.register(&NewWorker { tags: words("gpu"), ..harness.new_worker(&ann) }).await;
+    let tagged = harness.register(&NewWorker { tags: tag_set("gpu"), ..harness.new_worker(&ann) }).await;
     // First fewer tasks than they want, then more, then some that only one of them may run.
     for (tags, tasks, wanted) in [("", 1, 5), ("", 7, 2), ("gpu", 3, 5)] {
-        let task = || NewTask { tags: words(tags), ..harness.task(ann.group) };
+        let task = || NewTask { tags: tag_set(tags), ..harness.task(ann.group) };
         harness.submit(&ann, &(0..tasks).map(|_| task()).collect::<Vec<_>>()).await;
         let batch = [plain, tagged].map(|worker| Exchange { want: wanted, ..harness.nothing(worker) });
         let outcome = harness.store().exchange(&batch, harness.now.into()).await.unwrap();
@@ -139,7 +137,7 @@ pub(crate) async fn agents_of_two_kinds_that_ask_together_never_get_the_same_tas
             for given in work(exchanged) {
                 assert!(seen.insert(given.uuid), "it was given twice");
                 let Phase::Running(attempt) = harness.phase(given.uuid).await else { panic!("it is held") };
-                assert_eq!(attempt.worker, worker.uuid, "it is held by the one that was told");
+                assert_eq!(attempt.worker, worker.uuid, "the assigned worker holds it");
                 let ended = vec![finished(given.lease)];
                 let exchanged = harness.exchange_one(Exchange { ended, ..harness.nothing(worker) }).await;
                 assert_eq!(exchanged.verdicts, [Verdict::Committed(given.uuid)]);
@@ -150,13 +148,13 @@ pub(crate) async fn agents_of_two_kinds_that_ask_together_never_get_the_same_tas
     }
 }
 
-pub(crate) async fn groups_take_turns_and_priority_counts_within<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn groups_take_turns_and_priority_orders_within<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let lab = harness.group(&ann, "lab").await;
     let groups = BTreeMap::from([(ann.group, Role::Admin), (lab, Role::Write)]);
     let worker =
-        harness.register(&NewWorker { groups, tags: words("gpu"), ..harness.new_worker(&ann) }).await;
-    let task = |group, priority, tags| NewTask { priority, tags: words(tags), ..harness.task(group) };
+        harness.register(&NewWorker { groups, tags: tag_set("gpu"), ..harness.new_worker(&ann) }).await;
+    let task = |group, priority, tags| NewTask { priority, tags: tag_set(tags), ..harness.task(group) };
     let own: Vec<_> = (0..20).map(|_| task(ann.group, 9, "")).collect();
     harness.submit(&ann, &own).await;
     harness.submit(&ann, &[task(lab, 0, ""), task(lab, 5, "gpu"), task(lab, 0, "gpu")]).await;
@@ -174,7 +172,7 @@ pub(crate) async fn groups_take_turns_and_priority_counts_within<B: Backend>(har
     assert_eq!(groups, ["ann", "lab", "ann", "lab", "ann", "lab", "ann", "ann"]);
 }
 
-pub(crate) async fn what_was_not_started_goes_back_to_its_place<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn returned_task_keeps_its_position<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (worker, other) = (harness.worker(&ann).await, harness.worker(&ann).await);
     let ids = harness.submit(&ann, &[(); 3].map(|()| harness.task(ann.group))).await;
@@ -209,9 +207,7 @@ impl MapUuids for Vec<mitosis_store::ops::tasks::TaskIds> {
     }
 }
 
-pub(crate) async fn an_agent_that_shall_stop_gets_nothing_and_goes_with_its_last_task<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn draining_agent_is_removed_with_its_last_task<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     harness.submit(&ann, &[(); 4].map(|()| harness.task(ann.group))).await;
@@ -232,7 +228,7 @@ pub(crate) async fn an_agent_that_shall_stop_gets_nothing_and_goes_with_its_last
     assert_eq!(harness.exchange_one(late).await.given, Given::WorkerGone);
 }
 
-pub(crate) async fn an_agent_whose_owner_is_locked_out_is_nobody<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn agent_of_a_locked_owner_is_gone<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     harness.submit(&ann, &[harness.task(ann.group), harness.task(ann.group)]).await;
@@ -244,19 +240,19 @@ pub(crate) async fn an_agent_whose_owner_is_locked_out_is_nobody<B: Backend>(har
     assert_eq!(harness.phase(held.uuid).await.state(), TaskState::Ready);
 }
 
-pub(crate) async fn a_follow_up_is_told_to_have_become_ready<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn exchange_reports_a_released_follow_up<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     harness.submit(&ann, &[harness.task(ann.group), harness.task(ann.group)]).await;
     let held = takes(harness, worker, 2).await;
     let holder = Holder::Lease(held[0].lease);
-    assert_eq!(harness.report(holder, ExecEnd::Finished).await, EndReport::Noted);
+    assert_eq!(harness.report(holder, ExecEnd::Finished).await, EndReport::Recorded);
     let next = harness.task(ann.group);
     let made = harness.store().submit_follow_up(holder, &next, harness.now).await.unwrap();
     assert!(matches!(made, FollowUp::Created(_)), "{made:?}");
     let plain = Exchange { ended: vec![finished(held[1].lease)], ..harness.nothing(worker) };
     assert!(!harness.store().exchange(&[plain], harness.now.into()).await.unwrap().made_ready);
-    // The end that was reported before counts.
+    // An earlier report of the end has precedence.
     let cancelled = Ended { end: ExecEnd::Cancelled, ..finished(held[0].lease) };
     let last = Exchange { ended: vec![cancelled], want: 1, ..harness.nothing(worker) };
     let outcome = harness.store().exchange(&[last], harness.now.into()).await.unwrap();
@@ -265,7 +261,7 @@ pub(crate) async fn a_follow_up_is_told_to_have_become_ready<B: Backend>(harness
     assert_eq!(harness.phase(held[0].uuid).await.state(), TaskState::Finished);
 }
 
-pub(crate) async fn the_small_result_of_a_task_is_kept<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn data_of_a_task_is_stored<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     harness.submit_one(&ann).await;
@@ -276,19 +272,17 @@ pub(crate) async fn the_small_result_of_a_task_is_kept<B: Backend>(harness: &mut
     assert_eq!(harness.scalar("SELECT CAST(length(CAST(data AS TEXT)) AS BIGINT) FROM done").await, 13);
 }
 
-pub(crate) async fn work_whose_reply_was_lost_can_be_had_again_by_its_worker<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn held_work_is_returned_to_its_worker_only<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (worker, other) = (harness.worker(&ann).await, harness.worker(&ann).await);
     harness.submit(&ann, &[(); 3].map(|()| harness.task(ann.group))).await;
     let held = takes(harness, worker, 3).await;
     let tasks: Vec<_> = held[1..].iter().map(|one| one.lease.task).collect();
-    assert_eq!(harness.store().work_in_hand(worker.id, &tasks).await.unwrap(), held[1..]);
-    assert!(harness.store().work_in_hand(other.id, &tasks).await.unwrap().is_empty());
+    assert_eq!(harness.store().held_work(worker.id, &tasks).await.unwrap(), held[1..]);
+    assert!(harness.store().held_work(other.id, &tasks).await.unwrap().is_empty());
 }
 
-pub(crate) async fn an_agent_learns_what_it_holds_and_what_to_stop<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn agent_reads_its_attempts_and_stop_requests<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let agent = harness.register(&NewWorker { slots: Some(4), ..harness.new_worker(&ann) }).await;
     let published = harness.worker(&ann).await;
@@ -299,11 +293,11 @@ pub(crate) async fn an_agent_learns_what_it_holds_and_what_to_stop<B: Backend>(h
     let waiting = takes(harness, agent, 0).await;
     assert!(waiting.is_empty());
 
-    let ask = async |uuid: Uuid| harness.store().ask_to_stop(By::Site, uuid, harness.now).await.unwrap();
-    assert_eq!(ask(held[1].uuid).await, StopAsked::Of(agent.uuid));
-    assert_eq!(ask(held[1].uuid).await, StopAsked::Of(agent.uuid), "again changes nothing");
-    assert_eq!(ask(old.uuid).await, StopAsked::OfPublished);
-    assert_eq!(ask(Uuid::nil()).await, StopAsked::NotRunning);
+    let ask = async |uuid: Uuid| harness.store().request_stop(By::Site, uuid, harness.now).await.unwrap();
+    assert_eq!(ask(held[1].uuid).await, StopRequested::Agent(agent.uuid));
+    assert_eq!(ask(held[1].uuid).await, StopRequested::Agent(agent.uuid), "again changes nothing");
+    assert_eq!(ask(old.uuid).await, StopRequested::LegacyWorker);
+    assert_eq!(ask(Uuid::nil()).await, StopRequested::NotRunning);
 
     let attempt = |one: &Work, stop_asked| HeldAttempt {
         task: one.lease.task,
@@ -322,23 +316,21 @@ pub(crate) async fn an_agent_learns_what_it_holds_and_what_to_stop<B: Backend>(h
     assert!(!duties.contains_key(&published.id));
 }
 
-pub(crate) async fn however_many_exchange_at_once_each_task_is_given_and_ended_once<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn concurrent_exchanges_assign_and_end_each_task_once<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let lab = harness.group(&ann, "lab").await;
     let groups = BTreeMap::from([(ann.group, Role::Admin), (lab, Role::Write)]);
-    let new = || NewWorker { groups: groups.clone(), tags: words("gpu"), ..harness.new_worker(&ann) };
+    let new = || NewWorker { groups: groups.clone(), tags: tag_set("gpu"), ..harness.new_worker(&ann) };
     let workers =
         [harness.register(&new()).await, harness.register(&new()).await, harness.register(&new()).await];
     let batch: Vec<_> = (0..300)
         .map(|number| {
             let group = if number % 3 == 0 { lab } else { ann.group };
-            NewTask { tags: words(if number % 2 == 0 { "gpu" } else { "" }), ..harness.task(group) }
+            NewTask { tags: tag_set(if number % 2 == 0 { "gpu" } else { "" }), ..harness.task(group) }
         })
         .collect();
     harness.submit(&ann, &batch).await;
-    // Each coordinator speaks for all agents; each agent ends what it was given in the round before.
+    // Each coordinator serves all agents; each agent ends the tasks of the previous round.
     let mut held: Vec<Vec<Vec<LeaseKey>>> = vec![vec![Vec::new(); workers.len()]; 3];
     let mut ended = BTreeSet::new();
     for _ in 0..60 {
@@ -378,9 +370,7 @@ pub(crate) async fn however_many_exchange_at_once_each_task_is_given_and_ended_o
     assert_eq!(ended.len(), 300);
 }
 
-pub(crate) async fn a_task_of_an_agent_shows_its_attempt_like_any_other<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn task_of_an_agent_shows_its_attempt<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let uuid = harness.submit_one(&ann).await;
@@ -390,25 +380,23 @@ pub(crate) async fn a_task_of_an_agent_shows_its_attempt_like_any_other<B: Backe
     assert_eq!(harness.commit(Holder::Lease(held.lease), status(0)).await, Completed::NotReported);
 }
 
-pub(crate) async fn a_stop_that_was_asked_for_holds_though_the_worker_goes<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn stop_request_outlives_the_worker<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let agent = harness.register(&NewWorker { slots: Some(4), ..harness.new_worker(&ann) }).await;
     harness.submit(&ann, &[(); 3].map(|()| harness.task(ann.group))).await;
     let held = takes(harness, agent, 3).await;
     for stopped in &held[..2] {
-        let asked = harness.store().ask_to_stop(By::Site, stopped.uuid, harness.now).await.unwrap();
-        assert_eq!(asked, StopAsked::Of(agent.uuid));
+        let asked = harness.store().request_stop(By::Site, stopped.uuid, harness.now).await.unwrap();
+        assert_eq!(asked, StopRequested::Agent(agent.uuid));
     }
-    // One goes back before it started, one with its worker.
+    // One task is returned before it started, one is requeued with its worker.
     let returned = vec![held[0].lease];
     harness.exchange_one(Exchange { returned, ..harness.nothing(agent) }).await;
     harness.store().stop_worker(By::Site, agent.uuid, ShutdownOp::Force, harness.now).await.unwrap();
     for stopped in &held[..2] {
-        let Phase::Ended(ending) = harness.phase(stopped.uuid).await else { panic!("it is over") };
+        let Phase::Ended(ending) = harness.phase(stopped.uuid).await else { panic!("it has not ended") };
         let user = TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) };
         assert_eq!((ending.end, ending.result), (ExecEnd::Cancelled, user));
     }
-    assert_eq!(harness.phase(held[2].uuid).await, Phase::Ready, "nobody asked for that one");
+    assert_eq!(harness.phase(held[2].uuid).await, Phase::Ready, "no stop was requested for it");
 }

@@ -1,4 +1,4 @@
-//! What has to be known to explain a task.
+//! The facts that explain the state of a task.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,13 @@ use mitosis_store::ops::workers::NewWorker;
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::harness::{Harness, LEASE, Person, RegisteredWorker, SECOND, TERMS, status, words};
+use crate::harness::{Harness, LEASE, Person, RegisteredWorker, SECOND, TERMS, status, tag_set};
 
 async fn facts<B: Backend>(harness: &Harness<B>, uuid: Uuid) -> Facts {
     harness.store().facts(uuid).await.unwrap().expect("the task is there")
 }
 
-async fn crew<B: Backend>(harness: &Harness<B>, uuid: Uuid) -> EligibleWorkers {
+async fn eligible_workers<B: Backend>(harness: &Harness<B>, uuid: Uuid) -> EligibleWorkers {
     match facts(harness, uuid).await.standing {
         Standing::Ready { workers, .. } => workers,
         other => panic!("{other:?}"),
@@ -34,24 +34,25 @@ async fn ahead<B: Backend>(harness: &Harness<B>, uuid: Uuid) -> u64 {
     }
 }
 
-/// A worker of ann's own group with this role and these tags.
+/// A worker of ann's personal group with this role and these tags.
 async fn member<B: Backend>(harness: &Harness<B>, ann: &Person, role: Role, tags: &str) -> RegisteredWorker {
     let groups = BTreeMap::from([(ann.group, role)]);
-    harness.register(&NewWorker { tags: words(tags), groups, ..harness.new_worker(ann) }).await
+    harness.register(&NewWorker { tags: tag_set(tags), groups, ..harness.new_worker(ann) }).await
 }
 
-pub(crate) async fn the_workers_of_a_group_are_counted_by_what_each_can_do<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn workers_of_a_group_are_counted_by_eligibility<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     assert!(harness.store().facts(harness.uuid()).await.unwrap().is_none());
-    let wanted = NewTask { tags: words("eu gpu"), ..harness.task(ann.group) };
+    let wanted = NewTask { tags: tag_set("eu gpu"), ..harness.task(ann.group) };
     let uuid = harness.submit(&ann, &[wanted]).await[0].uuid;
     member(harness, &raj, Role::Admin, "eu gpu").await;
-    assert_eq!(crew(harness, uuid).await, EligibleWorkers::default());
+    assert_eq!(eligible_workers(harness, uuid).await, EligibleWorkers::default());
 
     member(harness, &ann, Role::Read, "eu gpu").await;
-    assert_eq!(crew(harness, uuid).await, EligibleWorkers { listed: 1, ..EligibleWorkers::default() });
+    assert_eq!(
+        eligible_workers(harness, uuid).await,
+        EligibleWorkers { listed: 1, ..EligibleWorkers::default() }
+    );
 
     member(harness, &ann, Role::Write, "eu").await;
     let busy = member(harness, &ann, Role::Admin, "us eu gpu").await;
@@ -75,14 +76,14 @@ pub(crate) async fn the_workers_of_a_group_are_counted_by_what_each_can_do<B: Ba
         free_silent_at: Some(harness.now + LEASE),
         nearest: None,
     };
-    assert_eq!(crew(harness, uuid).await, counted);
+    assert_eq!(eligible_workers(harness, uuid).await, counted);
     let described = facts(harness, uuid).await;
-    assert_eq!((described.uuid, described.group.as_str(), described.tags), (uuid, "ann", words("eu gpu")));
+    assert_eq!((described.uuid, described.group.as_str(), described.tags), (uuid, "ann", tag_set("eu gpu")));
 
     harness.pass(SECOND);
     harness.store().renew_leases(&[(busy.id, TERMS)], harness.now.into()).await.unwrap();
     let later = EligibleWorkers { heard_at: Some(harness.now), ..counted };
-    assert_eq!(crew(harness, uuid).await, later);
+    assert_eq!(eligible_workers(harness, uuid).await, later);
     harness.store().stop_worker(By::Site, free.uuid, ShutdownOp::Force, harness.now).await.unwrap();
     let fewer = EligibleWorkers {
         listed: 4,
@@ -94,41 +95,42 @@ pub(crate) async fn the_workers_of_a_group_are_counted_by_what_each_can_do<B: Ba
         free_silent_at: None,
         ..later
     };
-    assert_eq!(crew(harness, uuid).await, fewer);
+    assert_eq!(eligible_workers(harness, uuid).await, fewer);
 }
 
-pub(crate) async fn a_worker_with_several_slots_is_free_until_all_are_taken<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn worker_with_a_free_slot_is_free<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.register(&NewWorker { slots: Some(2), ..harness.new_worker(&ann) }).await;
     harness.submit(&ann, &[harness.task(ann.group), harness.task(ann.group)]).await;
     let uuid = harness.submit_one(&ann).await;
     for held in 0..3 {
-        assert_eq!(crew(harness, uuid).await.free, u64::from(held < 2), "with {held} tasks");
+        assert_eq!(eligible_workers(harness, uuid).await.free, u64::from(held < 2), "with {held} tasks");
         if held < 2 {
             harness.claim(worker, 1).await;
         }
     }
 }
 
-pub(crate) async fn the_nearest_worker_lacks_the_fewest_tags<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn nearest_worker_lacks_the_fewest_tags<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
-    let wanted = NewTask { tags: words("a b c"), ..harness.task(ann.group) };
+    let wanted = NewTask { tags: tag_set("a b c"), ..harness.task(ann.group) };
     let uuid = harness.submit(&ann, &[wanted]).await[0].uuid;
     member(harness, &ann, Role::Read, "a b").await;
     let none = member(harness, &ann, Role::Write, "").await;
     assert_eq!(
-        crew(harness, uuid).await.nearest,
-        Some(Nearest { worker: none.uuid, missing: words("a b c") })
+        eligible_workers(harness, uuid).await.nearest,
+        Some(Nearest { worker: none.uuid, missing: tag_set("a b c") })
     );
     let near = member(harness, &ann, Role::Write, "x c a").await;
     member(harness, &ann, Role::Write, "a b").await;
     member(harness, &ann, Role::Write, "a").await;
-    assert_eq!(crew(harness, uuid).await.nearest, Some(Nearest { worker: near.uuid, missing: words("b") }));
+    assert_eq!(
+        eligible_workers(harness, uuid).await.nearest,
+        Some(Nearest { worker: near.uuid, missing: tag_set("b") })
+    );
 }
 
-pub(crate) async fn the_place_in_line_is_that_of_the_lane<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn tasks_ahead_are_those_of_the_lane<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let lab = harness.group(&ann, "lab").await;
     let mut uuids = Vec::new();
@@ -136,7 +138,7 @@ pub(crate) async fn the_place_in_line_is_that_of_the_lane<B: Backend>(harness: &
         harness.task(ann.group),
         NewTask { priority: 5, ..harness.task(ann.group) },
         NewTask { priority: -5, ..harness.task(ann.group) },
-        NewTask { tags: words("gpu"), priority: 9, ..harness.task(ann.group) },
+        NewTask { tags: tag_set("gpu"), priority: 9, ..harness.task(ann.group) },
         NewTask { priority: 9, ..harness.task(lab) },
         harness.task(ann.group),
     ] {
@@ -156,7 +158,7 @@ pub(crate) async fn the_place_in_line_is_that_of_the_lane<B: Backend>(harness: &
     assert_eq!(ahead(harness, uuids[1]).await, 1);
 }
 
-pub(crate) async fn the_count_of_a_long_line_ends_early<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn tasks_ahead_are_counted_up_to_a_limit<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let many = usize::try_from(Ahead::COUNTED).unwrap() + 5;
     let tasks: Vec<NewTask> = (0..many).map(|_| harness.task(ann.group)).collect();
@@ -166,7 +168,7 @@ pub(crate) async fn the_count_of_a_long_line_ends_early<B: Backend>(harness: &mu
     assert_eq!(ahead(harness, ids[many - 1].uuid).await, Ahead::COUNTED + 1);
 }
 
-pub(crate) async fn a_held_task_is_told_with_its_holder_and_what_it_watches<B: Backend>(
+pub(crate) async fn facts_of_a_held_task_include_holder_and_watched_task<B: Backend>(
     harness: &mut Harness<B>,
 ) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
@@ -213,9 +215,7 @@ pub(crate) async fn a_held_task_is_told_with_its_holder_and_what_it_watches<B: B
     assert_eq!(holder.state, WorkerState::GracefulShutdown);
 }
 
-pub(crate) async fn a_follow_up_is_told_with_its_upstream_and_an_end_with_its_result<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn facts_include_the_upstream_or_the_result<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let upstream = harness.submit_one(&ann).await;
@@ -227,6 +227,6 @@ pub(crate) async fn a_follow_up_is_told_with_its_upstream_and_an_end_with_its_re
     let pending = Standing::Pending { upstream, state: TaskState::Finished };
     assert_eq!(facts(harness, next.uuid).await.standing, pending);
     harness.commit(holder, status(7)).await;
-    let Standing::Ended(ending) = facts(harness, upstream).await.standing else { panic!("it is over") };
+    let Standing::Ended(ending) = facts(harness, upstream).await.standing else { panic!("it has not ended") };
     assert_eq!((ending.result, ending.reporter, ending.at), (status(7), Some(worker.uuid), harness.now));
 }

@@ -1,4 +1,4 @@
-//! An attempt that no longer holds its task changes nothing, whoever else has the task now.
+//! An attempt that does not hold its task any more changes nothing, regardless of the present holder.
 
 use futures_util::future::join;
 use mitosis_domain::ids::WorkerId;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::backend::Backend;
 use crate::harness::{Harness, LEASE, Person, RegisteredWorker, SECOND, status};
 
-/// Shows each way in which this holder could change the task, and that none is open.
+/// Checks that this holder can't change the task in any way.
 async fn is_shut_out<B: Backend>(harness: &Harness<B>, ann: &Person, holder: Holder, uuid: Uuid) {
     let before = harness.get(uuid).await;
     let store = harness.store();
@@ -31,19 +31,19 @@ async fn is_shut_out<B: Backend>(harness: &Harness<B>, ann: &Person, holder: Hol
     assert_eq!(harness.get(uuid).await, before, "{holder:?}");
 }
 
-/// Takes the task back from its worker.
+/// Takes the task from its worker.
 async fn lose<B: Backend>(harness: &Harness<B>, worker: RegisteredWorker) {
     let outcome =
         harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.unwrap();
     assert_eq!(outcome, Stop::Removed);
 }
 
-/// Every way to say that one holds the task, as the given attempt would.
+/// All holders that the given attempt could claim to be.
 fn claims_of(worker: RegisteredWorker, held: &Assignment) -> [Holder; 2] {
     [Holder::Lease(held.lease), Holder::Worker(worker.id, held.task.id)]
 }
 
-pub(crate) async fn a_wrong_number_in_the_key_opens_nothing<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn key_with_a_wrong_part_is_refused<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (worker, other) = (harness.worker(&ann).await, harness.worker(&ann).await);
     let uuid = harness.submit_one(&ann).await;
@@ -62,7 +62,7 @@ pub(crate) async fn a_wrong_number_in_the_key_opens_nothing<B: Backend>(harness:
     assert_eq!(harness.commit(Holder::Lease(held.lease), status(0)).await, Completed::Committed);
 }
 
-pub(crate) async fn a_lost_attempt_is_shut_out_while_the_task_waits<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn lost_attempt_is_refused_while_the_task_waits<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let uuid = harness.submit_one(&ann).await;
@@ -75,7 +75,7 @@ pub(crate) async fn a_lost_attempt_is_shut_out_while_the_task_waits<B: Backend>(
     }
 }
 
-pub(crate) async fn a_lost_attempt_is_shut_out_while_another_runs<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn lost_attempt_is_refused_while_another_runs<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (first, second) = (harness.worker(&ann).await, harness.worker(&ann).await);
     let uuid = harness.submit_one(&ann).await;
@@ -96,7 +96,7 @@ pub(crate) async fn a_lost_attempt_is_shut_out_while_another_runs<B: Backend>(ha
     assert_eq!((ending.reporter, ending.result), (Some(second.uuid), status(0)));
 }
 
-pub(crate) async fn a_lost_attempt_is_shut_out_after_another_committed<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn lost_attempt_is_refused_after_another_commit<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (first, second) = (harness.worker(&ann).await, harness.worker(&ann).await);
     let uuid = harness.submit_one(&ann).await;
@@ -109,8 +109,8 @@ pub(crate) async fn a_lost_attempt_is_shut_out_after_another_committed<B: Backen
     }
 }
 
-/// The token of an earlier attempt may come up again; the epoch still tells them apart.
-pub(crate) async fn the_same_token_in_a_later_attempt_lets_no_earlier_one_in<B: Backend>(
+/// A token may be used again; the epoch still distinguishes the attempts.
+pub(crate) async fn token_of_a_later_attempt_does_not_admit_an_earlier_one<B: Backend>(
     harness: &mut Harness<B>,
 ) {
     let ann = harness.person("ann").await;
@@ -127,9 +127,7 @@ pub(crate) async fn the_same_token_in_a_later_attempt_lets_no_earlier_one_in<B: 
     is_shut_out(harness, &ann, Holder::Lease(lost.lease), uuid).await;
 }
 
-pub(crate) async fn a_committed_attempt_is_answered_again_but_changes_nothing<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn repeated_commit_is_acknowledged_without_a_change<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let uuid = harness.submit_one(&ann).await;
@@ -151,9 +149,7 @@ pub(crate) async fn a_committed_attempt_is_answered_again_but_changes_nothing<B:
     is_shut_out(harness, &ann, guessed, uuid).await;
 }
 
-pub(crate) async fn no_key_passes_for_the_attempt_behind_a_cancellation<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn cancellation_matches_no_lease_key<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let (fresh, tried) = (harness.submit_one(&ann).await, harness.submit_one(&ann).await);
@@ -172,7 +168,7 @@ pub(crate) async fn no_key_passes_for_the_attempt_behind_a_cancellation<B: Backe
     }
 }
 
-pub(crate) async fn a_later_worker_is_never_taken_for_a_removed_one<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn ids_of_removed_workers_are_not_reused<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let first = harness.worker(&ann).await;
     let uuid = harness.submit_one(&ann).await;
@@ -186,9 +182,11 @@ pub(crate) async fn a_later_worker_is_never_taken_for_a_removed_one<B: Backend>(
     harness.finish(&held).await;
 }
 
-/// Commit and expiry race for the same attempt: one of them ends it, and the task is never both over
-/// and back in line.
-pub(crate) async fn a_commit_and_the_loss_of_its_worker_never_both_win<B: Backend>(harness: &mut Harness<B>) {
+/// Commit and expiry race for the same attempt: one of them ends it, and the task is never both ended and
+/// Ready.
+pub(crate) async fn commit_and_removal_of_the_worker_exclude_each_other<B: Backend>(
+    harness: &mut Harness<B>,
+) {
     let ann = harness.person("ann").await;
     for round in 0..16 {
         let worker = harness.worker(&ann).await;

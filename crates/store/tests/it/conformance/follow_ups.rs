@@ -1,4 +1,4 @@
-//! Tasks that tasks ask for: they wait for the commit of the attempt that asked.
+//! Follow-ups, which wait for the commit of the attempt that requested them.
 
 use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_protocol::admin::AccountState;
@@ -10,13 +10,13 @@ use mitosis_store::ops::tasks::{NewTask, TaskIds};
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::harness::{Harness, Person, RegisteredWorker, SECOND, status, words};
+use crate::harness::{Harness, Person, RegisteredWorker, SECOND, status, tag_set};
 
 async fn follow_up<B: Backend>(harness: &Harness<B>, holder: Holder, task: &NewTask) -> FollowUp {
     harness.store().submit_follow_up(holder, task, harness.now).await.unwrap()
 }
 
-/// A task whose command has ended, and who holds it.
+/// A task whose command has ended, and its holder.
 async fn reported<B: Backend>(
     harness: &Harness<B>,
     ann: &Person,
@@ -30,11 +30,11 @@ async fn reported<B: Backend>(
     (uuid, holder)
 }
 
-pub(crate) async fn a_follow_up_waits_for_the_commit_of_its_upstream<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn follow_up_waits_for_the_commit_of_its_upstream<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let (upstream, holder) = reported(harness, &ann, worker).await;
-    let next = NewTask { priority: 3, labels: words("next"), ..harness.task(ann.group) };
+    let next = NewTask { priority: 3, labels: tag_set("next"), ..harness.task(ann.group) };
     let created = FollowUp::Created(TaskIds { uuid: next.uuid, number: 2 });
     assert_eq!(follow_up(harness, holder, &next).await, created);
     let task = harness.get(next.uuid).await;
@@ -52,7 +52,7 @@ pub(crate) async fn a_follow_up_waits_for_the_commit_of_its_upstream<B: Backend>
     assert_eq!((held.task.uuid, held.task.priority, held.lease.epoch), (next.uuid, 3, 1));
 }
 
-pub(crate) async fn the_creator_of_a_follow_up_is_that_of_its_upstream<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn follow_up_has_the_creator_of_its_upstream<B: Backend>(harness: &mut Harness<B>) {
     let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
     let worker = harness.worker(&ann).await;
     harness.submit(&bob, &[harness.task(ann.group)]).await;
@@ -63,7 +63,7 @@ pub(crate) async fn the_creator_of_a_follow_up_is_that_of_its_upstream<B: Backen
     assert_eq!(harness.get(next.uuid).await.creator, "bob");
 }
 
-pub(crate) async fn asking_again_replaces_the_earlier_follow_up<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn repeated_request_replaces_the_earlier_follow_up<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let (upstream, holder) = reported(harness, &ann, worker).await;
@@ -79,7 +79,7 @@ pub(crate) async fn asking_again_replaces_the_earlier_follow_up<B: Backend>(harn
     assert_eq!(ready, [second.uuid]);
 }
 
-pub(crate) async fn a_repeated_commit_releases_no_second_time<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn repeated_commit_does_not_release_again<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let (_, holder) = reported(harness, &ann, worker).await;
@@ -92,11 +92,11 @@ pub(crate) async fn a_repeated_commit_releases_no_second_time<B: Backend>(harnes
     harness.finish(&held).await;
 }
 
-pub(crate) async fn a_lost_attempt_takes_its_follow_up_along<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn lost_attempt_deletes_its_follow_up<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (worker, next_hand) = (harness.worker(&ann).await, harness.worker(&ann).await);
     let (upstream, holder) = reported(harness, &ann, worker).await;
-    let lost = NewTask { labels: words("lost"), ..harness.task(ann.group) };
+    let lost = NewTask { labels: tag_set("lost"), ..harness.task(ann.group) };
     follow_up(harness, holder, &lost).await;
     harness
         .store()
@@ -120,7 +120,7 @@ pub(crate) async fn a_lost_attempt_takes_its_follow_up_along<B: Backend>(harness
     assert_eq!(harness.get(upstream).await.downstream, Some(kept.uuid));
 }
 
-pub(crate) async fn nothing_follows_before_the_end_is_reported<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn follow_up_before_the_reported_end_is_refused<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     harness.submit_one(&ann).await;
@@ -132,7 +132,7 @@ pub(crate) async fn nothing_follows_before_the_end_is_reported<B: Backend>(harne
     assert_eq!(follow_up(harness, Holder::Lease(held.lease), &next).await, FollowUp::NotHeld);
 }
 
-pub(crate) async fn a_follow_up_stays_in_the_group<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn follow_up_of_another_group_is_refused<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let lab = harness.group(&ann, "lab").await;
     let worker = harness.worker(&ann).await;
@@ -141,7 +141,7 @@ pub(crate) async fn a_follow_up_stays_in_the_group<B: Backend>(harness: &mut Har
     assert_eq!(harness.get(upstream).await.downstream, None);
 }
 
-pub(crate) async fn a_refused_follow_up_leaves_the_earlier_one<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn refused_follow_up_keeps_the_earlier_one<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let bob = harness.person("bob").await;
     let worker = harness.worker(&bob).await;

@@ -1,4 +1,4 @@
-//! Groups: made within a quota, never without an Admin.
+//! Groups: quotas, members, deletion.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, TaskState};
 use mitosis_store::ops::groups::{GroupCreation, GroupDeletion, MembersChange};
-use mitosis_store::ops::tasks::CANCEL_PORTION;
+use mitosis_store::ops::tasks::CANCEL_BATCH;
 use mitosis_store::ops::{Administered, By};
 
 use crate::backend::Backend;
@@ -29,7 +29,7 @@ async fn remove<B: Backend>(harness: &Harness<B>, group: GroupId, names: &[&str]
     harness.store().remove_members(By::Site, group, &names, harness.now).await.unwrap()
 }
 
-pub(crate) async fn a_group_belongs_to_who_made_it<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn creator_of_a_group_is_its_admin<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     harness.pass(SECOND);
     let lab = harness.group(&ann, "lab").await;
@@ -42,7 +42,7 @@ pub(crate) async fn a_group_belongs_to_who_made_it<B: Backend>(harness: &mut Har
     assert!(harness.store().group("none").await.unwrap().is_none());
 }
 
-pub(crate) async fn a_group_can_not_have_the_name_of_a_user_or_group<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn group_can_not_have_a_taken_name<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     harness.person("bob").await;
     harness.group(&ann, "lab").await;
@@ -53,9 +53,7 @@ pub(crate) async fn a_group_can_not_have_the_name_of_a_user_or_group<B: Backend>
     assert_eq!(harness.store().user("ann").await.unwrap().unwrap().group_count, 2);
 }
 
-pub(crate) async fn nobody_makes_more_groups_than_allowed_even_all_at_once<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn concurrent_creations_respect_the_group_quota<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let store = harness.store();
     let names: Vec<_> = (0..24).map(|number| name(&format!("lab{number}"))).collect();
@@ -69,9 +67,7 @@ pub(crate) async fn nobody_makes_more_groups_than_allowed_even_all_at_once<B: Ba
     assert_eq!(store.user("ann").await.unwrap().unwrap().group_count, limits::DEFAULT_GROUP_QUOTA);
 }
 
-pub(crate) async fn a_user_is_a_member_an_outsider_or_asks_for_no_group<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn membership_of_a_user_is_resolved_by_group_name<B: Backend>(harness: &mut Harness<B>) {
     let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
     let lab = harness.group(&ann, "lab").await;
     let membership = async |group: &str| harness.store().membership(bob.user, group).await.unwrap();
@@ -97,7 +93,7 @@ pub(crate) async fn members_are_added_changed_and_removed_together<B: Backend>(h
     assert_eq!(harness.store().members(lab).await.unwrap(), roles(&[("bob", Role::Admin)]));
 }
 
-pub(crate) async fn a_change_that_names_a_stranger_changes_nobody<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn change_with_an_unknown_user_is_refused<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     harness.person("bob").await;
     let lab = harness.group(&ann, "lab").await;
@@ -109,7 +105,7 @@ pub(crate) async fn a_change_that_names_a_stranger_changes_nobody<B: Backend>(ha
     assert_eq!(harness.store().members(lab).await.unwrap().len(), 2);
 }
 
-pub(crate) async fn the_last_admin_stays<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn last_admin_stays<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     harness.person("bob").await;
     let lab = harness.group(&ann, "lab").await;
@@ -122,7 +118,7 @@ pub(crate) async fn the_last_admin_stays<B: Backend>(harness: &mut Harness<B>) {
     assert_eq!(handed_over, MembersChange::Done(vec![]));
 }
 
-pub(crate) async fn two_admins_who_leave_at_once_do_not_both_get_away<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn concurrent_admins_can_not_both_leave<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     harness.person("bob").await;
     for round in 0..6 {
@@ -135,7 +131,7 @@ pub(crate) async fn two_admins_who_leave_at_once_do_not_both_get_away<B: Backend
     }
 }
 
-pub(crate) async fn the_quota_of_storage_changes_by_name<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn storage_quota_is_set_by_name<B: Backend>(harness: &mut Harness<B>) {
     harness.person("ann").await;
     let store = harness.store();
     for (change, in_force) in [
@@ -155,7 +151,7 @@ pub(crate) async fn the_quota_of_storage_changes_by_name<B: Backend>(harness: &m
     );
 }
 
-pub(crate) async fn a_deleted_group_has_nobody_and_nothing_waits_in_it<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn deleted_group_has_no_members_and_no_waiting_tasks<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let lab = harness.group(&ann, "lab").await;
     let mut new = harness.new_worker(&ann);
@@ -191,10 +187,10 @@ pub(crate) async fn a_deleted_group_has_nobody_and_nothing_waits_in_it<B: Backen
     assert_eq!(store.group("lab").await.unwrap().unwrap().state, AccountState::Active);
 }
 
-pub(crate) async fn deletion_that_was_cut_off_goes_on<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn interrupted_deletion_continues<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let lab = harness.group(&ann, "lab").await;
-    let batch: Vec<_> = (0..=CANCEL_PORTION).map(|_| harness.task(lab)).collect();
+    let batch: Vec<_> = (0..=CANCEL_BATCH).map(|_| harness.task(lab)).collect();
     harness.submit(&ann, &batch).await;
     let others = harness.submit_one(&ann).await;
     assert!(harness.store().unfinished_deletions(10).await.unwrap().is_empty());
@@ -210,7 +206,7 @@ pub(crate) async fn deletion_that_was_cut_off_goes_on<B: Backend>(harness: &mut 
     assert!(store.unfinished_deletions(10).await.unwrap().is_empty());
 }
 
-pub(crate) async fn group_that_is_active_again_keeps_what_waits<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn restored_group_keeps_its_waiting_tasks<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let lab = harness.group(&ann, "lab").await;
     let store = harness.store();
@@ -222,7 +218,7 @@ pub(crate) async fn group_that_is_active_again_keeps_what_waits<B: Backend>(harn
     assert!(store.continue_deletion(lab, harness.now).await.unwrap().is_empty());
 }
 
-pub(crate) async fn a_user_s_groups_are_known_by_id_as_by_name<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn groups_of_a_user_are_listed_by_id_and_name<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = harness.group(&ann, "lab").await;
     let store = harness.store();

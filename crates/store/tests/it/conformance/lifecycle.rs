@@ -1,4 +1,4 @@
-//! The store as a whole: it answers, it closes, and what it acknowledged is there again.
+//! The store as a whole: it responds, closes, and keeps what it acknowledged.
 
 use mitosis_store::StoreError;
 use mitosis_store::ops::SchemaVersion;
@@ -6,13 +6,13 @@ use mitosis_store::ops::SchemaVersion;
 use crate::backend::Backend;
 use crate::harness::Harness;
 
-pub(crate) async fn an_open_store_answers<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn open_store_responds_to_ping<B: Backend>(harness: &mut Harness<B>) {
     harness.store().ping().await.unwrap();
     harness.restart().await;
     harness.store().ping().await.unwrap();
 }
 
-pub(crate) async fn the_schema_is_known_to_be_current_or_not<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn schema_version_is_compared_with_the_known_one<B: Backend>(harness: &mut Harness<B>) {
     let schema = harness.store().schema().await.unwrap();
     assert!(schema.found >= 3 && schema.found == schema.known, "{schema:?}");
     let later = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum)
@@ -21,7 +21,7 @@ pub(crate) async fn the_schema_is_known_to_be_current_or_not<B: Backend>(harness
     assert_eq!(harness.store().schema().await.unwrap(), SchemaVersion { found: 999, ..schema });
 }
 
-pub(crate) async fn a_closed_store_says_that_it_is_closed<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn closed_store_fails_with_closed<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let store = harness.store();
     store.close().await;

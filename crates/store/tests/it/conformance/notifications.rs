@@ -1,4 +1,4 @@
-//! What coordinators share.
+//! Secrets that coordinators share.
 
 use crate::backend::Backend;
 use crate::harness::Harness;

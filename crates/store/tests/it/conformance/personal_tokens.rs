@@ -2,7 +2,7 @@
 
 use mitosis_protocol::tokens::TokenScope;
 use mitosis_store::ops::By;
-use mitosis_store::ops::accounts::SessionChange;
+use mitosis_store::ops::accounts::{SessionChange, TokenRevocation};
 use mitosis_store::ops::personal_tokens::NewPersonalToken;
 
 use crate::backend::Backend;
@@ -20,7 +20,7 @@ fn token(owner: &Person, number: u8) -> NewPersonalToken {
     }
 }
 
-pub(crate) async fn a_token_leads_to_its_owner_until_it_is_revoked<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn token_identifies_its_owner_until_it_is_revoked<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let store = harness.store();
     let first = store.create_personal_token(&token(&ann, 1), harness.now).await.unwrap().unwrap();
@@ -41,7 +41,7 @@ pub(crate) async fn a_token_leads_to_its_owner_until_it_is_revoked<B: Backend>(h
     assert!(store.owner_of_personal_token(&[1; 32], harness.now).await.unwrap().is_none());
 }
 
-pub(crate) async fn a_token_ends_at_its_time_and_is_still_listed<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn expired_token_is_refused_and_still_listed<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let store = harness.store();
     let end = harness.now + HOUR;
@@ -57,12 +57,12 @@ pub(crate) async fn a_token_ends_at_its_time_and_is_still_listed<B: Backend>(har
     assert!(listed.iter().all(|token| token.created_at == harness.now && token.scope == TokenScope::Read));
 }
 
-pub(crate) async fn no_token_is_made_in_a_session_that_has_ended<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn ended_session_creates_no_token<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let store = harness.store();
     let session = store.record_login(ann.user, SessionChange::Replace(7), None, harness.now).await.unwrap();
     let new = NewPersonalToken { session: Some(session), ..token(&ann, 1) };
-    store.reset_password(By::Site, ann.user, "hash", 8, true, harness.now).await.unwrap();
+    store.reset_password(By::Site, ann.user, "hash", 8, TokenRevocation::Revoke, harness.now).await.unwrap();
     assert_eq!(store.create_personal_token(&new, harness.now).await.unwrap(), None);
     assert!(store.personal_tokens(ann.user).await.unwrap().is_empty());
     let new = NewPersonalToken { session: Some(8), ..new };

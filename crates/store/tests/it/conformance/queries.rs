@@ -1,4 +1,4 @@
-//! Finding tasks: what matches, in which order, page by page.
+//! Task queries: conditions, order, pages.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use mitosis_store::ops::tasks::{CancelSelection, NewTask};
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::harness::{Harness, LONG, Person, RegisteredWorker, status, words};
+use crate::harness::{Harness, LONG, Person, RegisteredWorker, status, tag_set};
 
 const EVERYTHING: Page = Page { before: None, offset: 0, limit: 1_000 };
 
@@ -49,11 +49,11 @@ pub(crate) async fn tasks_of_one_group_come_newest_first<B: Backend>(harness: &m
     assert_eq!(find(harness, &TaskQuery::all_of(ann.group)).await, hers);
 }
 
-pub(crate) async fn words_match_when_the_task_has_them_all<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn tags_and_labels_match_if_all_are_present<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let with = |tags: &str, labels: &str| NewTask {
-        tags: words(tags),
-        labels: words(labels),
+        tags: tag_set(tags),
+        labels: tag_set(labels),
         ..harness.task(ann.group)
     };
     let both = add(harness, &ann, with("gpu linux", "day night")).await;
@@ -70,28 +70,33 @@ pub(crate) async fn words_match_when_the_task_has_them_all<B: Backend>(harness: 
         ("arm", "", vec![]),
         ("", "week", vec![]),
     ] {
-        let query = TaskQuery { tags: words(tags), labels: words(labels), ..all.clone() };
+        let query = TaskQuery { tags: tag_set(tags), labels: tag_set(labels), ..all.clone() };
         assert_eq!(find(harness, &query).await, expected, "{tags:?} {labels:?}");
     }
 }
 
-pub(crate) async fn percent_and_underscore_are_characters_like_any_other<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn percent_and_underscore_match_literally<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     for label in ["a%", "a_", "ab", "abc", "A%", "a\\%"] {
-        add(harness, &ann, NewTask { labels: words(label), tags: words(label), ..harness.task(ann.group) })
-            .await;
+        add(
+            harness,
+            &ann,
+            NewTask { labels: tag_set(label), tags: tag_set(label), ..harness.task(ann.group) },
+        )
+        .await;
     }
     let all = TaskQuery::all_of(ann.group);
     for word in ["a%", "a_", "A%", "a\\%"] {
-        let by_label = TaskQuery { labels: words(word), ..all.clone() };
-        let by_tag = TaskQuery { tags: words(word), ..all.clone() };
+        let by_label = TaskQuery { labels: tag_set(word), ..all.clone() };
+        let by_tag = TaskQuery { tags: tag_set(word), ..all.clone() };
         assert_eq!(find(harness, &by_label).await.len(), 1, "{word}");
         assert_eq!(find(harness, &by_tag).await.len(), 1, "{word}");
     }
     for word in ["%", "_", "a"] {
-        assert!(find(harness, &TaskQuery { labels: words(word), ..all.clone() }).await.is_empty(), "{word}");
+        assert!(
+            find(harness, &TaskQuery { labels: tag_set(word), ..all.clone() }).await.is_empty(),
+            "{word}"
+        );
     }
 }
 
@@ -111,13 +116,13 @@ pub(crate) async fn priorities_compare_as_numbers<B: Backend>(harness: &mut Harn
     }
 }
 
-pub(crate) async fn every_way_through_a_history_turns_pages<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn every_walk_is_paged<B: Backend>(harness: &mut Harness<B>) {
     let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
     let worker = harness.worker(&ann).await;
     for number in 0..24 {
-        let labels = words(if number % 2 == 0 { "night" } else { "" });
+        let labels = tag_set(if number % 2 == 0 { "night" } else { "" });
         let creator = if number % 3 == 0 { &bob } else { &ann };
-        // Every fourth stays in line, behind those that end.
+        // Every fourth task stays Ready.
         let priority = if number % 4 == 3 { -1 } else { 0 };
         let uuid = add(harness, creator, NewTask { labels, priority, ..harness.task(ann.group) }).await;
         match number % 4 {
@@ -136,12 +141,12 @@ pub(crate) async fn every_way_through_a_history_turns_pages<B: Backend>(harness:
     }
     let all = TaskQuery::all_of(ann.group);
     let failed = Some("!=0".parse::<Comparison>().unwrap());
-    let night = words("night");
+    let night = tag_set("night");
     let creators = Some(vec!["bob".to_owned()]);
     for (query, count) in [
         (all.clone(), 24),
         (TaskQuery { creators: creators.clone(), ..all.clone() }, 8),
-        (TaskQuery { creators: Some(vec!["nobody".to_owned()]), ..all.clone() }, 0),
+        (TaskQuery { creators: Some(vec!["unknown".to_owned()]), ..all.clone() }, 0),
         (TaskQuery { creators, exit_status: failed, ..all.clone() }, 2),
         (TaskQuery { labels: night.clone(), ..all.clone() }, 12),
         (TaskQuery { labels: night.clone(), exit_status: failed, ..all.clone() }, 6),
@@ -166,7 +171,7 @@ pub(crate) async fn every_way_through_a_history_turns_pages<B: Backend>(harness:
     }
 }
 
-pub(crate) async fn a_task_reported_as_cancelled_is_found_before_its_result<B: Backend>(
+pub(crate) async fn task_reported_as_cancelled_is_found_before_its_result<B: Backend>(
     harness: &mut Harness<B>,
 ) {
     let ann = harness.person("ann").await;
@@ -178,20 +183,20 @@ pub(crate) async fn a_task_reported_as_cancelled_is_found_before_its_result<B: B
     assert_eq!(find(harness, &cancelled).await, [uuid]);
 }
 
-pub(crate) async fn what_failed_of_a_large_label_is_found_among_the_failures<B: Backend>(
+pub(crate) async fn failures_of_a_large_label_use_the_index_of_unusual_ends<B: Backend>(
     harness: &mut Harness<B>,
 ) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
-    let failed = add(harness, &ann, NewTask { labels: words("large"), ..harness.task(ann.group) }).await;
+    let failed = add(harness, &ann, NewTask { labels: tag_set("large"), ..harness.task(ann.group) }).await;
     end_with(harness, worker, 256).await;
     harness.submit_one(&ann).await;
     end_with(harness, worker, 256).await;
     let many: Vec<_> =
-        (0..20_000).map(|_| NewTask { labels: words("large"), ..harness.task(ann.group) }).collect();
+        (0..20_000).map(|_| NewTask { labels: tag_set("large"), ..harness.task(ann.group) }).collect();
     harness.submit(&ann, &many).await;
     let exit_status = Some("!=0".parse::<Comparison>().unwrap());
-    let query = TaskQuery { labels: words("large"), exit_status, ..TaskQuery::all_of(ann.group) };
+    let query = TaskQuery { labels: tag_set("large"), exit_status, ..TaskQuery::all_of(ann.group) };
     assert_eq!(find(harness, &query).await, [failed]);
 }
 
@@ -204,7 +209,7 @@ const EVERY_OPERATOR: [Operator; 6] = [
     Operator::GreaterOrEqual,
 ];
 
-pub(crate) async fn a_task_without_a_result_has_no_exit_status<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn task_without_a_result_has_no_exit_status<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let statuses = [-1, 0, 9, 768, 1_024];
@@ -221,7 +226,7 @@ pub(crate) async fn a_task_without_a_result_has_no_exit_status<B: Backend>(harne
     }
 }
 
-pub(crate) async fn creators_and_reporters_are_told_apart<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn creators_and_reporters_are_separate_conditions<B: Backend>(harness: &mut Harness<B>) {
     let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
     let (left, right) = (harness.worker(&ann).await, harness.worker(&ann).await);
     let by_ann = harness.submit_one(&ann).await;
@@ -260,7 +265,7 @@ struct EveryState {
 
 async fn every_state<B: Backend>(harness: &Harness<B>, ann: &Person) -> EveryState {
     let worker = harness.worker(ann).await;
-    let labelled = || NewTask { labels: words("x"), ..harness.task(ann.group) };
+    let labelled = || NewTask { labels: tag_set("x"), ..harness.task(ann.group) };
     let finished = add(harness, ann, labelled()).await;
     end_with(harness, worker, 0).await;
     let cancelled = add(harness, ann, labelled()).await;
@@ -276,7 +281,7 @@ async fn every_state<B: Backend>(harness: &Harness<B>, ann: &Person) -> EverySta
     EveryState { finished, cancelled, reported, running, ready, pending: follow_up.uuid }
 }
 
-pub(crate) async fn states_match_wherever_a_task_stands<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn each_state_matches_its_tasks<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let EveryState { finished, cancelled, reported, running, ready, pending } =
         every_state(harness, &ann).await;
@@ -295,7 +300,7 @@ pub(crate) async fn states_match_wherever_a_task_stands<B: Backend>(harness: &mu
         ] {
             let query = TaskQuery {
                 states: Some(states.clone()),
-                labels: words(labels),
+                labels: tag_set(labels),
                 ..TaskQuery::all_of(ann.group)
             };
             assert_eq!(find(harness, &query).await, expected, "{states:?} {labels:?}");
@@ -303,18 +308,16 @@ pub(crate) async fn states_match_wherever_a_task_stands<B: Backend>(harness: &mu
     }
 }
 
-pub(crate) async fn pages_join_without_gap_or_overlap_while_tasks_arrive<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn pages_are_contiguous_while_tasks_arrive<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
-    let matching = || NewTask { tags: words("gpu"), labels: words("x"), ..harness.task(ann.group) };
+    let matching = || NewTask { tags: tag_set("gpu"), labels: tag_set("x"), ..harness.task(ann.group) };
     let all = TaskQuery::all_of(ann.group);
     let waiting = Some(vec![TaskState::Pending, TaskState::Ready, TaskState::Running]);
     let mut newest_first: Vec<Uuid> = Vec::new();
     for query in [
         all.clone(),
-        TaskQuery { labels: words("x"), ..all.clone() },
-        TaskQuery { tags: words("gpu"), ..all.clone() },
+        TaskQuery { labels: tag_set("x"), ..all.clone() },
+        TaskQuery { tags: tag_set("gpu"), ..all.clone() },
         TaskQuery { states: waiting, ..all.clone() },
         TaskQuery { creators: Some(vec!["ann".to_owned()]), ..all.clone() },
     ] {
@@ -335,11 +338,11 @@ pub(crate) async fn pages_join_without_gap_or_overlap_while_tasks_arrive<B: Back
     }
 }
 
-pub(crate) async fn offset_and_limit_cut_out_a_window<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn offset_and_limit_select_a_window<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let batch: Vec<_> = (0..10).map(|_| harness.task(ann.group)).collect();
     harness.submit(&ann, &batch).await;
-    // The oldest are held, the others wait: one query finds them in two places.
+    // The oldest are held, the others wait: one query finds them in two tables.
     for _ in 0..2 {
         harness.claim_one(harness.worker(&ann).await).await;
     }
@@ -369,7 +372,7 @@ fn also(group: mitosis_domain::ids::GroupId, condition: Condition) -> TaskQuery 
     TaskQuery { also: vec![condition], ..TaskQuery::all_of(group) }
 }
 
-pub(crate) async fn exit_codes_compare_as_a_shell_shows_them<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn exit_codes_compare_as_in_a_shell<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let statuses = [0, 256, 7 * 256, 255 * 256, 15, 128 + 11];
@@ -393,25 +396,25 @@ pub(crate) async fn exit_codes_compare_as_a_shell_shows_them<B: Backend>(harness
     assert!(cancelled.is_empty(), "a task that waits has no code");
 }
 
-pub(crate) async fn times_bound_what_is_found<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn times_restrict_the_matches<B: Backend>(harness: &mut Harness<B>) {
     let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
     let worker = harness.worker(&ann).await;
-    let mut told = Vec::new();
+    let mut tasks = Vec::new();
     for _ in 0..40 {
-        let uuid = add(harness, &ann, NewTask { labels: words("x"), ..harness.task(ann.group) }).await;
+        let uuid = add(harness, &ann, NewTask { labels: tag_set("x"), ..harness.task(ann.group) }).await;
         let submitted = harness.now;
         harness.submit_one(&bob).await;
         harness.pass(Duration::from_secs(300));
         end_with(harness, worker, 0).await;
-        told.push((uuid, submitted, harness.now));
+        tasks.push((uuid, submitted, harness.now));
         harness.pass(Duration::from_secs(300));
     }
-    told.reverse();
+    tasks.reverse();
     for at in [
-        told[39].1,
-        told[20].1,
-        told[20].2,
-        told[5].1,
+        tasks[39].1,
+        tasks[20].1,
+        tasks[20].2,
+        tasks[5].1,
         harness.now,
         harness.now - Duration::from_secs(86_400),
     ] {
@@ -424,17 +427,17 @@ pub(crate) async fn times_bound_what_is_found<B: Backend>(harness: &mut Harness<
             };
             let moment = Moment { operator, at };
             for labels in ["", "x"] {
-                let query = |condition| TaskQuery { labels: words(labels), ..also(ann.group, condition) };
-                let created: Vec<_> = told.iter().filter(|task| holds(task.1)).map(|task| task.0).collect();
+                let query = |condition| TaskQuery { labels: tag_set(labels), ..also(ann.group, condition) };
+                let created: Vec<_> = tasks.iter().filter(|task| holds(task.1)).map(|task| task.0).collect();
                 assert_eq!(find(harness, &query(Condition::Created(moment))).await, created, "{moment:?}");
-                let finished: Vec<_> = told.iter().filter(|task| holds(task.2)).map(|task| task.0).collect();
+                let finished: Vec<_> = tasks.iter().filter(|task| holds(task.2)).map(|task| task.0).collect();
                 assert_eq!(find(harness, &query(Condition::Finished(moment))).await, finished, "{moment:?}");
             }
         }
     }
 }
 
-pub(crate) async fn conditions_on_one_thing_hold_together<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn conditions_on_one_field_are_joined<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let mut tasks = Vec::new();
     for priority in 0..10 {
@@ -448,7 +451,7 @@ pub(crate) async fn conditions_on_one_thing_hold_together<B: Backend>(harness: &
     assert!(find(harness, &also(ann.group, Condition::Id(harness.uuid()))).await.is_empty());
 }
 
-pub(crate) async fn page_ends_early_at_its_size_and_goes_on<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn page_ends_at_its_size_limit_and_continues<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let batch: Vec<_> = (0..40)
         .map(|_| {
@@ -461,11 +464,11 @@ pub(crate) async fn page_ends_early_at_its_size_and_goes_on<B: Backend>(harness:
     let (mut before, mut sizes, mut found) = (None, Vec::new(), Vec::new());
     loop {
         let page = Page { before, offset: 0, limit: 30 };
-        let TaskPage { tasks, is_whole } =
+        let TaskPage { tasks, is_complete } =
             harness.store().page_of_tasks(&TaskQuery::all_of(ann.group), page, 200_000).await.unwrap();
         let Some(last) = tasks.last() else { break };
         before = Some(last.id);
-        sizes.push((tasks.len(), is_whole));
+        sizes.push((tasks.len(), is_complete));
         found.extend(tasks.into_iter().map(|task| task.uuid));
     }
     assert_eq!(sizes, [(19, false), (19, false), (2, true)]);
@@ -473,5 +476,5 @@ pub(crate) async fn page_ends_early_at_its_size_and_goes_on<B: Backend>(harness:
     assert_eq!(found, newest_first);
     let all = Page { before: None, offset: 0, limit: 30 };
     let one = harness.store().page_of_tasks(&TaskQuery::all_of(ann.group), all, 1).await.unwrap();
-    assert_eq!((one.tasks.len(), one.is_whole), (1, false), "there is always a way on");
+    assert_eq!((one.tasks.len(), one.is_complete), (1, false), "there is always a way on");
 }

@@ -1,22 +1,21 @@
-//! Two who want different things of the same task or worker at the same moment: whoever comes first,
-//! what is left makes sense.
+//! Two concurrent operations on the same task or worker. The outcome is consistent, whichever comes first.
 
 use futures_util::future::join;
 use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_protocol::ArtifactKind;
 use mitosis_protocol::worker::ShutdownOp;
 use mitosis_store::ops::By;
-use mitosis_store::ops::dispatch::{Claim, Completed, Completion, FollowUp, Holder};
+use mitosis_store::ops::dispatch::{Completed, Completion, FollowUp, Holder};
 use mitosis_store::ops::tasks::{CancelSelection, TaskChange};
 use mitosis_store::ops::workers::Stop;
 
 use crate::backend::Backend;
-use crate::harness::{Harness, LEASE, RegisteredWorker, TERMS, status, words};
+use crate::harness::{Claimed, Harness, LEASE, RegisteredWorker, TERMS, status, tag_set};
 
-/// How often each pair meets; every other time, the other goes first.
+/// The number of rounds of each race; the order of the two starts alternates.
 const ROUNDS: usize = 12;
 
-/// Starts both at once, the second one first in odd rounds.
+/// Starts both at the same time, the second one first in odd rounds.
 async fn meet<A: Future, B: Future>(round: usize, first: A, second: B) -> (A::Output, B::Output) {
     if round.is_multiple_of(2) {
         join(first, second).await
@@ -34,7 +33,7 @@ fn finished(holder: Holder) -> Completion {
     Completion { holder, end: Some(ExecEnd::Finished), result: status(0) }
 }
 
-pub(crate) async fn a_worker_removed_while_it_claims_keeps_nothing<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn worker_removed_during_a_claim_keeps_no_task<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let uuid = harness.submit_one(&ann).await;
     for round in 0..ROUNDS {
@@ -44,13 +43,13 @@ pub(crate) async fn a_worker_removed_while_it_claims_keeps_nothing<B: Backend>(h
         let stop = store.stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now);
         let (claim, stop) = meet(round, claim, stop).await;
         assert_eq!(stop.unwrap(), Stop::Removed);
-        assert!(matches!(&claim, Claim::WorkerGone) || matches!(&claim, Claim::Assigned(_)), "{claim:?}");
+        assert!(matches!(&claim, Claimed::WorkerGone) || matches!(&claim, Claimed::Assigned(_)), "{claim:?}");
         assert_eq!(harness.phase(uuid).await, Phase::Ready);
         assert!(!is_there(harness, worker).await);
     }
 }
 
-pub(crate) async fn a_worker_asked_to_stop_while_it_claims_goes_or_ends_its_task<B: Backend>(
+pub(crate) async fn worker_drained_during_a_claim_is_removed_or_ends_its_task<B: Backend>(
     harness: &mut Harness<B>,
 ) {
     let ann = harness.person("ann").await;
@@ -62,8 +61,8 @@ pub(crate) async fn a_worker_asked_to_stop_while_it_claims_goes_or_ends_its_task
         let stop = store.stop_worker(By::Site, worker.uuid, ShutdownOp::Graceful, harness.now);
         let (claim, stop) = meet(round, claim, stop).await;
         match (claim, stop.unwrap()) {
-            (Claim::Assigned(held), Stop::Marked) => harness.finish(&held[0]).await,
-            (Claim::WorkerGone, Stop::Removed) => {
+            (Claimed::Assigned(held), Stop::Marked) => harness.finish(&held[0]).await,
+            (Claimed::WorkerGone, Stop::Removed) => {
                 assert_eq!(harness.phase(uuid).await, Phase::Ready);
                 let selection = CancelSelection::Ready(vec![uuid]);
                 harness.store().cancel(By::Site, &selection, harness.now).await.unwrap();
@@ -74,9 +73,7 @@ pub(crate) async fn a_worker_asked_to_stop_while_it_claims_goes_or_ends_its_task
     }
 }
 
-pub(crate) async fn a_worker_asked_to_stop_during_its_last_commit_is_gone_after_both<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn worker_drained_during_its_last_commit_is_removed<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     for round in 0..ROUNDS {
         let worker = harness.worker(&ann).await;
@@ -92,7 +89,7 @@ pub(crate) async fn a_worker_asked_to_stop_during_its_last_commit_is_gone_after_
     }
 }
 
-pub(crate) async fn two_last_commits_of_a_stopping_worker_remove_it<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn concurrent_last_commits_remove_a_draining_worker<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     for round in 0..ROUNDS {
         let worker = harness.worker(&ann).await;
@@ -108,9 +105,7 @@ pub(crate) async fn two_last_commits_of_a_stopping_worker_remove_it<B: Backend>(
     }
 }
 
-pub(crate) async fn a_follow_up_asked_for_during_the_commit_is_refused_or_released<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn follow_up_during_the_commit_is_refused_or_released<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     for round in 0..ROUNDS {
@@ -133,7 +128,7 @@ pub(crate) async fn a_follow_up_asked_for_during_the_commit_is_refused_or_releas
     }
 }
 
-pub(crate) async fn a_follow_up_cancelled_during_the_commit_never_runs<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn follow_up_cancelled_during_the_commit_never_runs<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     for round in 0..ROUNDS {
@@ -151,9 +146,7 @@ pub(crate) async fn a_follow_up_cancelled_during_the_commit_never_runs<B: Backen
     }
 }
 
-pub(crate) async fn an_archive_announced_by_a_dying_worker_is_given_back<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn archive_of_a_lost_worker_releases_its_size<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     for round in 0..ROUNDS {
         let worker = harness.worker(&ann).await;
@@ -169,9 +162,7 @@ pub(crate) async fn an_archive_announced_by_a_dying_worker_is_given_back<B: Back
     }
 }
 
-pub(crate) async fn a_sign_of_life_at_the_last_moment_counts_or_is_refused<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn heartbeat_during_the_reap_counts_or_is_refused<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     for round in 0..ROUNDS {
         let worker = harness.worker(&ann).await;
@@ -181,18 +172,16 @@ pub(crate) async fn a_sign_of_life_at_the_last_moment_counts_or_is_refused<B: Ba
         let (gone, reaped) = meet(round, renewal, store.reap(harness.now.into(), 10)).await;
         let (gone, reaped) = (gone.unwrap(), reaped.unwrap());
         let survived = reaped.is_empty();
-        assert_eq!(gone.is_empty(), survived, "told that it lives, and it does");
+        assert_eq!(gone.is_empty(), survived, "the renewal agrees with the outcome");
         assert_eq!(is_there(harness, worker).await, survived);
         harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.unwrap();
     }
 }
 
-pub(crate) async fn a_task_changed_while_it_is_claimed_was_changed_before_or_not_at_all<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn change_during_a_claim_is_complete_or_refused<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
-    let change = TaskChange { tags: Some(words("gpu")), ..TaskChange::default() };
+    let change = TaskChange { tags: Some(tag_set("gpu")), ..TaskChange::default() };
     for round in 0..ROUNDS {
         let uuid = harness.submit_one(&ann).await;
         let store = harness.store();
@@ -201,7 +190,7 @@ pub(crate) async fn a_task_changed_while_it_is_claimed_was_changed_before_or_not
         let changed = changed.unwrap();
         assert_eq!(held.is_empty(), changed, "a worker without the tag gets it only unchanged");
         for held in &held {
-            assert_eq!(held.task.tags, words(""));
+            assert_eq!(held.task.tags, tag_set(""));
             harness.finish(held).await;
         }
         assert_eq!(harness.phase(uuid).await == Phase::Ready, changed);

@@ -1,4 +1,4 @@
-//! Workers that fall silent or run on too long: removed, and their tasks given back.
+//! Silent workers and overdue tasks.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use mitosis_protocol::worker::Machine;
 use mitosis_protocol::{ArtifactKind, TaskResultMessage, TaskSpec, Timestamp};
 use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, Holder};
-use mitosis_store::ops::reaper::{LeaseLook, LeaseWatch, ReapReason, Reaped};
-use mitosis_store::ops::sweeps::Repeat;
+use mitosis_store::ops::reaper::{LeaseObservation, LeaseStatus, ReapReason, Reaped};
+use mitosis_store::ops::sweeps::{Repeat, RepeatMode};
 use mitosis_store::ops::tasks::{NewTask, TaskChange};
 use mitosis_store::ops::workers::{Fate, NewWorker, Stop};
 use uuid::Uuid;
@@ -39,7 +39,7 @@ fn silent(worker: RegisteredWorker, returned: &[Uuid]) -> Reaped {
     Reaped { worker: worker.uuid, reason: ReapReason::Silent, returned: returned.to_vec() }
 }
 
-pub(crate) async fn a_silent_worker_is_removed_when_its_lease_is_over<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn silent_worker_is_removed_at_the_end_of_its_lease<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let uuid = harness.submit_one(&ann).await;
@@ -54,7 +54,7 @@ pub(crate) async fn a_silent_worker_is_removed_when_its_lease_is_over<B: Backend
     assert!(reap(harness).await.is_empty(), "again");
 }
 
-pub(crate) async fn a_sign_of_life_keeps_a_worker<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn heartbeat_keeps_a_worker<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (alive, dead) = (harness.worker(&ann).await, harness.worker(&ann).await);
     harness.pass(just_before(LEASE));
@@ -67,7 +67,7 @@ pub(crate) async fn a_sign_of_life_keeps_a_worker<B: Backend>(harness: &mut Harn
     assert_eq!(reap(harness).await, [silent(alive, &[])]);
 }
 
-pub(crate) async fn given_back_tasks_stand_in_their_old_place<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn requeued_tasks_keep_their_position<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let first = [1, 0].map(|priority| NewTask { priority, ..harness.task(ann.group) });
@@ -98,7 +98,7 @@ pub(crate) async fn lost_attempts_are_counted_on_the_task<B: Backend>(harness: &
     }
 }
 
-pub(crate) async fn what_a_lost_attempt_stored_is_given_back<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn lost_attempt_releases_its_storage<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     harness.submit_one(&ann).await;
@@ -111,7 +111,7 @@ pub(crate) async fn what_a_lost_attempt_stored_is_given_back<B: Backend>(harness
     assert_eq!(harness.store().garbage(10, harness.now).await.unwrap().len(), 1);
 }
 
-pub(crate) async fn a_worker_that_runs_on_too_long_is_removed<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn worker_with_an_overdue_task_is_removed<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let uuid = harness.submit_one(&ann).await;
@@ -126,7 +126,7 @@ pub(crate) async fn a_worker_that_runs_on_too_long_is_removed<B: Backend>(harnes
     assert_eq!(harness.phase(uuid).await, Phase::Ready);
 }
 
-pub(crate) async fn a_reported_task_is_not_overdue<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn reported_task_is_not_overdue<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     harness.submit_one(&ann).await;
@@ -138,7 +138,7 @@ pub(crate) async fn a_reported_task_is_not_overdue<B: Backend>(harness: &mut Har
     assert_eq!(harness.commit(holder, status(0)).await, Completed::Committed);
 }
 
-pub(crate) async fn a_worker_that_is_silent_and_overdue_goes_once<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn silent_and_overdue_worker_is_removed_once<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let uuids: Vec<Uuid> = harness
@@ -152,7 +152,7 @@ pub(crate) async fn a_worker_that_is_silent_and_overdue_goes_once<B: Backend>(ha
     assert_eq!(reap(harness).await, [silent(worker, &uuids)]);
 }
 
-pub(crate) async fn no_more_are_removed_at_once_than_asked_for<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn reap_respects_its_limit<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let mut workers = Vec::new();
     for _ in 0..5 {
@@ -174,9 +174,7 @@ pub(crate) async fn no_more_are_removed_at_once_than_asked_for<B: Backend>(harne
     assert!(harness.store().reap(harness.now.into(), 0).await.unwrap().is_empty());
 }
 
-pub(crate) async fn coordinators_that_reap_at_once_give_each_task_back_once<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn concurrent_reaps_requeue_each_task_once<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     for _ in 0..10 {
         let worker = harness.worker(&ann).await;
@@ -195,12 +193,12 @@ pub(crate) async fn coordinators_that_reap_at_once_give_each_task_back_once<B: B
 
 const STANDSTILL: Duration = Duration::from_secs(10);
 
-async fn look<B: Backend>(harness: &Harness<B>) -> LeaseWatch {
-    let look = LeaseLook { now: Some(harness.now), standstill: STANDSTILL, at_most: None };
-    harness.store().watch_leases(look).await.unwrap()
+async fn look<B: Backend>(harness: &Harness<B>) -> LeaseStatus {
+    let look = LeaseObservation { now: Some(harness.now), standstill: STANDSTILL, at_most: None };
+    harness.store().monitor_leases(look).await.unwrap()
 }
 
-/// As the pass of a coordinator does it.
+/// Observes the leases as the pass of a coordinator does.
 async fn reap_by_the_lease_clock<B: Backend>(harness: &Harness<B>) -> Vec<Reaped> {
     let watch = look(harness).await;
     let at = Moment { now: harness.now, lease: watch.time() };
@@ -209,7 +207,7 @@ async fn reap_by_the_lease_clock<B: Backend>(harness: &Harness<B>) -> Vec<Reaped
     reaped
 }
 
-pub(crate) async fn outage_costs_no_worker_its_lease<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn outage_ends_no_lease<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     assert_eq!(look(harness).await.skipped, 0, "nothing was there to be watched");
     let worker = harness.worker(&ann).await;
@@ -229,7 +227,7 @@ pub(crate) async fn outage_costs_no_worker_its_lease<B: Backend>(harness: &mut H
     assert_eq!(reap_by_the_lease_clock(harness).await, [silent(worker, &[uuid])], "watched time counts");
 }
 
-pub(crate) async fn explanation_tells_leases_by_the_wall_clock<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn explanation_shows_leases_on_the_wall_clock<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     look(harness).await;
     let (busy, uuid) = (harness.worker(&ann).await, harness.submit_one(&ann).await);
@@ -249,7 +247,7 @@ pub(crate) async fn explanation_tells_leases_by_the_wall_clock<B: Backend>(harne
     assert_eq!((workers.free_silent_at, workers.free_until), (Some(missed_at), Some(lost_at)));
 }
 
-pub(crate) async fn steps_of_the_wall_clock_reap_no_worker<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn wall_clock_steps_reap_no_worker<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     look(harness).await;
     let worker = harness.worker(&ann).await;
@@ -264,7 +262,7 @@ pub(crate) async fn steps_of_the_wall_clock_reap_no_worker<B: Backend>(harness: 
     harness.now = harness.now - HOUR;
     harness.restart().await;
     assert_eq!(look(harness).await.time(), before, "the time of leases does not go back with the wall clock");
-    // Each break has left some time to reconnect.
+    // Each interruption has left some time to reconnect.
     for _ in 0..LEASE.as_secs() * 6 {
         harness.pass(SECOND);
         look(harness).await;
@@ -272,7 +270,7 @@ pub(crate) async fn steps_of_the_wall_clock_reap_no_worker<B: Backend>(harness: 
     assert_eq!(reap_by_the_lease_clock(harness).await, [silent(worker, &[])], "a dead one is still found");
 }
 
-pub(crate) async fn jump_of_the_clock_is_believed_after_a_while<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn clock_is_settled_some_time_after_a_jump<B: Backend>(harness: &mut Harness<B>) {
     look(harness).await;
     harness.pass(SECOND * 10);
     assert!(look(harness).await.is_settled());
@@ -289,19 +287,20 @@ pub(crate) async fn jump_of_the_clock_is_believed_after_a_while<B: Backend>(harn
     assert!(!look(harness).await.is_settled());
 }
 
-pub(crate) async fn look_obeys_the_bound_of_a_steady_clock<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn observation_respects_the_bound_of_a_steady_clock<B: Backend>(harness: &mut Harness<B>) {
     let before = look(harness).await.time();
     harness.pass(SECOND * 8);
-    let bound = LeaseLook { now: Some(harness.now), standstill: STANDSTILL, at_most: Some(before + SECOND) };
-    let watch = harness.store().watch_leases(bound).await.unwrap();
+    let bound =
+        LeaseObservation { now: Some(harness.now), standstill: STANDSTILL, at_most: Some(before + SECOND) };
+    let watch = harness.store().monitor_leases(bound).await.unwrap();
     assert_eq!((watch.time(), watch.skipped), (before + SECOND, 7_000_000));
     harness.restart().await;
     assert_eq!(look(harness).await.time(), before + SECOND, "for all others, too");
 }
 
-pub(crate) async fn coordinators_that_look_at_once_set_the_clock_once<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn concurrent_observations_set_the_clock_once<B: Backend>(harness: &mut Harness<B>) {
     let before = look(harness).await.time();
-    // Each has a connection now, so none waits for another's.
+    // Each operation has a connection now, so none waits for another's.
     join_all((0..6).map(|_| look(harness))).await;
     harness.pass(HOUR);
     let watches = join_all((0..6).map(|_| look(harness))).await;
@@ -310,10 +309,10 @@ pub(crate) async fn coordinators_that_look_at_once_set_the_clock_once<B: Backend
     assert!(watches.iter().all(|watch| watch.time() <= before));
 }
 
-pub(crate) async fn clock_of_the_database_is_used_where_none_is_given<B: Backend>(harness: &mut Harness<B>) {
-    let look = LeaseLook { now: None, standstill: STANDSTILL, at_most: None };
-    let first = harness.store().watch_leases(look).await.unwrap();
-    let second = harness.store().watch_leases(look).await.unwrap();
+pub(crate) async fn clock_of_the_database_is_the_default<B: Backend>(harness: &mut Harness<B>) {
+    let look = LeaseObservation { now: None, standstill: STANDSTILL, at_most: None };
+    let first = harness.store().monitor_leases(look).await.unwrap();
+    let second = harness.store().monitor_leases(look).await.unwrap();
     assert!(first.now > Timestamp::parse("2026-01-01T00:00:00Z").unwrap(), "{}", first.now);
     assert!(first.time() <= second.time());
 }
@@ -345,7 +344,7 @@ async fn running<B: Backend>(
     uuid
 }
 
-pub(crate) async fn limit_of_a_task_takes_its_attempt_alone<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn limit_of_a_task_reaps_its_attempt_alone<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let terms = LeaseTerms::new(SECOND * 10, LEASE, None);
@@ -377,7 +376,7 @@ pub(crate) async fn limit_of_a_task_takes_its_attempt_alone<B: Backend>(harness:
     assert_eq!(reap(harness).await, [silent(worker, &[plain, longest])], "no longer than the lease");
 }
 
-/// Lets time pass that is watched over.
+/// Lets monitored time pass.
 async fn watched<B: Backend>(harness: &mut Harness<B>, time: Duration) {
     let mut left = time;
     while !left.is_zero() {
@@ -404,7 +403,7 @@ pub(crate) async fn limit_of_a_task_is_due_once_its_worker_is_missed<B: Backend>
     assert_eq!(taken.iter().flat_map(|reaped| &reaped.returned).collect::<Vec<_>>(), [&uuid]);
 }
 
-pub(crate) async fn overdue_task_is_due_though_its_worker_is_alive<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn overdue_task_of_a_live_worker_is_due<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     look(harness).await;
@@ -436,13 +435,11 @@ pub(crate) async fn change_and_repetition_keep_the_limit_of_a_task<B: Backend>(h
     let held = harness.claim_one(worker).await;
     harness.finish(&held).await;
     let again = Repeat { of: uuid, uuid: harness.uuid() };
-    harness.store().repeat(ann.user, &[again], true, None, harness.now).await.unwrap();
+    harness.store().repeat(ann.user, &[again], RepeatMode::Again, None, harness.now).await.unwrap();
     assert_eq!(harness.scalar(limits).await, 2);
 }
 
-pub(crate) async fn task_is_cancelled_with_the_last_attempt_it_may_lose<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn task_is_cancelled_with_its_fifth_lost_attempt<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let uuid = harness.submit_one(&ann).await;
     for _ in 0..2 * MAX_LOST_ATTEMPTS {
@@ -460,7 +457,7 @@ pub(crate) async fn task_is_cancelled_with_the_last_attempt_it_may_lose<B: Backe
                 assert_eq!(reap(harness).await, [silent(worker, &[uuid])]);
             }
             _ => assert_eq!(
-                harness.store().sign_off(worker.uuid, Fate::Lost, harness.now).await.unwrap(),
+                harness.store().sign_off(worker.uuid, Fate::WorkerLost, harness.now).await.unwrap(),
                 Stop::Removed
             ),
         }
@@ -469,8 +466,8 @@ pub(crate) async fn task_is_cancelled_with_the_last_attempt_it_may_lose<B: Backe
     assert_eq!((ending.end, ending.result.msg), (ExecEnd::Cancelled, Some(TaskResultMessage::WorkersLost)));
 }
 
-/// Earlier versions counted without a limit.
-pub(crate) async fn returned_attempt_cancels_no_task_whatever_it_lost<B: Backend>(harness: &mut Harness<B>) {
+/// Earlier versions counted losses without a limit.
+pub(crate) async fn returned_attempt_never_cancels_a_task<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (uuid, worker) = (harness.submit_one(&ann).await, harness.worker(&ann).await);
     harness.scalar("UPDATE ready SET losses = 9 RETURNING CAST(losses AS BIGINT)").await;
@@ -484,9 +481,7 @@ fn on_machine<B: Backend>(harness: &Harness<B>, owner: &Person, id: &str, boot: 
     NewWorker { machine: Some(machine), ..harness.new_worker(owner) }
 }
 
-pub(crate) async fn next_boot_of_a_machine_frees_what_the_last_one_held<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn next_boot_of_a_machine_requeues_tasks_of_the_last<B: Backend>(harness: &mut Harness<B>) {
     let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
     let terms = LeaseTerms::new(SECOND * 10, LEASE, None);
     let old = on_machine(harness, &ann, "m", "1");
@@ -519,7 +514,7 @@ pub(crate) async fn live_worker_of_a_copied_machine_keeps_its_lease<B: Backend>(
     assert_eq!(gone, [second.uuid], "the first one has a whole lease again");
 }
 
-/// One that lives all the same, on a machine with a copied id, has time to say so.
+/// A worker that is alive, on a machine with a copied id, has time to renew its lease.
 pub(crate) async fn next_boot_leaves_a_worker_until_it_is_missed<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let terms = LeaseTerms::new(SECOND * 10, LEASE, None);

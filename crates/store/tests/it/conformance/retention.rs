@@ -1,4 +1,4 @@
-//! Forgetting what is long over, and keeping what somebody needs.
+//! Deletion of old tasks and records.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Reservation;
 use mitosis_store::ops::dispatch::{FollowUp, Holder};
 use mitosis_store::ops::query::TaskQuery;
-use mitosis_store::ops::sweeps::Repeat;
+use mitosis_store::ops::sweeps::{Repeat, RepeatMode};
 use mitosis_store::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, Submission, TaskChange};
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::harness::{HOUR, Harness, LONG, Person, RegisteredWorker, SECOND, status, words};
+use crate::harness::{HOUR, Harness, LONG, Person, RegisteredWorker, SECOND, status, tag_set};
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// Forgets what ended more than a day ago, round by round.
+/// Deletes tasks that ended more than a day ago, round by round.
 async fn forget<B: Backend>(harness: &Harness<B>, at_once: u32) -> u64 {
     let (mut forgotten, mut after) = (0, None);
     let day_ago = harness.now - DAY;
@@ -45,7 +45,7 @@ async fn run_one<B: Backend>(harness: &Harness<B>, ann: &Person, worker: Registe
     uuid
 }
 
-/// A task that fetches an archive of another, or watches it.
+/// A task that fetches an archive of another one, or watches it.
 fn needing<B: Backend>(
     harness: &Harness<B>,
     ann: &Person,
@@ -65,10 +65,10 @@ fn needing<B: Backend>(
     NewTask { spec, ..plain }
 }
 
-pub(crate) async fn ended_tasks_are_forgotten_when_they_are_old_enough<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn old_ended_tasks_are_deleted<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
-    let labelled = NewTask { labels: words("night"), ..harness.task(ann.group) };
+    let labelled = NewTask { labels: tag_set("night"), ..harness.task(ann.group) };
     let labelled = harness.submit(&ann, &[labelled]).await[0].uuid;
     harness.finish(&harness.claim_one(worker).await).await;
     let cancelled = harness.submit_one(&ann).await;
@@ -86,7 +86,7 @@ pub(crate) async fn ended_tasks_are_forgotten_when_they_are_old_enough<B: Backen
     for (uuid, kept) in [(labelled, false), (cancelled, false), (long, true), (waiting, true)] {
         assert_eq!(exists(harness, uuid).await, kept);
     }
-    let night = TaskQuery { labels: words("night"), ..TaskQuery::all_of(ann.group) };
+    let night = TaskQuery { labels: tag_set("night"), ..TaskQuery::all_of(ann.group) };
     assert_eq!(harness.store().count_tasks(&night, u64::MAX, LONG).await.unwrap().at_least, 0);
     assert_eq!(harness.scalar("SELECT count(*) FROM task_label").await, 0);
     harness.pass(HOUR);
@@ -96,7 +96,7 @@ pub(crate) async fn ended_tasks_are_forgotten_when_they_are_old_enough<B: Backen
     assert_eq!(next, 5, "numbers are not given again");
 }
 
-pub(crate) async fn what_a_forgotten_task_stored_is_given_back<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn deleted_task_releases_its_storage<B: Backend>(harness: &mut Harness<B>) {
     let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
     let mut objects = Vec::new();
     for (person, size) in [(&ann, 300), (&bob, 50), (&ann, 7)] {
@@ -124,7 +124,7 @@ pub(crate) async fn what_a_forgotten_task_stored_is_given_back<B: Backend>(harne
     assert_eq!(garbage, objects);
 }
 
-pub(crate) async fn a_task_stays_while_its_archives_are_in_use<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn task_with_recent_archives_is_kept<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let uuid = run_one(harness, &ann, worker).await;
@@ -140,7 +140,7 @@ pub(crate) async fn a_task_stays_while_its_archives_are_in_use<B: Backend>(harne
     assert_eq!(forget(harness, 100).await, 1);
 }
 
-pub(crate) async fn a_task_stays_while_one_that_has_not_ended_names_it<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn referenced_task_is_kept<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let (fetched, watched, other) = (
@@ -164,7 +164,7 @@ pub(crate) async fn a_task_stays_while_one_that_has_not_ended_names_it<B: Backen
     assert_eq!(harness.scalar("SELECT count(*) FROM task_need").await, 0);
 }
 
-pub(crate) async fn what_a_task_needs_changes_with_its_spec<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn references_change_with_the_spec<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let (before, after) = (run_one(harness, &ann, worker).await, run_one(harness, &ann, worker).await);
@@ -181,7 +181,7 @@ pub(crate) async fn what_a_task_needs_changes_with_its_spec<B: Backend>(harness:
     assert!(exists(harness, after).await);
 }
 
-pub(crate) async fn a_repeated_task_needs_what_the_original_needed<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn repetition_has_the_references_of_the_original<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let fetched = run_one(harness, &ann, worker).await;
@@ -189,20 +189,20 @@ pub(crate) async fn a_repeated_task_needs_what_the_original_needed<B: Backend>(h
     harness.submit(&ann, std::slice::from_ref(&original)).await;
     harness.finish(&harness.claim_one(worker).await).await;
     let repeats = [Repeat { of: original.uuid, uuid: harness.uuid() }];
-    harness.store().repeat(ann.user, &repeats, false, None, harness.now).await.unwrap();
+    harness.store().repeat(ann.user, &repeats, RepeatMode::Once, None, harness.now).await.unwrap();
     harness.pass(DAY + SECOND);
     assert_eq!(forget(harness, 100).await, 1);
     assert!(exists(harness, fetched).await && !exists(harness, original.uuid).await);
 }
 
-pub(crate) async fn an_upstream_stays_until_its_follow_up_has_ended<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn upstream_is_kept_until_its_follow_up_ends<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let upstream = harness.submit_one(&ann).await;
     let holder = Holder::Lease(harness.claim_one(worker).await.lease);
     harness.report(holder, ExecEnd::Finished).await;
     let archived = run_one(harness, &ann, harness.worker(&ann).await).await;
-    // Asked for twice: the first one, and what it needs, is gone without a trace.
+    // Requested twice: the first follow-up and its references are deleted without a trace.
     for task in [needing(harness, &ann, &[archived], None), harness.task(ann.group)] {
         let asked = harness.store().submit_follow_up(holder, &task, harness.now).await.unwrap();
         assert!(matches!(asked, FollowUp::Created(_)));
@@ -216,7 +216,7 @@ pub(crate) async fn an_upstream_stays_until_its_follow_up_has_ended<B: Backend>(
     assert!(!exists(harness, upstream).await);
 }
 
-pub(crate) async fn a_round_goes_on_where_the_last_one_stopped<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn next_round_continues_after_the_last<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let mut old = Vec::new();
@@ -232,9 +232,7 @@ pub(crate) async fn a_round_goes_on_where_the_last_one_stopped<B: Backend>(harne
     assert_eq!(forget(harness, 2).await, 4);
 }
 
-pub(crate) async fn coordinators_that_forget_at_once_forget_each_task_once<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn concurrent_rounds_delete_each_task_once<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let batch: Vec<_> = (0..60).map(|_| harness.task(ann.group)).collect();
     let uuids: Vec<Uuid> = harness.submit(&ann, &batch).await.iter().map(|ids| ids.uuid).collect();
@@ -249,12 +247,12 @@ pub(crate) async fn coordinators_that_forget_at_once_forget_each_task_once<B: Ba
     harness.pass(DAY + SECOND);
     let forgotten: u64 = join_all((0..6).map(|_| forget(harness, 7))).await.into_iter().sum();
     let rest = forget(harness, 7).await;
-    assert_eq!(forgotten + rest, 60, "each is told by one of them");
+    assert_eq!(forgotten + rest, 60, "each is counted by one of them");
     assert_eq!(harness.used("ann").await, 0);
     assert_eq!(harness.store().garbage(100, harness.now).await.unwrap().len(), 60);
 }
 
-pub(crate) async fn a_key_is_forgotten_after_its_time<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn old_key_is_deleted<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let key = |text: &str| IdempotencyKey { key: text.to_owned(), digest: [1; 32], refused: vec![] };
     let submit = async |harness: &Harness<B>, text: &str| {

@@ -1,4 +1,4 @@
-//! Who may do what is decided by the operation itself, and holds until its end.
+//! Operations check the rights of their actors, and hold them until their end.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +13,14 @@ use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use mitosis_protocol::tokens::TokenScope;
 use mitosis_protocol::worker::ShutdownOp;
 use mitosis_protocol::{ArtifactKind, ExecState, Role, TaskSpec};
-use mitosis_store::ops::accounts::SessionChange;
-use mitosis_store::ops::accounts::{NewUser, UserCreation};
+use mitosis_store::ops::accounts::{NewUser, SessionChange, TokenRevocation, UserCreation};
 use mitosis_store::ops::artifacts::{Removal, Reservation};
 use mitosis_store::ops::dispatch::{FollowUp, Holder};
 use mitosis_store::ops::groups::{GroupDeletion, MembersChange};
 use mitosis_store::ops::personal_tokens::NewPersonalToken;
-use mitosis_store::ops::sweeps::{Repeat, Repeated, Repetition};
+use mitosis_store::ops::sweeps::{Repeat, RepeatMode, Repeated, Repetition};
 use mitosis_store::ops::tasks::{
-    CancelSelection, IdempotencyKey, NewTask, StopAsked, Submission, TaskChange,
+    CancelSelection, IdempotencyKey, NewTask, StopRequested, Submission, TaskChange,
 };
 use mitosis_store::ops::workers::{
     Credential, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange,
@@ -30,13 +29,13 @@ use mitosis_store::ops::{Administered, By};
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::harness::{Harness, Person, RegisteredWorker, TERMS, words};
+use crate::harness::{Harness, Person, RegisteredWorker, TERMS, tag_set};
 
 fn roles(relations: &[(&str, Role)]) -> BTreeMap<String, Role> {
     relations.iter().map(|(name, role)| ((*name).to_owned(), *role)).collect()
 }
 
-/// Ann's group `lab`, with raj in this role, or without.
+/// Ann's group `lab`, with or without raj as a member.
 async fn lab<B: Backend>(harness: &Harness<B>, ann: &Person, raj: Option<Role>) -> GroupId {
     let lab = harness.group(ann, "lab").await;
     if let Some(role) = raj {
@@ -52,7 +51,7 @@ fn serves(groups: &BTreeMap<String, Role>, group: &str) -> bool {
     groups.get(group).is_some_and(|role| *role >= Role::Write)
 }
 
-/// Raj's worker, at the service of the lab.
+/// Raj's worker, which serves the lab.
 async fn worker_for<B: Backend>(harness: &Harness<B>, raj: &Person, lab: GroupId) -> RegisteredWorker {
     let mut new = harness.new_worker(raj);
     new.groups.insert(lab, Role::Write);
@@ -62,7 +61,7 @@ async fn worker_for<B: Backend>(harness: &Harness<B>, raj: &Person, lab: GroupId
     }
 }
 
-pub(crate) async fn putting_a_worker_on_a_group_needs_write_there<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn adding_a_group_to_a_worker_requires_write_in_it<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = lab(harness, &ann, None).await;
     let worker = harness.worker(&raj).await;
@@ -80,7 +79,7 @@ pub(crate) async fn putting_a_worker_on_a_group_needs_write_there<B: Backend>(ha
 
     store.set_members(By::Site, lab, &roles(&[("raj", Role::Write)]), harness.now).await.unwrap();
     assert_eq!(set(Role::Write).await, WorkerGroupsChange::Done);
-    // Who may not put it there may not raise it either, and lower it at any time.
+    // A user who may not add the group may not raise its role either, but may lower it.
     let hers = harness.worker(&ann).await;
     let relations = roles(&[("lab", Role::Write), ("raj", Role::Admin)]);
     store.set_worker_groups(By::Site, hers.uuid, &relations, harness.now).await.unwrap();
@@ -94,7 +93,7 @@ pub(crate) async fn putting_a_worker_on_a_group_needs_write_there<B: Backend>(ha
     assert_eq!(by_raj(Role::Read).await, WorkerGroupsChange::Done);
 }
 
-pub(crate) async fn a_worker_is_only_for_who_controls_it<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn only_its_controllers_change_a_worker<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     lab(harness, &ann, Some(Role::Admin)).await;
     let worker = harness.worker(&ann).await;
@@ -108,14 +107,14 @@ pub(crate) async fn a_worker_is_only_for_who_controls_it<B: Backend>(harness: &m
     for op in [ShutdownOp::Graceful, ShutdownOp::Force] {
         assert_eq!(store.stop_worker(by, worker.uuid, op, harness.now).await.unwrap(), Stop::NotInControl);
     }
-    let tags = store.set_worker_tags(by, worker.uuid, &words("x"), harness.now).await.unwrap();
-    let labels = store.set_worker_labels(by, worker.uuid, &words("x"), harness.now).await.unwrap();
+    let tags = store.set_worker_tags(by, worker.uuid, &tag_set("x"), harness.now).await.unwrap();
+    let labels = store.set_worker_labels(by, worker.uuid, &tag_set("x"), harness.now).await.unwrap();
     assert_eq!((tags, labels), (WorkerChange::Denied, WorkerChange::Denied));
     let worker = store.worker(worker.uuid).await.unwrap().unwrap();
     assert!(worker.tags.is_empty() && worker.labels.is_empty());
 
     let by = By::User(ann.user);
-    let tags = store.set_worker_tags(by, worker.uuid, &words("x"), harness.now).await.unwrap();
+    let tags = store.set_worker_tags(by, worker.uuid, &tag_set("x"), harness.now).await.unwrap();
     assert_eq!(tags, WorkerChange::Done);
     assert_eq!(
         store.stop_worker(by, worker.uuid, ShutdownOp::Force, harness.now).await.unwrap(),
@@ -123,7 +122,7 @@ pub(crate) async fn a_worker_is_only_for_who_controls_it<B: Backend>(harness: &m
     );
 }
 
-pub(crate) async fn a_group_admin_takes_any_worker_off_with_its_tasks<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn group_admin_removes_any_worker_with_its_tasks<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = lab(harness, &ann, Some(Role::Write)).await;
     let worker = worker_for(harness, &raj, lab).await;
@@ -139,7 +138,7 @@ pub(crate) async fn a_group_admin_takes_any_worker_off_with_its_tasks<B: Backend
     assert!(matches!(harness.phase(own).await, Phase::Running(_)));
     assert!(!serves(&store.worker_groups(worker.id).await.unwrap(), "lab"));
 
-    // Who controls the worker lets it end what it runs.
+    // The user who controls the worker lets it end its tasks.
     store
         .set_worker_groups(By::User(raj.user), worker.uuid, &roles(&[("lab", Role::Write)]), harness.now)
         .await
@@ -149,11 +148,11 @@ pub(crate) async fn a_group_admin_takes_any_worker_off_with_its_tasks<B: Backend
     assert!(matches!(harness.phase(ids[0].uuid).await, Phase::Running(_)));
 }
 
-pub(crate) async fn a_member_who_leaves_takes_the_workers_along<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn leaving_member_removes_own_workers<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = lab(harness, &ann, Some(Role::Write)).await;
     let worker = worker_for(harness, &raj, lab).await;
-    // One of somebody else, which raj has put there.
+    // A worker of another user, to which raj has added the group.
     let lent = harness.worker(&harness.person("eve").await).await;
     let store = harness.store();
     store.set_worker_groups(By::Site, lent.uuid, &roles(&[("raj", Role::Admin)]), harness.now).await.unwrap();
@@ -182,10 +181,8 @@ pub(crate) async fn a_member_who_leaves_takes_the_workers_along<B: Backend>(harn
     assert!(harness.claim(worker, 2).await.is_empty());
 }
 
-/// Who controls a worker may take it off a group and let it end what it runs; who leaves the group may not.
-pub(crate) async fn member_who_leaves_keeps_no_task_on_a_worker_taken_off<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+/// Who controls a worker may remove a group and let its tasks continue; a leaving member may not.
+pub(crate) async fn leaving_member_holds_no_task_on_removed_workers<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = lab(harness, &ann, Some(Role::Write)).await;
     let worker = worker_for(harness, &raj, lab).await;
@@ -200,7 +197,7 @@ pub(crate) async fn member_who_leaves_keeps_no_task_on_a_worker_taken_off<B: Bac
     assert_eq!(harness.phase(held).await, Phase::Ready);
 }
 
-pub(crate) async fn a_member_who_is_left_with_read_serves_no_more<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn member_reduced_to_read_serves_no_more<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = lab(harness, &ann, Some(Role::Admin)).await;
     let worker = worker_for(harness, &raj, lab).await;
@@ -214,7 +211,7 @@ pub(crate) async fn a_member_who_is_left_with_read_serves_no_more<B: Backend>(ha
     assert!(!serves(&store.worker_groups(worker.id).await.unwrap(), "lab"));
 }
 
-pub(crate) async fn whoever_is_not_admin_changes_no_members<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn only_admins_change_members<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = lab(harness, &ann, Some(Role::Write)).await;
     let (store, by) = (harness.store(), By::User(raj.user));
@@ -228,7 +225,7 @@ pub(crate) async fn whoever_is_not_admin_changes_no_members<B: Backend>(harness:
     assert_eq!(store.group("lab").await.unwrap().unwrap().state, AccountState::Active);
 }
 
-pub(crate) async fn a_reader_or_a_stranger_touches_no_task<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn reader_and_outsider_change_no_task<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = lab(harness, &ann, Some(Role::Read)).await;
     let worker = worker_for(harness, &ann, lab).await;
@@ -239,7 +236,7 @@ pub(crate) async fn a_reader_or_a_stranger_touches_no_task<B: Backend>(harness: 
     for by in [By::User(raj.user), By::User(eve.user)] {
         let change = TaskChange { priority: Some(5), ..TaskChange::default() };
         assert!(!store.change_task(by, waits, &change, harness.now).await.unwrap());
-        assert!(!store.set_task_labels(by, waits, &words("x"), harness.now).await.unwrap());
+        assert!(!store.set_task_labels(by, waits, &tag_set("x"), harness.now).await.unwrap());
         let all = mitosis_store::ops::query::TaskQuery::all_of(lab);
         for selection in [
             CancelSelection::Ready(vec![waits]),
@@ -248,16 +245,16 @@ pub(crate) async fn a_reader_or_a_stranger_touches_no_task<B: Backend>(harness: 
         ] {
             assert!(store.cancel(by, &selection, harness.now).await.unwrap().is_empty());
         }
-        assert_eq!(store.ask_to_stop(by, held, harness.now).await.unwrap(), StopAsked::NotRunning);
+        assert_eq!(store.request_stop(by, held, harness.now).await.unwrap(), StopRequested::NotRunning);
     }
     let by = By::User(ann.user);
-    assert_eq!(store.ask_to_stop(by, held, harness.now).await.unwrap(), StopAsked::OfPublished);
-    assert!(store.set_task_labels(by, waits, &words("x"), harness.now).await.unwrap());
+    assert_eq!(store.request_stop(by, held, harness.now).await.unwrap(), StopRequested::LegacyWorker);
+    assert!(store.set_task_labels(by, waits, &tag_set("x"), harness.now).await.unwrap());
     let cancelled = store.cancel(by, &CancelSelection::Ready(vec![waits]), harness.now).await.unwrap();
     assert_eq!(cancelled, [waits]);
 }
 
-pub(crate) async fn a_reader_or_a_stranger_touches_no_file<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn reader_and_outsider_change_no_file<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = lab(harness, &ann, Some(Role::Read)).await;
     let task = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
@@ -291,9 +288,9 @@ pub(crate) async fn a_reader_or_a_stranger_touches_no_file<B: Backend>(harness: 
     assert!(matches!(artifact, Removal::Removed { .. }), "{artifact:?}");
 }
 
-pub(crate) async fn locked_account_has_no_rights_left<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn locked_account_has_no_rights<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
-    // Of another owner: it does not end with the account.
+    // A worker of another owner does not end with the account.
     let raj = harness.person("raj").await;
     let groups = [(raj.group, Role::Admin), (ann.group, Role::Admin)].into();
     let worker = harness.register(&NewWorker { groups, ..harness.new_worker(&raj) }).await;
@@ -306,8 +303,8 @@ pub(crate) async fn locked_account_has_no_rights_left<B: Backend>(harness: &mut 
         );
         let reservation = store.reserve_attachment(by, ann.group, "x", 5, None, harness.now).await.unwrap();
         assert_eq!(reservation, Reservation::Denied);
-        assert!(!store.set_task_labels(by, task, &words("x"), harness.now).await.unwrap());
-        let tags = store.set_worker_tags(by, worker.uuid, &words("x"), harness.now).await.unwrap();
+        assert!(!store.set_task_labels(by, task, &tag_set("x"), harness.now).await.unwrap());
+        let tags = store.set_worker_tags(by, worker.uuid, &tag_set("x"), harness.now).await.unwrap();
         assert_eq!(tags, WorkerChange::Denied);
         let new = [harness.task(ann.group)];
         assert_eq!(store.submit(ann.user, &new, None, harness.now).await.unwrap(), Submission::Denied);
@@ -316,10 +313,10 @@ pub(crate) async fn locked_account_has_no_rights_left<B: Backend>(harness: &mut 
         store.set_account_state(By::Site, "ann", AccountState::Active, harness.now).await.unwrap(),
         Administered::Done(vec![])
     );
-    assert!(store.set_task_labels(by, task, &words("x"), harness.now).await.unwrap());
+    assert!(store.set_task_labels(by, task, &tag_set("x"), harness.now).await.unwrap());
 }
 
-pub(crate) async fn an_upload_never_outruns_the_end_of_a_membership<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn upload_is_refused_after_the_end_of_a_membership<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = lab(harness, &ann, None).await;
     let task = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
@@ -355,7 +352,7 @@ fn naming<B: Backend>(harness: &Harness<B>, group: GroupId, other: Uuid) -> [New
     [NewTask { spec: watch, ..plain }, NewTask { spec: fetch, ..harness.task(group) }]
 }
 
-pub(crate) async fn a_task_names_only_tasks_that_its_creator_sees<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn task_refers_only_to_tasks_visible_to_its_creator<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let hers = harness.submit_one(&ann).await;
     let his = harness.submit_one(&raj).await;
@@ -381,7 +378,7 @@ pub(crate) async fn a_task_names_only_tasks_that_its_creator_sees<B: Backend>(ha
     assert!(matches!(outcome, Submission::Accepted(_)), "the key of a denied submission is free");
 }
 
-pub(crate) async fn a_change_names_only_what_both_see<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn change_refers_only_to_tasks_visible_to_both<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = lab(harness, &ann, Some(Role::Write)).await;
     let (hers, his) = (harness.submit_one(&ann).await, harness.submit_one(&raj).await);
@@ -396,9 +393,7 @@ pub(crate) async fn a_change_names_only_what_both_see<B: Backend>(harness: &mut 
     }
 }
 
-pub(crate) async fn a_follow_up_names_its_group_or_what_its_upstream_names<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn follow_up_refers_to_its_group_or_as_its_upstream<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = lab(harness, &ann, Some(Role::Write)).await;
     let (private, named) = (harness.submit_one(&ann).await, harness.submit_one(&ann).await);
@@ -420,7 +415,7 @@ pub(crate) async fn a_follow_up_names_its_group_or_what_its_upstream_names<B: Ba
             let outcome = store.submit_follow_up(holder, &task, harness.now).await.unwrap();
             match allowed {
                 true => assert!(matches!(outcome, FollowUp::Created(_)), "{other}: {outcome:?}"),
-                false => assert_eq!(outcome, FollowUp::NamesForeign, "{other}"),
+                false => assert_eq!(outcome, FollowUp::ForbiddenReference, "{other}"),
             }
         }
     }
@@ -430,9 +425,7 @@ pub(crate) async fn a_follow_up_names_its_group_or_what_its_upstream_names<B: Ba
     assert_eq!(outcome, FollowUp::CreatorDenied);
 }
 
-pub(crate) async fn follow_up_names_nothing_that_its_creator_lost_sight_of<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn follow_up_refers_only_to_tasks_still_visible<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let store = harness.store();
     store.set_members(By::Site, raj.group, &roles(&[("ann", Role::Read)]), harness.now).await.unwrap();
@@ -446,10 +439,10 @@ pub(crate) async fn follow_up_names_nothing_that_its_creator_lost_sight_of<B: Ba
     let submit = async || store.submit_follow_up(holder, &follow_up, harness.now).await.unwrap();
     assert!(matches!(submit().await, FollowUp::Created(_)));
     store.remove_members(By::Site, raj.group, &["ann".to_owned()], harness.now).await.unwrap();
-    assert_eq!(submit().await, FollowUp::NamesForeign);
+    assert_eq!(submit().await, FollowUp::ForbiddenReference);
 }
 
-pub(crate) async fn a_repetition_leaves_out_what_is_not_the_callers<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn repetition_skips_tasks_of_foreign_groups<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = lab(harness, &ann, Some(Role::Write)).await;
     let hers = harness.submit_one(&ann).await;
@@ -459,14 +452,17 @@ pub(crate) async fn a_repetition_leaves_out_what_is_not_the_callers<B: Backend>(
     let store = harness.store();
     store.cancel(By::Site, &CancelSelection::Ready(uuids.clone()), harness.now).await.unwrap();
     let repeats: Vec<Repeat> = uuids.iter().map(|of| Repeat { of: *of, uuid: harness.uuid() }).collect();
-    let repeat = async |user| match store.repeat(user, &repeats, false, None, harness.now).await.unwrap() {
-        Repetition::Accepted(repeated) => repeated.iter().map(|Repeated { of, .. }| *of).collect::<Vec<_>>(),
-        other => panic!("{other:?}"),
-    };
+    let repeat =
+        async |user| match store.repeat(user, &repeats, RepeatMode::Once, None, harness.now).await.unwrap() {
+            Repetition::Accepted(repeated) => {
+                repeated.iter().map(|Repeated { of, .. }| *of).collect::<Vec<_>>()
+            }
+            other => panic!("{other:?}"),
+        };
     assert_eq!(repeat(raj.user).await, [uuids[1]]);
 }
 
-pub(crate) async fn nothing_waits_in_a_deleted_group<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn deleted_group_gets_no_waiting_tasks<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let count = async |harness: &Harness<B>| harness.store().user("ann").await.unwrap().unwrap().group_count;
     assert_eq!(count(harness).await, 1);
@@ -481,7 +477,7 @@ pub(crate) async fn nothing_waits_in_a_deleted_group<B: Backend>(harness: &mut H
         assert_eq!(deletion, GroupDeletion::Deleted(vec![]));
         assert_eq!(count(harness).await, 1, "given back once");
     }
-    // A membership alone does not bring it back.
+    // A membership alone does not restore the group on the worker.
     store.set_members(By::Site, lab, &roles(&[("ann", Role::Admin)]), harness.now).await.unwrap();
     let outcome = store.submit(ann.user, &[harness.task(lab)], None, harness.now).await.unwrap();
     assert_eq!(outcome, Submission::Denied);
@@ -491,7 +487,7 @@ pub(crate) async fn nothing_waits_in_a_deleted_group<B: Backend>(harness: &mut H
     assert_eq!(count(harness).await, 2);
 }
 
-pub(crate) async fn a_registration_needs_what_it_is_made_with<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn registration_requires_a_valid_credential<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let store = harness.store();
     let session = store.record_login(ann.user, SessionChange::Replace(7), None, harness.now).await.unwrap();
@@ -518,13 +514,16 @@ pub(crate) async fn a_registration_needs_what_it_is_made_with<B: Backend>(harnes
     let revoked = store.revoke_personal_token(ann.user, token, harness.now).await.unwrap();
     assert_eq!(revoked, Some(vec![with_token]), "a worker ends with the token that registered it");
     assert_eq!(register(Credential::PersonalToken(token)).await.0, ended);
-    let reset = store.reset_password(By::Site, ann.user, "hash", 9, false, harness.now).await.unwrap();
+    let reset = store
+        .reset_password(By::Site, ann.user, "hash", 9, TokenRevocation::Keep, harness.now)
+        .await
+        .unwrap();
     assert_eq!(reset, Administered::Done(vec![with_session]));
     assert_eq!(register(Credential::Session(session)).await.0, ended);
     assert!(store.workers_of(ann.user).await.unwrap().is_empty());
 }
 
-pub(crate) async fn a_reset_ends_workers_and_tokens_if_asked_to<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn password_reset_ends_workers_and_revokes_tokens<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let held = harness.submit_one(&ann).await;
@@ -539,19 +538,17 @@ pub(crate) async fn a_reset_ends_workers_and_tokens_if_asked_to<B: Backend>(harn
         session: None,
     };
     store.create_personal_token(&token, harness.now).await.unwrap().unwrap();
-    store.reset_password(By::Site, ann.user, "one", 1, false, harness.now).await.unwrap();
+    store.reset_password(By::Site, ann.user, "one", 1, TokenRevocation::Keep, harness.now).await.unwrap();
     assert_eq!(store.personal_tokens(ann.user).await.unwrap().len(), 1);
     assert_eq!((harness.phase(held).await, harness.losses_in_line().await), (Phase::Ready, 0));
-    store.reset_password(By::Site, ann.user, "two", 2, true, harness.now).await.unwrap();
+    store.reset_password(By::Site, ann.user, "two", 2, TokenRevocation::Revoke, harness.now).await.unwrap();
     assert!(store.personal_tokens(ann.user).await.unwrap().is_empty());
     let user = store.user("ann").await.unwrap().unwrap();
     assert_eq!((user.password_hash.as_str(), user.session), ("two", Some(2)));
 }
 
-/// An agent whose slots are full asks only for messages.
-pub(crate) async fn lock_of_an_account_removes_its_workers_and_returns_their_tasks<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+/// An agent whose slots are full only requests messages.
+pub(crate) async fn locked_account_loses_its_workers<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let task = harness.submit_one(&ann).await;
@@ -569,7 +566,7 @@ pub(crate) async fn lock_of_an_account_removes_its_workers_and_returns_their_tas
     assert_eq!(set(AccountState::Deleted).await, Administered::Done(vec![worker.uuid]));
 }
 
-pub(crate) async fn a_claim_never_outruns_the_end_of_a_membership<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn claim_is_refused_after_the_end_of_a_membership<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = lab(harness, &ann, Some(Role::Write)).await;
     let store = harness.store();
@@ -595,7 +592,7 @@ pub(crate) async fn a_claim_never_outruns_the_end_of_a_membership<B: Backend>(ha
     }
 }
 
-pub(crate) async fn a_submission_never_slips_into_a_deleted_group<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn submission_into_a_deleted_group_is_refused<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let store = harness.store();
     for round in 0..6 {
@@ -617,8 +614,8 @@ pub(crate) async fn a_submission_never_slips_into_a_deleted_group<B: Backend>(ha
     }
 }
 
-/// An administrator whose account is locked while a request is under way.
-pub(crate) async fn administrator_who_is_none_any_more_changes_nothing<B: Backend>(harness: &mut Harness<B>) {
+/// An administrator whose account is locked during a request.
+pub(crate) async fn former_administrator_changes_nothing<B: Backend>(harness: &mut Harness<B>) {
     let root = NewUser { admin: true, ..Harness::<B>::new_user("root") };
     let created = harness.store().create_user(By::Site, &root, harness.now).await.unwrap();
     let UserCreation::Created(root) = created else { panic!("{created:?}") };
@@ -631,12 +628,13 @@ pub(crate) async fn administrator_who_is_none_any_more_changes_nothing<B: Backen
     let (quota, kind) = (QuotaChange::Add(1), ArtifactKind::Result);
     let lock = AccountState::Locked;
     store.set_account_state(By::Site, "root", lock, now).await.unwrap();
-    // Neither has been made an administrator.
+    // Neither of them is an administrator.
     for by in [By::Administrator(root), By::Administrator(raj.user), By::User(ann.user)] {
         let new = Harness::<B>::new_user("eve");
         assert_eq!(store.create_user(by, &new, now).await.unwrap(), UserCreation::Denied);
         assert_eq!(store.set_account_state(by, "ann", lock, now).await.unwrap(), Administered::Denied);
-        let reset = store.reset_password(by, ann.user, "hash", 9, true, now).await.unwrap();
+        let reset =
+            store.reset_password(by, ann.user, "hash", 9, TokenRevocation::Revoke, now).await.unwrap();
         assert_eq!(reset, Administered::Denied);
         assert_eq!(store.change_group_quota(by, "ann", quota, now).await.unwrap(), Administered::Denied);
         assert_eq!(store.change_storage_quota(by, "ann", quota, now).await.unwrap(), Administered::Denied);

@@ -1,4 +1,4 @@
-//! Tasks that belong together: their results, and those that failed, once more.
+//! Outcomes and repetitions of tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,17 +11,19 @@ use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, Completion, Ended, Exchange, Holder, Verdict};
 use mitosis_store::ops::events::{ChangeQuery, Cursor};
 use mitosis_store::ops::query::{Page, TaskQuery};
-use mitosis_store::ops::sweeps::{OutcomePage, Over, Repeat, Repeated, Repetition, Selection, TaskOutcome};
+use mitosis_store::ops::sweeps::{
+    EndedTasks, OutcomePage, Repeat, RepeatMode, Repeated, Repetition, Selection, TaskOutcome,
+};
 use mitosis_store::ops::tasks::{CancelSelection, IdempotencyKey, NewTask};
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::harness::{Harness, Person, RegisteredWorker, SECOND, status, words};
+use crate::harness::{Harness, Person, RegisteredWorker, SECOND, status, tag_set};
 
 const EVERYTHING: Page = Page { before: None, offset: 0, limit: 1_000 };
 
 fn all_of(person: &Person) -> Selection {
-    Selection { query: TaskQuery::all_of(person.group), over: None, latest: false }
+    Selection { query: TaskQuery::all_of(person.group), ended: None, latest: false }
 }
 
 async fn end<B: Backend>(
@@ -47,16 +49,19 @@ fn repeats<B: Backend>(harness: &Harness<B>, of: &[Uuid]) -> Vec<Repeat> {
     of.iter().map(|of| Repeat { of: *of, uuid: harness.uuid() }).collect()
 }
 
-async fn repeat<B: Backend>(harness: &Harness<B>, by: &Person, of: &[Uuid], again: bool) -> Vec<Repeated> {
+async fn repeat<B: Backend>(
+    harness: &Harness<B>,
+    by: &Person,
+    of: &[Uuid],
+    mode: RepeatMode,
+) -> Vec<Repeated> {
     let outcome =
-        harness.store().repeat(by.user, &repeats(harness, of), again, None, harness.now).await.unwrap();
+        harness.store().repeat(by.user, &repeats(harness, of), mode, None, harness.now).await.unwrap();
     let Repetition::Accepted(repeated) = outcome else { panic!("{outcome:?}") };
     repeated
 }
 
-pub(crate) async fn a_table_of_results_has_a_row_for_each_task_wherever_it_stands<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn results_have_a_row_for_each_task_in_any_state<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let submitted = harness.now;
@@ -77,10 +82,10 @@ pub(crate) async fn a_table_of_results_has_a_row_for_each_task_wherever_it_stand
     let running = harness.claim_one(worker).await;
     let rows = outcomes(harness, &all_of(&ann)).await;
     assert!(rows.is_sorted_by(|one, next| one.id > next.id), "newest first");
-    let told: Vec<_> =
+    let found: Vec<_> =
         rows.iter().map(|row| (row.number, row.state, row.params.get("x").map(String::as_str))).collect();
     assert_eq!(
-        told,
+        found,
         [
             (4, TaskState::Cancelled, None),
             (3, TaskState::Ready, Some("3")),
@@ -103,7 +108,7 @@ pub(crate) async fn a_table_of_results_has_a_row_for_each_task_wherever_it_stand
     assert_eq!(second, rows[2..3]);
 }
 
-pub(crate) async fn page_of_results_ends_early_at_its_size<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn page_of_results_ends_at_its_size_limit<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let batch: Vec<_> = (0..40)
         .map(|_| {
@@ -116,21 +121,21 @@ pub(crate) async fn page_of_results_ends_early_at_its_size<B: Backend>(harness: 
     let (mut before, mut sizes, mut found) = (None, Vec::new(), Vec::new());
     loop {
         let page = Page { before, offset: 0, limit: 30 };
-        let OutcomePage { outcomes, is_whole } =
+        let OutcomePage { outcomes, is_complete } =
             harness.store().outcomes(&all_of(&ann), page, 200_000).await.unwrap();
         let Some(last) = outcomes.last() else { break };
         before = Some(last.id);
-        sizes.push((outcomes.len(), is_whole));
+        sizes.push((outcomes.len(), is_complete));
         found.extend(outcomes.into_iter().map(|row| row.uuid));
     }
     assert_eq!(sizes, [(20, false), (20, true)]);
     let newest_first: Vec<_> = batch.iter().rev().map(|task| task.uuid).collect();
     assert_eq!(found, newest_first);
     let one = harness.store().outcomes(&all_of(&ann), EVERYTHING, 1).await.unwrap();
-    assert_eq!((one.outcomes.len(), one.is_whole), (1, false), "there is always a way on");
+    assert_eq!((one.outcomes.len(), one.is_complete), (1, false), "there is always a way on");
 }
 
-pub(crate) async fn what_a_task_left_for_tables_is_part_of_its_result<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn data_of_a_task_is_part_of_its_outcome<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let data = r#"{"loss":0.25,"note":"'ü%_\\n"}"#;
@@ -146,7 +151,7 @@ pub(crate) async fn what_a_task_left_for_tables_is_part_of_its_result<B: Backend
     assert_eq!(rows.iter().map(|row| row.data.as_deref()).collect::<Vec<_>>(), [None, Some(data)]);
 }
 
-pub(crate) async fn warnings_are_kept_with_the_end_of_a_task<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn warnings_are_stored_with_the_end_of_a_task<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let mut warning =
@@ -166,11 +171,11 @@ pub(crate) async fn warnings_are_kept_with_the_end_of_a_task<B: Backend>(harness
     let query = ChangeQuery { groups: vec![ann.group], label: None };
     let start = Cursor { at: Timestamp::UNIX_EPOCH, task: TaskId(0) };
     let changes = harness.store().changes(&query, start, 10).await.unwrap();
-    let told = changes.into_iter().find(|change| change.event.uuid == rows[1].uuid).unwrap();
-    assert_eq!(told.event.warnings, [warning]);
+    let found = changes.into_iter().find(|change| change.event.uuid == rows[1].uuid).unwrap();
+    assert_eq!(found.event.warnings, [warning]);
 }
 
-pub(crate) async fn only_what_failed_is_worth_another_try<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn selection_of_failed_tasks_skips_successes<B: Backend>(harness: &mut Harness<B>) {
     use TaskResultMessage as M;
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
@@ -187,28 +192,26 @@ pub(crate) async fn only_what_failed_is_worth_another_try<B: Backend>(harness: &
     ] {
         harness.submit_one(&ann).await;
         let uuid = end(harness, worker, how, TaskResult { exit_status, msg }).await;
-        let Phase::Ended(ending) = harness.phase(uuid).await else { panic!("it is over") };
+        let Phase::Ended(ending) = harness.phase(uuid).await else { panic!("it has not ended") };
         assert_eq!(ending.failed(), failed, "{ending:?}");
         if failed {
             expected.insert(uuid);
         }
     }
     let waiting = harness.submit_one(&ann).await;
-    let failed = Selection { over: Some(Over::Failed), ..all_of(&ann) };
+    let failed = Selection { ended: Some(EndedTasks::Failed), ..all_of(&ann) };
     let found: BTreeSet<_> = outcomes(harness, &failed).await.iter().map(|row| row.uuid).collect();
     assert_eq!(found, expected);
-    let over = Selection { over: Some(Over::AnyHow), ..all_of(&ann) };
+    let over = Selection { ended: Some(EndedTasks::Any), ..all_of(&ann) };
     let over = outcomes(harness, &over).await;
     assert!(over.len() == 8 && over.iter().all(|row| row.uuid != waiting));
 }
 
-pub(crate) async fn a_repeated_task_is_like_the_one_that_it_repeats_and_linked_to_it<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn repetition_copies_the_original_and_links_to_it<B: Backend>(harness: &mut Harness<B>) {
     let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
     let mut task = NewTask {
-        tags: words("gpu"),
-        labels: words("sweep night"),
+        tags: tag_set("gpu"),
+        labels: tag_set("sweep night"),
         priority: 7,
         timeout_seconds: 90,
         ..harness.task(ann.group)
@@ -217,14 +220,14 @@ pub(crate) async fn a_repeated_task_is_like_the_one_that_it_repeats_and_linked_t
     let original = harness.submit(&ann, &[task.clone()]).await[0].uuid;
     let plain = harness.submit_one(&ann).await;
     let mut new = harness.new_worker(&ann);
-    new.tags = words("gpu");
+    new.tags = tag_set("gpu");
     let worker = harness.register(&new).await;
     for _ in 0..2 {
         end(harness, worker, ExecEnd::Finished, status(256)).await;
     }
     harness.pass(SECOND);
     harness.let_in(bob.user, ann.group).await;
-    let repeated = repeat(harness, &bob, &[plain, original], false).await;
+    let repeated = repeat(harness, &bob, &[plain, original], RepeatMode::Once).await;
     assert_eq!(
         repeated.iter().map(|one| (one.of, one.ids.number)).collect::<Vec<_>>(),
         [(original, 3), (plain, 4)]
@@ -239,7 +242,7 @@ pub(crate) async fn a_repeated_task_is_like_the_one_that_it_repeats_and_linked_t
     assert_eq!((after.creator.as_str(), after.upstream), ("bob", None));
     assert_eq!(before.repeats, None);
 
-    let labelled = TaskQuery { labels: words("night sweep"), ..TaskQuery::all_of(ann.group) };
+    let labelled = TaskQuery { labels: tag_set("night sweep"), ..TaskQuery::all_of(ann.group) };
     let both = Selection { query: labelled.clone(), ..all_of(&ann) };
     assert_eq!(outcomes(harness, &both).await.len(), 2, "it is found by its labels");
     let latest = Selection { query: labelled, latest: true, ..all_of(&ann) };
@@ -252,7 +255,7 @@ pub(crate) async fn a_repeated_task_is_like_the_one_that_it_repeats_and_linked_t
     assert_eq!(harness.claim_one(worker).await.task.uuid, after.uuid);
 }
 
-pub(crate) async fn what_is_not_over_or_was_repeated_is_left_out<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn running_and_repeated_tasks_are_skipped<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     harness.submit_one(&ann).await;
@@ -261,16 +264,16 @@ pub(crate) async fn what_is_not_over_or_was_repeated_is_left_out<B: Backend>(har
     let running = harness.claim_one(worker).await.task.uuid;
     let waiting = harness.submit_one(&ann).await;
     let asked = [waiting, running, over, harness.uuid(), over];
-    let repeated = repeat(harness, &ann, &asked, false).await;
+    let repeated = repeat(harness, &ann, &asked, RepeatMode::Once).await;
     assert_eq!(repeated.iter().map(|one| one.of).collect::<Vec<_>>(), [over]);
-    assert_eq!(repeat(harness, &ann, &asked, false).await, []);
-    assert_eq!(repeat(harness, &ann, &[], false).await, []);
-    let again = repeat(harness, &ann, &[over], true).await;
+    assert_eq!(repeat(harness, &ann, &asked, RepeatMode::Once).await, []);
+    assert_eq!(repeat(harness, &ann, &[], RepeatMode::Once).await, []);
+    let again = repeat(harness, &ann, &[over], RepeatMode::Again).await;
     assert_eq!(again.len(), 1, "when asked for explicitly");
     assert_eq!(again[0].ids.number, repeated[0].ids.number + 1, "no number was wasted");
 }
 
-pub(crate) async fn a_task_is_repeated_once_however_many_ask_at_once<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn concurrent_repetitions_repeat_each_task_once<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let mut failed = Vec::new();
@@ -282,7 +285,7 @@ pub(crate) async fn a_task_is_repeated_once_however_many_ask_at_once<B: Backend>
         .map(|_| {
             let (store, repeats, now) = (harness.store(), repeats(harness, &failed), harness.now);
             mitosis_testkit::spawn(async move {
-                store.repeat(ann.user, &repeats, false, None, now).await.unwrap()
+                store.repeat(ann.user, &repeats, RepeatMode::Once, None, now).await.unwrap()
             })
         })
         .collect();
@@ -296,7 +299,7 @@ pub(crate) async fn a_task_is_repeated_once_however_many_ask_at_once<B: Backend>
     assert_eq!(repeated, failed);
 }
 
-pub(crate) async fn a_repetition_sent_again_is_answered_again<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn repeated_request_replays_the_repetition<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     harness.submit_one(&ann).await;
@@ -305,7 +308,7 @@ pub(crate) async fn a_repetition_sent_again_is_answered_again<B: Backend>(harnes
     let send = async |key: &IdempotencyKey| {
         harness
             .store()
-            .repeat(ann.user, &repeats(harness, &[over]), true, Some(key), harness.now)
+            .repeat(ann.user, &repeats(harness, &[over]), RepeatMode::Again, Some(key), harness.now)
             .await
             .unwrap()
     };
@@ -317,13 +320,13 @@ pub(crate) async fn a_repetition_sent_again_is_answered_again<B: Backend>(harnes
     assert_eq!(outcomes(harness, &all_of(&ann)).await.len(), 2);
 }
 
-pub(crate) async fn pages_of_results_cover_a_sweep_while_it_grows<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn pages_of_results_cover_a_growing_sweep<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
-    let labelled = || NewTask { labels: words("sweep"), ..harness.task(ann.group) };
+    let labelled = || NewTask { labels: tag_set("sweep"), ..harness.task(ann.group) };
     let first: Vec<_> = (0..25).map(|_| labelled()).collect();
     let mut expected: Vec<Uuid> = harness.submit(&ann, &first).await.iter().map(|ids| ids.uuid).collect();
     expected.reverse();
-    let query = TaskQuery { labels: words("sweep"), ..TaskQuery::all_of(ann.group) };
+    let query = TaskQuery { labels: tag_set("sweep"), ..TaskQuery::all_of(ann.group) };
     let selection = Selection { query, ..all_of(&ann) };
     let (mut seen, mut before): (Vec<Uuid>, Option<TaskId>) = (Vec::new(), None);
     loop {

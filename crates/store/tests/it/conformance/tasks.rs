@@ -1,4 +1,4 @@
-//! Tasks: submitted all or none, once per key, changed while they wait.
+//! Submission, lookup and changes of tasks.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use mitosis_store::ops::tasks::{IdempotencyKey, NewTask, Submission, TaskChange,
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::harness::{Harness, LONG, Person, SECOND, words};
+use crate::harness::{Harness, LONG, Person, SECOND, tag_set};
 
 fn key(text: &str, digest: u8) -> IdempotencyKey {
     IdempotencyKey { key: text.to_owned(), digest: [digest; 32], refused: vec![] }
@@ -32,7 +32,7 @@ async fn count<B: Backend>(harness: &Harness<B>, owner: &Person) -> u64 {
     harness.store().count_tasks(&TaskQuery::all_of(owner.group), u64::MAX, LONG).await.unwrap().at_least
 }
 
-/// A task with something in every field.
+/// A task with a value in every field.
 fn elaborate<B: Backend>(harness: &Harness<B>, owner: &Person) -> NewTask {
     let plain = harness.task(owner.group);
     let spec = TaskSpec {
@@ -43,8 +43,8 @@ fn elaborate<B: Backend>(harness: &Harness<B>, owner: &Person) -> NewTask {
         ..plain.spec
     };
     NewTask {
-        tags: words("gpu linux"),
-        labels: words("night 100% a_b"),
+        tags: tag_set("gpu linux"),
+        labels: tag_set("night 100% a_b"),
         priority: -7,
         timeout_seconds: 12,
         spec,
@@ -52,7 +52,7 @@ fn elaborate<B: Backend>(harness: &Harness<B>, owner: &Person) -> NewTask {
     }
 }
 
-pub(crate) async fn a_task_is_kept_as_it_was_submitted<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn task_is_stored_as_submitted<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let new = elaborate(harness, &ann);
     let ids = harness.submit(&ann, std::slice::from_ref(&new)).await;
@@ -82,7 +82,7 @@ pub(crate) async fn a_task_is_kept_as_it_was_submitted<B: Backend>(harness: &mut
     assert!(harness.store().task(harness.uuid()).await.unwrap().is_none());
 }
 
-pub(crate) async fn numbers_count_up_within_each_group<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn numbers_increase_within_each_group<B: Backend>(harness: &mut Harness<B>) {
     let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
     let batch = [ann.group, bob.group, ann.group, ann.group].map(|group| harness.task(group));
     let numbers = |ids: Vec<TaskIds>| ids.iter().map(|ids| ids.number).collect::<Vec<_>>();
@@ -92,7 +92,7 @@ pub(crate) async fn numbers_count_up_within_each_group<B: Backend>(harness: &mut
     assert_eq!(harness.store().group("ann").await.unwrap().unwrap().task_count, 4);
 }
 
-pub(crate) async fn numbers_are_never_given_twice_under_concurrency<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn concurrent_submissions_get_distinct_numbers<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let batches: Vec<[NewTask; 3]> = (0..32).map(|_| [(); 3].map(|()| harness.task(ann.group))).collect();
     let ids = join_all(batches.iter().map(|batch| harness.submit(&ann, batch))).await;
@@ -100,7 +100,7 @@ pub(crate) async fn numbers_are_never_given_twice_under_concurrency<B: Backend>(
     assert_eq!(numbers, (1..=96).collect());
 }
 
-pub(crate) async fn a_batch_with_one_bad_task_leaves_nothing_behind<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn batch_with_an_invalid_task_stores_nothing<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let there = harness.submit_one(&ann).await;
     let batch = [harness.task(ann.group), NewTask { uuid: there, ..harness.task(ann.group) }];
@@ -115,11 +115,15 @@ pub(crate) async fn a_batch_with_one_bad_task_leaves_nothing_behind<B: Backend>(
     assert!(matches!(outcome, Submission::Accepted(_)), "{outcome:?}");
 }
 
-pub(crate) async fn thousands_go_in_at_once_and_once_only<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn thousands_of_tasks_are_submitted_in_one_batch<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let tags = ["", "gpu", "gpu linux", "arm"];
     let batch: Vec<NewTask> = (0..3_000)
-        .map(|at| NewTask { tags: words(tags[at % 4]), labels: words("sweep"), ..harness.task(ann.group) })
+        .map(|at| NewTask {
+            tags: tag_set(tags[at % 4]),
+            labels: tag_set("sweep"),
+            ..harness.task(ann.group)
+        })
         .collect();
     let nightly = key("nightly", 1);
     let Submission::Accepted(ids) = submit_with_key(harness, &ann, &batch, &nightly).await else {
@@ -138,7 +142,7 @@ pub(crate) async fn thousands_go_in_at_once_and_once_only<B: Backend>(harness: &
     assert_eq!(count(harness, &ann).await, 3_000);
 }
 
-pub(crate) async fn a_key_answers_for_one_request_of_one_user<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn key_belongs_to_one_request_of_one_user<B: Backend>(harness: &mut Harness<B>) {
     let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
     let task = [harness.task(ann.group)];
     let first = submit_with_key(harness, &ann, &task, &key("k", 1)).await;
@@ -152,9 +156,7 @@ pub(crate) async fn a_key_answers_for_one_request_of_one_user<B: Backend>(harnes
     }
 }
 
-pub(crate) async fn the_same_request_sent_many_times_at_once_is_done_once<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn concurrent_requests_with_one_key_submit_once<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let batches: Vec<[NewTask; 2]> = (0..16).map(|_| [(); 2].map(|()| harness.task(ann.group))).collect();
     let same = key("same", 9);
@@ -172,7 +174,7 @@ pub(crate) async fn the_same_request_sent_many_times_at_once_is_done_once<B: Bac
     assert_eq!(count(harness, &ann).await, 2);
 }
 
-pub(crate) async fn a_waiting_task_can_be_changed<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn waiting_task_can_be_changed<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let uuid = harness.submit_one(&ann).await;
     let before = harness.get(uuid).await;
@@ -194,13 +196,13 @@ pub(crate) async fn a_waiting_task_can_be_changed<B: Backend>(harness: &mut Harn
     assert_eq!(harness.get(uuid).await, expected);
 }
 
-pub(crate) async fn a_changed_task_waits_where_it_belongs_now<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn changed_task_moves_to_its_new_lane<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let (first, second, third) =
         (harness.submit_one(&ann).await, harness.submit_one(&ann).await, harness.submit_one(&ann).await);
     let ahead = TaskChange { priority: Some(1), ..TaskChange::default() };
-    let elsewhere = TaskChange { tags: Some(words("gpu")), ..TaskChange::default() };
+    let elsewhere = TaskChange { tags: Some(tag_set("gpu")), ..TaskChange::default() };
     assert!(harness.store().change_task(By::Site, third, &ahead, harness.now).await.unwrap());
     assert!(harness.store().change_task(By::Site, first, &elsewhere, harness.now).await.unwrap());
     let order: Vec<_> = harness.claim(worker, 3).await.iter().map(|held| held.task.uuid).collect();
@@ -229,9 +231,9 @@ pub(crate) async fn labels_can_be_replaced_in_any_state<B: Backend>(harness: &mu
     let worker = harness.worker(&ann).await;
     let uuid = harness.submit_one(&ann).await;
     let relabel = async |harness: &Harness<B>, text: &str| {
-        assert!(harness.store().set_task_labels(By::Site, uuid, &words(text), harness.now).await.unwrap());
-        assert_eq!(harness.get(uuid).await.labels, words(text));
-        let query = TaskQuery { labels: words(text), ..TaskQuery::all_of(ann.group) };
+        assert!(harness.store().set_task_labels(By::Site, uuid, &tag_set(text), harness.now).await.unwrap());
+        assert_eq!(harness.get(uuid).await.labels, tag_set(text));
+        let query = TaskQuery { labels: tag_set(text), ..TaskQuery::all_of(ann.group) };
         assert_eq!(harness.store().count_tasks(&query, u64::MAX, LONG).await.unwrap().at_least, 1, "{text}");
     };
     relabel(harness, "ready").await;
@@ -241,14 +243,14 @@ pub(crate) async fn labels_can_be_replaced_in_any_state<B: Backend>(harness: &mu
     harness.pass(SECOND);
     relabel(harness, "over twice").await;
     assert_eq!(harness.get(uuid).await.updated_at, harness.now);
-    let old = TaskQuery { labels: words("running"), ..TaskQuery::all_of(ann.group) };
+    let old = TaskQuery { labels: tag_set("running"), ..TaskQuery::all_of(ann.group) };
     assert_eq!(harness.store().count_tasks(&old, u64::MAX, LONG).await.unwrap().at_least, 0);
     assert!(
-        !harness.store().set_task_labels(By::Site, harness.uuid(), &words("x"), harness.now).await.unwrap()
+        !harness.store().set_task_labels(By::Site, harness.uuid(), &tag_set("x"), harness.now).await.unwrap()
     );
 }
 
-pub(crate) async fn an_empty_batch_is_a_batch_like_any_other<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn empty_batch_is_accepted<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let empty = key("empty", 1);
     assert_eq!(submit_with_key(harness, &ann, &[], &empty).await, Submission::Accepted(Vec::new()));
@@ -256,20 +258,18 @@ pub(crate) async fn an_empty_batch_is_a_batch_like_any_other<B: Backend>(harness
     assert_eq!(harness.store().group("ann").await.unwrap().unwrap().task_count, 0);
 }
 
-pub(crate) async fn repetition_with_a_key_accepts_what_was_refused_before<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn repeated_request_accepts_previously_refused_tasks<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let task = |_| harness.task(ann.group);
     let tasks: Vec<NewTask> = (0..4).map(task).collect();
     let ids = |at: usize, number| Some(TaskIds { uuid: tasks[at].uuid, number });
     let key = |refused| IdempotencyKey { refused, ..key("k", 1) };
-    // Refused altogether, the key is free again.
+    // All tasks were refused, so the key can be used again.
     let nothing = submit_with_key(harness, &ann, &[], &key(vec![0, 1, 2, 3])).await;
     assert_eq!(nothing, Submission::Accepted(vec![]));
     let first = submit_with_key(harness, &ann, &tasks[1..2], &key(vec![0, 2, 3])).await;
     assert_eq!(first, Submission::Accepted(vec![ids(1, 1).unwrap()]));
-    // What was accepted is refused by now, which changes nothing.
+    // The accepted task is refused by now, which changes nothing.
     let same = submit_with_key(harness, &ann, &[], &key(vec![0, 1, 2, 3])).await;
     assert_eq!(same, Submission::Replayed(vec![None, ids(1, 1), None, None]));
     let more = [tasks[0].clone(), harness.task(ann.group), tasks[3].clone()];
@@ -284,7 +284,7 @@ pub(crate) async fn repetition_with_a_key_accepts_what_was_refused_before<B: Bac
     assert_eq!(submit_with_key(harness, &ann, &all, &other).await, Submission::KeyReused);
 }
 
-pub(crate) async fn repetitions_at_once_accept_what_was_refused_only_once<B: Backend>(
+pub(crate) async fn concurrent_repeated_requests_accept_refused_tasks_once<B: Backend>(
     harness: &mut Harness<B>,
 ) {
     let ann = harness.person("ann").await;
@@ -298,7 +298,7 @@ pub(crate) async fn repetitions_at_once_accept_what_was_refused_only_once<B: Bac
     assert_eq!(count(harness, &ann).await, 2);
 }
 
-pub(crate) async fn a_task_may_run_as_long_as_the_limit_says<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn longest_timeout_is_stored<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let timeout_seconds = i64::try_from(limits::MAX_TIMEOUT.as_secs()).unwrap();
@@ -309,7 +309,7 @@ pub(crate) async fn a_task_may_run_as_long_as_the_limit_says<B: Backend>(harness
     harness.finish(&held).await;
 }
 
-pub(crate) async fn many_tasks_are_found_by_their_uuids<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn tasks_are_found_by_uuids<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (first, _, third) =
         (harness.submit_one(&ann).await, harness.submit_one(&ann).await, harness.submit_one(&ann).await);
@@ -319,7 +319,7 @@ pub(crate) async fn many_tasks_are_found_by_their_uuids<B: Backend>(harness: &mu
     assert!(harness.store().tasks(&[]).await.unwrap().is_empty());
 }
 
-pub(crate) async fn a_task_is_found_by_less_than_its_uuid<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn task_is_found_by_prefix_number_or_last<B: Backend>(harness: &mut Harness<B>) {
     let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
     let store = harness.store();
     assert_eq!(store.newest_task_of(ann.user).await.unwrap(), None);

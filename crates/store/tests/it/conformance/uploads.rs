@@ -8,8 +8,8 @@ use mitosis_protocol::Timestamp;
 use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Reservation;
 use mitosis_store::ops::dispatch::Holder;
-use mitosis_store::ops::expected_uploads::{Ended, NewLink};
-use mitosis_store::ops::uploads::{UploadTarget, Waits};
+use mitosis_store::ops::expected_uploads::{EndedUploads, NewLink};
+use mitosis_store::ops::uploads::{AwaitedUpload, UploadTarget};
 use uuid::Uuid;
 
 use crate::backend::Backend;
@@ -32,12 +32,12 @@ pub(crate) async fn upload_target_follows_the_record<B: Backend>(harness: &mut H
     let holder = Holder::Lease(held.lease);
     let announced = harness.store().reserve_attempt_artifact(holder, Output, 7, harness.now).await.unwrap();
     let of_attempt = artifact(announced);
-    let target = |size, waits| Some(UploadTarget { size, waits });
+    let target = |size, awaits| Some(UploadTarget { size, awaits });
     let found =
         async |harness: &Harness<B>, key: &ObjectKey| harness.store().upload_target(key).await.unwrap();
-    assert_eq!(found(harness, &of_attempt).await, target(7, Waits::ForAttempt));
+    assert_eq!(found(harness, &of_attempt).await, target(7, AwaitedUpload::OfAttempt));
     harness.finish(&held).await;
-    assert_eq!(found(harness, &of_attempt).await, target(7, Waits::Committed));
+    assert_eq!(found(harness, &of_attempt).await, target(7, AwaitedUpload::None));
     harness.store().remove_artifact(By::Site, held.task.uuid, Output, harness.now).await.unwrap();
     assert_eq!(found(harness, &of_attempt).await, None);
 
@@ -45,10 +45,10 @@ pub(crate) async fn upload_target_follows_the_record<B: Backend>(harness: &mut H
     let by_user = artifact(
         harness.store().reserve_artifact(By::Site, other, Output, 5, None, harness.now).await.unwrap(),
     );
-    assert_eq!(found(harness, &by_user).await, target(5, Waits::ForUser));
+    assert_eq!(found(harness, &by_user).await, target(5, AwaitedUpload::OfUser));
     harness.store().reserve_attachment(By::Site, ann.group, "in/x", 9, None, harness.now).await.unwrap();
     let attachment = ObjectKey::from_stored(ObjectClass::Attachments, "ann/in/x".to_owned());
-    assert_eq!(found(harness, &attachment).await, target(9, Waits::ForUser));
+    assert_eq!(found(harness, &attachment).await, target(9, AwaitedUpload::OfUser));
     for path in ["ann/in/y", "bob/in/x", "ann", "", &format!("{}/x", Uuid::from_u128(7))] {
         for class in [ObjectClass::Artifacts, ObjectClass::Attachments] {
             let unknown = ObjectKey::from_stored(class, path.to_owned());
@@ -57,7 +57,7 @@ pub(crate) async fn upload_target_follows_the_record<B: Backend>(harness: &mut H
     }
 }
 
-pub(crate) async fn links_are_used_once_and_forgotten_with_their_end<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn used_links_are_kept_until_they_expire<B: Backend>(harness: &mut Harness<B>) {
     let (one, other) = ([1; 32], [2; 32]);
     let until = harness.now + HOUR;
     assert!(harness.store().use_link(&one, until).await.unwrap());
@@ -73,7 +73,7 @@ pub(crate) async fn links_are_used_once_and_forgotten_with_their_end<B: Backend>
     assert!(harness.store().use_link(&one, until).await.unwrap());
 }
 
-pub(crate) async fn garbage_is_due_again_when_its_links_have_ended<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn garbage_is_due_again_after_its_links_expire<B: Backend>(harness: &mut Harness<B>) {
     let artifact = ObjectKey::from_stored(ObjectClass::Artifacts, "a/b".to_owned());
     let attachment = ObjectKey::from_stored(ObjectClass::Attachments, "a/b".to_owned());
     for key in [&artifact, &attachment] {
@@ -99,9 +99,7 @@ fn link(nonce: i64, until: Timestamp, may_create: bool) -> NewLink {
     NewLink { nonce, until, may_create }
 }
 
-pub(crate) async fn size_is_that_of_what_is_stored_once_nothing_may_come<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn size_is_reconciled_after_the_last_upload<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (task, store, until) = (harness.submit_one(&ann).await, harness.store(), harness.now + HOUR);
     let attachment = ObjectKey::from_stored(ObjectClass::Attachments, "ann/in/x".to_owned());
@@ -128,7 +126,7 @@ pub(crate) async fn size_is_that_of_what_is_stored_once_nothing_may_come<B: Back
     assert_eq!(store.ended_uploads(9, harness.now).await.unwrap().len(), 2);
     for (key, left) in [(&attachment, 140), (&archive, 80)] {
         let ended = store.ended_uploads_of(key, harness.now).await.unwrap().unwrap();
-        assert_eq!(ended, Ended { nonces: vec![-3, 7], may_appear: false });
+        assert_eq!(ended, EndedUploads { nonces: vec![-3, 7], may_appear: false });
         for _ in 0..2 {
             store.settle_size(key, &ended, 40, harness.now).await.unwrap();
             assert_eq!(harness.used("ann").await, left);
@@ -138,7 +136,7 @@ pub(crate) async fn size_is_that_of_what_is_stored_once_nothing_may_come<B: Back
     assert_eq!(store.ended_uploads(9, harness.now).await.unwrap(), []);
 }
 
-pub(crate) async fn size_stays_while_another_upload_was_announced<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn size_stays_while_an_upload_is_expected<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (store, until) = (harness.store(), harness.now + HOUR);
     let key = ObjectKey::from_stored(ObjectClass::Attachments, "ann/x".to_owned());
@@ -160,7 +158,7 @@ pub(crate) async fn size_stays_while_another_upload_was_announced<B: Backend>(ha
     assert_eq!(harness.used("ann").await, 5);
 }
 
-pub(crate) async fn link_ends_with_its_record_or_counts_until_its_end<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn link_ends_with_its_record_unless_it_may_create<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (store, now) = (harness.store(), harness.now);
     let key = ObjectKey::from_stored(ObjectClass::Attachments, "ann/x".to_owned());
@@ -177,12 +175,12 @@ pub(crate) async fn link_ends_with_its_record_or_counts_until_its_end<B: Backend
     store.remove_attachment(By::Site, ann.group, "x", now).await.unwrap();
     assert!(!store.begin_upload(&key, 2, now + HOUR, now).await.unwrap(), "it ended with its record");
 
-    // The first may still create an object of its size.
+    // The first link may still create an object of its size.
     assert_eq!(announce(3, 4, true, now).await, (false, false));
     assert_eq!(harness.used("ann").await, 100);
     store.end_upload(&key, 3, now).await.unwrap();
     let ended = store.ended_uploads_of(&key, now).await.unwrap().unwrap();
-    assert_eq!(ended, Ended { nonces: vec![1, 3], may_appear: true });
+    assert_eq!(ended, EndedUploads { nonces: vec![1, 3], may_appear: true });
     store.settle_size(&key, &ended, 4, now).await.unwrap();
     assert_eq!(harness.used("ann").await, 4);
     store.remove_attachment(By::Site, ann.group, "x", now).await.unwrap();

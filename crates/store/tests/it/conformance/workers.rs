@@ -1,4 +1,4 @@
-//! Workers: they come, say what they can do, and are told to go.
+//! Registration, changes and removal of workers.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use mitosis_store::ops::workers::{Departure, Fate, NewWorker, Stop, WorkerChange
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::harness::{Harness, LEASE, Person, RegisteredWorker, SECOND, TERMS, words};
+use crate::harness::{Harness, LEASE, Person, RegisteredWorker, SECOND, TERMS, tag_set};
 
 fn relations(relations: &[(&str, Role)]) -> BTreeMap<String, Role> {
     relations.iter().map(|(name, role)| ((*name).to_owned(), *role)).collect()
@@ -27,9 +27,9 @@ async fn is_there<B: Backend>(harness: &Harness<B>, worker: RegisteredWorker) ->
     harness.store().worker(worker.uuid).await.unwrap().is_some()
 }
 
-pub(crate) async fn a_worker_is_kept_as_it_was_registered<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn worker_is_stored_as_registered<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
-    let new = NewWorker { tags: words("gpu a_b"), labels: words("rack%1"), ..harness.new_worker(&ann) };
+    let new = NewWorker { tags: tag_set("gpu a_b"), labels: tag_set("rack%1"), ..harness.new_worker(&ann) };
     let worker = harness.register(&new).await;
     harness.restart().await;
     let worker = harness.store().worker(worker.uuid).await.unwrap().unwrap();
@@ -47,7 +47,7 @@ pub(crate) async fn a_worker_is_kept_as_it_was_registered<B: Backend>(harness: &
     assert!(harness.store().worker(harness.uuid()).await.unwrap().is_none());
 }
 
-pub(crate) async fn a_worker_shows_the_tasks_that_it_holds<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn worker_shows_the_tasks_that_it_holds<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let (first, second) = (harness.submit_one(&ann).await, harness.submit_one(&ann).await);
@@ -60,7 +60,7 @@ pub(crate) async fn a_worker_shows_the_tasks_that_it_holds<B: Backend>(harness: 
     assert_eq!(shown(harness).await, [second]);
 }
 
-pub(crate) async fn a_sign_of_life_is_noted_and_the_gone_are_named<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn heartbeats_are_stored_and_gone_workers_returned<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (here, gone, quiet) =
         (harness.worker(&ann).await, harness.worker(&ann).await, harness.worker(&ann).await);
@@ -85,21 +85,21 @@ pub(crate) async fn tags_and_labels_are_replaced<B: Backend>(harness: &mut Harne
     let store = harness.store();
     harness.pass(SECOND);
     let set_tags = async |uuid, tags: &str| {
-        store.set_worker_tags(By::Site, uuid, &words(tags), harness.now).await.unwrap()
+        store.set_worker_tags(By::Site, uuid, &tag_set(tags), harness.now).await.unwrap()
     };
     let set_labels = async |uuid, labels: &str| {
-        store.set_worker_labels(By::Site, uuid, &words(labels), harness.now).await.unwrap()
+        store.set_worker_labels(By::Site, uuid, &tag_set(labels), harness.now).await.unwrap()
     };
     assert_eq!(set_tags(worker.uuid, "x y").await, WorkerChange::Done);
     assert_eq!(set_labels(worker.uuid, "z").await, WorkerChange::Done);
     let worker = store.worker(worker.uuid).await.unwrap().unwrap();
-    assert_eq!((worker.tags, worker.labels, worker.updated_at), (words("x y"), words("z"), harness.now));
-    let nobody = harness.uuid();
-    assert_eq!(set_tags(nobody, "x").await, WorkerChange::Unknown);
-    assert_eq!(set_labels(nobody, "x").await, WorkerChange::Unknown);
+    assert_eq!((worker.tags, worker.labels, worker.updated_at), (tag_set("x y"), tag_set("z"), harness.now));
+    let unknown = harness.uuid();
+    assert_eq!(set_tags(unknown, "x").await, WorkerChange::Unknown);
+    assert_eq!(set_labels(unknown, "x").await, WorkerChange::Unknown);
 }
 
-pub(crate) async fn groups_come_and_go_together_or_not_at_all<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn worker_groups_change_all_or_nothing<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     harness.group(&ann, "lab").await;
     harness.group(&ann, "shop").await;
@@ -125,18 +125,22 @@ pub(crate) async fn groups_come_and_go_together_or_not_at_all<B: Backend>(harnes
     assert_eq!(remove(harness, &["ann", "shop"]).await, WorkerGroupsChange::Done, "shop is passed over");
     assert_eq!(store.worker_groups(worker.id).await.unwrap(), relations(&[("lab", Role::Read)]));
 
-    let nobody = harness.uuid();
-    let outcome = store.set_worker_groups(By::Site, nobody, &both, harness.now).await.unwrap();
+    let unknown = harness.uuid();
+    let outcome = store.set_worker_groups(By::Site, unknown, &both, harness.now).await.unwrap();
     assert_eq!(outcome, WorkerGroupsChange::UnknownWorker);
     let outcome =
-        store.remove_worker_groups(By::Site, nobody, &["lab".to_owned()], harness.now).await.unwrap();
+        store.remove_worker_groups(By::Site, unknown, &["lab".to_owned()], harness.now).await.unwrap();
     assert_eq!(outcome, WorkerGroupsChange::UnknownWorker);
 }
 
-async fn crew<B: Backend>(harness: &Harness<B>, ann: &Person, bob: &Person) -> [RegisteredWorker; 3] {
+async fn register_workers<B: Backend>(
+    harness: &Harness<B>,
+    ann: &Person,
+    bob: &Person,
+) -> [RegisteredWorker; 3] {
     let new = |owner, tags, labels, role| NewWorker {
-        tags: words(tags),
-        labels: words(labels),
+        tags: tag_set(tags),
+        labels: tag_set(labels),
         groups: [(ann.group, role)].into(),
         ..harness.new_worker(owner)
     };
@@ -149,21 +153,21 @@ async fn crew<B: Backend>(harness: &Harness<B>, ann: &Person, bob: &Person) -> [
 
 pub(crate) async fn workers_of_a_group_are_found_oldest_first<B: Backend>(harness: &mut Harness<B>) {
     let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
-    let [plain, big, other] = crew(harness, &ann, &bob).await;
+    let [plain, big, other] = register_workers(harness, &ann, &bob).await;
     let all =
-        WorkerQuery { group: ann.group, roles: None, tags: words(""), labels: words(""), creator: None };
+        WorkerQuery { group: ann.group, roles: None, tags: tag_set(""), labels: tag_set(""), creator: None };
     for (query, expected) in [
         (all.clone(), vec![plain, big, other]),
         (WorkerQuery { roles: Some(vec![Role::Read, Role::Admin]), ..all.clone() }, vec![plain, big]),
         (WorkerQuery { roles: Some(vec![]), ..all.clone() }, vec![]),
-        (WorkerQuery { tags: words("gpu"), ..all.clone() }, vec![big, other]),
-        (WorkerQuery { tags: words("gpu big"), ..all.clone() }, vec![big]),
-        (WorkerQuery { labels: words("a%"), ..all.clone() }, vec![big, other]),
-        (WorkerQuery { labels: words("a_"), ..all.clone() }, vec![]),
+        (WorkerQuery { tags: tag_set("gpu"), ..all.clone() }, vec![big, other]),
+        (WorkerQuery { tags: tag_set("gpu big"), ..all.clone() }, vec![big]),
+        (WorkerQuery { labels: tag_set("a%"), ..all.clone() }, vec![big, other]),
+        (WorkerQuery { labels: tag_set("a_"), ..all.clone() }, vec![]),
         (WorkerQuery { creator: Some("bob".to_owned()), ..all.clone() }, vec![other]),
         (WorkerQuery { creator: Some("eve".to_owned()), ..all.clone() }, vec![]),
     ] {
-        let found = harness.store().query_workers(&query, EVERYBODY).await.unwrap();
+        let found = harness.store().query_workers(&query, ALL_WORKERS).await.unwrap();
         let found: Vec<Uuid> = found.workers.iter().map(|worker| worker.uuid).collect();
         let expected: Vec<Uuid> = expected.iter().map(|worker| worker.uuid).collect();
         assert_eq!(found, expected, "{query:?}");
@@ -171,9 +175,9 @@ pub(crate) async fn workers_of_a_group_are_found_oldest_first<B: Backend>(harnes
     }
 }
 
-const EVERYBODY: WorkerPage = WorkerPage { after: None, limit: 100, bytes: usize::MAX };
+const ALL_WORKERS: WorkerPage = WorkerPage { after: None, limit: 100, bytes: usize::MAX };
 
-pub(crate) async fn page_of_workers_ends_early_at_its_size<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn page_of_workers_ends_at_its_size_limit<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let mut registered = Vec::new();
     for _ in 0..40 {
@@ -182,7 +186,7 @@ pub(crate) async fn page_of_workers_ends_early_at_its_size<B: Backend>(harness: 
         registered.push(harness.register(&new).await.uuid);
     }
     let all =
-        WorkerQuery { group: ann.group, roles: None, tags: words(""), labels: words(""), creator: None };
+        WorkerQuery { group: ann.group, roles: None, tags: tag_set(""), labels: tag_set(""), creator: None };
     for (limit, bytes, expected) in [
         (100, usize::MAX, vec![(40, true), (0, true)]),
         (30, usize::MAX, vec![(30, false), (10, true), (0, true)]),
@@ -191,19 +195,20 @@ pub(crate) async fn page_of_workers_ends_early_at_its_size<B: Backend>(harness: 
         let mut page = WorkerPage { after: None, limit, bytes };
         let (mut sizes, mut found) = (Vec::<(usize, bool)>::new(), Vec::new());
         while sizes.last().is_none_or(|(size, _)| *size > 0) {
-            let FoundWorkers { workers, is_whole } = harness.store().query_workers(&all, page).await.unwrap();
+            let FoundWorkers { workers, is_complete } =
+                harness.store().query_workers(&all, page).await.unwrap();
             page.after = workers.last().map(|worker| worker.id).or(page.after);
-            sizes.push((workers.len(), is_whole));
+            sizes.push((workers.len(), is_complete));
             found.extend(workers.into_iter().map(|worker| worker.uuid));
         }
         assert_eq!(sizes, expected, "{limit} {bytes}");
         assert_eq!(found, registered);
     }
-    let one = harness.store().query_workers(&all, WorkerPage { bytes: 1, ..EVERYBODY }).await.unwrap();
-    assert_eq!((one.workers.len(), one.is_whole), (1, false), "there is always a way on");
+    let one = harness.store().query_workers(&all, WorkerPage { bytes: 1, ..ALL_WORKERS }).await.unwrap();
+    assert_eq!((one.workers.len(), one.is_complete), (1, false), "there is always a way on");
 }
 
-pub(crate) async fn an_idle_worker_goes_when_told_either_way<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn idle_worker_is_removed_by_either_stop<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     for op in [ShutdownOp::Graceful, ShutdownOp::Force] {
         let worker = harness.worker(&ann).await;
@@ -214,9 +219,7 @@ pub(crate) async fn an_idle_worker_goes_when_told_either_way<B: Backend>(harness
     assert_eq!(harness.store().group("ann").await.unwrap().unwrap().worker_count, 0);
 }
 
-pub(crate) async fn a_busy_worker_goes_after_its_last_task_when_asked_kindly<B: Backend>(
-    harness: &mut Harness<B>,
-) {
+pub(crate) async fn busy_worker_drains_until_its_last_task<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let uuids = [harness.submit_one(&ann).await, harness.submit_one(&ann).await];
@@ -236,7 +239,7 @@ pub(crate) async fn a_busy_worker_goes_after_its_last_task_when_asked_kindly<B: 
     }
 }
 
-pub(crate) async fn force_gives_every_held_task_back<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn forced_stop_requeues_held_tasks<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let uuids = [harness.submit_one(&ann).await, harness.submit_one(&ann).await];

@@ -1,9 +1,9 @@
-//! What must hold in every database at every moment, counted past the store.
+//! Invariants of every database, checked with statements that bypass the store.
 
 use super::Harness;
 use crate::backend::Backend;
 
-/// Each counts the rows that break a rule.
+/// The name of each rule, and a query that counts the rows that violate it.
 const RULES: [(&str, &str); 8] = [
     (
         "a task stands in exactly one place",
@@ -30,11 +30,11 @@ const RULES: [(&str, &str); 8] = [
             (SELECT 1 FROM lease WHERE task_id = p.upstream_task_id)",
     ),
     (
-        "an archive that nobody may see belongs to an attempt that lives",
+        "an invisible archive belongs to a running attempt",
         "SELECT count(*) FROM artifact a WHERE NOT visible AND NOT EXISTS
             (SELECT 1 FROM lease l WHERE l.task_id = a.task_id AND l.epoch = a.epoch)",
     ),
-    ("garbage is nobody's", "SELECT count(*) FROM garbage g JOIN artifact a ON a.object = g.object"),
+    ("garbage has no record", "SELECT count(*) FROM garbage g JOIN artifact a ON a.object = g.object"),
     (
         "a worker has a lease on life",
         "SELECT count(*) FROM worker w WHERE NOT EXISTS
@@ -48,7 +48,7 @@ const RULES: [(&str, &str); 8] = [
 ];
 
 impl<B: Backend> Harness<B> {
-    /// Fails if a rule is broken.
+    /// Fails if a rule is violated.
     pub(crate) async fn check_invariants(&self) {
         for (rule, violations) in RULES {
             assert_eq!(self.scalar(violations).await, 0, "broken: {rule}");

@@ -1,5 +1,4 @@
-//! The harness of a test: a store, a clock that only the test moves, and short methods for what
-//! every test needs.
+//! The harness of a test: a store, a clock that only the test advances, and short methods for common steps.
 
 mod invariants;
 
@@ -30,20 +29,20 @@ use uuid::Uuid;
 
 use crate::backend::Backend;
 
-/// How long the workers of the tests live without a heartbeat.
+/// The lease of the workers in the tests.
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
-/// Longer than any count takes.
+/// A time limit that no count exceeds.
 pub(crate) const LONG: Duration = Duration::from_mins(1);
-/// Missed when the lease is over, not before.
+/// A worker is missed at the end of its lease, not before.
 pub(crate) const TERMS: LeaseTerms = LeaseTerms { missed_after: LEASE, lease: LEASE };
 /// The smallest step of a stored time.
 pub(crate) const TICK: Duration = Duration::from_micros(1);
-/// When every test begins, in microseconds since 1970.
+/// The start time of every test, in microseconds since 1970.
 const START: i64 = 1_928_423_045_250_000;
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const HOUR: Duration = Duration::from_hours(1);
 
-/// A store and what surrounds it.
+/// A store and a clock.
 pub(crate) struct Harness<B> {
     backend: B,
     pub(crate) now: Timestamp,
@@ -65,36 +64,55 @@ pub(crate) struct RegisteredWorker {
     pub(crate) uuid: Uuid,
 }
 
-/// TagSet, from text.
-pub(crate) fn words(text: &str) -> TagSet {
+/// Tags or labels, separated by blanks.
+pub(crate) fn tag_set(text: &str) -> TagSet {
     TagSet::new(text.split_whitespace()).unwrap()
 }
 
-/// A name, from text.
+/// A name.
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-/// A result with this exit status and nothing to add.
+/// A result with this exit status and no message.
 pub(crate) fn status(exit_status: i32) -> TaskResult {
     TaskResult { exit_status, msg: None }
 }
 
-/// The tasks of a claim that gave some.
-pub(crate) fn assigned(claim: Claim) -> Vec<Assignment> {
-    match claim {
-        Claim::Assigned(assignments) => assignments,
-        other => panic!("the claim was answered with {other:?}"),
+/// The reply to a claim of up to a number of tasks, by an exchange or by a fetch.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Claimed {
+    Assigned(Vec<Assignment>),
+    WorkerGone,
+    Stopping,
+}
+
+impl From<Claim> for Claimed {
+    fn from(claim: Claim) -> Self {
+        match claim {
+            Claim::Assigned(assignment) => Self::Assigned(vec![*assignment]),
+            Claim::NoTask => Self::Assigned(Vec::new()),
+            Claim::WorkerGone => Self::WorkerGone,
+            Claim::Stopping => Self::Stopping,
+        }
+    }
+}
+
+/// The tasks of a successful claim.
+pub(crate) fn assigned(claim: impl Into<Claimed>) -> Vec<Assignment> {
+    match claim.into() {
+        Claimed::Assigned(assignments) => assignments,
+        other => panic!("unexpected claim: {other:?}"),
     }
 }
 
 impl<B: Backend> Harness<B> {
-    /// An empty store, at some time.
+    /// Creates an empty store.
     pub(crate) async fn set_up() -> Self {
         Self::over(B::fresh().await)
     }
 
-    /// A store that the test has started itself.
+    /// Wraps a store that the test has started itself.
     pub(crate) fn over(backend: B) -> Self {
         Self { backend, now: Timestamp::from_unix_micros(START), made: AtomicU64::new(0) }
     }
@@ -104,42 +122,42 @@ impl<B: Backend> Harness<B> {
         self.backend.store()
     }
 
-    /// Time passes.
+    /// Advances the clock.
     pub(crate) fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
     }
 
-    /// The coordinator starts again.
+    /// Restarts the coordinator.
     pub(crate) async fn restart(&mut self) {
         self.backend.reopen().await;
     }
 
-    /// The one number that a query gives.
+    /// Reads one number with a query.
     pub(crate) async fn scalar(&self, sql: &str) -> i64 {
         self.backend.scalar(sql).await
     }
 
-    /// How many attempts the tasks in line have lost.
+    /// The number of attempts that the Ready tasks have lost.
     pub(crate) async fn losses_in_line(&self) -> i64 {
         self.scalar("SELECT CAST(sum(losses) AS BIGINT) FROM ready").await
     }
 
-    /// A number that was not given before.
+    /// A number that was not returned before.
     pub(crate) fn number(&self) -> u64 {
         self.made.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A UUID of version 4 that was not given before.
+    /// A UUID of version 4 that was not returned before.
     pub(crate) fn uuid(&self) -> Uuid {
         uuid::Builder::from_random_bytes(u128::from(self.number()).to_be_bytes()).into_uuid()
     }
 
-    /// A new account.
+    /// A new account, not created yet.
     pub(crate) fn new_user(text: &str) -> NewUser {
         NewUser { name: name(text), password_hash: format!("$argon2id$hash of {text}"), admin: false }
     }
 
-    /// A person with an account.
+    /// Creates an account.
     pub(crate) async fn person(&self, text: &str) -> Person {
         let created = self.store().create_user(By::Site, &Self::new_user(text), self.now).await.unwrap();
         let UserCreation::Created(user) = created else { panic!("{text}: {created:?}") };
@@ -150,7 +168,7 @@ impl<B: Backend> Harness<B> {
         Person { name: text.to_owned(), user, group }
     }
 
-    /// A further group of a person.
+    /// Creates a further group of a person.
     pub(crate) async fn group(&self, owner: &Person, text: &str) -> GroupId {
         match self.store().create_group(owner.user, &name(text), self.now).await.unwrap() {
             GroupCreation::Created(group) => group,
@@ -158,7 +176,7 @@ impl<B: Backend> Harness<B> {
         }
     }
 
-    /// A task without any wishes, not submitted yet.
+    /// A plain task, not submitted yet.
     pub(crate) fn task(&self, group: GroupId) -> NewTask {
         NewTask {
             uuid: self.uuid(),
@@ -171,17 +189,17 @@ impl<B: Backend> Harness<B> {
         }
     }
 
-    /// Submits tasks that must be accepted. Their creator is made a member of the groups concerned.
+    /// Submits tasks that must be accepted. Their creator becomes a member of their groups.
     pub(crate) async fn submit(&self, creator: &Person, tasks: &[NewTask]) -> Vec<TaskIds> {
         let mut groups: BTreeSet<GroupId> = tasks.iter().map(|task| task.group).collect();
-        let named: Vec<Uuid> = tasks.iter().flat_map(|task| spec::named(&task.spec)).collect();
+        let named: Vec<Uuid> = tasks.iter().flat_map(|task| spec::referenced_tasks(&task.spec)).collect();
         groups.extend(self.store().tasks(&named).await.unwrap().iter().map(|task| task.group));
         for group in groups.into_iter().filter(|group| *group != creator.group) {
             self.let_in(creator.user, group).await;
         }
         match self.store().submit(creator.user, tasks, None, self.now).await.unwrap() {
             Submission::Accepted(ids) => ids,
-            other => panic!("the submission was answered with {other:?}"),
+            other => panic!("unexpected submission: {other:?}"),
         }
     }
 
@@ -190,17 +208,17 @@ impl<B: Backend> Harness<B> {
         self.submit(creator, &[self.task(creator.group)]).await[0].uuid
     }
 
-    /// The task as it is stored.
+    /// Reads a task.
     pub(crate) async fn get(&self, uuid: Uuid) -> Task {
         self.store().task(uuid).await.unwrap().expect("the task is there")
     }
 
-    /// Where the task stands.
+    /// Reads the state of a task.
     pub(crate) async fn phase(&self, uuid: Uuid) -> Phase {
         self.get(uuid).await.phase
     }
 
-    /// A worker not registered yet; the owner's group is Admin on it.
+    /// A worker, not registered yet; the owner's group is Admin on it.
     pub(crate) fn new_worker(&self, owner: &Person) -> NewWorker {
         NewWorker {
             uuid: self.uuid(),
@@ -216,18 +234,18 @@ impl<B: Backend> Harness<B> {
         }
     }
 
-    /// Registers a worker. Its owner is made a member of groups in which it is none.
+    /// Registers a worker. Its owner becomes a member of its groups.
     pub(crate) async fn register(&self, new: &NewWorker) -> RegisteredWorker {
         for group in new.groups.keys() {
             self.let_in(new.creator, *group).await;
         }
         match self.store().register_worker(new, TERMS, self.now.into()).await.unwrap() {
             Registration::Registered(id) => RegisteredWorker { id, uuid: new.uuid },
-            ended @ Registration::CredentialEnded => panic!("the registration was answered with {ended:?}"),
+            ended @ Registration::CredentialEnded => panic!("unexpected registration: {ended:?}"),
         }
     }
 
-    /// Makes a user a member with Write who was none, past the store.
+    /// Makes a user a member with Write, unless it is one already, with a statement that bypasses the store.
     pub(crate) async fn let_in(&self, user: UserId, group: GroupId) {
         let insert = format!(
             "INSERT INTO membership (user_id, group_id, role) VALUES ({}, {}, 1)
@@ -237,7 +255,7 @@ impl<B: Backend> Harness<B> {
         self.scalar(&insert).await;
     }
 
-    /// A registered worker without tags, for the owner's group.
+    /// Registers a worker without tags for the owner's group.
     pub(crate) async fn worker(&self, owner: &Person) -> RegisteredWorker {
         self.register(&self.new_worker(owner)).await
     }
@@ -247,39 +265,39 @@ impl<B: Backend> Harness<B> {
         assigned(self.ask(worker, count, self.token()).await)
     }
 
-    /// Asks for up to `count` tasks; answers them as they are stored.
-    pub(crate) async fn ask(&self, worker: RegisteredWorker, count: usize, token: i64) -> Claim {
+    /// Claims up to `count` tasks by an exchange, and reads them.
+    pub(crate) async fn ask(&self, worker: RegisteredWorker, count: usize, token: i64) -> Claimed {
         let mut assigned = Vec::new();
         match self.exchange_one(Exchange { want: count, token, ..self.nothing(worker) }).await.given {
-            Given::WorkerGone => return Claim::WorkerGone,
-            Given::Stopping => return Claim::Stopping,
+            Given::WorkerGone => return Claimed::WorkerGone,
+            Given::Stopping => return Claimed::Stopping,
             Given::Work(work, _) => {
                 for one in work {
                     assigned.push(Assignment { task: self.get(one.uuid).await, lease: one.lease });
                 }
             }
         }
-        Claim::Assigned(assigned)
+        Claimed::Assigned(assigned)
     }
 
-    /// An exchange in which nothing is brought and nothing wanted.
+    /// An empty exchange.
     pub(crate) fn nothing(&self, worker: RegisteredWorker) -> Exchange {
         Exchange { worker: worker.id, ended: vec![], returned: vec![], want: 0, token: self.token() }
     }
 
-    /// One agent's exchange.
+    /// Runs the exchange of one agent.
     pub(crate) async fn exchange_one(&self, one: Exchange) -> Exchanged {
         let outcome = self.store().exchange(&[one], self.now.into()).await.unwrap();
         let [exchanged] = <[Exchanged; 1]>::try_from(outcome.each).unwrap();
         exchanged
     }
 
-    /// Claims a task that must be there.
+    /// Claims a task; one must be Ready.
     pub(crate) async fn claim_one(&self, worker: RegisteredWorker) -> Assignment {
         self.claim(worker, 1).await.pop().expect("a task is waiting")
     }
 
-    /// A token that was not given before.
+    /// A token that was not returned before.
     pub(crate) fn token(&self) -> i64 {
         1_000_000 + i64::try_from(self.number()).unwrap()
     }
@@ -289,31 +307,31 @@ impl<B: Backend> Harness<B> {
         self.store().report_end(holder, end, self.now).await.unwrap()
     }
 
-    /// Ends one attempt that was reported.
+    /// Commits an attempt whose end was reported.
     pub(crate) async fn commit(&self, holder: Holder, result: TaskResult) -> Completed {
         self.complete(Completion { holder, end: None, result }).await
     }
 
-    /// Ends one attempt.
+    /// Commits an attempt.
     pub(crate) async fn complete(&self, completion: Completion) -> Completed {
         let outcomes = self.store().complete(&[completion], self.now).await.unwrap();
         assert_eq!(outcomes.len(), 1);
         outcomes[0]
     }
 
-    /// Ends one attempt as Finished.
+    /// Commits an attempt as Finished.
     pub(crate) async fn finish(&self, held: &Assignment) {
         let completion =
             Completion { holder: Holder::Lease(held.lease), end: Some(ExecEnd::Finished), result: status(0) };
         assert_eq!(self.complete(completion).await, Completed::Committed);
     }
 
-    /// What the group is charged.
+    /// The charged storage of a group.
     pub(crate) async fn used(&self, group_name: &str) -> i64 {
         self.store().group(group_name).await.unwrap().expect("the group is there").storage_used
     }
 
-    /// Sets the state of a group, past the store: no operation does.
+    /// Sets the state of a group with a statement that bypasses the store, since no operation does.
     pub(crate) async fn set_group_state(&self, group_name: &str, state: AccountState) {
         let code = match state {
             AccountState::Active => 0,

@@ -1,23 +1,23 @@
-//! Makes the moves in a store, and reports in the words of the model.
+//! Makes the moves in a store, and returns their outcomes in the terms of the model.
 
 use mitosis_domain::task::{ExecEnd, LeaseKey};
 use mitosis_protocol::ArtifactKind;
 use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Reservation;
 use mitosis_store::ops::dispatch::{
-    Assignment, Claim, Completed, Completion, EndReport, Ended, Exchange, FollowUp, Given, Holder, Verdict,
+    Assignment, Completed, Completion, EndReport, Ended, Exchange, FollowUp, Given, Holder, Verdict,
 };
 use mitosis_store::ops::tasks::{
-    CancelSelection, IdempotencyKey, NewTask, StopAsked, Submission, TaskChange,
+    CancelSelection, IdempotencyKey, NewTask, StopRequested, Submission, TaskChange,
 };
 use uuid::Uuid;
 
-use super::moves::{Key, Move, Part, Way, Wish};
-use super::world::Answer;
+use super::moves::{HolderForm, Key, Move, Part, TaskShape};
+use super::world::Outcome;
 use crate::backend::Backend;
-use crate::harness::{Harness, Person, RegisteredWorker, TERMS, status, words};
+use crate::harness::{Claimed, Harness, Person, RegisteredWorker, TERMS, status, tag_set};
 
-/// A store, and what the things of the model are called in it.
+/// A store, and the model's names of its tasks, workers and attempts.
 pub(super) struct Actor<B> {
     pub(super) harness: Harness<B>,
     pub(super) ann: Person,
@@ -33,45 +33,45 @@ impl<B: Backend> Actor<B> {
         Self { harness, ann, tasks: Vec::new(), workers: Vec::new(), attempts: Vec::new() }
     }
 
-    pub(super) async fn make(&mut self, next: &Move) -> Answer {
+    pub(super) async fn make(&mut self, next: &Move) -> Outcome {
         match next {
-            Move::Submit { wishes, key } => self.submit(wishes, *key).await,
+            Move::Submit { shapes, key } => self.submit(shapes, *key).await,
             Move::Register { gpu, listens } => self.register(*gpu, *listens).await,
             Move::Exchange { parts } => self.exchange(parts).await,
-            Move::AskToStop { task } => self.ask_to_stop(*task).await,
+            Move::RequestStop { task } => self.request_stop(*task).await,
             Move::Claim { worker, count } => self.claim(*worker, *count).await,
             Move::Fetch { worker } => self.fetch(*worker).await,
             Move::Report { attempt, way, end } => {
                 match self.harness.report(self.holder(*attempt, *way), *end).await {
-                    EndReport::Noted => Answer::Noted,
-                    EndReport::NotHeld => Answer::NotHeld,
+                    EndReport::Recorded => Outcome::Recorded,
+                    EndReport::NotHeld => Outcome::NotHeld,
                 }
             }
             Move::Complete { attempt, way, end, exit_status } => {
-                Answer::Completed(self.complete(*attempt, *way, *end, *exit_status).await)
+                Outcome::Completed(self.complete(*attempt, *way, *end, *exit_status).await)
             }
-            Move::FollowUp { attempt, way, wish } => self.follow_up(*attempt, *way, *wish).await,
+            Move::FollowUp { attempt, way, shape } => self.follow_up(*attempt, *way, *shape).await,
             Move::Announce { attempt, way, size } => self.announce(*attempt, *way, *size).await,
             Move::Cancel { tasks, pending_too } => self.cancel(tasks, *pending_too).await,
             Move::Prioritise { task, priority } => self.prioritise(*task, *priority).await,
             Move::Renew { worker } => self.renew(*worker).await,
             Move::Stop { worker, op } => {
                 let uuid = self.workers[*worker].uuid;
-                Answer::Stopped(
+                Outcome::Stopped(
                     self.harness.store().stop_worker(By::Site, uuid, *op, self.harness.now).await.unwrap(),
                 )
             }
-            Move::Pass { .. } => Answer::Done,
+            Move::Pass { .. } => Outcome::Done,
             Move::Reap { limit } => self.reap(*limit).await,
             Move::Restart => self.restart().await,
         }
     }
 
-    fn holder(&self, attempt: usize, way: Way) -> Holder {
+    fn holder(&self, attempt: usize, way: HolderForm) -> Holder {
         let (lease, registered) = self.attempts[attempt];
         match way {
-            Way::Key => Holder::Lease(lease),
-            Way::Worker => Holder::Worker(registered.id, lease.task),
+            HolderForm::Key => Holder::Lease(lease),
+            HolderForm::Worker => Holder::Worker(registered.id, lease.task),
         }
     }
 
@@ -83,56 +83,62 @@ impl<B: Backend> Actor<B> {
         uuids.into_iter().map(|uuid| self.task_at(uuid)).collect()
     }
 
-    fn new_task(&self, Wish { priority, gpu }: Wish) -> NewTask {
-        let tags = words(if gpu { "gpu" } else { "" });
+    fn new_task(&self, TaskShape { priority, gpu }: TaskShape) -> NewTask {
+        let tags = tag_set(if gpu { "gpu" } else { "" });
         NewTask { priority, tags, ..self.harness.task(self.ann.group) }
     }
 
-    async fn submit(&mut self, wishes: &[Wish], key: Option<Key>) -> Answer {
-        let new: Vec<NewTask> = wishes.iter().map(|wish| self.new_task(*wish)).collect();
+    async fn submit(&mut self, shapes: &[TaskShape], key: Option<Key>) -> Outcome {
+        let new: Vec<NewTask> = shapes.iter().map(|shape| self.new_task(*shape)).collect();
         let key = key.map(|Key { name, request }| {
             let mut digest = [request; 32];
-            digest[0] = u8::try_from(wishes.len()).expect("a move submits a few tasks");
+            digest[0] = u8::try_from(shapes.len()).expect("a move submits a few tasks");
             IdempotencyKey { key: name.to_string(), digest, refused: vec![] }
         });
         let outcome = self.harness.store().submit(self.ann.user, &new, key.as_ref(), self.harness.now).await;
         match outcome.unwrap() {
             Submission::Accepted(ids) => {
                 self.tasks.extend(new.iter().map(|task| task.uuid));
-                Answer::Accepted(self.tasks_at(ids.iter().map(|ids| ids.uuid)))
+                Outcome::Accepted(self.tasks_at(ids.iter().map(|ids| ids.uuid)))
             }
             Submission::Replayed(ids) => {
-                Answer::Replayed(self.tasks_at(ids.iter().flatten().map(|ids| ids.uuid)))
+                Outcome::Replayed(self.tasks_at(ids.iter().flatten().map(|ids| ids.uuid)))
             }
-            Submission::KeyReused => Answer::KeyReused,
+            Submission::KeyReused => Outcome::KeyReused,
             Submission::Denied => panic!("ann may submit to her own group"),
         }
     }
 
-    async fn register(&mut self, gpu: bool, listens: bool) -> Answer {
+    async fn register(&mut self, gpu: bool, listens: bool) -> Outcome {
         let mut new = self.harness.new_worker(&self.ann);
         new.slots = listens.then_some(4);
-        new.tags = words(if gpu { "gpu" } else { "" });
+        new.tags = tag_set(if gpu { "gpu" } else { "" });
         self.workers.push(self.harness.register(&new).await);
-        Answer::Done
+        Outcome::Done
     }
 
-    /// One of two, so that tokens come up again and the rest of the key has to tell attempts apart.
+    /// One of two tokens, so that tokens are reused, and the rest of the key has to distinguish attempts.
     fn token(&self) -> i64 {
         self.harness.token() % 2
     }
 
-    async fn claim(&mut self, worker: usize, count: usize) -> Answer {
+    async fn claim(&mut self, worker: usize, count: usize) -> Outcome {
         let registered = self.workers[worker];
         let claim = self.harness.ask(registered, count, self.token()).await;
         self.given(registered, claim)
     }
 
-    /// By its key and with its end an attempt is over in an exchange, else by the contract.
-    async fn complete(&self, attempt: usize, way: Way, end: Option<ExecEnd>, exit_status: i32) -> Completed {
+    /// An attempt with its key and its end is ended by an exchange, others by the legacy protocol.
+    async fn complete(
+        &self,
+        attempt: usize,
+        way: HolderForm,
+        end: Option<ExecEnd>,
+        exit_status: i32,
+    ) -> Completed {
         let (_, registered) = self.attempts[attempt];
         let result = status(exit_status);
-        let (Way::Key, Some(end)) = (way, end) else {
+        let (HolderForm::Key, Some(end)) = (way, end) else {
             let holder = self.holder(attempt, way);
             return self.harness.complete(Completion { holder, end, result }).await;
         };
@@ -143,7 +149,7 @@ impl<B: Backend> Actor<B> {
         completed(verdict)
     }
 
-    async fn exchange(&mut self, parts: &[Part]) -> Answer {
+    async fn exchange(&mut self, parts: &[Part]) -> Outcome {
         let of_part = |part: &Part| Exchange {
             worker: self.workers[part.worker].id,
             ended: part
@@ -160,18 +166,18 @@ impl<B: Backend> Actor<B> {
         let mut answers = Vec::new();
         for (part, exchanged) in parts.iter().zip(outcome.each) {
             let given = match exchanged.given {
-                Given::WorkerGone => Answer::WorkerGone,
-                Given::Stopping => Answer::Stopping,
+                Given::WorkerGone => Outcome::WorkerGone,
+                Given::Stopping => Outcome::Stopping,
                 Given::Work(work, _) => {
                     let registered = self.workers[part.worker];
-                    Answer::Given(
+                    Outcome::Given(
                         work.iter().map(|work| self.begun(registered, work.uuid, work.lease)).collect(),
                     )
                 }
             };
             answers.push((exchanged.verdicts.into_iter().map(completed).collect(), given));
         }
-        Answer::Exchanged(answers)
+        Outcome::Exchanged(answers)
     }
 
     fn ended(&self, attempt: usize, end: ExecEnd, exit_status: i32) -> Ended {
@@ -184,13 +190,13 @@ impl<B: Backend> Actor<B> {
         }
     }
 
-    async fn ask_to_stop(&self, task: usize) -> Answer {
+    async fn request_stop(&self, task: usize) -> Outcome {
         let asked =
-            self.harness.store().ask_to_stop(By::Site, self.tasks[task], self.harness.now).await.unwrap();
+            self.harness.store().request_stop(By::Site, self.tasks[task], self.harness.now).await.unwrap();
         match asked {
-            StopAsked::Of(uuid) => Answer::AskedOf(self.worker_at(uuid)),
-            StopAsked::OfPublished => Answer::Deaf,
-            StopAsked::NotRunning => Answer::NotRunning,
+            StopRequested::Agent(uuid) => Outcome::StopRequested(self.worker_at(uuid)),
+            StopRequested::LegacyWorker => Outcome::LegacyWorker,
+            StopRequested::NotRunning => Outcome::NotRunning,
         }
     }
 
@@ -198,7 +204,7 @@ impl<B: Backend> Actor<B> {
         self.workers.iter().position(|registered| registered.uuid == uuid).expect("a worker that came")
     }
 
-    async fn fetch(&mut self, worker: usize) -> Answer {
+    async fn fetch(&mut self, worker: usize) -> Outcome {
         let (registered, token) = (self.workers[worker], self.token());
         let claim = self
             .harness
@@ -209,17 +215,17 @@ impl<B: Backend> Actor<B> {
         self.given(registered, claim)
     }
 
-    fn given(&mut self, registered: RegisteredWorker, claim: Claim) -> Answer {
-        let assignments = match claim {
-            Claim::WorkerGone => return Answer::WorkerGone,
-            Claim::Stopping => return Answer::Stopping,
-            Claim::Assigned(assignments) => assignments,
+    fn given(&mut self, registered: RegisteredWorker, claim: impl Into<Claimed>) -> Outcome {
+        let assignments = match claim.into() {
+            Claimed::WorkerGone => return Outcome::WorkerGone,
+            Claimed::Stopping => return Outcome::Stopping,
+            Claimed::Assigned(assignments) => assignments,
         };
         let begun = |held: Assignment| self.begun(registered, held.task.uuid, held.lease);
-        Answer::Given(assignments.into_iter().map(begun).collect())
+        Outcome::Given(assignments.into_iter().map(begun).collect())
     }
 
-    /// A task with the attempt at it, which may have been known.
+    /// A task with its attempt, which may be known already.
     fn begun(&mut self, registered: RegisteredWorker, task: Uuid, lease: LeaseKey) -> (usize, usize) {
         let known = self.attempts.iter().position(|(known, _)| *known == lease);
         let attempt = known.unwrap_or(self.attempts.len());
@@ -229,62 +235,62 @@ impl<B: Backend> Actor<B> {
         (self.task_at(task), attempt)
     }
 
-    async fn follow_up(&mut self, attempt: usize, way: Way, wish: Wish) -> Answer {
-        let (new, holder) = (self.new_task(wish), self.holder(attempt, way));
+    async fn follow_up(&mut self, attempt: usize, way: HolderForm, shape: TaskShape) -> Outcome {
+        let (new, holder) = (self.new_task(shape), self.holder(attempt, way));
         match self.harness.store().submit_follow_up(holder, &new, self.harness.now).await.unwrap() {
             FollowUp::Created(ids) => {
                 self.tasks.push(new.uuid);
-                Answer::Accepted(vec![self.task_at(ids.uuid)])
+                Outcome::Accepted(vec![self.task_at(ids.uuid)])
             }
-            FollowUp::NotHeld => Answer::NotHeld,
-            FollowUp::TooEarly => Answer::TooEarly,
+            FollowUp::NotHeld => Outcome::NotHeld,
+            FollowUp::TooEarly => Outcome::TooEarly,
             other => panic!("{other:?}"),
         }
     }
 
-    async fn announce(&self, attempt: usize, way: Way, size: i64) -> Answer {
+    async fn announce(&self, attempt: usize, way: HolderForm, size: i64) -> Outcome {
         let (holder, kind) = (self.holder(attempt, way), ArtifactKind::Result);
         let store = self.harness.store();
         match store.reserve_attempt_artifact(holder, kind, size, self.harness.now).await.unwrap() {
-            Reservation::Reserved { .. } => Answer::Reserved,
-            Reservation::NoSuchTask => Answer::NotHeld,
+            Reservation::Reserved { .. } => Outcome::Reserved,
+            Reservation::NoSuchTask => Outcome::NotHeld,
             other => panic!("{other:?}"),
         }
     }
 
-    async fn cancel(&self, tasks: &[usize], pending_too: bool) -> Answer {
+    async fn cancel(&self, tasks: &[usize], pending_too: bool) -> Outcome {
         let named = tasks.iter().map(|at| self.tasks[*at]).collect();
         let selection =
             if pending_too { CancelSelection::Waiting(named) } else { CancelSelection::Ready(named) };
         let cancelled = self.harness.store().cancel(By::Site, &selection, self.harness.now).await.unwrap();
-        Answer::Cancelled(self.tasks_at(cancelled))
+        Outcome::Cancelled(self.tasks_at(cancelled))
     }
 
-    async fn prioritise(&self, task: usize, priority: i32) -> Answer {
+    async fn prioritise(&self, task: usize, priority: i32) -> Outcome {
         let change = TaskChange { priority: Some(priority), ..TaskChange::default() };
         let store = self.harness.store();
-        Answer::Changed(
+        Outcome::Changed(
             store.change_task(By::Site, self.tasks[task], &change, self.harness.now).await.unwrap(),
         )
     }
 
-    async fn renew(&self, worker: usize) -> Answer {
+    async fn renew(&self, worker: usize) -> Outcome {
         let id = self.workers[worker].id;
         let gone = self.harness.store().renew_leases(&[(id, TERMS)], self.harness.now.into()).await.unwrap();
-        Answer::Alive(gone.is_empty())
+        Outcome::Alive(gone.is_empty())
     }
 
-    async fn reap(&self, limit: u32) -> Answer {
+    async fn reap(&self, limit: u32) -> Outcome {
         let reaped = self.harness.store().reap(self.harness.now.into(), limit).await.unwrap();
-        let told = reaped
+        let outcomes = reaped
             .into_iter()
             .map(|reaped| (self.worker_at(reaped.worker), reaped.reason, self.tasks_at(reaped.returned)));
-        Answer::Reaped(told.collect())
+        Outcome::Reaped(outcomes.collect())
     }
 
-    async fn restart(&mut self) -> Answer {
+    async fn restart(&mut self) -> Outcome {
         self.harness.restart().await;
-        Answer::Done
+        Outcome::Done
     }
 }
 

@@ -1,4 +1,4 @@
-//! Everything that there is, in the store and in the model, side by side.
+//! Compares the complete state of the store and of the model.
 
 use mitosis_domain::task::{Attempt, Ending, ExecEnd, Phase};
 use mitosis_protocol::TaskResult;
@@ -6,7 +6,7 @@ use mitosis_store::ops::query::TaskQuery;
 use uuid::Uuid;
 
 use super::actor::Actor;
-use super::world::{Place, World};
+use super::world::{ModelPhase, World};
 use crate::backend::Backend;
 use crate::harness::{LONG, status};
 
@@ -32,7 +32,7 @@ impl<B: Backend> Actor<B> {
             .await
             .unwrap()
             .at_least;
-        let kept = world.tasks.iter().filter(|task| task.place != Place::Dropped).count();
+        let kept = world.tasks.iter().filter(|task| task.place != ModelPhase::Dropped).count();
         assert_eq!(count, kept as u64, "tasks in all");
     }
 
@@ -50,18 +50,18 @@ impl<B: Backend> Actor<B> {
         assert_eq!(task.downstream, model.downstream.map(|at| self.tasks[at]), "task {at}");
     }
 
-    fn phase_of(&self, world: &World, place: Place) -> Option<Phase> {
+    fn phase_of(&self, world: &World, place: ModelPhase) -> Option<Phase> {
         let worker_of = |attempt: usize| self.attempts[attempt].1.uuid;
         Some(match place {
-            Place::Pending => Phase::Pending,
-            Place::Ready => Phase::Ready,
-            Place::Held(attempt) => {
+            ModelPhase::Pending => Phase::Pending,
+            ModelPhase::Ready => Phase::Ready,
+            ModelPhase::Held(attempt) => {
                 let held = &world.attempts[attempt];
                 let (epoch, claimed_at) = (held.epoch, held.claimed_at);
                 let attempt = Attempt { worker: worker_of(attempt), epoch, claimed_at };
                 held.reported.map_or(Phase::Running(attempt), |end| Phase::Reported(attempt, end))
             }
-            Place::Cancelled { at, why } => {
+            ModelPhase::Cancelled { at, why } => {
                 let result = TaskResult { exit_status: 0, msg: Some(why) };
                 Phase::Ended(Ending {
                     end: ExecEnd::Cancelled,
@@ -71,11 +71,11 @@ impl<B: Backend> Actor<B> {
                     at,
                 })
             }
-            Place::Committed { attempt, end, exit_status, at } => {
+            ModelPhase::Committed { attempt, end, exit_status, at } => {
                 let reporter = Some(worker_of(attempt));
                 Phase::Ended(Ending { end, result: status(exit_status), warnings: Vec::new(), reporter, at })
             }
-            Place::Dropped => return None,
+            ModelPhase::Dropped => return None,
         })
     }
 }

@@ -1,5 +1,5 @@
-//! What the model knows of agents that come together: ends first, then what was not started, then new
-//! tasks, and who can run least is served first.
+//! The model of exchanges: ends first, then returned attempts, then new tasks, with the most restricted agents
+//! first.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use mitosis_store::ops::dispatch::Completed;
 use mitosis_store::ops::workers::Fate;
 
 use super::moves::Part;
-use super::world::{Answer, Presence, World};
+use super::world::{Outcome, Presence, World};
 
 impl World {
-    pub(super) fn exchange(&mut self, parts: &[Part]) -> Answer {
+    pub(super) fn exchange(&mut self, parts: &[Part]) -> Outcome {
         let before: Vec<Presence> = parts.iter().map(|part| self.workers[part.worker].state).collect();
         let verdicts: Vec<Vec<Completed>> = parts.iter().map(|part| self.verdicts(part)).collect();
         for part in parts {
@@ -21,7 +21,7 @@ impl World {
                 }
             }
         }
-        let mut given = self.feed(parts);
+        let mut given = self.assign_all(parts);
         for (part, verdicts) in parts.iter().zip(&verdicts) {
             if verdicts.contains(&Completed::Committed) || !part.returned.is_empty() {
                 self.may_go(part.worker);
@@ -29,13 +29,13 @@ impl World {
         }
         let answers = before.into_iter().zip(verdicts).enumerate().map(|(place, (before, verdicts))| {
             let given = match before {
-                Presence::Gone => Answer::WorkerGone,
-                Presence::Stopping => Answer::Stopping,
-                Presence::Here => Answer::Given(given.remove(&place).unwrap_or_default()),
+                Presence::Gone => Outcome::WorkerGone,
+                Presence::Stopping => Outcome::Stopping,
+                Presence::Here => Outcome::Given(given.remove(&place).unwrap_or_default()),
             };
             (verdicts, given)
         });
-        Answer::Exchanged(answers.collect())
+        Outcome::Exchanged(answers.collect())
     }
 
     fn verdicts(&mut self, part: &Part) -> Vec<Completed> {
@@ -49,25 +49,25 @@ impl World {
         part.ended.iter().map(verdict).collect()
     }
 
-    /// Tasks with their attempts, for each part by its place.
-    fn feed(&mut self, parts: &[Part]) -> BTreeMap<usize, Vec<(usize, usize)>> {
+    /// Tasks with their attempts, by the position of the agent in the batch.
+    fn assign_all(&mut self, parts: &[Part]) -> BTreeMap<usize, Vec<(usize, usize)>> {
         let mut tasks: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        let mut dealt = Vec::new();
+        let mut assigned = Vec::new();
         for gpu in [false, true] {
-            let crowd: Vec<usize> = (0..parts.len())
+            let eligible: Vec<usize> = (0..parts.len())
                 .filter(|place| {
                     let worker = &self.workers[parts[*place].worker];
                     worker.gpu == gpu && worker.state == Presence::Here
                 })
                 .collect();
-            let wants: Vec<usize> = crowd.iter().map(|place| parts[*place].want).collect();
-            let mut line = self.line(gpu);
-            line.retain(|task| !dealt.contains(task));
-            line.truncate(wants.iter().sum());
-            for (task, who) in line.iter().zip(distribute(&wants, line.len())) {
-                tasks.entry(crowd[who]).or_default().push(*task);
+            let wants: Vec<usize> = eligible.iter().map(|place| parts[*place].want).collect();
+            let mut ready = self.ready_tasks(gpu);
+            ready.retain(|task| !assigned.contains(task));
+            ready.truncate(wants.iter().sum());
+            for (task, who) in ready.iter().zip(distribute(&wants, ready.len())) {
+                tasks.entry(eligible[who]).or_default().push(*task);
             }
-            dealt.extend(line);
+            assigned.extend(ready);
         }
         tasks
             .into_iter()

@@ -1,4 +1,4 @@
-//! One history, told to the store and to the model.
+//! Applies one history to the store and to the model.
 
 use std::marker::PhantomData;
 
@@ -10,43 +10,43 @@ use super::moves::Move;
 use super::world::World;
 use crate::backend::Backend;
 
-/// The name under which a backend is compared with the model.
+/// Compares a backend with the model.
 pub(super) struct Machine<B>(PhantomData<B>);
 
-/// The store under test, and where its work runs.
-pub(super) struct Cast<B> {
+/// The store under test, and its runtime.
+pub(super) struct Setup<B> {
     actor: Actor<B>,
     runtime: Runtime,
 }
 
 impl<B: Backend> StateMachineTest for Machine<B> {
-    type SystemUnderTest = Cast<B>;
+    type SystemUnderTest = Setup<B>;
     type Reference = World;
 
-    fn init_test(_: &World) -> Cast<B> {
+    fn init_test(_: &World) -> Setup<B> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let actor = runtime.block_on(Actor::set_up());
-        Cast { actor, runtime }
+        Setup { actor, runtime }
     }
 
-    fn apply(mut cast: Cast<B>, world: &World, next: Move) -> Cast<B> {
+    fn apply(mut cast: Setup<B>, world: &World, next: Move) -> Setup<B> {
         cast.make(&next, world);
         cast
     }
 
-    fn check_invariants(cast: &Cast<B>, world: &World) {
+    fn check_invariants(cast: &Setup<B>, world: &World) {
         cast.runtime.block_on(cast.actor.agrees_with(world));
     }
 
-    /// What still waits is claimed in order, and stays so when the coordinator starts again.
-    fn teardown(mut cast: Cast<B>, mut world: World) {
+    /// Checks that the remaining tasks are claimed in order, also after a restart.
+    fn teardown(mut cast: Setup<B>, mut world: World) {
         let everything = Move::Claim { worker: world.workers.len(), count: 1_000 };
         for next in [Move::Register { gpu: true, listens: true }, everything, Move::Restart] {
             world = World::apply(world, &next);
             cast.make(&next, &world);
         }
-        let Cast { actor, runtime } = cast;
+        let Setup { actor, runtime } = cast;
         runtime.block_on(async move {
             actor.agrees_with(&world).await;
             actor.harness.check_invariants().await;
@@ -54,7 +54,7 @@ impl<B: Backend> StateMachineTest for Machine<B> {
     }
 }
 
-impl<B: Backend> Cast<B> {
+impl<B: Backend> Setup<B> {
     fn make(&mut self, next: &Move, world: &World) {
         self.actor.harness.now = world.now;
         let answer = self.runtime.block_on(self.actor.make(next));

@@ -1,9 +1,9 @@
-//! Random histories, told to a store and to a plain model of it.
+//! Random histories, applied to a store and to a plain model of it.
 //!
-//! The model ([`world`]) keeps everything in lists and knows what each move ([`moves`]) must be answered
-//! with; the [`actor`] makes the same move in the store. They must agree on every answer, and after
-//! every move on every task and worker: so a task ends once, a stale attempt never wins, nothing that
-//! was acknowledged disappears, and tasks are claimed in order.
+//! The model ([`world`]) keeps everything in lists and knows the outcome of each move ([`moves`]); the
+//! [`actor`] makes the same move in the store. They must agree on every outcome, and after every move on every
+//! task and worker. So a task ends once, a stale attempt never wins, nothing acknowledged is lost, and tasks
+//! are claimed in order.
 
 mod actor;
 mod attempts;
@@ -22,14 +22,14 @@ use crate::backend::Backend;
 use machine::Machine;
 use world::World;
 
-/// How many histories are tried on each backend, unless `MITO_MODEL_CASES` says otherwise.
+/// The number of histories on each backend, unless `MITO_MODEL_CASES` is set.
 const CASES: u32 = 128;
-/// Tests that share the histories of a backend, and can run side by side.
+/// The number of tests that share the histories of a backend, and can run in parallel.
 const PARTS: u32 = 4;
-/// Moves in the longest of them.
+/// The number of moves in the longest history.
 const LONGEST: usize = 80;
 
-#[expect(clippy::disallowed_methods, reason = "a long run is asked for from outside")]
+#[expect(clippy::disallowed_methods, reason = "the environment configures long runs")]
 fn cases() -> u32 {
     match std::env::var("MITO_MODEL_CASES") {
         Ok(cases) => cases.parse().expect("MITO_MODEL_CASES is a number"),
@@ -37,18 +37,18 @@ fn cases() -> u32 {
     }
 }
 
-/// Tells random histories to fresh stores; shows the shortest on which store and model disagree.
+/// Applies random histories to new stores; shows the shortest one on which store and model disagree.
 pub(crate) fn agree<B: Backend>() {
     let config = Config { cases: cases().div_ceil(PARTS), failure_persistence: None, ..Config::default() };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let _house = runtime.block_on(B::house());
+    let _shared = runtime.block_on(B::start_shared());
     let mut runner = TestRunner::new(config.clone());
     let histories = World::sequential_strategy(1..LONGEST);
-    let told = runner.run(&histories, |(start, moves, seen)| {
+    let outcome = runner.run(&histories, |(start, moves, seen)| {
         Machine::<B>::test_sequential(config.clone(), start, moves, seen);
         Ok(())
     });
-    if let Err(disagreement) = told {
+    if let Err(disagreement) = outcome {
         panic!("{disagreement}");
     }
 }
@@ -58,22 +58,22 @@ macro_rules! model {
     ($backend:ident: $type:ty) => {
         mod $backend {
             #[test]
-            fn first_quarter_of_the_histories_goes_as_the_model_says() {
+            fn first_quarter_of_histories_agrees_with_the_model() {
                 super::agree::<$type>();
             }
 
             #[test]
-            fn second_quarter_of_the_histories_goes_as_the_model_says() {
+            fn second_quarter_of_histories_agrees_with_the_model() {
                 super::agree::<$type>();
             }
 
             #[test]
-            fn third_quarter_of_the_histories_goes_as_the_model_says() {
+            fn third_quarter_of_histories_agrees_with_the_model() {
                 super::agree::<$type>();
             }
 
             #[test]
-            fn last_quarter_of_the_histories_goes_as_the_model_says() {
+            fn last_quarter_of_histories_agrees_with_the_model() {
                 super::agree::<$type>();
             }
         }

@@ -1,4 +1,5 @@
-//! What can happen, and how likely. Things are named by the order in which they were made.
+//! The possible moves and their probabilities. Tasks, workers and attempts are named by the order of their
+//! creation.
 
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::worker::ShutdownOp;
@@ -6,50 +7,50 @@ use proptest::prelude::*;
 
 use super::world::World;
 
-/// What a task asks for.
+/// The properties of a task.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wish {
+pub(super) struct TaskShape {
     pub(super) priority: i32,
     pub(super) gpu: bool,
 }
 
-/// How a holder shows that it holds a task.
+/// How a holder identifies itself.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Way {
+pub(super) enum HolderForm {
     Key,
     Worker,
 }
 
-/// An idempotency key, and which of two requests it came with.
+/// An idempotency key, and which of two requests uses it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Key {
     pub(super) name: u8,
     pub(super) request: u8,
 }
 
-/// What one agent brings and wants in an exchange.
+/// The exchange of one agent.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
     pub(super) worker: usize,
-    /// Attempts, perhaps of others, with their end and exit status.
+    /// Attempts, possibly of others, with their end and exit status.
     pub(super) ended: Vec<(usize, ExecEnd, i32)>,
     pub(super) returned: Vec<usize>,
     pub(super) want: usize,
 }
 
-/// One thing that happens.
+/// One operation on the store.
 #[derive(Debug, Clone)]
 pub(super) enum Move {
-    Submit { wishes: Vec<Wish>, key: Option<Key> },
+    Submit { shapes: Vec<TaskShape>, key: Option<Key> },
     Register { gpu: bool, listens: bool },
     Exchange { parts: Vec<Part> },
     Claim { worker: usize, count: usize },
     Fetch { worker: usize },
-    Report { attempt: usize, way: Way, end: ExecEnd },
-    Complete { attempt: usize, way: Way, end: Option<ExecEnd>, exit_status: i32 },
-    FollowUp { attempt: usize, way: Way, wish: Wish },
-    Announce { attempt: usize, way: Way, size: i64 },
-    AskToStop { task: usize },
+    Report { attempt: usize, way: HolderForm, end: ExecEnd },
+    Complete { attempt: usize, way: HolderForm, end: Option<ExecEnd>, exit_status: i32 },
+    FollowUp { attempt: usize, way: HolderForm, shape: TaskShape },
+    Announce { attempt: usize, way: HolderForm, size: i64 },
+    RequestStop { task: usize },
     Cancel { tasks: Vec<usize>, pending_too: bool },
     Prioritise { task: usize, priority: i32 },
     Renew { worker: usize },
@@ -59,12 +60,12 @@ pub(super) enum Move {
     Restart,
 }
 
-fn wish() -> impl Strategy<Value = Wish> {
-    (-1..=1, prop::bool::weighted(0.3)).prop_map(|(priority, gpu)| Wish { priority, gpu })
+fn shape() -> impl Strategy<Value = TaskShape> {
+    (-1..=1, prop::bool::weighted(0.3)).prop_map(|(priority, gpu)| TaskShape { priority, gpu })
 }
 
-fn way() -> impl Strategy<Value = Way> {
-    prop_oneof![Just(Way::Key), Just(Way::Worker)]
+fn way() -> impl Strategy<Value = HolderForm> {
+    prop_oneof![Just(HolderForm::Key), Just(HolderForm::Worker)]
 }
 
 fn end() -> impl Strategy<Value = ExecEnd> {
@@ -75,20 +76,20 @@ fn key() -> impl Strategy<Value = Option<Key>> {
     prop::option::weighted(0.3, (0..3_u8, 0..2_u8).prop_map(|(name, request)| Key { name, request }))
 }
 
-/// One of so many; more often one of the latest, about which there is more to say.
+/// One of `made` items; more often one of the latest, which have more possible moves.
 fn one_of(made: usize) -> impl Strategy<Value = usize> + Clone {
     prop_oneof![2 => made.saturating_sub(4)..made, 1 => 0..made]
 }
 
 type Choice = (u32, BoxedStrategy<Move>);
 
-/// Possible at any time.
+/// Moves that are possible at any time.
 fn always() -> Vec<Choice> {
-    let submit = (prop::collection::vec(wish(), 1..4), key());
+    let submit = (prop::collection::vec(shape(), 1..4), key());
     let seconds =
         prop_oneof![1 => Just(1_u64), 1 => Just(59), 3 => Just(60), 1 => Just(2_459), 1 => Just(2_460)];
     vec![
-        (6, submit.prop_map(|(wishes, key)| Move::Submit { wishes, key }).boxed()),
+        (6, submit.prop_map(|(shapes, key)| Move::Submit { shapes, key }).boxed()),
         (
             4,
             (any::<bool>(), any::<bool>()).prop_map(|(gpu, listens)| Move::Register { gpu, listens }).boxed(),
@@ -99,7 +100,7 @@ fn always() -> Vec<Choice> {
     ]
 }
 
-/// What workers do, and what is done to them.
+/// Moves of and on workers.
 fn of_workers(workers: usize) -> Vec<Choice> {
     let worker = one_of(workers);
     let op = prop_oneof![Just(ShutdownOp::Graceful), Just(ShutdownOp::Force)];
@@ -111,7 +112,7 @@ fn of_workers(workers: usize) -> Vec<Choice> {
     ]
 }
 
-/// Agents that come at the same time, each once.
+/// Exchanges of several agents in one batch, at most one for each agent.
 fn exchange(workers: usize, attempts: usize) -> BoxedStrategy<Move> {
     let attempts_of_part = |most: usize| match attempts {
         0 => Just(Vec::new()).boxed(),
@@ -130,7 +131,7 @@ fn exchange(workers: usize, attempts: usize) -> BoxedStrategy<Move> {
         .boxed()
 }
 
-/// What attempts say, whether they still hold their task or not.
+/// Reports of attempts, whether they still hold their tasks or not.
 fn of_attempts(attempts: usize) -> Vec<Choice> {
     let attempt = one_of(attempts);
     let complete = (attempt.clone(), way(), prop::option::of(end()), 0..1_000);
@@ -154,8 +155,8 @@ fn of_attempts(attempts: usize) -> Vec<Choice> {
         ),
         (
             3,
-            (attempt.clone(), way(), wish())
-                .prop_map(|(attempt, way, wish)| Move::FollowUp { attempt, way, wish })
+            (attempt.clone(), way(), shape())
+                .prop_map(|(attempt, way, shape)| Move::FollowUp { attempt, way, shape })
                 .boxed(),
         ),
         (
@@ -167,7 +168,7 @@ fn of_attempts(attempts: usize) -> Vec<Choice> {
     ]
 }
 
-/// What users do with their tasks.
+/// Moves of users on their tasks.
 fn of_tasks(tasks: usize) -> Vec<Choice> {
     let some = prop::collection::vec(one_of(tasks), 1..3);
     vec![
@@ -177,12 +178,12 @@ fn of_tasks(tasks: usize) -> Vec<Choice> {
                 .prop_map(|(tasks, pending_too)| Move::Cancel { tasks, pending_too })
                 .boxed(),
         ),
-        (2, one_of(tasks).prop_map(|task| Move::AskToStop { task }).boxed()),
+        (2, one_of(tasks).prop_map(|task| Move::RequestStop { task }).boxed()),
         (2, (one_of(tasks), -2..=2).prop_map(|(task, priority)| Move::Prioritise { task, priority }).boxed()),
     ]
 }
 
-/// What can happen next.
+/// The possible next moves.
 pub(super) fn next(world: &World) -> BoxedStrategy<Move> {
     let mut choices = always();
     if !world.workers.is_empty() {
@@ -198,7 +199,7 @@ pub(super) fn next(world: &World) -> BoxedStrategy<Move> {
     prop::strategy::Union::new_weighted(choices).boxed()
 }
 
-/// Whether everything that the move names has been made; when a history is shortened, it may not be.
+/// Whether everything that the move names exists; in a shortened history, it may not.
 pub(super) fn is_possible(world: &World, next: &Move) -> bool {
     match next {
         Move::Claim { worker, .. }
@@ -215,7 +216,7 @@ pub(super) fn is_possible(world: &World, next: &Move) -> bool {
             part.worker < world.workers.len()
                 && ended.chain(&part.returned).all(|attempt| *attempt < world.attempts.len())
         }),
-        Move::AskToStop { task } | Move::Prioritise { task, .. } => *task < world.tasks.len(),
+        Move::RequestStop { task } | Move::Prioritise { task, .. } => *task < world.tasks.len(),
         Move::Submit { .. }
         | Move::Register { .. }
         | Move::Pass { .. }

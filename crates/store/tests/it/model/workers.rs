@@ -1,4 +1,4 @@
-//! What the model knows of workers: they come, live on signs of life, and go.
+//! The model of workers: registration, heartbeats, removal.
 
 use std::time::Duration;
 
@@ -8,32 +8,32 @@ use mitosis_protocol::worker::ShutdownOp;
 use mitosis_store::ops::reaper::ReapReason;
 use mitosis_store::ops::workers::{Fate, Stop};
 
-use super::world::{Answer, Presence, Worker, World};
+use super::world::{Outcome, Presence, Worker, World};
 use crate::harness::LEASE;
 
-/// The timeout that the harness gives its tasks.
+/// The timeout of the harness's tasks.
 const TIMEOUT: Duration = Duration::from_mins(10);
 
 impl World {
-    pub(super) fn register(&mut self, gpu: bool, listens: bool) -> Answer {
+    pub(super) fn register(&mut self, gpu: bool, listens: bool) -> Outcome {
         let lease_until = self.now + LEASE;
         self.workers.push(Worker { gpu, listens, state: Presence::Here, lease_until });
-        Answer::Done
+        Outcome::Done
     }
 
     pub(super) fn is_there(&self, worker: usize) -> bool {
         self.workers[worker].state != Presence::Gone
     }
 
-    pub(super) fn renew(&mut self, worker: usize) -> Answer {
+    pub(super) fn renew(&mut self, worker: usize) -> Outcome {
         let there = self.is_there(worker);
         if there {
             self.workers[worker].lease_until = self.now + LEASE;
         }
-        Answer::Alive(there)
+        Outcome::Alive(there)
     }
 
-    /// The worker goes; answers the tasks that wait again, or are cancelled.
+    /// Removes a worker; returns the tasks that wait again, or are cancelled.
     fn remove(&mut self, worker: usize, fate: Fate) -> Vec<usize> {
         self.workers[worker].state = Presence::Gone;
         self.held_by(worker).into_iter().map(|attempt| self.lose(attempt, fate)).collect()
@@ -51,7 +51,7 @@ impl World {
         Stop::Removed
     }
 
-    pub(super) fn reap(&mut self, limit: usize) -> Answer {
+    pub(super) fn reap(&mut self, limit: usize) -> Outcome {
         let mut reaped = Vec::new();
         for (reason, over) in [
             (ReapReason::Silent, Self::silent_since as fn(&Self, usize) -> Option<Timestamp>),
@@ -64,10 +64,10 @@ impl World {
                 .collect();
             due.sort_unstable();
             for (_, worker) in due.into_iter().take(limit - reaped.len()) {
-                reaped.push((worker, reason, self.remove(worker, Fate::Lost)));
+                reaped.push((worker, reason, self.remove(worker, Fate::WorkerLost)));
             }
         }
-        Answer::Reaped(reaped)
+        Outcome::Reaped(reaped)
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "the other reason may not apply")]

@@ -1,4 +1,4 @@
-//! The model: what there is, and what each move does to it.
+//! The model: the state of the store, and the effect of each move.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use proptest_state_machine::ReferenceStateMachine;
 
 use super::moves::{self, Move};
 
-/// Everything there is, each thing named by its place in the list.
+/// The state of the store; tasks, workers and attempts are named by their index.
 #[derive(Debug, Clone)]
 pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) tasks: Vec<Task>,
     pub(super) workers: Vec<Worker>,
     pub(super) attempts: Vec<Attempt>,
-    /// Which request came with a key, and the tasks it made.
+    /// The request of each key, and its tasks.
     pub(super) keys: BTreeMap<u8, (u8, Vec<usize>)>,
-    /// What the last move must be answered with.
-    pub(super) answer: Answer,
+    /// The expected outcome of the last move.
+    pub(super) answer: Outcome,
 }
 
 #[derive(Debug, Clone)]
@@ -34,22 +34,22 @@ pub(super) struct Task {
     pub(super) losses: i64,
     pub(super) upstream: Option<usize>,
     pub(super) downstream: Option<usize>,
-    pub(super) place: Place,
+    pub(super) place: ModelPhase,
 }
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Until its upstream is committed.
+pub(super) enum ModelPhase {
+    /// It waits for the commit of its upstream.
     Pending,
     Ready,
-    /// By this attempt.
+    /// This attempt holds it.
     Held(usize),
     Cancelled {
         at: Timestamp,
         why: TaskResultMessage,
     },
-    /// By this attempt.
+    /// This attempt committed it.
     Committed {
         attempt: usize,
         end: ExecEnd,
@@ -63,7 +63,7 @@ pub(super) enum Place {
 #[derive(Debug, Clone)]
 pub(super) struct Worker {
     pub(super) gpu: bool,
-    /// It can be asked to stop what it runs.
+    /// Whether it can be requested to stop a task.
     pub(super) listens: bool,
     pub(super) state: Presence,
     pub(super) lease_until: Timestamp,
@@ -83,27 +83,27 @@ pub(super) struct Attempt {
     pub(super) epoch: i64,
     pub(super) claimed_at: Timestamp,
     pub(super) reported: Option<ExecEnd>,
-    pub(super) stop_asked: bool,
+    pub(super) stop_requested: bool,
 }
 
-/// The answer to a move, whichever it was.
+/// The outcome of a move.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum Outcome {
     Done,
     Accepted(Vec<usize>),
     Replayed(Vec<usize>),
     KeyReused,
-    /// Tasks with the attempts at them.
+    /// Tasks with their attempts.
     Given(Vec<(usize, usize)>),
     WorkerGone,
     Stopping,
-    /// To each agent: what became of its ends, and what it is given.
-    Exchanged(Vec<(Vec<Completed>, Answer)>),
-    AskedOf(usize),
-    Deaf,
+    /// For each agent: the verdicts on its ended attempts, and its new tasks.
+    Exchanged(Vec<(Vec<Completed>, Outcome)>),
+    StopRequested(usize),
+    LegacyWorker,
     NotRunning,
     NotHeld,
-    Noted,
+    Recorded,
     Completed(Completed),
     TooEarly,
     Reserved,
@@ -115,37 +115,37 @@ pub(super) enum Answer {
 }
 
 impl World {
-    /// Makes one move; answers what the store must answer.
-    fn make(&mut self, next: &Move) -> Answer {
+    /// Makes one move; returns the outcome that the store must have.
+    fn make(&mut self, next: &Move) -> Outcome {
         match next {
-            Move::Submit { wishes, key } => self.submit(wishes, *key),
+            Move::Submit { shapes, key } => self.submit(shapes, *key),
             Move::Register { gpu, listens } => self.register(*gpu, *listens),
             Move::Exchange { parts } => self.exchange(parts),
-            Move::AskToStop { task } => self.ask_to_stop(*task),
+            Move::RequestStop { task } => self.request_stop(*task),
             Move::Claim { worker, count } => self.claim(*worker, *count),
             Move::Fetch { worker } => self.fetch(*worker),
             Move::Report { attempt, way, end } => self.report(self.meant(*attempt, *way), *end),
             Move::Complete { attempt, way, end, exit_status } => {
-                Answer::Completed(self.complete(self.meant(*attempt, *way), *end, *exit_status))
+                Outcome::Completed(self.complete(self.meant(*attempt, *way), *end, *exit_status))
             }
-            Move::FollowUp { attempt, way, wish } => self.follow_up(self.meant(*attempt, *way), *wish),
+            Move::FollowUp { attempt, way, shape } => self.follow_up(self.meant(*attempt, *way), *shape),
             Move::Announce { attempt, way, .. } => {
                 if self.holds(self.meant(*attempt, *way)) {
-                    Answer::Reserved
+                    Outcome::Reserved
                 } else {
-                    Answer::NotHeld
+                    Outcome::NotHeld
                 }
             }
             Move::Cancel { tasks, pending_too } => self.cancel(tasks, *pending_too),
             Move::Prioritise { task, priority } => self.prioritise(*task, *priority),
             Move::Renew { worker } => self.renew(*worker),
-            Move::Stop { worker, op } => Answer::Stopped(self.stop(*worker, *op)),
+            Move::Stop { worker, op } => Outcome::Stopped(self.stop(*worker, *op)),
             Move::Pass { seconds } => {
                 self.now = self.now + Duration::from_secs(*seconds);
-                Answer::Done
+                Outcome::Done
             }
             Move::Reap { limit } => self.reap(*limit as usize),
-            Move::Restart => Answer::Done,
+            Move::Restart => Outcome::Done,
         }
     }
 }
@@ -161,7 +161,7 @@ impl ReferenceStateMachine for World {
             workers: Vec::new(),
             attempts: Vec::new(),
             keys: BTreeMap::new(),
-            answer: Answer::Done,
+            answer: Outcome::Done,
         })
         .boxed()
     }

@@ -74,7 +74,7 @@ pub(in crate::api::user) async fn matches(
         matches.extend(found.tasks.iter().map(|task| (task.id, task.uuid)));
         page.before = matches.last().map(|(task, _)| *task);
         page.limit = limits::MAX_ROWS.saturating_sub(matches.len() as u64);
-        if found.is_whole || page.limit == 0 {
+        if found.is_complete || page.limit == 0 {
             return Ok((matches, role));
         }
     }

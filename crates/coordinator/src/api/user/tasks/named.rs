@@ -21,7 +21,8 @@ impl Named {
         user: &User,
         requests: &[SubmitTaskRequest],
     ) -> Result<Self, ApiError> {
-        Self::look(app, user, requests.iter().flat_map(|request| spec::named(&request.task_spec))).await
+        Self::look(app, user, requests.iter().flat_map(|request| spec::referenced_tasks(&request.task_spec)))
+            .await
     }
 
     async fn look(app: &App, user: &User, named: impl Iterator<Item = Uuid>) -> Result<Self, ApiError> {
@@ -35,7 +36,7 @@ impl Named {
 
     /// 404 for a task that does not exist, 403 for one in a group that the user is not in.
     pub(super) fn check(&self, spec: &TaskSpec) -> Result<(), Refusal> {
-        spec::named(spec).try_for_each(|task| match self.0.get(&task) {
+        spec::referenced_tasks(spec).try_for_each(|task| match self.0.get(&task) {
             Some(true) => Ok(()),
             Some(false) => Err(Refusal::forbidden(format!(
                 "the task names task `{task}`, which is not in a group of yours"
@@ -48,5 +49,5 @@ impl Named {
 
 /// The same for one task.
 pub(super) async fn of_one(app: &App, user: &User, spec: &TaskSpec) -> Result<(), ApiError> {
-    Ok(Named::look(app, user, spec::named(spec)).await?.check(spec)?)
+    Ok(Named::look(app, user, spec::referenced_tasks(spec)).await?.check(spec)?)
 }

@@ -36,7 +36,7 @@ async fn query(
     let _turn = app.questions.turn(user.id).await?;
     if request.count {
         let counted = app.store.count_tasks(&query, limits::MAX_COUNTED, COUNTING).await?;
-        let (count, count_is_bounded) = (counted.at_least, !counted.is_whole);
+        let (count, count_is_bounded) = (counted.at_least, !counted.is_complete);
         return Ok(Json(QueryTasksReply {
             count,
             count_is_bounded,
@@ -55,7 +55,7 @@ async fn query(
         limit: request.limit.unwrap_or(limits::MAX_ROWS).min(limits::MAX_ROWS),
     };
     let found = app.store.page_of_tasks(&query, page, limits::MAX_PAGE_BYTES).await?;
-    let next = found.tasks.last().filter(|_| !found.is_whole).map(|task| task.uuid);
+    let next = found.tasks.last().filter(|_| !found.is_complete).map(|task| task.uuid);
     let tasks: Vec<_> = found.tasks.into_iter().map(view::info).collect();
     let count = tasks.len() as u64;
     Ok(Json(QueryTasksReply { count, count_is_bounded: false, next, tasks, group_name }))

@@ -6,7 +6,7 @@ use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::sweep::{ResultsReply, ResultsRequest};
 use mitosis_store::ops::query::Page;
-use mitosis_store::ops::sweeps::{Over, Selection};
+use mitosis_store::ops::sweeps::{EndedTasks, Selection};
 
 use super::{filter, find, view};
 use crate::api::body::Body;
@@ -39,14 +39,14 @@ async fn results(
     };
     let selection = Selection {
         query: filter::query(&app, request.filter, group, None)?,
-        over: request.failed.then_some(Over::Failed),
+        ended: request.failed.then_some(EndedTasks::Failed),
         latest: !request.all,
     };
     let limit = request.limit.unwrap_or(limits::MAX_ROWS).min(limits::MAX_ROWS);
     let _turn = app.questions.turn(user.id).await?;
     let page = Page { before, offset: 0, limit };
     let found = app.store.outcomes(&selection, page, limits::MAX_PAGE_BYTES).await?;
-    let more = !found.is_whole || found.outcomes.len() as u64 == limit;
+    let more = !found.is_complete || found.outcomes.len() as u64 == limit;
     let next = found.outcomes.last().filter(|_| more).map(|row| row.uuid);
     let results = found.outcomes.into_iter().map(view::outcome).collect();
     Ok(Json(ResultsReply { results, group_name, next }))

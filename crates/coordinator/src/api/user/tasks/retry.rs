@@ -12,7 +12,7 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::sweep::{RetriedTask, RetryTasksReply, RetryTasksRequest};
 use mitosis_protocol::task::TaskFilter;
 use mitosis_store::ops::query::Page;
-use mitosis_store::ops::sweeps::{Over, Repeat, Repeated, Repetition, Selection};
+use mitosis_store::ops::sweeps::{EndedTasks, Repeat, RepeatMode, Repeated, Repetition, Selection};
 use mitosis_store::ops::tasks::IdempotencyKey;
 
 use super::portions::{PORTION, Pace, interrupted};
@@ -39,6 +39,7 @@ async fn retry(
     let key = request.idempotency_key.take();
     let key = key.map(|key| submission::idempotency(key, &request)).transpose()?;
     let RetryTasksRequest { failed, again, before, .. } = request;
+    let mode = if again { RepeatMode::Again } else { RepeatMode::Once };
     let listed = request.uuids.clone().unwrap_or_default();
     let (tasks, next) = match (request.uuids, request.filter) {
         (Some(uuids), None) => (among(&app, &user, &uuids, failed).await?, None),
@@ -51,7 +52,7 @@ async fn retry(
     for (number, portion) in portions(&repeats).enumerate() {
         let pace = Pace::begin(&app.requests);
         let key = key.as_ref().map(|key| key_of_portion(key, number));
-        let outcome = app.store.repeat(user.id, portion, again, key.as_ref(), app.now()).await;
+        let outcome = app.store.repeat(user.id, portion, mode, key.as_ref(), app.now()).await;
         match outcome.map_err(|error| interrupted(error.into(), repeated.len(), "submitted again"))? {
             Repetition::Accepted(more) | Repetition::Replayed(more) => repeated.extend(more),
             Repetition::KeyReused => return Err(submission::key_reused().into()),
@@ -121,7 +122,7 @@ async fn matching(
     };
     let selection = Selection {
         query: filter::query(app, filter, group, None)?,
-        over: Some(if wish.failed { Over::Failed } else { Over::AnyHow }),
+        ended: Some(if wish.failed { EndedTasks::Failed } else { EndedTasks::Any }),
         latest: !wish.again,
     };
     let page = Page { before, offset: 0, limit: PAGE };

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use mitosis_protocol::{ErrorCode, Uuid};
 use mitosis_store::ops::By;
-use mitosis_store::ops::tasks::StopAsked;
+use mitosis_store::ops::tasks::StopRequested;
 
 use super::find_own;
 use crate::api::body::InPath;
@@ -25,17 +25,17 @@ async fn stop(
     InPath(uuid): InPath<Uuid>,
 ) -> Result<Empty, ApiError> {
     find_own(&app, &user, uuid).await?;
-    match app.store.ask_to_stop(By::User(user.id), uuid, app.now()).await? {
-        StopAsked::Of(agent) => {
+    match app.store.request_stop(By::User(user.id), uuid, app.now()).await? {
+        StopRequested::Agent(agent) => {
             app.wake_agent(agent);
             Ok(Empty)
         }
-        StopAsked::OfPublished => {
+        StopRequested::LegacyWorker => {
             Err(Refusal::invalid("the worker that runs this task can't be told to stop it")
                 .hint("stop the worker with force; the task is then run again by another")
                 .into())
         }
-        StopAsked::NotRunning => {
+        StopRequested::NotRunning => {
             Err(Refusal::new(ErrorCode::NotFound, format!("there is no task `{uuid}` that runs"))
                 .hint("a task that waits can be cancelled; one that has ended stays as it is")
                 .into())

@@ -41,7 +41,7 @@ async fn query(
         bytes: limits::MAX_PAGE_BYTES,
     };
     let found = app.store.query_workers(&query, page).await?;
-    let next = found.workers.last().filter(|_| !found.is_whole).map(|worker| worker.id.0);
+    let next = found.workers.last().filter(|_| !found.is_complete).map(|worker| worker.id.0);
     let own = app.store.group_ids_of(user.id).await?;
     let workers: Vec<_> = found.workers.into_iter().map(|worker| info(worker, &own, app.now())).collect();
     Ok(Json(QueryWorkersReply { count: workers.len() as u64, workers, group_name, next }))

@@ -52,7 +52,7 @@ async fn by_filter(
         }
         app.ready.notify();
         page.after = found.workers.last().map(|worker| worker.id);
-        if found.is_whole || page.after.is_none() {
+        if found.is_complete || page.after.is_none() {
             break;
         }
     }
